@@ -1,0 +1,170 @@
+"""Every error of curate, in one tree.
+
+::
+
+    CurateError                  exit code 1
+    ├── UsageError               exit code 2   the command line asks for something that cannot be
+    ├── ConfigError              exit code 3   a pipeline, filter or setting is wrong
+    │   ├── FilterError
+    │   └── SqlRefused
+    ├── ServiceError             exit code 4   the database, the broker or a package is missing
+    └── RowError                 ends one row as `failed`; never stops a run
+        ├── MediaError           the file itself; `curate retry` helps only when the file changes
+        └── StageError           the stage; `curate retry` may help
+
+A class's docstring is its message: what happened, to which file, why, what to do. Fields in braces
+are filled from keyword arguments.
+"""
+
+from __future__ import annotations
+
+import string
+from typing import ClassVar
+
+
+class _Lenient(string.Formatter):
+    """Leaves out a field that was not given, so that a message can never hide its error."""
+
+    def get_value(self, key: int | str, args: object, kwargs: object) -> object:
+        return kwargs.get(key, "?") if isinstance(kwargs, dict) else "?"
+
+
+class CurateError(Exception):
+    """Something in curate failed. Run the command again with --verbose to see where."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, **fields: object) -> None:
+        self.fields = fields
+        message = " ".join((type(self).__doc__ or "").split())
+        super().__init__(_Lenient().vformat(message, (), fields))
+
+
+class UsageError(CurateError):
+    """{what}"""
+
+    exit_code = 2
+
+
+class NoSuchDataset(UsageError):
+    """There is no dataset {name}. Known datasets: {known}. List them with: curate status"""
+
+
+class NoDatasets(UsageError):
+    """The database {database} holds no dataset yet. Start with: curate run FOLDER -o clips.csv"""
+
+
+class NoInput(UsageError):
+    """No video or image was found in {path} ({looked_for}). Check the path, or name one of the
+    accepted file types: curate stages probe"""
+
+
+class ConfigError(CurateError):
+    """The configuration {source} is wrong: {why}. See what is in force with: curate config"""
+
+    exit_code = 3
+
+
+class PipelineChanged(ConfigError):
+    """Dataset {name} was enqueued with another pipeline ({what} differs). Apply changed filters with:
+    curate refilter {name} --config FILE. For other stages or options start a new dataset with: --name"""
+
+
+class FilterError(ConfigError):
+    """Filter {name} is refused: {why}. In: {predicate}"""
+
+
+class SqlRefused(ConfigError):
+    """The statement is refused: {why}. curate sql takes one read-only SELECT; list tables and columns
+    with: curate sql"""
+
+
+class ServiceError(CurateError):
+    """{what} is not available: {why}. Check everything with: curate doctor"""
+
+    exit_code = 4
+
+
+class PackageMissing(ServiceError):
+    """{what} needs the package {package}, which is not installed. Install it with: {install}"""
+
+
+class SchemaOutdated(ServiceError):
+    """The database {database} has schema {found}, and this version of curate needs {needed}. Bring it up
+    to date with: curate db upgrade"""
+
+
+class RowError(CurateError):
+    """The row failed: {why}"""
+
+
+class MediaError(RowError):
+    """{path} cannot be used: {why}"""
+
+
+class Unreadable(MediaError):
+    """{path} cannot be opened: {why}. Check that the file exists and that its owner lets you read it"""
+
+
+class NotAFile(MediaError):
+    """{path} is {what}, not a file. Remove it or rename it"""
+
+
+class EmptyFile(MediaError):
+    """{path} is empty (0 bytes). Copy or download it again"""
+
+
+class NotMedia(MediaError):
+    """{path} is not a video or image that ffmpeg can read: {why}. Play it to check; copy it again if it
+    was cut short"""
+
+
+class NoVideoStream(MediaError):
+    """{path} has no video stream, only {streams}. Leave it out"""
+
+
+class NoFrames(MediaError):
+    """{path} holds no frame that can be decoded: {why}. Copy or download it again"""
+
+
+class BadGeometry(MediaError):
+    """{path} says its pictures are {width}x{height} pixels, which cannot be. Re-encode the file"""
+
+
+class StageError(RowError):
+    """Stage {stage} failed: {why}. Try again with: curate retry --stage {stage}"""
+
+
+class UnexpectedError(StageError):
+    """Stage {stage} failed with {kind}: {why}. If it stays so, report it with this text; try again with:
+    curate retry --stage {stage}"""
+
+
+class StageTimeout(StageError):
+    """Stage {stage} took longer than its time_limit of {seconds} s and was stopped. Raise time_limit of
+    the stage, then: curate retry --stage {stage}"""
+
+
+class OutOfMemory(StageError):
+    """Stage {stage} needed more than its memory_mb of {megabytes} MB and was stopped. Raise memory_mb of
+    the stage, then: curate retry --stage {stage}"""
+
+
+class WorkerCrashed(StageError):
+    """The worker died {attempts} times while stage {stage} worked on this row alone. The file probably
+    crashes a decoder; leave it out, or: curate retry --stage {stage}"""
+
+
+class NotFinite(StageError):
+    """Stage {stage} computed {value} for column {column}; scores must be finite numbers. Try again with:
+    curate retry --stage {stage}"""
+
+
+class SamplesMissing(StageError):
+    """The sampled frames of this clip are not in {path}. They are written by split; run it again with:
+    curate retry --stage split"""
+
+
+class CutMismatch(StageError):
+    """The cut clip {path} has {found} frames instead of {planned}. The source probably changed or is
+    damaged; try again with: curate retry --stage cut"""

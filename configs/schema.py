@@ -1,0 +1,93 @@
+"""What a stage may declare about itself: its columns and its options, each typed, with range and default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Level = Literal["video", "clip"]
+Queue = Literal["cpu", "ascend"]
+Kind = Literal["float", "int", "text"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that a stage writes. NULL means not measured.
+
+    `doc` says the formula, unit and direction; `low` and `high` bound the values (None: no bound).
+    """
+
+    kind: Kind
+    doc: str
+    low: float | None = None
+    high: float | None = None
+    better: Literal["higher", "lower", ""] = ""
+
+    @property
+    def range(self) -> str:
+        """The range as text, e.g. ``0 to 1``; empty for text columns."""
+        if self.low is None and self.high is None:
+            return ""
+        low = "-inf" if self.low is None else f"{self.low:g}"
+        high = "inf" if self.high is None else f"{self.high:g}"
+        return f"{low} to {high}"
+
+
+class StageOptions(BaseModel):
+    """Options that every stage has; a stage adds its own by subclassing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = Field(True, description="run this stage")
+    queue: Queue = Field("cpu", description="the Celery queue its tasks go to")
+    batch_size: int = Field(16, ge=1, le=4096, description="rows claimed by one task")
+    time_limit: float = Field(600, gt=0, le=7 * 86400, description="seconds a batch may take before it is stopped")
+    memory_mb: int = Field(4096, ge=256, le=1 << 20, description="memory a worker process may take, in MB")
+
+
+class StageSpec(Protocol):
+    """What the rest of curate needs to know of a stage; `curate.tasks.stage.Stage` subclasses have it."""
+
+    name: ClassVar[str]
+    level: ClassVar[Level]
+    ordered: ClassVar[bool]
+    columns: ClassVar[dict[str, Column]]
+    Options: ClassVar[type[StageOptions]]
+
+
+def describe_options(options: type[StageOptions]) -> list[dict[str, Any]]:
+    """One dict an option: name, type, default, range and description; what `curate stages NAME` prints."""
+    properties = options.model_json_schema()["properties"]
+    return [
+        {
+            "option": name,
+            "type": _type(spec),
+            "default": options.model_fields[name].get_default(call_default_factory=True),
+            "range": _range(spec),
+            "description": spec.get("description", ""),
+        }
+        for name, spec in properties.items()
+    ]
+
+
+def _variants(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    return [v for v in spec.get("anyOf", [spec]) if v.get("type") != "null"]
+
+
+def _type(spec: dict[str, Any]) -> str:
+    names = [str(v.get("type", "choice")) for v in _variants(spec)]
+    optional = any(v.get("type") == "null" for v in spec.get("anyOf", []))
+    return " or ".join(names + (["null"] if optional else []))
+
+
+def _range(spec: dict[str, Any]) -> str:
+    parts: list[str] = []
+    for variant in _variants(spec):
+        if "enum" in variant:
+            parts.append(" | ".join(map(str, variant["enum"])))
+        for key, sign in (("minimum", ">="), ("exclusiveMinimum", ">"), ("maximum", "<="), ("exclusiveMaximum", "<")):
+            if key in variant:
+                parts.append(f"{sign} {variant[key]:g}")
+    return ", ".join(parts)

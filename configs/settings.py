@@ -1,0 +1,112 @@
+"""Where things are and how workers behave: CURATE_* environment variables over defaults."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from curate.configs.errors import ConfigError
+
+PREFIX = "CURATE_"
+
+
+class Settings(BaseModel):
+    """Settings of one host. Every field can be set by the environment variable CURATE_<FIELD>."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    home: Path = Field(Path("curate-data"), description="folder of the database, samples, clips and embedded broker")
+    database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the home folder")
+    readonly_database_url: str = Field("", description="URL with a SELECT-only login, used by curate sql on Postgres")
+    broker_url: str = Field("", description="Celery broker URL; empty: a Redis of its own in the home folder")
+    media: Path | None = Field(None, description="folder that cut clips are written to; empty: clips/ in the home folder")
+    lease_seconds: float = Field(60, ge=2, le=86400, description="a batch not renewed for so long is given to another worker")
+    max_attempts: int = Field(3, ge=1, le=100, description="a row that crashed its worker so often while alone in a batch fails")
+    sql_seconds: float = Field(30, gt=0, le=3600, description="time limit of a curate sql statement")
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL in force."""
+        return self.database_url or f"sqlite:///{self.folder / 'curate.db'}"
+
+    @property
+    def folder(self) -> Path:
+        """The home folder as an absolute path."""
+        return self.home.expanduser().absolute()
+
+    @property
+    def samples(self) -> Path:
+        """Folder of the sampled frames, one archive a video."""
+        return self.folder / "samples"
+
+    @property
+    def clips(self) -> Path:
+        """Folder that cut clips are written to."""
+        return self.media.expanduser().absolute() if self.media else self.folder / "clips"
+
+    def environment(self) -> dict[str, str]:
+        """The CURATE_* variables that give a child process these settings."""
+        dumped = self.model_dump(mode="json", exclude_none=True) | {"home": str(self.folder)}
+        return {PREFIX + name.upper(): str(value) for name, value in dumped.items() if value != ""}
+
+
+# variables with the prefix that are not settings of a host
+_OTHERS = {"CURATE_VERBOSE", "CURATE_VERSION"}
+
+
+def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Settings:
+    """Settings from flags (None: not given) over CURATE_* variables over defaults.
+
+    Raises ConfigError for an unknown variable or a value out of its range.
+    """
+    env = os.environ if environ is None else environ
+    found = {k: v for k, v in env.items() if k.startswith(PREFIX) and k not in _OTHERS and v != ""}
+    values: dict[str, Any] = {}
+    for key, value in found.items():
+        name = key.removeprefix(PREFIX).lower()
+        if name not in Settings.model_fields:
+            near = difflib.get_close_matches(name, Settings.model_fields, 1)
+            hint = f"did you mean {PREFIX}{near[0].upper()}?" if near else "no such setting"
+            raise ConfigError(source=f"environment variable {key}", why=hint)
+        values[name] = value
+    values |= {k: v for k, v in flags.items() if v is not None}
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise ConfigError(source="environment", why=first_problem(error)) from None
+
+
+def sources(settings: Settings, environ: Mapping[str, str] | None = None) -> list[dict[str, str]]:
+    """Each setting with its value and where it came from (default, environment or flag)."""
+    env = os.environ if environ is None else environ
+    rows = []
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        default = value == field.default
+        source = "default" if default else "environment" if env.get(PREFIX + name.upper()) else "flag"
+        shown = hide_password(str(value)) if name.endswith("url") else str(value or "")
+        rows.append({"setting": PREFIX + name.upper(), "value": shown, "source": source, "description": field.description or ""})
+    return rows
+
+
+def hide_password(url: str) -> str:
+    """The URL with its password replaced by ***, fit for a log."""
+    scheme, found, rest = url.partition("://")
+    if not found or "@" not in rest:
+        return url
+    login, _, host = rest.rpartition("@")
+    return f"{scheme}://{login.split(':', 1)[0]}:***@{host}" if ":" in login else url
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first problem of a validation error in one line: where, what, and the value given."""
+    problem = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    given = problem.get("input")
+    shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""
+    return f"{where}: {problem['msg']}{shown}" if where else f"{problem['msg']}{shown}"

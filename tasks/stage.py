@@ -1,0 +1,174 @@
+"""The whole extension API: a stage is one file in tasks/ (or one entry point) with one class.
+
+A scorer in full::
+
+    class Brightness(Scorer):
+        \"\"\"Mean luma of the middle frame.\"\"\"
+
+        name = "brightness"
+        columns = {"brightness": Column("float", "mean luma of the middle frame", 0, 255)}
+
+        def score(self, clip: Clip) -> Scores:
+            return {"brightness": float(clip.samples.middle().mean())}
+
+The column, the Celery task, the status row, SQL and the CSV follow from it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from pydantic import Field
+
+from curate.configs.pipeline import Pipeline
+from curate.configs.schema import Column, Level, StageOptions
+from curate.configs.settings import Settings
+
+if TYPE_CHECKING:
+    from curate.tasks.video.samples import Samples
+
+__all__ = [
+    "Clip", "Column", "Context", "Field", "NewClip", "Outcome", "Scorer", "Scores", "Stage", "StageOptions", "Video",
+]  # fmt: skip
+
+Value = float | int | str | None
+Scores = Mapping[str, Value]
+OptionsT = TypeVar("OptionsT", bound=StageOptions)
+RowT = TypeVar("RowT")
+
+
+@dataclass(frozen=True)
+class Video:
+    """A source file: one row of `videos`.
+
+    `path` is what to open: an absolute path or a URL. `relpath` is relative to what was enqueued.
+    `values` holds every column of the row.
+    """
+
+    id: int
+    dataset_id: int
+    path: str
+    relpath: str
+    values: Mapping[str, Any]
+
+    def __getitem__(self, column: str) -> Any:
+        return self.values[column]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A span of a video: one row of `clips`.
+
+    The span holds the frames whose presentation time stamp p (in units of `time_base`, seconds, as
+    stored in the source) satisfies ``start_pts <= p < end_pts``. `values` holds every column of the row.
+    """
+
+    id: int
+    dataset_id: int
+    index: int  # 0-based, in the video
+    video: Video
+    start_pts: int
+    end_pts: int
+    time_base: Fraction
+    values: Mapping[str, Any]
+    samples_folder: Path
+
+    def __getitem__(self, column: str) -> Any:
+        return self.values[column]
+
+    @cached_property
+    def samples(self) -> Samples:
+        """The frames that split sampled from this clip. Raises SamplesMissing."""
+        from curate.tasks.video.samples import Samples
+
+        return Samples.open(self.samples_folder, self.video.id, self.index)
+
+
+@dataclass(frozen=True)
+class NewClip:
+    """A clip found by split. `scores` are columns of `clips`; pts as in Clip."""
+
+    index: int
+    start_pts: int
+    end_pts: int
+    scores: Scores
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage found for one row: its columns and, from split, the clips of the video.
+
+    `drop` names why the row goes no further although nothing failed (a video without a long enough scene).
+    """
+
+    scores: Scores
+    clips: Sequence[NewClip] = ()
+    drop: str | None = None
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage may know besides its rows and options."""
+
+    settings: Settings
+    pipeline: Pipeline = field(default_factory=lambda: Pipeline(()))
+
+
+class Stage(ABC, Generic[RowT, OptionsT]):
+    """A named step that rows of one level wait for.
+
+    Made once a process and dataset. Must be safe to run again on the same row: whatever it writes
+    outside the database is written to a temporary name and renamed.
+    """
+
+    name: ClassVar[str]
+    level: ClassVar[Level]
+    columns: ClassVar[dict[str, Column]] = {}
+    Options: ClassVar[type[StageOptions]] = StageOptions
+    ordered: ClassVar[bool] = False  # rows come in the order (video id, clip index), one batch at a time
+    default_step: ClassVar[bool] = False  # join pipelines that do not mention this stage, before `cut`
+
+    def __init__(self, options: OptionsT, context: Context) -> None:
+        self.options = options
+        self.context = context
+
+    @classmethod
+    def check(cls, options: StageOptions) -> None:
+        """Raise a ServiceError when a package, model or file that the stage needs is missing.
+
+        Called at enqueue, so that nobody learns it after hours of work.
+        """
+
+    def load(self) -> None:
+        """Load what is heavy (a model). Called once a process, before the first batch."""
+
+    @abstractmethod
+    def run(self, row: RowT) -> Outcome:
+        """The outcome for one row. Any exception fails this row only."""
+
+    def run_batch(self, rows: Sequence[RowT]) -> list[Outcome]:
+        """Outcomes in the order of `rows`. Override where a batch is cheaper than its rows.
+
+        An exception from an override makes the runner try the rows one by one.
+        """
+        return [self.run(row) for row in rows]
+
+
+class Scorer(Stage[Clip, OptionsT]):
+    """A stage that writes score columns of a clip. Only `score` has to be written."""
+
+    level = "clip"
+
+    @abstractmethod
+    def score(self, clip: Clip) -> Scores:
+        """The columns of one clip. None means not measured; NaN and infinity are refused."""
+
+    def run(self, row: Clip) -> Outcome:
+        """The scores as an outcome."""
+        return Outcome(self.score(row))

@@ -1,0 +1,1 @@
+"""Media functions without a database: reading, detecting, sampling, hashing, encoding."""
