@@ -35,6 +35,18 @@ class Column:
         return f"{low} to {high}"
 
 
+@dataclass(frozen=True)
+class Order:
+    """How a stage takes its rows when their order matters; it then has one batch at a time a dataset.
+
+    `by` names columns, `-` in front for descending. With `whole` it waits until nothing is upstream;
+    without, it follows behind the first video that is not through the stages before it.
+    """
+
+    by: tuple[str, ...] = ("video_id", "clip_index")
+    whole: bool = False
+
+
 class StageOptions(BaseModel):
     """Options that every stage has; a stage adds its own by subclassing."""
 
@@ -52,9 +64,13 @@ class StageSpec(Protocol):
 
     name: ClassVar[str]
     level: ClassVar[Level]
-    ordered: ClassVar[bool]
     columns: ClassVar[dict[str, Column]]
     Options: ClassVar[type[StageOptions]]
+
+    @classmethod
+    def order(cls, options: Any) -> Order | None:
+        """The order in which rows are taken; None: any."""
+        ...
 
 
 def describe_options(options: type[StageOptions]) -> list[dict[str, Any]]:

@@ -27,14 +27,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from pydantic import Field
 
 from curate.configs.pipeline import Pipeline
-from curate.configs.schema import Column, Level, StageOptions
+from curate.configs.schema import Column, Level, Order, StageOptions
 from curate.configs.settings import Settings
 
 if TYPE_CHECKING:
     from curate.tasks.video.samples import Samples
 
 __all__ = [
-    "Clip", "Column", "Context", "Field", "NewClip", "Outcome", "Scorer", "Scores", "Stage", "StageOptions", "Video",
+    "Clip", "Column", "Context", "Field", "NewClip", "Order", "Outcome", "Scorer", "Scores", "Stage", "StageOptions", "Video",
 ]  # fmt: skip
 
 Value = float | int | str | None
@@ -131,7 +131,6 @@ class Stage(ABC, Generic[RowT, OptionsT]):
     level: ClassVar[Level]
     columns: ClassVar[dict[str, Column]] = {}
     Options: ClassVar[type[StageOptions]] = StageOptions
-    ordered: ClassVar[bool] = False  # rows come in the order (video id, clip index), one batch at a time
     default_step: ClassVar[bool] = False  # join pipelines that do not mention this stage, before `cut`
 
     def __init__(self, options: OptionsT, context: Context) -> None:
@@ -139,10 +138,21 @@ class Stage(ABC, Generic[RowT, OptionsT]):
         self.context = context
 
     @classmethod
+    def order(cls, options: Any) -> Order | None:
+        """The order in which rows are taken, one batch at a time a dataset; None: any order, any number."""
+        return None
+
+    @classmethod
     def check(cls, options: StageOptions) -> None:
         """Raise a ServiceError when a package, model or file that the stage needs is missing.
 
         Called at enqueue, so that nobody learns it after hours of work.
+        """
+
+    def recall(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Learn the clips that an ordered stage has taken since the last call, in any process.
+
+        Each mapping has id, dedup_seq, duplicate, hash_first and hash_middle. Called before each batch.
         """
 
     def load(self) -> None:

@@ -1,0 +1,249 @@
+"""Claims: which batch holds which rows, for how long, and what happens to rows whose worker died.
+
+A claim takes rows by one UPDATE, with a lease. Without ORDER BY the claim index
+(dataset_id, stage, status, lease_until) finds rows in constant time however many are finished; with
+one, a claim was measured to grow from 7 to 27 ms at a million rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, func, select, text, update
+
+from curate.configs.errors import WorkerCrashed
+from curate.configs.pipeline import Pipeline, StageStep
+from curate.configs.schema import Level, Order
+from curate.db.engine import now, reading, writing
+from curate.db.tables import clips, datasets, rows_of, videos
+
+FREE = 0.0  # lease_until of a row that nobody holds
+EXPIRED = 1.0  # lease_until of a row whose holder is known to be dead
+
+
+@dataclass(frozen=True)
+class Want:
+    """What a worker asks for: rows of one stage of one dataset."""
+
+    dataset_id: int
+    step: StageStep
+    pipeline: Pipeline
+    owner: str
+    lease_seconds: float
+    max_attempts: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Rows held by one batch. `rows` are whole rows; clips come with their `videos`, by id."""
+
+    want: Want
+    rows: Sequence[Mapping[str, Any]]
+    videos: Mapping[int, Mapping[str, Any]]
+    started_at: float
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids of the rows."""
+        return [row["id"] for row in self.rows]
+
+
+def claim(engine: Engine, want: Want) -> Claim | None:
+    """Take up to `batch_size` ready rows, or None when there are none.
+
+    Rows of a batch that died are taken first, in halves: a row that crashes its worker is alone after
+    log2(batch) tries, and fails as WorkerCrashed after `max_attempts` crashes alone.
+    """
+    with writing(engine) as connection:
+        time = now(connection)
+        order = want.step.spec.order(want.step.options)
+        ids = _take_ordered(connection, want, time, order) if order else _take(connection, want, time)
+        if not ids:
+            return None
+        rows = _load(connection, want.step.level, ids)
+        parents = _load_videos(connection, rows) if want.step.level == "clip" else {}
+        return Claim(want, rows, parents, time)
+
+
+def _take(connection: Connection, want: Want, time: float) -> list[int]:
+    dead = _dead_batch(connection, want, time)
+    if dead is not None:
+        return _retake(connection, want, time, *dead)
+    table = rows_of(want.step.level)
+    fresh = _waiting(want).where(table.c.lease_until == FREE)
+    return _hold(connection, want, time, fresh.limit(want.step.options.batch_size), attempts=table.c.attempts)
+
+
+def _waiting(want: Want) -> Select[int]:
+    table = rows_of(want.step.level)
+    place = (table.c.dataset_id == want.dataset_id, table.c.stage == want.step.name, table.c.status == "active")
+    return select(table.c.id).where(*place).with_for_update(skip_locked=True)
+
+
+def _dead_batch(connection: Connection, want: Want, time: float) -> tuple[str, int] | None:
+    table = rows_of(want.step.level)
+    expired = _waiting(want).with_only_columns(table.c.owner, table.c.claim_size)
+    row = connection.execute(expired.where(table.c.lease_until > FREE, table.c.lease_until < time).limit(1)).first()
+    return (str(row[0]), int(row[1])) if row else None
+
+
+def _retake(connection: Connection, want: Want, time: float, owner: str, size: int) -> list[int]:
+    table = rows_of(want.step.level)
+    orphans = _waiting(want).where(table.c.owner == owner, table.c.lease_until > FREE, table.c.lease_until < time)
+    if size > 1:
+        return _hold(connection, want, time, orphans.limit(size // 2), attempts=table.c.attempts)
+    ids = _hold(connection, want, time, orphans.limit(1), attempts=table.c.attempts + 1)
+    return [i for i in ids if not _gave_up(connection, want, i)]
+
+
+def _gave_up(connection: Connection, want: Want, row_id: int) -> bool:
+    table = rows_of(want.step.level)
+    error = WorkerCrashed(stage=want.step.name, attempts=want.max_attempts)
+    worn = update(table).where(table.c.id == row_id, table.c.attempts >= want.max_attempts)
+    failed = {"status": "failed", "reason": type(error).__name__, "error": str(error), **released()}
+    return connection.execute(worn.values(**failed)).rowcount > 0
+
+
+def released() -> dict[str, Any]:
+    """The position columns of a row that nobody holds."""
+    return {"owner": None, "lease_until": FREE, "claim_size": 0, "attempts": 0}
+
+
+def _hold(
+    connection: Connection, want: Want, time: float, picked: Select[int], attempts: ColumnElement[int]
+) -> list[int]:
+    table = rows_of(want.step.level)
+    cte = picked.cte("picked")  # as a CTE the pick runs once, whatever plan Postgres chooses
+    held = (
+        update(table)
+        .where(table.c.id.in_(select(cte.c.id)))
+        .values(owner=want.owner, lease_until=time + want.lease_seconds, attempts=attempts)
+        .returning(table.c.id)
+    )
+    ids = [int(row[0]) for row in connection.execute(held)]
+    if ids:
+        connection.execute(update(table).where(table.c.id.in_(ids)).values(claim_size=len(ids)))
+    return ids
+
+
+def _take_ordered(connection: Connection, want: Want, time: float, order: Order) -> list[int]:
+    # the dataset row is the lock: one batch of an ordered stage at a time
+    connection.execute(select(datasets.c.id).where(datasets.c.id == want.dataset_id).with_for_update())
+    at_work = _waiting(want).where(clips.c.lease_until >= time)
+    if connection.execute(at_work.limit(1)).first():
+        return []
+    ready = ready_in_order(connection, want.dataset_id, want.step, want.pipeline, order)
+    if ready is None:
+        return []
+    columns = [clips.c[c.lstrip("-")].desc() if c.startswith("-") else clips.c[c] for c in order.by]
+    limited = ready.order_by(*columns).limit(want.step.options.batch_size).with_for_update()
+    return _hold(connection, want, time, limited, attempts=clips.c.attempts)
+
+
+def ready_in_order(
+    connection: Connection, dataset_id: int, step: StageStep, pipeline: Pipeline, order: Order
+) -> Select[int] | None:
+    """Selects the clips that an ordered stage may take now; None when it has to wait for all upstream."""
+    frontier = _frontier(connection, dataset_id, step, pipeline)
+    place = (clips.c.dataset_id == dataset_id, clips.c.stage == step.name, clips.c.status == "active")
+    ready = select(clips.c.id).where(*place)
+    if frontier is None:
+        return ready
+    return None if order.whole else ready.where(clips.c.video_id < frontier)
+
+
+def _frontier(connection: Connection, dataset_id: int, step: StageStep, pipeline: Pipeline) -> int | None:
+    """The first video that still has something upstream of the stage, or None."""
+    names = pipeline.level_stages("clip")
+    upstream = names[: names.index(step.name)]
+    busy_video = select(func.min(videos.c.id)).where(
+        videos.c.dataset_id == dataset_id,
+        videos.c.status == "active",
+        videos.c.stage.in_(pipeline.level_stages("video")),
+    )
+    busy_clip = select(func.min(clips.c.video_id)).where(
+        clips.c.dataset_id == dataset_id, clips.c.status == "active", clips.c.stage.in_(upstream)
+    )
+    found = [connection.execute(q).scalar() for q in (busy_video, *([busy_clip] if upstream else []))]
+    return min((int(f) for f in found if f is not None), default=None)
+
+
+def _load(connection: Connection, level: Level, ids: Iterable[int]) -> list[dict[str, Any]]:
+    # SELECT *: score columns are added by stages, after the tables of this program were written
+    table = "videos" if level == "video" else "clips"
+    order = "id" if level == "video" else "video_id, clip_index"
+    query = text(f"SELECT * FROM {table} WHERE id IN :ids ORDER BY {order}").bindparams(  # noqa: S608
+        bindparam("ids", expanding=True)
+    )
+    return [dict(row) for row in connection.execute(query, {"ids": list(ids)}).mappings()]
+
+
+def _load_videos(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[int, dict[str, Any]]:
+    loaded = _load(connection, "video", sorted({row["video_id"] for row in rows}))
+    return {row["id"]: row for row in loaded}
+
+
+def renew(engine: Engine, claim: Claim) -> int:
+    """Hold the rows of a claim for another lease; returns how many are still held."""
+    table = rows_of(claim.want.step.level)
+    mine = update(table).where(table.c.id.in_(claim.ids), table.c.owner == claim.want.owner)
+    with writing(engine) as connection:
+        until = now(connection) + claim.want.lease_seconds
+        return connection.execute(mine.values(lease_until=until)).rowcount
+
+
+def give_back(engine: Engine, claim: Claim, crashed: bool) -> None:
+    """Let go of the rows of a claim: as if never taken, or (crashed) to be tried again in halves."""
+    table = rows_of(claim.want.step.level)
+    mine = update(table).where(table.c.id.in_(claim.ids), table.c.owner == claim.want.owner)
+    values = {"lease_until": EXPIRED} if crashed else released()
+    with writing(engine) as connection:
+        connection.execute(mine.values(**values))
+
+
+def holders(engine: Engine) -> dict[str, float]:
+    """Who holds rows now: owner and when its lease ends (unix seconds)."""
+    found: dict[str, float] = {}
+    with reading(engine) as connection:
+        for table in (videos, clips):
+            held = select(table.c.owner, func.max(table.c.lease_until)).where(
+                table.c.status == "active", table.c.lease_until > EXPIRED, table.c.owner.is_not(None)
+            )
+            for owner, until in connection.execute(held.group_by(table.c.owner)):
+                found[owner] = max(found.get(owner, 0.0), until)
+    return found
+
+
+def expire(engine: Engine, owners: Sequence[str]) -> int:
+    """End the leases of owners known to be dead; returns how many rows that frees."""
+    if not owners:
+        return 0
+    freed = 0
+    with writing(engine) as connection:
+        for table in (videos, clips):
+            dead = update(table).where(table.c.status == "active", table.c.owner.in_(list(owners)))
+            freed += connection.execute(dead.values(lease_until=EXPIRED)).rowcount
+    return freed
+
+
+def waiting(engine: Engine, dataset_id: int, pipeline: Pipeline) -> list[StageStep]:
+    """The stages of a dataset that have a row to claim now, deepest first."""
+    with reading(engine) as connection:
+        time = now(connection)
+        return [s for s in reversed(pipeline.stages) if _has_ready(connection, dataset_id, s, pipeline, time)]
+
+
+def _has_ready(connection: Connection, dataset_id: int, step: StageStep, pipeline: Pipeline, time: float) -> bool:
+    table = rows_of(step.level)
+    place = (table.c.dataset_id == dataset_id, table.c.stage == step.name, table.c.status == "active")
+    free = select(table.c.id).where(*place, table.c.lease_until < time).limit(1)
+    if connection.execute(free).first() is None:
+        return False
+    order = step.spec.order(step.options)
+    if order is None:
+        return True
+    held = select(table.c.id).where(*place, table.c.lease_until >= time).limit(1)
+    ready = ready_in_order(connection, dataset_id, step, pipeline, order)
+    return ready is not None and not connection.execute(held).first() and bool(connection.execute(ready.limit(1)).first())

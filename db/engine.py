@@ -1,0 +1,105 @@
+"""Engines: SQLite in WAL mode with short immediate write transactions, or Postgres."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, select, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from curate.configs.errors import PackageMissing, ServiceError
+from curate.configs.settings import hide_password
+
+BUSY_SECONDS = 30
+
+
+def make_engine(url: str) -> Engine:
+    """An engine for a SQLAlchemy URL; nothing is opened yet.
+
+    Connections are not pooled on SQLite, so that none is ever carried across a fork; a process must
+    make its own engine after it was forked. Raises ServiceError for a URL that cannot be used.
+    """
+    try:
+        parsed = _with_driver(make_url(url))
+        if parsed.get_backend_name() == "sqlite":
+            return _sqlite(parsed)
+        return create_engine(parsed, pool_pre_ping=True, pool_size=2, hide_parameters=True)
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise ServiceError(what=f"The database {hide_password(url)}", why=error) from None
+    except ModuleNotFoundError as error:
+        raise PackageMissing(
+            what="A Postgres database", package=error.name, install='pip install "curate[postgres]"'
+        ) from None
+
+
+def _with_driver(url: URL) -> URL:
+    backend = url.get_backend_name()
+    if backend not in ("sqlite", "postgresql"):
+        raise ArgumentError(f"curate knows SQLite and PostgreSQL, not {backend}")
+    return url.set(drivername="postgresql+psycopg") if backend == "postgresql" else url
+
+
+def _sqlite(url: URL) -> Engine:
+    if url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
+    event.listen(engine, "connect", _sqlite_connect)
+    event.listen(engine, "begin", _sqlite_begin)
+    return engine
+
+
+def _sqlite_connect(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # BEGIN is ours: see _sqlite_begin
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={BUSY_SECONDS * 1000}"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    # a deferred transaction that reads and then writes fails with "database is locked" in spite of the timeout
+    readonly = connection.get_execution_options().get("curate_readonly", False)
+    connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection for reads, which on SQLite takes no write lock."""
+    with reported(engine), engine.connect().execution_options(curate_readonly=True) as connection:
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A connection in one write transaction: committed at the end, rolled back on an exception."""
+    with reported(engine), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def reported(engine: Engine) -> Iterator[None]:
+    """Turns what the database driver raises into a ServiceError without secrets."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or error
+        where = hide_password(engine.url.render_as_string(hide_password=True))
+        raise ServiceError(what=f"The database {where}", why=" ".join(str(cause).split())) from error
+
+
+def is_sqlite(engine: Engine | Connection) -> bool:
+    """Whether the engine or connection talks to SQLite."""
+    return engine.dialect.name == "sqlite"
+
+
+def now(connection: Connection) -> float:
+    """Unix seconds by the clock that all workers share: the server's, or this host's for SQLite."""
+    if is_sqlite(connection):
+        return time.time()
+    return float(connection.execute(select(text("extract(epoch from clock_timestamp())"))).scalar_one())

@@ -1,0 +1,56 @@
+"""Brings a database to the schema of this version, through the migrations in db/migrations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine, inspect, text
+
+from curate.configs.errors import SchemaOutdated
+from curate.db.engine import is_sqlite, reading, reported
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD = "0001"  # the newest migration; a test compares it with the folder
+_LOCK = 0x63757261  # any number, the same on every host: an advisory lock while migrating
+
+
+def current(engine: Engine) -> str | None:
+    """The schema version of the database; None when it is empty."""
+    with reading(engine) as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def ensure(engine: Engine) -> None:
+    """Create the schema in an empty database. Raises SchemaOutdated when it is of another version."""
+    found = current(engine)
+    if found is None:
+        upgrade(engine)
+    elif found != HEAD:
+        raise SchemaOutdated(database=engine.url.render_as_string(), found=found, needed=HEAD)
+
+
+def upgrade(engine: Engine) -> None:
+    """Apply every migration that the database does not have yet; safe to call from several hosts at once."""
+    from alembic import command
+
+    config = alembic_config()
+    with reported(engine), engine.begin() as connection:
+        if not is_sqlite(connection):
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def alembic_config() -> Config:
+    """Alembic's settings: the folder of migrations beside this file."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    return config

@@ -1,0 +1,181 @@
+"""The tables. The row is the truth: where a video or clip stands is in its own columns.
+
+Position columns, the same in `videos` and `clips`:
+
+stage        the stage the row waits for, or `done`. Only ever moves forward, so nothing is scored twice.
+status       active: waiting or at work · kept: through all stages and filters · dropped: a filter said
+             no · failed: a stage could not
+reason       the filter's name (dropped) or the error's class (failed)
+error        the error's message
+owner        the batch that works on the row; NULL when none does
+lease_until  unix seconds until which the owner holds it; 0 when free; in the past: the owner is dead
+claim_size   rows in the owner's batch, so that a batch that crashed can be tried again in halves
+attempts     times the row crashed its worker while alone in a batch
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from curate.configs.schema import Level
+
+# SQLite only numbers rows by itself when the type is called INTEGER
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _position() -> list[Column[Any]]:
+    return [
+        Column("stage", Text, nullable=False),
+        Column("status", Text, nullable=False),
+        Column("reason", Text),
+        Column("error", Text),
+        Column("owner", Text),
+        Column("lease_until", Float(53), nullable=False, server_default="0"),
+        Column("claim_size", Integer, nullable=False, server_default="0"),
+        Column("attempts", Integer, nullable=False, server_default="0"),
+    ]
+
+
+def _ref(column: str, **extra: Any) -> Column[Any]:
+    name = column.split(".")[0].rstrip("s") + "_id"
+    return Column(name, Id, ForeignKey(column, ondelete="CASCADE"), nullable=False, **extra)
+
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("root", Text, nullable=False),
+    Column("pipeline", Text, nullable=False),  # JSON, frozen at enqueue
+    Column("created_at", Float(53), nullable=False),
+)
+
+videos = Table(
+    "videos",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _ref("datasets.id"),
+    Column("path", Text, nullable=False),
+    Column("relpath", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("extra", Text),  # JSON: the other columns of the input table
+    Column("media_type", Text),
+    Column("duration", Float(53)),
+    Column("num_frames", Integer),
+    Column("fps", Float(53)),
+    Column("fps_guessed", Float(53)),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("aspect_ratio", Float(53)),
+    Column("resolution", BigInteger),
+    Column("rotation", Integer),
+    Column("sample_aspect_ratio", Text),
+    Column("codec", Text),
+    Column("pixel_format", Text),
+    Column("audio", Text),
+    Column("first_pts", BigInteger),
+    Column("time_base_num", BigInteger),
+    Column("time_base_den", BigInteger),
+    Column("keyframes", Text),  # JSON list of pts
+    Column("size_bytes", BigInteger),
+    Column("num_clips", Integer),
+    *_position(),
+    UniqueConstraint("dataset_id", "path"),
+    Index(None, "dataset_id", "stage", "status", "lease_until"),
+)
+
+clips = Table(
+    "clips",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _ref("datasets.id"),
+    _ref("videos.id"),
+    Column("clip_index", Integer, nullable=False),
+    Column("path", Text),
+    Column("text", Text),
+    Column("num_frames", Integer),
+    Column("fps", Float(53)),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("aspect_ratio", Float(53)),
+    Column("resolution", BigInteger),
+    Column("text_len", Integer),
+    Column("start_pts", BigInteger, nullable=False),
+    Column("end_pts", BigInteger, nullable=False),
+    Column("start_frame", Integer),
+    Column("start_seconds", Float(53)),
+    Column("end_seconds", Float(53)),
+    Column("seconds", Float(53)),
+    Column("hash_first", Text),
+    Column("hash_middle", Text),
+    Column("duplicate", Integer),
+    Column("duplicate_of", Id),
+    Column("duplicate_distance", Integer),
+    Column("dedup_seq", BigInteger),  # the order in which dedup took the clips of a dataset
+    *_position(),
+    UniqueConstraint("video_id", "clip_index"),
+    Index(None, "dataset_id", "stage", "status", "lease_until"),
+    Index(None, "dataset_id", "dedup_seq"),
+    postgresql_with={"fillfactor": 80},
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _ref("datasets.id"),
+    Column("stage", Text, nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("n_ok", Integer, nullable=False),
+    Column("n_failed", Integer, nullable=False),
+    Column("started_at", Float(53), nullable=False),
+    Column("seconds", Float(53), nullable=False),
+    Column("version", Text, nullable=False),
+    Index(None, "dataset_id", "stage", "started_at"),
+)
+
+embeddings = Table(
+    "embeddings",
+    metadata,
+    _ref("clips.id", primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("frame", Integer, primary_key=True),  # which of the sampled frames
+    Column("vector", LargeBinary, nullable=False),  # float16, little endian
+)
+
+option_scores = Table(
+    "option_scores",
+    metadata,
+    _ref("clips.id", primary_key=True),
+    Column("option", Text, primary_key=True),
+    Column("score", Float(53), nullable=False),
+)
+
+
+def rows_of(level: Level) -> Table:
+    """The table that holds the rows of a level."""
+    return videos if level == "video" else clips
