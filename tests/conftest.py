@@ -1,0 +1,74 @@
+"""Fixtures for every test: a home folder of its own, and real servers when a test asks for one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import servers
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """CURATE_HOME, not yet there; no other CURATE_ variable of the developer's shell reaches a test."""
+    for name in [n for n in os.environ if n.startswith("CURATE_")]:
+        monkeypatch.delenv(name)
+    folder = tmp_path / "home"
+    monkeypatch.setenv("CURATE_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[servers.Postgres]:
+    """The Postgres of this test process; roles outlive a test, databases do not."""
+    if servers.postgres_package() is None:
+        pytest.skip(servers.NO_POSTGRES)
+    with servers.postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: servers.Postgres) -> Iterator[str]:
+    """The SQLAlchemy URL of an empty Postgres database."""
+    with postgres.database() as url:
+        yield url
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The SQLAlchemy URL of a SQLite file that is not there yet."""
+    return f"sqlite:///{tmp_path / 'test.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The SQLAlchemy URL of an empty database; the test runs once on each engine."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture(scope="session")
+def _redis() -> Iterator[str]:
+    if servers.redis_program() is None:
+        pytest.skip(servers.NO_REDIS)
+    with servers.redis_server() as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(_redis: str) -> str:
+    """The broker URL of an empty Redis on a unix socket."""
+    import redis
+
+    with redis.Redis(unix_socket_path=_redis.removeprefix("redis+socket://")) as client:
+        client.flushall()
+    return _redis
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say it aloud when a part of the tests could not run."""
+    for missing, reason in ((servers.postgres_package() is None, servers.NO_POSTGRES), (servers.redis_program() is None, servers.NO_REDIS)):
+        if missing:
+            terminalreporter.write_line(f"SKIPPED: {reason}", yellow=True)

@@ -1,0 +1,79 @@
+"""The servers that the other tests rely on are real, empty, and gone when the tests are."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+from sqlalchemy import create_engine, inspect, text
+
+from tests.servers import Postgres
+
+
+def test_each_engine_starts_empty_and_stores(database_url: str) -> None:
+    engine = create_engine(database_url)
+    assert inspect(engine).get_table_names() == []
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE t (a text)"))
+        connection.execute(text("INSERT INTO t VALUES ('é')"))
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT a FROM t")).scalar() == "é"
+    engine.dispose()
+
+
+@pytest.mark.parametrize("time", [1, 2])
+def test_redis_is_emptied_between_tests(redis_url: str, time: int) -> None:
+    with redis.Redis(unix_socket_path=redis_url.removeprefix("redis+socket://")) as client:
+        assert client.dbsize() == 0
+        client.set("left", time)
+
+
+def test_a_dropped_database_is_gone(postgres: Postgres) -> None:
+    with postgres.database() as url:
+        name = url.split("@/")[1].split("?")[0]
+    with pytest.raises(psycopg.OperationalError, match="does not exist"):
+        postgres.execute("SELECT 1", name)
+
+
+def test_home_is_the_tests_own(home: Path) -> None:
+    assert [n for n in os.environ if n.startswith("CURATE_")] == ["CURATE_HOME"]
+    assert Path(os.environ["CURATE_HOME"]) == home
+
+
+def _alive(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.parametrize("server", ["redis_server", "postgres_server"])
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks at /proc")
+def test_a_server_does_not_outlive_killed_tests(server: str, request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue("postgres" if "postgres" in server else "redis_url")  # skips without one
+    script = f"""
+import psutil, time
+from tests import servers
+with servers.{server}():
+    keeper, = psutil.Process().children()
+    folder = keeper.children()[0].cwd()
+    print(keeper.pid, keeper.children()[0].pid, folder, flush=True)
+    time.sleep(60)
+"""
+    argv = [sys.executable, "-c", script]
+    tests = subprocess.Popen(argv, cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, text=True)
+    with tests:
+        assert tests.stdout is not None
+        keeper, pid, folder = tests.stdout.readline().split()
+        assert _alive(int(pid))
+        tests.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while _alive(int(keeper)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not _alive(int(pid))
+    assert not Path(folder).exists()
