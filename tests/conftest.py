@@ -69,6 +69,6 @@ def redis_url(_redis: str) -> str:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say it aloud when a part of the tests could not run."""
-    for missing, reason in ((servers.postgres_package() is None, servers.NO_POSTGRES), (servers.redis_program() is None, servers.NO_REDIS)):
-        if missing:
-            terminalreporter.write_line(f"SKIPPED: {reason}", yellow=True)
+    missing = {servers.NO_POSTGRES: servers.postgres_package(), servers.NO_REDIS: servers.redis_program()}
+    for reason in [r for r, found in missing.items() if found is None]:
+        terminalreporter.write_line(f"SKIPPED: {reason}", yellow=True)

@@ -64,6 +64,11 @@ def _user() -> str | None:
     return "nobody" if os.geteuid() == 0 else None
 
 
+def _give(folder: Path) -> None:
+    if user := _user():
+        shutil.chown(folder, user)
+
+
 def _run_as_user(*argv: str | Path) -> None:
     # cwd: `nobody` may not enter the one of the tests
     subprocess.run(argv, check=True, user=_user(), stdout=subprocess.DEVNULL, cwd="/")
@@ -72,8 +77,7 @@ def _run_as_user(*argv: str | Path) -> None:
 def _folder(prefix: str) -> Path:
     # not pytest's tmp_path: a socket path may have 108 bytes, and `nobody` must reach it
     folder = Path(tempfile.mkdtemp(prefix=prefix))
-    if _user():
-        shutil.chown(folder, _user())
+    _give(folder)
     return folder
 
 
@@ -142,8 +146,8 @@ class Postgres:
         """Run one statement as superuser, outside of a transaction."""
         import psycopg
 
-        where = {"host": str(self.folder), "user": "postgres", "dbname": database}
-        with psycopg.connect(**where, autocommit=True) as connection:
+        where = f"host={self.folder} user=postgres dbname={database}"
+        with psycopg.connect(where, autocommit=True) as connection:
             connection.execute(statement.encode())
 
     @contextmanager
@@ -214,8 +218,7 @@ def _data_template(programs: Path) -> Path:
     """A folder made by initdb, the slow part (some 5 s), kept from run to run."""
 
     def make(folder: Path) -> None:
-        if _user():
-            shutil.chown(folder, _user())
+        _give(folder)
         options = ("-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions", "--wal-segsize=1")
         _run_as_user(programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", *options)
 
