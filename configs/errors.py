@@ -150,6 +150,11 @@ class OutOfMemory(StageError):
     the stage, then: curate retry --stage {stage}"""
 
 
+class DiskFull(StageError):
+    """Stage {stage} found no space left to write to, in {folder} or where clips are written. Make room,
+    then: curate retry --error DiskFull"""
+
+
 class WorkerCrashed(StageError):
     """The worker died {attempts} times while stage {stage} worked on this row alone. The file probably
     crashes a decoder; leave it out, or: curate retry --stage {stage}"""
@@ -162,7 +167,7 @@ class NotFinite(StageError):
 
 class SamplesMissing(StageError):
     """The sampled frames of this clip are not in {path}. They are written by split; run it again with:
-    curate retry --stage split"""
+    curate retry --error SamplesMissing"""
 
 
 class CutMismatch(StageError):

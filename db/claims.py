@@ -203,16 +203,20 @@ def give_back(engine: Engine, claim: Claim, crashed: bool) -> None:
         connection.execute(mine.values(**values))
 
 
-def holders(engine: Engine) -> dict[str, float]:
-    """Who holds rows now: owner and when its lease ends (unix seconds)."""
+def holders(engine: Engine, dataset_id: int, pipeline: Pipeline) -> dict[str, float]:
+    """Who holds rows of a dataset now: owner and when its lease ends (unix seconds)."""
     found: dict[str, float] = {}
     with reading(engine) as connection:
-        for table in (videos, clips):
+        for step in pipeline.stages:
+            table = rows_of(step.level)
             held = select(table.c.owner, func.max(table.c.lease_until)).where(
-                table.c.status == "active", table.c.lease_until > EXPIRED, table.c.owner.is_not(None)
+                table.c.dataset_id == dataset_id,
+                table.c.stage == step.name,
+                table.c.status == "active",
+                table.c.lease_until > EXPIRED,
             )
             for owner, until in connection.execute(held.group_by(table.c.owner)):
-                found[owner] = max(found.get(owner, 0.0), until)
+                found[str(owner)] = max(found.get(owner, 0.0), until)
     return found
 
 

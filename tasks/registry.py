@@ -22,7 +22,7 @@ def stages() -> dict[str, type[Stage[Any, Any]]]:
         importlib.import_module(module)
     for entry in entry_points(group="curate.stages"):
         entry.load()
-    return {cls.name: cls for cls in _concrete(Stage)}
+    return {cls.name: cls for cls in _concrete(Stage)}  # type: ignore[type-abstract]
 
 
 def _module_names() -> list[str]:

@@ -1,0 +1,254 @@
+"""Datasets and their videos: made by enqueue, brought up to date by refilter, retry and resume."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, inspect, or_, select, text, update
+from sqlalchemy.types import BigInteger, Float, Text, TypeEngine
+
+from curate.configs.errors import NoDatasets, NoSuchDataset
+from curate.configs.pipeline import DONE, Pipeline
+from curate.configs.schema import Column, Level
+from curate.db.claims import released
+from curate.db.engine import is_sqlite, reading, writing
+from curate.db.saves import quoted, status_of, verdict_of
+from curate.db.tables import clips, datasets, rows_of, videos
+
+CHUNK = 500  # inputs per transaction of an enqueue
+
+
+class FoundInput(Protocol):
+    """An input as curate.tasks.inputs reports it."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def relpath(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def extra(self) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A row of `datasets`; `frozen` is its pipeline as JSON-ready steps."""
+
+    id: int
+    name: str
+    root: str
+    pipeline_text: str
+
+    @property
+    def frozen(self) -> list[dict[str, Any]]:
+        """The steps of the pipeline, as `curate.configs.pipeline.parse` takes them."""
+        steps: list[dict[str, Any]] = json.loads(self.pipeline_text)
+        return steps
+
+
+@dataclass
+class Enqueued:
+    """What an enqueue found and did, in videos."""
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+
+    @property
+    def found(self) -> int:
+        """All inputs found."""
+        return self.new + self.changed + self.unchanged
+
+
+def all_datasets(engine: Engine) -> list[Dataset]:
+    """Every dataset, oldest first."""
+    query = select(datasets.c.id, datasets.c.name, datasets.c.root, datasets.c.pipeline).order_by(datasets.c.id)
+    with reading(engine) as connection:
+        return [Dataset(*row) for row in connection.execute(query)]
+
+
+def pick(engine: Engine, name: str | None) -> Dataset:
+    """The dataset called name, or without a name the newest. Raises NoSuchDataset, NoDatasets."""
+    known = all_datasets(engine)
+    if not known:
+        raise NoDatasets(database=engine.url.render_as_string())
+    if name is None:
+        return known[-1]
+    found = next((d for d in known if d.name == name), None)
+    if found is None:
+        raise NoSuchDataset(name=name, known=", ".join(d.name for d in known))
+    return found
+
+
+def create(engine: Engine, name: str, root: str, pipeline: Pipeline) -> Dataset:
+    """Make a dataset with a frozen pipeline, and the score columns that its stages write."""
+    add_columns(engine, pipeline.columns())
+    frozen = json.dumps(pipeline.frozen())
+    values = {"name": name, "root": root, "pipeline": frozen, "created_at": time.time()}
+    with writing(engine) as connection:
+        made = connection.execute(insert(datasets).values(**values).returning(datasets.c.id)).scalar_one()
+    return Dataset(made, name, root, frozen)
+
+
+_SQL_TYPES: dict[str, TypeEngine[Any]] = {"float": Float(53), "int": BigInteger(), "text": Text()}
+
+
+def add_columns(engine: Engine, columns: Mapping[str, Column]) -> list[str]:
+    """Add the score columns that `clips` does not have yet; returns their names."""
+    with writing(engine) as connection:
+        there = {c["name"] for c in inspect(connection).get_columns("clips")}
+        missing = [name for name in columns if name not in there]
+        for name in missing:
+            kind = _SQL_TYPES[columns[name].kind].compile(connection.dialect)
+            unless = "" if is_sqlite(connection) else "IF NOT EXISTS "  # another host may be faster
+            connection.execute(text(f"ALTER TABLE clips ADD COLUMN {unless}{quoted(name)} {kind}"))
+    return missing
+
+
+def enqueue(
+    engine: Engine, dataset: Dataset, inputs: Iterable[FoundInput], pipeline: Pipeline, dry_run: bool = False
+) -> Enqueued:
+    """Upsert videos in the order given. Same path and fingerprint: nothing to do; another fingerprint: again."""
+    done = Enqueued()
+    _, entry = pipeline.entry("video")
+    for chunk in itertools.batched(inputs, CHUNK) if hasattr(itertools, "batched") else _batched(inputs, CHUNK):
+        if dry_run:
+            with reading(engine) as connection:
+                _sort_out(connection, dataset.id, chunk, done)
+        else:
+            with writing(engine) as connection:
+                _upsert(connection, dataset.id, chunk, entry, done)
+    return done
+
+
+def _batched(items: Iterable[FoundInput], size: int) -> Iterable[tuple[FoundInput, ...]]:
+    iterator = iter(items)
+    while chunk := tuple(itertools.islice(iterator, size)):
+        yield chunk
+
+
+def _sort_out(
+    connection: Connection, dataset_id: int, chunk: Sequence[FoundInput], done: Enqueued
+) -> tuple[list[FoundInput], dict[int, FoundInput]]:
+    paths = [i.path for i in chunk]
+    query = select(videos.c.path, videos.c.id, videos.c.fingerprint).where(
+        videos.c.dataset_id == dataset_id, videos.c.path.in_(paths)
+    )
+    known = {row[0]: (int(row[1]), row[2]) for row in connection.execute(query)}
+    new = [i for i in chunk if i.path not in known]
+    changed = {known[i.path][0]: i for i in chunk if i.path in known and known[i.path][1] != i.fingerprint}
+    done.new += len(new)
+    done.changed += len(changed)
+    done.unchanged += len(chunk) - len(new) - len(changed)
+    return new, changed
+
+
+def _upsert(
+    connection: Connection, dataset_id: int, chunk: Sequence[FoundInput], entry: str, done: Enqueued
+) -> None:
+    new, changed = _sort_out(connection, dataset_id, chunk, done)
+    place = {"stage": entry, "status": "active"}
+    if new:
+        rows = [{"dataset_id": dataset_id, "path": i.path, **_written(i), **place} for i in new]
+        connection.execute(insert(videos), rows)
+    for video_id, found in changed.items():
+        connection.execute(delete(clips).where(clips.c.video_id == video_id))
+        again = {"reason": None, "error": None, **released(), **_written(found), **place}
+        connection.execute(update(videos).where(videos.c.id == video_id).values(**again))
+
+
+def _written(found: FoundInput) -> dict[str, Any]:
+    extra = json.dumps(found.extra) if found.extra else None
+    return {"relpath": found.relpath, "fingerprint": found.fingerprint, "extra": extra}
+
+
+def replace_pipeline(engine: Engine, dataset: Dataset, pipeline: Pipeline) -> dict[str, int]:
+    """Give a dataset changed filters and apply them to every clip and video that has met them.
+
+    Returns rows by what happened: `revived` and `dropped`. Nothing is scored again: a row's place stays.
+    """
+    before = {f["filter"] for f in dataset.frozen if "filter" in f}
+    names = sorted(before | {f.name for f in pipeline.filters})
+    with writing(engine) as connection:
+        values = {"pipeline": json.dumps(pipeline.frozen())}
+        connection.execute(update(datasets).where(datasets.c.id == dataset.id).values(**values))
+        levels: tuple[Level, ...] = ("video", "clip")
+        counts = [_refilter(connection, dataset.id, level, pipeline, names) for level in levels]
+    return {"revived": sum(c[0] for c in counts), "dropped": sum(c[1] for c in counts)}
+
+
+def _refilter(
+    connection: Connection, dataset_id: int, level: Level, pipeline: Pipeline, names: Sequence[str]
+) -> tuple[int, int]:
+    table = rows_of(level)
+    by_filter = or_(
+        table.c.status.in_(("kept", "active")), (table.c.status == "dropped") & table.c.reason.in_(names)
+    )
+    revived = dropped = 0
+    for place in pipeline.level_stages(level):
+        verdict = verdict_of(pipeline.filters_before(place, level), connection.dialect.name)
+        # rows at work get their verdict when they are saved
+        here = (table.c.dataset_id == dataset_id, table.c.stage == place, table.c.owner.is_(None), by_filter)
+        going_on = "kept" if place == DONE else "active"
+        values = {"status": status_of(verdict, going_on), "reason": verdict}
+        revive = update(table).where(*here, table.c.status == "dropped", verdict.is_(None)).values(**values)
+        drop = update(table).where(*here, table.c.status != "dropped", verdict.is_not(None)).values(**values)
+        rename = update(table).where(*here, table.c.status == "dropped").values(**values)
+        revived += connection.execute(revive).rowcount
+        dropped += connection.execute(drop).rowcount
+        connection.execute(rename)
+    return revived, dropped
+
+
+def retry(engine: Engine, dataset: Dataset, stage: str | None, reason: str | None) -> int:
+    """Put failed rows back to the stage that failed; returns how many. `stage` and `reason` narrow it down.
+
+    Clips without samples go back with their whole video, to split.
+    """
+    count = 0
+    with writing(engine) as connection:
+        for table in (clips, videos):
+            narrow = [table.c.dataset_id == dataset.id, table.c.status == "failed"]
+            narrow += [table.c.stage == stage] if stage else []
+            narrow += [table.c.reason == reason] if reason else []
+            if table is clips:
+                _split_again(connection, narrow)
+            values = {"status": "active", "reason": None, "error": None, **released()}
+            count += connection.execute(update(table).where(*narrow).values(**values)).rowcount
+    return count
+
+
+def _split_again(connection: Connection, narrow: Sequence[ColumnElement[bool]]) -> None:
+    lost = select(clips.c.video_id).where(*narrow, clips.c.reason == "SamplesMissing")
+    values = {"stage": "split", "status": "active", "reason": None, **released()}
+    connection.execute(update(videos).where(videos.c.id.in_(lost)).values(**values))
+
+
+def resume(engine: Engine, dataset: Dataset) -> int:
+    """Forget past crashes of unfinished rows that nobody holds; returns how many had any."""
+    count = 0
+    with writing(engine) as connection:
+        for table in (videos, clips):
+            worn = update(table).where(
+                table.c.dataset_id == dataset.id, table.c.status == "active", table.c.attempts > 0
+            )
+            count += connection.execute(worn.values(attempts=0)).rowcount
+    return count
+
+
+def unfinished(engine: Engine, dataset: Dataset) -> int:
+    """How many rows of a dataset are still active."""
+    with reading(engine) as connection:
+        counts = [
+            connection.execute(
+                select(func.count()).select_from(t).where(t.c.dataset_id == dataset.id, t.c.status == "active")
+            ).scalar_one()
+            for t in (videos, clips)
+        ]
+    return int(sum(counts))

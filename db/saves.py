@@ -1,0 +1,188 @@
+"""Saves what a batch found: scores, new clips, failures, the filters' verdicts and the log, in one transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    bindparam,
+    case,
+    delete,
+    insert,
+    literal,
+    literal_column,
+    null,
+    select,
+    text,
+    update,
+)
+
+from curate.configs.pipeline import DONE, FilterStep, Pipeline
+from curate.configs.schema import Level
+from curate.db import filters
+from curate.db.claims import Claim, released
+from curate.db.engine import now, writing
+from curate.db.tables import batches, clips, datasets, rows_of
+
+
+class FoundClip(Protocol):
+    """A clip as the split stage reports it (curate.tasks.stage.NewClip)."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def start_pts(self) -> int: ...
+    @property
+    def end_pts(self) -> int: ...
+    @property
+    def scores(self) -> Mapping[str, Any]: ...
+
+
+@dataclass
+class Findings:
+    """What a batch found, by row id. Every row of the claim is in exactly one of the three."""
+
+    scores: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    dropped: dict[int, str] = field(default_factory=dict)  # why
+    failed: dict[int, tuple[str, str]] = field(default_factory=dict)  # the error's class and message
+    clips: dict[int, Sequence[FoundClip]] = field(default_factory=dict)  # of a video
+
+
+def save(engine: Engine, claim: Claim, findings: Findings, pipeline: Pipeline, worker: str, version: str) -> int:
+    """Write the findings of the rows that the claim still holds; returns how many rows that were.
+
+    Rows lost to another worker in the meantime are left alone. `pipeline` is the dataset's as it is
+    now: a filter changed while the batch ran decides by its new form.
+    """
+    step = claim.want.step
+    table = rows_of(step.level)
+    with writing(engine) as connection:
+        mine = _still_mine(connection, table, claim)
+        passed = [i for i in findings.scores if i in mine]
+        _write_scores(connection, table, {i: findings.scores[i] for i in passed})
+        for video_id, found in findings.clips.items():
+            if video_id in mine:
+                _write_clips(connection, claim, video_id, found, pipeline)
+        _, following = pipeline.after(step.name)
+        place_rows(connection, step.level, [i for i in passed if i not in findings.dropped], pipeline, following)
+        _end_rows(connection, table, mine, findings)
+        failures = len(mine & findings.failed.keys())
+        _log(connection, claim, (len(mine) - failures, failures), worker, version)
+    return len(mine)
+
+
+def _still_mine(connection: Connection, table: Table, claim: Claim) -> set[int]:
+    held = select(table.c.id).where(
+        table.c.id.in_(claim.ids), table.c.owner == claim.want.owner, table.c.status == "active"
+    )
+    return {int(row[0]) for row in connection.execute(held.with_for_update())}
+
+
+def _write_scores(connection: Connection, table: Table, scores: Mapping[int, Mapping[str, Any]]) -> None:
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row_id, values in scores.items():
+        named = {f"v{n}": values[c] for n, c in enumerate(sorted(values))}
+        groups.setdefault(tuple(sorted(values)), []).append({"row_id": row_id, **named})
+    for columns, parameters in groups.items():
+        if columns:
+            assigned = ", ".join(f"{quoted(c)} = :v{n}" for n, c in enumerate(columns))
+            connection.execute(text(f"UPDATE {table.name} SET {assigned} WHERE id = :row_id"), parameters)  # noqa: S608
+
+
+def quoted(column: str) -> str:
+    """A column name as an SQL identifier. Raises ValueError for anything but letters, digits and _."""
+    if not column.isidentifier() or not column.isascii():
+        raise ValueError(f"not a column name: {column!r}")
+    return f'"{column}"'
+
+
+def _write_clips(
+    connection: Connection, claim: Claim, video_id: int, found: Sequence[FoundClip], pipeline: Pipeline
+) -> None:
+    connection.execute(delete(clips).where(clips.c.video_id == video_id))
+    if not found:
+        return
+    _, entry = pipeline.entry("clip")
+    video = next(row for row in claim.rows if row["id"] == video_id)
+    words = json.loads(video["extra"] or "{}").get("text")
+    position = {"dataset_id": claim.want.dataset_id, "video_id": video_id, "stage": entry, "status": "active"}
+    parameters = [
+        {"text": words, **clip.scores, **position}
+        | {"clip_index": clip.index, "start_pts": clip.start_pts, "end_pts": clip.end_pts}
+        for clip in found
+    ]
+    made = connection.execute(insert(clips).returning(clips.c.id), parameters)
+    place_rows(connection, "clip", [int(row[0]) for row in made], pipeline, entry)
+
+
+def place_rows(connection: Connection, level: Level, ids: Sequence[int], pipeline: Pipeline, place: str) -> None:
+    """Put rows before stage `place` (or at the end), free, with the verdict of all filters before it."""
+    if not ids:
+        return
+    table = rows_of(level)
+    verdict = verdict_of(pipeline.filters_before(place, level), connection.dialect.name)
+    going_on = "kept" if place == DONE else "active"
+    values = {"stage": place, "reason": verdict, "status": status_of(verdict, going_on), "error": None, **released()}
+    connection.execute(update(table).where(table.c.id.in_(ids)).values(**values))
+
+
+def verdict_of(steps: Iterable[FilterStep], dialect: str) -> ColumnElement[Any]:
+    """SQL for the name of the first filter that a row does not pass, or NULL. NULL does not pass."""
+    whens: list[tuple[Any, Any]] = [
+        (literal_column(f"COALESCE(({filters.to_sql(f.where, dialect)}), FALSE) = FALSE"), literal(f.name))
+        for f in steps
+    ]
+    return case(*whens, else_=null()) if whens else null()
+
+
+def status_of(verdict: ColumnElement[Any], going_on: str) -> ColumnElement[Any]:
+    """SQL for the status that goes with a verdict."""
+    return case((verdict.is_(None), going_on), else_="dropped")
+
+
+def _end_rows(connection: Connection, table: Table, mine: set[int], findings: Findings) -> None:
+    ends: dict[int, tuple[str, str, str | None]] = {i: ("dropped", r, None) for i, r in findings.dropped.items()}
+    ends |= {i: ("failed", kind, message) for i, (kind, message) in findings.failed.items()}
+    parameters = [
+        {"row_id": i, "to": status, "why": why, "said": said} for i, (status, why, said) in ends.items() if i in mine
+    ]
+    if parameters:
+        ended = update(table).where(table.c.id == bindparam("row_id"))
+        values = {"status": bindparam("to"), "reason": bindparam("why"), "error": bindparam("said"), **released()}
+        connection.execute(ended.values(**values), parameters)
+
+
+def _log(connection: Connection, claim: Claim, counts: tuple[int, int], worker: str, version: str) -> None:
+    entry = {
+        "dataset_id": claim.want.dataset_id,
+        "stage": claim.want.step.name,
+        "worker": worker,
+        "n_ok": counts[0],
+        "n_failed": counts[1],
+        "started_at": claim.started_at,
+        "seconds": max(0.0, now(connection) - claim.started_at),
+        "version": version,
+    }
+    connection.execute(insert(batches).values(**entry))
+
+
+def taken_since(engine: Engine, dataset_id: int, last: int) -> list[dict[str, Any]]:
+    """The clips that dedup took after number `last`: id, dedup_seq, duplicate, hash_first, hash_middle."""
+    columns = (clips.c.id, clips.c.dedup_seq, clips.c.duplicate, clips.c.hash_first, clips.c.hash_middle)
+    taken = select(*columns).where(clips.c.dataset_id == dataset_id, clips.c.dedup_seq > last)
+    with engine.connect().execution_options(curate_readonly=True) as connection:
+        return [dict(row) for row in connection.execute(taken.order_by(clips.c.dedup_seq)).mappings()]
+
+
+def current_pipeline(engine: Engine, dataset_id: int) -> str:
+    """The dataset's pipeline as it is now, as JSON text."""
+    with engine.connect().execution_options(curate_readonly=True) as connection:
+        query = select(datasets.c.pipeline).where(datasets.c.id == dataset_id)
+        return str(connection.execute(query).scalar_one())

@@ -1,0 +1,91 @@
+"""Finds duplicates by perceptual hash: the stage `dedup`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from curate.tasks.stage import Clip, Column, Context, Field, Order, Outcome, Stage, StageOptions
+
+if TYPE_CHECKING:
+    from curate.tasks.video.hamming import HashTable
+
+
+class DedupOptions(StageOptions):
+    """Options of dedup."""
+
+    batch_size: int = Field(512, ge=1, le=4096, description="rows claimed by one task")
+    hash: Literal["phash", "ahash", "dhash", "whash"] = Field("phash", description="perceptual hash, computed by split")
+    threshold: int = Field(10, ge=0, le=32, description="bits of 64 that may differ; the seed's is 15")
+    frames: Literal["both", "first"] = Field("both", description="frames that must be near; the seed's is first")
+    keep: Literal["first", "best"] = Field(
+        "first", description="survivor: first in order, or best by resolution, then length (waits for all of split)"
+    )
+
+
+class Dedup(Stage[Clip, DedupOptions]):
+    """Marks a clip as duplicate when an earlier surviving clip of the dataset lies within the threshold.
+
+    Clips are taken in the order (video id, clip index), so the result does not depend on which worker
+    was faster. It is the greedy rule of imagededup: duplicates of a duplicate may survive.
+    """
+
+    name = "dedup"
+    level = "clip"
+    Options = DedupOptions
+    columns = {
+        "duplicate": Column("int", "1 when an earlier surviving clip is within the threshold", 0, 1, "lower"),
+        "duplicate_of": Column("int", "id of the earliest such clip"),
+        "duplicate_distance": Column("int", "Hamming distance to it in bits, the larger of both frames", 0, 64),
+        "dedup_seq": Column("int", "the order in which clips were looked at", 1),
+    }
+
+    def __init__(self, options: DedupOptions, context: Context) -> None:
+        from curate.tasks.video.hamming import HashTable
+
+        super().__init__(options, context)
+        self._survivors: HashTable = HashTable(options.frames)
+        self._last = 0
+
+    @classmethod
+    def order(cls, options: Any) -> Order:
+        """(video id, clip index), or for `best` the largest, then longest first."""
+        if options.keep == "best":
+            return Order(("-resolution", "-seconds", "video_id", "clip_index"), whole=True)
+        return Order()
+
+    @classmethod
+    def check(cls, options: StageOptions) -> None:
+        """Raise PackageMissing when imagededup is not installed."""
+        from curate.tasks.video.hashing import check_imagededup
+
+        check_imagededup()
+
+    def recall(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Learn the clips taken since the last batch of this process, its own included."""
+        from curate.tasks.video.hamming import pairs_of
+
+        for row, pair in zip(rows, pairs_of(rows), strict=True):
+            self._last = max(self._last, row["dedup_seq"])
+            if row["duplicate"] == 0:
+                self._survivors.add(row["id"], pair)
+
+    def run(self, row: Clip) -> Outcome:
+        """The outcome for one clip."""
+        return self.run_batch([row])[0]
+
+    def run_batch(self, rows: Sequence[Clip]) -> list[Outcome]:
+        """Outcomes for clips in order; later ones are compared with earlier survivors of the batch."""
+        from curate.tasks.video.hamming import pairs_of
+
+        before = len(self._survivors)
+        outcomes = []
+        for number, (row, pair) in enumerate(zip(rows, pairs_of(rows), strict=True), self._last + 1):
+            found = self._survivors.earliest_within(pair, self.options.threshold)
+            if found is None:
+                self._survivors.add(row.id, pair)
+            of, distance = found or (None, None)
+            scores = {"duplicate": int(found is not None), "duplicate_of": of, "duplicate_distance": distance}
+            outcomes.append(Outcome({**scores, "dedup_seq": number}))
+        self._survivors.truncate(before)  # recall brings them back once they are saved
+        return outcomes

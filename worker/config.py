@@ -1,0 +1,72 @@
+"""Celery's settings, each with its reason. The database owns retries; the broker only rings doorbells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kombu.entity import Queue
+
+from curate.configs.settings import Settings
+from curate.worker.broker import broker_url
+
+QUEUES = ("cpu", "ascend")
+PRIORITIES = 10  # Redis serves the lower number first
+
+
+def celery_settings(settings: Settings) -> dict[str, Any]:
+    """The settings of the Celery app."""
+    url = broker_url(settings)
+    return {
+        "broker_url": url,
+        "broker_transport_options": transport_options(url, settings.folder),
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,  # the default gives up after 100
+        "task_queues": [Queue(name) for name in QUEUES],
+        "task_default_queue": "cpu",
+        "task_create_missing_queues": False,  # a misspelt queue is an error, not a queue nobody serves
+        "task_ignore_result": True,  # scores live in the database
+        "result_backend": None,
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        "task_acks_late": True,
+        "worker_prefetch_multiplier": 1,
+        "task_reject_on_worker_lost": False,  # True loops for ever on a row that kills its worker
+        "task_acks_on_failure": True,
+        "task_acks_on_timeout": True,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,  # a batch is leased; it may finish
+        "worker_soft_shutdown_timeout": 30.0,
+        "worker_enable_soft_shutdown_on_idle": False,
+        "worker_max_tasks_per_child": 500,  # decoders leak
+        "worker_proc_alive_timeout": 60.0,  # a contended host takes longer than 4 s to start a process
+        "worker_hijack_root_logger": False,
+        "worker_send_task_events": True,  # Flower
+        "task_send_sent_event": False,
+    }
+
+
+def transport_options(url: str, folder: Path) -> dict[str, Any]:
+    """Options of the broker's transport."""
+    if url.startswith("filesystem"):
+        queue = folder / "broker" / "queue"
+        control = folder / "broker" / "control"
+        for made in (queue, control):
+            made.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return {
+            "data_folder_in": str(queue), "data_folder_out": str(queue),
+            "control_folder": str(control), "polling_interval": 0.1,
+        }  # fmt: skip
+    if not url.startswith("redis"):
+        return {}
+    return {
+        "visibility_timeout": 6 * 3600,  # beyond any batch; leases bring rows back long before
+        "unacked_restore_interval": 10,
+        "unacked_restore_throttle": 1,
+        "socket_keepalive": not url.startswith("redis+socket"),
+        "socket_connect_timeout": 5,
+        "socket_timeout": 60,
+        "health_check_interval": 25,
+        "queue_order_strategy": "priority",
+        "priority_steps": list(range(PRIORITIES)),
+        "sep": ":",
+    }

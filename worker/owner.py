@@ -1,0 +1,54 @@
+"""Who holds a claim: text that tells whether the holder is a process of this host, and whether it lives.
+
+``host|pid namespace|pid|start time of the process|batch``. The start time guards against a pid used
+again, the namespace against containers that share a host name.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def new_owner() -> str:
+    """The owner text of a new batch of this process."""
+    return f"{_place()}|{os.getpid()}|{_started(os.getpid())}|{uuid.uuid4().hex[:12]}"
+
+
+def worker_name() -> str:
+    """This process as people know it: pid@host."""
+    return f"{os.getpid()}@{socket.gethostname()}"
+
+
+def _place() -> str:
+    try:
+        namespace = Path("/proc/self/ns/pid").readlink().name
+    except OSError:
+        namespace = "-"
+    return f"{socket.gethostname()}|{namespace}"
+
+
+def _started(pid: int) -> str:
+    """When a process started, in clock ticks since boot; empty when it is gone or the system cannot say."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+def dead_owners(owners: Iterable[str]) -> list[str]:
+    """The owners that were processes of this host and are gone. Others cannot be judged from here."""
+    here = _place()
+    return [o for o in owners if o.startswith(f"{here}|") and _is_gone(o)]
+
+
+def _is_gone(owner: str) -> bool:
+    _, _, pid, started, _ = owner.split("|")
+    if not Path("/proc/self/stat").exists():
+        return False
+    return _started(int(pid)) != started

@@ -1,0 +1,44 @@
+"""The top-up loop: rings every stage that has rows to claim, and frees what dead workers of this host held.
+
+The broker may lose or double any message: Redis with late acknowledgement was measured to lose 3 of 6000
+in 6 kills. So whoever supervises workers looks at the rows, every second or so, and rings again.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from sqlalchemy import Engine
+
+from curate.db.claims import expire, holders, waiting
+from curate.db.datasets import Dataset, all_datasets
+from curate.worker.owner import dead_owners
+from curate.worker.runner import pipeline_of
+
+log = logging.getLogger(__name__)
+
+
+def free_dead(engine: Engine, dataset: Dataset) -> int:
+    """End the leases of processes of this host that are gone; returns the rows freed."""
+    held = holders(engine, dataset.id, pipeline_of(dataset.pipeline_text))
+    return expire(engine, dead_owners(held))
+
+
+def top_up(engine: Engine, concurrency: int) -> int:
+    """One round over all datasets; returns how many doorbells were rung."""
+    from curate.worker.app import queue_length, ring
+
+    rung = 0
+    lengths: dict[str, int] = {}
+    for dataset in all_datasets(engine):
+        free_dead(engine, dataset)
+        pipeline = pipeline_of(dataset.pipeline_text)
+        for step in waiting(engine, dataset.id, pipeline):
+            queue = step.options.queue
+            lengths.setdefault(queue, queue_length(queue))
+            bells = min(concurrency, 2 * concurrency - lengths[queue])
+            for _ in range(max(0, bells)):
+                ring(step, pipeline)
+            lengths[queue] += max(0, bells)
+            rung += max(0, bells)
+    return rung
