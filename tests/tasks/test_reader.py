@@ -1,0 +1,228 @@
+"""Every frame with its time, from the start and after a seek, whatever the container does to time stamps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from av.video.reformatter import Interpolation
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curate.configs.errors import (
+    BadGeometry,
+    EmptyFile,
+    MediaError,
+    NoFrames,
+    NotAFile,
+    NotMedia,
+    NoVideoStream,
+    Unreadable,
+)
+from curate.tasks.paths import to_text
+from curate.tasks.video.geometry import Converter, Geometry, display_size, geometry, pixel_shape, rotation
+from curate.tasks.video.reader import decode, open_media, video_stream
+from tests.media import DAMAGED, ODD_NAMES, SOUND, Drawn, draw, draw_bad, frame_number
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("reader")
+
+
+@pytest.fixture(scope="module", params=SOUND)
+def drawn(request: pytest.FixtureRequest, folder: Path) -> Drawn:
+    return draw(request.param, folder)
+
+
+def read(path: Path | str, **span: int) -> Iterator[tuple[int, float, int]]:
+    """(pts, seconds from the first frame of the file, drawn number) of each frame."""
+    with open_media(str(path)) as container:
+        stream = video_stream(container)
+        shape = None
+        for frame in decode(container, stream, **span):
+            shape = shape or geometry(stream, frame)
+            picture = Converter(shape.square, shape, Interpolation.BILINEAR).rgb(frame)
+            assert frame.pts is not None and frame.time is not None
+            yield frame.pts, frame.time, frame_number(picture)
+
+
+def test_decode_shows_the_frames_that_a_player_shows_at_their_times(drawn: Drawn) -> None:
+    found = list(read(drawn.path))
+    assert [number for _, _, number in found] == drawn.numbers
+    assert [t - found[0][1] for _, t, _ in found] == pytest.approx(drawn.seconds, abs=0.002)
+
+
+def test_decode_from_any_frame_gives_exactly_that_span(drawn: Drawn) -> None:
+    everything = list(read(drawn.path))
+    for first in (0, 1, 5, 11, 12, 13, 19, 20, 23, 24, 25, len(everything) - 1):
+        expected = everything[first : first + 3]
+        after = everything[first + 3][0] if first + 3 < len(everything) else 1 << 60
+        assert list(read(drawn.path, start_pts=expected[0][0], end_pts=after)) == expected
+
+
+def test_pts_strictly_increase(drawn: Drawn) -> None:
+    pts = [p for p, _, _ in read(drawn.path)]
+    assert all(a < b for a, b in zip(pts, pts[1:], strict=False))
+
+
+def test_one_container_can_be_read_again_after_a_seek(folder: Path) -> None:
+    path = draw("b_frames", folder).path
+    with open_media(str(path)) as container:
+        stream = video_stream(container)
+        everything = [f.pts for f in decode(container, stream)]
+        assert [f.pts for f in decode(container, stream, start_pts=everything[30])] == everything[30:]
+        assert [f.pts for f in decode(container, stream, start_pts=everything[3])] == everything[3:]
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "degrees"),
+    [("closed", (160, 96), 0), ("rotated90", (160, 96), 90), ("rotated180", (160, 96), 180), ("rotated270", (160, 96), 270)],
+)
+def test_rotation_is_read_clockwise_and_undone(folder: Path, kind: str, size: tuple[int, int], degrees: int) -> None:
+    with open_media(str(draw(kind, folder).path)) as container:
+        stream = video_stream(container)
+        frame = next(decode(container, stream))
+        assert rotation(frame) == degrees
+        assert display_size(stream, frame) == size
+
+
+def test_wide_pixels_widen_the_picture(folder: Path) -> None:
+    with open_media(str(draw("anamorphic", folder).path)) as container:
+        stream = video_stream(container)
+        assert pixel_shape(stream) == Fraction(16, 11)
+        assert display_size(stream, next(decode(container, stream))) == (round(160 * 16 / 11), 96)
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "words"),
+    [
+        ("empty", EmptyFile, "0 bytes"),
+        ("text", NotMedia, "invalid data"),
+        ("random", NotMedia, "invalid data"),
+        ("moov_missing", NotMedia, "invalid data"),
+        ("audio_only", NoVideoStream, "audio"),
+        ("no_size", BadGeometry, "0x0"),
+        ("directory", NotAFile, "a directory"),
+        ("broken_link", Unreadable, "a link to a file that is not there"),
+    ],
+)
+def test_what_is_no_video_says_what_it_is(tmp_path: Path, kind: str, error: type[MediaError], words: str) -> None:
+    path = draw_bad(kind, tmp_path)
+    with pytest.raises(error) as raised:
+        list(read(path))
+    assert type(raised.value) is error
+    assert words in str(raised.value) and str(path) in str(raised.value)
+
+
+def test_a_missing_file_is_unreadable(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable, match="no such file"), open_media(str(tmp_path / "none.mp4")):
+        pass
+
+
+def test_a_pipe_is_refused_without_waiting_for_a_writer(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(NotAFile, match="a pipe"), open_media(str(tmp_path / "pipe.mp4")):
+        pass
+
+
+def test_a_file_that_may_not_be_read_is_unreadable(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root reads everything")
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    (tmp_path / "a.mp4").chmod(0)
+    with pytest.raises(Unreadable, match="permission denied"), open_media(str(tmp_path / "a.mp4")):
+        pass
+
+
+@pytest.mark.parametrize("name", ODD_NAMES, ids=repr)
+def test_any_file_name_opens(folder: Path, tmp_path: Path, name: bytes) -> None:
+    local = os.path.join(os.fsencode(tmp_path), name)  # noqa: PTH118  bytes have no Path
+    os.link(draw("closed", folder).path, local)
+    path = to_text(os.fsdecode(local))
+    assert len(list(read(path))) == 48
+
+
+def test_a_url_is_read_through_fsspec(folder: Path) -> None:
+    import fsspec
+
+    with fsspec.open("memory://videos/a.mkv", "wb") as out:
+        out.write(draw("mkv", folder).path.read_bytes())
+    assert [n for _, _, n in read("memory://videos/a.mkv")] == list(range(48))
+
+
+@pytest.mark.parametrize("url", ["memory://videos/none.mkv", "nosuchprotocol://a/b.mp4"])
+def test_a_url_that_cannot_be_opened_is_unreadable(url: str) -> None:
+    with pytest.raises(Unreadable, match="cannot be opened"), open_media(url):
+        pass
+
+
+@pytest.mark.parametrize("text", ["#EXTM3U\n#EXTINF:10,\n{}\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile {}\n"])
+def test_a_playlist_cannot_make_ffmpeg_open_another_file(folder: Path, tmp_path: Path, text: str) -> None:
+    (tmp_path / "list.mp4").write_text(text.format(draw("closed", folder).path))
+    with pytest.raises(NotMedia):
+        list(read(tmp_path / "list.mp4"))
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_damage_costs_frames_but_not_the_rest(tmp_path: Path, kind: str) -> None:
+    with open_media(str(draw_bad(kind, tmp_path))) as container:
+        pts = [f.pts or 0 for f in decode(container, video_stream(container))]
+    assert 30 < len(pts) < 96
+    assert pts == sorted(set(pts))
+
+
+def test_a_hole_in_the_middle_does_not_end_the_video(tmp_path: Path) -> None:
+    with open_media(str(draw_bad("corrupt", tmp_path))) as container:
+        assert [f.time for f in decode(container, video_stream(container))][-1] == pytest.approx(95 / 24, abs=0.1)
+
+
+def test_a_stream_without_one_decodable_packet_has_no_frames(tmp_path: Path) -> None:
+    raw = bytearray(draw("avi", tmp_path).path.read_bytes())
+    start = raw.index(b"movi") + 4
+    for at in range(start, len(raw) - 8):
+        if raw[at : at + 4] in (b"00dc", b"00db"):
+            size = int.from_bytes(raw[at + 4 : at + 8], "little")
+            raw[at + 8 : at + 8 + size] = bytes(size)
+    (tmp_path / "zeros.avi").write_bytes(raw)
+    with pytest.raises(NoFrames, match="zeros.avi"):
+        list(read(tmp_path / "zeros.avi"))
+
+
+SHAPES = st.builds(
+    Geometry,
+    st.integers(1, 9000),
+    st.integers(1, 9000),
+    st.fractions(Fraction(1, 8), 8, max_denominator=99),
+    st.sampled_from([0, 90, 180, 270]),
+)
+
+
+@settings(max_examples=60)
+@given(SHAPES, st.integers(1, 2000))
+def test_fit_keeps_the_form_and_never_enlarges(shape: Geometry, side: int) -> None:
+    width, height = shape.fit(shorter=side)
+    whole = shape.square
+    assert min(width, height) == min(side, *whole)
+    assert width <= whole[0] and height <= whole[1]
+    assert abs(width * whole[1] - height * whole[0]) <= max(whole)  # off by less than a pixel
+    assert max(shape.fit(longer=side)) == min(side, max(whole))
+
+
+@settings(max_examples=30)
+@given(SHAPES)
+def test_pixels_are_stretched_never_shrunk(shape: Geometry) -> None:
+    width, height = shape.square
+    assert width >= shape.coded_width and height >= shape.coded_height
+    assert width == shape.coded_width or height == shape.coded_height
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_upright_turns_clockwise(degrees: int) -> None:
+    picture = np.array([[1, 2], [3, 4]])
+    corner = {0: 1, 90: 3, 180: 4, 270: 2}[degrees]
+    assert Geometry(2, 2, Fraction(1), degrees).upright(picture)[0, 0] == corner
