@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from fractions import Fraction
@@ -67,7 +68,7 @@ def test_decode_from_any_frame_gives_exactly_that_span(drawn: Drawn) -> None:
 
 def test_pts_strictly_increase(drawn: Drawn) -> None:
     pts = [p for p, _, _ in read(drawn.path)]
-    assert all(a < b for a, b in zip(pts, pts[1:], strict=False))
+    assert all(a < b for a, b in itertools.pairwise(pts))
 
 
 def test_one_container_can_be_read_again_after_a_seek(folder: Path) -> None:
@@ -80,15 +81,14 @@ def test_one_container_can_be_read_again_after_a_seek(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "size", "degrees"),
-    [("closed", (160, 96), 0), ("rotated90", (160, 96), 90), ("rotated180", (160, 96), 180), ("rotated270", (160, 96), 270)],
+    ("kind", "degrees"), [("closed", 0), ("rotated90", 90), ("rotated180", 180), ("rotated270", 270)]
 )
-def test_rotation_is_read_clockwise_and_undone(folder: Path, kind: str, size: tuple[int, int], degrees: int) -> None:
+def test_rotation_is_read_clockwise_and_undone(folder: Path, kind: str, degrees: int) -> None:
     with open_media(str(draw(kind, folder).path)) as container:
         stream = video_stream(container)
         frame = next(decode(container, stream))
         assert rotation(frame) == degrees
-        assert display_size(stream, frame) == size
+        assert display_size(stream, frame) == (160, 96)
 
 
 def test_wide_pixels_widen_the_picture(folder: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_stream_without_one_decodable_packet_has_no_frames(tmp_path: Path) -> 
             size = int.from_bytes(raw[at + 4 : at + 8], "little")
             raw[at + 8 : at + 8 + size] = bytes(size)
     (tmp_path / "zeros.avi").write_bytes(raw)
-    with pytest.raises(NoFrames, match="zeros.avi"):
+    with pytest.raises(NoFrames, match="zeros"):
         list(read(tmp_path / "zeros.avi"))
 
 
