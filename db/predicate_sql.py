@@ -12,7 +12,7 @@ from typing import Any, Literal
 from sqlglot import exp
 
 from curate.configs.schema import Column
-from curate.db.predicates import FUNCTIONS, Refused, UnknownColumn, read
+from curate.db.predicates import Node, PredicateError, UnknownColumnError, read, shown, why_not
 
 Dialect = Literal["sqlite", "postgresql"]
 TermKind = Literal["number", "text", "truth", "any"]  # any: a column, when the columns are not given
@@ -32,12 +32,12 @@ class _Term:
 def write(predicate: str, dialect: Dialect, columns: Mapping[str, Column] | None) -> str:
     """The SQL that runs for a predicate. Without columns their names and kinds are not checked.
 
-    Raises Refused with the reason.
+    Raises PredicateError with the reason.
     """
     try:
         return _Writer(dialect, columns).truth(read(predicate))
     except RecursionError:
-        raise Refused("it is nested too deeply") from None
+        raise PredicateError("it is nested too deeply") from None
 
 
 @lru_cache(maxsize=512)
@@ -46,10 +46,17 @@ def written(predicate: str, dialect: Dialect) -> str:
     return write(predicate, dialect, None)
 
 
-_COMPARISONS = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
-_ARITHMETIC = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
+_COMPARISONS: dict[type[Any], str] = {
+    exp.EQ: "=",
+    exp.NEQ: "<>",
+    exp.LT: "<",
+    exp.LTE: "<=",
+    exp.GT: ">",
+    exp.GTE: ">=",
+}
+_ARITHMETIC: dict[type[Any], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
 _NEGATABLE = (exp.Is, exp.Like, exp.ILike, exp.In, exp.Between)
-_EXTREMES = {exp.Min: "MIN", exp.Max: "MAX", exp.Least: "MIN", exp.Greatest: "MAX"}
+_EXTREMES: dict[type[Any], str] = {exp.Min: "MIN", exp.Max: "MAX", exp.Least: "MIN", exp.Greatest: "MAX"}
 # arguments of nodes that change nothing: what sqlglot remembers of the dialect read
 _MEANINGLESS = {"typed", "safe", "is_string", "ignore_nulls", "negate"}
 
@@ -60,110 +67,110 @@ class _Writer:
         self.columns = columns
         self.factors = 0
 
-    def truth(self, node: exp.Expression) -> str:
+    def truth(self, node: Node) -> str:
         """SQL of a node that must be true or false."""
         term = self.term(node)
         if term.kind != "truth":
-            raise Refused(f"{_shown(node)} is not a condition; compare it with something")
+            raise PredicateError(f"{shown(node)} is not a condition; compare it with something")
         return term.sql
 
-    def value(self, node: exp.Expression) -> _Term:
+    def value(self, node: Node) -> _Term:
         """A node that must be a number or a text."""
         term = self.term(node)
         if isinstance(node, exp.Null):
-            raise Refused("NULL is only for IS NULL and IS NOT NULL")
+            raise PredicateError("NULL is only for IS NULL and IS NOT NULL")
         if term.kind == "truth":
-            raise Refused(f"{_shown(node)} is true or false, where a value is needed")
+            raise PredicateError(f"{shown(node)} is true or false, where a value is needed")
         return term
 
-    def number(self, node: exp.Expression) -> str:
+    def number(self, node: Node) -> str:
         """SQL of a node that must be a number, as a real number."""
         term = self.value(node)
         if term.kind == "text":
-            raise Refused(f"{_shown(node)} is text, where a number is needed")
+            raise PredicateError(f"{shown(node)} is text, where a number is needed")
         return f"CAST({term.sql} AS {'REAL' if self.sqlite else 'DOUBLE PRECISION'})"
 
-    def text(self, node: exp.Expression) -> str:
+    def text(self, node: Node) -> str:
         """SQL of a node that must be text."""
         term = self.value(node)
         if term.kind == "number":
-            raise Refused(f"{_shown(node)} is a number, where text is needed")
+            raise PredicateError(f"{shown(node)} is a number, where text is needed")
         return term.sql
 
     def bytewise(self, sql: str) -> str:
         """SQL of a text that is compared and changed by its bytes."""
         return sql if self.sqlite else f'({sql} COLLATE "C")'
 
-    def term(self, node: exp.Expression) -> _Term:
+    def term(self, node: Node) -> _Term:
         method = _METHODS.get(type(node))
         if method is None:
-            raise Refused(_why_not(node))
+            raise PredicateError(why_not(node))
         extra = {k for k, v in node.args.items() if v} - _MEANINGLESS - {"this", "expression", "expressions"}
         extra -= {"low", "high"} if isinstance(node, exp.Between) else set()
         if extra:
-            raise Refused(_why_not(node, sorted(extra)[0]))
+            raise PredicateError(why_not(node, sorted(extra)[0]))
         term = method(self, node)
         if isinstance(node, _NEGATABLE) and node.args.get("negate"):
             return _Term("truth", f"(NOT {term.sql})")
         return term
 
-    def paren(self, node: exp.Expression) -> _Term:
+    def paren(self, node: Node) -> _Term:
         return self.term(node.this)
 
-    def connector(self, node: exp.Expression) -> _Term:
+    def connector(self, node: Node) -> _Term:
         word = "AND" if isinstance(node, exp.And) else "OR"
         return _Term("truth", f"({self.truth(node.this)} {word} {self.truth(node.expression)})")
 
-    def negation(self, node: exp.Expression) -> _Term:
+    def negation(self, node: Node) -> _Term:
         return _Term("truth", f"(NOT {self.truth(node.this)})")
 
-    def comparison(self, node: exp.Expression) -> _Term:
+    def comparison(self, node: Node) -> _Term:
         left, right = self.same_kind(node.this, node.expression)
         sign = _COMPARISONS[type(node)]
         if sign not in ("=", "<>"):
             left = self.ordered(node, left, right)
         return _Term("truth", f"({left.sql} {sign} {right.sql})")
 
-    def same_kind(self, *nodes: exp.Expression) -> list[_Term]:
+    def same_kind(self, *nodes: Node) -> list[_Term]:
         """The terms, which must all be numbers or all be text."""
         terms = [self.value(n) for n in nodes]
         kinds = {t.kind for t in terms} - {"any"}
         if len(kinds) > 1:
             text = next(n for n, t in zip(nodes, terms, strict=True) if t.kind == "text")
             number = next(n for n, t in zip(nodes, terms, strict=True) if t.kind == "number")
-            raise Refused(f"{_shown(text)} is text and {_shown(number)} is a number")
+            raise PredicateError(f"{shown(text)} is text and {shown(number)} is a number")
         return terms
 
-    def ordered(self, node: exp.Expression, first: _Term, *others: _Term) -> _Term:
+    def ordered(self, node: Node, first: _Term, *others: _Term) -> _Term:
         """`first`, made to be compared by bytes when the terms are text."""
         texts = [t for t in (first, *others) if t.kind == "text"]
         if not texts:
             return first
         if not any(t.evident for t in texts):
-            raise Refused(f"in {_shown(node)} two text columns are ordered; compare them with = or <>")
+            raise PredicateError(f"in {shown(node)} two text columns are ordered; compare them with = or <>")
         return _Term("text", self.bytewise(first.sql))
 
-    def between(self, node: exp.Expression) -> _Term:
+    def between(self, node: Node) -> _Term:
         value, low, high = self.same_kind(node.this, node.args["low"], node.args["high"])
         value = self.ordered(node, value, low, high)
         return _Term("truth", f"({value.sql} BETWEEN {low.sql} AND {high.sql})")
 
-    def membership(self, node: exp.Expression) -> _Term:
+    def membership(self, node: Node) -> _Term:
         items = node.expressions
         if not items or not all(isinstance(_unsigned(i), exp.Literal) for i in items):
-            raise Refused("IN needs a list of numbers or texts, such as IN (1, 2)")
+            raise PredicateError("IN needs a list of numbers or texts, such as IN (1, 2)")
         value, *found = self.same_kind(node.this, *items)
         return _Term("truth", f"({value.sql} IN ({', '.join(f.sql for f in found)}))")
 
-    def is_null(self, node: exp.Expression) -> _Term:
+    def is_null(self, node: Node) -> _Term:
         if not isinstance(node.expression, exp.Null):
-            raise Refused("IS is only for IS NULL and IS NOT NULL")
+            raise PredicateError("IS is only for IS NULL and IS NOT NULL")
         return _Term("truth", f"({self.value(node.this).sql} IS NULL)")
 
-    def like(self, node: exp.Expression) -> _Term:
+    def like(self, node: Node) -> _Term:
         pattern = node.expression
         if not isinstance(pattern, exp.Literal) or not pattern.is_string:
-            raise Refused("LIKE needs a pattern in quotes")
+            raise PredicateError("LIKE needs a pattern in quotes")
         value, wanted = self.text(node.this), pattern.this
         if isinstance(node, exp.ILike):
             value, wanted = f"LOWER({self.bytewise(value)})", _lower_ascii(wanted)
@@ -171,52 +178,46 @@ class _Writer:
             return _Term("truth", f"({value} GLOB {self.quoted(_glob(wanted))})")
         return _Term("truth", f"({value} LIKE {self.quoted(wanted)} ESCAPE '')")
 
-    def arithmetic(self, node: exp.Expression) -> _Term:
+    def arithmetic(self, node: Node) -> _Term:
         left, right = self.number(node.this), self.number(node.expression)
         sign = _ARITHMETIC[type(node)]
         if sign in "*/":
             self.factors += 1
         if self.factors > _MAX_FACTORS:
-            raise Refused(f"it multiplies and divides more than {_MAX_FACTORS} times")
+            raise PredicateError(f"it multiplies and divides more than {_MAX_FACTORS} times")
         if sign == "/":
             right = f"NULLIF({right}, 0)"
         return _Term("number", f"({left} {sign} {right})")
 
-    def minus(self, node: exp.Expression) -> _Term:
+    def minus(self, node: Node) -> _Term:
         return _Term("number", f"(- {self.number(node.this)})")
 
-    def absolute(self, node: exp.Expression) -> _Term:
+    def absolute(self, node: Node) -> _Term:
         return _Term("number", f"ABS({self.number(node.this)})")
 
-    def length(self, node: exp.Expression) -> _Term:
+    def length(self, node: Node) -> _Term:
         return _Term("number", f"LENGTH({self.text(node.this)})")
 
-    def changed_case(self, node: exp.Expression) -> _Term:
+    def changed_case(self, node: Node) -> _Term:
         word = "LOWER" if isinstance(node, exp.Lower) else "UPPER"
         return _Term("text", f"{word}({self.bytewise(self.text(node.this))})")
 
-    def coalesce(self, node: exp.Expression) -> _Term:
-        return self.joined("COALESCE", self.same_kind(node.this, *node.expressions))
+    def first_of(self, node: Node) -> _Term:
+        word = "COALESCE" if isinstance(node, exp.Coalesce) else "NULLIF"
+        terms = self.same_kind(node.this, *(node.expressions or [node.expression]))
+        kind: TermKind = next((t.kind for t in terms if t.kind != "any"), "any")
+        return _Term(kind, f"{word}({', '.join(t.sql for t in terms)})", any(t.evident for t in terms))
 
-    def nullif(self, node: exp.Expression) -> _Term:
-        return self.joined("NULLIF", self.same_kind(node.this, node.expression))
-
-    def joined(self, word: str, terms: list[_Term]) -> _Term:
-        known = [t for t in terms if t.kind != "any"]
-        kind: TermKind = known[0].kind if known else "any"
-        sql = f"{word}({', '.join(t.sql for t in terms)})"
-        return _Term(kind, sql, any(t.evident for t in terms))
-
-    def extreme(self, node: exp.Expression) -> _Term:
+    def extreme(self, node: Node) -> _Term:
         nodes = [node.this, *node.expressions]
         word = _EXTREMES[type(node)]
         if len(nodes) < 2:
-            raise Refused(
+            raise PredicateError(
                 f"{word.lower()} here takes two or more values of one row; it does not look at all rows"
             )
         # on Postgres each argument is written twice, which would double with every level
         if any(n.find(*_EXTREMES) for n in nodes):
-            raise Refused(f"{word.lower()} within min or max; give one of them all the values")
+            raise PredicateError(f"{word.lower()} within min or max; give one of them all the values")
         numbers = [self.number(n) for n in nodes]
         if self.sqlite:
             return _Term("number", f"{word}({', '.join(numbers)})")
@@ -224,18 +225,18 @@ class _Writer:
         word = "LEAST" if word == "MIN" else "GREATEST"  # which skip what is NULL
         return _Term("number", f"(CASE WHEN {there} THEN {word}({', '.join(numbers)}) END)")
 
-    def literal(self, node: exp.Expression) -> _Term:
+    def literal(self, node: Node) -> _Term:
         if node.is_string:
             return _Term("text", self.quoted(node.this))
         value = float(node.this)
         if not math.isfinite(value) or value > _LARGEST or 0 < value < _SMALLEST:
-            raise Refused(f"the number {node.this} is out of range ({_SMALLEST:g} to {_LARGEST:g})")
-        return _Term("number", node.this if node.this.isdecimal() else repr(value))
+            raise PredicateError(f"the number {node.this} is out of range ({_SMALLEST:g} to {_LARGEST:g})")
+        return _Term("number", str(int(node.this)) if node.this.isdecimal() else repr(value))
 
-    def boolean(self, node: exp.Expression) -> _Term:
+    def boolean(self, node: Node) -> _Term:
         return _Term("truth", "TRUE" if node.this else "FALSE")
 
-    def null(self, _node: exp.Expression) -> _Term:
+    def null(self, _node: Node) -> _Term:
         return _Term("any", "NULL")
 
     def quoted(self, value: str) -> str:
@@ -244,21 +245,21 @@ class _Writer:
             return quoted
         return "E" + quoted.replace("\\", "\\\\")  # the same whatever standard_conforming_strings says
 
-    def column(self, node: exp.Expression) -> _Term:
+    def column(self, node: Node) -> _Term:
         identifier = node.this
         name = identifier.name if identifier.quoted else identifier.name.lower()
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            raise Refused(f"{name!r} is not the name of a column")
+            raise PredicateError(f"{name!r} is not the name of a column")
         # not "name": SQLite would take it for a text when there is no such column
         sql = f"[{name}]" if self.sqlite else f'"{name}"'
         if self.columns is None:
             return _Term("any", sql, evident=False)
         if name not in self.columns:
-            raise UnknownColumn(name, self.columns)
+            raise UnknownColumnError(name, self.columns)
         return _Term("text" if self.columns[name].kind == "text" else "number", sql, evident=False)
 
 
-def _unsigned(node: exp.Expression) -> exp.Expression:
+def _unsigned(node: Node) -> Node:
     return node.this if isinstance(node, exp.Neg) else node
 
 
@@ -271,23 +272,7 @@ def _glob(like: str) -> str:
     return "".join({"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}.get(c, c) for c in like)
 
 
-def _shown(node: exp.Expression) -> str:
-    sql = node.sql("postgres")
-    return sql if len(sql) <= 40 else sql[:37] + "..."
-
-
-def _why_not(node: exp.Expression, argument: str = "") -> str:
-    if isinstance(node, exp.Query | exp.Exists) or argument == "query":
-        return "a query inside of it is not allowed"
-    if isinstance(node, exp.Column) and argument:
-        return f"write the column alone, without a table: {node.name}"
-    if isinstance(node, exp.Func) and not argument:
-        name = node.name if isinstance(node, exp.Anonymous) else node.sql_name()
-        return f"{name.lower()} is not allowed; the functions are {', '.join(FUNCTIONS)}"
-    return f"{_shown(node)} is not allowed"
-
-
-_METHODS: dict[type[exp.Expression], Callable[[_Writer, Any], _Term]] = {
+_METHODS: dict[type[Any], Callable[[_Writer, Any], _Term]] = {
     exp.Paren: _Writer.paren,
     exp.And: _Writer.connector,
     exp.Or: _Writer.connector,
@@ -302,8 +287,8 @@ _METHODS: dict[type[exp.Expression], Callable[[_Writer, Any], _Term]] = {
     exp.Length: _Writer.length,
     exp.Lower: _Writer.changed_case,
     exp.Upper: _Writer.changed_case,
-    exp.Coalesce: _Writer.coalesce,
-    exp.Nullif: _Writer.nullif,
+    exp.Coalesce: _Writer.first_of,
+    exp.Nullif: _Writer.first_of,
     exp.Literal: _Writer.literal,
     exp.Boolean: _Writer.boolean,
     exp.Null: _Writer.null,

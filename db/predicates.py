@@ -15,20 +15,22 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+Node = Any  # sqlglot's base class has another name in each major version
 MAX_LENGTH = 2000
 FUNCTIONS = ("abs", "coalesce", "greatest", "least", "length", "lower", "max", "min", "nullif", "upper")
 
 
-class Refused(ValueError):
+class PredicateError(ValueError):
     """Why a predicate is refused, in a few words."""
 
 
-class UnknownColumn(Refused):
+class UnknownColumnError(PredicateError):
     """A column that is not among the known ones; `name` is it."""
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
@@ -45,38 +47,57 @@ def unknown(name: str, known: Iterable[str]) -> str:
     return f"there is no column {name}; did you mean {' or '.join(near)}?"
 
 
-def read(predicate: str) -> exp.Expression:
-    """The syntax tree of one SQL expression. Raises Refused when it is anything else."""
+def read(predicate: str) -> Node:
+    """The syntax tree of one SQL expression. Raises PredicateError when it is anything else."""
     if len(predicate) > MAX_LENGTH:
-        raise Refused(f"it has {len(predicate)} characters; at most {MAX_LENGTH} are allowed")
+        raise PredicateError(f"it has {len(predicate)} characters; at most {MAX_LENGTH} are allowed")
     if not predicate.strip():
-        raise Refused("it is empty")
-    if any(ord(c) < 32 and c not in "\t\n\r" or 0xD800 <= ord(c) < 0xE000 for c in predicate):
-        raise Refused("it holds a control character")
+        raise PredicateError("it is empty")
+    if any((ord(c) < 32 and c not in "\t\n\r") or 0xD800 <= ord(c) < 0xE000 for c in predicate):
+        raise PredicateError("it holds a control character")
     try:
-        statements = sqlglot.parse(f"SELECT 1 FROM t WHERE ({predicate}\n)", read="postgres")
+        # read, never run
+        statements = sqlglot.parse(f"SELECT 1 FROM t WHERE ({predicate}\n)", read="postgres")  # noqa: S608
     except RecursionError:
-        raise Refused("it is nested too deeply") from None
+        raise PredicateError("it is nested too deeply") from None
     except SqlglotError as error:
-        raise Refused(f"it cannot be read as SQL: {_first_line(error)}") from None
+        raise PredicateError(f"it cannot be read as SQL: {_problem(error)}") from None
     return _only_where(statements)
 
 
-def _first_line(error: SqlglotError) -> str:
+def _problem(error: SqlglotError) -> str:
     problems = getattr(error, "errors", None)
     if not problems:
-        return str(error).splitlines()[0]
-    return f"{problems[0]['description'].rstrip('.')}, at {problems[0]['highlight'].strip()!r}"
+        return "a quote or a comment is not closed"
+    what = problems[0]["description"].split(":")[0].rstrip(".")
+    return f"{what}, at {problems[0]['highlight'].strip()!r}"
 
 
-def _only_where(statements: list[exp.Expression | None]) -> exp.Expression:
+def _only_where(statements: list[Node]) -> Node:
     select = statements[0] if len(statements) == 1 else None
     where = select.args.get("where") if isinstance(select, exp.Select) else None
     paren = where.this if where else None
     parts = {k for k, v in select.args.items() if v and k not in ("kind",)} if select else set()
     # `1=1) OR (1=1` would leave the parentheses that were put around it
     if not isinstance(paren, exp.Paren) or not parts <= {"expressions", "from", "from_", "where"}:
-        raise Refused("it must be one SQL expression")
-    if any(node.comments for node in select.walk()) if select else False:
-        raise Refused("comments are not allowed")
+        raise PredicateError("it must be one SQL expression")
+    if any(node.comments for node in paren.walk()):
+        raise PredicateError("comments are not allowed")
     return paren.this
+
+
+def shown(node: Node) -> str:
+    """The SQL of a node, shortened for a message."""
+    sql = str(node.sql("postgres"))
+    return sql if len(sql) <= 40 else sql[:37] + "..."
+
+
+def why_not(node: Node, argument: str = "") -> str:
+    """Why a node, or an argument of it, is not part of the language."""
+    if isinstance(node, exp.Query | exp.Exists) or argument == "query":
+        return "a query inside of it is not allowed"
+    if isinstance(node, exp.Column) and argument:
+        return f"write the column alone, without a table: {node.name}"
+    if isinstance(node, exp.Func) and not argument:
+        return f"{shown(node)} is not allowed; the functions are {', '.join(FUNCTIONS)}"
+    return f"{shown(node)} is not allowed"
