@@ -1,0 +1,129 @@
+"""Reads tables of inputs: CSV or Parquet with a column `path`, and whatever other columns there are."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import datetime
+import decimal
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+from curate.configs.errors import ConfigError, NoInput, PackageMissing
+from curate.tasks.inputs import Input, extension, local_input, named_url
+from curate.tasks.paths import is_url, to_text
+
+Row = dict[str, Any]
+
+
+def read_table(source: str) -> Iterator[Input]:
+    """The rows of a CSV or Parquet file or URL, in order, read as they are used.
+
+    Relative paths count from the table's folder. Empty CSV cells and NaN are None. Raises NoInput when
+    there is no table, ConfigError (with the line or row) when it cannot be read, has no column `path`, a
+    row has no path or too many cells, or a text cannot be stored.
+    """
+    with _open(source) as stream:
+        rows = _parquet_rows(source, stream) if extension(source) == ".parquet" else _csv_rows(source, stream)
+        for place, row in rows:
+            yield _input(source, place, row)
+
+
+@contextmanager
+def _open(source: str) -> Iterator[BinaryIO]:
+    try:
+        if is_url(source):
+            import fsspec
+
+            opened = fsspec.open(source, "rb").open()
+        else:
+            opened = open(source, "rb")  # noqa: PTH123, SIM115  closed below
+    except FileNotFoundError:
+        raise NoInput(path=to_text(source), looked_for="a table of paths") from None
+    except OSError as error:
+        raise ConfigError(source=to_text(source), why=error.strerror or error) from None
+    with opened:
+        yield opened
+
+
+def _input(source: str, place: str, row: Row) -> Input:
+    path = row.pop("path")
+    if not isinstance(path, str) or not path.strip() or "\0" in path:
+        raise ConfigError(source=to_text(source), why=f"{place}: path is {path!r}; give each row the path of a file")
+    extra = {name: _json_safe(value) for name, value in row.items()}
+    for name, value in extra.items():
+        if isinstance(value, str) and not _storable(value):
+            raise ConfigError(source=to_text(source), why=f"{place}: column {name} is not UTF-8 text; save it as UTF-8")
+    full = path if is_url(path) or path.startswith("/") else _folder(source) + "/" + path
+    if full.startswith("file://"):
+        full = full.removeprefix("file://")
+    return named_url(full, extra) if is_url(full) else local_input(full, _folder(source), extra)
+
+
+def _folder(source: str) -> str:
+    if is_url(source):
+        return source.rpartition("/")[0]
+    return os.path.dirname(os.path.abspath(source))  # noqa: PTH100, PTH120
+
+
+def _storable(text: str) -> bool:
+    return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
+
+
+def _json_safe(value: Any) -> Any:
+    """value with what JSON lacks made text: dates ISO 8601, decimals exact, bytes hexadecimal; NaN is None."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(k): _json_safe(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json_safe(v) for v in value]
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, decimal.Decimal | datetime.timedelta):
+        return str(value)
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def _csv_rows(source: str, stream: BinaryIO) -> Iterator[tuple[str, Row]]:
+    # names that are not UTF-8 are kept, so that their files are found; other columns are checked later
+    text = codecs.getreader("utf-8-sig")(stream, "surrogateescape")
+    csv.field_size_limit(1 << 24)  # captions can be longer than csv's own 128 kB
+    reader = csv.DictReader(text)
+    try:
+        _need_path(source, reader.fieldnames or ())
+        for row in reader:
+            place = f"line {reader.line_num}"
+            if None in row:
+                raise ConfigError(source=to_text(source), why=f"{place} has more cells than there are columns")
+            yield place, {name: value or None for name, value in row.items()}
+    except csv.Error as error:
+        raise ConfigError(source=to_text(source), why=f"line {reader.line_num}: {error}") from None
+
+
+def _parquet_rows(source: str, stream: BinaryIO) -> Iterator[tuple[str, Row]]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        install = 'pip install "curate[parquet]"'
+        raise PackageMissing(what="reading Parquet", package="pyarrow", install=install) from None
+    try:
+        table = pyarrow.parquet.ParquetFile(stream)
+        _need_path(source, table.schema_arrow.names)
+        place = 0
+        for batch in table.iter_batches(batch_size=4096):
+            for row in batch.to_pylist():
+                place += 1
+                yield f"row {place}", row
+    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
+        raise ConfigError(source=to_text(source), why=" ".join(str(error).split())) from None
+
+
+def _need_path(source: str, names: Any) -> None:
+    if "path" not in names:
+        shown = ", ".join(map(repr, names)) or "none"
+        raise ConfigError(source=to_text(source), why=f"it has no column path (columns: {shown})")
