@@ -24,7 +24,7 @@ class Input:
     """One file to enqueue.
 
     `path` is an absolute path as `curate.tasks.paths.to_text` writes it, or a URL; `relpath` is relative to
-    the folder enqueued, the table's folder, or the URL's bucket. `fingerprint` changes when the file does
+    the folder, table's folder or URL enqueued; of a file that lies elsewhere it is the same as `path`. `fingerprint` changes when the file does
     (size and time of change; for URLs size and what the store offers: ETag, checksum or time). `extra` holds
     the other columns of a table, safe for JSON.
     """
@@ -108,10 +108,9 @@ def _is_pattern(source: str) -> bool:
 
 
 def local_input(path: str, base: str, extra: dict[str, Any] | None = None) -> Input:
-    """The Input of a local path, whether it exists or not; relpath is relative to base where it lies below it."""
+    """The Input of a local path, whether it exists or not, found below the folder base or elsewhere."""
     absolute = os.path.abspath(path)  # noqa: PTH100  keeps links, unlike resolve
-    inside = absolute.startswith(base.rstrip("/") + "/")
-    relative = os.path.relpath(absolute, base) if inside else absolute.lstrip("/")
+    relative = absolute.removeprefix(base.rstrip("/") + "/")
     return Input(to_text(absolute), to_text(relative), _fingerprint(absolute), extra or {})
 
 
@@ -183,9 +182,10 @@ def _find_remote(url: str) -> Iterator[Input]:
     system, path = _file_system(url)
     if glob.has_magic(path):
         infos = _match_remote(url, system, path)
-        return (remote_input(url, system, info) for info in infos)
+        fixed = url[: min(url.find(c) for c in "*?[" if c in url)].rpartition("/")[0]
+        return (_listed_url(url, fixed, system, info) for info in infos)
     if is_media(url) or not system.isdir(path):
-        return iter([named_url(url)]) if is_media(url) or system.exists(path) else iter(())
+        return iter([named_url(url, url.rpartition("/")[0])]) if is_media(url) or system.exists(path) else iter(())
     return _walk_remote(url, system, path)
 
 
@@ -208,7 +208,7 @@ def _walk_remote(url: str, system: Any, path: str) -> Iterator[Input]:
         if info["type"] == "directory":
             yield from _walk_remote(url, system, name)
         elif is_media(name):
-            yield remote_input(url, system, info)
+            yield _listed_url(url, url, system, info)
 
 
 def _file_system(url: str) -> tuple[Any, str]:
@@ -224,25 +224,27 @@ def _file_system(url: str) -> tuple[Any, str]:
         raise ConfigError(source=url, why=error) from None
 
 
-def named_url(url: str, extra: dict[str, Any] | None = None) -> Input:
-    """The Input of one URL, whether it exists or not."""
+def named_url(url: str, base: str, extra: dict[str, Any] | None = None) -> Input:
+    """The Input of one URL, whether it exists or not, below the URL base or elsewhere."""
     system, path = _file_system(url)
     try:
         fingerprint = _remote_fingerprint(system.info(path))
     except OSError:
         fingerprint = ABSENT
-    return Input(url, _remote_relpath(url), fingerprint, extra or {})
+    return Input(url, _below(url, base), fingerprint, extra or {})
 
 
-def remote_input(url: str, system: Any, info: dict[str, Any]) -> Input:
-    """The Input of a file that was listed below url (whose chained protocols it keeps)."""
-    chain, linked, _ = url.rpartition("::")
+def _listed_url(source: str, base: str, system: Any, info: dict[str, Any]) -> Input:
+    chain, linked, _ = source.rpartition("::")
     full = chain + linked + system.unstrip_protocol(info["name"])
-    return Input(full, _remote_relpath(full), _remote_fingerprint(info))
+    root = system._strip_protocol(base.rpartition("::")[2])
+    relpath = info["name"].removeprefix(root.rstrip("/") + "/")
+    return Input(full, to_text(relpath), _remote_fingerprint(info))
 
 
-def _remote_relpath(url: str) -> str:
-    return to_text(urlsplit(url.rpartition("::")[2].replace("://", "://x/", 1)).path.lstrip("/"))
+def _below(url: str, base: str) -> str:
+    relpath = url.removeprefix(base.rstrip("/") + "/")
+    return relpath if relpath == url else to_text(relpath.partition("?")[0])
 
 
 _STAMPS = ("ETag", "etag", "md5Hash", "checksum", "mtime", "LastModified", "last_modified", "created")

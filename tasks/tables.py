@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import datetime
 import decimal
+import io
 import math
 import os
 from collections.abc import Iterator
@@ -60,7 +60,7 @@ def _input(source: str, place: str, row: Row) -> Input:
     full = path if is_url(path) or path.startswith("/") else _folder(source) + "/" + path
     if full.startswith("file://"):
         full = full.removeprefix("file://")
-    return named_url(full, extra) if is_url(full) else local_input(full, _folder(source), extra)
+    return named_url(full, _folder(source), extra) if is_url(full) else local_input(full, _folder(source), extra)
 
 
 def _folder(source: str) -> str:
@@ -90,7 +90,7 @@ def _json_safe(value: Any) -> Any:
 
 def _csv_rows(source: str, stream: BinaryIO) -> Iterator[tuple[str, Row]]:
     # names that are not UTF-8 are kept, so that their files are found; other columns are checked later
-    text = codecs.getreader("utf-8-sig")(stream, "surrogateescape")
+    text = io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline="")
     csv.field_size_limit(1 << 24)  # captions can be longer than csv's own 128 kB
     reader = csv.DictReader(text)
     try:
@@ -102,6 +102,8 @@ def _csv_rows(source: str, stream: BinaryIO) -> Iterator[tuple[str, Row]]:
             yield place, {name: value or None for name, value in row.items()}
     except csv.Error as error:
         raise ConfigError(source=to_text(source), why=f"line {reader.line_num}: {error}") from None
+    finally:
+        text.detach()  # the stream is closed by who opened it
 
 
 def _parquet_rows(source: str, stream: BinaryIO) -> Iterator[tuple[str, Row]]:
