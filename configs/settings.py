@@ -97,7 +97,7 @@ def sources(settings: Settings, environ: Mapping[str, str] | None = None) -> lis
 def hide_password(url: str) -> str:
     """The URL with its password replaced by ***, fit for a log."""
     scheme, found, rest = url.partition("://")
-    if not found or "@" not in rest:
+    if not found or "@" not in rest or scheme.startswith("sqlite"):
         return url
     login, _, host = rest.rpartition("@")
     return f"{scheme}://{login.split(':', 1)[0]}:***@{host}" if ":" in login else url

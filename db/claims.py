@@ -68,9 +68,9 @@ def claim(engine: Engine, want: Want) -> Claim | None:
 
 
 def _take(connection: Connection, want: Want, time: float) -> list[int]:
-    dead = _dead_batch(connection, want, time)
-    if dead is not None:
-        return _retake(connection, want, time, *dead)
+    while dead := _dead_batch(connection, want, time):
+        if ids := _retake(connection, want, time, *dead):
+            return ids
     table = rows_of(want.step.level)
     fresh = _waiting(want).where(table.c.lease_until == FREE)
     return _hold(connection, want, time, fresh.limit(want.step.options.batch_size), attempts=table.c.attempts)

@@ -3,42 +3,48 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import entry_points
+from types import ModuleType
 from typing import Any
 
 import curate.tasks
 from curate.tasks.stage import Stage
+
+StageClass = type[Stage[Any, Any]]
 
 # folders below tasks/ whose modules are looked through for stages
 _FOLDERS = ("", "score.", "caption.")
 
 
 @cache
-def stages() -> dict[str, type[Stage[Any, Any]]]:
-    """Stage classes by name, in the order found. Raises ImportError when a module cannot be imported."""
-    for module in _module_names():
-        importlib.import_module(module)
+def stages() -> dict[str, StageClass]:
+    """Stage classes by name. Raises ImportError when a module or entry point cannot be imported."""
+    found: dict[str, StageClass] = {}
+    for name in sorted(_module_names()):
+        found |= {cls.name: cls for cls in _defined_in(importlib.import_module(name))}
     for entry in entry_points(group="curate.stages"):
-        entry.load()
-    return {cls.name: cls for cls in _concrete(Stage)}  # type: ignore[type-abstract]
-
-
-def _module_names() -> list[str]:
-    names = []
-    for info in pkgutil.walk_packages(curate.tasks.__path__, "curate.tasks."):
-        inner = info.name.removeprefix("curate.tasks.")
-        folder = inner.rpartition(".")[0]
-        if not info.ispkg and (f"{folder}." if folder else "") in _FOLDERS:
-            names.append(info.name)
-    return sorted(names)
-
-
-def _concrete(base: type[Stage[Any, Any]]) -> list[type[Stage[Any, Any]]]:
-    found = []
-    for cls in base.__subclasses__():
-        if "name" in cls.__dict__:
-            found.append(cls)
-        found += _concrete(cls)
+        cls: StageClass = entry.load()
+        found[cls.name] = cls
     return found
+
+
+def _module_names() -> Iterator[str]:
+    for folder in _FOLDERS:
+        package = importlib.import_module(f"curate.tasks.{folder}".rstrip(".")) if _exists(folder) else None
+        for info in pkgutil.iter_modules(package.__path__ if package else []):
+            if not info.ispkg:
+                yield f"curate.tasks.{folder}{info.name}"
+
+
+def _exists(folder: str) -> bool:
+    return not folder or folder.rstrip(".") in {m.name for m in pkgutil.iter_modules(curate.tasks.__path__)}
+
+
+def _defined_in(module: ModuleType) -> Iterator[StageClass]:
+    for cls in vars(module).values():
+        if inspect.isclass(cls) and issubclass(cls, Stage) and cls.__module__ == module.__name__ and "name" in vars(cls):
+            yield cls

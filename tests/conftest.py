@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy
 
 from tests import servers
 
@@ -19,6 +21,21 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "home"
     monkeypatch.setenv("CURATE_HOME", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _engines_are_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close the pooled connections of every engine that a test made."""
+    made = []
+
+    def remember(*args: Any, **options: Any) -> Any:
+        made.append(sqlalchemy.create_engine(*args, **options))
+        return made[-1]
+
+    monkeypatch.setattr("curate.db.engine.create_engine", remember)
+    yield
+    for engine in made:
+        engine.dispose()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,38 @@
+"""One tree of errors, whose docstrings are their messages."""
+
+from __future__ import annotations
+
+import inspect
+import string
+
+import pytest
+
+from curate.configs import errors
+
+CLASSES = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, errors.CurateError)]
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda c: c.__name__)
+def test_the_docstring_is_the_message(cls: type[errors.CurateError]) -> None:
+    fields = {f for _, f, _, _ in string.Formatter().parse(cls.__doc__ or "") if f}
+    message = str(cls(**{f: f"<{f}>" for f in fields}))
+    assert all(f"<{f}>" in message for f in fields)
+    assert "\n" not in message
+    assert len(message) > 5
+
+
+def test_a_missing_field_does_not_hide_the_error() -> None:
+    assert "?" in str(errors.Unreadable(path="/x"))
+
+
+def test_exit_codes_follow_the_tree() -> None:
+    codes = {c.exit_code for c in CLASSES}
+    assert codes == {1, 2, 3, 4}
+    assert errors.NoSuchDataset.exit_code == 2
+    assert errors.FilterError.exit_code == 3
+    assert errors.PackageMissing.exit_code == 4
+    assert errors.MediaError.exit_code == 1
+
+
+def test_braces_in_a_value_are_left_alone() -> None:
+    assert "{a}" in str(errors.Unreadable(path="/{a}.mp4", why="x"))

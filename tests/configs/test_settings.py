@@ -1,0 +1,60 @@
+"""Settings come from flags over the environment over defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from curate.configs.errors import ConfigError
+from curate.configs.settings import hide_password, load_settings, sources
+
+
+def test_defaults_put_everything_below_the_home_folder(tmp_path: Path) -> None:
+    settings = load_settings({"CURATE_HOME": str(tmp_path)})
+    assert settings.database == f"sqlite:///{tmp_path}/curate.db"
+    assert settings.samples == tmp_path / "samples"
+    assert settings.clips == tmp_path / "clips"
+
+
+def test_a_flag_beats_the_environment() -> None:
+    assert load_settings({"CURATE_LEASE_SECONDS": "30"}, lease_seconds=40).lease_seconds == 40
+    assert load_settings({"CURATE_LEASE_SECONDS": "30"}, lease_seconds=None).lease_seconds == 30
+
+
+def test_an_unknown_variable_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean CURATE_HOME"):
+        load_settings({"CURATE_HOMES": "x"})
+
+
+@pytest.mark.parametrize("value", ["x", "0", "1e9"])
+def test_a_value_out_of_range_is_refused(value: str) -> None:
+    with pytest.raises(ConfigError, match="lease_seconds"):
+        load_settings({"CURATE_LEASE_SECONDS": value})
+
+
+def test_a_child_process_gets_the_same_settings(tmp_path: Path) -> None:
+    settings = load_settings({"CURATE_HOME": str(tmp_path), "CURATE_MEDIA": "/m", "CURATE_MAX_ATTEMPTS": "7"})
+    assert load_settings(settings.environment()) == settings
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://u:secret@h/db", "postgresql://u:***@h/db"),
+        ("redis://:se@cret@h:1/0", "redis://:***@h:1/0"),
+        ("sqlite:////a@b:c.db", "sqlite:////a@b:c.db"),
+        ("redis://h:1/0", "redis://h:1/0"),
+    ],
+)
+def test_passwords_are_hidden(url: str, shown: str) -> None:
+    assert hide_password(url) == shown
+
+
+def test_sources_tell_where_a_value_came_from_and_hide_passwords() -> None:
+    env = {"CURATE_BROKER_URL": "redis://:geheim@h/0"}
+    rows = {r["setting"]: r for r in sources(load_settings(env, max_attempts=9), env)}
+    assert rows["CURATE_BROKER_URL"]["source"] == "environment"
+    assert rows["CURATE_MAX_ATTEMPTS"]["source"] == "flag"
+    assert rows["CURATE_HOME"]["source"] == "default"
+    assert "geheim" not in str(rows)

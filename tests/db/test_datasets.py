@@ -1,0 +1,169 @@
+"""Datasets: enqueue is an upsert, refilter never scores again, retry and resume put rows back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from curate.configs.errors import NoDatasets, NoSuchDataset
+from curate.configs.schema import Column
+from curate.db import datasets, migrate
+from curate.db.engine import make_engine
+from curate.db.saves import Findings, save
+from tests.pipelines import Found, Line, make_line, pipeline
+
+
+def test_enqueueing_again_does_nothing(line: Line) -> None:
+    assert vars(line.enqueue("a.mp4", "b.mp4")) == {"new": 2, "changed": 0, "unchanged": 0}
+    assert vars(line.enqueue("a.mp4", "b.mp4", "c.mp4")) == {"new": 1, "changed": 0, "unchanged": 2}
+    assert line.rows("SELECT path, stage, status FROM videos ORDER BY id") == [
+        (f"/v/{n}.mp4", "probe", "active") for n in "abc"
+    ]
+
+
+def test_a_changed_file_starts_again(line: Line) -> None:
+    line.put_clips(2, "score", "/v/a.mp4")
+    again = [Found("/v/a.mp4", "2")]
+    assert datasets.enqueue(line.engine, line.dataset, again, line.pipeline).changed == 1
+    assert line.rows("SELECT stage, status, fingerprint FROM videos") == [("probe", "active", "2")]
+    assert line.rows("SELECT * FROM clips") == []
+
+
+def test_a_dry_run_writes_nothing(line: Line) -> None:
+    done = datasets.enqueue(line.engine, line.dataset, [Found("/v/a.mp4")], line.pipeline, dry_run=True)
+    assert done.new == 1
+    assert line.rows("SELECT * FROM videos") == []
+
+
+def test_more_inputs_than_one_transaction_takes(line: Line) -> None:
+    names = [f"{n:04}.mp4" for n in range(datasets.CHUNK + 7)]
+    assert line.enqueue(*names).found == len(names)
+    assert line.rows("SELECT count(*) FROM videos") == [(len(names),)]
+
+
+def test_datasets_are_found_by_name_and_the_newest_without(line: Line) -> None:
+    other = datasets.create(line.engine, "other", "/w", line.pipeline)
+    assert datasets.pick(line.engine, None) == other
+    assert datasets.pick(line.engine, "set").name == "set"
+    with pytest.raises(NoSuchDataset, match="set, other"):
+        datasets.pick(line.engine, "sett")
+
+
+def test_no_dataset_at_all_names_the_first_command(database_url: str) -> None:
+    engine = make_engine(database_url)
+    migrate.ensure(engine)
+    with pytest.raises(NoDatasets, match="curate run"):
+        datasets.pick(engine, None)
+
+
+def test_a_missing_score_column_is_added_once(line: Line) -> None:
+    wanted = {"aes": Column("float", ""), "label": Column("text", ""), "n": Column("int", "")}
+    assert datasets.add_columns(line.engine, wanted) == ["aes", "label", "n"]
+    assert datasets.add_columns(line.engine, wanted) == []
+    line.put_clips(1, "score")
+    with line.engine.begin() as connection:
+        connection.execute(text("UPDATE clips SET aes = 0.1, label = 'x', n = 5000000000"))
+    assert line.rows("SELECT aes, label, n FROM clips") == [(0.1, "x", 5000000000)]
+
+
+def scored(line: Line, scores: list[float]) -> list[int]:
+    ids = line.put_clips(len(scores), "score")
+    with line.engine.begin() as connection:
+        connection.execute(text("UPDATE clips SET num_frames = 10"))
+    claim = line.claim("score")
+    assert claim is not None
+    findings = Findings(scores={i: {"score": s} for i, s in zip(ids, scores, strict=True)})
+    save(line.engine, claim, findings, line.pipeline, "w", "0")
+    return ids
+
+
+def statuses(line: Line) -> list[tuple[object, ...]]:
+    return line.rows("SELECT stage, status, reason FROM clips ORDER BY id")
+
+
+def test_refilter_revives_and_drops_and_keeps_places(database_url: str, home: Path) -> None:
+    line = make_line(database_url, home, ["score", "good: score >= 2"])
+    scored(line, [1.0, 2.0, 3.0])
+    looser = pipeline("score", "good: score >= 1")
+    assert datasets.replace_pipeline(line.engine, line.dataset, looser) == {"revived": 1, "dropped": 0}
+    assert statuses(line) == [("done", "kept", None)] * 3
+    stricter = pipeline("score", "fine: score >= 3")
+    again = datasets.pick(line.engine, None)
+    assert datasets.replace_pipeline(line.engine, again, stricter) == {"revived": 0, "dropped": 2}
+    assert statuses(line) == [("done", "dropped", "fine")] * 2 + [("done", "kept", None)]
+
+
+def test_a_revived_clip_goes_on_where_it_was(line: Line) -> None:
+    scored(line, [0.0, 5.0])
+    looser = pipeline("some: num_frames >= 5", "score", "inorder")
+    assert datasets.replace_pipeline(line.engine, line.dataset, looser)["revived"] == 1
+    assert statuses(line) == [("inorder", "active", None)] * 2
+
+
+def test_refilter_leaves_failed_clips_and_clips_at_work_alone(line: Line) -> None:
+    a, b = line.put_clips(2, "inorder")
+    with line.engine.begin() as connection:
+        connection.execute(text("UPDATE clips SET status='failed', reason='X' WHERE id=:a"), {"a": a})
+    line.claim("inorder")
+    datasets.replace_pipeline(line.engine, line.dataset, line.pipeline)
+    assert statuses(line) == [("inorder", "failed", "X"), ("inorder", "active", None)]
+    assert b
+
+
+def test_a_drop_by_a_stage_is_not_revived(line: Line) -> None:
+    line.enqueue("a.mp4")
+    with line.engine.begin() as connection:
+        connection.execute(text("UPDATE videos SET status='dropped', reason='no_scene_long_enough', stage='split'"))
+    datasets.replace_pipeline(line.engine, line.dataset, line.pipeline)
+    assert line.rows("SELECT status, reason FROM videos") == [("dropped", "no_scene_long_enough")]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    scores=st.lists(st.floats(-5, 5), min_size=1, max_size=8),
+    thresholds=st.lists(st.integers(-50, 50).map(lambda n: n / 10), min_size=1, max_size=3),
+)
+def test_refiltering_equals_having_filtered_so_from_the_start(
+    tmp_path_factory: pytest.TempPathFactory, scores: list[float], thresholds: list[float]
+) -> None:
+    folder = tmp_path_factory.mktemp("refilter")
+    changed = make_line(f"sqlite:///{folder}/a.db", folder, ["score", "good: score >= 2"])
+    scored(changed, scores)
+    for threshold in thresholds:
+        last = pipeline("score", f"good: score >= {threshold!r}")
+        datasets.replace_pipeline(changed.engine, datasets.pick(changed.engine, None), last)
+    direct = make_line(f"sqlite:///{folder}/b.db", folder, ["score", f"good: score >= {thresholds[-1]!r}"])
+    scored(direct, scores)
+    assert statuses(changed) == statuses(direct)
+
+
+def test_retry_puts_failed_rows_back_to_their_stage(line: Line) -> None:
+    a, b, c = line.put_clips(3, "score")
+    with line.engine.begin() as connection:
+        connection.execute(text("UPDATE clips SET status='failed', reason='A', error='e'"))
+        connection.execute(text("UPDATE clips SET reason='B' WHERE id=:c"), {"c": c})
+    assert datasets.retry(line.engine, line.dataset, "probe", None) == 0
+    assert datasets.retry(line.engine, line.dataset, "score", "B") == 1
+    assert datasets.retry(line.engine, line.dataset, None, None) == 2
+    assert line.rows("SELECT DISTINCT status, reason, error FROM clips") == [("active", None, None)]
+    assert a < b
+
+
+def test_retrying_a_clip_without_samples_splits_its_video_again(line: Line) -> None:
+    line.put_clips(1, "score")
+    with line.engine.begin() as connection:
+        connection.execute(text("UPDATE clips SET status='failed', reason='SamplesMissing'"))
+    datasets.retry(line.engine, line.dataset, None, "SamplesMissing")
+    assert line.rows("SELECT stage, status FROM videos") == [("split", "active")]
+
+
+def test_resume_forgets_crashes_of_unfinished_rows(line: Line) -> None:
+    line.put_clips(2, "score")
+    with line.engine.begin() as connection:
+        connection.execute(text("UPDATE clips SET attempts = 2"))
+    assert datasets.resume(line.engine, line.dataset) == 2
+    assert datasets.unfinished(line.engine, line.dataset) == 2

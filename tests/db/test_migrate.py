@@ -1,0 +1,88 @@
+"""The schema of the migrations is the schema of the tables."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from sqlalchemy import inspect, text
+
+from curate.configs.errors import PackageMissing, SchemaOutdated, ServiceError
+from curate.db import migrate
+from curate.db.engine import make_engine, writing
+from curate.db.tables import metadata
+
+
+def test_all_migrations_make_the_tables(database_url: str) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    engine = make_engine(database_url)
+    migrate.upgrade(engine)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+        assert {t for t in inspect(connection).get_table_names()} == {*metadata.tables, "alembic_version"}
+
+
+def test_head_is_the_newest_migration() -> None:
+    from alembic.script import ScriptDirectory
+
+    assert ScriptDirectory.from_config(migrate.alembic_config()).get_current_head() == migrate.HEAD
+
+
+def test_upgrading_twice_does_nothing(database_url: str) -> None:
+    engine = make_engine(database_url)
+    assert migrate.current(engine) is None
+    migrate.ensure(engine)
+    migrate.ensure(engine)
+    migrate.upgrade(engine)
+    assert migrate.current(engine) == migrate.HEAD
+
+
+def test_a_schema_of_another_version_is_refused_with_the_command(database_url: str) -> None:
+    engine = make_engine(database_url)
+    migrate.ensure(engine)
+    with writing(engine) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+    with pytest.raises(SchemaOutdated, match="curate db upgrade"):
+        migrate.ensure(engine)
+
+
+def test_two_hosts_may_migrate_at_once(database_url: str) -> None:
+    engines = [make_engine(database_url) for _ in range(2)]
+    threads = [threading.Thread(target=migrate.upgrade, args=(e,)) for e in engines]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert migrate.current(engines[0]) == migrate.HEAD
+
+
+def test_an_unknown_database_is_a_service_error_without_the_password() -> None:
+    with pytest.raises(ServiceError) as error:
+        make_engine("mysql://me:secret@host/db")
+    assert "SQLite and PostgreSQL" in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+def test_a_server_that_is_not_there_is_a_service_error_without_the_password() -> None:
+    with pytest.raises(ServiceError) as error:
+        migrate.current(make_engine("postgresql://me:secret@127.0.0.1:1/db"))
+    assert "secret" not in str(error.value)
+    assert error.value.exit_code == 4
+
+
+def test_a_missing_driver_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    import builtins
+
+    real = builtins.__import__
+
+    def without_psycopg(name: str, *rest: object, **more: object) -> object:
+        if name.split(".")[0] == "psycopg":
+            raise ModuleNotFoundError("No module named 'psycopg'", name="psycopg")
+        return real(name, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(builtins, "__import__", without_psycopg)
+    with pytest.raises(PackageMissing, match=r"curate\[postgres\]"):
+        make_engine("postgresql://u@h/d")

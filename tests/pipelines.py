@@ -1,0 +1,160 @@
+"""A small catalog of stages without media, for tests of the database and the worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from sqlalchemy import Engine, text
+
+from curate.configs.pipeline import Pipeline, parse
+from curate.configs.settings import Settings
+from curate.db import datasets, migrate
+from curate.db.claims import Claim, Want, claim
+from curate.db.datasets import Dataset
+from curate.db.engine import make_engine
+from curate.tasks.stage import Clip, Column, NewClip, Order, Outcome, Scorer, Scores, Stage, StageOptions, Video
+
+
+class Probe(Stage[Video, StageOptions]):
+    """Measures nothing."""
+
+    name = "probe"
+    level = "video"
+    columns = {"num_frames": Column("int", "frames"), "width": Column("int", "pixels")}
+
+    def run(self, row: Video) -> Outcome:
+        if "broken" in row.path:
+            raise ValueError(f"cannot read {row.path}")
+        return Outcome({"num_frames": 100, "width": 64})
+
+
+class Split(Stage[Video, StageOptions]):
+    """As many clips as the digit in the name of the video says."""
+
+    name = "split"
+    level = "video"
+    columns = {"num_clips": Column("int", "clips"), "num_frames": Column("int", "frames")}
+
+    def run(self, row: Video) -> Outcome:
+        count = int("".join(c for c in row.relpath if c.isdigit()) or 0)
+        found = [NewClip(i, i * 10, i * 10 + 10, {"num_frames": 10}) for i in range(count)]
+        return Outcome({"num_clips": count}, found, None if found else "no_scene_long_enough")
+
+
+class Score(Scorer[StageOptions]):
+    """The score is the clip's index; `hook` lets a test misbehave."""
+
+    name = "score"
+    columns = {"score": Column("float", "the clip's index", 0, None, "higher")}
+    hook: ClassVar[Callable[[Clip], Any] | None] = None
+
+    def score(self, clip: Clip) -> Scores:
+        hook = type(self).hook
+        result = hook(clip) if hook else None
+        return {"score": float(clip.index)} if result is None else result
+
+
+class InOrder(Stage[Clip, StageOptions]):
+    """Numbers the clips in order."""
+
+    name = "inorder"
+    level = "clip"
+    columns = {"dedup_seq": Column("int", "number"), "duplicate": Column("int", "0")}
+    seen = 0
+
+    @classmethod
+    def order(cls, options: Any) -> Order:
+        return Order()
+
+    def recall(self, rows: Sequence[Any]) -> None:
+        self.seen += len(rows)
+
+    def run(self, row: Clip) -> Outcome:
+        return self.run_batch([row])[0]
+
+    def run_batch(self, rows: Sequence[Clip]) -> list[Outcome]:
+        return [Outcome({"dedup_seq": self.seen + n, "duplicate": 0}) for n, _ in enumerate(rows, 1)]
+
+
+CATALOG: dict[str, Any] = {cls.name: cls for cls in (Probe, Split, Score, InOrder)}
+
+
+def pipeline(*steps: str | dict[str, Any]) -> Pipeline:
+    """A pipeline of the catalog; a string names a stage, `name: predicate` is a filter."""
+    raw = [_step(s) if isinstance(s, str) else s for s in ("probe", "split", *steps)]
+    return parse(raw, CATALOG, "test")
+
+
+def _step(short: str) -> dict[str, Any]:
+    name, colon, where = short.partition(":")
+    return {"filter": name, "where": where.strip()} if colon else {"stage": name}
+
+
+@dataclass(frozen=True)
+class Found:
+    """An input, as curate.tasks.inputs finds them."""
+
+    path: str
+    fingerprint: str = "1"
+    extra: dict[str, Any] | None = None
+
+    @property
+    def relpath(self) -> str:
+        return self.path.rpartition("/")[2]
+
+
+@dataclass
+class Line:
+    """A database with one dataset, and shortcuts to work on it."""
+
+    engine: Engine
+    dataset: Dataset
+    pipeline: Pipeline
+    settings: Settings
+
+    def enqueue(self, *names: str) -> datasets.Enqueued:
+        return datasets.enqueue(self.engine, self.dataset, [Found(f"/v/{n}") for n in names], self.pipeline)
+
+    def want(self, stage: str, owner: str = "me", **changes: Any) -> Want:
+        lease = changes.pop("lease_seconds", 60.0)
+        return Want(self.dataset.id, self.pipeline.stage(stage), self.pipeline, owner, lease, 3)
+
+    def claim(self, stage: str, owner: str = "me", **changes: Any) -> Claim | None:
+        return claim(self.engine, self.want(stage, owner, **changes))
+
+    def put_clips(self, count: int, stage: str, video: str = "/v/x.mp4", status: str = "active") -> list[int]:
+        """Clips of one video that wait for a stage; returns their ids."""
+        self.enqueue(video.rpartition("/")[2])
+        with self.engine.begin() as connection:
+            video_id = connection.execute(text("SELECT max(id) FROM videos")).scalar_one()
+            connection.execute(text("UPDATE videos SET stage='done', status='kept' WHERE id=:v"), {"v": video_id})
+            insert = text(
+                "INSERT INTO clips (dataset_id, video_id, clip_index, start_pts, end_pts, stage, status) "
+                "VALUES (:d, :v, :i, 0, 1, :s, :t) RETURNING id"
+            )
+            base = {"d": self.dataset.id, "v": video_id, "s": stage, "t": status}
+            return [connection.execute(insert, {**base, "i": i}).scalar_one() for i in range(count)]
+
+    def rows(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
+        with self.engine.connect() as connection:
+            return [tuple(r) for r in connection.execute(text(sql), values)]
+
+
+def make_line(url: str, home: Any, steps: Iterable[str | dict[str, Any]], name: str = "set") -> Line:
+    """A migrated database with a dataset of the pipeline probe, split, *steps."""
+    engine = make_engine(url)
+    migrate.ensure(engine)
+    made = pipeline(*steps)
+    return Line(engine, datasets.create(engine, name, "/v", made), made, Settings(home=home, database_url=url))
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 30) -> None:
+    """Wait for a condition that another process or thread brings about. Raises TimeoutError."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError("the condition did not come true")
+        time.sleep(0.02)
