@@ -24,9 +24,9 @@ class Input:
     """One file to enqueue.
 
     `path` is an absolute path as `curate.tasks.paths.to_text` writes it, or a URL; `relpath` is relative to
-    the folder, table's folder or URL enqueued; of a file that lies elsewhere it is the same as `path`. `fingerprint` changes when the file does
-    (size and time of change; for URLs size and what the store offers: ETag, checksum or time). `extra` holds
-    the other columns of a table, safe for JSON.
+    the folder, table's folder or URL enqueued; of a file that lies elsewhere it is the same as `path`.
+    `fingerprint` changes when the file does (size and time of change; for URLs size and what the store
+    offers: ETag, checksum or time). `extra` holds the other columns of a table, safe for JSON.
     """
 
     path: str

@@ -8,8 +8,8 @@ import decimal
 import io
 import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from typing import Any, BinaryIO
 
 from curate.configs.errors import ConfigError, NoInput, PackageMissing
@@ -28,8 +28,9 @@ def read_table(source: str) -> Iterator[Input]:
     """
     with _open(source) as stream:
         rows = _parquet_rows(source, stream) if extension(source) == ".parquet" else _csv_rows(source, stream)
-        for place, row in rows:
-            yield _input(source, place, row)
+        with closing(rows):
+            for place, row in rows:
+                yield _input(source, place, row)
 
 
 @contextmanager
@@ -88,7 +89,7 @@ def _json_safe(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value
 
 
-def _csv_rows(source: str, stream: BinaryIO) -> Iterator[tuple[str, Row]]:
+def _csv_rows(source: str, stream: BinaryIO) -> Generator[tuple[str, Row], None, None]:
     # names that are not UTF-8 are kept, so that their files are found; other columns are checked later
     text = io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline="")
     csv.field_size_limit(1 << 24)  # captions can be longer than csv's own 128 kB
@@ -106,7 +107,7 @@ def _csv_rows(source: str, stream: BinaryIO) -> Iterator[tuple[str, Row]]:
         text.detach()  # the stream is closed by who opened it
 
 
-def _parquet_rows(source: str, stream: BinaryIO) -> Iterator[tuple[str, Row]]:
+def _parquet_rows(source: str, stream: BinaryIO) -> Generator[tuple[str, Row], None, None]:
     try:
         import pyarrow
         import pyarrow.parquet
