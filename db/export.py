@@ -1,0 +1,242 @@
+"""Writes clips to a CSV or Parquet file: a chunk at a time, in a fixed order, under its name only when whole."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+from sqlalchemy import ColumnElement, Engine, Select, column, func, literal_column, select
+
+from curate.configs.errors import PackageMissing, UsageError
+from curate.configs.pipeline import Pipeline
+from curate.configs.schema import Column
+from curate.db import filters
+from curate.db.engine import reading
+from curate.db.saves import quoted
+from curate.db.tables import clips, videos
+
+CHUNK = 5000
+
+# the seed's columns, in its order; score columns follow
+SEED = ("path", "text", "num_frames", "fps", "height", "width", "aspect_ratio", "resolution", "text_len")
+LAST = ("source", "start_seconds", "end_seconds", "clip_id")
+# how the line works inside; hashes and pts can still be asked for with --columns
+POSITION = ("stage", "owner", "lease_until", "claim_size", "attempts", "dataset_id", "id")
+HIDDEN = ("hash_first", "hash_middle", "dedup_seq", "start_pts", "end_pts", "start_frame", "num_clips")
+_PATHS = ("path", "source")
+_ADDED = {
+    "source": Column("text", "path of the video"),
+    "clip_id": Column("int", "id of the clip in the database"),
+}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which clips, which columns, in which order. Empty: kept clips, the usual columns, video by video."""
+
+    where: str = ""
+    columns: Sequence[str] = ()
+    sort: str = ""
+    statuses: Sequence[str] = ("kept",)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What an export wrote; `not_utf8` counts the paths whose name on disk is not UTF-8."""
+
+    rows: int
+    columns: Sequence[str]
+    not_utf8: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked selection: the names to write, which of them come out of the input table, and the query."""
+
+    names: Sequence[str]
+    kinds: Mapping[str, Column]
+    extras: frozenset[str]
+    query: Select[Any]
+
+
+def available(pipeline: Pipeline) -> dict[str, Column]:
+    """The columns that an export, its --where and its --sort can be about."""
+    known = filters.columns_of(clips) | pipeline.columns() | _ADDED
+    return {name: c for name, c in known.items() if name not in POSITION}
+
+
+def usual(pipeline: Pipeline) -> list[str]:
+    """The columns written when none are asked for: the seed's, the scores of the pipeline, then the span."""
+    scores = [name for name in pipeline.columns() if name not in (*SEED, *LAST, *HIDDEN, *POSITION)]
+    return [*SEED, *scores, *LAST]
+
+
+def plan(engine: Engine, dataset_id: int, pipeline: Pipeline, selection: Selection) -> Plan:
+    """Check a selection and make its query. Raises UsageError or FilterError for a wrong column or predicate."""
+    known = available(pipeline)
+    extras = [name for name in _extra_names(engine, dataset_id) if name not in known]
+    everything = known | {name: Column("text", "a column of the input table") for name in extras}
+    names = filters.check_columns(selection.columns, everything) if selection.columns else usual(pipeline)
+    if not selection.columns:
+        names += [*(("status", "reason") if tuple(selection.statuses) != ("kept",) else ()), *extras]
+    if selection.where:
+        filters.check_where(selection.where, known)
+    query = _query(engine, dataset_id, known, selection, [n for n in names if n in known])
+    return Plan(names, everything, frozenset(extras), query)
+
+
+def _query(
+    engine: Engine, dataset_id: int, known: Mapping[str, Column], selection: Selection, names: Sequence[str]
+) -> Select[Any]:
+    dialect = engine.dialect.name
+    joined = [c for c in known if c not in (*_PATHS, "clip_id")]
+    own: list[ColumnElement[Any]] = [literal_column(f"clips.{quoted(c)}").label(c) for c in joined]
+    path = func.coalesce(clips.c.path, videos.c.path).label("path")
+    rest = (path, videos.c.path.label("source"), videos.c.extra.label("_extra"), clips.c.id.label("clip_id"))
+    rows = (
+        select(*own, *rest)
+        .join_from(clips, videos, clips.c.video_id == videos.c.id)
+        .where(clips.c.dataset_id == dataset_id, clips.c.status.in_(list(selection.statuses)))
+        .subquery("chosen")
+    )
+    query = select(*[column(n) for n in names], column("_extra")).select_from(rows)
+    if selection.where:
+        query = query.where(literal_column(filters.to_sql(selection.where, dialect)))
+    keys = filters.order_by(selection.sort, known, dialect) if selection.sort else []
+    return query.order_by(*keys, column("video_id"), column("clip_index"))
+
+
+def _extra_names(engine: Engine, dataset_id: int) -> list[str]:
+    """The other columns of the input tables, in the order in which they turn up."""
+    query = select(videos.c.extra).where(videos.c.dataset_id == dataset_id, videos.c.extra.is_not(None))
+    names: dict[str, None] = {}
+    with reading(engine) as connection:
+        found = connection.execution_options(yield_per=CHUNK).execute(query.order_by(videos.c.id))
+        for (extra,) in found:
+            names |= dict.fromkeys(json.loads(extra))
+    return list(names)
+
+
+def export(engine: Engine, plan: Plan, target: Path | None, to_path: Callable[[str], str]) -> Written:
+    """Write the planned rows to target (.csv or .parquet; None: CSV on stdout), replacing it when all are written.
+
+    `to_path` turns a stored path into the one on disk. A path that is not UTF-8 on disk stays as it is
+    stored, since no reader of CSV or Parquet would take it otherwise. Raises PackageMissing, UsageError.
+    """
+    tally = _Tally()
+    rows = tally.counted(_rows(engine, plan), plan, to_path)
+    if target is None:
+        _write_csv(sys.stdout, plan, rows)
+    else:
+        with whole(target) as temporary:
+            _writer(target)(temporary, plan, rows)
+    return Written(tally.rows, plan.names, tally.not_utf8)
+
+
+def check_target(target: Path | None) -> None:
+    """Raise UsageError or PackageMissing when nothing can be written there: better before the work than after."""
+    if target is None:
+        return
+    _writer(target)
+    if target.is_dir():
+        raise UsageError(what=f"{target} is a folder; name a file to write, such as {target / 'clips.csv'}")
+    existing = next((p for p in target.absolute().parents if p.exists()), Path("/"))
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise UsageError(what=f"{target} cannot be written: {existing} is not a folder you may write to")
+
+
+class _Writer(Protocol):
+    def __call__(self, path: Path, plan: Plan, rows: Iterable[Sequence[Any]], /) -> None: ...
+
+
+def _writer(target: Path) -> _Writer:
+    suffix = target.suffix.lower()
+    if suffix == ".csv":
+        return _csv_file
+    if suffix != ".parquet":
+        raise UsageError(what=f"{target} ends in {suffix or 'nothing'}; export writes .csv and .parquet")
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        install = 'pip install "curate[parquet]"'
+        raise PackageMissing(what="Writing Parquet", package="pyarrow", install=install) from None
+    return _parquet_file
+
+
+@contextmanager
+def whole(target: Path) -> Iterator[Path]:
+    """A temporary path beside target that takes its name at the end; on an exception nothing is left of it."""
+    folder = target.absolute().parent
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".{target.name}.{os.getpid()}.tmp"
+    try:
+        yield temporary
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _rows(engine: Engine, plan: Plan) -> Iterator[dict[str, Any]]:
+    with reading(engine) as connection:
+        yield from map(dict, connection.execution_options(yield_per=CHUNK).execute(plan.query).mappings())
+
+
+@dataclass
+class _Tally:
+    rows: int = 0
+    not_utf8: int = 0
+
+    def counted(
+        self, rows: Iterable[dict[str, Any]], plan: Plan, to_path: Callable[[str], str]
+    ) -> Iterator[list[Any]]:
+        for found in rows:
+            self.rows += 1
+            extra = json.loads(found["_extra"] or "{}") if plan.extras else {}
+            for name in _PATHS:
+                if name in found:
+                    found[name] = self._shown(found[name], to_path)
+            yield [_text(extra.get(n)) if n in plan.extras else found[n] for n in plan.names]
+
+    def _shown(self, stored: str, to_path: Callable[[str], str]) -> str:
+        path = to_path(stored)
+        if path.isascii() or not any("\ud800" <= c <= "\udfff" for c in path):
+            return path
+        self.not_utf8 += 1
+        return stored
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _csv_file(path: Path, plan: Plan, rows: Iterable[Sequence[Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        _write_csv(stream, plan, rows)
+
+
+def _write_csv(stream: TextIO, plan: Plan, rows: Iterable[Sequence[Any]]) -> None:
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(plan.names)
+    writer.writerows(rows)
+
+
+def _parquet_file(path: Path, plan: Plan, rows: Iterable[Sequence[Any]]) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    types = {"float": pyarrow.float64(), "int": pyarrow.int64(), "text": pyarrow.string()}
+    schema = pyarrow.schema([(name, types[plan.kinds[name].kind]) for name in plan.names])
+    iterator = iter(rows)
+    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
+        while chunk := list(itertools.islice(iterator, CHUNK)):
+            columns = [list(c) for c in zip(*chunk, strict=True)]
+            writer.write_table(pyarrow.table(columns, schema=schema))
+
