@@ -12,7 +12,8 @@ from typing import Any, Literal
 from sqlglot import exp
 
 from curate.configs.schema import Column
-from curate.db.predicates import Node, PredicateError, UnknownColumnError, read, shown, why_not
+from curate.db import predicates
+from curate.db.predicates import TOO_DEEP, Node, PredicateError, chain, shown
 
 Dialect = Literal["sqlite", "postgresql"]
 TermKind = Literal["number", "text", "truth", "any"]  # any: a column, when the columns are not given
@@ -20,6 +21,7 @@ TermKind = Literal["number", "text", "truth", "any"]  # any: a column, when the 
 # a product of so many factors within these bounds stays in the range of a double: Postgres raises beyond it
 _MAX_FACTORS = 8
 _LARGEST, _SMALLEST = 1e15, 1e-15
+_MAX_DEPTH = 12  # the parser of SQLite has a stack of 100 places; some 14 levels overflow it at worst
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class _Term:
     kind: TermKind
     sql: str
     evident: bool = True  # its kind can be seen without knowing the columns
+    real: bool = False  # a real number already
 
 
 def write(predicate: str, dialect: Dialect, columns: Mapping[str, Column] | None) -> str:
@@ -35,9 +38,12 @@ def write(predicate: str, dialect: Dialect, columns: Mapping[str, Column] | None
     Raises PredicateError with the reason.
     """
     try:
-        return _Writer(dialect, columns).truth(read(predicate))
+        sql = _Writer(dialect, columns).truth(predicates.read(predicate))
     except RecursionError:
-        raise PredicateError("it is nested too deeply") from None
+        raise PredicateError(TOO_DEEP) from None
+    if dialect == "sqlite" and predicates.depth(sql) > _MAX_DEPTH:
+        raise PredicateError(TOO_DEEP)
+    return sql
 
 
 @lru_cache(maxsize=512)
@@ -88,7 +94,9 @@ class _Writer:
         term = self.value(node)
         if term.kind == "text":
             raise PredicateError(f"{shown(node)} is text, where a number is needed")
-        return f"CAST({term.sql} AS {'REAL' if self.sqlite else 'DOUBLE PRECISION'})"
+        return (
+            term.sql if term.real else f"CAST({term.sql} AS {'REAL' if self.sqlite else 'DOUBLE PRECISION'})"
+        )
 
     def text(self, node: Node) -> str:
         """SQL of a node that must be text."""
@@ -102,24 +110,25 @@ class _Writer:
         return sql if self.sqlite else f'({sql} COLLATE "C")'
 
     def term(self, node: Node) -> _Term:
+        """SQL of any node, whole: in parentheses, a function, a column or a literal."""
+        while type(node) is exp.Paren:
+            node = node.this
         method = _METHODS.get(type(node))
         if method is None:
-            raise PredicateError(why_not(node))
+            raise PredicateError(predicates.why_not(node))
         extra = {k for k, v in node.args.items() if v} - _MEANINGLESS - {"this", "expression", "expressions"}
         extra -= {"low", "high"} if isinstance(node, exp.Between) else set()
         if extra:
-            raise PredicateError(why_not(node, sorted(extra)[0]))
+            raise PredicateError(predicates.why_not(node, sorted(extra)[0]))
         term = method(self, node)
         if isinstance(node, _NEGATABLE) and node.args.get("negate"):
             return _Term("truth", f"(NOT {term.sql})")
         return term
 
-    def paren(self, node: Node) -> _Term:
-        return self.term(node.this)
-
     def connector(self, node: Node) -> _Term:
-        word = "AND" if isinstance(node, exp.And) else "OR"
-        return _Term("truth", f"({self.truth(node.this)} {word} {self.truth(node.expression)})")
+        word = " AND " if isinstance(node, exp.And) else " OR "
+        operands = [self.truth(n) for n in chain(node, (type(node),))]
+        return _Term("truth", f"({word.join(operands)})")
 
     def negation(self, node: Node) -> _Term:
         return _Term("truth", f"(NOT {self.truth(node.this)})")
@@ -157,7 +166,7 @@ class _Writer:
 
     def membership(self, node: Node) -> _Term:
         items = node.expressions
-        if not items or not all(isinstance(_unsigned(i), exp.Literal) for i in items):
+        if not items or not all(isinstance(predicates.unsigned(i), exp.Literal) for i in items):
             raise PredicateError("IN needs a list of numbers or texts, such as IN (1, 2)")
         value, *found = self.same_kind(node.this, *items)
         return _Term("truth", f"({value.sql} IN ({', '.join(f.sql for f in found)}))")
@@ -173,27 +182,29 @@ class _Writer:
             raise PredicateError("LIKE needs a pattern in quotes")
         value, wanted = self.text(node.this), pattern.this
         if isinstance(node, exp.ILike):
-            value, wanted = f"LOWER({self.bytewise(value)})", _lower_ascii(wanted)
+            value, wanted = f"LOWER({self.bytewise(value)})", predicates.lower_ascii(wanted)
         if self.sqlite:  # its LIKE ignores case
-            return _Term("truth", f"({value} GLOB {self.quoted(_glob(wanted))})")
+            return _Term("truth", f"({value} GLOB {self.quoted(predicates.glob(wanted))})")
         return _Term("truth", f"({value} LIKE {self.quoted(wanted)} ESCAPE '')")
 
     def arithmetic(self, node: Node) -> _Term:
-        left, right = self.number(node.this), self.number(node.expression)
-        sign = _ARITHMETIC[type(node)]
-        if sign in "*/":
-            self.factors += 1
+        kinds = (exp.Add, exp.Sub) if isinstance(node, exp.Add | exp.Sub) else (exp.Mul, exp.Div)
+        first, *others = chain(node, kinds)
+        self.factors += len(others) if kinds[0] is exp.Mul else 0
         if self.factors > _MAX_FACTORS:
             raise PredicateError(f"it multiplies and divides more than {_MAX_FACTORS} times")
-        if sign == "/":
-            right = f"NULLIF({right}, 0)"
-        return _Term("number", f"({left} {sign} {right})")
+        sql = self.number(first)
+        for other in others:
+            sign = _ARITHMETIC[type(other.parent)]
+            number = self.number(other)
+            sql += f" / NULLIF({number}, 0)" if sign == "/" else f" {sign} {number}"
+        return _Term("number", f"({sql})", real=True)
 
     def minus(self, node: Node) -> _Term:
-        return _Term("number", f"(- {self.number(node.this)})")
+        return _Term("number", f"(- {self.number(node.this)})", real=True)
 
     def absolute(self, node: Node) -> _Term:
-        return _Term("number", f"ABS({self.number(node.this)})")
+        return _Term("number", f"ABS({self.number(node.this)})", real=True)
 
     def length(self, node: Node) -> _Term:
         return _Term("number", f"LENGTH({self.text(node.this)})")
@@ -220,10 +231,10 @@ class _Writer:
             raise PredicateError(f"{word.lower()} within min or max; give one of them all the values")
         numbers = [self.number(n) for n in nodes]
         if self.sqlite:
-            return _Term("number", f"{word}({', '.join(numbers)})")
+            return _Term("number", f"{word}({', '.join(numbers)})", real=True)
         there = " AND ".join(f"{n} IS NOT NULL" for n in numbers)
         word = "LEAST" if word == "MIN" else "GREATEST"  # which skip what is NULL
-        return _Term("number", f"(CASE WHEN {there} THEN {word}({', '.join(numbers)}) END)")
+        return _Term("number", f"(CASE WHEN {there} THEN {word}({', '.join(numbers)}) END)", real=True)
 
     def literal(self, node: Node) -> _Term:
         if node.is_string:
@@ -255,25 +266,11 @@ class _Writer:
         if self.columns is None:
             return _Term("any", sql, evident=False)
         if name not in self.columns:
-            raise UnknownColumnError(name, self.columns)
+            raise predicates.UnknownColumnError(name, self.columns)
         return _Term("text" if self.columns[name].kind == "text" else "number", sql, evident=False)
 
 
-def _unsigned(node: Node) -> Node:
-    return node.this if isinstance(node, exp.Neg) else node
-
-
-def _lower_ascii(value: str) -> str:
-    return "".join(c.lower() if c.isascii() else c for c in value)
-
-
-def _glob(like: str) -> str:
-    """The GLOB pattern of SQLite for a LIKE pattern without an escape character."""
-    return "".join({"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}.get(c, c) for c in like)
-
-
 _METHODS: dict[type[Any], Callable[[_Writer, Any], _Term]] = {
-    exp.Paren: _Writer.paren,
     exp.And: _Writer.connector,
     exp.Or: _Writer.connector,
     exp.Not: _Writer.negation,

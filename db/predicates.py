@@ -14,15 +14,18 @@ min max      of two or more numbers, also spelled least and greatest; NULL if on
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import sqlglot
-from sqlglot import exp
+from sqlglot import TokenType, exp
 from sqlglot.errors import SqlglotError
 
 Node = Any  # sqlglot's base class has another name in each major version
 MAX_LENGTH = 2000
+TOO_DEEP = "it is nested too deeply"
+_MAX_DEPTH = 16
 FUNCTIONS = ("abs", "coalesce", "greatest", "least", "length", "lower", "max", "min", "nullif", "upper")
 
 
@@ -56,13 +59,24 @@ def read(predicate: str) -> Node:
     if any((ord(c) < 32 and c not in "\t\n\r") or 0xD800 <= ord(c) < 0xE000 for c in predicate):
         raise PredicateError("it holds a control character")
     try:
+        _check_depth(sqlglot.tokenize(predicate, read="postgres"))
         # read, never run
         statements = sqlglot.parse(f"SELECT 1 FROM t WHERE ({predicate}\n)", read="postgres")  # noqa: S608
     except RecursionError:
-        raise PredicateError("it is nested too deeply") from None
+        raise PredicateError(TOO_DEEP) from None
     except SqlglotError as error:
         raise PredicateError(f"it cannot be read as SQL: {_problem(error)}") from None
     return _only_where(statements)
+
+
+def _check_depth(tokens: list[Any]) -> None:
+    # sqlglot recurses; with these bounds it stays far from Python's limit wherever it is called from
+    depth = signs = 0
+    for token in tokens:
+        depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(token.token_type, 0)
+        signs = signs + 1 if token.token_type in (TokenType.NOT, TokenType.DASH) else 0
+        if depth > _MAX_DEPTH or signs > _MAX_DEPTH:
+            raise PredicateError(TOO_DEEP)
 
 
 def _problem(error: SqlglotError) -> str:
@@ -101,3 +115,36 @@ def why_not(node: Node, argument: str = "") -> str:
     if isinstance(node, exp.Func) and not argument:
         return f"{shown(node)} is not allowed; the functions are {', '.join(FUNCTIONS)}"
     return f"{shown(node)} is not allowed"
+
+
+def depth(sql: str) -> int:
+    """How deep its parentheses go."""
+    level = deepest = 0
+    for character in re.sub(r"'[^']*'", "", sql):
+        level += {"(": 1, ")": -1}.get(character, 0)
+        deepest = max(level, deepest)
+    return deepest
+
+
+def chain(node: Node, kinds: tuple[type[Any], ...]) -> list[Node]:
+    """The operands of a chain such as a + b - c, which is a tree that leans to the left."""
+    operands: list[Node] = []
+    while isinstance(node, kinds):
+        operands.append(node.expression)
+        node = node.this
+    return [node, *reversed(operands)]
+
+
+def unsigned(node: Node) -> Node:
+    """A node without a minus in front."""
+    return node.this if isinstance(node, exp.Neg) else node
+
+
+def lower_ascii(value: str) -> str:
+    """The text with A to Z in lower case."""
+    return "".join(c.lower() if c.isascii() else c for c in value)
+
+
+def glob(like: str) -> str:
+    """The GLOB pattern of SQLite for a LIKE pattern without an escape character."""
+    return "".join({"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}.get(c, c) for c in like)
