@@ -24,7 +24,8 @@ from curate.configs.settings import Settings, hide_password
 
 log = logging.getLogger(__name__)
 
-START_SECONDS = 20
+START_SECONDS = 20.0
+STOP_SECONDS = 10.0
 _SOCKET_LIMIT = 100  # AF_UNIX paths end at 108 bytes
 
 
@@ -57,13 +58,14 @@ def broker_url(settings: Settings) -> str:
 def check_broker(url: str) -> None:
     """Raise ServiceError when no broker answers at the URL."""
     from kombu.connection import Connection
+    from kombu.exceptions import OperationalError
 
     if url.startswith("filesystem"):
         return
     try:
         with Connection(url, connect_timeout=5, transport_options={"socket_connect_timeout": 5}) as connection:
             connection.ensure_connection(max_retries=1, timeout=5)
-    except (OSError, connection.connection_errors) as error:
+    except (OSError, OperationalError) as error:
         raise ServiceError(what=f"The broker {hide_password(url)}", why=error) from None
 
 
@@ -122,8 +124,11 @@ class EmbeddedBroker:
 
     def _answering(self) -> int | None:
         import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
 
-        client = redis.Redis(unix_socket_path=str(socket_path(self.settings)), socket_timeout=2)
+        path = str(socket_path(self.settings))
+        client = redis.Redis(unix_socket_path=path, socket_timeout=2, retry=Retry(NoBackoff(), 0))
         try:
             return int(client.info("server")["process_id"])
         except (redis.RedisError, OSError):
@@ -140,6 +145,8 @@ class EmbeddedBroker:
         return False
 
     def _start(self) -> None:
+        if self._server:
+            self._server.wait()  # it was killed
         executable = redis_executable()
         if executable is None:
             raise ServiceError(what="The embedded Redis", why="redis-server disappeared from PATH")
@@ -160,17 +167,22 @@ class EmbeddedBroker:
                 raise ServiceError(what="The embedded Redis", why=f"it does not start; see {folder / 'redis.log'}")
             time.sleep(0.02)
 
+    def _wait_until_silent(self) -> None:
+        deadline = time.monotonic() + STOP_SECONDS
+        while (pid := self._answering()) is not None:
+            if time.monotonic() > deadline:
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(0.02)
+
     def stop(self) -> None:
         """Stop the server if this process owns it."""
         pid = self._server.pid if self._server else self._adopted
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
+            self._wait_until_silent()
         if self._server:
-            try:
-                self._server.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                self._server.kill()
+            self._server.wait()
         self._server = self._adopted = None
         if self._lock:
             self._lock.close()

@@ -1,0 +1,60 @@
+"""Who may import whom: configs nothing, tasks and db configs, worker those three, nobody cli."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ALLOWED = {
+    "configs": {"configs"},
+    "tasks": {"configs", "tasks"},
+    "db": {"configs", "db"},
+    "worker": {"configs", "tasks", "db", "worker"},
+    "cli": {"configs", "tasks", "db", "worker", "cli"},
+}
+FILES = [p for layer in ALLOWED for p in sorted((ROOT / layer).rglob("*.py"))]
+ONLY_WORKER = {"celery", "kombu"}
+
+
+def imported(path: Path) -> set[str]:
+    """The modules that a file imports anywhere in it, as dotted names."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_one_way(path: Path) -> None:
+    layer = path.relative_to(ROOT).parts[0]
+    names = imported(path)
+    ours = {n.split(".")[1] for n in names if n.startswith("curate.")} & set(ALLOWED)
+    assert ours <= ALLOWED[layer]
+    assert not {n.split(".")[0] for n in names} & set(ALLOWED), "import curate.<layer>, not <layer>"
+    if layer not in ("worker", "cli"):
+        assert not {n.split(".")[0] for n in names} & ONLY_WORKER
+
+
+def test_the_folders_are_linked_into_the_package() -> None:
+    for layer in ALLOWED:
+        link = ROOT / "src" / "curate" / layer
+        assert link.is_symlink()
+        assert str(link.readlink()) == f"../../{layer}"
+
+
+def test_finding_the_stages_loads_nothing_heavy() -> None:
+    heavy = "av cv2 scenedetect pandas PIL imagededup scipy sklearn rapidocr onnxruntime mindspore celery sqlalchemy"
+    script = (
+        "import sys; from curate.tasks.registry import stages; stages();"
+        f"print([m for m in {heavy.split()!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,101 @@
+"""The embedded broker: a real Redis server, owned by one process of a home folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from curate.configs.errors import ServiceError
+from curate.configs.settings import Settings
+from curate.worker import broker as module
+from curate.worker.broker import EmbeddedBroker, broker_url, check_broker, socket_path
+from tests.pipelines import wait_until
+
+pytestmark = pytest.mark.skipif(module.redis_executable() is None, reason="no redis-server")
+
+
+def pid_of(broker: EmbeddedBroker) -> int:
+    pid = broker._answering()
+    assert pid is not None
+    return pid
+
+
+def test_it_starts_answers_and_stops(home: Path) -> None:
+    with EmbeddedBroker(Settings(home=home)) as broker:
+        check_broker(broker.url)
+        pid = pid_of(broker)
+    assert broker._answering() is None
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_it_listens_on_a_private_socket_only(home: Path) -> None:
+    import redis
+
+    with EmbeddedBroker(Settings(home=home)):
+        path = socket_path(Settings(home=home))
+        assert path.parent.stat().st_mode & 0o777 == 0o700
+        with redis.Redis(unix_socket_path=str(path)) as client:
+            assert client.config_get("port") == {"port": "0"}
+            assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+
+
+def test_a_killed_server_is_started_again(home: Path) -> None:
+    with EmbeddedBroker(Settings(home=home)) as broker:
+        os.kill(pid_of(broker), signal.SIGKILL)
+        wait_until(lambda: broker._answering() is None)
+        assert broker.ensure() is True
+        assert broker.ensure() is False
+        pid_of(broker)
+
+
+def test_a_second_process_shares_the_server_and_leaves_it_running(home: Path) -> None:
+    settings = Settings(home=home)
+    with EmbeddedBroker(settings) as first:
+        pid = pid_of(first)
+        with EmbeddedBroker(settings) as second:
+            assert pid_of(second) == pid
+        assert pid_of(first) == pid
+
+
+def test_a_server_whose_owner_was_killed_is_adopted_and_stopped(home: Path) -> None:
+    settings = Settings(home=home)
+    first = EmbeddedBroker(settings).__enter__()
+    pid = pid_of(first)
+    assert first._lock is not None
+    first._lock.close()  # what the kernel does when the owner dies
+    with EmbeddedBroker(settings) as second:
+        assert pid_of(second) == pid
+    assert first._answering() is None
+    assert first._server is not None
+    first._server.wait(10)
+
+
+def test_a_long_home_folder_gets_a_short_socket_path(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / ("x" * 120))
+    assert len(str(socket_path(settings))) < 108
+    with EmbeddedBroker(settings) as broker:
+        check_broker(broker.url)
+
+
+def test_a_configured_broker_is_not_embedded(home: Path) -> None:
+    with EmbeddedBroker(Settings(home=home, broker_url="redis://h:1/0")) as broker:
+        assert not broker.is_redis
+        assert broker.ensure() is False
+    assert not home.exists()
+
+
+def test_without_any_redis_the_file_system_is_the_broker(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "redis_executable", lambda: None)
+    assert broker_url(Settings(home=home)) == "filesystem://"
+    check_broker("filesystem://")
+
+
+def test_a_broker_that_is_not_there_is_a_service_error_without_the_password() -> None:
+    with pytest.raises(ServiceError) as error:
+        check_broker("redis://:geheim@127.0.0.1:1/0")
+    assert "geheim" not in str(error.value)
+    assert "doctor" in str(error.value)

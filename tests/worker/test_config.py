@@ -1,0 +1,34 @@
+"""Celery's settings: JSON only, two queues, nothing the broker keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from curate.configs.settings import Settings
+from curate.tasks.registry import stages
+from curate.worker.config import celery_settings, transport_options
+
+
+def test_only_json_is_accepted(home: Path) -> None:
+    settings = celery_settings(Settings(home=home))
+    assert settings["accept_content"] == ["json"]
+    assert settings["task_serializer"] == "json"
+    assert settings["result_backend"] is None
+
+
+def test_there_are_two_queues_and_no_others(home: Path) -> None:
+    settings = celery_settings(Settings(home=home))
+    assert [q.name for q in settings["task_queues"]] == ["cpu", "ascend"]
+    assert settings["task_create_missing_queues"] is False
+
+
+def test_redis_priorities_and_rabbitmq_options(tmp_path: Path) -> None:
+    assert transport_options("redis://h", tmp_path)["queue_order_strategy"] == "priority"
+    assert transport_options("amqp://h", tmp_path) == {}
+    assert Path(transport_options("filesystem://", tmp_path)["data_folder_in"]).is_dir()
+
+
+def test_every_stage_is_a_task_named_after_it() -> None:
+    from curate.worker.app import app
+
+    assert {f"stage.{name}" for name in stages()} <= set(app.tasks)
