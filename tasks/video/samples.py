@@ -46,7 +46,8 @@ class Pair:
 
     seconds: float  # of the later frame, from the clip's start
     gap: float  # seconds between the two
-    flow: float  # share of the picture's diagonal moved a second
+    flow: float  # percent of the picture's diagonal moved a second
+    change: float  # mean absolute difference of the luma, 0 to 255
 
 
 @dataclass(frozen=True)

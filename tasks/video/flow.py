@@ -1,0 +1,51 @@
+"""Motion between neighbouring frames and brightness and sharpness of single ones, on small gray pictures."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from curate.tasks.video.samples import Pair, Still
+
+Gray = NDArray[np.uint8]
+
+
+@cache
+def _dis() -> Any:
+    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+
+
+def gray_of(picture: NDArray[np.uint8]) -> Gray:
+    """The luma of a BGR picture (ITU-R 601), 0 to 255."""
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
+
+
+def pair(before: Gray, after: Gray, seconds: float, gap: float) -> Pair:
+    """Motion from one frame to the next, `gap` seconds later, shown at `seconds`.
+
+    flow = 100 * mean over pixels of |DIS displacement| / diagonal / gap: percent of the picture's
+    diagonal moved a second, so that neither resolution nor frame rate matters. change = mean absolute
+    difference of the luma, 0 to 255. Pictures have a long side of about 256 pixels.
+    """
+    change = float(cv2.norm(before, after, cv2.NORM_L1)) / before.size
+    if change == 0.0 or min(before.shape) < 16:  # DIS refuses pictures smaller than its patches
+        return Pair(seconds, gap, 0.0, change)
+    field = _dis().calc(before, after, None)
+    moved = float(cv2.mean(cv2.magnitude(field[..., 0], field[..., 1]))[0])
+    return Pair(seconds, gap, 100 * moved / float(np.hypot(*before.shape)) / gap, change)
+
+
+def still(picture: NDArray[np.uint8], seconds: float) -> Still:
+    """Measures of one small upright RGB picture shown at `seconds`.
+
+    mean and deviation are those of its luma (ITU-R 601); sharpness is the variance of the Laplacian
+    (4 neighbours) of the luma.
+    """
+    gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    mean, deviation = cv2.meanStdDev(gray)
+    _, spread = cv2.meanStdDev(cv2.Laplacian(gray, cv2.CV_16S))
+    return Still(seconds, float(mean[0][0]), float(deviation[0][0]), float(spread[0][0]) ** 2)

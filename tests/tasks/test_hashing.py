@@ -1,0 +1,96 @@
+"""imagededup's own hashes, with no torch loaded and nothing left behind in sys.modules."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.machinery import BuiltinImporter
+
+import numpy as np
+import pytest
+
+from curate.configs.errors import PackageMissing
+from curate.tasks.video import hashing
+from curate.tasks.video.hashing import FLAT, check_imagededup, perceptual_hash
+from tests.media import picture
+
+METHODS = ("phash", "ahash", "dhash", "whash")
+
+
+def distance(a: str, b: str) -> int:
+    return (int(a, 16) ^ int(b, 16)).bit_count()
+
+
+def reference_phash(gray: np.ndarray) -> str:
+    """pHash of a 32x32 luma, by its definition (facts: seed-semantics 2.6)."""
+    from scipy.fftpack import dct
+
+    low = dct(dct(gray.astype(float), axis=0), axis=1)[:8, :8]
+    bits = low >= np.median(np.ndarray.flatten(low)[1:])
+    return np.packbits(bits).tobytes().hex()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_hash_is_16_hex_characters_and_repeats(method: str) -> None:
+    found = perceptual_hash(picture(3), method)
+    assert found is not None and len(found) == 16
+    assert int(found, 16) >= 0
+    assert found == perceptual_hash(picture(3), method)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_methods_tell_two_pictures_apart(method: str) -> None:
+    a, b = (perceptual_hash(picture(i, style="noise"), method) for i in (3, 4))
+    assert a is not None and b is not None and distance(a, b) > 8
+
+
+def test_phash_is_the_published_one() -> None:
+    from PIL import Image
+
+    small = Image.fromarray(picture(3)).resize((32, 32), Image.Resampling.LANCZOS).convert("L")
+    assert perceptual_hash(picture(3), "phash") == reference_phash(np.asarray(small))
+
+
+def test_a_smaller_copy_hashes_nearly_the_same() -> None:
+    from PIL import Image
+
+    large = picture(7, size=(960, 576))
+    small = np.asarray(Image.fromarray(large).resize((426, 256)))
+    a, b = perceptual_hash(large, "phash"), perceptual_hash(small, "phash")
+    assert a is not None and b is not None and distance(a, b) <= 4
+
+
+@pytest.mark.parametrize("level", [0, 16, 128, 255])
+def test_flat_pictures_have_no_hash(level: int) -> None:
+    noise = np.random.default_rng(0).normal(level, FLAT / 3, (64, 64, 1)).clip(0, 255).astype(np.uint8)
+    assert perceptual_hash(np.repeat(noise, 3, axis=2), "phash") is None
+
+
+def test_nothing_heavy_is_loaded_and_no_stand_in_stays() -> None:
+    code = (
+        "import sys, numpy as np\n"
+        "from curate.tasks.video.hashing import perceptual_hash\n"
+        "assert perceptual_hash(np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype('uint8'), 'phash')\n"
+        "left = [m for m in ('torch', 'torchvision', 'matplotlib', 'imagededup.methods', 'imagededup.utils')"
+        " if m in sys.modules]\n"
+        "assert not left, left\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_missing_imagededup_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "meta_path", [BuiltinImporter])
+    for name in [n for n in sys.modules if n.partition(".")[0] == "imagededup"]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(PackageMissing, match="pip install --no-deps imagededup"):
+        check_imagededup()
+
+
+def test_a_failed_import_leaves_no_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashing._hasher.cache_clear()
+    monkeypatch.delitem(sys.modules, "imagededup.methods.hashing", raising=False)
+    monkeypatch.setitem(sys.modules, "pywt", None)  # makes `import pywt` fail
+    with pytest.raises(PackageMissing, match="pip install pywt"):
+        perceptual_hash(picture(3), "phash")
+    assert not {"imagededup.methods", "imagededup.utils"} & set(sys.modules)
