@@ -6,7 +6,7 @@
     ├── UsageError               exit code 2   the command line asks for something that cannot be
     ├── ConfigError              exit code 3   a pipeline, filter or setting is wrong
     │   ├── FilterError
-    │   └── SqlRefused
+    │   └── SqlRefused, SqlFailed, SqlTimeout
     ├── ServiceError             exit code 4   the database, the broker or a package is missing
     └── RowError                 ends one row as `failed`; never stops a run
         ├── MediaError           the file itself; `curate retry` helps only when the file changes
@@ -79,6 +79,15 @@ class SqlRefused(ConfigError):
     with: curate sql"""
 
 
+class SqlFailed(ConfigError):
+    """The statement failed: {why}. List tables and columns with: curate sql"""
+
+
+class SqlTimeout(ConfigError):
+    """The statement took longer than {seconds} s and was stopped. Narrow it down, or raise
+    CURATE_SQL_SECONDS"""
+
+
 class ServiceError(CurateError):
     """{what} is not available: {why}. Check everything with: curate doctor"""
 
@@ -87,6 +96,11 @@ class ServiceError(CurateError):
 
 class PackageMissing(ServiceError):
     """{what} needs the package {package}, which is not installed. Install it with: {install}"""
+
+
+class ReaderMissing(ServiceError):
+    """curate sql needs a Postgres login that can only read: {why}. Let a login that may create others run:
+    curate db upgrade. Or set CURATE_READONLY_DATABASE_URL to a login that only has SELECT"""
 
 
 class SchemaOutdated(ServiceError):
@@ -173,3 +187,7 @@ class SamplesMissing(StageError):
 class CutMismatch(StageError):
     """The cut clip {path} has {found} frames instead of {planned}. The source probably changed or is
     damaged; try again with: curate retry --stage cut"""
+
+
+class CannotCopy(StageError):
+    """{path} cannot be cut without encoding it: {why}. Set the option mode of cut to encode"""

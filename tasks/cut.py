@@ -1,0 +1,218 @@
+"""Cuts the clips that are left to MP4 files, each with exactly its planned frames."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, model_validator
+
+from curate.configs.schema import Column, StageOptions
+from curate.tasks.inputs import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS, extension, is_image
+from curate.tasks.paths import is_url, to_path, to_text
+from curate.tasks.stage import Clip, Outcome, Scores, Stage, Video
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+    from curate.tasks.video.encode import Target, Written
+    from curate.tasks.video.sound import Span
+
+_LONGEST_NAME = 200  # bytes of a file name that may come from the source; file systems take 255 in all
+
+
+class CutOptions(StageOptions):
+    """Options of `cut`."""
+
+    batch_size: int = Field(8, ge=1, le=4096, description="rows claimed by one task")
+    time_limit: float = Field(1800, gt=0, le=7 * 86400, description="seconds a batch may take before it is stopped")
+    mode: Literal["encode", "copy"] = Field(
+        "encode",
+        description="encode: exact frames, H.264 8-bit 4:2:0, upright, square pixels; copy: the source's packets "
+        "from the keyframe before, at almost no cost, may show a few frames too many at the end",
+    )
+    crf: int = Field(18, ge=0, le=51, description="x264 quality; lower is better and larger")
+    preset: Literal[
+        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
+    ] = Field("veryfast", description="x264 preset; slower is smaller at the same quality")
+    target_fps: float | None = Field(
+        None, gt=0, le=240, description="frames a second, by leaving out and repeating frames; null: as the source"
+    )
+    shorter_size: int | None = Field(
+        None, ge=16, le=8192, description="pixels of the shorter side, never enlarged; null: as the source"
+    )
+    audio: bool = Field(False, description="keep the sound, as AAC")
+
+    @model_validator(mode="after")
+    def _copy_changes_nothing(self) -> CutOptions:
+        if self.mode == "copy" and (self.target_fps is not None or self.shorter_size is not None):
+            raise ValueError("mode copy cannot change the frame rate or size; use mode encode")
+        return self
+
+
+class Cut(Stage[Clip, CutOptions]):
+    """Writes each clip to ``<clips>/<dataset id>/<folder of the source>/<name>_scene-<index>.mp4``.
+
+    `name` is that of the source without ``.mp4``; sources of another type keep their extension, so that a.mp4 and
+    a.mov never meet. A file that lies outside what was enqueued goes below ``_root`` or ``_<scheme>``. Still images
+    are not cut: their path is the source's. An existing file is replaced.
+    """
+
+    name = "cut"
+    level = "clip"
+    Options = CutOptions
+    columns = {
+        "path": Column("text", "absolute path of the clip's file, bytes that are not UTF-8 as %XX"),
+        "file_size": Column("int", "bytes of the clip's file", 0),
+    }
+
+    def run(self, row: Clip) -> Outcome:
+        """The path, size and, where they differ from the source's, measures of the written file."""
+        return self.run_batch([row])[0]
+
+    def run_batch(self, rows: Sequence[Clip]) -> list[Outcome]:
+        """Outcomes in the order of rows. Each stretch of a video that holds clips of the batch is decoded once."""
+        outcomes: dict[int, Outcome] = {}
+        ordered = sorted(rows, key=lambda c: (c.video.id, c.start_pts, c.end_pts))
+        for _, group in groupby(ordered, key=lambda c: c.video.id):
+            clips = list(group)
+            for clip, scores in self._cut(clips[0].video, clips):
+                outcomes[clip.id] = Outcome(scores)
+        return [outcomes[clip.id] for clip in rows]
+
+    def _cut(self, video: Video, clips: list[Clip]) -> Iterator[tuple[Clip, Scores]]:
+        if is_image(video.path):
+            return ((clip, {"path": video.path, "file_size": _size(video)}) for clip in clips)
+        return self._copy(video, clips) if self.options.mode == "copy" else self._encode(video, clips)
+
+    def _copy(self, video: Video, clips: list[Clip]) -> Iterator[tuple[Clip, Scores]]:
+        from curate.tasks.video.copying import copy_span
+
+        for clip in clips:
+            path = self._path(clip)
+            written = copy_span(path, video.path, _span(clip), self.options.audio)
+            yield clip, _scores(path, written, ("num_frames", "fps"))
+
+    def _encode(self, video: Video, clips: list[Clip]) -> Iterator[tuple[Clip, Scores]]:
+        from curate.tasks.video.encode import encode_span
+        from curate.tasks.video.reader import decode, open_media, video_stream
+
+        sound = video.path if self.options.audio else None
+        with open_media(video.path) as container:
+            stream = video_stream(container)
+            for run in _runs(clips, _keyframes(video)):
+                last = max(c.end_pts for c in run)
+                frames = _Feed(decode(container, stream, start_pts=run[0].start_pts, end_pts=last))
+                for clip in run:
+                    path, seen = self._path(clip), frames.span(clip.start_pts, clip.end_pts)
+                    written = encode_span(path, seen, stream, _span(clip), self._target(), sound)
+                    yield clip, _scores(path, written, self._changed())
+
+    def _target(self) -> Target:
+        from curate.tasks.video.encode import Target
+
+        fps = self.options.target_fps
+        exact = Fraction(fps).limit_denominator(1001) if fps else None
+        return Target(self.options.crf, self.options.preset, exact, self.options.shorter_size)
+
+    def _changed(self) -> tuple[str, ...]:
+        """Columns that the written file has other values of than the clip."""
+        rate = ("num_frames", "fps") if self.options.target_fps else ()
+        size = ("width", "height", "aspect_ratio", "resolution") if self.options.shorter_size else ()
+        return rate + size
+
+    def _path(self, clip: Clip) -> Path:
+        return clip_path(self.context.settings.clips / str(clip.dataset_id), clip.video, clip.index)
+
+
+def clip_path(root: Path, video: Video, index: int) -> Path:
+    """Where a clip of a video goes below root; no two clips share one, whatever their sources are called."""
+    relpath = video.relpath
+    if is_url(relpath):
+        scheme, _, rest = relpath.rpartition("::")[2].partition("://")
+        parts = [f"_{scheme}", *rest.partition("?")[0].split("/")]
+    else:
+        parts = [*(["_root"] if relpath.startswith("/") else []), *to_path(relpath).split("/")]
+    *folders, name = [p for p in parts if p not in ("", ".", "..")]
+    return root.joinpath(*folders, f"{_short(_label(name))}_scene-{index}.mp4")
+
+
+def _label(name: str) -> str:
+    """The source's name without .mp4, if that cannot be mistaken for another source's label."""
+    stem = name.removesuffix(".mp4")
+    known = VIDEO_EXTENSIONS + IMAGE_EXTENSIONS
+    if stem != name and stem and extension(stem) not in known and not stem.endswith("~"):
+        return stem
+    return name if extension(name) in known else f"{name}~"
+
+
+def _short(label: str) -> str:
+    raw = os.fsencode(label)
+    if len(raw) <= _LONGEST_NAME:
+        return label
+    kept = raw[: _LONGEST_NAME - 17].decode("utf-8", "ignore")
+    return f"{kept}~{hashlib.sha256(raw).hexdigest()[:16]}"
+
+
+def _size(video: Video) -> int | None:
+    size = video.values.get("size_bytes")
+    return None if size is None else int(size)
+
+
+def _span(clip: Clip) -> Span:
+    from curate.tasks.video.sound import Span
+
+    planned = clip.values.get("num_frames")
+    return Span(clip.start_pts, clip.end_pts, clip.time_base, None if planned is None else int(planned))
+
+
+def _scores(path: Path, written: Written, changed: Iterable[str]) -> Mapping[str, Any]:
+    measures = {
+        "num_frames": written.num_frames,
+        "fps": written.fps,
+        "width": written.width,
+        "height": written.height,
+        "aspect_ratio": written.height / written.width,
+        "resolution": written.height * written.width,
+    }
+    chosen = {name: measures[name] for name in changed}
+    return {"path": to_text(str(path)), "file_size": written.file_size, **chosen}
+
+
+def _keyframes(video: Video) -> list[int]:
+    text = video.values.get("keyframes")
+    return sorted(json.loads(text)) if text else []
+
+
+def _runs(clips: list[Clip], keyframes: list[int]) -> Iterator[list[Clip]]:
+    """Clips, in order, in groups to decode in one go: a new one where a seek skips frames, or clips overlap."""
+    run: list[Clip] = []
+    for clip in clips:
+        end = run[-1].end_pts if run else None
+        if end is not None and (clip.start_pts < end or any(end < k <= clip.start_pts for k in keyframes)):
+            yield run
+            run = []
+        run.append(clip)
+    yield run
+
+
+class _Feed:
+    """Deals the frames of one decoding pass out to the clips they belong to."""
+
+    def __init__(self, frames: Iterator[VideoFrame]) -> None:
+        self._frames = frames
+        self._next = next(frames, None)
+
+    def span(self, start: int, end: int) -> Iterator[VideoFrame]:
+        """Frames with ``start <= pts < end``; those before are passed over."""
+        while self._next is not None and (pts := self._next.pts or 0) < end:
+            frame = self._next
+            if pts >= start:
+                yield frame
+            self._next = next(self._frames, None)

@@ -1,0 +1,113 @@
+"""Copies spans of a source into MP4 files without encoding: as good as the source, at almost no cost.
+
+Packets are taken from the keyframe at or before the span's first frame; an edit list hides the pictures
+before it. What that means for the file:
+
+- it is larger than its pictures need, by what lies between keyframe and span;
+- players, ffmpeg, PyAV and OpenCV hide the lead; decord and frame counters that ignore edit lists do not;
+- where the last frames refer to later ones (B-frames), these later ones are shown too, so the clip may
+  be a few frames longer than planned, and these frames may belong to the next scene;
+- rotation and pixel shape stay as tags of the file; pixels are as in the source.
+
+Training that needs exact ends takes encoded clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+
+from curate.configs.errors import CannotCopy, CutMismatch
+from curate.tasks.paths import to_text
+from curate.tasks.video.encode import Written, count_shown, mp4, replacing
+from curate.tasks.video.reader import open_media, video_stream
+from curate.tasks.video.sound import SoundTrack, Span
+
+_REORDERED = 32  # packets; no codec shows a picture later than so many decoded after it
+
+# Seconds to look further back when a seek lands behind the span; None: from the start of the file.
+_SEEK_BACK = (0.0, 2.0, 20.0, None)
+
+
+def copy_span(path: Path, source: str, span: Span, sound: bool) -> Written:
+    """Copy the packets of a span of source to path, which appears only when it is whole.
+
+    Returns what a player shows, so num_frames may exceed `span.frames` (see above). Raises CannotCopy when an mp4
+    cannot hold the codec or packets carry no time stamps, CutMismatch when frames are missing.
+    """
+    with open_media(source) as container, replacing(path) as temporary:
+        stream = video_stream(container)
+        with mp4(temporary) as output:
+            if stream.codec_context.name not in _known(output):
+                raise CannotCopy(path=source, why=f"an mp4 cannot hold {stream.codec_context.name}")
+            copied = output.add_stream_from_template(stream)
+            track = SoundTrack(output, source, span) if sound else None
+            packets = list(_needed(source, _from_keyframe(container, stream, span.start), span.end))
+            for packet, dts in zip(packets, decoding_times([p.pts for p in packets]), strict=True):
+                packet.pts, packet.dts, packet.stream = packet.pts - span.start, dts - span.start, copied
+                output.mux(packet)
+            if track is not None:
+                track.write()
+        found = count_shown(temporary)
+        if found < (span.frames or 1):
+            raise CutMismatch(path=to_text(str(path)), found=found, planned=span.frames or "at least one")
+        width, height = stream.codec_context.width, stream.codec_context.height
+        return Written(found, float(found / span.seconds), width, height, temporary.stat().st_size)
+
+
+def _known(output: Any) -> set[str]:
+    return cast(set[str], output.supported_codecs)
+
+
+def _from_keyframe(container: InputContainer, stream: VideoStream, start: int) -> Iterator[Any]:
+    """Packets from the last keyframe shown at or before start, without those shown before that keyframe."""
+    for back in _SEEK_BACK:
+        if not _seek(container, stream, start, back):
+            continue
+        packets: Iterator[Any] = (p for p in container.demux(stream) if p.size)
+        key = next((p for p in packets if p.is_keyframe and p.pts is not None), None)
+        if key is None or (key.pts > start and back is not None):
+            continue
+        yield key
+        yield from (p for p in packets if p.pts is None or p.pts > key.pts)
+        return
+
+
+def _seek(container: InputContainer, stream: VideoStream, start: int, back: float | None) -> bool:
+    try:
+        if back is None:
+            container.seek(min(0, container.start_time or 0))
+        else:
+            container.seek(start - round(back / (stream.time_base or 1)), stream=stream)
+    except FFmpegError:
+        return False
+    return True
+
+
+def _needed(source: str, packets: Iterator[Any], end: int) -> Iterator[Any]:
+    """Packets up to the last one shown before end; later ones only where it may refer to them."""
+    later: list[Any] = []
+    for packet in packets:
+        if packet.pts is None:
+            raise CannotCopy(path=source, why="its packets carry no time stamps")
+        later.append(packet)
+        if packet.pts < end:
+            yield from later
+            later.clear()
+        elif len(later) > _REORDERED:
+            return
+
+
+def decoding_times(pts: Sequence[int]) -> list[int]:
+    """Increasing dts, none above its pts, for packets in decoding order: Matroska stores none.
+
+    The n-th is the n-th smallest pts, all moved down by what the most delayed packet needs.
+    """
+    ordered = sorted(pts)
+    delay = max((shown - own for shown, own in zip(ordered, pts, strict=True)), default=0)
+    return [shown - delay for shown in ordered]

@@ -1,0 +1,271 @@
+"""Writes spans of a source as MP4 files that hold exactly the planned frames.
+
+Pictures are written as a player shows them: turned upright and with square pixels. Sides are made even by
+leaving out the last column or row, because 4:2:0 needs it. Colour tags and time stamps are kept: the
+first frame is at 0, each next one as far from it as in the source, to the tick.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import av
+from av.container import OutputContainer
+from av.filter import Graph
+from av.video.frame import PictureType, VideoFrame
+from av.video.stream import VideoStream
+
+from curate.configs.errors import CutMismatch
+from curate.tasks.paths import to_text
+from curate.tasks.video.geometry import Geometry, geometry
+from curate.tasks.video.sound import SoundTrack, Span
+
+T = TypeVar("T")
+
+_LARGEST_TIMESCALE = (1 << 31) - 1  # of an mp4 track
+_TURNS = {90: ("transpose=clock",), 180: ("hflip", "vflip"), 270: ("transpose=cclock",)}
+
+
+@dataclass(frozen=True)
+class Target:
+    """How a clip is encoded. `fps` and `shorter` None: as the source."""
+
+    crf: int
+    preset: str
+    fps: Fraction | None = None
+    shorter: int | None = None
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written. Width and height in pixels, which are square; fps is the average."""
+
+    num_frames: int
+    fps: float
+    width: int
+    height: int
+    file_size: int
+
+
+def even_size(shape: Geometry, shorter: int | None) -> tuple[int, int]:
+    """Width and height of the written picture: as displayed, the shorter side at most `shorter`, both even.
+
+    Never larger than displayed, except that a side of one pixel becomes two.
+    """
+    width, height = _scaled(shape, shorter)
+    return max(2, width - width % 2), max(2, height - height % 2)
+
+
+def _scaled(shape: Geometry, shorter: int | None) -> tuple[int, int]:
+    """Size as displayed after scaling; when it is scaled at all, the other side goes to the nearest even number."""
+    width, height = shape.size
+    if shorter is None or shorter >= min(width, height):
+        return max(2, width), max(2, height)
+    other = max(2, 2 * round(max(width, height) * shorter / min(width, height) / 2))
+    return (shorter, other) if width <= height else (other, shorter)
+
+
+def resample(
+    frames: Iterable[tuple[Fraction, T]], length: Fraction, fps: Fraction | None
+) -> Iterator[tuple[Fraction, T]]:
+    """Pairs of time and frame at a steady rate: at k / fps the frame that is on the screen then.
+
+    `frames` are pairs of time (seconds, the first at 0, increasing) and frame; there come
+    ``max(1, round(length * fps))`` pairs, so frames are left out or repeated. fps None: as they are.
+    """
+    if fps is None:
+        yield from frames
+        return
+    planned = max(1, round(length * fps))
+    k = 0
+    held: tuple[T] | None = None
+    for seconds, frame in frames:
+        while held and k < planned and k / fps < seconds:
+            yield k / fps, held[0]
+            k += 1
+        held = (frame,)
+    while held and k < planned:
+        yield k / fps, held[0]
+        k += 1
+
+
+def plan_frames(seconds: Iterable[Fraction], length: Fraction, fps: Fraction | None) -> list[int]:
+    """Which source frame each written frame shows, as places in `seconds`; the plan that `resample` follows."""
+    return [i for _, i in resample(((t, i) for i, t in enumerate(seconds)), length, fps)]
+
+
+class _Upright:
+    """Turns decoded frames into frames for the encoder; frames that need nothing pass untouched."""
+
+    def __init__(self, shape: Geometry, target: Target) -> None:
+        self._shape = shape
+        self._size = even_size(shape, target.shorter)
+        self._scaled = _scaled(shape, target.shorter)
+        self._graphs: dict[tuple[int, int, str], Graph] = {}
+
+    def __call__(self, frame: VideoFrame) -> VideoFrame:
+        as_it_is = self._shape.rotation == 0 and (frame.width, frame.height) == self._size
+        if as_it_is and frame.format.name == "yuv420p":
+            return frame
+        key = (frame.width, frame.height, frame.format.name)
+        if key not in self._graphs:
+            self._graphs[key] = self._graph(frame)
+        self._graphs[key].vpush(frame)
+        return self._graphs[key].vpull()
+
+    def _graph(self, frame: VideoFrame) -> Graph:
+        graph = Graph()
+        graph.threads = 1
+        nodes = [graph.add(*step.split("=", 1)) for step in [_buffer(frame), *self._steps(frame), "buffersink"]]
+        graph.link_nodes(*nodes).configure()
+        return graph
+
+    def _steps(self, frame: VideoFrame) -> list[str]:
+        lying = self._shape.rotation in (90, 270)
+        width, height = self._scaled[::-1] if lying else self._scaled
+        same = (frame.width, frame.height) == (width, height)
+        scale = [] if same else [f"scale={width}:{height}:flags=bicubic+accurate_rnd"]
+        even = "crop={}:{}:0:0:exact=1".format(*self._size)
+        return [*scale, *_TURNS.get(self._shape.rotation, ()), even, "format=yuv420p"]
+
+
+def _buffer(frame: VideoFrame) -> str:
+    """The source of a filter graph; it is told the colours, so that a conversion uses the right matrix."""
+    base = frame.time_base or Fraction(1)
+    return (
+        f"buffer=video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:"
+        f"time_base={base.numerator}/{base.denominator}:"
+        f"colorspace={int(frame.colorspace)}:range={int(frame.color_range)}"
+    )
+
+
+class _Encoder:
+    """One x264 stream in an open output, one thread."""
+
+    def __init__(self, output: OutputContainer, span: Span, target: Target, rate: Fraction) -> None:
+        tick = 1 / target.fps if target.fps else span.time_base
+        if tick.denominator > _LARGEST_TIMESCALE:
+            tick = Fraction(1, 90000)
+        options = {"preset": target.preset, "crf": str(target.crf), "threads": "1"}
+        self._output = output
+        self._tick = tick
+        self._stream = output.add_stream("libx264", rate=rate, options=options)
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.time_base = self._stream.codec_context.time_base = tick
+        self.seconds = span.seconds
+        self._ends: dict[int, int] = {}  # pts of a frame not yet muxed: pts of the one after it
+        self._last: int | None = None
+        self.count = 0
+        self.size = (0, 0)
+
+    def add(self, seconds: Fraction, frame: VideoFrame) -> None:
+        """Encode the frame, to be shown `seconds` after the first."""
+        if self._last is None:
+            self._describe(frame)
+        pts = round(seconds / self._tick)
+        if self._last is not None:
+            self._ends[self._last] = pts
+        self._last = pts
+        frame.pts, frame.dts, frame.time_base = pts, None, self._tick
+        frame.pict_type = PictureType.NONE  # or x264 would copy the source's choice of keyframes
+        self.count += 1
+        self._mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        """Write what the encoder still holds."""
+        if self._last is not None:
+            self._ends[self._last] = max(round(self.seconds / self._tick), self._last + 1)
+        self._mux(self._stream.encode(None))
+
+    def _describe(self, frame: VideoFrame) -> None:
+        context = self._stream.codec_context
+        context.width, context.height = self.size = frame.width, frame.height
+        context.sample_aspect_ratio = Fraction(1)
+        context.colorspace, context.color_range = frame.colorspace, frame.color_range
+        context.color_primaries, context.color_trc = frame.color_primaries, frame.color_trc
+
+    def _mux(self, packets: list[Any]) -> None:
+        for packet in packets:
+            end = self._ends.pop(packet.pts, None)
+            if end is not None:
+                packet.duration = end - packet.pts
+            self._output.mux(packet)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name in the folder of path, renamed to path at the end; after an exception it is gone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}-{zlib.crc32(os.fsencode(path.name)):08x}.part")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def mp4(path: Path) -> Iterator[OutputContainer]:
+    """An mp4 to mux into, its index in front of the pictures."""
+    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as output:
+        yield output
+
+
+def encode_span(
+    path: Path, frames: Iterable[VideoFrame], stream: VideoStream, span: Span, target: Target, sound: str | None = None
+) -> Written:
+    """Write the frames of a span of stream to path, which appears only when it is whole.
+
+    `frames` are those of `curate.tasks.video.reader.decode`; their pts and pict_type are changed. sound names the
+    source whose sound is to be kept, or None. Raises CutMismatch when there is no frame or the file does
+    not hold what was planned.
+    """
+    with replacing(path) as temporary:
+        with mp4(temporary) as output:
+            encoder = _Encoder(output, span, target, _rate(stream, target))
+            track = SoundTrack(output, sound, span) if sound is not None else None
+            _encode_all(encoder, _timed(frames, span, path), stream, target)
+            if track is not None:
+                track.write()
+        found = count_shown(temporary)
+        if found != encoder.count:
+            raise CutMismatch(path=to_text(str(path)), found=found, planned=encoder.count)
+        return Written(found, float(found / span.seconds), *encoder.size, temporary.stat().st_size)
+
+
+def _encode_all(
+    encoder: _Encoder, frames: Iterable[tuple[Fraction, VideoFrame]], stream: VideoStream, target: Target
+) -> None:
+    upright = None
+    for seconds, frame in resample(frames, encoder.seconds, target.fps):
+        upright = upright or _Upright(geometry(stream, frame), target)
+        encoder.add(seconds, upright(frame))
+    encoder.finish()
+
+
+def _timed(frames: Iterable[VideoFrame], span: Span, path: Path) -> Iterator[tuple[Fraction, VideoFrame]]:
+    """Frames with their seconds from the span's start. Raises CutMismatch at the end when one is missing."""
+    count = 0
+    for frame in frames:
+        count += 1
+        yield (cast(int, frame.pts) - span.start) * span.time_base, frame
+    if not count or (span.frames is not None and count != span.frames):
+        raise CutMismatch(path=to_text(str(path)), found=count, planned=span.frames or "at least one")
+
+
+def _rate(stream: VideoStream, target: Target) -> Fraction:
+    """What the encoder is told; it only steers its rate control."""
+    return target.fps or stream.average_rate or stream.guessed_rate or Fraction(25)
+
+
+def count_shown(path: Path) -> int:
+    """How many pictures a player shows: packets of the video, without those an edit list hides."""
+    with av.open(str(path)) as container:
+        return sum(1 for p in container.demux(container.streams.video[0]) if p.size and not p.is_discard)

@@ -1,0 +1,100 @@
+"""The sound of a span of a source, as an AAC track that starts and ends with the span's pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, cast
+
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.error import FFmpegError
+from numpy.typing import NDArray
+
+from curate.tasks.video.reader import open_media
+
+_RATE = 48000
+_LEAD = Fraction(1)  # seconds read before the span: a decoder needs some packets to get going
+
+
+@dataclass(frozen=True)
+class Span:
+    """A clip's place in its source: frames with ``start <= pts < end``, in ticks of `time_base` seconds.
+
+    `frames` is how many there are; None: not counted.
+    """
+
+    start: int
+    end: int
+    time_base: Fraction
+    frames: int | None = None
+
+    @property
+    def seconds(self) -> Fraction:
+        """How long the clip is shown."""
+        return (self.end - self.start) * self.time_base
+
+
+class SoundTrack:
+    """Adds a stereo track to an output; does nothing when the source has no sound. Damaged packets are silent."""
+
+    def __init__(self, output: OutputContainer, source: str, span: Span) -> None:
+        self._output = output
+        self._source = source
+        self._span = span
+        with open_media(source) as container:
+            silent = not container.streams.audio
+        self._stream: AudioStream | None = None
+        if not silent:
+            self._stream = output.add_stream("aac", rate=_RATE, layout="stereo")
+
+    def write(self) -> None:
+        """Decode, trim and encode the span's sound."""
+        if self._stream is None:
+            return
+        size = self._stream.codec_context.frame_size or 1024
+        samples = self._samples()
+        for start in range(0, samples.shape[1], size):
+            part = np.ascontiguousarray(samples[:, start : start + size])
+            frame = AudioFrame.from_ndarray(part, "fltp", "stereo")
+            frame.sample_rate, frame.pts, frame.time_base = _RATE, start, Fraction(1, _RATE)
+            self._output.mux(self._stream.encode(frame))
+        self._output.mux(self._stream.encode(None))
+
+    def _samples(self) -> NDArray[np.float32]:
+        """2 x n samples in -1 to 1, n the span's length; what the source has no sound for is silent."""
+        length = round(self._span.seconds * _RATE)
+        samples = np.zeros((2, length), np.float32)
+        begin = self._span.start * self._span.time_base
+        for frame in self._frames(begin):
+            at = round((cast(int, frame.pts) * cast(Fraction, frame.time_base) - begin) * _RATE)
+            if at >= length:
+                break
+            part = frame.to_ndarray()[:, max(0, -at) :][:, : length - max(0, at)]
+            samples[:, max(0, at) : max(0, at) + part.shape[1]] = part
+        return samples
+
+    def _frames(self, begin: Fraction) -> Iterator[AudioFrame]:
+        resampler = AudioResampler("fltp", "stereo", _RATE)
+        with open_media(self._source) as container:
+            stream = container.streams.audio[0]
+            base = stream.time_base or Fraction(1, _RATE)
+            try:
+                container.seek(round((begin - _LEAD) / base), stream=stream)
+            except FFmpegError:  # before the first packet
+                container.seek(0)
+            for packet in container.demux(stream):
+                yield from _resampled(packet, resampler)
+
+
+def _resampled(packet: Any, resampler: AudioResampler) -> Iterator[AudioFrame]:
+    try:
+        decoded = packet.decode()
+    except FFmpegError:
+        return
+    for frame in decoded:
+        yield from (f for f in resampler.resample(frame) if f.pts is not None)

@@ -1,0 +1,290 @@
+"""Cut clips hold exactly the planned source frames, read back by the bar code each frame carries."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from curate.configs.errors import CannotCopy, CutMismatch, Unreadable
+from curate.configs.settings import Settings
+from curate.tasks import cut
+from curate.tasks.cut import Cut, CutOptions, clip_path
+from curate.tasks.paths import to_text
+from curate.tasks.stage import Clip, Context, Outcome, Video
+from curate.tasks.video import reader
+from tests import media
+
+ENDS = (0, media.CUT, 41, media.COUNT)  # bounds of three clips, in source frames
+
+
+def clips(path: Path, bounds: Sequence[tuple[int, int]], **values: Any) -> list[Clip]:
+    """Clips over the shown frames of a file, as split would make them."""
+    with reader.open_media(to_text(str(path))) as container:
+        stream = reader.video_stream(container)
+        pts = [f.pts or 0 for f in reader.decode(container, stream)]
+        base = stream.time_base or Fraction(1)
+    pts.append(2 * pts[-1] - pts[-2] if len(pts) > 1 else pts[0] + 1)
+    video = Video(7, 1, str(path), path.name, values)
+    made = enumerate(bounds)
+    return [
+        Clip(i, 1, i, video, pts[a], pts[b], base, {"num_frames": b - a}, path.parent) for i, (a, b) in made
+    ]
+
+
+def stage(folder: Path, **options: Any) -> Cut:
+    return Cut(CutOptions(**options), Context(Settings(home=folder / "home")))
+
+
+def run(source: media.Drawn, folder: Path, **options: Any) -> list[Outcome]:
+    hidden = media.COUNT - len(source.numbers)
+    bounds = [(max(0, a - hidden), b - hidden) for a, b in pairwise(ENDS)]
+    return stage(folder, **options).run_batch(clips(source.path, bounds))
+
+
+def with_pyav(outcome: Outcome) -> list[int]:
+    with av.open(str(outcome.scores["path"])) as container:
+        pictures = [(f.to_ndarray(format="rgb24"), f.rotation) for f in container.decode(video=0)]
+    return [media.frame_number(np.rot90(p, round(turn / 90))) for p, turn in pictures]
+
+
+def with_opencv(outcome: Outcome) -> list[int]:
+    capture = cv2.VideoCapture(str(outcome.scores["path"]))
+    numbers = []
+    while (read := capture.read())[0]:
+        numbers.append(media.frame_number(read[1]))
+    return numbers
+
+
+def planned(source: media.Drawn) -> list[list[int]]:
+    return [[n for n in source.numbers if a <= n < b] for a, b in pairwise(ENDS)]
+
+
+@pytest.mark.parametrize("kind", media.SOUND)
+def test_encoded_clips_show_exactly_the_planned_frames(kind: str, tmp_path: Path) -> None:
+    source = media.draw(kind, tmp_path)
+    outcomes = run(source, tmp_path, preset="ultrafast")
+    assert [with_pyav(o) for o in outcomes] == planned(source)
+    assert [with_opencv(o) for o in outcomes] == planned(source)
+
+
+@pytest.mark.parametrize("kind", [k for k in media.SOUND if k != "webm"])
+def test_copied_clips_start_exactly_and_hold_every_planned_frame(kind: str, tmp_path: Path) -> None:
+    source = media.draw(kind, tmp_path)
+    for outcome, plan in zip(run(source, tmp_path, mode="copy"), planned(source), strict=True):
+        shown = with_pyav(outcome)
+        assert shown[0] == plan[0] and set(plan) <= set(shown)
+        assert len(shown) - len(plan) <= 2  # the documented tail: what a B-frame refers to
+        assert outcome.scores["num_frames"] == len(shown) and with_opencv(outcome) == shown
+
+
+def test_what_an_mp4_cannot_hold_is_not_copied(tmp_path: Path) -> None:
+    with pytest.raises(CannotCopy, match=r"cannot hold vp8.*mode of cut to encode"):
+        run(media.draw("webm", tmp_path), tmp_path, mode="copy")
+
+
+@pytest.mark.parametrize("kind", ["vfr", "vfr_mkv", "offset_ts", "b_frames"])
+def test_times_are_those_of_the_source_from_zero(kind: str, tmp_path: Path) -> None:
+    source = media.draw(kind, tmp_path)
+    with reader.open_media(str(source.path)) as container:
+        stream = reader.video_stream(container)
+        want = [f.pts * stream.time_base for f in reader.decode(container, stream)][ENDS[1] : ENDS[2]]
+    with av.open(str(run(source, tmp_path)[1].scores["path"])) as container:
+        found = [f.pts * f.time_base for f in container.decode(video=0)]
+    assert found == [t - want[0] for t in want]  # exact fractions
+
+
+def test_a_clip_is_as_long_as_its_span(tmp_path: Path) -> None:
+    source = media.draw("vfr", tmp_path)
+    with av.open(str(run(source, tmp_path)[1].scores["path"])) as container:
+        stream = container.streams.video[0]
+        assert float(stream.duration * stream.time_base) == pytest.approx(
+            source.seconds[ENDS[2]] - source.seconds[ENDS[1]], abs=0.001
+        )
+
+
+@pytest.mark.parametrize(
+    ("kind", "size"),
+    [("closed", (160, 96)), ("rotated90", (160, 96)), ("odd", (160, 96)), ("anamorphic", (232, 96))],
+)
+def test_pictures_are_upright_with_square_pixels_and_even_sides(
+    kind: str, size: tuple[int, int], tmp_path: Path
+) -> None:
+    with av.open(str(run(media.draw(kind, tmp_path), tmp_path)[0].scores["path"])) as container:
+        stream = container.streams.video[0]
+        frame = next(container.decode(stream))
+    assert (frame.width, frame.height) == size and frame.rotation == 0
+    assert stream.sample_aspect_ratio in (None, 1) and frame.format.name == "yuv420p"
+
+
+def test_colour_tags_are_kept(tmp_path: Path) -> None:
+    with av.open(str(run(media.draw("audio", tmp_path), tmp_path)[0].scores["path"])) as container:
+        context = container.streams.video[0].codec_context
+        assert (context.colorspace, context.color_primaries, context.color_trc, context.color_range) == (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("kind", ["ten_bit", "yuv444", "rotated90"])
+def test_colours_survive_conversion(kind: str, tmp_path: Path) -> None:
+    source = media.draw(kind, tmp_path)
+    with av.open(str(run(source, tmp_path)[0].scores["path"])) as container:
+        shown = next(container.decode(video=0)).to_ndarray(format="rgb24").astype(int)
+    assert np.abs(shown - media.picture(0)).mean() < 6
+
+
+def test_the_index_is_in_front_of_the_pictures(tmp_path: Path) -> None:
+    raw = Path(str(run(media.draw("closed", tmp_path), tmp_path)[0].scores["path"])).read_bytes()
+    assert raw.index(b"moov") < raw.index(b"mdat")
+
+
+# options
+
+
+def test_target_fps_and_shorter_size_change_the_file_and_its_columns(tmp_path: Path) -> None:
+    source = media.draw("b_frames", tmp_path, size=(320, 192))
+    first = run(source, tmp_path, target_fps=12, shorter_size=96)[0]
+    assert with_pyav(first) == list(range(0, media.CUT, 2))
+    expected = {"num_frames": 10, "fps": 12.0, "width": 160, "height": 96, "aspect_ratio": 0.6, "resolution": 15360}
+    assert {k: first.scores[k] for k in expected} == expected
+
+
+def test_an_unchanged_clip_writes_only_path_and_size(tmp_path: Path) -> None:
+    (outcome, *_) = run(media.draw("closed", tmp_path), tmp_path)
+    path = Path(str(outcome.scores["path"]))
+    assert dict(outcome.scores) == {"path": str(path), "file_size": path.stat().st_size} and path.is_absolute()
+
+
+def test_a_better_quality_is_larger(tmp_path: Path) -> None:
+    source = media.draw("closed", tmp_path)
+    sizes = [run(source, tmp_path, crf=crf)[0].scores["file_size"] for crf in (10, 40)]
+    assert sizes[0] > sizes[1]  # type: ignore[operator]
+
+
+def test_copy_refuses_to_change_rate_or_size() -> None:
+    with pytest.raises(ValidationError, match="use mode encode"):
+        CutOptions(mode="copy", shorter_size=240)
+
+
+@pytest.mark.parametrize("mode", ["encode", "copy"])
+def test_sound_is_kept_when_asked_for_and_as_long_as_the_pictures(mode: str, tmp_path: Path) -> None:
+    outcomes = run(media.draw("audio", tmp_path), tmp_path, mode=mode, audio=True)
+    with av.open(str(outcomes[1].scores["path"])) as container:
+        samples = np.concatenate([f.to_ndarray() for f in container.decode(audio=0)], axis=1)
+    length = (ENDS[2] - ENDS[1]) / 24
+    assert samples.shape[1] / 48000 == pytest.approx(length, abs=0.05)
+    tone = samples[0, 4000:24000]
+    assert np.abs(tone).max() == pytest.approx(0.1, abs=0.03)
+    strongest = np.abs(np.fft.rfft(tone)).argmax() * 48000 / len(tone)
+    assert strongest == pytest.approx(44100 / (20 * 2 * np.pi), rel=0.02)
+
+
+def test_sound_is_left_out_by_default_and_a_silent_source_is_fine(tmp_path: Path) -> None:
+    with av.open(str(run(media.draw("audio", tmp_path), tmp_path)[0].scores["path"])) as container:
+        assert not container.streams.audio
+    with av.open(str(run(media.draw("closed", tmp_path), tmp_path, audio=True)[0].scores["path"])) as container:
+        assert not container.streams.audio
+
+
+# batches and failures
+
+
+def test_outcomes_come_in_the_order_of_the_rows(tmp_path: Path) -> None:
+    rows = clips(media.draw("closed", tmp_path).path, [(0, 10), (10, 20), (20, 30)])
+    outcomes = stage(tmp_path).run_batch([rows[2], rows[0], rows[1]])
+    assert [with_pyav(o)[0] for o in outcomes] == [20, 0, 10]
+
+
+def test_a_stretch_without_clips_is_skipped_and_overlapping_clips_are_whole(tmp_path: Path) -> None:
+    rows = clips(media.draw("open_gop", tmp_path).path, [(2, 5), (4, 9), (40, 44)])
+    assert [with_pyav(o) for o in stage(tmp_path).run_batch(rows)] == [[2, 3, 4], [4, 5, 6, 7, 8], [40, 41, 42, 43]]
+
+
+def test_runs_are_parted_only_where_a_seek_saves_decoding(tmp_path: Path) -> None:
+    rows = clips(media.draw("closed", tmp_path).path, [(0, 10), (10, 20), (30, 40), (35, 48)])
+    place = [c.start_pts for c in rows]
+    assert [len(r) for r in cut._runs(rows, [])] == [3, 1]
+    assert [len(r) for r in cut._runs(rows, [0, place[1], place[2] - 1])] == [2, 1, 1]
+
+
+def test_another_count_than_planned_fails_and_leaves_no_file(tmp_path: Path) -> None:
+    (row,) = clips(media.draw("closed", tmp_path).path, [(0, 10)])
+    wrong = Clip(**{**vars(row), "values": {"num_frames": 11}})
+    with pytest.raises(CutMismatch, match="10 frames instead of 11"):
+        stage(tmp_path).run(wrong)
+    assert not [p for p in (tmp_path / "home").rglob("*") if p.is_file()]
+
+
+def test_an_old_or_broken_file_is_replaced(tmp_path: Path) -> None:
+    rows = clips(media.draw("closed", tmp_path).path, [(0, 10)])
+    path = Path(str(stage(tmp_path).run(rows[0]).scores["path"]))
+    path.write_bytes(b"half a clip")
+    assert with_pyav(stage(tmp_path).run(rows[0])) == list(range(10))
+    assert len(list(path.parent.iterdir())) == 1
+
+
+def test_a_source_that_is_gone_is_unreadable(tmp_path: Path) -> None:
+    rows = clips(media.draw("closed", tmp_path).path, [(0, 10)])
+    (tmp_path / "closed.mp4").unlink()
+    with pytest.raises(Unreadable):
+        stage(tmp_path).run(rows[0])
+
+
+def test_a_still_image_is_not_cut(tmp_path: Path) -> None:
+    path = str(media.write_image(tmp_path / "i.png"))
+    video = Video(1, 1, path, "i.png", {"size_bytes": 123})
+    row = Clip(1, 1, 0, video, 0, 1, Fraction(1), {"num_frames": 1}, tmp_path)
+    assert stage(tmp_path).run(row).scores == {"path": path, "file_size": 123}
+
+
+# names
+
+
+def place(relpath: str, index: int = 0) -> str:
+    root = Path("/clips/1")
+    return str(clip_path(root, Video(1, 1, "/x", relpath, {}), index).relative_to(root))
+
+
+@pytest.mark.parametrize(
+    ("relpath", "expected"),
+    [
+        ("a.mp4", "a_scene-0.mp4"),
+        ("sub/dir/my.film.2020.mp4", "sub/dir/my.film.2020_scene-0.mp4"),
+        ("a.mov", "a.mov_scene-0.mp4"),
+        ("/else/a.mp4", "_root/else/a_scene-0.mp4"),
+        ("s3://bucket/k/a.mp4", "_s3/bucket/k/a_scene-0.mp4"),
+        ("../../etc/a.mp4", "etc/a_scene-0.mp4"),
+    ],
+)
+def test_clips_are_named_after_their_source(relpath: str, expected: str) -> None:
+    assert place(relpath) == expected
+
+
+def test_no_two_sources_share_a_name() -> None:
+    names = ["a.mp4", "a.MP4", "a.mov", "a.mov.mp4", "a.mov.mp4.mp4", "a", "a~.mp4", "a.flv", "a.flv.mp4", "a.flv~.mp4"]
+    names += ["a_scene-1.mp4", "é" * 120 + ".mp4", "é" * 121 + ".mp4", "a.mp4~"]
+    places = [place(name, index) for name in names for index in (0, 1, 11)]
+    assert len(set(places)) == len(places)
+    assert all(len(os.fsencode(Path(p).name)) <= 255 for p in places)
+
+
+@pytest.mark.parametrize("name", media.ODD_NAMES)
+def test_sources_with_odd_names_are_cut(name: bytes, tmp_path: Path) -> None:
+    drawn = media.draw("closed", tmp_path).path
+    path = drawn.rename(tmp_path / os.fsdecode(name))
+    (row,) = clips(path, [(3, 6)])
+    text = to_text(str(path))
+    odd = Clip(**{**vars(row), "video": Video(1, 1, text, to_text(path.name), {})})
+    outcome = stage(tmp_path).run(odd)
+    str(outcome.scores["path"]).encode("utf-8")
+    (written,) = (tmp_path / "home/clips/1").iterdir()
+    with reader.open_media(str(outcome.scores["path"])) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 3
+    assert to_text(str(written)) == outcome.scores["path"]

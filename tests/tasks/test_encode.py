@@ -1,0 +1,84 @@
+"""Plans of frames, sizes and the small parts of cutting; whole cuts are in test_cut.py."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curate.tasks.video.copying import decoding_times
+from curate.tasks.video.encode import even_size, plan_frames, replacing
+from curate.tasks.video.geometry import Geometry
+
+times = st.lists(st.integers(1, 200), min_size=0, max_size=40).map(
+    lambda gaps: [Fraction(sum(gaps[:i]), 600) for i in range(len(gaps) + 1)]
+)
+rates = st.sampled_from([Fraction(1), Fraction(8), Fraction(24), Fraction(2997, 100), Fraction(60)])
+
+
+@given(times, st.integers(1, 300), rates)
+@settings(max_examples=100)
+def test_a_plan_shows_at_each_time_the_frame_that_is_on_the_screen(
+    seconds: list[Fraction], last: int, fps: Fraction
+) -> None:
+    length = seconds[-1] + Fraction(last, 600)
+    plan = plan_frames(seconds, length, fps)
+    on_screen = [max(i for i, t in enumerate(seconds) if t <= k / fps) for k in range(max(1, round(length * fps)))]
+    assert plan == on_screen
+
+
+@given(times)
+def test_without_a_rate_every_frame_is_shown_once(seconds: list[Fraction]) -> None:
+    assert plan_frames(seconds, seconds[-1] + 1, None) == list(range(len(seconds)))
+
+
+def test_a_lower_rate_leaves_frames_out_and_a_higher_one_repeats_them() -> None:
+    steady = [Fraction(i, 24) for i in range(6)]
+    assert plan_frames(steady, Fraction(6, 24), Fraction(12)) == [0, 2, 4]
+    assert plan_frames(steady[:3], Fraction(3, 24), Fraction(48)) == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_clip_shorter_than_one_period_keeps_one_frame() -> None:
+    assert plan_frames([Fraction(0)], Fraction(1, 100), Fraction(1)) == [0]
+
+
+@given(
+    st.integers(1, 5000), st.integers(1, 5000), st.sampled_from([0, 90, 180, 270]), st.none() | st.integers(16, 2000)
+)
+def test_written_sizes_are_even_and_never_enlarged(width: int, height: int, rotation: int, shorter: int | None) -> None:
+    shape = Geometry(width, height, Fraction(1), rotation)
+    written = even_size(shape, shorter)
+    assert all(side % 2 == 0 and side >= 2 for side in written)
+    assert all(side <= max(2, shown) for side, shown in zip(written, shape.size, strict=True))
+    assert shorter is None or min(written) <= shorter
+
+
+def test_a_shorter_size_keeps_the_shape() -> None:
+    assert even_size(Geometry(1920, 1080, Fraction(1), 0), 720) == (1280, 720)
+    assert even_size(Geometry(1920, 1080, Fraction(1), 90), 720) == (720, 1280)
+    assert even_size(Geometry(704, 480, Fraction(10, 11), 0), None) == (704, 528)
+    assert even_size(Geometry(161, 97, Fraction(1), 0), None) == (160, 96)
+
+
+@given(st.permutations(range(12)))
+def test_decoding_times_increase_and_never_pass_the_presentation(pts: list[int]) -> None:
+    dts = decoding_times(pts)
+    assert all(a < b for a, b in pairwise(dts))
+    assert all(d <= p for d, p in zip(dts, pts, strict=True))
+    assert any(d == p for d, p in zip(dts, pts, strict=True))
+
+
+def test_a_file_appears_under_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new/clip.mp4"
+    with replacing(path) as temporary:
+        temporary.write_bytes(b"whole")
+        assert not path.exists()
+    assert path.read_bytes() == b"whole"
+    with pytest.raises(ZeroDivisionError), replacing(path) as temporary:
+        temporary.write_bytes(b"half")
+        raise ZeroDivisionError
+    assert [p.name for p in path.parent.iterdir()] == ["clip.mp4"] and path.read_bytes() == b"whole"
