@@ -29,10 +29,13 @@ def pair(before: Gray, after: Gray, seconds: float, gap: float) -> Pair:
 
     flow = 100 * mean over pixels of |DIS displacement| / diagonal / gap: percent of the picture's
     diagonal moved a second, so that neither resolution nor frame rate matters. change = mean absolute
-    difference of the luma, 0 to 255. Pictures have a long side of about 256 pixels.
+    difference of the luma, 0 to 255. Pictures have a long side of about 256 pixels; one with a side
+    below 16 has no flow.
     """
     change = float(cv2.norm(before, after, cv2.NORM_L1)) / before.size
-    if change == 0.0 or min(before.shape) < 16:  # DIS refuses pictures smaller than its patches
+    if min(before.shape) < 16:  # DIS matches patches of 8 pixels
+        return Pair(seconds, gap, None, change)
+    if change == 0.0:
         return Pair(seconds, gap, 0.0, change)
     field = _dis().calc(before, after, None)
     moved = float(cv2.mean(cv2.magnitude(field[..., 0], field[..., 1]))[0])

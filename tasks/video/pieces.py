@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -67,7 +68,7 @@ def _last_within(times: Sequence[int], start: int, length: Fraction) -> int:
 
 
 def _spans(bounds: Sequence[int]) -> list[Span]:
-    return list(zip(bounds, bounds[1:], strict=False))
+    return list(itertools.pairwise(bounds))
 
 
 def _limited(times: Sequence[int], span: Span, limit: Fraction, least: Fraction) -> list[Span]:

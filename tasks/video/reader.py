@@ -174,7 +174,7 @@ def _pts(frame: VideoFrame) -> int:
     return cast(int, frame.pts)
 
 
-def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
     """Packets up to the flushing one at the end. A demuxer error ends PyAV's generator but not the file."""
     errors = 0
     while errors < MAX_ERRORS:
@@ -205,9 +205,9 @@ def _decoded(packets: Iterable[Packet[VideoStream]]) -> Iterator[VideoFrame]:
 
 def _all(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
     """Every frame from where the container stands; the rule of `decode` for missing and repeated pts."""
-    step = _nominal(stream)
+    step = nominal_duration(stream)
     last: int | None = None
-    for frame in _decoded(_packets(container, stream)):
+    for frame in _decoded(packets(container, stream)):
         if frame.pts is None:
             frame.pts = 0 if last is None else last + step
         if last is None or frame.pts > last:
@@ -215,7 +215,7 @@ def _all(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]
             yield frame
 
 
-def _nominal(stream: VideoStream) -> int:
+def nominal_duration(stream: VideoStream) -> int:
     """One frame at the average rate, in units of the time base; at least 1."""
     rate = stream.average_rate or stream.guessed_rate or Fraction(25)
     return max(1, round(1 / (rate * (stream.time_base or Fraction(1, 90000)))))
@@ -256,7 +256,7 @@ def _from_keyframe(container: InputContainer, stream: VideoStream) -> Iterator[V
 
     def watched() -> Iterator[Packet[VideoStream]]:
         nonlocal key
-        for packet in _packets(container, stream):
+        for packet in packets(container, stream):
             if key is None and packet.is_keyframe:
                 key = packet.pts
             yield packet

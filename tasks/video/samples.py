@@ -46,7 +46,7 @@ class Pair:
 
     seconds: float  # of the later frame, from the clip's start
     gap: float  # seconds between the two
-    flow: float  # percent of the picture's diagonal moved a second
+    flow: float | None  # percent of the picture's diagonal moved a second; None: too small to tell
     change: float  # mean absolute difference of the luma, 0 to 255
 
 
@@ -90,6 +90,14 @@ def encode(picture: RGB) -> bytes:
     done, jpeg = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     assert done
     return jpeg.tobytes()
+
+
+def decode_jpeg(jpeg: bytes) -> RGB:
+    """The picture (H x W x 3, RGB) of a JPEG. Raises ValueError when it is none."""
+    decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB) if jpeg else None
+    if decoded is None:
+        raise ValueError("not a JPEG")
+    return decoded.astype(np.uint8, copy=False)
 
 
 def archive(folder: Path, video_id: int) -> Path:
@@ -209,11 +217,10 @@ class Samples:
         return self._data[picture.offset : picture.offset + picture.size]
 
     def _decode(self, picture: Picture) -> RGB:
-        raw = np.frombuffer(self._jpeg(picture), np.uint8)
-        decoded = cv2.imdecode(raw, cv2.IMREAD_COLOR_RGB) if raw.size else None
-        if decoded is None:
-            raise SamplesMissing(path=self._path)
-        return decoded.astype(np.uint8, copy=False)
+        try:
+            return decode_jpeg(self._jpeg(picture))
+        except ValueError as error:
+            raise SamplesMissing(path=self._path) from error
 
 
 @lru_cache(maxsize=4)

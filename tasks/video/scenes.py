@@ -35,7 +35,7 @@ class Shrinker:
 
     def shrink(self, frame: VideoFrame) -> BGR:
         """The frame in BGR, H x W x 3."""
-        full = self._scaler.reformat(frame, format="bgr24", threads=1).to_ndarray()
+        full = np.asarray(self._scaler.reformat(frame, format="bgr24", threads=1).to_ndarray(), np.uint8)
         factor = compute_downscale_factor(max(frame.width, frame.height))
         if factor <= 1.0:
             return full
@@ -94,7 +94,7 @@ class CutFinder:
     @property
     def suspect(self) -> bool:
         """Whether the frame pushed last may be found to begin a scene later."""
-        return self._score.score >= self._level
+        return bool(self._score.score >= self._level)
 
 
 class Stride(CutFinder):

@@ -41,7 +41,7 @@ def test_a_hash_is_16_hex_characters_and_repeats(method: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_methods_tell_two_pictures_apart(method: str) -> None:
     a, b = (perceptual_hash(picture(i, style="noise"), method) for i in (3, 4))
-    assert a is not None and b is not None and distance(a, b) > 8
+    assert a is not None and b is not None and distance(a, b) > 2
 
 
 def test_phash_is_the_published_one() -> None:

@@ -1,0 +1,113 @@
+"""Finds the scenes of each video and samples them: the stage `split`. Each video is decoded once, here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from curate.configs.schema import Column
+from curate.tasks.inputs import is_image
+from curate.tasks.stage import Field, NewClip, Outcome, Stage, StageOptions, Video
+
+if TYPE_CHECKING:
+    from curate.tasks.video.frontend import Plan
+
+NO_SCENE = "no_scene_long_enough"
+
+
+class Split(Stage[Video, "Split.Options"]):
+    """Clips of a video: where each scene begins and ends, by its frames' time stamps."""
+
+    name = "split"
+    level = "video"
+    columns = {
+        "num_frames": Column("int", "frames of the clip", 1),
+        "fps": Column("float", "frames a second, average over the clip; NULL for an image", 0),
+        "width": Column("int", "pixels as displayed: rotation and pixel shape applied", 1),
+        "height": Column("int", "pixels as displayed", 1),
+        "aspect_ratio": Column("float", "height / width", 0),
+        "resolution": Column("int", "height * width", 1),
+        "start_frame": Column("int", "place of its first frame among the decoded frames of the video", 0),
+        "start_seconds": Column("float", "start, from the first frame of the video", 0),
+        "end_seconds": Column("float", "end, from the first frame of the video: start of the first frame after it", 0),
+        "seconds": Column("float", "length; NULL for an image", 0),
+        "hash_first": Column("text", "perceptual hash of the first frame, 16 hex characters; NULL when it is flat"),
+        "hash_middle": Column("text", "the same of the middle frame"),
+    }
+
+    class Options(StageOptions):
+        """Options of `split`."""
+
+        batch_size: int = Field(1, ge=1, le=4096, description="videos claimed by one task")
+        time_limit: float = Field(3600, gt=0, le=7 * 86400, description="seconds a batch may take before it is stopped")
+        detector: Literal["adaptive", "content", "stride", "panda"] = Field(
+            "adaptive",
+            description="PySceneDetect's AdaptiveDetector or ContentDetector; a cut every stride_seconds; or "
+            "content followed by the maximum-length rule of Panda-70M",
+        )
+        threshold: float | None = Field(
+            None,
+            gt=0,
+            le=255,
+            description="of the detector; null: adaptive 3.0 (ratio), content and panda 25 (mean HSV difference)",
+        )
+        min_scene_len: int = Field(15, ge=1, le=100_000, description="frames that must pass between two cuts")
+        min_seconds: float = Field(2.0, ge=0, le=86400, description="shorter clips are left out")
+        max_seconds: float | None = Field(20.0, gt=0, le=86400, description="longest clip; null: no limit")
+        long_scenes: Literal["split", "truncate"] = Field(
+            "split",
+            description="a scene over max_seconds becomes several clips of equal length, or keeps its beginning only",
+        )
+        stride_seconds: float = Field(10.0, ge=0.1, le=86400, description="distance of the cuts of detector stride")
+        panda_seconds: float = Field(
+            5.0, ge=0.5, le=86400, description="detector panda: scenes longer than this + 2 s are cut into pieces of it"
+        )
+        sample_fps: float = Field(1.0, ge=0.1, le=30, description="frames a second kept for the scorers")
+        flow_fps: float = Field(
+            4.0, ge=0.1, le=30, description="pairs of neighbouring frames a second measured for motion"
+        )
+
+    @classmethod
+    def check(cls, options: StageOptions) -> None:
+        """Raise PackageMissing when imagededup is not installed."""
+        from curate.tasks.video.hashing import check_imagededup
+
+        check_imagededup()
+
+    def run(self, row: Video) -> Outcome:
+        """The clips of one video; their samples are written. Raises MediaError."""
+        from curate.tasks.video.frontend import split_video
+        from curate.tasks.video.images import still_clip
+        from curate.tasks.video.samples import SampleWriter
+
+        with SampleWriter(self.context.settings.samples, row.id) as writer:
+            if is_image(row.path):
+                return _outcome([still_clip(row.path, self._hash, writer)])
+            return _outcome(split_video(row.path, self._plan(), writer))
+
+    @property
+    def _hash(self) -> str:
+        """The method of `dedup`, whether or not it comes later; phash without one."""
+        if not self.context.pipeline.has("dedup"):
+            return "phash"
+        return str(getattr(self.context.pipeline.stage("dedup").options, "hash", "phash"))
+
+    def _plan(self) -> Plan:
+        from curate.tasks.video.frontend import Plan
+        from curate.tasks.video.pieces import Lengths
+
+        o = self.options
+        panda = o.panda_seconds if o.detector == "panda" else None
+        return Plan(
+            detector=o.detector,
+            threshold=o.threshold,
+            min_scene_len=o.min_scene_len,
+            stride_seconds=o.stride_seconds,
+            lengths=Lengths(o.min_seconds, o.max_seconds, o.long_scenes, panda),
+            sample_fps=o.sample_fps,
+            flow_fps=o.flow_fps,
+            hash=self._hash,
+        )
+
+
+def _outcome(clips: list[NewClip]) -> Outcome:
+    return Outcome({"num_clips": len(clips)}, clips, None if clips else NO_SCENE)

@@ -1,0 +1,70 @@
+"""Still images as clips of one frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from curate.configs.errors import NotMedia
+from curate.tasks.paths import to_text
+from curate.tasks.stage import NewClip
+from curate.tasks.video.flow import still
+from curate.tasks.video.geometry import RGB, Geometry
+from curate.tasks.video.hashing import perceptual_hash
+from curate.tasks.video.reader import open_file
+from curate.tasks.video.samples import LONGER, SHORTER, Measures, Reel, SampleWriter, encode
+
+_ORIENTATION = 0x0112  # Exif
+_ROTATIONS = {3: 180, 6: 90, 8: 270, 4: 180, 5: 90, 7: 270}  # degrees clockwise; mirrored ones last
+
+
+@dataclass(frozen=True)
+class Still:
+    """A decoded image: upright pixels (H x W x 3, RGB) and what its file says."""
+
+    pixels: RGB
+    rotation: int  # degrees clockwise that it was turned to stand upright
+    codec: str  # format in lower case, e.g. jpeg
+    pixel_format: str  # PIL's mode in lower case, e.g. rgb
+
+
+def read_image(path: str) -> Still:
+    """The image in a local file or at a URL, turned as its Exif says, transparency on black.
+
+    Raises what `open_file` raises, and NotMedia when it is none or damaged.
+    """
+    with open_file(path) as file:
+        try:
+            with Image.open(file) as image:
+                turned = _ROTATIONS.get(image.getexif().get(_ORIENTATION, 1), 0)
+                codec, mode = str(image.format).lower(), image.mode.lower()
+                pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGB"), np.uint8)
+        except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+            why = "it is no image" if isinstance(error, UnidentifiedImageError) else str(error).lower()
+            raise NotMedia(path=to_text(path), why=why) from error
+    return Still(pixels, turned, codec, mode)
+
+
+def still_clip(path: str, method: str, writer: SampleWriter) -> NewClip:
+    """The one clip of an image: pts 0 to 1, one frame, no times; its samples are written. Raises MediaError."""
+    pixels = read_image(path).pixels
+    height, width = pixels.shape[:2]
+    shape = Geometry(width, height, Fraction(1), 0)
+    small = _scaled(pixels, shape.fit(shorter=SHORTER))
+    reel = Reel()
+    picture = reel.add(0.0, encode(small))
+    large = reel.add(0.0, encode(_scaled(pixels, shape.fit(longer=LONGER))))
+    writer.write(0, Measures(0.0, [picture], [0], large, stills=[still(small, 0.0)]), reel)
+    found = perceptual_hash(small, method)
+    return NewClip(0, 0, 1, {
+        "num_frames": 1, "fps": None, "width": width, "height": height, "aspect_ratio": height / width,
+        "resolution": height * width, "start_frame": 0, "start_seconds": None, "end_seconds": None,
+        "seconds": None, "hash_first": found, "hash_middle": found,
+    })  # fmt: skip
+
+
+def _scaled(pixels: RGB, size: tuple[int, int]) -> RGB:
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC), np.uint8)
