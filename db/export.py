@@ -107,7 +107,8 @@ def _query(
         .where(clips.c.dataset_id == dataset_id, clips.c.status.in_(list(selection.statuses)))
         .subquery("chosen")
     )
-    query = select(*[column(n) for n in names], column("_extra")).select_from(rows)
+    wanted: list[ColumnElement[Any]] = [column(n) for n in (*names, "_extra")]
+    query: Select[Any] = select(*wanted).select_from(rows)
     if selection.where:
         query = query.where(literal_column(filters.to_sql(selection.where, dialect)))
     keys = filters.order_by(selection.sort, known, dialect) if selection.sort else []

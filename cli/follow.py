@@ -1,0 +1,194 @@
+"""Follows a dataset until nothing of it is left to do: keeps the workers going and shows how far it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from curate.cli.output import Talk, counted, seconds_shown
+from curate.cli.session import Opened
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from curate.db.queries import StageProgress, Totals
+
+LOOK_SECONDS = 0.3  # at least; more when a look takes long
+RATE_EVERY = 3.0
+LINE_EVERY = 30.0
+
+
+@dataclass(frozen=True)
+class View:
+    """How far a dataset is at one moment."""
+
+    stages: Sequence[StageProgress]
+    totals: Totals
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.totals.active == 0
+
+    def line(self) -> str:
+        """One line for a log."""
+        parts = [f"{s.stage} {s.finished}/{s.total}" for s in self.stages if s.total]
+        failed = f" · {self.totals.failed} failed" if self.totals.failed else ""
+        return " · ".join(parts) + failed
+
+
+class Watcher:
+    """Looks at a dataset; rates are asked for less often than counts."""
+
+    def __init__(self, opened: Opened) -> None:
+        self._opened = opened
+        self._rates: dict[str, float] = {}
+        self._rates_at = 0.0
+
+    def look(self) -> View:
+        """How far the dataset is now."""
+        from curate.db import queries
+
+        engine, dataset = self._opened.engine, self._opened.dataset
+        if time.monotonic() >= self._rates_at:
+            self._rates = queries.throughput(engine, dataset.id)
+            self._rates_at = time.monotonic() + RATE_EVERY
+        cells = queries.tally(engine, dataset.id)
+        stages = queries.progress(queries.funnel(cells, self._opened.pipeline), self._rates)
+        return View(stages, queries.totals(cells))
+
+
+class Display(Protocol):
+    """Shows a view, again and again."""
+
+    def show(self, view: View) -> None:
+        """Show how far it is."""
+
+    def close(self) -> None:
+        """Leave the last view where it is."""
+
+
+class Lines:
+    """A line on stderr now and then, for logs."""
+
+    def __init__(self, talk: Talk, clock: Callable[[], float] = time.monotonic) -> None:
+        self._talk = talk
+        self._clock = clock
+        self._due = clock() + LINE_EVERY
+        self._last: View | None = None
+        self._said = ""
+
+    def show(self, view: View) -> None:
+        """Print the view when 30 seconds have passed since the last one."""
+        self._last = view
+        if self._clock() >= self._due:
+            self._print()
+
+    def close(self) -> None:
+        """Print the last view."""
+        self._print()
+
+    def _print(self) -> None:
+        line = self._last.line() if self._last else ""
+        if line and line != self._said:
+            self._talk.say(f"{time.strftime('%H:%M:%S')} {line}")
+        self._said = line
+        self._due = self._clock() + LINE_EVERY
+
+
+class Bars:
+    """A live table on a terminal, one bar a stage."""
+
+    def __init__(self, console: Console) -> None:
+        from rich.live import Live
+
+        self._live = Live(console=console, auto_refresh=False)
+        self._live.start()
+
+    def show(self, view: View) -> None:
+        """Draw the view in place of the last one."""
+        self._live.update(bars(view), refresh=True)
+
+    def close(self) -> None:
+        """Leave the last view on the screen."""
+        self._live.stop()
+
+
+def bars(view: View) -> Table:
+    """A bar a stage: how far, and how many were dropped or failed, its rate and what is left."""
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+
+    table = Table("stage", "", box=None, pad_edge=False, header_style="dim")
+    for name in ("done", "of", "dropped", "failed", "rows/s", "left"):
+        table.add_column(name, justify="right")
+    for s in view.stages:
+        bar = ProgressBar(total=max(1, s.total), completed=s.finished, width=24)
+        failed = f"[red]{s.failed}[/red]" if s.failed else ""
+        rate = f"{s.rate:.1f}" if s.rate and s.total > s.finished else ""
+        left = seconds_shown(s.eta) if s.total > s.finished else ""
+        table.add_row(s.stage, bar, str(s.finished), str(s.total), str(s.dropped or ""), failed, rate, left)
+    return table
+
+
+def display_for(talk: Talk) -> Display:
+    """Bars on a terminal, else lines."""
+    import sys
+
+    if talk.quiet or not sys.stderr.isatty():
+        return Lines(talk)
+    from rich.console import Console
+
+    return Bars(Console(stderr=True))
+
+
+STALL_SECONDS = 120.0
+
+
+class _Stall:
+    """Notices that nothing moves."""
+
+    def __init__(self, talk: Talk, hint: str) -> None:
+        self._talk = talk
+        self._hint = hint
+        self._seen: object = None
+        self._since = time.monotonic()
+
+    def look(self, view: View) -> None:
+        """Say so, once in a while, when nothing finished and nothing is at work."""
+        seen = [(s.finished, s.total, s.running) for s in view.stages]
+        if seen != self._seen or any(s.running for s in view.stages):
+            self._seen, self._since = seen, time.monotonic()
+        elif time.monotonic() - self._since > STALL_SECONDS:
+            self._talk.warn(f"nothing moved for {seconds_shown(STALL_SECONDS)}; {self._hint}")
+            self._since = time.monotonic()
+
+
+def follow(opened: Opened, tick: Callable[[], None], talk: Talk, hint: str) -> View:
+    """Call `tick` and show the dataset until nothing of it is left to do; returns the last view."""
+    watcher = Watcher(opened)
+    display = display_for(talk)
+    stall = _Stall(talk, hint)
+    try:
+        while True:
+            tick()
+            started = time.monotonic()
+            view = watcher.look()
+            display.show(view)
+            stall.look(view)
+            if view.finished:
+                return view
+            took = time.monotonic() - started
+            time.sleep(max(LOOK_SECONDS, 10 * took))  # a look at a large dataset must not become the work
+    finally:
+        display.close()
+
+
+def summary(totals: Totals) -> str:
+    """One line: how many videos and clips there are and what became of them."""
+    shares = totals.shares()
+    parts = " · ".join(f"{name} {share:.1f} %" for name, share in shares.items())
+    return f"{parts}      {counted(totals.videos, 'video')} · {counted(totals.clips, 'clip')}"

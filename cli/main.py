@@ -1,0 +1,131 @@
+"""The program `curate`: parses the command line, prints errors, sets the exit code.
+
+0 fine · 1 something failed (rows too) · 2 wrong usage · 3 wrong pipeline, filter or setting
+4 a service or package is missing · 130 stopped by Ctrl-C
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from curate.cli import data, doctor, funnel, info, run, status, workers
+from curate.cli.session import Session
+from curate.configs.errors import CurateError
+
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+
+app = typer.Typer(
+    name="curate",
+    help="Turn folders of raw videos into clean clips for training text-to-video models.",
+    epilog="Start with: curate run VIDEOS -o clips.csv",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _group in (run, workers, status, funnel, data, info, doctor):
+    _group.add_to(app)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        import curate
+
+        print(f"curate {curate.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global_options(
+    ctx: typer.Context,
+    home: Annotated[
+        Path | None,
+        typer.Option("--home", metavar="FOLDER", help="Folder of the database and clips (or CURATE_HOME)."),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show where an error comes from.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print data, warnings and errors only.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    ctx.obj = Session(home, verbose, quiet)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the program and exit."""
+    code = call(sys.argv[1:] if argv is None else argv)
+    sys.exit(_flushed(code))
+
+
+def call(argv: Sequence[str]) -> int:
+    """Run one command line; returns the exit code. Errors are printed on stderr in plain text."""
+    verbose = _is_verbose(argv)
+    try:
+        result = app(list(argv), prog_name="curate", standalone_mode=False)
+    except CurateError as error:
+        return _report(str(error), error.exit_code, verbose)
+    except BrokenPipeError:
+        return PIPE_CLOSED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else 1
+    except Exception as error:  # noqa: BLE001  the top: whatever else happens is told in one line
+        return _other(error, verbose)
+    return result if isinstance(result, int) else 0
+
+
+def _is_verbose(argv: Sequence[str]) -> bool:
+    """Whether -v or --verbose stands before the command."""
+    return any(word in ("-v", "--verbose") for word in argv)
+
+
+def _other(error: Exception, verbose: bool) -> int:
+    """Report what the parser raised (wrong usage), or what nobody expected."""
+    show = getattr(error, "format_message", None)
+    if show is not None:  # typer's own errors, whose class differs between its versions
+        return _usage(error, show())
+    if type(error).__name__ == "Abort":
+        return INTERRUPTED
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    hint = "" if verbose else ". Run again with: curate --verbose …"
+    return _report(f"unexpected {what}{hint}", 1, verbose)
+
+
+def _usage(error: Exception, message: str) -> int:
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(message)
+        return 2
+    hint = f" See: {context.command_path} --help" if context else ""
+    return _report(f"{message}{hint}", int(getattr(error, "exit_code", 2)), verbose=False)
+
+
+def _report(message: str, code: int, verbose: bool) -> int:
+    if verbose:
+        traceback.print_exc()
+    print(f"error: {message}", file=sys.stderr)
+    return code
+
+
+def _flushed(code: int) -> int:
+    """The exit code, once stdout took everything; a reader that went away early is no error to tell."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = PIPE_CLOSED
+    if code == PIPE_CLOSED:  # or Python complains about it once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""What a command prints: data on stdout (table or JSON), talk on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Row = Mapping[str, Any]
+Show = Callable[[Any], str]
+
+
+class Talk:
+    """Remarks on stderr; silent with --quiet, but for warnings."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+
+    def say(self, text: str) -> None:
+        """A remark."""
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    def next(self, *commands: str) -> None:
+        """The natural next command, or several."""
+        self.say(f"Next: {'   or: '.join(commands)}")
+
+    def warn(self, text: str) -> None:
+        """Something that went wrong without ending the command."""
+        print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
+def emit(rows: Sequence[Row], as_json: bool, columns: Sequence[str] | None = None) -> None:
+    """Print rows on stdout: JSON, a table on a terminal, aligned text otherwise. `columns` picks and orders."""
+    if as_json:
+        emit_json(list(rows))
+        return
+    names = list(columns or (rows[0] if rows else ()))
+    emit_cells(names, [[row.get(name) for name in names] for row in rows])
+
+
+def emit_cells(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table on stdout: for people on a terminal, aligned text otherwise. Numbers stand to the right."""
+    cells = [[shown(value) for value in row] for row in rows]
+    numeric = [bool(rows) and all(_is_number(row[i]) for row in rows) for i in range(len(names))]
+    if sys.stdout.isatty():
+        _rich_table(names, cells, numeric)
+    else:
+        sys.stdout.write(aligned(names, cells, numeric))
+
+
+def emit_json(value: Any) -> None:
+    """Print one JSON document on stdout."""
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False, default=str)
+    sys.stdout.write("\n")
+
+
+def shown(value: Any) -> str:
+    """A value as a table shows it: NULL empty, floats in four digits, on one line."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value).replace("\r", "\\r").replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or isinstance(value, int | float)
+
+
+def aligned(names: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> str:
+    """Lines of columns padded to the same width, two spaces apart: fit for grep, awk and people."""
+    lines = [list(names), *map(list, cells)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(names))]
+    pad = [str.rjust if right else str.ljust for right in numeric]
+    text = ["  ".join(p(c, w) for p, c, w in zip(pad, line, widths, strict=True)).rstrip() for line in lines]
+    return "\n".join(text) + "\n" if names else ""
+
+
+def _rich_table(names: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, right in zip(names, numeric, strict=True):
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for line in cells:
+        table.add_row(*map(Text, line))
+    Console().print(table)
+
+
+def seconds_shown(seconds: float | None) -> str:
+    """A length of time for people: 8s, 3m 20s, 2h 5m, 4d 1h; empty for None."""
+    if seconds is None:
+        return ""
+    whole = round(seconds)
+    for size, unit, smaller, name in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        if whole >= size:
+            return f"{whole // size}{unit} {whole % size // smaller}{name}"
+    return f"{whole}s"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 video`, `1 280 videos`."""
+    plural = noun if number == 1 else f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number:,}".replace(",", " ") + f" {plural}"
+
+
+def percent(share: float) -> str:
+    """A share of 1 as text, `12.3 %`."""
+    return f"{100 * share:.1f} %"
+
+
+def stdout_console() -> Console:
+    """A rich console on stdout."""
+    from rich.console import Console
+
+    return Console()

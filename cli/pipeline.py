@@ -1,0 +1,109 @@
+"""Which pipeline is in force: a YAML file or the packaged default, stages that join by themselves, --set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import curate.configs
+from curate.configs.pipeline import Pipeline, override, parse, read_yaml
+from curate.tasks.registry import StageClass, stages
+
+if TYPE_CHECKING:
+    from curate.db.datasets import Dataset
+
+DEFAULT_FILE = Path(curate.configs.__file__).with_name("default.yaml")
+
+RawStep = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A checked pipeline; `steps` are the raw steps, disabled ones too; `origin` tells where each value is from."""
+
+    pipeline: Pipeline
+    steps: Sequence[RawStep]
+    origin: Mapping[tuple[str, str], str]
+
+
+def resolve(config: Path | None, sets: Sequence[str] = (), ready: bool = True) -> Resolved:
+    """The pipeline of a file with overrides. Raises ConfigError, FilterError.
+
+    With `ready` also raises ServiceError when a package or model that a stage needs is missing.
+    """
+    written = read_yaml(config or DEFAULT_FILE)
+    return settle(written, sets, config or "the default pipeline", ready)
+
+
+def settle(written: Sequence[RawStep], sets: Sequence[str], source: object, ready: bool = True) -> Resolved:
+    """As `resolve`, for raw steps."""
+    joined = _with_default_steps(written, stages())
+    steps = override(joined, sets)
+    pipeline = parse(steps, stages(), source)
+    check(pipeline, ready)
+    return Resolved(pipeline, steps, _origins(written, joined, sets, source))
+
+
+def check(pipeline: Pipeline, ready: bool = True) -> None:
+    """Raise FilterError for a wrong filter and, with `ready`, ServiceError for a stage that cannot run."""
+    from curate.db.filters import check_pipeline
+
+    check_pipeline(pipeline, stages())
+    for step in pipeline.stages if ready else ():
+        stages()[step.name].check(step.options)
+
+
+def _with_default_steps(steps: Sequence[RawStep], catalog: Mapping[str, StageClass]) -> list[RawStep]:
+    """Stages that ask for it join a pipeline that does not mention them, before `cut` or at the end."""
+    mentioned = {step.get("stage") for step in steps}
+    joining = [{"stage": n} for n, cls in sorted(catalog.items()) if cls.default_step and n not in mentioned]
+    place = next((i for i, step in enumerate(steps) if step.get("stage") == "cut"), len(steps))
+    return [*map(dict, steps[:place]), *joining, *map(dict, steps[place:])]
+
+
+def _origins(
+    written: Sequence[RawStep], joined: Sequence[RawStep], sets: Sequence[str], source: object
+) -> dict[tuple[str, str], str]:
+    names = {step_name(step) for step in written}
+    origin = {(step_name(s), o): str(source) for s in joined for o in s if step_name(s) in names}
+    for assignment in sets:
+        name, _, option = assignment.partition("=")[0].strip().partition(".")
+        origin[(name, option.strip())] = "--set"
+    return origin
+
+
+def step_name(step: Mapping[str, Any]) -> str:
+    """The name of a raw step."""
+    return str(step.get("stage") or step.get("filter"))
+
+
+def pipeline_of(dataset: Dataset) -> Pipeline:
+    """The frozen pipeline of a dataset. Raises ConfigError when this version of curate has no such stage."""
+    return parse(dataset.frozen, stages(), f"the pipeline of dataset {dataset.name}")
+
+
+def differences(old: Sequence[RawStep], new: Sequence[RawStep]) -> list[str]:
+    """What tells two frozen pipelines apart, for people: options changed, steps added, removed, moved."""
+    before = {step_name(s): s for s in old}
+    after = {step_name(s): s for s in new}
+    found = [f"{name} removed" for name in before if name not in after]
+    found += [f"{name} added" for name in after if name not in before]
+    for name in before.keys() & after.keys():
+        a, b = before[name], after[name]
+        keys = sorted(k for k in a.keys() | b.keys() if a.get(k) != b.get(k))
+        found += [f"{name}.{k} {a.get(k)} → {b.get(k)}" for k in keys]
+    shared = [n for n in before if n in after]
+    if not found and shared != [n for n in after if n in before]:
+        found.append("the order of the steps")
+    return sorted(found)
+
+
+def only_filters_differ(old: Sequence[RawStep], new: Sequence[RawStep]) -> bool:
+    """Whether two frozen pipelines have the same stages, in the same order, with the same options."""
+
+    def of_stages(steps: Sequence[RawStep]) -> list[RawStep]:
+        return [dict(s) for s in steps if "stage" in s]
+
+    return of_stages(old) == of_stages(new)

@@ -1,0 +1,241 @@
+"""`curate run`, `enqueue`, `resume`: from a folder to the line at work."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from curate.cli import options
+from curate.cli.options import Columns, Config, DatasetName, Json, Name, Output, Processes, Sets, Sort, Sources, Where
+from curate.cli.session import Opened, Session, session
+
+
+def run(
+    ctx: typer.Context,
+    sources: Sources,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="CSV or Parquet to write.")],
+    config: Config = None,
+    sets: Sets = None,
+    name: Name = None,
+    jobs: Processes = None,
+    where: Where = "",
+    columns: Columns = "",
+    sort: Sort = "",
+) -> None:
+    """Turn videos into clips and write the clips that passed every filter to a table.
+
+    Starts workers on this host, shows how far they are, and stops them at the end. The same command
+    again goes on where it stopped, and does only what is new.
+
+    Example:
+      curate run videos/ -o clips.csv
+      curate run videos/ -o clips.parquet --set split.max_seconds=10 --where 'flow >= 0.5'
+    """
+    from curate.cli.data import Wish, check_wish
+    from curate.cli.sources import Request, enqueue
+
+    here = session(ctx)
+    wish = Wish(output, where, columns, sort)
+    check_wish(wish)
+    opened, found = enqueue(here, Request(sources, config, sets or (), name))
+    _report_found(here, opened, found)
+    _finish(here, opened, jobs, wish)
+
+
+def _report_found(here: Session, opened: Opened, found: Any) -> None:
+    for line in found.lines():
+        here.talk.say(f"dataset {opened.dataset.name}: {line}")
+    for line in found.warnings():
+        here.talk.warn(line)
+
+
+def _finish(here: Session, opened: Opened, jobs: int | None, wish: Any) -> None:
+    """Work until nothing is left, export, show the funnel, and exit 1 when a row failed."""
+    from curate.cli.data import write
+    from curate.cli.funnel import print_funnel
+    from curate.cli.output import counted
+
+    totals = work(here, opened, jobs).totals
+    if wish is not None:
+        print_funnel(opened, to_stderr=True, quiet=here.quiet)
+        write(here, opened, wish)
+    if totals.failed:
+        here.talk.say(f"{counted(totals.failed, 'row')} failed; see: curate errors {opened.dataset.name}")
+        raise typer.Exit(1)
+    here.talk.next(f"curate export {opened.dataset.name} -o clips.csv" if wish is None else 'curate sql "SELECT …"')
+
+
+def work(here: Session, opened: Opened, jobs: int | None) -> Any:
+    """Run workers on this host until nothing of the dataset is left to do; returns the last view."""
+    from curate.cli.follow import Watcher, follow
+    from curate.worker.supervisor import Supervisor, WorkerPlan
+
+    view = Watcher(opened).look()
+    if view.finished:
+        return view
+    logs = here.settings.folder / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    log_file = logs / "worker.log"
+    plan = WorkerPlan(("cpu", "ascend"), jobs or cores(), f"run{os.getpid()}", log_file)
+    with stopped_by_signals(here, opened), Supervisor(here.settings, opened.engine, plan) as supervisor:
+        try:
+            return follow(opened, supervisor.tick, here.talk, f"the workers' log is {log_file}")
+        except KeyboardInterrupt:
+            here.talk.say("stopping when the batches at work are done; Ctrl-C again stops at once")
+            raise
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def stopped_by_signals(here: Session, opened: Opened) -> Iterator[None]:
+    """Ctrl-C and SIGTERM stop the workers and exit with 130, saying how to go on."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        here.talk.say(f"Stopped. Nothing is lost; go on with: curate resume {opened.dataset.name}")
+        raise typer.Exit(130) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def enqueue(
+    ctx: typer.Context,
+    sources: Sources,
+    config: Config = None,
+    sets: Sets = None,
+    name: Name = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be done; write nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Put new and changed videos into a dataset; workers take it from there.
+
+    Example:
+      curate enqueue videos/ -n
+      curate enqueue s3://bucket/videos -c pipeline.yaml --name pets
+    """
+    from curate.cli.output import emit_json
+    from curate.cli.sources import Request, look
+    from curate.cli.sources import enqueue as put
+
+    here = session(ctx)
+    request = Request(sources, config, sets or (), name)
+    if dry_run:
+        dataset_name, pipeline, found = look(here, request)
+    else:
+        opened, found = put(here, request)
+        dataset_name, pipeline = opened.dataset.name, opened.pipeline
+    if as_json:
+        emit_json(_as_json(dataset_name, pipeline, found, dry_run))
+    else:
+        _tell(here, dataset_name, pipeline, found)
+    for line in found.warnings():
+        here.talk.warn(line)
+    here.talk.next(*([_same_without_n(sources)] if dry_run else _after_enqueue(here, opened)))
+
+
+def _as_json(name: str, pipeline: Any, found: Any, dry_run: bool) -> dict[str, Any]:
+    counts = found.counts
+    stages = [{"stage": s.name, "queue": s.options.queue} for s in pipeline.stages]
+    return {
+        "dataset": name, "dry_run": dry_run, "found": counts.found, "new": counts.new, "changed": counts.changed,
+        "unchanged": counts.unchanged, "named_twice": found.report.duplicates,
+        "unreadable": [path for path, _ in found.report.unreadable], "stages": stages,
+    }  # fmt: skip
+
+
+def _tell(here: Session, name: str, pipeline: Any, found: Any) -> None:
+    for line in found.lines():
+        print(f"dataset {name}: {line}")
+    print(f"stages: {', '.join(f'{s.name} ({s.options.queue})' for s in pipeline.stages)}")
+
+
+def _same_without_n(sources: list[str]) -> str:
+    import shlex
+
+    return f"curate enqueue {shlex.join(sources)}"
+
+
+def _after_enqueue(here: Session, opened: Opened) -> list[str]:
+    """Ring the first stage when a broker can be reached; the natural next commands."""
+    if ring_waiting(here, opened):
+        return [f"curate status {opened.dataset.name} --watch"]
+    return ["curate worker", f"curate resume {opened.dataset.name} -o clips.csv"]
+
+
+def ring_waiting(here: Session, opened: Opened) -> bool:
+    """Ring every stage that has rows to claim; False when no broker answers. Workers look by themselves too."""
+    from curate.configs.errors import ServiceError
+    from curate.db.claims import waiting
+    from curate.worker.broker import broker_url, check_broker, socket_path
+
+    if not here.settings.broker_url and not socket_path(here.settings).exists():
+        return False
+    try:
+        check_broker(broker_url(here.settings))
+    except ServiceError:
+        return False
+    os.environ.update(here.settings.environment())  # what curate.worker.app reads when it is imported
+    from curate.worker.app import ring
+
+    for step in waiting(opened.engine, opened.dataset.id, opened.pipeline):
+        ring(step, opened.pipeline)
+    return True
+
+
+def resume(
+    ctx: typer.Context,
+    dataset: DatasetName = None,
+    output: Output = None,
+    jobs: Processes = None,
+    where: Where = "",
+    columns: Columns = "",
+    sort: Sort = "",
+) -> None:
+    """Go on with a dataset that was interrupted; with -o also write the clips.
+
+    With a broker configured (CURATE_BROKER_URL) it rings the workers and returns, unless -o or -j is given.
+
+    Example:
+      curate resume
+      curate resume videos -o clips.csv
+    """
+    from curate.cli.data import Wish, check_wish
+    from curate.cli.output import counted
+    from curate.db import datasets
+    from curate.worker.topup import free_dead
+
+    here = session(ctx)
+    wish = Wish(output, where, columns, sort) if output else None
+    if wish:
+        check_wish(wish)
+    opened = here.open_dataset(dataset)
+    freed = free_dead(opened.engine, opened.dataset)
+    datasets.resume(opened.engine, opened.dataset)
+    if freed:
+        here.talk.say(f"{counted(freed, 'row')} taken back from workers that are gone")
+    if here.settings.broker_url and not output and not jobs:
+        ring_waiting(here, opened)
+        here.talk.next(f"curate status {opened.dataset.name} --watch")
+        return
+    _finish(here, opened, jobs, wish)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    for command in (run, enqueue, resume):
+        app.command(rich_help_panel=options.WORK)(command)

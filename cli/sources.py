@@ -1,0 +1,189 @@
+"""From the sources on the command line to videos in a dataset."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from curate.cli.pipeline import Resolved, differences, pipeline_of, resolve
+from curate.cli.session import Opened, Session
+from curate.configs.errors import PipelineChanged, UsageError
+from curate.configs.pipeline import Pipeline
+from curate.tasks.inputs import TABLE_EXTENSIONS, Input, Report, extension, find_inputs
+from curate.tasks.paths import is_url, to_text
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from curate.db.datasets import Dataset, Enqueued
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for: sources, pipeline file, overrides, dataset name."""
+
+    sources: Sequence[str]
+    config: Path | None = None
+    sets: Sequence[str] = ()
+    name: str | None = None
+
+    @property
+    def root(self) -> str:
+        """The first source as the dataset remembers it."""
+        return root_of(self.sources[0])
+
+    @property
+    def says_pipeline(self) -> bool:
+        """Whether a pipeline was asked for, rather than whatever is in force."""
+        return bool(self.config or self.sets)
+
+
+@dataclass
+class Found:
+    """What an enqueue found: counts, and what was passed over."""
+
+    counts: Enqueued
+    report: Report = field(default_factory=Report)
+
+    def lines(self) -> list[str]:
+        """One line of counts."""
+        c = self.counts
+        line = f"found {c.found}: {c.new} new, {c.changed} changed, {c.unchanged} unchanged"
+        return [line + (f", {self.report.duplicates} named twice" if self.report.duplicates else "")]
+
+    def warnings(self) -> list[str]:
+        """Folders that could not be listed."""
+        return [f"{path} was passed over: {why}" for path, why in self.report.unreadable]
+
+
+def root_of(source: str) -> str:
+    """A source as text that is the same for the same place: URLs as they are, paths absolute."""
+    if is_url(source):
+        return source.rstrip("/")
+    return to_text(os.path.abspath(source))  # noqa: PTH100  keeps links, unlike resolve
+
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def base_name(root: str) -> str:
+    """The name that a root suggests for its dataset: letters, digits, `.`, `_` and `-`."""
+    parts = [p for p in re.split(r"[/:]+", root) if p]
+    plain = list(itertools.takewhile(lambda p: not any(c in p for c in "*?["), parts)) or ["videos"]
+    last = plain[-1]
+    if extension(last) in TABLE_EXTENSIONS:
+        last = last[: -len(extension(last))]
+    return _UNSAFE.sub("-", last).strip("-.") or "videos"
+
+
+def choose(known: Iterable[Dataset], request: Request) -> Dataset | str:
+    """The dataset that a request is about, or the name of a new one.
+
+    --name decides; without it the dataset of the same root, or a new one named after it, with -2, -3, …
+    when another root has taken the name.
+    """
+    datasets = list(known)
+    if request.name:
+        check_name(request.name)
+        return next((d for d in datasets if d.name == request.name), request.name)
+    same = next((d for d in datasets if d.root == request.root), None)
+    if same:
+        return same
+    taken = {d.name for d in datasets}
+    base = base_name(request.root)
+    names = itertools.chain([base], (f"{base}-{n}" for n in itertools.count(2)))
+    return next(n for n in names if n not in taken)
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError for a dataset name that is not safe as the name of a folder."""
+    if _UNSAFE.search(name) or name.strip("-.") != name or len(name) > 100:
+        raise UsageError(what=f"--name {name!r}: use letters, digits, '.', '_' and '-', at most 100")
+
+
+def inputs_of(request: Request, root: str, report: Report) -> Iterator[Input]:
+    """The inputs of all sources. Raises NoInput for a source without any, before anything is written.
+
+    What lies outside the root of the dataset is put below a folder of its own, so that two files never
+    share a relpath.
+    """
+    opened = []
+    for source in request.sources:
+        found = find_inputs(source, report)
+        opened.append((root_of(source), itertools.chain([next(found)], found)))
+    for place, found in opened:
+        yield from found if place == root else map(_Below(place), found)
+
+
+class _Below:
+    """Puts relpaths below a folder named after another root."""
+
+    def __init__(self, root: str) -> None:
+        digest = hashlib.sha256(root.encode()).hexdigest()[:6]
+        self.folder = f"{base_name(root)}-{digest}"
+
+    def __call__(self, found: Input) -> Input:
+        return replace(found, relpath=f"{self.folder}/{found.relpath}")
+
+
+def enqueue(session: Session, request: Request) -> tuple[Opened, Found]:
+    """Put the videos of a request into their dataset, which is made when there is none.
+
+    A dataset keeps the pipeline it was made with; without --config and --set that one goes on. Raises
+    PipelineChanged when another one is asked for, NoInput, ConfigError, ServiceError.
+    """
+    from curate.db import datasets
+
+    engine = session.make_database()
+    chosen = choose(datasets.all_datasets(engine), request)
+    pipeline = pipeline_for(chosen, request)
+    report = Report()
+    root = request.root if isinstance(chosen, str) else chosen.root
+    inputs = inputs_of(request, root, report)
+    first = next(inputs)  # NoInput comes before the dataset is made
+    dataset = datasets.create(engine, chosen, root, pipeline) if isinstance(chosen, str) else chosen
+    counts = datasets.enqueue(engine, dataset, itertools.chain([first], inputs), pipeline)
+    return Opened(engine, dataset, pipeline), Found(counts, report)
+
+
+def pipeline_for(chosen: Dataset | str, request: Request) -> Pipeline:
+    """The pipeline of a request. Raises PipelineChanged when the dataset has another one."""
+    if isinstance(chosen, str):
+        return resolve(request.config, request.sets).pipeline
+    if not request.says_pipeline:
+        return pipeline_of(chosen)
+    asked: Resolved = resolve(request.config, request.sets)
+    differs = differences(chosen.frozen, asked.pipeline.frozen())
+    if differs:
+        raise PipelineChanged(source="given", name=chosen.name, what=", ".join(differs))
+    return asked.pipeline
+
+
+def look(session: Session, request: Request) -> tuple[str, Pipeline, Found]:
+    """What an enqueue would do: the dataset's name, its pipeline, the counts. Writes nothing."""
+    from curate.db import datasets
+
+    engine = _existing(session)
+    chosen = choose(datasets.all_datasets(engine) if engine else [], request)
+    pipeline = pipeline_for(chosen, request)
+    report = Report()
+    if isinstance(chosen, str) or engine is None:
+        counts = datasets.Enqueued(new=sum(1 for _ in inputs_of(request, request.root, report)))
+        return str(chosen), pipeline, Found(counts, report)
+    counts = datasets.enqueue(engine, chosen, inputs_of(request, chosen.root, report), pipeline, dry_run=True)
+    return chosen.name, pipeline, Found(counts, report)
+
+
+def _existing(session: Session) -> Engine | None:
+    from curate.configs.errors import NoDatasets
+
+    try:
+        return session.open_database()
+    except NoDatasets:
+        return None

@@ -1,0 +1,187 @@
+"""`curate worker` and `curate flower`: processes that stay until they are told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from curate.cli import options
+from curate.cli.session import Session, session
+
+if TYPE_CHECKING:
+    from curate.configs.settings import Settings
+
+TICK_SECONDS = 0.3
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+LOCAL_HOSTS = (*LOOPBACK, "")
+FLOWER_COLUMNS = "name,state,kwargs,result,runtime,worker,retries,exception,received"
+
+
+def worker(
+    ctx: typer.Context,
+    queues: Annotated[str, typer.Option("--queues", "-Q", help="Queues to serve, separated by commas.")] = "cpu,ascend",
+    concurrency: Annotated[
+        int | None,
+        typer.Option("--concurrency", "-c", min=1, max=1024, help="Processes; the number of cores if left out."),
+    ] = None,
+    name: Annotated[str, typer.Option("--name", "-n", help="Name of the worker, without its host.")] = "worker0",
+    loglevel: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+) -> None:
+    """Serve queues in the foreground until Ctrl-C or SIGTERM; the log goes to stderr.
+
+    The first signal lets batches at work finish, the second stops at once; either way nothing is lost.
+
+    Example:
+      curate worker
+      curate worker -Q ascend -c 1 -n ascend0
+    """
+    from curate.cli.output import counted
+    from curate.cli.run import cores
+    from curate.worker.supervisor import Supervisor, WorkerPlan
+
+    here = session(ctx)
+    _check_loglevel(loglevel)
+    asked = checked_queues(queues)
+    refuse_shared_sqlite(here.settings)
+    engine = here.make_database()
+    plan = WorkerPlan(asked, concurrency or cores(), name, None, loglevel.upper())
+    with _signals_interrupt():
+        try:
+            with Supervisor(here.settings, engine, plan) as supervisor:
+                how_many = counted(plan.concurrency, "process")
+                here.talk.say(f"worker {name} serves {', '.join(asked)} with {how_many}; Ctrl-C stops it")
+                _serve(supervisor.tick, here)
+        except KeyboardInterrupt:
+            here.talk.say("worker stopped")
+
+
+def _serve(tick: object, here: Session) -> None:
+    try:
+        while callable(tick):
+            tick()
+            time.sleep(TICK_SECONDS)
+    except KeyboardInterrupt:
+        here.talk.say("stopping when the batches at work are done; once more stops at once")
+
+
+def _check_loglevel(level: str) -> None:
+    from curate.configs.errors import UsageError
+
+    if level.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise UsageError(what=f"--loglevel {level}: it is DEBUG, INFO, WARNING or ERROR")
+
+
+def checked_queues(text: str) -> tuple[str, ...]:
+    """The queues of a text such as ``cpu,ascend``. Raises UsageError for one that does not exist."""
+    from curate.configs.errors import UsageError
+
+    known = ("cpu", "ascend")
+    asked = tuple(dict.fromkeys(q.strip() for q in text.split(",") if q.strip()))
+    wrong = [q for q in asked if q not in known]
+    if wrong or not asked:
+        raise UsageError(what=f"--queues {text!r}: the queues are {', '.join(known)}")
+    return asked
+
+
+def refuse_shared_sqlite(settings: Settings) -> None:
+    """Raise ConfigError when workers of other hosts would share a SQLite file, which network disks corrupt."""
+    from urllib.parse import urlsplit
+
+    from curate.configs.errors import ConfigError
+
+    host = urlsplit(settings.broker_url).hostname or ""
+    if settings.database.startswith("sqlite") and host not in LOCAL_HOSTS:
+        why = f"the broker is on {host}, and SQLite cannot be shared by several hosts; give a postgresql:// URL"
+        raise ConfigError(source="CURATE_DATABASE_URL", why=why)
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """SIGTERM does what Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def flower(
+    ctx: typer.Context,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the web page.")] = 5555,
+    address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Serve Flower, Celery's web page: tasks by stage, workers, queue lengths. Read-only.
+
+    It listens on this host alone. On another address it needs a login, in the environment variable
+    FLOWER_BASIC_AUTH=user:password; even then everyone who reaches the port can read /metrics.
+
+    Example:
+      curate flower --port 5555
+    """
+    from curate.worker.broker import EmbeddedBroker, check_broker
+
+    here = session(ctx)
+    refuse_open_flower(address)
+    here.settings.folder.mkdir(parents=True, exist_ok=True)
+    with _signals_interrupt(), EmbeddedBroker(here.settings) as broker:
+        check_broker(broker.url)
+        shown = f"[{address}]" if ":" in address else address
+        here.talk.say(f"Flower: http://{shown}:{port}   (Ctrl-C stops it)")
+        code = _wait(subprocess.Popen(flower_command(address, port), env=_environment(here.settings)))  # noqa: S603
+    if code:
+        raise typer.Exit(1)
+
+
+def refuse_open_flower(address: str) -> None:
+    """Raise UsageError for an address that others can reach, unless FLOWER_BASIC_AUTH asks for a login."""
+    from curate.configs.errors import UsageError
+
+    if address in LOOPBACK or os.environ.get("FLOWER_BASIC_AUTH"):
+        return
+    raise UsageError(
+        what=f"--address {address} can be reached by others. Ask for a login with the environment variable"
+        " FLOWER_BASIC_AUTH=user:password, or keep 127.0.0.1 and use: ssh -L 5555:127.0.0.1:5555 HOST"
+    )
+
+
+def flower_command(address: str, port: int) -> list[str]:
+    """What starts Flower."""
+    return [
+        sys.executable, "-m", "celery", "--quiet", "-A", "curate.worker.app", "flower",
+        f"--address={address}", f"--port={port}", "--read-only=True", f"--tasks_columns={FLOWER_COLUMNS}",
+    ]  # fmt: skip
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    return os.environ | settings.environment()
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """Wait for a child; on Ctrl-C or SIGTERM end it too. Returns its exit code, 0 when it was told to stop."""
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        return 0
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    for command in (worker, flower):
+        app.command(rich_help_panel=options.WORK)(command)
