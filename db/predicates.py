@@ -47,7 +47,7 @@ def unknown(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name.lower(), names, 3, 0.5)
     if not near:
         return f"there is no column {name}; the columns here are {', '.join(names)}"
-    return f"there is no column {name}; did you mean {' or '.join(near)}?"
+    return f"there is no column {name} (did you mean {' or '.join(near)}?)"
 
 
 def read(predicate: str) -> Node:

@@ -35,6 +35,8 @@ _POSTGRES_SETTINGS = {
     "log_min_messages": "fatal",
 }
 
+ASKED = "asked_"  # logins whose names start so are asked for their password; others are trusted
+
 
 def _package(name: str) -> Path | None:
     spec = importlib.util.find_spec(name)  # not imported: the package's own start-up code is not needed
@@ -179,6 +181,8 @@ def postgres_server() -> Iterator[Postgres]:
     folder = _folder("curate-pg-")
     data = folder / "data"
     _run_as_user("cp", "-r", _data_template(programs), data)
+    rules = data / "pg_hba.conf"
+    rules.write_text(f"local all /^{ASKED} scram-sha-256\n{rules.read_text()}")
     settings = [part for name, value in _POSTGRES_SETTINGS.items() for part in ("-c", f"{name}={value}")]
     argv = [str(programs / "postgres"), "-D", str(data), "-k", str(folder), *settings]
     server = Postgres(folder)

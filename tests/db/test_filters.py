@@ -405,7 +405,7 @@ def test_every_column_can_be_named(name: str) -> None:
 
 def test_export_columns() -> None:
     assert filters.check_columns(["path", " flow "], COLUMNS) == ["path", "flow"]
-    with pytest.raises(UsageError, match="--columns: there is no column pth; did you mean path"):
+    with pytest.raises(UsageError, match=r"--columns: there is no column pth \(did you mean path"):
         filters.check_columns(["pth"], COLUMNS)
     with pytest.raises(UsageError, match="path is there twice"):
         filters.check_columns(["path", "path"], COLUMNS)

@@ -1,0 +1,121 @@
+"""The Postgres login of `curate sql`: one that can SELECT and nothing else.
+
+SET ROLE would not do: `set_config('role', 'none', …)`, called in a SELECT, takes it back, and what is then run
+inside of a function such as query_to_xml has the rights of the login. So the reader is a login of its own, named
+after the one that owns the tables, with a password derived from its password; nothing has to be configured.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from psycopg.sql import Composed
+    from sqlalchemy import Connection
+
+_SUFFIX = "_reader"
+_NAME_BYTES = 63  # longer names are cut by Postgres
+_TEMPORARY_FILES = "2GB"
+
+
+def reader_login(user: str, password: str) -> tuple[str, str]:
+    """Name and password of the reader that belongs to a login.
+
+    The password is HMAC-SHA256 with the login's as the key: it can be computed from that, and not the other
+    way round. It is empty when the login has none.
+    """
+    derived = (
+        hmac.new(password.encode(), b"curate sql reader", hashlib.sha256).hexdigest() if password else ""
+    )
+    name = user.encode()[: _NAME_BYTES - len(_SUFFIX)].decode(errors="ignore")
+    return name + _SUFFIX, derived
+
+
+def ensure_reader(connection: Connection) -> str:
+    """Make the reader of this connection's login, or bring its rights up to date; Postgres only.
+
+    Returns why it could not be done, or an empty text. The connection's transaction goes on either way.
+    """
+    import psycopg
+
+    raw: Any = connection.connection.driver_connection
+    try:
+        with connection.begin_nested():
+            return _ensure(raw)
+    except psycopg.Error as error:
+        return str(error).splitlines()[0]
+
+
+def _ensure(raw: Any) -> str:
+    user, superuser, may_create = raw.execute(
+        "SELECT current_user, rolsuper, rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
+    ).fetchone()
+    name, password = reader_login(user, raw.info.password or "")
+    exists = raw.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,)).fetchone()
+    if not exists and not may_create:
+        return f"the login {user} may not create the login {name}"
+    # the server's log shall not hold the password
+    secret = raw.pgconn.encrypt_password(password.encode(), name.encode()).decode() if password else None
+    statements = _role(name, secret, bool(exists)) if may_create else []
+    limit = [_composed("ALTER ROLE {name} SET temp_file_limit = {limit}", name, limit=_TEMPORARY_FILES)]
+    for statement in [*statements, *_rights(raw, name), *(limit if superuser else [])]:
+        raw.execute(statement)
+    return ""
+
+
+def _composed(statement: str, name: str, **literals: object) -> Composed:
+    from psycopg import sql
+
+    return sql.SQL(statement).format(
+        name=sql.Identifier(name), **{k: sql.Literal(v) for k, v in literals.items()}
+    )
+
+
+def _role(name: str, secret: str | None, exists: bool) -> list[Composed]:
+    word = "ALTER" if exists else "CREATE"
+    return [_composed(word + " ROLE {name} LOGIN NOINHERIT PASSWORD {secret}", name, secret=secret)]
+
+
+def _rights(raw: Any, name: str) -> list[Composed]:
+    from psycopg import sql
+
+    database, schema = raw.execute("SELECT current_database(), current_schema()").fetchone()
+    there = {
+        "database": sql.Identifier(database),
+        "schema": sql.Identifier(schema),
+        "name": sql.Identifier(name),
+    }
+    statements = (
+        "GRANT CONNECT ON DATABASE {database} TO {name}",
+        "GRANT USAGE ON SCHEMA {schema} TO {name}",
+        "GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {name}",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO {name}",
+    )
+    return [sql.SQL(s).format(**there) for s in statements]
+
+
+# Why a login is more than a reader, in one row; NULL when it is none. Memberships count, for SET ROLE reaches them.
+_WHY_NOT = """
+WITH roles AS (
+    SELECT oid, rolname, rolsuper OR rolcreaterole OR rolreplication OR rolbypassrls AS powerful
+    FROM pg_roles WHERE pg_has_role(session_user, oid, 'MEMBER')
+), tables AS (
+    SELECT c.oid, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'v', 'f') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
+)
+SELECT COALESCE(
+    (SELECT 'it may change other logins' FROM roles WHERE powerful LIMIT 1),
+    (SELECT 'it belongs to ' || rolname FROM roles
+     WHERE rolname LIKE 'pg\\_%' AND rolname NOT IN ('pg_read_all_data', 'pg_monitor', 'pg_read_all_stats') LIMIT 1),
+    (SELECT 'it may write to ' || relname FROM roles, tables
+     WHERE has_table_privilege(roles.oid, tables.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
+        OR has_any_column_privilege(roles.oid, tables.oid, 'INSERT, UPDATE') LIMIT 1)
+)
+"""
+
+
+def why_no_reader(raw: Any) -> str:
+    """Why the login of a psycopg connection may do more than read, or an empty text."""
+    return str(raw.execute(_WHY_NOT).fetchone()[0] or "")
