@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -13,7 +13,15 @@ from curate.configs.errors import PackageMissing
 from curate.configs.schema import Column, StageOptions
 from curate.tasks.stage import Clip, Scorer, Scores
 
+if TYPE_CHECKING:
+    from curate.tasks.video.geometry import RGB
+
 Box = Sequence[tuple[float, float]]
+
+
+# Pixels of the longer side that text is looked for in. rapidocr's own rule enlarges the shorter side to 736
+# without bound: a 16x400 strip took 16 s; small pictures enlarged to 960 give as many boxes for a third less CPU.
+SIDE = 960
 
 
 class OcrOptions(StageOptions):
@@ -23,7 +31,7 @@ class OcrOptions(StageOptions):
 
 
 class Ocr(Scorer[OcrOptions]):
-    """Text boxes of a frame near the middle, longer side 960 pixels or less; one thread, about 0.6 CPU seconds."""
+    """Text boxes of a frame near the middle, at a longer side of 960 pixels; one thread, about 0.4 CPU seconds."""
 
     name = "ocr"
     Options = OcrOptions
@@ -58,6 +66,8 @@ class Ocr(Scorer[OcrOptions]):
                 "Global.text_score": self.options.text_score,
                 "Global.use_cls": False,
                 "Global.log_level": "error",
+                "Det.limit_type": "max",
+                "Det.limit_side_len": SIDE,
                 threads.format("intra"): 1,
                 threads.format("inter"): 1,
             }
@@ -65,7 +75,7 @@ class Ocr(Scorer[OcrOptions]):
 
     def score(self, clip: Clip) -> Scores:
         """The text boxes and how much of the frame they take."""
-        frame = clip.samples.large_middle()
+        frame = _enlarged(clip.samples.large_middle())
         height, width = frame.shape[:2]
         found = self._engine(frame[:, :, ::-1])  # it takes BGR
         boxes = [] if found.boxes is None else [[(float(x), float(y)) for x, y in box] for box in found.boxes]
@@ -77,6 +87,18 @@ class Ocr(Scorer[OcrOptions]):
             "max_single_percentage": areas[0],
             "total_text_percentage": areas[1],
         }
+
+
+def _enlarged(frame: RGB) -> RGB:
+    import cv2
+    import numpy as np
+
+    height, width = frame.shape[:2]
+    scale = SIDE / max(height, width)
+    if scale <= 1:
+        return frame
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC).astype(np.uint8, copy=False)
 
 
 def text_areas(boxes: Sequence[Box], width: int, height: int) -> tuple[float, float]:

@@ -22,6 +22,7 @@ from curate.tasks.cut import Cut, CutOptions, clip_path
 from curate.tasks.paths import to_text
 from curate.tasks.stage import Clip, Context, Outcome, Video
 from curate.tasks.video import reader
+from curate.tasks.video.encode import count_shown
 from tests import media
 
 ENDS = (0, media.CUT, 41, media.COUNT)  # bounds of three clips, in source frames
@@ -228,6 +229,16 @@ def test_an_old_or_broken_file_is_replaced(tmp_path: Path) -> None:
     path.write_bytes(b"half a clip")
     assert with_pyav(stage(tmp_path).run(rows[0])) == list(range(10))
     assert len(list(path.parent.iterdir())) == 1
+
+
+@pytest.mark.parametrize("kind", media.DAMAGED)
+def test_what_decodes_of_a_damaged_file_can_be_cut(kind: str, tmp_path: Path) -> None:
+    path = media.draw_bad(kind, tmp_path)
+    with reader.open_media(str(path)) as container:
+        shown = sum(1 for _ in reader.decode(container, reader.video_stream(container)))
+    for row in clips(path, [(0, 10), (10, shown - 8), (shown - 8, shown)]):  # each with a seek of its own
+        written = Path(str(stage(tmp_path).run(row).scores["path"]))
+        assert count_shown(written) == row["num_frames"]
 
 
 def test_a_source_that_is_gone_is_unreadable(tmp_path: Path) -> None:
