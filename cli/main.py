@@ -11,9 +11,10 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from curate.cli import data, doctor, funnel, info, run, status, workers
 from curate.cli.session import Session
@@ -22,8 +23,23 @@ from curate.configs.errors import CurateError
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 
+
+class Program(TyperGroup):
+    """The group of all commands; gives two ways to end their exit codes before typer does."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise typer.Exit(PIPE_CLOSED) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+
+
 app = typer.Typer(
     name="curate",
+    cls=Program,
     help="Turn folders of raw videos into clean clips for training text-to-video models.",
     epilog="Start with: curate run VIDEOS -o clips.csv",
     no_args_is_help=True,
@@ -72,12 +88,6 @@ def call(argv: Sequence[str]) -> int:
         result = app(list(argv), prog_name="curate", standalone_mode=False)
     except CurateError as error:
         return _report(str(error), error.exit_code, verbose)
-    except BrokenPipeError:
-        return PIPE_CLOSED
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except SystemExit as exit_:
-        return exit_.code if isinstance(exit_.code, int) else 1
     except Exception as error:  # noqa: BLE001  the top: whatever else happens is told in one line
         return _other(error, verbose)
     return result if isinstance(result, int) else 0

@@ -140,13 +140,14 @@ def enqueue(session: Session, request: Request) -> tuple[Opened, Found]:
     """
     from curate.db import datasets
 
-    engine = session.make_database()
-    chosen = choose(datasets.all_datasets(engine), request)
+    existing = _existing(session)
+    chosen = choose(datasets.all_datasets(existing) if existing else [], request)
     pipeline = pipeline_for(chosen, request)
     report = Report()
     root = request.root if isinstance(chosen, str) else chosen.root
     inputs = inputs_of(request, root, report)
-    first = next(inputs)  # NoInput comes before the dataset is made
+    first = next(inputs)  # what is wrong with the request is told before anything is made
+    engine = existing or session.make_database()
     dataset = datasets.create(engine, chosen, root, pipeline) if isinstance(chosen, str) else chosen
     counts = datasets.enqueue(engine, dataset, itertools.chain([first], inputs), pipeline)
     return Opened(engine, dataset, pipeline), Found(counts, report)

@@ -130,8 +130,9 @@ class StageProgress:
 
     @property
     def eta(self) -> float | None:
-        """Seconds until what waits now is done."""
-        return (self.waiting + self.running) / self.rate if self.rate else None
+        """Seconds until what waits now is done; None when nothing waits."""
+        left = self.waiting + self.running
+        return left / self.rate if self.rate and left else None
 
     @property
     def total(self) -> int:

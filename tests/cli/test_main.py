@@ -1,0 +1,165 @@
+"""The program's frame: exit codes, errors in plain text, help, quiet, suggestions."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from curate.cli import main
+from tests.cli.conftest import Call, Filled
+
+
+def commands() -> list[tuple[str, ...]]:
+    """The words of every command."""
+    group = get_command(main.app)
+    found: list[tuple[str, ...]] = []
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        inner = getattr(command, "commands", None)
+        found += [(name, sub) for sub in inner] if inner else [(name,)]
+    return found
+
+
+NAMES = [" ".join(words) for words in commands()]
+
+
+@pytest.mark.parametrize("words", NAMES)
+def test_every_command_has_help_with_an_example(curate: Call, words: str) -> None:
+    result = curate(*words.split(), "--help")
+    assert result.code == 0
+    assert "Example:" in result.out
+    assert f"curate {words}" in result.out.split("Example:")[1]
+
+
+def test_the_commands_are_those_of_the_issue() -> None:
+    asked = "run enqueue worker flower status errors retry resume filter refilter sql export stages config doctor"
+    assert set(asked.split()) <= set(NAMES)
+
+
+# what was typed, its exit code, and what the message must say
+WRONG = [
+    (["stattus"], 2, "Did you mean 'status'"),
+    (["status", "--nope"], 2, "--nope"),
+    (["run"], 2, "SOURCE"),
+    (["run", "x"], 2, "--output"),
+    (["enqueue", "/nowhere/at/all"], 2, "/nowhere/at/all"),
+    (["run", "x", "-o", "clips.xlsx"], 2, ".csv and .parquet"),
+    (["run", "x", "-o", "/"], 2, "ends in nothing"),
+    (["enqueue", ".", "--name", "a b"], 2, "a b"),
+    (["worker", "-Q", "gpu"], 2, "cpu, ascend"),
+    (["worker", "--loglevel", "loud"], 2, "loud"),
+    (["flower", "--address", "0.0.0.0"], 2, "FLOWER_BASIC_AUTH"),
+    (["stages", "splitt"], 2, "did you mean split?"),
+    (["config", "--set", "split.min_seconds"], 3, "STEP.OPTION=VALUE"),
+    (["config", "--set", "split.min_second=3"], 3, "did you mean min_seconds?"),
+    (["config", "--set", "split.min_seconds=-3"], 3, "min_seconds"),
+    (["config", "--set", "unique.where=duplicat = 0"], 3, "duplicate"),
+    (["config", "-c", "/nowhere.yaml"], 3, "/nowhere.yaml"),
+    (["status"], 2, "curate run"),
+    (["export", "-o", "x.csv"], 2, "curate run"),
+]
+
+
+@pytest.mark.parametrize(("argv", "code", "says"), WRONG, ids=[" ".join(w[0]) for w in WRONG])
+def test_what_is_wrong_is_told_in_one_line(
+    curate: Call, argv: list[str], code: int, says: str, home: Path
+) -> None:
+    result = curate(*argv)
+    assert result.code == code
+    assert result.err.startswith("error: ")
+    assert says in result.err
+    assert result.err.count("\n") == 1
+    assert result.out == ""
+    assert not home.exists()  # nothing was made
+
+
+def test_a_service_that_is_missing_gives_4(curate: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CURATE_DATABASE_URL", "postgresql://me:secret@127.0.0.1:1/x")
+    result = curate("status")
+    assert (result.code, "secret" in result.err) == (4, False)
+    assert "curate doctor" in result.err
+
+
+def test_a_wrong_variable_gives_3(curate: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CURATE_BROKER", "redis://x")
+    result = curate("status")
+    assert (result.code, "CURATE_BROKER_URL" in result.err) == (3, True)
+
+
+def test_a_traceback_is_shown_with_verbose_only(curate: Call) -> None:
+    assert "Traceback" not in curate("status").err
+    assert "Traceback" in curate("--verbose", "status").err
+
+
+def test_what_nobody_expected_is_one_line(curate: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def explode(*_: object) -> None:
+        raise RuntimeError("two\nlines")
+
+    monkeypatch.setattr("curate.cli.session.Session.open_dataset", explode)
+    result = curate("status")
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert "RuntimeError: two lines" in result.err
+    assert "--verbose" in result.err
+
+
+def test_ctrl_c_gives_130(curate: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("curate.cli.session.Session.open_dataset", interrupt)
+    assert curate("status").code == 130
+
+
+def test_quiet_leaves_out_the_talk(curate: Call, filled: Filled) -> None:
+    assert "Next:" in curate("status").err
+    assert curate("-q", "status").err == ""
+
+
+def test_home_comes_before_the_environment(curate: Call, filled: Filled, tmp_path: Path) -> None:
+    assert curate("status").code == 0
+    assert curate("--home", str(tmp_path / "other"), "status").code == 2
+
+
+def test_no_arguments_print_help_and_give_2(curate: Call) -> None:
+    result = curate()
+    assert (result.code, "Start with: curate run" in result.out) == (2, True)
+
+
+def test_version(curate: Call) -> None:
+    import curate as package
+
+    assert curate("--version").out == f"curate {package.__version__}\n"
+
+
+def program(*argv: str) -> subprocess.Popen[str]:
+    """The real program in a process of its own."""
+    command = [sys.executable, "-m", "curate.cli.main", *argv]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_the_real_program_sets_its_exit_code() -> None:
+    with program("status") as process:
+        out, err = process.communicate()
+    assert (process.returncode, out) == (2, "")
+    assert err.startswith("error: ")
+
+
+def test_a_reader_that_goes_away_is_no_error_to_tell(filled: Filled) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "curate.cli.main", "-q", "export"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (main.PIPE_CLOSED, "")
+
+
+def test_sigterm_is_not_swallowed() -> None:
+    with program("stages", "--json") as process:
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+    assert process.returncode == -signal.SIGTERM
