@@ -29,7 +29,7 @@ from curate.configs.schema import Level
 from curate.db import filters
 from curate.db.claims import Claim, released
 from curate.db.engine import now, writing
-from curate.db.tables import batches, clips, datasets, rows_of
+from curate.db.tables import batches, clips, datasets, rows_of, videos
 
 
 class FoundClip(Protocol):
@@ -107,6 +107,7 @@ def _write_clips(
     connection: Connection, claim: Claim, video_id: int, found: Sequence[FoundClip], pipeline: Pipeline
 ) -> None:
     connection.execute(delete(clips).where(clips.c.video_id == video_id))
+    connection.execute(update(videos).where(videos.c.id == video_id).values(num_clips=len(found)))
     if not found:
         return
     _, entry = pipeline.entry("clip")

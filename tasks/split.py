@@ -110,4 +110,4 @@ class Split(Stage[Video, "Split.Options"]):
 
 
 def _outcome(clips: list[NewClip]) -> Outcome:
-    return Outcome({"num_clips": len(clips)}, clips, None if clips else NO_SCENE)
+    return Outcome({}, clips, None if clips else NO_SCENE)

@@ -36,12 +36,12 @@ class Split(Stage[Video, StageOptions]):
 
     name = "split"
     level = "video"
-    columns = {"num_clips": Column("int", "clips"), "num_frames": Column("int", "frames")}
+    columns = {"num_frames": Column("int", "frames")}
 
     def run(self, row: Video) -> Outcome:
         count = int("".join(c for c in row.relpath.partition(".")[0] if c.isdigit()) or 0)
         found = [NewClip(i, i * 10, i * 10 + 10, {"num_frames": 10}) for i in range(count)]
-        return Outcome({"num_clips": count}, found, None if found else "no_scene_long_enough")
+        return Outcome({}, found, None if found else "no_scene_long_enough")
 
 
 class Score(Scorer[StageOptions]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 
 from curate.configs.settings import Settings
 from curate.worker.broker import broker_url
@@ -22,7 +22,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "broker_transport_options": transport_options(url, settings.folder),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,  # the default gives up after 100
-        "task_queues": [Queue(name) for name in QUEUES],
+        "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in QUEUES],
         "task_default_queue": "cpu",
         "task_create_missing_queues": False,  # a misspelt queue is an error, not a queue nobody serves
         "task_ignore_result": True,  # scores live in the database

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import logging
 import math
@@ -25,6 +26,7 @@ from curate.configs.errors import (
     OutOfMemory,
     RowError,
     ServiceError,
+    StageError,
     UnexpectedError,
 )
 from curate.configs.pipeline import Pipeline, StageStep, parse
@@ -198,15 +200,23 @@ def as_row_error(stage: Stage[Any, Any], error: Exception) -> CurateError:
 
 
 def _checked(stage: Stage[Any, Any], outcome: Outcome) -> Outcome | CurateError:
-    scores: dict[str, Any] = {}
-    for column, value in outcome.scores.items():
+    try:
+        found = [dataclasses.replace(c, scores=_plain(stage, c.scores)) for c in outcome.clips]
+        return Outcome(_plain(stage, outcome.scores), found, outcome.drop)
+    except StageError as error:
+        return error
+
+
+def _plain(stage: Stage[Any, Any], scores: Mapping[str, Any]) -> dict[str, Any]:
+    """The scores as plain numbers and text. Raises NotFinite, UnexpectedError."""
+    plain: dict[str, Any] = {}
+    for column, value in scores.items():
         if column not in stage.columns:
-            return UnexpectedError(stage=stage.name, kind="a column it does not declare", why=column)
-        plain = value.item() if isinstance(value, np.generic) else value
-        if isinstance(plain, float) and not math.isfinite(plain):
-            return NotFinite(stage=stage.name, value=plain, column=column)
-        scores[column] = plain
-    return Outcome(scores, outcome.clips, outcome.drop)
+            raise UnexpectedError(stage=stage.name, kind="a column it does not declare", why=column)
+        plain[column] = value.item() if isinstance(value, np.generic) else value
+        if isinstance(plain[column], float) and not math.isfinite(plain[column]):
+            raise NotFinite(stage=stage.name, value=plain[column], column=column)
+    return plain
 
 
 def _cap_memory(step: StageStep) -> None:

@@ -72,7 +72,7 @@ def test_the_clips_of_a_video_enter_behind_the_filters_of_split(line: Line) -> N
         connection.execute(text("UPDATE videos SET stage='split'"))
     claim = held(line, "split")
     found = [NewClip(0, 0, 10, {"num_frames": 10}), NewClip(1, 10, 12, {"num_frames": 2})]
-    keep(line, claim, Findings(scores={claim.ids[0]: {"num_clips": 2}}, clips={claim.ids[0]: found}))
+    keep(line, claim, Findings(scores={claim.ids[0]: {}}, clips={claim.ids[0]: found}))
     assert line.rows("SELECT clip_index, stage, status, reason FROM clips ORDER BY 1") == [
         (0, "score", "active", None),
         (1, "score", "dropped", "some"),
@@ -96,7 +96,7 @@ def test_a_video_without_clips_is_dropped_with_the_reason(line: Line) -> None:
         connection.execute(text("UPDATE videos SET stage='split'"))
     claim = held(line, "split")
     (video,) = claim.ids
-    keep(line, claim, Findings(scores={video: {"num_clips": 0}}, dropped={video: "no_scene"}, clips={video: []}))
+    keep(line, claim, Findings(scores={video: {}}, dropped={video: "no_scene"}, clips={video: []}))
     assert line.rows("SELECT status, reason, num_clips FROM videos") == [("dropped", "no_scene", 0)]
 
 

@@ -19,6 +19,7 @@ def test_only_json_is_accepted(home: Path) -> None:
 def test_there_are_two_queues_and_no_others(home: Path) -> None:
     settings = celery_settings(Settings(home=home))
     assert [q.name for q in settings["task_queues"]] == ["cpu", "ascend"]
+    assert [q.routing_key for q in settings["task_queues"]] == ["cpu", "ascend"]
     assert settings["task_create_missing_queues"] is False
 
 
