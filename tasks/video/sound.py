@@ -47,7 +47,7 @@ class SoundTrack:
         self._source = source
         self._span = span
         with open_media(source) as container:
-            silent = not container.streams.audio
+            silent = not container.streams.audio or container.streams.audio[0].codec_context is None
         self._stream: AudioStream | None = None
         if not silent:
             self._stream = output.add_stream("aac", rate=_RATE, layout="stereo")
@@ -87,8 +87,11 @@ class SoundTrack:
                 container.seek(round((begin - _LEAD) / base), stream=stream)
             except FFmpegError:  # before the first packet
                 container.seek(0)
-            for packet in container.demux(stream):
-                yield from _resampled(packet, resampler)
+            try:
+                for packet in container.demux(stream):
+                    yield from _resampled(packet, resampler)
+            except FFmpegError:  # the rest of the file cannot be read
+                return
 
 
 def _resampled(packet: Any, resampler: AudioResampler) -> Iterator[AudioFrame]:

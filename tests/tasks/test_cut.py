@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -144,6 +145,18 @@ def test_colours_survive_conversion(kind: str, tmp_path: Path) -> None:
 def test_the_index_is_in_front_of_the_pictures(tmp_path: Path) -> None:
     raw = Path(str(run(media.draw("closed", tmp_path), tmp_path)[0].scores["path"])).read_bytes()
     assert raw.index(b"moov") < raw.index(b"mdat")
+
+
+def test_a_source_that_changes_its_size_midway_is_scaled_to_its_first_frame(tmp_path: Path) -> None:
+    frames = [media.picture(i, size=(160, 96)) for i in range(10)]
+    frames_later = [media.picture(i, size=(320, 192)) for i in range(10, 20)]
+    small = media.write_video(tmp_path / "small.ts", frames)
+    large = media.write_video(tmp_path / "large.ts", frames_later, replace(media.CLOSED, shift=10))
+    both = tmp_path / "both.ts"
+    both.write_bytes(small.read_bytes() + large.read_bytes())
+    (row,) = clips(both, [(4, 16)])
+    outcome = stage(tmp_path).run(row)
+    assert with_pyav(outcome) == with_opencv(outcome) == list(range(4, 16))
 
 
 # options
