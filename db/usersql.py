@@ -28,9 +28,9 @@ from sqlglot.errors import SqlglotError
 
 from curate.configs.errors import CurateError, ReaderMissing, ServiceError, SqlFailed, SqlRefused, SqlTimeout
 from curate.configs.settings import hide_password
-from curate.db.usersql_child import MEMORY_BYTES
 
 MAX_LENGTH = 20_000
+_MEMORY_BYTES = 1 << 30
 _MAX_RESULT_BYTES = 256 << 20
 _KILL_GRACE_SECONDS = 5  # the engine's own limit comes first and says what happened; a process takes a while to start
 _START = "from curate.db.usersql_child import main; main()"
@@ -105,6 +105,7 @@ def _check_query(tree: Any) -> None:
 def run_unchecked(url: str, statement: str, seconds: float, max_rows: int | None = None) -> Result:
     """`run_query` without the first of its two fences; tests prove with it that the second holds alone."""
     request = {"where": _where(url), "statement": statement, "seconds": seconds, "max_rows": max_rows}
+    request["memory_bytes"] = _MEMORY_BYTES
     with tempfile.TemporaryFile() as complaints, _child(complaints) as process:
         timer = threading.Timer(seconds + _KILL_GRACE_SECONDS, process.kill)
         timer.start()
@@ -184,7 +185,7 @@ def _error(end: dict[str, Any], url: str, seconds: float) -> CurateError:
     if kind == "timeout":
         return SqlTimeout(seconds=seconds)
     if kind == "memory":
-        return SqlFailed(why=f"it needs more than {MEMORY_BYTES >> 20} MB of memory")
+        return SqlFailed(why=f"it needs more than {_MEMORY_BYTES >> 20} MB of memory")
     if kind == "unavailable":
         return ServiceError(what=f"The database {hide_password(url)}", why=why)
     if kind == "reader":

@@ -19,7 +19,6 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Literal
 
-MEMORY_BYTES = 1 << 30
 _FILE_BYTES = 1 << 20  # not 0: opening a database in WAL mode may make the small file of its shared memory
 _CPU_GRACE_SECONDS = 5
 
@@ -38,7 +37,7 @@ class StatementError(Exception):
 def main() -> None:
     """Read a request, run it, write the answer."""
     request = json.load(sys.stdin)
-    _limit(resource.RLIMIT_AS, MEMORY_BYTES)
+    _limit(resource.RLIMIT_AS, request["memory_bytes"])
     _limit(resource.RLIMIT_FSIZE, _FILE_BYTES)
     _limit(resource.RLIMIT_CPU, math.ceil(request["seconds"]) + _CPU_GRACE_SECONDS)
     try:
