@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, model_validator
 
 from curate.configs.schema import Column, StageOptions
-from curate.tasks.inputs import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS, extension, is_image
+from curate.tasks.inputs import is_image
 from curate.tasks.paths import is_url, to_path, to_text
 from curate.tasks.stage import Clip, Outcome, Scores, Stage, Video
 
@@ -57,11 +57,11 @@ class CutOptions(StageOptions):
 
 
 class Cut(Stage[Clip, CutOptions]):
-    """Writes each clip to ``<clips>/<dataset id>/<folder of the source>/<name>_scene-<index>.mp4``.
+    """Writes each clip to ``<clips>/<dataset id>/<clip_stem>_scene-<index>.mp4``, replacing what is there.
 
-    `name` is that of the source without ``.mp4``; sources of another type keep their extension, so that a.mp4 and
-    a.mov never meet. A file that lies outside what was enqueued goes below ``_root`` or ``_<scheme>``. Still images
-    are not cut: their path is the source's. An existing file is replaced.
+    clip_stem is the source's path below what was enqueued, without its ending; of a.mp4 and a.mov the later one
+    keeps it. A file that lies elsewhere goes below ``_root`` or ``_<scheme>``. Still images are not cut: their
+    path is the source's.
     """
 
     name = "cut"
@@ -70,6 +70,13 @@ class Cut(Stage[Clip, CutOptions]):
     columns = {
         "path": Column("text", "absolute path of the clip's file, bytes that are not UTF-8 as %XX"),
         "file_size": Column("int", "bytes of the clip's file", 0),
+        # written again only where an option or a copy makes the file differ from the span that split found
+        "num_frames": Column("int", "frames of the clip", 1),
+        "fps": Column("float", "frames a second, average over the clip; NULL for an image", 0),
+        "width": Column("int", "pixels as displayed", 1),
+        "height": Column("int", "pixels as displayed", 1),
+        "aspect_ratio": Column("float", "height / width", 0),
+        "resolution": Column("int", "height * width", 1),
     }
 
     def run(self, row: Clip) -> Outcome:
@@ -128,34 +135,26 @@ class Cut(Stage[Clip, CutOptions]):
         return rate + size
 
     def _path(self, clip: Clip) -> Path:
-        return clip_path(self.context.settings.clips / str(clip.dataset_id), clip.video, clip.index)
+        return clip_path(self.context.settings.clips / str(clip.dataset_id), clip.video["clip_stem"], clip.index)
 
 
-def clip_path(root: Path, video: Video, index: int) -> Path:
-    """Where a clip of a video goes below root; no two clips share one, whatever their sources are called."""
-    relpath = video.relpath
-    if is_url(relpath):
-        scheme, _, rest = relpath.rpartition("::")[2].partition("://")
-        parts = [f"_{scheme}", *rest.partition("?")[0].split("/")]
+def clip_path(root: Path, stem: str, index: int) -> Path:
+    """Where a clip goes below root. stem is its video's column clip_stem, which no other video of the dataset has."""
+    if is_url(stem):
+        scheme, _, rest = stem.rpartition("::")[2].partition("://")
+        parts = [f"_{scheme}", *rest.split("/")]
     else:
-        parts = [*(["_root"] if relpath.startswith("/") else []), *to_path(relpath).split("/")]
-    *folders, name = [p for p in parts if p not in ("", ".", "..")]
-    return root.joinpath(*folders, f"{_short(_label(name))}_scene-{index}.mp4")
+        parts = to_path(stem).split("/")
+        if stem.startswith("/"):
+            parts[0] = "_root"
+    *folders, name = [f"_{p}" if p in ("", ".", "..") else p for p in parts]
+    return root.joinpath(*folders, f"{_short(name)}_scene-{index}.mp4")
 
 
-def _label(name: str) -> str:
-    """The source's name without .mp4, if that cannot be mistaken for another source's label."""
-    stem = name.removesuffix(".mp4")
-    known = VIDEO_EXTENSIONS + IMAGE_EXTENSIONS
-    if stem != name and stem and extension(stem) not in known and not stem.endswith("~"):
-        return stem
-    return name if extension(name) in known else f"{name}~"
-
-
-def _short(label: str) -> str:
-    raw = os.fsencode(label)
+def _short(name: str) -> str:
+    raw = os.fsencode(name)
     if len(raw) <= _LONGEST_NAME:
-        return label
+        return name
     kept = raw[: _LONGEST_NAME - 17].decode("utf-8", "ignore")
     return f"{kept}~{hashlib.sha256(raw).hexdigest()[:16]}"
 
