@@ -138,7 +138,7 @@ def test_a_folder_that_cannot_be_listed_is_reported(tmp_path: Path, monkeypatch:
             raise PermissionError(13, "Permission denied")
         return real(path)
 
-    monkeypatch.setattr(inputs.os, "scandir", scandir)
+    monkeypatch.setattr(os, "scandir", scandir)
     report = Report()
     assert relpaths(tmp_path, report) == ["a.mp4"]
     assert report.unreadable == [(str(tmp_path / "closed"), "Permission denied")]
