@@ -32,9 +32,7 @@ def query(where: dict[str, Any], statement: str, deadline: float) -> Generator[A
 
 
 def _connect(where: dict[str, Any]) -> psycopg.Connection[Any]:
-    return psycopg.connect(
-        **where, connect_timeout=_CONNECT_SECONDS, autocommit=True, cursor_factory=psycopg.RawCursor
-    )
+    return psycopg.connect(**where, connect_timeout=_CONNECT_SECONDS, autocommit=True, cursor_factory=psycopg.RawCursor)
 
 
 def _reader(where: dict[str, Any]) -> psycopg.Connection[Any]:
