@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -155,12 +156,30 @@ def _upsert(
     new, changed = _sort_out(connection, dataset_id, chunk, done)
     place = {"stage": entry, "status": "active"}
     if new:
-        rows = [{"dataset_id": dataset_id, "path": i.path, **_written(i), **place} for i in new]
+        stems = _clip_stems(connection, dataset_id, new)
+        rows = [
+            {"dataset_id": dataset_id, "path": i.path, "clip_stem": stem, **_written(i), **place}
+            for i, stem in zip(new, stems, strict=True)
+        ]
         connection.execute(insert(videos), rows)
     for video_id, found in changed.items():
         connection.execute(delete(clips).where(clips.c.video_id == video_id))
         again = {"reason": None, "error": None, **released(), **_written(found), **place}
         connection.execute(update(videos).where(videos.c.id == video_id).values(**again))
+
+
+def _clip_stems(connection: Connection, dataset_id: int, new: Sequence[FoundInput]) -> list[str]:
+    """What the clips of each video are called by: `a` for a.mp4; a.mov beside it, coming later, is `a.mov`."""
+    short = [os.path.splitext(i.relpath)[0] for i in new]  # noqa: PTH122  a text, perhaps of a URL
+    wanted = {*short, *(i.relpath for i in new)}
+    there = select(videos.c.clip_stem).where(videos.c.dataset_id == dataset_id, videos.c.clip_stem.in_(wanted))
+    taken = {row[0] for row in connection.execute(there)}
+    stems = []
+    for stem, found in zip(short, new, strict=True):
+        free = next(s for s in (stem, found.relpath, f"{found.relpath}_{found.fingerprint}") if s not in taken)
+        taken.add(free)
+        stems.append(free)
+    return stems
 
 
 def _written(found: FoundInput) -> dict[str, Any]:

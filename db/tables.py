@@ -81,6 +81,7 @@ videos = Table(
     _ref("datasets.id"),
     Column("path", Text, nullable=False),
     Column("relpath", Text, nullable=False),
+    Column("clip_stem", Text, nullable=False),  # what the names of its clips begin with: relpath without its ending
     Column("fingerprint", Text, nullable=False),
     Column("extra", Text),  # JSON: the other columns of the input table
     Column("media_type", Text),
@@ -105,6 +106,7 @@ videos = Table(
     Column("num_clips", Integer),
     *_position(),
     UniqueConstraint("dataset_id", "path"),
+    UniqueConstraint("dataset_id", "clip_stem"),
     Index(None, "dataset_id", "stage", "status", "lease_until"),
 )
 

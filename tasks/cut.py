@@ -144,11 +144,17 @@ def clip_path(root: Path, stem: str, index: int) -> Path:
         scheme, _, rest = stem.rpartition("::")[2].partition("://")
         parts = [f"_{scheme}", *rest.split("/")]
     else:
-        parts = to_path(stem).split("/")
+        parts = [_named(part) for part in to_path(stem).split("/")]
         if stem.startswith("/"):
             parts[0] = "_root"
     *folders, name = [f"_{p}" if p in ("", ".", "..") else p for p in parts]
     return root.joinpath(*folders, f"{_short(name)}_scene-{index}.mp4")
+
+
+def _named(part: str) -> str:
+    """A part of a path; one that is not UTF-8 in its text form, so that every clip has a name a CSV can hold."""
+    is_utf8 = part.encode("utf-8", "replace").decode() == part
+    return part if is_utf8 else f"{to_text(part)}~"
 
 
 def _short(name: str) -> str:

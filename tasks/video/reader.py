@@ -63,7 +63,7 @@ def open_file(path: str) -> Iterator[BinaryIO]:
     try:
         file = _open_url(path) if is_url(path) else _open_local(path)
     except OSError as error:
-        raise Unreadable(path=to_text(path), why=_reason(path, error)) from error
+        raise Unreadable(path=path, why=_reason(path, error)) from error
     with file:
         yield file
 
@@ -82,9 +82,9 @@ def _open_local(path: str) -> BinaryIO:
     found = local.stat()
     kind = stat.S_IFMT(found.st_mode)
     if kind != stat.S_IFREG:
-        raise NotAFile(path=to_text(path), what=_KINDS.get(kind, "something else"))
+        raise NotAFile(path=path, what=_KINDS.get(kind, "something else"))
     if not found.st_size:
-        raise EmptyFile(path=to_text(path))
+        raise EmptyFile(path=path)
     return local.open("rb")
 
 
@@ -105,7 +105,7 @@ def open_media(path: str) -> Iterator[InputContainer]:
         try:
             container = av.open(file, metadata_errors="replace", options=_OPTIONS)
         except (FFmpegError, ValueError) as error:
-            raise NotMedia(path=to_text(path), why=_ffmpeg_reason(error)) from error
+            raise NotMedia(path=path, why=_ffmpeg_reason(error)) from error
         with container:
             yield cast(InputContainer, container)
 

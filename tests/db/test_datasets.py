@@ -45,6 +45,13 @@ def test_more_inputs_than_one_transaction_takes(line: Line) -> None:
     assert line.rows("SELECT count(*) FROM videos") == [(len(names),)]
 
 
+def test_videos_of_one_stem_keep_their_clips_apart(line: Line) -> None:
+    line.enqueue("a.mov", "a.mp4", "b.c.mp4")
+    line.enqueue("a.avi", "b.mp4")
+    stems = dict(line.rows("SELECT relpath, clip_stem FROM videos"))
+    assert stems == {"a.mov": "a", "a.mp4": "a.mp4", "b.c.mp4": "b.c", "a.avi": "a.avi", "b.mp4": "b"}
+
+
 def test_datasets_are_found_by_name_and_the_newest_without(line: Line) -> None:
     other = datasets.create(line.engine, "other", "/w", line.pipeline)
     assert datasets.pick(line.engine, None) == other

@@ -53,7 +53,7 @@ def _videos() -> None:
         "videos",
         sa.Column("id", Id, nullable=False),
         _ref("videos", "datasets"),
-        *[sa.Column(n, sa.Text, nullable=False) for n in ("path", "relpath", "fingerprint")],
+        *[sa.Column(n, sa.Text, nullable=False) for n in ("path", "relpath", "clip_stem", "fingerprint")],
         sa.Column("extra", sa.Text),
         sa.Column("media_type", sa.Text),
         sa.Column("duration", sa.Float(53)),
@@ -71,6 +71,7 @@ def _videos() -> None:
         *_position(),
         sa.PrimaryKeyConstraint("id", name="pk_videos"),
         sa.UniqueConstraint("dataset_id", "path", name="uq_videos_dataset_id_path"),
+        sa.UniqueConstraint("dataset_id", "clip_stem", name="uq_videos_dataset_id_clip_stem"),
     )
     _claim_index("videos")
 
