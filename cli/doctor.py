@@ -12,7 +12,7 @@ import typer
 
 from curate.cli import options
 from curate.cli.options import Json
-from curate.cli.session import Session, session
+from curate.cli.session import Session, make_reader, session
 from curate.configs.errors import CurateError
 
 LITTLE_SPACE = 5 << 30  # bytes
@@ -207,6 +207,9 @@ def _migrate(here: Session) -> None:
     before = migrate.current(engine)
     migrate.upgrade(engine)
     print(f"{hide_password(here.settings.database)}: schema {before or 'none'} → {migrate.current(engine)}")
+    why_not = make_reader(engine)
+    if why_not:
+        here.talk.warn(f"curate sql cannot be used on this database: {why_not}")
     here.talk.next("curate doctor")
 
 

@@ -46,7 +46,7 @@ def emit(rows: Sequence[Row], as_json: bool, columns: Sequence[str] | None = Non
 def emit_cells(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a table on stdout: for people on a terminal, aligned text otherwise. Numbers stand to the right."""
     cells = [[shown(value) for value in row] for row in rows]
-    numeric = [bool(rows) and all(_is_number(row[i]) for row in rows) for i in range(len(names))]
+    numeric = [any(c[i] for c in cells) and all(_is_number(row[i]) for row in rows) for i in range(len(names))]
     if sys.stdout.isatty():
         _rich_table(names, cells, numeric)
     else:
@@ -69,7 +69,7 @@ def shown(value: Any) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    return value is None or isinstance(value, int | float)
+    return value is None or value == "" or isinstance(value, int | float) or str(value).endswith(" %")
 
 
 def aligned(names: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> str:

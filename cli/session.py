@@ -54,6 +54,9 @@ class Session:
         from curate.db.engine import make_engine
 
         engine = make_engine(self.settings.database)
+        if migrate.current(engine) is None:
+            migrate.upgrade(engine)
+            make_reader(engine)  # where it may not, curate sql says what to do
         migrate.ensure(engine)
         return engine
 
@@ -79,6 +82,18 @@ class Session:
         engine = self.open_database()
         dataset = pick(engine, name)
         return Opened(engine, dataset, pipeline_of(dataset))
+
+
+def make_reader(engine: Engine) -> str:
+    """Make the login that curate sql reads with, on Postgres. Returns why it could not be done, or an empty text."""
+    from curate.db.engine import is_sqlite, writing
+
+    if is_sqlite(engine):
+        return ""
+    from curate.db.reader import ensure_reader
+
+    with writing(engine) as connection:
+        return ensure_reader(connection)
 
 
 @dataclass(frozen=True)

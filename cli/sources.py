@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
+import glob
 import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from curate.cli.pipeline import Resolved, differences, pipeline_of, resolve
 from curate.cli.session import Opened, Session
 from curate.configs.errors import PipelineChanged, UsageError
 from curate.configs.pipeline import Pipeline
-from curate.tasks.inputs import TABLE_EXTENSIONS, Input, Report, extension, find_inputs
+from curate.tasks.inputs import TABLE_EXTENSIONS, Input, Report, extension, find_inputs, is_media
 from curate.tasks.paths import is_url, to_text
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Request:
 
     @property
     def root(self) -> str:
-        """The first source as the dataset remembers it."""
+        """The root of the first source, which is that of a new dataset."""
         return root_of(self.sources[0])
 
     @property
@@ -63,10 +63,13 @@ class Found:
 
 
 def root_of(source: str) -> str:
-    """A source as text that is the same for the same place: URLs as they are, paths absolute."""
-    if is_url(source):
-        return source.rstrip("/")
-    return to_text(os.path.abspath(source))  # noqa: PTH100  keeps links, unlike resolve
+    """The folder, table or URL that a source stands for: that of a file is its folder, so is that of a glob."""
+    place = source.removeprefix("file://")
+    if glob.has_magic(place) and not os.path.lexists(place):
+        place = os.path.dirname(place[: min(place.find(c) for c in "*?[" if c in place)]) or "."  # noqa: PTH120
+    elif is_media(place) and not os.path.isdir(place):  # noqa: PTH112
+        place = os.path.dirname(place) or "."  # noqa: PTH120
+    return place.rstrip("/") if is_url(place) else to_text(os.path.abspath(place))  # noqa: PTH100  keeps links
 
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -74,9 +77,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 def base_name(root: str) -> str:
     """The name that a root suggests for its dataset: letters, digits, `.`, `_` and `-`."""
-    parts = [p for p in re.split(r"[/:]+", root) if p]
-    plain = list(itertools.takewhile(lambda p: not any(c in p for c in "*?["), parts)) or ["videos"]
-    last = plain[-1]
+    last = ([p for p in re.split(r"[/:]+", root) if p] or ["videos"])[-1]
     if extension(last) in TABLE_EXTENSIONS:
         last = last[: -len(extension(last))]
     return _UNSAFE.sub("-", last).strip("-.") or "videos"
@@ -86,7 +87,7 @@ def choose(known: Iterable[Dataset], request: Request) -> Dataset | str:
     """The dataset that a request is about, or the name of a new one.
 
     --name decides; without it the dataset of the same root, or a new one named after it, with -2, -3, …
-    when another root has taken the name.
+    when a dataset of another root has the name.
     """
     datasets = list(known)
     if request.name:
@@ -107,29 +108,25 @@ def check_name(name: str) -> None:
         raise UsageError(what=f"--name {name!r}: use letters, digits, '.', '_' and '-', at most 100")
 
 
-def inputs_of(request: Request, root: str, report: Report) -> Iterator[Input]:
-    """The inputs of all sources. Raises NoInput for a source without any, before anything is written.
-
-    What lies outside the root of the dataset is put below a folder of its own, so that two files never
-    share a relpath.
-    """
+def inputs_of(request: Request, report: Report) -> Iterator[Input]:
+    """The inputs of all sources, each path once. Raises NoInput for a source without any before the first."""
     opened = []
     for source in request.sources:
         found = find_inputs(source, report)
-        opened.append((root_of(source), itertools.chain([next(found)], found)))
-    for place, found in opened:
-        yield from found if place == root else map(_Below(place), found)
+        opened.append(itertools.chain([next(found)], found))
+    if len(opened) == 1:  # find_inputs has seen to it
+        return opened[0]
+    return _once(itertools.chain(*opened), report)
 
 
-class _Below:
-    """Puts relpaths below a folder named after another root."""
-
-    def __init__(self, root: str) -> None:
-        digest = hashlib.sha256(root.encode()).hexdigest()[:6]
-        self.folder = f"{base_name(root)}-{digest}"
-
-    def __call__(self, found: Input) -> Input:
-        return replace(found, relpath=f"{self.folder}/{found.relpath}")
+def _once(found: Iterable[Input], report: Report) -> Iterator[Input]:
+    seen: set[str] = set()
+    for one in found:
+        if one.path in seen:
+            report.duplicates += 1
+            continue
+        seen.add(one.path)
+        yield one
 
 
 def enqueue(session: Session, request: Request) -> tuple[Opened, Found]:
@@ -144,12 +141,11 @@ def enqueue(session: Session, request: Request) -> tuple[Opened, Found]:
     chosen = choose(datasets.all_datasets(existing) if existing else [], request)
     pipeline = pipeline_for(chosen, request)
     report = Report()
-    root = request.root if isinstance(chosen, str) else chosen.root
-    inputs = inputs_of(request, root, report)
-    first = next(inputs)  # what is wrong with the request is told before anything is made
+    inputs = inputs_of(request, report)
+    # from here on things are made; what is wrong with the request has been told
     engine = existing or session.make_database()
-    dataset = datasets.create(engine, chosen, root, pipeline) if isinstance(chosen, str) else chosen
-    counts = datasets.enqueue(engine, dataset, itertools.chain([first], inputs), pipeline)
+    dataset = datasets.create(engine, chosen, request.root, pipeline) if isinstance(chosen, str) else chosen
+    counts = datasets.enqueue(engine, dataset, inputs, pipeline)
     return Opened(engine, dataset, pipeline), Found(counts, report)
 
 
@@ -175,9 +171,9 @@ def look(session: Session, request: Request) -> tuple[str, Pipeline, Found]:
     pipeline = pipeline_for(chosen, request)
     report = Report()
     if isinstance(chosen, str) or engine is None:
-        counts = datasets.Enqueued(new=sum(1 for _ in inputs_of(request, request.root, report)))
+        counts = datasets.Enqueued(new=sum(1 for _ in inputs_of(request, report)))
         return str(chosen), pipeline, Found(counts, report)
-    counts = datasets.enqueue(engine, chosen, inputs_of(request, chosen.root, report), pipeline, dry_run=True)
+    counts = datasets.enqueue(engine, chosen, inputs_of(request, report), pipeline, dry_run=True)
     return chosen.name, pipeline, Found(counts, report)
 
 

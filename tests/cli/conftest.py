@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine, insert, update
 
 from curate.cli.main import call
 from curate.cli.pipeline import resolve
@@ -18,6 +18,7 @@ from curate.db import datasets, migrate
 from curate.db.datasets import Dataset
 from curate.db.engine import make_engine, writing
 from curate.db.tables import batches, clips, videos
+from curate.tasks.inputs import Input
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,6 @@ class Filled:
     dataset: Dataset
 
 
-VIDEO = {"relpath": "a.mp4", "fingerprint": "1", "stage": "done", "status": "kept"}
 CLIP = {"start_pts": 0, "end_pts": 100, "num_frames": 100, "fps": 25.0, "start_seconds": 0.0, "end_seconds": 4.0}
 
 
@@ -66,16 +66,16 @@ def filled(home: Path) -> Filled:
     """Dataset `pets` of the default pipeline; see Filled."""
     engine = make_engine(f"sqlite:///{home / 'curate.db'}")
     migrate.ensure(engine)
-    dataset = datasets.create(engine, "pets", "/videos/pets", resolve(None, ready=False).pipeline)
+    pipeline = resolve(None, ready=False).pipeline
+    dataset = datasets.create(engine, "pets", "/videos/pets", pipeline)
+    extra = {"text": "a cat", "license": "CC0", "year": 1999}
+    found = [Input("/v/a.mp4", "a.mp4", "1", extra), Input("/v/b.mp4", "b.mp4", "1"), Input("/v/c.mp4", "c.mp4", "1")]
+    datasets.enqueue(engine, dataset, found, pipeline)
+    failed = {"stage": "probe", "status": "failed", "reason": "EmptyFile", "error": "/v/c.mp4 is empty (0 bytes)"}
     with writing(engine) as connection:
         same = {"dataset_id": dataset.id}
-        made = [
-            {"path": "/v/a.mp4", "extra": json.dumps({"text": "a cat", "license": "CC0", "year": 1999}), "error": None, "reason": None},
-            {"path": "/v/b.mp4", "extra": None, "error": None, "reason": None},
-            {"path": "/v/c.mp4", "extra": None, "error": "/v/c.mp4 is empty (0 bytes)", "reason": "EmptyFile",
-             "stage": "probe", "status": "failed"},
-        ]  # fmt: skip
-        connection.execute(insert(videos), [{**VIDEO, **same, **values} for values in made])
+        connection.execute(update(videos).where(videos.c.id < 3).values(stage="done", status="kept"))
+        connection.execute(update(videos).where(videos.c.id == 3).values(**failed))
         connection.execute(insert(clips), [{**CLIP, **same, **values} for values in _clips()])
         batch = {"stage": "probe", "worker": "7@host", "n_ok": 2, "n_failed": 1, "seconds": 1.0, "version": "0"}
         connection.execute(insert(batches).values(**same, **batch, started_at=time.time() - 10))
@@ -83,16 +83,16 @@ def filled(home: Path) -> Filled:
 
 
 def _clips() -> list[dict[str, Any]]:
-    holder = f"host|ns|{7}|1|batch"
+    holder = "host|ns|7|1|batch"
+    first = {"video_id": 1, "path": None, "text": None}
     kept = {"stage": "done", "status": "kept", "reason": None, "error": None, "owner": None, "lease_until": 0.0}
     return [
         kept | {"video_id": 2, "clip_index": 0, "path": "/c/b_scene-0.mp4", "text": None},
         kept | {"video_id": 1, "clip_index": 1, "path": None, "text": "a cat"},
         kept | {"video_id": 1, "clip_index": 0, "path": "/c/a_scene-0.mp4", "text": "a cat"},
-        kept | {"video_id": 1, "clip_index": 2, "path": None, "text": None, "stage": "motion", "status": "dropped", "reason": "unique"},
-        kept | {"video_id": 1, "clip_index": 3, "path": None, "text": None, "stage": "cut", "status": "failed",
-                "reason": "CutMismatch", "error": "The cut clip has 9 frames"},
-        kept | {"video_id": 1, "clip_index": 4, "path": None, "text": None, "stage": "motion", "status": "active",
-                "owner": holder, "lease_until": time.time() + 3600},
-        kept | {"video_id": 1, "clip_index": 5, "path": None, "text": None, "stage": "motion", "status": "active"},
+        kept | first | {"clip_index": 2, "stage": "motion", "status": "dropped", "reason": "unique"},
+        kept | first | {"clip_index": 3, "stage": "cut", "status": "failed", "reason": "CutMismatch", "error": "9 of 10"},
+        kept | first | {"clip_index": 4, "stage": "motion", "status": "active", "owner": holder,
+                        "lease_until": time.time() + 3600},
+        kept | first | {"clip_index": 5, "stage": "motion", "status": "active"},
     ]  # fmt: skip
