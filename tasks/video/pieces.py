@@ -76,11 +76,13 @@ def _limited(times: Sequence[int], span: Span, limit: Fraction, least: Fraction)
     if length <= limit:
         return [span]
     count = math.ceil(length / limit)
-    for n in (count, count + 1):  # rounding to frames may push a piece over the limit: then one more
+    fewest = _fewest(times, span, limit)
+    for n in (count, count + 1, fewest, fewest + 1):  # whole frames may not fill the limit: then one more
         equal = _spans(_equal(times, span, n))
         if all(least <= times[b] - times[a] <= limit for a, b in equal):
             return equal
-    return [_cut_off(times, s, limit) for s in _spans(_equal(times, span, max(1, int(length // least))))]
+    fewer = max(1, int(length // least)) if least else count
+    return [_cut_off(times, s, limit) for s in _spans(_equal(times, span, fewer))]
 
 
 def _equal(times: Sequence[int], span: Span, n: int) -> list[int]:
@@ -93,6 +95,14 @@ def _equal(times: Sequence[int], span: Span, n: int) -> list[int]:
         nearest = after - 1 if after > first and wanted - times[after - 1] <= times[after] - wanted else after
         bounds.append(min(max(nearest, bounds[-1] + 1), last))
     return sorted({*bounds, last})
+
+
+def _fewest(times: Sequence[int], span: Span, limit: Fraction) -> int:
+    """How many pieces of whole frames within the limit it takes at least."""
+    place, found = span[0], 0
+    while place < span[1]:
+        place, found = _last_within(times, place, limit), found + 1
+    return found
 
 
 def _cut_off(times: Sequence[int], span: Span, limit: Fraction) -> Span:

@@ -122,8 +122,9 @@ class SampleWriter:
 
     def write(self, index: int, measures: Measures, reel: Reel) -> None:
         """Add the clip called index."""
-        self._zip.writestr(f"{index}.json", json.dumps(asdict(measures), separators=(",", ":"), allow_nan=False))
-        self._zip.writestr(f"{index}.jpg", bytes(reel.data))
+        text = json.dumps(asdict(measures), separators=(",", ":"), allow_nan=False)
+        self._zip.writestr(zipfile.ZipInfo(f"{index}.json"), text)  # ZipInfo: no time of day in the file
+        self._zip.writestr(zipfile.ZipInfo(f"{index}.jpg"), bytes(reel.data))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

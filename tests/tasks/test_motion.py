@@ -1,0 +1,140 @@
+"""Motion in percent of the diagonal a second, whatever the size and frame rate; black, static, blurred."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curate.configs.errors import SamplesMissing
+from curate.configs.settings import Settings
+from curate.tasks.motion import Motion, black, blur, flow, static
+from curate.tasks.split import Split
+from curate.tasks.stage import Clip, Context, Video
+from curate.tasks.video.flow import gray_of, pair, still
+from curate.tasks.video.samples import Pair, Still
+from tests.media import CLOSED, draw, footage, picture, write_image, write_video
+
+
+def scores(path: Path, home: Path, **options: Any) -> dict[str, Any]:
+    """split, then motion, for the first clip of a file."""
+    context = Context(Settings(home=home))
+    video = Video(1, 1, str(path), path.name, {})
+    new = Split(Split.Options(min_seconds=0.0, **options), context).run(video).clips[0]
+    clip = Clip(1, 1, new.index, video, new.start_pts, new.end_pts, Fraction(1), new.scores, context.settings.samples)
+    return dict(Motion(Motion.Options(), context).run(clip).scores)
+
+
+def moving(size: tuple[int, int], speed: int, fps: int, tmp_path: Path) -> Path:
+    path = tmp_path / f"{size[0]}_{speed}_{fps}.mp4"
+    return write_video(path, footage(fps, size=size, speed=speed), CLOSED if fps == 24 else _at(fps))
+
+
+def _at(fps: int) -> Any:
+    from dataclasses import replace
+
+    return replace(CLOSED, pts=list(range(fps)), time_base=Fraction(1, fps))
+
+
+def test_flow_is_percent_of_the_diagonal_a_second(tmp_path: Path) -> None:
+    found = scores(moving((320, 192), 2, 24, tmp_path), tmp_path)
+    diagonal = float(np.hypot(320, 192))
+    assert found["flow"] == pytest.approx(100 * 2 * 24 / diagonal, rel=0.3)
+
+
+@pytest.mark.parametrize(("width", "speed", "fps"), [(640, 4, 24), (320, 4, 12), (320, 1, 48)])
+def test_flow_does_not_depend_on_size_or_frame_rate(tmp_path: Path, width: int, speed: int, fps: int) -> None:
+    base = scores(moving((320, 192), 2, 24, tmp_path), tmp_path)["flow"]
+    found = scores(moving((width, width * 3 // 5), speed, fps, tmp_path), tmp_path)["flow"]
+    assert found == pytest.approx(base, rel=0.3)
+
+
+def test_faster_footage_flows_more(tmp_path: Path) -> None:
+    found = [scores(moving((320, 192), speed, 24, tmp_path), tmp_path)["flow"] for speed in (1, 2, 4)]
+    assert found[0] * 1.4 < found[1] and found[1] * 1.4 < found[2]
+
+
+def test_flow_of_a_still_picture_is_zero(tmp_path: Path) -> None:
+    found = scores(write_video(tmp_path / "a.mp4", [picture(1)] * 30, CLOSED), tmp_path)
+    assert found["flow"] < 0.5 and found["static"] == 1.0
+
+
+def test_moving_footage_is_not_static_black_or_blurred(tmp_path: Path) -> None:
+    found = scores(draw("b_frames", tmp_path).path, tmp_path)
+    assert found["static"] == 0.0 and found["black"] == 0.0
+
+
+def test_black_footage_is_black(tmp_path: Path) -> None:
+    assert scores(write_video(tmp_path / "a.mp4", footage(20, style="black"), CLOSED), tmp_path)["black"] == 1.0
+
+
+def test_white_footage_is_not_black(tmp_path: Path) -> None:
+    assert scores(write_video(tmp_path / "a.mp4", footage(20, style="white"), CLOSED), tmp_path)["black"] == 0.0
+
+
+def test_blurred_footage_is_less_sharp(tmp_path: Path) -> None:
+    sharp, soft = (still(picture(3, style=s), 0.0).sharpness for s in ("static", "blurred"))  # type: ignore[arg-type]
+    assert soft < sharp / 2
+
+
+def test_an_image_has_no_motion_but_is_measured(tmp_path: Path) -> None:
+    found = scores(write_image(tmp_path / "a.png"), tmp_path)
+    assert found["flow"] is None and found["static"] is None
+    assert found["black"] == 0.0 and found["blur"] > 0
+
+
+def test_one_frame_has_no_motion(tmp_path: Path) -> None:
+    found = scores(write_video(tmp_path / "a.mp4", footage(1), CLOSED), tmp_path)
+    assert found["flow"] is None and found["static"] is None
+
+
+def test_samples_that_are_gone_fail_the_clip(tmp_path: Path) -> None:
+    video = Video(1, 1, "a", "a", {})
+    clip = Clip(1, 1, 0, video, 0, 1, Fraction(1), {}, tmp_path)
+    with pytest.raises(SamplesMissing):
+        Motion(Motion.Options(), Context(Settings(home=tmp_path))).run(clip)
+
+
+def test_the_columns_are_those_written(tmp_path: Path) -> None:
+    assert set(scores(draw("closed", tmp_path).path, tmp_path)) == set(Motion.columns)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(-5, 5), st.integers(-5, 5))
+def test_a_shift_is_measured(dx: int, dy: int) -> None:
+    rng = np.random.default_rng(1)
+    texture = np.kron(rng.integers(0, 256, (24, 40)), np.ones((8, 8)))
+    import cv2
+
+    smooth = cv2.GaussianBlur(texture.astype(np.uint8), (0, 0), 3)
+    before = np.ascontiguousarray(smooth[16:160, 16:272]).astype(np.uint8)
+    after = np.ascontiguousarray(smooth[16 + dy : 160 + dy, 16 + dx : 272 + dx]).astype(np.uint8)
+    found = pair(before, after, 1.0, 0.5).flow
+    assert found is not None
+    expected = 100 * np.hypot(dx, dy) / np.hypot(144, 256) / 0.5
+    assert found == pytest.approx(expected, rel=0.25, abs=0.15)
+
+
+def test_a_picture_too_small_for_flow_has_none() -> None:
+    tiny = gray_of(picture(1, size=(160, 96)))[:12, :40].copy()
+    assert pair(tiny, tiny[::-1].copy(), 1.0, 0.1).flow is None
+
+
+def test_flow_is_an_average_over_time_not_over_pairs() -> None:
+    assert flow([Pair(0, 0.1, 10.0, 1.0), Pair(1, 0.3, 2.0, 1.0), Pair(2, 0.1, None, 1.0)]) == pytest.approx(4.0)
+
+
+def test_shares_and_median() -> None:
+    assert static([Pair(0, 0.1, 0.0, 0.4), Pair(0, 0.1, 0.0, 0.5)]) == 0.5
+    stills = [Still(0, 10.0, 5.0, 1.0), Still(0, 10.0, 12.0, 3.0), Still(0, 40.0, 0.0, 50.0)]
+    assert black(stills) == pytest.approx(1 / 3)
+    assert blur(stills) == 3.0
+
+
+def test_without_measures_nothing_is_measured() -> None:
+    assert (flow([]), static([]), black([]), blur([])) == (None, None, None, None)

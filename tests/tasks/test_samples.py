@@ -1,0 +1,127 @@
+"""What is written is read back; half an archive never counts."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from curate.configs.errors import SamplesMissing
+from curate.tasks.video.samples import Measures, Pair, Reel, Samples, SampleWriter, Still, archive, encode
+from tests.media import frame_number, picture
+
+PAIRS = [Pair(0.5, 0.04, 3.25, 1.5), Pair(1.0, 0.04, None, 0.0)]
+STILLS = [Still(0.0, 100.0, 20.0, 300.0)]
+
+
+def clip(numbers: dict[float, int], seconds: float) -> tuple[Measures, Reel]:
+    """A clip that shows the drawn frame numbers at these seconds; the first and last are regular."""
+    reel = Reel()
+    pictures = [reel.add(t, encode(picture(n))) for t, n in numbers.items()]
+    large = reel.add(seconds / 2, encode(picture(77, size=(480, 288))))
+    return Measures(seconds, pictures, [0, len(pictures) - 1], large, PAIRS, STILLS), reel
+
+
+@pytest.fixture
+def samples(tmp_path: Path) -> Samples:
+    with SampleWriter(tmp_path, 1234) as writer:
+        writer.write(0, *clip({0.0: 9}, 1.0))
+        writer.write(3, *clip({0.0: 10, 1.1: 11, 2.4: 12, 5.0: 13, 7.6: 14, 9.9: 15}, 10.0))
+    return Samples.open(tmp_path, 1234, 3)
+
+
+def test_measures_come_back_as_written(samples: Samples) -> None:
+    assert samples.pairs == PAIRS and samples.stills == STILLS and samples.seconds == 10.0
+
+
+def test_regular_frames_and_their_times(samples: Samples) -> None:
+    assert samples.times == [0.0, 9.9]
+    assert [frame_number(f) for f in samples.frames()] == [10, 15]
+    assert frame_number(samples.frame(1)) == 15
+
+
+@pytest.mark.parametrize(
+    ("fraction", "number"), [(0.0, 10), (0.1, 11), (0.25, 12), (0.5, 13), (0.75, 14), (0.9, 15), (1.0, 15)]
+)
+def test_at_gives_the_nearest_stored_frame(samples: Samples, fraction: float, number: int) -> None:
+    assert frame_number(samples.at(fraction)) == number
+
+
+def test_named_frames(samples: Samples) -> None:
+    assert frame_number(samples.first()) == 10
+    assert frame_number(samples.middle()) == 13
+    assert frame_number(samples.large_middle()) == 77
+    assert samples.large_middle().shape == (288, 480, 3)
+
+
+def test_pictures_are_rgb_and_close_to_what_was_stored(samples: Samples) -> None:
+    image = samples.first()
+    assert image.dtype == np.uint8 and image.shape == (96, 160, 3)
+    assert np.abs(image.astype(int) - picture(10)).mean() < 6
+
+
+def test_the_thumbnail_is_a_jpeg_file(samples: Samples) -> None:
+    assert samples.thumbnail()[:3] == b"\xff\xd8\xff"
+
+
+def test_each_video_has_one_archive_and_thousands_share_a_folder(tmp_path: Path) -> None:
+    assert archive(tmp_path, 7) == tmp_path / "0" / "7.zip"
+    assert archive(tmp_path, 12345) == tmp_path / "12" / "12345.zip"
+
+
+@pytest.mark.parametrize(("video", "index"), [(1234, 1), (1235, 0)])
+def test_what_is_not_there_is_missing(samples: Samples, tmp_path: Path, video: int, index: int) -> None:
+    with pytest.raises(SamplesMissing, match=f"{video}.zip"):
+        Samples.open(tmp_path, video, index)
+
+
+@pytest.mark.parametrize("raw", [b"", b"PK no zip", b"PK\x03\x04" + bytes(100)])
+def test_a_damaged_archive_counts_as_missing(tmp_path: Path, raw: bytes) -> None:
+    path = archive(tmp_path, 1)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(raw)
+    with pytest.raises(SamplesMissing):
+        Samples.open(tmp_path, 1, 0)
+
+
+def test_measures_that_are_no_measures_count_as_missing(tmp_path: Path) -> None:
+    path = archive(tmp_path, 1)
+    path.parent.mkdir(parents=True)
+    with zipfile.ZipFile(path, "w") as out:
+        out.writestr("0.json", '{"seconds": 1}')
+    with pytest.raises(SamplesMissing):
+        Samples.open(tmp_path, 1, 0)
+
+
+def test_a_broken_picture_counts_as_missing(tmp_path: Path) -> None:
+    measures, reel = clip({0.0: 1}, 1.0)
+    with SampleWriter(tmp_path, 1) as writer:
+        writer.write(0, measures, Reel(bytearray(len(reel.data))))
+    with pytest.raises(SamplesMissing):
+        Samples.open(tmp_path, 1, 0).first()
+
+
+def test_a_failed_pass_leaves_the_old_archive_and_no_rubbish(tmp_path: Path) -> None:
+    with SampleWriter(tmp_path, 1) as writer:
+        writer.write(0, *clip({0.0: 1}, 1.0))
+    with pytest.raises(RuntimeError, match="stop"), SampleWriter(tmp_path, 1) as writer:
+        writer.write(0, *clip({0.0: 2}, 1.0))
+        raise RuntimeError("stop")
+    assert frame_number(Samples.open(tmp_path, 1, 0).first()) == 1
+    assert [p.name for p in (tmp_path / "0").iterdir()] == ["1.zip"]
+
+
+def test_a_second_pass_replaces_the_archive_for_readers_that_had_it_open(tmp_path: Path) -> None:
+    for number in (1, 2):
+        with SampleWriter(tmp_path, 1) as writer:
+            writer.write(0, *clip({0.0: number, 1.0 * number: 3}, 1.0))
+        assert frame_number(Samples.open(tmp_path, 1, 0).first()) == number
+
+
+def test_archives_do_not_depend_on_when_they_are_written(tmp_path: Path) -> None:
+    with SampleWriter(tmp_path, 1) as writer:
+        writer.write(0, *clip({0.0: 1}, 1.0))
+    with zipfile.ZipFile(archive(tmp_path, 1)) as found:
+        assert {entry.date_time for entry in found.infolist()} == {(1980, 1, 1, 0, 0, 0)}

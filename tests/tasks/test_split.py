@@ -1,0 +1,259 @@
+"""Clips have the frames and times they claim, and their samples are frames of theirs."""
+
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from curate.configs.errors import MediaError
+from curate.configs.settings import Settings
+from curate.tasks.split import NO_SCENE, Split
+from curate.tasks.stage import Context, NewClip, Outcome, Video
+from curate.tasks.video.pieces import Lengths, long_enough, pieces
+from curate.tasks.video.reader import decode, open_media, video_stream
+from curate.tasks.video.samples import Samples, archive
+from tests.media import BAD, CLOSED, DAMAGED, SOUND, draw, draw_bad, footage, frame_number, write_image, write_video
+
+EXACT = Fraction(1, 12800)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("split")
+
+
+def split(path: Path, home: Path, **options: Any) -> Outcome:
+    stage = Split(Split.Options(**{"min_seconds": 0.0, **options}), Context(Settings(home=home)))
+    return stage.run(Video(1, 1, str(path), path.name, {}))
+
+
+def samples(home: Path, clip: NewClip) -> Samples:
+    return Samples.open(Settings(home=home).samples, 1, clip.index)
+
+
+def shown(path: Path) -> list[tuple[int, float]]:
+    """pts and seconds from the first frame of every frame."""
+    with open_media(str(path)) as container:
+        stream = video_stream(container)
+        pts = [f.pts or 0 for f in decode(container, stream)]
+        return [(p, float((p - pts[0]) * Fraction(stream.time_base or 1))) for p in pts]
+
+
+# ---------------------------------------------------------------- whole videos
+
+
+@pytest.mark.parametrize("kind", SOUND)
+def test_a_cut_makes_two_clips_that_share_a_boundary(folder: Path, tmp_path: Path, kind: str) -> None:
+    drawn = draw(kind, folder, (160, 96))
+    first, second = split(drawn.path, tmp_path, min_scene_len=10).clips
+    frames, cut = shown(drawn.path), drawn.cuts[0]
+    assert (first.start_pts, first.end_pts, second.start_pts) == (frames[0][0], frames[cut][0], frames[cut][0])
+    assert second.end_pts > frames[-1][0]
+    assert (first.scores["num_frames"], second.scores["num_frames"]) == (cut, len(frames) - cut)
+    assert (first.scores["start_frame"], second.scores["start_frame"]) == (0, cut)
+    assert (first.scores["start_seconds"], first.scores["end_seconds"]) == (0.0, pytest.approx(frames[cut][1]))
+
+
+@pytest.mark.parametrize("kind", SOUND)
+def test_samples_show_frames_of_their_clip_at_their_times(folder: Path, tmp_path: Path, kind: str) -> None:
+    drawn = draw(kind, folder, (160, 96))
+    times = dict(zip(drawn.numbers, drawn.seconds, strict=True))
+    for clip in split(drawn.path, tmp_path, min_scene_len=10, sample_fps=6).clips:
+        found = samples(tmp_path, clip)
+        start, seconds = clip.scores["start_seconds"], clip.scores["seconds"]
+        assert frame_number(found.first()) == drawn.numbers[clip.scores["start_frame"]]  # type: ignore[index]
+        for at, image in zip(found.times, found.frames(), strict=True):
+            assert times[frame_number(image)] == pytest.approx(start + at, abs=0.002)
+        for fraction in (0.1, 0.25, 0.5, 0.75, 0.9):
+            assert abs(times[frame_number(found.at(fraction))] - start - fraction * seconds) < 0.15
+        assert abs(times[frame_number(found.large_middle())] - start - seconds / 2) < 0.15
+
+
+def test_a_clip_s_columns_agree_with_each_other(folder: Path, tmp_path: Path) -> None:
+    for clip in split(draw("vfr", folder).path, tmp_path).clips:
+        s: Any = clip.scores
+        assert set(s) == set(Split.columns)
+        assert s["seconds"] == pytest.approx(s["end_seconds"] - s["start_seconds"])
+        assert s["fps"] == pytest.approx(s["num_frames"] / s["seconds"])
+        assert (s["width"], s["height"], s["aspect_ratio"], s["resolution"]) == (160, 96, 0.6, 160 * 96)
+        assert len(s["hash_first"]) == len(s["hash_middle"]) == 16
+
+
+@pytest.mark.parametrize(("kind", "size"), [("rotated90", (160, 96)), ("anamorphic", (233, 96))])
+def test_samples_are_upright_with_square_pixels(folder: Path, tmp_path: Path, kind: str, size: tuple[int, int]) -> None:
+    clip = split(draw(kind, folder).path, tmp_path).clips[0]
+    found = samples(tmp_path, clip)
+    assert (clip.scores["width"], clip.scores["height"]) == size
+    assert found.middle().shape == found.large_middle().shape == (size[1], size[0], 3)
+
+
+def test_samples_of_a_large_video_are_small(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", footage(12, size=(1280, 720)), CLOSED)
+    found = samples(tmp_path, split(path, tmp_path).clips[0])
+    assert found.middle().shape == (256, 455, 3)
+    assert found.large_middle().shape == (540, 960, 3)
+
+
+def test_the_same_file_gives_the_same_rows_and_the_same_archive(folder: Path, tmp_path: Path) -> None:
+    path = draw("open_gop", folder).path
+    a, b = split(path, tmp_path / "a"), split(path, tmp_path / "b")
+    files = [archive(Settings(home=tmp_path / x).samples, 1).read_bytes() for x in "ab"]
+    assert a == b and files[0] == files[1]
+
+
+@pytest.mark.parametrize("detector", ["adaptive", "content"])
+def test_numbers_count_scenes_that_are_too_short(tmp_path: Path, detector: str) -> None:
+    path = write_video(tmp_path / "a.mp4", footage(110, (20, 60, 78)), CLOSED)  # 24 a second
+    found = split(path, tmp_path, min_seconds=1.0, detector=detector)
+    assert [(c.index, c.scores["num_frames"]) for c in found.clips] == [(1, 40), (3, 32)]
+
+
+def test_a_video_without_a_long_scene_is_dropped_by_name(folder: Path, tmp_path: Path) -> None:
+    assert split(draw("closed", folder).path, tmp_path, min_seconds=2.0) == Outcome({}, [], NO_SCENE)
+
+
+def test_a_long_scene_becomes_equal_clips(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", footage(120), CLOSED)  # 5 s
+    clips = split(path, tmp_path, min_seconds=0.5, max_seconds=2.0).clips
+    assert [c.scores["num_frames"] for c in clips] == [40, 40, 40]
+    assert [a.end_pts for a in clips[:-1]] == [b.start_pts for b in clips[1:]]
+    for clip in clips:  # each with samples of its own, close to where they are asked for
+        found = samples(tmp_path, clip)
+        middle = clip.scores["start_frame"] + 20  # type: ignore[operator]
+        assert abs(frame_number(found.middle()) - middle) <= 3
+        assert abs(frame_number(found.large_middle()) - middle) <= 3
+        assert 5 <= len(found.pairs) <= 7
+
+
+def test_truncate_keeps_the_beginning_only(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", footage(120), CLOSED)
+    (clip,) = split(path, tmp_path, max_seconds=2.0, long_scenes="truncate").clips
+    assert (clip.scores["start_frame"], clip.scores["num_frames"]) == (0, 48)
+
+
+def test_stride_cuts_without_looking(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", footage(100, (30,)), CLOSED)
+    clips = split(path, tmp_path, detector="stride", stride_seconds=1.5).clips
+    assert [c.scores["start_frame"] for c in clips] == [0, 36, 72]
+    assert all(len(samples(tmp_path, c).pairs) >= 3 for c in clips)
+
+
+def test_panda_cuts_long_scenes_by_its_rule(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", footage(120, (30,)), CLOSED)  # scenes of 1.25 and 3.75 s
+    clips = split(path, tmp_path, detector="panda", panda_seconds=1.0).clips
+    assert [c.scores["num_frames"] for c in clips] == [30, 24, 66]  # 3.75 > 1 + 2, the rest 2.75 is not
+
+
+def test_pairs_never_join_two_scenes(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", footage(90, (30, 60), style="static"), CLOSED)
+    for clip in split(path, tmp_path, flow_fps=30).clips:
+        assert max(p.change for p in samples(tmp_path, clip).pairs) < 10  # from one scene to the other it is 40
+
+
+def test_a_scene_much_longer_than_what_is_held_keeps_its_points(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", footage(480, size=(64, 40)), CLOSED)  # 20 s, one scene, no limit
+    (clip,) = split(path, tmp_path, max_seconds=None).clips
+    found = samples(tmp_path, clip)
+    assert len(found.times) == 20
+    for fraction in (0.1, 0.25, 0.5, 0.75, 0.9):
+        nearest = min(abs(p.seconds - 20 * fraction) for p in found.measures.pictures)
+        assert nearest <= 20 / 16
+
+
+def test_an_image_is_one_clip_without_times(tmp_path: Path) -> None:
+    (clip,) = split(write_image(tmp_path / "a.png"), tmp_path).clips
+    assert (clip.index, clip.start_pts, clip.end_pts) == (0, 0, 1)
+    assert (clip.scores["num_frames"], clip.scores["fps"], clip.scores["seconds"]) == (1, None, None)
+    assert clip.scores["hash_first"] == clip.scores["hash_middle"] is not None
+    found = samples(tmp_path, clip)
+    assert frame_number(found.middle()) == frame_number(found.large_middle()) == 5
+    assert found.times == [0.0] and not found.pairs
+
+
+def test_one_frame_makes_one_clip(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", footage(1), CLOSED)
+    (clip,) = split(path, tmp_path).clips
+    assert clip.scores["num_frames"] == 1 and clip.end_pts > clip.start_pts
+    assert frame_number(samples(tmp_path, clip).middle()) == 0
+
+
+def test_black_frames_have_no_hash(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", footage(30, style="black"), CLOSED)
+    (clip,) = split(path, tmp_path).clips
+    assert clip.scores["hash_first"] is None and clip.scores["hash_middle"] is None
+
+
+@pytest.mark.parametrize("kind", [k for k in BAD if k != "image"])
+def test_what_cannot_be_read_fails_and_leaves_no_archive(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(MediaError):
+        split(draw_bad(kind, tmp_path), tmp_path)
+    assert not list(Settings(home=tmp_path).samples.rglob("*.zip*"))
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_what_is_left_of_a_damaged_video_is_split(tmp_path: Path, kind: str) -> None:
+    path = draw_bad(kind, tmp_path)
+    clips = split(path, tmp_path).clips
+    assert sum(c.scores["num_frames"] for c in clips) == len(shown(path))  # type: ignore[misc]
+
+
+# ---------------------------------------------------------------- pieces of a scene
+
+STEPS = st.lists(st.integers(1, 2000), min_size=1, max_size=120)
+LIMITS = st.tuples(st.floats(0, 3), st.floats(0.05, 5))
+
+
+def times_of(steps: list[int]) -> list[int]:
+    return list(itertools.accumulate(steps, initial=17))
+
+
+@settings(max_examples=150)
+@given(STEPS, LIMITS)
+@example([512] * 100, (2.0, 2.0))
+def test_split_pieces_follow_one_another_within_the_limit(steps: list[int], limits: tuple[float, float]) -> None:
+    times, (shortest, longest) = times_of(steps), limits
+    lengths = Lengths(shortest, longest)
+    found = pieces(times, EXACT, lengths)
+    assert all(0 <= a < b <= len(times) - 1 for a, b in found)
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(found))
+    frame = max(steps) * EXACT  # one frame may be longer than the limit: it cannot be cut
+    assert all((times[b] - times[a]) * EXACT <= max(longest, frame) + Fraction(1, 10**6) for a, b in found)
+
+
+@settings(max_examples=100)
+@given(st.integers(30, 4000), st.integers(1, 400), st.floats(0.5, 20))
+def test_at_a_constant_rate_nothing_is_lost_and_pieces_are_equal(count: int, step: int, longest: float) -> None:
+    times = list(range(0, count * step + 1, step))
+    found = pieces(times, EXACT, Lengths(0.0, longest))
+    if found != [(0, count)]:
+        sizes = [b - a for a, b in found]
+        assert sum(sizes) == count
+        assert max(sizes) - min(sizes) <= 1
+
+
+def test_no_piece_is_below_the_shortest_length() -> None:
+    times = list(range(22))  # 21 s at one frame a second
+    (piece,) = pieces(times, Fraction(1), Lengths(15.0, 20.0))
+    assert piece == (0, 20)
+    assert long_enough(times, piece, Fraction(1), Lengths(15.0, 20.0))
+
+
+def test_a_scene_of_exactly_the_limits_is_whole_and_long_enough() -> None:
+    times = [i * 1001 for i in range(601)]  # 600 frames at 29.97 a second: 20.02 s
+    assert pieces(times, Fraction(1, 30000), Lengths(2.0, 20.02)) == [(0, 600)]
+    assert long_enough(times, (0, 600), Fraction(1, 30000), Lengths(20.02, None))
+
+
+def test_panda_bounds_are_those_of_the_published_rule() -> None:
+    fps, length, end = 25, 5, 412  # frames; B = [0]; while e - B[-1] > (L + 2) * fps: B += B[-1] + L * fps
+    bounds = [0]
+    while end - bounds[-1] > (length + 2) * fps:
+        bounds.append(bounds[-1] + length * fps)
+    found = pieces(list(range(end + 1)), Fraction(1, fps), Lengths(0.0, None, panda=5.0))
+    assert found == list(itertools.pairwise([*bounds, end]))
