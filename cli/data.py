@@ -47,8 +47,8 @@ def write(here: Session, opened: Opened, wish: Wish) -> None:
     if wish.output:
         here.talk.say(f"{counted(written.rows, 'clip')} written to {wish.output}")
     if written.not_utf8:
-        what = counted(written.not_utf8, "path")
-        here.talk.warn(f"{what} not UTF-8 on disk, written as %XX; curate.tasks.paths.to_path gives the name back")
+        what = counted(written.not_utf8, "row")
+        here.talk.warn(f"{what} with a path that is not UTF-8, written with %XX; curate.tasks.paths.to_path undoes it")
 
 
 def export(

@@ -94,7 +94,7 @@ def call(argv: Sequence[str]) -> int:
 
 
 def _is_verbose(argv: Sequence[str]) -> bool:
-    """Whether -v or --verbose stands before the command."""
+    """Whether tracebacks are wanted, before the command line is parsed: it may be what is wrong."""
     return any(word in ("-v", "--verbose") for word in argv)
 
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,13 +59,14 @@ def worker(
                 how_many = counted(plan.concurrency, "process")
                 here.talk.say(f"worker {name} serves {', '.join(asked)} with {how_many}; Ctrl-C stops it")
                 _serve(supervisor.tick, here)
-        except KeyboardInterrupt:
-            here.talk.say("worker stopped")
+        except KeyboardInterrupt:  # the second one, while it stopped
+            pass
+    here.talk.say("worker stopped")
 
 
-def _serve(tick: object, here: Session) -> None:
+def _serve(tick: Callable[[], None], here: Session) -> None:
     try:
-        while callable(tick):
+        while True:
             tick()
             time.sleep(TICK_SECONDS)
     except KeyboardInterrupt:

@@ -50,7 +50,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Written:
-    """What an export wrote; `not_utf8` counts the paths whose name on disk is not UTF-8."""
+    """What an export wrote; `not_utf8` counts the rows with a path that is not UTF-8 on disk."""
 
     rows: int
     columns: Sequence[str]
@@ -201,17 +201,15 @@ class _Tally:
         for found in rows:
             self.rows += 1
             extra = json.loads(found["_extra"] or "{}") if plan.extras else {}
-            for name in _PATHS:
-                if name in found:
-                    found[name] = self._shown(found[name], to_path)
+            stored = {name: found[name] for name in _PATHS if name in found}
+            on_disk = {name: to_path(path) for name, path in stored.items()}
+            self.not_utf8 += any(map(_not_utf8, on_disk.values()))
+            found |= {name: stored[name] if _not_utf8(path) else path for name, path in on_disk.items()}
             yield [_text(extra.get(n)) if n in plan.extras else found[n] for n in plan.names]
 
-    def _shown(self, stored: str, to_path: Callable[[str], str]) -> str:
-        path = to_path(stored)
-        if path.isascii() or not any("\ud800" <= c <= "\udfff" for c in path):
-            return path
-        self.not_utf8 += 1
-        return stored
+
+def _not_utf8(path: str) -> bool:
+    return not path.isascii() and any("\ud800" <= c <= "\udfff" for c in path)
 
 
 def _text(value: Any) -> str | None:

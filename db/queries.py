@@ -10,7 +10,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, case, func, inspect, literal, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    Table,
+    case,
+    func,
+    inspect,
+    literal,
+    literal_column,
+    select,
+    text,
+)
 
 from curate.configs.pipeline import FilterStep, Pipeline, StageStep
 from curate.configs.schema import Level
@@ -47,11 +60,16 @@ def _cells(connection: Connection, dataset_id: int, level: Level, time: float) -
     going = select(table.c.stage, table.c.status, literal(None), func.count(), held)
     going = going.where(mine, table.c.status.in_(("active", "kept"))).group_by(table.c.stage, table.c.status)
     ended = select(table.c.stage, table.c.status, table.c.reason, func.count(), literal(0))
-    ended = ended.where(mine, table.c.status.in_(("dropped", "failed")))
+    ended = ended.where(mine, _ended(table))
     ended = ended.group_by(table.c.stage, table.c.status, table.c.reason)
     for query in (going, ended):
         for row in connection.execute(query):
             yield Cell(level, row[0], row[1], row[2], int(row[3]), int(row[4]))
+
+
+def _ended(table: Table) -> ColumnElement[bool]:
+    # literals: with bound values no engine can tell that an index over ended rows alone will do
+    return table.c.status.in_([literal_column("'dropped'"), literal_column("'failed'")])
 
 
 @dataclass(frozen=True)
@@ -240,7 +258,7 @@ def failures(engine: Engine, dataset_id: int, stage: str | None = None) -> list[
         for level in LEVELS:
             table = rows_of(level)
             kinds = select(table.c.stage, table.c.reason, func.count(), func.min(table.c.id)).where(
-                table.c.dataset_id == dataset_id, table.c.status == "failed"
+                table.c.dataset_id == dataset_id, _ended(table), table.c.status == "failed"
             )
             narrowed = kinds.where(table.c.stage == stage) if stage else kinds
             for place, reason, rows, example in connection.execute(narrowed.group_by(table.c.stage, table.c.reason)):
@@ -292,12 +310,3 @@ def described_tables(engine: Engine) -> list[TableInfo]:
             count = connection.execute(text(f"SELECT count(*) FROM {quoted(name)}")).scalar_one()  # noqa: S608
             found.append(TableInfo(name, int(count), columns))
     return found
-
-
-def workers_seen(engine: Engine, seconds: float = 86400.0) -> list[str]:
-    """Which workers (pid@host) finished a batch lately?"""
-    with reading(engine) as connection:
-        since = now(connection) - seconds
-        query = select(batches.c.worker).where(batches.c.started_at > since).distinct()
-        return sorted(str(name) for name in connection.execute(query).scalars())
-

@@ -91,7 +91,7 @@ def _clips() -> list[dict[str, Any]]:
         kept | {"video_id": 1, "clip_index": 1, "path": None, "text": "a cat"},
         kept | {"video_id": 1, "clip_index": 0, "path": "/c/a_scene-0.mp4", "text": "a cat"},
         kept | first | {"clip_index": 2, "stage": "motion", "status": "dropped", "reason": "unique"},
-        kept | first | {"clip_index": 3, "stage": "cut", "status": "failed", "reason": "CutMismatch", "error": "9 of 10"},
+        kept | first | {"clip_index": 3, "stage": "cut", "status": "failed", "reason": "CutMismatch", "error": "9"},
         kept | first | {"clip_index": 4, "stage": "motion", "status": "active", "owner": holder,
                         "lease_until": time.time() + 3600},
         kept | first | {"clip_index": 5, "stage": "motion", "status": "active"},

@@ -1,0 +1,189 @@
+"""Export: what is written, in which order, and that half a file never counts."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from curate.configs.errors import FilterError, PackageMissing, UsageError
+from curate.db import datasets, export
+from curate.db.export import Selection
+from curate.tasks.paths import to_path
+from tests.pipelines import Found, Line, make_line
+
+
+@pytest.fixture
+def line(database_url: str, home: Path) -> Iterator[Line]:
+    """Five kept clips of two videos, the second enqueued with other columns; and one that was dropped."""
+    made = make_line(database_url, home, ["score", "inorder"])
+    found = [Found("/v/a.mp4", extra={"text": "a cat", "license": "CC0", "tags": ["x", "ü"]}), Found("/v/b%FF.mp4")]
+    datasets.enqueue(made.engine, made.dataset, found, made.pipeline)
+    insert = text(
+        "INSERT INTO clips (dataset_id, video_id, clip_index, start_pts, end_pts, start_seconds, end_seconds, stage,"
+        " status, path, text, score) VALUES (1, :v, :i, 0, 1, 0, 1.5, 'done', :t, :p, :x, :s)"
+    )
+    clips = [
+        {"v": 2, "i": 0, "t": "kept", "p": None, "x": None, "s": 0.5},
+        {"v": 1, "i": 1, "t": "kept", "p": "/c/a_1.mp4", "x": 'said "hi",\nthen left', "s": None},
+        {"v": 1, "i": 0, "t": "kept", "p": "/c/ä 100%25.mp4", "x": "a cat", "s": 2.0},
+        {"v": 1, "i": 2, "t": "dropped", "p": None, "x": "", "s": -1.0},
+        {"v": 1, "i": 10, "t": "kept", "p": None, "x": "", "s": 0.1},
+    ]
+    with made.engine.begin() as connection:
+        for values in clips:
+            connection.execute(insert, values)
+    yield made
+    made.engine.dispose()
+
+
+def write(line: Line, target: Path | None, selection: Selection | None = None) -> export.Written:
+    planned = export.plan(line.engine, line.dataset.id, line.pipeline, selection or Selection())
+    return export.export(line.engine, planned, target, to_path)
+
+
+def rows(line: Line, tmp_path: Path, **selection: Any) -> list[dict[str, str]]:
+    target = tmp_path / "x.csv"
+    write(line, target, Selection(**selection))
+    with target.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_the_seeds_columns_come_first_and_the_input_tables_last(line: Line, tmp_path: Path) -> None:
+    written = write(line, tmp_path / "x.csv")
+    assert list(written.columns) == [
+        "path", "text", "num_frames", "fps", "height", "width", "aspect_ratio", "resolution", "text_len",
+        "score", "duplicate", "source", "start_seconds", "end_seconds", "clip_id", "license", "tags",
+    ]  # fmt: skip
+    assert (written.rows, written.not_utf8) == (4, 1)
+
+
+def test_rows_come_video_by_video_in_time(line: Line, tmp_path: Path) -> None:
+    assert [r["clip_id"] for r in rows(line, tmp_path)] == ["3", "2", "5", "1"]
+
+
+def test_paths_are_those_on_disk(line: Line, tmp_path: Path) -> None:
+    found = rows(line, tmp_path)
+    assert found[0]["path"] == "/c/ä 100%.mp4"
+    assert found[2]["path"] == found[2]["source"] == "/v/a.mp4"  # not cut
+    assert found[3]["source"] == "/v/b%FF.mp4"  # not UTF-8 on disk: as it is stored
+
+
+def test_columns_of_the_input_table_are_kept(line: Line, tmp_path: Path) -> None:
+    found = rows(line, tmp_path)
+    assert (found[0]["license"], found[0]["tags"]) == ("CC0", '["x", "ü"]')
+    assert found[3]["license"] == ""
+
+
+def test_text_comes_back_from_csv_as_it_was(line: Line, tmp_path: Path) -> None:
+    write(line, tmp_path / "x.csv")
+    frame = pd.read_csv(tmp_path / "x.csv")
+    assert frame["text"][1] == 'said "hi",\nthen left'
+    assert frame["score"].isna().tolist() == [False, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("selection", "ids"),
+    [
+        ({"where": "score > 0.2"}, ["3", "1"]),
+        ({"where": "path LIKE '/c/%'"}, ["3", "2"]),
+        ({"where": "source LIKE '%b%'"}, ["1"]),
+        ({"sort": "score desc"}, ["3", "1", "5", "2"]),
+        ({"sort": "path"}, ["2", "3", "5", "1"]),
+        ({"sort": "start_seconds, clip_id desc"}, ["5", "3", "2", "1"]),
+        ({"statuses": ("dropped",)}, ["4"]),
+    ],
+    ids=str,
+)
+def test_where_and_sort(line: Line, tmp_path: Path, selection: dict[str, Any], ids: list[str]) -> None:
+    assert [r["clip_id"] for r in rows(line, tmp_path, **selection)] == ids
+
+
+def test_columns_can_be_chosen(line: Line, tmp_path: Path) -> None:
+    found = rows(line, tmp_path, columns=("license", "start_pts", "path"))
+    assert list(found[0]) == ["license", "start_pts", "path"]
+
+
+@pytest.mark.parametrize(
+    ("selection", "error"),
+    [
+        (Selection(columns=("owner",)), UsageError),
+        (Selection(columns=("path", "path")), UsageError),
+        (Selection(sort="license"), UsageError),
+        (Selection(where="owner = 'x'"), FilterError),
+        (Selection(where="1 = 1; DROP TABLE clips"), FilterError),
+    ],
+)
+def test_what_is_not_a_column_is_refused(line: Line, selection: Selection, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        export.plan(line.engine, line.dataset.id, line.pipeline, selection)
+
+
+def test_parquet_has_types(line: Line, tmp_path: Path) -> None:
+    write(line, tmp_path / "x.parquet")
+    frame = pd.read_parquet(tmp_path / "x.parquet", dtype_backend="pyarrow")
+    types = [str(frame[c].dtype) for c in ("score", "duplicate", "clip_id")]
+    assert types == ["double[pyarrow]", "int64[pyarrow]", "int64[pyarrow]"]
+    assert frame["path"].tolist()[:2] == ["/c/ä 100%.mp4", "/c/a_1.mp4"]
+
+
+def test_nothing_kept_is_a_table_without_rows(line: Line, tmp_path: Path) -> None:
+    for name in ("x.csv", "x.parquet"):
+        assert write(line, tmp_path / name, Selection(where="score > 99")).rows == 0
+    assert len(pd.read_csv(tmp_path / "x.csv")) == len(pd.read_parquet(tmp_path / "x.parquet")) == 0
+
+
+def test_more_rows_than_a_chunk(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "CHUNK", 2)
+    for name in ("x.csv", "x.parquet"):
+        assert write(line, tmp_path / name).rows == 4
+    assert pd.read_parquet(tmp_path / "x.parquet")["clip_id"].tolist() == [3, 2, 5, 1]
+
+
+def test_half_a_file_never_counts(tmp_path: Path) -> None:
+    target = tmp_path / "x.csv"
+    target.write_text("before")
+    with pytest.raises(RuntimeError), export.whole(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "before"
+    assert [p.name for p in tmp_path.iterdir()] == ["x.csv"]
+
+
+@pytest.mark.parametrize("name", ["x.xlsx", "x", "folder"])
+def test_a_target_that_cannot_be_written_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UsageError):
+        export.check_target(tmp_path / name)
+
+
+def test_a_target_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="not a folder"):
+        export.check_target(tmp_path / "file" / "x.csv")
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(PackageMissing, match=r"curate\[parquet\]"):
+        export.check_target(tmp_path / "x.parquet")
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r")))
+@settings(max_examples=50)
+def test_any_text_survives_csv(words: str) -> None:
+    import io
+
+    from curate.db.export import Plan, _write_csv
+
+    stream = io.StringIO(newline="")
+    _write_csv(stream, Plan(["text"], {}, frozenset(), None), [[words]])  # type: ignore[arg-type]
+    assert list(csv.reader(io.StringIO(stream.getvalue(), newline=""))) in ([["text"], [words]], [["text"], []])
