@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from curate.db.queries import StageProgress, Totals
+    from curate.db.progress import StageProgress, Totals
 
 LOOK_SECONDS = 0.3  # at least; more when a look takes long
 RATE_EVERY = 3.0
@@ -51,14 +51,15 @@ class Watcher:
     def look(self) -> View:
         """How far the dataset is now."""
         from curate.db import queries
+        from curate.db.progress import funnel, progress, totals
 
         engine, dataset = self._opened.engine, self._opened.dataset
         if time.monotonic() >= self._rates_at:
             self._rates = queries.throughput(engine, dataset.id)
             self._rates_at = time.monotonic() + RATE_EVERY
         cells = queries.tally(engine, dataset.id)
-        stages = queries.progress(queries.funnel(cells, self._opened.pipeline), self._rates)
-        return View(stages, queries.totals(cells))
+        stages = progress(funnel(cells, self._opened.pipeline), self._rates)
+        return View(stages, totals(cells))
 
 
 class Display(Protocol):

@@ -16,7 +16,8 @@ _COLUMNS = ("step", "kind", "rows", "came_in", "kept", "dropped", "failed", "wai
 
 def funnel_rows(opened: Opened) -> list[dict[str, Any]]:
     """One dict a step of the pipeline, in order: what came in, what was kept, dropped, failed, waits."""
-    from curate.db.queries import funnel, tally
+    from curate.db.progress import funnel
+    from curate.db.queries import tally
 
     passages = funnel(tally(opened.engine, opened.dataset.id), opened.pipeline)
     return [

@@ -97,7 +97,7 @@ def footer(found: dict[str, Any]) -> str:
     """The shares, the counts and the most frequent failures, in a line or two."""
     from curate.cli.follow import summary
     from curate.cli.output import counted, shown
-    from curate.db.queries import Totals
+    from curate.db.progress import Totals
 
     lines = [f"{summary(Totals(**found['totals']))} · {counted(len(found['workers']), 'worker')} at work"]
     lines += [shown(f"{f['rows']} x {f['error']} in {f['stage']}, e.g. {f['path']}") for f in found["failures"]]

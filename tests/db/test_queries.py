@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import insert, text
 
 from curate.db import queries
-from curate.db.queries import Cell, funnel, progress, totals
+from curate.db.progress import Cell, funnel, progress, totals
 from curate.db.tables import batches
 from tests.pipelines import Line, make_line, pipeline
 
