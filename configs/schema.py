@@ -105,5 +105,5 @@ def _range(spec: dict[str, Any]) -> str:
             parts.append(" | ".join(map(str, variant["enum"])))
         for key, sign in (("minimum", ">="), ("exclusiveMinimum", ">"), ("maximum", "<="), ("exclusiveMaximum", "<")):
             if key in variant:
-                parts.append(f"{sign} {variant[key]:g}")
+                parts.append(f"{sign} {variant[key]:.10g}")
     return ", ".join(parts)
