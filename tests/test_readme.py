@@ -1,0 +1,63 @@
+"""Every `$ curate …` line of the README is run, in its order, in a folder with two videos and a bad file."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.media import B_FRAMES, footage, write_video
+from tests.pipelines import wait_until
+
+pytestmark = pytest.mark.xdist_group("readme")
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+LINES = re.findall(r"^\$ (curate .*)$", README, re.MULTILINE)
+CURATE = str(Path(sys.executable).with_name("curate"))
+# the bad file makes `run` and `resume` say 1
+EXPECTED = {"run": {0, 1}, "resume": {0, 1}}
+
+
+def start(line: str, folder: Path) -> subprocess.Popen[str]:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("CURATE_")}
+    words = [CURATE, *shlex.split(line)[1:]]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(words, cwd=folder, env=clean, stdout=pipe, stderr=pipe, text=True)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def test_there_are_lines_to_run() -> None:
+    commands = {shlex.split(line)[1] for line in LINES}
+    assert commands >= {"run", "status", "filter", "sql", "errors", "flower", "refilter", "resume", "retry", "doctor"}
+
+
+def test_every_line_does_what_it_says(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    write_video(tmp_path / "videos" / "small.mp4", footage(60), B_FRAMES)
+    write_video(tmp_path / "videos" / "large.mp4", footage(60, size=(1280, 720)), B_FRAMES)
+    (tmp_path / "videos" / "bad.mp4").write_bytes(b"no video")
+    (block,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "my.yaml").write_text(block)
+    for line in LINES:
+        done = start(line, tmp_path)
+        command = shlex.split(line)[1]
+        if command == "flower":
+            wait_until(lambda: answers("http://127.0.0.1:5555/tasks"), 60)
+            done.terminate()
+        out, err = done.communicate(timeout=120)
+        assert done.returncode in EXPECTED.get(command, {0}), f"{line}\n{out}\n{err}"
+        assert "Traceback" not in err
+    assert (tmp_path / "clips.csv").read_text().count("large_scene-0.mp4") == 1
