@@ -159,12 +159,14 @@ class _Stall:
         self._since = time.monotonic()
 
     def look(self, view: View) -> None:
-        """Say so, once in a while, when nothing finished and nothing is at work."""
-        seen = [(s.finished, s.total, s.running) for s in view.stages]
-        if seen != self._seen or any(s.running for s in view.stages):
+        """Say so, once in a while, when no row finished; later while rows are at work, for they may be long."""
+        seen = [(s.finished, s.total) for s in view.stages]
+        patience = STALL_SECONDS * (5 if any(s.running for s in view.stages) else 1)
+        waited = time.monotonic() - self._since
+        if seen != self._seen:
             self._seen, self._since = seen, time.monotonic()
-        elif time.monotonic() - self._since > STALL_SECONDS:
-            self._talk.warn(f"nothing moved for {seconds_shown(STALL_SECONDS)}; {self._hint}")
+        elif waited > patience:
+            self._talk.warn(f"no row finished for {seconds_shown(waited)}; {self._hint}")
             self._since = time.monotonic()
 
 

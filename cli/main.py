@@ -34,6 +34,7 @@ class Program(TyperGroup):
         except BrokenPipeError:
             raise typer.Exit(PIPE_CLOSED) from None
         except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
 
 
@@ -88,6 +89,8 @@ def call(argv: Sequence[str]) -> int:
         result = app(list(argv), prog_name="curate", standalone_mode=False)
     except CurateError as error:
         return _report(str(error), error.exit_code, verbose)
+    except SystemExit as ended:  # shell completion
+        return ended.code if isinstance(ended.code, int) else 1
     except Exception as error:  # noqa: BLE001  the top: whatever else happens is told in one line
         return _other(error, verbose)
     return result if isinstance(result, int) else 0

@@ -112,7 +112,18 @@ def test_ctrl_c_gives_130(curate: Call, monkeypatch: pytest.MonkeyPatch) -> None
         raise KeyboardInterrupt
 
     monkeypatch.setattr("curate.cli.session.Session.open_dataset", interrupt)
-    assert curate("status").code == 130
+    result = curate("status")
+    assert (result.code, result.err) == (130, "interrupted\n")
+
+
+def test_the_shell_completes_stages_and_datasets(
+    curate: Call, filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_CURATE_COMPLETE", "complete_bash")
+    for typed, expected in (("curate errors --stage sp", "split"), ("curate status pe", "pets")):
+        monkeypatch.setenv("COMP_WORDS", typed)
+        monkeypatch.setenv("COMP_CWORD", str(len(typed.split()) - 1))
+        assert curate().out.split() == [expected]
 
 
 def test_quiet_leaves_out_the_talk(curate: Call, filled: Filled) -> None:
