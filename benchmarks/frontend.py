@@ -27,7 +27,8 @@ LINES = {
     "pyav": "bare decode, PyAV, 1 thread",
     "ffmpeg": "bare decode, ffmpeg -threads 1 -f null",
     "curate": "curate: probe + split (hash, samples, flow) + motion",
-    "curate_cut": "curate, and every clip cut (x264 veryfast crf 18)",
+    "curate_cut": "curate, and every clip cut (x264 veryfast, crf 23 as below)",
+    "curate_cut18": "the same with the default of cut, crf 18",
     "steps": "step by step, every clip cut (x264 medium crf 23)",
 }
 
@@ -36,6 +37,14 @@ def cpu() -> float:
     """User and system seconds of this process and its ended children."""
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def peak() -> float:
+    """Most megabytes that this process had in memory. ru_maxrss counts those of the parent it was forked from."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("no VmHWM")
 
 
 def find_ffmpeg() -> str | None:
@@ -82,7 +91,7 @@ def ffmpeg(files: list[str], work: Path) -> Callable[[], int]:
     return run
 
 
-def curate(files: list[str], work: Path, *, cut: bool = False) -> Callable[[], int]:
+def curate(files: list[str], work: Path, *, cut: int | None = None) -> Callable[[], int]:
     """Clips found, sampled, hashed and measured by curate's stages, and cut."""
     import cv2  # noqa: F401  a worker has these loaded
     import numpy as np
@@ -97,7 +106,7 @@ def curate(files: list[str], work: Path, *, cut: bool = False) -> Callable[[], i
 
     context = Context(Settings(home=work))
     probe, split = Probe(Probe.Options(), context), Split(Split.Options(), context)
-    motion, cutter = Motion(Motion.Options(), context), Cut(Cut.Options(), context)
+    motion, cutter = Motion(Motion.Options(), context), Cut(Cut.Options(crf=cut or 18), context)
     hashing.perceptual_hash(np.eye(64, dtype=np.uint8)[..., None].repeat(3, 2) * 255, "phash")
 
     def run() -> int:
@@ -170,14 +179,14 @@ def child(line: str, files: list[str]) -> None:
     """Run one line and print what it cost as JSON."""
     makers: dict[str, Callable[..., Callable[[], int]]] = {
         "pyav": pyav, "ffmpeg": ffmpeg, "curate": curate, "steps": steps,
-        "curate_cut": lambda files, work: curate(files, work, cut=True),
+        "curate_cut": lambda files, work: curate(files, work, cut=23),
+        "curate_cut18": lambda files, work: curate(files, work, cut=18),
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as work:
         run = makers[line](files, Path(work))
         before, clock = cpu(), time.perf_counter()
         found = run()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps({"cpu": cpu() - before, "wall": time.perf_counter() - clock, "found": found, "mb": peak}))
+        print(json.dumps({"cpu": cpu() - before, "wall": time.perf_counter() - clock, "found": found, "mb": peak()}))
 
 
 def measure(line: str, files: list[str]) -> dict[str, float]:
@@ -258,10 +267,10 @@ def compare(files: list[str], repeat: int) -> None:
             print(f"{best[line]:9.2f} CPU s  {share:7.2f} x decode  (spread {spread:4.0%})  {LINES[line]}")
         else:
             print("  skipped: no ffmpeg on PATH and no imageio-ffmpeg  " + LINES[line])
-    peak = max(run["mb"] for run in runs["curate"])
-    print(f"peak memory of the curate line: {peak:.0f} MB")
+    most = max(run["mb"] for run in runs["curate"])
+    print(f"peak memory of the curate line: {most:.0f} MB")
     clips = runs["curate"][0]["found"]
-    print(json.dumps({"cpu_seconds": best, "ratios": _ratios(best), "peak_mb": peak, "clips": clips}))
+    print(json.dumps({"cpu_seconds": best, "ratios": _ratios(best), "peak_mb": most, "clips": clips}))
 
 
 def _ratios(best: dict[str, float]) -> dict[str, float]:

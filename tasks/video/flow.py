@@ -38,7 +38,7 @@ def pair(before: Gray, after: Gray, seconds: float, gap: float) -> Pair:
     if change == 0.0:
         return Pair(seconds, gap, 0.0, change)
     field = _dis().calc(before, after, None)
-    moved = float(np.mean(cv2.magnitude(field[..., 0], field[..., 1]), dtype=np.float64))
+    moved = float(cv2.mean(cv2.magnitude(field[..., 0], field[..., 1]))[0])
     # rounded, because sums of floats depend on where in memory they lie
     return Pair(seconds, gap, round(100 * moved / float(np.hypot(*before.shape)) / gap, 6), change)
 

@@ -67,6 +67,8 @@ def perceptual_hash(picture: NDArray[np.uint8], method: str) -> str | None:
     compare the two kinds. A black frame or a bare background has no hash, because all of them would be
     one another's duplicates. Raises PackageMissing.
     """
-    if picture.mean(axis=2).std() < FLAT:
+    import cv2
+
+    if cv2.meanStdDev(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))[1][0][0] < FLAT:
         return None
     return str(_hasher(method).encode_image(image_array=picture))

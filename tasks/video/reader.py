@@ -114,7 +114,8 @@ def _ffmpeg_reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error).lower()
 
 
-def _name(container: InputContainer) -> str:
+def media_name(container: InputContainer) -> str:
+    """The name of the source as text, for messages."""
     return to_text(os.fsdecode(container.name))
 
 
@@ -128,12 +129,12 @@ def video_stream(container: InputContainer) -> VideoStream:
         if stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails):
             continue
         if stream.codec_context is None:
-            raise NotMedia(path=_name(container), why="no decoder for its video")
+            raise NotMedia(path=media_name(container), why="no decoder for its video")
         if stream.width <= 0 or stream.height <= 0:
-            raise BadGeometry(path=_name(container), width=stream.width, height=stream.height)
+            raise BadGeometry(path=media_name(container), width=stream.width, height=stream.height)
         stream.thread_count = 1
         return stream
-    raise NoVideoStream(path=_name(container), streams=_kinds(container))
+    raise NoVideoStream(path=media_name(container), streams=_kinds(container))
 
 
 def _kinds(container: InputContainer) -> str:
@@ -167,7 +168,7 @@ def decode(
             return
         yield frame
     if not any_frame:
-        raise NoFrames(path=_name(container), why="every packet is damaged or missing")
+        raise NoFrames(path=media_name(container), why="every packet is damaged or missing")
 
 
 def _pts(frame: VideoFrame) -> int:

@@ -73,7 +73,7 @@ class Darkroom:
 
     def _picture(self, frame: VideoFrame, size: tuple[int, int], scaler: str) -> RGB:
         made = self._scalers[scaler].reformat(
-            frame, *size, format="rgb24", interpolation=Interpolation.BICUBIC, threads=1
+            frame, *size, format="rgb24", interpolation=Interpolation.BILINEAR, threads=1
         )
         return self._shape.upright(made.to_ndarray())
 
