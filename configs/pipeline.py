@@ -203,7 +203,9 @@ def _stage_step(raw: Mapping[str, Any], catalog: Catalog, source: object) -> Sta
     options = {k: v for k, v in raw.items() if k != "stage"}
     unknown = [k for k in options if k not in spec.Options.model_fields]
     if unknown:
-        raise ConfigError(source=source, why=_unknown(f"option of stage {name}", str(unknown[0]), spec.Options.model_fields))
+        raise ConfigError(
+            source=source, why=_unknown(f"option of stage {name}", str(unknown[0]), spec.Options.model_fields)
+        )
     try:
         checked = spec.Options(**options)
     except ValidationError as error:

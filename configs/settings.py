@@ -24,9 +24,15 @@ class Settings(BaseModel):
     database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the home folder")
     readonly_database_url: str = Field("", description="URL with a SELECT-only login, used by curate sql on Postgres")
     broker_url: str = Field("", description="Celery broker URL; empty: a Redis of its own in the home folder")
-    media: Path | None = Field(None, description="folder that cut clips are written to; empty: clips/ in the home folder")
-    lease_seconds: float = Field(60, ge=2, le=86400, description="a batch not renewed for so long is given to another worker")
-    max_attempts: int = Field(3, ge=1, le=100, description="a row that crashed its worker so often while alone in a batch fails")
+    media: Path | None = Field(
+        None, description="folder that cut clips are written to; empty: clips/ in the home folder"
+    )
+    lease_seconds: float = Field(
+        60, ge=2, le=86400, description="a batch not renewed for so long is given to another worker"
+    )
+    max_attempts: int = Field(
+        3, ge=1, le=100, description="a row that crashed its worker so often while alone in a batch fails"
+    )
     sql_seconds: float = Field(30, gt=0, le=3600, description="time limit of a curate sql statement")
 
     @property
@@ -90,7 +96,9 @@ def sources(settings: Settings, environ: Mapping[str, str] | None = None) -> lis
         default = value == field.default
         source = "default" if default else "environment" if env.get(PREFIX + name.upper()) else "flag"
         shown = hide_password(str(value)) if name.endswith("url") else str(value or "")
-        rows.append({"setting": PREFIX + name.upper(), "value": shown, "source": source, "description": field.description or ""})
+        rows.append(
+            {"setting": PREFIX + name.upper(), "value": shown, "source": source, "description": field.description or ""}
+        )
     return rows
 
 

@@ -250,4 +250,6 @@ def _has_ready(connection: Connection, dataset_id: int, step: StageStep, pipelin
         return True
     held = select(table.c.id).where(*place, table.c.lease_until >= time).limit(1)
     ready = ready_in_order(connection, dataset_id, step, pipeline, order)
-    return ready is not None and not connection.execute(held).first() and bool(connection.execute(ready.limit(1)).first())
+    return (
+        ready is not None and not connection.execute(held).first() and bool(connection.execute(ready.limit(1)).first())
+    )

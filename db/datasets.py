@@ -150,9 +150,7 @@ def _sort_out(
     return new, changed
 
 
-def _upsert(
-    connection: Connection, dataset_id: int, chunk: Sequence[FoundInput], entry: str, done: Enqueued
-) -> None:
+def _upsert(connection: Connection, dataset_id: int, chunk: Sequence[FoundInput], entry: str, done: Enqueued) -> None:
     new, changed = _sort_out(connection, dataset_id, chunk, done)
     place = {"stage": entry, "status": "active"}
     if new:
@@ -206,9 +204,7 @@ def _refilter(
     connection: Connection, dataset_id: int, level: Level, pipeline: Pipeline, names: Sequence[str]
 ) -> tuple[int, int]:
     table = rows_of(level)
-    by_filter = or_(
-        table.c.status.in_(("kept", "active")), (table.c.status == "dropped") & table.c.reason.in_(names)
-    )
+    by_filter = or_(table.c.status.in_(("kept", "active")), (table.c.status == "dropped") & table.c.reason.in_(names))
     revived = dropped = 0
     for place in pipeline.level_stages(level):
         verdict = verdict_of(pipeline.filters_before(place, level), connection.dialect.name)

@@ -195,9 +195,7 @@ class _Tally:
     rows: int = 0
     not_utf8: int = 0
 
-    def counted(
-        self, rows: Iterable[dict[str, Any]], plan: Plan, to_path: Callable[[str], str]
-    ) -> Iterator[list[Any]]:
+    def counted(self, rows: Iterable[dict[str, Any]], plan: Plan, to_path: Callable[[str], str]) -> Iterator[list[Any]]:
         for found in rows:
             self.rows += 1
             extra = json.loads(found["_extra"] or "{}") if plan.extras else {}
@@ -238,4 +236,3 @@ def _parquet_file(path: Path, plan: Plan, rows: Iterable[Sequence[Any]]) -> None
         while chunk := list(itertools.islice(iterator, CHUNK)):
             columns = [list(c) for c in zip(*chunk, strict=True)]
             writer.write_table(pyarrow.table(columns, schema=schema))
-

@@ -134,9 +134,7 @@ def check_sort(sort: str, columns: Mapping[str, Column]) -> list[tuple[str, Lite
     for part in sort.split(","):
         found = _SORT_KEY.fullmatch(part)
         if not found:
-            raise UsageError(
-                what=f"--sort: write COLUMN or COLUMN desc, separated by commas, not {part.strip()!r}"
-            )
+            raise UsageError(what=f"--sort: write COLUMN or COLUMN desc, separated by commas, not {part.strip()!r}")
         _check_name("--sort", found[1], columns)
         keys.append((found[1], "desc" if (found[2] or "").lower() == "desc" else "asc"))
     return keys

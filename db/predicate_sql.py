@@ -94,9 +94,7 @@ class _Writer:
         term = self.value(node)
         if term.kind == "text":
             raise PredicateError(f"{shown(node)} is text, where a number is needed")
-        return (
-            term.sql if term.real else f"CAST({term.sql} AS {'REAL' if self.sqlite else 'DOUBLE PRECISION'})"
-        )
+        return term.sql if term.real else f"CAST({term.sql} AS {'REAL' if self.sqlite else 'DOUBLE PRECISION'})"
 
     def text(self, node: Node) -> str:
         """SQL of a node that must be text."""

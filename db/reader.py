@@ -26,9 +26,7 @@ def reader_login(user: str, password: str) -> tuple[str, str]:
     The password is HMAC-SHA256 with the login's as the key: it can be computed from that, and not the other
     way round. It is empty when the login has none.
     """
-    derived = (
-        hmac.new(password.encode(), b"curate sql reader", hashlib.sha256).hexdigest() if password else ""
-    )
+    derived = hmac.new(password.encode(), b"curate sql reader", hashlib.sha256).hexdigest() if password else ""
     name = user.encode()[: _NAME_BYTES - len(_SUFFIX)].decode(errors="ignore")
     return name + _SUFFIX, derived
 
@@ -68,9 +66,7 @@ def _ensure(raw: Any) -> str:
 def _composed(statement: str, name: str, **literals: object) -> Composed:
     from psycopg import sql
 
-    return sql.SQL(statement).format(
-        name=sql.Identifier(name), **{k: sql.Literal(v) for k, v in literals.items()}
-    )
+    return sql.SQL(statement).format(name=sql.Identifier(name), **{k: sql.Literal(v) for k, v in literals.items()})
 
 
 def _role(name: str, secret: str | None, exists: bool) -> list[Composed]:

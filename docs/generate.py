@@ -30,7 +30,8 @@ def stage_page() -> str:
     others = [cls for n, cls in sorted(found.items()) if n not in _ORDER]
     intro = (
         "# Stages\n\n<!-- written by docs/generate.py -->\n\n"
-        "In the order of the default pipeline. NULL in a column means not measured. `curate stages NAME` shows the same.\n\n"
+        "In the order of the default pipeline. NULL in a column means not measured. "
+        "`curate stages NAME` shows the same.\n\n"
         f"Every stage has these options:\n\n{options_table(describe_options(StageOptions))}"
     )
     return "\n\n".join([intro, *(stage_section(cls) for cls in [*known, *others])]) + "\n"
@@ -64,11 +65,13 @@ def _shown(default: object) -> str:
 
 def settings_page() -> str:
     """The text of docs/settings.md."""
-    rows = [(f"`{PREFIX}{n.upper()}`", _shown(f.default or None), f.description) for n, f in Settings.model_fields.items()]
+    rows = [
+        (f"`{PREFIX}{n.upper()}`", _shown(f.default or None), f.description) for n, f in Settings.model_fields.items()
+    ]
     intro = (
         "# Settings\n\n<!-- written by docs/generate.py -->\n\n"
-        "Environment variables of a host; `--home` beats `CURATE_HOME`. `curate config` prints what is in force and where "
-        "each value comes from. Options of stages are not here: they belong to the pipeline file, or to `--set`."
+        "Environment variables of a host; `--home` beats `CURATE_HOME`. `curate config` prints what is in force "
+        "and where each value comes from. Options of stages are not here: they belong to the pipeline file, or to `--set`."
     )
     return f"{intro}\n\n{table(('variable', 'default', 'meaning'), rows)}\n"
 

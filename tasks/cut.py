@@ -38,9 +38,9 @@ class CutOptions(StageOptions):
         "from the keyframe before, at almost no cost, may show a few frames too many at the end",
     )
     crf: int = Field(18, ge=0, le=51, description="x264 quality; lower is better and larger")
-    preset: Literal[
-        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
-    ] = Field("veryfast", description="x264 preset; slower is smaller at the same quality")
+    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = (
+        Field("veryfast", description="x264 preset; slower is smaller at the same quality")
+    )
     target_fps: float | None = Field(
         None, gt=0, le=240, description="frames a second, by leaving out and repeating frames; null: as the source"
     )

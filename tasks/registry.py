@@ -46,5 +46,10 @@ def _exists(folder: str) -> bool:
 
 def _defined_in(module: ModuleType) -> Iterator[StageClass]:
     for cls in vars(module).values():
-        if inspect.isclass(cls) and issubclass(cls, Stage) and cls.__module__ == module.__name__ and "name" in vars(cls):
+        if (
+            inspect.isclass(cls)
+            and issubclass(cls, Stage)
+            and cls.__module__ == module.__name__
+            and "name" in vars(cls)
+        ):
             yield cls

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from curate.tasks.video.samples import Samples
 
 __all__ = [
-    "Clip", "Column", "Context", "Field", "NewClip", "Order", "Outcome", "Scorer", "Scores", "Stage", "StageOptions", "Video",
+    "Clip", "Column", "Context", "Field", "NewClip", "Order", "Outcome", "Scorer", "Scores", "Stage",
+    "StageOptions", "Video",
 ]  # fmt: skip
 
 Value = float | int | str | None

@@ -19,11 +19,18 @@ from curate.tasks.paths import to_text
 from curate.tasks.video.reader import decode, open_media, video_stream
 from tests.media import BAD, COUNT, CUT, DAMAGED, ODD_NAMES, SOUND, Drawn, draw, draw_bad, frame_number, write_image
 
-pytestmark = pytest.mark.xdist_group("end_to_end")
-
 CURATE = str(Path(sys.executable).with_name("curate"))
 # every drawing shows the same footage, so dedup is off; its scenes are short
-OPTIONS = ("--set", "dedup.enabled=false", "--set", "split.min_seconds=0.5", "--set", "split.min_scene_len=5", "-j", "2")
+OPTIONS = (
+    "--set",
+    "dedup.enabled=false",
+    "--set",
+    "split.min_seconds=0.5",
+    "--set",
+    "split.min_scene_len=5",
+    "-j",
+    "2",
+)
 
 
 @dataclass

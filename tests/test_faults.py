@@ -19,8 +19,6 @@ from tests.media import B_FRAMES, write_video
 from tests.pipelines import wait_until
 from tests.processes import kill, processes
 
-pytestmark = pytest.mark.xdist_group("faults")
-
 CURATE = str(Path(sys.executable).with_name("curate"))
 OPTIONS = ("--set", "split.min_seconds=0.5", "-j", "2")
 # ids, times and the folder differ from run to run; so do the bytes that x264 makes of pictures as small as these

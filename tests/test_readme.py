@@ -10,12 +10,8 @@ import sys
 import urllib.request
 from pathlib import Path
 
-import pytest
-
 from tests.media import B_FRAMES, footage, write_video
 from tests.pipelines import wait_until
-
-pytestmark = pytest.mark.xdist_group("readme")
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 LINES = re.findall(r"^\$ (curate .*)$", README, re.MULTILINE)

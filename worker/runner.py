@@ -91,7 +91,9 @@ class Runner:
 
     def _want(self, dataset: Dataset, pipeline: Pipeline, stage: str) -> Want:
         settings = self.settings
-        return Want(dataset.id, pipeline.stage(stage), pipeline, new_owner(), settings.lease_seconds, settings.max_attempts)
+        return Want(
+            dataset.id, pipeline.stage(stage), pipeline, new_owner(), settings.lease_seconds, settings.max_attempts
+        )
 
     def _run_batch(self, held: Claim, dataset: Dataset) -> Report:
         started = time.monotonic()

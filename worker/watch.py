@@ -31,7 +31,9 @@ class Watch:
     tried in halves; then `on_timeout` ends the process, since Python cannot stop a thread inside C code.
     """
 
-    def __init__(self, engine: Engine, claim: Claim, version: str, on_timeout: Callable[[], None] = end_process) -> None:
+    def __init__(
+        self, engine: Engine, claim: Claim, version: str, on_timeout: Callable[[], None] = end_process
+    ) -> None:
         self._engine = engine
         self._claim = claim
         self._version = version
@@ -43,7 +45,9 @@ class Watch:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._finished.set()
         self._thread.join()
 
@@ -70,7 +74,14 @@ class Watch:
             if len(self._claim.rows) == 1:
                 error = StageTimeout(stage=step.name, seconds=f"{step.options.time_limit:g}")
                 failed = {self._claim.ids[0]: (type(error).__name__, str(error))}
-                save(self._engine, self._claim, Findings(failed=failed), self._claim.want.pipeline, "watch", self._version)
+                save(
+                    self._engine,
+                    self._claim,
+                    Findings(failed=failed),
+                    self._claim.want.pipeline,
+                    "watch",
+                    self._version,
+                )
             else:
                 give_back(self._engine, self._claim, crashed=True)
             log.error("stage %s: batch of %d stopped at its time limit", step.name, len(self._claim.rows))

@@ -66,9 +66,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("argv", "code", "says"), WRONG, ids=[" ".join(w[0]) for w in WRONG])
-def test_what_is_wrong_is_told_in_one_line(
-    curate: Call, argv: list[str], code: int, says: str, home: Path
-) -> None:
+def test_what_is_wrong_is_told_in_one_line(curate: Call, argv: list[str], code: int, says: str, home: Path) -> None:
     result = curate(*argv)
     assert result.code == code
     assert result.err.startswith("error: ")
@@ -116,9 +114,7 @@ def test_ctrl_c_gives_130(curate: Call, monkeypatch: pytest.MonkeyPatch) -> None
     assert (result.code, result.err) == (130, "interrupted\n")
 
 
-def test_the_shell_completes_stages_and_datasets(
-    curate: Call, filled: Filled, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_shell_completes_stages_and_datasets(curate: Call, filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_CURATE_COMPLETE", "complete_bash")
     for typed, expected in (("curate errors --stage sp", "split"), ("curate status pe", "pets")):
         monkeypatch.setenv("COMP_WORDS", typed)

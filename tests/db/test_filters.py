@@ -168,16 +168,12 @@ _numbers = st.deferred(
         | st.builds("({} {} {})".format, _numbers, st.sampled_from("+-*/"), _numbers)
         | st.builds("abs({})".format, _numbers)
         | st.builds("coalesce({}, {})".format, _numbers, _numbers)
-        | st.builds(
-            "min({}, {})".format, st.sampled_from(["flow", "width"]), st.sampled_from(["match", "resolution"])
-        )
+        | st.builds("min({}, {})".format, st.sampled_from(["flow", "width"]), st.sampled_from(["match", "resolution"]))
         | st.builds("length({})".format, _texts)
     )
 )
 _quoted = st.text("aBhH264éÉ_%*?[]\\' ", max_size=6).map(lambda s: "'" + s.replace("'", "''") + "'")
-_texts = st.sampled_from(["codec", "path"]) | st.builds(
-    "{}({})".format, st.sampled_from(["lower", "upper"]), _quoted
-)
+_texts = st.sampled_from(["codec", "path"]) | st.builds("{}({})".format, st.sampled_from(["lower", "upper"]), _quoted)
 _signs = st.sampled_from(["=", "<>", "<", "<=", ">", ">="])
 _predicates = st.deferred(
     lambda: (
@@ -208,9 +204,7 @@ def test_the_engines_agree_on_any_predicate(where: str, sqlite_rows: Engine, pos
     ["abs({})", "-({})", "(1 + {})", "(2 * (1 + {}))", "(1 / {})", "coalesce(flow, {})", "nullif({}, 2)", "min(1, {})",
      "max({}, 1, 2)", "length(lower('{}'))", "((({})))", "coalesce(1, {} + abs(1 - 2 * {}))"],
 )  # fmt: skip
-@pytest.mark.parametrize(
-    "outer", ["{} > 1", "NOT ({} BETWEEN 1 AND 2 OR width > {})", "width = 0 AND 1 + 2 * {} > 3"]
-)
+@pytest.mark.parametrize("outer", ["{} > 1", "NOT ({} BETWEEN 1 AND 2 OR width > {})", "width = 0 AND 1 + 2 * {} > 3"])
 def test_what_is_let_in_is_never_too_deep_for_the_engines(nest: str, outer: str, engine: Engine) -> None:
     """SQLite's parser gives up at some depth; the check must come first."""
     inner = "flow"
@@ -316,9 +310,7 @@ def test_refused_with_the_reason(where: str, why: str) -> None:
 
 
 def test_what_is_read_is_never_what_is_run() -> None:
-    assert (
-        filters.to_sql("flow>=.5 and  codec='a''b'", "sqlite") == "(([flow] >= 0.5) AND ([codec] = 'a''b'))"
-    )
+    assert filters.to_sql("flow>=.5 and  codec='a''b'", "sqlite") == "(([flow] >= 0.5) AND ([codec] = 'a''b'))"
     assert filters.to_sql("codec > 'a'", "postgresql") == '(("codec" COLLATE "C") > \'a\')'
 
 
@@ -383,9 +375,7 @@ def test_a_filter_may_use_what_was_written_before_it(steps: tuple[str | tuple[st
         (("probe", "split", "motion", ("f", "flow > 'x'")), "'x' is text"),
     ],
 )
-def test_a_column_that_is_not_there_yet_is_refused(
-    steps: tuple[str | tuple[str, str], ...], why: str
-) -> None:
+def test_a_column_that_is_not_there_yet_is_refused(steps: tuple[str | tuple[str, str], ...], why: str) -> None:
     with pytest.raises(FilterError) as caught:
         filters.check_pipeline(_pipeline(*steps), CATALOG)
     assert why in str(caught.value)

@@ -22,7 +22,7 @@ def test_all_migrations_make_the_tables(database_url: str) -> None:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_server_default": True})
         assert compare_metadata(context, metadata) == []
-        assert {t for t in inspect(connection).get_table_names()} == {*metadata.tables, "alembic_version"}
+        assert set(inspect(connection).get_table_names()) == {*metadata.tables, "alembic_version"}
 
 
 def test_head_is_the_newest_migration() -> None:

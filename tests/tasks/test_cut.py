@@ -43,9 +43,7 @@ def clips(path: Path, bounds: Sequence[tuple[int, int]], **values: Any) -> list[
     pts.append(2 * pts[-1] - pts[-2] if len(pts) > 1 else pts[0] + 1)
     video = Video(7, 1, str(path), path.name, {"clip_stem": to_text(path.stem)} | values)
     made = enumerate(bounds)
-    return [
-        Clip(i, 1, i, video, pts[a], pts[b], base, {"num_frames": b - a}, path.parent) for i, (a, b) in made
-    ]
+    return [Clip(i, 1, i, video, pts[a], pts[b], base, {"num_frames": b - a}, path.parent) for i, (a, b) in made]
 
 
 def stage(folder: Path, **options: Any) -> Cut:

@@ -121,7 +121,9 @@ def test_the_table_grows_and_still_finds_the_earliest() -> None:
     assert table.earliest_within(HashPair(text(0b111), text(0b111)), 1) == (3, 1)
 
 
-@pytest.mark.parametrize(("threshold", "documented"), [(8, "2.8e-10"), (10, "1.0e-08"), (12, "2.3e-07"), (15, "1.2e-05")])
+@pytest.mark.parametrize(
+    ("threshold", "documented"), [(8, "2.8e-10"), (10, "1.0e-08"), (12, "2.3e-07"), (15, "1.2e-05")]
+)
 def test_the_documented_chance_of_a_false_match_is_the_binomial_sum(threshold: int, documented: str) -> None:
     chance = sum(math.comb(64, k) for k in range(threshold + 1)) / 2**64
     assert f"{chance:.1e}" == documented
