@@ -270,4 +270,3 @@ class _Clips:
             for p in (measures.pictures[0], middle)
         ]
         return {"hash_first": found[0], "hash_middle": found[1]}
-

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 RGB = NDArray[np.uint8]
 
 
-
 @dataclass(frozen=True)
 class Geometry:
     """How coded pixels become a picture on the screen."""

@@ -145,5 +145,3 @@ def probe_image(path: str) -> dict[str, Any]:
 def _size_bytes(path: str) -> int:
     with open_file(path) as file:
         return file.seek(0, 2)
-
-

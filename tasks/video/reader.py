@@ -233,9 +233,7 @@ def _from(container: InputContainer, stream: VideoStream, start_pts: int) -> Ite
             return
 
 
-def _sought(
-    container: InputContainer, stream: VideoStream, pts: int, back: float | None
-) -> Iterator[VideoFrame]:
+def _sought(container: InputContainer, stream: VideoStream, pts: int, back: float | None) -> Iterator[VideoFrame]:
     """Frames after a seek to `back` seconds before pts; None: from the start of the file."""
     try:
         if back is None:
