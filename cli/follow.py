@@ -47,6 +47,15 @@ class Watcher:
         self._opened = opened
         self._rates: dict[str, float] = {}
         self._rates_at = 0.0
+        self._since = time.time()
+
+    def _end_if_hopeless(self) -> None:
+        from curate.configs.errors import ServiceError
+        from curate.db import queries
+
+        found = queries.trouble(self._opened.engine, self._opened.dataset.id, self._since)
+        if found:
+            raise ServiceError(what=f"Something that stage {found[0]} needs", why=found[1])
 
     def look(self) -> View:
         """How far the dataset is now."""
@@ -55,6 +64,7 @@ class Watcher:
 
         engine, dataset = self._opened.engine, self._opened.dataset
         if time.monotonic() >= self._rates_at:
+            self._end_if_hopeless()
             self._rates = queries.throughput(engine, dataset.id)
             self._rates_at = time.monotonic() + RATE_EVERY
         cells = queries.tally(engine, dataset.id)

@@ -74,11 +74,15 @@ def _finish(here: Session, opened: Opened, jobs: int | None, wish: Any) -> None:
 def work(here: Session, opened: Opened, jobs: int | None) -> Any:
     """Run workers on this host until nothing of the dataset is left to do; returns the last view."""
     from curate.cli.follow import Watcher, follow
+    from curate.cli.workers import refuse_shared_sqlite
+    from curate.db import datasets
     from curate.worker.supervisor import Supervisor, WorkerPlan
 
     view = Watcher(opened).look()
     if view.finished:
         return view
+    refuse_shared_sqlite(here.settings)
+    datasets.resume(opened.engine, opened.dataset)  # an interrupted run is no crash of the rows it was at
     logs = here.settings.folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     log_file = logs / "worker.log"

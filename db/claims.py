@@ -63,6 +63,8 @@ def claim(engine: Engine, want: Want) -> Claim | None:
         if not ids:
             return None
         rows = _load(connection, want.step.level, ids)
+        if order:  # as they were picked, not as they lie in the table
+            rows.sort(key=lambda row: ids.index(row["id"]))
         parents = _load_videos(connection, rows) if want.step.level == "clip" else {}
         return Claim(want, rows, parents, time)
 
@@ -131,15 +133,38 @@ def _hold(
 def _take_ordered(connection: Connection, want: Want, time: float, order: Order) -> list[int]:
     # the dataset row is the lock: one batch of an ordered stage at a time
     connection.execute(select(datasets.c.id).where(datasets.c.id == want.dataset_id).with_for_update())
-    at_work = _waiting(want).where(clips.c.lease_until >= time)
-    if connection.execute(at_work.limit(1)).first():
+    here = (clips.c.dataset_id == want.dataset_id, clips.c.stage == want.step.name, clips.c.status == "active")
+    # not by SKIP LOCKED: a row whose lease is being renewed is at work too
+    if connection.execute(select(clips.c.id).where(*here, clips.c.lease_until >= time).limit(1)).first():
         return []
     ready = ready_in_order(connection, want.dataset_id, want.step, want.pipeline, order)
     if ready is None:
         return []
-    columns = [clips.c[c.lstrip("-")].desc() if c.startswith("-") else clips.c[c] for c in order.by]
-    limited = ready.order_by(*columns).limit(want.step.options.batch_size).with_for_update()
-    return _hold(connection, want, time, limited, attempts=clips.c.attempts)
+    picked = ready.order_by(*map(_sorted_by, order.by), clips.c.id).with_for_update()
+    while size := _orphaned_head(connection, picked):  # again in halves, as any batch, but in order
+        worn = clips.c.attempts + (1 if size <= 1 else 0)
+        ids = _hold_in_order(connection, want, time, picked.limit(max(1, size // 2)), worn)
+        if size > 1 or not ids or not _gave_up(connection, want, ids[0]):
+            return ids
+    return _hold_in_order(connection, want, time, picked.limit(want.step.options.batch_size), clips.c.attempts)
+
+
+def _orphaned_head(connection: Connection, picked: Select[int]) -> int:
+    """The size of the batch that died with the first row; 0 when that row is fresh or there is none."""
+    head = connection.execute(picked.with_only_columns(clips.c.lease_until, clips.c.claim_size).limit(1)).first()
+    return int(head[1]) if head and head[0] > FREE else 0
+
+
+def _sorted_by(column: str) -> ColumnElement[Any]:
+    return clips.c[column[1:]].desc().nulls_last() if column.startswith("-") else clips.c[column].asc().nulls_last()
+
+
+def _hold_in_order(
+    connection: Connection, want: Want, time: float, picked: Select[int], attempts: ColumnElement[int]
+) -> list[int]:
+    ids = [int(row[0]) for row in connection.execute(picked)]
+    _hold(connection, want, time, select(clips.c.id).where(clips.c.id.in_(ids)), attempts)
+    return ids
 
 
 def ready_in_order(
@@ -198,7 +223,8 @@ def give_back(engine: Engine, claim: Claim, crashed: bool) -> None:
     """Let go of the rows of a claim: as if never taken, or (crashed) to be tried again in halves."""
     table = rows_of(claim.want.step.level)
     mine = update(table).where(table.c.id.in_(claim.ids), table.c.owner == claim.want.owner)
-    values = {"lease_until": EXPIRED} if crashed else released()
+    let_go = {k: v for k, v in released().items() if k != "attempts"}  # crashes before this batch still count
+    values = {"lease_until": EXPIRED} if crashed else let_go
     with writing(engine) as connection:
         connection.execute(mine.values(**values))
 
@@ -230,6 +256,12 @@ def expire(engine: Engine, owners: Sequence[str]) -> int:
             dead = update(table).where(table.c.status == "active", table.c.owner.in_(list(owners)))
             freed += connection.execute(dead.values(lease_until=EXPIRED)).rowcount
     return freed
+
+
+def has_ready(engine: Engine, dataset_id: int, step: StageStep, pipeline: Pipeline) -> bool:
+    """Whether a stage of a dataset has a row to claim now. Takes no lock."""
+    with reading(engine) as connection:
+        return _has_ready(connection, dataset_id, step, pipeline, now(connection))
 
 
 def waiting(engine: Engine, dataset_id: int, pipeline: Pipeline) -> list[StageStep]:

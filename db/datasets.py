@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, inspect, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, func, insert, inspect, or_, select, text, update
 from sqlalchemy.types import BigInteger, Float, Text, TypeEngine
 
 from curate.configs.errors import NoDatasets, NoSuchDataset
@@ -18,7 +18,7 @@ from curate.configs.pipeline import DONE, Pipeline
 from curate.configs.schema import Column, Level
 from curate.db.claims import released
 from curate.db.engine import is_sqlite, reading, writing
-from curate.db.saves import quoted, status_of, verdict_of
+from curate.db.saves import forget_clips, quoted, status_of, verdict_of
 from curate.db.tables import clips, datasets, rows_of, videos
 
 CHUNK = 500  # inputs per transaction of an enqueue
@@ -45,6 +45,7 @@ class Dataset:
     name: str
     root: str
     pipeline_text: str
+    epoch: int = 0
 
     @property
     def frozen(self) -> list[dict[str, Any]]:
@@ -69,7 +70,8 @@ class Enqueued:
 
 def all_datasets(engine: Engine) -> list[Dataset]:
     """Every dataset, oldest first."""
-    query = select(datasets.c.id, datasets.c.name, datasets.c.root, datasets.c.pipeline).order_by(datasets.c.id)
+    columns = (datasets.c.id, datasets.c.name, datasets.c.root, datasets.c.pipeline, datasets.c.epoch)
+    query = select(*columns).order_by(datasets.c.id)
     with reading(engine) as connection:
         return [Dataset(*row) for row in connection.execute(query)]
 
@@ -161,7 +163,7 @@ def _upsert(connection: Connection, dataset_id: int, chunk: Sequence[FoundInput]
         ]
         connection.execute(insert(videos), rows)
     for video_id, found in changed.items():
-        connection.execute(delete(clips).where(clips.c.video_id == video_id))
+        forget_clips(connection, dataset_id, [video_id])
         again = {"reason": None, "error": None, **released(), **_written(found), **place}
         connection.execute(update(videos).where(videos.c.id == video_id).values(**again))
 
@@ -207,7 +209,7 @@ def _refilter(
     by_filter = or_(table.c.status.in_(("kept", "active")), (table.c.status == "dropped") & table.c.reason.in_(names))
     revived = dropped = 0
     for place in pipeline.level_stages(level):
-        verdict = verdict_of(pipeline.filters_before(place, level), connection.dialect.name)
+        verdict = verdict_of(pipeline, place, level, connection.dialect.name)
         # rows at work get their verdict when they are saved
         here = (table.c.dataset_id == dataset_id, table.c.stage == place, table.c.owner.is_(None), by_filter)
         going_on = "kept" if place == DONE else "active"

@@ -61,6 +61,21 @@ def _ended(table: Table) -> ColumnElement[bool]:
 RATE_SECONDS = 60.0
 
 
+def trouble(engine: Engine, dataset_id: int, since: float, batches_in_a_row: int = 6) -> tuple[str, str] | None:
+    """Which stage keeps failing as a whole, and why: when the last batches since `since` (unix seconds) all did."""
+    recent = (
+        select(batches.c.stage, batches.c.error)
+        .where(batches.c.dataset_id == dataset_id, batches.c.started_at >= since)
+        .order_by(batches.c.id.desc())
+        .limit(batches_in_a_row)
+    )
+    with reading(engine) as connection:
+        rows = [(str(stage), error) for stage, error in connection.execute(recent)]
+    if len(rows) < batches_in_a_row or any(error is None for _, error in rows):
+        return None
+    return rows[0][0], str(rows[0][1])
+
+
 def throughput(engine: Engine, dataset_id: int, seconds: float = RATE_SECONDS) -> dict[str, float]:
     """How many rows a second did each stage finish lately? Stages that finished none are left out."""
     with reading(engine) as connection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    func,
     insert,
     literal,
     literal_column,
@@ -24,7 +25,7 @@ from sqlalchemy import (
     update,
 )
 
-from curate.configs.pipeline import DONE, FilterStep, Pipeline
+from curate.configs.pipeline import DONE, Pipeline
 from curate.configs.schema import Level
 from curate.db import filters
 from curate.db.claims import Claim, released
@@ -55,15 +56,25 @@ class Findings:
     clips: dict[int, Sequence[FoundClip]] = field(default_factory=dict)  # of a video
 
 
-def save(engine: Engine, claim: Claim, findings: Findings, pipeline: Pipeline, worker: str, version: str) -> int:
+@dataclass(frozen=True)
+class Writer:
+    """Who saves: how it reads a frozen pipeline, its name and version for the log."""
+
+    parse: Callable[[str], Pipeline]
+    worker: str
+    version: str
+
+
+def save(engine: Engine, claim: Claim, findings: Findings, writer: Writer) -> int:
     """Write the findings of the rows that the claim still holds; returns how many rows that were.
 
-    Rows lost to another worker in the meantime are left alone. `pipeline` is the dataset's as it is
-    now: a filter changed while the batch ran decides by its new form.
+    Rows lost to another worker in the meantime are left alone. The dataset's pipeline is read in the same
+    transaction: a filter changed while the batch ran decides by its new form.
     """
     step = claim.want.step
     table = rows_of(step.level)
     with writing(engine) as connection:
+        pipeline = writer.parse(_pipeline_held(connection, claim.want.dataset_id))
         mine = _still_mine(connection, table, claim)
         passed = [i for i in findings.scores if i in mine]
         _write_scores(connection, table, {i: findings.scores[i] for i in passed})
@@ -74,7 +85,7 @@ def save(engine: Engine, claim: Claim, findings: Findings, pipeline: Pipeline, w
         place_rows(connection, step.level, [i for i in passed if i not in findings.dropped], pipeline, following)
         _end_rows(connection, table, mine, findings)
         failures = len(mine & findings.failed.keys())
-        _log(connection, claim, (len(mine) - failures, failures), worker, version)
+        _log(connection, claim, (len(mine) - failures, failures), writer)
     return len(mine)
 
 
@@ -106,7 +117,7 @@ def quoted(column: str) -> str:
 def _write_clips(
     connection: Connection, claim: Claim, video_id: int, found: Sequence[FoundClip], pipeline: Pipeline
 ) -> None:
-    connection.execute(delete(clips).where(clips.c.video_id == video_id))
+    forget_clips(connection, claim.want.dataset_id, [video_id])
     connection.execute(update(videos).where(videos.c.id == video_id).values(num_clips=len(found)))
     if not found:
         return
@@ -123,24 +134,45 @@ def _write_clips(
     place_rows(connection, "clip", [int(row[0]) for row in made], pipeline, entry)
 
 
+def forget_clips(connection: Connection, dataset_id: int, video_ids: Sequence[int]) -> None:
+    """Delete the clips of videos that are split again. What was a duplicate of one of them goes back to dedup."""
+    gone = [int(row[0]) for row in connection.execute(select(clips.c.id).where(clips.c.video_id.in_(video_ids)))]
+    if not gone:
+        return
+    # what dedup processes remember of this dataset no longer holds
+    connection.execute(update(datasets).where(datasets.c.id == dataset_id).values(epoch=datasets.c.epoch + 1))
+    connection.execute(delete(clips).where(clips.c.id.in_(gone)))
+    unmeasured = {"duplicate": None, "duplicate_of": None, "duplicate_distance": None, "dedup_seq": None}
+    again = {"stage": "dedup", "status": "active", "reason": None, **unmeasured, **released()}
+    orphans = (clips.c.dataset_id == dataset_id, clips.c.duplicate_of.in_(gone), clips.c.status != "failed")
+    connection.execute(update(clips).where(*orphans).values(**again))
+
+
 def place_rows(connection: Connection, level: Level, ids: Sequence[int], pipeline: Pipeline, place: str) -> None:
     """Put rows before stage `place` (or at the end), free, with the verdict of all filters before it."""
     if not ids:
         return
     table = rows_of(level)
-    verdict = verdict_of(pipeline.filters_before(place, level), connection.dialect.name)
+    verdict = verdict_of(pipeline, place, level, connection.dialect.name)
     going_on = "kept" if place == DONE else "active"
     values = {"stage": place, "reason": verdict, "status": status_of(verdict, going_on), "error": None, **released()}
     connection.execute(update(table).where(table.c.id.in_(ids)).values(**values))
 
 
-def verdict_of(steps: Iterable[FilterStep], dialect: str) -> ColumnElement[Any]:
-    """SQL for the name of the first filter that a row does not pass, or NULL. NULL does not pass."""
+def verdict_of(pipeline: Pipeline, place: str, level: Level, dialect: str) -> ColumnElement[Any]:
+    """SQL for the name of the first filter that a row before stage `place` does not pass, or NULL.
+
+    NULL does not pass. A clip falls with its video, by the same name.
+    """
     whens: list[tuple[Any, Any]] = [
         (literal_column(f"COALESCE(({filters.to_sql(f.where, dialect)}), FALSE) = FALSE"), literal(f.name))
-        for f in steps
+        for f in pipeline.filters_before(place, level)
     ]
-    return case(*whens, else_=null()) if whens else null()
+    own = case(*whens, else_=null()) if whens else null()
+    if level == "video" or not any(f.level == "video" for f in pipeline.filters):
+        return own
+    fallen = select(videos.c.reason).where(videos.c.id == clips.c.video_id, videos.c.status == "dropped")
+    return func.coalesce(fallen.correlate(clips).scalar_subquery(), own)
 
 
 def status_of(verdict: ColumnElement[Any], going_on: str) -> ColumnElement[Any]:
@@ -160,18 +192,33 @@ def _end_rows(connection: Connection, table: Table, mine: set[int], findings: Fi
         connection.execute(ended.values(**values), parameters)
 
 
-def _log(connection: Connection, claim: Claim, counts: tuple[int, int], worker: str, version: str) -> None:
+def _log(
+    connection: Connection, claim: Claim, counts: tuple[int, int], writer: Writer, error: str | None = None
+) -> None:
     entry = {
         "dataset_id": claim.want.dataset_id,
         "stage": claim.want.step.name,
-        "worker": worker,
+        "worker": writer.worker,
         "n_ok": counts[0],
         "n_failed": counts[1],
         "started_at": claim.started_at,
         "seconds": max(0.0, now(connection) - claim.started_at),
-        "version": version,
+        "version": writer.version,
+        "error": error,
     }
     connection.execute(insert(batches).values(**entry))
+
+
+def log_given_back(engine: Engine, claim: Claim, error: str, writer: Writer) -> None:
+    """Write down that a whole batch was given back, and why: a service is missing, no row is to blame."""
+    with writing(engine) as connection:
+        _log(connection, claim, (0, 0), writer, error)
+
+
+def _pipeline_held(connection: Connection, dataset_id: int) -> str:
+    """The dataset's pipeline, held as it is until the transaction ends; before any row, as refilter does."""
+    query = select(datasets.c.pipeline).where(datasets.c.id == dataset_id).with_for_update(read=True)
+    return str(connection.execute(query).scalar_one())
 
 
 def taken_since(engine: Engine, dataset_id: int, last: int) -> list[dict[str, Any]]:
@@ -180,10 +227,3 @@ def taken_since(engine: Engine, dataset_id: int, last: int) -> list[dict[str, An
     taken = select(*columns).where(clips.c.dataset_id == dataset_id, clips.c.dedup_seq > last)
     with engine.connect().execution_options(curate_readonly=True) as connection:
         return [dict(row) for row in connection.execute(taken.order_by(clips.c.dedup_seq)).mappings()]
-
-
-def current_pipeline(engine: Engine, dataset_id: int) -> str:
-    """The dataset's pipeline as it is now, as JSON text."""
-    with engine.connect().execution_options(curate_readonly=True) as connection:
-        query = select(datasets.c.pipeline).where(datasets.c.id == dataset_id)
-        return str(connection.execute(query).scalar_one())

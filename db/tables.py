@@ -72,6 +72,7 @@ datasets = Table(
     Column("root", Text, nullable=False),
     Column("pipeline", Text, nullable=False),  # JSON, frozen at enqueue
     Column("created_at", Float(53), nullable=False),
+    Column("epoch", Integer, nullable=False, server_default="0"),  # raised whenever clips are deleted
 )
 
 videos = Table(
@@ -108,6 +109,7 @@ videos = Table(
     UniqueConstraint("dataset_id", "path"),
     UniqueConstraint("dataset_id", "clip_stem"),
     Index(None, "dataset_id", "stage", "status", "lease_until"),
+    sqlite_autoincrement=True,  # an id is never used again
 )
 
 clips = Table(
@@ -143,6 +145,7 @@ clips = Table(
     Index(None, "dataset_id", "stage", "status", "lease_until"),
     Index(None, "dataset_id", "dedup_seq"),
     postgresql_with={"fillfactor": 80},
+    sqlite_autoincrement=True,
 )
 
 batches = Table(
@@ -157,6 +160,7 @@ batches = Table(
     Column("started_at", Float(53), nullable=False),
     Column("seconds", Float(53), nullable=False),
     Column("version", Text, nullable=False),
+    Column("error", Text),  # why the whole batch was given back; then n_ok = n_failed = 0
     Index(None, "dataset_id", "stage", "started_at"),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from curate.db import datasets, migrate
 from curate.db.claims import Claim, Want, claim
 from curate.db.datasets import Dataset
 from curate.db.engine import make_engine
+from curate.db.saves import Writer
 from curate.tasks.stage import Clip, Column, NewClip, Order, Outcome, Scorer, Scores, Stage, StageOptions, Video
 
 
@@ -141,6 +143,11 @@ class Line:
     def rows(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
         with self.engine.connect() as connection:
             return [tuple(r) for r in connection.execute(text(sql), values)]
+
+
+def writer() -> Writer:
+    """Who saves in tests."""
+    return Writer(lambda frozen: parse(json.loads(frozen), CATALOG, "test"), "worker", "0")
 
 
 def make_line(url: str, home: Any, steps: Iterable[str | dict[str, Any]], name: str = "set") -> Line:

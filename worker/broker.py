@@ -100,13 +100,17 @@ class EmbeddedBroker:
         folder = socket_path(self.settings).parent
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.settings.folder / "broker").mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._try_to_own()
+
+    def _try_to_own(self) -> bool:
         lock = (self.settings.folder / "broker" / "lock").open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:  # another process of this home owns the server
             lock.close()
-            return
+            return False
         self._lock = lock
+        return True
 
     def ensure(self) -> bool:
         """Start the server unless one answers; returns whether it had to be started."""
@@ -139,6 +143,9 @@ class EmbeddedBroker:
     def _wait_for_owner(self) -> bool:
         deadline = time.monotonic() + START_SECONDS
         while self._answering() is None:
+            if self._try_to_own():  # the owner has ended
+                self._start()
+                return True
             if time.monotonic() > deadline:
                 raise ServiceError(what="The embedded Redis", why="the process that owns it does not start it")
             time.sleep(0.05)

@@ -1,6 +1,6 @@
 """Who holds a claim: text that tells whether the holder is a process of this host, and whether it lives.
 
-``host|pid namespace|pid|start time of the process|batch``. The start time guards against a pid used
+``host|boot id/pid namespace|pid|start time of the process|batch``. The start time guards against a pid used
 again, the namespace against containers that share a host name.
 """
 
@@ -26,9 +26,10 @@ def worker_name() -> str:
 def _place() -> str:
     try:
         namespace = Path("/proc/self/ns/pid").readlink().name
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()  # two hosts may have one name
     except OSError:
-        namespace = "-"
-    return f"{socket.gethostname()}|{namespace}"
+        namespace = boot = "-"
+    return f"{socket.gethostname()}|{boot}/{namespace}"
 
 
 def _started(pid: int) -> str:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,22 +20,22 @@ from sqlalchemy import Engine
 
 import curate
 from curate.configs.errors import (
+    ConfigError,
     CurateError,
     DiskFull,
     NotFinite,
     OutOfMemory,
     RowError,
     ServiceError,
-    StageError,
     UnexpectedError,
 )
 from curate.configs.pipeline import Pipeline, StageStep, parse
 from curate.configs.settings import Settings
 from curate.db import saves
-from curate.db.claims import Claim, Want, claim, give_back
+from curate.db.claims import Claim, Want, claim, give_back, has_ready
 from curate.db.datasets import Dataset, all_datasets
 from curate.db.engine import make_engine
-from curate.db.saves import Findings
+from curate.db.saves import Findings, Writer
 from curate.tasks.registry import stages
 from curate.tasks.stage import Clip, Context, Outcome, Stage, Video
 from curate.worker.owner import new_owner, worker_name
@@ -69,57 +69,102 @@ class Report:
         return f"{total} {noun}: {self.n_ok} ok, {self.n_failed} failed, {self.seconds:.1f} s"
 
 
+SAVE_WAITS = (1.0, 5.0, 15.0, 30.0)  # seconds between tries to save while the database does not answer
+LONGEST_PAUSE = 60.0  # seconds a stage rests in this process after it failed as a whole, again and again
+
+
 class Runner:
     """Runs batches in this process. Make one a process, after it was forked."""
 
     def __init__(self, settings: Settings, engine: Engine | None = None) -> None:
         self.settings = settings
         self.engine = engine or make_engine(settings.database)
-        self._loaded: dict[tuple[int, str, str], Stage[Any, Any]] = {}
-        self._recalled: dict[tuple[int, str, str], int] = {}
+        self._loaded: dict[tuple[object, ...], Stage[Any, Any]] = {}
+        self._recalled: dict[tuple[object, ...], int] = {}
+        self._pauses: dict[str, tuple[float, float]] = {}  # stage: until when (monotonic), and how long
 
     def run_one(self, stage: str) -> Report | None:
-        """Run one batch of a stage, of any dataset that has rows for it; None when nothing is ready."""
-        candidates = [d for d in all_datasets(self.engine) if pipeline_of(d.pipeline_text).has(stage)]
+        """Run one batch of a stage, of any dataset that has rows for it; None when nothing is ready.
+
+        Raises ServiceError when something the stage needs is missing; its rows are given back, the reason
+        is logged in `batches`, and the stage rests in this process for a while.
+        """
+        if time.monotonic() < self._pauses.get(stage, (0.0, 0.0))[0]:
+            return None
+        candidates = [(d, p) for d, p in usable(all_datasets(self.engine)) if p.has(stage)]
         random.shuffle(candidates)  # fairness: no dataset is always first
-        for dataset in candidates:
-            pipeline = pipeline_of(dataset.pipeline_text)
-            held = claim(self.engine, self._want(dataset, pipeline, stage))
-            if held is not None:
-                return self._run_batch(held, dataset)
+        for dataset, pipeline in candidates:
+            if has_ready(self.engine, dataset.id, pipeline.stage(stage), pipeline):
+                report = self._claim_and_run(dataset, pipeline, stage)
+                if report is not None:
+                    self._pauses.pop(stage, None)
+                    return report
         return None
 
-    def _want(self, dataset: Dataset, pipeline: Pipeline, stage: str) -> Want:
-        settings = self.settings
-        return Want(
-            dataset.id, pipeline.stage(stage), pipeline, new_owner(), settings.lease_seconds, settings.max_attempts
+    def _claim_and_run(self, dataset: Dataset, pipeline: Pipeline, name: str) -> Report | None:
+        want = Want(
+            dataset.id,
+            pipeline.stage(name),
+            pipeline,
+            new_owner(),
+            self.settings.lease_seconds,
+            self.settings.max_attempts,
         )
+        held: Claim | None = None
+        try:
+            stage = self._stage(dataset, want)  # before the claim: a model may take minutes to load
+            held = claim(self.engine, want)
+            return self._run_batch(held, stage) if held else None
+        except ServiceError as error:
+            self._pause(name)
+            unheld = Claim(want, (), {}, time.time())
+            saves.log_given_back(self.engine, held or unheld, str(error), self._writer())
+            raise
 
-    def _run_batch(self, held: Claim, dataset: Dataset) -> Report:
+    def _pause(self, stage: str) -> None:
+        _, last = self._pauses.get(stage, (0.0, 0.5))
+        pause = min(LONGEST_PAUSE, 2 * last)
+        self._pauses[stage] = (time.monotonic() + pause, pause)
+
+    def _writer(self) -> Writer:
+        return Writer(pipeline_of, worker_name(), curate.__version__)
+
+    def _run_batch(self, held: Claim, stage: Stage[Any, Any]) -> Report:
         started = time.monotonic()
         try:
-            with Watch(self.engine, held, curate.__version__):
-                stage = self._stage(dataset, held)
+            with Watch(self.engine, held, self._writer()):
                 _cap_memory(held.want.step)
                 findings = find(stage, self._rows(held))
+                self._save(held, findings)
         except BaseException:  # a service is missing or the worker was told to stop: others may go on
             give_back(self.engine, held, crashed=False)
             raise
-        pipeline = pipeline_of(saves.current_pipeline(self.engine, dataset.id))
-        saves.save(self.engine, held, findings, pipeline, worker_name(), curate.__version__)
-        failed = len(findings.failed)
-        counts = (len(held.rows) - failed, failed)
-        return Report(dataset.id, held.want.step, pipeline, *counts, time.monotonic() - started)
+        finally:
+            _lift_memory_cap()
+        counts = (len(held.rows) - len(findings.failed), len(findings.failed))
+        return Report(held.want.dataset_id, held.want.step, held.want.pipeline, *counts, time.monotonic() - started)
 
-    def _stage(self, dataset: Dataset, held: Claim) -> Stage[Any, Any]:
-        step = held.want.step
-        key = (dataset.id, step.name, repr(step.options))
+    def _save(self, held: Claim, findings: Findings) -> None:
+        for wait in SAVE_WAITS:
+            try:
+                saves.save(self.engine, held, findings, self._writer())
+                return
+            except ServiceError as error:
+                log.warning("batch of stage %s not saved, trying again: %s", held.want.step.name, error)
+                time.sleep(wait)
+        saves.save(self.engine, held, findings, self._writer())
+
+    def _stage(self, dataset: Dataset, want: Want) -> Stage[Any, Any]:
+        step = want.step
+        ordered = step.spec.order(step.options) is not None
+        key = (dataset.id, step.name, repr(step.options), dataset.epoch if ordered else 0)
         if key not in self._loaded:
-            stage: Stage[Any, Any] = stages()[step.name](step.options, Context(self.settings, held.want.pipeline))
-            stage.load()
+            stage: Stage[Any, Any] = stages()[step.name](step.options, Context(self.settings, want.pipeline))
+            _load(stage)
+            self._loaded = {k: s for k, s in self._loaded.items() if k[:3] != key[:3]}
             self._loaded[key] = stage
         stage = self._loaded[key]
-        if step.spec.order(step.options) is not None:
+        if ordered:
             last = self._recalled.get(key, 0)
             taken = saves.taken_since(self.engine, dataset.id, last)
             stage.recall(taken)
@@ -131,6 +176,32 @@ class Runner:
             return [as_video(row) for row in held.rows]
         parents = {i: as_video(row) for i, row in held.videos.items()}
         return [as_clip(row, parents[row["video_id"]], self.settings) for row in held.rows]
+
+
+def usable(found: Sequence[Dataset]) -> list[tuple[Dataset, Pipeline]]:
+    """Datasets with their pipelines; one whose pipeline this version cannot read is left to others, and said so."""
+    pairs = []
+    for dataset in found:
+        try:
+            pairs.append((dataset, pipeline_of(dataset.pipeline_text)))
+        except ConfigError as error:
+            _say_once(f"dataset {dataset.name} is left alone: {error}")
+    return pairs
+
+
+@cache
+def _say_once(warning: str) -> None:
+    log.warning(warning)
+
+
+def _load(stage: Stage[Any, Any]) -> None:
+    try:
+        stage.load()
+    except CurateError:
+        raise
+    except Exception as error:
+        log.warning("stage %s cannot be loaded", stage.name, exc_info=error)
+        raise ServiceError(what=f"Stage {stage.name}", why=f"{type(error).__name__}: {error}") from error
 
 
 def as_video(row: Mapping[str, Any]) -> Video:
@@ -149,7 +220,7 @@ def find(stage: Stage[Any, Any], rows: Sequence[Video | Clip]) -> Findings:
     """Run the stage over the rows. A row that raises ends up among the failed, and takes no other along."""
     findings = Findings()
     for row, outcome in zip(rows, _outcomes(stage, rows), strict=True):
-        checked = _checked(stage, outcome) if isinstance(outcome, Outcome) else outcome
+        checked = outcome if isinstance(outcome, CurateError) else _checked(stage, outcome)
         if isinstance(checked, CurateError):
             findings.failed[row.id] = (type(checked).__name__, str(checked))
             continue
@@ -175,7 +246,10 @@ def _outcomes(stage: Stage[Any, Any], rows: Sequence[Any]) -> Iterable[Outcome |
 
 def _attempt(stage: Stage[Any, Any], rows: Sequence[Any]) -> list[Outcome] | CurateError:
     try:
-        return stage.run_batch(rows)
+        outcomes = stage.run_batch(rows)
+        if len(outcomes) != len(rows):
+            raise ValueError(f"{len(outcomes)} outcomes for {len(rows)} rows")
+        return outcomes
     except Exception as error:  # noqa: BLE001  the one place where a stage may raise anything
         return as_row_error(stage, error)
 
@@ -205,27 +279,47 @@ def _checked(stage: Stage[Any, Any], outcome: Outcome) -> Outcome | CurateError:
     try:
         found = [dataclasses.replace(c, scores=_plain(stage, c.scores)) for c in outcome.clips]
         return Outcome(_plain(stage, outcome.scores), found, outcome.drop)
-    except StageError as error:
-        return error
+    except Exception as error:  # noqa: BLE001  a stage may return anything
+        return as_row_error(stage, error)
 
 
 def _plain(stage: Stage[Any, Any], scores: Mapping[str, Any]) -> dict[str, Any]:
-    """The scores as plain numbers and text. Raises NotFinite, UnexpectedError."""
+    """The scores as plain numbers and text of their columns' kinds. Raises NotFinite, UnexpectedError."""
     plain: dict[str, Any] = {}
     for column, value in scores.items():
         if column not in stage.columns:
             raise UnexpectedError(stage=stage.name, kind="a column it does not declare", why=column)
-        plain[column] = value.item() if isinstance(value, np.generic) else value
-        if isinstance(plain[column], float) and not math.isfinite(plain[column]):
-            raise NotFinite(stage=stage.name, value=plain[column], column=column)
+        number = value.item() if isinstance(value, np.generic) else value
+        if isinstance(number, float) and not math.isfinite(number):
+            raise NotFinite(stage=stage.name, value=number, column=column)
+        plain[column] = None if number is None else _fitted(stage, column, number)
     return plain
+
+
+def _fitted(stage: Stage[Any, Any], column: str, value: Any) -> Any:
+    kind = stage.columns[column].kind
+    if kind == "float" and isinstance(value, int | float):
+        return float(value)
+    if kind == "int" and isinstance(value, int) and abs(value) < 1 << 63:
+        return int(value)  # a bool too: Postgres takes it for another type
+    if kind == "text" and isinstance(value, str) and "\0" not in value:
+        return value.encode("utf-8", "replace").decode()  # a lone surrogate fits no database
+    raise UnexpectedError(
+        stage=stage.name, kind=f"a value that is no {kind} for column {column}", why=repr(value)[:200]
+    )
 
 
 def _cap_memory(step: StageStep) -> None:
     """Let allocations fail beyond memory_mb, so that a greedy decoder raises instead of filling the host."""
-    if step.options.queue == "ascend":  # the runtime of an accelerator maps far more than it uses
-        return
-    wanted = step.options.memory_mb << 20
+    if step.options.queue != "ascend":  # the runtime of an accelerator maps far more than it uses
+        _limit_memory(step.options.memory_mb << 20)
+
+
+def _lift_memory_cap() -> None:
+    _limit_memory(None)
+
+
+def _limit_memory(wanted: int | None) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    soft = hard if wanted is None else wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))

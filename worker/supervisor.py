@@ -67,6 +67,7 @@ class Supervisor:
         self._started = 0.0
         self._quick_deaths = 0
         self._next_top_up = 0.0
+        self._trouble = ""
 
     def __enter__(self) -> Supervisor:
         self.broker.__enter__()
@@ -109,8 +110,22 @@ class Supervisor:
         if self._worker is None or self._worker.poll() is not None:
             self._restart()
         if time.monotonic() >= self._next_top_up:
+            self._top_up()
+
+    def _top_up(self) -> None:
+        from kombu.exceptions import OperationalError
+        from redis.exceptions import RedisError
+
+        pause = TOP_UP_SECONDS
+        try:
             top_up(self.engine, self.plan.concurrency)
-            self._next_top_up = time.monotonic() + TOP_UP_SECONDS
+            self._trouble = ""
+        except (ServiceError, OperationalError, RedisError, OSError) as error:
+            # a broker or database that restarts: the workers ride it out, and so does this
+            if str(error) != self._trouble:
+                log.warning("queues not topped up, trying again: %s", error)
+            self._trouble, pause = str(error), 5 * TOP_UP_SECONDS
+        self._next_top_up = time.monotonic() + pause
 
     def _restart(self) -> None:
         quick = time.monotonic() - self._started < _QUICK

@@ -13,14 +13,15 @@ from sqlalchemy import Engine
 from curate.db.claims import expire, holders, waiting
 from curate.db.datasets import Dataset, all_datasets
 from curate.worker.owner import dead_owners
-from curate.worker.runner import pipeline_of
+from curate.worker.runner import usable
 
 log = logging.getLogger(__name__)
 
 
 def free_dead(engine: Engine, dataset: Dataset) -> int:
     """End the leases of processes of this host that are gone; returns the rows freed."""
-    held = holders(engine, dataset.id, pipeline_of(dataset.pipeline_text))
+    pairs = usable([dataset])
+    held = holders(engine, dataset.id, pairs[0][1]) if pairs else {}
     return expire(engine, dead_owners(held))
 
 
@@ -30,9 +31,8 @@ def top_up(engine: Engine, concurrency: int) -> int:
 
     rung = 0
     lengths: dict[str, int] = {}
-    for dataset in all_datasets(engine):
+    for dataset, pipeline in usable(all_datasets(engine)):
         free_dead(engine, dataset)
-        pipeline = pipeline_of(dataset.pipeline_text)
         for step in waiting(engine, dataset.id, pipeline):
             queue = step.options.queue
             lengths.setdefault(queue, queue_length(queue))

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from curate.configs.errors import ServiceError, StageTimeout
 from curate.db.claims import Claim, give_back, renew
-from curate.db.saves import Findings, save
+from curate.db.saves import Findings, Writer, save
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +32,11 @@ class Watch:
     """
 
     def __init__(
-        self, engine: Engine, claim: Claim, version: str, on_timeout: Callable[[], None] = end_process
+        self, engine: Engine, claim: Claim, writer: Writer, on_timeout: Callable[[], None] = end_process
     ) -> None:
         self._engine = engine
         self._claim = claim
-        self._version = version
+        self._writer = writer
         self._on_timeout = on_timeout
         self._finished = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
@@ -74,14 +74,7 @@ class Watch:
             if len(self._claim.rows) == 1:
                 error = StageTimeout(stage=step.name, seconds=f"{step.options.time_limit:g}")
                 failed = {self._claim.ids[0]: (type(error).__name__, str(error))}
-                save(
-                    self._engine,
-                    self._claim,
-                    Findings(failed=failed),
-                    self._claim.want.pipeline,
-                    "watch",
-                    self._version,
-                )
+                save(self._engine, self._claim, Findings(failed=failed), self._writer)
             else:
                 give_back(self._engine, self._claim, crashed=True)
             log.error("stage %s: batch of %d stopped at its time limit", step.name, len(self._claim.rows))

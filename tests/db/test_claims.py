@@ -146,7 +146,36 @@ def test_an_ordered_stage_has_one_batch_at_a_time(database_url: str, home: objec
     expire(line.engine, ["one"])
     again = line.claim("inorder", "two")
     assert again is not None
-    assert again.ids == first.ids
+    assert again.ids == first.ids[:1], "in halves, in order"
+
+
+def test_an_ordered_row_that_kills_its_worker_fails_and_the_rest_goes_on(database_url: str, home: object) -> None:
+    line = make_line(database_url, home, [{"stage": "inorder", "batch_size": 8}])
+    first, *others = line.put_clips(4, "inorder")
+    for n in range(12):
+        held = line.claim("inorder", f"o{n}")
+        if held is None or first not in held.ids:
+            break
+        assert held.ids == [first, *others][: len(held.ids)]
+        give_back(line.engine, held, crashed=True)
+    assert line.rows("SELECT id, reason FROM clips WHERE status='failed'") == [(first, "WorkerCrashed")]
+    survivors: list[int] = []
+    while held is not None:
+        survivors += held.ids
+        done = text("UPDATE clips SET status='kept', owner=NULL, lease_until=0 WHERE owner=:o")
+        with line.engine.begin() as connection:
+            connection.execute(done, {"o": held.want.owner})
+        held = line.claim("inorder", f"later{len(survivors)}")
+    assert survivors == others
+
+
+def test_giving_back_without_a_crash_does_not_forget_earlier_crashes(line: Line) -> None:
+    line.put_clips(1, "score")
+    for n in range(2):
+        held = line.claim("score", f"o{n}")
+        assert held is not None
+        give_back(line.engine, held, crashed=n == 0)
+    assert line.rows("SELECT attempts FROM clips") == [(1,)]
 
 
 def test_an_ordered_batch_comes_in_order(database_url: str, home: object) -> None:

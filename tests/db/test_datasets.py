@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from curate.configs.errors import NoDatasets, NoSuchDataset
+from curate.configs.pipeline import parse
 from curate.configs.schema import Column
 from curate.db import datasets, migrate
 from curate.db.engine import make_engine
 from curate.db.saves import Findings, save
-from tests.pipelines import Found, Line, make_line, pipeline
+from tests.pipelines import CATALOG, Found, Line, make_line, pipeline, writer
 
 
 def test_enqueueing_again_does_nothing(line: Line) -> None:
@@ -84,7 +85,7 @@ def scored(line: Line, scores: list[float]) -> list[int]:
     claim = line.claim("score")
     assert claim is not None
     findings = Findings(scores={i: {"score": s} for i, s in zip(ids, scores, strict=True)})
-    save(line.engine, claim, findings, line.pipeline, "w", "0")
+    save(line.engine, claim, findings, writer())
     return ids
 
 
@@ -146,6 +147,36 @@ def test_refiltering_equals_having_filtered_so_from_the_start(
     direct = make_line(f"sqlite:///{folder}/b.db", folder, ["score", f"good: score >= {thresholds[-1]!r}"])
     scored(direct, scores)
     assert statuses(changed) == statuses(direct)
+
+
+def test_a_changed_filter_over_videos_takes_their_clips_along(database_url: str, home: Path) -> None:
+    line = make_line(database_url, home, ["score"])
+    scored(line, [1.0, 2.0])
+    with line.engine.begin() as connection:
+        connection.execute(text("UPDATE videos SET width = 64"))
+    steps = [{"stage": "probe"}, {"filter": "wide", "where": "width > 100"}, {"stage": "split"}, {"stage": "score"}]
+    stricter = parse(steps, CATALOG, "test")
+    assert datasets.replace_pipeline(line.engine, line.dataset, stricter) == {"revived": 0, "dropped": 3}
+    assert statuses(line) == [("done", "dropped", "wide")] * 2
+    again = datasets.pick(line.engine, None)
+    assert datasets.replace_pipeline(line.engine, again, line.pipeline) == {"revived": 3, "dropped": 0}
+    assert statuses(line) == [("done", "kept", None)] * 2
+
+
+def test_clips_that_were_duplicates_of_deleted_ones_are_judged_again(line: Line) -> None:
+    (first,) = line.put_clips(1, "done", "/v/a.mp4", "kept")
+    (second,) = line.put_clips(1, "inorder", "/v/b.mp4", "dropped")
+    with line.engine.begin() as connection:
+        connection.execute(text("UPDATE clips SET duplicate=1, duplicate_of=:f WHERE id=:s"), {"f": first, "s": second})
+    datasets.enqueue(line.engine, line.dataset, [Found("/v/a.mp4", "2")], line.pipeline)
+    assert line.rows("SELECT id, stage, status, duplicate FROM clips") == [(second, "dedup", "active", None)]
+    assert datasets.pick(line.engine, None).epoch == 1
+
+
+def test_ids_are_never_used_again(line: Line) -> None:
+    (first,) = line.put_clips(1, "score", "/v/a.mp4")
+    datasets.enqueue(line.engine, line.dataset, [Found("/v/a.mp4", "2")], line.pipeline)
+    assert line.put_clips(1, "score", "/v/b.mp4") > [first]
 
 
 def test_retry_puts_failed_rows_back_to_their_stage(line: Line) -> None:

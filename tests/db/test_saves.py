@@ -8,7 +8,7 @@ from sqlalchemy import text
 from curate.db.claims import Claim, expire
 from curate.db.saves import Findings, quoted, save, taken_since
 from curate.tasks.stage import NewClip
-from tests.pipelines import Line, make_line
+from tests.pipelines import Line, make_line, writer
 
 
 def held(line: Line, stage: str, owner: str = "me") -> Claim:
@@ -18,7 +18,7 @@ def held(line: Line, stage: str, owner: str = "me") -> Claim:
 
 
 def keep(line: Line, claim: Claim, findings: Findings) -> int:
-    return save(line.engine, claim, findings, line.pipeline, "worker", "0")
+    return save(line.engine, claim, findings, writer())
 
 
 def test_scores_are_written_and_filters_decide(line: Line) -> None:

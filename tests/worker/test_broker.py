@@ -74,6 +74,16 @@ def test_a_server_whose_owner_was_killed_is_adopted_and_stopped(home: Path) -> N
     first._server.wait(10)
 
 
+def test_when_the_owner_ends_another_process_takes_over(home: Path) -> None:
+    settings = Settings(home=home)
+    first = EmbeddedBroker(settings).__enter__()
+    with EmbeddedBroker(settings) as second:
+        first.stop()
+        assert second.ensure() is True
+        pid_of(second)
+    assert second._answering() is None
+
+
 def test_a_long_home_folder_gets_a_short_socket_path(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / ("x" * 120))
     assert len(str(socket_path(settings))) < 108

@@ -30,7 +30,7 @@ def test_other_hosts_and_other_containers_cannot_be_judged() -> None:
     host, space, _, started, batch = new_owner().split("|")
     gone = "4194303"
     assert dead_owners(["|".join(["elsewhere", space, gone, started, batch])]) == []
-    assert dead_owners(["|".join([host, "pid:[1]", gone, started, batch])]) == []
+    assert dead_owners(["|".join([host, "0/pid:[1]", gone, started, batch])]) == []
 
 
 def test_owners_of_one_process_differ() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from curate.configs.errors import PackageMissing
+from curate.configs.errors import PackageMissing, ServiceError
 from curate.tasks.stage import Clip
 from curate.worker import runner as module
 from curate.worker.runner import Runner
@@ -94,6 +94,8 @@ def test_a_broken_video_fails_alone_with_advice(line: Line) -> None:
         (MemoryError(), "OutOfMemory"),
         (OSError(errno.ENOSPC, "no space"), "DiskFull"),
         (KeyError("x"), "UnexpectedError"),
+        ({"score": "high"}, "UnexpectedError"),
+        (3, "UnexpectedError"),
     ],
     ids=str,
 )
@@ -221,3 +223,102 @@ def test_a_clip_knows_its_span_and_video(line: Line) -> None:
     assert (seen[1].start_pts, seen[1].end_pts, seen[1].time_base) == (10, 20, Fraction(1, 90000))
     assert seen[1].video.path == "/v/a2.mp4"
     assert seen[1]["num_frames"] == 10
+
+
+def test_a_stage_that_cannot_be_loaded_blames_no_row_and_says_why(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Score) -> None:
+        raise OSError("no weights here")
+
+    monkeypatch.setattr(Score, "load", broken)
+    line.enqueue("a2.mp4")
+    run_all(line, "probe", "split")
+    runner = Runner(line.settings, line.engine)
+    with pytest.raises(ServiceError, match="no weights here"):
+        runner.run_one("score")
+    assert runner.run_one("score") is None, "it rests before it tries again"
+    assert line.rows("SELECT DISTINCT status, owner FROM clips") == [("active", None)]
+    (error,) = line.rows("SELECT error FROM batches WHERE error IS NOT NULL")[0]
+    assert "no weights here" in str(error)
+
+
+def test_too_few_outcomes_fail_the_rows(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Score, "run_batch", lambda self, rows: [])
+    line.enqueue("a2.mp4")
+    run_all(line, "probe", "split", "score")
+    assert line.rows("SELECT DISTINCT status, reason FROM clips") == [("failed", "UnexpectedError")]
+
+
+def test_a_save_waits_for_a_database_that_does_not_answer(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    from curate.db import saves
+
+    real, tries = saves.save, []
+
+    def hiccup(*given: Any) -> int:
+        tries.append(1)
+        if len(tries) < 3:
+            raise ServiceError(what="The database", why="locked")
+        return real(*given)
+
+    monkeypatch.setattr(module, "SAVE_WAITS", (0.0, 0.0, 0.0))
+    line.enqueue("a1.mp4")
+    monkeypatch.setattr(module.saves, "save", hiccup)
+    run_all(line, "probe")
+    assert line.rows("SELECT stage FROM videos") == [("split",)]
+
+
+def test_a_dataset_that_cannot_be_read_does_not_stop_the_others(line: Line) -> None:
+    from curate.db import datasets
+
+    other = datasets.create(line.engine, "other", "/w", line.pipeline)
+    with line.engine.begin() as connection:
+        gone = '[{"stage": "probe"}, {"stage": "split"}, {"stage": "gone"}]'
+        connection.execute(text("UPDATE datasets SET pipeline = :p WHERE id = :i"), {"p": gone, "i": other.id})
+    line.enqueue("a1.mp4")
+    assert len(run_all(line, "probe")) == 1
+
+
+def test_best_keeps_the_larger_clip_whatever_its_place(
+    database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from curate.tasks.dedup import Dedup
+
+    monkeypatch.setitem(CATALOG, "dedup", Dedup)
+    line = make_line(database_url, home, [{"stage": "dedup", "keep": "best"}])
+    small, large, image = (line.put_clips(1, "dedup", f"/v/{n}.mp4")[0] for n in "abc")
+    with line.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE clips SET hash_first = :h, hash_middle = :h, resolution = 100"), {"h": "0" * 16}
+        )
+        connection.execute(text("UPDATE clips SET resolution = 9000, seconds = 3 WHERE id = :i"), {"i": large})
+        connection.execute(text("UPDATE clips SET resolution = 9000 WHERE id = :i"), {"i": image})
+    assert len(run_all(line, "dedup")) == 1
+    assert line.rows("SELECT id, duplicate_of FROM clips ORDER BY id") == [
+        (small, large),
+        (large, None),
+        (image, large),
+    ]
+
+
+def test_dedup_forgets_the_clips_of_a_file_that_changed(
+    database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from curate.db import datasets
+    from curate.tasks.dedup import Dedup
+    from tests.pipelines import Found
+
+    monkeypatch.setitem(CATALOG, "dedup", Dedup)
+    line = make_line(database_url, home, ["dedup"])
+    runner = Runner(line.settings, line.engine)
+    hashed = text("UPDATE clips SET hash_first = :h, hash_middle = :h")
+    line.put_clips(1, "dedup", "/v/a.mp4")
+    with line.engine.begin() as connection:
+        connection.execute(hashed, {"h": "0" * 16})
+    assert runner.run_one("dedup")
+    datasets.enqueue(line.engine, line.dataset, [Found("/v/a.mp4", "2")], line.pipeline)
+    with line.engine.begin() as connection:
+        connection.execute(text("UPDATE videos SET stage = 'done', status = 'kept'"))
+    line.put_clips(1, "dedup", "/v/b.mp4")
+    with line.engine.begin() as connection:
+        connection.execute(hashed, {"h": "0" * 16})
+    assert runner.run_one("dedup")
+    assert line.rows("SELECT duplicate, status FROM clips") == [(0, "kept")]

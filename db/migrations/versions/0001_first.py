@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.Column("root", sa.Text, nullable=False),
         sa.Column("pipeline", sa.Text, nullable=False),
         sa.Column("created_at", sa.Float(53), nullable=False),
+        sa.Column("epoch", sa.Integer, nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("id", name="pk_datasets"),
         sa.UniqueConstraint("name", name="uq_datasets_name"),
     )
@@ -72,6 +73,7 @@ def _videos() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_videos"),
         sa.UniqueConstraint("dataset_id", "path", name="uq_videos_dataset_id_path"),
         sa.UniqueConstraint("dataset_id", "clip_stem", name="uq_videos_dataset_id_clip_stem"),
+        sqlite_autoincrement=True,
     )
     _claim_index("videos")
 
@@ -102,6 +104,7 @@ def _clips() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_clips"),
         sa.UniqueConstraint("video_id", "clip_index", name="uq_clips_video_id_clip_index"),
         postgresql_with={"fillfactor": 80},
+        sqlite_autoincrement=True,
     )
     _claim_index("clips")
     op.create_index("ix_clips_dataset_id_dedup_seq", "clips", ["dataset_id", "dedup_seq"])
@@ -121,6 +124,7 @@ def _measurements() -> None:
         *[sa.Column(n, sa.Integer, nullable=False) for n in ("n_ok", "n_failed")],
         *[sa.Column(n, sa.Float(53), nullable=False) for n in ("started_at", "seconds")],
         sa.Column("version", sa.Text, nullable=False),
+        sa.Column("error", sa.Text),
         sa.PrimaryKeyConstraint("id", name="pk_batches"),
     )
     op.create_index("ix_batches_dataset_id_stage_started_at", "batches", ["dataset_id", "stage", "started_at"])
