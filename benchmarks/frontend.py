@@ -27,8 +27,8 @@ LINES = {
     "pyav": "bare decode, PyAV, 1 thread",
     "ffmpeg": "bare decode, ffmpeg -threads 1 -f null",
     "curate": "curate: probe + split (hash, samples, flow) + motion",
-    "curate_cut": "curate, and every clip cut (x264 veryfast, crf 23 as below)",
-    "curate_cut18": "the same with the default of cut, crf 18",
+    "curate_cut": "curate, and every clip cut (x264 veryfast crf 23, the default)",
+    "curate_cut18": "the same at crf 18",
     "steps": "step by step, every clip cut (x264 medium crf 23)",
 }
 
@@ -106,7 +106,7 @@ def curate(files: list[str], work: Path, *, cut: int | None = None) -> Callable[
 
     context = Context(Settings(home=work))
     probe, split = Probe(Probe.Options(), context), Split(Split.Options(), context)
-    motion, cutter = Motion(Motion.Options(), context), Cut(Cut.Options(crf=cut or 18), context)
+    motion, cutter = Motion(Motion.Options(), context), Cut(Cut.Options(crf=cut or 23), context)
     hashing.perceptual_hash(np.eye(64, dtype=np.uint8)[..., None].repeat(3, 2) * 255, "phash")
 
     def run() -> int:

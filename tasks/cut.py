@@ -37,7 +37,7 @@ class CutOptions(StageOptions):
         description="encode: exact frames, H.264 8-bit 4:2:0, upright, square pixels; copy: the source's packets "
         "from the keyframe before, at almost no cost, may show a few frames too many at the end",
     )
-    crf: int = Field(18, ge=0, le=51, description="x264 quality; lower is better and larger")
+    crf: int = Field(23, ge=0, le=51, description="x264 quality; lower is better and larger; 18 is close to the source")
     preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = (
         Field("veryfast", description="x264 preset; slower is smaller at the same quality")
     )

@@ -118,7 +118,7 @@ def test_refilter_takes_the_file_too(curate: Call, filled: Filled, tmp_path: Pat
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (["--set", "cut.crf=20"], 3, "cut.crf 18 → 20"),
+        (["--set", "cut.crf=20"], 3, "cut.crf 23 → 20"),
         (["--set", "unique.where=dup = 0"], 3, "did you mean duplicate"),
         (["--set", "unknown.where=duplicate = 0"], 3, "unknown step unknown"),
         ([], 2, "--set FILTER.where"),
