@@ -101,9 +101,11 @@ def test_a_signal_ends_with_130_and_how_to_go_on(
 ) -> None:
     there = opened(curate, filled)
     before = signal.getsignal(signal.SIGTERM)
+    ignored = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores it
     with pytest.raises(typer.Exit) as ended, stopped_by_signals(Session(), there):
         os.kill(os.getpid(), signum)
         signal.pause()
+    signal.signal(signal.SIGINT, ignored)
     assert ended.value.exit_code == 130
     assert "curate resume pets" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) == before

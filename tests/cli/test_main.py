@@ -162,7 +162,9 @@ def test_a_reader_that_goes_away_is_no_error_to_tell(filled: Filled) -> None:
     command = [sys.executable, "-m", "curate.cli.main", "-q", "export"]
     done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write)
-    assert (done.returncode, done.stderr) == (main.PIPE_CLOSED, "")
+    # the remark that rows are left may come before or after the pipe is found closed
+    said = [line for line in done.stderr.splitlines() if not line.startswith("warning: 2 rows are not through yet")]
+    assert (done.returncode, said) == (main.PIPE_CLOSED, [])
 
 
 def test_sigterm_is_not_swallowed() -> None:
