@@ -39,8 +39,11 @@ def run(
     """
     from curate.cli.data import Wish, check_wish
     from curate.cli.sources import Request, enqueue
+    from curate.configs.errors import UsageError
 
     here = session(ctx)
+    if any(Path(source) == output for source in sources):
+        raise UsageError(what=f"{output} is both input and output; give -o another name")
     wish = Wish(output, where, columns, sort)
     check_wish(wish)
     opened, found = enqueue(here, Request(sources, config, sets or (), name))

@@ -155,13 +155,14 @@ class UnexpectedError(StageError):
 
 
 class StageTimeout(StageError):
-    """Stage {stage} took longer than its time_limit of {seconds} s and was stopped. Raise time_limit of
-    the stage, then: curate retry --stage {stage}"""
+    """Stage {stage} took longer than its time_limit of {seconds} s and was stopped. On a quieter host try
+    again with: curate retry --stage {stage}. To raise the limit start a new dataset with: curate run …
+    --name NEW --set {stage}.time_limit=SECONDS"""
 
 
 class OutOfMemory(StageError):
-    """Stage {stage} needed more than its memory_mb of {megabytes} MB and was stopped. Raise memory_mb of
-    the stage, then: curate retry --stage {stage}"""
+    """Stage {stage} needed more than its memory_mb of {megabytes} MB and was stopped. To raise the limit
+    start a new dataset with: curate run … --name NEW --set {stage}.memory_mb=MEGABYTES"""
 
 
 class DiskFull(StageError):

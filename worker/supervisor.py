@@ -70,6 +70,7 @@ class Supervisor:
         self._trouble = ""
 
     def __enter__(self) -> Supervisor:
+        os.environ.update(self.settings.environment())  # the Celery app of this process rings by these too
         self.broker.__enter__()
         try:
             self._start()

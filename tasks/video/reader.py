@@ -6,6 +6,7 @@ Everything in curate that looks at pictures of a video goes through `open_media`
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -35,6 +36,7 @@ from curate.tasks.paths import is_url, to_path, to_text
 
 # So many packets in a row may fail before the rest of a damaged stream is given up.
 MAX_ERRORS = 1000
+_HEAD = 12  # frames looked at to tell whether pts are mixed up
 
 # A container must not make ffmpeg open anything else: playlists name files and hosts.
 _OPTIONS = {"protocol_whitelist": "none"}
@@ -154,11 +156,11 @@ def decode(
 ) -> Iterator[VideoFrame]:
     """Frames with ``start_pts <= pts < end_pts`` in presentation order, pts in units of `stream.time_base`.
 
-    pts strictly increase: a frame without one gets that of the frame before plus the nominal frame
-    duration, and a frame that is not later than the one before is left out. Edit lists and start offsets
-    are as ffmpeg presents them. With start_pts, which must be the pts of a frame, decoding starts at a
-    keyframe before it. Goes on after damaged packets, up to MAX_ERRORS in a row. Raises NoFrames when
-    nothing decodes.
+    pts strictly increase: they are the dts where the container stored pts in decoding order; a frame without
+    one gets that of the frame before plus the nominal frame duration, and a frame that is not later than the
+    one before is left out. Edit lists and start offsets are as ffmpeg presents them. With start_pts, which
+    must be the pts of a frame, decoding starts at a keyframe before it. Goes on after damaged
+    packets, up to MAX_ERRORS in a row. Raises NoFrames when nothing decodes.
     """
     frames = _all(container, stream) if start_pts is None else _from(container, stream, start_pts)
     any_frame = False
@@ -183,6 +185,8 @@ def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[V
             for packet in container.demux(stream):
                 yield packet
                 errors = 0
+        except MemoryError:
+            raise
         except FFmpegError:
             errors += 1
         else:
@@ -195,6 +199,8 @@ def _decoded(packets: Iterable[Packet[VideoStream]]) -> Iterator[VideoFrame]:
     for packet in packets:
         try:
             frames = packet.decode()
+        except MemoryError:  # an FFmpegError too, but no damage
+            raise
         except FFmpegError:
             errors += 1
             if errors >= MAX_ERRORS:
@@ -204,11 +210,29 @@ def _decoded(packets: Iterable[Packet[VideoStream]]) -> Iterator[VideoFrame]:
             yield from frames
 
 
+def _in_order(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+    """The frames, with their dts for pts where the container stored pts in decoding order.
+
+    AVI and some MP4 writers do so with B-frames: frames come out in the order they are shown with pts going
+    back and forth, while dts rises. The first frames tell.
+    """
+    head = list(itertools.islice(frames, _HEAD))
+    mixed = not _rising([f.pts for f in head]) and _rising([f.dts for f in head])
+    for frame in itertools.chain(head, frames):
+        if mixed:
+            frame.pts = frame.dts
+        yield frame
+
+
+def _rising(stamps: list[int | None]) -> bool:
+    return all(a is not None and b is not None and a < b for a, b in itertools.pairwise(stamps))
+
+
 def _all(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
     """Every frame from where the container stands; the rule of `decode` for missing and repeated pts."""
     step = nominal_duration(stream)
     last: int | None = None
-    for frame in _decoded(packets(container, stream)):
+    for frame in _in_order(_decoded(packets(container, stream))):
         if frame.pts is None:
             frame.pts = 0 if last is None else last + step
         if last is None or frame.pts > last:
@@ -261,7 +285,7 @@ def _from_keyframe(container: InputContainer, stream: VideoStream) -> Iterator[V
             yield packet
 
     last = None
-    for frame in _decoded(watched()):
+    for frame in _in_order(_decoded(watched())):
         if key is None or frame.pts is None or frame.pts < key or (last is not None and frame.pts <= last):
             continue
         last = frame.pts

@@ -27,7 +27,18 @@ from curate.configs.errors import (
 from curate.tasks.paths import to_text
 from curate.tasks.video.geometry import Converter, Geometry, display_size, geometry, pixel_shape, rotation
 from curate.tasks.video.reader import decode, open_media, video_stream
-from tests.media import DAMAGED, ODD_NAMES, SOUND, Drawn, draw, draw_bad, frame_number
+from tests.media import (
+    B_FRAMES,
+    DAMAGED,
+    ODD_NAMES,
+    SOUND,
+    Drawn,
+    draw,
+    draw_bad,
+    footage,
+    frame_number,
+    write_video,
+)
 
 
 @pytest.fixture(scope="module")
@@ -226,3 +237,24 @@ def test_upright_turns_clockwise(degrees: int) -> None:
     picture = np.array([[1, 2], [3, 4]])
     corner = {0: 1, 90: 3, 180: 4, 270: 2}[degrees]
     assert Geometry(2, 2, Fraction(1), degrees).upright(picture)[0, 0] == corner
+
+
+@pytest.mark.parametrize("name", ["b.avi", "b.mp4"])
+def test_no_frame_is_lost_where_pts_are_stored_in_decoding_order(tmp_path: Path, name: str) -> None:
+    path = write_video(tmp_path / name, footage(48), B_FRAMES)
+    with open_media(str(path)) as container:
+        frames = list(decode(container, video_stream(container)))
+    assert [frame_number(f.to_ndarray(format="rgb24")) for f in frames] == list(range(48))
+
+
+def test_running_out_of_memory_is_not_taken_for_damage() -> None:
+    import av
+
+    from curate.tasks.video import reader
+
+    class Greedy:
+        def decode(self) -> list[object]:
+            raise av.error.MemoryError(12, "Cannot allocate memory")
+
+    with pytest.raises(MemoryError):
+        list(reader._decoded([Greedy()]))  # type: ignore[list-item]
