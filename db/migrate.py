@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 HEAD = "0001"  # the newest migration; a test compares it with the folder
+_ONE_AT_A_TIME = threading.Lock()  # Alembic keeps its context in global variables
 _LOCK = 0x63757261  # any number, the same on every host: an advisory lock while migrating
 
 
@@ -39,7 +41,7 @@ def upgrade(engine: Engine) -> None:
     from alembic import command
 
     config = alembic_config()
-    with reported(engine), engine.begin() as connection:
+    with _ONE_AT_A_TIME, reported(engine), engine.begin() as connection:
         if not is_sqlite(connection):
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         config.attributes["connection"] = connection

@@ -210,14 +210,17 @@ def _decoded(packets: Iterable[Packet[VideoStream]]) -> Iterator[VideoFrame]:
             yield from frames
 
 
-def _in_order(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+def _in_order(frames: Iterator[VideoFrame], *, after_seek: bool = False) -> Iterator[VideoFrame]:
     """The frames, with their dts for pts where the container stored pts in decoding order.
 
     AVI and some MP4 writers do so with B-frames: frames come out in the order they are shown with pts going
-    back and forth, while dts rises. The first frames tell.
+    back and forth, while dts rises. The first frames tell. After a seek there are then none, for the time
+    stamps of such a container do not say where it stands: the caller decodes from the start.
     """
     head = list(itertools.islice(frames, _HEAD))
     mixed = not _rising([f.pts for f in head]) and _rising([f.dts for f in head])
+    if mixed and after_seek:
+        return
     for frame in itertools.chain(head, frames):
         if mixed:
             frame.pts = frame.dts
@@ -285,7 +288,7 @@ def _from_keyframe(container: InputContainer, stream: VideoStream) -> Iterator[V
             yield packet
 
     last = None
-    for frame in _in_order(_decoded(watched())):
+    for frame in _in_order(_decoded(watched()), after_seek=True):
         if key is None or frame.pts is None or frame.pts < key or (last is not None and frame.pts <= last):
             continue
         last = frame.pts
