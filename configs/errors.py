@@ -98,6 +98,20 @@ class PackageMissing(ServiceError):
     """{what} needs the package {package}, which is not installed. Install it with: {install}"""
 
 
+class ModelsMissing(ServiceError):
+    """{what} needs weights that are not there: {missing}. See where they are looked for, and how to get them,
+    with: curate models list"""
+
+
+class BadModel(ServiceError):
+    """The weights in {path} cannot be used: {why}. Get them again (curate models list says how), and look at
+    them with: curate models check"""
+
+
+class NoDevice(ServiceError):
+    """The device {device} cannot be used: {why}. Set CURATE_DEVICE to auto or CPU, or see docs/ascend.md"""
+
+
 class ReaderMissing(ServiceError):
     """curate sql needs a Postgres login that can only read: {why}. Let a login that may create others run:
     curate db upgrade. Or set CURATE_READONLY_DATABASE_URL to a login that only has SELECT"""
@@ -183,6 +197,11 @@ class NotFinite(StageError):
 class SamplesMissing(StageError):
     """The sampled frames of this clip are not in {path}. They are written by split; run it again with:
     curate retry --error SamplesMissing"""
+
+
+class EmbeddingMissing(StageError):
+    """Stage {stage} needs this clip's embeddings by {model}, and {found}. They are written by clip_embed; compute
+    them with: curate redo clip_embed"""
 
 
 class CutMismatch(StageError):

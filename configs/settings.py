@@ -6,7 +6,7 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -26,6 +26,12 @@ class Settings(BaseModel):
     broker_url: str = Field("", description="Celery broker URL; empty: a Redis of its own in the home folder")
     media: Path | None = Field(
         None, description="folder that cut clips are written to; empty: clips/ in the home folder"
+    )
+    models: Path | None = Field(
+        None, description="folder of model weights, one folder a model; empty: models/ in the home folder"
+    )
+    device: Literal["auto", "Ascend", "CPU"] = Field(
+        "auto", description="what models run on; auto: Ascend where there is an NPU, else CPU"
     )
     lease_seconds: float = Field(
         60, ge=2, le=86400, description="a batch not renewed for so long is given to another worker"
@@ -54,6 +60,11 @@ class Settings(BaseModel):
     def clips(self) -> Path:
         """Folder that cut clips are written to."""
         return self.media.expanduser().absolute() if self.media else self.folder / "clips"
+
+    @property
+    def model_folder(self) -> Path:
+        """Folder of model weights, one folder a model."""
+        return self.models.expanduser().absolute() if self.models else self.folder / "models"
 
     def environment(self) -> dict[str, str]:
         """The CURATE_* variables that give a child process these settings."""

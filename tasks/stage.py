@@ -26,16 +26,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from pydantic import Field
 
+from curate.configs.errors import RowError
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Column, Level, Order, StageOptions
 from curate.configs.settings import Settings
+from curate.tasks.models.catalog import Need
 
 if TYPE_CHECKING:
     from curate.tasks.video.samples import Samples
 
 __all__ = [
-    "Clip", "Column", "Context", "Field", "NewClip", "Order", "Outcome", "Scorer", "Scores", "Stage",
-    "StageOptions", "Video",
+    "Clip", "Column", "Context", "Field", "Need", "NewClip", "Order", "Outcome", "Rows", "Scorer", "Scores",
+    "Stage", "StageOptions", "Video",
 ]  # fmt: skip
 
 Value = float | int | str | None
@@ -79,6 +81,8 @@ class Clip:
     time_base: Fraction
     values: Mapping[str, Any]
     samples_folder: Path
+    tables: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    # ^ the clip's rows of each table that the stage names in `reads`
 
     def __getitem__(self, column: str) -> Any:
         return self.values[column]
@@ -102,15 +106,29 @@ class NewClip:
 
 
 @dataclass(frozen=True)
+class Rows:
+    """What a clip has in another table from now on: rows of it where `where` holds are replaced by `rows`.
+
+    `table` is one that the stage names in `writes`; neither mapping holds clip_id, which is the row's own.
+    """
+
+    table: str
+    where: Scores
+    rows: Sequence[Mapping[str, Value | bytes]]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a stage found for one row: its columns and, from split, the clips of the video.
 
     `drop` names why the row goes no further although nothing failed (a video without a long enough scene).
+    `tables` is what it found that is no column: embeddings, option scores.
     """
 
     scores: Scores
     clips: Sequence[NewClip] = ()
     drop: str | None = None
+    tables: Sequence[Rows] = ()
 
 
 @dataclass(frozen=True)
@@ -132,6 +150,8 @@ class Stage(ABC, Generic[RowT, OptionsT]):
     level: ClassVar[Level]
     columns: ClassVar[dict[str, Column]] = {}
     Options: ClassVar[type[StageOptions]] = StageOptions
+    reads: ClassVar[tuple[str, ...]] = ()  # tables whose rows come with each clip: embeddings, option_scores
+    writes: ClassVar[tuple[str, ...]] = ()  # tables that outcomes may hold rows of
     default_step: ClassVar[bool] = False  # join pipelines that do not mention this stage, before `cut`
 
     def __init__(self, options: OptionsT, context: Context) -> None:
@@ -150,6 +170,11 @@ class Stage(ABC, Generic[RowT, OptionsT]):
         Called at enqueue, so that nobody learns it after hours of work.
         """
 
+    @classmethod
+    def models(cls, options: Any) -> tuple[Need, ...]:
+        """The model weights that the stage needs; `enqueue` refuses a pipeline whose weights are missing."""
+        return ()
+
     def recall(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Learn the clips that an ordered stage has taken since the last call, in any process.
 
@@ -163,10 +188,11 @@ class Stage(ABC, Generic[RowT, OptionsT]):
     def run(self, row: RowT) -> Outcome:
         """The outcome for one row. Any exception fails this row only."""
 
-    def run_batch(self, rows: Sequence[RowT]) -> list[Outcome]:
+    def run_batch(self, rows: Sequence[RowT]) -> Sequence[Outcome | RowError]:
         """Outcomes in the order of `rows`. Override where a batch is cheaper than its rows.
 
-        An exception from an override makes the runner try the rows one by one.
+        A RowError in the place of an outcome fails that row only. An exception from an override makes the
+        runner try the rows one by one.
         """
         return [self.run(row) for row in rows]
 

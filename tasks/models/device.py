@@ -1,0 +1,89 @@
+"""The one place that knows devices: Ascend NPUs and, for everybody else, the CPU. Imports MindSpore only when asked.
+
+A worker process uses one device, and only the one. On a host with several NPUs the process that starts the
+workers gives each its own by ASCEND_RT_VISIBLE_DEVICES, which must be set before MindSpore is imported; the
+process then sees that one as number 0. Nothing here was run on an NPU.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from curate.configs.errors import NoDevice, PackageMissing
+
+Target = Literal["Ascend", "CPU"]
+
+VISIBLE = "ASCEND_RT_VISIBLE_DEVICES"
+_DEVICES = Path("/dev")
+INSTALL = 'pip install "curate[mindspore]" && pip install --no-deps mindone'
+
+
+@dataclass(frozen=True)
+class Device:
+    """What models run on in this process. `dtype` is what weights are held in unless an option says otherwise."""
+
+    target: Target
+
+    @property
+    def dtype(self) -> Literal["float16", "float32"]:
+        """float32 on the CPU, where MindSpore's half-precision kernels are missing or slow, float16 on an NPU."""
+        return "float32" if self.target == "CPU" else "float16"
+
+
+def npus(environ: Mapping[str, str] = os.environ, folder: Path = _DEVICES) -> list[int]:
+    """The numbers of the NPUs of this host that this process may use, ascending, without loading a driver.
+
+    An NPU is a device file davinci<number>; ASCEND_RT_VISIBLE_DEVICES (numbers and commas) leaves some of them.
+    """
+    names = [p.name.removeprefix("davinci") for p in folder.glob("davinci[0-9]*")]
+    present = sorted(int(n) for n in names if n.isdecimal())
+    if VISIBLE not in environ:
+        return present
+    allowed = {int(n) for n in environ[VISIBLE].split(",") if n.strip().isdecimal()}
+    return [n for n in present if n in allowed]
+
+
+def pinned(npu: int) -> dict[str, str]:
+    """The environment that gives a process this NPU and no other."""
+    return {VISIBLE: str(npu)}
+
+
+def wanted(setting: str) -> Target:
+    """The target that the setting CURATE_DEVICE asks for: auto means Ascend where this process may use an NPU."""
+    if setting in ("Ascend", "CPU"):
+        return "Ascend" if setting == "Ascend" else "CPU"
+    return "Ascend" if npus() else "CPU"
+
+
+@cache
+def start(setting: str) -> Device:
+    """Make this process use its device, before its first MindSpore operation. Raises PackageMissing, NoDevice.
+
+    Only call this in a process that will not fork: a child forked after MindSpore's first operation hangs.
+    """
+    ms = mindspore()
+    target = wanted(setting)
+    try:
+        ms.set_device(target, 0) if target == "Ascend" else ms.set_device(target)
+    except (RuntimeError, ValueError) as error:
+        raise NoDevice(device=target, why=" ".join(str(error).split())[:300]) from error
+    if target == "CPU":
+        # asynchronous dispatch burns CPU seconds where there is no device to wait for
+        ms.set_context(pynative_synchronize=True)
+    return Device(target)
+
+
+@cache
+def mindspore() -> Any:
+    """The module mindspore, without its warnings. Raises PackageMissing."""
+    os.environ.setdefault("GLOG_v", "3")  # errors only; read at import
+    try:
+        import mindspore
+    except ImportError as error:
+        raise PackageMissing(what="Running models", package="mindspore", install=INSTALL) from error
+    return mindspore
