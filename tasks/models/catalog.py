@@ -1,7 +1,12 @@
-"""The models that stages need: what each is, where its weights are looked for, and how to get them."""
+"""The models that stages need: what each is, where its weights are looked for, and how to get them.
+
+Addresses name a fixed revision wherever there is one. Sizes and SHA-256 are those that are documented in public
+(torch.hub names a file after the first 8 digits of its own); nothing here was downloaded where it was written.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +22,126 @@ class Need:
     model: str
 
 
+@dataclass(frozen=True)
+class Download:
+    """A published file. `size` in bytes and `sha256` are empty where nobody documents them."""
+
+    url: str
+    name: str
+    size: int = 0
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as published. `files` are used as they are or, with `convert`, read into one safetensors file.
+
+    `size` is what the folder takes in the end, in bytes, about.
+    """
+
+    name: str
+    kind: Kind
+    what: str
+    licence: str
+    page: str
+    size: int
+    files: tuple[Download, ...]
+    convert: bool = True
+
+
+_HUB = "https://huggingface.co/openai/clip-vit-large-patch14"
+_CLIP = f"{_HUB}/resolve/32bd64288804d66eefd0ccbe215aa642df71cc41"
+_GITHUB = "https://raw.githubusercontent.com"
+_LAION = f"{_GITHUB}/christophschuhmann/improved-aesthetic-predictor/6934dd81792f086e613a121dbce43082cb8be85e"
+_LPIPS = f"{_GITHUB}/richzhang/PerceptualSimilarity/082bb24f84c091ea94de2867d34c4544f68e0963"
+_DATACOMP = "https://github.com/mlfoundations/dataset2metadata/releases/download/v0.1.0-alpha"
+
+_MODELS = (
+    Model(
+        "clip-vit-large-patch14", "clip", "OpenAI's CLIP ViT-L/14", "MIT", _HUB, 1_712_800_000,
+        (
+            Download(
+                f"{_CLIP}/config.json", "config.json",
+                sha256="8a09b467700c58138c29d53c605b34ebc69beaadd13274a8a2af8ad2c2f4032a",
+            ),
+            Download(
+                f"{_CLIP}/tokenizer.json", "tokenizer.json", 2_224_003,
+                "a83e0809aa4c3af7208b2df632a7a69668c6d48775b3c3fe4e1b1199d1f8b8f4",
+            ),
+            Download(
+                f"{_CLIP}/model.safetensors", "model.safetensors", 1_710_540_580,
+                "a2bf730a0c7debf160f7a6b50b3aaf3703e7e88ac73de7a314903141db026dcb",
+            ),
+        ),
+        convert=False,
+    ),
+    Model(
+        "aesthetic-l14", "aesthetic", "LAION's aesthetic predictor v2 on CLIP ViT-L/14", "Apache-2.0",
+        "https://github.com/christophschuhmann/improved-aesthetic-predictor", 3_714_000,
+        (
+            Download(
+                f"{_LAION}/sac%2Blogos%2Bava1-l14-linearMSE.pth", "sac+logos+ava1-l14-linearMSE.pth", 3_714_759,
+                "21dd590f3ccdc646f0d53120778b296013b096a035a2718c9cb0d511bff0f1e0",
+            ),
+        ),
+    ),
+    Model(
+        "nsfw-l14", "nsfw", "LAION's CLIP-based NSFW detector on CLIP ViT-L/14, as DataComp published it", "MIT",
+        "https://github.com/LAION-AI/CLIP-based-NSFW-Detector", 864_000,
+        (
+            Download(
+                f"{_DATACOMP}/nsfw_torch.pt", "nsfw_torch.pt",
+                sha256="3c97d5478477c181bfa29a33e6933f710c8ec587e3c3551ff855e293acdaf390",
+            ),
+        ),
+    ),
+    Model(
+        "lpips-vgg16", "lpips", "torchvision's VGG16 with the weights of LPIPS v0.1", "BSD-3-Clause, BSD-2-Clause",
+        "https://github.com/richzhang/PerceptualSimilarity", 58_870_000,
+        (
+            Download(
+                "https://download.pytorch.org/models/vgg16-397923af.pth", "vgg16-397923af.pth", 553_433_881,
+                "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+            ),
+            Download(
+                f"{_LPIPS}/lpips/weights/v0.1/vgg.pth", "vgg.pth", 7_289,
+                "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
+            ),
+        ),
+    ),
+)  # fmt: skip
+
+CATALOG: dict[str, Model] = {model.name: model for model in _MODELS}
+
+
 def folder_of(model: str, model_folder: Path) -> Path:
     """Where the weights of a model are looked for: a path is taken as it is, a name below the model folder."""
     return Path(model).expanduser() if "/" in model else model_folder / model
+
+
+def how_to_get(need: Need) -> str:
+    """The command that gets the weights, or what to do where there is none."""
+    if need.model in CATALOG:
+        return f"get it with: curate models fetch {need.model}"
+    return f"put a model of kind {need.kind} there"
+
+
+def missing(needs: Iterable[Need], model_folder: Path) -> list[str]:
+    """A line for each need whose weights are not there, or wrong by their header alone: what, where, why, what to do.
+
+    Takes milliseconds, for it reads headers only.
+    """
+    from curate.configs.errors import BadModel
+    from curate.tasks.models.checkpoint import verified
+
+    lines = []
+    for need in dict.fromkeys(needs):
+        folder = folder_of(need.model, model_folder)
+        if not folder.exists():
+            lines.append(f"{need.model}: there is no folder {folder}; {how_to_get(need)}")
+            continue
+        try:
+            verified(folder, need.kind)
+        except BadModel as error:
+            lines.append(f"{need.model}: {error.fields['path']}: {error.fields['why']}; {how_to_get(need)}")
+    return lines

@@ -1,0 +1,256 @@
+"""Reading safetensors: the header, checked against what the model needs, and the tensors, mapped from the file.
+
+A header is enough to tell a whole file from a truncated one and a model from another, so that `enqueue` can do it in
+a moment. The format (8 bytes of length, a JSON header, the numbers) is described at
+https://github.com/huggingface/safetensors#format. Nothing in a file is ever executed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from curate.configs.errors import BadModel
+from curate.tasks.models.catalog import Kind
+from curate.tasks.models.layouts import BadConfig, Shape, Shapes, expected, optional
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+FLOATS = {"F32": 4, "F16": 2, "BF16": 2}  # bytes a number
+_SIZES = {**FLOATS, "F64": 8, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+_LARGEST_HEADER = 100_000_000  # bytes, the format's own limit
+_LARGEST_CONFIG = 1 << 20
+_SHOWN = 3  # names of tensors in a message
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """What a header says of a tensor: the format's name of its type (F32, F16, BF16, I64), and its first byte in the file."""
+
+    shape: Shape
+    dtype: str
+    start: int
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A model whose header is right: its config.json ({} where there is none), its file, its tensors by name."""
+
+    config: Mapping[str, Any]
+    file: Path
+    tensors: Mapping[str, Tensor]
+
+
+def verified(folder: Path, kind: Kind) -> Verified:
+    """The model in a folder, after a look at everything but the numbers themselves.
+
+    Raises BadModel when the folder is no model of this kind, its file is no whole safetensors file, or a tensor is
+    missing, left over, or has another shape or type.
+    """
+    file = _weights(folder)
+    config = _config(folder) if kind == "clip" else {}
+    if kind == "clip":
+        _tokenizer(folder)
+    tensors = header(file)
+    try:
+        needed, allowed = expected(kind, config), optional(kind, config)
+    except BadConfig as error:
+        raise BadModel(path=folder / CONFIG, why=str(error)) from None
+    problems = list(_problems(tensors, needed, allowed))
+    if problems:
+        raise BadModel(path=file, why=f"{'; '.join(problems)} (expected a model of kind {kind})")
+    return Verified(config, file, tensors)
+
+
+def _weights(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise BadModel(path=folder, why="it is not a folder" if folder.exists() else "there is no such folder")
+    file = folder / WEIGHTS
+    if file.is_file():
+        return file
+    others = sorted(p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".pth", ".ckpt", ".safetensors"))
+    hint = f"; convert what is there with: curate models convert {folder / others[0]}" if others else ""
+    raise BadModel(path=folder, why=f"it holds no {WEIGHTS}{hint}")
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    file = folder / CONFIG
+    try:
+        text = file.read_bytes() if file.stat().st_size <= _LARGEST_CONFIG else b""
+        config = json.loads(text)
+    except OSError as error:
+        raise BadModel(path=file, why=error.strerror or str(error)) from None
+    except (ValueError, RecursionError):
+        raise BadModel(path=file, why="it is not JSON") from None
+    if not isinstance(config, dict):
+        raise BadModel(path=file, why="it is no JSON object")
+    return config
+
+
+def _tokenizer(folder: Path) -> None:
+    """Raise BadModel where there are no words: tokenizer.json, or vocab.json with merges.txt."""
+    names = {p.name for p in folder.iterdir() if p.is_file() and p.stat().st_size}
+    if "tokenizer.json" not in names and not {"vocab.json", "merges.txt"} <= names:
+        raise BadModel(path=folder, why="it holds no tokenizer.json, nor vocab.json with merges.txt")
+
+
+def _problems(found: Mapping[str, Tensor], needed: Shapes, allowed: Shapes) -> Iterable[str]:
+    missing = [name for name in needed if name not in found]
+    left_over = [name for name in found if name not in needed and name not in allowed]
+    shapes = {**allowed, **needed}
+    wrong = [
+        f"{name} {list(t.shape)} instead of {list(shapes[name])}"
+        for name, t in found.items()
+        if name in shapes and t.shape != shapes[name]
+    ]
+    types = [
+        f"{name} is {t.dtype}"
+        for name, t in found.items()
+        if (name in needed and t.dtype not in FLOATS) or (name in allowed and t.dtype != "I64")
+    ]
+    for names, what in ((missing, "missing"), (left_over, "left over"), (wrong, "another shape"), (types, "no number")):
+        if names:
+            yield f"{len(names)} of {len(needed)} tensors {what}: {_some(names)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(name[:100] for name in names[:_SHOWN])
+    return f"{shown}, …" if len(names) > _SHOWN else shown
+
+
+def header(file: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, in the order of their numbers. Raises BadModel when it is no whole one."""
+    try:
+        with file.open("rb") as opened:
+            return _header(opened, file)
+    except OSError as error:
+        raise BadModel(path=file, why=error.strerror or str(error)) from None
+
+
+def _header(opened: BinaryIO, file: Path) -> dict[str, Tensor]:
+    size = opened.seek(0, 2)
+    opened.seek(0)
+    start = opened.read(8)
+    _refuse_pickle(start, file)
+    if len(start) < 8:
+        raise BadModel(path=file, why=f"it is truncated: {size} bytes")
+    length = struct.unpack("<Q", start)[0]
+    if length > _LARGEST_HEADER or length < 2:
+        raise BadModel(path=file, why="it is not safetensors")
+    if 8 + length > size:
+        raise BadModel(path=file, why=f"it is truncated: {size} bytes, and its header alone has {length}")
+    entries = _entries(opened.read(length), file)
+    tensors = {name: _tensor(name, entry, 8 + length, file) for name, entry in entries.items()}
+    return _contiguous(tensors, 8 + length, size, file)
+
+
+def _refuse_pickle(start: bytes, file: Path) -> None:
+    """A file that torch wrote runs code when it is unpickled, and people rename what they download."""
+    if start[:4] == b"PK\x03\x04" or (start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")):
+        why = f"it is a pickle, not safetensors; read it without running it by: curate models convert {file}"
+        raise BadModel(path=file, why=why)
+
+
+def _entries(text: bytes, file: Path) -> dict[str, Any]:
+    try:
+        entries = json.loads(text, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        raise BadModel(path=file, why=f"it is not safetensors: its header is not JSON ({str(error)[:80]})") from None
+    if not isinstance(entries, dict):
+        raise BadModel(path=file, why="it is not safetensors: its header is no JSON object")
+    entries.pop("__metadata__", None)
+    return entries
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a name is there twice")
+    return made
+
+
+def _tensor(name: str, entry: Any, base: int, file: Path) -> Tensor:
+    match entry:
+        case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [int(start), int(end)]} if (
+            dtype in _SIZES and all(type(n) is int and n >= 0 for n in shape)
+        ):
+            if end - start == math.prod(shape) * _SIZES[dtype]:
+                return Tensor(tuple(shape), dtype, base + start)
+    raise BadModel(path=file, why=f"it is not safetensors: what its header says of {name[:100]} cannot be")
+
+
+def _contiguous(tensors: dict[str, Tensor], base: int, size: int, file: Path) -> dict[str, Tensor]:
+    """The tensors in order; the format wants them side by side, to the last byte of the file."""
+    ordered = dict(sorted(tensors.items(), key=lambda item: (item[1].start, math.prod(item[1].shape))))
+    end = base
+    for name, tensor in ordered.items():
+        if tensor.start != end:
+            raise BadModel(path=file, why=f"it is not safetensors: {name[:100]} is not where it should be")
+        end += math.prod(tensor.shape) * _SIZES[tensor.dtype]
+    if size != end:
+        what = "truncated" if size < end else "too long"
+        raise BadModel(path=file, why=f"it is {what}: {size} bytes, and its header speaks of {end}")
+    return ordered
+
+
+def arrays(file: Path, names: Iterable[str] | None = None, prefix: str = "") -> dict[str, NDArray[Any]]:
+    """Tensors of a safetensors file by their full names: those in `names`, or all, whose name begins with `prefix`.
+
+    float32 and whole numbers are read-only maps of the file, which cost no memory until they are read; float16 and
+    bfloat16 become float32, which holds each of their values. Raises BadModel.
+    """
+    tensors = header(file)
+    chosen = [n for n in (tensors if names is None else names) if n.startswith(prefix)]
+    missing = [n for n in chosen if n not in tensors]
+    if missing:
+        raise BadModel(path=file, why=f"it lacks {_some(missing)}")
+    return {name: _array(file, tensors[name]) for name in chosen}
+
+
+def _array(file: Path, tensor: Tensor) -> NDArray[Any]:
+    import numpy as np
+
+    kind = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?"}
+    stored = np.dtype(kind.get(tensor.dtype) or f"<{tensor.dtype[0].lower()}{_SIZES[tensor.dtype]}")
+    if not math.prod(tensor.shape):
+        return np.zeros(tensor.shape, np.float32 if tensor.dtype in FLOATS else stored)
+    mapped = np.memmap(file, stored, "r", tensor.start, tensor.shape or (1,)).reshape(tensor.shape)
+    return float32(np.asarray(mapped), tensor.dtype)
+
+
+def float32(array: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """Numbers of a format's type as float32: F16 widened, BF16 (given as uint16) filled up with zero bits."""
+    import numpy as np
+
+    if dtype == "F16":
+        return array.astype(np.float32)
+    if dtype == "BF16":
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    return np.require(array, requirements="A")  # a header need not be a multiple of 4 bytes long
+
+
+def revision(file: Path) -> str:
+    """The first 12 hex digits of the file's SHA-256: the name of these very weights. Read once a process."""
+    found = file.stat()
+    return _digest(file, found.st_size, found.st_mtime_ns)[:12]
+
+
+@lru_cache(maxsize=32)
+def _digest(file: Path, _size: int, _mtime_ns: int) -> str:
+    return sha256(file)
+
+
+def sha256(file: Path) -> str:
+    """The file's SHA-256 in hex digits."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,0 +1,174 @@
+"""What tensors a model's checkpoint must hold: names and shapes, computed from its configuration.
+
+Names are the published ones: of Hugging Face for CLIP, of LAION, torchvision and lpips for the rest. Matrices of
+linear layers are (outputs, inputs), kernels of convolutions (outputs, inputs, height, width).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from curate.tasks.models.catalog import Kind
+
+Shape = tuple[int, ...]
+Shapes = dict[str, Shape]
+
+AESTHETIC_LAYERS = {0: (768, 1024), 2: (1024, 128), 4: (128, 64), 6: (64, 16), 7: (16, 1)}  # between them: dropout
+NSFW_WIDTHS = (768, 64, 512, 256, 1)
+VGG_CHANNELS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
+VGG_LAYERS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # the convolutions among VGG16's layers
+LPIPS_CHANNELS = (64, 128, 256, 512, 512)  # of the five features that LPIPS compares
+
+# what transformers takes for a value that config.json leaves out
+_TEXT = {
+    "vocab_size": 49408, "hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 12,
+    "num_attention_heads": 8, "max_position_embeddings": 77,
+}  # fmt: skip
+_VISION = {
+    "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12,
+    "num_channels": 3, "image_size": 224, "patch_size": 32,
+}  # fmt: skip
+# the largest CLIP published (ViT-bigG/14) stays far below; a hostile file cannot ask for terabytes
+_LARGEST = {
+    "vocab_size": 300_000, "hidden_size": 8192, "intermediate_size": 65_536, "num_hidden_layers": 128,
+    "num_attention_heads": 128, "max_position_embeddings": 4096, "num_channels": 3, "image_size": 2048,
+    "patch_size": 128, "projection_dim": 8192,
+}  # fmt: skip
+
+
+class BadConfig(ValueError):
+    """A configuration that describes no model of its kind; the text says why."""
+
+
+def expected(kind: Kind, config: Mapping[str, Any]) -> Shapes:
+    """The names and shapes that a checkpoint must hold, all of them. Only CLIP has a `config`, its config.json.
+
+    Raises BadConfig when a value is missing, of another type, out of its bounds, or fits no other.
+    """
+    if kind == "clip":
+        return dict(_clip(config))
+    made = {"aesthetic": _aesthetic, "nsfw": _nsfw, "lpips": _lpips}[kind]
+    return dict(made())
+
+
+def optional(kind: Kind, config: Mapping[str, Any]) -> Shapes:
+    """Names and shapes of int64 tensors that a published checkpoint may hold besides, and that nothing reads."""
+    if kind != "clip":
+        return {}
+    text, vision = tower(config, "text"), tower(config, "vision")
+    return {
+        "text_model.embeddings.position_ids": (1, text["max_position_embeddings"]),
+        "vision_model.embeddings.position_ids": (1, places(vision)),
+    }
+
+
+def tower(config: Mapping[str, Any], name: str) -> dict[str, int]:
+    """The sizes of a CLIP tower, `text` or `vision`, as transformers reads them. Raises BadConfig."""
+    defaults = _TEXT if name == "text" else _VISION
+    given = dict(_object(config, f"{name}_config"))
+    older = _object(config, f"{name}_config_dict")  # where it is there, transformers lets it win
+    if older:
+        given |= {**defaults, **older}
+    sizes = {key: _size(given, key, default) for key, default in defaults.items()}
+    if sizes["hidden_size"] % sizes["num_attention_heads"]:
+        raise BadConfig(f"hidden_size of {name}_config is no multiple of num_attention_heads")
+    return sizes
+
+
+def places(vision: Mapping[str, int]) -> int:
+    """The positions of a vision tower: its patches and the one of the class."""
+    if vision["patch_size"] > vision["image_size"]:
+        raise BadConfig("patch_size is larger than image_size")
+    return (vision["image_size"] // vision["patch_size"]) ** 2 + 1
+
+
+def _object(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = config.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise BadConfig(f"{key} is no object")
+    return value
+
+
+def _size(config: Mapping[str, Any], key: str, default: int) -> int:
+    value = config.get(key, default)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _LARGEST[key]:
+        raise BadConfig(f"{key} must be a whole number from 1 to {_LARGEST[key]}, not {str(value)[:40]}")
+    return value
+
+
+def _clip(config: Mapping[str, Any]) -> Iterator[tuple[str, Shape]]:
+    if config.get("model_type", "clip") != "clip":
+        raise BadConfig(f"model_type is {str(config['model_type'])[:40]}, not clip")
+    text, vision = tower(config, "text"), tower(config, "vision")
+    common = _size(config, "projection_dim", 512)
+    yield "logit_scale", ()
+    yield "text_projection.weight", (common, text["hidden_size"])
+    yield "visual_projection.weight", (common, vision["hidden_size"])
+    yield from _text_model(text)
+    yield from _vision_model(vision)
+
+
+def _text_model(sizes: Mapping[str, int]) -> Iterator[tuple[str, Shape]]:
+    width = sizes["hidden_size"]
+    yield "text_model.embeddings.token_embedding.weight", (sizes["vocab_size"], width)
+    yield "text_model.embeddings.position_embedding.weight", (sizes["max_position_embeddings"], width)
+    yield from _encoder("text_model", sizes)
+    yield from _norm("text_model.final_layer_norm", width)
+
+
+def _vision_model(sizes: Mapping[str, int]) -> Iterator[tuple[str, Shape]]:
+    width, patch = sizes["hidden_size"], sizes["patch_size"]
+    yield "vision_model.embeddings.class_embedding", (width,)
+    yield "vision_model.embeddings.patch_embedding.weight", (width, sizes["num_channels"], patch, patch)
+    yield "vision_model.embeddings.position_embedding.weight", (places(sizes), width)
+    yield from _norm("vision_model.pre_layrnorm", width)  # misspelt where it was published
+    yield from _encoder("vision_model", sizes)
+    yield from _norm("vision_model.post_layernorm", width)
+
+
+def _encoder(name: str, sizes: Mapping[str, int]) -> Iterator[tuple[str, Shape]]:
+    width, inner = sizes["hidden_size"], sizes["intermediate_size"]
+    for number in range(sizes["num_hidden_layers"]):
+        layer = f"{name}.encoder.layers.{number}"
+        for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            yield from _linear(f"{layer}.self_attn.{part}", width, width)
+        yield from _norm(f"{layer}.layer_norm1", width)
+        yield from _norm(f"{layer}.layer_norm2", width)
+        yield from _linear(f"{layer}.mlp.fc1", width, inner)
+        yield from _linear(f"{layer}.mlp.fc2", inner, width)
+
+
+def _linear(name: str, inputs: int, outputs: int) -> Iterator[tuple[str, Shape]]:
+    yield f"{name}.weight", (outputs, inputs)
+    yield f"{name}.bias", (outputs,)
+
+
+def _norm(name: str, width: int) -> Iterator[tuple[str, Shape]]:
+    yield f"{name}.weight", (width,)
+    yield f"{name}.bias", (width,)
+
+
+def _aesthetic() -> Iterator[tuple[str, Shape]]:
+    for number, (inputs, outputs) in AESTHETIC_LAYERS.items():
+        yield from _linear(f"layers.{number}", inputs, outputs)
+
+
+def _nsfw() -> Iterator[tuple[str, Shape]]:
+    yield "norm.mean", (NSFW_WIDTHS[0],)
+    yield "norm.variance", (NSFW_WIDTHS[0],)
+    for number, (inputs, outputs) in enumerate(itertools.pairwise(NSFW_WIDTHS), 1):
+        yield from _linear(f"linear_{number}", inputs, outputs)
+
+
+def _lpips() -> Iterator[tuple[str, Shape]]:
+    inputs = 3
+    for number, outputs in zip(VGG_LAYERS, VGG_CHANNELS, strict=True):
+        yield f"features.{number}.weight", (outputs, inputs, 3, 3)
+        yield f"features.{number}.bias", (outputs,)
+        inputs = outputs
+    for number, channels in enumerate(LPIPS_CHANNELS):
+        yield f"lin{number}.model.1.weight", (1, channels, 1, 1)
