@@ -8,7 +8,7 @@ one, a claim was measured to grow from 7 to 27 ms at a million rows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, func, select, text, update
@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, fun
 from curate.configs.errors import WorkerCrashed
 from curate.configs.pipeline import Pipeline, StageStep
 from curate.configs.schema import Level, Order
+from curate.db import beside
 from curate.db.engine import now, reading, writing
 from curate.db.tables import clips, datasets, rows_of, videos
 
@@ -25,7 +26,7 @@ EXPIRED = 1.0  # lease_until of a row whose holder is known to be dead
 
 @dataclass(frozen=True)
 class Want:
-    """What a worker asks for: rows of one stage of one dataset."""
+    """What a worker asks for: rows of one stage of one dataset. `reads` names tables whose rows come with clips."""
 
     dataset_id: int
     step: StageStep
@@ -33,16 +34,18 @@ class Want:
     owner: str
     lease_seconds: float
     max_attempts: int
+    reads: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Claim:
-    """Rows held by one batch. `rows` are whole rows; clips come with their `videos`, by id."""
+    """Rows held by one batch. `rows` are whole rows; clips come with their `videos`, by id, and `tables`, by name."""
 
     want: Want
     rows: Sequence[Mapping[str, Any]]
     videos: Mapping[int, Mapping[str, Any]]
     started_at: float
+    tables: Mapping[str, beside.Rows] = field(default_factory=dict)
 
     @property
     def ids(self) -> list[int]:
@@ -65,8 +68,9 @@ def claim(engine: Engine, want: Want) -> Claim | None:
         rows = _load(connection, want.step.level, ids)
         if order:  # as they were picked, not as they lie in the table
             rows.sort(key=lambda row: ids.index(row["id"]))
-        parents = _load_videos(connection, rows) if want.step.level == "clip" else {}
-        return Claim(want, rows, parents, time)
+        if want.step.level == "video":
+            return Claim(want, rows, {}, time)
+        return Claim(want, rows, _load_videos(connection, rows), time, beside.read(connection, want.reads, ids))
 
 
 def _take(connection: Connection, want: Want, time: float) -> list[int]:
@@ -221,12 +225,16 @@ def renew(engine: Engine, claim: Claim) -> int:
 
 def give_back(engine: Engine, claim: Claim, crashed: bool) -> None:
     """Let go of the rows of a claim: as if never taken, or (crashed) to be tried again in halves."""
+    with writing(engine) as connection:
+        give_back_in(connection, claim, crashed)
+
+
+def give_back_in(connection: Connection, claim: Claim, crashed: bool = False) -> None:
+    """`give_back` in a transaction that is already open."""
     table = rows_of(claim.want.step.level)
     mine = update(table).where(table.c.id.in_(claim.ids), table.c.owner == claim.want.owner)
     let_go = {k: v for k, v in released().items() if k != "attempts"}  # crashes before this batch still count
-    values = {"lease_until": EXPIRED} if crashed else let_go
-    with writing(engine) as connection:
-        connection.execute(mine.values(**values))
+    connection.execute(mine.values(**({"lease_until": EXPIRED} if crashed else let_go)))
 
 
 def holders(engine: Engine, dataset_id: int, pipeline: Pipeline) -> dict[str, float]:

@@ -14,11 +14,11 @@ from sqlalchemy import ColumnElement, Connection, Engine, func, insert, inspect,
 from sqlalchemy.types import BigInteger, Float, Text, TypeEngine
 
 from curate.configs.errors import NoDatasets, NoSuchDataset
-from curate.configs.pipeline import DONE, Pipeline
+from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Column, Level
 from curate.db.claims import released
 from curate.db.engine import is_sqlite, reading, writing
-from curate.db.saves import forget_clips, quoted, status_of, verdict_of
+from curate.db.saves import forget_clips, judged, quoted, verdict_of
 from curate.db.tables import clips, datasets, rows_of, videos
 
 CHUNK = 500  # inputs per transaction of an enqueue
@@ -164,7 +164,7 @@ def _upsert(connection: Connection, dataset_id: int, chunk: Sequence[FoundInput]
         connection.execute(insert(videos), rows)
     for video_id, found in changed.items():
         forget_clips(connection, dataset_id, [video_id])
-        again = {"reason": None, "error": None, **released(), **_written(found), **place}
+        again = {"reason": None, "error": None, "return_to": None, **released(), **_written(found), **place}
         connection.execute(update(videos).where(videos.c.id == video_id).values(**again))
 
 
@@ -212,8 +212,7 @@ def _refilter(
         verdict = verdict_of(pipeline, place, level, connection.dialect.name)
         # rows at work get their verdict when they are saved
         here = (table.c.dataset_id == dataset_id, table.c.stage == place, table.c.owner.is_(None), by_filter)
-        going_on = "kept" if place == DONE else "active"
-        values = {"status": status_of(verdict, going_on), "reason": verdict}
+        values = judged(verdict, place)
         revive = update(table).where(*here, table.c.status == "dropped", verdict.is_(None)).values(**values)
         drop = update(table).where(*here, table.c.status != "dropped", verdict.is_not(None)).values(**values)
         rename = update(table).where(*here, table.c.status == "dropped").values(**values)
@@ -243,7 +242,7 @@ def retry(engine: Engine, dataset: Dataset, stage: str | None, reason: str | Non
 
 def _split_again(connection: Connection, narrow: Sequence[ColumnElement[bool]]) -> None:
     lost = select(clips.c.video_id).where(*narrow, clips.c.reason == "SamplesMissing")
-    values = {"stage": "split", "status": "active", "reason": None, **released()}
+    values = {"stage": "split", "status": "active", "reason": None, "return_to": None, **released()}
     connection.execute(update(videos).where(videos.c.id.in_(lost)).values(**values))
 
 

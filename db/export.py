@@ -29,7 +29,7 @@ CHUNK = 5000
 SEED = ("path", "text", "num_frames", "fps", "height", "width", "aspect_ratio", "resolution", "text_len")
 LAST = ("source", "start_seconds", "end_seconds", "clip_id")
 # how the line works inside; hashes and pts can still be asked for with --columns
-POSITION = ("stage", "owner", "lease_until", "claim_size", "attempts", "dataset_id", "id")
+POSITION = ("stage", "owner", "lease_until", "claim_size", "attempts", "return_to", "dataset_id", "id")
 HIDDEN = ("hash_first", "hash_middle", "dedup_seq", "start_pts", "end_pts", "start_frame", "num_clips")
 _PATHS = ("path", "source")
 _ADDED = {

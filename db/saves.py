@@ -25,12 +25,18 @@ from sqlalchemy import (
     update,
 )
 
-from curate.configs.pipeline import DONE, Pipeline
+from curate.configs.pipeline import DONE, Pipeline, StageStep
 from curate.configs.schema import Level
-from curate.db import filters
-from curate.db.claims import Claim, released
+from curate.db import beside, filters
+from curate.db.beside import FoundRows
+from curate.db.claims import Claim, give_back_in, released
 from curate.db.engine import now, writing
 from curate.db.tables import batches, clips, datasets, rows_of, videos
+
+
+BETWEEN = ">"  # the places of return_to
+# options that change no score: where a stage runs, how many rows at a time, how long and how large a batch may get
+NO_SCORES = ("queue", "batch_size", "time_limit", "memory_mb")
 
 
 class FoundClip(Protocol):
@@ -54,6 +60,7 @@ class Findings:
     dropped: dict[int, str] = field(default_factory=dict)  # why
     failed: dict[int, tuple[str, str]] = field(default_factory=dict)  # the error's class and message
     clips: dict[int, Sequence[FoundClip]] = field(default_factory=dict)  # of a video
+    tables: dict[int, Sequence[FoundRows]] = field(default_factory=dict)  # of a clip
 
 
 @dataclass(frozen=True)
@@ -69,31 +76,50 @@ def save(engine: Engine, claim: Claim, findings: Findings, writer: Writer) -> in
     """Write the findings of the rows that the claim still holds; returns how many rows that were.
 
     Rows lost to another worker in the meantime are left alone. The dataset's pipeline is read in the same
-    transaction: a filter changed while the batch ran decides by its new form.
+    transaction: a filter changed while the batch ran decides by its new form, and when the stage's options were
+    changed so that they give other scores, nothing is written and the rows wait for the stage again.
     """
     step = claim.want.step
     table = rows_of(step.level)
     with writing(engine) as connection:
         pipeline = writer.parse(_pipeline_held(connection, claim.want.dataset_id))
+        if scores_differ(pipeline.stage(step.name), step):
+            give_back_in(connection, claim)
+            return 0
         mine = _still_mine(connection, table, claim)
         passed = [i for i in findings.scores if i in mine]
         _write_scores(connection, table, {i: findings.scores[i] for i in passed})
+        beside.replace(connection, {i: findings.tables[i] for i in passed if i in findings.tables})
         for video_id, found in findings.clips.items():
             if video_id in mine:
                 _write_clips(connection, claim, video_id, found, pipeline)
-        _, following = pipeline.after(step.name)
-        place_rows(connection, step.level, [i for i in passed if i not in findings.dropped], pipeline, following)
-        _end_rows(connection, table, mine, findings)
-        failures = len(mine & findings.failed.keys())
+        _move_on(connection, step, {i: mine[i] for i in passed if i not in findings.dropped}, pipeline)
+        _end_rows(connection, table, set(mine), findings)
+        failures = len(mine.keys() & findings.failed.keys())
         _log(connection, claim, (len(mine) - failures, failures), writer)
     return len(mine)
 
 
-def _still_mine(connection: Connection, table: Table, claim: Claim) -> set[int]:
-    held = select(table.c.id).where(
+def scores_differ(one: StageStep, other: StageStep) -> bool:
+    """Whether two forms of a stage may give different scores: not by when, where and how many rows at a time."""
+    return one.options.model_dump(exclude=set(NO_SCORES)) != other.options.model_dump(exclude=set(NO_SCORES))
+
+
+def _still_mine(connection: Connection, table: Table, claim: Claim) -> dict[int, str | None]:
+    """The rows that are still held, and where each returns to."""
+    held = select(table.c.id, table.c.return_to).where(
         table.c.id.in_(claim.ids), table.c.owner == claim.want.owner, table.c.status == "active"
     )
-    return {int(row[0]) for row in connection.execute(held.with_for_update())}
+    return {int(row[0]): row[1] for row in connection.execute(held.with_for_update())}
+
+
+def _move_on(connection: Connection, step: StageStep, rows: Mapping[int, str | None], pipeline: Pipeline) -> None:
+    """Put rows behind the stage: each where it returns to, the others before the stage that follows."""
+    _, following = pipeline.after(step.name)
+    for route in set(rows.values()):
+        place, _, rest = (route or following).partition(BETWEEN)
+        ids = [i for i, r in rows.items() if r == route]
+        place_rows(connection, step.level, ids, pipeline, place, rest or None)
 
 
 def _write_scores(connection: Connection, table: Table, scores: Mapping[int, Mapping[str, Any]]) -> None:
@@ -143,20 +169,29 @@ def forget_clips(connection: Connection, dataset_id: int, video_ids: Sequence[in
     connection.execute(update(datasets).where(datasets.c.id == dataset_id).values(epoch=datasets.c.epoch + 1))
     connection.execute(delete(clips).where(clips.c.id.in_(gone)))
     unmeasured = {"duplicate": None, "duplicate_of": None, "duplicate_distance": None, "dedup_seq": None}
-    again = {"stage": "dedup", "status": "active", "reason": None, **unmeasured, **released()}
+    again = {"stage": "dedup", "return_to": None, "status": "active", "reason": None, **unmeasured, **released()}
     orphans = (clips.c.dataset_id == dataset_id, clips.c.duplicate_of.in_(gone), clips.c.status != "failed")
     connection.execute(update(clips).where(*orphans).values(**again))
 
 
-def place_rows(connection: Connection, level: Level, ids: Sequence[int], pipeline: Pipeline, place: str) -> None:
-    """Put rows before stage `place` (or at the end), free, with the verdict of all filters before it."""
+def place_rows(
+    connection: Connection, level: Level, ids: Sequence[int], pipeline: Pipeline, place: str, then: str | None = None
+) -> None:
+    """Put rows before stage `place` (or at the end), free, with the verdict of all filters before it.
+
+    `then` is where they go from there when that is not the stage that follows.
+    """
     if not ids:
         return
     table = rows_of(level)
     verdict = verdict_of(pipeline, place, level, connection.dialect.name)
-    going_on = "kept" if place == DONE else "active"
-    values = {"stage": place, "reason": verdict, "status": status_of(verdict, going_on), "error": None, **released()}
+    values = {"stage": place, "return_to": then, **judged(verdict, place), "error": None, **released()}
     connection.execute(update(table).where(table.c.id.in_(ids)).values(**values))
+
+
+def judged(verdict: ColumnElement[Any], place: str) -> dict[str, Any]:
+    """Status and reason of a row at a place, as SQL."""
+    return {"reason": verdict, "status": status_of(verdict, "kept" if place == DONE else "active")}
 
 
 def verdict_of(pipeline: Pipeline, place: str, level: Level, dialect: str) -> ColumnElement[Any]:

@@ -2,7 +2,7 @@
 
 Position columns, the same in `videos` and `clips`:
 
-stage        the stage the row waits for, or `done`. Only ever moves forward, so nothing is scored twice.
+stage        the stage the row waits for, or `done`. Moves forward, so nothing is scored twice; back only by a redo
 status       active: waiting or at work · kept: through all stages and filters · dropped: a filter said
              no · failed: a stage could not
 reason       the filter's name (dropped) or the error's class (failed)
@@ -11,6 +11,8 @@ owner        the batch that works on the row; NULL when none does
 lease_until  unix seconds until which the owner holds it; 0 when free; in the past: the owner is dead
 claim_size   rows in the owner's batch, so that a batch that crashed can be tried again in halves
 attempts     times the row crashed its worker while alone in a batch
+return_to    where the row goes after its stage when that was asked for again (curate.db.redo): the place where it
+             stood, or several places in order, joined by `>`. NULL: to the stage that follows
 """
 
 from __future__ import annotations
@@ -56,6 +58,7 @@ def _position() -> list[Column[Any]]:
         Column("lease_until", Float(53), nullable=False, server_default="0"),
         Column("claim_size", Integer, nullable=False, server_default="0"),
         Column("attempts", Integer, nullable=False, server_default="0"),
+        Column("return_to", Text),
     ]
 
 
@@ -169,7 +172,9 @@ embeddings = Table(
     metadata,
     _ref("clips.id", primary_key=True),
     Column("model", Text, primary_key=True),
-    Column("frame", Integer, primary_key=True),  # which of the sampled frames
+    Column("frame", Integer, primary_key=True),  # 0-based, among the sampled frames
+    Column("revision", Text, nullable=False),  # of the model
+    Column("position", Float(53), nullable=False),  # of the frame, as a fraction of the clip
     Column("vector", LargeBinary, nullable=False),  # float16, little endian
 )
 
@@ -179,7 +184,13 @@ option_scores = Table(
     _ref("clips.id", primary_key=True),
     Column("option", Text, primary_key=True),
     Column("score", Float(53), nullable=False),
+    Column("model", Text, nullable=False),
+    Column("revision", Text, nullable=False),  # of the model
+    Column("prompt", Text, nullable=False),  # the template that the option was put into
 )
+
+# what a clip has besides its columns, by name: the tables that stages read and write
+BESIDE = {table.name: table for table in (embeddings, option_scores)}
 
 
 def rows_of(level: Level) -> Table:
