@@ -33,7 +33,6 @@ from curate.db.claims import Claim, give_back_in, released
 from curate.db.engine import now, writing
 from curate.db.tables import batches, clips, datasets, rows_of, videos
 
-
 BETWEEN = ">"  # the places of return_to
 # options that change no score: where a stage runs, how many rows at a time, how long and how large a batch may get
 NO_SCORES = ("queue", "batch_size", "time_limit", "memory_mb")

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
-import errno
 import logging
-import math
 import random
 import resource
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, lru_cache
 from typing import Any
 
-import numpy as np
 from sqlalchemy import Engine
 
 import curate
-from curate.configs.errors import (
-    ConfigError,
-    CurateError,
-    DiskFull,
-    NotFinite,
-    OutOfMemory,
-    RowError,
-    ServiceError,
-    UnexpectedError,
-)
+from curate.configs.errors import ConfigError, CurateError, ServiceError
 from curate.configs.pipeline import Pipeline, StageStep, parse
 from curate.configs.settings import Settings
 from curate.db import saves
@@ -37,7 +25,8 @@ from curate.db.datasets import Dataset, all_datasets
 from curate.db.engine import make_engine
 from curate.db.saves import Findings, Writer
 from curate.tasks.registry import stages
-from curate.tasks.stage import Clip, Context, Outcome, Stage, Video
+from curate.tasks.stage import Clip, Context, Stage, Video
+from curate.worker.findings import find
 from curate.worker.owner import new_owner, worker_name
 from curate.worker.watch import Watch
 
@@ -69,6 +58,16 @@ class Report:
         return f"{total} {noun}: {self.n_ok} ok, {self.n_failed} failed, {self.seconds:.1f} s"
 
 
+@dataclass
+class _Loaded:
+    """A stage ready to run, for which form of the dataset, and the last number that it has recalled."""
+
+    stage: Stage[Any, Any]
+    version: tuple[object, ...]
+    recalled: int = 0
+
+
+MOST_LOADED = 32  # stages kept ready; models are kept by curate.tasks.models, once a process
 SAVE_WAITS = (1.0, 5.0, 15.0, 30.0)  # seconds between tries to save while the database does not answer
 LONGEST_PAUSE = 60.0  # seconds a stage rests in this process after it failed as a whole, again and again
 
@@ -79,8 +78,7 @@ class Runner:
     def __init__(self, settings: Settings, engine: Engine | None = None) -> None:
         self.settings = settings
         self.engine = engine or make_engine(settings.database)
-        self._loaded: dict[tuple[object, ...], Stage[Any, Any]] = {}
-        self._recalled: dict[tuple[object, ...], int] = {}
+        self._loaded: OrderedDict[tuple[object, ...], _Loaded] = OrderedDict()  # least recently used first
         self._pauses: dict[str, tuple[float, float]] = {}  # stage: until when (monotonic), and how long
 
     def run_one(self, stage: str) -> Report | None:
@@ -109,6 +107,7 @@ class Runner:
             new_owner(),
             self.settings.lease_seconds,
             self.settings.max_attempts,
+            stages()[name].reads,
         )
         held: Claim | None = None
         try:
@@ -155,27 +154,32 @@ class Runner:
         saves.save(self.engine, held, findings, self._writer())
 
     def _stage(self, dataset: Dataset, want: Want) -> Stage[Any, Any]:
-        step = want.step
-        ordered = step.spec.order(step.options) is not None
-        key = (dataset.id, step.name, repr(step.options), dataset.epoch if ordered else 0)
-        if key not in self._loaded:
-            stage: Stage[Any, Any] = stages()[step.name](step.options, Context(self.settings, want.pipeline))
-            _load(stage)
-            self._loaded = {k: s for k, s in self._loaded.items() if k[:3] != key[:3]}
-            self._loaded[key] = stage
-        stage = self._loaded[key]
+        ordered = want.step.spec.order(want.step.options) is not None
+        loaded = self._loaded_for(dataset, want, ordered)
         if ordered:
-            last = self._recalled.get(key, 0)
-            taken = saves.taken_since(self.engine, dataset.id, last)
-            stage.recall(taken)
-            self._recalled[key] = taken[-1]["dedup_seq"] if taken else last
-        return stage
+            taken = saves.taken_since(self.engine, dataset.id, loaded.recalled)
+            loaded.stage.recall(taken)
+            loaded.recalled = taken[-1]["dedup_seq"] if taken else loaded.recalled
+        return loaded.stage
+
+    def _loaded_for(self, dataset: Dataset, want: Want, ordered: bool) -> _Loaded:
+        """The stage as it is now: one of other options, or of clips that were deleted, makes room for it."""
+        name = (dataset.id, want.step.name)
+        version = (want.pipeline.stages, dataset.epoch if ordered else 0)
+        if (found := self._loaded.get(name)) is None or found.version != version:
+            stage: Stage[Any, Any] = stages()[want.step.name](want.step.options, Context(self.settings, want.pipeline))
+            _load(stage)
+            found = self._loaded[name] = _Loaded(stage, version)
+        self._loaded.move_to_end(name)
+        while len(self._loaded) > MOST_LOADED:
+            self._loaded.popitem(last=False)
+        return found
 
     def _rows(self, held: Claim) -> Sequence[Video | Clip]:
         if held.want.step.level == "video":
             return [as_video(row) for row in held.rows]
         parents = {i: as_video(row) for i, row in held.videos.items()}
-        return [as_clip(row, parents[row["video_id"]], self.settings) for row in held.rows]
+        return [as_clip(row, parents[row["video_id"]], self.settings, _of_clip(held, row["id"])) for row in held.rows]
 
 
 def usable(found: Sequence[Dataset]) -> list[tuple[Dataset, Pipeline]]:
@@ -209,104 +213,17 @@ def as_video(row: Mapping[str, Any]) -> Video:
     return Video(row["id"], row["dataset_id"], row["path"], row["relpath"], row)
 
 
-def as_clip(row: Mapping[str, Any], video: Video, settings: Settings) -> Clip:
-    """A row of `clips` as stages see it."""
+def as_clip(
+    row: Mapping[str, Any], video: Video, settings: Settings, tables: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> Clip:
+    """A row of `clips` as stages see it, with its rows of other tables."""
     base = Fraction(video["time_base_num"] or 1, video["time_base_den"] or 1)
     span = (row["start_pts"], row["end_pts"], base)
-    return Clip(row["id"], row["dataset_id"], row["clip_index"], video, *span, row, settings.samples)
+    return Clip(row["id"], row["dataset_id"], row["clip_index"], video, *span, row, settings.samples, tables)
 
 
-def find(stage: Stage[Any, Any], rows: Sequence[Video | Clip]) -> Findings:
-    """Run the stage over the rows. A row that raises ends up among the failed, and takes no other along."""
-    findings = Findings()
-    for row, outcome in zip(rows, _outcomes(stage, rows), strict=True):
-        checked = outcome if isinstance(outcome, CurateError) else _checked(stage, outcome)
-        if isinstance(checked, CurateError):
-            findings.failed[row.id] = (type(checked).__name__, str(checked))
-            continue
-        findings.scores[row.id] = checked.scores
-        if stage.name == "split":
-            findings.clips[row.id] = checked.clips
-        if checked.drop:
-            findings.dropped[row.id] = checked.drop
-    return findings
-
-
-def _outcomes(stage: Stage[Any, Any], rows: Sequence[Any]) -> Iterable[Outcome | CurateError]:
-    if type(stage).run_batch is not Stage.run_batch:
-        whole = _attempt(stage, rows)
-        if not isinstance(whole, CurateError):
-            return whole
-        if len(rows) == 1 or stage.order(stage.options) is not None:
-            return [whole] * len(rows)
-        singles = [_attempt(stage, [row]) for row in rows]
-        return [one if isinstance(one, CurateError) else one[0] for one in singles]
-    return [_attempt_row(stage, row) for row in rows]
-
-
-def _attempt(stage: Stage[Any, Any], rows: Sequence[Any]) -> list[Outcome] | CurateError:
-    try:
-        outcomes = stage.run_batch(rows)
-        if len(outcomes) != len(rows):
-            raise ValueError(f"{len(outcomes)} outcomes for {len(rows)} rows")
-        return outcomes
-    except Exception as error:  # noqa: BLE001  the one place where a stage may raise anything
-        return as_row_error(stage, error)
-
-
-def _attempt_row(stage: Stage[Any, Any], row: Any) -> Outcome | CurateError:
-    try:
-        return stage.run(row)
-    except Exception as error:  # noqa: BLE001  the one place where a stage may raise anything
-        return as_row_error(stage, error)
-
-
-def as_row_error(stage: Stage[Any, Any], error: Exception) -> CurateError:
-    """What a row fails with when its stage raised `error`. Raises ServiceError again: no row is to blame."""
-    if isinstance(error, ServiceError):
-        raise error
-    if isinstance(error, RowError):
-        return error
-    if isinstance(error, MemoryError):
-        return OutOfMemory(stage=stage.name, megabytes=stage.options.memory_mb)
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return DiskFull(stage=stage.name, folder=stage.context.settings.folder)
-    log.warning("stage %s raised", stage.name, exc_info=error)
-    return UnexpectedError(stage=stage.name, kind=type(error).__name__, why=" ".join(str(error).split())[:500])
-
-
-def _checked(stage: Stage[Any, Any], outcome: Outcome) -> Outcome | CurateError:
-    try:
-        found = [dataclasses.replace(c, scores=_plain(stage, c.scores)) for c in outcome.clips]
-        return Outcome(_plain(stage, outcome.scores), found, outcome.drop)
-    except Exception as error:  # noqa: BLE001  a stage may return anything
-        return as_row_error(stage, error)
-
-
-def _plain(stage: Stage[Any, Any], scores: Mapping[str, Any]) -> dict[str, Any]:
-    """The scores as plain numbers and text of their columns' kinds. Raises NotFinite, UnexpectedError."""
-    plain: dict[str, Any] = {}
-    for column, value in scores.items():
-        if column not in stage.columns:
-            raise UnexpectedError(stage=stage.name, kind="a column it does not declare", why=column)
-        number = value.item() if isinstance(value, np.generic) else value
-        if isinstance(number, float) and not math.isfinite(number):
-            raise NotFinite(stage=stage.name, value=number, column=column)
-        plain[column] = None if number is None else _fitted(stage, column, number)
-    return plain
-
-
-def _fitted(stage: Stage[Any, Any], column: str, value: Any) -> Any:
-    kind = stage.columns[column].kind
-    if kind == "float" and isinstance(value, int | float):
-        return float(value)
-    if kind == "int" and isinstance(value, int) and abs(value) < 1 << 63:
-        return int(value)  # a bool too: Postgres takes it for another type
-    if kind == "text" and isinstance(value, str) and "\0" not in value:
-        return value.encode("utf-8", "replace").decode()  # a lone surrogate fits no database
-    raise UnexpectedError(
-        stage=stage.name, kind=f"a value that is no {kind} for column {column}", why=repr(value)[:200]
-    )
+def _of_clip(held: Claim, clip_id: int) -> dict[str, Sequence[Mapping[str, Any]]]:
+    return {name: rows.get(clip_id, ()) for name, rows in held.tables.items()}
 
 
 def _cap_memory(step: StageStep) -> None:
