@@ -56,7 +56,7 @@ def write_clip(folder: Path, size: Size = "tiny", seed: int = 0) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     config = clip_config(size)
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    write_safetensors(folder / "model.safetensors", dict(_clip_tensors(config)), seed)
+    write_safetensors(folder / "model.safetensors", clip_tensors(config), seed)
     write_tokenizer(folder / "tokenizer.json")
     return folder
 
@@ -132,17 +132,26 @@ def _widths(hidden: int, layers: int, heads: int, wide: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _clip_tensors(config: Mapping[str, Any]) -> Iterator[tuple[str, Drawn]]:
-    text, vision = config["text_config"], config["vision_config"]
-    wide, patch = vision["hidden_size"], vision["patch_size"]
-    yield "logit_scale", Drawn((), 0.0, math.log(100))
-    yield "text_projection.weight", Drawn((DIM, text["hidden_size"]), text["hidden_size"] ** -0.5)
-    yield "visual_projection.weight", Drawn((DIM, wide), wide**-0.5)
-    yield "text_model.embeddings.token_embedding.weight", Drawn((text["vocab_size"], text["hidden_size"]), 1.0)
-    yield "text_model.embeddings.position_embedding.weight", Drawn((77, text["hidden_size"]), 0.3)
+def clip_tensors(config: Mapping[str, Any]) -> dict[str, Drawn]:
+    """Every tensor of a CLIP model, by its name in Hugging Face's CLIPModel."""
+    return {"logit_scale": Drawn((), 0.0, math.log(100)), **dict(_text_tower(config)), **dict(_image_tower(config))}
+
+
+def _text_tower(config: Mapping[str, Any]) -> Iterator[tuple[str, Drawn]]:
+    text = config["text_config"]
+    width = text["hidden_size"]
+    yield "text_projection.weight", Drawn((DIM, width), width**-0.5)
+    yield "text_model.embeddings.token_embedding.weight", Drawn((text["vocab_size"], width), 1.0)
+    yield "text_model.embeddings.position_embedding.weight", Drawn((77, width), 0.3)
     yield from _encoder("text_model", text)
-    yield from _layer_norm("text_model.final_layer_norm", text["hidden_size"])
+    yield from _layer_norm("text_model.final_layer_norm", width)
+
+
+def _image_tower(config: Mapping[str, Any]) -> Iterator[tuple[str, Drawn]]:
+    vision = config["vision_config"]
+    wide, patch = vision["hidden_size"], vision["patch_size"]
     pixels, places = 3 * patch * patch, (vision["image_size"] // patch) ** 2 + 1
+    yield "visual_projection.weight", Drawn((DIM, wide), wide**-0.5)
     yield "vision_model.embeddings.class_embedding", Drawn((wide,), 0.1)
     yield "vision_model.embeddings.patch_embedding.weight", Drawn((wide, 3, patch, patch), pixels**-0.5)
     yield "vision_model.embeddings.position_embedding.weight", Drawn((places, wide), 0.1)

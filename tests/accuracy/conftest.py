@@ -1,0 +1,60 @@
+"""The tiny models, written once a test process, the references, and a table of the differences found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests import tiny
+from tests.accuracy import inputs
+from tests.accuracy.compare import TITLE, Compare
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the four tiny models."""
+    return tiny.write_all(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def references() -> Mapping[str, NDArray[Any]]:
+    """The outputs of the reference implementations, by name."""
+    with np.load(inputs.DATA / "references.npz", allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+@pytest.fixture(scope="session")
+def facts() -> dict[str, Any]:
+    """What references.json says about how the references were made."""
+    return dict(json.loads((inputs.DATA / "references.json").read_text(encoding="utf-8")))
+
+
+@pytest.fixture(scope="session")
+def photos(facts: dict[str, Any]) -> dict[str, inputs.Image]:
+    """The photos, proven to be decoded as those that the references were made of."""
+    found = inputs.photos()
+    for name, photo in found.items():
+        assert inputs.checksum(photo) == facts["photos"][name], f"{name}.jpg is decoded otherwise here"
+    return found
+
+
+@pytest.fixture
+def compare(request: pytest.FixtureRequest) -> Compare:
+    """Fails when a difference is too large, and records it either way."""
+    return Compare(request.node.user_properties)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The differences found, also when all tests pass."""
+    reports = [r for kind in ("passed", "failed") for r in terminalreporter.stats.get(kind, [])]
+    lines = [value for r in reports if r.when == "call" for name, value in r.user_properties if name == TITLE]
+    if lines:
+        terminalreporter.section(TITLE)
+    for line in lines:
+        terminalreporter.write_line(line)
