@@ -67,7 +67,8 @@ class ConfigError(CurateError):
 
 class PipelineChanged(ConfigError):
     """Dataset {name} was enqueued with another pipeline ({what} differs). Apply changed filters with:
-    curate refilter {name} --config FILE. For other stages or options start a new dataset with: --name"""
+    curate refilter {name} --config FILE; other options of a stage with: curate redo STAGE {name} --set
+    STAGE.OPTION=VALUE. For other stages start a new dataset with: --name"""
 
 
 class FilterError(ConfigError):
@@ -106,6 +107,11 @@ class ModelsMissing(ServiceError):
 class BadModel(ServiceError):
     """The weights in {path} cannot be used: {why}. Get them again (curate models list says how), and look at
     them with: curate models check"""
+
+
+class CannotFetch(ServiceError):
+    """{url} cannot be downloaded: {why}. Take it from a mirror with: curate models fetch {name} --from URL. Or
+    download it elsewhere, copy it here, and see docs/models.md for what to do with it"""
 
 
 class NoDevice(ServiceError):
@@ -169,14 +175,14 @@ class UnexpectedError(StageError):
 
 
 class StageTimeout(StageError):
-    """Stage {stage} took longer than its time_limit of {seconds} s and was stopped. On a quieter host try
-    again with: curate retry --stage {stage}. To raise the limit start a new dataset with: curate run …
-    --name NEW --set {stage}.time_limit=SECONDS"""
+    """Stage {stage} took longer than its time_limit of {seconds} s and was stopped. Raise the limit with:
+    curate set {stage}.time_limit=SECONDS. Then, or on a quieter host, try again with: curate retry --stage
+    {stage}"""
 
 
 class OutOfMemory(StageError):
-    """Stage {stage} needed more than its memory_mb of {megabytes} MB and was stopped. To raise the limit
-    start a new dataset with: curate run … --name NEW --set {stage}.memory_mb=MEGABYTES"""
+    """Stage {stage} needed more than its memory_mb of {megabytes} MB and was stopped. Raise the limit with:
+    curate set {stage}.memory_mb=MEGABYTES. Then try again with: curate retry --stage {stage}"""
 
 
 class DiskFull(StageError):

@@ -35,7 +35,7 @@ _SHOWN = 3  # names of tensors in a message
 
 @dataclass(frozen=True)
 class Tensor:
-    """What a header says of a tensor: the format's name of its type (F32, F16, BF16, I64), and its first byte in the file."""
+    """What a header says of a tensor: its type as the format calls it (F32, F16, BF16, I64), and its first byte."""
 
     shape: Shape
     dtype: str
@@ -58,7 +58,7 @@ def verified(folder: Path, kind: Kind) -> Verified:
     missing, left over, or has another shape or type.
     """
     file = _weights(folder)
-    config = _config(folder) if kind == "clip" else {}
+    config = read_config(folder / CONFIG) if kind == "clip" else {}
     if kind == "clip":
         _tokenizer(folder)
     tensors = header(file)
@@ -83,8 +83,8 @@ def _weights(folder: Path) -> Path:
     raise BadModel(path=folder, why=f"it holds no {WEIGHTS}{hint}")
 
 
-def _config(folder: Path) -> dict[str, Any]:
-    file = folder / CONFIG
+def read_config(file: Path) -> dict[str, Any]:
+    """The object in a config.json. Raises BadModel when it is none."""
     try:
         text = file.read_bytes() if file.stat().st_size <= _LARGEST_CONFIG else b""
         config = json.loads(text)

@@ -1,0 +1,188 @@
+"""Getting the published files of a model: resumed where they stopped, checked by SHA-256, converted where needed.
+
+A cut connection goes on where it stopped, at once as long as something comes, and at the next call otherwise; what
+cannot be reached ends in seconds.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import http.client
+import shutil
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import curate
+from curate.configs.errors import CannotFetch, UsageError
+from curate.tasks.models.catalog import Download, Model, folder_of
+from curate.tasks.models.checkpoint import sha256, verified
+from curate.tasks.models.convert import Order, convert, replacing
+
+HUB = "https://huggingface.co"
+_TIMEOUT = 6.0  # seconds without a connection, or without a byte
+_CHUNK = 1 << 20
+_LARGEST_UNKNOWN = 64 << 20  # bytes of a file whose size nobody documents
+_MOST_CUTS = 1000
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A model to fetch. `mirror` is a URL below which its files are; empty: where they were published.
+
+    `hub` stands in for huggingface.co, `progress` is told a file's name, its bytes so far and in all (0: unknown).
+    """
+
+    model: Model
+    model_folder: Path
+    mirror: str = ""
+    hub: str = HUB
+    force: bool = False
+    progress: Progress = lambda _name, _done, _total: None
+
+
+def fetch(wish: Wish) -> Path:
+    """Put the model into its folder, and return that. Raises CannotFetch, BadModel, UsageError when one is there."""
+    target = folder_of(wish.model.name, wish.model_folder)
+    if target.exists() and not wish.force:
+        raise UsageError(what=f"{target} is there already; replace it with --force")
+    with _alone(wish) as folder:
+        _room(wish, folder)
+        files = [_file(download, folder, wish) for download in wish.model.files]
+        if wish.model.convert:
+            convert(Order(files, wish.model_folder, wish.model.name, force=wish.force))
+        else:
+            with replacing(target, wish.force) as made:
+                for file in files:
+                    file.rename(made / file.name)
+                verified(made, wish.model.kind)
+        shutil.rmtree(folder)
+    return target
+
+
+def url_of(download: Download, mirror: str, hub: str) -> str:
+    """Where a file comes from."""
+    if mirror:
+        return f"{mirror.rstrip('/')}/{urllib.parse.quote(download.name)}"
+    if download.url.startswith(f"{HUB}/"):
+        return hub.rstrip("/") + download.url.removeprefix(HUB)
+    return download.url
+
+
+@contextmanager
+def _alone(wish: Wish) -> Iterator[Path]:
+    """The folder of files on their way, for one process at a time. What is in it stays when something fails."""
+    folder = wish.model_folder / f".{wish.model.name}.fetch"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(what=f"another process is fetching {wish.model.name}") from None
+        yield folder
+
+
+def _room(wish: Wish, folder: Path) -> None:
+    needed = sum(d.size for d in wish.model.files) + (wish.model.size if wish.model.convert else 0)
+    there = sum(p.stat().st_size for p in folder.iterdir())
+    free = shutil.disk_usage(folder).free
+    if needed - there > free:
+        why = f"it takes {(needed - there) / 1e9:.1f} GB in {folder}, and {free / 1e9:.1f} GB are free"
+        raise CannotFetch(url=wish.model.page, why=why, name=wish.model.name)
+
+
+def _file(download: Download, folder: Path, wish: Wish) -> Path:
+    """The whole file, checked. One that is wrong is removed, so that the next call starts anew."""
+    url = url_of(download, wish.mirror, wish.hub)
+    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+        raise CannotFetch(url=url, why="only http and https are fetched", name=wish.model.name)
+    target, part = folder / download.name, folder / f"{download.name}.part"
+    if target.is_file():
+        return target
+    try:
+        _transfers(url, part, download, wish.progress)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise CannotFetch(url=url, why=_reason(error), name=wish.model.name) from None
+    if download.sha256 and sha256(part) != download.sha256:
+        size = part.stat().st_size
+        part.unlink()
+        why = f"its SHA-256 is not that of the published file ({size} bytes came)"
+        raise CannotFetch(url=url, why=why, name=wish.model.name)
+    return part.rename(target)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"the server says {error.code} {error.reason}"
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    return " ".join(str(cause).split()) or type(error).__name__
+
+
+class _Cut(OSError):
+    """The connection ended before the file did."""
+
+
+def _transfers(url: str, part: Path, download: Download, progress: Progress) -> None:
+    """Transfer until the file is whole, again and again as long as each time brings something."""
+    for _ in range(_MOST_CUTS):
+        before = part.stat().st_size if part.exists() else 0
+        try:
+            _transfer(url, part, download, progress)
+        except (_Cut, TimeoutError, ConnectionError, http.client.HTTPException):
+            if not part.exists() or part.stat().st_size <= before:
+                raise
+        else:
+            return
+    raise _Cut("the connection was cut too often")
+
+
+def _transfer(url: str, part: Path, download: Download, progress: Progress) -> None:
+    done = part.stat().st_size if part.exists() else 0
+    headers = {"User-Agent": f"curate/{curate.__version__}"} | ({"Range": f"bytes={done}-"} if done else {})
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310  http or https: checked
+    try:
+        response = urllib.request.urlopen(request, timeout=_TIMEOUT)  # noqa: S310  http or https: checked
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE or not done:
+            raise
+        if done != download.size:  # longer than what is there: some other file; begin again
+            part.unlink()
+            raise _Cut("what had come was no part of the file") from None
+        return
+    with response:
+        _save(response, part, done, download, progress)
+
+
+def _save(response: Any, part: Path, done: int, download: Download, progress: Progress) -> None:
+    """Append what comes, or begin again where the server sends the whole. Raises _Cut when less comes than was told."""
+    resumed = response.status == http.client.PARTIAL_CONTENT and _first(response) == done
+    if not resumed and response.status != http.client.OK:
+        raise ValueError(f"the server answers a request for the rest with {response.status}")
+    done = done if resumed else 0
+    length = response.headers.get("Content-Length")
+    total = done + int(length) if length else download.size
+    limit = download.size or _LARGEST_UNKNOWN
+    with part.open("ab" if resumed else "wb") as file:
+        while chunk := response.read(_CHUNK):
+            done += len(chunk)
+            if done > limit:
+                raise ValueError(f"it is longer than the published file ({limit} bytes)")
+            file.write(chunk)
+            progress(download.name, done, total)
+    if done < total:
+        raise _Cut(f"the connection was cut after {done} of {total} bytes")
+
+
+def _first(response: Any) -> int:
+    """The byte that an answer to a range begins with; -1 where it does not say."""
+    unit, _, rest = str(response.headers.get("Content-Range", "")).partition(" ")
+    start = rest.partition("-")[0]
+    return int(start) if unit == "bytes" and start.isdecimal() else -1

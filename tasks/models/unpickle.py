@@ -1,0 +1,261 @@
+"""Reading what torch.save and torch.jit.save wrote, without torch and without executing anything.
+
+Such a file is a pickle, a small program that may call any function. Here it may only name the few things that
+describe tensors, and gets harmless stand-ins for them; whatever else it asks for ends the reading. Three formats
+exist: a zip archive (since torch 1.6), TorchScript's zip archive, and the older row of pickles followed by numbers.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import pickletools
+import struct
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from curate.configs.errors import BadModel
+from curate.tasks.models.layouts import Shape
+from curate.tasks.models.stored import DTYPES, Stored, fits
+
+ZIP_START = b"PK\x03\x04"
+OLD_MAGIC = 0x1950A86A20F9469CFC6C
+OLD_START = b"\x80\x02\x8a\x0a" + OLD_MAGIC.to_bytes(10, "little")
+_LARGEST_PICKLE = 64 << 20  # bytes; that of ViT-L/14 has less than a million
+_DEEPEST = 64  # modules in modules
+_MOST_VALUES = 1_000_000
+_STORAGES = {
+    "DoubleStorage": "F64", "FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16",
+    "LongStorage": "I64", "IntStorage": "I32", "ShortStorage": "I16", "CharStorage": "I8", "ByteStorage": "U8",
+    "BoolStorage": "BOOL",
+}  # fmt: skip
+# what a pickle that makes no sense raises in the course of being read
+_SENSELESS = (
+    pickle.UnpicklingError, AttributeError, EOFError, IndexError, KeyError, TypeError, ValueError, OverflowError,
+    MemoryError, RecursionError, struct.error,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A row of numbers in the file, by the name that the pickle has for it."""
+
+    dtype: str
+    key: str
+    count: int
+
+
+@dataclass(frozen=True)
+class View:
+    """A tensor as the pickle describes it: a view of a storage."""
+
+    storage: Storage
+    offset: int
+    shape: Shape
+    strides: Shape
+
+
+Places = dict[str, tuple[int, int]]  # first byte and length of each storage
+
+
+def tensors(file: Path) -> dict[str, Stored]:
+    """The tensors of a file by torch, by their names; dots stand for nesting.
+
+    Raises BadModel when it is none, is damaged, or its pickle asks for anything but tensors.
+    """
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(len(OLD_START))
+        content, places = _old(file) if start == OLD_START else _archive(file)
+        found = dict(_flat(content, "", 0, iter(range(_MOST_VALUES))))
+        return {name: _stored(file, view, places) for name, view in found.items()}
+    except _SENSELESS as error:
+        raise BadModel(path=file, why=f"{_reason(error)}; nothing of it was executed") from None
+    except OSError as error:
+        raise BadModel(path=file, why=error.strerror or str(error)) from None
+    except zipfile.BadZipFile as error:
+        raise BadModel(path=file, why=f"it is damaged or no file by torch: {error}") from None
+
+
+class _Refused(pickle.UnpicklingError):
+    """The pickle names something that no weights need."""
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, _Refused):
+        return str(error)
+    return f"it is damaged or no file by torch ({type(error).__name__}: {' '.join(str(error).split())[:120]})"
+
+
+class _Stand:
+    """A stand-in for a function of torch. Has no state that a pickle could set."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+
+    def __call__(self, *args: Any) -> Any:
+        return self._call(*args)
+
+    def __setstate__(self, state: object) -> None:
+        raise _Refused("it is a pickle that changes a function")
+
+
+class Module:
+    """A stand-in for an object of a TorchScript class: holds its attributes and does nothing."""
+
+    __slots__ = ("attributes",)
+
+    def __init__(self) -> None:
+        self.attributes: object = {}
+
+    def __setstate__(self, state: object) -> None:
+        self.attributes = state
+
+
+def _view(storage: Any, offset: Any, shape: Any, strides: Any, *_rest: Any) -> View:
+    """In place of torch._utils._rebuild_tensor_v2: the view, if it stays within its storage."""
+    numbers = (offset, *shape, *strides)
+    if not isinstance(storage, Storage) or not all(type(n) is int for n in numbers):
+        raise _Refused("it is a pickle with a tensor that is none")
+    if not fits(offset, tuple(shape), tuple(strides), storage.count):
+        raise _Refused("it is a pickle with a tensor that reaches outside its numbers")
+    return View(storage, offset, tuple(shape), tuple(strides))
+
+
+def _first(value: Any, *_rest: Any) -> Any:
+    return value
+
+
+_KNOWN: dict[tuple[str, str], Any] = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("torch", "Size"): _Stand(tuple),
+    ("torch._utils", "_rebuild_tensor"): _Stand(_view),
+    ("torch._utils", "_rebuild_tensor_v2"): _Stand(_view),
+    ("torch._utils", "_rebuild_parameter"): _Stand(_first),
+    **{("torch", name): dtype for name, dtype in _STORAGES.items()},
+    **{
+        ("torch.jit._pickle", name): _Stand(_first)
+        for name in ("build_intlist", "build_doublelist", "build_boollist", "build_tensorlist", "restore_type_tag")
+    },
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    """Knows the storages that the pickle named."""
+
+    def __init__(self, opened: io.BytesIO) -> None:
+        super().__init__(opened, encoding="utf-8")
+        self.storages: dict[str, Storage] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == "__torch__" or module.startswith("__torch__."):
+            return Module
+        if (module, name) not in _KNOWN:
+            raise _Refused(f"it is a pickle that asks for {module}.{name}, which no weights need"[:200])
+        return _KNOWN[module, name]
+
+    def persistent_load(self, pid: Any) -> Storage:
+        match pid:
+            case ("storage", str(dtype), str(key), _, int(count), *rest) if (
+                dtype in DTYPES and count >= 0 and rest in ([], [None])
+            ):
+                return self.storages.setdefault(key, Storage(dtype, key, count))
+        raise _Refused("it is a pickle that asks for something other than a row of numbers")
+
+
+def _load(opened: io.BytesIO) -> tuple[Any, dict[str, Storage]]:
+    """The next pickle of a stream, and the storages it names.
+
+    Looked through first, because a place in the memo that is far away costs as much memory as all before it.
+    """
+    start = opened.tell()
+    for count, (code, argument, _) in enumerate(pickletools.genops(opened)):
+        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > count:
+            raise _Refused("it is a pickle that asks for too much memory")
+    opened.seek(start)
+    reader = _Unpickler(opened)
+    return reader.load(), reader.storages
+
+
+def _archive(file: Path) -> tuple[Any, Places]:
+    """The content of a zip archive, and where its numbers are."""
+    with zipfile.ZipFile(file) as archive, file.open("rb") as opened:
+        inside = {info.filename: info for info in archive.infolist()}
+        pickles = [name for name in inside if name.endswith("/data.pkl") and name.count("/") == 1]
+        if len(pickles) != 1:
+            raise BadModel(path=file, why="it is a zip archive, but not one by torch")
+        root = pickles[0].removesuffix("data.pkl")
+        if inside[pickles[0]].file_size > _LARGEST_PICKLE:
+            raise _Refused("it is a pickle of more than 64 MB")
+        if f"{root}byteorder" in inside and archive.read(f"{root}byteorder")[:8] != b"little":
+            raise BadModel(path=file, why="its numbers are big-endian")
+        content, _ = _load(io.BytesIO(archive.read(pickles[0])))
+        data = f"{root}data/"
+        places = {n.removeprefix(data): _place(opened, info) for n, info in inside.items() if n.startswith(data)}
+        return content, places
+
+
+def _place(opened: io.BufferedReader, info: zipfile.ZipInfo) -> tuple[int, int]:
+    """First byte and length of a file in an archive, which torch never compresses."""
+    if info.compress_type != zipfile.ZIP_STORED:
+        raise _Refused("it is an archive with compressed numbers, which torch does not write")
+    opened.seek(info.header_offset)
+    start = opened.read(30)
+    if len(start) < 30 or start[:4] != ZIP_START:
+        raise zipfile.BadZipFile("a local header is missing")
+    name, extra = struct.unpack("<HH", start[26:30])
+    return info.header_offset + 30 + name + extra, info.file_size
+
+
+def _old(file: Path) -> tuple[Any, Places]:
+    """The content of a file by torch before 1.6: pickles of a magic number, a version, the host, the content and
+    the keys of the storages; then each storage, its count as an int64 before it."""
+    with file.open("rb") as opened:
+        head = io.BytesIO(opened.read(_LARGEST_PICKLE))
+        (magic, _), _, (host, _), (content, sizes), (keys, _) = (_load(head) for _ in range(5))
+        if magic != OLD_MAGIC or not (isinstance(host, dict) and host.get("little_endian", True)):
+            raise _Refused("it is no file by torch, or its numbers are big-endian")
+        if not (isinstance(keys, list) and all(isinstance(key, str) for key in keys)):
+            raise _Refused("it is no file by torch: it names no storages")
+        places: Places = {}
+        at = head.tell()
+        for key in keys:
+            opened.seek(at)
+            count = struct.unpack("<q", opened.read(8))[0]
+            if key not in sizes or count != sizes[key].count:
+                raise _Refused("it is damaged: its numbers are not where they should be")
+            length = count * np.dtype(DTYPES[sizes[key].dtype]).itemsize
+            places[key] = (at + 8, length)
+            at += 8 + length
+        return content, places
+
+
+def _flat(value: Any, name: str, depth: int, budget: Iterator[int]) -> Iterator[tuple[str, View]]:
+    """The tensors in nested dictionaries and modules. Whatever else is there (numbers, flags) is left out."""
+    if next(budget, None) is None or depth > _DEEPEST:
+        raise _Refused("it is a pickle of endless nesting")
+    if isinstance(value, View):
+        yield name, value
+    inside = value.attributes if isinstance(value, Module) else value
+    if isinstance(inside, dict):
+        for key, part in inside.items():
+            if isinstance(key, str) and isinstance(part, View | Module | dict):
+                yield from _flat(part, f"{name}.{key}" if name else key, depth + 1, budget)
+
+
+def _stored(file: Path, view: View, places: Places) -> Stored:
+    """Where the numbers of a view are. Raises _Refused when the file holds fewer."""
+    storage = view.storage
+    start, length = places.get(storage.key, (0, 0))
+    needed = storage.count * np.dtype(DTYPES[storage.dtype]).itemsize
+    if needed > length or start + length > file.stat().st_size:
+        raise _Refused("it is truncated: numbers are missing")
+    return Stored(file, storage.dtype, view.shape, ((start, needed),), view.offset, view.strides)
