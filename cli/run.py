@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -79,7 +79,8 @@ def work(here: Session, opened: Opened, jobs: int | None) -> Any:
     from curate.cli.follow import Watcher, follow
     from curate.cli.workers import refuse_shared_sqlite
     from curate.db import datasets
-    from curate.worker.supervisor import Supervisor, WorkerPlan
+    from curate.worker.plans import plans, queues_of
+    from curate.worker.supervisor import Log, Supervisor
 
     view = Watcher(opened).look()
     if view.finished:
@@ -89,18 +90,14 @@ def work(here: Session, opened: Opened, jobs: int | None) -> Any:
     logs = here.settings.folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     log_file = logs / "worker.log"
-    plan = WorkerPlan(("cpu", "ascend"), jobs or cores(), f"run{os.getpid()}", log_file)
-    with stopped_by_signals(here, opened), Supervisor(here.settings, opened.engine, plan) as supervisor:
+    planned = plans(here.settings, queues_of(opened.pipeline), jobs, prefix=f"run{os.getpid()}-")
+    supervised = Supervisor(here.settings, opened.engine, planned, Log(log_file))
+    with stopped_by_signals(here, opened), supervised as supervisor:
         try:
             return follow(opened, supervisor.tick, here.talk, f"the workers' log is {log_file}")
         except KeyboardInterrupt:
             here.talk.say("stopping when the batches at work are done; Ctrl-C again stops at once")
             raise
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
@@ -188,6 +185,7 @@ def ring_waiting(here: Session, opened: Opened) -> bool:
     """Ring every stage that has rows to claim; False when no broker answers. Workers look by themselves too."""
     from curate.configs.errors import ServiceError
     from curate.db.claims import waiting
+    from curate.worker.bells import Bells, make_app
     from curate.worker.broker import broker_url, check_broker, socket_path
 
     if not here.settings.broker_url and not socket_path(here.settings).exists():
@@ -196,11 +194,9 @@ def ring_waiting(here: Session, opened: Opened) -> bool:
         check_broker(broker_url(here.settings))
     except ServiceError:
         return False
-    os.environ.update(here.settings.environment())  # what curate.worker.app reads when it is imported
-    from curate.worker.app import ring
-
-    for step in waiting(opened.engine, opened.dataset.id, opened.pipeline):
-        ring(step, opened.pipeline)
+    with closing(Bells(make_app(here.settings))) as bells:
+        for step in waiting(opened.engine, opened.dataset.id, opened.pipeline):
+            bells.ring(step, opened.pipeline)
     return True
 
 

@@ -30,34 +30,40 @@ def worker(
     queues: Annotated[str, typer.Option("--queues", "-Q", help="Queues to serve, separated by commas.")] = "cpu,ascend",
     concurrency: Annotated[
         int | None,
-        typer.Option("--concurrency", "-c", min=1, max=1024, help="Processes; the number of cores if left out."),
+        typer.Option("--concurrency", "-c", min=1, max=1024, help="Processes; see above for how many if left out."),
     ] = None,
-    name: Annotated[str, typer.Option("--name", "-n", help="Name of the worker, without its host.")] = "worker0",
+    npus: Annotated[
+        str, typer.Option("--npus", metavar="0,2,...", help="NPUs to serve ascend with; all of them if left out.")
+    ] = "",
+    name: Annotated[str, typer.Option("--name", "-n", help="Put before the names of the workers: NAME-cpu0.")] = "",
     loglevel: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> None:
     """Serve queues in the foreground until Ctrl-C or SIGTERM; the log goes to stderr.
+
+    The queue cpu is served by a process a core, or as many as -c says. The queue ascend is served by one process
+    an NPU, which sees no other one; without an NPU by one process that computes on the CPU with all its cores. -c
+    is about cpu when both are served; with -Q ascend alone it is how many NPUs (without one: processes) to use.
 
     The first signal lets batches at work finish, the second stops at once; either way nothing is lost.
 
     Example:
       curate worker
-      curate worker -Q ascend -c 1 -n ascend0
+      curate worker -Q cpu -c 8
+      curate worker -Q ascend --npus 0,2
     """
-    from curate.cli.output import counted
-    from curate.cli.run import cores
-    from curate.worker.supervisor import Supervisor, WorkerPlan
+    from curate.worker.plans import plans
+    from curate.worker.supervisor import Log, Supervisor
 
     here = session(ctx)
     _check_loglevel(loglevel)
-    asked = checked_queues(queues)
+    prefix = f"{name}-" if name else ""
+    planned = plans(here.settings, checked_queues(queues), concurrency, checked_npus(npus), prefix)
     refuse_shared_sqlite(here.settings)
     engine = here.make_database()
-    plan = WorkerPlan(asked, concurrency or cores(), name, None, loglevel.upper())
     with _signals_interrupt():
         try:
-            with Supervisor(here.settings, engine, plan) as supervisor:
-                how_many = counted(plan.concurrency, "process")
-                here.talk.say(f"worker {name} serves {', '.join(asked)} with {how_many}; Ctrl-C stops it")
+            with Supervisor(here.settings, engine, planned, Log(None, loglevel.upper())) as supervisor:
+                here.talk.say(f"{'; '.join(map(str, planned))}; Ctrl-C stops")
                 _serve(supervisor.tick, here)
         except KeyboardInterrupt:  # the second one, while it stopped
             pass
@@ -90,6 +96,17 @@ def checked_queues(text: str) -> tuple[str, ...]:
     if wrong or not asked:
         raise UsageError(what=f"--queues {text!r}: the queues are {', '.join(known)}")
     return asked
+
+
+def checked_npus(text: str) -> list[int] | None:
+    """The numbers of a text such as ``0,2``; None for an empty one. Raises UsageError for what is no number."""
+    from curate.configs.errors import UsageError
+
+    numbers = [n.strip() for n in text.split(",") if n.strip()]
+    wrong = [n for n in numbers if not n.isdecimal()]
+    if wrong:
+        raise UsageError(what=f"--npus {text!r}: {wrong[0]} is not the number of an NPU")
+    return [int(n) for n in numbers] or None
 
 
 def refuse_shared_sqlite(settings: Settings) -> None:

@@ -37,7 +37,6 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "worker_cancel_long_running_tasks_on_connection_loss": False,  # a batch is leased; it may finish
         "worker_soft_shutdown_timeout": 30.0,
         "worker_enable_soft_shutdown_on_idle": False,
-        "worker_max_tasks_per_child": 500,  # decoders leak
         "worker_proc_alive_timeout": 60.0,  # a contended host takes longer than 4 s to start a process
         "worker_hijack_root_logger": False,
         "worker_send_task_events": True,  # Flower

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,9 @@ from sqlalchemy import Engine
 
 from curate.configs.errors import ServiceError
 from curate.configs.settings import Settings
+from curate.worker.bells import Bells, make_app
 from curate.worker.broker import EmbeddedBroker
+from curate.worker.plans import WorkerPlan
 from curate.worker.topup import top_up
 
 log = logging.getLogger(__name__)
@@ -26,90 +29,112 @@ TOP_UP_SECONDS = 1.0
 GRACE_SECONDS = 30.0  # a batch may finish in this time when the workers are told to stop
 _RESTARTS = 5  # in a row, each within _QUICK seconds, before giving up
 _QUICK = 30.0
-_ENVIRONMENT = {
-    # the pool is as large as the host: a library's own threads only contend
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    # x264 reads a little memory that it never wrote, at sizes that are no multiple of 16. With glibc filling what it
-    # hands out, the same clip gives the same bytes; no cost was to be seen.
-    "MALLOC_PERTURB_": "85",
-}
 
 
 @dataclass(frozen=True)
-class WorkerPlan:
-    """One Celery worker: its queues, how many processes, its name, and where its log goes (None: stderr)."""
+class Log:
+    """Where workers log (None: stderr) and how much."""
 
-    queues: Sequence[str]
-    concurrency: int
-    name: str = "cpu0"
-    log_file: Path | None = None
-    loglevel: str = "WARNING"
+    file: Path | None = None
+    level: str = "WARNING"
 
-    def arguments(self) -> list[str]:
-        """The arguments of `celery worker`."""
-        return [
-            "-Q", ",".join(self.queues), "-c", str(self.concurrency), "-P", "prefork", "-n", f"{self.name}@%h",
-            "-l", self.loglevel, "--without-gossip", "--without-mingle",
-        ]  # fmt: skip
+
+class Worker:
+    """One Celery worker, a process with its children, that is started again when it dies."""
+
+    def __init__(self, plan: WorkerPlan, settings: Settings, log: Log) -> None:
+        self.plan = plan
+        self._settings = settings
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started = 0.0
+        self._quick_deaths = 0
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id while it runs."""
+        return self._process.pid if self._process and self._process.poll() is None else None
+
+    def start(self) -> None:
+        """Start it."""
+        command = [sys.executable, "-m", "curate.worker", *self.plan.arguments(self._log.level)]
+        with contextlib.ExitStack() as stack:
+            output = stack.enter_context(self._log.file.open("ab")) if self._log.file else None
+            self._process = subprocess.Popen(  # noqa: S603  a fixed command
+                command, env=self.plan.environment(self._settings), stdin=subprocess.DEVNULL,
+                stdout=output, stderr=output, start_new_session=True,
+            )  # fmt: skip
+        self._started = time.monotonic()
+
+    def revive(self) -> None:
+        """Start it again if it is gone. Raises ServiceError when it keeps dying at its start."""
+        if self.pid is not None:
+            return
+        quick = time.monotonic() - self._started < _QUICK
+        self._quick_deaths = self._quick_deaths + 1 if quick else 1
+        if self._quick_deaths > _RESTARTS:
+            where = f"see {self._log.file}" if self._log.file else "see its messages above"
+            why = f"it ended {_RESTARTS} times right after its start; {where}"
+            raise ServiceError(what=f"The worker {self.plan.name}", why=why)
+        log.warning("the worker %s was gone and has been started again", self.plan.name)
+        self.start()
+
+    def tell_to_stop(self) -> None:
+        """Let it finish its batches and end."""
+        if self._process and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it ended, or the seconds are over."""
+        if self._process:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=max(0.0, seconds))
+
+    def kill(self) -> None:
+        """End it and its children at once, if they are still there."""
+        process, self._process = self._process, None
+        if process and process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 class Supervisor:
-    """Runs one Celery worker and the broker it needs. Use as a context manager and call `tick` often."""
+    """Runs Celery workers and the broker they need. Use as a context manager and call `tick` often."""
 
-    def __init__(self, settings: Settings, engine: Engine, plan: WorkerPlan) -> None:
-        self.settings = settings
-        self.engine = engine
-        self.plan = plan
-        self.broker = EmbeddedBroker(settings)
-        self._worker: subprocess.Popen[bytes] | None = None
-        self._started = 0.0
-        self._quick_deaths = 0
+    def __init__(self, settings: Settings, engine: Engine, plans: Sequence[WorkerPlan], log: Log) -> None:
+        self._engine = engine
+        self._broker = EmbeddedBroker(settings)
+        self._bells = Bells(make_app(settings))
+        self._processes: Counter[str] = Counter()
+        for plan in plans:
+            self._processes[plan.queue] += plan.processes
+        self.workers = [Worker(plan, settings, log) for plan in plans]
         self._next_top_up = 0.0
         self._trouble = ""
 
     def __enter__(self) -> Supervisor:
-        os.environ.update(self.settings.environment())  # the Celery app of this process rings by these too
-        self.broker.__enter__()
+        self._broker.__enter__()
         try:
-            self._start()
+            for worker in self.workers:
+                worker.start()
         except BaseException:
-            self.broker.stop()
+            self.stop(0)
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
-            self.stop()
-        finally:
-            self.broker.stop()
-
-    @property
-    def pid(self) -> int | None:
-        """The process id of the Celery worker."""
-        return self._worker.pid if self._worker else None
-
-    def _start(self) -> None:
-        environment = _ENVIRONMENT | os.environ | self.settings.environment()
-        command = [sys.executable, "-m", "curate.worker", *self.plan.arguments()]
-        with contextlib.ExitStack() as stack:
-            output = stack.enter_context(self.plan.log_file.open("ab")) if self.plan.log_file else None
-            self._worker = subprocess.Popen(  # noqa: S603  a fixed command
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                start_new_session=True,
-            )  # fmt: skip
-        self._started = time.monotonic()
+        self.stop()
 
     def tick(self) -> None:
         """Restart what died, and ring stages that wait. Returns at once when nothing is due.
 
-        Raises ServiceError when the worker keeps dying at its start.
+        Raises ServiceError when a worker keeps dying at its start.
         """
-        if self.broker.ensure():
+        if self._broker.ensure():
             log.warning("the embedded Redis was gone and has been started again")
-        if self._worker is None or self._worker.poll() is not None:
-            self._restart()
+        for worker in self.workers:
+            worker.revive()
         if time.monotonic() >= self._next_top_up:
             self._top_up()
 
@@ -119,7 +144,7 @@ class Supervisor:
 
         pause = TOP_UP_SECONDS
         try:
-            top_up(self.engine, self.plan.concurrency)
+            top_up(self._engine, self._bells, self._processes)
             self._trouble = ""
         except (ServiceError, OperationalError, RedisError, OSError) as error:
             # a broker or database that restarts: the workers ride it out, and so does this
@@ -128,24 +153,23 @@ class Supervisor:
             self._trouble, pause = str(error), 5 * TOP_UP_SECONDS
         self._next_top_up = time.monotonic() + pause
 
-    def _restart(self) -> None:
-        quick = time.monotonic() - self._started < _QUICK
-        self._quick_deaths = self._quick_deaths + 1 if quick else 1
-        if self._quick_deaths > _RESTARTS:
-            where = f"see {self.plan.log_file}" if self.plan.log_file else "see its messages above"
-            raise ServiceError(what="The worker", why=f"it ended {_RESTARTS} times right after its start; {where}")
-        log.warning("the worker was gone and has been started again")
-        self._start()
-
     def stop(self, grace: float = GRACE_SECONDS) -> None:
-        """Let running batches finish for `grace` seconds, then end the worker; its rows go to others."""
-        worker, self._worker = self._worker, None
-        if worker is None or worker.poll() is not None:
-            return
-        worker.send_signal(signal.SIGTERM)
+        """Let running batches finish for `grace` seconds, then end the workers; their rows go to others."""
         try:
-            worker.wait(timeout=grace)
-        except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(worker.pid, signal.SIGKILL)
-            worker.wait()
+            self._stop_workers(grace)
+        finally:
+            self._bells.close()
+            self._broker.stop()
+
+    def _stop_workers(self, grace: float) -> None:
+        deadline = time.monotonic() + grace
+        try:
+            for worker in self.workers:
+                worker.tell_to_stop()
+            for worker in self.workers:
+                worker.wait(deadline - time.monotonic())
+        except KeyboardInterrupt:  # the second one: at once
+            log.info("workers are ended at once")
+        finally:
+            for worker in self.workers:
+                worker.kill()

@@ -7,15 +7,19 @@ in 6 kills. So whoever supervises workers looks at the rows, every second or so,
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from sqlalchemy import Engine
 
 from curate.db.claims import expire, holders, waiting
 from curate.db.datasets import Dataset, all_datasets
+from curate.worker.bells import Bells
 from curate.worker.owner import dead_owners
 from curate.worker.runner import usable
 
 log = logging.getLogger(__name__)
+
+ELSEWHERE = 1  # processes taken to serve a queue that is not served from here: enough to wake them
 
 
 def free_dead(engine: Engine, dataset: Dataset) -> int:
@@ -25,20 +29,20 @@ def free_dead(engine: Engine, dataset: Dataset) -> int:
     return expire(engine, dead_owners(held))
 
 
-def top_up(engine: Engine, concurrency: int) -> int:
-    """One round over all datasets; returns how many doorbells were rung."""
-    from curate.worker.app import queue_length, ring
-
+def top_up(engine: Engine, bells: Bells, processes: Mapping[str, int]) -> int:
+    """One round over all datasets; returns how many doorbells were rung. `processes`: how many serve each queue."""
     rung = 0
     lengths: dict[str, int] = {}
     for dataset, pipeline in usable(all_datasets(engine)):
         free_dead(engine, dataset)
         for step in waiting(engine, dataset.id, pipeline):
             queue = step.options.queue
-            lengths.setdefault(queue, queue_length(queue))
-            bells = min(concurrency, 2 * concurrency - lengths[queue])
-            for _ in range(max(0, bells)):
-                ring(step, pipeline)
-            lengths[queue] += max(0, bells)
-            rung += max(0, bells)
+            if queue not in lengths:
+                lengths[queue] = bells.unheard(queue)
+            ears = processes.get(queue, ELSEWHERE)
+            missing = max(0, min(ears, 2 * ears - lengths[queue]))
+            for _ in range(missing):
+                bells.ring(step, pipeline)
+            lengths[queue] += missing
+            rung += missing
     return rung

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -12,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from curate.cli.workers import checked_queues, refuse_open_flower, refuse_shared_sqlite
+from curate.cli.workers import checked_npus, checked_queues, refuse_open_flower, refuse_shared_sqlite
 from curate.configs.errors import ConfigError, UsageError
 from curate.configs.settings import Settings
+from tests.cli.conftest import Call
 from tests.pipelines import wait_until
 
 
@@ -23,6 +25,20 @@ def test_queues() -> None:
     for wrong in ("", "gpu", "cpu,gpu"):
         with pytest.raises(UsageError):
             checked_queues(wrong)
+
+
+def test_npus() -> None:
+    assert checked_npus("") is None
+    assert checked_npus("0, 2") == [0, 2]
+    for wrong in ("x", "0,-1", "1.5"):
+        with pytest.raises(UsageError, match="not the number"):
+            checked_npus(wrong)
+
+
+def test_an_npu_that_is_not_there_is_refused_before_anything_starts(curate: Call, home: Path) -> None:
+    refused = curate("worker", "-Q", "ascend", "--npus", "7")
+    assert (refused.code, "--npus 7" in refused.err) == (2, True)
+    assert not home.exists()
 
 
 @pytest.mark.parametrize(
@@ -68,34 +84,46 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_flower_answers_on_this_host_and_stops(tmp_path: Path) -> None:
+def page(port: int, path: str) -> str:
+    """A page of Flower; empty while there is none."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10) as answer:
+            return str(answer.read().decode())
+    except OSError:
+        return ""
+
+
+def test_flower_shows_both_queues_and_their_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWER_UNAUTHENTICATED_API", "1")
     port = free_port()
-    log = tmp_path / "log"
+    logs = [tmp_path / "worker", tmp_path / "flower"]
 
-    def answers() -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/tasks", timeout=5) as page:
-                return bool(page.status == 200)
-        except OSError:
-            return False
+    def found() -> dict[str, list[str]]:
+        answer = json.loads(page(port, "api/workers?refresh=1") or "{}")
+        return {n.partition("@")[0]: [q["name"] for q in w.get("active_queues", [])] for n, w in answer.items()}
 
-    with program(log, "flower", "--port", str(port)) as flower:
+    with program(logs[0], "worker", "-c", "1") as worker, program(logs[1], "flower", "--port", str(port)) as flower:
         try:
-            wait_until(lambda: flower.poll() is not None or answers(), 60)
+            wait_until(lambda: found() == {"cpu0": ["cpu"], "ascend0": ["ascend"]}, 90)
+            assert [f"{name}@" in page(port, "workers") for name in ("cpu0", "ascend0")] == [True, True]
+            queues = {q["name"] for q in json.loads(page(port, "api/queues/length"))["active_queues"]}
         finally:
+            worker.send_signal(signal.SIGTERM)
             flower.send_signal(signal.SIGTERM)
-    assert flower.returncode == 0, log.read_text()
-    assert f"http://127.0.0.1:{port}" in log.read_text()
+    assert queues == {"cpu", "ascend"}
+    assert (worker.returncode, flower.returncode) == (0, 0), [log.read_text() for log in logs]
+    assert f"http://127.0.0.1:{port}" in logs[1].read_text()
 
 
 def test_a_worker_stops_at_a_signal(tmp_path: Path, home: Path) -> None:
     log = tmp_path / "log"
     with program(log, "worker", "-c", "1", "-n", "solo") as worker:
         try:
-            wait_until(lambda: worker.poll() is not None or "ready" in log.read_text(), 60)
+            wait_until(lambda: worker.poll() is not None or log.read_text().count(" ready.") == 2, 60)
         finally:
             worker.send_signal(signal.SIGTERM)
     said = log.read_text()
     assert (worker.returncode, "worker stopped" in said) == (0, True), said
-    assert "solo@" in said
+    assert "solo-cpu0 serves cpu with 1 process; solo-ascend0 serves ascend with 1 process" in said
+    assert all(f"solo-{name}@" in said for name in ("cpu0", "ascend0"))
     assert not list(home.glob("broker/redis.sock")) or os.environ.get("XDG_RUNTIME_DIR")

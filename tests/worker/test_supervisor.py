@@ -1,0 +1,96 @@
+"""Real workers of both queues on a real Redis: what they load, and what happens when one is killed at its batch."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curate.configs.errors import ServiceError
+from curate.worker import broker, supervisor
+from curate.worker.plans import WorkerPlan, plans
+from curate.worker.supervisor import Log, Supervisor
+from tests.pipelines import Line, make_line, wait_until
+
+pytestmark = pytest.mark.skipif(broker.redis_executable() is None, reason="no redis-server")
+
+
+def children(pid: int | None) -> list[int]:
+    """Pids of the children of a process, those of its pool."""
+    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def has_mindspore(pid: int | None) -> bool:
+    """Whether a process has mapped the libraries of MindSpore."""
+    return "/mindspore/" in Path(f"/proc/{pid}/maps").read_text()
+
+
+def notes(folder: Path) -> list[tuple[int, int]]:
+    """Who started which clip, in order: pid and clip index."""
+    found = folder / "notes"
+    lines = found.read_text().splitlines() if found.exists() else []
+    return [(int(a), int(b)) for a, b in map(str.split, lines)]
+
+
+def drive(supervised: Supervisor, condition: Callable[[], Any]) -> None:
+    """Tick until the condition holds."""
+
+    def look() -> bool:
+        supervised.tick()
+        return bool(condition())
+
+    wait_until(look, 90)
+
+
+def held_line(url: str, home: Path, folder: Path) -> Line:
+    """Clips that wait for a stage on each queue, with leases shorter than the stage on `ascend` takes to load."""
+    held = {"stage": "held", "folder": str(folder), "batch_size": 2, "load_seconds": 3}
+    line = make_line(url, home, [held, "score"])
+    line.settings = line.settings.model_copy(update={"lease_seconds": 2.0})
+    line.enqueue("a3.mp4")
+    return line
+
+
+def test_a_worker_killed_at_its_batch_on_the_device(plugged: Path, sqlite_url: str, home: Path) -> None:
+    pytest.importorskip("mindspore")
+    line = held_line(sqlite_url, home, plugged)
+    planned = plans(line.settings, ["cpu", "ascend"], 2)
+    with Supervisor(line.settings, line.engine, planned, Log(plugged / "log", "INFO")) as supervised:
+        cpu, ascend = supervised.workers
+        drive(supervised, lambda: notes(plugged))
+        ((first, clip),) = notes(plugged)
+        assert children(ascend.pid) == [first]
+        assert has_mindspore(first)
+        assert not has_mindspore(ascend.pid), "the parent would hang its children"
+        os.kill(first, signal.SIGKILL)
+        (plugged / "go").touch()
+        drive(supervised, lambda: line.rows("SELECT count(*) FROM clips WHERE status = 'kept'") == [(3,)])
+        pids = [cpu.pid, *children(cpu.pid)]
+        assert len(pids) == 3
+        assert not any(map(has_mindspore, pids)), "a worker of cpu loads no models"
+    started = notes(plugged)
+    assert len({pid for pid, _ in started}) == 2
+    again = Counter(index for _, index in started)
+    assert again == {0: 1, 1: 1, 2: 1} | {clip: 2}, "the batch is done again, once"
+    assert line.rows("SELECT clip_index, held, score, attempts, owner FROM clips ORDER BY 1") == [
+        (n, 2.0 * n, float(n), 0, None) for n in range(3)
+    ]
+    assert line.rows("SELECT sum(n_ok), sum(n_failed), max(error) FROM batches WHERE stage = 'held'") == [(3, 0, None)]
+
+
+def test_a_worker_that_cannot_start_ends_the_supervision(
+    plugged: Path, sqlite_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_RESTARTS", 1)
+    line = make_line(sqlite_url, home, ["score"])
+    wrong = WorkerPlan("nowhere", 1, "nowhere0")
+    with (
+        pytest.raises(ServiceError, match="worker nowhere0"),
+        Supervisor(line.settings, line.engine, [wrong], Log(plugged / "log")) as supervised,
+    ):
+        drive(supervised, lambda: False)
