@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from curate.cli import data, doctor, funnel, info, run, status, workers
+from curate.cli import data, doctor, funnel, info, models, redo, run, status, workers
 from curate.cli.session import Session
 from curate.configs.errors import CurateError
 
@@ -48,7 +48,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _group in (run, workers, status, funnel, data, info, doctor):
+for _group in (run, workers, status, funnel, data, redo, info, models, doctor):
     _group.add_to(app)
 
 

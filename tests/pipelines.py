@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,20 @@ from curate.db.claims import Claim, Want, claim
 from curate.db.datasets import Dataset
 from curate.db.engine import make_engine
 from curate.db.saves import Writer
-from curate.tasks.stage import Clip, Column, NewClip, Order, Outcome, Scorer, Scores, Stage, StageOptions, Video
+from curate.tasks.stage import (
+    Clip,
+    Column,
+    Field,
+    NewClip,
+    Order,
+    Outcome,
+    Rows,
+    Scorer,
+    Scores,
+    Stage,
+    StageOptions,
+    Video,
+)
 
 
 class Probe(Stage[Video, StageOptions]):
@@ -59,6 +73,66 @@ class Score(Scorer[StageOptions]):
         return {"score": float(clip.index)} if result is None else result
 
 
+class SecondOptions(StageOptions):
+    """Options of second."""
+
+    factor: int = Field(1, description="what its score is multiplied by")
+
+
+class Second(Scorer[SecondOptions]):
+    """The clip's index times an option."""
+
+    name = "second"
+    Options = SecondOptions
+    columns = {"other": Column("float", "index times factor", 0, None, "higher")}
+
+    def score(self, clip: Clip) -> Scores:
+        return {"other": float(clip.index * self.options.factor)}
+
+
+class Third(Scorer[StageOptions]):
+    """Measures nothing."""
+
+    name = "third"
+
+    def score(self, clip: Clip) -> Scores:
+        return {}
+
+
+class Embed(Stage[Clip, StageOptions]):
+    """Writes two embeddings and an option score a clip; `hook` lets a test misbehave."""
+
+    name = "embed"
+    level = "clip"
+    writes = ("embeddings", "option_scores")
+    hook: ClassVar[Callable[[Clip], Any] | None] = None
+
+    def run(self, row: Clip) -> Outcome:
+        hook = type(self).hook
+        made = hook(row) if hook else None
+        return Outcome({}, tables=[embedding(row.index)] if made is None else made)
+
+
+def embedding(value: float, model: str = "tiny", frames: int = 2) -> Rows:
+    """Vectors of one number, for as many frames."""
+    vector = struct.pack("<e", value)
+    rows = [{"frame": n, "position": 0.5, "vector": vector} for n in range(frames)]
+    return Rows("embeddings", {"model": model}, [{"revision": "r1", **row} for row in rows])
+
+
+class Heads(Scorer[StageOptions]):
+    """How many embeddings the clip has."""
+
+    name = "heads"
+    reads = ("embeddings", "option_scores")
+    columns = {"heads": Column("int", "embeddings of the clip")}
+    seen: ClassVar[list[Any]] = []
+
+    def score(self, clip: Clip) -> Scores:
+        type(self).seen.append(clip.tables)
+        return {"heads": len(clip.tables["embeddings"])}
+
+
 class InOrder(Stage[Clip, StageOptions]):
     """Numbers the clips in order."""
 
@@ -81,7 +155,7 @@ class InOrder(Stage[Clip, StageOptions]):
         return [Outcome({"dedup_seq": self.seen + n, "duplicate": 0}) for n, _ in enumerate(rows, 1)]
 
 
-CATALOG: dict[str, Any] = {cls.name: cls for cls in (Probe, Split, Score, InOrder)}
+CATALOG: dict[str, Any] = {cls.name: cls for cls in (Probe, Split, Score, Second, Third, Embed, Heads, InOrder)}
 
 
 def pipeline(*steps: str | dict[str, Any]) -> Pipeline:
@@ -122,7 +196,7 @@ class Line:
 
     def want(self, stage: str, owner: str = "me", **changes: Any) -> Want:
         lease = changes.pop("lease_seconds", 60.0)
-        return Want(self.dataset.id, self.pipeline.stage(stage), self.pipeline, owner, lease, 3)
+        return Want(self.dataset.id, self.pipeline.stage(stage), self.pipeline, owner, lease, 3, **changes)
 
     def claim(self, stage: str, owner: str = "me", **changes: Any) -> Claim | None:
         return claim(self.engine, self.want(stage, owner, **changes))

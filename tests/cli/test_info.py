@@ -91,7 +91,9 @@ def test_doctor_fails_with_4_and_a_fix(curate: Call, monkeypatch: pytest.MonkeyP
 def test_doctor_sees_the_schema(curate: Call, filled: Filled) -> None:
     from sqlalchemy import text
 
-    assert "schema 0001" in curate("doctor").out
+    from curate.db.migrate import HEAD
+
+    assert f"schema {HEAD}" in curate("doctor").out
     with filled.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
     result = curate("doctor", "--json")

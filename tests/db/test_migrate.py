@@ -31,6 +31,32 @@ def test_head_is_the_newest_migration() -> None:
     assert ScriptDirectory.from_config(migrate.alembic_config()).get_current_head() == migrate.HEAD
 
 
+def test_rows_and_the_reader_survive_the_upgrade_from_the_first_schema(database_url: str) -> None:
+    from alembic import command
+
+    from curate.db.reader import ensure_reader
+    from curate.db.usersql import run_query
+
+    engine = make_engine(database_url)
+    with writing(engine) as connection:
+        config = migrate.alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        place = "'probe', 'active'"
+        for statement in (
+            "INSERT INTO datasets (id, name, root, pipeline, created_at) VALUES (7, 'set', '/v', '[]', 0)",
+            "INSERT INTO videos (id, dataset_id, path, relpath, clip_stem, fingerprint, stage, status)"
+            f" VALUES (8, 7, '/v/a', 'a', 'a', '1', {place})",
+            "INSERT INTO clips (id, dataset_id, video_id, clip_index, start_pts, end_pts, stage, status)"
+            f" VALUES (9, 7, 8, 0, 0, 1, {place})",
+        ):
+            connection.execute(text(statement))
+        assert engine.dialect.name == "sqlite" or ensure_reader(connection) == ""
+    migrate.upgrade(engine)
+    statement = "SELECT c.id, c.return_to, e.revision FROM clips c LEFT JOIN embeddings e ON e.clip_id = c.id"
+    assert run_query(database_url, statement, 10).rows == [[9, None, None]]
+
+
 def test_upgrading_twice_does_nothing(database_url: str) -> None:
     engine = make_engine(database_url)
     assert migrate.current(engine) is None

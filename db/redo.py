@@ -1,0 +1,171 @@
+"""Asks for a stage again: clips that are through with it go back before it, and later return to where they stood.
+
+Nothing between is computed again. A clip's `return_to` holds its way: after its stage it goes to the first place
+of it. A second redo, of another stage, is put into that way in the order of the pipeline.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Text,
+    and_,
+    case,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    true,
+    update,
+)
+
+from curate.configs.errors import UsageError
+from curate.configs.pipeline import Pipeline
+from curate.db import filters
+from curate.db.claims import released
+from curate.db.datasets import Dataset, add_columns
+from curate.db.engine import now, writing
+from curate.db.saves import BETWEEN, judged, verdict_of
+from curate.db.tables import clips, datasets
+
+
+@dataclass(frozen=True)
+class Redone:
+    """What a redo did, in clips: `back` go back to the stage, `at_work` of them when their batch is saved.
+
+    `dropped` were through with the stage and are now dropped by a filter before it; when a refilter revives
+    them, they go through the stage first.
+    """
+
+    back: int = 0
+    at_work: int = 0
+    dropped: int = 0
+
+    def __add__(self, other: Redone) -> Redone:
+        return Redone(self.back + other.back, self.at_work + other.at_work, self.dropped + other.dropped)
+
+
+def set_pipeline(engine: Engine, dataset: Dataset, pipeline: Pipeline) -> None:
+    """Give a dataset a pipeline whose options differ and change no score. Raises UsageError, see `redo`."""
+    with writing(engine) as connection:
+        _set_pipeline(connection, dataset, pipeline)
+
+
+def _set_pipeline(connection: Connection, dataset: Dataset, pipeline: Pipeline) -> None:
+    # also the lock: no batch is saved between the new options and the clips that go back for them
+    as_read = (datasets.c.id == dataset.id, datasets.c.pipeline == dataset.pipeline_text)
+    changed = update(datasets).where(*as_read).values(pipeline=json.dumps(pipeline.frozen()))
+    if not connection.execute(changed).rowcount:
+        raise UsageError(what=f"Another command changed the pipeline of dataset {dataset.name} just now. Try again")
+
+
+def redo(engine: Engine, dataset: Dataset, pipeline: Pipeline, stage: str, where: str = "") -> Redone:
+    """Put clips that are through with a stage, or failed in it, back before it; the pipeline may have other options.
+
+    `where` is a predicate over clips: only those. A clip at work in a later stage goes back when its batch is
+    saved. Raises FilterError for a wrong predicate, and UsageError when the dataset's pipeline is no longer the
+    one that was read.
+    """
+    add_columns(engine, pipeline.columns())
+    if where:
+        filters.check_where(where, filters.columns_of(clips) | pipeline.columns())
+    chosen = literal_column(f"({filters.to_sql(where, engine.dialect.name)})") if where else true()
+    with writing(engine) as connection:
+        _set_pipeline(connection, dataset, pipeline)
+        again = _Again(connection, pipeline, stage, and_(clips.c.dataset_id == dataset.id, chosen))
+        return again.everywhere()
+
+
+def way_back(places: Sequence[str], stage: str, return_to: str | None, again: str) -> tuple[str, str] | None:
+    """Stage and return_to of a free row that shall go through stage `again` once more; None: it will do so anyway.
+
+    `places` are those of the pipeline, in order.
+    """
+    *waits, last = [stage, *_split(return_to)]
+    if again in waits or places.index(again) >= places.index(last):
+        return None
+    first, *rest = [*sorted({*waits, again}, key=places.index), last]
+    return first, BETWEEN.join(rest)
+
+
+def way_on(places: Sequence[str], stage: str, return_to: str | None, again: str) -> str | None:
+    """return_to of a row at work in `stage` that shall go through stage `again` afterwards; None: no need."""
+    following = places[places.index(stage) + 1 :][:1] or [stage]
+    *waits, last = _split(return_to) or following
+    if again in (stage, *waits) or places.index(again) >= places.index(last):
+        return None
+    return BETWEEN.join([*sorted({*waits, again}, key=places.index), last])
+
+
+def _split(return_to: str | None) -> list[str]:
+    return return_to.split(BETWEEN) if return_to else []
+
+
+class _Again:
+    """One redo, in one transaction."""
+
+    def __init__(self, connection: Connection, pipeline: Pipeline, stage: str, chosen: ColumnElement[bool]) -> None:
+        self._connection = connection
+        self._pipeline = pipeline
+        self._places = pipeline.level_stages("clip")
+        self._stage = stage
+        self._chosen = chosen
+        self._held = and_(clips.c.owner.is_not(None), clips.c.lease_until >= now(connection))
+
+    def everywhere(self) -> Redone:
+        """Put back what stands anywhere: each way of return_to in one statement."""
+        ways = select(clips.c.stage, clips.c.return_to).where(self._chosen).distinct()
+        found = [(str(stage), return_to) for stage, return_to in self._connection.execute(ways)]
+        return sum((self._from(*way) for way in found), Redone())
+
+    def _from(self, stage: str, return_to: str | None) -> Redone:
+        here = and_(self._chosen, clips.c.stage == stage, clips.c.return_to.is_not_distinct_from(return_to))
+        if stage == self._stage:
+            return self._revive(here)
+        back = way_back(self._places, stage, return_to, self._stage)
+        if back is None:
+            return Redone()
+        if back[0] == stage:
+            return self._lengthen(here, back[1])
+        return self._put(here, back, way_on(self._places, stage, return_to, self._stage))
+
+    def _revive(self, here: ColumnElement[bool]) -> Redone:
+        """Clips that failed in the stage, or that it dropped; one that waits for it need not be told."""
+        verdict = self._verdict(self._stage)
+        ended = or_(clips.c.status == "failed", and_(clips.c.status == "dropped", verdict.is_(None)))
+        values = judged(verdict, self._stage) | {"error": None, **released()}
+        return self._written(and_(here, ended), verdict.is_(None), values)
+
+    def _lengthen(self, here: ColumnElement[bool], return_to: str) -> Redone:
+        """Clips that wait for an earlier stage, which was asked for again: they stay, and come by later."""
+        return self._written(here, clips.c.status == "active", {"return_to": return_to})
+
+    def _put(self, here: ColumnElement[bool], back: tuple[str, str], on: str | None) -> Redone:
+        """Clips that stand later; those at work there keep their place, for whoever holds them."""
+        place, return_to = back
+        verdict = self._verdict(place)
+        free = {"stage": place, **judged(verdict, place), "error": None, **released()}
+        values = {name: case((self._held, clips.c[name]), else_=value) for name, value in free.items()}
+        values["return_to"] = case((self._held, literal(on, Text)), else_=literal(return_to, Text))
+        return self._written(here, or_(self._held, verdict.is_(None)), values)
+
+    def _verdict(self, place: str) -> ColumnElement[Any]:
+        return verdict_of(self._pipeline, place, "clip", self._connection.dialect.name)
+
+    def _written(self, here: ColumnElement[bool], goes: ColumnElement[bool], values: Mapping[str, Any]) -> Redone:
+        counted = select(func.count(), _number(goes), _number(and_(goes, self._held))).select_from(clips)
+        rows, back, at_work = self._connection.execute(counted.where(here)).one()
+        self._connection.execute(update(clips).where(here).values(**values))
+        return Redone(int(back), int(at_work), int(rows - back))
+
+
+def _number(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
