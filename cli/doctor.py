@@ -55,6 +55,8 @@ def checks(here: Session) -> Iterator[Check]:
     extras = (("rapidocr", "ocr"), ("onnxruntime", "ocr"), ("psycopg", "postgres"), ("pyarrow", "parquet"))
     for package, extra in (*extras, ("mindspore", "mindspore")):
         yield _package(package, needed=False, install=f'pip install "curate[{extra}]"')
+    yield _package("mindone", needed=False, install="pip install --no-deps mindone")
+    yield _models(here)
     yield _home(here)
     yield _space(here)
     yield _database(here)
@@ -105,6 +107,19 @@ def _hashing() -> Check:
     except CurateError as error:
         return Check("imagededup", "FAIL", "dedup cannot run", str(error))
     return _package("imagededup", True, "pip install --no-deps imagededup")
+
+
+def _models(here: Session) -> Check:
+    """How many of the models that stages need are there. A wrong one fails; a missing one is refused at enqueue."""
+    from curate.cli.models import needed, state_of
+
+    states = {need.model: state_of(here, need) for need in needed(here)}
+    counts = f"{sum(s == 'present' for s, _ in states.values())} of {len(states)} in {here.settings.model_folder}"
+    wrong = [f"{name}: {why}" for name, (state, why) in states.items() if state == "wrong"]
+    if wrong:
+        return Check("models", "FAIL", f"{counts}; {'; '.join(wrong)}", "curate models list")
+    whole = all(state == "present" for state, _ in states.values())
+    return Check("models", "OK" if whole else "-", counts, "" if whole else "curate models list")
 
 
 def _home(here: Session) -> Check:

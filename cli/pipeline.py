@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import curate.configs
 from curate.configs.pipeline import Pipeline, override, parse, read_yaml
+from curate.tasks.models.catalog import Need
 from curate.tasks.registry import StageClass, stages
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class Resolved:
 def resolve(config: Path | None, sets: Sequence[str] = (), ready: bool = True) -> Resolved:
     """The pipeline of a file with overrides. Raises ConfigError, FilterError.
 
-    With `ready` also raises ServiceError when a package or model that a stage needs is missing.
+    With `ready` also raises ServiceError when a package or file that a stage needs is missing. Model weights are
+    another matter, see `check_models`.
     """
     written = read_yaml(config or DEFAULT_FILE)
     return settle(written, sets, config or "the default pipeline", ready)
@@ -53,6 +55,22 @@ def check(pipeline: Pipeline, ready: bool = True) -> None:
     check_pipeline(pipeline, stages())
     for step in pipeline.stages if ready else ():
         stages()[step.name].check(step.options)
+
+
+def check_models(pipeline: Pipeline, model_folder: Path) -> None:
+    """Raise ModelsMissing, naming all weights that stages need and that are not there, or wrong by their header."""
+    from curate.configs.errors import ModelsMissing
+    from curate.tasks.models.catalog import missing
+
+    lines = missing(needs_of(pipeline), model_folder)
+    if lines:
+        raise ModelsMissing(what="The pipeline", missing="; ".join(lines))
+
+
+def needs_of(pipeline: Pipeline) -> list[Need]:
+    """The model weights that the enabled stages need, each once, in the order of the stages."""
+    found = [need for step in pipeline.stages for need in stages()[step.name].models(step.options)]
+    return list(dict.fromkeys(found))
 
 
 def _with_default_steps(steps: Sequence[RawStep], catalog: Mapping[str, StageClass]) -> list[RawStep]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from curate.cli.pipeline import Resolved, differences, pipeline_of, resolve
+from curate.cli.pipeline import Resolved, check_models, differences, pipeline_of, resolve
 from curate.cli.session import Opened, Session
 from curate.configs.errors import PipelineChanged, UsageError
 from curate.configs.pipeline import Pipeline
@@ -140,6 +140,7 @@ def enqueue(session: Session, request: Request) -> tuple[Opened, Found]:
     existing = _existing(session)
     chosen = choose(datasets.all_datasets(existing) if existing else [], request)
     pipeline = pipeline_for(chosen, request)
+    check_models(pipeline, session.settings.model_folder)
     report = Report()
     inputs = inputs_of(request, report)
     # from here on things are made; what is wrong with the request has been told
@@ -169,6 +170,7 @@ def look(session: Session, request: Request) -> tuple[str, Pipeline, Found]:
     engine = _existing(session)
     chosen = choose(datasets.all_datasets(engine) if engine else [], request)
     pipeline = pipeline_for(chosen, request)
+    check_models(pipeline, session.settings.model_folder)
     report = Report()
     if isinstance(chosen, str) or engine is None:
         counts = datasets.Enqueued(new=sum(1 for _ in inputs_of(request, report)))

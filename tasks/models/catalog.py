@@ -120,10 +120,10 @@ def folder_of(model: str, model_folder: Path) -> Path:
 
 
 def how_to_get(need: Need) -> str:
-    """The command that gets the weights, or what to do where there is none."""
+    """The command that gets the weights; for a model that nobody publishes, the one that makes a folder of its file."""
     if need.model in CATALOG:
-        return f"get it with: curate models fetch {need.model}"
-    return f"put a model of kind {need.kind} there"
+        return f"curate models fetch {need.model}"
+    return f"curate models convert FILE --to {need.model}"
 
 
 def missing(needs: Iterable[Need], model_folder: Path) -> list[str]:
@@ -138,10 +138,12 @@ def missing(needs: Iterable[Need], model_folder: Path) -> list[str]:
     for need in dict.fromkeys(needs):
         folder = folder_of(need.model, model_folder)
         if not folder.exists():
-            lines.append(f"{need.model}: there is no folder {folder}; {how_to_get(need)}")
+            lines.append(f"{need.model}: there is no folder {folder}; get it with: {how_to_get(need)}")
             continue
         try:
             verified(folder, need.kind)
         except BadModel as error:
-            lines.append(f"{need.model}: {error.fields['path']}: {error.fields['why']}; {how_to_get(need)}")
+            lines.append(
+                f"{need.model}: {error.fields['path']}: {error.fields['why']}; get it with: {how_to_get(need)}"
+            )
     return lines

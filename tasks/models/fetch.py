@@ -78,7 +78,7 @@ def url_of(download: Download, mirror: str, hub: str) -> str:
 
 @contextmanager
 def _alone(wish: Wish) -> Iterator[Path]:
-    """The folder of files on their way, for one process at a time. What is in it stays when something fails."""
+    """The folder of files on their way, for one process at a time. What came stays when something fails."""
     folder = wish.model_folder / f".{wish.model.name}.fetch"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
@@ -86,7 +86,11 @@ def _alone(wish: Wish) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(what=f"another process is fetching {wish.model.name}") from None
-        yield folder
+        try:
+            yield folder
+        finally:
+            if folder.exists() and {p.name for p in folder.iterdir()} == {"lock"}:
+                shutil.rmtree(folder)
 
 
 def _room(wish: Wish, folder: Path) -> None:

@@ -1,0 +1,263 @@
+"""`curate models`: which weights the stages need, whether they are there and right, and how to get them."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from curate.cli import options
+from curate.cli.options import Config, Json, Sets
+from curate.cli.session import Session, session
+
+if TYPE_CHECKING:
+    from curate.tasks.models.catalog import Need
+
+models = typer.Typer(help="Weights of models: what is needed, what is there, how to get it.", no_args_is_help=True)
+
+Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
+Users = dict[str, None]  # stages, in order
+
+
+def model_names(incomplete: str) -> list[str]:
+    """Names of models, for shell completion."""
+    from curate.tasks.models.catalog import CATALOG
+
+    return [name for name in CATALOG if name.startswith(incomplete)]
+
+
+@models.command("list")
+def list_models(ctx: typer.Context, config: Config = None, sets: Sets = None, as_json: Json = False) -> None:
+    """List the models that stages need: where they are looked for, whether they are there, licence, how to get them.
+
+    Also those that the pipelines of datasets, or of --config, name.
+
+    Example:
+      curate models list
+      curate models list --json
+    """
+    from curate.cli.output import emit
+
+    here = session(ctx)
+    rows = [described(here, need, users) for need, users in needed(here, config, sets or ()).items()]
+    emit(rows, as_json, None if as_json else ("model", "state", "stages", "size_mb", "licence", "path", "get"))
+    here.talk.next("curate models fetch NAME", "curate models check")
+
+
+def needed(here: Session, config: Path | None = None, sets: Sequence[str] = ()) -> dict[Need, Users]:
+    """Every model that is known here, and the stages that need it: none for one that no stage needs by default."""
+    from curate.cli.pipeline import resolve
+    from curate.tasks.models.catalog import CATALOG, Need
+    from curate.tasks.registry import stages
+
+    found: dict[Need, Users] = {}
+    for name, stage in stages().items():
+        _add(found, stage.models(stage.Options()), name)
+    pipelines = [resolve(config, sets, ready=False).pipeline] if config or sets else []
+    for pipeline in (*pipelines, *_pipelines(here)):
+        for step in pipeline.stages:
+            _add(found, stages()[step.name].models(step.options), step.name)
+    for model in CATALOG.values():
+        found.setdefault(Need(model.kind, model.name), {})
+    return found
+
+
+def _add(found: dict[Need, Users], needs: Sequence[Need], stage: str) -> None:
+    for need in needs:
+        found.setdefault(need, {})[stage] = None
+
+
+def _pipelines(here: Session) -> Iterator[Any]:
+    """The pipelines of all datasets. One that this version cannot read is passed over with a warning."""
+    from curate.cli.pipeline import pipeline_of
+    from curate.configs.errors import ConfigError, NoDatasets
+    from curate.db.datasets import all_datasets
+
+    try:
+        engine = here.open_database()
+    except NoDatasets:
+        return
+    for dataset in all_datasets(engine):
+        try:
+            yield pipeline_of(dataset)
+        except ConfigError as error:
+            here.talk.warn(str(error))
+
+
+def described(here: Session, need: Need, users: Users) -> dict[str, Any]:
+    """One model as `list` shows it. `state` is present, missing, or wrong with the reason in `why`."""
+    from curate.tasks.models.catalog import CATALOG, folder_of, how_to_get
+
+    folder = folder_of(need.model, here.settings.model_folder)
+    known = CATALOG.get(need.model)
+    state, why = state_of(here, need)
+    size = _size(folder) if state != "missing" else known.size if known else None
+    return {
+        "model": need.model, "kind": need.kind, "state": state if not why else f"{state}: {why}",
+        "what": known.what if known else "", "stages": ", ".join(users), "path": str(folder),
+        "size_mb": None if size is None else round(size / 1e6, 1),
+        "licence": known.licence if known else "", "page": known.page if known else "",
+        "get": "" if state == "present" else how_to_get(need),
+    }  # fmt: skip
+
+
+def state_of(here: Session, need: Need) -> tuple[str, str]:
+    """present, missing or wrong; and what is wrong. Reads headers only."""
+    from curate.configs.errors import BadModel
+    from curate.tasks.models.catalog import folder_of
+    from curate.tasks.models.checkpoint import verified
+
+    folder = folder_of(need.model, here.settings.model_folder)
+    if not folder.exists():
+        return "missing", ""
+    try:
+        verified(folder, need.kind)
+    except BadModel as error:
+        return "wrong", f"{error.fields['why']}"
+    return "present", ""
+
+
+def _size(folder: Path) -> int:
+    files = (p for p in folder.rglob("*") if p.is_file()) if folder.is_dir() else [folder]
+    return sum(p.stat().st_size for p in files)
+
+
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[NAME]...", help="Models; all that are there if left out.", autocompletion=model_names),
+]
+
+
+@models.command("check")
+def check(ctx: typer.Context, names: Names = None, as_json: Json = False) -> None:
+    """Load each model and run one batch on the device; exits with 4 when one cannot be used.
+
+    Each in a process of its own, so that seconds and memory are those of the one model.
+
+    Example:
+      curate models check
+      curate models check clip-vit-large-patch14
+    """
+    from curate.cli.model_trial import tried
+    from curate.cli.output import emit
+
+    here = session(ctx)
+    rows: list[dict[str, Any]] = []
+    for need in _chosen(here, names or ()):
+        state, why = state_of(here, need)
+        row = {"model": need.model, "result": state, "detail": why}
+        if state == "present":
+            here.talk.say(f"{need.model}: loading, and running one batch")
+            row |= tried(need, here.settings)
+        rows.append(row)
+    emit(rows, as_json, None if as_json else ("model", "result", "seconds", "cpu_seconds", "memory_mb", "detail"))
+    if any(row["result"] == "wrong" or (names and row["result"] == "missing") for row in rows):
+        raise typer.Exit(4)
+    here.talk.next("curate run VIDEOS -o clips.csv")
+
+
+def _chosen(here: Session, names: Sequence[str]) -> list[Need]:
+    """The models of these names, or all. Raises UsageError for a name that nothing asks for."""
+    from curate.configs.errors import UsageError
+
+    known = {need.model: need for need in needed(here)}
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            raise UsageError(what=f"there is no model {name}; {hint}")
+    return [known[name] for name in names or known]
+
+
+Sources = Annotated[
+    list[Path],
+    typer.Argument(metavar="FILE...", help="Published weights: .pth, .pt, .bin, .ckpt; for LPIPS its two files."),
+]
+To = Annotated[
+    str, typer.Option("--to", metavar="NAME", help="Name below the model folder, or a path; the usual one if left out.")
+]
+Tokenizer = Annotated[
+    Path | None,
+    typer.Option("--tokenizer", metavar="FILE", help="CLIP's tokenizer.json or list of merges."),
+]
+
+
+@models.command("convert")
+def convert(
+    ctx: typer.Context, sources: Sources, to: To = "", tokenizer: Tokenizer = None, force: Force = False
+) -> None:
+    """Turn published weights by torch or MindSpore into a folder that stages load. Nothing in them is executed.
+
+    Example:
+      curate models convert sac+logos+ava1-l14-linearMSE.pth
+      curate models convert ViT-L-14.pt --tokenizer bpe_simple_vocab_16e6.txt.gz
+      curate models convert vgg16-397923af.pth vgg.pth
+    """
+    from curate.tasks.models.convert import Order
+    from curate.tasks.models.convert import convert as make
+
+    here = session(ctx)
+    kind, folder = make(Order(sources, here.settings.model_folder, to, tokenizer, force))
+    print(f"{folder}: model of kind {kind}")
+    here.talk.next(f"curate models check {folder.name}")
+
+
+@models.command("fetch")
+def fetch(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Model.", autocompletion=model_names)],
+    mirror: Annotated[
+        str, typer.Option("--from", metavar="URL", help="Where its files are, if not where they were published.")
+    ] = "",
+    force: Force = False,
+) -> None:
+    """Download a model's published files, check them, and convert them where needed. Goes on where it stopped.
+
+    HF_ENDPOINT names a mirror of huggingface.co.
+
+    Example:
+      curate models fetch aesthetic-l14
+      curate models fetch clip-vit-large-patch14 --from https://mirror.example/clip
+    """
+    from curate.configs.errors import UsageError
+    from curate.tasks.models.catalog import CATALOG
+    from curate.tasks.models.fetch import HUB, Wish
+    from curate.tasks.models.fetch import fetch as get
+
+    here = session(ctx)
+    if name not in CATALOG:
+        raise UsageError(what=f"nobody publishes a model {name} that curate knows; known: {', '.join(CATALOG)}")
+    hub = os.environ.get("HF_ENDPOINT") or HUB
+    with bar(here.quiet) as progress:
+        folder = get(Wish(CATALOG[name], here.settings.model_folder, mirror, hub, force, progress))
+    print(folder)
+    here.talk.next(f"curate models check {name}")
+
+
+@contextmanager
+def bar(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar a file on stderr, when that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    console = Console(stderr=True, quiet=quiet)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as shown:
+        tasks: dict[str, Any] = {}
+
+        def progress(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = shown.add_task(name)
+            shown.update(tasks[name], completed=done, total=total or None)
+
+        yield progress
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.add_typer(models, name="models", rich_help_panel=options.HOST)
