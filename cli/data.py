@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from curate.cli import options
 from curate.cli.options import Columns, DatasetName, Json, Output, Sort, Where
 from curate.cli.session import Opened, Session, session
+
+if TYPE_CHECKING:
+    from curate.db.export import Plan
 
 STATUSES = ("kept", "dropped", "failed", "active")
 
@@ -34,16 +37,22 @@ def check_wish(wish: Wish) -> None:
     check_target(wish.output)
 
 
-def write(here: Session, opened: Opened, wish: Wish) -> None:
-    """Write the clips of a dataset and say how many. Raises UsageError, FilterError, ServiceError."""
-    from curate.cli.output import counted
-    from curate.db.export import Selection, export, plan
-    from curate.tasks.paths import to_path
+def planned(opened: Opened, wish: Wish) -> Plan:
+    """How to write the clips of a dataset. Raises UsageError or FilterError for a wrong column or predicate."""
+    from curate.db.export import Selection, plan
 
     columns = tuple(c for c in wish.columns.split(",") if c.strip())
     selection = Selection(wish.where, columns, wish.sort, tuple(wish.statuses))
-    planned = plan(opened.engine, opened.dataset.id, opened.pipeline, selection)
-    written = export(opened.engine, planned, wish.output, to_path)
+    return plan(opened.engine, opened.dataset.id, opened.pipeline, selection)
+
+
+def write(here: Session, opened: Opened, wish: Wish) -> None:
+    """Write the clips of a dataset and say how many. Raises UsageError, FilterError, ServiceError."""
+    from curate.cli.output import counted
+    from curate.db.export import export
+    from curate.tasks.paths import to_path
+
+    written = export(opened.engine, planned(opened, wish), wish.output, to_path)
     if wish.output:
         here.talk.say(f"{counted(written.rows, 'clip')} written to {wish.output}")
     if written.not_utf8:

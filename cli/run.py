@@ -60,10 +60,12 @@ def _report_found(here: Session, opened: Opened, found: Any) -> None:
 
 def _finish(here: Session, opened: Opened, jobs: int | None, wish: Any) -> None:
     """Work until nothing is left, export, show the funnel, and exit 1 when a row failed."""
-    from curate.cli.data import write
+    from curate.cli.data import planned, write
     from curate.cli.funnel import print_funnel
     from curate.cli.output import counted
 
+    if wish is not None:
+        planned(opened, wish)  # a misspelt column is told before hours of work
     totals = work(here, opened, jobs).totals
     if wish is not None:
         print_funnel(opened, to_stderr=True, quiet=here.quiet)
@@ -87,8 +89,8 @@ def work(here: Session, opened: Opened, jobs: int | None) -> Any:
         return view
     refuse_shared_sqlite(here.settings)
     datasets.resume(opened.engine, opened.dataset)  # an interrupted run is no crash of the rows it was at
-    logs = here.settings.folder / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
+    logs = here.make_home() / "logs"
+    logs.mkdir(exist_ok=True)
     log_file = logs / "worker.log"
     planned = plans(here.settings, queues_of(opened.pipeline), jobs, prefix=f"run{os.getpid()}-")
     supervised = Supervisor(here.settings, opened.engine, planned, Log(log_file))

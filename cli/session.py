@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from curate.cli.output import Talk
-from curate.configs.errors import NoDatasets
+from curate.configs.errors import NoDatasets, ServiceError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -48,11 +49,26 @@ class Session:
         url = make_url(self.settings.database)
         return url.get_backend_name() != "sqlite" or Path(url.database or "").exists()
 
+    def make_home(self) -> Path:
+        """The home folder, made when there is none. Raises ServiceError when it cannot be written to."""
+        folder = self.settings.folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            why = "" if os.access(folder, os.W_OK | os.X_OK) else "it cannot be written to"
+        except OSError as error:
+            why = error.strerror or str(error)
+        if why:
+            why = f"{why}. Name another one with --home or CURATE_HOME"
+            raise ServiceError(what=f"The home folder {folder}", why=why)
+        return folder
+
     def make_database(self) -> Engine:
         """The database, made when there is none. Raises ServiceError, SchemaOutdated."""
         from curate.db import migrate
         from curate.db.engine import make_engine
 
+        if not self.settings.database_url:
+            self.make_home()
         engine = make_engine(self.settings.database)
         if migrate.current(engine) is None:
             migrate.upgrade(engine)

@@ -152,7 +152,7 @@ def flower(
 
     here = session(ctx)
     refuse_open_flower(address)
-    here.settings.folder.mkdir(parents=True, exist_ok=True)
+    here.make_home()
     with _signals_interrupt(), EmbeddedBroker(here.settings) as broker:
         check_broker(broker.url)
         shown = f"[{address}]" if ":" in address else address

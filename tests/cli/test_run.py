@@ -1,0 +1,69 @@
+"""run, enqueue and resume: what is wrong is told before the work, and other homes are left alone."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from curate.cli.run import ring_waiting
+from curate.cli.session import Opened, Session
+from curate.worker import broker
+from curate.worker.bells import Bells, make_app
+from curate.worker.broker import EmbeddedBroker
+from tests.cli.conftest import Call
+from tests.pipelines import make_line
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    """A folder with a file that looks like a video by its name."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    (folder / "a.mp4").write_bytes(b"x")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(("--where", "flwo >= 1"), 3), (("--columns", "path,flwo"), 2), (("--sort", "flwo desc"), 2)],
+    ids=["where", "columns", "sort"],
+)
+def test_a_misspelt_column_is_told_before_any_worker_starts(
+    curate: Call, videos: Path, home: Path, words: tuple[str, str], code: int
+) -> None:
+    done = curate("run", str(videos), "-o", str(videos.parent / "clips.csv"), *words)
+    assert (done.code, "flwo" in done.err, "did you mean flow" in done.err) == (code, True, True), done.err
+    assert not (home / "logs").exists()
+    assert not (home / "broker").exists()
+
+
+def test_a_home_that_cannot_be_made_is_a_service_that_is_missing(curate: Call, videos: Path) -> None:
+    wrong = videos / "a.mp4" / "home"
+    done = curate("--home", str(wrong), "run", str(videos), "-o", str(videos.parent / "clips.csv"))
+    assert done.code == 4
+    assert str(wrong) in done.err
+    assert "CURATE_HOME" in done.err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_home_that_cannot_be_written_to(curate: Call, videos: Path) -> None:
+    videos.chmod(0o555)
+    done = curate("--home", str(videos), "run", str(videos), "-o", str(videos.parent / "clips.csv"))
+    assert (done.code, "cannot be written to" in done.err) == (4, True)
+
+
+@pytest.mark.skipif(broker.redis_executable() is None, reason="no redis-server")
+def test_bells_go_to_the_home_that_was_asked_for(tmp_path: Path, sqlite_url: str, home: Path) -> None:
+    """Not to the one of the environment, nor is the environment changed."""
+    before = dict(os.environ)
+    here = Session(home=tmp_path / "other")
+    line = make_line(sqlite_url, here.settings.home, ["score"])
+    line.put_clips(1, "score")
+    with EmbeddedBroker(here.settings), closing(Bells(make_app(here.settings))) as bells:
+        assert ring_waiting(here, Opened(line.engine, line.dataset, line.pipeline))
+        assert bells.unheard("cpu") == 1
+    assert dict(os.environ) == before
+    assert not home.exists()
