@@ -1,36 +1,33 @@
-"""Stages without media for workers that are processes of their own."""
+"""A runner over the small catalog of stages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from curate.worker import runner
-from tests.pipelines import CATALOG
-from tests.worker.held import Held
-
-STAGES = {
-    "probe": "tests.pipelines:Probe",
-    "split": "tests.pipelines:Split",
-    "score": "tests.pipelines:Score",
-    "held": "tests.worker.held:Held",
-}
+from curate.worker import runner as module
+from curate.worker.runner import Runner
+from tests.pipelines import CATALOG, Embed, Heads, Line, Score
 
 
 @pytest.fixture
-def plugged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The stages of STAGES for this process, and by entry points for those that it starts; their folder of notes."""
-    package = tmp_path / "plugin"
-    info = package / "plugin-1.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin\nVersion: 1\n")
-    lines = [f"{name} = {place}" for name, place in STAGES.items()]
-    (info / "entry_points.txt").write_text("\n".join(["[curate.stages]", *lines, ""]))
-    monkeypatch.setenv("PYTHONPATH", f"{package}:{Path(__file__).parents[2]}")
-    monkeypatch.setitem(CATALOG, "held", Held)
-    monkeypatch.setattr(runner, "stages", lambda: CATALOG)
-    runner.pipeline_of.cache_clear()
-    yield package
-    runner.pipeline_of.cache_clear()
+def catalog(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The runner knows the stages of tests.pipelines."""
+    monkeypatch.setattr(module, "stages", lambda: CATALOG)
+    monkeypatch.setattr(module, "_cap_memory", lambda step: None)  # this process runs other tests too
+    module.pipeline_of.cache_clear()
+    yield
+    module.pipeline_of.cache_clear()
+    Score.hook = Embed.hook = None
+    Heads.seen = []
+
+
+def run_all(line: Line, *stages: str) -> list[str]:
+    """Run these stages, each until nothing of it is ready; returns the reports."""
+    runner = Runner(line.settings, line.engine)
+    reports = []
+    for stage in stages:
+        while report := runner.run_one(stage):
+            reports.append(str(report))
+    return reports

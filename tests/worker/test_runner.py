@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +14,14 @@ from curate.tasks.stage import Clip
 from curate.worker import runner as module
 from curate.worker.runner import Runner
 from tests.pipelines import CATALOG, Line, Score, make_line
+from tests.worker.conftest import run_all
 
-
-@pytest.fixture(autouse=True)
-def _catalog(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(module, "stages", lambda: CATALOG)
-    monkeypatch.setattr(module, "_cap_memory", lambda step: None)  # this process runs other tests too
-    module.pipeline_of.cache_clear()
-    yield
-    module.pipeline_of.cache_clear()
-    Score.hook = None
+pytestmark = pytest.mark.usefixtures("catalog")
 
 
 @pytest.fixture
 def line(database_url: str, home: Path) -> Line:
     return make_line(database_url, home, ["score", "good: score >= 1"])
-
-
-def run_all(line: Line, *stages: str) -> list[str]:
-    runner = Runner(line.settings, line.engine)
-    reports = []
-    for stage in stages:
-        while report := runner.run_one(stage):
-            reports.append(str(report))
-    return reports
 
 
 def hook(result: Any) -> None:

@@ -1,0 +1,124 @@
+"""What a stage found, checked before it is saved: rows of other tables, and errors in the place of outcomes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curate.configs.errors import PackageMissing, RowError
+from curate.tasks.stage import Outcome, Rows
+from tests.pipelines import CATALOG, Embed, Heads, Line, Score, embedding, make_line
+from tests.worker.conftest import run_all
+
+pytestmark = pytest.mark.usefixtures("catalog")
+
+
+# ---- rows of other tables
+
+
+@pytest.fixture
+def embeds(database_url: str, home: Path) -> Line:
+    return make_line(database_url, home, ["embed", "heads"])
+
+
+def test_what_one_stage_writes_beside_its_columns_another_reads(embeds: Line) -> None:
+    Embed.hook = staticmethod(lambda clip: [embedding(1.5, frames=clip.index)])
+    embeds.enqueue("a3.mp4")
+    run_all(embeds, "probe", "split", "embed", "heads")
+    assert embeds.rows("SELECT heads, status FROM clips ORDER BY clip_index") == [(n, "kept") for n in range(3)]
+    assert Heads.seen[0] == {"embeddings": (), "option_scores": ()}
+    assert [row["frame"] for row in Heads.seen[2]["embeddings"]] == [0, 1]
+
+
+VECTOR = {"frame": 0, "position": 0.5, "revision": "r1", "vector": b"\x00\x3c"}
+INFINITE = b"\x00\x3c\x00\x7c"  # 1 and infinity, in float16
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason", "says"),
+    [
+        (Rows("embeddings", {"model": "m"}, [VECTOR | {"position": float("nan")}]), "NotFinite", "embeddings.position"),
+        (Rows("embeddings", {"model": "m"}, [VECTOR | {"vector": INFINITE}]), "NotFinite", "embeddings.vector"),
+        (Rows("embeddings", {"model": "m"}, [VECTOR | {"vector": "text"}]), "UnexpectedError", "no bytes"),
+        (Rows("embeddings", {"model": "m"}, [VECTOR | {"frame": 0.5}]), "UnexpectedError", "no int"),
+        (Rows("embeddings", {"model": "m"}, [VECTOR | {"colour": 1}]), "UnexpectedError", "colour"),
+        (Rows("embeddings", {"model": "m", "clip_id": 1}, []), "UnexpectedError", "clip_id"),
+        (Rows("embeddings", {}, [VECTOR]), "UnexpectedError", "model"),
+        (Rows("embeddings", {"model": "m"}, [VECTOR, VECTOR]), "UnexpectedError", "one key"),
+        (Rows("clips", {}, []), "UnexpectedError", "does not declare"),
+        (3, "UnexpectedError", "int"),
+    ],
+    ids=str,
+)
+def test_wrong_rows_fail_their_clip_only_and_write_nothing(embeds: Line, rows: Any, reason: str, says: str) -> None:
+    Embed.hook = staticmethod(lambda clip: [rows] if clip.index == 1 else None)
+    embeds.enqueue("a3.mp4")
+    run_all(embeds, "probe", "split", "embed")
+    found = embeds.rows("SELECT status, reason, error FROM clips ORDER BY clip_index")
+    assert [f[0] for f in found] == ["active", "failed", "active"]
+    assert (found[1][1], says in str(found[1][2])) == (reason, True), found[1]
+    assert embeds.rows("SELECT DISTINCT clip_index FROM clips c JOIN embeddings e ON e.clip_id = c.id") == [(0,), (2,)]
+
+
+def test_numpy_numbers_become_numbers_of_the_table(embeds: Line) -> None:
+    import numpy as np
+
+    row = VECTOR | {"frame": np.int64(4), "position": np.float32(0.25), "vector": np.float16([1, 2]).tobytes()}
+    Embed.hook = staticmethod(lambda clip: [Rows("embeddings", {"model": "m"}, [row])])
+    embeds.enqueue("a1.mp4")
+    run_all(embeds, "probe", "split", "embed")
+    assert embeds.rows("SELECT frame, position FROM embeddings") == [(4, 0.25)]
+
+
+def test_rows_from_a_stage_of_videos_are_refused(embeds: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    probe = CATALOG["probe"]
+    monkeypatch.setattr(probe, "writes", ("embeddings",))
+    monkeypatch.setattr(probe, "run", lambda self, row: Outcome({}, tables=[embedding(1.0)]))
+    embeds.enqueue("a1.mp4")
+    run_all(embeds, "probe")
+    assert embeds.rows("SELECT status, reason FROM videos") == [("failed", "UnexpectedError")]
+
+
+# ---- errors among the outcomes
+
+
+class Picky(Score):
+    """Scores whole batches, with an error in the place of clip 1."""
+
+    name = "picky"
+    error: Exception = RowError(why="too dark")
+
+    def run_batch(self, rows: Any) -> Any:
+        return [self.error if r.index == 1 else self.run(r) for r in rows]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"), [(RowError(why="too dark"), "RowError"), (ValueError("x"), "UnexpectedError")], ids=str
+)
+def test_an_error_in_the_place_of_an_outcome_fails_that_clip_only(
+    database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+) -> None:
+    monkeypatch.setitem(CATALOG, "picky", Picky)
+    monkeypatch.setattr(Picky, "error", error)
+    line = make_line(database_url, home, ["picky"])
+    line.enqueue("a3.mp4")
+    assert run_all(line, "probe", "split", "picky")[-1].startswith("3 clips: 2 ok, 1 failed")
+    assert line.rows("SELECT score, reason FROM clips ORDER BY clip_index") == [
+        (0.0, None),
+        (None, reason),
+        (2.0, None),
+    ]
+
+
+def test_a_service_error_in_the_place_of_an_outcome_blames_no_row(
+    database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CATALOG, "picky", Picky)
+    monkeypatch.setattr(Picky, "error", PackageMissing(what="picky", package="x", install="pip install x"))
+    line = make_line(database_url, home, ["picky"])
+    line.enqueue("a3.mp4")
+    with pytest.raises(PackageMissing):
+        run_all(line, "probe", "split", "picky")
+    assert line.rows("SELECT DISTINCT status, owner FROM clips") == [("active", None)]
