@@ -96,7 +96,8 @@ def work(here: Session, opened: Opened, jobs: int | None) -> Any:
     supervised = Supervisor(here.settings, opened.engine, planned, Log(log_file))
     with stopped_by_signals(here, opened), supervised as supervisor:
         try:
-            return follow(opened, supervisor.tick, here.talk, f"the workers' log is {log_file}")
+            loading = "a model may be loading; " if any(p.queue == "ascend" for p in planned) else ""
+            return follow(opened, supervisor.tick, here.talk, f"{loading}the workers' log is {log_file}")
         except KeyboardInterrupt:
             here.talk.say("stopping when the batches at work are done; Ctrl-C again stops at once")
             raise

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from curate.cli.pipeline import Resolved, check_models, differences, pipeline_of, resolve
 from curate.cli.session import Opened, Session
-from curate.configs.errors import PipelineChanged, UsageError
+from curate.configs.errors import PipelineChanged, ServiceError, UsageError
 from curate.configs.pipeline import Pipeline
 from curate.tasks.inputs import TABLE_EXTENSIONS, Input, Report, extension, find_inputs, is_media
 from curate.tasks.paths import is_url, to_text
@@ -145,9 +145,25 @@ def enqueue(session: Session, request: Request) -> tuple[Opened, Found]:
     inputs = inputs_of(request, report)
     # from here on things are made; what is wrong with the request has been told
     engine = existing or session.make_database()
-    dataset = datasets.create(engine, chosen, request.root, pipeline) if isinstance(chosen, str) else chosen
+    dataset, pipeline = (chosen, pipeline) if not isinstance(chosen, str) else _made(engine, chosen, request, pipeline)
     counts = datasets.enqueue(engine, dataset, inputs, pipeline)
     return Opened(engine, dataset, pipeline), Found(counts, report)
+
+
+def _made(engine: Engine, name: str, request: Request, pipeline: Pipeline) -> tuple[Dataset, Pipeline]:
+    """A new dataset; or the one that another process made of the same sources since this one looked."""
+    from curate.db import datasets
+
+    chosen: Dataset | str = name
+    while isinstance(chosen, str):
+        try:
+            return datasets.create(engine, chosen, request.root, pipeline), pipeline
+        except ServiceError:
+            known = datasets.all_datasets(engine)
+            if chosen not in {d.name for d in known}:
+                raise
+            chosen = choose(known, request)
+    return chosen, pipeline_for(chosen, request)
 
 
 def pipeline_for(chosen: Dataset | str, request: Request) -> Pipeline:

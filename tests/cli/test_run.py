@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from curate.cli import sources
 from curate.cli.run import ring_waiting
 from curate.cli.session import Opened, Session
+from curate.db.datasets import all_datasets
+from curate.db.engine import make_engine
 from curate.worker import broker
 from curate.worker.bells import Bells, make_app
 from curate.worker.broker import EmbeddedBroker
@@ -53,6 +57,35 @@ def test_a_home_that_cannot_be_written_to(curate: Call, videos: Path) -> None:
     videos.chmod(0o555)
     done = curate("--home", str(videos), "run", str(videos), "-o", str(videos.parent / "clips.csv"))
     assert (done.code, "cannot be written to" in done.err) == (4, True)
+
+
+def names(home: Path) -> list[str]:
+    return [d.name for d in all_datasets(make_engine(f"sqlite:///{home}/curate.db"))]
+
+
+@pytest.mark.parametrize("other_root", [False, True], ids=["same folder", "a folder of the same name"])
+def test_a_dataset_that_another_process_made_in_the_meantime(
+    curate: Call, videos: Path, home: Path, monkeypatch: pytest.MonkeyPatch, other_root: bool
+) -> None:
+    """Of two runs that start at once one is late: it saw no dataset, and cannot make its own."""
+    again = videos.parent / "again" / "videos" if other_root else videos
+    if other_root:
+        shutil.copytree(videos, again)
+    assert curate("enqueue", str(videos)).code == 0
+    monkeypatch.setattr(sources, "_existing", lambda here: None)
+    late = curate("enqueue", str(again))
+    found = "1 new, 0 changed, 0 unchanged" if other_root else "0 new, 0 changed, 1 unchanged"
+    assert (late.code, found in late.out) == (0, True), late.err
+    assert names(home) == (["videos", "videos-2"] if other_root else ["videos"])
+
+
+def test_a_dataset_made_in_the_meantime_with_another_pipeline(
+    curate: Call, videos: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert curate("enqueue", str(videos)).code == 0
+    monkeypatch.setattr(sources, "_existing", lambda here: None)
+    late = curate("enqueue", str(videos), "--set", "split.max_seconds=7")
+    assert (late.code, "split.max_seconds" in late.err) == (3, True), late.err
 
 
 @pytest.mark.skipif(broker.redis_executable() is None, reason="no redis-server")
