@@ -43,7 +43,7 @@ def redo(
     opened = here.open_dataset(dataset)
     _refuse(opened, stage)
     pipeline = changed(opened, stage, sets or ())
-    _check_ready(pipeline, stage)
+    _check_ready(here, pipeline, stage)
     done = again.redo(opened.engine, opened.dataset, pipeline, stage, where)
     name = opened.dataset.name
     if as_json:
@@ -99,12 +99,14 @@ def changed(opened: Opened, stage: str, sets: Sequence[str]) -> Any:
     return pipeline
 
 
-def _check_ready(pipeline: Any, stage: str) -> None:
+def _check_ready(here: Session, pipeline: Any, stage: str) -> None:
     """Raise ServiceError when something that the stage needs is missing; what the others need is theirs."""
-    from curate.cli.pipeline import check
+    from curate.cli.pipeline import check, check_models
     from curate.configs.pipeline import Pipeline
 
-    check(Pipeline((pipeline.stage(stage),)))
+    alone = Pipeline((pipeline.stage(stage),))
+    check(alone)
+    check_models(alone, here.settings.model_folder)
 
 
 def _remark(here: Session, opened: Opened, stage: str, some_keep: bool) -> None:
@@ -152,7 +154,7 @@ def set_(
     stage, _, option = assignment.partition("=")[0].strip().partition(".")
     _step(opened, stage)
     if option.strip() not in NO_SCORES:
-        instead = f"for another that changes scores: curate redo {stage} --set {assignment}"
+        instead = f"for one that changes scores: curate redo {stage} --set {assignment}"
         raise UsageError(what=f"{assignment}: what may change is {', '.join(NO_SCORES)}; {instead}")
     pipeline = changed(opened, stage, [assignment])
     changes = differences(opened.dataset.frozen, pipeline.frozen())

@@ -56,7 +56,7 @@ class StageOptions(BaseModel):
     queue: Queue = Field("cpu", description="the Celery queue its tasks go to")
     batch_size: int = Field(16, ge=1, le=4096, description="rows claimed by one task")
     time_limit: float = Field(600, gt=0, le=7 * 86400, description="seconds a batch may take before it is stopped")
-    memory_mb: int = Field(4096, ge=256, le=1 << 20, description="memory a worker process may take, in MB")
+    memory_mb: int = Field(4096, ge=512, le=1 << 20, description="memory a worker process may take, in MB")
 
 
 class StageSpec(Protocol):

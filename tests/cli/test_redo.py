@@ -91,6 +91,27 @@ def test_redo_refuses_when_something_that_the_stage_needs_is_missing(
     assert ("motion", "done", 3) not in places(passing)
 
 
+def test_redo_refuses_when_weights_are_missing(curate: Call, passing: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+    from curate.tasks.models.catalog import Need
+    from curate.tasks.motion import Motion
+
+    monkeypatch.setattr(Motion, "models", lambda options: (Need("clip", "not-there"),))
+    result = curate("redo", "motion")
+    assert (result.code, "not-there" in result.err, "curate models list" in result.err) == (4, True, True)
+    assert ("motion", "done", 3) not in places(passing)
+
+
+def test_redo_names_the_stages_that_read_what_the_stage_writes(
+    curate: Call, passing: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from curate.tasks.cut import Cut
+    from curate.tasks.motion import Motion
+
+    monkeypatch.setattr(Motion, "writes", ("embeddings",))
+    monkeypatch.setattr(Cut, "reads", ("embeddings",))
+    assert "cut read what motion writes; for new values there too: curate redo cut pets" in curate("redo", "motion").err
+
+
 def test_set_changes_an_option_and_no_row(curate: Call, filled: Filled) -> None:
     before = places(filled)
     result = curate("set", "cut.time_limit=3600")

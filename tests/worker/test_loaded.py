@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from sqlalchemy import text
 
 from curate.worker import runner as module
 from curate.worker.runner import Runner
-from tests.pipelines import Line, Score, make_line
+from tests.pipelines import Line, Score, make_line, wait_until
 
 pytestmark = pytest.mark.usefixtures("catalog")
 
@@ -76,3 +77,41 @@ def test_an_ordered_stage_that_is_loaded_again_recalls_everything(database_url: 
     assert line.rows("SELECT dedup_seq FROM clips ORDER BY clip_index") == [(1,), (2,), (3,)]
     assert datasets.pick(line.engine, None).epoch == 5
     assert [k for k in runner._loaded if k[1] == "inorder"] == [(line.dataset.id, "inorder")]
+
+
+def test_whatever_runs_meanwhile_every_clip_ends_with_the_last_options(database_url: str, home: Path) -> None:
+    from curate.db import datasets
+    from curate.db.redo import redo
+    from tests.pipelines import pipeline
+
+    def steps(factor: int) -> list[dict[str, object]]:
+        batch = {"batch_size": 3}
+        return [{"stage": "second", "factor": factor} | batch, {"stage": "score"} | batch, {"stage": "third"} | batch]
+
+    line = make_line(database_url, home, steps(1))
+    line.enqueue(*[f"{name}9.mp4" for name in "abcd"])
+    stop = threading.Event()
+
+    def work() -> None:
+        runner = Runner(line.settings, line.engine)
+        while not stop.is_set():
+            for stage in ("probe", "split", "second", "score", "third"):
+                runner.run_one(stage)
+
+    workers = [threading.Thread(target=work) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for factor in range(2, 8):
+        wait_until(lambda: line.rows("SELECT count(*) FROM clips WHERE stage <> 'second'") > [(4,)])
+        redo(line.engine, datasets.pick(line.engine, None), pipeline(*steps(factor)), "second")
+        if factor % 2:
+            redo(line.engine, datasets.pick(line.engine, None), pipeline(*steps(factor)), "score")
+    unfinished = "SELECT count(*) FROM clips WHERE status <> 'kept'"
+    try:
+        wait_until(lambda: line.rows("SELECT count(*) FROM clips") == [(36,)] and line.rows(unfinished) == [(0,)])
+    finally:
+        stop.set()
+        for worker in workers:
+            worker.join()
+    assert line.rows("SELECT DISTINCT stage, return_to, owner FROM clips") == [("done", None, None)]
+    assert line.rows("SELECT count(*) FROM clips WHERE other <> clip_index * 7") == [(0,)]
