@@ -1,14 +1,23 @@
-"""A runner over the small catalog of stages."""
+"""A runner over the small catalog of stages, and the same catalog for workers that are processes of their own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from curate.worker import runner as module
 from curate.worker.runner import Runner
 from tests.pipelines import CATALOG, Embed, Heads, Line, Score
+from tests.worker.held import Held
+
+STAGES = {
+    "probe": "tests.pipelines:Probe",
+    "split": "tests.pipelines:Split",
+    "score": "tests.pipelines:Score",
+    "held": "tests.worker.held:Held",
+}
 
 
 @pytest.fixture
@@ -31,3 +40,20 @@ def run_all(line: Line, *stages: str) -> list[str]:
         while report := runner.run_one(stage):
             reports.append(str(report))
     return reports
+
+
+@pytest.fixture
+def plugged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The stages of STAGES for this process, and by entry points for those that it starts; their folder of notes."""
+    package = tmp_path / "plugin"
+    info = package / "plugin-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin\nVersion: 1\n")
+    lines = [f"{name} = {place}" for name, place in STAGES.items()]
+    (info / "entry_points.txt").write_text("\n".join(["[curate.stages]", *lines, ""]))
+    monkeypatch.setenv("PYTHONPATH", f"{package}:{Path(__file__).parents[2]}")
+    monkeypatch.setitem(CATALOG, "held", Held)
+    monkeypatch.setattr(module, "stages", lambda: CATALOG)
+    module.pipeline_of.cache_clear()
+    yield package
+    module.pipeline_of.cache_clear()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from curate.configs.errors import ServiceError
+from curate.tasks.models.device import VISIBLE
 from curate.worker import broker, supervisor
 from curate.worker.plans import WorkerPlan, plans
 from curate.worker.supervisor import Log, Supervisor
@@ -28,6 +29,12 @@ def children(pid: int | None) -> list[int]:
 def has_mindspore(pid: int | None) -> bool:
     """Whether a process has mapped the libraries of MindSpore."""
     return "/mindspore/" in Path(f"/proc/{pid}/maps").read_text()
+
+
+def variable(pid: int, name: str) -> str | None:
+    """A variable of the environment that a process was started with."""
+    pairs = dict(line.partition("=")[::2] for line in Path(f"/proc/{pid}/environ").read_text().split("\0"))
+    return pairs.get(name)
 
 
 def notes(folder: Path) -> list[tuple[int, int]]:
@@ -59,7 +66,7 @@ def held_line(url: str, home: Path, folder: Path) -> Line:
 def test_a_worker_killed_at_its_batch_on_the_device(plugged: Path, sqlite_url: str, home: Path) -> None:
     pytest.importorskip("mindspore")
     line = held_line(sqlite_url, home, plugged)
-    planned = plans(line.settings, ["cpu", "ascend"], 2)
+    planned = [*plans(line.settings, ["cpu"], 2), WorkerPlan("ascend", 1, "ascend3", threads=2, npu=3)]
     with Supervisor(line.settings, line.engine, planned, Log(plugged / "log", "INFO")) as supervised:
         cpu, ascend = supervised.workers
         drive(supervised, lambda: notes(plugged))
@@ -67,6 +74,8 @@ def test_a_worker_killed_at_its_batch_on_the_device(plugged: Path, sqlite_url: s
         assert children(ascend.pid) == [first]
         assert has_mindspore(first)
         assert not has_mindspore(ascend.pid), "the parent would hang its children"
+        assert (variable(first, VISIBLE), variable(first, "OMP_NUM_THREADS")) == ("3", "2")
+        assert [variable(pid, VISIBLE) for pid in children(cpu.pid)] == [None, None]
         os.kill(first, signal.SIGKILL)
         (plugged / "go").touch()
         drive(supervised, lambda: line.rows("SELECT count(*) FROM clips WHERE status = 'kept'") == [(3,)])
