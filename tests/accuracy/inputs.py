@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import zlib
 from pathlib import Path
@@ -42,9 +43,9 @@ def photos(folder: Path | None = None) -> dict[str, Image]:
     from PIL import Image as Pictures
 
     if folder is None:
-        import sklearn.datasets
-
-        folder = Path(sklearn.datasets.__file__).parent / "images"
+        found = importlib.util.find_spec("sklearn")  # importing it takes seconds
+        assert found and found.origin
+        folder = Path(found.origin).parent / "datasets" / "images"
     return {name: np.asarray(Pictures.open(folder / f"{name}.jpg").convert("RGB")) for name in ("china", "flower")}
 
 
