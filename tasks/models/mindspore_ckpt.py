@@ -78,7 +78,7 @@ def _value(content: mmap.mmap, span: Span, file: Path) -> tuple[str, Stored]:
             run = (start, end - start)
     if kind not in _TYPES:
         raise _Damaged(f"numbers of type {kind[:40]!r}")
-    shape = () if dims == [0] else tuple(dims)  # MindSpore writes a scalar so
+    shape = () if dims == [0] else tuple(dims)  # older versions write a scalar so
     return _text(content, _span(parts[1])), Stored(file, _TYPES[kind], shape, (run,))
 
 

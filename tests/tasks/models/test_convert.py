@@ -1,0 +1,295 @@
+"""Published files become folders that the stages load: right in every number, whole or not at all."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from curate.configs.errors import BadModel, UsageError
+from curate.tasks.models import words
+from curate.tasks.models.convert import Order, convert, tensors_of
+from tests import tiny
+from tests import torch_files as tf
+
+Arrays = dict[str, NDArray[Any]]
+MERGES = Path(tiny.__file__).parent / "accuracy" / "data" / "clip_merges.txt.gz"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Arrays]:
+    """The tensors of the four tiny models."""
+    folder = tiny.write_all(tmp_path_factory.mktemp("tiny"))
+    return {p.name: load_file(p / "model.safetensors") for p in folder.iterdir()}
+
+
+def as_openai(arrays: Mapping[str, NDArray[Any]], mindspore: bool = False) -> Arrays:
+    """A CLIP under OpenAI's names, or MindSpore's for them, packed and transposed as there."""
+    gamma, beta, table = ("gamma", "beta", "embedding_table") if mindspore else ("weight", "bias", "weight")
+    packed = "in_proj." if mindspore else "in_proj_"
+    made: Arrays = {
+        "logit_scale": arrays["logit_scale"],
+        "text_projection": arrays["text_projection.weight"].T.copy(),
+        "visual.proj": arrays["visual_projection.weight"].T.copy(),
+        "positional_embedding": arrays["text_model.embeddings.position_embedding.weight"],
+        f"token_embedding.{table}": arrays["text_model.embeddings.token_embedding.weight"],
+        "visual.class_embedding": arrays["vision_model.embeddings.class_embedding"],
+        "visual.positional_embedding": arrays["vision_model.embeddings.position_embedding.weight"],
+        "visual.conv1.weight": arrays["vision_model.embeddings.patch_embedding.weight"],
+    }
+    norms = {"text_model.final_layer_norm": "ln_final", "vision_model.pre_layrnorm": "visual.ln_pre",
+             "vision_model.post_layernorm": "visual.ln_post"}  # fmt: skip
+    for tower, prefix in (("text", ""), ("vision", "visual.")):
+        for layer in range(2):
+            old, new = f"{tower}_model.encoder.layers.{layer}", f"{prefix}transformer.resblocks.{layer}"
+            norms |= {f"{old}.layer_norm{n}": f"{new}.ln_{n}" for n in (1, 2)}
+            for end in ("weight", "bias"):
+                three = [arrays[f"{old}.self_attn.{letter}_proj.{end}"] for letter in "qkv"]
+                made[f"{new}.attn.{packed}{end}"] = np.concatenate(three)
+                made[f"{new}.attn.out_proj.{end}"] = arrays[f"{old}.self_attn.out_proj.{end}"]
+                made[f"{new}.mlp.c_fc.{end}"] = arrays[f"{old}.mlp.fc1.{end}"]
+                made[f"{new}.mlp.c_proj.{end}"] = arrays[f"{old}.mlp.fc2.{end}"]
+    for name, short in norms.items():
+        made[f"{short}.{gamma}"], made[f"{short}.{beta}"] = arrays[f"{name}.weight"], arrays[f"{name}.bias"]
+    return made
+
+
+def converted(tmp_path: Path, *sources: Path, words_at: Path | None = None) -> tuple[str, Arrays]:
+    kind, folder = convert(Order(sources, tmp_path / "models", words=words_at))
+    return kind, load_file(folder / "model.safetensors")
+
+
+def assert_same(found: Arrays, wanted: Arrays) -> None:
+    assert found.keys() == wanted.keys()
+    for name, array in wanted.items():
+        assert found[name].shape == array.shape, name
+        np.testing.assert_array_equal(found[name], array, name)
+
+
+@pytest.mark.parametrize("save", [tf.save, tf.save_old])
+def test_laions_head(tmp_path: Path, weights: dict[str, Arrays], save: Any) -> None:
+    source = save(tmp_path / "sac+logos+ava1-l14-linearMSE.pth", weights[tiny.AESTHETIC])
+    kind, found = converted(tmp_path, source)
+    assert kind == "aesthetic"
+    assert_same(found, weights[tiny.AESTHETIC])
+    assert [p.name for p in (tmp_path / "models").iterdir()] == ["aesthetic-l14"]
+
+
+def test_the_seeds_checkpoint_of_the_head(tmp_path: Path, weights: dict[str, Arrays]) -> None:
+    named = {f"mlp.{n}": a for n, a in weights[tiny.AESTHETIC].items()}
+    assert_same(converted(tmp_path, tf.save_checkpoint(tmp_path / "aes.ckpt", named))[1], weights[tiny.AESTHETIC])
+
+
+def test_openais_clip(tmp_path: Path, weights: dict[str, Arrays]) -> None:
+    notes = {n: np.int64(v).reshape(()) for n, v in (("input_resolution", 224), ("context_length", 77))}
+    mask = {"transformer.resblocks.0.attn_mask": np.full((77, 77), -np.inf, np.float32)}
+    source = tf.save(tmp_path / "ViT-L-14.pt", as_openai(weights[tiny.CLIP]) | notes | mask)
+    kind, found = converted(tmp_path, source, words_at=MERGES)
+    assert kind == "clip"
+    assert_same(found, weights[tiny.CLIP])
+
+
+def test_the_seeds_clip(tmp_path: Path, weights: dict[str, Arrays]) -> None:
+    source = tf.save_checkpoint(tmp_path / "clip.ckpt", as_openai(weights[tiny.CLIP], mindspore=True))
+    assert_same(converted(tmp_path, source, words_at=MERGES)[1], weights[tiny.CLIP])
+
+
+def test_the_config_of_openais_clip_follows_from_the_shapes(tmp_path: Path, weights: dict[str, Arrays]) -> None:
+    """All but the width of a head, which is 64 in every CLIP by OpenAI, and 16 in the tiny one."""
+    source = tf.save(tmp_path / "x.pt", as_openai(weights[tiny.CLIP]))
+    _, folder = convert(Order([source], tmp_path / "models", words=MERGES))
+    made, wanted = json.loads((folder / "config.json").read_text()), tiny.clip_config()
+    for tower in ("text_config", "vision_config"):
+        assert made[tower].pop("num_attention_heads") == 1
+        assert made[tower].items() <= wanted[tower].items()
+    assert made["projection_dim"] == wanted["projection_dim"]
+
+
+def test_half_precision_stays_half(tmp_path: Path, weights: dict[str, Arrays]) -> None:
+    """OpenAI's file holds float16; as much is written."""
+    half = {n: a.astype(np.float16) for n, a in as_openai(weights[tiny.CLIP]).items()}
+    _, found = converted(tmp_path, tf.save(tmp_path / "x.pt", half), words_at=MERGES)
+    assert {a.dtype for a in found.values()} == {np.dtype(np.float16)}
+
+
+def test_a_config_beside_the_file_is_taken(tmp_path: Path, weights: dict[str, Arrays]) -> None:
+    """A CLIP under Hugging Face's names does not say how many heads it has; its config.json does."""
+    source = tf.save(tmp_path / "pytorch_model.bin", weights[tiny.CLIP])
+    with pytest.raises(BadModel, match=r"config\.json is not beside it"):
+        convert(Order([source], tmp_path / "models", words=MERGES))
+    (tmp_path / "config.json").write_text(json.dumps(tiny.clip_config()))
+    tiny.write_tokenizer(tmp_path / "tokenizer.json")
+    _, folder = convert(Order([source], tmp_path / "models"))
+    assert json.loads((folder / "config.json").read_text()) == tiny.clip_config()
+    assert_same(load_file(folder / "model.safetensors"), weights[tiny.CLIP])
+
+
+def test_the_nsfw_head_of_laion_and_of_the_seed(tmp_path: Path, weights: dict[str, Arrays]) -> None:
+    head = weights[tiny.NSFW]
+    assert_same(converted(tmp_path / "a", tf.save(tmp_path / "x.pth", head))[1], head)
+    assert_same(converted(tmp_path / "b", tf.save_checkpoint(tmp_path / "x.ckpt", head))[1], head)
+
+
+def test_the_nsfw_head_of_datacomp_computes_the_same(tmp_path: Path, weights: dict[str, Arrays]) -> None:
+    """A BatchNorm with factor and shift, folded into mean and variance: the normalised input is the same."""
+    head, random = weights[tiny.NSFW], np.random.RandomState(0)
+    names = {f"linear_{n}": f"dense{n - 1 or ''}" for n in (1, 2, 3, 4)}
+    rest = {f"{names[n.split('.')[0]]}.{n.split('.')[1]}": a for n, a in head.items() if n.startswith("linear")}
+    factor, shift = np.abs(random.randn(768)).astype(np.float32) + 0.1, random.randn(768).astype(np.float32)
+    norm = {"weight": factor, "bias": shift, "running_mean": head["norm.mean"], "running_var": head["norm.variance"],
+            "num_batches_tracked": np.int64(7).reshape(())}  # fmt: skip
+    kind, found = converted(tmp_path, tf.save(tmp_path / "x.pt", rest | {f"norm.{n}": a for n, a in norm.items()}))
+    x = random.randn(5, 768) * 768**-0.5
+    theirs = (x - norm["running_mean"]) / np.sqrt(norm["running_var"].astype(float)) * factor + shift
+    ours = (x - found.pop("norm.mean")) / np.sqrt(found.pop("norm.variance").astype(float))
+    assert kind == "nsfw"
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    assert_same(found, {n: a for n, a in head.items() if n.startswith("linear")})
+
+
+def test_lpips_of_its_two_files(tmp_path: Path, weights: dict[str, Arrays]) -> None:
+    parts = weights[tiny.LPIPS]
+    vgg = {n: a for n, a in parts.items() if n.startswith("features")} | {"classifier.0.weight": np.zeros(2)}
+    lin = {n: a for n, a in parts.items() if n.startswith("lin")}
+    first, second = tf.save_old(tmp_path / "vgg16.pth", vgg), tf.save_old(tmp_path / "vgg.pth", lin)
+    assert_same(converted(tmp_path, first, second)[1], parts)
+    for alone in (first, second):
+        with pytest.raises(BadModel, match=r"missing for lpips.*name both files"):
+            convert(Order([alone], tmp_path / "models", "other"))
+    with pytest.raises(BadModel, match="another of the files"):
+        convert(Order([first, first], tmp_path / "models", "other"))
+
+
+def test_lpips_in_slices(tmp_path: Path, weights: dict[str, Arrays]) -> None:
+    """As the lpips package and the seed's lpips_vgg.ckpt have it."""
+    parts = weights[tiny.LPIPS]
+    ends = (4, 9, 16, 23, 30)
+    named = {n: a for n, a in parts.items() if n.startswith("lin")}
+    named |= {f"lins.{n.removeprefix('lin')}": a for n, a in named.items()}
+    for name, array in parts.items():
+        if name.startswith("features"):
+            _, number, end = name.split(".")
+            place = 1 + next(i for i, stop in enumerate(ends) if int(number) < stop)
+            named[f"net.slice{place}.{number}.{end}"] = array
+    named["scaling_layer.shift"] = np.zeros((1, 3, 1, 1), np.float32)
+    assert_same(converted(tmp_path, tf.save_checkpoint(tmp_path / "x.ckpt", named))[1], parts)
+
+
+@pytest.mark.parametrize("wrapper", ["state_dict.", "module.", "state_dict.model."])
+def test_wrappers_of_training_scripts_are_taken_off(tmp_path: Path, weights: dict[str, Arrays], wrapper: str) -> None:
+    head = {wrapper + n: a for n, a in weights[tiny.AESTHETIC].items()}
+    assert_same(converted(tmp_path, tf.save(tmp_path / "x.pth", head))[1], weights[tiny.AESTHETIC])
+
+
+def test_other_weights_are_refused_by_name(tmp_path: Path) -> None:
+    source = tf.save(tmp_path / "x.pth", {"conv.weight": np.zeros(3, np.float32)})
+    with pytest.raises(BadModel, match=r"no model that curate knows, but conv\.weight"):
+        convert(Order([source], tmp_path / "models"))
+    (tmp_path / "text").write_text("hello")
+    with pytest.raises(BadModel, match="no file by torch, MindSpore or safetensors"):
+        convert(Order([tmp_path / "text"], tmp_path / "models"))
+    with pytest.raises(BadModel, match="No such file"):
+        convert(Order([tmp_path / "none"], tmp_path / "models"))
+    assert not (tmp_path / "models").exists()
+
+
+def test_openais_clip_of_a_width_that_is_no_clip_by_openai_is_refused(
+    tmp_path: Path, weights: dict[str, Arrays]
+) -> None:
+    """open_clip uses the same names for models with heads of 80: the number of heads would be guessed wrong."""
+    wide = as_openai(weights[tiny.CLIP]) | {"visual.conv1.weight": np.zeros((1280, 3, 1, 1), np.float32)}
+    with pytest.raises(BadModel, match="1280 wide"):
+        convert(Order([tf.save(tmp_path / "x.pt", wide)], tmp_path / "models", words=MERGES))
+
+
+SPOIL = {
+    "missing": (lambda a: a.pop("layers.4.bias"), "missing for aesthetic: layers.4.bias"),
+    "left over": (lambda a: a.update(x=np.zeros(1, np.float32)), "left over for aesthetic: x"),
+    "shape": (lambda a: a.update({"layers.0.bias": np.zeros(7, np.float32)}), r"has the shape \[7\]"),
+    "nan": (lambda a: a.update({"layers.0.bias": np.full(1024, np.nan, np.float32)}), "NaN or infinity"),
+}
+
+
+@pytest.mark.parametrize("which", SPOIL)
+def test_wrong_weights_leave_nothing_behind(tmp_path: Path, weights: dict[str, Arrays], which: str) -> None:
+    change, reason = SPOIL[which]
+    head = dict(weights[tiny.AESTHETIC])
+    change(head)
+    with pytest.raises(BadModel, match=reason):
+        convert(Order([tf.save(tmp_path / "x.pth", head)], tmp_path / "models"))
+    assert not list(tmp_path.glob("models/*"))
+
+
+def test_nothing_is_overwritten_without_being_asked(tmp_path: Path, weights: dict[str, Arrays]) -> None:
+    source = tf.save(tmp_path / "x.pth", weights[tiny.AESTHETIC])
+    target = tmp_path / "models" / "mine"
+    target.mkdir(parents=True)
+    (target / "precious").touch()
+    with pytest.raises(UsageError, match="--force"):
+        convert(Order([source], tmp_path / "models", "mine"))
+    assert [p.name for p in target.iterdir()] == ["precious"]
+    bad = tf.save(tmp_path / "y.pth", {"layers.7.weight": np.zeros(1, np.float32)})
+    with pytest.raises(BadModel):
+        convert(Order([bad], tmp_path / "models", "mine", force=True))
+    assert [p.name for p in target.iterdir()] == ["precious"]
+    convert(Order([source], tmp_path / "models", "mine", force=True))
+    assert [p.name for p in target.iterdir()] == ["model.safetensors"]
+    assert [p.name for p in target.parent.iterdir()] == ["mine"]
+
+
+def test_a_safetensors_file_can_be_converted_too(tmp_path: Path, weights: dict[str, Arrays]) -> None:
+    save_file(weights[tiny.NSFW], tmp_path / "x.safetensors")
+    assert_same(converted(tmp_path, tmp_path / "x.safetensors")[1], weights[tiny.NSFW])
+
+
+def test_float64_becomes_float32(tmp_path: Path, weights: dict[str, Arrays]) -> None:
+    wide = {n: a.astype(np.float64) for n, a in weights[tiny.NSFW].items()}
+    assert_same(converted(tmp_path, tf.save(tmp_path / "x.pth", wide))[1], weights[tiny.NSFW])
+
+
+def test_a_tensor_is_read_only_when_it_is_wanted(tmp_path: Path, weights: dict[str, Arrays]) -> None:
+    """What a file holds is known before a number is read: converting never has more than a tensor in memory."""
+    source = tf.save(tmp_path / "x.pth", weights[tiny.AESTHETIC])
+    found = tensors_of(source)
+    source.unlink()
+    assert found["layers.0.weight"].shape == (1024, 768)
+    with pytest.raises(FileNotFoundError):
+        found["layers.0.weight"].read()
+
+
+def test_clip_without_a_tokenizer_says_what_to_give(tmp_path: Path, weights: dict[str, Arrays]) -> None:
+    source = tf.save(tmp_path / "x.pt", as_openai(weights[tiny.CLIP]))
+    with pytest.raises(UsageError, match=r"--tokenizer.*bpe_simple_vocab_16e6"):
+        convert(Order([source], tmp_path / "models"))
+    assert not list((tmp_path / "models").iterdir())
+
+
+@pytest.mark.parametrize("name", ["merges.txt", "bpe_simple_vocab_16e6.txt.gz"])
+def test_a_tokenizer_made_from_merges_is_the_published_one(tmp_path: Path, name: str) -> None:
+    """Also from OpenAI's own file, which has a first line with its version and more merges than are used."""
+    lines = ['"bpe_simple_vocab_16e6.txt#version: 0.2', *(" ".join(pair) for pair in tiny.merges()), "too many"]
+    content = "\n".join(lines).encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    found = words.find(tmp_path)
+    assert found
+    words.write(found, tmp_path / "made.json", 49408)
+    tiny.write_tokenizer(tmp_path / "wanted.json")
+    assert json.loads((tmp_path / "made.json").read_text()) == json.loads((tmp_path / "wanted.json").read_text())
+
+
+@pytest.mark.parametrize("content", [b"", b"a b\nc\n", b"\xff\xfe", b"a b\n" * 10])
+def test_other_lists_of_merges_are_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "merges.txt").write_bytes(content)
+    with pytest.raises(BadModel, match="merges"):
+        words.read_merges(tmp_path / "merges.txt", 100)
+    (tmp_path / "merges.txt.gz").write_bytes(content)
+    with pytest.raises(BadModel):
+        words.read_merges(tmp_path / "merges.txt.gz", 100)
+    assert words.find(tmp_path / "none") is None
