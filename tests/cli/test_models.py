@@ -1,0 +1,287 @@
+"""`curate models`, and what a pipeline is told whose weights are missing or wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+from sqlalchemy import text
+
+from curate.cli.model_trial import tried
+from curate.configs.settings import Settings
+from curate.tasks import registry
+from curate.tasks.models.catalog import CATALOG
+from curate.tasks.stage import Clip, Column, Need, Scorer, Scores, StageOptions
+from tests import tiny
+from tests import torch_files as tf
+from tests.cli.conftest import Call, Filled
+
+
+class HeadOptions(StageOptions):
+    """Which head."""
+
+    model: str = tiny.NSFW
+
+
+class Head(Scorer[HeadOptions]):
+    """Needs two models."""
+
+    name = "head"
+    columns = {"head": Column("float", "nothing", 0, 1)}
+    Options = HeadOptions
+
+    @classmethod
+    def models(cls, options: Any) -> tuple[Need, ...]:
+        return (Need("nsfw", options.model), Need("aesthetic", tiny.AESTHETIC))
+
+    def score(self, clip: Clip) -> Scores:
+        raise AssertionError("never runs here")
+
+
+@pytest.fixture(autouse=True)
+def catalog(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stages that there are, without those that need models by default, and Head."""
+    found = {n: s for n, s in registry.stages().items() if not s.models(s.Options())} | {"head": Head}
+    monkeypatch.setattr("curate.tasks.registry.stages", lambda: found)
+    monkeypatch.setattr("curate.cli.pipeline.stages", lambda: found)
+
+
+@pytest.fixture
+def models(home: Path) -> Path:
+    """Both models of Head, tiny, where curate looks for them."""
+    folder = home / "models"
+    tiny.write_nsfw(folder / tiny.NSFW)
+    tiny.write_aesthetic(folder / tiny.AESTHETIC)
+    return folder
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> str:
+    """A pipeline file with Head."""
+    file = tmp_path / "head.yaml"
+    file.write_text("pipeline: [probe, split, head]")
+    return str(file)
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    (folder / "a.mp4").write_bytes(b"x")
+    return folder
+
+
+def truncate(file: Path, _: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1000])
+
+
+def lose_a_tensor(file: Path, _: Path) -> None:
+    save_file({n: a for n, a in load_file(file).items() if n != "linear_2.bias"}, file)
+
+
+def add_a_tensor(file: Path, _: Path) -> None:
+    save_file(load_file(file) | {"linear_5.bias": np.zeros(1, np.float32)}, file)
+
+
+def take_another_size(file: Path, _: Path) -> None:
+    save_file(load_file(file) | {"norm.mean": np.zeros(512, np.float32)}, file)
+
+
+def disguise_a_pickle(file: Path, marker: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[Any, tuple[str]]:
+            return os.system, (f"touch {marker}",)
+
+    file.write_bytes(pickle.dumps(Evil()))
+
+
+def empty_the_folder(file: Path, _: Path) -> None:
+    file.unlink()
+
+
+def remove_the_folder(file: Path, _: Path) -> None:
+    file.unlink()
+    file.parent.rmdir()
+
+
+SPOILT: list[tuple[Callable[[Path, Path], None], str]] = [
+    (truncate, "it is truncated"),
+    (lose_a_tensor, "1 of 10 tensors missing: linear_2.bias"),
+    (add_a_tensor, "left over: linear_5.bias"),
+    (take_another_size, "norm.mean [512] instead of [768]"),
+    (disguise_a_pickle, "it is a pickle, not safetensors"),
+    (empty_the_folder, "it holds no model.safetensors"),
+    (remove_the_folder, "there is no folder"),
+]
+
+
+def everything(filled: Filled) -> list[Any]:
+    """All rows of the database."""
+    with filled.engine.connect() as connection:
+        return [
+            connection.execute(text(f"SELECT * FROM {table}")).fetchall()
+            for table in ("datasets", "videos", "clips", "batches")
+        ]
+
+
+@pytest.mark.parametrize(("spoil", "reason"), SPOILT, ids=lambda v: getattr(v, "__name__", ""))
+@pytest.mark.parametrize("command", ["enqueue", "dry-run", "run"])
+def test_wrong_weights_are_refused_at_enqueue_and_nothing_changes(
+    curate: Call, filled: Filled, models: Path, pipeline: str, videos: Path, command: str,
+    spoil: Callable[[Path, Path], None], reason: str,
+) -> None:  # fmt: skip
+    marker = videos.parent / "executed"
+    spoil(models / tiny.NSFW / "model.safetensors", marker)
+    before = everything(filled)
+    words = {"enqueue": ["enqueue"], "dry-run": ["enqueue", "--dry-run"], "run": ["run", "-o", "c.csv"]}[command]
+    result = curate(*words, str(videos), "--config", pipeline)
+    assert result.code == 4
+    assert reason in result.err
+    assert f"curate models fetch {tiny.NSFW}" in result.err
+    assert everything(filled) == before
+    assert not marker.exists()
+
+
+def test_all_missing_weights_are_named_at_once(curate: Call, home: Path, pipeline: str, videos: Path) -> None:
+    result = curate("enqueue", str(videos), "--config", pipeline, "--set", "head.model=mine")
+    assert result.code == 4
+    assert all(part in result.err for part in ("mine: ", tiny.AESTHETIC, "curate models list"))
+    assert not (home / "curate.db").exists()
+
+
+def test_right_weights_are_enqueued_and_later_ones_are_checked_again(
+    curate: Call, models: Path, pipeline: str, videos: Path
+) -> None:
+    """A dataset goes on with its own pipeline, which is then checked too."""
+    assert curate("enqueue", str(videos), "--config", pipeline).code == 0
+    assert curate("enqueue", str(videos)).code == 0
+    truncate(models / tiny.AESTHETIC / "model.safetensors", models)
+    (videos / "b.mp4").write_bytes(b"y")
+    result = curate("enqueue", str(videos))
+    assert (result.code, "truncated" in result.err) == (4, True)
+    assert curate("sql", "SELECT relpath FROM videos", "--json").json == [{"relpath": "a.mp4"}]
+
+
+def test_a_disabled_stage_needs_no_weights(curate: Call, pipeline: str, videos: Path) -> None:
+    assert curate("enqueue", str(videos), "--config", pipeline, "--set", "head.enabled=false").code == 0
+
+
+def test_list_shows_each_model_where_it_is_and_how_to_get_it(curate: Call, models: Path) -> None:
+    truncate(models / tiny.AESTHETIC / "model.safetensors", models)
+    found = {m["model"]: m for m in curate("models", "list", "--json").json}
+    assert found.keys() == CATALOG.keys()
+    assert found[tiny.NSFW]["state"] == "present"
+    assert found[tiny.NSFW]["stages"] == "head"
+    assert found[tiny.NSFW]["path"] == str(models / tiny.NSFW)
+    assert found[tiny.NSFW]["size_mb"] == 0.9
+    assert found[tiny.AESTHETIC]["state"].startswith("wrong: it is truncated")
+    assert found[tiny.CLIP]["state"] == "missing"
+    assert found[tiny.CLIP]["get"] == f"curate models fetch {tiny.CLIP}"
+    assert found[tiny.CLIP]["licence"] == "MIT"
+    assert tiny.CLIP in curate("models", "list").out
+
+
+def test_list_shows_what_datasets_and_files_name(
+    curate: Call, models: Path, pipeline: str, videos: Path, tmp_path: Path
+) -> None:
+    (models / tiny.NSFW).rename(models / "mine")
+    assert curate("enqueue", str(videos), "--config", pipeline, "--set", "head.model=mine").code == 0
+    found = {m["model"]: m for m in curate("models", "list", "--json").json}
+    assert found["mine"]["state"] == "present"
+    elsewhere = str(tmp_path / "head")
+    wanted = curate("models", "list", "--json", "--config", pipeline, "--set", f"head.model={elsewhere}").json
+    (one,) = [m for m in wanted if m["model"] == elsewhere]
+    assert (one["path"], one["state"], one["stages"]) == (elsewhere, "missing", "head")
+
+
+def test_the_folder_of_models_can_be_elsewhere(
+    curate: Call, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models.rename(tmp_path / "weights")
+    monkeypatch.setenv("CURATE_MODELS", str(tmp_path / "weights"))
+    assert {m["model"]: m["state"] for m in curate("models", "list", "--json").json}[tiny.NSFW] == "present"
+
+
+def test_check_tells_wrong_from_missing(curate: Call, models: Path) -> None:
+    for name in (tiny.NSFW, tiny.AESTHETIC):
+        truncate(models / name / "model.safetensors", models)
+    result = curate("models", "check", "--json")
+    found = {m["model"]: m["result"] for m in result.json}
+    assert (result.code, found[tiny.NSFW], found[tiny.CLIP]) == (4, "wrong", "missing")
+    assert curate("models", "check", tiny.CLIP).code == 4
+    misspelt = curate("models", "check", "nsfw-l41")
+    assert (misspelt.code, "did you mean nsfw-l14?" in misspelt.err) == (2, True)
+
+
+def test_check_without_any_model_is_no_error(curate: Call) -> None:
+    result = curate("models", "check", "--json")
+    assert (result.code, {m["result"] for m in result.json}) == (0, {"missing"})
+
+
+def test_check_loads_a_model_in_a_process_of_its_own(curate: Call, models: Path) -> None:
+    pytest.importorskip("curate.tasks.models.trial")
+    (found,) = curate("models", "check", tiny.NSFW, "--json").json
+    assert found["result"] == "ok", found["detail"]
+    assert found["memory_mb"] > 10
+    assert found["seconds"] >= 0
+
+
+def test_a_model_that_cannot_be_loaded_is_wrong(home: Path, tmp_path: Path) -> None:
+    """The child's own error is the answer; here the folder is gone after the look at its header."""
+    found = tried(Need("nsfw", str(tmp_path / "gone")), Settings(home=home))
+    assert found["result"] == "wrong"
+    assert found["detail"]
+
+
+def test_convert_makes_a_model_that_is_there_then(curate: Call, home: Path, tmp_path: Path) -> None:
+    head = load_file(tiny.write_aesthetic(tmp_path / "tiny") / "model.safetensors")
+    source = tf.save(tmp_path / "head.pth", head)
+    result = curate("models", "convert", str(source))
+    assert (result.code, result.out) == (0, f"{home / 'models' / tiny.AESTHETIC}: model of kind aesthetic\n")
+    assert {m["model"]: m["state"] for m in curate("models", "list", "--json").json}[tiny.AESTHETIC] == "present"
+    again = curate("models", "convert", str(source))
+    assert (again.code, "--force" in again.err) == (2, True)
+    assert curate("models", "convert", str(source), "--force").code == 0
+    assert curate("models", "convert", str(source), "--to", "mine").code == 0
+
+
+def test_convert_runs_no_pickle(curate: Call, tmp_path: Path) -> None:
+    disguise_a_pickle(tmp_path / "evil.pth", tmp_path / "executed")
+    tf.archive(tmp_path / "zip.pth", (tmp_path / "evil.pth").read_bytes()[2:-1], {})
+    for name, reason in (("zip.pth", "posix.system"), ("evil.pth", "no file by torch")):
+        result = curate("models", "convert", str(tmp_path / name))
+        assert (result.code, reason in result.err) == (4, True), result.err
+    assert not (tmp_path / "executed").exists()
+
+
+def test_fetch_without_a_network_says_so(curate: Call, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    """A name that is reserved to never exist stands in for the hub."""
+    monkeypatch.setenv("HF_ENDPOINT", "http://hub.invalid")
+    result = curate("models", "fetch", tiny.CLIP)
+    assert result.code == 4
+    assert "http://hub.invalid/openai/clip-vit-large-patch14/" in result.err
+    assert "--from URL" in result.err
+    assert not list((home / "models").iterdir())
+    assert curate("models", "fetch", "nothing").code == 2
+
+
+def test_doctor_counts_the_models(curate: Call, models: Path) -> None:
+    def found() -> dict[str, Any]:
+        return {c["name"]: c for c in curate("doctor", "--json").json}["models"]
+
+    assert (found()["result"], found()["detail"]) == ("-", f"2 of 4 in {models}")
+    truncate(models / tiny.NSFW / "model.safetensors", models)
+    assert (found()["result"], "truncated" in found()["detail"]) == ("FAIL", True)
+
+
+def test_the_frozen_pipeline_names_the_model(curate: Call, models: Path, pipeline: str) -> None:
+    """So that another model is another pipeline."""
+    steps = json.loads(curate("config", "--config", pipeline, "--json").out)["pipeline"]
+    assert ("head.model", tiny.NSFW) in {(s["option"], s["value"]) for s in steps if isinstance(s["value"], str)}
