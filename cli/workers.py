@@ -30,7 +30,7 @@ def worker(
     queues: Annotated[str, typer.Option("--queues", "-Q", help="Queues to serve, separated by commas.")] = "cpu,ascend",
     concurrency: Annotated[
         int | None,
-        typer.Option("--concurrency", "-c", min=1, max=1024, help="Processes; see above for how many if left out."),
+        typer.Option("--concurrency", "-c", min=1, max=1024, help="Processes of cpu, see above."),
     ] = None,
     npus: Annotated[
         str, typer.Option("--npus", metavar="0,2,...", help="NPUs to serve ascend with; all of them if left out.")
@@ -40,11 +40,13 @@ def worker(
 ) -> None:
     """Serve queues in the foreground until Ctrl-C or SIGTERM; the log goes to stderr.
 
-    The queue cpu is served by a process a core, or as many as -c says. The queue ascend is served by one process
-    an NPU, which sees no other one; without an NPU by one process that computes on the CPU with all its cores. -c
-    is about cpu when both are served; with -Q ascend alone it is how many NPUs (without one: processes) to use.
+    cpu: a process a core, or as many as -c says.
+    ascend: a process an NPU, which sees no other one. Without an NPU one
+    process computes on the CPU, with all its cores.
+    With -Q ascend alone -c is how many NPUs (or processes) to use.
 
-    The first signal lets batches at work finish, the second stops at once; either way nothing is lost.
+    The first signal lets batches at work finish, the second stops at once.
+    Either way nothing is lost.
 
     Example:
       curate worker

@@ -56,7 +56,7 @@ def drive(supervised: Supervisor, condition: Callable[[], Any]) -> None:
 
 def held_line(url: str, home: Path, folder: Path) -> Line:
     """Clips that wait for a stage on each queue, with leases shorter than the stage on `ascend` takes to load."""
-    held = {"stage": "held", "folder": str(folder), "batch_size": 2, "load_seconds": 3}
+    held = {"stage": "held", "folder": str(folder), "batch_size": 2, "load_seconds": 2.5}
     line = make_line(url, home, [held, "score"])
     line.settings = line.settings.model_copy(update={"lease_seconds": 2.0})
     line.enqueue("a3.mp4")
