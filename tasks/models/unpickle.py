@@ -35,10 +35,11 @@ _STORAGES = {
     "LongStorage": "I64", "IntStorage": "I32", "ShortStorage": "I16", "CharStorage": "I8", "ByteStorage": "U8",
     "BoolStorage": "BOOL",
 }  # fmt: skip
-# what a pickle that makes no sense raises in the course of being read
+# what a pickle or an archive that makes no sense raises in the course of being read; RuntimeError: an encrypted one,
+# one of a version to come, endless recursion
 _SENSELESS = (
-    pickle.UnpicklingError, AttributeError, EOFError, IndexError, KeyError, TypeError, ValueError, OverflowError,
-    MemoryError, RecursionError, struct.error,
+    RuntimeError, pickle.UnpicklingError, AttributeError, EOFError, IndexError, KeyError, TypeError, ValueError,
+    OverflowError, MemoryError, struct.error,
 )  # fmt: skip
 
 
@@ -193,14 +194,20 @@ def _archive(file: Path) -> tuple[Any, Places]:
         if len(pickles) != 1:
             raise BadModel(path=file, why="it is a zip archive, but not one by torch")
         root = pickles[0].removesuffix("data.pkl")
-        if inside[pickles[0]].file_size > _LARGEST_PICKLE:
-            raise _Refused("it is a pickle of more than 64 MB")
-        if f"{root}byteorder" in inside and archive.read(f"{root}byteorder")[:8] != b"little":
+        if f"{root}byteorder" in inside and _read(archive, f"{root}byteorder") != b"little":
             raise BadModel(path=file, why="its numbers are big-endian")
-        content, _ = _load(io.BytesIO(archive.read(pickles[0])))
+        content, _ = _load(io.BytesIO(_read(archive, pickles[0])))
         data = f"{root}data/"
         places = {n.removeprefix(data): _place(opened, info) for n, info in inside.items() if n.startswith(data)}
         return content, places
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> bytes:
+    """A file in an archive, which neither torch nor TorchScript compresses: small as it is, it cannot become large."""
+    info = archive.getinfo(name)
+    if info.compress_type != zipfile.ZIP_STORED or info.file_size > _LARGEST_PICKLE:
+        raise _Refused("it is an archive with a compressed pickle, or one of more than 64 MB, as torch writes none")
+    return archive.read(info)
 
 
 def _place(opened: io.BufferedReader, info: zipfile.ZipInfo) -> tuple[int, int]:

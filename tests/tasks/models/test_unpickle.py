@@ -194,16 +194,32 @@ def test_a_changed_byte_is_read_or_refused_but_never_anything_else(
         pass
 
 
+@pytest.mark.parametrize("at", [(6, 1), (8, 99), (6, 64)])
+def test_an_archive_that_zipfile_cannot_read_is_refused(tmp_path: Path, at: tuple[int, int]) -> None:
+    """Encrypted, of an unknown compression, strongly encrypted; in the local header and in the directory."""
+    content = bytearray((DATA / "new.pth").read_bytes())
+    place, value = at
+    for start, first in ((b"PK\x03\x04", place), (b"PK\x01\x02", place + 2)):
+        found = content.find(start)
+        while found >= 0:
+            content[found + first] = value
+            found = content.find(start, found + 4)
+    (tmp_path / "x.pth").write_bytes(content)
+    with pytest.raises(BadModel):
+        tensors(tmp_path / "x.pth")
+
+
 def test_other_archives_are_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as made:
         made.writestr("readme.txt", "hello")
     with pytest.raises(BadModel, match="not one by torch"):
         tensors(tmp_path / "x.zip")
-    with zipfile.ZipFile(tmp_path / "y.zip", "w", zipfile.ZIP_DEFLATED) as made:
-        made.writestr("a/data.pkl", b"\x80\x02}.")
-        made.writestr("a/data/0", bytes(1000))
-    with pytest.raises(BadModel, match="compressed"):
-        tensors(tmp_path / "y.zip")
+    for stored, deflated in (("data.pkl", "data/0"), ("data/0", "data.pkl")):
+        with zipfile.ZipFile(tmp_path / "y.zip", "w") as made:
+            made.writestr(f"a/{stored}", b"\x80\x02}.")
+            made.writestr(f"a/{deflated}", b"\x80\x02}.", zipfile.ZIP_DEFLATED)
+        with pytest.raises(BadModel, match="compressed"):
+            tensors(tmp_path / "y.zip")
     with zipfile.ZipFile(tmp_path / "z.zip", "w") as made:
         made.writestr("a/data.pkl", b"\x80\x02}.")
         made.writestr("a/byteorder", "big")
