@@ -15,7 +15,7 @@ from typing import Any, Protocol, TextIO
 
 from sqlalchemy import ColumnElement, Engine, Select, column, func, literal_column, select
 
-from curate.configs.errors import PackageMissing, UsageError
+from curate.configs.errors import PackageMissing, ServiceError, UsageError
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Column
 from curate.db import filters
@@ -143,7 +143,7 @@ def export(engine: Engine, plan: Plan, target: Path | None, to_path: Callable[[s
 
 
 def check_target(target: Path | None) -> None:
-    """Raise UsageError or PackageMissing when nothing can be written there: better before the work than after."""
+    """Raise UsageError or ServiceError when nothing can be written there: better before the work than after."""
     if target is None:
         return
     _writer(target)
@@ -166,9 +166,11 @@ def _writer(target: Path) -> _Writer:
         raise UsageError(what=f"{target} ends in {suffix or 'nothing'}; export writes .csv and .parquet")
     try:
         import pyarrow  # noqa: F401
-    except ImportError:
+    except ModuleNotFoundError:
         install = 'pip install "curate[parquet]"'
         raise PackageMissing(what="Writing Parquet", package="pyarrow", install=install) from None
+    except ImportError as error:  # it is there, and does not go with another package
+        raise ServiceError(what="Writing Parquet", why=error) from None
     return _parquet_file
 
 
