@@ -113,7 +113,7 @@ def _models(here: Session) -> Check:
     """How many of the models that stages need are there. A wrong one fails; a missing one is refused at enqueue."""
     from curate.cli.models import needed, state_of
 
-    states = {need.model: state_of(here, need) for need in needed(here)}
+    states = {need.model: state_of(here, need) for need in needed()}
     counts = f"{sum(s == 'present' for s, _ in states.values())} of {len(states)} in {here.settings.model_folder}"
     wrong = [f"{name}: {why}" for name, (state, why) in states.items() if state == "wrong"]
     if wrong:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +16,7 @@ from curate.cli.options import Config, Json, Sets
 from curate.cli.session import Session, session
 
 if TYPE_CHECKING:
+    from curate.configs.pipeline import Pipeline
     from curate.tasks.models.catalog import Need
 
 models = typer.Typer(help="Weights of models: what is needed, what is there, how to get it.", no_args_is_help=True)
@@ -44,22 +45,21 @@ def list_models(ctx: typer.Context, config: Config = None, sets: Sets = None, as
     from curate.cli.output import emit
 
     here = session(ctx)
-    rows = [described(here, need, users) for need, users in needed(here, config, sets or ()).items()]
+    wanted = needed([*_asked(config, sets or ()), *_of_datasets(here)])
+    rows = [described(here, need, users) for need, users in wanted.items()]
     emit(rows, as_json, None if as_json else ("model", "state", "stages", "size_mb", "licence", "path", "get"))
     here.talk.next("curate models fetch NAME", "curate models check")
 
 
-def needed(here: Session, config: Path | None = None, sets: Sequence[str] = ()) -> dict[Need, Users]:
-    """Every model that is known here, and the stages that need it: none for one that no stage needs by default."""
-    from curate.cli.pipeline import resolve
+def needed(pipelines: Iterable[Pipeline] = ()) -> dict[Need, Users]:
+    """Every model that is known, and the stages that need it by default or in a pipeline: none for some."""
     from curate.tasks.models.catalog import CATALOG, Need
     from curate.tasks.registry import stages
 
     found: dict[Need, Users] = {}
     for name, stage in stages().items():
         _add(found, stage.models(stage.Options()), name)
-    pipelines = [resolve(config, sets, ready=False).pipeline] if config or sets else []
-    for pipeline in (*pipelines, *_pipelines(here)):
+    for pipeline in pipelines:
         for step in pipeline.stages:
             _add(found, stages()[step.name].models(step.options), step.name)
     for model in CATALOG.values():
@@ -72,17 +72,26 @@ def _add(found: dict[Need, Users], needs: Sequence[Need], stage: str) -> None:
         found.setdefault(need, {})[stage] = None
 
 
-def _pipelines(here: Session) -> Iterator[Any]:
-    """The pipelines of all datasets. One that this version cannot read is passed over with a warning."""
+def _asked(config: Path | None, sets: Sequence[str]) -> list[Pipeline]:
+    from curate.cli.pipeline import resolve
+
+    return [resolve(config, sets, ready=False).pipeline] if config or sets else []
+
+
+def _of_datasets(here: Session) -> Iterator[Pipeline]:
+    """The pipelines of all datasets. What cannot be read is passed over with a warning."""
     from curate.cli.pipeline import pipeline_of
-    from curate.configs.errors import ConfigError, NoDatasets
+    from curate.configs.errors import ConfigError, NoDatasets, ServiceError
     from curate.db.datasets import all_datasets
 
     try:
-        engine = here.open_database()
+        datasets = all_datasets(here.open_database())
     except NoDatasets:
         return
-    for dataset in all_datasets(engine):
+    except ServiceError as error:
+        here.talk.warn(str(error))
+        return
+    for dataset in datasets:
         try:
             yield pipeline_of(dataset)
         except ConfigError as error:
@@ -165,7 +174,7 @@ def _chosen(here: Session, names: Sequence[str]) -> list[Need]:
     """The models of these names, or all. Raises UsageError for a name that nothing asks for."""
     from curate.configs.errors import UsageError
 
-    known = {need.model: need for need in needed(here)}
+    known = {need.model: need for need in needed(_of_datasets(here))}
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)

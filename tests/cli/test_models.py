@@ -201,6 +201,13 @@ def test_list_shows_what_datasets_and_files_name(
     assert (one["path"], one["state"], one["stages"]) == (elsewhere, "missing", "head")
 
 
+def test_list_works_without_the_database(curate: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CURATE_DATABASE_URL", "postgresql://me:secret@127.0.0.1:1/x")
+    result = curate("models", "list", "--json")
+    assert (result.code, len(result.json), "secret" in result.err) == (0, 4, False)
+    assert "warning: " in result.err
+
+
 def test_the_folder_of_models_can_be_elsewhere(
     curate: Call, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
