@@ -58,8 +58,8 @@ def test_preprocessing(number: int, references: References, photos: dict[str, in
     name, height, width = inputs.SIZES[number]
     found = oracle.pixels(inputs.sized(photos[name], height, width))
     compare(f"oracle: pixels of {height} x {width}", found[:, ::16, ::16], references[f"photo_{number}_sample"], 1e-5)
-    compare("oracle: its rows", found.sum(axis=2), references[f"photo_{number}_rows"], 1e-4)
-    compare("oracle: its columns", found.sum(axis=1), references[f"photo_{number}_columns"], 1e-4)
+    compare("  sums of its rows", found.sum(axis=2), references[f"photo_{number}_rows"], 1e-4)
+    compare("  sums of its columns", found.sum(axis=1), references[f"photo_{number}_columns"], 1e-4)
 
 
 def test_the_references_tell_inputs_apart(references: References) -> None:
