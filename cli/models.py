@@ -111,7 +111,7 @@ def described(here: Session, need: Need, users: Users) -> dict[str, Any]:
         "what": known.what if known else "", "stages": ", ".join(users), "path": str(folder),
         "size_mb": None if size is None else round(size / 1e6, 1),
         "licence": known.licence if known else "", "page": known.page if known else "",
-        "get": "" if state == "present" else how_to_get(need),
+        "get": "" if state == "present" else how_to_get(need, folder),
     }  # fmt: skip
 
 

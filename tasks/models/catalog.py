@@ -119,11 +119,12 @@ def folder_of(model: str, model_folder: Path) -> Path:
     return Path(model).expanduser() if "/" in model else model_folder / model
 
 
-def how_to_get(need: Need) -> str:
+def how_to_get(need: Need, folder: Path) -> str:
     """The command that gets the weights; for a model that nobody publishes, the one that makes a folder of its file."""
+    force = " --force" if folder.exists() else ""
     if need.model in CATALOG:
-        return f"curate models fetch {need.model}"
-    return f"curate models convert FILE --to {need.model}"
+        return f"curate models fetch {need.model}{force}"
+    return f"curate models convert FILE --to {need.model}{force}"
 
 
 def missing(needs: Iterable[Need], model_folder: Path) -> list[str]:
@@ -138,12 +139,12 @@ def missing(needs: Iterable[Need], model_folder: Path) -> list[str]:
     for need in dict.fromkeys(needs):
         folder = folder_of(need.model, model_folder)
         if not folder.exists():
-            lines.append(f"{need.model}: there is no folder {folder}; get it with: {how_to_get(need)}")
+            lines.append(f"{need.model}: there is no folder {folder}; get it with: {how_to_get(need, folder)}")
             continue
         try:
             verified(folder, need.kind)
         except BadModel as error:
             lines.append(
-                f"{need.model}: {error.fields['path']}: {error.fields['why']}; get it with: {how_to_get(need)}"
+                f"{need.model}: {error.fields['path']}: {error.fields['why']}; get it with: {how_to_get(need, folder)}"
             )
     return lines

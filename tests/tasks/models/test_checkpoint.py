@@ -298,6 +298,7 @@ def test_missing_names_all_that_is_wrong(tiny_models: Path, tmp_path: Path) -> N
     assert "models convert FILE --to my-head" in line
     (line,) = missing([Need("aesthetic", tiny.NSFW)], tiny_models)
     assert "left over" in line
+    assert f"curate models fetch {tiny.NSFW} --force" in line
 
 
 def test_a_model_is_looked_for_by_name_or_path(tmp_path: Path) -> None:

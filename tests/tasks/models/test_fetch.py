@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import socket
 import threading
@@ -54,7 +55,8 @@ class Handler(BaseHTTPRequestHandler):
         if at.length:
             self.send_header("Content-Length", str(len(content) - first))
         self.end_headers()
-        self.wfile.write(content[first : first + at.cut_after])
+        with contextlib.suppress(ConnectionError):  # of a client that has had enough
+            self.wfile.write(content[first : first + at.cut_after])
         return None
 
     def log_message(self, *_: Any) -> None:
