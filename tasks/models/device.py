@@ -17,6 +17,7 @@ from typing import Any, Literal
 from curate.configs.errors import NoDevice, PackageMissing
 
 Target = Literal["Ascend", "CPU"]
+Dtype = Literal["auto", "float32", "float16"]
 
 VISIBLE = "ASCEND_RT_VISIBLE_DEVICES"
 _DEVICES = Path("/dev")
@@ -25,14 +26,16 @@ INSTALL = 'pip install "curate[mindspore]" && pip install --no-deps mindone'
 
 @dataclass(frozen=True)
 class Device:
-    """What models run on in this process. `dtype` is what weights are held in unless an option says otherwise."""
+    """What models run on in this process."""
 
     target: Target
 
-    @property
-    def dtype(self) -> Literal["float16", "float32"]:
-        """float32 on the CPU, where MindSpore's half-precision kernels are missing or slow, float16 on an NPU."""
-        return "float32" if self.target == "CPU" else "float16"
+    def held_in(self, asked: Dtype) -> Literal["float16", "float32"]:
+        """What weights are held in: on an NPU what was asked for, float16 when left to it.
+
+        On the CPU always float32: MindSpore's half-precision kernels are missing there, or slow.
+        """
+        return "float32" if self.target == "CPU" or asked == "float32" else "float16"
 
 
 def npus(environ: Mapping[str, str] = os.environ, folder: Path = _DEVICES) -> list[int]:

@@ -18,6 +18,7 @@ from curate.configs.errors import BadModel, PackageMissing
 from curate.tasks.models.device import INSTALL
 
 ENDS = ("<|startoftext|>", "<|endoftext|>")
+FIXED = 2 * 256 + len(ENDS)  # tokens that no merge makes
 _LARGEST = 16 << 20  # bytes
 _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 _FOLDER_NAMES = ("tokenizer.json", "merges.txt", "bpe_simple_vocab_16e6.txt.gz")
@@ -35,8 +36,8 @@ def write(source: Path, target: Path, vocabulary: int) -> None:
     if source.suffix == ".json":
         shutil.copyfile(source, target)
         return
-    merges = read_merges(source, vocabulary - 512 - len(ENDS))
-    _tokenizer(merges).save(str(target))
+    merges = read_merges(source, vocabulary - FIXED)
+    tokenizer(merges).save(str(target))
 
 
 def read_merges(source: Path, count: int) -> list[tuple[str, str]]:
@@ -71,8 +72,11 @@ def _letters() -> list[str]:
     return [chr(n) for n in printable] + [chr(256 + n) for n in range(256 - len(printable))]
 
 
-def _tokenizer(merges: list[tuple[str, str]]) -> Any:
-    """As in openai/clip-vit-large-patch14: NFC, one blank for many, lower case, CLIP's words, bytes, merges, ends."""
+def tokenizer(merges: list[tuple[str, str]]) -> Any:
+    """A `tokenizers.Tokenizer` as that of openai/clip-vit-large-patch14.
+
+    NFC, one blank for many, lower case, CLIP's words, bytes, merges, ends.
+    """
     package = _package()
     before, normal = package.pre_tokenizers, package.normalizers
     words = _vocabulary(merges)

@@ -1,0 +1,85 @@
+"""Cells whose kernels MindSpore lacks on the CPU, replaced by cells that have them. Nothing is replaced elsewhere.
+
+Each entry names the version that needs it; tests/tasks/models/test_cpu_kernels.py fails as soon as one is needed no
+longer. Weights are shared, names of parameters stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from curate.tasks.models.device import Device, mindspore
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A cell class of `mindspore.mint.nn`, what takes its place, and the newest version known to need it."""
+
+    cell: str
+    needed_by: str
+    kernel: str  # what MindSpore says it does not support
+    replace: Callable[[Any], Any]
+
+
+def fill_in(model: Any, device: Device) -> None:
+    """Replace, in place, the cells of a model that this device cannot run."""
+    for _, parent in list(model.cells_and_names()):
+        for name, cell in list(parent.name_cells().items()):
+            fit = fitted(cell, device)
+            if fit is not cell:
+                setattr(parent, name, fit)
+
+
+def fitted(cell: Any, device: Device) -> Any:
+    """The cell itself, or what takes its place on this device; weights are shared, not copied."""
+    nn = mindspore().mint.nn
+    entry = next((e for e in ENTRIES if type(cell) is getattr(nn, e.cell)), None)
+    return cell if entry is None or device.target != "CPU" else entry.replace(cell)
+
+
+@cache
+def convolution() -> Any:
+    """A cell class: convolution as one matrix product over unfolded windows, whose weight it shares.
+
+    Not by mindspore.nn.Conv2d: with AVX-512 its oneDNN (3.10.1) takes a reference loop, 60 times slower than with AVX2.
+    """
+    ms = mindspore()
+
+    class Convolution(ms.nn.Cell):  # type: ignore[misc, name-defined]
+        """Takes (n, channels, rows, columns), as `mint.nn.Conv2d` with neither groups nor dilation."""
+
+        def __init__(self, weight: Any, bias: Any, stride: tuple[int, int], padding: tuple[int, int]) -> None:
+            super().__init__()
+            self.weight = weight
+            self.bias = bias
+            self.stride = stride
+            self.padding = padding
+
+        def construct(self, x: Any) -> Any:
+            outputs, _, *window = self.weight.shape
+            sides = zip(x.shape[2:], self.padding, window, self.stride, strict=True)
+            rows, columns = ((size + 2 * edge - reach) // step + 1 for size, edge, reach, step in sides)
+            windows = ms.ops.unfold(x, tuple(window), 1, self.padding, self.stride)
+            weight = self.weight.reshape((outputs, -1))
+            found = ms.ops.matmul(weight, windows[0] if len(x) == 1 else windows)  # two dimensions take half the time
+            if self.bias is not None:
+                found = found + self.bias.reshape((-1, 1))
+            return found.reshape((len(x), outputs, rows, columns))
+
+    return Convolution
+
+
+def _conv2d(cell: Any) -> Any:
+    if cell.groups != 1 or set(_pair(cell.dilation)) != {1}:
+        raise NotImplementedError("convolution with groups or dilation on the CPU")
+    return convolution()(cell.weight, cell.bias, _pair(cell.stride), _pair(cell.padding))
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+ENTRIES = (Entry("Conv2d", "2.10.0", "Conv2DExt", _conv2d),)

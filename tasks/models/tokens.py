@@ -1,0 +1,60 @@
+"""CLIP's tokenizer, as the model's folder says it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curate.configs.errors import BadModel, CurateError, PackageMissing
+from curate.tasks.models import words
+from curate.tasks.models.device import INSTALL
+
+END = "<|endoftext|>"
+
+
+class Tokens:
+    """Texts to numbers. Raises BadModel when the folder holds no tokenizer of CLIP's, PackageMissing."""
+
+    def __init__(self, folder: Path) -> None:
+        self._tokenizer = _load(folder)
+        end = self._tokenizer.token_to_id(END)
+        if end is None:
+            raise BadModel(path=folder, why=f"its tokenizer has no {END}")
+        self._end = int(end)
+
+    def encode(self, texts: Sequence[str], length: int = 77) -> NDArray[np.int32]:
+        """Tokens (n, length) with the marks of start and end; a longer text is cut, its end mark stays.
+
+        Filled up with the end mark, as OpenAI's ViT-L/14 on Hugging Face has it; CLIP reads no token behind the first.
+        """
+        self._tokenizer.enable_truncation(length)
+        encoded = self._tokenizer.encode_batch([text.encode("utf-8", "replace").decode() for text in texts])
+        made = np.full((len(texts), length), self._end, np.int32)
+        for row, found in zip(made, encoded, strict=True):
+            row[: len(found.ids)] = found.ids
+        return made
+
+
+def _load(folder: Path) -> Any:
+    try:
+        from tokenizers import Tokenizer
+    except ImportError as error:
+        raise PackageMissing(what="Reading texts", package="tokenizers", install=INSTALL) from error
+    whole = folder / "tokenizer.json"
+    try:
+        if whole.is_file():
+            return Tokenizer.from_str(whole.read_text(encoding="utf-8"))
+        merges = folder / "merges.txt"
+        vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+        return words.tokenizer(words.read_merges(merges, len(vocabulary) - words.FIXED))
+    except CurateError:
+        raise
+    except OSError as error:
+        raise BadModel(path=whole, why=error.strerror or str(error)) from error
+    except Exception as error:  # tokenizers raises nothing more precise
+        raise BadModel(path=whole, why=f"it is no tokenizer: {str(error)[:200]}") from error

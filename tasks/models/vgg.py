@@ -1,0 +1,91 @@
+"""LPIPS with VGG16 on MindSpore: how different two pictures look, after Zhang et al. 2018 (arXiv 1801.03924).
+
+Each picture is scaled to -1 to 1, shifted and scaled by channel, and passed through VGG16. After five of its layers the
+features are brought to unit length at each place. The distance is the sum over the five of the mean over all places of
+the squared differences, weighted by channel: the published package `lpips`, version 0.1, net="vgg".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curate.tasks.models import checkpoint, cpu_kernels, device
+from curate.tasks.models.device import Device, Dtype
+
+Features = tuple[NDArray[np.float32], ...]
+
+_SHIFT = np.array([-0.030, -0.088, -0.188], np.float32)
+_SCALE = np.array([0.458, 0.448, 0.450], np.float32)
+_TINY = 1e-10  # added to a length before dividing by it, as the package does
+# the convolutions of torchvision's vgg16 by their numbers, by part; a part begins with pooling, save the first
+_PARTS = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
+
+
+class Lpips:
+    """VGG16 and the weights of its channels. Made by `lpips_model`."""
+
+    def __init__(self, folder: Path, setting: str, dtype: Dtype) -> None:
+        started = device.start(setting)
+        self._ms = device.mindspore()
+        self._dtype = getattr(self._ms, started.held_in(dtype))
+        verified = checkpoint.verified(folder, "lpips")
+        weights = checkpoint.arrays(verified.file)
+        self.revision = checkpoint.revision(verified.file)
+        self._linear = [np.array(weights[f"lin{n}.model.1.weight"]).reshape(-1) for n in range(len(_PARTS))]
+        self._parts = [[self._convolution(weights, n, started) for n in numbers] for numbers in _PARTS]
+
+    def _convolution(self, weights: Mapping[str, NDArray[Any]], number: int, started: Device) -> Any:
+        weight, bias = (np.array(weights[f"features.{number}.{what}"]) for what in ("weight", "bias"))
+        made = self._ms.mint.nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1, dtype=self._dtype)
+        made.weight.set_data(self._ms.Tensor(weight, self._dtype))
+        made.bias.set_data(self._ms.Tensor(bias, self._dtype))
+        return cpu_kernels.fitted(made, started)
+
+    def features(self, frames: Sequence[NDArray[np.uint8]]) -> list[Features]:
+        """The features of pictures (h, w, 3; RGB), each computed once however many it is compared with.
+
+        Both sides of a picture must be at least 16 pixels long.
+        """
+        return [self._features(frame) for frame in frames]
+
+    def _features(self, frame: NDArray[np.uint8]) -> Features:
+        scaled = (frame.astype(np.float32) / 127.5 - 1 - _SHIFT) / _SCALE
+        pictures = np.ascontiguousarray(scaled.transpose(2, 0, 1)[None])
+        found = self._run(self._ms.Tensor(pictures, self._dtype))
+        return tuple(_unit(f.astype(self._ms.float32).asnumpy()[0]) for f in found)
+
+    def _run(self, pictures: Any) -> Iterator[Any]:
+        ops = self._ms.ops
+        for number, part in enumerate(self._parts):
+            if number:
+                pictures = ops.max_pool2d(pictures, 2, 2)
+            for convolution in part:
+                pictures = ops.relu(convolution(pictures))
+            yield pictures
+
+    def distance(self, first: Features, second: Features) -> float:
+        """LPIPS of two pictures, 0 (equal) upwards, seldom above 1; lower is more alike."""
+        return float(sum(self._distances(first, second)))
+
+    def _distances(self, first: Features, second: Features) -> Iterator[float]:
+        for a, b, weights in zip(first, second, self._linear, strict=True):
+            difference = (a - b).reshape(len(weights), -1)
+            yield float(weights @ np.square(difference).mean(axis=1, dtype=np.float64))
+
+
+def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Features (channels, rows, columns) with unit length over the channels."""
+    length: NDArray[np.float32] = np.sqrt(np.square(features).sum(axis=0, keepdims=True))
+    return (features / (length + np.float32(_TINY))).astype(np.float32, copy=False)
+
+
+@lru_cache(maxsize=2)
+def lpips_model(folder: Path, setting: str = "auto", dtype: Dtype = "auto") -> Lpips:
+    """The LPIPS model of a folder, loaded once a process. Raises BadModel, NoDevice, PackageMissing."""
+    return Lpips(folder, setting, dtype)
