@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from curate.cli import data, doctor, funnel, info, models, redo, run, status, workers
+from curate.cli import data, doctor, funnel, info, models, redo, run, search, status, workers
 from curate.cli.session import Session
 from curate.configs.errors import CurateError
 

@@ -15,7 +15,8 @@ from curate.tasks.registry import StageClass, stages
 if TYPE_CHECKING:
     from curate.db.datasets import Dataset
 
-DEFAULT_FILE = Path(curate.configs.__file__).with_name("default.yaml")
+PRESETS = Path(curate.configs.__file__).parent
+DEFAULT_FILE = PRESETS / "default.yaml"
 
 RawStep = dict[str, Any]
 
@@ -35,8 +36,15 @@ def resolve(config: Path | None, sets: Sequence[str] = (), ready: bool = True) -
     With `ready` also raises ServiceError when a package or file that a stage needs is missing. Model weights are
     another matter, see `check_models`.
     """
-    written = read_yaml(config or DEFAULT_FILE)
+    written = read_yaml(find(config) if config else DEFAULT_FILE)
     return settle(written, sets, config or "the default pipeline", ready)
+
+
+def find(config: Path) -> Path:
+    """The file itself or, where there is none of a bare name such as scores.yaml, the packaged one of that name."""
+    packaged = PRESETS / config.name
+    bare = config.name == str(config)
+    return packaged if bare and config.suffix == ".yaml" and not config.exists() and packaged.is_file() else config
 
 
 def settle(written: Sequence[RawStep], sets: Sequence[str], source: object, ready: bool = True) -> Resolved:

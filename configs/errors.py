@@ -210,6 +210,11 @@ class EmbeddingMissing(StageError):
     them with: curate redo clip_embed"""
 
 
+class OtherEmbeddings(StageError):
+    """Stage {stage} works with other weights ({needed}) than those that embedded this clip ({found}). Embed it
+    again with: curate redo clip_embed"""
+
+
 class CutMismatch(StageError):
     """The cut clip {path} has {found} frames instead of {planned}. The source probably changed or is
     damaged; try again with: curate retry --stage cut"""

@@ -114,7 +114,7 @@ class Rows:
 
     table: str
     where: Scores
-    rows: Sequence[Mapping[str, Value | bytes]]
+    rows: Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)

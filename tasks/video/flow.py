@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -40,7 +41,7 @@ def pair(before: Gray, after: Gray, seconds: float, gap: float) -> Pair:
     field = _dis().calc(before, after, None)
     moved = float(cv2.mean(cv2.magnitude(field[..., 0], field[..., 1]))[0])
     # rounded, because sums of floats depend on where in memory they lie
-    return Pair(seconds, gap, round(100 * moved / float(np.hypot(*before.shape)) / gap, 6), change)
+    return Pair(seconds, gap, round(100 * moved / math.hypot(*before.shape) / gap, 6), change)
 
 
 def still(picture: NDArray[np.uint8], seconds: float) -> Still:

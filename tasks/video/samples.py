@@ -192,6 +192,14 @@ class Samples:
         """
         return self._decode(self._nearest(fraction * self.seconds))
 
+    def place(self, fraction: float) -> int:
+        """Which stored picture `at` gives, by its number; for `picture`. Two points of a short clip may share one."""
+        return self.measures.pictures.index(self._nearest(fraction * self.seconds))
+
+    def picture(self, place: int) -> RGB:
+        """A stored picture by its number, in time order."""
+        return self._decode(self.measures.pictures[place])
+
     def first(self) -> RGB:
         """The earliest stored frame: of a scene its first, of a piece of a long scene one soon after."""
         return self._decode(self.measures.pictures[0])
