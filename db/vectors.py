@@ -1,0 +1,43 @@
+"""Stored embeddings in bulk, for search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Engine, literal_column, select
+
+from curate.db import filters
+from curate.db.engine import reading
+from curate.db.tables import clips, datasets, embeddings, videos
+
+CHUNK = 4096  # rows read at a time
+
+
+def embedded(engine: Engine, dataset_id: int, model: str, where: str = "") -> Iterator[tuple[list[int], str, list[bytes]]]:
+    """The embeddings of a dataset by one model, in chunks of one revision: clip ids, revision, vectors as stored.
+
+    `where` is a filter's predicate over clips, checked before. Memory does not grow with the dataset.
+    """
+    with reading(engine) as connection:
+        columns = (embeddings.c.clip_id, embeddings.c.revision, embeddings.c.vector)
+        mine = select(clips.c.id).where(clips.c.dataset_id == dataset_id)
+        if where:
+            mine = mine.where(literal_column(f"({filters.to_sql(where, connection.dialect.name)})"))
+        query = select(*columns).where(embeddings.c.model == model, embeddings.c.clip_id.in_(mine))
+        rows = connection.execution_options(yield_per=CHUNK).execute(query)
+        for part in rows.partitions():
+            for revision in sorted({row[1] for row in part}):
+                same = [row for row in part if row[1] == revision]
+                yield [int(row[0]) for row in same], revision, [bytes(row[2]) for row in same]
+
+
+def described(engine: Engine, ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:
+    """What a person wants to know of clips: dataset, video, start and end in seconds, path, status, text; by id."""
+    query = select(
+        clips.c.id, datasets.c.name.label("dataset"), videos.c.path.label("video"), clips.c.clip_index, clips.c.start_seconds,
+        clips.c.end_seconds, clips.c.path, clips.c.status, clips.c.text,
+    ).join(videos, videos.c.id == clips.c.video_id).join(datasets, datasets.c.id == clips.c.dataset_id)  # fmt: skip
+    with reading(engine) as connection:
+        found = connection.execute(query.where(clips.c.id.in_(list(ids)))).mappings()
+        return {row["id"]: dict(row) for row in found}
