@@ -48,7 +48,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _group in (run, workers, status, funnel, data, redo, info, models, doctor):
+for _group in (run, workers, status, funnel, data, search, redo, info, models, doctor):
     _group.add_to(app)
 
 

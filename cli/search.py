@@ -11,6 +11,7 @@ import typer
 from curate.cli import options
 from curate.cli.options import DatasetName, Json, Where
 from curate.cli.session import Opened, Session, session
+from curate.configs.schema import Column
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,11 +76,15 @@ def _scores(here: Session, opened: Opened, model: str, words: str, where: str) -
         if tower is None or text is None:  # loaded only when there is something to search
             tower, text = _text(here, model, words)
         if revision != tower.revision:
-            what = f"clips were embedded by other weights ({revision}) than those in the model folder ({tower.revision})"
+            what = (
+                f"clips were embedded by other weights ({revision}) than those in the model folder ({tower.revision})"
+            )
             raise UsageError(what=f"{what}. Embed them again with: curate redo clip_embed {opened.dataset.name}")
         yield from zip(ids, (float(s) for s in read(vectors) @ text), strict=True)
     if tower is None:
-        what = f"no clip of dataset {opened.dataset.name}{' for which --where is true' if where else ''} is embedded yet"
+        what = (
+            f"no clip of dataset {opened.dataset.name}{' for which --where is true' if where else ''} is embedded yet"
+        )
         raise UsageError(what=f"{what}. Add the stage clip_embed to its pipeline, or see: curate status")
 
 
@@ -103,10 +108,11 @@ def _model(opened: Opened) -> str:
 
 
 def _check(where: str, opened: Opened) -> None:
-    if where:
-        from curate.cli.data import checked_where
+    from curate.db.export import available
+    from curate.db.filters import check_where
 
-        checked_where(where, opened)
+    if where:
+        check_where(where, available(opened.pipeline) | {"status": Column("text", "kept, dropped, failed or active")})
 
 
 def add_to(app: typer.Typer) -> None:

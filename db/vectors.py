@@ -14,7 +14,9 @@ from curate.db.tables import clips, datasets, embeddings, videos
 CHUNK = 4096  # rows read at a time
 
 
-def embedded(engine: Engine, dataset_id: int, model: str, where: str = "") -> Iterator[tuple[list[int], str, list[bytes]]]:
+def embedded(
+    engine: Engine, dataset_id: int, model: str, where: str = ""
+) -> Iterator[tuple[list[int], str, list[bytes]]]:
     """The embeddings of a dataset by one model, in chunks of one revision: clip ids, revision, vectors as stored.
 
     `where` is a filter's predicate over clips, checked before. Memory does not grow with the dataset.
@@ -35,8 +37,8 @@ def embedded(engine: Engine, dataset_id: int, model: str, where: str = "") -> It
 def described(engine: Engine, ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:
     """What a person wants to know of clips: dataset, video, start and end in seconds, path, status, text; by id."""
     query = select(
-        clips.c.id, datasets.c.name.label("dataset"), videos.c.path.label("video"), clips.c.clip_index, clips.c.start_seconds,
-        clips.c.end_seconds, clips.c.path, clips.c.status, clips.c.text,
+        clips.c.id, datasets.c.name.label("dataset"), videos.c.path.label("video"), clips.c.clip_index,
+        clips.c.start_seconds, clips.c.end_seconds, clips.c.path, clips.c.status, clips.c.text,
     ).join(videos, videos.c.id == clips.c.video_id).join(datasets, datasets.c.id == clips.c.dataset_id)  # fmt: skip
     with reading(engine) as connection:
         found = connection.execute(query.where(clips.c.id.in_(list(ids)))).mappings()

@@ -8,15 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from curate.configs.settings import Settings
 from curate.tasks.models.catalog import Kind
 
 Measured = dict[str, float | str]
+Floats = NDArray[np.float32]
 
 
 def trial(kind: Kind, folder: Path, settings: Settings) -> Measured:
-    """What one batch took: device, load_seconds, first_seconds (with compiling), again_seconds (wall), memory_mb (peak).
+    """What one batch took: device, load_seconds, first_seconds (with compiling), again_seconds (wall), peak_mb.
 
     Raises BadModel, NoDevice, PackageMissing; BadModel also when the outputs are no finite numbers.
     """
@@ -33,54 +35,54 @@ def trial(kind: Kind, folder: Path, settings: Settings) -> Measured:
     }  # fmt: skip
 
 
-def _finite(found: np.ndarray, folder: Path) -> None:
+def _finite(found: Floats, folder: Path) -> None:
     from curate.configs.errors import BadModel
 
     if not np.isfinite(found).all():
         raise BadModel(path=folder, why="its outputs are NaN or infinite: the numbers in the file are damaged")
 
 
-def _clip(folder: Path, settings: Settings) -> tuple[Callable[[], np.ndarray], str]:
+def _clip(folder: Path, settings: Settings) -> tuple[Callable[[], Floats], str]:
     from curate.tasks.models import device
     from curate.tasks.models.towers import image_tower, text_tower
 
     image, text = image_tower(folder, settings.device), text_tower(folder, settings.device)
     pictures = np.random.default_rng(0).standard_normal((image.batch, 3, image.side, image.side), np.float32)
 
-    def run() -> np.ndarray:
+    def run() -> Floats:
         return np.concatenate([image.embed(pictures), text.embed(["a dog on a beach"])])
 
     return run, f"{device.start(settings.device).target}, {image.batch} pictures and a text"
 
 
-def _aesthetic(folder: Path, _settings: Settings) -> tuple[Callable[[], np.ndarray], str]:
+def _aesthetic(folder: Path, _settings: Settings) -> tuple[Callable[[], Floats], str]:
     from curate.tasks.models.heads import Aesthetic
 
     head, embeddings = Aesthetic.load(folder), _embeddings()
     return lambda: head.score(embeddings), "NumPy, 64 embeddings"
 
 
-def _nsfw(folder: Path, _settings: Settings) -> tuple[Callable[[], np.ndarray], str]:
+def _nsfw(folder: Path, _settings: Settings) -> tuple[Callable[[], Floats], str]:
     from curate.tasks.models.heads import Nsfw
 
     head, embeddings = Nsfw.load(folder), _embeddings()
     return lambda: head.score(embeddings), "NumPy, 64 embeddings"
 
 
-def _lpips(folder: Path, settings: Settings) -> tuple[Callable[[], np.ndarray], str]:
+def _lpips(folder: Path, settings: Settings) -> tuple[Callable[[], Floats], str]:
     from curate.tasks.models import device
     from curate.tasks.models.vgg import lpips_model
 
     model = lpips_model(folder, settings.device)
     pictures = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8)
 
-    def run() -> np.ndarray:
-        return np.array([model.distance(*model.features(list(pictures)))])
+    def run() -> Floats:
+        return np.array([model.distance(*model.features(list(pictures)))], np.float32)
 
     return run, f"{device.start(settings.device).target}, 2 pictures"
 
 
-def _embeddings() -> np.ndarray:
+def _embeddings() -> Floats:
     from curate.tasks.models.embeddings import unit
     from curate.tasks.models.heads import WIDTH
 
