@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -27,10 +28,11 @@ def stages(
     from curate.cli.output import emit
 
     here = session(ctx)
+    model_folder = here.settings.model_folder
     if name:
-        _one_stage(name, as_json)
+        _one_stage(name, model_folder, as_json)
         return
-    rows = [described(stage) for stage in all_stages()]
+    rows = [described(stage, model_folder) for stage in all_stages()]
     for row in rows if not as_json else ():
         row["columns"] = ", ".join(c["column"] for c in row["columns"])
     emit(rows, as_json, None if as_json else ("stage", "level", "queue", "batch_size", "available", "columns"))
@@ -38,23 +40,19 @@ def stages(
 
 
 def all_stages() -> list[Any]:
-    """Stage classes in the order of the default pipeline, then the others by name."""
-    from curate.cli.pipeline import DEFAULT_FILE, step_name
-    from curate.configs.pipeline import read_yaml
-    from curate.tasks.registry import stages as catalog
+    """Stage classes in the order of the packaged pipelines, then the others by name."""
+    from curate.cli.pipeline import in_order
 
-    found = catalog()
-    listed = [step_name(s) for s in read_yaml(DEFAULT_FILE) if step_name(s) in found]
-    return [found[n] for n in dict.fromkeys([*listed, *sorted(found)])]
+    return in_order()
 
 
-def described(stage: Any) -> dict[str, Any]:
+def described(stage: Any, model_folder: Path) -> dict[str, Any]:
     """A stage as JSON: level, queue, batch size, whether it can run here, columns with range and direction."""
     options_ = stage.Options()
     lines = (stage.__doc__ or "").strip().splitlines()
     return {
         "stage": stage.name, "level": stage.level, "queue": options_.queue, "batch_size": options_.batch_size,
-        "available": _availability(stage, options_), "description": lines[0] if lines else "",
+        "available": _availability(stage, options_, model_folder), "description": lines[0] if lines else "",
         "columns": [
             {"column": n, "type": c.kind, "range": c.range, "better": c.better, "description": c.doc}
             for n, c in stage.columns.items()
@@ -62,22 +60,26 @@ def described(stage: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _availability(stage: Any, options_: Any) -> str:
-    from curate.configs.errors import CurateError
+def _availability(stage: Any, options_: Any, model_folder: Path) -> str:
+    from curate.configs.errors import ConfigError, CurateError
+    from curate.tasks.models.catalog import missing
 
     try:
         stage.check(options_)
+    except ConfigError:  # an option that has no default
+        pass
     except CurateError as error:
         return f"no: {error}"
-    return "yes"
+    lacking = missing(stage.models(options_), model_folder)
+    return "no: weights are missing, see: curate models list" if lacking else "yes"
 
 
-def _one_stage(name: str, as_json: bool) -> None:
+def _one_stage(name: str, model_folder: Path, as_json: bool) -> None:
     from curate.cli.output import emit, emit_json
     from curate.configs.schema import describe_options
 
     stage = _find(name)
-    row = described(stage) | {"options": describe_options(stage.Options)}
+    row = described(stage, model_folder) | {"options": describe_options(stage.Options)}
     if as_json:
         emit_json(row)
         return

@@ -100,6 +100,16 @@ def _origins(
     return origin
 
 
+def in_order() -> list[StageClass]:
+    """All stages: those of the packaged pipelines as they come there, those of no pipeline before `cut`."""
+    found = stages()
+    steps = [step_name(s) for name in ("default.yaml", "scores.yaml") for s in read_yaml(PRESETS / name)]
+    listed = [n for n in dict.fromkeys(steps) if n in found]
+    last = [n for n in listed if n == "cut"]
+    others = [n for n in sorted(found) if n not in listed]
+    return [found[n] for n in [*(n for n in listed if n not in last), *others, *last]]
+
+
 def step_name(step: Mapping[str, Any]) -> str:
     """The name of a raw step."""
     return str(step.get("stage") or step.get("filter"))

@@ -9,12 +9,12 @@ import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from curate.cli.pipeline import in_order
 from curate.configs.schema import StageOptions, describe_options
 from curate.configs.settings import PREFIX, Settings
-from curate.tasks.registry import StageClass, stages
+from curate.tasks.registry import StageClass
 
 FOLDER = Path(__file__).parent
-_ORDER = ("probe", "split", "dedup", "motion", "ocr", "cut")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -25,16 +25,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def stage_page() -> str:
     """The text of docs/stages.md."""
-    found = stages()
-    known = [found[n] for n in _ORDER if n in found]
-    others = [cls for n, cls in sorted(found.items()) if n not in _ORDER]
     intro = (
         "# Stages\n\n<!-- written by docs/generate.py -->\n\n"
-        "In the order of the default pipeline. NULL in a column means not measured. "
+        "In the order of the packaged pipelines. NULL in a column means not measured. "
         "`curate stages NAME` shows the same.\n\n"
         f"Every stage has these options:\n\n{options_table(describe_options(StageOptions))}"
     )
-    return "\n\n".join([intro, *(stage_section(cls) for cls in [*known, *others])]) + "\n"
+    return "\n\n".join([intro, *(stage_section(cls) for cls in in_order())]) + "\n"
 
 
 def stage_section(cls: StageClass) -> str:

@@ -23,19 +23,22 @@ _BARE = ("mindone.transformers", "mindone.transformers.models")
 @cache
 def clip() -> ModuleType:
     """The module of mindone's CLIP. Raises PackageMissing."""
-    return _module("mindone.transformers.models.clip.modeling_clip")
-
-
-def _module(name: str) -> ModuleType:
     mindspore()
-    os.environ["USE_TORCH"] = "0"  # transformers would import it only because it is there
+    transformers()
+    for bare in _BARE:
+        _register(bare)
+    return importlib.import_module("mindone.transformers.models.clip.modeling_clip")
+
+
+@cache
+def transformers() -> ModuleType:
+    """Hugging Face's package, of which mindone uses the configurations; without torch, and silent about it."""
+    os.environ["USE_TORCH"] = "0"  # it would import torch only because it is there
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     for package in ("mindone", "transformers"):
         if importlib.util.find_spec(package) is None:
             raise PackageMissing(what="Running models", package=package, install=INSTALL)
-    for bare in _BARE:
-        _register(bare)
-    return importlib.import_module(name)
+    return importlib.import_module("transformers")
 
 
 def _register(name: str) -> None:
@@ -47,5 +50,5 @@ def _register(name: str) -> None:
     module = ModuleType(name)
     module.__path__ = paths
     module.__spec__ = ModuleSpec(name, None, is_package=True)
-    module.__dict__["__version__"] = importlib.import_module("transformers").__version__
+    module.__dict__["__version__"] = transformers().__version__
     sys.modules[name] = module

@@ -37,9 +37,7 @@ class Tower:
         self.revision = checkpoint.revision(self._verified.file)
 
     def _config(self, part: str) -> Any:
-        from transformers import CLIPConfig
-
-        whole = CLIPConfig.from_dict(dict(self._verified.config))
+        whole = mindone_light.transformers().CLIPConfig.from_dict(dict(self._verified.config))
         config = getattr(whole, part)
         config.projection_dim = whole.projection_dim
         return config
