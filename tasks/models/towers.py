@@ -47,6 +47,8 @@ class Tower:
         layers, config.num_hidden_layers = config.num_hidden_layers, 1
         model = cls(config)
         model.set_train(False)
+        for parameter in model.get_parameters():
+            parameter.set_dtype(self._dtype)
         cpu_kernels.fill_in(model, self._device)
         owner = next(cell for name, cell in model.cells_and_names() if name == encoder)
         layer = owner.layers[0]
@@ -54,7 +56,7 @@ class Tower:
         self._fill({n: p for n, p in _parameters(model).items() if not n.startswith(first)})
         names = [[f"{encoder}.layers.{i}.{n}" for n in _parameters(layer)] for i in range(layers)]
         del owner.layers
-        owner.layers = _shared(layer, [self._tensors(of_layer) for of_layer in names], self._dtype)
+        owner.layers = _shared(layer, [self._tensors(of_layer) for of_layer in names])
         return model
 
     def _fill(self, parameters: Mapping[str, Any]) -> None:
@@ -151,12 +153,10 @@ def _parameters(cell: Any) -> dict[str, Any]:
     return found
 
 
-def _shared(layer: Any, weights: Sequence[Sequence[Any]], dtype: Any) -> list[Callable[..., tuple[Any]]]:
+def _shared(layer: Any, weights: Sequence[Sequence[Any]]) -> list[Callable[..., tuple[Any]]]:
     """A callable in the place of each layer of mindone's: copies its weights into the one that is compiled."""
     ms = device.mindspore()
     parameters = list(_parameters(layer).values())
-    for parameter in parameters:
-        parameter.set_dtype(dtype)
 
     @ms.jit(jit_level="O0")  # type: ignore[untyped-decorator]
     def compiled(hidden: Any, mask: Any, causal: Any) -> Any:
