@@ -96,19 +96,24 @@ def refilter(
 
 def _changed(opened: Opened, config: Any, sets: list[str]) -> Any:
     """The pipeline with other filters. Raises UsageError, ConfigError, FilterError, PipelineChanged."""
-    from curate.cli.pipeline import differences, only_filters_differ, resolve, settle
+    from curate.cli.pipeline import check, differences, only_filters_differ, resolve
     from curate.configs.errors import PipelineChanged, UsageError
+    from curate.configs.pipeline import override, parse
+    from curate.tasks.registry import stages as catalog
 
     if not config and not sets:
         raise UsageError(what="Say what changes: --set FILTER.where='…' or --config FILE. See: curate filter")
     frozen = opened.dataset.frozen
-    source = f"the pipeline of dataset {opened.dataset.name}"
-    asked = resolve(config, sets, ready=False) if config else settle(frozen, sets, source, ready=False)
-    new = asked.pipeline.frozen()
+    if config:
+        asked = resolve(config, sets, ready=False).pipeline
+    else:  # as it is: a stage that was installed since does not join
+        asked = parse(override(frozen, sets), catalog(), f"the pipeline of dataset {opened.dataset.name}")
+        check(asked, ready=False)
+    new = asked.frozen()
     if not only_filters_differ(frozen, new):
         stages = [d for d in differences(frozen, new) if d.split()[0].split(".")[0] in _stage_names(frozen, new)]
         raise PipelineChanged(source="given", name=opened.dataset.name, what=", ".join(stages) or "the order of stages")
-    return asked.pipeline
+    return asked
 
 
 def _stage_names(*pipelines: list[dict[str, Any]]) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -59,13 +60,19 @@ def emit_json(value: Any) -> None:
     sys.stdout.write("\n")
 
 
+_COMMANDING = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
 def shown(value: Any) -> str:
-    """A value as a table shows it: NULL empty, floats in four digits, on one line."""
+    """A value as a table shows it: NULL empty, floats in four digits, on one line.
+
+    What could command a terminal or turn the order of letters is written as an escape: names of files come from anywhere.
+    """
     if value is None:
         return ""
     if isinstance(value, float):
         return f"{value:.4g}"
-    return str(value).replace("\r", "\\r").replace("\n", "\\n").replace("\t", "\\t")
+    return _COMMANDING.sub(lambda found: found[0].encode("unicode_escape").decode(), str(value))
 
 
 def _is_number(value: Any) -> bool:

@@ -80,3 +80,9 @@ def test_sql_without_a_statement_lists_tables(curate: Call, filled: Filled) -> N
     found = {t["table"]: t for t in curate("sql", "--json").json}
     assert (found["clips"]["rows"], found["clips"]["columns"]["flow"]) == (7, "float")
     assert "videos" in curate("sql").out
+
+
+def test_a_table_never_commands_the_terminal() -> None:
+    from curate.cli.output import shown
+
+    assert shown("a\x1b[2Jb\nc\x9b\u202e\udc80 é 猫 👩‍🚀") == "a\\x1b[2Jb\\nc\\x9b\\u202e\\udc80 é 猫 👩‍🚀"
