@@ -66,7 +66,7 @@ _COMMANDING = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\
 def shown(value: Any) -> str:
     """A value as a table shows it: NULL empty, floats in four digits, on one line.
 
-    What could command a terminal or turn the order of letters is written as an escape: names of files come from anywhere.
+    What could command a terminal or turn the order of letters is written as an escape: file names come from anywhere.
     """
     if value is None:
         return ""

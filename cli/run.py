@@ -88,6 +88,7 @@ def work(here: Session, opened: Opened, jobs: int | None) -> Any:
     if view.finished:
         return view
     refuse_shared_sqlite(here.settings)
+    _check_models_run(opened)
     datasets.resume(opened.engine, opened.dataset)  # an interrupted run is no crash of the rows it was at
     logs = here.make_home() / "logs"
     logs.mkdir(exist_ok=True)
@@ -101,6 +102,15 @@ def work(here: Session, opened: Opened, jobs: int | None) -> Any:
         except KeyboardInterrupt:
             here.talk.say("stopping when the batches at work are done; Ctrl-C again stops at once")
             raise
+
+
+def _check_models_run(opened: Opened) -> None:
+    """Raise PackageMissing when the pipeline needs models to run and the packages for it are not installed here."""
+    from curate.tasks.models.device import check_installed
+    from curate.tasks.registry import stages
+
+    if any(s.options.queue == "ascend" and stages()[s.name].models(s.options) for s in opened.pipeline.stages):
+        check_installed()
 
 
 @contextmanager

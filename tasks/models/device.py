@@ -7,6 +7,8 @@ process then sees that one as number 0. Nothing here was run on an NPU.
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -81,12 +83,16 @@ def start(setting: str) -> Device:
     return Device(target)
 
 
+def check_installed() -> None:
+    """Raise PackageMissing when a package that models need is not there. Imports none of them."""
+    for package in ("mindspore", "mindone", "transformers", "tokenizers"):
+        if importlib.util.find_spec(package) is None:
+            raise PackageMissing(what="Running models", package=package, install=INSTALL)
+
+
 @cache
 def mindspore() -> Any:
     """The module mindspore, without its warnings. Raises PackageMissing."""
+    check_installed()
     os.environ.setdefault("GLOG_v", "3")  # errors only; read at import
-    try:
-        import mindspore
-    except ImportError as error:
-        raise PackageMissing(what="Running models", package="mindspore", install=INSTALL) from error
-    return mindspore
+    return importlib.import_module("mindspore")

@@ -7,15 +7,13 @@ the private layout of mindone, whose version is pinned in pyproject.toml.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import sys
 from functools import cache
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-from curate.configs.errors import PackageMissing
-from curate.tasks.models.device import INSTALL, mindspore
+from curate.tasks.models.device import check_installed, mindspore
 
 _BARE = ("mindone.transformers", "mindone.transformers.models")
 
@@ -35,9 +33,7 @@ def transformers() -> ModuleType:
     """Hugging Face's package, of which mindone uses the configurations; without torch, and silent about it."""
     os.environ["USE_TORCH"] = "0"  # it would import torch only because it is there
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    for package in ("mindone", "transformers"):
-        if importlib.util.find_spec(package) is None:
-            raise PackageMissing(what="Running models", package=package, install=INSTALL)
+    check_installed()
     return importlib.import_module("transformers")
 
 

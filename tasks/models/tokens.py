@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.configs.errors import BadModel, CurateError, PackageMissing
+from curate.configs.errors import BadModel, CurateError
 from curate.tasks.models import words
-from curate.tasks.models.device import INSTALL
+from curate.tasks.models.device import check_installed
 
 END = "<|endoftext|>"
 
@@ -41,10 +41,9 @@ class Tokens:
 
 
 def _load(folder: Path) -> Any:
-    try:
-        from tokenizers import Tokenizer
-    except ImportError as error:
-        raise PackageMissing(what="Reading texts", package="tokenizers", install=INSTALL) from error
+    check_installed()
+    from tokenizers import Tokenizer
+
     whole = folder / "tokenizer.json"
     try:
         if whole.is_file():
