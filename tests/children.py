@@ -1,0 +1,41 @@
+"""Runs cases in a process of their own: MindSpore must not share one with tests, some of which fork."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def found_by(module: str, home: Path) -> Mapping[str, Any]:
+    """What the cases of a module found, by their names; `home` is where it may draw and write."""
+    if importlib.util.find_spec("mindspore") is None:
+        pytest.skip("MindSpore is not installed")
+    home.mkdir(parents=True, exist_ok=True)
+    result = home / "found.json"
+    command = [sys.executable, "-W", "ignore", "-m", module, str(home), str(result)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(result.read_text()))
+
+
+def main(cases: Mapping[str, Callable[[], Any]]) -> None:
+    """Run the cases in their order, and write what they found where the parent asked for it. For ``__main__``."""
+    Path(sys.argv[2]).write_text(json.dumps({name: case() for name, case in cases.items()}))
+
+
+def said(do: Callable[[], Any]) -> list[str]:
+    """Kind and text of what is raised; empty when nothing is."""
+    try:
+        do()
+    except Exception as error:  # noqa: BLE001  a case may raise anything, and a test looks at it
+        return [type(error).__name__, str(error)]
+    return []

@@ -1,0 +1,114 @@
+"""Options of the stages that run networks: which texts, which prompt, which frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from curate.configs.errors import ConfigError
+from curate.configs.pipeline import parse
+from curate.tasks.registry import stages
+from curate.tasks.score.clip_embed import ClipEmbedOptions
+from curate.tasks.score.option_match import OptionMatch, OptionMatchOptions
+
+
+def texts(given: Any) -> tuple[str, ...]:
+    return OptionMatchOptions(texts=given).texts
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Path:
+    """A file of texts as people write them."""
+    file = tmp_path / "list.txt"
+    file.write_text("a dog\n\n  a cat  \na dog\r\n\u732b\n", encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("a dog", ("a dog",)),
+        (["a dog", "a cat"], ("a dog", "a cat")),
+        (["a cat", "a dog", "a cat", " a cat "], ("a cat", "a dog")),
+        (["", "  ", "a dog"], ("a dog",)),
+        ([], ()),
+    ],
+)
+def test_a_text_or_a_list_in_its_order_each_once(given: Any, expected: tuple[str, ...]) -> None:
+    assert texts(given) == expected
+
+
+def test_a_file_has_a_text_a_line(listed: Path) -> None:
+    assert texts(f"file://{listed}") == ("a dog", "a cat", "\u732b")
+    assert texts(["a bus", f"file://{listed}"]) == ("a bus", "a dog", "a cat", "\u732b")
+
+
+def test_the_mark_at_the_start_of_a_file_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("a dog\n", encoding="utf-8-sig")
+    assert texts(f"file://{tmp_path}/list.txt") == ("a dog",)
+
+
+def test_texts_of_a_file_are_frozen_with_the_pipeline(listed: Path) -> None:
+    steps: list[dict[str, Any]] = [
+        {"stage": "probe"}, {"stage": "split"}, {"stage": "clip_embed"},
+        {"stage": "option_match", "texts": f"file://{listed}"},
+    ]  # fmt: skip
+    made = parse(steps, stages(), "test")
+    frozen = made.frozen()
+    listed.unlink()
+    again: Any = parse(frozen, stages(), "test").stage("option_match").options
+    assert again.texts == ("a dog", "a cat", "\u732b")
+
+
+def test_a_line_of_a_file_never_names_a_file(tmp_path: Path) -> None:
+    """A worker reads the frozen pipeline again: such a line would make it read what enqueue did not."""
+    file = tmp_path / "list.txt"
+    file.write_text("a dog\nfile:///etc/hostname\n", encoding="utf-8")
+    with pytest.raises(ValidationError, match=r"file:///etc/hostname"):
+        texts(f"file://{file}")
+
+
+@pytest.mark.parametrize("given", [3, None, {"a": 1}, ["a dog", 3], [["a dog"]]])
+def test_what_is_no_list_of_texts_is_refused(given: Any) -> None:
+    with pytest.raises(ValidationError, match=r"give a text, a list of texts, or file://list\.txt"):
+        texts(given)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match=r"nothing\.txt cannot be read"):
+        texts(f"file://{tmp_path}/nothing.txt")
+    (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValidationError, match=r"bytes\.txt cannot be read"):
+        texts(f"file://{tmp_path}/bytes.txt")
+
+
+@pytest.mark.parametrize("prompt", ["a photo", "", "{} and {}", "a photo of {text}"])
+def test_a_prompt_has_one_place_for_the_text(prompt: str) -> None:
+    with pytest.raises(ValidationError, match=r"it needs \{\} once"):
+        OptionMatchOptions(prompt=prompt)
+
+
+def test_option_match_without_a_text_is_refused_at_enqueue() -> None:
+    with pytest.raises(ConfigError, match="it needs texts to look for"):
+        OptionMatch.check(OptionMatchOptions(texts=["", "  "]))
+    OptionMatch.check(OptionMatchOptions(texts="a dog"))
+
+
+@pytest.mark.parametrize("wrong", [{"keep": -1}, {"model": ""}, {"dtype": "int8"}, {"texts": ["x"], "text": "y"}])
+def test_values_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        OptionMatchOptions(**wrong)
+
+
+@pytest.mark.parametrize("frames", [0, 4, "many", 1.5])
+def test_frames_are_1_2_or_3(frames: Any) -> None:
+    with pytest.raises(ValidationError):
+        ClipEmbedOptions(frames=frames)
+
+
+def test_a_model_is_a_name_or_a_path() -> None:
+    by_name, by_path = (OptionMatch.models(OptionMatchOptions(model=model))[0] for model in ("mine", "/models/mine"))
+    assert (by_name.kind, by_name.model, by_path.model) == ("clip", "mine", "/models/mine")
