@@ -49,9 +49,14 @@ def _lines(text: str) -> list[str]:
     if not text.startswith(_FILE):
         return [text]
     try:
-        return Path(text.removeprefix(_FILE)).expanduser().read_text(encoding="utf-8").splitlines()
+        # -sig: some editors begin a file with a mark that is no part of the first text
+        lines = Path(text.removeprefix(_FILE)).expanduser().read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{text} cannot be read: {error}") from None
+    # a worker would read it as the name of another file, out of the frozen pipeline
+    if named := next((line.strip() for line in lines if line.strip().startswith(_FILE)), None):
+        raise ValueError(f"{text} names another file: {named}")
+    return lines
 
 
 class OptionMatch(Stage[Clip, OptionMatchOptions]):
