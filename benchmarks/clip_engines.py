@@ -1,0 +1,283 @@
+"""The engines that benchmarks/clip.py compares, each in a process of its own: ``python clip_engines.py LINE FOLDER``.
+
+FOLDER holds the weights. After loading, and for each line on stdin, one batch is run and one JSON object printed.
+Functions whose names end with _torch run in an environment with PyTorch and without curate.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # weights and videos are made by what tests use
+
+BATCH, SCENES = 8, 12
+_THINGS = ("dog", "cat", "bus", "man", "kite", "sun", "ship", "crab")
+TEXTS = [f"a {thing} on a beach, seen from {number} metres" for number, thing in enumerate(_THINGS)]
+
+Run = Callable[[], Any]
+
+
+def pixels() -> Any:
+    """Eight preprocessed pictures of noise."""
+    import numpy as np
+
+    return np.random.RandomState(1).standard_normal((BATCH, 3, 224, 224)).astype(np.float32)
+
+
+def frames() -> Any:
+    """Eight frames, each a little different from the one before."""
+    import numpy as np
+
+    random = np.random.RandomState(2)
+    steps = [random.randint(0, 256, (224, 224, 3))] + [random.randint(-20, 21, (224, 224, 3)) for _ in range(BATCH - 1)]
+    return np.cumsum(steps, axis=0).clip(0, 255).astype(np.uint8)
+
+
+# ---------------------------------------------------------------- engines: each returns a function that runs one batch
+
+
+def image_mindspore(models: Path) -> Run:
+    """The image tower as clip_embed runs it."""
+    from curate.tasks.models.towers import image_tower
+
+    tower, batch = image_tower(models / "clip", "CPU", batch=BATCH), pixels()
+    return lambda: tower.embed(batch)
+
+
+def image_mindspore_whole(models: Path) -> Run:
+    """The same model with its 24 layers compiled as one graph."""
+    from curate.tasks.models import cpu_kernels, towers
+
+    class Whole(towers.ImageTower):
+        def _build(self, cls: Any, config: Any, encoder: str) -> Any:
+            model = cls(config)
+            model.set_train(False)
+            cpu_kernels.fill_in(model, self._device)
+            self._fill(towers._parameters(model))
+            owner = model.vision_model.encoder
+            layers = owner.layers
+
+            @self._ms.jit(jit_level="O0")  # type: ignore[untyped-decorator]
+            def compiled(hidden: Any, mask: Any, causal: Any) -> Any:
+                for layer in layers:
+                    hidden = layer(hidden, mask, causal, False)[0]
+                return hidden
+
+            del owner.layers
+            owner.layers = [lambda *given, **_: (compiled(*given),)]
+            return model
+
+    tower, batch = Whole(models / "clip", "CPU", "float32", BATCH), pixels()
+    return lambda: tower.embed(batch)
+
+
+def text_mindspore(models: Path) -> Run:
+    """The text tower as match and option_match run it, tokenizer included."""
+    from curate.tasks.models.towers import text_tower
+
+    tower = text_tower(models / "clip", "CPU", batch=BATCH)
+    return lambda: tower.embed(TEXTS)
+
+
+def lpips_mindspore(models: Path) -> Run:
+    """Distances of neighbours as the stage lpips computes them: features frame by frame, each once."""
+    import numpy as np
+
+    from curate.tasks.models.vgg import lpips_model
+
+    model, batch = lpips_model(models / "lpips", "CPU"), frames()
+
+    def run() -> Any:
+        found = [model.features([frame])[0] for frame in batch]
+        return np.array([model.distance(a, b) for a, b in itertools.pairwise(found)])
+
+    return run
+
+
+def _torch_clip(models: Path, name: str) -> Any:
+    import torch
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    torch.set_grad_enabled(False)
+    return getattr(transformers, name).from_pretrained(models / "clip").eval()
+
+
+def image_torch(models: Path) -> Run:
+    """transformers' image tower, with the attention that it takes by itself (torch's fused one)."""
+    import torch
+
+    model, batch = _torch_clip(models, "CLIPVisionModelWithProjection"), torch.from_numpy(pixels())
+    return lambda: model(batch).image_embeds.numpy()
+
+
+def text_torch(models: Path) -> Run:
+    """transformers' text tower on the same tokens."""
+    import numpy as np
+    import torch
+
+    model, ids = _torch_clip(models, "CLIPTextModelWithProjection"), torch.from_numpy(np.load(models / "tokens.npy"))
+    return lambda: model(ids).text_embeds.numpy()
+
+
+def lpips_torch(models: Path) -> Run:
+    """The layers of torchvision's VGG16 and LPIPS' formula, frame by frame, each once."""
+    import numpy as np
+    import torch
+    from safetensors.torch import load_file
+    from torch.nn import functional as f
+
+    torch.set_grad_enabled(False)
+    weights, batch = load_file(models / "lpips" / "model.safetensors"), frames()
+    shift, scale = (torch.tensor(v).reshape(3, 1, 1) for v in ((-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)))
+
+    def features(frame: Any) -> list[Any]:
+        x, found = ((torch.from_numpy(frame).permute(2, 0, 1) / 127.5 - 1 - shift) / scale)[None], []
+        for number, layers in enumerate(((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))):
+            x = f.max_pool2d(x, 2, 2) if number else x
+            for layer in layers:
+                weight, bias = (weights[f"features.{layer}.{what}"] for what in ("weight", "bias"))
+                x = f.relu(f.conv2d(x, weight, bias, padding=1))
+            found.append(x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10))
+        return found
+
+    def distance(first: list[Any], second: list[Any]) -> float:
+        parts = [weights[f"lin{n}.model.1.weight"].reshape(1, -1, 1, 1) for n in range(5)]
+        return sum(float((w * (a - b).square()).sum(1).mean()) for a, b, w in zip(first, second, parts, strict=True))
+
+    return lambda: np.array([distance(a, b) for a, b in itertools.pairwise([features(frame) for frame in batch])])
+
+
+def export_torch(models: Path) -> Run:
+    """Write the image tower as ONNX, for one batch size."""
+    import torch
+
+    model = _torch_clip(models, "CLIPVisionModelWithProjection")
+
+    class Embeds(torch.nn.Module):  # type: ignore[misc]
+        def forward(self, pictures: Any) -> Any:
+            return model(pictures).image_embeds
+
+    torch.onnx.export(Embeds().eval(), (torch.from_numpy(pixels()),), str(models / "image.onnx"), dynamo=True)
+    return pixels
+
+
+def image_onnxruntime(models: Path) -> Run:
+    """The exported tower. Threads that spin while they wait would be counted as CPU seconds."""
+    import onnxruntime  # type: ignore[import-untyped]
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = len(os.sched_getaffinity(0))
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(str(models / "image.onnx"), options, ["CPUExecutionProvider"])
+    given = {session.get_inputs()[0].name: pixels()}
+    return lambda: session.run(None, given)[0]
+
+
+# ---------------------------------------------------------------- passes of the tower
+
+
+def passes() -> dict[str, float]:
+    """Pictures that went through the image tower, per clip: once for all scores, and with a pass for each score."""
+    from tests import tiny
+    from tests.accuracy.run_stages import outcomes, with_tables
+
+    from curate.configs.settings import Settings
+    from curate.tasks.models.towers import ImageTower
+    from curate.tasks.score import aesthetic, clip_embed, match, option_match
+
+    embed, seen = ImageTower.embed, []
+
+    def counted(tower: ImageTower, pictures: Any) -> Any:
+        seen.append(len(pictures))
+        return embed(tower, pictures)
+
+    ImageTower.embed = counted  # type: ignore[method-assign, assignment]
+    scorers: list[tuple[Any, dict[str, Any]]] = [
+        (option_match.OptionMatch, {"texts": ["a dog", "a cat"]}), (aesthetic.Aesthetic, {}), (match.Match, {}),
+    ]  # fmt: skip
+
+    def embedded(rows: list[Any]) -> list[Any]:
+        found = outcomes(clip_embed.ClipEmbed, rows, settings)
+        return [with_tables(row, outcome) for row, outcome in zip(rows, found, strict=True)]
+
+    with tempfile.TemporaryDirectory() as home:
+        settings = Settings(home=Path(home), device="CPU")
+        tiny.write_all(settings.model_folder)
+        clips = _clips(settings)
+        rows = embedded(clips)
+        once = [outcomes(scorer, rows, settings, **options) for scorer, options in scorers]
+        shared = sum(seen)
+        each = [outcomes(scorer, embedded(clips), settings, **options) for scorer, options in scorers]
+    assert once == each, "the scores depend on the way"
+    return {"clips": len(clips), "curate": shared / len(clips), "each": (sum(seen) - shared) / len(clips)}
+
+
+def _clips(settings: Any) -> list[Any]:
+    from fractions import Fraction
+
+    from tests.media import CLOSED, footage, write_video
+
+    from curate.tasks.split import Split
+    from curate.tasks.stage import Clip, Context, Video
+
+    cuts = range(24, 24 * SCENES, 24)
+    path = write_video(settings.folder / "drawn.mp4", footage(24 * SCENES, tuple(cuts), size=(320, 180)), CLOSED)
+    video = Video(1, 1, str(path), path.name, {})
+    return [
+        Clip(
+            new.index, 1, new.index, video, new.start_pts, new.end_pts, Fraction(1, 12288),
+            {**new.scores, "text": f"scene {new.index}"}, settings.samples,
+        )
+        for new in Split(Split.Options(min_seconds=0.0), Context(settings)).run(video).clips
+    ]  # fmt: skip
+
+
+# ---------------------------------------------------------------- one process
+
+
+def cpu() -> float:
+    """User and system seconds of this process."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def peak() -> int:
+    """Most megabytes that this process had in memory. ru_maxrss counts those of the parent it was forked from."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) // 1024
+
+
+def timed(run: Run) -> tuple[dict[str, float], Any]:
+    """What a call cost and returned."""
+    before, clock = cpu(), time.perf_counter()
+    found = run()
+    return {"cpu": cpu() - before, "wall": time.perf_counter() - clock, "mb": peak()}, found
+
+
+def work(line: str, models: Path, orders: Iterable[str]) -> Iterator[dict[str, float]]:
+    """What loading cost, with the imports, then what each batch cost; features of the last go to LINE.npy."""
+    import numpy as np
+
+    took, run = timed(lambda: globals()[line](models))
+    yield took | {"cpu": cpu()}
+    for _ in orders:
+        took, features = timed(run)
+        np.save(models / f"{line}.npy", features)
+        yield took
+
+
+if __name__ == "__main__":
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # libraries print
+    for answer in [passes()] if sys.argv[1] == "passes" else work(sys.argv[1], Path(sys.argv[2]), sys.stdin):
+        print(json.dumps(answer), file=answers, flush=True)
