@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -25,6 +27,17 @@ def found_by(module: str, home: Path) -> Mapping[str, Any]:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(result.read_text()))
+
+
+def found_once(module: str, factory: pytest.TempPathFactory) -> Mapping[str, Any]:
+    """As found_by; however many processes of pytest-xdist ask, the cases run once."""
+    base = factory.getbasetemp()
+    home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / module
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = home / "found.json"
+        return dict(json.loads(done.read_text())) if done.exists() else found_by(module, home)
 
 
 def main(cases: Mapping[str, Callable[[], Any]]) -> None:

@@ -1,0 +1,225 @@
+"""Towers, kernels, trials and devices on MindSpore: ``python -m tests.tasks.models.cases HOME RESULT.json``.
+
+One process for all, for MindSpore takes seconds to start. Tests say what the found numbers must be.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from curate.configs.settings import Settings
+from curate.tasks.models import checkpoint, cpu_kernels, device, towers
+from curate.tasks.models.device import Device
+from curate.tasks.models.trial import trial
+from tests import tiny
+from tests.accuracy.run_models import alone
+from tests.children import main, said
+
+Array = NDArray[np.float32]
+
+
+@cache
+def settings() -> Settings:
+    """Of a home folder with the tiny models in it."""
+    home = Path(sys.argv[1])
+    tiny.write_all(home / "models")
+    return Settings(home=home, device="CPU")
+
+
+def folder(name: str = tiny.CLIP) -> Path:
+    """Of a tiny model."""
+    return settings().model_folder / name
+
+
+def altered(name: str, model: str, change: Callable[[dict[str, Any]], None]) -> Path:
+    """A copy of a model, its tensors changed."""
+    from safetensors.numpy import load_file, save_file
+
+    copy = settings().folder / name
+    shutil.copytree(folder(model), copy)
+    tensors = load_file(copy / "model.safetensors")
+    change(tensors)
+    save_file(tensors, copy / "model.safetensors", {"format": "pt"})
+    return copy
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A convolution and what it is applied to."""
+
+    batch: int
+    channels: tuple[int, int]
+    window: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    picture: tuple[int, int]
+    bias: bool
+
+
+def shapes(count: int) -> list[Shape]:
+    """Random ones, windows never larger than the padded picture."""
+    draw = np.random.default_rng(0)
+
+    def two(low: int, high: int) -> tuple[int, int]:
+        a, b = draw.integers(low, high + 1, 2)
+        return int(a), int(b)
+
+    return [
+        Shape(two(1, 3)[0], two(1, 5), two(1, 4), two(1, 4), two(0, 2), two(4, 13), bool(n % 2)) for n in range(count)
+    ]
+
+
+def convolved(x: Array, weight: Array, bias: Array | None, shape: Shape) -> NDArray[np.float64]:
+    """The same in NumPy: every window times the weight."""
+    (top, left), (down, across) = shape.padding, shape.stride
+    padded = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (top, top), (left, left)))
+    rows = sliding_window_view(padded, shape.window[0], axis=2)[:, :, ::down]
+    windows = sliding_window_view(rows, shape.window[1], axis=3)[:, :, :, ::across]
+    found = np.einsum("ncijkl,ockl->noij", windows, weight.astype(np.float64))
+    return np.asarray(found if bias is None else found + bias[:, None, None])
+
+
+def convolution(shape: Shape) -> dict[str, Any]:
+    """The largest difference of our cell and NumPy; whether weights are shared and names kept."""
+    ms, draw = device.mindspore(), np.random.default_rng(1)
+    inputs, outputs = shape.channels
+    cell = ms.mint.nn.Conv2d(inputs, outputs, shape.window, shape.stride, shape.padding, bias=shape.bias)
+    for parameter in cell.get_parameters():
+        parameter.set_data(ms.Tensor(draw.standard_normal(parameter.shape).astype(np.float32)))
+    ours = cpu_kernels.fitted(cell, device.start("CPU"))
+    x = draw.standard_normal((shape.batch, inputs, *shape.picture)).astype(np.float32)
+    weight, bias = cell.weight.asnumpy(), cell.bias.asnumpy() if shape.bias else None
+    expected, found = convolved(x, weight, bias, shape), ours(ms.Tensor(x)).asnumpy()
+    difference = float(np.abs(found - expected).max()) if found.shape == expected.shape else f"shape {found.shape}"
+    names = sorted(p.name for p in cell.get_parameters()), sorted(p.name for p in ours.get_parameters())
+    return {"shape": str(shape), "difference": difference, "shared": ours.weight is cell.weight, "names": names}
+
+
+def still_needed() -> Any:
+    """What MindSpore says of the very cells that are replaced."""
+    device.start("CPU")
+    ms = device.mindspore()
+    inputs = {"Conv2d": ((3, 4, 3), (1, 3, 8, 8))}
+
+    def run(name: str) -> None:
+        arguments, shape = inputs[name]
+        getattr(ms.mint.nn, name)(*arguments)(ms.ops.zeros(shape)).asnumpy()
+
+    return {entry.cell: said(partial(run, entry.cell)) for entry in cpu_kernels.ENTRIES}
+
+
+def filled_in() -> Any:
+    """Kinds of the cells of a model before, after filling in for an NPU, and for the CPU; and what is refused."""
+    nn, plain = device.mindspore().mint.nn, device.mindspore().nn
+    inner = plain.SequentialCell(nn.Linear(2, 2), nn.Conv2d(3, 4, 3))
+    model = plain.SequentialCell(inner, nn.Conv2d(4, 4, 1))
+
+    def kinds() -> list[str]:
+        return [type(cell).__name__ for _, cell in model.cells_and_names()]
+
+    found: dict[str, Any] = {"before": kinds()}
+    cpu_kernels.fill_in(model, Device("Ascend"))
+    found["Ascend"] = kinds()
+    cpu_kernels.fill_in(model, Device("CPU"))
+    found["CPU"] = kinds()
+    refused = [nn.Conv2d(4, 4, 3, groups=2), nn.Conv2d(4, 4, 3, dilation=2)]
+    found["refused"] = [said(partial(cpu_kernels.fitted, cell, Device("CPU"))) for cell in refused]
+    return found
+
+
+def pictures(count: int) -> Array:
+    """Noise as prepared pictures."""
+    return np.random.default_rng(2).standard_normal((count, 3, 224, 224)).astype(np.float32)
+
+
+def tower_facts() -> Any:
+    """What the towers say of themselves, and of nothing at all."""
+    image, text = towers.image_tower(folder(), "CPU"), towers.text_tower(folder(), "CPU")
+    none = image.embed(np.zeros((0, 3, 224, 224), np.float32)), text.embed([])
+    return {
+        "revisions": [image.revision, text.revision, checkpoint.revision(folder() / "model.safetensors")],
+        "side": image.side, "width": image.width, "logit_scale": text.logit_scale,
+        "none": [[list(n.shape), str(n.dtype)] for n in none],
+        "once": [towers.image_tower(folder(), "CPU") is image, towers.text_tower(folder(), "CPU") is text],
+    }  # fmt: skip
+
+
+def batches() -> Any:
+    """Differences of 11 pictures and texts embedded together (8 and 3 in a pass) and one by one."""
+    image, text = towers.image_tower(folder(), "CPU"), towers.text_tower(folder(), "CPU")
+    noise, words = pictures(11), [f"picture number {n}" for n in range(11)]
+    together = image.embed(noise), text.embed(words)
+    single = (
+        np.concatenate([image.embed(noise[n : n + 1]) for n in range(11)]),
+        np.concatenate([text.embed([word]) for word in words]),
+    )
+    return [float(np.abs(a - b).max() / np.abs(a).max()) for a, b in zip(together, single, strict=True)]
+
+
+def half() -> Any:
+    """How far the features of the model are from those of the same in float16 on disk, on the CPU; their type."""
+    from safetensors.numpy import load_file
+
+    def change(tensors: dict[str, Any]) -> None:
+        tensors.update({name: tensor.astype(np.float16) for name, tensor in tensors.items()})
+
+    copy = altered("half", tiny.CLIP, change)
+    assert load_file(copy / "model.safetensors")["visual_projection.weight"].dtype == np.float16
+    whole = towers.image_tower(folder(), "CPU").embed(pictures(2))
+    found = towers.ImageTower(copy, "CPU", "float16", None).embed(pictures(2))
+    return {"difference": float(np.abs(found - whole).max() / np.abs(whole).max()), "dtype": str(found.dtype)}
+
+
+def refused() -> Any:
+    """What is said of a folder without a model, of one with a tensor less, and of one with a tensor more."""
+    less = altered("less", tiny.CLIP, lambda t: t.pop("visual_projection.weight"))
+    more = altered("more", tiny.CLIP, lambda t: t.update(surplus=np.zeros(3, np.float32)))
+    return [said(partial(towers.image_tower, f, "CPU")) for f in (settings().folder / "none", less, more)]
+
+
+def trials() -> Any:
+    """What a trial of each kind measures, and says of weights that are NaN."""
+    kinds = {"clip": tiny.CLIP, "aesthetic": tiny.AESTHETIC, "nsfw": tiny.NSFW, "lpips": tiny.LPIPS}
+    found: dict[str, Any] = {kind: trial(kind, folder(name), settings()) for kind, name in kinds.items()}  # type: ignore[arg-type]
+
+    def change(tensors: dict[str, Any]) -> None:
+        tensors["layers.7.weight"] = tensors["layers.7.weight"] * np.float32(np.nan)
+
+    damaged = altered("damaged", tiny.AESTHETIC, change)
+    return found | {"damaged": said(lambda: trial("aesthetic", damaged, settings()))}
+
+
+def light() -> Any:
+    """Which modules of mindone were imported, and whether torch was."""
+    ours = [name for name in sys.modules if name.startswith("mindone.transformers.models.")]
+    return {"models": sorted({name.split(".")[3] for name in ours}), "torch": "torch" in sys.modules}
+
+
+def devices() -> Any:
+    """What is started here, and what is said where there is no NPU."""
+    return {
+        "CPU": device.start("CPU").target, "auto": device.start("auto").target,
+        "once": device.start("CPU") is device.start("CPU"),
+        "Ascend": said(lambda: device.start("Ascend")),
+    }  # fmt: skip
+
+
+CASES: dict[str, Callable[[], Any]] = {
+    "convolutions": lambda: [convolution(shape) for shape in shapes(60)], "still needed": still_needed,
+    "filled in": filled_in, "towers": tower_facts, "batches": batches, "half": half, "refused": refused,
+    "trials": trials, "light": light, "devices": devices,
+}  # fmt: skip
+
+if __name__ == "__main__":
+    sys.addaudithook(alone)
+    main(CASES)

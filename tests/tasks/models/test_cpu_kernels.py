@@ -1,0 +1,44 @@
+"""Cells in the place of those that MindSpore cannot run on the CPU: equal, and only where they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from curate.tasks.models import cpu_kernels
+
+Found = Mapping[str, Any]
+
+
+def test_convolution_is_that_of_numpy(found: Found) -> None:
+    """60 random ones: windows, strides and paddings that differ by axis, with and without bias, one picture or more."""
+    cases = found["convolutions"]
+    assert len(cases) == 60
+    wrong = [c for c in cases if not (isinstance(c["difference"], float) and c["difference"] < 1e-4)]
+    assert wrong == []
+
+
+def test_weights_are_shared_and_parameters_keep_their_names(found: Found) -> None:
+    for case in found["convolutions"]:
+        before, after = case["names"]
+        assert case["shared"] and before == after
+
+
+def test_each_cell_is_still_needed(found: Found) -> None:
+    """When this fails, MindSpore has the kernel: take the entry out of cpu_kernels.py."""
+    said = found["still needed"]
+    assert said.keys() == {entry.cell for entry in cpu_kernels.ENTRIES}
+    for entry in cpu_kernels.ENTRIES:
+        assert said[entry.cell], f"{entry.cell} runs on the CPU by itself: its entry is needed no longer"
+        assert entry.kernel in said[entry.cell][1], "something else is wrong"
+
+
+def test_cells_are_replaced_at_any_depth_and_on_the_cpu_only(found: Found) -> None:
+    kinds = found["filled in"]
+    assert kinds["Ascend"] == kinds["before"]
+    assert kinds["before"].count("Conv2d") == 2
+    assert kinds["CPU"] == [kind.replace("Conv2d", "Convolution") for kind in kinds["before"]]
+
+
+def test_what_the_replacement_cannot_do_is_refused(found: Found) -> None:
+    assert [kind for kind, _ in found["filled in"]["refused"]] == ["NotImplementedError"] * 2
