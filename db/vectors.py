@@ -40,6 +40,9 @@ def described(engine: Engine, ids: Sequence[int]) -> dict[int, Mapping[str, Any]
         clips.c.id, datasets.c.name.label("dataset"), videos.c.path.label("video"), clips.c.clip_index,
         clips.c.start_seconds, clips.c.end_seconds, clips.c.path, clips.c.status, clips.c.text,
     ).join(videos, videos.c.id == clips.c.video_id).join(datasets, datasets.c.id == clips.c.dataset_id)  # fmt: skip
+    found: dict[int, Mapping[str, Any]] = {}
     with reading(engine) as connection:
-        found = connection.execute(query.where(clips.c.id.in_(list(ids)))).mappings()
-        return {row["id"]: dict(row) for row in found}
+        for start in range(0, len(ids), CHUNK):  # engines bound the values of a statement
+            part = connection.execute(query.where(clips.c.id.in_(list(ids[start : start + CHUNK])))).mappings()
+            found |= {row["id"]: dict(row) for row in part}
+    return found
