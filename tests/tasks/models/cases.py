@@ -180,6 +180,18 @@ def half() -> Any:
     return {"difference": float(np.abs(found - whole).max() / np.abs(whole).max()), "dtype": str(found.dtype)}
 
 
+def as_on_an_npu() -> Any:
+    """How far features held in float16, as an NPU holds them, are from float32; run here on the CPU, which can."""
+    whole = towers.image_tower(folder(), "CPU").embed(pictures(2)), towers.text_tower(folder(), "CPU").embed(["a dog"])
+    held, device.Device.held_in = device.Device.held_in, lambda *_: "float16"  # type: ignore[method-assign]
+    try:
+        made = towers.ImageTower(folder(), "CPU", "auto", 2), towers.TextTower(folder(), "CPU", "auto", 1)
+        found = made[0].embed(pictures(2)), made[1].embed(["a dog"])
+    finally:
+        device.Device.held_in = held  # type: ignore[method-assign]
+    return [float(np.abs(f - w).max() / np.abs(w).max()) for f, w in zip(found, whole, strict=True)]
+
+
 def refused() -> Any:
     """What is said of a folder without a model, of one with a tensor less, and of one with a tensor more."""
     less = altered("less", tiny.CLIP, lambda t: t.pop("visual_projection.weight"))
@@ -216,7 +228,8 @@ def devices() -> Any:
 
 CASES: dict[str, Callable[[], Any]] = {
     "convolutions": lambda: [convolution(shape) for shape in shapes(60)], "still needed": still_needed,
-    "filled in": filled_in, "towers": tower_facts, "batches": batches, "half": half, "refused": refused,
+    "filled in": filled_in, "towers": tower_facts, "batches": batches, "half": half,
+    "as on an NPU": as_on_an_npu, "refused": refused,
     "trials": trials, "light": light, "devices": devices,
 }  # fmt: skip
 

@@ -38,6 +38,10 @@ def test_weights_of_half_precision_are_used_in_float32_on_the_cpu(found: Found) 
     assert 0 < found["half"]["difference"] < 1e-2
 
 
+def test_towers_run_in_float16_as_an_npu_has_it(found: Found) -> None:
+    assert all(0 < difference < 1e-2 for difference in found["as on an NPU"])
+
+
 @pytest.mark.parametrize(("number", "words"), [(0, "there is no such folder"), (1, "1 of 78 tensors missing"),
                                                (2, "1 of 78 tensors left over")])  # fmt: skip
 def test_a_folder_that_is_no_whole_model_is_refused(number: int, words: str, found: Found) -> None:
