@@ -11,17 +11,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 
 from tests.drawing import TEXT, Image, NoNumberError, Style, footage, frame_number, picture
 
+if TYPE_CHECKING:
+    import cv2
+
 __all__ = [
     "BAD", "B_FRAMES", "CLOSED", "COUNT", "CUT", "DAMAGED", "LONG_GOP", "ODD_NAMES", "OPEN_GOP", "SOUND",
     "TEXT", "Drawn", "Encoding", "Image", "NoNumberError", "Style", "draw", "draw_bad", "footage",
-    "frame_number", "picture", "write_image", "write_video",
+    "frame_number", "opencv_reader", "picture", "write_image", "write_video",
 ]  # fmt: skip
 
 
@@ -124,6 +127,16 @@ def _tone(stream: av.AudioStream, seconds: float) -> Iterator[av.Packet[Any]]:
         frame.sample_rate, frame.pts, frame.time_base = 44100, start, Fraction(1, 44100)
         yield from stream.encode(frame)
     yield from stream.encode(None)
+
+
+def opencv_reader(path: Path) -> cv2.VideoCapture:
+    """A second reader of a file, which turns pictures upright as its display matrix says."""
+    import cv2
+
+    capture = cv2.VideoCapture(str(path))
+    # by itself, OpenCV 4.11 does not turn and OpenCV 5 does
+    assert capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+    return capture
 
 
 @dataclass(frozen=True)

@@ -99,9 +99,9 @@ def test_the_edit_list_hides_frames_that_are_in_the_file(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(("kind", "clockwise"), [("rotated90", 90), ("rotated180", 180), ("rotated270", 270)])
 def test_opencv_turns_a_rotated_file_upright(kind: str, clockwise: int, tmp_path: Path) -> None:
-    import cv2  # an independent reader of the display matrix
+    import cv2
 
-    capture = cv2.VideoCapture(str(media.draw(kind, tmp_path).path))
+    capture = media.opencv_reader(media.draw(kind, tmp_path).path)
     _, image = capture.read()
     assert capture.get(cv2.CAP_PROP_ORIENTATION_META) == clockwise
     assert image.shape[:2] == (96, 160) and media.frame_number(image) == 0

@@ -102,15 +102,18 @@ def test_flower_shows_both_queues_and_their_workers(tmp_path: Path, monkeypatch:
         answer = json.loads(page(port, "api/workers?refresh=1") or "{}")
         return {n.partition("@")[0]: [q["name"] for q in w.get("active_queues", [])] for n, w in answer.items()}
 
+    def queues() -> set[str]:
+        answer = json.loads(page(port, "api/queues/length") or "{}")
+        return {q["name"] for q in answer.get("active_queues", [])}
+
     with program(logs[0], "worker", "-c", "1") as worker, program(logs[1], "flower", "--port", str(port)) as flower:
         try:
             wait_until(lambda: found() == {"cpu0": ["cpu"], "ascend0": ["ascend"]}, 90)
-            assert [f"{name}@" in page(port, "workers") for name in ("cpu0", "ascend0")] == [True, True]
-            queues = {q["name"] for q in json.loads(page(port, "api/queues/length"))["active_queues"]}
+            wait_until(lambda: all(f"{name}@" in page(port, "workers") for name in ("cpu0", "ascend0")), 30)
+            wait_until(lambda: queues() == {"cpu", "ascend"}, 30)
         finally:
             worker.send_signal(signal.SIGTERM)
             flower.send_signal(signal.SIGTERM)
-    assert queues == {"cpu", "ascend"}
     assert (worker.returncode, flower.returncode) == (0, 0), [log.read_text() for log in logs]
     assert f"http://127.0.0.1:{port}" in logs[1].read_text()
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import av
-import cv2
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -63,7 +62,7 @@ def with_pyav(outcome: Outcome) -> list[int]:
 
 
 def with_opencv(outcome: Outcome) -> list[int]:
-    capture = cv2.VideoCapture(str(outcome.scores["path"]))
+    capture = media.opencv_reader(Path(str(outcome.scores["path"])))
     numbers = []
     while (read := capture.read())[0]:
         numbers.append(media.frame_number(read[1]))
