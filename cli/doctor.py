@@ -6,7 +6,6 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 
 import typer
 
@@ -70,6 +69,8 @@ def _python() -> Check:
 
 
 def _package(name: str, needed: bool, install: str) -> Check:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return Check(name, "OK", version(name))
     except PackageNotFoundError:

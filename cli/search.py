@@ -11,7 +11,6 @@ import typer
 from curate.cli import options
 from curate.cli.options import DatasetName, Json, Where
 from curate.cli.session import Opened, Session, session
-from curate.configs.schema import Column
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,6 +107,7 @@ def _model(opened: Opened) -> str:
 
 
 def _check(where: str, opened: Opened) -> None:
+    from curate.configs.schema import Column
     from curate.db.export import available
     from curate.db.filters import check_where
 
