@@ -24,6 +24,8 @@ from curate.db.claims import Claim, Want, claim, give_back, has_ready
 from curate.db.datasets import Dataset, all_datasets
 from curate.db.engine import make_engine
 from curate.db.saves import Findings, Writer
+from curate.tasks.models.catalog import folder_of
+from curate.tasks.models.kept import state
 from curate.tasks.registry import stages
 from curate.tasks.stage import Clip, Context, Stage, Video
 from curate.worker.findings import find
@@ -163,9 +165,11 @@ class Runner:
         return loaded.stage
 
     def _loaded_for(self, dataset: Dataset, want: Want, ordered: bool) -> _Loaded:
-        """The stage as it is now: one of other options, or of clips that were deleted, makes room for it."""
+        """The stage as it is now: one of other options or weights, or of clips that were deleted, makes room for it."""
         name = (dataset.id, want.step.name)
-        version = (want.pipeline.stages, dataset.epoch if ordered else 0)
+        needs = stages()[want.step.name].models(want.step.options)
+        weights = tuple(state(folder_of(need.model, self.settings.model_folder)) for need in needs)
+        version = (want.pipeline.stages, dataset.epoch if ordered else 0, weights)
         if (found := self._loaded.get(name)) is None or found.version != version:
             stage: Stage[Any, Any] = stages()[want.step.name](want.step.options, Context(self.settings, want.pipeline))
             _load(stage)

@@ -22,6 +22,7 @@ from curate.tasks.models.catalog import Kind
 from curate.tasks.models.layouts import BadConfig, Shape, Shapes, expected, optional
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 WEIGHTS = "model.safetensors"
@@ -214,18 +215,23 @@ def arrays(file: Path, names: Iterable[str] | None = None, prefix: str = "") -> 
     missing = [n for n in chosen if n not in tensors]
     if missing:
         raise BadModel(path=file, why=f"it lacks {_some(missing)}")
-    return {name: _array(file, tensors[name]) for name in chosen}
+    import numpy as np
+
+    # one map of the whole file: a map a tensor would hold an open file each
+    content = np.memmap(file, np.uint8, "r")
+    return {name: _array(content, tensors[name]) for name in chosen}
 
 
-def _array(file: Path, tensor: Tensor) -> NDArray[Any]:
+def _array(content: NDArray[np.uint8], tensor: Tensor) -> NDArray[Any]:
     import numpy as np
 
     kind = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?"}
     stored = np.dtype(kind.get(tensor.dtype) or f"<{tensor.dtype[0].lower()}{_SIZES[tensor.dtype]}")
     if not math.prod(tensor.shape):
         return np.zeros(tensor.shape, np.float32 if tensor.dtype in FLOATS else stored)
-    mapped = np.memmap(file, stored, "r", tensor.start, tensor.shape or (1,)).reshape(tensor.shape)
-    return float32(np.asarray(mapped), tensor.dtype)
+    end = tensor.start + math.prod(tensor.shape) * stored.itemsize
+    found = np.asarray(content)[tensor.start : end].view(stored).reshape(tensor.shape)
+    return float32(found, tensor.dtype)
 
 
 def float32(array: NDArray[Any], dtype: str) -> NDArray[Any]:

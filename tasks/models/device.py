@@ -10,7 +10,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -81,6 +82,18 @@ def start(setting: str) -> Device:
         # asynchronous dispatch burns CPU seconds where there is no device to wait for
         ms.set_context(pynative_synchronize=True)
     return Device(target)
+
+
+@contextmanager
+def lost(device: Device) -> Iterator[None]:
+    """Raise NoDevice for what MindSpore raises meanwhile.
+
+    Networks get inputs of one shape, all finite: when one fails the device did, or its memory, and no clip is to blame.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        raise NoDevice(device=device.target, why=" ".join(str(error).split())[:300]) from error
 
 
 def check_installed() -> None:

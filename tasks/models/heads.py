@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from curate.tasks.models import checkpoint
+from curate.tasks.models.kept import kept
 
 Floats = NDArray[np.float32]
 
@@ -25,8 +25,8 @@ class Aesthetic:
 
     @classmethod
     def load(cls, folder: Path) -> Aesthetic:
-        """The predictor in a folder, read once a process. Raises BadModel."""
-        return _aesthetic(folder)
+        """The predictor in a folder, shared within the process. Raises BadModel."""
+        return kept(_aesthetic, folder)
 
     def score(self, embeddings: Floats) -> Floats:
         """Scores (n,), about 1 to 10, higher is better, of embeddings (n, 768) of unit length."""
@@ -46,8 +46,8 @@ class Nsfw:
 
     @classmethod
     def load(cls, folder: Path) -> Nsfw:
-        """The detector in a folder, read once a process. Raises BadModel."""
-        return _nsfw(folder)
+        """The detector in a folder, shared within the process. Raises BadModel."""
+        return kept(_nsfw, folder)
 
     def score(self, embeddings: Floats) -> Floats:
         """Probabilities (n,), 0 to 1, higher is less safe, of embeddings (n, 768) of unit length."""
@@ -63,13 +63,11 @@ def _sigmoid(x: Floats) -> Floats:
     return np.where(x >= 0, 1 / (1 + small), small / (1 + small)).astype(np.float32)
 
 
-@lru_cache(maxsize=2)
 def _aesthetic(folder: Path) -> Aesthetic:
     found = checkpoint.arrays(checkpoint.verified(folder, "aesthetic").file)
     return Aesthetic(_linears(found, [f"layers.{n}" for n in (0, 2, 4, 6, 7)]))
 
 
-@lru_cache(maxsize=2)
 def _nsfw(folder: Path) -> Nsfw:
     found = checkpoint.arrays(checkpoint.verified(folder, "nsfw").file)
     layers = _linears(found, [f"linear_{n}" for n in (1, 2, 3, 4)])

@@ -22,19 +22,18 @@ class Tokens:
 
     def __init__(self, folder: Path) -> None:
         self._tokenizer = _load(folder)
-        end = self._tokenizer.token_to_id(END)
-        if end is None:
+        if self._tokenizer.token_to_id(END) is None:
             raise BadModel(path=folder, why=f"its tokenizer has no {END}")
-        self._end = int(end)
 
     def encode(self, texts: Sequence[str], length: int = 77) -> NDArray[np.int32]:
         """Tokens (n, length) with the marks of start and end; a longer text is cut, its end mark stays.
 
-        Filled up with the end mark, as OpenAI's ViT-L/14 on Hugging Face has it; CLIP reads no token behind the first.
+        Filled up with 0, as OpenAI does: CLIP reads nothing behind the first end mark, which thus is the largest number
+        but once, where mindone looks for the largest.
         """
         self._tokenizer.enable_truncation(length)
         encoded = self._tokenizer.encode_batch([text.encode("utf-8", "replace").decode() for text in texts])
-        made = np.full((len(texts), length), self._end, np.int32)
+        made = np.zeros((len(texts), length), np.int32)
         for row, found in zip(made, encoded, strict=True):
             row[: len(found.ids)] = found.ids
         return made

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.tasks.models import checkpoint, cpu_kernels, device, mindone_light
-from curate.tasks.models.device import Dtype
+from curate.tasks.models.device import Dtype, lost
+from curate.tasks.models.kept import kept
 from curate.tasks.models.tokens import Tokens
 
 Floats = NDArray[np.float32]
@@ -79,8 +79,9 @@ class Tower:
     def _padded(self, run: Callable[[NDArray[Any]], Any], part: NDArray[Any]) -> Floats:
         missing = self.batch - len(part)
         whole = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
-        found: Floats = run(whole).astype(self._ms.float32).asnumpy()[: len(part)]
-        return found
+        with lost(self._device):
+            found: Floats = run(whole).astype(self._ms.float32).asnumpy()
+        return found[: len(part)]
 
     @property
     def width(self) -> int:
@@ -127,16 +128,14 @@ class TextTower(Tower):
         return self._model(self._ms.Tensor(tokens))[0]
 
 
-@lru_cache(maxsize=2)
 def image_tower(folder: Path, setting: str = "auto", dtype: Dtype = "auto", batch: int | None = None) -> ImageTower:
-    """The image tower of a folder, loaded once a process. Raises BadModel, NoDevice, PackageMissing."""
-    return ImageTower(folder, setting, dtype, batch)
+    """The image tower of a folder, shared within the process. Raises BadModel, NoDevice, PackageMissing."""
+    return kept(ImageTower, folder, setting, dtype, batch)
 
 
-@lru_cache(maxsize=2)
 def text_tower(folder: Path, setting: str = "auto", dtype: Dtype = "auto", batch: int | None = None) -> TextTower:
-    """The text tower of a folder, loaded once a process. Raises BadModel, NoDevice, PackageMissing."""
-    return TextTower(folder, setting, dtype, batch)
+    """The text tower of a folder, shared within the process. Raises BadModel, NoDevice, PackageMissing."""
+    return kept(TextTower, folder, setting, dtype, batch)
 
 
 def _parameters(cell: Any) -> dict[str, Any]:

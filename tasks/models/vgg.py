@@ -8,7 +8,6 @@ the squared differences, weighted by channel: the published package `lpips`, ver
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.tasks.models import checkpoint, cpu_kernels, device
-from curate.tasks.models.device import Device, Dtype
+from curate.tasks.models.device import Dtype, lost
+from curate.tasks.models.kept import kept
 
 Features = tuple[NDArray[np.float32], ...]
 
@@ -31,21 +31,21 @@ class Lpips:
     """VGG16 and the weights of its channels. Made by `lpips_model`."""
 
     def __init__(self, folder: Path, setting: str, dtype: Dtype) -> None:
-        started = device.start(setting)
+        self._device = device.start(setting)
         self._ms = device.mindspore()
-        self._dtype = getattr(self._ms, started.held_in(dtype))
+        self._dtype = getattr(self._ms, self._device.held_in(dtype))
         verified = checkpoint.verified(folder, "lpips")
         weights = checkpoint.arrays(verified.file)
         self.revision = checkpoint.revision(verified.file)
         self._linear = [np.array(weights[f"lin{n}.model.1.weight"]).reshape(-1) for n in range(len(_PARTS))]
-        self._parts = [[self._convolution(weights, n, started) for n in numbers] for numbers in _PARTS]
+        self._parts = [[self._convolution(weights, n) for n in numbers] for numbers in _PARTS]
 
-    def _convolution(self, weights: Mapping[str, NDArray[Any]], number: int, started: Device) -> Any:
+    def _convolution(self, weights: Mapping[str, NDArray[Any]], number: int) -> Any:
         weight, bias = (np.array(weights[f"features.{number}.{what}"]) for what in ("weight", "bias"))
         made = self._ms.mint.nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1, dtype=self._dtype)
         made.weight.set_data(self._ms.Tensor(weight, self._dtype))
         made.bias.set_data(self._ms.Tensor(bias, self._dtype))
-        return cpu_kernels.fitted(made, started)
+        return cpu_kernels.fitted(made, self._device)
 
     def features(self, frames: Sequence[NDArray[np.uint8]]) -> list[Features]:
         """The features of pictures (h, w, 3; RGB), each computed once however many it is compared with.
@@ -57,8 +57,9 @@ class Lpips:
     def _features(self, frame: NDArray[np.uint8]) -> Features:
         scaled = (frame.astype(np.float32) / 127.5 - 1 - _SHIFT) / _SCALE
         pictures = np.ascontiguousarray(scaled.transpose(2, 0, 1)[None])
-        found = self._run(self._ms.Tensor(pictures, self._dtype))
-        return tuple(_unit(f.astype(self._ms.float32).asnumpy()[0]) for f in found)
+        with lost(self._device):
+            found = [f.astype(self._ms.float32).asnumpy()[0] for f in self._run(self._ms.Tensor(pictures, self._dtype))]
+        return tuple(map(_unit, found))
 
     def _run(self, pictures: Any) -> Iterator[Any]:
         ops = self._ms.ops
@@ -85,7 +86,6 @@ def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
     return (features / (length + np.float32(_TINY))).astype(np.float32, copy=False)
 
 
-@lru_cache(maxsize=2)
 def lpips_model(folder: Path, setting: str = "auto", dtype: Dtype = "auto") -> Lpips:
-    """The LPIPS model of a folder, loaded once a process. Raises BadModel, NoDevice, PackageMissing."""
-    return Lpips(folder, setting, dtype)
+    """The LPIPS model of a folder, shared within the process. Raises BadModel, NoDevice, PackageMissing."""
+    return kept(Lpips, folder, setting, dtype)

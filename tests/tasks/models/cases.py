@@ -199,6 +199,38 @@ def refused() -> Any:
     return [said(partial(towers.image_tower, f, "CPU")) for f in (settings().folder / "none", less, more)]
 
 
+def replaced() -> Any:
+    """The revisions of a tower before and after its file was replaced, and whether both were made once."""
+    copy = altered("replaced", tiny.CLIP, lambda t: None)
+    first = towers.text_tower(copy, "CPU")
+    same = towers.text_tower(copy, "CPU") is first
+    made = altered("replacing", tiny.CLIP, lambda t: t.update(logit_scale=np.array(4, np.float32)))
+    (made / "model.safetensors").replace(copy / "model.safetensors")
+    return {"same": same, "revisions": [first.revision, towers.text_tower(copy, "CPU").revision]}
+
+
+def open_files() -> int:
+    """Files of weights that a tower holds open."""
+    tower = towers.image_tower(folder(), "CPU")
+    links = [link.readlink().name for link in Path("/proc/self/fd").iterdir() if link.is_symlink() and link.exists()]
+    assert tower.width
+    return links.count("model.safetensors")
+
+
+def device_is_lost() -> Any:
+    """What stages say when the device fails in the middle: no clip is to blame."""
+
+    def fail(*_: object) -> Any:
+        raise RuntimeError("Ascend error EE9999: device 0 is lost")
+
+    tower = towers.image_tower(folder(), "CPU")
+    before, tower._run = tower._run, fail  # type: ignore[method-assign]
+    try:
+        return said(lambda: tower.embed(pictures(1)))
+    finally:
+        tower._run = before  # type: ignore[method-assign]
+
+
 def trials() -> Any:
     """What a trial of each kind measures, and says of weights that are NaN."""
     kinds = {"clip": tiny.CLIP, "aesthetic": tiny.AESTHETIC, "nsfw": tiny.NSFW, "lpips": tiny.LPIPS}
@@ -227,11 +259,21 @@ def devices() -> Any:
 
 
 CASES: dict[str, Callable[[], Any]] = {
-    "convolutions": lambda: [convolution(shape) for shape in shapes(60)], "still needed": still_needed,
-    "filled in": filled_in, "towers": tower_facts, "batches": batches, "half": half,
-    "as on an NPU": as_on_an_npu, "refused": refused,
-    "trials": trials, "light": light, "devices": devices,
-}  # fmt: skip
+    "convolutions": lambda: [convolution(shape) for shape in shapes(60)],
+    "still needed": still_needed,
+    "filled in": filled_in,
+    "towers": tower_facts,
+    "batches": batches,
+    "half": half,
+    "as on an NPU": as_on_an_npu,
+    "refused": refused,
+    "replaced": replaced,
+    "open files": open_files,
+    "device is lost": device_is_lost,
+    "trials": trials,
+    "light": light,
+    "devices": devices,
+}
 
 if __name__ == "__main__":
     sys.addaudithook(alone)

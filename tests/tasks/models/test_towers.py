@@ -38,6 +38,21 @@ def test_weights_of_half_precision_are_used_in_float32_on_the_cpu(found: Found) 
     assert 0 < found["half"]["difference"] < 1e-2
 
 
+def test_replaced_weights_are_loaded_again(found: Found) -> None:
+    before, after = found["replaced"]["revisions"]
+    assert found["replaced"]["same"] and before != after
+
+
+def test_a_tower_holds_few_files_open(found: Found) -> None:
+    """Not one a tensor: ViT-L/14 has 590 of them, and 1024 files are all that most hosts allow."""
+    assert found["open files"] <= 12
+
+
+def test_a_lost_device_blames_no_clip(found: Found) -> None:
+    kind, message = found["device is lost"]
+    assert kind == "NoDevice" and "EE9999" in message
+
+
 def test_towers_run_in_float16_as_an_npu_has_it(found: Found) -> None:
     assert all(0 < difference < 1e-2 for difference in found["as on an NPU"])
 

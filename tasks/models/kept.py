@@ -1,0 +1,33 @@
+"""Models kept in memory: once a process, as long as a stage holds one, and as long as its file stays what it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+from curate.tasks.models.checkpoint import WEIGHTS
+
+T = TypeVar("T")
+State = tuple[int, int] | None
+
+_kept: WeakValueDictionary[tuple[object, ...], object] = WeakValueDictionary()
+
+
+def state(folder: Path) -> State:
+    """What changes when the weights in a folder are replaced: their size in bytes and time of change; None: no file."""
+    try:
+        found = (folder / WEIGHTS).stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def kept(cls: Callable[..., T], folder: Path, *arguments: object) -> T:
+    """``cls(folder, *arguments)``, or the one made earlier that somebody still holds, of the same weights."""
+    key = (cls, folder, state(folder), *arguments)
+    found = _kept.get(key)
+    if found is None:
+        found = _kept[key] = cls(folder, *arguments)
+    return found  # type: ignore[return-value]  # the key begins with its class
