@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import curate.configs
-from curate.configs.pipeline import Pipeline, override, parse, read_yaml
-from curate.tasks.models.catalog import Need
+from curate.configs.errors import ConfigError
+from curate.configs.pipeline import Pipeline, StageStep, override, parse, read_yaml
+from curate.tasks.models.catalog import Need, folder_of
 from curate.tasks.registry import StageClass, stages
 
 if TYPE_CHECKING:
@@ -57,12 +58,52 @@ def settle(written: Sequence[RawStep], sets: Sequence[str], source: object, read
 
 
 def check(pipeline: Pipeline, ready: bool = True) -> None:
-    """Raise FilterError for a wrong filter and, with `ready`, ServiceError for a stage that cannot run."""
+    """Raise FilterError for a wrong filter, ConfigError for a stage that would find nothing to read.
+
+    With `ready` also raises ServiceError for a stage that cannot run.
+    """
     from curate.db.filters import check_pipeline
 
     check_pipeline(pipeline, stages())
-    for step in pipeline.stages if ready else ():
+    for place, step in enumerate(pipeline.stages):
+        for table in stages()[step.name].reads:
+            _check_fed(step, table, pipeline, pipeline.stages[:place])
+    if ready:
+        check_ready(pipeline)
+
+
+def check_ready(pipeline: Pipeline) -> None:
+    """Raise ServiceError for a stage that cannot run, whatever the others are."""
+    for step in pipeline.stages:
         stages()[step.name].check(step.options)
+
+
+def _check_fed(step: StageStep, table: str, pipeline: Pipeline, before: Sequence[StageStep]) -> None:
+    """Raise ConfigError unless an earlier stage writes the table, by the same model where both have one.
+
+    A table that no other stage writes at all is filled by other means.
+    """
+    writers = [name for name, cls in stages().items() if table in cls.writes and name != step.name]
+    feeding = [s for s in before if s.name in writers]
+    if not writers or any(_model(s) is None or _model(step) in (None, _model(s)) for s in feeding):
+        return
+    if feeding:
+        one = feeding[0]
+        why = (
+            f"it reads the {table} of {_model(step)}, and {one.name} writes those of {_model(one)}; set "
+            f"{one.name}.model and {step.name}.model alike. A dataset keeps its model; for another one: "
+            "curate run … --name NEW"
+        )
+    elif late := next((s.name for s in pipeline.stages if s.name in writers), None):
+        why = f"it reads {table}, and {late}, which writes them, comes later; move {late} before {step.name}"
+    else:
+        names = " or ".join(sorted(writers))
+        why = f"it reads {table}, and no stage writes them; enable {names} before it, or set {step.name}.enabled=false"
+    raise ConfigError(source=f"of stage {step.name}", why=why)
+
+
+def _model(step: StageStep) -> str | None:
+    return getattr(step.options, "model", None)
 
 
 def check_models(pipeline: Pipeline, model_folder: Path) -> None:
@@ -70,9 +111,31 @@ def check_models(pipeline: Pipeline, model_folder: Path) -> None:
     from curate.configs.errors import ModelsMissing
     from curate.tasks.models.catalog import missing
 
-    lines = missing(needs_of(pipeline), model_folder)
+    lines = missing(needs_of(pipeline), model_folder) or _of_another_width(pipeline, model_folder)
     if lines:
         raise ModelsMissing(what="The pipeline", missing="; ".join(lines))
+
+
+def _of_another_width(pipeline: Pipeline, model_folder: Path) -> list[str]:
+    """A line for each head whose CLIP model makes embeddings of another width than it takes."""
+    from curate.tasks.models.checkpoint import CONFIG, read_config
+    from curate.tasks.models.layouts import expected
+
+    lines = []
+    here = {need.model for need in needs_of(pipeline) if need.kind == "clip"}
+    for step in pipeline.stages:
+        kinds = {need.kind for need in stages()[step.name].models(step.options)}
+        model = _model(step)
+        if model not in here or not kinds & {"aesthetic", "nsfw"}:
+            continue
+        from curate.tasks.models.heads import WIDTH
+
+        folder = folder_of(str(model), model_folder)
+        width = expected("clip", read_config(folder / CONFIG))["visual_projection.weight"][0]
+        if width != WIDTH:
+            what = f"{step.name} takes embeddings of {WIDTH} numbers, and those of {folder} have {width}"
+            lines.append(f"{what}; embed by a ViT-L/14, or set {step.name}.enabled=false")
+    return lines
 
 
 def needs_of(pipeline: Pipeline) -> list[Need]:

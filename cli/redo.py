@@ -33,7 +33,7 @@ def redo(
     Once done they return to where they stood, and the filters decide anew. No other stage is computed again.
 
     Example:
-      curate redo option_match --set option_match.options='[a dog, a cat]'
+      curate redo option_match --set option_match.texts='[a dog, a cat]'
       curate redo motion --where "flow > 50"
     """
     from curate.cli.output import counted, emit_json
@@ -101,11 +101,11 @@ def changed(opened: Opened, stage: str, sets: Sequence[str]) -> Any:
 
 def _check_ready(here: Session, pipeline: Any, stage: str) -> None:
     """Raise ServiceError when something that the stage needs is missing; what the others need is theirs."""
-    from curate.cli.pipeline import check, check_models
+    from curate.cli.pipeline import check_models, check_ready
     from curate.configs.pipeline import Pipeline
 
     alone = Pipeline((pipeline.stage(stage),))
-    check(alone)
+    check_ready(alone)
     check_models(alone, here.settings.model_folder)
 
 

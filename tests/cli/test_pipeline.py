@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from curate.cli import pipeline as cli_pipeline
-from curate.cli.pipeline import differences, only_filters_differ, resolve
-from curate.configs.errors import ConfigError, FilterError, PackageMissing
+from curate.cli.pipeline import check_models, differences, only_filters_differ, resolve
+from curate.configs.errors import ConfigError, FilterError, ModelsMissing, PackageMissing
 from curate.tasks.registry import stages
 from curate.tasks.stage import Scorer, StageOptions
+from tests import tiny
 
 Write = Callable[[str], Path]
 
@@ -118,3 +121,80 @@ A = [{"stage": "probe"}, {"stage": "cut", "crf": 18}, {"filter": "f", "where": "
 def test_differences(changed: list[dict[str, object]], what: list[str], only_filters: bool) -> None:
     assert differences(A, changed) == what
     assert only_filters_differ(A, changed) is only_filters
+
+
+# ---- what a stage reads
+
+
+@pytest.mark.parametrize(
+    ("steps", "says"),
+    [
+        ("probe, split, aesthetic", "of stage aesthetic is wrong: .*no stage writes them; enable clip_embed before it"),
+        ("probe, split, {stage: clip_embed, enabled: false}, nsfw", "enable clip_embed before it, or set nsfw.enabled"),
+        ("probe, split, {stage: option_match, texts: a dog}, clip_embed", "move clip_embed before option_match"),
+        ("probe, split, {stage: clip_embed, model: /other}, match", "set clip_embed.model and match.model alike"),
+    ],
+    ids=["missing", "disabled", "later", "another model"],
+)
+def test_a_stage_that_would_find_no_embeddings_is_refused(file: Write, steps: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        resolve(file(steps))
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "probe, split, clip_embed, aesthetic, nsfw, match",
+        "probe, split, {stage: clip_embed, model: /other}, motion, {stage: match, model: /other}",
+        "probe, split, {stage: match, enabled: false}",
+    ],
+)
+def test_a_stage_behind_the_one_that_writes_what_it_reads_is_taken(file: Write, steps: str) -> None:
+    assert resolve(file(steps), ready=False)
+
+
+def test_clip_embed_cannot_be_switched_off_alone() -> None:
+    with pytest.raises(ConfigError, match=r"aesthetic\.enabled=false"):
+        resolve(Path("scores.yaml"), ["clip_embed.enabled=false"])
+    off = [f"{name}.enabled=false" for name in ("clip_embed", "aesthetic", "nsfw", "option_match", "fair", "safe")]
+    assert resolve(Path("scores.yaml"), off, ready=False)
+
+
+class Reader(Scorer[StageOptions]):
+    """Reads a table, and has no model."""
+
+    name = "reader"
+    columns = {}
+    reads = ("embeddings", "filled_by_other_means")
+
+
+def test_a_stage_without_a_model_reads_those_of_any(file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is a table asked for that no stage writes at all."""
+    monkeypatch.setattr(cli_pipeline, "stages", lambda: {**stages(), "reader": Reader})
+    assert names(file("probe, split, {stage: clip_embed, model: /other}, reader"))
+    with pytest.raises(ConfigError, match="clip_embed"):
+        resolve(file("probe, split, reader, clip_embed"), ready=False)
+
+
+@pytest.mark.parametrize("head", ["aesthetic", "nsfw"])
+def test_a_head_with_a_clip_model_of_another_width_is_refused(file: Write, tmp_path: Path, head: str) -> None:
+    tiny.write_all(tmp_path)
+    pipeline = resolve(file(f"probe, split, clip_embed, {head}"), ready=False).pipeline
+    check_models(pipeline, tmp_path)
+    narrow(tmp_path / tiny.CLIP)
+    with pytest.raises(ModelsMissing, match=f"{head} takes embeddings of 768 numbers, and those of .* have 512"):
+        check_models(pipeline, tmp_path)
+    check_models(resolve(file("probe, split, clip_embed"), ready=False).pipeline, tmp_path)
+
+
+def narrow(folder: Path) -> None:
+    """Make a model of one whose embeddings have 512 numbers."""
+    file = folder / "config.json"
+    config = json.loads(file.read_text()) | {"projection_dim": 512}
+    file.write_text(json.dumps(config))
+    projections = {"text_projection.weight", "visual_projection.weight"}
+    tensors = {
+        name: replace(t, shape=(512, *t.shape[1:])) if name in projections else t
+        for name, t in tiny.clip_tensors(config).items()
+    }
+    tiny.write_safetensors(folder / "model.safetensors", tensors)
