@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from sqlalchemy import ColumnElement, Connection, Engine, func, insert, inspect, or_, select, text, update
 from sqlalchemy.types import BigInteger, Float, Text, TypeEngine
 
-from curate.configs.errors import NoDatasets, NoSuchDataset
+from curate.configs.errors import NoDatasets, NoSuchDataset, UsageError
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Column, Level
 from curate.db.claims import released
@@ -190,16 +190,27 @@ def _written(found: FoundInput) -> dict[str, Any]:
 def replace_pipeline(engine: Engine, dataset: Dataset, pipeline: Pipeline) -> dict[str, int]:
     """Give a dataset changed filters and apply them to every clip and video that has met them.
 
-    Returns rows by what happened: `revived` and `dropped`. Nothing is scored again: a row's place stays.
+    Returns rows by what happened: `revived` and `dropped`. Nothing is scored again: a row's place stays. Raises
+    UsageError, see `write_pipeline`.
     """
     before = {f["filter"] for f in dataset.frozen if "filter" in f}
     names = sorted(before | {f.name for f in pipeline.filters})
     with writing(engine) as connection:
-        values = {"pipeline": json.dumps(pipeline.frozen())}
-        connection.execute(update(datasets).where(datasets.c.id == dataset.id).values(**values))
+        write_pipeline(connection, dataset, pipeline)
         levels: tuple[Level, ...] = ("video", "clip")
         counts = [_refilter(connection, dataset.id, level, pipeline, names) for level in levels]
     return {"revived": sum(c[0] for c in counts), "dropped": sum(c[1] for c in counts)}
+
+
+def write_pipeline(connection: Connection, dataset: Dataset, pipeline: Pipeline) -> None:
+    """Write a dataset's pipeline. Raises UsageError when it is no longer the one that was read with `dataset`.
+
+    First in a transaction it is also the lock: no batch is saved between the pipeline and the rows moved for it.
+    """
+    as_read = (datasets.c.id == dataset.id, datasets.c.pipeline == dataset.pipeline_text)
+    changed = update(datasets).where(*as_read).values(pipeline=json.dumps(pipeline.frozen()))
+    if not connection.execute(changed).rowcount:
+        raise UsageError(what=f"Another command changed the pipeline of dataset {dataset.name} just now. Try again")
 
 
 def _refilter(

@@ -6,7 +6,6 @@ of it. A second redo, of another stage, is put into that way in the order of the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,14 +26,13 @@ from sqlalchemy import (
     update,
 )
 
-from curate.configs.errors import UsageError
 from curate.configs.pipeline import Pipeline
 from curate.db import filters
 from curate.db.claims import released
-from curate.db.datasets import Dataset, add_columns
+from curate.db.datasets import Dataset, add_columns, write_pipeline
 from curate.db.engine import now, writing
 from curate.db.saves import BETWEEN, judged, verdict_of
-from curate.db.tables import clips, datasets
+from curate.db.tables import clips
 
 
 @dataclass(frozen=True)
@@ -56,15 +54,7 @@ class Redone:
 def set_pipeline(engine: Engine, dataset: Dataset, pipeline: Pipeline) -> None:
     """Give a dataset a pipeline whose options differ and change no score. Raises UsageError, see `redo`."""
     with writing(engine) as connection:
-        _set_pipeline(connection, dataset, pipeline)
-
-
-def _set_pipeline(connection: Connection, dataset: Dataset, pipeline: Pipeline) -> None:
-    # also the lock: no batch is saved between the new options and the clips that go back for them
-    as_read = (datasets.c.id == dataset.id, datasets.c.pipeline == dataset.pipeline_text)
-    changed = update(datasets).where(*as_read).values(pipeline=json.dumps(pipeline.frozen()))
-    if not connection.execute(changed).rowcount:
-        raise UsageError(what=f"Another command changed the pipeline of dataset {dataset.name} just now. Try again")
+        write_pipeline(connection, dataset, pipeline)
 
 
 def redo(engine: Engine, dataset: Dataset, pipeline: Pipeline, stage: str, where: str = "") -> Redone:
@@ -79,7 +69,7 @@ def redo(engine: Engine, dataset: Dataset, pipeline: Pipeline, stage: str, where
         filters.check_where(where, filters.columns_of(clips) | pipeline.columns())
     chosen = literal_column(f"({filters.to_sql(where, engine.dialect.name)})") if where else true()
     with writing(engine) as connection:
-        _set_pipeline(connection, dataset, pipeline)
+        write_pipeline(connection, dataset, pipeline)
         again = _Again(connection, pipeline, stage, and_(clips.c.dataset_id == dataset.id, chosen))
         return again.everywhere()
 

@@ -9,11 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from curate.configs.errors import NoDatasets, NoSuchDataset
+from curate.configs.errors import NoDatasets, NoSuchDataset, UsageError
 from curate.configs.pipeline import parse
 from curate.configs.schema import Column
 from curate.db import datasets, migrate
 from curate.db.engine import make_engine
+from curate.db.redo import set_pipeline
 from curate.db.saves import Findings, save
 from tests.pipelines import CATALOG, Found, Line, make_line, pipeline, writer
 
@@ -103,6 +104,19 @@ def test_refilter_revives_and_drops_and_keeps_places(database_url: str, home: Pa
     again = datasets.pick(line.engine, None)
     assert datasets.replace_pipeline(line.engine, again, stricter) == {"revived": 0, "dropped": 2}
     assert statuses(line) == [("done", "dropped", "fine")] * 2 + [("done", "kept", None)]
+
+
+def test_refilter_never_undoes_what_another_command_changed_meanwhile(database_url: str, home: Path) -> None:
+    line = make_line(database_url, home, ["score", "good: score >= 2"])
+    scored(line, [1.0, 2.0])
+    read_before = datasets.pick(line.engine, None)
+    other = pipeline({"stage": "score", "time_limit": 99}, "good: score >= 2")
+    set_pipeline(line.engine, datasets.pick(line.engine, None), other)
+    before = statuses(line)
+    with pytest.raises(UsageError, match="Try again"):
+        datasets.replace_pipeline(line.engine, read_before, pipeline("score", "good: score >= 1"))
+    assert datasets.pick(line.engine, None).frozen == other.frozen()
+    assert statuses(line) == before
 
 
 def test_a_revived_clip_goes_on_where_it_was(line: Line) -> None:

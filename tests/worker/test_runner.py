@@ -109,11 +109,11 @@ def test_a_missing_package_blames_no_row(line: Line) -> None:
 
 
 def test_a_filter_changed_while_a_batch_ran_decides_by_its_new_form(line: Line) -> None:
-    from curate.db.datasets import replace_pipeline
+    from curate.db.datasets import pick, replace_pipeline
     from tests.pipelines import pipeline
 
     def change(clip: Clip) -> None:
-        replace_pipeline(line.engine, line.dataset, pipeline("score", "good: score >= 0"))
+        replace_pipeline(line.engine, pick(line.engine, None), pipeline("score", "good: score >= 0"))
 
     line.enqueue("a2.mp4")
     run_all(line, "probe", "split")
