@@ -162,7 +162,7 @@ def enqueue(
         _tell(here, dataset_name, pipeline, found)
     for line in found.warnings():
         here.talk.warn(line)
-    here.talk.next(*([_same_without_n(sources)] if dry_run else _after_enqueue(here, opened)))
+    here.talk.next(*([_same_without_n(request)] if dry_run else _after_enqueue(here, opened)))
 
 
 def _as_json(name: str, pipeline: Any, found: Any, dry_run: bool) -> dict[str, Any]:
@@ -181,10 +181,14 @@ def _tell(here: Session, name: str, pipeline: Any, found: Any) -> None:
     print(f"stages: {', '.join(f'{s.name} ({s.options.queue})' for s in pipeline.stages)}")
 
 
-def _same_without_n(sources: list[str]) -> str:
+def _same_without_n(request: Any) -> str:
     import shlex
 
-    return f"curate enqueue {shlex.join(sources)}"
+    words = list(request.sources)
+    words += ["--config", str(request.config)] if request.config else []
+    words += [word for assignment in request.sets for word in ("--set", assignment)]
+    words += ["--name", request.name] if request.name else []
+    return f"curate enqueue {shlex.join(words)}"
 
 
 def _after_enqueue(here: Session, opened: Opened) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from contextlib import closing
 from pathlib import Path
@@ -86,6 +87,15 @@ def test_a_dataset_made_in_the_meantime_with_another_pipeline(
     monkeypatch.setattr(sources, "_existing", lambda here: None)
     late = curate("enqueue", str(videos), "--set", "split.max_seconds=7")
     assert (late.code, "split.max_seconds" in late.err) == (3, True), late.err
+
+
+def test_after_a_dry_run_the_same_command_is_named_with_all_its_options(curate: Call, videos: Path) -> None:
+    (videos.parent / "my file.yaml").write_text("pipeline: [probe, split, {filter: long, where: num_frames > 9}]")
+    words = [str(videos), "--config", str(videos.parent / "my file.yaml")]
+    words += ["--set", "split.max_seconds=7", "--set", "long.where='num_frames > 5'", "--name", "pets"]
+    done = curate("enqueue", "-n", *words)
+    assert (done.code, shlex.split(done.err.partition("Next: ")[2])) == (0, ["curate", "enqueue", *words]), done.err
+    assert shlex.split(curate("enqueue", "-n", words[0]).err)[-3:] == ["curate", "enqueue", words[0]]
 
 
 @pytest.mark.skipif(broker.redis_executable() is None, reason="no redis-server")
