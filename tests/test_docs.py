@@ -12,6 +12,7 @@ import pytest
 from typer.main import get_command
 
 from curate.cli.main import app
+from curate.tasks.registry import stages
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -53,6 +54,46 @@ def test_command_lines_of_the_documentation_exist(page: str, line: str) -> None:
     words = list(before_shell(shlex.split(line)[1:]))
     command, rest = find(words)
     assert unknown_options(command, rest) == []
+    assert unknown_names(words) == []
+
+
+def help_lines() -> Iterator[tuple[str, str]]:
+    """Each command with each line of the examples in its help."""
+    groups: list[tuple[str, Any]] = [("curate", get_command(app))]
+    for name, command in groups:
+        groups += [(f"{name} {inner}", found) for inner, found in getattr(command, "commands", {}).items()]
+        _, _, examples = (command.help or "").partition("Example:")
+        for line in examples.replace("\b", "").splitlines():
+            if line.strip().startswith("curate "):
+                yield name, line.strip()
+
+
+def unknown_names(words: list[str]) -> list[str]:
+    """Stages and options of stages among words that do not exist; what names a filter's predicate is let pass."""
+    assigned = [words[i + 1] for i, word in enumerate(words[:-1]) if word in ("--set", "set")]
+    named = words[1:2] if words[0] == "redo" else []
+    found = [name for name in named if name not in stages()]
+    for assignment in assigned:
+        step, _, option = assignment.partition("=")[0].partition(".")
+        known = stages()[step].Options.model_fields if step in stages() else ("where", "enabled")
+        found += [] if option in known else [f"{step}.{option}"]
+    return found
+
+
+@pytest.mark.parametrize(("command", "line"), list(help_lines()), ids=lambda v: v)
+def test_examples_in_the_help_of_commands_exist(command: str, line: str) -> None:
+    words = list(before_shell(shlex.split(line)[1:]))
+    found, rest = find(words)
+    assert line.startswith(command)
+    assert unknown_options(found, rest) == []
+    assert unknown_names(words) == []
+
+
+def test_wrong_names_in_an_example_are_found() -> None:
+    example = "redo option_match --set option_match.options=x --set lpipss.side=3 --set unique.where=y"
+    assert unknown_names(shlex.split(example)) == ["option_match.options", "lpipss.side"]
+    assert unknown_names(["redo", "motio"]) == ["motio"]
+    assert unknown_names(["set", "cut.time_limits=3"]) == ["cut.time_limits"]
 
 
 def before_shell(words: list[str]) -> Iterator[str]:
