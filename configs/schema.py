@@ -101,6 +101,7 @@ def _type(spec: dict[str, Any]) -> str:
 def _range(spec: dict[str, Any]) -> str:
     parts: list[str] = []
     for variant in _variants(spec):
+        parts += [str(variant["const"])] if "const" in variant else []
         if "enum" in variant:
             parts.append(" | ".join(map(str, variant["enum"])))
         for key, sign in (("minimum", ">="), ("exclusiveMinimum", ">"), ("maximum", "<="), ("exclusiveMaximum", "<")):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from curate.configs.errors import NotFinite, RowError
-from curate.configs.schema import Queue, StageOptions
+from curate.configs.schema import StageOptions
 from curate.tasks.models.catalog import Need, folder_of
 from curate.tasks.models.device import Dtype
 from curate.tasks.stage import Clip, Outcome, Rows, Stage
@@ -22,10 +22,24 @@ CLIP = "clip-vit-large-patch14"
 POINTS = {1: (0.5,), 2: (0.25, 0.75), 3: (0.1, 0.5, 0.9)}  # of the length of a clip
 
 
+def _storable(given: str) -> str:
+    if "\0" in given:
+        raise ValueError("it holds the character NUL, which Postgres takes in no text")
+    try:
+        given.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"it holds half a character ({given[error.start]!a}), which no database takes") from None
+    return given
+
+
+Storable = Annotated[str, AfterValidator(_storable)]  # a text that every database takes
+
+
 class AscendOptions(StageOptions):
     """Options of a stage that runs a network."""
 
-    queue: Queue = Field("ascend", description="the Celery queue its tasks go to")
+    # only processes of this queue load MindSpore, and they are as many as there are devices
+    queue: Literal["ascend"] = Field("ascend", description="the Celery queue its tasks go to, on an NPU or without")
     batch_size: int = Field(32, ge=1, le=4096, description="rows claimed by one task")
     time_limit: float = Field(3600, gt=0, le=7 * 86400, description="seconds a batch may take before it is stopped")
     dtype: Dtype = Field("auto", description="what weights are held in on an NPU, auto: float16; the CPU uses float32")
@@ -34,7 +48,9 @@ class AscendOptions(StageOptions):
 class ClipEmbedOptions(AscendOptions):
     """Options of `clip_embed`."""
 
-    model: str = Field(CLIP, min_length=1, description="folder of a CLIP model: a name (curate models list) or a path")
+    model: Storable = Field(
+        CLIP, min_length=1, description="folder of a CLIP model: a name (curate models list) or a path"
+    )
     frames: Literal[1, 2, 3] = Field(
         1, description="frames embedded: at .5 of the length, at .25 and .75, or at .1, .5 and .9"
     )

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from curate.configs.errors import ConfigError
 from curate.configs.schema import Column
 from curate.tasks.models.catalog import Need, folder_of
-from curate.tasks.score.clip_embed import CLIP, AscendOptions
+from curate.tasks.score.clip_embed import CLIP, AscendOptions, Storable
 from curate.tasks.stage import Clip, Outcome, Rows, Scores, Stage
 
 _FILE = "file://"
@@ -20,12 +20,12 @@ class OptionMatchOptions(AscendOptions):
     """Options of `option_match`."""
 
     batch_size: int = Field(256, ge=1, le=4096, description="rows claimed by one task")
-    texts: tuple[str, ...] = Field(
+    texts: tuple[Storable, ...] = Field(
         (), description="what to look for: a text, a list of texts, or file://list.txt with a text a line"
     )
-    prompt: str = Field("{}", description="what CLIP is asked, {} being the text, such as: a photo of {}")
+    prompt: Storable = Field("{}", description="what CLIP is asked, {} being the text, such as: a photo of {}")
     keep: int = Field(0, ge=0, description="scores kept of each clip in option_scores, the best ones; 0: all")
-    model: str = Field(CLIP, min_length=1, description="the model of clip_embed")
+    model: Storable = Field(CLIP, min_length=1, description="the model of clip_embed")
 
     @field_validator("texts", mode="before")
     @classmethod

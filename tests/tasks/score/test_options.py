@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from curate.configs.errors import ConfigError
 from curate.configs.pipeline import parse
+from curate.configs.schema import describe_options
 from curate.tasks.registry import stages
 from curate.tasks.score.clip_embed import ClipEmbedOptions
 from curate.tasks.score.option_match import OptionMatch, OptionMatchOptions
@@ -85,6 +86,18 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         texts(f"file://{tmp_path}/bytes.txt")
 
 
+@pytest.mark.parametrize("given", ["a\0dog", "a dog \ud83d", "\udc80"], ids=ascii)
+def test_texts_that_no_database_takes_are_refused(given: str, tmp_path: Path) -> None:
+    for options in ({"texts": [given]}, {"texts": given}, {"prompt": f"{given} {{}}"}, {"model": given}):
+        with pytest.raises(ValidationError, match=r"it holds|unicode"):
+            OptionMatchOptions(**options)
+    with pytest.raises(ValidationError, match=r"it holds|unicode"):
+        ClipEmbedOptions(model=given)
+    (tmp_path / "list.txt").write_bytes(b"a cat\na \0 dog\n")
+    with pytest.raises(ValidationError, match="NUL"):
+        texts(f"file://{tmp_path}/list.txt")
+
+
 @pytest.mark.parametrize("prompt", ["a photo", "", "{} and {}", "a photo of {text}"])
 def test_a_prompt_has_one_place_for_the_text(prompt: str) -> None:
     with pytest.raises(ValidationError, match=r"it needs \{\} once"):
@@ -101,6 +114,15 @@ def test_option_match_without_a_text_is_refused_at_enqueue() -> None:
 def test_values_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         OptionMatchOptions(**wrong)
+
+
+@pytest.mark.parametrize("stage", ["clip_embed", "option_match", "match", "lpips"])
+def test_no_process_of_the_queue_cpu_loads_mindspore(stage: str) -> None:
+    options = stages()[stage].Options
+    assert options(queue="ascend").queue == options().queue == "ascend"
+    with pytest.raises(ValidationError, match="should be 'ascend'"):
+        options(queue="cpu")
+    assert {o["option"]: o["range"] for o in describe_options(options)}["queue"] == "ascend"
 
 
 @pytest.mark.parametrize("frames", [0, 4, "many", 1.5])
