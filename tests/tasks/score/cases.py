@@ -31,6 +31,7 @@ from tests import tiny
 from tests.children import main, said
 from tests.media import Encoding, footage, picture, write_image, write_video
 
+MADE: list[Stage[Any, Any]] = []  # held, so that towers are compiled once
 LOST = 90  # a clip whose samples are not there
 SIDE = 32  # of LPIPS' squares: what it finds does not matter here
 
@@ -78,6 +79,7 @@ def ready(cls: type[Stage[Any, Any]], **options: Any) -> Any:
     """A stage, loaded."""
     stage = cls(cls.Options(**options), Context(settings()))
     stage.load()
+    MADE.append(stage)
     return stage
 
 
@@ -243,4 +245,5 @@ CASES = {
 }  # fmt: skip
 
 if __name__ == "__main__":
+    held = towers.text_tower(settings().model_folder / tiny.CLIP, "CPU", "auto")  # option_match only loads with it
     main(CASES)
