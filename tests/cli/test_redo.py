@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy import text
 
+from curate.cli.pipeline import resolve
 from curate.db import datasets
+from tests import tiny
 from tests.cli.conftest import Call, Filled
 
 
@@ -126,7 +130,7 @@ def test_set_changes_an_option_and_no_row(curate: Call, filled: Filled) -> None:
     ("assignment", "code", "says"),
     [
         ("cut.crf=20", 2, "curate redo cut --set cut.crf=20"),
-        ("cut.enabled=false", 2, "what may change is queue, batch_size, time_limit, memory_mb"),
+        ("cut.enabled=false", 2, "what may change is queue, batch_size, pass_size, time_limit, memory_mb"),
         ("cutt.time_limit=3", 2, "no stage cutt"),
         ("time_limit=3", 2, "no stage time_limit"),
         ("cut.time_limit=-1", 3, "time_limit"),
@@ -138,3 +142,18 @@ def test_set_refuses(curate: Call, filled: Filled, assignment: str, code: int, s
     result = curate("set", assignment)
     assert (result.code, says in result.err, result.out) == (code, True, ""), result.err
     assert datasets.pick(filled.engine, "pets") == before
+
+
+def test_another_model_than_that_of_the_stages_that_read_is_refused(curate: Call, filled: Filled) -> None:
+    datasets.create(filled.engine, "scored", "/w", resolve(Path("scores.yaml"), ready=False).pipeline)
+    before = datasets.pick(filled.engine, "scored")
+    result = curate("redo", "clip_embed", "scored", "--set", "clip_embed.model=/other")
+    assert (result.code, "set clip_embed.model and aesthetic.model alike" in result.err) == (3, True), result.err
+    assert datasets.pick(filled.engine, "scored") == before
+
+
+def test_redo_needs_neither_the_other_stages_nor_their_weights(curate: Call, filled: Filled, home: Path) -> None:
+    datasets.create(filled.engine, "scored", "/w", resolve(Path("scores.yaml"), ready=False).pipeline)
+    tiny.write_aesthetic(home / "models" / tiny.AESTHETIC)
+    result = curate("redo", "aesthetic", "scored")
+    assert (result.code, result.out) == (0, "dataset scored: 0 clips back to aesthetic\n"), result.err
