@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 
-@pytest.mark.parametrize(("kind", "device"), [("clip", "CPU, 8 pictures and a text"), ("lpips", "CPU, 2 pictures"),
-                                              ("aesthetic", "NumPy"), ("nsfw", "NumPy")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "device"), [("clip", "CPU, 8 pictures and a text"), ("aesthetic", "NumPy"), ("nsfw", "NumPy")]
+)
 def test_each_kind_says_what_it_ran_and_what_it_took(kind: str, device: str, found: Mapping[str, Any]) -> None:
     measured = found["trials"][kind]
     assert measured["device"].startswith(device)
