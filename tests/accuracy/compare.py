@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 TITLE = "largest differences from the references"
 TOLERANCE = 1e-4  # of float32 scores and features, absolute and relative
@@ -24,6 +25,12 @@ class Compare:
         line = f"{what:<44} absolute {absolute:.1e}   relative {relative:.1e}   tolerance {tolerance:.0e}"
         self.properties.append((TITLE, line))
         assert absolute < tolerance and relative < tolerance, line
+
+
+def arrays(path: str | Path) -> dict[str, NDArray[Any]]:
+    """The arrays of an npz file, by name."""
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
 
 
 def differences(found: ArrayLike, expected: ArrayLike) -> tuple[float, float]:

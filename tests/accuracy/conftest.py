@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from tests import tiny
 from tests.accuracy import inputs
-from tests.accuracy.compare import TITLE, Compare
+from tests.accuracy.compare import TITLE, Compare, arrays
+from tests.children import found_once
 
 
 @pytest.fixture(scope="session")
@@ -23,10 +23,15 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
+    """Where cases.py wrote what it found."""
+    return found_once("tests.accuracy.cases", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
 def references() -> Mapping[str, NDArray[Any]]:
     """The outputs of the reference implementations, by name."""
-    with np.load(inputs.DATA / "references.npz", allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    return arrays(inputs.DATA / "references.npz")
 
 
 @pytest.fixture(scope="session")

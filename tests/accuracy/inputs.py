@@ -22,7 +22,7 @@ SIZES = [
 ]  # fmt: skip
 
 # (height, width) of the pairs of frames that LPIPS compares
-LPIPS_SIZES = [(64, 64), (64, 64), (96, 80), (97, 81), (224, 224), (224, 224)]
+LPIPS_SIZES = [(64, 64), (64, 64), (96, 80), (97, 81), (224, 224), (64, 64)]
 
 Image = NDArray[np.uint8]
 

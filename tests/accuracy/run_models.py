@@ -1,12 +1,9 @@
-"""Runs the networks of curate on the inputs of the references, in a process of its own: MindSpore must not share one
-with tests that fork. ``python -m tests.accuracy.run_models MODELS RESULT.npz PART…``, a part being a function below.
-
-Any attempt to reach another host, or to import torch, ends it.
-"""
+"""Runs the networks of curate on the inputs of the references, in the process of cases.py."""
 
 from __future__ import annotations
 
-import sys
+import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ import numpy as np
 from tests import tiny
 from tests.accuracy import inputs
 
+END = 49407  # of a text
 BATCHES = {"one by one": 1, "by fives": 5, "all at once": 12}  # five leaves a batch that is not full
 
 
@@ -39,11 +37,25 @@ def images(models: Path) -> dict[str, Any]:
 
 
 def texts(models: Path) -> dict[str, Any]:
-    """Text features, and what the text tower says cosines are multiplied by."""
+    """Text features, what the text tower says cosines are multiplied by, and features by another ``eos_token_id``."""
     from curate.tasks.models.towers import text_tower
 
     tower = text_tower(models / tiny.CLIP, "CPU")
-    return {"text": tower.embed(inputs.TOWER_TEXTS), "logit_scale": np.array(tower.logit_scale)}
+    newer = text_tower(other_end(models / tiny.CLIP, models / "other-end"), "CPU")
+    return {
+        "text": tower.embed(inputs.TOWER_TEXTS), "logit_scale": np.array(tower.logit_scale),
+        "text, other end": newer.embed(inputs.TOWER_TEXTS),
+    }  # fmt: skip
+
+
+def other_end(model: Path, copy: Path) -> Path:
+    """The model with the end-of-text id in its config, as later checkpoints have it; OpenAI's have 2 there."""
+    shutil.copytree(model, copy)
+    config = json.loads((model / "config.json").read_text())
+    assert config["text_config"]["eos_token_id"] == 2
+    config["text_config"]["eos_token_id"] = END
+    (copy / "config.json").write_text(json.dumps(config))
+    return copy
 
 
 def distances(models: Path) -> dict[str, Any]:
@@ -53,10 +65,3 @@ def distances(models: Path) -> dict[str, Any]:
     made = lpips_model(models / tiny.LPIPS, "CPU")
     features = [made.features(pair) for pair in inputs.pairs(inputs.photos())]
     return {"lpips": np.array([made.distance(a, b) for a, b in features])}
-
-
-if __name__ == "__main__":
-    sys.addaudithook(alone)
-    folder, result = Path(sys.argv[1]), Path(sys.argv[2])
-    parts = {"images": images, "texts": texts, "distances": distances}
-    np.savez(result, **{name: array for part in sys.argv[3:] for name, array in parts[part](folder).items()})

@@ -1,16 +1,10 @@
-"""Runs split and every neural stage on a drawn video, in a process of its own: MindSpore must not share one with tests
-that fork. ``python -m tests.accuracy.run_stages HOME RESULT.npz``; the models are in HOME/models.
-
-Any attempt to reach another host, or to import torch, ends it.
-"""
+"""Runs split and every neural stage on a drawn video, in the process of cases.py; the models are in HOME/models."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,14 +22,13 @@ from curate.tasks.split import Split
 from curate.tasks.stage import Clip, Context, NewClip, Outcome, Stage, Video
 from tests import tiny
 from tests.accuracy import inputs
-from tests.accuracy.run_models import alone
 from tests.media import CLOSED, footage, write_video
 
 CUTS, COUNT = (80, 130), 170  # frames, 24 a second
 OPTIONS = ("a dog", "a photo of a cat", "2026-11-22")
 PROMPT = "a picture of {}"
 TEXTS = ("a temple in China", "blocks that move", "a flower \u2014 close up")
-SIDE = 64  # of LPIPS' squares: those of 224 take a minute to check
+SIDE = 32  # of LPIPS' squares: larger ones take seconds to check
 
 
 def frames() -> list[inputs.Image]:
@@ -115,8 +108,3 @@ def run(settings: Settings) -> dict[str, Any]:
         "option_tokens": tokens.encode([PROMPT.replace("{}", text) for text in OPTIONS]),
         "text_tokens": tokens.encode(TEXTS),
     }  # fmt: skip
-
-
-if __name__ == "__main__":
-    sys.addaudithook(alone)
-    np.savez(Path(sys.argv[2]), **run(Settings(home=Path(sys.argv[1]), device="CPU")))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,33 +12,17 @@ from numpy.typing import NDArray
 
 from tests import tiny
 from tests.accuracy import inputs, oracle
-from tests.accuracy.compare import Compare
+from tests.accuracy.compare import Compare, arrays
 from tests.accuracy.run_models import BATCHES, alone
 
 pytestmark = pytest.mark.accuracy
 References = Mapping[str, NDArray[Any]]
-ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="module")
-def found(models: Path, tmp_path_factory: pytest.TempPathFactory) -> References:
-    """What the towers found, by name."""
-    return run(models, tmp_path_factory.mktemp("towers") / "found.npz", "images", "texts")
-
-
-@pytest.fixture(scope="module")
-def distances(models: Path, tmp_path_factory: pytest.TempPathFactory) -> NDArray[Any]:
-    """What LPIPS found for each pair."""
-    return run(models, tmp_path_factory.mktemp("lpips") / "found.npz", "distances")["lpips"]
-
-
-def run(models: Path, result: Path, *parts: str) -> References:
-    """What a process of run_models wrote."""
-    command = [sys.executable, "-m", "tests.accuracy.run_models", str(models), str(result), *parts]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr
-    with np.load(result, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+def found(cases: Mapping[str, str]) -> References:
+    """What the networks found, by name."""
+    return arrays(cases["models"])
 
 
 @pytest.mark.parametrize("batches", BATCHES)
@@ -70,9 +52,14 @@ def test_logit_scale(found: References, facts: Mapping[str, Any]) -> None:
     assert float(found["logit_scale"]) == pytest.approx(facts["logit_scale, f32"], rel=1e-6)
 
 
-def test_lpips(distances: NDArray[Any], references: References, compare: Compare) -> None:
-    compare("LPIPS (VGG16)", distances, references["lpips_f64"])
-    assert distances[5] == 0, "a frame is no distance from itself"
+def test_text_features_are_those_of_the_end_however_a_config_names_it(found: References) -> None:
+    """eos_token_id is 2 in OpenAI's configs, which means the largest id, and 49407 in later ones."""
+    np.testing.assert_array_equal(found["text, other end"], found["text"])
+
+
+def test_lpips(found: References, references: References, compare: Compare) -> None:
+    compare("LPIPS (VGG16)", found["lpips"], references["lpips_f64"])
+    assert found["lpips"][5] == 0, "a frame is no distance from itself"
 
 
 def test_the_networks_ran_without_network_and_torch() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,11 +15,10 @@ from curate.configs.settings import Settings
 from curate.tasks.video.samples import Samples
 from tests import tiny
 from tests.accuracy import oracle
-from tests.accuracy.compare import Compare
+from tests.accuracy.compare import Compare, arrays
 from tests.accuracy.run_stages import OPTIONS, SIDE
 
 pytestmark = pytest.mark.accuracy
-ROOT = Path(__file__).parent.parent.parent
 POINTS = (0.1, 0.5, 0.9)
 CLIPS = 3
 Found = Mapping[str, NDArray[Any]]
@@ -29,27 +26,15 @@ Array = NDArray[np.float64]
 
 
 @pytest.fixture(scope="module")
-def home(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home folder with the models in it."""
-    folder = tmp_path_factory.mktemp("home")
-    (folder / "models").symlink_to(models)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def found(home: Path) -> Found:
+def found(cases: Mapping[str, str]) -> Found:
     """What the stages found."""
-    command = [sys.executable, "-m", "tests.accuracy.run_stages", str(home), str(home / "found.npz")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr
-    with np.load(home / "found.npz", allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    return arrays(cases["stages"])
 
 
 @pytest.fixture(scope="module")
-def samples(found: Found, home: Path) -> list[Samples]:
+def samples(cases: Mapping[str, str]) -> list[Samples]:
     """The samples of each clip."""
-    return [Samples.open(Settings(home=home).samples, 1, index) for index in range(CLIPS)]
+    return [Samples.open(Settings(home=Path(cases["home"])).samples, 1, index) for index in range(CLIPS)]
 
 
 @pytest.fixture(scope="module")
