@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from curate.db.engine import make_engine
 from curate.db.tables import clips, embeddings
 from curate.tasks.inputs import Input
 from curate.tasks.models.embeddings import stored, unit
-from curate.tasks.models.towers import text_tower
+from curate.tasks.models.towers import TextTower, text_tower
 from tests import tiny
 from tests.children import main
 
@@ -42,9 +43,15 @@ def engines() -> Mapping[str, str]:
     return dict(json.loads((HOME / "urls.json").read_text()))
 
 
+@cache
+def held() -> TextTower:
+    """The text tower, held: each search would make its own otherwise."""
+    return text_tower(HOME / "models" / tiny.CLIP, "CPU", batch=1)
+
+
 def directions() -> tuple[NDArray[np.float32], NDArray[np.float32], str]:
     """Where DOG points, something at a right angle to it, and the revision of the tower."""
-    tower = text_tower(HOME / "models" / tiny.CLIP, "CPU", batch=1)
+    tower = held()
     dog, cat = (unit(tower.embed([words]))[0] for words in (DOG, CAT))
     return dog, unit((cat - dog * (cat @ dog))[None])[0], tower.revision
 
