@@ -47,9 +47,11 @@ def _load(folder: Path) -> Any:
     try:
         if whole.is_file():
             return Tokenizer.from_str(whole.read_text(encoding="utf-8"))
-        merges = folder / "merges.txt"
         vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
-        return words.tokenizer(words.read_merges(merges, len(vocabulary) - words.FIXED))
+        merges = words.read_merges(folder / "merges.txt", len(vocabulary) - words.FIXED)
+        if vocabulary != words.vocabulary(merges):
+            raise BadModel(path=folder / "vocab.json", why="its numbers are not those that follow from merges.txt")
+        return words.tokenizer(merges)
     except CurateError:
         raise
     except OSError as error:

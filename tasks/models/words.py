@@ -60,7 +60,8 @@ def _text(source: Path) -> str:
         raise BadModel(path=source, why=f"it is no list of merges: {error}") from None
 
 
-def _vocabulary(merges: list[tuple[str, str]]) -> dict[str, int]:
+def vocabulary(merges: list[tuple[str, str]]) -> dict[str, int]:
+    """The numbers of CLIP's tokens, which follow from its merges."""
     letters = _letters()
     words = [*letters, *(f"{letter}</w>" for letter in letters), *(left + right for left, right in merges), *ENDS]
     return {word: number for number, word in enumerate(words)}
@@ -79,7 +80,7 @@ def tokenizer(merges: list[tuple[str, str]]) -> Any:
     """
     package = _package()
     before, normal = package.pre_tokenizers, package.normalizers
-    words = _vocabulary(merges)
+    words = vocabulary(merges)
     start, end = ((token, words[token]) for token in ENDS)
     made = package.Tokenizer(
         package.models.BPE(words, merges, continuing_subword_prefix="", end_of_word_suffix="</w>", unk_token=ENDS[1])
