@@ -6,6 +6,7 @@ Addresses name a fixed revision wherever there is one. Sizes and SHA-256 are tho
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,11 +121,14 @@ def folder_of(model: str, model_folder: Path) -> Path:
 
 
 def how_to_get(need: Need, folder: Path) -> str:
-    """The command that gets the weights; for a model that nobody publishes, the one that makes a folder of its file."""
-    force = " --force" if folder.exists() else ""
+    """The command that gets the weights; for a model that nobody publishes, the one that makes a folder of its file.
+
+    Replacing is proposed for what is a model already and was named as one: a path may be anything of the user's.
+    """
+    force = " --force" if "/" not in need.model and (folder / "model.safetensors").is_file() else ""
     if need.model in CATALOG:
         return f"curate models fetch {need.model}{force}"
-    return f"curate models convert FILE --to {need.model}{force}"
+    return f"curate models convert FILE --to {shlex.quote(need.model)}{force}"
 
 
 def missing(needs: Iterable[Need], model_folder: Path) -> list[str]:

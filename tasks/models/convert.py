@@ -28,6 +28,11 @@ from curate.tasks.models.published import Part, Published, Unknown, recognise
 from curate.tasks.models.stored import DTYPES, Stored
 
 _KEPT = ("F32", "F16", "BF16")  # types that are written as they are; others become F32
+# what a model folder may hold: what is made here and by fetch, and the small files of a snapshot by Hugging Face
+_FILES = {
+    WEIGHTS, CONFIG, "tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json",
+    "preprocessor_config.json",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -147,19 +152,51 @@ def _usual_name(kind: Kind) -> str:
     return next(model.name for model in CATALOG.values() if model.kind == kind)
 
 
+def kind_of(folder: Path) -> Kind:
+    """What model a folder holds, by the names of its tensors. Raises BadModel when it holds none that is known."""
+    file = folder / WEIGHTS
+    try:
+        return recognise(tensors_of(file)).kind
+    except Unknown as error:
+        raise BadModel(path=file, why=str(error)) from None
+
+
+def check_place(target: Path, force: bool, instead: str = "give another --to") -> None:
+    """Raise UsageError where a model may not be put: anything but a model folder is there, or one without `force`.
+
+    A folder is replaced only when every entry is a file of a model by its name; `instead` says what else can be done.
+    """
+    if not os.path.lexists(target):
+        return
+    strange = _strange(target)
+    if strange:
+        raise UsageError(what=f"{target} is no model folder ({strange}), and is left as it is; {instead}")
+    if not force and any(target.iterdir()):
+        raise UsageError(what=f"{target} is there already; replace it with --force, or {instead}")
+
+
+def _strange(target: Path) -> str:
+    """What shows that something is no model folder; empty for one, and for an empty folder."""
+    if target.is_symlink() or not target.is_dir():
+        return "it is a link" if target.is_symlink() else "it is a file"
+    others = sorted(p.name for p in target.iterdir() if p.name not in _FILES or not p.is_file())
+    return f"it holds {others[0][:100]}" if others else ""
+
+
 @contextmanager
 def replacing(target: Path, force: bool) -> Iterator[Path]:
     """A new folder that takes the place of `target` when the block ends without an error.
 
-    Raises UsageError when something is there and `force` is not set.
+    Raises UsageError where `check_place` does, at the start and again at the end.
     """
-    if target.exists() and not force:
-        raise UsageError(what=f"{target} is there already; replace it with --force, or give another name")
+    target = target.absolute()
+    check_place(target, force)
     made = target.with_name(f".{target.name}.{os.getpid()}.new")
     old = target.with_name(f".{target.name}.{os.getpid()}.old")
     made.mkdir(parents=True)
     try:
         yield made
+        check_place(target, force)
         if target.exists():
             target.rename(old)
         made.rename(target)

@@ -22,7 +22,7 @@ import curate
 from curate.configs.errors import CannotFetch, UsageError
 from curate.tasks.models.catalog import Download, Model, folder_of
 from curate.tasks.models.checkpoint import sha256, verified
-from curate.tasks.models.convert import Order, convert, replacing
+from curate.tasks.models.convert import Order, check_place, convert, replacing
 
 HUB = "https://huggingface.co"
 _TIMEOUT = 6.0  # seconds without a connection, or without a byte
@@ -49,10 +49,12 @@ class Wish:
 
 
 def fetch(wish: Wish) -> Path:
-    """Put the model into its folder, and return that. Raises CannotFetch, BadModel, UsageError when one is there."""
+    """Put the model into its folder, and return that. Raises CannotFetch, BadModel; UsageError when one is there, or
+    an address with a secret is given."""
     target = folder_of(wish.model.name, wish.model_folder)
-    if target.exists() and not wish.force:
-        raise UsageError(what=f"{target} is there already; replace it with --force")
+    check_place(target, wish.force, "move it elsewhere")
+    for address in (wish.mirror, wish.hub):
+        _refuse_secrets(address)
     with _alone(wish) as folder:
         _room(wish, folder)
         files = [_file(download, folder, wish) for download in wish.model.files]
@@ -74,6 +76,26 @@ def url_of(download: Download, mirror: str, hub: str) -> str:
     if download.url.startswith(f"{HUB}/"):
         return hub.rstrip("/") + download.url.removeprefix(HUB)
     return download.url
+
+
+def _refuse_secrets(address: str) -> None:
+    """Raise UsageError for a URL with a login or a query: both would end up in shell histories, logs and errors."""
+    try:
+        parts = urllib.parse.urlsplit(address)
+    except ValueError as error:
+        raise UsageError(what=f"the address of the mirror is no URL: {error}") from None
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        what = (
+            f"the address {shown(address)} was given with a login or a query, which curate does not send. Name a "
+            "mirror that needs none, or download the files by other means, copy them here, and see docs/models.md"
+        )
+        raise UsageError(what=what)
+
+
+def shown(url: str) -> str:
+    """The URL as an error may show it: without login, password, query and fragment."""
+    parts = urllib.parse.urlsplit(url)
+    return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 @contextmanager
@@ -106,19 +128,19 @@ def _file(download: Download, folder: Path, wish: Wish) -> Path:
     """The whole file, checked. One that is wrong is removed, so that the next call starts anew."""
     url = url_of(download, wish.mirror, wish.hub)
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-        raise CannotFetch(url=url, why="only http and https are fetched", name=wish.model.name)
+        raise CannotFetch(url=shown(url), why="only http and https are fetched", name=wish.model.name)
     target, part = folder / download.name, folder / f"{download.name}.part"
     if target.is_file():
         return target
     try:
         _transfers(url, part, download, wish.progress)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise CannotFetch(url=url, why=_reason(error), name=wish.model.name) from None
+        raise CannotFetch(url=shown(url), why=_reason(error), name=wish.model.name) from None
     if download.sha256 and sha256(part) != download.sha256:
         size = part.stat().st_size
         part.unlink()
         why = f"its SHA-256 is not that of the published file ({size} bytes came)"
-        raise CannotFetch(url=url, why=why, name=wish.model.name)
+        raise CannotFetch(url=shown(url), why=why, name=wish.model.name)
     return part.rename(target)
 
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from curate.configs.errors import BadModel
 from curate.tasks.models.layouts import Shape
+from curate.tasks.models.scales import KEEPING, Scales
 from curate.tasks.models.stored import DTYPES, Stored, fits
 
 ZIP_START = b"PK\x03\x04"
@@ -30,6 +31,7 @@ OLD_START = b"\x80\x02\x8a\x0a" + OLD_MAGIC.to_bytes(10, "little")
 _LARGEST_PICKLE = 64 << 20  # bytes; that of ViT-L/14 has less than a million
 _DEEPEST = 64  # modules in modules
 _MOST_VALUES = 1_000_000
+_MOST_STEPS = 50_000_000  # of hashing what a pickle builds; that of ViT-L/14 needs less than a million
 _STORAGES = {
     "DoubleStorage": "F64", "FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16",
     "LongStorage": "I64", "IntStorage": "I32", "ShortStorage": "I16", "CharStorage": "I8", "ByteStorage": "U8",
@@ -131,13 +133,20 @@ def _view(storage: Any, offset: Any, shape: Any, strides: Any, *_rest: Any) -> V
     return View(storage, offset, tuple(shape), tuple(strides))
 
 
+def _size(numbers: Any = ()) -> tuple[int, ...]:
+    """In place of torch.Size."""
+    if not all(type(n) is int for n in numbers):
+        raise _Refused("it is a pickle with a shape that is none")
+    return tuple(numbers)
+
+
 def _first(value: Any, *_rest: Any) -> Any:
     return value
 
 
 _KNOWN: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): OrderedDict,
-    ("torch", "Size"): _Stand(tuple),
+    ("torch", "Size"): _Stand(_size),
     ("torch._utils", "_rebuild_tensor"): _Stand(_view),
     ("torch._utils", "_rebuild_tensor_v2"): _Stand(_view),
     ("torch._utils", "_rebuild_parameter"): _Stand(_first),
@@ -175,12 +184,17 @@ class _Unpickler(pickle.Unpickler):
 def _load(opened: io.BytesIO) -> tuple[Any, dict[str, Storage]]:
     """The next pickle of a stream, and the storages it names.
 
-    Looked through first, because a place in the memo that is far away costs as much memory as all before it.
+    Looked through first, because a place in the memo that is far away costs as much memory as all before it, and a
+    tuple of sixty levels, each twice the one below, takes years to hash.
     """
     start = opened.tell()
+    scales = Scales()
     for count, (code, argument, _) in enumerate(pickletools.genops(opened)):
-        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > count:
+        if code.name in KEEPING and int(argument or 0) > count:
             raise _Refused("it is a pickle that asks for too much memory")
+        scales.take(code, argument)
+        if scales.steps > _MOST_STEPS:
+            raise _Refused("it is a pickle of endless nesting")
     opened.seek(start)
     reader = _Unpickler(opened)
     return reader.load(), reader.storages

@@ -301,6 +301,16 @@ def test_missing_names_all_that_is_wrong(tiny_models: Path, tmp_path: Path) -> N
     assert f"curate models fetch {tiny.NSFW} --force" in line
 
 
+def test_replacing_is_proposed_for_models_by_name_only(tiny_models: Path, tmp_path: Path) -> None:
+    """What a path names, or holds no model, may be anything."""
+    (tmp_path / tiny.NSFW).mkdir()
+    (tmp_path / tiny.NSFW / "video.mp4").touch()
+    needs = [Need("aesthetic", str(tiny_models / tiny.NSFW)), Need("nsfw", str(tmp_path)), Need("nsfw", tiny.NSFW)]
+    lines = missing(needs, tmp_path)
+    assert len(lines) == 3
+    assert not [line for line in lines if "--force" in line]
+
+
 def test_a_model_is_looked_for_by_name_or_path(tmp_path: Path) -> None:
     assert folder_of("a", tmp_path) == tmp_path / "a"
     assert folder_of("/b/a", tmp_path) == Path("/b/a")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from curate.configs.errors import BadModel, UsageError
 from curate.tasks.models import words
-from curate.tasks.models.convert import Order, convert, tensors_of
+from curate.tasks.models.convert import Order, convert, kind_of, replacing, tensors_of
 from tests import tiny
 from tests import torch_files as tf
 
@@ -227,21 +227,77 @@ def test_wrong_weights_leave_nothing_behind(tmp_path: Path, weights: dict[str, A
     assert not list(tmp_path.glob("models/*"))
 
 
-def test_nothing_is_overwritten_without_being_asked(tmp_path: Path, weights: dict[str, Arrays]) -> None:
+def test_a_model_is_replaced_only_when_asked_and_by_a_whole_one(tmp_path: Path, weights: dict[str, Arrays]) -> None:
     source = tf.save(tmp_path / "x.pth", weights[tiny.AESTHETIC])
-    target = tmp_path / "models" / "mine"
-    target.mkdir(parents=True)
-    (target / "precious").touch()
+    target = tiny.write_clip(tmp_path / "models" / "mine")
+    before = sorted(p.name for p in target.iterdir())
     with pytest.raises(UsageError, match="--force"):
         convert(Order([source], tmp_path / "models", "mine"))
-    assert [p.name for p in target.iterdir()] == ["precious"]
     bad = tf.save(tmp_path / "y.pth", {"layers.7.weight": np.zeros(1, np.float32)})
     with pytest.raises(BadModel):
         convert(Order([bad], tmp_path / "models", "mine", force=True))
-    assert [p.name for p in target.iterdir()] == ["precious"]
+    assert sorted(p.name for p in target.iterdir()) == before
     convert(Order([source], tmp_path / "models", "mine", force=True))
     assert [p.name for p in target.iterdir()] == ["model.safetensors"]
     assert [p.name for p in target.parent.iterdir()] == ["mine"]
+
+
+def place_video(target: Path) -> None:
+    tiny.write_nsfw(target)
+    (target / "precious.mp4").touch()
+
+
+def place_folder(target: Path) -> None:
+    (target / "config.json" / "more").mkdir(parents=True)
+
+
+def place_file(target: Path) -> None:
+    target.parent.mkdir(parents=True)
+    target.write_text("precious")
+
+
+def place_link(target: Path) -> None:
+    target.parent.mkdir(parents=True)
+    target.symlink_to(tiny.write_nsfw(target.parent / "shared"))
+
+
+@pytest.mark.parametrize("place", [place_video, place_folder, place_file, place_link])
+def test_what_is_no_model_folder_is_never_replaced(
+    tmp_path: Path, weights: dict[str, Arrays], place: Callable[[Path], None]
+) -> None:
+    target = tmp_path / "home" / "mine"
+    place(target)
+    before = sorted(target.parent.rglob("*"))
+    source = tf.save(tmp_path / "x.pth", weights[tiny.AESTHETIC])
+    for force in (False, True):
+        with pytest.raises(UsageError, match="no model folder") as error:
+            convert(Order([source], tmp_path / "models", str(target), force=force))
+        assert "--force" not in str(error.value) and "--to" in str(error.value)
+    assert sorted(target.parent.rglob("*")) == before
+
+
+def test_what_came_while_a_model_was_made_is_not_replaced(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"holds precious\.mp4"), replacing(tmp_path / "mine", force=True):
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "precious.mp4").touch()
+    assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")] == ["mine", "mine/precious.mp4"]
+
+
+def test_an_empty_folder_is_taken(tmp_path: Path, weights: dict[str, Arrays]) -> None:
+    (tmp_path / "mine").mkdir()
+    convert(Order([tf.save(tmp_path / "x.pth", weights[tiny.NSFW])], tmp_path / "models", str(tmp_path / "mine")))
+    assert kind_of(tmp_path / "mine") == "nsfw"
+
+
+def test_kinds_are_told_by_their_tensors(tmp_path: Path) -> None:
+    folder = tiny.write_all(tmp_path)
+    kinds = {p.name: kind_of(p) for p in folder.iterdir()}
+    assert kinds == {tiny.CLIP: "clip", tiny.AESTHETIC: "aesthetic", tiny.NSFW: "nsfw", tiny.LPIPS: "lpips"}
+    save_file({"x": np.zeros(1, np.float32)}, tmp_path / "model.safetensors")
+    with pytest.raises(BadModel, match="no model that curate knows"):
+        kind_of(tmp_path)
+    with pytest.raises(BadModel, match="No such file"):
+        kind_of(tmp_path / "none")
 
 
 def test_a_safetensors_file_can_be_converted_too(tmp_path: Path, weights: dict[str, Arrays]) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import socket
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -224,6 +224,40 @@ def test_what_is_there_is_not_fetched_again(wish: Wish, server: Server) -> None:
     assert len(server.asked) == 1
     fetch(Wish(wish.model, wish.model_folder, wish.mirror, force=True))
     assert left(wish) == ["head/model.safetensors"]
+
+
+def test_a_folder_of_other_things_is_never_replaced(wish: Wish, server: Server) -> None:
+    (wish.model_folder / "head").mkdir(parents=True)
+    (wish.model_folder / "head" / "precious.mp4").touch()
+    with pytest.raises(UsageError, match=r"no model folder \(it holds precious\.mp4\)"):
+        fetch(Wish(wish.model, wish.model_folder, wish.mirror, force=True))
+    assert (left(wish), server.asked) == (["head/precious.mp4"], [])
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://me:secret@127.0.0.1:1/x", "https://secret@127.0.0.1:1/x", "https://127.0.0.1:1/x?token=secret"],
+)
+def test_an_address_with_a_secret_is_refused_without_repeating_it(wish: Wish, address: str) -> None:
+    for made in (Wish(wish.model, wish.model_folder, address), Wish(wish.model, wish.model_folder, hub=address)):
+        with pytest.raises(UsageError, match=r"address https://127\.0\.0\.1:1/x was given with a login") as error:
+            fetch(made)
+        assert "secret" not in str(error.value)
+    assert not wish.model_folder.exists()
+
+
+def test_errors_show_no_query(wish: Wish, server: Server) -> None:
+    """A published address may have one."""
+    server.status = 403
+    signed = replace(wish.model, files=(replace(wish.model.files[0], url=f"{server.url}/head.pt?key=secret"),))
+    with pytest.raises(CannotFetch, match=r"/head\.pt cannot be downloaded") as error:
+        fetch(Wish(signed, wish.model_folder))
+    assert "secret" not in str(error.value)
+
+
+def test_an_address_that_is_no_url_is_told(wish: Wish) -> None:
+    with pytest.raises(UsageError, match="no URL"):
+        fetch(Wish(wish.model, wish.model_folder, "http://[x"))
 
 
 def test_a_published_file_that_is_another_model_leaves_the_old_one(wish: Wish, server: Server, tmp_path: Path) -> None:

@@ -146,6 +146,32 @@ def test_endless_nesting_is_refused(tmp_path: Path) -> None:
         tensors(tf.archive(tmp_path / "y.pth", laughs, {}))
 
 
+NESTED = {
+    "held twice": b"0" + b"2\x86" * 30,
+    "by the memo": b"".join(b"q\x00h\x00\x86" for _ in range(30)),
+    "by a mark": b"".join(b"q\x000(h\x00h\x00t" for _ in range(30)),
+    "through a list": b"".join(
+        b"q\x000" + tf.named("torch.jit._pickle", "build_intlist") + b"(h\x00h\x00t\x85R" for _ in range(30)
+    ),
+}
+
+
+@pytest.mark.parametrize("which", NESTED)
+def test_a_tuple_that_takes_years_to_hash_is_refused(tmp_path: Path, which: str) -> None:
+    """Thirty levels take seconds, and then it is refused for another reason; sixty would take centuries."""
+    start = b"))" if which == "held twice" else b")"
+    content = b"}" + start + NESTED[which] + b"Ns"
+    with pytest.raises(BadModel, match="nesting"):
+        tensors(tf.archive(tmp_path / "x.pth", content, {}))
+
+
+def test_a_shape_is_of_numbers(tmp_path: Path) -> None:
+    """torch.Size of a list would make a tuple that nobody weighed."""
+    size = tf.named("torch", "Size") + b"]" + tf.text("a") + b"a\x85R"
+    with pytest.raises(BadModel, match="shape"):
+        tensors(tf.archive(tmp_path / "x.pth", size, {}))
+
+
 @pytest.mark.parametrize(
     ("offset", "shape", "strides"),
     [(0, (7,), (1,)), (-1, (2,), (1,)), (5, (2,), (1,)), (0, (2,), (-1,)), (0, (3, 3), (0, 1)), (0, (2, 2), (6, 1))],
