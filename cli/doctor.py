@@ -54,7 +54,7 @@ def checks(here: Session) -> Iterator[Check]:
     extras = (("rapidocr", "ocr"), ("onnxruntime", "ocr"), ("psycopg", "postgres"), ("pyarrow", "parquet"))
     for package, extra in (*extras, ("mindspore", "mindspore")):
         yield _package(package, needed=False, install=f'pip install "curate[{extra}]"')
-    yield _package("mindone", needed=False, install="pip install --no-deps mindone")
+    yield _mindone()
     yield _models(here)
     yield _home(here)
     yield _space(here)
@@ -75,6 +75,16 @@ def _package(name: str, needed: bool, install: str) -> Check:
         return Check(name, "OK", version(name))
     except PackageNotFoundError:
         return Check(name, "FAIL" if needed else "-", "not installed", install)
+
+
+def _mindone() -> Check:
+    """One version works, since its private parts are used; another would fail in a worker."""
+    from curate.tasks.models.device import INSTALL_MINDONE, MINDONE
+
+    found = _package("mindone", needed=False, install=INSTALL_MINDONE)
+    if found.result != "OK" or found.detail == MINDONE:
+        return found
+    return Check("mindone", "FAIL", f"{found.detail}, needed {MINDONE}", INSTALL_MINDONE)
 
 
 def _codecs() -> Check:

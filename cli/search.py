@@ -92,7 +92,8 @@ def _text(here: Session, model: str, words: str) -> tuple[TextTower, NDArray[np.
     from curate.tasks.models.embeddings import unit
     from curate.tasks.models.towers import text_tower
 
-    tower = text_tower(folder_of(model, here.settings.model_folder), here.settings.device, batch=1)
+    # one text: an NPU would be started for it beside the worker that has it
+    tower = text_tower(folder_of(model, here.settings.model_folder), "CPU", batch=1)
     return tower, tower.logit_scale * unit(tower.embed([words]))[0]
 
 

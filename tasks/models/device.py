@@ -24,7 +24,9 @@ Dtype = Literal["auto", "float32", "float16"]
 
 VISIBLE = "ASCEND_RT_VISIBLE_DEVICES"
 _DEVICES = Path("/dev")
-INSTALL = 'pip install "curate[mindspore]" && pip install --no-deps mindone'
+MINDONE = "0.5.0"  # mindone_light uses its private layout
+INSTALL_MINDONE = f"pip install --no-deps mindone=={MINDONE}"
+INSTALL = f'pip install "curate[mindspore]" && {INSTALL_MINDONE}'
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,7 @@ def searched(url: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    os.environ |= {"CURATE_HOME": str(HOME), "CURATE_DEVICE": "CPU"}
+    # there is no NPU here: whoever asks for what the workers use fails
+    os.environ |= {"CURATE_HOME": str(HOME), "CURATE_DEVICE": "Ascend"}
     tiny.write_clip(HOME / "models" / tiny.CLIP)
     main({engine: lambda url=url: searched(url) for engine, url in engines().items()})  # type: ignore[misc]

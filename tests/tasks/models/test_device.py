@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,20 @@ def test_a_package_that_is_not_there_is_named_with_how_to_get_it(package: str, m
     with pytest.raises(PackageMissing, match=package) as error:
         device.check_installed()
     assert device.INSTALL in str(error.value)
+
+
+def test_one_version_of_mindone_is_named_everywhere() -> None:
+    root = Path(__file__).parents[3]
+    pinned = f"mindone=={device.MINDONE}"
+    named = {
+        file: re.findall(r"(?<=[ \"'`])mindone(?:==[0-9.]+)?(?=[ \"'`]|$)", line)
+        for file in ("README.md", "pyproject.toml", "docs/ascend.md")
+        for line in (root / file).read_text().splitlines()
+        if "--no-deps" in line or "models = [" in line
+    }
+    assert named == {file: [pinned] for file in named}
+    assert len(named) == 3
+    assert device.INSTALL.endswith(pinned)
 
 
 def test_the_cpu_is_started_once(found: Mapping[str, Any]) -> None:
