@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from curate.cli import data, doctor, funnel, info, models, redo, run, search, status, workers
+from curate.cli.output import plain
 from curate.cli.session import Session
 from curate.configs.errors import CurateError
 
@@ -124,8 +125,8 @@ def _usage(error: Exception, message: str) -> int:
 
 def _report(message: str, code: int, verbose: bool) -> int:
     if verbose:
-        traceback.print_exc()
-    print(f"error: {message}", file=sys.stderr)
+        print(plain(traceback.format_exc()), end="", file=sys.stderr)
+    print(f"error: {plain(message)}", file=sys.stderr)
     return code
 
 

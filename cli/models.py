@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from curate.cli.session import Session, session
 
 if TYPE_CHECKING:
     from curate.configs.pipeline import Pipeline
-    from curate.tasks.models.catalog import Need
+    from curate.tasks.models.catalog import Kind, Need
 
 models = typer.Typer(help="Weights of models: what is needed, what is there, how to get it.", no_args_is_help=True)
 
@@ -138,7 +139,9 @@ def _size(folder: Path) -> int:
 
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[NAME]...", help="Models; all that are there if left out.", autocompletion=model_names),
+    typer.Argument(
+        metavar="[NAME]...", help="Models or folders; all that are there if left out.", autocompletion=model_names
+    ),
 ]
 
 
@@ -151,6 +154,7 @@ def check(ctx: typer.Context, names: Names = None, as_json: Json = False) -> Non
     Example:
       curate models check
       curate models check clip-vit-large-patch14
+      curate models check /data/my-head
     """
     from curate.cli.model_trial import tried
     from curate.cli.output import emit
@@ -171,16 +175,30 @@ def check(ctx: typer.Context, names: Names = None, as_json: Json = False) -> Non
 
 
 def _chosen(here: Session, names: Sequence[str]) -> list[Need]:
-    """The models of these names, or all. Raises UsageError for a name that nothing asks for."""
+    """The models of these names, or all that are known. A folder of another name is what its tensors say.
+
+    Raises UsageError for a name that is neither known nor a folder, BadModel for a folder of no model.
+    """
     from curate.configs.errors import UsageError
+    from curate.tasks.models.catalog import Need, folder_of
 
     known = {need.model: need for need in needed(_of_datasets(here))}
     for name in names:
         if name not in known:
+            folder = folder_of(name, here.settings.model_folder)
+            if folder.is_dir():
+                known[name] = Need(_kind(folder), name)
+                continue
             near = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
             raise UsageError(what=f"there is no model {name}; {hint}")
     return [known[name] for name in names or known]
+
+
+def _kind(folder: Path) -> Kind:
+    from curate.tasks.models.convert import kind_of  # imports NumPy
+
+    return kind_of(folder)
 
 
 Sources = Annotated[
@@ -213,7 +231,7 @@ def convert(
     here = session(ctx)
     kind, folder = make(Order(sources, here.settings.model_folder, to, tokenizer, force))
     print(f"{folder}: model of kind {kind}")
-    here.talk.next(f"curate models check {folder.name}")
+    here.talk.next(f"curate models check {shlex.quote(to or folder.name)}")
 
 
 @models.command("fetch")

@@ -24,7 +24,7 @@ class Talk:
     def say(self, text: str) -> None:
         """A remark."""
         if not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+            print(plain(text), file=sys.stderr, flush=True)
 
     def next(self, *commands: str) -> None:
         """The natural next command, or several."""
@@ -32,7 +32,7 @@ class Talk:
 
     def warn(self, text: str) -> None:
         """Something that went wrong without ending the command."""
-        print(f"warning: {text}", file=sys.stderr, flush=True)
+        print(f"warning: {plain(text)}", file=sys.stderr, flush=True)
 
 
 def emit(rows: Sequence[Row], as_json: bool, columns: Sequence[str] | None = None) -> None:
@@ -72,7 +72,16 @@ def shown(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.4g}"
-    return _COMMANDING.sub(lambda found: found[0].encode("unicode_escape").decode(), str(value))
+    return _escaped(str(value))
+
+
+def _escaped(text: str) -> str:
+    return _COMMANDING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def plain(text: str) -> str:
+    """A text as stderr shows it: its lines, and nothing in them that commands a terminal."""
+    return "\n".join(map(_escaped, text.split("\n")))
 
 
 def _is_number(value: Any) -> bool:

@@ -88,7 +88,7 @@ def work(here: Session, opened: Opened, jobs: int | None) -> Any:
     if view.finished:
         return view
     refuse_shared_sqlite(here.settings)
-    _check_models_run(opened)
+    _check_models_run(here, opened, view)
     datasets.resume(opened.engine, opened.dataset)  # an interrupted run is no crash of the rows it was at
     logs = here.make_home() / "logs"
     logs.mkdir(exist_ok=True)
@@ -104,13 +104,20 @@ def work(here: Session, opened: Opened, jobs: int | None) -> Any:
             raise
 
 
-def _check_models_run(opened: Opened) -> None:
-    """Raise PackageMissing when the pipeline needs models to run and the packages for it are not installed here."""
-    from curate.tasks.models.device import check_installed
-    from curate.tasks.registry import stages
+def _check_models_run(here: Session, opened: Opened, view: Any) -> None:
+    """Raise PackageMissing or ModelsMissing when what is left to do needs models that do not run on this host.
 
-    if any(s.options.queue == "ascend" and stages()[s.name].models(s.options) for s in opened.pipeline.stages):
+    Workers would find out too, but take half a minute to start and to give up.
+    """
+    from curate.cli.pipeline import check_models, needs_of
+    from curate.configs.pipeline import Pipeline
+    from curate.tasks.models.device import check_installed
+
+    first = next((place for place, stage in enumerate(view.stages) if stage.waiting or stage.running), 0)
+    left = Pipeline(opened.pipeline.stages[first:])
+    if needs_of(left):
         check_installed()
+    check_models(left, here.settings.model_folder)
 
 
 @contextmanager

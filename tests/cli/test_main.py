@@ -12,6 +12,7 @@ import pytest
 from typer.main import get_command
 
 from curate.cli import main
+from curate.cli.output import Talk
 from tests.cli.conftest import Call, Filled
 
 
@@ -172,3 +173,10 @@ def test_sigterm_is_not_swallowed() -> None:
         process.send_signal(signal.SIGTERM)
         process.communicate()
     assert process.returncode == -signal.SIGTERM
+
+
+def test_remarks_and_warnings_command_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Their lines stay lines."""
+    Talk().say("a\x1b[2J\nb")
+    Talk().warn("c\x07\nd")
+    assert capsys.readouterr().err == "a\\x1b[2J\nb\nwarning: c\\x07\nd\n"

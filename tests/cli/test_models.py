@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import pickle
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,16 +14,23 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
+from curate.cli.follow import Watcher
 from curate.cli.model_trial import tried
+from curate.cli.run import _check_models_run
+from curate.cli.session import Session
+from curate.configs.errors import ModelsMissing
 from curate.configs.settings import Settings
+from curate.db.engine import make_engine, writing
+from curate.db.tables import clips
 from curate.tasks import registry
+from curate.tasks.models import device
 from curate.tasks.models.catalog import CATALOG
 from curate.tasks.stage import Clip, Column, Need, Scorer, Scores, StageOptions
 from tests import tiny
 from tests import torch_files as tf
-from tests.cli.conftest import Call, Filled
+from tests.cli.conftest import CLIP, Call, Filled
 
 
 class HeadOptions(StageOptions):
@@ -279,8 +288,87 @@ def test_fetch_without_a_network_says_so(curate: Call, monkeypatch: pytest.Monke
     assert curate("models", "fetch", "nothing").code == 2
 
 
+@pytest.mark.parametrize("installed", [True, False])
+def test_resume_tells_at_once_what_models_are_missing(
+    curate: Call, models: Path, pipeline: str, videos: Path, home: Path, monkeypatch: pytest.MonkeyPatch,
+    installed: bool,
+) -> None:  # fmt: skip
+    """Before a worker starts: they would take half a minute to say it."""
+    assert curate("enqueue", str(videos), "--config", pipeline).code == 0
+    if installed:
+        truncate(models / tiny.NSFW / "model.safetensors", models)
+    else:
+        real = importlib.util.find_spec
+        gone = lambda name, *rest: None if name == "mindspore" else real(name, *rest)  # noqa: E731
+        monkeypatch.setattr(importlib.util, "find_spec", gone)
+    result = curate("resume")
+    assert (result.code, ("truncated" if installed else "curate[mindspore]") in result.err) == (4, True), result.err
+    assert not (home / "logs").exists()
+
+
+def test_resume_asks_for_no_model_that_the_rest_does_not_need(
+    curate: Call, models: Path, pipeline: str, videos: Path, home: Path
+) -> None:
+    """All rows are behind the stage that needs it."""
+    file = Path(pipeline)
+    file.write_text("pipeline: [probe, split, head, cut]")
+    assert curate("enqueue", str(videos), "--config", pipeline).code == 0
+    engine = make_engine(f"sqlite:///{home / 'curate.db'}")
+    here, opened = Session(home=home), Session(home=home).open_dataset(None)
+    truncate(models / tiny.NSFW / "model.safetensors", models)
+    with pytest.raises(ModelsMissing):
+        _check_models_run(here, opened, Watcher(opened).look())
+    with writing(engine) as connection:
+        connection.execute(text("UPDATE videos SET stage = 'done', status = 'kept'"))
+        row = {
+            **CLIP,
+            "dataset_id": opened.dataset.id,
+            "video_id": 1,
+            "clip_index": 0,
+            "stage": "cut",
+            "status": "active",
+        }
+        connection.execute(insert(clips).values(row))
+    _check_models_run(here, opened, Watcher(opened).look())
+
+
+def test_check_takes_any_folder_and_convert_names_it(curate: Call, tmp_path: Path) -> None:
+    head = load_file(tiny.write_nsfw(tmp_path / "tiny") / "model.safetensors")
+    source = str(tf.save(tmp_path / "head.pth", head))
+    place = tmp_path / "my heads" / "precious"
+    for to in (str(place), "mine"):
+        made = curate("models", "convert", source, "--to", to)
+        words = shlex.split(made.err.partition("Next: ")[2])
+        assert (made.code, words) == (0, ["curate", "models", "check", to])
+        assert curate(*words[1:], "--json").json[0]["result"] == "ok"
+    truncate(place / "model.safetensors", place)
+    assert (curate("models", "check", str(place)).code, curate("models", "check", str(tmp_path)).code) == (4, 4)
+    assert curate("models", "check", str(tmp_path / "none")).code == 2
+
+
+def test_what_commands_a_terminal_is_shown_and_not_sent(curate: Call, tmp_path: Path) -> None:
+    """Names of tensors and of what a pickle asks for come from anywhere."""
+    save_file({"\x1b]0;pwned\x07": np.zeros(1, np.float32)}, tmp_path / "x.safetensors")
+    tf.archive(tmp_path / "x.pth", tf.text("\x1b[2Jos") + tf.text("\x9bsystem") + b"\x93", {})
+    for name in ("x.safetensors", "x.pth"):
+        for before in ((), ("--verbose",)):
+            result = curate(*before, "models", "convert", str(tmp_path / name))
+            assert (result.code, "\\x1b" in result.err) == (4, True), result.err
+            assert not set("\x1b\x07\x9b") & set(result.err)
+
+
+def test_doctor_wants_the_one_version_of_mindone(curate: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def found() -> Any:
+        return {c["name"]: c for c in curate("doctor", "--json").json}["mindone"]
+
+    monkeypatch.setattr("importlib.metadata.version", lambda name: device.MINDONE)
+    assert found()["result"] == "OK"
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "0.6.0")
+    assert (found()["result"], found()["fix"]) == ("FAIL", f"pip install --no-deps mindone=={device.MINDONE}")
+
+
 def test_doctor_counts_the_models(curate: Call, models: Path) -> None:
-    def found() -> dict[str, Any]:
+    def found() -> Any:
         return {c["name"]: c for c in curate("doctor", "--json").json}["models"]
 
     assert (found()["result"], found()["detail"]) == ("-", f"2 of 4 in {models}")
