@@ -42,5 +42,6 @@ if __name__ == "__main__":
     sys.addaudithook(run_models.alone)
     tiny.write_all(HOME / "models")
     main({
-        "home": lambda: str(HOME), "models": lambda: saved("models", models()), "stages": lambda: saved("stages", stages()),
+        "home": lambda: str(HOME), "models": lambda: saved("models", models()),
+        "stages": lambda: saved("stages", stages()),
     })  # fmt: skip
