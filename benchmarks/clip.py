@@ -91,7 +91,23 @@ def torch_python() -> str:
     if not (folder / "ready").exists():
         print(f"making {folder} with {', '.join(TORCH)}", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "--extra-index-url", TORCH_INDEX, *TORCH], check=True)
+        subprocess.run(
+            [
+                python,
+                "-m",
+                "pip",
+                "install",
+                "-q",
+                "--retries",
+                "0",
+                "--timeout",
+                "10",
+                "--extra-index-url",
+                TORCH_INDEX,
+                *TORCH,
+            ],
+            check=True,
+        )
         (folder / "ready").touch()
     return str(python)
 
