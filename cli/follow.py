@@ -27,11 +27,17 @@ class View:
 
     stages: Sequence[StageProgress]
     totals: Totals
+    state: str = "running"
 
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do."""
         return self.totals.active == 0
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will be done: nothing is left, or the dataset was cancelled."""
+        return self.finished or self.state == "cancelled"
 
     def line(self) -> str:
         """One line for a log."""
@@ -69,7 +75,7 @@ class Watcher:
             self._rates_at = time.monotonic() + RATE_EVERY
         cells = queries.tally(engine, dataset.id)
         stages = progress(funnel(cells, self._opened.pipeline), self._rates)
-        return View(stages, totals(cells))
+        return View(stages, totals(cells), queries.state(engine, dataset.id))
 
 
 class Display(Protocol):
@@ -176,12 +182,13 @@ class _Stall:
         if seen != self._seen:
             self._seen, self._since = seen, time.monotonic()
         elif waited > patience:
-            self._talk.warn(f"no row finished for {seconds_shown(waited)}; {self._hint}")
+            why = "it is paused; go on with: curate resume" if view.state == "paused" else self._hint
+            self._talk.warn(f"no row finished for {seconds_shown(waited)}; {why}")
             self._since = time.monotonic()
 
 
 def follow(opened: Opened, tick: Callable[[], None], talk: Talk, hint: str) -> View:
-    """Call `tick` and show the dataset until nothing of it is left to do; returns the last view."""
+    """Call `tick` and show the dataset until nothing more of it will be done; returns the last view."""
     watcher = Watcher(opened)
     display = display_for(talk)
     stall = _Stall(talk, hint)
@@ -192,7 +199,7 @@ def follow(opened: Opened, tick: Callable[[], None], talk: Talk, hint: str) -> V
             view = watcher.look()
             display.show(view)
             stall.look(view)
-            if view.finished:
+            if view.over:
                 return view
             took = time.monotonic() - started
             time.sleep(max(LOOK_SECONDS, 10 * took))  # a look at a large dataset must not become the work

@@ -103,7 +103,7 @@ def _changed(opened: Opened, config: Any, sets: list[str]) -> Any:
 
     if not config and not sets:
         raise UsageError(what="Say what changes: --set FILTER.where='…' or --config FILE. See: curate filter")
-    frozen = opened.dataset.frozen
+    frozen = opened.pipeline.frozen()
     if config:
         asked = resolve(config, sets, ready=False).pipeline
     else:  # as it is: a stage that was installed since does not join

@@ -136,7 +136,7 @@ def set_(
     dataset: DatasetName = None,
     as_json: Json = False,
 ) -> None:
-    """Change time_limit, memory_mb, batch_size, pass_size or queue of a stage; no row has to go back for it.
+    """Change time_limit, memory_mb, batch_size, pass_size, fill_seconds or queue of a stage; no row has to go back for it.
 
     Batches at work go on with what they started with. Other options change scores: see curate redo.
 

@@ -98,10 +98,14 @@ def work(here: Session, opened: Opened, jobs: int | None) -> Any:
     with stopped_by_signals(here, opened), supervised as supervisor:
         try:
             loading = "a model may be loading; " if any(p.queue == "ascend" for p in planned) else ""
-            return follow(opened, supervisor.tick, here.talk, f"{loading}the workers' log is {log_file}")
+            view = follow(opened, supervisor.tick, here.talk, f"{loading}the workers' log is {log_file}")
         except KeyboardInterrupt:
             here.talk.say("stopping when the batches at work are done; Ctrl-C again stops at once")
             raise
+        if not view.finished:  # cancelled
+            supervisor.stop(0)
+            raise KeyboardInterrupt
+    return view
 
 
 def _check_models_run(here: Session, opened: Opened, view: Any) -> None:
@@ -155,6 +159,7 @@ def enqueue(
     from curate.cli.output import emit_json
     from curate.cli.sources import Request, look
     from curate.cli.sources import enqueue as put
+    from curate.db.datasets import RUNNING
 
     here = session(ctx)
     request = Request(sources, config, sets or (), name)
@@ -163,6 +168,8 @@ def enqueue(
     else:
         opened, found = put(here, request)
         dataset_name, pipeline = opened.dataset.name, opened.pipeline
+        if opened.dataset.state != RUNNING:
+            here.talk.warn(f"dataset {dataset_name} is {opened.dataset.state}; go on with: curate resume {dataset_name}")
     if as_json:
         emit_json(_as_json(dataset_name, pipeline, found, dry_run))
     else:
@@ -220,7 +227,7 @@ def ring_waiting(here: Session, opened: Opened) -> bool:
         return False
     with closing(Bells(make_app(here.settings))) as bells:
         for step in waiting(opened.engine, opened.dataset.id, opened.pipeline):
-            bells.ring(step, opened.pipeline)
+            bells.ring(step, opened.dataset.id)
     return True
 
 

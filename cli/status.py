@@ -56,7 +56,7 @@ def _look(opened: Opened) -> dict[str, Any]:
         for s in view.stages
     ]  # fmt: skip
     return {
-        "dataset": opened.dataset.name, "root": opened.dataset.root, "stages": stages,
+        "dataset": opened.dataset.name, "state": view.state, "root": opened.dataset.root, "stages": stages,
         "totals": asdict(view.totals), "shares": view.totals.shares(),
         "failures": [asdict(f) for f in failures(opened.engine, opened.dataset.id)[:3]],
         "workers": workers_at_work(opened),
@@ -86,7 +86,8 @@ def _print(here: Session, opened: Opened, found: dict[str, Any], as_json: bool) 
     if as_json:
         emit_json(found)
         return
-    print(f"dataset {opened.dataset.name}   {opened.dataset.root}")
+    held = "" if found["state"] == "running" else f"   {found['state']}"
+    print(f"dataset {opened.dataset.name}   {opened.dataset.root}{held}")
     rows = [s | {"rate/s": s["rate"], "eta": seconds_shown(s["eta_seconds"])} for s in found["stages"]]
     emit(rows, False, ("stage", "queue", "waiting", "running", "done", "dropped", "failed", "rate/s", "eta"))
     print(footer(found))
@@ -107,7 +108,8 @@ def footer(found: dict[str, Any]) -> str:
 def _suggest(here: Session, opened: Opened, found: dict[str, Any]) -> None:
     name = opened.dataset.name
     if found["totals"]["active"]:
-        more = f"curate status {name} --watch" if found["workers"] else f"curate resume {name} -o clips.csv"
+        at_work = found["workers"] and found["state"] == "running"
+        more = f"curate status {name} --watch" if at_work else f"curate resume {name} -o clips.csv"
         here.talk.next(more)
     elif found["totals"]["failed"]:
         here.talk.next(f"curate errors {name}", f"curate export {name} -o clips.csv")
@@ -126,7 +128,7 @@ def _watch(opened: Opened) -> None:
         while True:
             view = watcher.look()
             display.show(view)
-            if view.finished:
+            if view.over:
                 return
             time.sleep(WATCH_SECONDS)
     except KeyboardInterrupt:

@@ -11,6 +11,8 @@ Level = Literal["video", "clip"]
 Queue = Literal["cpu", "ascend"]
 Kind = Literal["float", "int", "text"]
 
+FILL_SECONDS: dict[Queue, float] = {"cpu": 0, "ascend": 20}  # an accelerator takes as long for one row as for many
+
 
 @dataclass(frozen=True)
 class Column:
@@ -55,8 +57,19 @@ class StageOptions(BaseModel):
     enabled: bool = Field(True, description="run this stage")
     queue: Queue = Field("cpu", description="the Celery queue its tasks go to")
     batch_size: int = Field(16, ge=1, le=4096, description="rows claimed by one task")
+    fill_seconds: float | None = Field(
+        None,
+        ge=0,
+        le=3600,
+        description="seconds to wait for a full batch while stages before it are at work; null: 20 on ascend, 0 on cpu",
+    )
     time_limit: float = Field(600, gt=0, le=7 * 86400, description="seconds a batch may take before it is stopped")
     memory_mb: int = Field(4096, ge=512, le=1 << 20, description="memory a worker process may take, in MB")
+
+    @property
+    def patience(self) -> float:
+        """Seconds that rows wait for their batch to fill up."""
+        return self.fill_seconds if self.fill_seconds is not None else FILL_SECONDS[self.queue]
 
 
 class StageSpec(Protocol):

@@ -10,18 +10,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Connection, Engine, func, insert, inspect, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, func, insert, inspect, or_, select, text, update
 from sqlalchemy.types import BigInteger, Float, Text, TypeEngine
 
 from curate.configs.errors import NoDatasets, NoSuchDataset, UsageError
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Column, Level
-from curate.db.claims import released
+from curate.db.claims import FREE, released
 from curate.db.engine import is_sqlite, reading, writing
 from curate.db.saves import forget_clips, judged, quoted, verdict_of
 from curate.db.tables import clips, datasets, rows_of, videos
 
 CHUNK = 500  # inputs per transaction of an enqueue
+
+RUNNING, PAUSED, CANCELLED = "running", "paused", "cancelled"  # states of a dataset; only running ones are worked on
 
 
 class FoundInput(Protocol):
@@ -46,6 +48,7 @@ class Dataset:
     root: str
     pipeline_text: str
     epoch: int = 0
+    state: str = RUNNING
 
     @property
     def frozen(self) -> list[dict[str, Any]]:
@@ -70,7 +73,7 @@ class Enqueued:
 
 def all_datasets(engine: Engine) -> list[Dataset]:
     """Every dataset, oldest first."""
-    columns = (datasets.c.id, datasets.c.name, datasets.c.root, datasets.c.pipeline, datasets.c.epoch)
+    columns = [datasets.c[name] for name in ("id", "name", "root", "pipeline", "epoch", "state")]
     query = select(*columns).order_by(datasets.c.id)
     with reading(engine) as connection:
         return [Dataset(*row) for row in connection.execute(query)]
@@ -257,14 +260,37 @@ def _split_again(connection: Connection, narrow: Sequence[ColumnElement[bool]]) 
     connection.execute(update(videos).where(videos.c.id.in_(lost)).values(**values))
 
 
+def pause(engine: Engine, dataset: Dataset) -> None:
+    """Let no more rows be claimed; batches at work are finished and saved."""
+    with writing(engine) as connection:
+        _set_state(connection, dataset, PAUSED)
+
+
+def cancel(engine: Engine, dataset: Dataset) -> int:
+    """Let no more rows be claimed, and none at work be saved; returns how many were. They wait for their stage again."""
+    with writing(engine) as connection:
+        _set_state(connection, dataset, CANCELLED)
+        held = [update(t).where(*_unfinished(dataset, t), t.c.lease_until > FREE) for t in (videos, clips)]
+        return sum(connection.execute(rows.values(**released())).rowcount for rows in held)
+
+
+def _unfinished(dataset: Dataset, table: Table) -> tuple[ColumnElement[bool], ...]:
+    """What the claim index finds the unfinished rows of a dataset by."""
+    names = [step["stage"] for step in dataset.frozen if "stage" in step]
+    return table.c.dataset_id == dataset.id, table.c.stage.in_(names), table.c.status == "active"
+
+
+def _set_state(connection: Connection, dataset: Dataset, state: str) -> None:
+    connection.execute(update(datasets).where(datasets.c.id == dataset.id).values(state=state))
+
+
 def resume(engine: Engine, dataset: Dataset) -> int:
-    """Forget past crashes of unfinished rows that nobody holds; returns how many had any."""
+    """Let a dataset go on, and forget past crashes of its unfinished rows; returns how many had any."""
     count = 0
     with writing(engine) as connection:
+        _set_state(connection, dataset, RUNNING)
         for table in (videos, clips):
-            worn = update(table).where(
-                table.c.dataset_id == dataset.id, table.c.status == "active", table.c.attempts > 0
-            )
+            worn = update(table).where(*_unfinished(dataset, table), table.c.attempts > 0)
             count += connection.execute(worn.values(attempts=0)).rowcount
     return count
 

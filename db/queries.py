@@ -29,7 +29,7 @@ from curate.configs.schema import Level
 from curate.db.engine import now, reading
 from curate.db.progress import LEVELS, Cell
 from curate.db.saves import quoted
-from curate.db.tables import batches, clips, rows_of, videos
+from curate.db.tables import batches, clips, datasets, rows_of, videos
 
 
 def tally(engine: Engine, dataset_id: int) -> list[Cell]:
@@ -56,6 +56,12 @@ def _cells(connection: Connection, dataset_id: int, level: Level, time: float) -
 def _ended(table: Table) -> ColumnElement[bool]:
     # literals: with bound values no engine can tell that an index over ended rows alone will do
     return table.c.status.in_([literal_column("'dropped'"), literal_column("'failed'")])
+
+
+def state(engine: Engine, dataset_id: int) -> str:
+    """Is the dataset running, paused or cancelled?"""
+    with reading(engine) as connection:
+        return str(connection.execute(select(datasets.c.state).where(datasets.c.id == dataset_id)).scalar_one())
 
 
 RATE_SECONDS = 60.0

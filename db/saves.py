@@ -35,7 +35,7 @@ from curate.db.tables import batches, clips, datasets, rows_of, videos
 
 BETWEEN = ">"  # the places of return_to
 # options that change no score: where a stage runs, how many rows at a time, how long and how large a batch may get
-NO_SCORES = ("queue", "batch_size", "pass_size", "time_limit", "memory_mb")
+NO_SCORES = ("queue", "batch_size", "pass_size", "fill_seconds", "time_limit", "memory_mb")
 
 
 class FoundClip(Protocol):

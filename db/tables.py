@@ -76,6 +76,7 @@ datasets = Table(
     Column("pipeline", Text, nullable=False),  # JSON, frozen at enqueue
     Column("created_at", Float(53), nullable=False),
     Column("epoch", Integer, nullable=False, server_default="0"),  # raised whenever clips are deleted
+    Column("state", Text, nullable=False, server_default="running"),  # running, paused or cancelled
 )
 
 videos = Table(

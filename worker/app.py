@@ -9,16 +9,16 @@ from __future__ import annotations
 from celery import Task
 
 from curate.configs.settings import load_settings
-from curate.db.claims import waiting
 from curate.tasks.registry import stages
 from curate.worker.bells import Bells, make_app
 from curate.worker.runner import Report, Runner
+from curate.worker.topup import next_turn
 
 settings = load_settings()
 app = make_app(settings)
 bells = Bells(app)
 
-MANY = 64  # doorbells in a queue; more would only say the same again
+FEW = 2  # doorbells in a queue that keep its processes busy: each batch rings for one more
 
 _runner: Runner | None = None
 
@@ -32,8 +32,8 @@ def runner() -> Runner:
 
 
 def _make_task(stage: str) -> Task:
-    def run() -> str:
-        report = runner().run_one(stage)
+    def run(dataset: int | None = None, partial: bool = False) -> str:
+        report = runner().run_one(stage, dataset, partial)
         if report is None:
             return "nothing waiting"
         ring_after(report)
@@ -47,10 +47,9 @@ for _name in stages():
 
 
 def ring_after(report: Report) -> None:
-    """Ring whatever has rows to claim among the stage itself and the one behind it."""
+    """Ring for what to do next, on the queue of the stage and on that of the stage behind it."""
     names = [s.name for s in report.pipeline.stages]
     here = names.index(report.step.name)
-    dataset = report.dataset_id
-    for step in waiting(runner().engine, dataset, report.pipeline):
-        if step.name in names[here : here + 2] and bells.unheard(step.options.queue) < MANY:
-            bells.ring(step, report.pipeline)
+    for queue in sorted({step.options.queue for step in report.pipeline.stages[here : here + 2]}):
+        if bells.unheard(queue) < FEW and (turn := next_turn(runner().engine, queue, runner().rota)):
+            bells.ring(turn[1], turn[0])

@@ -1,12 +1,16 @@
-"""Doorbells: Celery messages that say "this stage has rows to claim", and nothing else."""
+"""Doorbells: Celery messages that say "this stage of this dataset has rows to claim", and nothing else.
+
+Who rings decides what is done next: the dataset whose turn it is, and of it the deepest stage, so that clips finish
+early. So queues are short and first in, first out, on every broker.
+"""
 
 from __future__ import annotations
 
 from celery import Celery
 
-from curate.configs.pipeline import Pipeline, StageStep
+from curate.configs.pipeline import StageStep
 from curate.configs.settings import Settings
-from curate.worker.config import PRIORITIES, celery_settings
+from curate.worker.config import celery_settings
 
 
 def make_app(settings: Settings) -> Celery:
@@ -22,18 +26,19 @@ class Bells:
     def __init__(self, app: Celery) -> None:
         self._app = app
 
-    def ring(self, step: StageStep, pipeline: Pipeline) -> None:
-        """Ring the doorbell of a stage. The deepest stage is served first, so that clips finish early."""
-        depth = [s.name for s in pipeline.stages].index(step.name)
-        priority = max(0, PRIORITIES - 1 - depth)
-        self._app.send_task(f"stage.{step.name}", queue=step.options.queue, priority=priority)
+    def ring(self, step: StageStep, dataset_id: int, partial: bool = False) -> None:
+        """Ring the doorbell of a stage of a dataset. `partial`: rows are not to wait for a full batch any longer."""
+        said = {"dataset": dataset_id} | ({"partial": True} if partial else {})
+        self._app.send_task(f"stage.{step.name}", kwargs=said, queue=step.options.queue)
 
     def unheard(self, queue: str) -> int:
         """How many doorbells wait in a queue."""
-        is_redis = str(self._app.conf.broker_url).startswith("redis")
+        declared = self._app.amqp.queues[queue]
         with self._app.connection_or_acquire() as connection:
-            channel = connection.default_channel
-            return int(channel.queue_declare(queue, passive=not is_redis).message_count)
+            found = connection.default_channel.queue_declare(
+                queue, durable=declared.durable, auto_delete=declared.auto_delete, arguments=declared.queue_arguments
+            )
+        return int(found.message_count)
 
     def close(self) -> None:
         """Close the connections to the broker."""

@@ -11,7 +11,6 @@ from curate.configs.settings import Settings
 from curate.worker.broker import broker_url
 
 QUEUES = ("cpu", "ascend")
-PRIORITIES = 10  # Redis serves the lower number first
 
 
 def celery_settings(settings: Settings) -> dict[str, Any]:
@@ -22,7 +21,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "broker_transport_options": transport_options(url, settings.folder),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,  # the default gives up after 100
-        "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in QUEUES],
+        "task_queues": [_queue(name, url) for name in QUEUES],
         "task_default_queue": "cpu",
         "task_create_missing_queues": False,  # a misspelt queue is an error, not a queue nobody serves
         "task_ignore_result": True,  # scores live in the database
@@ -42,6 +41,17 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "worker_send_task_events": True,  # Flower
         "task_send_sent_event": False,
     }
+
+
+def is_rabbitmq(url: str) -> bool:
+    """Whether the broker at the URL is RabbitMQ."""
+    return url.startswith(("amqp", "pyamqp"))
+
+
+def _queue(name: str, url: str) -> Queue:
+    """A queue; on RabbitMQ a quorum queue, which survives the loss of a node."""
+    arguments = {"x-queue-type": "quorum"} if is_rabbitmq(url) else {}
+    return Queue(name, Exchange(name), routing_key=name, durable=True, queue_arguments=arguments)
 
 
 def transport_options(url: str, folder: Path) -> dict[str, Any]:
@@ -65,7 +75,4 @@ def transport_options(url: str, folder: Path) -> dict[str, Any]:
         "socket_connect_timeout": 5,
         "socket_timeout": 60,
         "health_check_interval": 25,
-        "queue_order_strategy": "priority",
-        "priority_steps": list(range(PRIORITIES)),
-        "sep": ":",
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import resource
 import time
 from collections import OrderedDict
@@ -21,7 +20,7 @@ from curate.configs.pipeline import Pipeline, StageStep, parse
 from curate.configs.settings import Settings
 from curate.db import saves
 from curate.db.claims import Claim, Want, claim, give_back, has_ready
-from curate.db.datasets import Dataset, all_datasets
+from curate.db.datasets import RUNNING, Dataset, all_datasets
 from curate.db.engine import make_engine
 from curate.db.saves import Findings, Writer
 from curate.tasks.models.catalog import folder_of
@@ -30,6 +29,7 @@ from curate.tasks.registry import stages
 from curate.tasks.stage import Clip, Context, Stage, Video
 from curate.worker.findings import find
 from curate.worker.owner import new_owner, worker_name
+from curate.worker.rota import Rota
 from curate.worker.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -82,21 +82,25 @@ class Runner:
         self.engine = engine or make_engine(settings.database)
         self._loaded: OrderedDict[tuple[object, ...], _Loaded] = OrderedDict()  # least recently used first
         self._pauses: dict[str, tuple[float, float]] = {}  # stage: until when (monotonic), and how long
+        self.rota = Rota()
 
-    def run_one(self, stage: str) -> Report | None:
-        """Run one batch of a stage, of any dataset that has rows for it; None when nothing is ready.
+    def run_one(self, stage: str, dataset_id: int | None = None, partial: bool = False) -> Report | None:
+        """Run one batch of a stage: of the dataset named, or of another that has rows for it; None when none has.
+
+        `partial`: the rows of that dataset are not to wait for a full batch.
 
         Raises ServiceError when something the stage needs is missing; its rows are given back, the reason
         is logged in `batches`, and the stage rests in this process for a while.
         """
         if time.monotonic() < self._pauses.get(stage, (0.0, 0.0))[0]:
             return None
-        candidates = [(d, p) for d, p in usable(all_datasets(self.engine)) if p.has(stage)]
-        random.shuffle(candidates)  # fairness: no dataset is always first
-        for dataset, pipeline in candidates:
-            if has_ready(self.engine, dataset.id, pipeline.stage(stage), pipeline):
+        candidates = {d.id: (d, p) for d, p in at_work(self.engine) if p.has(stage)}
+        for i in sorted(self.rota.order(candidates), key=lambda i: i != dataset_id):
+            dataset, pipeline = candidates[i]
+            if has_ready(self.engine, i, pipeline.stage(stage), pipeline, partial and i == dataset_id):
                 report = self._claim_and_run(dataset, pipeline, stage)
                 if report is not None:
+                    self.rota.give(i, report.seconds)
                     self._pauses.pop(stage, None)
                     return report
         return None
@@ -184,6 +188,11 @@ class Runner:
             return [as_video(row) for row in held.rows]
         parents = {i: as_video(row) for i, row in held.videos.items()}
         return [as_clip(row, parents[row["video_id"]], self.settings, _of_clip(held, row["id"])) for row in held.rows]
+
+
+def at_work(engine: Engine) -> list[tuple[Dataset, Pipeline]]:
+    """The datasets that are neither paused nor cancelled, with their pipelines."""
+    return usable([dataset for dataset in all_datasets(engine) if dataset.state == RUNNING])
 
 
 def usable(found: Sequence[Dataset]) -> list[tuple[Dataset, Pipeline]]:

@@ -21,7 +21,7 @@ from curate.configs.settings import Settings
 from curate.worker.bells import Bells, make_app
 from curate.worker.broker import EmbeddedBroker
 from curate.worker.plans import WorkerPlan
-from curate.worker.topup import top_up
+from curate.worker.topup import TopUp
 
 log = logging.getLogger(__name__)
 
@@ -103,12 +103,12 @@ class Supervisor:
     """Runs Celery workers and the broker they need. Use as a context manager and call `tick` often."""
 
     def __init__(self, settings: Settings, engine: Engine, plans: Sequence[WorkerPlan], log: Log) -> None:
-        self._engine = engine
         self._broker = EmbeddedBroker(settings)
         self._bells = Bells(make_app(settings))
-        self._processes: Counter[str] = Counter()
+        processes: Counter[str] = Counter()
         for plan in plans:
-            self._processes[plan.queue] += plan.processes
+            processes[plan.queue] += plan.processes
+        self._topup = TopUp(engine, self._bells, processes)
         self.workers = [Worker(plan, settings, log) for plan in plans]
         self._next_top_up = 0.0
         self._trouble = ""
@@ -144,7 +144,7 @@ class Supervisor:
 
         pause = TOP_UP_SECONDS
         try:
-            top_up(self._engine, self._bells, self._processes)
+            self._topup.round()
             self._trouble = ""
         except (ServiceError, OperationalError, RedisError, OSError) as error:
             # a broker or database that restarts: the workers ride it out, and so does this

@@ -1,4 +1,4 @@
-"""The top-up loop: rings every stage that has rows to claim, and frees what dead workers of this host held.
+"""The top-up loop: rings stages that have rows to claim, and frees what dead workers of this host held.
 
 The broker may lose or double any message: Redis with late acknowledgement was measured to lose 3 of 6000
 in 6 kills. So whoever supervises workers looks at the rows, every second or so, and rings again.
@@ -6,16 +6,21 @@ in 6 kills. So whoever supervises workers looks at the rows, every second or so,
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from curate.db.claims import expire, holders, waiting
+from curate.configs.pipeline import Pipeline, StageStep
+from curate.db.claims import Ready, expire, holders, ready
 from curate.db.datasets import Dataset, all_datasets
 from curate.worker.bells import Bells
 from curate.worker.owner import dead_owners
-from curate.worker.runner import usable
+from curate.worker.rota import Rota
+from curate.worker.runner import at_work, usable
 
 log = logging.getLogger(__name__)
 
@@ -29,20 +34,73 @@ def free_dead(engine: Engine, dataset: Dataset) -> int:
     return expire(engine, dead_owners(held))
 
 
-def top_up(engine: Engine, bells: Bells, processes: Mapping[str, int]) -> int:
-    """One round over all datasets; returns how many doorbells were rung. `processes`: how many serve each queue."""
-    rung = 0
-    lengths: dict[str, int] = {}
-    for dataset, pipeline in usable(all_datasets(engine)):
-        free_dead(engine, dataset)
-        for step in waiting(engine, dataset.id, pipeline):
-            queue = step.options.queue
-            if queue not in lengths:
-                lengths[queue] = bells.unheard(queue)
-            ears = processes.get(queue, ELSEWHERE)
-            missing = max(0, min(ears, 2 * ears - lengths[queue]))
-            for _ in range(missing):
-                bells.ring(step, pipeline)
-            lengths[queue] += missing
-            rung += missing
-    return rung
+def next_turn(engine: Engine, queue: str, rota: Rota) -> tuple[int, StageStep] | None:
+    """What to do next on a queue: the deepest stage with a batch to claim of the dataset whose turn it is."""
+    pipelines = {dataset.id: pipeline for dataset, pipeline in at_work(engine)}
+    for dataset_id in rota.order(pipelines):
+        for found in ready(engine, dataset_id, pipelines[dataset_id], queue=queue):
+            if found.batches:
+                return dataset_id, found.step
+    return None
+
+
+@dataclass(frozen=True)
+class _Turn:
+    dataset_id: int
+    step: StageStep
+    partial: bool = False
+
+
+class TopUp:
+    """Rings for all datasets. `processes`: how many serve each queue from here."""
+
+    def __init__(
+        self, engine: Engine, bells: Bells, processes: Mapping[str, int], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._engine = engine
+        self._bells = bells
+        self._processes = processes
+        self._clock = clock
+        self._rota = Rota()
+        self._rests: dict[tuple[int, str], float] = {}  # since when rows wait for their batch to fill up
+
+    def round(self) -> int:
+        """One round over all datasets; returns how many doorbells were rung."""
+        pipelines = dict(at_work(self._engine))
+        for dataset in pipelines:
+            free_dead(self._engine, dataset)
+        by_id = {dataset.id: pipeline for dataset, pipeline in pipelines.items()}
+        order = self._rota.order(by_id)
+        queues = {step.options.queue for pipeline in by_id.values() for step in pipeline.stages}
+        return sum(self._top_up(queue, order, by_id) for queue in sorted(queues))
+
+    def _top_up(self, queue: str, order: Sequence[int], pipelines: Mapping[int, Pipeline]) -> int:
+        ears = self._processes.get(queue, ELSEWHERE)
+        turns = [list(self._turns(i, ready(self._engine, i, pipelines[i], ears, queue))) for i in order]
+        if not any(turns):
+            return 0
+        missing = max(0, min(ears, 2 * ears - self._bells.unheard(queue)))
+        chosen = list(itertools.islice(_dealt(turns), missing))
+        for turn in chosen:
+            self._bells.ring(turn.step, turn.dataset_id, turn.partial)
+            self._rota.give(turn.dataset_id, 1)
+            if turn.partial:
+                self._rests.pop((turn.dataset_id, turn.step.name), None)
+        return len(chosen)
+
+    def _turns(self, dataset_id: int, found: Sequence[Ready]) -> Iterator[_Turn]:
+        """A turn a batch, deepest stage first."""
+        for one in found:
+            if one.batches or not one.rest:
+                self._rests.pop((dataset_id, one.step.name), None)
+            elif self._clock() - self._rests.setdefault((dataset_id, one.step.name), self._clock()) >= (
+                one.step.options.patience
+            ):
+                yield _Turn(dataset_id, one.step, partial=True)
+            yield from [_Turn(dataset_id, one.step)] * one.batches
+
+
+def _dealt(hands: Sequence[Sequence[_Turn]]) -> Iterator[_Turn]:
+    """One of each hand in turn, until all are empty."""
+    for row in itertools.zip_longest(*hands):
+        yield from (turn for turn in row if turn)

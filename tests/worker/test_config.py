@@ -23,8 +23,13 @@ def test_there_are_two_queues_and_no_others(home: Path) -> None:
     assert settings["task_create_missing_queues"] is False
 
 
-def test_redis_priorities_and_rabbitmq_options(tmp_path: Path) -> None:
-    assert transport_options("redis://h", tmp_path)["queue_order_strategy"] == "priority"
+def test_queues_of_rabbitmq_are_quorum_queues(home: Path) -> None:
+    for url, arguments in (("amqp://h", {"x-queue-type": "quorum"}), ("redis://h", {})):
+        queues = celery_settings(Settings(home=home, broker_url=url))["task_queues"]
+        assert [q.queue_arguments for q in queues] == [arguments] * 2
+
+
+def test_options_of_transports(tmp_path: Path) -> None:
     assert transport_options("amqp://h", tmp_path) == {}
     assert Path(transport_options("filesystem://", tmp_path)["data_folder_in"]).is_dir()
 
