@@ -136,7 +136,7 @@ def set_(
     dataset: DatasetName = None,
     as_json: Json = False,
 ) -> None:
-    """Change time_limit, memory_mb, batch_size, pass_size, fill_seconds or queue of a stage; no row has to go back for it.
+    """Change how a stage runs: queue, batch_size, pass_size, fill_seconds, time_limit, memory_mb. No row has to go back.
 
     Batches at work go on with what they started with. Other options change scores: see curate redo.
 

@@ -169,7 +169,8 @@ def enqueue(
         opened, found = put(here, request)
         dataset_name, pipeline = opened.dataset.name, opened.pipeline
         if opened.dataset.state != RUNNING:
-            here.talk.warn(f"dataset {dataset_name} is {opened.dataset.state}; go on with: curate resume {dataset_name}")
+            state = opened.dataset.state
+            here.talk.warn(f"dataset {dataset_name} is {state}; go on with: curate resume {dataset_name}")
     if as_json:
         emit_json(_as_json(dataset_name, pipeline, found, dry_run))
     else:

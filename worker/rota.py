@@ -19,7 +19,7 @@ class Rota:
         self._had: dict[int, float] = {}
 
     def order(self, dataset_ids: Iterable[int]) -> list[int]:
-        """The datasets, the one whose turn it is first; equal ones by chance. A new one joins as it were last served."""
+        """The datasets, the one whose turn it is first, equal ones by chance. A new one joins as if it had had most."""
         ids = list(dataset_ids)
         most = max((self._had[i] for i in ids if i in self._had), default=0.0)
         self._had |= {i: max(self._had.get(i, most), most - LAG) for i in ids}

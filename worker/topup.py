@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from curate.configs.pipeline import Pipeline, StageStep
 from curate.db.claims import Ready, expire, holders, ready
-from curate.db.datasets import Dataset, all_datasets
+from curate.db.datasets import Dataset
 from curate.worker.bells import Bells
 from curate.worker.owner import dead_owners
 from curate.worker.rota import Rota

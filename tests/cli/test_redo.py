@@ -130,7 +130,11 @@ def test_set_changes_an_option_and_no_row(curate: Call, filled: Filled) -> None:
     ("assignment", "code", "says"),
     [
         ("cut.crf=20", 2, "curate redo cut --set cut.crf=20"),
-        ("cut.enabled=false", 2, "what may change is queue, batch_size, pass_size, fill_seconds, time_limit, memory_mb"),
+        (
+            "cut.enabled=false",
+            2,
+            "what may change is queue, batch_size, pass_size, fill_seconds, time_limit, memory_mb",
+        ),
         ("cutt.time_limit=3", 2, "no stage cutt"),
         ("time_limit=3", 2, "no stage time_limit"),
         ("cut.time_limit=-1", 3, "time_limit"),
