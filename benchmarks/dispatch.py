@@ -21,7 +21,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,12 +32,11 @@ sys.path.insert(0, str(ROOT))
 import psutil  # noqa: E402
 import redis  # noqa: E402
 from sqlalchemy import Engine, text  # noqa: E402
+from tests import servers  # noqa: E402
 
 from benchmarks import noop  # noqa: E402
-from curate.configs.settings import Settings  # noqa: E402
 from curate.db import datasets, migrate  # noqa: E402
 from curate.db.engine import is_sqlite, make_engine  # noqa: E402
-from tests import servers  # noqa: E402
 
 PROCESSES = 2
 POSTGRES = {
@@ -112,13 +110,13 @@ def server_pid(url: str) -> int:
 
 def fill(engine: Engine, clips: int, names: list[str], batch: int) -> int:
     """A dataset of so many clips, 100 a video, that wait for the first stage; returns its id."""
-    from curate.tasks.registry import stages
     from curate.configs.pipeline import parse
+    from curate.tasks.registry import stages
 
     steps = ["probe", "split", *names]
     raw = [{"stage": name, "batch_size": batch} for name in steps]
-    made = datasets.create(engine, "dispatch", "/v", parse(raw, stages(), "dispatch"))
-    numbers = f"WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {{}})"
+    made = datasets.create(engine, "dispatch", "/v", parse(raw, stages() | noop.CLASSES, "dispatch"))
+    numbers = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {})"
     videos = (
         f"{numbers.format(-(-clips // 100))} INSERT INTO videos (id, dataset_id, path, relpath, clip_stem, fingerprint,"
         " stage, status) SELECT i + 1, :d, 'v' || i, 'v' || i, 'v' || i, '', 'done', 'kept' FROM n"

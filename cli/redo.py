@@ -136,9 +136,10 @@ def set_(
     dataset: DatasetName = None,
     as_json: Json = False,
 ) -> None:
-    """Change how a stage runs: queue, batch_size, pass_size, fill_seconds, time_limit, memory_mb. No row has to go back.
+    """Change how a stage runs: queue, batch_size, pass_size, fill_seconds, time_limit, memory_mb.
 
-    Batches at work go on with what they started with. Other options change scores: see curate redo.
+    No row has to go back for it. Batches at work go on with what they started with.
+    Other options change scores: see curate redo.
 
     Example:
       curate set cut.time_limit=3600

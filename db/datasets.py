@@ -267,7 +267,7 @@ def pause(engine: Engine, dataset: Dataset) -> None:
 
 
 def cancel(engine: Engine, dataset: Dataset) -> int:
-    """Let no more rows be claimed, and none at work be saved; returns how many were, which wait for their stage again."""
+    """Let no more rows be claimed, and none at work be saved; returns how many were. They wait for their stage."""
     with writing(engine) as connection:
         _set_state(connection, dataset, CANCELLED)
         held = [update(t).where(*_unfinished(dataset, t), t.c.lease_until > FREE) for t in (videos, clips)]

@@ -175,7 +175,7 @@ class Postgres:
 
 
 @contextmanager
-def postgres_server(settings: Mapping[str, str] = {}) -> Iterator[Postgres]:  # noqa: B006
+def postgres_server(settings: Mapping[str, str] = {}) -> Iterator[Postgres]:
     """A new Postgres that lasts as long as the block. Raises RuntimeError when there is none to start."""
     programs = _programs()
     folder = _folder("curate-pg-")
@@ -183,8 +183,9 @@ def postgres_server(settings: Mapping[str, str] = {}) -> Iterator[Postgres]:  # 
     _run_as_user("cp", "-r", _data_template(programs), data)
     rules = data / "pg_hba.conf"
     rules.write_text(f"local all /^{ASKED} scram-sha-256\n{rules.read_text()}")
-    settings = [part for name, value in (_POSTGRES_SETTINGS | dict(settings)).items() for part in ("-c", f"{name}={value}")]
-    argv = [str(programs / "postgres"), "-D", str(data), "-k", str(folder), *settings]
+    chosen = _POSTGRES_SETTINGS | dict(settings)
+    words = [part for name, value in chosen.items() for part in ("-c", f"{name}={value}")]
+    argv = [str(programs / "postgres"), "-D", str(data), "-k", str(folder), *words]
     server = Postgres(folder)
     with _kept(argv, _user(), folder) as keeper:
         _wait(server.ready, keeper, folder)
