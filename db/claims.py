@@ -7,7 +7,7 @@ one, a claim was measured to grow from 7 to 27 ms at a million rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -288,10 +288,25 @@ def ready(engine: Engine, dataset_id: int, pipeline: Pipeline, most: int = 1, qu
     With a queue, only the stages that go to it.
     """
     with reading(engine) as connection:
-        time = now(connection)
-        steps = [s for s in reversed(pipeline.stages) if not queue or s.options.queue == queue]
-        looks = (_ready(connection, dataset_id, step, pipeline, time, most) for step in steps)
-        return [found for found in looks if found]
+        return list(_all_ready(connection, dataset_id, pipeline, most, queue))
+
+
+def _all_ready(
+    connection: Connection, dataset_id: int, pipeline: Pipeline, most: int, queue: str = ""
+) -> Iterator[Ready]:
+    time = now(connection)
+    for step in reversed(pipeline.stages):
+        if not queue or step.options.queue == queue:
+            found = _ready(connection, dataset_id, step, pipeline, time, most)
+            if found:
+                yield found
+
+
+def deepest(engine: Engine, dataset_id: int, pipeline: Pipeline, queue: str) -> StageStep | None:
+    """The deepest stage of a dataset that goes to the queue and has a batch to claim now."""
+    with reading(engine) as connection:
+        found = _all_ready(connection, dataset_id, pipeline, 1, queue)
+        return next((one.step for one in found if one.batches), None)
 
 
 def waiting(engine: Engine, dataset_id: int, pipeline: Pipeline) -> list[StageStep]:

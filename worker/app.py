@@ -12,7 +12,6 @@ from curate.configs.settings import load_settings
 from curate.tasks.registry import stages
 from curate.worker.bells import Bells, make_app
 from curate.worker.runner import Report, Runner
-from curate.worker.topup import next_turn
 
 settings = load_settings()
 app = make_app(settings)
@@ -51,5 +50,5 @@ def ring_after(report: Report) -> None:
     names = [s.name for s in report.pipeline.stages]
     here = names.index(report.step.name)
     for queue in sorted({step.options.queue for step in report.pipeline.stages[here : here + 2]}):
-        if bells.unheard(queue) < FEW and (turn := next_turn(runner().engine, queue, runner().rota)):
+        if bells.unheard(queue) < FEW and (turn := runner().next_turn(queue)):
             bells.ring(turn[1], turn[0])

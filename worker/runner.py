@@ -19,7 +19,7 @@ from curate.configs.errors import ConfigError, CurateError, ServiceError
 from curate.configs.pipeline import Pipeline, StageStep, parse
 from curate.configs.settings import Settings
 from curate.db import saves
-from curate.db.claims import Claim, Want, claim, give_back, has_ready
+from curate.db.claims import Claim, Want, claim, deepest, give_back, has_ready
 from curate.db.datasets import RUNNING, Dataset, all_datasets
 from curate.db.engine import make_engine
 from curate.db.saves import Findings, Writer
@@ -83,6 +83,7 @@ class Runner:
         self._loaded: OrderedDict[tuple[object, ...], _Loaded] = OrderedDict()  # least recently used first
         self._pauses: dict[str, tuple[float, float]] = {}  # stage: until when (monotonic), and how long
         self.rota = Rota()
+        self._working: dict[int, tuple[Dataset, Pipeline]] = {}  # as the last run_one found them
 
     def run_one(self, stage: str, dataset_id: int | None = None, partial: bool = False) -> Report | None:
         """Run one batch of a stage: of the dataset named, or of another that has rows for it; None when none has.
@@ -94,15 +95,30 @@ class Runner:
         """
         if time.monotonic() < self._pauses.get(stage, (0.0, 0.0))[0]:
             return None
-        candidates = {d.id: (d, p) for d, p in at_work(self.engine) if p.has(stage)}
+        self._working = {d.id: (d, p) for d, p in at_work(self.engine)}
+        candidates = [i for i, (_, pipeline) in self._working.items() if pipeline.has(stage)]
         for i in sorted(self.rota.order(candidates), key=lambda i: i != dataset_id):
-            dataset, pipeline = candidates[i]
-            if has_ready(self.engine, i, pipeline.stage(stage), pipeline, partial and i == dataset_id):
+            dataset, pipeline = self._working[i]
+            if self._may_claim(i, pipeline.stage(stage), pipeline, called=i == dataset_id, partial=partial):
                 report = self._claim_and_run(dataset, pipeline, stage)
                 if report is not None:
                     self.rota.give(i, report.seconds)
                     self._pauses.pop(stage, None)
                     return report
+        return None
+
+    def _may_claim(self, dataset_id: int, step: StageStep, pipeline: Pipeline, called: bool, partial: bool) -> bool:
+        """Whether to try a claim: where it costs nothing, the claim itself finds out that nothing is there."""
+        loaded = (dataset_id, step.name) in self._loaded
+        if called and loaded and not step.options.patience:
+            return True
+        return has_ready(self.engine, dataset_id, step, pipeline, called and partial)
+
+    def next_turn(self, queue: str) -> tuple[int, StageStep] | None:
+        """What to do next on a queue: the deepest stage with a batch to claim of the dataset whose turn it is."""
+        for i in self.rota.order(self._working):
+            if step := deepest(self.engine, i, self._working[i][1], queue):
+                return i, step
         return None
 
     def _claim_and_run(self, dataset: Dataset, pipeline: Pipeline, name: str) -> Report | None:

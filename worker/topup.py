@@ -34,16 +34,6 @@ def free_dead(engine: Engine, dataset: Dataset) -> int:
     return expire(engine, dead_owners(held))
 
 
-def next_turn(engine: Engine, queue: str, rota: Rota) -> tuple[int, StageStep] | None:
-    """What to do next on a queue: the deepest stage with a batch to claim of the dataset whose turn it is."""
-    pipelines = {dataset.id: pipeline for dataset, pipeline in at_work(engine)}
-    for dataset_id in rota.order(pipelines):
-        for found in ready(engine, dataset_id, pipelines[dataset_id], queue=queue):
-            if found.batches:
-                return dataset_id, found.step
-    return None
-
-
 @dataclass(frozen=True)
 class _Turn:
     dataset_id: int

@@ -12,8 +12,7 @@ import pytest
 from curate.configs.settings import Settings
 from curate.db import datasets
 from curate.worker.bells import Bells, make_app
-from curate.worker.rota import Rota
-from curate.worker.topup import TopUp, next_turn
+from curate.worker.topup import TopUp
 from tests.pipelines import Line, make_line
 
 
@@ -104,16 +103,6 @@ def test_a_small_dataset_is_not_kept_waiting_by_a_large_one(plugged: Path, sqlit
     for _ in range(5):
         assert topup.round() == 2
         assert {dataset for _, dataset, _ in heard.taken()} == {large.dataset.id, small.dataset.id}
-
-
-def test_after_a_batch_the_other_dataset_has_its_turn(plugged: Path, sqlite_url: str, home: Path) -> None:
-    large, small = two_datasets(sqlite_url, home)
-    rota = Rota()
-    rota.order([large.dataset.id, small.dataset.id])
-    rota.give(large.dataset.id, 3.0)
-    turn = next_turn(large.engine, "cpu", rota)
-    assert turn is not None
-    assert (turn[0], turn[1].name) == (small.dataset.id, "probe")
 
 
 @pytest.mark.parametrize("hold", [datasets.pause, datasets.cancel])
