@@ -17,7 +17,7 @@ from curate.configs.errors import WorkerCrashed
 from curate.configs.pipeline import Pipeline, StageStep
 from curate.configs.schema import Level, Order
 from curate.db import beside
-from curate.db.engine import now, reading, writing
+from curate.db.engine import looking, now, reading, writing
 from curate.db.tables import clips, datasets, rows_of, videos
 
 FREE = 0.0  # lease_until of a row that nobody holds
@@ -277,7 +277,7 @@ class Ready:
 
 def has_ready(engine: Engine, dataset_id: int, step: StageStep, pipeline: Pipeline, partial: bool = False) -> bool:
     """Whether a stage of a dataset has a batch to claim now; `partial`: a rest will do. Takes no lock."""
-    with reading(engine) as connection:
+    with looking(engine) as connection:
         found = _ready(connection, dataset_id, step, pipeline, now(connection), 1)
     return found is not None and (found.batches > 0 or partial)
 
@@ -287,7 +287,7 @@ def ready(engine: Engine, dataset_id: int, pipeline: Pipeline, most: int = 1, qu
 
     With a queue, only the stages that go to it.
     """
-    with reading(engine) as connection:
+    with looking(engine) as connection:
         return list(_all_ready(connection, dataset_id, pipeline, most, queue))
 
 
@@ -304,7 +304,7 @@ def _all_ready(
 
 def deepest(engine: Engine, dataset_id: int, pipeline: Pipeline, queue: str) -> StageStep | None:
     """The deepest stage of a dataset that goes to the queue and has a batch to claim now."""
-    with reading(engine) as connection:
+    with looking(engine) as connection:
         found = _all_ready(connection, dataset_id, pipeline, 1, queue)
         return next((one.step for one in found if one.batches), None)
 

@@ -17,9 +17,10 @@ from curate.configs.errors import NoDatasets, NoSuchDataset, UsageError
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Column, Level
 from curate.db.claims import FREE, released
-from curate.db.engine import is_sqlite, reading, writing
-from curate.db.saves import forget_clips, judged, quoted, verdict_of
+from curate.db.engine import is_sqlite, looking, reading, writing
+from curate.db.saves import forget_clips, quoted
 from curate.db.tables import clips, datasets, rows_of, videos
+from curate.db.verdicts import judged, verdict_of
 
 CHUNK = 500  # inputs per transaction of an enqueue
 
@@ -75,7 +76,7 @@ def all_datasets(engine: Engine) -> list[Dataset]:
     """Every dataset, oldest first."""
     columns = [datasets.c[name] for name in ("id", "name", "root", "pipeline", "epoch", "state")]
     query = select(*columns).order_by(datasets.c.id)
-    with reading(engine) as connection:
+    with looking(engine) as connection:
         return [Dataset(*row) for row in connection.execute(query)]
 
 

@@ -13,13 +13,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, select, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from curate.configs.errors import PackageMissing, ServiceError
 from curate.configs.settings import hide_password
 
 BUSY_SECONDS = 30
+PING_SECONDS = 1.0  # that a connection rests before it is tried
 
 
 def make_engine(url: str) -> Engine:
@@ -58,7 +59,27 @@ def _forget_in_children(engine: Engine) -> None:
 
 
 def _postgres(url: URL) -> Engine:
-    return create_engine(url, pool_pre_ping=True, pool_size=2, hide_parameters=True)
+    engine = create_engine(url, pool_size=2, hide_parameters=True)
+    event.listen(engine, "checkin", _note_use)
+    event.listen(engine, "checkout", _ping_after_rest)
+    return engine
+
+
+def _note_use(_connection: Any, record: Any) -> None:
+    record.info["used_at"] = time.monotonic()
+
+
+def _ping_after_rest(connection: Any, record: Any, _proxy: Any) -> None:
+    """Make sure that the server is still there; not at every use, since a batch has four in a row."""
+    import psycopg
+
+    if time.monotonic() - record.info.get("used_at", time.monotonic()) < PING_SECONDS:
+        return
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except psycopg.Error as error:
+        raise DisconnectionError from error  # the pool then opens another one
 
 
 def _sqlite(url: URL) -> Engine:
@@ -102,6 +123,14 @@ def _sqlite_begin(connection: Connection) -> None:
 def reading(engine: Engine) -> Iterator[Connection]:
     """A connection for reads, which on SQLite takes no write lock."""
     with reported(engine), engine.connect().execution_options(curate_readonly=True) as connection:
+        yield connection
+
+
+@contextmanager
+def looking(engine: Engine) -> Iterator[Connection]:
+    """A connection for one or two short reads, each by itself: on Postgres without BEGIN and ROLLBACK around them."""
+    mode: dict[str, Any] = {"curate_readonly": True} if is_sqlite(engine) else {"isolation_level": "AUTOCOMMIT"}
+    with reported(engine), engine.connect().execution_options(**mode) as connection:
         yield connection
 
 

@@ -31,8 +31,9 @@ from curate.db import filters
 from curate.db.claims import released
 from curate.db.datasets import Dataset, add_columns, write_pipeline
 from curate.db.engine import now, writing
-from curate.db.saves import BETWEEN, judged, verdict_of
+from curate.db.saves import BETWEEN
 from curate.db.tables import clips
+from curate.db.verdicts import judged, verdict_of
 
 
 @dataclass(frozen=True)

@@ -8,30 +8,26 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Engine,
     Table,
     bindparam,
-    case,
     delete,
-    func,
     insert,
-    literal,
-    literal_column,
-    null,
     select,
     text,
     update,
 )
 
-from curate.configs.pipeline import DONE, Pipeline, StageStep
+from curate.configs.pipeline import Pipeline, StageStep
 from curate.configs.schema import Level
-from curate.db import beside, filters
+from curate.db import beside
 from curate.db.beside import FoundRows
 from curate.db.claims import Claim, give_back_in, released
-from curate.db.engine import now, writing
+from curate.db.engine import is_sqlite, now, writing
+from curate.db.moves import write_and_place
 from curate.db.tables import batches, clips, datasets, rows_of, videos
+from curate.db.verdicts import judged, verdict_of
 
 BETWEEN = ">"  # the places of return_to
 # options that change no score: where a stage runs, how many rows at a time, how long and how large a batch may get
@@ -87,12 +83,13 @@ def save(engine: Engine, claim: Claim, findings: Findings, writer: Writer) -> in
             return 0
         mine = _still_mine(connection, table, claim)
         passed = [i for i in findings.scores if i in mine]
-        _write_scores(connection, table, {i: findings.scores[i] for i in passed})
         beside.replace(connection, {i: findings.tables[i] for i in passed if i in findings.tables})
         for video_id, found in findings.clips.items():
             if video_id in mine:
                 _write_clips(connection, claim, video_id, found, pipeline)
-        _move_on(connection, step, {i: mine[i] for i in passed if i not in findings.dropped}, pipeline)
+        _write_scores(connection, table, {i: findings.scores[i] for i in passed if i in findings.dropped})
+        going = {i: mine[i] for i in passed if i not in findings.dropped}
+        _write_and_move(connection, step, going, findings.scores, pipeline)
         _end_rows(connection, table, set(mine), findings)
         failures = len(mine.keys() & findings.failed.keys())
         _log(connection, claim, (len(mine) - failures, failures), writer)
@@ -112,13 +109,23 @@ def _still_mine(connection: Connection, table: Table, claim: Claim) -> dict[int,
     return {int(row[0]): row[1] for row in connection.execute(held.with_for_update())}
 
 
-def _move_on(connection: Connection, step: StageStep, rows: Mapping[int, str | None], pipeline: Pipeline) -> None:
-    """Put rows behind the stage: each where it returns to, the others before the stage that follows."""
+def _write_and_move(
+    connection: Connection,
+    step: StageStep,
+    rows: Mapping[int, str | None],
+    scores: Mapping[int, Mapping[str, Any]],
+    pipeline: Pipeline,
+) -> None:
+    """Write scores and put rows behind the stage: each where it returns to, the others before the following stage."""
     _, following = pipeline.after(step.name)
     for route in set(rows.values()):
         place, _, rest = (route or following).partition(BETWEEN)
-        ids = [i for i, r in rows.items() if r == route]
-        place_rows(connection, step.level, ids, pipeline, place, rest or None)
+        found = {i: scores[i] for i, r in rows.items() if r == route}
+        if is_sqlite(connection):
+            _write_scores(connection, rows_of(step.level), found)
+            place_rows(connection, step.level, list(found), pipeline, place, rest or None)
+        else:
+            write_and_place(connection, step, found, pipeline, place, rest or None)
 
 
 def _write_scores(connection: Connection, table: Table, scores: Mapping[int, Mapping[str, Any]]) -> None:
@@ -186,32 +193,6 @@ def place_rows(
     verdict = verdict_of(pipeline, place, level, connection.dialect.name)
     values = {"stage": place, "return_to": then, **judged(verdict, place), "error": None, **released()}
     connection.execute(update(table).where(table.c.id.in_(ids)).values(**values))
-
-
-def judged(verdict: ColumnElement[Any], place: str) -> dict[str, Any]:
-    """Status and reason of a row at a place, as SQL."""
-    return {"reason": verdict, "status": status_of(verdict, "kept" if place == DONE else "active")}
-
-
-def verdict_of(pipeline: Pipeline, place: str, level: Level, dialect: str) -> ColumnElement[Any]:
-    """SQL for the name of the first filter that a row before stage `place` does not pass, or NULL.
-
-    NULL does not pass. A clip falls with its video, by the same name.
-    """
-    whens: list[tuple[Any, Any]] = [
-        (literal_column(f"COALESCE(({filters.to_sql(f.where, dialect)}), FALSE) = FALSE"), literal(f.name))
-        for f in pipeline.filters_before(place, level)
-    ]
-    own = case(*whens, else_=null()) if whens else null()
-    if level == "video" or not any(f.level == "video" for f in pipeline.filters):
-        return own
-    fallen = select(videos.c.reason).where(videos.c.id == clips.c.video_id, videos.c.status == "dropped")
-    return func.coalesce(fallen.correlate(clips).scalar_subquery(), own)
-
-
-def status_of(verdict: ColumnElement[Any], going_on: str) -> ColumnElement[Any]:
-    """SQL for the status that goes with a verdict."""
-    return case((verdict.is_(None), going_on), else_="dropped")
 
 
 def _end_rows(connection: Connection, table: Table, mine: set[int], findings: Findings) -> None:
