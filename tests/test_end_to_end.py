@@ -40,11 +40,12 @@ class Ran:
     folder: Path
     done: subprocess.CompletedProcess[str]
     truth: dict[str, Drawn]
+    broker: str = ""
 
     @property
     def environment(self) -> dict[str, str]:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("CURATE_")}
-        return clean | {"CURATE_HOME": str(self.folder / "home")}
+        return clean | {"CURATE_HOME": str(self.folder / "home"), "CURATE_BROKER_URL": self.broker}
 
     def curate(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([CURATE, *words], capture_output=True, text=True, env=self.environment, cwd=self.folder)
@@ -55,7 +56,7 @@ class Ran:
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+def ran(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Ran]:
     folder = tmp_path_factory.mktemp("run")
     videos = folder / "videos"
     truth = {}
@@ -71,7 +72,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     for raw in ODD_NAMES:
         Path(os.fsdecode(os.fsencode(videos / "names") + b"/" + raw)).write_bytes(whole)
     write_image(videos / "still.png")
-    ran = Ran(folder, subprocess.CompletedProcess([], 0), truth)
+    ran = Ran(folder, subprocess.CompletedProcess([], 0), truth, pytestconfig.getoption("--broker"))
     ran.done = ran.curate("run", "videos", "-o", "clips.csv", *OPTIONS)
     yield ran
 

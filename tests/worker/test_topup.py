@@ -27,9 +27,13 @@ def line(plugged: Path, sqlite_url: str, home: Path) -> Line:
 
 
 @pytest.fixture
-def bells(redis_url: str, home: Path) -> Iterator[Bells]:
-    with closing(Bells(make_app(Settings(home=home, broker_url=redis_url)))) as bells:
+def bells(redis_url: str, home: Path, pytestconfig: pytest.Config) -> Iterator[Bells]:
+    app = make_app(Settings(home=home, broker_url=pytestconfig.getoption("--broker") or redis_url))
+    with closing(Bells(app)) as bells:
         yield bells
+        with app.connection_or_acquire() as connection:
+            for queue in app.conf.task_queues:
+                queue(connection.default_channel).purge()
 
 
 class Heard:
