@@ -175,14 +175,18 @@ class Postgres:
 
 
 @contextmanager
-def postgres_server(settings: Mapping[str, str] = {}) -> Iterator[Postgres]:
-    """A new Postgres that lasts as long as the block. Raises RuntimeError when there is none to start."""
+def postgres_server(settings: Mapping[str, str] = {}, network: str = "") -> Iterator[Postgres]:
+    """A new Postgres that lasts as long as the block. Raises RuntimeError when there is none to start.
+
+    `settings` beat those for tests; from `network` (such as 10.0.0.0/24) it takes logins with their password.
+    """
     programs = _programs()
     folder = _folder("curate-pg-")
     data = folder / "data"
     _run_as_user("cp", "-r", _data_template(programs), data)
     rules = data / "pg_hba.conf"
-    rules.write_text(f"local all /^{ASKED} scram-sha-256\n{rules.read_text()}")
+    outside = f"host all all {network} scram-sha-256\n" if network else ""
+    rules.write_text(f"local all /^{ASKED} scram-sha-256\n{outside}{rules.read_text()}")
     chosen = _POSTGRES_SETTINGS | dict(settings)
     words = [part for name, value in chosen.items() for part in ("-c", f"{name}={value}")]
     argv = [str(programs / "postgres"), "-D", str(data), "-k", str(folder), *words]

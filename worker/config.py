@@ -65,6 +65,8 @@ def transport_options(url: str, folder: Path) -> dict[str, Any]:
             "data_folder_in": str(queue), "data_folder_out": str(queue),
             "control_folder": str(control), "polling_interval": 0.1,
         }  # fmt: skip
+    if is_rabbitmq(url):
+        return {"confirm_publish": True}  # or a bell just rung is not counted yet
     if not url.startswith("redis"):
         return {}
     return {

@@ -30,7 +30,7 @@ def test_queues_of_rabbitmq_are_quorum_queues(home: Path) -> None:
 
 
 def test_options_of_transports(tmp_path: Path) -> None:
-    assert transport_options("amqp://h", tmp_path) == {}
+    assert transport_options("amqp://h", tmp_path) == {"confirm_publish": True}
     assert Path(transport_options("filesystem://", tmp_path)["data_folder_in"]).is_dir()
 
 
