@@ -53,7 +53,7 @@ def file_system(url: str) -> tuple[Any, str]:
     """The fsspec file system of a URL, and the path in it. Raises PackageMissing, ConfigError."""
     import fsspec
 
-    _keep_secrets_out_of_logs()
+    _quiet_clients()
     name = protocol(url)
     try:
         return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
@@ -66,10 +66,10 @@ def file_system(url: str) -> tuple[Any, str]:
 
 
 @cache
-def _keep_secrets_out_of_logs() -> None:
-    """What is signed, session tokens with it, is logged by these at DEBUG."""
+def _quiet_clients() -> None:
+    """What is signed, session tokens with it, is logged by these at DEBUG; each block that is fetched at INFO."""
     for name in ("aiobotocore", "botocore", "fsspec", "s3fs"):
-        logging.getLogger(name).setLevel(logging.INFO)
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 # ---------------------------------------------------------------- reading
