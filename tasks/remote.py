@@ -133,7 +133,7 @@ def _opened(url: str, block_bytes: int) -> Any:
 
 def as_reading_error(url: str, error: Exception) -> CurateError:
     """Why a file cannot be read: Unreadable where that is about this file, else a ServiceError."""
-    if isinstance(error, ConfigError | PackageMissing):  # no such protocol, or nothing installed for it
+    if isinstance(error, ConfigError):  # no such protocol
         return Unreadable(path=url, why=str(error))
     if isinstance(error, CurateError):
         return error
@@ -158,6 +158,18 @@ def _refusal(url: str, error: Exception) -> CurateError:
     return Unreadable(path=url, why=_reason(why))
 
 
+@contextmanager
+def needed_by_all(url: str) -> Iterator[None]:
+    """Makes Unreadable a ServiceError where not this file is missing, but its bucket, or the right to read there."""
+    try:
+        yield
+    except Unreadable as error:
+        cause = error.__cause__
+        if isinstance(cause, PermissionError) or (isinstance(cause, OSError) and _code(cause) == "NoSuchBucket"):
+            raise as_store_error(url, cause) from error
+        raise
+
+
 def _code(error: BaseException) -> str:
     """The code of S3 behind an error, or an empty text."""
     answer = getattr(error.__cause__ or error, "response", None) or {}
@@ -167,7 +179,7 @@ def _code(error: BaseException) -> str:
 def _reason(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError):
         return "there is no such file" if _code(error) != "NoSuchBucket" else "there is no such bucket"
-    return " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())[:300]
+    return " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())[:300].rstrip(".")
 
 
 # ---------------------------------------------------------------- writing

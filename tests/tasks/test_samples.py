@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curate.configs.errors import SamplesMissing, ServiceError
+from curate.configs.errors import BucketMissing, SamplesMissing, ServiceError
 from curate.tasks.archives import OPEN, RemoteArchives
 from curate.tasks.remote import RemoteFile
 from curate.tasks.video.samples import Measures, Pair, Reel, Samples, SampleWriter, Still, archive, encode
@@ -173,6 +173,8 @@ def test_samples_that_are_not_in_the_store_are_missing_and_a_silent_store_is_not
 ) -> None:
     with pytest.raises(SamplesMissing, match=s3_url):
         Samples.open(RemoteArchives(s3_url), 1, 0)
+    with pytest.raises(BucketMissing):
+        Samples.open(RemoteArchives("s3://no-such-bucket/samples"), 1, 0)
     use_s3(monkeypatch, s3.environment | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_ports(1)[0]}"})
     monkeypatch.setattr("s3fs.S3FileSystem.retries", 1)
     with pytest.raises(ServiceError):
