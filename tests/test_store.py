@@ -132,7 +132,7 @@ def enqueue(cluster: Cluster, words: Sequence[str] = ()) -> None:
 def test_hosts_that_share_no_folder_give_the_rows_of_one_host(cluster: Cluster, locally: list[dict[str, Any]]) -> None:
     enqueue(cluster)
     with cluster.worker("left"), cluster.worker("right"):
-        wait_until(lambda: cluster.left() == 0, seconds=180)
+        wait_until(lambda: cluster.left() == 0, seconds=300)
     assert cluster.rows() == locally
     paths = [r["path"] for r in cluster.rows("SELECT path FROM clips ORDER BY path")]
     objects = store(cluster.s3).find(f"{cluster.s3.bucket}/out")
@@ -152,13 +152,13 @@ def test_rows_wait_for_a_store_that_goes_away_and_go_on_when_it_is_back(
     enqueue(cluster)
     given_back = "SELECT count(*) AS n FROM batches WHERE error LIKE '%s3://tests is not available%'"
     with cluster.worker("left"):
-        wait_until(lambda: bool(cluster.rows("SELECT 1 FROM clips")), seconds=120)
+        wait_until(lambda: bool(cluster.rows("SELECT 1 FROM clips")), seconds=300)
         cluster.services.close()
-        wait_until(lambda: cluster.rows(given_back)[0]["n"] > 0, seconds=120)
+        wait_until(lambda: cluster.rows(given_back)[0]["n"] > 0, seconds=300)
         assert not cluster.rows("SELECT 1 FROM videos WHERE status = 'failed'")
         assert not cluster.rows("SELECT 1 FROM clips WHERE status = 'failed'")
         with servers.s3_server(cluster.s3):
-            wait_until(lambda: cluster.left() == 0, seconds=240)
+            wait_until(lambda: cluster.left() == 0, seconds=300)
     assert cluster.rows() == locally
 
 
@@ -166,7 +166,7 @@ def test_what_is_deleted_from_the_store_fails_its_own_rows_only(cluster: Cluster
     enqueue(cluster)
     store(cluster.s3).rm_file(f"{cluster.s3.bucket}/in/v1.mp4")
     with cluster.worker("left"):
-        wait_until(lambda: cluster.left() == 0, seconds=180)
+        wait_until(lambda: cluster.left() == 0, seconds=300)
     assert cluster.rows("SELECT relpath, reason FROM videos WHERE status = 'failed'") == [
         {"relpath": "v1.mp4", "reason": "Unreadable"}
     ]
