@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import typer
 
@@ -51,13 +53,20 @@ def checks(here: Session) -> Iterator[Check]:
         yield _package(package, needed=True, install="pip install --force-reinstall curate")
     yield _codecs()
     yield _hashing()
-    extras = (("rapidocr", "ocr"), ("onnxruntime", "ocr"), ("psycopg", "postgres"), ("pyarrow", "parquet"))
+    extras = (
+        ("rapidocr", "ocr"),
+        ("onnxruntime", "ocr"),
+        ("psycopg", "postgres"),
+        ("pyarrow", "parquet"),
+        ("s3fs", "s3"),
+    )
     for package, extra in (*extras, ("mindspore", "mindspore")):
         yield _package(package, needed=False, install=f'pip install "curate[{extra}]"')
     yield _mindone()
     yield _models(here)
     yield _home(here)
     yield _space(here)
+    yield from _store(here)
     yield _database(here)
     yield _broker(here)
 
@@ -144,11 +153,27 @@ def _home(here: Session) -> Check:
 
 
 def _space(here: Session) -> Check:
-    existing = next(p for p in (here.settings.clips, *here.settings.clips.parents) if p.exists())
+    clips = here.settings.clips
+    folder = clips if isinstance(clips, Path) else Path(tempfile.gettempdir())  # of the clip that is being made
+    existing = next(p for p in (folder, *folder.parents) if p.exists())
     free = shutil.disk_usage(existing).free
     enough = free >= LITTLE_SPACE
-    fix = "" if enough else "make room, or write clips elsewhere with CURATE_MEDIA"
+    elsewhere = "CURATE_MEDIA" if folder is clips else "TMPDIR"
+    fix = "" if enough else f"make room, or write clips elsewhere with {elsewhere}"
     return Check("disk space", "OK" if enough else "FAIL", f"{free / (1 << 30):.1f} GB free in {existing}", fix)
+
+
+def _store(here: Session) -> Iterator[Check]:
+    """Whether clips can be written to where they go, when that is a URL; tried by writing a small file."""
+    from curate.tasks.places import check_places
+
+    if isinstance(here.settings.clips, Path):
+        return
+    try:
+        check_places(here.settings)
+        yield Check("media store", "OK", f"{here.settings.clips} can be written to")
+    except CurateError as error:
+        yield Check("media store", "FAIL", here.settings.clips, str(error))
 
 
 def _database(here: Session) -> Check:

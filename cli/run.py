@@ -81,6 +81,7 @@ def work(here: Session, opened: Opened, jobs: int | None) -> Any:
     from curate.cli.follow import Watcher, follow
     from curate.cli.workers import refuse_shared_sqlite
     from curate.db import datasets
+    from curate.tasks.places import check_places
     from curate.worker.plans import plans, queues_of
     from curate.worker.supervisor import Log, Supervisor
 
@@ -88,6 +89,7 @@ def work(here: Session, opened: Opened, jobs: int | None) -> Any:
     if view.finished:
         return view
     refuse_shared_sqlite(here.settings)
+    check_places(here.settings)
     _check_models_run(here, opened, view)
     datasets.resume(opened.engine, opened.dataset)  # an interrupted run is no crash of the rows it was at
     logs = here.make_home() / "logs"

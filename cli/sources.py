@@ -17,6 +17,7 @@ from curate.configs.errors import PipelineChanged, ServiceError, UsageError
 from curate.configs.pipeline import Pipeline
 from curate.tasks.inputs import TABLE_EXTENSIONS, Input, Report, extension, find_inputs, is_media
 from curate.tasks.paths import is_url, to_text
+from curate.tasks.places import check_places
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -141,6 +142,7 @@ def enqueue(session: Session, request: Request) -> tuple[Opened, Found]:
     chosen = choose(datasets.all_datasets(existing) if existing else [], request)
     pipeline = pipeline_for(chosen, request)
     check_models(pipeline, session.settings.model_folder)
+    check_places(session.settings)
     report = Report()
     inputs = inputs_of(request, report)
     # from here on things are made; what is wrong with the request has been told

@@ -53,6 +53,7 @@ def worker(
       curate worker -Q cpu -c 8
       curate worker -Q ascend --npus 0,2
     """
+    from curate.tasks.places import check_places
     from curate.worker.plans import plans
     from curate.worker.supervisor import Log, Supervisor
 
@@ -61,6 +62,7 @@ def worker(
     prefix = f"{name}-" if name else ""
     planned = plans(here.settings, checked_queues(queues), concurrency, checked_npus(npus), prefix)
     refuse_shared_sqlite(here.settings)
+    check_places(here.settings)
     engine = here.make_database()
     with _signals_interrupt():
         try:

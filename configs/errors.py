@@ -118,6 +118,16 @@ class NoDevice(ServiceError):
     """The device {device} cannot be used: {why}. Set CURATE_DEVICE to auto or CPU, or see docs/ascend.md"""
 
 
+class BucketMissing(ServiceError):
+    """{url} cannot be used, because {store} does not exist. Make it (for S3: aws s3 mb {store}) or name another
+    one; where clips go is set by CURATE_MEDIA. Then: curate doctor"""
+
+
+class StoreRefused(ServiceError):
+    """{store} refuses what this host asks for: {why}. Give it credentials that may list, read and write there; for
+    S3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, see docs/storage.md. Then: curate doctor"""
+
+
 class ReaderMissing(ServiceError):
     """curate sql needs a Postgres login that can only read: {why}. Let a login that may create others run:
     curate db upgrade. Or set CURATE_READONLY_DATABASE_URL to a login that only has SELECT"""
@@ -186,8 +196,8 @@ class OutOfMemory(StageError):
 
 
 class DiskFull(StageError):
-    """Stage {stage} found no space left to write to, in {folder} or where clips are written. Make room,
-    then: curate retry --error DiskFull"""
+    """Stage {stage} found no space left to write to, in {folder}, in TMPDIR or where clips are written. Make
+    room, then: curate retry --error DiskFull"""
 
 
 class WorkerCrashed(StageError):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from curate.configs.errors import ConfigError
 
@@ -24,8 +24,10 @@ class Settings(BaseModel):
     database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the home folder")
     readonly_database_url: str = Field("", description="URL with a SELECT-only login, used by curate sql on Postgres")
     broker_url: str = Field("", description="Celery broker URL; empty: a Redis of its own in the home folder")
-    media: Path | None = Field(
-        None, description="folder that cut clips are written to; empty: clips/ in the home folder"
+    media: Path | str | None = Field(
+        None,
+        description="folder, or fsspec URL (s3://bucket/prefix), that cut clips are written to; below a URL go the "
+        "samples too; empty: clips/ in the home folder",
     )
     models: Path | None = Field(
         None, description="folder of model weights, one folder a model; empty: models/ in the home folder"
@@ -41,6 +43,22 @@ class Settings(BaseModel):
     )
     sql_seconds: float = Field(30, gt=0, le=3600, description="time limit of a curate sql statement")
 
+    @field_validator("media", mode="before")
+    @classmethod
+    def _a_folder_is_a_path(cls, value: Any) -> Any:
+        """A Path for a local folder, a str without a slash at its end for a URL."""
+        if not isinstance(value, str) or "://" not in value:
+            return Path(value) if isinstance(value, str) else value
+        scheme, _, rest = value.partition("://")
+        if scheme == "file":
+            return Path(rest)
+        if "::" in scheme or "@" in rest.partition("/")[0] or "?" in rest or not rest.strip("/"):
+            raise ValueError(
+                "it must be PROTOCOL://BUCKET/PREFIX; every clip's path begins with it, so logins are given by the "
+                "variables of its protocol, see docs/storage.md"
+            )
+        return value.rstrip("/")
+
     @property
     def database(self) -> str:
         """The SQLAlchemy URL in force."""
@@ -52,13 +70,15 @@ class Settings(BaseModel):
         return self.home.expanduser().absolute()
 
     @property
-    def samples(self) -> Path:
-        """Folder of the sampled frames, one archive a video."""
-        return self.folder / "samples"
+    def samples(self) -> Path | str:
+        """Where the sampled frames are, one archive a video: below the URL that clips go to, or in the home folder."""
+        return f"{self.media}/samples" if isinstance(self.media, str) else self.folder / "samples"
 
     @property
-    def clips(self) -> Path:
-        """Folder that cut clips are written to."""
+    def clips(self) -> Path | str:
+        """Where cut clips are written: a folder, or a URL."""
+        if isinstance(self.media, str):
+            return self.media
         return self.media.expanduser().absolute() if self.media else self.folder / "clips"
 
     @property
@@ -127,5 +147,6 @@ def first_problem(error: ValidationError) -> str:
     problem = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in problem["loc"])
     given = problem.get("input")
+    given = hide_password(given) if isinstance(given, str) else given
     shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""
     return f"{where}: {problem['msg']}{shown}" if where else f"{problem['msg']}{shown}"

@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
@@ -16,6 +15,7 @@ from pydantic import Field, model_validator
 from curate.configs.schema import Column, StageOptions
 from curate.tasks.inputs import is_image
 from curate.tasks.paths import is_url, to_path, to_text
+from curate.tasks.places import Place, below
 from curate.tasks.stage import Clip, Outcome, Scores, Stage, Video
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Cut(Stage[Clip, CutOptions]):
     level = "clip"
     Options = CutOptions
     columns = {
-        "path": Column("text", "absolute path of the clip's file, bytes that are not UTF-8 as %XX"),
+        "path": Column("text", "absolute path or URL of the clip's file; in a path bytes that are not UTF-8 as %XX"),
         "file_size": Column("int", "bytes of the clip's file", 0),
         # written again only where an option or a copy makes the file differ from the span that split found
         "num_frames": Column("int", "frames of the clip", 1),
@@ -134,11 +134,12 @@ class Cut(Stage[Clip, CutOptions]):
         size = ("width", "height", "aspect_ratio", "resolution") if self.options.shorter_size else ()
         return rate + size
 
-    def _path(self, clip: Clip) -> Path:
-        return clip_path(self.context.settings.clips / str(clip.dataset_id), clip.video["clip_stem"], clip.index)
+    def _path(self, clip: Clip) -> Place:
+        root = below(self.context.settings.clips, str(clip.dataset_id))
+        return clip_path(root, clip.video["clip_stem"], clip.index)
 
 
-def clip_path(root: Path, stem: str, index: int) -> Path:
+def clip_path(root: Place, stem: str, index: int) -> Place:
     """Where a clip goes below root. stem is its video's column clip_stem, which no other video of the dataset has."""
     if is_url(stem):
         scheme, _, rest = stem.rpartition("::")[2].partition("://")
@@ -148,7 +149,9 @@ def clip_path(root: Path, stem: str, index: int) -> Path:
         if stem.startswith("/"):
             parts[0] = "_root"
     *folders, name = [f"_{p}" if p in ("", ".", "..") else p for p in parts]
-    return root.joinpath(*folders, f"{_short(name)}_scene-{index}.mp4")
+    if isinstance(root, str):  # fsspec takes :: apart
+        *folders, name = [p.replace("::", "%3A%3A~") for p in (*folders, name)]
+    return below(root, *folders, f"{_short(name)}_scene-{index}.mp4")
 
 
 def _named(part: str) -> str:
@@ -177,7 +180,7 @@ def _span(clip: Clip) -> Span:
     return Span(clip.start_pts, clip.end_pts, clip.time_base, None if planned is None else int(planned))
 
 
-def _scores(path: Path, written: Written, changed: Iterable[str]) -> Mapping[str, Any]:
+def _scores(path: Place, written: Written, changed: Iterable[str]) -> Mapping[str, Any]:
     measures = {
         "num_frames": written.num_frames,
         "fps": written.fps,

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from curate.configs.errors import ConfigError, NoInput, PackageMissing
+from curate.configs.errors import ConfigError, NoInput, ServiceError
 from curate.tasks.paths import is_url, to_text
+from curate.tasks.remote import as_reading_error, asking, file_system
 
 VIDEO_EXTENSIONS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg")
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
@@ -179,28 +180,33 @@ def _find_glob(pattern: str, report: Report) -> Iterator[Input]:
 
 
 def _find_remote(url: str) -> Iterator[Input]:
-    system, path = _file_system(url)
+    system, path = file_system(url)
     if glob.has_magic(path):
         infos = _match_remote(url, system, path)
         fixed = url[: min(url.find(c) for c in "*?[" if c in url)].rpartition("/")[0]
         return (_listed_url(url, fixed, system, info) for info in infos)
-    if is_media(url) or not system.isdir(path):
-        return iter([named_url(url, url.rpartition("/")[0])]) if is_media(url) or system.exists(path) else iter(())
-    return _walk_remote(url, system, path)
+    with asking(url):
+        is_folder = not is_media(url) and system.isdir(path)
+        is_file = is_media(url) or (not is_folder and system.exists(path))
+    if is_folder:
+        return _walk_remote(url, system, path)
+    return iter([named_url(url, url.rpartition("/")[0])] if is_file else [])
 
 
 def _match_remote(url: str, system: Any, pattern: str) -> list[dict[str, Any]]:
-    try:
-        found = system.glob(pattern, detail=True)
-    except ValueError as error:  # `a**` is refused by fsspec, which takes ** only as a whole name
-        raise ConfigError(source=url, why=error) from None
+    with asking(url):
+        try:
+            found = system.glob(pattern, detail=True)
+        except ValueError as error:  # `a**` is refused by fsspec, which takes ** only as a whole name
+            raise ConfigError(source=url, why=error) from None
     names = [n for n in sorted(found) if is_media(n) and not n.rpartition("/")[2].startswith(".")]
     return [found[name] for name in names if found[name]["type"] == "file"]
 
 
 def _walk_remote(url: str, system: Any, path: str) -> Iterator[Input]:
     """Files below a prefix in the order of their names; folder listings are held one at a time."""
-    listing = sorted(system.ls(path, detail=True), key=lambda info: info["name"])
+    with asking(url):
+        listing = sorted(system.ls(path, detail=True), key=lambda info: info["name"])
     for info in listing:
         name = info["name"].rstrip("/")
         if name.rpartition("/")[2].startswith(".") or name == path.rstrip("/"):
@@ -211,25 +217,18 @@ def _walk_remote(url: str, system: Any, path: str) -> Iterator[Input]:
             yield _listed_url(url, url, system, info)
 
 
-def _file_system(url: str) -> tuple[Any, str]:
-    import fsspec
-
-    scheme = url.partition("://")[0].rpartition("::")[2]
-    try:
-        return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
-    except ImportError as error:
-        package = str(error).rpartition("nstall ")[2] or scheme
-        raise PackageMissing(what=f"{scheme}://", package=package, install=f"pip install {package}") from None
-    except ValueError as error:
-        raise ConfigError(source=url, why=error) from None
-
-
 def named_url(url: str, base: str, extra: dict[str, Any] | None = None) -> Input:
-    """The Input of one URL, whether it exists or not, below the URL base or elsewhere."""
-    system, path = _file_system(url)
+    """The Input of one URL, whether it exists or not, below the URL base or elsewhere.
+
+    Raises ServiceError when its store does not answer or refuses this host.
+    """
+    system, path = file_system(url)
     try:
         fingerprint = _remote_fingerprint(system.info(path))
-    except OSError:
+    except Exception as error:  # every store's client raises errors of its own
+        problem = as_reading_error(url, error)
+        if isinstance(problem, ServiceError):
+            raise problem from error
         fingerprint = ABSENT
     return Input(url, _below(url, base), fingerprint, extra or {})
 

@@ -30,6 +30,7 @@ from curate.configs.errors import RowError
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Column, Level, Order, StageOptions
 from curate.configs.settings import Settings
+from curate.tasks.archives import RemoteArchives
 from curate.tasks.models.catalog import Need
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Clip:
     end_pts: int
     time_base: Fraction
     values: Mapping[str, Any]
-    samples_folder: Path
+    samples_from: Path | RemoteArchives
     tables: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     # ^ the clip's rows of each table that the stage names in `reads`
 
@@ -89,10 +90,10 @@ class Clip:
 
     @cached_property
     def samples(self) -> Samples:
-        """The frames that split sampled from this clip. Raises SamplesMissing."""
+        """The frames that split sampled from this clip. Raises SamplesMissing, ServiceError."""
         from curate.tasks.video.samples import Samples
 
-        return Samples.open(self.samples_folder, self.video.id, self.index)
+        return Samples.open(self.samples_from, self.video.id, self.index)
 
 
 @dataclass(frozen=True)

@@ -89,8 +89,50 @@ def redis_url(_redis: str) -> str:
     return _redis
 
 
+@pytest.fixture(scope="session")
+def _s3() -> Iterator[servers.S3]:
+    if servers.weed_program() is None:
+        pytest.skip(servers.NO_S3)
+    with servers.s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(_s3: servers.S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[servers.S3]:
+    """The S3 server of this test process, which the environment leads to."""
+    use_s3(monkeypatch, _s3.environment)
+    yield _s3
+    forget_s3()
+
+
+@pytest.fixture
+def s3_url(s3: servers.S3, tmp_path: Path) -> str:
+    """A URL in the bucket below which nothing is."""
+    return f"s3://{s3.bucket}/{tmp_path.parent.parent.name}-{tmp_path.parent.name}/{tmp_path.name}"
+
+
+def use_s3(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
+    """Let s3:// mean what these variables say, from now on in this process."""
+    for name in [n for n in os.environ if n.startswith(("AWS_", "FSSPEC_"))]:
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    forget_s3()
+
+
+def forget_s3() -> None:
+    """The next use of s3:// looks at the environment again."""
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say it aloud when a part of the tests could not run."""
-    missing = {servers.NO_POSTGRES: servers.postgres_package(), servers.NO_REDIS: servers.redis_program()}
+    missing = {
+        servers.NO_POSTGRES: servers.postgres_package(),
+        servers.NO_REDIS: servers.redis_program(),
+        servers.NO_S3: servers.weed_program(),
+    }
     for reason in [r for r, found in missing.items() if found is None]:
         terminalreporter.write_line(f"SKIPPED: {reason}", yellow=True)

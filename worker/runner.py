@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine
@@ -23,6 +24,7 @@ from curate.db.claims import Claim, Want, claim, deepest, give_back, has_ready
 from curate.db.datasets import RUNNING, Dataset, all_datasets
 from curate.db.engine import make_engine
 from curate.db.saves import Findings, Writer
+from curate.tasks.archives import RemoteArchives
 from curate.tasks.models.catalog import folder_of
 from curate.tasks.models.kept import state
 from curate.tasks.registry import stages
@@ -203,7 +205,9 @@ class Runner:
         if held.want.step.level == "video":
             return [as_video(row) for row in held.rows]
         parents = {i: as_video(row) for i, row in held.videos.items()}
-        return [as_clip(row, parents[row["video_id"]], self.settings, _of_clip(held, row["id"])) for row in held.rows]
+        root = self.settings.samples
+        samples = RemoteArchives(root) if isinstance(root, str) else root
+        return [as_clip(row, parents[row["video_id"]], samples, _of_clip(held, row["id"])) for row in held.rows]
 
 
 def at_work(engine: Engine) -> list[tuple[Dataset, Pipeline]]:
@@ -243,12 +247,15 @@ def as_video(row: Mapping[str, Any]) -> Video:
 
 
 def as_clip(
-    row: Mapping[str, Any], video: Video, settings: Settings, tables: Mapping[str, Sequence[Mapping[str, Any]]]
+    row: Mapping[str, Any],
+    video: Video,
+    samples: Path | RemoteArchives,
+    tables: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> Clip:
     """A row of `clips` as stages see it, with its rows of other tables."""
     base = Fraction(video["time_base_num"] or 1, video["time_base_den"] or 1)
     span = (row["start_pts"], row["end_pts"], base)
-    return Clip(row["id"], row["dataset_id"], row["clip_index"], video, *span, row, settings.samples, tables)
+    return Clip(row["id"], row["dataset_id"], row["clip_index"], video, *span, row, samples, tables)
 
 
 def _of_clip(held: Claim, clip_id: int) -> dict[str, Sequence[Mapping[str, Any]]]:

@@ -15,7 +15,6 @@ Training that needs exact ends takes encoded clips.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 from av.container import InputContainer
@@ -24,7 +23,8 @@ from av.video.stream import VideoStream
 
 from curate.configs.errors import CannotCopy, CutMismatch
 from curate.tasks.paths import to_text
-from curate.tasks.video.encode import Written, count_shown, mp4, replacing
+from curate.tasks.places import Place, replacing
+from curate.tasks.video.encode import Written, count_shown, mp4
 from curate.tasks.video.reader import open_media, video_stream
 from curate.tasks.video.sound import SoundTrack, Span
 
@@ -34,11 +34,12 @@ _REORDERED = 32  # packets; no codec shows a picture later than so many decoded 
 _SEEK_BACK = (0.0, 2.0, 20.0, None)
 
 
-def copy_span(path: Path, source: str, span: Span, sound: bool) -> Written:
+def copy_span(path: Place, source: str, span: Span, sound: bool) -> Written:
     """Copy the packets of a span of source to path, which appears only when it is whole.
 
     Returns what a player shows, so num_frames may exceed `span.frames` (see above). Raises CannotCopy when an mp4
-    cannot hold the codec or packets carry no time stamps, CutMismatch when frames are missing.
+    cannot hold the codec or packets carry no time stamps, CutMismatch when frames are missing, ServiceError when path
+    is a URL that cannot be written to.
     """
     with open_media(source) as container, replacing(path) as temporary:
         stream = video_stream(container)

@@ -7,8 +7,6 @@ first frame is at 0, each next one as far from it as in the source, to the tick.
 
 from __future__ import annotations
 
-import os
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from av.video.stream import VideoStream
 
 from curate.configs.errors import CutMismatch
 from curate.tasks.paths import to_text
+from curate.tasks.places import Place, replacing
 from curate.tasks.video.geometry import Geometry, geometry
 from curate.tasks.video.sound import SoundTrack, Span
 
@@ -200,18 +199,6 @@ class _Encoder:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name in the folder of path, renamed to path at the end; after an exception it is gone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{zlib.crc32(os.fsencode(path.name)):08x}.part")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextmanager
 def mp4(path: Path) -> Iterator[OutputContainer]:
     """An mp4 to mux into, its index in front of the pictures."""
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as output:
@@ -219,13 +206,13 @@ def mp4(path: Path) -> Iterator[OutputContainer]:
 
 
 def encode_span(
-    path: Path, frames: Iterable[VideoFrame], stream: VideoStream, span: Span, target: Target, sound: str | None = None
+    path: Place, frames: Iterable[VideoFrame], stream: VideoStream, span: Span, target: Target, sound: str | None = None
 ) -> Written:
     """Write the frames of a span of stream to path, which appears only when it is whole.
 
     `frames` are those of `curate.tasks.video.reader.decode`; their pts and pict_type are changed. sound names the
     source whose sound is to be kept, or None. Raises CutMismatch when there is no frame or the file does
-    not hold what was planned.
+    not hold what was planned, ServiceError when path is a URL that cannot be written to.
     """
     with replacing(path) as temporary:
         with mp4(temporary) as output:
@@ -250,7 +237,7 @@ def _encode_all(
     encoder.finish()
 
 
-def _timed(frames: Iterable[VideoFrame], span: Span, path: Path) -> Iterator[tuple[Fraction, VideoFrame]]:
+def _timed(frames: Iterable[VideoFrame], span: Span, path: Place) -> Iterator[tuple[Fraction, VideoFrame]]:
     """Frames with their seconds from the span's start. Raises CutMismatch at the end when one is missing."""
     count = 0
     for frame in frames:

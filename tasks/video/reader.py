@@ -33,6 +33,7 @@ from curate.configs.errors import (
     Unreadable,
 )
 from curate.tasks.paths import is_url, to_path, to_text
+from curate.tasks.remote import RemoteFile
 
 # So many packets in a row may fail before the rest of a damaged stream is given up.
 MAX_ERRORS = 1000
@@ -60,23 +61,32 @@ _KINDS = {
 def open_file(path: str) -> Iterator[BinaryIO]:
     """The bytes of a source: a local path, as the database holds it, or a URL, through fsspec.
 
-    Raises Unreadable, NotAFile (never opens a pipe or device) and EmptyFile.
+    Raises Unreadable, NotAFile (never opens a pipe or device), EmptyFile, and ServiceError when the store of a
+    URL does not answer or refuses this host: at the end too, since ffmpeg takes a failed read for the end of a file.
     """
+    if is_url(path):
+        with RemoteFile(path) as remote, _failing_with(remote):
+            yield cast(BinaryIO, remote)
+        return
     try:
-        file = _open_url(path) if is_url(path) else _open_local(path)
+        file = _open_local(path)
     except OSError as error:
         raise Unreadable(path=path, why=_reason(path, error)) from error
     with file:
         yield file
 
 
-def _open_url(url: str) -> BinaryIO:
-    import fsspec
-
+@contextmanager
+def _failing_with(remote: RemoteFile) -> Iterator[None]:
+    """Whatever came of a read that failed, and be it nothing, the block ends with that failure."""
     try:
-        return cast(BinaryIO, fsspec.open(url, "rb").open())
-    except (ImportError, ValueError) as error:  # no package for the protocol; no such protocol
-        raise Unreadable(path=url, why=str(error)) from error
+        yield
+    except Exception as error:
+        if remote.failure is not None and error is not remote.failure:
+            raise remote.failure from error
+        raise
+    if remote.failure is not None:
+        raise remote.failure
 
 
 def _open_local(path: str) -> BinaryIO:

@@ -1,6 +1,6 @@
 """The pictures and measures that split keeps of each clip, so that no later stage opens the video again.
 
-One zip archive a video, ``<folder>/<video id // 1000>/<video id>.zip``, nothing compressed twice. A clip
+One zip archive a video, ``<folder or URL>/<video id // 1000>/<video id>.zip``, nothing compressed twice. A clip
 has two entries: ``<index>.json``, its `Measures`, and ``<index>.jpg``, its JPEG pictures one after the
 other. Pictures are upright and have square pixels; the shorter side of the small ones is SHORTER or
 less, the longer side of the large one is LONGER or less; none is enlarged.
@@ -12,6 +12,7 @@ import json
 import os
 import zipfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +23,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.configs.errors import SamplesMissing
+from curate.configs.errors import SamplesMissing, Unreadable
+from curate.tasks.archives import RemoteArchives
+from curate.tasks.places import Place, PlaceT, below, replacing
 
 SHORTER = 256  # what the CLIP tower (224, centre crop) and LPIPS need
 LONGER = 960  # what text recognition needs: larger finds no more text, smaller costs as much
@@ -100,24 +103,27 @@ def decode_jpeg(jpeg: bytes) -> RGB:
     return decoded.astype(np.uint8, copy=False)
 
 
-def archive(folder: Path, video_id: int) -> Path:
+def archive(root: PlaceT, video_id: int) -> PlaceT:
     """Where the samples of a video are."""
-    return folder / str(video_id // 1000) / f"{video_id}.zip"
+    return below(root, str(video_id // 1000), f"{video_id}.zip")
 
 
 class SampleWriter:
     """Writes the archive of one video, clip after clip; it appears under its name only when it is whole.
 
-    A context manager: leaving it by an exception leaves what was there before.
+    A context manager: leaving it by an exception leaves what was there before. Raises ServiceError when it cannot
+    be uploaded.
     """
 
-    def __init__(self, folder: Path, video_id: int) -> None:
-        self._path = archive(folder, video_id)
-        self._temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, root: Place, video_id: int) -> None:
+        self._place = archive(root, video_id)
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._zip = zipfile.ZipFile(self._temporary, "w", zipfile.ZIP_STORED)
+        with ExitStack() as stack:
+            temporary = stack.enter_context(replacing(self._place))
+            self._zip = stack.enter_context(zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED))
+            self._stack = stack.pop_all()
         return self
 
     def write(self, index: int, measures: Measures, reel: Reel) -> None:
@@ -129,32 +135,27 @@ class SampleWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self._zip.close()
-            if kind is None:
-                self._temporary.replace(self._path)
-        finally:
-            self._temporary.unlink(missing_ok=True)
+        self._stack.__exit__(kind, error, trace)
 
 
 class Samples:
     """The sampled frames and measures of one clip. Pictures are uint8 RGB, H x W x 3."""
 
-    def __init__(self, path: Path, measures: Measures, data: bytes) -> None:
+    def __init__(self, path: Place, measures: Measures, data: bytes) -> None:
         self._path = path
         self._data = data
         self.measures = measures
 
     @classmethod
-    def open(cls, folder: Path, video_id: int, clip_index: int) -> Samples:
-        """The samples of a clip. Raises SamplesMissing."""
-        path = archive(folder, video_id)
+    def open(cls, source: Path | RemoteArchives, video_id: int, clip_index: int) -> Samples:
+        """The samples of a clip. Raises SamplesMissing, ServiceError."""
+        root: Place = source if isinstance(source, Path) else source.root
+        path = archive(root, video_id)
         try:
-            found = path.stat()
-            opened = _opened(path, found.st_mtime_ns, found.st_size, os.getpid())
+            opened = _local(Path(path)) if isinstance(source, Path) else source.open(str(path))
             measures = _measures(json.loads(opened.read(f"{clip_index}.json")))
             return cls(path, measures, opened.read(f"{clip_index}.jpg"))
-        except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile, Unreadable) as error:
             raise SamplesMissing(path=path) from error
 
     @property
@@ -230,6 +231,11 @@ class Samples:
             return decode_jpeg(self._jpeg(picture))
         except ValueError as error:
             raise SamplesMissing(path=self._path) from error
+
+
+def _local(path: Path) -> zipfile.ZipFile:
+    found = path.stat()
+    return _opened(path, found.st_mtime_ns, found.st_size, os.getpid())
 
 
 @lru_cache(maxsize=4)

@@ -58,3 +58,22 @@ def test_sources_tell_where_a_value_came_from_and_hide_passwords() -> None:
     assert rows["CURATE_MAX_ATTEMPTS"]["source"] == "flag"
     assert rows["CURATE_HOME"]["source"] == "default"
     assert "geheim" not in str(rows)
+
+
+def test_clips_and_samples_go_below_a_url(tmp_path: Path) -> None:
+    settings = load_settings({"CURATE_HOME": str(tmp_path), "CURATE_MEDIA": "s3://bucket/clips/"})
+    assert settings.clips == "s3://bucket/clips"
+    assert settings.samples == "s3://bucket/clips/samples"
+    assert load_settings(settings.environment()) == settings
+
+
+def test_a_file_url_is_a_folder(tmp_path: Path) -> None:
+    settings = load_settings({"CURATE_HOME": str(tmp_path), "CURATE_MEDIA": "file:///m/clips"})
+    assert settings.clips == Path("/m/clips") and settings.samples == tmp_path / "samples"
+
+
+@pytest.mark.parametrize("url", ["s3://", "sftp://me:geheim@host/clips", "simplecache::s3://b/c", "s3://b?x=1"])
+def test_a_media_url_that_cannot_be_part_of_every_path_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match="PROTOCOL://BUCKET/PREFIX") as caught:
+        load_settings({"CURATE_MEDIA": url})
+    assert "geheim" not in str(caught.value)

@@ -323,3 +323,37 @@ def test_sources_with_odd_names_are_cut(name: bytes, tmp_path: Path) -> None:
     with reader.open_media(str(outcome.scores["path"])) as container:
         assert sum(1 for _ in container.decode(video=0)) == 3
     assert to_text(str(written)) == outcome.scores["path"]
+
+
+@pytest.mark.parametrize("mode", ["encode", "copy"])
+def test_clips_go_to_a_store_as_they_would_to_a_folder(mode: str, s3_url: str, tmp_path: Path) -> None:
+    source = media.draw("closed", tmp_path)
+    rows = clips(source.path, list(pairwise(ENDS)))
+    locally = stage(tmp_path, mode=mode).run_batch(rows)
+    context = Context(Settings(home=tmp_path / "home", media=s3_url))
+    stored = Cut(CutOptions(mode=mode), context).run_batch(rows)  # type: ignore[arg-type]
+    assert [o.scores["path"] for o in stored] == [f"{s3_url}/1/closed_scene-{i}.mp4" for i in range(3)]
+    for there, here in zip(stored, locally, strict=True):
+        with reader.open_media(str(there.scores["path"])) as container:
+            frames = reader.decode(container, reader.video_stream(container))
+            assert [media.frame_number(f.to_ndarray(format="rgb24")) for f in frames] == with_pyav(here)
+        with reader.open_file(str(there.scores["path"])) as file:
+            assert file.seek(0, 2) == there.scores["file_size"]
+        assert there.scores.keys() == here.scores.keys()
+
+
+def test_a_clip_that_is_not_as_planned_is_not_uploaded(s3_url: str, tmp_path: Path) -> None:
+    (row,) = clips(media.draw("closed", tmp_path).path, [(0, 10)])
+    wrong = replace(row, values={"num_frames": 11})
+    with pytest.raises(CutMismatch, match="s3://"):
+        Cut(CutOptions(), Context(Settings(home=tmp_path, media=s3_url))).run(wrong)
+    with pytest.raises(Unreadable), reader.open_file(f"{s3_url}/1/closed_scene-0.mp4"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("stem", "expected"),
+    [("a/b", "a/b"), ("a/b::c", "a/b%3A%3A~c"), ("../x", "_../x"), ("s3://in/a", "_s3/in/a"), ("é ü#?*", "é ü#?*")],
+)
+def test_names_below_a_url_stay_below_it_and_can_be_opened(stem: str, expected: str) -> None:
+    assert clip_path("s3://b/c", stem, 4) == f"s3://b/c/{expected}_scene-4.mp4"

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curate.tasks.places import replacing
 from curate.tasks.video.copying import decoding_times
-from curate.tasks.video.encode import even_size, plan_frames, replacing
+from curate.tasks.video.encode import even_size, plan_frames
 from curate.tasks.video.geometry import Geometry
 
 times = st.lists(st.integers(1, 200), min_size=0, max_size=40).map(

@@ -8,9 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curate.configs.errors import SamplesMissing
+from curate.configs.errors import BucketMissing, SamplesMissing, ServiceError
+from curate.tasks.archives import OPEN, RemoteArchives
+from curate.tasks.remote import RemoteFile
 from curate.tasks.video.samples import Measures, Pair, Reel, Samples, SampleWriter, Still, archive, encode
+from tests.conftest import use_s3
 from tests.media import frame_number, picture
+from tests.servers import S3, free_ports
 
 PAIRS = [Pair(0.5, 0.04, 3.25, 1.5), Pair(1.0, 0.04, None, 0.0)]
 STILLS = [Still(0.0, 100.0, 20.0, 300.0)]
@@ -125,3 +129,61 @@ def test_archives_do_not_depend_on_when_they_are_written(tmp_path: Path) -> None
         writer.write(0, *clip({0.0: 1}, 1.0))
     with zipfile.ZipFile(archive(tmp_path, 1)) as found:
         assert {entry.date_time for entry in found.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_samples_in_a_store_are_read_back_and_fetched_once_a_batch(
+    s3_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SampleWriter(s3_url, 1234) as writer:
+        for index in range(6):
+            writer.write(index, *clip({0.0: 10 + index, 0.9: 20 + index}, 1.0))
+    made: list[str] = []
+
+    class Seen(RemoteFile):
+        def __init__(self, url: str, block_bytes: int) -> None:
+            made.append(url)
+            super().__init__(url, block_bytes)
+
+    monkeypatch.setattr("curate.tasks.archives.RemoteFile", Seen)
+    batch = RemoteArchives(s3_url)
+    shown = [[frame_number(f) for f in Samples.open(batch, 1234, index).frames()] for index in range(6)]
+    assert shown == [[10 + index, 20 + index] for index in range(6)]
+    assert made == [f"{s3_url}/1/1234.zip"]
+
+
+def test_a_batch_keeps_only_a_few_archives_of_a_store_open(s3_url: str) -> None:
+    for video in range(OPEN + 2):
+        with SampleWriter(s3_url, video) as writer:
+            writer.write(0, *clip({0.0: video}, 1.0))
+    batch = RemoteArchives(s3_url)
+    for video in [*range(OPEN + 2), 0]:
+        assert frame_number(Samples.open(batch, video, 0).first()) == video
+        assert len(batch._open) <= OPEN
+
+
+def test_the_next_batch_sees_what_split_wrote_again(s3_url: str) -> None:
+    for number in (1, 2):
+        with SampleWriter(s3_url, 1) as writer:
+            writer.write(0, *clip({0.0: number}, 1.0))
+        assert frame_number(Samples.open(RemoteArchives(s3_url), 1, 0).first()) == number
+
+
+def test_samples_that_are_not_in_the_store_are_missing_and_a_silent_store_is_not(
+    s3: S3, s3_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SamplesMissing, match=s3_url):
+        Samples.open(RemoteArchives(s3_url), 1, 0)
+    with pytest.raises(BucketMissing):
+        Samples.open(RemoteArchives("s3://no-such-bucket/samples"), 1, 0)
+    use_s3(monkeypatch, s3.environment | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_ports(1)[0]}"})
+    monkeypatch.setattr("s3fs.S3FileSystem.retries", 1)
+    with pytest.raises(ServiceError):
+        Samples.open(RemoteArchives(s3_url), 1, 0)
+
+
+def test_a_writer_that_fails_uploads_nothing(s3_url: str) -> None:
+    with pytest.raises(RuntimeError), SampleWriter(s3_url, 1) as writer:
+        writer.write(0, *clip({0.0: 2}, 1.0))
+        raise RuntimeError
+    with pytest.raises(SamplesMissing):
+        Samples.open(RemoteArchives(s3_url), 1, 0)
