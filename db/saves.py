@@ -81,7 +81,7 @@ def save(engine: Engine, claim: Claim, findings: Findings, writer: Writer) -> in
     step = claim.want.step
     table = rows_of(step.level)
     with writing(engine) as connection:
-        pipeline = writer.parse(_pipeline_held(connection, claim.want.dataset_id))
+        pipeline = writer.parse(pipeline_held(connection, claim.want.dataset_id))
         if scores_differ(pipeline.stage(step.name), step):
             give_back_in(connection, claim)
             return 0
@@ -249,8 +249,8 @@ def log_given_back(engine: Engine, claim: Claim, error: str, writer: Writer) -> 
         _log(connection, claim, (0, 0), writer, error)
 
 
-def _pipeline_held(connection: Connection, dataset_id: int) -> str:
-    """The dataset's pipeline, held as it is until the transaction ends; before any row, as refilter does."""
+def pipeline_held(connection: Connection, dataset_id: int) -> str:
+    """The dataset's pipeline, held as it is until the transaction ends; before any row."""
     query = select(datasets.c.pipeline).where(datasets.c.id == dataset_id).with_for_update(read=True)
     return str(connection.execute(query).scalar_one())
 

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -175,15 +175,20 @@ class Postgres:
 
 
 @contextmanager
-def postgres_server() -> Iterator[Postgres]:
-    """A new Postgres that lasts as long as the block. Raises RuntimeError when there is none to start."""
+def postgres_server(other: Mapping[str, str] | None = None) -> Iterator[Postgres]:
+    """A new Postgres that lasts as long as the block. Raises RuntimeError when there is none to start.
+
+    `other` settings take the place of those that make tests fast.
+    """
     programs = _programs()
     folder = _folder("curate-pg-")
     data = folder / "data"
     _run_as_user("cp", "-r", _data_template(programs), data)
     rules = data / "pg_hba.conf"
     rules.write_text(f"local all /^{ASKED} scram-sha-256\n{rules.read_text()}")
-    settings = [part for name, value in _POSTGRES_SETTINGS.items() for part in ("-c", f"{name}={value}")]
+    settings = [
+        part for name, value in (_POSTGRES_SETTINGS | dict(other or {})).items() for part in ("-c", f"{name}={value}")
+    ]
     argv = [str(programs / "postgres"), "-D", str(data), "-k", str(folder), *settings]
     server = Postgres(folder)
     with _kept(argv, _user(), folder) as keeper:
