@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from sqlalchemy import Engine, text
 
 from curate.cli.pipeline import resolve
+from curate.cli.session import make_reader
 from curate.configs.pipeline import Pipeline
 from curate.db import datasets, migrate
 from curate.db.engine import is_sqlite, reading, writing
@@ -28,6 +29,7 @@ def pipeline() -> Pipeline:
 def fill(engine: Engine, rows: int) -> int:
     """Make the schema, a dataset, its videos, `rows` clips and a history of batches; returns the dataset's id."""
     migrate.upgrade(engine)
+    make_reader(engine)  # for curate sql
     dataset = datasets.create(engine, "scale", "/videos", pipeline())
     videos = max(1, rows // CLIPS)
     for first, last in _chunks(videos):
@@ -88,7 +90,7 @@ INSERT INTO clips (dataset_id, video_id, clip_index, text, num_frames, fps, widt
     text_len, start_pts, end_pts, start_frame, start_seconds, end_seconds, seconds, hash_first, hash_middle,
     duplicate, duplicate_of, duplicate_distance, dedup_seq, flow, black, total_text_percentage, max_single_percentage,
     num_boxes, ocr, path, stage, status, reason, error)
-SELECT :dataset, (i - 1) / :clips + 1, (i - 1) % :clips, 'what is to be seen in the clip, as a model words it, no. ' || i,
+SELECT :dataset, (i - 1) / :clips + 1, (i - 1) % :clips, 'what is seen in the clip, as a model words it, no. ' || i,
     180, 30.0, 1920, 1080, 0.5625, 2073600, 14, j * 180000, j * 180000 + 180000, j * 180, j * 6.0, j * 6.0 + 6.0, 6.0,
     {first_hash}, {middle_hash},
     CASE WHEN k >= 30 THEN CASE WHEN k < 280 THEN 1 ELSE 0 END END,

@@ -50,7 +50,7 @@ class Dataset:
 
     @property
     def refiltering(self) -> list[str]:
-        """While changed filters are applied, also when that was interrupted: the filters rows may have been dropped by."""
+        """Filters that rows may have been dropped by, while changed ones are applied or when that was interrupted."""
         names: list[str] = json.loads(self.refiltering_text or "[]")
         return names
 

@@ -221,8 +221,8 @@ class _Tally:
         for chunk in chunks:
             for found in chunk:
                 *values, extra = found
-                if any([self._write_path(values, at) for at in self._paths]):  # a list: all of them are written
-                    self.not_utf8 += 1
+                as_stored = [self._write_path(values, at) for at in self._paths]
+                self.not_utf8 += True in as_stored
                 if self._extras:
                     given = json.loads(extra or "{}")
                     for at, name in self._extras:

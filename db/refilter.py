@@ -21,7 +21,7 @@ from curate.db.datasets import Dataset, write_pipeline
 from curate.db.engine import reading, writing
 from curate.db.progress import LEVELS
 from curate.db.saves import pipeline_held, verdict_of
-from curate.db.tables import clips, datasets, rows_of, videos
+from curate.db.tables import datasets, rows_of, videos
 
 SPAN = 20_000  # rows judged in a transaction, unless one video has more
 Tell = Callable[[int, int], None]  # rows judged, of how many
@@ -94,7 +94,7 @@ class _Refilter:
         return revived, dropped
 
     def check_pipeline(self, connection: Connection) -> None:
-        """Raise UsageError when the dataset's pipeline is another one by now; else it stays until the transaction ends."""
+        """Raise UsageError unless the dataset still has this pipeline, which then stays until the transaction ends."""
         if pipeline_held(connection, self.dataset.id) != json.dumps(self.pipeline.frozen()):
             name = self.dataset.name
             raise UsageError(

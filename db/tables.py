@@ -215,5 +215,5 @@ def rows_of(level: Level) -> Table:
 
 def stands(table: Table, *statuses: str) -> ColumnElement[bool]:
     """Whether a row has one of these statuses, in literals: the condition of the indexes of active and ended rows."""
-    names = [literal_column(f"'{s}'") for s in statuses]
+    names: list[ColumnElement[str]] = [literal_column(f"'{s}'") for s in statuses]
     return table.c.status == names[0] if len(names) == 1 else table.c.status.in_(names)
