@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -30,7 +30,7 @@ from curate.configs.schema import Level
 from curate.db import beside, filters
 from curate.db.beside import FoundRows
 from curate.db.claims import Claim, give_back_in, released
-from curate.db.engine import now, writing
+from curate.db.engine import now, reading, writing
 from curate.db.tables import batches, clips, datasets, rows_of, videos
 
 BETWEEN = ">"  # the places of return_to
@@ -255,9 +255,16 @@ def pipeline_held(connection: Connection, dataset_id: int) -> str:
     return str(connection.execute(query).scalar_one())
 
 
-def taken_since(engine: Engine, dataset_id: int, last: int) -> list[dict[str, Any]]:
-    """The clips that dedup took after number `last`: id, dedup_seq, duplicate, hash_first, hash_middle."""
+TAKEN = 10_000  # rows that taken_since reads at a time
+
+
+def taken_since(engine: Engine, dataset_id: int, last: int) -> Iterator[Sequence[Mapping[str, Any]]]:
+    """The clips that dedup took after number `last`, in order, some at a time, so that a million fit into no memory.
+
+    Each has id, dedup_seq, duplicate, hash_first, hash_middle.
+    """
     columns = (clips.c.id, clips.c.dedup_seq, clips.c.duplicate, clips.c.hash_first, clips.c.hash_middle)
     taken = select(*columns).where(clips.c.dataset_id == dataset_id, clips.c.dedup_seq > last)
-    with engine.connect().execution_options(curate_readonly=True) as connection:
-        return [dict(row) for row in connection.execute(taken.order_by(clips.c.dedup_seq)).mappings()]
+    with reading(engine) as connection:
+        found = connection.execution_options(yield_per=TAKEN).execute(taken.order_by(clips.c.dedup_seq))
+        yield from found.mappings().partitions()
