@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from sqlalchemy import (
     ColumnElement,
@@ -267,4 +267,5 @@ def taken_since(engine: Engine, dataset_id: int, last: int) -> Iterator[Sequence
     taken = select(*columns).where(clips.c.dataset_id == dataset_id, clips.c.dedup_seq > last)
     with reading(engine) as connection:
         found = connection.execution_options(yield_per=TAKEN).execute(taken.order_by(clips.c.dedup_seq))
-        yield from found.mappings().partitions()
+        for part in found.mappings().partitions():
+            yield cast(Sequence[Mapping[str, Any]], part)

@@ -81,7 +81,8 @@ class QuarterIndex:
             # positions of all keys' rows one behind the other: first[k], first[k] + 1, …
             at = np.arange(ends[-1]) + np.repeat(first - ends + sizes, sizes)
             found.append(self._rows[place][at])
-        return np.concatenate(found).astype(np.intp)
+        rows: Rows = np.concatenate(found).astype(np.intp)
+        return rows
 
 
 class HashTable:
