@@ -48,11 +48,12 @@ def planned(opened: Opened, wish: Wish) -> Plan:
 
 def write(here: Session, opened: Opened, wish: Wish) -> None:
     """Write the clips of a dataset and say how many. Raises UsageError, FilterError, ServiceError."""
-    from curate.cli.output import counted
+    from curate.cli.output import Counter, counted
     from curate.db.export import export
     from curate.tasks.paths import to_path
 
-    written = export(opened.engine, planned(opened, wish), wish.output, to_path)
+    with Counter(here.talk, "clips written") as counter:
+        written = export(opened.engine, planned(opened, wish), wish.output, to_path, counter.show)
     if wish.output:
         here.talk.say(f"{counted(written.rows, 'clip')} written to {wish.output}")
     if written.not_utf8:
@@ -98,8 +99,10 @@ def _statuses(asked: list[str] | None) -> Sequence[str]:
 
 
 def _remark(here: Session, opened: Opened) -> None:
+    from curate.cli.funnel import warn_of_refilter
     from curate.db.datasets import unfinished
 
+    warn_of_refilter(here, opened)
     left = unfinished(opened.engine, opened.dataset)
     if left:
         here.talk.warn(f"{left} rows are not through yet; go on with: curate resume {opened.dataset.name}")

@@ -9,7 +9,7 @@ import typer
 
 from curate.cli import options
 from curate.cli.options import Config, DatasetName, Json, Sets
-from curate.cli.session import Opened, session
+from curate.cli.session import Opened, Session, session
 
 _COLUMNS = ("step", "kind", "rows", "came_in", "kept", "dropped", "failed", "waiting", "kept_share", "where")
 
@@ -45,6 +45,16 @@ def print_funnel(opened: Opened, to_stderr: bool = False, quiet: bool = False) -
         sys.stderr.write(aligned(names, [[shown(r[n]) for n in names] for r in rows], numeric))
 
 
+def warn_of_refilter(here: Session, opened: Opened) -> None:
+    """Say so when changed filters have not been applied to all rows."""
+    if opened.dataset.refiltering:
+        name = opened.dataset.name
+        here.talk.warn(
+            f"a refilter of {name} is under way or was interrupted: not all rows are judged by its filters yet; if "
+            f"none is running, finish it with: curate refilter {name}"
+        )
+
+
 def filter_(ctx: typer.Context, dataset: DatasetName = None, as_json: Json = False) -> None:
     """Show the funnel: for each stage and filter in order, the rows that came in, were kept, were dropped.
 
@@ -60,6 +70,7 @@ def filter_(ctx: typer.Context, dataset: DatasetName = None, as_json: Json = Fal
         emit_json(funnel_rows(opened))
     else:
         print_funnel(opened)
+    warn_of_refilter(here, opened)
     name = opened.dataset.name
     here.talk.next(f"curate refilter {name} --set FILTER.where='…'", f"curate export {name} -o clips.csv")
 
@@ -69,19 +80,22 @@ def refilter(
 ) -> None:
     """Apply changed filters to all clips; nothing is scored again.
 
-    Clips that now pass come back, clips that no longer do are dropped. Only filters may change.
+    Clips that now pass come back, clips that no longer do are dropped. Only filters may change. Workers may go on
+    meanwhile. A refilter that was interrupted is finished by: curate refilter DATASET
 
     Example:
       curate refilter --set unique.enabled=false --set not_black.where='black <= 0.3'
       curate refilter videos -c pipeline.yaml
     """
-    from curate.cli.output import counted, emit_json
-    from curate.db.datasets import replace_pipeline, unfinished
+    from curate.cli.output import Counter, counted, emit_json
+    from curate.db.datasets import unfinished
+    from curate.db.refilter import replace_pipeline
 
     here = session(ctx)
     opened = here.open_dataset(dataset)
     pipeline = _changed(opened, config, sets or [])
-    counts = replace_pipeline(opened.engine, opened.dataset, pipeline)
+    with Counter(here.talk, "rows judged") as counter:
+        counts = replace_pipeline(opened.engine, opened.dataset, pipeline, counter.show)
     left = unfinished(opened.engine, opened.dataset)
     name = opened.dataset.name
     if as_json:
@@ -101,6 +115,8 @@ def _changed(opened: Opened, config: Any, sets: list[str]) -> Any:
     from curate.configs.pipeline import override, parse
     from curate.tasks.registry import stages as catalog
 
+    if not config and not sets and opened.dataset.refiltering:
+        return opened.pipeline
     if not config and not sets:
         raise UsageError(what="Say what changes: --set FILTER.where='…' or --config FILE. See: curate filter")
     frozen = opened.pipeline.frozen()

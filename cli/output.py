@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,44 @@ class Talk:
     def warn(self, text: str) -> None:
         """Something that went wrong without ending the command."""
         print(f"warning: {plain(text)}", file=sys.stderr, flush=True)
+
+
+class Counter:
+    """Shows on stderr how far long work is: in place on a terminal, else a line every 30 seconds. Short work: nothing.
+
+    For use in `with`; `what` is counted, such as `clips written`.
+    """
+
+    FIRST, PLACE_EVERY, LINE_EVERY = 2.0, 0.5, 30.0  # seconds
+
+    def __init__(self, talk: Talk, what: str) -> None:
+        self._talk = talk
+        self._what = what
+        self._in_place = sys.stderr.isatty()
+        self._due = time.monotonic() + (self.FIRST if self._in_place else self.LINE_EVERY)
+        self._shown = False
+
+    def show(self, done: int, of: int | None = None) -> None:
+        """So many are done, of how many when that is known. To be called as often as one likes."""
+        if self._talk.quiet or time.monotonic() < self._due:
+            return
+        share = f" of {of:,}" if of else ""
+        line = f"{done:,}{share} {self._what}".replace(",", " ")
+        if self._in_place:
+            sys.stderr.write(f"\r{line}\x1b[K")
+            sys.stderr.flush()
+        else:
+            self._talk.say(f"{time.strftime('%H:%M:%S')} {line}")
+        self._shown = True
+        self._due = time.monotonic() + (self.PLACE_EVERY if self._in_place else self.LINE_EVERY)
+
+    def __enter__(self) -> Counter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown and self._in_place:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
 
 
 def emit(rows: Sequence[Row], as_json: bool, columns: Sequence[str] | None = None) -> None:

@@ -106,6 +106,9 @@ def footer(found: dict[str, Any]) -> str:
 
 
 def _suggest(here: Session, opened: Opened, found: dict[str, Any]) -> None:
+    from curate.cli.funnel import warn_of_refilter
+
+    warn_of_refilter(here, opened)
     name = opened.dataset.name
     if found["totals"]["active"]:
         at_work = found["workers"] and found["state"] == "running"

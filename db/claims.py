@@ -11,14 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, bindparam, func, select, text, update
 
 from curate.configs.errors import WorkerCrashed
 from curate.configs.pipeline import Pipeline, StageStep
 from curate.configs.schema import Level, Order
 from curate.db import beside
 from curate.db.engine import looking, now, reading, writing
-from curate.db.tables import clips, datasets, rows_of, videos
+from curate.db.tables import clips, datasets, rows_of, stands, videos
 
 FREE = 0.0  # lease_until of a row that nobody holds
 EXPIRED = 1.0  # lease_until of a row whose holder is known to be dead
@@ -67,7 +67,8 @@ def claim(engine: Engine, want: Want) -> Claim | None:
             return None
         rows = _load(connection, want.step.level, ids)
         if order:  # as they were picked, not as they lie in the table
-            rows.sort(key=lambda row: ids.index(row["id"]))
+            at = {row_id: place for place, row_id in enumerate(ids)}
+            rows.sort(key=lambda row: at[row["id"]])
         if want.step.level == "video":
             return Claim(want, rows, {}, time)
         return Claim(want, rows, _load_videos(connection, rows), time, beside.read(connection, want.reads, ids))
@@ -122,16 +123,15 @@ def _hold(
 ) -> list[int]:
     table = rows_of(want.step.level)
     cte = picked.cte("picked")  # as a CTE the pick runs once, whatever plan Postgres chooses
+    # in one UPDATE: for a row written twice in a transaction Postgres checks its foreign keys again
+    size = select(func.count()).select_from(cte).scalar_subquery()
     held = (
         update(table)
         .where(table.c.id.in_(select(cte.c.id)))
-        .values(owner=want.owner, lease_until=time + want.lease_seconds, attempts=attempts)
+        .values(owner=want.owner, lease_until=time + want.lease_seconds, claim_size=size, attempts=attempts)
         .returning(table.c.id)
     )
-    ids = [int(row[0]) for row in connection.execute(held)]
-    if ids:
-        connection.execute(update(table).where(table.c.id.in_(ids)).values(claim_size=len(ids)))
-    return ids
+    return [int(row[0]) for row in connection.execute(held)]
 
 
 def _take_ordered(connection: Connection, want: Want, time: float, order: Order) -> list[int]:
@@ -144,7 +144,7 @@ def _take_ordered(connection: Connection, want: Want, time: float, order: Order)
     ready = ready_in_order(connection, want.dataset_id, want.step, want.pipeline, order)
     if ready is None:
         return []
-    picked = ready.order_by(*map(_sorted_by, order.by), clips.c.id).with_for_update()
+    picked = ready.order_by(*_sorted(order)).with_for_update()
     while size := _orphaned_head(connection, picked):  # again in halves, as any batch, but in order
         worn = clips.c.attempts + (1 if size <= 1 else 0)
         ids = _hold_in_order(connection, want, time, picked.limit(max(1, size // 2)), worn)
@@ -159,8 +159,16 @@ def _orphaned_head(connection: Connection, picked: Select[int]) -> int:
     return int(head[1]) if head and head[0] > FREE else 0
 
 
+def _sorted(order: Order) -> list[ColumnElement[Any]]:
+    unique = {"video_id", "clip_index"} <= set(order.by)
+    return [*map(_sorted_by, order.by), *([] if unique else [clips.c.id])]
+
+
 def _sorted_by(column: str) -> ColumnElement[Any]:
-    return clips.c[column[1:]].desc().nulls_last() if column.startswith("-") else clips.c[column].asc().nulls_last()
+    if column.startswith("-"):
+        return clips.c[column[1:]].desc().nulls_last()
+    # NULLS LAST keeps SQLite from reading in the order of an index
+    return clips.c[column].asc().nulls_last() if clips.c[column].nullable else clips.c[column].asc()
 
 
 def _hold_in_order(
@@ -176,8 +184,9 @@ def ready_in_order(
 ) -> Select[int] | None:
     """Selects the clips that an ordered stage may take now; None when it has to wait for all upstream."""
     frontier = _frontier(connection, dataset_id, step, pipeline)
-    place = (clips.c.dataset_id == dataset_id, clips.c.stage == step.name, clips.c.status == "active")
-    ready = select(clips.c.id).where(*place)
+    ready = select(clips.c.id).where(
+        clips.c.dataset_id == dataset_id, clips.c.stage == step.name, stands(clips, "active")
+    )
     if frontier is None:
         return ready
     return None if order.whole else ready.where(clips.c.video_id < frontier)
@@ -187,15 +196,14 @@ def _frontier(connection: Connection, dataset_id: int, step: StageStep, pipeline
     """The first video that still has something upstream of the stage, or None."""
     names = pipeline.level_stages("clip")
     upstream = names[: names.index(step.name)]
-    busy_video = select(func.min(videos.c.id)).where(
-        videos.c.dataset_id == dataset_id,
-        videos.c.status == "active",
-        videos.c.stage.in_(pipeline.level_stages("video")),
-    )
-    busy_clip = select(func.min(clips.c.video_id)).where(
-        clips.c.dataset_id == dataset_id, clips.c.status == "active", clips.c.stage.in_(upstream)
-    )
-    found = [connection.execute(q).scalar() for q in (busy_video, *([busy_clip] if upstream else []))]
+    busy_video = select(func.min(videos.c.id)).where(videos.c.dataset_id == dataset_id, stands(videos, "active"))
+    busy_clips = [  # one query a stage: each is one look into an index
+        select(func.min(clips.c.video_id)).where(
+            clips.c.dataset_id == dataset_id, clips.c.stage == stage, stands(clips, "active")
+        )
+        for stage in upstream
+    ]
+    found = [connection.execute(q).scalar() for q in (busy_video, *busy_clips)]
     return min((int(f) for f in found if f is not None), default=None)
 
 
@@ -260,10 +268,26 @@ def expire(engine: Engine, owners: Sequence[str]) -> int:
         return 0
     freed = 0
     with writing(engine) as connection:
-        for table in (videos, clips):
-            dead = update(table).where(table.c.status == "active", table.c.owner.in_(list(owners)))
-            freed += connection.execute(dead.values(lease_until=EXPIRED)).rowcount
+        for dataset_id in connection.execute(select(datasets.c.id)).scalars().all():
+            for table in (videos, clips):
+                for stage in stages_met(connection, table, dataset_id):  # by the claim index: only rows that are held
+                    here = (table.c.dataset_id == dataset_id, table.c.stage == stage, table.c.status == "active")
+                    dead = update(table).where(*here, table.c.lease_until > EXPIRED, table.c.owner.in_(list(owners)))
+                    freed += connection.execute(dead.values(lease_until=EXPIRED)).rowcount
     return freed
+
+
+def stages_met(connection: Connection, table: Table, dataset_id: int) -> list[str]:
+    """The stages before which rows of a dataset stand, `done` too: one look into the claim index for each."""
+    found: list[str] = []
+    while True:
+        following = select(func.min(table.c.stage)).where(
+            table.c.dataset_id == dataset_id, table.c.stage > (found[-1] if found else "")
+        )
+        stage = connection.execute(following).scalar_one()
+        if stage is None:
+            return found
+        found.append(str(stage))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Datasets and their videos: made by enqueue, brought up to date by refilter, retry and resume."""
+"""Datasets and their videos: made by enqueue, put back to work by retry and resume."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, func, insert, inspect, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, func, insert, inspect, select, text, update
 from sqlalchemy.types import BigInteger, Float, Text, TypeEngine
 
 from curate.configs.errors import NoDatasets, NoSuchDataset, UsageError
 from curate.configs.pipeline import Pipeline
-from curate.configs.schema import Column, Level
-from curate.db.claims import FREE, released
+from curate.configs.schema import Column
+from curate.db.claims import FREE, released, stages_met
 from curate.db.engine import is_sqlite, looking, reading, writing
 from curate.db.saves import forget_clips, quoted
-from curate.db.tables import clips, datasets, rows_of, videos
-from curate.db.verdicts import judged, verdict_of
+from curate.db.tables import clips, datasets, stands, videos
 
 CHUNK = 500  # inputs per transaction of an enqueue
 
@@ -50,6 +49,13 @@ class Dataset:
     pipeline_text: str
     epoch: int = 0
     state: str = RUNNING
+    refiltering_text: str | None = None
+
+    @property
+    def refiltering(self) -> list[str]:
+        """Filters that rows may have been dropped by, while changed ones are applied or when that was interrupted."""
+        names: list[str] = json.loads(self.refiltering_text or "[]")
+        return names
 
     @property
     def frozen(self) -> list[dict[str, Any]]:
@@ -74,7 +80,7 @@ class Enqueued:
 
 def all_datasets(engine: Engine) -> list[Dataset]:
     """Every dataset, oldest first."""
-    columns = [datasets.c[name] for name in ("id", "name", "root", "pipeline", "epoch", "state")]
+    columns = [datasets.c[name] for name in ("id", "name", "root", "pipeline", "epoch", "state", "refiltering")]
     query = select(*columns).order_by(datasets.c.id)
     with looking(engine) as connection:
         return [Dataset(*row) for row in connection.execute(query)]
@@ -191,21 +197,6 @@ def _written(found: FoundInput) -> dict[str, Any]:
     return {"relpath": found.relpath, "fingerprint": found.fingerprint, "extra": extra}
 
 
-def replace_pipeline(engine: Engine, dataset: Dataset, pipeline: Pipeline) -> dict[str, int]:
-    """Give a dataset changed filters and apply them to every clip and video that has met them.
-
-    Returns rows by what happened: `revived` and `dropped`. Nothing is scored again: a row's place stays. Raises
-    UsageError, see `write_pipeline`.
-    """
-    before = {f["filter"] for f in dataset.frozen if "filter" in f}
-    names = sorted(before | {f.name for f in pipeline.filters})
-    with writing(engine) as connection:
-        write_pipeline(connection, dataset, pipeline)
-        levels: tuple[Level, ...] = ("video", "clip")
-        counts = [_refilter(connection, dataset.id, level, pipeline, names) for level in levels]
-    return {"revived": sum(c[0] for c in counts), "dropped": sum(c[1] for c in counts)}
-
-
 def write_pipeline(connection: Connection, dataset: Dataset, pipeline: Pipeline) -> None:
     """Write a dataset's pipeline. Raises UsageError when it is no longer the one that was read with `dataset`.
 
@@ -217,26 +208,6 @@ def write_pipeline(connection: Connection, dataset: Dataset, pipeline: Pipeline)
         raise UsageError(what=f"Another command changed the pipeline of dataset {dataset.name} just now. Try again")
 
 
-def _refilter(
-    connection: Connection, dataset_id: int, level: Level, pipeline: Pipeline, names: Sequence[str]
-) -> tuple[int, int]:
-    table = rows_of(level)
-    by_filter = or_(table.c.status.in_(("kept", "active")), (table.c.status == "dropped") & table.c.reason.in_(names))
-    revived = dropped = 0
-    for place in pipeline.level_stages(level):
-        verdict = verdict_of(pipeline, place, level, connection.dialect.name)
-        # rows at work get their verdict when they are saved
-        here = (table.c.dataset_id == dataset_id, table.c.stage == place, table.c.owner.is_(None), by_filter)
-        values = judged(verdict, place)
-        revive = update(table).where(*here, table.c.status == "dropped", verdict.is_(None)).values(**values)
-        drop = update(table).where(*here, table.c.status != "dropped", verdict.is_not(None)).values(**values)
-        rename = update(table).where(*here, table.c.status == "dropped").values(**values)
-        revived += connection.execute(revive).rowcount
-        dropped += connection.execute(drop).rowcount
-        connection.execute(rename)
-    return revived, dropped
-
-
 def retry(engine: Engine, dataset: Dataset, stage: str | None, reason: str | None) -> int:
     """Put failed rows back to the stage that failed; returns how many. `stage` and `reason` narrow it down.
 
@@ -245,8 +216,8 @@ def retry(engine: Engine, dataset: Dataset, stage: str | None, reason: str | Non
     count = 0
     with writing(engine) as connection:
         for table in (clips, videos):
-            narrow = [table.c.dataset_id == dataset.id, table.c.status == "failed"]
-            narrow += [table.c.stage == stage] if stage else []
+            places = [stage] if stage else stages_met(connection, table, dataset.id)
+            narrow = [table.c.dataset_id == dataset.id, table.c.stage.in_(places), table.c.status == "failed"]
             narrow += [table.c.reason == reason] if reason else []
             if table is clips:
                 _split_again(connection, narrow)
@@ -291,7 +262,7 @@ def resume(engine: Engine, dataset: Dataset) -> int:
     with writing(engine) as connection:
         _set_state(connection, dataset, RUNNING)
         for table in (videos, clips):
-            worn = update(table).where(*_unfinished(dataset, table), table.c.attempts > 0)
+            worn = update(table).where(table.c.dataset_id == dataset.id, stands(table, "active"), table.c.attempts > 0)
             count += connection.execute(worn.values(attempts=0)).rowcount
     return count
 
@@ -299,10 +270,12 @@ def resume(engine: Engine, dataset: Dataset) -> int:
 def unfinished(engine: Engine, dataset: Dataset) -> int:
     """How many rows of a dataset are still active."""
     with reading(engine) as connection:
-        counts = [
-            connection.execute(
-                select(func.count()).select_from(t).where(t.c.dataset_id == dataset.id, t.c.status == "active")
-            ).scalar_one()
-            for t in (videos, clips)
-        ]
-    return int(sum(counts))
+        return sum(_active(connection, table, dataset.id) for table in (videos, clips))
+
+
+def _active(connection: Connection, table: Table, dataset_id: int) -> int:
+    found = 0
+    for stage in stages_met(connection, table, dataset_id):
+        here = (table.c.dataset_id == dataset_id, table.c.stage == stage, table.c.status == "active")
+        found += connection.execute(select(func.count()).where(*here)).scalar_one()
+    return found

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-from sqlalchemy import ColumnElement, Engine, Select, column, func, literal_column, select
+from sqlalchemy import ColumnElement, Engine, Select, and_, column, func, literal_column, select
 
 from curate.configs.errors import PackageMissing, ServiceError, UsageError
-from curate.configs.pipeline import Pipeline
+from curate.configs.pipeline import DONE, Pipeline
 from curate.configs.schema import Column
 from curate.db import filters
 from curate.db.engine import reading
@@ -104,7 +104,7 @@ def _query(
     rows = (
         select(*own, *rest)
         .join_from(clips, videos, clips.c.video_id == videos.c.id)
-        .where(clips.c.dataset_id == dataset_id, clips.c.status.in_(list(selection.statuses)))
+        .where(clips.c.dataset_id == dataset_id, _chosen(selection.statuses))
         .subquery("chosen")
     )
     wanted: list[ColumnElement[Any]] = [column(n) for n in (*names, "_extra")]
@@ -113,6 +113,12 @@ def _query(
         query = query.where(literal_column(filters.to_sql(selection.where, dialect)))
     keys = filters.order_by(selection.sort, known, dialect) if selection.sort else []
     return query.order_by(*keys, column("video_id"), column("clip_index"))
+
+
+def _chosen(statuses: Sequence[str]) -> ColumnElement[bool]:
+    if tuple(statuses) == ("kept",):  # all of them stand in one place: a range of the claim index
+        return and_(clips.c.stage == DONE, clips.c.status == "kept")
+    return clips.c.status.in_(list(statuses))
 
 
 def _extra_names(engine: Engine, dataset_id: int) -> list[str]:
@@ -126,14 +132,21 @@ def _extra_names(engine: Engine, dataset_id: int) -> list[str]:
     return list(names)
 
 
-def export(engine: Engine, plan: Plan, target: Path | None, to_path: Callable[[str], str]) -> Written:
+def export(
+    engine: Engine,
+    plan: Plan,
+    target: Path | None,
+    to_path: Callable[[str], str],
+    tell: Callable[[int], None] = lambda rows: None,
+) -> Written:
     """Write the planned rows to target (.csv or .parquet; None: CSV on stdout), replacing it when all are written.
 
     `to_path` turns a stored path into the one on disk. A path that is not UTF-8 on disk stays as it is
-    stored, since no reader of CSV or Parquet would take it otherwise. Raises PackageMissing, UsageError.
+    stored, since no reader of CSV or Parquet would take it otherwise. `tell` hears now and then how many rows
+    are written. Memory does not grow with their number. Raises PackageMissing, UsageError.
     """
-    tally = _Tally()
-    rows = tally.counted(_rows(engine, plan), plan, to_path)
+    tally = _Tally(plan, to_path, tell)
+    rows = tally.counted(_chunks(engine, plan))
     if target is None:
         _write_csv(sys.stdout, plan, rows)
     else:
@@ -187,25 +200,44 @@ def whole(target: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _rows(engine: Engine, plan: Plan) -> Iterator[dict[str, Any]]:
+def _chunks(engine: Engine, plan: Plan) -> Iterator[Sequence[Sequence[Any]]]:
     with reading(engine) as connection:
-        yield from map(dict, connection.execution_options(yield_per=CHUNK).execute(plan.query).mappings())
+        yield from connection.execution_options(yield_per=CHUNK).execute(plan.query).partitions()
 
 
-@dataclass
 class _Tally:
-    rows: int = 0
-    not_utf8: int = 0
+    """Turns rows as they are read into rows as they are written, and counts them."""
 
-    def counted(self, rows: Iterable[dict[str, Any]], plan: Plan, to_path: Callable[[str], str]) -> Iterator[list[Any]]:
-        for found in rows:
-            self.rows += 1
-            extra = json.loads(found["_extra"] or "{}") if plan.extras else {}
-            stored = {name: found[name] for name in _PATHS if name in found}
-            on_disk = {name: to_path(path) for name, path in stored.items()}
-            self.not_utf8 += any(map(_not_utf8, on_disk.values()))
-            found |= {name: stored[name] if _not_utf8(path) else path for name, path in on_disk.items()}
-            yield [_text(extra.get(n)) if n in plan.extras else found[n] for n in plan.names]
+    def __init__(self, plan: Plan, to_path: Callable[[str], str], tell: Callable[[int], None]) -> None:
+        self.rows = 0
+        self.not_utf8 = 0
+        self._to_path = to_path
+        self._tell = tell
+        read = [name for name in plan.names if name not in plan.extras]  # then comes _extra
+        self._paths = [at for at, name in enumerate(read) if name in _PATHS]
+        self._extras = [(at, name) for at, name in enumerate(plan.names) if name in plan.extras]
+
+    def counted(self, chunks: Iterable[Sequence[Sequence[Any]]]) -> Iterator[list[Any]]:
+        for chunk in chunks:
+            for found in chunk:
+                *values, extra = found
+                as_stored = [self._write_path(values, at) for at in self._paths]
+                self.not_utf8 += True in as_stored
+                if self._extras:
+                    given = json.loads(extra or "{}")
+                    for at, name in self._extras:
+                        values.insert(at, _text(given.get(name)))
+                yield values
+            self.rows += len(chunk)
+            self._tell(self.rows)
+
+    def _write_path(self, values: list[Any], at: int) -> bool:
+        """Put the path on disk in the place of the stored one; returns whether it cannot be written as text."""
+        path = self._to_path(values[at])
+        if _not_utf8(path):
+            return True
+        values[at] = path
+        return False
 
 
 def _not_utf8(path: str) -> bool:

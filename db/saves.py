@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from sqlalchemy import (
     Connection,
@@ -24,7 +24,7 @@ from curate.configs.schema import Level
 from curate.db import beside
 from curate.db.beside import FoundRows
 from curate.db.claims import Claim, give_back_in, released
-from curate.db.engine import is_sqlite, now, writing
+from curate.db.engine import is_sqlite, now, reading, writing
 from curate.db.moves import write_and_place
 from curate.db.tables import batches, clips, datasets, rows_of, videos
 from curate.db.verdicts import judged, verdict_of
@@ -77,7 +77,7 @@ def save(engine: Engine, claim: Claim, findings: Findings, writer: Writer) -> in
     step = claim.want.step
     table = rows_of(step.level)
     with writing(engine) as connection:
-        pipeline = writer.parse(_pipeline_held(connection, claim.want.dataset_id))
+        pipeline = writer.parse(pipeline_held(connection, claim.want.dataset_id))
         if scores_differ(pipeline.stage(step.name), step):
             give_back_in(connection, claim)
             return 0
@@ -230,15 +230,23 @@ def log_given_back(engine: Engine, claim: Claim, error: str, writer: Writer) -> 
         _log(connection, claim, (0, 0), writer, error)
 
 
-def _pipeline_held(connection: Connection, dataset_id: int) -> str:
-    """The dataset's pipeline, held as it is until the transaction ends; before any row, as refilter does."""
+def pipeline_held(connection: Connection, dataset_id: int) -> str:
+    """The dataset's pipeline, held as it is until the transaction ends; before any row."""
     query = select(datasets.c.pipeline).where(datasets.c.id == dataset_id).with_for_update(read=True)
     return str(connection.execute(query).scalar_one())
 
 
-def taken_since(engine: Engine, dataset_id: int, last: int) -> list[dict[str, Any]]:
-    """The clips that dedup took after number `last`: id, dedup_seq, duplicate, hash_first, hash_middle."""
+TAKEN = 10_000  # rows that taken_since reads at a time
+
+
+def taken_since(engine: Engine, dataset_id: int, last: int) -> Iterator[Sequence[Mapping[str, Any]]]:
+    """The clips that dedup took after number `last`, in order, some at a time, so that a million fit into no memory.
+
+    Each has id, dedup_seq, duplicate, hash_first, hash_middle.
+    """
     columns = (clips.c.id, clips.c.dedup_seq, clips.c.duplicate, clips.c.hash_first, clips.c.hash_middle)
     taken = select(*columns).where(clips.c.dataset_id == dataset_id, clips.c.dedup_seq > last)
-    with engine.connect().execution_options(curate_readonly=True) as connection:
-        return [dict(row) for row in connection.execute(taken.order_by(clips.c.dedup_seq)).mappings()]
+    with reading(engine) as connection:
+        found = connection.execution_options(yield_per=TAKEN).execute(taken.order_by(clips.c.dedup_seq))
+        for part in found.mappings().partitions():
+            yield cast(Sequence[Mapping[str, Any]], part)

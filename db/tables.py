@@ -22,6 +22,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Float,
     ForeignKey,
     Index,
@@ -31,6 +32,8 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal_column,
+    text,
 )
 
 from curate.configs.schema import Level
@@ -67,6 +70,11 @@ def _ref(column: str, **extra: Any) -> Column[Any]:
     return Column(name, Id, ForeignKey(column, ondelete="CASCADE"), nullable=False, **extra)
 
 
+def _partial(name: str, *columns: str, where: str) -> Index:
+    """An index of some rows only. Queries name its condition in literals: with bound values no engine could tell."""
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
 datasets = Table(
     "datasets",
     metadata,
@@ -77,6 +85,9 @@ datasets = Table(
     Column("created_at", Float(53), nullable=False),
     Column("epoch", Integer, nullable=False, server_default="0"),  # raised whenever clips are deleted
     Column("state", Text, nullable=False, server_default="running"),  # running, paused or cancelled
+    # while changed filters are applied to the rows, also when that was interrupted: JSON list of the filters that
+    # rows may have been dropped by; else NULL
+    Column("refiltering", Text),
 )
 
 videos = Table(
@@ -113,6 +124,7 @@ videos = Table(
     UniqueConstraint("dataset_id", "path"),
     UniqueConstraint("dataset_id", "clip_stem"),
     Index(None, "dataset_id", "stage", "status", "lease_until"),
+    _partial("ix_videos_active", "dataset_id", "id", where="status = 'active'"),
     sqlite_autoincrement=True,  # an id is never used again
 )
 
@@ -147,7 +159,10 @@ clips = Table(
     *_position(),
     UniqueConstraint("video_id", "clip_index"),
     Index(None, "dataset_id", "stage", "status", "lease_until"),
-    Index(None, "dataset_id", "dedup_seq"),
+    _partial("ix_clips_dataset_id_dedup_seq", "dataset_id", "dedup_seq", where="dedup_seq IS NOT NULL"),
+    _partial("ix_clips_duplicate_of", "duplicate_of", where="duplicate_of IS NOT NULL"),
+    _partial("ix_clips_active", "dataset_id", "stage", "video_id", "clip_index", where="status = 'active'"),
+    _partial("ix_clips_ended", "dataset_id", "stage", "status", "reason", where="status IN ('dropped', 'failed')"),
     postgresql_with={"fillfactor": 80},
     sqlite_autoincrement=True,
 )
@@ -197,3 +212,9 @@ BESIDE = {table.name: table for table in (embeddings, option_scores)}
 def rows_of(level: Level) -> Table:
     """The table that holds the rows of a level."""
     return videos if level == "video" else clips
+
+
+def stands(table: Table, *statuses: str) -> ColumnElement[bool]:
+    """Whether a row has one of these statuses, in literals: the condition of the indexes of active and ended rows."""
+    names: list[ColumnElement[str]] = [literal_column(f"'{s}'") for s in statuses]
+    return table.c.status == names[0] if len(names) == 1 else table.c.status.in_(names)

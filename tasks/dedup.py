@@ -65,10 +65,9 @@ class Dedup(Stage[Clip, DedupOptions]):
         """Learn the clips taken since the last batch of this process, its own included."""
         from curate.tasks.video.hamming import pairs_of
 
-        for row, pair in zip(rows, pairs_of(rows), strict=True):
-            self._last = max(self._last, row["dedup_seq"])
-            if row["duplicate"] == 0:
-                self._survivors.add(row["id"], pair)
+        survivors = [row for row in rows if row["duplicate"] == 0]
+        self._survivors.extend([row["id"] for row in survivors], pairs_of(survivors))
+        self._last = max([self._last, *(row["dedup_seq"] for row in rows)])
 
     def run(self, row: Clip) -> Outcome:
         """The outcome for one clip."""

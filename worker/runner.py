@@ -135,9 +135,13 @@ class Runner:
         )
         held: Claim | None = None
         try:
-            stage = self._stage(dataset, want)  # before the claim: a model may take minutes to load
+            loaded = self._stage(dataset, want)  # before the claim: a model may take minutes to load
             held = claim(self.engine, want)
-            return self._run_batch(held, stage) if held else None
+            if held is None:
+                return None
+            if want.step.spec.order(want.step.options) is not None:
+                self._recall(loaded, dataset.id)  # what another process saved between the two
+            return self._run_batch(held, loaded.stage)
         except ServiceError as error:
             self._pause(name)
             unheld = Claim(want, (), {}, time.time())
@@ -177,14 +181,17 @@ class Runner:
                 time.sleep(wait)
         saves.save(self.engine, held, findings, self._writer())
 
-    def _stage(self, dataset: Dataset, want: Want) -> Stage[Any, Any]:
+    def _stage(self, dataset: Dataset, want: Want) -> _Loaded:
         ordered = want.step.spec.order(want.step.options) is not None
         loaded = self._loaded_for(dataset, want, ordered)
         if ordered:
-            taken = saves.taken_since(self.engine, dataset.id, loaded.recalled)
+            self._recall(loaded, dataset.id)
+        return loaded
+
+    def _recall(self, loaded: _Loaded, dataset_id: int) -> None:
+        for taken in saves.taken_since(self.engine, dataset_id, loaded.recalled):
             loaded.stage.recall(taken)
-            loaded.recalled = taken[-1]["dedup_seq"] if taken else loaded.recalled
-        return loaded.stage
+            loaded.recalled = taken[-1]["dedup_seq"]
 
     def _loaded_for(self, dataset: Dataset, want: Want, ordered: bool) -> _Loaded:
         """The stage as it is now: one of other options or weights, or of clips that were deleted, makes room for it."""

@@ -15,6 +15,7 @@ from curate.configs.schema import Column
 from curate.db import datasets, migrate
 from curate.db.engine import make_engine
 from curate.db.redo import set_pipeline
+from curate.db.refilter import replace_pipeline
 from curate.db.saves import Findings, save
 from tests.pipelines import CATALOG, Found, Line, make_line, pipeline, writer
 
@@ -98,11 +99,11 @@ def test_refilter_revives_and_drops_and_keeps_places(database_url: str, home: Pa
     line = make_line(database_url, home, ["score", "good: score >= 2"])
     scored(line, [1.0, 2.0, 3.0])
     looser = pipeline("score", "good: score >= 1")
-    assert datasets.replace_pipeline(line.engine, line.dataset, looser) == {"revived": 1, "dropped": 0}
+    assert replace_pipeline(line.engine, line.dataset, looser) == {"revived": 1, "dropped": 0}
     assert statuses(line) == [("done", "kept", None)] * 3
     stricter = pipeline("score", "fine: score >= 3")
     again = datasets.pick(line.engine, None)
-    assert datasets.replace_pipeline(line.engine, again, stricter) == {"revived": 0, "dropped": 2}
+    assert replace_pipeline(line.engine, again, stricter) == {"revived": 0, "dropped": 2}
     assert statuses(line) == [("done", "dropped", "fine")] * 2 + [("done", "kept", None)]
 
 
@@ -114,7 +115,7 @@ def test_refilter_never_undoes_what_another_command_changed_meanwhile(database_u
     set_pipeline(line.engine, datasets.pick(line.engine, None), other)
     before = statuses(line)
     with pytest.raises(UsageError, match="Try again"):
-        datasets.replace_pipeline(line.engine, read_before, pipeline("score", "good: score >= 1"))
+        replace_pipeline(line.engine, read_before, pipeline("score", "good: score >= 1"))
     assert datasets.pick(line.engine, None).frozen == other.frozen()
     assert statuses(line) == before
 
@@ -122,7 +123,7 @@ def test_refilter_never_undoes_what_another_command_changed_meanwhile(database_u
 def test_a_revived_clip_goes_on_where_it_was(line: Line) -> None:
     scored(line, [0.0, 5.0])
     looser = pipeline("some: num_frames >= 5", "score", "inorder")
-    assert datasets.replace_pipeline(line.engine, line.dataset, looser)["revived"] == 1
+    assert replace_pipeline(line.engine, line.dataset, looser)["revived"] == 1
     assert statuses(line) == [("inorder", "active", None)] * 2
 
 
@@ -131,7 +132,7 @@ def test_refilter_leaves_failed_clips_and_clips_at_work_alone(line: Line) -> Non
     with line.engine.begin() as connection:
         connection.execute(text("UPDATE clips SET status='failed', reason='X' WHERE id=:a"), {"a": a})
     line.claim("inorder")
-    datasets.replace_pipeline(line.engine, line.dataset, line.pipeline)
+    replace_pipeline(line.engine, line.dataset, line.pipeline)
     assert statuses(line) == [("inorder", "failed", "X"), ("inorder", "active", None)]
     assert b
 
@@ -140,7 +141,7 @@ def test_a_drop_by_a_stage_is_not_revived(line: Line) -> None:
     line.enqueue("a.mp4")
     with line.engine.begin() as connection:
         connection.execute(text("UPDATE videos SET status='dropped', reason='no_scene_long_enough', stage='split'"))
-    datasets.replace_pipeline(line.engine, line.dataset, line.pipeline)
+    replace_pipeline(line.engine, line.dataset, line.pipeline)
     assert line.rows("SELECT status, reason FROM videos") == [("dropped", "no_scene_long_enough")]
 
 
@@ -157,7 +158,7 @@ def test_refiltering_equals_having_filtered_so_from_the_start(
     scored(changed, scores)
     for threshold in thresholds:
         last = pipeline("score", f"good: score >= {threshold!r}")
-        datasets.replace_pipeline(changed.engine, datasets.pick(changed.engine, None), last)
+        replace_pipeline(changed.engine, datasets.pick(changed.engine, None), last)
     direct = make_line(f"sqlite:///{folder}/b.db", folder, ["score", f"good: score >= {thresholds[-1]!r}"])
     scored(direct, scores)
     assert statuses(changed) == statuses(direct)
@@ -170,10 +171,10 @@ def test_a_changed_filter_over_videos_takes_their_clips_along(database_url: str,
         connection.execute(text("UPDATE videos SET width = 64"))
     steps = [{"stage": "probe"}, {"filter": "wide", "where": "width > 100"}, {"stage": "split"}, {"stage": "score"}]
     stricter = parse(steps, CATALOG, "test")
-    assert datasets.replace_pipeline(line.engine, line.dataset, stricter) == {"revived": 0, "dropped": 3}
+    assert replace_pipeline(line.engine, line.dataset, stricter) == {"revived": 0, "dropped": 3}
     assert statuses(line) == [("done", "dropped", "wide")] * 2
     again = datasets.pick(line.engine, None)
-    assert datasets.replace_pipeline(line.engine, again, line.pipeline) == {"revived": 3, "dropped": 0}
+    assert replace_pipeline(line.engine, again, line.pipeline) == {"revived": 3, "dropped": 0}
     assert statuses(line) == [("done", "kept", None)] * 2
 
 

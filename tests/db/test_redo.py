@@ -16,6 +16,7 @@ from curate.db.claims import Claim, expire
 from curate.db.progress import funnel, progress, totals
 from curate.db.queries import tally
 from curate.db.redo import Redone, redo, set_pipeline, way_back, way_on
+from curate.db.refilter import replace_pipeline
 from curate.db.saves import Findings, save
 from tests.pipelines import Line, make_line, pipeline, writer
 
@@ -89,7 +90,7 @@ def test_clips_dropped_behind_the_stage_go_back_and_those_dropped_before_it_stay
     assert again(line, "second") == Redone(back=1, dropped=1)
     assert stands(line) == [("second", "active", None, "third"), ("second", "dropped", "good", "third")]
     looser = pipeline("some: num_frames >= 5", "score", "second", "fine: other >= 1", "third")
-    assert datasets.replace_pipeline(line.engine, datasets.pick(line.engine, None), looser)["revived"] == 1
+    assert replace_pipeline(line.engine, datasets.pick(line.engine, None), looser)["revived"] == 1
     assert stands(line)[1] == ("second", "active", None, "third"), "revived, it goes through the stage first"
 
 

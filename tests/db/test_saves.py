@@ -137,7 +137,16 @@ def test_what_dedup_took_can_be_read_from_a_number_on(line: Line) -> None:
     ids = line.put_clips(3, "inorder")
     with line.engine.begin() as connection:
         connection.execute(text("UPDATE clips SET dedup_seq = clip_index + 1, duplicate = 0"))
-    assert [r["id"] for r in taken_since(line.engine, line.dataset.id, 1)] == ids[1:]
+    assert [[r["id"] for r in part] for part in taken_since(line.engine, line.dataset.id, 1)] == [ids[1:]]
+
+
+def test_what_dedup_took_comes_some_at_a_time_in_order(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("curate.db.saves.TAKEN", 2)
+    ids = line.put_clips(5, "inorder")
+    with line.engine.begin() as connection:
+        connection.execute(text("UPDATE clips SET dedup_seq = 10 - clip_index, duplicate = 0"))
+    parts = [[r["id"] for r in part] for part in taken_since(line.engine, line.dataset.id, 0)]
+    assert parts == [[ids[4], ids[3]], [ids[2], ids[1]], [ids[0]]]
 
 
 @pytest.mark.parametrize("name", ["a b", 'a"b', "a;b", "", "ä"])

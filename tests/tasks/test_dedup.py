@@ -16,7 +16,7 @@ from curate.configs.settings import Settings
 from curate.tasks.dedup import Dedup, DedupOptions
 from curate.tasks.stage import Clip, Context, Video
 from curate.tasks.video import hamming
-from curate.tasks.video.hamming import HashPair, HashTable, popcount
+from curate.tasks.video.hamming import HashPair, HashTable, QuarterIndex, popcount
 
 Word = int | None
 # hashes that are often near each other: a few bits of a short word
@@ -62,9 +62,13 @@ def run(dedup: Dedup, clips: list[Clip]) -> list[dict[str, Any]]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(words, words), max_size=30), st.integers(0, 5), st.integers(1, 30))
-def test_batches_do_not_change_the_greedy_result(pairs: list[tuple[Word, Word]], threshold: int, size: int) -> None:
+@given(st.lists(st.tuples(words, words), max_size=30), st.integers(0, 5), st.integers(1, 30), st.booleans())
+def test_batches_do_not_change_the_greedy_result(
+    pairs: list[tuple[Word, Word]], threshold: int, size: int, indexed: bool
+) -> None:
     dedup = stage(threshold=threshold)
+    if indexed:
+        dedup._survivors = HashTable("both", index_from=0)
     clips = [clip(n, p) for n, p in enumerate(pairs)]
     found = [o for at in range(0, len(clips), size) for o in run(dedup, clips[at : at + size])]
     assert [o["duplicate_of"] for o in found] == greedy(pairs, threshold)
@@ -105,12 +109,45 @@ def test_best_takes_large_then_long_clips_first_and_waits_for_all() -> None:
     assert not Dedup.order(DedupOptions()).whole
 
 
+near_words = st.tuples(st.integers(0, 2**64 - 1), st.sets(st.integers(0, 63), max_size=20))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(near_words, min_size=1, max_size=20), st.integers(0, 15), st.integers(0, 2**64 - 1))
+def test_the_index_misses_no_word_within_the_threshold(
+    drawn: list[tuple[int, set[int]]], threshold: int, wanted: int
+) -> None:
+    # half of them differ from the wanted word by some bits only
+    values = [wanted ^ sum(1 << b for b in bits) if n % 2 else word for n, (word, bits) in enumerate(drawn)]
+    found = QuarterIndex(np.array(values, np.uint64), np.arange(len(values))).near(wanted, threshold)
+    assert {n for n, v in enumerate(values) if bin(v ^ wanted).count("1") <= threshold} <= set(found.tolist())
+
+
+@pytest.mark.parametrize("frames", ["both", "first"])
+def test_a_long_table_finds_what_comparing_all_finds(frames: str) -> None:
+    chance = np.random.default_rng(3)
+    base = chance.integers(0, 2**64, (3000, 2), np.uint64)
+    flips = np.uint64(1) << chance.integers(0, 64, (3000, 2, 11), np.uint64)
+    base[1500:] = base[:1500] ^ np.bitwise_or.reduce(flips[1500:], axis=2)  # up to 11 bits away
+    pairs = [HashPair(*(None if chance.random() < 0.05 else text(int(w)) for w in pair)) for pair in base]
+    long, plain = HashTable(frames, index_from=100), HashTable(frames, index_from=10**9)
+    results: list[list[object]] = [[], []]
+    for at in range(0, 3000, 500):
+        for table, found in zip((long, plain), results, strict=True):
+            found += [table.earliest_within(p, 10) for p in pairs[at : at + 500]]
+            table.extend(range(at, at + 500), pairs[at : at + 500])
+            table.add(99_999, pairs[0])
+            table.truncate(at + 500)
+    assert results[0] == results[1]
+    assert sum(r is not None for r in results[0]) > 200
+
+
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=20))
 def test_both_ways_to_count_bits_agree(values: list[int]) -> None:
     array = np.array(values, dtype=np.uint64)
     expected = [bin(v).count("1") for v in values]
     assert popcount(array).tolist() == expected
-    assert hamming._popcount_by_table(array).tolist() == expected
+    assert hamming._popcount_by_sums(array).tolist() == expected
 
 
 def test_the_table_grows_and_still_finds_the_earliest() -> None:

@@ -109,7 +109,8 @@ def test_a_missing_package_blames_no_row(line: Line) -> None:
 
 
 def test_a_filter_changed_while_a_batch_ran_decides_by_its_new_form(line: Line) -> None:
-    from curate.db.datasets import pick, replace_pipeline
+    from curate.db.datasets import pick
+    from curate.db.refilter import replace_pipeline
     from tests.pipelines import pipeline
 
     def change(clip: Clip) -> None:
