@@ -149,7 +149,9 @@ def stale(notes: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The writes to rows that the writer did not hold."""
     notes = list(notes)
     writers = {note["tx"]: note["worker"] for note in notes if note["what"] == "batch"}
-    return [n for n in notes if n["what"] != "batch" and (not n["owner"] or _process(n["owner"]) != writers.get(n["tx"]))]
+    return [
+        n for n in notes if n["what"] != "batch" and (not n["owner"] or _process(n["owner"]) != writers.get(n["tx"]))
+    ]
 
 
 def _process(owner: str) -> str:

@@ -42,13 +42,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from sqlalchemy import text
+from tests.drawing import picture
+from tests.media import B_FRAMES, write_video
 
 from benchmarks.fault_audit import Verdict, final_rows, judge, watch
 from benchmarks.fault_hosts import CURATE, Clock, Disk, Host, Postgres, Redis, end_with_parent, redis_of, send
 from curate.configs.errors import ServiceError
 from curate.db.engine import make_engine, reading
-from tests.drawing import picture
-from tests.media import B_FRAMES, write_video
 
 LEASE = 3.0
 PATIENCE = 120.0  # seconds without a saved batch after which the line is taken to be stuck
@@ -361,7 +361,9 @@ class Trial:
 
     def figures(self, seconds: float) -> dict[str, Any]:
         """What the last line says."""
-        total = {name: sum(getattr(v, name) for v in self.verdicts) for name in ("lost", "doubled", "stale_writes", "late")}
+        total = {
+            name: sum(getattr(v, name) for v in self.verdicts) for name in ("lost", "doubled", "stale_writes", "late")
+        }
         equal = all(v.equal for v in self.verdicts) and not self.stuck
         return {
             "faults": self.injected, **total, "equal": equal, "datasets": len(self.verdicts),
@@ -405,7 +407,9 @@ def run_one(asked: argparse.Namespace) -> dict[str, Any]:
 
 def run_both(asked: argparse.Namespace) -> dict[str, Any]:
     """Both set-ups side by side, in processes of their own."""
-    options = [word for name in ("faults", "seed", "videos", "processes") for word in (f"--{name}", str(getattr(asked, name)))]
+    options = [
+        word for name in ("faults", "seed", "videos", "processes") for word in (f"--{name}", str(getattr(asked, name)))
+    ]
     runs = {}
     for database in ("sqlite", "postgres"):
         command = [sys.executable, __file__, "--database", database, *options, *(["--keep"] if asked.keep else [])]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from curate.db.held_up import HeldUp
     from curate.db.progress import StageProgress, Totals
 
 LOOK_SECONDS = 0.3  # at least; more when a look takes long
@@ -28,6 +29,7 @@ class View:
     stages: Sequence[StageProgress]
     totals: Totals
     state: str = "running"
+    held_up: Sequence[HeldUp] = ()
 
     @property
     def finished(self) -> bool:
@@ -54,6 +56,7 @@ class Watcher:
         self._rates: dict[str, float] = {}
         self._rates_at = 0.0
         self._since = time.time()
+        self._held_up: Sequence[HeldUp] = ()
 
     def _end_if_hopeless(self) -> None:
         from curate.configs.errors import ServiceError
@@ -66,16 +69,18 @@ class Watcher:
     def look(self) -> View:
         """How far the dataset is now."""
         from curate.db import queries
+        from curate.db.held_up import held_up
         from curate.db.progress import funnel, progress, totals
 
         engine, dataset = self._opened.engine, self._opened.dataset
         if time.monotonic() >= self._rates_at:
             self._end_if_hopeless()
             self._rates = queries.throughput(engine, dataset.id)
+            self._held_up = held_up(engine, dataset.id)
             self._rates_at = time.monotonic() + RATE_EVERY
         cells = queries.tally(engine, dataset.id)
         stages = progress(funnel(cells, self._opened.pipeline), self._rates)
-        return View(stages, totals(cells), queries.state(engine, dataset.id))
+        return View(stages, totals(cells), queries.state(engine, dataset.id), self._held_up)
 
 
 class Display(Protocol):
@@ -192,6 +197,7 @@ def follow(opened: Opened, tick: Callable[[], None], talk: Talk, hint: str) -> V
     watcher = Watcher(opened)
     display = display_for(talk)
     stall = _Stall(talk, hint)
+    told: set[str] = set()
     try:
         while True:
             tick()
@@ -199,12 +205,21 @@ def follow(opened: Opened, tick: Callable[[], None], talk: Talk, hint: str) -> V
             view = watcher.look()
             display.show(view)
             stall.look(view)
+            told = _tell_held_up(talk, view, told)
             if view.over:
                 return view
             took = time.monotonic() - started
             time.sleep(max(LOOK_SECONDS, 10 * took))  # a look at a large dataset must not become the work
     finally:
         display.close()
+
+
+def _tell_held_up(talk: Talk, view: View, told: set[str]) -> set[str]:
+    """Warn of each stage that is newly held up; returns what is held up now."""
+    held = {f"{h.stage} is held up: {h.message}" for h in view.held_up}
+    for line in sorted(held - told):
+        talk.warn(line)
+    return held
 
 
 def summary(totals: Totals) -> str:

@@ -30,7 +30,7 @@ from curate.configs.schema import Level
 from curate.db import beside, filters
 from curate.db.beside import FoundRows
 from curate.db.claims import Claim, give_back_in, released
-from curate.db.engine import now, writing
+from curate.db.engine import now, reading, writing
 from curate.db.tables import batches, clips, datasets, rows_of, videos
 
 BETWEEN = ">"  # the places of return_to
@@ -227,7 +227,7 @@ def _end_rows(connection: Connection, table: Table, mine: set[int], findings: Fi
 
 
 def _log(
-    connection: Connection, claim: Claim, counts: tuple[int, int], writer: Writer, error: str | None = None
+    connection: Connection, claim: Claim, counts: tuple[int, int], writer: Writer, error: Exception | None = None
 ) -> None:
     entry = {
         "dataset_id": claim.want.dataset_id,
@@ -238,12 +238,13 @@ def _log(
         "started_at": claim.started_at,
         "seconds": max(0.0, now(connection) - claim.started_at),
         "version": writer.version,
-        "error": error,
+        "error": None if error is None else str(error),
+        "reason": None if error is None else type(error).__name__,
     }
     connection.execute(insert(batches).values(**entry))
 
 
-def log_given_back(engine: Engine, claim: Claim, error: str, writer: Writer) -> None:
+def log_given_back(engine: Engine, claim: Claim, error: Exception, writer: Writer) -> None:
     """Write down that a whole batch was given back, and why: a service is missing, no row is to blame."""
     with writing(engine) as connection:
         _log(connection, claim, (0, 0), writer, error)
@@ -259,5 +260,5 @@ def taken_since(engine: Engine, dataset_id: int, last: int) -> list[dict[str, An
     """The clips that dedup took after number `last`: id, dedup_seq, duplicate, hash_first, hash_middle."""
     columns = (clips.c.id, clips.c.dedup_seq, clips.c.duplicate, clips.c.hash_first, clips.c.hash_middle)
     taken = select(*columns).where(clips.c.dataset_id == dataset_id, clips.c.dedup_seq > last)
-    with engine.connect().execution_options(curate_readonly=True) as connection:
+    with reading(engine) as connection:
         return [dict(row) for row in connection.execute(taken.order_by(clips.c.dedup_seq)).mappings()]

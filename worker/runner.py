@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import resource
 import time
@@ -19,7 +20,7 @@ from curate.configs.errors import ConfigError, CurateError, ServiceError
 from curate.configs.pipeline import Pipeline, StageStep, parse
 from curate.configs.settings import Settings
 from curate.db import saves
-from curate.db.claims import Claim, Want, claim, give_back, has_ready
+from curate.db.claims import Claim, Want, claim, has_ready, let_go
 from curate.db.datasets import RUNNING, Dataset, all_datasets
 from curate.db.engine import make_engine
 from curate.db.saves import Findings, Writer
@@ -82,6 +83,7 @@ class Runner:
         self.engine = engine or make_engine(settings.database)
         self._loaded: OrderedDict[tuple[object, ...], _Loaded] = OrderedDict()  # least recently used first
         self._pauses: dict[str, tuple[float, float]] = {}  # stage: until when (monotonic), and how long
+        self._owed: list[Want] = []  # batches whose rows could not be given back yet
         self.rota = Rota()
 
     def run_one(self, stage: str, dataset_id: int | None = None, partial: bool = False) -> Report | None:
@@ -94,6 +96,14 @@ class Runner:
         """
         if time.monotonic() < self._pauses.get(stage, (0.0, 0.0))[0]:
             return None
+        try:
+            self._settle()
+            return self._run_one(stage, dataset_id, partial)
+        except ServiceError as error:
+            log.warning("stage %s rests for %g s: %s", stage, self._pause(stage), error)
+            raise
+
+    def _run_one(self, stage: str, dataset_id: int | None, partial: bool) -> Report | None:
         candidates = {d.id: (d, p) for d, p in at_work(self.engine) if p.has(stage)}
         for i in sorted(self.rota.order(candidates), key=lambda i: i != dataset_id):
             dataset, pipeline = candidates[i]
@@ -121,15 +131,28 @@ class Runner:
             held = claim(self.engine, want)
             return self._run_batch(held, stage) if held else None
         except ServiceError as error:
-            self._pause(name)
-            unheld = Claim(want, (), {}, time.time())
-            saves.log_given_back(self.engine, held or unheld, str(error), self._writer())
+            self._let_go(want)  # also when the database went away in the middle of the claim
+            with contextlib.suppress(ServiceError):
+                unheld = Claim(want, (), {}, time.time())
+                saves.log_given_back(self.engine, held or unheld, error, self._writer())
             raise
 
-    def _pause(self, stage: str) -> None:
+    def _let_go(self, want: Want) -> None:
+        """Give the rows of a batch back: now, or when the database answers again."""
+        self._owed.append(want)
+        with contextlib.suppress(ServiceError):
+            self._settle()
+
+    def _settle(self) -> None:
+        while self._owed:
+            let_go(self.engine, self._owed[0])
+            self._owed.pop(0)
+
+    def _pause(self, stage: str) -> float:
         _, last = self._pauses.get(stage, (0.0, 0.5))
         pause = min(LONGEST_PAUSE, 2 * last)
         self._pauses[stage] = (time.monotonic() + pause, pause)
+        return pause
 
     def _writer(self) -> Writer:
         return Writer(pipeline_of, worker_name(), curate.__version__)
@@ -142,7 +165,7 @@ class Runner:
                 findings = find(stage, self._rows(held))
                 self._save(held, findings)
         except BaseException:  # a service is missing or the worker was told to stop: others may go on
-            give_back(self.engine, held, crashed=False)
+            self._let_go(held.want)
             raise
         finally:
             _lift_memory_cap()
@@ -152,12 +175,19 @@ class Runner:
     def _save(self, held: Claim, findings: Findings) -> None:
         for wait in SAVE_WAITS:
             try:
-                saves.save(self.engine, held, findings, self._writer())
+                self._save_once(held, findings)
                 return
             except ServiceError as error:
                 log.warning("batch of stage %s not saved, trying again: %s", held.want.step.name, error)
                 time.sleep(wait)
-        saves.save(self.engine, held, findings, self._writer())
+        self._save_once(held, findings)
+
+    def _save_once(self, held: Claim, findings: Findings) -> None:
+        lost = len(held.rows) - saves.save(self.engine, held, findings, self._writer())
+        if lost:
+            log.warning(
+                "stage %s: %d of %d rows were no longer held, not saved", held.want.step.name, lost, len(held.rows)
+            )
 
     def _stage(self, dataset: Dataset, want: Want) -> Stage[Any, Any]:
         ordered = want.step.spec.order(want.step.options) is not None
