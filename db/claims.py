@@ -27,7 +27,10 @@ FAR = 20  # leases; one that ends further ahead was taken before the clock was s
 
 @dataclass(frozen=True)
 class Want:
-    """What a worker asks for: rows of one stage of one dataset. `reads` names tables whose rows come with clips."""
+    """What a worker asks for: rows of one stage of one dataset. `reads` names tables whose rows come with clips.
+
+    `epoch`, for ordered stages: that of the dataset when the process learned the clips taken before.
+    """
 
     dataset_id: int
     step: StageStep
@@ -36,6 +39,7 @@ class Want:
     lease_seconds: float
     max_attempts: int
     reads: Sequence[str] = ()
+    epoch: int | None = None
 
 
 @dataclass(frozen=True)

@@ -116,20 +116,23 @@ class Runner:
         return None
 
     def _claim_and_run(self, dataset: Dataset, pipeline: Pipeline, name: str) -> Report | None:
+        step = pipeline.stage(name)
+        order = step.spec.order(step.options)
         want = Want(
             dataset.id,
-            pipeline.stage(name),
+            step,
             pipeline,
             new_owner(),
             self.settings.lease_seconds,
             self.settings.max_attempts,
             stages()[name].reads,
+            None if order is None else dataset.epoch,
         )
         held: Claim | None = None
         try:
-            stage = self._stage(dataset, want)  # before the claim: a model may take minutes to load
+            loaded = self._stage(dataset, want)  # before the claim: a model may take minutes to load
             held = claim(self.engine, want)
-            return self._run_batch(held, stage) if held else None
+            return self._run_batch(held, loaded) if held else None
         except ServiceError as error:
             self._let_go(want)  # also when the database went away in the middle of the claim
             with contextlib.suppress(ServiceError):
@@ -157,12 +160,13 @@ class Runner:
     def _writer(self) -> Writer:
         return Writer(pipeline_of, worker_name(), curate.__version__)
 
-    def _run_batch(self, held: Claim, stage: Stage[Any, Any]) -> Report:
+    def _run_batch(self, held: Claim, loaded: _Loaded) -> Report:
         started = time.monotonic()
         try:
             with Watch(self.engine, held, self._writer()):
                 _cap_memory(held.want.step)
-                findings = find(stage, self._rows(held))
+                self._recall(held.want, loaded)
+                findings = find(loaded.stage, self._rows(held))
                 self._save(held, findings)
         except BaseException:  # a service is missing or the worker was told to stop: others may go on
             self._let_go(held.want)
@@ -189,21 +193,23 @@ class Runner:
                 "stage %s: %d of %d rows were no longer held, not saved", held.want.step.name, lost, len(held.rows)
             )
 
-    def _stage(self, dataset: Dataset, want: Want) -> Stage[Any, Any]:
-        ordered = want.step.spec.order(want.step.options) is not None
-        loaded = self._loaded_for(dataset, want, ordered)
-        if ordered:
-            taken = saves.taken_since(self.engine, dataset.id, loaded.recalled)
+    def _stage(self, dataset: Dataset, want: Want) -> _Loaded:
+        loaded = self._loaded_for(dataset, want)
+        self._recall(want, loaded)  # most of it; what others save before the claim is learned after it
+        return loaded
+
+    def _recall(self, want: Want, loaded: _Loaded) -> None:
+        if want.epoch is not None:
+            taken = saves.taken_since(self.engine, want.dataset_id, loaded.recalled)
             loaded.stage.recall(taken)
             loaded.recalled = taken[-1]["dedup_seq"] if taken else loaded.recalled
-        return loaded.stage
 
-    def _loaded_for(self, dataset: Dataset, want: Want, ordered: bool) -> _Loaded:
+    def _loaded_for(self, dataset: Dataset, want: Want) -> _Loaded:
         """The stage as it is now: one of other options or weights, or of clips that were deleted, makes room for it."""
         name = (dataset.id, want.step.name)
         needs = stages()[want.step.name].models(want.step.options)
         weights = tuple(state(folder_of(need.model, self.settings.model_folder)) for need in needs)
-        version = (want.pipeline.stages, dataset.epoch if ordered else 0, weights)
+        version = (want.pipeline.stages, want.epoch, weights)
         if (found := self._loaded.get(name)) is None or found.version != version:
             stage: Stage[Any, Any] = stages()[want.step.name](want.step.options, Context(self.settings, want.pipeline))
             _load(stage)
