@@ -136,11 +136,12 @@ def judge(engine: Engine, dataset_id: int, found: Rows, expected: Rows) -> Verdi
         notes = [dict(row) for row in connection.execute(query, {"d": dataset_id}).mappings()]
         count = text("SELECT count(*) FROM clips WHERE dataset_id = :d")
         extra = int(connection.execute(count, {"d": dataset_id}).scalar_one()) - sum(k[1] >= 0 for k in found)
+    not_held = stale(notes)
     return Verdict(
         lost=sum(key not in found or found[key]["status"] == "active" for key in expected),
         doubled=extra + sum(key not in expected for key in found) + _saved_twice(notes),
-        stale_writes=len(stale(notes)),
-        late=sum(note["what"] == "score" and bool(note["late"]) for note in notes),
+        stale_writes=len(not_held),
+        late=sum(note["what"] == "score" and bool(note["late"]) for note in notes if note not in not_held),
         differences=[*_differences(found, expected)],
     )
 
