@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.3  # at least; more when a look takes long
 RATE_EVERY = 3.0
 LINE_EVERY = 30.0
+AWAY_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,12 @@ class Watcher:
         self._held_up: Sequence[HeldUp] = ()
 
     def _end_if_hopeless(self) -> None:
-        from curate.configs.errors import ServiceError
+        from curate.configs.errors import NeedMissing
         from curate.db import queries
 
         found = queries.trouble(self._opened.engine, self._opened.dataset.id, self._since)
         if found:
-            raise ServiceError(what=f"Something that stage {found[0]} needs", why=found[1])
+            raise NeedMissing(stage=found[0], why=found[1])
 
     def look(self) -> View:
         """How far the dataset is now."""
@@ -193,16 +194,32 @@ class _Stall:
 
 
 def follow(opened: Opened, tick: Callable[[], None], talk: Talk, hint: str) -> View:
-    """Call `tick` and show the dataset until nothing more of it will be done; returns the last view."""
+    """Call `tick` and show the dataset until nothing more of it will be done; returns the last view.
+
+    A database that does not answer is waited for, AWAY_SECONDS at most.
+    """
+    from curate.configs.errors import NeedMissing, ServiceError
+
     watcher = Watcher(opened)
     display = display_for(talk)
     stall = _Stall(talk, hint)
     told: set[str] = set()
+    away = 0.0  # since when the database does not answer
     try:
         while True:
             tick()
             started = time.monotonic()
-            view = watcher.look()
+            try:
+                view = watcher.look()
+            except NeedMissing:
+                raise
+            except ServiceError as error:
+                away = away or _away_from(talk, error)
+                if time.monotonic() - away > AWAY_SECONDS:
+                    raise
+                time.sleep(LOOK_SECONDS)
+                continue
+            away = 0.0
             display.show(view)
             stall.look(view)
             told = _tell_held_up(talk, view, told)
@@ -212,6 +229,12 @@ def follow(opened: Opened, tick: Callable[[], None], talk: Talk, hint: str) -> V
             time.sleep(max(LOOK_SECONDS, 10 * took))  # a look at a large dataset must not become the work
     finally:
         display.close()
+
+
+def _away_from(talk: Talk, error: Exception) -> float:
+    """Warn that the database does not answer; returns when that was."""
+    talk.warn(f"{error}; trying again")
+    return time.monotonic()
 
 
 def _tell_held_up(talk: Talk, view: View, told: set[str]) -> set[str]:

@@ -129,6 +129,10 @@ class NoDevice(ServiceError):
     """The device {device} cannot be used: {why}. Set CURATE_DEVICE to auto or CPU, or see docs/ascend.md"""
 
 
+class NeedMissing(ServiceError):
+    """Something that stage {stage} needs is not available: {why}. Check everything with: curate doctor"""
+
+
 class DiskFull(ServiceError):
     """Stage {stage} found no space left to write to, in {folder} or where clips are written. Make room; its
     rows wait, and work goes on by itself"""

@@ -92,7 +92,8 @@ class Clip:
         """The frames that split sampled from this clip. Raises SamplesMissing."""
         from curate.tasks.video.samples import Samples
 
-        return Samples.open(self.samples_folder, self.video.id, self.index)
+        source = str(self.video.values.get("fingerprint") or "")
+        return Samples.open(self.samples_folder, self.video.id, self.index, source)
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,13 @@ first frame is at 0, each next one as far from it as in the source, to the tick.
 
 from __future__ import annotations
 
-import os
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar, cast
+from uuid import uuid4
 
 import av
 from av.container import OutputContainer
@@ -203,7 +202,7 @@ class _Encoder:
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary name in the folder of path, renamed to path at the end; after an exception it is gone."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{zlib.crc32(os.fsencode(path.name)):08x}.part")
+    temporary = path.with_name(f".{uuid4().hex[:16]}.part")  # containers of several hosts share pids
     try:
         yield temporary
         temporary.replace(path)

@@ -8,6 +8,7 @@ less, the longer side of the large one is LONGER or less; none is enlarged.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import zipfile
@@ -17,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from uuid import uuid4
 
 import cv2
 import numpy as np
@@ -108,16 +110,19 @@ def archive(folder: Path, video_id: int) -> Path:
 class SampleWriter:
     """Writes the archive of one video, clip after clip; it appears under its name only when it is whole.
 
-    A context manager: leaving it by an exception leaves what was there before.
+    A context manager: leaving it by an exception leaves what was there before. `source` is the fingerprint of the
+    video: who was slower than a changed file may put old samples over new ones, and `Samples.open` tells them apart.
     """
 
-    def __init__(self, folder: Path, video_id: int) -> None:
+    def __init__(self, folder: Path, video_id: int, source: str = "") -> None:
+        self._source = _mark(source)
         self._path = archive(folder, video_id)
-        self._temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        self._temporary = self._path.with_name(f".{self._path.name}.{uuid4().hex[:16]}")  # two writers, two files
         self._path.parent.mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> Self:
         self._zip = zipfile.ZipFile(self._temporary, "w", zipfile.ZIP_STORED)
+        self._zip.comment = self._source
         return self
 
     def write(self, index: int, measures: Measures, reel: Reel) -> None:
@@ -146,12 +151,14 @@ class Samples:
         self.measures = measures
 
     @classmethod
-    def open(cls, folder: Path, video_id: int, clip_index: int) -> Samples:
-        """The samples of a clip. Raises SamplesMissing."""
+    def open(cls, folder: Path, video_id: int, clip_index: int, source: str = "") -> Samples:
+        """The samples of a clip. Raises SamplesMissing; also when they are of another form of the video."""
         path = archive(folder, video_id)
         try:
             found = path.stat()
             opened = _opened(path, found.st_mtime_ns, found.st_size, os.getpid())
+            if source and opened.comment not in (b"", _mark(source)):
+                raise ValueError("of another form of the video")
             measures = _measures(json.loads(opened.read(f"{clip_index}.json")))
             return cls(path, measures, opened.read(f"{clip_index}.jpg"))
         except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
@@ -230,6 +237,11 @@ class Samples:
             return decode_jpeg(self._jpeg(picture))
         except ValueError as error:
             raise SamplesMissing(path=self._path) from error
+
+
+def _mark(source: str) -> bytes:
+    """What an archive carries of its video's fingerprint."""
+    return hashlib.sha256(source.encode()).hexdigest()[:16].encode() if source else b""
 
 
 @lru_cache(maxsize=4)

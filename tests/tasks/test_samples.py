@@ -125,3 +125,12 @@ def test_archives_do_not_depend_on_when_they_are_written(tmp_path: Path) -> None
         writer.write(0, *clip({0.0: 1}, 1.0))
     with zipfile.ZipFile(archive(tmp_path, 1)) as found:
         assert {entry.date_time for entry in found.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_samples_of_another_form_of_the_video_are_told(tmp_path: Path) -> None:
+    for source in ("new", "old"):  # a worker that was slower than the file's change writes last
+        with SampleWriter(tmp_path, 1, source) as writer:
+            writer.write(0, *clip({0.0: 1}, 1.0))
+    with pytest.raises(SamplesMissing):
+        Samples.open(tmp_path, 1, 0, "new")
+    assert Samples.open(tmp_path, 1, 0, "old").seconds >= 0
