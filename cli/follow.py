@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from curate.db.held_up import HeldUp
     from curate.db.progress import StageProgress, Totals
 
 LOOK_SECONDS = 0.3  # at least; more when a look takes long
 RATE_EVERY = 3.0
 LINE_EVERY = 30.0
+AWAY_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class View:
     stages: Sequence[StageProgress]
     totals: Totals
     state: str = "running"
+    held_up: Sequence[HeldUp] = ()
 
     @property
     def finished(self) -> bool:
@@ -54,28 +57,31 @@ class Watcher:
         self._rates: dict[str, float] = {}
         self._rates_at = 0.0
         self._since = time.time()
+        self._held_up: Sequence[HeldUp] = ()
 
     def _end_if_hopeless(self) -> None:
-        from curate.configs.errors import ServiceError
+        from curate.configs.errors import NeedMissing
         from curate.db import queries
 
         found = queries.trouble(self._opened.engine, self._opened.dataset.id, self._since)
         if found:
-            raise ServiceError(what=f"Something that stage {found[0]} needs", why=found[1])
+            raise NeedMissing(stage=found[0], why=found[1])
 
     def look(self) -> View:
         """How far the dataset is now."""
         from curate.db import queries
+        from curate.db.held_up import held_up
         from curate.db.progress import funnel, progress, totals
 
         engine, dataset = self._opened.engine, self._opened.dataset
         if time.monotonic() >= self._rates_at:
             self._end_if_hopeless()
             self._rates = queries.throughput(engine, dataset.id)
+            self._held_up = held_up(engine, dataset.id)
             self._rates_at = time.monotonic() + RATE_EVERY
         cells = queries.tally(engine, dataset.id)
         stages = progress(funnel(cells, self._opened.pipeline), self._rates)
-        return View(stages, totals(cells), queries.state(engine, dataset.id))
+        return View(stages, totals(cells), queries.state(engine, dataset.id), self._held_up)
 
 
 class Display(Protocol):
@@ -188,23 +194,55 @@ class _Stall:
 
 
 def follow(opened: Opened, tick: Callable[[], None], talk: Talk, hint: str) -> View:
-    """Call `tick` and show the dataset until nothing more of it will be done; returns the last view."""
+    """Call `tick` and show the dataset until nothing more of it will be done; returns the last view.
+
+    A database that does not answer is waited for, AWAY_SECONDS at most.
+    """
+    from curate.configs.errors import NeedMissing, ServiceError
+
     watcher = Watcher(opened)
     display = display_for(talk)
     stall = _Stall(talk, hint)
+    told: set[str] = set()
+    away = 0.0  # since when the database does not answer
     try:
         while True:
             tick()
             started = time.monotonic()
-            view = watcher.look()
+            try:
+                view = watcher.look()
+            except NeedMissing:
+                raise
+            except ServiceError as error:
+                away = away or _away_from(talk, error)
+                if time.monotonic() - away > AWAY_SECONDS:
+                    raise
+                time.sleep(LOOK_SECONDS)
+                continue
+            away = 0.0
             display.show(view)
             stall.look(view)
+            told = _tell_held_up(talk, view, told)
             if view.over:
                 return view
             took = time.monotonic() - started
             time.sleep(max(LOOK_SECONDS, 10 * took))  # a look at a large dataset must not become the work
     finally:
         display.close()
+
+
+def _away_from(talk: Talk, error: Exception) -> float:
+    """Warn that the database does not answer; returns when that was."""
+    talk.warn(f"{error}; trying again")
+    return time.monotonic()
+
+
+def _tell_held_up(talk: Talk, view: View, told: set[str]) -> set[str]:
+    """Warn of each stage that is newly held up; returns what is held up now."""
+    held = {f"{h.stage} is held up: {h.message}" for h in view.held_up}
+    for line in sorted(held - told):
+        talk.warn(line)
+    return held
 
 
 def summary(totals: Totals) -> str:

@@ -45,6 +45,7 @@ def _look(opened: Opened) -> dict[str, Any]:
     from dataclasses import asdict
 
     from curate.cli.follow import Watcher
+    from curate.db.held_up import held_up
     from curate.db.queries import failures
 
     view = Watcher(opened).look()
@@ -59,6 +60,7 @@ def _look(opened: Opened) -> dict[str, Any]:
         "dataset": opened.dataset.name, "state": view.state, "root": opened.dataset.root, "stages": stages,
         "totals": asdict(view.totals), "shares": view.totals.shares(),
         "failures": [asdict(f) for f in failures(opened.engine, opened.dataset.id)[:3]],
+        "held_up": [asdict(h) for h in held_up(opened.engine, opened.dataset.id)],
         "workers": workers_at_work(opened),
     }  # fmt: skip
 
@@ -102,6 +104,7 @@ def footer(found: dict[str, Any]) -> str:
 
     lines = [f"{summary(Totals(**found['totals']))} · {counted(len(found['workers']), 'worker')} at work"]
     lines += [shown(f"{f['rows']} x {f['error']} in {f['stage']}, e.g. {f['path']}") for f in found["failures"]]
+    lines += [shown(f"{h['stage']} is held up: {h['message']}") for h in found["held_up"]]
     return "\n".join(lines)
 
 
@@ -215,7 +218,7 @@ def retry(
 
     Example:
       curate retry --stage cut
-      curate retry --error DiskFull
+      curate retry --error StageTimeout
     """
     from curate.cli.output import counted, emit_json
     from curate.cli.run import ring_waiting

@@ -7,7 +7,7 @@
     ├── ConfigError              exit code 3   a pipeline, filter or setting is wrong
     │   ├── FilterError
     │   └── SqlRefused, SqlFailed, SqlTimeout
-    ├── ServiceError             exit code 4   the database, the broker or a package is missing
+    ├── ServiceError             exit code 4   the database, the broker or a package is missing, a disk is full
     └── RowError                 ends one row as `failed`; never stops a run
         ├── MediaError           the file itself; `curate retry` helps only when the file changes
         └── StageError           the stage; `curate retry` may help
@@ -38,6 +38,17 @@ class CurateError(Exception):
         self.fields = fields
         message = " ".join((type(self).__doc__ or "").split())
         super().__init__(_Lenient().vformat(message, (), fields))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """As text: a worker process sends its errors to its parent, and fields may hold anything."""
+        return _as_sent, (type(self), str(self))
+
+
+def _as_sent(kind: type[CurateError], message: str) -> CurateError:
+    error = kind.__new__(kind)
+    error.fields = {}
+    Exception.__init__(error, message)
+    return error
 
 
 class UsageError(CurateError):
@@ -128,6 +139,15 @@ class StoreRefused(ServiceError):
     S3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, see docs/storage.md. Then: curate doctor"""
 
 
+class NeedMissing(ServiceError):
+    """Something that stage {stage} needs is not available: {why}. Check everything with: curate doctor"""
+
+
+class DiskFull(ServiceError):
+    """Stage {stage} found no space left to write to, in {folder}, in TMPDIR or where clips are written. Make room; its
+    rows wait, and work goes on by itself"""
+
+
 class ReaderMissing(ServiceError):
     """curate sql needs a Postgres login that can only read: {why}. Let a login that may create others run:
     curate db upgrade. Or set CURATE_READONLY_DATABASE_URL to a login that only has SELECT"""
@@ -193,11 +213,6 @@ class StageTimeout(StageError):
 class OutOfMemory(StageError):
     """Stage {stage} needed more than its memory_mb of {megabytes} MB and was stopped. Raise the limit with:
     curate set {stage}.memory_mb=MEGABYTES. Then try again with: curate retry --stage {stage}"""
-
-
-class DiskFull(StageError):
-    """Stage {stage} found no space left to write to, in {folder}, in TMPDIR or where clips are written. Make
-    room, then: curate retry --error DiskFull"""
 
 
 class WorkerCrashed(StageError):

@@ -36,7 +36,10 @@ class Settings(BaseModel):
         "auto", description="what models run on; auto: Ascend where there is an NPU, else CPU"
     )
     lease_seconds: float = Field(
-        60, ge=2, le=86400, description="a batch not renewed for so long is given to another worker"
+        60,
+        ge=2,
+        le=86400,
+        description="a batch not renewed for so long is given to another worker; the same on all hosts",
     )
     max_attempts: int = Field(
         3, ge=1, le=100, description="a row that crashed its worker so often while alone in a batch fails"

@@ -22,11 +22,15 @@ from curate.db.tables import clips, datasets, rows_of, stands, videos
 
 FREE = 0.0  # lease_until of a row that nobody holds
 EXPIRED = 1.0  # lease_until of a row whose holder is known to be dead
+FAR = 20  # leases; one that ends further ahead was taken before the clock was set back
 
 
 @dataclass(frozen=True)
 class Want:
-    """What a worker asks for: rows of one stage of one dataset. `reads` names tables whose rows come with clips."""
+    """What a worker asks for: rows of one stage of one dataset. `reads` names tables whose rows come with clips.
+
+    `epoch`, for ordered stages: that of the dataset when the process learned the clips taken before.
+    """
 
     dataset_id: int
     step: StageStep
@@ -35,6 +39,7 @@ class Want:
     lease_seconds: float
     max_attempts: int
     reads: Sequence[str] = ()
+    epoch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,9 @@ def _gave_up(connection: Connection, want: Want, row_id: int) -> bool:
 def released() -> dict[str, Any]:
     """The position columns of a row that nobody holds."""
     return {"owner": None, "lease_until": FREE, "claim_size": 0, "attempts": 0}
+
+
+_LET_GO = {k: v for k, v in released().items() if k != "attempts"}  # crashes before this batch still count
 
 
 def _hold(
@@ -241,8 +249,27 @@ def give_back_in(connection: Connection, claim: Claim, crashed: bool = False) ->
     """`give_back` in a transaction that is already open."""
     table = rows_of(claim.want.step.level)
     mine = update(table).where(table.c.id.in_(claim.ids), table.c.owner == claim.want.owner)
-    let_go = {k: v for k, v in released().items() if k != "attempts"}  # crashes before this batch still count
-    connection.execute(mine.values(**({"lease_until": EXPIRED} if crashed else let_go)))
+    connection.execute(mine.values(**({"lease_until": EXPIRED} if crashed else _LET_GO)))
+
+
+def let_go(engine: Engine, want: Want) -> None:
+    """Let go of whatever a batch holds, as if never taken. It need not be known whether its claim went through."""
+    table = rows_of(want.step.level)
+    place = (table.c.dataset_id == want.dataset_id, table.c.stage == want.step.name, table.c.status == "active")
+    with writing(engine) as connection:
+        connection.execute(update(table).where(*place, table.c.owner == want.owner).values(**_LET_GO))
+
+
+def misdated(engine: Engine, held: Mapping[str, float], lease_seconds: float) -> list[str]:
+    """Of `holders`, those whose lease ends absurdly far ahead: the clock was set back since, by more than FAR leases.
+
+    Who lives renews its lease, and so corrects it; the rows of who is dead would wait for as long as the step.
+    """
+    if not held:
+        return []
+    with reading(engine) as connection:
+        limit = now(connection) + FAR * lease_seconds
+    return [owner for owner, until in held.items() if until > limit]
 
 
 def holders(engine: Engine, dataset_id: int, pipeline: Pipeline) -> dict[str, float]:
@@ -264,6 +291,15 @@ def holders(engine: Engine, dataset_id: int, pipeline: Pipeline) -> dict[str, fl
 
 def expire(engine: Engine, owners: Sequence[str]) -> int:
     """End the leases of owners known to be dead; returns how many rows that frees."""
+    return _end(engine, owners, {"lease_until": EXPIRED})
+
+
+def release(engine: Engine, owners: Sequence[str]) -> int:
+    """Let go of the rows of owners that were told to stop, as if never taken; returns how many rows that frees."""
+    return _end(engine, owners, _LET_GO)
+
+
+def _end(engine: Engine, owners: Sequence[str], values: Mapping[str, Any]) -> int:
     if not owners:
         return 0
     freed = 0
@@ -273,7 +309,7 @@ def expire(engine: Engine, owners: Sequence[str]) -> int:
                 for stage in stages_met(connection, table, dataset_id):  # by the claim index: only rows that are held
                     here = (table.c.dataset_id == dataset_id, table.c.stage == stage, table.c.status == "active")
                     dead = update(table).where(*here, table.c.lease_until > EXPIRED, table.c.owner.in_(list(owners)))
-                    freed += connection.execute(dead.values(lease_until=EXPIRED)).rowcount
+                    freed += connection.execute(dead.values(**values)).rowcount
     return freed
 
 

@@ -59,16 +59,19 @@ RATE_SECONDS = 60.0
 
 
 def trouble(engine: Engine, dataset_id: int, since: float, batches_in_a_row: int = 6) -> tuple[str, str] | None:
-    """Which stage keeps failing as a whole, and why: when the last batches since `since` (unix seconds) all did."""
+    """Which stage keeps failing as a whole, and why: when the last batches since `since` (unix seconds) all did.
+
+    A full disk is no such trouble: work goes on by itself when there is room.
+    """
     recent = (
-        select(batches.c.stage, batches.c.error)
+        select(batches.c.stage, batches.c.error, batches.c.reason)
         .where(batches.c.dataset_id == dataset_id, batches.c.started_at >= since)
         .order_by(batches.c.id.desc())
         .limit(batches_in_a_row)
     )
     with reading(engine) as connection:
-        rows = [(str(stage), error) for stage, error in connection.execute(recent)]
-    if len(rows) < batches_in_a_row or any(error is None for _, error in rows):
+        rows = [(str(stage), error, reason) for stage, error, reason in connection.execute(recent)]
+    if len(rows) < batches_in_a_row or any(error is None or reason == "DiskFull" for _, error, reason in rows):
         return None
     return rows[0][0], str(rows[0][1])
 

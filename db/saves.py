@@ -72,13 +72,14 @@ def save(engine: Engine, claim: Claim, findings: Findings, writer: Writer) -> in
 
     Rows lost to another worker in the meantime are left alone. The dataset's pipeline is read in the same
     transaction: a filter changed while the batch ran decides by its new form, and when the stage's options were
-    changed so that they give other scores, nothing is written and the rows wait for the stage again.
+    changed so that they give other scores, or clips that an ordered stage compared with were deleted, nothing is
+    written and the rows wait for the stage again.
     """
     step = claim.want.step
     table = rows_of(step.level)
     with writing(engine) as connection:
         pipeline = writer.parse(pipeline_held(connection, claim.want.dataset_id))
-        if scores_differ(pipeline.stage(step.name), step):
+        if scores_differ(pipeline.stage(step.name), step) or _clips_deleted(connection, claim):
             give_back_in(connection, claim)
             return 0
         mine = _still_mine(connection, table, claim)
@@ -99,6 +100,14 @@ def save(engine: Engine, claim: Claim, findings: Findings, writer: Writer) -> in
 def scores_differ(one: StageStep, other: StageStep) -> bool:
     """Whether two forms of a stage may give different scores: not by when, where and how many rows at a time."""
     return one.options.model_dump(exclude=set(NO_SCORES)) != other.options.model_dump(exclude=set(NO_SCORES))
+
+
+def _clips_deleted(connection: Connection, claim: Claim) -> bool:
+    """Whether clips that an ordered stage knew of were deleted in the meantime; the dataset's row is held already."""
+    if claim.want.epoch is None:
+        return False
+    epoch = select(datasets.c.epoch).where(datasets.c.id == claim.want.dataset_id)
+    return bool(connection.execute(epoch).scalar_one() != claim.want.epoch)
 
 
 def _still_mine(connection: Connection, table: Table, claim: Claim) -> dict[int, str | None]:
@@ -208,7 +217,7 @@ def _end_rows(connection: Connection, table: Table, mine: set[int], findings: Fi
 
 
 def _log(
-    connection: Connection, claim: Claim, counts: tuple[int, int], writer: Writer, error: str | None = None
+    connection: Connection, claim: Claim, counts: tuple[int, int], writer: Writer, error: Exception | None = None
 ) -> None:
     entry = {
         "dataset_id": claim.want.dataset_id,
@@ -219,12 +228,13 @@ def _log(
         "started_at": claim.started_at,
         "seconds": max(0.0, now(connection) - claim.started_at),
         "version": writer.version,
-        "error": error,
+        "error": None if error is None else str(error),
+        "reason": None if error is None else type(error).__name__,
     }
     connection.execute(insert(batches).values(**entry))
 
 
-def log_given_back(engine: Engine, claim: Claim, error: str, writer: Writer) -> None:
+def log_given_back(engine: Engine, claim: Claim, error: Exception, writer: Writer) -> None:
     """Write down that a whole batch was given back, and why: a service is missing, no row is to blame."""
     with writing(engine) as connection:
         _log(connection, claim, (0, 0), writer, error)

@@ -180,6 +180,7 @@ batches = Table(
     Column("seconds", Float(53), nullable=False),
     Column("version", Text, nullable=False),
     Column("error", Text),  # why the whole batch was given back; then n_ok = n_failed = 0
+    Column("reason", Text),  # the class of that error
     Index(None, "dataset_id", "stage", "started_at"),
 )
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
+from uuid import uuid4
 
 from curate.configs.settings import Settings
 from curate.tasks.remote import check_writable, upload
@@ -41,7 +41,7 @@ def replacing(place: Place) -> Iterator[Path]:
 @contextmanager
 def _renamed(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{zlib.crc32(os.fsencode(path.name)):08x}.part")
+    temporary = path.with_name(f".{uuid4().hex[:16]}.part")  # containers of several hosts share pids
     try:
         yield temporary
         temporary.replace(path)

@@ -79,7 +79,7 @@ class Split(Stage[Video, "Split.Options"]):
         from curate.tasks.video.images import still_clip
         from curate.tasks.video.samples import SampleWriter
 
-        with SampleWriter(self.context.settings.samples, row.id) as writer:
+        with SampleWriter(self.context.settings.samples, row.id, str(row.values.get("fingerprint") or "")) as writer:
             if is_image(row.path):
                 return _outcome([still_clip(row.path, self._hash, writer)])
             return _outcome(split_video(row.path, self._plan(), writer))

@@ -93,7 +93,8 @@ class Clip:
         """The frames that split sampled from this clip. Raises SamplesMissing, ServiceError."""
         from curate.tasks.video.samples import Samples
 
-        return Samples.open(self.samples_from, self.video.id, self.index)
+        fingerprint = str(self.video.values.get("fingerprint") or "")
+        return Samples.open(self.samples_from, self.video.id, self.index, fingerprint)
 
 
 @dataclass(frozen=True)

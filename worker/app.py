@@ -6,12 +6,18 @@ does it for you. Importing this module reads the settings from the environment.
 
 from __future__ import annotations
 
+import logging
+
 from celery import Task
 
+from curate.configs.errors import ServiceError
 from curate.configs.settings import load_settings
 from curate.tasks.registry import stages
 from curate.worker.bells import Bells, make_app
+from curate.worker.outages import outages
 from curate.worker.runner import Report, Runner
+
+log = logging.getLogger(__name__)
 
 settings = load_settings()
 app = make_app(settings)
@@ -35,10 +41,13 @@ def _make_task(stage: str) -> Task:
         report = runner().run_one(stage, dataset, partial)
         if report is None:
             return "nothing waiting"
-        ring_after(report)
+        try:
+            ring_after(report)
+        except outages() as error:  # the batch is saved; the top-up loop rings again
+            log.warning("not rung after a batch of stage %s: %s", stage, error)
         return str(report)
 
-    return app.task(run, name=f"stage.{stage}")
+    return app.task(run, name=f"stage.{stage}", throws=(ServiceError,))  # said by the runner: no traceback
 
 
 for _name in stages():

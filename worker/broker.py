@@ -160,7 +160,8 @@ class EmbeddedBroker:
         folder = self.settings.folder / "broker"
         arguments = {
             "--port": "0", "--unixsocket": str(socket_path(self.settings)), "--unixsocketperm": "700",
-            "--dir": str(folder), "--appendonly": "yes", "--appendfsync": "everysec", "--save": "",
+            # nothing is written to disk: doorbells are rung again, and a full disk would make it refuse new ones
+            "--dir": str(folder), "--appendonly": "no", "--save": "",
             "--maxmemory-policy": "noeviction", "--daemonize": "no", "--logfile": str(folder / "redis.log"),
         }  # fmt: skip
         command = [executable, *(part for pair in arguments.items() for part in pair)]

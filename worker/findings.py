@@ -78,15 +78,15 @@ def _attempt_row(stage: Stage[Any, Any], row: Any) -> Kept:
 
 
 def as_row_error(stage: Stage[Any, Any], error: Exception) -> CurateError:
-    """What a row fails with when its stage raised `error`. Raises ServiceError again: no row is to blame."""
+    """What a row fails with when its stage raised `error`. Raises ServiceError where no row is to blame."""
     if isinstance(error, ServiceError):
         raise error
     if isinstance(error, RowError):
         return error
     if isinstance(error, MemoryError):
         return OutOfMemory(stage=stage.name, megabytes=stage.options.memory_mb)
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return DiskFull(stage=stage.name, folder=stage.context.settings.folder)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        raise DiskFull(stage=stage.name, folder=stage.context.settings.folder) from error
     log.warning("stage %s raised", stage.name, exc_info=error)
     return UnexpectedError(stage=stage.name, kind=type(error).__name__, why=" ".join(str(error).split())[:500])
 

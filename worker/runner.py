@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import resource
 import time
@@ -20,7 +21,7 @@ from curate.configs.errors import ConfigError, CurateError, ServiceError
 from curate.configs.pipeline import Pipeline, StageStep, parse
 from curate.configs.settings import Settings
 from curate.db import saves
-from curate.db.claims import Claim, Want, claim, deepest, give_back, has_ready
+from curate.db.claims import Claim, Want, claim, deepest, has_ready, let_go
 from curate.db.datasets import RUNNING, Dataset, all_datasets
 from curate.db.engine import make_engine
 from curate.db.saves import Findings, Writer
@@ -84,6 +85,7 @@ class Runner:
         self.engine = engine or make_engine(settings.database)
         self._loaded: OrderedDict[tuple[object, ...], _Loaded] = OrderedDict()  # least recently used first
         self._pauses: dict[str, tuple[float, float]] = {}  # stage: until when (monotonic), and how long
+        self._owed: list[Want] = []  # batches whose rows could not be given back yet
         self.rota = Rota()
         self._working: dict[int, tuple[Dataset, Pipeline]] = {}  # as the last run_one found them
 
@@ -97,6 +99,14 @@ class Runner:
         """
         if time.monotonic() < self._pauses.get(stage, (0.0, 0.0))[0]:
             return None
+        try:
+            self._settle()
+            return self._run_one(stage, dataset_id, partial)
+        except ServiceError as error:
+            log.warning("stage %s rests for %g s: %s", stage, self._pause(stage), error)
+            raise
+
+    def _run_one(self, stage: str, dataset_id: int | None, partial: bool) -> Report | None:
         self._working = {d.id: (d, p) for d, p in at_work(self.engine)}
         candidates = [i for i, (_, pipeline) in self._working.items() if pipeline.has(stage)]
         for i in sorted(self.rota.order(candidates), key=lambda i: i != dataset_id):
@@ -124,47 +134,60 @@ class Runner:
         return None
 
     def _claim_and_run(self, dataset: Dataset, pipeline: Pipeline, name: str) -> Report | None:
+        step = pipeline.stage(name)
+        order = step.spec.order(step.options)
         want = Want(
             dataset.id,
-            pipeline.stage(name),
+            step,
             pipeline,
             new_owner(),
             self.settings.lease_seconds,
             self.settings.max_attempts,
             stages()[name].reads,
+            None if order is None else dataset.epoch,
         )
         held: Claim | None = None
         try:
             loaded = self._stage(dataset, want)  # before the claim: a model may take minutes to load
             held = claim(self.engine, want)
-            if held is None:
-                return None
-            if want.step.spec.order(want.step.options) is not None:
-                self._recall(loaded, dataset.id)  # what another process saved between the two
-            return self._run_batch(held, loaded.stage)
+            return self._run_batch(held, loaded) if held else None
         except ServiceError as error:
-            self._pause(name)
-            unheld = Claim(want, (), {}, time.time())
-            saves.log_given_back(self.engine, held or unheld, str(error), self._writer())
+            self._let_go(want)  # also when the database went away in the middle of the claim
+            with contextlib.suppress(ServiceError):
+                unheld = Claim(want, (), {}, time.time())
+                saves.log_given_back(self.engine, held or unheld, error, self._writer())
             raise
 
-    def _pause(self, stage: str) -> None:
+    def _let_go(self, want: Want) -> None:
+        """Give the rows of a batch back: now, or when the database answers again."""
+        self._owed.append(want)
+        with contextlib.suppress(ServiceError):
+            self._settle()
+
+    def _settle(self) -> None:
+        while self._owed:
+            let_go(self.engine, self._owed[0])
+            self._owed.pop(0)
+
+    def _pause(self, stage: str) -> float:
         _, last = self._pauses.get(stage, (0.0, 0.5))
         pause = min(LONGEST_PAUSE, 2 * last)
         self._pauses[stage] = (time.monotonic() + pause, pause)
+        return pause
 
     def _writer(self) -> Writer:
         return Writer(pipeline_of, worker_name(), curate.__version__)
 
-    def _run_batch(self, held: Claim, stage: Stage[Any, Any]) -> Report:
+    def _run_batch(self, held: Claim, loaded: _Loaded) -> Report:
         started = time.monotonic()
         try:
             with Watch(self.engine, held, self._writer()):
                 _cap_memory(held.want.step)
-                findings = find(stage, self._rows(held))
+                self._recall(held.want, loaded)
+                findings = find(loaded.stage, self._rows(held))
                 self._save(held, findings)
         except BaseException:  # a service is missing or the worker was told to stop: others may go on
-            give_back(self.engine, held, crashed=False)
+            self._let_go(held.want)
             raise
         finally:
             _lift_memory_cap()
@@ -174,31 +197,37 @@ class Runner:
     def _save(self, held: Claim, findings: Findings) -> None:
         for wait in SAVE_WAITS:
             try:
-                saves.save(self.engine, held, findings, self._writer())
+                self._save_once(held, findings)
                 return
             except ServiceError as error:
                 log.warning("batch of stage %s not saved, trying again: %s", held.want.step.name, error)
                 time.sleep(wait)
-        saves.save(self.engine, held, findings, self._writer())
+        self._save_once(held, findings)
+
+    def _save_once(self, held: Claim, findings: Findings) -> None:
+        lost = len(held.rows) - saves.save(self.engine, held, findings, self._writer())
+        if lost:
+            log.warning(
+                "stage %s: %d of %d rows were no longer held, not saved", held.want.step.name, lost, len(held.rows)
+            )
 
     def _stage(self, dataset: Dataset, want: Want) -> _Loaded:
-        ordered = want.step.spec.order(want.step.options) is not None
-        loaded = self._loaded_for(dataset, want, ordered)
-        if ordered:
-            self._recall(loaded, dataset.id)
+        loaded = self._loaded_for(dataset, want)
+        self._recall(want, loaded)  # most of it; what others save before the claim is learned after it
         return loaded
 
-    def _recall(self, loaded: _Loaded, dataset_id: int) -> None:
-        for taken in saves.taken_since(self.engine, dataset_id, loaded.recalled):
-            loaded.stage.recall(taken)
-            loaded.recalled = taken[-1]["dedup_seq"]
+    def _recall(self, want: Want, loaded: _Loaded) -> None:
+        if want.epoch is not None:
+            for taken in saves.taken_since(self.engine, want.dataset_id, loaded.recalled):
+                loaded.stage.recall(taken)
+                loaded.recalled = taken[-1]["dedup_seq"]
 
-    def _loaded_for(self, dataset: Dataset, want: Want, ordered: bool) -> _Loaded:
+    def _loaded_for(self, dataset: Dataset, want: Want) -> _Loaded:
         """The stage as it is now: one of other options or weights, or of clips that were deleted, makes room for it."""
         name = (dataset.id, want.step.name)
         needs = stages()[want.step.name].models(want.step.options)
         weights = tuple(state(folder_of(need.model, self.settings.model_folder)) for need in needs)
-        version = (want.pipeline.stages, dataset.epoch if ordered else 0, weights)
+        version = (want.pipeline.stages, want.epoch, weights)
         if (found := self._loaded.get(name)) is None or found.version != version:
             stage: Stage[Any, Any] = stages()[want.step.name](want.step.options, Context(self.settings, want.pipeline))
             _load(stage)

@@ -20,8 +20,9 @@ from curate.configs.errors import ServiceError
 from curate.configs.settings import Settings
 from curate.worker.bells import Bells, make_app
 from curate.worker.broker import EmbeddedBroker
+from curate.worker.outages import outages
 from curate.worker.plans import WorkerPlan
-from curate.worker.topup import TopUp
+from curate.worker.topup import TopUp, release_dead
 
 log = logging.getLogger(__name__)
 
@@ -90,13 +91,19 @@ class Worker:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=max(0.0, seconds))
 
-    def kill(self) -> None:
-        """End it and its children at once, if they are still there."""
+    def kill(self) -> bool:
+        """End it and its children at once, if they are still there; returns whether they were."""
         process, self._process = self._process, None
-        if process and process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+        if process is None or process.poll() is not None:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            deadline = time.monotonic() + 2
+            while time.monotonic() < deadline:  # its children; they are reaped by init
+                os.killpg(process.pid, 0)
+                time.sleep(0.01)
+        return True
 
 
 class Supervisor:
@@ -108,7 +115,8 @@ class Supervisor:
         processes: Counter[str] = Counter()
         for plan in plans:
             processes[plan.queue] += plan.processes
-        self._topup = TopUp(engine, self._bells, processes)
+        self._engine = engine
+        self._topup = TopUp(engine, self._bells, processes, lease_seconds=settings.lease_seconds)
         self.workers = [Worker(plan, settings, log) for plan in plans]
         self._next_top_up = 0.0
         self._trouble = ""
@@ -131,26 +139,34 @@ class Supervisor:
 
         Raises ServiceError when a worker keeps dying at its start.
         """
-        if self._broker.ensure():
-            log.warning("the embedded Redis was gone and has been started again")
+        self._keep_broker()
         for worker in self.workers:
             worker.revive()
         if time.monotonic() >= self._next_top_up:
             self._top_up()
 
-    def _top_up(self) -> None:
-        from kombu.exceptions import OperationalError
-        from redis.exceptions import RedisError
+    def _keep_broker(self) -> None:
+        try:
+            if self._broker.ensure():
+                log.warning("the embedded Redis was gone and has been started again")
+        except (ServiceError, OSError) as error:  # it may start at the next try, when its disk has room again
+            self._say("the embedded Redis is gone", error)
 
+    def _say(self, what: str, error: Exception) -> None:
+        """Log it, once in a row."""
+        if str(error) != self._trouble:
+            log.warning("%s, trying again: %s", what, error)
+        self._trouble = str(error)
+
+    def _top_up(self) -> None:
         pause = TOP_UP_SECONDS
         try:
             self._topup.round()
             self._trouble = ""
-        except (ServiceError, OperationalError, RedisError, OSError) as error:
+        except outages() as error:
             # a broker or database that restarts: the workers ride it out, and so does this
-            if str(error) != self._trouble:
-                log.warning("queues not topped up, trying again: %s", error)
-            self._trouble, pause = str(error), 5 * TOP_UP_SECONDS
+            self._say("queues not topped up", error)
+            pause = 5 * TOP_UP_SECONDS
         self._next_top_up = time.monotonic() + pause
 
     def stop(self, grace: float = GRACE_SECONDS) -> None:
@@ -171,5 +187,13 @@ class Supervisor:
         except KeyboardInterrupt:  # the second one: at once
             log.info("workers are ended at once")
         finally:
-            for worker in self.workers:
-                worker.kill()
+            killed = [worker.kill() for worker in self.workers]
+            if any(killed):
+                self._free_rows()
+
+    def _free_rows(self) -> None:
+        """Give back what was at work in processes that were ended, so that others need not wait for the leases."""
+        try:
+            release_dead(self._engine)
+        except ServiceError as error:
+            log.warning("rows at work stay held until their leases run out: %s", error)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from curate.configs.pipeline import Pipeline, StageStep
-from curate.db.claims import Ready, expire, holders, ready
-from curate.db.datasets import Dataset
+from curate.db.claims import Ready, expire, holders, misdated, ready, release
+from curate.db.datasets import Dataset, all_datasets
 from curate.worker.bells import Bells
 from curate.worker.owner import dead_owners
 from curate.worker.rota import Rota
@@ -27,11 +27,23 @@ log = logging.getLogger(__name__)
 ELSEWHERE = 1  # processes taken to serve a queue that is not served from here: enough to wake them
 
 
-def free_dead(engine: Engine, dataset: Dataset) -> int:
-    """End the leases of processes of this host that are gone; returns the rows freed."""
+def free_dead(engine: Engine, dataset: Dataset, lease_seconds: float) -> int:
+    """End the leases of processes of this host that are gone, and any from before the clock was set back.
+
+    Returns the rows freed.
+    """
+    held = _held(engine, dataset)
+    return expire(engine, [*dead_owners(held), *misdated(engine, held, lease_seconds)])
+
+
+def release_dead(engine: Engine) -> int:
+    """Let go of what processes of this host held that are gone because they were told to; returns the rows freed."""
+    return sum(release(engine, dead_owners(_held(engine, dataset))) for dataset in all_datasets(engine))
+
+
+def _held(engine: Engine, dataset: Dataset) -> dict[str, float]:
     pairs = usable([dataset])
-    held = holders(engine, dataset.id, pairs[0][1]) if pairs else {}
-    return expire(engine, dead_owners(held))
+    return holders(engine, dataset.id, pairs[0][1]) if pairs else {}
 
 
 @dataclass(frozen=True)
@@ -45,9 +57,15 @@ class TopUp:
     """Rings for all datasets. `processes`: how many serve each queue from here."""
 
     def __init__(
-        self, engine: Engine, bells: Bells, processes: Mapping[str, int], clock: Callable[[], float] = time.monotonic
+        self,
+        engine: Engine,
+        bells: Bells,
+        processes: Mapping[str, int],
+        clock: Callable[[], float] = time.monotonic,
+        lease_seconds: float = 60,
     ) -> None:
         self._engine = engine
+        self._lease = lease_seconds
         self._bells = bells
         self._processes = processes
         self._clock = clock
@@ -58,7 +76,7 @@ class TopUp:
         """One round over all datasets; returns how many doorbells were rung."""
         pipelines = dict(at_work(self._engine))
         for dataset in pipelines:
-            free_dead(self._engine, dataset)
+            free_dead(self._engine, dataset, self._lease)
         by_id = {dataset.id: pipeline for dataset, pipeline in pipelines.items()}
         order = self._rota.order(by_id)
         queues = {step.options.queue for pipeline in by_id.values() for step in pipeline.stages}

@@ -8,6 +8,7 @@ less, the longer side of the large one is LONGER or less; none is enlarged.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import zipfile
@@ -111,18 +112,21 @@ def archive(root: PlaceT, video_id: int) -> PlaceT:
 class SampleWriter:
     """Writes the archive of one video, clip after clip; it appears under its name only when it is whole.
 
-    A context manager: leaving it by an exception leaves what was there before. Raises ServiceError when it cannot
-    be uploaded.
+    A context manager: leaving it by an exception leaves what was there before. `fingerprint` is that of the video:
+    who was slower than a changed file may put old samples over new ones, and `Samples.open` tells them apart. Raises
+    ServiceError when it cannot be uploaded.
     """
 
-    def __init__(self, root: Place, video_id: int) -> None:
+    def __init__(self, root: Place, video_id: int, fingerprint: str = "") -> None:
         self._place = archive(root, video_id)
+        self._mark = _mark(fingerprint)
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             temporary = stack.enter_context(replacing(self._place))
             self._zip = stack.enter_context(zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED))
+            self._zip.comment = self._mark
             self._stack = stack.pop_all()
         return self
 
@@ -147,12 +151,14 @@ class Samples:
         self.measures = measures
 
     @classmethod
-    def open(cls, source: Path | RemoteArchives, video_id: int, clip_index: int) -> Samples:
-        """The samples of a clip. Raises SamplesMissing, ServiceError."""
+    def open(cls, source: Path | RemoteArchives, video_id: int, clip_index: int, fingerprint: str = "") -> Samples:
+        """The samples of a clip. Raises SamplesMissing (also for those of another form of the video), ServiceError."""
         root: Place = source if isinstance(source, Path) else source.root
         path = archive(root, video_id)
         try:
             opened = _local(Path(path)) if isinstance(source, Path) else source.open(str(path))
+            if fingerprint and opened.comment not in (b"", _mark(fingerprint)):
+                raise ValueError("of another form of the video")
             measures = _measures(json.loads(opened.read(f"{clip_index}.json")))
             return cls(path, measures, opened.read(f"{clip_index}.jpg"))
         except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile, Unreadable) as error:
@@ -236,6 +242,11 @@ class Samples:
 def _local(path: Path) -> zipfile.ZipFile:
     found = path.stat()
     return _opened(path, found.st_mtime_ns, found.st_size, os.getpid())
+
+
+def _mark(fingerprint: str) -> bytes:
+    """What an archive carries of its video's fingerprint."""
+    return hashlib.sha256(fingerprint.encode()).hexdigest()[:16].encode() if fingerprint else b""
 
 
 @lru_cache(maxsize=4)

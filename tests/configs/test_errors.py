@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 import string
 
 import pytest
@@ -32,6 +33,13 @@ def test_exit_codes_follow_the_tree() -> None:
     assert errors.FilterError.exit_code == 3
     assert errors.PackageMissing.exit_code == 4
     assert errors.MediaError.exit_code == 1
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda c: c.__name__)
+def test_an_error_can_be_sent_from_a_process_to_another(cls: type[errors.CurateError]) -> None:
+    told = cls(what=object(), why=ValueError("x"))  # a field may be anything
+    again = pickle.loads(pickle.dumps(told))
+    assert (type(again), str(again)) == (cls, str(told))
 
 
 def test_braces_in_a_value_are_left_alone() -> None:

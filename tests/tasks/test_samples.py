@@ -187,3 +187,12 @@ def test_a_writer_that_fails_uploads_nothing(s3_url: str) -> None:
         raise RuntimeError
     with pytest.raises(SamplesMissing):
         Samples.open(RemoteArchives(s3_url), 1, 0)
+
+
+def test_samples_of_another_form_of_the_video_are_told(tmp_path: Path) -> None:
+    for source in ("new", "old"):  # a worker that was slower than the file's change writes last
+        with SampleWriter(tmp_path, 1, source) as writer:
+            writer.write(0, *clip({0.0: 1}, 1.0))
+    with pytest.raises(SamplesMissing):
+        Samples.open(tmp_path, 1, 0, "new")
+    assert Samples.open(tmp_path, 1, 0, "old").seconds >= 0

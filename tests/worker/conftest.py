@@ -11,12 +11,14 @@ from curate.worker import runner as module
 from curate.worker.runner import Runner
 from tests.pipelines import CATALOG, Embed, Heads, Line, Score
 from tests.worker.held import Held
+from tests.worker.waits import Waits
 
 STAGES = {
     "probe": "tests.pipelines:Probe",
     "split": "tests.pipelines:Split",
     "score": "tests.pipelines:Score",
     "held": "tests.worker.held:Held",
+    "waits": "tests.worker.waits:Waits",
 }
 
 
@@ -53,6 +55,7 @@ def plugged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (info / "entry_points.txt").write_text("\n".join(["[curate.stages]", *lines, ""]))
     monkeypatch.setenv("PYTHONPATH", f"{package}:{Path(__file__).parents[2]}")
     monkeypatch.setitem(CATALOG, "held", Held)
+    monkeypatch.setitem(CATALOG, "waits", Waits)
     monkeypatch.setattr(module, "stages", lambda: CATALOG)
     module.pipeline_of.cache_clear()
     yield package

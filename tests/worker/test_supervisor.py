@@ -92,6 +92,34 @@ def test_a_worker_killed_at_its_batch_on_the_device(plugged: Path, sqlite_url: s
     assert line.rows("SELECT sum(n_ok), sum(n_failed), max(error) FROM batches WHERE stage = 'held'") == [(3, 0, None)]
 
 
+def test_rows_of_workers_that_are_ended_are_free_at_once(plugged: Path, sqlite_url: str, home: Path) -> None:
+    line = make_line(sqlite_url, home, [{"stage": "waits", "folder": str(plugged), "batch_size": 1}])
+    line.put_clips(2, "waits")
+    with Supervisor(line.settings, line.engine, plans(line.settings, ["cpu"], 1), Log(plugged / "log")) as supervised:
+        drive(supervised, lambda: (plugged / "begun").exists())
+        assert line.rows("SELECT count(*) FROM clips WHERE owner IS NOT NULL") == [(1,)]
+        supervised.stop(0)
+    free = "SELECT DISTINCT status, owner, lease_until, claim_size, attempts FROM clips"
+    assert line.rows(free) == [("active", None, 0.0, 0, 0)], "no lease to wait for, and no crash of the row"
+
+
+def test_an_embedded_redis_that_cannot_start_again_ends_no_supervision(
+    plugged: Path, sqlite_url: str, home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    line = make_line(sqlite_url, home, ["score"])
+    with Supervisor(line.settings, line.engine, [], Log(plugged / "log")) as supervised:
+
+        def full(self: object) -> bool:
+            raise ServiceError(what="The embedded Redis", why="it does not start")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(broker.EmbeddedBroker, "ensure", full)
+            supervised.tick()
+            supervised.tick()
+        supervised.tick()
+    assert caplog.text.count("the embedded Redis is gone, trying again") == 1
+
+
 def test_a_worker_that_cannot_start_ends_the_supervision(
     plugged: Path, sqlite_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
