@@ -239,6 +239,7 @@ def _log(
         "seconds": max(0.0, now(connection) - claim.started_at),
         "version": writer.version,
         "error": error,
+        "claim_seconds": claim.claim_seconds,
     }
     connection.execute(insert(batches).values(**entry))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import random
 import resource
@@ -29,6 +30,7 @@ from curate.tasks.models.kept import state
 from curate.tasks.registry import stages
 from curate.tasks.stage import Clip, Context, Stage, Video
 from curate.worker.findings import find
+from curate.worker.logs import about
 from curate.worker.owner import new_owner, worker_name
 from curate.worker.watch import Watch
 
@@ -95,7 +97,8 @@ class Runner:
         random.shuffle(candidates)  # fairness: no dataset is always first
         for dataset, pipeline in candidates:
             if has_ready(self.engine, dataset.id, pipeline.stage(stage), pipeline):
-                report = self._claim_and_run(dataset, pipeline, stage)
+                with about(dataset=dataset.name, stage=stage):
+                    report = self._claim_and_run(dataset, pipeline, stage)
                 if report is not None:
                     self._pauses.pop(stage, None)
                     return report
@@ -114,13 +117,18 @@ class Runner:
         held: Claim | None = None
         try:
             stage = self._stage(dataset, want)  # before the claim: a model may take minutes to load
-            held = claim(self.engine, want)
-            return self._run_batch(held, stage) if held else None
+            held = self._claim(want)
+            return self._run_logged(held, stage) if held else None
         except ServiceError as error:
             self._pause(name)
             unheld = Claim(want, (), {}, time.time())
             saves.log_given_back(self.engine, held or unheld, str(error), self._writer())
             raise
+
+    def _claim(self, want: Want) -> Claim | None:
+        started = time.monotonic()
+        held = claim(self.engine, want)
+        return held and dataclasses.replace(held, claim_seconds=time.monotonic() - started)
 
     def _pause(self, stage: str) -> None:
         _, last = self._pauses.get(stage, (0.0, 0.5))
@@ -130,12 +138,19 @@ class Runner:
     def _writer(self) -> Writer:
         return Writer(pipeline_of, worker_name(), curate.__version__)
 
+    def _run_logged(self, held: Claim, stage: Stage[Any, Any]) -> Report:
+        with about(batch=held.want.owner.rpartition("|")[2], rows=len(held.rows)):
+            report = self._run_batch(held, stage)
+            log.info("%s", report)
+            return report
+
     def _run_batch(self, held: Claim, stage: Stage[Any, Any]) -> Report:
         started = time.monotonic()
         try:
             with Watch(self.engine, held, self._writer()):
                 _cap_memory(held.want.step)
                 findings = find(stage, self._rows(held))
+                _tell_failed(findings)
                 self._save(held, findings)
         except BaseException:  # a service is missing or the worker was told to stop: others may go on
             give_back(self.engine, held, crashed=False)
@@ -195,6 +210,12 @@ def usable(found: Sequence[Dataset]) -> list[tuple[Dataset, Pipeline]]:
         except ConfigError as error:
             _say_once(f"dataset {dataset.name} is left alone: {error}")
     return pairs
+
+
+def _tell_failed(findings: Findings) -> None:
+    for row_id, (_, message) in findings.failed.items():
+        with about(row=row_id):
+            log.info("failed: %s", message)
 
 
 @cache

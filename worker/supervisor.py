@@ -21,6 +21,7 @@ from curate.configs.settings import Settings
 from curate.worker.bells import Bells, make_app
 from curate.worker.broker import EmbeddedBroker
 from curate.worker.plans import WorkerPlan
+from curate.worker.presence import Presence
 from curate.worker.topup import top_up
 
 log = logging.getLogger(__name__)
@@ -106,6 +107,7 @@ class Supervisor:
         self._engine = engine
         self._broker = EmbeddedBroker(settings)
         self._bells = Bells(make_app(settings))
+        self._presence = Presence(engine)
         self._processes: Counter[str] = Counter()
         for plan in plans:
             self._processes[plan.queue] += plan.processes
@@ -137,6 +139,7 @@ class Supervisor:
             worker.revive()
         if time.monotonic() >= self._next_top_up:
             self._top_up()
+        self._presence.beat([(worker.plan, worker.pid) for worker in self.workers])
 
     def _top_up(self) -> None:
         from kombu.exceptions import OperationalError
@@ -158,6 +161,7 @@ class Supervisor:
         try:
             self._stop_workers(grace)
         finally:
+            self._presence.leave()
             self._bells.close()
             self._broker.stop()
 
