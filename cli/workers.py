@@ -81,7 +81,7 @@ def worker(
     engine = here.make_database()
     if differ := version_difference(engine, with_this_host=True):
         log.warning("%s", differ)
-    with _signals_interrupt():
+    with signals_interrupt():
         try:
             with Supervisor(here.settings, engine, planned, Log(None, loglevel.upper())) as supervisor:
                 say(f"{'; '.join(map(str, planned))}; Ctrl-C stops")
@@ -151,7 +151,7 @@ def refuse_shared_sqlite(settings: Settings) -> None:
 
 
 @contextmanager
-def _signals_interrupt() -> Iterator[None]:
+def signals_interrupt() -> Iterator[None]:
     """SIGTERM does what Ctrl-C does."""
 
     def interrupt(*_: object) -> None:
@@ -182,7 +182,7 @@ def flower(
     here = session(ctx)
     refuse_open_flower(address)
     here.make_home()
-    with _signals_interrupt(), EmbeddedBroker(here.settings) as broker:
+    with signals_interrupt(), EmbeddedBroker(here.settings) as broker:
         check_broker(broker.url)
         shown = f"[{address}]" if ":" in address else address
         here.talk.say(f"Flower: http://{shown}:{port}   (Ctrl-C stops it)")

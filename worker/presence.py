@@ -1,4 +1,4 @@
-"""Signs of life: what a supervisor writes about its Celery workers, for `curate workers` and `curate worker --check`."""
+"""Signs of life: what a supervisor writes about its Celery workers, and whether these answer a ping."""
 
 from __future__ import annotations
 
@@ -76,9 +76,7 @@ def answering(settings: Settings, nodes: Sequence[str], seconds: float = 3.0) ->
 
     app = make_app(settings)
     try:
-        replies = app.control.broadcast(
-            "ping", reply=True, destination=list(nodes), limit=len(nodes), timeout=seconds
-        )
+        replies = app.control.broadcast("ping", reply=True, destination=list(nodes), limit=len(nodes), timeout=seconds)
     except (OSError, OperationalError, RedisError) as error:
         raise ServiceError(what="The broker", why=error) from None
     finally:
