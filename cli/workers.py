@@ -180,7 +180,7 @@ def flower(
     from curate.worker.broker import EmbeddedBroker, check_broker
 
     here = session(ctx)
-    refuse_open_flower(address)
+    refuse_open_flower(address, port)
     here.make_home()
     with signals_interrupt(), EmbeddedBroker(here.settings) as broker:
         check_broker(broker.url)
@@ -191,7 +191,7 @@ def flower(
         raise typer.Exit(1)
 
 
-def refuse_open_flower(address: str) -> None:
+def refuse_open_flower(address: str, port: int = 5555) -> None:
     """Raise UsageError for an address that others can reach, unless FLOWER_BASIC_AUTH asks for a login."""
     from curate.configs.errors import UsageError
 
@@ -199,7 +199,7 @@ def refuse_open_flower(address: str) -> None:
         return
     raise UsageError(
         what=f"--address {address} can be reached by others. Ask for a login with the environment variable"
-        " FLOWER_BASIC_AUTH=user:password, or keep 127.0.0.1 and use: ssh -L 5555:127.0.0.1:5555 HOST"
+        f" FLOWER_BASIC_AUTH=user:password, or keep 127.0.0.1 and use: ssh -L {port}:127.0.0.1:{port} HOST"
     )
 
 

@@ -36,6 +36,8 @@ def reader_url(url: str) -> str:
 
     Raises ReaderMissing when it cannot log in, or may do more.
     """
+    from urllib.parse import quote
+
     import psycopg
     from sqlalchemy import make_url
 
@@ -43,7 +45,8 @@ def reader_url(url: str) -> str:
 
     given = make_url(url)
     if given.get_backend_name() == "sqlite":
-        return f"sqlite:///file:{given.database}?mode=ro&uri=true"
+        file = given.set(database=f"file:{quote(given.database or '')}", query={"mode": "ro", "uri": "true"})
+        return file.render_as_string().replace("file%3A", "file:", 1)
     name, password = reader_login(given.username or "", given.password or "")
     made = given.set(drivername="postgresql", username=name, password=password or None)
     try:
