@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import socket
 import sys
@@ -101,6 +102,7 @@ def configure(form: Format, level: int | str, worker: str = "", stream: TextIO |
 def configure_celery(app: Celery, form: Format) -> None:
     """The same for the Celery worker that this process is about to become, in place of Celery's own set-up."""
     from celery import signals
+    from celery.apps import worker
 
     named: list[str] = []
 
@@ -112,5 +114,13 @@ def configure_celery(app: Celery, form: Format) -> None:
         app.log.redirect_stdouts("WARNING")  # what libraries print; what C code writes stays as it is
 
     configure(form, logging.WARNING)  # what is said before Celery sets up its log
+    if form == "json":
+        worker.safe_say = _say_as_json
     signals.celeryd_init.connect(remember, weak=False)
     signals.setup_logging.connect(set_up, weak=False)
+
+
+def _say_as_json(message: str, _stream: object = None) -> None:
+    """What Celery says inside of a signal handler, where a logger might wait for itself: written at once."""
+    record = logging.LogRecord("celery.apps.worker", logging.INFO, __file__, 0, message.strip(), None, None)
+    os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, f"{Formatter('json').format(record)}\n".encode())

@@ -112,10 +112,13 @@ def test_a_real_worker_tells_no_password_of_its_broker(form: Format, tmp_path: P
     with log.open("wb") as out, subprocess.Popen(command, env={**os.environ, **secret}, stdout=out, stderr=out) as run:
         try:
             wait_until(lambda: run.poll() is not None or "Cannot connect" in log.read_text(), 60)
+            run.terminate()
+            wait_until(lambda: run.poll() is not None or "Warm shutdown" in log.read_text(), 60)
         finally:
             run.kill()
     said = log.read_text()
     assert "Cannot connect" in said
+    assert "Warm shutdown" in said
     assert "hush" not in said
     if form == "json":
         assert {json.loads(x)["level"] for x in said.splitlines()} >= {"ERROR"}
