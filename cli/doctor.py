@@ -12,6 +12,7 @@ from pathlib import Path
 import typer
 
 from curate.cli import options
+from curate.cli.hosts import version_difference
 from curate.cli.options import Json
 from curate.cli.session import Session, make_reader, session
 from curate.configs.errors import CurateError
@@ -68,6 +69,7 @@ def checks(here: Session) -> Iterator[Check]:
     yield _space(here)
     yield from _store(here)
     yield _database(here)
+    yield from _versions(here)
     yield _broker(here)
 
 
@@ -191,8 +193,26 @@ def _database(here: Session) -> Check:
     if found is None:
         return Check("database", "OK", f"{shown}, empty")
     if found != migrate.HEAD:
-        return Check("database", "FAIL", f"{shown}, schema {found}, needed {migrate.HEAD}", "curate db upgrade")
+        fix = "install the curate that the other hosts have" if found > migrate.HEAD else "curate db upgrade"
+        return Check("database", "FAIL", f"{shown}, schema {found}, needed {migrate.HEAD}", fix)
     return _leases(here, f"{shown}, schema {found}")
+
+
+def _versions(here: Session) -> Iterator[Check]:
+    """The versions of curate on hosts with workers, when there are any."""
+    import curate
+    from curate.db.workers import by_version, known
+
+    try:
+        engine = here.open_database()
+    except CurateError:
+        return  # told already
+    hosts = by_version(known(engine))
+    if hosts:
+        differ = version_difference(engine, with_this_host=True)
+        shown = "; ".join(f"{version} on {', '.join(names)}" for version, names in hosts.items())
+        fix = "install one version on every host, and start the workers again" if differ else ""
+        yield Check("workers", "FAIL" if differ else "OK", f"{shown}; {curate.__version__} here", fix)
 
 
 def _leases(here: Session, detail: str) -> Check:
@@ -237,6 +257,27 @@ def init(ctx: typer.Context) -> None:
       curate db init
     """
     _migrate(session(ctx))
+
+
+@db.command("reader")
+def reader(ctx: typer.Context, as_json: Json = False) -> None:
+    """Print the URL of a login that can only read, with its password: for dashboards, notebooks and galleries.
+
+    On Postgres it is the login that curate db init made; on SQLite the file, opened read-only.
+
+    Example:
+      curate db reader
+    """
+    from curate.cli.output import emit_json
+    from curate.db.reader import reader_url
+
+    here = session(ctx)
+    here.open_database()
+    url = here.settings.readonly_database_url or reader_url(here.settings.database)
+    if as_json:
+        emit_json({"url": url})
+    else:
+        print(url)
 
 
 @db.command("upgrade")

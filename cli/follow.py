@@ -42,11 +42,19 @@ class View:
         """Whether nothing more will be done: nothing is left, or the dataset was cancelled."""
         return self.finished or self.state == "cancelled"
 
+    @property
+    def eta(self) -> float | None:
+        """Seconds until all of it is done; None when that cannot be told."""
+        from curate.db.progress import eta_of
+
+        return eta_of(self.stages)
+
     def line(self) -> str:
         """One line for a log."""
         parts = [f"{s.stage} {s.finished}/{s.total}" for s in self.stages if s.total]
         failed = f" · {self.totals.failed} failed" if self.totals.failed else ""
-        return " · ".join(parts) + failed
+        left = f" · {seconds_shown(self.eta)} left" if self.eta else ""
+        return " · ".join(parts) + failed + left
 
 
 class Watcher:
@@ -71,13 +79,14 @@ class Watcher:
         """How far the dataset is now."""
         from curate.db import queries
         from curate.db.held_up import held_up
+        from curate.db.history import rates
         from curate.db.progress import funnel, progress, totals
 
         engine, dataset = self._opened.engine, self._opened.dataset
         if time.monotonic() >= self._rates_at:
             self._end_if_hopeless()
-            self._rates = queries.throughput(engine, dataset.id)
             self._held_up = held_up(engine, dataset.id)
+            self._rates = rates(engine, dataset.id, [s.name for s in self._opened.pipeline.stages])
             self._rates_at = time.monotonic() + RATE_EVERY
         cells = queries.tally(engine, dataset.id)
         stages = progress(funnel(cells, self._opened.pipeline), self._rates)

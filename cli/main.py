@@ -16,7 +16,22 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from curate.cli import data, doctor, funnel, hold, info, models, redo, run, search, status, workers
+from curate.cli import (
+    data,
+    doctor,
+    funnel,
+    history,
+    hold,
+    hosts,
+    info,
+    metrics,
+    models,
+    redo,
+    run,
+    search,
+    status,
+    workers,
+)
 from curate.cli.output import plain
 from curate.cli.session import Session
 from curate.configs.errors import CurateError
@@ -49,7 +64,8 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _group in (run, hold, workers, status, funnel, data, search, redo, info, models, doctor):
+_GROUPS = (run, hold, workers, hosts, status, history, metrics, funnel, data, search, redo, info, models, doctor)
+for _group in _GROUPS:
     _group.add_to(app)
 
 

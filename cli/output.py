@@ -162,7 +162,7 @@ def seconds_shown(seconds: float | None) -> str:
 
 def counted(number: int, noun: str) -> str:
     """`1 video`, `1 280 videos`."""
-    plural = noun if number == 1 else f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    plural = noun if number == 1 else f"{noun}es" if noun.endswith(("s", "ch")) else f"{noun}s"
     return f"{number:,}".replace(",", " ") + f" {plural}"
 
 

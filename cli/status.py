@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from curate.cli import options
+from curate.cli.hosts import version_difference
 from curate.cli.options import DatasetName, Json, Stage
 from curate.cli.session import Opened, Session, session
 
@@ -23,7 +24,8 @@ def status(
 ) -> None:
     """Show how far each stage is, who works on it, and what failed most.
 
-    done: went on · dropped: by the stage or the filters behind it · rate: rows a second over the last minute.
+    done: went on · dropped: by the stage or the filters behind it · rate: rows a second over the last minute, or the
+    time of two batches · left: until all stages are done, if it goes on like that.
 
     Example:
       curate status
@@ -58,7 +60,7 @@ def _look(opened: Opened) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "dataset": opened.dataset.name, "state": view.state, "root": opened.dataset.root, "stages": stages,
-        "totals": asdict(view.totals), "shares": view.totals.shares(),
+        "totals": asdict(view.totals), "shares": view.totals.shares(), "eta_seconds": view.eta,
         "failures": [asdict(f) for f in failures(opened.engine, opened.dataset.id)[:3]],
         "held_up": [asdict(h) for h in held_up(opened.engine, opened.dataset.id)],
         "workers": workers_at_work(opened),
@@ -93,16 +95,19 @@ def _print(here: Session, opened: Opened, found: dict[str, Any], as_json: bool) 
     rows = [s | {"rate/s": s["rate"], "eta": seconds_shown(s["eta_seconds"])} for s in found["stages"]]
     emit(rows, False, ("stage", "queue", "waiting", "running", "done", "dropped", "failed", "rate/s", "eta"))
     print(footer(found))
+    if differ := version_difference(opened.engine):
+        here.talk.warn(differ)
     _suggest(here, opened, found)
 
 
 def footer(found: dict[str, Any]) -> str:
     """The shares, the counts and the most frequent failures, in a line or two."""
     from curate.cli.follow import summary
-    from curate.cli.output import counted, shown
+    from curate.cli.output import counted, seconds_shown, shown
     from curate.db.progress import Totals
 
-    lines = [f"{summary(Totals(**found['totals']))} · {counted(len(found['workers']), 'worker')} at work"]
+    left = f" · {seconds_shown(found['eta_seconds'])} left" if found["eta_seconds"] else ""
+    lines = [f"{summary(Totals(**found['totals']))} · {counted(len(found['workers']), 'worker')} at work{left}"]
     lines += [shown(f"{f['rows']} x {f['error']} in {f['stage']}, e.g. {f['path']}") for f in found["failures"]]
     lines += [shown(f"{h['stage']} is held up: {h['message']}") for h in found["held_up"]]
     return "\n".join(lines)

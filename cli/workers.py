@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -14,10 +15,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from curate.cli import options
+from curate.cli.hosts import print_check, version_difference
 from curate.cli.session import Session, session
 
 if TYPE_CHECKING:
     from curate.configs.settings import Settings
+
+log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.3
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -37,6 +41,10 @@ def worker(
     ] = "",
     name: Annotated[str, typer.Option("--name", "-n", help="Put before the names of the workers: NAME-cpu0.")] = "",
     loglevel: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+    check: Annotated[
+        bool, typer.Option("--check", help="Start nothing; say whether the workers of this host are well.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --check: print JSON.")] = False,
 ) -> None:
     """Serve queues in the foreground until Ctrl-C or SIGTERM; the log goes to stderr.
 
@@ -48,39 +56,58 @@ def worker(
     The first signal lets batches at work finish, the second stops at once.
     Either way nothing is lost.
 
+    --check is for health checks: 0 when the workers that a curate worker of
+    this host (and --name) keeps were seen in the last 45 seconds and answer,
+    and database and broker do; else 4, with what is wrong.
+
     Example:
       curate worker
       curate worker -Q cpu -c 8
       curate worker -Q ascend --npus 0,2
+      curate worker --check
     """
+    here = session(ctx)
+    if check:
+        print_check(here, name, as_json)
+        return
     from curate.tasks.places import check_places
     from curate.worker.plans import plans
     from curate.worker.supervisor import Log, Supervisor
 
-    here = session(ctx)
     _check_loglevel(loglevel)
     prefix = f"{name}-" if name else ""
     planned = plans(here.settings, checked_queues(queues), concurrency, checked_npus(npus), prefix)
     refuse_shared_sqlite(here.settings)
     check_places(here.settings)
+    say = _log_here(here, loglevel.upper())
     engine = here.make_database()
-    with _signals_interrupt():
+    if differ := version_difference(engine, with_this_host=True):
+        log.warning("%s", differ)
+    with signals_interrupt():
         try:
             with Supervisor(here.settings, engine, planned, Log(None, loglevel.upper())) as supervisor:
-                here.talk.say(f"{'; '.join(map(str, planned))}; Ctrl-C stops")
-                _serve(supervisor.tick, here)
+                say(f"{'; '.join(map(str, planned))}; Ctrl-C stops")
+                _serve(supervisor.tick, say)
         except KeyboardInterrupt:  # the second one, while it stopped
             pass
-    here.talk.say("worker stopped")
+    say("worker stopped")
 
 
-def _serve(tick: Callable[[], None], here: Session) -> None:
+def _log_here(here: Session, level: str) -> Callable[[str], None]:
+    """Let this process log as its workers do; returns what says a remark, in JSON a line of the log too."""
+    from curate.worker.logs import configure
+
+    configure(here.settings.log_format, level)
+    return log.info if here.settings.log_format == "json" else here.talk.say
+
+
+def _serve(tick: Callable[[], None], say: Callable[[str], None]) -> None:
     try:
         while True:
             tick()
             time.sleep(TICK_SECONDS)
     except KeyboardInterrupt:
-        here.talk.say("stopping when the batches at work are done; once more stops at once")
+        say("stopping when the batches at work are done; once more stops at once")
 
 
 def _check_loglevel(level: str) -> None:
@@ -126,7 +153,7 @@ def refuse_shared_sqlite(settings: Settings) -> None:
 
 
 @contextmanager
-def _signals_interrupt() -> Iterator[None]:
+def signals_interrupt() -> Iterator[None]:
     """SIGTERM does what Ctrl-C does."""
 
     def interrupt(*_: object) -> None:
@@ -155,9 +182,9 @@ def flower(
     from curate.worker.broker import EmbeddedBroker, check_broker
 
     here = session(ctx)
-    refuse_open_flower(address)
+    refuse_open_flower(address, port)
     here.make_home()
-    with _signals_interrupt(), EmbeddedBroker(here.settings) as broker:
+    with signals_interrupt(), EmbeddedBroker(here.settings) as broker:
         check_broker(broker.url)
         shown = f"[{address}]" if ":" in address else address
         here.talk.say(f"Flower: http://{shown}:{port}   (Ctrl-C stops it)")
@@ -166,7 +193,7 @@ def flower(
         raise typer.Exit(1)
 
 
-def refuse_open_flower(address: str) -> None:
+def refuse_open_flower(address: str, port: int = 5555) -> None:
     """Raise UsageError for an address that others can reach, unless FLOWER_BASIC_AUTH asks for a login."""
     from curate.configs.errors import UsageError
 
@@ -174,7 +201,7 @@ def refuse_open_flower(address: str) -> None:
         return
     raise UsageError(
         what=f"--address {address} can be reached by others. Ask for a login with the environment variable"
-        " FLOWER_BASIC_AUTH=user:password, or keep 127.0.0.1 and use: ssh -L 5555:127.0.0.1:5555 HOST"
+        f" FLOWER_BASIC_AUTH=user:password, or keep 127.0.0.1 and use: ssh -L {port}:127.0.0.1:{port} HOST"
     )
 
 

@@ -158,6 +158,11 @@ class SchemaOutdated(ServiceError):
     to date with: curate db upgrade"""
 
 
+class SchemaNewer(ServiceError):
+    """The database {database} has schema {found}, and curate {version} on this host knows none after {known}: another
+    host has a newer curate and upgraded it. Install that version here too; curate workers, typed there, shows which"""
+
+
 class RowError(CurateError):
     """The row failed: {why}"""
 

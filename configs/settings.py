@@ -44,6 +44,9 @@ class Settings(BaseModel):
     max_attempts: int = Field(
         3, ge=1, le=100, description="a row that crashed its worker so often while alone in a batch fails"
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="how workers log: lines for people, or a JSON object a line"
+    )
     sql_seconds: float = Field(30, gt=0, le=3600, description="time limit of a curate sql statement")
 
     @field_validator("media", mode="before")
@@ -96,7 +99,7 @@ class Settings(BaseModel):
 
 
 # variables with the prefix that are not settings of a host
-_OTHERS = {"CURATE_VERBOSE", "CURATE_VERSION"}
+_OTHERS = {"CURATE_VERBOSE", "CURATE_VERSION", "CURATE_METRICS_AUTH"}
 
 
 def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Settings:

@@ -44,13 +44,17 @@ class Want:
 
 @dataclass(frozen=True)
 class Claim:
-    """Rows held by one batch. `rows` are whole rows; clips come with their `videos`, by id, and `tables`, by name."""
+    """Rows held by one batch. `rows` are whole rows; clips come with their `videos`, by id, and `tables`, by name.
+
+    `claim_seconds` is what taking them took, where somebody measured it.
+    """
 
     want: Want
     rows: Sequence[Mapping[str, Any]]
     videos: Mapping[int, Mapping[str, Any]]
     started_at: float
     tables: Mapping[str, beside.Rows] = field(default_factory=dict)
+    claim_seconds: float | None = None
 
     @property
     def ids(self) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from curate.configs.pipeline import FilterStep, Pipeline, StageStep
@@ -78,12 +79,43 @@ def _passage(step: StageStep | FilterStep, cells: list[Cell], came_in: int, filt
     return Passage(step.name, "stage", level, step.options.queue, "", came_in, waiting, running, failed, dropped)
 
 
+RATE_SECONDS = 60.0
+MOST_BATCHES = 200  # of a stage that its rate looks at
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A batch that ended `ago` seconds ago and took `seconds`."""
+
+    ago: float
+    seconds: float
+    rows: int
+
+
+def rate(ended: Sequence[Ended]) -> float | None:
+    """Rows a second that a stage finished lately, by all its workers together; None when it finished none.
+
+    `ended` are its last batches, at most MOST_BATCHES. The time looked at is a minute, or as long as two batches take
+    where they are long; less when work began later, or when so many batches ended in it.
+    """
+    longest = max((b.seconds for b in ended if b.ago <= 3600), default=0.0)
+    reach = max(RATE_SECONDS, 2 * longest)
+    if len(ended) >= MOST_BATCHES:
+        reach = min(reach, max(b.ago for b in ended))
+    counted = [b for b in ended if b.ago <= reach]
+    rows = sum(b.rows for b in counted)
+    if not rows:
+        return None
+    since = min(reach, max(b.ago + b.seconds for b in counted))
+    return rows / max(1.0, since)
+
+
 @dataclass(frozen=True)
 class StageProgress:
     """How far one stage is. waiting + running + done + dropped + failed = the rows that came to it.
 
     `dropped` counts its own drops and those of the filters directly behind it. `rate` is in rows a
-    second over the last minute, `eta` in seconds; both None when nothing finished in that time.
+    second (see `rate`), `eta` in seconds; both None when nothing finished lately.
     """
 
     stage: str
@@ -125,6 +157,31 @@ def progress(passages: list[Passage], rates: dict[str, float]) -> list[StageProg
         place = (passage.step, passage.level, passage.queue, passage.waiting, passage.running)
         stages.append(StageProgress(*place, done, dropped, passage.failed, rates.get(passage.step)))
     return stages
+
+
+def eta_of(stages: Sequence[StageProgress]) -> float | None:
+    """Seconds until the last stage is done, or None where that cannot be told yet.
+
+    Each stage has to do what waits for it and what will come to it, taking the share that earlier stages passed on so
+    far, and as many clips a video. The stage that needs longest at its present rate decides.
+    """
+    coming = 0.0  # rows that will come to the stage
+    longest: float | None = None
+    for place, stage in enumerate(stages):
+        left = stage.waiting + stage.running + coming
+        if left > 0:
+            if not stage.rate:
+                return None
+            longest = max(longest or 0.0, left / stage.rate)
+        following = stages[place + 1] if place + 1 < len(stages) else None
+        if following is None or left == 0:
+            coming = 0.0
+            continue
+        if not stage.finished:
+            return None
+        # what the next stage got for each row that this one is through with: a share, or clips a video
+        coming = left * following.total / stage.finished
+    return longest
 
 
 def _filters_behind(passages: list[Passage], index: int) -> list[Passage]:

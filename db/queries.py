@@ -55,9 +55,6 @@ def state(engine: Engine, dataset_id: int) -> str:
         return str(connection.execute(select(datasets.c.state).where(datasets.c.id == dataset_id)).scalar_one())
 
 
-RATE_SECONDS = 60.0
-
-
 def trouble(engine: Engine, dataset_id: int, since: float, batches_in_a_row: int = 6) -> tuple[str, str] | None:
     """Which stage keeps failing as a whole, and why: when the last batches since `since` (unix seconds) all did.
 
@@ -74,19 +71,6 @@ def trouble(engine: Engine, dataset_id: int, since: float, batches_in_a_row: int
     if len(rows) < batches_in_a_row or any(error is None or reason == "DiskFull" for _, error, reason in rows):
         return None
     return rows[0][0], str(rows[0][1])
-
-
-def throughput(engine: Engine, dataset_id: int, seconds: float = RATE_SECONDS) -> dict[str, float]:
-    """How many rows a second did each stage finish lately? Stages that finished none are left out."""
-    with reading(engine) as connection:
-        time = now(connection)
-        ended = batches.c.started_at + batches.c.seconds
-        first = func.min(batches.c.started_at)
-        query = select(batches.c.stage, func.sum(batches.c.n_ok + batches.c.n_failed), first).where(
-            batches.c.dataset_id == dataset_id, batches.c.started_at > time - 86400, ended > time - seconds
-        )
-        found = connection.execute(query.group_by(batches.c.stage)).all()
-    return {stage: rows / max(1.0, min(seconds, time - started)) for stage, rows, started in found if rows}
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,34 @@ def reader_login(user: str, password: str) -> tuple[str, str]:
     return name + _SUFFIX, derived
 
 
+def reader_url(url: str) -> str:
+    """The SQLAlchemy URL, password included, of a login that can only read the database of a URL.
+
+    Raises ReaderMissing when it cannot log in, or may do more.
+    """
+    from urllib.parse import quote
+
+    import psycopg
+    from sqlalchemy import make_url
+
+    from curate.configs.errors import ReaderMissing
+
+    given = make_url(url)
+    if given.get_backend_name() == "sqlite":
+        file = given.set(database=f"file:{quote(given.database or '')}", query={"mode": "ro", "uri": "true"})
+        return file.render_as_string().replace("file%3A", "file:", 1)
+    name, password = reader_login(given.username or "", given.password or "")
+    made = given.set(drivername="postgresql", username=name, password=password or None)
+    try:
+        with psycopg.connect(made.render_as_string(hide_password=False), connect_timeout=10) as connection:
+            why = why_no_reader(connection)
+    except psycopg.OperationalError as error:
+        why = f"it cannot log in: {str(error).splitlines()[0]}"
+    if why:
+        raise ReaderMissing(why=f"{name} is none, {why}")
+    return made.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
 def ensure_reader(connection: Connection) -> str:
     """Make the reader of this connection's login, or bring its rights up to date; Postgres only.
 

@@ -230,6 +230,7 @@ def _log(
         "version": writer.version,
         "error": None if error is None else str(error),
         "reason": None if error is None else type(error).__name__,
+        "claim_seconds": claim.claim_seconds,
     }
     connection.execute(insert(batches).values(**entry))
 

@@ -181,7 +181,25 @@ batches = Table(
     Column("version", Text, nullable=False),
     Column("error", Text),  # why the whole batch was given back; then n_ok = n_failed = 0
     Column("reason", Text),  # the class of that error
+    Column("claim_seconds", Float(53)),  # that taking its rows took
     Index(None, "dataset_id", "stage", "started_at"),
+)
+
+# the Celery workers that run, as their supervisors report them (curate.db.workers)
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False),  # cpu0; Celery's node is name@host
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("processes", Integer, nullable=False),
+    Column("npu", Integer),
+    Column("version", Text, nullable=False),  # of curate
+    Column("started_at", Float(53), nullable=False),  # both by the database's clock
+    Column("seen_at", Float(53), nullable=False),
+    sqlite_autoincrement=True,
 )
 
 embeddings = Table(

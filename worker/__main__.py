@@ -17,9 +17,12 @@ def end_with_parent() -> None:
 def main() -> None:
     """Run a Celery worker with the arguments of `celery worker`."""
     end_with_parent()
-    from curate.worker.app import app
+    from curate.worker.app import app, settings
+    from curate.worker.logs import configure_celery
 
-    app.worker_main(["worker", *sys.argv[1:]])
+    configure_celery(app, settings.log_format)
+    quiet = ["--quiet"] if settings.log_format == "json" else []  # without Celery's banner, which is no JSON
+    app.worker_main([*quiet, "worker", *sys.argv[1:]])
 
 
 if __name__ == "__main__":

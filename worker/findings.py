@@ -24,6 +24,7 @@ from curate.configs.errors import (
 from curate.db.saves import Findings
 from curate.db.tables import BESIDE
 from curate.tasks.stage import Clip, Outcome, Rows, Stage, Video
+from curate.worker.logs import about
 
 log = logging.getLogger(__name__)
 
@@ -71,10 +72,11 @@ def _attempt(stage: Stage[Any, Any], rows: Sequence[Any]) -> Sequence[Kept] | Cu
 
 
 def _attempt_row(stage: Stage[Any, Any], row: Any) -> Kept:
-    try:
-        return stage.run(row)
-    except Exception as error:  # noqa: BLE001  the one place where a stage may raise anything
-        return as_row_error(stage, error)
+    with about(row=row.id):
+        try:
+            return stage.run(row)
+        except Exception as error:  # noqa: BLE001  the one place where a stage may raise anything
+            return as_row_error(stage, error)
 
 
 def as_row_error(stage: Stage[Any, Any], error: Exception) -> CurateError:

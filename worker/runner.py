@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import resource
 import time
@@ -31,6 +32,7 @@ from curate.tasks.models.kept import state
 from curate.tasks.registry import stages
 from curate.tasks.stage import Clip, Context, Stage, Video
 from curate.worker.findings import find
+from curate.worker.logs import about
 from curate.worker.owner import new_owner, worker_name
 from curate.worker.rota import Rota
 from curate.worker.watch import Watch
@@ -112,7 +114,8 @@ class Runner:
         for i in sorted(self.rota.order(candidates), key=lambda i: i != dataset_id):
             dataset, pipeline = self._working[i]
             if self._may_claim(i, pipeline.stage(stage), pipeline, called=i == dataset_id, partial=partial):
-                report = self._claim_and_run(dataset, pipeline, stage)
+                with about(dataset=dataset.name, stage=stage):
+                    report = self._claim_and_run(dataset, pipeline, stage)
                 if report is not None:
                     self.rota.give(i, report.seconds)
                     self._pauses.pop(stage, None)
@@ -149,14 +152,19 @@ class Runner:
         held: Claim | None = None
         try:
             loaded = self._stage(dataset, want)  # before the claim: a model may take minutes to load
-            held = claim(self.engine, want)
-            return self._run_batch(held, loaded) if held else None
+            held = self._claim(want)
+            return self._run_logged(held, loaded) if held else None
         except ServiceError as error:
             self._let_go(want)  # also when the database went away in the middle of the claim
             with contextlib.suppress(ServiceError):
                 unheld = Claim(want, (), {}, time.time())
                 saves.log_given_back(self.engine, held or unheld, error, self._writer())
             raise
+
+    def _claim(self, want: Want) -> Claim | None:
+        started = time.monotonic()
+        held = claim(self.engine, want)
+        return held and dataclasses.replace(held, claim_seconds=time.monotonic() - started)
 
     def _let_go(self, want: Want) -> None:
         """Give the rows of a batch back: now, or when the database answers again."""
@@ -178,6 +186,12 @@ class Runner:
     def _writer(self) -> Writer:
         return Writer(pipeline_of, worker_name(), curate.__version__)
 
+    def _run_logged(self, held: Claim, loaded: _Loaded) -> Report:
+        with about(batch=held.want.owner.rpartition("|")[2], rows=len(held.rows)):
+            report = self._run_batch(held, loaded)
+            log.info("%s", report)
+            return report
+
     def _run_batch(self, held: Claim, loaded: _Loaded) -> Report:
         started = time.monotonic()
         try:
@@ -185,6 +199,7 @@ class Runner:
                 _cap_memory(held.want.step)
                 self._recall(held.want, loaded)
                 findings = find(loaded.stage, self._rows(held))
+                _tell_failed(findings)
                 self._save(held, findings)
         except BaseException:  # a service is missing or the worker was told to stop: others may go on
             self._let_go(held.want)
@@ -260,6 +275,12 @@ def usable(found: Sequence[Dataset]) -> list[tuple[Dataset, Pipeline]]:
         except ConfigError as error:
             _say_once(f"dataset {dataset.name} is left alone: {error}")
     return pairs
+
+
+def _tell_failed(findings: Findings) -> None:
+    for row_id, (_, message) in findings.failed.items():
+        with about(row=row_id):
+            log.info("failed: %s", message)
 
 
 @cache

@@ -22,6 +22,7 @@ from curate.worker.bells import Bells, make_app
 from curate.worker.broker import EmbeddedBroker
 from curate.worker.outages import outages
 from curate.worker.plans import WorkerPlan
+from curate.worker.presence import Presence
 from curate.worker.topup import TopUp, release_dead
 
 log = logging.getLogger(__name__)
@@ -112,6 +113,7 @@ class Supervisor:
     def __init__(self, settings: Settings, engine: Engine, plans: Sequence[WorkerPlan], log: Log) -> None:
         self._broker = EmbeddedBroker(settings)
         self._bells = Bells(make_app(settings))
+        self._presence = Presence(engine)
         processes: Counter[str] = Counter()
         for plan in plans:
             processes[plan.queue] += plan.processes
@@ -144,6 +146,7 @@ class Supervisor:
             worker.revive()
         if time.monotonic() >= self._next_top_up:
             self._top_up()
+        self._presence.beat([(worker.plan, worker.pid) for worker in self.workers])
 
     def _keep_broker(self) -> None:
         try:
@@ -174,6 +177,7 @@ class Supervisor:
         try:
             self._stop_workers(grace)
         finally:
+            self._presence.leave()
             self._bells.close()
             self._broker.stop()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import os
 import signal
@@ -39,7 +40,8 @@ class Watch:
         self._writer = writer
         self._on_timeout = on_timeout
         self._finished = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        context = contextvars.copy_context()  # what the log says about the batch
+        self._thread = threading.Thread(target=context.run, args=(self._run,), name="watch", daemon=True)
 
     def __enter__(self) -> Watch:
         self._thread.start()

@@ -7,7 +7,7 @@ import threading
 import pytest
 from sqlalchemy import inspect, text
 
-from curate.configs.errors import PackageMissing, SchemaOutdated, ServiceError
+from curate.configs.errors import PackageMissing, SchemaNewer, SchemaOutdated, ServiceError
 from curate.db import migrate
 from curate.db.engine import make_engine, writing
 from curate.db.tables import metadata
@@ -73,6 +73,18 @@ def test_a_schema_of_another_version_is_refused_with_the_command(database_url: s
         connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
     with pytest.raises(SchemaOutdated, match="curate db upgrade"):
         migrate.ensure(engine)
+
+
+def test_a_newer_schema_asks_for_a_newer_curate_and_is_left_alone(database_url: str) -> None:
+    engine = make_engine(database_url)
+    migrate.ensure(engine)
+    with writing(engine) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    for command in (migrate.ensure, migrate.upgrade):
+        with pytest.raises(SchemaNewer, match=r"schema 9999.*Install that version here") as error:
+            command(engine)
+        assert "curate db upgrade" not in str(error.value)
+    assert migrate.current(engine) == "9999"
 
 
 def test_two_hosts_may_migrate_at_once(database_url: str) -> None:

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import insert, text
+from sqlalchemy import text
 
 from curate.db import queries
 from curate.db.progress import Cell, funnel, progress, totals
-from curate.db.tables import batches
 from tests.pipelines import Line, make_line, pipeline
 
 
@@ -95,24 +94,6 @@ def test_no_row_is_lost_or_counted_twice(cells: list[Cell]) -> None:
 def test_shares_sum_to_100(cells: list[Cell]) -> None:
     rows = sum(c.rows for c in cells)
     assert sum(totals(cells).shares().values()) == pytest.approx(100 if rows else 0)
-
-
-def batch(line: Line, stage: str, rows: int, age: float, seconds: float = 1.0) -> None:
-    values = {"dataset_id": line.dataset.id, "stage": stage, "worker": "w", "n_ok": rows, "n_failed": 0, "version": "0"}
-    with line.engine.begin() as connection:
-        connection.execute(insert(batches).values(**values, seconds=seconds, started_at=time.time() - age))
-
-
-def test_throughput_is_over_the_time_that_batches_cover(line: Line) -> None:
-    batch(line, "score", 100, age=20)
-    batch(line, "score", 100, age=5)
-    assert queries.throughput(line.engine, line.dataset.id)["score"] == pytest.approx(10, rel=0.1)
-
-
-def test_throughput_looks_at_the_last_minute_only(line: Line) -> None:
-    batch(line, "score", 100, age=600)
-    batch(line, "inorder", 60, age=600, seconds=595)  # began long ago, ended just now
-    assert queries.throughput(line.engine, line.dataset.id) == {"inorder": pytest.approx(1)}
 
 
 def test_eta_is_known_only_while_something_waits() -> None:

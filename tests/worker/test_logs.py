@@ -1,0 +1,124 @@
+"""Lines of the log: what they are about, in both forms, on one line, and never a password."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from curate.worker.logs import Format, Formatter, about, without_passwords
+from curate.worker.watch import Watch
+from tests.pipelines import Line, make_line, wait_until, writer
+from tests.worker.conftest import run_all
+
+FORMS: tuple[Format, ...] = ("text", "json")
+
+
+def record(message: str, *args: object, **extra: object) -> logging.LogRecord:
+    made = logging.LogRecord("x", logging.INFO, __file__, 1, message, args, None)
+    made.__dict__.update(extra)
+    return made
+
+
+def test_a_line_says_what_it_is_about() -> None:
+    with about(dataset="pets", stage="motion"), about(row=7):
+        text = Formatter("text", "cpu0@h").format(record("%d clips", 3))
+        line = json.loads(Formatter("json", "cpu0@h").format(record("%d clips", 3)))
+    assert text.partition("INFO ")[2] == "cpu0@h [dataset=pets stage=motion row=7] 3 clips"
+    expected = {"dataset": "pets", "stage": "motion", "row": 7, "message": "3 clips", "level": "INFO"}
+    assert line.items() >= {**expected, "worker": "cpu0@h"}.items()
+    assert line["time"].endswith("Z")
+    assert "pets" not in Formatter("text").format(record("after"))
+
+
+def test_lines_of_celery_name_stage_and_task() -> None:
+    line = record("succeeded", data={"name": "stage.motion", "id": "77"})
+    assert json.loads(Formatter("json").format(line)).items() >= {"stage": "motion", "task": "77"}.items()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_message_is_one_line_whatever_a_file_is_called(form: Format) -> None:
+    said = Formatter(form).format(record("cannot read %s", "/v/a\n2026 ERROR forged\x1b[31m.mp4"))
+    assert "\n" not in said
+    assert "\x1b" not in said
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "url",
+    ["redis://:hush@h:1/0", "postgresql+psycopg://me:hush@h/d", "amqp://me:a@hush@h//", "redis://:hu/hush@h/0"],
+)
+def test_no_password_of_a_url_is_logged(form: Format, url: str) -> None:
+    try:
+        raise OSError(f"cannot connect to {url}")
+    except OSError:
+        failed = record("trying %s", url)
+        failed.exc_info = sys.exc_info()
+    said = Formatter(form).format(failed)
+    assert "hush" not in said
+    assert "***@h" in said
+
+
+def test_urls_without_a_password_stay() -> None:
+    for same in ("redis://h:6379/0", "see https://a.b/c:d and me", "cpu0@h ready", "redis+socket:///a/b.sock"):
+        assert without_passwords(same) == same
+
+
+@pytest.mark.usefixtures("catalog")
+def test_a_batch_is_logged_with_dataset_stage_batch_and_the_row_that_failed(
+    sqlite_url: str, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    line = make_line(sqlite_url, home, ["score"])
+    line.enqueue("broken.mp4", "b1.mp4")
+    caplog.set_level(logging.INFO)
+    caplog.handler.setFormatter(Formatter("json"))
+    run_all(line, "probe")
+    lines = [json.loads(text) for text in caplog.text.splitlines()]
+    broken = line.rows("SELECT id FROM videos WHERE path LIKE '%broken%'")[0][0]
+    failed = [x for x in lines if x.get("row") == broken]
+    assert any("cannot read" in x["message"] for x in failed)
+    done = next(x for x in lines if "2 videos: 1 ok, 1 failed" in x["message"])
+    assert (done["dataset"], done["stage"], done["rows"]) == ("set", "probe", 2)
+    assert {x["batch"] for x in failed} == {done["batch"]}
+
+
+def test_the_thread_that_watches_a_batch_logs_as_the_batch_does(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr("curate.worker.watch.renew", lambda *_: seen.append(Formatter("text").format(record("x"))))
+    line.put_clips(1, "score")
+    held = line.claim("score", lease_seconds=0.03)
+    assert held
+    with about(dataset="pets"), Watch(line.engine, held, writer()):
+        wait_until(lambda: seen)
+    assert "[dataset=pets] x" in seen[0]
+
+
+@pytest.fixture
+def line(sqlite_url: str, home: Path) -> Line:
+    return make_line(sqlite_url, home, ["score"])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_real_worker_tells_no_password_of_its_broker(form: Format, tmp_path: Path, home: Path) -> None:
+    """A broker that is not there: Celery tells where it wanted to connect, its banner too."""
+    secret = {"CURATE_BROKER_URL": "redis://me:hush-hush@127.0.0.1:1/0", "CURATE_LOG_FORMAT": form}
+    command = [sys.executable, "-m", "curate.worker", "-Q", "cpu", "-c", "1", "-n", "cpu0@%h", "-l", "DEBUG"]
+    log = tmp_path / "log"
+    with log.open("wb") as out, subprocess.Popen(command, env={**os.environ, **secret}, stdout=out, stderr=out) as run:
+        try:
+            wait_until(lambda: run.poll() is not None or "Cannot connect" in log.read_text(), 60)
+            run.terminate()
+            wait_until(lambda: run.poll() is not None or "Warm shutdown" in log.read_text(), 60)
+        finally:
+            run.kill()
+    said = log.read_text()
+    assert "Cannot connect" in said
+    assert "Warm shutdown" in said
+    assert "hush" not in said
+    if form == "json":
+        assert {json.loads(x)["level"] for x in said.splitlines()} >= {"ERROR"}

@@ -1,0 +1,213 @@
+"""Metrics for Prometheus, computed from the database when they are asked for, and served with a login where needed.
+
+Nothing is recorded for them but the rows: any host can serve them, and a restart of it loses no count.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import logging
+import socketserver
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import CollectorRegistry, generate_latest, make_wsgi_app
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import Engine
+
+from curate.configs.errors import ServiceError
+from curate.db.history import BATCH_SECONDS, CLAIM_SECONDS, Counters, Spread, Sums
+from curate.db.overview import Overview, overview
+from curate.worker.bells import Bells
+from curate.worker.config import QUEUES
+
+log = logging.getLogger(__name__)
+
+KEEP_SECONDS = 10.0  # an answer is given again for so long, and for ten times what it took
+App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class CurateCollector(Collector):
+    """Looks at the database when Prometheus asks, and gives the same answer again for a while."""
+
+    def __init__(self, engine: Engine, bells: Bells, keep: float = KEEP_SECONDS) -> None:
+        self._engine = engine
+        self._bells = bells
+        self._keep = keep
+        self._counters = Counters()
+        self._lock = threading.Lock()
+        self._answer: list[Metric] = []
+        self._until = 0.0
+
+    def collect(self) -> list[Metric]:
+        """The metrics, at most as old as the class says."""
+        with self._lock:
+            if time.monotonic() >= self._until:
+                started = time.monotonic()
+                self._answer = [*self._of_database(), *self._of_broker()]
+                took = time.monotonic() - started
+                self._until = time.monotonic() + max(self._keep, 10 * took if self._keep else 0.0)
+            return self._answer
+
+    def describe(self) -> list[Metric]:
+        """Nothing: registering must not ask the database."""
+        return []
+
+    def _of_database(self) -> list[Metric]:
+        up = GaugeMetricFamily("curate_database_up", "Whether the database answers; 0 leaves most other metrics out")
+        try:
+            found = overview(self._engine)
+            sums = self._counters.read(self._engine)
+        except ServiceError as error:
+            log.warning("no metrics of the database: %s", error)
+            up.add_metric([], 0)
+            return [up]
+        up.add_metric([], 1)
+        return [up, *of_rows(found), *of_batches(found, sums), *of_workers(found), _size(found)]
+
+    def _of_broker(self) -> list[Metric]:
+        from kombu.exceptions import OperationalError
+        from redis.exceptions import RedisError
+
+        up = GaugeMetricFamily("curate_broker_up", "Whether the broker answers")
+        bells = GaugeMetricFamily("curate_doorbells", "Doorbells that wait in a queue of the broker", labels=["queue"])
+        try:
+            for queue in QUEUES:
+                bells.add_metric([queue], self._bells.unheard(queue))
+        except (OperationalError, RedisError, OSError) as error:
+            log.warning("no metrics of the broker: %s", error)
+            up.add_metric([], 0)
+            return [up]
+        up.add_metric([], 1)
+        return [up, bells]
+
+
+def of_rows(found: Overview) -> list[Metric]:
+    """Where the rows of each dataset are."""
+    place = ["dataset", "stage", "status"]
+    rows = {
+        "video": GaugeMetricFamily("curate_videos", "Videos by the stage they are at and their status", labels=place),
+        "clip": GaugeMetricFamily("curate_clips", "Clips by the stage they are at and their status", labels=place),
+    }
+    at = ["dataset", "level", "stage"]
+    held = GaugeMetricFamily("curate_rows_at_work", "Rows that a worker holds", labels=at)
+    expired = GaugeMetricFamily(
+        "curate_leases_expired", "Rows whose worker died or hangs and that nobody took again yet", labels=at
+    )
+    failed = GaugeMetricFamily("curate_failed_rows", "Failed rows by the kind of error", labels=[*at, "reason"])
+    for name, cells in found.cells.items():
+        places: Counter[tuple[str, str, str]] = Counter()
+        for cell in cells:
+            places[cell.level, cell.place, cell.status] += cell.rows
+            if cell.status == "active":
+                held.add_metric([name, cell.level, cell.place], cell.held)
+            if cell.status == "failed":
+                failed.add_metric([name, cell.level, cell.place, cell.reason or "?"], cell.rows)
+        for (level, stage, status), count in places.items():
+            rows[level].add_metric([name, stage, status], count)
+        for (level, stage), count in found.expired[name].items():
+            expired.add_metric([name, level, stage], count)
+    return [*rows.values(), held, expired, failed]
+
+
+def of_batches(found: Overview, sums: dict[tuple[int, str], Sums]) -> list[Metric]:
+    """What was done, as counters and histograms."""
+    labels = ["dataset", "stage"]
+    batches = CounterMetricFamily("curate_batches", "Batches that were saved", labels=labels)
+    back = CounterMetricFamily("curate_batches_given_back", "Batches that failed as a whole", labels=labels)
+    rows = CounterMetricFamily(
+        "curate_rows_finished", "Rows that a stage finished, by outcome (ok or failed)", labels=[*labels, "outcome"]
+    )
+    stages: dict[str, Sums] = {}
+    for (dataset, stage), one in sorted(sums.items()):
+        name = found.datasets.get(dataset, str(dataset))
+        batches.add_metric([name, stage], one.batches - one.given_back)
+        back.add_metric([name, stage], one.given_back)
+        rows.add_metric([name, stage, "ok"], one.ok)
+        rows.add_metric([name, stage, "failed"], one.failed)
+        stages[stage] = stages.get(stage, Sums()) + one
+    seconds = HistogramMetricFamily("curate_batch_seconds", "Seconds from claim to save of a batch", labels=["stage"])
+    claims = HistogramMetricFamily("curate_claim_seconds", "Seconds that taking a batch's rows took", labels=["stage"])
+    for stage, one in stages.items():
+        seconds.add_metric([stage], *_histogram(one.seconds, BATCH_SECONDS))
+        claims.add_metric([stage], *_histogram(one.claim, CLAIM_SECONDS))
+    return [batches, back, rows, seconds, claims]
+
+
+def _histogram(spread: Spread, bounds: Sequence[float]) -> tuple[list[tuple[str, float]], float]:
+    buckets = [(f"{bound:g}", float(count)) for bound, count in zip(bounds, spread.within, strict=True)]
+    return [*buckets, ("+Inf", float(spread.count))], spread.total
+
+
+def of_workers(found: Overview) -> list[Metric]:
+    """Which workers run."""
+    labels = ["queue", "version"]
+    workers = GaugeMetricFamily("curate_workers", "Celery workers seen in the last 45 seconds", labels=labels)
+    processes = GaugeMetricFamily("curate_worker_processes", "Processes of these workers", labels=labels)
+    counts: Counter[tuple[str, str]] = Counter()
+    ears: Counter[tuple[str, str]] = Counter()
+    for worker in found.workers:
+        if worker.recent:
+            counts[worker.queue, worker.version] += 1
+            ears[worker.queue, worker.version] += worker.processes
+    for key, count in sorted(counts.items()):
+        workers.add_metric(list(key), count)
+        processes.add_metric(list(key), ears[key])
+    return [workers, processes]
+
+
+def _size(found: Overview) -> Metric:
+    return GaugeMetricFamily("curate_database_size_bytes", "Size of the database", value=found.size)
+
+
+def registry(engine: Engine, bells: Bells) -> CollectorRegistry:
+    """A registry with curate's metrics and nothing else."""
+    made = CollectorRegistry()
+    made.register(CurateCollector(engine, bells))
+    return made
+
+
+def as_text(metrics: CollectorRegistry) -> str:
+    """The metrics in Prometheus's text format."""
+    return generate_latest(metrics).decode()
+
+
+def with_login(app: App, login: str) -> App:
+    """The WSGI app behind HTTP basic authentication by `user:password`; as it is without a login."""
+    wanted = b"Basic " + base64.b64encode(login.encode())
+
+    def asked(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        given = environ.get("HTTP_AUTHORIZATION", "").encode("latin-1", "replace")
+        if not login or hmac.compare_digest(given, wanted):
+            return app(environ, start)
+        start("401 Unauthorized", [("WWW-Authenticate", 'Basic realm="curate"'), ("Content-Type", "text/plain")])
+        return [b"a login is needed\n"]
+
+    return asked
+
+
+class _Server(socketserver.ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = 30  # of a client that says nothing
+
+    def log_message(self, format: str, *args: Any) -> None:
+        log.debug(format, *args)
+
+
+def server(metrics: CollectorRegistry, address: str, port: int, login: str) -> WSGIServer:
+    """A server of /metrics that listens already; run it with serve_forever. Raises OSError."""
+    import socket
+
+    class Server(_Server):
+        address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+
+    return make_server(address, port, with_login(make_wsgi_app(metrics), login), Server, _Handler)
