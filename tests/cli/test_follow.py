@@ -30,7 +30,7 @@ VIEW = View(STAGES, TOTALS)
 
 
 def test_a_line_names_stages_with_rows() -> None:
-    assert VIEW.line() == "probe 2/2 · motion 4/8 · 1 failed"
+    assert VIEW.line() == "probe 2/2 · motion 4/8 · 1 failed · 2s left"
 
 
 def test_lines_come_every_30_seconds_and_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
