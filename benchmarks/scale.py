@@ -122,7 +122,8 @@ def sizes(url: str) -> dict[str, int]:
     engine = make_engine(url)
     with reading(engine) as connection:
         if is_sqlite(engine):
-            query = "SELECT name, sum(pgsize) FROM dbstat WHERE aggregate = TRUE GROUP BY name"
+            # pages, for the sum of their bytes is a number of 32 bits
+            query = "SELECT name, pageno * page_size FROM dbstat, pragma_page_size WHERE aggregate = TRUE"
         else:
             query = "SELECT relname, pg_relation_size(oid) FROM pg_class WHERE relkind IN ('r', 'i')"
         found = {str(row[0]): int(row[1]) for row in connection.execute(text(query))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 from typing import Any
 
 import scale_rows
@@ -11,8 +12,9 @@ from scale_servers import Server
 from sqlalchemy import Engine, text
 
 from curate.db import datasets
-from curate.db.claims import Claim, Want, claim
+from curate.db.claims import Claim, Want, claim, give_back
 from curate.db.engine import make_engine, writing
+from curate.db.queries import tally
 from curate.db.saves import Findings, Writer, save
 
 BATCH = 64
@@ -49,6 +51,23 @@ class Worker:
             scores = dict.fromkeys(held.ids, SCORES[held.want.step.name])
         return save(self.engine, held, Findings(scores=scores), self.writer)
 
+    def status(self) -> None:
+        """Count everything, as `curate status` does."""
+        tally(self.engine, self.dataset.id)
+
+    def claim_in_order(self) -> None:
+        """A batch of dedup, taken and given back."""
+        if held := self.claim("dedup"):
+            give_back(self.engine, held, crashed=False)
+
+
+def _ms(server: Server, work: Callable[[], None], times: int = 10) -> float:
+    """CPU milliseconds of both ends, on average."""
+    before = server.cpu() + time.process_time()
+    for _ in range(times):
+        work()
+    return round(1000 * (server.cpu() + time.process_time() - before) / times, 1)
+
 
 def latency(server: Server, url: str, batches: int) -> dict[str, Any]:
     """Of the first and last quarter: milliseconds of a claim (median), CPU microseconds of a row's claim and save."""
@@ -81,7 +100,7 @@ def _quarter(server: Server, worker: Worker, stage: str, batches: int) -> dict[s
 
 
 def cost_of_indexes(server: Server, url: str, batches: int) -> dict[str, Any]:
-    """CPU microseconds a row of a claim and its save, server and client, with all indexes and without each."""
+    """CPU of both ends with all indexes and without each: a row's claim and save, counting all, an ordered claim."""
     worker = Worker(url)
     found = {}
     with worker.engine.begin() as connection:
@@ -94,11 +113,12 @@ def cost_of_indexes(server: Server, url: str, batches: int) -> dict[str, Any]:
         before = server.cpu() + time.process_time()
         rows = sum(worker.save(held) for _ in range(batches) if (held := worker.claim("motion")))
         cpu = 1e6 * (server.cpu() + time.process_time() - before) / max(1, rows)
+        gains = {"status_ms": _ms(server, worker.status), "ordered_claim_ms": _ms(server, worker.claim_in_order)}
         if without:
             _do(worker.engine, made[without])
         label = f"without {without}" if without else "with all" if "with all" not in found else "with all, again"
-        found[label] = {"us": round(cpu, 1), "rows": rows}
-        print(f"  claim and save, {label}: {cpu:.1f} us a row ({rows} rows)", flush=True)
+        found[label] = {"us": round(cpu, 1), "rows": rows, **gains}
+        print(f"  {label}: claim and save {cpu:.1f} us a row ({rows} rows), {gains}", flush=True)
     worker.engine.dispose()
     return found
 

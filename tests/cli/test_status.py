@@ -127,3 +127,14 @@ def test_refilter_takes_the_file_too(curate: Call, filled: Filled, tmp_path: Pat
 def test_refilter_refuses(curate: Call, filled: Filled, words: list[str], code: int, says: str) -> None:
     result = curate("refilter", *words)
     assert (result.code, says in result.err) == (code, True), result.err
+
+
+def test_a_refilter_that_was_interrupted_is_told_and_finished_without_options(curate: Call, filled: Filled) -> None:
+    scored(filled)
+    with filled.engine.begin() as connection:
+        connection.execute(text("""UPDATE datasets SET refiltering = '["unique"]'"""))
+        connection.execute(text("UPDATE clips SET duplicate = 0"))
+    for command in (("status",), ("filter",), ("export",)):
+        assert "curate refilter pets" in curate(*command).err
+    assert curate("refilter").out == "dataset pets: 1 row revived, 0 rows dropped\n"
+    assert "refilter" not in curate("filter").err.partition("Next:")[0]

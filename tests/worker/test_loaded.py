@@ -79,6 +79,28 @@ def test_an_ordered_stage_that_is_loaded_again_recalls_everything(database_url: 
     assert [k for k in runner._loaded if k[1] == "inorder"] == [(line.dataset.id, "inorder")]
 
 
+def test_what_another_process_took_just_before_the_claim_is_known(
+    database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from curate.worker import runner as module
+
+    line = make_line(database_url, home, [{"stage": "inorder", "batch_size": 2}])
+    line.enqueue("a4.mp4")
+    mine, other = Runner(line.settings, line.engine), Runner(line.settings, line.engine)
+    for stage in ("probe", "split"):
+        assert mine.run_one(stage)
+    real = module.claim
+
+    def late(*given: object) -> object:
+        monkeypatch.setattr(module, "claim", real)
+        assert other.run_one("inorder")
+        return real(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "claim", late)
+    assert mine.run_one("inorder")
+    assert line.rows("SELECT dedup_seq FROM clips ORDER BY clip_index") == [(1,), (2,), (3,), (4,)]
+
+
 def test_whatever_runs_meanwhile_every_clip_ends_with_the_last_options(database_url: str, home: Path) -> None:
     from curate.db import datasets
     from curate.db.redo import redo
