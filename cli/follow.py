@@ -235,7 +235,7 @@ def follow(opened: Opened, tick: Callable[[], None], talk: Talk, hint: str) -> V
             if view.over:
                 return view
             took = time.monotonic() - started
-            time.sleep(max(LOOK_SECONDS, 10 * took))  # a look at a large dataset must not become the work
+            _pass(max(LOOK_SECONDS, 10 * took), tick)  # a look at a large dataset must not become the work
     finally:
         display.close()
 
@@ -252,6 +252,15 @@ def _tell_held_up(talk: Talk, view: View, told: set[str]) -> set[str]:
     for line in sorted(held - told):
         talk.warn(line)
     return held
+
+
+def _pass(seconds: float, tick: Callable[[], None]) -> None:
+    """Let the time go by while the workers are kept going."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(LOOK_SECONDS, left))
+        if left > LOOK_SECONDS:
+            tick()
 
 
 def summary(totals: Totals) -> str:

@@ -25,6 +25,7 @@ from curate.configs.settings import Settings, hide_password
 log = logging.getLogger(__name__)
 
 START_SECONDS = 20.0
+SLOW_SECONDS = 15.0  # of silence until a server that lives is taken for stuck, and replaced
 STOP_SECONDS = 10.0
 _SOCKET_LIMIT = 100  # AF_UNIX paths end at 108 bytes
 
@@ -80,6 +81,7 @@ class EmbeddedBroker:
         self.url = broker_url(settings)
         self._server: subprocess.Popen[bytes] | None = None
         self._adopted: int | None = None
+        self._silent_since: float | None = None
         self._lock: IO[str] | None = None
 
     @property
@@ -118,13 +120,24 @@ class EmbeddedBroker:
             return False
         pid = self._answering()
         if pid is not None:
+            self._silent_since = None
             if self._lock and self._server is None:
                 self._adopted = pid  # its owner was killed
             return False
         if self._lock is None:
             return self._wait_for_owner()
+        if self._only_slow():
+            return False
         self._start()
         return True
+
+    def _only_slow(self) -> bool:
+        """Whether the server may just be slow to answer: it lives, and has been silent for a short time only."""
+        if self._server is None or self._server.poll() is not None:
+            self._silent_since = None
+            return False
+        self._silent_since = self._silent_since or time.monotonic()
+        return time.monotonic() - self._silent_since < SLOW_SECONDS
 
     def _answering(self) -> int | None:
         import redis
@@ -153,7 +166,8 @@ class EmbeddedBroker:
 
     def _start(self) -> None:
         if self._server:
-            self._server.wait()  # it was killed
+            self._server.kill()  # dead already, or it does not answer: stopped, or stuck on its disk
+            self._server.wait()
         executable = redis_executable()
         if executable is None:
             raise ServiceError(what="The embedded Redis", why="redis-server disappeared from PATH")

@@ -52,6 +52,16 @@ def test_a_killed_server_is_started_again(home: Path) -> None:
         pid_of(broker)
 
 
+def test_a_server_that_is_stuck_is_replaced_after_a_while(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with EmbeddedBroker(Settings(home=home)) as broker:
+        stuck = pid_of(broker)
+        os.kill(stuck, signal.SIGSTOP)
+        assert broker.ensure() is False  # it may only be slow
+        monkeypatch.setattr(module, "SLOW_SECONDS", 0.0)
+        assert broker.ensure() is True
+        assert pid_of(broker) != stuck
+
+
 def test_a_second_process_shares_the_server_and_leaves_it_running(home: Path) -> None:
     settings = Settings(home=home)
     with EmbeddedBroker(settings) as first:
