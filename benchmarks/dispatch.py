@@ -6,7 +6,8 @@ Makes a dataset of CLIPS rows that wait for the first of STAGES no-op stages, st
 lines of two worker processes each, one after the other, and waits until every clip is through. Counted are CPU
 seconds of the workers, of their supervisor, of the database server and of Redis, from /proc, from before the first
 worker starts until all clips are done. Claim latency is what each claim's transaction took, in milliseconds of wall
-time: the median of the first and of the last quarter of the batches. The alternative, in the same run, is what Celery
+time: the median of the first and of the last quarter of the batches. For Postgres also the bytes of its log a
+clip-stage. The alternative, in the same run, is what Celery
 suggests: a chain of STAGES tasks for each clip of a SAMPLE, each task reading and writing its row, two processes
 (Redis as broker, no result backend). The last line printed is one JSON object.
 """
@@ -181,6 +182,7 @@ def curate(home: Path, database: str, pid: int | None, broker: str, args: argpar
     names = [f"noop{n}" for n in range(1, args.stages + 1)]
     fill(engine, args.clips, names, args.batch)
     env = environment(home, database, broker)
+    log_start = wal(engine)
     worker = [str(Path(sys.executable).with_name("curate")), "worker", "-Q", "cpu", "-c", str(PROCESSES)]
     started = time.monotonic()
     with running([*worker, "--loglevel", "WARNING"], env, home / "worker.log") as process:
@@ -197,10 +199,19 @@ def curate(home: Path, database: str, pid: int | None, broker: str, args: argpar
     return {
         "microseconds": micro | {"all": round(sum(micro.values()), 1)},
         "claim_ms": claim_latency(engine),
+        "wal_bytes": round((wal(engine) - log_start) / clip_stages),
         "seconds": round(time.monotonic() - started, 1),
         "done": _done(engine),
         "broker_peak_mb": round(redis_memory(broker) / 1e6, 2),
     }
+
+
+def wal(engine: Engine) -> int:
+    """How many bytes Postgres has written to its log so far; 0 for SQLite."""
+    if is_sqlite(engine):
+        return 0
+    with engine.connect() as connection:
+        return int(connection.execute(text("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn")).scalar_one())
 
 
 def _progress(engine: Engine, args: argparse.Namespace, started: float) -> None:
