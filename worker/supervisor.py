@@ -121,7 +121,7 @@ class Supervisor:
         self._topup = TopUp(engine, self._bells, processes, lease_seconds=settings.lease_seconds)
         self.workers = [Worker(plan, settings, log) for plan in plans]
         self._next_top_up = 0.0
-        self._trouble = ""
+        self._trouble: dict[str, str] = {}  # what was said last
 
     def __enter__(self) -> Supervisor:
         self._broker.__enter__()
@@ -150,22 +150,24 @@ class Supervisor:
 
     def _keep_broker(self) -> None:
         try:
-            if self._broker.ensure():
+            started = self._broker.ensure()
+            self._trouble.pop("the embedded Redis is gone", None)
+            if started:
                 log.warning("the embedded Redis was gone and has been started again")
         except (ServiceError, OSError) as error:  # it may start at the next try, when its disk has room again
             self._say("the embedded Redis is gone", error)
 
     def _say(self, what: str, error: Exception) -> None:
         """Log it, once in a row."""
-        if str(error) != self._trouble:
+        if str(error) != self._trouble.get(what):
             log.warning("%s, trying again: %s", what, error)
-        self._trouble = str(error)
+        self._trouble[what] = str(error)
 
     def _top_up(self) -> None:
         pause = TOP_UP_SECONDS
         try:
             self._topup.round()
-            self._trouble = ""
+            self._trouble.pop("queues not topped up", None)
         except outages() as error:
             # a broker or database that restarts: the workers ride it out, and so does this
             self._say("queues not topped up", error)
