@@ -17,7 +17,7 @@ from curate.configs.errors import NoDatasets, NoSuchDataset, UsageError
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Column
 from curate.db.claims import FREE, released, stages_met
-from curate.db.engine import is_sqlite, looking, reading, writing
+from curate.db.engine import is_sqlite, looking, reading, snapshot, writing
 from curate.db.saves import forget_clips, quoted
 from curate.db.tables import clips, datasets, stands, videos
 
@@ -269,7 +269,7 @@ def resume(engine: Engine, dataset: Dataset) -> int:
 
 def unfinished(engine: Engine, dataset: Dataset) -> int:
     """How many rows of a dataset are still active."""
-    with reading(engine) as connection:
+    with snapshot(engine) as connection:
         return sum(_active(connection, table, dataset.id) for table in (videos, clips))
 
 

@@ -144,6 +144,14 @@ def looking(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """`reading` in which all queries see the same moment: rows that move meanwhile are counted once."""
+    options = {"curate_readonly": True} | ({} if is_sqlite(engine) else {"isolation_level": "REPEATABLE READ"})
+    with reported(engine), engine.connect().execution_options(**options) as connection:
+        yield connection
+
+
+@contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """A connection in one write transaction: committed at the end, rolled back on an exception."""
     with reported(engine), engine.begin() as connection:

@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from curate.configs.schema import Level
 from curate.db.claims import stages_met
-from curate.db.engine import now, reading
+from curate.db.engine import now, reading, snapshot
 from curate.db.progress import LEVELS, Cell
 from curate.db.saves import quoted
 from curate.db.tables import batches, clips, datasets, rows_of, stands, videos
@@ -29,7 +29,7 @@ from curate.db.tables import batches, clips, datasets, rows_of, stands, videos
 
 def tally(engine: Engine, dataset_id: int) -> list[Cell]:
     """Where is everything? The rows of a dataset, counted by level, place, status and reason."""
-    with reading(engine) as connection:
+    with snapshot(engine) as connection:
         time = now(connection)
         return [cell for level in LEVELS for cell in _cells(connection, dataset_id, level, time)]
 

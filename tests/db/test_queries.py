@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from curate.db import queries
+from curate.db.engine import make_engine
 from curate.db.progress import Cell, funnel, progress, totals
 from tests.pipelines import Line, make_line, pipeline
 
@@ -127,3 +128,21 @@ def test_tables_are_described_with_their_rows(line: Line) -> None:
     found = {t.name: t for t in queries.described_tables(line.engine)}
     assert found["clips"].rows == 2
     assert {"path", "score"} <= found["clips"].columns.keys()
+
+
+def test_all_is_counted_at_one_moment(line: Line) -> None:
+    """A row that moves while status counts is counted once: nothing is taken for finished that is not."""
+    line.put_clips(3, "score")
+    moved = []
+
+    def move(_c: object, _cursor: object, statement: str, *_: object) -> None:
+        if "min(clips.stage)" in statement and not moved:
+            moved.append(statement)
+            with other.begin() as connection:
+                connection.execute(text("UPDATE clips SET stage = 'a'"))
+
+    other = make_engine(line.engine.url.render_as_string(hide_password=False))
+    event.listen(line.engine, "after_cursor_execute", move)
+    cells = queries.tally(line.engine, line.dataset.id)
+    assert moved
+    assert sum(c.rows for c in cells if c.level == "clip") == 3
