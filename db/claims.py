@@ -7,7 +7,7 @@ one, a claim was measured to grow from 7 to 27 ms at a million rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,6 +71,8 @@ def claim(engine: Engine, want: Want) -> Claim | None:
     with writing(engine) as connection:
         time = now(connection)
         order = want.step.spec.order(want.step.options)
+        if not _may_be_claimed(connection, want, alone=order is not None):
+            return None
         ids = _take_ordered(connection, want, time, order) if order else _take(connection, want, time)
         if not ids:
             return None
@@ -81,6 +83,12 @@ def claim(engine: Engine, want: Want) -> Claim | None:
         if want.step.level == "video":
             return Claim(want, rows, {}, time)
         return Claim(want, rows, _load_videos(connection, rows), time, beside.read(connection, want.reads, ids))
+
+
+def _may_be_claimed(connection: Connection, want: Want, alone: bool) -> bool:
+    """Whether the dataset is running, and so until the transaction ends; `alone`: one batch of a stage at a time."""
+    query = select(datasets.c.state).where(datasets.c.id == want.dataset_id).with_for_update(read=not alone)
+    return bool(connection.execute(query).scalar() == "running")
 
 
 def _take(connection: Connection, want: Want, time: float) -> list[int]:
@@ -147,8 +155,7 @@ def _hold(
 
 
 def _take_ordered(connection: Connection, want: Want, time: float, order: Order) -> list[int]:
-    # the dataset row is the lock: one batch of an ordered stage at a time
-    connection.execute(select(datasets.c.id).where(datasets.c.id == want.dataset_id).with_for_update())
+    # claim() holds the dataset's row: one batch of an ordered stage at a time
     here = (clips.c.dataset_id == want.dataset_id, clips.c.stage == want.step.name, clips.c.status == "active")
     # not by SKIP LOCKED: a row whose lease is being renewed is at work too
     if connection.execute(select(clips.c.id).where(*here, clips.c.lease_until >= time).limit(1)).first():
@@ -366,11 +373,13 @@ def _all_ready(
                 yield found
 
 
-def deepest(engine: Engine, dataset_id: int, pipeline: Pipeline, queue: str) -> StageStep | None:
-    """The deepest stage of a dataset that goes to the queue and has a batch to claim now."""
+def deepest(
+    engine: Engine, dataset_id: int, pipeline: Pipeline, queue: str, without: Collection[str] = ()
+) -> StageStep | None:
+    """The deepest stage of a dataset that goes to the queue and has a batch to claim now; none of `without`."""
     with looking(engine) as connection:
         found = _all_ready(connection, dataset_id, pipeline, 1, queue)
-        return next((one.step for one in found if one.batches), None)
+        return next((one.step for one in found if one.batches and one.step.name not in without), None)
 
 
 def waiting(engine: Engine, dataset_id: int, pipeline: Pipeline) -> list[StageStep]:

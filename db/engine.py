@@ -38,7 +38,7 @@ def make_engine(url: str) -> Engine:
     try:
         parsed = _with_driver(make_url(url))
         made = _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgres(parsed)
-        _forget_in_children(made)
+        _made.add(made)
         return made
     except (ArgumentError, NoSuchModuleError) as error:
         raise ServiceError(what=f"The database {hide_password(url)}", why=error) from None
@@ -55,14 +55,15 @@ def _with_driver(url: URL) -> URL:
     return url.set(drivername="postgresql+psycopg") if backend == "postgresql" else url
 
 
-def _forget_in_children(engine: Engine) -> None:
-    known = weakref.ref(engine)
+_made: weakref.WeakSet[Engine] = weakref.WeakSet()
 
-    def forget() -> None:
-        if inherited := known():
-            inherited.dispose(close=False)  # closing would end the parent's
 
-    os.register_at_fork(after_in_child=forget)
+def _forget_in_child() -> None:
+    for inherited in _made:
+        inherited.dispose(close=False)  # closing would end the parent's connections
+
+
+os.register_at_fork(after_in_child=_forget_in_child)
 
 
 def _postgres(url: URL) -> Engine:

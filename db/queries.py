@@ -55,22 +55,30 @@ def state(engine: Engine, dataset_id: int) -> str:
         return str(connection.execute(select(datasets.c.state).where(datasets.c.id == dataset_id)).scalar_one())
 
 
+PASSING_SECONDS = 60.0  # that a service may be away
+MISSING = ("PackageMissing", "ModelsMissing", "BadModel", "NoDevice")  # what does not come back by itself
+
+
 def trouble(engine: Engine, dataset_id: int, since: float, batches_in_a_row: int = 6) -> tuple[str, str] | None:
     """Which stage keeps failing as a whole, and why: when the last batches since `since` (unix seconds) all did.
 
-    A full disk is no such trouble: work goes on by itself when there is room.
+    A full disk is no such trouble: work goes on by itself when there is room. What is not plainly missing (a package,
+    weights) may pass too: a store that does not answer is trouble after a minute.
     """
     recent = (
-        select(batches.c.stage, batches.c.error, batches.c.reason)
+        select(batches.c.stage, batches.c.error, batches.c.reason, batches.c.started_at)
         .where(batches.c.dataset_id == dataset_id, batches.c.started_at >= since)
         .order_by(batches.c.id.desc())
         .limit(batches_in_a_row)
     )
     with reading(engine) as connection:
-        rows = [(str(stage), error, reason) for stage, error, reason in connection.execute(recent)]
-    if len(rows) < batches_in_a_row or any(error is None or reason == "DiskFull" for _, error, reason in rows):
+        rows = connection.execute(recent).all()
+    if len(rows) < batches_in_a_row or any(row.error is None or row.reason == "DiskFull" for row in rows):
         return None
-    return rows[0][0], str(rows[0][1])
+    lasted = max(row.started_at for row in rows) - min(row.started_at for row in rows)
+    if lasted < PASSING_SECONDS and not all(row.reason in MISSING for row in rows):
+        return None
+    return str(rows[0].stage), str(rows[0].error)
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def save(engine: Engine, claim: Claim, findings: Findings, writer: Writer) -> in
     step = claim.want.step
     table = rows_of(step.level)
     with writing(engine) as connection:
-        pipeline = writer.parse(pipeline_held(connection, claim.want.dataset_id))
+        pipeline = writer.parse(pipeline_held(connection, claim.want.dataset_id, alone=step.name == "split"))
         if scores_differ(pipeline.stage(step.name), step) or _clips_deleted(connection, claim):
             give_back_in(connection, claim)
             return 0
@@ -241,9 +241,12 @@ def log_given_back(engine: Engine, claim: Claim, error: Exception, writer: Write
         _log(connection, claim, (0, 0), writer, error)
 
 
-def pipeline_held(connection: Connection, dataset_id: int) -> str:
-    """The dataset's pipeline, held as it is until the transaction ends; before any row."""
-    query = select(datasets.c.pipeline).where(datasets.c.id == dataset_id).with_for_update(read=True)
+def pipeline_held(connection: Connection, dataset_id: int, alone: bool = False) -> str:
+    """The dataset's pipeline, held as it is until the transaction ends; before any row.
+
+    `alone`: no other save goes on beside this one, which may write the dataset's row too (two would block each other).
+    """
+    query = select(datasets.c.pipeline).where(datasets.c.id == dataset_id).with_for_update(read=not alone)
     return str(connection.execute(query).scalar_one())
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Engine, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Engine, and_, delete, func, insert, or_, select, tuple_, update
 
 from curate.db.datasets import all_datasets
 from curate.db.engine import now, reading, writing
@@ -54,7 +54,7 @@ class Seen(Running):
 def report(engine: Engine, running: Iterable[tuple[int | None, Running]]) -> list[int]:
     """Write a sign of life of each worker, by the id of its row (None: it has none yet); returns the ids in order.
 
-    Removes rows that were left behind: old ones, and on the same hosts those that are not recent.
+    Removes rows that were left behind: old ones, and those of earlier workers of the same name and host.
     """
     pairs = list(running)
     with writing(engine) as connection:
@@ -66,7 +66,8 @@ def report(engine: Engine, running: Iterable[tuple[int | None, Running]]) -> lis
                 values = {**asdict(worker), "started_at": time, "seen_at": time}
                 row_id = connection.execute(insert(workers).values(**values).returning(workers.c.id)).scalar_one()
             ids.append(int(row_id))
-        here = workers.c.host.in_({worker.host for _, worker in pairs})
+        same = {(worker.host, worker.name) for _, worker in pairs}
+        here = tuple_(workers.c.host, workers.c.name).in_(same)
         gone = and_(here, workers.c.seen_at < time - RECENT_SECONDS, workers.c.id.not_in(ids))
         connection.execute(delete(workers).where(or_(gone, workers.c.seen_at < time - FORGET_SECONDS)))
     return ids

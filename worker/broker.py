@@ -21,6 +21,7 @@ from typing import IO
 
 from curate.configs.errors import ServiceError
 from curate.configs.settings import Settings, hide_password
+from curate.worker.outages import outages
 
 log = logging.getLogger(__name__)
 
@@ -59,14 +60,13 @@ def broker_url(settings: Settings) -> str:
 def check_broker(url: str) -> None:
     """Raise ServiceError when no broker answers at the URL."""
     from kombu.connection import Connection
-    from kombu.exceptions import OperationalError
 
     if url.startswith("filesystem"):
         return
     try:
         with Connection(url, connect_timeout=5, transport_options={"socket_connect_timeout": 5}) as connection:
             connection.ensure_connection(max_retries=1, timeout=5)
-    except (OSError, OperationalError) as error:
+    except outages() as error:
         raise ServiceError(what=f"The broker {hide_password(url)}", why=error) from None
 
 
@@ -204,7 +204,11 @@ class EmbeddedBroker:
                 os.kill(pid, signal.SIGTERM)
             self._wait_until_silent()
         if self._server:
-            self._server.wait()
+            try:
+                self._server.wait(timeout=STOP_SECONDS)
+            except subprocess.TimeoutExpired:  # stopped or stuck: it listens to nothing else
+                self._server.kill()
+                self._server.wait()
         self._server = self._adopted = None
         if self._lock:
             self._lock.close()

@@ -26,6 +26,7 @@ from curate.db.history import BATCH_SECONDS, CLAIM_SECONDS, Counters, Spread, Su
 from curate.db.overview import Overview, overview
 from curate.worker.bells import Bells
 from curate.worker.config import QUEUES
+from curate.worker.outages import outages
 
 log = logging.getLogger(__name__)
 
@@ -72,15 +73,12 @@ class CurateCollector(Collector):
         return [up, *of_rows(found), *of_batches(found, sums), *of_workers(found), _size(found)]
 
     def _of_broker(self) -> list[Metric]:
-        from kombu.exceptions import OperationalError
-        from redis.exceptions import RedisError
-
         up = GaugeMetricFamily("curate_broker_up", "Whether the broker answers")
         bells = GaugeMetricFamily("curate_doorbells", "Doorbells that wait in a queue of the broker", labels=["queue"])
         try:
             for queue in QUEUES:
                 bells.add_metric([queue], self._bells.unheard(queue))
-        except (OperationalError, RedisError, OSError) as error:
+        except outages() as error:
             log.warning("no metrics of the broker: %s", error)
             up.add_metric([], 0)
             return [up]

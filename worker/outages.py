@@ -7,7 +7,8 @@ from curate.configs.errors import ServiceError
 
 def outages() -> tuple[type[Exception], ...]:
     """The exceptions. The libraries are loaded when asked: `curate --help` does without."""
+    from amqp.exceptions import AMQPError
     from kombu.exceptions import OperationalError
     from redis.exceptions import RedisError
 
-    return (ServiceError, OperationalError, RedisError, OSError)
+    return (ServiceError, OperationalError, RedisError, AMQPError, OSError)

@@ -15,6 +15,7 @@ from curate.configs.errors import ServiceError
 from curate.configs.settings import Settings
 from curate.db import workers
 from curate.worker.bells import make_app
+from curate.worker.outages import outages
 
 if TYPE_CHECKING:
     from curate.worker.plans import WorkerPlan
@@ -71,13 +72,10 @@ def answering(settings: Settings, nodes: Sequence[str], seconds: float = 3.0) ->
 
     Raises ServiceError when the broker does not take it.
     """
-    from kombu.exceptions import OperationalError
-    from redis.exceptions import RedisError
-
     app = make_app(settings)
     try:
         replies = app.control.broadcast("ping", reply=True, destination=list(nodes), limit=len(nodes), timeout=seconds)
-    except (OSError, OperationalError, RedisError) as error:
+    except outages() as error:
         raise ServiceError(what="The broker", why=error) from None
     finally:
         app.close()

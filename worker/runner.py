@@ -99,14 +99,26 @@ class Runner:
         Raises ServiceError when something the stage needs is missing; its rows are given back, the reason
         is logged in `batches`, and the stage rests in this process for a while.
         """
-        if time.monotonic() < self._pauses.get(stage, (0.0, 0.0))[0]:
-            return None
+        if stage in self._resting():
+            turn = self._instead_of(stage)
+            if turn is None:
+                return None
+            dataset_id, stage, partial = turn[0], turn[1].name, False
         try:
             self._settle()
             return self._run_one(stage, dataset_id, partial)
         except ServiceError as error:
             log.warning("stage %s rests for %g s: %s", stage, self._pause(stage), error)
             raise
+
+    def _resting(self) -> set[str]:
+        return {stage for stage, (until, _) in self._pauses.items() if time.monotonic() < until}
+
+    def _instead_of(self, stage: str) -> tuple[int, StageStep] | None:
+        """Other work on the queue of a stage that rests: its doorbells must not keep others from being heard."""
+        self._working = {d.id: (d, p) for d, p in at_work(self.engine)}
+        queues = {p.stage(stage).options.queue for _, p in self._working.values() if p.has(stage)}
+        return next((turn for queue in sorted(queues) if (turn := self.next_turn(queue))), None)
 
     def _run_one(self, stage: str, dataset_id: int | None, partial: bool) -> Report | None:
         self._working = {d.id: (d, p) for d, p in at_work(self.engine)}
@@ -131,8 +143,9 @@ class Runner:
 
     def next_turn(self, queue: str) -> tuple[int, StageStep] | None:
         """What to do next on a queue: the deepest stage with a batch to claim of the dataset whose turn it is."""
+        resting = self._resting()
         for i in self.rota.order(self._working):
-            if step := deepest(self.engine, i, self._working[i][1], queue):
+            if step := deepest(self.engine, i, self._working[i][1], queue, resting):
                 return i, step
         return None
 

@@ -39,6 +39,14 @@ def test_what_a_cancelled_dataset_is_at_is_not_saved_and_waits_again(line: Line)
     assert all_datasets(line.engine)[-1].state == "running"
 
 
+def test_a_worker_that_was_loading_a_model_claims_nothing_of_a_dataset_held_meanwhile(line: Line) -> None:
+    for hold in (pause, cancel):
+        hold(line.engine, line.dataset)
+        assert line.claim("score") is None
+        resume(line.engine, line.dataset)
+    assert line.claim("score") is not None
+
+
 def test_the_commands_say_what_they_did_and_how_to_go_on(curate: Call, tmp_path: Path) -> None:
     videos = tmp_path / "videos"
     videos.mkdir()

@@ -207,6 +207,24 @@ def test_a_clip_knows_its_span_and_video(line: Line) -> None:
     assert seen[1]["num_frames"] == 10
 
 
+def test_doorbells_of_a_stage_that_rests_serve_the_stages_before_it(line: Line) -> None:
+    runner = Runner(line.settings, line.engine)
+    line.enqueue("a3.mp4")
+    runner.run_one("probe")
+    runner.run_one("split")
+    line.enqueue("b1.mp4")
+
+    def fail(clip: Clip) -> None:
+        raise PackageMissing(what="score", package="nothing", install="pip install nothing")
+
+    Score.hook = staticmethod(fail)
+    with pytest.raises(ServiceError):
+        runner.run_one("score")
+    report = runner.run_one("score", line.dataset.id)
+    assert report is not None
+    assert report.step.name == "probe"
+
+
 def test_a_stage_that_cannot_be_loaded_blames_no_row_and_says_why(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(self: Score) -> None:
         raise OSError("no weights here")
