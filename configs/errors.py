@@ -165,6 +165,10 @@ class BadGeometry(MediaError):
     """{path} says its pictures are {width}x{height} pixels, which cannot be. Re-encode the file"""
 
 
+class BadSidecar(MediaError):
+    """The caption in {path} cannot be used: {why}. Mend the file, then: curate retry --error BadSidecar"""
+
+
 class StageError(RowError):
     """Stage {stage} failed: {why}. Try again with: curate retry --stage {stage}"""
 
