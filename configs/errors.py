@@ -169,6 +169,10 @@ class BadSidecar(MediaError):
     """The caption in {path} cannot be used: {why}. Mend the file, then: curate retry --error BadSidecar"""
 
 
+class NoSidecar(MediaError):
+    """{path} has no {endings} beside it to take a caption from. Put one there, then: curate retry --error NoSidecar"""
+
+
 class StageError(RowError):
     """Stage {stage} failed: {why}. Try again with: curate retry --stage {stage}"""
 

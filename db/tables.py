@@ -189,8 +189,25 @@ option_scores = Table(
     Column("prompt", Text, nullable=False),  # the template that the option was put into
 )
 
+captions = Table(
+    "captions",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _ref("clips.id", index=True),
+    Column("model", Text, nullable=False),  # who wrote it: a model; or `file`, `input`, `table`
+    Column("revision", Text, nullable=False),  # of the model; empty where there is none
+    Column("prompt", Text, nullable=False),
+    Column("text_raw", Text, nullable=False),  # as it was written
+    Column("text", Text),  # as clean_text made it; NULL: not yet
+    Column("tokens", Integer),  # of the answer
+    Column("seconds", Float(53)),  # wall time it took to write
+    Column("created_at", Float(53), nullable=False),  # unix seconds
+    sqlite_autoincrement=True,
+)
+
 # what a clip has besides its columns, by name: the tables that stages read and write
-BESIDE = {table.name: table for table in (embeddings, option_scores)}
+BESIDE = {table.name: table for table in (embeddings, option_scores, captions)}
+OWN_ID = "id"  # a table whose key is this numbers its rows by itself
 
 
 def rows_of(level: Level) -> Table:

@@ -150,7 +150,8 @@ class Stage(ABC, Generic[RowT, OptionsT]):
     level: ClassVar[Level]
     columns: ClassVar[dict[str, Column]] = {}
     Options: ClassVar[type[StageOptions]] = StageOptions
-    reads: ClassVar[tuple[str, ...]] = ()  # tables whose rows come with each clip: embeddings, option_scores
+    reads: ClassVar[tuple[str, ...]] = ()  # tables whose rows come with each clip: embeddings, option_scores, captions
+    may_lack: ClassVar[tuple[str, ...]] = ()  # tables of `reads` that no stage of the pipeline has to write
     writes: ClassVar[tuple[str, ...]] = ()  # tables that outcomes may hold rows of
     default_step: ClassVar[bool] = False  # join pipelines that do not mention this stage, before `cut`
 

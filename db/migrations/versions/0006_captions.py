@@ -1,0 +1,28 @@
+"""Captions: what was written about a clip, by whom, on which prompt; `text` of a clip is the chosen one."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0006"
+down_revision = "0002"
+
+Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
+def upgrade() -> None:
+    key = sa.ForeignKey("clips.id", ondelete="CASCADE", name="fk_captions_clip_id")
+    op.create_table(
+        "captions",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("clip_id", Id, key, nullable=False),
+        *[sa.Column(name, sa.Text, nullable=False) for name in ("model", "revision", "prompt", "text_raw")],
+        sa.Column("text", sa.Text),
+        sa.Column("tokens", sa.Integer),
+        sa.Column("seconds", sa.Float(53)),
+        sa.Column("created_at", sa.Float(53), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_captions"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_captions_clip_id", "captions", ["clip_id"])
