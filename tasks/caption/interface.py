@@ -42,6 +42,7 @@ class Caption:
     text: str
     tokens: int
     seconds: float  # wall time it took
+    revision: str | None = None  # where only the answer tells it; None: that of the captioner
 
 
 class Captioner(Protocol):
