@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from curate.cli import data, doctor, funnel, info, models, redo, run, search, status, workers
+from curate.cli import captions, data, doctor, funnel, info, models, redo, run, search, status, workers
 from curate.cli.output import plain
 from curate.cli.session import Session
 from curate.configs.errors import CurateError
@@ -49,7 +49,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _group in (run, workers, status, funnel, data, search, redo, info, models, doctor):
+for _group in (run, workers, status, funnel, data, search, redo, captions, info, models, doctor):
     _group.add_to(app)
 
 
