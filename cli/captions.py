@@ -8,16 +8,13 @@ import typer
 
 from curate.cli import options
 from curate.cli.options import DatasetName, Json, Where
+from curate.cli.redo import StageSets
 from curate.cli.session import Opened, session
 
 CLEAN = "clean_text"
 
 captions = typer.Typer(no_args_is_help=True, help="Captions from outside.")
 
-Given = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="OPTION=VALUE", help="Change an option of the stage; may be repeated."),
-]
 Stage = Annotated[
     str | None,
     typer.Option("--stage", help="The captioner; needed when there are several.", autocompletion=options.stage_names),
@@ -29,7 +26,7 @@ def recaption(
     dataset: DatasetName = None,
     stage: Stage = None,
     where: Where = "",
-    sets: Given = None,
+    sets: StageSets = None,
     as_json: Json = False,
 ) -> None:
     """Caption clips once more, and clean the new captions; --set gives the captioner other options.
@@ -37,7 +34,7 @@ def recaption(
     Captions by another model, revision or prompt stay beside the new ones. The same as curate redo of both stages.
 
     Example:
-      curate recaption --set "prompt=What does the camera do?" --where "text_len < 5"
+      curate recaption --set "openai.prompt=What does the camera do?" --where "text_len < 5"
     """
     from curate.cli.redo import again
 
@@ -46,27 +43,22 @@ def recaption(
     chosen = _captioner(opened, stage)
     places = opened.pipeline.level_stages("clip")
     then = [CLEAN] if CLEAN in places[places.index(chosen) :] else []
-    again(here, opened.dataset.name, chosen, where, _named(chosen, sets), as_json, then)
+    again(here, opened.dataset.name, chosen, where, sets or (), as_json, then)
 
 
 def reclean(
-    ctx: typer.Context, dataset: DatasetName = None, where: Where = "", sets: Given = None, as_json: Json = False
+    ctx: typer.Context, dataset: DatasetName = None, where: Where = "", sets: StageSets = None, as_json: Json = False
 ) -> None:
     """Clean captions once more, from the texts as they were written; --set gives clean_text other options.
 
     The same as: curate redo clean_text.
 
     Example:
-      curate reclean --set clean=t5
+      curate reclean --set clean_text.clean=t5
     """
     from curate.cli.redo import again
 
-    again(session(ctx), dataset, CLEAN, where, _named(CLEAN, sets), as_json)
-
-
-def _named(stage: str, sets: list[str] | None) -> list[str]:
-    """Assignments with the name of the stage in front, which may be left out."""
-    return [s if s.partition("=")[0].strip().startswith(f"{stage}.") else f"{stage}.{s}" for s in sets or ()]
+    again(session(ctx), dataset, CLEAN, where, sets or (), as_json)
 
 
 def _captioner(opened: Opened, stage: str | None) -> str:

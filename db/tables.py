@@ -201,6 +201,7 @@ captions = Table(
     Column("text", Text),  # as clean_text made it; NULL: not yet
     Column("tokens", Integer),  # of the answer
     Column("seconds", Float(53)),  # wall time it took to write
+    Column("match", Float(53)),  # how well it matches the clip, by the stage match; NULL: not scored
     Column("created_at", Float(53), nullable=False),  # unix seconds
     sqlite_autoincrement=True,
 )

@@ -14,7 +14,7 @@ INPUT = "input"  # came with the input table
 FILE = "file"  # lay beside the media file
 HAND = "table"  # was loaded by `curate captions load`; goes before all others
 
-Source = Literal["first", "last", "longest"]
+Source = Literal["first", "last", "longest", "match"]
 Row = Mapping[str, Any]
 
 
@@ -29,15 +29,22 @@ def new_caption(
 ) -> Rows:
     """What a clip has by this model, revision and prompt from now on: this text."""
     where = {"model": model, "revision": revision, "prompt": prompt}
-    rest = {"text_raw": text, "text": None, "tokens": tokens, "seconds": seconds, "created_at": time.time()}
+    rest = {"text_raw": text, "text": None, "tokens": tokens, "seconds": seconds}
+    rest |= {"match": None, "created_at": time.time()}
     return Rows(TABLE, where, [rest])
+
+
+def again(caption: Row, **changes: Any) -> Rows:
+    """The row of a caption with other values, under the number that it has."""
+    key = {name: caption[name] for name in (("id",) if "id" in caption else ("model",))}
+    return Rows(TABLE, key, [{name: value for name, value in {**caption, **changes}.items() if name not in key}])
 
 
 def chosen(captions: Sequence[Row], source: Source) -> Row | None:
     """The caption that becomes the text of the clip, of those with a text in `text`; None when there is none.
 
-    The newest that was loaded by hand, else by `source`: the one written first or last, or that of most characters
-    (the first of several). What came with the input counts only when there is no other.
+    The newest that was loaded by hand, else by `source`: the one written first or last, that of most characters, or
+    that of the best match (of equal ones the first). What came with the input counts only when there is no other.
     """
     told = [row for row in captions if row["text"]]
     by_hand = [row for row in told if row["model"] == HAND]
@@ -46,4 +53,11 @@ def chosen(captions: Sequence[Row], source: Source) -> Row | None:
     written = [row for row in told if row["model"] != INPUT] or told
     if not written or source == "first":
         return written[0] if written else None
-    return written[-1] if source == "last" else max(written, key=lambda row: len(row["text"]))
+    if source == "last":
+        return written[-1]
+    return max(written, key=_matching if source == "match" else lambda row: len(row["text"]))
+
+
+def _matching(caption: Row) -> float:
+    score = caption["match"]
+    return float("-inf") if score is None else float(score)

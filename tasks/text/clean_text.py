@@ -12,15 +12,18 @@ from pydantic import Field
 
 from curate.configs.errors import PackageMissing
 from curate.configs.schema import Column, StageOptions
-from curate.tasks.stage import Clip, Outcome, Rows, Stage
-from curate.tasks.text.captions import INPUT, TABLE, Row, Source, chosen
+from curate.tasks.stage import Clip, Outcome, Stage
+from curate.tasks.text.captions import INPUT, TABLE, Row, Source, again, chosen
 
 
 class CleanTextOptions(StageOptions):
     """Options of `clean_text`."""
 
     batch_size: int = Field(1024, ge=1, le=4096, description="rows claimed by one task")
-    source: Source = Field("first", description="which caption becomes the text: written first, last, or the longest")
+    source: Source = Field(
+        "first",
+        description="which caption becomes the text: written first, last, the longest, or that of the best match",
+    )
     refine: bool = Field(True, description="cut words such as: The video shows")
     clean: Literal["safe", "t5", "none"] = Field(
         "safe", description="safe: repair without eating words; t5: the seed's 38 rules, lower case; none: as it is"
@@ -85,8 +88,7 @@ class CleanText(Stage[Clip, CleanTextOptions]):
         """The text of one clip, and its captions with their cleaned texts."""
         captions = [{**caption, "text": self._cleaned(caption["text_raw"])} for caption in _captions(row)]
         best = chosen(captions, self.options.source)
-        tables = [_written(caption) for caption in captions]
-        return Outcome(self._measured(row, best), tables=tables)
+        return Outcome(self._measured(row, best), tables=[again(caption) for caption in captions])
 
     def _cleaned(self, raw: str) -> str | None:
         from curate.tasks.text.prefix import strip_prefix
@@ -121,14 +123,8 @@ def _captions(clip: Clip) -> list[dict[str, Any]]:
     rows = [dict(row) for row in clip.tables[TABLE]]
     if rows or not str(clip["text"] or "").strip():
         return rows
-    same = {"revision": "", "prompt": "", "tokens": None, "seconds": None, "created_at": time.time()}
+    same = {"revision": "", "prompt": "", "tokens": None, "seconds": None, "match": None, "created_at": time.time()}
     return [{"model": INPUT, "text_raw": clip["text"], **same}]
-
-
-def _written(caption: Row) -> Rows:
-    """The row once more, under the number that it has."""
-    key = {name: caption[name] for name in (("id",) if "id" in caption else ("model",))}
-    return Rows(TABLE, key, [{name: value for name, value in caption.items() if name not in key}])
 
 
 def _label(clip: Clip, column: str) -> str | None:

@@ -54,14 +54,14 @@ def option(told: Filled, stage: str, name: str) -> object:
 
 
 def test_reclean_puts_clips_back_to_clean_text_with_other_options(curate: Call, told: Filled) -> None:
-    result = curate("reclean", "pets", "--set", "clean=t5", "--set", "clean_text.refine=false")
+    result = curate("reclean", "pets", "--set", "clean_text.clean=t5", "--set", "clean_text.refine=false")
     assert (result.code, result.out) == (0, "dataset pets: 7 clips back to clean_text\n"), result.err
     assert waiting(told) == [("clean_text", "done", 7)]
     assert (option(told, "clean_text", "clean"), option(told, "clean_text", "refine")) == ("t5", False)
 
 
 def test_recaption_goes_through_cleaning_too(curate: Call, told: Filled) -> None:
-    result = curate("recaption", "--set", "prompt=What is there?", "--where", "clip_index < 2")
+    result = curate("recaption", "--set", "openai.prompt=What is there?", "--where", "clip_index < 2")
     assert (result.code, result.out) == (0, "dataset pets: 3 clips back to openai and clean_text\n"), result.err
     assert waiting(told) == [("done", None, 4), ("openai", "clean_text>done", 3)]
     assert option(told, "openai", "prompt") == "What is there?"
@@ -72,7 +72,7 @@ def test_recaption_goes_through_cleaning_too(curate: Call, told: Filled) -> None
     ("words", "says"),
     [
         (["--stage", "clean_text"], "choose with --stage openai"),
-        (["--set", "clean_text.clean=t5"], "unknown option of stage openai"),
+        (["--set", "clean_text.clean=t5"], "only options of openai"),
     ],
     ids=str,
 )

@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("text", sa.Text),
         sa.Column("tokens", sa.Integer),
         sa.Column("seconds", sa.Float(53)),
+        sa.Column("match", sa.Float(53)),
         sa.Column("created_at", sa.Float(53), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_captions"),
         sqlite_autoincrement=True,

@@ -80,6 +80,16 @@ def test_one_of_several_captions_is_chosen(sqlite_url: str, home: Path, source: 
     assert line.rows("SELECT text FROM clips") == [(chosen,)]
 
 
+def test_the_caption_of_the_best_match_is_chosen(database_url: str, home: Path) -> None:
+    line = cleaning(database_url, home, source="match")
+    given(line, ("one", "a dog"), ("two", "a cat"), ("three", "a bird"))
+    with line.engine.begin() as connection:
+        connection.execute(text("UPDATE captions SET match = 20 + id WHERE id < 3"))
+    run_all(line, "clean_text")
+    assert line.rows("SELECT text FROM clips") == [("a cat",)]
+    assert line.rows("SELECT match FROM captions ORDER BY id") == [(21.0,), (22.0,), (None,)]
+
+
 def test_a_caption_loaded_by_hand_goes_before_all_others(sqlite_url: str, home: Path) -> None:
     line = cleaning(sqlite_url, home, source="longest")
     given(line, ("table", "mine"), ("table", "my own"), ("one", "a dog runs far away"))
