@@ -274,8 +274,8 @@ CASES = {
     "option_match keep": lambda: option_match(texts=["a dog", "a cat", "a red bus"], keep=2),
     "option_match bad": lambda: bad_embeddings(ready(OptionMatch, texts=["a dog"])),
     "match bad": lambda: bad_embeddings(ready(Match)), "match texts": match_texts,
-    "match long": match_long,
-    "match captions": match_captions, "match option_match": match_is_option_match, "lpips": lpips_whole, "lpips still": lpips_still_scene,
+    "match long": match_long, "match captions": match_captions, "match option_match": match_is_option_match,
+    "lpips": lpips_whole, "lpips still": lpips_still_scene,
     "lpips nan": lpips_nan, "wrong folder": wrong_folder,
 }  # fmt: skip
 
