@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from curate.configs.pipeline import DONE, Pipeline, StageStep
-from curate.configs.schema import Level
+from curate.configs.schema import Level, Order
 from curate.db import beside, filters
 from curate.db.beside import FoundRows
 from curate.db.claims import Claim, give_back_in, released
@@ -36,6 +36,12 @@ from curate.db.tables import batches, clips, datasets, rows_of, videos
 BETWEEN = ">"  # the places of return_to
 # options that change no score: where a stage runs, how many rows at a time, how long and how large a batch may get
 NO_SCORES = ("queue", "batch_size", "pass_size", "time_limit", "memory_mb")
+
+# stages that find duplicates, with what they write: first the clip that the row is a duplicate of
+ORDERED = (
+    ("text_duplicate", ("text_duplicate_of", "text_duplicate", "text_seq")),
+    ("dedup", ("duplicate_of", "duplicate", "duplicate_distance", "dedup_seq")),
+)
 
 
 class FoundClip(Protocol):
@@ -160,17 +166,18 @@ def _write_clips(
 
 
 def forget_clips(connection: Connection, dataset_id: int, video_ids: Sequence[int]) -> None:
-    """Delete the clips of videos that are split again. What was a duplicate of one of them goes back to dedup."""
+    """Delete the clips of videos that are split again. What was a duplicate of one of them goes back to be compared."""
     gone = [int(row[0]) for row in connection.execute(select(clips.c.id).where(clips.c.video_id.in_(video_ids)))]
     if not gone:
         return
-    # what dedup processes remember of this dataset no longer holds
+    # what processes of ordered stages remember of this dataset no longer holds
     connection.execute(update(datasets).where(datasets.c.id == dataset_id).values(epoch=datasets.c.epoch + 1))
     connection.execute(delete(clips).where(clips.c.id.in_(gone)))
-    unmeasured = {"duplicate": None, "duplicate_of": None, "duplicate_distance": None, "dedup_seq": None}
-    again = {"stage": "dedup", "return_to": None, "status": "active", "reason": None, **unmeasured, **released()}
-    orphans = (clips.c.dataset_id == dataset_id, clips.c.duplicate_of.in_(gone), clips.c.status != "failed")
-    connection.execute(update(clips).where(*orphans).values(**again))
+    free = {"return_to": None, "status": "active", "reason": None, **released()}
+    # the stage that comes first is last here, for a clip that is a duplicate in both ways
+    for stage, columns in ORDERED:
+        orphans = (clips.c.dataset_id == dataset_id, clips.c[columns[0]].in_(gone), clips.c.status != "failed")
+        connection.execute(update(clips).where(*orphans).values(stage=stage, **free, **dict.fromkeys(columns)))
 
 
 def place_rows(
@@ -255,9 +262,10 @@ def _pipeline_held(connection: Connection, dataset_id: int) -> str:
     return str(connection.execute(query).scalar_one())
 
 
-def taken_since(engine: Engine, dataset_id: int, last: int) -> list[dict[str, Any]]:
-    """The clips that dedup took after number `last`: id, dedup_seq, duplicate, hash_first, hash_middle."""
-    columns = (clips.c.id, clips.c.dedup_seq, clips.c.duplicate, clips.c.hash_first, clips.c.hash_middle)
-    taken = select(*columns).where(clips.c.dataset_id == dataset_id, clips.c.dedup_seq > last)
+def taken_since(engine: Engine, dataset_id: int, last: int, order: Order) -> list[dict[str, Any]]:
+    """The clips that an ordered stage took after number `last`: id, the number, and what it recalls."""
+    number = clips.c[order.number]
+    columns = (clips.c.id, number, *[clips.c[name] for name in order.recalled])
+    taken = select(*columns).where(clips.c.dataset_id == dataset_id, number > last)
     with engine.connect().execution_options(curate_readonly=True) as connection:
-        return [dict(row) for row in connection.execute(taken.order_by(clips.c.dedup_seq)).mappings()]
+        return [dict(row) for row in connection.execute(taken.order_by(number)).mappings()]

@@ -143,10 +143,14 @@ clips = Table(
     Column("duplicate_of", Id),
     Column("duplicate_distance", Integer),
     Column("dedup_seq", BigInteger),  # the order in which dedup took the clips of a dataset
+    Column("text_duplicate", Integer),
+    Column("text_duplicate_of", Id),
+    Column("text_seq", BigInteger),  # the order in which text_duplicate took them
     *_position(),
     UniqueConstraint("video_id", "clip_index"),
     Index(None, "dataset_id", "stage", "status", "lease_until"),
     Index(None, "dataset_id", "dedup_seq"),
+    Index(None, "dataset_id", "text_seq"),
     postgresql_with={"fillfactor": 80},
     sqlite_autoincrement=True,
 )

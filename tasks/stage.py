@@ -179,7 +179,7 @@ class Stage(ABC, Generic[RowT, OptionsT]):
     def recall(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Learn the clips that an ordered stage has taken since the last call, in any process.
 
-        Each mapping has id, dedup_seq, duplicate, hash_first and hash_middle. Called before each batch.
+        Each mapping has id and the columns that the stage's Order names. Called before each batch.
         """
 
     def load(self) -> None:

@@ -156,12 +156,12 @@ class Runner:
         saves.save(self.engine, held, findings, self._writer())
 
     def _stage(self, dataset: Dataset, want: Want) -> Stage[Any, Any]:
-        ordered = want.step.spec.order(want.step.options) is not None
-        loaded = self._loaded_for(dataset, want, ordered)
-        if ordered:
-            taken = saves.taken_since(self.engine, dataset.id, loaded.recalled)
+        order = want.step.spec.order(want.step.options)
+        loaded = self._loaded_for(dataset, want, order is not None)
+        if order:
+            taken = saves.taken_since(self.engine, dataset.id, loaded.recalled, order)
             loaded.stage.recall(taken)
-            loaded.recalled = taken[-1]["dedup_seq"] if taken else loaded.recalled
+            loaded.recalled = taken[-1][order.number] if taken else loaded.recalled
         return loaded.stage
 
     def _loaded_for(self, dataset: Dataset, want: Want, ordered: bool) -> _Loaded:

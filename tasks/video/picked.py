@@ -17,7 +17,7 @@ from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from curate.tasks.video.geometry import RGB, Converter, Geometry, geometry
+from curate.tasks.video.geometry import Converter, Geometry, geometry
 from curate.tasks.video.reader import decode, open_media, packets, video_stream
 
 Pictures = NDArray[np.uint8]  # n x height x width x 3
@@ -66,7 +66,7 @@ def pick_frames(
         found = _Found(picks, look)
         for number, frame in _numbered(container, stream, (start_pts, end_pts), plan, numbers):
             found.add(number, frame)
-    return found.arrays()
+    return found.arrays
 
 
 def _planned(container: InputContainer, stream: VideoStream, span: tuple[int, int], planned: int) -> _Plan | None:
@@ -140,26 +140,23 @@ def _counted(frames: Iterator[VideoFrame], numbers: Sequence[int]) -> Iterator[t
 
 
 class _Found:
-    """The pictures found so far, by pick."""
+    """The pictures found so far, in their places: held once, for there may be hundreds."""
 
     def __init__(self, picks: Sequence[Pick], look: Geometry) -> None:
         self._picks = picks
-        self._wanted = [set(pick.indices) for pick in picks]
-        self._pictures: list[dict[int, RGB]] = [{} for _ in picks]
+        sizes = [pick.size or look.size for pick in picks]
+        self.arrays: list[Pictures] = [
+            np.empty((len(pick.indices), height, width, 3), np.uint8)
+            for pick, (width, height) in zip(picks, sizes, strict=True)
+        ]
         self._converters = [Converter(_before_rotation(pick.size, look), look, Interpolation.BICUBIC) for pick in picks]
 
     def add(self, number: int, frame: VideoFrame) -> None:
         """Scale a frame for every pick that wants its number."""
-        for wanted, pictures, converter in zip(self._wanted, self._pictures, self._converters, strict=True):
-            if number in wanted:
-                pictures[number] = converter.rgb(frame)
-
-    def arrays(self) -> list[Pictures]:
-        """The pictures of each pick, stacked."""
-        return [
-            np.stack([pictures[i] for i in pick.indices])
-            for pick, pictures in zip(self._picks, self._pictures, strict=True)
-        ]
+        for pick, array, converter in zip(self._picks, self.arrays, self._converters, strict=True):
+            places = [place for place, wanted in enumerate(pick.indices) if wanted == number]
+            if places:
+                array[places] = converter.rgb(frame)
 
 
 def _before_rotation(size: tuple[int, int] | None, look: Geometry) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
+from curate.configs.schema import Order
 from curate.db.claims import Claim, expire
 from curate.db.saves import Findings, quoted, save, taken_since
 from curate.tasks.stage import NewClip
@@ -137,7 +138,7 @@ def test_what_dedup_took_can_be_read_from_a_number_on(line: Line) -> None:
     ids = line.put_clips(3, "inorder")
     with line.engine.begin() as connection:
         connection.execute(text("UPDATE clips SET dedup_seq = clip_index + 1, duplicate = 0"))
-    assert [r["id"] for r in taken_since(line.engine, line.dataset.id, 1)] == ids[1:]
+    assert [r["id"] for r in taken_since(line.engine, line.dataset.id, 1, Order())] == ids[1:]
 
 
 @pytest.mark.parametrize("name", ["a b", 'a"b', "a;b", "", "ä"])

@@ -1,4 +1,4 @@
-"""Captions: what was written about a clip, by whom, on which prompt; `text` of a clip is the chosen one."""
+"""Captions: what was written about a clip, by whom, on which prompt; and clips with the text of an earlier one."""
 
 from __future__ import annotations
 
@@ -27,3 +27,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_captions_clip_id", "captions", ["clip_id"])
+    op.add_column("clips", sa.Column("text_duplicate", sa.Integer))
+    op.add_column("clips", sa.Column("text_duplicate_of", Id))
+    op.add_column("clips", sa.Column("text_seq", sa.BigInteger))
+    op.create_index("ix_clips_dataset_id_text_seq", "clips", ["dataset_id", "text_seq"])

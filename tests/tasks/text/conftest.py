@@ -8,6 +8,7 @@ import pytest
 
 from curate.tasks.text.clean_text import CleanText
 from curate.tasks.text.load_captions import LoadCaptions
+from curate.tasks.text.text_duplicate import TextDuplicate
 from curate.tasks.text.text_language import TextLanguage
 from curate.worker import runner as module
 from tests.pipelines import CATALOG
@@ -16,7 +17,7 @@ from tests.pipelines import CATALOG
 @pytest.fixture
 def catalog(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The runner knows them."""
-    for stage in (CleanText, LoadCaptions, TextLanguage):
+    for stage in (CleanText, LoadCaptions, TextDuplicate, TextLanguage):
         monkeypatch.setitem(CATALOG, stage.name, stage)
     monkeypatch.setattr(module, "stages", lambda: CATALOG)
     monkeypatch.setattr(module, "_cap_memory", lambda step: None)  # this process runs other tests too
