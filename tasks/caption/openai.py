@@ -143,7 +143,7 @@ class Openai(CaptionStage[OpenaiOptions]):
         self._captioner.spent = Spent()
         with ThreadPoolExecutor(min(self.options.concurrency, len(rows))) as pool:
             asked = [pool.submit(self.run, row) for row in rows]
-        log.info("%s", self._said(len(rows)))
+        log.warning("%s", self._said(len(rows)))  # the workers of `curate run` log nothing below
         return [future.exception() or future.result() for future in asked]
 
     def _said(self, clips: int) -> str:
