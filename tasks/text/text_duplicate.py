@@ -28,6 +28,7 @@ class TextDuplicate(Stage[Clip, TextDuplicateOptions]):
     """Marks a clip whose `text` an earlier surviving clip of the dataset has. A clip without a text is none.
 
     Clips are taken in the order (video id, clip index), so the result does not depend on which worker was faster.
+    It is found once: texts that `curate reclean` or `recaption` change afterwards are not compared again.
     """
 
     name = "text_duplicate"
