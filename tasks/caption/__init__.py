@@ -1,0 +1,1 @@
+"""Captioners: models that write what is seen in a clip."""
