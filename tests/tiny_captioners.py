@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tests.tiny import Drawn, _byte_letters, write_safetensors
 
-PLLAVA = "pllava-7b"
+PLLAVA, QWEN2, QWEN25 = "pllava-7b", "qwen2-vl-7b-instruct", "qwen2.5-vl-7b-instruct"
 RANK = 4  # of LoRA, 128 as published
 WORDS = 320  # of a vocabulary
 
@@ -141,9 +141,91 @@ def write_pllava(folder: Path, lora: bool = True, shards: int = 3) -> Path:
     return folder
 
 
+QWEN_WORDS = {
+    "<|endoftext|>": 300, "<|im_start|>": 301, "<|im_end|>": 302, "<|vision_start|>": 303, "<|vision_end|>": 304,
+    "<|vision_pad|>": 305, "<|image_pad|>": 306, "<|video_pad|>": 307,
+}  # fmt: skip
+
+
+def qwen_config(family: str, tied: bool = False) -> dict[str, Any]:
+    """config.json of a tiny Qwen2-VL (`qwen2_vl`) or Qwen2.5-VL (`qwen2_5_vl`), as flat as published."""
+    newer = family == "qwen2_5_vl"
+    vision: dict[str, Any] = {
+        "depth": 3 if newer else 2, "num_heads": 2, "in_chans": 3, "patch_size": 14, "spatial_merge_size": 2,
+        "spatial_patch_size": 14, "temporal_patch_size": 2,
+    }  # fmt: skip
+    if newer:
+        vision |= {
+            "hidden_act": "silu", "hidden_size": 32, "intermediate_size": 48, "out_hidden_size": 64, "window_size": 56,
+            "fullatt_block_indexes": [1], "tokens_per_second": 2,
+        }  # fmt: skip
+    else:
+        vision |= {"embed_dim": 32, "mlp_ratio": 2, "hidden_size": 64}
+    return {
+        "architectures": ["Qwen2_5_VLForConditionalGeneration" if newer else "Qwen2VLForConditionalGeneration"],
+        "model_type": family, "attention_dropout": 0.0, "bos_token_id": 300, "eos_token_id": 302,
+        "vision_start_token_id": 303, "vision_end_token_id": 304, "vision_token_id": 305, "image_token_id": 306,
+        "video_token_id": 307, "hidden_act": "silu", "hidden_size": 64, "initializer_range": 0.02,
+        "intermediate_size": 96, "max_position_embeddings": 32768, "max_window_layers": 2, "num_attention_heads": 4,
+        "num_hidden_layers": 2, "num_key_value_heads": 2, "rms_norm_eps": 1e-6, "rope_theta": 1000000.0,
+        "sliding_window": 32768, "tie_word_embeddings": tied, "torch_dtype": "bfloat16", "use_cache": True,
+        "use_sliding_window": False, "vision_config": vision, "vocab_size": WORDS,
+        "rope_scaling": {"type": "mrope", "mrope_section": [2, 3, 3]},
+    }  # fmt: skip
+
+
+def qwen_tensors(family: str, tied: bool = False) -> Tensors:
+    """Every tensor of Qwen2-VL or Qwen2.5-VL, by its published name."""
+    config = qwen_config(family, tied)
+    made = dict(llama("", config))
+    for name, tensor in list(made.items()):
+        if name.endswith(("q_proj.weight", "k_proj.weight", "v_proj.weight")):
+            made[name.replace("weight", "bias")] = Drawn(tensor.shape[:1], 0.5)
+    if tied:
+        del made["lm_head.weight"]
+    return made | dict(_qwen_tower(config["vision_config"], family == "qwen2_5_vl"))
+
+
+def _qwen_tower(vision: dict[str, Any], newer: bool) -> Iterator[tuple[str, Drawn]]:
+    width, inner = 32, vision.get("intermediate_size", 64)
+    mlp = (("gate_proj", inner, width), ("up_proj", inner, width), ("down_proj", width, inner))
+    if not newer:
+        mlp = (("fc1", inner, width), ("fc2", width, inner))  # type: ignore[assignment]
+    yield "visual.patch_embed.proj.weight", Drawn((width, 3, 2, 14, 14), 1176**-0.5)
+    norms = [f"visual.blocks.{n}.{norm}" for n in range(vision["depth"]) for norm in ("norm1", "norm2")]
+    for norm in [*norms, "visual.merger.ln_q"]:
+        yield f"{norm}.weight", Drawn((width,), 0.1, 1.0)
+        if not newer:
+            yield f"{norm}.bias", Drawn((width,), 0.1)
+    linear = [("visual.merger.mlp.0", 128, 128), ("visual.merger.mlp.2", 64, 128)]
+    for number in range(vision["depth"]):
+        block = f"visual.blocks.{number}"
+        linear += [(f"{block}.attn.qkv", 96, width), (f"{block}.attn.proj", width, width)]
+        linear += [(f"{block}.mlp.{name}", outputs, inputs) for name, outputs, inputs in mlp]
+    for name, outputs, inputs in linear:
+        yield f"{name}.weight", Drawn((outputs, inputs), 2 * inputs**-0.5)
+        yield f"{name}.bias", Drawn((outputs,), 0.1)
+
+
+def write_qwen(folder: Path, family: str, tied: bool = False, shards: int = 2) -> Path:
+    """Write a folder of Qwen2-VL or Qwen2.5-VL; the newer one says what it said before less willingly."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "config.json", qwen_config(family, tied))
+    generation = {"bos_token_id": 300, "pad_token_id": 300, "do_sample": True, "eos_token_id": [302, 300]}
+    penalty = 1.05 if family == "qwen2_5_vl" else 1.0
+    write_json(folder / "generation_config.json", generation | {"repetition_penalty": penalty})
+    write_tokenizer(folder, QWEN_WORDS, None)
+    write_shards(folder, qwen_tensors(family, tied), shards)
+    return folder
+
+
 def write_all(model_folder: Path, names: Sequence[str] = ()) -> Path:
     """Write the tiny captioners below the folder."""
-    for name, write in {PLLAVA: write_pllava}.items():
+    writers = {
+        PLLAVA: write_pllava, QWEN2: lambda folder: write_qwen(folder, "qwen2_vl"),
+        QWEN25: lambda folder: write_qwen(folder, "qwen2_5_vl"),
+    }  # fmt: skip
+    for name, write in writers.items():
         if not names or name in names:
             write(model_folder / name)
     return model_folder

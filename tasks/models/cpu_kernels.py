@@ -34,6 +34,8 @@ def fill_in(model: Any, device: Device) -> None:
             fit = fitted(cell, device)
             if fit is not cell:
                 setattr(parent, name, fit)
+        if isinstance(parent, mindspore().nn.SequentialCell):
+            parent.cell_list = tuple(parent.name_cells().values())  # which it runs, a copy of its own
 
 
 def fitted(cell: Any, device: Device) -> Any:

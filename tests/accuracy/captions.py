@@ -13,6 +13,9 @@ LENGTH = 24  # words
 FRAMES = 4
 POOLINGS = ((4, 4, 4), (6, 3, 5), (2, 8, 3))  # less, more and fewer frames than there are
 
+FPS = 2.0  # at which transformers and Qwen's own code agree about the places of Qwen2.5-VL
+BOUNDS = ((56 * 56, 112 * 112), (128 * 28 * 28, 448 * 672))  # pixels of frames: small, and those of the seed
+
 
 def digest(name: str, array: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
     """What of an array is kept, by name: its shape, every 61st number, and the means along each of two halves.

@@ -41,6 +41,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         models = tiny.write_all(Path(folder))
         pllava(models / tiny.PLLAVA, arrays, facts)
+        qwen_pixels(arrays, facts)
+        for name, family in ((tiny.QWEN2, "qwen2_vl"), (tiny.QWEN25, "qwen2_5_vl")):
+            qwen(models / name, family, arrays, facts)
     np.savez_compressed(inputs.DATA / "captions.npz", **arrays)
     (inputs.DATA / "captions.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
@@ -111,12 +114,13 @@ def answer(language: Any, tokenizer: Any, pooled: Any) -> Facts:
         num_beams=1, max_new_tokens=captions.LENGTH, eos_token_id=2, pad_token_id=0, output_scores=True,
         return_dict_in_generate=True,
     )  # fmt: skip
-    return said(out, 0, tokenizer) | {"prompt": ids}
+    return said(out, 0, tokenizer, {2}) | {"prompt": ids}
 
 
-def said(out: Any, skip: int, tokenizer: Any) -> Facts:
-    """Words without the end mark, their text, and the smallest lead of a best word over the second."""
-    words = [int(w) for w in out.sequences[0][skip:] if int(w) != 2]
+def said(out: Any, skip: int, tokenizer: Any, ends: set[int]) -> Facts:
+    """Words before the end mark, their text, and the smallest lead of a best word over the second."""
+    words = [int(w) for w in out.sequences[0][skip:]]
+    words = words[: next((n for n, word in enumerate(words) if word in ends), len(words))]
     leads = [float(s[0].topk(2).values.diff().abs()) for s in out.scores]
     return {"ids": words, "text": tokenizer.decode(words, skip_special_tokens=True), "smallest lead": min(leads)}
 
@@ -151,6 +155,71 @@ def pllava_pixels(frames: Any, side: int) -> Any:
         start, end = over // 2, over // 2 + max(out)
         cropped.append(picture[start:end] if picture.shape[0] > picture.shape[1] else picture[:, start:end])
     return processor(cropped, input_data_format=LAST, return_tensors="np")["pixel_values"]
+
+
+# the chat_template of Qwen2-VL-7B-Instruct and Qwen2.5-VL-7B-Instruct, without its branches for pictures and calls
+TEMPLATE = (
+    "{% set video_count = namespace(value=0) %}{% for message in messages %}"
+    "{% if loop.first and message['role'] != 'system' %}<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+    "{% endif %}<|im_start|>{{ message['role'] }}\n{% if message['content'] is string %}{{ message['content'] }}"
+    "<|im_end|>\n{% else %}{% for content in message['content'] %}{% if content['type'] == 'video' %}"
+    "<|vision_start|><|video_pad|><|vision_end|>{% elif 'text' in content %}{{ content['text'] }}{% endif %}"
+    "{% endfor %}<|im_end|>\n{% endif %}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def cut(frames: Any, bounds: tuple[int, int]) -> tuple[Any, Any]:
+    """Patches and grid by Qwen2VLImageProcessor, of all frames of a video."""
+    low, high = bounds
+    processor = transformers.Qwen2VLImageProcessor(min_pixels=low, max_pixels=high)
+    found, grid = processor._preprocess(
+        list(frames), do_resize=True, size={"shortest_edge": low, "longest_edge": high}, resample=3, do_rescale=True,
+        rescale_factor=1 / 255, do_normalize=True, image_mean=processor.image_mean, image_std=processor.image_std,
+        patch_size=14, temporal_patch_size=2, merge_size=2, do_convert_rgb=True, input_data_format=LAST,
+    )  # fmt: skip
+    return found, [int(n) for n in grid]
+
+
+def qwen_pixels(arrays: Arrays, facts: Facts) -> None:
+    """Patches of each video within each bounds."""
+    for number, video in enumerate(tiny.videos()):
+        for which, bounds in enumerate(captions.BOUNDS):
+            found, grid = cut(video, bounds)
+            facts[f"qwen grid {number} {which}"] = grid
+            arrays |= captions.digest(f"qwen patches {number} {which}", found)
+
+
+def qwen(folder: Path, family: str, arrays: Arrays, facts: Facts) -> None:
+    """What the towers see, places, and greedy words for each video."""
+    newer = family == "qwen2_5_vl"
+    name = "Qwen2_5_VLForConditionalGeneration" if newer else "Qwen2VLForConditionalGeneration"
+    model, loading = getattr(transformers, name).from_pretrained(
+        folder, attn_implementation="eager", dtype=torch.float32, output_loading_info=True
+    )
+    facts[f"{family} keys"] = {kind: sorted(keys) for kind, keys in loading.items()}
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+    content = [{"type": "video", "video": "a.mp4"}, {"type": "text", "text": captions.QUESTION}]
+    text = tokenizer.apply_chat_template(
+        [{"role": "user", "content": content}], chat_template=TEMPLATE, add_generation_prompt=True, tokenize=False
+    )
+    facts[f"{family} conversation"] = text
+    for number, video in enumerate(tiny.videos()):
+        patches, grid = cut(video, captions.BOUNDS[0])
+        words = grid[0] * grid[1] * grid[2] // 4
+        ids = torch.tensor([tokenizer(text.replace("<|video_pad|>", "<|video_pad|>" * words))["input_ids"]])
+        pixels, shape = torch.from_numpy(patches), torch.tensor([grid])
+        given = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "video_grid_thw": shape}
+        seconds = {"second_per_grid_ts": torch.tensor([2 / captions.FPS])} if newer else {}
+        arrays |= captions.digest(f"{family} seen {number}", model.visual(pixels, grid_thw=shape).numpy())
+        places, deltas = model.model.get_rope_index(
+            ids, video_grid_thw=shape, attention_mask=given["attention_mask"], **seconds
+        )
+        facts[f"{family} places {number}"] = [places[:, 0].flatten().tolist()[::13], int(deltas[0, 0])]
+        out = model.generate(
+            **given, **seconds, pixel_values_videos=pixels, do_sample=False, num_beams=1, temperature=None, top_k=None,
+            top_p=None, max_new_tokens=captions.LENGTH, output_scores=True, return_dict_in_generate=True,
+        )  # fmt: skip
+        facts[f"{family} {number}"] = said(out, ids.shape[1], tokenizer, {300, 302}) | {"prompt": ids[0].tolist()[::7]}
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ Name = Callable[[str], str]
 
 _LAYERS = {"llama": "LlamaDecoderLayer", "qwen2_vl": "Qwen2VLDecoderLayer", "qwen2_5_vl": "Qwen2_5_VLDecoderLayer"}
 _NORMS = {"llama": "LlamaRMSNorm", "qwen2_vl": "Qwen2RMSNorm", "qwen2_5_vl": "Qwen2RMSNorm"}
-_OWN = "rotary_emb.inv_freq"  # computed, and in no checkpoint
+_OWN = "rotary_emb."  # computed, and in no checkpoint
 
 
 class Loader:
@@ -53,7 +53,7 @@ class Loader:
 
         with no_init_parameters():
             cell = self.unfilled(make)
-        parameters = {n: p for n, p in parameters_of(cell).items() if not n.endswith(_OWN)}
+        parameters = {n: p for n, p in parameters_of(cell).items() if _OWN not in n}
         names = [named(prefix + n) if named else prefix + n for n in parameters]
         for parameter, value in zip(parameters.values(), self.tensors(names), strict=True):
             parameter.set_data(value)

@@ -163,7 +163,7 @@ def test_an_index_names_files_of_its_folder_only(where: str, published: Path, tm
 def test_an_index_that_disagrees_with_its_files_is_refused(published: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(published, tmp_path / "copy")
     index(lambda names: names.pop(f"{PEFT}lm_head.weight"), copy)
-    with pytest.raises(BadModel, match="disagree about .*lm_head"):
+    with pytest.raises(BadModel, match=r"disagree about .*lm_head"):
         Weights(copy)
 
 
