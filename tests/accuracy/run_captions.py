@@ -2,25 +2,61 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from curate.tasks.caption.models.answer import Answer
+from curate.tasks.caption.models.qwen_frames import Pixels
+from curate.tasks.caption.models.qwen_vl import Options as Options2
+from curate.tasks.caption.models.qwen_vl import QwenVl
 from curate.tasks.caption.models.writing import Sampling
 from curate.tasks.caption.pllava import Options, Pllava
+from curate.tasks.caption.qwen2_5_vl import Qwen25Vl
+from curate.tasks.caption.qwen2_vl import Qwen2Vl
 from tests import tiny_captioners as tiny
 from tests.accuracy import captions
 
 
 def run(models: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Texts and words by name, and arrays by name."""
-    return pllava(models / tiny.PLLAVA)
+    texts, arrays = pllava(models / tiny.PLLAVA)
+    for made in (Qwen2Vl, Qwen25Vl):
+        more, numbers = qwen(made, models / (tiny.QWEN2 if made is Qwen2Vl else tiny.QWEN25))
+        texts, arrays = texts | more, arrays | numbers
+    return texts, arrays
 
 
 def told(answers: Sequence[Answer]) -> list[dict[str, Any]]:
     """Answers as JSON has them."""
     return [{"ids": list(a.ids), "text": a.text, "tokens": a.tokens, "seconds": a.seconds} for a in answers]
+
+
+def qwen(made: type[QwenVl], folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Each video alone, and all in a batch; with an end that comes early; what is seen, and where words lie."""
+    texts: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
+    videos, family = tiny.videos(), made.family
+    small = Options2(captions.FPS, Pixels(*captions.BOUNDS[0]))
+    model = made(folder, "CPU", options=small)
+    texts[f"{family} alone"] = told(model.caption(videos, captions.QUESTION, captions.LENGTH))
+    texts[f"{family} conversation"] = model.conversation(captions.QUESTION)
+    for number, video in enumerate(videos):
+        begun = model.beginning(video, captions.QUESTION)
+        seen = [n for n, word in enumerate(begun.ids) if word == tiny.QWEN_WORDS["<|video_pad|>"]]
+        arrays[f"{family} seen {number}"] = begun.embedded[seen]
+        texts[f"{family} places {number}"] = [begun.places.flatten().tolist()[::13], begun.after - len(begun.ids)]
+        texts[f"{family} prompt {number}"] = list(begun.ids)[::7]
+    together = made(folder, "CPU", options=replace(small, batch=3))
+    texts[f"{family} together"] = told(together.caption(videos, captions.QUESTION, captions.LENGTH))
+    texts[f"{family} end"] = early = texts[f"{family} alone"][0]["ids"][5]
+    written = json.loads((folder / "generation_config.json").read_text())
+    tiny.write_json(folder / "generation_config.json", written | {"eos_token_id": early})
+    ended = made(folder, "CPU", options=replace(small, batch=3))
+    texts[f"{family} early"] = told(ended.caption(videos, captions.QUESTION, captions.LENGTH))
+    return texts, arrays
 
 
 def pllava(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:

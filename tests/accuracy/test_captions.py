@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from curate.tasks.caption.models import pllava_frames
+from curate.tasks.caption.models import pllava_frames, qwen_frames
 from tests import tiny_captioners as tiny
 from tests.accuracy import inputs
-from tests.accuracy.captions import FRAMES, POOLINGS, digest
+from tests.accuracy.captions import BOUNDS, FRAMES, POOLINGS, digest
 from tests.accuracy.compare import Compare, arrays
 
 pytestmark = pytest.mark.accuracy
 Arrays = Mapping[str, NDArray[Any]]
+FAMILIES = ("qwen2_vl", "qwen2_5_vl")
 POOLED = ["x".join(map(str, shape)) for shape in POOLINGS]
 
 
@@ -97,3 +98,56 @@ def test_drawn_words_follow_from_the_seed_and_not_from_the_batch(found: Mapping[
     assert one == again
     assert one != other
     assert len({tuple(ids) for ids in one}) == 3
+
+
+@pytest.mark.parametrize("bounds", range(len(BOUNDS)))
+@pytest.mark.parametrize("video", range(3))
+def test_qwen_patches(video: int, bounds: int, said: Mapping[str, Any], numbers: Arrays, compare: Compare) -> None:
+    """Size, order and numbers of the patches; five frames make three pairs."""
+    patches, grid = qwen_frames.patches(tiny.videos()[video], qwen_frames.Pixels(*BOUNDS[bounds]))
+    assert list(grid) == said[f"qwen grid {video} {bounds}"]
+    same(f"qwen patches {video} {bounds}", patches, numbers, compare)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+class TestQwen:
+    """Qwen2-VL and Qwen2.5-VL against transformers' own."""
+
+    def test_transformers_knows_every_tensor(self, family: str, said: Mapping[str, Any]) -> None:
+        """So the layout that ours are held against is the published one."""
+        assert not any(said[f"{family} keys"].values())
+
+    def test_conversation(self, family: str, found: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+        """By the chat template of the checkpoints."""
+        assert found[f"{family} conversation"] == said[f"{family} conversation"]
+
+    @pytest.mark.parametrize("video", range(3))
+    def test_words_and_places(self, video: int, family: str, found: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+        assert found[f"{family} prompt {video}"] == said[f"{family} {video}"]["prompt"]
+        assert found[f"{family} places {video}"] == said[f"{family} places {video}"]
+
+    @pytest.mark.parametrize("video", range(3))
+    def test_what_the_tower_sees(
+        self, video: int, family: str, features: Arrays, numbers: Arrays, compare: Compare
+    ) -> None:
+        same(f"{family} seen {video}", features[f"{family} seen {video}"], numbers, compare)
+
+    def test_writes_the_same_words(self, family: str, found: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+        """And the answer only; of Qwen2.5-VL with its repetition penalty."""
+        for video, ours in enumerate(found[f"{family} alone"]):
+            theirs = said[f"{family} {video}"]
+            assert theirs["smallest lead"] > 5e-4, "a reference that rounding could change"
+            assert ours["ids"] == theirs["ids"]
+            assert ours["tokens"] == len(theirs["ids"])
+            assert ours["text"] == theirs["text"].strip()
+
+    def test_writes_the_same_in_a_batch(self, family: str, found: Mapping[str, Any]) -> None:
+        """Clips of 300, 36 and 98 words."""
+        assert [a["ids"] for a in found[f"{family} together"]] == [a["ids"] for a in found[f"{family} alone"]]
+
+    def test_stops_at_an_end_mark(self, family: str, found: Mapping[str, Any]) -> None:
+        """Which is left out; other clips of the batch go on."""
+        end, whole, early = (found[f"{family} {what}"] for what in ("end", "alone", "early"))
+        cut = [a["ids"][: a["ids"].index(end)] if end in a["ids"] else a["ids"] for a in whole]
+        assert [a["ids"] for a in early] == cut
+        assert len(cut[0]) < len(whole[0]["ids"])

@@ -69,7 +69,9 @@ class Tower:
     def _turns(self, places: NDArray[np.int64]) -> tuple[Floats, Floats]:
         """Cosines and sines (patches, width of a head) of the rows and columns of patches."""
         half = self._width // self._config.num_heads // 2
-        speeds = np.float32(1) / np.power(np.float32(10_000), np.arange(0, half, 2, dtype=np.float32) / np.float32(half))
+        speeds = np.float32(1) / np.power(
+            np.float32(10_000), np.arange(0, half, 2, dtype=np.float32) / np.float32(half)
+        )
         angles = np.concatenate([place.astype(np.float32)[:, None] * speeds for place in places], axis=1)
         angles = np.concatenate([angles, angles], axis=1)
         return np.cos(angles), np.sin(angles)

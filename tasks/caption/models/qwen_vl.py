@@ -68,9 +68,7 @@ class QwenVl:
         self._ends, self._penalty = self._generation(folder)
         loader = Loader(weights, device.start(setting), dtype)
         self._tower = Tower(loader, self.family, self._config.vision_config)
-        self._decoder = Decoder(
-            loader, self.family, self._config.text_config, "model.", qwen_layout.head(self._config)
-        )
+        self._decoder = Decoder(loader, self.family, self._config.text_config, "model.", qwen_layout.head(self._config))
 
     def caption(self, frames: Sequence[NDArray[np.uint8]], prompt: str, max_new_tokens: int = 200) -> list[Answer]:
         """What is seen in clips, each given by its frames (n, h, w, 3; RGB), as answers to the prompt."""
@@ -82,9 +80,7 @@ class QwenVl:
     def _answers(self, clips: Sequence[NDArray[np.uint8]], prompt: str, max_new_tokens: int) -> list[Answer]:
         begun = time.monotonic()
         beginnings = [self.beginning(clip, prompt) for clip in clips]
-        written = write(
-            self._decoder, beginnings, max_new_tokens, self._ends, self.options.sampling, self._penalty
-        )
+        written = write(self._decoder, beginnings, max_new_tokens, self._ends, self.options.sampling, self._penalty)
         seconds = (time.monotonic() - begun) / len(clips)
         return [Answer(self._vocabulary.text(words).strip(), tuple(words), seconds) for words in written]
 
@@ -121,4 +117,3 @@ class QwenVl:
         if not all(type(end) is int for end in ends) or not isinstance(penalty, int | float) or penalty <= 0:
             raise BadModel(path=file, why="eos_token_id or repetition_penalty is no number")
         return set(ends), float(penalty)
-

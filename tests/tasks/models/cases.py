@@ -135,6 +135,9 @@ def filled_in() -> Any:
     found["Ascend"] = kinds()
     cpu_kernels.fill_in(model, Device("CPU"))
     found["CPU"] = kinds()
+    row = plain.SequentialCell(plain.ReLU(), nn.Conv2d(3, 4, 3))
+    cpu_kernels.fill_in(row, Device("CPU"))
+    found["in a row"] = [type(cell).__name__ for cell in row.cell_list]
     refused = [nn.Conv2d(4, 4, 3, groups=2), nn.Conv2d(4, 4, 3, dilation=2), nn.LayerNorm((4, 4))]
     found["refused"] = [said(partial(cpu_kernels.fitted, cell, Device("CPU"))) for cell in refused]
     return found

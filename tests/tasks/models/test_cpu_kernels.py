@@ -38,6 +38,7 @@ def test_cells_are_replaced_at_any_depth_and_on_the_cpu_only(found: Found) -> No
     assert kinds["Ascend"] == kinds["before"]
     assert kinds["before"].count("Conv2d") == 2
     assert kinds["CPU"] == [kind.replace("Conv2d", "Convolution") for kind in kinds["before"]]
+    assert kinds["in a row"] == ["ReLU", "Convolution"]
 
 
 def test_what_the_replacement_cannot_do_is_refused(found: Found) -> None:
