@@ -49,8 +49,8 @@ def qwen(made: type[QwenVl], folder: Path) -> tuple[dict[str, Any], dict[str, An
         arrays[f"{family} seen {number}"] = begun.embedded[seen]
         texts[f"{family} places {number}"] = [begun.places.flatten().tolist()[::13], begun.after - len(begun.ids)]
         texts[f"{family} prompt {number}"] = list(begun.ids)[::7]
-    together = made(folder, "CPU", options=replace(small, batch=3))
-    texts[f"{family} together"] = told(together.caption(videos, captions.QUESTION, captions.LENGTH))
+    model.options = replace(small, batch=3)
+    texts[f"{family} together"] = told(model.caption(videos, captions.QUESTION, captions.LENGTH))
     texts[f"{family} end"] = early = texts[f"{family} alone"][0]["ids"][5]
     written = json.loads((folder / "generation_config.json").read_text())
     tiny.write_json(folder / "generation_config.json", written | {"eos_token_id": early})
@@ -64,19 +64,18 @@ def pllava(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     texts: dict[str, Any] = {}
     arrays: dict[str, Any] = {}
     videos = tiny.videos()
+    first = Options(captions.FRAMES, captions.POOLINGS[0], captions.SYSTEM)
+    model = Pllava(folder, "CPU", options=first)
     for shape in captions.POOLINGS:
-        model = Pllava(folder, "CPU", options=Options(captions.FRAMES, shape, captions.SYSTEM))
+        model.options = replace(first, pooling=shape)
         key = f"pllava {'x'.join(map(str, shape))}"
         texts[f"{key} alone"] = told(model.caption(videos, captions.QUESTION, captions.LENGTH))
         for number, video in enumerate(videos):
             arrays[f"{key} features {number}"] = model.features(video)
-    together = Options(captions.FRAMES, captions.POOLINGS[0], captions.SYSTEM, batch=3)
-    model = Pllava(folder, "CPU", options=together)
+    model.options = replace(first, batch=3)
     texts["pllava together"] = told(model.caption(videos, captions.QUESTION, captions.LENGTH))
     texts["pllava prompt"] = model.ids(captions.QUESTION)
-    texts["pllava revision"] = model.revision
-    sampling = [Sampling(1.0, 0.9, 50, seed) for seed in (1, 1, 2)]
-    for number, (how, batch) in enumerate(zip(sampling, (1, 3, 1), strict=True)):
-        drawn = Options(captions.FRAMES, captions.POOLINGS[0], captions.SYSTEM, batch=batch, sampling=how)
-        texts[f"pllava drawn {number}"] = told(Pllava(folder, "CPU", options=drawn).caption(videos, "What?", 12))
+    for number, (seed, batch) in enumerate([(1, 1), (1, 3), (2, 1)]):
+        model.options = replace(first, batch=batch, sampling=Sampling(1.0, 0.9, 50, seed))
+        texts[f"pllava drawn {number}"] = told(model.caption(videos, captions.QUESTION, 8))
     return texts, arrays

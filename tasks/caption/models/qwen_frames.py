@@ -68,7 +68,7 @@ def patches(clip: NDArray[np.uint8], bounds: Pixels) -> tuple[NDArray[np.float32
 
     from curate.tasks.models.preprocess import CLIP
 
-    rows, columns = resized(*clip.shape[1:3], bounds.of(len(clip)))
+    rows, columns = resized(clip.shape[1], clip.shape[2], bounds.of(len(clip)))
     size, how = (columns, rows), Image.Resampling.BICUBIC
     frames = np.stack([np.asarray(Image.fromarray(f).resize(size, how)) for f in clip]).astype(np.float32)
     frames = frames * np.float32(1 / 255)
