@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from curate.configs.errors import BadModel
 from curate.tasks.caption.models import pllava_layout
-from curate.tasks.caption.models.answer import Answer, check_frames
+from curate.tasks.caption.models.answer import Answer, Frames, Span, Wanted, check_frames
 from curate.tasks.caption.models.clip_patches import Patches
 from curate.tasks.caption.models.language import Decoder, Floats, Loader
-from curate.tasks.caption.models.pllava_frames import frame_indices, pixels, pool
+from curate.tasks.caption.models.pllava_frames import SHORTER, frame_indices, pixels, pool
 from curate.tasks.caption.models.pllava_lora import merged
 from curate.tasks.caption.models.vocabulary import Vocabulary
 from curate.tasks.caption.models.weights import Weights
@@ -62,14 +61,12 @@ class Options:
 class Pllava:
     """A captioner from a published folder of PLLaVA. Raises BadModel, NoDevice, PackageMissing."""
 
-    name = "pllava"
-
     def __init__(
         self, folder: Path, setting: str = "auto", dtype: Dtype = "auto", options: Options | None = None
     ) -> None:
         self.options = options or Options()
         weights = Weights(folder)
-        self.revision = weights.revision
+        self.name, self.revision = folder.name, weights.revision
         names = pllava_layout.naming(weights.tensors)
         try:
             needed, allowed = pllava_layout.expected(weights.config, names), pllava_layout.optional(weights.config)
@@ -94,24 +91,34 @@ class Pllava:
         self._gelu = loader.ms.nn.GELU(approximate=False)
         self._decoder = Decoder(loader, "llama", text, "model.", names.published("lm_head.weight"), names.published)
 
-    def caption(self, frames: Sequence[NDArray[np.uint8]], prompt: str, max_new_tokens: int = 200) -> list[Answer]:
-        """What is seen in clips, each given by its frames (n, h, w, 3; RGB), as answers to the prompt.
+    def wanted(self, span: Span) -> Wanted:
+        """The frames by the seed's rule, no larger than they are used."""
+        shorter = min(span.width, span.height)
+        size = (span.width * SHORTER // shorter, span.height * SHORTER // shorter) if shorter > SHORTER else None
+        return Wanted(frame_indices(span.num_frames, self.options.frames), size)
+
+    def caption(self, frames: Frames, prompt: str, max_new_tokens: int = 200) -> Answer:
+        """What is seen in one clip, as an answer to the prompt. Raises ValueError, NoDevice."""
+        return self.captions([frames], prompt, max_new_tokens)[0]
+
+    def captions(self, clips: Sequence[Frames], prompt: str, max_new_tokens: int = 200) -> list[Answer]:
+        """As `caption`, of several clips, `batch` at a time.
 
         Where a clip has more frames than the model sees, those of the seed's rule are taken.
         """
-        check_frames(frames)
+        check_frames(clips)
         batch = max(1, self.options.batch)
-        parts = [frames[i : i + batch] for i in range(0, len(frames), batch)]
+        parts = [clips[i : i + batch] for i in range(0, len(clips), batch)]
         return [answer for part in parts for answer in self._answers(part, prompt, max_new_tokens)]
 
-    def _answers(self, clips: Sequence[NDArray[np.uint8]], prompt: str, max_new_tokens: int) -> list[Answer]:
+    def _answers(self, clips: Sequence[Frames], prompt: str, max_new_tokens: int) -> list[Answer]:
         begun = time.monotonic()
         ids = self.ids(prompt)
         beginnings = [self._beginning(ids, self.features(clip)) for clip in clips]
         written = write(self._decoder, beginnings, max_new_tokens, {self._end}, self.options.sampling)
         seconds = (time.monotonic() - begun) / len(clips)
         texts = [self._vocabulary.text(words).split(ASSISTANT)[-1].strip() for words in written]
-        return [Answer(text, tuple(words), seconds) for text, words in zip(texts, written, strict=True)]
+        return [Answer(text, len(words), seconds, tuple(words)) for text, words in zip(texts, written, strict=True)]
 
     def conversation(self, prompt: str) -> str:
         """What the language model is given to go on with."""
@@ -125,7 +132,7 @@ class Pllava:
             raise ValueError(f"{IMAGE} must not be in a prompt or system text of pllava")
         return found
 
-    def features(self, clip: NDArray[np.uint8]) -> Floats:
+    def features(self, clip: Frames) -> Floats:
         """What the language model sees of a clip: (words, width)."""
         chosen = clip[frame_indices(len(clip), self.options.frames)] if len(clip) > self.options.frames else clip
         if len(chosen) < self.options.frames:

@@ -41,7 +41,7 @@ def qwen(made: type[QwenVl], folder: Path) -> tuple[dict[str, Any], dict[str, An
     videos, family = tiny.videos(), made.family
     small = Options2(captions.FPS, Pixels(*captions.BOUNDS[0]))
     model = made(folder, "CPU", options=small)
-    texts[f"{family} alone"] = told(model.caption(videos, captions.QUESTION, captions.LENGTH))
+    texts[f"{family} alone"] = told(model.captions(videos, captions.QUESTION, captions.LENGTH))
     texts[f"{family} conversation"] = model.conversation(captions.QUESTION)
     for number, video in enumerate(videos):
         begun = model.beginning(video, captions.QUESTION)
@@ -50,12 +50,12 @@ def qwen(made: type[QwenVl], folder: Path) -> tuple[dict[str, Any], dict[str, An
         texts[f"{family} places {number}"] = [begun.places.flatten().tolist()[::13], begun.after - len(begun.ids)]
         texts[f"{family} prompt {number}"] = list(begun.ids)[::7]
     model.options = replace(small, batch=3)
-    texts[f"{family} together"] = told(model.caption(videos, captions.QUESTION, captions.LENGTH))
+    texts[f"{family} together"] = told(model.captions(videos, captions.QUESTION, captions.LENGTH))
     texts[f"{family} end"] = early = texts[f"{family} alone"][0]["ids"][5]
     written = json.loads((folder / "generation_config.json").read_text())
     tiny.write_json(folder / "generation_config.json", written | {"eos_token_id": early})
     ended = made(folder, "CPU", options=replace(small, batch=3))
-    texts[f"{family} early"] = told(ended.caption(videos, captions.QUESTION, captions.LENGTH))
+    texts[f"{family} early"] = told(ended.captions(videos, captions.QUESTION, captions.LENGTH))
     return texts, arrays
 
 
@@ -69,13 +69,14 @@ def pllava(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     for shape in captions.POOLINGS:
         model.options = replace(first, pooling=shape)
         key = f"pllava {'x'.join(map(str, shape))}"
-        texts[f"{key} alone"] = told(model.caption(videos, captions.QUESTION, captions.LENGTH))
+        texts[f"{key} alone"] = told(model.captions(videos, captions.QUESTION, captions.LENGTH))
         for number, video in enumerate(videos):
             arrays[f"{key} features {number}"] = model.features(video)
     model.options = replace(first, batch=3)
-    texts["pllava together"] = told(model.caption(videos, captions.QUESTION, captions.LENGTH))
+    texts["pllava together"] = told(model.captions(videos, captions.QUESTION, captions.LENGTH))
+    texts["pllava one"] = told([model.caption(videos[0], captions.QUESTION, captions.LENGTH)])
     texts["pllava prompt"] = model.ids(captions.QUESTION)
     for number, (seed, batch) in enumerate([(1, 1), (1, 3), (2, 1)]):
         model.options = replace(first, batch=batch, sampling=Sampling(1.0, 0.9, 50, seed))
-        texts[f"pllava drawn {number}"] = told(model.caption(videos, captions.QUESTION, 8))
+        texts[f"pllava drawn {number}"] = told(model.captions(videos, captions.QUESTION, 8))
     return texts, arrays

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from curate.configs.errors import BadModel
 from curate.tasks.caption.models import qwen_layout
-from curate.tasks.caption.models.answer import Answer, check_frames
+from curate.tasks.caption.models.answer import Answer, Frames, Span, Wanted, check_frames
 from curate.tasks.caption.models.language import Decoder, Loader
-from curate.tasks.caption.models.qwen_frames import Pixels, patches, word_places
+from curate.tasks.caption.models.qwen_frames import Pixels, frame_indices, patches, resized, word_places
 from curate.tasks.caption.models.qwen_layout import Family
 from curate.tasks.caption.models.qwen_tower import Tower
 from curate.tasks.caption.models.vocabulary import Vocabulary
@@ -55,7 +54,7 @@ class QwenVl:
     ) -> None:
         self.options = options or Options()
         weights = Weights(folder)
-        self.name, self.revision = self.family, weights.revision
+        self.name, self.revision = folder.name, weights.revision
         try:
             self._config = qwen_layout.configuration(self.family, weights.config)
         except ValueError as error:
@@ -70,19 +69,29 @@ class QwenVl:
         self._tower = Tower(loader, self.family, self._config.vision_config)
         self._decoder = Decoder(loader, self.family, self._config.text_config, "model.", qwen_layout.head(self._config))
 
-    def caption(self, frames: Sequence[NDArray[np.uint8]], prompt: str, max_new_tokens: int = 200) -> list[Answer]:
-        """What is seen in clips, each given by its frames (n, h, w, 3; RGB), as answers to the prompt."""
-        check_frames(frames)
+    def wanted(self, span: Span) -> Wanted:
+        """So many frames of a second as the options say, in the size that the model sees. Raises ValueError."""
+        indices = frame_indices(span.num_frames, span.fps or self.options.fps, self.options.fps)
+        rows, columns = resized(span.height, span.width, self.options.pixels.of(len(indices)))
+        return Wanted(indices, (columns, rows))
+
+    def caption(self, frames: Frames, prompt: str, max_new_tokens: int = 200) -> Answer:
+        """What is seen in one clip, as an answer to the prompt. Raises ValueError, NoDevice."""
+        return self.captions([frames], prompt, max_new_tokens)[0]
+
+    def captions(self, clips: Sequence[Frames], prompt: str, max_new_tokens: int = 200) -> list[Answer]:
+        """As `caption`, of several clips, `batch` at a time."""
+        check_frames(clips)
         batch = max(1, self.options.batch)
-        parts = [frames[i : i + batch] for i in range(0, len(frames), batch)]
+        parts = [clips[i : i + batch] for i in range(0, len(clips), batch)]
         return [answer for part in parts for answer in self._answers(part, prompt, max_new_tokens)]
 
-    def _answers(self, clips: Sequence[NDArray[np.uint8]], prompt: str, max_new_tokens: int) -> list[Answer]:
+    def _answers(self, clips: Sequence[Frames], prompt: str, max_new_tokens: int) -> list[Answer]:
         begun = time.monotonic()
         beginnings = [self.beginning(clip, prompt) for clip in clips]
         written = write(self._decoder, beginnings, max_new_tokens, self._ends, self.options.sampling, self._penalty)
         seconds = (time.monotonic() - begun) / len(clips)
-        return [Answer(self._vocabulary.text(words).strip(), tuple(words), seconds) for words in written]
+        return [Answer(self._vocabulary.text(words).strip(), len(words), seconds, tuple(words)) for words in written]
 
     def conversation(self, prompt: str) -> str:
         """What the language model is given to go on with, the clip being one word of it."""
@@ -90,7 +99,7 @@ class QwenVl:
         user = f"<|im_start|>user\n<|vision_start|>{VIDEO}<|vision_end|>{prompt}<|im_end|>\n"
         return f"{system}{user}<|im_start|>assistant\n"
 
-    def beginning(self, clip: NDArray[np.uint8], prompt: str) -> Beginning:
+    def beginning(self, clip: Frames, prompt: str) -> Beginning:
         """The conversation with the clip in it. A prompt with the word for a clip in it is a ValueError."""
         ids = self._vocabulary.ids(self.conversation(prompt))
         if ids.count(self._video) != 1:

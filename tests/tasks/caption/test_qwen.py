@@ -18,7 +18,7 @@ from curate.configs.errors import BadModel
 from curate.tasks.caption.models import qwen_frames, qwen_layout
 from curate.tasks.caption.models.qwen_frames import Pixels
 from curate.tasks.caption.models.qwen_layout import Family
-from curate.tasks.caption.models.qwen_vl import QwenVl
+from curate.tasks.caption.models.qwen_vl import Options, QwenVl
 from curate.tasks.caption.models.weights import Weights
 from curate.tasks.caption.qwen2_5_vl import Qwen25Vl
 from curate.tasks.caption.qwen2_vl import Qwen2Vl
@@ -157,3 +157,21 @@ def test_places_of_a_clip_in_a_text() -> None:
 
 def test_patches_of_four_lie_in_a_square() -> None:
     assert qwen_frames.patch_places(2, 4).tolist() == [[0, 0, 1, 1, 0, 0, 1, 1], [0, 1, 0, 1, 2, 3, 2, 3]]
+
+
+class Span:
+    """A clip, as captioners are told of it."""
+
+    def __init__(self, num_frames: int, fps: float | None, width: int, height: int) -> None:
+        self.num_frames, self.fps, self.width, self.height = num_frames, fps, width, height
+
+
+def test_frames_are_wanted_in_the_size_that_is_seen() -> None:
+    """So resizing them again changes nothing."""
+    model = object.__new__(Qwen2Vl)
+    model.options = Options()
+    wanted = model.wanted(Span(300, 30.0, 1920, 1080))
+    assert len(wanted.indices) == 40
+    assert wanted.size == (728, 392)
+    assert qwen_frames.resized(392, 728, Pixels()) == (392, 728)
+    assert model.wanted(Span(1, None, 640, 480)).indices == [0]
