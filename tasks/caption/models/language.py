@@ -136,7 +136,8 @@ class Decoder:
     def _pass(self, context: Context, embedded: Floats, positions: Ints, allowed: NDArray[np.bool_]) -> Floats:
         ms, tensor = self._loader.ms, self._loader.tensor
         with lost(self._loader.device):
-            lowest = -65504.0 if self._loader.dtype == ms.float16 else float(np.finfo(np.float32).min)
+            # not the least of float16: a score below 0 makes it infinite, and mindone's Qwen2-VL takes infinity for 0
+            lowest = -3e4 if self._loader.dtype == ms.float16 else float(np.finfo(np.float32).min)
             mask = tensor(np.where(allowed, 0.0, lowest).astype(np.float32)[:, None])
             turns = tuple(tensor(t) for t in self._turns(positions))
             hidden = tensor(embedded)
