@@ -1,1 +1,1 @@
-"""Captioners: models that write what is seen in a clip."""
+"""Captioners: frames of a clip and a prompt in, text out."""

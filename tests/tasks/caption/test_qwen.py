@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -175,3 +176,19 @@ def test_frames_are_wanted_in_the_size_that_is_seen() -> None:
     assert wanted.size == (728, 392)
     assert qwen_frames.resized(392, 728, Pixels()) == (392, 728)
     assert model.wanted(Span(1, None, 640, 480)).indices == [0]
+
+
+@pytest.mark.parametrize(("of", "total"), [("qwen2_vl", 16_582_751_232), ("qwen2_5_vl", 16_584_333_312)])
+def test_at_the_sizes_of_7b_it_is_as_many_bytes_as_the_published_index_says(of: Family, total: int) -> None:
+    """In bfloat16, 2 bytes a number; total_size of model.safetensors.index.json."""
+    newer = of == "qwen2_5_vl"
+    config = tiny.qwen_config(of) | {
+        "hidden_size": 3584, "intermediate_size": 18_944, "num_attention_heads": 28, "num_hidden_layers": 28,
+        "num_key_value_heads": 4, "vocab_size": 152_064,
+        "rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]},
+    }  # fmt: skip
+    wide = {"hidden_size": 1280, "intermediate_size": 3420, "out_hidden_size": 3584, "window_size": 112}
+    tower = wide if newer else {"embed_dim": 1280, "mlp_ratio": 4, "hidden_size": 3584}
+    config["vision_config"] |= tower | {"depth": 32, "num_heads": 16}
+    shapes = qwen_layout.expected(of, qwen_layout.configuration(of, config)).values()
+    assert 2 * sum(math.prod(shape) for shape in shapes) == total
