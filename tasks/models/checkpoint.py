@@ -67,9 +67,9 @@ def verified(folder: Path, kind: Kind) -> Verified:
         needed, allowed = expected(kind, config), optional(kind, config)
     except BadConfig as error:
         raise BadModel(path=folder / CONFIG, why=str(error)) from None
-    problems = list(_problems(tensors, needed, allowed))
-    if problems:
-        raise BadModel(path=file, why=f"{'; '.join(problems)} (expected a model of kind {kind})")
+    wrong = list(problems(tensors, needed, allowed))
+    if wrong:
+        raise BadModel(path=file, why=f"{'; '.join(wrong)} (expected a model of kind {kind})")
     return Verified(config, file, tensors)
 
 
@@ -105,7 +105,8 @@ def _tokenizer(folder: Path) -> None:
         raise BadModel(path=folder, why="it holds no tokenizer.json, nor vocab.json with merges.txt")
 
 
-def _problems(found: Mapping[str, Tensor], needed: Shapes, allowed: Shapes) -> Iterable[str]:
+def problems(found: Mapping[str, Tensor], needed: Shapes, allowed: Shapes) -> Iterable[str]:
+    """What keeps the tensors found from being those needed, those allowed besides aside; nothing when they are."""
     missing = [name for name in needed if name not in found]
     left_over = [name for name in found if name not in needed and name not in allowed]
     shapes = {**allowed, **needed}
