@@ -10,13 +10,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curate.configs.errors import BadModel
+from curate.configs.errors import BadModel, StageError
+from curate.tasks.caption.interface import Wanted
 from curate.tasks.caption.models import pllava_layout
-from curate.tasks.caption.models.answer import Answer, Frames, Span, Wanted, check_frames
+from curate.tasks.caption.models.answer import Answer, check_frames
 from curate.tasks.caption.models.clip_patches import Patches
 from curate.tasks.caption.models.language import Decoder, Floats, Loader
 from curate.tasks.caption.models.pllava_frames import SHORTER, frame_indices, pixels, pool
@@ -26,6 +27,9 @@ from curate.tasks.caption.models.weights import Weights
 from curate.tasks.caption.models.writing import GREEDY, Beginning, Sampling, write
 from curate.tasks.models import device
 from curate.tasks.models.device import Dtype, lost
+
+if TYPE_CHECKING:
+    from curate.tasks.caption.interface import Frames, Span
 
 IMAGE, END = "<image>", "</s>"
 USER, ASSISTANT = "USER:", "ASSISTANT:"
@@ -98,7 +102,7 @@ class Pllava:
         return Wanted(frame_indices(span.num_frames, self.options.frames), size)
 
     def caption(self, frames: Frames, prompt: str, max_new_tokens: int = 200) -> Answer:
-        """What is seen in one clip, as an answer to the prompt. Raises ValueError, NoDevice."""
+        """What is seen in one clip, as an answer to the prompt. Raises StageError, NoDevice."""
         return self.captions([frames], prompt, max_new_tokens)[0]
 
     def captions(self, clips: Sequence[Frames], prompt: str, max_new_tokens: int = 200) -> list[Answer]:
@@ -106,7 +110,7 @@ class Pllava:
 
         Where a clip has more frames than the model sees, those of the seed's rule are taken.
         """
-        check_frames(clips)
+        check_frames(clips, "pllava")
         batch = max(1, self.options.batch)
         parts = [clips[i : i + batch] for i in range(0, len(clips), batch)]
         return [answer for part in parts for answer in self._answers(part, prompt, max_new_tokens)]
@@ -118,7 +122,7 @@ class Pllava:
         written = write(self._decoder, beginnings, max_new_tokens, {self._end}, self.options.sampling)
         seconds = (time.monotonic() - begun) / len(clips)
         texts = [self._vocabulary.text(words).split(ASSISTANT)[-1].strip() for words in written]
-        return [Answer(text, len(words), seconds, tuple(words)) for text, words in zip(texts, written, strict=True)]
+        return [Answer(text, len(words), seconds, ids=tuple(words)) for text, words in zip(texts, written, strict=True)]
 
     def conversation(self, prompt: str) -> str:
         """What the language model is given to go on with."""
@@ -126,10 +130,10 @@ class Pllava:
         return f"{system}{USER}{IMAGE} {prompt} {ASSISTANT}"
 
     def ids(self, prompt: str) -> list[int]:
-        """The words of the conversation. An <image> in the prompt stands for no picture: ValueError."""
+        """The words of the conversation. An <image> in the prompt stands for no picture: StageError."""
         found = self._vocabulary.ids(self.conversation(prompt))
         if found.count(self._image) != 1:
-            raise ValueError(f"{IMAGE} must not be in a prompt or system text of pllava")
+            raise StageError(stage="pllava", why=f"{IMAGE} must not be in a prompt or system text")
         return found
 
     def features(self, clip: Frames) -> Floats:

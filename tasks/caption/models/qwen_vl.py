@@ -6,13 +6,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from curate.configs.errors import BadModel
+from curate.configs.errors import BadModel, StageError
+from curate.tasks.caption.interface import Wanted
 from curate.tasks.caption.models import qwen_layout
-from curate.tasks.caption.models.answer import Answer, Frames, Span, Wanted, check_frames
+from curate.tasks.caption.models.answer import Answer, check_frames
 from curate.tasks.caption.models.language import Decoder, Loader
 from curate.tasks.caption.models.qwen_frames import Pixels, frame_indices, patches, resized, word_places
 from curate.tasks.caption.models.qwen_layout import Family
@@ -22,6 +23,9 @@ from curate.tasks.caption.models.weights import Weights
 from curate.tasks.caption.models.writing import GREEDY, Beginning, Sampling, write
 from curate.tasks.models import checkpoint, device
 from curate.tasks.models.device import Dtype
+
+if TYPE_CHECKING:
+    from curate.tasks.caption.interface import Frames, Span
 
 QUESTION = "Describe this video in detail."
 SYSTEM = "You are a helpful assistant."
@@ -70,18 +74,18 @@ class QwenVl:
         self._decoder = Decoder(loader, self.family, self._config.text_config, "model.", qwen_layout.head(self._config))
 
     def wanted(self, span: Span) -> Wanted:
-        """So many frames of a second as the options say, in the size that the model sees. Raises ValueError."""
+        """So many frames of a second as the options say, in the size that the model sees. Raises StageError."""
         indices = frame_indices(span.num_frames, span.fps or self.options.fps, self.options.fps)
-        rows, columns = resized(span.height, span.width, self.options.pixels.of(len(indices)))
+        rows, columns = self._resized(span.height, span.width, len(indices))
         return Wanted(indices, (columns, rows))
 
     def caption(self, frames: Frames, prompt: str, max_new_tokens: int = 200) -> Answer:
-        """What is seen in one clip, as an answer to the prompt. Raises ValueError, NoDevice."""
+        """What is seen in one clip, as an answer to the prompt. Raises StageError, NoDevice."""
         return self.captions([frames], prompt, max_new_tokens)[0]
 
     def captions(self, clips: Sequence[Frames], prompt: str, max_new_tokens: int = 200) -> list[Answer]:
         """As `caption`, of several clips, `batch` at a time."""
-        check_frames(clips)
+        check_frames(clips, self.family)
         batch = max(1, self.options.batch)
         parts = [clips[i : i + batch] for i in range(0, len(clips), batch)]
         return [answer for part in parts for answer in self._answers(part, prompt, max_new_tokens)]
@@ -91,7 +95,8 @@ class QwenVl:
         beginnings = [self.beginning(clip, prompt) for clip in clips]
         written = write(self._decoder, beginnings, max_new_tokens, self._ends, self.options.sampling, self._penalty)
         seconds = (time.monotonic() - begun) / len(clips)
-        return [Answer(self._vocabulary.text(words).strip(), len(words), seconds, tuple(words)) for words in written]
+        texts = [self._vocabulary.text(words).strip() for words in written]
+        return [Answer(text, len(words), seconds, ids=tuple(words)) for text, words in zip(texts, written, strict=True)]
 
     def conversation(self, prompt: str) -> str:
         """What the language model is given to go on with, the clip being one word of it."""
@@ -100,16 +105,24 @@ class QwenVl:
         return f"{system}{user}<|im_start|>assistant\n"
 
     def beginning(self, clip: Frames, prompt: str) -> Beginning:
-        """The conversation with the clip in it. A prompt with the word for a clip in it is a ValueError."""
+        """The conversation with the clip in it. Raises StageError for a prompt with the word for a clip in it."""
         ids = self._vocabulary.ids(self.conversation(prompt))
         if ids.count(self._video) != 1:
-            raise ValueError(f"{VIDEO} must not be in a prompt or system text of {self.name}")
+            raise StageError(stage=self.family, why=f"{VIDEO} must not be in a prompt or system text")
         at = ids.index(self._video)
+        self._resized(clip.shape[1], clip.shape[2], len(clip))  # raises what patches would, as StageError
         cut, grid = patches(clip, self.options.pixels)
         seen = self._tower.see(cut, grid)
         embedded = np.concatenate([self._decoder.embed(ids[:at]), seen, self._decoder.embed(ids[at + 1 :])])
         places, after = word_places(at, grid, len(ids) - at - 1, self._step())
         return Beginning(embedded, places, after, [*ids[:at], *[self._video] * len(seen), *ids[at + 1 :]])
+
+    def _resized(self, height: int, width: int, frames: int) -> tuple[int, int]:
+        """Rows and columns of each of so many frames. Raises StageError."""
+        try:
+            return resized(height, width, self.options.pixels.of(frames))
+        except ValueError as error:
+            raise StageError(stage=self.family, why=error) from None
 
     def _step(self) -> float:
         """How far apart in time the model is told that two pairs of frames are."""

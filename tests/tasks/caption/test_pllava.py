@@ -14,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from curate.configs.errors import BadModel
+from curate.configs.errors import BadModel, StageError
 from curate.tasks.caption.models import pllava_layout
 from curate.tasks.caption.models.pllava_frames import averages, frame_indices
 from curate.tasks.caption.models.pllava_lora import merged
+from curate.tasks.caption.models.vocabulary import Vocabulary
 from curate.tasks.caption.models.weights import Weights
-from curate.tasks.caption.pllava import Pllava
+from curate.tasks.caption.pllava import IMAGE, Options, Pllava
 from tests import tiny_captioners as tiny
 
 PEFT = "language_model.base_model.model."
@@ -175,6 +176,26 @@ def test_the_revision_changes_with_the_weights(published: Path, tmp_path: Path) 
     content[-1] ^= 1
     file.write_bytes(content)
     assert Weights(copy).revision != Weights(published).revision
+
+
+def test_a_prompt_with_the_word_for_a_picture_is_refused(published: Path) -> None:
+    model = object.__new__(Pllava)
+    model.options = Options()
+    model._vocabulary = Vocabulary(published)
+    model._image = model._vocabulary.id(IMAGE)
+    assert model.ids("What is seen?").count(model._image) == 1
+    with pytest.raises(StageError, match="pllava failed: <image> must not be in a prompt"):
+        model.ids(f"What is {IMAGE}?")
+
+
+WRONG = {"float": ((1, 8, 8, 3), np.float32), "grey": ((1, 8, 8, 1), np.uint8), "none": ((0, 8, 8, 3), np.uint8)}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_frames_of_another_form_fail_their_clip(case: str) -> None:
+    shape, kind = WRONG[case]
+    with pytest.raises(StageError, match="pllava failed: clip 0: frames must be"):
+        Pllava.captions(object.__new__(Pllava), [np.zeros(shape, kind)], "What is seen?")
 
 
 @given(st.integers(1, 5000), st.integers(1, 64))

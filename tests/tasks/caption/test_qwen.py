@@ -15,11 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from curate.configs.errors import BadModel
+from curate.configs.errors import BadModel, StageError
+from curate.tasks.caption.interface import Span
 from curate.tasks.caption.models import qwen_frames, qwen_layout
 from curate.tasks.caption.models.qwen_frames import Pixels
 from curate.tasks.caption.models.qwen_layout import Family
-from curate.tasks.caption.models.qwen_vl import Options, QwenVl
+from curate.tasks.caption.models.qwen_vl import VIDEO, Options, QwenVl
+from curate.tasks.caption.models.vocabulary import Vocabulary
 from curate.tasks.caption.models.weights import Weights
 from curate.tasks.caption.qwen2_5_vl import Qwen25Vl
 from curate.tasks.caption.qwen2_vl import Qwen2Vl
@@ -160,13 +162,6 @@ def test_patches_of_four_lie_in_a_square() -> None:
     assert qwen_frames.patch_places(2, 4).tolist() == [[0, 0, 1, 1, 0, 0, 1, 1], [0, 1, 0, 1, 2, 3, 2, 3]]
 
 
-class Span:
-    """A clip, as captioners are told of it."""
-
-    def __init__(self, num_frames: int, fps: float | None, width: int, height: int) -> None:
-        self.num_frames, self.fps, self.width, self.height = num_frames, fps, width, height
-
-
 def test_frames_are_wanted_in_the_size_that_is_seen() -> None:
     """So resizing them again changes nothing."""
     model = object.__new__(Qwen2Vl)
@@ -176,6 +171,22 @@ def test_frames_are_wanted_in_the_size_that_is_seen() -> None:
     assert wanted.size == (728, 392)
     assert qwen_frames.resized(392, 728, Pixels()) == (392, 728)
     assert model.wanted(Span(1, None, 640, 480)).indices == [0]
+
+
+def test_a_frame_that_is_too_long_fails_its_clip() -> None:
+    model = object.__new__(Qwen2Vl)
+    model.options = Options()
+    with pytest.raises(StageError, match="qwen2_vl failed: a frame of 6000 x 28 is too long"):
+        model.wanted(Span(9, 30.0, 6000, 28))
+
+
+def test_a_prompt_with_the_word_for_a_clip_is_refused(published: Path) -> None:
+    model = object.__new__(CLASSES[family(published)])
+    model.options = Options()
+    model._vocabulary = Vocabulary(published)
+    model._video = model._vocabulary.id(VIDEO)
+    with pytest.raises(StageError, match=r"video_pad\|> must not be in a prompt"):
+        model.beginning(tiny.videos()[0], f"What is {VIDEO}?")
 
 
 @pytest.mark.parametrize(("of", "total"), [("qwen2_vl", 16_582_751_232), ("qwen2_5_vl", 16_584_333_312)])
