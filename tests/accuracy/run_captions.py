@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from curate.tasks.caption.models.answer import Answer
+from curate.tasks.caption.models.pllava import Options, Pllava
+from curate.tasks.caption.models.qwen2_5_vl import Qwen25Vl
+from curate.tasks.caption.models.qwen2_vl import Qwen2Vl
 from curate.tasks.caption.models.qwen_frames import Pixels
 from curate.tasks.caption.models.qwen_vl import Options as Options2
 from curate.tasks.caption.models.qwen_vl import QwenVl
 from curate.tasks.caption.models.writing import Sampling
-from curate.tasks.caption.pllava import Options, Pllava
-from curate.tasks.caption.qwen2_5_vl import Qwen25Vl
-from curate.tasks.caption.qwen2_vl import Qwen2Vl
 from tests import tiny_captioners as tiny
 from tests.accuracy import captions
 

@@ -16,11 +16,11 @@ from safetensors.numpy import load_file, save_file
 
 from curate.configs.errors import BadModel, StageError
 from curate.tasks.caption.models import pllava_layout
+from curate.tasks.caption.models.pllava import IMAGE, Options, Pllava
 from curate.tasks.caption.models.pllava_frames import averages, frame_indices
 from curate.tasks.caption.models.pllava_lora import merged
 from curate.tasks.caption.models.vocabulary import Vocabulary
 from curate.tasks.caption.models.weights import Weights
-from curate.tasks.caption.pllava import IMAGE, Options, Pllava
 from tests import tiny_captioners as tiny
 
 PEFT = "language_model.base_model.model."

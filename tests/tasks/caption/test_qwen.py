@@ -18,13 +18,13 @@ from safetensors.numpy import load_file, save_file
 from curate.configs.errors import BadModel, StageError
 from curate.tasks.caption.interface import Span
 from curate.tasks.caption.models import qwen_frames, qwen_layout
+from curate.tasks.caption.models.qwen2_5_vl import Qwen25Vl
+from curate.tasks.caption.models.qwen2_vl import Qwen2Vl
 from curate.tasks.caption.models.qwen_frames import Pixels
 from curate.tasks.caption.models.qwen_layout import Family
 from curate.tasks.caption.models.qwen_vl import VIDEO, Options, QwenVl
 from curate.tasks.caption.models.vocabulary import Vocabulary
 from curate.tasks.caption.models.weights import Weights
-from curate.tasks.caption.qwen2_5_vl import Qwen25Vl
-from curate.tasks.caption.qwen2_vl import Qwen2Vl
 from tests import tiny_captioners as tiny
 
 CLASSES: dict[Family, type[QwenVl]] = {"qwen2_vl": Qwen2Vl, "qwen2_5_vl": Qwen25Vl}
