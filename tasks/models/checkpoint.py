@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from curate.configs.errors import BadModel
-from curate.tasks.models.catalog import Kind
+from curate.tasks.models.catalog import CAPTIONERS, Kind
 from curate.tasks.models.layouts import BadConfig, Shape, Shapes, expected, optional
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WEIGHTS = "model.safetensors"
+INDEX = f"{WEIGHTS}.index.json"  # of weights in several files
 CONFIG = "config.json"
 FLOATS = {"F32": 4, "F16": 2, "BF16": 2}  # bytes a number
 _SIZES = {**FLOATS, "F64": 8, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
@@ -50,6 +51,16 @@ class Verified:
     config: Mapping[str, Any]
     file: Path
     tensors: Mapping[str, Tensor]
+
+
+def check(folder: Path, kind: Kind) -> None:
+    """Raise BadModel unless a folder is, as far as headers tell, a model of this kind."""
+    if kind in CAPTIONERS:
+        from curate.tasks.caption.models.weights import check_folder
+
+        check_folder(folder, kind)
+    else:
+        verified(folder, kind)
 
 
 def verified(folder: Path, kind: Kind) -> Verified:

@@ -16,7 +16,7 @@ import numpy as np
 
 from curate.configs.errors import BadModel, StageError
 from curate.tasks.caption.interface import Wanted
-from curate.tasks.caption.models import pllava_layout
+from curate.tasks.caption.models import pllava_layout, prompts
 from curate.tasks.caption.models.answer import Answer, check_frames
 from curate.tasks.caption.models.clip_patches import Patches
 from curate.tasks.caption.models.language import Decoder, Floats, Loader
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 IMAGE, END = "<image>", "</s>"
 USER, ASSISTANT = "USER:", "ASSISTANT:"
-QUESTION = "Describe the video in detail."
+QUESTION = prompts.PLLAVA
 SYSTEM = (
     "Describe this video. Mind every object in it: the description should let somebody make the same video again. "
     "Write no more than six sentences. Three good descriptions follow. "

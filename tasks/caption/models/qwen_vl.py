@@ -12,7 +12,7 @@ import numpy as np
 
 from curate.configs.errors import BadModel, StageError
 from curate.tasks.caption.interface import Wanted
-from curate.tasks.caption.models import qwen_layout
+from curate.tasks.caption.models import prompts, qwen_layout
 from curate.tasks.caption.models.answer import Answer, check_frames
 from curate.tasks.caption.models.language import Decoder, Loader
 from curate.tasks.caption.models.qwen_frames import Pixels, frame_indices, patches, resized, word_places
@@ -27,7 +27,7 @@ from curate.tasks.models.device import Dtype
 if TYPE_CHECKING:
     from curate.tasks.caption.interface import Frames, Span
 
-QUESTION = "Describe this video in detail."
+QUESTION = prompts.QWEN
 SYSTEM = "You are a helpful assistant."
 VIDEO = "<|video_pad|>"
 _ENDS = ("<|im_end|>", "<|endoftext|>")

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from curate.configs.errors import BadModel
+from curate.tasks.caption.models.weights import TOKENIZER
 from curate.tasks.models.device import check_installed
-
-FILE = "tokenizer.json"
 
 
 class Vocabulary:
@@ -18,7 +17,7 @@ class Vocabulary:
     def __init__(self, folder: Path) -> None:
         check_installed()
         self._folder = folder
-        self._tokenizer = _load(folder / FILE)
+        self._tokenizer = _load(folder / TOKENIZER)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
 
@@ -34,7 +33,7 @@ class Vocabulary:
         """The number of a special word. Raises BadModel where it has none."""
         found = self._tokenizer.token_to_id(word)
         if found is None:
-            raise BadModel(path=self._folder / FILE, why=f"it does not know {word}")
+            raise BadModel(path=self._folder / TOKENIZER, why=f"it does not know {word}")
         return int(found)
 
 

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from curate.configs.errors import BadModel
 from curate.tasks.models import checkpoint
-from curate.tasks.models.checkpoint import CONFIG, WEIGHTS, Tensor
+from curate.tasks.models.checkpoint import CONFIG, INDEX, WEIGHTS, Tensor
 from curate.tasks.models.layouts import Shapes
 
-INDEX = f"{WEIGHTS}.index.json"
+TOKENIZER = "tokenizer.json"
 _STEP, _LOOK = 1 << 26, 1 << 16  # of every 64 MB, 64 KB tell two files apart
 
 
@@ -65,6 +65,18 @@ class Weights:
                     opened.seek(start)
                     digest.update(opened.read(_STEP if size <= _STEP else _LOOK))
         return digest.hexdigest()[:12]
+
+
+def check_folder(folder: Path, kind: str) -> None:
+    """Raise BadModel unless a folder holds whole files, a tokenizer, and a config that says it is of this kind.
+
+    Takes milliseconds. Whether all tensors are there, in their shapes, is found out when the captioner is made.
+    """
+    found = str(Weights(folder).config.get("model_type"))[:40]
+    if kind.startswith("qwen") and found != kind:
+        raise BadModel(path=folder / CONFIG, why=f"model_type is {found}, not {kind}")
+    if not (folder / TOKENIZER).is_file():
+        raise BadModel(path=folder, why=f"it holds no {TOKENIZER}")
 
 
 def _files(folder: Path) -> Mapping[Path, set[str] | None]:

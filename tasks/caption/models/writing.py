@@ -53,7 +53,10 @@ def write(
     sampling: Sampling = GREEDY,
     repetition_penalty: float = 1.0,
 ) -> list[list[int]]:
-    """The words added to each beginning, up to an end mark, which is left out, or to `max_new_tokens`."""
+    """The words added to each beginning, up to an end mark, which is left out, or to `max_new_tokens`.
+
+    Raises FloatingPointError when the model gives numbers that are none, of which no word follows.
+    """
     if max_new_tokens < 1:
         raise ValueError("max_new_tokens must be 1 or more")
     context, scores = decoder.start([b.embedded for b in beginnings], [b.places for b in beginnings])
@@ -67,6 +70,8 @@ def write(
         for row, of_row in enumerate(scores):
             if done[row]:
                 continue
+            if not np.isfinite(of_row).all():
+                raise FloatingPointError("the scores of words are NaN or infinite")
             words[row] = chosen(penalised(of_row, said[row], repetition_penalty), sampling, draws[row])
             done[row] = words[row] in ends
             if not done[row]:
