@@ -57,6 +57,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--stages", type=int, default=5, choices=range(1, 10))
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--sample", type=int, default=500, help="clips that go through Celery chains")
+    parser.add_argument("--minutes", type=float, default=0, help="end a line after so long; 0: when all are through")
     parser.add_argument("--database", choices=("sqlite", "postgres", "both"), default="both")
     return parser.parse_args()
 
@@ -188,12 +189,13 @@ def curate(home: Path, database: str, pid: int | None, broker: str, args: argpar
     with running([*worker, "--loglevel", "WARNING"], env, home / "worker.log") as process:
         meters = {"worker": Meter(process.pid), "broker": Meter(server_pid(broker))}
         meters |= {"database": Meter(pid)} if pid else {}
-        while left(engine, names):
+        deadline = started + 60 * (args.minutes or 1e9)
+        while left(engine, names) and time.monotonic() < deadline:
             time.sleep(1)
             for meter in meters.values():
                 meter.look()
             _progress(engine, args, started)
-    clip_stages = args.clips * args.stages
+        clip_stages = saved(engine)
     micro = {name: round(1e6 * meter.seconds / clip_stages, 1) for name, meter in meters.items()}
     print(file=sys.stderr)
     return {
@@ -201,7 +203,8 @@ def curate(home: Path, database: str, pid: int | None, broker: str, args: argpar
         "claim_ms": claim_latency(engine),
         "wal_bytes": round((wal(engine) - log_start) / clip_stages),
         "seconds": round(time.monotonic() - started, 1),
-        "done": _done(engine),
+        "clip_stages": clip_stages,
+        "through": _done(engine),
         "broker_peak_mb": round(redis_memory(broker) / 1e6, 2),
     }
 
@@ -214,9 +217,14 @@ def wal(engine: Engine) -> int:
         return int(connection.execute(text("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn")).scalar_one())
 
 
-def _progress(engine: Engine, args: argparse.Namespace, started: float) -> None:
+def saved(engine: Engine) -> int:
+    """How many clips the stages have saved, each counted once a stage."""
     with engine.connect().execution_options(curate_readonly=True) as connection:
-        done = connection.execute(text("SELECT coalesce(sum(n_ok), 0) FROM batches")).scalar_one()
+        return int(connection.execute(text("SELECT coalesce(sum(n_ok), 0) FROM batches")).scalar_one())
+
+
+def _progress(engine: Engine, args: argparse.Namespace, started: float) -> None:
+    done = saved(engine)
     rate = done / max(1e-9, time.monotonic() - started)
     print(f"\r{done:,} of {args.clips * args.stages:,} clip-stages, {rate:,.0f}/s ", end="", file=sys.stderr)
 

@@ -28,8 +28,8 @@ from sqlalchemy import text
 
 from curate.db.engine import is_sqlite, make_engine, reading
 
-FEW = "not_black.where=black <= 0.4999"  # drops some 40 of 100,000 clips
-MANY = "little_text.where=total_text_percentage <= 0.05"  # drops two thirds of those that passed
+FEW = "not_black.where=black <= 0.4999"  # changes one row of 10,000
+MANY = "little_text.where=total_text_percentage <= 0.05"  # drops two thirds of those that passed: one row of 6
 GROUPS = "SELECT stage, status, count(*) FROM clips GROUP BY 1, 2"
 
 

@@ -14,9 +14,10 @@ from curate.cli.session import session
 def pause(ctx: typer.Context, dataset: DatasetName = None, as_json: Json = False) -> None:
     """Stop work on a dataset once the batches at work are done; workers turn to other datasets.
 
+    It goes on with curate resume.
+
     Example:
       curate pause videos
-      curate resume videos
     """
     from curate.cli.output import emit_json
     from curate.cli.status import workers_at_work
