@@ -26,6 +26,7 @@ from tests import tiny_captioners as tiny
 from tests.children import main
 from tests.media import footage, picture, write_image, write_video
 
+MADE: list[Stage[Any, Any]] = []  # held, so that captioners are made once for each pass_size
 SMALL: dict[str, dict[str, Any]] = {
     "pllava": {"model": tiny.PLLAVA}, "qwen2_vl": {"model": tiny.QWEN2, "largest": 56 * 56},
     "qwen2_5_vl": {"model": tiny.QWEN25, "largest": 56 * 56},
@@ -60,6 +61,7 @@ def found(name: str, rows: list[Clip], **options: Any) -> dict[str, Any]:
     """What would reach the rows, as JSON."""
     stage = STAGES[name](STAGES[name].Options(**SMALL[name], max_new_tokens=4, **options), Context(settings()))
     stage.load()
+    MADE.append(stage)
     findings = find(stage, rows)
     return {
         "scores": {str(i): dict(s) for i, s in findings.scores.items()},
@@ -78,7 +80,7 @@ def nan() -> dict[str, Any]:
         return writing.write(decoder, [*others, spoiled], *rest)
 
     with mock.patch("curate.tasks.caption.models.pllava.write", broken):
-        return found("pllava", clips()[:2], pass_size=2)
+        return found("pllava", clips()[:2], pass_size=3)
 
 
 if __name__ == "__main__":
