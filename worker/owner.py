@@ -10,12 +10,18 @@ import os
 import socket
 import uuid
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 
 def new_owner() -> str:
     """The owner text of a new batch of this process."""
-    return f"{_place()}|{os.getpid()}|{_started(os.getpid())}|{uuid.uuid4().hex[:12]}"
+    return f"{_process(os.getpid())}|{uuid.uuid4().hex[:12]}"
+
+
+@cache
+def _process(pid: int) -> str:
+    return f"{_place()}|{pid}|{_started(pid)}"  # once a process: /proc is slow beside a small batch
 
 
 def worker_name() -> str:
