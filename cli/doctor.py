@@ -54,14 +54,11 @@ def checks(here: Session) -> Iterator[Check]:
         yield _package(package, needed=True, install="pip install --force-reinstall curate")
     yield _codecs()
     yield _hashing()
-    extras = (
-        ("rapidocr", "ocr"),
-        ("onnxruntime", "ocr"),
-        ("psycopg", "postgres"),
-        ("pyarrow", "parquet"),
-        ("s3fs", "s3"),
-    )
-    for package, extra in (*extras, ("mindspore", "mindspore")):
+    extras = {
+        "rapidocr": "ocr", "onnxruntime": "ocr", "psycopg": "postgres", "pyarrow": "parquet", "s3fs": "s3",
+        "ftfy": "captions", "py3langid": "captions", "mindspore": "mindspore",
+    }  # fmt: skip
+    for package, extra in extras.items():
         yield _package(package, needed=False, install=f'pip install "curate[{extra}]"')
     yield _mindone()
     yield _models(here)

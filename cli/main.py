@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from curate.cli import (
+    captions,
     data,
     doctor,
     funnel,
@@ -64,7 +65,9 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_GROUPS = (run, hold, workers, hosts, status, history, metrics, funnel, data, search, redo, info, models, doctor)
+_GROUPS = (
+    run, hold, workers, hosts, status, history, metrics, funnel, data, search, redo, captions, info, models, doctor,
+)  # fmt: skip
 for _group in _GROUPS:
     _group.add_to(app)
 

@@ -120,13 +120,13 @@ def state_of(here: Session, need: Need) -> tuple[str, str]:
     """present, missing or wrong; and what is wrong. Reads headers only."""
     from curate.configs.errors import BadModel
     from curate.tasks.models.catalog import folder_of
-    from curate.tasks.models.checkpoint import verified
+    from curate.tasks.models.checkpoint import check
 
     folder = folder_of(need.model, here.settings.model_folder)
     if not folder.exists():
         return "missing", ""
     try:
-        verified(folder, need.kind)
+        check(folder, need.kind)
     except BadModel as error:
         return "wrong", f"{error.fields['why']}"
     return "present", ""

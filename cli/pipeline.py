@@ -66,7 +66,7 @@ def check(pipeline: Pipeline, ready: bool = True) -> None:
 
     check_pipeline(pipeline, stages())
     for place, step in enumerate(pipeline.stages):
-        for table in stages()[step.name].reads:
+        for table in set(stages()[step.name].reads) - set(stages()[step.name].may_lack):
             _check_fed(step, table, pipeline, pipeline.stages[:place])
     if ready:
         check_ready(pipeline)

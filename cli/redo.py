@@ -36,23 +36,37 @@ def redo(
       curate redo option_match --set option_match.texts='[a dog, a cat]'
       curate redo motion --where "flow > 50"
     """
-    from curate.cli.output import counted, emit_json
-    from curate.db import redo as again
+    again(session(ctx), dataset, stage, where, sets or (), as_json)
 
-    here = session(ctx)
+
+def again(
+    here: Session,
+    dataset: str | None,
+    stage: str,
+    where: str,
+    sets: Sequence[str],
+    as_json: bool,
+    then: Sequence[str] = (),
+) -> None:
+    """What `redo` does; afterwards the clips also go through the stages `then` once more. Raises as `redo`."""
+    from curate.cli.output import counted, emit_json
+    from curate.db.redo import redo as put_back
+
     opened = here.open_dataset(dataset)
     _refuse(opened, stage)
-    pipeline = changed(opened, stage, sets or ())
+    pipeline = changed(opened, stage, sets)
     _check_ready(here, pipeline, stage)
-    done = again.redo(opened.engine, opened.dataset, pipeline, stage, where)
+    done = put_back(opened.engine, opened.dataset, pipeline, stage, where)
     name = opened.dataset.name
+    for following in then:
+        put_back(opened.engine, here.open_dataset(name).dataset, pipeline, following, where)
     if as_json:
         found = {"back": done.back, "at_work": done.at_work, "dropped": done.dropped}
         emit_json({"dataset": name, "stage": stage, **found})
     else:
         later = f", {done.at_work} of them when the batch they are in is done" if done.at_work else ""
-        print(f"dataset {name}: {counted(done.back, 'clip')} back to {stage}{later}")
-    _remark(here, opened, stage, bool(where and sets))
+        print(f"dataset {name}: {counted(done.back, 'clip')} back to {' and '.join([stage, *then])}{later}")
+    _remark(here, opened, stage, bool(where and sets), then)
     _next(here, Opened(opened.engine, opened.dataset, pipeline), done.back)
 
 
@@ -109,13 +123,14 @@ def _check_ready(here: Session, pipeline: Any, stage: str) -> None:
     check_models(alone, here.settings.model_folder)
 
 
-def _remark(here: Session, opened: Opened, stage: str, some_keep: bool) -> None:
+def _remark(here: Session, opened: Opened, stage: str, some_keep: bool, then: Sequence[str] = ()) -> None:
     from curate.tasks.registry import stages
 
     if some_keep:
         here.talk.warn("clips for which --where is not true keep what they have by the old options")
     written = set(stages()[stage].writes)
-    readers = [s.name for s in opened.pipeline.stages if s.name != stage and written & set(stages()[s.name].reads)]
+    others = [s.name for s in opened.pipeline.stages if s.name not in (stage, *then)]
+    readers = [name for name in others if written & set(stages()[name].reads)]
     if readers:
         redos = "   ".join(f"curate redo {reader} {opened.dataset.name}" for reader in readers)
         here.talk.say(f"{', '.join(readers)} read what {stage} writes; for new values there too: {redos}")

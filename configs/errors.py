@@ -125,6 +125,11 @@ class CannotFetch(ServiceError):
     download it elsewhere, copy it here, and see docs/models.md for what to do with it"""
 
 
+class CaptionServer(ServiceError):
+    """The caption server {server} is not to be used: {why}. Check the options url and model of the stage, and the
+    key in the environment variable that its option key_variable names; workers take it from where they are started"""
+
+
 class NoDevice(ServiceError):
     """The device {device} cannot be used: {why}. Set CURATE_DEVICE to auto or CPU, or see docs/ascend.md"""
 
@@ -200,6 +205,14 @@ class BadGeometry(MediaError):
     """{path} says its pictures are {width}x{height} pixels, which cannot be. Re-encode the file"""
 
 
+class BadSidecar(MediaError):
+    """The caption in {path} cannot be used: {why}. Mend the file, then: curate retry --error BadSidecar"""
+
+
+class NoSidecar(MediaError):
+    """{path} has no {endings} beside it to take a caption from. Put one there, then: curate retry --error NoSidecar"""
+
+
 class StageError(RowError):
     """Stage {stage} failed: {why}. Try again with: curate retry --stage {stage}"""
 
@@ -228,6 +241,20 @@ class WorkerCrashed(StageError):
 class NotFinite(StageError):
     """Stage {stage} computed {value} for column {column}; scores must be finite numbers. Try again with:
     curate retry --stage {stage}"""
+
+
+class CaptionFailed(StageError):
+    """The server {server} wrote no caption (tries: {tries}): {why}. Try again with:
+    curate retry --error CaptionFailed"""
+
+
+class CaptionRefused(StageError):
+    """The model {model} refused to write a caption: {why}. Another prompt may help: curate redo {stage} --set
+    {stage}.prompt=TEXT"""
+
+
+class CaptionEmpty(StageError):
+    """The model {model} wrote an empty caption ({why}). Try again with: curate retry --error CaptionEmpty"""
 
 
 class SamplesMissing(StageError):

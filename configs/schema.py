@@ -42,11 +42,14 @@ class Order:
     """How a stage takes its rows when their order matters; it then has one batch at a time a dataset.
 
     `by` names columns, `-` in front for descending. With `whole` it waits until nothing is upstream;
-    without, it follows behind the first video that is not through the stages before it.
+    without, it follows behind the first video that is not through the stages before it. `number` names the column that
+    the stage counts the rows in, and `recalled` those that it wants back of rows it has taken.
     """
 
     by: tuple[str, ...] = ("video_id", "clip_index")
     whole: bool = False
+    number: str = "dedup_seq"
+    recalled: tuple[str, ...] = ("duplicate", "hash_first", "hash_middle")
 
 
 class StageOptions(BaseModel):

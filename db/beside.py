@@ -1,15 +1,15 @@
-"""What clips have besides their columns: rows of `embeddings` and `option_scores`, read and replaced."""
+"""What clips have besides their columns: rows of `embeddings`, `option_scores` and `captions`, read and replaced."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Table, bindparam, delete, select
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from curate.db.engine import is_sqlite
-from curate.db.tables import BESIDE
+from curate.db.tables import BESIDE, OWN_ID
 
 Rows = Mapping[int, Sequence[Mapping[str, Any]]]  # by clip id, without clip_id
 
@@ -53,11 +53,15 @@ def replace(connection: Connection, found: Mapping[int, Sequence[FoundRows]]) ->
         old = [table.c[c] == bindparam(f"old_{c}") for c in ("clip_id", *columns)]
         connection.execute(delete(table).where(*old), parameters)
     for name, rows in inserts.items():
-        if rows:
-            _insert(connection, BESIDE[name], rows)
+        table = BESIDE[name]
+        keyed = OWN_ID not in table.columns
+        if new := [row for row in rows if not keyed and OWN_ID not in row]:
+            connection.execute(insert(table), new)
+        if known := [row for row in rows if keyed or OWN_ID in row]:
+            _insert_or_replace(connection, table, known)
 
 
-def _insert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+def _insert_or_replace(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     # a row of the same key that `where` did not name, of another model perhaps, gives way too
     dialect = sqlite if is_sqlite(connection) else postgresql
     new = dialect.insert(table)

@@ -30,7 +30,7 @@ SEED = ("path", "text", "num_frames", "fps", "height", "width", "aspect_ratio", 
 LAST = ("source", "start_seconds", "end_seconds", "clip_id")
 # how the line works inside; hashes and pts can still be asked for with --columns
 POSITION = ("stage", "owner", "lease_until", "claim_size", "attempts", "return_to", "dataset_id", "id")
-HIDDEN = ("hash_first", "hash_middle", "dedup_seq", "start_pts", "end_pts", "start_frame", "num_clips")
+HIDDEN = ("hash_first", "hash_middle", "dedup_seq", "text_seq", "start_pts", "end_pts", "start_frame", "num_clips")
 _PATHS = ("path", "source")
 _ADDED = {
     "source": Column("text", "path of the video"),

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from curate.configs.pipeline import Pipeline, StageStep
-from curate.configs.schema import Level
+from curate.configs.schema import Level, Order
 from curate.db import beside
 from curate.db.beside import FoundRows
 from curate.db.claims import Claim, give_back_in, released
@@ -32,6 +32,12 @@ from curate.db.verdicts import judged, verdict_of
 BETWEEN = ">"  # the places of return_to
 # options that change no score: where a stage runs, how many rows at a time, how long and how large a batch may get
 NO_SCORES = ("queue", "batch_size", "pass_size", "fill_seconds", "time_limit", "memory_mb")
+
+# stages that find duplicates, with what they write: first the clip that the row is a duplicate of
+ORDERED = (
+    ("text_duplicate", ("text_duplicate_of", "text_duplicate", "text_seq")),
+    ("dedup", ("duplicate_of", "duplicate", "duplicate_distance", "dedup_seq")),
+)
 
 
 class FoundClip(Protocol):
@@ -176,17 +182,18 @@ def _write_clips(
 
 
 def forget_clips(connection: Connection, dataset_id: int, video_ids: Sequence[int]) -> None:
-    """Delete the clips of videos that are split again. What was a duplicate of one of them goes back to dedup."""
+    """Delete the clips of videos that are split again. What was a duplicate of one of them goes back to be compared."""
     gone = [int(row[0]) for row in connection.execute(select(clips.c.id).where(clips.c.video_id.in_(video_ids)))]
     if not gone:
         return
-    # what dedup processes remember of this dataset no longer holds
+    # what processes of ordered stages remember of this dataset no longer holds
     connection.execute(update(datasets).where(datasets.c.id == dataset_id).values(epoch=datasets.c.epoch + 1))
     connection.execute(delete(clips).where(clips.c.id.in_(gone)))
-    unmeasured = {"duplicate": None, "duplicate_of": None, "duplicate_distance": None, "dedup_seq": None}
-    again = {"stage": "dedup", "return_to": None, "status": "active", "reason": None, **unmeasured, **released()}
-    orphans = (clips.c.dataset_id == dataset_id, clips.c.duplicate_of.in_(gone), clips.c.status != "failed")
-    connection.execute(update(clips).where(*orphans).values(**again))
+    free = {"return_to": None, "status": "active", "reason": None, **released()}
+    # the stage that comes first is last here, for a clip that is a duplicate in both ways
+    for stage, columns in ORDERED:
+        orphans = (clips.c.dataset_id == dataset_id, clips.c[columns[0]].in_(gone), clips.c.status != "failed")
+        connection.execute(update(clips).where(*orphans).values(stage=stage, **free, **dict.fromkeys(columns)))
 
 
 def place_rows(
@@ -253,14 +260,15 @@ def pipeline_held(connection: Connection, dataset_id: int, alone: bool = False) 
 TAKEN = 10_000  # rows that taken_since reads at a time
 
 
-def taken_since(engine: Engine, dataset_id: int, last: int) -> Iterator[Sequence[Mapping[str, Any]]]:
-    """The clips that dedup took after number `last`, in order, some at a time, so that a million fit into no memory.
+def taken_since(engine: Engine, dataset_id: int, last: int, order: Order) -> Iterator[Sequence[Mapping[str, Any]]]:
+    """The clips that an ordered stage took after number `last`, in order, some at a time: a million fit into no memory.
 
-    Each has id, dedup_seq, duplicate, hash_first, hash_middle.
+    Each has id, the number, and what the stage recalls.
     """
-    columns = (clips.c.id, clips.c.dedup_seq, clips.c.duplicate, clips.c.hash_first, clips.c.hash_middle)
-    taken = select(*columns).where(clips.c.dataset_id == dataset_id, clips.c.dedup_seq > last)
+    number = clips.c[order.number]
+    columns = (clips.c.id, number, *[clips.c[name] for name in order.recalled])
+    taken = select(*columns).where(clips.c.dataset_id == dataset_id, number > last)
     with reading(engine) as connection:
-        found = connection.execution_options(yield_per=TAKEN).execute(taken.order_by(clips.c.dedup_seq))
+        found = connection.execution_options(yield_per=TAKEN).execute(taken.order_by(number))
         for part in found.mappings().partitions():
             yield cast(Sequence[Mapping[str, Any]], part)

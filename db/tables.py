@@ -156,11 +156,16 @@ clips = Table(
     Column("duplicate_of", Id),
     Column("duplicate_distance", Integer),
     Column("dedup_seq", BigInteger),  # the order in which dedup took the clips of a dataset
+    Column("text_duplicate", Integer),
+    Column("text_duplicate_of", Id),
+    Column("text_seq", BigInteger),  # the order in which text_duplicate took them
     *_position(),
     UniqueConstraint("video_id", "clip_index"),
     Index(None, "dataset_id", "stage", "status", "lease_until"),
     _partial("ix_clips_dataset_id_dedup_seq", "dataset_id", "dedup_seq", where="dedup_seq IS NOT NULL"),
     _partial("ix_clips_duplicate_of", "duplicate_of", where="duplicate_of IS NOT NULL"),
+    _partial("ix_clips_dataset_id_text_seq", "dataset_id", "text_seq", where="text_seq IS NOT NULL"),
+    _partial("ix_clips_text_duplicate_of", "text_duplicate_of", where="text_duplicate_of IS NOT NULL"),
     _partial("ix_clips_active", "dataset_id", "stage", "video_id", "clip_index", where="status = 'active'"),
     _partial("ix_clips_ended", "dataset_id", "stage", "status", "reason", where="status IN ('dropped', 'failed')"),
     postgresql_with={"fillfactor": 80},
@@ -224,8 +229,26 @@ option_scores = Table(
     Column("prompt", Text, nullable=False),  # the template that the option was put into
 )
 
+captions = Table(
+    "captions",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _ref("clips.id", index=True),
+    Column("model", Text, nullable=False),  # who wrote it: a model; or `file`, `input`, `table`
+    Column("revision", Text, nullable=False),  # of the model; empty where there is none
+    Column("prompt", Text, nullable=False),
+    Column("text_raw", Text, nullable=False),  # as it was written
+    Column("text", Text),  # as clean_text made it; NULL: not yet
+    Column("tokens", Integer),  # of the answer
+    Column("seconds", Float(53)),  # wall time it took to write
+    Column("match", Float(53)),  # how well it matches the clip, by the stage match; NULL: not scored
+    Column("created_at", Float(53), nullable=False),  # unix seconds
+    sqlite_autoincrement=True,
+)
+
 # what a clip has besides its columns, by name: the tables that stages read and write
-BESIDE = {table.name: table for table in (embeddings, option_scores)}
+BESIDE = {table.name: table for table in (embeddings, option_scores, captions)}
+OWN_ID = "id"  # a table whose key is this numbers its rows by itself
 
 
 def rows_of(level: Level) -> Table:

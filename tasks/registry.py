@@ -17,7 +17,7 @@ from curate.tasks.stage import Stage
 StageClass = type[Stage[Any, Any]]
 
 # folders below tasks/ whose modules are looked through for stages
-_FOLDERS = ("", "score.", "caption.")
+_FOLDERS = ("", "score.", "caption.", "text.")
 
 
 @cache

@@ -152,7 +152,8 @@ class Stage(ABC, Generic[RowT, OptionsT]):
     level: ClassVar[Level]
     columns: ClassVar[dict[str, Column]] = {}
     Options: ClassVar[type[StageOptions]] = StageOptions
-    reads: ClassVar[tuple[str, ...]] = ()  # tables whose rows come with each clip: embeddings, option_scores
+    reads: ClassVar[tuple[str, ...]] = ()  # tables whose rows come with each clip: embeddings, option_scores, captions
+    may_lack: ClassVar[tuple[str, ...]] = ()  # tables of `reads` that no stage of the pipeline has to write
     writes: ClassVar[tuple[str, ...]] = ()  # tables that outcomes may hold rows of
     default_step: ClassVar[bool] = False  # join pipelines that do not mention this stage, before `cut`
 
@@ -180,7 +181,7 @@ class Stage(ABC, Generic[RowT, OptionsT]):
     def recall(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Learn the clips that an ordered stage has taken since the last call, in any process.
 
-        Each mapping has id, dedup_seq, duplicate, hash_first and hash_middle. Called before each batch.
+        Each mapping has id and the columns that the stage's Order names. Called before each batch.
         """
 
     def load(self) -> None:

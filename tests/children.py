@@ -24,7 +24,7 @@ def found_by(module: str, home: Path) -> Mapping[str, Any]:
     home.mkdir(parents=True, exist_ok=True)
     result = home / "found.json"
     command = [sys.executable, "-W", "ignore", "-m", module, str(home), str(result)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(result.read_text()))
 

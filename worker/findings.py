@@ -22,7 +22,7 @@ from curate.configs.errors import (
     UnexpectedError,
 )
 from curate.db.saves import Findings
-from curate.db.tables import BESIDE
+from curate.db.tables import BESIDE, OWN_ID
 from curate.tasks.stage import Clip, Outcome, Rows, Stage, Video
 from curate.worker.logs import about
 
@@ -141,10 +141,11 @@ def _plain_rows(stage: Stage[Any, Any], part: Rows) -> Rows:
     where = _plain_row(stage, table, part.where)
     rows = [_plain_row(stage, table, {**where, **row}) for row in part.rows]
     for row in rows:
-        missing = sorted({c.name for c in table.columns} - row.keys() - {"clip_id"})
+        missing = sorted({c.name for c in table.columns} - row.keys() - {"clip_id", OWN_ID})
         if missing:
             raise UnexpectedError(stage=stage.name, kind=f"a row of {table.name} without", why=", ".join(missing))
-    keys = [tuple(row[c.name] for c in table.primary_key if c.name != "clip_id") for row in rows]
+    names = [c.name for c in table.primary_key if c.name != "clip_id"]
+    keys = [tuple(row[name] for name in names) for row in rows if OWN_ID not in names or OWN_ID in row]
     if len(set(keys)) < len(keys):
         raise UnexpectedError(stage=stage.name, kind=f"two rows of {table.name} with one key", why=keys)
     return Rows(part.table, where, rows)
@@ -156,7 +157,8 @@ def _plain_row(stage: Stage[Any, Any], table: Table, row: Mapping[str, Any]) -> 
         if column == "clip_id" or column not in table.columns:
             raise UnexpectedError(stage=stage.name, kind=f"a column that {table.name} does not take", why=column)
         number = value.item() if isinstance(value, np.generic) else value
-        plain[column] = _as_kind(stage, column, _kind(table, column), number)
+        optional = number is None and table.columns[column].nullable
+        plain[column] = None if optional else _as_kind(stage, column, _kind(table, column), number)
         _check_finite(stage, f"{table.name}.{column}", plain[column])
     return plain
 

@@ -245,10 +245,10 @@ class Runner:
         return loaded
 
     def _recall(self, want: Want, loaded: _Loaded) -> None:
-        if want.epoch is not None:
-            for taken in saves.taken_since(self.engine, want.dataset_id, loaded.recalled):
+        if order := want.step.spec.order(want.step.options):
+            for taken in saves.taken_since(self.engine, want.dataset_id, loaded.recalled, order):
                 loaded.stage.recall(taken)
-                loaded.recalled = taken[-1]["dedup_seq"]
+                loaded.recalled = taken[-1][order.number]
 
     def _loaded_for(self, dataset: Dataset, want: Want) -> _Loaded:
         """The stage as it is now: one of other options or weights, or of clips that were deleted, makes room for it."""

@@ -10,9 +10,16 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-Kind = Literal["clip", "aesthetic", "nsfw", "lpips"]
+Captioner = Literal["pllava", "qwen2_vl", "qwen2_5_vl"]
+Kind = Literal["clip", "aesthetic", "nsfw", "lpips"] | Captioner
+CAPTIONERS: tuple[Captioner, ...] = get_args(Captioner)
+# where the folders that stages ask for by default are published; nothing was downloaded of these either
+PUBLISHED = {
+    "pllava-7b": "ermu2001/pllava-7b", "Qwen2-VL-7B-Instruct": "Qwen/Qwen2-VL-7B-Instruct",
+    "Qwen2.5-VL-7B-Instruct": "Qwen/Qwen2.5-VL-7B-Instruct",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -123,8 +130,11 @@ def folder_of(model: str, model_folder: Path) -> Path:
 def how_to_get(need: Need, folder: Path) -> str:
     """The command that gets the weights; for a model that nobody publishes, the one that makes a folder of its file.
 
-    Replacing is proposed for what is a model already and was named as one: a path may be anything of the user's.
+    Replacing is proposed for what is a model already and was named as one: a path may be anything of the user's. The
+    folder of a captioner is used as it was published, and fetched by Hugging Face's own command.
     """
+    if need.kind in CAPTIONERS:
+        return f"hf download {PUBLISHED.get(folder.name, 'OWNER/NAME')} --local-dir {shlex.quote(str(folder))}"
     force = " --force" if "/" not in need.model and (folder / "model.safetensors").is_file() else ""
     if need.model in CATALOG:
         return f"curate models fetch {need.model}{force}"
@@ -137,7 +147,7 @@ def missing(needs: Iterable[Need], model_folder: Path) -> list[str]:
     Takes milliseconds, for it reads headers only.
     """
     from curate.configs.errors import BadModel
-    from curate.tasks.models.checkpoint import verified
+    from curate.tasks.models.checkpoint import check
 
     lines = []
     for need in dict.fromkeys(needs):
@@ -146,7 +156,7 @@ def missing(needs: Iterable[Need], model_folder: Path) -> list[str]:
             lines.append(f"{need.model}: there is no folder {folder}; get it with: {how_to_get(need, folder)}")
             continue
         try:
-            verified(folder, need.kind)
+            check(folder, need.kind)
         except BadModel as error:
             lines.append(
                 f"{need.model}: {error.fields['path']}: {error.fields['why']}; get it with: {how_to_get(need, folder)}"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from curate.configs.errors import BadModel
-from curate.tasks.models.catalog import Kind
+from curate.tasks.models.catalog import CAPTIONERS, Kind
 from curate.tasks.models.layouts import BadConfig, Shape, Shapes, expected, optional
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WEIGHTS = "model.safetensors"
+INDEX = f"{WEIGHTS}.index.json"  # of weights in several files
 CONFIG = "config.json"
 FLOATS = {"F32": 4, "F16": 2, "BF16": 2}  # bytes a number
 _SIZES = {**FLOATS, "F64": 8, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
@@ -52,6 +53,16 @@ class Verified:
     tensors: Mapping[str, Tensor]
 
 
+def check(folder: Path, kind: Kind) -> None:
+    """Raise BadModel unless a folder is, as far as headers tell, a model of this kind."""
+    if kind in CAPTIONERS:
+        from curate.tasks.caption.models.weights import check_folder
+
+        check_folder(folder, kind)
+    else:
+        verified(folder, kind)
+
+
 def verified(folder: Path, kind: Kind) -> Verified:
     """The model in a folder, after a look at everything but the numbers themselves.
 
@@ -67,9 +78,9 @@ def verified(folder: Path, kind: Kind) -> Verified:
         needed, allowed = expected(kind, config), optional(kind, config)
     except BadConfig as error:
         raise BadModel(path=folder / CONFIG, why=str(error)) from None
-    problems = list(_problems(tensors, needed, allowed))
-    if problems:
-        raise BadModel(path=file, why=f"{'; '.join(problems)} (expected a model of kind {kind})")
+    wrong = list(problems(tensors, needed, allowed))
+    if wrong:
+        raise BadModel(path=file, why=f"{'; '.join(wrong)} (expected a model of kind {kind})")
     return Verified(config, file, tensors)
 
 
@@ -105,7 +116,8 @@ def _tokenizer(folder: Path) -> None:
         raise BadModel(path=folder, why="it holds no tokenizer.json, nor vocab.json with merges.txt")
 
 
-def _problems(found: Mapping[str, Tensor], needed: Shapes, allowed: Shapes) -> Iterable[str]:
+def problems(found: Mapping[str, Tensor], needed: Shapes, allowed: Shapes) -> Iterable[str]:
+    """What keeps the tensors found from being those needed, those allowed besides aside; nothing when they are."""
     missing = [name for name in needed if name not in found]
     left_over = [name for name in found if name not in needed and name not in allowed]
     shapes = {**allowed, **needed}

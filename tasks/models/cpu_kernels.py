@@ -1,4 +1,4 @@
-"""Cells whose kernels MindSpore lacks on the CPU, replaced by cells that have them. Nothing is replaced elsewhere.
+"""Cells and functions whose kernels MindSpore lacks on the CPU, replaced by others. Nothing is replaced elsewhere.
 
 Each entry names the version that needs it; tests/tasks/models/test_cpu_kernels.py fails as soon as one is needed no
 longer. Weights are shared, names of parameters stay.
@@ -10,6 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from curate.tasks.models.device import Device, mindspore
 
@@ -31,6 +34,8 @@ def fill_in(model: Any, device: Device) -> None:
             fit = fitted(cell, device)
             if fit is not cell:
                 setattr(parent, name, fit)
+        if isinstance(parent, mindspore().nn.SequentialCell):
+            parent.cell_list = tuple(parent.name_cells().values())  # which it runs, a copy of its own
 
 
 def fitted(cell: Any, device: Device) -> Any:
@@ -82,4 +87,67 @@ def _pair(value: Any) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else tuple(value)
 
 
-ENTRIES = (Entry("Conv2d", "2.10.0", "Conv2DExt", _conv2d),)
+@cache
+def normalization() -> Any:
+    """A cell class: layer normalization over the last axis, whose weights it shares."""
+    ms = mindspore()
+
+    class Normalization(ms.nn.Cell):  # type: ignore[misc, name-defined]
+        """As `mint.nn.LayerNorm` of one axis."""
+
+        def __init__(self, weight: Any, bias: Any, epsilon: float) -> None:
+            super().__init__()
+            self.weight = weight
+            self.bias = bias
+            self.norm = ms.ops.LayerNorm(-1, -1, epsilon)
+
+        def construct(self, x: Any) -> Any:
+            return self.norm(x, self.weight, self.bias)[0]
+
+    return Normalization
+
+
+def _layer_norm(cell: Any) -> Any:
+    if len(cell.normalized_shape) != 1:
+        raise NotImplementedError("normalization over several axes on the CPU")
+    return normalization()(cell.weight, cell.bias, cell.eps)
+
+
+def _gelu(cell: Any) -> Any:
+    return mindspore().nn.GELU(approximate=cell.approximate == "tanh")
+
+
+ENTRIES = (
+    Entry("Conv2d", "2.10.0", "Conv2DExt", _conv2d),
+    Entry("LayerNorm", "2.10.0", "LayerNormExt", _layer_norm),
+    Entry("GELU", "2.10.0", "GeluExt", _gelu),
+)
+
+
+class Mint:
+    """`mindspore.mint` to a module of mindone's on the CPU: two functions made by NumPy, all others its own.
+
+    Only that module sees it. The functions make small constants, when a model is built and at the start of a pass.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(mindspore().mint, name)
+
+    def arange(self, *bounds: float, dtype: Any = None) -> Any:
+        """As mint.arange: start, end and step, whole numbers unless a bound or the type is not."""
+        return _constant(np.arange(*bounds), dtype)
+
+    def full(self, size: Any, fill_value: Any, *, dtype: Any = None) -> Any:
+        """As mint.full."""
+        return _constant(np.full(tuple(size), fill_value), dtype)
+
+
+def _constant(array: NDArray[Any], dtype: Any) -> Any:
+    ms = mindspore()
+    return ms.Tensor(array, dtype or (ms.float32 if array.dtype.kind == "f" else ms.int64))
+
+
+def use_mint(module: Any, device: Device) -> None:
+    """Give a module functions of `mindspore.mint` that run on this device, in the place of those it imported."""
+    if device.target == "CPU" and not isinstance(module.mint, Mint):
+        module.mint = Mint()

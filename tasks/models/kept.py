@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
-from curate.tasks.models.checkpoint import WEIGHTS
+from curate.tasks.models.checkpoint import INDEX, WEIGHTS
 
 T = TypeVar("T")
 State = tuple[int, int] | None
@@ -16,12 +16,17 @@ _kept: WeakValueDictionary[tuple[object, ...], object] = WeakValueDictionary()
 
 
 def state(folder: Path) -> State:
-    """What changes when the weights in a folder are replaced: their size in bytes and time of change; None: no file."""
-    try:
-        found = (folder / WEIGHTS).stat()
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns
+    """What changes when the weights in a folder are replaced: size in bytes and time of change; None: no file.
+
+    Of weights in several files those of their index.
+    """
+    for name in (WEIGHTS, INDEX):
+        try:
+            found = (folder / name).stat()
+        except OSError:
+            continue
+        return found.st_size, found.st_mtime_ns
+    return None
 
 
 def kept(cls: Callable[..., T], folder: Path, *arguments: object) -> T:

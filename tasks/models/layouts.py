@@ -109,7 +109,7 @@ def _clip(config: Mapping[str, Any]) -> Iterator[tuple[str, Shape]]:
     yield "text_projection.weight", (common, text["hidden_size"])
     yield "visual_projection.weight", (common, vision["hidden_size"])
     yield from _text_model(text)
-    yield from _vision_model(vision)
+    yield from vision_model(vision)
 
 
 def _text_model(sizes: Mapping[str, int]) -> Iterator[tuple[str, Shape]]:
@@ -120,7 +120,8 @@ def _text_model(sizes: Mapping[str, int]) -> Iterator[tuple[str, Shape]]:
     yield from _norm("text_model.final_layer_norm", width)
 
 
-def _vision_model(sizes: Mapping[str, int]) -> Iterator[tuple[str, Shape]]:
+def vision_model(sizes: Mapping[str, int]) -> Iterator[tuple[str, Shape]]:
+    """Names and shapes of a CLIP image tower without its projection."""
     width, patch = sizes["hidden_size"], sizes["patch_size"]
     yield "vision_model.embeddings.class_embedding", (width,)
     yield "vision_model.embeddings.patch_embedding.weight", (width, sizes["num_channels"], patch, patch)

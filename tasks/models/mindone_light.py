@@ -21,11 +21,25 @@ _BARE = ("mindone.transformers", "mindone.transformers.models")
 @cache
 def clip() -> ModuleType:
     """The module of mindone's CLIP. Raises PackageMissing."""
+    return module("models.clip.modeling_clip")
+
+
+@cache
+def language(family: str) -> ModuleType:
+    """The module of a model family that writes text: llama, qwen2_vl or qwen2_5_vl. Raises PackageMissing."""
+    return module(f"models.{family}.modeling_{family}")
+
+
+def module(name: str) -> ModuleType:
+    """A module of mindone.transformers, imported without what its packages import. Raises PackageMissing."""
     mindspore()
     transformers()
     for bare in _BARE:
         _register(bare)
-    return importlib.import_module("mindone.transformers.models.clip.modeling_clip")
+    parts = name.split(".")
+    if len(parts) > 1:  # a package of a model imports its image processors too
+        _register(".".join(("mindone.transformers", *parts[:-1])))
+    return importlib.import_module(f"mindone.transformers.{name}")
 
 
 @cache

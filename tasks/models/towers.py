@@ -53,10 +53,10 @@ class Tower:
         owner = next(cell for name, cell in model.cells_and_names() if name == encoder)
         layer = owner.layers[0]
         first = f"{encoder}.layers.0."
-        self._fill({n: p for n, p in _parameters(model).items() if not n.startswith(first)})
-        names = [[f"{encoder}.layers.{i}.{n}" for n in _parameters(layer)] for i in range(layers)]
+        self._fill({n: p for n, p in parameters_of(model).items() if not n.startswith(first)})
+        names = [[f"{encoder}.layers.{i}.{n}" for n in parameters_of(layer)] for i in range(layers)]
         del owner.layers
-        owner.layers = _shared(layer, [self._tensors(of_layer) for of_layer in names])
+        owner.layers = shared(layer, [self._tensors(of_layer) for of_layer in names])
         return model
 
     def _fill(self, parameters: Mapping[str, Any]) -> None:
@@ -138,7 +138,7 @@ def text_tower(folder: Path, setting: str = "auto", dtype: Dtype = "auto", batch
     return kept(TextTower, folder, setting, dtype, batch)
 
 
-def _parameters(cell: Any) -> dict[str, Any]:
+def parameters_of(cell: Any) -> dict[str, Any]:
     """Parameters by their names in the checkpoint: MindSpore has words of its own for three of them."""
     nn = device.mindspore().nn
     found = {}
@@ -152,10 +152,10 @@ def _parameters(cell: Any) -> dict[str, Any]:
     return found
 
 
-def _shared(layer: Any, weights: Sequence[Sequence[Any]]) -> list[Callable[..., tuple[Any]]]:
+def shared(layer: Any, weights: Sequence[Sequence[Any]]) -> list[Callable[..., tuple[Any]]]:
     """A callable in the place of each layer of mindone's: copies its weights into the one that is compiled."""
     ms = device.mindspore()
-    parameters = list(_parameters(layer).values())
+    parameters = list(parameters_of(layer).values())
 
     @ms.jit(jit_level="O0")  # type: ignore[untyped-decorator]
     def compiled(hidden: Any, mask: Any, causal: Any) -> Any:

@@ -6,6 +6,7 @@ import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,10 @@ def trial(kind: Kind, folder: Path, settings: Settings) -> Measured:
     started = time.perf_counter()
     run, where = _LOADERS[kind](folder, settings)
     loaded = time.perf_counter()
-    _finite(run(), folder)
+    try:
+        _finite(run(), folder)
+    except FloatingPointError:
+        _finite(np.array([np.nan], np.float32), folder)
     first = time.perf_counter()
     run()
     again = time.perf_counter()
@@ -82,6 +86,36 @@ def _lpips(folder: Path, settings: Settings) -> tuple[Callable[[], Floats], str]
     return run, f"{device.start(settings.device).target}, 2 pictures"
 
 
+def _captioner(cls: Any, folder: Path, settings: Settings) -> tuple[Callable[[], Floats], str]:
+    from curate.tasks.models import device
+
+    model = cls(folder, settings.device)
+    frames = np.random.default_rng(0).integers(0, 256, (4, 336, 448, 3), np.uint8)
+
+    def run() -> Floats:  # NaN among the scores of words raises
+        return np.array([model.caption(frames, "What is seen?", 8).tokens], np.float32)
+
+    return run, f"{device.start(settings.device).target}, 4 frames and at most 8 words"
+
+
+def _pllava(folder: Path, settings: Settings) -> tuple[Callable[[], Floats], str]:
+    from curate.tasks.caption.models.pllava import Pllava
+
+    return _captioner(Pllava, folder, settings)
+
+
+def _qwen2_vl(folder: Path, settings: Settings) -> tuple[Callable[[], Floats], str]:
+    from curate.tasks.caption.models.qwen2_vl import Qwen2Vl
+
+    return _captioner(Qwen2Vl, folder, settings)
+
+
+def _qwen2_5_vl(folder: Path, settings: Settings) -> tuple[Callable[[], Floats], str]:
+    from curate.tasks.caption.models.qwen2_5_vl import Qwen25Vl
+
+    return _captioner(Qwen25Vl, folder, settings)
+
+
 def _embeddings() -> Floats:
     from curate.tasks.models.embeddings import unit
     from curate.tasks.models.heads import WIDTH
@@ -89,4 +123,7 @@ def _embeddings() -> Floats:
     return unit(np.random.default_rng(0).standard_normal((64, WIDTH), np.float32))
 
 
-_LOADERS = {"clip": _clip, "aesthetic": _aesthetic, "nsfw": _nsfw, "lpips": _lpips}
+_LOADERS = {
+    "clip": _clip, "aesthetic": _aesthetic, "nsfw": _nsfw, "lpips": _lpips,
+    "pllava": _pllava, "qwen2_vl": _qwen2_vl, "qwen2_5_vl": _qwen2_5_vl,
+}  # fmt: skip

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from curate.configs.settings import Settings
-from tests import tiny
-from tests.accuracy import run_models, run_stages
+from tests import tiny, tiny_captioners
+from tests.accuracy import run_captions, run_models, run_stages
 from tests.children import main
 
 HOME = Path(sys.argv[1])
@@ -38,10 +38,17 @@ def stages() -> dict[str, Any]:
     return run_stages.run(Settings(home=HOME, device="CPU"))
 
 
+def captions() -> dict[str, Any]:
+    """What the captioners wrote, and where their arrays are."""
+    texts, arrays = run_captions.run(HOME / "models")
+    return texts | {"arrays": saved("captions", arrays)}
+
+
 if __name__ == "__main__":
     sys.addaudithook(run_models.alone)
     tiny.write_all(HOME / "models")
+    tiny_captioners.write_all(HOME / "models")
     main({
         "home": lambda: str(HOME), "models": lambda: saved("models", models()),
-        "stages": lambda: saved("stages", stages()),
+        "stages": lambda: saved("stages", stages()), "captions": captions,
     })  # fmt: skip

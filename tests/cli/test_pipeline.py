@@ -160,6 +160,19 @@ def test_clip_embed_cannot_be_switched_off_alone() -> None:
     assert resolve(Path("scores.yaml"), off, ready=False)
 
 
+@pytest.mark.parametrize(
+    ("preset", "steps"),
+    [
+        ("t2v-v1.yaml", "probe not_empty split dedup unique clip_embed option_match on_topic aesthetic fair openai "
+         "clean_text captioned match told cut"),
+        ("t2v-final.yaml", "probe not_empty split dedup unique clip_embed ocr little_text lpips changing aesthetic "
+         "fair nsfw safe openai clean_text captioned cut"),
+    ],
+)  # fmt: skip
+def test_the_packaged_orders_of_the_scripts_that_curate_replaces(preset: str, steps: str) -> None:
+    assert names(Path(preset), "openai.model=m") == steps.split()
+
+
 class Reader(Scorer[StageOptions]):
     """Reads a table, and has no model."""
 

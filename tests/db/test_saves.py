@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
+from curate.configs.schema import Order
 from curate.db.claims import Claim, expire
 from curate.db.saves import Findings, quoted, save, taken_since
 from curate.tasks.stage import NewClip
@@ -137,7 +138,8 @@ def test_what_dedup_took_can_be_read_from_a_number_on(line: Line) -> None:
     ids = line.put_clips(3, "inorder")
     with line.engine.begin() as connection:
         connection.execute(text("UPDATE clips SET dedup_seq = clip_index + 1, duplicate = 0"))
-    assert [[r["id"] for r in part] for part in taken_since(line.engine, line.dataset.id, 1)] == [ids[1:]]
+    taken = taken_since(line.engine, line.dataset.id, 1, Order())
+    assert [[r["id"] for r in part] for part in taken] == [ids[1:]]
 
 
 def test_what_dedup_took_comes_some_at_a_time_in_order(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,8 +147,19 @@ def test_what_dedup_took_comes_some_at_a_time_in_order(line: Line, monkeypatch: 
     ids = line.put_clips(5, "inorder")
     with line.engine.begin() as connection:
         connection.execute(text("UPDATE clips SET dedup_seq = 10 - clip_index, duplicate = 0"))
-    parts = [[r["id"] for r in part] for part in taken_since(line.engine, line.dataset.id, 0)]
+    parts = [[r["id"] for r in part] for part in taken_since(line.engine, line.dataset.id, 0, Order())]
     assert parts == [[ids[4], ids[3]], [ids[2], ids[1]], [ids[0]]]
+
+
+def test_an_ordered_stage_recalls_what_its_order_names(line: Line) -> None:
+    ids = line.put_clips(3, "inorder")
+    with line.engine.begin() as connection:
+        connection.execute(text("UPDATE clips SET text_seq = 3 - clip_index, dedup_seq = 9, text = 'a'"))
+    (part,) = taken_since(line.engine, line.dataset.id, 1, Order(number="text_seq", recalled=("text",)))
+    assert [dict(row) for row in part] == [
+        {"id": ids[1], "text_seq": 2, "text": "a"},
+        {"id": ids[0], "text_seq": 3, "text": "a"},
+    ]
 
 
 @pytest.mark.parametrize("name", ["a b", 'a"b', "a;b", "", "ä"])

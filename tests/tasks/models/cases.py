@@ -5,6 +5,7 @@ One process for all, for MindSpore takes seconds to start. Tests say what the fo
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 from collections.abc import Callable
@@ -109,7 +110,9 @@ def still_needed() -> Any:
     """What MindSpore says of the very cells that are replaced."""
     device.start("CPU")
     ms = device.mindspore()
-    inputs = {"Conv2d": ((3, 4, 3), (1, 3, 8, 8))}
+    inputs: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+        "Conv2d": ((3, 4, 3), (1, 3, 8, 8)), "LayerNorm": ((4,), (2, 4)), "GELU": ((), (2, 4)),
+    }  # fmt: skip
 
     def run(name: str) -> None:
         arguments, shape = inputs[name]
@@ -132,9 +135,37 @@ def filled_in() -> Any:
     found["Ascend"] = kinds()
     cpu_kernels.fill_in(model, Device("CPU"))
     found["CPU"] = kinds()
-    refused = [nn.Conv2d(4, 4, 3, groups=2), nn.Conv2d(4, 4, 3, dilation=2)]
+    row = plain.SequentialCell(plain.ReLU(), nn.Conv2d(3, 4, 3))
+    cpu_kernels.fill_in(row, Device("CPU"))
+    found["in a row"] = [type(cell).__name__ for cell in row.cell_list]
+    refused = [nn.Conv2d(4, 4, 3, groups=2), nn.Conv2d(4, 4, 3, dilation=2), nn.LayerNorm((4, 4))]
     found["refused"] = [said(partial(cpu_kernels.fitted, cell, Device("CPU"))) for cell in refused]
     return found
+
+
+def activations() -> Any:
+    """Differences from NumPy of what takes the place of LayerNorm and GELU, and constants of Mint and NumPy."""
+    ms, draw = device.mindspore(), np.random.default_rng(3)
+    cpu, x = device.start("CPU"), draw.standard_normal((3, 5, 8)).astype(np.float32)
+    cell = ms.mint.nn.LayerNorm(8, eps=1e-3)
+    weight, bias = draw.standard_normal((2, 8)).astype(np.float32)
+    cell.weight.set_data(ms.Tensor(weight))
+    cell.bias.set_data(ms.Tensor(bias))
+    unit = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-3)
+    exact, tanh = (cpu_kernels.fitted(ms.mint.nn.GELU(approximate=how), cpu) for how in ("none", "tanh"))
+    slopes = np.vectorize(math.erf)(x / math.sqrt(2)), np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
+    mint = cpu_kernels.Mint()
+    made = [mint.arange(4), mint.arange(1, 9, 2, dtype=ms.float32), mint.full((2, 3), -1.5), mint.full([2], 7)]
+    return {
+        "LayerNorm": float(np.abs(cpu_kernels.fitted(cell, cpu)(ms.Tensor(x)).asnumpy() - unit * weight - bias).max()),
+        "GELU": [
+            float(np.abs(ours(ms.Tensor(x)).asnumpy() - x / 2 * (1 + slope)).max())
+            for ours, slope in zip((exact, tanh), slopes, strict=True)
+        ],
+        "constants": [[m.asnumpy().tolist(), str(m.dtype)] for m in made],
+        "passed on": mint.matmul is ms.mint.matmul,
+        "needed": [said(lambda: ms.mint.arange(4).asnumpy()), said(lambda: ms.mint.full((2,), 1.0).asnumpy())],
+    }
 
 
 @cache
@@ -272,6 +303,7 @@ CASES: dict[str, Callable[[], Any]] = {
     "convolutions": lambda: [convolution(shape) for shape in shapes(60)],
     "still needed": still_needed,
     "filled in": filled_in,
+    "activations": activations,
     "towers": tower_facts,
     "batches": batches,
     "half": half,

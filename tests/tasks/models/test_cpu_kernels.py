@@ -38,7 +38,22 @@ def test_cells_are_replaced_at_any_depth_and_on_the_cpu_only(found: Found) -> No
     assert kinds["Ascend"] == kinds["before"]
     assert kinds["before"].count("Conv2d") == 2
     assert kinds["CPU"] == [kind.replace("Conv2d", "Convolution") for kind in kinds["before"]]
+    assert kinds["in a row"] == ["ReLU", "Convolution"]
 
 
 def test_what_the_replacement_cannot_do_is_refused(found: Found) -> None:
-    assert [kind for kind, _ in found["filled in"]["refused"]] == ["NotImplementedError"] * 2
+    assert [kind for kind, _ in found["filled in"]["refused"]] == ["NotImplementedError"] * 3
+
+
+def test_normalization_and_gelu_are_those_of_numpy(found: Found) -> None:
+    assert found["activations"]["LayerNorm"] < 1e-5
+    assert max(found["activations"]["GELU"]) < 1e-5
+
+
+def test_constants_are_those_of_mint(found: Found) -> None:
+    made = found["activations"]
+    assert made["constants"] == [
+        [[0, 1, 2, 3], "Int64"], [[1, 3, 5, 7], "Float32"], [[[-1.5] * 3] * 2, "Float32"], [[7, 7], "Int64"],
+    ]  # fmt: skip
+    assert made["passed on"]
+    assert [kind for kind, _ in made["needed"]] == ["RuntimeError"] * 2, "MindSpore has these: take them out of Mint"

@@ -192,6 +192,40 @@ def match_texts() -> Any:
     return {"found": found, "texts embedded": [len(call.args[0]) for call in embed.call_args_list]}
 
 
+def match_long() -> Any:
+    """A caption of three sentences, cut or by sentences, and each of them alone; curly quotes, repaired or not."""
+    row = embedded()["scene 0"]
+    sentences = ["a dog " * 60 + ".", "The sea.", "Two red cars?"]
+
+    def score(text: str, **options: Any) -> float:
+        found = shown(find(ready(Match, **options), [with_text(row, text)]))
+        return float(found["scores"]["10"]["match"])
+
+    whole = " ".join(sentences)
+    return {
+        "cut": score(whole), "first": score(sentences[0]), "best": score(whole, long="sentences"),
+        "alone": [score(sentence) for sentence in sentences], "curly": score("it\u2019s &amp;amp; \u201ca\u201d dog"),
+        "repaired": score("it\u2019s &amp;amp; \u201ca\u201d dog", repair=True), "plain": score('it\'s & "a" dog'),
+    }  # fmt: skip
+
+
+def match_captions() -> Any:
+    """Two captions of which one was cleaned, and an empty one, scored one by one; then a clip without a caption."""
+    row = embedded()["scene 0"]
+    same = {"revision": "", "prompt": "", "tokens": None, "seconds": None, "match": None, "created_at": 1.0}
+    said = [("m", "raw one", "a dog"), ("n", "the sea", None), ("o", " ", None)]
+    told = [{**same, "id": n, "model": m, "text_raw": raw, "text": t} for n, (m, raw, t) in enumerate(said)]
+    with_captions = replace(row, tables={**row.tables, "captions": told})
+    stage = ready(Match, captions="all")
+    alone = [
+        shown(find(ready(Match), [with_text(row, text)]))["scores"]["10"]["match"] for text in ("a dog", "the sea")
+    ]
+    return {
+        "alone": alone, "found": shown(find(stage, [with_captions])),
+        "none": shown(find(stage, [replace(row, tables={**row.tables, "captions": []})])),
+    }  # fmt: skip
+
+
 def match_is_option_match() -> Any:
     """The same text by both stages."""
     row = with_text(embedded()["scene 0"], "a dog")
@@ -240,7 +274,8 @@ CASES = {
     "option_match keep": lambda: option_match(texts=["a dog", "a cat", "a red bus"], keep=2),
     "option_match bad": lambda: bad_embeddings(ready(OptionMatch, texts=["a dog"])),
     "match bad": lambda: bad_embeddings(ready(Match)), "match texts": match_texts,
-    "match option_match": match_is_option_match, "lpips": lpips_whole, "lpips still": lpips_still_scene,
+    "match long": match_long, "match captions": match_captions, "match option_match": match_is_option_match,
+    "lpips": lpips_whole, "lpips still": lpips_still_scene,
     "lpips nan": lpips_nan, "wrong folder": wrong_folder,
 }  # fmt: skip
 

@@ -140,6 +140,31 @@ def test_any_text_gives_a_score_and_equal_texts_are_embedded_once(found: Found) 
     assert found["match texts"]["texts embedded"] == [3, 0]
 
 
+def test_a_long_text_is_cut_or_its_best_sentence_counts(found: Found) -> None:
+    long = found["match long"]
+    assert long["cut"] == pytest.approx(long["first"], abs=1e-4), "what is behind 77 tokens does not count"
+    assert long["best"] == pytest.approx(max(long["alone"]), abs=1e-4)
+    assert max(long["alone"]) > long["first"] or long["best"] == pytest.approx(long["first"], abs=1e-4)
+
+
+def test_a_repaired_text_scores_as_the_plain_one(found: Found) -> None:
+    long = found["match long"]
+    assert long["repaired"] == pytest.approx(long["plain"], abs=1e-4)
+    assert abs(long["curly"] - long["plain"]) > 1e-3
+
+
+def test_each_caption_gets_a_score_of_its_own_and_the_best_one_counts(found: Found) -> None:
+    some = found["match captions"]
+    rows = some["found"]["tables"]["10"]
+    assert [row["match"] for row in rows[:2]] == pytest.approx(some["alone"], abs=1e-4)
+    assert [(row["id"], row["model"], row["text_raw"], row["text"]) for row in rows] == [
+        (0, "m", "raw one", "a dog"), (1, "n", "the sea", None), (2, "o", " ", None),
+    ]  # fmt: skip
+    assert rows[2]["match"] is None
+    assert some["found"]["scores"]["10"]["match"] == pytest.approx(max(some["alone"]), abs=1e-4)
+    assert some["none"]["scores"]["10"] == {"match": None}
+
+
 def test_match_and_option_match_agree_on_a_text(found: Found) -> None:
     match, option = found["match option_match"]
     assert match["scores"]["10"]["match"] == pytest.approx(option["scores"]["10"]["match_option"], abs=1e-4)

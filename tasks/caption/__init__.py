@@ -1,0 +1,1 @@
+"""Captioners: frames of a clip and a prompt in, text out."""

@@ -1,0 +1,1 @@
+"""What is done to texts: pure functions over strings, and the stages that use them."""

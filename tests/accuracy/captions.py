@@ -1,0 +1,29 @@
+"""What captioners are asked, by the references and by the tests alike, and how large arrays are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SYSTEM, QUESTION = "Look closely.", "What is to be seen?"
+LENGTH = 24  # words
+FRAMES = 4
+POOLINGS = ((4, 4, 4), (6, 3, 5), (2, 8, 3))  # less, more and fewer frames than there are
+
+FPS = 2.0  # at which transformers and Qwen's own code agree about the places of Qwen2.5-VL
+BOUNDS = ((56 * 56, 112 * 112), (128 * 28 * 28, 448 * 672))  # pixels of frames: small, and those of the seed
+
+
+def digest(name: str, array: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
+    """What of an array is kept, by name: its shape, every 61st number, and the means along each of two halves.
+
+    Each as one row, so that differences are relative to the whole of it.
+    """
+    flat = np.asarray(array, np.float64).reshape(len(array), -1)
+    return {
+        f"{name} shape": np.array(array.shape), f"{name} sample": flat.reshape(1, -1)[:, ::61].astype(np.float32),
+        f"{name} rows": flat.mean(axis=1)[None], f"{name} columns": flat.mean(axis=0)[None, ::7].astype(np.float32),
+    }  # fmt: skip

@@ -1,0 +1,199 @@
+"""A server that speaks OpenAI's protocol on loopback, and misbehaves on request."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import numpy as np
+
+STEP = 20  # gray levels between the pictures of two clips
+KEY = "sk-very-secret-key-0123456789"
+
+
+def good(text: Any = "A dog runs.", **choice: Any) -> dict[str, Any]:
+    """The answer that the protocol wants."""
+    message = {"role": "assistant", "content": text} | choice.pop("message", {})
+    return {
+        "choices": [{"index": 0, "finish_reason": "stop", "message": message} | choice],
+        "usage": {"prompt_tokens": 1000, "completion_tokens": 20},
+        "system_fingerprint": "fp_1",
+    }
+
+
+@dataclass
+class CaptionServer:
+    """What it shall do, and what it saw. `deeds` are done one after the other for each clip; the last one stays."""
+
+    url: str = ""
+    deeds: dict[int, Sequence[str]] = field(default_factory=dict)  # by clip, else `usual`
+    usual: Sequence[str] = ("good",)
+    seconds: float = 0  # that a good answer takes
+    asked: Counter[int] = field(default_factory=Counter)  # requests by clip
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    most: int = 0  # requests at a time
+    _now: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def come(self, body: dict[str, Any], headers: dict[str, str]) -> tuple[int, str]:
+        """Note a request; returns its clip and what to do."""
+        clip = clip_of(body)
+        with self._lock:
+            self.bodies.append(body)
+            self.headers.append(headers)
+            self.times.append(time.monotonic())
+            self.asked[clip] += 1
+            self._now += 1
+            self.most = max(self.most, self._now)
+            deeds = self.deeds.get(clip, self.usual)
+            return clip, deeds[min(self.asked[clip], len(deeds)) - 1]
+
+    def leave(self) -> None:
+        """A request is through."""
+        with self._lock:
+            self._now -= 1
+
+
+def clip_of(body: dict[str, Any]) -> int:
+    """The clip whose picture is in a request: its gray level / STEP; -1 without a picture."""
+    import cv2
+
+    for part in body["messages"][-1]["content"]:
+        if part["type"] == "image_url":
+            jpeg = base64.b64decode(part["image_url"]["url"].partition(",")[2])
+            return round(float(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).mean()) / STEP)
+    return -1
+
+
+@contextmanager
+def caption_server() -> Iterator[CaptionServer]:
+    """A server on a free port of loopback, ended at the end of the with block."""
+    state = CaptionServer()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            clip, deed = state.come(body, dict(self.headers))
+            try:
+                getattr(self, f"do_{deed.partition(' ')[0]}")(clip, *deed.split()[1:])
+            except (BrokenPipeError, ConnectionResetError):  # a client that waited no longer
+                self.close_connection = True
+            finally:
+                state.leave()
+
+        def send(self, status: int, content: Any, **headers: str) -> None:
+            raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+            self.send_response(status)
+            for name, value in {"Content-Length": str(len(raw)), **headers}.items():
+                self.send_header(name.replace("_", "-"), value)
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def do_good(self, clip: int) -> None:
+            time.sleep(state.seconds)
+            self.send(200, good(f"Clip {clip} runs."))
+
+        def do_status(self, clip: int, status: str, after: str = "") -> None:
+            key = self.headers.get("Authorization", "")
+            error = {"error": {"message": f"no such luck for {key}"}}
+            self.send(int(status), error, **({"Retry_After": after.replace("_", " ")} if after else {}))
+
+        def do_redirect(self, clip: int) -> None:
+            self.send(307, b"", Location=f"{state.url}/elsewhere")
+
+        def do_json(self, clip: int) -> None:
+            self.send(200, b"{it is not")
+
+        def do_strange(self, clip: int) -> None:
+            self.send(200, {"choices": [{"message": {"content": 5}}]})
+
+        def do_list(self, clip: int) -> None:
+            self.send(200, ["no", "object"])
+
+        def do_parts(self, clip: int) -> None:
+            self.send(200, good([{"type": "text", "text": "In "}, {"type": "text", "text": "parts."}]))
+
+        def do_none(self, clip: int) -> None:
+            self.send(200, good() | {"choices": []})
+
+        def do_blank(self, clip: int) -> None:
+            self.send(200, good(" \n"))
+
+        def do_null(self, clip: int) -> None:
+            self.send(200, good(None, finish_reason="length"))
+
+        def do_refusal(self, clip: int) -> None:
+            self.send(200, good(None, message={"refusal": "I cannot describe this."}))
+
+        def do_filtered(self, clip: int) -> None:
+            self.send(200, good("", finish_reason="content_filter"))
+
+        def do_slow(self, clip: int, seconds: str) -> None:
+            time.sleep(float(seconds))
+            self.send(200, good())
+
+        def do_drip(self, clip: int) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            for _ in range(1000):
+                self.wfile.write(b" ")
+                self.wfile.flush()
+                time.sleep(0.02)
+
+        def do_cut(self, clip: int) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b'{"choices": [')
+            self._reset()
+
+        def do_reset(self, clip: int) -> None:
+            self._reset()
+
+        def do_huge(self, clip: int) -> None:
+            self.send(200, b" " * (9 << 20))
+
+        def _reset(self) -> None:
+            self.wfile.flush()
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+            self.close_connection = True
+
+        def finish(self) -> None:
+            try:
+                super().finish()
+            except (OSError, ValueError):
+                return
+
+        def log_message(self, *_: Any) -> None:
+            return
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 64
+
+        def handle_error(self, *_: Any) -> None:
+            return
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        state.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield state
+        finally:
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,120 @@
+"""recaption, reclean and captions load from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, text
+
+from curate.cli.pipeline import resolve
+from curate.db import datasets
+from curate.db.engine import writing
+from curate.db.tables import captions
+from tests.cli.conftest import Call, Filled
+
+STEPS = """
+pipeline:
+  - probe
+  - split
+  - stage: openai
+    model: m
+  - clean_text
+  - filter: told
+    where: text_len > 2
+  - text_language
+"""
+
+
+@pytest.fixture
+def told(filled: Filled, tmp_path: Path) -> Filled:
+    """The dataset `pets` with captions in its line, each clip with one by `m` of four words."""
+    config = tmp_path / "told.yaml"
+    config.write_text(STEPS)
+    pipeline = resolve(config, ready=False).pipeline
+    datasets.add_columns(filled.engine, pipeline.columns())
+    with writing(filled.engine) as connection:
+        connection.execute(text("UPDATE datasets SET pipeline = :p"), {"p": json.dumps(pipeline.frozen())})
+        connection.execute(text("UPDATE clips SET stage='done', status='kept', text='a', text_len=4, owner=NULL"))
+        row = {"model": "m", "revision": "", "prompt": "p", "text_raw": "A dog runs here", "created_at": 1.0}
+        connection.execute(insert(captions), [{**row, "clip_id": n} for n in range(1, 8)])
+    return filled
+
+
+def waiting(told: Filled) -> list[tuple[object, ...]]:
+    query = "SELECT stage, return_to, count(*) FROM clips GROUP BY 1, 2 ORDER BY 1, 2"
+    with told.engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(query))]
+
+
+def option(told: Filled, stage: str, name: str) -> object:
+    frozen = datasets.pick(told.engine, "pets").frozen
+    return next(s for s in frozen if s.get("stage") == stage)[name]
+
+
+def test_reclean_puts_clips_back_to_clean_text_with_other_options(curate: Call, told: Filled) -> None:
+    result = curate("reclean", "pets", "--set", "clean_text.clean=t5", "--set", "clean_text.refine=false")
+    assert (result.code, result.out) == (0, "dataset pets: 7 clips back to clean_text\n"), result.err
+    assert waiting(told) == [("clean_text", "done", 7)]
+    assert (option(told, "clean_text", "clean"), option(told, "clean_text", "refine")) == ("t5", False)
+
+
+def test_recaption_goes_through_cleaning_too(curate: Call, told: Filled) -> None:
+    result = curate("recaption", "--set", "openai.prompt=What is there?", "--where", "clip_index < 2")
+    assert (result.code, result.out) == (0, "dataset pets: 3 clips back to openai and clean_text\n"), result.err
+    assert waiting(told) == [("done", None, 4), ("openai", "clean_text>done", 3)]
+    assert option(told, "openai", "prompt") == "What is there?"
+    assert "curate redo clean_text" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--stage", "clean_text"], "choose with --stage openai"),
+        (["--set", "clean_text.clean=t5"], "only options of openai"),
+    ],
+    ids=str,
+)
+def test_recaption_refuses_what_is_no_captioner(curate: Call, told: Filled, words: list[str], says: str) -> None:
+    result = curate("recaption", "pets", *words)
+    assert (result.code > 1, says in result.err) == (True, True), result.err
+    assert waiting(told) == [("done", None, 7)]
+
+
+def test_without_a_captioner_it_says_what_there_is(curate: Call, filled: Filled) -> None:
+    result = curate("recaption")
+    assert (result.code, "has no captioner; it has probe, split" in result.err) == (2, True), result.err
+    assert curate("reclean").code == 2
+
+
+def test_captions_are_loaded_from_an_exported_table(curate: Call, told: Filled, tmp_path: Path) -> None:
+    table = tmp_path / "mended.csv"
+    assert curate("export", "-o", str(table), "--where", "clip_index = 0").code == 0
+    table.write_text(table.read_text().replace(",a,", ",A mended text,") + "\n")
+    result = curate("captions", "load", str(table), "pets")
+    assert (result.code, result.out) == (0, "dataset pets: 2 captions loaded\n"), result.err
+    assert "curate reclean pets" in result.err
+    with told.engine.connect() as connection:
+        found = connection.execute(text("SELECT model, text_raw FROM captions WHERE clip_id = 1 ORDER BY id"))
+        assert [tuple(row) for row in found] == [("m", "A dog runs here"), ("table", "A mended text")]
+        assert connection.execute(text("SELECT text FROM clips WHERE id = 1")).scalar() == "A mended text"
+
+
+def test_what_was_not_loaded_is_told(curate: Call, told: Filled, tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("path,text\n/nowhere,a\n/c/b_scene-0.mp4,\n/c/a_scene-0.mp4,Mine\n")
+    result = curate("captions", "load", str(table), "--json")
+    assert result.json == {"dataset": "pets", "loaded": 1, "empty": 1, "unknown": 1}
+    assert ("1 row without a text" in result.err, "1 row about no clip" in result.err) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [("path,words\n/a,b\n", "no column text"), ("path,text,clip_id\n/a,b,x\n", "row 1: clip_id is 'x'")],
+)
+def test_a_table_that_is_none_is_refused(curate: Call, told: Filled, tmp_path: Path, content: str, says: str) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text(content)
+    result = curate("captions", "load", str(table))
+    assert (result.code, says in result.err) == (3, True), result.err

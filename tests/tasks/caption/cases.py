@@ -1,0 +1,92 @@
+"""The stages of captioners, on good and bad clips: ``python -m tests.tasks.caption.cases HOME RESULT.json``.
+
+One process for all, for MindSpore takes seconds to start. Tests say what the found numbers must be.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from curate.configs.settings import Settings
+from curate.tasks.caption.models import writing
+from curate.tasks.caption.pllava import PllavaStage
+from curate.tasks.caption.qwen import Qwen2VlStage, Qwen25VlStage
+from curate.tasks.models.trial import trial
+from curate.tasks.stage import Clip, Context, Stage, Video
+from curate.worker.findings import find
+from tests import tiny_captioners as tiny
+from tests.children import main
+from tests.media import footage, picture, write_image, write_video
+
+MADE: list[Stage[Any, Any]] = []  # held, so that captioners are made once for each pass_size
+SMALL: dict[str, dict[str, Any]] = {
+    "pllava": {"model": tiny.PLLAVA}, "qwen2_vl": {"model": tiny.QWEN2, "largest": 56 * 56},
+    "qwen2_5_vl": {"model": tiny.QWEN25, "largest": 56 * 56},
+}  # fmt: skip
+STAGES: dict[str, type[Stage[Any, Any]]] = {
+    "pllava": PllavaStage, "qwen2_vl": Qwen2VlStage, "qwen2_5_vl": Qwen25VlStage,
+}  # fmt: skip
+
+
+@cache
+def settings() -> Settings:
+    """Of a home folder with the tiny captioners in it."""
+    home = Path(sys.argv[1])
+    tiny.write_all(home / "models")
+    return Settings(home=home, device="CPU")
+
+
+@cache
+def clips() -> list[Clip]:
+    """A video of 20 frames, a picture, a source that is gone."""
+    home = settings().folder
+    drawn, image = write_video(home / "drawn.mp4", footage(20, ())), write_image(home / "image.png", picture(5))
+    sources = {1: (drawn, 20), 2: (image, 1), 3: (home / "gone.mp4", 20)}
+    return [
+        Clip(number, 1, 0, Video(number, 1, str(path), path.name, {}), 0, 1 << 40, Fraction(1, 1 << 38),
+             {"num_frames": frames}, home)
+        for number, (path, frames) in sources.items()
+    ]  # fmt: skip
+
+
+def found(name: str, rows: list[Clip], **options: Any) -> dict[str, Any]:
+    """What would reach the rows, as JSON."""
+    stage = STAGES[name](STAGES[name].Options(**SMALL[name], max_new_tokens=4, **options), Context(settings()))
+    stage.load()
+    MADE.append(stage)
+    findings = find(stage, rows)
+    return {
+        "scores": {str(i): dict(s) for i, s in findings.scores.items()},
+        "failed": {str(i): list(why) for i, why in findings.failed.items()},
+        "captions": {str(i): [dict(r) for p in parts for r in p.rows] for i, parts in findings.tables.items()},
+    }
+
+
+def nan() -> dict[str, Any]:
+    """What the second of two clips shows is NaN, in a pass of both and in one of its own."""
+    passes = iter([True, False, True])  # both; then each alone
+
+    def broken(decoder: Any, beginnings: Any, *rest: Any) -> Any:
+        *others, last = beginnings
+        spoiled = replace(last, embedded=last.embedded * np.nan) if next(passes) else last
+        return writing.write(decoder, [*others, spoiled], *rest)
+
+    with mock.patch("curate.tasks.caption.models.pllava.write", broken):
+        return found("pllava", clips()[:2], pass_size=3)
+
+
+if __name__ == "__main__":
+    main({
+        **{name: lambda name=name: found(name, clips()) for name in STAGES},
+        "together": lambda: found("pllava", clips(), pass_size=3),
+        "prompt": lambda: found("qwen2_vl", clips(), prompt="What? <|video_pad|>"),
+        "nan": nan, "trial": lambda: trial("qwen2_vl", settings().model_folder / tiny.QWEN2, settings()),
+    })  # fmt: skip

@@ -1,0 +1,142 @@
+"""What becomes of a request, by what the server does: a real one on loopback."""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from curate.configs.errors import CaptionEmpty, CaptionFailed, CaptionRefused, CaptionServer
+from curate.tasks.caption.client import Pace, Server, Spent, _seconds, ask
+from tests.caption_server import KEY, caption_server
+from tests.caption_server import CaptionServer as Misbehaving
+
+BODY = {"model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": "describe"}]}]}
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Misbehaving]:
+    monkeypatch.setenv("MY_KEY", KEY)
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with caption_server() as started:
+        yield started
+
+
+def asking(server: Misbehaving, *deeds: str, spent: Spent | None = None, **changes: Any) -> str:
+    server.usual = deeds
+    place = Server(server.url, "MY_KEY", "openai", timeout=5, tries=3, wait=0.001)
+    return ask(replace(place, **changes), BODY, Pace(0), spent or Spent()).text
+
+
+def test_an_answer_and_what_it_cost(server: Misbehaving) -> None:
+    spent = Spent()
+    assert asking(server, "good", spent=spent) == "Clip -1 runs."
+    assert (spent.requests, spent.tries, spent.tokens_in, spent.tokens_out) == (1, 1, 1000, 20)
+    assert server.bodies == [BODY]
+    assert server.headers[0]["Authorization"] == f"Bearer {KEY}"
+    assert asking(server, "parts") == "In parts."
+
+
+def test_without_a_key_none_is_sent(server: Misbehaving) -> None:
+    asking(server, "good", key_variable="NOT_SET")
+    assert "Authorization" not in server.headers[0]
+
+
+AGAIN = [
+    "status 429", "status 500", "status 503", "status 408", "json", "list", "strange", "cut", "reset", "slow 0.4",
+    "drip", "huge",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("deed", AGAIN)
+def test_what_may_pass_is_tried_again(server: Misbehaving, deed: str) -> None:
+    spent = Spent()
+    assert asking(server, deed, deed, "good", spent=spent, timeout=0.3) == "Clip -1 runs."
+    assert (spent.requests, spent.tries, spent.tokens_out) == (1, 3, 20)
+
+
+@pytest.mark.parametrize(
+    ("deed", "why"),
+    [
+        ("status 429", "answers 429 Too Many Requests: no such luck for"),
+        ("status 500", "answers 500"),
+        ("json", "not what the protocol says: JSONDecodeError"),
+        ("strange", "content is int"),
+        ("cut", "connection was cut"),
+        ("reset", "connection was cut"),
+        ("slow 0.4", r"no answer within 0\.3 s"),
+        ("drip", r"no answer within 0\.3 s"),
+        ("huge", "more than 8 MB"),
+    ],
+)
+def test_what_does_not_pass_fails_with_the_reason_and_without_the_key(server: Misbehaving, deed: str, why: str) -> None:
+    with pytest.raises(CaptionFailed, match=why) as error:
+        asking(server, deed, timeout=0.3)
+    assert "tries: 3" in str(error.value)
+    assert KEY not in str(error.getrepr(style="long"))
+    assert len(server.times) == 3
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_request_that_the_server_does_not_take_is_not_sent_again(server: Misbehaving, status: int) -> None:
+    with pytest.raises(CaptionFailed, match=f"answers {status}") as error:
+        asking(server, f"status {status}")
+    assert KEY not in str(error.value)
+    assert len(server.times) == 1
+
+
+@pytest.mark.parametrize("deed", ["status 401", "status 403", "status 404", "redirect"])
+def test_a_wrong_key_or_address_blames_no_clip(server: Misbehaving, deed: str) -> None:
+    with pytest.raises(CaptionServer) as error:
+        asking(server, deed)
+    assert KEY not in str(error.value)
+    assert len(server.times) == 1  # a redirection is not followed: it would be sent the key
+
+
+def test_a_server_that_is_not_there_blames_no_clip(server: Misbehaving) -> None:
+    with pytest.raises(CaptionServer, match="refused"):
+        asking(server, "good", url="http://127.0.0.1:1/v1")
+
+
+@pytest.mark.parametrize(("deed", "why"), [("refusal", "cannot describe"), ("filtered", "content filter")])
+def test_a_refusal_is_told(server: Misbehaving, deed: str, why: str) -> None:
+    with pytest.raises(CaptionRefused, match=why):
+        asking(server, deed)
+    assert len(server.times) == 1
+
+
+@pytest.mark.parametrize(("deed", "why"), [("none", "no choice"), ("blank", "stop"), ("null", "length")])
+def test_an_empty_answer_is_told(server: Misbehaving, deed: str, why: str) -> None:
+    with pytest.raises(CaptionEmpty, match=why):
+        asking(server, deed)
+
+
+def test_it_waits_as_long_as_the_server_says(server: Misbehaving) -> None:
+    asking(server, "status 429 0.3", "good", wait=600)
+    assert 0.3 <= server.times[1] - server.times[0] < 100
+
+
+def test_it_waits_no_longer_than_the_option_says(server: Misbehaving) -> None:
+    asking(server, "status 429 900", "status 503", "good", wait=900, longest_wait=0.05)
+    assert server.times[2] - server.times[0] < 100
+
+
+def test_retry_after_is_seconds_or_a_date() -> None:
+    assert _seconds("2.5") == 2.5
+    assert _seconds("-1") == 0
+    assert 50 < (_seconds(email.utils.formatdate(time.time() + 60, usegmt=True)) or 0) <= 60
+    for wrong in (None, "soon", "", "inf", "nan", "Wed, 99 Foo"):
+        assert _seconds(wrong) is None
+
+
+def test_requests_go_out_evenly(server: Misbehaving) -> None:
+    pace = Pace(60 / 0.1)
+    for _ in range(4):
+        pace.wait()
+        server.times.append(time.monotonic())
+    assert server.times[-1] - server.times[0] >= 0.29

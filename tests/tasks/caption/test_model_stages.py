@@ -1,0 +1,98 @@
+"""The stages pllava, qwen2_vl and qwen2_5_vl: captions of good clips, reasons of bad ones, and folders looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curate.configs.errors import BadModel
+from curate.tasks.models.catalog import CAPTIONERS, Captioner, Need, missing
+from curate.tasks.models.checkpoint import INDEX, check
+from curate.tasks.models.kept import state
+from curate.tasks.registry import stages
+from tests import tiny_captioners as tiny
+from tests.children import found_by
+
+Found = Mapping[str, Any]
+FOLDERS: dict[Captioner, str] = {"pllava": tiny.PLLAVA, "qwen2_vl": tiny.QWEN2, "qwen2_5_vl": tiny.QWEN25}
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
+    """What each of the cases found."""
+    return found_by("tests.tasks.caption.cases", tmp_path_factory.mktemp("captions"))
+
+
+@pytest.mark.parametrize("name", CAPTIONERS)
+def test_a_video_and_a_picture_are_captioned_and_a_lost_source_fails_alone(name: Captioner, found: Found) -> None:
+    captioned = found[name]
+    assert {clip: kind for clip, (kind, _) in captioned["failed"].items()} == {"3": "Unreadable"}
+    assert captioned["captions"].keys() == captioned["scores"].keys() == {"1", "2"}
+    for clip, (row,) in captioned["captions"].items():
+        assert row["model"] == FOLDERS[name]
+        assert len(row["revision"]) == 12
+        assert row["prompt"] == stages()[name].Options().prompt  # type: ignore[attr-defined]
+        assert row["text_raw"] == captioned["scores"][clip]["text"] != ""
+        assert 1 <= row["tokens"] <= 4
+
+
+def test_clips_of_one_pass_have_the_captions_that_they_have_alone(found: Found) -> None:
+    assert found["together"]["scores"] == found["pllava"]["scores"]
+    assert found["together"]["failed"].keys() == {"3"}
+
+
+def test_a_prompt_that_cannot_be_asked_fails_with_the_reason(found: Found) -> None:
+    assert {found["prompt"]["failed"][clip][0] for clip in "12"} == {"StageError"}
+    assert "must not be in a prompt" in found["prompt"]["failed"]["1"][1]
+
+
+def test_numbers_that_are_none_fail_their_clip_and_no_other(found: Found) -> None:
+    assert found["nan"]["scores"].keys() == {"1"}
+    assert found["nan"]["failed"].keys() == {"2"}
+    assert "NaN" in found["nan"]["failed"]["2"][1]
+
+
+def test_a_trial_tells_how_long_it_took(found: Found) -> None:
+    assert found["trial"]["again_seconds"] > 0
+    assert "4 frames" in found["trial"]["device"]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny captioners."""
+    return tiny.write_all(tmp_path_factory.mktemp("models"))
+
+
+@pytest.mark.parametrize("kind", CAPTIONERS)
+def test_a_published_folder_is_in_order(kind: Captioner, folders: Path) -> None:
+    check(folders / FOLDERS[kind], kind)
+    assert missing([Need(kind, FOLDERS[kind])], folders) == []
+
+
+def test_a_folder_of_another_family_is_refused(folders: Path) -> None:
+    with pytest.raises(BadModel, match="model_type is qwen2_vl, not qwen2_5_vl"):
+        check(folders / tiny.QWEN2, "qwen2_5_vl")
+
+
+def test_what_is_missing_is_told_with_the_command_that_gets_it(tmp_path: Path) -> None:
+    (line,) = missing([Need("qwen2_vl", "Qwen2-VL-7B-Instruct")], tmp_path)
+    assert line.endswith(f"hf download Qwen/Qwen2-VL-7B-Instruct --local-dir {tmp_path}/Qwen2-VL-7B-Instruct")
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "model-00002-of-00002.safetensors"])
+def test_a_folder_that_lacks_a_file_is_refused_before_anything_is_loaded(name: str, tmp_path: Path) -> None:
+    folder = tiny.write_qwen(tmp_path / "model", "qwen2_vl")
+    (folder / name).unlink()
+    (line,) = missing([Need("qwen2_vl", str(folder))], tmp_path)
+    assert name in line
+
+
+def test_weights_in_several_files_are_loaded_anew_when_they_are_replaced(folders: Path, tmp_path: Path) -> None:
+    folder = tiny.write_qwen(tmp_path / "model", "qwen2_vl")
+    before = state(folder)
+    assert before is not None
+    (folder / INDEX).write_text((folder / INDEX).read_text() + "\n")
+    assert state(folder) != before

@@ -1,0 +1,223 @@
+"""The stage `openai` from claim to save, against a server that misbehaves: each clip is captioned, or failed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from sqlalchemy import text
+
+from curate.configs.errors import CaptionServer, ConfigError
+from curate.db.claims import expire
+from curate.tasks.caption.interface import Span
+from curate.tasks.caption.openai import Openai, OpenaiCaptioner, OpenaiOptions
+from curate.worker import runner as module
+from tests.caption_server import KEY, STEP, caption_server
+from tests.caption_server import CaptionServer as Misbehaving
+from tests.media import draw, write_image
+from tests.pipelines import CATALOG, Line, make_line, wait_until
+from tests.worker.conftest import run_all
+
+RESULTS = "SELECT text, status, reason FROM clips ORDER BY id"
+SCRIPT = """
+import logging, sys
+logging.basicConfig(level=logging.INFO)
+from curate.configs.settings import load_settings
+from curate.worker.runner import Runner
+runner = Runner(load_settings())
+while runner.run_one("openai"):
+    pass
+"""
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Misbehaving]:
+    monkeypatch.setenv("MY_KEY", KEY)
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setitem(CATALOG, "openai", Openai)
+    monkeypatch.setattr(module, "stages", lambda: CATALOG)
+    monkeypatch.setattr(module, "_cap_memory", lambda step: None)  # this process runs other tests too
+    module.pipeline_of.cache_clear()
+    with caption_server() as started:
+        yield started
+    module.pipeline_of.cache_clear()
+
+
+def captioning(server: Misbehaving, url: str, home: Path, clips: int, **options: Any) -> Line:
+    """As many clips that wait for the stage: pictures, of gray levels that tell the server which one it is."""
+    usual = {"url": server.url, "model": "m", "key_variable": "MY_KEY", "wait": 0.001, "tries": 3, "frames": 1}
+    home.mkdir()
+    line = make_line(url, home, [{"stage": "openai", **usual, **options}])
+    for n in range(clips):
+        picture = write_image(home / f"{n}.png", np.full((32, 48, 3), STEP * n, np.uint8))
+        line.put_clips(1, "openai", f"/v/{n}.png")
+        with line.engine.begin() as connection:
+            connection.execute(
+                text("UPDATE videos SET path = :p WHERE relpath = :r"), {"p": str(picture), "r": f"{n}.png"}
+            )
+    return line
+
+
+def everywhere(line: Line) -> str:
+    """All that the database holds, as text."""
+    tables = ("datasets", "videos", "clips", "captions", "batches")
+    return repr([line.rows(f"SELECT * FROM {table}") for table in tables])
+
+
+def test_every_clip_is_captioned_and_each_caption_is_told_apart(
+    server: Misbehaving, database_url: str, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    line = captioning(server, database_url, home, 3, prompt="what is there?", price_in=2, price_out=10)
+    run_all(line, "openai")
+    assert line.rows(RESULTS) == [(f"Clip {n} runs.", "kept", None) for n in range(3)]
+    found = line.rows("SELECT model, revision, prompt, text_raw, text, tokens FROM captions ORDER BY clip_id")
+    assert found == [("m", "fp_1", "what is there?", f"Clip {n} runs.", None, 20) for n in range(3)]
+    assert line.rows("SELECT count(*) FROM captions WHERE seconds >= 0 AND created_at > 0") == [(3,)]
+    body = server.bodies[0]
+    assert (body["model"], body["max_tokens"], body["temperature"]) == ("m", 200, 0)
+    assert [part["type"] for part in body["messages"][0]["content"]] == ["image_url", "text"]
+    said = "openai: 3 clips, 3 requests in 3 tries, 3000 tokens read, 60 written, cost 0.0066"
+    assert said in [record.getMessage() for record in caplog.records]
+    assert KEY not in caplog.text + everywhere(line)
+
+
+def test_each_clip_ends_captioned_or_failed_with_the_reason(
+    server: Misbehaving, database_url: str, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    server.deeds = {
+        0: ["status 429 0.05", "good"],
+        1: ["status 500"],
+        2: ["slow 9", "good"],
+        3: ["cut", "reset", "good"],
+        4: ["json", "strange", "good"],
+        5: ["none"],
+        6: ["refusal"],
+        7: ["status 400"],
+        8: ["reset"],
+    }
+    line = captioning(server, database_url, home, 10, timeout=1)
+    run_all(line, "openai")
+    captioned = {0: "Clip 0 runs.", 2: "Clip 2 runs.", 3: "Clip 3 runs.", 4: "Clip 4 runs.", 9: "Clip 9 runs."}
+    reasons = {1: "CaptionFailed", 5: "CaptionEmpty", 6: "CaptionRefused", 7: "CaptionFailed", 8: "CaptionFailed"}
+    expected = [(captioned.get(n), "failed" if n in reasons else "kept", reasons.get(n)) for n in range(10)]
+    assert line.rows(RESULTS) == expected
+    tries = {0: 2, 1: 3, 2: 2, 3: 3, 4: 3, 5: 1, 6: 1, 7: 1, 8: 3, 9: 1}
+    assert dict(server.asked) == tries  # those that failed took no other clip along into a second request
+    errors = line.rows("SELECT error FROM clips WHERE status = 'failed' ORDER BY id")
+    assert "answers 500 Internal Server Error: no such luck" in errors[0][0]
+    assert "I cannot describe this." in errors[2][0]
+    assert KEY not in caplog.text + everywhere(line)
+
+
+def test_a_server_that_lets_nobody_in_fails_no_clip(server: Misbehaving, sqlite_url: str, home: Path) -> None:
+    server.usual = ["status 401"]
+    line = captioning(server, sqlite_url, home, 3)
+    with pytest.raises(CaptionServer):
+        run_all(line, "openai")
+    assert line.rows("SELECT DISTINCT status, owner FROM clips") == [("active", None)]
+    assert "answers 401" in line.rows("SELECT error FROM batches")[0][0]
+    assert KEY not in everywhere(line)
+
+
+def test_no_more_requests_at_a_time_than_the_option_says(server: Misbehaving, sqlite_url: str, home: Path) -> None:
+    server.seconds = 0.15
+    line = captioning(server, sqlite_url, home, 9, concurrency=3)
+    run_all(line, "openai")
+    assert server.most == 3
+    assert [row[1] for row in line.rows(RESULTS)] == ["kept"] * 9
+
+
+def test_kill_9_makes_no_clip_captioned_twice_but_those_in_flight(
+    server: Misbehaving, sqlite_url: str, home: Path
+) -> None:
+    server.seconds = 0.1
+    line = captioning(server, sqlite_url, home, 12, batch_size=4, concurrency=2)
+    environment = {**os.environ, **line.settings.environment(), "MY_KEY": KEY}
+    worker = subprocess.Popen([sys.executable, "-c", SCRIPT], env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_until(lambda: sum(server.asked.values()) >= 6)  # in its second batch
+    finally:
+        worker.kill()
+        _, log = worker.communicate()
+    saved = {row[0] for row in line.rows("SELECT clip_id FROM captions")}
+    assert 4 <= len(saved) < 12
+    expire(line.engine, [row[0] for row in line.rows("SELECT DISTINCT owner FROM clips WHERE owner IS NOT NULL")])
+    run_all(line, "openai")
+    assert line.rows(RESULTS) == [(f"Clip {n} runs.", "kept", None) for n in range(12)]
+    assert line.rows("SELECT count(*) FROM captions") == [(12,)]
+    twice = [clip for clip, times in server.asked.items() if times > 1]
+    assert len(twice) <= 4
+    assert max(server.asked.values()) <= 2
+    ids = [row[0] for row in line.rows("SELECT id FROM clips ORDER BY id")]
+    assert not {ids[clip] for clip in twice} & saved
+    assert KEY not in log
+
+
+@pytest.mark.parametrize(("send", "kind"), [("frames", "image_url"), ("video", "video_url")])
+def test_frames_of_a_video_are_sent_small(
+    server: Misbehaving, sqlite_url: str, home: Path, tmp_path: Path, send: str, kind: str
+) -> None:
+    line = captioning(
+        server, sqlite_url, home, 0, frames=4, longer_size=80, send=send, body={"seed": 1, "temperature": None}
+    )
+    line.put_clips(1, "openai", "/v/a.mp4")
+    path = draw("closed", tmp_path).path
+    with line.engine.begin() as connection:
+        place = {"p": str(path), "n": 1, "d": 12288}
+        connection.execute(text("UPDATE videos SET path = :p, time_base_num = :n, time_base_den = :d"), place)
+        connection.execute(text("UPDATE clips SET end_pts = 512 * 48, num_frames = 48"))
+    run_all(line, "openai")
+    assert line.rows(RESULTS)[0][1:] == ("kept", None)
+    (body,) = server.bodies
+    assert "temperature" not in body
+    assert body["seed"] == 1
+    shown = body["messages"][0]["content"][:-1]
+    assert [part["type"] for part in shown] == [kind] * (4 if send == "frames" else 1)
+    assert _sizes(shown) == [(80, 48)] * 4
+
+
+def _sizes(shown: Any) -> list[tuple[int, int]]:
+    """Width and height of each picture that was sent."""
+    import base64
+    import io
+
+    import av
+
+    found = []
+    for part in shown:
+        content = base64.b64decode(part[part["type"]]["url"].partition(";base64,")[2])
+        with av.open(io.BytesIO(content)) as container:
+            found += [(frame.width, frame.height) for frame in container.decode(video=0)]
+    return found
+
+
+def test_frames_are_from_the_middles_of_equal_parts() -> None:
+    captioner = OpenaiCaptioner(OpenaiOptions(model="m", frames=4, longer_size=100), "openai")
+    assert captioner.wanted(Span(100, 25, 400, 200)).indices == [12, 37, 62, 87]
+    assert captioner.wanted(Span(100, 25, 400, 200)).size == (100, 50)
+    assert captioner.wanted(Span(3, 25, 40, 80)).indices == [0, 1, 2]  # none twice
+    assert captioner.wanted(Span(3, 25, 40, 80)).size == (40, 80)  # none enlarged
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://h/v1", "h:8000/v1", "http://me:key@h/v1", "https://h/v1?api_key=1", "", "http:///v1"]
+)
+def test_an_address_that_holds_a_secret_or_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError, match="it must"):
+        OpenaiOptions(url=url)
+
+
+def test_without_a_model_it_is_refused() -> None:
+    with pytest.raises(ConfigError, match="model: NAME"):
+        Openai.check(OpenaiOptions())

@@ -1,0 +1,205 @@
+"""Published layouts of Qwen2-VL and Qwen2.5-VL are read to the last tensor; frames, patches and places."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+
+from curate.configs.errors import BadModel, StageError
+from curate.tasks.caption.interface import Span
+from curate.tasks.caption.models import qwen_frames, qwen_layout
+from curate.tasks.caption.models.qwen2_5_vl import Qwen25Vl
+from curate.tasks.caption.models.qwen2_vl import Qwen2Vl
+from curate.tasks.caption.models.qwen_frames import Pixels
+from curate.tasks.caption.models.qwen_layout import Family
+from curate.tasks.caption.models.qwen_vl import VIDEO, Options, QwenVl
+from curate.tasks.caption.models.vocabulary import Vocabulary
+from curate.tasks.caption.models.weights import Weights
+from tests import tiny_captioners as tiny
+
+CLASSES: dict[Family, type[QwenVl]] = {"qwen2_vl": Qwen2Vl, "qwen2_5_vl": Qwen25Vl}
+SIDES = st.integers(1, 3000)
+
+
+@pytest.fixture(scope="module", params=CLASSES)
+def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in the layout of a 7B-Instruct, named after its family."""
+    return tiny.write_qwen(tmp_path_factory.mktemp("models") / request.param, request.param)
+
+
+def family(folder: Path) -> Family:
+    return "qwen2_vl" if folder.name == "qwen2_vl" else "qwen2_5_vl"
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("of", CLASSES)
+def test_every_published_tensor_is_known_and_none_is_left_over(of: Family, tied: bool, tmp_path: Path) -> None:
+    """Of 7B, and of 2B and 3B, whose embeddings are their scores."""
+    weights = Weights(tiny.write_qwen(tmp_path / of, of, tied))
+    config = qwen_layout.configuration(of, weights.config)
+    assert {name: tensor.shape for name, tensor in weights.tensors.items()} == qwen_layout.expected(of, config)
+    assert qwen_layout.head(config) == ("model.embed_tokens.weight" if tied else "lm_head.weight")
+    assert ("lm_head.weight" in weights.tensors) is not tied
+
+
+Change = Callable[[dict[str, Any]], dict[str, Any]]
+CHANGES: dict[str, tuple[Change, str]] = {
+    "missing": (lambda t: {k: v for k, v in t.items() if k != "visual.merger.mlp.2.bias"}, "missing: visual.merger"),
+    "left over": (lambda t: t | {"visual.extra": np.zeros(2, np.float32)}, "left over: visual.extra"),
+    "another shape": (
+        lambda t: t | {"visual.patch_embed.proj.weight": np.zeros((32, 3, 2, 14, 15), np.float32)},
+        r"another shape: visual.patch_embed.proj.weight \[32, 3, 2, 14, 15\] instead of \[32, 3, 2, 14, 14\]",
+    ),
+    "newer names": (
+        lambda t: {k.replace("visual.", "model.visual."): v for k, v in t.items()}, "left over: model.v",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CHANGES)
+def test_a_wrong_checkpoint_is_refused(case: str, published: Path, tmp_path: Path) -> None:
+    change, why = CHANGES[case]
+    copy = shutil.copytree(published, tmp_path / "copy", ignore=shutil.ignore_patterns("model*"))
+    tensors = {k: v for file in sorted(published.glob("*.safetensors")) for k, v in load_file(file).items()}
+    save_file({k: np.ascontiguousarray(v) for k, v in change(tensors).items()}, copy / "model.safetensors")
+    with pytest.raises(BadModel, match=why):
+        CLASSES[family(published)](copy, "CPU")
+
+
+CONFIGS: list[tuple[dict[str, Any], str]] = [
+    ({"model_type": "qwen3_vl"}, "model_type is qwen3_vl"),
+    ({"vision_config": None}, "is no object"),
+    ({"hidden_size": True}, "hidden_size must be a whole number"),
+    ({"rope_scaling": {"type": "yarn", "factor": 4}}, "only rope_scaling of type mrope"),
+    ({"rope_scaling": {"type": "mrope", "mrope_section": [2, 2, 2]}}, "does not add up"),
+    ({"use_sliding_window": True}, "no sliding window"),
+    ({"video_token_id": 9}, "another number"),
+]
+
+
+@pytest.mark.parametrize(("change", "why"), CONFIGS)
+def test_a_wrong_config_is_refused(change: dict[str, Any], why: str, published: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(published, tmp_path / "copy")
+    tiny.write_json(copy / "config.json", json.loads((copy / "config.json").read_text()) | change)
+    with pytest.raises(BadModel, match=why):
+        CLASSES[family(published)](copy, "CPU")
+
+
+@pytest.mark.parametrize("given", [{"eos_token_id": "x"}, {"repetition_penalty": 0}, {"repetition_penalty": "1"}])
+def test_a_wrong_generation_config_is_refused(given: dict[str, Any], published: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(published, tmp_path / "copy")
+    tiny.write_json(copy / "generation_config.json", given)
+    with pytest.raises(BadModel, match="is no number"):
+        CLASSES[family(published)](copy, "CPU")
+
+
+def test_frames_of_a_second() -> None:
+    """10 s of 30 fps make 40 frames; short clips 4, where they have them; always an even number."""
+    assert len(qwen_frames.frame_indices(300, 30.0)) == 40
+    assert qwen_frames.frame_indices(300, 30.0)[:3] == [0, 8, 15]
+    assert qwen_frames.frame_indices(10, 30.0) == [0, 3, 6, 9]
+    assert qwen_frames.frame_indices(3, 30.0) == [0, 2]
+    assert qwen_frames.frame_indices(1, 30.0) == [0]
+    assert len(qwen_frames.frame_indices(100_000, 25.0)) == 768
+
+
+@given(st.integers(1, 5000), st.floats(1, 120), st.floats(0.5, 10))
+def test_frames_lie_in_the_clip_in_order(count: int, fps: float, wanted: float) -> None:
+    chosen = qwen_frames.frame_indices(count, fps, wanted)
+    assert chosen == sorted(set(chosen))
+    assert chosen[0] == 0
+    assert chosen[-1] < count
+    assert len(chosen) % 2 == 0 or count == 1
+
+
+@given(SIDES, SIDES, st.integers(1, 900))
+def test_sizes_are_multiples_within_bounds(height: int, width: int, frames: int) -> None:
+    bounds = Pixels().of(frames)
+    if max(height, width) > 200 * min(height, width):
+        with pytest.raises(ValueError, match="too long"):
+            qwen_frames.resized(height, width, bounds)
+        return
+    rows, columns = qwen_frames.resized(height, width, bounds)
+    assert rows % 28 == columns % 28 == 0
+    if round(height / 28) * round(width / 28) * 28 * 28 >= bounds.smallest:  # what grows may grow over the largest
+        assert min(rows, columns) == 28 or rows * columns <= bounds.largest
+    else:
+        assert rows * columns >= bounds.smallest
+
+
+def test_a_long_clip_has_smaller_frames() -> None:
+    assert Pixels().of(40).largest == 448 * 672
+    assert Pixels().of(400).largest < 448 * 672
+    assert Pixels().of(10_000).largest == int(128 * 28 * 28 * 1.05)
+
+
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(1, 5))
+def test_windows_hold_every_word_once(rows: int, columns: int, side: int) -> None:
+    order, counts = qwen_frames.windows(rows, columns, side)
+    assert sorted(order.tolist()) == list(range(rows * columns))
+    assert sum(counts) == rows * columns
+    assert max(counts) <= side * side
+
+
+def test_places_of_a_clip_in_a_text() -> None:
+    """Two words, a clip of 2 x 1 x 2 words half a step apart, one word."""
+    places, after = qwen_frames.word_places(2, (2, 2, 4), 1, 0.5)
+    assert places.tolist() == [[0, 1, 2, 2, 2, 2, 4], [0, 1, 2, 2, 2, 2, 4], [0, 1, 2, 3, 2, 3, 4]]
+    assert after == 5
+
+
+def test_patches_of_four_lie_in_a_square() -> None:
+    assert qwen_frames.patch_places(2, 4).tolist() == [[0, 0, 1, 1, 0, 0, 1, 1], [0, 1, 0, 1, 2, 3, 2, 3]]
+
+
+def test_frames_are_wanted_in_the_size_that_is_seen() -> None:
+    """So resizing them again changes nothing."""
+    model = object.__new__(Qwen2Vl)
+    model.options = Options()
+    wanted = model.wanted(Span(300, 30.0, 1920, 1080))
+    assert len(wanted.indices) == 40
+    assert wanted.size == (728, 392)
+    assert qwen_frames.resized(392, 728, Pixels()) == (392, 728)
+    assert model.wanted(Span(1, None, 640, 480)).indices == [0]
+
+
+def test_a_frame_that_is_too_long_fails_its_clip() -> None:
+    model = object.__new__(Qwen2Vl)
+    model.options = Options()
+    with pytest.raises(StageError, match="qwen2_vl failed: a frame of 6000 x 28 is too long"):
+        model.wanted(Span(9, 30.0, 6000, 28))
+
+
+def test_a_prompt_with_the_word_for_a_clip_is_refused(published: Path) -> None:
+    model = object.__new__(CLASSES[family(published)])
+    model.options = Options()
+    model._vocabulary = Vocabulary(published)
+    model._video = model._vocabulary.id(VIDEO)
+    with pytest.raises(StageError, match=r"video_pad\|> must not be in a prompt"):
+        model.beginning(tiny.videos()[0], f"What is {VIDEO}?")
+
+
+@pytest.mark.parametrize(("of", "total"), [("qwen2_vl", 16_582_751_232), ("qwen2_5_vl", 16_584_333_312)])
+def test_at_the_sizes_of_7b_it_is_as_many_bytes_as_the_published_index_says(of: Family, total: int) -> None:
+    """In bfloat16, 2 bytes a number; total_size of model.safetensors.index.json."""
+    newer = of == "qwen2_5_vl"
+    config = tiny.qwen_config(of) | {
+        "hidden_size": 3584, "intermediate_size": 18_944, "num_attention_heads": 28, "num_hidden_layers": 28,
+        "num_key_value_heads": 4, "vocab_size": 152_064,
+        "rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]},
+    }  # fmt: skip
+    wide = {"hidden_size": 1280, "intermediate_size": 3420, "out_hidden_size": 3584, "window_size": 112}
+    tower = wide if newer else {"embed_dim": 1280, "mlp_ratio": 4, "hidden_size": 3584}
+    config["vision_config"] |= tower | {"depth": 32, "num_heads": 16}
+    shapes = qwen_layout.expected(of, qwen_layout.configuration(of, config)).values()
+    assert 2 * sum(math.prod(shape) for shape in shapes) == total
