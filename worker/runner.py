@@ -116,12 +116,17 @@ class Runner:
 
     def _instead_of(self, stage: str) -> tuple[int, StageStep] | None:
         """Other work on the queue of a stage that rests: its doorbells must not keep others from being heard."""
-        self._working = {d.id: (d, p) for d, p in at_work(self.engine)}
+        if not self._working:  # the database did not answer: that is why the stage rests
+            return None
+        try:
+            self._look()
+        except ServiceError:
+            return None
         queues = {p.stage(stage).options.queue for _, p in self._working.values() if p.has(stage)}
         return next((turn for queue in sorted(queues) if (turn := self.next_turn(queue))), None)
 
     def _run_one(self, stage: str, dataset_id: int | None, partial: bool) -> Report | None:
-        self._working = {d.id: (d, p) for d, p in at_work(self.engine)}
+        self._look()
         candidates = [i for i, (_, pipeline) in self._working.items() if pipeline.has(stage)]
         for i in sorted(self.rota.order(candidates), key=lambda i: i != dataset_id):
             dataset, pipeline = self._working[i]
@@ -133,6 +138,10 @@ class Runner:
                     self._pauses.pop(stage, None)
                     return report
         return None
+
+    def _look(self) -> None:
+        self._working = {}
+        self._working = {d.id: (d, p) for d, p in at_work(self.engine)}
 
     def _may_claim(self, dataset_id: int, step: StageStep, pipeline: Pipeline, called: bool, partial: bool) -> bool:
         """Whether to try a claim: where it costs nothing, the claim itself finds out that nothing is there."""

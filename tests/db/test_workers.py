@@ -44,12 +44,13 @@ def test_a_worker_that_was_taken_for_dead_comes_back(line: Line) -> None:
 
 
 def test_what_a_dead_supervisor_left_is_removed(line: Line) -> None:
-    workers.report(line.engine, [(None, replace(CPU, name="old0")), (None, NPU)])
-    age(line, "old0", workers.RECENT_SECONDS + 5)
-    age(line, "ascend3", workers.RECENT_SECONDS + 5)
-    assert [worker.recent for worker in workers.known(line.engine)] == [False, False]
+    workers.report(line.engine, [(None, CPU), (None, replace(CPU, name="other0")), (None, NPU)])
+    for name in ("cpu0", "other0", "ascend3"):
+        age(line, name, workers.RECENT_SECONDS + 5)
+    assert [worker.recent for worker in workers.known(line.engine)] == [False, False, False]
     workers.report(line.engine, [(None, CPU)])
-    assert names(line) == ["cpu0", "ascend3"], "of another host it is kept for an hour: somebody should see it"
+    assert names(line) == ["cpu0", "other0", "ascend3"], "another worker is kept for an hour: somebody should see it"
+    age(line, "other0", workers.FORGET_SECONDS)
     age(line, "ascend3", workers.FORGET_SECONDS)
     assert names(line) == ["cpu0"]
     workers.report(line.engine, [(None, replace(CPU, name="cpu1"))])
