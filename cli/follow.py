@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from curate.cli.output import Talk, counted, seconds_shown
 from curate.cli.session import Opened
+from curate.configs.states import CANCELLED, PAUSED, RUNNING
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,7 +30,7 @@ class View:
 
     stages: Sequence[StageProgress]
     totals: Totals
-    state: str = "running"
+    state: str = RUNNING
     held_up: Sequence[HeldUp] = ()
 
     @property
@@ -40,7 +41,7 @@ class View:
     @property
     def over(self) -> bool:
         """Whether nothing more will be done: nothing is left, or the dataset was cancelled."""
-        return self.finished or self.state == "cancelled"
+        return self.finished or self.state == CANCELLED
 
     @property
     def eta(self) -> float | None:
@@ -197,7 +198,7 @@ class _Stall:
         if seen != self._seen:
             self._seen, self._since = seen, time.monotonic()
         elif waited > patience:
-            why = "it is paused; go on with: curate resume" if view.state == "paused" else self._hint
+            why = "it is paused; go on with: curate resume" if view.state == PAUSED else self._hint
             self._talk.warn(f"no row finished for {seconds_shown(waited)}; {why}")
             self._since = time.monotonic()
 

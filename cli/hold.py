@@ -9,6 +9,7 @@ import typer
 from curate.cli import options
 from curate.cli.options import DatasetName, Json, dataset_names
 from curate.cli.session import session
+from curate.configs.states import CANCELLED, PAUSED
 
 
 def pause(ctx: typer.Context, dataset: DatasetName = None, as_json: Json = False) -> None:
@@ -28,7 +29,7 @@ def pause(ctx: typer.Context, dataset: DatasetName = None, as_json: Json = False
     datasets.pause(opened.engine, opened.dataset)
     name, busy = opened.dataset.name, len(workers_at_work(opened))
     if as_json:
-        emit_json({"dataset": name, "state": datasets.PAUSED, "workers_at_work": busy})
+        emit_json({"dataset": name, "state": PAUSED, "workers_at_work": busy})
     else:
         print(f"dataset {name}: paused" + (f"; {busy} processes finish the batches they are at" if busy else ""))
     here.talk.next(f"curate resume {name}")
@@ -54,7 +55,7 @@ def cancel(
     rows = datasets.cancel(opened.engine, opened.dataset)
     name = opened.dataset.name
     if as_json:
-        emit_json({"dataset": name, "state": datasets.CANCELLED, "rows_taken_back": rows})
+        emit_json({"dataset": name, "state": CANCELLED, "rows_taken_back": rows})
     else:
         print(f"dataset {name}: cancelled, {counted(rows, 'row')} at work taken back")
     here.talk.next(f"curate resume {name}", f"curate export {name} -o clips.csv")

@@ -161,7 +161,7 @@ def enqueue(
     from curate.cli.output import emit_json
     from curate.cli.sources import Request, look
     from curate.cli.sources import enqueue as put
-    from curate.db.datasets import RUNNING
+    from curate.configs.states import RUNNING
 
     here = session(ctx)
     request = Request(sources, config, sets or (), name)

@@ -11,6 +11,7 @@ from curate.cli import options
 from curate.cli.hosts import version_difference
 from curate.cli.options import DatasetName, Json, Stage
 from curate.cli.session import Opened, Session, session
+from curate.configs.states import RUNNING
 
 WATCH_SECONDS = 2.0
 
@@ -90,7 +91,7 @@ def _print(here: Session, opened: Opened, found: dict[str, Any], as_json: bool) 
     if as_json:
         emit_json(found)
         return
-    held = "" if found["state"] == "running" else f"   {found['state']}"
+    held = "" if found["state"] == RUNNING else f"   {found['state']}"
     print(f"dataset {opened.dataset.name}   {opened.dataset.root}{held}")
     rows = [s | {"rate/s": s["rate"], "eta": seconds_shown(s["eta_seconds"])} for s in found["stages"]]
     emit(rows, False, ("stage", "queue", "waiting", "running", "done", "dropped", "failed", "rate/s", "eta"))
@@ -119,7 +120,7 @@ def _suggest(here: Session, opened: Opened, found: dict[str, Any]) -> None:
     warn_of_refilter(here, opened)
     name = opened.dataset.name
     if found["totals"]["active"]:
-        at_work = found["workers"] and found["state"] == "running"
+        at_work = found["workers"] and found["state"] == RUNNING
         more = f"curate status {name} --watch" if at_work else f"curate resume {name} -o clips.csv"
         here.talk.next(more)
     elif found["totals"]["failed"]:

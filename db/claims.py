@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, bindpar
 from curate.configs.errors import WorkerCrashed
 from curate.configs.pipeline import Pipeline, StageStep
 from curate.configs.schema import Level, Order
+from curate.configs.states import RUNNING
 from curate.db import beside
 from curate.db.engine import looking, now, reading, writing
 from curate.db.tables import clips, datasets, rows_of, stands, videos
@@ -88,7 +89,7 @@ def claim(engine: Engine, want: Want) -> Claim | None:
 def _may_be_claimed(connection: Connection, want: Want, alone: bool) -> bool:
     """Whether the dataset is running, and so until the transaction ends; `alone`: one batch of a stage at a time."""
     query = select(datasets.c.state).where(datasets.c.id == want.dataset_id).with_for_update(read=not alone)
-    return bool(connection.execute(query).scalar() == "running")
+    return bool(connection.execute(query).scalar() == RUNNING)
 
 
 def _take(connection: Connection, want: Want, time: float) -> list[int]:
@@ -100,9 +101,14 @@ def _take(connection: Connection, want: Want, time: float) -> list[int]:
     return _hold(connection, want, time, fresh.limit(want.step.options.batch_size), attempts=table.c.attempts)
 
 
+def _here(table: Table, dataset_id: int, stage: str) -> tuple[ColumnElement[bool], ...]:
+    """What the claim index finds the rows before a stage by, those at work too."""
+    return table.c.dataset_id == dataset_id, table.c.stage == stage, table.c.status == "active"
+
+
 def _waiting(want: Want) -> Select[int]:
     table = rows_of(want.step.level)
-    place = (table.c.dataset_id == want.dataset_id, table.c.stage == want.step.name, table.c.status == "active")
+    place = _here(table, want.dataset_id, want.step.name)
     return select(table.c.id).where(*place).with_for_update(skip_locked=True)
 
 
@@ -156,7 +162,7 @@ def _hold(
 
 def _take_ordered(connection: Connection, want: Want, time: float, order: Order) -> list[int]:
     # claim() holds the dataset's row: one batch of an ordered stage at a time
-    here = (clips.c.dataset_id == want.dataset_id, clips.c.stage == want.step.name, clips.c.status == "active")
+    here = _here(clips, want.dataset_id, want.step.name)
     # not by SKIP LOCKED: a row whose lease is being renewed is at work too
     if connection.execute(select(clips.c.id).where(*here, clips.c.lease_until >= time).limit(1)).first():
         return []
@@ -266,7 +272,7 @@ def give_back_in(connection: Connection, claim: Claim, crashed: bool = False) ->
 def let_go(engine: Engine, want: Want) -> None:
     """Let go of whatever a batch holds, as if never taken. It need not be known whether its claim went through."""
     table = rows_of(want.step.level)
-    place = (table.c.dataset_id == want.dataset_id, table.c.stage == want.step.name, table.c.status == "active")
+    place = _here(table, want.dataset_id, want.step.name)
     with writing(engine) as connection:
         connection.execute(update(table).where(*place, table.c.owner == want.owner).values(**_LET_GO))
 
@@ -290,10 +296,7 @@ def holders(engine: Engine, dataset_id: int, pipeline: Pipeline) -> dict[str, fl
         for step in pipeline.stages:
             table = rows_of(step.level)
             held = select(table.c.owner, func.max(table.c.lease_until)).where(
-                table.c.dataset_id == dataset_id,
-                table.c.stage == step.name,
-                table.c.status == "active",
-                table.c.lease_until > EXPIRED,
+                *_here(table, dataset_id, step.name), table.c.lease_until > EXPIRED
             )
             for owner, until in connection.execute(held.group_by(table.c.owner)):
                 found[str(owner)] = max(found.get(owner, 0.0), until)
@@ -318,7 +321,7 @@ def _end(engine: Engine, owners: Sequence[str], values: Mapping[str, Any]) -> in
         for dataset_id in connection.execute(select(datasets.c.id)).scalars().all():
             for table in (videos, clips):
                 for stage in stages_met(connection, table, dataset_id):  # by the claim index: only rows that are held
-                    here = (table.c.dataset_id == dataset_id, table.c.stage == stage, table.c.status == "active")
+                    here = _here(table, dataset_id, stage)
                     dead = update(table).where(*here, table.c.lease_until > EXPIRED, table.c.owner.in_(list(owners)))
                     freed += connection.execute(dead.values(**values)).rowcount
     return freed
@@ -391,7 +394,7 @@ def _ready(
     connection: Connection, dataset_id: int, step: StageStep, pipeline: Pipeline, time: float, most: int
 ) -> Ready | None:
     table = rows_of(step.level)
-    place = (table.c.dataset_id == dataset_id, table.c.stage == step.name, table.c.status == "active")
+    place = _here(table, dataset_id, step.name)
     free = select(table.c.lease_until).where(*place, table.c.lease_until < time)
     if order := step.spec.order(step.options):
         held = select(table.c.id).where(*place, table.c.lease_until >= time).limit(1)

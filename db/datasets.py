@@ -16,14 +16,13 @@ from sqlalchemy.types import BigInteger, Float, Text, TypeEngine
 from curate.configs.errors import NoDatasets, NoSuchDataset, UsageError
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Column
+from curate.configs.states import CANCELLED, PAUSED, RUNNING
 from curate.db.claims import FREE, released, stages_met
 from curate.db.engine import is_sqlite, looking, reading, snapshot, writing
 from curate.db.saves import forget_clips, quoted
 from curate.db.tables import clips, datasets, stands, videos
 
 CHUNK = 500  # inputs per transaction of an enqueue
-
-RUNNING, PAUSED, CANCELLED = "running", "paused", "cancelled"  # states of a dataset; only running ones are worked on
 
 
 class FoundInput(Protocol):

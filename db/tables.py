@@ -37,6 +37,7 @@ from sqlalchemy import (
 )
 
 from curate.configs.schema import Level
+from curate.configs.states import RUNNING
 
 # SQLite only numbers rows by itself when the type is called INTEGER
 Id = BigInteger().with_variant(Integer, "sqlite")
@@ -84,7 +85,7 @@ datasets = Table(
     Column("pipeline", Text, nullable=False),  # JSON, frozen at enqueue
     Column("created_at", Float(53), nullable=False),
     Column("epoch", Integer, nullable=False, server_default="0"),  # raised whenever clips are deleted
-    Column("state", Text, nullable=False, server_default="running"),  # running, paused or cancelled
+    Column("state", Text, nullable=False, server_default=RUNNING),  # curate.configs.states
     # while changed filters are applied to the rows, also when that was interrupted: JSON list of the filters that
     # rows may have been dropped by; else NULL
     Column("refiltering", Text),

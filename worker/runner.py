@@ -21,9 +21,10 @@ import curate
 from curate.configs.errors import ConfigError, CurateError, ServiceError
 from curate.configs.pipeline import Pipeline, StageStep, parse
 from curate.configs.settings import Settings
+from curate.configs.states import RUNNING
 from curate.db import saves
 from curate.db.claims import Claim, Want, claim, deepest, has_ready, let_go
-from curate.db.datasets import RUNNING, Dataset, all_datasets
+from curate.db.datasets import Dataset, all_datasets
 from curate.db.engine import make_engine
 from curate.db.saves import Findings, Writer
 from curate.tasks.archives import RemoteArchives

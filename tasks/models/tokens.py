@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from curate.configs.errors import BadModel, CurateError
 from curate.tasks.models import words
 from curate.tasks.models.device import check_installed
+from curate.tasks.models.tokenizer_file import read_tokenizer
 
 END = "<|endoftext|>"
 
@@ -41,12 +42,10 @@ class Tokens:
 
 def _load(folder: Path) -> Any:
     check_installed()
-    from tokenizers import Tokenizer
-
     whole = folder / "tokenizer.json"
     try:
         if whole.is_file():
-            return Tokenizer.from_str(whole.read_text(encoding="utf-8"))
+            return read_tokenizer(whole)
         vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
         merges = words.read_merges(folder / "merges.txt", len(vocabulary) - words.FIXED)
         if vocabulary != words.vocabulary(merges):

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from curate.configs.errors import BadModel, PackageMissing
+from curate.configs.errors import PackageMissing
+from curate.tasks.models.tokenizer_file import read_tokenizer
 
 _URL = re.compile(r"\b(?:(?:https?|ftp)://|www\.)[^\s.]", re.IGNORECASE)
 # scripts written without blanks: each character counts as a word
@@ -43,13 +44,7 @@ class TokenCounter:
 
 def _read(path: Path) -> Any:
     try:
-        from tokenizers import Tokenizer
+        return read_tokenizer(path)
     except ImportError:
         install = 'pip install "curate[mindspore]", or: pip install tokenizers'
         raise PackageMissing(what="Counting tokens", package="tokenizers", install=install) from None
-    try:
-        return Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadModel(path=path, why=error.strerror or str(error)) from error
-    except Exception as error:  # tokenizers raises nothing more precise
-        raise BadModel(path=path, why=f"it is no tokenizer: {str(error)[:200]}") from error

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from curate.configs.errors import BadModel
 from curate.tasks.caption.models.weights import TOKENIZER
 from curate.tasks.models.device import check_installed
+from curate.tasks.models.tokenizer_file import read_tokenizer
 
 
 class Vocabulary:
@@ -17,7 +17,7 @@ class Vocabulary:
     def __init__(self, folder: Path) -> None:
         check_installed()
         self._folder = folder
-        self._tokenizer = _load(folder / TOKENIZER)
+        self._tokenizer = read_tokenizer(folder / TOKENIZER)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
 
@@ -35,14 +35,3 @@ class Vocabulary:
         if found is None:
             raise BadModel(path=self._folder / TOKENIZER, why=f"it does not know {word}")
         return int(found)
-
-
-def _load(file: Path) -> Any:
-    from tokenizers import Tokenizer
-
-    try:
-        return Tokenizer.from_str(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadModel(path=file, why=error.strerror or str(error)) from error
-    except Exception as error:  # tokenizers raises nothing more precise
-        raise BadModel(path=file, why=f"it is no tokenizer: {str(error)[:200]}") from error

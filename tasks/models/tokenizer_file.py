@@ -1,0 +1,20 @@
+"""Reads a tokenizer.json. The package `tokenizers` is loaded here, when it is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from curate.configs.errors import BadModel
+
+
+def read_tokenizer(file: Path) -> Any:
+    """The `tokenizers.Tokenizer` of a file. Raises BadModel; ImportError when the package is not there."""
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_str(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadModel(path=file, why=error.strerror or str(error)) from error
+    except Exception as error:  # tokenizers raises nothing more precise
+        raise BadModel(path=file, why=f"it is no tokenizer: {str(error)[:200]}") from error
