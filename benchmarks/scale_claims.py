@@ -12,8 +12,9 @@ from scale_servers import Server
 from sqlalchemy import Engine, text
 
 from curate.db import datasets
-from curate.db.claims import Claim, Want, claim, give_back
+from curate.db.claims import claim
 from curate.db.engine import make_engine, writing
+from curate.db.leases import Claim, Want, give_back
 from curate.db.queries import tally
 from curate.db.saves import Findings, Writer, save
 

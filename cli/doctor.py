@@ -215,8 +215,8 @@ def _versions(here: Session) -> Iterator[Check]:
 def _leases(here: Session, detail: str) -> Check:
     """The database is fine; says also whether dead workers still hold rows."""
     from curate.cli.pipeline import pipeline_of
-    from curate.db.claims import holders
     from curate.db.datasets import all_datasets
+    from curate.db.leases import holders
     from curate.worker.owner import dead_owners
 
     engine = here.open_database()

@@ -218,7 +218,7 @@ def _after_enqueue(here: Session, opened: Opened) -> list[str]:
 def ring_waiting(here: Session, opened: Opened) -> bool:
     """Ring every stage that has rows to claim; False when no broker answers. Workers look by themselves too."""
     from curate.configs.errors import ServiceError
-    from curate.db.claims import waiting
+    from curate.db.ready import waiting
     from curate.worker.bells import Bells, make_app
     from curate.worker.broker import broker_url, check_broker, socket_path
 

@@ -70,8 +70,8 @@ def _look(opened: Opened) -> dict[str, Any]:
 
 def workers_at_work(opened: Opened) -> list[str]:
     """The processes, as pid@host, that hold rows of the dataset with a lease that has not run out."""
-    from curate.db.claims import holders
     from curate.db.engine import now, reading
+    from curate.db.leases import holders
 
     held = holders(opened.engine, opened.dataset.id, opened.pipeline)
     with reading(opened.engine) as connection:

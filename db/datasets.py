@@ -17,8 +17,8 @@ from curate.configs.errors import NoDatasets, NoSuchDataset, UsageError
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Column
 from curate.configs.states import CANCELLED, PAUSED, RUNNING
-from curate.db.claims import FREE, released, stages_met
 from curate.db.engine import is_sqlite, looking, reading, snapshot, writing
+from curate.db.leases import FREE, released, stages_met
 from curate.db.saves import forget_clips, quoted
 from curate.db.tables import clips, datasets, stands, videos
 

@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DisconnectionError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from curate.configs.errors import PackageMissing, ServiceError
 from curate.configs.settings import hide_password
+from curate.db.expressions import SQLITE_CLOCK, unix_time
 
 BUSY_SECONDS = 30
 _PATIENCE = {  # of libpq
@@ -30,14 +31,17 @@ _PATIENCE = {  # of libpq
 PING_SECONDS = 1.0  # that a connection rests before it is tried
 
 
-def make_engine(url: str) -> Engine:
+def make_engine(url: str, few_rows: bool = False) -> Engine:
     """An engine for a SQLAlchemy URL; nothing is opened yet. A forked process forgets its parent's connections.
+
+    `few_rows`: each statement touches few rows. Postgres then reads by indexes, whatever its statistics say: they are
+    of a time when all rows stood elsewhere.
 
     Raises ServiceError for a URL that cannot be used.
     """
     try:
         parsed = _with_driver(make_url(url))
-        made = _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgres(parsed)
+        made = _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgres(parsed, few_rows)
         _made.add(made)
         return made
     except (ArgumentError, NoSuchModuleError) as error:
@@ -66,13 +70,20 @@ def _forget_in_child() -> None:
 os.register_at_fork(after_in_child=_forget_in_child)
 
 
-def _postgres(url: URL) -> Engine:
+def _postgres(url: URL, few_rows: bool) -> Engine:
     # what the URL does not say: a server that is cut off is given up in half a minute, not in TCP's quarter of an hour
     arguments = {name: value for name, value in _PATIENCE.items() if name not in url.query}
     engine = create_engine(url, pool_size=2, connect_args=arguments, hide_parameters=True)
     event.listen(engine, "checkin", _note_use)
     event.listen(engine, "checkout", _ping_after_rest)
+    if few_rows:
+        event.listen(engine, "connect", _prefer_indexes)
     return engine
+
+
+def _prefer_indexes(connection: Any, _record: Any) -> None:
+    connection.execute("SET enable_seqscan = off")
+    connection.commit()
 
 
 def _note_use(_connection: Any, record: Any) -> None:
@@ -105,6 +116,7 @@ def _sqlite(url: URL) -> Engine:
 
 def _sqlite_connect(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # BEGIN is ours: see _sqlite_begin
+    connection.create_function(SQLITE_CLOCK, 0, time.time)  # SQLite's own is one of milliseconds
     cursor = connection.cursor()
     for pragma in (f"busy_timeout={BUSY_SECONDS * 1000}", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
@@ -175,8 +187,9 @@ def is_sqlite(engine: Engine | Connection) -> bool:
     return engine.dialect.name == "sqlite"
 
 
+_NOW = select(unix_time())
+
+
 def now(connection: Connection) -> float:
     """Unix seconds by the clock that all workers share: the server's, or this host's for SQLite."""
-    if is_sqlite(connection):
-        return time.time()
-    return float(connection.execute(select(text("extract(epoch from clock_timestamp())"))).scalar_one())
+    return time.time() if is_sqlite(connection) else float(connection.execute(_NOW).scalar_one())

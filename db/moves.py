@@ -7,7 +7,8 @@ its foreign keys are checked again. SQLite overwrites in place and takes simpler
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -32,13 +33,13 @@ from sqlalchemy.types import TypeEngine
 
 from curate.configs.pipeline import Pipeline, StageStep
 from curate.db import filters
-from curate.db.claims import released
+from curate.db.leases import released
 from curate.db.tables import clips, rows_of
 from curate.db.verdicts import judged, verdict_of
 
 _TYPES: dict[str, TypeEngine[Any]] = {"float": Float(53), "int": BigInteger(), "text": Text()}
 _MOST = 256
-_made: OrderedDict[tuple[object, ...], tuple[Pipeline, Update]] = OrderedDict()  # building one costs as much as a query
+_made: OrderedDict[tuple[object, ...], tuple[Pipeline, Update]] = OrderedDict()
 
 
 def write_and_place(
@@ -47,29 +48,38 @@ def write_and_place(
     scores: Mapping[int, Mapping[str, Any]],
     pipeline: Pipeline,
     place: str,
-    then: str | None,
-) -> None:
-    """Give each row its scores and put it before stage `place`, with the verdict of all filters before that."""
+    then: str | None = None,
+    holder: str | None = None,
+) -> list[int]:
+    """Give each row its scores and put it before stage `place`, with the verdict of all filters before that.
+
+    With `holder`, only the rows that it holds and that have no way of their own to go. Returns the ids of the rows.
+    """
     groups: dict[tuple[str, ...], list[int]] = {}
     for row_id, values in scores.items():
         groups.setdefault(tuple(sorted(values)), []).append(row_id)
+    moved: list[int] = []
     for columns, ids in groups.items():
         arrays = {f"v_{name}": [scores[i][name] for i in ids] for name in columns}
-        statement = _statement(step, columns, pipeline, place)
-        connection.execute(statement, {"row_ids": ids, "then_to": then, **arrays})
+        make = partial(_build, step, columns, pipeline, place, guarded=holder is not None)
+        statement = made_for(pipeline, (step.name, columns, place, holder is not None), make)
+        position = {"row_ids": ids, "then_to": then} | ({"holder": holder} if holder else {})
+        moved += connection.execute(statement, position | arrays).scalars().all()
+    return moved
 
 
-def _statement(step: StageStep, columns: Sequence[str], pipeline: Pipeline, place: str) -> Update:
-    key = (id(pipeline), step.name, tuple(columns), place)
-    if key not in _made:  # the pipeline is kept with it, so that its id is not another's
-        _made[key] = pipeline, _build(step, columns, pipeline, place)
-    _made.move_to_end(key)
+def made_for(pipeline: Pipeline, key: tuple[object, ...], make: Callable[[], Update]) -> Update:
+    """The statement that belongs to a pipeline and a key, made once: making one costs as much as a query."""
+    whole = (id(pipeline), *key)
+    if whole not in _made:  # the pipeline is kept with it, so that its id is not another's
+        _made[whole] = pipeline, make()
+    _made.move_to_end(whole)
     while len(_made) > _MOST:
         _made.popitem(last=False)
-    return _made[key][1]
+    return _made[whole][1]
 
 
-def _build(step: StageStep, columns: Sequence[str], pipeline: Pipeline, place: str) -> Update:
+def _build(step: StageStep, columns: Sequence[str], pipeline: Pipeline, place: str, guarded: bool) -> Update:
     name = rows_of(step.level).name
     found = _found(step, columns)
     new: FromClause = found
@@ -87,7 +97,9 @@ def _build(step: StageStep, columns: Sequence[str], pipeline: Pipeline, place: s
     }
     values = {**{c: new.c[c] for c in columns}, **position, **released()}
     target = table(name, column("id"), *[column(c) for c in values])
-    return update(target).where(target.c.id == new.c.row_id).values(values)
+    moved = update(target).where(target.c.id == new.c.row_id).values(values).returning(target.c.id)
+    held = (target.c.owner == bindparam("holder"), target.c.status == "active", target.c.return_to.is_(None))
+    return moved.where(*held) if guarded else moved
 
 
 def _found(step: StageStep, columns: Sequence[str]) -> FromClause:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, Engine, func, select, text
 
 from curate.configs.schema import Level
-from curate.db.claims import FREE
 from curate.db.datasets import Dataset, all_datasets
 from curate.db.engine import is_sqlite, now, reading
+from curate.db.leases import FREE
 from curate.db.progress import LEVELS, Cell
 from curate.db.queries import tally
 from curate.db.tables import rows_of

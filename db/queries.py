@@ -20,8 +20,8 @@ from sqlalchemy import (
 )
 
 from curate.configs.schema import Level
-from curate.db.claims import stages_met
 from curate.db.engine import now, reading, snapshot
+from curate.db.leases import stages_met
 from curate.db.progress import LEVELS, Cell
 from curate.db.saves import quoted
 from curate.db.tables import batches, clips, datasets, rows_of, stands, videos

@@ -28,9 +28,9 @@ from sqlalchemy import (
 
 from curate.configs.pipeline import Pipeline
 from curate.db import filters
-from curate.db.claims import released
 from curate.db.datasets import Dataset, add_columns, write_pipeline
 from curate.db.engine import now, writing
+from curate.db.leases import released
 from curate.db.saves import BETWEEN
 from curate.db.tables import clips
 from curate.db.verdicts import judged, verdict_of

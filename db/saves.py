@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from typing import Any, Protocol, cast
 
 from sqlalchemy import (
     Connection,
     Engine,
+    Float,
+    Select,
     Table,
+    Text,
+    TextClause,
+    Update,
     bindparam,
+    case,
     delete,
     insert,
     select,
@@ -23,9 +30,10 @@ from curate.configs.pipeline import Pipeline, StageStep
 from curate.configs.schema import Level, Order
 from curate.db import beside
 from curate.db.beside import FoundRows
-from curate.db.claims import Claim, give_back_in, released
-from curate.db.engine import is_sqlite, now, reading, writing
-from curate.db.moves import write_and_place
+from curate.db.engine import is_sqlite, reading, writing
+from curate.db.expressions import among, unix_time
+from curate.db.leases import Claim, give_back_in, released
+from curate.db.moves import made_for, write_and_place
 from curate.db.tables import batches, clips, datasets, rows_of, videos
 from curate.db.verdicts import judged, verdict_of
 
@@ -85,10 +93,12 @@ def save(engine: Engine, claim: Claim, findings: Findings, writer: Writer) -> in
     table = rows_of(step.level)
     with writing(engine) as connection:
         pipeline = writer.parse(pipeline_held(connection, claim.want.dataset_id, alone=step.name == "split"))
-        if scores_differ(pipeline.stage(step.name), step) or _clips_deleted(connection, claim):
+        changed = pipeline is not claim.want.pipeline and scores_differ(pipeline.stage(step.name), step)
+        if changed or _clips_deleted(connection, claim):
             give_back_in(connection, claim)
             return 0
-        mine = _still_mine(connection, table, claim)
+        moved = [] if is_sqlite(connection) else _move_plain(connection, claim, findings, pipeline)
+        mine = _still_mine(connection, claim, moved)
         passed = [i for i in findings.scores if i in mine]
         beside.replace(connection, {i: findings.tables[i] for i in passed if i in findings.tables})
         for video_id, found in findings.clips.items():
@@ -99,8 +109,8 @@ def save(engine: Engine, claim: Claim, findings: Findings, writer: Writer) -> in
         _write_and_move(connection, step, going, findings.scores, pipeline)
         _end_rows(connection, table, set(mine), findings)
         failures = len(mine.keys() & findings.failed.keys())
-        _log(connection, claim, (len(mine) - failures, failures), writer)
-    return len(mine)
+        _log(connection, claim, (len(moved) + len(mine) - failures, failures), writer)
+    return len(moved) + len(mine)
 
 
 def scores_differ(one: StageStep, other: StageStep) -> bool:
@@ -116,12 +126,31 @@ def _clips_deleted(connection: Connection, claim: Claim) -> bool:
     return bool(connection.execute(epoch).scalar_one() != claim.want.epoch)
 
 
-def _still_mine(connection: Connection, table: Table, claim: Claim) -> dict[int, str | None]:
-    """The rows that are still held, and where each returns to."""
-    held = select(table.c.id, table.c.return_to).where(
-        table.c.id.in_(claim.ids), table.c.owner == claim.want.owner, table.c.status == "active"
-    )
-    return {int(row[0]): row[1] for row in connection.execute(held.with_for_update())}
+def _move_plain(connection: Connection, claim: Claim, findings: Findings, pipeline: Pipeline) -> list[int]:
+    """Save the rows that have scores and nothing else, and go on as all do: still held ones, which it returns.
+
+    One statement, where others have to be asked first which rows are still held and where each returns to.
+    """
+    special = {*findings.dropped, *findings.clips, *findings.tables}
+    plain = {i: scores for i, scores in findings.scores.items() if i not in special}
+    _, following = pipeline.after(claim.want.step.name)
+    return write_and_place(connection, claim.want.step, plain, pipeline, following, holder=claim.want.owner)
+
+
+def _still_mine(connection: Connection, claim: Claim, saved: Sequence[int]) -> dict[int, str | None]:
+    """The rows that are still held, and where each returns to; without those that are saved."""
+    ids = sorted({*claim.ids} - {*saved})
+    if not ids:
+        return {}
+    found = connection.execute(_held_by(claim.want.step.level), {"ids": ids, "holder": claim.want.owner})
+    return {row.id: row.return_to for row in found.all()}
+
+
+@cache
+def _held_by(level: Level) -> Select[Any]:
+    table = rows_of(level)
+    held = (among(table.c.id), table.c.owner == bindparam("holder"), table.c.status == "active")
+    return select(table.c.id, table.c.return_to).where(*held).with_for_update()
 
 
 def _write_and_move(
@@ -140,7 +169,7 @@ def _write_and_move(
             _write_scores(connection, rows_of(step.level), found)
             place_rows(connection, step.level, list(found), pipeline, place, rest or None)
         else:
-            write_and_place(connection, step, found, pipeline, place, rest or None)
+            write_and_place(connection, step, found, pipeline, place, then=rest or None)
 
 
 def _write_scores(connection: Connection, table: Table, scores: Mapping[int, Mapping[str, Any]]) -> None:
@@ -150,8 +179,13 @@ def _write_scores(connection: Connection, table: Table, scores: Mapping[int, Map
         groups.setdefault(tuple(sorted(values)), []).append({"row_id": row_id, **named})
     for columns, parameters in groups.items():
         if columns:
-            assigned = ", ".join(f"{quoted(c)} = :v{n}" for n, c in enumerate(columns))
-            connection.execute(text(f"UPDATE {table.name} SET {assigned} WHERE id = :row_id"), parameters)  # noqa: S608
+            connection.execute(_setting(table.name, columns), parameters)
+
+
+@lru_cache(maxsize=256)
+def _setting(table: str, columns: tuple[str, ...]) -> TextClause:
+    assigned = ", ".join(f"{quoted(c)} = :v{n}" for n, c in enumerate(columns))
+    return text(f"UPDATE {table} SET {assigned} WHERE id = :row_id")  # noqa: S608
 
 
 def quoted(column: str) -> str:
@@ -205,10 +239,16 @@ def place_rows(
     """
     if not ids:
         return
+    dialect = connection.dialect.name
+    moved = made_for(pipeline, (level, place, dialect), lambda: _placing(level, pipeline, place, dialect))
+    connection.execute(moved, {"ids": list(ids), "then_to": then})
+
+
+def _placing(level: Level, pipeline: Pipeline, place: str, dialect: str) -> Update:
     table = rows_of(level)
-    verdict = verdict_of(pipeline, place, level, connection.dialect.name)
-    values = {"stage": place, "return_to": then, **judged(verdict, place), "error": None, **released()}
-    connection.execute(update(table).where(table.c.id.in_(ids)).values(**values))
+    verdict = verdict_of(pipeline, place, level, dialect)
+    position = {"stage": place, "return_to": bindparam("then_to", type_=Text()), "error": None}
+    return update(table).where(among(table.c.id)).values(**position, **judged(verdict, place), **released())
 
 
 def _end_rows(connection: Connection, table: Table, mine: set[int], findings: Findings) -> None:
@@ -233,13 +273,17 @@ def _log(
         "n_ok": counts[0],
         "n_failed": counts[1],
         "started_at": claim.started_at,
-        "seconds": max(0.0, now(connection) - claim.started_at),
+        "since": claim.started_at,
         "version": writer.version,
         "error": None if error is None else str(error),
         "reason": None if error is None else type(error).__name__,
         "claim_seconds": claim.claim_seconds,
     }
-    connection.execute(insert(batches).values(**entry))
+    connection.execute(_ENTRY, entry)
+
+
+_TOOK = unix_time() - bindparam("since", type_=Float(53))
+_ENTRY = insert(batches).inline().values(seconds=case((_TOOK < 0, 0.0), else_=_TOOK))  # a clock may be set back
 
 
 def log_given_back(engine: Engine, claim: Claim, error: Exception, writer: Writer) -> None:
@@ -253,8 +297,13 @@ def pipeline_held(connection: Connection, dataset_id: int, alone: bool = False) 
 
     `alone`: no other save goes on beside this one, which may write the dataset's row too (two would block each other).
     """
-    query = select(datasets.c.pipeline).where(datasets.c.id == dataset_id).with_for_update(read=not alone)
-    return str(connection.execute(query).scalar_one())
+    return str(connection.execute(_pipeline(alone), {"of_dataset": dataset_id}).scalar_one())
+
+
+@cache
+def _pipeline(alone: bool) -> Select[Any]:
+    one = select(datasets.c.pipeline).where(datasets.c.id == bindparam("of_dataset"))
+    return one.with_for_update(read=not alone)
 
 
 TAKEN = 10_000  # rows that taken_since reads at a time

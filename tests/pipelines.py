@@ -14,9 +14,10 @@ from sqlalchemy import Engine, text
 from curate.configs.pipeline import Pipeline, parse
 from curate.configs.settings import Settings
 from curate.db import datasets, migrate
-from curate.db.claims import Claim, Want, claim
+from curate.db.claims import claim
 from curate.db.datasets import Dataset
 from curate.db.engine import make_engine
+from curate.db.leases import Claim, Want
 from curate.db.saves import Writer
 from curate.tasks.stage import (
     Clip,

@@ -10,7 +10,7 @@ from benchmarks.fault_audit import Verdict, final_rows, judge, watch
 from sqlalchemy import Connection, text
 
 from curate.db import saves
-from curate.db.claims import Claim, expire
+from curate.db.leases import Claim, expire
 from curate.db.saves import Findings, Writer, save
 from tests.pipelines import Line, make_line, writer
 

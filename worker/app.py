@@ -1,4 +1,4 @@
-"""The Celery app of workers: one task a stage, named `stage.<name>`, that runs one batch and rings the next bells.
+"""The Celery app of workers: a task for each stage, `stage.<name>`, runs a turn of batches and rings the next bells.
 
 Start a worker by hand with ``celery -A curate.worker.app worker -Q cpu --max-tasks-per-child 500``; `curate worker`
 does it for you. Importing this module reads the settings from the environment.
@@ -38,7 +38,7 @@ def runner() -> Runner:
 
 def _make_task(stage: str) -> Task:
     def run(dataset: int | None = None, partial: bool = False) -> str:
-        report = runner().run_one(stage, dataset, partial)
+        report = runner().run_turn(stage, dataset, partial)
         if report is None:
             return "nothing waiting"
         try:

@@ -8,7 +8,7 @@ import logging
 import resource
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, lru_cache
@@ -23,9 +23,11 @@ from curate.configs.pipeline import Pipeline, StageStep, parse
 from curate.configs.settings import Settings
 from curate.configs.states import RUNNING
 from curate.db import saves
-from curate.db.claims import Claim, Want, claim, deepest, has_ready, let_go
+from curate.db.claims import claim
 from curate.db.datasets import Dataset, all_datasets
 from curate.db.engine import make_engine
+from curate.db.leases import Claim, Want, let_go
+from curate.db.ready import deepest, has_ready
 from curate.db.saves import Findings, Writer
 from curate.tasks.archives import RemoteArchives
 from curate.tasks.models.catalog import folder_of
@@ -51,7 +53,7 @@ def pipeline_of(frozen: str) -> Pipeline:
 
 @dataclass(frozen=True)
 class Report:
-    """What a batch did; as text, the line that Flower and the log show."""
+    """What one batch or several did; as text, the line that Flower and the log show."""
 
     dataset_id: int
     step: StageStep
@@ -59,11 +61,18 @@ class Report:
     n_ok: int
     n_failed: int
     seconds: float
+    lost: int = 0  # rows that were not saved: another has them now
+    batches: int = 1
 
     def __str__(self) -> str:
-        noun = f"{self.step.level}s"
+        noun = f"{self.step.level}s" + (f" in {self.batches} batches" if self.batches > 1 else "")
+        lost = f", {self.lost} of them lost to others" if self.lost else ""
         total = self.n_ok + self.n_failed
-        return f"{total} {noun}: {self.n_ok} ok, {self.n_failed} failed, {self.seconds:.1f} s"
+        return f"{total} {noun}: {self.n_ok} ok, {self.n_failed} failed, {self.seconds:.1f} s{lost}"
+
+    def __add__(self, later: Report) -> Report:
+        names = ("n_ok", "n_failed", "seconds", "lost", "batches")
+        return dataclasses.replace(self, **{name: getattr(self, name) + getattr(later, name) for name in names})
 
 
 @dataclass
@@ -77,6 +86,7 @@ class _Loaded:
 
 MOST_LOADED = 32  # stages kept ready; models are kept by curate.tasks.models, once a process
 SAVE_WAITS = (1.0, 5.0, 15.0, 30.0)  # seconds between tries to save while the database does not answer
+TURN_SECONDS = 0.5  # of batches that one message is good for: it costs as much as saving a small batch
 LONGEST_PAUSE = 60.0  # seconds a stage rests in this process after it failed as a whole, again and again
 
 
@@ -85,12 +95,26 @@ class Runner:
 
     def __init__(self, settings: Settings, engine: Engine | None = None) -> None:
         self.settings = settings
-        self.engine = engine or make_engine(settings.database)
+        self.engine = engine or make_engine(settings.database, few_rows=True)
         self._loaded: OrderedDict[tuple[object, ...], _Loaded] = OrderedDict()  # least recently used first
         self._pauses: dict[str, tuple[float, float]] = {}  # stage: until when (monotonic), and how long
         self._owed: list[Want] = []  # batches whose rows could not be given back yet
+        self._watch = Watch(self.engine, self._writer())
         self.rota = Rota()
         self._working: dict[int, tuple[Dataset, Pipeline]] = {}  # as the last run_one found them
+
+    def run_turn(self, stage: str, dataset_id: int | None = None, partial: bool = False) -> Report | None:
+        """`run_one`, and more batches of that stage and dataset while half a second has not passed."""
+        until = time.monotonic() + TURN_SECONDS
+        report = self.run_one(stage, dataset_id, partial)
+        # rows are lost to a changed pipeline too, which has to be read again
+        while report and not report.lost and time.monotonic() < until:
+            with self._resting_after_trouble(report.step.name):
+                more = self._try(report.dataset_id, report.step.name, called=True)
+            if more is None:
+                break
+            report += more
+        return report
 
     def run_one(self, stage: str, dataset_id: int | None = None, partial: bool = False) -> Report | None:
         """Run one batch of a stage: of the dataset named, or of another that has rows for it; None when none has.
@@ -105,9 +129,14 @@ class Runner:
             if turn is None:
                 return None
             dataset_id, stage, partial = turn[0], turn[1].name, False
-        try:
+        with self._resting_after_trouble(stage):
             self._settle()
             return self._run_one(stage, dataset_id, partial)
+
+    @contextlib.contextmanager
+    def _resting_after_trouble(self, stage: str) -> Iterator[None]:
+        try:
+            yield
         except ServiceError as error:
             log.warning("stage %s rests for %g s: %s", stage, self._pause(stage), error)
             raise
@@ -130,15 +159,20 @@ class Runner:
         self._look()
         candidates = [i for i, (_, pipeline) in self._working.items() if pipeline.has(stage)]
         for i in sorted(self.rota.order(candidates), key=lambda i: i != dataset_id):
-            dataset, pipeline = self._working[i]
-            if self._may_claim(i, pipeline.stage(stage), pipeline, called=i == dataset_id, partial=partial):
-                with about(dataset=dataset.name, stage=stage):
-                    report = self._claim_and_run(dataset, pipeline, stage)
-                if report is not None:
-                    self.rota.give(i, report.seconds)
-                    self._pauses.pop(stage, None)
-                    return report
+            if report := self._try(i, stage, called=i == dataset_id, partial=partial):
+                return report
         return None
+
+    def _try(self, dataset_id: int, stage: str, called: bool, partial: bool = False) -> Report | None:
+        dataset, pipeline = self._working[dataset_id]
+        if not self._may_claim(dataset_id, pipeline.stage(stage), pipeline, called, partial):
+            return None
+        with about(dataset=dataset.name, stage=stage):
+            report = self._claim_and_run(dataset, pipeline, stage)
+        if report is not None:
+            self.rota.give(dataset_id, report.seconds)
+            self._pauses.pop(stage, None)
+        return report
 
     def _look(self) -> None:
         self._working = {}
@@ -218,36 +252,38 @@ class Runner:
     def _run_batch(self, held: Claim, loaded: _Loaded) -> Report:
         started = time.monotonic()
         try:
-            with Watch(self.engine, held, self._writer()):
+            with self._watch.over(held):
                 _cap_memory(held.want.step)
                 self._recall(held.want, loaded)
                 findings = find(loaded.stage, self._rows(held))
                 _tell_failed(findings)
-                self._save(held, findings)
+                lost = self._save(held, findings)
         except BaseException:  # a service is missing or the worker was told to stop: others may go on
             self._let_go(held.want)
             raise
         finally:
             _lift_memory_cap()
         counts = (len(held.rows) - len(findings.failed), len(findings.failed))
-        return Report(held.want.dataset_id, held.want.step, held.want.pipeline, *counts, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        return Report(held.want.dataset_id, held.want.step, held.want.pipeline, *counts, seconds, lost)
 
-    def _save(self, held: Claim, findings: Findings) -> None:
+    def _save(self, held: Claim, findings: Findings) -> int:
+        """Save; how many rows could not be, because another has them now."""
         for wait in SAVE_WAITS:
             try:
-                self._save_once(held, findings)
-                return
+                return self._save_once(held, findings)
             except ServiceError as error:
                 log.warning("batch of stage %s not saved, trying again: %s", held.want.step.name, error)
                 time.sleep(wait)
-        self._save_once(held, findings)
+        return self._save_once(held, findings)
 
-    def _save_once(self, held: Claim, findings: Findings) -> None:
+    def _save_once(self, held: Claim, findings: Findings) -> int:
         lost = len(held.rows) - saves.save(self.engine, held, findings, self._writer())
         if lost:
             log.warning(
                 "stage %s: %d of %d rows were no longer held, not saved", held.want.step.name, lost, len(held.rows)
             )
+        return lost
 
     def _stage(self, dataset: Dataset, want: Want) -> _Loaded:
         loaded = self._loaded_for(dataset, want)

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from curate.configs.pipeline import Pipeline, StageStep
-from curate.db.claims import Ready, expire, holders, misdated, ready, release
 from curate.db.datasets import Dataset, all_datasets
+from curate.db.leases import expire, holders, misdated, release
+from curate.db.ready import Ready, ready
 from curate.worker.bells import Bells
 from curate.worker.owner import dead_owners
 from curate.worker.rota import Rota

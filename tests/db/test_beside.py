@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from curate.db import datasets
-from curate.db.claims import expire
+from curate.db.leases import expire
 from curate.db.reader import ensure_reader
 from curate.db.saves import Findings, save
 from curate.db.usersql import run_query

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, text
 
-from curate.db import claims, datasets, queries
+from curate.db import datasets, queries, ready
 from tests.pipelines import Line, make_line
 
 TIE = "clips.video_id ASC"
@@ -80,13 +80,13 @@ def test_an_ordered_claim_reads_in_order_and_sorts_nothing(line: Line) -> None:
 
 
 def test_the_first_video_upstream_is_one_look_into_an_index(line: Line) -> None:
-    found = plans(line, lambda: claims.has_ready(line.engine, line.dataset.id, *wanted(line)))
+    found = plans(line, lambda: ready.has_ready(line.engine, line.dataset.id, *wanted(line)))
     upstream = {s: p for s, p in found.items() if "min(clips.video_id)" in s}
     assert len(upstream) == 1
     assert all("ix_clips_active" in plan for plan in upstream.values()), upstream
 
 
-def wanted(line: Line) -> tuple[claims.StageStep, claims.Pipeline]:
+def wanted(line: Line) -> tuple[ready.StageStep, ready.Pipeline]:
     return line.pipeline.stage("inorder"), line.pipeline
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from curate.configs.errors import FilterError, UsageError
 from curate.db import datasets
-from curate.db.claims import Claim, expire
+from curate.db.leases import Claim, expire
 from curate.db.progress import funnel, progress, totals
 from curate.db.queries import tally
 from curate.db.redo import Redone, redo, set_pipeline, way_back, way_on

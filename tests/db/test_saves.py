@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from curate.configs.schema import Order
-from curate.db.claims import Claim, expire
+from curate.db.leases import Claim, expire
 from curate.db.saves import Findings, quoted, save, taken_since
 from curate.tasks.stage import NewClip
 from tests.pipelines import Line, make_line, writer

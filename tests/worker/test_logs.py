@@ -93,7 +93,7 @@ def test_the_thread_that_watches_a_batch_logs_as_the_batch_does(line: Line, monk
     line.put_clips(1, "score")
     held = line.claim("score", lease_seconds=0.03)
     assert held
-    with about(dataset="pets"), Watch(line.engine, held, writer()):
+    with about(dataset="pets"), Watch(line.engine, writer()).over(held):
         wait_until(lambda: seen)
     assert "[dataset=pets] x" in seen[0]
 

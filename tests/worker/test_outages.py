@@ -12,8 +12,8 @@ from sqlalchemy import text
 
 from curate.configs.errors import DiskFull, ServiceError
 from curate.configs.settings import Settings
-from curate.db.claims import EXPIRED
 from curate.db.datasets import retry
+from curate.db.leases import EXPIRED
 from curate.tasks.stage import Clip
 from curate.worker import runner as module
 from curate.worker.owner import new_owner

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from curate.db.claims import EXPIRED
+from curate.db.leases import EXPIRED
 from curate.worker.watch import Watch
 from tests.pipelines import Line, make_line, wait_until, writer
 
@@ -19,7 +19,7 @@ def test_a_lease_is_renewed_while_the_batch_runs(sqlite_url: str, home: Path) ->
     line.put_clips(1, "score")
     held = line.claim("score", lease_seconds=0.3)
     assert held is not None
-    with Watch(line.engine, held, writer()):
+    with Watch(line.engine, writer()).over(held):
         wait_until(lambda: line.rows("SELECT lease_until FROM clips")[0][0] > held.started_at + 0.6)
 
 
@@ -29,7 +29,7 @@ def test_a_row_alone_fails_at_the_time_limit(sqlite_url: str, home: Path) -> Non
     held = line.claim("score")
     assert held is not None
     ended = threading.Event()
-    with Watch(line.engine, held, writer(), ended.set):
+    with Watch(line.engine, writer(), ended.set).over(held):
         assert ended.wait(30)
     status, reason, error = line.rows("SELECT status, reason, error FROM clips")[0]
     assert (status, reason) == ("failed", "StageTimeout")
@@ -42,7 +42,7 @@ def test_a_larger_batch_is_given_back_to_be_halved(sqlite_url: str, home: Path) 
     held = line.claim("score")
     assert held is not None
     ended = threading.Event()
-    with Watch(line.engine, held, writer(), ended.set):
+    with Watch(line.engine, writer(), ended.set).over(held):
         assert ended.wait(30)
     assert line.rows("SELECT DISTINCT status, lease_until FROM clips") == [("active", EXPIRED)]
     again = line.claim("score")
@@ -56,7 +56,7 @@ def test_a_batch_that_ends_in_time_is_left_alone(sqlite_url: str, home: Path) ->
     held = line.claim("score")
     assert held is not None
     ended = threading.Event()
-    with Watch(line.engine, held, writer(), ended.set):
+    with Watch(line.engine, writer(), ended.set).over(held):
         pass
     assert not ended.is_set()
     assert line.rows("SELECT status, owner FROM clips") == [("active", "me")]

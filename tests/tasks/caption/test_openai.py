@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from sqlalchemy import text
 
 from curate.configs.errors import CaptionServer, ConfigError
-from curate.db.claims import expire
+from curate.db.leases import expire
 from curate.tasks.caption.interface import Span
 from curate.tasks.caption.openai import Openai, OpenaiCaptioner, OpenaiOptions
 from curate.worker import runner as module

@@ -1,0 +1,101 @@
+"""SQL that both engines say in their own way, in a form that does not change with its values.
+
+A statement of fixed form is made and compiled once a process, and prepared once a connection: of the time a small
+batch takes, most went into writing the same statements again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Dialect, Float, Select, Text, bindparam
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import NULLTYPE, TypeDecorator, TypeEngine
+
+SQLITE_CLOCK = "unix_time"  # a function of ours in each connection (curate.db.engine)
+
+
+class Ids(TypeDecorator[list[int]]):
+    """A list of numbers as one value: an array on Postgres, JSON on SQLite."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """The type as the engine knows it."""
+        return dialect.type_descriptor(ARRAY(BigInteger()) if dialect.name == "postgresql" else Text())
+
+    def process_bind_param(self, value: list[int] | None, dialect: Dialect) -> Any:
+        """The list as the engine takes it."""
+        return value if dialect.name == "postgresql" else json.dumps(value)
+
+
+class _Among(FunctionElement[Any]):
+    type = NULLTYPE  # as a Boolean it would be compared with 1 on SQLite, and no index be used
+    inherit_cache = True
+
+
+class _AmongFound(_Among):
+    inherit_cache = True
+
+
+def _parts(element: _Among, compiler: SQLCompiler, **kw: Any) -> Iterator[str]:
+    return (compiler.process(clause, **kw) for clause in element.clauses)
+
+
+@compiles(_Among, "postgresql")
+def _in_array(element: _Among, compiler: SQLCompiler, **kw: Any) -> str:
+    column, ids = _parts(element, compiler, **kw)
+    return f"{column} = ANY({ids})"
+
+
+@compiles(_Among, "sqlite")
+def _in_json(element: _Among, compiler: SQLCompiler, **kw: Any) -> str:
+    column, ids = _parts(element, compiler, **kw)
+    return f"{column} IN (SELECT value FROM json_each({ids}))"  # noqa: S608
+
+
+@compiles(_AmongFound, "postgresql")
+def _in_found_array(element: _AmongFound, compiler: SQLCompiler, **kw: Any) -> str:
+    column, query = _parts(element, compiler, **kw)
+    return f"{column} = ANY(ARRAY{query})"
+
+
+@compiles(_AmongFound, "sqlite")
+def _in_query(element: _AmongFound, compiler: SQLCompiler, **kw: Any) -> str:
+    column, query = _parts(element, compiler, **kw)
+    return f"{column} IN {query}"
+
+
+def among(column: ColumnElement[int], name: str = "ids") -> ColumnElement[bool]:
+    """Whether a column is one of the numbers that are given when the statement is executed, as `name`."""
+    return _Among(column, bindparam(name, type_=Ids()))
+
+
+def among_found(column: ColumnElement[int], query: Select[Any]) -> ColumnElement[bool]:
+    """Whether a column is one of the few numbers that a query finds.
+
+    With IN, Postgres takes a LIMIT that is not written out for a tenth of the table, and reads it all.
+    """
+    return _AmongFound(column, query.scalar_subquery())
+
+
+class unix_time(FunctionElement[float]):  # noqa: N801  used as a function
+    """Unix seconds by the clock that all workers share: the server's, or this host's for SQLite."""
+
+    type = Float(53)
+    inherit_cache = True
+
+
+@compiles(unix_time, "postgresql")
+def _of_server(_element: unix_time, _compiler: SQLCompiler, **_kw: Any) -> str:
+    return "extract(epoch from statement_timestamp())::float8"  # stable in a statement: an index can be read by it
+
+
+@compiles(unix_time, "sqlite")
+def _of_host(_element: unix_time, _compiler: SQLCompiler, **_kw: Any) -> str:
+    return f"{SQLITE_CLOCK}()"

@@ -1,0 +1,90 @@
+"""Claims of ordered stages: one batch at a time, in order, behind the first video that has something upstream."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, Update, func, select
+
+from curate.configs.pipeline import Pipeline, StageStep
+from curate.configs.schema import Order
+from curate.db.expressions import among
+from curate.db.leases import FREE, Want, gave_up, here, hold, holding
+from curate.db.tables import clips, stands, videos
+
+
+def take_ordered(connection: Connection, want: Want, time: float, order: Order) -> list[int]:
+    """Hold the next rows of an ordered stage; their ids in order. The caller holds the dataset's row, alone."""
+    place = here(clips, want.dataset_id, want.step.name)
+    # not by SKIP LOCKED: a row whose lease is being renewed is at work too
+    if connection.execute(select(clips.c.id).where(*place, clips.c.lease_until >= time).limit(1)).first():
+        return []
+    ready = ready_in_order(connection, want.dataset_id, want.step, want.pipeline, order)
+    if ready is None:
+        return []
+    picked = ready.order_by(*_sorted(order)).with_for_update()
+    while size := _orphaned_head(connection, picked):  # again in halves, as any batch, but in order
+        ids = _hold_in_order(connection, want, time, picked.limit(max(1, size // 2)), alone=size <= 1)
+        if size > 1 or not ids or not gave_up(connection, want, ids[0]):
+            return ids
+    return _hold_in_order(connection, want, time, picked.limit(want.step.options.batch_size))
+
+
+def _orphaned_head(connection: Connection, picked: Select[int]) -> int:
+    """The size of the batch that died with the first row; 0 when that row is fresh or there is none."""
+    head = connection.execute(picked.with_only_columns(clips.c.lease_until, clips.c.claim_size).limit(1)).first()
+    return int(head[1]) if head and head[0] > FREE else 0
+
+
+def _sorted(order: Order) -> list[ColumnElement[Any]]:
+    unique = {"video_id", "clip_index"} <= set(order.by)
+    return [*map(_sorted_by, order.by), *([] if unique else [clips.c.id])]
+
+
+def _sorted_by(column: str) -> ColumnElement[Any]:
+    if column.startswith("-"):
+        return clips.c[column[1:]].desc().nulls_last()
+    # NULLS LAST keeps SQLite from reading in the order of an index
+    return clips.c[column].asc().nulls_last() if clips.c[column].nullable else clips.c[column].asc()
+
+
+def _hold_in_order(
+    connection: Connection, want: Want, time: float, picked: Select[int], alone: bool = False
+) -> list[int]:
+    ids = list(connection.execute(picked).scalars())
+    hold(connection, want, time, _holding(alone), {"ids": ids})
+    return ids
+
+
+@cache
+def _holding(alone: bool) -> Update:
+    return holding("clip", select(clips.c.id).where(among(clips.c.id)), alone)
+
+
+def ready_in_order(
+    connection: Connection, dataset_id: int, step: StageStep, pipeline: Pipeline, order: Order
+) -> Select[int] | None:
+    """Selects the clips that an ordered stage may take now; None when it has to wait for all upstream."""
+    frontier = _frontier(connection, dataset_id, step, pipeline)
+    ready = select(clips.c.id).where(
+        clips.c.dataset_id == dataset_id, clips.c.stage == step.name, stands(clips, "active")
+    )
+    if frontier is None:
+        return ready
+    return None if order.whole else ready.where(clips.c.video_id < frontier)
+
+
+def _frontier(connection: Connection, dataset_id: int, step: StageStep, pipeline: Pipeline) -> int | None:
+    """The first video that still has something upstream of the stage, or None."""
+    names = pipeline.level_stages("clip")
+    upstream = names[: names.index(step.name)]
+    busy_video = select(func.min(videos.c.id)).where(videos.c.dataset_id == dataset_id, stands(videos, "active"))
+    busy_clips = [  # one query a stage: each is one look into an index
+        select(func.min(clips.c.video_id)).where(
+            clips.c.dataset_id == dataset_id, clips.c.stage == stage, stands(clips, "active")
+        )
+        for stage in upstream
+    ]
+    found = [connection.execute(q).scalar() for q in (busy_video, *busy_clips)]
+    return min((int(f) for f in found if f is not None), default=None)
