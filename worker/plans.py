@@ -17,7 +17,7 @@ from curate.configs.settings import Settings
 from curate.tasks.models import device
 from curate.worker.config import QUEUES
 
-RECYCLE = 500  # batches after which a process of `cpu` is replaced: decoders leak
+RECYCLE = 500  # messages after which a process of `cpu` is replaced: decoders leak
 _FOR_CPU = {
     # x264 reads a little memory that it never wrote, at sizes that are no multiple of 16. With glibc filling what it
     # hands out, the same clip gives the same bytes; no cost was to be seen. MindSpore, which asks for much more than

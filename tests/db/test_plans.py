@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, text
 
-from curate.db import datasets, queries, ready
+from curate.db import claims, datasets, queries, ready
+from curate.db.engine import make_engine
 from tests.pipelines import Line, make_line
 
 TIE = "clips.video_id ASC"
@@ -95,3 +96,24 @@ def test_unfinished_rows_are_counted_in_the_claim_index(line: Line) -> None:
     assert found
     for statement, plan in found.items():
         assert by_index(line, plan), statement + plan
+
+
+@pytest.mark.parametrize("prepared", ["auto", "force_generic_plan"])
+def test_a_claim_reads_no_whole_table(line: Line, database_url: str, prepared: str) -> None:
+    """Also while Postgres believes that all rows stand before the stage, and does not know how many are wanted."""
+    engine = make_engine(database_url, few_rows=True)
+    if engine.dialect.name == "sqlite":
+        explain, first = "EXPLAIN QUERY PLAN ", "SELECT 1"
+    else:
+        explain, first = "EXPLAIN ", f"SET plan_cache_mode = {prepared}"
+    values = {"of_dataset": 1, "of_stage": "done", "most": 64, "holder": "x", "until": 1.0}
+    with engine.begin() as connection:
+        connection.exec_driver_sql(first)
+        compiled = claims._fresh("clip").compile(engine)
+        asked = compiled.construct_params(values)
+        given = asked if not compiled.positional else tuple(asked[name] for name in compiled.positiontup or ())
+        plan = "\n".join(str(r[-1]) for r in connection.exec_driver_sql(explain + str(compiled), given))
+        connection.rollback()
+    engine.dispose()
+    assert "lease_until" in plan, plan
+    assert "Seq Scan" not in plan and "SCAN clips" not in plan and "Hash" not in plan, plan

@@ -46,7 +46,7 @@ def test_it_listens_on_a_private_socket_only(home: Path) -> None:
 def test_a_killed_server_is_started_again(home: Path) -> None:
     with EmbeddedBroker(Settings(home=home)) as broker:
         os.kill(pid_of(broker), signal.SIGKILL)
-        wait_until(lambda: broker._answering() is None)
+        wait_until(lambda: broker._server is not None and broker._server.poll() is not None)
         assert broker.ensure() is True
         assert broker.ensure() is False
         pid_of(broker)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 from curate.db.leases import EXPIRED
@@ -60,3 +61,47 @@ def test_a_batch_that_ends_in_time_is_left_alone(sqlite_url: str, home: Path) ->
         pass
     assert not ended.is_set()
     assert line.rows("SELECT status, owner FROM clips") == [("active", "me")]
+
+
+def test_the_second_batch_of_a_watch_is_held_to_its_own_time(sqlite_url: str, home: Path) -> None:
+    line = line_with(sqlite_url, home, 0.1)
+    line.put_clips(8, "score")
+    ended = threading.Event()
+    watch = Watch(line.engine, writer(), ended.set)
+    first = line.claim("score", "one")
+    assert first is not None
+    with watch.over(first):
+        pass
+    second = line.claim("score", "two")
+    assert second is not None
+    with watch.over(second):
+        assert ended.wait(30)
+    assert line.rows("SELECT DISTINCT owner FROM clips WHERE lease_until = 1") == [("two",)]
+
+
+def test_a_short_batch_after_a_long_one_is_ended_in_time(sqlite_url: str, home: Path) -> None:
+    """The thread sleeps until the long one's lease has to be renewed, and is woken for the short one."""
+    line = line_with(sqlite_url, home, 0.1)
+    line.put_clips(4, "score")
+    long = line_with(sqlite_url + "-long", home, 600)
+    long.put_clips(1, "score")
+    ended = threading.Event()
+    watch = Watch(line.engine, writer(), ended.set)
+    for there, owner in ((long, "long"), (line, "short")):
+        held = there.claim("score", owner)
+        assert held is not None
+        with watch.over(held):
+            assert owner == "long" or ended.wait(30)
+
+
+def test_a_batch_given_up_is_not_held_again(sqlite_url: str, home: Path) -> None:
+    line = line_with(sqlite_url, home, 0.1)
+    line.put_clips(4, "score")
+    held = line.claim("score", lease_seconds=0.3)
+    assert held is not None
+    ended = threading.Event()
+    watch = Watch(line.engine, writer(), ended.set)
+    with watch.over(held):
+        assert ended.wait(30)
+        time.sleep(0.3)
+    assert line.rows("SELECT DISTINCT lease_until FROM clips") == [(EXPIRED,)]
