@@ -6,20 +6,22 @@ finished; with one, a claim was measured to grow from 7 to 27 ms at a million ro
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, Update, bindparam, exists, literal_column, select
+from sqlalchemy import Connection, Engine, Select, Update, bindparam, exists, select
 
 from curate.configs.schema import Level
 from curate.configs.states import RUNNING
 from curate.db import beside
 from curate.db.engine import writing
-from curate.db.expressions import among, unix_time
-from curate.db.leases import FREE, Claim, Want, gave_up, here, hold, holding
+from curate.db.expressions import unix_time
+from curate.db.leases import FREE, Claim, Row, Want, gave_up, here, hold, holding, load
 from curate.db.ordered import take_ordered
 from curate.db.tables import datasets, rows_of
+
+_PLACE = {"video": itemgetter("id"), "clip": itemgetter("video_id", "clip_index")}
 
 
 def claim(engine: Engine, want: Want) -> Claim | None:
@@ -34,16 +36,14 @@ def claim(engine: Engine, want: Want) -> Claim | None:
         if standing is None or standing.state != RUNNING:
             return None
         time = float(standing.time)
-        ids = take_ordered(connection, want, time, order) if order else _take(connection, want, time, standing.dead)
-        if not ids:
+        rows = take_ordered(connection, want, time, order) if order else _take(connection, want, time, standing.dead)
+        if not rows:
             return None
-        rows = _load(connection, level, ids)
-        if order:  # as they were picked, not as they lie in the table
-            at = {row_id: place for place, row_id in enumerate(ids)}
-            rows.sort(key=lambda row: at[row["id"]])
         if level == "video":
             return Claim(want, rows, {}, time)
-        return Claim(want, rows, _load_videos(connection, rows), time, beside.read(connection, want.reads, ids))
+        parents = load(connection, "video", sorted({row["video_id"] for row in rows}))
+        tables = beside.read(connection, want.reads, [row["id"] for row in rows])
+        return Claim(want, rows, {row["id"]: row for row in parents}, time, tables)
 
 
 @cache
@@ -66,12 +66,14 @@ def _place(want: Want) -> dict[str, Any]:
     return {"of_dataset": want.dataset_id, "of_stage": want.step.name}
 
 
-def _take(connection: Connection, want: Want, time: float, dead: bool) -> list[int]:
-    while dead and (batch := _dead_batch(connection, want, time)):
-        if ids := _retake(connection, want, time, *batch):
-            return ids
-    values = {**_place(want), "most": want.step.options.batch_size}
-    return hold(connection, want, time, _fresh(want.step.level), values)
+def _take(connection: Connection, want: Want, time: float, dead: bool) -> list[Row]:
+    rows: list[Row] = []
+    while dead and not rows and (batch := _dead_batch(connection, want, time)):
+        rows = _retake(connection, want, time, *batch)
+    if not rows:
+        values = {**_place(want), "most": want.step.options.batch_size}
+        rows = hold(connection, want, time, _fresh(want.step.level), values)
+    return sorted(rows, key=_PLACE[want.step.level])
 
 
 @cache
@@ -95,27 +97,8 @@ def _dead_batch(connection: Connection, want: Want, time: float) -> tuple[str, i
     return (str(row[0]), int(row[1])) if row else None
 
 
-def _retake(connection: Connection, want: Want, time: float, owner: str, size: int) -> list[int]:
+def _retake(connection: Connection, want: Want, time: float, owner: str, size: int) -> list[Row]:
     level = want.step.level
     orphans = _orphans(level).where(rows_of(level).c.owner == owner).limit(max(1, size // 2))
-    taken = hold(connection, want, time, holding(level, orphans, alone=size <= 1), {**_place(want), "time": time})
-    return taken if size > 1 else [i for i in taken if not gave_up(connection, want, i)]
-
-
-def _load(connection: Connection, level: Level, ids: Sequence[int]) -> list[dict[str, Any]]:
-    found = connection.execute(_whole(level), {"ids": ids})
-    names = tuple(found.keys())
-    return [dict(zip(names, row, strict=True)) for row in found.all()]
-
-
-@cache
-def _whole(level: Level) -> Select[Any]:
-    # SELECT *: score columns are added by stages, after the tables of this program were written
-    table = rows_of(level)
-    order = (table.c.id,) if level == "video" else (table.c.video_id, table.c.clip_index)
-    return select(literal_column("*")).select_from(table).where(among(table.c.id)).order_by(*order)
-
-
-def _load_videos(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[int, dict[str, Any]]:
-    loaded = _load(connection, "video", sorted({row["video_id"] for row in rows}))
-    return {row["id"]: row for row in loaded}
+    rows = hold(connection, want, time, holding(level, orphans, alone=size <= 1), {**_place(want), "time": time})
+    return rows if size > 1 else [row for row in rows if not gave_up(connection, want, row["id"])]

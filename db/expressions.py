@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Dialect, Float, Select, Text, bindparam
+from sqlalchemy import ARRAY, BigInteger, ColumnClause, ColumnElement, Dialect, Float, Select, Text, bindparam
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -99,3 +99,22 @@ def _of_server(_element: unix_time, _compiler: SQLCompiler, **_kw: Any) -> str:
 @compiles(unix_time, "sqlite")
 def _of_host(_element: unix_time, _compiler: SQLCompiler, **_kw: Any) -> str:
     return f"{SQLITE_CLOCK}()"
+
+
+class _WholeRow(ColumnClause[Any]):
+    inherit_cache = True
+
+
+@compiles(_WholeRow, "postgresql")
+def _all_columns(_element: _WholeRow, _compiler: SQLCompiler, **_kw: Any) -> str:
+    return "*"
+
+
+@compiles(_WholeRow, "sqlite")
+def _its_id(_element: _WholeRow, _compiler: SQLCompiler, **_kw: Any) -> str:
+    return "id"
+
+
+def whole_row() -> ColumnElement[Any]:
+    """For RETURNING: all columns on Postgres. On SQLite, which gives 5.0 as 5 there, the id, to read the row by."""
+    return _WholeRow("*", is_literal=True)

@@ -7,19 +7,35 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, Update, bindparam, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    CursorResult,
+    Engine,
+    Select,
+    Table,
+    Update,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    update,
+)
 
 from curate.configs.errors import WorkerCrashed
 from curate.configs.pipeline import Pipeline, StageStep
 from curate.configs.schema import Level
 from curate.db.beside import Rows
-from curate.db.engine import now, reading, writing
-from curate.db.expressions import among, among_found
+from curate.db.engine import is_sqlite, now, reading, writing
+from curate.db.expressions import among, among_found, whole_row
 from curate.db.tables import clips, datasets, rows_of, videos
 
 FREE = 0.0  # lease_until of a row that nobody holds
 EXPIRED = 1.0  # lease_until of a row whose holder is known to be dead
 FAR = 20  # leases; one that ends further ahead was taken before the clock was set back
+
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -75,7 +91,7 @@ _LET_GO = {k: v for k, v in released().items() if k != "attempts"}  # crashes be
 
 
 def holding(level: Level, picked: Select[int], alone: bool = False) -> Update:
-    """The statement, for `hold`, that holds the rows picked and returns their ids.
+    """The statement, for `hold`, that holds the rows picked and returns them.
 
     `alone`: the row picked is one that crashed its worker in a batch of one, or two; such tries are counted.
     """
@@ -86,13 +102,32 @@ def holding(level: Level, picked: Select[int], alone: bool = False) -> Update:
     lease = {"owner": bindparam("holder"), "lease_until": bindparam("until"), "claim_size": size}
     tried = {"attempts": table.c.attempts + 1} if alone else {}
     found = among_found(table.c.id, select(cte.c.id))
-    return update(table).where(found).values(**lease, **tried).returning(table.c.id)
+    return update(table).where(found).values(**lease, **tried).returning(whole_row())
 
 
-def hold(connection: Connection, want: Want, time: float, statement: Update, values: Mapping[str, Any]) -> list[int]:
-    """Hold rows by a statement of `holding`, with the values that its pick asks for; the ids of the rows."""
+def hold(connection: Connection, want: Want, time: float, statement: Update, values: Mapping[str, Any]) -> list[Row]:
+    """Hold rows by a statement of `holding`, with the values that its pick asks for; the whole rows."""
     lease = {"holder": want.owner, "until": time + want.lease_seconds}
-    return list(connection.execute(statement, {**values, **lease}).scalars().all())
+    held = connection.execute(statement, {**values, **lease})
+    if is_sqlite(connection):
+        return load(connection, want.step.level, held.scalars().all())
+    return _as_rows(held)
+
+
+def load(connection: Connection, level: Level, ids: Sequence[int]) -> list[Row]:
+    """Whole rows of a table, by their ids."""
+    return _as_rows(connection.execute(_whole(level), {"ids": list(ids)}))
+
+
+def _as_rows(found: CursorResult[Any]) -> list[Row]:
+    names = tuple(found.keys())
+    return [dict(zip(names, row, strict=True)) for row in found.all()]
+
+
+@cache
+def _whole(level: Level) -> Select[Any]:
+    # SELECT *: score columns are added by stages, after the tables of this program were written
+    return select(literal_column("*")).select_from(rows_of(level)).where(among(rows_of(level).c.id))
 
 
 def gave_up(connection: Connection, want: Want, row_id: int) -> bool:

@@ -10,12 +10,12 @@ from sqlalchemy import ColumnElement, Connection, Select, Update, func, select
 from curate.configs.pipeline import Pipeline, StageStep
 from curate.configs.schema import Order
 from curate.db.expressions import among
-from curate.db.leases import FREE, Want, gave_up, here, hold, holding
+from curate.db.leases import FREE, Row, Want, gave_up, here, hold, holding
 from curate.db.tables import clips, stands, videos
 
 
-def take_ordered(connection: Connection, want: Want, time: float, order: Order) -> list[int]:
-    """Hold the next rows of an ordered stage; their ids in order. The caller holds the dataset's row, alone."""
+def take_ordered(connection: Connection, want: Want, time: float, order: Order) -> list[Row]:
+    """Hold the next rows of an ordered stage, in order. The caller holds the dataset's row, alone."""
     place = here(clips, want.dataset_id, want.step.name)
     # not by SKIP LOCKED: a row whose lease is being renewed is at work too
     if connection.execute(select(clips.c.id).where(*place, clips.c.lease_until >= time).limit(1)).first():
@@ -25,9 +25,9 @@ def take_ordered(connection: Connection, want: Want, time: float, order: Order) 
         return []
     picked = ready.order_by(*_sorted(order)).with_for_update()
     while size := _orphaned_head(connection, picked):  # again in halves, as any batch, but in order
-        ids = _hold_in_order(connection, want, time, picked.limit(max(1, size // 2)), alone=size <= 1)
-        if size > 1 or not ids or not gave_up(connection, want, ids[0]):
-            return ids
+        rows = _hold_in_order(connection, want, time, picked.limit(max(1, size // 2)), alone=size <= 1)
+        if size > 1 or not rows or not gave_up(connection, want, rows[0]["id"]):
+            return rows
     return _hold_in_order(connection, want, time, picked.limit(want.step.options.batch_size))
 
 
@@ -51,10 +51,10 @@ def _sorted_by(column: str) -> ColumnElement[Any]:
 
 def _hold_in_order(
     connection: Connection, want: Want, time: float, picked: Select[int], alone: bool = False
-) -> list[int]:
-    ids = list(connection.execute(picked).scalars())
-    hold(connection, want, time, _holding(alone), {"ids": ids})
-    return ids
+) -> list[Row]:
+    place = {row_id: n for n, row_id in enumerate(connection.execute(picked).scalars())}
+    rows = hold(connection, want, time, _holding(alone), {"ids": list(place)})
+    return sorted(rows, key=lambda row: place[row["id"]])  # as they were picked, not as they lie in the table
 
 
 @cache
