@@ -111,8 +111,8 @@ class PackageMissing(ServiceError):
 
 
 class ModelsMissing(ServiceError):
-    """{what} needs weights that are not there or cannot be used: {missing}. See where they are looked for, and how
-    to get them, with: curate models list"""
+    """{what} needs weights that are not there or cannot be used (curate models list shows where they are looked
+    for):{missing}"""
 
 
 class BadModel(ServiceError):
