@@ -134,6 +134,11 @@ class NoDevice(ServiceError):
     """The device {device} cannot be used: {why}. Set CURATE_DEVICE to auto or CPU, or see docs/ascend.md"""
 
 
+class DeviceMemory(ServiceError):
+    """The device {device} has not enough memory for a pass of a network: {why}. Give it less at a time with: curate set
+    STAGE.pass_size=1. Or, where the clips are long, less of each: curate redo STAGE --set STAGE.frames_a_second=2"""
+
+
 class BucketMissing(ServiceError):
     """{url} cannot be used, because {store} does not exist. Make it (for S3: aws s3 mb {store}) or name another
     one; where clips go is set by CURATE_MEDIA. Then: curate doctor"""

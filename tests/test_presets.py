@@ -37,6 +37,7 @@ class Preset:
 
     file: str
     captioner: str
+    published: str
     folder: str
     prompt: str
     scores: frozenset[str]
@@ -46,12 +47,13 @@ class Preset:
 TOKENS = 40  # of a caption: enough that a random one holds a word
 LOOSE = {"unique.where": "duplicate >= 0", "fair.where": "aes >= -100"}
 V1 = Preset(
-    "t2v-v1.yaml", "pllava", "pllava-7b", prompts.PLLAVA, frozenset({"match_option", "aes", "match"}),
+    "t2v-v1.yaml", "pllava", "ermu2001/pllava-7b", "pllava-7b", prompts.PLLAVA,
+    frozenset({"match_option", "aes", "match"}),
     LOOSE | {"pllava.max_new_tokens": f"{TOKENS}", "on_topic.where": "match_option >= -100",
              "told.where": "match >= -100"},
 )  # fmt: skip
 FINAL = Preset(
-    "t2v-final.yaml", "qwen2_vl", "Qwen2-VL-7B-Instruct", prompts.QWEN,
+    "t2v-final.yaml", "qwen2_vl", "Qwen/Qwen2-VL-7B-Instruct", "Qwen2-VL-7B-Instruct", prompts.QWEN,
     frozenset({"ocr", "num_boxes", "max_single_percentage", "total_text_percentage", "lpips", "aes", "nsfw"}),
     LOOSE | {"qwen2_vl.max_new_tokens": f"{TOKENS}", "little_text.where": "total_text_percentage >= 0",
              "lpips.side": "32", "changing.where": "lpips >= 0", "safe.where": "nsfw >= 0"},
@@ -71,27 +73,32 @@ class Ran:
             connection.row_factory = sqlite3.Row
             return [dict(row) for row in connection.execute(sql)]
 
+    def curate(self, *words: str) -> subprocess.CompletedProcess[str]:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("CURATE_")}
+        environment = clean | {"CURATE_HOME": str(self.folder / "home"), "CURATE_DEVICE": "CPU"}
+        command = [CURATE, "run", "videos", "-o", "clips.csv", "--config", self.preset.file, "-j", "1", *words]
+        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def made(preset: Preset, folder: Path) -> Ran:
+    """A folder with a video of two scenes and all weights but the captioner's."""
+    if lacking := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
+        pytest.skip(f"not installed: {', '.join(lacking)}")
+    (folder / "videos").mkdir()
+    write_video(folder / "videos" / "two.mp4", footage(120, (60,)), CLOSED)
+    tiny.write_all(folder / "home" / "models")
+    return Ran(preset, folder)
+
 
 @pytest.fixture(scope="module", params=[V1, FINAL], ids=lambda preset: preset.file)
 def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """The run of a preset over a video of two scenes."""
-    if lacking := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
-        pytest.skip(f"not installed: {', '.join(lacking)}")
+    """The run of a preset."""
     if servers.redis_program() is None:
         pytest.skip(servers.NO_REDIS)
-    ran = Ran(request.param, tmp_path_factory.mktemp("preset"))
-    (ran.folder / "videos").mkdir()
-    write_video(ran.folder / "videos" / "two.mp4", footage(120, (60,)), CLOSED)
-    models = tiny.write_all(ran.folder / "home" / "models")
-    tiny_captioners.write_pllava(models / V1.folder)
-    tiny_captioners.write_qwen(models / FINAL.folder, "qwen2_vl")
-    words = [word for name, value in ran.preset.sets.items() for word in ("--set", f"{name}={value}")]
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("CURATE_")}
-    done = subprocess.run(
-        [CURATE, "run", "videos", "-o", "clips.csv", "--config", ran.preset.file, "-j", "1", *words],
-        cwd=ran.folder, env=clean | {"CURATE_HOME": str(ran.folder / "home"), "CURATE_DEVICE": "CPU"},
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+    ran = made(request.param, tmp_path_factory.mktemp("preset"))
+    folder = ran.folder / "home" / "models" / ran.preset.folder
+    tiny_captioners.write_pllava(folder) if ran.preset is V1 else tiny_captioners.write_qwen(folder, "qwen2_vl")
+    done = ran.curate(*(word for name, value in ran.preset.sets.items() for word in ("--set", f"{name}={value}")))
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     with (ran.folder / "clips.csv").open(newline="", encoding="utf-8") as file:
         ran.table = list(csv.DictReader(file))
@@ -131,3 +138,19 @@ def test_each_caption_says_who_wrote_it_and_keeps_what_was_written(ran: Ran) -> 
         assert row["text_raw"].strip()
         assert row["text"] == clean_t5(strip_prefix(row["text_raw"]))
     assert {row["clip_id"]: row["text"] for row in captions} == {int(r["clip_id"]): r["text"] for r in ran.table}
+
+
+@pytest.mark.parametrize("preset", [V1, FINAL], ids=lambda preset: preset.file)
+def test_without_the_captioner_nothing_starts_and_the_command_that_gets_it_is_told(
+    preset: Preset, tmp_path: Path
+) -> None:
+    """A line for each folder that is missing: here only the captioner's."""
+    ran = made(preset, tmp_path)
+    done = ran.curate()
+    folder = tmp_path / "home" / "models" / preset.folder
+    how = f"hf download {preset.published} --local-dir {folder}"
+    assert done.returncode == 4
+    assert [line for line in done.stderr.splitlines() if line.startswith("  ")] == [
+        f"  {preset.folder}: there is no folder {folder}; get it with: {how}"
+    ]
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["models"]
