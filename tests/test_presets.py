@@ -47,13 +47,13 @@ class Preset:
 TOKENS = 40  # of a caption: enough that a random one holds a word
 LOOSE = {"unique.where": "duplicate >= 0", "fair.where": "aes >= -100"}
 V1 = Preset(
-    "t2v-v1.yaml", "pllava", "ermu2001/pllava-7b", "pllava-7b", prompts.PLLAVA,
+    "t2v-v1.yaml", "pllava", "ermu2001/pllava-7b", tiny_captioners.PLLAVA, prompts.PLLAVA,
     frozenset({"match_option", "aes", "match"}),
     LOOSE | {"pllava.max_new_tokens": f"{TOKENS}", "on_topic.where": "match_option >= -100",
              "told.where": "match >= -100"},
 )  # fmt: skip
 FINAL = Preset(
-    "t2v-final.yaml", "qwen2_vl", "Qwen/Qwen2-VL-7B-Instruct", "Qwen2-VL-7B-Instruct", prompts.QWEN,
+    "t2v-final.yaml", "qwen2_vl", "Qwen/Qwen2-VL-7B-Instruct", tiny_captioners.QWEN2, prompts.QWEN,
     frozenset({"ocr", "num_boxes", "max_single_percentage", "total_text_percentage", "lpips", "aes", "nsfw"}),
     LOOSE | {"qwen2_vl.max_new_tokens": f"{TOKENS}", "little_text.where": "total_text_percentage >= 0",
              "lpips.side": "32", "changing.where": "lpips >= 0", "safe.where": "nsfw >= 0"},
@@ -73,7 +73,7 @@ class Ran:
             connection.row_factory = sqlite3.Row
             return [dict(row) for row in connection.execute(sql)]
 
-    def curate(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("CURATE_")}
         environment = clean | {"CURATE_HOME": str(self.folder / "home"), "CURATE_DEVICE": "CPU"}
         command = [CURATE, "run", "videos", "-o", "clips.csv", "--config", self.preset.file, "-j", "1", *words]
@@ -96,9 +96,8 @@ def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     if servers.redis_program() is None:
         pytest.skip(servers.NO_REDIS)
     ran = made(request.param, tmp_path_factory.mktemp("preset"))
-    folder = ran.folder / "home" / "models" / ran.preset.folder
-    tiny_captioners.write_pllava(folder) if ran.preset is V1 else tiny_captioners.write_qwen(folder, "qwen2_vl")
-    done = ran.curate(*(word for name, value in ran.preset.sets.items() for word in ("--set", f"{name}={value}")))
+    tiny_captioners.write_all(ran.folder / "home" / "models", [ran.preset.folder])
+    done = ran.run(*(word for name, value in ran.preset.sets.items() for word in ("--set", f"{name}={value}")))
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     with (ran.folder / "clips.csv").open(newline="", encoding="utf-8") as file:
         ran.table = list(csv.DictReader(file))
@@ -146,7 +145,7 @@ def test_without_the_captioner_nothing_starts_and_the_command_that_gets_it_is_to
 ) -> None:
     """A line for each folder that is missing: here only the captioner's."""
     ran = made(preset, tmp_path)
-    done = ran.curate()
+    done = ran.run()
     folder = tmp_path / "home" / "models" / preset.folder
     how = f"hf download {preset.published} --local-dir {folder}"
     assert done.returncode == 4
