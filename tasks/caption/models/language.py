@@ -164,6 +164,7 @@ class Decoder:
 
 def _seen(words: NDArray[np.bool_], begin: int) -> NDArray[np.bool_]:
     """Which places (rows, n - begin, n) the places from `begin` on look at: words up to their own."""
-    allowed = np.tri(words.shape[1] - begin, words.shape[1], begin, bool) & words[:, None, :]
-    own = np.eye(words.shape[1] - begin, words.shape[1], begin, bool)
-    return allowed | own  # filling looks at itself: a softmax over nothing is no number
+    shape = words.shape[1] - begin, words.shape[1]
+    allowed: NDArray[np.bool_] = np.tri(*shape, begin, bool) & words[:, None, :]
+    allowed |= np.eye(*shape, begin, bool)  # filling looks at itself: a softmax over nothing is no number
+    return allowed
