@@ -113,7 +113,7 @@ def check_models(pipeline: Pipeline, model_folder: Path) -> None:
 
     lines = missing(needs_of(pipeline), model_folder) or _of_another_width(pipeline, model_folder)
     if lines:
-        raise ModelsMissing(what="The pipeline", missing="; ".join(lines))
+        raise ModelsMissing(what="The pipeline", missing="".join(f"\n  {line}" for line in lines))
 
 
 def _of_another_width(pipeline: Pipeline, model_folder: Path) -> list[str]:

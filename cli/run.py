@@ -73,7 +73,13 @@ def _finish(here: Session, opened: Opened, jobs: int | None, wish: Any) -> None:
     if totals.failed:
         here.talk.say(f"{counted(totals.failed, 'row')} failed; see: curate errors {opened.dataset.name}")
         raise typer.Exit(1)
-    here.talk.next(f"curate export {opened.dataset.name} -o clips.csv" if wish is None else 'curate sql "SELECT …"')
+    here.talk.next(_after_all(opened.dataset.name, totals.dropped > 0 and not totals.kept, wish is not None))
+
+
+def _after_all(name: str, none_left: bool, exported: bool) -> str:
+    if none_left:
+        return f"curate refilter {name} --set FILTER.where='…'"
+    return 'curate sql "SELECT …"' if exported else f"curate export {name} -o clips.csv"
 
 
 def work(here: Session, opened: Opened, jobs: int | None) -> Any:

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 TICK_SECONDS = 0.3
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 LOCAL_HOSTS = (*LOOPBACK, "")
-FLOWER_COLUMNS = "name,state,kwargs,result,runtime,worker,retries,exception,received"
+FLOWER_COLUMNS = "name,state,routing_key,kwargs,result,runtime,worker,retries,exception,received"
 
 
 def worker(

@@ -111,8 +111,8 @@ class PackageMissing(ServiceError):
 
 
 class ModelsMissing(ServiceError):
-    """{what} needs weights that are not there or cannot be used: {missing}. See where they are looked for, and how
-    to get them, with: curate models list"""
+    """{what} needs weights that are not there or cannot be used (curate models list shows where they are looked
+    for):{missing}"""
 
 
 class BadModel(ServiceError):
@@ -132,6 +132,11 @@ class CaptionServer(ServiceError):
 
 class NoDevice(ServiceError):
     """The device {device} cannot be used: {why}. Set CURATE_DEVICE to auto or CPU, or see docs/ascend.md"""
+
+
+class DeviceMemory(ServiceError):
+    """The device {device} has not enough memory for a pass of a network: {why}. Give it less at a time with: curate set
+    STAGE.pass_size=1. Or, where the clips are long, less of each: curate redo STAGE --set STAGE.frames_a_second=2"""
 
 
 class BucketMissing(ServiceError):

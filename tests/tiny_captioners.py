@@ -1,8 +1,12 @@
-"""Writes captioners with random weights in their published layouts: all names, tiny shapes. See tiny.py."""
+"""Writes captioners with random weights in their published layouts: all names, tiny shapes. See tiny.py.
+
+``python -m tests.tiny_captioners FOLDER`` writes all of them where `curate models` looks, as tiny.py does the others.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +16,7 @@ from numpy.typing import NDArray
 
 from tests.tiny import Drawn, _byte_letters, write_safetensors
 
-PLLAVA, QWEN2, QWEN25 = "pllava-7b", "qwen2-vl-7b-instruct", "qwen2.5-vl-7b-instruct"
+PLLAVA, QWEN2, QWEN25 = "pllava-7b", "Qwen2-VL-7B-Instruct", "Qwen2.5-VL-7B-Instruct"
 RANK = 4  # of LoRA, 128 as published
 WORDS = 320  # of a vocabulary
 
@@ -229,3 +233,9 @@ def write_all(model_folder: Path, names: Sequence[str] = ()) -> Path:
         if not names or name in names:
             write(model_folder / name)
     return model_folder
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m tests.tiny_captioners FOLDER")
+    print(write_all(Path(sys.argv[1])))

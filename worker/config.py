@@ -39,7 +39,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "worker_proc_alive_timeout": 60.0,  # a contended host takes longer than 4 s to start a process
         "worker_hijack_root_logger": False,
         "worker_send_task_events": True,  # Flower
-        "task_send_sent_event": False,
+        "task_send_sent_event": True,  # what a bell was rung on, its queue, is told by no other event; 0.2 ms a bell
     }
 
 

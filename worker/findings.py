@@ -124,8 +124,8 @@ def _as_kind(stage: Stage[Any, Any], column: str, kind: str, value: Any) -> Any:
         return float(value)
     if kind == "int" and isinstance(value, int) and abs(value) < 1 << 63:
         return int(value)  # a bool too: Postgres takes it for another type
-    if kind == "text" and isinstance(value, str) and "\0" not in value:
-        return value.encode("utf-8", "replace").decode()  # a lone surrogate fits no database
+    if kind == "text" and isinstance(value, str):  # neither a lone surrogate nor NUL fits a database
+        return value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
     if kind == "bytes" and isinstance(value, bytes):
         return value
     raise UnexpectedError(

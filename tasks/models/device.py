@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from curate.configs.errors import NoDevice, PackageMissing
+from curate.configs.errors import DeviceMemory, NoDevice, PackageMissing
 
 Target = Literal["Ascend", "CPU"]
 Dtype = Literal["auto", "float32", "float16"]
@@ -25,6 +26,8 @@ Dtype = Literal["auto", "float32", "float16"]
 VISIBLE = "ASCEND_RT_VISIBLE_DEVICES"
 _DEVICES = Path("/dev")
 MINDONE = "0.5.0"  # mindone_light uses its private layout
+# how MindSpore says on CPUs and NPUs that an allocation failed; there is no class of its own for it
+_SHORT = re.compile(r"alloc\w*( \w+){0,2} fail|out of memory|memory (isn't|not) enough", re.IGNORECASE)
 INSTALL_MINDONE = f"pip install --no-deps mindone=={MINDONE}"
 INSTALL = f'pip install "curate[mindspore]" && {INSTALL_MINDONE}'
 
@@ -79,7 +82,7 @@ def start(setting: str) -> Device:
     try:
         ms.set_device(target, 0) if target == "Ascend" else ms.set_device(target)
     except (RuntimeError, ValueError) as error:
-        raise NoDevice(device=target, why=" ".join(str(error).split())[:300]) from error
+        raise NoDevice(device=target, why=_why(error)) from error
     if target == "CPU":
         # asynchronous dispatch burns CPU seconds where there is no device to wait for
         ms.set_context(pynative_synchronize=True)
@@ -88,14 +91,20 @@ def start(setting: str) -> Device:
 
 @contextmanager
 def lost(device: Device) -> Iterator[None]:
-    """Raise NoDevice for what MindSpore raises meanwhile.
+    """Raise NoDevice for what MindSpore raises meanwhile, DeviceMemory where it says that memory is short.
 
     Networks get inputs of one shape, all finite: when one fails the device did, or its memory, and no clip is to blame.
     """
     try:
         yield
     except RuntimeError as error:
-        raise NoDevice(device=device.target, why=" ".join(str(error).split())[:300]) from error
+        kind = DeviceMemory if _SHORT.search(str(error)) else NoDevice
+        raise kind(device=device.target, why=_why(error)) from error
+
+
+def _why(error: Exception) -> str:
+    """What MindSpore says, on one line, without the places in its own code."""
+    return " ".join(str(error).partition("- C++ Call Stack")[0].split()).rstrip("-!. ")[:300]
 
 
 def check_installed() -> None:

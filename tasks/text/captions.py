@@ -44,9 +44,12 @@ def chosen(captions: Sequence[Row], source: Source) -> Row | None:
     """The caption that becomes the text of the clip, of those with a text in `text`; None when there is none.
 
     The newest that was loaded by hand, else by `source`: the one written first or last, that of most characters, or
-    that of the best match (of equal ones the first). What came with the input counts only when there is no other.
+    that of the best match (of equal ones the first). What came with the input counts only when there is no other, and
+    what a model wrote only until it wrote anew (another prompt, another revision).
     """
     told = [row for row in captions if row["text"]]
+    newest = {row["model"]: row for row in told}
+    told = [row for row in told if newest[row["model"]] is row]
     by_hand = [row for row in told if row["model"] == HAND]
     if by_hand:
         return by_hand[-1]

@@ -22,7 +22,8 @@ class CleanTextOptions(StageOptions):
     batch_size: int = Field(1024, ge=1, le=4096, description="rows claimed by one task")
     source: Source = Field(
         "first",
-        description="which caption becomes the text: written first, last, the longest, or that of the best match",
+        description="which becomes the text, of each model's newest caption: written first, last, the longest, or that "
+        "of the best match",
     )
     refine: bool = Field(True, description="cut words such as: The video shows")
     clean: Literal["safe", "t5", "none"] = Field(

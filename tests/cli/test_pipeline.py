@@ -163,14 +163,21 @@ def test_clip_embed_cannot_be_switched_off_alone() -> None:
 @pytest.mark.parametrize(
     ("preset", "steps"),
     [
-        ("t2v-v1.yaml", "probe not_empty split dedup unique clip_embed option_match on_topic aesthetic fair openai "
+        ("t2v-v1.yaml", "probe not_empty split dedup unique clip_embed option_match on_topic aesthetic fair pllava "
          "clean_text captioned match told cut"),
         ("t2v-final.yaml", "probe not_empty split dedup unique clip_embed ocr little_text lpips changing aesthetic "
-         "fair nsfw safe openai clean_text captioned cut"),
+         "fair nsfw safe qwen2_vl clean_text captioned cut"),
     ],
 )  # fmt: skip
 def test_the_packaged_orders_of_the_scripts_that_curate_replaces(preset: str, steps: str) -> None:
-    assert names(Path(preset), "openai.model=m") == steps.split()
+    assert names(Path(preset)) == steps.split()
+
+
+@pytest.mark.parametrize(("preset", "captioner"), [("t2v-v1.yaml", "pllava"), ("t2v-final.yaml", "qwen2_vl")])
+def test_a_server_takes_the_place_of_their_captioner(preset: str, captioner: str) -> None:
+    usual = names(Path(preset))
+    swapped = names(Path(preset), f"{captioner}.enabled=false", "openai.enabled=true", "openai.model=m")
+    assert swapped == [{captioner: "openai"}.get(name, name) for name in usual]
 
 
 class Reader(Scorer[StageOptions]):

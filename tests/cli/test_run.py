@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from curate.cli import sources
 from curate.cli.run import ring_waiting
@@ -18,7 +19,7 @@ from curate.db.engine import make_engine
 from curate.worker import broker
 from curate.worker.bells import Bells, make_app
 from curate.worker.broker import EmbeddedBroker
-from tests.cli.conftest import Call
+from tests.cli.conftest import Call, Filled
 from tests.pipelines import make_line
 
 
@@ -110,3 +111,15 @@ def test_bells_go_to_the_home_that_was_asked_for(tmp_path: Path, sqlite_url: str
         assert bells.unheard("cpu") == 1
     assert dict(os.environ) == before
     assert not home.exists()
+
+
+@pytest.mark.parametrize(("status", "then"), [("dropped", "curate refilter pets --set"), ("kept", "curate sql")])
+def test_what_to_do_next_depends_on_whether_any_clip_is_left(
+    curate: Call, filled: Filled, tmp_path: Path, status: str, then: str
+) -> None:
+    with filled.engine.begin() as connection:
+        connection.execute(text("UPDATE videos SET stage = 'done', status = 'kept', reason = NULL"))
+        row = {"status": status, "stage": "done" if status == "kept" else "motion"}
+        connection.execute(text("UPDATE clips SET stage = :stage, status = :status, owner = NULL"), row)
+    done = curate("resume", "pets", "-o", str(tmp_path / "clips.csv"))
+    assert (done.code, then in done.err.partition("Next: ")[2]) == (0, True), done.err

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from curate.configs.errors import PackageMissing, RowError
-from curate.tasks.stage import Outcome, Rows
+from curate.configs.schema import Column, StageOptions
+from curate.tasks.stage import Clip, Outcome, Rows, Scorer, Scores
 from tests.pipelines import CATALOG, Embed, Heads, Line, Score, embedding, make_line
 from tests.worker.conftest import run_all
 
@@ -79,6 +80,31 @@ def test_rows_from_a_stage_of_videos_are_refused(embeds: Line, monkeypatch: pyte
     embeds.enqueue("a1.mp4")
     run_all(embeds, "probe")
     assert embeds.rows("SELECT status, reason FROM videos") == [("failed", "UnexpectedError")]
+
+
+# ---- texts
+
+
+class Says(Scorer[StageOptions]):
+    """Text as models and files may have it."""
+
+    name = "says"
+    columns = {"said": Column("text", "what it says")}
+
+    def score(self, clip: Clip) -> Scores:
+        return {"said": ("a\0b", "c\ud800d", "é\x07")[clip.index]}
+
+
+def test_what_no_database_takes_in_a_text_is_marked_and_the_rest_kept(
+    database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CATALOG, "says", Says)
+    line = make_line(database_url, home, ["says"])
+    line.enqueue("a3.mp4")
+    run_all(line, "probe", "split", "says")
+    assert line.rows("SELECT said, status FROM clips ORDER BY clip_index") == [
+        ("a\ufffdb", "kept"), ("c?d", "kept"), ("é\x07", "kept"),
+    ]  # fmt: skip
 
 
 # ---- errors among the outcomes

@@ -26,6 +26,7 @@ Name = Callable[[str], str]
 _LAYERS = {"llama": "LlamaDecoderLayer", "qwen2_vl": "Qwen2VLDecoderLayer", "qwen2_5_vl": "Qwen2_5_VLDecoderLayer"}
 _NORMS = {"llama": "LlamaRMSNorm", "qwen2_vl": "Qwen2RMSNorm", "qwen2_5_vl": "Qwen2RMSNorm"}
 _OWN = "rotary_emb."  # computed, and in no checkpoint
+AT_ONCE = 256  # words read in one pass: attention takes memory for each of them times all words before it
 
 
 class Loader:
@@ -122,11 +123,11 @@ class Decoder:
             embedded[number, longest - len(row) :] = row
             positions[:, number, longest - len(row) :] = place
             words[number, longest - len(row) :] = True
-        made = mindone_light.module("cache_utils").DynamicCache()
-        context = Context(made, words)
-        allowed = np.tril(np.ones((longest, longest), bool)) & words[:, None, :]
-        allowed |= np.eye(longest, dtype=bool)  # filling looks at itself: a softmax over nothing is no number
-        return context, self._pass(context, embedded, positions, allowed)
+        context = Context(mindone_light.module("cache_utils").DynamicCache(), words)
+        for begin in range(0, longest, AT_ONCE):
+            part = slice(begin, begin + AT_ONCE)
+            scores = self._pass(context, embedded[:, part], positions[:, :, part], _seen(words[:, : part.stop], begin))
+        return context, scores
 
     def go_on(self, context: Context, ids: Sequence[int], places: Ints) -> Floats:
         """Scores of what comes after one more word in each row, at the place (axes, rows) of each."""
@@ -159,3 +160,11 @@ class Decoder:
         if len(positions) == 1:
             angles = angles[0]
         return np.cos(angles), np.sin(angles)
+
+
+def _seen(words: NDArray[np.bool_], begin: int) -> NDArray[np.bool_]:
+    """Which places (rows, n - begin, n) the places from `begin` on look at: words up to their own."""
+    shape = words.shape[1] - begin, words.shape[1]
+    allowed: NDArray[np.bool_] = np.tri(*shape, begin, bool) & words[:, None, :]
+    allowed |= np.eye(*shape, begin, bool)  # filling looks at itself: a softmax over nothing is no number
+    return allowed

@@ -16,7 +16,7 @@ from unittest import mock
 import numpy as np
 
 from curate.configs.settings import Settings
-from curate.tasks.caption.models import writing
+from curate.tasks.caption.models import language, writing
 from curate.tasks.caption.pllava import PllavaStage
 from curate.tasks.caption.qwen import Qwen2VlStage, Qwen25VlStage
 from curate.tasks.models.trial import trial
@@ -83,8 +83,15 @@ def nan() -> dict[str, Any]:
         return found("pllava", clips()[:2], pass_size=3)
 
 
+def at_once(words: int) -> dict[str, Any]:
+    """What is found when so many words of a beginning are read in one pass; clips of a pass differ in length."""
+    with mock.patch.object(language, "AT_ONCE", words):
+        return {name: found(name, clips(), pass_size=2) for name in ("pllava", "qwen2_vl")}
+
+
 if __name__ == "__main__":
     main({
+        "at once": lambda: at_once(1 << 20), "in parts": lambda: at_once(17),
         **{name: lambda name=name: found(name, clips()) for name in STAGES},
         "together": lambda: found("pllava", clips(), pass_size=3),
         "prompt": lambda: found("qwen2_vl", clips(), prompt="What? <|video_pad|>"),

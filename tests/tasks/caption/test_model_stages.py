@@ -44,6 +44,11 @@ def test_clips_of_one_pass_have_the_captions_that_they_have_alone(found: Found) 
     assert found["together"]["failed"].keys() == {"3"}
 
 
+def test_a_beginning_read_in_parts_has_the_captions_that_it_has_at_once(found: Found) -> None:
+    for name in ("pllava", "qwen2_vl"):
+        assert found["in parts"][name]["scores"] == found["at once"][name]["scores"] != {}
+
+
 def test_a_prompt_that_cannot_be_asked_fails_with_the_reason(found: Found) -> None:
     assert {found["prompt"]["failed"][clip][0] for clip in "12"} == {"StageError"}
     assert "must not be in a prompt" in found["prompt"]["failed"]["1"][1]

@@ -290,12 +290,20 @@ def light() -> Any:
     return {"models": sorted({name.split(".")[3] for name in ours}), "torch": "torch" in sys.modules}
 
 
+def too_much() -> Any:
+    """More numbers than any host has room for."""
+    import mindspore as ms
+
+    with device.lost(device.start("CPU")):
+        return ms.ops.BroadcastTo((1 << 23, 1 << 23))(ms.Tensor([1.0])).asnumpy().sum()
+
+
 def devices() -> Any:
     """What is started here, and what is said where there is no NPU."""
     return {
         "CPU": device.start("CPU").target, "auto": device.start("auto").target,
         "once": device.start("CPU") is device.start("CPU"),
-        "Ascend": said(lambda: device.start("Ascend")),
+        "Ascend": said(lambda: device.start("Ascend")), "memory": said(too_much),
     }  # fmt: skip
 
 

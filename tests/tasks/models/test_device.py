@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.configs.errors import PackageMissing
+from curate.configs.errors import DeviceMemory, NoDevice, PackageMissing, ServiceError
 from curate.tasks.models import device
 from curate.tasks.models.device import VISIBLE, Device, npus, pinned, wanted
 
@@ -104,6 +104,28 @@ def test_asking_for_an_npu_where_there_is_none_says_what_to_do(found: Mapping[st
     assert kind == "NoDevice"
     assert message.startswith("The device Ascend cannot be used: ")
     assert "Set CURATE_DEVICE to auto or CPU" in message and "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("Allocate memory failed\n - C++ Call Stack: device_address_utils.cc:1300 MallocForOutputs", DeviceMemory),
+        ("Device(id:0) memory isn't enough and alloc failed, kernel name: Softmax", DeviceMemory),
+        ("Out of memory", DeviceMemory),
+        ("Ascend kernel runtime initialization failed", NoDevice),
+        ("Call aclnnMatmul failed, detail: EZ9999", NoDevice),
+    ],
+    ids=str,
+)
+def test_a_lack_of_memory_is_told_from_a_lost_device(said: str, kind: type[Exception]) -> None:
+    with pytest.raises(ServiceError) as error, device.lost(Device("CPU")):
+        raise RuntimeError(said)
+    assert type(error.value) is kind
+
+
+def test_memory_that_cannot_be_had_is_such_an_error(found: Mapping[str, Any]) -> None:
+    kind, message = found["devices"]["memory"]
+    assert (kind, "curate set STAGE.pass_size=1" in message) == ("DeviceMemory", True), message
 
 
 def test_mindone_is_used_without_all_its_other_models_and_without_torch(found: Mapping[str, Any]) -> None:

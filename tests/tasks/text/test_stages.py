@@ -80,6 +80,20 @@ def test_one_of_several_captions_is_chosen(sqlite_url: str, home: Path, source: 
     assert line.rows("SELECT text FROM clips") == [(chosen,)]
 
 
+@pytest.mark.parametrize("source", ["first", "longest"])
+def test_what_a_model_wrote_anew_takes_the_place_of_its_older_caption(sqlite_url: str, home: Path, source: str) -> None:
+    """Else the text would stay as it is when `recaption` asks with another prompt."""
+    line = cleaning(sqlite_url, home, source=source)
+    clip = given(line, ("one", "a dog runs far away"))
+    with line.engine.begin() as connection:
+        connection.execute(
+            text(INSERT.replace("'describe'", "'What is there?'")), {"clip": clip, "model": "one", "raw": "a cat"}
+        )
+    run_all(line, "clean_text")
+    assert line.rows("SELECT text FROM clips") == [("a cat",)]
+    assert len(line.rows(CAPTIONS)) == 2
+
+
 def test_the_caption_of_the_best_match_is_chosen(database_url: str, home: Path) -> None:
     line = cleaning(database_url, home, source="match")
     given(line, ("one", "a dog"), ("two", "a cat"), ("three", "a bird"))
