@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"  # of weights in several files
+PICKLE = "pytorch_model.bin"  # as torch.save writes it; only captioners are read from such
+PICKLE_INDEX = f"{PICKLE}.index.json"
 CONFIG = "config.json"
 FLOATS = {"F32": 4, "F16": 2, "BF16": 2}  # bytes a number
 _SIZES = {**FLOATS, "F64": 8, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
-from curate.tasks.models.checkpoint import INDEX, WEIGHTS
+from curate.tasks.models.checkpoint import INDEX, PICKLE, PICKLE_INDEX, WEIGHTS
 
 T = TypeVar("T")
 State = tuple[int, int] | None
@@ -20,7 +20,7 @@ def state(folder: Path) -> State:
 
     Of weights in several files those of their index.
     """
-    for name in (WEIGHTS, INDEX):
+    for name in (WEIGHTS, INDEX, PICKLE, PICKLE_INDEX):
         try:
             found = (folder / name).stat()
         except OSError:

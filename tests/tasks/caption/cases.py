@@ -79,7 +79,7 @@ def nan() -> dict[str, Any]:
         spoiled = replace(last, embedded=last.embedded * np.nan) if next(passes) else last
         return writing.write(decoder, [*others, spoiled], *rest)
 
-    with mock.patch("curate.tasks.caption.models.pllava.write", broken):
+    with mock.patch("curate.tasks.caption.models.captioner.write", broken):
         return found("pllava", clips()[:2], pass_size=3)
 
 

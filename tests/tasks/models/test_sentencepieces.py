@@ -20,9 +20,10 @@ from tests.torch_files import field
 
 TEXTS: list[str] = json.loads((inputs.DATA / "texts.json").read_text(encoding="utf-8"))
 ODD = [
-    "", " ", "  two  spaces ", "\n", "\nDescribe.", "a\tb\r\n\n", "\u2581", "a\u2581b \u2581", "aaaaaaaaaaa", "abababababab",
-    "<s>", "</s> <0x0A> <unk>", "漢字かな交じり文", "새벽의 바다", "👩‍👩‍👧‍👦 🇩🇪 ✋🏽", "e\u0301 \u00e9", "\0 a\0", "\ufeffx", "\ud800 lone",
-    "12345 3.14", "Ünïcödé", "שלום עולם", "نص عربي", "ไทย", "\U0010ffff", "camera pans left, the the the",
+    "", " ", "  two  spaces ", "\n", "\nDescribe.", "a\tb\r\n\n", "\u2581", "a\u2581b \u2581", "aaaaaaaaaaa",
+    "abababababab", "<s>", "</s> <0x0A> <unk>", "漢字かな交じり文", "새벽의 바다", "👩‍👩‍👧‍👦 🇩🇪 ✋🏽", "e\u0301 \u00e9",
+    "\0 a\0", "\ufeffx", "\ud800 lone", "12345 3.14", "Ünïcödé", "שלום עולם", "نص عربي", "ไทย", "\U0010ffff",
+    "camera pans left, the the the",
 ]  # fmt: skip
 
 
@@ -125,7 +126,8 @@ def test_models_that_are_used_otherwise_are_refused(case: str, tmp_path: Path) -
 
 
 DAMAGED: dict[str, Callable[[bytes], bytes]] = {
-    "empty": lambda _: b"", "cut": lambda b: b[:-5], "text": lambda _: b"no such thing", "zip": lambda _: b"PK\3\4" * 20,
+    "empty": lambda _: b"", "cut": lambda b: b[:-5], "text": lambda _: b"no such thing",
+    "zip": lambda _: b"PK\3\4" * 20,
     "a piece twice": lambda b: b + field(1, field(1, b"the") + b"\x15" + bytes(4)) * 2,
     "no text": lambda b: b + field(1, field(1, b"\xff")), "half a score": lambda b: b + field(1, field(2, b"\0")),
 }  # fmt: skip
