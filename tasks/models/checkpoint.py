@@ -55,9 +55,16 @@ class Verified:
     tensors: Mapping[str, Tensor]
 
 
-def check(folder: Path, kind: Kind) -> None:
-    """Raise BadModel unless a folder is, as far as headers tell, a model of this kind."""
-    if kind in CAPTIONERS:
+def check(folder: Path, kind: Kind, tower: Path | None = None) -> None:
+    """Raise BadModel unless a folder is, as far as headers tell, a model of this kind.
+
+    `tower` is the folder of its image tower, where that is published apart; None: as its config names it.
+    """
+    if kind == "sharegpt4v":
+        from curate.tasks.caption.models.sharegpt4v_folder import check_folders
+
+        check_folders(folder, tower)
+    elif kind in CAPTIONERS:
         from curate.tasks.caption.models.weights import check_folder
 
         check_folder(folder, kind)

@@ -29,9 +29,12 @@ def state(folder: Path) -> State:
     return None
 
 
-def kept(cls: Callable[..., T], folder: Path, *arguments: object) -> T:
-    """``cls(folder, *arguments)``, or the one made earlier that somebody still holds, of the same weights."""
-    key = (cls, folder, state(folder), *arguments)
+def kept(cls: Callable[..., T], folder: Path, *arguments: object, also: Path | None = None) -> T:
+    """``cls(folder, *arguments)``, or the one made earlier that somebody still holds, of the same weights.
+
+    `also` is another folder that it takes weights from.
+    """
+    key = (cls, folder, state(folder), also and state(also), *arguments)
     found = _kept.get(key)
     if found is None:
         found = _kept[key] = cls(folder, *arguments)
