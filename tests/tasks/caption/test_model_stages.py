@@ -14,10 +14,13 @@ from curate.tasks.models.checkpoint import INDEX, check
 from curate.tasks.models.kept import state
 from curate.tasks.registry import stages
 from tests import tiny_captioners as tiny
+from tests import tiny_sharegpt4v
 from tests.children import found_by
 
 Found = Mapping[str, Any]
-FOLDERS: dict[Captioner, str] = {"pllava": tiny.PLLAVA, "qwen2_vl": tiny.QWEN2, "qwen2_5_vl": tiny.QWEN25}
+FOLDERS: dict[Captioner, str] = {
+    "pllava": tiny.PLLAVA, "qwen2_vl": tiny.QWEN2, "qwen2_5_vl": tiny.QWEN25, "sharegpt4v": tiny_sharegpt4v.MODEL,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +47,11 @@ def test_clips_of_one_pass_have_the_captions_that_they_have_alone(found: Found) 
     assert found["together"]["failed"].keys() == {"3"}
 
 
+def test_several_frames_are_captioned_with_a_tower_by_name(found: Found) -> None:
+    assert found["several"]["scores"].keys() == {"1", "2"}
+    assert found["several"]["scores"]["1"] != found["sharegpt4v"]["scores"]["1"]
+
+
 def test_a_prompt_that_cannot_be_asked_fails_with_the_reason(found: Found) -> None:
     assert {found["prompt"]["failed"][clip][0] for clip in "12"} == {"StageError"}
     assert "must not be in a prompt" in found["prompt"]["failed"]["1"][1]
@@ -58,6 +66,7 @@ def test_numbers_that_are_none_fail_their_clip_and_no_other(found: Found) -> Non
 def test_a_trial_tells_how_long_it_took(found: Found) -> None:
     assert found["trial"]["again_seconds"] > 0
     assert "4 frames" in found["trial"]["device"]
+    assert found["tower trial"]["again_seconds"] > 0
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +89,20 @@ def test_a_folder_of_another_family_is_refused(folders: Path) -> None:
 def test_what_is_missing_is_told_with_the_command_that_gets_it(tmp_path: Path) -> None:
     (line,) = missing([Need("qwen2_vl", "Qwen2-VL-7B-Instruct")], tmp_path)
     assert line.endswith(f"hf download Qwen/Qwen2-VL-7B-Instruct --local-dir {tmp_path}/Qwen2-VL-7B-Instruct")
+
+
+def test_a_missing_tower_is_told_with_the_commands_that_get_both(tmp_path: Path) -> None:
+    folder = tiny_sharegpt4v.write(tmp_path).rename(tmp_path / "ShareGPT4V-7B")
+    tower = (tmp_path / tiny_sharegpt4v.TOWER).rename(tmp_path / "tower")
+    both = (
+        f"hf download Lin-Chen/ShareGPT4V-7B --local-dir {folder} && "
+        f"hf download Lin-Chen/{tiny_sharegpt4v.TOWER} --local-dir {tmp_path}/{tiny_sharegpt4v.TOWER}"
+    )
+    (line,) = missing([Need("sharegpt4v", "ShareGPT4V-7B")], tmp_path)
+    assert f"its image tower {tiny_sharegpt4v.TOWER} is neither beside nor in it" in line
+    assert line.endswith(both)
+    assert missing([Need("sharegpt4v", "ShareGPT4V-7B", "tower")], tmp_path) == []
+    assert missing([Need("sharegpt4v", str(folder), str(tower))], tmp_path / "nowhere") == []
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "model-00002-of-00002.safetensors"])
