@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from curate.configs.errors import BadModel
+from curate.tasks.caption.interface import Caption
+from curate.tasks.caption.sharegpt4v import ShareGpt4vStage
 from curate.tasks.models.catalog import CAPTIONERS, Captioner, Need, missing
 from curate.tasks.models.checkpoint import INDEX, check
 from curate.tasks.models.kept import state
@@ -61,6 +64,14 @@ def test_numbers_that_are_none_fail_their_clip_and_no_other(found: Found) -> Non
     assert found["nan"]["scores"].keys() == {"1"}
     assert found["nan"]["failed"].keys() == {"2"}
     assert "NaN" in found["nan"]["failed"]["2"][1]
+
+
+def test_a_caption_with_nul_in_it_is_kept_as_databases_take_it() -> None:
+    """A model that writes bytes may write any; a clip must not fail by it."""
+    stage: Any = object.__new__(ShareGpt4vStage)
+    stage.options = stage.Options()
+    outcome = stage.outcome([(SimpleNamespace(name="a", revision="b"), Caption("\0a dog\0", 3, 0.1))])
+    assert outcome.scores["text"] == outcome.tables[0].rows[0]["text_raw"] == "\ufffda dog\ufffd"
 
 
 def test_a_trial_tells_how_long_it_took(found: Found) -> None:
