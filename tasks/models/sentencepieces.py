@@ -82,12 +82,12 @@ class SentencePieces:
         _check_normalising(dict(field for span in parts[3] for field in fields(content, span)))
         self._numbers = {piece: n for n, (piece, _, kind) in enumerate(self._pieces) if kind == _NORMAL}
         self._scores = {piece: score for piece, score, kind in self._pieces if kind == _NORMAL}
-        self._bytes = {int(piece[3:5], 16): n for n, (piece, _, kind) in enumerate(self._pieces) if kind == _BYTE}
-        self._values = {n: byte for byte, n in self._bytes.items()}
+        self._values = {n: int(piece[3:5], 16) for n, (piece, _, kind) in enumerate(self._pieces) if kind == _BYTE}
+        self._bytes = {byte: n for n, byte in self._values.items()}
         if len(self._numbers) != sum(kind == _NORMAL for _, _, kind in self._pieces):
             raise Damaged("a piece is there twice")
-        if self._bytes.keys() != set(range(256)):
-            raise Damaged("it has no piece for each byte")
+        if sorted(self._values.values()) != list(range(256)):
+            raise Damaged("it has not one piece for each byte")
 
     def _merged(self, given: str) -> list[str]:
         """The pieces of a text: neighbours joined, best first."""

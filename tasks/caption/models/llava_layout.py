@@ -9,7 +9,7 @@ from curate.tasks.caption.models.weights import linear, size
 from curate.tasks.models import mindone_light
 from curate.tasks.models.layouts import Shape, Shapes, vision_model
 
-_VISION = (
+VISION_SIZES = (
     "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "patch_size", "image_size",
     "num_channels",
 )  # fmt: skip
@@ -30,7 +30,7 @@ def llama_config(given: Mapping[str, Any]) -> Any:
 
 def clip_config(given: Mapping[str, Any]) -> Any:
     """The configuration of CLIP's image tower. Raises ValueError."""
-    for key in _VISION:
+    for key in VISION_SIZES:
         size(given, key, None, 1 << 16)
     return mindone_light.transformers().CLIPVisionConfig(**given)
 
@@ -57,7 +57,7 @@ def llama(text: Any) -> Iterable[tuple[str, Shape]]:
 
 def clip(vision: Any) -> Iterable[tuple[str, Shape]]:
     """Names and shapes of CLIP's image tower, all below `vision_model`."""
-    return vision_model({key: int(getattr(vision, key)) for key in _VISION})
+    return vision_model({key: int(getattr(vision, key)) for key in VISION_SIZES})
 
 
 def position_ids(vision: Any) -> Shapes:
@@ -78,6 +78,6 @@ def skipped_layers(config: Mapping[str, Any], key: str, vision: Any) -> int:
     Raises ValueError where that is none counted from the end.
     """
     layer = config.get(key, -2)
-    if not isinstance(layer, int) or not -vision.num_hidden_layers - 1 <= layer < 0:
+    if not isinstance(layer, int) or not -vision.num_hidden_layers <= layer < 0:
         raise ValueError(f"{key} must be a layer of the image tower counted from its end, not {str(layer)[:40]}")
     return -1 - layer

@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from curate.tasks.caption.models.llava_layout import clip, clip_config, llama, llama_config, position_ids, projector
+from curate.tasks.caption.models.llava_layout import (
+    VISION_SIZES,
+    clip,
+    clip_config,
+    llama,
+    llama_config,
+    position_ids,
+    projector,
+)
 from curate.tasks.models import layouts
 from curate.tasks.models.layouts import Shape, Shapes
 
@@ -24,10 +32,7 @@ _LLAMA = (
     "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "vocab_size",
     "hidden_act", "rms_norm_eps", "rope_theta", "rope_scaling", "attention_bias", "mlp_bias", "max_position_embeddings",
 )  # fmt: skip
-_CLIP = (
-    "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "patch_size", "image_size",
-    "num_channels", "hidden_act", "layer_norm_eps",
-)  # fmt: skip
+_CLIP = (*VISION_SIZES, "hidden_act", "layer_norm_eps")
 
 
 def text_config(config: Mapping[str, Any]) -> Any:

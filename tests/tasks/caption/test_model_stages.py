@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,10 +12,11 @@ import pytest
 
 from curate.configs.errors import BadModel
 from curate.tasks.caption.interface import Caption
+from curate.tasks.caption.models.weights import Weights
 from curate.tasks.caption.sharegpt4v import ShareGpt4vStage
 from curate.tasks.models.catalog import CAPTIONERS, Captioner, Need, missing
 from curate.tasks.models.checkpoint import INDEX, check
-from curate.tasks.models.kept import state
+from curate.tasks.models.kept import kept, state
 from curate.tasks.registry import stages
 from tests import tiny_captioners as tiny
 from tests import tiny_sharegpt4v
@@ -122,6 +124,14 @@ def test_a_folder_that_lacks_a_file_is_refused_before_anything_is_loaded(name: s
     (folder / name).unlink()
     (line,) = missing([Need("qwen2_vl", str(folder))], tmp_path)
     assert name in line
+
+
+def test_a_captioner_is_made_anew_when_its_tower_is_replaced(tmp_path: Path) -> None:
+    folder, tower = tiny_sharegpt4v.write(tmp_path), tmp_path / tiny_sharegpt4v.TOWER
+    first = kept(Weights, folder, also=tower)
+    assert kept(Weights, folder, also=tower) is first
+    os.utime(tower / "pytorch_model.bin", (1, 1))
+    assert kept(Weights, folder, also=tower) is not first
 
 
 def test_weights_in_several_files_are_loaded_anew_when_they_are_replaced(folders: Path, tmp_path: Path) -> None:

@@ -129,6 +129,7 @@ DAMAGED: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda _: b"", "cut": lambda b: b[:-5], "text": lambda _: b"no such thing",
     "zip": lambda _: b"PK\3\4" * 20,
     "a piece twice": lambda b: b + field(1, field(1, b"the") + b"\x15" + bytes(4)) * 2,
+    "a byte twice": lambda b: b + field(1, field(1, b"<0x41>") + b"\x18\x06"),
     "no text": lambda b: b + field(1, field(1, b"\xff")), "half a score": lambda b: b + field(1, field(2, b"\0")),
 }  # fmt: skip
 
