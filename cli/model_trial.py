@@ -1,4 +1,4 @@
-"""One model loaded and run once, in a process of its own: ``python -m curate.cli.model_trial KIND FOLDER``.
+"""One model loaded and run once, in a process of its own: ``python -m curate.cli.model_trial KIND FOLDER [TOWER]``.
 
 The last line on stdout is one JSON object. Memory is then that of the one model, a crash in native code ends the child
 only, and the command line never holds MindSpore, which must not run in a process that forks.
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 
 def tried(need: Need, settings: Settings) -> dict[str, Any]:
     """What a child found: result (ok or wrong), seconds, cpu_seconds, memory_mb, detail."""
-    from curate.tasks.models.catalog import folder_of
+    from curate.tasks.models.catalog import folder_of, tower_of
 
     folder = folder_of(need.model, settings.model_folder)
-    command = [sys.executable, "-m", "curate.cli.model_trial", need.kind, str(folder.absolute())]
+    tower = tower_of(need, settings.model_folder)
+    folders = [str(path.absolute()) for path in (folder, tower) if path]
+    command = [sys.executable, "-m", "curate.cli.model_trial", need.kind, *folders]
     environment = {**os.environ, **settings.environment()}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603  fixed
     try:
@@ -40,12 +42,12 @@ def tried(need: Need, settings: Settings) -> dict[str, Any]:
     return dict(found)
 
 
-def trial(kind: str, folder: Path, settings: Settings) -> dict[str, Any]:
+def trial(kind: str, folder: Path, settings: Settings, tower: Path | None = None) -> dict[str, Any]:
     """Load the model and run one batch, here; what `tried` says of it."""
     wall, cpu = time.perf_counter(), time.process_time()
     try:
         # imported by name: it imports MindSpore, which stays out of the command line
-        measured = importlib.import_module("curate.tasks.models.trial").trial(kind, folder, settings)
+        measured = importlib.import_module("curate.tasks.models.trial").trial(kind, folder, settings, tower)
     except CurateError as error:
         return {"result": "wrong", "detail": str(error)}
     shown = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in measured.items())
@@ -57,4 +59,4 @@ def trial(kind: str, folder: Path, settings: Settings) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(trial(sys.argv[1], Path(sys.argv[2]), load_settings())), flush=True)
+    print(json.dumps(trial(sys.argv[1], Path(sys.argv[2]), load_settings(), *map(Path, sys.argv[3:]))), flush=True)

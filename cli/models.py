@@ -119,14 +119,14 @@ def described(here: Session, need: Need, users: Users) -> dict[str, Any]:
 def state_of(here: Session, need: Need) -> tuple[str, str]:
     """present, missing or wrong; and what is wrong. Reads headers only."""
     from curate.configs.errors import BadModel
-    from curate.tasks.models.catalog import folder_of
+    from curate.tasks.models.catalog import folder_of, tower_of
     from curate.tasks.models.checkpoint import check
 
     folder = folder_of(need.model, here.settings.model_folder)
     if not folder.exists():
         return "missing", ""
     try:
-        check(folder, need.kind)
+        check(folder, need.kind, tower_of(need, here.settings.model_folder))
     except BadModel as error:
         return "wrong", f"{error.fields['why']}"
     return "present", ""

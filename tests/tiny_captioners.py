@@ -225,9 +225,12 @@ def write_qwen(folder: Path, family: str, tied: bool = False, shards: int = 2) -
 
 def write_all(model_folder: Path, names: Sequence[str] = ()) -> Path:
     """Write the tiny captioners below the folder."""
+    from tests import tiny_sharegpt4v
+
     writers = {
         PLLAVA: write_pllava, QWEN2: lambda folder: write_qwen(folder, "qwen2_vl"),
         QWEN25: lambda folder: write_qwen(folder, "qwen2_5_vl"),
+        tiny_sharegpt4v.MODEL: lambda folder: tiny_sharegpt4v.write(folder.parent),
     }  # fmt: skip
     for name, write in writers.items():
         if not names or name in names:

@@ -16,7 +16,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 Arrays = Mapping[str, NDArray[Any]]
-STORAGES = {"float32": "FloatStorage", "float16": "HalfStorage", "int64": "LongStorage", "float64": "DoubleStorage"}
+STORAGES = {
+    "float32": "FloatStorage", "float16": "HalfStorage", "int64": "LongStorage", "float64": "DoubleStorage",
+    "uint16": "BFloat16Storage",  # NumPy lacks it: its bits
+}  # fmt: skip
 OLD_MAGIC = 0x1950A86A20F9469CFC6C
 STOP = b"."
 
@@ -83,6 +86,7 @@ def archive(path: Path, content: bytes, numbers: Mapping[str, bytes]) -> Path:
         made.writestr("archive/byteorder", "little")
         for key, raw in numbers.items():
             made.writestr(f"archive/data/{key}", raw)
+        made.writestr("archive/version", "3\n")
     return path
 
 

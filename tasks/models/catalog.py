@@ -12,22 +12,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-Captioner = Literal["pllava", "qwen2_vl", "qwen2_5_vl"]
+Captioner = Literal["pllava", "qwen2_vl", "qwen2_5_vl", "sharegpt4v"]
 Kind = Literal["clip", "aesthetic", "nsfw", "lpips"] | Captioner
 CAPTIONERS: tuple[Captioner, ...] = get_args(Captioner)
 # where the folders that stages ask for by default are published; nothing was downloaded of these either
+SHAREGPT4V_TOWER = "ShareGPT4V-7B_Pretrained_vit-large336-l12"
 PUBLISHED = {
     "pllava-7b": "ermu2001/pllava-7b", "Qwen2-VL-7B-Instruct": "Qwen/Qwen2-VL-7B-Instruct",
-    "Qwen2.5-VL-7B-Instruct": "Qwen/Qwen2.5-VL-7B-Instruct",
+    "Qwen2.5-VL-7B-Instruct": "Qwen/Qwen2.5-VL-7B-Instruct", "ShareGPT4V-7B": "Lin-Chen/ShareGPT4V-7B",
+    SHAREGPT4V_TOWER: f"Lin-Chen/{SHAREGPT4V_TOWER}",
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Need:
-    """Weights that a stage needs. `model` is a folder below the model folder, or the path of any folder."""
+    """Weights that a stage needs. `model` is a folder below the model folder, or the path of any folder.
+
+    So is `tower`, of a captioner whose image tower is published apart; empty: as its config names it.
+    """
 
     kind: Kind
     model: str
+    tower: str = ""
 
 
 @dataclass(frozen=True)
@@ -127,6 +133,11 @@ def folder_of(model: str, model_folder: Path) -> Path:
     return Path(model).expanduser() if "/" in model else model_folder / model
 
 
+def tower_of(need: Need, model_folder: Path) -> Path | None:
+    """Where the image tower of a captioner is looked for; None: where its config says."""
+    return folder_of(need.tower, model_folder) if need.tower else None
+
+
 def how_to_get(need: Need, folder: Path) -> str:
     """The command that gets the weights; for a model that nobody publishes, the one that makes a folder of its file.
 
@@ -134,7 +145,11 @@ def how_to_get(need: Need, folder: Path) -> str:
     folder of a captioner is used as it was published, and fetched by Hugging Face's own command.
     """
     if need.kind in CAPTIONERS:
-        return f"hf download {PUBLISHED.get(folder.name, 'OWNER/NAME')} --local-dir {shlex.quote(str(folder))}"
+        folders = [folder]
+        if need.kind == "sharegpt4v":
+            folders.append(folder_of(need.tower or SHAREGPT4V_TOWER, folder.parent))
+        names = ((PUBLISHED.get(f.name, "OWNER/NAME"), shlex.quote(str(f))) for f in folders)
+        return " && ".join(f"hf download {name} --local-dir {to}" for name, to in names)
     force = " --force" if "/" not in need.model and (folder / "model.safetensors").is_file() else ""
     if need.model in CATALOG:
         return f"curate models fetch {need.model}{force}"
@@ -156,7 +171,7 @@ def missing(needs: Iterable[Need], model_folder: Path) -> list[str]:
             lines.append(f"{need.model}: there is no folder {folder}; get it with: {how_to_get(need, folder)}")
             continue
         try:
-            check(folder, need.kind)
+            check(folder, need.kind, tower_of(need, model_folder))
         except BadModel as error:
             lines.append(
                 f"{need.model}: {error.fields['path']}: {error.fields['why']}; get it with: {how_to_get(need, folder)}"

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"  # of weights in several files
+PICKLE = "pytorch_model.bin"  # as torch.save writes it; only captioners are read from such
+PICKLE_INDEX = f"{PICKLE}.index.json"
 CONFIG = "config.json"
 FLOATS = {"F32": 4, "F16": 2, "BF16": 2}  # bytes a number
 _SIZES = {**FLOATS, "F64": 8, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
@@ -53,9 +55,16 @@ class Verified:
     tensors: Mapping[str, Tensor]
 
 
-def check(folder: Path, kind: Kind) -> None:
-    """Raise BadModel unless a folder is, as far as headers tell, a model of this kind."""
-    if kind in CAPTIONERS:
+def check(folder: Path, kind: Kind, tower: Path | None = None) -> None:
+    """Raise BadModel unless a folder is, as far as headers tell, a model of this kind.
+
+    `tower` is the folder of its image tower, where that is published apart; None: as its config names it.
+    """
+    if kind == "sharegpt4v":
+        from curate.tasks.caption.models.sharegpt4v_folder import check_folders
+
+        check_folders(folder, tower)
+    elif kind in CAPTIONERS:
         from curate.tasks.caption.models.weights import check_folder
 
         check_folder(folder, kind)

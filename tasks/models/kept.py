@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
-from curate.tasks.models.checkpoint import INDEX, WEIGHTS
+from curate.tasks.models.checkpoint import INDEX, PICKLE, PICKLE_INDEX, WEIGHTS
 
 T = TypeVar("T")
 State = tuple[int, int] | None
@@ -20,7 +20,7 @@ def state(folder: Path) -> State:
 
     Of weights in several files those of their index.
     """
-    for name in (WEIGHTS, INDEX):
+    for name in (WEIGHTS, INDEX, PICKLE, PICKLE_INDEX):
         try:
             found = (folder / name).stat()
         except OSError:
@@ -29,9 +29,12 @@ def state(folder: Path) -> State:
     return None
 
 
-def kept(cls: Callable[..., T], folder: Path, *arguments: object) -> T:
-    """``cls(folder, *arguments)``, or the one made earlier that somebody still holds, of the same weights."""
-    key = (cls, folder, state(folder), *arguments)
+def kept(cls: Callable[..., T], folder: Path, *arguments: object, also: Path | None = None) -> T:
+    """``cls(folder, *arguments)``, or the one made earlier that somebody still holds, of the same weights.
+
+    `also` is another folder that it takes weights from.
+    """
+    key = (cls, folder, state(folder), also and state(also), *arguments)
     found = _kept.get(key)
     if found is None:
         found = _kept[key] = cls(folder, *arguments)

@@ -18,13 +18,13 @@ Measured = dict[str, float | str]
 Floats = NDArray[np.float32]
 
 
-def trial(kind: Kind, folder: Path, settings: Settings) -> Measured:
+def trial(kind: Kind, folder: Path, settings: Settings, tower: Path | None = None) -> Measured:
     """What one batch took: device, load_seconds, first_seconds (with compiling), again_seconds (wall), peak_mb.
 
     Raises BadModel, NoDevice, PackageMissing; BadModel also when the outputs are no finite numbers.
     """
     started = time.perf_counter()
-    run, where = _LOADERS[kind](folder, settings)
+    run, where = _sharegpt4v(folder, tower, settings) if kind == "sharegpt4v" else _LOADERS[kind](folder, settings)
     loaded = time.perf_counter()
     try:
         _finite(run(), folder)
@@ -86,10 +86,10 @@ def _lpips(folder: Path, settings: Settings) -> tuple[Callable[[], Floats], str]
     return run, f"{device.start(settings.device).target}, 2 pictures"
 
 
-def _captioner(cls: Any, folder: Path, settings: Settings) -> tuple[Callable[[], Floats], str]:
+def _captioner(cls: Any, folder: Path, settings: Settings, options: Any = None) -> tuple[Callable[[], Floats], str]:
     from curate.tasks.models import device
 
-    model = cls(folder, settings.device)
+    model = cls(folder, settings.device, options=options)
     frames = np.random.default_rng(0).integers(0, 256, (4, 336, 448, 3), np.uint8)
 
     def run() -> Floats:  # NaN among the scores of words raises
@@ -114,6 +114,12 @@ def _qwen2_5_vl(folder: Path, settings: Settings) -> tuple[Callable[[], Floats],
     from curate.tasks.caption.models.qwen2_5_vl import Qwen25Vl
 
     return _captioner(Qwen25Vl, folder, settings)
+
+
+def _sharegpt4v(folder: Path, tower: Path | None, settings: Settings) -> tuple[Callable[[], Floats], str]:
+    from curate.tasks.caption.models.sharegpt4v import Options, ShareGpt4v
+
+    return _captioner(ShareGpt4v, folder, settings, Options(tower=tower))
 
 
 def _embeddings() -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 SYSTEM, QUESTION = "Look closely.", "What is to be seen?"
 LENGTH = 24  # words
 FRAMES = 4
+PICTURES = (1, 3)  # frames that ShareGPT4V sees
 POOLINGS = ((4, 4, 4), (6, 3, 5), (2, 8, 3))  # less, more and fewer frames than there are
 
 FPS = 2.0  # at which transformers and Qwen's own code agree about the places of Qwen2.5-VL
@@ -27,3 +28,12 @@ def digest(name: str, array: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
         f"{name} shape": np.array(array.shape), f"{name} sample": flat.reshape(1, -1)[:, ::61].astype(np.float32),
         f"{name} rows": flat.mean(axis=1)[None], f"{name} columns": flat.mean(axis=0)[None, ::7].astype(np.float32),
     }  # fmt: skip
+
+
+def same(name: str, ours: NDArray[Any], numbers: Mapping[str, NDArray[Any]], compare: Callable[..., None]) -> None:
+    """Compare an array with the digest of a reference."""
+    for part, value in digest(name, ours).items():
+        if part.endswith("shape"):
+            np.testing.assert_array_equal(value, numbers[part])
+        else:
+            compare(part, value, numbers[part])

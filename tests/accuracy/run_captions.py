@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from curate.tasks.caption.models.answer import Answer
 from curate.tasks.caption.models.pllava import Options, Pllava
 from curate.tasks.caption.models.qwen2_5_vl import Qwen25Vl
@@ -15,8 +17,11 @@ from curate.tasks.caption.models.qwen2_vl import Qwen2Vl
 from curate.tasks.caption.models.qwen_frames import Pixels
 from curate.tasks.caption.models.qwen_vl import Options as Options2
 from curate.tasks.caption.models.qwen_vl import QwenVl
+from curate.tasks.caption.models.sharegpt4v import Options as Options3
+from curate.tasks.caption.models.sharegpt4v import ShareGpt4v
 from curate.tasks.caption.models.writing import Sampling
 from tests import tiny_captioners as tiny
+from tests import tiny_sharegpt4v
 from tests.accuracy import captions
 
 
@@ -26,7 +31,8 @@ def run(models: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     for made in (Qwen2Vl, Qwen25Vl):
         more, numbers = qwen(made, models / (tiny.QWEN2 if made is Qwen2Vl else tiny.QWEN25))
         texts, arrays = texts | more, arrays | numbers
-    return texts, arrays
+    more, numbers = sharegpt4v(models / tiny_sharegpt4v.MODEL)
+    return texts | more, arrays | numbers
 
 
 def told(answers: Sequence[Answer]) -> list[dict[str, Any]]:
@@ -79,4 +85,23 @@ def pllava(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     for number, (seed, batch) in enumerate([(1, 1), (1, 3), (2, 1)]):
         model.options = replace(first, batch=batch, sampling=Sampling(1.0, 0.9, 50, seed))
         texts[f"pllava drawn {number}"] = told(model.captions(videos, captions.QUESTION, 8))
+    return texts, arrays
+
+
+def sharegpt4v(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """For each number of frames: each video alone, and all in a batch; then drawn words."""
+    texts: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
+    videos = tiny.videos()
+    for frames in captions.PICTURES:
+        model = ShareGpt4v(folder, "CPU", options=Options3(frames))
+        texts[f"sharegpt4v alone {frames}"] = told(model.captions(videos, captions.QUESTION, captions.LENGTH))
+        for number, video in enumerate(videos):
+            arrays[f"sharegpt4v features {number} {frames}"] = np.concatenate(model.features(video))
+        texts[f"sharegpt4v prompt {frames}"] = model.ids(captions.QUESTION)
+        model.options = Options3(frames, batch=3)
+        texts[f"sharegpt4v together {frames}"] = told(model.captions(videos, captions.QUESTION, captions.LENGTH))
+    for number, (seed, batch) in enumerate([(1, 1), (1, 3), (2, 1)]):
+        model.options = Options3(frames, batch=batch, sampling=Sampling(1.0, 0.9, 50, seed))
+        texts[f"sharegpt4v drawn {number}"] = told(model.captions(videos, captions.QUESTION, 8))
     return texts, arrays

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from curate.tasks.caption.models import pllava_frames, qwen_frames
 from tests import tiny_captioners as tiny
 from tests.accuracy import inputs
-from tests.accuracy.captions import BOUNDS, FRAMES, POOLINGS, digest
+from tests.accuracy.captions import BOUNDS, FRAMES, POOLINGS, same
 from tests.accuracy.compare import Compare, arrays
 
 pytestmark = pytest.mark.accuracy
@@ -44,15 +44,6 @@ def found(cases: Mapping[str, Any]) -> dict[str, Any]:
 def features(found: Mapping[str, Any]) -> Arrays:
     """What our captioners computed on the way."""
     return arrays(found["arrays"])
-
-
-def same(name: str, ours: NDArray[Any], numbers: Arrays, compare: Compare) -> None:
-    """Compare an array with the digest of a reference."""
-    for part, value in digest(name, ours).items():
-        if part.endswith("shape"):
-            np.testing.assert_array_equal(value, numbers[part])
-        else:
-            compare(part, value, numbers[part])
 
 
 def test_the_videos_are_those_of_the_references(said: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ batch may have different lengths, and little is asked of MindSpore that the CPU 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -37,6 +38,12 @@ class Loader:
         self.device = device
         self.ms = mindspore()
         self.dtype = getattr(self.ms, device.held_in(dtype))
+
+    def beside(self, weights: Weights) -> Loader:
+        """A loader of other weights, on the same device and in the same type."""
+        made = copy(self)
+        made.weights = weights
+        return made
 
     def module(self, family: str) -> Any:
         """The module of a family of models, whose functions run on this device."""

@@ -6,27 +6,25 @@ in a conversation that a Llama goes on with. As magic-research/PLLaVA, whose pub
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from curate.configs.errors import BadModel, StageError
 from curate.tasks.caption.interface import Wanted
 from curate.tasks.caption.models import pllava_layout, prompts
-from curate.tasks.caption.models.answer import Answer, check_frames
+from curate.tasks.caption.models.captioner import FolderCaptioner, Running
 from curate.tasks.caption.models.clip_patches import Patches
 from curate.tasks.caption.models.language import Decoder, Floats, Loader
+from curate.tasks.caption.models.llava_parts import Projector, conversation
 from curate.tasks.caption.models.pllava_frames import SHORTER, frame_indices, pixels, pool
 from curate.tasks.caption.models.pllava_lora import merged
 from curate.tasks.caption.models.vocabulary import Vocabulary
 from curate.tasks.caption.models.weights import Weights
-from curate.tasks.caption.models.writing import GREEDY, Beginning, Sampling, write
-from curate.tasks.models import device
-from curate.tasks.models.device import Dtype, lost
+from curate.tasks.caption.models.writing import Beginning
+from curate.tasks.models.device import lost
 
 if TYPE_CHECKING:
     from curate.tasks.caption.interface import Frames, Span
@@ -48,8 +46,8 @@ SYSTEM = (
 
 
 @dataclass(frozen=True)
-class Options:
-    """How PLLaVA is run. `pooling` is (frames, rows, columns), None for (`frames`, 12, 12); `batch` clips at once.
+class Options(Running):
+    """How PLLaVA is run. `pooling` is (frames, rows, columns), None for (`frames`, 12, 12).
 
     `lora_alpha` is what its authors caption with; they trained with 32.
     """
@@ -58,42 +56,41 @@ class Options:
     pooling: tuple[int, int, int] | None = None
     system: str = SYSTEM
     lora_alpha: float = 4.0
-    batch: int = 1
-    sampling: Sampling = GREEDY
 
 
-class Pllava:
-    """A captioner from a published folder of PLLaVA. Raises BadModel, NoDevice, PackageMissing."""
+class Pllava(FolderCaptioner[Options]):
+    """A captioner from a published folder of PLLaVA. Raises BadModel, NoDevice, PackageMissing.
 
-    def __init__(
-        self, folder: Path, setting: str = "auto", dtype: Dtype = "auto", options: Options | None = None
-    ) -> None:
-        self.options = options or Options()
-        weights = Weights(folder)
-        self.name, self.revision = folder.name, weights.revision
-        names = pllava_layout.naming(weights.tensors)
-        try:
-            needed, allowed = pllava_layout.expected(weights.config, names), pllava_layout.optional(weights.config)
-            text, vision = pllava_layout.text_config(weights.config), pllava_layout.vision_config(weights.config)
-            self._feature_layer(weights.config)
-        except ValueError as error:
-            raise BadModel(path=folder / "config.json", why=str(error)) from None
+    Where a clip has more frames than the model sees, those of the seed's rule are taken.
+    """
+
+    stage = "pllava"
+    Options = Options
+    _vocabulary: Vocabulary
+
+    def _checked(self, weights: Weights) -> Weights:
+        folder, config = weights.folder, weights.config
+        self._names = pllava_layout.naming(weights.tensors)
+        needed, allowed = pllava_layout.expected(config, self._names), pllava_layout.optional(config)
+        self._text, self._vision = pllava_layout.text_config(config), pllava_layout.vision_config(config)
+        self._skipped = pllava_layout.skipped(config, self._vision)
         weights.check(needed, "PLLaVA", allowed)
         self._vocabulary = Vocabulary(folder)
-        self._image = int(weights.config.get("image_token_index", 32000))
-        self._end = self._vocabulary.id(END)
+        self._image = int(config.get("image_token_index", 32000))
+        self._ends = {self._vocabulary.id(END)}
         if self._vocabulary.id(IMAGE) != self._image:
             raise BadModel(path=folder, why=f"{IMAGE} has another number in its tokenizer than in its config")
-        if self._end >= text.vocab_size:
+        if max(self._ends) >= self._text.vocab_size:
             raise BadModel(path=folder, why="its tokenizer has more words than its vocab_size")
-        loader = Loader(merged(weights, names, self.options.lora_alpha), device.start(setting), dtype)
-        self._loader = loader
+        return merged(weights, self._names, self.options.lora_alpha)
+
+    def _build(self, loader: Loader) -> None:
+        vision, names = self._vision, self._names
         self.side, self._grid = vision.image_size, vision.image_size // vision.patch_size
-        tower = "vision_tower.vision_model."
-        self._patches = Patches(loader, vision, tower, self._skipped, self.options.frames)
-        self._linear = [self._projection(n) for n in (1, 2)]
-        self._gelu = loader.ms.nn.GELU(approximate=False)
-        self._decoder = Decoder(loader, "llama", text, "model.", names.published("lm_head.weight"), names.published)
+        self._patches = Patches(loader, vision, "vision_tower.vision_model.", self._skipped, self.options.frames)
+        self._project = Projector(loader, pllava_layout.PROJECTOR)
+        head = names.published("lm_head.weight")
+        self._decoder = Decoder(loader, "llama", self._text, "model.", head, names.published)
 
     def wanted(self, span: Span) -> Wanted:
         """The frames by the seed's rule, no larger than they are used."""
@@ -101,28 +98,14 @@ class Pllava:
         size = (span.width * SHORTER // shorter, span.height * SHORTER // shorter) if shorter > SHORTER else None
         return Wanted(frame_indices(span.num_frames, self.options.frames), size)
 
-    def caption(self, frames: Frames, prompt: str, max_new_tokens: int = 200) -> Answer:
-        """What is seen in one clip, as an answer to the prompt. Raises StageError, NoDevice."""
-        return self.captions([frames], prompt, max_new_tokens)[0]
-
-    def captions(self, clips: Sequence[Frames], prompt: str, max_new_tokens: int = 200) -> list[Answer]:
-        """As `caption`, of several clips, `batch` at a time.
-
-        Where a clip has more frames than the model sees, those of the seed's rule are taken.
-        """
-        check_frames(clips, "pllava")
-        batch = max(1, self.options.batch)
-        parts = [clips[i : i + batch] for i in range(0, len(clips), batch)]
-        return [answer for part in parts for answer in self._answers(part, prompt, max_new_tokens)]
-
-    def _answers(self, clips: Sequence[Frames], prompt: str, max_new_tokens: int) -> list[Answer]:
-        begun = time.monotonic()
+    def _beginnings(self, clips: Sequence[Frames], prompt: str) -> list[Beginning]:
         ids = self.ids(prompt)
-        beginnings = [self._beginning(ids, self.features(clip)) for clip in clips]
-        written = write(self._decoder, beginnings, max_new_tokens, {self._end}, self.options.sampling)
-        seconds = (time.monotonic() - begun) / len(clips)
-        texts = [self._vocabulary.text(words).split(ASSISTANT)[-1].strip() for words in written]
-        return [Answer(text, len(words), seconds, ids=tuple(words)) for text, words in zip(texts, written, strict=True)]
+        at = ids.index(self._image)
+        parts = ids[:at], ids[at + 1 :]
+        return [conversation(self._decoder, parts, [self.features(clip)]) for clip in clips]
+
+    def _said(self, text: str) -> str:
+        return text.split(ASSISTANT)[-1].strip()
 
     def conversation(self, prompt: str) -> str:
         """What the language model is given to go on with."""
@@ -133,7 +116,7 @@ class Pllava:
         """The words of the conversation. An <image> in the prompt stands for no picture: StageError."""
         found = self._vocabulary.ids(self.conversation(prompt))
         if found.count(self._image) != 1:
-            raise StageError(stage="pllava", why=f"{IMAGE} must not be in a prompt or system text")
+            raise StageError(stage=self.stage, why=f"{IMAGE} must not be in a prompt or system text")
         return found
 
     def features(self, clip: Frames) -> Floats:
@@ -144,25 +127,6 @@ class Pllava:
         states = self._patches.states(np.stack([pixels(frame, self.side) for frame in chosen]))
         pooling = self.options.pooling or (self.options.frames, 12, 12)
         with lost(self._loader.device):
-            hidden = self._linear[0](states)
-            hidden = self._linear[1](self._gelu(hidden))
-            hidden = hidden.reshape((len(chosen), self._grid, self._grid, -1))
+            hidden = self._project(states).reshape((len(chosen), self._grid, self._grid, -1))
             found: Floats = pool(hidden, pooling, self._loader).astype(self._loader.ms.float32).asnumpy()
         return found
-
-    def _beginning(self, ids: Sequence[int], features: Floats) -> Beginning:
-        at = list(ids).index(self._image)
-        embedded = np.concatenate([self._decoder.embed(ids[:at]), features, self._decoder.embed(ids[at + 1 :])])
-        return Beginning(embedded, np.arange(len(embedded))[None], len(embedded))
-
-    def _projection(self, number: int) -> Any:
-        name = f"multi_modal_projector.linear_{number}."
-        outputs, inputs = self._loader.weights.tensors[f"{name}weight"].shape
-        return self._loader.built(lambda: self._loader.ms.nn.Dense(inputs, outputs), name)
-
-    def _feature_layer(self, config: Any) -> None:
-        layer = config.get("vision_feature_layer", -2)
-        strategy = config.get("vision_feature_select_strategy", "default")
-        if not isinstance(layer, int) or layer >= 0 or strategy != "default":
-            raise ValueError("vision_feature_layer must be below 0 and vision_feature_select_strategy default")
-        self._skipped = -1 - layer

@@ -8,15 +8,23 @@ of transformers' LLaVA instead.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from curate.tasks.caption.models.weights import linear, size
-from curate.tasks.models import mindone_light
+from curate.tasks.caption.models.llava_layout import (
+    clip,
+    clip_config,
+    llama,
+    llama_config,
+    position_ids,
+    projector,
+    skipped_layers,
+)
 from curate.tasks.models.checkpoint import Tensor
-from curate.tasks.models.layouts import Shape, Shapes, vision_model
+from curate.tasks.models.layouts import Shape, Shapes
 
+PROJECTOR = ("multi_modal_projector.linear_1", "multi_modal_projector.linear_2")
 _WRAPPED = "language_model.base_model.model."
 _PLAIN = "language_model."
 _BASE = ".base_layer"
@@ -26,7 +34,6 @@ VISION = {
     "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
     "patch_size": 14, "image_size": 336, "num_channels": 3,
 }  # fmt: skip
-_LARGEST_VOCABULARY = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -67,25 +74,15 @@ def naming(tensors: Mapping[str, Tensor]) -> Naming:
 
 def text_config(config: Mapping[str, Any]) -> Any:
     """The configuration of the language model, a Llama. Raises ValueError when it is none that can be run."""
-    given = dict(_object(config, "text_config"))
+    given = _object(config, "text_config")
     if given.get("model_type", "llama") != "llama":
         raise ValueError(f"the language model is {str(given['model_type'])[:40]}, not llama")
-    if given.get("rope_scaling") or given.get("attention_bias") or given.get("mlp_bias"):
-        raise ValueError("rope_scaling, attention_bias and mlp_bias are not supported")
-    for key, default, largest in (
-        ("hidden_size", 4096, 1 << 16), ("intermediate_size", 11008, 1 << 18), ("num_hidden_layers", 32, 256),
-        ("num_attention_heads", 32, 512), ("vocab_size", 32000, _LARGEST_VOCABULARY),
-    ):  # fmt: skip
-        size(given, key, default, largest)
-    return mindone_light.transformers().LlamaConfig(**given)
+    return llama_config(given)
 
 
 def vision_config(config: Mapping[str, Any]) -> Any:
     """The configuration of the image tower, a CLIP. Raises ValueError."""
-    given = VISION | dict(_object(config, "vision_config"))
-    for key in VISION:
-        size(given, key, None, 1 << 16)
-    return mindone_light.transformers().CLIPVisionConfig(**given)
+    return clip_config(VISION | dict(_object(config, "vision_config")))
 
 
 def expected(config: Mapping[str, Any], names: Naming) -> Shapes:
@@ -96,9 +93,7 @@ def expected(config: Mapping[str, Any], names: Naming) -> Shapes:
 
 def optional(config: Mapping[str, Any]) -> Shapes:
     """A tensor of whole numbers that older checkpoints hold besides, and that nothing reads."""
-    vision = vision_config(config)
-    places = (vision.image_size // vision.patch_size) ** 2 + 1
-    return {"vision_tower.vision_model.embeddings.position_ids": (1, places)}
+    return {f"vision_tower.{name}": shape for name, shape in position_ids(vision_config(config)).items()}
 
 
 def _all(text: Any, vision: Any, names: Naming) -> Iterator[tuple[str, Shape]]:
@@ -108,30 +103,16 @@ def _all(text: Any, vision: Any, names: Naming) -> Iterator[tuple[str, Shape]]:
         if pair:
             yield pair[0], (names.rank, shape[1])
             yield pair[1], (shape[0], names.rank)
-    for name, shape in vision_model({key: int(getattr(vision, key)) for key in VISION}):
+    for name, shape in clip(vision):
         yield f"vision_tower.{name}", shape
-    yield from linear("multi_modal_projector.linear_1", vision.hidden_size, text.hidden_size)
-    yield from linear("multi_modal_projector.linear_2", text.hidden_size, text.hidden_size)
+    yield from projector(PROJECTOR, vision, text)
 
 
-def llama(text: Any) -> Iterable[tuple[str, Shape]]:
-    """Names and shapes of a plain Llama without biases."""
-    width, inner = text.hidden_size, text.intermediate_size
-    head = getattr(text, "head_dim", None) or width // text.num_attention_heads
-    queries, keys = head * text.num_attention_heads, head * text.num_key_value_heads
-    yield "model.embed_tokens.weight", (text.vocab_size, width)
-    for number in range(text.num_hidden_layers):
-        layer = f"model.layers.{number}"
-        for part, inputs, outputs in (
-            ("self_attn.q_proj", width, queries), ("self_attn.k_proj", width, keys),
-            ("self_attn.v_proj", width, keys), ("self_attn.o_proj", queries, width),
-            ("mlp.gate_proj", width, inner), ("mlp.up_proj", width, inner), ("mlp.down_proj", inner, width),
-        ):  # fmt: skip
-            yield from linear(f"{layer}.{part}", inputs, outputs, bias=False)
-        yield f"{layer}.input_layernorm.weight", (width,)
-        yield f"{layer}.post_attention_layernorm.weight", (width,)
-    yield "model.norm.weight", (width,)
-    yield "lm_head.weight", (text.vocab_size, width)
+def skipped(config: Mapping[str, Any], vision: Any) -> int:
+    """Layers of the tower that are not run. Raises ValueError where its states are used otherwise than LLaVA does."""
+    if config.get("vision_feature_select_strategy", "default") != "default":
+        raise ValueError("vision_feature_select_strategy must be default")
+    return skipped_layers(config, "vision_feature_layer", vision)
 
 
 def _object(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ class Qwen25Vl(QwenVl):
     transformers 4.57.1 rounds the seconds first, and sees no time pass at more than 2 frames a second.
     """
 
-    family = "qwen2_5_vl"
+    family = stage = "qwen2_5_vl"
 
     def _step(self) -> float:
         return PAIR / self.options.fps * float(self._config.vision_config.tokens_per_second)

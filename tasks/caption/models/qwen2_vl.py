@@ -10,4 +10,4 @@ __all__ = ["QUESTION", "Options", "Qwen2Vl"]
 class Qwen2Vl(QwenVl):
     """A captioner from a folder of Qwen2-VL-2B, 7B or 72B-Instruct. Raises BadModel, NoDevice, PackageMissing."""
 
-    family = "qwen2_vl"
+    family = stage = "qwen2_vl"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,16 +12,15 @@ import numpy as np
 from curate.configs.errors import BadModel, StageError
 from curate.tasks.caption.interface import Wanted
 from curate.tasks.caption.models import prompts, qwen_layout
-from curate.tasks.caption.models.answer import Answer, check_frames
+from curate.tasks.caption.models.captioner import FolderCaptioner, Running
 from curate.tasks.caption.models.language import Decoder, Loader
 from curate.tasks.caption.models.qwen_frames import Pixels, frame_indices, patches, resized, word_places
 from curate.tasks.caption.models.qwen_layout import Family
 from curate.tasks.caption.models.qwen_tower import Tower
 from curate.tasks.caption.models.vocabulary import Vocabulary
 from curate.tasks.caption.models.weights import Weights
-from curate.tasks.caption.models.writing import GREEDY, Beginning, Sampling, write
-from curate.tasks.models import checkpoint, device
-from curate.tasks.models.device import Dtype
+from curate.tasks.caption.models.writing import Beginning
+from curate.tasks.models import checkpoint
 
 if TYPE_CHECKING:
     from curate.tasks.caption.interface import Frames, Span
@@ -34,8 +32,8 @@ _ENDS = ("<|im_end|>", "<|endoftext|>")
 
 
 @dataclass(frozen=True)
-class Options:
-    """How Qwen-VL is run: frames of a second of the clips it is given, bounds of their pixels, clips at once.
+class Options(Running):
+    """How Qwen-VL is run: frames of a second of the clips it is given, bounds of their pixels.
 
     `repetition_penalty` is that of the folder's generation_config.json where None.
     """
@@ -43,33 +41,27 @@ class Options:
     fps: float = 4.0
     pixels: Pixels = field(default_factory=Pixels)
     system: str = SYSTEM
-    batch: int = 1
-    sampling: Sampling = GREEDY
     repetition_penalty: float | None = None
 
 
-class QwenVl:
+class QwenVl(FolderCaptioner[Options]):
     """A captioner from a published folder. Raises BadModel, NoDevice, PackageMissing."""
 
     family: ClassVar[Family]
+    Options = Options
+    _vocabulary: Vocabulary
 
-    def __init__(
-        self, folder: Path, setting: str = "auto", dtype: Dtype = "auto", options: Options | None = None
-    ) -> None:
-        self.options = options or Options()
-        weights = Weights(folder)
-        self.name, self.revision = folder.name, weights.revision
-        try:
-            self._config = qwen_layout.configuration(self.family, weights.config)
-        except ValueError as error:
-            raise BadModel(path=folder / "config.json", why=str(error)) from None
+    def _checked(self, weights: Weights) -> Weights:
+        self._config = qwen_layout.configuration(self.family, weights.config)
         weights.check(qwen_layout.expected(self.family, self._config), self.family)
-        self._vocabulary = Vocabulary(folder)
+        self._vocabulary = Vocabulary(weights.folder)
         self._video = self._vocabulary.id(VIDEO)
         if self._video != self._config.video_token_id:
-            raise BadModel(path=folder, why=f"{VIDEO} has another number in its tokenizer than in its config")
-        self._ends, self._penalty = self._generation(folder)
-        loader = Loader(weights, device.start(setting), dtype)
+            raise BadModel(path=weights.folder, why=f"{VIDEO} has another number in its tokenizer than in its config")
+        self._ends, self._penalty = self._generation(weights.folder)
+        return weights
+
+    def _build(self, loader: Loader) -> None:
         self._tower = Tower(loader, self.family, self._config.vision_config)
         self._decoder = Decoder(loader, self.family, self._config.text_config, "model.", qwen_layout.head(self._config))
 
@@ -79,24 +71,8 @@ class QwenVl:
         rows, columns = self._resized(span.height, span.width, len(indices))
         return Wanted(indices, (columns, rows))
 
-    def caption(self, frames: Frames, prompt: str, max_new_tokens: int = 200) -> Answer:
-        """What is seen in one clip, as an answer to the prompt. Raises StageError, NoDevice."""
-        return self.captions([frames], prompt, max_new_tokens)[0]
-
-    def captions(self, clips: Sequence[Frames], prompt: str, max_new_tokens: int = 200) -> list[Answer]:
-        """As `caption`, of several clips, `batch` at a time."""
-        check_frames(clips, self.family)
-        batch = max(1, self.options.batch)
-        parts = [clips[i : i + batch] for i in range(0, len(clips), batch)]
-        return [answer for part in parts for answer in self._answers(part, prompt, max_new_tokens)]
-
-    def _answers(self, clips: Sequence[Frames], prompt: str, max_new_tokens: int) -> list[Answer]:
-        begun = time.monotonic()
-        beginnings = [self.beginning(clip, prompt) for clip in clips]
-        written = write(self._decoder, beginnings, max_new_tokens, self._ends, self.options.sampling, self._penalty)
-        seconds = (time.monotonic() - begun) / len(clips)
-        texts = [self._vocabulary.text(words).strip() for words in written]
-        return [Answer(text, len(words), seconds, ids=tuple(words)) for text, words in zip(texts, written, strict=True)]
+    def _beginnings(self, clips: Sequence[Frames], prompt: str) -> list[Beginning]:
+        return [self.beginning(clip, prompt) for clip in clips]
 
     def conversation(self, prompt: str) -> str:
         """What the language model is given to go on with, the clip being one word of it."""
@@ -108,7 +84,7 @@ class QwenVl:
         """The conversation with the clip in it. Raises StageError for a prompt with the word for a clip in it."""
         ids = self._vocabulary.ids(self.conversation(prompt))
         if ids.count(self._video) != 1:
-            raise StageError(stage=self.family, why=f"{VIDEO} must not be in a prompt or system text")
+            raise StageError(stage=self.stage, why=f"{VIDEO} must not be in a prompt or system text")
         at = ids.index(self._video)
         self._resized(clip.shape[1], clip.shape[2], len(clip))  # raises what patches would, as StageError
         cut, grid = patches(clip, self.options.pixels)
@@ -122,7 +98,7 @@ class QwenVl:
         try:
             return resized(height, width, self.options.pixels.of(frames))
         except ValueError as error:
-            raise StageError(stage=self.family, why=error) from None
+            raise StageError(stage=self.stage, why=error) from None
 
     def _step(self) -> float:
         """How far apart in time the model is told that two pairs of frames are."""

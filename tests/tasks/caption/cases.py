@@ -5,6 +5,7 @@ One process for all, for MindSpore takes seconds to start. Tests say what the fo
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import replace
 from fractions import Fraction
@@ -19,20 +20,23 @@ from curate.configs.settings import Settings
 from curate.tasks.caption.models import language, writing
 from curate.tasks.caption.pllava import PllavaStage
 from curate.tasks.caption.qwen import Qwen2VlStage, Qwen25VlStage
+from curate.tasks.caption.sharegpt4v import ShareGpt4vStage
 from curate.tasks.models.trial import trial
 from curate.tasks.stage import Clip, Context, Stage, Video
 from curate.worker.findings import find
 from tests import tiny_captioners as tiny
+from tests import tiny_sharegpt4v
 from tests.children import main
 from tests.media import footage, picture, write_image, write_video
 
 MADE: list[Stage[Any, Any]] = []  # held, so that captioners are made once for each pass_size
 SMALL: dict[str, dict[str, Any]] = {
     "pllava": {"model": tiny.PLLAVA}, "qwen2_vl": {"model": tiny.QWEN2, "largest": 56 * 56},
-    "qwen2_5_vl": {"model": tiny.QWEN25, "largest": 56 * 56},
+    "qwen2_5_vl": {"model": tiny.QWEN25, "largest": 56 * 56}, "sharegpt4v": {"model": tiny_sharegpt4v.MODEL},
 }  # fmt: skip
 STAGES: dict[str, type[Stage[Any, Any]]] = {
     "pllava": PllavaStage, "qwen2_vl": Qwen2VlStage, "qwen2_5_vl": Qwen25VlStage,
+    "sharegpt4v": ShareGpt4vStage,
 }  # fmt: skip
 
 
@@ -79,7 +83,7 @@ def nan() -> dict[str, Any]:
         spoiled = replace(last, embedded=last.embedded * np.nan) if next(passes) else last
         return writing.write(decoder, [*others, spoiled], *rest)
 
-    with mock.patch("curate.tasks.caption.models.pllava.write", broken):
+    with mock.patch("curate.tasks.caption.models.captioner.write", broken):
         return found("pllava", clips()[:2], pass_size=3)
 
 
@@ -89,11 +93,20 @@ def at_once(words: int) -> dict[str, Any]:
         return {name: found(name, clips(), pass_size=2) for name in ("pllava", "qwen2_vl")}
 
 
+def tower_trial() -> Any:
+    """A model whose image tower is elsewhere, tried as `curate models check` does."""
+    model_folder = settings().model_folder
+    apart = model_folder.parent / "apart" / "tower"
+    tower = shutil.copytree(model_folder / tiny_sharegpt4v.TOWER, apart)
+    return trial("sharegpt4v", model_folder / tiny_sharegpt4v.MODEL, settings(), tower)
+
+
 if __name__ == "__main__":
     main({
         "at once": lambda: at_once(1 << 20), "in parts": lambda: at_once(17),
         **{name: lambda name=name: found(name, clips()) for name in STAGES},
-        "together": lambda: found("pllava", clips(), pass_size=3),
+        "several": lambda: found("sharegpt4v", clips(), pass_size=2, frames=3, tower=tiny_sharegpt4v.TOWER),
+        "tower trial": tower_trial, "together": lambda: found("pllava", clips(), pass_size=3),
         "prompt": lambda: found("qwen2_vl", clips(), prompt="What? <|video_pad|>"),
         "nan": nan, "trial": lambda: trial("qwen2_vl", settings().model_folder / tiny.QWEN2, settings()),
     })  # fmt: skip

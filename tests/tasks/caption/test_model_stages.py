@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from curate.configs.errors import BadModel
+from curate.tasks.caption.interface import Caption
+from curate.tasks.caption.models.weights import Weights
+from curate.tasks.caption.sharegpt4v import ShareGpt4vStage
 from curate.tasks.models.catalog import CAPTIONERS, Captioner, Need, missing
 from curate.tasks.models.checkpoint import INDEX, check
-from curate.tasks.models.kept import state
+from curate.tasks.models.kept import kept, state
 from curate.tasks.registry import stages
 from tests import tiny_captioners as tiny
+from tests import tiny_sharegpt4v
 from tests.children import found_by
 
 Found = Mapping[str, Any]
-FOLDERS: dict[Captioner, str] = {"pllava": tiny.PLLAVA, "qwen2_vl": tiny.QWEN2, "qwen2_5_vl": tiny.QWEN25}
+FOLDERS: dict[Captioner, str] = {
+    "pllava": tiny.PLLAVA, "qwen2_vl": tiny.QWEN2, "qwen2_5_vl": tiny.QWEN25, "sharegpt4v": tiny_sharegpt4v.MODEL,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +57,11 @@ def test_a_beginning_read_in_parts_has_the_captions_that_it_has_at_once(found: F
         assert found["in parts"][name]["scores"] == found["at once"][name]["scores"] != {}
 
 
+def test_several_frames_are_captioned_with_a_tower_by_name(found: Found) -> None:
+    assert found["several"]["scores"].keys() == {"1", "2"}
+    assert found["several"]["scores"]["1"] != found["sharegpt4v"]["scores"]["1"]
+
+
 def test_a_prompt_that_cannot_be_asked_fails_with_the_reason(found: Found) -> None:
     assert {found["prompt"]["failed"][clip][0] for clip in "12"} == {"StageError"}
     assert "must not be in a prompt" in found["prompt"]["failed"]["1"][1]
@@ -60,9 +73,18 @@ def test_numbers_that_are_none_fail_their_clip_and_no_other(found: Found) -> Non
     assert "NaN" in found["nan"]["failed"]["2"][1]
 
 
+def test_a_caption_with_nul_in_it_is_kept_as_databases_take_it() -> None:
+    """A model that writes bytes may write any; a clip must not fail by it."""
+    stage: Any = object.__new__(ShareGpt4vStage)
+    stage.options = stage.Options()
+    outcome = stage.outcome([(SimpleNamespace(name="a", revision="b"), Caption("\0a dog\0", 3, 0.1))])
+    assert outcome.scores["text"] == outcome.tables[0].rows[0]["text_raw"] == "\ufffda dog\ufffd"
+
+
 def test_a_trial_tells_how_long_it_took(found: Found) -> None:
     assert found["trial"]["again_seconds"] > 0
     assert "4 frames" in found["trial"]["device"]
+    assert found["tower trial"]["again_seconds"] > 0
 
 
 @pytest.fixture(scope="module")
@@ -87,12 +109,34 @@ def test_what_is_missing_is_told_with_the_command_that_gets_it(tmp_path: Path) -
     assert line.endswith(f"hf download Qwen/Qwen2-VL-7B-Instruct --local-dir {tmp_path}/Qwen2-VL-7B-Instruct")
 
 
+def test_a_missing_tower_is_told_with_the_commands_that_get_both(tmp_path: Path) -> None:
+    folder = tiny_sharegpt4v.write(tmp_path).rename(tmp_path / "ShareGPT4V-7B")
+    tower = (tmp_path / tiny_sharegpt4v.TOWER).rename(tmp_path / "tower")
+    both = (
+        f"hf download Lin-Chen/ShareGPT4V-7B --local-dir {folder} && "
+        f"hf download Lin-Chen/{tiny_sharegpt4v.TOWER} --local-dir {tmp_path}/{tiny_sharegpt4v.TOWER}"
+    )
+    (line,) = missing([Need("sharegpt4v", "ShareGPT4V-7B")], tmp_path)
+    assert f"its image tower {tiny_sharegpt4v.TOWER} is neither beside nor in it" in line
+    assert line.endswith(both)
+    assert missing([Need("sharegpt4v", "ShareGPT4V-7B", "tower")], tmp_path) == []
+    assert missing([Need("sharegpt4v", str(folder), str(tower))], tmp_path / "nowhere") == []
+
+
 @pytest.mark.parametrize("name", ["tokenizer.json", "model-00002-of-00002.safetensors"])
 def test_a_folder_that_lacks_a_file_is_refused_before_anything_is_loaded(name: str, tmp_path: Path) -> None:
     folder = tiny.write_qwen(tmp_path / "model", "qwen2_vl")
     (folder / name).unlink()
     (line,) = missing([Need("qwen2_vl", str(folder))], tmp_path)
     assert name in line
+
+
+def test_a_captioner_is_made_anew_when_its_tower_is_replaced(tmp_path: Path) -> None:
+    folder, tower = tiny_sharegpt4v.write(tmp_path), tmp_path / tiny_sharegpt4v.TOWER
+    first = kept(Weights, folder, also=tower)
+    assert kept(Weights, folder, also=tower) is first
+    os.utime(tower / "pytorch_model.bin", (1, 1))
+    assert kept(Weights, folder, also=tower) is not first
 
 
 def test_weights_in_several_files_are_loaded_anew_when_they_are_replaced(folders: Path, tmp_path: Path) -> None:

@@ -1,0 +1,95 @@
+"""ShareGPT4V on MindSpore, from its published layout, writes word for word what transformers' LLaVA wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from curate.tasks.caption.models import sharegpt4v_frames
+from tests import tiny_captioners as tiny
+from tests.accuracy import inputs
+from tests.accuracy.captions import PICTURES, same
+from tests.accuracy.compare import Compare, arrays
+
+pytestmark = pytest.mark.accuracy
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@pytest.fixture(scope="module")
+def said() -> dict[str, Any]:
+    """What the references wrote."""
+    return dict(json.loads((inputs.DATA / "sharegpt4v.json").read_text(encoding="utf-8")))
+
+
+@pytest.fixture(scope="module")
+def numbers() -> Arrays:
+    """The arrays of the references, in digest."""
+    return arrays(inputs.DATA / "sharegpt4v.npz")
+
+
+@pytest.fixture(scope="module")
+def found(cases: Mapping[str, Any]) -> dict[str, Any]:
+    """What our captioner wrote."""
+    return dict(cases["captions"])
+
+
+@pytest.fixture(scope="module")
+def features(found: Mapping[str, Any]) -> Arrays:
+    """What our captioner computed on the way."""
+    return arrays(found["arrays"])
+
+
+def test_the_references_are_of_these_videos_and_of_every_tensor(said: Mapping[str, Any]) -> None:
+    """So transformers' LLaVA has no tensor that the published layout lacks, and the other way round."""
+    assert [inputs.checksum(video) for video in tiny.videos()] == said["videos"]
+    assert said["keys"] == {"missing": [], "unexpected": []}
+
+
+@pytest.mark.parametrize("frames", PICTURES)
+@pytest.mark.parametrize("video", range(3))
+def test_pixels(frames: int, video: int, numbers: Arrays, compare: Compare) -> None:
+    """The middle frame, or the middles of three parts, padded to squares: wide, tall and very wide."""
+    drawn = tiny.videos()[video]
+    chosen = drawn[sharegpt4v_frames.frame_indices(len(drawn), frames)]
+    pixels = np.stack([sharegpt4v_frames.pixels(frame, 112) for frame in chosen])
+    same(f"pixels {video} {frames}", pixels, numbers, compare)
+
+
+@pytest.mark.parametrize("frames", PICTURES)
+@pytest.mark.parametrize("video", range(3))
+def test_features(frames: int, video: int, features: Arrays, numbers: Arrays, compare: Compare) -> None:
+    """Tower in bfloat16 and projector in float16, both read as float32."""
+    same(f"features {video} {frames}", features[f"sharegpt4v features {video} {frames}"], numbers, compare)
+
+
+@pytest.mark.parametrize("frames", PICTURES)
+def test_conversation(frames: int, found: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+    """Its words are those of transformers' LlamaTokenizer on SentencePiece."""
+    assert found[f"sharegpt4v prompt {frames}"] == said[f"0 {frames}"]["prompt"]
+
+
+@pytest.mark.parametrize("frames", PICTURES)
+def test_writes_the_same_words(frames: int, found: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+    """One of six answers ends by itself; texts are those of SentencePiece."""
+    for video, ours in enumerate(found[f"sharegpt4v alone {frames}"]):
+        theirs = said[f"{video} {frames}"]
+        assert theirs["smallest lead"] > 5e-4, "a reference that rounding could change"
+        assert ours["ids"] == theirs["ids"]
+        assert ours["text"] == theirs["text"].strip()
+
+
+@pytest.mark.parametrize("frames", PICTURES)
+def test_writes_the_same_in_a_batch(frames: int, found: Mapping[str, Any]) -> None:
+    alone = [a["ids"] for a in found[f"sharegpt4v alone {frames}"]]
+    assert [a["ids"] for a in found[f"sharegpt4v together {frames}"]] == alone
+
+
+def test_drawn_words_follow_from_the_seed(found: Mapping[str, Any]) -> None:
+    one, again, other = ([a["ids"] for a in found[f"sharegpt4v drawn {n}"]] for n in range(3))
+    assert one == again
+    assert one != other
