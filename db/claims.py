@@ -12,10 +12,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Select, Update, bindparam, exists, select
 
+from curate.configs.errors import ServiceError
 from curate.configs.schema import Level
 from curate.configs.states import RUNNING
 from curate.db import beside
-from curate.db.engine import writing
+from curate.db.engine import POOL, plan_was_stale, writing
 from curate.db.expressions import unix_time
 from curate.db.leases import FREE, Claim, Row, Want, gave_up, here, hold, holding, load
 from curate.db.ordered import take_ordered
@@ -30,6 +31,16 @@ def claim(engine: Engine, want: Want) -> Claim | None:
     Rows of a batch that died are taken first, in halves: a row that crashes its worker is alone after
     log2(batch) tries, and fails as WorkerCrashed after `max_attempts` crashes alone.
     """
+    for _ in range(POOL):  # a stage has added its columns: each connection may have to learn so
+        try:
+            return _claim(engine, want)
+        except ServiceError as error:
+            if not plan_was_stale(error):
+                raise
+    return _claim(engine, want)
+
+
+def _claim(engine: Engine, want: Want) -> Claim | None:
     level, order = want.step.level, want.step.spec.order(want.step.options)
     with writing(engine) as connection:
         standing = connection.execute(_standing(level, order is not None), _place(want)).first()

@@ -28,6 +28,7 @@ _PATIENCE = {  # of libpq
     "keepalives_count": 4,
     "tcp_user_timeout": 30_000,
 }
+POOL = 2  # connections kept open
 PING_SECONDS = 1.0  # that a connection rests before it is tried
 
 
@@ -73,7 +74,7 @@ os.register_at_fork(after_in_child=_forget_in_child)
 def _postgres(url: URL, few_rows: bool) -> Engine:
     # what the URL does not say: a server that is cut off is given up in half a minute, not in TCP's quarter of an hour
     arguments = {name: value for name, value in _PATIENCE.items() if name not in url.query}
-    engine = create_engine(url, pool_size=2, connect_args=arguments, hide_parameters=True)
+    engine = create_engine(url, pool_size=POOL, connect_args=arguments, hide_parameters=True)
     event.listen(engine, "checkin", _note_use)
     event.listen(engine, "checkout", _ping_after_rest)
     if few_rows:
@@ -83,6 +84,7 @@ def _postgres(url: URL, few_rows: bool) -> Engine:
 
 def _prefer_indexes(connection: Any, _record: Any) -> None:
     connection.execute("SET enable_seqscan = off")
+    connection.execute("SET jit = off")  # a table that has to be read whole looks so costly that it would be compiled
     connection.commit()
 
 
@@ -98,7 +100,7 @@ def _ping_after_rest(connection: Any, record: Any, _proxy: Any) -> None:
         return
     try:
         connection.execute("SELECT 1")
-        connection.rollback()
+        connection.commit()  # after a rollback psycopg forgets what it has prepared
     except psycopg.Error as error:
         raise DisconnectionError from error  # the pool then opens another one
 
@@ -108,7 +110,7 @@ def _sqlite(url: URL) -> Engine:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     # pooled: a connection costs 0.3 ms to open and to close, half of what a small batch needs
     arguments = {"timeout": BUSY_SECONDS, "check_same_thread": False}
-    engine = create_engine(url, poolclass=QueuePool, pool_size=2, connect_args=arguments, hide_parameters=True)
+    engine = create_engine(url, poolclass=QueuePool, pool_size=POOL, connect_args=arguments, hide_parameters=True)
     event.listen(engine, "connect", _sqlite_connect)
     event.listen(engine, "begin", _sqlite_begin)
     return engine
@@ -180,6 +182,11 @@ def reported(engine: Engine) -> Iterator[None]:
         cause = getattr(error, "orig", None) or error
         where = hide_password(engine.url.render_as_string(hide_password=True))
         raise ServiceError(what=f"The database {where}", why=" ".join(str(cause).split())) from error
+
+
+def plan_was_stale(error: ServiceError) -> bool:
+    """Whether Postgres refused a prepared `*` because a column was added; psycopg has forgotten the statement now."""
+    return getattr(getattr(error.__cause__, "orig", None), "sqlstate", None) == "0A000"
 
 
 def is_sqlite(engine: Engine | Connection) -> bool:

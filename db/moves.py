@@ -48,24 +48,16 @@ def write_and_place(
     scores: Mapping[int, Mapping[str, Any]],
     pipeline: Pipeline,
     place: str,
-    then: str | None = None,
-    holder: str | None = None,
-) -> list[int]:
-    """Give each row its scores and put it before stage `place`, with the verdict of all filters before that.
-
-    With `holder`, only the rows that it holds and that have no way of their own to go. Returns the ids of the rows.
-    """
+    then: str | None,
+) -> None:
+    """Give each row its scores and put it before stage `place`, with the verdict of all filters before that."""
     groups: dict[tuple[str, ...], list[int]] = {}
     for row_id, values in scores.items():
         groups.setdefault(tuple(sorted(values)), []).append(row_id)
-    moved: list[int] = []
     for columns, ids in groups.items():
         arrays = {f"v_{name}": [scores[i][name] for i in ids] for name in columns}
-        make = partial(_build, step, columns, pipeline, place, guarded=holder is not None)
-        statement = made_for(pipeline, (step.name, columns, place, holder is not None), make)
-        position = {"row_ids": ids, "then_to": then} | ({"holder": holder} if holder else {})
-        moved += connection.execute(statement, position | arrays).scalars().all()
-    return moved
+        moved = made_for(pipeline, (step.name, columns, place), partial(_build, step, columns, pipeline, place))
+        connection.execute(moved, {"row_ids": ids, "then_to": then, **arrays})
 
 
 def made_for(pipeline: Pipeline, key: tuple[object, ...], make: Callable[[], Update]) -> Update:
@@ -79,7 +71,7 @@ def made_for(pipeline: Pipeline, key: tuple[object, ...], make: Callable[[], Upd
     return _made[whole][1]
 
 
-def _build(step: StageStep, columns: Sequence[str], pipeline: Pipeline, place: str, guarded: bool) -> Update:
+def _build(step: StageStep, columns: Sequence[str], pipeline: Pipeline, place: str) -> Update:
     name = rows_of(step.level).name
     found = _found(step, columns)
     new: FromClause = found
@@ -97,9 +89,7 @@ def _build(step: StageStep, columns: Sequence[str], pipeline: Pipeline, place: s
     }
     values = {**{c: new.c[c] for c in columns}, **position, **released()}
     target = table(name, column("id"), *[column(c) for c in values])
-    moved = update(target).where(target.c.id == new.c.row_id).values(values).returning(target.c.id)
-    held = (target.c.owner == bindparam("holder"), target.c.status == "active", target.c.return_to.is_(None))
-    return moved.where(*held) if guarded else moved
+    return update(target).where(target.c.id == new.c.row_id).values(values)
 
 
 def _found(step: StageStep, columns: Sequence[str]) -> FromClause:

@@ -96,7 +96,8 @@ class _Refilter:
 
     def check_pipeline(self, connection: Connection) -> None:
         """Raise UsageError unless the dataset still has this pipeline, which then stays until the transaction ends."""
-        if pipeline_held(connection, self.dataset.id) != json.dumps(self.pipeline.frozen()):
+        # alone: a clip that is saved beside it would not see that its video falls
+        if pipeline_held(connection, self.dataset.id, alone=True) != json.dumps(self.pipeline.frozen()):
             name = self.dataset.name
             raise UsageError(
                 what=f"Another command changed the pipeline of dataset {name} while filters were applied to its rows. "

@@ -97,8 +97,7 @@ def save(engine: Engine, claim: Claim, findings: Findings, writer: Writer) -> in
         if changed or _clips_deleted(connection, claim):
             give_back_in(connection, claim)
             return 0
-        moved = [] if is_sqlite(connection) else _move_plain(connection, claim, findings, pipeline)
-        mine = _still_mine(connection, claim, moved)
+        mine = _still_mine(connection, claim)
         passed = [i for i in findings.scores if i in mine]
         beside.replace(connection, {i: findings.tables[i] for i in passed if i in findings.tables})
         for video_id, found in findings.clips.items():
@@ -109,8 +108,8 @@ def save(engine: Engine, claim: Claim, findings: Findings, writer: Writer) -> in
         _write_and_move(connection, step, going, findings.scores, pipeline)
         _end_rows(connection, table, set(mine), findings)
         failures = len(mine.keys() & findings.failed.keys())
-        _log(connection, claim, (len(moved) + len(mine) - failures, failures), writer)
-    return len(moved) + len(mine)
+        _log(connection, claim, (len(mine) - failures, failures), writer)
+    return len(mine)
 
 
 def scores_differ(one: StageStep, other: StageStep) -> bool:
@@ -126,23 +125,13 @@ def _clips_deleted(connection: Connection, claim: Claim) -> bool:
     return bool(connection.execute(epoch).scalar_one() != claim.want.epoch)
 
 
-def _move_plain(connection: Connection, claim: Claim, findings: Findings, pipeline: Pipeline) -> list[int]:
-    """Save the rows that have scores and nothing else, and go on as all do: still held ones, which it returns.
+def _still_mine(connection: Connection, claim: Claim) -> dict[int, str | None]:
+    """The rows that are still held, and where each returns to.
 
-    One statement, where others have to be asked first which rows are still held and where each returns to.
+    In a statement of its own: the one that writes then sees the rows as they are now, and locks them in no other order
+    than a renewal of their lease does.
     """
-    special = {*findings.dropped, *findings.clips, *findings.tables}
-    plain = {i: scores for i, scores in findings.scores.items() if i not in special}
-    _, following = pipeline.after(claim.want.step.name)
-    return write_and_place(connection, claim.want.step, plain, pipeline, following, holder=claim.want.owner)
-
-
-def _still_mine(connection: Connection, claim: Claim, saved: Sequence[int]) -> dict[int, str | None]:
-    """The rows that are still held, and where each returns to; without those that are saved."""
-    ids = sorted({*claim.ids} - {*saved})
-    if not ids:
-        return {}
-    found = connection.execute(_held_by(claim.want.step.level), {"ids": ids, "holder": claim.want.owner})
+    found = connection.execute(_held_by(claim.want.step.level), {"ids": claim.ids, "holder": claim.want.owner})
     return {row.id: row.return_to for row in found.all()}
 
 
@@ -169,7 +158,7 @@ def _write_and_move(
             _write_scores(connection, rows_of(step.level), found)
             place_rows(connection, step.level, list(found), pipeline, place, rest or None)
         else:
-            write_and_place(connection, step, found, pipeline, place, then=rest or None)
+            write_and_place(connection, step, found, pipeline, place, rest or None)
 
 
 def _write_scores(connection: Connection, table: Table, scores: Mapping[int, Mapping[str, Any]]) -> None:

@@ -69,11 +69,10 @@ def test_the_guard_of_a_save_leaves_nothing_stale(line: Line) -> None:
 
 
 def test_without_the_guard_the_save_is_stale(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unguarded(connection: Connection, claim: Claim, saved: object) -> dict[int, str | None]:
+    def unguarded(connection: Connection, claim: Claim) -> dict[int, str | None]:
         return dict.fromkeys(claim.ids)
 
     monkeypatch.setattr(saves, "_still_mine", unguarded)
-    monkeypatch.setattr(saves, "_move_plain", lambda *_: [])
     found = lose_and_save(line)
     assert found.stale_writes > 0
 

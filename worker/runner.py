@@ -109,10 +109,13 @@ class Runner:
         report = self.run_one(stage, dataset_id, partial)
         # rows are lost to a changed pipeline too, which has to be read again
         while report and not report.lost and time.monotonic() < until:
-            with self._resting_after_trouble(report.step.name):
-                more = self._try(report.dataset_id, report.step.name, called=True)
+            try:
+                with self._resting_after_trouble(report.step.name):
+                    more = self._try(report.dataset_id, report.step.name, called=True)
+            except ServiceError:  # told already; what the batches before it moved on is to be rung for
+                return report
             if more is None:
-                break
+                return report
             report += more
         return report
 

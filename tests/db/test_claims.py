@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from curate.db import claims
 from curate.db.claims import claim
+from curate.db.engine import make_engine
 from curate.db.leases import EXPIRED, expire, give_back, holders, renew
 from curate.db.ready import waiting
 from tests.pipelines import Line, make_line
@@ -218,3 +219,17 @@ def test_a_claim_does_not_sort(line: Line) -> None:
     assert "ORDER BY" not in query
     assert "SKIP LOCKED" in query
     assert claim(line.engine, line.want("score")) is None
+
+
+def test_a_column_added_meanwhile_by_another_comes_with_the_next_claim(database_url: str, home: object) -> None:
+    """Postgres refuses a prepared `*` then, once a connection."""
+    line = make_line(database_url, home, [{"stage": "score", "batch_size": 1}])
+    line.put_clips(20, "score")
+    for n in range(8):  # psycopg prepares what it has seen five times
+        assert line.claim("score", f"o{n}") is not None
+    other = make_engine(database_url)
+    with other.begin() as connection:
+        connection.execute(text("ALTER TABLE clips ADD COLUMN brandnew INTEGER"))
+    other.dispose()
+    held = line.claim("score", "new")
+    assert held is not None and "brandnew" in held.rows[0]

@@ -6,7 +6,8 @@ import threading
 import time
 from pathlib import Path
 
-from curate.db.leases import EXPIRED
+from curate.db.leases import EXPIRED, Claim, renew
+from curate.db.saves import Findings, save
 from curate.worker.watch import Watch
 from tests.pipelines import Line, make_line, wait_until, writer
 
@@ -105,3 +106,24 @@ def test_a_batch_given_up_is_not_held_again(sqlite_url: str, home: Path) -> None
         assert ended.wait(30)
         time.sleep(0.3)
     assert line.rows("SELECT DISTINCT lease_until FROM clips") == [(EXPIRED,)]
+
+
+def test_a_lease_renewed_while_its_batch_is_saved_locks_nothing_out(database_url: str, home: Path) -> None:
+    line = make_line(database_url, home, [{"stage": "score", "batch_size": 200}])
+    for n in range(5):
+        line.put_clips(200, "score", f"/v/{n}.mp4")
+        held = line.claim("score", f"o{n}")
+        assert held is not None
+        done = threading.Event()
+
+        def renewing(claim: Claim = held, done: threading.Event = done) -> None:
+            while not done.is_set():
+                renew(line.engine, claim)
+
+        thread = threading.Thread(target=renewing)
+        thread.start()
+        scores = {i: {"score": 1.0} if i % 2 else {"score": None} for i in held.ids}
+        saved = save(line.engine, held, Findings(scores=scores), writer())
+        done.set()
+        thread.join()
+        assert saved == 200
