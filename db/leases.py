@@ -142,7 +142,9 @@ def gave_up(connection: Connection, want: Want, row_id: int) -> bool:
 @cache
 def _mine(level: Level) -> Update:
     table = rows_of(level)
-    return update(table).where(among(table.c.id), table.c.owner == bindparam("holder"))
+    mine = select(table.c.id).where(among(table.c.id), table.c.owner == bindparam("holder"))
+    # locked in the order of their ids, as a save does: a lease is renewed while its batch is saved
+    return update(table).where(among_found(table.c.id, mine.order_by(table.c.id).with_for_update()))
 
 
 def _whose(claim: Claim) -> dict[str, Any]:

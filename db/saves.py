@@ -128,8 +128,8 @@ def _clips_deleted(connection: Connection, claim: Claim) -> bool:
 def _still_mine(connection: Connection, claim: Claim) -> dict[int, str | None]:
     """The rows that are still held, and where each returns to.
 
-    In a statement of its own: the one that writes then sees the rows as they are now, and locks them in no other order
-    than a renewal of their lease does.
+    In a statement of its own: the one that writes then sees the rows as they are now. Locked in the order of their ids,
+    as by a renewal of their lease.
     """
     found = connection.execute(_held_by(claim.want.step.level), {"ids": claim.ids, "holder": claim.want.owner})
     return {row.id: row.return_to for row in found.all()}
@@ -139,7 +139,7 @@ def _still_mine(connection: Connection, claim: Claim) -> dict[int, str | None]:
 def _held_by(level: Level) -> Select[Any]:
     table = rows_of(level)
     held = (among(table.c.id), table.c.owner == bindparam("holder"), table.c.status == "active")
-    return select(table.c.id, table.c.return_to).where(*held).with_for_update()
+    return select(table.c.id, table.c.return_to).where(*held).order_by(table.c.id).with_for_update()
 
 
 def _write_and_move(
