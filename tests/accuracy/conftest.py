@@ -40,6 +40,24 @@ def facts() -> dict[str, Any]:
     return dict(json.loads((inputs.DATA / "references.json").read_text(encoding="utf-8")))
 
 
+@pytest.fixture(scope="module")
+def said(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """What the reference captioners wrote, from the file that the module names as REFERENCES."""
+    return dict(json.loads((inputs.DATA / f"{request.module.REFERENCES}.json").read_text(encoding="utf-8")))
+
+
+@pytest.fixture(scope="module")
+def numbers(request: pytest.FixtureRequest) -> Mapping[str, NDArray[Any]]:
+    """The arrays of those references, in digest."""
+    return arrays(inputs.DATA / f"{request.module.REFERENCES}.npz")
+
+
+@pytest.fixture(scope="module")
+def features(cases: Mapping[str, Any]) -> Mapping[str, NDArray[Any]]:
+    """What our captioners computed on the way."""
+    return arrays(cases["captions"]["arrays"])
+
+
 @pytest.fixture(scope="session")
 def photos(facts: dict[str, Any]) -> dict[str, inputs.Image]:
     """The photos, proven to be decoded as those that the references were made of."""

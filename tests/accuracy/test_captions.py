@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,36 +13,19 @@ from curate.tasks.caption.models import pllava_frames, qwen_frames
 from tests import tiny_captioners as tiny
 from tests.accuracy import inputs
 from tests.accuracy.captions import BOUNDS, FRAMES, POOLINGS, same
-from tests.accuracy.compare import Compare, arrays
+from tests.accuracy.compare import Compare
 
 pytestmark = pytest.mark.accuracy
 Arrays = Mapping[str, NDArray[Any]]
+REFERENCES = "captions"  # for the fixtures said and numbers
 FAMILIES = ("qwen2_vl", "qwen2_5_vl")
 POOLED = ["x".join(map(str, shape)) for shape in POOLINGS]
-
-
-@pytest.fixture(scope="module")
-def said() -> dict[str, Any]:
-    """What the references wrote."""
-    return dict(json.loads((inputs.DATA / "captions.json").read_text(encoding="utf-8")))
-
-
-@pytest.fixture(scope="module")
-def numbers() -> Arrays:
-    """The arrays of the references, in digest."""
-    return arrays(inputs.DATA / "captions.npz")
 
 
 @pytest.fixture(scope="module")
 def found(cases: Mapping[str, Any]) -> dict[str, Any]:
     """What our captioners wrote."""
     return dict(cases["captions"])
-
-
-@pytest.fixture(scope="module")
-def features(found: Mapping[str, Any]) -> Arrays:
-    """What our captioners computed on the way."""
-    return arrays(found["arrays"])
 
 
 def test_the_videos_are_those_of_the_references(said: Mapping[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,34 +13,17 @@ from curate.tasks.caption.models import sharegpt4v_frames
 from tests import tiny_captioners as tiny
 from tests.accuracy import inputs
 from tests.accuracy.captions import PICTURES, same
-from tests.accuracy.compare import Compare, arrays
+from tests.accuracy.compare import Compare
 
 pytestmark = pytest.mark.accuracy
 Arrays = Mapping[str, NDArray[Any]]
-
-
-@pytest.fixture(scope="module")
-def said() -> dict[str, Any]:
-    """What the references wrote."""
-    return dict(json.loads((inputs.DATA / "sharegpt4v.json").read_text(encoding="utf-8")))
-
-
-@pytest.fixture(scope="module")
-def numbers() -> Arrays:
-    """The arrays of the references, in digest."""
-    return arrays(inputs.DATA / "sharegpt4v.npz")
+REFERENCES = "sharegpt4v"  # for the fixtures said and numbers
 
 
 @pytest.fixture(scope="module")
 def found(cases: Mapping[str, Any]) -> dict[str, Any]:
     """What our captioner wrote."""
     return dict(cases["captions"])
-
-
-@pytest.fixture(scope="module")
-def features(found: Mapping[str, Any]) -> Arrays:
-    """What our captioner computed on the way."""
-    return arrays(found["arrays"])
 
 
 def test_the_references_are_of_these_videos_and_of_every_tensor(said: Mapping[str, Any]) -> None:
