@@ -18,20 +18,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from av.container import InputContainer
-from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from curate.configs.errors import CannotCopy, CutMismatch
 from curate.tasks.paths import to_text
 from curate.tasks.places import Place, replacing
 from curate.tasks.video.encode import Written, count_shown, mp4
-from curate.tasks.video.reader import open_media, video_stream
+from curate.tasks.video.reader import SEEK_BACK, open_media, seek, video_stream
 from curate.tasks.video.sound import SoundTrack, Span
 
 _REORDERED = 32  # packets; no codec shows a picture later than so many decoded after it
-
-# Seconds to look further back when a seek lands behind the span; None: from the start of the file.
-_SEEK_BACK = (0.0, 2.0, 20.0, None)
 
 
 def copy_span(path: Place, source: str, span: Span, sound: bool) -> Written:
@@ -67,8 +63,8 @@ def _known(output: Any) -> set[str]:
 
 def _from_keyframe(container: InputContainer, stream: VideoStream, start: int) -> Iterator[Any]:
     """Packets from the last keyframe shown at or before start, without those shown before that keyframe."""
-    for back in _SEEK_BACK:
-        if not _seek(container, stream, start, back):
+    for back in SEEK_BACK:
+        if not seek(container, stream, start, back):
             continue
         packets: Iterator[Any] = (p for p in container.demux(stream) if p.size)
         key = next((p for p in packets if p.is_keyframe and p.pts is not None), None)
@@ -77,17 +73,6 @@ def _from_keyframe(container: InputContainer, stream: VideoStream, start: int) -
         yield key
         yield from (p for p in packets if p.pts is None or p.pts > key.pts)
         return
-
-
-def _seek(container: InputContainer, stream: VideoStream, start: int, back: float | None) -> bool:
-    try:
-        if back is None:
-            container.seek(min(0, container.start_time or 0))
-        else:
-            container.seek(start - round(back / (stream.time_base or 1)), stream=stream)
-    except FFmpegError:
-        return False
-    return True
 
 
 def _needed(source: str, packets: Iterator[Any], end: int) -> Iterator[Any]:

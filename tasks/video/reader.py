@@ -43,7 +43,7 @@ _HEAD = 12  # frames looked at to tell whether pts are mixed up
 _OPTIONS = {"protocol_whitelist": "none"}
 
 # Seconds to seek further back when a keyframe turns out to lie behind the target; None: to the start.
-_SEEK_BACK = (0.0, 2.0, 20.0, None)
+SEEK_BACK = (0.0, 2.0, 20.0, None)
 
 _KINDS = {
     stat.S_IFDIR: "a directory",
@@ -261,7 +261,7 @@ def nominal_duration(stream: VideoStream) -> int:
 
 def _from(container: InputContainer, stream: VideoStream, start_pts: int) -> Iterator[VideoFrame]:
     """Frames from start_pts on. A seek that misses the frame is repeated from further back."""
-    for back in _SEEK_BACK:
+    for back in SEEK_BACK:
         frames = _sought(container, stream, start_pts, back)
         first = next((f for f in frames if _pts(f) >= start_pts), None)
         if first is not None and (first.pts == start_pts or back is None):
@@ -272,14 +272,21 @@ def _from(container: InputContainer, stream: VideoStream, start_pts: int) -> Ite
 
 def _sought(container: InputContainer, stream: VideoStream, pts: int, back: float | None) -> Iterator[VideoFrame]:
     """Frames after a seek to `back` seconds before pts; None: from the start of the file."""
+    if not seek(container, stream, pts, back):
+        return iter(())
+    return _all(container, stream) if back is None else _from_keyframe(container, stream)
+
+
+def seek(container: InputContainer, stream: VideoStream, pts: int, back: float | None) -> bool:
+    """Put the container `back` seconds before pts, or at its start (None); returns whether it could be put there."""
     try:
         if back is None:
             container.seek(min(0, container.start_time or 0))
         else:
             container.seek(pts - round(back / (stream.time_base or 1)), stream=stream)
     except FFmpegError:
-        return iter(())
-    return _all(container, stream) if back is None else _from_keyframe(container, stream)
+        return False
+    return True
 
 
 def _from_keyframe(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
