@@ -19,7 +19,7 @@ from curate.db.queries import tally
 from curate.db.saves import Findings, Writer, save
 
 BATCH = 64
-DROPPABLE = ("ix_clips_ended", "ix_clips_active", "ix_clips_duplicate_of", "ix_clips_dataset_id_dedup_seq")
+DROPPABLE = ("ix_clips_ended", "ix_clips_duplicate_of", "ix_clips_dataset_id_dedup_seq")
 SCORES: dict[str, dict[str, Any]] = {
     "motion": {"flow": 0.5, "black": 0.1},
     "ocr": {"total_text_percentage": 0.01, "num_boxes": 1},

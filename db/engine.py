@@ -85,6 +85,8 @@ def _postgres(url: URL, few_rows: bool) -> Engine:
 def _prefer_indexes(connection: Any, _record: Any) -> None:
     connection.execute("SET enable_seqscan = off")
     connection.execute("SET jit = off")  # a table that has to be read whole looks so costly that it would be compiled
+    # Postgres else plans a statement anew each time that it hopes for a better plan: indexes leave it no choice
+    connection.execute("SET plan_cache_mode = force_generic_plan")
     connection.commit()
 
 

@@ -65,14 +65,15 @@ def _holding(alone: bool) -> Update:
 def ready_in_order(
     connection: Connection, dataset_id: int, step: StageStep, pipeline: Pipeline, order: Order
 ) -> Select[int] | None:
-    """Selects the clips that an ordered stage may take now; None when it has to wait for all upstream."""
+    """Selects the clips that an ordered stage may take now, or whose batch died; None: it waits for all upstream."""
     frontier = _frontier(connection, dataset_id, step, pipeline)
-    ready = select(clips.c.id).where(
-        clips.c.dataset_id == dataset_id, clips.c.stage == step.name, stands(clips, "active")
-    )
-    if frontier is None:
-        return ready
-    return None if order.whole else ready.where(clips.c.video_id < frontier)
+    if frontier is not None and order.whole:
+        return None
+    place = here(clips, dataset_id, step.name)
+    ready = select(clips.c.id).where(*place)
+    if connection.execute(ready.where(clips.c.lease_until > FREE).limit(1)).first() is None:
+        ready = ready.where(clips.c.lease_until == FREE)  # then the claim index has them in order
+    return ready if frontier is None else ready.where(clips.c.video_id < frontier)
 
 
 def _frontier(connection: Connection, dataset_id: int, step: StageStep, pipeline: Pipeline) -> int | None:
@@ -80,11 +81,10 @@ def _frontier(connection: Connection, dataset_id: int, step: StageStep, pipeline
     names = pipeline.level_stages("clip")
     upstream = names[: names.index(step.name)]
     busy_video = select(func.min(videos.c.id)).where(videos.c.dataset_id == dataset_id, stands(videos, "active"))
-    busy_clips = [  # one query a stage: each is one look into an index
-        select(func.min(clips.c.video_id)).where(
-            clips.c.dataset_id == dataset_id, clips.c.stage == stage, stands(clips, "active")
-        )
+    busy_clips = [  # each is one look into the claim index: at the first that is free, or at the few that are held
+        select(func.min(clips.c.video_id)).where(*here(clips, dataset_id, stage), lease)
         for stage in upstream
+        for lease in (clips.c.lease_until == FREE, clips.c.lease_until > FREE)
     ]
-    found = [connection.execute(q).scalar() for q in (busy_video, *busy_clips)]
+    found = connection.execute(select(*[q.scalar_subquery() for q in (busy_video, *busy_clips)])).one()
     return min((int(f) for f in found if f is not None), default=None)

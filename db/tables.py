@@ -162,12 +162,11 @@ clips = Table(
     Column("text_seq", BigInteger),  # the order in which text_duplicate took them
     *_position(),
     UniqueConstraint("video_id", "clip_index"),
-    Index(None, "dataset_id", "stage", "status", "lease_until"),
+    Index("ix_clips_claim", "dataset_id", "stage", "status", "lease_until", "video_id", "clip_index"),
     _partial("ix_clips_dataset_id_dedup_seq", "dataset_id", "dedup_seq", where="dedup_seq IS NOT NULL"),
     _partial("ix_clips_duplicate_of", "duplicate_of", where="duplicate_of IS NOT NULL"),
     _partial("ix_clips_dataset_id_text_seq", "dataset_id", "text_seq", where="text_seq IS NOT NULL"),
     _partial("ix_clips_text_duplicate_of", "text_duplicate_of", where="text_duplicate_of IS NOT NULL"),
-    _partial("ix_clips_active", "dataset_id", "stage", "video_id", "clip_index", where="status = 'active'"),
     _partial("ix_clips_ended", "dataset_id", "stage", "status", "reason", where="status IN ('dropped', 'failed')"),
     postgresql_with={"fillfactor": 80},
     sqlite_autoincrement=True,
