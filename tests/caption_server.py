@@ -110,6 +110,9 @@ def caption_server() -> Iterator[CaptionServer]:
             error = {"error": {"message": f"no such luck for {key}"}}
             self.send(int(status), error, **({"Retry_After": after.replace("_", " ")} if after else {}))
 
+        def do_said(self, clip: int, status: str, message: str) -> None:
+            self.send(int(status), {"error": {"message": message}})
+
         def do_redirect(self, clip: int) -> None:
             self.send(307, b"", Location=f"{state.url}/elsewhere")
 
@@ -134,8 +137,14 @@ def caption_server() -> Iterator[CaptionServer]:
         def do_null(self, clip: int) -> None:
             self.send(200, good(None, finish_reason="length"))
 
-        def do_refusal(self, clip: int) -> None:
-            self.send(200, good(None, message={"refusal": "I cannot describe this."}))
+        def do_refusal(self, clip: int, why: str = "I cannot describe this.") -> None:
+            self.send(200, good(None, message={"refusal": why}))
+
+        def do_reason(self, clip: int, why: str) -> None:
+            self.send(200, good("", finish_reason=why))
+
+        def do_tokens(self, clip: int, count: str) -> None:
+            self.send(200, good() | {"usage": {"prompt_tokens": count}})
 
         def do_filtered(self, clip: int) -> None:
             self.send(200, good("", finish_reason="content_filter"))

@@ -116,9 +116,10 @@ class Openai(CaptionStage[OpenaiOptions]):
 
     @classmethod
     def check(cls, options: Any) -> None:
-        """Raise ConfigError without a model."""
+        """Raise ConfigError without a model, CaptionServer for a key that cannot be sent."""
         if not options.model:
             raise ConfigError(source="of stage openai", why="it needs the server's name of a model: model: NAME")
+        _ = Server(options.url, options.key_variable, cls.name).key  # not set here: that of the workers counts
 
     def load(self) -> None:
         """Make the captioner; the server is not asked yet."""

@@ -221,3 +221,12 @@ def test_an_address_that_holds_a_secret_or_is_none_is_refused(url: str) -> None:
 def test_without_a_model_it_is_refused() -> None:
     with pytest.raises(ConfigError, match="model: NAME"):
         Openai.check(OpenaiOptions())
+
+
+def test_a_key_that_cannot_be_sent_is_refused_before_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = OpenaiOptions(model="m", key_variable="MY_KEY")
+    Openai.check(options)  # unset here: that of the workers counts
+    monkeypatch.setenv("MY_KEY", "sk-12\nsecret")
+    with pytest.raises(CaptionServer, match="the key in MY_KEY holds") as error:
+        Openai.check(options)
+    assert "secret" not in str(error.value)
