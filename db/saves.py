@@ -28,6 +28,7 @@ from sqlalchemy import (
 
 from curate.configs.pipeline import Pipeline, StageStep
 from curate.configs.schema import Level, Order
+from curate.configs.texts import storable
 from curate.db import beside
 from curate.db.beside import FoundRows
 from curate.db.engine import is_sqlite, reading, writing
@@ -264,7 +265,7 @@ def _log(
         "started_at": claim.started_at,
         "since": claim.started_at,
         "version": writer.version,
-        "error": None if error is None else str(error),
+        "error": None if error is None else storable(str(error)),
         "reason": None if error is None else type(error).__name__,
         "claim_seconds": claim.claim_seconds,
     }

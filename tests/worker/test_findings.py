@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from curate.configs.errors import PackageMissing, RowError
+from curate.configs.errors import PackageMissing, RowError, ServiceError
 from curate.configs.schema import Column, StageOptions
 from curate.tasks.stage import Clip, Outcome, Rows, Scorer, Scores
 from tests.pipelines import CATALOG, Embed, Heads, Line, Score, embedding, make_line
@@ -105,6 +106,59 @@ def test_what_no_database_takes_in_a_text_is_marked_and_the_rest_kept(
     assert line.rows("SELECT said, status FROM clips ORDER BY clip_index") == [
         ("a\ufffdb", "kept"), ("c?d", "kept"), ("é\x07", "kept"),
     ]  # fmt: skip
+
+
+@pytest.fixture
+def quiet(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is logged: xdist cannot send half a character."""
+    caplog.set_level(logging.CRITICAL + 1)
+
+
+class Complains(Says):
+    """Fails, drops and finds its service missing with such texts too."""
+
+    name = "complains"
+    told: Exception | str = ""
+
+    def run(self, row: Clip) -> Outcome:
+        if isinstance(self.told, Exception):
+            raise self.told
+        return Outcome({}, drop=self.told)
+
+
+@pytest.mark.parametrize(
+    ("told", "reason", "error"),
+    [
+        (RowError(why="a\0b\ud800c"), "RowError", "The row failed: a\ufffdb?c"),
+        (ValueError("a\0b\ud800c"), "UnexpectedError", "complains failed with ValueError: a\ufffdb?c"),
+        ("a\0b\ud800c", "a\ufffdb?c", ""),
+    ],
+    ids=["failed", "raised", "dropped"],
+)
+@pytest.mark.usefixtures("quiet")
+def test_what_no_database_takes_in_a_reason_ends_its_row_all_the_same(
+    database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch, told: Any, reason: str, error: str
+) -> None:
+    monkeypatch.setitem(CATALOG, "complains", Complains)
+    monkeypatch.setattr(Complains, "told", told)
+    line = make_line(database_url, home, ["complains"])
+    line.enqueue("a1.mp4")
+    run_all(line, "probe", "split", "complains")
+    ((found, said),) = line.rows("SELECT reason, error FROM clips")
+    assert (found, error in (said or "")) == (reason, True)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_what_no_database_takes_in_an_error_of_a_service_is_told_all_the_same(
+    database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CATALOG, "complains", Complains)
+    monkeypatch.setattr(Complains, "told", ServiceError(what="It", why="a\0b\ud800c"))
+    line = make_line(database_url, home, ["complains"])
+    line.enqueue("a1.mp4")
+    with pytest.raises(ServiceError):
+        run_all(line, "probe", "split", "complains")
+    assert "a\ufffdb?c" in line.rows("SELECT error FROM batches WHERE error IS NOT NULL")[0][0]
 
 
 # ---- errors among the outcomes

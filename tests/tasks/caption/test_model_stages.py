@@ -73,12 +73,12 @@ def test_numbers_that_are_none_fail_their_clip_and_no_other(found: Found) -> Non
     assert "NaN" in found["nan"]["failed"]["2"][1]
 
 
-def test_a_caption_with_nul_in_it_is_kept_as_databases_take_it() -> None:
+def test_a_caption_with_half_a_character_or_nul_in_it_is_kept_as_databases_take_it() -> None:
     """A model that writes bytes may write any; a clip must not fail by it."""
     stage: Any = object.__new__(ShareGpt4vStage)
     stage.options = stage.Options()
-    outcome = stage.outcome([(SimpleNamespace(name="a", revision="b"), Caption("\0a dog\0", 3, 0.1))])
-    assert outcome.scores["text"] == outcome.tables[0].rows[0]["text_raw"] == "\ufffda dog\ufffd"
+    outcome = stage.outcome([(SimpleNamespace(name="a", revision="b"), Caption("\0a \ud83d dog\0", 3, 0.1))])
+    assert outcome.scores["text"] == outcome.tables[0].rows[0]["text_raw"] == "\ufffda ? dog\ufffd"
 
 
 def test_a_trial_tells_how_long_it_took(found: Found) -> None:
