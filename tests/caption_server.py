@@ -78,8 +78,8 @@ def clip_of(body: dict[str, Any]) -> int:
 
 
 @contextmanager
-def caption_server() -> Iterator[CaptionServer]:
-    """A server on a free port of loopback, ended at the end of the with block."""
+def caption_server(port: int = 0) -> Iterator[CaptionServer]:
+    """A server on a port of loopback, 0: a free one; ended at the end of the with block."""
     state = CaptionServer()
 
     class Handler(BaseHTTPRequestHandler):
@@ -104,6 +104,10 @@ def caption_server() -> Iterator[CaptionServer]:
         def do_good(self, clip: int) -> None:
             time.sleep(state.seconds)
             self.send(200, good(f"Clip {clip} runs."))
+
+        def do_last(self, clip: int) -> None:
+            self.server.socket.close()  # nobody gets in after this one
+            self.do_good(clip)
 
         def do_status(self, clip: int, status: str, after: str = "") -> None:
             key = self.headers.get("Authorization", "")
@@ -197,7 +201,7 @@ def caption_server() -> Iterator[CaptionServer]:
         def handle_error(self, *_: Any) -> None:
             return
 
-    with Server(("127.0.0.1", 0), Handler) as server:
+    with Server(("127.0.0.1", port), Handler) as server:
         state.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()

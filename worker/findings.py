@@ -33,10 +33,17 @@ Kept = Outcome | CurateError
 
 
 def find(stage: Stage[Any, Any], rows: Sequence[Video | Clip]) -> Findings:
-    """Run the stage over the rows. A row that raises ends up among the failed, and takes no other along."""
+    """Run the stage over the rows. A row that raises ends up among the failed, and takes no other along.
+
+    Raises ServiceError when no row has an outcome of its own.
+    """
     findings = Findings()
     for row, outcome in zip(rows, _outcomes(stage, rows), strict=True):
-        checked = as_row_error(stage, outcome) if isinstance(outcome, Exception) else _checked(stage, outcome)
+        try:
+            checked = as_row_error(stage, outcome) if isinstance(outcome, Exception) else _checked(stage, outcome)
+        except ServiceError as error:  # this row waits; what the others found may have been paid for
+            findings.trouble = error
+            continue
         if isinstance(checked, CurateError):
             findings.failed[row.id] = (type(checked).__name__, storable(str(checked)))
             continue
@@ -47,6 +54,9 @@ def find(stage: Stage[Any, Any], rows: Sequence[Video | Clip]) -> Findings:
             findings.dropped[row.id] = checked.drop
         if checked.tables:
             findings.tables[row.id] = checked.tables
+    some = findings.scores or findings.failed
+    if findings.trouble and (not some or stage.order(stage.options) is not None):  # in order, or not at all
+        raise findings.trouble
     return findings
 
 

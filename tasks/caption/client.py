@@ -9,7 +9,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -19,7 +19,9 @@ from curate.configs.errors import CaptionEmpty, CaptionFailed, CaptionRefused, C
 LARGEST = 8 << 20  # bytes of an answer
 # 408 timeout, 409 conflict, 425 too early, 429 too many; and every failure of the server
 _AGAIN = (408, 409, 425, 429)
-_NOT_THE_CLIP = (401, 403, 404, 405)  # a wrong key, model or address: no clip is to blame
+# a wrong key, model or address: no clip is to blame, unless others are answered: some gateways answer so for a picture
+# that they do not like
+_NOT_THE_CLIP = (401, 403, 404, 405)
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,21 @@ def ask(server: Server, body: Mapping[str, Any], pace: Pace, spent: Spent) -> An
     raise AssertionError("the last try returns or raises")
 
 
+def blamed(outcomes: Sequence[Any], stage: str) -> list[Any]:
+    """Outcomes of requests, and errors in the place of some: CaptionFailed where one was denied and another answered.
+
+    Key, model and address are right then. A server that is not there is never a request's fault.
+    """
+    answers = (CaptionRefused, CaptionEmpty)
+    if all(isinstance(one, Exception) and not isinstance(one, answers) for one in outcomes):
+        return list(outcomes)
+    return [_denied(one, stage) if isinstance(one, CaptionServer) else one for one in outcomes]
+
+
+def _denied(error: CaptionServer, stage: str) -> CaptionServer | CaptionFailed:
+    return CaptionFailed(**error.fields, tries=1, stage=stage) if "status" in error.fields else error
+
+
 def _post(server: Server, content: bytes) -> bytes:
     """The body of the answer. Raises _Again, CaptionFailed, CaptionServer."""
     import http.client
@@ -195,7 +212,7 @@ def _refused(server: Server, error: Any, deadline: float) -> Exception:
     if error.code in _AGAIN or error.code >= 500:
         return _Again(why, _seconds(error.headers.get("Retry-After")))
     if error.code in _NOT_THE_CLIP or 300 <= error.code < 400:
-        return CaptionServer(server=server.url, why=why)
+        return CaptionServer(server=server.url, why=why, status=error.code)
     return CaptionFailed(server=server.url, tries=1, why=why, stage=server.stage)
 
 

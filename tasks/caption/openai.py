@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from curate.configs.errors import ConfigError
-from curate.tasks.caption.client import Pace, Server, Spent, ask
+from curate.tasks.caption.client import Pace, Server, Spent, ask, blamed
 from curate.tasks.caption.frames import frames_for
 from curate.tasks.caption.interface import Caption, Span, Wanted
 from curate.tasks.caption.stage import CaptionOptions, CaptionStage
@@ -107,8 +107,9 @@ class OpenaiCaptioner:
 class Openai(CaptionStage[OpenaiOptions]):
     """Captions by a server. The key comes from the environment of the workers and is written nowhere.
 
-    A clip that the server gives no caption for fails with the reason; a wrong key, model or address, or a server that
-    is not there, fails no clip: they wait. Tokens and cost of each batch are in the workers' log.
+    A clip that the server gives no caption for fails with the reason, and so does one that is denied (401, 403, 404,
+    405) where others of its batch are answered. A wrong key, model or address, or a server that is not there, fails no
+    clip: they wait. Tokens and cost of each batch are in the workers' log.
     """
 
     name = "openai"
@@ -145,7 +146,7 @@ class Openai(CaptionStage[OpenaiOptions]):
         with ThreadPoolExecutor(min(self.options.concurrency, len(rows))) as pool:
             asked = [pool.submit(self.run, row) for row in rows]
         log.warning("%s", self._said(len(rows)))  # the workers of `curate run` log nothing below
-        return [future.exception() or future.result() for future in asked]
+        return blamed([future.exception() or future.result() for future in asked], self.name)
 
     def _said(self, clips: int) -> str:
         spent = self._captioner.spent

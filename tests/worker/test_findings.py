@@ -11,7 +11,7 @@ import pytest
 from curate.configs.errors import PackageMissing, RowError, ServiceError
 from curate.configs.schema import Column, StageOptions
 from curate.tasks.stage import Clip, Outcome, Rows, Scorer, Scores
-from tests.pipelines import CATALOG, Embed, Heads, Line, Score, embedding, make_line
+from tests.pipelines import CATALOG, Embed, Heads, InOrder, Line, Score, embedding, make_line
 from tests.worker.conftest import run_all
 
 pytestmark = pytest.mark.usefixtures("catalog")
@@ -192,7 +192,7 @@ def test_an_error_in_the_place_of_an_outcome_fails_that_clip_only(
     ]
 
 
-def test_a_service_error_in_the_place_of_an_outcome_blames_no_row(
+def test_a_service_error_in_the_place_of_an_outcome_gives_that_row_back_and_saves_the_others(
     database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(CATALOG, "picky", Picky)
@@ -201,4 +201,19 @@ def test_a_service_error_in_the_place_of_an_outcome_blames_no_row(
     line.enqueue("a3.mp4")
     with pytest.raises(PackageMissing):
         run_all(line, "probe", "split", "picky")
+    found = line.rows("SELECT score, status, owner, attempts FROM clips ORDER BY clip_index")
+    assert found == [(0.0, "kept", None, 0), (None, "active", None, 0), (2.0, "kept", None, 0)]
+    said = line.rows("SELECT n_ok, n_failed, reason FROM batches WHERE stage = 'picky' ORDER BY id")
+    assert said == [(2, 0, None), (0, 0, "PackageMissing")]
+
+
+def test_an_ordered_stage_saves_none_when_a_row_of_it_is_given_back(
+    database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = PackageMissing(what="inorder", package="x", install="pip install x")
+    monkeypatch.setattr(InOrder, "run_batch", lambda self, rows: [told, *[Outcome({})] * (len(rows) - 1)])
+    line = make_line(database_url, home, ["inorder"])
+    line.enqueue("a3.mp4")
+    with pytest.raises(PackageMissing):
+        run_all(line, "probe", "split", "inorder")
     assert line.rows("SELECT DISTINCT status, owner FROM clips") == [("active", None)]

@@ -130,6 +130,43 @@ def test_a_server_that_lets_nobody_in_fails_no_clip(server: Misbehaving, sqlite_
     assert KEY not in everywhere(line)
 
 
+def test_a_clip_that_the_server_does_not_let_in_fails_alone_where_others_are_answered(
+    server: Misbehaving, database_url: str, home: Path
+) -> None:
+    """Some gateways answer 403 for a picture that they do not like."""
+    server.deeds = {1: ["status 403"], 2: ["status 404"], 3: ["refusal"]}
+    line = captioning(server, database_url, home, 4)
+    run_all(line, "openai")
+    reasons = [None, "CaptionFailed", "CaptionFailed", "CaptionRefused"]
+    assert [row[2] for row in line.rows(RESULTS)] == reasons
+    assert "answers 403" in line.rows("SELECT error FROM clips ORDER BY id")[1][0]
+    assert server.asked == dict.fromkeys(range(4), 1)
+
+
+@pytest.mark.parametrize("answer", ["refusal", "none"])
+def test_a_refusal_is_an_answer_too(server: Misbehaving, sqlite_url: str, home: Path, answer: str) -> None:
+    server.deeds = {0: [answer], 1: ["status 403"]}
+    line = captioning(server, sqlite_url, home, 2)
+    run_all(line, "openai")
+    assert [row[1] for row in line.rows(RESULTS)] == ["failed", "failed"]
+
+
+def test_what_a_server_answered_before_it_went_is_saved_and_not_asked_again(
+    server: Misbehaving, database_url: str, home: Path
+) -> None:
+    server.deeds = {1: ["last"]}
+    line = captioning(server, database_url, home, 4, concurrency=1)
+    with pytest.raises(CaptionServer, match="refused"):
+        run_all(line, "openai")
+    assert [(row[0], row[1]) for row in line.rows(RESULTS)] == [
+        ("Clip 0 runs.", "kept"), ("Clip 1 runs.", "kept"), (None, "active"), (None, "active"),
+    ]  # fmt: skip
+    with caption_server(int(server.url.split(":")[2].partition("/")[0])) as again:
+        run_all(line, "openai")
+    assert line.rows(RESULTS) == [(f"Clip {n} runs.", "kept", None) for n in range(4)]
+    assert (server.asked, again.asked) == ({0: 1, 1: 1}, {2: 1, 3: 1})
+
+
 def test_no_more_requests_at_a_time_than_the_option_says(server: Misbehaving, sqlite_url: str, home: Path) -> None:
     server.seconds = 0.15
     line = captioning(server, sqlite_url, home, 9, concurrency=3)
