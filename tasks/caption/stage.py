@@ -55,11 +55,15 @@ class CaptionStage(Stage[Clip, OptionsT]):
         rows = [self._row(*pair) for pair in written]
         return Outcome({"text": storable(written[0][1].text).strip()}, tables=rows)
 
+    def asked(self) -> str:
+        """What the captioners are told in words, as it is kept with each caption."""
+        return self.options.prompt
+
     def _row(self, captioner: Captioner, caption: Caption) -> Rows:
         if not caption.text.strip():
             raise CaptionEmpty(model=captioner.name, why=f"{caption.tokens} tokens")
         revision = captioner.revision if caption.revision is None else caption.revision
-        named: dict[str, Any] = {"revision": revision, "prompt": self.options.prompt}
+        named: dict[str, Any] = {"revision": revision, "prompt": self.asked()}
         return new_caption(
             captioner.name, storable(caption.text), **named, tokens=caption.tokens, seconds=caption.seconds
         )

@@ -91,6 +91,14 @@ def test_every_clip_is_captioned_and_each_caption_is_told_apart(
     assert KEY not in caplog.text + everywhere(line)
 
 
+def test_the_system_prompt_is_kept_with_the_prompt(server: Misbehaving, sqlite_url: str, home: Path) -> None:
+    line = captioning(server, sqlite_url, home, 1, prompt="what?", system="Be short.")
+    run_all(line, "openai")
+    assert line.rows("SELECT prompt FROM captions") == [("Be short.\n\nwhat?",)]
+    system, user = server.bodies[0]["messages"]
+    assert (system["content"], user["content"][-1]["text"]) == ("Be short.", "what?")
+
+
 def test_each_clip_ends_captioned_or_failed_with_the_reason(
     server: Misbehaving, database_url: str, home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -267,3 +275,22 @@ def test_a_key_that_cannot_be_sent_is_refused_before_a_run(monkeypatch: pytest.M
     with pytest.raises(CaptionServer, match="the key in MY_KEY holds") as error:
         Openai.check(options)
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"per_minute": 1, "batch_size": 61}, "61 clips at 1 a minute take 3660 s.*time_limit of 3600 s"),
+        ({"timeout": 600, "tries": 6}, "6 tries of 600 s, 60 s apart, take 3900 s.*time_limit of 3600 s"),
+        ({"timeout": 60, "tries": 2, "longest_wait": 3600}, "take 3720 s"),  # a server may ask for the longest wait
+    ],
+)
+def test_options_that_need_more_than_the_time_limit_are_refused(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        Openai.check(OpenaiOptions(model="m", **options))
+    Openai.check(OpenaiOptions(model="m", **options, time_limit=86400))
+
+
+def test_options_that_just_fit_the_time_limit_are_taken() -> None:
+    Openai.check(OpenaiOptions(model="m", per_minute=1, batch_size=60))
+    Openai.check(OpenaiOptions(model="m", tries=2, timeout=1740, longest_wait=120))
