@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from curate.configs.errors import BadModel
+from curate.configs.errors import BadModel, ConfigError
 from curate.tasks.caption.interface import Caption
 from curate.tasks.caption.models.weights import Weights
 from curate.tasks.caption.sharegpt4v import ShareGpt4vStage
@@ -67,6 +68,15 @@ def test_a_prompt_that_cannot_be_asked_fails_with_the_reason(found: Found) -> No
     assert "must not be in a prompt" in found["prompt"]["failed"]["1"][1]
 
 
+@pytest.mark.parametrize("kind", CAPTIONERS)
+def test_a_prompt_that_no_clip_can_be_asked_is_refused_before_a_run(kind: Captioner) -> None:
+    stage = stages()[kind]
+    word = "<|video_pad|>" if kind.startswith("qwen") else "<image>"
+    stage.check(stage.Options())
+    with pytest.raises(ConfigError, match=f"stage {kind} is wrong: its prompt holds {re.escape(word)}"):
+        stage.check(stage.Options.model_validate({"prompt": f"Look at {word}"}))
+
+
 def test_numbers_that_are_none_fail_their_clip_and_no_other(found: Found) -> None:
     assert found["nan"]["scores"].keys() == {"1"}
     assert found["nan"]["failed"].keys() == {"2"}
@@ -94,6 +104,11 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("kind", CAPTIONERS)
+def test_the_tiny_captioners_lie_where_their_stages_look(kind: Captioner, folders: Path) -> None:
+    assert missing(stages()[kind].models(stages()[kind].Options()), folders) == []
+
+
+@pytest.mark.parametrize("kind", CAPTIONERS)
 def test_a_published_folder_is_in_order(kind: Captioner, folders: Path) -> None:
     check(folders / FOLDERS[kind], kind)
     assert missing([Need(kind, FOLDERS[kind])], folders) == []
@@ -110,7 +125,7 @@ def test_what_is_missing_is_told_with_the_command_that_gets_it(tmp_path: Path) -
 
 
 def test_a_missing_tower_is_told_with_the_commands_that_get_both(tmp_path: Path) -> None:
-    folder = tiny_sharegpt4v.write(tmp_path).rename(tmp_path / "ShareGPT4V-7B")
+    folder = tiny_sharegpt4v.write(tmp_path)
     tower = (tmp_path / tiny_sharegpt4v.TOWER).rename(tmp_path / "tower")
     both = (
         f"hf download Lin-Chen/ShareGPT4V-7B --local-dir {folder} && "
