@@ -110,12 +110,12 @@ def _check_time(options: OpenaiOptions) -> None:
     paced = 60 * batch / each if each else 0
     tried = options.tries * options.timeout + (options.tries - 1) * options.longest_wait
     for seconds, what, less in (
-        (paced, f"{batch} clips at {each:g} a minute", "a smaller batch_size"),
-        (tried, f"{options.tries} tries of {options.timeout:g} s, {options.longest_wait:g} s apart,", "fewer tries"),
+        (paced, f"{batch} clips at {each:g} a minute", "batch_size"),
+        (tried, f"{options.tries} tries of {options.timeout:g} s, {options.longest_wait:g} s apart,", "tries"),
     ):
         if seconds > options.time_limit:
-            why = f"{what} take {seconds:g} s, more than its time_limit of {options.time_limit:g} s; set it higher, or"
-            raise ConfigError(source="of stage openai", why=f"{why} {less}")
+            why = f"{what} take {seconds:g} s, more than its time_limit of {options.time_limit:g} s"
+            raise ConfigError(source="of stage openai", why=f"{why}; raise time_limit or lower {less}")
 
 
 class Openai(CaptionStage[OpenaiOptions]):
