@@ -26,8 +26,10 @@ from sqlalchemy import (
     update,
 )
 
+from curate.configs.errors import ServiceError
 from curate.configs.pipeline import Pipeline, StageStep
 from curate.configs.schema import Level, Order
+from curate.configs.texts import storable
 from curate.db import beside
 from curate.db.beside import FoundRows
 from curate.db.engine import is_sqlite, reading, writing
@@ -63,13 +65,14 @@ class FoundClip(Protocol):
 
 @dataclass
 class Findings:
-    """What a batch found, by row id. Every row of the claim is in exactly one of the three."""
+    """What a batch found, by row id. A row of the claim is in one of the three, or it is given back."""
 
     scores: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     dropped: dict[int, str] = field(default_factory=dict)  # why
     failed: dict[int, tuple[str, str]] = field(default_factory=dict)  # the error's class and message
     clips: dict[int, Sequence[FoundClip]] = field(default_factory=dict)  # of a video
     tables: dict[int, Sequence[FoundRows]] = field(default_factory=dict)  # of a clip
+    trouble: ServiceError | None = None  # why the others are given back
 
 
 @dataclass(frozen=True)
@@ -107,8 +110,8 @@ def save(engine: Engine, claim: Claim, findings: Findings, writer: Writer) -> in
         going = {i: mine[i] for i in passed if i not in findings.dropped}
         _write_and_move(connection, step, going, findings.scores, pipeline)
         _end_rows(connection, table, set(mine), findings)
-        failures = len(mine.keys() & findings.failed.keys())
-        _log(connection, claim, (len(mine) - failures, failures), writer)
+        ok = len(mine.keys() & (findings.scores.keys() | findings.dropped.keys()))
+        _log(connection, claim, (ok, len(mine.keys() & findings.failed.keys())), writer)
     return len(mine)
 
 
@@ -264,7 +267,7 @@ def _log(
         "started_at": claim.started_at,
         "since": claim.started_at,
         "version": writer.version,
-        "error": None if error is None else str(error),
+        "error": None if error is None else storable(str(error)),
         "reason": None if error is None else type(error).__name__,
         "claim_seconds": claim.claim_seconds,
     }

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from pydantic import Field
 
-from curate.configs.errors import RowError
+from curate.configs.errors import RowError, ServiceError
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Column, Level, Order, StageOptions
 from curate.configs.settings import Settings
@@ -191,11 +191,11 @@ class Stage(ABC, Generic[RowT, OptionsT]):
     def run(self, row: RowT) -> Outcome:
         """The outcome for one row. Any exception fails this row only."""
 
-    def run_batch(self, rows: Sequence[RowT]) -> Sequence[Outcome | RowError]:
+    def run_batch(self, rows: Sequence[RowT]) -> Sequence[Outcome | RowError | ServiceError]:
         """Outcomes in the order of `rows`. Override where a batch is cheaper than its rows.
 
-        A RowError in the place of an outcome fails that row only. An exception from an override makes the
-        runner try the rows one by one.
+        A RowError in the place of an outcome fails that row only; a ServiceError gives it back, and the stage rests
+        when the others are saved. An exception from an override makes the runner try the rows one by one.
         """
         return [self.run(row) for row in rows]
 

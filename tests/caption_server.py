@@ -78,8 +78,8 @@ def clip_of(body: dict[str, Any]) -> int:
 
 
 @contextmanager
-def caption_server() -> Iterator[CaptionServer]:
-    """A server on a free port of loopback, ended at the end of the with block."""
+def caption_server(port: int = 0) -> Iterator[CaptionServer]:
+    """A server on a port of loopback, 0: a free one; ended at the end of the with block."""
     state = CaptionServer()
 
     class Handler(BaseHTTPRequestHandler):
@@ -105,10 +105,17 @@ def caption_server() -> Iterator[CaptionServer]:
             time.sleep(state.seconds)
             self.send(200, good(f"Clip {clip} runs."))
 
+        def do_last(self, clip: int) -> None:
+            self.server.socket.close()  # nobody gets in after this one
+            self.do_good(clip)
+
         def do_status(self, clip: int, status: str, after: str = "") -> None:
             key = self.headers.get("Authorization", "")
             error = {"error": {"message": f"no such luck for {key}"}}
             self.send(int(status), error, **({"Retry_After": after.replace("_", " ")} if after else {}))
+
+        def do_said(self, clip: int, status: str, message: str) -> None:
+            self.send(int(status), {"error": {"message": message}})
 
         def do_redirect(self, clip: int) -> None:
             self.send(307, b"", Location=f"{state.url}/elsewhere")
@@ -134,8 +141,14 @@ def caption_server() -> Iterator[CaptionServer]:
         def do_null(self, clip: int) -> None:
             self.send(200, good(None, finish_reason="length"))
 
-        def do_refusal(self, clip: int) -> None:
-            self.send(200, good(None, message={"refusal": "I cannot describe this."}))
+        def do_refusal(self, clip: int, why: str = "I cannot describe this.") -> None:
+            self.send(200, good(None, message={"refusal": why}))
+
+        def do_reason(self, clip: int, why: str) -> None:
+            self.send(200, good("", finish_reason=why))
+
+        def do_tokens(self, clip: int, count: str) -> None:
+            self.send(200, good() | {"usage": {"prompt_tokens": count}})
 
         def do_filtered(self, clip: int) -> None:
             self.send(200, good("", finish_reason="content_filter"))
@@ -188,7 +201,7 @@ def caption_server() -> Iterator[CaptionServer]:
         def handle_error(self, *_: Any) -> None:
             return
 
-    with Server(("127.0.0.1", 0), Handler) as server:
+    with Server(("127.0.0.1", port), Handler) as server:
         state.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()

@@ -16,7 +16,7 @@ from tests import torch_files
 from tests.tiny import Drawn, _write_numbers
 from tests.tiny_captioners import WORDS, Tensors, clip_tower, llama, write_json
 
-MODEL, TOWER = "sharegpt4v-7b", "ShareGPT4V-7B_Pretrained_vit-large336-l12"
+MODEL, TOWER = "ShareGPT4V-7B", "ShareGPT4V-7B_Pretrained_vit-large336-l12"
 INDEX = "pytorch_model.bin.index.json"
 _PAIRS = [
     "\u2581t",

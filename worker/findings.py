@@ -21,6 +21,7 @@ from curate.configs.errors import (
     ServiceError,
     UnexpectedError,
 )
+from curate.configs.texts import storable
 from curate.db.saves import Findings
 from curate.db.tables import BESIDE, OWN_ID
 from curate.tasks.stage import Clip, Outcome, Rows, Stage, Video
@@ -32,12 +33,19 @@ Kept = Outcome | CurateError
 
 
 def find(stage: Stage[Any, Any], rows: Sequence[Video | Clip]) -> Findings:
-    """Run the stage over the rows. A row that raises ends up among the failed, and takes no other along."""
+    """Run the stage over the rows. A row that raises ends up among the failed, and takes no other along.
+
+    Raises ServiceError when no row has an outcome of its own.
+    """
     findings = Findings()
     for row, outcome in zip(rows, _outcomes(stage, rows), strict=True):
-        checked = as_row_error(stage, outcome) if isinstance(outcome, Exception) else _checked(stage, outcome)
+        try:
+            checked = as_row_error(stage, outcome) if isinstance(outcome, Exception) else _checked(stage, outcome)
+        except ServiceError as error:  # this row waits; what the others found may have been paid for
+            findings.trouble = error
+            continue
         if isinstance(checked, CurateError):
-            findings.failed[row.id] = (type(checked).__name__, str(checked))
+            findings.failed[row.id] = (type(checked).__name__, storable(str(checked)))
             continue
         findings.scores[row.id] = checked.scores
         if stage.name == "split":
@@ -46,6 +54,9 @@ def find(stage: Stage[Any, Any], rows: Sequence[Video | Clip]) -> Findings:
             findings.dropped[row.id] = checked.drop
         if checked.tables:
             findings.tables[row.id] = checked.tables
+    some = findings.scores or findings.failed
+    if findings.trouble and (not some or stage.order(stage.options) is not None):  # in order, or not at all
+        raise findings.trouble
     return findings
 
 
@@ -97,7 +108,8 @@ def _checked(stage: Stage[Any, Any], outcome: Outcome) -> Kept:
     try:
         found = [dataclasses.replace(c, scores=_plain(stage, c.scores)) for c in outcome.clips]
         tables = [_plain_rows(stage, part) for part in outcome.tables]
-        return Outcome(_plain(stage, outcome.scores), found, outcome.drop, tables)
+        drop = storable(outcome.drop) if outcome.drop else None
+        return Outcome(_plain(stage, outcome.scores), found, drop, tables)
     except Exception as error:  # noqa: BLE001  a stage may return anything
         return as_row_error(stage, error)
 
@@ -124,8 +136,8 @@ def _as_kind(stage: Stage[Any, Any], column: str, kind: str, value: Any) -> Any:
         return float(value)
     if kind == "int" and isinstance(value, int) and abs(value) < 1 << 63:
         return int(value)  # a bool too: Postgres takes it for another type
-    if kind == "text" and isinstance(value, str):  # neither a lone surrogate nor NUL fits a database
-        return value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    if kind == "text" and isinstance(value, str):
+        return storable(value)
     if kind == "bytes" and isinstance(value, bytes):
         return value
     raise UnexpectedError(

@@ -261,6 +261,8 @@ class Runner:
                 findings = find(loaded.stage, self._rows(held))
                 _tell_failed(findings)
                 lost = self._save(held, findings)
+                if findings.trouble:
+                    raise findings.trouble
         except BaseException:  # a service is missing or the worker was told to stop: others may go on
             self._let_go(held.want)
             raise

@@ -9,7 +9,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -19,7 +19,9 @@ from curate.configs.errors import CaptionEmpty, CaptionFailed, CaptionRefused, C
 LARGEST = 8 << 20  # bytes of an answer
 # 408 timeout, 409 conflict, 425 too early, 429 too many; and every failure of the server
 _AGAIN = (408, 409, 425, 429)
-_NOT_THE_CLIP = (401, 403, 404, 405)  # a wrong key, model or address: no clip is to blame
+# a wrong key, model or address: no clip is to blame, unless others are answered: some gateways answer so for a picture
+# that they do not like
+_NOT_THE_CLIP = (401, 403, 404, 405)
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,12 @@ class Server:
 
     @property
     def key(self) -> str:
-        """The key, read when it is needed and kept nowhere."""
-        return os.environ.get(self.key_variable, "").strip()
+        """The key, read when it is needed and kept nowhere. Raises CaptionServer for one that no header takes."""
+        key = os.environ.get(self.key_variable, "").strip()
+        if not key.isascii() or not key.isprintable() or " " in key:
+            why = f"the key in {self.key_variable} holds blanks, line breaks or letters that are not ASCII"
+            raise CaptionServer(server=self.url, why=why)
+        return key
 
 
 @dataclass(frozen=True)
@@ -104,16 +110,16 @@ def ask(server: Server, body: Mapping[str, Any], pace: Pace, spent: Spent) -> An
     """
     content = json.dumps(body).encode()
     model = str(body.get("model"))
-    wait = server.wait
+    wait, key = server.wait, server.key
     spent.add(requests=1)
     for number in range(1, server.tries + 1):
         pace.wait()
         spent.add(tries=1)
         try:
-            answer = _read(_post(server, content), model, server.stage)
+            answer = _read(_post(server, content), model, server)
         except _Again as error:
             if number == server.tries:
-                why = _hidden(str(error), server.key)
+                why = _hidden(str(error), key)
                 raise CaptionFailed(server=server.url, tries=number, why=why, stage=server.stage) from None
             told = error.after
             time.sleep(min(server.longest_wait, wait * random.uniform(0.5, 1) if told is None else told))  # noqa: S311
@@ -122,6 +128,21 @@ def ask(server: Server, body: Mapping[str, Any], pace: Pace, spent: Spent) -> An
             spent.add(tokens_in=answer.tokens_in, tokens_out=answer.tokens_out)
             return answer
     raise AssertionError("the last try returns or raises")
+
+
+def blamed(outcomes: Sequence[Any], stage: str) -> list[Any]:
+    """Outcomes of requests, and errors in the place of some: CaptionFailed where one was denied and another answered.
+
+    Key, model and address are right then. A server that is not there is never a request's fault.
+    """
+    answers = (CaptionRefused, CaptionEmpty)
+    if all(isinstance(one, Exception) and not isinstance(one, answers) for one in outcomes):
+        return list(outcomes)
+    return [_denied(one, stage) if isinstance(one, CaptionServer) else one for one in outcomes]
+
+
+def _denied(error: CaptionServer, stage: str) -> CaptionServer | CaptionFailed:
+    return CaptionFailed(**error.fields, tries=1, stage=stage) if "status" in error.fields else error
 
 
 def _post(server: Server, content: bytes) -> bytes:
@@ -138,7 +159,7 @@ def _post(server: Server, content: bytes) -> bytes:
     deadline = time.monotonic() + server.timeout
     try:
         with _opener().open(request, timeout=server.timeout) as response:
-            return _whole(response, deadline).replace(server.key.encode() or b"\0", b"***")
+            return _whole(response, deadline)
     except urllib.error.HTTPError as error:
         with error:
             raise _refused(server, error, deadline) from None
@@ -187,11 +208,11 @@ def _refused(server: Server, error: Any, deadline: float) -> Exception:
     said = b""
     with contextlib.suppress(_Again, OSError, ValueError):
         said = _whole(error, deadline)
-    why = _hidden(f"it answers {error.code} {error.reason}: {_message(said)}".rstrip(": "), server.key)
+    why = f"it answers {error.code} {_told(error.reason, server)}: {_told(_message(said), server)}".rstrip(": ")
     if error.code in _AGAIN or error.code >= 500:
         return _Again(why, _seconds(error.headers.get("Retry-After")))
     if error.code in _NOT_THE_CLIP or 300 <= error.code < 400:
-        return CaptionServer(server=server.url, why=why)
+        return CaptionServer(server=server.url, why=why, status=error.code)
     return CaptionFailed(server=server.url, tries=1, why=why, stage=server.stage)
 
 
@@ -201,7 +222,7 @@ def _message(said: bytes) -> str:
         error = json.loads(text)
         error = error.get("error", error) if isinstance(error, dict) else error
         text = str(error.get("message", error)) if isinstance(error, dict) else str(error)
-    return " ".join(text.split())[:300]
+    return text
 
 
 def _seconds(header: str | None) -> float | None:
@@ -221,7 +242,12 @@ def _hidden(text: str, key: str) -> str:
     return text.replace(key, "***") if len(key) >= 4 else text
 
 
-def _read(content: bytes, model: str, stage: str) -> Answer:
+def _told(said: object, server: Server) -> str:
+    """What a server says, for an error: a line without the key, cut only then, lest half of it be left."""
+    return _hidden(" ".join(str(said).split()), server.key)[:300]
+
+
+def _read(content: bytes, model: str, server: Server) -> Answer:
     """The answer in a response. Raises _Again, CaptionRefused, CaptionEmpty."""
     try:
         said = json.loads(content)
@@ -231,15 +257,16 @@ def _read(content: bytes, model: str, stage: str) -> Answer:
         choice = choices[0] if choices else {}
         message = choice.get("message") or {}
         text, refusal = _text(message.get("content")), message.get("refusal")
-        reason = str(choice.get("finish_reason"))
+        reason = choice.get("finish_reason")
         revision = str(said.get("system_fingerprint") or "")
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
-        raise _Again(f"the answer is not what the protocol says: {type(error).__name__}: {str(error)[:100]}") from None
+        why = f"{type(error).__name__}: {_told(error, server)}"
+        raise _Again(f"the answer is not what the protocol says: {why}") from None
     if refusal or reason == "content_filter":
-        why = " ".join(str(refusal or "its content filter").split())[:300]
-        raise CaptionRefused(model=model, why=why, stage=stage)
+        raise CaptionRefused(model=model, why=_told(refusal or "its content filter", server), stage=server.stage)
     if not text.strip():
-        raise CaptionEmpty(model=model, why=f"finish_reason {reason}" if choices else "no choice in the answer")
+        why = f"finish_reason {_told(reason, server)}" if choices else "no choice in the answer"
+        raise CaptionEmpty(model=model, why=why)
     return Answer(text.strip(), tokens_in, tokens_out, revision)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from pydantic import Field
 
-from curate.configs.errors import RowError
+from curate.configs.errors import ConfigError, RowError
 from curate.tasks.caption.frames import frames_for
 from curate.tasks.caption.interface import Caption, Captioner
 from curate.tasks.caption.stage import CaptionOptions, CaptionStage
@@ -49,6 +49,16 @@ class ModelStage(CaptionStage[OptionsT]):
     """Captions each clip by one model. A subclass says which."""
 
     kind: ClassVar[Kind]
+    shown: ClassVar[str]  # the word that stands for the frames in what the model is told
+
+    @classmethod
+    def check(cls, options: Any) -> None:
+        """Raise ConfigError for a prompt that no clip can be asked."""
+        if cls.shown in options.prompt:
+            why = (
+                f"its prompt holds {cls.shown}, which stands for the frames and is put before the prompt; leave it out"
+            )
+            raise ConfigError(source=f"of stage {cls.name}", why=why)
 
     @classmethod
     def models(cls, options: Any) -> tuple[Need, ...]:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from curate.configs.errors import ConfigError
-from curate.tasks.caption.client import Pace, Server, Spent, ask
+from curate.tasks.caption.client import Pace, Server, Spent, ask, blamed
 from curate.tasks.caption.frames import frames_for
 from curate.tasks.caption.interface import Caption, Span, Wanted
 from curate.tasks.caption.stage import CaptionOptions, CaptionStage
@@ -34,7 +34,7 @@ class OpenaiOptions(CaptionOptions):
     key_variable: str = Field(
         "OPENAI_API_KEY", pattern="[A-Za-z_][A-Za-z0-9_]*", description="environment variable that holds the key"
     )
-    system: str = Field("", description="system prompt; empty: none")
+    system: str = Field("", description="system prompt, kept with each caption in front of the prompt; empty: none")
     send: Literal["frames", "video"] = Field("frames", description="frames as JPEG pictures, or as a small MP4")
     frames: int = Field(8, ge=1, le=256, description="frames of a clip, evenly spread; no frame is sent twice")
     longer_size: int = Field(768, ge=32, le=4096, description="pixels of the longer side, never enlarged")
@@ -104,11 +104,26 @@ class OpenaiCaptioner:
         return {name: value for name, value in (body | self._options.body).items() if value is not None}
 
 
+def _check_time(options: OpenaiOptions) -> None:
+    """Raise ConfigError where a batch would be stopped before its requests are sent, or one of them has failed."""
+    batch, each = options.batch_size, options.per_minute
+    paced = 60 * batch / each if each else 0
+    tried = options.tries * options.timeout + (options.tries - 1) * options.longest_wait
+    for seconds, what, less in (
+        (paced, f"{batch} clips at {each:g} a minute", "batch_size"),
+        (tried, f"{options.tries} tries of {options.timeout:g} s, {options.longest_wait:g} s apart,", "tries"),
+    ):
+        if seconds > options.time_limit:
+            why = f"{what} take {seconds:g} s, more than its time_limit of {options.time_limit:g} s"
+            raise ConfigError(source="of stage openai", why=f"{why}; raise time_limit or lower {less}")
+
+
 class Openai(CaptionStage[OpenaiOptions]):
     """Captions by a server. The key comes from the environment of the workers and is written nowhere.
 
-    A clip that the server gives no caption for fails with the reason; a wrong key, model or address, or a server that
-    is not there, fails no clip: they wait. Tokens and cost of each batch are in the workers' log.
+    A clip that the server gives no caption for fails with the reason, and so does one that is denied (401, 403, 404,
+    405) where others of its batch are answered. A wrong key, model or address, or a server that is not there, fails no
+    clip: they wait. Tokens and cost of each batch are in the workers' log.
     """
 
     name = "openai"
@@ -116,9 +131,15 @@ class Openai(CaptionStage[OpenaiOptions]):
 
     @classmethod
     def check(cls, options: Any) -> None:
-        """Raise ConfigError without a model."""
+        """Raise ConfigError without a model or time enough, CaptionServer for a key that cannot be sent."""
         if not options.model:
             raise ConfigError(source="of stage openai", why="it needs the server's name of a model: model: NAME")
+        _check_time(options)
+        _ = Server(options.url, options.key_variable, cls.name).key  # not set here: that of the workers counts
+
+    def asked(self) -> str:
+        """The system prompt too: another one gives other captions."""
+        return "\n\n".join(part for part in (self.options.system, self.options.prompt) if part)
 
     def load(self) -> None:
         """Make the captioner; the server is not asked yet."""
@@ -144,7 +165,7 @@ class Openai(CaptionStage[OpenaiOptions]):
         with ThreadPoolExecutor(min(self.options.concurrency, len(rows))) as pool:
             asked = [pool.submit(self.run, row) for row in rows]
         log.warning("%s", self._said(len(rows)))  # the workers of `curate run` log nothing below
-        return [future.exception() or future.result() for future in asked]
+        return blamed([future.exception() or future.result() for future in asked], self.name)
 
     def _said(self, clips: int) -> str:
         spent = self._captioner.spent

@@ -29,6 +29,7 @@ class PllavaStage(ModelStage[PllavaOptions]):
 
     name = "pllava"
     kind = "pllava"
+    shown = prompts.IMAGE
     Options = PllavaOptions
 
     def captioner(self, folder: Path) -> ModelCaptioner:

@@ -42,6 +42,7 @@ class Qwen2VlStage(ModelStage[Qwen2VlOptions]):
 
     name = "qwen2_vl"
     kind = "qwen2_vl"
+    shown = prompts.VIDEO
     Options = Qwen2VlOptions
 
     def captioner(self, folder: Path) -> ModelCaptioner:
@@ -56,6 +57,7 @@ class Qwen25VlStage(ModelStage[Qwen25VlOptions]):
 
     name = "qwen2_5_vl"
     kind = "qwen2_5_vl"
+    shown = prompts.VIDEO
     Options = Qwen25VlOptions
 
     def captioner(self, folder: Path) -> ModelCaptioner:

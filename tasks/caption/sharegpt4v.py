@@ -34,6 +34,7 @@ class ShareGpt4vStage(ModelStage[ShareGpt4vOptions]):
 
     name = "sharegpt4v"
     kind = "sharegpt4v"
+    shown = prompts.IMAGE
     Options = ShareGpt4vOptions
 
     @classmethod

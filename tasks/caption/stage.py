@@ -10,6 +10,7 @@ from pydantic import Field
 
 from curate.configs.errors import CaptionEmpty
 from curate.configs.schema import Column, StageOptions
+from curate.configs.texts import storable
 from curate.tasks.caption.frames import frames_for
 from curate.tasks.caption.interface import Caption, Captioner
 from curate.tasks.stage import Clip, Outcome, Rows, Stage
@@ -52,18 +53,17 @@ class CaptionStage(Stage[Clip, OptionsT]):
     def outcome(self, written: Sequence[tuple[Captioner, Caption]]) -> Outcome:
         """What a clip has when these captions were written about it. Raises CaptionEmpty."""
         rows = [self._row(*pair) for pair in written]
-        return Outcome({"text": _storable(written[0][1].text).strip()}, tables=rows)
+        return Outcome({"text": storable(written[0][1].text).strip()}, tables=rows)
+
+    def asked(self) -> str:
+        """What the captioners are told in words, as it is kept with each caption."""
+        return self.options.prompt
 
     def _row(self, captioner: Captioner, caption: Caption) -> Rows:
         if not caption.text.strip():
             raise CaptionEmpty(model=captioner.name, why=f"{caption.tokens} tokens")
         revision = captioner.revision if caption.revision is None else caption.revision
-        named: dict[str, Any] = {"revision": revision, "prompt": self.options.prompt}
+        named: dict[str, Any] = {"revision": revision, "prompt": self.asked()}
         return new_caption(
-            captioner.name, _storable(caption.text), **named, tokens=caption.tokens, seconds=caption.seconds
+            captioner.name, storable(caption.text), **named, tokens=caption.tokens, seconds=caption.seconds
         )
-
-
-def _storable(text: str) -> str:
-    """The text with U+FFFD for NUL, which models that write bytes may write, and Postgres takes in no text."""
-    return text.replace("\0", "\ufffd")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from curate.configs.errors import PackageMissing, RowError
+from curate.configs.errors import PackageMissing, RowError, ServiceError
 from curate.configs.schema import Column, StageOptions
 from curate.tasks.stage import Clip, Outcome, Rows, Scorer, Scores
-from tests.pipelines import CATALOG, Embed, Heads, Line, Score, embedding, make_line
+from tests.pipelines import CATALOG, Embed, Heads, InOrder, Line, Score, embedding, make_line
 from tests.worker.conftest import run_all
 
 pytestmark = pytest.mark.usefixtures("catalog")
@@ -107,6 +108,59 @@ def test_what_no_database_takes_in_a_text_is_marked_and_the_rest_kept(
     ]  # fmt: skip
 
 
+@pytest.fixture
+def quiet(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is logged: xdist cannot send half a character."""
+    caplog.set_level(logging.CRITICAL + 1)
+
+
+class Complains(Says):
+    """Fails, drops and finds its service missing with such texts too."""
+
+    name = "complains"
+    told: Exception | str = ""
+
+    def run(self, row: Clip) -> Outcome:
+        if isinstance(self.told, Exception):
+            raise self.told
+        return Outcome({}, drop=self.told)
+
+
+@pytest.mark.parametrize(
+    ("told", "reason", "error"),
+    [
+        (RowError(why="a\0b\ud800c"), "RowError", "The row failed: a\ufffdb?c"),
+        (ValueError("a\0b\ud800c"), "UnexpectedError", "complains failed with ValueError: a\ufffdb?c"),
+        ("a\0b\ud800c", "a\ufffdb?c", ""),
+    ],
+    ids=["failed", "raised", "dropped"],
+)
+@pytest.mark.usefixtures("quiet")
+def test_what_no_database_takes_in_a_reason_ends_its_row_all_the_same(
+    database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch, told: Any, reason: str, error: str
+) -> None:
+    monkeypatch.setitem(CATALOG, "complains", Complains)
+    monkeypatch.setattr(Complains, "told", told)
+    line = make_line(database_url, home, ["complains"])
+    line.enqueue("a1.mp4")
+    run_all(line, "probe", "split", "complains")
+    ((found, said),) = line.rows("SELECT reason, error FROM clips")
+    assert (found, error in (said or "")) == (reason, True)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_what_no_database_takes_in_an_error_of_a_service_is_told_all_the_same(
+    database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CATALOG, "complains", Complains)
+    monkeypatch.setattr(Complains, "told", ServiceError(what="It", why="a\0b\ud800c"))
+    line = make_line(database_url, home, ["complains"])
+    line.enqueue("a1.mp4")
+    with pytest.raises(ServiceError):
+        run_all(line, "probe", "split", "complains")
+    assert "a\ufffdb?c" in line.rows("SELECT error FROM batches WHERE error IS NOT NULL")[0][0]
+
+
 # ---- errors among the outcomes
 
 
@@ -138,7 +192,7 @@ def test_an_error_in_the_place_of_an_outcome_fails_that_clip_only(
     ]
 
 
-def test_a_service_error_in_the_place_of_an_outcome_blames_no_row(
+def test_a_service_error_in_the_place_of_an_outcome_gives_that_row_back_and_saves_the_others(
     database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(CATALOG, "picky", Picky)
@@ -147,4 +201,19 @@ def test_a_service_error_in_the_place_of_an_outcome_blames_no_row(
     line.enqueue("a3.mp4")
     with pytest.raises(PackageMissing):
         run_all(line, "probe", "split", "picky")
+    found = line.rows("SELECT score, status, owner, attempts FROM clips ORDER BY clip_index")
+    assert found == [(0.0, "kept", None, 0), (None, "active", None, 0), (2.0, "kept", None, 0)]
+    said = line.rows("SELECT n_ok, n_failed, reason FROM batches WHERE stage = 'picky' ORDER BY id")
+    assert said == [(2, 0, None), (0, 0, "PackageMissing")]
+
+
+def test_an_ordered_stage_saves_none_when_a_row_of_it_is_given_back(
+    database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = PackageMissing(what="inorder", package="x", install="pip install x")
+    monkeypatch.setattr(InOrder, "run_batch", lambda self, rows: [told, *[Outcome({})] * (len(rows) - 1)])
+    line = make_line(database_url, home, ["inorder"])
+    line.enqueue("a3.mp4")
+    with pytest.raises(PackageMissing):
+        run_all(line, "probe", "split", "inorder")
     assert line.rows("SELECT DISTINCT status, owner FROM clips") == [("active", None)]

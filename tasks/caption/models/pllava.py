@@ -29,7 +29,7 @@ from curate.tasks.models.device import lost
 if TYPE_CHECKING:
     from curate.tasks.caption.interface import Frames, Span
 
-IMAGE, END = "<image>", "</s>"
+IMAGE, END = prompts.IMAGE, "</s>"
 USER, ASSISTANT = "USER:", "ASSISTANT:"
 QUESTION = prompts.PLLAVA
 SYSTEM = (

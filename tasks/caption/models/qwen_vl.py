@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 QUESTION = prompts.QWEN
 SYSTEM = "You are a helpful assistant."
-VIDEO = "<|video_pad|>"
+VIDEO = prompts.VIDEO
 _ENDS = ("<|im_end|>", "<|endoftext|>")
 
 

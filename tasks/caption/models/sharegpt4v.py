@@ -40,7 +40,7 @@ from curate.tasks.models.sentencepieces import SentencePieces
 if TYPE_CHECKING:
     from curate.tasks.caption.interface import Frames, Span
 
-IMAGE, BEGIN, END = "<image>", "<s>", "</s>"
+IMAGE, BEGIN, END = prompts.IMAGE, "<s>", "</s>"
 QUESTION = prompts.SHAREGPT4V
 # the conversation `vicuna_v1`, which it was trained with; other words in front would be new to it
 SYSTEM = (

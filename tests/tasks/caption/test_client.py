@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -40,6 +41,52 @@ def test_an_answer_and_what_it_cost(server: Misbehaving) -> None:
     assert server.bodies == [BODY]
     assert server.headers[0]["Authorization"] == f"Bearer {KEY}"
     assert asking(server, "parts") == "In parts."
+
+
+@pytest.mark.parametrize(
+    "key", ["sk-12\nsecret", "sk-12\r\nX: secret", "sk secret", "schl\u00fcsselsecret\u20ac", "secret\udcff"]
+)
+def test_a_key_that_no_header_takes_blames_no_clip_and_is_not_told(
+    server: Misbehaving, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("MY_KEY", key)
+    with pytest.raises(CaptionServer, match="the key in MY_KEY holds") as error:
+        asking(server, "good")
+    assert "secret" not in "".join(traceback.format_exception(error.value))
+    assert server.times == []
+
+
+def test_a_line_break_behind_the_key_does_no_harm(server: Misbehaving, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", f"{KEY}\r\n")
+    asking(server, "good")
+    assert server.headers[0]["Authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize("key", ["a", "none", "EMPTY", "token", "runs"])
+def test_a_good_answer_is_taken_as_it_is_whatever_the_key(
+    server: Misbehaving, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("MY_KEY", key)
+    assert asking(server, "good") == "Clip -1 runs."
+
+
+@pytest.mark.parametrize(
+    ("deed", "error"),
+    [("refusal KEY", CaptionRefused), ("reason KEY", CaptionEmpty), ("tokens KEY", CaptionFailed)],
+)
+@pytest.mark.parametrize("before", [0, 60, 90, 280])  # where what is told is cut short, a half of the key may be left
+def test_what_an_answer_says_is_told_without_the_key(
+    server: Misbehaving, deed: str, error: type[Exception], before: int
+) -> None:
+    with pytest.raises(error) as told:
+        asking(server, deed.replace("KEY", "." * before + KEY))
+    assert KEY[:6] not in str(told.value)
+
+
+def test_an_error_cut_short_holds_no_half_of_the_key(server: Misbehaving) -> None:
+    with pytest.raises(CaptionFailed) as told:
+        asking(server, f"said 400 {'.' * 290}{KEY}")
+    assert KEY[:6] not in str(told.value)
 
 
 def test_without_a_key_none_is_sent(server: Misbehaving) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from curate.configs.errors import BadModel
+from curate.configs.errors import BadModel, ConfigError
 from curate.tasks.caption.interface import Caption
 from curate.tasks.caption.models.weights import Weights
 from curate.tasks.caption.sharegpt4v import ShareGpt4vStage
@@ -67,18 +68,27 @@ def test_a_prompt_that_cannot_be_asked_fails_with_the_reason(found: Found) -> No
     assert "must not be in a prompt" in found["prompt"]["failed"]["1"][1]
 
 
+@pytest.mark.parametrize("kind", CAPTIONERS)
+def test_a_prompt_that_no_clip_can_be_asked_is_refused_before_a_run(kind: Captioner) -> None:
+    stage = stages()[kind]
+    word = "<|video_pad|>" if kind.startswith("qwen") else "<image>"
+    stage.check(stage.Options())
+    with pytest.raises(ConfigError, match=f"stage {kind} is wrong: its prompt holds {re.escape(word)}"):
+        stage.check(stage.Options.model_validate({"prompt": f"Look at {word}"}))
+
+
 def test_numbers_that_are_none_fail_their_clip_and_no_other(found: Found) -> None:
     assert found["nan"]["scores"].keys() == {"1"}
     assert found["nan"]["failed"].keys() == {"2"}
     assert "NaN" in found["nan"]["failed"]["2"][1]
 
 
-def test_a_caption_with_nul_in_it_is_kept_as_databases_take_it() -> None:
+def test_a_caption_with_half_a_character_or_nul_in_it_is_kept_as_databases_take_it() -> None:
     """A model that writes bytes may write any; a clip must not fail by it."""
     stage: Any = object.__new__(ShareGpt4vStage)
     stage.options = stage.Options()
-    outcome = stage.outcome([(SimpleNamespace(name="a", revision="b"), Caption("\0a dog\0", 3, 0.1))])
-    assert outcome.scores["text"] == outcome.tables[0].rows[0]["text_raw"] == "\ufffda dog\ufffd"
+    outcome = stage.outcome([(SimpleNamespace(name="a", revision="b"), Caption("\0a \ud83d dog\0", 3, 0.1))])
+    assert outcome.scores["text"] == outcome.tables[0].rows[0]["text_raw"] == "\ufffda ? dog\ufffd"
 
 
 def test_a_trial_tells_how_long_it_took(found: Found) -> None:
@@ -91,6 +101,11 @@ def test_a_trial_tells_how_long_it_took(found: Found) -> None:
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny captioners."""
     return tiny.write_all(tmp_path_factory.mktemp("models"))
+
+
+@pytest.mark.parametrize("kind", CAPTIONERS)
+def test_the_tiny_captioners_lie_where_their_stages_look(kind: Captioner, folders: Path) -> None:
+    assert missing(stages()[kind].models(stages()[kind].Options()), folders) == []
 
 
 @pytest.mark.parametrize("kind", CAPTIONERS)
@@ -110,7 +125,7 @@ def test_what_is_missing_is_told_with_the_command_that_gets_it(tmp_path: Path) -
 
 
 def test_a_missing_tower_is_told_with_the_commands_that_get_both(tmp_path: Path) -> None:
-    folder = tiny_sharegpt4v.write(tmp_path).rename(tmp_path / "ShareGPT4V-7B")
+    folder = tiny_sharegpt4v.write(tmp_path)
     tower = (tmp_path / tiny_sharegpt4v.TOWER).rename(tmp_path / "tower")
     both = (
         f"hf download Lin-Chen/ShareGPT4V-7B --local-dir {folder} && "

@@ -91,6 +91,14 @@ def test_every_clip_is_captioned_and_each_caption_is_told_apart(
     assert KEY not in caplog.text + everywhere(line)
 
 
+def test_the_system_prompt_is_kept_with_the_prompt(server: Misbehaving, sqlite_url: str, home: Path) -> None:
+    line = captioning(server, sqlite_url, home, 1, prompt="what?", system="Be short.")
+    run_all(line, "openai")
+    assert line.rows("SELECT prompt FROM captions") == [("Be short.\n\nwhat?",)]
+    system, user = server.bodies[0]["messages"]
+    assert (system["content"], user["content"][-1]["text"]) == ("Be short.", "what?")
+
+
 def test_each_clip_ends_captioned_or_failed_with_the_reason(
     server: Misbehaving, database_url: str, home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -128,6 +136,43 @@ def test_a_server_that_lets_nobody_in_fails_no_clip(server: Misbehaving, sqlite_
     assert line.rows("SELECT DISTINCT status, owner FROM clips") == [("active", None)]
     assert "answers 401" in line.rows("SELECT error FROM batches")[0][0]
     assert KEY not in everywhere(line)
+
+
+def test_a_clip_that_the_server_does_not_let_in_fails_alone_where_others_are_answered(
+    server: Misbehaving, database_url: str, home: Path
+) -> None:
+    """Some gateways answer 403 for a picture that they do not like."""
+    server.deeds = {1: ["status 403"], 2: ["status 404"], 3: ["refusal"]}
+    line = captioning(server, database_url, home, 4)
+    run_all(line, "openai")
+    reasons = [None, "CaptionFailed", "CaptionFailed", "CaptionRefused"]
+    assert [row[2] for row in line.rows(RESULTS)] == reasons
+    assert "answers 403" in line.rows("SELECT error FROM clips ORDER BY id")[1][0]
+    assert server.asked == dict.fromkeys(range(4), 1)
+
+
+@pytest.mark.parametrize("answer", ["refusal", "none"])
+def test_a_refusal_is_an_answer_too(server: Misbehaving, sqlite_url: str, home: Path, answer: str) -> None:
+    server.deeds = {0: [answer], 1: ["status 403"]}
+    line = captioning(server, sqlite_url, home, 2)
+    run_all(line, "openai")
+    assert [row[1] for row in line.rows(RESULTS)] == ["failed", "failed"]
+
+
+def test_what_a_server_answered_before_it_went_is_saved_and_not_asked_again(
+    server: Misbehaving, database_url: str, home: Path
+) -> None:
+    server.deeds = {1: ["last"]}
+    line = captioning(server, database_url, home, 4, concurrency=1)
+    with pytest.raises(CaptionServer, match="refused"):
+        run_all(line, "openai")
+    assert [(row[0], row[1]) for row in line.rows(RESULTS)] == [
+        ("Clip 0 runs.", "kept"), ("Clip 1 runs.", "kept"), (None, "active"), (None, "active"),
+    ]  # fmt: skip
+    with caption_server(int(server.url.split(":")[2].partition("/")[0])) as again:
+        run_all(line, "openai")
+    assert line.rows(RESULTS) == [(f"Clip {n} runs.", "kept", None) for n in range(4)]
+    assert (server.asked, again.asked) == ({0: 1, 1: 1}, {2: 1, 3: 1})
 
 
 def test_no_more_requests_at_a_time_than_the_option_says(server: Misbehaving, sqlite_url: str, home: Path) -> None:
@@ -221,3 +266,31 @@ def test_an_address_that_holds_a_secret_or_is_none_is_refused(url: str) -> None:
 def test_without_a_model_it_is_refused() -> None:
     with pytest.raises(ConfigError, match="model: NAME"):
         Openai.check(OpenaiOptions())
+
+
+def test_a_key_that_cannot_be_sent_is_refused_before_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = OpenaiOptions(model="m", key_variable="MY_KEY")
+    Openai.check(options)  # unset here: that of the workers counts
+    monkeypatch.setenv("MY_KEY", "sk-12\nsecret")
+    with pytest.raises(CaptionServer, match="the key in MY_KEY holds") as error:
+        Openai.check(options)
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"per_minute": 1, "batch_size": 61}, "61 clips at 1 a minute take 3660 s.*time_limit of 3600 s"),
+        ({"timeout": 600, "tries": 6}, "6 tries of 600 s, 60 s apart, take 3900 s.*time_limit of 3600 s"),
+        ({"timeout": 60, "tries": 2, "longest_wait": 3600}, "take 3720 s"),  # a server may ask for the longest wait
+    ],
+)
+def test_options_that_need_more_than_the_time_limit_are_refused(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        Openai.check(OpenaiOptions(model="m", **options))
+    Openai.check(OpenaiOptions(model="m", **options, time_limit=86400))
+
+
+def test_options_that_just_fit_the_time_limit_are_taken() -> None:
+    Openai.check(OpenaiOptions(model="m", per_minute=1, batch_size=60))
+    Openai.check(OpenaiOptions(model="m", tries=2, timeout=1740, longest_wait=120))
