@@ -1,4 +1,4 @@
-"""`curate db reader`: a login for dashboards that reads every table of curate and can do nothing else."""
+"""`curate db`: the schema, and a login for dashboards that reads every table of curate and can do nothing else."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ from curate.db.reader import reader_url
 from curate.db.tables import metadata
 from tests.cli.conftest import Call, Filled
 from tests.servers import Postgres
+
+
+def test_db_init_and_upgrade(curate: Call, home: Path) -> None:
+    assert "schema none → " in curate("db", "init").out
+    assert (home / "curate.db").exists()
+    assert curate("db", "upgrade").code == 0
 
 
 @pytest.fixture
