@@ -38,8 +38,8 @@ def connect_arguments(url: URL) -> dict[str, Any]:
     """What psycopg.connect takes to reach the Postgres of a URL as an engine of SQLAlchemy does."""
     from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
-    found: dict[str, Any] = PGDialect_psycopg().create_connect_args(url)[1]
-    return found
+    make: Any = PGDialect_psycopg
+    return dict(make().create_connect_args(url)[1])
 
 
 def connect_reader(where: Mapping[str, Any], **options: Any) -> psycopg.Connection[Any]:
@@ -52,15 +52,15 @@ def connect_reader(where: Mapping[str, Any], **options: Any) -> psycopg.Connecti
 
     from curate.configs.errors import ReaderMissing
 
-    connection = psycopg.connect(**where, **options)
+    asked = {**options, **where}  # ?connect_timeout=… of a URL counts
+    connection = psycopg.connect(**asked)
     if not (why := why_no_reader(connection)):
         return connection
     login, database = connection.info.user, connection.info.dbname  # which is named after the login when left out
     name, password = reader_login(login, connection.info.password)
     connection.close()
     try:
-        mine = {**where, "user": name, "password": password, "dbname": database}
-        connection = psycopg.connect(**mine, **options)
+        connection = psycopg.connect(**asked | {"user": name, "password": password, "dbname": database})
     except psycopg.OperationalError as error:
         why = f"{login} is none, {why}; and {name} cannot log in: {str(error).splitlines()[0]}"
         raise ReaderMissing(why=why) from None
@@ -97,15 +97,14 @@ def _with_login_of_reader(given: URL) -> URL:
 
     try:
         with connect_reader(connect_arguments(given), connect_timeout=10) as connection:
-            found = connection.info
-            login = {"username": found.user, "password": found.password or None, "database": found.dbname}
-            place = {"host": found.host, "port": str(found.port)}
+            info = connection.info
+            user, password, database, host, port = info.user, info.password, info.dbname, info.host, info.port
     except psycopg.OperationalError as error:
         raise ServiceError(what="The database", why=str(error).splitlines()[0]) from None
     query = {k: v for k, v in given.query.items() if k not in _LOGIN}
     if not given.host and not query.keys() & _PLACE:
-        query |= place
-    return given.set(drivername="postgresql", query=query, **login)
+        query |= {"host": host, "port": str(port)}
+    return given.set(drivername="postgresql", username=user, password=password or None, database=database, query=query)
 
 
 def ensure_reader(connection: Connection) -> str:
