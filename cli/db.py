@@ -36,6 +36,7 @@ def reader(ctx: typer.Context, as_json: Json = False) -> None:
     here = session(ctx)
     here.open_database()
     url = here.settings.readonly_database_url or reader_url(here.settings.database)
+    url = url.replace("postgresql+psycopg://", "postgresql://")  # which psql and Grafana take
     if as_json:
         emit_json({"url": url})
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -140,12 +141,22 @@ def sources(settings: Settings, environ: Mapping[str, str] | None = None) -> lis
 
 
 def hide_password(url: str) -> str:
-    """The URL with its password replaced by ***, fit for a log."""
-    scheme, found, rest = url.partition("://")
-    if not found or "@" not in rest or scheme.startswith("sqlite"):
-        return url
-    login, _, host = rest.rpartition("@")
-    return f"{scheme}://{login.split(':', 1)[0]}:***@{host}" if ":" in login else url
+    """The URL, fit for a log: the passwords of its login and its query replaced by ***, Postgres without the driver."""
+    return _hidden(url, r"\0")  # a password that was not quoted may hold blanks
+
+
+def without_passwords(text: str) -> str:
+    """The text with every URL in it as `hide_password` shows it."""
+    return _hidden(text, r"\s")
+
+
+def _hidden(text: str, ends: str) -> str:
+    """`ends`: characters, as in a regular expression, that end a URL."""
+    query = rf"([?&]\w*(?:password|passfile)\w*=)([^&{ends}]*)"
+    # an @ in it is kept: a password of the login may look like a query, and then all up to the host goes below
+    text = re.sub(query, lambda found: found[1] + ("***@***" if "@" in found[2] else "***"), text, flags=re.I)
+    text = re.sub(rf"(\w+://[^:/{ends}]*):[^{ends}]*@", r"\1:***@", text)
+    return text.replace("postgresql+psycopg://", "postgresql://")
 
 
 def first_problem(error: ValidationError) -> str:
