@@ -99,8 +99,12 @@ class Settings(BaseModel):
         return {PREFIX + name.upper(): str(value) for name, value in dumped.items() if value != ""}
 
 
-# variables with the prefix that are not settings of a host
-_OTHERS = {"CURATE_VERBOSE", "CURATE_VERSION", "CURATE_METRICS_AUTH"}
+# variables that are no settings: only one command reads them, and nothing shows them
+LOGINS = {
+    "CURATE_METRICS_AUTH": "user:password that curate metrics asks for; needed on an address that others reach",
+    "FLOWER_BASIC_AUTH": "user:password that curate flower asks for; needed on an address that others reach",
+}
+_OTHERS = {"CURATE_VERBOSE", "CURATE_VERSION", *LOGINS}
 
 
 def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Settings:
@@ -126,7 +130,10 @@ def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Set
 
 
 def sources(settings: Settings, environ: Mapping[str, str] | None = None) -> list[dict[str, str]]:
-    """Each setting with its value and where it came from (default, environment or flag)."""
+    """Each setting with its value and where it came from (default, environment or flag).
+
+    The logins of servers follow, each as *** when it is set.
+    """
     env = os.environ if environ is None else environ
     rows = []
     for name, field in Settings.model_fields.items():
@@ -137,6 +144,9 @@ def sources(settings: Settings, environ: Mapping[str, str] | None = None) -> lis
         rows.append(
             {"setting": PREFIX + name.upper(), "value": shown, "source": source, "description": field.description or ""}
         )
+    for name, description in LOGINS.items():
+        shown, source = ("***", "environment") if env.get(name) else ("", "default")
+        rows.append({"setting": name, "value": shown, "source": source, "description": description})
     return rows
 
 

@@ -94,6 +94,15 @@ def test_sources_tell_where_a_value_came_from_and_hide_passwords() -> None:
     assert "geheim" not in str(rows)
 
 
+@pytest.mark.parametrize("name", ["CURATE_METRICS_AUTH", "FLOWER_BASIC_AUTH"])
+def test_of_a_login_only_whether_it_is_set_is_told(name: str) -> None:
+    rows = {r["setting"]: r for r in sources(load_settings({}), {name: "me:geheim"})}
+    assert (rows[name]["value"], rows[name]["source"]) == ("***", "environment")
+    assert load_settings({name: "me:geheim"}) == load_settings({})
+    unset = {r["setting"]: r for r in sources(load_settings({}), {})}
+    assert (unset[name]["value"], unset[name]["source"]) == ("", "default")
+
+
 def test_clips_and_samples_go_below_a_url(tmp_path: Path) -> None:
     settings = load_settings({"CURATE_HOME": str(tmp_path), "CURATE_MEDIA": "s3://bucket/clips/"})
     assert settings.clips == "s3://bucket/clips"
