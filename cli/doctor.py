@@ -209,7 +209,7 @@ def _versions(here: Session) -> Iterator[Check]:
         differ = version_difference(engine, with_this_host=True)
         shown = "; ".join(f"{version} on {', '.join(names)}" for version, names in hosts.items())
         fix = "install one version on every host, and start the workers again" if differ else ""
-        yield Check("workers", "FAIL" if differ else "OK", f"{shown}; {curate.__version__} here", fix)
+        yield Check("workers", "FAIL" if differ else "OK", f"{shown}; {curate.code_version()} here", fix)
 
 
 def _leases(here: Session, detail: str) -> Check:

@@ -67,7 +67,7 @@ def version_difference(engine: Engine, with_this_host: bool = False) -> str:
     import curate
     from curate.db.workers import difference, known
 
-    mine = (curate.__version__, socket.gethostname()) if with_this_host else None
+    mine = (curate.code_version(), socket.gethostname()) if with_this_host else None
     return difference(known(engine), mine)
 
 
