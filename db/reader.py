@@ -86,7 +86,7 @@ def reader_url(url: str) -> str:
     return _with_login_of_reader(given).render_as_string(hide_password=False)
 
 
-_LOGIN = {"user", "password", "passfile", "dbname"}
+_LOGIN = {"user", "password", "passfile", "sslpassword", "dbname"}
 _PLACE = {"host", "hostaddr", "service"}
 
 

@@ -90,7 +90,8 @@ def elsewhere(owner: str, told: pytest.MonkeyPatch, folder: Path, how: str) -> s
     given = make_url(owner)
     name, password, host = str(given.username), str(given.password), str(given.query["host"])
     if how == "query":
-        return f"postgresql:///{given.database}?host={host}&user={name}&password={password}&connect_timeout=9"
+        login = f"user={name}&password={password}&sslpassword=own-hush"
+        return f"postgresql:///{given.database}?host={host}&{login}&connect_timeout=9"
     if how == "environment":
         for variable, value in (("PGHOST", host), ("PGUSER", name), ("PGPASSWORD", password)):
             told.setenv(variable, value)
