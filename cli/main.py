@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from curate.cli import (
     captions,
     data,
+    db,
     doctor,
     funnel,
     history,
@@ -66,7 +67,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _GROUPS = (
-    run, hold, workers, hosts, status, history, metrics, funnel, data, search, redo, captions, info, models, doctor,
+    run, hold, workers, hosts, status, history, metrics, funnel, data, search, redo, captions, info, models, doctor, db,
 )  # fmt: skip
 for _group in _GROUPS:
     _group.add_to(app)

@@ -272,10 +272,20 @@ def resume(
     if freed:
         here.talk.say(f"{counted(freed, 'row')} taken back from workers that are gone")
     if here.settings.broker_url and not output and not jobs:
-        ring_waiting(here, opened)
+        if not ring_waiting(here, opened):
+            _warn_broker_is_away(here)
         here.talk.next(f"curate status {opened.dataset.name} --watch")
         return
     _finish(here, opened, jobs, wish)
+
+
+def _warn_broker_is_away(here: Session) -> None:
+    from curate.configs.settings import hide_password
+
+    broker = hide_password(here.settings.broker_url)
+    here.talk.warn(
+        f"the broker {broker} does not answer: rows wait, and workers go on once it does. Check it with: curate doctor"
+    )
 
 
 def add_to(app: typer.Typer) -> None:

@@ -120,12 +120,12 @@ def _check_loglevel(level: str) -> None:
 def checked_queues(text: str) -> tuple[str, ...]:
     """The queues of a text such as ``cpu,ascend``. Raises UsageError for one that does not exist."""
     from curate.configs.errors import UsageError
+    from curate.configs.schema import QUEUES
 
-    known = ("cpu", "ascend")
     asked = tuple(dict.fromkeys(q.strip() for q in text.split(",") if q.strip()))
-    wrong = [q for q in asked if q not in known]
+    wrong = [q for q in asked if q not in QUEUES]
     if wrong or not asked:
-        raise UsageError(what=f"--queues {text!r}: the queues are {', '.join(known)}")
+        raise UsageError(what=f"--queues {text!r}: the queues are {', '.join(QUEUES)}")
     return asked
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Level = Literal["video", "clip"]
 Queue = Literal["cpu", "ascend"]
+QUEUES: tuple[Queue, ...] = get_args(Queue)
 Kind = Literal["float", "int", "text"]
 
 FILL_SECONDS: dict[Queue, float] = {"cpu": 0, "ascend": 20}  # an accelerator takes as long for one row as for many

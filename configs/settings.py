@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -98,8 +99,12 @@ class Settings(BaseModel):
         return {PREFIX + name.upper(): str(value) for name, value in dumped.items() if value != ""}
 
 
-# variables with the prefix that are not settings of a host
-_OTHERS = {"CURATE_VERBOSE", "CURATE_VERSION", "CURATE_METRICS_AUTH"}
+# variables that are no settings: only one command reads them, and nothing shows them
+LOGINS = {
+    "CURATE_METRICS_AUTH": "user:password that curate metrics asks for; needed on an address that others reach",
+    "FLOWER_BASIC_AUTH": "user:password that curate flower asks for; needed on an address that others reach",
+}
+_OTHERS = {"CURATE_VERBOSE", "CURATE_VERSION", *LOGINS}
 
 
 def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Settings:
@@ -125,7 +130,10 @@ def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Set
 
 
 def sources(settings: Settings, environ: Mapping[str, str] | None = None) -> list[dict[str, str]]:
-    """Each setting with its value and where it came from (default, environment or flag)."""
+    """Each setting with its value and where it came from (default, environment or flag).
+
+    The logins of servers follow, each as *** when it is set.
+    """
     env = os.environ if environ is None else environ
     rows = []
     for name, field in Settings.model_fields.items():
@@ -136,16 +144,29 @@ def sources(settings: Settings, environ: Mapping[str, str] | None = None) -> lis
         rows.append(
             {"setting": PREFIX + name.upper(), "value": shown, "source": source, "description": field.description or ""}
         )
+    for name, description in LOGINS.items():
+        shown, source = ("***", "environment") if env.get(name) else ("", "default")
+        rows.append({"setting": name, "value": shown, "source": source, "description": description})
     return rows
 
 
 def hide_password(url: str) -> str:
-    """The URL with its password replaced by ***, fit for a log."""
-    scheme, found, rest = url.partition("://")
-    if not found or "@" not in rest or scheme.startswith("sqlite"):
-        return url
-    login, _, host = rest.rpartition("@")
-    return f"{scheme}://{login.split(':', 1)[0]}:***@{host}" if ":" in login else url
+    """The URL, fit for a log: the passwords of its login and its query replaced by ***, Postgres without the driver."""
+    return _hidden(url, r"\0")  # a password that was not quoted may hold blanks
+
+
+def without_passwords(text: str) -> str:
+    """The text with every URL in it as `hide_password` shows it."""
+    return _hidden(text, r"\s")
+
+
+def _hidden(text: str, ends: str) -> str:
+    """`ends`: characters, as in a regular expression, that end a URL."""
+    query = rf"([?&]\w*(?:password|passfile)\w*=)([^&{ends}]*)"
+    # an @ in it is kept: a password of the login may look like a query, and then all up to the host goes below
+    text = re.sub(query, lambda found: found[1] + ("***@***" if "@" in found[2] else "***"), text, flags=re.I)
+    text = re.sub(rf"(\w+://[^:/{ends}]*):[^{ends}]*@", r"\1:***@", text)
+    return text.replace("postgresql+psycopg://", "postgresql://")
 
 
 def first_problem(error: ValidationError) -> str:

@@ -12,8 +12,11 @@ import hmac
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import psycopg
     from psycopg.sql import Composed
-    from sqlalchemy import Connection
+    from sqlalchemy import URL, Connection
 
 _SUFFIX = "_reader"
 _NAME_BYTES = 63  # longer names are cut by Postgres
@@ -31,32 +34,77 @@ def reader_login(user: str, password: str) -> tuple[str, str]:
     return name + _SUFFIX, derived
 
 
-def reader_url(url: str) -> str:
-    """The SQLAlchemy URL, password included, of a login that can only read the database of a URL.
+def connect_arguments(url: URL) -> dict[str, Any]:
+    """What psycopg.connect takes to reach the Postgres of a URL as an engine of SQLAlchemy does."""
+    from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
-    Raises ReaderMissing when it cannot log in, or may do more.
+    make: Any = PGDialect_psycopg
+    return dict(make().create_connect_args(url)[1])
+
+
+def connect_reader(where: Mapping[str, Any], **options: Any) -> psycopg.Connection[Any]:
+    """A connection whose login can only read: the given one, or else the reader that was made for it.
+
+    `where` names the login, or leaves that to libpq: PGUSER, PGPASSWORD, a service, ~/.pgpass.
+    Raises ReaderMissing; psycopg.OperationalError when the given login gets no connection.
+    """
+    import psycopg
+
+    from curate.configs.errors import ReaderMissing
+
+    asked = {**options, **where}  # ?connect_timeout=… of a URL counts
+    connection = psycopg.connect(**asked)
+    if not (why := why_no_reader(connection)):
+        return connection
+    login, database = connection.info.user, connection.info.dbname  # which is named after the login when left out
+    name, password = reader_login(login, connection.info.password)
+    connection.close()
+    try:
+        connection = psycopg.connect(**asked | {"user": name, "password": password, "dbname": database})
+    except psycopg.OperationalError as error:
+        why = f"{login} is none, {why}; and {name} cannot log in: {str(error).splitlines()[0]}"
+        raise ReaderMissing(why=why) from None
+    if why := why_no_reader(connection):
+        connection.close()
+        raise ReaderMissing(why=f"{name} is none, {why}")
+    return connection
+
+
+def reader_url(url: str) -> str:
+    """The URL, password included, of a login that can only read the database of a URL.
+
+    Of Postgres it is one that psql and Grafana take too. Raises ReaderMissing, ServiceError.
     """
     from urllib.parse import quote
 
-    import psycopg
     from sqlalchemy import make_url
-
-    from curate.configs.errors import ReaderMissing
 
     given = make_url(url)
     if given.get_backend_name() == "sqlite":
         file = given.set(database=f"file:{quote(given.database or '')}", query={"mode": "ro", "uri": "true"})
         return file.render_as_string().replace("file%3A", "file:", 1)
-    name, password = reader_login(given.username or "", given.password or "")
-    made = given.set(drivername="postgresql", username=name, password=password or None)
+    return _with_login_of_reader(given).render_as_string(hide_password=False)
+
+
+_LOGIN = {"user", "password", "passfile", "sslpassword", "dbname"}
+_PLACE = {"host", "hostaddr", "service"}
+
+
+def _with_login_of_reader(given: URL) -> URL:
+    import psycopg
+
+    from curate.configs.errors import ServiceError
+
     try:
-        with psycopg.connect(made.render_as_string(hide_password=False), connect_timeout=10) as connection:
-            why = why_no_reader(connection)
+        with connect_reader(connect_arguments(given), connect_timeout=10) as connection:
+            info = connection.info
+            user, password, database, host, port = info.user, info.password, info.dbname, info.host, info.port
     except psycopg.OperationalError as error:
-        why = f"it cannot log in: {str(error).splitlines()[0]}"
-    if why:
-        raise ReaderMissing(why=f"{name} is none, {why}")
-    return made.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+        raise ServiceError(what="The database", why=str(error).splitlines()[0]) from None
+    query = {k: v for k, v in given.query.items() if k not in _LOGIN}
+    if not given.host and not query.keys() & _PLACE:
+        query |= {"host": host, "port": str(port)}
+    return given.set(drivername="postgresql", username=user, password=password or None, database=database, query=query)
 
 
 def ensure_reader(connection: Connection) -> str:

@@ -28,6 +28,7 @@ from sqlglot.errors import SqlglotError
 
 from curate.configs.errors import CurateError, ReaderMissing, ServiceError, SqlFailed, SqlRefused, SqlTimeout
 from curate.configs.settings import hide_password
+from curate.db.reader import connect_arguments
 
 MAX_LENGTH = 20_000
 _MEMORY_BYTES = 1 << 30
@@ -165,8 +166,7 @@ def _where(url: str) -> dict[str, Any]:
     except ArgumentError:
         raise ServiceError(what=f"The database {hide_password(url)}", why="it is not a database URL") from None
     if parsed.get_backend_name() != "sqlite":
-        query = {k: v if isinstance(v, str) else ",".join(v) for k, v in parsed.query.items()}
-        return query | parsed.translate_connect_args(username="user", database="dbname")
+        return connect_arguments(parsed)
     if not parsed.database or parsed.database == ":memory:":
         raise ServiceError(what="The database", why="curate sql needs a SQLite database in a file")
     return {"path": parsed.database}

@@ -14,7 +14,8 @@ from typing import Any
 import psycopg
 from psycopg import errors
 
-from curate.db.reader import reader_login, why_no_reader
+from curate.configs.errors import ReaderMissing
+from curate.db.reader import connect_reader
 from curate.db.usersql_child import StatementError
 
 _FETCH = 500
@@ -31,31 +32,15 @@ def query(where: dict[str, Any], statement: str, deadline: float) -> Generator[A
             raise _problem(connection, error) from None
 
 
-def _connect(where: dict[str, Any]) -> psycopg.Connection[Any]:
-    return psycopg.connect(**where, connect_timeout=_CONNECT_SECONDS, autocommit=True, cursor_factory=psycopg.RawCursor)
-
-
 def _reader(where: dict[str, Any]) -> psycopg.Connection[Any]:
-    """A connection whose login can only read: the given one, or else the reader that was made for it."""
     try:
-        connection = _connect(where)
+        return connect_reader(
+            where, connect_timeout=_CONNECT_SECONDS, autocommit=True, cursor_factory=psycopg.RawCursor
+        )
     except psycopg.OperationalError as error:
         raise StatementError("unavailable", _first_line(error)) from None
-    why = why_no_reader(connection)
-    if not why:
-        return connection
-    login, secret = connection.info.user, connection.info.password
-    connection.close()
-    name, derived = reader_login(login, secret or "")
-    try:
-        connection = _connect({**where, "user": name, "password": derived})
-    except psycopg.OperationalError:
-        raise StatementError("reader", f"{login} is none, {why}; and {name} cannot log in") from None
-    why = why_no_reader(connection)
-    if why:
-        connection.close()
-        raise StatementError("reader", f"{name} is none, {why}")
-    return connection
+    except ReaderMissing as error:
+        raise StatementError("reader", str(error.fields["why"])) from None
 
 
 def _rows(connection: psycopg.Connection[Any], statement: str, deadline: float) -> Generator[Any, None, None]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from curate.cli.pipeline import in_order
 from curate.configs.schema import StageOptions, describe_options
-from curate.configs.settings import PREFIX, Settings
+from curate.configs.settings import LOGINS, PREFIX, Settings
 from curate.tasks.registry import StageClass
 
 FOLDER = Path(__file__).parent
@@ -71,7 +71,9 @@ def settings_page() -> str:
         "and where each value "
         "comes from. Options of stages are not here: they belong to the pipeline file, or to `--set`."
     )
-    return f"{intro}\n\n{table(('variable', 'default', 'meaning'), rows)}\n"
+    logins = table(("variable", "meaning"), [(f"`{name}`", meaning) for name, meaning in LOGINS.items()])
+    others = f"Logins, of which `curate config` shows only whether they are set:\n\n{logins}"
+    return f"{intro}\n\n{table(('variable', 'default', 'meaning'), rows)}\n\n{others}\n"
 
 
 PAGES = {"stages.md": stage_page, "settings.md": settings_page}

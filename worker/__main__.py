@@ -17,9 +17,11 @@ def end_with_parent() -> None:
 def main() -> None:
     """Run a Celery worker with the arguments of `celery worker`."""
     end_with_parent()
+    import curate
     from curate.worker.app import app, settings
     from curate.worker.logs import configure_celery
 
+    curate.code_version()  # of what is loaded: a process forked later may find other files
     configure_celery(app, settings.log_format)
     quiet = ["--quiet"] if settings.log_format == "json" else []  # without Celery's banner, which is no JSON
     app.worker_main([*quiet, "worker", *sys.argv[1:]])

@@ -7,10 +7,9 @@ from typing import Any
 
 from kombu.entity import Exchange, Queue
 
+from curate.configs.schema import QUEUES
 from curate.configs.settings import Settings
 from curate.worker.broker import broker_url
-
-QUEUES = ("cpu", "ascend")
 
 
 def celery_settings(settings: Settings) -> dict[str, Any]:

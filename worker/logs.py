@@ -18,13 +18,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
+from curate.configs.settings import without_passwords
+
 if TYPE_CHECKING:
     from celery import Celery
 
 Format = Literal["text", "json"]
 
 _about: ContextVar[dict[str, object]] = ContextVar("about", default={})  # noqa: B039  never changed in place
-_PASSWORD = re.compile(r"(\w+://[^\s:/@]*):\S*@")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _TASK = "stage."  # how the names of tasks begin
 
@@ -67,11 +68,6 @@ class Formatter(logging.Formatter):
         if traceback:
             line["traceback"] = traceback
         return json.dumps(line, ensure_ascii=False, default=str)
-
-
-def without_passwords(text: str) -> str:
-    """The text with the password of every URL in it replaced by ***."""
-    return _PASSWORD.sub(r"\1:***@", text)
 
 
 def _utc(record: logging.LogRecord) -> str:

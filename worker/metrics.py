@@ -22,10 +22,10 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Engine
 
 from curate.configs.errors import ServiceError
+from curate.configs.schema import QUEUES
 from curate.db.history import BATCH_SECONDS, CLAIM_SECONDS, Counters, Spread, Sums
 from curate.db.overview import Overview, overview
 from curate.worker.bells import Bells
-from curate.worker.config import QUEUES
 from curate.worker.outages import outages
 
 log = logging.getLogger(__name__)

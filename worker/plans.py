@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from curate.configs.errors import UsageError
 from curate.configs.pipeline import Pipeline
+from curate.configs.schema import QUEUES
 from curate.configs.settings import Settings
 from curate.tasks.models import device
-from curate.worker.config import QUEUES
 
 RECYCLE = 500  # messages after which a process of `cpu` is replaced: decoders leak
 _FOR_CPU = {

@@ -64,7 +64,7 @@ class Presence:
 
 def _running(plan: WorkerPlan, pid: int) -> workers.Running:
     place = (plan.name, socket.gethostname(), pid)
-    return workers.Running(*place, plan.queue, plan.processes, plan.npu, curate.__version__)
+    return workers.Running(*place, plan.queue, plan.processes, plan.npu, curate.code_version())
 
 
 def answering(settings: Settings, nodes: Sequence[str], seconds: float = 3.0) -> set[str]:

@@ -244,7 +244,7 @@ class Runner:
         return pause
 
     def _writer(self) -> Writer:
-        return Writer(pipeline_of, worker_name(), curate.__version__)
+        return Writer(pipeline_of, worker_name(), curate.code_version())
 
     def _run_logged(self, held: Claim, loaded: _Loaded) -> Report:
         with about(batch=held.want.owner.rpartition("|")[2], rows=len(held.rows)):

@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from curate import __version__, code_version
 from curate.cli.hosts import kept_by, wrong_with
 from curate.db import workers
 from curate.db.engine import make_engine, writing
 from curate.db.workers import Running, Seen
+from curate.worker.plans import WorkerPlan
+from curate.worker.presence import Presence
 from tests.cli.conftest import Call, Filled
 from tests.cli.test_workers import program
 from tests.pipelines import wait_until
@@ -50,6 +53,16 @@ def test_nothing_is_said_of_one_version(curate: Call, filled: Filled) -> None:
     workers.report(filled.engine, [(None, THERE), (None, replace(THERE, host="here"))])
     assert "versions" not in curate("workers").err
     assert "versions" not in curate("status").err
+
+
+def test_other_code_of_one_version_is_a_difference(curate: Call, filled: Filled) -> None:
+    """What a host writes of itself, as it does it; the other one has changed a file."""
+    Presence(filled.engine).beat([(WorkerPlan("cpu", 1, "cpu0"), 7)])
+    assert next(c for c in curate("doctor", "--json").json if c["name"] == "workers")["result"] == "OK"
+    with writing(filled.engine) as connection:
+        connection.execute(text("UPDATE workers SET host = 'there', version = :v"), {"v": f"{__version__}+00000000"})
+    doctor = next(c for c in curate("doctor", "--json").json if c["name"] == "workers")
+    assert (doctor["result"], f"{code_version()} here" in doctor["detail"]) == ("FAIL", True)
 
 
 def test_a_check_looks_at_the_workers_of_its_name() -> None:

@@ -1,4 +1,4 @@
-"""stages, config, doctor, db: what there is."""
+"""stages, config, doctor: what there is."""
 
 from __future__ import annotations
 
@@ -99,9 +99,3 @@ def test_doctor_sees_the_schema(curate: Call, filled: Filled) -> None:
     result = curate("doctor", "--json")
     assert (result.code, "curate db upgrade" in result.out) == (4, True)
     assert curate("status").code == 4
-
-
-def test_db_init_and_upgrade(curate: Call, home: Path) -> None:
-    assert "schema none → " in curate("db", "init").out
-    assert (home / "curate.db").exists()
-    assert curate("db", "upgrade").code == 0

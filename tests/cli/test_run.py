@@ -123,3 +123,13 @@ def test_what_to_do_next_depends_on_whether_any_clip_is_left(
         connection.execute(text("UPDATE clips SET stage = :stage, status = :status, owner = NULL"), row)
     done = curate("resume", "pets", "-o", str(tmp_path / "clips.csv"))
     assert (done.code, then in done.err.partition("Next: ")[2]) == (0, True), done.err
+
+
+def test_resume_says_when_the_broker_is_away_and_what_then(
+    curate: Call, filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CURATE_BROKER_URL", "redis://me:hush@127.0.0.1:1/0")
+    done = curate("-q", "resume", "pets")
+    assert done.code == 0
+    assert [line for line in done.err.splitlines() if line.startswith("warning: ")] == done.err.splitlines()
+    assert all(part in done.err for part in ("redis://me:***@127.0.0.1:1/0", "rows wait", "curate doctor")), done.err

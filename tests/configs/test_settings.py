@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from curate.configs.errors import ConfigError
-from curate.configs.settings import hide_password, load_settings, sources
+from curate.configs.settings import hide_password, load_settings, sources, without_passwords
 
 
 def test_defaults_put_everything_below_the_home_folder(tmp_path: Path) -> None:
@@ -45,10 +47,42 @@ def test_a_child_process_gets_the_same_settings(tmp_path: Path) -> None:
         ("redis://:se@cret@h:1/0", "redis://:***@h:1/0"),
         ("sqlite:////a@b:c.db", "sqlite:////a@b:c.db"),
         ("redis://h:1/0", "redis://h:1/0"),
+        ("postgresql+psycopg://u:secret@h/db", "postgresql://u:***@h/db"),
+        (
+            "postgresql://h/db?user=u&password=secret&sslpassword=s",
+            "postgresql://h/db?user=u&password=***&sslpassword=***",
+        ),
+        ("postgresql://u@corp:my secret@h/db?passfile=/x y", "postgresql://u@corp:***@h/db?passfile=***"),
     ],
 )
 def test_passwords_are_hidden(url: str, shown: str) -> None:
     assert hide_password(url) == shown
+
+
+def test_texts_and_urls_without_a_password_stay() -> None:
+    for same in ("redis://h:6379/0", "see https://a.b/c:d and me", "cpu0@h ready", "redis+socket:///a/b.sock"):
+        assert without_passwords(same) == hide_password(same) == same
+
+
+PARTS = st.sampled_from(["HUSH", "@", ":", "/", "?", "#", "%40", "=", "+", "://", "?password=", "é", "'"])
+SECRETS = st.lists(PARTS, max_size=6).map(lambda parts: "HUSH" + "".join(parts))
+SCHEMES = st.sampled_from(["postgresql", "postgresql+psycopg", "redis", "rediss", "amqp"])
+QUERY_NAMES = st.sampled_from(["password", "sslpassword", "passfile", "ssl_password", "sentinel_password"])
+
+
+@given(
+    SCHEMES, st.sampled_from(["u", "u@corp", ""]), SECRETS | st.none(), QUERY_NAMES, SECRETS | st.none(), st.booleans()
+)
+def test_no_password_of_any_form_survives(
+    scheme: str, user: str, login: str | None, name: str, queried: str | None, more: bool
+) -> None:
+    url = f"{scheme}://{user}" + (f":{login}" if login else "") + "@h:1/db?host=/a"
+    url += (f"&{name}={queried}" if queried else "") + ("&x=1" if more else "")
+    assert "HUSH" not in hide_password(url)
+    said = without_passwords(f"a {url}, b")
+    assert "HUSH" not in said
+    assert said.startswith(f"a {scheme.partition('+')[0]}://{user}")
+    assert said.endswith(" b")
 
 
 def test_sources_tell_where_a_value_came_from_and_hide_passwords() -> None:
@@ -58,6 +92,15 @@ def test_sources_tell_where_a_value_came_from_and_hide_passwords() -> None:
     assert rows["CURATE_MAX_ATTEMPTS"]["source"] == "flag"
     assert rows["CURATE_HOME"]["source"] == "default"
     assert "geheim" not in str(rows)
+
+
+@pytest.mark.parametrize("name", ["CURATE_METRICS_AUTH", "FLOWER_BASIC_AUTH"])
+def test_of_a_login_only_whether_it_is_set_is_told(name: str) -> None:
+    rows = {r["setting"]: r for r in sources(load_settings({}), {name: "me:geheim"})}
+    assert (rows[name]["value"], rows[name]["source"]) == ("***", "environment")
+    assert load_settings({name: "me:geheim"}) == load_settings({})
+    unset = {r["setting"]: r for r in sources(load_settings({}), {})}
+    assert (unset[name]["value"], unset[name]["source"]) == ("", "default")
 
 
 def test_clips_and_samples_go_below_a_url(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from curate import code_version
 from curate.configs.errors import PackageMissing, ServiceError
 from curate.tasks.stage import Clip
 from curate.worker import runner as module
@@ -51,6 +52,7 @@ def test_a_dataset_goes_through_all_stages(line: Line) -> None:
         (0.0, "dropped"),
     ]
     assert line.rows("SELECT stage, n_ok FROM batches ORDER BY id") == [("probe", 2), ("split", 2), ("score", 4)]
+    assert line.rows("SELECT DISTINCT version FROM batches") == [(code_version(),)]
 
 
 def test_nothing_to_do_is_none(line: Line) -> None:

@@ -1,18 +1,26 @@
-"""`curate db reader`: a login for dashboards that reads every table of curate and can do nothing else."""
+"""`curate db`: the schema, and a login for dashboards that reads every table of curate and can do nothing else."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
-from sqlalchemy import URL, Engine, create_engine, text
+from sqlalchemy import URL, Engine, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
+from curate.db.engine import make_engine
 from curate.db.reader import reader_url
 from curate.db.tables import metadata
 from tests.cli.conftest import Call, Filled
 from tests.servers import Postgres
+
+
+def test_db_init_and_upgrade(curate: Call, home: Path) -> None:
+    assert "schema none → " in curate("db", "init").out
+    assert (home / "curate.db").exists()
+    assert curate("db", "upgrade").code == 0
 
 
 @pytest.fixture
@@ -25,7 +33,7 @@ def owner(postgres: Postgres, monkeypatch: pytest.MonkeyPatch, home: Path) -> It
     monkeypatch.setenv("CURATE_DATABASE_URL", url)
     yield url
     postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    postgres.execute(f"DROP ROLE {name}_reader")
+    postgres.execute(f"DROP ROLE IF EXISTS {name}_reader")
     postgres.execute(f"DROP ROLE {name}")
 
 
@@ -35,7 +43,7 @@ def reader(owner: str, curate: Call) -> Iterator[Engine]:
     result = curate("db", "reader")
     assert result.code == 0, result.err
     assert "own-hush" not in result.out
-    engine = create_engine(result.out.strip())
+    engine = make_engine(result.out.strip())
     yield engine
     engine.dispose()
 
@@ -75,6 +83,43 @@ def test_tables_that_an_upgrade_adds_are_read_too(reader: Engine, owner: str) ->
     engine.dispose()
     with reader.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM later")).scalar_one() == 0
+
+
+def elsewhere(owner: str, told: pytest.MonkeyPatch, folder: Path, how: str) -> str:
+    """A URL that names a part of the owner's, with the rest told in another way."""
+    given = make_url(owner)
+    name, password, host = str(given.username), str(given.password), str(given.query["host"])
+    if how == "query":
+        login = f"user={name}&password={password}&sslpassword=own-hush"
+        return f"postgresql:///{given.database}?host={host}&{login}&connect_timeout=9"
+    if how == "environment":
+        for variable, value in (("PGHOST", host), ("PGUSER", name), ("PGPASSWORD", password)):
+            told.setenv(variable, value)
+        return f"postgresql:///{given.database}"
+    (folder / "pgpass").write_text(f"*:*:*:{name}:{password}")
+    (folder / "pgpass").chmod(0o600)
+    told.setenv("PGPASSFILE", str(folder / "pgpass"))
+    return f"postgresql://{name}@?host={host}"  # the database is named after the login
+
+
+@pytest.mark.parametrize("how", ["query", "environment", "pgpass"])
+def test_the_reader_belongs_to_the_login_in_force_wherever_it_is_told(
+    curate: Call, owner: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str
+) -> None:
+    """As for curate sql; and psql, which knows no driver, takes the URL where the environment says nothing."""
+    with monkeypatch.context() as told:
+        told.setenv("CURATE_DATABASE_URL", elsewhere(owner, told, tmp_path, how))
+        assert curate("db", "init").code == 0
+        asked = curate("sql", "SELECT session_user", "--json")
+        assert (asked.code, "asked_dash_reader" in asked.out) == (0, True), asked.err
+        result = curate("db", "reader")
+    assert (result.code, "own-hush" in result.out) == (0, False), result.err
+    assert result.out.startswith("postgresql://")
+    with psycopg.connect(result.out.strip()) as connection:
+        assert connection.execute("SELECT session_user, current_database()").fetchone() == (
+            "asked_dash_reader",
+            "asked_dash",
+        )
 
 
 def test_a_reader_that_is_not_there_is_told(curate: Call, owner: str, postgres: Postgres) -> None:
