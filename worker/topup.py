@@ -34,12 +34,12 @@ def free_dead(engine: Engine, dataset: Dataset, lease_seconds: float) -> int:
     Returns the rows freed.
     """
     held = _held(engine, dataset)
-    return expire(engine, [*dead_owners(held), *misdated(engine, held, lease_seconds)])
+    return expire(engine, dataset.id, [*dead_owners(held), *misdated(engine, held, lease_seconds)])
 
 
 def release_dead(engine: Engine) -> int:
     """Let go of what processes of this host held that are gone because they were told to; returns the rows freed."""
-    return sum(release(engine, dead_owners(_held(engine, dataset))) for dataset in all_datasets(engine))
+    return sum(release(engine, one.id, dead_owners(_held(engine, one))) for one in all_datasets(engine))
 
 
 def _held(engine: Engine, dataset: Dataset) -> dict[str, float]:

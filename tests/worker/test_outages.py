@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from curate.configs.errors import DiskFull, ServiceError
 from curate.configs.settings import Settings
@@ -196,6 +196,20 @@ def test_what_a_crashed_worker_held_counts_as_a_crash(line: Line) -> None:
     hold_by_the_dead(line)
     assert free_dead(line.engine, line.dataset, 60) == 3
     assert line.rows("SELECT DISTINCT lease_until, claim_size, attempts FROM clips") == [(EXPIRED, 1, 2)]
+
+
+def test_freeing_a_dataset_asks_about_no_other(database_url: str, home: Path) -> None:
+    asked: list[str] = []
+    counts = []
+    for name in ("a", "b", "c"):
+        line = make_line(database_url, home, ["score"], name)
+        line.put_clips(3, "score")
+        hold_by_the_dead(line)
+        event.listen(line.engine, "before_cursor_execute", lambda _c, _cur, sql, *_: asked.append(sql))
+        asked.clear()
+        assert free_dead(line.engine, line.dataset, 60) == 3
+        counts.append(len(asked))
+    assert counts == counts[:1] * 3
 
 
 @pytest.mark.parametrize(("ahead", "freed"), [(59, 0), (3600, 3)])
