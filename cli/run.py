@@ -267,7 +267,7 @@ def resume(
     if wish:
         check_wish(wish)
     opened = here.open_dataset(dataset)
-    freed = free_dead(opened.engine, opened.dataset, here.settings.lease_seconds)
+    freed = free_dead(opened.engine, opened.dataset)
     datasets.resume(opened.engine, opened.dataset)
     if freed:
         here.talk.say(f"{counted(freed, 'row')} taken back from workers that are gone")

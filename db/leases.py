@@ -32,7 +32,7 @@ from curate.db.tables import clips, rows_of, videos
 
 FREE = 0.0  # lease_until of a row that nobody holds
 EXPIRED = 1.0  # lease_until of a row whose holder is known to be dead
-FAR = 20  # leases; one that ends further ahead was taken before the clock was set back
+FAR = 20  # leases; one that ends further ahead was taken before the clock was set back, or by longer leases
 
 
 Row = dict[str, Any]
@@ -206,9 +206,9 @@ def let_go(engine: Engine, want: Want) -> None:
 
 
 def misdated(engine: Engine, held: Mapping[str, float], lease_seconds: float) -> list[str]:
-    """Of `holders`, those whose lease ends absurdly far ahead: the clock was set back since, by more than FAR leases.
+    """Of `holders`, those whose lease ends more than FAR leases ahead: mostly the clock was set back since.
 
-    Who lives renews its lease, and so corrects it; the rows of who is dead would wait for as long as the step.
+    Who lives renews its lease, and so changes its end; the rows of who is dead would wait for as long as the step.
     """
     if not held:
         return []
