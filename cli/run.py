@@ -89,12 +89,14 @@ def work(here: Session, opened: Opened, jobs: int | None) -> Any:
     from curate.db import datasets
     from curate.tasks.places import check_places
     from curate.worker.plans import plans, queues_of
+    from curate.worker.presence import refuse_rivals
     from curate.worker.supervisor import Log, Supervisor
 
     view = Watcher(opened).look()
     if view.finished:
         return view
     refuse_shared_sqlite(here.settings)
+    refuse_rivals(opened.engine, [])
     check_places(here.settings)
     _check_models_run(here, opened, view)
     datasets.resume(opened.engine, opened.dataset)  # an interrupted run is no crash of the rows it was at
@@ -267,7 +269,7 @@ def resume(
     if wish:
         check_wish(wish)
     opened = here.open_dataset(dataset)
-    freed = free_dead(opened.engine, opened.dataset, here.settings.lease_seconds)
+    freed = free_dead(opened.engine, opened.dataset)
     datasets.resume(opened.engine, opened.dataset)
     if freed:
         here.talk.say(f"{counted(freed, 'row')} taken back from workers that are gone")

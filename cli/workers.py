@@ -72,6 +72,7 @@ def worker(
         return
     from curate.tasks.places import check_places
     from curate.worker.plans import plans
+    from curate.worker.presence import refuse_rivals
     from curate.worker.supervisor import Log, Supervisor
 
     _check_loglevel(loglevel)
@@ -81,6 +82,7 @@ def worker(
     check_places(here.settings)
     say = _log_here(here, loglevel.upper())
     engine = here.make_database()
+    refuse_rivals(engine, planned)
     if differ := version_difference(engine, with_this_host=True):
         log.warning("%s", differ)
     with signals_interrupt():

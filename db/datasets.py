@@ -18,9 +18,9 @@ from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Column
 from curate.configs.states import CANCELLED, PAUSED, RUNNING
 from curate.db.engine import is_sqlite, looking, reading, snapshot, writing
-from curate.db.leases import FREE, released, stages_met
+from curate.db.leases import FREE, in_order, lock_held, released, stages_met
 from curate.db.saves import forget_clips, quoted
-from curate.db.tables import clips, datasets, stands, videos
+from curate.db.tables import clips, datasets, videos
 
 CHUNK = 500  # inputs per transaction of an enqueue
 
@@ -241,7 +241,7 @@ def cancel(engine: Engine, dataset: Dataset) -> int:
     """Let no more rows be claimed, and none at work be saved; returns how many were. They wait for their stage."""
     with writing(engine) as connection:
         _set_state(connection, dataset, CANCELLED)
-        held = [update(t).where(*_unfinished(dataset, t), t.c.lease_until > FREE) for t in (videos, clips)]
+        held = [in_order(t, *_unfinished(dataset, t), t.c.lease_until > FREE) for t in (videos, clips)]
         return sum(connection.execute(rows.values(**released())).rowcount for rows in held)
 
 
@@ -260,8 +260,9 @@ def resume(engine: Engine, dataset: Dataset) -> int:
     count = 0
     with writing(engine) as connection:
         _set_state(connection, dataset, RUNNING)
+        lock_held(connection, dataset.id)
         for table in (videos, clips):
-            worn = update(table).where(table.c.dataset_id == dataset.id, stands(table, "active"), table.c.attempts > 0)
+            worn = update(table).where(*_unfinished(dataset, table), table.c.attempts > 0)
             count += connection.execute(worn.values(attempts=0)).rowcount
     return count
 

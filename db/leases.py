@@ -28,11 +28,11 @@ from curate.configs.schema import Level
 from curate.db.beside import Rows
 from curate.db.engine import is_sqlite, now, reading, writing
 from curate.db.expressions import among, among_found, whole_row
-from curate.db.tables import clips, datasets, rows_of, videos
+from curate.db.tables import clips, rows_of, videos
 
 FREE = 0.0  # lease_until of a row that nobody holds
 EXPIRED = 1.0  # lease_until of a row whose holder is known to be dead
-FAR = 20  # leases; one that ends further ahead was taken before the clock was set back
+FAR = 20  # leases; one that ends further ahead was taken before the clock was set back, or by longer leases
 
 
 Row = dict[str, Any]
@@ -139,12 +139,38 @@ def gave_up(connection: Connection, want: Want, row_id: int) -> bool:
     return connection.execute(worn.values(**failed)).rowcount > 0
 
 
+def in_order(table: Table, *conditions: ColumnElement[bool]) -> Update:
+    """An UPDATE of the few rows that fulfil the conditions, which locks them in the order of their ids.
+
+    Whoever writes rows at work locks them so, beside renewals and saves: in an order of Postgres's own they would meet.
+    """
+    return update(table).where(among_found(table.c.id, _locked(table, *conditions)))
+
+
+def _locked(table: Table, *conditions: ColumnElement[bool]) -> Select[int]:
+    return select(table.c.id).where(*conditions).order_by(table.c.id).with_for_update()
+
+
 @cache
 def _mine(level: Level) -> Update:
     table = rows_of(level)
-    mine = select(table.c.id).where(among(table.c.id), table.c.owner == bindparam("holder"))
-    # locked in the order of their ids, as a save does: a lease is renewed while its batch is saved
-    return update(table).where(among_found(table.c.id, mine.order_by(table.c.id).with_for_update()))
+    return in_order(table, among(table.c.id), table.c.owner == bindparam("holder"))
+
+
+def lock_held(connection: Connection, dataset_id: int) -> None:
+    """Lock the rows at work of a dataset, in order: for a transaction that writes many rows, some of them at work.
+
+    Call it with the dataset's row written or held alone: then nothing is claimed or saved meanwhile, and only renewals
+    go on.
+    """
+    for table in (videos, clips):
+        connection.execute(_locked(table, *_at_work(connection, table, dataset_id))).all()
+
+
+def _at_work(connection: Connection, table: Table, dataset_id: int) -> tuple[ColumnElement[bool], ...]:
+    """What the claim index finds the rows by that are held, or were and nobody took again."""
+    place = (table.c.dataset_id == dataset_id, table.c.stage.in_(stages_met(connection, table, dataset_id)))
+    return *place, table.c.status == "active", table.c.lease_until > FREE
 
 
 def _whose(claim: Claim) -> dict[str, Any]:
@@ -176,13 +202,13 @@ def let_go(engine: Engine, want: Want) -> None:
     table = rows_of(want.step.level)
     place = here(table, want.dataset_id, want.step.name)
     with writing(engine) as connection:
-        connection.execute(update(table).where(*place, table.c.owner == want.owner).values(**_LET_GO))
+        connection.execute(in_order(table, *place, table.c.owner == want.owner).values(**_LET_GO))
 
 
 def misdated(engine: Engine, held: Mapping[str, float], lease_seconds: float) -> list[str]:
-    """Of `holders`, those whose lease ends absurdly far ahead: the clock was set back since, by more than FAR leases.
+    """Of `holders`, those whose lease ends more than FAR leases ahead: mostly the clock was set back since.
 
-    Who lives renews its lease, and so corrects it; the rows of who is dead would wait for as long as the step.
+    Who lives renews its lease, and so changes its end; the rows of who is dead would wait for as long as the step.
     """
     if not held:
         return []
@@ -205,27 +231,25 @@ def holders(engine: Engine, dataset_id: int, pipeline: Pipeline) -> dict[str, fl
     return found
 
 
-def expire(engine: Engine, owners: Sequence[str]) -> int:
-    """End the leases of owners known to be dead; returns how many rows that frees."""
-    return _end(engine, owners, {"lease_until": EXPIRED})
+def expire(engine: Engine, dataset_id: int, owners: Sequence[str]) -> int:
+    """End the leases that owners known to be dead have in a dataset; returns how many rows that frees."""
+    return _end(engine, dataset_id, owners, {"lease_until": EXPIRED})
 
 
-def release(engine: Engine, owners: Sequence[str]) -> int:
-    """Let go of the rows of owners that were told to stop, as if never taken; returns how many rows that frees."""
-    return _end(engine, owners, _LET_GO)
+def release(engine: Engine, dataset_id: int, owners: Sequence[str]) -> int:
+    """Let go of a dataset's rows of owners that were told to stop, as if never taken; returns how many that frees."""
+    return _end(engine, dataset_id, owners, _LET_GO)
 
 
-def _end(engine: Engine, owners: Sequence[str], values: Mapping[str, Any]) -> int:
+def _end(engine: Engine, dataset_id: int, owners: Sequence[str], values: Mapping[str, Any]) -> int:
     if not owners:
         return 0
     freed = 0
     with writing(engine) as connection:
-        for dataset_id in connection.execute(select(datasets.c.id)).scalars().all():
-            for table in (videos, clips):
-                for stage in stages_met(connection, table, dataset_id):  # by the claim index: only rows that are held
-                    held = (*here(table, dataset_id, stage), table.c.lease_until > EXPIRED)
-                    dead = update(table).where(*held, table.c.owner.in_(list(owners)))
-                    freed += connection.execute(dead.values(**values)).rowcount
+        for table in (videos, clips):
+            held = (*_at_work(connection, table, dataset_id), table.c.lease_until > EXPIRED)
+            dead = in_order(table, *held, table.c.owner.in_(list(owners)))
+            freed += connection.execute(dead.values(**values)).rowcount
     return freed
 
 

@@ -20,9 +20,10 @@ Expired = dict[tuple[Level, str], int]  # rows by level and stage
 
 @dataclass(frozen=True)
 class Overview:
-    """Everything there is at one moment; `cells` and `expired` by the dataset's name."""
+    """Everything there is at one moment; `states`, `cells` and `expired` by the dataset's name."""
 
     datasets: dict[int, str]
+    states: dict[str, str] = field(default_factory=dict)
     cells: dict[str, list[Cell]] = field(default_factory=dict)
     expired: dict[str, Expired] = field(default_factory=dict)
     workers: list[Seen] = field(default_factory=list)
@@ -36,7 +37,8 @@ def overview(engine: Engine) -> Overview:
     with reading(engine) as connection:
         expired = {d.name: _expired(connection, d) for d in found}
         size = _size(connection)
-    return Overview({d.id: d.name for d in found}, cells, expired, known(engine), size)
+    states = {d.name: d.state for d in found}
+    return Overview({d.id: d.name for d in found}, states, cells, expired, known(engine), size)
 
 
 def _expired(connection: Connection, dataset: Dataset) -> Expired:

@@ -30,7 +30,7 @@ from curate.configs.pipeline import Pipeline
 from curate.db import filters
 from curate.db.datasets import Dataset, add_columns, write_pipeline
 from curate.db.engine import now, writing
-from curate.db.leases import released
+from curate.db.leases import lock_held, released
 from curate.db.saves import BETWEEN
 from curate.db.tables import clips
 from curate.db.verdicts import judged, verdict_of
@@ -71,6 +71,7 @@ def redo(engine: Engine, dataset: Dataset, pipeline: Pipeline, stage: str, where
     chosen = literal_column(f"({filters.to_sql(where, engine.dialect.name)})") if where else true()
     with writing(engine) as connection:
         write_pipeline(connection, dataset, pipeline)
+        lock_held(connection, dataset.id)  # before the millions of rows that nobody renews
         again = _Again(connection, pipeline, stage, and_(clips.c.dataset_id == dataset.id, chosen))
         return again.everywhere()
 

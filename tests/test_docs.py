@@ -116,3 +116,11 @@ def test_links_between_pages_lead_somewhere() -> None:
     for page in (p for p in PAGES if p.exists()):
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("folder", ["db", "worker"])
+def test_the_table_of_a_folder_has_its_files(folder: str) -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    table = text.partition(f"The files of `{folder}/`:")[2].partition("\n\n")[2].partition("\n\n")[0]
+    named = {name for line in table.splitlines() for name in re.findall(r"`(\w+\.py)`", line.split("|")[1])}
+    assert named == {path.name for path in (ROOT / folder).glob("*.py")} - {"__init__.py"}

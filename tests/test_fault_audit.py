@@ -56,7 +56,7 @@ def test_an_undisturbed_batch_is_clean(line: Line) -> None:
 def lose_and_save(line: Line) -> Verdict:
     """Process 1 loses its rows to process 2 and saves nevertheless, before and after process 2 does."""
     first = take(line, "1")
-    expire(line.engine, [first.want.owner])
+    expire(line.engine, line.dataset.id, [first.want.owner])
     second = take(line, "2")
     save_as(line, first, "1", 5.0)
     save_as(line, second, "2")
@@ -79,7 +79,7 @@ def test_without_the_guard_the_save_is_stale(line: Line, monkeypatch: pytest.Mon
 
 def test_a_late_save_of_rows_that_nobody_took_is_late_only(line: Line) -> None:
     held = take(line, "1")
-    expire(line.engine, [held.want.owner])
+    expire(line.engine, line.dataset.id, [held.want.owner])
     assert save_as(line, held, "1") == 2
     found = verdict(line)
     assert (found.stale_writes, found.late) == (0, 2)

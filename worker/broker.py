@@ -91,8 +91,12 @@ class EmbeddedBroker:
 
     def __enter__(self) -> EmbeddedBroker:
         if self.is_redis:
-            self._prepare()
-            self.ensure()
+            try:
+                self._prepare()
+                self.ensure()
+            except BaseException:  # a signal too: `with` calls no __exit__, and the server would outlive its owner
+                self.stop()
+                raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -23,6 +23,7 @@ from sqlalchemy import Engine
 
 from curate.configs.errors import ServiceError
 from curate.configs.schema import QUEUES
+from curate.configs.states import RUNNING
 from curate.db.history import BATCH_SECONDS, CLAIM_SECONDS, Counters, Spread, Sums
 from curate.db.overview import Overview, overview
 from curate.worker.bells import Bells
@@ -87,7 +88,7 @@ class CurateCollector(Collector):
 
 
 def of_rows(found: Overview) -> list[Metric]:
-    """Where the rows of each dataset are."""
+    """Where the rows of each dataset are, and whether anybody works on them."""
     place = ["dataset", "stage", "status"]
     rows = {
         "video": GaugeMetricFamily("curate_videos", "Videos by the stage they are at and their status", labels=place),
@@ -99,6 +100,11 @@ def of_rows(found: Overview) -> list[Metric]:
         "curate_leases_expired", "Rows whose worker died or hangs and that nobody took again yet", labels=at
     )
     failed = GaugeMetricFamily("curate_failed_rows", "Failed rows by the kind of error", labels=[*at, "reason"])
+    running = GaugeMetricFamily(
+        "curate_dataset_running", "Whether a dataset is worked on; 0 when it is paused or cancelled", labels=["dataset"]
+    )
+    for name, state in found.states.items():
+        running.add_metric([name], int(state == RUNNING))
     for name, cells in found.cells.items():
         places: Counter[tuple[str, str, str]] = Counter()
         for cell in cells:
@@ -111,7 +117,7 @@ def of_rows(found: Overview) -> list[Metric]:
             rows[level].add_metric([name, stage, status], count)
         for (level, stage), count in found.expired[name].items():
             expired.add_metric([name, level, stage], count)
-    return [*rows.values(), held, expired, failed]
+    return [*rows.values(), running, held, expired, failed]
 
 
 def of_batches(found: Overview, sums: dict[tuple[int, str], Sums]) -> list[Metric]:

@@ -139,7 +139,7 @@ class Supervisor:
     def tick(self) -> None:
         """Restart what died, and ring stages that wait. Returns at once when nothing is due.
 
-        Raises ServiceError when a worker keeps dying at its start.
+        Raises ServiceError when a worker keeps dying at its start, and ConfigError when another host shares its SQLite.
         """
         self._keep_broker()
         for worker in self.workers:

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from curate.configs.pipeline import Pipeline, StageStep
 from curate.db.datasets import Dataset, all_datasets
-from curate.db.leases import expire, holders, misdated, release
+from curate.db.leases import FAR, expire, holders, misdated, release
 from curate.db.ready import Ready, ready
 from curate.worker.bells import Bells
 from curate.worker.owner import dead_owners
@@ -28,18 +28,14 @@ log = logging.getLogger(__name__)
 ELSEWHERE = 1  # processes taken to serve a queue that is not served from here: enough to wake them
 
 
-def free_dead(engine: Engine, dataset: Dataset, lease_seconds: float) -> int:
-    """End the leases of processes of this host that are gone, and any from before the clock was set back.
-
-    Returns the rows freed.
-    """
-    held = _held(engine, dataset)
-    return expire(engine, [*dead_owners(held), *misdated(engine, held, lease_seconds)])
+def free_dead(engine: Engine, dataset: Dataset) -> int:
+    """End the leases of processes of this host that are gone; returns the rows freed."""
+    return expire(engine, dataset.id, dead_owners(_held(engine, dataset)))
 
 
 def release_dead(engine: Engine) -> int:
     """Let go of what processes of this host held that are gone because they were told to; returns the rows freed."""
-    return sum(release(engine, dead_owners(_held(engine, dataset))) for dataset in all_datasets(engine))
+    return sum(release(engine, one.id, dead_owners(_held(engine, one))) for one in all_datasets(engine))
 
 
 def _held(engine: Engine, dataset: Dataset) -> dict[str, float]:
@@ -71,17 +67,33 @@ class TopUp:
         self._processes = processes
         self._clock = clock
         self._rota = Rota()
+        self._far: dict[int, dict[str, tuple[float, float]]] = {}  # by dataset and owner, see `_not_renewed`
         self._rests: dict[tuple[int, str], float] = {}  # since when rows wait for their batch to fill up
 
     def round(self) -> int:
         """One round over all datasets; returns how many doorbells were rung."""
         pipelines = dict(at_work(self._engine))
         for dataset in pipelines:
-            free_dead(self._engine, dataset, self._lease)
+            held = _held(self._engine, dataset)
+            expire(self._engine, dataset.id, [*dead_owners(held), *self._not_renewed(dataset.id, held)])
         by_id = {dataset.id: pipeline for dataset, pipeline in pipelines.items()}
         order = self._rota.order(by_id)
         queues = {step.options.queue for pipeline in by_id.values() for step in pipeline.stages}
         return sum(self._top_up(queue, order, by_id) for queue in sorted(queues))
+
+    def _not_renewed(self, dataset_id: int, held: Mapping[str, float]) -> list[str]:
+        """Owners whose lease ended far ahead for FAR leases, and always at the same time.
+
+        Who lives renews it every third of a lease: soon after a clock was set back, and also on a host whose leases are
+        up to 3 * FAR times as long as those here.
+        """
+        time, before = self._clock(), self._far.get(dataset_id, {})
+        far: dict[str, tuple[float, float]] = {}  # when the lease ends, and since when (of the clock) that is so
+        for owner in misdated(self._engine, held, self._lease):
+            until, since = before.get(owner, (0.0, time))
+            far[owner] = held[owner], since if until == held[owner] else time
+        self._far[dataset_id] = far
+        return [owner for owner, (_, since) in far.items() if time - since >= FAR * self._lease]
 
     def _top_up(self, queue: str, order: Sequence[int], pipelines: Mapping[int, Pipeline]) -> int:
         ears = self._processes.get(queue, ELSEWHERE)

@@ -112,6 +112,14 @@ def test_a_real_worker_is_well_until_it_hangs(curate: Call, tmp_path: Path, home
             wait_until(lambda: curate("worker", "--check").code == 0, 30)
             (found,) = curate("worker", "--check", "--json").json["workers"]
             assert (found["name"], found["host"], found["queue"], found["state"]) == ("cpu0", HERE, "cpu", "running")
+            with program(tmp_path / "second", "worker", "-Q", "cpu", "-c", "1") as second:
+                try:
+                    assert second.wait(60) == 3, "of the same name"
+                finally:
+                    second.kill()
+            said = (tmp_path / "second").read_text()
+            assert f"cpu0@{HERE} runs already (pid {found['pid']})" in said
+            assert "curate worker --name" in said
             os.kill(found["pid"], signal.SIGSTOP)
             hung = curate("worker", "--check")
             assert (hung.code, "does not answer a ping" in hung.out) == (4, True)

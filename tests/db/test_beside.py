@@ -78,7 +78,7 @@ def test_a_worker_that_lost_a_clip_writes_no_rows_for_it(line: Line) -> None:
     line.put_clips(2, "embed")
     slow = line.claim("embed", "slow")
     assert slow is not None
-    expire(line.engine, ["slow"])
+    expire(line.engine, line.dataset.id, ["slow"])
     fast = line.claim("embed", "fast")
     assert fast is not None
     (lost,) = fast.ids

@@ -60,7 +60,7 @@ def test_an_expired_lease_goes_to_another_in_halves(line: Line) -> None:
     line.put_clips(8, "score")
     first = line.claim("score", "dead")
     assert first is not None
-    expire(line.engine, ["dead"])
+    expire(line.engine, line.dataset.id, ["dead"])
     sizes = []
     for n in range(4):
         held = line.claim("score", f"o{n}")
@@ -91,7 +91,7 @@ def test_renewing_keeps_others_away_and_a_lost_row_stays_lost(line: Line) -> Non
     held = line.claim("score", "slow", lease_seconds=0.0)
     assert held is not None
     assert renew(line.engine, held) == 1
-    expire(line.engine, ["slow"])
+    expire(line.engine, line.dataset.id, ["slow"])
     taken = line.claim("score", "fast")
     assert taken is not None
     assert renew(line.engine, held) == 0
@@ -111,8 +111,18 @@ def test_holders_names_who_works(line: Line) -> None:
     found = holders(line.engine, line.dataset.id, line.pipeline)
     assert list(found) == ["me"]
     assert found["me"] > EXPIRED
-    assert expire(line.engine, ["me"]) == 2
+    assert expire(line.engine, line.dataset.id, ["me"]) == 2
     assert holders(line.engine, line.dataset.id, line.pipeline) == {}
+
+
+def test_leases_are_ended_in_one_dataset_alone(database_url: str, home: object) -> None:
+    lines = [make_line(database_url, home, ["score"], name) for name in ("a", "b", "c")]
+    for line in lines:
+        line.put_clips(2, "score")
+        assert line.claim("score", "dead")
+    assert [expire(line.engine, line.dataset.id, ["dead"]) for line in lines[:2]] == [2, 2]
+    held = [len(holders(line.engine, line.dataset.id, line.pipeline)) for line in lines]
+    assert held == [0, 0, 1]
 
 
 def test_waiting_lists_stages_deepest_first(line: Line) -> None:
@@ -146,7 +156,7 @@ def test_an_ordered_stage_has_one_batch_at_a_time(database_url: str, home: objec
     assert first is not None
     assert line.claim("inorder", "two") is None
     assert waiting(line.engine, line.dataset.id, line.pipeline) == []
-    expire(line.engine, ["one"])
+    expire(line.engine, line.dataset.id, ["one"])
     again = line.claim("inorder", "two")
     assert again is not None
     assert again.ids == first.ids[:1], "in halves, in order"

@@ -199,7 +199,7 @@ def test_a_clip_at_work_elsewhere_goes_back_when_its_batch_is_saved(line: Line) 
 def test_a_clip_whose_worker_is_dead_goes_back_at_once(line: Line) -> None:
     put(line, ("third", "active", None))
     held = claimed(line, "third")
-    expire(line.engine, ["me"])
+    expire(line.engine, line.dataset.id, ["me"])
     assert again(line, "score") == Redone(back=1)
     assert save(line.engine, held, Findings(scores={i: {} for i in held.ids}), writer()) == 0
     assert stands(line) == [("score", "active", None, "third")]

@@ -49,7 +49,7 @@ def test_the_first_filter_not_passed_is_the_reason(line: Line) -> None:
 def test_a_worker_that_lost_its_lease_writes_nothing(line: Line) -> None:
     a, b = line.put_clips(2, "score")
     slow = held(line, "score", "slow")
-    expire(line.engine, ["slow"])
+    expire(line.engine, line.dataset.id, ["slow"])
     fast = held(line, "score", "fast")
     assert len(fast.rows) == 1
     assert keep(line, slow, Findings(scores={i: {"score": 9.0} for i in (a, b)})) == 1

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
 from curate.configs.errors import ServiceError
@@ -60,6 +63,42 @@ def test_a_server_that_is_stuck_is_replaced_after_a_while(home: Path, monkeypatc
         monkeypatch.setattr(module, "SLOW_SECONDS", 0.0)
         assert broker.ensure() is True
         assert pid_of(broker) != stuck
+
+
+@pytest.fixture
+def never_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A server that starts and never listens; its name."""
+    server = tmp_path / "never-ready"
+    server.write_text(f"#!{sys.executable}\nimport signal\nsignal.pause()\n")
+    server.chmod(0o700)
+    monkeypatch.setattr(module, "redis_executable", lambda: str(server))
+    return str(server)
+
+
+def running(name: str) -> list[psutil.Process]:
+    return [p for p in psutil.Process().children() if name in p.cmdline()]
+
+
+def test_a_server_that_is_too_slow_to_start_is_not_left_behind(
+    home: Path, monkeypatch: pytest.MonkeyPatch, never_ready: str
+) -> None:
+    monkeypatch.setattr(module, "START_SECONDS", 0.1)
+    with pytest.raises(ServiceError, match="does not start"):
+        EmbeddedBroker(Settings(home=home)).__enter__()
+    assert running(never_ready) == []
+
+
+def test_a_signal_while_it_starts_leaves_no_server_behind(home: Path, never_ready: str) -> None:
+    def interrupt() -> None:
+        wait_until(lambda: running(never_ready))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    sender = threading.Thread(target=interrupt)
+    sender.start()
+    with pytest.raises(KeyboardInterrupt):
+        EmbeddedBroker(Settings(home=home)).__enter__()
+    sender.join()
+    assert running(never_ready) == []
 
 
 def test_a_second_process_shares_the_server_and_leaves_it_running(home: Path) -> None:

@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -16,6 +17,7 @@ from sqlalchemy import event, text
 
 from curate.configs.settings import Settings
 from curate.db import workers
+from curate.db.datasets import cancel, pause, resume
 from curate.db.engine import writing
 from curate.worker.bells import Bells, make_app
 from curate.worker.metrics import CurateCollector, as_text, registry, server
@@ -84,6 +86,13 @@ def test_rows_at_work_and_leases_that_ran_out(line: Line, redis_url: str) -> Non
         found = values(as_text(registry(line.engine, made)))
     assert value(found, "curate_leases_expired", **at) == 3
     assert value(found, "curate_rows_at_work", **at) == 0
+
+
+@pytest.mark.parametrize(("do", "running"), [(pause, 0), (cancel, 0), (resume, 1)])
+def test_a_dataset_that_nobody_works_on_is_told(line: Line, redis_url: str, do: Any, running: int) -> None:
+    do(line.engine, line.dataset)
+    with bells(line, redis_url) as made:
+        assert value(values(as_text(registry(line.engine, made))), "curate_dataset_running", dataset="set") == running
 
 
 def test_many_scrapes_ask_the_database_once(line: Line, redis_url: str) -> None:

@@ -197,7 +197,8 @@ def test_kill_9_makes_no_clip_captioned_twice_but_those_in_flight(
         _, log = worker.communicate()
     saved = {row[0] for row in line.rows("SELECT clip_id FROM captions")}
     assert 4 <= len(saved) < 12
-    expire(line.engine, [row[0] for row in line.rows("SELECT DISTINCT owner FROM clips WHERE owner IS NOT NULL")])
+    owners = line.rows("SELECT DISTINCT owner FROM clips WHERE owner IS NOT NULL")
+    expire(line.engine, line.dataset.id, [row[0] for row in owners])
     run_all(line, "openai")
     assert line.rows(RESULTS) == [(f"Clip {n} runs.", "kept", None) for n in range(12)]
     assert line.rows("SELECT count(*) FROM captions") == [(12,)]
