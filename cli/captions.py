@@ -12,6 +12,7 @@ from curate.cli.redo import StageSets
 from curate.cli.session import Opened, session
 
 CLEAN = "clean_text"
+AFTER = (CLEAN, "match")  # what a new caption goes through too
 
 captions = typer.Typer(no_args_is_help=True, help="Captions from outside.")
 
@@ -29,9 +30,10 @@ def recaption(
     sets: StageSets = None,
     as_json: Json = False,
 ) -> None:
-    """Caption clips once more, and clean the new captions; --set gives the captioner other options.
+    """Caption clips once more, then clean and match the new captions; --set gives the captioner other options.
 
-    Captions by another model, revision or prompt stay beside the new ones. The same as curate redo of both stages.
+    Captions by another model, revision or prompt stay beside the new ones. Of clean_text and match those are done
+    that the pipeline has behind the captioner.
 
     Example:
       curate recaption --set "openai.prompt=What does the camera do?" --where "text_len < 5"
@@ -42,7 +44,7 @@ def recaption(
     opened = here.open_dataset(dataset)
     chosen = _captioner(opened, stage)
     places = opened.pipeline.level_stages("clip")
-    then = [CLEAN] if CLEAN in places[places.index(chosen) :] else []
+    then = [name for name in places[places.index(chosen) :] if name in AFTER]
     again(here, opened.dataset.name, chosen, where, sets or (), as_json, then)
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from sqlalchemy import insert, text
 
-from curate.cli.pipeline import resolve
+from curate.cli.pipeline import settle
 from curate.db import datasets
 from curate.db.engine import writing
 from curate.db.tables import captions
+from tests import tiny
 from tests.cli.conftest import Call, Filled
 
 STEPS = """
@@ -27,15 +30,19 @@ pipeline:
 """
 
 
-@pytest.fixture
-def told(filled: Filled, tmp_path: Path) -> Filled:
-    """The dataset `pets` with captions in its line, each clip with one by `m` of four words."""
-    config = tmp_path / "told.yaml"
-    config.write_text(STEPS)
-    pipeline = resolve(config, ready=False).pipeline
+def give(filled: Filled, steps: list[Any]) -> None:
+    """Give the dataset a pipeline of these steps."""
+    pipeline = settle([{"stage": s} if isinstance(s, str) else s for s in steps], (), "test", ready=False).pipeline
     datasets.add_columns(filled.engine, pipeline.columns())
     with writing(filled.engine) as connection:
         connection.execute(text("UPDATE datasets SET pipeline = :p"), {"p": json.dumps(pipeline.frozen())})
+
+
+@pytest.fixture
+def told(filled: Filled) -> Filled:
+    """The dataset `pets` with captions in its line, each clip with one by `m` of four words."""
+    give(filled, yaml.safe_load(STEPS)["pipeline"])
+    with writing(filled.engine) as connection:
         connection.execute(text("UPDATE clips SET stage='done', status='kept', text='a', text_len=4, owner=NULL"))
         row = {"model": "m", "revision": "", "prompt": "p", "text_raw": "A dog runs here", "created_at": 1.0}
         connection.execute(insert(captions), [{**row, "clip_id": n} for n in range(1, 8)])
@@ -66,6 +73,33 @@ def test_recaption_goes_through_cleaning_too(curate: Call, told: Filled) -> None
     assert waiting(told) == [("done", None, 4), ("openai", "clean_text>done", 3)]
     assert option(told, "openai", "prompt") == "What is there?"
     assert "curate redo clean_text" not in result.err
+
+
+def test_recaption_cleans_what_its_predicate_meant_before_it_changed_it(curate: Call, told: Filled) -> None:
+    result = curate("recaption", "--where", "status = 'kept'")
+    assert (result.code, result.out) == (0, "dataset pets: 7 clips back to openai and clean_text\n"), result.err
+    assert waiting(told) == [("openai", "clean_text>done", 7)]
+
+
+@pytest.mark.parametrize(
+    ("order", "way"),
+    [
+        (["openai", "clean_text", "match"], "clean_text>match>done"),
+        (["openai", "match", "clean_text"], "match>clean_text>done"),
+        (["match", "openai", "clean_text"], "clean_text>done"),
+    ],
+    ids=lambda v: v if isinstance(v, str) else " ".join(v),
+)
+def test_recaption_matches_the_new_captions_too(
+    curate: Call, told: Filled, home: Path, order: list[str], way: str
+) -> None:
+    """Else the score of the text that is gone would stay, and the filters judge by it."""
+    tiny.write_clip(home / "models" / tiny.CLIP)
+    steps = [{"stage": "openai", "model": "m"} if name == "openai" else {"stage": name} for name in order]
+    give(told, [{"stage": "probe"}, {"stage": "split"}, {"stage": "clip_embed"}, *steps])
+    result = curate("recaption")
+    assert result.code == 0, result.err
+    assert waiting(told) == [("openai", way, 7)]
 
 
 @pytest.mark.parametrize(

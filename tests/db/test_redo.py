@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,9 @@ def stands(line: Line) -> list[tuple[Any, ...]]:
     return line.rows("SELECT stage, status, reason, return_to FROM clips ORDER BY id")
 
 
-def again(line: Line, stage: str, where: str = "", changed: Any = None) -> Redone:
+def again(line: Line, stage: str, where: str = "", changed: Any = None, then: Sequence[str] = ()) -> Redone:
     dataset = datasets.pick(line.engine, line.dataset.name)
-    return redo(line.engine, dataset, changed or line.pipeline, stage, where)
+    return redo(line.engine, dataset, changed or line.pipeline, stage, where, then)
 
 
 def work(line: Line, stage: str, **scores: float) -> list[int]:
@@ -205,6 +206,51 @@ def test_a_clip_whose_worker_is_dead_goes_back_at_once(line: Line) -> None:
     assert stands(line) == [("score", "active", None, "third")]
 
 
+# ---- several stages together
+
+
+def test_several_stages_are_done_by_the_clips_that_were_meant_at_first(line: Line) -> None:
+    """Though the redo changes what the predicate asks for."""
+    put(line, ("done", "kept", None), ("third", "active", None), ("second", "active", None))
+    assert again(line, "score", "status = 'kept'", then=["third"]) == Redone(back=1)
+    assert stands(line) == [
+        ("score", "active", None, "third>done"),
+        ("third", "active", None, None),
+        ("second", "active", None, None),
+    ]
+    assert again(line, "score", then=["second"]) == Redone(back=2)
+    assert [row[3] for row in stands(line)] == ["second>third>done", "second>third", "second"]
+
+
+def test_clips_that_failed_in_the_first_stage_go_through_the_others_too(line: Line) -> None:
+    put(line, ("done", "kept", None), ("done", "kept", None))
+    again(line, "score")
+    held = claimed(line, "score")
+    found = Findings(scores={held.ids[1]: {"score": 3.0}}, failed={held.ids[0]: ("NotFinite", "nan")})
+    save(line.engine, held, found, writer())
+    assert stands(line)[0] == ("score", "failed", "NotFinite", "done")
+    assert again(line, "score", "status = 'failed'", then=["second"]) == Redone(back=1)
+    assert stands(line) == [("score", "active", None, "second>done"), ("done", "kept", None, None)]
+
+
+def test_a_clip_at_work_in_the_last_of_the_stages_comes_there_again(line: Line) -> None:
+    """It works on what the first one has not written yet."""
+    put(line, ("second", "active", None))
+    held = claimed(line, "second")
+    assert again(line, "score", then=["second"]) == Redone(back=1, at_work=1)
+    assert stands(line) == [("second", "active", None, "score>second>third")]
+    save(line.engine, held, Findings(scores={i: {"other": 1.0} for i in held.ids}), writer())
+    work(line, "score", score=3.0)
+    assert stands(line) == [("second", "active", None, "third")]
+
+
+def test_a_clip_that_waits_for_the_first_stage_gets_the_others_into_its_way(line: Line) -> None:
+    put(line, ("done", "kept", None))
+    again(line, "score")
+    assert again(line, "score", then=["third"]) == Redone()
+    assert stands(line) == [("score", "active", None, "third>done")]
+
+
 # ---- other options
 
 
@@ -297,6 +343,7 @@ def test_whatever_is_asked_for_is_done_once_in_order_and_the_end_stays(
         ("second", "third>done", "third", None),
         ("second", None, "second", None),
         ("second", None, "third", None),
+        ("second", "score>third", "second", "score>second>third"),
     ],
 )
 def test_a_clip_at_work_gets_its_way_for_afterwards(
