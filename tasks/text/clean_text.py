@@ -13,7 +13,7 @@ from pydantic import Field
 from curate.configs.errors import PackageMissing
 from curate.configs.schema import Column, StageOptions
 from curate.tasks.stage import Clip, Outcome, Stage
-from curate.tasks.text.captions import INPUT, TABLE, Row, Source, again, chosen
+from curate.tasks.text.captions import HAND, INPUT, TABLE, Row, Source, again, chosen, input_text
 
 
 class CleanTextOptions(StageOptions):
@@ -31,7 +31,7 @@ class CleanTextOptions(StageOptions):
     )
     lower: bool = Field(False, description="lower case, for safe")
     keep_cjk: bool = Field(True, description="keep Chinese characters, for safe")
-    camera_motion: str = Field("", description="column with a camera motion to add, such as pan_left; empty: none")
+    camera_motion: str = Field("", description="column whose label, such as pan_left, is added in words; empty: none")
     scores: dict[str, str] = Field(
         default_factory=dict, description="scores to add, column: name, such as {aes: aesthetic score}"
     )
@@ -44,8 +44,9 @@ class CleanTextOptions(StageOptions):
 class CleanText(Stage[Clip, CleanTextOptions]):
     """Cleans every caption of a clip, chooses one as its `text`, and measures it. Texts as written stay in `captions`.
 
-    In this order: refine, clean, choose, then what is added to the chosen one: camera motion, scores, text. A clip
-    without a caption has its text from the input. Once more, with other options: curate reclean.
+    In this order: refine, clean, choose, then what is added to the chosen one: camera motion, scores, text; nothing to
+    one that was loaded by hand. A clip without a caption has its text from the input. Once more, with other options:
+    curate reclean.
     """
 
     name = "clean_text"
@@ -101,7 +102,7 @@ class CleanText(Stage[Clip, CleanTextOptions]):
 
         if best is None:
             return {"text": None, "text_model": None, "text_len": 0, "text_tokens": None, "has_url": 0}
-        text = self._extended(clip, best["text"])
+        text = best["text"] if best["model"] == HAND else self._extended(clip, best["text"])
         tokens = self._tokens.count(text) if self._tokens else None
         return {
             "text": text, "text_model": best["model"], "text_len": words(text), "text_tokens": tokens,
@@ -115,17 +116,23 @@ class CleanText(Stage[Clip, CleanTextOptions]):
         if options.camera_motion:
             text = with_motion(text, _label(clip, options.camera_motion))
         scores = [(name, _number(clip.values.get(column))) for column, name in options.scores.items()]
-        text = with_scores(text, scores, f"{options.seed}:{clip.id}", options.scores_share)
+        text = with_scores(text, scores, _key(options.seed, clip), options.scores_share)
         return with_text(text, options.append)
 
 
 def _captions(clip: Clip) -> list[dict[str, Any]]:
     """The clip's captions, in the order in which they were written; without one, what came with the input."""
     rows = [dict(row) for row in clip.tables[TABLE]]
-    if rows or not str(clip["text"] or "").strip():
+    text = input_text(clip.video)
+    if rows or text is None:
         return rows
     same = {"revision": "", "prompt": "", "tokens": None, "seconds": None, "match": None, "created_at": time.time()}
-    return [{"model": INPUT, "text_raw": clip["text"], **same}]
+    return [{"model": INPUT, "text_raw": text, **same}]
+
+
+def _key(seed: int, clip: Clip) -> str:
+    """What the scores of a clip are added by: the same for the same input in any dataset, which ids are not."""
+    return f"{seed}:{clip.video.relpath}:{clip.index}"
 
 
 def _label(clip: Clip, column: str) -> str | None:
