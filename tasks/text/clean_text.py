@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import time
 from collections.abc import Callable
 from functools import partial
@@ -10,10 +11,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from curate.configs.errors import PackageMissing
+from curate.configs.errors import ConfigError, PackageMissing
+from curate.configs.pipeline import Pipeline, StageStep, hint
 from curate.configs.schema import Column, StageOptions
 from curate.tasks.stage import Clip, Outcome, Stage
 from curate.tasks.text.captions import HAND, INPUT, TABLE, Row, Source, again, chosen, input_text
+
+_ALIKE = 0.8  # a name that is so near to another one, of 1, is taken for a slip
 
 
 class CleanTextOptions(StageOptions):
@@ -71,6 +75,25 @@ class CleanText(Stage[Clip, CleanTextOptions]):
         if options.tokenizer:
             _counter(options.tokenizer)
 
+    @classmethod
+    def check_before(cls, options: Any, before: Pipeline) -> None:
+        """Raise ConfigError for scores, matches or a camera motion that no earlier stage writes.
+
+        A camera motion may be a column of the input table too, of which nothing is known here: refused is what looks
+        like a column of a stage, misspelt.
+        """
+        columns = before.columns()
+        numbers = [name for name, column in columns.items() if column.kind != "text"]
+        for name in options.scores:
+            if name not in numbers:
+                _refuse(f"scores: no stage before it writes a number {name}; {hint(name, numbers)}")
+        labels = [name for name, column in columns.items() if column.kind == "text"]
+        motion = options.camera_motion
+        if motion not in labels and difflib.get_close_matches(motion, labels, 1, _ALIKE):
+            _refuse(f"camera_motion: no stage before it writes a column {motion}; {hint(motion, labels)}")
+        if options.source == "match" and not any(_matches_all(step) for step in before.stages):
+            _refuse("source: match chooses by the scores of all captions; put stage match with captions: all before it")
+
     def load(self) -> None:
         """Load the tokenizer."""
         self.check(self.options)
@@ -118,6 +141,14 @@ class CleanText(Stage[Clip, CleanTextOptions]):
         scores = [(name, _number(clip.values.get(column))) for column, name in options.scores.items()]
         text = with_scores(text, scores, _key(options.seed, clip), options.scores_share)
         return with_text(text, options.append)
+
+
+def _refuse(why: str) -> None:
+    raise ConfigError(source="of stage clean_text", why=why)
+
+
+def _matches_all(step: StageStep) -> bool:
+    return step.name == "match" and getattr(step.options, "captions", None) == "all"
 
 
 def _captions(clip: Clip) -> list[dict[str, Any]]:
