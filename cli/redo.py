@@ -127,8 +127,9 @@ def _remark(here: Session, opened: Opened, stage: str, some_keep: bool, then: Se
     if some_keep:
         here.talk.warn("clips for which --where is not true keep what they have by the old options")
     written = set(stages()[stage].writes)
-    others = [s.name for s in opened.pipeline.stages if s.name not in (stage, *then)]
-    readers = [name for name in others if written & set(stages()[name].reads)]
+    names = [s.name for s in opened.pipeline.stages]
+    behind = [name for name in names[names.index(stage) + 1 :] if name not in then]
+    readers = [name for name in behind if written & set(stages()[name].reads)]
     if readers:
         redos = "   ".join(f"curate redo {reader} {opened.dataset.name}" for reader in readers)
         here.talk.say(f"{', '.join(readers)} read what {stage} writes; for new values there too: {redos}")

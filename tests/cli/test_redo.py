@@ -116,6 +116,16 @@ def test_redo_names_the_stages_that_read_what_the_stage_writes(
     assert "cut read what motion writes; for new values there too: curate redo cut pets" in curate("redo", "motion").err
 
 
+def test_redo_names_no_stage_before_it(curate: Call, passing: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads what other stages wrote: load_captions looks at captions, and reclean writes them."""
+    from curate.tasks.cut import Cut
+    from curate.tasks.motion import Motion
+
+    monkeypatch.setattr(Motion, "reads", ("embeddings",))
+    monkeypatch.setattr(Cut, "writes", ("embeddings",))
+    assert "read what" not in curate("redo", "cut").err
+
+
 def test_set_changes_an_option_and_no_row(curate: Call, filled: Filled) -> None:
     before = places(filled)
     result = curate("set", "cut.time_limit=3600")
