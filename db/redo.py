@@ -134,7 +134,7 @@ class _Again:
         here = and_(self._chosen, clips.c.stage == stage, clips.c.return_to.is_not_distinct_from(return_to))
         back = way_back(self._places, stage, return_to, *self._stages)
         longer = back[1] if back and back[0] == stage else None
-        # those that end here, and have their new way with it; not told of are those that wait here
+        # counted are those that ended here, not those that wait here
         revived = self._revive(here, longer or return_to) if stage == self._stages[0] else None
         moved = Redone()
         if longer:

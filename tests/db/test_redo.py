@@ -16,7 +16,7 @@ from curate.db import datasets
 from curate.db.leases import Claim, expire
 from curate.db.progress import funnel, progress, totals
 from curate.db.queries import tally
-from curate.db.redo import Redone, redo, set_pipeline, way_back, way_on
+from curate.db.redo import Redone, redo, set_pipeline
 from curate.db.refilter import replace_pipeline
 from curate.db.saves import Findings, save
 from tests.pipelines import Line, make_line, pipeline, writer
@@ -309,47 +309,7 @@ def test_the_funnel_adds_up_while_clips_are_on_their_way_back(line: Line) -> Non
     assert (totals(cells).kept, totals(cells).active, totals(cells).dropped) == (0, 4, 1)
 
 
-# ---- the way, as arithmetic
-
-
-@given(
-    stage=st.integers(0, 3),
-    waits=st.sets(st.integers(0, 2)),
-    redos=st.lists(st.integers(0, 2), max_size=5),
-)
-@settings(max_examples=200, deadline=None)
-def test_whatever_is_asked_for_is_done_once_in_order_and_the_end_stays(
-    stage: int, waits: set[int], redos: list[int]
-) -> None:
-    last = PLACES[max(stage, *waits, 0) if waits else stage]
-    todo = {PLACES[w] for w in waits if PLACES[w] != last}
-    way = [*sorted(todo, key=PLACES.index), last]
-    for number in redos:
-        found = way_back(PLACES, way[0], ">".join(way[1:]) or None, PLACES[number])
-        passed = number < PLACES.index(last)
-        assert (found is None) == (not passed or PLACES[number] in way[:-1])
-        if found:
-            todo.add(PLACES[number])
-            way = [found[0], *found[1].split(">")]
-        assert way == [*sorted(todo, key=PLACES.index), last]
-
-
-@pytest.mark.parametrize(
-    ("stage", "return_to", "stage_again", "expected"),
-    [
-        ("third", None, "score", "score>done"),
-        ("third", "done", "score", "score>done"),
-        ("second", "third>done", "score", "score>third>done"),
-        ("second", "third>done", "third", None),
-        ("second", None, "second", None),
-        ("second", None, "third", None),
-        ("second", "score>third", "second", "score>second>third"),
-    ],
-)
-def test_a_clip_at_work_gets_its_way_for_afterwards(
-    stage: str, return_to: str | None, stage_again: str, expected: str | None
-) -> None:
-    assert way_on(PLACES, stage, return_to, stage_again) == expected
+# ---- all of it
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
