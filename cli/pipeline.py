@@ -58,7 +58,7 @@ def settle(written: Sequence[RawStep], sets: Sequence[str], source: object, read
 
 
 def check(pipeline: Pipeline, ready: bool = True) -> None:
-    """Raise FilterError for a wrong filter, ConfigError for a stage that would find nothing to read.
+    """Raise FilterError for a wrong filter, ConfigError for a stage that would not find what it reads.
 
     With `ready` also raises ServiceError for a stage that cannot run.
     """
@@ -68,6 +68,7 @@ def check(pipeline: Pipeline, ready: bool = True) -> None:
     for place, step in enumerate(pipeline.stages):
         for table in set(stages()[step.name].reads) - set(stages()[step.name].may_lack):
             _check_fed(step, table, pipeline, pipeline.stages[:place])
+        stages()[step.name].check_before(step.options, Pipeline(pipeline.stages[:place]))
     if ready:
         check_ready(pipeline)
 

@@ -48,18 +48,16 @@ def again(
     as_json: bool,
     then: Sequence[str] = (),
 ) -> None:
-    """What `redo` does; afterwards the clips also go through the stages `then` once more. Raises as `redo`."""
+    """What `redo` does; on their way back the clips also go through the later stages `then`. Raises as `redo`."""
     from curate.cli.output import counted, emit_json
     from curate.db.redo import redo as put_back
 
     opened = here.open_dataset(dataset)
     _refuse(opened, stage)
     pipeline = changed(opened, stage, sets)
-    _check_ready(here, pipeline, stage)
-    done = put_back(opened.engine, opened.dataset, pipeline, stage, where)
+    _check_ready(here, pipeline, [stage, *then])
+    done = put_back(opened.engine, opened.dataset, pipeline, stage, where, then)
     name = opened.dataset.name
-    for following in then:
-        put_back(opened.engine, here.open_dataset(name).dataset, pipeline, following, where)
     if as_json:
         found = {"back": done.back, "at_work": done.at_work, "dropped": done.dropped}
         emit_json({"dataset": name, "stage": stage, **found})
@@ -113,12 +111,12 @@ def changed(opened: Opened, stage: str, sets: Sequence[str]) -> Any:
     return pipeline
 
 
-def _check_ready(here: Session, pipeline: Any, stage: str) -> None:
-    """Raise ServiceError when something that the stage needs is missing; what the others need is theirs."""
+def _check_ready(here: Session, pipeline: Any, names: Sequence[str]) -> None:
+    """Raise ServiceError when something that these stages need is missing; what the others need is theirs."""
     from curate.cli.pipeline import check_models, check_ready
     from curate.configs.pipeline import Pipeline
 
-    alone = Pipeline((pipeline.stage(stage),))
+    alone = Pipeline(tuple(pipeline.stage(name) for name in names))
     check_ready(alone)
     check_models(alone, here.settings.model_folder)
 
@@ -129,8 +127,9 @@ def _remark(here: Session, opened: Opened, stage: str, some_keep: bool, then: Se
     if some_keep:
         here.talk.warn("clips for which --where is not true keep what they have by the old options")
     written = set(stages()[stage].writes)
-    others = [s.name for s in opened.pipeline.stages if s.name not in (stage, *then)]
-    readers = [name for name in others if written & set(stages()[name].reads)]
+    names = [s.name for s in opened.pipeline.stages]
+    behind = [name for name in names[names.index(stage) + 1 :] if name not in then]
+    readers = [name for name in behind if written & set(stages()[name].reads)]
     if readers:
         redos = "   ".join(f"curate redo {reader} {opened.dataset.name}" for reader in readers)
         here.talk.say(f"{', '.join(readers)} read what {stage} writes; for new values there too: {redos}")

@@ -76,6 +76,10 @@ class ConfigError(CurateError):
     exit_code = 3
 
 
+class BadTable(ConfigError):
+    """The table {source} cannot be used: {why}. Mend it, or give another one"""
+
+
 class PipelineChanged(ConfigError):
     """Dataset {name} was enqueued with another pipeline ({what} differs). Apply changed filters with:
     curate refilter {name} --config FILE; other options of a stage with: curate redo STAGE {name} --set

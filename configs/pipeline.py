@@ -236,7 +236,11 @@ def _filter_step(raw: Mapping[str, Any], level: Level, before: list[Step], sourc
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:
+    return f"unknown {what} {name}; {hint(name, known)}"
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """The known name that comes nearest to another one or, when none is near, all of them, in words."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, 1)
-    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
-    return f"unknown {what} {name}; {hint}"
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"

@@ -1,12 +1,12 @@
 """Asks for a stage again: clips that are through with it go back before it, and later return to where they stood.
 
 Nothing between is computed again. A clip's `return_to` holds its way: after its stage it goes to the first place
-of it. A second redo, of another stage, is put into that way in the order of the pipeline.
+of it. Other stages asked for, together or by a second redo, are put into that way in the order of the pipeline.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,12 +58,14 @@ def set_pipeline(engine: Engine, dataset: Dataset, pipeline: Pipeline) -> None:
         write_pipeline(connection, dataset, pipeline)
 
 
-def redo(engine: Engine, dataset: Dataset, pipeline: Pipeline, stage: str, where: str = "") -> Redone:
+def redo(
+    engine: Engine, dataset: Dataset, pipeline: Pipeline, stage: str, where: str = "", then: Sequence[str] = ()
+) -> Redone:
     """Put clips that are through with a stage, or failed in it, back before it; the pipeline may have other options.
 
-    `where` is a predicate over clips: only those. A clip at work in a later stage goes back when its batch is
-    saved. Raises FilterError for a wrong predicate, and UsageError when the dataset's pipeline is no longer the
-    one that was read.
+    `where` is a predicate over clips: only those. They also go through the later stages `then` once more, on their way
+    back. A clip at work in a later stage goes back when its batch is saved. Raises FilterError for a wrong predicate,
+    and UsageError when the dataset's pipeline is no longer the one that was read.
     """
     add_columns(engine, pipeline.columns())
     if where:
@@ -72,29 +74,38 @@ def redo(engine: Engine, dataset: Dataset, pipeline: Pipeline, stage: str, where
     with writing(engine) as connection:
         write_pipeline(connection, dataset, pipeline)
         lock_held(connection, dataset.id)  # before the millions of rows that nobody renews
-        again = _Again(connection, pipeline, stage, and_(clips.c.dataset_id == dataset.id, chosen))
+        again = _Again(connection, pipeline, (stage, *then), and_(clips.c.dataset_id == dataset.id, chosen))
         return again.everywhere()
 
 
-def way_back(places: Sequence[str], stage: str, return_to: str | None, again: str) -> tuple[str, str] | None:
-    """Stage and return_to of a free row that shall go through stage `again` once more; None: it will do so anyway.
+def way_back(places: Sequence[str], stage: str, return_to: str | None, *again: str) -> tuple[str, str] | None:
+    """Stage and return_to of a free row that shall go through stages once more; None: it will do so anyway.
 
     `places` are those of the pipeline, in order.
     """
     *waits, last = [stage, *_split(return_to)]
-    if again in waits or places.index(again) >= places.index(last):
+    new = _before(places, last, again) - set(waits)
+    if not new:
         return None
-    first, *rest = [*sorted({*waits, again}, key=places.index), last]
+    first, *rest = [*sorted({*waits, *new}, key=places.index), last]
     return first, BETWEEN.join(rest)
 
 
-def way_on(places: Sequence[str], stage: str, return_to: str | None, again: str) -> str | None:
-    """return_to of a row at work in `stage` that shall go through stage `again` afterwards; None: no need."""
+def way_on(places: Sequence[str], stage: str, return_to: str | None, *again: str) -> str | None:
+    """return_to of a row at work in `stage` that shall go through stages afterwards; None: no need.
+
+    What is at work is done once more only when an earlier stage is: it works on what that one has not written yet.
+    """
     following = places[places.index(stage) + 1 :][:1] or [stage]
     *waits, last = _split(return_to) or following
-    if again in (stage, *waits) or places.index(again) >= places.index(last):
-        return None
-    return BETWEEN.join([*sorted({*waits, again}, key=places.index), last])
+    new = _before(places, last, again) - set(waits)
+    if not _before(places, stage, {*waits, *new}):
+        new -= {stage}
+    return BETWEEN.join([*sorted({*waits, *new}, key=places.index), last]) if new else None
+
+
+def _before(places: Sequence[str], place: str, stages: Iterable[str]) -> set[str]:
+    return {stage for stage in stages if places.index(stage) < places.index(place)}
 
 
 def _split(return_to: str | None) -> list[str]:
@@ -104,11 +115,13 @@ def _split(return_to: str | None) -> list[str]:
 class _Again:
     """One redo, in one transaction."""
 
-    def __init__(self, connection: Connection, pipeline: Pipeline, stage: str, chosen: ColumnElement[bool]) -> None:
+    def __init__(
+        self, connection: Connection, pipeline: Pipeline, stages: Sequence[str], chosen: ColumnElement[bool]
+    ) -> None:
         self._connection = connection
         self._pipeline = pipeline
         self._places = pipeline.level_stages("clip")
-        self._stage = stage
+        self._stages = stages
         self._chosen = chosen
         self._held = and_(clips.c.owner.is_not(None), clips.c.lease_until >= now(connection))
 
@@ -120,20 +133,23 @@ class _Again:
 
     def _from(self, stage: str, return_to: str | None) -> Redone:
         here = and_(self._chosen, clips.c.stage == stage, clips.c.return_to.is_not_distinct_from(return_to))
-        if stage == self._stage:
-            return self._revive(here)
-        back = way_back(self._places, stage, return_to, self._stage)
-        if back is None:
-            return Redone()
-        if back[0] == stage:
-            return self._lengthen(here, back[1])
-        return self._put(here, back, way_on(self._places, stage, return_to, self._stage))
+        back = way_back(self._places, stage, return_to, *self._stages)
+        longer = back[1] if back and back[0] == stage else None
+        # counted are those that ended here, not those that wait here
+        revived = self._revive(here, longer or return_to) if stage == self._stages[0] else None
+        moved = Redone()
+        if longer:
+            moved = self._lengthen(here, longer)
+        elif back:
+            moved = self._put(here, back, way_on(self._places, stage, return_to, *self._stages))
+        return moved if revived is None else revived
 
-    def _revive(self, here: ColumnElement[bool]) -> Redone:
+    def _revive(self, here: ColumnElement[bool], return_to: str | None) -> Redone:
         """Clips that failed in the stage, or that it dropped; one that waits for it need not be told."""
-        verdict = self._verdict(self._stage)
+        stage = self._stages[0]
+        verdict = self._verdict(stage)
         ended = or_(clips.c.status == "failed", and_(clips.c.status == "dropped", verdict.is_(None)))
-        values = judged(verdict, self._stage) | {"error": None, **released()}
+        values = judged(verdict, stage) | {"return_to": return_to, "error": None, **released()}
         return self._written(and_(here, ended), verdict.is_(None), values)
 
     def _lengthen(self, here: ColumnElement[bool], return_to: str) -> Redone:

@@ -174,6 +174,10 @@ class Stage(ABC, Generic[RowT, OptionsT]):
         """
 
     @classmethod
+    def check_before(cls, options: Any, before: Pipeline) -> None:
+        """Raise ConfigError when the stages before it do not write what its options name."""
+
+    @classmethod
     def models(cls, options: Any) -> tuple[Need, ...]:
         """The model weights that the stage needs; `enqueue` refuses a pipeline whose weights are missing."""
         return ()

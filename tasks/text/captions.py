@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from curate.tasks.stage import Rows
+from curate.tasks.stage import Rows, Video
 
 TABLE = "captions"
 # what `model` holds for texts that no model wrote
 INPUT = "input"  # came with the input table
 FILE = "file"  # lay beside the media file
-HAND = "table"  # was loaded by `curate captions load`; goes before all others
+HAND = "table"  # was loaded by `curate captions load`; goes before all others, and nothing is added to it
 
 Source = Literal["first", "last", "longest", "match"]
 Row = Mapping[str, Any]
@@ -32,6 +33,15 @@ def new_caption(
     rest = {"text_raw": text, "text": None, "tokens": tokens, "seconds": seconds}
     rest |= {"match": None, "created_at": time.time()}
     return Rows(TABLE, where, [rest])
+
+
+def input_text(video: Video) -> str | None:
+    """What the column `text` of the input table says about a video; None for nothing.
+
+    The clips' own column `text` is no witness of it: stages write over that.
+    """
+    told = json.loads(video.values.get("extra") or "{}").get("text")
+    return None if told is None or not str(told).strip() else str(told)
 
 
 def again(caption: Row, **changes: Any) -> Rows:

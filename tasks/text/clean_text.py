@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import time
 from collections.abc import Callable
 from functools import partial
@@ -10,10 +11,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from curate.configs.errors import PackageMissing
+from curate.configs.errors import ConfigError, PackageMissing
+from curate.configs.pipeline import Pipeline, StageStep, hint
 from curate.configs.schema import Column, StageOptions
 from curate.tasks.stage import Clip, Outcome, Stage
-from curate.tasks.text.captions import INPUT, TABLE, Row, Source, again, chosen
+from curate.tasks.text.captions import HAND, INPUT, TABLE, Row, Source, again, chosen, input_text
+
+_ALIKE = 0.8  # a name that is so near to another one, of 1, is taken for a slip
 
 
 class CleanTextOptions(StageOptions):
@@ -31,7 +35,7 @@ class CleanTextOptions(StageOptions):
     )
     lower: bool = Field(False, description="lower case, for safe")
     keep_cjk: bool = Field(True, description="keep Chinese characters, for safe")
-    camera_motion: str = Field("", description="column with a camera motion to add, such as pan_left; empty: none")
+    camera_motion: str = Field("", description="column whose label, such as pan_left, is added in words; empty: none")
     scores: dict[str, str] = Field(
         default_factory=dict, description="scores to add, column: name, such as {aes: aesthetic score}"
     )
@@ -44,8 +48,9 @@ class CleanTextOptions(StageOptions):
 class CleanText(Stage[Clip, CleanTextOptions]):
     """Cleans every caption of a clip, chooses one as its `text`, and measures it. Texts as written stay in `captions`.
 
-    In this order: refine, clean, choose, then what is added to the chosen one: camera motion, scores, text. A clip
-    without a caption has its text from the input. Once more, with other options: curate reclean.
+    In this order: refine, clean, choose, then what is added to the chosen one: camera motion, scores, text; nothing to
+    one that was loaded by hand. A clip without a caption has its text from the input. Once more, with other options:
+    curate reclean.
     """
 
     name = "clean_text"
@@ -69,6 +74,25 @@ class CleanText(Stage[Clip, CleanTextOptions]):
             _check_ftfy()
         if options.tokenizer:
             _counter(options.tokenizer)
+
+    @classmethod
+    def check_before(cls, options: Any, before: Pipeline) -> None:
+        """Raise ConfigError for scores, matches or a camera motion that no earlier stage writes.
+
+        A camera motion may be a column of the input table too, of which nothing is known here: refused is what looks
+        like a column of a stage, misspelt.
+        """
+        columns = before.columns()
+        numbers = [name for name, column in columns.items() if column.kind != "text"]
+        for name in options.scores:
+            if name not in numbers:
+                _refuse(f"scores: no stage before it writes a number {name}; {hint(name, numbers)}")
+        labels = [name for name, column in columns.items() if column.kind == "text"]
+        motion = options.camera_motion
+        if motion not in labels and difflib.get_close_matches(motion, labels, 1, _ALIKE):
+            _refuse(f"camera_motion: no stage before it writes a column {motion}; {hint(motion, labels)}")
+        if options.source == "match" and not any(_matches_all(step) for step in before.stages):
+            _refuse("source: match chooses by the scores of all captions; put stage match with captions: all before it")
 
     def load(self) -> None:
         """Load the tokenizer."""
@@ -101,7 +125,7 @@ class CleanText(Stage[Clip, CleanTextOptions]):
 
         if best is None:
             return {"text": None, "text_model": None, "text_len": 0, "text_tokens": None, "has_url": 0}
-        text = self._extended(clip, best["text"])
+        text = best["text"] if best["model"] == HAND else self._extended(clip, best["text"])
         tokens = self._tokens.count(text) if self._tokens else None
         return {
             "text": text, "text_model": best["model"], "text_len": words(text), "text_tokens": tokens,
@@ -115,17 +139,31 @@ class CleanText(Stage[Clip, CleanTextOptions]):
         if options.camera_motion:
             text = with_motion(text, _label(clip, options.camera_motion))
         scores = [(name, _number(clip.values.get(column))) for column, name in options.scores.items()]
-        text = with_scores(text, scores, f"{options.seed}:{clip.id}", options.scores_share)
+        text = with_scores(text, scores, _key(options.seed, clip), options.scores_share)
         return with_text(text, options.append)
+
+
+def _refuse(why: str) -> None:
+    raise ConfigError(source="of stage clean_text", why=why)
+
+
+def _matches_all(step: StageStep) -> bool:
+    return step.name == "match" and getattr(step.options, "captions", None) == "all"
 
 
 def _captions(clip: Clip) -> list[dict[str, Any]]:
     """The clip's captions, in the order in which they were written; without one, what came with the input."""
     rows = [dict(row) for row in clip.tables[TABLE]]
-    if rows or not str(clip["text"] or "").strip():
+    text = input_text(clip.video)
+    if rows or text is None:
         return rows
     same = {"revision": "", "prompt": "", "tokens": None, "seconds": None, "match": None, "created_at": time.time()}
-    return [{"model": INPUT, "text_raw": clip["text"], **same}]
+    return [{"model": INPUT, "text_raw": text, **same}]
+
+
+def _key(seed: int, clip: Clip) -> str:
+    """What the scores of a clip are added by: the same for the same input in any dataset, which ids are not."""
+    return f"{seed}:{clip.video.relpath}:{clip.index}"
 
 
 def _label(clip: Clip, column: str) -> str | None:

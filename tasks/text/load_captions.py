@@ -9,7 +9,7 @@ from pydantic import Field
 from curate.configs.errors import NoSidecar
 from curate.configs.schema import Column, StageOptions
 from curate.tasks.stage import Clip, Outcome, Rows, Stage
-from curate.tasks.text.captions import FILE, TABLE, new_caption
+from curate.tasks.text.captions import FILE, TABLE, chosen, input_text, new_caption
 
 
 class LoadCaptionsOptions(StageOptions):
@@ -29,6 +29,8 @@ class LoadCaptions(Stage[Clip, LoadCaptionsOptions]):
     name = "load_captions"
     level = "clip"
     Options = LoadCaptionsOptions
+    reads = (TABLE,)
+    may_lack = (TABLE,)
     writes = (TABLE,)
     columns = {"text": Column("text", "the caption, as it is in the file")}
 
@@ -43,4 +45,15 @@ class LoadCaptions(Stage[Clip, LoadCaptionsOptions]):
                 return Outcome({"text": text}, tables=[new_caption(FILE, text)])
         if self.options.missing == "fail":
             raise NoSidecar(path=row.video.path, endings=" or ".join(endings))
-        return Outcome({}, tables=[Rows(TABLE, {"model": FILE}, [])])
+        return _without(row)
+
+
+def _without(clip: Clip) -> Outcome:
+    """No file: a caption from one that is there no more goes, and its text gives way to what there is besides."""
+    captions = clip.tables[TABLE]
+    others = [{**caption, "text": caption["text_raw"]} for caption in captions if caption["model"] != FILE]
+    if len(others) == len(captions):
+        return Outcome({})
+    newest = chosen(others, "last")
+    text = newest["text"] if newest else input_text(clip.video)
+    return Outcome({"text": text}, tables=[Rows(TABLE, {"model": FILE}, [])])

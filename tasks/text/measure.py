@@ -10,8 +10,10 @@ from curate.configs.errors import PackageMissing
 from curate.tasks.models.tokenizer_file import read_tokenizer
 
 _URL = re.compile(r"\b(?:(?:https?|ftp)://|www\.)[^\s.]", re.IGNORECASE)
-# scripts written without blanks: each character counts as a word
-_UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+# scripts written without blanks: each character counts as a word, half-width kana with their sound marks
+_UNSPACED = re.compile(
+    "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]|[\uff66-\uff9d][\uff9e\uff9f]?"
+)
 _LETTER = re.compile(r"\w")
 
 

@@ -1,7 +1,7 @@
 """`clean: safe`: repairs captions without eating words; the case and every script stay unless asked otherwise.
 
 It mends wrong encodings, spells out HTML entities, removes HTML tags, URLs with a scheme and control characters, folds
-white space, straightens quotes and shortens repeated punctuation. Everything else stays.
+white space, straightens quotes and shortens repeated punctuation. Everything else stays, full-width marks too.
 """
 
 from __future__ import annotations
@@ -62,7 +62,12 @@ def _characters(text: str) -> str:
     text = _UNSEEN.sub("", _CONTROL.sub("", text))
     if "&" in text:
         text = html.unescape(text)
-    return text if text.isascii() else ftfy.fix_text(text, uncurl_quotes=False, unescape_html=False)
+    if text.isascii():
+        return text
+    # quotes and entities are dealt with here; full-width marks and ligatures are not broken
+    return ftfy.fix_text(
+        text, uncurl_quotes=False, unescape_html=False, fix_character_width=False, fix_latin_ligatures=False
+    )
 
 
 def _rest_of_url(found: re.Match[str]) -> str:

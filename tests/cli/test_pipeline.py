@@ -196,6 +196,40 @@ def test_a_stage_without_a_model_reads_those_of_any(file: Write, monkeypatch: py
         resolve(file("probe, split, reader, clip_embed"), ready=False)
 
 
+CLEANED = "probe, split, clip_embed, aesthetic, {stage: option_match, texts: [a]}, %s {stage: clean_text, %s}, motion"
+
+
+@pytest.mark.parametrize(
+    ("before", "option", "why"),
+    [
+        ("", "source: match", "put stage match with captions: all before it"),
+        ("match,", "source: match", "put stage match with captions: all before it"),
+        ("{stage: match, captions: all, enabled: false},", "source: match", "put stage match"),
+        ("", "scores: {aess: aesthetic score}", "no stage before it writes a number aess; did you mean aes?"),
+        ("", "scores: {aes: a, flow: motion score}", "writes a number flow; known: "),
+        ("", "scores: {option: o}", "writes a number option;"),
+        ("", "camera_motion: opton", "writes a column opton; did you mean option?"),
+    ],
+)
+def test_a_column_that_clean_text_would_not_find_is_refused(file: Write, before: str, option: str, why: str) -> None:
+    with pytest.raises(ConfigError, match="of stage clean_text") as refused:
+        resolve(file(CLEANED % (before, option)), ready=False)
+    assert why in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("before", "option"),
+    [
+        ("{stage: match, captions: all},", "source: match"),
+        ("", "scores: {aes: aesthetic score, num_frames: frames}"),
+        ("", "camera_motion: option"),
+        ("", "camera_motion: camera_motion"),  # of the input table, perhaps
+    ],
+)
+def test_a_column_that_clean_text_may_find_is_taken(file: Write, before: str, option: str) -> None:
+    assert "clean_text" in names(file(CLEANED % (before, option)))
+
+
 @pytest.mark.parametrize("head", ["aesthetic", "nsfw"])
 def test_a_head_with_a_clip_model_of_another_width_is_refused(file: Write, tmp_path: Path, head: str) -> None:
     tiny.write_all(tmp_path)

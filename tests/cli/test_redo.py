@@ -116,6 +116,18 @@ def test_redo_names_the_stages_that_read_what_the_stage_writes(
     assert "cut read what motion writes; for new values there too: curate redo cut pets" in curate("redo", "motion").err
 
 
+def test_redo_names_no_stage_before_it(curate: Call, passing: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads what other stages wrote: load_captions looks at captions, and reclean writes them."""
+    from curate.tasks.cut import Cut
+    from curate.tasks.motion import Motion
+
+    for table in ("reads", "may_lack"):
+        monkeypatch.setattr(Motion, table, ("embeddings",))
+    monkeypatch.setattr(Cut, "writes", ("embeddings",))
+    result = curate("redo", "cut")
+    assert (result.code, "read what" in result.err) == (0, False), result.err
+
+
 def test_set_changes_an_option_and_no_row(curate: Call, filled: Filled) -> None:
     before = places(filled)
     result = curate("set", "cut.time_limit=3600")

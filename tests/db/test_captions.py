@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from curate.configs.errors import FilterError
 from curate.db import captions
 from curate.db.captions import Loaded, Told
 from tests.pipelines import Line, make_line
@@ -34,7 +35,7 @@ def load(line: Line, rows: Iterable[Told]) -> Loaded:
 
 def test_a_row_is_about_a_clip_by_its_number_its_file_or_its_only_video(line: Line) -> None:
     rows = [Told(2, "/elsewhere", "two"), Told(None, "/c/0.mp4", "one"), Told(None, "/v/b.mp4", "three")]
-    assert load(line, rows) == Loaded(3, 0, 0)
+    assert load(line, rows) == Loaded(loaded=3)
     expected = [(n, word, "table", word, None) for n, word in enumerate(("one", "two", "three"), 1)]
     assert line.rows(FOUND) == expected
 
@@ -46,12 +47,12 @@ def test_rows_about_no_clip_and_without_a_text_are_counted(line: Line) -> None:
         Told(None, "/x", "a"),
         Told(1, "/c/0.mp4", ""),
     ]
-    assert load(line, rows) == Loaded(0, 1, 3)
+    assert load(line, rows) == Loaded(empty=1, unknown=3)
     assert line.rows("SELECT count(*) FROM captions") == [(0,)]
 
 
 def test_a_clip_of_another_dataset_is_not_touched(line: Line) -> None:
-    assert captions.load(line.engine, line.dataset.id + 1, [Told(1, "/c/0.mp4", "a")], "table") == Loaded(0, 0, 1)
+    assert captions.load(line.engine, line.dataset.id + 1, [Told(1, "/c/0.mp4", "a")], "table") == Loaded(unknown=1)
 
 
 def test_the_newest_row_takes_the_place_of_those_before_and_of_no_other_model(line: Line) -> None:
@@ -67,7 +68,52 @@ def test_the_newest_row_takes_the_place_of_those_before_and_of_no_other_model(li
     assert line.rows("SELECT model, text_raw FROM captions ORDER BY id") == [("m", "a"), ("table", "third")]
 
 
+def test_a_text_that_the_clip_has_already_is_no_caption(line: Line) -> None:
+    """Most rows of an exported table come back as they were."""
+    with line.engine.begin() as connection:
+        connection.execute(text("UPDATE clips SET text = 'A dog. Extra.' WHERE id < 3"))
+    assert load(line, [Told(1, "", "A dog. Extra."), Told(2, "", "A cat."), Told(3, "", "a")]) == Loaded(2, 1)
+    assert line.rows("SELECT clip_id, text_raw FROM captions ORDER BY 1") == [(2, "A cat."), (3, "a")]
+    assert load(line, [Told(2, "", "A dog. Extra."), Told(2, "", "A cat.")]) == Loaded(0, 1), "the last one counts"
+
+
+INSERT = (
+    "INSERT INTO captions (clip_id, model, revision, prompt, text_raw, text, created_at)"
+    " VALUES (:clip, :model, '', '', :raw, :clean, 5)"
+)
+
+
+def test_what_was_loaded_is_taken_back(line: Line) -> None:
+    """The text is the newest of the other captions again, or that of the input."""
+    with line.engine.begin() as connection:
+        connection.execute(text('UPDATE videos SET extra = \'{"text": "given"}\' WHERE id = 1'))
+        for raw, clean in (("old", "Old"), ("raw", "Raw")):
+            connection.execute(text(INSERT), {"clip": 1, "model": "m", "raw": raw, "clean": clean})
+    load(line, [Told(n, "", "mine") for n in (1, 2, 3)])
+    ids = captions.having(line.engine, line.dataset.id, "", {}, "table")
+    assert ids == [1, 2, 3]
+    assert captions.drop(line.engine, [*ids, 99], "table") == 3
+    assert line.rows("SELECT id, text FROM clips ORDER BY 1") == [(1, "Raw"), (2, "given"), (3, None)]
+    assert line.rows("SELECT model FROM captions") == [("m",), ("m",)]
+    assert captions.drop(line.engine, ids, "table") == 0
+
+
+def test_a_predicate_says_whose(line: Line) -> None:
+    load(line, [Told(n, "", "mine") for n in (1, 3)])
+    assert captions.having(line.engine, line.dataset.id, "clip_index = 0 AND text = 'mine'", {}, "table") == [1, 3]
+    assert captions.having(line.engine, line.dataset.id, "video_id = 2", {}, "table") == [3]
+    assert captions.having(line.engine, line.dataset.id + 1, "", {}, "table") == []
+    with pytest.raises(FilterError, match="did you mean clip_index"):
+        captions.having(line.engine, line.dataset.id, "clip_indx = 0", {}, "table")
+
+
 def test_many_rows_go_in_pieces(line: Line) -> None:
     rows = (Told(1 + n % 3, "", f"text {n}") for n in range(1000))
     assert load(line, rows).unknown == 0
     assert [row[1] for row in line.rows(FOUND)] == ["text 999", "text 997", "text 998"]
+
+
+def test_many_are_taken_back_in_pieces(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(captions, "CHUNK", 2)
+    load(line, [Told(n, "", "mine") for n in (1, 2, 3)])
+    assert captions.drop(line.engine, [1, 2, 3], "table") == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from curate.db import datasets
 from curate.db.leases import Claim, expire
 from curate.db.progress import funnel, progress, totals
 from curate.db.queries import tally
-from curate.db.redo import Redone, redo, set_pipeline, way_back, way_on
+from curate.db.redo import Redone, redo, set_pipeline
 from curate.db.refilter import replace_pipeline
 from curate.db.saves import Findings, save
 from tests.pipelines import Line, make_line, pipeline, writer
@@ -47,9 +48,9 @@ def stands(line: Line) -> list[tuple[Any, ...]]:
     return line.rows("SELECT stage, status, reason, return_to FROM clips ORDER BY id")
 
 
-def again(line: Line, stage: str, where: str = "", changed: Any = None) -> Redone:
+def again(line: Line, stage: str, where: str = "", changed: Any = None, then: Sequence[str] = ()) -> Redone:
     dataset = datasets.pick(line.engine, line.dataset.name)
-    return redo(line.engine, dataset, changed or line.pipeline, stage, where)
+    return redo(line.engine, dataset, changed or line.pipeline, stage, where, then)
 
 
 def work(line: Line, stage: str, **scores: float) -> list[int]:
@@ -205,6 +206,51 @@ def test_a_clip_whose_worker_is_dead_goes_back_at_once(line: Line) -> None:
     assert stands(line) == [("score", "active", None, "third")]
 
 
+# ---- several stages together
+
+
+def test_several_stages_are_done_by_the_clips_that_were_meant_at_first(line: Line) -> None:
+    """Though the redo changes what the predicate asks for."""
+    put(line, ("done", "kept", None), ("third", "active", None), ("second", "active", None))
+    assert again(line, "score", "status = 'kept'", then=["third"]) == Redone(back=1)
+    assert stands(line) == [
+        ("score", "active", None, "third>done"),
+        ("third", "active", None, None),
+        ("second", "active", None, None),
+    ]
+    assert again(line, "score", then=["second"]) == Redone(back=2)
+    assert [row[3] for row in stands(line)] == ["second>third>done", "second>third", "second"]
+
+
+def test_clips_that_failed_in_the_first_stage_go_through_the_others_too(line: Line) -> None:
+    put(line, ("done", "kept", None), ("done", "kept", None))
+    again(line, "score")
+    held = claimed(line, "score")
+    found = Findings(scores={held.ids[1]: {"score": 3.0}}, failed={held.ids[0]: ("NotFinite", "nan")})
+    save(line.engine, held, found, writer())
+    assert stands(line)[0] == ("score", "failed", "NotFinite", "done")
+    assert again(line, "score", "status = 'failed'", then=["second"]) == Redone(back=1)
+    assert stands(line) == [("score", "active", None, "second>done"), ("done", "kept", None, None)]
+
+
+def test_a_clip_at_work_in_the_last_of_the_stages_comes_there_again(line: Line) -> None:
+    """It works on what the first one has not written yet."""
+    put(line, ("second", "active", None))
+    held = claimed(line, "second")
+    assert again(line, "score", then=["second"]) == Redone(back=1, at_work=1)
+    assert stands(line) == [("second", "active", None, "score>second>third")]
+    save(line.engine, held, Findings(scores={i: {"other": 1.0} for i in held.ids}), writer())
+    work(line, "score", score=3.0)
+    assert stands(line) == [("second", "active", None, "third")]
+
+
+def test_a_clip_that_waits_for_the_first_stage_gets_the_others_into_its_way(line: Line) -> None:
+    put(line, ("done", "kept", None))
+    again(line, "score")
+    assert again(line, "score", then=["third"]) == Redone()
+    assert stands(line) == [("score", "active", None, "third>done")]
+
+
 # ---- other options
 
 
@@ -263,46 +309,7 @@ def test_the_funnel_adds_up_while_clips_are_on_their_way_back(line: Line) -> Non
     assert (totals(cells).kept, totals(cells).active, totals(cells).dropped) == (0, 4, 1)
 
 
-# ---- the way, as arithmetic
-
-
-@given(
-    stage=st.integers(0, 3),
-    waits=st.sets(st.integers(0, 2)),
-    redos=st.lists(st.integers(0, 2), max_size=5),
-)
-@settings(max_examples=200, deadline=None)
-def test_whatever_is_asked_for_is_done_once_in_order_and_the_end_stays(
-    stage: int, waits: set[int], redos: list[int]
-) -> None:
-    last = PLACES[max(stage, *waits, 0) if waits else stage]
-    todo = {PLACES[w] for w in waits if PLACES[w] != last}
-    way = [*sorted(todo, key=PLACES.index), last]
-    for number in redos:
-        found = way_back(PLACES, way[0], ">".join(way[1:]) or None, PLACES[number])
-        passed = number < PLACES.index(last)
-        assert (found is None) == (not passed or PLACES[number] in way[:-1])
-        if found:
-            todo.add(PLACES[number])
-            way = [found[0], *found[1].split(">")]
-        assert way == [*sorted(todo, key=PLACES.index), last]
-
-
-@pytest.mark.parametrize(
-    ("stage", "return_to", "stage_again", "expected"),
-    [
-        ("third", None, "score", "score>done"),
-        ("third", "done", "score", "score>done"),
-        ("second", "third>done", "score", "score>third>done"),
-        ("second", "third>done", "third", None),
-        ("second", None, "second", None),
-        ("second", None, "third", None),
-    ],
-)
-def test_a_clip_at_work_gets_its_way_for_afterwards(
-    stage: str, return_to: str | None, stage_again: str, expected: str | None
-) -> None:
-    assert way_on(PLACES, stage, return_to, stage_again) == expected
+# ---- all of it
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

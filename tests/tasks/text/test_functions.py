@@ -18,7 +18,16 @@ SCORES = [("aesthetic score", 5.06), ("motion score", 2.0)]
 
 @pytest.mark.parametrize(
     ("text", "count"),
-    [("", 0), (" \n ", 0), ("A dog runs.", 3), ("a - b", 2), ("it's 5:30", 2), ("一只狗 runs", 4), ("... ?!", 0)],
+    [
+        ("", 0),
+        (" \n ", 0),
+        ("A dog runs.", 3),
+        ("a - b", 2),
+        ("it's 5:30", 2),
+        ("一只狗 runs", 4),
+        ("... ?!", 0),
+        ("ｶﾞﾝ", 2),
+    ],
 )
 def test_words_are_counted(text: str, count: int) -> None:
     assert measure.words(text) == count

@@ -9,7 +9,26 @@ from hypothesis import strategies as st
 
 from curate.tasks.text.safe import clean_safe
 
-PARTS = [*"ab.,!?;:'\"<>&%#/ \n\t-=“’你\u200b", "&amp;", "amp;", "<b>", "<", "http://", "Ã©", "<!--", "-->", "<person>"]
+PARTS = [
+    *"ab.,!?;:'\"<>&%#/ \n\t-=“’你\u200b",
+    "&amp;",
+    "amp;",
+    "，",
+    "！",
+    "ﬁ",
+    "ｶ",
+    "ﾞ",
+    "Ａ",
+    "＆",
+    "＜",
+    "<b>",
+    "<",
+    "http://",
+    "Ã©",
+    "<!--",
+    "-->",
+    "<person>",
+]
 ODD = st.lists(st.sampled_from(PARTS)).map("".join)
 
 
@@ -33,6 +52,7 @@ def test_every_word_stays_within_a_text() -> None:
         "1+1=2 & more", "wait... what?!", "你好, мир, مرحبا", "rock 'n' roll", "a/b (c) [d] {e}", "www.shop.com",
         "x < y > z",
         "👩‍🚀 in space", "naïve café", "L'été «bonjour»",
+        "一只狗，在跑！（快）：好？", "ﬁne waﬄes", "ｶﾞﾝﾀﾞﾑ", "ＡＢＣ１２",
     ],
 )  # fmt: skip
 def test_what_is_not_broken_stays(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,17 @@ def given(line: Line, *captions: tuple[str, str], stage: str = "clean_text") -> 
     return clip
 
 
-def set_text(line: Line, value: str) -> None:
+def set_input(line: Line, **columns: Any) -> None:
+    """What the input table says about every video."""
     with line.engine.begin() as connection:
-        connection.execute(text("UPDATE clips SET text = :t"), {"t": value})
+        connection.execute(text("UPDATE videos SET extra = :e"), {"e": json.dumps(columns)})
+        connection.execute(text("UPDATE clips SET text = :t"), {"t": columns.get("text")})
+
+
+def again(line: Line, stage: str, changed: Any = None, then: Sequence[str] = ()) -> None:
+    frozen = line.rows("SELECT pipeline FROM datasets")[0][0]
+    dataset = Dataset(line.dataset.id, "set", "/v", frozen)
+    redo.redo(line.engine, dataset, changed or line.pipeline, stage, then=then)
 
 
 def cleaning(url: str, home: Path, *after: Any, **options: Any) -> Line:
@@ -59,12 +68,11 @@ def test_the_text_of_the_input_is_kept_as_a_caption_and_always_cleaned_from_ther
 ) -> None:
     line = cleaning(database_url, home, clean="t5")
     given(line)
-    set_text(line, "Epsom Salt")
+    set_input(line, text="Epsom Salt")
     run_all(line, "clean_text")
     assert line.rows("SELECT text, text_model FROM clips") == [("om salt", "input")]
     safe = pipeline({"stage": "clean_text", "clean": "safe"})
-    frozen = line.rows("SELECT pipeline FROM datasets")[0][0]
-    redo.redo(line.engine, Dataset(line.dataset.id, "set", "/v", frozen), safe, "clean_text")
+    again(line, "clean_text", safe)
     run_all(line, "clean_text")
     assert line.rows("SELECT text FROM clips") == [("Epsom Salt",)]
     assert line.rows(CAPTIONS) == [("input", "Epsom Salt", "Epsom Salt")]
@@ -130,13 +138,46 @@ def test_what_is_asked_for_is_added_to_the_text_only(database_url: str, home: Pa
     }
     line = cleaning(database_url, home, **options)
     given(line, ("one", "a dog."))
+    set_input(line, move="pan_left")
     with line.engine.begin() as connection:
-        connection.execute(text("UPDATE videos SET extra = :e"), {"e": json.dumps({"move": "pan_left"})})
         connection.execute(text("UPDATE clips SET num_frames = 12"))
     run_all(line, "clean_text")
     expected = "a dog. Camera motion: pan left. [frames: 12.0] High quality."
     assert line.rows("SELECT text FROM clips") == [(expected,)]
     assert line.rows(CAPTIONS) == [("one", "a dog.", "a dog.")]
+
+
+def test_nothing_is_added_to_a_text_by_hand(database_url: str, home: Path) -> None:
+    """It may be one that was exported with what had been added, and mended."""
+    options = {"scores": {"num_frames": "frames"}, "scores_share": 1, "append": "Extra.", "camera_motion": "move"}
+    line = cleaning(database_url, home, **options)
+    given(line, ("one", "a dog."), ("table", "A  cat. Extra."))
+    set_input(line, move="pan_left")
+    with line.engine.begin() as connection:
+        connection.execute(text("UPDATE clips SET num_frames = 12"))
+    run_all(line, "clean_text")
+    assert line.rows("SELECT text, text_model FROM clips") == [("A cat. Extra.", "table")]
+
+
+def test_the_same_input_gets_the_same_scores_in_any_dataset(database_url: str, home: Path) -> None:
+    options = {"stage": "clean_text", "scores": {"num_frames": "frames"}, "scores_share": 0.5}
+    found = []
+    for name, order in (("one", range(12)), ("two", reversed(range(12)))):
+        line = make_line(database_url, home, [options], name)
+        for video in order:
+            line.put_clips(2, "clean_text", f"/v/{video}.mp4")
+        set_input(line, text="a dog")
+        with line.engine.begin() as connection:
+            connection.execute(text("UPDATE clips SET num_frames = 12"))
+        run_all(line, "clean_text")
+        query = (
+            "SELECT v.relpath, c.clip_index, c.text FROM clips c JOIN videos v ON v.id = c.video_id"
+            " WHERE c.dataset_id = :d ORDER BY 1, 2"
+        )
+        found.append(line.rows(query, d=line.dataset.id))
+    assert found[0] == found[1]
+    assert {row[2] for row in found[0]} == {"a dog", "a dog [frames: 12.0]"}
+    assert any(one[2] != other[2] for one, other in zip(found[0][::2], found[0][1::2], strict=True)), "of each clip"
 
 
 def test_tokens_are_counted_by_a_folder(sqlite_url: str, home: Path, tmp_path: Path) -> None:
@@ -200,6 +241,30 @@ def test_without_a_file_nothing_is_changed_but_what_came_from_one(sqlite_url: st
     run_all(line, "load_captions")
     assert line.rows(CAPTIONS) == [("one", "new", None)]
     assert line.rows("SELECT text, status FROM clips") == [("new", "kept")]
+
+
+@pytest.mark.parametrize("told", ["The video shows a cat", None])
+def test_when_its_file_is_gone_a_clip_has_the_text_of_the_input_again(
+    database_url: str, home: Path, tmp_path: Path, told: str | None
+) -> None:
+    """And not what became of the text of the file."""
+    line = make_line(database_url, home, ["load_captions", {"stage": "clean_text", "append": "Extra."}])
+    beside = tmp_path / "0.txt"
+    beside.write_text("Side 1.")
+    given(line, stage="load_captions")
+    set_input(line, text=told)
+    with line.engine.begin() as connection:
+        connection.execute(text("UPDATE videos SET path = :p"), {"p": str(tmp_path / "0.mp4")})
+    run_all(line, "load_captions", "clean_text")
+    assert line.rows("SELECT text, text_model FROM clips") == [("Side 1. Extra.", "file")]
+    beside.unlink()
+    again(line, "load_captions")
+    run_all(line, "load_captions")
+    assert line.rows("SELECT text FROM clips") == [(told,)]
+    again(line, "clean_text")
+    run_all(line, "clean_text")
+    expected = ("A cat Extra.", "input") if told else (None, None)
+    assert line.rows("SELECT text, text_model FROM clips") == [expected]
 
 
 def with_texts(line: Line, *texts: str | None) -> list[int]:
