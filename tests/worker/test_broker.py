@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
 
 import psutil
@@ -88,16 +87,19 @@ def test_a_server_that_is_too_slow_to_start_is_not_left_behind(
     assert running(never_ready) == []
 
 
-def test_a_signal_while_it_starts_leaves_no_server_behind(home: Path, never_ready: str) -> None:
-    def interrupt() -> None:
-        wait_until(lambda: running(never_ready))
-        os.kill(os.getpid(), signal.SIGINT)
+def test_a_signal_while_it_starts_leaves_no_server_behind(
+    home: Path, monkeypatch: pytest.MonkeyPatch, never_ready: str
+) -> None:
+    def asked(_: EmbeddedBroker) -> None:
+        if running(never_ready) and not interrupted:
+            interrupted.append(True)
+            raise KeyboardInterrupt  # as the handler of a signal does, wherever the program is
 
-    sender = threading.Thread(target=interrupt)
-    sender.start()
+    interrupted: list[bool] = []
+
+    monkeypatch.setattr(EmbeddedBroker, "_answering", asked)
     with pytest.raises(KeyboardInterrupt):
         EmbeddedBroker(Settings(home=home)).__enter__()
-    sender.join()
     assert running(never_ready) == []
 
 
