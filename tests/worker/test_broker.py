@@ -90,13 +90,12 @@ def test_a_server_that_is_too_slow_to_start_is_not_left_behind(
 def test_a_signal_while_it_starts_leaves_no_server_behind(
     home: Path, monkeypatch: pytest.MonkeyPatch, never_ready: str
 ) -> None:
-    def asked(_: EmbeddedBroker) -> None:
-        if running(never_ready) and not interrupted:
+    def asked(broker: EmbeddedBroker) -> None:
+        if broker._server and not interrupted:
             interrupted.append(True)
             raise KeyboardInterrupt  # as the handler of a signal does, wherever the program is
 
     interrupted: list[bool] = []
-
     monkeypatch.setattr(EmbeddedBroker, "_answering", asked)
     with pytest.raises(KeyboardInterrupt):
         EmbeddedBroker(Settings(home=home)).__enter__()
