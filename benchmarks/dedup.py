@@ -142,10 +142,11 @@ def theirs(pairs: NDArray[np.uint64], sample: int) -> dict[str, float]:
 def restart(url: str) -> dict[str, float]:
     """A new process learns everything that was taken, then nothing more."""
     dedup, engine = stage(), make_engine(url)
+    order = Dedup.order(dedup.options)
     before = peak()
-    seconds, _ = cpu(lambda: [dedup.recall(part) for part in taken_since(engine, 1, 0)])
+    seconds, _ = cpu(lambda: [dedup.recall(part) for part in taken_since(engine, 1, 0, order)])
     known = len(dedup._survivors)
-    again, parts = cpu(lambda: list(taken_since(engine, 1, dedup._last)))
+    again, parts = cpu(lambda: list(taken_since(engine, 1, dedup._last, order)))
     if parts:
         raise RuntimeError("it reads again what it knows")
     return {"clips": known, "cpu_s": seconds, "mb": peak() - before, "caught_up_s": again}
