@@ -45,7 +45,7 @@ POSTGRES = {
     "full_page_writes": "on",
     "synchronous_commit": "on",
     "autovacuum": "on",
-    "shared_buffers": "512MB",
+    "shared_buffers": "2GB",  # the rows and indexes of a million clips that move fit in: a quarter of a small server
     "max_wal_size": "4GB",
 }
 
