@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, literal_column, select, true, update
+from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select, update
 
 from curate.configs.schema import Column
+from curate.configs.texts import input_cell
 from curate.db import filters
 from curate.db.engine import reading, writing
 from curate.db.tables import captions, clips, videos
@@ -87,9 +87,7 @@ def having(engine: Engine, dataset_id: int, where: str, columns: Mapping[str, Co
 
     `columns` are those that the pipeline writes to clips. Raises FilterError for a wrong predicate.
     """
-    if where:
-        filters.check_where(where, filters.columns_of(clips) | dict(columns))
-    chosen = literal_column(f"({filters.to_sql(where, engine.dialect.name)})") if where else true()
+    chosen = filters.chosen(where, filters.columns_of(clips) | dict(columns), engine.dialect.name)
     theirs = select(captions.c.clip_id).where(captions.c.model == model)
     found = select(clips.c.id).where(clips.c.dataset_id == dataset_id, clips.c.id.in_(theirs), chosen)
     with reading(engine) as connection:
@@ -116,15 +114,10 @@ def drop(engine: Engine, clip_ids: Sequence[int], model: str) -> int:
 def _texts_left(connection: Connection, ids: Sequence[int]) -> dict[int, str | None]:
     given = select(clips.c.id, videos.c.extra).join_from(clips, videos, clips.c.video_id == videos.c.id)
     extras = connection.execute(given.where(clips.c.id.in_(ids)))
-    texts = {int(clip): _text_of(extra) for clip, extra in extras}
+    texts = {int(clip): input_cell(extra, "text") for clip, extra in extras}
     left = select(captions.c.clip_id, func.coalesce(captions.c.text, captions.c.text_raw))
     rows = connection.execute(left.where(captions.c.clip_id.in_(ids)).order_by(captions.c.id))
     return texts | {int(clip): text for clip, text in rows}
-
-
-def _text_of(extra: str | None) -> str | None:
-    text = json.loads(extra or "{}").get("text")
-    return None if text is None else str(text)
 
 
 def _known(connection: Connection, dataset_id: int, ids: Sequence[int]) -> set[int]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Float, Integer, Table, Text, collate, column
+from sqlalchemy import ColumnElement, Float, Integer, Table, Text, collate, column, literal_column, true
 
 from curate.configs.errors import FilterError, UsageError
 from curate.configs.pipeline import Catalog, FilterStep, Pipeline, StageStep
@@ -105,6 +105,14 @@ def columns_of(table: Table) -> dict[str, Column]:
 def check_where(where: str, columns: Mapping[str, Column]) -> None:
     """`check` for the option --where."""
     check(where, "--where", columns)
+
+
+def chosen(where: str, columns: Mapping[str, Column], dialect: str) -> ColumnElement[bool]:
+    """The option --where, checked, as a condition of a query; true for an empty one. Raises FilterError."""
+    if not where:
+        return true()
+    check_where(where, columns)
+    return literal_column(f"({to_sql(where, dialect)})")
 
 
 def check_columns(names: Sequence[str], columns: Mapping[str, Column]) -> list[str]:

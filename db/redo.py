@@ -19,10 +19,8 @@ from sqlalchemy import (
     case,
     func,
     literal,
-    literal_column,
     or_,
     select,
-    true,
     update,
 )
 
@@ -68,9 +66,7 @@ def redo(
     and UsageError when the dataset's pipeline is no longer the one that was read.
     """
     add_columns(engine, pipeline.columns())
-    if where:
-        filters.check_where(where, filters.columns_of(clips) | pipeline.columns())
-    chosen = literal_column(f"({filters.to_sql(where, engine.dialect.name)})") if where else true()
+    chosen = filters.chosen(where, filters.columns_of(clips) | pipeline.columns(), engine.dialect.name)
     with writing(engine) as connection:
         write_pipeline(connection, dataset, pipeline)
         lock_held(connection, dataset.id)  # before the millions of rows that nobody renews

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -29,7 +28,7 @@ from sqlalchemy import (
 from curate.configs.errors import ServiceError
 from curate.configs.pipeline import Pipeline, StageStep
 from curate.configs.schema import Level, Order
-from curate.configs.texts import storable
+from curate.configs.texts import input_cell, storable
 from curate.db import beside
 from curate.db.beside import FoundRows
 from curate.db.engine import is_sqlite, reading, writing
@@ -196,7 +195,7 @@ def _write_clips(
         return
     _, entry = pipeline.entry("clip")
     video = next(row for row in claim.rows if row["id"] == video_id)
-    words = json.loads(video["extra"] or "{}").get("text")
+    words = input_cell(video["extra"], "text")
     position = {"dataset_id": claim.want.dataset_id, "video_id": video_id, "stage": entry, "status": "active"}
     parameters = [
         {"text": words, **clip.scores, **position}

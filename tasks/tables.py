@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from typing import Any, BinaryIO
 
 from curate.configs.errors import BadTable, NoInput, PackageMissing
+from curate.configs.texts import storable
 from curate.tasks.inputs import Input, extension, local_input, named_url
 from curate.tasks.paths import is_url, to_text
 
@@ -60,7 +61,7 @@ def _open(source: str) -> Iterator[BinaryIO]:
 
 def _cell(source: str, place: str, column: str, value: Any) -> Any:
     safe = _json_safe(value)
-    if isinstance(safe, str) and not _storable(safe):
+    if isinstance(safe, str) and storable(safe) != safe:
         raise BadTable(source=to_text(source), why=f"{place}: column {column} is not UTF-8 text; save it as UTF-8")
     return safe
 
@@ -81,10 +82,6 @@ def _folder(source: str) -> str:
     if is_url(source):
         return source.rpartition("/")[0]
     return os.path.dirname(os.path.abspath(source))  # noqa: PTH100, PTH120
-
-
-def _storable(text: str) -> bool:
-    return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def _json_safe(value: Any) -> Any:

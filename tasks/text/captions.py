@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from curate.configs.texts import input_cell
 from curate.tasks.stage import Rows, Video
 
 TABLE = "captions"
@@ -40,8 +40,8 @@ def input_text(video: Video) -> str | None:
 
     The clips' own column `text` is no witness of it: stages write over that.
     """
-    told = json.loads(video.values.get("extra") or "{}").get("text")
-    return None if told is None or not str(told).strip() else str(told)
+    told = input_cell(video.values.get("extra"), "text")
+    return told if told and told.strip() else None
 
 
 def again(caption: Row, **changes: Any) -> Rows:

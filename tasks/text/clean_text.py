@@ -14,6 +14,7 @@ from pydantic import Field
 from curate.configs.errors import ConfigError, PackageMissing
 from curate.configs.pipeline import Pipeline, StageStep, hint
 from curate.configs.schema import Column, StageOptions
+from curate.configs.texts import input_cell
 from curate.tasks.stage import Clip, Outcome, Stage
 from curate.tasks.text.captions import HAND, INPUT, TABLE, Row, Source, again, chosen, input_text
 
@@ -168,12 +169,8 @@ def _key(seed: int, clip: Clip) -> str:
 
 def _label(clip: Clip, column: str) -> str | None:
     """A value of the clip or, where it has no such column, of its row in the input table."""
-    import json
-
     value = clip.values.get(column)
-    if value is None:
-        value = json.loads(clip.video.values.get("extra") or "{}").get(column)
-    return None if value is None else str(value)
+    return input_cell(clip.video.values.get("extra"), column) if value is None else str(value)
 
 
 def _number(value: Any) -> float | None:
