@@ -1,10 +1,12 @@
-"""CPU seconds and memory of a captioner's frames: picked while decoding, against the whole clip in memory.
+"""CPU seconds and memory of a captioner's frames: picked while decoding, against the whole clip in
+memory.
 
     python benchmarks/captions.py [--seconds 10] [--size 1920x1080] [--frames 8]
 
-A clip is drawn and encoded first. Each way runs in a process of its own and ends with the same frames at the same size:
-curate's (`pick_frames`), and the way of the scripts that it replaces, which decode the clip to one array and index it.
-Memory is the largest that the process held beyond its start. The last line printed is one JSON object.
+A clip is drawn and encoded first. Each way runs in a process of its own and ends with the same
+frames at the same size: curate's (`pick_frames`), and the way of the scripts that it replaces,
+which decode the clip to one array and index it. Memory is the largest that the process held beyond
+its start. The last line printed is one JSON object.
 """
 
 from __future__ import annotations
@@ -34,7 +36,12 @@ def draw(path: Path, seconds: float, size: tuple[int, int]) -> None:
     width, height = size
     coarse = np.random.default_rng(0).integers(0, 256, (9, 16, 3), np.uint8)
     pattern = cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC)
-    options = {"preset": "ultrafast", "crf": "26", "threads": "1", "x264-params": "keyint=60:scenecut=0"}
+    options = {
+        "preset": "ultrafast",
+        "crf": "26",
+        "threads": "1",
+        "x264-params": "keyint=60:scenecut=0",
+    }
     with av.open(str(path), "w") as output:
         stream = output.add_stream("libx264", rate=RATE, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
@@ -47,7 +54,7 @@ def draw(path: Path, seconds: float, size: tuple[int, int]) -> None:
 
 def picked(path: str, numbers: list[int], small: tuple[int, int]) -> Any:
     """Curate's way."""
-    from curate.tasks.video.picked import Pick, pick_frames
+    from curate.tasks.video.frame_picker import Pick, pick_frames
 
     return pick_frames(path, 0, 1 << 60, numbers[-1] + 1, lambda _: [Pick(numbers, small)])[0]
 
@@ -71,7 +78,7 @@ def measured(way: str, path: str, numbers: list[int], small: tuple[int, int]) ->
     import av  # noqa: F401  the libraries are no part of what is measured
     import cv2  # noqa: F401
 
-    import curate.tasks.video.picked  # noqa: F401
+    import curate.tasks.video.frame_picker  # noqa: F401
 
     start, done = resident(), threading.Event()
     peak = [start]
@@ -87,7 +94,11 @@ def measured(way: str, path: str, numbers: list[int], small: tuple[int, int]) ->
     seconds = time.process_time() - began
     done.set()
     watching.join()
-    return {"cpu_seconds": round(seconds, 2), "mb": round(peak[0] - start, 1), "mean": round(float(frames.mean()), 1)}
+    return {
+        "cpu_seconds": round(seconds, 2),
+        "mb": round(peak[0] - start, 1),
+        "mean": round(float(frames.mean()), 1),
+    }
 
 
 def resident() -> float:
@@ -97,7 +108,9 @@ def resident() -> float:
 
 def main() -> None:
     """Draw the clip, run each way in a process of its own, print what it took."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=10, help="length of the clip (default 10)")
     parser.add_argument("--size", default="1920x1080", help="WIDTHxHEIGHT (default 1920x1080)")
     parser.add_argument("--frames", type=int, default=8, help="frames wanted (default 8)")
@@ -110,16 +123,26 @@ def main() -> None:
     if options.run:
         print(json.dumps(measured(*options.run, numbers, small)))
         return
-    figures: dict[str, Any] = {"seconds": options.seconds, "size": options.size, "frames": options.frames}
+    figures: dict[str, Any] = {
+        "seconds": options.seconds,
+        "size": options.size,
+        "frames": options.frames,
+    }
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mp4"
         draw(path, options.seconds, (width, height))
         for way in WAYS:
             command = [sys.executable, __file__, *sys.argv[1:], "--run", way, str(path)]
-            took = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            took = json.loads(
+                subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            )
             figures |= {f"{way}_{name}": value for name, value in took.items()}
-            print(f"{way:7} {took['cpu_seconds']:6.2f} CPU seconds, {took['mb']:8.1f} MB more than at the start")
-    assert abs(figures["picked_mean"] - figures["whole_mean"]) < 2, "the two ways give other pictures"
+            print(
+                f"{way:7} {took['cpu_seconds']:6.2f} CPU seconds, {took['mb']:8.1f} MB more than at the start"
+            )
+    assert abs(figures["picked_mean"] - figures["whole_mean"]) < 2, (
+        "the two ways give other pictures"
+    )
     figures["cpu_ratio"] = round(figures["picked_cpu_seconds"] / figures["whole_cpu_seconds"], 3)
     figures["memory_ratio"] = round(figures["picked_mb"] / figures["whole_mb"], 3)
     print(json.dumps(figures))

@@ -1,11 +1,13 @@
-"""Rows a CPU second and memory of cleaning captions: `clean: safe`, `clean: t5`, and t5 as a column of pandas.
+"""Rows a CPU second and memory of cleaning captions: `clean: safe`, `clean: t5`, and t5 as a column
+of pandas.
 
     python benchmarks/clean.py [--rows 20000]
 
-The captions are drawn from a few words with the marks and mistakes that captions have; one in five has something to
-mend. Each way runs in a process of its own, over the same captions: the first two one by one, as a stage does, and the
-last as the scripts did that curate replaces, all of them in a column, `apply` twice. Memory is what the process has
-taken beyond its start, after a tenth of the rows and at the end. The last line printed is one JSON object.
+The captions are drawn from a few words with the marks and mistakes that captions have; one in five
+has something to mend. Each way runs in a process of its own, over the same captions: the first two
+one by one, as a stage does, and the last as the scripts did that curate replaces, all of them in a
+column, `apply` twice. Memory is what the process has taken beyond its start, after a tenth of the
+rows and at the end. The last line printed is one JSON object.
 """
 
 from __future__ import annotations
@@ -61,7 +63,12 @@ def one_by_one(way: str, rows: int) -> dict[str, float]:
         length += len(clean(text))
         if number == rows // 10:
             early = memory() - start
-    return {"seconds": time.process_time() - began, "early_mb": early, "mb": memory() - start, "length": length}
+    return {
+        "seconds": time.process_time() - began,
+        "early_mb": early,
+        "mb": memory() - start,
+        "length": length,
+    }
 
 
 def in_pandas(rows: int) -> dict[str, float]:
@@ -76,7 +83,12 @@ def in_pandas(rows: int) -> dict[str, float]:
     early = memory() - start
     cleaned = column.apply(_once).apply(_once)
     length = int(cleaned.str.len().sum())
-    return {"seconds": time.process_time() - began, "early_mb": early, "mb": memory() - start, "length": length}
+    return {
+        "seconds": time.process_time() - began,
+        "early_mb": early,
+        "mb": memory() - start,
+        "length": length,
+    }
 
 
 def drawn(rows: int) -> float:
@@ -89,22 +101,35 @@ def drawn(rows: int) -> float:
 
 def main() -> None:
     """Run each way in a process of its own and print what it took."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=20_000, help="captions (default 20000)")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.way:
-        took = in_pandas(options.rows) if options.way == "t5_pandas" else one_by_one(options.way, options.rows)
+        took = (
+            in_pandas(options.rows)
+            if options.way == "t5_pandas"
+            else one_by_one(options.way, options.rows)
+        )
         print(json.dumps(took | {"drawing": drawn(options.rows)}))
         return
     figures: dict[str, float] = {"rows": options.rows}
     for way in WAYS:
         command = [sys.executable, __file__, "--rows", str(options.rows), "--way", way]
-        took = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        took = json.loads(
+            subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        )
         seconds = took["seconds"] - took["drawing"]
-        figures |= {f"{way}_rows_per_cpu_second": round(options.rows / seconds), f"{way}_mb": round(took["mb"], 1)}
+        figures |= {
+            f"{way}_rows_per_cpu_second": round(options.rows / seconds),
+            f"{way}_mb": round(took["mb"], 1),
+        }
         figures |= {f"{way}_early_mb": round(took["early_mb"], 1), f"{way}_length": took["length"]}
-        print(f"{way:10} {options.rows / seconds:9.0f} rows a CPU second, {took['mb']:7.1f} MB more than at the start")
+        print(
+            f"{way:10} {options.rows / seconds:9.0f} rows a CPU second, {took['mb']:7.1f} MB more than at the start"
+        )
     figures["t5_against_pandas"] = round(
         figures["t5_rows_per_cpu_second"] / figures["t5_pandas_rows_per_cpu_second"], 3
     )

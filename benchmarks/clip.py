@@ -1,12 +1,14 @@
-"""CPU seconds and memory of the networks on MindSpore against PyTorch and ONNX Runtime, and passes of the image tower.
+"""CPU seconds and memory of the networks on MindSpore against PyTorch and ONNX Runtime, and passes
+of the image tower.
 
     python benchmarks/clip.py [--rounds 4] [--torch-python PATH] [--keep FOLDER] [--skip ENGINE]
 
-Weights are random, CLIP's at the size of ViT-L/14. Each engine runs in a process of its own, with the same weights,
-inputs, batch and threads; they take turns batch by batch, and only the one at work runs. CPU time is user and system.
-PyTorch is no part of curate: without --torch-python an environment is made for it in ~/.cache, 1 GB from the network.
-ONNX Runtime runs what PyTorch exports. The last line printed is one JSON object; outputs that differ by more than 1e-4
-end it with 1.
+Weights are random, CLIP's at the size of ViT-L/14. Each engine runs in a process of its own, with
+the same weights, inputs, batch and threads; they take turns batch by batch, and only the one at
+work runs. CPU time is user and system. PyTorch is no part of curate: without --torch-python an
+environment is made for it in ~/.cache, 1 GB from the network. ONNX Runtime runs what PyTorch
+exports. The last line printed is one JSON object; outputs that differ by more than 1e-4 end it with
+1.
 """
 
 from __future__ import annotations
@@ -76,7 +78,9 @@ class Engine:
         assert self._process.stdout
         line = self._process.stdout.readline()
         if not line:
-            sys.exit(f"an engine ended with {self._process.wait()}:\n{self._log.read_text()[-3000:]}")
+            sys.exit(
+                f"an engine ended with {self._process.wait()}:\n{self._log.read_text()[-3000:]}"
+            )
         return dict(json.loads(line))
 
     def close(self) -> None:
@@ -151,11 +155,24 @@ def race(part: str, models: Path, asked: argparse.Namespace) -> dict[str, Engine
 def main() -> None:
     """Measure all parts and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--rounds", type=int, default=4, help="batches of 8 that each engine runs, after the first")
-    parser.add_argument("--torch-python", help="a Python with torch, transformers, safetensors, onnx and onnxscript")
-    parser.add_argument("--keep", type=Path, help="an existing folder for the weights (3 GB), to use them again")
-    parser.add_argument("--skip", action="append", default=[], choices=[name for name in WHAT if name != "mindspore"])
-    parser.add_argument("--part", action="append", choices=ENGINES, help="only these networks, without the passes")
+    parser.add_argument(
+        "--rounds", type=int, default=4, help="batches of 8 that each engine runs, after the first"
+    )
+    parser.add_argument(
+        "--torch-python", help="a Python with torch, transformers, safetensors, onnx and onnxscript"
+    )
+    parser.add_argument(
+        "--keep", type=Path, help="an existing folder for the weights (3 GB), to use them again"
+    )
+    parser.add_argument(
+        "--skip",
+        action="append",
+        default=[],
+        choices=[name for name in WHAT if name != "mindspore"],
+    )
+    parser.add_argument(
+        "--part", action="append", choices=ENGINES, help="only these networks, without the passes"
+    )
     asked = parser.parse_args()
     asked.torch_python = asked.torch_python or torch_python()
     with tempfile.TemporaryDirectory() as folder:
@@ -187,22 +204,34 @@ def counted(models: Path) -> Took:
 def table(part: str, engines: Mapping[str, Engine], models: Path) -> dict[str, Any]:
     """Print the engines of a part and return their figures."""
     found = {name: summary(engine) for name, engine in engines.items()}
-    print(f"CPU s a {UNITS[part]:6} median   wall   load CPU s   first batch CPU s (and over the least)  peak MB")
+    print(
+        f"CPU s a {UNITS[part]:6} median   wall   load CPU s   first batch CPU s (and over the least)  peak MB"
+    )
     for name, took in found.items():
         print(
             f"{took['cpu']:14.3f} {took['median_cpu']:6.3f} {took['wall']:6.3f} {took['load_cpu']:12.1f} "
             f"{took['first_cpu']:19.1f} ({took['compile_cpu']:+5.1f}) {took['peak_mb']:21.0f}  {WHAT[name]}"
         )
-    others = {name: ratios(engines["mindspore"], engine) for name, engine in engines.items() if name != "mindspore"}
-    worst = difference([outputs(models / f"{part}_{name}.npy") for name in engines], part != "lpips")
+    others = {
+        name: ratios(engines["mindspore"], engine)
+        for name, engine in engines.items()
+        if name != "mindspore"
+    }
+    worst = difference(
+        [outputs(models / f"{part}_{name}.npy") for name in engines], part != "lpips"
+    )
     for name, over in others.items():
-        print(f"  curate over {name}: {over['least']:.2f} of the least, {over['median']:.2f} of the median")
+        print(
+            f"  curate over {name}: {over['least']:.2f} of the least, {over['median']:.2f} of the median"
+        )
     print(f"  largest difference of two outputs: {worst:.1g}")
     return {"engines": found, "curate_over": others, "largest_difference": worst}
 
 
 def summary(engine: Engine) -> dict[str, float]:
-    """Seconds a unit; of loading, of the first batch, and what that took more than the least one; megabytes."""
+    """Seconds a unit; of loading, of the first batch, and what that took more than the least one;
+    megabytes.
+    """
     first, *later = engine.batches
     cpu, wall = ([took[what] for took in later] for what in ("cpu", "wall"))
     found = {
@@ -217,7 +246,10 @@ def summary(engine: Engine) -> dict[str, float]:
 def ratios(ours: Engine, other: Engine) -> dict[str, float]:
     """Our CPU seconds over those of another engine."""
     mine, others = ([took["cpu"] for took in engine.batches[1:]] for engine in (ours, other))
-    return {name: round(of(mine) / of(others), 3) for name, of in (("least", min), ("median", statistics.median))}
+    return {
+        name: round(of(mine) / of(others), 3)
+        for name, of in (("least", min), ("median", statistics.median))
+    }
 
 
 def outputs(path: Path) -> Any:
@@ -228,11 +260,15 @@ def outputs(path: Path) -> Any:
 
 
 def difference(outputs: Sequence[Any], lengths: bool) -> float:
-    """The largest difference of any number between any two engines; of features of length 1 when `lengths`."""
+    """The largest difference of any number between any two engines; of features of length 1 when
+    `lengths`.
+    """
     import numpy as np
 
     every = [o / np.linalg.norm(o, axis=1, keepdims=True) for o in outputs] if lengths else outputs
-    return max((float(np.abs(a - b).max()) for a, b in itertools.combinations(every, 2)), default=0.0)
+    return max(
+        (float(np.abs(a - b).max()) for a, b in itertools.combinations(every, 2)), default=0.0
+    )
 
 
 if __name__ == "__main__":

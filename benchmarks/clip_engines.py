@@ -1,7 +1,9 @@
-"""The engines that benchmarks/clip.py compares, each in a process of its own: ``python clip_engines.py LINE FOLDER``.
+"""The engines that benchmarks/clip.py compares, each in a process of its own: ``python
+clip_engines.py LINE FOLDER``.
 
-FOLDER holds the weights. After loading, and for each line on stdin, one batch is run and one JSON object printed.
-Functions whose names end with _torch run in an environment with PyTorch and without curate.
+FOLDER holds the weights. After loading, and for each line on stdin, one batch is run and one JSON
+object printed. Functions whose names end with _torch run in an environment with PyTorch and without
+curate.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # weights and videos are made by what tests use
+sys.path.insert(
+    0, str(Path(__file__).resolve().parent.parent)
+)  # weights and videos are made by what tests use
 
 BATCH, SCENES = 8, 12
 _THINGS = ("dog", "cat", "bus", "man", "kite", "sun", "ship", "crab")
@@ -38,11 +42,14 @@ def frames() -> Any:
     import numpy as np
 
     random = np.random.RandomState(2)
-    steps = [random.randint(0, 256, (224, 224, 3))] + [random.randint(-20, 21, (224, 224, 3)) for _ in range(BATCH - 1)]
+    steps = [random.randint(0, 256, (224, 224, 3))] + [
+        random.randint(-20, 21, (224, 224, 3)) for _ in range(BATCH - 1)
+    ]
     return np.cumsum(steps, axis=0).clip(0, 255).astype(np.uint8)
 
 
-# ---------------------------------------------------------------- engines: each returns a function that runs one batch
+# ---------------------------------------------------------------- engines: each returns a function
+# that runs one batch
 
 
 def image_mindspore(models: Path) -> Run:
@@ -125,7 +132,10 @@ def text_torch(models: Path) -> Run:
     import numpy as np
     import torch
 
-    model, ids = _torch_clip(models, "CLIPTextModelWithProjection"), torch.from_numpy(np.load(models / "tokens.npy"))
+    model, ids = (
+        _torch_clip(models, "CLIPTextModelWithProjection"),
+        torch.from_numpy(np.load(models / "tokens.npy")),
+    )
     return lambda: model(ids).text_embeds.numpy()
 
 
@@ -138,10 +148,15 @@ def lpips_torch(models: Path) -> Run:
 
     torch.set_grad_enabled(False)
     weights, batch = load_file(models / "lpips" / "model.safetensors"), frames()
-    shift, scale = (torch.tensor(v).reshape(3, 1, 1) for v in ((-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)))
+    shift, scale = (
+        torch.tensor(v).reshape(3, 1, 1) for v in ((-0.030, -0.088, -0.188), (0.458, 0.448, 0.450))
+    )
 
     def features(frame: Any) -> list[Any]:
-        x, found = ((torch.from_numpy(frame).permute(2, 0, 1) / 127.5 - 1 - shift) / scale)[None], []
+        x, found = (
+            ((torch.from_numpy(frame).permute(2, 0, 1) / 127.5 - 1 - shift) / scale)[None],
+            [],
+        )
         for number, layers in enumerate(((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))):
             x = f.max_pool2d(x, 2, 2) if number else x
             for layer in layers:
@@ -152,9 +167,14 @@ def lpips_torch(models: Path) -> Run:
 
     def distance(first: list[Any], second: list[Any]) -> float:
         parts = [weights[f"lin{n}.model.1.weight"].reshape(1, -1, 1, 1) for n in range(5)]
-        return sum(float((w * (a - b).square()).sum(1).mean()) for a, b, w in zip(first, second, parts, strict=True))
+        return sum(
+            float((w * (a - b).square()).sum(1).mean())
+            for a, b, w in zip(first, second, parts, strict=True)
+        )
 
-    return lambda: np.array([distance(a, b) for a, b in itertools.pairwise([features(frame) for frame in batch])])
+    return lambda: np.array(
+        [distance(a, b) for a, b in itertools.pairwise([features(frame) for frame in batch])]
+    )
 
 
 def export_torch(models: Path) -> Run:
@@ -167,7 +187,9 @@ def export_torch(models: Path) -> Run:
         def forward(self, pictures: Any) -> Any:
             return model(pictures).image_embeds
 
-    torch.onnx.export(Embeds().eval(), (torch.from_numpy(pixels()),), str(models / "image.onnx"), dynamo=True)
+    torch.onnx.export(
+        Embeds().eval(), (torch.from_numpy(pixels()),), str(models / "image.onnx"), dynamo=True
+    )
     return pixels
 
 
@@ -178,7 +200,9 @@ def image_onnxruntime(models: Path) -> Run:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = len(os.sched_getaffinity(0))
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(str(models / "image.onnx"), options, ["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        str(models / "image.onnx"), options, ["CPUExecutionProvider"]
+    )
     given = {session.get_inputs()[0].name: pixels()}
     return lambda: session.run(None, given)[0]
 
@@ -187,13 +211,15 @@ def image_onnxruntime(models: Path) -> Run:
 
 
 def passes() -> dict[str, float]:
-    """Pictures that went through the image tower, per clip: once for all scores, and with a pass for each score."""
+    """Pictures that went through the image tower, per clip: once for all scores, and with a pass
+    for each score.
+    """
     from tests import tiny
     from tests.accuracy.run_stages import outcomes, with_tables
 
     from curate.configs.settings import Settings
+    from curate.tasks import aesthetic, clip_embed, match, option_match
     from curate.tasks.models.towers import ImageTower
-    from curate.tasks.score import aesthetic, clip_embed, match, option_match
 
     embed, seen = ImageTower.embed, []
 
@@ -217,9 +243,15 @@ def passes() -> dict[str, float]:
         rows = embedded(clips)
         once = [outcomes(scorer, rows, settings, **options) for scorer, options in scorers]
         shared = sum(seen)
-        each = [outcomes(scorer, embedded(clips), settings, **options) for scorer, options in scorers]
+        each = [
+            outcomes(scorer, embedded(clips), settings, **options) for scorer, options in scorers
+        ]
     assert once == each, "the scores depend on the way"
-    return {"clips": len(clips), "curate": shared / len(clips), "each": (sum(seen) - shared) / len(clips)}
+    return {
+        "clips": len(clips),
+        "curate": shared / len(clips),
+        "each": (sum(seen) - shared) / len(clips),
+    }
 
 
 def _clips(settings: Any) -> list[Any]:
@@ -231,7 +263,9 @@ def _clips(settings: Any) -> list[Any]:
     from curate.tasks.stage import Clip, Context, Video
 
     cuts = range(24, 24 * SCENES, 24)
-    path = write_video(settings.folder / "drawn.mp4", footage(24 * SCENES, tuple(cuts), size=(320, 180)), CLOSED)
+    path = write_video(
+        settings.folder / "drawn.mp4", footage(24 * SCENES, tuple(cuts), size=(320, 180)), CLOSED
+    )
     video = Video(1, 1, str(path), path.name, {})
     return [
         Clip(
@@ -252,8 +286,14 @@ def cpu() -> float:
 
 
 def peak() -> int:
-    """Most megabytes that this process had in memory. ru_maxrss counts those of the parent it was forked from."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    """Most megabytes that this process had in memory. ru_maxrss counts those of the parent it was
+    forked from.
+    """
+    (line,) = (
+        line
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("VmHWM:")
+    )
     return int(line.split()[1]) // 1024
 
 
@@ -265,7 +305,9 @@ def timed(run: Run) -> tuple[dict[str, float], Any]:
 
 
 def work(line: str, models: Path, orders: Iterable[str]) -> Iterator[dict[str, float]]:
-    """What loading cost, with the imports, then what each batch cost; features of the last go to LINE.npy."""
+    """What loading cost, with the imports, then what each batch cost; features of the last go to
+    LINE.npy.
+    """
     import numpy as np
 
     took, run = timed(lambda: globals()[line](models))
@@ -279,5 +321,7 @@ def work(line: str, models: Path, orders: Iterable[str]) -> Iterator[dict[str, f
 if __name__ == "__main__":
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # libraries print
-    for answer in [passes()] if sys.argv[1] == "passes" else work(sys.argv[1], Path(sys.argv[2]), sys.stdin):
+    for answer in (
+        [passes()] if sys.argv[1] == "passes" else work(sys.argv[1], Path(sys.argv[2]), sys.stdin)
+    ):
         print(json.dumps(answer), file=answers, flush=True)

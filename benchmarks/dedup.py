@@ -1,12 +1,15 @@
-"""Dedup of a batch against many clips that were taken before, against imagededup's own search; and a restart.
+"""Dedup of a batch against many clips that were taken before, against imagededup's own search; and
+a restart.
 
-    python benchmarks/dedup.py [--clips 100000] [--batch 1000] [--sample 5] [--database sqlite|postgres|both]
+    python benchmarks/dedup.py [--clips 100000] [--batch 1000] [--sample 5] [--database
+    sqlite|postgres|both]
 
-Hashes are drawn: 64 bits of chance a frame, of which one clip in ten is a near copy (up to 6 bits away) of an earlier
-one. imagededup searches one hash among the clips at a time and by the first frame only, so `sample` of the batch are
-timed with as many clips, and one search is compared with one of ours: CPU seconds of this process. Its BK tree is
-built of a tenth of the clips, for its building alone takes minutes of a million. A restart reads what was taken from
-the database, in a process of its own. The last line printed is one JSON object.
+Hashes are drawn: 64 bits of chance a frame, of which one clip in ten is a near copy (up to 6 bits
+away) of an earlier one. imagededup searches one hash among the clips at a time and by the first
+frame only, so `sample` of the batch are timed with as many clips, and one search is compared with
+one of ours: CPU seconds of this process. Its BK tree is built of a tenth of the clips, for its
+building alone takes minutes of a million. A restart reads what was taken from the database, in a
+process of its own. The last line printed is one JSON object.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from sqlalchemy import text
 from curate.configs.settings import Settings
 from curate.db import migrate
 from curate.db.engine import make_engine
-from curate.db.saves import taken_since
+from curate.db.save.batch import taken_since
 from curate.tasks.dedup import Dedup, DedupOptions
 from curate.tasks.stage import Clip, Context, Video
 
@@ -51,7 +54,13 @@ def draw(number: int) -> NDArray[np.uint64]:
 def rows_of(pairs: NDArray[np.uint64], first: int) -> list[dict[str, Any]]:
     """What the database would tell of clips that were taken, all as survivors."""
     return [
-        {"id": n, "dedup_seq": n, "duplicate": 0, "hash_first": f"{a:016x}", "hash_middle": f"{b:016x}"}
+        {
+            "id": n,
+            "dedup_seq": n,
+            "duplicate": 0,
+            "hash_first": f"{a:016x}",
+            "hash_middle": f"{b:016x}",
+        }
         for n, (a, b) in enumerate(pairs.tolist(), first)
     ]
 
@@ -71,11 +80,16 @@ def cpu(work: Callable[[], Any]) -> tuple[float, Any]:
 def peak() -> float:
     """Most megabytes that this process had in memory."""
     status = Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024
+    return (
+        next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
+        / 1024
+    )
 
 
 def ours(pairs: NDArray[np.uint64], batch: int) -> dict[str, float]:
-    """A batch against all clips before it: CPU seconds, first and later ones; and how many are duplicates."""
+    """A batch against all clips before it: CPU seconds, first and later ones; and how many are
+    duplicates.
+    """
     dedup, known = stage(), len(pairs) - 3 * batch
     learned, _ = cpu(lambda: [dedup.recall(part) for part in _parts(pairs[:known])])
     found = {"recall_s": learned}
@@ -97,7 +111,9 @@ def _parts(pairs: NDArray[np.uint64]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _same_as_all(known: NDArray[np.uint64], new: NDArray[np.uint64], outcomes: list[Any]) -> None:
-    """Raise RuntimeError unless comparing with all clips one by one says the same of the first of a batch."""
+    """Raise RuntimeError unless comparing with all clips one by one says the same of the first of a
+    batch.
+    """
     survivors = list(range(len(known)))
     everything = np.concatenate([known, new])
     for n, outcome in enumerate(outcomes):
@@ -119,7 +135,9 @@ def theirs(pairs: NDArray[np.uint64], sample: int) -> dict[str, float]:
     from imagededup.handlers.search.brute_force import BruteForce
     from imagededup.handlers.search.brute_force_cython import BruteForceCython
 
-    def distance(one: str, other: str) -> int:  # as imagededup.methods.hashing.Hashing.hamming_distance
+    def distance(
+        one: str, other: str
+    ) -> int:  # as imagededup.methods.hashing.Hashing.hamming_distance
         return bin(int(one, 16) ^ int(other, 16)).count("1")
 
     known = {str(n): f"{w:016x}" for n, w in enumerate(pairs[:-sample, 0].tolist())}
@@ -159,7 +177,9 @@ def measure_restart(running: Server, pairs: NDArray[np.uint64]) -> dict[str, flo
         migrate.upgrade(engine)
         with engine.begin() as connection:
             connection.execute(
-                text("INSERT INTO datasets (id, name, root, pipeline, created_at) VALUES (1,'d','/','[]',0)")
+                text(
+                    "INSERT INTO datasets (id, name, root, pipeline, created_at) VALUES (1,'d','/','[]',0)"
+                )
             )
             video = "1, 1, '/v', 'v', 'v', '1', 'done', 'kept'"
             columns = "id, dataset_id, path, relpath, clip_stem, fingerprint, stage, status"
@@ -181,7 +201,9 @@ def measure_restart(running: Server, pairs: NDArray[np.uint64]) -> dict[str, flo
 
 def main() -> None:
     """Measure, print, and end with one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--clips", type=int, default=100_000, help="clips taken before")
     parser.add_argument("--batch", type=int, default=1000, help="new clips")
     parser.add_argument("--sample", type=int, default=5, help="searches by imagededup")
@@ -192,13 +214,19 @@ def main() -> None:
         print(json.dumps(restart(options.restart)))
         return
     pairs = draw(options.clips + 3 * options.batch)
-    found: dict[str, Any] = {"clips": options.clips, "batch": options.batch, "curate": ours(pairs, options.batch)}
+    found: dict[str, Any] = {
+        "clips": options.clips,
+        "batch": options.batch,
+        "curate": ours(pairs, options.batch),
+    }
     found["curate"]["mb"] = peak()
     found["imagededup"] = theirs(pairs[: options.clips], options.sample)
     one = found["curate"]["batch_2_s"] / options.batch
     for name in ("brute_force_cython", "brute_force", "bktree"):
         scaled = options.clips / found["imagededup"][f"{name}_clips"]
-        found[f"{name}_over_curate"] = found["imagededup"][name] * (1 if name == "bktree" else scaled) / one
+        found[f"{name}_over_curate"] = (
+            found["imagededup"][name] * (1 if name == "bktree" else scaled) / one
+        )
     kinds = ("sqlite", "postgres") if options.database == "both" else (options.database,)
     for kind in kinds:
         with server(kind) as running:

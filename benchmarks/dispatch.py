@@ -1,15 +1,18 @@
-"""CPU time of moving clips through stages that do nothing: the cost of curate's own line, against Celery chains.
+"""CPU time of moving clips through stages that do nothing: the cost of curate's own line, against
+Celery chains.
 
-    python benchmarks/dispatch.py [--clips 20000] [--stages 5] [--batch 64] [--sample 500] [--database both]
+    python benchmarks/dispatch.py [--clips 20000] [--stages 5] [--batch 64] [--sample 500]
+    [--database both]
 
-Makes a dataset of CLIPS rows that wait for the first of STAGES no-op stages, starts two Postgres-or-SQLite-and-Redis
-lines of two worker processes each, one after the other, and waits until every clip is through. Counted are CPU
-seconds of the workers, of their supervisor, of the database server and of Redis, from /proc, from before the first
-worker starts until all clips are done. Claim latency is what each claim's transaction took, in milliseconds of wall
-time: the median of the first and of the last quarter of the batches. For Postgres also the bytes of its log a
-clip-stage. The alternative, in the same run, is what Celery
-suggests: a chain of STAGES tasks for each clip of a SAMPLE, each task reading and writing its row, two processes
-(Redis as broker, no result backend). The last line printed is one JSON object.
+Makes a dataset of CLIPS rows that wait for the first of STAGES no-op stages, starts two
+Postgres-or-SQLite-and-Redis lines of two worker processes each, one after the other, and waits
+until every clip is through. Counted are CPU seconds of the workers, of their supervisor, of the
+database server and of Redis, from /proc, from before the first worker starts until all clips are
+done. Claim latency is what each claim's transaction took, in milliseconds of wall time: the median
+of the first and of the last quarter of the batches. For Postgres also the bytes of its log a
+clip-stage. The alternative, in the same run, is what Celery suggests: a chain of STAGES tasks for
+each clip of a SAMPLE, each task reading and writing its row, two processes (Redis as broker, no
+result backend). The last line printed is one JSON object.
 """
 
 from __future__ import annotations
@@ -45,7 +48,8 @@ POSTGRES = {
     "full_page_writes": "on",
     "synchronous_commit": "on",
     "autovacuum": "on",
-    "shared_buffers": "2GB",  # the rows and indexes of a million clips that move fit in: a quarter of a small server
+    # the rows and indexes of a million clips that move fit in: a quarter of a small server
+    "shared_buffers": "2GB",
     "max_wal_size": "4GB",
 }
 
@@ -56,8 +60,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--clips", type=int, default=20_000)
     parser.add_argument("--stages", type=int, default=5, choices=range(1, 10))
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--sample", type=int, default=500, help="clips that go through Celery chains")
-    parser.add_argument("--minutes", type=float, default=0, help="end a line after so long; 0: when all are through")
+    parser.add_argument(
+        "--sample", type=int, default=500, help="clips that go through Celery chains"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=0, help="end a line after so long; 0: when all are through"
+    )
     parser.add_argument("--database", choices=("sqlite", "postgres", "both"), default="both")
     return parser.parse_args()
 
@@ -117,7 +125,9 @@ def fill(engine: Engine, clips: int, names: list[str], batch: int) -> int:
 
     steps = ["probe", "split", *names]
     raw = [{"stage": name, "batch_size": batch} for name in steps]
-    made = datasets.create(engine, "dispatch", "/v", parse(raw, stages() | noop.CLASSES, "dispatch"))
+    made = datasets.create(
+        engine, "dispatch", "/v", parse(raw, stages() | noop.CLASSES, "dispatch")
+    )
     numbers = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {})"
     videos = (
         f"{numbers.format(-(-clips // 100))} INSERT INTO videos (id, dataset_id, path, relpath, clip_stem, fingerprint,"
@@ -149,8 +159,12 @@ def _insert_first(query: str) -> str:
 
 
 def left(engine: Engine, names: list[str]) -> bool:
-    """Whether a clip is still on its way: one look-up a stage in the claim index, however many rows there are."""
-    query = text("SELECT 1 FROM clips WHERE dataset_id = 1 AND stage = :s AND status = 'active' LIMIT 1")
+    """Whether a clip is still on its way: one look-up a stage in the claim index, however many rows
+    there are.
+    """
+    query = text(
+        "SELECT 1 FROM clips WHERE dataset_id = 1 AND stage = :s AND status = 'active' LIMIT 1"
+    )
     with engine.connect().execution_options(curate_readonly=True) as connection:
         return any(connection.execute(query, {"s": name}).first() for name in names)
 
@@ -166,9 +180,14 @@ def environment(home: Path, database: str, broker: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def running(command: list[str], env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    command: list[str], env: dict[str, str], log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
     """A program of the line, told to stop at the end."""
-    with log.open("ab") as out, subprocess.Popen(command, env=env, stdout=out, stderr=out) as process:
+    with (
+        log.open("ab") as out,
+        subprocess.Popen(command, env=env, stdout=out, stderr=out) as process,
+    ):
         try:
             yield process
         finally:
@@ -176,7 +195,9 @@ def running(command: list[str], env: dict[str, str], log: Path) -> Iterator[subp
             process.wait(60)
 
 
-def curate(home: Path, database: str, pid: int | None, broker: str, args: argparse.Namespace) -> dict[str, Any]:
+def curate(
+    home: Path, database: str, pid: int | None, broker: str, args: argparse.Namespace
+) -> dict[str, Any]:
     """All clips through the stages by curate; what each part cost."""
     engine = make_engine(database)
     migrate.ensure(engine)
@@ -184,7 +205,14 @@ def curate(home: Path, database: str, pid: int | None, broker: str, args: argpar
     fill(engine, args.clips, names, args.batch)
     env = environment(home, database, broker)
     log_start = wal(engine)
-    worker = [str(Path(sys.executable).with_name("curate")), "worker", "-Q", "cpu", "-c", str(PROCESSES)]
+    worker = [
+        str(Path(sys.executable).with_name("curate")),
+        "worker",
+        "-Q",
+        "cpu",
+        "-c",
+        str(PROCESSES),
+    ]
     started = time.monotonic()
     with running([*worker, "--loglevel", "WARNING"], env, home / "worker.log") as process:
         meters = {"worker": Meter(process.pid), "broker": Meter(server_pid(broker))}
@@ -214,24 +242,36 @@ def wal(engine: Engine) -> int:
     if is_sqlite(engine):
         return 0
     with engine.connect() as connection:
-        return int(connection.execute(text("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn")).scalar_one())
+        return int(
+            connection.execute(text("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn")).scalar_one()
+        )
 
 
 def saved(engine: Engine) -> int:
     """How many clips the stages have saved, each counted once a stage."""
     with engine.connect().execution_options(curate_readonly=True) as connection:
-        return int(connection.execute(text("SELECT coalesce(sum(n_ok), 0) FROM batches")).scalar_one())
+        return int(
+            connection.execute(text("SELECT coalesce(sum(n_ok), 0) FROM batches")).scalar_one()
+        )
 
 
 def _progress(engine: Engine, args: argparse.Namespace, started: float) -> None:
     done = saved(engine)
     rate = done / max(1e-9, time.monotonic() - started)
-    print(f"\r{done:,} of {args.clips * args.stages:,} clip-stages, {rate:,.0f}/s ", end="", file=sys.stderr)
+    print(
+        f"\r{done:,} of {args.clips * args.stages:,} clip-stages, {rate:,.0f}/s ",
+        end="",
+        file=sys.stderr,
+    )
 
 
 def _done(engine: Engine) -> int:
     with engine.connect() as connection:
-        return int(connection.execute(text("SELECT count(*) FROM clips WHERE status = 'kept'")).scalar_one())
+        return int(
+            connection.execute(
+                text("SELECT count(*) FROM clips WHERE status = 'kept'")
+            ).scalar_one()
+        )
 
 
 def claim_latency(engine: Engine) -> dict[str, float]:
@@ -246,15 +286,32 @@ def claim_latency(engine: Engine) -> dict[str, float]:
     }
 
 
-def chains(home: Path, database: str, pid: int | None, broker: str, args: argparse.Namespace) -> float:
+def chains(
+    home: Path, database: str, pid: int | None, broker: str, args: argparse.Namespace
+) -> float:
     """CPU microseconds a clip-stage of a Celery chain for each clip, everything counted."""
     engine = make_engine(database)
     with engine.begin() as connection:
-        connection.execute(text("CREATE TABLE chained (id INTEGER PRIMARY KEY, stage INTEGER NOT NULL)"))
-        connection.execute(text("INSERT INTO chained VALUES (:i, 0)"), [{"i": i} for i in range(args.sample)])
+        connection.execute(
+            text("CREATE TABLE chained (id INTEGER PRIMARY KEY, stage INTEGER NOT NULL)")
+        )
+        connection.execute(
+            text("INSERT INTO chained VALUES (:i, 0)"), [{"i": i} for i in range(args.sample)]
+        )
     env = environment(home, database, broker) | {"CHAIN_DATABASE": database, "CHAIN_BROKER": broker}
-    celery = [sys.executable, "-m", "celery", "-A", "benchmarks.noop_chain", "worker", "-c", str(PROCESSES)]
-    with running([*celery, "--without-gossip", "--without-mingle"], env, home / "chain.log") as process:
+    celery = [
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        "benchmarks.noop_chain",
+        "worker",
+        "-c",
+        str(PROCESSES),
+    ]
+    with running(
+        [*celery, "--without-gossip", "--without-mingle"], env, home / "chain.log"
+    ) as process:
         meters = [Meter(pid) for pid in (process.pid, server_pid(broker), pid) if pid]
         time.sleep(8)  # its start is not counted, as curate's, which is: the sample is small
         for meter in meters:
@@ -275,7 +332,9 @@ def chains(home: Path, database: str, pid: int | None, broker: str, args: argpar
 def _unchained(engine: Engine, stages: int) -> int:
     with engine.connect().execution_options(curate_readonly=True) as connection:
         return int(
-            connection.execute(text("SELECT count(*) FROM chained WHERE stage < :s"), {"s": stages}).scalar_one()
+            connection.execute(
+                text("SELECT count(*) FROM chained WHERE stage < :s"), {"s": stages}
+            ).scalar_one()
         )
 
 

@@ -1,10 +1,11 @@
 """What the benchmark of faults knows about the rows: who wrote what, and what is there at the end.
 
-Triggers in the database write an audit: each change of anything but a row's position (a score, a clip made or
-deleted), and each move to another place, with the owner that the row had at that moment, and the transaction. The
-batch's log is written in the same transaction and names the process that saves. So a process that saves to a row
-which was given to another owner in the meantime, or to nobody, shows as an owner that is not the writer: a stale
-write. On SQLite, where only one transaction writes at a time, what was noted since the last log belongs to it.
+Triggers in the database write an audit: each change of anything but a row's position (a score, a
+clip made or deleted), and each move to another place, with the owner that the row had at that
+moment, and the transaction. The batch's log is written in the same transaction and names the
+process that saves. So a process that saves to a row which was given to another owner in the
+meantime, or to nobody, shows as an owner that is not the writer: a stale write. On SQLite, where
+only one transaction writes at a time, what was noted since the last log belongs to it.
 """
 
 from __future__ import annotations
@@ -20,10 +21,20 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from curate.db.engine import is_sqlite, reading, writing
-from curate.tasks.paths import to_path
+from curate.tasks.inputs.paths import to_path
 from curate.tasks.video.samples import archive
 
-POSITION = ("stage", "status", "reason", "error", "owner", "lease_until", "claim_size", "attempts", "return_to")
+POSITION = (
+    "stage",
+    "status",
+    "reason",
+    "error",
+    "owner",
+    "lease_until",
+    "claim_size",
+    "attempts",
+    "return_to",
+)
 # these differ from run to run: ids, and where the dataset's files lie
 _OWN = {"id", "dataset_id", "video_id", "duplicate_of", "path", "duplicate_of_key", "relpath"}
 
@@ -81,7 +92,10 @@ def watch(engine: Engine) -> None:
 def _postgres() -> list[str]:
     functions, *triggers = _POSTGRES.split("CREATE TRIGGER")
     position = ", ".join(f"'{p}'" for p in POSITION)
-    made = ["CREATE FUNCTION" + f for f in functions.replace("{position}", position).split("CREATE FUNCTION")[1:]]
+    made = [
+        "CREATE FUNCTION" + f
+        for f in functions.replace("{position}", position).split("CREATE FUNCTION")[1:]
+    ]
     return [_TABLE.format(serial="BIGSERIAL"), *made, *("CREATE TRIGGER" + t for t in triggers)]
 
 
@@ -97,9 +111,7 @@ def _sqlite(connection: Connection) -> Iterable[str]:
                 f"BEGIN {_INTO} VALUES ({values}); END"
             )
     for what, event, row in (("made", "INSERT", "NEW"), ("gone", "DELETE", "OLD")):
-        holder = (
-            f"SELECT '{what}', dataset_id, 'clips', {row}.id, stage, owner, 0 FROM videos WHERE id = {row}.video_id"
-        )
+        holder = f"SELECT '{what}', dataset_id, 'clips', {row}.id, stage, owner, 0 FROM videos WHERE id = {row}.video_id"
         yield f"CREATE TRIGGER fault_{what} AFTER {event} ON clips BEGIN {_INTO} {holder}; END"
     yield (
         "CREATE TRIGGER fault_batches AFTER INSERT ON batches BEGIN "
@@ -111,7 +123,9 @@ def _sqlite(connection: Connection) -> Iterable[str]:
 
 @dataclass
 class Verdict:
-    """What is wrong with the rows of a dataset. `late` is no fault: saved after the lease, but nobody else had it."""
+    """What is wrong with the rows of a dataset. `late` is no fault: saved after the lease, but
+    nobody else had it.
+    """
 
     lost: int = 0
     doubled: int = 0
@@ -135,13 +149,17 @@ def judge(engine: Engine, dataset_id: int, found: Rows, expected: Rows) -> Verdi
         query = text("SELECT * FROM fault_audit WHERE dataset_id = :d ORDER BY seq")
         notes = [dict(row) for row in connection.execute(query, {"d": dataset_id}).mappings()]
         count = text("SELECT count(*) FROM clips WHERE dataset_id = :d")
-        extra = int(connection.execute(count, {"d": dataset_id}).scalar_one()) - sum(k[1] >= 0 for k in found)
+        extra = int(connection.execute(count, {"d": dataset_id}).scalar_one()) - sum(
+            k[1] >= 0 for k in found
+        )
     not_held = stale(notes)
     return Verdict(
         lost=sum(key not in found or found[key]["status"] == "active" for key in expected),
         doubled=extra + sum(key not in expected for key in found) + _saved_twice(notes),
         stale_writes=len(not_held),
-        late=sum(note["what"] == "score" and bool(note["late"]) for note in notes if note not in not_held),
+        late=sum(
+            note["what"] == "score" and bool(note["late"]) for note in notes if note not in not_held
+        ),
         differences=[*_differences(found, expected)],
     )
 
@@ -151,7 +169,9 @@ def stale(notes: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     notes = list(notes)
     writers = {note["tx"]: note["worker"] for note in notes if note["what"] == "batch"}
     return [
-        n for n in notes if n["what"] != "batch" and (not n["owner"] or _process(n["owner"]) != writers.get(n["tx"]))
+        n
+        for n in notes
+        if n["what"] != "batch" and (not n["owner"] or _process(n["owner"]) != writers.get(n["tx"]))
     ]
 
 
@@ -176,7 +196,9 @@ def _differences(found: Rows, expected: Rows) -> Iterable[str]:
 
 
 def final_rows(engine: Engine, dataset_id: int, home: Path) -> dict[Key, dict[str, Any]]:
-    """Every column that two runs must agree on, and the digest of each file; a video has the index -1."""
+    """Every column that two runs must agree on, and the digest of each file; a video has the index
+    -1.
+    """
     with reading(engine) as connection:
         videos = _all(connection, "SELECT * FROM videos WHERE dataset_id = :d", dataset_id)
         clips = _all(
@@ -188,10 +210,15 @@ def final_rows(engine: Engine, dataset_id: int, home: Path) -> dict[Key, dict[st
         )
     found: dict[Key, dict[str, Any]] = {}
     for video in videos:
-        found[video["relpath"], -1] = _kept(video) | {"samples": _digest(archive(home / "samples", video["id"]))}
+        found[video["relpath"], -1] = _kept(video) | {
+            "samples": _digest(archive(home / "samples", video["id"]))
+        }
     for clip in clips:
         file = _digest(Path(to_path(clip["path"]))) if clip["path"] else None
-        found[clip["relpath"], clip["clip_index"]] = _kept(clip) | {"file": file, "of": clip["duplicate_of_key"]}
+        found[clip["relpath"], clip["clip_index"]] = _kept(clip) | {
+            "file": file,
+            "of": clip["duplicate_of_key"],
+        }
     return found
 
 

@@ -1,4 +1,6 @@
-"""The processes that the benchmark of faults starts and breaks: hosts, Redis, Postgres; a small disk; a clock."""
+"""The processes that the benchmark of faults starts and breaks: hosts, Redis, Postgres; a small
+disk; a clock.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def descendants(pid: int) -> list[int]:
     for parent in found:
         with contextlib.suppress(OSError):
             for task in Path(f"/proc/{parent}/task").iterdir():
-                found += [int(p) for p in (task / "children").read_text().split() if int(p) not in found]
+                found += [
+                    int(p) for p in (task / "children").read_text().split() if int(p) not in found
+                ]
     return found
 
 
@@ -61,7 +65,9 @@ def send(pids: Iterable[int], sign: signal.Signals) -> int:
 
 
 class Disk:
-    """A small file system of its own, which a ballast file fills. Without the right to mount it is a plain folder."""
+    """A small file system of its own, which a ballast file fills. Without the right to mount it is
+    a plain folder.
+    """
 
     def __init__(self, folder: Path, megabytes: int, owner: str | None = None) -> None:
         self.folder = folder
@@ -69,7 +75,9 @@ class Disk:
         folder.mkdir()
         command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "curate-faults", str(folder)]
         done = subprocess.run(command, capture_output=True, text=True)
-        self.why_not = "" if done.returncode == 0 else f"no mount: {done.stderr.strip() or done.returncode}"
+        self.why_not = (
+            "" if done.returncode == 0 else f"no mount: {done.stderr.strip() or done.returncode}"
+        )
         if owner:
             shutil.chown(folder, owner)
 
@@ -93,7 +101,9 @@ class Disk:
 
 
 class Clock:
-    """The clock of the processes that get its environment: the system's, moved by what a file says (fault_clock.c)."""
+    """The clock of the processes that get its environment: the system's, moved by what a file says
+    (fault_clock.c).
+    """
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "clock"
@@ -114,19 +124,47 @@ class Clock:
 
     def environment(self) -> dict[str, str]:
         """What a process is started with to live by this clock."""
-        return {} if self.why_not else {"LD_PRELOAD": str(self._library), "FAULT_CLOCK": str(self._file)}
+        return (
+            {}
+            if self.why_not
+            else {"LD_PRELOAD": str(self._library), "FAULT_CLOCK": str(self._file)}
+        )
 
 
 class Host:
-    """One `curate worker`: a supervisor, its Celery worker, and its children; with a host name of its own if it can."""
+    """One `curate worker`: a supervisor, its Celery worker, and its children; with a host name of
+    its own if it can.
+    """
 
-    def __init__(self, name: str, processes: int, environment: dict[str, str], log: Path, own_name: bool) -> None:
+    def __init__(
+        self, name: str, processes: int, environment: dict[str, str], log: Path, own_name: bool
+    ) -> None:
         self.name = name
         self._environment = environment
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
-        worker = [CURATE, "worker", "-Q", "cpu", "-c", str(processes), "-n", name, "--loglevel", "WARNING"]
-        renamed = ["unshare", "--uts", "--", "sh", "-c", f'hostname {name} && exec "$@"', "sh", *worker]
+        worker = [
+            CURATE,
+            "worker",
+            "-Q",
+            "cpu",
+            "-c",
+            str(processes),
+            "-n",
+            name,
+            "--loglevel",
+            "WARNING",
+        ]
+        renamed = [
+            "unshare",
+            "--uts",
+            "--",
+            "sh",
+            "-c",
+            f'hostname {name} && exec "$@"',
+            "sh",
+            *worker,
+        ]
         self._command = renamed if own_name else worker
 
     def start(self) -> None:
@@ -228,7 +266,14 @@ class Postgres:
         settings = {"listen_addresses": "", "fsync": "off", "shared_buffers": "32MB", "max_connections": "80",
                     "max_wal_size": "64MB", "min_wal_size": "8MB"}  # fmt: skip
         given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        self._command = [str(programs / "postgres"), "-D", str(self._data), "-k", str(folder), *given]
+        self._command = [
+            str(programs / "postgres"),
+            "-D",
+            str(self._data),
+            "-k",
+            str(folder),
+            *given,
+        ]
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"postgresql+psycopg://postgres@/faults?host={folder}"
 
@@ -247,13 +292,17 @@ class Postgres:
         servers.Postgres(self._folder).execute("CREATE DATABASE faults")
 
     def stop(self, sign: signal.Signals = signal.SIGINT) -> None:
-        """End it as `pg_ctl stop -m fast` (SIGINT) or `-m immediate` (SIGQUIT) does: they send these signals."""
+        """End it as `pg_ctl stop -m fast` (SIGINT) or `-m immediate` (SIGQUIT) does: they send
+        these signals.
+        """
         if self._process and self._process.poll() is None:
             self._process.send_signal(sign)
             self._process.wait(60)
 
     def revive(self) -> bool:
-        """Start it again if it ended by itself (it does when its disk is full); returns whether it had."""
+        """Start it again if it ended by itself (it does when its disk is full); returns whether it
+        had.
+        """
         if self._process and self._process.poll() is None:
             return False
         self.start()

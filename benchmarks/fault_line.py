@@ -1,4 +1,6 @@
-"""A line of curate that can be broken: its hosts, servers, disk and clock, and the kinds of faults it may meet."""
+"""A line of curate that can be broken: its hosts, servers, disk and clock, and the kinds of faults
+it may meet.
+"""
 
 from __future__ import annotations
 
@@ -53,14 +55,22 @@ class Line:
         self.home = self.disk.folder
         self.clock = Clock(folder)
         clean = {k: v for k, v in os.environ.items() if not k.startswith("CURATE_")}
-        settings = {"CURATE_HOME": str(self.home), "CURATE_LEASE_SECONDS": f"{LEASE:g}", "CURATE_MAX_ATTEMPTS": "50"}
+        settings = {
+            "CURATE_HOME": str(self.home),
+            "CURATE_LEASE_SECONDS": f"{LEASE:g}",
+            "CURATE_MAX_ATTEMPTS": "50",
+        }
         self.postgres: Postgres | None = None
         self.redis: Redis | None = None
         self.database_disk = self.disk
         self.url = f"sqlite:///{self.home}/curate.db"
         if postgres:
-            self.database_disk = self._closing(Disk(folder / "pg", 192, "nobody" if os.geteuid() == 0 else None))
-            self.postgres = Postgres(folder / "socket", self.database_disk, self.clock, folder / "postgres.log")
+            self.database_disk = self._closing(
+                Disk(folder / "pg", 192, "nobody" if os.geteuid() == 0 else None)
+            )
+            self.postgres = Postgres(
+                folder / "socket", self.database_disk, self.clock, folder / "postgres.log"
+            )
             self._stack.callback(self.postgres.stop, signal.SIGQUIT)
             self.redis = Redis(folder / "redis")
             self._stack.callback(self.redis.stop)
@@ -68,7 +78,10 @@ class Line:
             settings |= {"CURATE_DATABASE_URL": self.url, "CURATE_BROKER_URL": self.redis.url}
         self.environment = clean | settings | ({} if postgres else self.clock.environment())
         self.engine = make_engine(self.url)
-        own_names = postgres and subprocess.run(["unshare", "--uts", "true"], capture_output=True).returncode == 0
+        own_names = (
+            postgres
+            and subprocess.run(["unshare", "--uts", "true"], capture_output=True).returncode == 0
+        )
         log = folder / "workers.log"
         self.hosts = [Host(f"host{n}", processes, self.environment, log, own_names) for n in (1, 2)]
         self.restarts = 0
@@ -94,7 +107,9 @@ class Line:
     def enqueue(self, name: str) -> int:
         """Enqueue the videos as a dataset; returns its id."""
         words = [CURATE, "-q", "enqueue", "videos", "--config", "line.yaml", "--name", name]
-        done = subprocess.run(words, cwd=self.folder, env=self.environment, capture_output=True, text=True)
+        done = subprocess.run(
+            words, cwd=self.folder, env=self.environment, capture_output=True, text=True
+        )
         if done.returncode:
             raise RuntimeError(f"enqueue: {done.stderr}")
         return int(self.ask("SELECT id FROM datasets WHERE name = :n", n=name)[0][0])
@@ -111,12 +126,18 @@ class Line:
     def unfinished(self, dataset: int) -> int:
         """Rows that are still active."""
         query = "SELECT count(*) FROM {} WHERE dataset_id = :d AND status = 'active'"
-        return sum(int(self.ask(query.format(table), d=dataset)[0][0]) for table in ("videos", "clips"))
+        return sum(
+            int(self.ask(query.format(table), d=dataset)[0][0]) for table in ("videos", "clips")
+        )
 
     def holders(self, dataset: int) -> list[int]:
         """Pids of living processes that hold rows."""
         query = "SELECT DISTINCT owner FROM {} WHERE dataset_id = :d AND status = 'active' AND lease_until > 1"
-        owners = [str(row[0]) for table in ("videos", "clips") for row in self.ask(query.format(table), d=dataset)]
+        owners = [
+            str(row[0])
+            for table in ("videos", "clips")
+            for row in self.ask(query.format(table), d=dataset)
+        ]
         pids = sorted({int(owner.split("|")[2]) for owner in owners if owner.count("|") == 4})
         return [pid for pid in pids if Path(f"/proc/{pid}/exe").exists()]
 
@@ -127,7 +148,8 @@ class Line:
         self.restarts += sum(host.revive() for host in self.hosts)
 
 
-# ---------------------------------------------------------------- the faults: each returns when the cause is gone
+# ---------------------------------------------------------------- the faults: each returns when the
+# cause is gone
 
 
 def kill_child(line: Line, pid: int) -> None:
@@ -144,7 +166,9 @@ def kill_worker(line: Line, pid: int) -> None:
 
 
 def kill_redis(line: Line, pid: int, keep: bool) -> None:
-    """Redis is killed; one of our own is started again, the embedded one is the supervisors' business."""
+    """Redis is killed; one of our own is started again, the embedded one is the supervisors'
+    business.
+    """
     if line.redis:
         line.redis.kill(keep)
         time.sleep(line.chance.uniform(0.2, 3))
@@ -205,14 +229,29 @@ def faults(line: Line) -> dict[str, tuple[Fault, str]]:
         "kill -9 of Redis, data deleted": (lambda a, b: kill_redis(a, b, False), ""),
         "SIGTERM of a worker": (terminate_worker, ""),
         "SIGSTOP of a child beyond its lease": (pause_child, ""),
-        "clock an hour forward, then back": (lambda a, b: step_clock(a, b, HOUR), line.clock.why_not),
-        "clock an hour back, then forward": (lambda a, b: step_clock(a, b, -HOUR), line.clock.why_not),
+        "clock an hour forward, then back": (
+            lambda a, b: step_clock(a, b, HOUR),
+            line.clock.why_not,
+        ),
+        "clock an hour back, then forward": (
+            lambda a, b: step_clock(a, b, -HOUR),
+            line.clock.why_not,
+        ),
     }
     if line.postgres is None:
-        found["full disk of database, samples, clips"] = (lambda a, b: fill(a, b, a.disk), line.disk.why_not)
+        found["full disk of database, samples, clips"] = (
+            lambda a, b: fill(a, b, a.disk),
+            line.disk.why_not,
+        )
         return found
     found["full disk of samples and clips"] = (lambda a, b: fill(a, b, a.disk), line.disk.why_not)
-    found["full disk of Postgres"] = (lambda a, b: fill(a, b, a.database_disk), line.database_disk.why_not)
-    found["Postgres restarted, immediate"] = (lambda a, b: restart_postgres(a, b, signal.SIGQUIT), "")
+    found["full disk of Postgres"] = (
+        lambda a, b: fill(a, b, a.database_disk),
+        line.database_disk.why_not,
+    )
+    found["Postgres restarted, immediate"] = (
+        lambda a, b: restart_postgres(a, b, signal.SIGQUIT),
+        "",
+    )
     found["Postgres restarted, fast"] = (lambda a, b: restart_postgres(a, b, signal.SIGINT), "")
     return found

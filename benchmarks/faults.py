@@ -2,22 +2,25 @@
 
     python benchmarks/faults.py [--faults 10] [--seed 1] [--database postgres|sqlite|both] [--keep]
 
-Two set-ups: Postgres + Redis with two hosts (`curate worker`, each with a host name of its own), and SQLite + the
-embedded Redis with two workers on one host. Each runs probe, split, dedup, a filter, motion and cut over small drawn
-videos. Faults come one after the other, only while work is under way: each when a batch has been saved since the last
-one and another is held. A finished dataset is checked, and the same videos are enqueued as the next one, until all
-faults are through. The kinds come equally often, in an order drawn from the seed.
+Two set-ups: Postgres + Redis with two hosts (`curate worker`, each with a host name of its own),
+and SQLite + the embedded Redis with two workers on one host. Each runs probe, split, dedup, a
+filter, motion and cut over small drawn videos. Faults come one after the other, only while work is
+under way: each when a batch has been saved since the last one and another is held. A finished
+dataset is checked, and the same videos are enqueued as the next one, until all faults are through.
+The kinds come equally often, in an order drawn from the seed.
 
-After each dataset: every column of videos and clips but ids, and the bytes of each clip and of each archive of samples,
-are compared with the undisturbed run (`equal`); clips that are missing or not finished are `lost`; more rows than
-there should be, or a row that was moved on from one stage twice, are `doubled`; `stale_writes` are writes to a row by a
-process that did not hold it, which triggers in the database find (fault_audit.py says how; its test breaks the guard
-and plants each violation). A lease is lost when another owner has the row: who is late but still the owner may save,
-and is counted as `late`.
+After each dataset: every column of videos and clips but ids, and the bytes of each clip and of each
+archive of samples, are compared with the undisturbed run (`equal`); clips that are missing or not
+finished are `lost`; more rows than there should be, or a row that was moved on from one stage
+twice, are `doubled`; `stale_writes` are writes to a row by a process that did not hold it, which
+triggers in the database find (fault_audit.py says how; its test breaks the guard and plants each
+violation). A lease is lost when another owner has the row: who is late but still the owner may
+save, and is counted as `late`.
 
-CURATE_LEASE_SECONDS is 3, and CURATE_MAX_ATTEMPTS 50: with a kill every few seconds the same row may be hit three
-times by chance, which the default takes for a row that crashes its worker. Full disks need the right to mount, clock
-steps a C compiler (fault_clock.c); they are skipped without, and said so. The last line printed is one JSON object.
+CURATE_LEASE_SECONDS is 3, and CURATE_MAX_ATTEMPTS 50: with a kill every few seconds the same row
+may be hit three times by chance, which the default takes for a row that crashes its worker. Full
+disks need the right to mount, clock steps a C compiler (fault_clock.c); they are skipped without,
+and said so. The last line printed is one JSON object.
 """
 
 from __future__ import annotations
@@ -99,7 +102,9 @@ class Trial:
     def _finish(self, dataset: int, plan: list[str], met: set[str] | None = None) -> None:
         """Inject faults from the plan until the dataset is finished."""
         line, last, moved = self._line, -1, time.monotonic()
-        waiting: tuple[str, float] | None = None  # the fault whose end was then, and nothing is saved since
+        waiting: tuple[str, float] | None = (
+            None  # the fault whose end was then, and nothing is saved since
+        )
         while True:
             line.tend()
             try:
@@ -117,7 +122,9 @@ class Trial:
             if not left:
                 return
             if time.monotonic() - moved > PATIENCE:
-                raise Stuck(f"{left} rows of dataset {dataset} wait, nothing was saved for {PATIENCE:g} s")
+                raise Stuck(
+                    f"{left} rows of dataset {dataset} wait, nothing was saved for {PATIENCE:g} s"
+                )
             if plan and held and not waiting:
                 kind = plan.pop()
                 self.kinds[kind].injected += 1
@@ -138,23 +145,35 @@ class Trial:
         for kind in met:
             self.kinds[kind].wrong += bool(bad)
         told = f"lost {verdict.lost}, doubled {verdict.doubled}, stale {verdict.stale_writes}, late {verdict.late}"
-        self._say(f"dataset {name} ({len(expected)} rows): {told}, {'equal' if verdict.equal else 'NOT EQUAL'}")
+        self._say(
+            f"dataset {name} ({len(expected)} rows): {told}, {'equal' if verdict.equal else 'NOT EQUAL'}"
+        )
         for difference in verdict.differences[:10]:
             self._say(f"    {difference}")
         if not bad:
             for video in line.ask("SELECT id FROM videos WHERE dataset_id = :d", d=dataset):
-                (line.home / "samples" / str(video[0] // 1000) / f"{video[0]}.zip").unlink(missing_ok=True)
+                (line.home / "samples" / str(video[0] // 1000) / f"{video[0]}.zip").unlink(
+                    missing_ok=True
+                )
             shutil.rmtree(line.home / "clips" / str(dataset), ignore_errors=True)
 
     def _say(self, what: str) -> None:
         database = "postgres" if self._line.postgres else "sqlite"
-        print(f"{time.strftime('%X')} {database} {self.injected}/{self._count} {what}", file=sys.stderr, flush=True)
+        print(
+            f"{time.strftime('%X')} {database} {self.injected}/{self._count} {what}",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def table(self) -> str:
         """A line a kind."""
         lines = [f"{'fault':40} {'injected':>8} {'until the next batch, s':>24}  outcome"]
         for name, kind in self.kinds.items():
-            took = f"median {statistics.median(kind.seconds):.1f} max {max(kind.seconds):.1f}" if kind.seconds else ""
+            took = (
+                f"median {statistics.median(kind.seconds):.1f} max {max(kind.seconds):.1f}"
+                if kind.seconds
+                else ""
+            )
             good = "as undisturbed" if not kind.wrong else f"{kind.wrong} datasets differ"
             outcome = f"skipped: {kind.skipped}" if kind.skipped else good if kind.injected else ""
             lines.append(f"{name:40} {kind.injected:8} {took:>24}  {outcome}")
@@ -163,7 +182,8 @@ class Trial:
     def figures(self, seconds: float) -> dict[str, Any]:
         """What the last line says."""
         total = {
-            name: sum(getattr(v, name) for v in self.verdicts) for name in ("lost", "doubled", "stale_writes", "late")
+            name: sum(getattr(v, name) for v in self.verdicts)
+            for name in ("lost", "doubled", "stale_writes", "late")
         }
         equal = all(v.equal for v in self.verdicts) and not self.stuck
         return {
@@ -184,10 +204,19 @@ def run_one(asked: argparse.Namespace) -> dict[str, Any]:
             trial = Trial(line, asked.faults)
             trial.run()
             figures = trial.figures(time.monotonic() - started)
-            good = figures["equal"] and not (figures["lost"] or figures["doubled"] or figures["stale_writes"])
+            good = figures["equal"] and not (
+                figures["lost"] or figures["doubled"] or figures["stale_writes"]
+            )
             if asked.keep or not good:
-                shutil.copytree(line.home, folder / "kept", symlinks=True, ignore=shutil.ignore_patterns("*.sock"))
-        print(f"{asked.database}, {len(trial.verdicts)} datasets, seed {asked.seed}\n{trial.table()}")
+                shutil.copytree(
+                    line.home,
+                    folder / "kept",
+                    symlinks=True,
+                    ignore=shutil.ignore_patterns("*.sock"),
+                )
+        print(
+            f"{asked.database}, {len(trial.verdicts)} datasets, seed {asked.seed}\n{trial.table()}"
+        )
     finally:
         if good and not asked.keep:
             shutil.rmtree(folder, ignore_errors=True)
@@ -199,36 +228,63 @@ def run_one(asked: argparse.Namespace) -> dict[str, Any]:
 def run_both(asked: argparse.Namespace) -> dict[str, Any]:
     """Both set-ups side by side, in processes of their own."""
     options = [
-        word for name in ("faults", "seed", "videos", "processes") for word in (f"--{name}", str(getattr(asked, name)))
+        word
+        for name in ("faults", "seed", "videos", "processes")
+        for word in (f"--{name}", str(getattr(asked, name)))
     ]
     runs = {}
     for database in ("sqlite", "postgres"):
-        command = [sys.executable, __file__, "--database", database, *options, *(["--keep"] if asked.keep else [])]
-        runs[database] = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=end_with_parent)
+        command = [
+            sys.executable,
+            __file__,
+            "--database",
+            database,
+            *options,
+            *(["--keep"] if asked.keep else []),
+        ]
+        runs[database] = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, preexec_fn=end_with_parent
+        )
     figures: dict[str, Any] = {}
     for database, process in runs.items():
         told, _ = process.communicate()
         table, _, last = told.rstrip("\n").rpartition("\n")
         print(f"{table}\n")
         figures[database] = json.loads(last)
-    summed = {n: sum(f[n] for f in figures.values()) for n in ("faults", "lost", "doubled", "stale_writes")}
+    summed = {
+        n: sum(f[n] for f in figures.values())
+        for n in ("faults", "lost", "doubled", "stale_writes")
+    }
     equal = all(f["equal"] for f in figures.values())
-    return {**summed, "equal": equal, "seconds": max(f["seconds"] for f in figures.values()), **figures}
+    return {
+        **summed,
+        "equal": equal,
+        "seconds": max(f["seconds"] for f in figures.values()),
+        **figures,
+    }
 
 
 def main() -> None:
-    """Run, print the table and the figures; ends with 1 when anything was lost, doubled, stale or different."""
+    """Run, print the table and the figures; ends with 1 when anything was lost, doubled, stale or
+    different.
+    """
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--faults", type=int, default=10, help="for each database")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--database", choices=("sqlite", "postgres", "both"), default="both")
     parser.add_argument("--videos", type=int, default=24, help="of a dataset; each has three clips")
     parser.add_argument("--processes", type=int, default=2, help="of each of the two workers")
-    parser.add_argument("--keep", action="store_true", help="leave the folder with logs and database")
+    parser.add_argument(
+        "--keep", action="store_true", help="leave the folder with logs and database"
+    )
     asked = parser.parse_args()
     figures = run_both(asked) if asked.database == "both" else run_one(asked)
     print(json.dumps(figures))
-    sys.exit(0 if figures["equal"] and not figures["lost"] + figures["doubled"] + figures["stale_writes"] else 1)
+    sys.exit(
+        0
+        if figures["equal"] and not figures["lost"] + figures["doubled"] + figures["stale_writes"]
+        else 1
+    )
 
 
 if __name__ == "__main__":

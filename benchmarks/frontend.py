@@ -2,10 +2,10 @@
 
     python benchmarks/frontend.py [FOLDER] [--repeat 3]
 
-FOLDER holds videos; without one, three are drawn (1080p, 720p, 360p with grain, pans and cuts). Every
-line runs in a process of its own on the same files, in turns; the least CPU time of the repeats counts,
-children included. Python lines are measured after their imports, because a worker imports once. The
-last line printed is one JSON object.
+FOLDER holds videos; without one, three are drawn (1080p, 720p, 360p with grain, pans and cuts).
+Every line runs in a process of its own on the same files, in turns; the least CPU time of the
+repeats counts, children included. Python lines are measured after their imports, because a worker
+imports once. The last line printed is one JSON object.
 """
 
 from __future__ import annotations
@@ -35,12 +35,16 @@ LINES = {
 
 def cpu() -> float:
     """User and system seconds of this process and its ended children."""
-    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    own, children = (
+        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
 def peak() -> float:
-    """Most megabytes that this process had in memory. ru_maxrss counts those of the parent it was forked from."""
+    """Most megabytes that this process had in memory. ru_maxrss counts those of the parent it was
+    forked from.
+    """
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
@@ -58,7 +62,8 @@ def find_ffmpeg() -> str | None:
     return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
-# ---------------------------------------------------------------- the lines: each returns what it counts
+# ---------------------------------------------------------------- the lines: each returns what it
+# counts
 
 
 def pyav(files: list[str], work: Path) -> Callable[[], int]:
@@ -84,7 +89,18 @@ def ffmpeg(files: list[str], work: Path) -> Callable[[], int]:
 
     def run() -> int:
         for path in files:
-            command = [*head, "-i", path, "-map", "0:v:0", "-fps_mode", "passthrough", "-f", "null", "-"]
+            command = [
+                *head,
+                "-i",
+                path,
+                "-map",
+                "0:v:0",
+                "-fps_mode",
+                "passthrough",
+                "-f",
+                "null",
+                "-",
+            ]
             subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
         return len(files)
 
@@ -102,7 +118,7 @@ def curate(files: list[str], work: Path, *, cut: int | None = None) -> Callable[
     from curate.tasks.probe import Probe
     from curate.tasks.split import Split
     from curate.tasks.stage import Clip, Context, Video
-    from curate.tasks.video import encode, frontend, hashing, probing  # noqa: F401
+    from curate.tasks.video import encode, hashing, probing  # noqa: F401
 
     context = Context(Settings(home=work))
     probe, split = Probe(Probe.Options(), context), Split(Split.Options(), context)
@@ -157,13 +173,27 @@ def steps(files: list[str], work: Path) -> Callable[[], int]:
 
     def one(path: str, number: int) -> int:
         made = 0
-        for i, (start, end) in enumerate(scenedetect.detect(path, scenedetect.AdaptiveDetector(), start_in_scene=True)):
+        for i, (start, end) in enumerate(
+            scenedetect.detect(path, scenedetect.AdaptiveDetector(), start_in_scene=True)
+        ):
             seconds = min((end - start).seconds, 20.0)
             if seconds < 2:
                 continue
             out = str(work / f"{number}_{i}.mp4")
             span = ["-ss", f"{start.seconds:.3f}", "-i", path, "-t", f"{seconds:.3f}"]
-            command = [program, "-nostdin", "-v", "error", "-y", *span, "-map", "0:v", "-threads", "1", out]
+            command = [
+                program,
+                "-nostdin",
+                "-v",
+                "error",
+                "-y",
+                *span,
+                "-map",
+                "0:v",
+                "-threads",
+                "1",
+                out,
+            ]
             subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
             for frame in seek(out, (0.0,)):  # dedup
                 hashing.perceptual_hash(frame, "phash")
@@ -186,7 +216,16 @@ def child(line: str, files: list[str]) -> None:
         run = makers[line](files, Path(work))
         before, clock = cpu(), time.perf_counter()
         found = run()
-        print(json.dumps({"cpu": cpu() - before, "wall": time.perf_counter() - clock, "found": found, "mb": peak()}))
+        print(
+            json.dumps(
+                {
+                    "cpu": cpu() - before,
+                    "wall": time.perf_counter() - clock,
+                    "found": found,
+                    "mb": peak(),
+                }
+            )
+        )
 
 
 def measure(line: str, files: list[str]) -> dict[str, float]:
@@ -200,7 +239,9 @@ def measure(line: str, files: list[str]) -> dict[str, float]:
 
 
 def draw(folder: Path) -> list[str]:
-    """Three videos of 16 s: pans over a texture, a cut every 4 s (as films have), grain, x264 medium."""
+    """Three videos of 16 s: pans over a texture, a cut every 4 s (as films have), grain, x264
+    medium.
+    """
     sizes = {"1080p": (1920, 1080, 24), "720p": (1280, 720, 25), "360p": (640, 360, 30)}
     return [_draw(folder / f"{name}.mp4", *size) for name, size in sizes.items()]
 
@@ -219,7 +260,9 @@ def _draw(path: Path, width: int, height: int, fps: int) -> str:
         for i in range(16 * fps):
             if i % 4 * fps == 0:
                 coarse = rng.uniform(0, 255, (12, 20, 3)).astype(np.float32)
-                texture = cv2.resize(coarse, (width * 5 // 4, height), interpolation=cv2.INTER_CUBIC)
+                texture = cv2.resize(
+                    coarse, (width * 5 // 4, height), interpolation=cv2.INTER_CUBIC
+                )
             shift = i % 4 * fps * width // (16 * fps)
             image = texture[:, shift : shift + width] + np.roll(grain, i * 97, 1)
             frame = av.VideoFrame.from_ndarray(image.clip(0, 255).astype(np.uint8), "rgb24")
@@ -246,7 +289,7 @@ def main() -> None:
 
 
 def _videos(folder: Path) -> list[str]:
-    from curate.tasks.inputs import VIDEO_EXTENSIONS
+    from curate.tasks.inputs.walk import VIDEO_EXTENSIONS
 
     return sorted(str(p) for p in folder.iterdir() if p.suffix.lower() in VIDEO_EXTENSIONS)
 
@@ -264,13 +307,17 @@ def compare(files: list[str], repeat: int) -> None:
         if line in best:
             spread = max(run["cpu"] for run in runs[line]) / best[line] - 1
             share = best[line] / best["pyav"]
-            print(f"{best[line]:9.2f} CPU s  {share:7.2f} x decode  (spread {spread:4.0%})  {LINES[line]}")
+            print(
+                f"{best[line]:9.2f} CPU s  {share:7.2f} x decode  (spread {spread:4.0%})  {LINES[line]}"
+            )
         else:
             print("  skipped: no ffmpeg on PATH and no imageio-ffmpeg  " + LINES[line])
     most = max(run["mb"] for run in runs["curate"])
     print(f"peak memory of the curate line: {most:.0f} MB")
     clips = runs["curate"][0]["found"]
-    print(json.dumps({"cpu_seconds": best, "ratios": _ratios(best), "peak_mb": most, "clips": clips}))
+    print(
+        json.dumps({"cpu_seconds": best, "ratios": _ratios(best), "peak_mb": most, "clips": clips})
+    )
 
 
 def _ratios(best: dict[str, float]) -> dict[str, float]:
@@ -280,7 +327,11 @@ def _ratios(best: dict[str, float]) -> dict[str, float]:
         "steps_over_curate": ("steps", "curate"),
         "steps_over_curate_cut": ("steps", "curate_cut"),
     }
-    return {name: round(best[a] / best[b], 3) for name, (a, b) in pairs.items() if a in best and b in best}
+    return {
+        name: round(best[a] / best[b], 3)
+        for name, (a, b) in pairs.items()
+        if a in best and b in best
+    }
 
 
 if __name__ == "__main__":

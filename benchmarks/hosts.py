@@ -1,12 +1,14 @@
-"""Two hosts, as network namespaces, work for one Postgres and one Redis; one is cut off and comes back.
+"""Two hosts, as network namespaces, work for one Postgres and one Redis; one is cut off and comes
+back.
 
     python benchmarks/hosts.py [--videos 40] [--cut-seconds 15]          (Linux, root, iproute2)
 
-Each host has a network and a host name of its own, `curate worker -c 1`, and a folder that both share, as an NFS would
-be. When both have saved batches, the link of the second is taken down for longer than its lease, and up again. The
-end is compared with a run of the same videos without a cut. Printed are the batches by host before, during and after
-the cut; the last line is one JSON object with `lost` (clips that did not get through), `doubled` (rows that a stage
-saved twice) and `equal` (rows as in the other run).
+Each host has a network and a host name of its own, `curate worker -c 1`, and a folder that both
+share, as an NFS would be. When both have saved batches, the link of the second is taken down for
+longer than its lease, and up again. The end is compared with a run of the same videos without a
+cut. Printed are the batches by host before, during and after the cut; the last line is one JSON
+object with `lost` (clips that did not get through), `doubled` (rows that a stage saved twice) and
+`equal` (rows as in the other run).
 """
 
 from __future__ import annotations
@@ -63,7 +65,10 @@ def network() -> Iterator[None]:
             ip("netns", "add", host)
             ip("link", "add", host, "type", "veth", "peer", "name", "eth0", "netns", host)
             ip("link", "set", host, "master", BRIDGE, "up")
-            for words in (("addr", "add", f"10.77.0.{number + 1}/24", "dev", "eth0"), ("link", "set", "eth0", "up")):
+            for words in (
+                ("addr", "add", f"10.77.0.{number + 1}/24", "dev", "eth0"),
+                ("link", "set", "eth0", "up"),
+            ):
                 ip("-n", host, *words)
             ip("-n", host, "link", "set", "lo", "up")
         yield
@@ -76,10 +81,14 @@ def network() -> Iterator[None]:
 @contextlib.contextmanager
 def redis(password: str, folder: Path) -> Iterator[str]:
     """A Redis that the hosts reach; its URL."""
-    (folder / "redis.conf").write_text(f"bind {SERVER}\nport 6390\nrequirepass {password}\nsave ''\ndir {folder}\n")
+    (folder / "redis.conf").write_text(
+        f"bind {SERVER}\nport 6390\nrequirepass {password}\nsave ''\ndir {folder}\n"
+    )
     program = servers.redis_program()
     assert program, servers.NO_REDIS
-    with subprocess.Popen([program, str(folder / "redis.conf")], stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        [program, str(folder / "redis.conf")], stdout=subprocess.DEVNULL
+    ) as process:
         try:
             yield f"redis://:{password}@{SERVER}:6390/0"
         finally:
@@ -94,7 +103,11 @@ def workers(env: dict[str, str], folder: Path) -> Iterator[None]:
     for host in HOSTS:
         log = (folder / f"{host}.log").open("ab")
         words = ["ip", "netns", "exec", host, "unshare", "--uts", "sh", "-c", inside, host]
-        started.append(subprocess.Popen([*words, CURATE, "worker", "-Q", "cpu", "-c", "1"], env=env, stderr=log))
+        started.append(
+            subprocess.Popen(
+                [*words, CURATE, "worker", "-Q", "cpu", "-c", "1"], env=env, stderr=log
+            )
+        )
     try:
         yield
     finally:
@@ -139,8 +152,19 @@ def enqueue(env: dict[str, str], videos: Path, name: str) -> None:
     """Videos into a dataset, from the first host."""
     # small batches, so that there is something to share and to cut
     small = [word for stage in STEPS for word in ("--set", f"{stage}.batch_size=2")]
-    words = [CURATE, "enqueue", str(videos), "--name", name, "--set", "split.min_seconds=0.5", *small]
-    subprocess.run(["ip", "netns", "exec", HOSTS[0], *words], env=env, check=True, stdout=subprocess.DEVNULL)
+    words = [
+        CURATE,
+        "enqueue",
+        str(videos),
+        "--name",
+        name,
+        "--set",
+        "split.min_seconds=0.5",
+        *small,
+    ]
+    subprocess.run(
+        ["ip", "netns", "exec", HOSTS[0], *words], env=env, check=True, stdout=subprocess.DEVNULL
+    )
 
 
 def result(engine: Engine, name: str) -> list[tuple[Any, ...]]:
@@ -168,7 +192,9 @@ def main() -> None:
     """Run, cut, compare."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--videos", type=int, default=40)
-    parser.add_argument("--cut-seconds", type=float, default=15, help="longer than the lease of 4 s")
+    parser.add_argument(
+        "--cut-seconds", type=float, default=15, help="longer than the lease of 4 s"
+    )
     args = parser.parse_args()
     password = secrets.token_hex(12)
     settings = {"listen_addresses": SERVER}
@@ -185,7 +211,11 @@ def main() -> None:
         url = f"postgresql://postgres:{password}@{SERVER}/curate"
         broker = stack.enter_context(redis(password, folder))
         clean = {k: v for k, v in os.environ.items() if not k.startswith("CURATE_")}
-        env = clean | {"CURATE_DATABASE_URL": url, "CURATE_BROKER_URL": broker, "CURATE_HOME": str(folder / "home")}
+        env = clean | {
+            "CURATE_DATABASE_URL": url,
+            "CURATE_BROKER_URL": broker,
+            "CURATE_HOME": str(folder / "home"),
+        }
         env["CURATE_LEASE_SECONDS"] = str(LEASE)
         engine = make_engine(url)
         stack.callback(engine.dispose)
@@ -200,7 +230,9 @@ def main() -> None:
 
 
 def run(engine: Engine, cut_seconds: float) -> dict[str, dict[str, int]]:
-    """Wait for both hosts, cut the second off, bring it back, wait for the end; batches by host at each point."""
+    """Wait for both hosts, cut the second off, bring it back, wait for the end; batches by host at
+    each point.
+    """
     counts = {}
     wait("both hosts work", lambda: min(by_host(engine).values()) >= 3)
     counts["at the cut"] = by_host(engine)
@@ -219,7 +251,10 @@ def report(engine: Engine, counts: dict[str, dict[str, int]], args: argparse.Nam
     """Print the table and the last line."""
     cut, whole = result(engine, "cut"), result(engine, "whole")
     for when, found in counts.items():
-        print(f"{when:20} " + "   ".join(f"{host} {batches:4} batches" for host, batches in found.items()))
+        print(
+            f"{when:20} "
+            + "   ".join(f"{host} {batches:4} batches" for host, batches in found.items())
+        )
     through = {row[:2] for row in cut if row[3] in ("kept", "dropped")}
     figures = {
         "videos": args.videos,

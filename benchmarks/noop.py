@@ -1,4 +1,6 @@
-"""Stages that do nothing, for benchmarks/dispatch.py; workers find them as they find anybody's: by entry points."""
+"""Stages that do nothing, for benchmarks/dispatch.py; workers find them as they find anybody's: by
+entry points.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,11 @@ class _Noop(Scorer[StageOptions]):
 
 
 CLASSES = {
-    f"noop{n}": type(f"Noop{n}", (_Noop,), {"name": f"noop{n}", "columns": {f"noop{n}": Column("int", "the index")}})
+    f"noop{n}": type(
+        f"Noop{n}",
+        (_Noop,),
+        {"name": f"noop{n}", "columns": {f"noop{n}": Column("int", "the index")}},
+    )
     for n in range(1, 10)
 }
 globals().update({cls.__name__: cls for cls in CLASSES.values()})

@@ -1,6 +1,8 @@
-"""The alternative of benchmarks/dispatch.py: one Celery chain a clip, one task a stage, each with its row.
+"""The alternative of benchmarks/dispatch.py: one Celery chain a clip, one task a stage, each with
+its row.
 
-As a program, ``python -m benchmarks.noop_chain CLIPS STAGES`` sends the chains and prints the CPU seconds it took.
+As a program, ``python -m benchmarks.noop_chain CLIPS STAGES`` sends the chains and prints the CPU
+seconds it took.
 """
 
 from __future__ import annotations
@@ -29,8 +31,12 @@ def engine() -> Engine:
 def advance(clip: int, stage: int) -> None:
     """Read the row, do nothing, write the row."""
     with engine().begin() as connection:
-        connection.execute(text("SELECT stage FROM chained WHERE id = :i"), {"i": clip}).scalar_one()
-        connection.execute(text("UPDATE chained SET stage = :s WHERE id = :i"), {"i": clip, "s": stage})
+        connection.execute(
+            text("SELECT stage FROM chained WHERE id = :i"), {"i": clip}
+        ).scalar_one()
+        connection.execute(
+            text("UPDATE chained SET stage = :s WHERE id = :i"), {"i": clip, "s": stage}
+        )
 
 
 def main() -> None:

@@ -12,11 +12,11 @@ from scale_servers import Server
 from sqlalchemy import Engine, text
 
 from curate.db import datasets
-from curate.db.claims import claim
 from curate.db.engine import make_engine, writing
-from curate.db.leases import Claim, Want, give_back
-from curate.db.queries import tally
-from curate.db.saves import Findings, Writer, save
+from curate.db.queue.claim import claim
+from curate.db.queue.leases import Claim, Want, give_back
+from curate.db.reports.counts import tally
+from curate.db.save.batch import Findings, Writer, save
 
 BATCH = 64
 DROPPABLE = ("ix_clips_ended", "ix_clips_duplicate_of", "ix_clips_dataset_id_dedup_seq")
@@ -39,8 +39,12 @@ class Worker:
     def claim(self, stage: str) -> Claim | None:
         """A batch of the stage."""
         step = self.pipeline.stage(stage)
-        small = step.__class__(step.name, step.spec, step.options.model_copy(update={"batch_size": BATCH}))
-        return claim(self.engine, Want(self.dataset.id, small, self.pipeline, f"bench{self.seq}", 300, 3))
+        small = step.__class__(
+            step.name, step.spec, step.options.model_copy(update={"batch_size": BATCH})
+        )
+        return claim(
+            self.engine, Want(self.dataset.id, small, self.pipeline, f"bench{self.seq}", 300, 3)
+        )
 
     def save(self, held: Claim) -> int:
         """Save the batch; returns its rows."""
@@ -71,12 +75,18 @@ def _ms(server: Server, work: Callable[[], None], times: int = 10) -> float:
 
 
 def latency(server: Server, url: str, batches: int) -> dict[str, Any]:
-    """Of the first and last quarter: milliseconds of a claim (median), CPU microseconds of a row's claim and save."""
+    """Of the first and last quarter: milliseconds of a claim (median), CPU microseconds of a row's
+    claim and save.
+    """
     worker = Worker(url)
     found = {}
     for stage in ("motion", "ocr", "dedup"):
         quarters = [_quarter(server, worker, stage, batches // 4) for _ in range(4)]
-        found[stage] = {"batches": batches, "first quarter": quarters[0], "last quarter": quarters[-1]}
+        found[stage] = {
+            "batches": batches,
+            "first quarter": quarters[0],
+            "last quarter": quarters[-1],
+        }
         print(f"  claims of {stage}: {found[stage]}", flush=True)
     worker.engine.dispose()
     return found
@@ -101,7 +111,9 @@ def _quarter(server: Server, worker: Worker, stage: str, batches: int) -> dict[s
 
 
 def cost_of_indexes(server: Server, url: str, batches: int) -> dict[str, Any]:
-    """CPU of both ends with all indexes and without each: a row's claim and save, counting all, an ordered claim."""
+    """CPU of both ends with all indexes and without each: a row's claim and save, counting all, an
+    ordered claim.
+    """
     worker = Worker(url)
     found = {}
     with worker.engine.begin() as connection:
@@ -114,10 +126,19 @@ def cost_of_indexes(server: Server, url: str, batches: int) -> dict[str, Any]:
         before = server.cpu() + time.process_time()
         rows = sum(worker.save(held) for _ in range(batches) if (held := worker.claim("motion")))
         cpu = 1e6 * (server.cpu() + time.process_time() - before) / max(1, rows)
-        gains = {"status_ms": _ms(server, worker.status), "ordered_claim_ms": _ms(server, worker.claim_in_order)}
+        gains = {
+            "status_ms": _ms(server, worker.status),
+            "ordered_claim_ms": _ms(server, worker.claim_in_order),
+        }
         if without:
             _do(worker.engine, made[without])
-        label = f"without {without}" if without else "with all" if "with all" not in found else "with all, again"
+        label = (
+            f"without {without}"
+            if without
+            else "with all"
+            if "with all" not in found
+            else "with all, again"
+        )
         found[label] = {"us": round(cpu, 1), "rows": rows, **gains}
         print(f"  {label}: claim and save {cpu:.1f} us a row ({rows} rows), {gains}", flush=True)
     worker.engine.dispose()

@@ -1,7 +1,9 @@
-"""Fills a database with the rows of a line of many clips in mid-run, by SQL alone: the engine makes them.
+"""Fills a database with the rows of a line of many clips in mid-run, by SQL alone: the engine makes
+them.
 
-One dataset with the packaged pipeline and OCR. Of 1000 clips, 30 wait for dedup, 100 for motion, 50 for ocr, 25 for
-cut; 250, 120 and 200 were dropped by unique, not_black and little_text, 15 failed, 210 are kept.
+One dataset with the packaged pipeline and OCR. Of 1000 clips, 30 wait for dedup, 100 for motion, 50
+for ocr, 25 for cut; 250, 120 and 200 were dropped by unique, not_black and little_text, 15 failed,
+210 are kept.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ def pipeline() -> Pipeline:
 
 
 def fill(engine: Engine, rows: int) -> int:
-    """Make the schema, a dataset, its videos, `rows` clips and a history of batches; returns the dataset's id."""
+    """Make the schema, a dataset, its videos, `rows` clips and a history of batches; returns the
+    dataset's id.
+    """
     migrate.upgrade(engine)
     make_reader(engine)  # for curate sql
     dataset = datasets.create(engine, "scale", "/videos", pipeline())
@@ -47,9 +51,7 @@ def _chunks(rows: int) -> Iterator[tuple[int, int]]:
 
 def _run(engine: Engine, statement: str, first: int, last: int, **values: int) -> None:
     if is_sqlite(engine):
-        source = (
-            "(WITH RECURSIVE n(i) AS (SELECT :first UNION ALL SELECT i + 1 FROM n WHERE i < :last) SELECT i FROM n)"
-        )
+        source = "(WITH RECURSIVE n(i) AS (SELECT :first UNION ALL SELECT i + 1 FROM n WHERE i < :last) SELECT i FROM n)"
         hexa = "printf('%08x%08x', {0}, {1})"
         now = "CAST(strftime('%s', 'now') AS REAL)"
     else:

@@ -1,4 +1,6 @@
-"""The databases of the benchmarks of scale: a SQLite file, and a Postgres set up as one would for this size."""
+"""The databases of the benchmarks of scale: a SQLite file, and a Postgres set up as one would for
+this size.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Server:
-    """A database server or, without a process, SQLite: makes databases and tells its own CPU seconds."""
+    """A database server or, without a process, SQLite: makes databases and tells its own CPU
+    seconds.
+    """
 
     kind: str
     folder: Path
@@ -54,17 +58,25 @@ class Server:
                 file.unlink()
 
     def cpu(self) -> float:
-        """User and system seconds that the server took since it started; 0 for SQLite, which runs in its client."""
+        """User and system seconds that the server took since it started; 0 for SQLite, which runs
+        in its client.
+        """
         if self.postgres is None:
             return 0.0
         main = int((self.folder / "postmaster.pid").read_text().split()[0])
-        children = [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and _stat(p.name)[1] == main]
+        children = [
+            int(p.name)
+            for p in Path("/proc").iterdir()
+            if p.name.isdigit() and _stat(p.name)[1] == main
+        ]
         ended = _stat(str(main))
         return (sum(ended[2:]) + sum(sum(_stat(str(c))[2:4]) for c in children)) / _TICK
 
 
 def _stat(pid: str) -> tuple[int, ...]:
-    """Pid, parent, then ticks: user, system, and those of its children that ended; zeros for a process that is gone."""
+    """Pid, parent, then ticks: user, system, and those of its children that ended; zeros for a
+    process that is gone.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

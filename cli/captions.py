@@ -1,4 +1,6 @@
-"""`curate recaption`, `reclean`, `captions load` and `drop`: captions once more, cleaned anew, or by hand."""
+"""`curate recaption`, `reclean`, `captions load` and `drop`: captions once more, cleaned anew, or
+by hand.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,11 @@ captions = typer.Typer(no_args_is_help=True, help="Captions from outside.")
 
 Stage = Annotated[
     str | None,
-    typer.Option("--stage", help="The captioner; needed when there are several.", autocompletion=options.stage_names),
+    typer.Option(
+        "--stage",
+        help="The captioner; needed when there are several.",
+        autocompletion=options.stage_names,
+    ),
 ]
 
 
@@ -31,10 +37,11 @@ def recaption(
     sets: StageSets = None,
     as_json: Json = False,
 ) -> None:
-    """Caption clips once more, then clean and match the new captions; --set gives the captioner other options.
+    """Caption clips once more, then clean and match the new captions; --set gives the captioner
+    other options.
 
-    Captions by another model, revision or prompt stay beside the new ones. Of clean_text and match those are done
-    that the pipeline has behind the captioner.
+    Captions by another model, revision or prompt stay beside the new ones. Of clean_text and match
+    those are done that the pipeline has behind the captioner.
 
     Example:
       curate recaption --set "openai.prompt=What does the camera do?" --where "text_len < 5"
@@ -55,9 +62,14 @@ def recaption(
 
 
 def reclean(
-    ctx: typer.Context, dataset: DatasetName = None, where: Where = "", sets: StageSets = None, as_json: Json = False
+    ctx: typer.Context,
+    dataset: DatasetName = None,
+    where: Where = "",
+    sets: StageSets = None,
+    as_json: Json = False,
 ) -> None:
-    """Clean captions once more, from the texts as they were written; --set gives clean_text other options.
+    """Clean captions once more, from the texts as they were written; --set gives clean_text other
+    options.
 
     The same as: curate redo clean_text.
 
@@ -72,7 +84,7 @@ def reclean(
 def _captioner(opened: Opened, stage: str | None) -> str:
     """The stage asked for, or the only captioner of the pipeline. Raises UsageError."""
     from curate.configs.errors import UsageError
-    from curate.tasks.caption.stage import CaptionStage
+    from curate.tasks.captioners.stage import CaptionStage
     from curate.tasks.registry import stages
 
     found = [s.name for s in opened.pipeline.stages if issubclass(stages()[s.name], CaptionStage)]
@@ -80,8 +92,14 @@ def _captioner(opened: Opened, stage: str | None) -> str:
         return stage or found[0]
     name = opened.dataset.name
     if not found:
-        raise UsageError(what=f"dataset {name} has no captioner; it has {', '.join(_names(opened))}")
-    asked = f"{stage} is no captioner of dataset {name}" if stage else f"dataset {name} has several captioners"
+        raise UsageError(
+            what=f"dataset {name} has no captioner; it has {', '.join(_names(opened))}"
+        )
+    asked = (
+        f"{stage} is no captioner of dataset {name}"
+        if stage
+        else f"dataset {name} has several captioners"
+    )
     raise UsageError(what=f"{asked}; choose with --stage {' or --stage '.join(found)}")
 
 
@@ -100,14 +118,18 @@ def _names(opened: Opened) -> list[str]:
 @captions.command()
 def load(
     ctx: typer.Context,
-    table: Annotated[str, typer.Argument(metavar="TABLE", help="CSV or Parquet with text, and path or clip_id.")],
+    table: Annotated[
+        str, typer.Argument(metavar="TABLE", help="CSV or Parquet with text, and path or clip_id.")
+    ],
     dataset: DatasetName = None,
     as_json: Json = False,
 ) -> None:
-    """Take captions from a table, such as an exported one with mended texts; they go before all others.
+    """Take captions from a table, such as an exported one with mended texts; they go before all
+    others.
 
-    A row is about the clip of its column clip_id or, without one, about that whose file or video has its path. One
-    that holds what is the clip's text already is passed over. What models have written stays in the table captions.
+    A row is about the clip of its column clip_id or, without one, about that whose file or video
+    has its path. One that holds what is the clip's text already is passed over. What models have
+    written stays in the table captions.
 
     Example:
       curate captions load mended.csv
@@ -123,17 +145,24 @@ def load(
     if as_json:
         emit_json({"dataset": name, **asdict(done)})
     else:
-        print(f"dataset {name}: {counted(done.loaded, 'caption')} loaded, {done.unchanged} unchanged")
+        print(
+            f"dataset {name}: {counted(done.loaded, 'caption')} loaded, {done.unchanged} unchanged"
+        )
     if done.empty:
         here.talk.warn(f"{counted(done.empty, 'row')} without a text passed over")
     if done.unknown:
-        here.talk.warn(f"{counted(done.unknown, 'row')} about no clip of {name}, or about a video of several clips")
+        here.talk.warn(
+            f"{counted(done.unknown, 'row')} about no clip of {name}, or about a video of several clips"
+        )
     _next(here, opened, done.loaded)
 
 
 @captions.command()
-def drop(ctx: typer.Context, dataset: DatasetName = None, where: Where = "", as_json: Json = False) -> None:
-    """Take captions back that were loaded from a table; clips have another of their captions then, or none.
+def drop(
+    ctx: typer.Context, dataset: DatasetName = None, where: Where = "", as_json: Json = False
+) -> None:
+    """Take captions back that were loaded from a table; clips have another of their captions then,
+    or none.
 
     Example:
       curate captions drop --where "text_len < 3"
@@ -162,7 +191,7 @@ def _rows(table: str) -> Any:
     """Clip, path and text of each row. Raises NoInput, BadTable."""
     from curate.configs.errors import BadTable
     from curate.db.captions import Told
-    from curate.tasks.tables import as_input, read_rows
+    from curate.tasks.inputs.tables import as_input, read_rows
 
     for place, row in read_rows(table, ("clip_id", "path")):
         if "text" not in row:

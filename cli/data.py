@@ -31,14 +31,18 @@ class Wish:
 
 
 def check_wish(wish: Wish) -> None:
-    """Raise UsageError or PackageMissing when nothing can be written there: before the work, not after."""
+    """Raise UsageError or PackageMissing when nothing can be written there: before the work, not
+    after.
+    """
     from curate.db.export import check_target
 
     check_target(wish.output)
 
 
 def planned(opened: Opened, wish: Wish) -> Plan:
-    """How to write the clips of a dataset. Raises UsageError or FilterError for a wrong column or predicate."""
+    """How to write the clips of a dataset. Raises UsageError or FilterError for a wrong column or
+    predicate.
+    """
     from curate.db.export import Selection, plan
 
     columns = tuple(c for c in wish.columns.split(",") if c.strip())
@@ -50,7 +54,7 @@ def write(here: Session, opened: Opened, wish: Wish) -> None:
     """Write the clips of a dataset and say how many. Raises UsageError, FilterError, ServiceError."""
     from curate.cli.output import Counter, counted
     from curate.db.export import export
-    from curate.tasks.paths import to_path
+    from curate.tasks.inputs.paths import to_path
 
     with Counter(here.talk, "clips written") as counter:
         written = export(opened.engine, planned(opened, wish), wish.output, to_path, counter.show)
@@ -58,7 +62,9 @@ def write(here: Session, opened: Opened, wish: Wish) -> None:
         here.talk.say(f"{counted(written.rows, 'clip')} written to {wish.output}")
     if written.not_utf8:
         what = counted(written.not_utf8, "row")
-        here.talk.warn(f"{what} with a path that is not UTF-8, written with %XX; curate.tasks.paths.to_path undoes it")
+        here.talk.warn(
+            f"{what} with a path that is not UTF-8, written with %XX; curate.tasks.inputs.paths.to_path undoes it"
+        )
 
 
 def export(
@@ -70,12 +76,15 @@ def export(
     sort: Sort = "",
     status: Annotated[
         list[str] | None,
-        typer.Option("--status", help="kept (the default), dropped, failed, active or all; repeatable."),
+        typer.Option(
+            "--status", help="kept (the default), dropped, failed, active or all; repeatable."
+        ),
     ] = None,
 ) -> None:
     """Write the clips of a dataset to a CSV or Parquet file, or as CSV to stdout.
 
-    The file takes its name only when it is whole. The path of a clip that was not cut is that of its video.
+    The file takes its name only when it is whole. The path of a clip that was not cut is that of
+    its video.
 
     Example:
       curate export -o clips.parquet --where 'flow >= 0.5' --sort 'flow desc'
@@ -105,12 +114,16 @@ def _remark(here: Session, opened: Opened) -> None:
     warn_of_refilter(here, opened)
     left = unfinished(opened.engine, opened.dataset)
     if left:
-        here.talk.warn(f"{left} rows are not through yet; go on with: curate resume {opened.dataset.name}")
+        here.talk.warn(
+            f"{left} rows are not through yet; go on with: curate resume {opened.dataset.name}"
+        )
 
 
 def sql(
     ctx: typer.Context,
-    statement: Annotated[str | None, typer.Argument(metavar="[SELECT]", help="One read-only SELECT.")] = None,
+    statement: Annotated[
+        str | None, typer.Argument(metavar="[SELECT]", help="One read-only SELECT.")
+    ] = None,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     max_rows: Annotated[int, typer.Option(min=1, help="Rows to print at most.")] = 1000,
@@ -125,7 +138,7 @@ def sql(
         _list_tables(here, as_json)
         return
     here.open_database()
-    from curate.db.usersql import run_query
+    from curate.db.readonly.query import run_query
 
     settings = here.settings
     url = settings.readonly_database_url or settings.database
@@ -135,7 +148,9 @@ def sql(
         here.talk.warn(f"only the first {max_rows} rows are shown; ask for more with --max-rows")
 
 
-def _print_result(columns: Sequence[str], rows: Sequence[Sequence[Any]], as_json: bool, as_csv: bool) -> None:
+def _print_result(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], as_json: bool, as_csv: bool
+) -> None:
     import csv
     import sys
 
@@ -153,13 +168,15 @@ def _print_result(columns: Sequence[str], rows: Sequence[Sequence[Any]], as_json
 
 def _list_tables(here: Session, as_json: bool) -> None:
     from curate.cli.output import emit, emit_json
-    from curate.db.queries import described_tables
+    from curate.db.reports.counts import described_tables
 
     tables = described_tables(here.open_database())
     if as_json:
         emit_json([{"table": t.name, "rows": t.rows, "columns": t.columns} for t in tables])
         return
-    emit([{"table": t.name, "rows": t.rows, "columns": ", ".join(t.columns)} for t in tables], False)
+    emit(
+        [{"table": t.name, "rows": t.rows, "columns": ", ".join(t.columns)} for t in tables], False
+    )
     here.talk.next('curate sql "SELECT stage, status, count(*) FROM clips GROUP BY 1, 2"')
 
 

@@ -1,4 +1,6 @@
-"""`curate db`: the database made, its schema brought up to date, and the login that others read it with."""
+"""`curate db`: the database made, its schema brought up to date, and the login that others read it
+with.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ def init(ctx: typer.Context) -> None:
 
 @db.command("reader")
 def reader(ctx: typer.Context, as_json: Json = False) -> None:
-    """Print the URL of a login that can only read, with its password: for dashboards, notebooks and galleries.
+    """Print the URL of a login that can only read, with its password: for dashboards, notebooks and
+    galleries.
 
     On Postgres it is the login that curate db init made; on SQLite the file, opened read-only.
 
@@ -31,7 +34,7 @@ def reader(ctx: typer.Context, as_json: Json = False) -> None:
       curate db reader
     """
     from curate.cli.output import emit_json
-    from curate.db.reader import reader_url
+    from curate.db.readonly.login import reader_url
 
     here = session(ctx)
     here.open_database()
@@ -61,7 +64,9 @@ def _migrate(here: Session) -> None:
     engine = make_engine(here.settings.database)
     before = migrate.current(engine)
     migrate.upgrade(engine)
-    print(f"{hide_password(here.settings.database)}: schema {before or 'none'} → {migrate.current(engine)}")
+    print(
+        f"{hide_password(here.settings.database)}: schema {before or 'none'} → {migrate.current(engine)}"
+    )
     why_not = make_reader(engine)
     if why_not:
         here.talk.warn(f"curate sql cannot be used on this database: {why_not}")

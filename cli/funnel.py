@@ -11,13 +11,26 @@ from curate.cli import options
 from curate.cli.options import Config, DatasetName, Json, Sets
 from curate.cli.session import Opened, Session, session
 
-_COLUMNS = ("step", "kind", "rows", "came_in", "kept", "dropped", "failed", "waiting", "kept_share", "where")
+_COLUMNS = (
+    "step",
+    "kind",
+    "rows",
+    "came_in",
+    "kept",
+    "dropped",
+    "failed",
+    "waiting",
+    "kept_share",
+    "where",
+)
 
 
 def funnel_rows(opened: Opened) -> list[dict[str, Any]]:
-    """One dict a step of the pipeline, in order: what came in, what was kept, dropped, failed, waits."""
-    from curate.db.progress import funnel
-    from curate.db.queries import tally
+    """One dict a step of the pipeline, in order: what came in, what was kept, dropped, failed,
+    waits.
+    """
+    from curate.db.reports.counts import tally
+    from curate.db.reports.progress import funnel
 
     passages = funnel(tally(opened.engine, opened.dataset.id), opened.pipeline)
     return [
@@ -41,7 +54,9 @@ def print_funnel(opened: Opened, to_stderr: bool = False, quiet: bool = False) -
     if not to_stderr:
         emit(rows, False, names)
     elif not quiet:
-        numeric = [n in ("came_in", "kept", "dropped", "failed", "waiting", "kept_share") for n in names]
+        numeric = [
+            n in ("came_in", "kept", "dropped", "failed", "waiting", "kept_share") for n in names
+        ]
         sys.stderr.write(aligned(names, [[shown(r[n]) for n in names] for r in rows], numeric))
 
 
@@ -56,7 +71,8 @@ def warn_of_refilter(here: Session, opened: Opened) -> None:
 
 
 def filter_(ctx: typer.Context, dataset: DatasetName = None, as_json: Json = False) -> None:
-    """Show the funnel: for each stage and filter in order, the rows that came in, were kept, were dropped.
+    """Show the funnel: for each stage and filter in order, the rows that came in, were kept, were
+    dropped.
 
     Example:
       curate filter
@@ -72,16 +88,23 @@ def filter_(ctx: typer.Context, dataset: DatasetName = None, as_json: Json = Fal
         print_funnel(opened)
     warn_of_refilter(here, opened)
     name = opened.dataset.name
-    here.talk.next(f"curate refilter {name} --set FILTER.where='…'", f"curate export {name} -o clips.csv")
+    here.talk.next(
+        f"curate refilter {name} --set FILTER.where='…'", f"curate export {name} -o clips.csv"
+    )
 
 
 def refilter(
-    ctx: typer.Context, dataset: DatasetName = None, config: Config = None, sets: Sets = None, as_json: Json = False
+    ctx: typer.Context,
+    dataset: DatasetName = None,
+    config: Config = None,
+    sets: Sets = None,
+    as_json: Json = False,
 ) -> None:
     """Apply changed filters to all clips; nothing is scored again.
 
-    Clips that now pass come back, clips that no longer do are dropped. Only filters may change. Workers may go on
-    meanwhile. A refilter that was interrupted is finished by: curate refilter DATASET
+    Clips that now pass come back, clips that no longer do are dropped. Only filters may change.
+    Workers may go on meanwhile. A refilter that was interrupted is finished by: curate refilter
+    DATASET
 
     Example:
       curate refilter --set unique.enabled=false --set not_black.where='black <= 0.3'
@@ -105,11 +128,15 @@ def refilter(
         print(f"dataset {name}: {revived} revived, {dropped} dropped")
     if left:
         here.talk.say(f"{counted(left, 'row')} have stages to go through")
-    here.talk.next(f"curate resume {name} -o clips.csv" if left else f"curate export {name} -o clips.csv")
+    here.talk.next(
+        f"curate resume {name} -o clips.csv" if left else f"curate export {name} -o clips.csv"
+    )
 
 
 def _changed(opened: Opened, config: Any, sets: list[str]) -> Any:
-    """The pipeline with other filters. Raises UsageError, ConfigError, FilterError, PipelineChanged."""
+    """The pipeline with other filters. Raises UsageError, ConfigError, FilterError,
+    PipelineChanged.
+    """
     from curate.cli.pipeline import check, differences, only_filters_differ, resolve
     from curate.configs.errors import PipelineChanged, UsageError
     from curate.configs.pipeline import override, parse
@@ -118,17 +145,29 @@ def _changed(opened: Opened, config: Any, sets: list[str]) -> Any:
     if not config and not sets and opened.dataset.refiltering:
         return opened.pipeline
     if not config and not sets:
-        raise UsageError(what="Say what changes: --set FILTER.where='…' or --config FILE. See: curate filter")
+        raise UsageError(
+            what="Say what changes: --set FILTER.where='…' or --config FILE. See: curate filter"
+        )
     frozen = opened.pipeline.frozen()
     if config:
         asked = resolve(config, sets, ready=False).pipeline
     else:  # as it is: a stage that was installed since does not join
-        asked = parse(override(frozen, sets), catalog(), f"the pipeline of dataset {opened.dataset.name}")
+        asked = parse(
+            override(frozen, sets), catalog(), f"the pipeline of dataset {opened.dataset.name}"
+        )
         check(asked, ready=False)
     new = asked.frozen()
     if not only_filters_differ(frozen, new):
-        stages = [d for d in differences(frozen, new) if d.split()[0].split(".")[0] in _stage_names(frozen, new)]
-        raise PipelineChanged(source="given", name=opened.dataset.name, what=", ".join(stages) or "the order of stages")
+        stages = [
+            d
+            for d in differences(frozen, new)
+            if d.split()[0].split(".")[0] in _stage_names(frozen, new)
+        ]
+        raise PipelineChanged(
+            source="given",
+            name=opened.dataset.name,
+            what=", ".join(stages) or "the order of stages",
+        )
     return asked
 
 

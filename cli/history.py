@@ -15,21 +15,26 @@ def history(
     ctx: typer.Context,
     dataset: DatasetName = None,
     prune: Annotated[
-        float | None, typer.Option("--prune", metavar="DAYS", min=1, help="Delete batches older than so many days.")
+        float | None,
+        typer.Option(
+            "--prune", metavar="DAYS", min=1, help="Delete batches older than so many days."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what each stage of a dataset has done: batches, rows, seconds, when, and by which version.
+    """Show what each stage of a dataset has done: batches, rows, seconds, when, and by which
+    version.
 
-    rows/s: rows that one process finishes in a second of its batches. A million clips leave some 16 000
-    rows a stage at batch size 64, 3 MB; --prune deletes old ones, which takes nothing else along.
+    rows/s: rows that one process finishes in a second of its batches. A million clips leave some 16
+    000 rows a stage at batch size 64, 3 MB; --prune deletes old ones, which takes nothing else
+    along.
 
     Example:
       curate history
       curate history videos --prune 90
     """
     from curate.cli.output import counted, emit
-    from curate.db import history as asked
+    from curate.db.reports import batches as asked
 
     here = session(ctx)
     opened = here.open_dataset(dataset)
@@ -41,7 +46,18 @@ def history(
         emit(rows, as_json=True)
         return
     shown = [row | _for_people(row) for row in rows]
-    names = ("stage", "batches", "ok", "failed", "given_back", "busy", "rows/s", "first", "last", "versions")
+    names = (
+        "stage",
+        "batches",
+        "ok",
+        "failed",
+        "given_back",
+        "busy",
+        "rows/s",
+        "first",
+        "last",
+        "versions",
+    )
     emit(shown, False, names)
 
 
@@ -57,7 +73,9 @@ def _for_people(row: dict[str, Any]) -> dict[str, Any]:
 
     from curate.cli.output import seconds_shown
 
-    first, last = (time.strftime("%Y-%m-%d %H:%M", time.localtime(row[k])) for k in ("first_at", "last_at"))
+    first, last = (
+        time.strftime("%Y-%m-%d %H:%M", time.localtime(row[k])) for k in ("first_at", "last_at")
+    )
     return {
         "busy": seconds_shown(row["busy_seconds"]), "rows/s": row["rows_per_busy_second"],
         "first": first, "last": last, "versions": ", ".join(row["versions"]),

@@ -31,13 +31,18 @@ def pause(ctx: typer.Context, dataset: DatasetName = None, as_json: Json = False
     if as_json:
         emit_json({"dataset": name, "state": PAUSED, "workers_at_work": busy})
     else:
-        print(f"dataset {name}: paused" + (f"; {busy} processes finish the batches they are at" if busy else ""))
+        print(
+            f"dataset {name}: paused"
+            + (f"; {busy} processes finish the batches they are at" if busy else "")
+        )
     here.talk.next(f"curate resume {name}")
 
 
 def cancel(
     ctx: typer.Context,
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Dataset.", autocompletion=dataset_names)],
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET", help="Dataset.", autocompletion=dataset_names)
+    ],
     as_json: Json = False,
 ) -> None:
     """Stop work on a dataset at once: what batches at work find is not saved, and a run of it ends.

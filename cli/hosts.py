@@ -1,4 +1,6 @@
-"""`curate workers` and `curate worker --check`: which workers run on which hosts, and are those of this host well?"""
+"""`curate workers` and `curate worker --check`: which workers run on which hosts, and are those of
+this host well?
+"""
 
 from __future__ import annotations
 
@@ -20,29 +22,42 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from curate.db.workers import Seen
+    from curate.db.reports.workers import Seen
 
 CHECK_SECONDS = 10.0
 
 
 def workers(ctx: typer.Context, as_json: Json = False) -> None:
-    """List the workers of all hosts: queue, processes, version of curate, when they were seen, rows at work.
+    """List the workers of all hosts: queue, processes, version of curate, when they were seen, rows
+    at work.
 
-    Each gives a sign of life every 10 seconds. state is lost after 45 seconds without one; after an hour
-    it is no longer listed. rows at work is a host's, over all of its workers.
+    Each gives a sign of life every 10 seconds. state is lost after 45 seconds without one; after an
+    hour it is no longer listed. rows at work is a host's, over all of its workers.
 
     Example:
       curate workers
       curate workers --json
     """
     from curate.cli.output import emit, seconds_shown
-    from curate.db.workers import known, rows_at_work
+    from curate.db.reports.workers import known, rows_at_work
 
     here = session(ctx)
     engine = here.open_database()
     held = rows_at_work(engine)
-    rows = [described(worker) | {"rows_at_work": held.get(worker.host, 0)} for worker in known(engine)]
-    columns = ("host", "name", "queue", "processes", "npu", "version", "state", "seen", "rows_at_work")
+    rows = [
+        described(worker) | {"rows_at_work": held.get(worker.host, 0)} for worker in known(engine)
+    ]
+    columns = (
+        "host",
+        "name",
+        "queue",
+        "processes",
+        "npu",
+        "version",
+        "state",
+        "seen",
+        "rows_at_work",
+    )
     if not as_json:
         rows = [row | {"seen": f"{seconds_shown(row['seen_seconds_ago'])} ago"} for row in rows]
     emit(rows, as_json, None if as_json else columns)
@@ -63,9 +78,11 @@ def described(worker: Seen) -> dict[str, Any]:
 
 
 def version_difference(engine: Engine, with_this_host: bool = False) -> str:
-    """What to say when versions of curate differ between hosts with workers (and this one), else an empty text."""
+    """What to say when versions of curate differ between hosts with workers (and this one), else an
+    empty text.
+    """
     import curate
-    from curate.db.workers import difference, known
+    from curate.db.reports.workers import difference, known
 
     mine = (curate.code_version(), socket.gethostname()) if with_this_host else None
     return difference(known(engine), mine)
@@ -77,7 +94,9 @@ def print_check(here: Session, prefix: str, as_json: bool) -> None:
 
     found, problems = looked_at(here, prefix)
     if as_json:
-        emit_json({"ok": not problems, "problems": problems, "workers": [described(w) for w in found]})
+        emit_json(
+            {"ok": not problems, "problems": problems, "workers": [described(w) for w in found]}
+        )
     elif not problems:
         print(f"OK: {', '.join(w.node for w in found)}")
     for problem in problems if not as_json else ():
@@ -89,9 +108,9 @@ def print_check(here: Session, prefix: str, as_json: bool) -> None:
 def looked_at(here: Session, prefix: str) -> tuple[list[Seen], list[str]]:
     """The workers that this host should have, and what is wrong with them."""
     from curate.configs.errors import CurateError
-    from curate.db.workers import known
+    from curate.db.reports.workers import known
     from curate.worker.broker import broker_url, check_broker
-    from curate.worker.presence import answering
+    from curate.worker.heartbeat import answering
 
     try:
         with _within(CHECK_SECONDS):
@@ -106,7 +125,9 @@ def looked_at(here: Session, prefix: str) -> tuple[list[Seen], list[str]]:
 
 @contextmanager
 def _within(seconds: float) -> Iterator[None]:
-    """Raise ServiceError when the block takes longer: a server that hangs takes a connection and never answers."""
+    """Raise ServiceError when the block takes longer: a server that hangs takes a connection and
+    never answers.
+    """
     from curate.configs.errors import ServiceError
 
     def end(*_: object) -> None:
@@ -144,7 +165,9 @@ def wrong_with(found: Sequence[Seen], answered: set[str]) -> list[str]:
         if not worker.recent:
             problems.append(f"{worker.node} gave no sign of life for {seconds_shown(worker.age)}")
         elif worker.node not in answered:
-            problems.append(f"{worker.node} (pid {worker.pid}) does not answer a ping; is it stopped or overloaded?")
+            problems.append(
+                f"{worker.node} (pid {worker.pid}) does not answer a ping; is it stopped or overloaded?"
+            )
     return problems
 
 

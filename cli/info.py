@@ -15,7 +15,10 @@ from curate.cli.session import session
 def stages(
     ctx: typer.Context,
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Show the options of this stage.", autocompletion=stage_names)
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", help="Show the options of this stage.", autocompletion=stage_names
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -35,7 +38,11 @@ def stages(
     rows = [described(stage, model_folder) for stage in all_stages()]
     for row in rows if not as_json else ():
         row["columns"] = ", ".join(c["column"] for c in row["columns"])
-    emit(rows, as_json, None if as_json else ("stage", "level", "queue", "batch_size", "available", "columns"))
+    emit(
+        rows,
+        as_json,
+        None if as_json else ("stage", "level", "queue", "batch_size", "available", "columns"),
+    )
     here.talk.next("curate stages NAME")
 
 
@@ -47,7 +54,9 @@ def all_stages() -> list[Any]:
 
 
 def described(stage: Any, model_folder: Path) -> dict[str, Any]:
-    """A stage as JSON: level, queue, batch size, whether it can run here, columns with range and direction."""
+    """A stage as JSON: level, queue, batch size, whether it can run here, columns with range and
+    direction.
+    """
     options_ = stage.Options()
     lines = (stage.__doc__ or "").strip().splitlines()
     return {
@@ -109,7 +118,9 @@ def config(
     ctx: typer.Context,
     file: Config = None,
     sets: Sets = None,
-    as_yaml: Annotated[bool, typer.Option("--yaml", help="Print a pipeline file with every option.")] = False,
+    as_yaml: Annotated[
+        bool, typer.Option("--yaml", help="Print a pipeline file with every option.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show every setting and option in force, and where each comes from.
@@ -127,9 +138,16 @@ def config(
     if as_yaml:
         import yaml
 
-        print(yaml.safe_dump({"pipeline": _full_steps(resolved)}, sort_keys=False, allow_unicode=True), end="")
+        print(
+            yaml.safe_dump(
+                {"pipeline": _full_steps(resolved)}, sort_keys=False, allow_unicode=True
+            ),
+            end="",
+        )
         return
-    settings = [{k: v for k, v in row.items() if k != "description"} for row in sources(here.settings)]
+    settings = [
+        {k: v for k, v in row.items() if k != "description"} for row in sources(here.settings)
+    ]
     rows = [{"option": o, "value": v, "source": s} for o, v, s in _values(resolved)]
     if as_json:
         emit_json({"settings": settings, "pipeline": rows})
@@ -148,7 +166,10 @@ def _full_steps(resolved: Any) -> list[dict[str, Any]]:
     for step in resolved.steps:
         if "stage" in step:
             given = {k: v for k, v in step.items() if k != "stage"}
-            step = {"stage": step["stage"], **catalog()[step["stage"]].Options(**given).model_dump(mode="json")}
+            step = {
+                "stage": step["stage"],
+                **catalog()[step["stage"]].Options(**given).model_dump(mode="json"),
+            }
         full.append(dict(step))
     return full
 
@@ -159,7 +180,9 @@ def _values(resolved: Any) -> list[tuple[str, Any, str]]:
         name = str(step.get("stage") or step.get("filter"))
         for option, value in step.items():
             if option not in ("stage", "filter"):
-                rows.append((f"{name}.{option}", value, resolved.origin.get((name, option), "default")))
+                rows.append(
+                    (f"{name}.{option}", value, resolved.origin.get((name, option), "default"))
+                )
     return rows
 
 

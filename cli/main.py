@@ -86,12 +86,19 @@ def _global_options(
     ctx: typer.Context,
     home: Annotated[
         Path | None,
-        typer.Option("--home", metavar="FOLDER", help="Folder of the database and clips (or CURATE_HOME)."),
+        typer.Option(
+            "--home", metavar="FOLDER", help="Folder of the database and clips (or CURATE_HOME)."
+        ),
     ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show where an error comes from.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print data, warnings and errors only.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show where an error comes from.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print data, warnings and errors only.")
+    ] = False,
     _version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
     ctx.obj = Session(home, verbose, quiet)
@@ -151,7 +158,9 @@ def _report(message: str, code: int, verbose: bool) -> int:
 
 
 def _flushed(code: int) -> int:
-    """The exit code, once stdout took everything; a reader that went away early is no error to tell."""
+    """The exit code, once stdout took everything; a reader that went away early is no error to
+    tell.
+    """
     try:
         sys.stdout.flush()
     except BrokenPipeError:

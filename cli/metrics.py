@@ -24,17 +24,18 @@ def metrics(
     address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     once: Annotated[bool, typer.Option("--once", help="Print the metrics and end.")] = False,
 ) -> None:
-    """Serve numbers for Prometheus: rows by stage and status, rates, seconds, failures, workers, queues.
+    """Serve numbers for Prometheus: rows by stage and status, rates, seconds, failures, workers,
+    queues.
 
-    They are computed from the database when asked for, at most every 10 seconds; one such server for all
-    hosts is enough. It listens on this host alone. On another address it needs a login, in the environment
-    variable CURATE_METRICS_AUTH=user:password.
+    They are computed from the database when asked for, at most every 10 seconds; one such server
+    for all hosts is enough. It listens on this host alone. On another address it needs a login, in
+    the environment variable CURATE_METRICS_AUTH=user:password.
 
     Example:
       curate metrics --port 9808
       curate metrics --once
     """
-    from curate.worker.bells import Bells, make_app
+    from curate.worker.messages import Bells, make_app
     from curate.worker.metrics import as_text, registry
 
     here = session(ctx)
@@ -57,7 +58,9 @@ def metrics(
 
 
 def refuse_open(address: str, login: str, port: int) -> None:
-    """Raise UsageError for an address that others can reach without a login, or for a login that is none."""
+    """Raise UsageError for an address that others can reach without a login, or for a login that is
+    none.
+    """
     from curate.configs.errors import UsageError
 
     user, colon, password = login.partition(":")

@@ -1,7 +1,9 @@
-"""One model loaded and run once, in a process of its own: ``python -m curate.cli.model_trial KIND FOLDER [TOWER]``.
+"""One model loaded and run once, in a process of its own: ``python -m curate.cli.model_trial KIND
+FOLDER [TOWER]``.
 
-The last line on stdout is one JSON object. Memory is then that of the one model, a crash in native code ends the child
-only, and the command line never holds MindSpore, which must not run in a process that forks.
+The last line on stdout is one JSON object. Memory is then that of the one model, a crash in native
+code ends the child only, and the command line never holds MindSpore, which must not run in a
+process that forks.
 """
 
 from __future__ import annotations
@@ -47,10 +49,14 @@ def trial(kind: str, folder: Path, settings: Settings, tower: Path | None = None
     wall, cpu = time.perf_counter(), time.process_time()
     try:
         # imported by name: it imports MindSpore, which stays out of the command line
-        measured = importlib.import_module("curate.tasks.models.trial").trial(kind, folder, settings, tower)
+        measured = importlib.import_module("curate.tasks.models.trial").trial(
+            kind, folder, settings, tower
+        )
     except CurateError as error:
         return {"result": "wrong", "detail": str(error)}
-    shown = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in measured.items())
+    shown = ", ".join(
+        f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in measured.items()
+    )
     return {
         "result": "ok", "seconds": round(time.perf_counter() - wall, 1),
         "cpu_seconds": round(time.process_time() - cpu, 1),
@@ -59,4 +65,9 @@ def trial(kind: str, folder: Path, settings: Settings, tower: Path | None = None
 
 
 if __name__ == "__main__":
-    print(json.dumps(trial(sys.argv[1], Path(sys.argv[2]), load_settings(), *map(Path, sys.argv[3:]))), flush=True)
+    print(
+        json.dumps(
+            trial(sys.argv[1], Path(sys.argv[2]), load_settings(), *map(Path, sys.argv[3:]))
+        ),
+        flush=True,
+    )

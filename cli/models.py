@@ -1,4 +1,6 @@
-"""`curate models`: which weights the stages need, whether they are there and right, and how to get them."""
+"""`curate models`: which weights the stages need, whether they are there and right, and how to get
+them.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
     from curate.configs.pipeline import Pipeline
     from curate.tasks.models.catalog import Kind, Need
 
-models = typer.Typer(help="Weights of models: what is needed, what is there, how to get it.", no_args_is_help=True)
+models = typer.Typer(
+    help="Weights of models: what is needed, what is there, how to get it.", no_args_is_help=True
+)
 
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 Users = dict[str, None]  # stages, in order
@@ -34,8 +38,11 @@ def model_names(incomplete: str) -> list[str]:
 
 
 @models.command("list")
-def list_models(ctx: typer.Context, config: Config = None, sets: Sets = None, as_json: Json = False) -> None:
-    """List the models that stages need: where they are looked for, whether they are there, licence, how to get them.
+def list_models(
+    ctx: typer.Context, config: Config = None, sets: Sets = None, as_json: Json = False
+) -> None:
+    """List the models that stages need: where they are looked for, whether they are there, licence,
+    how to get them.
 
     Also those that the pipelines of datasets, or of --config, name.
 
@@ -48,12 +55,18 @@ def list_models(ctx: typer.Context, config: Config = None, sets: Sets = None, as
     here = session(ctx)
     wanted = needed([*_asked(config, sets or ()), *_of_datasets(here)])
     rows = [described(here, need, users) for need, users in wanted.items()]
-    emit(rows, as_json, None if as_json else ("model", "state", "stages", "size_mb", "licence", "path", "get"))
+    emit(
+        rows,
+        as_json,
+        None if as_json else ("model", "state", "stages", "size_mb", "licence", "path", "get"),
+    )
     here.talk.next("curate models fetch NAME", "curate models check")
 
 
 def needed(pipelines: Iterable[Pipeline] = ()) -> dict[Need, Users]:
-    """Every model that is known, and the stages that need it by default or in a pipeline: none for some."""
+    """Every model that is known, and the stages that need it by default or in a pipeline: none for
+    some.
+    """
     from curate.tasks.models.catalog import CATALOG, Need
     from curate.tasks.registry import stages
 
@@ -140,7 +153,9 @@ def _size(folder: Path) -> int:
 Names = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[NAME]...", help="Models or folders; all that are there if left out.", autocompletion=model_names
+        metavar="[NAME]...",
+        help="Models or folders; all that are there if left out.",
+        autocompletion=model_names,
     ),
 ]
 
@@ -168,16 +183,22 @@ def check(ctx: typer.Context, names: Names = None, as_json: Json = False) -> Non
             here.talk.say(f"{need.model}: loading, and running one batch")
             row |= tried(need, here.settings)
         rows.append(row)
-    emit(rows, as_json, None if as_json else ("model", "result", "seconds", "cpu_seconds", "memory_mb", "detail"))
+    emit(
+        rows,
+        as_json,
+        None if as_json else ("model", "result", "seconds", "cpu_seconds", "memory_mb", "detail"),
+    )
     if any(row["result"] == "wrong" or (names and row["result"] == "missing") for row in rows):
         raise typer.Exit(4)
     here.talk.next("curate run VIDEOS -o clips.csv")
 
 
 def _chosen(here: Session, names: Sequence[str]) -> list[Need]:
-    """The models of these names, or all that are known. A folder of another name is what its tensors say.
+    """The models of these names, or all that are known. A folder of another name is what its
+    tensors say.
 
-    Raises UsageError for a name that is neither known nor a folder, BadModel for a folder of no model.
+    Raises UsageError for a name that is neither known nor a folder, BadModel for a folder of no
+    model.
     """
     from curate.configs.errors import UsageError
     from curate.tasks.models.catalog import Need, folder_of
@@ -203,10 +224,18 @@ def _kind(folder: Path) -> Kind:
 
 Sources = Annotated[
     list[Path],
-    typer.Argument(metavar="FILE...", help="Published weights: .pth, .pt, .bin, .ckpt; for LPIPS its two files."),
+    typer.Argument(
+        metavar="FILE...",
+        help="Published weights: .pth, .pt, .bin, .ckpt; for LPIPS its two files.",
+    ),
 ]
 To = Annotated[
-    str, typer.Option("--to", metavar="NAME", help="Name below the model folder, or a path; the usual one if left out.")
+    str,
+    typer.Option(
+        "--to",
+        metavar="NAME",
+        help="Name below the model folder, or a path; the usual one if left out.",
+    ),
 ]
 Tokenizer = Annotated[
     Path | None,
@@ -216,9 +245,14 @@ Tokenizer = Annotated[
 
 @models.command("convert")
 def convert(
-    ctx: typer.Context, sources: Sources, to: To = "", tokenizer: Tokenizer = None, force: Force = False
+    ctx: typer.Context,
+    sources: Sources,
+    to: To = "",
+    tokenizer: Tokenizer = None,
+    force: Force = False,
 ) -> None:
-    """Turn published weights by torch or MindSpore into a folder that stages load. Nothing in them is executed.
+    """Turn published weights by torch or MindSpore into a folder that stages load. Nothing in them
+    is executed.
 
     Example:
       curate models convert sac+logos+ava1-l14-linearMSE.pth
@@ -239,11 +273,15 @@ def fetch(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Model.", autocompletion=model_names)],
     mirror: Annotated[
-        str, typer.Option("--from", metavar="URL", help="Where its files are, if not where they were published.")
+        str,
+        typer.Option(
+            "--from", metavar="URL", help="Where its files are, if not where they were published."
+        ),
     ] = "",
     force: Force = False,
 ) -> None:
-    """Download a model's published files, check them, and convert them where needed. Goes on where it stopped.
+    """Download a model's published files, check them, and convert them where needed. Goes on where
+    it stopped.
 
     HF_ENDPOINT names a mirror of huggingface.co.
 
@@ -258,7 +296,9 @@ def fetch(
 
     here = session(ctx)
     if name not in CATALOG:
-        raise UsageError(what=f"nobody publishes a model {name} that curate knows; known: {', '.join(CATALOG)}")
+        raise UsageError(
+            what=f"nobody publishes a model {name} that curate knows; known: {', '.join(CATALOG)}"
+        )
     hub = os.environ.get("HF_ENDPOINT") or HUB
     with bar(here.quiet) as progress:
         folder = get(Wish(CATALOG[name], here.settings.model_folder, mirror, hub, force, progress))
@@ -273,7 +313,12 @@ def bar(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     console = Console(stderr=True, quiet=quiet)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
     with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as shown:
         tasks: dict[str, Any] = {}
 

@@ -30,29 +30,56 @@ def dataset_names(ctx: typer.Context, incomplete: str) -> list[str]:
 
 Sources = Annotated[
     list[str],
-    typer.Argument(metavar="SOURCE...", help="Folder, file, glob, URL, or a CSV or Parquet with a column path."),
+    typer.Argument(
+        metavar="SOURCE...", help="Folder, file, glob, URL, or a CSV or Parquet with a column path."
+    ),
 ]
 DatasetName = Annotated[
     str | None,
-    typer.Argument(metavar="[DATASET]", help="Dataset; the newest if left out.", autocompletion=dataset_names),
+    typer.Argument(
+        metavar="[DATASET]", help="Dataset; the newest if left out.", autocompletion=dataset_names
+    ),
 ]
 Config = Annotated[
-    Path | None, typer.Option("--config", "-c", metavar="FILE", help="Pipeline YAML; the packaged default if left out.")
+    Path | None,
+    typer.Option(
+        "--config", "-c", metavar="FILE", help="Pipeline YAML; the packaged default if left out."
+    ),
 ]
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="STEP.OPTION=VALUE", help="Change one option of a step; may be repeated."),
+    typer.Option(
+        "--set", metavar="STEP.OPTION=VALUE", help="Change one option of a step; may be repeated."
+    ),
 ]
-Name = Annotated[str | None, typer.Option("--name", help="Name of the dataset; the folder's name if left out.")]
+Name = Annotated[
+    str | None, typer.Option("--name", help="Name of the dataset; the folder's name if left out.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Stage = Annotated[str | None, typer.Option("--stage", help="Only this stage.", autocompletion=stage_names)]
-Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="CSV or Parquet file to write.")]
-Processes = Annotated[
-    int | None, typer.Option("--jobs", "-j", min=1, max=1024, help="Worker processes; the number of cores if left out.")
+Stage = Annotated[
+    str | None, typer.Option("--stage", help="Only this stage.", autocompletion=stage_names)
 ]
-Where = Annotated[str, typer.Option("--where", metavar="PREDICATE", help="Only clips for which this SQL is true.")]
-Columns = Annotated[str, typer.Option("--columns", metavar="A,B,...", help="Write these columns instead of the usual.")]
-Sort = Annotated[str, typer.Option("--sort", metavar="'A desc,B'", help="Order of the rows; by video if left out.")]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="CSV or Parquet file to write."),
+]
+Processes = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs", "-j", min=1, max=1024, help="Worker processes; the number of cores if left out."
+    ),
+]
+Where = Annotated[
+    str, typer.Option("--where", metavar="PREDICATE", help="Only clips for which this SQL is true.")
+]
+Columns = Annotated[
+    str,
+    typer.Option("--columns", metavar="A,B,...", help="Write these columns instead of the usual."),
+]
+Sort = Annotated[
+    str,
+    typer.Option("--sort", metavar="'A desc,B'", help="Order of the rows; by video if left out."),
+]
 
 # headings of `curate --help`
 WORK = "Work"

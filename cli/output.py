@@ -37,7 +37,8 @@ class Talk:
 
 
 class Counter:
-    """Shows on stderr how far long work is: in place on a terminal, else a line every 30 seconds. Short work: nothing.
+    """Shows on stderr how far long work is: in place on a terminal, else a line every 30 seconds.
+    Short work: nothing.
 
     For use in `with`; `what` is counted, such as `clips written`.
     """
@@ -75,7 +76,9 @@ class Counter:
 
 
 def emit(rows: Sequence[Row], as_json: bool, columns: Sequence[str] | None = None) -> None:
-    """Print rows on stdout: JSON, a table on a terminal, aligned text otherwise. `columns` picks and orders."""
+    """Print rows on stdout: JSON, a table on a terminal, aligned text otherwise. `columns` picks
+    and orders.
+    """
     if as_json:
         emit_json(list(rows))
         return
@@ -84,9 +87,14 @@ def emit(rows: Sequence[Row], as_json: bool, columns: Sequence[str] | None = Non
 
 
 def emit_cells(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table on stdout: for people on a terminal, aligned text otherwise. Numbers stand to the right."""
+    """Print a table on stdout: for people on a terminal, aligned text otherwise. Numbers stand to
+    the right.
+    """
     cells = [[shown(value) for value in row] for row in rows]
-    numeric = [any(c[i] for c in cells) and all(_is_number(row[i]) for row in rows) for i in range(len(names))]
+    numeric = [
+        any(c[i] for c in cells) and all(_is_number(row[i]) for row in rows)
+        for i in range(len(names))
+    ]
     if sys.stdout.isatty():
         _rich_table(names, cells, numeric)
     else:
@@ -105,7 +113,8 @@ _COMMANDING = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\
 def shown(value: Any) -> str:
     """A value as a table shows it: NULL empty, floats in four digits, on one line.
 
-    What could command a terminal or turn the order of letters is written as an escape: file names come from anywhere.
+    What could command a terminal or turn the order of letters is written as an escape: file names
+    come from anywhere.
     """
     if value is None:
         return ""
@@ -124,7 +133,9 @@ def plain(text: str) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    return value is None or value == "" or isinstance(value, int | float) or str(value).endswith(" %")
+    return (
+        value is None or value == "" or isinstance(value, int | float) or str(value).endswith(" %")
+    )
 
 
 def aligned(names: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> str:
@@ -132,11 +143,16 @@ def aligned(names: Sequence[str], cells: Sequence[Sequence[str]], numeric: Seque
     lines = [list(names), *map(list, cells)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(names))]
     pad = [str.rjust if right else str.ljust for right in numeric]
-    text = ["  ".join(p(c, w) for p, c, w in zip(pad, line, widths, strict=True)).rstrip() for line in lines]
+    text = [
+        "  ".join(p(c, w) for p, c, w in zip(pad, line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
     return "\n".join(text) + "\n" if names else ""
 
 
-def _rich_table(names: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> None:
+def _rich_table(
+    names: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]
+) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -154,7 +170,11 @@ def seconds_shown(seconds: float | None) -> str:
     if seconds is None:
         return ""
     whole = round(seconds)
-    for size, unit, smaller, name in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+    for size, unit, smaller, name in (
+        (86400, "d", 3600, "h"),
+        (3600, "h", 60, "m"),
+        (60, "m", 1, "s"),
+    ):
         if whole >= size:
             return f"{whole // size}{unit} {whole % size // smaller}{name}"
     return f"{whole}s"

@@ -1,4 +1,6 @@
-"""Which pipeline is in force: a YAML file or the packaged default, stages that join by themselves, --set."""
+"""Which pipeline is in force: a YAML file or the packaged default, stages that join by themselves,
+--set.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ RawStep = dict[str, Any]
 
 @dataclass(frozen=True)
 class Resolved:
-    """A checked pipeline; `steps` are the raw steps, disabled ones too; `origin` tells where each value is from."""
+    """A checked pipeline; `steps` are the raw steps, disabled ones too; `origin` tells where each
+    value is from.
+    """
 
     pipeline: Pipeline
     steps: Sequence[RawStep]
@@ -34,21 +38,29 @@ class Resolved:
 def resolve(config: Path | None, sets: Sequence[str] = (), ready: bool = True) -> Resolved:
     """The pipeline of a file with overrides. Raises ConfigError, FilterError.
 
-    With `ready` also raises ServiceError when a package or file that a stage needs is missing. Model weights are
-    another matter, see `check_models`.
+    With `ready` also raises ServiceError when a package or file that a stage needs is missing.
+    Model weights are another matter, see `check_models`.
     """
     written = read_yaml(find(config) if config else DEFAULT_FILE)
     return settle(written, sets, config or "the default pipeline", ready)
 
 
 def find(config: Path) -> Path:
-    """The file itself or, where there is none of a bare name such as scores.yaml, the packaged one of that name."""
+    """The file itself or, where there is none of a bare name such as scores.yaml, the packaged one
+    of that name.
+    """
     packaged = PRESETS / config.name
     bare = config.name == str(config)
-    return packaged if bare and config.suffix == ".yaml" and not config.exists() and packaged.is_file() else config
+    return (
+        packaged
+        if bare and config.suffix == ".yaml" and not config.exists() and packaged.is_file()
+        else config
+    )
 
 
-def settle(written: Sequence[RawStep], sets: Sequence[str], source: object, ready: bool = True) -> Resolved:
+def settle(
+    written: Sequence[RawStep], sets: Sequence[str], source: object, ready: bool = True
+) -> Resolved:
     """As `resolve`, for raw steps."""
     joined = _with_default_steps(written, stages())
     steps = override(joined, sets)
@@ -58,11 +70,12 @@ def settle(written: Sequence[RawStep], sets: Sequence[str], source: object, read
 
 
 def check(pipeline: Pipeline, ready: bool = True) -> None:
-    """Raise FilterError for a wrong filter, ConfigError for a stage that would not find what it reads.
+    """Raise FilterError for a wrong filter, ConfigError for a stage that would not find what it
+    reads.
 
     With `ready` also raises ServiceError for a stage that cannot run.
     """
-    from curate.db.filters import check_pipeline
+    from curate.db.filters.check import check_pipeline
 
     check_pipeline(pipeline, stages())
     for place, step in enumerate(pipeline.stages):
@@ -79,8 +92,11 @@ def check_ready(pipeline: Pipeline) -> None:
         stages()[step.name].check(step.options)
 
 
-def _check_fed(step: StageStep, table: str, pipeline: Pipeline, before: Sequence[StageStep]) -> None:
-    """Raise ConfigError unless an earlier stage writes the table, by the same model where both have one.
+def _check_fed(
+    step: StageStep, table: str, pipeline: Pipeline, before: Sequence[StageStep]
+) -> None:
+    """Raise ConfigError unless an earlier stage writes the table, by the same model where both have
+    one.
 
     A table that no other stage writes at all is filled by other means.
     """
@@ -108,7 +124,9 @@ def _model(step: StageStep) -> str | None:
 
 
 def check_models(pipeline: Pipeline, model_folder: Path) -> None:
-    """Raise ModelsMissing, naming all weights that stages need and that are not there, or wrong by their header."""
+    """Raise ModelsMissing, naming all weights that stages need and that are not there, or wrong by
+    their header.
+    """
     from curate.configs.errors import ModelsMissing
     from curate.tasks.models.catalog import missing
 
@@ -145,10 +163,18 @@ def needs_of(pipeline: Pipeline) -> list[Need]:
     return list(dict.fromkeys(found))
 
 
-def _with_default_steps(steps: Sequence[RawStep], catalog: Mapping[str, StageClass]) -> list[RawStep]:
-    """Stages that ask for it join a pipeline that does not mention them, before `cut` or at the end."""
+def _with_default_steps(
+    steps: Sequence[RawStep], catalog: Mapping[str, StageClass]
+) -> list[RawStep]:
+    """Stages that ask for it join a pipeline that does not mention them, before `cut` or at the
+    end.
+    """
     mentioned = {step.get("stage") for step in steps}
-    joining = [{"stage": n} for n, cls in sorted(catalog.items()) if cls.default_step and n not in mentioned]
+    joining = [
+        {"stage": n}
+        for n, cls in sorted(catalog.items())
+        if cls.default_step and n not in mentioned
+    ]
     place = next((i for i, step in enumerate(steps) if step.get("stage") == "cut"), len(steps))
     return [*map(dict, steps[:place]), *joining, *map(dict, steps[place:])]
 
@@ -165,9 +191,13 @@ def _origins(
 
 
 def in_order() -> list[StageClass]:
-    """All stages: those of the packaged pipelines as they come there, those of no pipeline before `cut`."""
+    """All stages: those of the packaged pipelines as they come there, those of no pipeline before
+    `cut`.
+    """
     found = stages()
-    steps = [step_name(s) for name in ("default.yaml", "scores.yaml") for s in read_yaml(PRESETS / name)]
+    steps = [
+        step_name(s) for name in ("default.yaml", "scores.yaml") for s in read_yaml(PRESETS / name)
+    ]
     listed = [n for n in dict.fromkeys(steps) if n in found]
     last = [n for n in listed if n == "cut"]
     others = [n for n in sorted(found) if n not in listed]
@@ -180,12 +210,16 @@ def step_name(step: Mapping[str, Any]) -> str:
 
 
 def pipeline_of(dataset: Dataset) -> Pipeline:
-    """The frozen pipeline of a dataset. Raises ConfigError when this version of curate has no such stage."""
+    """The frozen pipeline of a dataset. Raises ConfigError when this version of curate has no such
+    stage.
+    """
     return parse(dataset.frozen, stages(), f"the pipeline of dataset {dataset.name}")
 
 
 def differences(old: Sequence[RawStep], new: Sequence[RawStep]) -> list[str]:
-    """What tells two frozen pipelines apart, for people: options changed, steps added, removed, moved."""
+    """What tells two frozen pipelines apart, for people: options changed, steps added, removed,
+    moved.
+    """
     before = {step_name(s): s for s in old}
     after = {step_name(s): s for s in new}
     found = [f"{name} removed" for name in before if name not in after]

@@ -12,11 +12,18 @@ from curate.cli.options import DatasetName, Json, Where, stage_names
 from curate.cli.session import Opened, Session, session
 
 StageName = Annotated[
-    str, typer.Argument(metavar="STAGE", help="The stage to go through again.", autocompletion=stage_names)
+    str,
+    typer.Argument(
+        metavar="STAGE", help="The stage to go through again.", autocompletion=stage_names
+    ),
 ]
 StageSets = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="STAGE.OPTION=VALUE", help="Change an option of this stage; may be repeated."),
+    typer.Option(
+        "--set",
+        metavar="STAGE.OPTION=VALUE",
+        help="Change an option of this stage; may be repeated.",
+    ),
 ]
 
 
@@ -28,9 +35,11 @@ def redo(
     sets: StageSets = None,
     as_json: Json = False,
 ) -> None:
-    """Put clips that are through with a stage, or failed in it, back before it; --set gives it other options.
+    """Put clips that are through with a stage, or failed in it, back before it; --set gives it
+    other options.
 
-    Once done they return to where they stood, and the filters decide anew. No other stage is computed again.
+    Once done they return to where they stood, and the filters decide anew. No other stage is
+    computed again.
 
     Example:
       curate redo option_match --set option_match.texts='[a dog, a cat]'
@@ -48,7 +57,9 @@ def again(
     as_json: bool,
     then: Sequence[str] = (),
 ) -> None:
-    """What `redo` does; on their way back the clips also go through the later stages `then`. Raises as `redo`."""
+    """What `redo` does; on their way back the clips also go through the later stages `then`. Raises
+    as `redo`.
+    """
     from curate.cli.output import counted, emit_json
     from curate.db.redo import redo as put_back
 
@@ -62,8 +73,12 @@ def again(
         found = {"back": done.back, "at_work": done.at_work, "dropped": done.dropped}
         emit_json({"dataset": name, "stage": stage, **found})
     else:
-        later = f", {done.at_work} of them when the batch they are in is done" if done.at_work else ""
-        print(f"dataset {name}: {counted(done.back, 'clip')} back to {' and '.join([stage, *then])}{later}")
+        later = (
+            f", {done.at_work} of them when the batch they are in is done" if done.at_work else ""
+        )
+        print(
+            f"dataset {name}: {counted(done.back, 'clip')} back to {' and '.join([stage, *then])}{later}"
+        )
     _remark(here, opened, stage, bool(where and sets), then)
     _next(here, Opened(opened.engine, opened.dataset, pipeline), done.back)
 
@@ -80,9 +95,15 @@ def _refuse(opened: Opened, stage: str) -> None:
         what = f"{stage} compares each clip with all before it, so it cannot be done again for clips that went on"
         raise UsageError(what=f"{what}; change its filter with: curate refilter. Or {new}")
     # cut wrote the new rate and size where the next one would look for those of the source
-    overwritten = [o for o in ("target_fps", "shorter_size") if stage == "cut" and getattr(step.options, o, None)]
+    overwritten = [
+        o
+        for o in ("target_fps", "shorter_size")
+        if stage == "cut" and getattr(step.options, o, None)
+    ]
     if overwritten:
-        raise UsageError(what=f"cut has changed the clips by {overwritten[0]} and cannot start from them again; {new}")
+        raise UsageError(
+            what=f"cut has changed the clips by {overwritten[0]} and cannot start from them again; {new}"
+        )
 
 
 def _step(opened: Opened, stage: str) -> Any:
@@ -112,7 +133,9 @@ def changed(opened: Opened, stage: str, sets: Sequence[str]) -> Any:
 
 
 def _check_ready(here: Session, pipeline: Any, names: Sequence[str]) -> None:
-    """Raise ServiceError when something that these stages need is missing; what the others need is theirs."""
+    """Raise ServiceError when something that these stages need is missing; what the others need is
+    theirs.
+    """
     from curate.cli.pipeline import check_models, check_ready
     from curate.configs.pipeline import Pipeline
 
@@ -121,7 +144,9 @@ def _check_ready(here: Session, pipeline: Any, names: Sequence[str]) -> None:
     check_models(alone, here.settings.model_folder)
 
 
-def _remark(here: Session, opened: Opened, stage: str, some_keep: bool, then: Sequence[str] = ()) -> None:
+def _remark(
+    here: Session, opened: Opened, stage: str, some_keep: bool, then: Sequence[str] = ()
+) -> None:
     from curate.tasks.registry import stages
 
     if some_keep:
@@ -132,7 +157,9 @@ def _remark(here: Session, opened: Opened, stage: str, some_keep: bool, then: Se
     readers = [name for name in behind if written & set(stages()[name].reads)]
     if readers:
         redos = "   ".join(f"curate redo {reader} {opened.dataset.name}" for reader in readers)
-        here.talk.say(f"{', '.join(readers)} read what {stage} writes; for new values there too: {redos}")
+        here.talk.say(
+            f"{', '.join(readers)} read what {stage} writes; for new values there too: {redos}"
+        )
 
 
 def _next(here: Session, opened: Opened, rows: int) -> None:
@@ -141,12 +168,16 @@ def _next(here: Session, opened: Opened, rows: int) -> None:
     name = opened.dataset.name
     if rows:
         rung = ring_waiting(here, opened)
-        here.talk.next(f"curate status {name} --watch" if rung else f"curate resume {name} -o clips.csv")
+        here.talk.next(
+            f"curate status {name} --watch" if rung else f"curate resume {name} -o clips.csv"
+        )
 
 
 def set_(
     ctx: typer.Context,
-    assignment: Annotated[str, typer.Argument(metavar="STAGE.OPTION=VALUE", help="The option and its new value.")],
+    assignment: Annotated[
+        str, typer.Argument(metavar="STAGE.OPTION=VALUE", help="The option and its new value.")
+    ],
     dataset: DatasetName = None,
     as_json: Json = False,
 ) -> None:
@@ -162,7 +193,7 @@ def set_(
     from curate.cli.pipeline import differences
     from curate.configs.errors import UsageError
     from curate.db.redo import set_pipeline
-    from curate.db.saves import NO_SCORES
+    from curate.db.save.batch import NO_SCORES
 
     here = session(ctx)
     opened = here.open_dataset(dataset)
@@ -178,7 +209,10 @@ def set_(
         emit_json({"dataset": opened.dataset.name, "changed": changes})
     else:
         print(f"dataset {opened.dataset.name}: {', '.join(changes) or 'nothing changed'}")
-    here.talk.next(f"curate retry {opened.dataset.name} --stage {stage}", f"curate resume {opened.dataset.name}")
+    here.talk.next(
+        f"curate retry {opened.dataset.name} --stage {stage}",
+        f"curate resume {opened.dataset.name}",
+    )
 
 
 def add_to(app: typer.Typer) -> None:

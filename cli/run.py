@@ -12,14 +12,28 @@ from typing import Annotated, Any
 import typer
 
 from curate.cli import options
-from curate.cli.options import Columns, Config, DatasetName, Json, Name, Output, Processes, Sets, Sort, Sources, Where
+from curate.cli.options import (
+    Columns,
+    Config,
+    DatasetName,
+    Json,
+    Name,
+    Output,
+    Processes,
+    Sets,
+    Sort,
+    Sources,
+    Where,
+)
 from curate.cli.session import Opened, Session, session
 
 
 def run(
     ctx: typer.Context,
     sources: Sources,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="CSV or Parquet to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="CSV or Parquet to write.")
+    ],
     config: Config = None,
     sets: Sets = None,
     name: Name = None,
@@ -71,9 +85,13 @@ def _finish(here: Session, opened: Opened, jobs: int | None, wish: Any) -> None:
         print_funnel(opened, to_stderr=True, quiet=here.quiet)
         write(here, opened, wish)
     if totals.failed:
-        here.talk.say(f"{counted(totals.failed, 'row')} failed; see: curate errors {opened.dataset.name}")
+        here.talk.say(
+            f"{counted(totals.failed, 'row')} failed; see: curate errors {opened.dataset.name}"
+        )
         raise typer.Exit(1)
-    here.talk.next(_after_all(opened.dataset.name, totals.dropped > 0 and not totals.kept, wish is not None))
+    here.talk.next(
+        _after_all(opened.dataset.name, totals.dropped > 0 and not totals.kept, wish is not None)
+    )
 
 
 def _after_all(name: str, none_left: bool, exported: bool) -> str:
@@ -87,9 +105,9 @@ def work(here: Session, opened: Opened, jobs: int | None) -> Any:
     from curate.cli.follow import Watcher, follow
     from curate.cli.workers import refuse_shared_sqlite
     from curate.db import datasets
-    from curate.tasks.places import check_places
-    from curate.worker.plans import plans, queues_of
-    from curate.worker.presence import refuse_rivals
+    from curate.tasks.storage.places import check_places
+    from curate.worker.heartbeat import refuse_rivals
+    from curate.worker.processes import plans, queues_of
     from curate.worker.supervisor import Log, Supervisor
 
     view = Watcher(opened).look()
@@ -99,7 +117,9 @@ def work(here: Session, opened: Opened, jobs: int | None) -> Any:
     refuse_rivals(opened.engine, [])
     check_places(here.settings)
     _check_models_run(here, opened, view)
-    datasets.resume(opened.engine, opened.dataset)  # an interrupted run is no crash of the rows it was at
+    datasets.resume(
+        opened.engine, opened.dataset
+    )  # an interrupted run is no crash of the rows it was at
     logs = here.make_home() / "logs"
     logs.mkdir(exist_ok=True)
     log_file = logs / "worker.log"
@@ -107,8 +127,12 @@ def work(here: Session, opened: Opened, jobs: int | None) -> Any:
     supervised = Supervisor(here.settings, opened.engine, planned, Log(log_file))
     with stopped_by_signals(here, opened), supervised as supervisor:
         try:
-            loading = "a model may be loading; " if any(p.queue == "ascend" for p in planned) else ""
-            view = follow(opened, supervisor.tick, here.talk, f"{loading}the workers' log is {log_file}")
+            loading = (
+                "a model may be loading; " if any(p.queue == "ascend" for p in planned) else ""
+            )
+            view = follow(
+                opened, supervisor.tick, here.talk, f"{loading}the workers' log is {log_file}"
+            )
         except KeyboardInterrupt:
             here.talk.say("stopping when the batches at work are done; Ctrl-C again stops at once")
             raise
@@ -119,7 +143,8 @@ def work(here: Session, opened: Opened, jobs: int | None) -> Any:
 
 
 def _check_models_run(here: Session, opened: Opened, view: Any) -> None:
-    """Raise PackageMissing or ModelsMissing when what is left to do needs models that do not run on this host.
+    """Raise PackageMissing or ModelsMissing when what is left to do needs models that do not run on
+    this host.
 
     Workers would find out too, but take half a minute to start and to give up.
     """
@@ -127,7 +152,9 @@ def _check_models_run(here: Session, opened: Opened, view: Any) -> None:
     from curate.configs.pipeline import Pipeline
     from curate.tasks.models.device import check_installed
 
-    first = next((place for place, stage in enumerate(view.stages) if stage.waiting or stage.running), 0)
+    first = next(
+        (place for place, stage in enumerate(view.stages) if stage.waiting or stage.running), 0
+    )
     left = Pipeline(opened.pipeline.stages[first:])
     if needs_of(left):
         check_installed()
@@ -157,7 +184,9 @@ def enqueue(
     config: Config = None,
     sets: Sets = None,
     name: Name = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be done; write nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Say what would be done; write nothing.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Put new and changed videos into a dataset; workers take it from there.
@@ -180,7 +209,9 @@ def enqueue(
         dataset_name, pipeline = opened.dataset.name, opened.pipeline
         if opened.dataset.state != RUNNING:
             state = opened.dataset.state
-            here.talk.warn(f"dataset {dataset_name} is {state}; go on with: curate resume {dataset_name}")
+            here.talk.warn(
+                f"dataset {dataset_name} is {state}; go on with: curate resume {dataset_name}"
+            )
     if as_json:
         emit_json(_as_json(dataset_name, pipeline, found, dry_run))
     else:
@@ -224,11 +255,13 @@ def _after_enqueue(here: Session, opened: Opened) -> list[str]:
 
 
 def ring_waiting(here: Session, opened: Opened) -> bool:
-    """Ring every stage that has rows to claim; False when no broker answers. Workers look by themselves too."""
+    """Ring every stage that has rows to claim; False when no broker answers. Workers look by
+    themselves too.
+    """
     from curate.configs.errors import ServiceError
-    from curate.db.ready import waiting
-    from curate.worker.bells import Bells, make_app
+    from curate.db.queue.ready import waiting
     from curate.worker.broker import broker_url, check_broker, socket_path
+    from curate.worker.messages import Bells, make_app
 
     if not here.settings.broker_url and not socket_path(here.settings).exists():
         return False
@@ -253,7 +286,8 @@ def resume(
 ) -> None:
     """Go on with a dataset that was interrupted; with -o also write the clips.
 
-    With a broker configured (CURATE_BROKER_URL) it rings the workers and returns, unless -o or -j is given.
+    With a broker configured (CURATE_BROKER_URL) it rings the workers and returns, unless -o or -j
+    is given.
 
     Example:
       curate resume
@@ -262,7 +296,7 @@ def resume(
     from curate.cli.data import Wish, check_wish
     from curate.cli.output import counted
     from curate.db import datasets
-    from curate.worker.topup import free_dead
+    from curate.worker.dispatcher import free_dead
 
     here = session(ctx)
     wish = Wish(output, where, columns, sort) if output else None

@@ -25,13 +25,17 @@ def search(
     ctx: typer.Context,
     words: Annotated[str, typer.Argument(metavar="TEXT", help="What the clips should show.")],
     name: DatasetName = None,
-    count: Annotated[int, typer.Option("--count", "-n", min=1, max=100_000, help="Clips to show, the best ones.")] = 20,
+    count: Annotated[
+        int, typer.Option("--count", "-n", min=1, max=100_000, help="Clips to show, the best ones.")
+    ] = 20,
     where: Where = "",
     as_json: Json = False,
 ) -> None:
-    """The clips that look most like a text, by the CLIP embeddings that the stage clip_embed stored.
+    """The clips that look most like a text, by the CLIP embeddings that the stage clip_embed
+    stored.
 
-    The score is 100 times the cosine of text and best frame, usually 10 to 35. Reads every embedding of the dataset.
+    The score is 100 times the cosine of text and best frame, usually 10 to 35. Reads every
+    embedding of the dataset.
 
     Example:
       curate search "a dog on a beach" -n 20
@@ -49,7 +53,9 @@ def search(
         here.talk.next('curate sql "SELECT * FROM clips WHERE id = …"')
 
 
-def _best(here: Session, opened: Opened, words: str, where: str, count: int) -> list[tuple[float, int]]:
+def _best(
+    here: Session, opened: Opened, words: str, where: str, count: int
+) -> list[tuple[float, int]]:
     model = _model(opened)
     _check(where, opened)
     found: dict[int, float] = {}
@@ -64,7 +70,9 @@ def _largest(found: dict[int, float], count: int) -> list[tuple[int, float]]:
     return heapq.nsmallest(count, found.items(), key=lambda item: (-item[1], item[0]))
 
 
-def _scores(here: Session, opened: Opened, model: str, words: str, where: str) -> Iterator[tuple[int, float]]:
+def _scores(
+    here: Session, opened: Opened, model: str, words: str, where: str
+) -> Iterator[tuple[int, float]]:
     from curate.configs.errors import UsageError
     from curate.db.vectors import embedded
     from curate.tasks.models.embeddings import read
@@ -75,16 +83,16 @@ def _scores(here: Session, opened: Opened, model: str, words: str, where: str) -
         if tower is None or text is None:  # loaded only when there is something to search
             tower, text = _text(here, model, words)
         if revision != tower.revision:
-            what = (
-                f"clips were embedded by other weights ({revision}) than those in the model folder ({tower.revision})"
+            what = f"clips were embedded by other weights ({revision}) than those in the model folder ({tower.revision})"
+            raise UsageError(
+                what=f"{what}. Embed them again with: curate redo clip_embed {opened.dataset.name}"
             )
-            raise UsageError(what=f"{what}. Embed them again with: curate redo clip_embed {opened.dataset.name}")
         yield from zip(ids, (float(s) for s in read(vectors) @ text), strict=True)
     if tower is None:
-        what = (
-            f"no clip of dataset {opened.dataset.name}{' for which --where is true' if where else ''} is embedded yet"
+        what = f"no clip of dataset {opened.dataset.name}{' for which --where is true' if where else ''} is embedded yet"
+        raise UsageError(
+            what=f"{what}. Add the stage clip_embed to its pipeline, or see: curate status"
         )
-        raise UsageError(what=f"{what}. Add the stage clip_embed to its pipeline, or see: curate status")
 
 
 def _text(here: Session, model: str, words: str) -> tuple[TextTower, NDArray[np.float32]]:
@@ -110,10 +118,14 @@ def _model(opened: Opened) -> str:
 def _check(where: str, opened: Opened) -> None:
     from curate.configs.schema import Column
     from curate.db.export import available
-    from curate.db.filters import check_where
+    from curate.db.filters.check import check_where
 
     if where:
-        check_where(where, available(opened.pipeline) | {"status": Column("text", "kept, dropped, failed or active")})
+        check_where(
+            where,
+            available(opened.pipeline)
+            | {"status": Column("text", "kept, dropped, failed or active")},
+        )
 
 
 def add_to(app: typer.Typer) -> None:

@@ -1,4 +1,6 @@
-"""What every command needs: settings, the database, a dataset with its pipeline. All of it made when asked for."""
+"""What every command needs: settings, the database, a dataset with its pipeline. All of it made
+when asked for.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ class Session:
         return url.get_backend_name() != "sqlite" or Path(url.database or "").exists()
 
     def make_home(self) -> Path:
-        """The home folder, made when there is none. Raises ServiceError when it cannot be written to."""
+        """The home folder, made when there is none. Raises ServiceError when it cannot be written
+        to.
+        """
         folder = self.settings.folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -91,7 +95,9 @@ class Session:
         return engine
 
     def open_dataset(self, name: str | None) -> Opened:
-        """A dataset of the database: the one called name, else the newest. Raises UsageError, ServiceError."""
+        """A dataset of the database: the one called name, else the newest. Raises UsageError,
+        ServiceError.
+        """
         from curate.cli.pipeline import pipeline_of
         from curate.db.datasets import pick
 
@@ -101,12 +107,14 @@ class Session:
 
 
 def make_reader(engine: Engine) -> str:
-    """Make the login that curate sql reads with, on Postgres. Returns why it could not be done, or an empty text."""
+    """Make the login that curate sql reads with, on Postgres. Returns why it could not be done, or
+    an empty text.
+    """
     from curate.db.engine import is_sqlite, writing
 
     if is_sqlite(engine):
         return ""
-    from curate.db.reader import ensure_reader
+    from curate.db.readonly.login import ensure_reader
 
     with writing(engine) as connection:
         return ensure_reader(connection)

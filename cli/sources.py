@@ -15,9 +15,16 @@ from curate.cli.pipeline import Resolved, check_models, differences, pipeline_of
 from curate.cli.session import Opened, Session
 from curate.configs.errors import PipelineChanged, ServiceError, UsageError
 from curate.configs.pipeline import Pipeline
-from curate.tasks.inputs import TABLE_EXTENSIONS, Input, Report, extension, find_inputs, is_media
-from curate.tasks.paths import is_url, to_text
-from curate.tasks.places import check_places
+from curate.tasks.inputs.paths import is_url, to_text
+from curate.tasks.inputs.walk import (
+    TABLE_EXTENSIONS,
+    Input,
+    Report,
+    extension,
+    find_inputs,
+    is_media,
+)
+from curate.tasks.storage.places import check_places
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -56,7 +63,9 @@ class Found:
         """One line of counts."""
         c = self.counts
         line = f"found {c.found}: {c.new} new, {c.changed} changed, {c.unchanged} unchanged"
-        return [line + (f", {self.report.duplicates} named twice" if self.report.duplicates else "")]
+        return [
+            line + (f", {self.report.duplicates} named twice" if self.report.duplicates else "")
+        ]
 
     def warnings(self) -> list[str]:
         """Folders that could not be listed."""
@@ -64,7 +73,9 @@ class Found:
 
 
 def root_of(source: str) -> str:
-    """The folder, table or URL that a source stands for: that of a file is its folder, so is that of a glob."""
+    """The folder, table or URL that a source stands for: that of a file is its folder, so is that
+    of a glob.
+    """
     place = source.removeprefix("file://")
     if glob.has_magic(place) and not os.path.lexists(place):
         place = os.path.dirname(place[: min(place.find(c) for c in "*?[" if c in place)]) or "."  # noqa: PTH120
@@ -87,8 +98,8 @@ def base_name(root: str) -> str:
 def choose(known: Iterable[Dataset], request: Request) -> Dataset | str:
     """The dataset that a request is about, or the name of a new one.
 
-    --name decides; without it the dataset of the same root, or a new one named after it, with -2, -3, …
-    when a dataset of another root has the name.
+    --name decides; without it the dataset of the same root, or a new one named after it, with -2,
+    -3, … when a dataset of another root has the name.
     """
     datasets = list(known)
     if request.name:
@@ -106,11 +117,15 @@ def choose(known: Iterable[Dataset], request: Request) -> Dataset | str:
 def check_name(name: str) -> None:
     """Raise UsageError for a dataset name that is not safe as the name of a folder."""
     if _UNSAFE.search(name) or name.strip("-.") != name or len(name) > 100:
-        raise UsageError(what=f"--name {name!r}: use letters, digits, '.', '_' and '-', at most 100")
+        raise UsageError(
+            what=f"--name {name!r}: use letters, digits, '.', '_' and '-', at most 100"
+        )
 
 
 def inputs_of(request: Request, report: Report) -> Iterator[Input]:
-    """The inputs of all sources, each path once. Raises NoInput for a source without any before the first."""
+    """The inputs of all sources, each path once. Raises NoInput for a source without any before the
+    first.
+    """
     opened = []
     for source in request.sources:
         found = find_inputs(source, report)
@@ -133,8 +148,8 @@ def _once(found: Iterable[Input], report: Report) -> Iterator[Input]:
 def enqueue(session: Session, request: Request) -> tuple[Opened, Found]:
     """Put the videos of a request into their dataset, which is made when there is none.
 
-    A dataset keeps the pipeline it was made with; without --config and --set that one goes on. Raises
-    PipelineChanged when another one is asked for, NoInput, ConfigError, ServiceError.
+    A dataset keeps the pipeline it was made with; without --config and --set that one goes on.
+    Raises PipelineChanged when another one is asked for, NoInput, ConfigError, ServiceError.
     """
     from curate.db import datasets
 
@@ -147,13 +162,21 @@ def enqueue(session: Session, request: Request) -> tuple[Opened, Found]:
     inputs = inputs_of(request, report)
     # from here on things are made; what is wrong with the request has been told
     engine = existing or session.make_database()
-    dataset, pipeline = (chosen, pipeline) if not isinstance(chosen, str) else _made(engine, chosen, request, pipeline)
+    dataset, pipeline = (
+        (chosen, pipeline)
+        if not isinstance(chosen, str)
+        else _made(engine, chosen, request, pipeline)
+    )
     counts = datasets.enqueue(engine, dataset, inputs, pipeline)
     return Opened(engine, dataset, pipeline), Found(counts, report)
 
 
-def _made(engine: Engine, name: str, request: Request, pipeline: Pipeline) -> tuple[Dataset, Pipeline]:
-    """A new dataset; or the one that another process made of the same sources since this one looked."""
+def _made(
+    engine: Engine, name: str, request: Request, pipeline: Pipeline
+) -> tuple[Dataset, Pipeline]:
+    """A new dataset; or the one that another process made of the same sources since this one
+    looked.
+    """
     from curate.db import datasets
 
     chosen: Dataset | str = name

@@ -19,14 +19,19 @@ WATCH_SECONDS = 2.0
 def status(
     ctx: typer.Context,
     dataset: DatasetName = None,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again every 2 seconds, until done.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Show it again every 2 seconds, until done.")
+    ] = False,
     as_json: Json = False,
-    fail_on_error: Annotated[bool, typer.Option("--fail-on-error", help="Exit with 1 when a row failed.")] = False,
+    fail_on_error: Annotated[
+        bool, typer.Option("--fail-on-error", help="Exit with 1 when a row failed.")
+    ] = False,
 ) -> None:
     """Show how far each stage is, who works on it, and what failed most.
 
-    done: went on · dropped: by the stage or the filters behind it · rate: rows a second over the last minute, or the
-    time of two batches · left: until all stages are done, if it goes on like that.
+    done: went on · dropped: by the stage or the filters behind it · rate: rows a second over the
+    last minute, or the time of two batches · left: until all stages are done, if it goes on like
+    that.
 
     Example:
       curate status
@@ -48,8 +53,8 @@ def _look(opened: Opened) -> dict[str, Any]:
     from dataclasses import asdict
 
     from curate.cli.follow import Watcher
-    from curate.db.held_up import held_up
-    from curate.db.queries import failures
+    from curate.db.reports.counts import failures
+    from curate.db.reports.failures import held_up
 
     view = Watcher(opened).look()
     stages = [
@@ -71,7 +76,7 @@ def _look(opened: Opened) -> dict[str, Any]:
 def workers_at_work(opened: Opened) -> list[str]:
     """The processes, as pid@host, that hold rows of the dataset with a lease that has not run out."""
     from curate.db.engine import now, reading
-    from curate.db.leases import holders
+    from curate.db.queue.leases import holders
 
     held = holders(opened.engine, opened.dataset.id, opened.pipeline)
     with reading(opened.engine) as connection:
@@ -93,8 +98,14 @@ def _print(here: Session, opened: Opened, found: dict[str, Any], as_json: bool) 
         return
     held = "" if found["state"] == RUNNING else f"   {found['state']}"
     print(f"dataset {opened.dataset.name}   {opened.dataset.root}{held}")
-    rows = [s | {"rate/s": s["rate"], "eta": seconds_shown(s["eta_seconds"])} for s in found["stages"]]
-    emit(rows, False, ("stage", "queue", "waiting", "running", "done", "dropped", "failed", "rate/s", "eta"))
+    rows = [
+        s | {"rate/s": s["rate"], "eta": seconds_shown(s["eta_seconds"])} for s in found["stages"]
+    ]
+    emit(
+        rows,
+        False,
+        ("stage", "queue", "waiting", "running", "done", "dropped", "failed", "rate/s", "eta"),
+    )
     print(footer(found))
     if differ := version_difference(opened.engine):
         here.talk.warn(differ)
@@ -105,11 +116,16 @@ def footer(found: dict[str, Any]) -> str:
     """The shares, the counts and the most frequent failures, in a line or two."""
     from curate.cli.follow import summary
     from curate.cli.output import counted, seconds_shown, shown
-    from curate.db.progress import Totals
+    from curate.db.reports.progress import Totals
 
     left = f" · {seconds_shown(found['eta_seconds'])} left" if found["eta_seconds"] else ""
-    lines = [f"{summary(Totals(**found['totals']))} · {counted(len(found['workers']), 'worker')} at work{left}"]
-    lines += [shown(f"{f['rows']} x {f['error']} in {f['stage']}, e.g. {f['path']}") for f in found["failures"]]
+    lines = [
+        f"{summary(Totals(**found['totals']))} · {counted(len(found['workers']), 'worker')} at work{left}"
+    ]
+    lines += [
+        shown(f"{f['rows']} x {f['error']} in {f['stage']}, e.g. {f['path']}")
+        for f in found["failures"]
+    ]
     lines += [shown(f"{h['stage']} is held up: {h['message']}") for h in found["held_up"]]
     return "\n".join(lines)
 
@@ -166,7 +182,7 @@ def errors(
     from dataclasses import asdict
 
     from curate.cli.output import emit_json, shown
-    from curate.db.queries import failures
+    from curate.db.reports.counts import failures
 
     here = session(ctx)
     opened = here.open_dataset(dataset)
@@ -185,7 +201,10 @@ def errors(
     else:
         first = found[0]
         name = opened.dataset.name
-        here.talk.next(f"curate retry {name}", f"curate errors {name} --id {first.example_id} --level {first.level}")
+        here.talk.next(
+            f"curate retry {name}",
+            f"curate errors {name} --id {first.example_id} --level {first.level}",
+        )
 
 
 def _known_stage(opened: Opened, stage: str | None) -> str | None:
@@ -193,18 +212,22 @@ def _known_stage(opened: Opened, stage: str | None) -> str | None:
 
     names = [s.name for s in opened.pipeline.stages]
     if stage and stage not in names:
-        raise UsageError(what=f"--stage {stage}: dataset {opened.dataset.name} has the stages {', '.join(names)}")
+        raise UsageError(
+            what=f"--stage {stage}: dataset {opened.dataset.name} has the stages {', '.join(names)}"
+        )
     return stage
 
 
 def _one_row(opened: Opened, level: str, row_id: int, as_json: bool) -> None:
     from curate.cli.output import emit_cells, emit_json
     from curate.configs.errors import UsageError
-    from curate.db import queries
+    from curate.db.reports import counts as queries
 
     if level not in ("clip", "video"):
         raise UsageError(what=f"--level {level}: it is clip or video")
-    found = queries.row(opened.engine, opened.dataset.id, "video" if level == "video" else "clip", row_id)
+    found = queries.row(
+        opened.engine, opened.dataset.id, "video" if level == "video" else "clip", row_id
+    )
     if found is None:
         raise UsageError(what=f"dataset {opened.dataset.name} has no {level} {row_id}")
     if as_json:
@@ -217,7 +240,9 @@ def retry(
     ctx: typer.Context,
     dataset: DatasetName = None,
     stage: Stage = None,
-    error: Annotated[str | None, typer.Option("--error", metavar="CLASS", help="Only this kind of error.")] = None,
+    error: Annotated[
+        str | None, typer.Option("--error", metavar="CLASS", help="Only this kind of error.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Put failed rows back to the stage where they failed.
@@ -241,7 +266,9 @@ def retry(
     if not count:
         return
     rung = ring_waiting(here, opened)
-    here.talk.next(f"curate status {name} --watch" if rung else f"curate resume {name} -o clips.csv")
+    here.talk.next(
+        f"curate status {name} --watch" if rung else f"curate resume {name} -o clips.csv"
+    )
 
 
 def add_to(app: typer.Typer) -> None:

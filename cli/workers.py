@@ -31,18 +31,28 @@ FLOWER_COLUMNS = "name,state,routing_key,kwargs,result,runtime,worker,retries,ex
 
 def worker(
     ctx: typer.Context,
-    queues: Annotated[str, typer.Option("--queues", "-Q", help="Queues to serve, separated by commas.")] = "cpu,ascend",
+    queues: Annotated[
+        str, typer.Option("--queues", "-Q", help="Queues to serve, separated by commas.")
+    ] = "cpu,ascend",
     concurrency: Annotated[
         int | None,
         typer.Option("--concurrency", "-c", min=1, max=1024, help="Processes of cpu, see above."),
     ] = None,
     npus: Annotated[
-        str, typer.Option("--npus", metavar="0,2,...", help="NPUs to serve ascend with; all of them if left out.")
+        str,
+        typer.Option(
+            "--npus", metavar="0,2,...", help="NPUs to serve ascend with; all of them if left out."
+        ),
     ] = "",
-    name: Annotated[str, typer.Option("--name", "-n", help="Put before the names of the workers: NAME-cpu0.")] = "",
+    name: Annotated[
+        str, typer.Option("--name", "-n", help="Put before the names of the workers: NAME-cpu0.")
+    ] = "",
     loglevel: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
     check: Annotated[
-        bool, typer.Option("--check", help="Start nothing; say whether the workers of this host are well.")
+        bool,
+        typer.Option(
+            "--check", help="Start nothing; say whether the workers of this host are well."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --check: print JSON.")] = False,
 ) -> None:
@@ -70,9 +80,9 @@ def worker(
     if check:
         print_check(here, name, as_json)
         return
-    from curate.tasks.places import check_places
-    from curate.worker.plans import plans
-    from curate.worker.presence import refuse_rivals
+    from curate.tasks.storage.places import check_places
+    from curate.worker.heartbeat import refuse_rivals
+    from curate.worker.processes import plans
     from curate.worker.supervisor import Log, Supervisor
 
     _check_loglevel(loglevel)
@@ -87,7 +97,9 @@ def worker(
         log.warning("%s", differ)
     with signals_interrupt():
         try:
-            with Supervisor(here.settings, engine, planned, Log(None, loglevel.upper())) as supervisor:
+            with Supervisor(
+                here.settings, engine, planned, Log(None, loglevel.upper())
+            ) as supervisor:
                 say(f"{'; '.join(map(str, planned))}; Ctrl-C stops")
                 _serve(supervisor.tick, say)
         except KeyboardInterrupt:  # the second one, while it stopped
@@ -96,7 +108,9 @@ def worker(
 
 
 def _log_here(here: Session, level: str) -> Callable[[str], None]:
-    """Let this process log as its workers do; returns what says a remark, in JSON a line of the log too."""
+    """Let this process log as its workers do; returns what says a remark, in JSON a line of the log
+    too.
+    """
     from curate.worker.logs import configure
 
     configure(here.settings.log_format, level)
@@ -132,7 +146,9 @@ def checked_queues(text: str) -> tuple[str, ...]:
 
 
 def checked_npus(text: str) -> list[int] | None:
-    """The numbers of a text such as ``0,2``; None for an empty one. Raises UsageError for what is no number."""
+    """The numbers of a text such as ``0,2``; None for an empty one. Raises UsageError for what is
+    no number.
+    """
     from curate.configs.errors import UsageError
 
     numbers = [n.strip() for n in text.split(",") if n.strip()]
@@ -143,7 +159,9 @@ def checked_npus(text: str) -> list[int] | None:
 
 
 def refuse_shared_sqlite(settings: Settings) -> None:
-    """Raise ConfigError when workers of other hosts would share a SQLite file, which network disks corrupt."""
+    """Raise ConfigError when workers of other hosts would share a SQLite file, which network disks
+    corrupt.
+    """
     from urllib.parse import urlsplit
 
     from curate.configs.errors import ConfigError
@@ -190,13 +208,17 @@ def flower(
         check_broker(broker.url)
         shown = f"[{address}]" if ":" in address else address
         here.talk.say(f"Flower: http://{shown}:{port}   (Ctrl-C stops it)")
-        code = _wait(subprocess.Popen(flower_command(address, port), env=_environment(here.settings)))  # noqa: S603
+        code = _wait(
+            subprocess.Popen(flower_command(address, port), env=_environment(here.settings))
+        )
     if code:
         raise typer.Exit(1)
 
 
 def refuse_open_flower(address: str, port: int = 5555) -> None:
-    """Raise UsageError for an address that others can reach, unless FLOWER_BASIC_AUTH asks for a login."""
+    """Raise UsageError for an address that others can reach, unless FLOWER_BASIC_AUTH asks for a
+    login.
+    """
     from curate.configs.errors import UsageError
 
     if address in LOOPBACK or os.environ.get("FLOWER_BASIC_AUTH"):
@@ -220,7 +242,9 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:
-    """Wait for a child; on Ctrl-C or SIGTERM end it too. Returns its exit code, 0 when it was told to stop."""
+    """Wait for a child; on Ctrl-C or SIGTERM end it too. Returns its exit code, 0 when it was told
+    to stop.
+    """
     try:
         return process.wait()
     except KeyboardInterrupt:

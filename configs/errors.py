@@ -2,13 +2,11 @@
 
 ::
 
-    CurateError                  exit code 1
-    ├── UsageError               exit code 2   the command line asks for something that cannot be
-    ├── ConfigError              exit code 3   a pipeline, filter or setting is wrong
-    │   ├── FilterError
-    │   └── SqlRefused, SqlFailed, SqlTimeout
-    ├── ServiceError             exit code 4   the database, the broker or a package is missing, a disk is full
-    └── RowError                 ends one row as `failed`; never stops a run
+    CurateError                  exit code 1 ├── UsageError               exit code 2   the command
+    line asks for something that cannot be ├── ConfigError              exit code 3   a pipeline,
+    filter or setting is wrong │   ├── FilterError │   └── SqlRefused, SqlFailed, SqlTimeout ├──
+    ServiceError             exit code 4   the database, the broker or a package is missing, a disk
+    is full └── RowError                 ends one row as `failed`; never stops a run
         ├── MediaError           the file itself; `curate retry` helps only when the file changes
         └── StageError           the stage; `curate retry` may help
 
@@ -81,9 +79,10 @@ class BadTable(ConfigError):
 
 
 class PipelineChanged(ConfigError):
-    """Dataset {name} was enqueued with another pipeline ({what} differs). Apply changed filters with:
-    curate refilter {name} --config FILE; other options of a stage with: curate redo STAGE {name} --set
-    STAGE.OPTION=VALUE. For other stages start a new dataset with: --name"""
+    """Dataset {name} was enqueued with another pipeline ({what} differs). Apply changed filters
+    with: curate refilter {name} --config FILE; other options of a stage with: curate redo STAGE
+    {name} --set STAGE.OPTION=VALUE. For other stages start a new dataset with: --name
+    """
 
 
 class FilterError(ConfigError):
@@ -91,8 +90,9 @@ class FilterError(ConfigError):
 
 
 class SqlRefused(ConfigError):
-    """The statement is refused: {why}. curate sql takes one read-only SELECT; list tables and columns
-    with: curate sql"""
+    """The statement is refused: {why}. curate sql takes one read-only SELECT; list tables and
+    columns with: curate sql
+    """
 
 
 class SqlFailed(ConfigError):
@@ -115,66 +115,87 @@ class PackageMissing(ServiceError):
 
 
 class ModelsMissing(ServiceError):
-    """{what} needs weights that are not there or cannot be used (curate models list shows where they are looked
-    for):{missing}"""
+    """{what} needs weights that are not there or cannot be used (curate models list shows where
+    they are looked for):{missing}
+    """
 
 
 class BadModel(ServiceError):
-    """The weights in {path} cannot be used: {why}. Get them again (curate models list says how), and look at
-    them with: curate models check"""
+    """The weights in {path} cannot be used: {why}. Get them again (curate models list says how),
+    and look at them with: curate models check
+    """
 
 
 class CannotFetch(ServiceError):
-    """{url} cannot be downloaded: {why}. Take it from a mirror with: curate models fetch {name} --from URL. Or
-    download it elsewhere, copy it here, and see docs/models.md for what to do with it"""
+    """{url} cannot be downloaded: {why}. Take it from a mirror with: curate models fetch {name}
+    --from URL. Or download it elsewhere, copy it here, and see docs/models.md for what to do with
+    it
+    """
 
 
 class CaptionServer(ServiceError):
-    """The caption server {server} is not to be used: {why}. Check the options url and model of the stage, and the
-    key in the environment variable that its option key_variable names; workers take it from where they are started"""
+    """The caption server {server} is not to be used: {why}. Check the options url and model of the
+    stage, and the key in the environment variable that its option key_variable names; workers take
+    it from where they are started
+    """
 
 
 class NoDevice(ServiceError):
-    """The device {device} cannot be used: {why}. Set CURATE_DEVICE to auto or CPU, or see docs/ascend.md"""
+    """The device {device} cannot be used: {why}. Set CURATE_DEVICE to auto or CPU, or see
+    docs/ascend.md
+    """
 
 
 class DeviceMemory(ServiceError):
-    """The device {device} has not enough memory for a pass of a network: {why}. Give it less at a time with: curate set
-    STAGE.pass_size=1. Or, where the clips are long, less of each: curate redo STAGE --set STAGE.frames_a_second=2"""
+    """The device {device} has not enough memory for a pass of a network: {why}. Give it less at a
+    time with: curate set STAGE.pass_size=1. Or, where the clips are long, less of each: curate redo
+    STAGE --set STAGE.frames_a_second=2
+    """
 
 
 class BucketMissing(ServiceError):
-    """{url} cannot be used, because {store} does not exist. Make it (for S3: aws s3 mb {store}) or name another
-    one; where clips go is set by CURATE_MEDIA. Then: curate doctor"""
+    """{url} cannot be used, because {store} does not exist. Make it (for S3: aws s3 mb {store}) or
+    name another one; where clips go is set by CURATE_MEDIA. Then: curate doctor
+    """
 
 
 class StoreRefused(ServiceError):
-    """{store} refuses what this host asks for: {why}. Give it credentials that may list, read and write there; for
-    S3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, see docs/storage.md. Then: curate doctor"""
+    """{store} refuses what this host asks for: {why}. Give it credentials that may list, read and
+    write there; for S3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, see
+    docs/storage.md. Then: curate doctor
+    """
 
 
 class NeedMissing(ServiceError):
-    """Something that stage {stage} needs is not available: {why}. Check everything with: curate doctor"""
+    """Something that stage {stage} needs is not available: {why}. Check everything with: curate
+    doctor
+    """
 
 
 class DiskFull(ServiceError):
-    """Stage {stage} found no space left to write to, in {folder}, in TMPDIR or where clips are written. Make room; its
-    rows wait, and work goes on by itself"""
+    """Stage {stage} found no space left to write to, in {folder}, in TMPDIR or where clips are
+    written. Make room; its rows wait, and work goes on by itself
+    """
 
 
 class ReaderMissing(ServiceError):
-    """curate sql needs a Postgres login that can only read: {why}. Let a login that may create others run:
-    curate db upgrade. Or set CURATE_READONLY_DATABASE_URL to a login that only has SELECT"""
+    """curate sql needs a Postgres login that can only read: {why}. Let a login that may create
+    others run: curate db upgrade. Or set CURATE_READONLY_DATABASE_URL to a login that only has
+    SELECT
+    """
 
 
 class SchemaOutdated(ServiceError):
-    """The database {database} has schema {found}, and this version of curate needs {needed}. Bring it up
-    to date with: curate db upgrade"""
+    """The database {database} has schema {found}, and this version of curate needs {needed}. Bring
+    it up to date with: curate db upgrade
+    """
 
 
 class SchemaNewer(ServiceError):
-    """The database {database} has schema {found}, and curate {version} on this host knows none after {known}: another
-    host has a newer curate and upgraded it. Install that version here too; curate workers, typed there, shows which"""
+    """The database {database} has schema {found}, and curate {version} on this host knows none
+    after {known}: another host has a newer curate and upgraded it. Install that version here too;
+    curate workers, typed there, shows which
+    """
 
 
 class RowError(CurateError):
@@ -186,7 +207,9 @@ class MediaError(RowError):
 
 
 class Unreadable(MediaError):
-    """{path} cannot be opened: {why}. Check that the file exists and that its owner lets you read it"""
+    """{path} cannot be opened: {why}. Check that the file exists and that its owner lets you read
+    it
+    """
 
 
 class NotAFile(MediaError):
@@ -198,8 +221,9 @@ class EmptyFile(MediaError):
 
 
 class NotMedia(MediaError):
-    """{path} is not a video or image that ffmpeg can read: {why}. Play it to check; copy it again if it
-    was cut short"""
+    """{path} is not a video or image that ffmpeg can read: {why}. Play it to check; copy it again
+    if it was cut short
+    """
 
 
 class NoVideoStream(MediaError):
@@ -215,11 +239,15 @@ class BadGeometry(MediaError):
 
 
 class BadSidecar(MediaError):
-    """The caption in {path} cannot be used: {why}. Mend the file, then: curate retry --error BadSidecar"""
+    """The caption in {path} cannot be used: {why}. Mend the file, then: curate retry --error
+    BadSidecar
+    """
 
 
 class NoSidecar(MediaError):
-    """{path} has no {endings} beside it to take a caption from. Put one there, then: curate retry --error NoSidecar"""
+    """{path} has no {endings} beside it to take a caption from. Put one there, then: curate retry
+    --error NoSidecar
+    """
 
 
 class StageError(RowError):
@@ -227,29 +255,35 @@ class StageError(RowError):
 
 
 class UnexpectedError(StageError):
-    """Stage {stage} failed with {kind}: {why}. If it stays so, report it with this text; try again with:
-    curate retry --stage {stage}"""
+    """Stage {stage} failed with {kind}: {why}. If it stays so, report it with this text; try again
+    with: curate retry --stage {stage}
+    """
 
 
 class StageTimeout(StageError):
-    """Stage {stage} took longer than its time_limit of {seconds} s and was stopped. Raise the limit with:
-    curate set {stage}.time_limit=SECONDS. Then, or on a quieter host, try again with: curate retry --stage
-    {stage}"""
+    """Stage {stage} took longer than its time_limit of {seconds} s and was stopped. Raise the limit
+    with: curate set {stage}.time_limit=SECONDS. Then, or on a quieter host, try again with: curate
+    retry --stage {stage}
+    """
 
 
 class OutOfMemory(StageError):
-    """Stage {stage} needed more than its memory_mb of {megabytes} MB and was stopped. Raise the limit with:
-    curate set {stage}.memory_mb=MEGABYTES. Then try again with: curate retry --stage {stage}"""
+    """Stage {stage} needed more than its memory_mb of {megabytes} MB and was stopped. Raise the
+    limit with: curate set {stage}.memory_mb=MEGABYTES. Then try again with: curate retry --stage
+    {stage}
+    """
 
 
 class WorkerCrashed(StageError):
-    """The worker died {attempts} times while stage {stage} worked on this row alone. The file probably
-    crashes a decoder; leave it out, or: curate retry --stage {stage}"""
+    """The worker died {attempts} times while stage {stage} worked on this row alone. The file
+    probably crashes a decoder; leave it out, or: curate retry --stage {stage}
+    """
 
 
 class NotFinite(StageError):
-    """Stage {stage} computed {value} for column {column}; scores must be finite numbers. Try again with:
-    curate retry --stage {stage}"""
+    """Stage {stage} computed {value} for column {column}; scores must be finite numbers. Try again
+    with: curate retry --stage {stage}
+    """
 
 
 class CaptionFailed(StageError):
@@ -258,32 +292,39 @@ class CaptionFailed(StageError):
 
 
 class CaptionRefused(StageError):
-    """The model {model} refused to write a caption: {why}. Another prompt may help: curate redo {stage} --set
-    {stage}.prompt=TEXT"""
+    """The model {model} refused to write a caption: {why}. Another prompt may help: curate redo
+    {stage} --set {stage}.prompt=TEXT
+    """
 
 
 class CaptionEmpty(StageError):
-    """The model {model} wrote an empty caption ({why}). Try again with: curate retry --error CaptionEmpty"""
+    """The model {model} wrote an empty caption ({why}). Try again with: curate retry --error
+    CaptionEmpty
+    """
 
 
 class SamplesMissing(StageError):
-    """The sampled frames of this clip are not in {path}. They are written by split; run it again with:
-    curate retry --error SamplesMissing"""
+    """The sampled frames of this clip are not in {path}. They are written by split; run it again
+    with: curate retry --error SamplesMissing
+    """
 
 
 class EmbeddingMissing(StageError):
-    """Stage {stage} needs this clip's embeddings by {model}, and {found}. They are written by clip_embed; compute
-    them with: curate redo clip_embed"""
+    """Stage {stage} needs this clip's embeddings by {model}, and {found}. They are written by
+    clip_embed; compute them with: curate redo clip_embed
+    """
 
 
 class OtherEmbeddings(StageError):
-    """Stage {stage} works with other weights ({needed}) than those that embedded this clip ({found}). Embed it
-    again with: curate redo clip_embed"""
+    """Stage {stage} works with other weights ({needed}) than those that embedded this clip
+    ({found}). Embed it again with: curate redo clip_embed
+    """
 
 
 class CutMismatch(StageError):
-    """The cut clip {path} has {found} frames instead of {planned}. The source probably changed or is
-    damaged; try again with: curate retry --stage cut"""
+    """The cut clip {path} has {found} frames instead of {planned}. The source probably changed or
+    is damaged; try again with: curate retry --stage cut
+    """
 
 
 class CannotCopy(StageError):

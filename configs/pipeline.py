@@ -1,4 +1,6 @@
-"""The pipeline: an ordered list of stages and filters, read from YAML and frozen in the dataset row."""
+"""The pipeline: an ordered list of stages and filters, read from YAML and frozen in the dataset
+row.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +86,9 @@ class Pipeline:
         return filters, names[names.index(name) + 1]
 
     def _filters_behind(self, name: str) -> list[FilterStep]:
-        index = next(i for i, s in enumerate(self.steps) if isinstance(s, StageStep) and s.name == name)
+        index = next(
+            i for i, s in enumerate(self.steps) if isinstance(s, StageStep) and s.name == name
+        )
         behind = itertools.takewhile(lambda s: isinstance(s, FilterStep), self.steps[index + 1 :])
         return [s for s in behind if isinstance(s, FilterStep)]
 
@@ -105,7 +109,12 @@ class Pipeline:
 
     def columns(self) -> dict[str, Column]:
         """Every column that the stages write to clips."""
-        return {n: c for s in self.stages for n, c in s.spec.columns.items() if s.level == "clip" or s.name == "split"}
+        return {
+            n: c
+            for s in self.stages
+            for n, c in s.spec.columns.items()
+            if s.level == "clip" or s.name == "split"
+        }
 
     def frozen(self) -> list[dict[str, Any]]:
         """JSON-ready steps; `parse` reads them back."""
@@ -129,7 +138,9 @@ def read_yaml(path: Path) -> list[dict[str, Any]]:
         raise ConfigError(source=path, why="it must hold a list called pipeline")
     unknown = set(loaded) - {"pipeline"}
     if unknown:
-        raise ConfigError(source=path, why=f"unknown key {sorted(map(str, unknown))[0]}; the only key is pipeline")
+        raise ConfigError(
+            source=path, why=f"unknown key {sorted(map(str, unknown))[0]}; the only key is pipeline"
+        )
     return [_as_step(raw, path) for raw in loaded["pipeline"]]
 
 
@@ -141,7 +152,9 @@ def _as_step(raw: Any, source: object) -> dict[str, Any]:
     return dict(raw)
 
 
-def override(steps: Sequence[Mapping[str, Any]], assignments: Iterable[str]) -> list[dict[str, Any]]:
+def override(
+    steps: Sequence[Mapping[str, Any]], assignments: Iterable[str]
+) -> list[dict[str, Any]]:
     """The steps with ``name.option=value`` assignments applied; values are read as YAML.
 
     Raises ConfigError for a malformed assignment or a step that is not there.
@@ -159,7 +172,9 @@ def override(steps: Sequence[Mapping[str, Any]], assignments: Iterable[str]) -> 
         try:
             step[option.strip()] = yaml.safe_load(value)
         except yaml.YAMLError:
-            raise ConfigError(source=f"--set {assignment}", why="the value is not valid YAML") from None
+            raise ConfigError(
+                source=f"--set {assignment}", why="the value is not valid YAML"
+            ) from None
     return result
 
 
@@ -173,7 +188,11 @@ def parse(steps: Iterable[Mapping[str, Any]], catalog: Catalog, source: object) 
     seen: set[str] = set()
     level: Level = "video"
     for raw in steps:
-        step = _stage_step(raw, catalog, source) if "stage" in raw else _filter_step(raw, level, parsed, source)
+        step = (
+            _stage_step(raw, catalog, source)
+            if "stage" in raw
+            else _filter_step(raw, level, parsed, source)
+        )
         name = str(raw.get("stage") or raw.get("filter"))
         if name in seen:
             raise ConfigError(source=source, why=f"{name} is there twice")
@@ -191,7 +210,9 @@ def parse(steps: Iterable[Mapping[str, Any]], catalog: Catalog, source: object) 
 
 def _next_level(step: StageStep, level: Level, source: object) -> Level:
     if step.level == "video" and level == "clip":
-        raise ConfigError(source=source, why=f"{step.name} works on videos and must come before split")
+        raise ConfigError(
+            source=source, why=f"{step.name} works on videos and must come before split"
+        )
     return "clip" if step.name == "split" else step.level
 
 
@@ -204,7 +225,8 @@ def _stage_step(raw: Mapping[str, Any], catalog: Catalog, source: object) -> Sta
     unknown = [k for k in options if k not in spec.Options.model_fields]
     if unknown:
         raise ConfigError(
-            source=source, why=_unknown(f"option of stage {name}", str(unknown[0]), spec.Options.model_fields)
+            source=source,
+            why=_unknown(f"option of stage {name}", str(unknown[0]), spec.Options.model_fields),
         )
     try:
         checked = spec.Options(**options)
@@ -216,11 +238,15 @@ def _stage_step(raw: Mapping[str, Any], catalog: Catalog, source: object) -> Sta
 _FILTER_KEYS = ("filter", "where", "enabled", "with")
 
 
-def _filter_step(raw: Mapping[str, Any], level: Level, before: list[Step], source: object) -> FilterStep | None:
+def _filter_step(
+    raw: Mapping[str, Any], level: Level, before: list[Step], source: object
+) -> FilterStep | None:
     name = str(raw["filter"])
     unknown = [k for k in raw if k not in _FILTER_KEYS]
     if unknown:
-        raise ConfigError(source=source, why=_unknown(f"key of filter {name}", str(unknown[0]), _FILTER_KEYS))
+        raise ConfigError(
+            source=source, why=_unknown(f"key of filter {name}", str(unknown[0]), _FILTER_KEYS)
+        )
     if not name.isidentifier():
         raise ConfigError(source=source, why=f"filter name {name!r} must be letters, digits and _")
     where = raw.get("where")
@@ -229,7 +255,9 @@ def _filter_step(raw: Mapping[str, Any], level: Level, before: list[Step], sourc
     if not isinstance(raw.get("enabled", True), bool):
         raise ConfigError(source=source, why=f"filter {name}, enabled: must be true or false")
     partner = raw.get("with")
-    off = partner is not None and not any(isinstance(s, StageStep) and s.name == partner for s in before)
+    off = partner is not None and not any(
+        isinstance(s, StageStep) and s.name == partner for s in before
+    )
     if off or not raw.get("enabled", True):
         return None
     return FilterStep(name, where.strip(), level)
@@ -240,7 +268,9 @@ def _unknown(what: str, name: str, known: Iterable[str]) -> str:
 
 
 def hint(name: str, known: Iterable[str]) -> str:
-    """The known name that comes nearest to another one or, when none is near, all of them, in words."""
+    """The known name that comes nearest to another one or, when none is near, all of them, in
+    words.
+    """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, 1)
     return f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"

@@ -1,4 +1,6 @@
-"""What a stage may declare about itself: its columns and its options, each typed, with range and default."""
+"""What a stage may declare about itself: its columns and its options, each typed, with range and
+default.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,10 @@ Queue = Literal["cpu", "ascend"]
 QUEUES: tuple[Queue, ...] = get_args(Queue)
 Kind = Literal["float", "int", "text"]
 
-FILL_SECONDS: dict[Queue, float] = {"cpu": 0, "ascend": 20}  # an accelerator takes as long for one row as for many
+FILL_SECONDS: dict[Queue, float] = {
+    "cpu": 0,
+    "ascend": 20,
+}  # an accelerator takes as long for one row as for many
 
 
 @dataclass(frozen=True)
@@ -40,11 +45,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Order:
-    """How a stage takes its rows when their order matters; it then has one batch at a time a dataset.
+    """How a stage takes its rows when their order matters; it then has one batch at a time a
+    dataset.
 
-    `by` names columns, `-` in front for descending. With `whole` it waits until nothing is upstream;
-    without, it follows behind the first video that is not through the stages before it. `number` names the column that
-    the stage counts the rows in, and `recalled` those that it wants back of rows it has taken.
+    `by` names columns, `-` in front for descending. With `whole` it waits until nothing is
+    upstream; without, it follows behind the first video that is not through the stages before it.
+    `number` names the column that the stage counts the rows in, and `recalled` those that it wants
+    back of rows it has taken.
     """
 
     by: tuple[str, ...] = ("video_id", "clip_index")
@@ -67,8 +74,12 @@ class StageOptions(BaseModel):
         le=3600,
         description="seconds to wait for a full batch while stages before it are at work; null: 20 on ascend, 0 on cpu",
     )
-    time_limit: float = Field(600, gt=0, le=7 * 86400, description="seconds a batch may take before it is stopped")
-    memory_mb: int = Field(4096, ge=512, le=1 << 20, description="memory a worker process may take, in MB")
+    time_limit: float = Field(
+        600, gt=0, le=7 * 86400, description="seconds a batch may take before it is stopped"
+    )
+    memory_mb: int = Field(
+        4096, ge=512, le=1 << 20, description="memory a worker process may take, in MB"
+    )
 
     @property
     def patience(self) -> float:
@@ -77,7 +88,9 @@ class StageOptions(BaseModel):
 
 
 class StageSpec(Protocol):
-    """What the rest of curate needs to know of a stage; `curate.tasks.stage.Stage` subclasses have it."""
+    """What the rest of curate needs to know of a stage; `curate.tasks.stage.Stage` subclasses have
+    it.
+    """
 
     name: ClassVar[str]
     level: ClassVar[Level]
@@ -91,7 +104,9 @@ class StageSpec(Protocol):
 
 
 def describe_options(options: type[StageOptions]) -> list[dict[str, Any]]:
-    """One dict an option: name, type, default, range and description; what `curate stages NAME` prints."""
+    """One dict an option: name, type, default, range and description; what `curate stages NAME`
+    prints.
+    """
     properties = options.model_json_schema()["properties"]
     return [
         {
@@ -121,7 +136,12 @@ def _range(spec: dict[str, Any]) -> str:
         parts += [str(variant["const"])] if "const" in variant else []
         if "enum" in variant:
             parts.append(" | ".join(map(str, variant["enum"])))
-        for key, sign in (("minimum", ">="), ("exclusiveMinimum", ">"), ("maximum", "<="), ("exclusiveMaximum", "<")):
+        for key, sign in (
+            ("minimum", ">="),
+            ("exclusiveMinimum", ">"),
+            ("maximum", "<="),
+            ("exclusiveMaximum", "<"),
+        ):
             if key in variant:
                 parts.append(f"{sign} {variant[key]:.10g}")
     return ", ".join(parts)

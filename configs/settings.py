@@ -21,17 +21,25 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    home: Path = Field(Path("curate-data"), description="folder of the database, samples, clips and embedded broker")
+    home: Path = Field(
+        Path("curate-data"),
+        description="folder of the database, samples, clips and embedded broker",
+    )
     database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the home folder")
-    readonly_database_url: str = Field("", description="URL with a SELECT-only login, used by curate sql on Postgres")
-    broker_url: str = Field("", description="Celery broker URL; empty: a Redis of its own in the home folder")
+    readonly_database_url: str = Field(
+        "", description="URL with a SELECT-only login, used by curate sql on Postgres"
+    )
+    broker_url: str = Field(
+        "", description="Celery broker URL; empty: a Redis of its own in the home folder"
+    )
     media: Path | str | None = Field(
         None,
         description="folder, or fsspec URL (s3://bucket/prefix), that cut clips are written to; below a URL go the "
         "samples too; empty: clips/ in the home folder",
     )
     models: Path | None = Field(
-        None, description="folder of model weights, one folder a model; empty: models/ in the home folder"
+        None,
+        description="folder of model weights, one folder a model; empty: models/ in the home folder",
     )
     device: Literal["auto", "Ascend", "CPU"] = Field(
         "auto", description="what models run on; auto: Ascend where there is an NPU, else CPU"
@@ -43,12 +51,17 @@ class Settings(BaseModel):
         description="a batch not renewed for so long is given to another worker; the same on all hosts",
     )
     max_attempts: int = Field(
-        3, ge=1, le=100, description="a row that crashed its worker so often while alone in a batch fails"
+        3,
+        ge=1,
+        le=100,
+        description="a row that crashed its worker so often while alone in a batch fails",
     )
     log_format: Literal["text", "json"] = Field(
         "text", description="how workers log: lines for people, or a JSON object a line"
     )
-    sql_seconds: float = Field(30, gt=0, le=3600, description="time limit of a curate sql statement")
+    sql_seconds: float = Field(
+        30, gt=0, le=3600, description="time limit of a curate sql statement"
+    )
 
     @field_validator("media", mode="before")
     @classmethod
@@ -78,7 +91,9 @@ class Settings(BaseModel):
 
     @property
     def samples(self) -> Path | str:
-        """Where the sampled frames are, one archive a video: below the URL that clips go to, or in the home folder."""
+        """Where the sampled frames are, one archive a video: below the URL that clips go to, or in
+        the home folder.
+        """
         return f"{self.media}/samples" if isinstance(self.media, str) else self.folder / "samples"
 
     @property
@@ -139,10 +154,17 @@ def sources(settings: Settings, environ: Mapping[str, str] | None = None) -> lis
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
         default = value == field.default
-        source = "default" if default else "environment" if env.get(PREFIX + name.upper()) else "flag"
+        source = (
+            "default" if default else "environment" if env.get(PREFIX + name.upper()) else "flag"
+        )
         shown = hide_password(str(value)) if name.endswith("url") else str(value or "")
         rows.append(
-            {"setting": PREFIX + name.upper(), "value": shown, "source": source, "description": field.description or ""}
+            {
+                "setting": PREFIX + name.upper(),
+                "value": shown,
+                "source": source,
+                "description": field.description or "",
+            }
         )
     for name, description in LOGINS.items():
         shown, source = ("***", "environment") if env.get(name) else ("", "default")
@@ -151,7 +173,9 @@ def sources(settings: Settings, environ: Mapping[str, str] | None = None) -> lis
 
 
 def hide_password(url: str) -> str:
-    """The URL, fit for a log: the passwords of its login and its query replaced by ***, Postgres without the driver."""
+    """The URL, fit for a log: the passwords of its login and its query replaced by ***, Postgres
+    without the driver.
+    """
     return _hidden(url, r"\0")  # a password that was not quoted may hold blanks
 
 
@@ -163,8 +187,11 @@ def without_passwords(text: str) -> str:
 def _hidden(text: str, ends: str) -> str:
     """`ends`: characters, as in a regular expression, that end a URL."""
     query = rf"([?&]\w*(?:password|passfile)\w*=)([^&{ends}]*)"
-    # an @ in it is kept: a password of the login may look like a query, and then all up to the host goes below
-    text = re.sub(query, lambda found: found[1] + ("***@***" if "@" in found[2] else "***"), text, flags=re.I)
+    # an @ in it is kept: a password of the login may look like a query, and then all up to the host
+    # goes below
+    text = re.sub(
+        query, lambda found: found[1] + ("***@***" if "@" in found[2] else "***"), text, flags=re.I
+    )
     text = re.sub(rf"(\w+://[^:/{ends}]*):[^{ends}]*@", r"\1:***@", text)
     return text.replace("postgresql+psycopg://", "postgresql://")
 

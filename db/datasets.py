@@ -10,7 +10,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, func, insert, inspect, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    func,
+    insert,
+    inspect,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.types import BigInteger, Float, Text, TypeEngine
 
 from curate.configs.errors import NoDatasets, NoSuchDataset, UsageError
@@ -18,15 +29,15 @@ from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Column
 from curate.configs.states import CANCELLED, PAUSED, RUNNING
 from curate.db.engine import is_sqlite, looking, reading, snapshot, writing
-from curate.db.leases import FREE, in_order, lock_held, released, stages_met
-from curate.db.saves import forget_clips, quoted
-from curate.db.tables import clips, datasets, videos
+from curate.db.queue.leases import FREE, in_order, lock_held, released, stages_met
+from curate.db.save.batch import forget_clips, quoted
+from curate.db.schema import clips, datasets, videos
 
 CHUNK = 500  # inputs per transaction of an enqueue
 
 
 class FoundInput(Protocol):
-    """An input as curate.tasks.inputs reports it."""
+    """An input as curate.tasks.inputs.walk reports it."""
 
     @property
     def path(self) -> str: ...
@@ -52,7 +63,9 @@ class Dataset:
 
     @property
     def refiltering(self) -> list[str]:
-        """Filters that rows may have been dropped by, while changed ones are applied or when that was interrupted."""
+        """Filters that rows may have been dropped by, while changed ones are applied or when that
+        was interrupted.
+        """
         names: list[str] = json.loads(self.refiltering_text or "[]")
         return names
 
@@ -79,7 +92,10 @@ class Enqueued:
 
 def all_datasets(engine: Engine) -> list[Dataset]:
     """Every dataset, oldest first."""
-    columns = [datasets.c[name] for name in ("id", "name", "root", "pipeline", "epoch", "state", "refiltering")]
+    columns = [
+        datasets.c[name]
+        for name in ("id", "name", "root", "pipeline", "epoch", "state", "refiltering")
+    ]
     query = select(*columns).order_by(datasets.c.id)
     with looking(engine) as connection:
         return [Dataset(*row) for row in connection.execute(query)]
@@ -104,7 +120,9 @@ def create(engine: Engine, name: str, root: str, pipeline: Pipeline) -> Dataset:
     frozen = json.dumps(pipeline.frozen())
     values = {"name": name, "root": root, "pipeline": frozen, "created_at": time.time()}
     with writing(engine) as connection:
-        made = connection.execute(insert(datasets).values(**values).returning(datasets.c.id)).scalar_one()
+        made = connection.execute(
+            insert(datasets).values(**values).returning(datasets.c.id)
+        ).scalar_one()
     return Dataset(made, name, root, frozen)
 
 
@@ -124,12 +142,22 @@ def add_columns(engine: Engine, columns: Mapping[str, Column]) -> list[str]:
 
 
 def enqueue(
-    engine: Engine, dataset: Dataset, inputs: Iterable[FoundInput], pipeline: Pipeline, dry_run: bool = False
+    engine: Engine,
+    dataset: Dataset,
+    inputs: Iterable[FoundInput],
+    pipeline: Pipeline,
+    dry_run: bool = False,
 ) -> Enqueued:
-    """Upsert videos in the order given. Same path and fingerprint: nothing to do; another fingerprint: again."""
+    """Upsert videos in the order given. Same path and fingerprint: nothing to do; another
+    fingerprint: again.
+    """
     done = Enqueued()
     _, entry = pipeline.entry("video")
-    for chunk in itertools.batched(inputs, CHUNK) if hasattr(itertools, "batched") else _batched(inputs, CHUNK):
+    for chunk in (
+        itertools.batched(inputs, CHUNK)
+        if hasattr(itertools, "batched")
+        else _batched(inputs, CHUNK)
+    ):
         if dry_run:
             with reading(engine) as connection:
                 _sort_out(connection, dataset.id, chunk, done)
@@ -154,14 +182,18 @@ def _sort_out(
     )
     known = {row[0]: (int(row[1]), row[2]) for row in connection.execute(query)}
     new = [i for i in chunk if i.path not in known]
-    changed = {known[i.path][0]: i for i in chunk if i.path in known and known[i.path][1] != i.fingerprint}
+    changed = {
+        known[i.path][0]: i for i in chunk if i.path in known and known[i.path][1] != i.fingerprint
+    }
     done.new += len(new)
     done.changed += len(changed)
     done.unchanged += len(chunk) - len(new) - len(changed)
     return new, changed
 
 
-def _upsert(connection: Connection, dataset_id: int, chunk: Sequence[FoundInput], entry: str, done: Enqueued) -> None:
+def _upsert(
+    connection: Connection, dataset_id: int, chunk: Sequence[FoundInput], entry: str, done: Enqueued
+) -> None:
     new, changed = _sort_out(connection, dataset_id, chunk, done)
     place = {"stage": entry, "status": "active"}
     if new:
@@ -173,19 +205,34 @@ def _upsert(connection: Connection, dataset_id: int, chunk: Sequence[FoundInput]
         connection.execute(insert(videos), rows)
     for video_id, found in changed.items():
         forget_clips(connection, dataset_id, [video_id])
-        again = {"reason": None, "error": None, "return_to": None, **released(), **_written(found), **place}
+        again = {
+            "reason": None,
+            "error": None,
+            "return_to": None,
+            **released(),
+            **_written(found),
+            **place,
+        }
         connection.execute(update(videos).where(videos.c.id == video_id).values(**again))
 
 
 def _clip_stems(connection: Connection, dataset_id: int, new: Sequence[FoundInput]) -> list[str]:
-    """What the clips of each video are called by: `a` for a.mp4; a.mov beside it, coming later, is `a.mov`."""
+    """What the clips of each video are called by: `a` for a.mp4; a.mov beside it, coming later, is
+    `a.mov`.
+    """
     short = [os.path.splitext(i.relpath)[0] for i in new]  # noqa: PTH122  a text, perhaps of a URL
     wanted = {*short, *(i.relpath for i in new)}
-    there = select(videos.c.clip_stem).where(videos.c.dataset_id == dataset_id, videos.c.clip_stem.in_(wanted))
+    there = select(videos.c.clip_stem).where(
+        videos.c.dataset_id == dataset_id, videos.c.clip_stem.in_(wanted)
+    )
     taken = {row[0] for row in connection.execute(there)}
     stems = []
     for stem, found in zip(short, new, strict=True):
-        free = next(s for s in (stem, found.relpath, f"{found.relpath}_{found.fingerprint}") if s not in taken)
+        free = next(
+            s
+            for s in (stem, found.relpath, f"{found.relpath}_{found.fingerprint}")
+            if s not in taken
+        )
         taken.add(free)
         stems.append(free)
     return stems
@@ -197,18 +244,23 @@ def _written(found: FoundInput) -> dict[str, Any]:
 
 
 def write_pipeline(connection: Connection, dataset: Dataset, pipeline: Pipeline) -> None:
-    """Write a dataset's pipeline. Raises UsageError when it is no longer the one that was read with `dataset`.
+    """Write a dataset's pipeline. Raises UsageError when it is no longer the one that was read with
+    `dataset`.
 
-    First in a transaction it is also the lock: no batch is saved between the pipeline and the rows moved for it.
+    First in a transaction it is also the lock: no batch is saved between the pipeline and the rows
+    moved for it.
     """
     as_read = (datasets.c.id == dataset.id, datasets.c.pipeline == dataset.pipeline_text)
     changed = update(datasets).where(*as_read).values(pipeline=json.dumps(pipeline.frozen()))
     if not connection.execute(changed).rowcount:
-        raise UsageError(what=f"Another command changed the pipeline of dataset {dataset.name} just now. Try again")
+        raise UsageError(
+            what=f"Another command changed the pipeline of dataset {dataset.name} just now. Try again"
+        )
 
 
 def retry(engine: Engine, dataset: Dataset, stage: str | None, reason: str | None) -> int:
-    """Put failed rows back to the stage that failed; returns how many. `stage` and `reason` narrow it down.
+    """Put failed rows back to the stage that failed; returns how many. `stage` and `reason` narrow
+    it down.
 
     Clips without samples go back with their whole video, to split.
     """
@@ -216,7 +268,11 @@ def retry(engine: Engine, dataset: Dataset, stage: str | None, reason: str | Non
     with writing(engine) as connection:
         for table in (clips, videos):
             places = [stage] if stage else stages_met(connection, table, dataset.id)
-            narrow = [table.c.dataset_id == dataset.id, table.c.stage.in_(places), table.c.status == "failed"]
+            narrow = [
+                table.c.dataset_id == dataset.id,
+                table.c.stage.in_(places),
+                table.c.status == "failed",
+            ]
             narrow += [table.c.reason == reason] if reason else []
             if table is clips:
                 _split_again(connection, narrow)
@@ -238,10 +294,14 @@ def pause(engine: Engine, dataset: Dataset) -> None:
 
 
 def cancel(engine: Engine, dataset: Dataset) -> int:
-    """Let no more rows be claimed, and none at work be saved; returns how many were. They wait for their stage."""
+    """Let no more rows be claimed, and none at work be saved; returns how many were. They wait for
+    their stage.
+    """
     with writing(engine) as connection:
         _set_state(connection, dataset, CANCELLED)
-        held = [in_order(t, *_unfinished(dataset, t), t.c.lease_until > FREE) for t in (videos, clips)]
+        held = [
+            in_order(t, *_unfinished(dataset, t), t.c.lease_until > FREE) for t in (videos, clips)
+        ]
         return sum(connection.execute(rows.values(**released())).rowcount for rows in held)
 
 
@@ -256,7 +316,9 @@ def _set_state(connection: Connection, dataset: Dataset, state: str) -> None:
 
 
 def resume(engine: Engine, dataset: Dataset) -> int:
-    """Let a dataset go on, and forget past crashes of its unfinished rows; returns how many had any."""
+    """Let a dataset go on, and forget past crashes of its unfinished rows; returns how many had
+    any.
+    """
     count = 0
     with writing(engine) as connection:
         _set_state(connection, dataset, RUNNING)
@@ -276,6 +338,10 @@ def unfinished(engine: Engine, dataset: Dataset) -> int:
 def _active(connection: Connection, table: Table, dataset_id: int) -> int:
     found = 0
     for stage in stages_met(connection, table, dataset_id):
-        here = (table.c.dataset_id == dataset_id, table.c.stage == stage, table.c.status == "active")
+        here = (
+            table.c.dataset_id == dataset_id,
+            table.c.stage == stage,
+            table.c.status == "active",
+        )
         found += connection.execute(select(func.count()).where(*here)).scalar_one()
     return found

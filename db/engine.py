@@ -33,16 +33,21 @@ PING_SECONDS = 1.0  # that a connection rests before it is tried
 
 
 def make_engine(url: str, few_rows: bool = False) -> Engine:
-    """An engine for a SQLAlchemy URL; nothing is opened yet. A forked process forgets its parent's connections.
+    """An engine for a SQLAlchemy URL; nothing is opened yet. A forked process forgets its parent's
+    connections.
 
-    `few_rows`: each statement touches few rows. Postgres then reads by indexes, whatever its statistics say: they are
-    of a time when all rows stood elsewhere.
+    `few_rows`: each statement touches few rows. Postgres then reads by indexes, whatever its
+    statistics say: they are of a time when all rows stood elsewhere.
 
     Raises ServiceError for a URL that cannot be used.
     """
     try:
         parsed = _with_driver(make_url(url))
-        made = _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgres(parsed, few_rows)
+        made = (
+            _sqlite(parsed)
+            if parsed.get_backend_name() == "sqlite"
+            else _postgres(parsed, few_rows)
+        )
         _made.add(made)
         return made
     except (ArgumentError, NoSuchModuleError) as error:
@@ -72,7 +77,8 @@ os.register_at_fork(after_in_child=_forget_in_child)
 
 
 def _postgres(url: URL, few_rows: bool) -> Engine:
-    # what the URL does not say: a server that is cut off is given up in half a minute, not in TCP's quarter of an hour
+    # what the URL does not say: a server that is cut off is given up in half a minute, not in TCP's
+    # quarter of an hour
     arguments = {name: value for name, value in _PATIENCE.items() if name not in url.query}
     engine = create_engine(url, pool_size=POOL, connect_args=arguments, hide_parameters=True)
     event.listen(engine, "checkin", _note_use)
@@ -84,8 +90,11 @@ def _postgres(url: URL, few_rows: bool) -> Engine:
 
 def _prefer_indexes(connection: Any, _record: Any) -> None:
     connection.execute("SET enable_seqscan = off")
-    connection.execute("SET jit = off")  # a table that has to be read whole looks so costly that it would be compiled
-    # Postgres else plans a statement anew each time that it hopes for a better plan: indexes leave it no choice
+    connection.execute(
+        "SET jit = off"
+    )  # a table that has to be read whole looks so costly that it would be compiled
+    # Postgres else plans a statement anew each time that it hopes for a better plan: indexes leave
+    # it no choice
     connection.execute("SET plan_cache_mode = force_generic_plan")
     connection.commit()
 
@@ -112,7 +121,9 @@ def _sqlite(url: URL) -> Engine:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     # pooled: a connection costs 0.3 ms to open and to close, half of what a small batch needs
     arguments = {"timeout": BUSY_SECONDS, "check_same_thread": False}
-    engine = create_engine(url, poolclass=QueuePool, pool_size=POOL, connect_args=arguments, hide_parameters=True)
+    engine = create_engine(
+        url, poolclass=QueuePool, pool_size=POOL, connect_args=arguments, hide_parameters=True
+    )
     event.listen(engine, "connect", _sqlite_connect)
     event.listen(engine, "begin", _sqlite_begin)
     return engine
@@ -129,7 +140,9 @@ def _sqlite_connect(connection: Any, _record: Any) -> None:
 
 
 def _write_ahead(cursor: Any) -> None:
-    """Switch to WAL. Of two processes that open a new file at once, one is told "locked", whatever the timeout."""
+    """Switch to WAL. Of two processes that open a new file at once, one is told "locked", whatever
+    the timeout.
+    """
     for _ in range(50):
         try:
             cursor.execute("PRAGMA journal_mode=WAL")
@@ -140,7 +153,8 @@ def _write_ahead(cursor: Any) -> None:
 
 
 def _sqlite_begin(connection: Connection) -> None:
-    # a deferred transaction that reads and then writes fails with "database is locked" in spite of the timeout
+    # a deferred transaction that reads and then writes fails with "database is locked" in spite of
+    # the timeout
     readonly = connection.get_execution_options().get("curate_readonly", False)
     connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
 
@@ -154,16 +168,24 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def looking(engine: Engine) -> Iterator[Connection]:
-    """A connection for one or two short reads, each by itself: on Postgres without BEGIN and ROLLBACK around them."""
-    mode: dict[str, Any] = {"curate_readonly": True} if is_sqlite(engine) else {"isolation_level": "AUTOCOMMIT"}
+    """A connection for one or two short reads, each by itself: on Postgres without BEGIN and
+    ROLLBACK around them.
+    """
+    mode: dict[str, Any] = (
+        {"curate_readonly": True} if is_sqlite(engine) else {"isolation_level": "AUTOCOMMIT"}
+    )
     with reported(engine), engine.connect().execution_options(**mode) as connection:
         yield connection
 
 
 @contextmanager
 def snapshot(engine: Engine) -> Iterator[Connection]:
-    """`reading` in which all queries see the same moment: rows that move meanwhile are counted once."""
-    options = {"curate_readonly": True} | ({} if is_sqlite(engine) else {"isolation_level": "REPEATABLE READ"})
+    """`reading` in which all queries see the same moment: rows that move meanwhile are counted
+    once.
+    """
+    options = {"curate_readonly": True} | (
+        {} if is_sqlite(engine) else {"isolation_level": "REPEATABLE READ"}
+    )
     with reported(engine), engine.connect().execution_options(**options) as connection:
         yield connection
 
@@ -183,11 +205,15 @@ def reported(engine: Engine) -> Iterator[None]:
     except SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
         where = hide_password(engine.url.render_as_string(hide_password=True))
-        raise ServiceError(what=f"The database {where}", why=" ".join(str(cause).split())) from error
+        raise ServiceError(
+            what=f"The database {where}", why=" ".join(str(cause).split())
+        ) from error
 
 
 def plan_was_stale(error: ServiceError) -> bool:
-    """Whether Postgres refused a prepared `*` because a column was added; psycopg has forgotten the statement now."""
+    """Whether Postgres refused a prepared `*` because a column was added; psycopg has forgotten the
+    statement now.
+    """
     return getattr(getattr(error.__cause__, "orig", None), "sqlstate", None) == "0A000"
 
 

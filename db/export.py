@@ -1,4 +1,6 @@
-"""Writes clips to a CSV or Parquet file: a chunk at a time, in a fixed order, under its name only when whole."""
+"""Writes clips to a CSV or Parquet file: a chunk at a time, in a fixed order, under its name only
+when whole.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +20,47 @@ from sqlalchemy import ColumnElement, Engine, Select, and_, column, func, litera
 from curate.configs.errors import PackageMissing, ServiceError, UsageError
 from curate.configs.pipeline import DONE, Pipeline
 from curate.configs.schema import Column
-from curate.db import filters
 from curate.db.engine import reading
-from curate.db.saves import quoted
-from curate.db.tables import clips, videos
+from curate.db.filters import check as filters
+from curate.db.save.batch import quoted
+from curate.db.schema import clips, videos
 
 CHUNK = 5000
 
 # the seed's columns, in its order; score columns follow
-SEED = ("path", "text", "num_frames", "fps", "height", "width", "aspect_ratio", "resolution", "text_len")
+SEED = (
+    "path",
+    "text",
+    "num_frames",
+    "fps",
+    "height",
+    "width",
+    "aspect_ratio",
+    "resolution",
+    "text_len",
+)
 LAST = ("source", "start_seconds", "end_seconds", "clip_id")
 # how the line works inside; hashes and pts can still be asked for with --columns
-POSITION = ("stage", "owner", "lease_until", "claim_size", "attempts", "return_to", "dataset_id", "id")
-HIDDEN = ("hash_first", "hash_middle", "dedup_seq", "text_seq", "start_pts", "end_pts", "start_frame", "num_clips")
+POSITION = (
+    "stage",
+    "owner",
+    "lease_until",
+    "claim_size",
+    "attempts",
+    "return_to",
+    "dataset_id",
+    "id",
+)
+HIDDEN = (
+    "hash_first",
+    "hash_middle",
+    "dedup_seq",
+    "text_seq",
+    "start_pts",
+    "end_pts",
+    "start_frame",
+    "num_clips",
+)
 _PATHS = ("path", "source")
 _ADDED = {
     "source": Column("text", "path of the video"),
@@ -40,7 +70,9 @@ _ADDED = {
 
 @dataclass(frozen=True)
 class Selection:
-    """Which clips, which columns, in which order. Empty: kept clips, the usual columns, video by video."""
+    """Which clips, which columns, in which order. Empty: kept clips, the usual columns, video by
+    video.
+    """
 
     where: str = ""
     columns: Sequence[str] = ()
@@ -59,7 +91,9 @@ class Written:
 
 @dataclass(frozen=True)
 class Plan:
-    """A checked selection: the names to write, which of them come out of the input table, and the query."""
+    """A checked selection: the names to write, which of them come out of the input table, and the
+    query.
+    """
 
     names: Sequence[str]
     kinds: Mapping[str, Column]
@@ -74,19 +108,30 @@ def available(pipeline: Pipeline) -> dict[str, Column]:
 
 
 def usual(pipeline: Pipeline) -> list[str]:
-    """The columns written when none are asked for: the seed's, the scores of the pipeline, then the span."""
+    """The columns written when none are asked for: the seed's, the scores of the pipeline, then the
+    span.
+    """
     scores = [name for name in pipeline.columns() if name not in (*SEED, *LAST, *HIDDEN, *POSITION)]
     return [*SEED, *scores, *LAST]
 
 
 def plan(engine: Engine, dataset_id: int, pipeline: Pipeline, selection: Selection) -> Plan:
-    """Check a selection and make its query. Raises UsageError or FilterError for a wrong column or predicate."""
+    """Check a selection and make its query. Raises UsageError or FilterError for a wrong column or
+    predicate.
+    """
     known = available(pipeline)
     extras = [name for name in _extra_names(engine, dataset_id) if name not in known]
     everything = known | {name: Column("text", "a column of the input table") for name in extras}
-    names = filters.check_columns(selection.columns, everything) if selection.columns else usual(pipeline)
+    names = (
+        filters.check_columns(selection.columns, everything)
+        if selection.columns
+        else usual(pipeline)
+    )
     if not selection.columns:
-        names += [*(("status", "reason") if tuple(selection.statuses) != ("kept",) else ()), *extras]
+        names += [
+            *(("status", "reason") if tuple(selection.statuses) != ("kept",) else ()),
+            *extras,
+        ]
     if selection.where:
         filters.check_where(selection.where, known)
     query = _query(engine, dataset_id, known, selection, [n for n in names if n in known])
@@ -94,13 +139,22 @@ def plan(engine: Engine, dataset_id: int, pipeline: Pipeline, selection: Selecti
 
 
 def _query(
-    engine: Engine, dataset_id: int, known: Mapping[str, Column], selection: Selection, names: Sequence[str]
+    engine: Engine,
+    dataset_id: int,
+    known: Mapping[str, Column],
+    selection: Selection,
+    names: Sequence[str],
 ) -> Select[Any]:
     dialect = engine.dialect.name
     joined = [c for c in known if c not in (*_PATHS, "clip_id")]
     own: list[ColumnElement[Any]] = [literal_column(f"clips.{quoted(c)}").label(c) for c in joined]
     path = func.coalesce(clips.c.path, videos.c.path).label("path")
-    rest = (path, videos.c.path.label("source"), videos.c.extra.label("_extra"), clips.c.id.label("clip_id"))
+    rest = (
+        path,
+        videos.c.path.label("source"),
+        videos.c.extra.label("_extra"),
+        clips.c.id.label("clip_id"),
+    )
     rows = (
         select(*own, *rest)
         .join_from(clips, videos, clips.c.video_id == videos.c.id)
@@ -123,7 +177,9 @@ def _chosen(statuses: Sequence[str]) -> ColumnElement[bool]:
 
 def _extra_names(engine: Engine, dataset_id: int) -> list[str]:
     """The other columns of the input tables, in the order in which they turn up."""
-    query = select(videos.c.extra).where(videos.c.dataset_id == dataset_id, videos.c.extra.is_not(None))
+    query = select(videos.c.extra).where(
+        videos.c.dataset_id == dataset_id, videos.c.extra.is_not(None)
+    )
     names: dict[str, None] = {}
     with reading(engine) as connection:
         found = connection.execution_options(yield_per=CHUNK).execute(query.order_by(videos.c.id))
@@ -139,11 +195,13 @@ def export(
     to_path: Callable[[str], str],
     tell: Callable[[int], None] = lambda rows: None,
 ) -> Written:
-    """Write the planned rows to target (.csv or .parquet; None: CSV on stdout), replacing it when all are written.
+    """Write the planned rows to target (.csv or .parquet; None: CSV on stdout), replacing it when
+    all are written.
 
-    `to_path` turns a stored path into the one on disk. A path that is not UTF-8 on disk stays as it is
-    stored, since no reader of CSV or Parquet would take it otherwise. `tell` hears now and then how many rows
-    are written. Memory does not grow with their number. Raises PackageMissing, UsageError.
+    `to_path` turns a stored path into the one on disk. A path that is not UTF-8 on disk stays as it
+    is stored, since no reader of CSV or Parquet would take it otherwise. `tell` hears now and then
+    how many rows are written. Memory does not grow with their number. Raises PackageMissing,
+    UsageError.
     """
     tally = _Tally(plan, to_path, tell)
     rows = tally.counted(_chunks(engine, plan))
@@ -156,15 +214,21 @@ def export(
 
 
 def check_target(target: Path | None) -> None:
-    """Raise UsageError or ServiceError when nothing can be written there: better before the work than after."""
+    """Raise UsageError or ServiceError when nothing can be written there: better before the work
+    than after.
+    """
     if target is None:
         return
     _writer(target)
     if target.is_dir():
-        raise UsageError(what=f"{target} is a folder; name a file to write, such as {target / 'clips.csv'}")
+        raise UsageError(
+            what=f"{target} is a folder; name a file to write, such as {target / 'clips.csv'}"
+        )
     existing = next((p for p in target.absolute().parents if p.exists()), Path("/"))
     if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise UsageError(what=f"{target} cannot be written: {existing} is not a folder you may write to")
+        raise UsageError(
+            what=f"{target} cannot be written: {existing} is not a folder you may write to"
+        )
 
 
 class _Writer(Protocol):
@@ -176,7 +240,9 @@ def _writer(target: Path) -> _Writer:
     if suffix == ".csv":
         return _csv_file
     if suffix != ".parquet":
-        raise UsageError(what=f"{target} ends in {suffix or 'nothing'}; export writes .csv and .parquet")
+        raise UsageError(
+            what=f"{target} ends in {suffix or 'nothing'}; export writes .csv and .parquet"
+        )
     try:
         import pyarrow  # noqa: F401
     except ModuleNotFoundError:
@@ -189,7 +255,9 @@ def _writer(target: Path) -> _Writer:
 
 @contextmanager
 def whole(target: Path) -> Iterator[Path]:
-    """A temporary path beside target that takes its name at the end; on an exception nothing is left of it."""
+    """A temporary path beside target that takes its name at the end; on an exception nothing is
+    left of it.
+    """
     folder = target.absolute().parent
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{target.name}.{os.getpid()}.tmp"
@@ -208,7 +276,9 @@ def _chunks(engine: Engine, plan: Plan) -> Iterator[Sequence[Sequence[Any]]]:
 class _Tally:
     """Turns rows as they are read into rows as they are written, and counts them."""
 
-    def __init__(self, plan: Plan, to_path: Callable[[str], str], tell: Callable[[int], None]) -> None:
+    def __init__(
+        self, plan: Plan, to_path: Callable[[str], str], tell: Callable[[int], None]
+    ) -> None:
         self.rows = 0
         self.not_utf8 = 0
         self._to_path = to_path
@@ -232,7 +302,9 @@ class _Tally:
             self._tell(self.rows)
 
     def _write_path(self, values: list[Any], at: int) -> bool:
-        """Put the path on disk in the place of the stored one; returns whether it cannot be written as text."""
+        """Put the path on disk in the place of the stored one; returns whether it cannot be written
+        as text.
+        """
         path = self._to_path(values[at])
         if _not_utf8(path):
             return True
@@ -245,7 +317,9 @@ def _not_utf8(path: str) -> bool:
 
 
 def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return (
+        value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    )
 
 
 def _csv_file(path: Path, plan: Plan, rows: Iterable[Sequence[Any]]) -> None:

@@ -1,7 +1,7 @@
 """SQL that both engines say in their own way, in a form that does not change with its values.
 
-A statement of fixed form is made and compiled once a process, and prepared once a connection: of the time a small
-batch takes, most went into writing the same statements again.
+A statement of fixed form is made and compiled once a process, and prepared once a connection: of
+the time a small batch takes, most went into writing the same statements again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,17 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, ColumnClause, ColumnElement, Dialect, Float, Select, Text, bindparam
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnClause,
+    ColumnElement,
+    Dialect,
+    Float,
+    Select,
+    Text,
+    bindparam,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -27,7 +37,9 @@ class Ids(TypeDecorator[list[int]]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """The type as the engine knows it."""
-        return dialect.type_descriptor(ARRAY(BigInteger()) if dialect.name == "postgresql" else Text())
+        return dialect.type_descriptor(
+            ARRAY(BigInteger()) if dialect.name == "postgresql" else Text()
+        )
 
     def process_bind_param(self, value: list[int] | None, dialect: Dialect) -> Any:
         """The list as the engine takes it."""
@@ -72,14 +84,17 @@ def _in_query(element: _AmongFound, compiler: SQLCompiler, **kw: Any) -> str:
 
 
 def among(column: ColumnElement[int], name: str = "ids") -> ColumnElement[bool]:
-    """Whether a column is one of the numbers that are given when the statement is executed, as `name`."""
+    """Whether a column is one of the numbers that are given when the statement is executed, as
+    `name`.
+    """
     return _Among(column, bindparam(name, type_=Ids()))
 
 
 def among_found(column: ColumnElement[int], query: Select[Any]) -> ColumnElement[bool]:
     """Whether a column is one of the few numbers that a query finds.
 
-    With IN, Postgres takes a LIMIT that is not written out for a tenth of the table, and reads it all.
+    With IN, Postgres takes a LIMIT that is not written out for a tenth of the table, and reads it
+    all.
     """
     return _AmongFound(column, query.scalar_subquery())
 
@@ -93,7 +108,8 @@ class unix_time(FunctionElement[float]):  # noqa: N801  used as a function
 
 @compiles(unix_time, "postgresql")
 def _of_server(_element: unix_time, _compiler: SQLCompiler, **_kw: Any) -> str:
-    return "extract(epoch from statement_timestamp())::float8"  # stable in a statement: an index can be read by it
+    # stable in a statement: an index can be read by it
+    return "extract(epoch from statement_timestamp())::float8"
 
 
 @compiles(unix_time, "sqlite")
@@ -116,5 +132,7 @@ def _its_id(_element: _WholeRow, _compiler: SQLCompiler, **_kw: Any) -> str:
 
 
 def whole_row() -> ColumnElement[Any]:
-    """For RETURNING: all columns on Postgres. On SQLite, which gives 5.0 as 5 there, the id, to read the row by."""
+    """For RETURNING: all columns on Postgres. On SQLite, which gives 5.0 as 5 there, the id, to
+    read the row by.
+    """
     return _WholeRow("*", is_literal=True)

@@ -29,7 +29,9 @@ def current(engine: Engine) -> str | None:
 
 
 def ensure(engine: Engine) -> None:
-    """Create the schema in an empty database. Raises SchemaOutdated, SchemaNewer when it is of another version."""
+    """Create the schema in an empty database. Raises SchemaOutdated, SchemaNewer when it is of
+    another version.
+    """
     found = current(engine)
     if found is None:
         upgrade(engine)
@@ -46,7 +48,8 @@ def refuse_newer(engine: Engine, found: str | None) -> None:
 
 
 def upgrade(engine: Engine) -> None:
-    """Apply every migration that the database does not have yet; safe to call from several hosts at once.
+    """Apply every migration that the database does not have yet; safe to call from several hosts at
+    once.
 
     Raises SchemaNewer.
     """

@@ -1,7 +1,9 @@
-"""Asks for a stage again: clips that are through with it go back before it, and later return to where they stood.
+"""Asks for a stage again: clips that are through with it go back before it, and later return to
+where they stood.
 
-Nothing between is computed again. A clip's `return_to` holds its way: after its stage it goes to the first place
-of it. Other stages asked for, together or by a second redo, are put into that way in the order of the pipeline.
+Nothing between is computed again. A clip's `return_to` holds its way: after its stage it goes to
+the first place of it. Other stages asked for, together or by a second redo, are put into that way
+in the order of the pipeline.
 """
 
 from __future__ import annotations
@@ -25,21 +27,22 @@ from sqlalchemy import (
 )
 
 from curate.configs.pipeline import Pipeline
-from curate.db import filters
 from curate.db.datasets import Dataset, add_columns, write_pipeline
 from curate.db.engine import now, writing
-from curate.db.leases import lock_held, released
-from curate.db.saves import BETWEEN
-from curate.db.tables import clips
-from curate.db.verdicts import judged, verdict_of
+from curate.db.filters import check as filters
+from curate.db.filters.verdict import judged, verdict_of
+from curate.db.queue.leases import lock_held, released
+from curate.db.save.batch import BETWEEN
+from curate.db.schema import clips
 
 
 @dataclass(frozen=True)
 class Redone:
-    """What a redo did, in clips: `back` go back to the stage, `at_work` of them when their batch is saved.
+    """What a redo did, in clips: `back` go back to the stage, `at_work` of them when their batch is
+    saved.
 
-    `dropped` were through with the stage and are now dropped by a filter before it; when a refilter revives
-    them, they go through the stage first.
+    `dropped` were through with the stage and are now dropped by a filter before it; when a refilter
+    revives them, they go through the stage first.
     """
 
     back: int = 0
@@ -47,35 +50,53 @@ class Redone:
     dropped: int = 0
 
     def __add__(self, other: Redone) -> Redone:
-        return Redone(self.back + other.back, self.at_work + other.at_work, self.dropped + other.dropped)
+        return Redone(
+            self.back + other.back, self.at_work + other.at_work, self.dropped + other.dropped
+        )
 
 
 def set_pipeline(engine: Engine, dataset: Dataset, pipeline: Pipeline) -> None:
-    """Give a dataset a pipeline whose options differ and change no score. Raises UsageError, see `redo`."""
+    """Give a dataset a pipeline whose options differ and change no score. Raises UsageError, see
+    `redo`.
+    """
     with writing(engine) as connection:
         write_pipeline(connection, dataset, pipeline)
 
 
 def redo(
-    engine: Engine, dataset: Dataset, pipeline: Pipeline, stage: str, where: str = "", then: Sequence[str] = ()
+    engine: Engine,
+    dataset: Dataset,
+    pipeline: Pipeline,
+    stage: str,
+    where: str = "",
+    then: Sequence[str] = (),
 ) -> Redone:
-    """Put clips that are through with a stage, or failed in it, back before it; the pipeline may have other options.
+    """Put clips that are through with a stage, or failed in it, back before it; the pipeline may
+    have other options.
 
-    `where` is a predicate over clips: only those. They also go through the later stages `then` once more, on their way
-    back. A clip at work in a later stage goes back when its batch is saved. Raises FilterError for a wrong predicate,
-    and UsageError when the dataset's pipeline is no longer the one that was read.
+    `where` is a predicate over clips: only those. They also go through the later stages `then` once
+    more, on their way back. A clip at work in a later stage goes back when its batch is saved.
+    Raises FilterError for a wrong predicate, and UsageError when the dataset's pipeline is no
+    longer the one that was read.
     """
     add_columns(engine, pipeline.columns())
-    chosen = filters.chosen(where, filters.columns_of(clips) | pipeline.columns(), engine.dialect.name)
+    chosen = filters.chosen(
+        where, filters.columns_of(clips) | pipeline.columns(), engine.dialect.name
+    )
     with writing(engine) as connection:
         write_pipeline(connection, dataset, pipeline)
         lock_held(connection, dataset.id)  # before the millions of rows that nobody renews
-        again = _Again(connection, pipeline, (stage, *then), and_(clips.c.dataset_id == dataset.id, chosen))
+        again = _Again(
+            connection, pipeline, (stage, *then), and_(clips.c.dataset_id == dataset.id, chosen)
+        )
         return again.everywhere()
 
 
-def way_back(places: Sequence[str], stage: str, return_to: str | None, *again: str) -> tuple[str, str] | None:
-    """Stage and return_to of a free row that shall go through stages once more; None: it will do so anyway.
+def way_back(
+    places: Sequence[str], stage: str, return_to: str | None, *again: str
+) -> tuple[str, str] | None:
+    """Stage and return_to of a free row that shall go through stages once more; None: it will do so
+    anyway.
 
     `places` are those of the pipeline, in order.
     """
@@ -90,7 +111,8 @@ def way_back(places: Sequence[str], stage: str, return_to: str | None, *again: s
 def way_on(places: Sequence[str], stage: str, return_to: str | None, *again: str) -> str | None:
     """return_to of a row at work in `stage` that shall go through stages afterwards; None: no need.
 
-    What is at work is done once more only when an earlier stage is: it works on what that one has not written yet.
+    What is at work is done once more only when an earlier stage is: it works on what that one has
+    not written yet.
     """
     following = places[places.index(stage) + 1 :][:1] or [stage]
     *waits, last = _split(return_to) or following
@@ -112,7 +134,11 @@ class _Again:
     """One redo, in one transaction."""
 
     def __init__(
-        self, connection: Connection, pipeline: Pipeline, stages: Sequence[str], chosen: ColumnElement[bool]
+        self,
+        connection: Connection,
+        pipeline: Pipeline,
+        stages: Sequence[str],
+        chosen: ColumnElement[bool],
     ) -> None:
         self._connection = connection
         self._pipeline = pipeline
@@ -128,7 +154,9 @@ class _Again:
         return sum((self._from(*way) for way in found), Redone())
 
     def _from(self, stage: str, return_to: str | None) -> Redone:
-        here = and_(self._chosen, clips.c.stage == stage, clips.c.return_to.is_not_distinct_from(return_to))
+        here = and_(
+            self._chosen, clips.c.stage == stage, clips.c.return_to.is_not_distinct_from(return_to)
+        )
         back = way_back(self._places, stage, return_to, *self._stages)
         longer = back[1] if back and back[0] == stage else None
         # counted are those that ended here, not those that wait here
@@ -141,15 +169,21 @@ class _Again:
         return moved if revived is None else revived
 
     def _revive(self, here: ColumnElement[bool], return_to: str | None) -> Redone:
-        """Clips that failed in the stage, or that it dropped; one that waits for it need not be told."""
+        """Clips that failed in the stage, or that it dropped; one that waits for it need not be
+        told.
+        """
         stage = self._stages[0]
         verdict = self._verdict(stage)
-        ended = or_(clips.c.status == "failed", and_(clips.c.status == "dropped", verdict.is_(None)))
+        ended = or_(
+            clips.c.status == "failed", and_(clips.c.status == "dropped", verdict.is_(None))
+        )
         values = judged(verdict, stage) | {"return_to": return_to, "error": None, **released()}
         return self._written(and_(here, ended), verdict.is_(None), values)
 
     def _lengthen(self, here: ColumnElement[bool], return_to: str) -> Redone:
-        """Clips that wait for an earlier stage, which was asked for again: they stay, and come by later."""
+        """Clips that wait for an earlier stage, which was asked for again: they stay, and come by
+        later.
+        """
         return self._written(here, clips.c.status == "active", {"return_to": return_to})
 
     def _put(self, here: ColumnElement[bool], back: tuple[str, str], on: str | None) -> Redone:
@@ -157,15 +191,21 @@ class _Again:
         place, return_to = back
         verdict = self._verdict(place)
         free = {"stage": place, **judged(verdict, place), "error": None, **released()}
-        values = {name: case((self._held, clips.c[name]), else_=value) for name, value in free.items()}
+        values = {
+            name: case((self._held, clips.c[name]), else_=value) for name, value in free.items()
+        }
         values["return_to"] = case((self._held, literal(on, Text)), else_=literal(return_to, Text))
         return self._written(here, or_(self._held, verdict.is_(None)), values)
 
     def _verdict(self, place: str) -> ColumnElement[Any]:
         return verdict_of(self._pipeline, place, "clip", self._connection.dialect.name)
 
-    def _written(self, here: ColumnElement[bool], goes: ColumnElement[bool], values: Mapping[str, Any]) -> Redone:
-        counted = select(func.count(), _number(goes), _number(and_(goes, self._held))).select_from(clips)
+    def _written(
+        self, here: ColumnElement[bool], goes: ColumnElement[bool], values: Mapping[str, Any]
+    ) -> Redone:
+        counted = select(func.count(), _number(goes), _number(and_(goes, self._held))).select_from(
+            clips
+        )
         rows, back, at_work = self._connection.execute(counted.where(here)).one()
         self._connection.execute(update(clips).where(here).values(**values))
         return Redone(int(back), int(at_work), int(rows - back))

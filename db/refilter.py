@@ -1,8 +1,10 @@
-"""Applies changed filters to the rows of a dataset: in many short transactions, so that workers go on meanwhile.
+"""Applies changed filters to the rows of a dataset: in many short transactions, so that workers go
+on meanwhile.
 
-The first transaction changes the pipeline: from then on whatever is saved is judged by it. Then the clips of a few
-videos at a time are judged again; only rows whose verdict changes are written. Nobody waits longer than for one such
-span. Until the last one, `datasets.refiltering` is set: a refilter that was interrupted is seen and can be finished.
+The first transaction changes the pipeline: from then on whatever is saved is judged by it. Then the
+clips of a few videos at a time are judged again; only rows whose verdict changes are written.
+Nobody waits longer than for one such span. Until the last one, `datasets.refiltering` is set: a
+refilter that was interrupted is seen and can be finished.
 """
 
 from __future__ import annotations
@@ -12,31 +14,46 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, case, func, literal, null, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    case,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    update,
+)
 
 from curate.configs.errors import UsageError
 from curate.configs.pipeline import DONE, Pipeline
 from curate.configs.schema import Level
 from curate.db.datasets import Dataset, write_pipeline
 from curate.db.engine import reading, writing
-from curate.db.progress import LEVELS
-from curate.db.saves import pipeline_held
-from curate.db.tables import datasets, rows_of, videos
-from curate.db.verdicts import verdict_of
+from curate.db.filters.verdict import verdict_of
+from curate.db.reports.progress import LEVELS
+from curate.db.save.batch import pipeline_held
+from curate.db.schema import datasets, rows_of, videos
 
 SPAN = 20_000  # rows judged in a transaction, unless one video has more
 Tell = Callable[[int, int], None]  # rows judged, of how many
 Span = tuple[int, int, int]  # first video, last video, rows
 
 
-def replace_pipeline(engine: Engine, dataset: Dataset, pipeline: Pipeline, tell: Tell | None = None) -> dict[str, int]:
+def replace_pipeline(
+    engine: Engine, dataset: Dataset, pipeline: Pipeline, tell: Tell | None = None
+) -> dict[str, int]:
     """Give a dataset changed filters and apply them to every clip and video that has met them.
 
-    Returns rows by what happened: `revived` and `dropped`. Nothing is scored again: a row's place stays. Rows at work
-    get their verdict when they are saved. Raises UsageError when another command changes the pipeline, see
-    `write_pipeline`.
+    Returns rows by what happened: `revived` and `dropped`. Nothing is scored again: a row's place
+    stays. Rows at work get their verdict when they are saved. Raises UsageError when another
+    command changes the pipeline, see `write_pipeline`.
     """
-    before = {step["filter"] for step in dataset.frozen if "filter" in step} | set(dataset.refiltering)
+    before = {step["filter"] for step in dataset.frozen if "filter" in step} | set(
+        dataset.refiltering
+    )
     names = sorted(before | {f.name for f in pipeline.filters})
     with writing(engine) as connection:
         write_pipeline(connection, dataset, pipeline)
@@ -57,7 +74,9 @@ def replace_pipeline(engine: Engine, dataset: Dataset, pipeline: Pipeline, tell:
 
 
 def _mark(connection: Connection, dataset: Dataset, names: str | None) -> None:
-    connection.execute(update(datasets).where(datasets.c.id == dataset.id).values(refiltering=names))
+    connection.execute(
+        update(datasets).where(datasets.c.id == dataset.id).values(refiltering=names)
+    )
 
 
 @dataclass(frozen=True)
@@ -82,7 +101,9 @@ class _Refilter:
         return [*found, (first, last, rows)] if rows else found
 
     def judge(self, first: int, last: int) -> tuple[int, int]:
-        """Apply the filters to the videos from `first` to `last` and to their clips: rows revived, rows dropped."""
+        """Apply the filters to the videos from `first` to `last` and to their clips: rows revived,
+        rows dropped.
+        """
         revived = dropped = 0
         with reading(self.engine) as connection:  # takes no lock, and most spans need none
             if not any(self._changes(connection, level, first, last) for level in LEVELS):
@@ -95,9 +116,13 @@ class _Refilter:
         return revived, dropped
 
     def check_pipeline(self, connection: Connection) -> None:
-        """Raise UsageError unless the dataset still has this pipeline, which then stays until the transaction ends."""
+        """Raise UsageError unless the dataset still has this pipeline, which then stays until the
+        transaction ends.
+        """
         # alone: a clip that is saved beside it would not see that its video falls
-        if pipeline_held(connection, self.dataset.id, alone=True) != json.dumps(self.pipeline.frozen()):
+        if pipeline_held(connection, self.dataset.id, alone=True) != json.dumps(
+            self.pipeline.frozen()
+        ):
             name = self.dataset.name
             raise UsageError(
                 what=f"Another command changed the pipeline of dataset {name} while filters were applied to its rows. "
@@ -109,16 +134,21 @@ class _Refilter:
         was = case((table.c.status == "dropped", table.c.reason), else_=null())
         changed = select(table.c.id).where(*self._here(level, first, last))
         changed = changed.where(self._verdict(connection, level).is_distinct_from(was))
-        # a video that falls takes clips along that this does not see; judge() then writes both levels
+        # a video that falls takes clips along that this does not see; judge() then writes both
+        # levels
         return connection.execute(changed.limit(1)).first() is not None
 
-    def _write(self, connection: Connection, level: Level, first: int, last: int) -> tuple[int, int]:
+    def _write(
+        self, connection: Connection, level: Level, first: int, last: int
+    ) -> tuple[int, int]:
         table = rows_of(level)
         verdict = self._verdict(connection, level)
         going_on = case((table.c.stage == DONE, "kept"), else_="active")
         here = update(table).where(*self._here(level, first, last))
         was_dropped = here.where(table.c.status == "dropped")
-        drop = here.where(table.c.status != "dropped", verdict.is_not(None)).values(status="dropped", reason=verdict)
+        drop = here.where(table.c.status != "dropped", verdict.is_not(None)).values(
+            status="dropped", reason=verdict
+        )
         revive = was_dropped.where(verdict.is_(None)).values(status=going_on, reason=None)
         rename = was_dropped.where(verdict.is_distinct_from(table.c.reason)).values(reason=verdict)
         revived = connection.execute(revive).rowcount
@@ -126,13 +156,16 @@ class _Refilter:
         return revived, connection.execute(drop).rowcount
 
     def _here(self, level: Level, first: int, last: int) -> list[ColumnElement[bool]]:
-        """The rows that the filters decide about: those that are going on, and those that a filter dropped."""
+        """The rows that the filters decide about: those that are going on, and those that a filter
+        dropped.
+        """
         table = rows_of(level)
         video_id = table.c.id if level == "video" else table.c.video_id
         dropped = (table.c.status == "dropped") & table.c.reason.in_(self.names)
         return [
             video_id.between(first, last),
-            table.c.dataset_id + 0 == self.dataset.id,  # + 0: the rows are to be found by their video
+            table.c.dataset_id + 0
+            == self.dataset.id,  # + 0: the rows are to be found by their video
             table.c.owner.is_(None),
             or_(table.c.status.in_(("kept", "active")), dropped),
         ]

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Engine, literal_column, select
 
-from curate.db import filters
 from curate.db.engine import reading
-from curate.db.tables import clips, datasets, embeddings, videos
+from curate.db.filters import check as filters
+from curate.db.schema import clips, datasets, embeddings, videos
 
 CHUNK = 4096  # rows read at a time
 
@@ -17,9 +17,11 @@ CHUNK = 4096  # rows read at a time
 def embedded(
     engine: Engine, dataset_id: int, model: str, where: str = ""
 ) -> Iterator[tuple[list[int], str, list[bytes]]]:
-    """The embeddings of a dataset by one model, in chunks of one revision: clip ids, revision, vectors as stored.
+    """The embeddings of a dataset by one model, in chunks of one revision: clip ids, revision,
+    vectors as stored.
 
-    `where` is a filter's predicate over clips, checked before. Memory does not grow with the dataset.
+    `where` is a filter's predicate over clips, checked before. Memory does not grow with the
+    dataset.
     """
     with reading(engine) as connection:
         columns = (embeddings.c.clip_id, embeddings.c.revision, embeddings.c.vector)
@@ -35,7 +37,9 @@ def embedded(
 
 
 def described(engine: Engine, ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:
-    """What a person wants to know of clips: dataset, video, start and end in seconds, path, status, text; by id."""
+    """What a person wants to know of clips: dataset, video, start and end in seconds, path, status,
+    text; by id.
+    """
     query = select(
         clips.c.id, datasets.c.name.label("dataset"), videos.c.path.label("video"), clips.c.clip_index,
         clips.c.start_seconds, clips.c.end_seconds, clips.c.path, clips.c.status, clips.c.text,
@@ -43,6 +47,8 @@ def described(engine: Engine, ids: Sequence[int]) -> dict[int, Mapping[str, Any]
     found: dict[int, Mapping[str, Any]] = {}
     with reading(engine) as connection:
         for start in range(0, len(ids), CHUNK):  # engines bound the values of a statement
-            part = connection.execute(query.where(clips.c.id.in_(list(ids[start : start + CHUNK])))).mappings()
+            part = connection.execute(
+                query.where(clips.c.id.in_(list(ids[start : start + CHUNK])))
+            ).mappings()
             found |= {row["id"]: dict(row) for row in part}
     return found

@@ -20,7 +20,9 @@ FOLDER = Path(__file__).parent
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(c).replace("|", r"\|") for c in line) + " |" for line in lines)
+    return "\n".join(
+        "| " + " | ".join(str(c).replace("|", r"\|") for c in line) + " |" for line in lines
+    )
 
 
 def stage_page() -> str:
@@ -38,13 +40,19 @@ def stage_section(cls: StageClass) -> str:
     """One stage: what it does, its columns, its options."""
     columns = [(f"`{n}`", c.kind, c.range, c.better, c.doc) for n, c in cls.columns.items()]
     common = describe_options(StageOptions)
-    own = [o for o in describe_options(cls.Options) if o["option"] == "batch_size" or o not in common]
+    own = [
+        o for o in describe_options(cls.Options) if o["option"] == "batch_size" or o not in common
+    ]
     return "\n\n".join(
         [
             f"## {cls.name}",
             inspect.cleandoc(cls.__doc__ or ""),
             f"Works on {cls.level}s. Writes:" if columns else f"Works on {cls.level}s.",
-            *([table(("column", "type", "range", "better", "meaning"), columns)] if columns else []),
+            *(
+                [table(("column", "type", "range", "better", "meaning"), columns)]
+                if columns
+                else []
+            ),
             options_table(own),
         ]
     )
@@ -52,18 +60,25 @@ def stage_section(cls: StageClass) -> str:
 
 def options_table(options: Iterable[Mapping[str, object]]) -> str:
     """A table of options, as `describe_options` tells them."""
-    rows = [(f"`{o['option']}`", _shown(o["default"]), o["range"], o["description"]) for o in options]
+    rows = [
+        (f"`{o['option']}`", _shown(o["default"]), o["range"], o["description"]) for o in options
+    ]
     return table(("option", "default", "range", "meaning"), rows)
 
 
 def _shown(default: object) -> str:
-    return "" if default is None else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+    return (
+        ""
+        if default is None
+        else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+    )
 
 
 def settings_page() -> str:
     """The text of docs/settings.md."""
     rows = [
-        (f"`{PREFIX}{n.upper()}`", _shown(f.default or None), f.description) for n, f in Settings.model_fields.items()
+        (f"`{PREFIX}{n.upper()}`", _shown(f.default or None), f.description)
+        for n, f in Settings.model_fields.items()
     ]
     intro = (
         "# Settings\n\n<!-- written by docs/generate.py -->\n\n"
@@ -71,7 +86,9 @@ def settings_page() -> str:
         "and where each value "
         "comes from. Options of stages are not here: they belong to the pipeline file, or to `--set`."
     )
-    logins = table(("variable", "meaning"), [(f"`{name}`", meaning) for name, meaning in LOGINS.items()])
+    logins = table(
+        ("variable", "meaning"), [(f"`{name}`", meaning) for name, meaning in LOGINS.items()]
+    )
     others = f"Logins, of which `curate config` shows only whether they are set:\n\n{logins}"
     return f"{intro}\n\n{table(('variable', 'default', 'meaning'), rows)}\n\n{others}\n"
 

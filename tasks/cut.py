@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, model_validator
 
 from curate.configs.schema import Column, StageOptions
-from curate.tasks.inputs import is_image
-from curate.tasks.paths import is_url, to_path, to_text
-from curate.tasks.places import Place, below
+from curate.tasks.inputs.paths import is_url, to_path, to_text
+from curate.tasks.inputs.walk import is_image
 from curate.tasks.stage import Clip, Outcome, Scores, Stage, Video
+from curate.tasks.storage.places import Place, below
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -24,28 +24,51 @@ if TYPE_CHECKING:
     from curate.tasks.video.encode import Target, Written
     from curate.tasks.video.sound import Span
 
-_LONGEST_NAME = 200  # bytes of a file name that may come from the source; file systems take 255 in all
+_LONGEST_NAME = (
+    200  # bytes of a file name that may come from the source; file systems take 255 in all
+)
 
 
 class CutOptions(StageOptions):
     """Options of `cut`."""
 
     batch_size: int = Field(8, ge=1, le=4096, description="rows claimed by one task")
-    time_limit: float = Field(1800, gt=0, le=7 * 86400, description="seconds a batch may take before it is stopped")
+    time_limit: float = Field(
+        1800, gt=0, le=7 * 86400, description="seconds a batch may take before it is stopped"
+    )
     mode: Literal["encode", "copy"] = Field(
         "encode",
         description="encode: exact frames, H.264 8-bit 4:2:0, upright, square pixels; copy: the source's packets "
         "from the keyframe before, at almost no cost, may show a few frames too many at the end",
     )
-    crf: int = Field(23, ge=0, le=51, description="x264 quality; lower is better and larger; 18 is close to the source")
-    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = (
-        Field("veryfast", description="x264 preset; slower is smaller at the same quality")
+    crf: int = Field(
+        23,
+        ge=0,
+        le=51,
+        description="x264 quality; lower is better and larger; 18 is close to the source",
     )
+    preset: Literal[
+        "ultrafast",
+        "superfast",
+        "veryfast",
+        "faster",
+        "fast",
+        "medium",
+        "slow",
+        "slower",
+        "veryslow",
+    ] = Field("veryfast", description="x264 preset; slower is smaller at the same quality")
     target_fps: float | None = Field(
-        None, gt=0, le=240, description="frames a second, by leaving out and repeating frames; null: as the source"
+        None,
+        gt=0,
+        le=240,
+        description="frames a second, by leaving out and repeating frames; null: as the source",
     )
     shorter_size: int | None = Field(
-        None, ge=16, le=8192, description="pixels of the shorter side, never enlarged; null: as the source"
+        None,
+        ge=16,
+        le=8192,
+        description="pixels of the shorter side, never enlarged; null: as the source",
     )
     audio: bool = Field(False, description="keep the sound, as AAC")
 
@@ -57,20 +80,25 @@ class CutOptions(StageOptions):
 
 
 class Cut(Stage[Clip, CutOptions]):
-    """Writes each clip to ``<clips>/<dataset id>/<clip_stem>_scene-<index>.mp4``, replacing what is there.
+    """Writes each clip to ``<clips>/<dataset id>/<clip_stem>_scene-<index>.mp4``, replacing what is
+    there.
 
-    clip_stem is the source's path below what was enqueued, without its ending; of a.mp4 and a.mov the later one
-    keeps it. A file that lies elsewhere goes below ``_root`` or ``_<scheme>``. Still images are not cut: their
-    path is the source's.
+    clip_stem is the source's path below what was enqueued, without its ending; of a.mp4 and a.mov
+    the later one keeps it. A file that lies elsewhere goes below ``_root`` or ``_<scheme>``. Still
+    images are not cut: their path is the source's.
     """
 
     name = "cut"
     level = "clip"
     Options = CutOptions
     columns = {
-        "path": Column("text", "absolute path or URL of the clip's file; in a path bytes that are not UTF-8 as %XX"),
+        "path": Column(
+            "text",
+            "absolute path or URL of the clip's file; in a path bytes that are not UTF-8 as %XX",
+        ),
         "file_size": Column("int", "bytes of the clip's file", 0),
-        # written again only where an option or a copy makes the file differ from the span that split found
+        # written again only where an option or a copy makes the file differ from the span that
+        # split found
         "num_frames": Column("int", "frames of the clip", 1),
         "fps": Column("float", "frames a second, average over the clip; NULL for an image", 0),
         "width": Column("int", "pixels as displayed", 1),
@@ -84,7 +112,9 @@ class Cut(Stage[Clip, CutOptions]):
         return self.run_batch([row])[0]
 
     def run_batch(self, rows: Sequence[Clip]) -> list[Outcome]:
-        """Outcomes in the order of rows. Each stretch of a video that holds clips of the batch is decoded once."""
+        """Outcomes in the order of rows. Each stretch of a video that holds clips of the batch is
+        decoded once.
+        """
         outcomes: dict[int, Outcome] = {}
         ordered = sorted(rows, key=lambda c: (c.video.id, c.start_pts, c.end_pts))
         for _, group in groupby(ordered, key=lambda c: c.video.id):
@@ -96,7 +126,9 @@ class Cut(Stage[Clip, CutOptions]):
     def _cut(self, video: Video, clips: list[Clip]) -> Iterator[tuple[Clip, Scores]]:
         if is_image(video.path):
             return ((clip, {"path": video.path, "file_size": _size(video)}) for clip in clips)
-        return self._copy(video, clips) if self.options.mode == "copy" else self._encode(video, clips)
+        return (
+            self._copy(video, clips) if self.options.mode == "copy" else self._encode(video, clips)
+        )
 
     def _copy(self, video: Video, clips: list[Clip]) -> Iterator[tuple[Clip, Scores]]:
         from curate.tasks.video.copying import copy_span
@@ -107,8 +139,8 @@ class Cut(Stage[Clip, CutOptions]):
             yield clip, _scores(path, written, ("num_frames", "fps"))
 
     def _encode(self, video: Video, clips: list[Clip]) -> Iterator[tuple[Clip, Scores]]:
+        from curate.tasks.video.decode import decode, open_media, video_stream
         from curate.tasks.video.encode import encode_span
-        from curate.tasks.video.reader import decode, open_media, video_stream
 
         sound = video.path if self.options.audio else None
         with open_media(video.path) as container:
@@ -131,7 +163,9 @@ class Cut(Stage[Clip, CutOptions]):
     def _changed(self) -> tuple[str, ...]:
         """Columns that the written file has other values of than the clip."""
         rate = ("num_frames", "fps") if self.options.target_fps else ()
-        size = ("width", "height", "aspect_ratio", "resolution") if self.options.shorter_size else ()
+        size = (
+            ("width", "height", "aspect_ratio", "resolution") if self.options.shorter_size else ()
+        )
         return rate + size
 
     def _path(self, clip: Clip) -> Place:
@@ -140,7 +174,9 @@ class Cut(Stage[Clip, CutOptions]):
 
 
 def clip_path(root: Place, stem: str, index: int) -> Place:
-    """Where a clip goes below root. stem is its video's column clip_stem, which no other video of the dataset has."""
+    """Where a clip goes below root. stem is its video's column clip_stem, which no other video of
+    the dataset has.
+    """
     if is_url(stem):
         scheme, _, rest = stem.rpartition("::")[2].partition("://")
         parts = [f"_{scheme}", *rest.split("/")]
@@ -155,7 +191,9 @@ def clip_path(root: Place, stem: str, index: int) -> Place:
 
 
 def _named(part: str) -> str:
-    """A part of a path; one that is not UTF-8 in its text form, so that every clip has a name a CSV can hold."""
+    """A part of a path; one that is not UTF-8 in its text form, so that every clip has a name a CSV
+    can hold.
+    """
     is_utf8 = part.encode("utf-8", "replace").decode() == part
     return part if is_utf8 else f"{to_text(part)}~"
 
@@ -177,7 +215,9 @@ def _span(clip: Clip) -> Span:
     from curate.tasks.video.sound import Span
 
     planned = clip.values.get("num_frames")
-    return Span(clip.start_pts, clip.end_pts, clip.time_base, None if planned is None else int(planned))
+    return Span(
+        clip.start_pts, clip.end_pts, clip.time_base, None if planned is None else int(planned)
+    )
 
 
 def _scores(path: Place, written: Written, changed: Iterable[str]) -> Mapping[str, Any]:
@@ -199,11 +239,15 @@ def _keyframes(video: Video) -> list[int]:
 
 
 def _runs(clips: list[Clip], keyframes: list[int]) -> Iterator[list[Clip]]:
-    """Clips, in order, in groups to decode in one go: a new one where a seek skips frames, or clips overlap."""
+    """Clips, in order, in groups to decode in one go: a new one where a seek skips frames, or clips
+    overlap.
+    """
     run: list[Clip] = []
     for clip in clips:
         end = run[-1].end_pts if run else None
-        if end is not None and (clip.start_pts < end or any(end < k <= clip.start_pts for k in keyframes)):
+        if end is not None and (
+            clip.start_pts < end or any(end < k <= clip.start_pts for k in keyframes)
+        ):
             yield run
             run = []
         run.append(clip)

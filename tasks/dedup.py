@@ -15,28 +15,40 @@ class DedupOptions(StageOptions):
     """Options of dedup."""
 
     batch_size: int = Field(512, ge=1, le=4096, description="rows claimed by one task")
-    hash: Literal["phash", "ahash", "dhash", "whash"] = Field("phash", description="perceptual hash, computed by split")
-    threshold: int = Field(10, ge=0, le=32, description="bits of 64 that may differ; the seed's is 15")
-    frames: Literal["both", "first"] = Field("both", description="frames that must be near; the seed's is first")
+    hash: Literal["phash", "ahash", "dhash", "whash"] = Field(
+        "phash", description="perceptual hash, computed by split"
+    )
+    threshold: int = Field(
+        10, ge=0, le=32, description="bits of 64 that may differ; the seed's is 15"
+    )
+    frames: Literal["both", "first"] = Field(
+        "both", description="frames that must be near; the seed's is first"
+    )
     keep: Literal["first", "best"] = Field(
-        "first", description="survivor: first in order, or best by resolution, then length (waits for all of split)"
+        "first",
+        description="survivor: first in order, or best by resolution, then length (waits for all of split)",
     )
 
 
 class Dedup(Stage[Clip, DedupOptions]):
-    """Marks a clip as duplicate when an earlier surviving clip of the dataset lies within the threshold.
+    """Marks a clip as duplicate when an earlier surviving clip of the dataset lies within the
+    threshold.
 
-    Clips are taken in the order (video id, clip index), so the result does not depend on which worker
-    was faster. It is the greedy rule of imagededup: duplicates of a duplicate may survive.
+    Clips are taken in the order (video id, clip index), so the result does not depend on which
+    worker was faster. It is the greedy rule of imagededup: duplicates of a duplicate may survive.
     """
 
     name = "dedup"
     level = "clip"
     Options = DedupOptions
     columns = {
-        "duplicate": Column("int", "1 when an earlier surviving clip is within the threshold", 0, 1, "lower"),
+        "duplicate": Column(
+            "int", "1 when an earlier surviving clip is within the threshold", 0, 1, "lower"
+        ),
         "duplicate_of": Column("int", "id of the earliest such clip"),
-        "duplicate_distance": Column("int", "Hamming distance to it in bits, the larger of both frames", 0, 64),
+        "duplicate_distance": Column(
+            "int", "Hamming distance to it in bits, the larger of both frames", 0, 64
+        ),
         "dedup_seq": Column("int", "the order in which clips were looked at", 1),
     }
 
@@ -79,12 +91,18 @@ class Dedup(Stage[Clip, DedupOptions]):
 
         before = len(self._survivors)
         outcomes = []
-        for number, (row, pair) in enumerate(zip(rows, pairs_of(rows), strict=True), self._last + 1):
+        for number, (row, pair) in enumerate(
+            zip(rows, pairs_of(rows), strict=True), self._last + 1
+        ):
             found = self._survivors.earliest_within(pair, self.options.threshold)
             if found is None:
                 self._survivors.add(row.id, pair)
             of, distance = found or (None, None)
-            scores = {"duplicate": int(found is not None), "duplicate_of": of, "duplicate_distance": distance}
+            scores = {
+                "duplicate": int(found is not None),
+                "duplicate_of": of,
+                "duplicate_distance": distance,
+            }
             outcomes.append(Outcome({**scores, "dedup_seq": number}))
         self._survivors.truncate(before)  # recall brings them back once they are saved
         return outcomes

@@ -29,10 +29,18 @@ class Motion(Scorer["Motion.Options"]):
             better="higher",
         ),
         "static": Column(
-            "float", "share of neighbouring frames that hardly differ (luma by < 0.5 of 255 on average)", 0, 1, "lower"
+            "float",
+            "share of neighbouring frames that hardly differ (luma by < 0.5 of 255 on average)",
+            0,
+            1,
+            "lower",
         ),
         "black": Column(
-            "float", "share of sampled frames that are black (mean + 2 deviations of luma < 32)", 0, 1, "lower"
+            "float",
+            "share of sampled frames that are black (mean + 2 deviations of luma < 32)",
+            0,
+            1,
+            "lower",
         ),
         "blur": Column(
             "float",
@@ -51,11 +59,18 @@ class Motion(Scorer["Motion.Options"]):
     def score(self, clip: Clip) -> Scores:
         """The four measures of one clip. Raises SamplesMissing."""
         pairs, stills = clip.samples.pairs, clip.samples.stills
-        return {"flow": flow(pairs), "static": static(pairs), "black": black(stills), "blur": blur(stills)}
+        return {
+            "flow": flow(pairs),
+            "static": static(pairs),
+            "black": black(stills),
+            "blur": blur(stills),
+        }
 
 
 def flow(pairs: Sequence[Pair]) -> float | None:
-    """Mean flow weighted by the time between the frames: total displacement over total time. None without pairs."""
+    """Mean flow weighted by the time between the frames: total displacement over total time. None
+    without pairs.
+    """
     known = [(p.flow, p.gap) for p in pairs if p.flow is not None]
     total = sum(gap for _, gap in known)
     return sum(value * gap for value, gap in known) / total if total else None

@@ -1,4 +1,6 @@
-"""Finds text in the middle of a clip with RapidOCR, to drop clips full of captions, slides and watermarks."""
+"""Finds text in the middle of a clip with RapidOCR, to drop clips full of captions, slides and
+watermarks.
+"""
 
 from __future__ import annotations
 
@@ -19,19 +21,24 @@ if TYPE_CHECKING:
 Box = Sequence[tuple[float, float]]
 
 
-# Pixels of the longer side that text is looked for in. rapidocr's own rule enlarges the shorter side to 736
-# without bound: a 16x400 strip took 16 s; small pictures enlarged to 960 give as many boxes for a third less CPU.
+# Pixels of the longer side that text is looked for in. rapidocr's own rule enlarges the shorter
+# side to 736 without bound: a 16x400 strip took 16 s; small pictures enlarged to 960 give as many
+# boxes for a third less CPU.
 SIDE = 960
 
 
 class OcrOptions(StageOptions):
     """Options of `ocr`."""
 
-    text_score: float = Field(0.5, ge=0, le=1, description="boxes recognised with less confidence are left out")
+    text_score: float = Field(
+        0.5, ge=0, le=1, description="boxes recognised with less confidence are left out"
+    )
 
 
 class Ocr(Scorer[OcrOptions]):
-    """Text boxes of a frame near the middle, at a longer side of 960 pixels; one thread, about 0.4 CPU seconds."""
+    """Text boxes of a frame near the middle, at a longer side of 960 pixels; one thread, about 0.4
+    CPU seconds.
+    """
 
     name = "ocr"
     Options = OcrOptions
@@ -45,7 +52,11 @@ class Ocr(Scorer[OcrOptions]):
             "float", "area of the largest text box / area of the frame", 0, 1, better="lower"
         ),
         "total_text_percentage": Column(
-            "float", "area covered by text boxes, overlaps once / area of the frame", 0, 1, better="lower"
+            "float",
+            "area covered by text boxes, overlaps once / area of the frame",
+            0,
+            1,
+            better="lower",
         ),
     }
 
@@ -54,7 +65,9 @@ class Ocr(Scorer[OcrOptions]):
         """Raises PackageMissing without rapidocr or onnxruntime."""
         for package in ("rapidocr", "onnxruntime"):
             if importlib.util.find_spec(package) is None:
-                raise PackageMissing(what="stage ocr", package=package, install='pip install "curate[ocr]"')
+                raise PackageMissing(
+                    what="stage ocr", package=package, install='pip install "curate[ocr]"'
+                )
 
     def load(self) -> None:
         """Load detector and recogniser; both come with the rapidocr package."""
@@ -78,7 +91,11 @@ class Ocr(Scorer[OcrOptions]):
         frame = _enlarged(clip.samples.large_middle())
         height, width = frame.shape[:2]
         found = self._engine(frame[:, :, ::-1])  # it takes BGR
-        boxes = [] if found.boxes is None else [[(float(x), float(y)) for x, y in box] for box in found.boxes]
+        boxes = (
+            []
+            if found.boxes is None
+            else [[(float(x), float(y)) for x, y in box] for box in found.boxes]
+        )
         areas = text_areas(boxes, width, height)
         scale = (clip["width"] or width) / width, (clip["height"] or height) / height
         return {
@@ -102,7 +119,8 @@ def _enlarged(frame: RGB) -> RGB:
 
 
 def text_areas(boxes: Sequence[Box], width: int, height: int) -> tuple[float, float]:
-    """Shares of a frame, 0 to 1: that of the largest box, and that of all together, overlaps counted once.
+    """Shares of a frame, 0 to 1: that of the largest box, and that of all together, overlaps
+    counted once.
 
     What sticks out of the frame does not count. A box is the convex hull of its corners.
     """
@@ -119,7 +137,9 @@ def as_json(boxes: Sequence[Box], texts: Any, scale: tuple[float, float]) -> str
     """The column `ocr`: corners times scale to tenths of a pixel, scores to thousandths."""
     return json.dumps(
         {
-            "boxes": [[[round(x * scale[0], 1), round(y * scale[1], 1)] for x, y in box] for box in boxes],
+            "boxes": [
+                [[round(x * scale[0], 1), round(y * scale[1], 1)] for x, y in box] for box in boxes
+            ],
             "texts": [[text, round(float(score), 3)] for text, score in texts],
         },
         ensure_ascii=False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from curate.configs.schema import Column
-from curate.tasks.inputs import is_image
+from curate.tasks.inputs.walk import is_image
 from curate.tasks.stage import Field, Outcome, Stage, StageOptions, Video
 
 
@@ -14,7 +14,9 @@ class Probe(Stage[Video, "Probe.Options"]):
     level = "video"
     columns = {
         "media_type": Column("text", "video or image"),
-        "duration": Column("float", "seconds from the first frame to the end of the last; NULL for an image", 0),
+        "duration": Column(
+            "float", "seconds from the first frame to the end of the last; NULL for an image", 0
+        ),
         "num_frames": Column("int", "frames by the packets; 1 for an image", 1),
         "fps": Column("float", "frames a second, average; NULL for an image", 0),
         "fps_guessed": Column("float", "frames a second as ffmpeg guesses the nominal rate", 0),
@@ -22,12 +24,16 @@ class Probe(Stage[Video, "Probe.Options"]):
         "height": Column("int", "pixels as displayed", 1),
         "aspect_ratio": Column("float", "height / width", 0),
         "resolution": Column("int", "height * width", 1),
-        "rotation": Column("int", "degrees clockwise to turn the stored picture for display", 0, 270),
+        "rotation": Column(
+            "int", "degrees clockwise to turn the stored picture for display", 0, 270
+        ),
         "sample_aspect_ratio": Column("text", "width : height of a stored pixel"),
         "codec": Column("text", "name of the video codec"),
         "pixel_format": Column("text", "as ffmpeg names it"),
         "audio": Column("text", "name of the audio codec; NULL without sound"),
-        "first_pts": Column("int", "presentation time stamp of the first frame, in units of the time base"),
+        "first_pts": Column(
+            "int", "presentation time stamp of the first frame, in units of the time base"
+        ),
         "time_base_num": Column("int", "numerator of the time base, seconds", 1),
         "time_base_den": Column("int", "denominator of the time base", 1),
         "keyframes": Column("text", "presentation time stamps of the keyframes, JSON"),

@@ -16,9 +16,6 @@ from curate.tasks.stage import Stage
 
 StageClass = type[Stage[Any, Any]]
 
-# folders below tasks/ whose modules are looked through for stages
-_FOLDERS = ("", "score.", "caption.", "text.")
-
 
 @cache
 def stages() -> dict[str, StageClass]:
@@ -33,15 +30,9 @@ def stages() -> dict[str, StageClass]:
 
 
 def _module_names() -> Iterator[str]:
-    for folder in _FOLDERS:
-        package = importlib.import_module(f"curate.tasks.{folder}".rstrip(".")) if _exists(folder) else None
-        for info in pkgutil.iter_modules(package.__path__ if package else []):
-            if not info.ispkg:
-                yield f"curate.tasks.{folder}{info.name}"
-
-
-def _exists(folder: str) -> bool:
-    return not folder or folder.rstrip(".") in {m.name for m in pkgutil.iter_modules(curate.tasks.__path__)}
+    for info in pkgutil.iter_modules(curate.tasks.__path__):
+        if not info.ispkg:
+            yield f"curate.tasks.{info.name}"
 
 
 def _defined_in(module: ModuleType) -> Iterator[StageClass]:

@@ -1,15 +1,17 @@
-"""Finds the scenes of each video and samples them: the stage `split`. Each video is decoded once, here."""
+"""Finds the scenes of each video and samples them: the stage `split`. Each video is decoded once,
+here.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
 from curate.configs.schema import Column
-from curate.tasks.inputs import is_image
+from curate.tasks.inputs.walk import is_image
 from curate.tasks.stage import Field, NewClip, Outcome, Stage, StageOptions, Video
 
 if TYPE_CHECKING:
-    from curate.tasks.video.frontend import Plan
+    from curate.tasks.video.one_pass import Plan
 
 NO_SCENE = "no_scene_long_enough"
 
@@ -26,11 +28,17 @@ class Split(Stage[Video, "Split.Options"]):
         "height": Column("int", "pixels as displayed", 1),
         "aspect_ratio": Column("float", "height / width", 0),
         "resolution": Column("int", "height * width", 1),
-        "start_frame": Column("int", "place of its first frame among the decoded frames of the video", 0),
+        "start_frame": Column(
+            "int", "place of its first frame among the decoded frames of the video", 0
+        ),
         "start_seconds": Column("float", "start, from the first frame of the video", 0),
-        "end_seconds": Column("float", "end, from the first frame of the video: start of the first frame after it", 0),
+        "end_seconds": Column(
+            "float", "end, from the first frame of the video: start of the first frame after it", 0
+        ),
         "seconds": Column("float", "length; NULL for an image", 0),
-        "hash_first": Column("text", "perceptual hash of the first frame, 16 hex characters; NULL when it is flat"),
+        "hash_first": Column(
+            "text", "perceptual hash of the first frame, 16 hex characters; NULL when it is flat"
+        ),
         "hash_middle": Column("text", "the same of the middle frame"),
     }
 
@@ -38,7 +46,9 @@ class Split(Stage[Video, "Split.Options"]):
         """Options of `split`."""
 
         batch_size: int = Field(1, ge=1, le=4096, description="videos claimed by one task")
-        time_limit: float = Field(3600, gt=0, le=7 * 86400, description="seconds a batch may take before it is stopped")
+        time_limit: float = Field(
+            3600, gt=0, le=7 * 86400, description="seconds a batch may take before it is stopped"
+        )
         detector: Literal["adaptive", "content", "stride", "panda"] = Field(
             "adaptive",
             description="PySceneDetect's AdaptiveDetector or ContentDetector; a cut every stride_seconds; or "
@@ -50,20 +60,34 @@ class Split(Stage[Video, "Split.Options"]):
             le=255,
             description="of the detector; null: adaptive 3.0 (ratio), content and panda 25 (mean HSV difference)",
         )
-        min_scene_len: int = Field(15, ge=1, le=100_000, description="frames that must pass between two cuts")
+        min_scene_len: int = Field(
+            15, ge=1, le=100_000, description="frames that must pass between two cuts"
+        )
         min_seconds: float = Field(2.0, ge=0, le=86400, description="shorter clips are left out")
-        max_seconds: float | None = Field(20.0, gt=0, le=86400, description="longest clip; null: no limit")
+        max_seconds: float | None = Field(
+            20.0, gt=0, le=86400, description="longest clip; null: no limit"
+        )
         long_scenes: Literal["split", "truncate"] = Field(
             "split",
             description="a scene over max_seconds becomes several clips of equal length, or keeps its beginning only",
         )
-        stride_seconds: float = Field(10.0, ge=0.1, le=86400, description="distance of the cuts of detector stride")
-        panda_seconds: float = Field(
-            5.0, ge=0.5, le=86400, description="detector panda: scenes longer than this + 2 s are cut into pieces of it"
+        stride_seconds: float = Field(
+            10.0, ge=0.1, le=86400, description="distance of the cuts of detector stride"
         )
-        sample_fps: float = Field(1.0, ge=0.1, le=30, description="frames a second kept for the scorers")
+        panda_seconds: float = Field(
+            5.0,
+            ge=0.5,
+            le=86400,
+            description="detector panda: scenes longer than this + 2 s are cut into pieces of it",
+        )
+        sample_fps: float = Field(
+            1.0, ge=0.1, le=30, description="frames a second kept for the scorers"
+        )
         flow_fps: float = Field(
-            4.0, ge=0.1, le=30, description="pairs of neighbouring frames a second measured for motion"
+            4.0,
+            ge=0.1,
+            le=30,
+            description="pairs of neighbouring frames a second measured for motion",
         )
 
     @classmethod
@@ -75,11 +99,13 @@ class Split(Stage[Video, "Split.Options"]):
 
     def run(self, row: Video) -> Outcome:
         """The clips of one video; their samples are written. Raises MediaError."""
-        from curate.tasks.video.frontend import split_video
         from curate.tasks.video.images import still_clip
+        from curate.tasks.video.one_pass import split_video
         from curate.tasks.video.samples import SampleWriter
 
-        with SampleWriter(self.context.settings.samples, row.id, str(row.values.get("fingerprint") or "")) as writer:
+        with SampleWriter(
+            self.context.settings.samples, row.id, str(row.values.get("fingerprint") or "")
+        ) as writer:
             if is_image(row.path):
                 return _outcome([still_clip(row.path, self._hash, writer)])
             return _outcome(split_video(row.path, self._plan(), writer))
@@ -92,7 +118,7 @@ class Split(Stage[Video, "Split.Options"]):
         return str(getattr(self.context.pipeline.stage("dedup").options, "hash", "phash"))
 
     def _plan(self) -> Plan:
-        from curate.tasks.video.frontend import Plan
+        from curate.tasks.video.one_pass import Plan
         from curate.tasks.video.pieces import Lengths
 
         o = self.options

@@ -22,29 +22,62 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from curate.configs.errors import RowError, ServiceError
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Column, Level, Order, StageOptions
 from curate.configs.settings import Settings
-from curate.tasks.archives import RemoteArchives
 from curate.tasks.models.catalog import Need
+from curate.tasks.models.device import Dtype
+from curate.tasks.storage.archives import RemoteArchives
 
 if TYPE_CHECKING:
     from curate.tasks.video.samples import Samples
 
 __all__ = [
-    "Clip", "Column", "Context", "Field", "Need", "NewClip", "Order", "Outcome", "Rows", "Scorer", "Scores",
-    "Stage", "StageOptions", "Video",
+    "AscendOptions", "Clip", "Column", "Context", "Field", "Need", "NewClip", "Order", "Outcome",
+    "Rows", "Scorer", "Scores", "Stage", "StageOptions", "Storable", "Video",
 ]  # fmt: skip
 
 Value = float | int | str | None
 Scores = Mapping[str, Value]
 OptionsT = TypeVar("OptionsT", bound=StageOptions)
 RowT = TypeVar("RowT")
+
+
+def _storable(given: str) -> str:
+    if "\0" in given:
+        raise ValueError("it holds the character NUL, which Postgres takes in no text")
+    try:
+        given.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"it holds half a character ({given[error.start]!a}), which no database takes"
+        ) from None
+    return given
+
+
+Storable = Annotated[str, AfterValidator(_storable)]  # a text that every database takes
+
+
+class AscendOptions(StageOptions):
+    """Options of a stage that runs a network."""
+
+    # only processes of this queue load MindSpore, and they are as many as there are devices
+    queue: Literal["ascend"] = Field(
+        "ascend", description="the Celery queue its tasks go to, on an NPU or without"
+    )
+    batch_size: int = Field(32, ge=1, le=4096, description="rows claimed by one task")
+    time_limit: float = Field(
+        3600, gt=0, le=7 * 86400, description="seconds a batch may take before it is stopped"
+    )
+    dtype: Dtype = Field(
+        "auto",
+        description="what weights are held in on an NPU, auto: float16; the CPU uses float32",
+    )
 
 
 @dataclass(frozen=True)
@@ -70,7 +103,8 @@ class Clip:
     """A span of a video: one row of `clips`.
 
     The span holds the frames whose presentation time stamp p (in units of `time_base`, seconds, as
-    stored in the source) satisfies ``start_pts <= p < end_pts``. `values` holds every column of the row.
+    stored in the source) satisfies ``start_pts <= p < end_pts``. `values` holds every column of the
+    row.
     """
 
     id: int
@@ -109,9 +143,11 @@ class NewClip:
 
 @dataclass(frozen=True)
 class Rows:
-    """What a clip has in another table from now on: rows of it where `where` holds are replaced by `rows`.
+    """What a clip has in another table from now on: rows of it where `where` holds are replaced by
+    `rows`.
 
-    `table` is one that the stage names in `writes`; neither mapping holds clip_id, which is the row's own.
+    `table` is one that the stage names in `writes`; neither mapping holds clip_id, which is the
+    row's own.
     """
 
     table: str
@@ -123,8 +159,8 @@ class Rows:
 class Outcome:
     """What a stage found for one row: its columns and, from split, the clips of the video.
 
-    `drop` names why the row goes no further although nothing failed (a video without a long enough scene).
-    `tables` is what it found that is no column: embeddings, option scores.
+    `drop` names why the row goes no further although nothing failed (a video without a long enough
+    scene). `tables` is what it found that is no column: embeddings, option scores.
     """
 
     scores: Scores
@@ -152,10 +188,16 @@ class Stage(ABC, Generic[RowT, OptionsT]):
     level: ClassVar[Level]
     columns: ClassVar[dict[str, Column]] = {}
     Options: ClassVar[type[StageOptions]] = StageOptions
-    reads: ClassVar[tuple[str, ...]] = ()  # tables whose rows come with each clip: embeddings, option_scores, captions
-    may_lack: ClassVar[tuple[str, ...]] = ()  # tables of `reads` that no stage of the pipeline has to write
+    reads: ClassVar[
+        tuple[str, ...]
+    ] = ()  # tables whose rows come with each clip: embeddings, option_scores, captions
+    may_lack: ClassVar[
+        tuple[str, ...]
+    ] = ()  # tables of `reads` that no stage of the pipeline has to write
     writes: ClassVar[tuple[str, ...]] = ()  # tables that outcomes may hold rows of
-    default_step: ClassVar[bool] = False  # join pipelines that do not mention this stage, before `cut`
+    default_step: ClassVar[bool] = (
+        False  # join pipelines that do not mention this stage, before `cut`
+    )
 
     def __init__(self, options: OptionsT, context: Context) -> None:
         self.options = options
@@ -163,7 +205,9 @@ class Stage(ABC, Generic[RowT, OptionsT]):
 
     @classmethod
     def order(cls, options: Any) -> Order | None:
-        """The order in which rows are taken, one batch at a time a dataset; None: any order, any number."""
+        """The order in which rows are taken, one batch at a time a dataset; None: any order, any
+        number.
+        """
         return None
 
     @classmethod
@@ -179,7 +223,9 @@ class Stage(ABC, Generic[RowT, OptionsT]):
 
     @classmethod
     def models(cls, options: Any) -> tuple[Need, ...]:
-        """The model weights that the stage needs; `enqueue` refuses a pipeline whose weights are missing."""
+        """The model weights that the stage needs; `enqueue` refuses a pipeline whose weights are
+        missing.
+        """
         return ()
 
     def recall(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -198,8 +244,9 @@ class Stage(ABC, Generic[RowT, OptionsT]):
     def run_batch(self, rows: Sequence[RowT]) -> Sequence[Outcome | RowError | ServiceError]:
         """Outcomes in the order of `rows`. Override where a batch is cheaper than its rows.
 
-        A RowError in the place of an outcome fails that row only; a ServiceError gives it back, and the stage rests
-        when the others are saved. An exception from an override makes the runner try the rows one by one.
+        A RowError in the place of an outcome fails that row only; a ServiceError gives it back, and
+        the stage rests when the others are saved. An exception from an override makes the runner
+        try the rows one by one.
         """
         return [self.run(row) for row in rows]
 

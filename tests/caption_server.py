@@ -33,7 +33,9 @@ def good(text: Any = "A dog runs.", **choice: Any) -> dict[str, Any]:
 
 @dataclass
 class CaptionServer:
-    """What it shall do, and what it saw. `deeds` are done one after the other for each clip; the last one stays."""
+    """What it shall do, and what it saw. `deeds` are done one after the other for each clip; the
+    last one stays.
+    """
 
     url: str = ""
     deeds: dict[int, Sequence[str]] = field(default_factory=dict)  # by clip, else `usual`
@@ -73,7 +75,9 @@ def clip_of(body: dict[str, Any]) -> int:
     for part in body["messages"][-1]["content"]:
         if part["type"] == "image_url":
             jpeg = base64.b64decode(part["image_url"]["url"].partition(",")[2])
-            return round(float(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).mean()) / STEP)
+            return round(
+                float(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).mean()) / STEP
+            )
     return -1
 
 
@@ -112,7 +116,9 @@ def caption_server(port: int = 0) -> Iterator[CaptionServer]:
         def do_status(self, clip: int, status: str, after: str = "") -> None:
             key = self.headers.get("Authorization", "")
             error = {"error": {"message": f"no such luck for {key}"}}
-            self.send(int(status), error, **({"Retry_After": after.replace("_", " ")} if after else {}))
+            self.send(
+                int(status), error, **({"Retry_After": after.replace("_", " ")} if after else {})
+            )
 
         def do_said(self, clip: int, status: str, message: str) -> None:
             self.send(int(status), {"error": {"message": message}})
@@ -130,7 +136,9 @@ def caption_server(port: int = 0) -> Iterator[CaptionServer]:
             self.send(200, ["no", "object"])
 
         def do_parts(self, clip: int) -> None:
-            self.send(200, good([{"type": "text", "text": "In "}, {"type": "text", "text": "parts."}]))
+            self.send(
+                200, good([{"type": "text", "text": "In "}, {"type": "text", "text": "parts."}])
+            )
 
         def do_none(self, clip: int) -> None:
             self.send(200, good() | {"choices": []})

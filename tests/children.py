@@ -1,4 +1,6 @@
-"""Runs cases in a process of their own: MindSpore must not share one with tests, some of which fork."""
+"""Runs cases in a process of their own: MindSpore must not share one with tests, some of which
+fork.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def found_by(module: str, home: Path) -> Mapping[str, Any]:
     home.mkdir(parents=True, exist_ok=True)
     result = home / "found.json"
     command = [sys.executable, "-W", "ignore", "-m", module, str(home), str(result)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900
+    )
     assert done.returncode == 0, done.stderr
     return dict(json.loads(result.read_text()))
 
@@ -41,7 +45,9 @@ def found_once(module: str, factory: pytest.TempPathFactory) -> Mapping[str, Any
 
 
 def main(cases: Mapping[str, Callable[[], Any]]) -> None:
-    """Run the cases in their order, and write what they found where the parent asked for it. For ``__main__``."""
+    """Run the cases in their order, and write what they found where the parent asked for it. For
+    ``__main__``.
+    """
     Path(sys.argv[2]).write_text(json.dumps({name: case() for name, case in cases.items()}))
 
 

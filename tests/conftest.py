@@ -15,12 +15,18 @@ from tests import servers
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Which broker the whole line is tested on."""
-    parser.addoption("--broker", default="", help="Celery URL for test_end_to_end and test_topup; a Redis if left out")
+    parser.addoption(
+        "--broker",
+        default="",
+        help="Celery URL for test_end_to_end and test_topup; a Redis if left out",
+    )
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """CURATE_HOME, not yet there; no other CURATE_ variable of the developer's shell reaches a test."""
+    """CURATE_HOME, not yet there; no other CURATE_ variable of the developer's shell reaches a
+    test.
+    """
     for name in [n for n in os.environ if n.startswith("CURATE_")]:
         monkeypatch.delenv(name)
     folder = tmp_path / "home"

@@ -1,7 +1,8 @@
-"""Draws the pictures of test videos: each carries its frame number as a bar code that survives encoding.
+"""Draws the pictures of test videos: each carries its frame number as a bar code that survives
+encoding.
 
-The top eighth of a picture holds the code, the rest is footage. `frame_number` reads the code back, at
-any size, so that a test can prove which source frame is at which place of a cut file.
+The top eighth of a picture holds the code, the rest is footage. `frame_number` reads the code back,
+at any size, so that a test can prove which source frame is at which place of a cut file.
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ Style = Literal["moving", "static", "black", "white", "noise", "blurred", "text"
 
 TEXT = "CURATE 2026"  # what the style "text" shows
 
-_HUES = [(200, 60, 50), (50, 180, 60), (50, 80, 210), (210, 200, 60), (180, 60, 190), (60, 200, 200)]
+_HUES = [
+    (200, 60, 50),
+    (50, 180, 60),
+    (50, 80, 210),
+    (210, 200, 60),
+    (180, 60, 190),
+    (60, 200, 200),
+]
 _BITS = 11  # numbers 0 to 2047, in Gray code so that neighbours differ in one cell only
 _CELLS = _BITS + 3  # a white and a black cell to compare with, the bits, one parity cell
 
@@ -34,7 +42,10 @@ def frame_number(image: NDArray[Any]) -> int:
     height, width = luma.shape
     rows = luma[height // 40 : max(height // 8 - height // 40, height // 40 + 1)].mean(axis=0)
     edges = [round(i * width / _CELLS) for i in range(_CELLS + 1)]
-    cells = [float(rows[a + (b - a) // 4 : b - (b - a) // 4].mean()) for a, b in itertools.pairwise(edges)]
+    cells = [
+        float(rows[a + (b - a) // 4 : b - (b - a) // 4].mean())
+        for a, b in itertools.pairwise(edges)
+    ]
     white, black = cells[0], cells[1]
     if white - black < 60:
         raise NoNumberError(f"calibration cells are {white:.0f} and {black:.0f}")
@@ -74,9 +85,16 @@ def _texture(seed: int, height: int, width: int) -> Image:
 
 
 def picture(
-    number: int, *, scene: int = 0, size: tuple[int, int] = (160, 96), style: Style = "moving", speed: int = 2
+    number: int,
+    *,
+    scene: int = 0,
+    size: tuple[int, int] = (160, 96),
+    style: Style = "moving",
+    speed: int = 2,
 ) -> Image:
-    """One RGB frame of a scene; `speed` is the pixels that moving footage goes to the right each frame."""
+    """One RGB frame of a scene; `speed` is the pixels that moving footage goes to the right each
+    frame.
+    """
     width, height = size
     body = _body(number, scene, width, height, style, speed)
     image: Image = np.ascontiguousarray(body)
@@ -100,7 +118,9 @@ def _body(number: int, scene: int, width: int, height: int, style: Style, speed:
     if style == "text":
         texture = np.full_like(texture, 230)
         where, ink, thickness = (width // 20, height * 2 // 3), (10, 10, 10), max(1, width // 160)
-        cv2.putText(texture, TEXT, where, cv2.FONT_HERSHEY_SIMPLEX, width / 240, ink, thickness, cv2.LINE_AA)
+        cv2.putText(
+            texture, TEXT, where, cv2.FONT_HERSHEY_SIMPLEX, width / 240, ink, thickness, cv2.LINE_AA
+        )
     return texture
 
 

@@ -1,7 +1,8 @@
 """Runs one server for the tests and ends it when the tests end, however they end.
 
-Started as ``python keeper.py JSON`` with keys: argv, user (null: ours), folder (removed at the end). The
-tests hold the other end of stdin. When it closes, or the tests are killed, the server is stopped.
+Started as ``python keeper.py JSON`` with keys: argv, user (null: ours), folder (removed at the
+end). The tests hold the other end of stdin. When it closes, or the tests are killed, the server is
+stopped.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import signal
 import subprocess
 import sys
 
-_LOOK_SECONDS = 0.5  # a child that a test forked may hold stdin open, so the parent is looked at too
+_LOOK_SECONDS = (
+    0.5  # a child that a test forked may hold stdin open, so the parent is looked at too
+)
 
 
 def keep(argv: list[str], user: str | None, folder: str) -> int:

@@ -1,7 +1,7 @@
 """Draws small test videos with PyAV: sound ones with the truth about them, and bad ones.
 
-`draw(kind, folder)` makes one of SOUND, `draw_bad(kind, folder)` one of BAD or DAMAGED; `write_video`
-encodes any frames. The pictures and their frame numbers are those of `tests.drawing`.
+`draw(kind, folder)` makes one of SOUND, `draw_bad(kind, folder)` one of BAD or DAMAGED;
+`write_video` encodes any frames. The pictures and their frame numbers are those of `tests.drawing`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ class Encoding:
 
 CLOSED = Encoding().x264(keyint=12, bframes=0, scenecut=0)
 B_FRAMES = Encoding().x264(keyint=24, bframes=3, b_adapt=0, scenecut=0)
-OPEN_GOP = Encoding().x264(keyint=12, bframes=3, b_adapt=0, b_pyramid="normal", scenecut=0, open_gop=1)
+OPEN_GOP = Encoding().x264(
+    keyint=12, bframes=3, b_adapt=0, b_pyramid="normal", scenecut=0, open_gop=1
+)
 LONG_GOP = Encoding().x264(keyint=1000, bframes=2, b_adapt=0, scenecut=0)
 
 
@@ -83,7 +85,9 @@ def _shift(packet: av.Packet[Any], shift: int) -> None:
         packet.dts += shift
 
 
-def _video_stream(output: av.container.OutputContainer, image: Image, encoding: Encoding) -> av.VideoStream:
+def _video_stream(
+    output: av.container.OutputContainer, image: Image, encoding: Encoding
+) -> av.VideoStream:
     usual = {"preset": "veryfast", "crf": "20"} if encoding.codec == "libx264" else {}
     options = {"threads": "1"} | usual | encoding.options
     stream = output.add_stream(encoding.codec, rate=encoding.rate, options=options)
@@ -94,7 +98,12 @@ def _video_stream(output: av.container.OutputContainer, image: Image, encoding: 
         stream.time_base = stream.codec_context.time_base = encoding.time_base
     if encoding.bt709:
         context = stream.codec_context
-        context.colorspace, context.color_primaries, context.color_trc, context.color_range = 1, 1, 1, 1
+        context.colorspace, context.color_primaries, context.color_trc, context.color_range = (
+            1,
+            1,
+            1,
+            1,
+        )
     if encoding.sar is not None:
         stream.codec_context.sample_aspect_ratio = encoding.sar
     if encoding.codec in ("mpeg4", "mpeg2video"):
@@ -123,7 +132,9 @@ def _tone(stream: av.AudioStream, seconds: float) -> Iterator[av.Packet[Any]]:
     samples = (np.sin(np.arange(int(44100 * seconds)) / 20) * 0.1).astype(np.float32)
     size = stream.codec_context.frame_size or 1024
     for start in range(0, len(samples), size):
-        frame = av.AudioFrame.from_ndarray(samples[None, start : start + size].repeat(2, 0), "fltp", "stereo")
+        frame = av.AudioFrame.from_ndarray(
+            samples[None, start : start + size].repeat(2, 0), "fltp", "stereo"
+        )
         frame.sample_rate, frame.pts, frame.time_base = 44100, start, Fraction(1, 44100)
         yield from stream.encode(frame)
     yield from stream.encode(None)
@@ -141,7 +152,9 @@ def opencv_reader(path: Path) -> cv2.VideoCapture:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A sound file and the truth about it: the frame numbers a player shows, their times, and the cuts."""
+    """A sound file and the truth about it: the frame numbers a player shows, their times, and the
+    cuts.
+    """
 
     path: Path
     numbers: list[int]
@@ -159,14 +172,20 @@ _SOUND: dict[str, tuple[str, Encoding]] = {
     "long_gop": ("long.mov", LONG_GOP),
     "m4v": ("b.m4v", B_FRAMES),
     "mkv": ("b.mkv", B_FRAMES),
-    "webm": ("v.webm", Encoding("libvpx", {"deadline": "realtime", "cpu-used": "8", "crf": "8", "b": "2M"})),
+    "webm": (
+        "v.webm",
+        Encoding("libvpx", {"deadline": "realtime", "cpu-used": "8", "crf": "8", "b": "2M"}),
+    ),
     "avi": ("b.avi", Encoding("mpeg4", {"bf": "2"})),  # its first pts is one frame, not 0
     "avi_h264": ("h264.avi", CLOSED),
     "mpg": ("p.mpg", Encoding("mpeg2video", audio=2.0)),
     "ts": ("b.ts", replace(OPEN_GOP, audio=2.0)),
     "m2ts": ("b.m2ts", B_FRAMES),
     "vfr": ("vfr.mp4", replace(B_FRAMES, pts=_VFR, time_base=Fraction(1, 600))),
-    "vfr_mkv": ("vfr.mkv", replace(B_FRAMES, pts=[p * 5 // 3 for p in _VFR], time_base=Fraction(1, 1000))),
+    "vfr_mkv": (
+        "vfr.mkv",
+        replace(B_FRAMES, pts=[p * 5 // 3 for p in _VFR], time_base=Fraction(1, 1000)),
+    ),
     "offset_mkv": ("off.mkv", replace(B_FRAMES, shift=24 * 39)),
     "offset_ts": ("off.ts", replace(OPEN_GOP, shift=24 * 39)),
     "late_video": ("late.mp4", replace(B_FRAMES, shift=29, audio=2.5)),  # audio leads by 1.2 s
@@ -184,7 +203,9 @@ SOUND = tuple(_SOUND)
 
 
 def draw(kind: str, folder: Path, size: tuple[int, int] = (160, 96)) -> Drawn:
-    """Draw one of SOUND into folder: 48 frames, shown upright as `size` (161x97 for odd), cut at frame 20."""
+    """Draw one of SOUND into folder: 48 frames, shown upright as `size` (161x97 for odd), cut at
+    frame 20.
+    """
     name, encoding = _SOUND[kind]
     frames = footage(COUNT, (CUT,), size=(161, 97) if kind == "odd" else size)
     stored = [np.ascontiguousarray(np.rot90(f, encoding.rotation // 90)) for f in frames]
@@ -233,7 +254,9 @@ _BAD: dict[str, Callable[[Path], Path]] = {
     "random": lambda d: _written(d / "random.mp4", np.random.default_rng(0).bytes(5000)),
     "moov_missing": lambda d: _damage(_long(d / "nomoov.mp4"), _front),
     "audio_only": lambda d: _audio_only(d / "sound.m4v"),
-    "no_size": lambda d: _damage(write_video(d / "zero.avi", footage(2), Encoding("rawvideo")), _no_size),
+    "no_size": lambda d: _damage(
+        write_video(d / "zero.avi", footage(2), Encoding("rawvideo")), _no_size
+    ),
     "directory": lambda d: (d / "folder.mp4").mkdir() or d / "folder.mp4",  # type: ignore[func-returns-value]
     "broken_link": lambda d: (d / "link.mp4").symlink_to("nowhere") or d / "link.mp4",  # type: ignore[func-returns-value]
     "image": lambda d: _written(d / "broken.png", b"\x89PNG\r\n\x1a\n" + b"no picture"),
@@ -247,11 +270,14 @@ BAD, DAMAGED = tuple(_BAD), tuple(_DAMAGED)
 
 
 def draw_bad(kind: str, folder: Path) -> Path:
-    """Make one of BAD (nothing to decode) or DAMAGED (96 frames, of which a part decodes) in folder."""
+    """Make one of BAD (nothing to decode) or DAMAGED (96 frames, of which a part decodes) in
+    folder.
+    """
     return (_BAD | _DAMAGED)[kind](folder)
 
 
-# Names a file may have. A file that its owner may not read cannot be tested as root, who reads everything.
+# Names a file may have. A file that its owner may not read cannot be tested as root, who reads
+# everything.
 ODD_NAMES = (
     b"with space.mp4", b"it's \"quoted\".mp4", b"new\nline.mp4", "\N{CLAPPER BOARD} \u00e9.mp4".encode(),
     b"caf\xe9.mp4", b"50%25.mp4", b"a:b.mp4", b"-dash.mp4", b"UPPER.MP4",

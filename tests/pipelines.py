@@ -14,11 +14,11 @@ from sqlalchemy import Engine, text
 from curate.configs.pipeline import Pipeline, parse
 from curate.configs.settings import Settings
 from curate.db import datasets, migrate
-from curate.db.claims import claim
 from curate.db.datasets import Dataset
 from curate.db.engine import make_engine
-from curate.db.leases import Claim, Want
-from curate.db.saves import Writer
+from curate.db.queue.claim import claim
+from curate.db.queue.leases import Claim, Want
+from curate.db.save.batch import Writer
 from curate.tasks.stage import (
     Clip,
     Column,
@@ -153,10 +153,14 @@ class InOrder(Stage[Clip, StageOptions]):
         return self.run_batch([row])[0]
 
     def run_batch(self, rows: Sequence[Clip]) -> list[Outcome]:
-        return [Outcome({"dedup_seq": self.seen + n, "duplicate": 0}) for n, _ in enumerate(rows, 1)]
+        return [
+            Outcome({"dedup_seq": self.seen + n, "duplicate": 0}) for n, _ in enumerate(rows, 1)
+        ]
 
 
-CATALOG: dict[str, Any] = {cls.name: cls for cls in (Probe, Split, Score, Second, Third, Embed, Heads, InOrder)}
+CATALOG: dict[str, Any] = {
+    cls.name: cls for cls in (Probe, Split, Score, Second, Third, Embed, Heads, InOrder)
+}
 
 
 def pipeline(*steps: str | dict[str, Any]) -> Pipeline:
@@ -172,7 +176,7 @@ def _step(short: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Found:
-    """An input, as curate.tasks.inputs finds them."""
+    """An input, as curate.tasks.inputs.walk finds them."""
 
     path: str
     fingerprint: str = "1"
@@ -193,21 +197,29 @@ class Line:
     settings: Settings
 
     def enqueue(self, *names: str) -> datasets.Enqueued:
-        return datasets.enqueue(self.engine, self.dataset, [Found(f"/v/{n}") for n in names], self.pipeline)
+        return datasets.enqueue(
+            self.engine, self.dataset, [Found(f"/v/{n}") for n in names], self.pipeline
+        )
 
     def want(self, stage: str, owner: str = "me", **changes: Any) -> Want:
         lease = changes.pop("lease_seconds", 60.0)
-        return Want(self.dataset.id, self.pipeline.stage(stage), self.pipeline, owner, lease, 3, **changes)
+        return Want(
+            self.dataset.id, self.pipeline.stage(stage), self.pipeline, owner, lease, 3, **changes
+        )
 
     def claim(self, stage: str, owner: str = "me", **changes: Any) -> Claim | None:
         return claim(self.engine, self.want(stage, owner, **changes))
 
-    def put_clips(self, count: int, stage: str, video: str = "/v/x.mp4", status: str = "active") -> list[int]:
+    def put_clips(
+        self, count: int, stage: str, video: str = "/v/x.mp4", status: str = "active"
+    ) -> list[int]:
         """Clips of one video that wait for a stage; returns their ids."""
         self.enqueue(video.rpartition("/")[2])
         with self.engine.begin() as connection:
             video_id = connection.execute(text("SELECT max(id) FROM videos")).scalar_one()
-            connection.execute(text("UPDATE videos SET stage='done', status='kept' WHERE id=:v"), {"v": video_id})
+            connection.execute(
+                text("UPDATE videos SET stage='done', status='kept' WHERE id=:v"), {"v": video_id}
+            )
             insert = text(
                 "INSERT INTO clips (dataset_id, video_id, clip_index, start_pts, end_pts, stage, status) "
                 "VALUES (:d, :v, :i, 0, 1, :s, :t) RETURNING id"
@@ -225,12 +237,19 @@ def writer() -> Writer:
     return Writer(lambda frozen: parse(json.loads(frozen), CATALOG, "test"), "worker", "0")
 
 
-def make_line(url: str, home: Any, steps: Iterable[str | dict[str, Any]], name: str = "set") -> Line:
+def make_line(
+    url: str, home: Any, steps: Iterable[str | dict[str, Any]], name: str = "set"
+) -> Line:
     """A migrated database with a dataset of the pipeline probe, split, *steps."""
     engine = make_engine(url)
     migrate.ensure(engine)
     made = pipeline(*steps)
-    return Line(engine, datasets.create(engine, name, "/v", made), made, Settings(home=home, database_url=url))
+    return Line(
+        engine,
+        datasets.create(engine, name, "/v", made),
+        made,
+        Settings(home=home, database_url=url),
+    )
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 30) -> None:

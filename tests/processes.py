@@ -1,4 +1,6 @@
-"""The processes of a home folder, found by their environment or command line, so that tests can kill them."""
+"""The processes of a home folder, found by their environment or command line, so that tests can
+kill them.
+"""
 
 from __future__ import annotations
 

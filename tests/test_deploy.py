@@ -29,13 +29,25 @@ def is_curate(service: dict[str, Any]) -> bool:
 
 def of_compose() -> list[tuple[str, list[str]]]:
     """The words behind `curate` of each service, and of its health check."""
-    found = [(f"compose {name}", list(s["command"])) for name, s in SERVICES.items() if is_curate(s) and "command" in s]
-    checks = [(f"compose {n} health", s["healthcheck"]["test"]) for n, s in SERVICES.items() if "healthcheck" in s]
+    found = [
+        (f"compose {name}", list(s["command"]))
+        for name, s in SERVICES.items()
+        if is_curate(s) and "command" in s
+    ]
+    checks = [
+        (f"compose {n} health", s["healthcheck"]["test"])
+        for n, s in SERVICES.items()
+        if "healthcheck" in s
+    ]
     return found + [(name, words[2:]) for name, words in checks if words[:2] == ["CMD", "curate"]]
 
 
 def of_units() -> list[tuple[str, list[str]]]:
-    lines = [(name, line) for name, text in UNITS.items() for line in re.findall(r"^ExecStart=(.*)$", text, re.M)]
+    lines = [
+        (name, line)
+        for name, text in UNITS.items()
+        for line in re.findall(r"^ExecStart=(.*)$", text, re.M)
+    ]
     return [(name, shlex.split(line.replace("%i", "cpu"))[1:]) for name, line in lines]
 
 
@@ -48,7 +60,9 @@ def test_all_that_is_meant_to_run_is_there() -> None:
     assert len(UNITS) == 3
 
 
-@pytest.mark.parametrize(("where", "words"), COMMANDS, ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize(
+    ("where", "words"), COMMANDS, ids=lambda v: v if isinstance(v, str) else ""
+)
 def test_commands_exist(where: str, words: list[str]) -> None:
     command, rest = find(words)
     assert command.name not in ("curate", "db")
@@ -57,12 +71,16 @@ def test_commands_exist(where: str, words: list[str]) -> None:
 
 def test_batches_at_work_may_finish() -> None:
     graces = [
-        int(s["stop_grace_period"].rstrip("s")) for s in SERVICES.values() if s.get("command", [""])[0] == "worker"
+        int(s["stop_grace_period"].rstrip("s"))
+        for s in SERVICES.values()
+        if s.get("command", [""])[0] == "worker"
     ]
     graces += [int(n) for n in re.findall(r"TimeoutStopSec=(\d+)", UNITS["curate-worker@.service"])]
     assert len(graces) == 3
     assert min(graces) >= GRACE_SECONDS + 10
-    assert "KillMode=mixed" in UNITS["curate-worker@.service"], "the supervisor tells its workers itself"
+    assert "KillMode=mixed" in UNITS["curate-worker@.service"], (
+        "the supervisor tells its workers itself"
+    )
 
 
 def test_ports_are_for_this_host_alone() -> None:
@@ -91,19 +109,23 @@ def test_settings_in_the_files_are_settings() -> None:
     assert load_settings(dict(lines)).log_format == "json"
     for service in SERVICES.values():
         if is_curate(service):
-            load_settings({k: v for k, v in service["environment"].items() if not k.endswith("_AUTH")})
+            load_settings(
+                {k: v for k, v in service["environment"].items() if not k.endswith("_AUTH")}
+            )
 
 
 def test_the_image_gets_every_folder_of_the_package() -> None:
     copied = set(re.findall(r"^COPY (\w+) \w+$", (ROOT / "Dockerfile").read_text(), re.M))
-    links = {path.readlink().name for path in (ROOT / "src" / "curate").iterdir() if path.is_symlink()}
+    links = {
+        path.readlink().name for path in (ROOT / "src" / "curate").iterdir() if path.is_symlink()
+    }
     assert copied == links | {"src"}
     allowed = set(re.findall(r"^!(\w+)$", (ROOT / ".dockerignore").read_text(), re.M))
     assert copied <= allowed | {"LICENSE"}
 
 
 def test_alerts_use_metrics_that_exist() -> None:
-    from curate.db.overview import Overview
+    from curate.db.reports.overview import Overview
     from curate.worker.metrics import of_batches, of_rows, of_workers
 
     nothing = Overview({})
@@ -142,10 +164,16 @@ LABELS = {
 @pytest.mark.parametrize(("series", "fire"), WAITING)
 def test_who_waits_in_vain_is_told(tmp_path: Path, series: dict[str, int], fire: set[str]) -> None:
     given = [
-        {"series": f"{name}{{{LABELS[name]},instance='h'}}", "values": f"0+{n}x45" if "total" in name else f"{n}x45"}
+        {
+            "series": f"{name}{{{LABELS[name]},instance='h'}}",
+            "values": f"0+{n}x45" if "total" in name else f"{n}x45",
+        }
         for name, n in ({"curate_dataset_running": 1} | series).items()
     ]
-    rules = {r["alert"]: r for r in yaml.safe_load((DEPLOY / "alerts.yaml").read_text())["groups"][0]["rules"]}
+    rules = {
+        r["alert"]: r
+        for r in yaml.safe_load((DEPLOY / "alerts.yaml").read_text())["groups"][0]["rules"]
+    }
     alerts = []
     for name in ("CurateNoWorker", "CurateStalled"):
         said = rules[name]["annotations"]["summary"].replace("{{ $labels.dataset }}", "d")
@@ -155,7 +183,9 @@ def test_who_waits_in_vain_is_told(tmp_path: Path, series: dict[str, int], fire:
     case = {"interval": "1m", "input_series": given, "alert_rule_test": alerts}
     asked = tmp_path / "test.yaml"
     asked.write_text(yaml.safe_dump({"rule_files": [str(DEPLOY / "alerts.yaml")], "tests": [case]}))
-    done = subprocess.run(["promtool", "test", "rules", str(asked)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["promtool", "test", "rules", str(asked)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -165,6 +195,8 @@ def test_units_are_what_systemd_reads(tmp_path: Path) -> None:
         here = text.replace("/opt/curate/bin/curate", "/bin/true").replace("=curate\n", "=root\n")
         unit = tmp_path / name.replace("@", "@cpu")
         unit.write_text(here)
-        done = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False
+        )
         ours = [line for line in done.stderr.splitlines() if str(unit) in line or unit.name in line]
         assert (done.returncode, ours) == (0, [])

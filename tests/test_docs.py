@@ -29,7 +29,9 @@ def command_lines(text: str) -> Iterator[str]:
 
 
 def find(words: list[str]) -> tuple[Any, list[str]]:
-    """The command that words call, and what is left of them. Raises KeyError for one that does not exist."""
+    """The command that words call, and what is left of them. Raises KeyError for one that does not
+    exist.
+    """
     command: Any = get_command(app)
     while words and hasattr(command, "commands"):
         word, *words = words
@@ -46,7 +48,9 @@ def unknown_options(command: Any, words: list[str]) -> list[str]:
     return [w for w in words if re.match(r"--?[A-Za-z]", w) and w.partition("=")[0] not in known]
 
 
-LINES = [(page.name, line) for page in PAGES if page.exists() for line in command_lines(page.read_text())]
+LINES = [
+    (page.name, line) for page in PAGES if page.exists() for line in command_lines(page.read_text())
+]
 
 
 @pytest.mark.parametrize(("page", "line"), LINES, ids=lambda v: v)
@@ -61,7 +65,9 @@ def help_lines() -> Iterator[tuple[str, str]]:
     """Each command with each line of the examples in its help."""
     groups: list[tuple[str, Any]] = [("curate", get_command(app))]
     for name, command in groups:
-        groups += [(f"{name} {inner}", found) for inner, found in getattr(command, "commands", {}).items()]
+        groups += [
+            (f"{name} {inner}", found) for inner, found in getattr(command, "commands", {}).items()
+        ]
         _, _, examples = (command.help or "").partition("Example:")
         for line in examples.replace("\b", "").splitlines():
             if line.strip().startswith("curate "):
@@ -69,7 +75,9 @@ def help_lines() -> Iterator[tuple[str, str]]:
 
 
 def unknown_names(words: list[str]) -> list[str]:
-    """Stages and options of stages among words that do not exist; what names a filter's predicate is let pass."""
+    """Stages and options of stages among words that do not exist; what names a filter's predicate
+    is let pass.
+    """
     assigned = [words[i + 1] for i, word in enumerate(words[:-1]) if word in ("--set", "set")]
     named = words[1:2] if words[0] == "redo" else []
     found = [name for name in named if name not in stages()]
@@ -90,7 +98,9 @@ def test_examples_in_the_help_of_commands_exist(command: str, line: str) -> None
 
 
 def test_wrong_names_in_an_example_are_found() -> None:
-    example = "redo option_match --set option_match.options=x --set lpipss.side=3 --set unique.where=y"
+    example = (
+        "redo option_match --set option_match.options=x --set lpipss.side=3 --set unique.where=y"
+    )
     assert unknown_names(shlex.split(example)) == ["option_match.options", "lpipss.side"]
     assert unknown_names(["redo", "motio"]) == ["motio"]
     assert unknown_names(["set", "cut.time_limits=3"]) == ["cut.time_limits"]
@@ -109,7 +119,9 @@ def test_wrong_command_lines_are_found() -> None:
     assert unknown_options(command, rest) == ["--ouput"]
     with pytest.raises(KeyError):
         find(["rum", "videos"])
-    assert list(command_lines("```\n$ curate run x \\\n  -o y  # why\n```\n`curate no`")) == ["curate run x    -o y"]
+    assert list(command_lines("```\n$ curate run x \\\n  -o y  # why\n```\n`curate no`")) == [
+        "curate run x    -o y"
+    ]
 
 
 def test_links_between_pages_lead_somewhere() -> None:
@@ -121,6 +133,12 @@ def test_links_between_pages_lead_somewhere() -> None:
 @pytest.mark.parametrize("folder", ["db", "worker"])
 def test_the_table_of_a_folder_has_its_files(folder: str) -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
-    table = text.partition(f"The files of `{folder}/`:")[2].partition("\n\n")[2].partition("\n\n")[0]
-    named = {name for line in table.splitlines() for name in re.findall(r"`(\w+\.py)`", line.split("|")[1])}
+    table = (
+        text.partition(f"The files of `{folder}/`:")[2].partition("\n\n")[2].partition("\n\n")[0]
+    )
+    named = {
+        name
+        for line in table.splitlines()
+        for name in re.findall(r"`(\w+\.py)`", line.split("|")[1])
+    }
     assert named == {path.name for path in (ROOT / folder).glob("*.py")} - {"__init__.py"}

@@ -1,4 +1,6 @@
-"""`curate run` as a user types it, on real workers and a real broker, over sound, bad and oddly named files."""
+"""`curate run` as a user types it, on real workers and a real broker, over sound, bad and oddly
+named files.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,21 @@ import pytest
 from sqlalchemy import text
 
 from curate.db.engine import make_engine
-from curate.tasks.paths import to_text
-from curate.tasks.video.reader import decode, open_media, video_stream
-from tests.media import BAD, COUNT, CUT, DAMAGED, ODD_NAMES, SOUND, Drawn, draw, draw_bad, frame_number, write_image
+from curate.tasks.inputs.paths import to_text
+from curate.tasks.video.decode import decode, open_media, video_stream
+from tests.media import (
+    BAD,
+    COUNT,
+    CUT,
+    DAMAGED,
+    ODD_NAMES,
+    SOUND,
+    Drawn,
+    draw,
+    draw_bad,
+    frame_number,
+    write_image,
+)
 
 CURATE = str(Path(sys.executable).with_name("curate"))
 # every drawing shows the same footage, so dedup is off; its scenes are short
@@ -48,7 +62,9 @@ class Ran:
         return clean | {"CURATE_HOME": str(self.folder / "home"), "CURATE_BROKER_URL": self.broker}
 
     def curate(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([CURATE, *words], capture_output=True, text=True, env=self.environment, cwd=self.folder)
+        return subprocess.run(
+            [CURATE, *words], capture_output=True, text=True, env=self.environment, cwd=self.folder
+        )
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         with make_engine(f"sqlite:///{self.folder}/home/curate.db").connect() as connection:
@@ -85,7 +101,10 @@ def table(ran: Ran) -> pd.DataFrame:
 def numbers_of(path: str) -> list[int]:
     """The frame numbers that a file shows, read from its pictures."""
     with open_media(to_text(path)) as container:
-        return [frame_number(f.to_ndarray(format="rgb24")) for f in decode(container, video_stream(container))]
+        return [
+            frame_number(f.to_ndarray(format="rgb24"))
+            for f in decode(container, video_stream(container))
+        ]
 
 
 def test_bad_files_make_the_exit_code_1_and_everything_else_is_done(ran: Ran) -> None:
@@ -96,7 +115,9 @@ def test_bad_files_make_the_exit_code_1_and_everything_else_is_done(ran: Ran) ->
 
 
 @pytest.mark.parametrize("kind", SOUND)
-def test_each_clip_shows_exactly_its_planned_frames(ran: Ran, table: pd.DataFrame, kind: str) -> None:
+def test_each_clip_shows_exactly_its_planned_frames(
+    ran: Ran, table: pd.DataFrame, kind: str
+) -> None:
     drawn = ran.truth[kind]
     clips = table[table.source == str(drawn.path)].sort_values("start_seconds")
     (cut,) = drawn.cuts
@@ -109,7 +130,12 @@ def test_each_bad_file_is_a_failed_row_with_a_reason_and_advice(ran: Ran) -> Non
     rows = ran.rows("SELECT status, reason, error FROM videos WHERE relpath LIKE 'bad/%'")
     assert len(rows) == len(BAD)
     assert {r["status"] for r in rows} == {"failed"}
-    assert not {r["reason"] for r in rows} & {"UnexpectedError", "WorkerCrashed", "StageTimeout", None}
+    assert not {r["reason"] for r in rows} & {
+        "UnexpectedError",
+        "WorkerCrashed",
+        "StageTimeout",
+        None,
+    }
     assert all(str(ran.folder) in r["error"] for r in rows)
 
 
@@ -134,7 +160,17 @@ def test_an_image_is_one_row_that_no_frame_rate_is_made_up_for(ran: Ran) -> None
 
 
 def test_the_table_has_the_columns_of_the_seed_first(table: pd.DataFrame) -> None:
-    seed = ["path", "text", "num_frames", "fps", "height", "width", "aspect_ratio", "resolution", "text_len"]
+    seed = [
+        "path",
+        "text",
+        "num_frames",
+        "fps",
+        "height",
+        "width",
+        "aspect_ratio",
+        "resolution",
+        "text_len",
+    ]
     assert list(table.columns)[: len(seed)] == seed
     assert not set(table.columns) & {"owner", "lease_until", "stage", "status"}
     assert table.path.is_unique

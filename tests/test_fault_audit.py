@@ -1,4 +1,6 @@
-"""The audit of benchmarks/faults.py sees what it is there for: each kind of violation is planted and counted."""
+"""The audit of benchmarks/faults.py sees what it is there for: each kind of violation is planted
+and counted.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +11,9 @@ import pytest
 from benchmarks.fault_audit import Verdict, final_rows, judge, watch
 from sqlalchemy import Connection, text
 
-from curate.db import saves
-from curate.db.leases import Claim, expire
-from curate.db.saves import Findings, Writer, save
+from curate.db.queue.leases import Claim, expire
+from curate.db.save import batch as saves
+from curate.db.save.batch import Findings, Writer, save
 from tests.pipelines import Line, make_line, writer
 
 
@@ -50,11 +52,19 @@ def change(line: Line, sql: str) -> None:
 def test_an_undisturbed_batch_is_clean(line: Line) -> None:
     assert save_as(line, take(line, "1"), "1") == 2
     found = verdict(line)
-    assert (found.lost, found.doubled, found.stale_writes, found.late, found.equal) == (0, 0, 0, 0, True)
+    assert (found.lost, found.doubled, found.stale_writes, found.late, found.equal) == (
+        0,
+        0,
+        0,
+        0,
+        True,
+    )
 
 
 def lose_and_save(line: Line) -> Verdict:
-    """Process 1 loses its rows to process 2 and saves nevertheless, before and after process 2 does."""
+    """Process 1 loses its rows to process 2 and saves nevertheless, before and after process 2
+    does.
+    """
     first = take(line, "1")
     expire(line.engine, line.dataset.id, [first.want.owner])
     second = take(line, "2")
@@ -94,9 +104,18 @@ def test_a_row_moved_on_twice_is_doubled(line: Line) -> None:
 
 PLANTED: dict[str, tuple[str, Callable[[Verdict], int]]] = {
     "a clip that is gone": ("DELETE FROM clips WHERE clip_index = 1", lambda v: v.lost),
-    "a clip that is unfinished": ("UPDATE clips SET status = 'active' WHERE clip_index = 1", lambda v: v.lost),
-    "another score": ("UPDATE clips SET score = 7 WHERE clip_index = 1", lambda v: len(v.differences)),
-    "a score without a batch": ("UPDATE clips SET score = 7 WHERE clip_index = 1", lambda v: v.stale_writes),
+    "a clip that is unfinished": (
+        "UPDATE clips SET status = 'active' WHERE clip_index = 1",
+        lambda v: v.lost,
+    ),
+    "another score": (
+        "UPDATE clips SET score = 7 WHERE clip_index = 1",
+        lambda v: len(v.differences),
+    ),
+    "a score without a batch": (
+        "UPDATE clips SET score = 7 WHERE clip_index = 1",
+        lambda v: v.stale_writes,
+    ),
     "one clip too many": (
         "INSERT INTO clips (dataset_id, video_id, clip_index, start_pts, end_pts, stage, status)"
         " SELECT dataset_id, video_id, 9, 0, 1, stage, status FROM clips WHERE clip_index = 1",

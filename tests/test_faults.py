@@ -47,7 +47,11 @@ def start(folder: Path, home: Path, *words: str) -> subprocess.Popen[bytes]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith("CURATE_")}
     with (home.parent / f"{home.name}.log").open("ab") as log:
         return subprocess.Popen(
-            [CURATE, *words], env=clean | {"CURATE_HOME": str(home)}, cwd=folder, stdout=log, stderr=log
+            [CURATE, *words],
+            env=clean | {"CURATE_HOME": str(home)},
+            cwd=folder,
+            stdout=log,
+            stderr=log,
         )
 
 

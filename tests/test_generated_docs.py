@@ -13,4 +13,6 @@ PAGES = runpy.run_path(str(DOCS / "generate.py"))["PAGES"]
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_what_the_generator_writes(name: str) -> None:
-    assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), "run: python docs/generate.py"
+    assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), (
+        "run: python docs/generate.py"
+    )

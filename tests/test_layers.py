@@ -56,5 +56,7 @@ def test_finding_the_stages_loads_nothing_heavy() -> None:
         "import sys; from curate.tasks.registry import stages; stages();"
         f"print([m for m in {heavy.split()!r} if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"

@@ -60,7 +60,13 @@ def test_the_presentation_times_are_the_drawn_ones(kind: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("kind", "first"),
-    [("avi", 1 / 24), ("offset_mkv", 39.0), ("offset_ts", 39.0), ("late_video", 29 / 24), ("b_frames", 0)],
+    [
+        ("avi", 1 / 24),
+        ("offset_mkv", 39.0),
+        ("offset_ts", 39.0),
+        ("late_video", 29 / 24),
+        ("b_frames", 0),
+    ],
 )
 def test_files_start_when_they_should(kind: str, first: float, tmp_path: Path) -> None:
     frame = decoded(media.draw(kind, tmp_path).path)[0]
@@ -72,7 +78,9 @@ def packets(path: Path) -> list[av.Packet[Any]]:
         return [p for p in container.demux(video=0) if p.size]
 
 
-def test_an_open_gop_has_frames_that_come_after_a_keyframe_but_are_shown_before_it(tmp_path: Path) -> None:
+def test_an_open_gop_has_frames_that_come_after_a_keyframe_but_are_shown_before_it(
+    tmp_path: Path,
+) -> None:
     found = packets(media.draw("open_gop", tmp_path).path)
     keys = [i for i, p in enumerate(found) if p.is_keyframe]
     leading = [sum(at(p) < at(found[k]) for p in found[k:]) for k in keys[1:]]
@@ -97,7 +105,9 @@ def test_the_edit_list_hides_frames_that_are_in_the_file(tmp_path: Path) -> None
     assert len(drawn.numbers) == media.COUNT - 7
 
 
-@pytest.mark.parametrize(("kind", "clockwise"), [("rotated90", 90), ("rotated180", 180), ("rotated270", 270)])
+@pytest.mark.parametrize(
+    ("kind", "clockwise"), [("rotated90", 90), ("rotated180", 180), ("rotated270", 270)]
+)
 def test_opencv_turns_a_rotated_file_upright(kind: str, clockwise: int, tmp_path: Path) -> None:
     import cv2
 
@@ -113,7 +123,10 @@ def test_pixel_aspect_pixel_format_and_audio_are_in_the_files(tmp_path: Path) ->
     with av.open(str(media.draw("ten_bit", tmp_path).path)) as container:
         assert container.streams.video[0].format.name == "yuv420p10le"
     with av.open(str(media.draw("audio", tmp_path).path)) as container:
-        assert len(container.streams.audio) == 1 and container.streams.video[0].codec_context.colorspace == 1
+        assert (
+            len(container.streams.audio) == 1
+            and container.streams.video[0].codec_context.colorspace == 1
+        )
 
 
 @pytest.mark.parametrize("kind", [k for k in media.BAD if k not in ("audio_only", "no_size")])
@@ -151,7 +164,9 @@ def test_a_part_of_a_damaged_file_decodes(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["closed", "avi_h264"])
 def test_a_hard_cut_stands_out_from_the_motion(kind: str, tmp_path: Path) -> None:
-    images = [f.to_ndarray(format="rgb24").astype(int) for f in decoded(media.draw(kind, tmp_path).path)]
+    images = [
+        f.to_ndarray(format="rgb24").astype(int) for f in decoded(media.draw(kind, tmp_path).path)
+    ]
     change = [float(abs(b - a).mean()) for a, b in pairwise(images)]
     assert change.index(max(change)) + 1 == media.CUT
     assert max(change) > 3 * sorted(change)[-2]
@@ -166,7 +181,9 @@ def test_odd_names_can_be_made_here(name: bytes, tmp_path: Path) -> None:
 @pytest.mark.parametrize("extension", [".jpg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".webp"])
 def test_still_pictures_are_written(extension: str, tmp_path: Path) -> None:
     image = media.picture(7)
-    path = media.write_image(tmp_path / f"i{extension}", image[..., 0] if extension == ".pgm" else image)
+    path = media.write_image(
+        tmp_path / f"i{extension}", image[..., 0] if extension == ".pgm" else image
+    )
     from PIL import Image
 
     with Image.open(path) as opened:

@@ -1,7 +1,9 @@
-"""The line with every score by a network, as a user runs it: tiny weights, real workers of both queues on the CPU.
+"""The line with every score by a network, as a user runs it: tiny weights, real workers of both
+queues on the CPU.
 
-One `curate run` with scores.yaml and a filter more, whose worker is killed at its batch; then other filters and another
-text. What reached rows and tables is compared with the formulas in NumPy (tests/accuracy/oracle.py).
+One `curate run` with scores.yaml and a filter more, whose worker is killed at its batch; then other
+filters and another text. What reached rows and tables is compared with the formulas in NumPy
+(tests/accuracy/oracle.py).
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ from numpy.typing import NDArray
 from curate.cli.pipeline import PRESETS, resolve
 from curate.configs.errors import ConfigError
 from curate.configs.pipeline import read_yaml
+from curate.tasks.clip_embed import POINTS
 from curate.tasks.models.tokens import Tokens
-from curate.tasks.score.clip_embed import POINTS
 from curate.tasks.video.samples import Samples
 from tests import servers, tiny
 from tests.accuracy import oracle
@@ -37,7 +39,12 @@ from tests.media import CLOSED, footage, picture, write_image, write_video
 from tests.processes import processes
 
 CURATE = str(Path(sys.executable).with_name("curate"))
-TEXTS = {"three.mp4": "a dog on a beach", "more.mp4": "", "dot.png": "a red dot, " * 60, "strip.png": ""}
+TEXTS = {
+    "three.mp4": "a dog on a beach",
+    "more.mp4": "",
+    "dot.png": "a red dot, " * 60,
+    "strip.png": "",
+}
 FIRST, SECOND = ("a dog", "a cat"), ("a dog", "a cat", "a red bus")
 PROMPT, SIDE = "a photo of {}", 32
 FRAMES = POINTS[3]
@@ -48,7 +55,11 @@ SETS = {
     "lpips.side": str(SIDE), "changing.where": "lpips IS NULL OR lpips >= 0",
 }  # fmt: skip
 STRICT = {"fair.where": "aes >= 4.5", "safe.where": "nsfw = 0", "wanted.where": "match_option >= 0"}
-LOOSE = {"fair.where": "aes >= -100", "safe.where": "nsfw >= 0", "wanted.where": "match_option >= -100"}
+LOOSE = {
+    "fair.where": "aes >= -100",
+    "safe.where": "nsfw >= 0",
+    "wanted.where": "match_option >= -100",
+}
 
 Rows = list[dict[str, Any]]
 
@@ -70,7 +81,9 @@ class Line:
     batches: list[Rows] = field(default_factory=list)  # of clip_embed, after each
     scores: list[Rows] = field(default_factory=list)  # option_scores after each
     killed: str = ""  # owner of the batch at which its worker was killed
-    mapped: dict[str, set[bool]] = field(default_factory=dict)  # by queue: whether processes had mapped MindSpore
+    mapped: dict[str, set[bool]] = field(
+        default_factory=dict
+    )  # by queue: whether processes had mapped MindSpore
 
     @property
     def home(self) -> Path:
@@ -78,9 +91,15 @@ class Line:
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("CURATE_")}
-        environment = clean | {"CURATE_HOME": str(self.home), "CURATE_DEVICE": "CPU", "CURATE_LEASE_SECONDS": "5"}
+        environment = clean | {
+            "CURATE_HOME": str(self.home),
+            "CURATE_DEVICE": "CPU",
+            "CURATE_LEASE_SECONDS": "5",
+        }
         pipe = subprocess.PIPE
-        return subprocess.Popen([CURATE, *words], cwd=self.folder, env=environment, stdout=pipe, stderr=pipe, text=True)
+        return subprocess.Popen(
+            [CURATE, *words], cwd=self.folder, env=environment, stdout=pipe, stderr=pipe, text=True
+        )
 
     def curate(self, *words: str) -> str:
         """What a command says, which must end well."""
@@ -105,8 +124,12 @@ class Line:
         """Remember tables; returns the clips."""
         self.vectors.append(self.rows("SELECT * FROM embeddings ORDER BY clip_id, frame"))
         self.scores.append(self.rows("SELECT * FROM option_scores ORDER BY clip_id, option"))
-        self.batches.append(self.rows("SELECT n_ok, n_failed FROM batches WHERE stage = 'clip_embed'"))
-        return self.rows("SELECT c.*, v.relpath FROM clips c JOIN videos v ON v.id = video_id ORDER BY c.id")
+        self.batches.append(
+            self.rows("SELECT n_ok, n_failed FROM batches WHERE stage = 'clip_embed'")
+        )
+        return self.rows(
+            "SELECT c.*, v.relpath FROM clips c JOIN videos v ON v.id = video_id ORDER BY c.id"
+        )
 
     def look(self) -> None:
         """Note which workers have mapped MindSpore."""
@@ -114,11 +137,15 @@ class Line:
             with suppress(OSError):
                 words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
                 maps = Path(f"/proc/{pid}/maps").read_text()
-                self.mapped.setdefault(words[words.index("-Q") + 1], set()).add("/mindspore/" in maps)
+                self.mapped.setdefault(words[words.index("-Q") + 1], set()).add(
+                    "/mindspore/" in maps
+                )
 
     def kill(self) -> None:
         """Kill the process that has a batch of clip_embed, once."""
-        held = self.rows("SELECT owner FROM clips WHERE stage = 'clip_embed' AND owner IS NOT NULL LIMIT 1")
+        held = self.rows(
+            "SELECT owner FROM clips WHERE stage = 'clip_embed' AND owner IS NOT NULL LIMIT 1"
+        )
         for row in held:
             os.kill(int(row["owner"].split("|")[2]), signal.SIGKILL)
             self.killed = row["owner"]
@@ -138,15 +165,21 @@ class Line:
 
 
 def draw(folder: Path) -> None:
-    """Six scenes in two videos, a picture of one pixel, a strip of 1 x 400; a table of them with texts."""
+    """Six scenes in two videos, a picture of one pixel, a strip of 1 x 400; a table of them with
+    texts.
+    """
     (folder / "videos").mkdir()
     write_video(folder / "videos" / "three.mp4", footage(150, (50, 100)), CLOSED)
-    write_video(folder / "videos" / "more.mp4", [picture(n, scene=3 + n // 50) for n in range(150)], CLOSED)
+    write_video(
+        folder / "videos" / "more.mp4", [picture(n, scene=3 + n // 50) for n in range(150)], CLOSED
+    )
     write_image(folder / "videos" / "dot.png", picture(5)[:1, :1])
     write_image(folder / "videos" / "strip.png", picture(5, size=(400, 96))[:1])
     with (folder / "videos.csv").open("w", newline="") as file:
         written = csv.writer(file)
-        written.writerows([("path", "text"), *((f"videos/{name}", text) for name, text in TEXTS.items())])
+        written.writerows(
+            [("path", "text"), *((f"videos/{name}", text) for name, text in TEXTS.items())]
+        )
     (folder / "line.yaml").write_text(yaml.safe_dump({"pipeline": steps()}))
     tiny.write_all(folder / "home" / "models")
 
@@ -155,7 +188,11 @@ def steps() -> list[dict[str, Any]]:
     """Those of scores.yaml, and the filter that it proposes."""
     found = read_yaml(PRESETS / "scores.yaml")
     place = next(n for n, step in enumerate(found) if step.get("stage") == "option_match")
-    return [*found[: place + 1], {"filter": "wanted", "where": "match_option >= 20"}, *found[place + 1 :]]
+    return [
+        *found[: place + 1],
+        {"filter": "wanted", "where": "match_option >= 20"},
+        *found[place + 1 :],
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +235,9 @@ def samples(line: Line, row: Mapping[str, Any]) -> Samples:
 def texts(models: Path, *words: str) -> NDArray[np.float64]:
     """100 times the unit embeddings of texts."""
     ids = Tokens(models / tiny.CLIP).encode(words)
-    return oracle.logit_scale(models / tiny.CLIP) * oracle.unit(oracle.text_features(models / tiny.CLIP, ids))
+    return oracle.logit_scale(models / tiny.CLIP) * oracle.unit(
+        oracle.text_features(models / tiny.CLIP, ids)
+    )
 
 
 def test_rows_fill(line: Line) -> None:
@@ -214,10 +253,14 @@ def test_vectors_are_those_of_the_formula_for_the_stored_samples(line: Line, mod
     for row in line.second:
         found = samples(line, row)
         places = sorted({found.place(point) for point in FRAMES})
-        exact = oracle.image_features(models / tiny.CLIP, np.stack([oracle.pixels(found.picture(p)) for p in places]))
+        exact = oracle.image_features(
+            models / tiny.CLIP, np.stack([oracle.pixels(found.picture(p)) for p in places])
+        )
         stored = vectors_of(line, row["id"])
         assert stored.shape == (len(places), 768)
-        np.testing.assert_allclose(np.linalg.norm(stored - oracle.unit(exact), axis=1), 0, atol=5e-4)
+        np.testing.assert_allclose(
+            np.linalg.norm(stored - oracle.unit(exact), axis=1), 0, atol=5e-4
+        )
 
 
 def test_scores_are_those_of_the_formulas_for_the_stored_vectors(line: Line, models: Path) -> None:
@@ -226,9 +269,17 @@ def test_scores_are_those_of_the_formulas_for_the_stored_vectors(line: Line, mod
         stored = vectors_of(line, row["id"])
         best = (stored @ options.T).max(axis=0)
         unsafe = oracle.nsfw(models / tiny.NSFW, stored).max()
-        assert row["aes"] == pytest.approx(oracle.aesthetic(models / tiny.AESTHETIC, stored).mean(), abs=1e-4)
-        assert (row["nsfw_score"], row["nsfw"]) == (pytest.approx(unsafe, abs=1e-4), int(unsafe > 0.5))
-        assert (row["match_option"], row["option"]) == (pytest.approx(best.max(), abs=1e-3), SECOND[best.argmax()])
+        assert row["aes"] == pytest.approx(
+            oracle.aesthetic(models / tiny.AESTHETIC, stored).mean(), abs=1e-4
+        )
+        assert (row["nsfw_score"], row["nsfw"]) == (
+            pytest.approx(unsafe, abs=1e-4),
+            int(unsafe > 0.5),
+        )
+        assert (row["match_option"], row["option"]) == (
+            pytest.approx(best.max(), abs=1e-3),
+            SECOND[best.argmax()],
+        )
 
 
 def test_match_is_of_the_text_of_the_table_and_null_without(line: Line, models: Path) -> None:
@@ -239,10 +290,15 @@ def test_match_is_of_the_text_of_the_table_and_null_without(line: Line, models: 
     assert {row["match"] is None for row in line.second} == {True, False}
 
 
-def test_lpips_is_that_of_the_stored_samples_and_null_with_a_reason_for_pictures(line: Line, models: Path) -> None:
+def test_lpips_is_that_of_the_stored_samples_and_null_with_a_reason_for_pictures(
+    line: Line, models: Path
+) -> None:
     for row in line.second:
         if row["relpath"].endswith(".png"):
-            assert (row["lpips"], row["lpips_reason"]) == (None, "one frame only: it is a still image")
+            assert (row["lpips"], row["lpips_reason"]) == (
+                None,
+                "one frame only: it is a still image",
+            )
             continue
         expected = over_time(samples(line, row), models / tiny.LPIPS)
         assert (row["lpips"], row["lpips_reason"]) == (pytest.approx(expected, abs=1e-4), None)
@@ -252,7 +308,10 @@ def over_time(found: Samples, folder: Path) -> float:
     """The mean distance of neighbouring frames, weighted by the time between them."""
     from PIL import Image
 
-    squares = [np.asarray(Image.fromarray(f).resize((SIDE, SIDE), Image.Resampling.BICUBIC)) for f in found.frames()]
+    squares = [
+        np.asarray(Image.fromarray(f).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+        for f in found.frames()
+    ]
     distances = [oracle.lpips(folder, a, b) for a, b in itertools.pairwise(squares)]
     return float(np.average(distances, weights=np.diff(found.times)))
 
@@ -261,9 +320,13 @@ def test_each_text_has_its_score_in_the_table(line: Line, models: Path) -> None:
     for when, asked in enumerate((FIRST, SECOND)):
         options = texts(models, *(PROMPT.replace("{}", text) for text in asked))
         scored = {row["clip_id"] for row in line.scores[when]}
-        assert len(scored) == (8 if when else len([r for r in line.first if r["match_option"] is not None]))
+        assert len(scored) == (
+            8 if when else len([r for r in line.first if r["match_option"] is not None])
+        )
         for clip in scored:
-            found = {row["option"]: row["score"] for row in line.scores[when] if row["clip_id"] == clip}
+            found = {
+                row["option"]: row["score"] for row in line.scores[when] if row["clip_id"] == clip
+            }
             expected = (vectors_of(line, clip) @ options.T).max(axis=0)
             assert found == pytest.approx(dict(zip(asked, expected, strict=True)), abs=1e-3)
     assert {(row["model"], row["prompt"]) for row in line.scores[1]} == {(tiny.CLIP, PROMPT)}
@@ -274,8 +337,12 @@ def test_filters_decide_by_the_scores(when: str, line: Line) -> None:
     """As they were first, and by `refilter` in the end, when every score is known."""
     rows = getattr(line, when)
     for row in rows:
-        assert row["reason"] == verdict(row) and row["status"] == ("dropped" if verdict(row) else "kept")
-    assert {row["reason"] for row in rows} >= {"fair", "safe", None}, "each of them decides something"
+        assert row["reason"] == verdict(row) and row["status"] == (
+            "dropped" if verdict(row) else "kept"
+        )
+    assert {row["reason"] for row in rows} >= {"fair", "safe", None}, (
+        "each of them decides something"
+    )
 
 
 def verdict(row: Mapping[str, Any]) -> str | None:
@@ -289,15 +356,23 @@ def verdict(row: Mapping[str, Any]) -> str | None:
 
 def test_what_a_filter_drops_goes_no_further(line: Line) -> None:
     unfair = [row for row in line.first if row["reason"] == "fair"]
-    assert unfair and all(row["nsfw"] is row["match_option"] is row["path"] is None for row in unfair)
+    assert unfair and all(
+        row["nsfw"] is row["match_option"] is row["path"] is None for row in unfair
+    )
 
 
 def test_no_picture_went_through_the_tower_again(line: Line) -> None:
-    """Not for another text, not for other filters: each vector is the one that was written first, to the last bit."""
+    """Not for another text, not for other filters: each vector is the one that was written first,
+    to the last bit.
+    """
     assert line.vectors[0] == line.vectors[1] == line.vectors[2]
     assert line.batches[0] == line.batches[1] == line.batches[2]
-    changed = [(a["match_option"], b["match_option"]) for a, b in zip(line.first, line.second, strict=True)]
-    assert any(before is not None and after > before for before, after in changed), "the new text is the best of some"
+    changed = [
+        (a["match_option"], b["match_option"]) for a, b in zip(line.first, line.second, strict=True)
+    ]
+    assert any(before is not None and after > before for before, after in changed), (
+        "the new text is the best of some"
+    )
 
 
 def test_a_batch_whose_worker_was_killed_is_done_again_once(line: Line) -> None:
@@ -309,7 +384,9 @@ def test_a_batch_whose_worker_was_killed_is_done_again_once(line: Line) -> None:
 
 
 def test_workers_of_cpu_never_load_mindspore(line: Line) -> None:
-    assert line.mapped == {"cpu": {False}, "ascend": {False, True}}, "on ascend the child does, its parent does not"
+    assert line.mapped == {"cpu": {False}, "ascend": {False, True}}, (
+        "on ascend the child does, its parent does not"
+    )
 
 
 def test_the_table_has_the_scores(line: Line) -> None:
@@ -322,7 +399,9 @@ def test_the_table_has_the_scores(line: Line) -> None:
         assert len(list(csv.DictReader(file))) == 8
 
 
-def test_a_preset_is_found_by_its_bare_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_preset_is_found_by_its_bare_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     named = resolve(Path("scores.yaml"), ready=False).pipeline
     assert {"clip_embed", "aesthetic", "nsfw", "option_match"} <= {s.name for s in named.stages}
@@ -331,7 +410,9 @@ def test_a_preset_is_found_by_its_bare_name(tmp_path: Path, monkeypatch: pytest.
             resolve(Path(other))
 
 
-def test_a_file_of_ones_own_goes_before_a_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_ones_own_goes_before_a_preset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scores.yaml").write_text("pipeline: [probe, split]")
     assert not resolve(Path("scores.yaml"), ready=False).pipeline.has("clip_embed")

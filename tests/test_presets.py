@@ -1,6 +1,8 @@
-"""The presets of the scripts that curate replaces, as a user runs them: tiny random weights, real workers on the CPU.
+"""The presets of the scripts that curate replaces, as a user runs them: tiny random weights, real
+workers on the CPU.
 
-Random scores mean nothing, so the filters of scores let everything through; stages and their order are the presets'.
+Random scores mean nothing, so the filters of scores let everything through; stages and their order
+are the presets'.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Any
 import pytest
 
 from curate.cli.pipeline import resolve
-from curate.tasks.caption.models import prompts
+from curate.tasks.captioners import prompts
 from curate.tasks.text.prefix import strip_prefix
 from curate.tasks.text.t5 import clean_t5
 from tests import servers, tiny, tiny_captioners
@@ -28,12 +30,24 @@ from tests.media import CLOSED, footage, write_video
 
 CURATE = str(Path(sys.executable).with_name("curate"))
 NEEDED = ("mindspore", "rapidocr", "ftfy")
-TRAINED_ON = ["path", "text", "num_frames", "fps", "height", "width", "aspect_ratio", "resolution", "text_len"]
+TRAINED_ON = [
+    "path",
+    "text",
+    "num_frames",
+    "fps",
+    "height",
+    "width",
+    "aspect_ratio",
+    "resolution",
+    "text_len",
+]
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A preset: its captioner, with folder and prompt; the scores it adds to the table; what the test sets."""
+    """A preset: its captioner, with folder and prompt; the scores it adds to the table; what the
+    test sets.
+    """
 
     file: str
     captioner: str
@@ -76,8 +90,21 @@ class Ran:
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("CURATE_")}
         environment = clean | {"CURATE_HOME": str(self.folder / "home"), "CURATE_DEVICE": "CPU"}
-        command = [CURATE, "run", "videos", "-o", "clips.csv", "--config", self.preset.file, "-j", "1", *words]
-        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=300)
+        command = [
+            CURATE,
+            "run",
+            "videos",
+            "-o",
+            "clips.csv",
+            "--config",
+            self.preset.file,
+            "-j",
+            "1",
+            *words,
+        ]
+        return subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=300
+        )
 
 
 def made(preset: Preset, folder: Path) -> Ran:
@@ -97,7 +124,9 @@ def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         pytest.skip(servers.NO_REDIS)
     ran = made(request.param, tmp_path_factory.mktemp("preset"))
     tiny_captioners.write_all(ran.folder / "home" / "models", [ran.preset.folder])
-    done = ran.run(*(word for name, value in ran.preset.sets.items() for word in ("--set", f"{name}={value}")))
+    done = ran.run(
+        *(word for name, value in ran.preset.sets.items() for word in ("--set", f"{name}={value}"))
+    )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     with (ran.folder / "clips.csv").open(newline="", encoding="utf-8") as file:
         ran.table = list(csv.DictReader(file))
@@ -116,27 +145,40 @@ def test_every_clip_comes_to_the_table_with_the_columns_of_the_scripts(ran: Ran)
 
 def test_the_stages_ran_in_the_order_of_the_preset(ran: Ran) -> None:
     wanted = [step.name for step in resolve(Path(ran.preset.file), ready=False).pipeline.stages]
-    first = ran.rows("SELECT stage, min(id) AS first, sum(n_failed) AS failed FROM batches GROUP BY stage ORDER BY 2")
+    first = ran.rows(
+        "SELECT stage, min(id) AS first, sum(n_failed) AS failed FROM batches GROUP BY stage ORDER BY 2"
+    )
     assert [row["stage"] for row in first] == wanted
     assert {row["failed"] for row in first} == {0}
 
 
 def test_the_captioner_ran_where_ascend_is_served(ran: Ran) -> None:
     """In the process that embeds, which has the device to itself; stages of `cpu` ran in another."""
-    workers = {row["stage"]: row["worker"] for row in ran.rows("SELECT DISTINCT stage, worker FROM batches")}
+    workers = {
+        row["stage"]: row["worker"]
+        for row in ran.rows("SELECT DISTINCT stage, worker FROM batches")
+    }
     assert workers[ran.preset.captioner] == workers["clip_embed"]
-    assert workers[ran.preset.captioner] not in {workers[name] for name in ("split", "aesthetic", "clean_text", "cut")}
+    assert workers[ran.preset.captioner] not in {
+        workers[name] for name in ("split", "aesthetic", "clean_text", "cut")
+    }
 
 
 def test_each_caption_says_who_wrote_it_and_keeps_what_was_written(ran: Ran) -> None:
     captions = ran.rows("SELECT * FROM captions")
     assert len({row["clip_id"] for row in captions}) == len(captions) == len(ran.table)
     for row in captions:
-        assert (row["model"], row["prompt"], len(row["revision"])) == (ran.preset.folder, ran.preset.prompt, 12)
+        assert (row["model"], row["prompt"], len(row["revision"])) == (
+            ran.preset.folder,
+            ran.preset.prompt,
+            12,
+        )
         assert 1 <= row["tokens"] <= TOKENS
         assert row["text_raw"].strip()
         assert row["text"] == clean_t5(strip_prefix(row["text_raw"]))
-    assert {row["clip_id"]: row["text"] for row in captions} == {int(r["clip_id"]): r["text"] for r in ran.table}
+    assert {row["clip_id"]: row["text"] for row in captions} == {
+        int(r["clip_id"]): r["text"] for r in ran.table
+    }
 
 
 @pytest.mark.parametrize("preset", [V1, FINAL], ids=lambda preset: preset.file)

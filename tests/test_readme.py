@@ -1,4 +1,6 @@
-"""Every `$ curate …` line of the README is run, in its order, in a folder with two videos, a bad file and models."""
+"""Every `$ curate …` line of the README is run, in its order, in a folder with two videos, a bad
+file and models.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,18 @@ def answers(url: str) -> bool:
 
 def test_there_are_lines_to_run() -> None:
     commands = {shlex.split(line)[1] for line in LINES}
-    assert commands >= {"run", "status", "filter", "sql", "errors", "flower", "refilter", "resume", "retry", "doctor"}
+    assert commands >= {
+        "run",
+        "status",
+        "filter",
+        "sql",
+        "errors",
+        "flower",
+        "refilter",
+        "resume",
+        "retry",
+        "doctor",
+    }
 
 
 def test_every_line_does_what_it_says(tmp_path: Path) -> None:

@@ -69,7 +69,9 @@ def test_s3_keeps_what_it_was_given_when_it_is_started_again(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("server", ["redis_server", "postgres_server", "s3_server"])
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks at /proc")
-def test_a_server_does_not_outlive_killed_tests(server: str, request: pytest.FixtureRequest) -> None:
+def test_a_server_does_not_outlive_killed_tests(
+    server: str, request: pytest.FixtureRequest
+) -> None:
     needed = {"postgres_server": "postgres", "redis_server": "redis_url", "s3_server": "s3"}
     request.getfixturevalue(needed[server])  # skips without one
     script = f"""

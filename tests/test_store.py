@@ -25,7 +25,14 @@ from tests.pipelines import wait_until
 from tests.servers import S3
 from tests.test_faults import CURATE
 
-OPTIONS = ("--set", "split.min_seconds=0.5", "--set", "dedup.enabled=false", "--set", "cut.preset=ultrafast")
+OPTIONS = (
+    "--set",
+    "split.min_seconds=0.5",
+    "--set",
+    "dedup.enabled=false",
+    "--set",
+    "cut.preset=ultrafast",
+)
 ROWS = """
 SELECT v.relpath, c.clip_index, c.stage, c.status, c.reason, c.num_frames, c.hash_first, c.flow, c.black, c.file_size
 FROM clips c JOIN videos v ON v.id = c.video_id ORDER BY v.relpath, c.clip_index
@@ -45,11 +52,15 @@ class Cluster:
 
     def curate(self, host: str, *words: str) -> subprocess.CompletedProcess[str]:
         """Run one command on a host."""
-        return subprocess.run([CURATE, *words], env=self.environment(host), capture_output=True, text=True)
+        return subprocess.run(
+            [CURATE, *words], env=self.environment(host), capture_output=True, text=True
+        )
 
     def environment(self, host: str) -> dict[str, str]:
         """The variables of a host: a home folder of its own."""
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("CURATE_", "AWS_", "FSSPEC_"))}
+        clean = {
+            k: v for k, v in os.environ.items() if not k.startswith(("CURATE_", "AWS_", "FSSPEC_"))
+        }
         home = self.folder / host
         return clean | self.s3.environment | {
             "HOME": str(home), "CURATE_HOME": str(home), "CURATE_DATABASE_URL": self.database,
@@ -88,7 +99,9 @@ class Cluster:
 
 
 def store(s3: S3) -> s3fs.S3FileSystem:
-    return s3fs.S3FileSystem(key=s3.key, secret=s3.secret, endpoint_url=s3.endpoint, skip_instance_cache=True)
+    return s3fs.S3FileSystem(
+        key=s3.key, secret=s3.secret, endpoint_url=s3.endpoint, skip_instance_cache=True
+    )
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +109,9 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three videos of three scenes."""
     folder = tmp_path_factory.mktemp("videos")
     for n in range(3):
-        write_video(folder / f"v{n}.mp4", [picture(i, scene=3 * n + i // 32) for i in range(96)], B_FRAMES)
+        write_video(
+            folder / f"v{n}.mp4", [picture(i, scene=3 * n + i // 32) for i in range(96)], B_FRAMES
+        )
     return folder
 
 
@@ -104,7 +119,9 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def locally(videos: Path) -> list[dict[str, Any]]:
     """The rows of the same line on one host, from and to folders."""
     home = videos.parent / "one-host"
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("CURATE_")} | {"CURATE_HOME": str(home)}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("CURATE_")} | {
+        "CURATE_HOME": str(home)
+    }
     command = [CURATE, "run", str(videos), "-o", str(home) + ".csv", "-j", "2", *OPTIONS]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -129,7 +146,9 @@ def enqueue(cluster: Cluster, words: Sequence[str] = ()) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_hosts_that_share_no_folder_give_the_rows_of_one_host(cluster: Cluster, locally: list[dict[str, Any]]) -> None:
+def test_hosts_that_share_no_folder_give_the_rows_of_one_host(
+    cluster: Cluster, locally: list[dict[str, Any]]
+) -> None:
     enqueue(cluster)
     with cluster.worker("left"), cluster.worker("right"):
         wait_until(lambda: cluster.left() == 0, seconds=300)
@@ -139,7 +158,9 @@ def test_hosts_that_share_no_folder_give_the_rows_of_one_host(cluster: Cluster, 
     assert [f"s3://{name}" for name in objects if name.endswith(".mp4")] == paths
     assert len([name for name in objects if "/out/samples/" in name and name.endswith(".zip")]) == 3
     for host in ("left", "right"):
-        assert not list((cluster.folder / host).rglob("*.zip")) and not list((cluster.folder / host).rglob("*.mp4"))
+        assert not list((cluster.folder / host).rglob("*.zip")) and not list(
+            (cluster.folder / host).rglob("*.mp4")
+        )
         assert cluster.s3.secret not in cluster.log(host)
     table = cluster.folder / "clips.csv"
     assert cluster.curate("front", "export", "-o", str(table)).returncode == 0
@@ -150,7 +171,9 @@ def test_rows_wait_for_a_store_that_goes_away_and_go_on_when_it_is_back(
     cluster: Cluster, locally: list[dict[str, Any]]
 ) -> None:
     enqueue(cluster)
-    given_back = "SELECT count(*) AS n FROM batches WHERE error LIKE '%s3://tests is not available%'"
+    given_back = (
+        "SELECT count(*) AS n FROM batches WHERE error LIKE '%s3://tests is not available%'"
+    )
     with cluster.worker("left"):
         wait_until(lambda: bool(cluster.rows("SELECT 1 FROM clips")), seconds=300)
         cluster.services.close()
@@ -182,11 +205,18 @@ def test_what_is_deleted_from_the_store_fails_its_own_rows_only(cluster: Cluster
     ],
 )
 def test_a_store_that_cannot_be_used_is_told_at_once(
-    s3: S3, tmp_path: Path, sqlite_url: str, command: Sequence[str], change: dict[str, str], told: str
+    s3: S3,
+    tmp_path: Path,
+    sqlite_url: str,
+    command: Sequence[str],
+    change: dict[str, str],
+    told: str,
 ) -> None:
     cluster = Cluster(tmp_path, s3, sqlite_url, "", f"s3://{s3.bucket}/out", ExitStack())
     environment = cluster.environment("front") | change
-    done = subprocess.run([CURATE, *command], env=environment, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(
+        [CURATE, *command], env=environment, capture_output=True, text=True, timeout=100
+    )
     assert done.returncode == 4
     assert told in done.stdout + done.stderr
     assert "gelogen" not in done.stdout + done.stderr and s3.secret not in done.stdout + done.stderr
@@ -195,5 +225,7 @@ def test_a_store_that_cannot_be_used_is_told_at_once(
 def test_without_the_package_the_extra_is_named(tmp_path: Path) -> None:
     code = "import sys; sys.modules['s3fs'] = None; from curate.cli.main import main; main(['enqueue', 's3://b/in'])"
     environment = os.environ | {"CURATE_HOME": str(tmp_path), "CURATE_MEDIA": "s3://b/out"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 4 and 'pip install "curate[s3]"' in done.stderr

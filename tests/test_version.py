@@ -1,4 +1,6 @@
-"""The version that hosts are compared by: the same for the same code, however it was installed, and for no other."""
+"""The version that hosts are compared by: the same for the same code, however it was installed, and
+for no other.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def copied(tmp_path: Path) -> Path:
 def version_of(copy: Path) -> str:
     """What another host with this copy says of itself."""
     environment = {**os.environ, "PYTHONPATH": str(copy.parent)}
-    done = subprocess.run([sys.executable, "-c", ASK], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", ASK], env=environment, capture_output=True, text=True, check=True
+    )
     return done.stdout.strip()
 
 

@@ -1,8 +1,10 @@
-"""Writes models with random weights in the published file layouts, so that the real code can load and run them.
+"""Writes models with random weights in the published file layouts, so that the real code can load
+and run them.
 
-The weights come from NumPy's RandomState, whose stream never changes (NEP 19), one stream a tensor: the same on every
-host, without torch and without weights in the repository. They are scaled so that activations stay around 1 and
-outputs differ well between inputs. ``python -m tests.tiny FOLDER`` writes all four where `curate models` looks.
+The weights come from NumPy's RandomState, whose stream never changes (NEP 19), one stream a tensor:
+the same on every host, without torch and without weights in the repository. They are scaled so that
+activations stay around 1 and outputs differ well between inputs. ``python -m tests.tiny FOLDER``
+writes all four where `curate models` looks.
 """
 
 from __future__ import annotations
@@ -23,7 +25,21 @@ from numpy.typing import NDArray
 
 CLIP, AESTHETIC, NSFW, LPIPS = "clip-vit-large-patch14", "aesthetic-l14", "nsfw-l14", "lpips-vgg16"
 DIM = 768  # of the common embedding space, which the heads of ViT-L/14 take
-CHANNELS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)  # of VGG16's convolutions
+CHANNELS = (
+    64,
+    64,
+    128,
+    128,
+    256,
+    256,
+    256,
+    512,
+    512,
+    512,
+    512,
+    512,
+    512,
+)  # of VGG16's convolutions
 CONVOLUTIONS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # their places among its layers
 TAPS = (64, 128, 256, 512, 512)  # channels of the five features that LPIPS compares
 
@@ -62,18 +78,24 @@ def write_clip(folder: Path, size: Size = "tiny", seed: int = 0) -> Path:
 
 
 def write_aesthetic(folder: Path, seed: int = 0) -> Path:
-    """Write an aesthetic head, 768-1024-128-64-16-1 and linear throughout; scores of unit vectors are about 5 +- 1."""
+    """Write an aesthetic head, 768-1024-128-64-16-1 and linear throughout; scores of unit vectors
+    are about 5 +- 1.
+    """
     widths = {0: (DIM, 1024), 2: (1024, 128), 4: (128, 64), 6: (64, 16), 7: (16, 1)}
     tensors: dict[str, Drawn] = {}
     for layer, (inputs, outputs) in widths.items():
         # a unit vector has entries of 1 / sqrt(768), so the first layer starts from 1
-        tensors[f"layers.{layer}.weight"] = Drawn((outputs, inputs), 1.0 if layer == 0 else inputs**-0.5)
+        tensors[f"layers.{layer}.weight"] = Drawn(
+            (outputs, inputs), 1.0 if layer == 0 else inputs**-0.5
+        )
         tensors[f"layers.{layer}.bias"] = Drawn((outputs,), 0.1, 5.0 if layer == 7 else 0.0)
     return _write_head(folder, tensors, seed)
 
 
 def write_nsfw(folder: Path, seed: int = 0) -> Path:
-    """Write an NSFW head: a fixed normalisation, then 768-64-512-256-1; probabilities spread over 0 to 1."""
+    """Write an NSFW head: a fixed normalisation, then 768-64-512-256-1; probabilities spread over 0
+    to 1.
+    """
     spread = DIM**-0.5
     tensors = {
         "norm.mean": Drawn((DIM,), 0.3 * spread),
@@ -91,7 +113,9 @@ def write_lpips(folder: Path, seed: int = 0) -> Path:
     tensors: dict[str, Drawn] = {}
     inputs = 3
     for layer, outputs in zip(CONVOLUTIONS, CHANNELS, strict=True):
-        tensors[f"features.{layer}.weight"] = Drawn((outputs, inputs, 3, 3), (2 / (9 * inputs)) ** 0.5)
+        tensors[f"features.{layer}.weight"] = Drawn(
+            (outputs, inputs, 3, 3), (2 / (9 * inputs)) ** 0.5
+        )
         tensors[f"features.{layer}.bias"] = Drawn((outputs,), 0.1)
         inputs = outputs
     for tap, channels in enumerate(TAPS):
@@ -106,8 +130,9 @@ def _write_head(folder: Path, tensors: Mapping[str, Drawn], seed: int) -> Path:
 
 
 def clip_config(size: Size = "tiny") -> dict[str, Any]:
-    """The config.json of a CLIP model; ids of special tokens as in openai/clip-vit-large-patch14 (2 means: the
-    largest id, which end-of-text is)."""
+    """The config.json of a CLIP model; ids of special tokens as in openai/clip-vit-large-patch14 (2
+    means: the largest id, which end-of-text is).
+    """
     wide = size == "vit-l-14"
     text = {
         "model_type": "clip_text_model", "vocab_size": 49408, "max_position_embeddings": 77,
@@ -134,7 +159,11 @@ def _widths(hidden: int, layers: int, heads: int, wide: bool) -> dict[str, Any]:
 
 def clip_tensors(config: Mapping[str, Any]) -> dict[str, Drawn]:
     """Every tensor of a CLIP model, by its name in Hugging Face's CLIPModel."""
-    return {"logit_scale": Drawn((), 0.0, math.log(100)), **dict(_text_tower(config)), **dict(_image_tower(config))}
+    return {
+        "logit_scale": Drawn((), 0.0, math.log(100)),
+        **dict(_text_tower(config)),
+        **dict(_image_tower(config)),
+    }
 
 
 def _text_tower(config: Mapping[str, Any]) -> Iterator[tuple[str, Drawn]]:
@@ -153,7 +182,10 @@ def _image_tower(config: Mapping[str, Any]) -> Iterator[tuple[str, Drawn]]:
     pixels, places = 3 * patch * patch, (vision["image_size"] // patch) ** 2 + 1
     yield "visual_projection.weight", Drawn((DIM, wide), wide**-0.5)
     yield "vision_model.embeddings.class_embedding", Drawn((wide,), 0.1)
-    yield "vision_model.embeddings.patch_embedding.weight", Drawn((wide, 3, patch, patch), pixels**-0.5)
+    yield (
+        "vision_model.embeddings.patch_embedding.weight",
+        Drawn((wide, 3, patch, patch), pixels**-0.5),
+    )
     yield "vision_model.embeddings.position_embedding.weight", Drawn((places, wide), 0.1)
     yield from _layer_norm("vision_model.pre_layrnorm", wide)
     yield from _encoder("vision_model", vision)
@@ -161,7 +193,11 @@ def _image_tower(config: Mapping[str, Any]) -> Iterator[tuple[str, Drawn]]:
 
 
 def _encoder(tower: str, config: Mapping[str, Any]) -> Iterator[tuple[str, Drawn]]:
-    width, inner, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
+    width, inner, layers = (
+        config["hidden_size"],
+        config["intermediate_size"],
+        config["num_hidden_layers"],
+    )
     residual = layers**-0.5  # what each layer adds stays in proportion, however many there are
     for number in range(layers):
         layer = f"{tower}.encoder.layers.{number}"
@@ -216,35 +252,68 @@ def merges() -> list[tuple[str, str]]:
 
 
 def vocabulary() -> dict[str, int]:
-    """CLIP's 49,408 tokens and their ids: bytes, bytes at the end of a word, merges, start and end of a text."""
+    """CLIP's 49,408 tokens and their ids: bytes, bytes at the end of a word, merges, start and end
+    of a text.
+    """
     alphabet = _byte_letters()
-    words = [*alphabet, *(letter + "</w>" for letter in alphabet), *(left + right for left, right in merges())]
-    return {word: number for number, word in enumerate([*words, "<|startoftext|>", "<|endoftext|>"])}
+    words = [
+        *alphabet,
+        *(letter + "</w>" for letter in alphabet),
+        *(left + right for left, right in merges()),
+    ]
+    return {
+        word: number for number, word in enumerate([*words, "<|startoftext|>", "<|endoftext|>"])
+    }
 
 
 def _byte_letters() -> list[str]:
-    """A printable letter for each byte, in CLIP's order: printable bytes stand for themselves and come first."""
+    """A printable letter for each byte, in CLIP's order: printable bytes stand for themselves and
+    come first.
+    """
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     return [chr(byte) for byte in printable] + [chr(256 + n) for n in range(256 - len(printable))]
 
 
 def write_tokenizer(path: Path) -> None:
-    """Write the tokenizer.json of OpenAI's CLIP: lower case, NFC, CLIP's words, byte pairs, start and end of text."""
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+    """Write the tokenizer.json of OpenAI's CLIP: lower case, NFC, CLIP's words, byte pairs, start
+    and end of text.
+    """
+    from tokenizers import (
+        AddedToken,
+        Regex,
+        Tokenizer,
+        decoders,
+        models,
+        normalizers,
+        pre_tokenizers,
+        processors,
+    )
 
     words = vocabulary()
     start, end = ((t, words[t]) for t in ("<|startoftext|>", "<|endoftext|>"))
     made = Tokenizer(
-        models.BPE(words, merges(), continuing_subword_prefix="", end_of_word_suffix="</w>", unk_token=end[0])
+        models.BPE(
+            words,
+            merges(),
+            continuing_subword_prefix="",
+            end_of_word_suffix="</w>",
+            unk_token=end[0],
+        )
     )
     spaces = normalizers.Replace(Regex(r"\s+"), " ")
     made.normalizer = normalizers.Sequence([normalizers.NFC(), spaces, normalizers.Lowercase()])
     pattern = Regex(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
     split = pre_tokenizers.Split(pattern, behavior="removed", invert=True)
-    made.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    made.post_processor = processors.RobertaProcessing(sep=end, cls=start, trim_offsets=False, add_prefix_space=False)
+    made.pre_tokenizer = pre_tokenizers.Sequence(
+        [split, pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    made.post_processor = processors.RobertaProcessing(
+        sep=end, cls=start, trim_offsets=False, add_prefix_space=False
+    )
     made.decoder = decoders.ByteLevel()
-    made.add_special_tokens([AddedToken(token, normalized=True, special=True) for token, _ in (start, end)])
+    made.add_special_tokens(
+        [AddedToken(token, normalized=True, special=True) for token, _ in (start, end)]
+    )
     made.save(str(path))
 
 

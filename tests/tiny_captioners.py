@@ -1,6 +1,8 @@
-"""Writes captioners with random weights in their published layouts: all names, tiny shapes. See tiny.py.
+"""Writes captioners with random weights in their published layouts: all names, tiny shapes. See
+tiny.py.
 
-``python -m tests.tiny_captioners FOLDER`` writes all of them where `curate models` looks, as tiny.py does the others.
+``python -m tests.tiny_captioners FOLDER`` writes all of them where `curate models` looks, as
+tiny.py does the others.
 """
 
 from __future__ import annotations
@@ -26,7 +28,10 @@ Tensors = dict[str, Drawn]
 
 def videos() -> list[Video]:
     """Three drawn videos: a square that wanders over smooth noise; wide, tall, and very wide."""
-    return [drawn(number, *shape) for number, shape in enumerate([(9, 90, 160), (5, 121, 67), (14, 50, 201)])]
+    return [
+        drawn(number, *shape)
+        for number, shape in enumerate([(9, 90, 160), (5, 121, 67), (14, 50, 201)])
+    ]
 
 
 def drawn(seed: int, count: int, height: int, width: int) -> Video:
@@ -54,7 +59,9 @@ def write_tokenizer(folder: Path, specials: dict[str, int], begin: str | None) -
     made.decoder = decoders.ByteLevel()
     made.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in specials])
     if begin:
-        made.post_processor = processors.TemplateProcessing(f"{begin} $A", special_tokens=[(begin, specials[begin])])
+        made.post_processor = processors.TemplateProcessing(
+            f"{begin} $A", special_tokens=[(begin, specials[begin])]
+        )
     made.save(str(folder / "tokenizer.json"))
 
 
@@ -69,11 +76,18 @@ def write_shards(folder: Path, tensors: Tensors, shards: int, seed: int = 0) -> 
     files = [f"model-{n:05}-of-{shards:05}.safetensors" for n in range(1, shards + 1)]
     where = {name: files[number * shards // len(names)] for number, name in enumerate(names)}
     for file in sorted(set(where.values())):
-        write_safetensors(folder / file, {name: tensors[name] for name in names if where[name] == file}, seed)
-    write_json(folder / "model.safetensors.index.json", {"metadata": {"total_size": 0}, "weight_map": where})
+        write_safetensors(
+            folder / file, {name: tensors[name] for name in names if where[name] == file}, seed
+        )
+    write_json(
+        folder / "model.safetensors.index.json",
+        {"metadata": {"total_size": 0}, "weight_map": where},
+    )
 
 
-def llama(prefix: str, text: dict[str, Any], base: str = "", rank: int = 0) -> Iterator[tuple[str, Drawn]]:
+def llama(
+    prefix: str, text: dict[str, Any], base: str = "", rank: int = 0
+) -> Iterator[tuple[str, Drawn]]:
     """A Llama, with LoRA on queries and values where `rank` is above 0."""
     width, inner = text["hidden_size"], text["intermediate_size"]
     keys = width // text["num_attention_heads"] * text["num_key_value_heads"]
@@ -83,11 +97,18 @@ def llama(prefix: str, text: dict[str, Any], base: str = "", rank: int = 0) -> I
         for part, outputs in (("q", width), ("k", keys), ("v", keys), ("o", width)):
             changed = rank and part in "qv"
             name = f"{layer}.self_attn.{part}_proj"
-            yield f"{name}{base if changed else ''}.weight", Drawn((outputs, width), 1.5 * width**-0.5)
+            yield (
+                f"{name}{base if changed else ''}.weight",
+                Drawn((outputs, width), 1.5 * width**-0.5),
+            )
             if changed:
                 yield f"{name}.lora_A.default.weight", Drawn((rank, width), width**-0.5)
                 yield f"{name}.lora_B.default.weight", Drawn((outputs, rank), 1.0)
-        for part, outputs, inputs in (("gate", inner, width), ("up", inner, width), ("down", width, inner)):
+        for part, outputs, inputs in (
+            ("gate", inner, width),
+            ("up", inner, width),
+            ("down", width, inner),
+        ):
             yield f"{layer}.mlp.{part}_proj.weight", Drawn((outputs, inputs), 1.5 * inputs**-0.5)
         yield f"{layer}.input_layernorm.weight", Drawn((width,), 0.1, 1.0)
         yield f"{layer}.post_attention_layernorm.weight", Drawn((width,), 0.1, 1.0)
@@ -131,7 +152,9 @@ def pllava_tensors(lora: bool = True) -> Tensors:
     prefix = "language_model.base_model.model." if lora else "language_model."
     made = dict(clip_tower("vision_tower.", vision))
     for number, inputs in ((1, vision["hidden_size"]), (2, text["hidden_size"])):
-        made[f"multi_modal_projector.linear_{number}.weight"] = Drawn((64, inputs), 2 * inputs**-0.5)
+        made[f"multi_modal_projector.linear_{number}.weight"] = Drawn(
+            (64, inputs), 2 * inputs**-0.5
+        )
         made[f"multi_modal_projector.linear_{number}.bias"] = Drawn((64,), 0.1)
     return made | dict(llama(prefix, text, ".base_layer", RANK if lora else 0))
 
@@ -152,7 +175,9 @@ QWEN_WORDS = {
 
 
 def qwen_config(family: str, tied: bool = False) -> dict[str, Any]:
-    """config.json of a tiny Qwen2-VL (`qwen2_vl`) or Qwen2.5-VL (`qwen2_5_vl`), as flat as published."""
+    """config.json of a tiny Qwen2-VL (`qwen2_vl`) or Qwen2.5-VL (`qwen2_5_vl`), as flat as
+    published.
+    """
     newer = family == "qwen2_5_vl"
     vision: dict[str, Any] = {
         "depth": 3 if newer else 2, "num_heads": 2, "in_chans": 3, "patch_size": 14, "spatial_merge_size": 2,
@@ -196,7 +221,9 @@ def _qwen_tower(vision: dict[str, Any], newer: bool) -> Iterator[tuple[str, Draw
     if not newer:
         mlp = (("fc1", inner, width), ("fc2", width, inner))  # type: ignore[assignment]
     yield "visual.patch_embed.proj.weight", Drawn((width, 3, 2, 14, 14), 1176**-0.5)
-    norms = [f"visual.blocks.{n}.{norm}" for n in range(vision["depth"]) for norm in ("norm1", "norm2")]
+    norms = [
+        f"visual.blocks.{n}.{norm}" for n in range(vision["depth"]) for norm in ("norm1", "norm2")
+    ]
     for norm in [*norms, "visual.merger.ln_q"]:
         yield f"{norm}.weight", Drawn((width,), 0.1, 1.0)
         if not newer:
@@ -212,10 +239,17 @@ def _qwen_tower(vision: dict[str, Any], newer: bool) -> Iterator[tuple[str, Draw
 
 
 def write_qwen(folder: Path, family: str, tied: bool = False, shards: int = 2) -> Path:
-    """Write a folder of Qwen2-VL or Qwen2.5-VL; the newer one says what it said before less willingly."""
+    """Write a folder of Qwen2-VL or Qwen2.5-VL; the newer one says what it said before less
+    willingly.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", qwen_config(family, tied))
-    generation = {"bos_token_id": 300, "pad_token_id": 300, "do_sample": True, "eos_token_id": [302, 300]}
+    generation = {
+        "bos_token_id": 300,
+        "pad_token_id": 300,
+        "do_sample": True,
+        "eos_token_id": [302, 300],
+    }
     penalty = 1.05 if family == "qwen2_5_vl" else 1.0
     write_json(folder / "generation_config.json", generation | {"repetition_penalty": penalty})
     write_tokenizer(folder, QWEN_WORDS, None)

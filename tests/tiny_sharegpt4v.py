@@ -1,4 +1,6 @@
-"""Writes a ShareGPT4V with random weights as it is published: two folders of pickles, words by SentencePiece."""
+"""Writes a ShareGPT4V with random weights as it is published: two folders of pickles, words by
+SentencePiece.
+"""
 
 from __future__ import annotations
 
@@ -50,12 +52,16 @@ def pieces() -> list[tuple[str, float, Kind]]:
 
 
 def write_pieces(file: Path) -> None:
-    """Write a tokenizer.model: BPE with bytes, texts not changed but for a space in front, as Llama's."""
+    """Write a tokenizer.model: BPE with bytes, texts not changed but for a space in front, as
+    Llama's.
+    """
     made = b""
     for word, score, kind in pieces():
         fields = torch_files.field(1, word.encode()) + b"\x15" + struct.pack("<f", score)
         made += torch_files.field(1, fields + b"\x18" + torch_files.varint(kind))
-    training = b"\x18\x02" + b"\x20" + torch_files.varint(WORDS) + torch_files.varint(35 << 3) + b"\x01"
+    training = (
+        b"\x18\x02" + b"\x20" + torch_files.varint(WORDS) + torch_files.varint(35 << 3) + b"\x01"
+    )
     normalising = torch_files.field(1, b"identity") + b"\x18\x01\x20\x00\x28\x01"
     file.write_bytes(made + torch_files.field(2, training) + torch_files.field(3, normalising))
 
@@ -110,7 +116,10 @@ def halves(made: Tensors) -> dict[str, NDArray[np.float16]]:
 
 def brains(made: Tensors) -> dict[str, NDArray[np.uint16]]:
     """The numbers of tensors in bfloat16, as its bits."""
-    return {name: (drawn(name, tensor).view(np.uint32) >> 16).astype(np.uint16) for name, tensor in made.items()}
+    return {
+        name: (drawn(name, tensor).view(np.uint32) >> 16).astype(np.uint16)
+        for name, tensor in made.items()
+    }
 
 
 def write_pickles(folder: Path, arrays: Mapping[str, NDArray[Any]], shards: int = 2) -> None:
@@ -121,7 +130,9 @@ def write_pickles(folder: Path, arrays: Mapping[str, NDArray[Any]], shards: int 
     files = [f"pytorch_model-{n:05}-of-{shards:05}.bin" for n in range(1, shards + 1)]
     where = {name: files[number * shards // len(arrays)] for number, name in enumerate(arrays)}
     for file in files:
-        torch_files.save(folder / file, {name: arrays[name] for name in arrays if where[name] == file})
+        torch_files.save(
+            folder / file, {name: arrays[name] for name in arrays if where[name] == file}
+        )
     write_json(folder / INDEX, {"metadata": {"total_size": 0}, "weight_map": where})
 
 

@@ -1,4 +1,5 @@
-"""Writes weights as torch.save and MindSpore do, without either, so that converting can be tested at real shapes.
+"""Writes weights as torch.save and MindSpore do, without either, so that converting can be tested
+at real shapes.
 
 tests/tasks/models/data holds real files of both; a test holds these writers against them.
 """
@@ -55,13 +56,19 @@ def tensor(stored: bytes, offset: int, shape: Sequence[int], strides: Sequence[i
     """A view of a storage."""
     hooks = named("collections", "OrderedDict") + b")R"
     numbers = [number(offset), tuple_of(map(number, shape)), tuple_of(map(number, strides))]
-    return named("torch._utils", "_rebuild_tensor_v2") + tuple_of([stored, *numbers, b"\x89", hooks]) + b"R"
+    return (
+        named("torch._utils", "_rebuild_tensor_v2")
+        + tuple_of([stored, *numbers, b"\x89", hooks])
+        + b"R"
+    )
 
 
 def whole(array: NDArray[Any], key: str, old: bool = False) -> bytes:
     """A tensor that is all of its storage."""
     strides = [math.prod(array.shape[place + 1 :]) for place in range(array.ndim)]
-    return tensor(storage(STORAGES[array.dtype.name], key, array.size, old), 0, array.shape, strides)
+    return tensor(
+        storage(STORAGES[array.dtype.name], key, array.size, old), 0, array.shape, strides
+    )
 
 
 def dictionary(items: Mapping[str, bytes]) -> bytes:
@@ -71,12 +78,16 @@ def dictionary(items: Mapping[str, bytes]) -> bytes:
 
 def state_dict(arrays: Arrays, old: bool = False) -> bytes:
     """The arrays under their names, their numbers under 0, 1, …"""
-    return dictionary({name: whole(array, str(key), old) for key, (name, array) in enumerate(arrays.items())})
+    return dictionary(
+        {name: whole(array, str(key), old) for key, (name, array) in enumerate(arrays.items())}
+    )
 
 
 def save(path: Path, arrays: Arrays) -> Path:
     """Write a file as torch.save does."""
-    return archive(path, state_dict(arrays), {str(n): a.tobytes() for n, a in enumerate(arrays.values())})
+    return archive(
+        path, state_dict(arrays), {str(n): a.tobytes() for n, a in enumerate(arrays.values())}
+    )
 
 
 def archive(path: Path, content: bytes, numbers: Mapping[str, bytes]) -> Path:
@@ -92,7 +103,11 @@ def archive(path: Path, content: bytes, numbers: Mapping[str, bytes]) -> Path:
 
 def save_old(path: Path, arrays: Arrays) -> Path:
     """Write a file as torch.save did before 1.6."""
-    host = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
+    host = {
+        "protocol_version": 1001,
+        "little_endian": True,
+        "type_sizes": {"short": 2, "int": 4, "long": 4},
+    }
     keys = [str(n) for n in range(len(arrays))]
     pickles = [pickle.dumps(value, 2) for value in (OLD_MAGIC, 1001, host)]
     pickles += [b"\x80\x02" + state_dict(arrays, old=True) + STOP, pickle.dumps(keys, 2)]

@@ -1,4 +1,6 @@
-"""What `curate worker` starts: a Celery worker that ends when the process that supervises it is gone."""
+"""What `curate worker` starts: a Celery worker that ends when the process that supervises it is
+gone.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def main() -> None:
 
     curate.code_version()  # of what is loaded: a process forked later may find other files
     configure_celery(app, settings.log_format)
-    quiet = ["--quiet"] if settings.log_format == "json" else []  # without Celery's banner, which is no JSON
+    quiet = (
+        ["--quiet"] if settings.log_format == "json" else []
+    )  # without Celery's banner, which is no JSON
     app.worker_main([*quiet, "worker", *sys.argv[1:]])
 
 

@@ -1,7 +1,8 @@
-"""The Celery app of workers: a task for each stage, `stage.<name>`, runs a turn of batches and rings the next bells.
+"""The Celery app of workers: a task for each stage, `stage.<name>`, runs a turn of batches and
+rings the next bells.
 
-Start a worker by hand with ``celery -A curate.worker.app worker -Q cpu --max-tasks-per-child 500``; `curate worker`
-does it for you. Importing this module reads the settings from the environment.
+Start a worker by hand with ``celery -A curate.worker.app worker -Q cpu --max-tasks-per-child 500``;
+`curate worker` does it for you. Importing this module reads the settings from the environment.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from celery import Task
 from curate.configs.errors import ServiceError
 from curate.configs.settings import load_settings
 from curate.tasks.registry import stages
-from curate.worker.bells import Bells, make_app
+from curate.worker.messages import Bells, make_app
 from curate.worker.outages import outages
 from curate.worker.runner import Report, Runner
 
@@ -47,7 +48,9 @@ def _make_task(stage: str) -> Task:
             log.warning("not rung after a batch of stage %s: %s", stage, error)
         return str(report)
 
-    return app.task(run, name=f"stage.{stage}", throws=(ServiceError,))  # said by the runner: no traceback
+    return app.task(
+        run, name=f"stage.{stage}", throws=(ServiceError,)
+    )  # said by the runner: no traceback
 
 
 for _name in stages():

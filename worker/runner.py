@@ -22,23 +22,23 @@ from curate.configs.errors import ConfigError, CurateError, ServiceError
 from curate.configs.pipeline import Pipeline, StageStep, parse
 from curate.configs.settings import Settings
 from curate.configs.states import RUNNING
-from curate.db import saves
-from curate.db.claims import claim
 from curate.db.datasets import Dataset, all_datasets
 from curate.db.engine import make_engine
-from curate.db.leases import Claim, Want, let_go
-from curate.db.ready import deepest, has_ready
-from curate.db.saves import Findings, Writer
-from curate.tasks.archives import RemoteArchives
+from curate.db.queue.claim import claim
+from curate.db.queue.leases import Claim, Want, let_go
+from curate.db.queue.ready import deepest, has_ready
+from curate.db.save import batch as saves
+from curate.db.save.batch import Findings, Writer
 from curate.tasks.models.catalog import folder_of
 from curate.tasks.models.kept import state
 from curate.tasks.registry import stages
 from curate.tasks.stage import Clip, Context, Stage, Video
-from curate.worker.findings import find
+from curate.tasks.storage.archives import RemoteArchives
+from curate.worker.fair_share import Rota
+from curate.worker.lease_keeper import Watch
 from curate.worker.logs import about
+from curate.worker.outcomes import find
 from curate.worker.owner import new_owner, worker_name
-from curate.worker.rota import Rota
-from curate.worker.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -72,12 +72,16 @@ class Report:
 
     def __add__(self, later: Report) -> Report:
         names = ("n_ok", "n_failed", "seconds", "lost", "batches")
-        return dataclasses.replace(self, **{name: getattr(self, name) + getattr(later, name) for name in names})
+        return dataclasses.replace(
+            self, **{name: getattr(self, name) + getattr(later, name) for name in names}
+        )
 
 
 @dataclass
 class _Loaded:
-    """A stage ready to run, for which form of the dataset, and the last number that it has recalled."""
+    """A stage ready to run, for which form of the dataset, and the last number that it has
+    recalled.
+    """
 
     stage: Stage[Any, Any]
     version: tuple[object, ...]
@@ -85,9 +89,18 @@ class _Loaded:
 
 
 MOST_LOADED = 32  # stages kept ready; models are kept by curate.tasks.models, once a process
-SAVE_WAITS = (1.0, 5.0, 15.0, 30.0)  # seconds between tries to save while the database does not answer
-TURN_SECONDS = 0.5  # of batches that one message is good for: it costs as much as saving a small batch
-LONGEST_PAUSE = 60.0  # seconds a stage rests in this process after it failed as a whole, again and again
+SAVE_WAITS = (
+    1.0,
+    5.0,
+    15.0,
+    30.0,
+)  # seconds between tries to save while the database does not answer
+TURN_SECONDS = (
+    0.5  # of batches that one message is good for: it costs as much as saving a small batch
+)
+LONGEST_PAUSE = (
+    60.0  # seconds a stage rests in this process after it failed as a whole, again and again
+)
 
 
 class Runner:
@@ -96,14 +109,20 @@ class Runner:
     def __init__(self, settings: Settings, engine: Engine | None = None) -> None:
         self.settings = settings
         self.engine = engine or make_engine(settings.database, few_rows=True)
-        self._loaded: OrderedDict[tuple[object, ...], _Loaded] = OrderedDict()  # least recently used first
-        self._pauses: dict[str, tuple[float, float]] = {}  # stage: until when (monotonic), and how long
+        self._loaded: OrderedDict[tuple[object, ...], _Loaded] = (
+            OrderedDict()
+        )  # least recently used first
+        self._pauses: dict[
+            str, tuple[float, float]
+        ] = {}  # stage: until when (monotonic), and how long
         self._owed: list[Want] = []  # batches whose rows could not be given back yet
         self._watch = Watch(self.engine, self._writer())
         self.rota = Rota()
         self._working: dict[int, tuple[Dataset, Pipeline]] = {}  # as the last run_one found them
 
-    def run_turn(self, stage: str, dataset_id: int | None = None, partial: bool = False) -> Report | None:
+    def run_turn(
+        self, stage: str, dataset_id: int | None = None, partial: bool = False
+    ) -> Report | None:
         """`run_one`, and more batches of that stage and dataset while half a second has not passed."""
         until = time.monotonic() + TURN_SECONDS
         report = self.run_one(stage, dataset_id, partial)
@@ -112,20 +131,25 @@ class Runner:
             try:
                 with self._resting_after_trouble(report.step.name):
                     more = self._try(report.dataset_id, report.step.name, called=True)
-            except ServiceError:  # told already; what the batches before it moved on is to be rung for
+            except (
+                ServiceError
+            ):  # told already; what the batches before it moved on is to be rung for
                 return report
             if more is None:
                 return report
             report += more
         return report
 
-    def run_one(self, stage: str, dataset_id: int | None = None, partial: bool = False) -> Report | None:
-        """Run one batch of a stage: of the dataset named, or of another that has rows for it; None when none has.
+    def run_one(
+        self, stage: str, dataset_id: int | None = None, partial: bool = False
+    ) -> Report | None:
+        """Run one batch of a stage: of the dataset named, or of another that has rows for it; None
+        when none has.
 
         `partial`: the rows of that dataset are not to wait for a full batch.
 
-        Raises ServiceError when something the stage needs is missing; its rows are given back, the reason
-        is logged in `batches`, and the stage rests in this process for a while.
+        Raises ServiceError when something the stage needs is missing; its rows are given back, the
+        reason is logged in `batches`, and the stage rests in this process for a while.
         """
         if stage in self._resting():
             turn = self._instead_of(stage)
@@ -148,7 +172,9 @@ class Runner:
         return {stage for stage, (until, _) in self._pauses.items() if time.monotonic() < until}
 
     def _instead_of(self, stage: str) -> tuple[int, StageStep] | None:
-        """Other work on the queue of a stage that rests: its doorbells must not keep others from being heard."""
+        """Other work on the queue of a stage that rests: its doorbells must not keep others from
+        being heard.
+        """
         if not self._working:  # the database did not answer: that is why the stage rests
             return None
         try:
@@ -166,7 +192,9 @@ class Runner:
                 return report
         return None
 
-    def _try(self, dataset_id: int, stage: str, called: bool, partial: bool = False) -> Report | None:
+    def _try(
+        self, dataset_id: int, stage: str, called: bool, partial: bool = False
+    ) -> Report | None:
         dataset, pipeline = self._working[dataset_id]
         if not self._may_claim(dataset_id, pipeline.stage(stage), pipeline, called, partial):
             return None
@@ -181,15 +209,21 @@ class Runner:
         self._working = {}
         self._working = {d.id: (d, p) for d, p in at_work(self.engine)}
 
-    def _may_claim(self, dataset_id: int, step: StageStep, pipeline: Pipeline, called: bool, partial: bool) -> bool:
-        """Whether to try a claim: where it costs nothing, the claim itself finds out that nothing is there."""
+    def _may_claim(
+        self, dataset_id: int, step: StageStep, pipeline: Pipeline, called: bool, partial: bool
+    ) -> bool:
+        """Whether to try a claim: where it costs nothing, the claim itself finds out that nothing
+        is there.
+        """
         loaded = (dataset_id, step.name) in self._loaded
         if called and loaded and not step.options.patience:
             return True
         return has_ready(self.engine, dataset_id, step, pipeline, called and partial)
 
     def next_turn(self, queue: str) -> tuple[int, StageStep] | None:
-        """What to do next on a queue: the deepest stage with a batch to claim of the dataset whose turn it is."""
+        """What to do next on a queue: the deepest stage with a batch to claim of the dataset whose
+        turn it is.
+        """
         resting = self._resting()
         for i in self.rota.order(self._working):
             if step := deepest(self.engine, i, self._working[i][1], queue, resting):
@@ -211,7 +245,9 @@ class Runner:
         )
         held: Claim | None = None
         try:
-            loaded = self._stage(dataset, want)  # before the claim: a model may take minutes to load
+            loaded = self._stage(
+                dataset, want
+            )  # before the claim: a model may take minutes to load
             held = self._claim(want)
             return self._run_logged(held, loaded) if held else None
         except ServiceError as error:
@@ -263,14 +299,18 @@ class Runner:
                 lost = self._save(held, findings)
                 if findings.trouble:
                     raise findings.trouble
-        except BaseException:  # a service is missing or the worker was told to stop: others may go on
+        except (
+            BaseException
+        ):  # a service is missing or the worker was told to stop: others may go on
             self._let_go(held.want)
             raise
         finally:
             _lift_memory_cap()
         counts = (len(held.rows) - len(findings.failed), len(findings.failed))
         seconds = time.monotonic() - started
-        return Report(held.want.dataset_id, held.want.step, held.want.pipeline, *counts, seconds, lost)
+        return Report(
+            held.want.dataset_id, held.want.step, held.want.pipeline, *counts, seconds, lost
+        )
 
     def _save(self, held: Claim, findings: Findings) -> int:
         """Save; how many rows could not be, because another has them now."""
@@ -278,7 +318,9 @@ class Runner:
             try:
                 return self._save_once(held, findings)
             except ServiceError as error:
-                log.warning("batch of stage %s not saved, trying again: %s", held.want.step.name, error)
+                log.warning(
+                    "batch of stage %s not saved, trying again: %s", held.want.step.name, error
+                )
                 time.sleep(wait)
         return self._save_once(held, findings)
 
@@ -286,13 +328,18 @@ class Runner:
         lost = len(held.rows) - saves.save(self.engine, held, findings, self._writer())
         if lost:
             log.warning(
-                "stage %s: %d of %d rows were no longer held, not saved", held.want.step.name, lost, len(held.rows)
+                "stage %s: %d of %d rows were no longer held, not saved",
+                held.want.step.name,
+                lost,
+                len(held.rows),
             )
         return lost
 
     def _stage(self, dataset: Dataset, want: Want) -> _Loaded:
         loaded = self._loaded_for(dataset, want)
-        self._recall(want, loaded)  # most of it; what others save before the claim is learned after it
+        self._recall(
+            want, loaded
+        )  # most of it; what others save before the claim is learned after it
         return loaded
 
     def _recall(self, want: Want, loaded: _Loaded) -> None:
@@ -302,13 +349,17 @@ class Runner:
                 loaded.recalled = taken[-1][order.number]
 
     def _loaded_for(self, dataset: Dataset, want: Want) -> _Loaded:
-        """The stage as it is now: one of other options or weights, or of clips that were deleted, makes room for it."""
+        """The stage as it is now: one of other options or weights, or of clips that were deleted,
+        makes room for it.
+        """
         name = (dataset.id, want.step.name)
         needs = stages()[want.step.name].models(want.step.options)
         weights = tuple(state(folder_of(need.model, self.settings.model_folder)) for need in needs)
         version = (want.pipeline.stages, want.epoch, weights)
         if (found := self._loaded.get(name)) is None or found.version != version:
-            stage: Stage[Any, Any] = stages()[want.step.name](want.step.options, Context(self.settings, want.pipeline))
+            stage: Stage[Any, Any] = stages()[want.step.name](
+                want.step.options, Context(self.settings, want.pipeline)
+            )
             _load(stage)
             found = self._loaded[name] = _Loaded(stage, version)
         self._loaded.move_to_end(name)
@@ -322,7 +373,10 @@ class Runner:
         parents = {i: as_video(row) for i, row in held.videos.items()}
         root = self.settings.samples
         samples = RemoteArchives(root) if isinstance(root, str) else root
-        return [as_clip(row, parents[row["video_id"]], samples, _of_clip(held, row["id"])) for row in held.rows]
+        return [
+            as_clip(row, parents[row["video_id"]], samples, _of_clip(held, row["id"]))
+            for row in held.rows
+        ]
 
 
 def at_work(engine: Engine) -> list[tuple[Dataset, Pipeline]]:
@@ -331,7 +385,9 @@ def at_work(engine: Engine) -> list[tuple[Dataset, Pipeline]]:
 
 
 def usable(found: Sequence[Dataset]) -> list[tuple[Dataset, Pipeline]]:
-    """Datasets with their pipelines; one whose pipeline this version cannot read is left to others, and said so."""
+    """Datasets with their pipelines; one whose pipeline this version cannot read is left to others,
+    and said so.
+    """
     pairs = []
     for dataset in found:
         try:
@@ -359,7 +415,9 @@ def _load(stage: Stage[Any, Any]) -> None:
         raise
     except Exception as error:
         log.warning("stage %s cannot be loaded", stage.name, exc_info=error)
-        raise ServiceError(what=f"Stage {stage.name}", why=f"{type(error).__name__}: {error}") from error
+        raise ServiceError(
+            what=f"Stage {stage.name}", why=f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def as_video(row: Mapping[str, Any]) -> Video:
@@ -384,7 +442,9 @@ def _of_clip(held: Claim, clip_id: int) -> dict[str, Sequence[Mapping[str, Any]]
 
 
 def _cap_memory(step: StageStep) -> None:
-    """Let allocations fail beyond memory_mb, so that a greedy decoder raises instead of filling the host."""
+    """Let allocations fail beyond memory_mb, so that a greedy decoder raises instead of filling the
+    host.
+    """
     if step.options.queue != "ascend":  # the runtime of an accelerator maps far more than it uses
         _limit_memory(step.options.memory_mb << 20)
 
@@ -395,5 +455,7 @@ def _lift_memory_cap() -> None:
 
 def _limit_memory(wanted: int | None) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    soft = hard if wanted is None else wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    soft = (
+        hard if wanted is None else wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    )
     resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))

@@ -18,12 +18,12 @@ from sqlalchemy import Engine
 
 from curate.configs.errors import ServiceError
 from curate.configs.settings import Settings
-from curate.worker.bells import Bells, make_app
 from curate.worker.broker import EmbeddedBroker
+from curate.worker.dispatcher import TopUp, release_dead
+from curate.worker.heartbeat import Presence
+from curate.worker.messages import Bells, make_app
 from curate.worker.outages import outages
-from curate.worker.plans import WorkerPlan
-from curate.worker.presence import Presence
-from curate.worker.topup import TopUp, release_dead
+from curate.worker.processes import WorkerPlan
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,9 @@ class Worker:
 class Supervisor:
     """Runs Celery workers and the broker they need. Use as a context manager and call `tick` often."""
 
-    def __init__(self, settings: Settings, engine: Engine, plans: Sequence[WorkerPlan], log: Log) -> None:
+    def __init__(
+        self, settings: Settings, engine: Engine, plans: Sequence[WorkerPlan], log: Log
+    ) -> None:
         self._broker = EmbeddedBroker(settings)
         self._bells = Bells(make_app(settings))
         self._presence = Presence(engine)
@@ -139,7 +141,8 @@ class Supervisor:
     def tick(self) -> None:
         """Restart what died, and ring stages that wait. Returns at once when nothing is due.
 
-        Raises ServiceError when a worker keeps dying at its start, and ConfigError when another host shares its SQLite.
+        Raises ServiceError when a worker keeps dying at its start, and ConfigError when another
+        host shares its SQLite.
         """
         self._keep_broker()
         for worker in self.workers:
@@ -154,7 +157,10 @@ class Supervisor:
             self._trouble.pop("the embedded Redis is gone", None)
             if started:
                 log.warning("the embedded Redis was gone and has been started again")
-        except (ServiceError, OSError) as error:  # it may start at the next try, when its disk has room again
+        except (
+            ServiceError,
+            OSError,
+        ) as error:  # it may start at the next try, when its disk has room again
             self._say("the embedded Redis is gone", error)
 
     def _say(self, what: str, error: Exception) -> None:
@@ -175,7 +181,9 @@ class Supervisor:
         self._next_top_up = time.monotonic() + pause
 
     def stop(self, grace: float = GRACE_SECONDS) -> None:
-        """Let running batches finish for `grace` seconds, then end the workers; their rows go to others."""
+        """Let running batches finish for `grace` seconds, then end the workers; their rows go to
+        others.
+        """
         try:
             self._stop_workers(grace)
         finally:
@@ -198,7 +206,9 @@ class Supervisor:
                 self._free_rows()
 
     def _free_rows(self) -> None:
-        """Give back what was at work in processes that were ended, so that others need not wait for the leases."""
+        """Give back what was at work in processes that were ended, so that others need not wait for
+        the leases.
+        """
         try:
             release_dead(self._engine)
         except ServiceError as error:

@@ -29,8 +29,12 @@ def digest_of_code(folder: Path) -> str:
     from pathlib import Path
 
     # os.walk: in a checkout the folders of the package are links, which rglob does not follow before Python 3.13
-    files = [Path(place, name) for place, _, names in os.walk(folder, followlinks=True) for name in names]
+    files = [
+        Path(place, name) for place, _, names in os.walk(folder, followlinks=True) for name in names
+    ]
     digest = hashlib.sha256()
-    for name, file in sorted((file.relative_to(folder).as_posix(), file) for file in files if file.suffix == ".py"):
+    for name, file in sorted(
+        (file.relative_to(folder).as_posix(), file) for file in files if file.suffix == ".py"
+    ):
         digest.update(name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:8]

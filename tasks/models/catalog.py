@@ -1,7 +1,8 @@
 """The models that stages need: what each is, where its weights are looked for, and how to get them.
 
-Addresses name a fixed revision wherever there is one. Sizes and SHA-256 are those that are documented in public
-(torch.hub names a file after the first 8 digits of its own); nothing here was downloaded where it was written.
+Addresses name a fixed revision wherever there is one. Sizes and SHA-256 are those that are
+documented in public (torch.hub names a file after the first 8 digits of its own); nothing here was
+downloaded where it was written.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Literal, get_args
 Captioner = Literal["pllava", "qwen2_vl", "qwen2_5_vl", "sharegpt4v"]
 Kind = Literal["clip", "aesthetic", "nsfw", "lpips"] | Captioner
 CAPTIONERS: tuple[Captioner, ...] = get_args(Captioner)
-# where the folders that stages ask for by default are published; nothing was downloaded of these either
+# where the folders that stages ask for by default are published; nothing was downloaded of these
+# either
 SHAREGPT4V_TOWER = "ShareGPT4V-7B_Pretrained_vit-large336-l12"
 PUBLISHED = {
     "pllava-7b": "ermu2001/pllava-7b", "Qwen2-VL-7B-Instruct": "Qwen/Qwen2-VL-7B-Instruct",
@@ -26,9 +28,11 @@ PUBLISHED = {
 
 @dataclass(frozen=True)
 class Need:
-    """Weights that a stage needs. `model` is a folder below the model folder, or the path of any folder.
+    """Weights that a stage needs. `model` is a folder below the model folder, or the path of any
+    folder.
 
-    So is `tower`, of a captioner whose image tower is published apart; empty: as its config names it.
+    So is `tower`, of a captioner whose image tower is published apart; empty: as its config names
+    it.
     """
 
     kind: Kind
@@ -48,7 +52,8 @@ class Download:
 
 @dataclass(frozen=True)
 class Model:
-    """A model as published. `files` are used as they are or, with `convert`, read into one safetensors file.
+    """A model as published. `files` are used as they are or, with `convert`, read into one
+    safetensors file.
 
     `size` is what the folder takes in the end, in bytes, about.
     """
@@ -129,7 +134,9 @@ CATALOG: dict[str, Model] = {model.name: model for model in _MODELS}
 
 
 def folder_of(model: str, model_folder: Path) -> Path:
-    """Where the weights of a model are looked for: a path is taken as it is, a name below the model folder."""
+    """Where the weights of a model are looked for: a path is taken as it is, a name below the model
+    folder.
+    """
     return Path(model).expanduser() if "/" in model else model_folder / model
 
 
@@ -139,10 +146,12 @@ def tower_of(need: Need, model_folder: Path) -> Path | None:
 
 
 def how_to_get(need: Need, folder: Path) -> str:
-    """The command that gets the weights; for a model that nobody publishes, the one that makes a folder of its file.
+    """The command that gets the weights; for a model that nobody publishes, the one that makes a
+    folder of its file.
 
-    Replacing is proposed for what is a model already and was named as one: a path may be anything of the user's. The
-    folder of a captioner is used as it was published, and fetched by Hugging Face's own command.
+    Replacing is proposed for what is a model already and was named as one: a path may be anything
+    of the user's. The folder of a captioner is used as it was published, and fetched by Hugging
+    Face's own command.
     """
     if need.kind in CAPTIONERS:
         folders = [folder]
@@ -157,7 +166,8 @@ def how_to_get(need: Need, folder: Path) -> str:
 
 
 def missing(needs: Iterable[Need], model_folder: Path) -> list[str]:
-    """A line for each need whose weights are not there, or wrong by their header alone: what, where, why, what to do.
+    """A line for each need whose weights are not there, or wrong by their header alone: what,
+    where, why, what to do.
 
     Takes milliseconds, for it reads headers only.
     """
@@ -168,7 +178,9 @@ def missing(needs: Iterable[Need], model_folder: Path) -> list[str]:
     for need in dict.fromkeys(needs):
         folder = folder_of(need.model, model_folder)
         if not folder.exists():
-            lines.append(f"{need.model}: there is no folder {folder}; get it with: {how_to_get(need, folder)}")
+            lines.append(
+                f"{need.model}: there is no folder {folder}; get it with: {how_to_get(need, folder)}"
+            )
             continue
         try:
             check(folder, need.kind, tower_of(need, model_folder))

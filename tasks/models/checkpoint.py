@@ -1,8 +1,9 @@
-"""Reading safetensors: the header, checked against what the model needs, and the tensors, mapped from the file.
+"""Reading safetensors: the header, checked against what the model needs, and the tensors, mapped
+from the file.
 
-A header is enough to tell a whole file from a truncated one and a model from another, so that `enqueue` can do it in
-a moment. The format (8 bytes of length, a JSON header, the numbers) is described at
-https://github.com/huggingface/safetensors#format. Nothing in a file is ever executed.
+A header is enough to tell a whole file from a truncated one and a model from another, so that
+`enqueue` can do it in a moment. The format (8 bytes of length, a JSON header, the numbers) is
+described at https://github.com/huggingface/safetensors#format. Nothing in a file is ever executed.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ _SHOWN = 3  # names of tensors in a message
 
 @dataclass(frozen=True)
 class Tensor:
-    """What a header says of a tensor: its type as the format calls it (F32, F16, BF16, I64), and its first byte."""
+    """What a header says of a tensor: its type as the format calls it (F32, F16, BF16, I64), and
+    its first byte.
+    """
 
     shape: Shape
     dtype: str
@@ -48,7 +51,9 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Verified:
-    """A model whose header is right: its config.json ({} where there is none), its file, its tensors by name."""
+    """A model whose header is right: its config.json ({} where there is none), its file, its
+    tensors by name.
+    """
 
     config: Mapping[str, Any]
     file: Path
@@ -58,14 +63,15 @@ class Verified:
 def check(folder: Path, kind: Kind, tower: Path | None = None) -> None:
     """Raise BadModel unless a folder is, as far as headers tell, a model of this kind.
 
-    `tower` is the folder of its image tower, where that is published apart; None: as its config names it.
+    `tower` is the folder of its image tower, where that is published apart; None: as its config
+    names it.
     """
     if kind == "sharegpt4v":
-        from curate.tasks.caption.models.sharegpt4v_folder import check_folders
+        from curate.tasks.captioners.sharegpt4v_folder import check_folders
 
         check_folders(folder, tower)
     elif kind in CAPTIONERS:
-        from curate.tasks.caption.models.weights import check_folder
+        from curate.tasks.captioners.weights import check_folder
 
         check_folder(folder, kind)
     else:
@@ -75,8 +81,8 @@ def check(folder: Path, kind: Kind, tower: Path | None = None) -> None:
 def verified(folder: Path, kind: Kind) -> Verified:
     """The model in a folder, after a look at everything but the numbers themselves.
 
-    Raises BadModel when the folder is no model of this kind, its file is no whole safetensors file, or a tensor is
-    missing, left over, or has another shape or type.
+    Raises BadModel when the folder is no model of this kind, its file is no whole safetensors file,
+    or a tensor is missing, left over, or has another shape or type.
     """
     file = _weights(folder)
     config = read_config(folder / CONFIG) if kind == "clip" else {}
@@ -95,12 +101,22 @@ def verified(folder: Path, kind: Kind) -> Verified:
 
 def _weights(folder: Path) -> Path:
     if not folder.is_dir():
-        raise BadModel(path=folder, why="it is not a folder" if folder.exists() else "there is no such folder")
+        raise BadModel(
+            path=folder, why="it is not a folder" if folder.exists() else "there is no such folder"
+        )
     file = folder / WEIGHTS
     if file.is_file():
         return file
-    others = sorted(p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".pth", ".ckpt", ".safetensors"))
-    hint = f"; convert what is there with: curate models convert {folder / others[0]}" if others else ""
+    others = sorted(
+        p.name
+        for p in folder.iterdir()
+        if p.suffix in (".bin", ".pt", ".pth", ".ckpt", ".safetensors")
+    )
+    hint = (
+        f"; convert what is there with: curate models convert {folder / others[0]}"
+        if others
+        else ""
+    )
     raise BadModel(path=folder, why=f"it holds no {WEIGHTS}{hint}")
 
 
@@ -122,11 +138,15 @@ def _tokenizer(folder: Path) -> None:
     """Raise BadModel where there are no words: tokenizer.json, or vocab.json with merges.txt."""
     names = {p.name for p in folder.iterdir() if p.is_file() and p.stat().st_size}
     if "tokenizer.json" not in names and not {"vocab.json", "merges.txt"} <= names:
-        raise BadModel(path=folder, why="it holds no tokenizer.json, nor vocab.json with merges.txt")
+        raise BadModel(
+            path=folder, why="it holds no tokenizer.json, nor vocab.json with merges.txt"
+        )
 
 
 def problems(found: Mapping[str, Tensor], needed: Shapes, allowed: Shapes) -> Iterable[str]:
-    """What keeps the tensors found from being those needed, those allowed besides aside; nothing when they are."""
+    """What keeps the tensors found from being those needed, those allowed besides aside; nothing
+    when they are.
+    """
     missing = [name for name in needed if name not in found]
     left_over = [name for name in found if name not in needed and name not in allowed]
     shapes = {**allowed, **needed}
@@ -140,7 +160,12 @@ def problems(found: Mapping[str, Tensor], needed: Shapes, allowed: Shapes) -> It
         for name, t in found.items()
         if (name in needed and t.dtype not in FLOATS) or (name in allowed and t.dtype != "I64")
     ]
-    for names, what in ((missing, "missing"), (left_over, "left over"), (wrong, "another shape"), (types, "no number")):
+    for names, what in (
+        (missing, "missing"),
+        (left_over, "left over"),
+        (wrong, "another shape"),
+        (types, "no number"),
+    ):
         if names:
             yield f"{len(names)} of {len(needed)} tensors {what}: {_some(names)}"
 
@@ -151,7 +176,9 @@ def _some(names: Sequence[str]) -> str:
 
 
 def header(file: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, in the order of their numbers. Raises BadModel when it is no whole one."""
+    """The tensors of a safetensors file, in the order of their numbers. Raises BadModel when it is
+    no whole one.
+    """
     try:
         with file.open("rb") as opened:
             return _header(opened, file)
@@ -170,7 +197,9 @@ def _header(opened: BinaryIO, file: Path) -> dict[str, Tensor]:
     if length > _LARGEST_HEADER or length < 2:
         raise BadModel(path=file, why="it is not safetensors")
     if 8 + length > size:
-        raise BadModel(path=file, why=f"it is truncated: {size} bytes, and its header alone has {length}")
+        raise BadModel(
+            path=file, why=f"it is truncated: {size} bytes, and its header alone has {length}"
+        )
     entries = _entries(opened.read(length), file)
     tensors = {name: _tensor(name, entry, 8 + length, file) for name, entry in entries.items()}
     return _contiguous(tensors, 8 + length, size, file)
@@ -178,7 +207,9 @@ def _header(opened: BinaryIO, file: Path) -> dict[str, Tensor]:
 
 def _refuse_pickle(start: bytes, file: Path) -> None:
     """A file that torch wrote runs code when it is unpickled, and people rename what they download."""
-    if start[:4] == b"PK\x03\x04" or (start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")):
+    if start[:4] == b"PK\x03\x04" or (
+        start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
+    ):
         why = f"it is a pickle, not safetensors; read it without running it by: curate models convert {file}"
         raise BadModel(path=file, why=why)
 
@@ -187,7 +218,9 @@ def _entries(text: bytes, file: Path) -> dict[str, Any]:
     try:
         entries = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        raise BadModel(path=file, why=f"it is not safetensors: its header is not JSON ({str(error)[:80]})") from None
+        raise BadModel(
+            path=file, why=f"it is not safetensors: its header is not JSON ({str(error)[:80]})"
+        ) from None
     if not isinstance(entries, dict):
         raise BadModel(path=file, why="it is not safetensors: its header is no JSON object")
     entries.pop("__metadata__", None)
@@ -208,16 +241,22 @@ def _tensor(name: str, entry: Any, base: int, file: Path) -> Tensor:
         ):
             if end - start == math.prod(shape) * _SIZES[dtype]:
                 return Tensor(tuple(shape), dtype, base + start)
-    raise BadModel(path=file, why=f"it is not safetensors: what its header says of {name[:100]} cannot be")
+    raise BadModel(
+        path=file, why=f"it is not safetensors: what its header says of {name[:100]} cannot be"
+    )
 
 
 def _contiguous(tensors: dict[str, Tensor], base: int, size: int, file: Path) -> dict[str, Tensor]:
     """The tensors in order; the format wants them side by side, to the last byte of the file."""
-    ordered = dict(sorted(tensors.items(), key=lambda item: (item[1].start, math.prod(item[1].shape))))
+    ordered = dict(
+        sorted(tensors.items(), key=lambda item: (item[1].start, math.prod(item[1].shape)))
+    )
     end = base
     for name, tensor in ordered.items():
         if tensor.start != end:
-            raise BadModel(path=file, why=f"it is not safetensors: {name[:100]} is not where it should be")
+            raise BadModel(
+                path=file, why=f"it is not safetensors: {name[:100]} is not where it should be"
+            )
         end += math.prod(tensor.shape) * _SIZES[tensor.dtype]
     if size != end:
         what = "truncated" if size < end else "too long"
@@ -225,11 +264,14 @@ def _contiguous(tensors: dict[str, Tensor], base: int, size: int, file: Path) ->
     return ordered
 
 
-def arrays(file: Path, names: Iterable[str] | None = None, prefix: str = "") -> dict[str, NDArray[Any]]:
-    """Tensors of a safetensors file by their full names: those in `names`, or all, whose name begins with `prefix`.
+def arrays(
+    file: Path, names: Iterable[str] | None = None, prefix: str = ""
+) -> dict[str, NDArray[Any]]:
+    """Tensors of a safetensors file by their full names: those in `names`, or all, whose name
+    begins with `prefix`.
 
-    float32 and whole numbers are read-only maps of the file, which cost no memory until they are read; float16 and
-    bfloat16 become float32, which holds each of their values. Raises BadModel.
+    float32 and whole numbers are read-only maps of the file, which cost no memory until they are
+    read; float16 and bfloat16 become float32, which holds each of their values. Raises BadModel.
     """
     tensors = header(file)
     chosen = [n for n in (tensors if names is None else names) if n.startswith(prefix)]
@@ -256,7 +298,9 @@ def _array(content: NDArray[np.uint8], tensor: Tensor) -> NDArray[Any]:
 
 
 def float32(array: NDArray[Any], dtype: str) -> NDArray[Any]:
-    """Numbers of a format's type as float32: F16 widened, BF16 (given as uint16) filled up with zero bits."""
+    """Numbers of a format's type as float32: F16 widened, BF16 (given as uint16) filled up with
+    zero bits.
+    """
     import numpy as np
 
     if dtype == "F16":
@@ -267,7 +311,9 @@ def float32(array: NDArray[Any], dtype: str) -> NDArray[Any]:
 
 
 def revision(file: Path) -> str:
-    """The first 12 hex digits of the file's SHA-256: the name of these very weights. Read once a process."""
+    """The first 12 hex digits of the file's SHA-256: the name of these very weights. Read once a
+    process.
+    """
     found = file.stat()
     return _digest(file, found.st_size, found.st_mtime_ns)[:12]
 

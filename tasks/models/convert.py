@@ -1,7 +1,8 @@
-"""From a published file to a folder of safetensors that the stages load. No pickle in it is executed.
+"""From a published file to a folder of safetensors that the stages load. No pickle in it is
+executed.
 
-The folder is made beside its place under another name, checked as a worker would check it, and renamed: there is never
-half a model.
+The folder is made beside its place under another name, checked as a worker would check it, and
+renamed: there is never half a model.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from curate.tasks.models.published import Part, Published, Unknown, recognise
 from curate.tasks.models.stored import DTYPES, Stored
 
 _KEPT = ("F32", "F16", "BF16")  # types that are written as they are; others become F32
-# what a model folder may hold: what is made here and by fetch, and the small files of a snapshot by Hugging Face
+# what a model folder may hold: what is made here and by fetch, and the small files of a snapshot by
+# Hugging Face
 _FILES = {
     WEIGHTS, CONFIG, "tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json",
     "preprocessor_config.json",
@@ -37,10 +39,11 @@ _FILES = {
 
 @dataclass(frozen=True)
 class Order:
-    """What to convert: files that make one model together, where to, and whether to replace what is there.
+    """What to convert: files that make one model together, where to, and whether to replace what is
+    there.
 
-    `to` is a name below the model folder or a path; empty: the usual name of such a model. `words` is CLIP's
-    tokenizer or merges, a file or a folder; None: what lies beside the sources.
+    `to` is a name below the model folder or a path; empty: the usual name of such a model. `words`
+    is CLIP's tokenizer or merges, a file or a folder; None: what lies beside the sources.
     """
 
     sources: Sequence[Path]
@@ -51,7 +54,9 @@ class Order:
 
 
 def convert(order: Order) -> tuple[Kind, Path]:
-    """Make the folder of a model; returns what it is and where. Raises BadModel; UsageError when it is there."""
+    """Make the folder of a model; returns what it is and where. Raises BadModel; UsageError when it
+    is there.
+    """
     found = _recognised(order.sources)
     shapes = _checked(found, order.sources)
     target = folder_of(order.to or _usual_name(found.kind), order.model_folder)
@@ -59,13 +64,19 @@ def convert(order: Order) -> tuple[Kind, Path]:
         if found.kind == "clip":
             _write_clip_files(found, order, folder)
         with (folder / WEIGHTS).open("wb") as opened:
-            _write(opened, {name: (found.parts[name], shape) for name, shape in shapes.items()}, order.sources[0])
+            _write(
+                opened,
+                {name: (found.parts[name], shape) for name, shape in shapes.items()},
+                order.sources[0],
+            )
         verified(folder, found.kind)
     return found.kind, target
 
 
 def tensors_of(file: Path) -> dict[str, Stored]:
-    """The tensors of a file by torch, MindSpore or safetensors, told apart by how it begins. Raises BadModel."""
+    """The tensors of a file by torch, MindSpore or safetensors, told apart by how it begins. Raises
+    BadModel.
+    """
     try:
         with file.open("rb") as opened:
             start = opened.read(16)
@@ -99,7 +110,9 @@ def _recognised(sources: Sequence[Path]) -> Published:
 
 
 def _checked(found: Published, sources: Sequence[Path]) -> Mapping[str, tuple[int, ...]]:
-    """The shapes of the layout, when all parts are there and no others. Their own shapes show when they are read."""
+    """The shapes of the layout, when all parts are there and no others. Their own shapes show when
+    they are read.
+    """
     config = _config(found, sources)
     try:
         shapes = expected(found.kind, config)
@@ -112,7 +125,9 @@ def _checked(found: Published, sources: Sequence[Path]) -> Mapping[str, tuple[in
         if names:
             shown = ", ".join(n[:100] for n in names[:3])
             hint = _other_half(found.kind, names) if what == "missing" else ""
-            raise BadModel(path=sources[0], why=f"{len(names)} tensors {what} for {found.kind}: {shown}{hint}")
+            raise BadModel(
+                path=sources[0], why=f"{len(names)} tensors {what} for {found.kind}: {shown}{hint}"
+            )
     return shapes
 
 
@@ -124,7 +139,9 @@ def _other_half(kind: Kind, names: Sequence[str]) -> str:
 
 
 def _config(found: Published, sources: Sequence[Path]) -> Mapping[str, Any]:
-    """The config.json beside the source, else the one computed from the shapes. Raises BadModel where there is none."""
+    """The config.json beside the source, else the one computed from the shapes. Raises BadModel
+    where there is none.
+    """
     beside = sources[0].absolute().with_name(CONFIG)
     if found.kind != "clip":
         return {}
@@ -153,7 +170,9 @@ def _usual_name(kind: Kind) -> str:
 
 
 def kind_of(folder: Path) -> Kind:
-    """What model a folder holds, by the names of its tensors. Raises BadModel when it holds none that is known."""
+    """What model a folder holds, by the names of its tensors. Raises BadModel when it holds none
+    that is known.
+    """
     file = folder / WEIGHTS
     try:
         return recognise(tensors_of(file)).kind
@@ -162,15 +181,19 @@ def kind_of(folder: Path) -> Kind:
 
 
 def check_place(target: Path, force: bool, instead: str = "give another --to") -> None:
-    """Raise UsageError where a model may not be put: anything but a model folder is there, or one without `force`.
+    """Raise UsageError where a model may not be put: anything but a model folder is there, or one
+    without `force`.
 
-    A folder is replaced only when every entry is a file of a model by its name; `instead` says what else can be done.
+    A folder is replaced only when every entry is a file of a model by its name; `instead` says what
+    else can be done.
     """
     if not os.path.lexists(target):
         return
     strange = _strange(target)
     if strange:
-        raise UsageError(what=f"{target} is no model folder ({strange}), and is left as it is; {instead}")
+        raise UsageError(
+            what=f"{target} is no model folder ({strange}), and is left as it is; {instead}"
+        )
     if not force and any(target.iterdir()):
         raise UsageError(what=f"{target} is there already; replace it with --force, or {instead}")
 
@@ -205,8 +228,12 @@ def replacing(target: Path, force: bool) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _write(opened: BinaryIO, parts: Mapping[str, tuple[Part, tuple[int, ...]]], source: Path) -> None:
-    """Write a safetensors file with one tensor in memory at a time. Raises BadModel for a shape, NaN or infinity."""
+def _write(
+    opened: BinaryIO, parts: Mapping[str, tuple[Part, tuple[int, ...]]], source: Path
+) -> None:
+    """Write a safetensors file with one tensor in memory at a time. Raises BadModel for a shape,
+    NaN or infinity.
+    """
     entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, (part, shape) in parts.items():
@@ -228,7 +255,9 @@ def _numbers(part: Part, shape: tuple[int, ...], name: str, source: Path) -> NDA
     except Unknown as error:
         raise BadModel(path=source, why=str(error)) from None
     if numbers.shape != shape:
-        raise BadModel(path=source, why=f"{name} has the shape {list(numbers.shape)} instead of {list(shape)}")
+        raise BadModel(
+            path=source, why=f"{name} has the shape {list(numbers.shape)} instead of {list(shape)}"
+        )
     if part.dtype not in _KEPT:
         numbers = numbers.astype(np.float32)
     if not np.isfinite(float32(numbers, part.dtype)).all():

@@ -1,7 +1,8 @@
-"""Cells and functions whose kernels MindSpore lacks on the CPU, replaced by others. Nothing is replaced elsewhere.
+"""Cells and functions whose kernels MindSpore lacks on the CPU, replaced by others. Nothing is
+replaced elsewhere.
 
-Each entry names the version that needs it; tests/tasks/models/test_cpu_kernels.py fails as soon as one is needed no
-longer. Weights are shared, names of parameters stay.
+Each entry names the version that needs it; tests/tasks/models/test_cpu_kernels.py fails as soon as
+one is needed no longer. Weights are shared, names of parameters stay.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from curate.tasks.models.device import Device, mindspore
 
 @dataclass(frozen=True)
 class Entry:
-    """A cell class of `mindspore.mint.nn`, what takes its place, and the newest version known to need it."""
+    """A cell class of `mindspore.mint.nn`, what takes its place, and the newest version known to
+    need it.
+    """
 
     cell: str
     needed_by: str
@@ -35,7 +38,9 @@ def fill_in(model: Any, device: Device) -> None:
             if fit is not cell:
                 setattr(parent, name, fit)
         if isinstance(parent, mindspore().nn.SequentialCell):
-            parent.cell_list = tuple(parent.name_cells().values())  # which it runs, a copy of its own
+            parent.cell_list = tuple(
+                parent.name_cells().values()
+            )  # which it runs, a copy of its own
 
 
 def fitted(cell: Any, device: Device) -> Any:
@@ -47,16 +52,20 @@ def fitted(cell: Any, device: Device) -> Any:
 
 @cache
 def convolution() -> Any:
-    """A cell class: convolution as one matrix product over unfolded windows, whose weight it shares.
+    """A cell class: convolution as one matrix product over unfolded windows, whose weight it
+    shares.
 
-    Not by mindspore.nn.Conv2d: with AVX-512 its oneDNN (3.10.1) takes a reference loop, 60 times slower than with AVX2.
+    Not by mindspore.nn.Conv2d: with AVX-512 its oneDNN (3.10.1) takes a reference loop, 60 times
+    slower than with AVX2.
     """
     ms = mindspore()
 
     class Convolution(ms.nn.Cell):  # type: ignore[misc, name-defined]
         """Takes (n, channels, rows, columns), as `mint.nn.Conv2d` with neither groups nor dilation."""
 
-        def __init__(self, weight: Any, bias: Any, stride: tuple[int, int], padding: tuple[int, int]) -> None:
+        def __init__(
+            self, weight: Any, bias: Any, stride: tuple[int, int], padding: tuple[int, int]
+        ) -> None:
             super().__init__()
             self.weight = weight
             self.bias = bias
@@ -66,10 +75,14 @@ def convolution() -> Any:
         def construct(self, x: Any) -> Any:
             outputs, _, *window = self.weight.shape
             sides = zip(x.shape[2:], self.padding, window, self.stride, strict=True)
-            rows, columns = ((size + 2 * edge - reach) // step + 1 for size, edge, reach, step in sides)
+            rows, columns = (
+                (size + 2 * edge - reach) // step + 1 for size, edge, reach, step in sides
+            )
             windows = ms.ops.unfold(x, tuple(window), 1, self.padding, self.stride)
             weight = self.weight.reshape((outputs, -1))
-            found = ms.ops.matmul(weight, windows[0] if len(x) == 1 else windows)  # two dimensions take half the time
+            found = ms.ops.matmul(
+                weight, windows[0] if len(x) == 1 else windows
+            )  # two dimensions take half the time
             if self.bias is not None:
                 found = found + self.bias.reshape((-1, 1))
             return found.reshape((len(x), outputs, rows, columns))
@@ -125,9 +138,11 @@ ENTRIES = (
 
 
 class Mint:
-    """`mindspore.mint` to a module of mindone's on the CPU: two functions made by NumPy, all others its own.
+    """`mindspore.mint` to a module of mindone's on the CPU: two functions made by NumPy, all others
+    its own.
 
-    Only that module sees it. The functions make small constants, when a model is built and at the start of a pass.
+    Only that module sees it. The functions make small constants, when a model is built and at the
+    start of a pass.
     """
 
     def __getattr__(self, name: str) -> Any:
@@ -148,6 +163,8 @@ def _constant(array: NDArray[Any], dtype: Any) -> Any:
 
 
 def use_mint(module: Any, device: Device) -> None:
-    """Give a module functions of `mindspore.mint` that run on this device, in the place of those it imported."""
+    """Give a module functions of `mindspore.mint` that run on this device, in the place of those it
+    imported.
+    """
     if device.target == "CPU" and not isinstance(module.mint, Mint):
         module.mint = Mint()

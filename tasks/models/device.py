@@ -1,8 +1,9 @@
-"""The one place that knows devices: Ascend NPUs and, for everybody else, the CPU. Imports MindSpore only when asked.
+"""The one place that knows devices: Ascend NPUs and, for everybody else, the CPU. Imports MindSpore
+only when asked.
 
-A worker process uses one device, and only the one. On a host with several NPUs the process that starts the
-workers gives each its own by ASCEND_RT_VISIBLE_DEVICES, which must be set before MindSpore is imported; the
-process then sees that one as number 0. Nothing here was run on an NPU.
+A worker process uses one device, and only the one. On a host with several NPUs the process that
+starts the workers gives each its own by ASCEND_RT_VISIBLE_DEVICES, which must be set before
+MindSpore is imported; the process then sees that one as number 0. Nothing here was run on an NPU.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ VISIBLE = "ASCEND_RT_VISIBLE_DEVICES"
 _DEVICES = Path("/dev")
 MINDONE = "0.5.0"  # mindone_light uses its private layout
 # how MindSpore says on CPUs and NPUs that an allocation failed; there is no class of its own for it
-_SHORT = re.compile(r"alloc\w*( \w+){0,2} fail|out of memory|memory (isn't|not) enough", re.IGNORECASE)
+_SHORT = re.compile(
+    r"alloc\w*( \w+){0,2} fail|out of memory|memory (isn't|not) enough", re.IGNORECASE
+)
 INSTALL_MINDONE = f"pip install --no-deps mindone=={MINDONE}"
 INSTALL = f'pip install "curate[mindspore]" && {INSTALL_MINDONE}'
 
@@ -47,9 +50,11 @@ class Device:
 
 
 def npus(environ: Mapping[str, str] = os.environ, folder: Path = _DEVICES) -> list[int]:
-    """The numbers of the NPUs of this host that this process may use, ascending, without loading a driver.
+    """The numbers of the NPUs of this host that this process may use, ascending, without loading a
+    driver.
 
-    An NPU is a device file davinci<number>; ASCEND_RT_VISIBLE_DEVICES (numbers and commas) leaves some of them.
+    An NPU is a device file davinci<number>; ASCEND_RT_VISIBLE_DEVICES (numbers and commas) leaves
+    some of them.
     """
     names = [p.name.removeprefix("davinci") for p in folder.glob("davinci[0-9]*")]
     present = sorted(int(n) for n in names if n.isdecimal())
@@ -65,7 +70,9 @@ def pinned(npu: int) -> dict[str, str]:
 
 
 def wanted(setting: str) -> Target:
-    """The target that the setting CURATE_DEVICE asks for: auto means Ascend where this process may use an NPU."""
+    """The target that the setting CURATE_DEVICE asks for: auto means Ascend where this process may
+    use an NPU.
+    """
     if setting in ("Ascend", "CPU"):
         return "Ascend" if setting == "Ascend" else "CPU"
     return "Ascend" if npus() else "CPU"
@@ -73,9 +80,11 @@ def wanted(setting: str) -> Target:
 
 @cache
 def start(setting: str) -> Device:
-    """Make this process use its device, before its first MindSpore operation. Raises PackageMissing, NoDevice.
+    """Make this process use its device, before its first MindSpore operation. Raises
+    PackageMissing, NoDevice.
 
-    Only call this in a process that will not fork: a child forked after MindSpore's first operation hangs.
+    Only call this in a process that will not fork: a child forked after MindSpore's first operation
+    hangs.
     """
     ms = mindspore()
     target = wanted(setting)
@@ -91,9 +100,11 @@ def start(setting: str) -> Device:
 
 @contextmanager
 def lost(device: Device) -> Iterator[None]:
-    """Raise NoDevice for what MindSpore raises meanwhile, DeviceMemory where it says that memory is short.
+    """Raise NoDevice for what MindSpore raises meanwhile, DeviceMemory where it says that memory is
+    short.
 
-    Networks get inputs of one shape, all finite: when one fails the device did, or its memory, and no clip is to blame.
+    Networks get inputs of one shape, all finite: when one fails the device did, or its memory, and
+    no clip is to blame.
     """
     try:
         yield

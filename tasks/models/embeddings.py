@@ -1,4 +1,6 @@
-"""CLIP embeddings of a clip's frames as the table `embeddings` holds them: float16, little endian, of unit length."""
+"""CLIP embeddings of a clip's frames as the table `embeddings` holds them: float16, little endian,
+of unit length.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ _STORED = np.dtype("<f2")
 
 @dataclass(frozen=True)
 class Embedded:
-    """The frames of a clip: vectors (frames, width) of unit length, float32, and the weights that made them."""
+    """The frames of a clip: vectors (frames, width) of unit length, float32, and the weights that
+    made them.
+    """
 
     vectors: NDArray[np.float32]
     revision: str
@@ -27,7 +31,9 @@ class Embedded:
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows of unit length; a row of zeros, NaN or infinity becomes NaN."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        made: NDArray[np.float32] = (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+        made: NDArray[np.float32] = (
+            vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+        ).astype(np.float32)
         return made
 
 
@@ -42,18 +48,26 @@ def read(vectors: Sequence[bytes]) -> NDArray[np.float32]:
 
 
 def of_clip(clip: Clip, model: str, stage: str, width: int | None = None) -> Embedded:
-    """The embeddings of a clip by a model. Raises EmbeddingMissing where there are none, or none of this width."""
-    rows: Sequence[Mapping[str, Any]] = [r for r in clip.tables.get(TABLE, ()) if r["model"] == model]
+    """The embeddings of a clip by a model. Raises EmbeddingMissing where there are none, or none of
+    this width.
+    """
+    rows: Sequence[Mapping[str, Any]] = [
+        r for r in clip.tables.get(TABLE, ()) if r["model"] == model
+    ]
     if not rows:
         raise EmbeddingMissing(stage=stage, model=model, found="there are none")
     vectors = read([bytes(r["vector"]) for r in sorted(rows, key=lambda r: int(r["frame"]))])
     if width not in (None, vectors.shape[1]):
-        raise EmbeddingMissing(stage=stage, model=model, found=f"they have {vectors.shape[1]} numbers, not {width}")
+        raise EmbeddingMissing(
+            stage=stage, model=model, found=f"they have {vectors.shape[1]} numbers, not {width}"
+        )
     return Embedded(vectors, str(rows[0]["revision"]))
 
 
 def matching(found: Embedded, revision: str, stage: str) -> NDArray[np.float32]:
-    """The vectors, when the same weights made them. Raises OtherEmbeddings: cosines across models mean nothing."""
+    """The vectors, when the same weights made them. Raises OtherEmbeddings: cosines across models
+    mean nothing.
+    """
     if found.revision != revision:
         raise OtherEmbeddings(stage=stage, needed=revision, found=found.revision)
     return found.vectors

@@ -1,7 +1,8 @@
-"""Getting the published files of a model: resumed where they stopped, checked by SHA-256, converted where needed.
+"""Getting the published files of a model: resumed where they stopped, checked by SHA-256, converted
+where needed.
 
-A cut connection goes on where it stopped, at once as long as something comes, and at the next call otherwise; what
-cannot be reached ends in seconds.
+A cut connection goes on where it stopped, at once as long as something comes, and at the next call
+otherwise; what cannot be reached ends in seconds.
 """
 
 from __future__ import annotations
@@ -35,9 +36,11 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Wish:
-    """A model to fetch. `mirror` is a URL below which its files are; empty: where they were published.
+    """A model to fetch. `mirror` is a URL below which its files are; empty: where they were
+    published.
 
-    `hub` stands in for huggingface.co, `progress` is told a file's name, its bytes so far and in all (0: unknown).
+    `hub` stands in for huggingface.co, `progress` is told a file's name, its bytes so far and in
+    all (0: unknown).
     """
 
     model: Model
@@ -49,8 +52,9 @@ class Wish:
 
 
 def fetch(wish: Wish) -> Path:
-    """Put the model into its folder, and return that. Raises CannotFetch, BadModel; UsageError when one is there, or
-    an address with a secret is given."""
+    """Put the model into its folder, and return that. Raises CannotFetch, BadModel; UsageError when
+    one is there, or an address with a secret is given.
+    """
     target = folder_of(wish.model.name, wish.model_folder)
     check_place(target, wish.force, "move it elsewhere")
     for address in (wish.mirror, wish.hub):
@@ -79,7 +83,9 @@ def url_of(download: Download, mirror: str, hub: str) -> str:
 
 
 def _refuse_secrets(address: str) -> None:
-    """Raise UsageError for a URL with a login or a query: both would end up in shell histories, logs and errors."""
+    """Raise UsageError for a URL with a login or a query: both would end up in shell histories,
+    logs and errors.
+    """
     try:
         parts = urllib.parse.urlsplit(address)
     except ValueError as error:
@@ -95,12 +101,16 @@ def _refuse_secrets(address: str) -> None:
 def shown(url: str) -> str:
     """The URL as an error may show it: without login, password, query and fragment."""
     parts = urllib.parse.urlsplit(url)
-    return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return urllib.parse.urlunsplit(
+        (parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")
+    )
 
 
 @contextmanager
 def _alone(wish: Wish) -> Iterator[Path]:
-    """The folder of files on their way, for one process at a time. What came stays when something fails."""
+    """The folder of files on their way, for one process at a time. What came stays when something
+    fails.
+    """
     folder = wish.model_folder / f".{wish.model.name}.fetch"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
@@ -128,7 +138,9 @@ def _file(download: Download, folder: Path, wish: Wish) -> Path:
     """The whole file, checked. One that is wrong is removed, so that the next call starts anew."""
     url = url_of(download, wish.mirror, wish.hub)
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-        raise CannotFetch(url=shown(url), why="only http and https are fetched", name=wish.model.name)
+        raise CannotFetch(
+            url=shown(url), why="only http and https are fetched", name=wish.model.name
+        )
     target, part = folder / download.name, folder / f"{download.name}.part"
     if target.is_file():
         return target
@@ -171,7 +183,9 @@ def _transfers(url: str, part: Path, download: Download, progress: Progress) -> 
 
 def _transfer(url: str, part: Path, download: Download, progress: Progress) -> None:
     done = part.stat().st_size if part.exists() else 0
-    headers = {"User-Agent": f"curate/{curate.__version__}"} | ({"Range": f"bytes={done}-"} if done else {})
+    headers = {"User-Agent": f"curate/{curate.__version__}"} | (
+        {"Range": f"bytes={done}-"} if done else {}
+    )
     request = urllib.request.Request(url, headers=headers)  # noqa: S310  http or https: checked
     try:
         response = urllib.request.urlopen(request, timeout=_TIMEOUT)  # noqa: S310  http or https: checked
@@ -188,7 +202,9 @@ def _transfer(url: str, part: Path, download: Download, progress: Progress) -> N
 
 
 def _save(response: Any, part: Path, done: int, download: Download, progress: Progress) -> None:
-    """Append what comes, or begin again where the server sends the whole. Raises _Cut when less comes than was told."""
+    """Append what comes, or begin again where the server sends the whole. Raises _Cut when less
+    comes than was told.
+    """
     resumed = response.status == http.client.PARTIAL_CONTENT and _first(response) == done
     if not resumed and response.status != http.client.OK:
         raise ValueError(f"the server answers a request for the rest with {response.status}")

@@ -1,4 +1,6 @@
-"""The small networks that judge a CLIP ViT-L/14 embedding: a few matrix products in NumPy, microseconds a clip."""
+"""The small networks that judge a CLIP ViT-L/14 embedding: a few matrix products in NumPy,
+microseconds a clip.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ WIDTH = 768  # of the embeddings that both heads were trained on
 
 @dataclass(frozen=True)
 class Aesthetic:
-    """LAION's predictor: five linear layers with nothing between them (the dropout is for training only)."""
+    """LAION's predictor: five linear layers with nothing between them (the dropout is for training
+    only).
+    """
 
     layers: tuple[tuple[Floats, Floats], ...]
 
@@ -38,7 +42,9 @@ class Aesthetic:
 
 @dataclass(frozen=True)
 class Nsfw:
-    """LAION's detector: the embedding normalised by fixed mean and variance, four linear layers, ReLU between them."""
+    """LAION's detector: the embedding normalised by fixed mean and variance, four linear layers,
+    ReLU between them.
+    """
 
     mean: Floats
     variance: Floats
@@ -75,4 +81,6 @@ def _nsfw(folder: Path) -> Nsfw:
 
 
 def _linears(found: Mapping[str, Floats], names: list[str]) -> tuple[tuple[Floats, Floats], ...]:
-    return tuple((np.array(found[f"{name}.weight"]), np.array(found[f"{name}.bias"])) for name in names)
+    return tuple(
+        (np.array(found[f"{name}.weight"]), np.array(found[f"{name}.bias"])) for name in names
+    )

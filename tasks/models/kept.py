@@ -1,4 +1,6 @@
-"""Models kept in memory: once a process, as long as a stage holds one, and as long as its file stays what it was."""
+"""Models kept in memory: once a process, as long as a stage holds one, and as long as its file
+stays what it was.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ _kept: WeakValueDictionary[tuple[object, ...], object] = WeakValueDictionary()
 
 
 def state(folder: Path) -> State:
-    """What changes when the weights in a folder are replaced: size in bytes and time of change; None: no file.
+    """What changes when the weights in a folder are replaced: size in bytes and time of change;
+    None: no file.
 
     Of weights in several files those of their index.
     """
@@ -30,7 +33,8 @@ def state(folder: Path) -> State:
 
 
 def kept(cls: Callable[..., T], folder: Path, *arguments: object, also: Path | None = None) -> T:
-    """``cls(folder, *arguments)``, or the one made earlier that somebody still holds, of the same weights.
+    """``cls(folder, *arguments)``, or the one made earlier that somebody still holds, of the same
+    weights.
 
     `also` is another folder that it takes weights from.
     """

@@ -1,7 +1,8 @@
 """What tensors a model's checkpoint must hold: names and shapes, computed from its configuration.
 
-Names are the published ones: of Hugging Face for CLIP, of LAION, torchvision and lpips for the rest. Matrices of
-linear layers are (outputs, inputs), kernels of convolutions (outputs, inputs, height, width).
+Names are the published ones: of Hugging Face for CLIP, of LAION, torchvision and lpips for the
+rest. Matrices of linear layers are (outputs, inputs), kernels of convolutions (outputs, inputs,
+height, width).
 """
 
 from __future__ import annotations
@@ -15,10 +16,30 @@ from curate.tasks.models.catalog import Kind
 Shape = tuple[int, ...]
 Shapes = dict[str, Shape]
 
-AESTHETIC_LAYERS = {0: (768, 1024), 2: (1024, 128), 4: (128, 64), 6: (64, 16), 7: (16, 1)}  # between them: dropout
+AESTHETIC_LAYERS = {
+    0: (768, 1024),
+    2: (1024, 128),
+    4: (128, 64),
+    6: (64, 16),
+    7: (16, 1),
+}  # between them: dropout
 NSFW_WIDTHS = (768, 64, 512, 256, 1)
 VGG_CHANNELS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
-VGG_LAYERS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # the convolutions among VGG16's layers
+VGG_LAYERS = (
+    0,
+    2,
+    5,
+    7,
+    10,
+    12,
+    14,
+    17,
+    19,
+    21,
+    24,
+    26,
+    28,
+)  # the convolutions among VGG16's layers
 LPIPS_CHANNELS = (64, 128, 256, 512, 512)  # of the five features that LPIPS compares
 
 # what transformers takes for a value that config.json leaves out
@@ -43,7 +64,8 @@ class BadConfig(ValueError):
 
 
 def expected(kind: Kind, config: Mapping[str, Any]) -> Shapes:
-    """The names and shapes that a checkpoint must hold, all of them. Only CLIP has a `config`, its config.json.
+    """The names and shapes that a checkpoint must hold, all of them. Only CLIP has a `config`, its
+    config.json.
 
     Raises BadConfig when a value is missing, of another type, out of its bounds, or fits no other.
     """
@@ -54,7 +76,9 @@ def expected(kind: Kind, config: Mapping[str, Any]) -> Shapes:
 
 
 def optional(kind: Kind, config: Mapping[str, Any]) -> Shapes:
-    """Names and shapes of int64 tensors that a published checkpoint may hold besides, and that nothing reads."""
+    """Names and shapes of int64 tensors that a published checkpoint may hold besides, and that
+    nothing reads.
+    """
     if kind != "clip":
         return {}
     text, vision = tower(config, "text"), tower(config, "vision")
@@ -96,7 +120,9 @@ def _object(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 def _size(config: Mapping[str, Any], key: str, default: int) -> int:
     value = config.get(key, default)
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _LARGEST[key]:
-        raise BadConfig(f"{key} must be a whole number from 1 to {_LARGEST[key]}, not {str(value)[:40]}")
+        raise BadConfig(
+            f"{key} must be a whole number from 1 to {_LARGEST[key]}, not {str(value)[:40]}"
+        )
     return value
 
 
@@ -115,7 +141,10 @@ def _clip(config: Mapping[str, Any]) -> Iterator[tuple[str, Shape]]:
 def _text_model(sizes: Mapping[str, int]) -> Iterator[tuple[str, Shape]]:
     width = sizes["hidden_size"]
     yield "text_model.embeddings.token_embedding.weight", (sizes["vocab_size"], width)
-    yield "text_model.embeddings.position_embedding.weight", (sizes["max_position_embeddings"], width)
+    yield (
+        "text_model.embeddings.position_embedding.weight",
+        (sizes["max_position_embeddings"], width),
+    )
     yield from _encoder("text_model", sizes)
     yield from _norm("text_model.final_layer_norm", width)
 
@@ -124,7 +153,10 @@ def vision_model(sizes: Mapping[str, int]) -> Iterator[tuple[str, Shape]]:
     """Names and shapes of a CLIP image tower without its projection."""
     width, patch = sizes["hidden_size"], sizes["patch_size"]
     yield "vision_model.embeddings.class_embedding", (width,)
-    yield "vision_model.embeddings.patch_embedding.weight", (width, sizes["num_channels"], patch, patch)
+    yield (
+        "vision_model.embeddings.patch_embedding.weight",
+        (width, sizes["num_channels"], patch, patch),
+    )
     yield "vision_model.embeddings.position_embedding.weight", (places(sizes), width)
     yield from _norm("vision_model.pre_layrnorm", width)  # misspelt where it was published
     yield from _encoder("vision_model", sizes)

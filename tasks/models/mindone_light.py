@@ -1,7 +1,8 @@
-"""mindone's models without the start of mindone.transformers, which imports every model there is (14 CPU seconds).
+"""mindone's models without the start of mindone.transformers, which imports every model there is
+(14 CPU seconds).
 
-Packages are registered by their folders alone, so that what is asked for is imported and nothing else. This rests on
-the private layout of mindone, whose version is pinned in pyproject.toml.
+Packages are registered by their folders alone, so that what is asked for is imported and nothing
+else. This rests on the private layout of mindone, whose version is pinned in pyproject.toml.
 """
 
 from __future__ import annotations
@@ -26,12 +27,16 @@ def clip() -> ModuleType:
 
 @cache
 def language(family: str) -> ModuleType:
-    """The module of a model family that writes text: llama, qwen2_vl or qwen2_5_vl. Raises PackageMissing."""
+    """The module of a model family that writes text: llama, qwen2_vl or qwen2_5_vl. Raises
+    PackageMissing.
+    """
     return module(f"models.{family}.modeling_{family}")
 
 
 def module(name: str) -> ModuleType:
-    """A module of mindone.transformers, imported without what its packages import. Raises PackageMissing."""
+    """A module of mindone.transformers, imported without what its packages import. Raises
+    PackageMissing.
+    """
     mindspore()
     transformers()
     for bare in _BARE:
@@ -44,7 +49,9 @@ def module(name: str) -> ModuleType:
 
 @cache
 def transformers() -> ModuleType:
-    """Hugging Face's package, of which mindone uses the configurations; without torch, and silent about it."""
+    """Hugging Face's package, of which mindone uses the configurations; without torch, and silent
+    about it.
+    """
     os.environ["USE_TORCH"] = "0"  # it would import torch only because it is there
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     check_installed()

@@ -1,8 +1,9 @@
 """Reading MindSpore's .ckpt without MindSpore: a protobuf message of named tensors.
 
-The message (mindspore/train/checkpoint.proto): Checkpoint has Values (1); a Value has a tag (1, the name) and a
-tensor (2) with dims (1), a type (2, "Float32") and content (3, the numbers). A tensor of more than 512 MB is several
-Values of one tag, its numbers in turn. protobuf's own reader would hold the whole file twice; this one holds places.
+The message (mindspore/train/checkpoint.proto): Checkpoint has Values (1); a Value has a tag (1, the
+name) and a tensor (2) with dims (1), a type (2, "Float32") and content (3, the numbers). A tensor
+of more than 512 MB is several Values of one tag, its numbers in turn. protobuf's own reader would
+hold the whole file twice; this one holds places.
 """
 
 from __future__ import annotations
@@ -25,14 +26,21 @@ _CHECKSUM = b"crc_num"  # then 10 bytes, at the end, where crc_check was asked f
 
 
 def tensors(file: Path) -> dict[str, Stored]:
-    """The tensors of a checkpoint by their names. Raises BadModel when it is none, truncated or encrypted."""
+    """The tensors of a checkpoint by their names. Raises BadModel when it is none, truncated or
+    encrypted.
+    """
     try:
-        with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        with (
+            file.open("rb") as opened,
+            mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
             return _tensors(content, file)
     except OSError as error:
         raise BadModel(path=file, why=error.strerror or str(error)) from None
     except ValueError as error:  # an empty file has no map; Damaged
-        raise BadModel(path=file, why=f"it is no MindSpore checkpoint, or damaged: {error}") from None
+        raise BadModel(
+            path=file, why=f"it is no MindSpore checkpoint, or damaged: {error}"
+        ) from None
 
 
 def _tensors(content: mmap.mmap, file: Path) -> dict[str, Stored]:
@@ -46,7 +54,11 @@ def _tensors(content: mmap.mmap, file: Path) -> dict[str, Stored]:
         before = found.get(name)
         if before is not None and (before.shape, before.dtype) != (made.shape, made.dtype):
             raise Damaged(f"{name[:100]} is there twice")
-        found[name] = made if before is None else Stored(file, made.dtype, made.shape, before.runs + made.runs)
+        found[name] = (
+            made
+            if before is None
+            else Stored(file, made.dtype, made.shape, before.runs + made.runs)
+        )
     for name, stored in found.items():
         if (
             sum(length for _, length in stored.runs)

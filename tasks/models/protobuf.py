@@ -1,6 +1,8 @@
-"""Reading protobuf messages without their descriptions: field by field, as places of bytes in a file.
+"""Reading protobuf messages without their descriptions: field by field, as places of bytes in a
+file.
 
-See https://protobuf.dev/programming-guides/encoding: a field is a number with a wire type, and then its value.
+See https://protobuf.dev/programming-guides/encoding: a field is a number with a wire type, and then
+its value.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ def only(found: Iterator[Field], known: set[int]) -> Iterator[Field]:
 
 
 def fields(content: Content, span: Span) -> Iterator[Field]:
-    """The fields of a message: whole numbers (wire type 0), and places of bytes (2) and of 4 bytes (5). Or Damaged."""
+    """The fields of a message: whole numbers (wire type 0), and places of bytes (2) and of 4 bytes
+    (5). Or Damaged.
+    """
     at, end = span
     while at < end:
         tag, at = varint(content, at, end)

@@ -1,7 +1,9 @@
-"""From the names that weights were published under to those of `layouts`: what is renamed, transposed, cut or left out.
+"""From the names that weights were published under to those of `layouts`: what is renamed,
+transposed, cut or left out.
 
-OpenAI's CLIP packs the three projections of an attention into one matrix and stores the last projections transposed;
-MindSpore renames the parts of a LayerNorm and of an embedding; LPIPS exists in two parts and in one.
+OpenAI's CLIP packs the three projections of an attention into one matrix and stores the last
+projections transposed; MindSpore renames the parts of a LayerNorm and of an embedding; LPIPS exists
+in two parts and in one.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Published:
-    """A model recognised in what a file holds. `config` is that of CLIP where the shapes tell it, else {}."""
+    """A model recognised in what a file holds. `config` is that of CLIP where the shapes tell it,
+    else {}.
+    """
 
     kind: Kind
     parts: Mapping[str, Part]
@@ -43,7 +47,8 @@ class Unknown(ValueError):
     """Tensors of no model that curate knows; the text says what is wrong."""
 
 
-# what a whole file may be wrapped in: training scripts, DataParallel, the seed's scorer around its head
+# what a whole file may be wrapped in: training scripts, DataParallel, the seed's scorer around its
+# head
 _WRAPPERS = ("state_dict.", "model.", "module.", "mlp.")
 
 
@@ -86,7 +91,9 @@ def _third(stored: Stored, number: int) -> Part:
 
 
 def _renamed(tensors: Tensors, rename: Callable[[str], str | None]) -> dict[str, Part]:
-    """The tensors whose new name is a text, the others left out. Raises Unknown for two of one name."""
+    """The tensors whose new name is a text, the others left out. Raises Unknown for two of one
+    name.
+    """
     made: dict[str, Part] = {}
     for name, stored in tensors.items():
         new = rename(name)
@@ -98,8 +105,12 @@ def _renamed(tensors: Tensors, rename: Callable[[str], str | None]) -> dict[str,
 
 
 def _hugging_face(tensors: Tensors) -> Published:
-    """Under the right names already. Its config.json is not in the file, and shapes do not tell the number of heads."""
-    return Published("clip", _renamed(tensors, lambda name: None if name.endswith(".position_ids") else name))
+    """Under the right names already. Its config.json is not in the file, and shapes do not tell the
+    number of heads.
+    """
+    return Published(
+        "clip", _renamed(tensors, lambda name: None if name.endswith(".position_ids") else name)
+    )
 
 
 _OPENAI_NAMES = {
@@ -117,15 +128,24 @@ _OPENAI_BLOCK = {
     "ln_1": "layer_norm1", "ln_2": "layer_norm2", "attn.out_proj": "self_attn.out_proj", "mlp.c_fc": "mlp.fc1",
     "mlp.c_proj": "mlp.fc2",
 }  # fmt: skip
-_OPENAI_PROJECTIONS = {"text_projection": "text_projection.weight", "visual.proj": "visual_projection.weight"}
-_OPENAI_NOTES = ("input_resolution", "context_length", "vocab_size")  # numbers that shapes say as well
+_OPENAI_PROJECTIONS = {
+    "text_projection": "text_projection.weight",
+    "visual.proj": "visual_projection.weight",
+}
+_OPENAI_NOTES = (
+    "input_resolution",
+    "context_length",
+    "vocab_size",
+)  # numbers that shapes say as well
 _OPENAI_WIDEST = 1024  # ViT-L/14
 _BLOCK = re.compile(r"(visual\.)?transformer\.resblocks\.(\d+)\.(.+)")
 
 
 def _openai(tensors: Tensors) -> Published:
     tensors = {_from_mindspore(name): t for name, t in tensors.items()}
-    parts = {new: part for name, stored in tensors.items() for new, part in _openai_parts(name, stored)}
+    parts = {
+        new: part for name, stored in tensors.items() for new, part in _openai_parts(name, stored)
+    }
     return Published("clip", parts, _openai_config(tensors))
 
 
@@ -158,14 +178,22 @@ def _openai_block(layer: str, name: str, stored: Stored) -> Iterator[tuple[str, 
     stem, _, last = name.rpartition(".")
     if name in ("attn.in_proj_weight", "attn.in_proj_bias"):
         for number, letter in enumerate("qkv"):
-            yield f"{layer}.self_attn.{letter}_proj.{name.removeprefix('attn.in_proj_')}", _third(stored, number)
+            yield (
+                f"{layer}.self_attn.{letter}_proj.{name.removeprefix('attn.in_proj_')}",
+                _third(stored, number),
+            )
     else:
         yield f"{layer}.{_OPENAI_BLOCK.get(stem, stem)}.{last}", _as_is(stored)
 
 
 def _openai_config(tensors: Tensors) -> dict[str, Any]:
-    """The config.json that the shapes tell; heads are 64 wide and activations quick GELU in every CLIP by OpenAI."""
-    patches, words = _shape(tensors, "visual.conv1.weight", 4), _shape(tensors, "token_embedding.weight", 2)
+    """The config.json that the shapes tell; heads are 64 wide and activations quick GELU in every
+    CLIP by OpenAI.
+    """
+    patches, words = (
+        _shape(tensors, "visual.conv1.weight", 4),
+        _shape(tensors, "token_embedding.weight", 2),
+    )
     common = _shape(tensors, "text_projection", 2)[1]
     grid = math.isqrt(max(0, _shape(tensors, "visual.positional_embedding", 2)[0] - 1))
     vision = {
@@ -190,7 +218,9 @@ def _openai_tower(tensors: Tensors, name: str, width: int, common: int) -> dict[
     if not inner or not all(inner.values()):
         raise Unknown("it is a part of a CLIP: a tower has no layers")
     if width % 64 or width > _OPENAI_WIDEST:
-        raise Unknown(f"it is no CLIP by OpenAI, for it is {width} wide: put its config.json beside it")
+        raise Unknown(
+            f"it is no CLIP by OpenAI, for it is {width} wide: put its config.json beside it"
+        )
     return {
         "hidden_size": width, "num_attention_heads": width // 64, "num_hidden_layers": max(inner) + 1,
         "intermediate_size": inner[max(inner)][0], "projection_dim": common, "hidden_act": "quick_gelu",
@@ -213,21 +243,40 @@ def _nsfw(tensors: Tensors) -> Published:
 
 
 def _nsfw_datacomp(tensors: Tensors) -> Published:
-    """DataComp's copy: the normalisation as a BatchNorm (epsilon 0), whose factor and shift go into mean and variance.
+    """DataComp's copy: the normalisation as a BatchNorm (epsilon 0), whose factor and shift go into
+    mean and variance.
 
-    (x - mean) / sqrt(variance) * factor + shift = (x - m) / s with s = sqrt(variance) / factor and m = mean - shift * s
+    (x - mean) / sqrt(variance) * factor + shift = (x - m) / s with s = sqrt(variance) / factor and
+    m = mean - shift * s
     """
     names = {"dense": "linear_1", "dense1": "linear_2", "dense2": "linear_3", "dense3": "linear_4"}
     rest = {name: t for name, t in tensors.items() if not name.startswith("norm.")}
-    parts = _renamed(rest, lambda name: f"{names.get(name.split('.')[0], name.split('.')[0])}.{name.partition('.')[2]}")
-    norm = {n: tensors[f"norm.{n}"] for n in ("running_mean", "running_var") if f"norm.{n}" in tensors}
+    parts = _renamed(
+        rest,
+        lambda name: (
+            f"{names.get(name.split('.')[0], name.split('.')[0])}.{name.partition('.')[2]}"
+        ),
+    )
+    norm = {
+        n: tensors[f"norm.{n}"] for n in ("running_mean", "running_var") if f"norm.{n}" in tensors
+    }
     if len(norm) != 2:
         raise Unknown("norm.running_mean or norm.running_var is missing")
 
     def folded() -> tuple[NDArray[Any], NDArray[Any]]:
-        mean, variance = (norm[n].read().astype(np.float64) for n in ("running_mean", "running_var"))
-        factor = tensors["norm.weight"].read().astype(np.float64) if "norm.weight" in tensors else np.ones_like(mean)
-        shift = tensors["norm.bias"].read().astype(np.float64) if "norm.bias" in tensors else np.zeros_like(mean)
+        mean, variance = (
+            norm[n].read().astype(np.float64) for n in ("running_mean", "running_var")
+        )
+        factor = (
+            tensors["norm.weight"].read().astype(np.float64)
+            if "norm.weight" in tensors
+            else np.ones_like(mean)
+        )
+        shift = (
+            tensors["norm.bias"].read().astype(np.float64)
+            if "norm.bias" in tensors
+            else np.zeros_like(mean)
+        )
         if not (factor > 0).all():
             raise Unknown("norm.weight must be positive")
         spread = np.sqrt(variance) / factor
@@ -239,12 +288,15 @@ def _nsfw_datacomp(tensors: Tensors) -> Published:
 
 
 _SLICE = re.compile(r"net\.slice(\d+)\.(\d+)\.(weight|bias)")
-# the classifier behind VGG16's features, a constant, and the weightings a second time, as lpips stores them
+# the classifier behind VGG16's features, a constant, and the weightings a second time, as lpips
+# stores them
 _LPIPS_UNUSED = ("classifier.", "scaling_layer.", "lins.")
 
 
 def _lpips(tensors: Tensors) -> Published:
-    """Features by their number among VGG16's layers, or in lpips' slices, whose convolutions come in the same order."""
+    """Features by their number among VGG16's layers, or in lpips' slices, whose convolutions come
+    in the same order.
+    """
     found = {(int(m[1]), int(m[2])) for name in tensors if (m := _SLICE.fullmatch(name))}
     order = dict(zip(sorted(found), VGG_LAYERS, strict=False))
 

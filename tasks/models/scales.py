@@ -1,7 +1,7 @@
 """How much a pickle's values hold, told from its opcodes before it is unpickled.
 
-Sharing makes them large: of sixty tuples, each of which holds the one before twice, the last one takes 2**60 steps to
-hash, in a file of some hundred bytes.
+Sharing makes them large: of sixty tuples, each of which holds the one before twice, the last one
+takes 2**60 steps to hash, in a file of some hundred bytes.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _FILLING = ("APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS")  # what they
 class Scales:
     """Weighs a pickle's values, opcode by opcode, without making any.
 
-    The weight of a value is 1 and that of all it holds; what is held twice counts twice, for hashing goes through it
-    twice. `steps` is the weight of all that was taken from the stack so far, at least what hashing it costs.
-    `_MARK` is a weight that no value has.
+    The weight of a value is 1 and that of all it holds; what is held twice counts twice, for
+    hashing goes through it twice. `steps` is the weight of all that was taken from the stack so
+    far, at least what hashing it costs. `_MARK` is a weight that no value has.
     """
 
     _MARK = 0
@@ -32,7 +32,9 @@ class Scales:
     def take(self, code: pickletools.OpcodeInfo, argument: Any) -> None:
         """The next opcode. What makes no sense is passed over: the Unpickler refuses it."""
         if code.name in KEEPING:
-            self._memo[len(self._memo) if argument is None else int(argument)] = self._stack[-1] if self._stack else 1
+            self._memo[len(self._memo) if argument is None else int(argument)] = (
+                self._stack[-1] if self._stack else 1
+            )
         elif code.name in _PASSING:
             self._stack.append(self._memo.get(int(argument), 1))
         elif code.name == "MARK":
@@ -48,7 +50,9 @@ class Scales:
         self._stack += [1 if code.name in _FILLING else 1 + sum(popped)] * len(code.stack_after)
 
     def _popped(self, code: pickletools.OpcodeInfo) -> list[int]:
-        """What an opcode takes from the stack: so many values, or all to the last mark and those it names below."""
+        """What an opcode takes from the stack: so many values, or all to the last mark and those it
+        names below.
+        """
         below = len(code.stack_before)
         popped: list[int] = []
         if pickletools.markobject in code.stack_before:

@@ -1,10 +1,11 @@
 """Words of a Llama: SentencePiece's `tokenizer.model`, read and used without SentencePiece.
 
-The file is a protobuf message (sentencepiece_model.proto of google/sentencepiece): pieces (1), each with its text (1),
-score (2) and type (3), how it was trained (2), and how texts are normalised (3). A text is cut into letters, and the
-two neighbours that make the piece of the best score become one, the first such two where several have it, until none
-do. Letters without a piece are written as their bytes. (The `tokenizers` library wants a list of pairs by rank instead,
-which the file does not hold.)
+The file is a protobuf message (sentencepiece_model.proto of google/sentencepiece): pieces (1), each
+with its text (1), score (2) and type (3), how it was trained (2), and how texts are normalised (3).
+A text is cut into letters, and the two neighbours that make the piece of the best score become one,
+the first such two where several have it, until none do. Letters without a piece are written as
+their bytes. (The `tokenizers` library wants a list of pairs by rank instead, which the file does
+not hold.)
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ class SentencePieces:
         except OSError as error:
             raise BadModel(path=file, why=error.strerror or str(error)) from None
         except (ValueError, struct.error) as error:
-            raise BadModel(path=file, why=f"it is no SentencePiece model of a Llama: {error}") from None
+            raise BadModel(
+                path=file, why=f"it is no SentencePiece model of a Llama: {error}"
+            ) from None
 
     def __len__(self) -> int:
         return len(self._pieces)
@@ -49,19 +52,25 @@ class SentencePieces:
         return found
 
     def text(self, ids: Sequence[int]) -> str:
-        """The text of numbers, without special words and without the space that every text is given in front.
+        """The text of numbers, without special words and without the space that every text is given
+        in front.
 
         Bytes that are no UTF-8 become U+FFFD, one each.
         """
         parts: list[str] = []
         held = b""
         for number in ids:
-            piece, _, kind = self._pieces[number] if number < len(self._pieces) else ("", 0.0, _UNKNOWN)
+            piece, _, kind = (
+                self._pieces[number] if number < len(self._pieces) else ("", 0.0, _UNKNOWN)
+            )
             if kind == _BYTE:
                 held += bytes([self._values[number]])
             elif kind == _NORMAL:
                 first = not parts and not held
-                parts += [_letters(held), (piece.removeprefix(_SPACE) if first else piece).replace(_SPACE, " ")]
+                parts += [
+                    _letters(held),
+                    (piece.removeprefix(_SPACE) if first else piece).replace(_SPACE, " "),
+                ]
                 held = b""
         return "".join([*parts, _letters(held)])
 
@@ -80,9 +89,15 @@ class SentencePieces:
         self._pieces = [_piece(content, span) for span in parts[1]]
         _check_training(dict(field for span in parts[2] for field in fields(content, span)))
         _check_normalising(dict(field for span in parts[3] for field in fields(content, span)))
-        self._numbers = {piece: n for n, (piece, _, kind) in enumerate(self._pieces) if kind == _NORMAL}
+        self._numbers = {
+            piece: n for n, (piece, _, kind) in enumerate(self._pieces) if kind == _NORMAL
+        }
         self._scores = {piece: score for piece, score, kind in self._pieces if kind == _NORMAL}
-        self._values = {n: int(piece[3:5], 16) for n, (piece, _, kind) in enumerate(self._pieces) if kind == _BYTE}
+        self._values = {
+            n: int(piece[3:5], 16)
+            for n, (piece, _, kind) in enumerate(self._pieces)
+            if kind == _BYTE
+        }
         self._bytes = {byte: n for n, byte in self._values.items()}
         if len(self._numbers) != sum(kind == _NORMAL for _, _, kind in self._pieces):
             raise Damaged("a piece is there twice")
@@ -129,11 +144,15 @@ def _piece(content: bytes, span: Span) -> tuple[str, float, int]:
 def _check_training(found: dict[int, int | Span]) -> None:
     """Model type (3), whether spaces go behind words (24), whether there are bytes (35)."""
     if found.get(3, 1) != _BPE or not found.get(35) or found.get(24):
-        raise Damaged("it is not of type BPE, without pieces for bytes, or sets spaces behind words")
+        raise Damaged(
+            "it is not of type BPE, without pieces for bytes, or sets spaces behind words"
+        )
 
 
 def _check_normalising(found: dict[int, int | Span]) -> None:
-    """A table of letters (2), a space in front (3), spaces at the ends and double ones removed (4), or shown (5)."""
+    """A table of letters (2), a space in front (3), spaces at the ends and double ones removed (4),
+    or shown (5).
+    """
     start, end = place(found.get(2, (0, 0)))
     if end > start or not found.get(3, 1) or found.get(4, 1) or not found.get(5, 1):
         raise Damaged("it changes letters or spaces of a text otherwise than Llama's")

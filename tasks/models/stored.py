@@ -1,4 +1,6 @@
-"""A tensor that is still in a file of some format, read when it is wanted, so that one is in memory at a time."""
+"""A tensor that is still in a file of some format, read when it is wanted, so that one is in memory
+at a time.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from numpy.typing import NDArray
 
 from curate.tasks.models.layouts import Shape
 
-# NumPy's types by the names that safetensors has for them; NumPy lacks bfloat16, whose bits are kept as uint16
+# NumPy's types by the names that safetensors has for them; NumPy lacks bfloat16, whose bits are
+# kept as uint16
 DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "<i1",
     "U8": "<u1", "BOOL": "?",
@@ -22,9 +25,11 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class Stored:
-    """A tensor in a file: its type as in DTYPES, and the runs of bytes (start, length) that hold its numbers.
+    """A tensor in a file: its type as in DTYPES, and the runs of bytes (start, length) that hold
+    its numbers.
 
-    `offset` and `strides` count numbers from the start of the runs; strides None means one after the other.
+    `offset` and `strides` count numbers from the start of the runs; strides None means one after
+    the other.
     """
 
     file: Path
@@ -42,12 +47,16 @@ class Stored:
         if self.strides is None:
             return np.ascontiguousarray(flat[: math.prod(self.shape)]).reshape(self.shape)
         steps = [n * flat.itemsize for n in self.strides]
-        return np.ascontiguousarray(np.lib.stride_tricks.as_strided(flat, self.shape, steps)).reshape(self.shape)
+        return np.ascontiguousarray(
+            np.lib.stride_tricks.as_strided(flat, self.shape, steps)
+        ).reshape(self.shape)
 
     def _numbers(self) -> NDArray[Any]:
         kind = np.dtype(DTYPES[self.dtype])
         parts = [
-            np.memmap(self.file, kind, "r", start, (length // kind.itemsize,)) for start, length in self.runs if length
+            np.memmap(self.file, kind, "r", start, (length // kind.itemsize,))
+            for start, length in self.runs
+            if length
         ]
         return np.asarray(parts[0] if len(parts) == 1 else np.concatenate(parts))
 
@@ -56,9 +65,11 @@ Tensors = Mapping[str, Stored]
 
 
 def fits(offset: int, shape: Shape, strides: Shape, count: int) -> bool:
-    """Whether a view of `count` numbers stays among them: no number before the first or behind the last is touched.
+    """Whether a view of `count` numbers stays among them: no number before the first or behind the
+    last is touched.
 
-    A view of more numbers than there are (strides of 0) is no checkpoint's, and could fill the memory.
+    A view of more numbers than there are (strides of 0) is no checkpoint's, and could fill the
+    memory.
     """
     if len(shape) != len(strides) or len(shape) > 8 or min((offset, *shape, *strides)) < 0:
         return False

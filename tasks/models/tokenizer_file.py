@@ -9,7 +9,9 @@ from curate.configs.errors import BadModel
 
 
 def read_tokenizer(file: Path) -> Any:
-    """The `tokenizers.Tokenizer` of a file. Raises BadModel; ImportError when the package is not there."""
+    """The `tokenizers.Tokenizer` of a file. Raises BadModel; ImportError when the package is not
+    there.
+    """
     from tokenizers import Tokenizer
 
     try:

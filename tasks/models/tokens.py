@@ -19,7 +19,9 @@ END = "<|endoftext|>"
 
 
 class Tokens:
-    """Texts to numbers. Raises BadModel when the folder holds no tokenizer of CLIP's, PackageMissing."""
+    """Texts to numbers. Raises BadModel when the folder holds no tokenizer of CLIP's,
+    PackageMissing.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._tokenizer = _load(folder)
@@ -27,13 +29,16 @@ class Tokens:
             raise BadModel(path=folder, why=f"its tokenizer has no {END}")
 
     def encode(self, texts: Sequence[str], length: int = 77) -> NDArray[np.int32]:
-        """Tokens (n, length) with the marks of start and end; a longer text is cut, its end mark stays.
+        """Tokens (n, length) with the marks of start and end; a longer text is cut, its end mark
+        stays.
 
-        Filled up with 0, as OpenAI does: CLIP reads nothing behind the first end mark, which thus is the largest number
-        but once, where mindone looks for the largest.
+        Filled up with 0, as OpenAI does: CLIP reads nothing behind the first end mark, which thus
+        is the largest number but once, where mindone looks for the largest.
         """
         self._tokenizer.enable_truncation(length)
-        encoded = self._tokenizer.encode_batch([text.encode("utf-8", "replace").decode() for text in texts])
+        encoded = self._tokenizer.encode_batch(
+            [text.encode("utf-8", "replace").decode() for text in texts]
+        )
         made = np.zeros((len(texts), length), np.int32)
         for row, found in zip(made, encoded, strict=True):
             row[: len(found.ids)] = found.ids
@@ -49,7 +54,10 @@ def _load(folder: Path) -> Any:
         vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
         merges = words.read_merges(folder / "merges.txt", len(vocabulary) - words.FIXED)
         if vocabulary != words.vocabulary(merges):
-            raise BadModel(path=folder / "vocab.json", why="its numbers are not those that follow from merges.txt")
+            raise BadModel(
+                path=folder / "vocab.json",
+                why="its numbers are not those that follow from merges.txt",
+            )
         return words.tokenizer(merges)
     except CurateError:
         raise

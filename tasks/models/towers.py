@@ -1,8 +1,9 @@
 """CLIP's image and text towers: mindone's models on MindSpore, with the weights of a local folder.
 
-The encoder layers of a tower are equal in form, so one of them is compiled and each layer's weights are copied into it
-before it runs. Compiling all 24 layers of ViT-L/14 took 20 CPU seconds and 4.3 GB; compiling one takes 2.4 seconds, the
-weights stay a map of their file, and the copies cost less than 2 % of a pass. The outputs are the same to the last bit.
+The encoder layers of a tower are equal in form, so one of them is compiled and each layer's weights
+are copied into it before it runs. Compiling all 24 layers of ViT-L/14 took 20 CPU seconds and 4.3
+GB; compiling one takes 2.4 seconds, the weights stay a map of their file, and the copies cost less
+than 2 % of a pass. The outputs are the same to the last bit.
 """
 
 from __future__ import annotations
@@ -22,11 +23,16 @@ from curate.tasks.models.tokens import Tokens
 
 Floats = NDArray[np.float32]
 
-BATCH = {"CPU": 8, "Ascend": 64}  # images or texts in one pass: one shape is compiled, once a process
+BATCH = {
+    "CPU": 8,
+    "Ascend": 64,
+}  # images or texts in one pass: one shape is compiled, once a process
 
 
 class Tower:
-    """What both towers share: a model whose layers run through one compiled layer, in batches of one size."""
+    """What both towers share: a model whose layers run through one compiled layer, in batches of
+    one size.
+    """
 
     def __init__(self, folder: Path, setting: str, dtype: Dtype, batch: int | None) -> None:
         self._device = device.start(setting)
@@ -60,7 +66,9 @@ class Tower:
         return model
 
     def _fill(self, parameters: Mapping[str, Any]) -> None:
-        for parameter, value in zip(parameters.values(), self._tensors(list(parameters)), strict=True):
+        for parameter, value in zip(
+            parameters.values(), self._tensors(list(parameters)), strict=True
+        ):
             parameter.set_data(value)
 
     def _tensors(self, names: Sequence[str]) -> list[Any]:
@@ -68,12 +76,15 @@ class Tower:
         return [self._tensor(found[name]) for name in names]
 
     def _tensor(self, array: NDArray[Any]) -> Any:
-        # on the CPU the tensor is the mapped file itself, on an NPU it is moved there when first used
+        # on the CPU the tensor is the mapped file itself, on an NPU it is moved there when first
+        # used
         made = self._ms.Tensor.from_numpy(array)
         return made if made.dtype == self._dtype else made.astype(self._dtype)
 
     def _in_batches(self, run: Callable[[NDArray[Any]], Any], inputs: NDArray[Any]) -> Floats:
-        found = [self._padded(run, inputs[i : i + self.batch]) for i in range(0, len(inputs), self.batch)]
+        found = [
+            self._padded(run, inputs[i : i + self.batch]) for i in range(0, len(inputs), self.batch)
+        ]
         return np.concatenate(found) if found else np.zeros((0, self.width), np.float32)
 
     def _padded(self, run: Callable[[NDArray[Any]], Any], part: NDArray[Any]) -> Floats:
@@ -100,7 +111,9 @@ class ImageTower(Tower):
         self._model = self._build(cls, config, "vision_model.encoder")
 
     def embed(self, pixels: Floats) -> Floats:
-        """Embeddings (n, width) of pictures (n, 3, side, side) prepared by `preprocess.pixels`; not of unit length."""
+        """Embeddings (n, width) of pictures (n, 3, side, side) prepared by `preprocess.pixels`; not
+        of unit length.
+        """
         return self._in_batches(self._run, pixels)
 
     def _run(self, pixels: Floats) -> Any:
@@ -108,7 +121,9 @@ class ImageTower(Tower):
 
 
 class TextTower(Tower):
-    """Texts to embeddings. Made by `text_tower`. `logit_scale` is what CLIP multiplies cosines with, about 100."""
+    """Texts to embeddings. Made by `text_tower`. `logit_scale` is what CLIP multiplies cosines
+    with, about 100.
+    """
 
     def __init__(self, folder: Path, setting: str, dtype: Dtype, batch: int | None) -> None:
         super().__init__(folder, setting, dtype, batch)
@@ -128,18 +143,28 @@ class TextTower(Tower):
         return self._model(self._ms.Tensor(tokens))[0]
 
 
-def image_tower(folder: Path, setting: str = "auto", dtype: Dtype = "auto", batch: int | None = None) -> ImageTower:
-    """The image tower of a folder, shared within the process. Raises BadModel, NoDevice, PackageMissing."""
+def image_tower(
+    folder: Path, setting: str = "auto", dtype: Dtype = "auto", batch: int | None = None
+) -> ImageTower:
+    """The image tower of a folder, shared within the process. Raises BadModel, NoDevice,
+    PackageMissing.
+    """
     return kept(ImageTower, folder, setting, dtype, batch)
 
 
-def text_tower(folder: Path, setting: str = "auto", dtype: Dtype = "auto", batch: int | None = None) -> TextTower:
-    """The text tower of a folder, shared within the process. Raises BadModel, NoDevice, PackageMissing."""
+def text_tower(
+    folder: Path, setting: str = "auto", dtype: Dtype = "auto", batch: int | None = None
+) -> TextTower:
+    """The text tower of a folder, shared within the process. Raises BadModel, NoDevice,
+    PackageMissing.
+    """
     return kept(TextTower, folder, setting, dtype, batch)
 
 
 def parameters_of(cell: Any) -> dict[str, Any]:
-    """Parameters by their names in the checkpoint: MindSpore has words of its own for three of them."""
+    """Parameters by their names in the checkpoint: MindSpore has words of its own for three of
+    them.
+    """
     nn = device.mindspore().nn
     found = {}
     for prefix, inner in cell.cells_and_names():
@@ -153,7 +178,9 @@ def parameters_of(cell: Any) -> dict[str, Any]:
 
 
 def shared(layer: Any, weights: Sequence[Sequence[Any]]) -> list[Callable[..., tuple[Any]]]:
-    """A callable in the place of each layer of mindone's: copies its weights into the one that is compiled."""
+    """A callable in the place of each layer of mindone's: copies its weights into the one that is
+    compiled.
+    """
     ms = device.mindspore()
     parameters = list(parameters_of(layer).values())
 

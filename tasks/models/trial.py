@@ -1,4 +1,6 @@
-"""Loads a model and runs it once, as `curate models check` asks: does it work here, how fast, with how much memory?"""
+"""Loads a model and runs it once, as `curate models check` asks: does it work here, how fast, with
+how much memory?
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,17 @@ Floats = NDArray[np.float32]
 
 
 def trial(kind: Kind, folder: Path, settings: Settings, tower: Path | None = None) -> Measured:
-    """What one batch took: device, load_seconds, first_seconds (with compiling), again_seconds (wall), peak_mb.
+    """What one batch took: device, load_seconds, first_seconds (with compiling), again_seconds
+    (wall), peak_mb.
 
     Raises BadModel, NoDevice, PackageMissing; BadModel also when the outputs are no finite numbers.
     """
     started = time.perf_counter()
-    run, where = _sharegpt4v(folder, tower, settings) if kind == "sharegpt4v" else _LOADERS[kind](folder, settings)
+    run, where = (
+        _sharegpt4v(folder, tower, settings)
+        if kind == "sharegpt4v"
+        else _LOADERS[kind](folder, settings)
+    )
     loaded = time.perf_counter()
     try:
         _finite(run(), folder)
@@ -43,7 +50,9 @@ def _finite(found: Floats, folder: Path) -> None:
     from curate.configs.errors import BadModel
 
     if not np.isfinite(found).all():
-        raise BadModel(path=folder, why="its outputs are NaN or infinite: the numbers in the file are damaged")
+        raise BadModel(
+            path=folder, why="its outputs are NaN or infinite: the numbers in the file are damaged"
+        )
 
 
 def _clip(folder: Path, settings: Settings) -> tuple[Callable[[], Floats], str]:
@@ -51,7 +60,9 @@ def _clip(folder: Path, settings: Settings) -> tuple[Callable[[], Floats], str]:
     from curate.tasks.models.towers import image_tower, text_tower
 
     image, text = image_tower(folder, settings.device), text_tower(folder, settings.device)
-    pictures = np.random.default_rng(0).standard_normal((image.batch, 3, image.side, image.side), np.float32)
+    pictures = np.random.default_rng(0).standard_normal(
+        (image.batch, 3, image.side, image.side), np.float32
+    )
 
     def run() -> Floats:
         return np.concatenate([image.embed(pictures), text.embed(["a dog on a beach"])])
@@ -86,7 +97,9 @@ def _lpips(folder: Path, settings: Settings) -> tuple[Callable[[], Floats], str]
     return run, f"{device.start(settings.device).target}, 2 pictures"
 
 
-def _captioner(cls: Any, folder: Path, settings: Settings, options: Any = None) -> tuple[Callable[[], Floats], str]:
+def _captioner(
+    cls: Any, folder: Path, settings: Settings, options: Any = None
+) -> tuple[Callable[[], Floats], str]:
     from curate.tasks.models import device
 
     model = cls(folder, settings.device, options=options)
@@ -99,25 +112,27 @@ def _captioner(cls: Any, folder: Path, settings: Settings, options: Any = None) 
 
 
 def _pllava(folder: Path, settings: Settings) -> tuple[Callable[[], Floats], str]:
-    from curate.tasks.caption.models.pllava import Pllava
+    from curate.tasks.captioners.pllava import Pllava
 
     return _captioner(Pllava, folder, settings)
 
 
 def _qwen2_vl(folder: Path, settings: Settings) -> tuple[Callable[[], Floats], str]:
-    from curate.tasks.caption.models.qwen2_vl import Qwen2Vl
+    from curate.tasks.captioners.qwen2_vl import Qwen2Vl
 
     return _captioner(Qwen2Vl, folder, settings)
 
 
 def _qwen2_5_vl(folder: Path, settings: Settings) -> tuple[Callable[[], Floats], str]:
-    from curate.tasks.caption.models.qwen2_5_vl import Qwen25Vl
+    from curate.tasks.captioners.qwen2_5_vl import Qwen25Vl
 
     return _captioner(Qwen25Vl, folder, settings)
 
 
-def _sharegpt4v(folder: Path, tower: Path | None, settings: Settings) -> tuple[Callable[[], Floats], str]:
-    from curate.tasks.caption.models.sharegpt4v import Options, ShareGpt4v
+def _sharegpt4v(
+    folder: Path, tower: Path | None, settings: Settings
+) -> tuple[Callable[[], Floats], str]:
+    from curate.tasks.captioners.sharegpt4v import Options, ShareGpt4v
 
     return _captioner(ShareGpt4v, folder, settings, Options(tower=tower))
 

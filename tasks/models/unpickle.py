@@ -1,8 +1,9 @@
 """Reading what torch.save and torch.jit.save wrote, without torch and without executing anything.
 
-Such a file is a pickle, a small program that may call any function. Here it may only name the few things that
-describe tensors, and gets harmless stand-ins for them; whatever else it asks for ends the reading. Three formats
-exist: a zip archive (since torch 1.6), TorchScript's zip archive, and the older row of pickles followed by numbers.
+Such a file is a pickle, a small program that may call any function. Here it may only name the few
+things that describe tensors, and gets harmless stand-ins for them; whatever else it asks for ends
+the reading. Three formats exist: a zip archive (since torch 1.6), TorchScript's zip archive, and
+the older row of pickles followed by numbers.
 """
 
 from __future__ import annotations
@@ -31,14 +32,16 @@ OLD_START = b"\x80\x02\x8a\x0a" + OLD_MAGIC.to_bytes(10, "little")
 _LARGEST_PICKLE = 64 << 20  # bytes; that of ViT-L/14 has less than a million
 _DEEPEST = 64  # modules in modules
 _MOST_VALUES = 1_000_000
-_MOST_STEPS = 50_000_000  # of hashing what a pickle builds; that of ViT-L/14 needs less than a million
+_MOST_STEPS = (
+    50_000_000  # of hashing what a pickle builds; that of ViT-L/14 needs less than a million
+)
 _STORAGES = {
     "DoubleStorage": "F64", "FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16",
     "LongStorage": "I64", "IntStorage": "I32", "ShortStorage": "I16", "CharStorage": "I8", "ByteStorage": "U8",
     "BoolStorage": "BOOL",
 }  # fmt: skip
-# what a pickle or an archive that makes no sense raises in the course of being read; RuntimeError: an encrypted one,
-# one of a version to come, endless recursion
+# what a pickle or an archive that makes no sense raises in the course of being read; RuntimeError:
+# an encrypted one, one of a version to come, endless recursion
 _SENSELESS = (
     RuntimeError, pickle.UnpicklingError, AttributeError, EOFError, IndexError, KeyError, TypeError, ValueError,
     OverflowError, MemoryError, struct.error,
@@ -153,7 +156,13 @@ _KNOWN: dict[tuple[str, str], Any] = {
     **{("torch", name): dtype for name, dtype in _STORAGES.items()},
     **{
         ("torch.jit._pickle", name): _Stand(_first)
-        for name in ("build_intlist", "build_doublelist", "build_boollist", "build_tensorlist", "restore_type_tag")
+        for name in (
+            "build_intlist",
+            "build_doublelist",
+            "build_boollist",
+            "build_tensorlist",
+            "restore_type_tag",
+        )
     },
 }
 
@@ -169,7 +178,9 @@ class _Unpickler(pickle.Unpickler):
         if module == "__torch__" or module.startswith("__torch__."):
             return Module
         if (module, name) not in _KNOWN:
-            raise _Refused(f"it is a pickle that asks for {module}.{name}, which no weights need"[:200])
+            raise _Refused(
+                f"it is a pickle that asks for {module}.{name}, which no weights need"[:200]
+            )
         return _KNOWN[module, name]
 
     def persistent_load(self, pid: Any) -> Storage:
@@ -184,8 +195,8 @@ class _Unpickler(pickle.Unpickler):
 def _load(opened: io.BytesIO) -> tuple[Any, dict[str, Storage]]:
     """The next pickle of a stream, and the storages it names.
 
-    Looked through first, because a place in the memo that is far away costs as much memory as all before it, and a
-    tuple of sixty levels, each twice the one below, takes years to hash.
+    Looked through first, because a place in the memo that is far away costs as much memory as all
+    before it, and a tuple of sixty levels, each twice the one below, takes years to hash.
     """
     start = opened.tell()
     scales = Scales()
@@ -212,15 +223,23 @@ def _archive(file: Path) -> tuple[Any, Places]:
             raise BadModel(path=file, why="its numbers are big-endian")
         content, _ = _load(io.BytesIO(_read(archive, pickles[0])))
         data = f"{root}data/"
-        places = {n.removeprefix(data): _place(opened, info) for n, info in inside.items() if n.startswith(data)}
+        places = {
+            n.removeprefix(data): _place(opened, info)
+            for n, info in inside.items()
+            if n.startswith(data)
+        }
         return content, places
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> bytes:
-    """A file in an archive, which neither torch nor TorchScript compresses: small as it is, it cannot become large."""
+    """A file in an archive, which neither torch nor TorchScript compresses: small as it is, it
+    cannot become large.
+    """
     info = archive.getinfo(name)
     if info.compress_type != zipfile.ZIP_STORED or info.file_size > _LARGEST_PICKLE:
-        raise _Refused("it is an archive with a compressed pickle, or one of more than 64 MB, as torch writes none")
+        raise _Refused(
+            "it is an archive with a compressed pickle, or one of more than 64 MB, as torch writes none"
+        )
     return archive.read(info)
 
 
@@ -237,8 +256,9 @@ def _place(opened: io.BufferedReader, info: zipfile.ZipInfo) -> tuple[int, int]:
 
 
 def _old(file: Path) -> tuple[Any, Places]:
-    """The content of a file by torch before 1.6: pickles of a magic number, a version, the host, the content and
-    the keys of the storages; then each storage, its count as an int64 before it."""
+    """The content of a file by torch before 1.6: pickles of a magic number, a version, the host,
+    the content and the keys of the storages; then each storage, its count as an int64 before it.
+    """
     with file.open("rb") as opened:
         head = io.BytesIO(opened.read(_LARGEST_PICKLE))
         (magic, _), _, (host, _), (content, sizes), (keys, _) = (_load(head) for _ in range(5))
@@ -260,7 +280,9 @@ def _old(file: Path) -> tuple[Any, Places]:
 
 
 def _flat(value: Any, name: str, depth: int, budget: Iterator[int]) -> Iterator[tuple[str, View]]:
-    """The tensors in nested dictionaries and modules. Whatever else is there (numbers, flags) is left out."""
+    """The tensors in nested dictionaries and modules. Whatever else is there (numbers, flags) is
+    left out.
+    """
     if next(budget, None) is None or depth > _DEEPEST:
         raise _Refused("it is a pickle of endless nesting")
     if isinstance(value, View):

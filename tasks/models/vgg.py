@@ -1,8 +1,10 @@
-"""LPIPS with VGG16 on MindSpore: how different two pictures look, after Zhang et al. 2018 (arXiv 1801.03924).
+"""LPIPS with VGG16 on MindSpore: how different two pictures look, after Zhang et al. 2018 (arXiv
+1801.03924).
 
-Each picture is scaled to -1 to 1, shifted and scaled by channel, and passed through VGG16. After five of its layers the
-features are brought to unit length at each place. The distance is the sum over the five of the mean over all places of
-the squared differences, weighted by channel: the published package `lpips`, version 0.1, net="vgg".
+Each picture is scaled to -1 to 1, shifted and scaled by channel, and passed through VGG16. After
+five of its layers the features are brought to unit length at each place. The distance is the sum
+over the five of the mean over all places of the squared differences, weighted by channel: the
+published package `lpips`, version 0.1, net="vgg".
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ Features = tuple[NDArray[np.float32], ...]
 _SHIFT = np.array([-0.030, -0.088, -0.188], np.float32)
 _SCALE = np.array([0.458, 0.448, 0.450], np.float32)
 _TINY = 1e-10  # added to a length before dividing by it, as the package does
-# the convolutions of torchvision's vgg16 by their numbers, by part; a part begins with pooling, save the first
+# the convolutions of torchvision's vgg16 by their numbers, by part; a part begins with pooling,
+# save the first
 _PARTS = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
 
 
@@ -37,18 +40,25 @@ class Lpips:
         verified = checkpoint.verified(folder, "lpips")
         weights = checkpoint.arrays(verified.file)
         self.revision = checkpoint.revision(verified.file)
-        self._linear = [np.array(weights[f"lin{n}.model.1.weight"]).reshape(-1) for n in range(len(_PARTS))]
+        self._linear = [
+            np.array(weights[f"lin{n}.model.1.weight"]).reshape(-1) for n in range(len(_PARTS))
+        ]
         self._parts = [[self._convolution(weights, n) for n in numbers] for numbers in _PARTS]
 
     def _convolution(self, weights: Mapping[str, NDArray[Any]], number: int) -> Any:
-        weight, bias = (np.array(weights[f"features.{number}.{what}"]) for what in ("weight", "bias"))
-        made = self._ms.mint.nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1, dtype=self._dtype)
+        weight, bias = (
+            np.array(weights[f"features.{number}.{what}"]) for what in ("weight", "bias")
+        )
+        made = self._ms.mint.nn.Conv2d(
+            weight.shape[1], weight.shape[0], 3, padding=1, dtype=self._dtype
+        )
         made.weight.set_data(self._ms.Tensor(weight, self._dtype))
         made.bias.set_data(self._ms.Tensor(bias, self._dtype))
         return cpu_kernels.fitted(made, self._device)
 
     def features(self, frames: Sequence[NDArray[np.uint8]]) -> list[Features]:
-        """The features of pictures (h, w, 3; RGB), each computed once however many it is compared with.
+        """The features of pictures (h, w, 3; RGB), each computed once however many it is compared
+        with.
 
         Both sides of a picture must be at least 16 pixels long.
         """
@@ -58,7 +68,10 @@ class Lpips:
         scaled = (frame.astype(np.float32) / 127.5 - 1 - _SHIFT) / _SCALE
         pictures = np.ascontiguousarray(scaled.transpose(2, 0, 1)[None])
         with lost(self._device):
-            found = [f.astype(self._ms.float32).asnumpy()[0] for f in self._run(self._ms.Tensor(pictures, self._dtype))]
+            found = [
+                f.astype(self._ms.float32).asnumpy()[0]
+                for f in self._run(self._ms.Tensor(pictures, self._dtype))
+            ]
         return tuple(map(_unit, found))
 
     def _run(self, pictures: Any) -> Iterator[Any]:
@@ -87,5 +100,7 @@ def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def lpips_model(folder: Path, setting: str = "auto", dtype: Dtype = "auto") -> Lpips:
-    """The LPIPS model of a folder, shared within the process. Raises BadModel, NoDevice, PackageMissing."""
+    """The LPIPS model of a folder, shared within the process. Raises BadModel, NoDevice,
+    PackageMissing.
+    """
     return kept(Lpips, folder, setting, dtype)

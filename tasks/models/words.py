@@ -1,8 +1,9 @@
 """CLIP's tokenizer from its list of merges, for weights that come without one.
 
-OpenAI published the merges as bpe_simple_vocab_16e6.txt.gz, Hugging Face as merges.txt; both are the same lines, best
-merge first, as a rule after a line that names the version. The vocabulary follows from them: 256 bytes, 256 bytes at
-the end of a word, one token a merge, and the two ends of a text.
+OpenAI published the merges as bpe_simple_vocab_16e6.txt.gz, Hugging Face as merges.txt; both are
+the same lines, best merge first, as a rule after a line that names the version. The vocabulary
+follows from them: 256 bytes, 256 bytes at the end of a word, one token a merge, and the two ends of
+a text.
 """
 
 from __future__ import annotations
@@ -25,14 +26,18 @@ _FOLDER_NAMES = ("tokenizer.json", "merges.txt", "bpe_simple_vocab_16e6.txt.gz")
 
 
 def find(place: Path) -> Path | None:
-    """The tokenizer or the merges at a place: the file itself, or the best in the folder; None where there is none."""
+    """The tokenizer or the merges at a place: the file itself, or the best in the folder; None
+    where there is none.
+    """
     if place.is_file():
         return place
     return next((place / name for name in _FOLDER_NAMES if (place / name).is_file()), None)
 
 
 def write(source: Path, target: Path, vocabulary: int) -> None:
-    """Write tokenizer.json at `target`: a copy, or made from merges for so many tokens. Raises BadModel."""
+    """Write tokenizer.json at `target`: a copy, or made from merges for so many tokens. Raises
+    BadModel.
+    """
     if source.suffix == ".json":
         shutil.copyfile(source, target)
         return
@@ -47,7 +52,9 @@ def read_merges(source: Path, count: int) -> list[tuple[str, str]]:
     cut = (line.partition(" ") for line in lines[first : first + max(count, 0)])
     merges = [(left, right) for left, _, right in cut if left and right]
     if count < 0 or len(merges) != count:
-        raise BadModel(path=source, why=f"it holds {len(merges)} merges, and the vocabulary needs {count}")
+        raise BadModel(
+            path=source, why=f"it holds {len(merges)} merges, and the vocabulary needs {count}"
+        )
     return merges
 
 
@@ -63,12 +70,19 @@ def _text(source: Path) -> str:
 def vocabulary(merges: list[tuple[str, str]]) -> dict[str, int]:
     """The numbers of CLIP's tokens, which follow from its merges."""
     letters = _letters()
-    words = [*letters, *(f"{letter}</w>" for letter in letters), *(left + right for left, right in merges), *ENDS]
+    words = [
+        *letters,
+        *(f"{letter}</w>" for letter in letters),
+        *(left + right for left, right in merges),
+        *ENDS,
+    ]
     return {word: number for number, word in enumerate(words)}
 
 
 def _letters() -> list[str]:
-    """A printable letter for each byte, in CLIP's order: bytes that print stand for themselves and come first."""
+    """A printable letter for each byte, in CLIP's order: bytes that print stand for themselves and
+    come first.
+    """
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     return [chr(n) for n in printable] + [chr(256 + n) for n in range(256 - len(printable))]
 
@@ -83,16 +97,26 @@ def tokenizer(merges: list[tuple[str, str]]) -> Any:
     words = vocabulary(merges)
     start, end = ((token, words[token]) for token in ENDS)
     made = package.Tokenizer(
-        package.models.BPE(words, merges, continuing_subword_prefix="", end_of_word_suffix="</w>", unk_token=ENDS[1])
+        package.models.BPE(
+            words,
+            merges,
+            continuing_subword_prefix="",
+            end_of_word_suffix="</w>",
+            unk_token=ENDS[1],
+        )
     )
-    made.normalizer = normal.Sequence([normal.NFC(), normal.Replace(package.Regex(r"\s+"), " "), normal.Lowercase()])
+    made.normalizer = normal.Sequence(
+        [normal.NFC(), normal.Replace(package.Regex(r"\s+"), " "), normal.Lowercase()]
+    )
     split = before.Split(package.Regex(_WORDS), behavior="removed", invert=True)
     made.pre_tokenizer = before.Sequence([split, before.ByteLevel(add_prefix_space=False)])
     made.post_processor = package.processors.RobertaProcessing(
         sep=end, cls=start, trim_offsets=False, add_prefix_space=False
     )
     made.decoder = package.decoders.ByteLevel()
-    made.add_special_tokens([package.AddedToken(token, normalized=True, special=True) for token in ENDS])
+    made.add_special_tokens(
+        [package.AddedToken(token, normalized=True, special=True) for token in ENDS]
+    )
     return made
 
 
@@ -100,4 +124,6 @@ def _package() -> Any:
     try:
         return importlib.import_module("tokenizers")
     except ImportError as error:
-        raise PackageMissing(what="Making a tokenizer", package="tokenizers", install=INSTALL) from error
+        raise PackageMissing(
+            what="Making a tokenizer", package="tokenizers", install=INSTALL
+        ) from error

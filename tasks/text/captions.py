@@ -13,7 +13,8 @@ TABLE = "captions"
 # what `model` holds for texts that no model wrote
 INPUT = "input"  # came with the input table
 FILE = "file"  # lay beside the media file
-HAND = "table"  # was loaded by `curate captions load`; goes before all others, and nothing is added to it
+# was loaded by `curate captions load`; goes before all others, and nothing is added to it
+HAND = "table"
 
 Source = Literal["first", "last", "longest", "match"]
 Row = Mapping[str, Any]
@@ -47,15 +48,21 @@ def input_text(video: Video) -> str | None:
 def again(caption: Row, **changes: Any) -> Rows:
     """The row of a caption with other values, under the number that it has."""
     key = {name: caption[name] for name in (("id",) if "id" in caption else ("model",))}
-    return Rows(TABLE, key, [{name: value for name, value in {**caption, **changes}.items() if name not in key}])
+    return Rows(
+        TABLE,
+        key,
+        [{name: value for name, value in {**caption, **changes}.items() if name not in key}],
+    )
 
 
 def chosen(captions: Sequence[Row], source: Source) -> Row | None:
-    """The caption that becomes the text of the clip, of those with a text in `text`; None when there is none.
+    """The caption that becomes the text of the clip, of those with a text in `text`; None when
+    there is none.
 
-    The newest that was loaded by hand, else by `source`: the one written first or last, that of most characters, or
-    that of the best match (of equal ones the first). What came with the input counts only when there is no other, and
-    what a model wrote only until it wrote anew (another prompt, another revision).
+    The newest that was loaded by hand, else by `source`: the one written first or last, that of
+    most characters, or that of the best match (of equal ones the first). What came with the input
+    counts only when there is no other, and what a model wrote only until it wrote anew (another
+    prompt, another revision).
     """
     told = [row for row in captions if row["text"]]
     newest = {row["model"]: row for row in told}

@@ -17,18 +17,26 @@ MOTIONS = {
 
 
 def with_motion(text: str, label: str | None) -> str:
-    """The text with " Camera motion: X." added for a label of MOTIONS; with any other label, or none, as it is."""
+    """The text with " Camera motion: X." added for a label of MOTIONS; with any other label, or
+    none, as it is.
+    """
     motion = MOTIONS.get((label or "").strip().lower())
     return text if motion is None else f"{text} Camera motion: {motion}.".strip()
 
 
-def with_scores(text: str, scores: Sequence[tuple[str, float | None]], key: str, share: float = 0.8) -> str:
+def with_scores(
+    text: str, scores: Sequence[tuple[str, float | None]], key: str, share: float = 0.8
+) -> str:
     """The text with " [aesthetic score: 5.1, motion score: 2.0]" added, of named scores.
 
-    Each is left out by chance, with the probability 1 - share; the same key gives the same choice in any process and on
-    any host, whatever was asked before. A score that is None is left out.
+    Each is left out by chance, with the probability 1 - share; the same key gives the same choice
+    in any process and on any host, whatever was asked before. A score that is None is left out.
     """
-    shown = [f"{name}: {value:.1f}" for name, value in scores if value is not None and _shown(f"{key}:{name}", share)]
+    shown = [
+        f"{name}: {value:.1f}"
+        for name, value in scores
+        if value is not None and _shown(f"{key}:{name}", share)
+    ]
     return f"{text} [{', '.join(shown)}]".strip() if shown else text
 
 

@@ -1,4 +1,6 @@
-"""The text of an HTML fragment, by regular expressions: the same on every version of Python, unlike html.parser."""
+"""The text of an HTML fragment, by regular expressions: the same on every version of Python, unlike
+html.parser.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,9 @@ import re
 
 # quotes count only behind `=`, as in HTML, so that an apostrophe in a tag does not swallow the rest
 _TAG = re.compile(r"""</?[a-z](?:=\s*"[^"]*"|=\s*'[^']*'|[^>])*+>""", re.IGNORECASE)
-_UNSEEN = re.compile(r"<!--.*?-->|<[!?][^>]*>|<(script|style|template)\b[^>]*>.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
+_UNSEEN = re.compile(
+    r"<!--.*?-->|<[!?][^>]*>|<(script|style|template)\b[^>]*>.*?</\1\s*>", re.IGNORECASE | re.DOTALL
+)
 
 
 def html_text(text: str) -> str:

@@ -1,7 +1,9 @@
-"""Which language a text is in, by py3langid: a model of 97 languages in its wheel, no download, no network.
+"""Which language a text is in, by py3langid: a model of 97 languages in its wheel, no download, no
+network.
 
-Of langid, py3langid and lingua it is the lightest (5 MB on disk, 35 MB in memory) and the fastest; on captions of one
-sentence it found as many languages as langid and more than lingua in its light mode.
+Of langid, py3langid and lingua it is the lightest (5 MB on disk, 35 MB in memory) and the fastest;
+on captions of one sentence it found as many languages as langid and more than lingua in its light
+mode.
 """
 
 from __future__ import annotations
@@ -23,12 +25,16 @@ def _package() -> Any:
         import py3langid
     except ImportError:
         install = 'pip install "curate[captions]"'
-        raise PackageMissing(what="Telling languages", package="py3langid", install=install) from None
+        raise PackageMissing(
+            what="Telling languages", package="py3langid", install=install
+        ) from None
     return py3langid
 
 
 def languages(text: str) -> list[str]:
-    """ISO 639-1 codes of all known languages, the likeliest first; none when the text has no letter."""
+    """ISO 639-1 codes of all known languages, the likeliest first; none when the text has no
+    letter.
+    """
     if not any(c.isalpha() for c in text):
         return []
     return [str(code) for code, _ in _package().rank(text)]

@@ -10,7 +10,8 @@ from curate.configs.errors import PackageMissing
 from curate.tasks.models.tokenizer_file import read_tokenizer
 
 _URL = re.compile(r"\b(?:(?:https?|ftp)://|www\.)[^\s.]", re.IGNORECASE)
-# scripts written without blanks: each character counts as a word, half-width kana with their sound marks
+# scripts written without blanks: each character counts as a word, half-width kana with their sound
+# marks
 _UNSPACED = re.compile(
     "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]|[\uff66-\uff9d][\uff9e\uff9f]?"
 )
@@ -18,9 +19,13 @@ _LETTER = re.compile(r"\w")
 
 
 def words(text: str) -> int:
-    """Words of a text: what stands between blanks and holds a letter or digit; a Chinese or kana character is one."""
+    """Words of a text: what stands between blanks and holds a letter or digit; a Chinese or kana
+    character is one.
+    """
     spaced = _UNSPACED.sub(" ", text)
-    return len(_UNSPACED.findall(text)) + sum(_LETTER.search(part) is not None for part in spaced.split())
+    return len(_UNSPACED.findall(text)) + sum(
+        _LETTER.search(part) is not None for part in spaced.split()
+    )
 
 
 def has_url(text: str) -> bool:
@@ -29,7 +34,8 @@ def has_url(text: str) -> bool:
 
 
 class TokenCounter:
-    """Counts tokens by the tokenizer.json of a folder, the marks of start and end included, nothing cut.
+    """Counts tokens by the tokenizer.json of a folder, the marks of start and end included, nothing
+    cut.
 
     Raises BadModel when the folder holds none, PackageMissing.
     """
@@ -49,4 +55,6 @@ def _read(path: Path) -> Any:
         return read_tokenizer(path)
     except ImportError:
         install = 'pip install "curate[mindspore]", or: pip install tokenizers'
-        raise PackageMissing(what="Counting tokens", package="tokenizers", install=install) from None
+        raise PackageMissing(
+            what="Counting tokens", package="tokenizers", install=install
+        ) from None

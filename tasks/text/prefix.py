@@ -22,10 +22,11 @@ _BLANKS = re.compile(r"\s+")
 
 
 def strip_prefix(text: str) -> str:
-    """The text with white space folded and its first matching prefix cut; the rest begins with a capital.
+    """The text with white space folded and its first matching prefix cut; the rest begins with a
+    capital.
 
-    A prefix matches as written in PREFIXES or in lower case, at the very start. Without one, nothing but white space is
-    changed; a text that is nothing but a prefix becomes empty.
+    A prefix matches as written in PREFIXES or in lower case, at the very start. Without one,
+    nothing but white space is changed; a text that is nothing but a prefix becomes empty.
     """
     folded = _BLANKS.sub(" ", text).strip()
     # a prefix may end in a blank that folding took from a text that is nothing else

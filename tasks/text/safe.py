@@ -1,7 +1,9 @@
-"""`clean: safe`: repairs captions without eating words; the case and every script stay unless asked otherwise.
+"""`clean: safe`: repairs captions without eating words; the case and every script stay unless asked
+otherwise.
 
-It mends wrong encodings, spells out HTML entities, removes HTML tags, URLs with a scheme and control characters, folds
-white space, straightens quotes and shortens repeated punctuation. Everything else stays, full-width marks too.
+It mends wrong encodings, spells out HTML entities, removes HTML tags, URLs with a scheme and
+control characters, folds white space, straightens quotes and shortens repeated punctuation.
+Everything else stays, full-width marks too.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _PERSON = re.compile(r"<(person|people|man|woman)>", re.IGNORECASE)
 _URL = re.compile(r"\b(?:https?|ftp)://[^\s<>\"]+", re.IGNORECASE)
 _CONTROL = re.compile("[\u0000-\u0008\u000e-\u001b\u007f-\u0084\u0086-\u009f\ud800-\udfff]")
-# what is not seen and joins nothing: soft hyphen, zero width space, word joiner, byte order mark, directions
+# what is not seen and joins nothing: soft hyphen, zero width space, word joiner, byte order mark,
+# directions
 _UNSEEN = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
 _BLANKS = re.compile(r"\s+")
 _BEFORE_MARK = re.compile(r"(?<=\w) +(?=[,.;:!?](?:\s|$))")
@@ -29,7 +32,9 @@ _DOTS = re.compile(r"\.{4,}")
 _TWO_DOTS = re.compile(r"(?<!\.)\.\.(?!\.)")
 _DOUBLES = re.compile("[\u201c\u201d\u201e\u201f\u2033]")
 _SINGLES = re.compile("[\u2018\u2019\u201a\u201b\u2032\u00b4\u0060]")
-_CJK = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u31c0-\u31ff\u3200-\u33ff\U00020000-\U0003ffff]+")
+_CJK = re.compile(
+    "[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u31c0-\u31ff\u3200-\u33ff\U00020000-\U0003ffff]+"
+)
 _ROUNDS = 100  # a nested encoding more than 100 levels deep was made to annoy
 
 
@@ -66,7 +71,11 @@ def _characters(text: str) -> str:
         return text
     # quotes and entities are dealt with here; full-width marks and ligatures are not broken
     return ftfy.fix_text(
-        text, uncurl_quotes=False, unescape_html=False, fix_character_width=False, fix_latin_ligatures=False
+        text,
+        uncurl_quotes=False,
+        unescape_html=False,
+        fix_character_width=False,
+        fix_latin_ligatures=False,
     )
 
 

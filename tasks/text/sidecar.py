@@ -6,13 +6,14 @@ import json
 from typing import Any
 
 from curate.configs.errors import BadSidecar, Unreadable
-from curate.tasks.paths import is_url
+from curate.tasks.inputs.paths import is_url
 
 LARGEST = 16 << 20  # bytes
 
 
 def sidecar_path(path: str, ending: str) -> str:
-    """The path or URL beside `path`: its name without what follows the last dot, with the ending `.json` or `.txt`.
+    """The path or URL beside `path`: its name without what follows the last dot, with the ending
+    `.json` or `.txt`.
 
     Dots of folders, and one that begins a name, are none.
     """
@@ -25,7 +26,8 @@ def sidecar_path(path: str, ending: str) -> str:
 def read_sidecar(path: str, ending: str, key: str) -> str | None:
     """The caption beside a media file; None when there is no such file.
 
-    Of JSON the text under `key`, which may be a list of texts (the first counts). Raises BadSidecar, Unreadable.
+    Of JSON the text under `key`, which may be a list of texts (the first counts). Raises
+    BadSidecar, Unreadable.
     """
     beside = sidecar_path(path, ending)
     content = _content(beside)
@@ -35,7 +37,9 @@ def read_sidecar(path: str, ending: str, key: str) -> str | None:
         text = content.decode("utf-8-sig")
         found = _under(json.loads(text), key, beside) if ending == ".json" else text
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise BadSidecar(path=beside, why=f"it is no {ending[1:]} in UTF-8: {str(error)[:200]}") from None
+        raise BadSidecar(
+            path=beside, why=f"it is no {ending[1:]} in UTF-8: {str(error)[:200]}"
+        ) from None
     if not found.strip():
         raise BadSidecar(path=beside, why="its caption is empty")
     return found.strip()
@@ -51,7 +55,7 @@ def _under(loaded: Any, key: str, path: str) -> str:
 
 
 def _content(path: str) -> bytes | None:
-    from curate.tasks.video.reader import open_file
+    from curate.tasks.video.decode import open_file
 
     try:
         with open_file(path) as file:

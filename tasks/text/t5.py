@@ -1,7 +1,9 @@
-"""`clean: t5`: the 38 rules by which captions of published training sets were cleaned, in order, defects included.
+"""`clean: t5`: the 38 rules by which captions of published training sets were cleaned, in order,
+defects included.
 
-They lower the case, remove Chinese characters and eat parts of words ("epsom" becomes "om"), so they are only for those
-who need the same text as such a set. `curate.tasks.text.safe` is for everybody else.
+They lower the case, remove Chinese characters and eat parts of words ("epsom" becomes "om"), so
+they are only for those who need the same text as such a set. `curate.tasks.text.safe` is for
+everybody else.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ _DASHES = (
 
 
 def _sub(pattern: str, by: str = "", needs: str = "") -> Rule:
-    """A rule by a pattern; texts without `needs`, which every match holds, are passed over for speed."""
+    """A rule by a pattern; texts without `needs`, which every match holds, are passed over for
+    speed.
+    """
     replaced = re.compile(pattern).sub
     if needs == _DIGIT:
         found = re.compile(needs).search
@@ -47,7 +51,9 @@ def _many_joints(text: str) -> str:
 def _repair(text: str) -> str:
     import ftfy
 
-    if text.isascii() and text.isprintable() and "&" not in text:  # nothing to repair, and ftfy is slow
+    if (
+        text.isascii() and text.isprintable() and "&" not in text
+    ):  # nothing to repair, and ftfy is slow
         return text.strip()
     return html.unescape(html.unescape(ftfy.fix_text(text))).strip()
 
@@ -70,7 +76,12 @@ RULES: tuple[tuple[int, tuple[Rule, ...]], ...] = (
     _rule(11, _sub(r"\d{1,3}(?:\.\d{1,3}){3}", " ", _DIGIT)),
     _rule(12, _sub(r"\d:\d\d\s+$", needs=":")),
     _rule(13, _sub(r"\\n", " ")),
-    _rule(14, _sub(r"#\d{1,3}\b", needs="#"), _sub(r"#\d{5,}\b", needs="#"), _sub(r"\b\d{6,}\b", needs=_DIGIT)),
+    _rule(
+        14,
+        _sub(r"#\d{1,3}\b", needs="#"),
+        _sub(r"#\d{5,}\b", needs="#"),
+        _sub(r"\b\d{6,}\b", needs=_DIGIT),
+    ),
     _rule(15, _sub(rf"\S+\.(?:{_FILE_TYPES})", needs=".")),
     _rule(16, _sub("[\"']{2,}", '"')),
     _rule(17, _sub(r"\.{2,}", " ", "..")),
@@ -106,7 +117,8 @@ RULES: tuple[tuple[int, tuple[Rule, ...]], ...] = (
 def clean_t5(text: str) -> str:
     """The text after all rules, twice over, as the seed applies them; may be empty.
 
-    Not idempotent: each pass undoes one more level of URL encoding and drops one more mark at the ends.
+    Not idempotent: each pass undoes one more level of URL encoding and drops one more mark at the
+    ends.
     """
     return _once(_once(text))
 

@@ -1,12 +1,14 @@
-"""Copies spans of a source into MP4 files without encoding: as good as the source, at almost no cost.
+"""Copies spans of a source into MP4 files without encoding: as good as the source, at almost no
+cost.
 
-Packets are taken from the keyframe at or before the span's first frame; an edit list hides the pictures
-before it. What that means for the file:
+Packets are taken from the keyframe at or before the span's first frame; an edit list hides the
+pictures before it. What that means for the file:
 
 - it is larger than its pictures need, by what lies between keyframe and span;
-- players, ffmpeg, PyAV and OpenCV hide the lead; decord and frame counters that ignore edit lists do not;
-- where the last frames refer to later ones (B-frames), these later ones are shown too, so the clip may
-  be a few frames longer than planned, and these frames may belong to the next scene;
+- players, ffmpeg, PyAV and OpenCV hide the lead; decord and frame counters that ignore edit lists
+  do not;
+- where the last frames refer to later ones (B-frames), these later ones are shown too, so the clip
+  may be a few frames longer than planned, and these frames may belong to the next scene;
 - rotation and pixel shape stay as tags of the file; pixels are as in the source.
 
 Training that needs exact ends takes encoded clips.
@@ -21,10 +23,10 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from curate.configs.errors import CannotCopy, CutMismatch
-from curate.tasks.paths import to_text
-from curate.tasks.places import Place, replacing
+from curate.tasks.inputs.paths import to_text
+from curate.tasks.storage.places import Place, replacing
+from curate.tasks.video.decode import SEEK_BACK, open_media, seek, video_stream
 from curate.tasks.video.encode import Written, count_shown, mp4
-from curate.tasks.video.reader import SEEK_BACK, open_media, seek, video_stream
 from curate.tasks.video.sound import SoundTrack, Span
 
 _REORDERED = 32  # packets; no codec shows a picture later than so many decoded after it
@@ -33,9 +35,9 @@ _REORDERED = 32  # packets; no codec shows a picture later than so many decoded 
 def copy_span(path: Place, source: str, span: Span, sound: bool) -> Written:
     """Copy the packets of a span of source to path, which appears only when it is whole.
 
-    Returns what a player shows, so num_frames may exceed `span.frames` (see above). Raises CannotCopy when an mp4
-    cannot hold the codec or packets carry no time stamps, CutMismatch when frames are missing, ServiceError when path
-    is a URL that cannot be written to.
+    Returns what a player shows, so num_frames may exceed `span.frames` (see above). Raises
+    CannotCopy when an mp4 cannot hold the codec or packets carry no time stamps, CutMismatch when
+    frames are missing, ServiceError when path is a URL that cannot be written to.
     """
     with open_media(source) as container, replacing(path) as temporary:
         stream = video_stream(container)
@@ -46,13 +48,19 @@ def copy_span(path: Place, source: str, span: Span, sound: bool) -> Written:
             track = SoundTrack(output, source, span) if sound else None
             packets = list(_needed(source, _from_keyframe(container, stream, span.start), span.end))
             for packet, dts in zip(packets, decoding_times([p.pts for p in packets]), strict=True):
-                packet.pts, packet.dts, packet.stream = packet.pts - span.start, dts - span.start, copied
+                packet.pts, packet.dts, packet.stream = (
+                    packet.pts - span.start,
+                    dts - span.start,
+                    copied,
+                )
                 output.mux(packet)
             if track is not None:
                 track.write()
         found = count_shown(temporary)
         if found < (span.frames or 1):
-            raise CutMismatch(path=to_text(str(path)), found=found, planned=span.frames or "at least one")
+            raise CutMismatch(
+                path=to_text(str(path)), found=found, planned=span.frames or "at least one"
+            )
         width, height = stream.codec_context.width, stream.codec_context.height
         return Written(found, float(found / span.seconds), width, height, temporary.stat().st_size)
 
@@ -62,7 +70,9 @@ def _known(output: Any) -> set[str]:
 
 
 def _from_keyframe(container: InputContainer, stream: VideoStream, start: int) -> Iterator[Any]:
-    """Packets from the last keyframe shown at or before start, without those shown before that keyframe."""
+    """Packets from the last keyframe shown at or before start, without those shown before that
+    keyframe.
+    """
     for back in SEEK_BACK:
         if not seek(container, stream, start, back):
             continue

@@ -1,8 +1,8 @@
 """Writes spans of a source as MP4 files that hold exactly the planned frames.
 
-Pictures are written as a player shows them: turned upright and with square pixels. Sides are made even by
-leaving out the last column or row, because 4:2:0 needs it. Colour tags and time stamps are kept: the
-first frame is at 0, each next one as far from it as in the source, to the tick.
+Pictures are written as a player shows them: turned upright and with square pixels. Sides are made
+even by leaving out the last column or row, because 4:2:0 needs it. Colour tags and time stamps are
+kept: the first frame is at 0, each next one as far from it as in the source, to the tick.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from curate.configs.errors import CutMismatch
-from curate.tasks.paths import to_text
-from curate.tasks.places import Place, replacing
+from curate.tasks.inputs.paths import to_text
+from curate.tasks.storage.places import Place, replacing
 from curate.tasks.video.geometry import Geometry, geometry
 from curate.tasks.video.sound import SoundTrack, Span
 
@@ -54,7 +54,8 @@ class Written:
 
 
 def even_size(shape: Geometry, shorter: int | None) -> tuple[int, int]:
-    """Width and height of the written picture: as displayed, the shorter side at most `shorter`, both even.
+    """Width and height of the written picture: as displayed, the shorter side at most `shorter`,
+    both even.
 
     Never larger than displayed, except that a side of one pixel becomes two.
     """
@@ -63,7 +64,9 @@ def even_size(shape: Geometry, shorter: int | None) -> tuple[int, int]:
 
 
 def _scaled(shape: Geometry, shorter: int | None) -> tuple[int, int]:
-    """Size as displayed after scaling; when it is scaled at all, the other side goes to the nearest even number."""
+    """Size as displayed after scaling; when it is scaled at all, the other side goes to the nearest
+    even number.
+    """
     width, height = shape.size
     if shorter is None or shorter >= min(width, height):
         return max(2, width), max(2, height)
@@ -77,7 +80,8 @@ def resample(
     """Pairs of time and frame at a steady rate: at k / fps the frame that is on the screen then.
 
     `frames` are pairs of time (seconds, the first at 0, increasing) and frame; there come
-    ``max(1, round(length * fps))`` pairs, so frames are left out or repeated. fps None: as they are.
+    ``max(1, round(length * fps))`` pairs, so frames are left out or repeated. fps None: as they
+    are.
     """
     if fps is None:
         yield from frames
@@ -96,7 +100,9 @@ def resample(
 
 
 def plan_frames(seconds: Iterable[Fraction], length: Fraction, fps: Fraction | None) -> list[int]:
-    """Which source frame each written frame shows, as places in `seconds`; the plan that `resample` follows."""
+    """Which source frame each written frame shows, as places in `seconds`; the plan that `resample`
+    follows.
+    """
     return [i for _, i in resample(((t, i) for i, t in enumerate(seconds)), length, fps)]
 
 
@@ -122,7 +128,10 @@ class _Upright:
     def _graph(self, frame: VideoFrame) -> Graph:
         graph = Graph()
         graph.threads = 1
-        nodes = [graph.add(*step.split("=", 1)) for step in [_buffer(frame), *self._steps(frame), "buffersink"]]
+        nodes = [
+            graph.add(*step.split("=", 1))
+            for step in [_buffer(frame), *self._steps(frame), "buffersink"]
+        ]
         graph.link_nodes(*nodes).configure()
         return graph
 
@@ -136,7 +145,9 @@ class _Upright:
 
 
 def _buffer(frame: VideoFrame) -> str:
-    """The source of a filter graph; it is told the colours, so that a conversion uses the right matrix."""
+    """The source of a filter graph; it is told the colours, so that a conversion uses the right
+    matrix.
+    """
     base = frame.time_base or Fraction(1)
     return (
         f"buffer=video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:"
@@ -206,13 +217,19 @@ def mp4(path: Path) -> Iterator[OutputContainer]:
 
 
 def encode_span(
-    path: Place, frames: Iterable[VideoFrame], stream: VideoStream, span: Span, target: Target, sound: str | None = None
+    path: Place,
+    frames: Iterable[VideoFrame],
+    stream: VideoStream,
+    span: Span,
+    target: Target,
+    sound: str | None = None,
 ) -> Written:
     """Write the frames of a span of stream to path, which appears only when it is whole.
 
-    `frames` are those of `curate.tasks.video.reader.decode`; their pts and pict_type are changed. sound names the
-    source whose sound is to be kept, or None. Raises CutMismatch when there is no frame or the file does
-    not hold what was planned, ServiceError when path is a URL that cannot be written to.
+    `frames` are those of `curate.tasks.video.decode.decode`; their pts and pict_type are changed.
+    sound names the source whose sound is to be kept, or None. Raises CutMismatch when there is no
+    frame or the file does not hold what was planned, ServiceError when path is a URL that cannot be
+    written to.
     """
     with replacing(path) as temporary:
         with mp4(temporary) as output:
@@ -228,7 +245,10 @@ def encode_span(
 
 
 def _encode_all(
-    encoder: _Encoder, frames: Iterable[tuple[Fraction, VideoFrame]], stream: VideoStream, target: Target
+    encoder: _Encoder,
+    frames: Iterable[tuple[Fraction, VideoFrame]],
+    stream: VideoStream,
+    target: Target,
 ) -> None:
     upright = None
     for seconds, frame in resample(frames, encoder.seconds, target.fps):
@@ -237,14 +257,20 @@ def _encode_all(
     encoder.finish()
 
 
-def _timed(frames: Iterable[VideoFrame], span: Span, path: Place) -> Iterator[tuple[Fraction, VideoFrame]]:
-    """Frames with their seconds from the span's start. Raises CutMismatch at the end when one is missing."""
+def _timed(
+    frames: Iterable[VideoFrame], span: Span, path: Place
+) -> Iterator[tuple[Fraction, VideoFrame]]:
+    """Frames with their seconds from the span's start. Raises CutMismatch at the end when one is
+    missing.
+    """
     count = 0
     for frame in frames:
         count += 1
         yield (cast(int, frame.pts) - span.start) * span.time_base, frame
     if not count or (span.frames is not None and count != span.frames):
-        raise CutMismatch(path=to_text(str(path)), found=count, planned=span.frames or "at least one")
+        raise CutMismatch(
+            path=to_text(str(path)), found=count, planned=span.frames or "at least one"
+        )
 
 
 def _rate(stream: VideoStream, target: Target) -> Fraction:
@@ -255,4 +281,6 @@ def _rate(stream: VideoStream, target: Target) -> Fraction:
 def count_shown(path: Path) -> int:
     """How many pictures a player shows: packets of the video, without those an edit list hides."""
     with av.open(str(path)) as container:
-        return sum(1 for p in container.demux(container.streams.video[0]) if p.size and not p.is_discard)
+        return sum(
+            1 for p in container.demux(container.streams.video[0]) if p.size and not p.is_discard
+        )

@@ -1,4 +1,6 @@
-"""Motion between neighbouring frames and brightness and sharpness of single ones, on small gray pictures."""
+"""Motion between neighbouring frames and brightness and sharpness of single ones, on small gray
+pictures.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,9 @@ def pair(before: Gray, after: Gray, seconds: float, gap: float) -> Pair:
     """Motion from one frame to the next, `gap` seconds later, shown at `seconds`.
 
     flow = 100 * mean over pixels of |DIS displacement| / diagonal / gap: percent of the picture's
-    diagonal moved a second, so that neither resolution nor frame rate matters. change = mean absolute
-    difference of the luma, 0 to 255. Pictures have a long side of about 256 pixels; one with a side
-    below 16 has no flow.
+    diagonal moved a second, so that neither resolution nor frame rate matters. change = mean
+    absolute difference of the luma, 0 to 255. Pictures have a long side of about 256 pixels; one
+    with a side below 16 has no flow.
     """
     change = float(cv2.norm(before, after, cv2.NORM_L1)) / before.size
     if min(before.shape) < 16:  # DIS matches patches of 8 pixels

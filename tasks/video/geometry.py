@@ -1,4 +1,6 @@
-"""What coded pixels look like on the screen: rotation and sample aspect ratio, and small upright pictures."""
+"""What coded pixels look like on the screen: rotation and sample aspect ratio, and small upright
+pictures.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ class Geometry:
         return (height, width) if self.rotation in (90, 270) else (width, height)
 
     def fit(self, *, shorter: int | None = None, longer: int | None = None) -> tuple[int, int]:
-        """The size before the rotation with the shorter or longer side as given, but no larger than displayed."""
+        """The size before the rotation with the shorter or longer side as given, but no larger than
+        displayed.
+        """
         width, height = self.square
         scale = Fraction(1)
         if shorter:
@@ -81,7 +85,9 @@ def display_size(stream: VideoStream, frame: VideoFrame) -> tuple[int, int]:
 class Converter:
     """Scales frames to one size; keeps swscale's tables from frame to frame."""
 
-    def __init__(self, size: tuple[int, int], shape: Geometry, interpolation: Interpolation) -> None:
+    def __init__(
+        self, size: tuple[int, int], shape: Geometry, interpolation: Interpolation
+    ) -> None:
         self._size = size
         self._shape = shape
         self._how = interpolation
@@ -90,5 +96,7 @@ class Converter:
     def rgb(self, frame: VideoFrame) -> RGB:
         """The frame as displayed, H x W x 3, 0 to 255."""
         width, height = self._size
-        small = self._scaler.reformat(frame, width, height, "rgb24", interpolation=self._how, threads=1)
+        small = self._scaler.reformat(
+            frame, width, height, "rgb24", interpolation=self._how, threads=1
+        )
         return self._shape.upright(small.to_ndarray())

@@ -1,8 +1,8 @@
 """Hamming distances between 64-bit hashes, and an append-only table of hash pairs to search.
 
-Two words within t bits of each other differ by at most t // 4 bits in one of their four quarters of 16 bits. So an
-index of rows by each quarter leaves a few thousand of a million to compare. Those are compared in full, so the result
-is that of comparing all.
+Two words within t bits of each other differ by at most t // 4 bits in one of their four quarters of
+16 bits. So an index of rows by each quarter leaves a few thousand of a million to compare. Those
+are compared in full, so the result is that of comparing all.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ def _popcount_by_sums(words: Words) -> NDArray[np.uint8]:
     twos = np.uint64(0x3333333333333333)
     sums = (sums & twos) + (sums >> np.uint64(2) & twos)
     sums = sums + (sums >> np.uint64(4)) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    counts: NDArray[np.uint8] = (sums * np.uint64(0x0101010101010101) >> np.uint64(56)).astype(np.uint8)
+    counts: NDArray[np.uint8] = (sums * np.uint64(0x0101010101010101) >> np.uint64(56)).astype(
+        np.uint8
+    )
     return counts
 
 
@@ -34,7 +36,9 @@ popcount = getattr(np, "bitwise_count", _popcount_by_sums)  # numpy 2 has it
 
 @dataclass(frozen=True)
 class HashPair:
-    """The perceptual hashes of a clip's first and middle frame as 16 hex characters; None for a flat frame."""
+    """The perceptual hashes of a clip's first and middle frame as 16 hex characters; None for a
+    flat frame.
+    """
 
     first: str | None
     middle: str | None
@@ -65,8 +69,11 @@ class QuarterIndex:
             self._starts.append(np.concatenate([[0], np.cumsum(counts)]).astype(np.uint32))
 
     def near(self, word: int, threshold: int) -> Rows:
-        """The rows that may lie within `threshold` bits of a word, and others; some of them more than once."""
-        # if each quarter differed by more than its radius, all would by more than the threshold: radii sum to t - 3
+        """The rows that may lie within `threshold` bits of a word, and others; some of them more
+        than once.
+        """
+        # if each quarter differed by more than its radius, all would by more than the threshold:
+        # radii sum to t - 3
         radius, rest = divmod(threshold + 1, 4)
         found = []
         for place in range(4):
@@ -88,9 +95,9 @@ class QuarterIndex:
 class HashTable:
     """Hash pairs of surviving clips, in the order they were added: some 45 bytes a clip.
 
-    `frames` says what has to be near: ``both`` compares each frame that both clips have a hash of and
-    takes the larger distance; ``first`` compares the first frame only. Tables shorter than `index_from` rows, and
-    rows added since the index was made last, are compared one by one.
+    `frames` says what has to be near: ``both`` compares each frame that both clips have a hash of
+    and takes the larger distance; ``first`` compares the first frame only. Tables shorter than
+    `index_from` rows, and rows added since the index was made last, are compared one by one.
     """
 
     def __init__(self, frames: str = "both", index_from: int = 20_000) -> None:
@@ -102,7 +109,9 @@ class HashTable:
         self._there = [np.zeros(1024, np.bool_) for _ in range(2)]
         self._index: QuarterIndex | None = None  # of the first frames of rows before _indexed
         self._indexed = 0
-        self._without_first: Rows = np.zeros(0, np.intp)  # rows before _indexed that it does not hold
+        self._without_first: Rows = np.zeros(
+            0, np.intp
+        )  # rows before _indexed that it does not hold
 
     def __len__(self) -> int:
         return self._length
@@ -115,7 +124,10 @@ class HashTable:
         """Append clips."""
         end = self._length + len(clip_ids)
         while end > len(self._ids):
-            self._ids, *rest = [np.concatenate([a, np.zeros_like(a)]) for a in (self._ids, *self._words, *self._there)]
+            self._ids, *rest = [
+                np.concatenate([a, np.zeros_like(a)])
+                for a in (self._ids, *self._words, *self._there)
+            ]
             self._words, self._there = rest[:2], rest[2:]
         here = slice(self._length, end)
         self._ids[here] = clip_ids
@@ -140,7 +152,9 @@ class HashTable:
             if text is None:
                 continue
             there = self._there[column][near]
-            distance = np.where(there, popcount(self._words[column][near] ^ np.uint64(int(text, 16))), 0)
+            distance = np.where(
+                there, popcount(self._words[column][near] ^ np.uint64(int(text, 16))), 0
+            )
             keep = distance <= threshold  # the first frame leaves few to compare the second of
             worst, compared = np.maximum(worst, distance)[keep], (compared | there)[keep]
             near = near[keep]
@@ -157,11 +171,17 @@ class HashTable:
         self._keep_index()
         assert self._index is not None
         tail = np.arange(self._indexed, self._length)
-        return np.concatenate([self._index.near(int(first, 16), threshold), self._without_first, tail])
+        return np.concatenate(
+            [self._index.near(int(first, 16), threshold), self._without_first, tail]
+        )
 
     def _keep_index(self) -> None:
-        """Make the index again when the rows behind it have become many, for those are compared one by one."""
-        if self._index is not None and self._length - self._indexed <= max(1024, self._length // 200):
+        """Make the index again when the rows behind it have become many, for those are compared one
+        by one.
+        """
+        if self._index is not None and self._length - self._indexed <= max(
+            1024, self._length // 200
+        ):
             return
         there = self._there[0][: self._length]
         rows = np.flatnonzero(there)

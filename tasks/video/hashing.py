@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from curate.configs.errors import PackageMissing
 
 INSTALL = "pip install --no-deps imagededup"
-FLAT = 5.0  # standard deviation of luma, 0 to 255, below which a picture shows too little to be told by
+# standard deviation of luma, 0 to 255, below which a picture shows too little to be told by
+FLAT = 5.0
 
 _METHODS = {"phash": "PHash", "ahash": "AHash", "dhash": "DHash", "whash": "WHash"}
 # their __init__ import torch and matplotlib; their modules that hashing uses import neither
@@ -55,17 +56,20 @@ def _hasher(method: str) -> Any:
         try:
             module = importlib.import_module("imagededup.methods.hashing")
         except ImportError as error:
-            raise PackageMissing(what="imagededup", package=error.name, install=f"pip install {error.name}") from error
+            raise PackageMissing(
+                what="imagededup", package=error.name, install=f"pip install {error.name}"
+            ) from error
     return getattr(module, _METHODS[method])(verbose=False)
 
 
 def perceptual_hash(picture: NDArray[np.uint8], method: str) -> str | None:
-    """The 64-bit hash of an RGB picture (H x W x 3) as 16 hex characters; None where it is nearly flat.
+    """The 64-bit hash of an RGB picture (H x W x 3) as 16 hex characters; None where it is nearly
+    flat.
 
-    `method`: phash, ahash, dhash or whash. Between the hash of a frame scaled down to a shorter side of
-    256 pixels and that of the whole frame about 1 bit differs (4 at most on 48 frames), so do not
-    compare the two kinds. A black frame or a bare background has no hash, because all of them would be
-    one another's duplicates. Raises PackageMissing.
+    `method`: phash, ahash, dhash or whash. Between the hash of a frame scaled down to a shorter
+    side of 256 pixels and that of the whole frame about 1 bit differs (4 at most on 48 frames), so
+    do not compare the two kinds. A black frame or a bare background has no hash, because all of
+    them would be one another's duplicates. Raises PackageMissing.
     """
     import cv2
 

@@ -9,12 +9,12 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from curate.configs.errors import NotMedia
-from curate.tasks.paths import to_text
+from curate.tasks.inputs.paths import to_text
 from curate.tasks.stage import NewClip
+from curate.tasks.video.decode import open_file
 from curate.tasks.video.flow import still
 from curate.tasks.video.geometry import RGB, Geometry
 from curate.tasks.video.hashing import perceptual_hash
-from curate.tasks.video.reader import open_file
 from curate.tasks.video.samples import LONGER, SHORTER, Measures, Reel, SampleWriter, encode
 
 _ORIENTATION = 0x0112  # Exif
@@ -43,13 +43,19 @@ def read_image(path: str) -> Still:
                 codec, mode = str(image.format).lower(), image.mode.lower()
                 pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGB"), np.uint8)
         except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-            why = "it is no image" if isinstance(error, UnidentifiedImageError) else str(error).lower()
+            why = (
+                "it is no image"
+                if isinstance(error, UnidentifiedImageError)
+                else str(error).lower()
+            )
             raise NotMedia(path=to_text(path), why=why) from error
     return Still(pixels, turned, codec, mode)
 
 
 def still_clip(path: str, method: str, writer: SampleWriter) -> NewClip:
-    """The one clip of an image: pts 0 to 1, one frame, no times; its samples are written. Raises MediaError."""
+    """The one clip of an image: pts 0 to 1, one frame, no times; its samples are written. Raises
+    MediaError.
+    """
     pixels = read_image(path).pixels
     height, width = pixels.shape[:2]
     shape = Geometry(width, height, Fraction(1), 0)

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-Span = tuple[int, int]  # places of the first frame and of the first frame after it, in the list of times
+Span = tuple[
+    int, int
+]  # places of the first frame and of the first frame after it, in the list of times
 
 PANDA_TAIL = 2  # seconds by which a piece may be longer, in the rule of Panda-70M
 
@@ -22,7 +24,9 @@ class Lengths:
     shortest: float = 2.0
     longest: float | None = 20.0
     long_scenes: Literal["split", "truncate"] = "split"
-    panda: float | None = None  # the maximum length of the Panda-70M rule, applied before the others
+    panda: float | None = (
+        None  # the maximum length of the Panda-70M rule, applied before the others
+    )
 
 
 def pieces(times: Sequence[int], time_base: Fraction, lengths: Lengths) -> list[Span]:
@@ -30,9 +34,9 @@ def pieces(times: Sequence[int], time_base: Fraction, lengths: Lengths) -> list[
 
     `times` are the pts of the scene's frames and, last, of its end.
 
-    split: n = ceil(length / longest) clips of equal length, cut at the frame nearest to each boundary;
-    where these would be shorter than `shortest`, fewer and longer ones, each cut off at `longest`.
-    truncate: one clip, cut off at `longest`, as the seed does.
+    split: n = ceil(length / longest) clips of equal length, cut at the frame nearest to each
+    boundary; where these would be shorter than `shortest`, fewer and longer ones, each cut off at
+    `longest`. truncate: one clip, cut off at `longest`, as the seed does.
     """
     if lengths.panda is not None:
         spans = _panda(times, _ticks(lengths.panda, time_base), _ticks(PANDA_TAIL, time_base))
@@ -41,7 +45,11 @@ def pieces(times: Sequence[int], time_base: Fraction, lengths: Lengths) -> list[
     if lengths.longest is None:
         return spans
     limit = _ticks(lengths.longest, time_base)
-    least = _ticks(lengths.shortest, time_base) if lengths.long_scenes == "split" else Fraction(times[-1] - times[0])
+    least = (
+        _ticks(lengths.shortest, time_base)
+        if lengths.long_scenes == "split"
+        else Fraction(times[-1] - times[0])
+    )
     return [piece for span in spans for piece in _limited(times, span, limit, least)]
 
 
@@ -77,7 +85,12 @@ def _limited(times: Sequence[int], span: Span, limit: Fraction, least: Fraction)
         return [span]
     count = math.ceil(length / limit)
     fewest = _fewest(times, span, limit)
-    for n in (count, count + 1, fewest, fewest + 1):  # whole frames may not fill the limit: then one more
+    for n in (
+        count,
+        count + 1,
+        fewest,
+        fewest + 1,
+    ):  # whole frames may not fill the limit: then one more
         equal = _spans(_equal(times, span, n))
         if all(least <= times[b] - times[a] <= limit for a, b in equal):
             return equal
@@ -92,7 +105,11 @@ def _equal(times: Sequence[int], span: Span, n: int) -> list[int]:
     for k in range(1, n):
         wanted = times[first] + Fraction(k * (times[last] - times[first]), n)
         after = bisect_left(times, wanted, first, last)
-        nearest = after - 1 if after > first and wanted - times[after - 1] <= times[after] - wanted else after
+        nearest = (
+            after - 1
+            if after > first and wanted - times[after - 1] <= times[after] - wanted
+            else after
+        )
         bounds.append(min(max(nearest, bounds[-1] + 1), last))
     return sorted({*bounds, last})
 

@@ -14,9 +14,16 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from curate.configs.errors import NoFrames
+from curate.tasks.video.decode import (
+    media_name,
+    nominal_duration,
+    open_file,
+    open_media,
+    packets,
+    video_stream,
+)
 from curate.tasks.video.geometry import geometry
 from curate.tasks.video.images import read_image
-from curate.tasks.video.reader import media_name, nominal_duration, open_file, open_media, packets, video_stream
 
 _Stamp = tuple[int | None, int, bool]  # pts, duration, whether a keyframe
 
@@ -48,10 +55,11 @@ class _Packets:
 
 
 def probe_video(path: str) -> dict[str, Any]:
-    """The columns of `videos` for a video. Raises MediaError, NoFrames when no frame can be decoded.
+    """The columns of `videos` for a video. Raises MediaError, NoFrames when no frame can be
+    decoded.
 
-    Frames are counted as packets that a player shows; damaged ones are among them, so a decoder may give
-    fewer. duration is the time from the first frame to the end of the last.
+    Frames are counted as packets that a player shows; damaged ones are among them, so a decoder may
+    give fewer. duration is the time from the first frame to the end of the last.
     """
     with open_media(path) as container:
         stream = video_stream(container)
@@ -67,7 +75,9 @@ def probe_video(path: str) -> dict[str, Any]:
             "sample_aspect_ratio": f"{ratio.numerator}:{ratio.denominator}",
             "codec": stream.codec_context.name,
             "pixel_format": frame.format.name,
-            "audio": next((s.codec_context.name for s in container.streams.audio if s.codec_context), None),
+            "audio": next(
+                (s.codec_context.name for s in container.streams.audio if s.codec_context), None
+            ),
             "size_bytes": _size_bytes(path),
         }
 
@@ -82,7 +92,9 @@ def _size(width: int, height: int) -> dict[str, Any]:
 
 
 def _walk(container: InputContainer, stream: VideoStream) -> tuple[VideoFrame, _Packets]:
-    """The first frame, and the time stamps of all packets. Decodes no more than the first frame needs."""
+    """The first frame, and the time stamps of all packets. Decodes no more than the first frame
+    needs.
+    """
     first: VideoFrame | None = None
     early: list[_Stamp] = []
     found = _Packets(nominal_duration(stream))

@@ -1,9 +1,10 @@
-"""The pictures and measures that split keeps of each clip, so that no later stage opens the video again.
+"""The pictures and measures that split keeps of each clip, so that no later stage opens the video
+again.
 
-One zip archive a video, ``<folder or URL>/<video id // 1000>/<video id>.zip``, nothing compressed twice. A clip
-has two entries: ``<index>.json``, its `Measures`, and ``<index>.jpg``, its JPEG pictures one after the
-other. Pictures are upright and have square pixels; the shorter side of the small ones is SHORTER or
-less, the longer side of the large one is LONGER or less; none is enlarged.
+One zip archive a video, ``<folder or URL>/<video id // 1000>/<video id>.zip``, nothing compressed
+twice. A clip has two entries: ``<index>.json``, its `Measures`, and ``<index>.jpg``, its JPEG
+pictures one after the other. Pictures are upright and have square pixels; the shorter side of the
+small ones is SHORTER or less, the longer side of the large one is LONGER or less; none is enlarged.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.configs.errors import SamplesMissing, Unreadable
-from curate.tasks.archives import RemoteArchives
-from curate.tasks.places import Place, PlaceT, below, replacing
+from curate.tasks.storage.archives import RemoteArchives
+from curate.tasks.storage.places import Place, PlaceT, below, replacing
 
 SHORTER = 256  # what the CLIP tower (224, centre crop) and LPIPS need
 LONGER = 960  # what text recognition needs: larger finds no more text, smaller costs as much
@@ -37,7 +38,9 @@ RGB = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Picture:
-    """Where a JPEG lies among those of its clip, and when it is shown, in seconds from the clip's start."""
+    """Where a JPEG lies among those of its clip, and when it is shown, in seconds from the clip's
+    start.
+    """
 
     seconds: float
     offset: int
@@ -66,7 +69,9 @@ class Still:
 
 @dataclass(frozen=True)
 class Measures:
-    """All that is known of a clip's pictures. `regular` are places in `pictures`, which are in time order."""
+    """All that is known of a clip's pictures. `regular` are places in `pictures`, which are in time
+    order.
+    """
 
     seconds: float  # length of the clip; 0 for a still image
     pictures: Sequence[Picture]
@@ -91,7 +96,9 @@ class Reel:
 
 def encode(picture: RGB) -> bytes:
     """A picture (H x W x 3, RGB) as JPEG."""
-    done, jpeg = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    done, jpeg = cv2.imencode(
+        ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+    )
     assert done
     return jpeg.tobytes()
 
@@ -110,11 +117,12 @@ def archive(root: PlaceT, video_id: int) -> PlaceT:
 
 
 class SampleWriter:
-    """Writes the archive of one video, clip after clip; it appears under its name only when it is whole.
+    """Writes the archive of one video, clip after clip; it appears under its name only when it is
+    whole.
 
-    A context manager: leaving it by an exception leaves what was there before. `fingerprint` is that of the video:
-    who was slower than a changed file may put old samples over new ones, and `Samples.open` tells them apart. Raises
-    ServiceError when it cannot be uploaded.
+    A context manager: leaving it by an exception leaves what was there before. `fingerprint` is
+    that of the video: who was slower than a changed file may put old samples over new ones, and
+    `Samples.open` tells them apart. Raises ServiceError when it cannot be uploaded.
     """
 
     def __init__(self, root: Place, video_id: int, fingerprint: str = "") -> None:
@@ -133,11 +141,16 @@ class SampleWriter:
     def write(self, index: int, measures: Measures, reel: Reel) -> None:
         """Add the clip called index."""
         text = json.dumps(asdict(measures), separators=(",", ":"), allow_nan=False)
-        self._zip.writestr(zipfile.ZipInfo(f"{index}.json"), text)  # ZipInfo: no time of day in the file
+        self._zip.writestr(
+            zipfile.ZipInfo(f"{index}.json"), text
+        )  # ZipInfo: no time of day in the file
         self._zip.writestr(zipfile.ZipInfo(f"{index}.jpg"), bytes(reel.data))
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
@@ -151,8 +164,12 @@ class Samples:
         self.measures = measures
 
     @classmethod
-    def open(cls, source: Path | RemoteArchives, video_id: int, clip_index: int, fingerprint: str = "") -> Samples:
-        """The samples of a clip. Raises SamplesMissing (also for those of another form of the video), ServiceError."""
+    def open(
+        cls, source: Path | RemoteArchives, video_id: int, clip_index: int, fingerprint: str = ""
+    ) -> Samples:
+        """The samples of a clip. Raises SamplesMissing (also for those of another form of the
+        video), ServiceError.
+        """
         root: Place = source if isinstance(source, Path) else source.root
         path = archive(root, video_id)
         try:
@@ -200,7 +217,9 @@ class Samples:
         return self._decode(self._nearest(fraction * self.seconds))
 
     def place(self, fraction: float) -> int:
-        """Which stored picture `at` gives, by its number; for `picture`. Two points of a short clip may share one."""
+        """Which stored picture `at` gives, by its number; for `picture`. Two points of a short clip
+        may share one.
+        """
         return self.measures.pictures.index(self._nearest(fraction * self.seconds))
 
     def picture(self, place: int) -> RGB:
@@ -208,7 +227,9 @@ class Samples:
         return self._decode(self.measures.pictures[place])
 
     def first(self) -> RGB:
-        """The earliest stored frame: of a scene its first, of a piece of a long scene one soon after."""
+        """The earliest stored frame: of a scene its first, of a piece of a long scene one soon
+        after.
+        """
         return self._decode(self.measures.pictures[0])
 
     def middle(self) -> RGB:
@@ -251,7 +272,9 @@ def _mark(fingerprint: str) -> bytes:
 
 @lru_cache(maxsize=4)
 def _opened(path: Path, changed: int, size: int, process: int) -> zipfile.ZipFile:
-    """An open archive; its directory is read once for all clips of a video. The rest tell a newer one."""
+    """An open archive; its directory is read once for all clips of a video. The rest tell a newer
+    one.
+    """
     return zipfile.ZipFile(path)
 
 

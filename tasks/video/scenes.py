@@ -26,8 +26,8 @@ DEFAULT_THRESHOLD = {"adaptive": 3.0, "content": 25.0, "panda": 25.0, "stride": 
 class Shrinker:
     """Makes detection pictures: long side about 256 pixels, not turned upright.
 
-    The same two steps as OpenCV's reader and PySceneDetect: swscale to BGR at full size, then linear
-    interpolation. Scaling within swscale costs half as much, and moves cuts on 1 file of 17.
+    The same two steps as OpenCV's reader and PySceneDetect: swscale to BGR at full size, then
+    linear interpolation. Scaling within swscale costs half as much, and moves cuts on 1 file of 17.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,9 @@ class Shrinker:
 
     def shrink(self, frame: VideoFrame) -> BGR:
         """The frame in BGR, H x W x 3."""
-        full = np.asarray(self._scaler.reformat(frame, format="bgr24", threads=1).to_ndarray(), np.uint8)
+        full = np.asarray(
+            self._scaler.reformat(frame, format="bgr24", threads=1).to_ndarray(), np.uint8
+        )
         factor = compute_downscale_factor(max(frame.width, frame.height))
         if factor <= 1.0:
             return full
@@ -85,10 +87,14 @@ class CutFinder:
         else:
             self._detector = ContentDetector(level, min_scene_len)
             self._level = level
-        self._detector._calculate_frame_score = self._score  # the library's own where it has no such method
+        self._detector._calculate_frame_score = (
+            self._score
+        )  # the library's own where it has no such method
 
     def push(self, place: Place, picture: BGR) -> list[int]:
-        """Take the next frame. Gives the indices of frames, this or earlier ones, that begin a scene."""
+        """Take the next frame. Gives the indices of frames, this or earlier ones, that begin a
+        scene.
+        """
         return [cut.index for cut in self._detector.process_frame(place, picture)]
 
     @property
@@ -98,7 +104,9 @@ class CutFinder:
 
 
 class Stride(CutFinder):
-    """A cut every `seconds`: at the first frame at or after each multiple, counted from the first frame."""
+    """A cut every `seconds`: at the first frame at or after each multiple, counted from the first
+    frame.
+    """
 
     needs_pictures = False
     suspect = False

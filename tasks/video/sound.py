@@ -15,7 +15,7 @@ from av.container import OutputContainer
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from curate.tasks.video.reader import open_media
+from curate.tasks.video.decode import open_media
 
 _RATE = 48000
 _LEAD = Fraction(1)  # seconds read before the span: a decoder needs some packets to get going
@@ -23,7 +23,8 @@ _LEAD = Fraction(1)  # seconds read before the span: a decoder needs some packet
 
 @dataclass(frozen=True)
 class Span:
-    """A clip's place in its source: frames with ``start <= pts < end``, in ticks of `time_base` seconds.
+    """A clip's place in its source: frames with ``start <= pts < end``, in ticks of `time_base`
+    seconds.
 
     `frames` is how many there are; None: not counted.
     """
@@ -40,7 +41,9 @@ class Span:
 
 
 class SoundTrack:
-    """Adds a stereo track to an output; does nothing when the source has no sound. Damaged packets are silent."""
+    """Adds a stereo track to an output; does nothing when the source has no sound. Damaged packets
+    are silent.
+    """
 
     def __init__(self, output: OutputContainer, source: str, span: Span) -> None:
         self._output = output
@@ -66,7 +69,9 @@ class SoundTrack:
         self._output.mux(self._stream.encode(None))
 
     def _samples(self) -> NDArray[np.float32]:
-        """2 x n samples in -1 to 1, n the span's length; what the source has no sound for is silent."""
+        """2 x n samples in -1 to 1, n the span's length; what the source has no sound for is
+        silent.
+        """
         length = round(self._span.seconds * _RATE)
         samples = np.zeros((2, length), np.float32)
         begin = self._span.start * self._span.time_base

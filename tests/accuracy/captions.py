@@ -1,4 +1,6 @@
-"""What captioners are asked, by the references and by the tests alike, and how large arrays are compared."""
+"""What captioners are asked, by the references and by the tests alike, and how large arrays are
+compared.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,15 @@ PICTURES = (1, 3)  # frames that ShareGPT4V sees
 POOLINGS = ((4, 4, 4), (6, 3, 5), (2, 8, 3))  # less, more and fewer frames than there are
 
 FPS = 2.0  # at which transformers and Qwen's own code agree about the places of Qwen2.5-VL
-BOUNDS = ((56 * 56, 112 * 112), (128 * 28 * 28, 448 * 672))  # pixels of frames: small, and those of the seed
+BOUNDS = (
+    (56 * 56, 112 * 112),
+    (128 * 28 * 28, 448 * 672),
+)  # pixels of frames: small, and those of the seed
 
 
 def digest(name: str, array: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
-    """What of an array is kept, by name: its shape, every 61st number, and the means along each of two halves.
+    """What of an array is kept, by name: its shape, every 61st number, and the means along each of
+    two halves.
 
     Each as one row, so that differences are relative to the whole of it.
     """
@@ -30,7 +36,9 @@ def digest(name: str, array: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
     }  # fmt: skip
 
 
-def same(name: str, ours: NDArray[Any], numbers: Mapping[str, NDArray[Any]], compare: Callable[..., None]) -> None:
+def same(
+    name: str, ours: NDArray[Any], numbers: Mapping[str, NDArray[Any]], compare: Callable[..., None]
+) -> None:
     """Compare an array with the digest of a reference."""
     for part, value in digest(name, ours).items():
         if part.endswith("shape"):

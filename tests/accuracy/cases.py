@@ -1,7 +1,8 @@
-"""Networks and stages of curate on the inputs of the references: ``python -m tests.accuracy.cases HOME RESULT.json``.
+"""Networks and stages of curate on the inputs of the references: ``python -m tests.accuracy.cases
+HOME RESULT.json``.
 
-One process for all, for MindSpore takes seconds to start. Tests say what the found numbers must be. Any attempt to
-reach another host, or to import torch, ends it.
+One process for all, for MindSpore takes seconds to start. Tests say what the found numbers must be.
+Any attempt to reach another host, or to import torch, ends it.
 """
 
 from __future__ import annotations

@@ -19,8 +19,12 @@ class Compare:
 
     properties: list[tuple[str, Any]]
 
-    def __call__(self, what: str, found: ArrayLike, expected: ArrayLike, tolerance: float = TOLERANCE) -> None:
-        """Fail unless absolute and relative difference are below the tolerance (each; see differences)."""
+    def __call__(
+        self, what: str, found: ArrayLike, expected: ArrayLike, tolerance: float = TOLERANCE
+    ) -> None:
+        """Fail unless absolute and relative difference are below the tolerance (each; see
+        differences).
+        """
         absolute, relative = differences(found, expected)
         line = f"{what:<44} absolute {absolute:.1e}   relative {relative:.1e}   tolerance {tolerance:.0e}"
         self.properties.append((TITLE, line))
@@ -36,9 +40,10 @@ def arrays(path: str | Path) -> dict[str, NDArray[Any]]:
 def differences(found: ArrayLike, expected: ArrayLike) -> tuple[float, float]:
     """The largest absolute difference of an entry, and the largest relative difference of a row.
 
-    A row is what lies along the last axis of a table (a feature vector, the logits of an image), or one score of a
-    list; its relative difference is the length of the difference over the length of what was expected, where that
-    is not 0. Shapes must be equal, and no entry may be NaN or infinite.
+    A row is what lies along the last axis of a table (a feature vector, the logits of an image), or
+    one score of a list; its relative difference is the length of the difference over the length of
+    what was expected, where that is not 0. Shapes must be equal, and no entry may be NaN or
+    infinite.
     """
     a, b = np.asarray(found, np.float64), np.asarray(expected, np.float64)
     assert a.shape == b.shape, (a.shape, b.shape)

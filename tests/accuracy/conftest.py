@@ -1,4 +1,6 @@
-"""The tiny models, written once a test process, the references, and a table of the differences found."""
+"""The tiny models, written once a test process, the references, and a table of the differences
+found.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def facts() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def said(request: pytest.FixtureRequest) -> dict[str, Any]:
     """What the reference captioners wrote, from the file that the module names as REFERENCES."""
-    return dict(json.loads((inputs.DATA / f"{request.module.REFERENCES}.json").read_text(encoding="utf-8")))
+    return dict(
+        json.loads((inputs.DATA / f"{request.module.REFERENCES}.json").read_text(encoding="utf-8"))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +67,9 @@ def photos(facts: dict[str, Any]) -> dict[str, inputs.Image]:
     """The photos, proven to be decoded as those that the references were made of."""
     found = inputs.photos()
     for name, photo in found.items():
-        assert inputs.checksum(photo) == facts["photos"][name], f"{name}.jpg is decoded otherwise here"
+        assert inputs.checksum(photo) == facts["photos"][name], (
+            f"{name}.jpg is decoded otherwise here"
+        )
     return found
 
 
@@ -76,7 +82,13 @@ def compare(request: pytest.FixtureRequest) -> Compare:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The differences found, also when all tests pass."""
     reports = [r for kind in ("passed", "failed") for r in terminalreporter.stats.get(kind, [])]
-    lines = [value for r in reports if r.when == "call" for name, value in r.user_properties if name == TITLE]
+    lines = [
+        value
+        for r in reports
+        if r.when == "call"
+        for name, value in r.user_properties
+        if name == TITLE
+    ]
     if lines:
         terminalreporter.section(TITLE)
     for line in lines:

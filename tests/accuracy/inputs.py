@@ -1,4 +1,6 @@
-"""What references and tests both start from: the same numbers, photos and texts, wherever they are made."""
+"""What references and tests both start from: the same numbers, photos and texts, wherever they are
+made.
+"""
 
 from __future__ import annotations
 
@@ -39,34 +41,54 @@ def unit_embeddings() -> NDArray[np.float32]:
 
 
 def photos(folder: Path | None = None) -> dict[str, Image]:
-    """The two photos that come with scikit-learn, 427 x 640 x 3; read from its own folder unless another is given."""
+    """The two photos that come with scikit-learn, 427 x 640 x 3; read from its own folder unless
+    another is given.
+    """
     from PIL import Image as Pictures
 
     if folder is None:
         found = importlib.util.find_spec("sklearn")  # importing it takes seconds
         assert found and found.origin
         folder = Path(found.origin).parent / "datasets" / "images"
-    return {name: np.asarray(Pictures.open(folder / f"{name}.jpg").convert("RGB")) for name in ("china", "flower")}
+    return {
+        name: np.asarray(Pictures.open(folder / f"{name}.jpg").convert("RGB"))
+        for name in ("china", "flower")
+    }
 
 
 def checksum(image: Image) -> int:
-    """CRC-32 of the decoded photo: another JPEG decoder may differ by a grey level, which no score would survive."""
+    """CRC-32 of the decoded photo: another JPEG decoder may differ by a grey level, which no score
+    would survive.
+    """
     return zlib.crc32(np.ascontiguousarray(image).tobytes())
 
 
 def sized(photo: Image, height: int, width: int) -> Image:
-    """The photo at another size, by repeating and leaving out whole rows and columns: no resampler has a say."""
-    rows, columns = (np.arange(n) * full // n for n, full in zip((height, width), photo.shape[:2], strict=True))
+    """The photo at another size, by repeating and leaving out whole rows and columns: no resampler
+    has a say.
+    """
+    rows, columns = (
+        np.arange(n) * full // n for n, full in zip((height, width), photo.shape[:2], strict=True)
+    )
     return np.ascontiguousarray(photo[rows][:, columns])
 
 
 def pairs(found: dict[str, Image]) -> list[tuple[Image, Image]]:
-    """Pairs of frames as LPIPS meets them: panned, noisy, darker, another scene, the same frame twice."""
+    """Pairs of frames as LPIPS meets them: panned, noisy, darker, another scene, the same frame
+    twice.
+    """
     random = np.random.RandomState(13)
     made: list[tuple[Image, Image]] = []
     for number, (height, width) in enumerate(LPIPS_SIZES):
         a = sized(found["china"], height, width)
         noisy = np.clip(a + random.randint(-40, 41, a.shape), 0, 255).astype(np.uint8)
         scene = sized(found["flower"], height, width)
-        made.append((a, [np.roll(a, 5, axis=1), scene, noisy, a // 2, np.roll(a, 2, axis=0), a.copy()][number]))
+        made.append(
+            (
+                a,
+                [np.roll(a, 5, axis=1), scene, noisy, a // 2, np.roll(a, 2, axis=0), a.copy()][
+                    number
+                ],
+            )
+        )
     return made

@@ -1,7 +1,9 @@
-"""Makes data/captions.json and captions.npz, once, with PyTorch and transformers: see make_references.py for how.
+"""Makes data/captions.json and captions.npz, once, with PyTorch and transformers: see
+make_references.py for how.
 
-Of transformers comes every network; PLLaVA itself, which needs a transformers of 2024, is put together of its parts as
-its authors' modeling_pllava.py and processing_pllava.py say, with LoRA left unmerged, as PEFT computes it.
+Of transformers comes every network; PLLaVA itself, which needs a transformers of 2024, is put
+together of its parts as its authors' modeling_pllava.py and processing_pllava.py say, with LoRA
+left unmerged, as PEFT computes it.
 ``python -m tests.accuracy.make_captions``
 """
 
@@ -19,7 +21,13 @@ import transformers
 from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
-from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    CLIPImageProcessor,
+    CLIPVisionConfig,
+    CLIPVisionModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 from transformers.image_transforms import get_resize_output_image_size, resize
 from transformers.image_utils import ChannelDimension
 
@@ -50,7 +58,9 @@ def main() -> None:
 
 def state(folder: Path) -> dict[str, Any]:
     """All tensors of a folder."""
-    return {k: v for file in sorted(folder.glob("*.safetensors")) for k, v in load_file(file).items()}
+    return {
+        k: v for file in sorted(folder.glob("*.safetensors")) for k, v in load_file(file).items()
+    }
 
 
 class Lora(nn.Module):
@@ -59,7 +69,8 @@ class Lora(nn.Module):
     def __init__(self, weights: dict[str, Any], name: str, alpha: float) -> None:
         super().__init__()
         self.base, self.a, self.b = (
-            weights[f"{name}.{part}.weight"] for part in ("base_layer", "lora_A.default", "lora_B.default")
+            weights[f"{name}.{part}.weight"]
+            for part in ("base_layer", "lora_A.default", "lora_B.default")
         )
         self.scale = alpha / len(self.a)
 
@@ -71,9 +82,13 @@ def pllava(folder: Path, arrays: Arrays, facts: Facts) -> None:
     """Pixels, features and greedy words for each video, for each way to pool."""
     config, weights = json.loads((folder / "config.json").read_text()), state(folder)
     tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
-    vision = CLIPVisionModel(CLIPVisionConfig(**config["vision_config"], attn_implementation="eager")).eval()
+    vision = CLIPVisionModel(
+        CLIPVisionConfig(**config["vision_config"], attn_implementation="eager")
+    ).eval()
     vision.load_state_dict(part(weights, "vision_tower."))
-    language = LlamaForCausalLM(LlamaConfig(**config["text_config"], attn_implementation="eager")).eval()
+    language = LlamaForCausalLM(
+        LlamaConfig(**config["text_config"], attn_implementation="eager")
+    ).eval()
     names = part(weights, "language_model.base_model.model.")
     plain = {k.replace(".base_layer", ""): v for k, v in names.items() if ".lora_" not in k}
     language.load_state_dict(plain)
@@ -87,7 +102,9 @@ def pllava(folder: Path, arrays: Arrays, facts: Facts) -> None:
     for number, video in enumerate(tiny.videos()):
         pixels = pllava_pixels(video[seed_indices(len(video), captions.FRAMES)], 112)
         arrays |= captions.digest(f"pllava pixels {number}", pixels)
-        hidden = vision(torch.from_numpy(pixels), output_hidden_states=True).hidden_states[-2][:, 1:]
+        hidden = vision(torch.from_numpy(pixels), output_hidden_states=True).hidden_states[-2][
+            :, 1:
+        ]
         hidden = two(nn.functional.gelu(one(hidden)))
         cubes = hidden.reshape(1, captions.FRAMES, 8, 8, 64).permute(0, 4, 1, 2, 3)
         for shape in captions.POOLINGS:
@@ -103,12 +120,16 @@ def part(weights: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def answer(language: Any, tokenizer: Any, pooled: Any) -> Facts:
-    """What the language model adds to the conversation of the authors, and how sure it was of each word."""
+    """What the language model adds to the conversation of the authors, and how sure it was of each
+    word.
+    """
     text = f"{captions.SYSTEM} USER:<image> {captions.QUESTION} ASSISTANT:"
     ids = tokenizer(text)["input_ids"]
     at = ids.index(300)
     embed = language.get_input_embeddings()
-    embedded = torch.cat([embed(torch.tensor(ids[:at])), pooled, embed(torch.tensor(ids[at + 1 :]))])[None]
+    embedded = torch.cat(
+        [embed(torch.tensor(ids[:at])), pooled, embed(torch.tensor(ids[at + 1 :]))]
+    )[None]
     out = language.generate(
         inputs_embeds=embedded, attention_mask=torch.ones(embedded.shape[:2], dtype=torch.long), do_sample=False,
         num_beams=1, max_new_tokens=captions.LENGTH, eos_token_id=2, pad_token_id=0, output_scores=True,
@@ -122,7 +143,11 @@ def said(out: Any, skip: int, tokenizer: Any, ends: set[int]) -> Facts:
     words = [int(w) for w in out.sequences[0][skip:]]
     words = words[: next((n for n, word in enumerate(words) if word in ends), len(words))]
     leads = [float(s[0].topk(2).values.diff().abs()) for s in out.scores]
-    return {"ids": words, "text": tokenizer.decode(words, skip_special_tokens=True), "smallest lead": min(leads)}
+    return {
+        "ids": words,
+        "text": tokenizer.decode(words, skip_special_tokens=True),
+        "smallest lead": min(leads),
+    }
 
 
 def seed_indices(count: int, wanted: int) -> Any:
@@ -132,14 +157,20 @@ def seed_indices(count: int, wanted: int) -> Any:
 
 
 def pllava_pixels(frames: Any, side: int) -> Any:
-    """Frames through torchvision's Resize(672) of PIL images, PllavaProcessor's resize_crop_longshort, and CLIP's."""
-    processor = CLIPImageProcessor(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
+    """Frames through torchvision's Resize(672) of PIL images, PllavaProcessor's
+    resize_crop_longshort, and CLIP's.
+    """
+    processor = CLIPImageProcessor(
+        size={"shortest_edge": side}, crop_size={"height": side, "width": side}
+    )
     pictures = []
     for frame in frames:
         picture = Image.fromarray(frame)
         short, long = min(picture.size), max(picture.size)
         new = (672, int(672 * long / short))
-        picture = picture.resize(new if picture.width <= picture.height else new[::-1], Image.Resampling.BILINEAR)
+        picture = picture.resize(
+            new if picture.width <= picture.height else new[::-1], Image.Resampling.BILINEAR
+        )
         pictures.append(np.array(picture))
     height, width = pictures[0].shape[:2]
     rate = max(height, width) / min(height, width)
@@ -150,14 +181,19 @@ def pllava_pixels(frames: Any, side: int) -> Any:
         size = get_resize_output_image_size(
             picture, size=edge, default_to_square=False, max_size=9999, input_data_format=LAST
         )
-        picture = resize(picture, size=size, resample=Image.Resampling.BICUBIC, input_data_format=LAST)
+        picture = resize(
+            picture, size=size, resample=Image.Resampling.BICUBIC, input_data_format=LAST
+        )
         over = (max(picture.shape[:2]) - max(out)) // 2
         start, end = over // 2, over // 2 + max(out)
-        cropped.append(picture[start:end] if picture.shape[0] > picture.shape[1] else picture[:, start:end])
+        cropped.append(
+            picture[start:end] if picture.shape[0] > picture.shape[1] else picture[:, start:end]
+        )
     return processor(cropped, input_data_format=LAST, return_tensors="np")["pixel_values"]
 
 
-# the chat_template of Qwen2-VL-7B-Instruct and Qwen2.5-VL-7B-Instruct, without its branches for pictures and calls
+# the chat_template of Qwen2-VL-7B-Instruct and Qwen2.5-VL-7B-Instruct, without its branches for
+# pictures and calls
 TEMPLATE = (
     "{% set video_count = namespace(value=0) %}{% for message in messages %}"
     "{% if loop.first and message['role'] != 'system' %}<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
@@ -200,26 +236,38 @@ def qwen(folder: Path, family: str, arrays: Arrays, facts: Facts) -> None:
     tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
     content = [{"type": "video", "video": "a.mp4"}, {"type": "text", "text": captions.QUESTION}]
     text = tokenizer.apply_chat_template(
-        [{"role": "user", "content": content}], chat_template=TEMPLATE, add_generation_prompt=True, tokenize=False
+        [{"role": "user", "content": content}],
+        chat_template=TEMPLATE,
+        add_generation_prompt=True,
+        tokenize=False,
     )
     facts[f"{family} conversation"] = text
     for number, video in enumerate(tiny.videos()):
         patches, grid = cut(video, captions.BOUNDS[0])
         words = grid[0] * grid[1] * grid[2] // 4
-        ids = torch.tensor([tokenizer(text.replace("<|video_pad|>", "<|video_pad|>" * words))["input_ids"]])
+        ids = torch.tensor(
+            [tokenizer(text.replace("<|video_pad|>", "<|video_pad|>" * words))["input_ids"]]
+        )
         pixels, shape = torch.from_numpy(patches), torch.tensor([grid])
         given = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "video_grid_thw": shape}
         seconds = {"second_per_grid_ts": torch.tensor([2 / captions.FPS])} if newer else {}
-        arrays |= captions.digest(f"{family} seen {number}", model.visual(pixels, grid_thw=shape).numpy())
+        arrays |= captions.digest(
+            f"{family} seen {number}", model.visual(pixels, grid_thw=shape).numpy()
+        )
         places, deltas = model.model.get_rope_index(
             ids, video_grid_thw=shape, attention_mask=given["attention_mask"], **seconds
         )
-        facts[f"{family} places {number}"] = [places[:, 0].flatten().tolist()[::13], int(deltas[0, 0])]
+        facts[f"{family} places {number}"] = [
+            places[:, 0].flatten().tolist()[::13],
+            int(deltas[0, 0]),
+        ]
         out = model.generate(
             **given, **seconds, pixel_values_videos=pixels, do_sample=False, num_beams=1, temperature=None, top_k=None,
             top_p=None, max_new_tokens=captions.LENGTH, output_scores=True, return_dict_in_generate=True,
         )  # fmt: skip
-        facts[f"{family} {number}"] = said(out, ids.shape[1], tokenizer, {300, 302}) | {"prompt": ids[0].tolist()[::7]}
+        facts[f"{family} {number}"] = said(out, ids.shape[1], tokenizer, {300, 302}) | {
+            "prompt": ids[0].tolist()[::7]
+        }
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
-"""Makes data/references.npz and references.json, once, with PyTorch and the published implementations.
+"""Makes data/references.npz and references.json, once, with PyTorch and the published
+implementations.
 
-Not part of the tests: they only read what this wrote. Run in an environment of its own (Python 3.11)::
+Not part of the tests: they only read what this wrote. Run in an environment of its own (Python
+3.11)::
 
-    pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu
-    pip install transformers==4.57.1 "numpy<2" pillow safetensors tokenizers
-    pip install --no-deps --target published lpips==0.1.4 clip-anytorch==2.6.0 ftfy==6.3.1 wcwidth==0.9.4 scikit-learn
-    python -m tests.accuracy.make_references published
+    pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu pip install
+    transformers==4.57.1 "numpy<2" pillow safetensors tokenizers pip install --no-deps --target
+    published lpips==0.1.4 clip-anytorch==2.6.0 ftfy==6.3.1 wcwidth==0.9.4 scikit-learn python -m
+    tests.accuracy.make_references published
 
-What stands in, and for what: torchvision (not needed otherwise) for VGG16's list of layers, which the lpips package
-takes from it; everything else of lpips runs as published. OpenAI's tokenizer is clip-anytorch's simple_tokenizer.py
-with ftfy. The heads are their authors' few lines, written again from seed-semantics 2.8 and 2.12.
+What stands in, and for what: torchvision (not needed otherwise) for VGG16's list of layers, which
+the lpips package takes from it; everything else of lpips runs as published. OpenAI's tokenizer is
+clip-anytorch's simple_tokenizer.py with ftfy. The heads are their authors' few lines, written again
+from seed-semantics 2.8 and 2.12.
 """
 
 from __future__ import annotations
@@ -39,12 +42,22 @@ Facts = dict[str, Any]
 
 
 def main(published: Path) -> None:
-    """Write the references; `published` is the folder that the published packages were installed to."""
+    """Write the references; `published` is the folder that the published packages were installed
+    to.
+    """
     photos = inputs.photos(published / "sklearn" / "datasets" / "images")
     versions = {"python": platform.python_version(), "pillow": __import__("PIL").__version__}
     versions |= {m.__name__: m.__version__ for m in (torch, transformers, np)}
-    versions |= {"lpips": "0.1.4", "clip-anytorch": "2.6.0", "ftfy": "6.3.1", "scikit-learn": "1.9.1"}
-    facts: Facts = {"made_by": "python -m tests.accuracy.make_references published", "versions": versions}
+    versions |= {
+        "lpips": "0.1.4",
+        "clip-anytorch": "2.6.0",
+        "ftfy": "6.3.1",
+        "scikit-learn": "1.9.1",
+    }
+    facts: Facts = {
+        "made_by": "python -m tests.accuracy.make_references published",
+        "versions": versions,
+    }
     facts["photos"] = {name: inputs.checksum(photo) for name, photo in photos.items()}
     arrays: Arrays = {}
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
@@ -55,7 +68,9 @@ def main(published: Path) -> None:
         heads(models, arrays)
         lpips(published, models / tiny.LPIPS, photos, arrays)
     np.savez_compressed(inputs.DATA / "references.npz", **arrays)
-    (inputs.DATA / "references.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    (inputs.DATA / "references.json").write_text(
+        json.dumps(facts, indent=1) + "\n", encoding="utf-8"
+    )
 
 
 def tokens(published: Path, arrays: Arrays, facts: Facts, folder: Path) -> Any:
@@ -72,14 +87,18 @@ def tokens(published: Path, arrays: Arrays, facts: Facts, folder: Path) -> Any:
     arrays["tokens_slow"] = slow(inputs.TEXTS, **how)["input_ids"].astype(np.uint16)
     arrays["tokens_openai"] = openai_tokens(published)
     for other in ("slow", "openai"):
-        facts[f"texts where {other} differs from fast"] = differing(arrays["tokens_fast"], arrays[f"tokens_{other}"])
+        facts[f"texts where {other} differs from fast"] = differing(
+            arrays["tokens_fast"], arrays[f"tokens_{other}"]
+        )
     return torch.from_numpy(arrays["tokens_fast"].astype(np.int64))
 
 
 def openai_tokens(published: Path) -> Any:
     """Ids as clip.tokenize(texts, truncate=True) makes them; 0 after the end of text."""
     sys.path.insert(0, str(published))
-    spec = importlib.util.spec_from_file_location("simple_tokenizer", published / "clip" / "simple_tokenizer.py")
+    spec = importlib.util.spec_from_file_location(
+        "simple_tokenizer", published / "clip" / "simple_tokenizer.py"
+    )
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -101,7 +120,9 @@ def differing(one: Any, other: Any) -> list[int]:
 
 
 def clip(folder: Path, ids: Any, arrays: Arrays, facts: Facts) -> None:
-    """Features and logits by transformers' CLIPModel, eager attention, in float64 (the truth) and float32."""
+    """Features and logits by transformers' CLIPModel, eager attention, in float64 (the truth) and
+    float32.
+    """
     pixels = torch.from_numpy(inputs.pixels())
     for name, dtype in (("f64", torch.float64), ("f32", torch.float32)):
         torch.set_default_dtype(dtype)  # which the causal mask is made in
@@ -111,7 +132,9 @@ def clip(folder: Path, ids: Any, arrays: Arrays, facts: Facts) -> None:
         arrays |= {f"image_{name}": image.numpy(), f"text_{name}": text.numpy()}
         arrays[f"logits_{name}"] = out.logits_per_image.numpy()
         alone = torch.cat([model.get_image_features(p[None].to(dtype)) for p in pixels])
-        facts[f"image features, one by one against twelve at once, {name}"] = float((image - alone).abs().max())
+        facts[f"image features, one by one against twelve at once, {name}"] = float(
+            (image - alone).abs().max()
+        )
         facts[f"logit_scale, {name}"] = float(model.logit_scale.exp())
     for kind in ("image", "text", "logits"):
         worst = np.abs(arrays[f"{kind}_f64"] - arrays[f"{kind}_f32"]).max()
@@ -119,7 +142,9 @@ def clip(folder: Path, ids: Any, arrays: Arrays, facts: Facts) -> None:
 
 
 def preprocessing(photos: Any, arrays: Arrays, facts: Facts) -> None:
-    """Each photo by transformers' CLIPImageProcessor: every 16th pixel, and the sums of all rows and columns."""
+    """Each photo by transformers' CLIPImageProcessor: every 16th pixel, and the sums of all rows
+    and columns.
+    """
     processor = CLIPImageProcessor(
         do_resize=True, size={"shortest_edge": 224}, resample=3, do_center_crop=True,
         crop_size={"height": 224, "width": 224}, do_rescale=True, rescale_factor=1 / 255, do_normalize=True,
@@ -128,26 +153,42 @@ def preprocessing(photos: Any, arrays: Arrays, facts: Facts) -> None:
     facts["photos where torchvision's centre crop differs"] = []
     for number, (name, height, width) in enumerate(inputs.SIZES):
         photo = inputs.sized(photos[name], height, width)
-        # told which axis is which: left to guess, it takes a picture of 1 or 3 rows for one of channels
-        (found,) = processor(photo, input_data_format="channels_last", return_tensors="np")["pixel_values"]
+        # told which axis is which: left to guess, it takes a picture of 1 or 3 rows for one of
+        # channels
+        (found,) = processor(photo, input_data_format="channels_last", return_tensors="np")[
+            "pixel_values"
+        ]
         arrays[f"photo_{number}_sample"] = found[:, ::16, ::16].astype(np.float32)
         arrays[f"photo_{number}_rows"] = found.sum(axis=2, dtype=np.float64)
         arrays[f"photo_{number}_columns"] = found.sum(axis=1, dtype=np.float64)
         other = openai_preprocessing(photo)
         if np.abs(other - found).max() > 1e-5:
-            facts["photos where torchvision's centre crop differs"].append([number, float(np.abs(other - found).max())])
+            facts["photos where torchvision's centre crop differs"].append(
+                [number, float(np.abs(other - found).max())]
+            )
 
 
 def openai_preprocessing(photo: Any) -> Any:
-    """OpenAI's rule: torchvision's Resize(224, bicubic), CenterCrop(224), ToTensor, Normalize, on PIL images."""
+    """OpenAI's rule: torchvision's Resize(224, bicubic), CenterCrop(224), ToTensor, Normalize, on
+    PIL images.
+    """
     from PIL import Image
 
     height, width = photo.shape[:2]
     short, long = min(height, width), max(height, width)
     size = (224, int(224 * long / short)) if width <= height else (int(224 * long / short), 224)
-    image = Image.fromarray(photo) if short == 224 else Image.fromarray(photo).resize(size, Image.Resampling.BICUBIC)
-    left, top = round((image.width - 224) / 2.0), round((image.height - 224) / 2.0)  # half to even, torchvision's
-    cropped = np.asarray(image.crop((left, top, left + 224, top + 224)), np.float32) / np.float32(255)
+    image = (
+        Image.fromarray(photo)
+        if short == 224
+        else Image.fromarray(photo).resize(size, Image.Resampling.BICUBIC)
+    )
+    left, top = (
+        round((image.width - 224) / 2.0),
+        round((image.height - 224) / 2.0),
+    )  # half to even, torchvision's
+    cropped = np.asarray(image.crop((left, top, left + 224, top + 224)), np.float32) / np.float32(
+        255
+    )
     return ((cropped - np.array(MEAN, np.float32)) / np.array(STD, np.float32)).transpose(2, 0, 1)
 
 
@@ -193,7 +234,10 @@ class Aesthetic(nn.Module):
 def heads(models: Path, arrays: Arrays) -> None:
     """Scores of 64 unit vectors."""
     units = torch.from_numpy(inputs.unit_embeddings())
-    for name, made, folder in (("aesthetic", Aesthetic(), tiny.AESTHETIC), ("nsfw", Nsfw(), tiny.NSFW)):
+    for name, made, folder in (
+        ("aesthetic", Aesthetic(), tiny.AESTHETIC),
+        ("nsfw", Nsfw(), tiny.NSFW),
+    ):
         made.load_state_dict(load_file(models / folder / "model.safetensors"))
         made.eval()
         arrays[f"{name}_f32"] = made(units)[:, 0].numpy()
@@ -218,16 +262,26 @@ def lpips(published: Path, folder: Path, photos: Any, arrays: Arrays) -> None:
     made = package.LPIPS(net="vgg", pretrained=False, pnet_rand=True, verbose=False)
     weights = load_file(folder / "model.safetensors")
     state = {k: v for k, v in weights.items() if k.startswith("lin")}
-    convolutions = {k.removeprefix("features."): v for k, v in weights.items() if k.startswith("features.")}
+    convolutions = {
+        k.removeprefix("features."): v for k, v in weights.items() if k.startswith("features.")
+    }
     slices = {name.split(".", 2)[2]: name for name in made.state_dict() if name.startswith("net.")}
     state |= {slices[k]: v for k, v in convolutions.items()}
     missing, leftover = made.load_state_dict(state, strict=False)
-    assert not leftover and all("scaling_layer" in m or m.startswith("lins.") for m in missing), (missing, leftover)
+    assert not leftover and all("scaling_layer" in m or m.startswith("lins.") for m in missing), (
+        missing,
+        leftover,
+    )
     for name, dtype in (("f64", torch.float64), ("f32", torch.float32)):
         made = made.to(dtype)
-        found = [made(scaled(a, dtype), scaled(b, dtype), retPerLayer=True) for a, b in inputs.pairs(photos)]
+        found = [
+            made(scaled(a, dtype), scaled(b, dtype), retPerLayer=True)
+            for a, b in inputs.pairs(photos)
+        ]
         arrays[f"lpips_{name}"] = np.array([float(total) for total, _ in found])
-        arrays[f"lpips_layers_{name}"] = np.array([[float(part) for part in parts] for _, parts in found])
+        arrays[f"lpips_layers_{name}"] = np.array(
+            [[float(part) for part in parts] for _, parts in found]
+        )
 
 
 def scaled(frame: Any, dtype: Any) -> Any:
@@ -236,8 +290,9 @@ def scaled(frame: Any, dtype: Any) -> Any:
 
 
 def lpips_package(published: Path) -> Any:
-    """The published package, with VGG16's layers in torchvision's place and nothing in that of scipy, which only its
-    training uses."""
+    """The published package, with VGG16's layers in torchvision's place and nothing in that of
+    scipy, which only its training uses.
+    """
     torchvision, models = types.ModuleType("torchvision"), types.ModuleType("torchvision.models")
     models.vgg16 = vgg16  # type: ignore[attr-defined]
     torchvision.models = models  # type: ignore[attr-defined]

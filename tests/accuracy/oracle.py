@@ -1,7 +1,8 @@
-"""The networks written once more, in NumPy and float64: what stages should find on frames without a reference.
+"""The networks written once more, in NumPy and float64: what stages should find on frames without a
+reference.
 
-Slow and plain on purpose. test_oracle.py holds it against the torch references; tests of whole stages then
-compare with it, whatever the frames.
+Slow and plain on purpose. test_oracle.py holds it against the torch references; tests of whole
+stages then compare with it, whatever the frames.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ def weights(folder: Path) -> Weights:
     """The tensors of a model in float64."""
     from safetensors.numpy import load_file
 
-    return {name: tensor.astype(np.float64) for name, tensor in load_file(folder / "model.safetensors").items()}
+    return {
+        name: tensor.astype(np.float64)
+        for name, tensor in load_file(folder / "model.safetensors").items()
+    }
 
 
 def unit(rows: Array) -> Array:
@@ -41,7 +45,9 @@ def unit(rows: Array) -> Array:
 
 
 def pixels(frame: NDArray[np.uint8]) -> Array:
-    """CLIP's published preprocessing, (3, 224, 224): shorter side 224 (bicubic), centre crop, OpenAI's constants."""
+    """CLIP's published preprocessing, (3, 224, 224): shorter side 224 (bicubic), centre crop,
+    OpenAI's constants.
+    """
     from PIL import Image
 
     height, width = frame.shape[:2]
@@ -58,7 +64,9 @@ def image_features(folder: Path, images: NDArray[Any]) -> Array:
     w, config = weights(folder), _config(folder)["vision_config"]
     name, patch = "vision_model.embeddings", config["patch_size"]
     count, _, height, width = images.shape
-    cut = images.reshape(count, 3, height // patch, patch, width // patch, patch).transpose(0, 2, 4, 1, 3, 5)
+    cut = images.reshape(count, 3, height // patch, patch, width // patch, patch).transpose(
+        0, 2, 4, 1, 3, 5
+    )
     patches = (
         cut.reshape(count, -1, 3 * patch * patch)
         @ w[f"{name}.patch_embedding.weight"].reshape(config["hidden_size"], -1).T
@@ -71,10 +79,15 @@ def image_features(folder: Path, images: NDArray[Any]) -> Array:
 
 
 def text_features(folder: Path, ids: NDArray[Any]) -> Array:
-    """Projected features, not normalised, of token ids (n, 77), taken at the first end-of-text; (n, dim)."""
+    """Projected features, not normalised, of token ids (n, 77), taken at the first end-of-text; (n,
+    dim).
+    """
     w, config = weights(folder), _config(folder)["text_config"]
     name = "text_model.embeddings"
-    states = w[f"{name}.token_embedding.weight"][ids] + w[f"{name}.position_embedding.weight"][: ids.shape[1]]
+    states = (
+        w[f"{name}.token_embedding.weight"][ids]
+        + w[f"{name}.position_embedding.weight"][: ids.shape[1]]
+    )
     states = _encoder(w, "text_model", config, states, causal=True)
     ends = states[np.arange(len(ids)), ids.argmax(axis=1)]
     return _norm(w, "text_model.final_layer_norm", ends) @ w["text_projection.weight"].T
@@ -118,7 +131,9 @@ def _vgg(w: Weights, frame: NDArray[np.uint8]) -> Sequence[Array]:
     for block, count in enumerate(_BLOCKS):
         states = _halved(states) if block else states
         for layer in (next(layers) for _ in range(count)):
-            states = np.maximum(_convolved(states, w[f"features.{layer}.weight"]) + w[f"features.{layer}.bias"], 0)
+            states = np.maximum(
+                _convolved(states, w[f"features.{layer}.weight"]) + w[f"features.{layer}.bias"], 0
+            )
         found.append(states / (np.linalg.norm(states, axis=2, keepdims=True) + 1e-10))
     return found
 
@@ -127,7 +142,11 @@ def _convolved(states: Array, kernel: Array) -> Array:
     """A 3 x 3 convolution with a border of zeros, over (h, w, channels)."""
     height, width, channels = states.shape
     padded = np.pad(states, ((1, 1), (1, 1), (0, 0)))
-    shifted = [padded[y : y + height, x : x + width].reshape(-1, channels) for y in range(3) for x in range(3)]
+    shifted = [
+        padded[y : y + height, x : x + width].reshape(-1, channels)
+        for y in range(3)
+        for x in range(3)
+    ]
     flat = kernel.transpose(2, 3, 1, 0).reshape(9 * channels, -1)
     return (np.concatenate(shifted, axis=1) @ flat).reshape(height, width, -1)
 
@@ -143,11 +162,15 @@ def _config(folder: Path) -> Any:
     return json.loads((folder / "config.json").read_text(encoding="utf-8"))
 
 
-def _encoder(w: Weights, tower: str, config: Mapping[str, Any], states: Array, causal: bool) -> Array:
+def _encoder(
+    w: Weights, tower: str, config: Mapping[str, Any], states: Array, causal: bool
+) -> Array:
     for number in range(config["num_hidden_layers"]):
         layer = f"{tower}.encoder.layers.{number}"
         normed = _norm(w, f"{layer}.layer_norm1", states)
-        states = states + _attention(w, f"{layer}.self_attn", normed, config["num_attention_heads"], causal)
+        states = states + _attention(
+            w, f"{layer}.self_attn", normed, config["num_attention_heads"], causal
+        )
         inner = _linear(w, f"{layer}.mlp.fc1", _norm(w, f"{layer}.layer_norm2", states))
         states = states + _linear(w, f"{layer}.mlp.fc2", inner / (1 + np.exp(-1.702 * inner)))
     return states
@@ -156,7 +179,9 @@ def _encoder(w: Weights, tower: str, config: Mapping[str, Any], states: Array, c
 def _attention(w: Weights, name: str, states: Array, heads: int, causal: bool) -> Array:
     count, length, width = states.shape
     q, k, v = (
-        _linear(w, f"{name}.{part}_proj", states).reshape(count, length, heads, -1).transpose(0, 2, 1, 3)
+        _linear(w, f"{name}.{part}_proj", states)
+        .reshape(count, length, heads, -1)
+        .transpose(0, 2, 1, 3)
         for part in ("q", "k", "v")
     )
     logits = q @ k.transpose(0, 1, 3, 2) / np.sqrt(width // heads)

@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from curate.tasks.caption.models.answer import Answer
-from curate.tasks.caption.models.pllava import Options, Pllava
-from curate.tasks.caption.models.qwen2_5_vl import Qwen25Vl
-from curate.tasks.caption.models.qwen2_vl import Qwen2Vl
-from curate.tasks.caption.models.qwen_frames import Pixels
-from curate.tasks.caption.models.qwen_vl import Options as Options2
-from curate.tasks.caption.models.qwen_vl import QwenVl
-from curate.tasks.caption.models.sharegpt4v import Options as Options3
-from curate.tasks.caption.models.sharegpt4v import ShareGpt4v
-from curate.tasks.caption.models.writing import Sampling
+from curate.tasks.captioners.answer import Answer
+from curate.tasks.captioners.pllava import Options, Pllava
+from curate.tasks.captioners.qwen2_5_vl import Qwen25Vl
+from curate.tasks.captioners.qwen2_vl import Qwen2Vl
+from curate.tasks.captioners.qwen_frames import Pixels
+from curate.tasks.captioners.qwen_vl import Options as Options2
+from curate.tasks.captioners.qwen_vl import QwenVl
+from curate.tasks.captioners.sharegpt4v import Options as Options3
+from curate.tasks.captioners.sharegpt4v import ShareGpt4v
+from curate.tasks.captioners.writing import Sampling
 from tests import tiny_captioners as tiny
 from tests import tiny_sharegpt4v
 from tests.accuracy import captions
@@ -37,11 +37,16 @@ def run(models: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def told(answers: Sequence[Answer]) -> list[dict[str, Any]]:
     """Answers as JSON has them."""
-    return [{"ids": list(a.ids), "text": a.text, "tokens": a.tokens, "seconds": a.seconds} for a in answers]
+    return [
+        {"ids": list(a.ids), "text": a.text, "tokens": a.tokens, "seconds": a.seconds}
+        for a in answers
+    ]
 
 
 def qwen(made: type[QwenVl], folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Each video alone, and all in a batch; with an end that comes early; what is seen, and where words lie."""
+    """Each video alone, and all in a batch; with an end that comes early; what is seen, and where
+    words lie.
+    """
     texts: dict[str, Any] = {}
     arrays: dict[str, Any] = {}
     videos, family = tiny.videos(), made.family
@@ -53,7 +58,10 @@ def qwen(made: type[QwenVl], folder: Path) -> tuple[dict[str, Any], dict[str, An
         begun = model.beginning(video, captions.QUESTION)
         seen = [n for n, word in enumerate(begun.ids) if word == tiny.QWEN_WORDS["<|video_pad|>"]]
         arrays[f"{family} seen {number}"] = begun.embedded[seen]
-        texts[f"{family} places {number}"] = [begun.places.flatten().tolist()[::13], begun.after - len(begun.ids)]
+        texts[f"{family} places {number}"] = [
+            begun.places.flatten().tolist()[::13],
+            begun.after - len(begun.ids),
+        ]
         texts[f"{family} prompt {number}"] = list(begun.ids)[::7]
     model.options = replace(small, batch=3)
     texts[f"{family} together"] = told(model.captions(videos, captions.QUESTION, captions.LENGTH))
@@ -95,12 +103,16 @@ def sharegpt4v(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     videos = tiny.videos()
     for frames in captions.PICTURES:
         model = ShareGpt4v(folder, "CPU", options=Options3(frames))
-        texts[f"sharegpt4v alone {frames}"] = told(model.captions(videos, captions.QUESTION, captions.LENGTH))
+        texts[f"sharegpt4v alone {frames}"] = told(
+            model.captions(videos, captions.QUESTION, captions.LENGTH)
+        )
         for number, video in enumerate(videos):
             arrays[f"sharegpt4v features {number} {frames}"] = np.concatenate(model.features(video))
         texts[f"sharegpt4v prompt {frames}"] = model.ids(captions.QUESTION)
         model.options = Options3(frames, batch=3)
-        texts[f"sharegpt4v together {frames}"] = told(model.captions(videos, captions.QUESTION, captions.LENGTH))
+        texts[f"sharegpt4v together {frames}"] = told(
+            model.captions(videos, captions.QUESTION, captions.LENGTH)
+        )
     for number, (seed, batch) in enumerate([(1, 1), (1, 3), (2, 1)]):
         model.options = Options3(frames, batch=batch, sampling=Sampling(1.0, 0.9, 50, seed))
         texts[f"sharegpt4v drawn {number}"] = told(model.captions(videos, captions.QUESTION, 8))

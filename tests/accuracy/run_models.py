@@ -14,12 +14,18 @@ from tests import tiny
 from tests.accuracy import inputs
 
 END = 49407  # of a text
-BATCHES = {"one by one": 1, "by fives": 5, "all at once": 12}  # five leaves a batch that is not full
+BATCHES = {
+    "one by one": 1,
+    "by fives": 5,
+    "all at once": 12,
+}  # five leaves a batch that is not full
 
 
 def alone(event: str, arguments: Sequence[Any]) -> None:
     """An audit hook that refuses connections to hosts and imports of torch."""
-    if event == "socket.getaddrinfo" or (event == "socket.connect" and isinstance(arguments[1], tuple)):
+    if event == "socket.getaddrinfo" or (
+        event == "socket.connect" and isinstance(arguments[1], tuple)
+    ):
         raise PermissionError(f"{event} {arguments[1:]}: no network in accuracy tests")
     if event == "import" and str(arguments[0]).split(".")[0] in ("torch", "torchvision"):
         raise ImportError("no torch in accuracy tests")
@@ -31,13 +37,17 @@ def images(models: Path) -> dict[str, Any]:
 
     tower, pixels = image_tower(models / tiny.CLIP, "CPU"), inputs.pixels()
     return {
-        f"image {name}": np.concatenate([tower.embed(pixels[i : i + size]) for i in range(0, len(pixels), size)])
+        f"image {name}": np.concatenate(
+            [tower.embed(pixels[i : i + size]) for i in range(0, len(pixels), size)]
+        )
         for name, size in BATCHES.items()
     }
 
 
 def texts(models: Path) -> dict[str, Any]:
-    """Text features, what the text tower says cosines are multiplied by, and features by another ``eos_token_id``."""
+    """Text features, what the text tower says cosines are multiplied by, and features by another
+    ``eos_token_id``.
+    """
     from curate.tasks.models.towers import text_tower
 
     tower = text_tower(models / tiny.CLIP, "CPU")
@@ -49,7 +59,9 @@ def texts(models: Path) -> dict[str, Any]:
 
 
 def other_end(model: Path, copy: Path) -> Path:
-    """The model with the end-of-text id in its config, as later checkpoints have it; OpenAI's have 2 there."""
+    """The model with the end-of-text id in its config, as later checkpoints have it; OpenAI's have
+    2 there.
+    """
     shutil.copytree(model, copy)
     config = json.loads((model / "config.json").read_text())
     assert config["text_config"]["eos_token_id"] == 2

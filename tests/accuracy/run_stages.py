@@ -1,4 +1,6 @@
-"""Runs split and every neural stage on a drawn video, in the process of cases.py; the models are in HOME/models."""
+"""Runs split and every neural stage on a drawn video, in the process of cases.py; the models are in
+HOME/models.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.configs.settings import Settings
+from curate.tasks.aesthetic import Aesthetic
+from curate.tasks.clip_embed import ClipEmbed
+from curate.tasks.lpips import Lpips
+from curate.tasks.match import Match
 from curate.tasks.models.tokens import Tokens
-from curate.tasks.score.aesthetic import Aesthetic
-from curate.tasks.score.clip_embed import ClipEmbed
-from curate.tasks.score.lpips import Lpips
-from curate.tasks.score.match import Match
-from curate.tasks.score.nsfw import Nsfw
-from curate.tasks.score.option_match import OptionMatch
+from curate.tasks.nsfw import Nsfw
+from curate.tasks.option_match import OptionMatch
 from curate.tasks.split import Split
 from curate.tasks.stage import Clip, Context, NewClip, Outcome, Stage, Video
 from tests import tiny
@@ -54,11 +56,21 @@ def clip(settings: Settings, video: Video, new: NewClip) -> Clip:
     """The clip with its text."""
     values = {**new.scores, "text": TEXTS[new.index]}
     return Clip(
-        new.index, 1, new.index, video, new.start_pts, new.end_pts, Fraction(1, 12288), values, settings.samples
+        new.index,
+        1,
+        new.index,
+        video,
+        new.start_pts,
+        new.end_pts,
+        Fraction(1, 12288),
+        values,
+        settings.samples,
     )
 
 
-def outcomes(cls: type[Stage[Any, Any]], rows: list[Clip], settings: Settings, **options: Any) -> list[Outcome]:
+def outcomes(
+    cls: type[Stage[Any, Any]], rows: list[Clip], settings: Settings, **options: Any
+) -> list[Outcome]:
     """What a stage finds for all clips."""
     stage = cls(cls.Options(**options), Context(settings))
     stage.load()
@@ -69,7 +81,9 @@ def outcomes(cls: type[Stage[Any, Any]], rows: list[Clip], settings: Settings, *
 
 def with_tables(row: Clip, outcome: Outcome) -> Clip:
     """The clip with the rows of tables that an outcome holds, as the database would give them back."""
-    tables = {part.table: [{**part.where, **found} for found in part.rows] for part in outcome.tables}
+    tables = {
+        part.table: [{**part.where, **found} for found in part.rows] for part in outcome.tables
+    }
     return replace(row, tables=tables)
 
 
@@ -80,12 +94,16 @@ def scores(found: list[Outcome], column: str) -> NDArray[Any]:
 
 def vectors(row: Clip) -> NDArray[np.float16]:
     """The stored embeddings of a clip."""
-    return np.stack([np.frombuffer(found["vector"], np.float16) for found in row.tables["embeddings"]])
+    return np.stack(
+        [np.frombuffer(found["vector"], np.float16) for found in row.tables["embeddings"]]
+    )
 
 
 def options(found: list[Outcome]) -> NDArray[np.float64]:
     """The scores of option_scores, (clips, options)."""
-    tables: list[Mapping[str, Any]] = [{r["option"]: r["score"] for r in o.tables[0].rows} for o in found]
+    tables: list[Mapping[str, Any]] = [
+        {r["option"]: r["score"] for r in o.tables[0].rows} for o in found
+    ]
     return np.array([[table[option] for option in OPTIONS] for table in tables])
 
 

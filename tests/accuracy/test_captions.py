@@ -1,4 +1,6 @@
-"""Captioners on MindSpore write word for word what transformers wrote on PyTorch, greedily, on the CPU."""
+"""Captioners on MindSpore write word for word what transformers wrote on PyTorch, greedily, on the
+CPU.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from curate.tasks.caption.models import pllava_frames, qwen_frames
+from curate.tasks.captioners import pllava_frames, qwen_frames
 from tests import tiny_captioners as tiny
 from tests.accuracy import inputs
 from tests.accuracy.captions import BOUNDS, FRAMES, POOLINGS, same
@@ -43,13 +45,22 @@ def test_pllava_pixels(video: int, numbers: Arrays, compare: Compare) -> None:
 
 @pytest.mark.parametrize("shape", POOLED)
 @pytest.mark.parametrize("video", range(3))
-def test_pllava_features(shape: str, video: int, features: Arrays, numbers: Arrays, compare: Compare) -> None:
+def test_pllava_features(
+    shape: str, video: int, features: Arrays, numbers: Arrays, compare: Compare
+) -> None:
     """Tower, projector and pooling."""
-    same(f"pllava {video} {shape} features", features[f"pllava {shape} features {video}"], numbers, compare)
+    same(
+        f"pllava {video} {shape} features",
+        features[f"pllava {shape} features {video}"],
+        numbers,
+        compare,
+    )
 
 
 @pytest.mark.parametrize("shape", POOLED)
-def test_pllava_writes_the_same_words(shape: str, found: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+def test_pllava_writes_the_same_words(
+    shape: str, found: Mapping[str, Any], said: Mapping[str, Any]
+) -> None:
     """With LoRA merged here and not there."""
     for video, ours in enumerate(found[f"pllava {shape} alone"]):
         theirs = said[f"pllava {video} {shape}"]
@@ -77,7 +88,9 @@ def test_drawn_words_follow_from_the_seed_and_not_from_the_batch(found: Mapping[
 
 @pytest.mark.parametrize("bounds", range(len(BOUNDS)))
 @pytest.mark.parametrize("video", range(3))
-def test_qwen_patches(video: int, bounds: int, said: Mapping[str, Any], numbers: Arrays, compare: Compare) -> None:
+def test_qwen_patches(
+    video: int, bounds: int, said: Mapping[str, Any], numbers: Arrays, compare: Compare
+) -> None:
     """Size, order and numbers of the patches; five frames make three pairs."""
     patches, grid = qwen_frames.patches(tiny.videos()[video], qwen_frames.Pixels(*BOUNDS[bounds]))
     assert list(grid) == said[f"qwen grid {video} {bounds}"]
@@ -92,12 +105,16 @@ class TestQwen:
         """So the layout that ours are held against is the published one."""
         assert not any(said[f"{family} keys"].values())
 
-    def test_conversation(self, family: str, found: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+    def test_conversation(
+        self, family: str, found: Mapping[str, Any], said: Mapping[str, Any]
+    ) -> None:
         """By the chat template of the checkpoints."""
         assert found[f"{family} conversation"] == said[f"{family} conversation"]
 
     @pytest.mark.parametrize("video", range(3))
-    def test_words_and_places(self, video: int, family: str, found: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+    def test_words_and_places(
+        self, video: int, family: str, found: Mapping[str, Any], said: Mapping[str, Any]
+    ) -> None:
         assert found[f"{family} prompt {video}"] == said[f"{family} {video}"]["prompt"]
         assert found[f"{family} places {video}"] == said[f"{family} places {video}"]
 
@@ -107,7 +124,9 @@ class TestQwen:
     ) -> None:
         same(f"{family} seen {video}", features[f"{family} seen {video}"], numbers, compare)
 
-    def test_writes_the_same_words(self, family: str, found: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+    def test_writes_the_same_words(
+        self, family: str, found: Mapping[str, Any], said: Mapping[str, Any]
+    ) -> None:
         """And the answer only; of Qwen2.5-VL with its repetition penalty."""
         for video, ours in enumerate(found[f"{family} alone"]):
             theirs = said[f"{family} {video}"]
@@ -118,7 +137,9 @@ class TestQwen:
 
     def test_writes_the_same_in_a_batch(self, family: str, found: Mapping[str, Any]) -> None:
         """Clips of 300, 36 and 98 words."""
-        assert [a["ids"] for a in found[f"{family} together"]] == [a["ids"] for a in found[f"{family} alone"]]
+        assert [a["ids"] for a in found[f"{family} together"]] == [
+            a["ids"] for a in found[f"{family} alone"]
+        ]
 
     def test_stops_at_an_end_mark(self, family: str, found: Mapping[str, Any]) -> None:
         """Which is left out; other clips of the batch go on."""

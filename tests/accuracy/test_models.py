@@ -1,4 +1,6 @@
-"""The networks on MindSpore give what PyTorch gave, on the CPU target and without torch or a network."""
+"""The networks on MindSpore give what PyTorch gave, on the CPU target and without torch or a
+network.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def found(cases: Mapping[str, str]) -> References:
 
 
 @pytest.mark.parametrize("batches", BATCHES)
-def test_image_features(batches: str, found: References, references: References, compare: Compare) -> None:
+def test_image_features(
+    batches: str, found: References, references: References, compare: Compare
+) -> None:
     assert found[f"image {batches}"].dtype == np.float32
     compare(f"CLIP image features, {batches}", found[f"image {batches}"], references["image_f64"])
 
@@ -45,7 +49,11 @@ def test_logits(found: References, references: References, compare: Compare) -> 
     """100 times the cosine; float32 products as the stages form them."""
     image, text = (oracle.unit(found[name]) for name in ("image all at once", "text"))
     assert image.dtype == text.dtype == np.float32
-    compare("CLIP logits (match, option_match)", found["logit_scale"] * (image @ text.T), references["logits_f64"])
+    compare(
+        "CLIP logits (match, option_match)",
+        found["logit_scale"] * (image @ text.T),
+        references["logits_f64"],
+    )
 
 
 def test_logit_scale(found: References, facts: Mapping[str, Any]) -> None:
@@ -78,7 +86,11 @@ def test_the_networks_ran_without_network_and_torch() -> None:
 def test_heads(head: str, models: Path, references: References, compare: Compare) -> None:
     from curate.tasks.models.heads import Aesthetic, Nsfw
 
-    made = Aesthetic.load(models / tiny.AESTHETIC) if head == "aesthetic" else Nsfw.load(models / tiny.NSFW)
+    made = (
+        Aesthetic.load(models / tiny.AESTHETIC)
+        if head == "aesthetic"
+        else Nsfw.load(models / tiny.NSFW)
+    )
     scores = made.score(inputs.unit_embeddings())
     assert scores.dtype == np.float32
     compare(f"{head} head", scores, references[f"{head}_f64"])

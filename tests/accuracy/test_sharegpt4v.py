@@ -1,4 +1,6 @@
-"""ShareGPT4V on MindSpore, from its published layout, writes word for word what transformers' LLaVA wrote."""
+"""ShareGPT4V on MindSpore, from its published layout, writes word for word what transformers' LLaVA
+wrote.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from curate.tasks.caption.models import sharegpt4v_frames
+from curate.tasks.captioners import sharegpt4v_frames
 from tests import tiny_captioners as tiny
 from tests.accuracy import inputs
 from tests.accuracy.captions import PICTURES, same
@@ -27,7 +29,9 @@ def found(cases: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def test_the_references_are_of_these_videos_and_of_every_tensor(said: Mapping[str, Any]) -> None:
-    """So transformers' LLaVA has no tensor that the published layout lacks, and the other way round."""
+    """So transformers' LLaVA has no tensor that the published layout lacks, and the other way
+    round.
+    """
     assert [inputs.checksum(video) for video in tiny.videos()] == said["videos"]
     assert said["keys"] == {"missing": [], "unexpected": []}
 
@@ -44,9 +48,16 @@ def test_pixels(frames: int, video: int, numbers: Arrays, compare: Compare) -> N
 
 @pytest.mark.parametrize("frames", PICTURES)
 @pytest.mark.parametrize("video", range(3))
-def test_features(frames: int, video: int, features: Arrays, numbers: Arrays, compare: Compare) -> None:
+def test_features(
+    frames: int, video: int, features: Arrays, numbers: Arrays, compare: Compare
+) -> None:
     """Tower in bfloat16 and projector in float16, both read as float32."""
-    same(f"features {video} {frames}", features[f"sharegpt4v features {video} {frames}"], numbers, compare)
+    same(
+        f"features {video} {frames}",
+        features[f"sharegpt4v features {video} {frames}"],
+        numbers,
+        compare,
+    )
 
 
 @pytest.mark.parametrize("frames", PICTURES)
@@ -56,7 +67,9 @@ def test_conversation(frames: int, found: Mapping[str, Any], said: Mapping[str, 
 
 
 @pytest.mark.parametrize("frames", PICTURES)
-def test_writes_the_same_words(frames: int, found: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+def test_writes_the_same_words(
+    frames: int, found: Mapping[str, Any], said: Mapping[str, Any]
+) -> None:
     """One of six answers ends by itself; texts are those of SentencePiece."""
     for video, ours in enumerate(found[f"sharegpt4v alone {frames}"]):
         theirs = said[f"{video} {frames}"]

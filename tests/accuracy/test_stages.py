@@ -1,4 +1,6 @@
-"""Stages write the scores that the references give for the very frames that split stored of a drawn video."""
+"""Stages write the scores that the references give for the very frames that split stored of a drawn
+video.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +36,18 @@ def found(cases: Mapping[str, str]) -> Found:
 @pytest.fixture(scope="module")
 def samples(cases: Mapping[str, str]) -> list[Samples]:
     """The samples of each clip."""
-    return [Samples.open(Settings(home=Path(cases["home"])).samples, 1, index) for index in range(CLIPS)]
+    return [
+        Samples.open(Settings(home=Path(cases["home"])).samples, 1, index) for index in range(CLIPS)
+    ]
 
 
 @pytest.fixture(scope="module")
 def exact(samples: list[Samples], models: Path) -> Array:
     """Embeddings of unit length by the oracle, of the frames at the points, (clips, 3, 768)."""
     frames = [oracle.pixels(clip.at(point)) for clip in samples for point in POINTS]
-    return oracle.unit(oracle.image_features(models / tiny.CLIP, np.stack(frames))).reshape(CLIPS, 3, -1)
+    return oracle.unit(oracle.image_features(models / tiny.CLIP, np.stack(frames))).reshape(
+        CLIPS, 3, -1
+    )
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +61,9 @@ def text(models: Path, tokens: NDArray[Any]) -> Array:
     return oracle.unit(oracle.text_features(models / tiny.CLIP, tokens))
 
 
-def test_embeddings_are_of_the_frames_at_the_points(found: Found, exact: Array, compare: Compare) -> None:
+def test_embeddings_are_of_the_frames_at_the_points(
+    found: Found, exact: Array, compare: Compare
+) -> None:
     """float16 moves an entry by 6e-5 at most here, and a vector by 3e-4 of its length."""
     assert found["vectors"].shape == (CLIPS, 3, 768) and (found["positions"] == POINTS).all()
     compare("stage clip_embed, stored in float16", found["vectors"].astype(np.float64), exact, 5e-4)
@@ -67,8 +75,15 @@ def test_option_scores_are_largest_over_the_frames(
     found: Found, models: Path, stored: Array, exact: Array, compare: Compare
 ) -> None:
     texts = oracle.logit_scale(models / tiny.CLIP) * text(models, found["option_tokens"])
-    compare("stage option_match, option_scores", found["option_scores"], (stored @ texts.T).max(axis=1))
-    compare("  against unrounded embeddings", found["option_scores"], (exact @ texts.T).max(axis=1), 1e-2)
+    compare(
+        "stage option_match, option_scores", found["option_scores"], (stored @ texts.T).max(axis=1)
+    )
+    compare(
+        "  against unrounded embeddings",
+        found["option_scores"],
+        (exact @ texts.T).max(axis=1),
+        1e-2,
+    )
     assert np.ptp(found["option_scores"]) > 1
 
 
@@ -82,14 +97,20 @@ def test_match_is_of_each_clips_own_text(
 ) -> None:
     texts = oracle.logit_scale(models / tiny.CLIP) * text(models, found["text_tokens"])
     compare("stage match", found["match"], np.einsum("cfd,cd->cf", stored, texts).max(axis=1))
-    compare("  against unrounded embeddings", found["match"], np.einsum("cfd,cd->cf", exact, texts).max(axis=1), 1e-2)
+    compare(
+        "  against unrounded embeddings",
+        found["match"],
+        np.einsum("cfd,cd->cf", exact, texts).max(axis=1),
+        1e-2,
+    )
 
 
 def test_aes_is_the_mean_over_the_frames(
     found: Found, models: Path, stored: Array, exact: Array, compare: Compare
 ) -> None:
     of_stored, of_exact = (
-        oracle.aesthetic(models / tiny.AESTHETIC, rows.reshape(-1, 768)).reshape(CLIPS, 3) for rows in (stored, exact)
+        oracle.aesthetic(models / tiny.AESTHETIC, rows.reshape(-1, 768)).reshape(CLIPS, 3)
+        for rows in (stored, exact)
     )
     compare("stage aesthetic", found["aes"], of_stored.mean(axis=1))
     compare("  against unrounded embeddings", found["aes"], of_exact.mean(axis=1), 2e-3)
@@ -100,15 +121,20 @@ def test_nsfw_is_the_largest_over_the_frames(
     found: Found, models: Path, stored: Array, exact: Array, compare: Compare
 ) -> None:
     of_stored, of_exact = (
-        oracle.nsfw(models / tiny.NSFW, rows.reshape(-1, 768)).reshape(CLIPS, 3) for rows in (stored, exact)
+        oracle.nsfw(models / tiny.NSFW, rows.reshape(-1, 768)).reshape(CLIPS, 3)
+        for rows in (stored, exact)
     )
     compare("stage nsfw", found["nsfw_score"], of_stored.max(axis=1))
     compare("  against unrounded embeddings", found["nsfw_score"], of_exact.max(axis=1), 2e-3)
     np.testing.assert_array_equal(found["nsfw"], of_stored.max(axis=1) > 0.2)
 
 
-def test_lpips_is_weighted_by_time(found: Found, samples: list[Samples], models: Path, compare: Compare) -> None:
-    compare("stage lpips", found["lpips"], [over_time(clip, models / tiny.LPIPS) for clip in samples])
+def test_lpips_is_weighted_by_time(
+    found: Found, samples: list[Samples], models: Path, compare: Compare
+) -> None:
+    compare(
+        "stage lpips", found["lpips"], [over_time(clip, models / tiny.LPIPS) for clip in samples]
+    )
 
 
 def over_time(clip: Samples, folder: Path) -> float:
@@ -116,7 +142,8 @@ def over_time(clip: Samples, folder: Path) -> float:
     from PIL import Image
 
     squares = [
-        np.asarray(Image.fromarray(frame).resize((SIDE, SIDE), Image.Resampling.BICUBIC)) for frame in clip.frames()
+        np.asarray(Image.fromarray(frame).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+        for frame in clip.frames()
     ]
     assert len(squares) > 1
     distances = [oracle.lpips(folder, a, b) for a, b in itertools.pairwise(squares)]

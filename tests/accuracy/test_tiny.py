@@ -23,7 +23,9 @@ KINDS = {tiny.CLIP: "clip", tiny.AESTHETIC: "aesthetic", tiny.NSFW: "nsfw", tiny
 
 
 @pytest.mark.parametrize(("folder", "name"), FIRST)
-def test_the_weights_are_those_that_the_references_were_made_of(models: Path, folder: str, name: str) -> None:
+def test_the_weights_are_those_that_the_references_were_made_of(
+    models: Path, folder: str, name: str
+) -> None:
     first = oracle.weights(models / folder)[name].ravel()[:3]
     np.testing.assert_allclose(first, FIRST[folder, name], rtol=1e-5)
 
@@ -53,7 +55,9 @@ def test_names_and_shapes_are_those_that_curate_asks_for(size: tiny.Size) -> Non
     from curate.tasks.models.layouts import expected
 
     config = tiny.clip_config(size)
-    assert {name: tensor.shape for name, tensor in tiny.clip_tensors(config).items()} == expected("clip", config)
+    assert {name: tensor.shape for name, tensor in tiny.clip_tensors(config).items()} == expected(
+        "clip", config
+    )
 
 
 @pytest.mark.parametrize(("folder", "kind"), KINDS.items())
@@ -70,12 +74,16 @@ def test_lpips_weightings_and_variances_are_positive(models: Path) -> None:
 
 
 def test_the_vocabulary_is_clips(models: Path) -> None:
-    """Ids as published: "a photo of a dog" is 320 1125 539 320 1929, start and end of text are 49406 and 49407."""
+    """Ids as published: "a photo of a dog" is 320 1125 539 320 1929, start and end of text are
+    49406 and 49407.
+    """
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(models / tiny.CLIP / "tokenizer.json"))
     assert tokenizer.encode("a photo of a dog").ids == [49406, 320, 1125, 539, 320, 1929, 49407]
     assert len(tiny.merges()) == 48894
     assert sorted(tiny.vocabulary().values()) == list(range(49408))
-    special = json.loads((models / tiny.CLIP / "tokenizer.json").read_text(encoding="utf-8"))["added_tokens"]
+    special = json.loads((models / tiny.CLIP / "tokenizer.json").read_text(encoding="utf-8"))[
+        "added_tokens"
+    ]
     assert [token["id"] for token in special] == [49406, 49407]

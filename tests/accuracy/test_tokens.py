@@ -45,9 +45,15 @@ def filled(row: NDArray[Any], filling: int) -> list[int]:
 
 
 @pytest.mark.parametrize("number", range(len(inputs.TEXTS)))
-def test_ids_are_those_of_the_reference(number: int, found: NDArray[np.int32], references: References) -> None:
-    """All of a text; rows are filled up with 0 here and by OpenAI, with the end mark by Hugging Face's tokenizer."""
-    assert filled(found[number], 0) == filled(references["tokens_fast"][number], END), ascii(inputs.TEXTS[number])[:80]
+def test_ids_are_those_of_the_reference(
+    number: int, found: NDArray[np.int32], references: References
+) -> None:
+    """All of a text; rows are filled up with 0 here and by OpenAI, with the end mark by Hugging
+    Face's tokenizer.
+    """
+    assert filled(found[number], 0) == filled(references["tokens_fast"][number], END), ascii(
+        inputs.TEXTS[number]
+    )[:80]
 
 
 def test_every_text_starts_and_ends(found: NDArray[np.int32]) -> None:
@@ -55,8 +61,12 @@ def test_every_text_starts_and_ends(found: NDArray[np.int32]) -> None:
     assert all(used(row)[-1] == END for row in found), "also where a text was cut to 77"
 
 
-def test_the_texts_put_the_tokenizer_to_the_test(references: References, facts: Mapping[str, Any]) -> None:
-    """Empty and over-long ones are among them, and such as another tokenizer of CLIP gives other ids."""
+def test_the_texts_put_the_tokenizer_to_the_test(
+    references: References, facts: Mapping[str, Any]
+) -> None:
+    """Empty and over-long ones are among them, and such as another tokenizer of CLIP gives other
+    ids.
+    """
     lengths = [len(used(row)) for row in references["tokens_fast"]]
     assert min(lengths) == 2 and lengths.count(77) >= 8
     for other in ("slow", "openai"):

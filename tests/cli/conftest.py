@@ -17,8 +17,8 @@ from curate.cli.pipeline import resolve
 from curate.db import datasets, migrate
 from curate.db.datasets import Dataset
 from curate.db.engine import make_engine, writing
-from curate.db.tables import batches, clips, videos
-from curate.tasks.inputs import Input
+from curate.db.schema import batches, clips, videos
+from curate.tasks.inputs.walk import Input
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,14 @@ class Filled:
     dataset: Dataset
 
 
-CLIP = {"start_pts": 0, "end_pts": 100, "num_frames": 100, "fps": 25.0, "start_seconds": 0.0, "end_seconds": 4.0}
+CLIP = {
+    "start_pts": 0,
+    "end_pts": 100,
+    "num_frames": 100,
+    "fps": 25.0,
+    "start_seconds": 0.0,
+    "end_seconds": 4.0,
+}
 
 
 @pytest.fixture
@@ -69,15 +76,33 @@ def filled(home: Path) -> Filled:
     pipeline = resolve(None, ready=False).pipeline
     dataset = datasets.create(engine, "pets", "/videos/pets", pipeline)
     extra = {"text": "a cat", "license": "CC0", "year": 1999}
-    found = [Input("/v/a.mp4", "a.mp4", "1", extra), Input("/v/b.mp4", "b.mp4", "1"), Input("/v/c.mp4", "c.mp4", "1")]
+    found = [
+        Input("/v/a.mp4", "a.mp4", "1", extra),
+        Input("/v/b.mp4", "b.mp4", "1"),
+        Input("/v/c.mp4", "c.mp4", "1"),
+    ]
     datasets.enqueue(engine, dataset, found, pipeline)
-    failed = {"stage": "probe", "status": "failed", "reason": "EmptyFile", "error": "/v/c.mp4 is empty (0 bytes)"}
+    failed = {
+        "stage": "probe",
+        "status": "failed",
+        "reason": "EmptyFile",
+        "error": "/v/c.mp4 is empty (0 bytes)",
+    }
     with writing(engine) as connection:
         same = {"dataset_id": dataset.id}
-        connection.execute(update(videos).where(videos.c.id < 3).values(stage="done", status="kept"))
+        connection.execute(
+            update(videos).where(videos.c.id < 3).values(stage="done", status="kept")
+        )
         connection.execute(update(videos).where(videos.c.id == 3).values(**failed))
         connection.execute(insert(clips), [{**CLIP, **same, **values} for values in _clips()])
-        batch = {"stage": "probe", "worker": "7@host", "n_ok": 2, "n_failed": 1, "seconds": 1.0, "version": "0"}
+        batch = {
+            "stage": "probe",
+            "worker": "7@host",
+            "n_ok": 2,
+            "n_failed": 1,
+            "seconds": 1.0,
+            "version": "0",
+        }
         connection.execute(insert(batches).values(**same, **batch, started_at=time.time() - 10))
     return Filled(engine, dataset)
 
@@ -85,7 +110,14 @@ def filled(home: Path) -> Filled:
 def _clips() -> list[dict[str, Any]]:
     holder = "host|ns|7|1|batch"
     first = {"video_id": 1, "path": None, "text": None}
-    kept = {"stage": "done", "status": "kept", "reason": None, "error": None, "owner": None, "lease_until": 0.0}
+    kept = {
+        "stage": "done",
+        "status": "kept",
+        "reason": None,
+        "error": None,
+        "owner": None,
+        "lease_until": 0.0,
+    }
     return [
         kept | {"video_id": 2, "clip_index": 0, "path": "/c/b_scene-0.mp4", "text": None},
         kept | {"video_id": 1, "clip_index": 1, "path": None, "text": "a cat"},

@@ -1,6 +1,8 @@
-"""`curate search` on databases of known cosines: ``python -m tests.cli.search_cases HOME RESULT.json``.
+"""`curate search` on databases of known cosines: ``python -m tests.cli.search_cases HOME
+RESULT.json``.
 
-HOME/urls.json lists the databases, by engine. One process for all, for MindSpore takes seconds to start.
+HOME/urls.json lists the databases, by engine. One process for all, for MindSpore takes seconds to
+start.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ from curate.configs.pipeline import Pipeline
 from curate.db import datasets, migrate
 from curate.db.datasets import Dataset
 from curate.db.engine import make_engine
-from curate.db.tables import clips, embeddings
-from curate.tasks.inputs import Input
+from curate.db.schema import clips, embeddings
+from curate.tasks.inputs.walk import Input
 from curate.tasks.models.embeddings import stored, unit
 from curate.tasks.models.towers import TextTower, text_tower
 from tests import tiny
@@ -35,7 +37,14 @@ from tests.children import main
 HOME = Path(sys.argv[1])
 DOG, CAT = "a dog on a beach", "a cat in a box"
 # by clip: cosines of its frames and DOG; those of clips 3 and 4 are equal
-COSINES: tuple[tuple[float, ...], ...] = ((0.1, 0.3), (0.5,), (0.2, 0.1), (0.25, -0.6), (0.25,), (-0.4, -0.5))
+COSINES: tuple[tuple[float, ...], ...] = (
+    (0.1, 0.3),
+    (0.5,),
+    (0.2, 0.1),
+    (0.25, -0.6),
+    (0.25,),
+    (-0.4, -0.5),
+)
 
 
 def engines() -> Mapping[str, str]:
@@ -57,14 +66,18 @@ def directions() -> tuple[NDArray[np.float32], NDArray[np.float32], str]:
 
 
 def fill(engine: Engine) -> None:
-    """Datasets: `pets` of COSINES, `old` embedded by other weights, `bare` not embedded, `plain` never to be."""
+    """Datasets: `pets` of COSINES, `old` embedded by other weights, `bare` not embedded, `plain`
+    never to be.
+    """
     migrate.ensure(engine)
     dog, other, revision = directions()
     scored = resolve(Path("scores.yaml"), ready=False).pipeline
     for name in ("pets", "old", "bare"):
         # clip 1 looks away from CAT, the others towards it
         made = [
-            dog * c + (other if n != 1 else -other) * np.sqrt(1 - c * c) for n, cs in enumerate(COSINES) for c in cs
+            dog * c + (other if n != 1 else -other) * np.sqrt(1 - c * c)
+            for n, cs in enumerate(COSINES)
+            for c in cs
         ]
         vectors = iter([] if name == "bare" else made)
         put(engine, name, scored, vectors, revision if name == "pets" else "another")

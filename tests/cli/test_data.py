@@ -15,7 +15,9 @@ def rows(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_export_writes_kept_clips_video_by_video(curate: Call, filled: Filled, tmp_path: Path) -> None:
+def test_export_writes_kept_clips_video_by_video(
+    curate: Call, filled: Filled, tmp_path: Path
+) -> None:
     target = tmp_path / "out" / "clips.csv"
     result = curate("export", "-o", str(target))
     found = rows(target.read_text())
@@ -26,13 +28,23 @@ def test_export_writes_kept_clips_video_by_video(curate: Call, filled: Filled, t
 
 
 def test_export_without_a_file_goes_to_stdout(curate: Call, filled: Filled) -> None:
-    found = rows(curate("export", "pets", "--columns", "clip_id, path", "--where", "text = 'a cat'").out)
+    found = rows(
+        curate("export", "pets", "--columns", "clip_id, path", "--where", "text = 'a cat'").out
+    )
     assert [r["clip_id"] for r in found] == ["3", "2"]
 
 
 def test_export_of_all_statuses_says_which(curate: Call, filled: Filled) -> None:
     found = rows(curate("export", "--status", "all").out)
-    assert sorted(r["status"] for r in found) == ["active", "active", "dropped", "failed", "kept", "kept", "kept"]
+    assert sorted(r["status"] for r in found) == [
+        "active",
+        "active",
+        "dropped",
+        "failed",
+        "kept",
+        "kept",
+        "kept",
+    ]
     ended = rows(curate("export", "--status", "dropped", "--status", "failed").out)
     assert [r["reason"] for r in ended] == ["unique", "CutMismatch"]
 
@@ -47,7 +59,9 @@ def test_export_of_all_statuses_says_which(curate: Call, filled: Filled) -> None
         (["--columns", "owner"], 2, "owner"),
     ],
 )
-def test_export_refuses(curate: Call, filled: Filled, words: list[str], code: int, says: str) -> None:
+def test_export_refuses(
+    curate: Call, filled: Filled, words: list[str], code: int, says: str
+) -> None:
     result = curate("export", *words)
     assert (result.code, says in result.err, result.out) == (code, True, ""), result.err
 
@@ -69,7 +83,8 @@ def test_sql_says_when_there_is_more(curate: Call, filled: Filled) -> None:
 
 
 @pytest.mark.parametrize(
-    ("statement", "says"), [("DELETE FROM clips", "DELETE"), ("SELECT flw FROM clips", "did you mean flow")]
+    ("statement", "says"),
+    [("DELETE FROM clips", "DELETE"), ("SELECT flw FROM clips", "did you mean flow")],
 )
 def test_sql_refuses(curate: Call, filled: Filled, statement: str, says: str) -> None:
     result = curate("sql", statement)
@@ -85,4 +100,7 @@ def test_sql_without_a_statement_lists_tables(curate: Call, filled: Filled) -> N
 def test_a_table_never_commands_the_terminal() -> None:
     from curate.cli.output import shown
 
-    assert shown("a\x1b[2Jb\nc\x9b\u202e\udc80 é 猫 👩‍🚀") == "a\\x1b[2Jb\\nc\\x9b\\u202e\\udc80 é 猫 👩‍🚀"
+    assert (
+        shown("a\x1b[2Jb\nc\x9b\u202e\udc80 é 猫 👩‍🚀")
+        == "a\\x1b[2Jb\\nc\\x9b\\u202e\\udc80 é 猫 👩‍🚀"
+    )

@@ -1,4 +1,6 @@
-"""`curate db`: the schema, and a login for dashboards that reads every table of curate and can do nothing else."""
+"""`curate db`: the schema, and a login for dashboards that reads every table of curate and can do
+nothing else.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,8 @@ from sqlalchemy import URL, Engine, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from curate.db.engine import make_engine
-from curate.db.reader import reader_url
-from curate.db.tables import metadata
+from curate.db.readonly.login import reader_url
+from curate.db.schema import metadata
 from tests.cli.conftest import Call, Filled
 from tests.servers import Postgres
 
@@ -25,7 +27,9 @@ def test_db_init_and_upgrade(curate: Call, home: Path) -> None:
 
 @pytest.fixture
 def owner(postgres: Postgres, monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[str]:
-    """The URL of a login with a password that owns a database, as a user would have it, in the environment."""
+    """The URL of a login with a password that owns a database, as a user would have it, in the
+    environment.
+    """
     name = "asked_dash"
     postgres.execute(f"CREATE ROLE {name} LOGIN CREATEROLE PASSWORD 'own-hush'")
     postgres.execute(f"CREATE DATABASE {name} OWNER {name}")
@@ -72,7 +76,10 @@ def test_it_reads_every_table_and_can_do_nothing_else(reader: Engine) -> None:
         for table in metadata.tables:
             assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() == 0
     for statement in FORBIDDEN:
-        with pytest.raises(DBAPIError, match=r"permission denied|must be owner|must be superuser"), reader.begin() as c:
+        with (
+            pytest.raises(DBAPIError, match=r"permission denied|must be owner|must be superuser"),
+            reader.begin() as c,
+        ):
             c.execute(text(statement))
 
 
@@ -106,7 +113,9 @@ def elsewhere(owner: str, told: pytest.MonkeyPatch, folder: Path, how: str) -> s
 def test_the_reader_belongs_to_the_login_in_force_wherever_it_is_told(
     curate: Call, owner: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str
 ) -> None:
-    """As for curate sql; and psql, which knows no driver, takes the URL where the environment says nothing."""
+    """As for curate sql; and psql, which knows no driver, takes the URL where the environment says
+    nothing.
+    """
     with monkeypatch.context() as told:
         told.setenv("CURATE_DATABASE_URL", elsewhere(owner, told, tmp_path, how))
         assert curate("db", "init").code == 0

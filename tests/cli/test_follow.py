@@ -18,7 +18,7 @@ from curate.cli.output import Talk, aligned, counted, seconds_shown, shown
 from curate.cli.run import stopped_by_signals
 from curate.cli.session import Opened, Session
 from curate.db.datasets import cancel
-from curate.db.progress import StageProgress, Totals
+from curate.db.reports.progress import StageProgress, Totals
 from tests.cli.conftest import Call, Filled
 
 TOTALS = Totals(videos=2, clips=8, kept=5, dropped=2, failed=1, active=0, finished_videos=2)
@@ -65,7 +65,10 @@ def opened(curate: Call, filled: Filled) -> Opened:
 
 
 def test_follow_ticks_until_nothing_is_left(
-    curate: Call, filled: Filled, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    curate: Call,
+    filled: Filled,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
     ticks = []
@@ -74,7 +77,9 @@ def test_follow_ticks_until_nothing_is_left(
         ticks.append(1)
         if len(ticks) == 3:
             with filled.engine.begin() as connection:
-                connection.execute(text("UPDATE clips SET status = 'kept', stage = 'done' WHERE status = 'active'"))
+                connection.execute(
+                    text("UPDATE clips SET status = 'kept', stage = 'done' WHERE status = 'active'")
+                )
 
     view = follow(opened(curate, filled), tick, Talk(), "look there")
     assert len(ticks) >= 3
@@ -95,7 +100,9 @@ def test_a_cancelled_dataset_is_followed_no_further(curate: Call, filled: Filled
     assert (view.over, view.finished, view.state) == (True, False, "cancelled")
 
 
-def test_a_line_that_stands_still_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_stands_still_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "STALL_SECONDS", 0.0)
     still = View(STAGES[:1], TOTALS)
     stall = module._Stall(Talk(), "look there")
@@ -116,7 +123,9 @@ def test_a_signal_ends_with_130_and_how_to_go_on(
 ) -> None:
     there = opened(curate, filled)
     before = signal.getsignal(signal.SIGTERM)
-    ignored = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores it
+    ignored = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a background job of a shell ignores it
     with pytest.raises(typer.Exit) as ended, stopped_by_signals(Session(), there):
         os.kill(os.getpid(), signum)
         signal.pause()
@@ -128,7 +137,10 @@ def test_a_signal_ends_with_130_and_how_to_go_on(
 
 def finish(filled: Filled, *statements: str) -> None:
     with filled.engine.begin() as connection:
-        for statement in ("UPDATE clips SET status = 'kept', stage = 'done' WHERE status = 'active'", *statements):
+        for statement in (
+            "UPDATE clips SET status = 'kept', stage = 'done' WHERE status = 'active'",
+            *statements,
+        ):
             connection.execute(text(statement))
 
 
@@ -146,7 +158,11 @@ def test_resume_of_a_finished_dataset_exports_and_tells_failures(
 
 
 def test_resume_without_failures_gives_0(curate: Call, filled: Filled, tmp_path: Path) -> None:
-    finish(filled, "DELETE FROM clips WHERE status = 'failed'", "DELETE FROM videos WHERE status = 'failed'")
+    finish(
+        filled,
+        "DELETE FROM clips WHERE status = 'failed'",
+        "DELETE FROM videos WHERE status = 'failed'",
+    )
     result = curate("resume", "-o", str(tmp_path / "clips.csv"))
     assert (result.code, "Next:" in result.err) == (0, True)
 
@@ -157,7 +173,8 @@ def test_watch_ends_when_nothing_is_left(curate: Call, filled: Filled) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text_"), [(None, ""), (0.4, "0s"), (59, "59s"), (200, "3m 20s"), (7500, "2h 5m"), (349_200, "4d 1h")]
+    ("seconds", "text_"),
+    [(None, ""), (0.4, "0s"), (59, "59s"), (200, "3m 20s"), (7500, "2h 5m"), (349_200, "4d 1h")],
 )
 def test_lengths_of_time(seconds: float | None, text_: str) -> None:
     assert seconds_shown(seconds) == text_
@@ -167,4 +184,7 @@ def test_small_things_shown() -> None:
     assert [counted(1, "video"), counted(1280, "video")] == ["1 video", "1 280 videos"]
     assert counted(2, "process") == "2 processes"
     assert [shown(None), shown(0.123456), shown("a\nb"), shown(12)] == ["", "0.1235", "a\\nb", "12"]
-    assert aligned(["a", "n"], [["x", "10"], ["long", "9"]], [False, True]) == "a      n\nx     10\nlong   9\n"
+    assert (
+        aligned(["a", "n"], [["x", "10"], ["long", "9"]], [False, True])
+        == "a      n\nx     10\nlong   9\n"
+    )

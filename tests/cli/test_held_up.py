@@ -12,7 +12,7 @@ from curate.cli.output import Talk
 from curate.cli.pipeline import pipeline_of
 from curate.cli.session import Opened
 from curate.configs.errors import ServiceError
-from curate.db.tables import batches
+from curate.db.schema import batches
 from tests.cli.conftest import Call, Filled
 
 FULL = "Stage cut found no space left"
@@ -37,7 +37,9 @@ def test_status_says_what_is_held_up_and_why(curate: Call, filled: Filled) -> No
 
 
 @pytest.mark.parametrize("age", [0, 3600])
-def test_a_stage_that_went_on_or_was_held_up_long_ago_is_not(curate: Call, filled: Filled, age: float) -> None:
+def test_a_stage_that_went_on_or_was_held_up_long_ago_is_not(
+    curate: Call, filled: Filled, age: float
+) -> None:
     put(filled, "DiskFull", age=age)
     if not age:
         put(filled, None, count=1)

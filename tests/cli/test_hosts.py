@@ -13,11 +13,11 @@ from sqlalchemy import text
 
 from curate import __version__, code_version
 from curate.cli.hosts import kept_by, wrong_with
-from curate.db import workers
 from curate.db.engine import make_engine, writing
-from curate.db.workers import Running, Seen
-from curate.worker.plans import WorkerPlan
-from curate.worker.presence import Presence
+from curate.db.reports import workers
+from curate.db.reports.workers import Running, Seen
+from curate.worker.heartbeat import Presence
+from curate.worker.processes import WorkerPlan
 from tests.cli.conftest import Call, Filled
 from tests.cli.test_workers import program
 from tests.pipelines import wait_until
@@ -31,16 +31,40 @@ def seen(name: str, ago: float = 0.0) -> Seen:
 
 
 def test_workers_of_all_hosts_are_listed(curate: Call, filled: Filled) -> None:
-    workers.report(filled.engine, [(None, THERE), (None, replace(THERE, name="ascend3", host="host", npu=3))])
+    workers.report(
+        filled.engine, [(None, THERE), (None, replace(THERE, name="ascend3", host="host", npu=3))]
+    )
     first, second = curate("workers", "--json").json
-    assert (first["host"], first["npu"], first["state"], first["rows_at_work"]) == ("host", 3, "running", 1)
-    assert (second["host"], second["version"], second["processes"], second["rows_at_work"]) == ("there", "0.0.1", 8, 0)
+    assert (first["host"], first["npu"], first["state"], first["rows_at_work"]) == (
+        "host",
+        3,
+        "running",
+        1,
+    )
+    assert (second["host"], second["version"], second["processes"], second["rows_at_work"]) == (
+        "there",
+        "0.0.1",
+        8,
+        0,
+    )
     lines = curate("workers").out.splitlines()
-    assert lines[0].split() == ["host", "name", "queue", "processes", "npu", "version", "state", "seen", "rows_at_work"]
+    assert lines[0].split() == [
+        "host",
+        "name",
+        "queue",
+        "processes",
+        "npu",
+        "version",
+        "state",
+        "seen",
+        "rows_at_work",
+    ]
 
 
 def test_versions_that_differ_are_said_wherever_one_looks(curate: Call, filled: Filled) -> None:
-    workers.report(filled.engine, [(None, THERE), (None, replace(THERE, host="here", version="0.0.2"))])
+    workers.report(
+        filled.engine, [(None, THERE), (None, replace(THERE, host="here", version="0.0.2"))]
+    )
     for command in ("workers", "status"):
         said = curate(command).err
         assert "0.0.1 on there; 0.0.2 on here" in said, command
@@ -58,15 +82,26 @@ def test_nothing_is_said_of_one_version(curate: Call, filled: Filled) -> None:
 def test_other_code_of_one_version_is_a_difference(curate: Call, filled: Filled) -> None:
     """What a host writes of itself, as it does it; the other one has changed a file."""
     Presence(filled.engine).beat([(WorkerPlan("cpu", 1, "cpu0"), 7)])
-    assert next(c for c in curate("doctor", "--json").json if c["name"] == "workers")["result"] == "OK"
+    assert (
+        next(c for c in curate("doctor", "--json").json if c["name"] == "workers")["result"] == "OK"
+    )
     with writing(filled.engine) as connection:
-        connection.execute(text("UPDATE workers SET host = 'there', version = :v"), {"v": f"{__version__}+00000000"})
+        connection.execute(
+            text("UPDATE workers SET host = 'there', version = :v"),
+            {"v": f"{__version__}+00000000"},
+        )
     doctor = next(c for c in curate("doctor", "--json").json if c["name"] == "workers")
     assert (doctor["result"], f"{code_version()} here" in doctor["detail"]) == ("FAIL", True)
 
 
 def test_a_check_looks_at_the_workers_of_its_name() -> None:
-    found = [seen("cpu0", ago=90), seen("cpu0"), seen("ascend12"), seen("x-cpu0"), seen("run77-cpu0", ago=100)]
+    found = [
+        seen("cpu0", ago=90),
+        seen("cpu0"),
+        seen("ascend12"),
+        seen("x-cpu0"),
+        seen("run77-cpu0", ago=100),
+    ]
     assert [(w.name, w.age) for w in kept_by(found, "")] == [("cpu0", 0.0), ("ascend12", 0.0)]
     assert [w.name for w in kept_by(found, "x")] == ["x-cpu0"]
     assert kept_by(found, "y") == []
@@ -111,7 +146,12 @@ def test_a_real_worker_is_well_until_it_hangs(curate: Call, tmp_path: Path, home
             wait_until(lambda: worker.poll() is not None or "ready" in log.read_text(), 60)
             wait_until(lambda: curate("worker", "--check").code == 0, 30)
             (found,) = curate("worker", "--check", "--json").json["workers"]
-            assert (found["name"], found["host"], found["queue"], found["state"]) == ("cpu0", HERE, "cpu", "running")
+            assert (found["name"], found["host"], found["queue"], found["state"]) == (
+                "cpu0",
+                HERE,
+                "cpu",
+                "running",
+            )
             with program(tmp_path / "second", "worker", "-Q", "cpu", "-c", "1") as second:
                 try:
                     assert second.wait(60) == 3, "of the same name"

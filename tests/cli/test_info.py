@@ -43,7 +43,9 @@ def test_a_stage_that_cannot_run_says_why(curate: Call, monkeypatch: pytest.Monk
     assert "pip install it" in curate("stages", "ocr", "--json").json["available"]
 
 
-def test_config_tells_where_each_value_is_from(curate: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_config_tells_where_each_value_is_from(
+    curate: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CURATE_LEASE_SECONDS", "30")
     monkeypatch.setenv("CURATE_BROKER_URL", "redis://me:secret@host/0")
     result = curate("config", "--set", "cut.crf=20", "--json")
@@ -63,7 +65,9 @@ def test_config_for_people(curate: Call) -> None:
 
 def test_yaml_of_config_is_a_file_with_the_same_meaning(curate: Call, tmp_path: Path) -> None:
     file = tmp_path / "p.yaml"
-    file.write_text(curate("config", "--set", "ocr.enabled=true", "--set", "split.max_seconds=7", "--yaml").out)
+    file.write_text(
+        curate("config", "--set", "ocr.enabled=true", "--set", "split.max_seconds=7", "--yaml").out
+    )
     assert yaml.safe_load(file.read_text()).keys() == {"pipeline"}
     asked = resolve(None, ["ocr.enabled=true", "split.max_seconds=7"], ready=False).pipeline
     assert resolve(file, ready=False).pipeline.frozen() == asked.frozen()

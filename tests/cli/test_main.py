@@ -67,7 +67,9 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("argv", "code", "says"), WRONG, ids=[" ".join(w[0]) for w in WRONG])
-def test_what_is_wrong_is_told_in_one_line(curate: Call, argv: list[str], code: int, says: str, home: Path) -> None:
+def test_what_is_wrong_is_told_in_one_line(
+    curate: Call, argv: list[str], code: int, says: str, home: Path
+) -> None:
     result = curate(*argv)
     assert result.code == code
     assert result.err.startswith("error: ")
@@ -115,7 +117,9 @@ def test_ctrl_c_gives_130(curate: Call, monkeypatch: pytest.MonkeyPatch) -> None
     assert (result.code, result.err) == (130, "interrupted\n")
 
 
-def test_the_shell_completes_stages_and_datasets(curate: Call, filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_shell_completes_stages_and_datasets(
+    curate: Call, filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("_CURATE_COMPLETE", "complete_bash")
     for typed, expected in (("curate errors --stage sp", "split"), ("curate status pe", "pets")):
         monkeypatch.setenv("COMP_WORDS", typed)
@@ -164,7 +168,11 @@ def test_a_reader_that_goes_away_is_no_error_to_tell(filled: Filled) -> None:
     done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write)
     # the remark that rows are left may come before or after the pipe is found closed
-    said = [line for line in done.stderr.splitlines() if not line.startswith("warning: 2 rows are not through yet")]
+    said = [
+        line
+        for line in done.stderr.splitlines()
+        if not line.startswith("warning: 2 rows are not through yet")
+    ]
     assert (done.returncode, said) == (main.PIPE_CLOSED, [])
 
 

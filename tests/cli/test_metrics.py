@@ -72,13 +72,21 @@ def test_it_serves_until_it_is_told_to_stop(filled: Filled, tmp_path: Path) -> N
 
 def test_history_and_pruning(curate: Call, filled: Filled) -> None:
     (row,) = curate("history", "--json").json
-    assert (row["stage"], row["batches"], row["ok"], row["failed"], row["versions"]) == ("probe", 1, 2, 1, ["0"])
+    assert (row["stage"], row["batches"], row["ok"], row["failed"], row["versions"]) == (
+        "probe",
+        1,
+        2,
+        1,
+        ["0"],
+    )
     assert row["rows_per_busy_second"] == pytest.approx(3)
     head, line = curate("history").out.splitlines()
     assert head.split()[:5] == ["stage", "batches", "ok", "failed", "given_back"]
     assert line.split()[:5] == ["probe", "1", "2", "1", "0"]
     with writing(filled.engine) as connection:
-        connection.execute(text("UPDATE batches SET started_at = :t"), {"t": time.time() - 3 * 86400})
+        connection.execute(
+            text("UPDATE batches SET started_at = :t"), {"t": time.time() - 3 * 86400}
+        )
     assert "0 batches deleted" in curate("history", "--prune", "4").err
     assert "1 batch deleted" in curate("history", "--prune", "2").err
     assert curate("history", "--prune", "0.5").code == 2
@@ -92,5 +100,7 @@ def test_status_tells_what_is_left(curate: Call, filled: Filled) -> None:
             connection.execute(text(copied), {"s": stage})
     found = curate("status", "--json").json
     rates = {s["stage"]: s["rate"] for s in found["stages"]}
-    assert found["eta_seconds"] == pytest.approx(2 / rates["motion"], rel=0.01), "2 clips wait for motion, 2 for cut"
+    assert found["eta_seconds"] == pytest.approx(2 / rates["motion"], rel=0.01), (
+        "2 clips wait for motion, 2 for cut"
+    )
     assert " left" in curate("status").out

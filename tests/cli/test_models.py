@@ -23,7 +23,7 @@ from curate.cli.session import Session
 from curate.configs.errors import ModelsMissing
 from curate.configs.settings import Settings
 from curate.db.engine import make_engine, writing
-from curate.db.tables import clips
+from curate.db.schema import clips
 from curate.tasks import registry
 from curate.tasks.models import device
 from curate.tasks.models.catalog import CATALOG
@@ -57,7 +57,9 @@ class Head(Scorer[HeadOptions]):
 @pytest.fixture(autouse=True)
 def catalog(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stages that there are, without those that need models by default, and Head."""
-    found = {n: s for n, s in registry.stages().items() if not s.models(s.Options())} | {"head": Head}
+    found = {n: s for n, s in registry.stages().items() if not s.models(s.Options())} | {
+        "head": Head
+    }
     monkeypatch.setattr("curate.tasks.registry.stages", lambda: found)
     monkeypatch.setattr("curate.cli.pipeline.stages", lambda: found)
 
@@ -149,7 +151,11 @@ def test_wrong_weights_are_refused_at_enqueue_and_nothing_changes(
     marker = videos.parent / "executed"
     spoil(models / tiny.NSFW / "model.safetensors", marker)
     before = everything(filled)
-    words = {"enqueue": ["enqueue"], "dry-run": ["enqueue", "--dry-run"], "run": ["run", "-o", "c.csv"]}[command]
+    words = {
+        "enqueue": ["enqueue"],
+        "dry-run": ["enqueue", "--dry-run"],
+        "run": ["run", "-o", "c.csv"],
+    }[command]
     result = curate(*words, str(videos), "--config", pipeline)
     assert result.code == 4
     assert reason in result.err
@@ -158,7 +164,9 @@ def test_wrong_weights_are_refused_at_enqueue_and_nothing_changes(
     assert not marker.exists()
 
 
-def test_all_missing_weights_are_named_at_once(curate: Call, home: Path, pipeline: str, videos: Path) -> None:
+def test_all_missing_weights_are_named_at_once(
+    curate: Call, home: Path, pipeline: str, videos: Path
+) -> None:
     result = curate("enqueue", str(videos), "--config", pipeline, "--set", "head.model=mine")
     assert result.code == 4
     assert all(part in result.err for part in ("mine: ", tiny.AESTHETIC, "curate models list"))
@@ -179,7 +187,10 @@ def test_right_weights_are_enqueued_and_later_ones_are_checked_again(
 
 
 def test_a_disabled_stage_needs_no_weights(curate: Call, pipeline: str, videos: Path) -> None:
-    assert curate("enqueue", str(videos), "--config", pipeline, "--set", "head.enabled=false").code == 0
+    assert (
+        curate("enqueue", str(videos), "--config", pipeline, "--set", "head.enabled=false").code
+        == 0
+    )
 
 
 def test_list_shows_each_model_where_it_is_and_how_to_get_it(curate: Call, models: Path) -> None:
@@ -201,11 +212,15 @@ def test_list_shows_what_datasets_and_files_name(
     curate: Call, models: Path, pipeline: str, videos: Path, tmp_path: Path
 ) -> None:
     (models / tiny.NSFW).rename(models / "mine")
-    assert curate("enqueue", str(videos), "--config", pipeline, "--set", "head.model=mine").code == 0
+    assert (
+        curate("enqueue", str(videos), "--config", pipeline, "--set", "head.model=mine").code == 0
+    )
     found = {m["model"]: m for m in curate("models", "list", "--json").json}
     assert found["mine"]["state"] == "present"
     elsewhere = str(tmp_path / "head")
-    wanted = curate("models", "list", "--json", "--config", pipeline, "--set", f"head.model={elsewhere}").json
+    wanted = curate(
+        "models", "list", "--json", "--config", pipeline, "--set", f"head.model={elsewhere}"
+    ).json
     (one,) = [m for m in wanted if m["model"] == elsewhere]
     assert (one["path"], one["state"], one["stages"]) == (elsewhere, "missing", "head")
 
@@ -222,7 +237,9 @@ def test_the_folder_of_models_can_be_elsewhere(
 ) -> None:
     models.rename(tmp_path / "weights")
     monkeypatch.setenv("CURATE_MODELS", str(tmp_path / "weights"))
-    assert {m["model"]: m["state"] for m in curate("models", "list", "--json").json}[tiny.NSFW] == "present"
+    assert {m["model"]: m["state"] for m in curate("models", "list", "--json").json}[
+        tiny.NSFW
+    ] == "present"
 
 
 def test_check_tells_wrong_from_missing(curate: Call, models: Path) -> None:
@@ -260,8 +277,13 @@ def test_convert_makes_a_model_that_is_there_then(curate: Call, home: Path, tmp_
     head = load_file(tiny.write_aesthetic(tmp_path / "tiny") / "model.safetensors")
     source = tf.save(tmp_path / "head.pth", head)
     result = curate("models", "convert", str(source))
-    assert (result.code, result.out) == (0, f"{home / 'models' / tiny.AESTHETIC}: model of kind aesthetic\n")
-    assert {m["model"]: m["state"] for m in curate("models", "list", "--json").json}[tiny.AESTHETIC] == "present"
+    assert (result.code, result.out) == (
+        0,
+        f"{home / 'models' / tiny.AESTHETIC}: model of kind aesthetic\n",
+    )
+    assert {m["model"]: m["state"] for m in curate("models", "list", "--json").json}[
+        tiny.AESTHETIC
+    ] == "present"
     again = curate("models", "convert", str(source))
     assert (again.code, "--force" in again.err) == (2, True)
     assert curate("models", "convert", str(source), "--force").code == 0
@@ -277,7 +299,9 @@ def test_convert_runs_no_pickle(curate: Call, tmp_path: Path) -> None:
     assert not (tmp_path / "executed").exists()
 
 
-def test_fetch_without_a_network_says_so(curate: Call, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+def test_fetch_without_a_network_says_so(
+    curate: Call, monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
     """A name that is reserved to never exist stands in for the hub."""
     monkeypatch.setenv("HF_ENDPOINT", "http://hub.invalid")
     result = curate("models", "fetch", tiny.CLIP)
@@ -302,7 +326,10 @@ def test_resume_tells_at_once_what_models_are_missing(
         gone = lambda name, *rest: None if name == "mindspore" else real(name, *rest)  # noqa: E731
         monkeypatch.setattr(importlib.util, "find_spec", gone)
     result = curate("resume")
-    assert (result.code, ("truncated" if installed else "curate[mindspore]") in result.err) == (4, True), result.err
+    assert (result.code, ("truncated" if installed else "curate[mindspore]") in result.err) == (
+        4,
+        True,
+    ), result.err
     assert not (home / "logs").exists()
 
 
@@ -342,7 +369,10 @@ def test_check_takes_any_folder_and_convert_names_it(curate: Call, tmp_path: Pat
         assert (made.code, words) == (0, ["curate", "models", "check", to])
         assert curate(*words[1:], "--json").json[0]["result"] == "ok"
     truncate(place / "model.safetensors", place)
-    assert (curate("models", "check", str(place)).code, curate("models", "check", str(tmp_path)).code) == (4, 4)
+    assert (
+        curate("models", "check", str(place)).code,
+        curate("models", "check", str(tmp_path)).code,
+    ) == (4, 4)
     assert curate("models", "check", str(tmp_path / "none")).code == 2
 
 
@@ -357,14 +387,19 @@ def test_what_commands_a_terminal_is_shown_and_not_sent(curate: Call, tmp_path: 
             assert not set("\x1b\x07\x9b") & set(result.err)
 
 
-def test_doctor_wants_the_one_version_of_mindone(curate: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_wants_the_one_version_of_mindone(
+    curate: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def found() -> Any:
         return {c["name"]: c for c in curate("doctor", "--json").json}["mindone"]
 
     monkeypatch.setattr("importlib.metadata.version", lambda name: device.MINDONE)
     assert found()["result"] == "OK"
     monkeypatch.setattr("importlib.metadata.version", lambda name: "0.6.0")
-    assert (found()["result"], found()["fix"]) == ("FAIL", f"pip install --no-deps mindone=={device.MINDONE}")
+    assert (found()["result"], found()["fix"]) == (
+        "FAIL",
+        f"pip install --no-deps mindone=={device.MINDONE}",
+    )
 
 
 def test_doctor_counts_the_models(curate: Call, models: Path) -> None:
@@ -379,4 +414,6 @@ def test_doctor_counts_the_models(curate: Call, models: Path) -> None:
 def test_the_frozen_pipeline_names_the_model(curate: Call, models: Path, pipeline: str) -> None:
     """So that another model is another pipeline."""
     steps = json.loads(curate("config", "--config", pipeline, "--json").out)["pipeline"]
-    assert ("head.model", tiny.NSFW) in {(s["option"], s["value"]) for s in steps if isinstance(s["value"], str)}
+    assert ("head.model", tiny.NSFW) in {
+        (s["option"], s["value"]) for s in steps if isinstance(s["value"], str)
+    }

@@ -85,7 +85,9 @@ def test_a_filter_is_checked_where_it_stands(file: Write) -> None:
         resolve(file("probe, split, {filter: moving, where: flow > 1}"))
 
 
-@pytest.mark.parametrize("text", ["", "pipeline: 3", "pipeline: [split, probe]", "a: b", "pipeline: [{x: 1}]", "\t:"])
+@pytest.mark.parametrize(
+    "text", ["", "pipeline: 3", "pipeline: [split, probe]", "a: b", "pipeline: [{x: 1}]", "\t:"]
+)
 def test_what_is_not_a_pipeline_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "p.yaml"
     path.write_text(text)
@@ -93,7 +95,9 @@ def test_what_is_not_a_pipeline_is_refused(tmp_path: Path, text: str) -> None:
         resolve(path)
 
 
-def test_a_stage_that_cannot_run_is_refused_unless_only_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_that_cannot_run_is_refused_unless_only_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def missing(_options: object) -> None:
         raise PackageMissing(what="cut", package="x", install="pip install x")
 
@@ -129,14 +133,28 @@ def test_differences(changed: list[dict[str, object]], what: list[str], only_fil
 @pytest.mark.parametrize(
     ("steps", "says"),
     [
-        ("probe, split, aesthetic", "of stage aesthetic is wrong: .*no stage writes them; enable clip_embed before it"),
-        ("probe, split, {stage: clip_embed, enabled: false}, nsfw", "enable clip_embed before it, or set nsfw.enabled"),
-        ("probe, split, {stage: option_match, texts: a dog}, clip_embed", "move clip_embed before option_match"),
-        ("probe, split, {stage: clip_embed, model: /other}, match", "set clip_embed.model and match.model alike"),
+        (
+            "probe, split, aesthetic",
+            "of stage aesthetic is wrong: .*no stage writes them; enable clip_embed before it",
+        ),
+        (
+            "probe, split, {stage: clip_embed, enabled: false}, nsfw",
+            "enable clip_embed before it, or set nsfw.enabled",
+        ),
+        (
+            "probe, split, {stage: option_match, texts: a dog}, clip_embed",
+            "move clip_embed before option_match",
+        ),
+        (
+            "probe, split, {stage: clip_embed, model: /other}, match",
+            "set clip_embed.model and match.model alike",
+        ),
     ],
     ids=["missing", "disabled", "later", "another model"],
 )
-def test_a_stage_that_would_find_no_embeddings_is_refused(file: Write, steps: str, says: str) -> None:
+def test_a_stage_that_would_find_no_embeddings_is_refused(
+    file: Write, steps: str, says: str
+) -> None:
     with pytest.raises(ConfigError, match=says):
         resolve(file(steps))
 
@@ -156,7 +174,10 @@ def test_a_stage_behind_the_one_that_writes_what_it_reads_is_taken(file: Write, 
 def test_clip_embed_cannot_be_switched_off_alone() -> None:
     with pytest.raises(ConfigError, match=r"aesthetic\.enabled=false"):
         resolve(Path("scores.yaml"), ["clip_embed.enabled=false"])
-    off = [f"{name}.enabled=false" for name in ("clip_embed", "aesthetic", "nsfw", "option_match", "fair", "safe")]
+    off = [
+        f"{name}.enabled=false"
+        for name in ("clip_embed", "aesthetic", "nsfw", "option_match", "fair", "safe")
+    ]
     assert resolve(Path("scores.yaml"), off, ready=False)
 
 
@@ -173,10 +194,14 @@ def test_the_packaged_orders_of_the_scripts_that_curate_replaces(preset: str, st
     assert names(Path(preset)) == steps.split()
 
 
-@pytest.mark.parametrize(("preset", "captioner"), [("t2v-v1.yaml", "pllava"), ("t2v-final.yaml", "qwen2_vl")])
+@pytest.mark.parametrize(
+    ("preset", "captioner"), [("t2v-v1.yaml", "pllava"), ("t2v-final.yaml", "qwen2_vl")]
+)
 def test_a_server_takes_the_place_of_their_captioner(preset: str, captioner: str) -> None:
     usual = names(Path(preset))
-    swapped = names(Path(preset), f"{captioner}.enabled=false", "openai.enabled=true", "openai.model=m")
+    swapped = names(
+        Path(preset), f"{captioner}.enabled=false", "openai.enabled=true", "openai.model=m"
+    )
     assert swapped == [{captioner: "openai"}.get(name, name) for name in usual]
 
 
@@ -188,7 +213,9 @@ class Reader(Scorer[StageOptions]):
     reads = ("embeddings", "filled_by_other_means")
 
 
-def test_a_stage_without_a_model_reads_those_of_any(file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_without_a_model_reads_those_of_any(
+    file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nor is a table asked for that no stage writes at all."""
     monkeypatch.setattr(cli_pipeline, "stages", lambda: {**stages(), "reader": Reader})
     assert names(file("probe, split, {stage: clip_embed, model: /other}, reader"))
@@ -205,13 +232,19 @@ CLEANED = "probe, split, clip_embed, aesthetic, {stage: option_match, texts: [a]
         ("", "source: match", "put stage match with captions: all before it"),
         ("match,", "source: match", "put stage match with captions: all before it"),
         ("{stage: match, captions: all, enabled: false},", "source: match", "put stage match"),
-        ("", "scores: {aess: aesthetic score}", "no stage before it writes a number aess; did you mean aes?"),
+        (
+            "",
+            "scores: {aess: aesthetic score}",
+            "no stage before it writes a number aess; did you mean aes?",
+        ),
         ("", "scores: {aes: a, flow: motion score}", "writes a number flow; known: "),
         ("", "scores: {option: o}", "writes a number option;"),
         ("", "camera_motion: opton", "writes a column opton; did you mean option?"),
     ],
 )
-def test_a_column_that_clean_text_would_not_find_is_refused(file: Write, before: str, option: str, why: str) -> None:
+def test_a_column_that_clean_text_would_not_find_is_refused(
+    file: Write, before: str, option: str, why: str
+) -> None:
     with pytest.raises(ConfigError, match="of stage clean_text") as refused:
         resolve(file(CLEANED % (before, option)), ready=False)
     assert why in str(refused.value)
@@ -231,12 +264,16 @@ def test_a_column_that_clean_text_may_find_is_taken(file: Write, before: str, op
 
 
 @pytest.mark.parametrize("head", ["aesthetic", "nsfw"])
-def test_a_head_with_a_clip_model_of_another_width_is_refused(file: Write, tmp_path: Path, head: str) -> None:
+def test_a_head_with_a_clip_model_of_another_width_is_refused(
+    file: Write, tmp_path: Path, head: str
+) -> None:
     tiny.write_all(tmp_path)
     pipeline = resolve(file(f"probe, split, clip_embed, {head}"), ready=False).pipeline
     check_models(pipeline, tmp_path)
     narrow(tmp_path / tiny.CLIP)
-    with pytest.raises(ModelsMissing, match=f"{head} takes embeddings of 768 numbers, and those of .* have 512"):
+    with pytest.raises(
+        ModelsMissing, match=f"{head} takes embeddings of 768 numbers, and those of .* have 512"
+    ):
         check_models(pipeline, tmp_path)
     check_models(resolve(file("probe, split, clip_embed"), ready=False).pipeline, tmp_path)
 

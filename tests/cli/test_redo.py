@@ -28,7 +28,9 @@ def places(filled: Filled) -> list[tuple[object, ...]]:
 def passing(filled: Filled) -> Filled:
     """Kept and failed clips that pass every filter."""
     with filled.engine.begin() as connection:
-        connection.execute(text("UPDATE clips SET duplicate = 0, black = 0, flow = 5 WHERE status <> 'dropped'"))
+        connection.execute(
+            text("UPDATE clips SET duplicate = 0, black = 0, flow = 5 WHERE status <> 'dropped'")
+        )
     return filled
 
 
@@ -41,8 +43,16 @@ def test_redo_puts_clips_back_and_names_the_next_command(curate: Call, passing: 
 
 
 def test_redo_takes_other_options_and_a_predicate(curate: Call, passing: Filled) -> None:
-    result = curate("redo", "motion", "--set", "motion.batch_size=7", "--where", "clip_index = 0", "--json")
-    assert result.json == {"dataset": "pets", "stage": "motion", "back": 2, "at_work": 0, "dropped": 0}
+    result = curate(
+        "redo", "motion", "--set", "motion.batch_size=7", "--where", "clip_index = 0", "--json"
+    )
+    assert result.json == {
+        "dataset": "pets",
+        "stage": "motion",
+        "back": 2,
+        "at_work": 0,
+        "dropped": 0,
+    }
     assert option(passing, "motion", "batch_size") == 7
     assert "old options" in result.err
 
@@ -72,7 +82,9 @@ def test_redo_refuses_and_changes_nothing(
     assert (places(passing), datasets.pick(passing.engine, "pets")) == before
 
 
-def test_cut_can_be_done_again_unless_it_changed_what_it_starts_from(curate: Call, passing: Filled) -> None:
+def test_cut_can_be_done_again_unless_it_changed_what_it_starts_from(
+    curate: Call, passing: Filled
+) -> None:
     assert curate("redo", "cut", "--set", "cut.crf=20").code == 0
     assert option(passing, "cut", "crf") == 20
     assert curate("redo", "cut", "--set", "cut.target_fps=12").code == 0
@@ -95,13 +107,19 @@ def test_redo_refuses_when_something_that_the_stage_needs_is_missing(
     assert ("motion", "done", 3) not in places(passing)
 
 
-def test_redo_refuses_when_weights_are_missing(curate: Call, passing: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redo_refuses_when_weights_are_missing(
+    curate: Call, passing: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from curate.tasks.models.catalog import Need
     from curate.tasks.motion import Motion
 
     monkeypatch.setattr(Motion, "models", lambda options: (Need("clip", "not-there"),))
     result = curate("redo", "motion")
-    assert (result.code, "not-there" in result.err, "curate models list" in result.err) == (4, True, True)
+    assert (result.code, "not-there" in result.err, "curate models list" in result.err) == (
+        4,
+        True,
+        True,
+    )
     assert ("motion", "done", 3) not in places(passing)
 
 
@@ -113,10 +131,15 @@ def test_redo_names_the_stages_that_read_what_the_stage_writes(
 
     monkeypatch.setattr(Motion, "writes", ("embeddings",))
     monkeypatch.setattr(Cut, "reads", ("embeddings",))
-    assert "cut read what motion writes; for new values there too: curate redo cut pets" in curate("redo", "motion").err
+    assert (
+        "cut read what motion writes; for new values there too: curate redo cut pets"
+        in curate("redo", "motion").err
+    )
 
 
-def test_redo_names_no_stage_before_it(curate: Call, passing: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redo_names_no_stage_before_it(
+    curate: Call, passing: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It reads what other stages wrote: load_captions looks at captions, and reclean writes them."""
     from curate.tasks.cut import Cut
     from curate.tasks.motion import Motion
@@ -131,11 +154,17 @@ def test_redo_names_no_stage_before_it(curate: Call, passing: Filled, monkeypatc
 def test_set_changes_an_option_and_no_row(curate: Call, filled: Filled) -> None:
     before = places(filled)
     result = curate("set", "cut.time_limit=3600")
-    assert (result.code, result.out.strip()) == (0, "dataset pets: cut.time_limit 1800.0 → 3600.0"), result.err
+    assert (result.code, result.out.strip()) == (
+        0,
+        "dataset pets: cut.time_limit 1800.0 → 3600.0",
+    ), result.err
     assert "curate retry pets --stage cut" in result.err
     assert option(filled, "cut", "time_limit") == 3600
     assert places(filled) == before
-    assert curate("set", "cut.time_limit=3600", "pets", "--json").json == {"dataset": "pets", "changed": []}
+    assert curate("set", "cut.time_limit=3600", "pets", "--json").json == {
+        "dataset": "pets",
+        "changed": [],
+    }
 
 
 @pytest.mark.parametrize(
@@ -160,16 +189,29 @@ def test_set_refuses(curate: Call, filled: Filled, assignment: str, code: int, s
     assert datasets.pick(filled.engine, "pets") == before
 
 
-def test_another_model_than_that_of_the_stages_that_read_is_refused(curate: Call, filled: Filled) -> None:
-    datasets.create(filled.engine, "scored", "/w", resolve(Path("scores.yaml"), ready=False).pipeline)
+def test_another_model_than_that_of_the_stages_that_read_is_refused(
+    curate: Call, filled: Filled
+) -> None:
+    datasets.create(
+        filled.engine, "scored", "/w", resolve(Path("scores.yaml"), ready=False).pipeline
+    )
     before = datasets.pick(filled.engine, "scored")
     result = curate("redo", "clip_embed", "scored", "--set", "clip_embed.model=/other")
-    assert (result.code, "set clip_embed.model and aesthetic.model alike" in result.err) == (3, True), result.err
+    assert (result.code, "set clip_embed.model and aesthetic.model alike" in result.err) == (
+        3,
+        True,
+    ), result.err
     assert datasets.pick(filled.engine, "scored") == before
 
 
-def test_redo_needs_neither_the_other_stages_nor_their_weights(curate: Call, filled: Filled, home: Path) -> None:
-    datasets.create(filled.engine, "scored", "/w", resolve(Path("scores.yaml"), ready=False).pipeline)
+def test_redo_needs_neither_the_other_stages_nor_their_weights(
+    curate: Call, filled: Filled, home: Path
+) -> None:
+    datasets.create(
+        filled.engine, "scored", "/w", resolve(Path("scores.yaml"), ready=False).pipeline
+    )
     tiny.write_aesthetic(home / "models" / tiny.AESTHETIC)
     result = curate("redo", "aesthetic", "scored")
-    assert (result.code, result.out) == (0, "dataset scored: 0 clips back to aesthetic\n"), result.err
+    assert (result.code, result.out) == (0, "dataset scored: 0 clips back to aesthetic\n"), (
+        result.err
+    )

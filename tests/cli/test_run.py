@@ -17,8 +17,8 @@ from curate.cli.session import Opened, Session
 from curate.db.datasets import all_datasets
 from curate.db.engine import make_engine
 from curate.worker import broker
-from curate.worker.bells import Bells, make_app
 from curate.worker.broker import EmbeddedBroker
+from curate.worker.messages import Bells, make_app
 from tests.cli.conftest import Call, Filled
 from tests.pipelines import make_line
 
@@ -41,12 +41,16 @@ def test_a_misspelt_column_is_told_before_any_worker_starts(
     curate: Call, videos: Path, home: Path, words: tuple[str, str], code: int
 ) -> None:
     done = curate("run", str(videos), "-o", str(videos.parent / "clips.csv"), *words)
-    assert (done.code, "flwo" in done.err, "did you mean flow" in done.err) == (code, True, True), done.err
+    assert (done.code, "flwo" in done.err, "did you mean flow" in done.err) == (code, True, True), (
+        done.err
+    )
     assert not (home / "logs").exists()
     assert not (home / "broker").exists()
 
 
-def test_a_home_that_cannot_be_made_is_a_service_that_is_missing(curate: Call, videos: Path) -> None:
+def test_a_home_that_cannot_be_made_is_a_service_that_is_missing(
+    curate: Call, videos: Path
+) -> None:
     wrong = videos / "a.mp4" / "home"
     done = curate("--home", str(wrong), "run", str(videos), "-o", str(videos.parent / "clips.csv"))
     assert done.code == 4
@@ -65,7 +69,9 @@ def names(home: Path) -> list[str]:
     return [d.name for d in all_datasets(make_engine(f"sqlite:///{home}/curate.db"))]
 
 
-@pytest.mark.parametrize("other_root", [False, True], ids=["same folder", "a folder of the same name"])
+@pytest.mark.parametrize(
+    "other_root", [False, True], ids=["same folder", "a folder of the same name"]
+)
 def test_a_dataset_that_another_process_made_in_the_meantime(
     curate: Call, videos: Path, home: Path, monkeypatch: pytest.MonkeyPatch, other_root: bool
 ) -> None:
@@ -90,17 +96,37 @@ def test_a_dataset_made_in_the_meantime_with_another_pipeline(
     assert (late.code, "split.max_seconds" in late.err) == (3, True), late.err
 
 
-def test_after_a_dry_run_the_same_command_is_named_with_all_its_options(curate: Call, videos: Path) -> None:
-    (videos.parent / "my file.yaml").write_text("pipeline: [probe, split, {filter: long, where: num_frames > 9}]")
+def test_after_a_dry_run_the_same_command_is_named_with_all_its_options(
+    curate: Call, videos: Path
+) -> None:
+    (videos.parent / "my file.yaml").write_text(
+        "pipeline: [probe, split, {filter: long, where: num_frames > 9}]"
+    )
     words = [str(videos), "--config", str(videos.parent / "my file.yaml")]
-    words += ["--set", "split.max_seconds=7", "--set", "long.where='num_frames > 5'", "--name", "pets"]
+    words += [
+        "--set",
+        "split.max_seconds=7",
+        "--set",
+        "long.where='num_frames > 5'",
+        "--name",
+        "pets",
+    ]
     done = curate("enqueue", "-n", *words)
-    assert (done.code, shlex.split(done.err.partition("Next: ")[2])) == (0, ["curate", "enqueue", *words]), done.err
-    assert shlex.split(curate("enqueue", "-n", words[0]).err)[-3:] == ["curate", "enqueue", words[0]]
+    assert (done.code, shlex.split(done.err.partition("Next: ")[2])) == (
+        0,
+        ["curate", "enqueue", *words],
+    ), done.err
+    assert shlex.split(curate("enqueue", "-n", words[0]).err)[-3:] == [
+        "curate",
+        "enqueue",
+        words[0],
+    ]
 
 
 @pytest.mark.skipif(broker.redis_executable() is None, reason="no redis-server")
-def test_bells_go_to_the_home_that_was_asked_for(tmp_path: Path, sqlite_url: str, home: Path) -> None:
+def test_bells_go_to_the_home_that_was_asked_for(
+    tmp_path: Path, sqlite_url: str, home: Path
+) -> None:
     """Not to the one of the environment, nor is the environment changed."""
     before = dict(os.environ)
     here = Session(home=tmp_path / "other")
@@ -113,14 +139,18 @@ def test_bells_go_to_the_home_that_was_asked_for(tmp_path: Path, sqlite_url: str
     assert not home.exists()
 
 
-@pytest.mark.parametrize(("status", "then"), [("dropped", "curate refilter pets --set"), ("kept", "curate sql")])
+@pytest.mark.parametrize(
+    ("status", "then"), [("dropped", "curate refilter pets --set"), ("kept", "curate sql")]
+)
 def test_what_to_do_next_depends_on_whether_any_clip_is_left(
     curate: Call, filled: Filled, tmp_path: Path, status: str, then: str
 ) -> None:
     with filled.engine.begin() as connection:
         connection.execute(text("UPDATE videos SET stage = 'done', status = 'kept', reason = NULL"))
         row = {"status": status, "stage": "done" if status == "kept" else "motion"}
-        connection.execute(text("UPDATE clips SET stage = :stage, status = :status, owner = NULL"), row)
+        connection.execute(
+            text("UPDATE clips SET stage = :stage, status = :status, owner = NULL"), row
+        )
     done = curate("resume", "pets", "-o", str(tmp_path / "clips.csv"))
     assert (done.code, then in done.err.partition("Next: ")[2]) == (0, True), done.err
 
@@ -131,5 +161,9 @@ def test_resume_says_when_the_broker_is_away_and_what_then(
     monkeypatch.setenv("CURATE_BROKER_URL", "redis://me:hush@127.0.0.1:1/0")
     done = curate("-q", "resume", "pets")
     assert done.code == 0
-    assert [line for line in done.err.splitlines() if line.startswith("warning: ")] == done.err.splitlines()
-    assert all(part in done.err for part in ("redis://me:***@127.0.0.1:1/0", "rows wait", "curate doctor")), done.err
+    assert [
+        line for line in done.err.splitlines() if line.startswith("warning: ")
+    ] == done.err.splitlines()
+    assert all(
+        part in done.err for part in ("redis://me:***@127.0.0.1:1/0", "rows wait", "curate doctor")
+    ), done.err

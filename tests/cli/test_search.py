@@ -1,4 +1,6 @@
-"""`curate search`: the best clips first, each once, by the best of its frames; and what it says when it cannot."""
+"""`curate search`: the best clips first, each once, by the best of its frames; and what it says
+when it cannot.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ BEST = {0: 30.0, 1: 50.0, 2: 20.0, 3: 25.0, 4: 25.0, 5: -40.0}  # 100 * largest 
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Mapping[str, Found]]:
+def both(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Mapping[str, Found]]:
     """What each command line said, by engine."""
     home = tmp_path_factory.mktemp("search")
     urls = {"sqlite": f"sqlite:///{home / 'curate.db'}"}
@@ -79,7 +83,15 @@ def test_any_text_can_be_looked_for(text: str, found: Found) -> None:
 def test_for_people_it_is_a_table_with_what_to_do_next(found: Found) -> None:
     table = found["table"]
     head, *lines = table["out"].splitlines()
-    assert head.split() == ["score", "id", "video", "start_seconds", "end_seconds", "status", "path"]
+    assert head.split() == [
+        "score",
+        "id",
+        "video",
+        "start_seconds",
+        "end_seconds",
+        "status",
+        "path",
+    ]
     assert [float(line.split()[0]) for line in lines] == pytest.approx([50, 30, 25], abs=0.05)
     assert "curate sql" in table["err"]
 

@@ -54,7 +54,8 @@ def test_a_file_or_glob_stands_for_its_folder(
 
 
 @pytest.mark.parametrize(
-    ("source", "root"), [("s3://b/x/", "s3://b/x"), ("s3://b/x/a.mp4", "s3://b/x"), ("s3://b/x/*.mp4", "s3://b/x")]
+    ("source", "root"),
+    [("s3://b/x/", "s3://b/x"), ("s3://b/x/a.mp4", "s3://b/x"), ("s3://b/x/*.mp4", "s3://b/x")],
 )
 def test_roots_of_urls(source: str, root: str) -> None:
     assert root_of(source) == root
@@ -133,7 +134,9 @@ def test_two_folders_in_one_dataset(curate: Call, folder: Path, tmp_path: Path) 
     assert counts(curate("enqueue", str(folder), str(other), "--json").json) == (4, 4, 0, 0)
 
 
-def test_nothing_found_makes_nothing(curate: Call, folder: Path, tmp_path: Path, home: Path) -> None:
+def test_nothing_found_makes_nothing(
+    curate: Call, folder: Path, tmp_path: Path, home: Path
+) -> None:
     (tmp_path / "empty").mkdir()
     result = curate("enqueue", str(folder), str(tmp_path / "empty"))
     assert (result.code, "empty" in result.err) == (2, True)
@@ -142,7 +145,9 @@ def test_nothing_found_makes_nothing(curate: Call, folder: Path, tmp_path: Path,
 
 def test_another_pipeline_is_refused_the_same_goes_on(curate: Call, folder: Path) -> None:
     curate("enqueue", str(folder), "--set", "cut.crf=20")
-    assert curate("enqueue", str(folder)).code == 0  # without --config and --set the dataset's own goes on
+    assert (
+        curate("enqueue", str(folder)).code == 0
+    )  # without --config and --set the dataset's own goes on
     assert curate("enqueue", str(folder), "--set", "cut.crf=20").code == 0
     for words in (["-n"], []):
         result = curate("enqueue", str(folder), "--set", "cut.crf=21", *words)
@@ -158,4 +163,9 @@ def test_a_postgres_database_works_as_well(
     assert curate("status", "--json").json["stages"][0]["waiting"] == 3
     assert curate("sql", "SELECT count(*) AS n FROM videos", "--json").json == [{"n": 3}]
     assert "schema" in curate("db", "upgrade").out
-    assert curate("filter", "--json").code == curate("errors", "--json").code == curate("export").code == 0
+    assert (
+        curate("filter", "--json").code
+        == curate("errors", "--json").code
+        == curate("export").code
+        == 0
+    )

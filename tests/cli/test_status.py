@@ -13,7 +13,10 @@ from tests.cli.conftest import Call, Filled
 def test_status_counts_each_row_once_at_each_stage(curate: Call, filled: Filled) -> None:
     found = curate("status", "--json").json
     stages = {s["stage"]: s for s in found["stages"]}
-    counts = {n: tuple(s[k] for k in ("waiting", "running", "done", "dropped", "failed")) for n, s in stages.items()}
+    counts = {
+        n: tuple(s[k] for k in ("waiting", "running", "done", "dropped", "failed"))
+        for n, s in stages.items()
+    }
     assert counts == {
         "probe": (0, 0, 2, 0, 1),
         "split": (0, 0, 2, 0, 0),
@@ -26,7 +29,9 @@ def test_status_counts_each_row_once_at_each_stage(curate: Call, filled: Filled)
 def test_shares_sum_to_100(curate: Call, filled: Filled) -> None:
     shares = curate("status", "--json").json["shares"]
     assert sum(shares.values()) == pytest.approx(100)
-    assert shares["failed"] == pytest.approx(100 * 2 / 8)  # a video and a clip, of seven clips and a video never split
+    assert shares["failed"] == pytest.approx(
+        100 * 2 / 8
+    )  # a video and a clip, of seven clips and a video never split
 
 
 def test_status_names_rates_workers_and_failures(curate: Call, filled: Filled) -> None:
@@ -90,7 +95,21 @@ def test_the_funnel_follows_the_pipeline(curate: Call, filled: Filled) -> None:
 
 def test_the_funnel_for_people(curate: Call, filled: Filled) -> None:
     line = next(x for x in curate("filter").out.splitlines() if x.startswith("unique"))
-    assert line.split() == ["unique", "filter", "clips", "7", "6", "1", "0", "0", "85.7", "%", "duplicate", "=", "0"]
+    assert line.split() == [
+        "unique",
+        "filter",
+        "clips",
+        "7",
+        "6",
+        "1",
+        "0",
+        "0",
+        "85.7",
+        "%",
+        "duplicate",
+        "=",
+        "0",
+    ]
 
 
 def scored(filled: Filled) -> None:
@@ -101,7 +120,9 @@ def scored(filled: Filled) -> None:
 
 def test_refilter_revives_and_drops(curate: Call, filled: Filled) -> None:
     scored(filled)
-    result = curate("refilter", "--set", "unique.where=duplicate <= 1", "--set", "not_black.where=black < 0.05")
+    result = curate(
+        "refilter", "--set", "unique.where=duplicate <= 1", "--set", "not_black.where=black < 0.05"
+    )
     assert result.out == "dataset pets: 1 row revived, 3 rows dropped\n"
     assert "curate resume pets" in result.err
     again = curate("refilter", "--set", "not_black.enabled=false", "--json").json
@@ -112,7 +133,9 @@ def test_refilter_takes_the_file_too(curate: Call, filled: Filled, tmp_path: Pat
     scored(filled)
     file = tmp_path / "p.yaml"
     file.write_text(curate("config", "--set", "unique.where=duplicate < 9", "--yaml").out)
-    assert curate("refilter", "-c", str(file)).out == "dataset pets: 1 row revived, 0 rows dropped\n"
+    assert (
+        curate("refilter", "-c", str(file)).out == "dataset pets: 1 row revived, 0 rows dropped\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -124,12 +147,16 @@ def test_refilter_takes_the_file_too(curate: Call, filled: Filled, tmp_path: Pat
         ([], 2, "--set FILTER.where"),
     ],
 )
-def test_refilter_refuses(curate: Call, filled: Filled, words: list[str], code: int, says: str) -> None:
+def test_refilter_refuses(
+    curate: Call, filled: Filled, words: list[str], code: int, says: str
+) -> None:
     result = curate("refilter", *words)
     assert (result.code, says in result.err) == (code, True), result.err
 
 
-def test_a_refilter_that_was_interrupted_is_told_and_finished_without_options(curate: Call, filled: Filled) -> None:
+def test_a_refilter_that_was_interrupted_is_told_and_finished_without_options(
+    curate: Call, filled: Filled
+) -> None:
     scored(filled)
     with filled.engine.begin() as connection:
         connection.execute(text("""UPDATE datasets SET refiltering = '["unique"]'"""))

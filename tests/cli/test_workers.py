@@ -13,7 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from curate.cli.workers import checked_npus, checked_queues, refuse_open_flower, refuse_shared_sqlite
+from curate.cli.workers import (
+    checked_npus,
+    checked_queues,
+    refuse_open_flower,
+    refuse_shared_sqlite,
+)
 from curate.configs.errors import ConfigError, UsageError
 from curate.configs.settings import Settings
 from tests.cli.conftest import Call
@@ -35,7 +40,9 @@ def test_npus() -> None:
             checked_npus(wrong)
 
 
-def test_an_npu_that_is_not_there_is_refused_before_anything_starts(curate: Call, home: Path) -> None:
+def test_an_npu_that_is_not_there_is_refused_before_anything_starts(
+    curate: Call, home: Path
+) -> None:
     refused = curate("worker", "-Q", "ascend", "--npus", "7")
     assert (refused.code, "--npus 7" in refused.err) == (2, True)
     assert not home.exists()
@@ -75,7 +82,9 @@ def test_flower_needs_a_login_on_other_addresses(monkeypatch: pytest.MonkeyPatch
 def program(log: Path, *argv: str) -> subprocess.Popen[bytes]:
     """The real program, its stderr in a file."""
     with log.open("wb") as stream:
-        return subprocess.Popen([sys.executable, "-m", "curate.cli.main", *argv], stdout=stream, stderr=stream)
+        return subprocess.Popen(
+            [sys.executable, "-m", "curate.cli.main", *argv], stdout=stream, stderr=stream
+        )
 
 
 def free_port() -> int:
@@ -93,23 +102,33 @@ def page(port: int, path: str) -> str:
         return ""
 
 
-def test_flower_shows_both_queues_and_their_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flower_shows_both_queues_and_their_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FLOWER_UNAUTHENTICATED_API", "1")
     port = free_port()
     logs = [tmp_path / "worker", tmp_path / "flower"]
 
     def found() -> dict[str, list[str]]:
         answer = json.loads(page(port, "api/workers?refresh=1") or "{}")
-        return {n.partition("@")[0]: [q["name"] for q in w.get("active_queues", [])] for n, w in answer.items()}
+        return {
+            n.partition("@")[0]: [q["name"] for q in w.get("active_queues", [])]
+            for n, w in answer.items()
+        }
 
     def queues() -> set[str]:
         answer = json.loads(page(port, "api/queues/length") or "{}")
         return {q["name"] for q in answer.get("active_queues", [])}
 
-    with program(logs[0], "worker", "-c", "1") as worker, program(logs[1], "flower", "--port", str(port)) as flower:
+    with (
+        program(logs[0], "worker", "-c", "1") as worker,
+        program(logs[1], "flower", "--port", str(port)) as flower,
+    ):
         try:
             wait_until(lambda: found() == {"cpu0": ["cpu"], "ascend0": ["ascend"]}, 90)
-            wait_until(lambda: all(f"{name}@" in page(port, "workers") for name in ("cpu0", "ascend0")), 30)
+            wait_until(
+                lambda: all(f"{name}@" in page(port, "workers") for name in ("cpu0", "ascend0")), 30
+            )
             wait_until(lambda: queues() == {"cpu", "ascend"}, 30)
         finally:
             worker.send_signal(signal.SIGTERM)
@@ -122,7 +141,9 @@ def test_a_worker_stops_at_a_signal(tmp_path: Path, home: Path) -> None:
     log = tmp_path / "log"
     with program(log, "worker", "-c", "1", "-n", "solo") as worker:
         try:
-            wait_until(lambda: worker.poll() is not None or log.read_text().count(" ready.") == 2, 60)
+            wait_until(
+                lambda: worker.poll() is not None or log.read_text().count(" ready.") == 2, 60
+            )
         finally:
             worker.send_signal(signal.SIGTERM)
     said = log.read_text()

@@ -46,7 +46,10 @@ def test_freezing_and_parsing_again_changes_nothing() -> None:
 
 
 def test_a_disabled_stage_and_the_filter_with_it_are_left_out() -> None:
-    steps = [{"stage": "score", "enabled": False}, {"filter": "f", "where": "score > 1", "with": "score"}]
+    steps = [
+        {"stage": "score", "enabled": False},
+        {"filter": "f", "where": "score > 1", "with": "score"},
+    ]
     made = pipeline(*steps)
     assert [s.name for s in made.steps] == ["probe", "split"]
 
@@ -56,7 +59,10 @@ def test_a_disabled_stage_and_the_filter_with_it_are_left_out() -> None:
     [
         ({"stage": "scor"}, "did you mean score?"),
         ({"stage": "score", "batchsize": 3}, "did you mean batch_size?"),
-        ({"stage": "score", "batch_size": 0}, "batch_size: Input should be greater than or equal to 1 (given: 0)"),
+        (
+            {"stage": "score", "batch_size": 0},
+            "batch_size: Input should be greater than or equal to 1 (given: 0)",
+        ),
         ({"stage": "score", "queue": "gpu"}, "'cpu' or 'ascend'"),
         ({"stage": "probe"}, "probe is there twice"),
         ({"filter": "x y", "where": "1 = 1"}, "letters, digits and _"),
@@ -117,13 +123,20 @@ def test_yaml_cannot_make_objects(tmp_path: Path) -> None:
 def test_assignments_override_options_with_yaml_values() -> None:
     steps = [{"stage": "split", "max_seconds": 3}, {"filter": "f", "where": "a > 1"}]
     changed = override(steps, ["split.max_seconds=null", "f.where=a > 2", "split.x=[1, 2]"])
-    assert changed == [{"stage": "split", "max_seconds": None, "x": [1, 2]}, {"filter": "f", "where": "a > 2"}]
+    assert changed == [
+        {"stage": "split", "max_seconds": None, "x": [1, 2]},
+        {"filter": "f", "where": "a > 2"},
+    ]
     assert steps[0]["max_seconds"] == 3
 
 
 @pytest.mark.parametrize(
     ("assignment", "says"),
-    [("split", "STEP.OPTION=VALUE"), ("splt.x=1", "did you mean split?"), ("split.x=[", "not valid YAML")],
+    [
+        ("split", "STEP.OPTION=VALUE"),
+        ("splt.x=1", "did you mean split?"),
+        ("split.x=[", "not valid YAML"),
+    ],
 )
 def test_a_wrong_assignment_is_refused(assignment: str, says: str) -> None:
     with pytest.raises(ConfigError) as error:

@@ -36,7 +36,9 @@ def test_a_value_out_of_range_is_refused(value: str) -> None:
 
 
 def test_a_child_process_gets_the_same_settings(tmp_path: Path) -> None:
-    settings = load_settings({"CURATE_HOME": str(tmp_path), "CURATE_MEDIA": "/m", "CURATE_MAX_ATTEMPTS": "7"})
+    settings = load_settings(
+        {"CURATE_HOME": str(tmp_path), "CURATE_MEDIA": "/m", "CURATE_MAX_ATTEMPTS": "7"}
+    )
     assert load_settings(settings.environment()) == settings
 
 
@@ -52,7 +54,10 @@ def test_a_child_process_gets_the_same_settings(tmp_path: Path) -> None:
             "postgresql://h/db?user=u&password=secret&sslpassword=s",
             "postgresql://h/db?user=u&password=***&sslpassword=***",
         ),
-        ("postgresql://u@corp:my secret@h/db?passfile=/x y", "postgresql://u@corp:***@h/db?passfile=***"),
+        (
+            "postgresql://u@corp:my secret@h/db?passfile=/x y",
+            "postgresql://u@corp:***@h/db?passfile=***",
+        ),
     ],
 )
 def test_passwords_are_hidden(url: str, shown: str) -> None:
@@ -60,18 +65,32 @@ def test_passwords_are_hidden(url: str, shown: str) -> None:
 
 
 def test_texts_and_urls_without_a_password_stay() -> None:
-    for same in ("redis://h:6379/0", "see https://a.b/c:d and me", "cpu0@h ready", "redis+socket:///a/b.sock"):
+    for same in (
+        "redis://h:6379/0",
+        "see https://a.b/c:d and me",
+        "cpu0@h ready",
+        "redis+socket:///a/b.sock",
+    ):
         assert without_passwords(same) == hide_password(same) == same
 
 
-PARTS = st.sampled_from(["HUSH", "@", ":", "/", "?", "#", "%40", "=", "+", "://", "?password=", "é", "'"])
+PARTS = st.sampled_from(
+    ["HUSH", "@", ":", "/", "?", "#", "%40", "=", "+", "://", "?password=", "é", "'"]
+)
 SECRETS = st.lists(PARTS, max_size=6).map(lambda parts: "HUSH" + "".join(parts))
 SCHEMES = st.sampled_from(["postgresql", "postgresql+psycopg", "redis", "rediss", "amqp"])
-QUERY_NAMES = st.sampled_from(["password", "sslpassword", "passfile", "ssl_password", "sentinel_password"])
+QUERY_NAMES = st.sampled_from(
+    ["password", "sslpassword", "passfile", "ssl_password", "sentinel_password"]
+)
 
 
 @given(
-    SCHEMES, st.sampled_from(["u", "u@corp", ""]), SECRETS | st.none(), QUERY_NAMES, SECRETS | st.none(), st.booleans()
+    SCHEMES,
+    st.sampled_from(["u", "u@corp", ""]),
+    SECRETS | st.none(),
+    QUERY_NAMES,
+    SECRETS | st.none(),
+    st.booleans(),
 )
 def test_no_password_of_any_form_survives(
     scheme: str, user: str, login: str | None, name: str, queried: str | None, more: bool
@@ -115,7 +134,9 @@ def test_a_file_url_is_a_folder(tmp_path: Path) -> None:
     assert settings.clips == Path("/m/clips") and settings.samples == tmp_path / "samples"
 
 
-@pytest.mark.parametrize("url", ["s3://", "sftp://me:geheim@host/clips", "simplecache::s3://b/c", "s3://b?x=1"])
+@pytest.mark.parametrize(
+    "url", ["s3://", "sftp://me:geheim@host/clips", "simplecache::s3://b/c", "s3://b?x=1"]
+)
 def test_a_media_url_that_cannot_be_part_of_every_path_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="PROTOCOL://BUCKET/PREFIX") as caught:
         load_settings({"CURATE_MEDIA": url})

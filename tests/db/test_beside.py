@@ -1,4 +1,6 @@
-"""Embeddings and option scores: replaced in the transaction that saves, read with a claim, gone with the clip."""
+"""Embeddings and option scores: replaced in the transaction that saves, read with a claim, gone
+with the clip.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +10,10 @@ import pytest
 from sqlalchemy import text
 
 from curate.db import datasets
-from curate.db.leases import expire
-from curate.db.reader import ensure_reader
-from curate.db.saves import Findings, save
-from curate.db.usersql import run_query
+from curate.db.queue.leases import expire
+from curate.db.readonly.login import ensure_reader
+from curate.db.readonly.query import run_query
+from curate.db.save.batch import Findings, save
 from curate.tasks.stage import Rows
 from tests.pipelines import Found, Line, embedding, make_line, writer
 
@@ -54,7 +56,10 @@ def test_rows_are_replaced_where_the_stage_says_and_others_stay(line: Line) -> N
     write(line, embedding(1.0, frames=3), embedding(1.0, "other", frames=1))
     back(line)
     write(line, embedding(2.0, frames=1))
-    assert [(*r[:3], bytes(r[3])) for r in line.rows(VECTORS)] == [(a, "other", 0, ONE), (a, "tiny", 0, TWO)]
+    assert [(*r[:3], bytes(r[3])) for r in line.rows(VECTORS)] == [
+        (a, "other", 0, ONE),
+        (a, "tiny", 0, TWO),
+    ]
 
 
 def test_no_rows_at_all_empties_what_was_there(line: Line) -> None:
@@ -82,7 +87,9 @@ def test_a_worker_that_lost_a_clip_writes_no_rows_for_it(line: Line) -> None:
     fast = line.claim("embed", "fast")
     assert fast is not None
     (lost,) = fast.ids
-    findings = Findings(scores={i: {} for i in slow.ids}, tables=dict.fromkeys(slow.ids, (embedding(1.0),)))
+    findings = Findings(
+        scores={i: {} for i in slow.ids}, tables=dict.fromkeys(slow.ids, (embedding(1.0),))
+    )
     assert save(line.engine, slow, findings, writer()) == 1
     assert {r[0] for r in line.rows(VECTORS)} == set(slow.ids) - {lost}
 

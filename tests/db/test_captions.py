@@ -13,9 +13,7 @@ from curate.db import captions
 from curate.db.captions import Loaded, Told
 from tests.pipelines import Line, make_line
 
-FOUND = (
-    "SELECT c.id, c.text, t.model, t.text_raw, t.text FROM clips c LEFT JOIN captions t ON t.clip_id = c.id ORDER BY 1"
-)
+FOUND = "SELECT c.id, c.text, t.model, t.text_raw, t.text FROM clips c LEFT JOIN captions t ON t.clip_id = c.id ORDER BY 1"
 
 
 @pytest.fixture
@@ -25,7 +23,9 @@ def line(database_url: str, home: Path) -> Line:
     line.put_clips(2, "score", "/v/a.mp4")
     line.put_clips(1, "score", "/v/b.mp4")
     with line.engine.begin() as connection:
-        connection.execute(text("UPDATE clips SET path = '/c/' || clip_index || '.mp4' WHERE video_id = 1"))
+        connection.execute(
+            text("UPDATE clips SET path = '/c/' || clip_index || '.mp4' WHERE video_id = 1")
+        )
     return line
 
 
@@ -34,7 +34,11 @@ def load(line: Line, rows: Iterable[Told]) -> Loaded:
 
 
 def test_a_row_is_about_a_clip_by_its_number_its_file_or_its_only_video(line: Line) -> None:
-    rows = [Told(2, "/elsewhere", "two"), Told(None, "/c/0.mp4", "one"), Told(None, "/v/b.mp4", "three")]
+    rows = [
+        Told(2, "/elsewhere", "two"),
+        Told(None, "/c/0.mp4", "one"),
+        Told(None, "/v/b.mp4", "three"),
+    ]
     assert load(line, rows) == Loaded(loaded=3)
     expected = [(n, word, "table", word, None) for n, word in enumerate(("one", "two", "three"), 1)]
     assert line.rows(FOUND) == expected
@@ -52,7 +56,9 @@ def test_rows_about_no_clip_and_without_a_text_are_counted(line: Line) -> None:
 
 
 def test_a_clip_of_another_dataset_is_not_touched(line: Line) -> None:
-    assert captions.load(line.engine, line.dataset.id + 1, [Told(1, "/c/0.mp4", "a")], "table") == Loaded(unknown=1)
+    assert captions.load(
+        line.engine, line.dataset.id + 1, [Told(1, "/c/0.mp4", "a")], "table"
+    ) == Loaded(unknown=1)
 
 
 def test_the_newest_row_takes_the_place_of_those_before_and_of_no_other_model(line: Line) -> None:
@@ -65,16 +71,26 @@ def test_the_newest_row_takes_the_place_of_those_before_and_of_no_other_model(li
         )
     load(line, [Told(1, "", "first"), Told(1, "", "second")])
     load(line, [Told(1, "", "third")])
-    assert line.rows("SELECT model, text_raw FROM captions ORDER BY id") == [("m", "a"), ("table", "third")]
+    assert line.rows("SELECT model, text_raw FROM captions ORDER BY id") == [
+        ("m", "a"),
+        ("table", "third"),
+    ]
 
 
 def test_a_text_that_the_clip_has_already_is_no_caption(line: Line) -> None:
     """Most rows of an exported table come back as they were."""
     with line.engine.begin() as connection:
         connection.execute(text("UPDATE clips SET text = 'A dog. Extra.' WHERE id < 3"))
-    assert load(line, [Told(1, "", "A dog. Extra."), Told(2, "", "A cat."), Told(3, "", "a")]) == Loaded(2, 1)
-    assert line.rows("SELECT clip_id, text_raw FROM captions ORDER BY 1") == [(2, "A cat."), (3, "a")]
-    assert load(line, [Told(2, "", "A dog. Extra."), Told(2, "", "A cat.")]) == Loaded(0, 1), "the last one counts"
+    assert load(
+        line, [Told(1, "", "A dog. Extra."), Told(2, "", "A cat."), Told(3, "", "a")]
+    ) == Loaded(2, 1)
+    assert line.rows("SELECT clip_id, text_raw FROM captions ORDER BY 1") == [
+        (2, "A cat."),
+        (3, "a"),
+    ]
+    assert load(line, [Told(2, "", "A dog. Extra."), Told(2, "", "A cat.")]) == Loaded(0, 1), (
+        "the last one counts"
+    )
 
 
 INSERT = (
@@ -93,14 +109,20 @@ def test_what_was_loaded_is_taken_back(line: Line) -> None:
     ids = captions.having(line.engine, line.dataset.id, "", {}, "table")
     assert ids == [1, 2, 3]
     assert captions.drop(line.engine, [*ids, 99], "table") == 3
-    assert line.rows("SELECT id, text FROM clips ORDER BY 1") == [(1, "Raw"), (2, "given"), (3, None)]
+    assert line.rows("SELECT id, text FROM clips ORDER BY 1") == [
+        (1, "Raw"),
+        (2, "given"),
+        (3, None),
+    ]
     assert line.rows("SELECT model FROM captions") == [("m",), ("m",)]
     assert captions.drop(line.engine, ids, "table") == 0
 
 
 def test_a_predicate_says_whose(line: Line) -> None:
     load(line, [Told(n, "", "mine") for n in (1, 3)])
-    assert captions.having(line.engine, line.dataset.id, "clip_index = 0 AND text = 'mine'", {}, "table") == [1, 3]
+    assert captions.having(
+        line.engine, line.dataset.id, "clip_index = 0 AND text = 'mine'", {}, "table"
+    ) == [1, 3]
     assert captions.having(line.engine, line.dataset.id, "video_id = 2", {}, "table") == [3]
     assert captions.having(line.engine, line.dataset.id + 1, "", {}, "table") == []
     with pytest.raises(FilterError, match="did you mean clip_index"):

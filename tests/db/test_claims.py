@@ -1,4 +1,6 @@
-"""Claims: exclusive, in constant time, given back when a worker dies, and halved when a batch crashes."""
+"""Claims: exclusive, in constant time, given back when a worker dies, and halved when a batch
+crashes.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from curate.db import claims
-from curate.db.claims import claim
 from curate.db.engine import make_engine
-from curate.db.leases import EXPIRED, expire, give_back, holders, renew
-from curate.db.ready import waiting
+from curate.db.queue import claim as claims
+from curate.db.queue.claim import claim
+from curate.db.queue.leases import EXPIRED, expire, give_back, holders, renew
+from curate.db.queue.ready import waiting
 from tests.pipelines import Line, make_line
 
 
@@ -82,7 +84,9 @@ def test_a_row_that_kills_its_worker_ends_alone_and_fails(database_url: str, hom
             with line.engine.begin() as connection:
                 connection.execute(done, {"o": f"o{rounds - 1}"})
     assert survivors == set(ids) - {poison}
-    assert line.rows("SELECT id, reason FROM clips WHERE status='failed'") == [(poison, "WorkerCrashed")]
+    assert line.rows("SELECT id, reason FROM clips WHERE status='failed'") == [
+        (poison, "WorkerCrashed")
+    ]
     assert rounds < 20
 
 
@@ -102,7 +106,9 @@ def test_giving_back_leaves_no_trace(line: Line) -> None:
     held = line.claim("score")
     assert held is not None
     give_back(line.engine, held, crashed=False)
-    assert line.rows("SELECT DISTINCT owner, lease_until, claim_size, attempts FROM clips") == [(None, 0.0, 0, 0)]
+    assert line.rows("SELECT DISTINCT owner, lease_until, claim_size, attempts FROM clips") == [
+        (None, 0.0, 0, 0)
+    ]
 
 
 def test_holders_names_who_works(line: Line) -> None:
@@ -128,7 +134,10 @@ def test_leases_are_ended_in_one_dataset_alone(database_url: str, home: object) 
 def test_waiting_lists_stages_deepest_first(line: Line) -> None:
     line.enqueue("a.mp4")
     line.put_clips(1, "score", "/v/x.mp4")
-    assert [s.name for s in waiting(line.engine, line.dataset.id, line.pipeline)] == ["score", "probe"]
+    assert [s.name for s in waiting(line.engine, line.dataset.id, line.pipeline)] == [
+        "score",
+        "probe",
+    ]
     line.claim("score")
     assert [s.name for s in waiting(line.engine, line.dataset.id, line.pipeline)] == ["probe"]
 
@@ -162,7 +171,9 @@ def test_an_ordered_stage_has_one_batch_at_a_time(database_url: str, home: objec
     assert again.ids == first.ids[:1], "in halves, in order"
 
 
-def test_an_ordered_row_that_kills_its_worker_fails_and_the_rest_goes_on(database_url: str, home: object) -> None:
+def test_an_ordered_row_that_kills_its_worker_fails_and_the_rest_goes_on(
+    database_url: str, home: object
+) -> None:
     line = make_line(database_url, home, [{"stage": "inorder", "batch_size": 8}])
     first, *others = line.put_clips(4, "inorder")
     for n in range(12):
@@ -171,7 +182,9 @@ def test_an_ordered_row_that_kills_its_worker_fails_and_the_rest_goes_on(databas
             break
         assert held.ids == [first, *others][: len(held.ids)]
         give_back(line.engine, held, crashed=True)
-    assert line.rows("SELECT id, reason FROM clips WHERE status='failed'") == [(first, "WorkerCrashed")]
+    assert line.rows("SELECT id, reason FROM clips WHERE status='failed'") == [
+        (first, "WorkerCrashed")
+    ]
     survivors: list[int] = []
     while held is not None:
         survivors += held.ids
@@ -201,7 +214,9 @@ def test_an_ordered_batch_comes_in_order(database_url: str, home: object) -> Non
     assert [r["clip_index"] for r in held.rows] == [8, 9, 10]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(batch=st.integers(1, 16), crashes=st.lists(st.booleans(), max_size=30))
 def test_whatever_crashes_every_row_is_held_by_at_most_one(
     tmp_path_factory: pytest.TempPathFactory, batch: int, crashes: list[bool]
@@ -231,7 +246,9 @@ def test_a_claim_does_not_sort(line: Line) -> None:
     assert claim(line.engine, line.want("score")) is None
 
 
-def test_a_column_added_meanwhile_by_another_comes_with_the_next_claim(database_url: str, home: object) -> None:
+def test_a_column_added_meanwhile_by_another_comes_with_the_next_claim(
+    database_url: str, home: object
+) -> None:
     """Postgres refuses a prepared `*` then, once a connection."""
     line = make_line(database_url, home, [{"stage": "score", "batch_size": 1}])
     line.put_clips(20, "score")

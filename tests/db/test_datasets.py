@@ -16,7 +16,7 @@ from curate.db import datasets, migrate
 from curate.db.engine import make_engine
 from curate.db.redo import set_pipeline
 from curate.db.refilter import replace_pipeline
-from curate.db.saves import Findings, save
+from curate.db.save.batch import Findings, save
 from tests.pipelines import CATALOG, Found, Line, make_line, pipeline, writer
 
 
@@ -37,7 +37,9 @@ def test_a_changed_file_starts_again(line: Line) -> None:
 
 
 def test_a_dry_run_writes_nothing(line: Line) -> None:
-    done = datasets.enqueue(line.engine, line.dataset, [Found("/v/a.mp4")], line.pipeline, dry_run=True)
+    done = datasets.enqueue(
+        line.engine, line.dataset, [Found("/v/a.mp4")], line.pipeline, dry_run=True
+    )
     assert done.new == 1
     assert line.rows("SELECT * FROM videos") == []
 
@@ -52,7 +54,13 @@ def test_videos_of_one_stem_keep_their_clips_apart(line: Line) -> None:
     line.enqueue("a.mov", "a.mp4", "b.c.mp4")
     line.enqueue("a.avi", "b.mp4")
     stems = dict(line.rows("SELECT relpath, clip_stem FROM videos"))
-    assert stems == {"a.mov": "a", "a.mp4": "a.mp4", "b.c.mp4": "b.c", "a.avi": "a.avi", "b.mp4": "b"}
+    assert stems == {
+        "a.mov": "a",
+        "a.mp4": "a.mp4",
+        "b.c.mp4": "b.c",
+        "a.avi": "a.avi",
+        "b.mp4": "b",
+    }
 
 
 def test_datasets_are_found_by_name_and_the_newest_without(line: Line) -> None:
@@ -107,7 +115,9 @@ def test_refilter_revives_and_drops_and_keeps_places(database_url: str, home: Pa
     assert statuses(line) == [("done", "dropped", "fine")] * 2 + [("done", "kept", None)]
 
 
-def test_refilter_never_undoes_what_another_command_changed_meanwhile(database_url: str, home: Path) -> None:
+def test_refilter_never_undoes_what_another_command_changed_meanwhile(
+    database_url: str, home: Path
+) -> None:
     line = make_line(database_url, home, ["score", "good: score >= 2"])
     scored(line, [1.0, 2.0])
     read_before = datasets.pick(line.engine, None)
@@ -130,7 +140,9 @@ def test_a_revived_clip_goes_on_where_it_was(line: Line) -> None:
 def test_refilter_leaves_failed_clips_and_clips_at_work_alone(line: Line) -> None:
     a, b = line.put_clips(2, "inorder")
     with line.engine.begin() as connection:
-        connection.execute(text("UPDATE clips SET status='failed', reason='X' WHERE id=:a"), {"a": a})
+        connection.execute(
+            text("UPDATE clips SET status='failed', reason='X' WHERE id=:a"), {"a": a}
+        )
     line.claim("inorder")
     replace_pipeline(line.engine, line.dataset, line.pipeline)
     assert statuses(line) == [("inorder", "failed", "X"), ("inorder", "active", None)]
@@ -140,12 +152,16 @@ def test_refilter_leaves_failed_clips_and_clips_at_work_alone(line: Line) -> Non
 def test_a_drop_by_a_stage_is_not_revived(line: Line) -> None:
     line.enqueue("a.mp4")
     with line.engine.begin() as connection:
-        connection.execute(text("UPDATE videos SET status='dropped', reason='no_scene_long_enough', stage='split'"))
+        connection.execute(
+            text("UPDATE videos SET status='dropped', reason='no_scene_long_enough', stage='split'")
+        )
     replace_pipeline(line.engine, line.dataset, line.pipeline)
     assert line.rows("SELECT status, reason FROM videos") == [("dropped", "no_scene_long_enough")]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     scores=st.lists(st.floats(-5, 5), min_size=1, max_size=8),
     thresholds=st.lists(st.integers(-50, 50).map(lambda n: n / 10), min_size=1, max_size=3),
@@ -159,17 +175,26 @@ def test_refiltering_equals_having_filtered_so_from_the_start(
     for threshold in thresholds:
         last = pipeline("score", f"good: score >= {threshold!r}")
         replace_pipeline(changed.engine, datasets.pick(changed.engine, None), last)
-    direct = make_line(f"sqlite:///{folder}/b.db", folder, ["score", f"good: score >= {thresholds[-1]!r}"])
+    direct = make_line(
+        f"sqlite:///{folder}/b.db", folder, ["score", f"good: score >= {thresholds[-1]!r}"]
+    )
     scored(direct, scores)
     assert statuses(changed) == statuses(direct)
 
 
-def test_a_changed_filter_over_videos_takes_their_clips_along(database_url: str, home: Path) -> None:
+def test_a_changed_filter_over_videos_takes_their_clips_along(
+    database_url: str, home: Path
+) -> None:
     line = make_line(database_url, home, ["score"])
     scored(line, [1.0, 2.0])
     with line.engine.begin() as connection:
         connection.execute(text("UPDATE videos SET width = 64"))
-    steps = [{"stage": "probe"}, {"filter": "wide", "where": "width > 100"}, {"stage": "split"}, {"stage": "score"}]
+    steps = [
+        {"stage": "probe"},
+        {"filter": "wide", "where": "width > 100"},
+        {"stage": "split"},
+        {"stage": "score"},
+    ]
     stricter = parse(steps, CATALOG, "test")
     assert replace_pipeline(line.engine, line.dataset, stricter) == {"revived": 0, "dropped": 3}
     assert statuses(line) == [("done", "dropped", "wide")] * 2
@@ -182,9 +207,14 @@ def test_clips_that_were_duplicates_of_deleted_ones_are_judged_again(line: Line)
     (first,) = line.put_clips(1, "done", "/v/a.mp4", "kept")
     (second,) = line.put_clips(1, "inorder", "/v/b.mp4", "dropped")
     with line.engine.begin() as connection:
-        connection.execute(text("UPDATE clips SET duplicate=1, duplicate_of=:f WHERE id=:s"), {"f": first, "s": second})
+        connection.execute(
+            text("UPDATE clips SET duplicate=1, duplicate_of=:f WHERE id=:s"),
+            {"f": first, "s": second},
+        )
     datasets.enqueue(line.engine, line.dataset, [Found("/v/a.mp4", "2")], line.pipeline)
-    assert line.rows("SELECT id, stage, status, duplicate FROM clips") == [(second, "dedup", "active", None)]
+    assert line.rows("SELECT id, stage, status, duplicate FROM clips") == [
+        (second, "dedup", "active", None)
+    ]
     assert datasets.pick(line.engine, None).epoch == 1
 
 

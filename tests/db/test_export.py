@@ -17,15 +17,20 @@ from sqlalchemy import text
 from curate.configs.errors import FilterError, PackageMissing, UsageError
 from curate.db import datasets, export
 from curate.db.export import Selection
-from curate.tasks.paths import to_path
+from curate.tasks.inputs.paths import to_path
 from tests.pipelines import Found, Line, make_line
 
 
 @pytest.fixture
 def line(database_url: str, home: Path) -> Iterator[Line]:
-    """Five kept clips of two videos, the second enqueued with other columns; and one that was dropped."""
+    """Five kept clips of two videos, the second enqueued with other columns; and one that was
+    dropped.
+    """
     made = make_line(database_url, home, ["score", "inorder"])
-    found = [Found("/v/a.mp4", extra={"text": "a cat", "license": "CC0", "tags": ["x", "ü"]}), Found("/v/b%FF.mp4")]
+    found = [
+        Found("/v/a.mp4", extra={"text": "a cat", "license": "CC0", "tags": ["x", "ü"]}),
+        Found("/v/b%FF.mp4"),
+    ]
     datasets.enqueue(made.engine, made.dataset, found, made.pipeline)
     insert = text(
         "INSERT INTO clips (dataset_id, video_id, clip_index, start_pts, end_pts, start_seconds, end_seconds, stage,"
@@ -103,7 +108,9 @@ def test_text_comes_back_from_csv_as_it_was(line: Line, tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_where_and_sort(line: Line, tmp_path: Path, selection: dict[str, Any], ids: list[str]) -> None:
+def test_where_and_sort(
+    line: Line, tmp_path: Path, selection: dict[str, Any], ids: list[str]
+) -> None:
     assert [r["clip_id"] for r in rows(line, tmp_path, **selection)] == ids
 
 
@@ -122,7 +129,9 @@ def test_columns_can_be_chosen(line: Line, tmp_path: Path) -> None:
         (Selection(where="1 = 1; DROP TABLE clips"), FilterError),
     ],
 )
-def test_what_is_not_a_column_is_refused(line: Line, selection: Selection, error: type[Exception]) -> None:
+def test_what_is_not_a_column_is_refused(
+    line: Line, selection: Selection, error: type[Exception]
+) -> None:
     with pytest.raises(error):
         export.plan(line.engine, line.dataset.id, line.pipeline, selection)
 
@@ -141,7 +150,9 @@ def test_nothing_kept_is_a_table_without_rows(line: Line, tmp_path: Path) -> Non
     assert len(pd.read_csv(tmp_path / "x.csv")) == len(pd.read_parquet(tmp_path / "x.parquet")) == 0
 
 
-def test_more_rows_than_a_chunk(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_rows_than_a_chunk(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(export, "CHUNK", 2)
     for name in ("x.csv", "x.parquet"):
         assert write(line, tmp_path / name).rows == 4
@@ -171,7 +182,9 @@ def test_a_target_below_a_file_is_refused(tmp_path: Path) -> None:
         export.check_target(tmp_path / "file" / "x.csv")
 
 
-def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parquet_without_pyarrow_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(PackageMissing, match=r"curate\[parquet\]"):
         export.check_target(tmp_path / "x.parquet")
@@ -186,4 +199,7 @@ def test_any_text_survives_csv(words: str) -> None:
 
     stream = io.StringIO(newline="")
     _write_csv(stream, Plan(["text"], {}, frozenset(), None), [[words]])  # type: ignore[arg-type]
-    assert list(csv.reader(io.StringIO(stream.getvalue(), newline=""))) in ([["text"], [words]], [["text"], []])
+    assert list(csv.reader(io.StringIO(stream.getvalue(), newline=""))) in (
+        [["text"], [words]],
+        [["text"], []],
+    )

@@ -1,4 +1,6 @@
-"""Filters in a pipeline: each may name the columns written before it; a wrong place is refused with the right one."""
+"""Filters in a pipeline: each may name the columns written before it; a wrong place is refused with
+the right one.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ import pytest
 from curate.configs.errors import FilterError
 from curate.configs.pipeline import Pipeline, parse
 from curate.configs.schema import Column, Level, Order, StageOptions
-from curate.db import filters
+from curate.db.filters import check as filters
 
 
 class _Spec:
@@ -50,25 +52,41 @@ def _pipeline(*steps: str | tuple[str, str]) -> Pipeline:
         ("probe", "split", "motion", "ocr", ("f", "flow > 1 AND num_boxes = 0 AND seconds > 2")),
     ],
 )
-def test_a_filter_may_use_what_was_written_before_it(steps: tuple[str | tuple[str, str], ...]) -> None:
+def test_a_filter_may_use_what_was_written_before_it(
+    steps: tuple[str | tuple[str, str], ...],
+) -> None:
     filters.check_pipeline(_pipeline(*steps), CATALOG)
 
 
 @pytest.mark.parametrize(
     ("steps", "why"),
     [
-        (("probe", "split", ("f", "flow > 1"), "motion"), "motion, which comes later; put the filter behind"),
+        (
+            ("probe", "split", ("f", "flow > 1"), "motion"),
+            "motion, which comes later; put the filter behind",
+        ),
         (("probe", "split", ("f", "flow > 1")), "motion, which is not enabled"),
         (("probe", "split", ("f", "flow > 1")), "--set motion.enabled=true"),
-        (("probe", ("f", "flow > 1"), "split", "motion"), "a column of clips; put the filter behind split"),
-        (("probe", ("f", "seconds > 1"), "split"), "a column of clips; put the filter behind split"),
-        (("probe", "split", ("f", "fps_guessed > 1")), "a column of videos; put the filter before split"),
+        (
+            ("probe", ("f", "flow > 1"), "split", "motion"),
+            "a column of clips; put the filter behind split",
+        ),
+        (
+            ("probe", ("f", "seconds > 1"), "split"),
+            "a column of clips; put the filter behind split",
+        ),
+        (
+            ("probe", "split", ("f", "fps_guessed > 1")),
+            "a column of videos; put the filter before split",
+        ),
         (("probe", "split", "motion", ("f", "flwo > 1")), "did you mean flow?"),
         (("probe", "split", "motion", ("f", "status = 'kept'")), "there is no column status"),
         (("probe", "split", "motion", ("f", "flow > 'x'")), "'x' is text"),
     ],
 )
-def test_a_column_that_is_not_there_yet_is_refused(steps: tuple[str | tuple[str, str], ...], why: str) -> None:
+def test_a_column_that_is_not_there_yet_is_refused(
+    steps: tuple[str | tuple[str, str], ...], why: str
+) -> None:
     with pytest.raises(FilterError) as caught:
         filters.check_pipeline(_pipeline(*steps), CATALOG)
     assert why in str(caught.value)

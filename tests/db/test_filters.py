@@ -13,8 +13,8 @@ from sqlalchemy import Engine, MetaData, Table, case, create_engine, literal_col
 from sqlalchemy.types import BigInteger, Float, Integer, Text
 
 from curate.configs.errors import FilterError, UsageError
-from curate.db import filters
-from curate.db.tables import clips
+from curate.db.filters import check as filters
+from curate.db.schema import clips
 from tests.servers import Postgres
 
 rows = Table(
@@ -30,7 +30,15 @@ rows = Table(
 )
 COLUMNS = filters.columns_of(rows)
 DATA: list[dict[str, Any]] = [
-    {"id": 1, "flow": 0.5, "match": 0.2, "width": 3, "resolution": 2, "codec": "h264", "path": "a/B.mp4"},
+    {
+        "id": 1,
+        "flow": 0.5,
+        "match": 0.2,
+        "width": 3,
+        "resolution": 2,
+        "codec": "h264",
+        "path": "a/B.mp4",
+    },
     {
         "id": 2,
         "flow": 0.0,
@@ -40,7 +48,15 @@ DATA: list[dict[str, Any]] = [
         "codec": "H264",
         "path": "a/é_%[x]*?.mp4",
     },
-    {"id": 3, "flow": None, "match": None, "width": None, "resolution": None, "codec": None, "path": None},
+    {
+        "id": 3,
+        "flow": None,
+        "match": None,
+        "width": None,
+        "resolution": None,
+        "codec": None,
+        "path": None,
+    },
     {
         "id": 4,
         "flow": 2e9,
@@ -50,7 +66,15 @@ DATA: list[dict[str, Any]] = [
         "codec": "É",
         "path": "back\\slash",
     },
-    {"id": 5, "flow": 0.3, "match": 0.3, "width": 1920, "resolution": 2073600, "codec": "", "path": "it's"},
+    {
+        "id": 5,
+        "flow": 0.3,
+        "match": 0.3,
+        "width": 1920,
+        "resolution": 2073600,
+        "codec": "",
+        "path": "it's",
+    },
 ]
 
 
@@ -162,22 +186,32 @@ def test_both_engines_let_these_rows_pass(where: str, ids: list[int], engine: En
 
 _numbers = st.deferred(
     lambda: (
-        st.sampled_from(["flow", "match", "width", "resolution", "0", "1", "0.3", "2", "1920", "1e9"])
+        st.sampled_from(
+            ["flow", "match", "width", "resolution", "0", "1", "0.3", "2", "1920", "1e9"]
+        )
         | st.builds("({} {} {})".format, _numbers, st.sampled_from("+-*/"), _numbers)
         | st.builds("abs({})".format, _numbers)
         | st.builds("coalesce({}, {})".format, _numbers, _numbers)
-        | st.builds("min({}, {})".format, st.sampled_from(["flow", "width"]), st.sampled_from(["match", "resolution"]))
+        | st.builds(
+            "min({}, {})".format,
+            st.sampled_from(["flow", "width"]),
+            st.sampled_from(["match", "resolution"]),
+        )
         | st.builds("length({})".format, _texts)
     )
 )
 _quoted = st.text("aBhH264éÉ_%*?[]\\' ", max_size=6).map(lambda s: "'" + s.replace("'", "''") + "'")
-_texts = st.sampled_from(["codec", "path"]) | st.builds("{}({})".format, st.sampled_from(["lower", "upper"]), _quoted)
+_texts = st.sampled_from(["codec", "path"]) | st.builds(
+    "{}({})".format, st.sampled_from(["lower", "upper"]), _quoted
+)
 _signs = st.sampled_from(["=", "<>", "<", "<=", ">", ">="])
 _predicates = st.deferred(
     lambda: (
         st.builds("{} {} {}".format, _numbers, _signs, _numbers)
         | st.builds("{} {} {}".format, _texts, _signs, _quoted)
-        | st.builds("{} {} {}".format, _texts, st.sampled_from(["like", "not like", "ilike"]), _quoted)
+        | st.builds(
+            "{} {} {}".format, _texts, st.sampled_from(["like", "not like", "ilike"]), _quoted
+        )
         | st.builds("{} between {} and {}".format, _numbers, _numbers, _numbers)
         | st.builds("{} is {}null".format, _numbers, st.sampled_from(["", "not "]))
         | st.builds("({}) {} ({})".format, _predicates, st.sampled_from(["and", "or"]), _predicates)
@@ -188,12 +222,15 @@ _predicates = st.deferred(
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(where=_predicates)
-def test_the_engines_agree_on_any_predicate(where: str, sqlite_rows: Engine, postgres_rows: Engine) -> None:
+def test_the_engines_agree_on_any_predicate(
+    where: str, sqlite_rows: Engine, postgres_rows: Engine
+) -> None:
     try:
         filters.check(where, "f", COLUMNS)
     except FilterError as error:  # the only limits that this grammar can meet
         assert any(
-            why in str(error) for why in ("more than 8 times", "within min or max", "too deeply", "2000 are allowed")
+            why in str(error)
+            for why in ("more than 8 times", "within min or max", "too deeply", "2000 are allowed")
         )
         return
     assert passing(sqlite_rows, where) == passing(postgres_rows, where)
@@ -204,8 +241,12 @@ def test_the_engines_agree_on_any_predicate(where: str, sqlite_rows: Engine, pos
     ["abs({})", "-({})", "(1 + {})", "(2 * (1 + {}))", "(1 / {})", "coalesce(flow, {})", "nullif({}, 2)", "min(1, {})",
      "max({}, 1, 2)", "length(lower('{}'))", "((({})))", "coalesce(1, {} + abs(1 - 2 * {}))"],
 )  # fmt: skip
-@pytest.mark.parametrize("outer", ["{} > 1", "NOT ({} BETWEEN 1 AND 2 OR width > {})", "width = 0 AND 1 + 2 * {} > 3"])
-def test_what_is_let_in_is_never_too_deep_for_the_engines(nest: str, outer: str, engine: Engine) -> None:
+@pytest.mark.parametrize(
+    "outer", ["{} > 1", "NOT ({} BETWEEN 1 AND 2 OR width > {})", "width = 0 AND 1 + 2 * {} > 3"]
+)
+def test_what_is_let_in_is_never_too_deep_for_the_engines(
+    nest: str, outer: str, engine: Engine
+) -> None:
     """SQLite's parser gives up at some depth; the check must come first."""
     inner = "flow"
     for _ in range(30):
@@ -310,14 +351,19 @@ def test_refused_with_the_reason(where: str, why: str) -> None:
 
 
 def test_what_is_read_is_never_what_is_run() -> None:
-    assert filters.to_sql("flow>=.5 and  codec='a''b'", "sqlite") == "(([flow] >= 0.5) AND ([codec] = 'a''b'))"
+    assert (
+        filters.to_sql("flow>=.5 and  codec='a''b'", "sqlite")
+        == "(([flow] >= 0.5) AND ([codec] = 'a''b'))"
+    )
     assert filters.to_sql("codec > 'a'", "postgresql") == '(("codec" COLLATE "C") > \'a\')'
 
 
 def test_a_missing_column_is_an_error_and_not_a_text(sqlite_rows: Engine) -> None:
     """SQLite takes "flw" for the text flw when there is no such column, and every row would pass."""
     with sqlite_rows.connect() as connection, pytest.raises(Exception, match="no such column: flw"):
-        connection.execute(select(rows.c.id).where(literal_column(filters.to_sql("flw > 0.5", "sqlite"))))
+        connection.execute(
+            select(rows.c.id).where(literal_column(filters.to_sql("flw > 0.5", "sqlite")))
+        )
 
 
 def test_the_columns_of_a_table_and_their_kinds() -> None:
@@ -341,7 +387,8 @@ def test_export_columns() -> None:
 
 
 @pytest.mark.parametrize(
-    "sort", ["flow; DROP TABLE rows", "", "flow,", "flow sideways", "flow desc desc", "1", "flow + 1"]
+    "sort",
+    ["flow; DROP TABLE rows", "", "flow,", "flow sideways", "flow desc desc", "1", "flow + 1"],
 )
 def test_export_sort_is_refused(sort: str) -> None:
     with pytest.raises(UsageError, match="--sort"):

@@ -8,18 +8,30 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from curate.db import history
 from curate.db.engine import writing
-from curate.db.history import BATCH_SECONDS, Counters, Sums
-from curate.db.tables import batches
+from curate.db.reports import batches as history
+from curate.db.reports.batches import BATCH_SECONDS, Counters, Sums
+from curate.db.schema import batches
 from tests.pipelines import Line
 
 
 def log(line: Line, **changes: Any) -> None:
     """A batch of stage score that ended `ago` seconds ago."""
     seconds, ago = changes.pop("seconds", 2.0), changes.pop("ago", 300.0)
-    entry = {"dataset_id": line.dataset.id, "stage": "score", "worker": "1@h", "n_ok": 4, "n_failed": 1, "version": "1"}
-    entry |= {"seconds": seconds, "started_at": time.time() - ago - seconds, "claim_seconds": 0.02, **changes}
+    entry = {
+        "dataset_id": line.dataset.id,
+        "stage": "score",
+        "worker": "1@h",
+        "n_ok": 4,
+        "n_failed": 1,
+        "version": "1",
+    }
+    entry |= {
+        "seconds": seconds,
+        "started_at": time.time() - ago - seconds,
+        "claim_seconds": 0.02,
+        **changes,
+    }
     with writing(line.engine) as connection:
         connection.execute(insert(batches).values(**entry))
 
@@ -66,7 +78,14 @@ def test_seconds_fall_into_cumulative_buckets(line: Line) -> None:
         log(line, seconds=seconds)
     spread = sums(line, Counters()).seconds
     within = dict(zip(BATCH_SECONDS, spread.within, strict=True))
-    assert (within[0.1], within[0.25], within[0.5], within[5.0], within[1800.0], spread.count) == (1, 1, 2, 3, 3, 4)
+    assert (within[0.1], within[0.25], within[0.5], within[5.0], within[1800.0], spread.count) == (
+        1,
+        1,
+        2,
+        3,
+        3,
+        4,
+    )
     assert spread.total == pytest.approx(10004.4)
 
 
@@ -75,7 +94,11 @@ def test_history_is_by_stage_in_the_order_of_their_beginning(line: Line) -> None
     log(line, stage="probe", ago=500.0, seconds=10.0, n_ok=5, n_failed=0)
     log(line, ago=50.0)
     first, second = history.history(line.engine, line.dataset.id)
-    assert (first.stage, first.batches, first.rows_per_busy_second) == ("probe", 1, pytest.approx(0.5))
+    assert (first.stage, first.batches, first.rows_per_busy_second) == (
+        "probe",
+        1,
+        pytest.approx(0.5),
+    )
     assert (second.ok, second.failed, second.versions) == (8, 2, ["1", "2"])
     assert second.last_at - second.first_at == pytest.approx(52, abs=1)
 
@@ -86,7 +109,9 @@ def test_a_stage_that_only_gave_back_has_no_rate(line: Line) -> None:
     assert (stage.given_back, stage.rows_per_busy_second) == (1, None)
 
 
-def test_pruning_spares_other_datasets_and_younger_batches(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pruning_spares_other_datasets_and_younger_batches(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from curate.db import datasets
 
     other = datasets.create(line.engine, "other", "/w", line.pipeline)
@@ -109,11 +134,16 @@ def test_rates_are_of_the_stages_that_finished_something_lately(line: Line) -> N
 def test_the_runner_writes_down_what_a_claim_took(line: Line) -> None:
     from dataclasses import replace
 
-    from curate.db.saves import Findings, save
+    from curate.db.save.batch import Findings, save
     from tests.pipelines import writer
 
     line.put_clips(1, "score")
     held = line.claim("score")
     assert held
-    save(line.engine, replace(held, claim_seconds=0.125), Findings(scores={held.ids[0]: {"score": 1.0}}), writer())
+    save(
+        line.engine,
+        replace(held, claim_seconds=0.125),
+        Findings(scores={held.ids[0]: {"score": 1.0}}),
+        writer(),
+    )
     assert line.rows("SELECT claim_seconds FROM batches") == [(0.125,)]

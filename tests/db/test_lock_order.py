@@ -1,6 +1,8 @@
-"""Who writes rows at work locks them in the order of their ids on Postgres, as renewals and saves do: none meet.
+"""Who writes rows at work locks them in the order of their ids on Postgres, as renewals and saves
+do: none meet.
 
-One lock is held on the first row, as by a renewal on its way. What comes then has to wait there, holding no later row.
+One lock is held on the first row, as by a renewal on its way. What comes then has to wait there,
+holding no later row.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from curate.db import datasets, leases, redo
+from curate.db import datasets, redo
+from curate.db.queue import leases
 from tests.pipelines import Line, make_line, wait_until
 
 WRITERS: dict[str, Callable[[Line], Any]] = {
@@ -27,18 +30,24 @@ WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_databas
 
 
 def scrambled(line: Line) -> tuple[int, int]:
-    """Two clips at work, of which the table and every index have the second one first; their ids, in order."""
+    """Two clips at work, of which the table and every index have the second one first; their ids,
+    in order.
+    """
     first, second = line.put_clips(2, "second")
     assert line.claim("second")
     with line.engine.begin() as connection:
-        move = text("UPDATE clips SET attempts = 1, clip_index = :i, lease_until = lease_until + :i WHERE id = :id")
+        move = text(
+            "UPDATE clips SET attempts = 1, clip_index = :i, lease_until = lease_until + :i WHERE id = :id"
+        )
         for row, place in ((second, 10), (first, 20)):
             connection.execute(move, {"id": row, "i": place})
     return first, second
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_rows_at_work_are_locked_in_the_order_of_their_ids(postgres_url: str, home: object, name: str) -> None:
+def test_rows_at_work_are_locked_in_the_order_of_their_ids(
+    postgres_url: str, home: object, name: str
+) -> None:
     line = make_line(postgres_url, home, ["score", "second"])
     first, second = scrambled(line)
     writer = threading.Thread(target=WRITERS[name], args=(line,))

@@ -10,7 +10,7 @@ from sqlalchemy import inspect, text
 from curate.configs.errors import PackageMissing, SchemaNewer, SchemaOutdated, ServiceError
 from curate.db import migrate
 from curate.db.engine import make_engine, writing
-from curate.db.tables import metadata
+from curate.db.schema import metadata
 
 
 def test_all_migrations_make_the_tables(database_url: str) -> None:
@@ -34,8 +34,8 @@ def test_head_is_the_newest_migration() -> None:
 def test_rows_and_the_reader_survive_the_upgrade_from_the_first_schema(database_url: str) -> None:
     from alembic import command
 
-    from curate.db.reader import ensure_reader
-    from curate.db.usersql import run_query
+    from curate.db.readonly.login import ensure_reader
+    from curate.db.readonly.query import run_query
 
     engine = make_engine(database_url)
     with writing(engine) as connection:

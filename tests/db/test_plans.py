@@ -1,4 +1,6 @@
-"""What is asked often, or while a lock is held, is answered out of an index: by the plans of both engines."""
+"""What is asked often, or while a lock is held, is answered out of an index: by the plans of both
+engines.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, text
 
-from curate.db import claims, datasets, queries, ready
+from curate.db import datasets
 from curate.db.engine import make_engine
+from curate.db.queue import claim as claims
+from curate.db.queue import ready
+from curate.db.reports import counts as queries
 from tests.pipelines import Line, make_line
 
 TIE = "clips.video_id ASC"
@@ -32,7 +37,9 @@ def line(database_url: str, home: Path) -> Line:
             )
         )
     with line.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("ANALYZE" if line.engine.dialect.name == "sqlite" else "VACUUM ANALYZE"))
+        connection.execute(
+            text("ANALYZE" if line.engine.dialect.name == "sqlite" else "VACUUM ANALYZE")
+        )
     return line
 
 
@@ -41,7 +48,11 @@ def plans(line: Line, work: Callable[[], object]) -> dict[str, str]:
     seen: list[tuple[str, object]] = []
 
     def note(_c: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
-        if statement.startswith("SELECT") and "FROM clips" in statement and "*" not in statement.replace("(*)", ""):
+        if (
+            statement.startswith("SELECT")
+            and "FROM clips" in statement
+            and "*" not in statement.replace("(*)", "")
+        ):
             seen.append((statement, parameters))
 
     event.listen(line.engine, "before_cursor_execute", note)
@@ -58,7 +69,9 @@ def plans(line: Line, work: Callable[[], object]) -> dict[str, str]:
 
 
 def by_index(line: Line, plan: str) -> bool:
-    """Whether an index is all that is read; on Postgres, which may look up a few rows of so short a table, its use."""
+    """Whether an index is all that is read; on Postgres, which may look up a few rows of so short a
+    table, its use.
+    """
     if line.engine.dialect.name == "sqlite":
         return "COVERING INDEX" in plan
     return "ix_clips" in plan and "Seq Scan" not in plan
@@ -85,7 +98,9 @@ def test_the_first_video_upstream_is_one_look_into_an_index(line: Line) -> None:
     upstream = {s: p for s, p in found.items() if "min(clips.video_id)" in s}
     assert len(upstream) == 1
     for plan in upstream.values():
-        assert plan.count("ix_clips_claim") == 2, plan  # the first that is free, and those that are held
+        assert plan.count("ix_clips_claim") == 2, (
+            plan
+        )  # the first that is free, and those that are held
         assert "Seq Scan on clips" not in plan and "SCAN clips" not in plan, plan
 
 
@@ -102,7 +117,9 @@ def test_unfinished_rows_are_counted_in_the_claim_index(line: Line) -> None:
 
 @pytest.mark.parametrize("prepared", ["auto", "force_generic_plan"])
 def test_a_claim_reads_no_whole_table(line: Line, database_url: str, prepared: str) -> None:
-    """Also while Postgres believes that all rows stand before the stage, and does not know how many are wanted."""
+    """Also while Postgres believes that all rows stand before the stage, and does not know how many
+    are wanted.
+    """
     engine = make_engine(database_url, few_rows=True)
     if engine.dialect.name == "sqlite":
         explain, first = "EXPLAIN QUERY PLAN ", "SELECT 1"
@@ -113,8 +130,14 @@ def test_a_claim_reads_no_whole_table(line: Line, database_url: str, prepared: s
         connection.exec_driver_sql(first)
         compiled = claims._fresh("clip").compile(engine)
         asked = compiled.construct_params(values)
-        given = asked if not compiled.positional else tuple(asked[name] for name in compiled.positiontup or ())
-        plan = "\n".join(str(r[-1]) for r in connection.exec_driver_sql(explain + str(compiled), given))
+        given = (
+            asked
+            if not compiled.positional
+            else tuple(asked[name] for name in compiled.positiontup or ())
+        )
+        plan = "\n".join(
+            str(r[-1]) for r in connection.exec_driver_sql(explain + str(compiled), given)
+        )
         connection.rollback()
     engine.dispose()
     assert "lease_until" in plan, plan

@@ -12,27 +12,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, text
 
-from curate.db import queries
 from curate.db.engine import make_engine
-from curate.db.progress import Cell, funnel, progress, totals
+from curate.db.reports import counts as queries
+from curate.db.reports.progress import Cell, funnel, progress, totals
 from tests.pipelines import Line, make_line, pipeline
 
 
 @pytest.fixture
 def line(database_url: str, home: Path) -> Iterator[Line]:
     """Stages score and inorder, with a filter behind each."""
-    made = make_line(database_url, home, ["score", "good: score >= 1", "inorder", "new: duplicate = 0"])
+    made = make_line(
+        database_url, home, ["score", "good: score >= 1", "inorder", "new: duplicate = 0"]
+    )
     yield made
     made.engine.dispose()
 
 
 def put(
-    line: Line, place: str, status: str, reason: str | None = None, count: int = 1, held: bool = False
+    line: Line,
+    place: str,
+    status: str,
+    reason: str | None = None,
+    count: int = 1,
+    held: bool = False,
 ) -> list[int]:
     ids = line.put_clips(count, place, f"/v/{place}{status}{reason}.mp4", status)
     with line.engine.begin() as connection:
         values = {"r": reason, "l": time.time() + 60 if held else 0.0, "o": "me" if held else None}
-        update = "UPDATE clips SET reason = :r, error = :r, lease_until = :l, owner = :o WHERE id = :i"
+        update = (
+            "UPDATE clips SET reason = :r, error = :r, lease_until = :l, owner = :o WHERE id = :i"
+        )
         for row_id in ids:
             connection.execute(text(update), {**values, "i": row_id})
     return ids
@@ -57,7 +66,10 @@ def test_another_dataset_does_not_count(line: Line) -> None:
 
 
 def test_a_row_dropped_afterwards_counts_at_its_filter() -> None:
-    cells = [Cell("clip", "done", "dropped", "good", 2, 0), Cell("clip", "done", "kept", None, 1, 0)]
+    cells = [
+        Cell("clip", "done", "dropped", "good", 2, 0),
+        Cell("clip", "done", "kept", None, 1, 0),
+    ]
     passages = {p.step: p for p in funnel(cells, pipeline("score", "good: score >= 1", "inorder"))}
     assert (passages["good"].came_in, passages["good"].dropped, passages["good"].kept) == (3, 2, 1)
     assert passages["inorder"].came_in == 1
@@ -70,11 +82,15 @@ PLACES = st.sampled_from(["score", "inorder", "done"])
 @st.composite
 def cells_of_clips(draw: st.DrawFn) -> Cell:
     place = draw(PLACES)
-    status = draw(st.sampled_from(["active", "failed", "dropped"] if place != "done" else ["kept", "dropped"]))
+    status = draw(
+        st.sampled_from(["active", "failed", "dropped"] if place != "done" else ["kept", "dropped"])
+    )
     reasons = {"score": ["own"], "inorder": ["own", "good"], "done": ["good", "new"]}
     reason = draw(st.sampled_from(reasons[place])) if status == "dropped" else None
     rows = draw(st.integers(0, 1000))
-    return Cell("clip", place, status, reason, rows, draw(st.integers(0, rows)) if status == "active" else 0)
+    return Cell(
+        "clip", place, status, reason, rows, draw(st.integers(0, rows)) if status == "active" else 0
+    )
 
 
 @given(st.lists(cells_of_clips(), max_size=20))
@@ -98,7 +114,10 @@ def test_shares_sum_to_100(cells: list[Cell]) -> None:
 
 
 def test_eta_is_known_only_while_something_waits() -> None:
-    cells = [Cell("clip", "score", "active", None, 30, 10), Cell("clip", "done", "kept", None, 1, 0)]
+    cells = [
+        Cell("clip", "score", "active", None, 30, 10),
+        Cell("clip", "done", "kept", None, 1, 0),
+    ]
     stages = {s.stage: s for s in progress(funnel(cells, STEPS), {"score": 3.0, "inorder": 1.0})}
     assert stages["score"].eta == pytest.approx(10)
     assert stages["inorder"].eta is None
@@ -108,7 +127,12 @@ def test_failures_are_grouped_with_an_example(line: Line) -> None:
     put(line, "score", "failed", "NotFinite", count=3)
     put(line, "inorder", "failed", "DiskFull")
     first, second = queries.failures(line.engine, line.dataset.id)
-    assert (first.stage, first.error, first.rows, first.message) == ("score", "NotFinite", 3, "NotFinite")
+    assert (first.stage, first.error, first.rows, first.message) == (
+        "score",
+        "NotFinite",
+        3,
+        "NotFinite",
+    )
     assert first.path == "/v/scorefailedNotFinite.mp4"
     assert second.rows == 1
     assert queries.failures(line.engine, line.dataset.id, "inorder") == [second]
@@ -131,7 +155,9 @@ def test_tables_are_described_with_their_rows(line: Line) -> None:
 
 
 def test_all_is_counted_at_one_moment(line: Line) -> None:
-    """A row that moves while status counts is counted once: nothing is taken for finished that is not."""
+    """A row that moves while status counts is counted once: nothing is taken for finished that is
+    not.
+    """
     line.put_clips(3, "score")
     moved = []
 

@@ -1,4 +1,6 @@
-"""A redo: clips go back to a stage and return to where they stood; nothing between is computed again."""
+"""A redo: clips go back to a stage and return to where they stood; nothing between is computed
+again.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +15,22 @@ from sqlalchemy import text
 
 from curate.configs.errors import FilterError, UsageError
 from curate.db import datasets
-from curate.db.leases import Claim, expire
-from curate.db.progress import funnel, progress, totals
-from curate.db.queries import tally
+from curate.db.queue.leases import Claim, expire
 from curate.db.redo import Redone, redo, set_pipeline
 from curate.db.refilter import replace_pipeline
-from curate.db.saves import Findings, save
+from curate.db.reports.counts import tally
+from curate.db.reports.progress import funnel, progress, totals
+from curate.db.save.batch import Findings, save
 from tests.pipelines import Line, make_line, pipeline, writer
 
-STEPS = ["some: num_frames >= 5", "score", "good: score >= 2", "second", "fine: other >= 1", "third"]
+STEPS = [
+    "some: num_frames >= 5",
+    "score",
+    "good: score >= 2",
+    "second",
+    "fine: other >= 1",
+    "third",
+]
 PLACES = ["score", "second", "third", "done"]
 
 
@@ -38,7 +47,14 @@ def put(line: Line, *stands: tuple[str, str, str | None], **values: Any) -> list
     with line.engine.begin() as connection:
         for row_id, (stage, status, reason) in zip(ids, stands, strict=True):
             said = "said" if status == "failed" else None
-            stand = {"stage": stage, "status": status, "reason": reason, "error": said, **passing, "i": row_id}
+            stand = {
+                "stage": stage,
+                "status": status,
+                "reason": reason,
+                "error": said,
+                **passing,
+                "i": row_id,
+            }
             named = ", ".join(f"{c} = :{c}" for c in stand if c != "i")
             connection.execute(text(f"UPDATE clips SET {named} WHERE id = :i"), stand)
     return ids
@@ -48,7 +64,9 @@ def stands(line: Line) -> list[tuple[Any, ...]]:
     return line.rows("SELECT stage, status, reason, return_to FROM clips ORDER BY id")
 
 
-def again(line: Line, stage: str, where: str = "", changed: Any = None, then: Sequence[str] = ()) -> Redone:
+def again(
+    line: Line, stage: str, where: str = "", changed: Any = None, then: Sequence[str] = ()
+) -> Redone:
     dataset = datasets.pick(line.engine, line.dataset.name)
     return redo(line.engine, dataset, changed or line.pipeline, stage, where, then)
 
@@ -70,7 +88,13 @@ def claimed(line: Line, stage: str, owner: str = "me", **options: Any) -> Claim:
 
 
 def test_clips_that_stand_later_go_back_and_remember_where_they_stood(line: Line) -> None:
-    put(line, ("done", "kept", None), ("third", "active", None), ("second", "active", None), ("score", "active", None))
+    put(
+        line,
+        ("done", "kept", None),
+        ("third", "active", None),
+        ("second", "active", None),
+        ("score", "active", None),
+    )
     assert again(line, "score") == Redone(back=3)
     back = [("score", "active", None, place) for place in ("done", "third", "second")]
     assert stands(line) == [*back, ("score", "active", None, None)]
@@ -85,14 +109,21 @@ def test_clips_that_have_not_come_to_the_stage_stay(line: Line) -> None:
     assert stands(line) == before
 
 
-def test_clips_dropped_behind_the_stage_go_back_and_those_dropped_before_it_stay_dropped(line: Line) -> None:
+def test_clips_dropped_behind_the_stage_go_back_and_those_dropped_before_it_stay_dropped(
+    line: Line,
+) -> None:
     put(line, ("third", "dropped", "fine"), other=0.0)
     put(line, ("third", "dropped", "good"), score=1.0)
     assert again(line, "second") == Redone(back=1, dropped=1)
-    assert stands(line) == [("second", "active", None, "third"), ("second", "dropped", "good", "third")]
+    assert stands(line) == [
+        ("second", "active", None, "third"),
+        ("second", "dropped", "good", "third"),
+    ]
     looser = pipeline("some: num_frames >= 5", "score", "second", "fine: other >= 1", "third")
     assert replace_pipeline(line.engine, datasets.pick(line.engine, None), looser)["revived"] == 1
-    assert stands(line)[1] == ("second", "active", None, "third"), "revived, it goes through the stage first"
+    assert stands(line)[1] == ("second", "active", None, "third"), (
+        "revived, it goes through the stage first"
+    )
 
 
 def test_clips_that_failed_in_the_stage_are_tried_again_and_go_on_from_there(line: Line) -> None:
@@ -131,7 +162,9 @@ def test_other_datasets_stay(line: Line) -> None:
 # ---- the way back
 
 
-def test_a_clip_returns_to_where_it_stood_with_the_verdict_of_all_filters_before_that(line: Line) -> None:
+def test_a_clip_returns_to_where_it_stood_with_the_verdict_of_all_filters_before_that(
+    line: Line,
+) -> None:
     a, b, c = put(line, ("done", "kept", None), ("done", "kept", None), ("third", "active", None))
     again(line, "score")
     held = claimed(line, "score")
@@ -158,7 +191,12 @@ def test_a_clip_that_fails_in_its_redo_goes_on_after_a_retry(line: Line) -> None
 def test_a_clip_that_its_stage_drops_in_a_redo_can_be_asked_for_again(line: Line) -> None:
     (a,) = put(line, ("done", "kept", None))
     again(line, "score")
-    save(line.engine, claimed(line, "score"), Findings(scores={a: {}}, dropped={a: "too_dark"}), writer())
+    save(
+        line.engine,
+        claimed(line, "score"),
+        Findings(scores={a: {}}, dropped={a: "too_dark"}),
+        writer(),
+    )
     assert stands(line) == [("score", "dropped", "too_dark", "done")]
     assert again(line, "score") == Redone(back=1)
     work(line, "score", score=4.0)
@@ -226,7 +264,9 @@ def test_clips_that_failed_in_the_first_stage_go_through_the_others_too(line: Li
     put(line, ("done", "kept", None), ("done", "kept", None))
     again(line, "score")
     held = claimed(line, "score")
-    found = Findings(scores={held.ids[1]: {"score": 3.0}}, failed={held.ids[0]: ("NotFinite", "nan")})
+    found = Findings(
+        scores={held.ids[1]: {"score": 3.0}}, failed={held.ids[0]: ("NotFinite", "nan")}
+    )
     save(line.engine, held, found, writer())
     assert stands(line)[0] == ("score", "failed", "NotFinite", "done")
     assert again(line, "score", "status = 'failed'", then=["second"]) == Redone(back=1)
@@ -269,17 +309,27 @@ def test_what_was_computed_with_the_old_options_is_not_saved(line: Line) -> None
     put(line, ("second", "active", None))
     held = claimed(line, "second")
     assert again(line, "second", changed=with_factor(line, 3)) == Redone()
-    assert save(line.engine, held, Findings(scores={i: {"other": 7.0} for i in held.ids}), writer()) == 0
-    assert line.rows("SELECT stage, status, owner, other FROM clips") == [("second", "active", None, 1.0)]
+    assert (
+        save(line.engine, held, Findings(scores={i: {"other": 7.0} for i in held.ids}), writer())
+        == 0
+    )
+    assert line.rows("SELECT stage, status, owner, other FROM clips") == [
+        ("second", "active", None, 1.0)
+    ]
     assert line.rows("SELECT * FROM batches") == []
 
 
 def test_what_was_computed_in_another_batch_size_is_saved(line: Line) -> None:
     put(line, ("second", "active", None))
     held = claimed(line, "second")
-    smaller = pipeline(*STEPS[:-3], {"stage": "second", "batch_size": 2, "time_limit": 5}, *STEPS[-2:])
+    smaller = pipeline(
+        *STEPS[:-3], {"stage": "second", "batch_size": 2, "time_limit": 5}, *STEPS[-2:]
+    )
     set_pipeline(line.engine, line.dataset, smaller)
-    assert save(line.engine, held, Findings(scores={i: {"other": 7.0} for i in held.ids}), writer()) == 1
+    assert (
+        save(line.engine, held, Findings(scores={i: {"other": 7.0} for i in held.ids}), writer())
+        == 1
+    )
     assert stands(line) == [("third", "active", None, None)]
 
 
@@ -302,28 +352,45 @@ def test_the_funnel_adds_up_while_clips_are_on_their_way_back(line: Line) -> Non
     again(line, "second")
     cells = tally(line.engine, line.dataset.id)
     passages = {p.step: p for p in funnel(cells, line.pipeline)}
-    assert (passages["second"].waiting, passages["third"].running, passages["good"].dropped) == (3, 1, 1)
+    assert (passages["second"].waiting, passages["third"].running, passages["good"].dropped) == (
+        3,
+        1,
+        1,
+    )
     assert all(p.kept >= 0 for p in passages.values())
     assert passages["third"].kept == 0
-    assert all(s.total == s.waiting + s.running + s.finished for s in progress(list(passages.values()), {}))
+    assert all(
+        s.total == s.waiting + s.running + s.finished for s in progress(list(passages.values()), {})
+    )
     assert (totals(cells).kept, totals(cells).active, totals(cells).dropped) == (0, 4, 1)
 
 
 # ---- all of it
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(asked=st.lists(st.sampled_from(PLACES[:-1]), min_size=1, max_size=4), places=st.lists(st.sampled_from(PLACES)))
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    asked=st.lists(st.sampled_from(PLACES[:-1]), min_size=1, max_size=4),
+    places=st.lists(st.sampled_from(PLACES)),
+)
 def test_after_any_redos_every_clip_ends_as_it_would_have(
     tmp_path_factory: pytest.TempPathFactory, asked: list[str], places: list[str]
 ) -> None:
     folder = tmp_path_factory.mktemp("redo")
     line = make_line(f"sqlite:///{folder}/x.db", folder, STEPS)
-    ids = put(line, *[(p, "kept" if p == "done" else "active", None) for p in places]) if places else []
+    ids = (
+        put(line, *[(p, "kept" if p == "done" else "active", None) for p in places])
+        if places
+        else []
+    )
     for stage in asked:
         again(line, stage)
     scores = {"score": {"score": 3.0}, "second": {"other": 2.0}, "third": {}}
     for stage in PLACES[:-1]:
         while held := line.claim(stage):
-            save(line.engine, held, Findings(scores=dict.fromkeys(held.ids, scores[stage])), writer())
+            save(
+                line.engine, held, Findings(scores=dict.fromkeys(held.ids, scores[stage])), writer()
+            )
     assert stands(line) == [("done", "kept", None, None)] * len(ids)

@@ -1,4 +1,6 @@
-"""The way of a clip that is asked for again, as arithmetic: through which stages, in which order, to which end."""
+"""The way of a clip that is asked for again, as arithmetic: through which stages, in which order,
+to which end.
+"""
 
 from __future__ import annotations
 
@@ -70,9 +72,15 @@ def test_stages_asked_for_together_give_the_way_of_one_after_the_other(
 
 @pytest.mark.parametrize(
     ("return_to", "expected"),
-    [(None, "score>second>third"), ("done", "score>second>done"), ("third>done", "score>second>third>done")],
+    [
+        (None, "score>second>third"),
+        ("done", "score>second>done"),
+        ("third>done", "score>second>third>done"),
+    ],
 )
-def test_a_clip_at_work_in_the_last_of_several_stages_does_it_again(return_to: str | None, expected: str) -> None:
+def test_a_clip_at_work_in_the_last_of_several_stages_does_it_again(
+    return_to: str | None, expected: str
+) -> None:
     asked = ("score", "second")
     assert way_on(PLACES, "second", return_to, *asked) == expected
     assert way_on(PLACES, "second", expected, *asked) is None, "it will do so anyway"

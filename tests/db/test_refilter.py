@@ -1,4 +1,6 @@
-"""A refilter writes what changes and nothing else, a span at a time, and one that was interrupted can be finished."""
+"""A refilter writes what changes and nothing else, a span at a time, and one that was interrupted
+can be finished.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from curate.configs.errors import UsageError
 from curate.configs.pipeline import Pipeline
 from curate.db import datasets, refilter
 from curate.db.refilter import replace_pipeline
-from curate.db.saves import Findings, save
+from curate.db.save.batch import Findings, save
 from tests.pipelines import Line, make_line, pipeline, writer
 
 
@@ -59,10 +61,14 @@ def test_only_rows_whose_verdict_changes_are_written(line: Line) -> None:
     assert seen == [], "where nothing changes no write is tried"
 
 
-def test_spans_hold_whole_videos_and_all_of_them(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spans_hold_whole_videos_and_all_of_them(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(refilter, "SPAN", 8)
     told: list[tuple[int, int]] = []
-    counts = replace_pipeline(line.engine, line.dataset, looser(), lambda done, of: told.append((done, of)))
+    counts = replace_pipeline(
+        line.engine, line.dataset, looser(), lambda done, of: told.append((done, of))
+    )
     assert counts == {"revived": 4, "dropped": 0}
     assert told == [(8, 16), (16, 16)]
     assert statuses(line) == [("dropped", "good", 4), ("kept", None, 8)]
@@ -72,7 +78,9 @@ def stop(done: int, of: int) -> None:
     raise KeyboardInterrupt
 
 
-def test_a_refilter_that_was_interrupted_is_seen_and_finished(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refilter_that_was_interrupted_is_seen_and_finished(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(refilter, "SPAN", 4)
     with pytest.raises(KeyboardInterrupt):
         replace_pipeline(line.engine, line.dataset, pipeline("score", "fine: score >= 1"), stop)
@@ -96,7 +104,9 @@ def test_what_filters_dropped_before_an_interrupted_refilter_still_counts(
     with pytest.raises(KeyboardInterrupt):
         replace_pipeline(line.engine, line.dataset, pipeline("score", "fine: score >= 2"), stop)
     replace_pipeline(line.engine, datasets.pick(line.engine, None), pipeline("score"))
-    assert statuses(line) == [("kept", None, 12)], "rows of `good`, which is in neither pipeline, are revived too"
+    assert statuses(line) == [("kept", None, 12)], (
+        "rows of `good`, which is in neither pipeline, are revived too"
+    )
 
 
 def test_it_stops_when_another_command_changes_the_pipeline_meanwhile(

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import text
 
 from curate.configs.schema import Order
-from curate.db.leases import Claim, expire
-from curate.db.saves import Findings, quoted, save, taken_since
+from curate.db.queue.leases import Claim, expire
+from curate.db.save.batch import Findings, quoted, save, taken_since
 from curate.tasks.stage import NewClip
 from tests.pipelines import Line, make_line, writer
 
@@ -28,8 +28,13 @@ def test_scores_are_written_and_filters_decide(line: Line) -> None:
         connection.execute(text("UPDATE clips SET num_frames = 9"))
     claim = held(line, "score")
     assert keep(line, claim, Findings(scores={a: {"score": 1.5}, b: {"score": 2.0}})) == 2
-    rows = line.rows("SELECT id, score, stage, status, reason, owner, lease_until FROM clips ORDER BY id")
-    assert rows == [(a, 1.5, "inorder", "dropped", "good", None, 0.0), (b, 2.0, "inorder", "active", None, None, 0.0)]
+    rows = line.rows(
+        "SELECT id, score, stage, status, reason, owner, lease_until FROM clips ORDER BY id"
+    )
+    assert rows == [
+        (a, 1.5, "inorder", "dropped", "good", None, 0.0),
+        (b, 2.0, "inorder", "active", None, None, 0.0),
+    ]
 
 
 def test_null_does_not_pass(line: Line) -> None:
@@ -64,7 +69,9 @@ def test_a_failed_row_says_why_and_takes_no_other_along(line: Line) -> None:
     assert line.rows("SELECT status, reason, error, stage FROM clips WHERE id=:i", i=b) == [
         ("failed", "Unreadable", "cannot open", "score")
     ]
-    assert line.rows("SELECT n_ok, n_failed, stage, worker, version FROM batches") == [(1, 1, "score", "worker", "0")]
+    assert line.rows("SELECT n_ok, n_failed, stage, worker, version FROM batches") == [
+        (1, 1, "score", "worker", "0")
+    ]
 
 
 def test_the_clips_of_a_video_enter_behind_the_filters_of_split(line: Line) -> None:
@@ -87,7 +94,11 @@ def test_splitting_again_replaces_the_clips(line: Line) -> None:
         connection.execute(text("UPDATE videos SET stage='split', status='active'"))
     claim = held(line, "split")
     (video,) = claim.ids
-    keep(line, claim, Findings(scores={video: {}}, clips={video: [NewClip(0, 0, 1, {"num_frames": 7})]}))
+    keep(
+        line,
+        claim,
+        Findings(scores={video: {}}, clips={video: [NewClip(0, 0, 1, {"num_frames": 7})]}),
+    )
     assert line.rows("SELECT clip_index, num_frames FROM clips") == [(0, 7)]
 
 
@@ -111,7 +122,11 @@ def test_text_that_came_with_the_input_goes_to_every_clip(line: Line) -> None:
         connection.execute(text("UPDATE videos SET stage='split'"))
     claim = held(line, "split")
     (video,) = claim.ids
-    keep(line, claim, Findings(scores={video: {}}, clips={video: [NewClip(0, 0, 1, {"num_frames": 7})]}))
+    keep(
+        line,
+        claim,
+        Findings(scores={video: {}}, clips={video: [NewClip(0, 0, 1, {"num_frames": 7})]}),
+    )
     assert line.rows("SELECT text FROM clips") == [("a dog: 100%",)]
 
 
@@ -125,11 +140,15 @@ def test_the_last_stage_keeps_what_passes(database_url: str, home: object) -> No
     ]
 
 
-def test_percent_signs_colons_and_quotes_in_a_filter_reach_the_engine(database_url: str, home: object) -> None:
+def test_percent_signs_colons_and_quotes_in_a_filter_reach_the_engine(
+    database_url: str, home: object
+) -> None:
     line = make_line(database_url, home, ["score", "odd: path LIKE 'a%:b''%'"])
     a, b = line.put_clips(2, "score")
     with line.engine.begin() as connection:
-        connection.execute(text("UPDATE clips SET path = :p WHERE id = :i"), {"p": "a-:b'x", "i": a})
+        connection.execute(
+            text("UPDATE clips SET path = :p WHERE id = :i"), {"p": "a-:b'x", "i": a}
+        )
     keep(line, held(line, "score"), Findings(scores={a: {"score": 1.0}, b: {"score": 1.0}}))
     assert line.rows("SELECT status FROM clips ORDER BY id") == [("kept",), ("dropped",)]
 
@@ -142,20 +161,28 @@ def test_what_dedup_took_can_be_read_from_a_number_on(line: Line) -> None:
     assert [[r["id"] for r in part] for part in taken] == [ids[1:]]
 
 
-def test_what_dedup_took_comes_some_at_a_time_in_order(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("curate.db.saves.TAKEN", 2)
+def test_what_dedup_took_comes_some_at_a_time_in_order(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("curate.db.save.batch.TAKEN", 2)
     ids = line.put_clips(5, "inorder")
     with line.engine.begin() as connection:
         connection.execute(text("UPDATE clips SET dedup_seq = 10 - clip_index, duplicate = 0"))
-    parts = [[r["id"] for r in part] for part in taken_since(line.engine, line.dataset.id, 0, Order())]
+    parts = [
+        [r["id"] for r in part] for part in taken_since(line.engine, line.dataset.id, 0, Order())
+    ]
     assert parts == [[ids[4], ids[3]], [ids[2], ids[1]], [ids[0]]]
 
 
 def test_an_ordered_stage_recalls_what_its_order_names(line: Line) -> None:
     ids = line.put_clips(3, "inorder")
     with line.engine.begin() as connection:
-        connection.execute(text("UPDATE clips SET text_seq = 3 - clip_index, dedup_seq = 9, text = 'a'"))
-    (part,) = taken_since(line.engine, line.dataset.id, 1, Order(number="text_seq", recalled=("text",)))
+        connection.execute(
+            text("UPDATE clips SET text_seq = 3 - clip_index, dedup_seq = 9, text = 'a'")
+        )
+    (part,) = taken_since(
+        line.engine, line.dataset.id, 1, Order(number="text_seq", recalled=("text",))
+    )
     assert [dict(row) for row in part] == [
         {"id": ids[1], "text_seq": 2, "text": "a"},
         {"id": ids[0], "text_seq": 3, "text": "a"},

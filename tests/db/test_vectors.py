@@ -1,4 +1,6 @@
-"""Embeddings in bulk: those of one dataset and model, each once, in chunks of one revision, on both engines."""
+"""Embeddings in bulk: those of one dataset and model, each once, in chunks of one revision, on both
+engines.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ import pytest
 from sqlalchemy import insert, text
 
 from curate.db import vectors
-from curate.db.tables import embeddings
+from curate.db.schema import embeddings
 from tests.pipelines import Line, make_line
 
 
@@ -34,14 +36,20 @@ def all_of(line: Line, model: str = "m", where: str = "") -> list[tuple[int, str
     """Every embedding found, flat and sorted."""
     chunks = list(vectors.embedded(line.engine, line.dataset.id, model, where))
     assert all(len(ids) == len(found) for ids, _, found in chunks)
-    return sorted((i, revision, v) for ids, revision, found in chunks for i, v in zip(ids, found, strict=True))
+    return sorted(
+        (i, revision, v) for ids, revision, found in chunks for i, v in zip(ids, found, strict=True)
+    )
 
 
 def test_each_frame_comes_with_its_clip(line: Line) -> None:
     a, b = line.put_clips(2, "done")
     embed(line, a, frames=2)
     embed(line, b)
-    assert all_of(line) == [(a, "r1", number(a)), (a, "r1", number(a + 1 / 8)), (b, "r1", number(b))]
+    assert all_of(line) == [
+        (a, "r1", number(a)),
+        (a, "r1", number(a + 1 / 8)),
+        (b, "r1", number(b)),
+    ]
 
 
 def test_other_models_and_other_datasets_are_left_out(line: Line, home: Path) -> None:
@@ -57,7 +65,9 @@ def test_other_models_and_other_datasets_are_left_out(line: Line, home: Path) ->
 
 
 @pytest.mark.parametrize("chunk", [1, 3])
-def test_whatever_the_chunk_each_comes_once(chunk: int, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whatever_the_chunk_each_comes_once(
+    chunk: int, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(vectors, "CHUNK", chunk)
     clips = line.put_clips(5, "done")
     for clip in clips:
@@ -71,7 +81,9 @@ def test_a_chunk_is_of_one_revision(line: Line) -> None:
     clips = line.put_clips(4, "done")
     for n, clip in enumerate(clips):
         embed(line, clip, revision=f"r{n % 2}")
-    assert [(i, revision) for i, revision, _ in all_of(line)] == [(c, f"r{n % 2}") for n, c in enumerate(clips)]
+    assert [(i, revision) for i, revision, _ in all_of(line)] == [
+        (c, f"r{n % 2}") for n, c in enumerate(clips)
+    ]
 
 
 def test_where_is_about_clips(line: Line) -> None:
@@ -81,7 +93,10 @@ def test_where_is_about_clips(line: Line) -> None:
     with line.engine.begin() as connection:
         connection.execute(text("UPDATE clips SET text = 'a 100 % dog' WHERE id = :b"), {"b": b})
     assert [i for i, _, _ in all_of(line, where="clip_index >= 1")] == [b, c]
-    assert [i for i, _, _ in all_of(line, where="text LIKE '%100 % dog' OR clip_index = 0")] == [a, b]
+    assert [i for i, _, _ in all_of(line, where="text LIKE '%100 % dog' OR clip_index = 0")] == [
+        a,
+        b,
+    ]
     assert all_of(line, where="clip_index > 9") == []
 
 
@@ -90,7 +105,12 @@ def test_clips_are_described_by_their_id(line: Line) -> None:
     found = vectors.described(line.engine, [b, a, 10_000])
     assert found.keys() == {a, b}
     row = found[b]
-    assert (row["dataset"], row["video"], row["clip_index"], row["status"]) == ("set", "/v/some.mp4", 1, "kept")
+    assert (row["dataset"], row["video"], row["clip_index"], row["status"]) == (
+        "set",
+        "/v/some.mp4",
+        1,
+        "kept",
+    )
     assert vectors.described(line.engine, []) == {}
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from curate.db import workers
 from curate.db.engine import writing
-from curate.db.workers import Running, Seen
+from curate.db.reports import workers
+from curate.db.reports.workers import Running, Seen
 from tests.pipelines import Line
 
 CPU = Running("cpu0", "one", 11, "cpu", 4, None, "1.0")
@@ -18,7 +18,10 @@ NPU = Running("ascend3", "two", 12, "ascend", 1, 3, "1.0")
 
 def age(line: Line, name: str, seconds: float) -> None:
     with writing(line.engine) as connection:
-        connection.execute(text("UPDATE workers SET seen_at = seen_at - :s WHERE name = :n"), {"s": seconds, "n": name})
+        connection.execute(
+            text("UPDATE workers SET seen_at = seen_at - :s WHERE name = :n"),
+            {"s": seconds, "n": name},
+        )
 
 
 def names(line: Line) -> list[str]:
@@ -30,7 +33,12 @@ def test_a_worker_has_one_row_however_often_it_is_seen(line: Line) -> None:
     assert workers.report(line.engine, [(ids[0], replace(CPU, pid=99)), (ids[1], NPU)]) == ids
     first, second = workers.known(line.engine)
     assert (first.node, first.pid, first.recent, first.npu) == ("cpu0@one", 99, True, None)
-    assert (second.node, second.queue, second.processes, second.npu) == ("ascend3@two", "ascend", 1, 3)
+    assert (second.node, second.queue, second.processes, second.npu) == (
+        "ascend3@two",
+        "ascend",
+        1,
+        3,
+    )
     assert first.age < 30
     workers.leave(line.engine, ids)
     assert names(line) == []
@@ -49,7 +57,9 @@ def test_what_a_dead_supervisor_left_is_removed(line: Line) -> None:
         age(line, name, workers.RECENT_SECONDS + 5)
     assert [worker.recent for worker in workers.known(line.engine)] == [False, False, False]
     workers.report(line.engine, [(None, CPU)])
-    assert names(line) == ["cpu0", "other0", "ascend3"], "another worker is kept for an hour: somebody should see it"
+    assert names(line) == ["cpu0", "other0", "ascend3"], (
+        "another worker is kept for an hour: somebody should see it"
+    )
     age(line, "other0", workers.FORGET_SECONDS)
     age(line, "ascend3", workers.FORGET_SECONDS)
     assert names(line) == ["cpu0"]
@@ -84,5 +94,7 @@ def test_versions_that_differ_are_told_with_their_hosts() -> None:
         ([seen("a", "1")], ("1", "b"), False),
     ],
 )
-def test_only_workers_that_run_are_compared(found: list[Seen], mine: tuple[str, str] | None, differ: bool) -> None:
+def test_only_workers_that_run_are_compared(
+    found: list[Seen], mine: tuple[str, str] | None, differ: bool
+) -> None:
     assert bool(workers.difference(found, mine)) == differ

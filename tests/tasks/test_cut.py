@@ -19,9 +19,9 @@ from curate.configs.errors import CannotCopy, CutMismatch, Unreadable
 from curate.configs.settings import Settings
 from curate.tasks import cut
 from curate.tasks.cut import Cut, CutOptions, clip_path
-from curate.tasks.paths import to_text
+from curate.tasks.inputs.paths import to_text
 from curate.tasks.stage import Clip, Context, Outcome, Video
-from curate.tasks.video import reader
+from curate.tasks.video import decode as reader
 from curate.tasks.video.encode import count_shown
 from tests import media
 
@@ -42,7 +42,10 @@ def clips(path: Path, bounds: Sequence[tuple[int, int]], **values: Any) -> list[
     pts.append(2 * pts[-1] - pts[-2] if len(pts) > 1 else pts[0] + 1)
     video = Video(7, 1, str(path), path.name, {"clip_stem": to_text(path.stem)} | values)
     made = enumerate(bounds)
-    return [Clip(i, 1, i, video, pts[a], pts[b], base, {"num_frames": b - a}, path.parent) for i, (a, b) in made]
+    return [
+        Clip(i, 1, i, video, pts[a], pts[b], base, {"num_frames": b - a}, path.parent)
+        for i, (a, b) in made
+    ]
 
 
 def stage(folder: Path, **options: Any) -> Cut:
@@ -126,7 +129,12 @@ def test_a_clip_is_as_long_as_its_span(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "size"),
-    [("closed", (160, 96)), ("rotated90", (160, 96)), ("odd", (160, 96)), ("anamorphic", (232, 96))],
+    [
+        ("closed", (160, 96)),
+        ("rotated90", (160, 96)),
+        ("odd", (160, 96)),
+        ("anamorphic", (232, 96)),
+    ],
 )
 def test_pictures_are_upright_with_square_pixels_and_even_sides(
     kind: str, size: tuple[int, int], tmp_path: Path
@@ -141,7 +149,12 @@ def test_pictures_are_upright_with_square_pixels_and_even_sides(
 def test_colour_tags_are_kept(tmp_path: Path) -> None:
     with av.open(str(run(media.draw("audio", tmp_path), tmp_path)[0].scores["path"])) as container:
         context = container.streams.video[0].codec_context
-        assert (context.colorspace, context.color_primaries, context.color_trc, context.color_range) == (1, 1, 1, 1)
+        assert (
+            context.colorspace,
+            context.color_primaries,
+            context.color_trc,
+            context.color_range,
+        ) == (1, 1, 1, 1)
 
 
 @pytest.mark.parametrize("kind", ["ten_bit", "yuv444", "rotated90"])
@@ -176,7 +189,14 @@ def test_target_fps_and_shorter_size_change_the_file_and_its_columns(tmp_path: P
     source = media.draw("b_frames", tmp_path, size=(320, 192))
     first = run(source, tmp_path, target_fps=12, shorter_size=96)[0]
     assert with_pyav(first) == list(range(0, media.CUT, 2))
-    expected = {"num_frames": 10, "fps": 12.0, "width": 160, "height": 96, "aspect_ratio": 0.6, "resolution": 15360}
+    expected = {
+        "num_frames": 10,
+        "fps": 12.0,
+        "width": 160,
+        "height": 96,
+        "aspect_ratio": 0.6,
+        "resolution": 15360,
+    }
     assert {k: first.scores[k] for k in expected} == expected
     assert set(first.scores) == set(Cut.columns)
 
@@ -184,7 +204,10 @@ def test_target_fps_and_shorter_size_change_the_file_and_its_columns(tmp_path: P
 def test_an_unchanged_clip_writes_only_path_and_size(tmp_path: Path) -> None:
     (outcome, *_) = run(media.draw("closed", tmp_path), tmp_path)
     path = Path(str(outcome.scores["path"]))
-    assert dict(outcome.scores) == {"path": str(path), "file_size": path.stat().st_size} and path.is_absolute()
+    assert (
+        dict(outcome.scores) == {"path": str(path), "file_size": path.stat().st_size}
+        and path.is_absolute()
+    )
 
 
 def test_a_better_quality_is_larger(tmp_path: Path) -> None:
@@ -199,7 +222,9 @@ def test_copy_refuses_to_change_rate_or_size() -> None:
 
 
 @pytest.mark.parametrize("mode", ["encode", "copy"])
-def test_sound_is_kept_when_asked_for_and_as_long_as_the_pictures(mode: str, tmp_path: Path) -> None:
+def test_sound_is_kept_when_asked_for_and_as_long_as_the_pictures(
+    mode: str, tmp_path: Path
+) -> None:
     outcomes = run(media.draw("audio", tmp_path), tmp_path, mode=mode, audio=True)
     with av.open(str(outcomes[1].scores["path"])) as container:
         samples = np.concatenate([f.to_ndarray() for f in container.decode(audio=0)], axis=1)
@@ -214,7 +239,9 @@ def test_sound_is_kept_when_asked_for_and_as_long_as_the_pictures(mode: str, tmp
 def test_sound_is_left_out_by_default_and_a_silent_source_is_fine(tmp_path: Path) -> None:
     with av.open(str(run(media.draw("audio", tmp_path), tmp_path)[0].scores["path"])) as container:
         assert not container.streams.audio
-    with av.open(str(run(media.draw("closed", tmp_path), tmp_path, audio=True)[0].scores["path"])) as container:
+    with av.open(
+        str(run(media.draw("closed", tmp_path), tmp_path, audio=True)[0].scores["path"])
+    ) as container:
         assert not container.streams.audio
 
 
@@ -229,7 +256,11 @@ def test_outcomes_come_in_the_order_of_the_rows(tmp_path: Path) -> None:
 
 def test_a_stretch_without_clips_is_skipped_and_overlapping_clips_are_whole(tmp_path: Path) -> None:
     rows = clips(media.draw("open_gop", tmp_path).path, [(2, 5), (4, 9), (40, 44)])
-    assert [with_pyav(o) for o in stage(tmp_path).run_batch(rows)] == [[2, 3, 4], [4, 5, 6, 7, 8], [40, 41, 42, 43]]
+    assert [with_pyav(o) for o in stage(tmp_path).run_batch(rows)] == [
+        [2, 3, 4],
+        [4, 5, 6, 7, 8],
+        [40, 41, 42, 43],
+    ]
 
 
 def test_runs_are_parted_only_where_a_seek_saves_decoding(tmp_path: Path) -> None:
@@ -260,7 +291,9 @@ def test_what_decodes_of_a_damaged_file_can_be_cut(kind: str, tmp_path: Path) ->
     path = media.draw_bad(kind, tmp_path)
     with reader.open_media(str(path)) as container:
         shown = sum(1 for _ in reader.decode(container, reader.video_stream(container)))
-    for row in clips(path, [(0, 10), (10, shown - 8), (shown - 8, shown)]):  # each with a seek of its own
+    for row in clips(
+        path, [(0, 10), (10, shown - 8), (shown - 8, shown)]
+    ):  # each with a seek of its own
         written = Path(str(stage(tmp_path).run(row).scores["path"]))
         assert count_shown(written) == row["num_frames"]
 
@@ -298,12 +331,26 @@ def place(stem: str, index: int = 0) -> str:
         ("../../etc/a", "_../_../etc/a_scene-0.mp4"),
     ],
 )
-def test_clips_are_named_after_their_source_and_stay_below_the_root(stem: str, expected: str) -> None:
+def test_clips_are_named_after_their_source_and_stay_below_the_root(
+    stem: str, expected: str
+) -> None:
     assert place(stem) == expected
 
 
 def test_no_two_clips_share_a_name() -> None:
-    stems = ["a", "a.mov", "A", "a_scene-1", "b/a", "/b/a", "s3://b/a", "s3://b//a", "gs://b/a", "caf%E9", "caf%25E9"]
+    stems = [
+        "a",
+        "a.mov",
+        "A",
+        "a_scene-1",
+        "b/a",
+        "/b/a",
+        "s3://b/a",
+        "s3://b//a",
+        "gs://b/a",
+        "caf%E9",
+        "caf%25E9",
+    ]
     stems += ["é" * 120, "é" * 121, "x" * 255]
     places = [place(stem, index) for stem in stems for index in (0, 1, 11)]
     assert len(set(places)) == len(places)
@@ -316,7 +363,12 @@ def test_sources_with_odd_names_are_cut(name: bytes, tmp_path: Path) -> None:
     path = drawn.rename(tmp_path / os.fsdecode(name))
     (row,) = clips(path, [(3, 6)])
     text = to_text(str(path))
-    odd = Clip(**{**vars(row), "video": Video(1, 1, text, to_text(path.name), {"clip_stem": to_text(path.stem)})})
+    odd = Clip(
+        **{
+            **vars(row),
+            "video": Video(1, 1, text, to_text(path.name), {"clip_stem": to_text(path.stem)}),
+        }
+    )
     outcome = stage(tmp_path).run(odd)
     str(outcome.scores["path"]).encode("utf-8")
     (written,) = (tmp_path / "home/clips/1").iterdir()
@@ -326,17 +378,23 @@ def test_sources_with_odd_names_are_cut(name: bytes, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["encode", "copy"])
-def test_clips_go_to_a_store_as_they_would_to_a_folder(mode: str, s3_url: str, tmp_path: Path) -> None:
+def test_clips_go_to_a_store_as_they_would_to_a_folder(
+    mode: str, s3_url: str, tmp_path: Path
+) -> None:
     source = media.draw("closed", tmp_path)
     rows = clips(source.path, list(pairwise(ENDS)))
     locally = stage(tmp_path, mode=mode).run_batch(rows)
     context = Context(Settings(home=tmp_path / "home", media=s3_url))
     stored = Cut(CutOptions(mode=mode), context).run_batch(rows)  # type: ignore[arg-type]
-    assert [o.scores["path"] for o in stored] == [f"{s3_url}/1/closed_scene-{i}.mp4" for i in range(3)]
+    assert [o.scores["path"] for o in stored] == [
+        f"{s3_url}/1/closed_scene-{i}.mp4" for i in range(3)
+    ]
     for there, here in zip(stored, locally, strict=True):
         with reader.open_media(str(there.scores["path"])) as container:
             frames = reader.decode(container, reader.video_stream(container))
-            assert [media.frame_number(f.to_ndarray(format="rgb24")) for f in frames] == with_pyav(here)
+            assert [media.frame_number(f.to_ndarray(format="rgb24")) for f in frames] == with_pyav(
+                here
+            )
         with reader.open_file(str(there.scores["path"])) as file:
             assert file.seek(0, 2) == there.scores["file_size"]
         assert there.scores.keys() == here.scores.keys()
@@ -353,7 +411,13 @@ def test_a_clip_that_is_not_as_planned_is_not_uploaded(s3_url: str, tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("stem", "expected"),
-    [("a/b", "a/b"), ("a/b::c", "a/b%3A%3A~c"), ("../x", "_../x"), ("s3://in/a", "_s3/in/a"), ("é ü#?*", "é ü#?*")],
+    [
+        ("a/b", "a/b"),
+        ("a/b::c", "a/b%3A%3A~c"),
+        ("../x", "_../x"),
+        ("s3://in/a", "_s3/in/a"),
+        ("é ü#?*", "é ü#?*"),
+    ],
 )
 def test_names_below_a_url_stay_below_it_and_can_be_opened(stem: str, expected: str) -> None:
     assert clip_path("s3://b/c", stem, 4) == f"s3://b/c/{expected}_scene-4.mp4"

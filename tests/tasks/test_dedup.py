@@ -35,7 +35,9 @@ def clip(number: int, pair: tuple[Word, Word]) -> Clip:
 
 def distance(a: tuple[Word, Word], b: tuple[Word, Word]) -> int | None:
     """The definition, word by word: the larger distance of the frames that both have."""
-    found = [bin(x ^ y).count("1") for x, y in zip(a, b, strict=True) if x is not None and y is not None]
+    found = [
+        bin(x ^ y).count("1") for x, y in zip(a, b, strict=True) if x is not None and y is not None
+    ]
     return max(found) if found else None
 
 
@@ -44,7 +46,9 @@ def greedy(pairs: list[tuple[Word, Word]], threshold: int) -> list[int | None]:
     survivors: list[int] = []
     result: list[int | None] = []
     for n, pair in enumerate(pairs):
-        near = [s for s in survivors if (d := distance(pairs[s], pair)) is not None and d <= threshold]
+        near = [
+            s for s in survivors if (d := distance(pairs[s], pair)) is not None and d <= threshold
+        ]
         result.append(near[0] if near else None)
         survivors += [] if near else [n]
     return result
@@ -62,7 +66,12 @@ def run(dedup: Dedup, clips: list[Clip]) -> list[dict[str, Any]]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(words, words), max_size=30), st.integers(0, 5), st.integers(1, 30), st.booleans())
+@given(
+    st.lists(st.tuples(words, words), max_size=30),
+    st.integers(0, 5),
+    st.integers(1, 30),
+    st.booleans(),
+)
 def test_batches_do_not_change_the_greedy_result(
     pairs: list[tuple[Word, Word]], threshold: int, size: int, indexed: bool
 ) -> None:
@@ -118,9 +127,16 @@ def test_the_index_misses_no_word_within_the_threshold(
     drawn: list[tuple[int, set[int]]], threshold: int, wanted: int
 ) -> None:
     # half of them differ from the wanted word by some bits only
-    values = [wanted ^ sum(1 << b for b in bits) if n % 2 else word for n, (word, bits) in enumerate(drawn)]
-    found = QuarterIndex(np.array(values, np.uint64), np.arange(len(values))).near(wanted, threshold)
-    assert {n for n, v in enumerate(values) if bin(v ^ wanted).count("1") <= threshold} <= set(found.tolist())
+    values = [
+        wanted ^ sum(1 << b for b in bits) if n % 2 else word
+        for n, (word, bits) in enumerate(drawn)
+    ]
+    found = QuarterIndex(np.array(values, np.uint64), np.arange(len(values))).near(
+        wanted, threshold
+    )
+    assert {n for n, v in enumerate(values) if bin(v ^ wanted).count("1") <= threshold} <= set(
+        found.tolist()
+    )
 
 
 @pytest.mark.parametrize("frames", ["both", "first"])
@@ -129,7 +145,9 @@ def test_a_long_table_finds_what_comparing_all_finds(frames: str) -> None:
     base = chance.integers(0, 2**64, (3000, 2), np.uint64)
     flips = np.uint64(1) << chance.integers(0, 64, (3000, 2, 11), np.uint64)
     base[1500:] = base[:1500] ^ np.bitwise_or.reduce(flips[1500:], axis=2)  # up to 11 bits away
-    pairs = [HashPair(*(None if chance.random() < 0.05 else text(int(w)) for w in pair)) for pair in base]
+    pairs = [
+        HashPair(*(None if chance.random() < 0.05 else text(int(w)) for w in pair)) for pair in base
+    ]
     long, plain = HashTable(frames, index_from=100), HashTable(frames, index_from=10**9)
     results: list[list[object]] = [[], []]
     for at in range(0, 3000, 500):
@@ -161,7 +179,9 @@ def test_the_table_grows_and_still_finds_the_earliest() -> None:
 @pytest.mark.parametrize(
     ("threshold", "documented"), [(8, "2.8e-10"), (10, "1.0e-08"), (12, "2.3e-07"), (15, "1.2e-05")]
 )
-def test_the_documented_chance_of_a_false_match_is_the_binomial_sum(threshold: int, documented: str) -> None:
+def test_the_documented_chance_of_a_false_match_is_the_binomial_sum(
+    threshold: int, documented: str
+) -> None:
     chance = sum(math.comb(64, k) for k in range(threshold + 1)) / 2**64
     assert f"{chance:.1e}" == documented
     page = (Path(__file__).parents[2] / "docs" / "dedup.md").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.tasks.places import replacing
+from curate.tasks.storage.places import replacing
 from curate.tasks.video.copying import decoding_times
 from curate.tasks.video.encode import even_size, plan_frames
 from curate.tasks.video.geometry import Geometry
@@ -28,7 +28,10 @@ def test_a_plan_shows_at_each_time_the_frame_that_is_on_the_screen(
 ) -> None:
     length = seconds[-1] + Fraction(last, 600)
     plan = plan_frames(seconds, length, fps)
-    on_screen = [max(i for i, t in enumerate(seconds) if t <= k / fps) for k in range(max(1, round(length * fps)))]
+    on_screen = [
+        max(i for i, t in enumerate(seconds) if t <= k / fps)
+        for k in range(max(1, round(length * fps)))
+    ]
     assert plan == on_screen
 
 
@@ -48,9 +51,14 @@ def test_a_clip_shorter_than_one_period_keeps_one_frame() -> None:
 
 
 @given(
-    st.integers(1, 5000), st.integers(1, 5000), st.sampled_from([0, 90, 180, 270]), st.none() | st.integers(16, 2000)
+    st.integers(1, 5000),
+    st.integers(1, 5000),
+    st.sampled_from([0, 90, 180, 270]),
+    st.none() | st.integers(16, 2000),
 )
-def test_written_sizes_are_even_and_never_enlarged(width: int, height: int, rotation: int, shorter: int | None) -> None:
+def test_written_sizes_are_even_and_never_enlarged(
+    width: int, height: int, rotation: int, shorter: int | None
+) -> None:
     shape = Geometry(width, height, Fraction(1), rotation)
     written = even_size(shape, shorter)
     assert all(side % 2 == 0 and side >= 2 for side in written)

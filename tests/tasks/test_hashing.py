@@ -62,7 +62,9 @@ def test_a_smaller_copy_hashes_nearly_the_same() -> None:
 
 @pytest.mark.parametrize("level", [0, 16, 128, 255])
 def test_flat_pictures_have_no_hash(level: int) -> None:
-    noise = np.random.default_rng(0).normal(level, FLAT / 3, (64, 64, 1)).clip(0, 255).astype(np.uint8)
+    noise = (
+        np.random.default_rng(0).normal(level, FLAT / 3, (64, 64, 1)).clip(0, 255).astype(np.uint8)
+    )
     assert perceptual_hash(np.repeat(noise, 3, axis=2), "phash") is None
 
 

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.configs.errors import ConfigError, NoInput, PackageMissing
-from curate.tasks import inputs
-from curate.tasks.inputs import ABSENT, Report, find_inputs, is_image
-from curate.tasks.paths import is_url, to_path, to_text
+from curate.tasks.inputs.paths import is_url, to_path, to_text
+from curate.tasks.inputs.walk import ABSENT, Report, find_inputs, is_image
+from curate.tasks.inputs.walk import walk as inputs
 from tests import media
 
 
@@ -43,12 +43,16 @@ def test_any_file_name_becomes_text_and_comes_back(raw: bytes) -> None:
     assert to_path(text) == path
 
 
-@given(st.lists(st.sampled_from(["%", "2", "5", "E", "9", "\udce9", "é"]), max_size=12).map("".join))
+@given(
+    st.lists(st.sampled_from(["%", "2", "5", "E", "9", "\udce9", "é"]), max_size=12).map("".join)
+)
 def test_names_that_look_escaped_come_back_too(name: str) -> None:
     assert to_path(to_text("/" + name)) == "/" + name
 
 
-@pytest.mark.parametrize("path", ["/plain.mp4", "/100%.mp4", "/a%20b.mp4", "/\N{CLAPPER BOARD}.mp4", "/new\nline.mp4"])
+@pytest.mark.parametrize(
+    "path", ["/plain.mp4", "/100%.mp4", "/a%20b.mp4", "/\N{CLAPPER BOARD}.mp4", "/new\nline.mp4"]
+)
 def test_ordinary_names_are_unchanged(path: str) -> None:
     assert to_text(path) == path
 
@@ -60,7 +64,12 @@ def test_a_byte_that_is_not_utf8_is_shown_in_hex() -> None:
 
 def test_urls_pass_unchanged() -> None:
     url = "s3://bucket/caf%E9%25.mp4"
-    assert is_url(url) and is_url("simplecache::s3://b/x") and not is_url("/a:b") and not is_url("a:b.mp4")
+    assert (
+        is_url(url)
+        and is_url("simplecache::s3://b/x")
+        and not is_url("/a:b")
+        and not is_url("a:b.mp4")
+    )
     assert to_text(url) == to_path(url) == url
 
 
@@ -129,7 +138,9 @@ def test_two_links_to_one_file_are_two_rows(tmp_path: Path) -> None:
     assert relpaths(tmp_path) == ["a.mp4", "hard.mp4", "soft.mp4"]
 
 
-def test_a_folder_that_cannot_be_listed_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_listed_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     touch(tmp_path, "a.mp4", "closed/b.mp4")
     real = os.scandir
 
@@ -204,7 +215,11 @@ def test_a_table_keeps_its_other_columns(tmp_path: Path) -> None:
     a, b = find_inputs(source)
     assert (a.path, a.relpath) == (str(tmp_path / "v/a.mp4"), "v/a.mp4")
     assert a.extra == {"text": "two\nlines, quoted", "score": "3"}
-    assert (b.relpath, b.fingerprint, b.extra) == ("/else/b.mp4", ABSENT, {"text": None, "score": None})
+    assert (b.relpath, b.fingerprint, b.extra) == (
+        "/else/b.mp4",
+        ABSENT,
+        {"text": None, "score": None},
+    )
 
 
 def test_a_path_listed_twice_is_one_input_and_counted(tmp_path: Path) -> None:
@@ -225,12 +240,16 @@ def test_a_path_listed_twice_is_one_input_and_counted(tmp_path: Path) -> None:
         (b"path,text\na.mp4,caf\xe9\n", "column text is not UTF-8"),
     ],
 )
-def test_wrong_tables_are_refused_with_the_line(text: str | bytes, why: str, tmp_path: Path) -> None:
+def test_wrong_tables_are_refused_with_the_line(
+    text: str | bytes, why: str, tmp_path: Path
+) -> None:
     with pytest.raises(ConfigError, match=why):
         list(find_inputs(table(tmp_path, text)))
 
 
-def test_a_table_may_start_with_a_byte_order_mark_and_name_files_that_are_not_utf8(tmp_path: Path) -> None:
+def test_a_table_may_start_with_a_byte_order_mark_and_name_files_that_are_not_utf8(
+    tmp_path: Path,
+) -> None:
     touch(tmp_path, os.fsdecode(b"caf\xe9.mp4"))
     (found,) = find_inputs(table(tmp_path, b"\xef\xbb\xbfpath\ncaf\xe9.mp4\n"))
     assert found.relpath == "caf%E9.mp4" and found.fingerprint != ABSENT
@@ -248,7 +267,12 @@ def test_parquet_values_are_safe_for_json(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
     day = datetime.date(2026, 1, 2)
-    columns = {"path": ["a.mp4", "s.mp4"], "aes": [4.5, float("nan")], "day": [day, None], "tags": [["x"], []]}
+    columns = {
+        "path": ["a.mp4", "s.mp4"],
+        "aes": [4.5, float("nan")],
+        "day": [day, None],
+        "tags": [["x"], []],
+    }
     pq.write_table(pa.table(columns), tmp_path / "list.parquet")
     a, b = find_inputs(str(tmp_path / "list.parquet"))
     assert json.loads(json.dumps(a.extra)) == {"aes": 4.5, "day": "2026-01-02", "tags": ["x"]}

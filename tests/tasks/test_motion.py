@@ -1,4 +1,6 @@
-"""Motion in percent of the diagonal a second, whatever the size and frame rate; black, static, blurred."""
+"""Motion in percent of the diagonal a second, whatever the size and frame rate; black, static,
+blurred.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +28,25 @@ def scores(path: Path, home: Path, **options: Any) -> dict[str, Any]:
     context = Context(Settings(home=home))
     video = Video(1, 1, str(path), path.name, {})
     new = Split(Split.Options(min_seconds=0.0, **options), context).run(video).clips[0]
-    clip = Clip(1, 1, new.index, video, new.start_pts, new.end_pts, Fraction(1), new.scores, context.settings.samples)
+    clip = Clip(
+        1,
+        1,
+        new.index,
+        video,
+        new.start_pts,
+        new.end_pts,
+        Fraction(1),
+        new.scores,
+        context.settings.samples,
+    )
     return dict(Motion(Motion.Options(), context).run(clip).scores)
 
 
 def moving(size: tuple[int, int], speed: int, fps: int, tmp_path: Path) -> Path:
     path = tmp_path / f"{size[0]}_{speed}_{fps}.mp4"
-    return write_video(path, footage(fps, size=size, speed=speed), CLOSED if fps == 24 else _at(fps))
+    return write_video(
+        path, footage(fps, size=size, speed=speed), CLOSED if fps == 24 else _at(fps)
+    )
 
 
 def _at(fps: int) -> Any:
@@ -48,14 +62,18 @@ def test_flow_is_percent_of_the_diagonal_a_second(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("width", "speed", "fps"), [(640, 4, 24), (320, 4, 12), (320, 1, 48)])
-def test_flow_does_not_depend_on_size_or_frame_rate(tmp_path: Path, width: int, speed: int, fps: int) -> None:
+def test_flow_does_not_depend_on_size_or_frame_rate(
+    tmp_path: Path, width: int, speed: int, fps: int
+) -> None:
     base = scores(moving((320, 192), 2, 24, tmp_path), tmp_path)["flow"]
     found = scores(moving((width, width * 3 // 5), speed, fps, tmp_path), tmp_path)["flow"]
     assert found == pytest.approx(base, rel=0.3)
 
 
 def test_faster_footage_flows_more(tmp_path: Path) -> None:
-    found = [scores(moving((320, 192), speed, 24, tmp_path), tmp_path)["flow"] for speed in (1, 2, 4)]
+    found = [
+        scores(moving((320, 192), speed, 24, tmp_path), tmp_path)["flow"] for speed in (1, 2, 4)
+    ]
     assert found[0] * 1.4 < found[1] and found[1] * 1.4 < found[2]
 
 
@@ -70,11 +88,21 @@ def test_moving_footage_is_not_static_black_or_blurred(tmp_path: Path) -> None:
 
 
 def test_black_footage_is_black(tmp_path: Path) -> None:
-    assert scores(write_video(tmp_path / "a.mp4", footage(20, style="black"), CLOSED), tmp_path)["black"] == 1.0
+    assert (
+        scores(write_video(tmp_path / "a.mp4", footage(20, style="black"), CLOSED), tmp_path)[
+            "black"
+        ]
+        == 1.0
+    )
 
 
 def test_white_footage_is_not_black(tmp_path: Path) -> None:
-    assert scores(write_video(tmp_path / "a.mp4", footage(20, style="white"), CLOSED), tmp_path)["black"] == 0.0
+    assert (
+        scores(write_video(tmp_path / "a.mp4", footage(20, style="white"), CLOSED), tmp_path)[
+            "black"
+        ]
+        == 0.0
+    )
 
 
 def test_blurred_footage_is_less_sharp(tmp_path: Path) -> None:
@@ -126,7 +154,9 @@ def test_a_picture_too_small_for_flow_has_none() -> None:
 
 
 def test_flow_is_an_average_over_time_not_over_pairs() -> None:
-    assert flow([Pair(0, 0.1, 10.0, 1.0), Pair(1, 0.3, 2.0, 1.0), Pair(2, 0.1, None, 1.0)]) == pytest.approx(4.0)
+    assert flow(
+        [Pair(0, 0.1, 10.0, 1.0), Pair(1, 0.3, 2.0, 1.0), Pair(2, 0.1, None, 1.0)]
+    ) == pytest.approx(4.0)
 
 
 def test_shares_and_median() -> None:

@@ -64,7 +64,9 @@ def test_drawn_text_is_read_where_it_was_drawn(stage: Ocr, tmp_path: Path) -> No
     (text, confidence), *rest = content["texts"]
     assert not rest and text.replace(" ", "") == media.TEXT.replace(" ", "") and confidence > 0.8
     xs, ys = np.array(content["boxes"][0]).T
-    assert 0 <= xs.min() < 60 and 500 < xs.max() <= 640  # putText starts at a twentieth of the width
+    assert (
+        0 <= xs.min() < 60 and 500 < xs.max() <= 640
+    )  # putText starts at a twentieth of the width
     assert 140 < ys.min() < 240 < ys.max() < 300  # with its base line at two thirds of the height
     assert scores["num_boxes"] == 1
 
@@ -77,14 +79,18 @@ def test_areas_are_shares_of_the_frame(stage: Ocr, tmp_path: Path) -> None:
     assert 0.8 * around < float(str(scores["max_single_percentage"])) <= around + 1e-9
 
 
-def test_boxes_are_in_pixels_of_the_clip_not_of_the_stored_frame(stage: Ocr, tmp_path: Path) -> None:
+def test_boxes_are_in_pixels_of_the_clip_not_of_the_stored_frame(
+    stage: Ocr, tmp_path: Path
+) -> None:
     small = found(stage.score(clip(tmp_path, drawn("text"))))["boxes"]
     large = found(stage.score(clip(tmp_path, drawn("text"), width=1280, height=1440)))["boxes"]
     assert np.allclose(np.array(large), np.array(small) * [2, 4], atol=0.3)
 
 
 @pytest.mark.parametrize("style", ["static", "black", "noise"])
-def test_a_picture_without_text_has_zeros_and_an_empty_list(style: media.Style, stage: Ocr, tmp_path: Path) -> None:
+def test_a_picture_without_text_has_zeros_and_an_empty_list(
+    style: media.Style, stage: Ocr, tmp_path: Path
+) -> None:
     image = drawn(style, (320, 180))
     image[:23] = image[23:46]  # no bar code
     assert stage.score(clip(tmp_path, image)) == {
@@ -96,7 +102,9 @@ def test_a_picture_without_text_has_zeros_and_an_empty_list(style: media.Style, 
 
 
 @pytest.mark.parametrize("size", [(2, 2), (16, 400), (30, 20)])
-def test_tiny_and_narrow_pictures_are_measured(size: tuple[int, int], stage: Ocr, tmp_path: Path) -> None:
+def test_tiny_and_narrow_pictures_are_measured(
+    size: tuple[int, int], stage: Ocr, tmp_path: Path
+) -> None:
     blank = np.full((size[1], size[0], 3), 128, np.uint8)
     assert stage.score(clip(tmp_path, blank))["num_boxes"] == 0
 
@@ -124,9 +132,13 @@ def test_one_thread_is_used(stage: Ocr) -> None:
 
 
 @pytest.mark.parametrize("package", ["rapidocr", "onnxruntime"])
-def test_a_missing_package_says_how_to_install_it(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_says_how_to_install_it(
+    package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else real(name))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == package else real(name)
+    )
     with pytest.raises(PackageMissing, match=rf'{package}.*pip install "curate\[ocr\]"'):
         Ocr.check(OcrOptions())
 
@@ -137,7 +149,9 @@ def test_with_both_packages_the_check_passes() -> None:
 
 # areas
 
-corners = st.tuples(st.integers(-8, 40), st.integers(-8, 32), st.integers(1, 24), st.integers(1, 24))
+corners = st.tuples(
+    st.integers(-8, 40), st.integers(-8, 32), st.integers(1, 24), st.integers(1, 24)
+)
 
 
 def rectangle(x: int, y: int, w: int, h: int) -> list[tuple[float, float]]:
@@ -172,4 +186,7 @@ def test_the_order_of_corners_does_not_matter() -> None:
 def test_text_is_json_whatever_it_says() -> None:
     said = 'quote " back\\slash 漢字 \N{CLAPPER BOARD}'
     shown = as_json([rectangle(1, 2, 3, 4)], [(said, np.float32(0.98765))], (1.0, 0.5))
-    assert json.loads(shown) == {"boxes": [[[1, 1], [4, 1], [4, 3], [1, 3]]], "texts": [[said, 0.988]]}
+    assert json.loads(shown) == {
+        "boxes": [[[1, 1], [4, 1], [4, 3], [1, 3]]],
+        "texts": [[said, 0.988]],
+    }

@@ -1,4 +1,6 @@
-"""Frames picked by their numbers are those that decoding the whole span gives, whatever the container does."""
+"""Frames picked by their numbers are those that decoding the whole span gives, whatever the
+container does.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,10 @@ import pytest
 from av.video.reformatter import Interpolation
 
 from curate.configs.errors import MediaError
-from curate.tasks.video import picked
+from curate.tasks.video import frame_picker as picked
+from curate.tasks.video.decode import decode, open_media, video_stream
+from curate.tasks.video.frame_picker import Pick, Pictures, Shape, pick_frames
 from curate.tasks.video.geometry import Converter, geometry
-from curate.tasks.video.picked import Pick, Pictures, Shape, pick_frames
-from curate.tasks.video.reader import decode, open_media, video_stream
 from tests.media import BAD, DAMAGED, SOUND, draw, draw_bad, footage, write_video
 
 
@@ -41,7 +43,9 @@ def test_picked_frames_are_those_of_the_whole_span(kind: str, tmp_path: Path) ->
         shapes: list[Shape] = []
         numbers = [0, 3, 3, 20, end - first - 1]
 
-        def choose(shape: Shape, shapes: list[Shape] = shapes, numbers: list[int] = numbers) -> list[Pick]:
+        def choose(
+            shape: Shape, shapes: list[Shape] = shapes, numbers: list[int] = numbers
+        ) -> list[Pick]:
             shapes.append(shape)
             return [Pick(numbers), Pick([4])]
 
@@ -51,8 +55,12 @@ def test_picked_frames_are_those_of_the_whole_span(kind: str, tmp_path: Path) ->
         assert shapes == [Shape(end - first, pictures[0].shape[1], pictures[0].shape[0])]
 
 
-@pytest.mark.parametrize(("kind", "size"), [("closed", (80, 50)), ("rotated90", (50, 80)), ("anamorphic", (64, 64))])
-def test_frames_are_scaled_to_the_size_as_displayed(kind: str, size: tuple[int, int], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "size"), [("closed", (80, 50)), ("rotated90", (50, 80)), ("anamorphic", (64, 64))]
+)
+def test_frames_are_scaled_to_the_size_as_displayed(
+    kind: str, size: tuple[int, int], tmp_path: Path
+) -> None:
     path = draw(kind, tmp_path).path
     (small,) = pick_frames(str(path), 0, 10**6, 48, picks(Pick([0, 9], size)))
     assert small.shape == (2, size[1], size[0], 3)
@@ -80,7 +88,9 @@ def test_a_damaged_video_gives_as_many_frames_as_wanted(kind: str, tmp_path: Pat
     path = draw_bad(kind, tmp_path)
     stamps, pictures = decoded(path)
     end = stamps[-1] + 1
-    (found,) = pick_frames(str(path), stamps[0], end, len(stamps), picks(Pick([0, 1, len(stamps) - 1])))
+    (found,) = pick_frames(
+        str(path), stamps[0], end, len(stamps), picks(Pick([0, 1, len(stamps) - 1]))
+    )
     assert len(found) == 3
     assert np.array_equal(found[0], pictures[0])
 
@@ -94,5 +104,7 @@ def test_what_is_no_video_is_a_media_error(kind: str, tmp_path: Path) -> None:
 def test_only_the_wanted_frames_are_held(tmp_path: Path) -> None:
     path = write_video(tmp_path / "long.mp4", itertools.islice(itertools.cycle(footage(12)), 120))
     stamps, _ = decoded(path)
-    (found,) = pick_frames(str(path), stamps[0], stamps[-1] + 1, 120, picks(Pick([0, 60], (16, 16))))
+    (found,) = pick_frames(
+        str(path), stamps[0], stamps[-1] + 1, 120, picks(Pick([0, 60], (16, 16)))
+    )
     assert found.nbytes == 2 * 16 * 16 * 3

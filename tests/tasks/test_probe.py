@@ -13,8 +13,8 @@ from curate.configs.errors import EmptyFile, MediaError, NotMedia
 from curate.configs.settings import Settings
 from curate.tasks.probe import Probe
 from curate.tasks.stage import Context, Video
+from curate.tasks.video.decode import decode, open_media, video_stream
 from curate.tasks.video.probing import probe_image, probe_video
-from curate.tasks.video.reader import decode, open_media, video_stream
 from tests.media import BAD, SOUND, Drawn, draw, draw_bad, write_image
 
 SIZES = {"anamorphic": (233, 96), "odd": (161, 97)}
@@ -76,12 +76,19 @@ def test_a_column_is_what_was_drawn(folder: Path, kind: str, column: str, value:
     assert probe_video(str(draw(kind, folder).path))[column] == value
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"])
+@pytest.mark.parametrize(
+    "suffix", [".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"]
+)
 def test_an_image_is_one_frame_without_times(tmp_path: Path, suffix: str) -> None:
     path = write_image(tmp_path / f"a{suffix}") if suffix != ".pgm" else _gray(tmp_path / "a.pgm")
     found = probe_image(str(path))
     assert set(found) == COLUMNS
-    assert (found["media_type"], found["num_frames"], found["fps"], found["duration"]) == ("image", 1, None, None)
+    assert (found["media_type"], found["num_frames"], found["fps"], found["duration"]) == (
+        "image",
+        1,
+        None,
+        None,
+    )
     assert (found["width"], found["height"]) == (160, 96)
 
 

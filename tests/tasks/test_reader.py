@@ -1,4 +1,6 @@
-"""Every frame with its time, from the start and after a seek, whatever the container does to time stamps."""
+"""Every frame with its time, from the start and after a seek, whatever the container does to time
+stamps.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,16 @@ from curate.configs.errors import (
     NoVideoStream,
     Unreadable,
 )
-from curate.tasks.paths import to_text
-from curate.tasks.video.geometry import Converter, Geometry, display_size, geometry, pixel_shape, rotation
-from curate.tasks.video.reader import decode, open_media, video_stream
+from curate.tasks.inputs.paths import to_text
+from curate.tasks.video.decode import decode, open_media, video_stream
+from curate.tasks.video.geometry import (
+    Converter,
+    Geometry,
+    display_size,
+    geometry,
+    pixel_shape,
+    rotation,
+)
 from tests.media import (
     B_FRAMES,
     DAMAGED,
@@ -87,12 +96,15 @@ def test_one_container_can_be_read_again_after_a_seek(folder: Path) -> None:
     with open_media(str(path)) as container:
         stream = video_stream(container)
         everything = [f.pts for f in decode(container, stream)]
-        assert [f.pts for f in decode(container, stream, start_pts=everything[30])] == everything[30:]
+        assert [f.pts for f in decode(container, stream, start_pts=everything[30])] == everything[
+            30:
+        ]
         assert [f.pts for f in decode(container, stream, start_pts=everything[3])] == everything[3:]
 
 
 @pytest.mark.parametrize(
-    ("kind", "degrees"), [("closed", 0), ("rotated90", 90), ("rotated180", 180), ("rotated270", 270)]
+    ("kind", "degrees"),
+    [("closed", 0), ("rotated90", 90), ("rotated180", 180), ("rotated270", 270)],
 )
 def test_rotation_is_read_clockwise_and_undone(folder: Path, kind: str, degrees: int) -> None:
     with open_media(str(draw(kind, folder).path)) as container:
@@ -122,7 +134,9 @@ def test_wide_pixels_widen_the_picture(folder: Path) -> None:
         ("broken_link", Unreadable, "a link to a file that is not there"),
     ],
 )
-def test_what_is_no_video_says_what_it_is(tmp_path: Path, kind: str, error: type[MediaError], words: str) -> None:
+def test_what_is_no_video_says_what_it_is(
+    tmp_path: Path, kind: str, error: type[MediaError], words: str
+) -> None:
     path = draw_bad(kind, tmp_path)
     with pytest.raises(error) as raised:
         list(read(path))
@@ -172,8 +186,12 @@ def test_a_url_that_cannot_be_opened_is_unreadable(url: str) -> None:
         pass
 
 
-@pytest.mark.parametrize("text", ["#EXTM3U\n#EXTINF:10,\n{}\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile {}\n"])
-def test_a_playlist_cannot_make_ffmpeg_open_another_file(folder: Path, tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["#EXTM3U\n#EXTINF:10,\n{}\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile {}\n"]
+)
+def test_a_playlist_cannot_make_ffmpeg_open_another_file(
+    folder: Path, tmp_path: Path, text: str
+) -> None:
     (tmp_path / "list.mp4").write_text(text.format(draw("closed", folder).path))
     with pytest.raises(NotMedia):
         list(read(tmp_path / "list.mp4"))
@@ -189,7 +207,9 @@ def test_damage_costs_frames_but_not_the_rest(tmp_path: Path, kind: str) -> None
 
 def test_a_hole_in_the_middle_does_not_end_the_video(tmp_path: Path) -> None:
     with open_media(str(draw_bad("corrupt", tmp_path))) as container:
-        assert [f.time for f in decode(container, video_stream(container))][-1] == pytest.approx(95 / 24, abs=0.1)
+        assert [f.time for f in decode(container, video_stream(container))][-1] == pytest.approx(
+            95 / 24, abs=0.1
+        )
 
 
 def test_a_stream_without_one_decodable_packet_has_no_frames(tmp_path: Path) -> None:
@@ -250,7 +270,7 @@ def test_no_frame_is_lost_where_pts_are_stored_in_decoding_order(tmp_path: Path,
 def test_running_out_of_memory_is_not_taken_for_damage() -> None:
     import av
 
-    from curate.tasks.video import reader
+    from curate.tasks.video import decode as reader
 
     class Greedy:
         def decode(self) -> list[object]:

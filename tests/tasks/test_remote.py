@@ -14,9 +14,9 @@ import pytest
 import s3fs
 
 from curate.configs.errors import BucketMissing, CurateError, ServiceError, StoreRefused, Unreadable
-from curate.tasks.places import replacing
-from curate.tasks.remote import BLOCKS, RemoteFile, check_writable, file_system, upload
-from curate.tasks.video import reader
+from curate.tasks.storage.places import replacing
+from curate.tasks.storage.remote import BLOCKS, RemoteFile, check_writable, file_system, upload
+from curate.tasks.video import decode as reader
 from tests import media
 from tests.conftest import use_s3
 from tests.servers import S3, free_ports
@@ -88,7 +88,10 @@ def test_a_video_in_the_store_decodes_as_the_local_one(s3_url: str, tmp_path: Pa
 
 
 def test_a_file_that_is_not_there_is_its_rows_fault(s3_url: str) -> None:
-    with pytest.raises(Unreadable, match="there is no such file"), reader.open_file(f"{s3_url}/none.mp4"):
+    with (
+        pytest.raises(Unreadable, match="there is no such file"),
+        reader.open_file(f"{s3_url}/none.mp4"),
+    ):
         pass
     with pytest.raises(Unreadable, match="none"), reader.open_file("s3://no-such-bucket/none.mp4"):
         pass
@@ -104,14 +107,18 @@ def test_a_file_deleted_while_it_is_read_is_its_rows_fault(s3_url: str) -> None:
         file.read(10)
 
 
-@pytest.mark.parametrize("wrong", [{"AWS_SECRET_ACCESS_KEY": "gelogen"}, {"AWS_ACCESS_KEY_ID": "nobody"}, {}])
+@pytest.mark.parametrize(
+    "wrong", [{"AWS_SECRET_ACCESS_KEY": "gelogen"}, {"AWS_ACCESS_KEY_ID": "nobody"}, {}]
+)
 def test_wrong_credentials_are_no_rows_fault_and_say_what_to_set(
     s3: S3, s3_url: str, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, str], tmp_path: Path
 ) -> None:
     put(f"{s3_url}/a", CONTENT)
     right = s3.environment
     monkeypatch.setenv("HOME", str(tmp_path))  # no credentials of the developer's
-    use_s3(monkeypatch, right | wrong if wrong else {k: v for k, v in right.items() if "KEY" not in k})
+    use_s3(
+        monkeypatch, right | wrong if wrong else {k: v for k, v in right.items() if "KEY" not in k}
+    )
     local = tmp_path / "a"
     local.write_bytes(b"a")
     for attempt in (lambda: RemoteFile(f"{s3_url}/a"), lambda: upload(local, f"{s3_url}/b")):
@@ -122,8 +129,12 @@ def test_wrong_credentials_are_no_rows_fault_and_say_what_to_set(
     assert names(s3_url) == ["a"]
 
 
-def test_a_store_that_does_not_answer_is_no_rows_fault(s3: S3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    use_s3(monkeypatch, s3.environment | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_ports(1)[0]}"})
+def test_a_store_that_does_not_answer_is_no_rows_fault(
+    s3: S3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    use_s3(
+        monkeypatch, s3.environment | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_ports(1)[0]}"}
+    )
     monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)  # its waiting is not what is tested
     local = tmp_path / "a"
     local.write_bytes(b"a")

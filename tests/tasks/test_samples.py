@@ -9,9 +9,18 @@ import numpy as np
 import pytest
 
 from curate.configs.errors import BucketMissing, SamplesMissing, ServiceError
-from curate.tasks.archives import OPEN, RemoteArchives
-from curate.tasks.remote import RemoteFile
-from curate.tasks.video.samples import Measures, Pair, Reel, Samples, SampleWriter, Still, archive, encode
+from curate.tasks.storage.archives import OPEN, RemoteArchives
+from curate.tasks.storage.remote import RemoteFile
+from curate.tasks.video.samples import (
+    Measures,
+    Pair,
+    Reel,
+    Samples,
+    SampleWriter,
+    Still,
+    archive,
+    encode,
+)
 from tests.conftest import use_s3
 from tests.media import frame_number, picture
 from tests.servers import S3, free_ports
@@ -47,7 +56,8 @@ def test_regular_frames_and_their_times(samples: Samples) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fraction", "number"), [(0.0, 10), (0.1, 11), (0.25, 12), (0.5, 13), (0.75, 14), (0.9, 15), (1.0, 15)]
+    ("fraction", "number"),
+    [(0.0, 10), (0.1, 11), (0.25, 12), (0.5, 13), (0.75, 14), (0.9, 15), (1.0, 15)],
 )
 def test_at_gives_the_nearest_stored_frame(samples: Samples, fraction: float, number: int) -> None:
     assert frame_number(samples.at(fraction)) == number
@@ -76,7 +86,9 @@ def test_each_video_has_one_archive_and_thousands_share_a_folder(tmp_path: Path)
 
 
 @pytest.mark.parametrize(("video", "index"), [(1234, 1), (1235, 0)])
-def test_what_is_not_there_is_missing(samples: Samples, tmp_path: Path, video: int, index: int) -> None:
+def test_what_is_not_there_is_missing(
+    samples: Samples, tmp_path: Path, video: int, index: int
+) -> None:
     with pytest.raises(SamplesMissing, match=f"{video}.zip"):
         Samples.open(tmp_path, video, index)
 
@@ -144,9 +156,11 @@ def test_samples_in_a_store_are_read_back_and_fetched_once_a_batch(
             made.append(url)
             super().__init__(url, block_bytes)
 
-    monkeypatch.setattr("curate.tasks.archives.RemoteFile", Seen)
+    monkeypatch.setattr("curate.tasks.storage.archives.RemoteFile", Seen)
     batch = RemoteArchives(s3_url)
-    shown = [[frame_number(f) for f in Samples.open(batch, 1234, index).frames()] for index in range(6)]
+    shown = [
+        [frame_number(f) for f in Samples.open(batch, 1234, index).frames()] for index in range(6)
+    ]
     assert shown == [[10 + index, 20 + index] for index in range(6)]
     assert made == [f"{s3_url}/1/1234.zip"]
 
@@ -175,7 +189,9 @@ def test_samples_that_are_not_in_the_store_are_missing_and_a_silent_store_is_not
         Samples.open(RemoteArchives(s3_url), 1, 0)
     with pytest.raises(BucketMissing):
         Samples.open(RemoteArchives("s3://no-such-bucket/samples"), 1, 0)
-    use_s3(monkeypatch, s3.environment | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_ports(1)[0]}"})
+    use_s3(
+        monkeypatch, s3.environment | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_ports(1)[0]}"}
+    )
     monkeypatch.setattr("s3fs.S3FileSystem.retries", 1)
     with pytest.raises(ServiceError):
         Samples.open(RemoteArchives(s3_url), 1, 0)

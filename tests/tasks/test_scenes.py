@@ -11,7 +11,7 @@ import pytest
 import scenedetect
 from scenedetect.detectors import AdaptiveDetector, ContentDetector
 
-from curate.tasks.video.reader import decode, open_media, video_stream
+from curate.tasks.video.decode import decode, open_media, video_stream
 from curate.tasks.video.scenes import CutFinder, Detector, Place, Shrinker, Stride
 from tests.media import CLOSED, draw, footage, write_video
 
@@ -30,14 +30,23 @@ def found(path: Path, detector: Detector) -> list[int]:
         for index, frame in enumerate(decode(container, stream)):
             pts = frame.pts or 0
             first = pts if first is None else first
-            place = Place(index, pts - first, Fraction(stream.time_base or 1), Fraction(stream.average_rate or 25))
+            place = Place(
+                index,
+                pts - first,
+                Fraction(stream.time_base or 1),
+                Fraction(stream.average_rate or 25),
+            )
             cuts += finder.push(place, shrinker.shrink(frame))
     return cuts
 
 
 def expected(path: Path, detector: Detector) -> list[int]:
     """The same by PySceneDetect's own reader."""
-    theirs = AdaptiveDetector() if detector == "adaptive" else ContentDetector(threshold=25, min_scene_len=15)
+    theirs = (
+        AdaptiveDetector()
+        if detector == "adaptive"
+        else ContentDetector(threshold=25, min_scene_len=15)
+    )
     return [start.frame_num for start, _ in scenedetect.detect(str(path), theirs)][1:]
 
 
@@ -48,20 +57,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("detector", ["adaptive", "content"])
 @pytest.mark.parametrize("kind", CONSTANT_RATE)
-def test_cuts_equal_scenedetect_on_every_kind_of_file(folder: Path, kind: str, detector: Detector) -> None:
+def test_cuts_equal_scenedetect_on_every_kind_of_file(
+    folder: Path, kind: str, detector: Detector
+) -> None:
     drawn = draw(kind, folder, (320, 192))
     assert found(drawn.path, detector) == expected(drawn.path, detector) == list(drawn.cuts)
 
 
 @pytest.mark.parametrize("detector", ["adaptive", "content"])
 @pytest.mark.parametrize("size", [(160, 96), (426, 240), (854, 480), (480, 854)], ids=str)
-def test_all_hard_cuts_are_found_as_scenedetect_does(tmp_path: Path, detector: Detector, size: tuple[int, int]) -> None:
+def test_all_hard_cuts_are_found_as_scenedetect_does(
+    tmp_path: Path, detector: Detector, size: tuple[int, int]
+) -> None:
     path = write_video(tmp_path / "a.mp4", footage(110, CUTS, size=size), CLOSED)
     assert found(path, detector) == expected(path, detector) == list(CUTS)
 
 
 @pytest.mark.parametrize("detector", ["adaptive", "content"])
-def test_cuts_closer_than_min_scene_len_are_merged_as_scenedetect_does(tmp_path: Path, detector: Detector) -> None:
+def test_cuts_closer_than_min_scene_len_are_merged_as_scenedetect_does(
+    tmp_path: Path, detector: Detector
+) -> None:
     path = write_video(tmp_path / "a.mp4", footage(100, (20, 24, 29, 60, 64)), CLOSED)
     assert found(path, detector) == expected(path, detector)
 
@@ -90,7 +105,12 @@ def test_stride_cuts_at_multiples_by_time_not_by_frame_count() -> None:
     finder = Stride(2.0)
     pts = [0, 10, 19, 21, 39, 40, 85, 90, 100]  # tenths of a second, with a gap over 60 and 80
     places = [Place(i, p, Fraction(1, 10), Fraction(10)) for i, p in enumerate(pts)]
-    assert [c for place in places for c in finder.push(place, np.empty((0, 0, 3), np.uint8))] == [3, 5, 6, 8]
+    assert [c for place in places for c in finder.push(place, np.empty((0, 0, 3), np.uint8))] == [
+        3,
+        5,
+        6,
+        8,
+    ]
 
 
 def test_a_frame_that_is_found_late_was_marked_as_suspect(tmp_path: Path) -> None:

@@ -15,10 +15,21 @@ from curate.configs.errors import MediaError
 from curate.configs.settings import Settings
 from curate.tasks.split import NO_SCENE, Split
 from curate.tasks.stage import Context, NewClip, Outcome, Video
+from curate.tasks.video.decode import decode, open_media, video_stream
 from curate.tasks.video.pieces import Lengths, long_enough, pieces
-from curate.tasks.video.reader import decode, open_media, video_stream
 from curate.tasks.video.samples import Samples, archive
-from tests.media import BAD, CLOSED, DAMAGED, SOUND, draw, draw_bad, footage, frame_number, write_image, write_video
+from tests.media import (
+    BAD,
+    CLOSED,
+    DAMAGED,
+    SOUND,
+    draw,
+    draw_bad,
+    footage,
+    frame_number,
+    write_image,
+    write_video,
+)
 
 EXACT = Fraction(1, 12800)
 
@@ -49,19 +60,30 @@ def shown(path: Path) -> list[tuple[int, float]]:
 
 
 @pytest.mark.parametrize("kind", SOUND)
-def test_a_cut_makes_two_clips_that_share_a_boundary(folder: Path, tmp_path: Path, kind: str) -> None:
+def test_a_cut_makes_two_clips_that_share_a_boundary(
+    folder: Path, tmp_path: Path, kind: str
+) -> None:
     drawn = draw(kind, folder, (160, 96))
     first, second = split(drawn.path, tmp_path, min_scene_len=10).clips
     frames, cut = shown(drawn.path), drawn.cuts[0]
-    assert (first.start_pts, first.end_pts, second.start_pts) == (frames[0][0], frames[cut][0], frames[cut][0])
+    assert (first.start_pts, first.end_pts, second.start_pts) == (
+        frames[0][0],
+        frames[cut][0],
+        frames[cut][0],
+    )
     assert second.end_pts > frames[-1][0]
     assert (first.scores["num_frames"], second.scores["num_frames"]) == (cut, len(frames) - cut)
     assert (first.scores["start_frame"], second.scores["start_frame"]) == (0, cut)
-    assert (first.scores["start_seconds"], first.scores["end_seconds"]) == (0.0, pytest.approx(frames[cut][1]))
+    assert (first.scores["start_seconds"], first.scores["end_seconds"]) == (
+        0.0,
+        pytest.approx(frames[cut][1]),
+    )
 
 
 @pytest.mark.parametrize("kind", SOUND)
-def test_samples_show_frames_of_their_clip_at_their_times(folder: Path, tmp_path: Path, kind: str) -> None:
+def test_samples_show_frames_of_their_clip_at_their_times(
+    folder: Path, tmp_path: Path, kind: str
+) -> None:
     drawn = draw(kind, folder, (160, 96))
     times = dict(zip(drawn.numbers, drawn.seconds, strict=True))
     for clip in split(drawn.path, tmp_path, min_scene_len=10, sample_fps=6).clips:
@@ -81,12 +103,19 @@ def test_a_clip_s_columns_agree_with_each_other(folder: Path, tmp_path: Path) ->
         assert set(s) == set(Split.columns)
         assert s["seconds"] == pytest.approx(s["end_seconds"] - s["start_seconds"])
         assert s["fps"] == pytest.approx(s["num_frames"] / s["seconds"])
-        assert (s["width"], s["height"], s["aspect_ratio"], s["resolution"]) == (160, 96, 0.6, 160 * 96)
+        assert (s["width"], s["height"], s["aspect_ratio"], s["resolution"]) == (
+            160,
+            96,
+            0.6,
+            160 * 96,
+        )
         assert len(s["hash_first"]) == len(s["hash_middle"]) == 16
 
 
 @pytest.mark.parametrize(("kind", "size"), [("rotated90", (160, 96)), ("anamorphic", (233, 96))])
-def test_samples_are_upright_with_square_pixels(folder: Path, tmp_path: Path, kind: str, size: tuple[int, int]) -> None:
+def test_samples_are_upright_with_square_pixels(
+    folder: Path, tmp_path: Path, kind: str, size: tuple[int, int]
+) -> None:
     clip = split(draw(kind, folder).path, tmp_path).clips[0]
     found = samples(tmp_path, clip)
     assert (clip.scores["width"], clip.scores["height"]) == size
@@ -100,7 +129,9 @@ def test_samples_of_a_large_video_are_small(tmp_path: Path) -> None:
     assert found.large_middle().shape == (540, 960, 3)
 
 
-def test_the_same_file_gives_the_same_rows_and_the_same_archive(folder: Path, tmp_path: Path) -> None:
+def test_the_same_file_gives_the_same_rows_and_the_same_archive(
+    folder: Path, tmp_path: Path
+) -> None:
     path = draw("open_gop", folder).path
     a, b = split(path, tmp_path / "a"), split(path, tmp_path / "b")
     files = [archive(Settings(home=tmp_path / x).samples, 1).read_bytes() for x in "ab"]
@@ -115,7 +146,9 @@ def test_numbers_count_scenes_that_are_too_short(tmp_path: Path, detector: str) 
 
 
 def test_a_video_without_a_long_scene_is_dropped_by_name(folder: Path, tmp_path: Path) -> None:
-    assert split(draw("closed", folder).path, tmp_path, min_seconds=2.0) == Outcome({}, [], NO_SCENE)
+    assert split(draw("closed", folder).path, tmp_path, min_seconds=2.0) == Outcome(
+        {}, [], NO_SCENE
+    )
 
 
 def test_a_long_scene_becomes_equal_clips(tmp_path: Path) -> None:
@@ -147,17 +180,25 @@ def test_stride_cuts_without_looking(tmp_path: Path) -> None:
 def test_panda_cuts_long_scenes_by_its_rule(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", footage(120, (30,)), CLOSED)  # scenes of 1.25 and 3.75 s
     clips = split(path, tmp_path, detector="panda", panda_seconds=1.0).clips
-    assert [c.scores["num_frames"] for c in clips] == [30, 24, 66]  # 3.75 > 1 + 2, the rest 2.75 is not
+    assert [c.scores["num_frames"] for c in clips] == [
+        30,
+        24,
+        66,
+    ]  # 3.75 > 1 + 2, the rest 2.75 is not
 
 
 def test_pairs_never_join_two_scenes(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", footage(90, (30, 60), style="static"), CLOSED)
     for clip in split(path, tmp_path, flow_fps=30).clips:
-        assert max(p.change for p in samples(tmp_path, clip).pairs) < 10  # from one scene to the other it is 40
+        assert (
+            max(p.change for p in samples(tmp_path, clip).pairs) < 10
+        )  # from one scene to the other it is 40
 
 
 def test_a_scene_much_longer_than_what_is_held_keeps_its_points(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "a.mp4", footage(480, size=(64, 40)), CLOSED)  # 20 s, one scene, no limit
+    path = write_video(
+        tmp_path / "a.mp4", footage(480, size=(64, 40)), CLOSED
+    )  # 20 s, one scene, no limit
     (clip,) = split(path, tmp_path, max_seconds=None).clips
     found = samples(tmp_path, clip)
     assert len(found.times) == 20
@@ -169,7 +210,11 @@ def test_a_scene_much_longer_than_what_is_held_keeps_its_points(tmp_path: Path) 
 def test_an_image_is_one_clip_without_times(tmp_path: Path) -> None:
     (clip,) = split(write_image(tmp_path / "a.png"), tmp_path).clips
     assert (clip.index, clip.start_pts, clip.end_pts) == (0, 0, 1)
-    assert (clip.scores["num_frames"], clip.scores["fps"], clip.scores["seconds"]) == (1, None, None)
+    assert (clip.scores["num_frames"], clip.scores["fps"], clip.scores["seconds"]) == (
+        1,
+        None,
+        None,
+    )
     assert clip.scores["hash_first"] == clip.scores["hash_middle"] is not None
     found = samples(tmp_path, clip)
     assert frame_number(found.middle()) == frame_number(found.large_middle()) == 5
@@ -216,19 +261,25 @@ def times_of(steps: list[int]) -> list[int]:
 @settings(max_examples=150)
 @given(STEPS, LIMITS)
 @example([512] * 100, (2.0, 2.0))
-def test_split_pieces_follow_one_another_within_the_limit(steps: list[int], limits: tuple[float, float]) -> None:
+def test_split_pieces_follow_one_another_within_the_limit(
+    steps: list[int], limits: tuple[float, float]
+) -> None:
     times, (shortest, longest) = times_of(steps), limits
     lengths = Lengths(shortest, longest)
     found = pieces(times, EXACT, lengths)
     assert all(0 <= a < b <= len(times) - 1 for a, b in found)
     assert all(a[1] <= b[0] for a, b in itertools.pairwise(found))
     frame = max(steps) * EXACT  # one frame may be longer than the limit: it cannot be cut
-    assert all((times[b] - times[a]) * EXACT <= max(longest, frame) + Fraction(1, 10**6) for a, b in found)
+    assert all(
+        (times[b] - times[a]) * EXACT <= max(longest, frame) + Fraction(1, 10**6) for a, b in found
+    )
 
 
 @settings(max_examples=100)
 @given(st.integers(30, 4000), st.integers(1, 400), st.floats(0.5, 20))
-def test_at_a_constant_rate_nothing_is_lost_and_pieces_are_equal(count: int, step: int, longest: float) -> None:
+def test_at_a_constant_rate_nothing_is_lost_and_pieces_are_equal(
+    count: int, step: int, longest: float
+) -> None:
     times = list(range(0, count * step + 1, step))
     found = pieces(times, EXACT, Lengths(0.0, longest))
     if found != [(0, count)]:
@@ -251,7 +302,11 @@ def test_a_scene_of_exactly_the_limits_is_whole_and_long_enough() -> None:
 
 
 def test_panda_bounds_are_those_of_the_published_rule() -> None:
-    fps, length, end = 25, 5, 412  # frames; B = [0]; while e - B[-1] > (L + 2) * fps: B += B[-1] + L * fps
+    fps, length, end = (
+        25,
+        5,
+        412,
+    )  # frames; B = [0]; while e - B[-1] > (L + 2) * fps: B += B[-1] + L * fps
     bounds = [0]
     while end - bounds[-1] > (length + 2) * fps:
         bounds.append(bounds[-1] + length * fps)

@@ -1,4 +1,6 @@
-"""A runner over the small catalog of stages, and the same catalog for workers that are processes of their own."""
+"""A runner over the small catalog of stages, and the same catalog for workers that are processes of
+their own.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ STAGES = {
 def catalog(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The runner knows the stages of tests.pipelines."""
     monkeypatch.setattr(module, "stages", lambda: CATALOG)
-    monkeypatch.setattr(module, "_cap_memory", lambda step: None)  # this process runs other tests too
+    monkeypatch.setattr(
+        module, "_cap_memory", lambda step: None
+    )  # this process runs other tests too
     module.pipeline_of.cache_clear()
     yield
     module.pipeline_of.cache_clear()
@@ -46,7 +50,9 @@ def run_all(line: Line, *stages: str) -> list[str]:
 
 @pytest.fixture
 def plugged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The stages of STAGES for this process, and by entry points for those that it starts; their folder of notes."""
+    """The stages of STAGES for this process, and by entry points for those that it starts; their
+    folder of notes.
+    """
     package = tmp_path / "plugin"
     info = package / "plugin-1.dist-info"
     info.mkdir(parents=True)

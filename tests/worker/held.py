@@ -1,4 +1,6 @@
-"""A stage on the queue `ascend` that loads MindSpore, notes what it does, and waits until a test lets it go on."""
+"""A stage on the queue `ascend` that loads MindSpore, notes what it does, and waits until a test
+lets it go on.
+"""
 
 from __future__ import annotations
 

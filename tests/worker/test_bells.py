@@ -13,7 +13,7 @@ from celery import Celery
 from curate.configs.pipeline import StageStep
 from curate.configs.settings import Settings
 from curate.tasks.registry import stages
-from curate.worker.bells import Bells, make_app
+from curate.worker.messages import Bells, make_app
 
 
 @pytest.fixture
@@ -26,7 +26,9 @@ def app(redis_url: str, home: Path) -> Iterator[Celery]:
                 queue(connection.default_channel).purge()
 
 
-@pytest.mark.parametrize(("stage", "queue"), [("pllava", "ascend"), ("qwen2_vl", "ascend"), ("openai", "cpu")])
+@pytest.mark.parametrize(
+    ("stage", "queue"), [("pllava", "ascend"), ("qwen2_vl", "ascend"), ("openai", "cpu")]
+)
 def test_flower_hears_which_queue_a_stage_was_rung_on(app: Celery, stage: str, queue: str) -> None:
     heard: list[dict[str, Any]] = []
     step = StageStep(stage, stages()[stage], stages()[stage].Options())

@@ -54,7 +54,9 @@ def test_a_killed_server_is_started_again(home: Path) -> None:
         pid_of(broker)
 
 
-def test_a_server_that_is_stuck_is_replaced_after_a_while(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_stuck_is_replaced_after_a_while(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with EmbeddedBroker(Settings(home=home)) as broker:
         stuck = pid_of(broker)
         os.kill(stuck, signal.SIGSTOP)
@@ -148,7 +150,9 @@ def test_a_configured_broker_is_not_embedded(home: Path) -> None:
     assert not home.exists()
 
 
-def test_without_any_redis_the_file_system_is_the_broker(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_any_redis_the_file_system_is_the_broker(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "redis_executable", lambda: None)
     assert broker_url(Settings(home=home)) == "filesystem://"
     check_broker("filesystem://")

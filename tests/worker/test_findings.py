@@ -1,4 +1,6 @@
-"""What a stage found, checked before it is saved: rows of other tables, and errors in the place of outcomes."""
+"""What a stage found, checked before it is saved: rows of other tables, and errors in the place of
+outcomes.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def test_what_one_stage_writes_beside_its_columns_another_reads(embeds: Line) ->
     Embed.hook = staticmethod(lambda clip: [embedding(1.5, frames=clip.index)])
     embeds.enqueue("a3.mp4")
     run_all(embeds, "probe", "split", "embed", "heads")
-    assert embeds.rows("SELECT heads, status FROM clips ORDER BY clip_index") == [(n, "kept") for n in range(3)]
+    assert embeds.rows("SELECT heads, status FROM clips ORDER BY clip_index") == [
+        (n, "kept") for n in range(3)
+    ]
     assert Heads.seen[0] == {"embeddings": (), "option_scores": ()}
     assert [row["frame"] for row in Heads.seen[2]["embeddings"]] == [0, 1]
 
@@ -41,10 +45,26 @@ INFINITE = b"\x00\x3c\x00\x7c"  # 1 and infinity, in float16
 @pytest.mark.parametrize(
     ("rows", "reason", "says"),
     [
-        (Rows("embeddings", {"model": "m"}, [VECTOR | {"position": float("nan")}]), "NotFinite", "embeddings.position"),
-        (Rows("embeddings", {"model": "m"}, [VECTOR | {"vector": INFINITE}]), "NotFinite", "embeddings.vector"),
-        (Rows("embeddings", {"model": "m"}, [VECTOR | {"vector": "text"}]), "UnexpectedError", "no bytes"),
-        (Rows("embeddings", {"model": "m"}, [VECTOR | {"frame": 0.5}]), "UnexpectedError", "no int"),
+        (
+            Rows("embeddings", {"model": "m"}, [VECTOR | {"position": float("nan")}]),
+            "NotFinite",
+            "embeddings.position",
+        ),
+        (
+            Rows("embeddings", {"model": "m"}, [VECTOR | {"vector": INFINITE}]),
+            "NotFinite",
+            "embeddings.vector",
+        ),
+        (
+            Rows("embeddings", {"model": "m"}, [VECTOR | {"vector": "text"}]),
+            "UnexpectedError",
+            "no bytes",
+        ),
+        (
+            Rows("embeddings", {"model": "m"}, [VECTOR | {"frame": 0.5}]),
+            "UnexpectedError",
+            "no int",
+        ),
         (Rows("embeddings", {"model": "m"}, [VECTOR | {"colour": 1}]), "UnexpectedError", "colour"),
         (Rows("embeddings", {"model": "m", "clip_id": 1}, []), "UnexpectedError", "clip_id"),
         (Rows("embeddings", {}, [VECTOR]), "UnexpectedError", "model"),
@@ -54,27 +74,37 @@ INFINITE = b"\x00\x3c\x00\x7c"  # 1 and infinity, in float16
     ],
     ids=str,
 )
-def test_wrong_rows_fail_their_clip_only_and_write_nothing(embeds: Line, rows: Any, reason: str, says: str) -> None:
+def test_wrong_rows_fail_their_clip_only_and_write_nothing(
+    embeds: Line, rows: Any, reason: str, says: str
+) -> None:
     Embed.hook = staticmethod(lambda clip: [rows] if clip.index == 1 else None)
     embeds.enqueue("a3.mp4")
     run_all(embeds, "probe", "split", "embed")
     found = embeds.rows("SELECT status, reason, error FROM clips ORDER BY clip_index")
     assert [f[0] for f in found] == ["active", "failed", "active"]
     assert (found[1][1], says in str(found[1][2])) == (reason, True), found[1]
-    assert embeds.rows("SELECT DISTINCT clip_index FROM clips c JOIN embeddings e ON e.clip_id = c.id") == [(0,), (2,)]
+    assert embeds.rows(
+        "SELECT DISTINCT clip_index FROM clips c JOIN embeddings e ON e.clip_id = c.id"
+    ) == [(0,), (2,)]
 
 
 def test_numpy_numbers_become_numbers_of_the_table(embeds: Line) -> None:
     import numpy as np
 
-    row = VECTOR | {"frame": np.int64(4), "position": np.float32(0.25), "vector": np.float16([1, 2]).tobytes()}
+    row = VECTOR | {
+        "frame": np.int64(4),
+        "position": np.float32(0.25),
+        "vector": np.float16([1, 2]).tobytes(),
+    }
     Embed.hook = staticmethod(lambda clip: [Rows("embeddings", {"model": "m"}, [row])])
     embeds.enqueue("a1.mp4")
     run_all(embeds, "probe", "split", "embed")
     assert embeds.rows("SELECT frame, position FROM embeddings") == [(4, 0.25)]
 
 
-def test_rows_from_a_stage_of_videos_are_refused(embeds: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_from_a_stage_of_videos_are_refused(
+    embeds: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
     probe = CATALOG["probe"]
     monkeypatch.setattr(probe, "writes", ("embeddings",))
     monkeypatch.setattr(probe, "run", lambda self, row: Outcome({}, tables=[embedding(1.0)]))
@@ -130,14 +160,23 @@ class Complains(Says):
     ("told", "reason", "error"),
     [
         (RowError(why="a\0b\ud800c"), "RowError", "The row failed: a\ufffdb?c"),
-        (ValueError("a\0b\ud800c"), "UnexpectedError", "complains failed with ValueError: a\ufffdb?c"),
+        (
+            ValueError("a\0b\ud800c"),
+            "UnexpectedError",
+            "complains failed with ValueError: a\ufffdb?c",
+        ),
         ("a\0b\ud800c", "a\ufffdb?c", ""),
     ],
     ids=["failed", "raised", "dropped"],
 )
 @pytest.mark.usefixtures("quiet")
 def test_what_no_database_takes_in_a_reason_ends_its_row_all_the_same(
-    database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch, told: Any, reason: str, error: str
+    database_url: str,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    told: Any,
+    reason: str,
+    error: str,
 ) -> None:
     monkeypatch.setitem(CATALOG, "complains", Complains)
     monkeypatch.setattr(Complains, "told", told)
@@ -175,7 +214,9 @@ class Picky(Score):
 
 
 @pytest.mark.parametrize(
-    ("error", "reason"), [(RowError(why="too dark"), "RowError"), (ValueError("x"), "UnexpectedError")], ids=str
+    ("error", "reason"),
+    [(RowError(why="too dark"), "RowError"), (ValueError("x"), "UnexpectedError")],
+    ids=str,
 )
 def test_an_error_in_the_place_of_an_outcome_fails_that_clip_only(
     database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
@@ -196,7 +237,9 @@ def test_a_service_error_in_the_place_of_an_outcome_gives_that_row_back_and_save
     database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(CATALOG, "picky", Picky)
-    monkeypatch.setattr(Picky, "error", PackageMissing(what="picky", package="x", install="pip install x"))
+    monkeypatch.setattr(
+        Picky, "error", PackageMissing(what="picky", package="x", install="pip install x")
+    )
     line = make_line(database_url, home, ["picky"])
     line.enqueue("a3.mp4")
     with pytest.raises(PackageMissing):
@@ -211,7 +254,9 @@ def test_an_ordered_stage_saves_none_when_a_row_of_it_is_given_back(
     database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = PackageMissing(what="inorder", package="x", install="pip install x")
-    monkeypatch.setattr(InOrder, "run_batch", lambda self, rows: [told, *[Outcome({})] * (len(rows) - 1)])
+    monkeypatch.setattr(
+        InOrder, "run_batch", lambda self, rows: [told, *[Outcome({})] * (len(rows) - 1)]
+    )
     line = make_line(database_url, home, ["inorder"])
     line.enqueue("a3.mp4")
     with pytest.raises(PackageMissing):

@@ -1,4 +1,6 @@
-"""Stages kept ready in a process: not too many, none of other options, each with what it has to recall."""
+"""Stages kept ready in a process: not too many, none of other options, each with what it has to
+recall.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def line(database_url: str, home: Path) -> Line:
     return make_line(database_url, home, ["score", "good: score >= 1"])
 
 
-def test_stages_that_were_not_used_for_longest_are_let_go(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stages_that_were_not_used_for_longest_are_let_go(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from curate.db import datasets
     from tests.pipelines import Found
 
@@ -63,7 +67,9 @@ def test_a_redo_with_other_options_loads_the_stage_anew_and_keeps_what_lies_betw
     assert len([k for k in runner._loaded if k[1] == "second"]) == 1
 
 
-def test_an_ordered_stage_that_is_loaded_again_recalls_everything(database_url: str, home: Path) -> None:
+def test_an_ordered_stage_that_is_loaded_again_recalls_everything(
+    database_url: str, home: Path
+) -> None:
     from curate.db import datasets
 
     line = make_line(database_url, home, [{"stage": "inorder", "batch_size": 2}])
@@ -101,14 +107,20 @@ def test_what_another_process_took_just_before_the_claim_is_known(
     assert line.rows("SELECT dedup_seq FROM clips ORDER BY clip_index") == [(1,), (2,), (3,), (4,)]
 
 
-def test_whatever_runs_meanwhile_every_clip_ends_with_the_last_options(database_url: str, home: Path) -> None:
+def test_whatever_runs_meanwhile_every_clip_ends_with_the_last_options(
+    database_url: str, home: Path
+) -> None:
     from curate.db import datasets
     from curate.db.redo import redo
     from tests.pipelines import pipeline
 
     def steps(factor: int) -> list[dict[str, object]]:
         batch = {"batch_size": 3}
-        return [{"stage": "second", "factor": factor} | batch, {"stage": "score"} | batch, {"stage": "third"} | batch]
+        return [
+            {"stage": "second", "factor": factor} | batch,
+            {"stage": "score"} | batch,
+            {"stage": "third"} | batch,
+        ]
 
     line = make_line(database_url, home, steps(1))
     line.enqueue(*[f"{name}9.mp4" for name in "abcd"])
@@ -130,7 +142,12 @@ def test_whatever_runs_meanwhile_every_clip_ends_with_the_last_options(database_
             redo(line.engine, datasets.pick(line.engine, None), pipeline(*steps(factor)), "score")
     unfinished = "SELECT count(*) FROM clips WHERE status <> 'kept'"
     try:
-        wait_until(lambda: line.rows("SELECT count(*) FROM clips") == [(36,)] and line.rows(unfinished) == [(0,)])
+        wait_until(
+            lambda: (
+                line.rows("SELECT count(*) FROM clips") == [(36,)]
+                and line.rows(unfinished) == [(0,)]
+            )
+        )
     finally:
         stop.set()
         for worker in workers:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from curate.worker.lease_keeper import Watch
 from curate.worker.logs import Format, Formatter, about
-from curate.worker.watch import Watch
 from tests.pipelines import Line, make_line, wait_until, writer
 from tests.worker.conftest import run_all
 
@@ -30,7 +30,13 @@ def test_a_line_says_what_it_is_about() -> None:
         text = Formatter("text", "cpu0@h").format(record("%d clips", 3))
         line = json.loads(Formatter("json", "cpu0@h").format(record("%d clips", 3)))
     assert text.partition("INFO ")[2] == "cpu0@h [dataset=pets stage=motion row=7] 3 clips"
-    expected = {"dataset": "pets", "stage": "motion", "row": 7, "message": "3 clips", "level": "INFO"}
+    expected = {
+        "dataset": "pets",
+        "stage": "motion",
+        "row": 7,
+        "message": "3 clips",
+        "level": "INFO",
+    }
     assert line.items() >= {**expected, "worker": "cpu0@h"}.items()
     assert line["time"].endswith("Z")
     assert "pets" not in Formatter("text").format(record("after"))
@@ -38,7 +44,10 @@ def test_a_line_says_what_it_is_about() -> None:
 
 def test_lines_of_celery_name_stage_and_task() -> None:
     line = record("succeeded", data={"name": "stage.motion", "id": "77"})
-    assert json.loads(Formatter("json").format(line)).items() >= {"stage": "motion", "task": "77"}.items()
+    assert (
+        json.loads(Formatter("json").format(line)).items()
+        >= {"stage": "motion", "task": "77"}.items()
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -88,9 +97,14 @@ def test_a_batch_is_logged_with_dataset_stage_batch_and_the_row_that_failed(
     assert {x["batch"] for x in failed} == {done["batch"]}
 
 
-def test_the_thread_that_watches_a_batch_logs_as_the_batch_does(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_thread_that_watches_a_batch_logs_as_the_batch_does(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[str] = []
-    monkeypatch.setattr("curate.worker.watch.renew", lambda *_: seen.append(Formatter("text").format(record("x"))))
+    monkeypatch.setattr(
+        "curate.worker.lease_keeper.renew",
+        lambda *_: seen.append(Formatter("text").format(record("x"))),
+    )
     line.put_clips(1, "score")
     held = line.claim("score", lease_seconds=0.03)
     assert held
@@ -105,12 +119,29 @@ def line(sqlite_url: str, home: Path) -> Line:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_real_worker_tells_no_password_of_its_broker(form: Format, tmp_path: Path, home: Path) -> None:
+def test_a_real_worker_tells_no_password_of_its_broker(
+    form: Format, tmp_path: Path, home: Path
+) -> None:
     """A broker that is not there: Celery tells where it wanted to connect, its banner too."""
     secret = {"CURATE_BROKER_URL": "redis://me:hush-hush@127.0.0.1:1/0", "CURATE_LOG_FORMAT": form}
-    command = [sys.executable, "-m", "curate.worker", "-Q", "cpu", "-c", "1", "-n", "cpu0@%h", "-l", "DEBUG"]
+    command = [
+        sys.executable,
+        "-m",
+        "curate.worker",
+        "-Q",
+        "cpu",
+        "-c",
+        "1",
+        "-n",
+        "cpu0@%h",
+        "-l",
+        "DEBUG",
+    ]
     log = tmp_path / "log"
-    with log.open("wb") as out, subprocess.Popen(command, env={**os.environ, **secret}, stdout=out, stderr=out) as run:
+    with (
+        log.open("wb") as out,
+        subprocess.Popen(command, env={**os.environ, **secret}, stdout=out, stderr=out) as run,
+    ):
         try:
             wait_until(lambda: run.poll() is not None or "Cannot connect" in log.read_text(), 60)
             run.terminate()

@@ -16,10 +16,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import event, text
 
 from curate.configs.settings import Settings
-from curate.db import workers
 from curate.db.datasets import cancel, pause, resume
 from curate.db.engine import writing
-from curate.worker.bells import Bells, make_app
+from curate.db.reports import workers
+from curate.worker.messages import Bells, make_app
 from curate.worker.metrics import CurateCollector, as_text, registry, server
 from tests.pipelines import Line, make_line
 from tests.worker.conftest import run_all
@@ -60,7 +60,17 @@ def test_what_a_line_did_is_what_the_metrics_say(line: Line, redis_url: str) -> 
     assert value(found, "curate_clips", **same, stage="done", status="kept") == 2
     assert value(found, "curate_clips", **same, stage="done", status="dropped") == 1
     assert value(found, "curate_videos", **same, stage="probe", status="failed") == 1
-    assert value(found, "curate_failed_rows", **same, level="video", stage="probe", reason="UnexpectedError") == 1
+    assert (
+        value(
+            found,
+            "curate_failed_rows",
+            **same,
+            level="video",
+            stage="probe",
+            reason="UnexpectedError",
+        )
+        == 1
+    )
     assert value(found, "curate_rows_finished_total", **same, stage="probe", outcome="failed") == 1
     assert value(found, "curate_rows_finished_total", **same, stage="score", outcome="ok") == 3
     assert value(found, "curate_batches_total", **same, stage="score") == 1
@@ -89,15 +99,26 @@ def test_rows_at_work_and_leases_that_ran_out(line: Line, redis_url: str) -> Non
 
 
 @pytest.mark.parametrize(("do", "running"), [(pause, 0), (cancel, 0), (resume, 1)])
-def test_a_dataset_that_nobody_works_on_is_told(line: Line, redis_url: str, do: Any, running: int) -> None:
+def test_a_dataset_that_nobody_works_on_is_told(
+    line: Line, redis_url: str, do: Any, running: int
+) -> None:
     do(line.engine, line.dataset)
     with bells(line, redis_url) as made:
-        assert value(values(as_text(registry(line.engine, made))), "curate_dataset_running", dataset="set") == running
+        assert (
+            value(
+                values(as_text(registry(line.engine, made))),
+                "curate_dataset_running",
+                dataset="set",
+            )
+            == running
+        )
 
 
 def test_many_scrapes_ask_the_database_once(line: Line, redis_url: str) -> None:
     statements: list[str] = []
-    event.listen(line.engine, "before_cursor_execute", lambda _c, _cur, sql, *_: statements.append(sql))
+    event.listen(
+        line.engine, "before_cursor_execute", lambda _c, _cur, sql, *_: statements.append(sql)
+    )
     with bells(line, redis_url) as made:
         collector = CurateCollector(line.engine, made, keep=600)
         first = collector.collect()
@@ -107,7 +128,9 @@ def test_many_scrapes_ask_the_database_once(line: Line, redis_url: str) -> None:
     assert len(statements) == asked
 
 
-def test_a_database_or_broker_that_is_gone_is_a_number_too(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_database_or_broker_that_is_gone_is_a_number_too(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     from curate.db.engine import make_engine
 
     settings = Settings(home=home, broker_url="redis://:secret@127.0.0.1:1/0")
@@ -132,11 +155,21 @@ def status(url: str, login: str = "", path: str = "/metrics") -> int:
 
 @pytest.mark.parametrize(
     ("login", "given", "expected"),
-    [("", "", 200), ("me:hush", "", 401), ("me:hush", "me:other", 401), ("me:hush", "me:hush", 200)],
+    [
+        ("", "", 200),
+        ("me:hush", "", 401),
+        ("me:hush", "me:other", 401),
+        ("me:hush", "me:hush", 200),
+    ],
 )
-def test_the_login(sqlite_url: str, home: Path, redis_url: str, login: str, given: str, expected: int) -> None:
+def test_the_login(
+    sqlite_url: str, home: Path, redis_url: str, login: str, given: str, expected: int
+) -> None:
     line = make_line(sqlite_url, home, ["score"])
-    with bells(line, redis_url) as made, server(registry(line.engine, made), "127.0.0.1", 0, login) as serving:
+    with (
+        bells(line, redis_url) as made,
+        server(registry(line.engine, made), "127.0.0.1", 0, login) as serving,
+    ):
         thread = threading.Thread(target=serving.serve_forever)
         thread.start()
         try:

@@ -1,4 +1,6 @@
-"""Leases that end absurdly far ahead: those of the dead end after a while, those of the living never."""
+"""Leases that end absurdly far ahead: those of the dead end after a while, those of the living
+never.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from curate.db.leases import EXPIRED, FAR, Claim, renew
-from curate.worker.topup import TopUp
+from curate.db.queue.leases import EXPIRED, FAR, Claim, renew
+from curate.worker.dispatcher import TopUp
 from tests.pipelines import Line, make_line
 from tests.worker.test_topup import Heard
 
@@ -25,7 +27,9 @@ class Looking:
         self.time = 0.0
         self.lease = lease
         self._line = line
-        self._loop = TopUp(line.engine, heard, {"cpu": 1}, clock=lambda: self.time, lease_seconds=lease)
+        self._loop = TopUp(
+            line.engine, heard, {"cpu": 1}, clock=lambda: self.time, lease_seconds=lease
+        )
 
     def freed(self, seconds: float) -> bool:
         """Look after so many seconds: whether the rows are free."""

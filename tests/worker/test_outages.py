@@ -1,4 +1,6 @@
-"""A full disk, a database or a broker that is away: no row is to blame, nothing is lost, and work goes on by itself."""
+"""A full disk, a database or a broker that is away: no row is to blame, nothing is lost, and work
+goes on by itself.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,12 @@ from sqlalchemy import event, text
 from curate.configs.errors import DiskFull, ServiceError
 from curate.configs.settings import Settings
 from curate.db.datasets import retry
-from curate.db.leases import EXPIRED
+from curate.db.queue.leases import EXPIRED
 from curate.tasks.stage import Clip
 from curate.worker import runner as module
+from curate.worker.dispatcher import free_dead, release_dead
 from curate.worker.owner import new_owner
 from curate.worker.runner import Runner
-from curate.worker.topup import free_dead, release_dead
 from tests.pipelines import Line, Score, make_line
 from tests.servers import Postgres
 from tests.worker.conftest import run_all
@@ -53,7 +55,9 @@ def no_rest(runner: Runner) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_gives_the_batch_back_and_goes_on_when_there_is_room(line: Line, number: int) -> None:
+def test_a_full_disk_gives_the_batch_back_and_goes_on_when_there_is_room(
+    line: Line, number: int
+) -> None:
     Score.hook = staticmethod(once(OSError(number, "no room")))
     runner = Runner(line.settings, line.engine)
     with pytest.raises(DiskFull, match="Make room"):
@@ -70,13 +74,17 @@ def test_a_full_disk_gives_the_batch_back_and_goes_on_when_there_is_room(line: L
 
 def test_rows_that_failed_for_a_full_disk_before_are_tried_again(line: Line) -> None:
     with line.engine.begin() as connection:
-        connection.execute(text("UPDATE clips SET status = 'failed', reason = 'DiskFull', error = 'x'"))
+        connection.execute(
+            text("UPDATE clips SET status = 'failed', reason = 'DiskFull', error = 'x'")
+        )
     assert retry(line.engine, line.dataset, None, "DiskFull") == 3
     run_all(line, "score")
     assert line.rows("SELECT DISTINCT status, error FROM clips") == [("kept", None)]
 
 
-def test_a_claim_whose_answer_was_lost_holds_nothing(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_claim_whose_answer_was_lost_holds_nothing(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = module.claim
 
     def cut_off(*given: Any) -> None:
@@ -89,7 +97,9 @@ def test_a_claim_whose_answer_was_lost_holds_nothing(line: Line, monkeypatch: py
     assert line.rows(POSITION) == [("score", "active", None, None, 0.0, 0)]
 
 
-def test_rows_are_given_back_when_the_database_answers_again(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_given_back_when_the_database_answers_again(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real, away = module.let_go, [1, 1]
 
     def let_go(*given: Any) -> None:
@@ -109,7 +119,9 @@ def test_rows_are_given_back_when_the_database_answers_again(line: Line, monkeyp
     assert line.rows("SELECT DISTINCT status, attempts FROM clips") == [("kept", 0)]
 
 
-def test_a_database_that_does_not_answer_makes_the_stage_rest(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_does_not_answer_makes_the_stage_rest(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = []
 
     def away(engine: Any) -> Any:
@@ -133,7 +145,9 @@ def test_postgres_cuts_all_connections_in_the_middle_of_a_batch(
     name = postgres_url.rpartition("/")[2].partition("?")[0]
 
     def cut(clip: Clip) -> None:
-        postgres.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        postgres.execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        )
 
     Score.hook = staticmethod(cut)
     monkeypatch.setattr(module, "SAVE_WAITS", (0.0,))
@@ -160,7 +174,9 @@ def test_a_batch_saved_between_recall_and_claim_is_known(
     assert line.rows("SELECT dedup_seq FROM clips ORDER BY clip_index") == [(1,), (2,), (3,), (4,)]
 
 
-def test_a_batch_in_order_is_not_saved_when_clips_it_knew_were_deleted(database_url: str, home: Path) -> None:
+def test_a_batch_in_order_is_not_saved_when_clips_it_knew_were_deleted(
+    database_url: str, home: Path
+) -> None:
     line = make_line(database_url, home, ["inorder"])
     line.enqueue("a2.mp4")
     run_all(line, "probe", "split")
@@ -173,7 +189,9 @@ def test_a_batch_in_order_is_not_saved_when_clips_it_knew_were_deleted(database_
 
     runner._rows = rows  # type: ignore[method-assign]
     assert runner.run_one("inorder")
-    assert line.rows("SELECT DISTINCT stage, owner, dedup_seq FROM clips") == [("inorder", None, None)]
+    assert line.rows("SELECT DISTINCT stage, owner, dedup_seq FROM clips") == [
+        ("inorder", None, None)
+    ]
 
 
 def hold_by_the_dead(line: Line) -> None:
@@ -183,19 +201,25 @@ def hold_by_the_dead(line: Line) -> None:
     with line.engine.begin() as connection:
         from curate.db.engine import now
 
-        connection.execute(text(held), {"o": f"{place}|999999999|1|{batch}", "u": now(connection) + 60})
+        connection.execute(
+            text(held), {"o": f"{place}|999999999|1|{batch}", "u": now(connection) + 60}
+        )
 
 
 def test_what_a_stopped_worker_held_is_free_at_once_and_no_crash(line: Line) -> None:
     hold_by_the_dead(line)
     assert release_dead(line.engine) == 3
-    assert line.rows("SELECT DISTINCT owner, lease_until, claim_size, attempts FROM clips") == [(None, 0.0, 0, 2)]
+    assert line.rows("SELECT DISTINCT owner, lease_until, claim_size, attempts FROM clips") == [
+        (None, 0.0, 0, 2)
+    ]
 
 
 def test_what_a_crashed_worker_held_counts_as_a_crash(line: Line) -> None:
     hold_by_the_dead(line)
     assert free_dead(line.engine, line.dataset) == 3
-    assert line.rows("SELECT DISTINCT lease_until, claim_size, attempts FROM clips") == [(EXPIRED, 1, 2)]
+    assert line.rows("SELECT DISTINCT lease_until, claim_size, attempts FROM clips") == [
+        (EXPIRED, 1, 2)
+    ]
 
 
 def test_freeing_a_dataset_asks_about_no_other(database_url: str, home: Path) -> None:
@@ -205,7 +229,9 @@ def test_freeing_a_dataset_asks_about_no_other(database_url: str, home: Path) ->
         line = make_line(database_url, home, ["score"], name)
         line.put_clips(3, "score")
         hold_by_the_dead(line)
-        event.listen(line.engine, "before_cursor_execute", lambda _c, _cur, sql, *_: asked.append(sql))
+        event.listen(
+            line.engine, "before_cursor_execute", lambda _c, _cur, sql, *_: asked.append(sql)
+        )
         asked.clear()
         assert free_dead(line.engine, line.dataset) == 3
         counts.append(len(asked))
@@ -216,7 +242,7 @@ def test_a_broker_that_is_away_after_a_batch_loses_nothing(
     line: Line, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from curate.worker import app
-    from curate.worker.bells import Bells, make_app
+    from curate.worker.messages import Bells, make_app
 
     away = Settings(home=line.settings.folder, broker_url="redis+socket:///nowhere/redis.sock")
     lost = Bells(make_app(away))

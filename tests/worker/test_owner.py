@@ -15,7 +15,9 @@ def test_a_living_process_is_not_dead() -> None:
 
 
 def test_a_process_that_ended_is_dead() -> None:
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True
+    )
     owner = done.stdout.strip()
     assert dead_owners([owner]) == [owner]
 

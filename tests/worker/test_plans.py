@@ -9,8 +9,8 @@ import pytest
 from curate.configs.errors import UsageError
 from curate.configs.settings import Settings
 from curate.tasks.models import device
-from curate.worker import plans as module
-from curate.worker.plans import WorkerPlan, plans, queues_of
+from curate.worker import processes as module
+from curate.worker.processes import WorkerPlan, plans, queues_of
 from tests.pipelines import CATALOG, pipeline
 from tests.worker.held import Held
 
@@ -38,7 +38,9 @@ def test_without_an_npu_one_process_computes_with_all_cores(settings: Settings) 
         WorkerPlan("cpu", 3, "cpu0", threads=1),
         WorkerPlan("ascend", 1, "ascend0", threads=8),
     ]
-    assert plans(settings, ["ascend"], 2, prefix="x-") == [WorkerPlan("ascend", 2, "x-ascend0", threads=4)]
+    assert plans(settings, ["ascend"], 2, prefix="x-") == [
+        WorkerPlan("ascend", 2, "x-ascend0", threads=4)
+    ]
 
 
 def test_each_npu_has_a_worker_of_its_own(settings: Settings, npus: list[int]) -> None:
@@ -80,7 +82,11 @@ def test_an_npu_without_a_device_file_is_left_to_the_driver(home: Path, npus: li
 
 def test_the_environment_of_a_worker(settings: Settings) -> None:
     cpu = WorkerPlan("cpu", 2, "cpu0").environment(settings, {"PATH": "/bin"})
-    assert (cpu["OMP_NUM_THREADS"], cpu["PATH"], cpu["CURATE_HOME"]) == ("1", "/bin", str(settings.folder))
+    assert (cpu["OMP_NUM_THREADS"], cpu["PATH"], cpu["CURATE_HOME"]) == (
+        "1",
+        "/bin",
+        str(settings.folder),
+    )
     assert "MALLOC_PERTURB_" in cpu
     ascend = WorkerPlan("ascend", 1, "ascend0", threads=8).environment(settings, {})
     assert ascend["OPENBLAS_NUM_THREADS"] == "8"
@@ -91,7 +97,11 @@ def test_the_environment_of_a_worker(settings: Settings) -> None:
 def test_a_pin_beats_what_is_inherited_and_threads_do_not(settings: Settings) -> None:
     inherited = {device.VISIBLE: "0,1,2", "OMP_NUM_THREADS": "3"}
     found = WorkerPlan("ascend", 1, "ascend2", threads=4, npu=2).environment(settings, inherited)
-    assert (found[device.VISIBLE], found["OMP_NUM_THREADS"], found["MKL_NUM_THREADS"]) == ("2", "3", "4")
+    assert (found[device.VISIBLE], found["OMP_NUM_THREADS"], found["MKL_NUM_THREADS"]) == (
+        "2",
+        "3",
+        "4",
+    )
 
 
 def test_processes_of_cpu_are_replaced_and_those_with_a_model_are_not() -> None:

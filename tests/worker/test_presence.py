@@ -1,4 +1,6 @@
-"""Who must not run beside: another host on a SQLite file, at the start and later, and a second worker of one name."""
+"""Who must not run beside: another host on a SQLite file, at the start and later, and a second
+worker of one name.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,10 @@ import pytest
 from sqlalchemy import text
 
 from curate.configs.errors import ConfigError
-from curate.db import workers
-from curate.db.workers import RECENT_SECONDS, Running
-from curate.worker.plans import WorkerPlan
-from curate.worker.presence import Presence, refuse_rivals
+from curate.db.reports import workers
+from curate.db.reports.workers import RECENT_SECONDS, Running
+from curate.worker.heartbeat import Presence, refuse_rivals
+from curate.worker.processes import WorkerPlan
 from tests.pipelines import Line, make_line
 
 PLAN = WorkerPlan("cpu", 1, "cpu0")
@@ -38,10 +40,14 @@ def test_a_worker_of_another_host_is_refused_on_sqlite(line: Line) -> None:
     refuse_rivals(line.engine, [PLAN])
     workers.report(line.engine, [(None, THERE)])
     for plans in ([PLAN], []):
-        with pytest.raises(ConfigError, match=r"cpu0@there works on this SQLite file.*postgresql://"):
+        with pytest.raises(
+            ConfigError, match=r"cpu0@there works on this SQLite file.*postgresql://"
+        ):
             refuse_rivals(line.engine, plans)
     with line.engine.begin() as connection:
-        connection.execute(text("UPDATE workers SET seen_at = seen_at - :s"), {"s": RECENT_SECONDS + 5})
+        connection.execute(
+            text("UPDATE workers SET seen_at = seen_at - :s"), {"s": RECENT_SECONDS + 5}
+        )
     refuse_rivals(line.engine, [PLAN])
 
 

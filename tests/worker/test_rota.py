@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.worker.rota import LAG, Rota
+from curate.worker.fair_share import LAG, Rota
 
 
 @given(st.lists(st.floats(0.1, 5), min_size=3, max_size=200))

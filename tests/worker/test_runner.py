@@ -51,7 +51,11 @@ def test_a_dataset_goes_through_all_stages(line: Line) -> None:
         (2.0, "kept"),
         (0.0, "dropped"),
     ]
-    assert line.rows("SELECT stage, n_ok FROM batches ORDER BY id") == [("probe", 2), ("split", 2), ("score", 4)]
+    assert line.rows("SELECT stage, n_ok FROM batches ORDER BY id") == [
+        ("probe", 2),
+        ("split", 2),
+        ("score", 4),
+    ]
     assert line.rows("SELECT DISTINCT version FROM batches") == [(code_version(),)]
 
 
@@ -114,7 +118,9 @@ def test_a_filter_changed_while_a_batch_ran_decides_by_its_new_form(line: Line) 
     from tests.pipelines import pipeline
 
     def change(clip: Clip) -> None:
-        replace_pipeline(line.engine, pick(line.engine, None), pipeline("score", "good: score >= 0"))
+        replace_pipeline(
+            line.engine, pick(line.engine, None), pipeline("score", "good: score >= 0")
+        )
 
     line.enqueue("a2.mp4")
     run_all(line, "probe", "split")
@@ -141,7 +147,11 @@ def test_a_batch_that_raises_is_tried_row_by_row(
     line = make_line(database_url, home, ["batched"])
     line.enqueue("a3.mp4")
     run_all(line, "probe", "split", "batched")
-    assert line.rows("SELECT status FROM clips ORDER BY clip_index") == [("kept",), ("failed",), ("kept",)]
+    assert line.rows("SELECT status FROM clips ORDER BY clip_index") == [
+        ("kept",),
+        ("failed",),
+        ("kept",),
+    ]
 
 
 def test_an_ordered_stage_learns_what_others_took(database_url: str, home: Path) -> None:
@@ -151,7 +161,9 @@ def test_an_ordered_stage_learns_what_others_took(database_url: str, home: Path)
     run_all(line, "probe", "split")
     while one.run_one("inorder") and two.run_one("inorder"):
         pass
-    assert line.rows("SELECT dedup_seq FROM clips ORDER BY video_id, clip_index") == [(n,) for n in range(1, 8)]
+    assert line.rows("SELECT dedup_seq FROM clips ORDER BY video_id, clip_index") == [
+        (n,) for n in range(1, 8)
+    ]
 
 
 def test_two_datasets_with_different_options_share_a_runner(line: Line) -> None:
@@ -227,7 +239,9 @@ def test_doorbells_of_a_stage_that_rests_serve_the_stages_before_it(line: Line) 
     assert report.step.name == "probe"
 
 
-def test_a_stage_that_cannot_be_loaded_blames_no_row_and_says_why(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_that_cannot_be_loaded_blames_no_row_and_says_why(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(self: Score) -> None:
         raise OSError("no weights here")
 
@@ -250,8 +264,10 @@ def test_too_few_outcomes_fail_the_rows(line: Line, monkeypatch: pytest.MonkeyPa
     assert line.rows("SELECT DISTINCT status, reason FROM clips") == [("failed", "UnexpectedError")]
 
 
-def test_a_save_waits_for_a_database_that_does_not_answer(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    from curate.db import saves
+def test_a_save_waits_for_a_database_that_does_not_answer(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from curate.db.save import batch as saves
 
     real, tries = saves.save, []
 
@@ -274,7 +290,9 @@ def test_a_dataset_that_cannot_be_read_does_not_stop_the_others(line: Line) -> N
     other = datasets.create(line.engine, "other", "/w", line.pipeline)
     with line.engine.begin() as connection:
         gone = '[{"stage": "probe"}, {"stage": "split"}, {"stage": "gone"}]'
-        connection.execute(text("UPDATE datasets SET pipeline = :p WHERE id = :i"), {"p": gone, "i": other.id})
+        connection.execute(
+            text("UPDATE datasets SET pipeline = :p WHERE id = :i"), {"p": gone, "i": other.id}
+        )
     line.enqueue("a1.mp4")
     assert len(run_all(line, "probe")) == 1
 
@@ -289,9 +307,12 @@ def test_best_keeps_the_larger_clip_whatever_its_place(
     small, large, image = (line.put_clips(1, "dedup", f"/v/{n}.mp4")[0] for n in "abc")
     with line.engine.begin() as connection:
         connection.execute(
-            text("UPDATE clips SET hash_first = :h, hash_middle = :h, resolution = 100"), {"h": "0" * 16}
+            text("UPDATE clips SET hash_first = :h, hash_middle = :h, resolution = 100"),
+            {"h": "0" * 16},
         )
-        connection.execute(text("UPDATE clips SET resolution = 9000, seconds = 3 WHERE id = :i"), {"i": large})
+        connection.execute(
+            text("UPDATE clips SET resolution = 9000, seconds = 3 WHERE id = :i"), {"i": large}
+        )
         connection.execute(text("UPDATE clips SET resolution = 9000 WHERE id = :i"), {"i": image})
     assert len(run_all(line, "dedup")) == 1
     assert line.rows("SELECT id, duplicate_of FROM clips ORDER BY id") == [

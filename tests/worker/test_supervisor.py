@@ -1,4 +1,6 @@
-"""Real workers of both queues on a real Redis: what they load, and what happens when one is killed at its batch."""
+"""Real workers of both queues on a real Redis: what they load, and what happens when one is killed
+at its batch.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ import pytest
 from curate.configs.errors import ServiceError
 from curate.tasks.models.device import VISIBLE
 from curate.worker import broker, supervisor
-from curate.worker.plans import WorkerPlan, plans
+from curate.worker.processes import WorkerPlan, plans
 from curate.worker.supervisor import Log, Supervisor
 from tests.pipelines import Line, make_line, wait_until
 
@@ -33,7 +35,9 @@ def has_mindspore(pid: int | None) -> bool:
 
 def variable(pid: int, name: str) -> str | None:
     """A variable of the environment that a process was started with."""
-    pairs = dict(line.partition("=")[::2] for line in Path(f"/proc/{pid}/environ").read_text().split("\0"))
+    pairs = dict(
+        line.partition("=")[::2] for line in Path(f"/proc/{pid}/environ").read_text().split("\0")
+    )
     return pairs.get(name)
 
 
@@ -55,7 +59,9 @@ def drive(supervised: Supervisor, condition: Callable[[], Any]) -> None:
 
 
 def held_line(url: str, home: Path, folder: Path) -> Line:
-    """Clips that wait for a stage on each queue, with leases shorter than the stage on `ascend` takes to load."""
+    """Clips that wait for a stage on each queue, with leases shorter than the stage on `ascend`
+    takes to load.
+    """
     held = {"stage": "held", "folder": str(folder), "batch_size": 2, "load_seconds": 2.5}
     line = make_line(url, home, [held, "score"])
     line.settings = line.settings.model_copy(update={"lease_seconds": 2.0})
@@ -63,11 +69,18 @@ def held_line(url: str, home: Path, folder: Path) -> Line:
     return line
 
 
-def test_a_worker_killed_at_its_batch_on_the_device(plugged: Path, sqlite_url: str, home: Path) -> None:
+def test_a_worker_killed_at_its_batch_on_the_device(
+    plugged: Path, sqlite_url: str, home: Path
+) -> None:
     pytest.importorskip("mindspore")
     line = held_line(sqlite_url, home, plugged)
-    planned = [*plans(line.settings, ["cpu"], 2), WorkerPlan("ascend", 1, "ascend3", threads=2, npu=3)]
-    with Supervisor(line.settings, line.engine, planned, Log(plugged / "log", "INFO")) as supervised:
+    planned = [
+        *plans(line.settings, ["cpu"], 2),
+        WorkerPlan("ascend", 1, "ascend3", threads=2, npu=3),
+    ]
+    with Supervisor(
+        line.settings, line.engine, planned, Log(plugged / "log", "INFO")
+    ) as supervised:
         cpu, ascend = supervised.workers
         drive(supervised, lambda: notes(plugged))
         ((first, clip),) = notes(plugged)
@@ -78,7 +91,10 @@ def test_a_worker_killed_at_its_batch_on_the_device(plugged: Path, sqlite_url: s
         assert [variable(pid, VISIBLE) for pid in children(cpu.pid)] == [None, None]
         os.kill(first, signal.SIGKILL)
         (plugged / "go").touch()
-        drive(supervised, lambda: line.rows("SELECT count(*) FROM clips WHERE status = 'kept'") == [(3,)])
+        drive(
+            supervised,
+            lambda: line.rows("SELECT count(*) FROM clips WHERE status = 'kept'") == [(3,)],
+        )
         pids = [cpu.pid, *children(cpu.pid)]
         assert len(pids) == 3
         assert not any(map(has_mindspore, pids)), "a worker of cpu loads no models"
@@ -89,22 +105,36 @@ def test_a_worker_killed_at_its_batch_on_the_device(plugged: Path, sqlite_url: s
     assert line.rows("SELECT clip_index, held, score, attempts, owner FROM clips ORDER BY 1") == [
         (n, 2.0 * n, float(n), 0, None) for n in range(3)
     ]
-    assert line.rows("SELECT sum(n_ok), sum(n_failed), max(error) FROM batches WHERE stage = 'held'") == [(3, 0, None)]
+    assert line.rows(
+        "SELECT sum(n_ok), sum(n_failed), max(error) FROM batches WHERE stage = 'held'"
+    ) == [(3, 0, None)]
 
 
-def test_rows_of_workers_that_are_ended_are_free_at_once(plugged: Path, sqlite_url: str, home: Path) -> None:
-    line = make_line(sqlite_url, home, [{"stage": "waits", "folder": str(plugged), "batch_size": 1}])
+def test_rows_of_workers_that_are_ended_are_free_at_once(
+    plugged: Path, sqlite_url: str, home: Path
+) -> None:
+    line = make_line(
+        sqlite_url, home, [{"stage": "waits", "folder": str(plugged), "batch_size": 1}]
+    )
     line.put_clips(2, "waits")
-    with Supervisor(line.settings, line.engine, plans(line.settings, ["cpu"], 1), Log(plugged / "log")) as supervised:
+    with Supervisor(
+        line.settings, line.engine, plans(line.settings, ["cpu"], 1), Log(plugged / "log")
+    ) as supervised:
         drive(supervised, lambda: (plugged / "begun").exists())
         assert line.rows("SELECT count(*) FROM clips WHERE owner IS NOT NULL") == [(1,)]
         supervised.stop(0)
     free = "SELECT DISTINCT status, owner, lease_until, claim_size, attempts FROM clips"
-    assert line.rows(free) == [("active", None, 0.0, 0, 0)], "no lease to wait for, and no crash of the row"
+    assert line.rows(free) == [("active", None, 0.0, 0, 0)], (
+        "no lease to wait for, and no crash of the row"
+    )
 
 
 def test_an_embedded_redis_that_cannot_start_again_ends_no_supervision(
-    plugged: Path, sqlite_url: str, home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    plugged: Path,
+    sqlite_url: str,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     line = make_line(sqlite_url, home, ["score"])
     with Supervisor(line.settings, line.engine, [], Log(plugged / "log")) as supervised:

@@ -1,4 +1,6 @@
-"""The top-up loop rings each queue for the processes that serve it, fairly, and never heaps up bells."""
+"""The top-up loop rings each queue for the processes that serve it, fairly, and never heaps up
+bells.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,8 @@ import pytest
 
 from curate.configs.settings import Settings
 from curate.db import datasets
-from curate.worker.bells import Bells, make_app
-from curate.worker.topup import TopUp
+from curate.worker.dispatcher import TopUp
+from curate.worker.messages import Bells, make_app
 from tests.pipelines import Line, make_line
 
 
@@ -53,7 +55,9 @@ class Heard:
         return rung
 
 
-def test_each_queue_gets_bells_for_its_processes_and_no_more_than_twice_as_many(line: Line, bells: Bells) -> None:
+def test_each_queue_gets_bells_for_its_processes_and_no_more_than_twice_as_many(
+    line: Line, bells: Bells
+) -> None:
     topup = TopUp(line.engine, bells, {"cpu": 3, "ascend": 2})
     assert topup.round() == 5
     assert (bells.unheard("cpu"), bells.unheard("ascend")) == (3, 2)
@@ -69,7 +73,9 @@ def test_a_queue_that_others_serve_gets_enough_to_wake_them(line: Line, bells: B
     assert bells.unheard("ascend") == 2
 
 
-def test_nothing_waiting_rings_nothing(plugged: Path, sqlite_url: str, home: Path, bells: Bells) -> None:
+def test_nothing_waiting_rings_nothing(
+    plugged: Path, sqlite_url: str, home: Path, bells: Bells
+) -> None:
     line = make_line(sqlite_url, home, ["score"])
     assert TopUp(line.engine, bells, {"cpu": 4}).round() == 0
     assert bells.unheard("cpu") == 0
@@ -100,7 +106,9 @@ def two_datasets(url: str, home: Path) -> tuple[Line, Line]:
     return large, small
 
 
-def test_a_small_dataset_is_not_kept_waiting_by_a_large_one(plugged: Path, sqlite_url: str, home: Path) -> None:
+def test_a_small_dataset_is_not_kept_waiting_by_a_large_one(
+    plugged: Path, sqlite_url: str, home: Path
+) -> None:
     large, small = two_datasets(sqlite_url, home)
     heard: Any = Heard()
     topup = TopUp(large.engine, heard, {"cpu": 2})
@@ -146,4 +154,6 @@ def test_full_batches_do_not_wait(plugged: Path, sqlite_url: str, home: Path) ->
     line = filling(sqlite_url, home, 9)
     heard: Any = Heard()
     TopUp(line.engine, heard, {"cpu": 8}).round()
-    assert [bell for bell in heard.rung if bell[0] == "score"] == [("score", line.dataset.id, False)] * 2
+    assert [bell for bell in heard.rung if bell[0] == "score"] == [
+        ("score", line.dataset.id, False)
+    ] * 2

@@ -33,7 +33,11 @@ def long(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_turn_runs_all_batches_of_its_stage_and_no_other(line: Line) -> None:
     report = Runner(line.settings, line.engine).run_turn("score")
     assert str(report).startswith("5 clips in 3 batches: 5 ok, 0 failed, ")
-    assert line.rows("SELECT stage, n_ok FROM batches ORDER BY id") == [("score", 2), ("score", 2), ("score", 1)]
+    assert line.rows("SELECT stage, n_ok FROM batches ORDER BY id") == [
+        ("score", 2),
+        ("score", 2),
+        ("score", 1),
+    ]
     assert line.rows("SELECT DISTINCT stage FROM clips") == [("second",)]
 
 
@@ -69,7 +73,9 @@ def test_rows_lost_to_a_changed_pipeline_end_the_turn(line: Line) -> None:
 
     runner = Runner(line.settings, line.engine)
     Score.hook = staticmethod(change)
-    assert runner.run_one("score") is not None  # of now on the stage second has other options than this runner knows
+    assert (
+        runner.run_one("score") is not None
+    )  # of now on the stage second has other options than this runner knows
     assert line.rows("SELECT pipeline FROM datasets") == [(other,)]
     with runner._resting_after_trouble("second"):
         report = runner._try(line.dataset.id, "second", called=True)
@@ -92,9 +98,14 @@ def test_a_missing_service_in_a_later_batch_ends_the_turn_and_the_stage_rests(li
     report = runner.run_turn("score")
     assert report is not None and report.batches == 1, "what follows the first batch is rung for"
     assert line.rows("SELECT count(*) FROM batches WHERE reason = 'PackageMissing'") == [(1,)]
-    assert line.rows("SELECT stage, count(*) FROM clips GROUP BY stage ORDER BY stage") == [("score", 3), ("second", 2)]
+    assert line.rows("SELECT stage, count(*) FROM clips GROUP BY stage ORDER BY stage") == [
+        ("score", 3),
+        ("second", 2),
+    ]
     other = runner.run_turn("score")
-    assert other is not None and other.step.name == "second", "it rests, and its bell serves another stage"
+    assert other is not None and other.step.name == "second", (
+        "it rests, and its bell serves another stage"
+    )
 
 
 def test_one_thread_watches_all_batches(line: Line) -> None:

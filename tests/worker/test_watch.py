@@ -6,9 +6,9 @@ import threading
 import time
 from pathlib import Path
 
-from curate.db.leases import EXPIRED, Claim, renew
-from curate.db.saves import Findings, save
-from curate.worker.watch import Watch
+from curate.db.queue.leases import EXPIRED, Claim, renew
+from curate.db.save.batch import Findings, save
+from curate.worker.lease_keeper import Watch
 from tests.pipelines import Line, make_line, wait_until, writer
 
 
@@ -81,7 +81,9 @@ def test_the_second_batch_of_a_watch_is_held_to_its_own_time(sqlite_url: str, ho
 
 
 def test_a_short_batch_after_a_long_one_is_ended_in_time(sqlite_url: str, home: Path) -> None:
-    """The thread sleeps until the long one's lease has to be renewed, and is woken for the short one."""
+    """The thread sleeps until the long one's lease has to be renewed, and is woken for the short
+    one.
+    """
     line = line_with(sqlite_url, home, 0.1)
     line.put_clips(4, "score")
     long = line_with(sqlite_url + "-long", home, 600)
@@ -108,7 +110,9 @@ def test_a_batch_given_up_is_not_held_again(sqlite_url: str, home: Path) -> None
     assert line.rows("SELECT DISTINCT lease_until FROM clips") == [(EXPIRED,)]
 
 
-def test_a_lease_renewed_while_its_batch_is_saved_locks_nothing_out(database_url: str, home: Path) -> None:
+def test_a_lease_renewed_while_its_batch_is_saved_locks_nothing_out(
+    database_url: str, home: Path
+) -> None:
     line = make_line(database_url, home, [{"stage": "score", "batch_size": 200}])
     for n in range(5):
         line.put_clips(200, "score", f"/v/{n}.mp4")

@@ -11,7 +11,9 @@ from curate.tasks.stage import Clip, Field, Scorer, Scores, StageOptions
 class Options(StageOptions):
     """Options of Waits."""
 
-    folder: str = Field(description="folder of a file that says it has begun, and of one that lets it go on")
+    folder: str = Field(
+        description="folder of a file that says it has begun, and of one that lets it go on"
+    )
 
 
 class Waits(Scorer[Options]):

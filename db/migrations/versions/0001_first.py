@@ -54,7 +54,10 @@ def _videos() -> None:
         "videos",
         sa.Column("id", Id, nullable=False),
         _ref("videos", "datasets"),
-        *[sa.Column(n, sa.Text, nullable=False) for n in ("path", "relpath", "clip_stem", "fingerprint")],
+        *[
+            sa.Column(n, sa.Text, nullable=False)
+            for n in ("path", "relpath", "clip_stem", "fingerprint")
+        ],
         sa.Column("extra", sa.Text),
         sa.Column("media_type", sa.Text),
         sa.Column("duration", sa.Float(53)),
@@ -127,7 +130,9 @@ def _measurements() -> None:
         sa.Column("error", sa.Text),
         sa.PrimaryKeyConstraint("id", name="pk_batches"),
     )
-    op.create_index("ix_batches_dataset_id_stage_started_at", "batches", ["dataset_id", "stage", "started_at"])
+    op.create_index(
+        "ix_batches_dataset_id_stage_started_at", "batches", ["dataset_id", "stage", "started_at"]
+    )
     op.create_table(
         "embeddings",
         _ref("embeddings", "clips"),

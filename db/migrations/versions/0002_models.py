@@ -1,4 +1,6 @@
-"""What models need: embeddings and option scores tell model and revision; a row can go back to a stage and return."""
+"""What models need: embeddings and option scores tell model and revision; a row can go back to a
+stage and return.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Captions: what was written about a clip, by whom, on which prompt; and clips with the text of an earlier one."""
+"""Captions: what was written about a clip, by whom, on which prompt; and clips with the text of an
+earlier one.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ def upgrade() -> None:
         "captions",
         sa.Column("id", Id, nullable=False),
         sa.Column("clip_id", Id, key, nullable=False),
-        *[sa.Column(name, sa.Text, nullable=False) for name in ("model", "revision", "prompt", "text_raw")],
+        *[
+            sa.Column(name, sa.Text, nullable=False)
+            for name in ("model", "revision", "prompt", "text_raw")
+        ],
         sa.Column("text", sa.Text),
         sa.Column("tokens", sa.Integer),
         sa.Column("seconds", sa.Float(53)),
@@ -35,4 +40,6 @@ def upgrade() -> None:
 
 
 def _partial(name: str, columns: list[str], where: str) -> None:
-    op.create_index(name, "clips", columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+    op.create_index(
+        name, "clips", columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where)
+    )

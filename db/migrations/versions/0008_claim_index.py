@@ -1,4 +1,6 @@
-"""One index of clips for all claims, in order or not: of each index less, a clip-stage costs Postgres a tenth less."""
+"""One index of clips for all claims, in order or not: of each index less, a clip-stage costs
+Postgres a tenth less.
+"""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import create_engine, text
 
-from curate.db.reader import ensure_reader
+from curate.db.readonly.login import ensure_reader
 
 
 def fill(url: str) -> None:
@@ -13,10 +13,15 @@ def fill(url: str) -> None:
     with engine.begin() as connection:
         if url.startswith("sqlite"):
             connection.execute(text("PRAGMA journal_mode = WAL"))
-        connection.execute(text(f"CREATE TABLE clips (id {key}, flow FLOAT, codec TEXT, vector {_blob(url)})"))
+        connection.execute(
+            text(f"CREATE TABLE clips (id {key}, flow FLOAT, codec TEXT, vector {_blob(url)})")
+        )
         values = {"flow": 0.5, "codec": "é%", "vector": b"\x00\xff"}
         for _ in range(30):
-            connection.execute(text("INSERT INTO clips (flow, codec, vector) VALUES (:flow, :codec, :vector)"), values)
+            connection.execute(
+                text("INSERT INTO clips (flow, codec, vector) VALUES (:flow, :codec, :vector)"),
+                values,
+            )
         if not url.startswith("sqlite"):
             assert ensure_reader(connection) == ""
     engine.dispose()

@@ -1,4 +1,6 @@
-"""`curate sql`: with the check of the statement away, the engine lets nothing happen, and its process is no trace."""
+"""`curate sql`: with the check of the statement away, the engine lets nothing happen, and its
+process is no trace.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from curate.configs.errors import ConfigError, SqlFailed, SqlRefused, SqlTimeout
-from curate.db import usersql
-from curate.db.usersql import run_query, run_unchecked
+from curate.db.readonly import query as usersql
+from curate.db.readonly.query import run_query, run_unchecked
 from tests.db.usersql.asked import fill
 from tests.servers import Postgres
 
@@ -27,10 +29,17 @@ SECRET = "what the file says"
 def content(url: str) -> list[Any]:
     """All that a statement could have changed in the database."""
     engine = create_engine(url)
-    tables = "SELECT name FROM sqlite_master" if url.startswith("sqlite") else "SELECT relname FROM pg_class"
+    tables = (
+        "SELECT name FROM sqlite_master"
+        if url.startswith("sqlite")
+        else "SELECT relname FROM pg_class"
+    )
     queries = ["SELECT * FROM clips ORDER BY id", f"{tables} ORDER BY 1"]
     if not url.startswith("sqlite"):
-        queries += ["SELECT last_value FROM clips_id_seq", "SELECT count(*) FROM pg_largeobject_metadata"]
+        queries += [
+            "SELECT last_value FROM clips_id_seq",
+            "SELECT count(*) FROM pg_largeobject_metadata",
+        ]
         queries += [
             "SELECT rolname, rolsuper FROM pg_roles ORDER BY 1",
             "SELECT name, setting FROM pg_file_settings",
@@ -164,17 +173,23 @@ def open_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("statement", POSTGRES_HOSTILE)
-def test_postgres_lets_nothing_happen(statement: str, postgres_filled: str, open_folder: Path) -> None:
+def test_postgres_lets_nothing_happen(
+    statement: str, postgres_filled: str, open_folder: Path
+) -> None:
     _attack(postgres_filled, statement, POSTGRES_HOSTILE[statement], open_folder)
 
 
-def test_the_files_of_these_tests_can_be_read_by_who_may(postgres: Postgres, open_folder: Path) -> None:
+def test_the_files_of_these_tests_can_be_read_by_who_may(
+    postgres: Postgres, open_folder: Path
+) -> None:
     """Otherwise the tests above would pass for the wrong reason."""
     (open_folder / "secret").write_text(SECRET)
     (open_folder / "secret").chmod(0o644)
     open_folder.chmod(0o777)
     with psycopg.connect(postgres.url("postgres").replace("+psycopg", "")) as connection:
-        row = connection.execute("SELECT pg_read_file(%s)", (str(open_folder / "secret"),)).fetchone()
+        row = connection.execute(
+            "SELECT pg_read_file(%s)", (str(open_folder / "secret"),)
+        ).fetchone()
         connection.execute(f"COPY (SELECT 1) TO PROGRAM 'cat > {open_folder}/new'".encode())
     assert row == (SECRET,)
     assert (open_folder / "new").exists()
@@ -205,7 +220,9 @@ def test_no_process_is_left(sqlite_filled: str) -> None:
     assert [p for p in psutil.Process().children() if "usersql" in " ".join(p.cmdline())] == []
 
 
-def test_the_password_is_in_no_argument_list(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_password_is_in_no_argument_list(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
     started: list[list[str]] = []
 
     class Recorded(subprocess.Popen[bytes]):
@@ -221,7 +238,9 @@ def test_the_password_is_in_no_argument_list(postgres: Postgres, monkeypatch: py
     assert "hush" not in str(started)
 
 
-def test_a_killed_child_ends_its_work_in_the_server(postgres: Postgres, postgres_filled: str) -> None:
+def test_a_killed_child_ends_its_work_in_the_server(
+    postgres: Postgres, postgres_filled: str
+) -> None:
     """With the engine's time limit away, the kill must not leave a server process at work."""
     done = threading.Event()
 
@@ -233,7 +252,9 @@ def test_a_killed_child_ends_its_work_in_the_server(postgres: Postgres, postgres
     thread = threading.Thread(target=ask)
     thread.start()
     query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
-    with psycopg.connect(postgres.url("postgres").replace("+psycopg", ""), autocommit=True) as connection:
+    with psycopg.connect(
+        postgres.url("postgres").replace("+psycopg", ""), autocommit=True
+    ) as connection:
         while connection.execute(query).fetchone() == (0,) and not done.is_set():
             pass
         child = next(p for p in psutil.Process().children() if "usersql" in " ".join(p.cmdline()))

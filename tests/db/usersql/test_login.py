@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from curate.configs.errors import ReaderMissing, ServiceError
-from curate.db.reader import ensure_reader, reader_login
-from curate.db.usersql import run_query
+from curate.db.readonly.login import ensure_reader, reader_login
+from curate.db.readonly.query import run_query
 from tests.servers import Postgres
 
 
@@ -51,12 +51,16 @@ def test_a_login_that_may_create_logins_makes_its_reader(postgres: Postgres) -> 
 def test_a_login_that_may_not_create_logins_needs_a_reader(postgres: Postgres) -> None:
     url = _login(postgres, "asked_owner", "")
     assert _prepare(url) == "the login asked_owner may not create the login asked_owner_reader"
-    with pytest.raises(ReaderMissing, match=r"asked_owner is none.*asked_owner_reader cannot log in"):
+    with pytest.raises(
+        ReaderMissing, match=r"asked_owner is none.*asked_owner_reader cannot log in"
+    ):
         run_query(url, "SELECT 1", 10)
     postgres.execute("CREATE ROLE asked_eyes LOGIN PASSWORD 'hush'")
     postgres.execute("GRANT SELECT ON clips TO asked_eyes", "asked_owner")
     eyes = postgres.url("asked_owner", "asked_eyes:hush")
-    assert run_query(eyes, "SELECT session_user, count(*) FROM clips", 10).rows == [["asked_eyes", 0]]
+    assert run_query(eyes, "SELECT session_user, count(*) FROM clips", 10).rows == [
+        ["asked_eyes", 0]
+    ]
 
 
 @pytest.mark.parametrize(

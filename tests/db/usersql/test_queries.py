@@ -9,12 +9,16 @@ import pytest
 from sqlalchemy import create_engine
 
 from curate.configs.errors import ServiceError, SqlFailed, SqlRefused
-from curate.db.usersql import Result, check_statement, run_query
+from curate.db.readonly.query import Result, check_statement, run_query
 
 
 def test_values_of_all_types_come_back(url: str) -> None:
-    found = run_query(url, "SELECT id, flow, codec, vector, NULL AS none FROM clips ORDER BY id LIMIT 1", 10)
-    assert found == Result(["id", "flow", "codec", "vector", "none"], [[1, 0.5, "é%", b"\x00\xff", None]], False)
+    found = run_query(
+        url, "SELECT id, flow, codec, vector, NULL AS none FROM clips ORDER BY id LIMIT 1", 10
+    )
+    assert found == Result(
+        ["id", "flow", "codec", "vector", "none"], [[1, 0.5, "é%", b"\x00\xff", None]], False
+    )
 
 
 @pytest.mark.parametrize(
@@ -57,7 +61,9 @@ def test_equal_column_names_are_kept(url: str) -> None:
     assert run_query(url, "SELECT 1 AS a, 2 AS a", 10).columns == ["a", "a"]
 
 
-@pytest.mark.parametrize(("max_rows", "truncated"), [(0, True), (29, True), (30, False), (31, False), (None, False)])
+@pytest.mark.parametrize(
+    ("max_rows", "truncated"), [(0, True), (29, True), (30, False), (31, False), (None, False)]
+)
 def test_rows_are_counted(max_rows: int | None, truncated: bool, url: str) -> None:
     found = run_query(url, "SELECT id FROM clips ORDER BY id", 10, max_rows)
     assert found.truncated is truncated
@@ -81,7 +87,9 @@ def test_no_rows_still_have_columns(url: str) -> None:
         ("SELECT 1 FROM clip", "clips"),
     ],
 )
-def test_a_wrong_name_is_told_with_the_nearest_right_one(statement: str, near: str, url: str) -> None:
+def test_a_wrong_name_is_told_with_the_nearest_right_one(
+    statement: str, near: str, url: str
+) -> None:
     with pytest.raises(SqlFailed, match=rf"did you mean {near}\?"):
         run_query(url, statement, 10)
 

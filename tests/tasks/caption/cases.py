@@ -1,4 +1,5 @@
-"""The stages of captioners, on good and bad clips: ``python -m tests.tasks.caption.cases HOME RESULT.json``.
+"""The stages of captioners, on good and bad clips: ``python -m tests.tasks.caption.cases HOME
+RESULT.json``.
 
 One process for all, for MindSpore takes seconds to start. Tests say what the found numbers must be.
 """
@@ -17,13 +18,13 @@ from unittest import mock
 import numpy as np
 
 from curate.configs.settings import Settings
-from curate.tasks.caption.models import language, writing
-from curate.tasks.caption.pllava import PllavaStage
-from curate.tasks.caption.qwen import Qwen2VlStage, Qwen25VlStage
-from curate.tasks.caption.sharegpt4v import ShareGpt4vStage
+from curate.tasks.captioners import language, writing
 from curate.tasks.models.trial import trial
+from curate.tasks.pllava import PllavaStage
+from curate.tasks.qwen2_vl import Qwen2VlStage, Qwen25VlStage
+from curate.tasks.sharegpt4v import ShareGpt4vStage
 from curate.tasks.stage import Clip, Context, Stage, Video
-from curate.worker.findings import find
+from curate.worker.outcomes import find
 from tests import tiny_captioners as tiny
 from tests import tiny_sharegpt4v
 from tests.children import main
@@ -52,7 +53,10 @@ def settings() -> Settings:
 def clips() -> list[Clip]:
     """A video of 20 frames, a picture, a source that is gone."""
     home = settings().folder
-    drawn, image = write_video(home / "drawn.mp4", footage(20, ())), write_image(home / "image.png", picture(5))
+    drawn, image = (
+        write_video(home / "drawn.mp4", footage(20, ())),
+        write_image(home / "image.png", picture(5)),
+    )
     sources = {1: (drawn, 20), 2: (image, 1), 3: (home / "gone.mp4", 20)}
     return [
         Clip(number, 1, 0, Video(number, 1, str(path), path.name, {}), 0, 1 << 40, Fraction(1, 1 << 38),
@@ -63,14 +67,18 @@ def clips() -> list[Clip]:
 
 def found(name: str, rows: list[Clip], **options: Any) -> dict[str, Any]:
     """What would reach the rows, as JSON."""
-    stage = STAGES[name](STAGES[name].Options(**SMALL[name], max_new_tokens=4, **options), Context(settings()))
+    stage = STAGES[name](
+        STAGES[name].Options(**SMALL[name], max_new_tokens=4, **options), Context(settings())
+    )
     stage.load()
     MADE.append(stage)
     findings = find(stage, rows)
     return {
         "scores": {str(i): dict(s) for i, s in findings.scores.items()},
         "failed": {str(i): list(why) for i, why in findings.failed.items()},
-        "captions": {str(i): [dict(r) for p in parts for r in p.rows] for i, parts in findings.tables.items()},
+        "captions": {
+            str(i): [dict(r) for p in parts for r in p.rows] for i, parts in findings.tables.items()
+        },
     }
 
 
@@ -83,12 +91,14 @@ def nan() -> dict[str, Any]:
         spoiled = replace(last, embedded=last.embedded * np.nan) if next(passes) else last
         return writing.write(decoder, [*others, spoiled], *rest)
 
-    with mock.patch("curate.tasks.caption.models.captioner.write", broken):
+    with mock.patch("curate.tasks.captioners.captioner.write", broken):
         return found("pllava", clips()[:2], pass_size=3)
 
 
 def at_once(words: int) -> dict[str, Any]:
-    """What is found when so many words of a beginning are read in one pass; clips of a pass differ in length."""
+    """What is found when so many words of a beginning are read in one pass; clips of a pass differ
+    in length.
+    """
     with mock.patch.object(language, "AT_ONCE", words):
         return {name: found(name, clips(), pass_size=2) for name in ("pllava", "qwen2_vl")}
 

@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 from curate.configs.errors import CaptionEmpty, CaptionFailed, CaptionRefused, CaptionServer
-from curate.tasks.caption.client import Pace, Server, Spent, _seconds, ask
+from curate.tasks.captioners.client import Pace, Server, Spent, _seconds, ask
 from tests.caption_server import KEY, caption_server
 from tests.caption_server import CaptionServer as Misbehaving
 
-BODY = {"model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": "describe"}]}]}
+BODY = {
+    "model": "m",
+    "messages": [{"role": "user", "content": [{"type": "text", "text": "describe"}]}],
+}
 
 
 @pytest.fixture
@@ -44,7 +47,14 @@ def test_an_answer_and_what_it_cost(server: Misbehaving) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["sk-12\nsecret", "sk-12\r\nX: secret", "sk secret", "schl\u00fcsselsecret\u20ac", "secret\udcff"]
+    "key",
+    [
+        "sk-12\nsecret",
+        "sk-12\r\nX: secret",
+        "sk secret",
+        "schl\u00fcsselsecret\u20ac",
+        "secret\udcff",
+    ],
 )
 def test_a_key_that_no_header_takes_blames_no_clip_and_is_not_told(
     server: Misbehaving, monkeypatch: pytest.MonkeyPatch, key: str
@@ -56,7 +66,9 @@ def test_a_key_that_no_header_takes_blames_no_clip_and_is_not_told(
     assert server.times == []
 
 
-def test_a_line_break_behind_the_key_does_no_harm(server: Misbehaving, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_break_behind_the_key_does_no_harm(
+    server: Misbehaving, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MY_KEY", f"{KEY}\r\n")
     asking(server, "good")
     assert server.headers[0]["Authorization"] == f"Bearer {KEY}"
@@ -74,7 +86,9 @@ def test_a_good_answer_is_taken_as_it_is_whatever_the_key(
     ("deed", "error"),
     [("refusal KEY", CaptionRefused), ("reason KEY", CaptionEmpty), ("tokens KEY", CaptionFailed)],
 )
-@pytest.mark.parametrize("before", [0, 60, 90, 280])  # where what is told is cut short, a half of the key may be left
+@pytest.mark.parametrize(
+    "before", [0, 60, 90, 280]
+)  # where what is told is cut short, a half of the key may be left
 def test_what_an_answer_says_is_told_without_the_key(
     server: Misbehaving, deed: str, error: type[Exception], before: int
 ) -> None:
@@ -121,7 +135,9 @@ def test_what_may_pass_is_tried_again(server: Misbehaving, deed: str) -> None:
         ("huge", "more than 8 MB"),
     ],
 )
-def test_what_does_not_pass_fails_with_the_reason_and_without_the_key(server: Misbehaving, deed: str, why: str) -> None:
+def test_what_does_not_pass_fails_with_the_reason_and_without_the_key(
+    server: Misbehaving, deed: str, why: str
+) -> None:
     with pytest.raises(CaptionFailed, match=why) as error:
         asking(server, deed, timeout=0.3)
     assert "tries: 3" in str(error.value)
@@ -130,7 +146,9 @@ def test_what_does_not_pass_fails_with_the_reason_and_without_the_key(server: Mi
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
-def test_a_request_that_the_server_does_not_take_is_not_sent_again(server: Misbehaving, status: int) -> None:
+def test_a_request_that_the_server_does_not_take_is_not_sent_again(
+    server: Misbehaving, status: int
+) -> None:
     with pytest.raises(CaptionFailed, match=f"answers {status}") as error:
         asking(server, f"status {status}")
     assert KEY not in str(error.value)
@@ -150,14 +168,18 @@ def test_a_server_that_is_not_there_blames_no_clip(server: Misbehaving) -> None:
         asking(server, "good", url="http://127.0.0.1:1/v1")
 
 
-@pytest.mark.parametrize(("deed", "why"), [("refusal", "cannot describe"), ("filtered", "content filter")])
+@pytest.mark.parametrize(
+    ("deed", "why"), [("refusal", "cannot describe"), ("filtered", "content filter")]
+)
 def test_a_refusal_is_told(server: Misbehaving, deed: str, why: str) -> None:
     with pytest.raises(CaptionRefused, match=why):
         asking(server, deed)
     assert len(server.times) == 1
 
 
-@pytest.mark.parametrize(("deed", "why"), [("none", "no choice"), ("blank", "stop"), ("null", "length")])
+@pytest.mark.parametrize(
+    ("deed", "why"), [("none", "no choice"), ("blank", "stop"), ("null", "length")]
+)
 def test_an_empty_answer_is_told(server: Misbehaving, deed: str, why: str) -> None:
     with pytest.raises(CaptionEmpty, match=why):
         asking(server, deed)

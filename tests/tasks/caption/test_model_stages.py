@@ -1,4 +1,6 @@
-"""The stages pllava, qwen2_vl and qwen2_5_vl: captions of good clips, reasons of bad ones, and folders looked at."""
+"""The stages pllava, qwen2_vl and qwen2_5_vl: captions of good clips, reasons of bad ones, and
+folders looked at.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +14,13 @@ from typing import Any
 import pytest
 
 from curate.configs.errors import BadModel, ConfigError
-from curate.tasks.caption.interface import Caption
-from curate.tasks.caption.models.weights import Weights
-from curate.tasks.caption.sharegpt4v import ShareGpt4vStage
+from curate.tasks.captioners.interface import Caption
+from curate.tasks.captioners.weights import Weights
 from curate.tasks.models.catalog import CAPTIONERS, Captioner, Need, missing
 from curate.tasks.models.checkpoint import INDEX, check
 from curate.tasks.models.kept import kept, state
 from curate.tasks.registry import stages
+from curate.tasks.sharegpt4v import ShareGpt4vStage
 from tests import tiny_captioners as tiny
 from tests import tiny_sharegpt4v
 from tests.children import found_by
@@ -36,7 +38,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
 
 
 @pytest.mark.parametrize("name", CAPTIONERS)
-def test_a_video_and_a_picture_are_captioned_and_a_lost_source_fails_alone(name: Captioner, found: Found) -> None:
+def test_a_video_and_a_picture_are_captioned_and_a_lost_source_fails_alone(
+    name: Captioner, found: Found
+) -> None:
     captioned = found[name]
     assert {clip: kind for clip, (kind, _) in captioned["failed"].items()} == {"3": "Unreadable"}
     assert captioned["captions"].keys() == captioned["scores"].keys() == {"1", "2"}
@@ -73,7 +77,9 @@ def test_a_prompt_that_no_clip_can_be_asked_is_refused_before_a_run(kind: Captio
     stage = stages()[kind]
     word = "<|video_pad|>" if kind.startswith("qwen") else "<image>"
     stage.check(stage.Options())
-    with pytest.raises(ConfigError, match=f"stage {kind} is wrong: its prompt holds {re.escape(word)}"):
+    with pytest.raises(
+        ConfigError, match=f"stage {kind} is wrong: its prompt holds {re.escape(word)}"
+    ):
         stage.check(stage.Options.model_validate({"prompt": f"Look at {word}"}))
 
 
@@ -87,7 +93,9 @@ def test_a_caption_with_half_a_character_or_nul_in_it_is_kept_as_databases_take_
     """A model that writes bytes may write any; a clip must not fail by it."""
     stage: Any = object.__new__(ShareGpt4vStage)
     stage.options = stage.Options()
-    outcome = stage.outcome([(SimpleNamespace(name="a", revision="b"), Caption("\0a \ud83d dog\0", 3, 0.1))])
+    outcome = stage.outcome(
+        [(SimpleNamespace(name="a", revision="b"), Caption("\0a \ud83d dog\0", 3, 0.1))]
+    )
     assert outcome.scores["text"] == outcome.tables[0].rows[0]["text_raw"] == "\ufffda ? dog\ufffd"
 
 
@@ -121,7 +129,9 @@ def test_a_folder_of_another_family_is_refused(folders: Path) -> None:
 
 def test_what_is_missing_is_told_with_the_command_that_gets_it(tmp_path: Path) -> None:
     (line,) = missing([Need("qwen2_vl", "Qwen2-VL-7B-Instruct")], tmp_path)
-    assert line.endswith(f"hf download Qwen/Qwen2-VL-7B-Instruct --local-dir {tmp_path}/Qwen2-VL-7B-Instruct")
+    assert line.endswith(
+        f"hf download Qwen/Qwen2-VL-7B-Instruct --local-dir {tmp_path}/Qwen2-VL-7B-Instruct"
+    )
 
 
 def test_a_missing_tower_is_told_with_the_commands_that_get_both(tmp_path: Path) -> None:
@@ -139,7 +149,9 @@ def test_a_missing_tower_is_told_with_the_commands_that_get_both(tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "model-00002-of-00002.safetensors"])
-def test_a_folder_that_lacks_a_file_is_refused_before_anything_is_loaded(name: str, tmp_path: Path) -> None:
+def test_a_folder_that_lacks_a_file_is_refused_before_anything_is_loaded(
+    name: str, tmp_path: Path
+) -> None:
     folder = tiny.write_qwen(tmp_path / "model", "qwen2_vl")
     (folder / name).unlink()
     (line,) = missing([Need("qwen2_vl", str(folder))], tmp_path)
@@ -154,7 +166,9 @@ def test_a_captioner_is_made_anew_when_its_tower_is_replaced(tmp_path: Path) -> 
     assert kept(Weights, folder, also=tower) is not first
 
 
-def test_weights_in_several_files_are_loaded_anew_when_they_are_replaced(folders: Path, tmp_path: Path) -> None:
+def test_weights_in_several_files_are_loaded_anew_when_they_are_replaced(
+    folders: Path, tmp_path: Path
+) -> None:
     folder = tiny.write_qwen(tmp_path / "model", "qwen2_vl")
     before = state(folder)
     assert before is not None

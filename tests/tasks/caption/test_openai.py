@@ -1,4 +1,6 @@
-"""The stage `openai` from claim to save, against a server that misbehaves: each clip is captioned, or failed."""
+"""The stage `openai` from claim to save, against a server that misbehaves: each clip is captioned,
+or failed.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,9 @@ from pydantic import ValidationError
 from sqlalchemy import text
 
 from curate.configs.errors import CaptionServer, ConfigError
-from curate.db.leases import expire
-from curate.tasks.caption.interface import Span
-from curate.tasks.caption.openai import Openai, OpenaiCaptioner, OpenaiOptions
+from curate.db.queue.leases import expire
+from curate.tasks.captioners.interface import Span
+from curate.tasks.openai import Openai, OpenaiCaptioner, OpenaiOptions
 from curate.worker import runner as module
 from tests.caption_server import KEY, STEP, caption_server
 from tests.caption_server import CaptionServer as Misbehaving
@@ -45,7 +47,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Misbehaving]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setitem(CATALOG, "openai", Openai)
     monkeypatch.setattr(module, "stages", lambda: CATALOG)
-    monkeypatch.setattr(module, "_cap_memory", lambda step: None)  # this process runs other tests too
+    monkeypatch.setattr(
+        module, "_cap_memory", lambda step: None
+    )  # this process runs other tests too
     module.pipeline_of.cache_clear()
     with caption_server() as started:
         yield started
@@ -53,8 +57,17 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Misbehaving]:
 
 
 def captioning(server: Misbehaving, url: str, home: Path, clips: int, **options: Any) -> Line:
-    """As many clips that wait for the stage: pictures, of gray levels that tell the server which one it is."""
-    usual = {"url": server.url, "model": "m", "key_variable": "MY_KEY", "wait": 0.001, "tries": 3, "frames": 1}
+    """As many clips that wait for the stage: pictures, of gray levels that tell the server which
+    one it is.
+    """
+    usual = {
+        "url": server.url,
+        "model": "m",
+        "key_variable": "MY_KEY",
+        "wait": 0.001,
+        "tries": 3,
+        "frames": 1,
+    }
     home.mkdir()
     line = make_line(url, home, [{"stage": "openai", **usual, **options}])
     for n in range(clips):
@@ -62,7 +75,8 @@ def captioning(server: Misbehaving, url: str, home: Path, clips: int, **options:
         line.put_clips(1, "openai", f"/v/{n}.png")
         with line.engine.begin() as connection:
             connection.execute(
-                text("UPDATE videos SET path = :p WHERE relpath = :r"), {"p": str(picture), "r": f"{n}.png"}
+                text("UPDATE videos SET path = :p WHERE relpath = :r"),
+                {"p": str(picture), "r": f"{n}.png"},
             )
     return line
 
@@ -77,12 +91,18 @@ def test_every_clip_is_captioned_and_each_caption_is_told_apart(
     server: Misbehaving, database_url: str, home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    line = captioning(server, database_url, home, 3, prompt="what is there?", price_in=2, price_out=10)
+    line = captioning(
+        server, database_url, home, 3, prompt="what is there?", price_in=2, price_out=10
+    )
     run_all(line, "openai")
     assert line.rows(RESULTS) == [(f"Clip {n} runs.", "kept", None) for n in range(3)]
-    found = line.rows("SELECT model, revision, prompt, text_raw, text, tokens FROM captions ORDER BY clip_id")
+    found = line.rows(
+        "SELECT model, revision, prompt, text_raw, text, tokens FROM captions ORDER BY clip_id"
+    )
     assert found == [("m", "fp_1", "what is there?", f"Clip {n} runs.", None, 20) for n in range(3)]
-    assert line.rows("SELECT count(*) FROM captions WHERE seconds >= 0 AND created_at > 0") == [(3,)]
+    assert line.rows("SELECT count(*) FROM captions WHERE seconds >= 0 AND created_at > 0") == [
+        (3,)
+    ]
     body = server.bodies[0]
     assert (body["model"], body["max_tokens"], body["temperature"]) == ("m", 200, 0)
     assert [part["type"] for part in body["messages"][0]["content"]] == ["image_url", "text"]
@@ -91,7 +111,9 @@ def test_every_clip_is_captioned_and_each_caption_is_told_apart(
     assert KEY not in caplog.text + everywhere(line)
 
 
-def test_the_system_prompt_is_kept_with_the_prompt(server: Misbehaving, sqlite_url: str, home: Path) -> None:
+def test_the_system_prompt_is_kept_with_the_prompt(
+    server: Misbehaving, sqlite_url: str, home: Path
+) -> None:
     line = captioning(server, sqlite_url, home, 1, prompt="what?", system="Be short.")
     run_all(line, "openai")
     assert line.rows("SELECT prompt FROM captions") == [("Be short.\n\nwhat?",)]
@@ -116,19 +138,37 @@ def test_each_clip_ends_captioned_or_failed_with_the_reason(
     }
     line = captioning(server, database_url, home, 10, timeout=1)
     run_all(line, "openai")
-    captioned = {0: "Clip 0 runs.", 2: "Clip 2 runs.", 3: "Clip 3 runs.", 4: "Clip 4 runs.", 9: "Clip 9 runs."}
-    reasons = {1: "CaptionFailed", 5: "CaptionEmpty", 6: "CaptionRefused", 7: "CaptionFailed", 8: "CaptionFailed"}
-    expected = [(captioned.get(n), "failed" if n in reasons else "kept", reasons.get(n)) for n in range(10)]
+    captioned = {
+        0: "Clip 0 runs.",
+        2: "Clip 2 runs.",
+        3: "Clip 3 runs.",
+        4: "Clip 4 runs.",
+        9: "Clip 9 runs.",
+    }
+    reasons = {
+        1: "CaptionFailed",
+        5: "CaptionEmpty",
+        6: "CaptionRefused",
+        7: "CaptionFailed",
+        8: "CaptionFailed",
+    }
+    expected = [
+        (captioned.get(n), "failed" if n in reasons else "kept", reasons.get(n)) for n in range(10)
+    ]
     assert line.rows(RESULTS) == expected
     tries = {0: 2, 1: 3, 2: 2, 3: 3, 4: 3, 5: 1, 6: 1, 7: 1, 8: 3, 9: 1}
-    assert dict(server.asked) == tries  # those that failed took no other clip along into a second request
+    assert (
+        dict(server.asked) == tries
+    )  # those that failed took no other clip along into a second request
     errors = line.rows("SELECT error FROM clips WHERE status = 'failed' ORDER BY id")
     assert "answers 500 Internal Server Error: no such luck" in errors[0][0]
     assert "I cannot describe this." in errors[2][0]
     assert KEY not in caplog.text + everywhere(line)
 
 
-def test_a_server_that_lets_nobody_in_fails_no_clip(server: Misbehaving, sqlite_url: str, home: Path) -> None:
+def test_a_server_that_lets_nobody_in_fails_no_clip(
+    server: Misbehaving, sqlite_url: str, home: Path
+) -> None:
     server.usual = ["status 401"]
     line = captioning(server, sqlite_url, home, 3)
     with pytest.raises(CaptionServer):
@@ -152,7 +192,9 @@ def test_a_clip_that_the_server_does_not_let_in_fails_alone_where_others_are_ans
 
 
 @pytest.mark.parametrize("answer", ["refusal", "none"])
-def test_a_refusal_is_an_answer_too(server: Misbehaving, sqlite_url: str, home: Path, answer: str) -> None:
+def test_a_refusal_is_an_answer_too(
+    server: Misbehaving, sqlite_url: str, home: Path, answer: str
+) -> None:
     server.deeds = {0: [answer], 1: ["status 403"]}
     line = captioning(server, sqlite_url, home, 2)
     run_all(line, "openai")
@@ -175,7 +217,9 @@ def test_what_a_server_answered_before_it_went_is_saved_and_not_asked_again(
     assert (server.asked, again.asked) == ({0: 1, 1: 1}, {2: 1, 3: 1})
 
 
-def test_no_more_requests_at_a_time_than_the_option_says(server: Misbehaving, sqlite_url: str, home: Path) -> None:
+def test_no_more_requests_at_a_time_than_the_option_says(
+    server: Misbehaving, sqlite_url: str, home: Path
+) -> None:
     server.seconds = 0.15
     line = captioning(server, sqlite_url, home, 9, concurrency=3)
     run_all(line, "openai")
@@ -189,7 +233,9 @@ def test_kill_9_makes_no_clip_captioned_twice_but_those_in_flight(
     server.seconds = 0.1
     line = captioning(server, sqlite_url, home, 12, batch_size=4, concurrency=2)
     environment = {**os.environ, **line.settings.environment(), "MY_KEY": KEY}
-    worker = subprocess.Popen([sys.executable, "-c", SCRIPT], env=environment, stderr=subprocess.PIPE, text=True)
+    worker = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT], env=environment, stderr=subprocess.PIPE, text=True
+    )
     try:
         wait_until(lambda: sum(server.asked.values()) >= 6)  # in its second batch
     finally:
@@ -215,13 +261,22 @@ def test_frames_of_a_video_are_sent_small(
     server: Misbehaving, sqlite_url: str, home: Path, tmp_path: Path, send: str, kind: str
 ) -> None:
     line = captioning(
-        server, sqlite_url, home, 0, frames=4, longer_size=80, send=send, body={"seed": 1, "temperature": None}
+        server,
+        sqlite_url,
+        home,
+        0,
+        frames=4,
+        longer_size=80,
+        send=send,
+        body={"seed": 1, "temperature": None},
     )
     line.put_clips(1, "openai", "/v/a.mp4")
     path = draw("closed", tmp_path).path
     with line.engine.begin() as connection:
         place = {"p": str(path), "n": 1, "d": 12288}
-        connection.execute(text("UPDATE videos SET path = :p, time_base_num = :n, time_base_den = :d"), place)
+        connection.execute(
+            text("UPDATE videos SET path = :p, time_base_num = :n, time_base_den = :d"), place
+        )
         connection.execute(text("UPDATE clips SET end_pts = 512 * 48, num_frames = 48"))
     run_all(line, "openai")
     assert line.rows(RESULTS)[0][1:] == ("kept", None)
@@ -257,7 +312,8 @@ def test_frames_are_from_the_middles_of_equal_parts() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://h/v1", "h:8000/v1", "http://me:key@h/v1", "https://h/v1?api_key=1", "", "http:///v1"]
+    "url",
+    ["ftp://h/v1", "h:8000/v1", "http://me:key@h/v1", "https://h/v1?api_key=1", "", "http:///v1"],
 )
 def test_an_address_that_holds_a_secret_or_is_none_is_refused(url: str) -> None:
     with pytest.raises(ValidationError, match="it must"):
@@ -281,12 +337,23 @@ def test_a_key_that_cannot_be_sent_is_refused_before_a_run(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"per_minute": 1, "batch_size": 61}, "61 clips at 1 a minute take 3660 s.*time_limit of 3600 s"),
-        ({"timeout": 600, "tries": 6}, "6 tries of 600 s, 60 s apart, take 3900 s.*time_limit of 3600 s"),
-        ({"timeout": 60, "tries": 2, "longest_wait": 3600}, "take 3720 s"),  # a server may ask for the longest wait
+        (
+            {"per_minute": 1, "batch_size": 61},
+            "61 clips at 1 a minute take 3660 s.*time_limit of 3600 s",
+        ),
+        (
+            {"timeout": 600, "tries": 6},
+            "6 tries of 600 s, 60 s apart, take 3900 s.*time_limit of 3600 s",
+        ),
+        (
+            {"timeout": 60, "tries": 2, "longest_wait": 3600},
+            "take 3720 s",
+        ),  # a server may ask for the longest wait
     ],
 )
-def test_options_that_need_more_than_the_time_limit_are_refused(options: dict[str, Any], why: str) -> None:
+def test_options_that_need_more_than_the_time_limit_are_refused(
+    options: dict[str, Any], why: str
+) -> None:
     with pytest.raises(ConfigError, match=why):
         Openai.check(OpenaiOptions(model="m", **options))
     Openai.check(OpenaiOptions(model="m", **options, time_limit=86400))

@@ -1,4 +1,6 @@
-"""PLLaVA's published layout is read to the last tensor, its frames are chosen and averaged as published."""
+"""PLLaVA's published layout is read to the last tensor, its frames are chosen and averaged as
+published.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,12 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from curate.configs.errors import BadModel, StageError
-from curate.tasks.caption.models import pllava_layout
-from curate.tasks.caption.models.pllava import IMAGE, Options, Pllava
-from curate.tasks.caption.models.pllava_frames import averages, frame_indices
-from curate.tasks.caption.models.pllava_lora import merged
-from curate.tasks.caption.models.vocabulary import Vocabulary
-from curate.tasks.caption.models.weights import Weights
+from curate.tasks.captioners import pllava_layout
+from curate.tasks.captioners.pllava import IMAGE, Options, Pllava
+from curate.tasks.captioners.pllava_frames import averages, frame_indices
+from curate.tasks.captioners.pllava_lora import merged
+from curate.tasks.captioners.vocabulary import Vocabulary
+from curate.tasks.captioners.weights import Weights
 from tests import tiny_captioners as tiny
 
 PEFT = "language_model.base_model.model."
@@ -63,7 +65,9 @@ def test_a_folder_without_lora_has_the_names_of_llava(tmp_path: Path) -> None:
 
 
 def test_lora_of_older_peft_has_no_base_layer(published: Path, tmp_path: Path) -> None:
-    copy = altered(published, tmp_path, lambda t: {k.replace(".base_layer", ""): v for k, v in t.items()})
+    copy = altered(
+        published, tmp_path, lambda t: {k.replace(".base_layer", ""): v for k, v in t.items()}
+    )
     weights = Weights(copy)
     names = pllava_layout.naming(weights.tensors)
     assert {name: tensor.shape for name, tensor in weights.tensors.items()} == needed(weights)
@@ -87,14 +91,20 @@ def test_lora_is_merged_where_it_is_and_nowhere_else(published: Path) -> None:
             np.testing.assert_allclose(new, old + 4.0 / tiny.RANK * up @ down, rtol=1e-5, atol=1e-6)
 
 
-def altered(folder: Path, tmp_path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Path:
+def altered(
+    folder: Path, tmp_path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> Path:
     """A copy of a folder whose tensors, in one file, were changed."""
     copy = tmp_path / "copy"
     copy.mkdir()
     for name in ("config.json", "tokenizer.json"):
         shutil.copy(folder / name, copy)
-    tensors = {k: v for file in sorted(folder.glob("*.safetensors")) for k, v in load_file(file).items()}
-    save_file({k: np.ascontiguousarray(v) for k, v in change(tensors).items()}, copy / "model.safetensors")
+    tensors = {
+        k: v for file in sorted(folder.glob("*.safetensors")) for k, v in load_file(file).items()
+    }
+    save_file(
+        {k: np.ascontiguousarray(v) for k, v in change(tensors).items()}, copy / "model.safetensors"
+    )
     return copy
 
 
@@ -131,16 +141,28 @@ def test_a_wrong_checkpoint_is_refused(case: str, published: Path, tmp_path: Pat
     ("change", "why"),
     [
         ({"text_config": {"model_type": "mistral"}}, "mistral, not llama"),
-        ({"text_config": {"model_type": "llama", "rope_scaling": {"type": "linear", "factor": 2}}}, "rope_scaling"),
+        (
+            {
+                "text_config": {
+                    "model_type": "llama",
+                    "rope_scaling": {"type": "linear", "factor": 2},
+                }
+            },
+            "rope_scaling",
+        ),
         ({"vision_config": {"hidden_size": "64"}}, "hidden_size must be a whole number"),
         ({"vision_feature_layer": 3}, "vision_feature_layer"),
         ({"text_config": []}, "text_config is no object"),
         ({"image_token_index": 7}, "another number"),
     ],
 )
-def test_a_wrong_config_is_refused(change: dict[str, Any], why: str, published: Path, tmp_path: Path) -> None:
+def test_a_wrong_config_is_refused(
+    change: dict[str, Any], why: str, published: Path, tmp_path: Path
+) -> None:
     copy = shutil.copytree(published, tmp_path / "copy")
-    tiny.write_json(copy / "config.json", json.loads((published / "config.json").read_text()) | change)
+    tiny.write_json(
+        copy / "config.json", json.loads((published / "config.json").read_text()) | change
+    )
     with pytest.raises(BadModel, match=why):
         Pllava(copy, "CPU")
 
@@ -153,8 +175,12 @@ def index(change: Callable[[dict[str, str]], Any], folder: Path) -> None:
     file.write_text(json.dumps(found))
 
 
-@pytest.mark.parametrize("where", ["../elsewhere.safetensors", "/etc/passwd", "model-00009-of-00003.safetensors"])
-def test_an_index_names_files_of_its_folder_only(where: str, published: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "where", ["../elsewhere.safetensors", "/etc/passwd", "model-00009-of-00003.safetensors"]
+)
+def test_an_index_names_files_of_its_folder_only(
+    where: str, published: Path, tmp_path: Path
+) -> None:
     copy = shutil.copytree(published, tmp_path / "copy")
     index(lambda names: names.update({f"{PEFT}lm_head.weight": where}), copy)
     with pytest.raises(BadModel, match="is not there"):
@@ -188,7 +214,11 @@ def test_a_prompt_with_the_word_for_a_picture_is_refused(published: Path) -> Non
         model.ids(f"What is {IMAGE}?")
 
 
-WRONG = {"float": ((1, 8, 8, 3), np.float32), "grey": ((1, 8, 8, 1), np.uint8), "none": ((0, 8, 8, 3), np.uint8)}
+WRONG = {
+    "float": ((1, 8, 8, 3), np.float32),
+    "grey": ((1, 8, 8, 1), np.uint8),
+    "none": ((0, 8, 8, 3), np.uint8),
+}
 
 
 @pytest.mark.parametrize("case", WRONG)

@@ -1,4 +1,6 @@
-"""Published layouts of Qwen2-VL and Qwen2.5-VL are read to the last tensor; frames, patches and places."""
+"""Published layouts of Qwen2-VL and Qwen2.5-VL are read to the last tensor; frames, patches and
+places.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +18,15 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from curate.configs.errors import BadModel, StageError
-from curate.tasks.caption.interface import Span
-from curate.tasks.caption.models import qwen_frames, qwen_layout
-from curate.tasks.caption.models.qwen2_5_vl import Qwen25Vl
-from curate.tasks.caption.models.qwen2_vl import Qwen2Vl
-from curate.tasks.caption.models.qwen_frames import Pixels
-from curate.tasks.caption.models.qwen_layout import Family
-from curate.tasks.caption.models.qwen_vl import VIDEO, Options, QwenVl
-from curate.tasks.caption.models.vocabulary import Vocabulary
-from curate.tasks.caption.models.weights import Weights
+from curate.tasks.captioners import qwen_frames, qwen_layout
+from curate.tasks.captioners.interface import Span
+from curate.tasks.captioners.qwen2_5_vl import Qwen25Vl
+from curate.tasks.captioners.qwen2_vl import Qwen2Vl
+from curate.tasks.captioners.qwen_frames import Pixels
+from curate.tasks.captioners.qwen_layout import Family
+from curate.tasks.captioners.qwen_vl import VIDEO, Options, QwenVl
+from curate.tasks.captioners.vocabulary import Vocabulary
+from curate.tasks.captioners.weights import Weights
 from tests import tiny_captioners as tiny
 
 CLASSES: dict[Family, type[QwenVl]] = {"qwen2_vl": Qwen2Vl, "qwen2_5_vl": Qwen25Vl}
@@ -43,11 +45,15 @@ def family(folder: Path) -> Family:
 
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("of", CLASSES)
-def test_every_published_tensor_is_known_and_none_is_left_over(of: Family, tied: bool, tmp_path: Path) -> None:
+def test_every_published_tensor_is_known_and_none_is_left_over(
+    of: Family, tied: bool, tmp_path: Path
+) -> None:
     """Of 7B, and of 2B and 3B, whose embeddings are their scores."""
     weights = Weights(tiny.write_qwen(tmp_path / of, of, tied))
     config = qwen_layout.configuration(of, weights.config)
-    assert {name: tensor.shape for name, tensor in weights.tensors.items()} == qwen_layout.expected(of, config)
+    assert {name: tensor.shape for name, tensor in weights.tensors.items()} == qwen_layout.expected(
+        of, config
+    )
     assert qwen_layout.head(config) == ("model.embed_tokens.weight" if tied else "lm_head.weight")
     assert ("lm_head.weight" in weights.tensors) is not tied
 
@@ -70,8 +76,12 @@ CHANGES: dict[str, tuple[Change, str]] = {
 def test_a_wrong_checkpoint_is_refused(case: str, published: Path, tmp_path: Path) -> None:
     change, why = CHANGES[case]
     copy = shutil.copytree(published, tmp_path / "copy", ignore=shutil.ignore_patterns("model*"))
-    tensors = {k: v for file in sorted(published.glob("*.safetensors")) for k, v in load_file(file).items()}
-    save_file({k: np.ascontiguousarray(v) for k, v in change(tensors).items()}, copy / "model.safetensors")
+    tensors = {
+        k: v for file in sorted(published.glob("*.safetensors")) for k, v in load_file(file).items()
+    }
+    save_file(
+        {k: np.ascontiguousarray(v) for k, v in change(tensors).items()}, copy / "model.safetensors"
+    )
     with pytest.raises(BadModel, match=why):
         CLASSES[family(published)](copy, "CPU")
 
@@ -88,15 +98,21 @@ CONFIGS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("change", "why"), CONFIGS)
-def test_a_wrong_config_is_refused(change: dict[str, Any], why: str, published: Path, tmp_path: Path) -> None:
+def test_a_wrong_config_is_refused(
+    change: dict[str, Any], why: str, published: Path, tmp_path: Path
+) -> None:
     copy = shutil.copytree(published, tmp_path / "copy")
     tiny.write_json(copy / "config.json", json.loads((copy / "config.json").read_text()) | change)
     with pytest.raises(BadModel, match=why):
         CLASSES[family(published)](copy, "CPU")
 
 
-@pytest.mark.parametrize("given", [{"eos_token_id": "x"}, {"repetition_penalty": 0}, {"repetition_penalty": "1"}])
-def test_a_wrong_generation_config_is_refused(given: dict[str, Any], published: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "given", [{"eos_token_id": "x"}, {"repetition_penalty": 0}, {"repetition_penalty": "1"}]
+)
+def test_a_wrong_generation_config_is_refused(
+    given: dict[str, Any], published: Path, tmp_path: Path
+) -> None:
     copy = shutil.copytree(published, tmp_path / "copy")
     tiny.write_json(copy / "generation_config.json", given)
     with pytest.raises(BadModel, match="is no number"):
@@ -131,7 +147,9 @@ def test_sizes_are_multiples_within_bounds(height: int, width: int, frames: int)
         return
     rows, columns = qwen_frames.resized(height, width, bounds)
     assert rows % 28 == columns % 28 == 0
-    if round(height / 28) * round(width / 28) * 28 * 28 >= bounds.smallest:  # what grows may grow over the largest
+    if (
+        round(height / 28) * round(width / 28) * 28 * 28 >= bounds.smallest
+    ):  # what grows may grow over the largest
         assert min(rows, columns) == 28 or rows * columns <= bounds.largest
     else:
         assert rows * columns >= bounds.smallest
@@ -159,7 +177,10 @@ def test_places_of_a_clip_in_a_text() -> None:
 
 
 def test_patches_of_four_lie_in_a_square() -> None:
-    assert qwen_frames.patch_places(2, 4).tolist() == [[0, 0, 1, 1, 0, 0, 1, 1], [0, 1, 0, 1, 2, 3, 2, 3]]
+    assert qwen_frames.patch_places(2, 4).tolist() == [
+        [0, 0, 1, 1, 0, 0, 1, 1],
+        [0, 1, 0, 1, 2, 3, 2, 3],
+    ]
 
 
 def test_frames_are_wanted_in_the_size_that_is_seen() -> None:
@@ -189,8 +210,12 @@ def test_a_prompt_with_the_word_for_a_clip_is_refused(published: Path) -> None:
         model.beginning(tiny.videos()[0], f"What is {VIDEO}?")
 
 
-@pytest.mark.parametrize(("of", "total"), [("qwen2_vl", 16_582_751_232), ("qwen2_5_vl", 16_584_333_312)])
-def test_at_the_sizes_of_7b_it_is_as_many_bytes_as_the_published_index_says(of: Family, total: int) -> None:
+@pytest.mark.parametrize(
+    ("of", "total"), [("qwen2_vl", 16_582_751_232), ("qwen2_5_vl", 16_584_333_312)]
+)
+def test_at_the_sizes_of_7b_it_is_as_many_bytes_as_the_published_index_says(
+    of: Family, total: int
+) -> None:
     """In bfloat16, 2 bytes a number; total_size of model.safetensors.index.json."""
     newer = of == "qwen2_5_vl"
     config = tiny.qwen_config(of) | {
@@ -198,7 +223,12 @@ def test_at_the_sizes_of_7b_it_is_as_many_bytes_as_the_published_index_says(of: 
         "num_key_value_heads": 4, "vocab_size": 152_064,
         "rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]},
     }  # fmt: skip
-    wide = {"hidden_size": 1280, "intermediate_size": 3420, "out_hidden_size": 3584, "window_size": 112}
+    wide = {
+        "hidden_size": 1280,
+        "intermediate_size": 3420,
+        "out_hidden_size": 3584,
+        "window_size": 112,
+    }
     tower = wide if newer else {"embed_dim": 1280, "mlp_ratio": 4, "hidden_size": 3584}
     config["vision_config"] |= tower | {"depth": 32, "num_heads": 16}
     shapes = qwen_layout.expected(of, qwen_layout.configuration(of, config)).values()

@@ -1,4 +1,6 @@
-"""ShareGPT4V's two published folders are read to the last tensor; its frames, its conversation, its tower's place."""
+"""ShareGPT4V's two published folders are read to the last tensor; its frames, its conversation, its
+tower's place.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from curate.configs.errors import BadModel, StageError
-from curate.tasks.caption.interface import Span
-from curate.tasks.caption.models import sharegpt4v_layout as layout
-from curate.tasks.caption.models.sharegpt4v import IMAGE, Options, ShareGpt4v
-from curate.tasks.caption.models.sharegpt4v_folder import check_folders, tower_folder
-from curate.tasks.caption.models.sharegpt4v_frames import frame_indices, padded
-from curate.tasks.caption.models.weights import Weights
+from curate.tasks.captioners import sharegpt4v_layout as layout
+from curate.tasks.captioners.interface import Span
+from curate.tasks.captioners.sharegpt4v import IMAGE, Options, ShareGpt4v
+from curate.tasks.captioners.sharegpt4v_folder import check_folders, tower_folder
+from curate.tasks.captioners.sharegpt4v_frames import frame_indices, padded
+from curate.tasks.captioners.weights import Weights
 from curate.tasks.models.kept import state
 from curate.tasks.models.sentencepieces import SentencePieces
 from tests import tiny
@@ -59,7 +61,9 @@ def test_names_are_those_of_llava() -> None:
 def test_at_the_sizes_of_7b_the_projector_is_as_large_as_that_of_llava() -> None:
     """mm_projector.bin of LLaVA 1.5 7B has 41,961,085 bytes: its numbers in float16, and a pickle."""
     tiny_text, tiny_vision = published_as.config(), published_as.tower_config()
-    text = layout.text_config(tiny_text | {"hidden_size": 4096, "num_attention_heads": 32, "num_key_value_heads": 32})
+    text = layout.text_config(
+        tiny_text | {"hidden_size": 4096, "num_attention_heads": 32, "num_key_value_heads": 32}
+    )
     vision = layout.vision_config(tiny_vision | {"hidden_size": 1024, "num_attention_heads": 16})
     found = [s for name, s in layout.expected(text, vision).items() if "mm_projector" in name]
     assert 2 * sum(int(np.prod(s)) for s in found) == 41_959_424
@@ -140,7 +144,9 @@ def test_a_wrong_tower_is_refused(case: str, copy: Path) -> None:
 
 def test_what_older_checkpoints_hold_besides_is_let_be(copy: Path) -> None:
     """Speeds of rotary positions in each layer, and numbers of places."""
-    speeds = {f"model.layers.{n}.self_attn.rotary_emb.inv_freq": np.zeros(8, np.float16) for n in range(2)}
+    speeds = {
+        f"model.layers.{n}.self_attn.rotary_emb.inv_freq": np.zeros(8, np.float16) for n in range(2)
+    }
     rewritten(copy, lambda arrays: arrays | speeds)
     ids = {"vision_model.embeddings.position_ids": np.arange(65).reshape(1, 65)}
     rewritten(copy.parent / published_as.TOWER, lambda arrays: arrays | ids, tower_arrays)
@@ -201,17 +207,27 @@ def test_a_wrong_config_is_refused(change: dict[str, Any], why: str, copy: Path)
 
 @pytest.mark.parametrize(
     ("change", "why"),
-    [({"model_type": "siglip"}, "model_type is siglip, not clip_vision"), ({"patch_size": 0}, "patch_size")],
+    [
+        ({"model_type": "siglip"}, "model_type is siglip, not clip_vision"),
+        ({"patch_size": 0}, "patch_size"),
+    ],
 )
-def test_a_wrong_config_of_the_tower_is_refused(change: dict[str, Any], why: str, copy: Path) -> None:
-    write_json(copy.parent / published_as.TOWER / "config.json", published_as.tower_config() | change)
+def test_a_wrong_config_of_the_tower_is_refused(
+    change: dict[str, Any], why: str, copy: Path
+) -> None:
+    write_json(
+        copy.parent / published_as.TOWER / "config.json", published_as.tower_config() | change
+    )
     with pytest.raises(BadModel, match=why):
         ShareGpt4v(copy, "CPU")
 
 
 def test_more_words_than_rows_are_refused(copy: Path) -> None:
     words = published_as.WORDS - 1
-    small = {n: np.zeros((words, 64), np.float16) for n in ("model.embed_tokens.weight", "lm_head.weight")}
+    small = {
+        n: np.zeros((words, 64), np.float16)
+        for n in ("model.embed_tokens.weight", "lm_head.weight")
+    }
     rewritten(copy, lambda arrays: arrays | small)
     write_json(copy / "config.json", published_as.config() | {"vocab_size": words})
     with pytest.raises(BadModel, match=r"tokenizer\.model has more words than its vocab_size"):
@@ -230,8 +246,12 @@ def test_the_tower_is_beside_the_model_or_in_it_or_given(copy: Path, tmp_path: P
         check_folders(copy, None)
 
 
-@pytest.mark.parametrize("name", ["tokenizer.model", "pytorch_model-00002-of-00002.bin", "config.json"])
-def test_a_folder_that_lacks_a_file_is_refused_before_anything_is_loaded(name: str, copy: Path) -> None:
+@pytest.mark.parametrize(
+    "name", ["tokenizer.model", "pytorch_model-00002-of-00002.bin", "config.json"]
+)
+def test_a_folder_that_lacks_a_file_is_refused_before_anything_is_loaded(
+    name: str, copy: Path
+) -> None:
     (copy / name).unlink()
     with pytest.raises(BadModel, match=rf"{name}|No such file"):
         check_folders(copy, None)
@@ -259,7 +279,9 @@ def speaking(published: Path, frames: int = 1) -> ShareGpt4v:
 
 def test_the_conversation_is_that_of_vicuna(published: Path) -> None:
     said = speaking(published).conversation("What is seen?")
-    assert said.startswith("A chat between a curious user and an artificial intelligence assistant. The assistant ")
+    assert said.startswith(
+        "A chat between a curious user and an artificial intelligence assistant. The assistant "
+    )
     assert said.endswith(" to the user's questions. USER: <image>\nWhat is seen? ASSISTANT:")
     before, after = speaking(published).ids("What is seen?")
     assert before[0] == 1
@@ -286,7 +308,10 @@ def test_frames_lie_evenly_in_the_clip(count: int, wanted: int) -> None:
     assert chosen == sorted(chosen)
     assert 0 <= chosen[0] <= chosen[-1] < count
     if count >= wanted:
-        assert max(np.diff([*chosen, chosen[0] + count])) - min(np.diff([*chosen, chosen[0] + count])) <= 1
+        assert (
+            max(np.diff([*chosen, chosen[0] + count])) - min(np.diff([*chosen, chosen[0] + count]))
+            <= 1
+        )
     if count == wanted:
         assert chosen == list(range(count))
 

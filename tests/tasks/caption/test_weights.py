@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from curate.configs.errors import BadModel
-from curate.tasks.caption.models.weights import Weights
+from curate.tasks.captioners.weights import Weights
 from tests import tiny_sharegpt4v as published_as
 from tests import torch_files
 from tests.tiny_captioners import write_json
@@ -42,7 +42,9 @@ def test_safetensors_go_before_pickles(copy: Path) -> None:
     assert list(Weights(copy).tensors) == ["one"]
 
 
-@pytest.mark.parametrize("where", ["../elsewhere.bin", "config.json", "/etc/passwd", "pytorch_model-00009.bin"])
+@pytest.mark.parametrize(
+    "where", ["../elsewhere.bin", "config.json", "/etc/passwd", "pytorch_model-00009.bin"]
+)
 def test_an_index_names_pickles_of_its_folder_only(where: str, copy: Path) -> None:
     index = json.loads((copy / published_as.INDEX).read_text())
     index["weight_map"]["lm_head.weight"] = where
@@ -67,7 +69,11 @@ def test_a_cut_file_is_refused(copy: Path) -> None:
 
 
 def test_nothing_in_them_is_executed(copy: Path) -> None:
-    content = torch_files.named("os", "system") + torch_files.tuple_of([torch_files.text("touch owned")]) + b"R"
+    content = (
+        torch_files.named("os", "system")
+        + torch_files.tuple_of([torch_files.text("touch owned")])
+        + b"R"
+    )
     torch_files.archive(copy / "pytorch_model-00002-of-00002.bin", content, {})
     with pytest.raises(BadModel, match=r"asks for os\.system.*nothing of it was executed"):
         Weights(copy)

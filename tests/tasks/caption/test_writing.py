@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from curate.tasks.caption.models.language import _seen
-from curate.tasks.caption.models.writing import GREEDY, Sampling, chosen, penalised, probabilities
+from curate.tasks.captioners.language import _seen
+from curate.tasks.captioners.writing import GREEDY, Sampling, chosen, penalised, probabilities
 
 SCORES = arrays(np.float32, 12, elements=st.floats(-20, 20, width=32))
 
@@ -21,7 +21,10 @@ def test_greedy_takes_the_best(scores: np.ndarray[tuple[int], np.dtype[np.float3
 
 @given(SCORES, st.floats(0.1, 5), st.floats(0.05, 1), st.integers(0, 12))
 def test_what_is_drawn_is_likely(
-    scores: np.ndarray[tuple[int], np.dtype[np.float32]], temperature: float, top_p: float, top_k: int
+    scores: np.ndarray[tuple[int], np.dtype[np.float32]],
+    temperature: float,
+    top_p: float,
+    top_k: int,
 ) -> None:
     """Never less than the best; no more than top_k; enough for top_p, and not one without need."""
     likely = probabilities(scores, Sampling(temperature, top_p, top_k))
@@ -43,7 +46,9 @@ def test_a_penalty_makes_words_worse_that_were_said() -> None:
     assert penalised(scores, {0}, 1.0) is scores
 
 
-@pytest.mark.parametrize("wrong", [{"temperature": -1.0}, {"top_p": 0.0}, {"top_p": 1.5}, {"top_k": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"temperature": -1.0}, {"top_p": 0.0}, {"top_p": 1.5}, {"top_k": -1}]
+)
 def test_a_sampling_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="temperature and top_k"):
         Sampling(**wrong)  # type: ignore[arg-type]

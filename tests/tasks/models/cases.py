@@ -1,4 +1,5 @@
-"""Towers, kernels, trials and devices on MindSpore: ``python -m tests.tasks.models.cases HOME RESULT.json``.
+"""Towers, kernels, trials and devices on MindSpore: ``python -m tests.tasks.models.cases HOME
+RESULT.json``.
 
 One process for all, for MindSpore takes seconds to start. Tests say what the found numbers must be.
 """
@@ -76,7 +77,8 @@ def shapes(count: int) -> list[Shape]:
         return int(a), int(b)
 
     return [
-        Shape(two(1, 3)[0], two(1, 5), two(1, 4), two(1, 4), two(0, 2), two(4, 13), bool(n % 2)) for n in range(count)
+        Shape(two(1, 3)[0], two(1, 5), two(1, 4), two(1, 4), two(0, 2), two(4, 13), bool(n % 2))
+        for n in range(count)
     ]
 
 
@@ -94,16 +96,30 @@ def convolution(shape: Shape) -> dict[str, Any]:
     """The largest difference of our cell and NumPy; whether weights are shared and names kept."""
     ms, draw = device.mindspore(), np.random.default_rng(1)
     inputs, outputs = shape.channels
-    cell = ms.mint.nn.Conv2d(inputs, outputs, shape.window, shape.stride, shape.padding, bias=shape.bias)
+    cell = ms.mint.nn.Conv2d(
+        inputs, outputs, shape.window, shape.stride, shape.padding, bias=shape.bias
+    )
     for parameter in cell.get_parameters():
         parameter.set_data(ms.Tensor(draw.standard_normal(parameter.shape).astype(np.float32)))
     ours = cpu_kernels.fitted(cell, device.start("CPU"))
     x = draw.standard_normal((shape.batch, inputs, *shape.picture)).astype(np.float32)
     weight, bias = cell.weight.asnumpy(), cell.bias.asnumpy() if shape.bias else None
     expected, found = convolved(x, weight, bias, shape), ours(ms.Tensor(x)).asnumpy()
-    difference = float(np.abs(found - expected).max()) if found.shape == expected.shape else f"shape {found.shape}"
-    names = sorted(p.name for p in cell.get_parameters()), sorted(p.name for p in ours.get_parameters())
-    return {"shape": str(shape), "difference": difference, "shared": ours.weight is cell.weight, "names": names}
+    difference = (
+        float(np.abs(found - expected).max())
+        if found.shape == expected.shape
+        else f"shape {found.shape}"
+    )
+    names = (
+        sorted(p.name for p in cell.get_parameters()),
+        sorted(p.name for p in ours.get_parameters()),
+    )
+    return {
+        "shape": str(shape),
+        "difference": difference,
+        "shared": ours.weight is cell.weight,
+        "names": names,
+    }
 
 
 def still_needed() -> Any:
@@ -122,7 +138,9 @@ def still_needed() -> Any:
 
 
 def filled_in() -> Any:
-    """Kinds of the cells of a model before, after filling in for an NPU, and for the CPU; and what is refused."""
+    """Kinds of the cells of a model before, after filling in for an NPU, and for the CPU; and what
+    is refused.
+    """
     nn, plain = device.mindspore().mint.nn, device.mindspore().nn
     inner = plain.SequentialCell(nn.Linear(2, 2), nn.Conv2d(3, 4, 3))
     model = plain.SequentialCell(inner, nn.Conv2d(4, 4, 1))
@@ -144,7 +162,9 @@ def filled_in() -> Any:
 
 
 def activations() -> Any:
-    """Differences from NumPy of what takes the place of LayerNorm and GELU, and constants of Mint and NumPy."""
+    """Differences from NumPy of what takes the place of LayerNorm and GELU, and constants of Mint
+    and NumPy.
+    """
     ms, draw = device.mindspore(), np.random.default_rng(3)
     cpu, x = device.start("CPU"), draw.standard_normal((3, 5, 8)).astype(np.float32)
     cell = ms.mint.nn.LayerNorm(8, eps=1e-3)
@@ -152,19 +172,36 @@ def activations() -> Any:
     cell.weight.set_data(ms.Tensor(weight))
     cell.bias.set_data(ms.Tensor(bias))
     unit = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-3)
-    exact, tanh = (cpu_kernels.fitted(ms.mint.nn.GELU(approximate=how), cpu) for how in ("none", "tanh"))
-    slopes = np.vectorize(math.erf)(x / math.sqrt(2)), np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
+    exact, tanh = (
+        cpu_kernels.fitted(ms.mint.nn.GELU(approximate=how), cpu) for how in ("none", "tanh")
+    )
+    slopes = (
+        np.vectorize(math.erf)(x / math.sqrt(2)),
+        np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)),
+    )
     mint = cpu_kernels.Mint()
-    made = [mint.arange(4), mint.arange(1, 9, 2, dtype=ms.float32), mint.full((2, 3), -1.5), mint.full([2], 7)]
+    made = [
+        mint.arange(4),
+        mint.arange(1, 9, 2, dtype=ms.float32),
+        mint.full((2, 3), -1.5),
+        mint.full([2], 7),
+    ]
     return {
-        "LayerNorm": float(np.abs(cpu_kernels.fitted(cell, cpu)(ms.Tensor(x)).asnumpy() - unit * weight - bias).max()),
+        "LayerNorm": float(
+            np.abs(
+                cpu_kernels.fitted(cell, cpu)(ms.Tensor(x)).asnumpy() - unit * weight - bias
+            ).max()
+        ),
         "GELU": [
             float(np.abs(ours(ms.Tensor(x)).asnumpy() - x / 2 * (1 + slope)).max())
             for ours, slope in zip((exact, tanh), slopes, strict=True)
         ],
         "constants": [[m.asnumpy().tolist(), str(m.dtype)] for m in made],
         "passed on": mint.matmul is ms.mint.matmul,
-        "needed": [said(lambda: ms.mint.arange(4).asnumpy()), said(lambda: ms.mint.full((2,), 1.0).asnumpy())],
+        "needed": [
+            said(lambda: ms.mint.arange(4).asnumpy()),
+            said(lambda: ms.mint.full((2,), 1.0).asnumpy()),
+        ],
     }
 
 
@@ -204,11 +241,15 @@ def batches() -> Any:
         np.concatenate([image().embed(noise[n : n + 1]) for n in range(11)]),
         np.concatenate([text().embed([word]) for word in words]),
     )
-    return [float(np.abs(a - b).max() / np.abs(a).max()) for a, b in zip(together, single, strict=True)]
+    return [
+        float(np.abs(a - b).max() / np.abs(a).max()) for a, b in zip(together, single, strict=True)
+    ]
 
 
 def half() -> Any:
-    """How far the features of the model are from those of the same in float16 on disk, on the CPU; their type."""
+    """How far the features of the model are from those of the same in float16 on disk, on the CPU;
+    their type.
+    """
     from safetensors.numpy import load_file
 
     def change(tensors: dict[str, Any]) -> None:
@@ -218,15 +259,23 @@ def half() -> Any:
     assert load_file(copy / "model.safetensors")["visual_projection.weight"].dtype == np.float16
     whole = image().embed(pictures(2))
     found = towers.ImageTower(copy, "CPU", "float16", None).embed(pictures(2))
-    return {"difference": float(np.abs(found - whole).max() / np.abs(whole).max()), "dtype": str(found.dtype)}
+    return {
+        "difference": float(np.abs(found - whole).max() / np.abs(whole).max()),
+        "dtype": str(found.dtype),
+    }
 
 
 def as_on_an_npu() -> Any:
-    """How far features held in float16, as an NPU holds them, are from float32; run here on the CPU, which can."""
+    """How far features held in float16, as an NPU holds them, are from float32; run here on the
+    CPU, which can.
+    """
     whole = image().embed(pictures(2)), text().embed(["a dog"])
     held, device.Device.held_in = device.Device.held_in, lambda *_: "float16"  # type: ignore[method-assign]
     try:
-        made = towers.ImageTower(folder(), "CPU", "auto", 2), towers.TextTower(folder(), "CPU", "auto", 1)
+        made = (
+            towers.ImageTower(folder(), "CPU", "auto", 2),
+            towers.TextTower(folder(), "CPU", "auto", 1),
+        )
         found = made[0].embed(pictures(2)), made[1].embed(["a dog"])
     finally:
         device.Device.held_in = held  # type: ignore[method-assign]
@@ -234,14 +283,21 @@ def as_on_an_npu() -> Any:
 
 
 def refused() -> Any:
-    """What is said of a folder without a model, of one with a tensor less, and of one with a tensor more."""
+    """What is said of a folder without a model, of one with a tensor less, and of one with a tensor
+    more.
+    """
     less = altered("less", tiny.CLIP, lambda t: t.pop("visual_projection.weight"))
     more = altered("more", tiny.CLIP, lambda t: t.update(surplus=np.zeros(3, np.float32)))
-    return [said(partial(towers.image_tower, f, "CPU")) for f in (settings().folder / "none", less, more)]
+    return [
+        said(partial(towers.image_tower, f, "CPU"))
+        for f in (settings().folder / "none", less, more)
+    ]
 
 
 def replaced() -> Any:
-    """The revisions of a tower before and after its file was replaced, and whether both were made once."""
+    """The revisions of a tower before and after its file was replaced, and whether both were made
+    once.
+    """
     copy = altered("replaced", tiny.CLIP, lambda t: None)
     first = towers.text_tower(copy, "CPU")
     same = towers.text_tower(copy, "CPU") is first
@@ -253,7 +309,11 @@ def replaced() -> Any:
 def open_files() -> int:
     """Files of weights that a tower holds open."""
     tower = towers.image_tower(folder(), "CPU")
-    links = [link.readlink().name for link in Path("/proc/self/fd").iterdir() if link.is_symlink() and link.exists()]
+    links = [
+        link.readlink().name
+        for link in Path("/proc/self/fd").iterdir()
+        if link.is_symlink() and link.exists()
+    ]
     assert tower.width
     return links.count("model.safetensors")
 
@@ -273,9 +333,13 @@ def device_is_lost() -> Any:
 
 
 def trials() -> Any:
-    """What a trial of a kind measures, and says of weights that are NaN; that of lpips is run by test_readme.py."""
+    """What a trial of a kind measures, and says of weights that are NaN; that of lpips is run by
+    test_readme.py.
+    """
     kinds = {"clip": tiny.CLIP, "aesthetic": tiny.AESTHETIC, "nsfw": tiny.NSFW}
-    found: dict[str, Any] = {kind: trial(kind, folder(name), settings()) for kind, name in kinds.items()}  # type: ignore[arg-type]
+    found: dict[str, Any] = {
+        kind: trial(kind, folder(name), settings()) for kind, name in kinds.items()
+    }  # type: ignore[arg-type]
 
     def change(tensors: dict[str, Any]) -> None:
         tensors["layers.7.weight"] = tensors["layers.7.weight"] * np.float32(np.nan)
@@ -287,7 +351,10 @@ def trials() -> Any:
 def light() -> Any:
     """Which modules of mindone were imported, and whether torch was."""
     ours = [name for name in sys.modules if name.startswith("mindone.transformers.models.")]
-    return {"models": sorted({name.split(".")[3] for name in ours}), "torch": "torch" in sys.modules}
+    return {
+        "models": sorted({name.split(".")[3] for name in ours}),
+        "torch": "torch" in sys.modules,
+    }
 
 
 def too_much() -> Any:

@@ -21,7 +21,12 @@ from curate.tasks.models.checkpoint import arrays, float32, header, revision, ve
 from curate.tasks.models.layouts import BadConfig, expected, optional
 from tests import tiny
 
-FOLDERS: dict[Kind, str] = {"clip": tiny.CLIP, "aesthetic": tiny.AESTHETIC, "nsfw": tiny.NSFW, "lpips": tiny.LPIPS}
+FOLDERS: dict[Kind, str] = {
+    "clip": tiny.CLIP,
+    "aesthetic": tiny.AESTHETIC,
+    "nsfw": tiny.NSFW,
+    "lpips": tiny.LPIPS,
+}
 Edit = Callable[[dict[str, Any]], Any]
 
 
@@ -169,7 +174,9 @@ def test_what_is_no_safetensors_is_refused(nsfw: Path, content: bytes, reason: s
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_refused_without_another_error(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_any_bytes_are_refused_without_another_error(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
     file = tmp_path_factory.mktemp("x") / "x"
     file.write_bytes(content)
     with pytest.raises(BadModel):
@@ -222,7 +229,9 @@ def test_the_buffers_of_the_published_clip_are_allowed_and_no_others(tmp_path: P
     save_file(tensors | {n: a.astype(np.float32) for n, a in ids.items()}, file)
     with pytest.raises(BadModel, match="position_ids is F32"):
         verified(folder, "clip")
-    save_file(tensors | {"vision_model.position_ids": ids["vision_model.embeddings.position_ids"]}, file)
+    save_file(
+        tensors | {"vision_model.position_ids": ids["vision_model.embeddings.position_ids"]}, file
+    )
     with pytest.raises(BadModel, match="left over"):
         verified(folder, "clip")
 
@@ -236,15 +245,28 @@ def test_vit_l_14_has_the_published_tensors() -> None:
     assert abs(CATALOG[tiny.CLIP].files[2].size - file_bytes) < 100_000  # the rest is the header
 
 
-BAD_SIZES = st.one_of(st.integers(max_value=0), st.integers(min_value=400_000), st.text(), st.none(), st.booleans())
+BAD_SIZES = st.one_of(
+    st.integers(max_value=0), st.integers(min_value=400_000), st.text(), st.none(), st.booleans()
+)
 
 
 @given(st.sampled_from(["text_config", "vision_config"]), st.data())
 def test_a_hostile_config_is_refused(tower: str, data: st.DataObject) -> None:
     config = tiny.clip_config()
     known = {
-        "text_config": ["vocab_size", "hidden_size", "intermediate_size", "max_position_embeddings"],
-        "vision_config": ["hidden_size", "num_hidden_layers", "image_size", "patch_size", "num_attention_heads"],
+        "text_config": [
+            "vocab_size",
+            "hidden_size",
+            "intermediate_size",
+            "max_position_embeddings",
+        ],
+        "vision_config": [
+            "hidden_size",
+            "num_hidden_layers",
+            "image_size",
+            "patch_size",
+            "num_attention_heads",
+        ],
     }
     config[tower][data.draw(st.sampled_from(known[tower]))] = data.draw(BAD_SIZES)
     with pytest.raises(BadConfig):
@@ -266,7 +288,9 @@ def test_a_config_of_something_else_is_refused(change: dict[str, Any]) -> None:
 
 def test_older_configs_are_read_as_transformers_does() -> None:
     """Where there is text_config_dict, it wins over text_config, and its defaults do too."""
-    config = tiny.clip_config() | {"text_config_dict": {"hidden_size": 768, "num_attention_heads": 12}}
+    config = tiny.clip_config() | {
+        "text_config_dict": {"hidden_size": 768, "num_attention_heads": 12}
+    }
     assert expected("clip", config)["text_model.final_layer_norm.bias"] == (768,)
     assert expected("clip", {})["vision_model.post_layernorm.bias"] == (768,)
 
@@ -293,7 +317,9 @@ def test_missing_names_all_that_is_wrong(tiny_models: Path, tmp_path: Path) -> N
     assert missing(needs, tiny_models) == []
     lines = missing([*needs, *needs], tmp_path)
     assert len(lines) == 4
-    assert all(f"curate models fetch {need.model}" in line for need, line in zip(needs, lines, strict=True))
+    assert all(
+        f"curate models fetch {need.model}" in line for need, line in zip(needs, lines, strict=True)
+    )
     (line,) = missing([Need("nsfw", "my-head")], tmp_path)
     assert "models convert FILE --to my-head" in line
     (line,) = missing([Need("aesthetic", tiny.NSFW)], tiny_models)
@@ -305,7 +331,11 @@ def test_replacing_is_proposed_for_models_by_name_only(tiny_models: Path, tmp_pa
     """What a path names, or holds no model, may be anything."""
     (tmp_path / tiny.NSFW).mkdir()
     (tmp_path / tiny.NSFW / "video.mp4").touch()
-    needs = [Need("aesthetic", str(tiny_models / tiny.NSFW)), Need("nsfw", str(tmp_path)), Need("nsfw", tiny.NSFW)]
+    needs = [
+        Need("aesthetic", str(tiny_models / tiny.NSFW)),
+        Need("nsfw", str(tmp_path)),
+        Need("nsfw", tiny.NSFW),
+    ]
     lines = missing(needs, tmp_path)
     assert len(lines) == 3
     assert not [line for line in lines if "--force" in line]

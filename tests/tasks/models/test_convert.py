@@ -32,7 +32,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Arrays]:
 
 def as_openai(arrays: Mapping[str, NDArray[Any]], mindspore: bool = False) -> Arrays:
     """A CLIP under OpenAI's names, or MindSpore's for them, packed and transposed as there."""
-    gamma, beta, table = ("gamma", "beta", "embedding_table") if mindspore else ("weight", "bias", "weight")
+    gamma, beta, table = (
+        ("gamma", "beta", "embedding_table") if mindspore else ("weight", "bias", "weight")
+    )
     packed = "in_proj." if mindspore else "in_proj_"
     made: Arrays = {
         "logit_scale": arrays["logit_scale"],
@@ -48,7 +50,10 @@ def as_openai(arrays: Mapping[str, NDArray[Any]], mindspore: bool = False) -> Ar
              "vision_model.post_layernorm": "visual.ln_post"}  # fmt: skip
     for tower, prefix in (("text", ""), ("vision", "visual.")):
         for layer in range(2):
-            old, new = f"{tower}_model.encoder.layers.{layer}", f"{prefix}transformer.resblocks.{layer}"
+            old, new = (
+                f"{tower}_model.encoder.layers.{layer}",
+                f"{prefix}transformer.resblocks.{layer}",
+            )
             norms |= {f"{old}.layer_norm{n}": f"{new}.ln_{n}" for n in (1, 2)}
             for end in ("weight", "bias"):
                 three = [arrays[f"{old}.self_attn.{letter}_proj.{end}"] for letter in "qkv"]
@@ -57,7 +62,10 @@ def as_openai(arrays: Mapping[str, NDArray[Any]], mindspore: bool = False) -> Ar
                 made[f"{new}.mlp.c_fc.{end}"] = arrays[f"{old}.mlp.fc1.{end}"]
                 made[f"{new}.mlp.c_proj.{end}"] = arrays[f"{old}.mlp.fc2.{end}"]
     for name, short in norms.items():
-        made[f"{short}.{gamma}"], made[f"{short}.{beta}"] = arrays[f"{name}.weight"], arrays[f"{name}.bias"]
+        made[f"{short}.{gamma}"], made[f"{short}.{beta}"] = (
+            arrays[f"{name}.weight"],
+            arrays[f"{name}.bias"],
+        )
     return made
 
 
@@ -84,11 +92,16 @@ def test_laions_head(tmp_path: Path, weights: dict[str, Arrays], save: Any) -> N
 
 def test_the_seeds_checkpoint_of_the_head(tmp_path: Path, weights: dict[str, Arrays]) -> None:
     named = {f"mlp.{n}": a for n, a in weights[tiny.AESTHETIC].items()}
-    assert_same(converted(tmp_path, tf.save_checkpoint(tmp_path / "aes.ckpt", named))[1], weights[tiny.AESTHETIC])
+    assert_same(
+        converted(tmp_path, tf.save_checkpoint(tmp_path / "aes.ckpt", named))[1],
+        weights[tiny.AESTHETIC],
+    )
 
 
 def test_openais_clip(tmp_path: Path, weights: dict[str, Arrays]) -> None:
-    notes = {n: np.int64(v).reshape(()) for n, v in (("input_resolution", 224), ("context_length", 77))}
+    notes = {
+        n: np.int64(v).reshape(()) for n, v in (("input_resolution", 224), ("context_length", 77))
+    }
     mask = {"transformer.resblocks.0.attn_mask": np.full((77, 77), -np.inf, np.float32)}
     source = tf.save(tmp_path / "ViT-L-14.pt", as_openai(weights[tiny.CLIP]) | notes | mask)
     kind, found = converted(tmp_path, source, words_at=MERGES)
@@ -97,11 +110,15 @@ def test_openais_clip(tmp_path: Path, weights: dict[str, Arrays]) -> None:
 
 
 def test_the_seeds_clip(tmp_path: Path, weights: dict[str, Arrays]) -> None:
-    source = tf.save_checkpoint(tmp_path / "clip.ckpt", as_openai(weights[tiny.CLIP], mindspore=True))
+    source = tf.save_checkpoint(
+        tmp_path / "clip.ckpt", as_openai(weights[tiny.CLIP], mindspore=True)
+    )
     assert_same(converted(tmp_path, source, words_at=MERGES)[1], weights[tiny.CLIP])
 
 
-def test_the_config_of_openais_clip_follows_from_the_shapes(tmp_path: Path, weights: dict[str, Arrays]) -> None:
+def test_the_config_of_openais_clip_follows_from_the_shapes(
+    tmp_path: Path, weights: dict[str, Arrays]
+) -> None:
     """All but the width of a head, which is 64 in every CLIP by OpenAI, and 16 in the tiny one."""
     source = tf.save(tmp_path / "x.pt", as_openai(weights[tiny.CLIP]))
     _, folder = convert(Order([source], tmp_path / "models", words=MERGES))
@@ -137,17 +154,32 @@ def test_the_nsfw_head_of_laion_and_of_the_seed(tmp_path: Path, weights: dict[st
     assert_same(converted(tmp_path / "b", tf.save_checkpoint(tmp_path / "x.ckpt", head))[1], head)
 
 
-def test_the_nsfw_head_of_datacomp_computes_the_same(tmp_path: Path, weights: dict[str, Arrays]) -> None:
-    """A BatchNorm with factor and shift, folded into mean and variance: the normalised input is the same."""
+def test_the_nsfw_head_of_datacomp_computes_the_same(
+    tmp_path: Path, weights: dict[str, Arrays]
+) -> None:
+    """A BatchNorm with factor and shift, folded into mean and variance: the normalised input is the
+    same.
+    """
     head, random = weights[tiny.NSFW], np.random.RandomState(0)
     names = {f"linear_{n}": f"dense{n - 1 or ''}" for n in (1, 2, 3, 4)}
-    rest = {f"{names[n.split('.')[0]]}.{n.split('.')[1]}": a for n, a in head.items() if n.startswith("linear")}
-    factor, shift = np.abs(random.randn(768)).astype(np.float32) + 0.1, random.randn(768).astype(np.float32)
+    rest = {
+        f"{names[n.split('.')[0]]}.{n.split('.')[1]}": a
+        for n, a in head.items()
+        if n.startswith("linear")
+    }
+    factor, shift = (
+        np.abs(random.randn(768)).astype(np.float32) + 0.1,
+        random.randn(768).astype(np.float32),
+    )
     norm = {"weight": factor, "bias": shift, "running_mean": head["norm.mean"], "running_var": head["norm.variance"],
             "num_batches_tracked": np.int64(7).reshape(())}  # fmt: skip
-    kind, found = converted(tmp_path, tf.save(tmp_path / "x.pt", rest | {f"norm.{n}": a for n, a in norm.items()}))
+    kind, found = converted(
+        tmp_path, tf.save(tmp_path / "x.pt", rest | {f"norm.{n}": a for n, a in norm.items()})
+    )
     x = random.randn(5, 768) * 768**-0.5
-    theirs = (x - norm["running_mean"]) / np.sqrt(norm["running_var"].astype(float)) * factor + shift
+    theirs = (x - norm["running_mean"]) / np.sqrt(
+        norm["running_var"].astype(float)
+    ) * factor + shift
     ours = (x - found.pop("norm.mean")) / np.sqrt(found.pop("norm.variance").astype(float))
     assert kind == "nsfw"
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
@@ -156,7 +188,9 @@ def test_the_nsfw_head_of_datacomp_computes_the_same(tmp_path: Path, weights: di
 
 def test_lpips_of_its_two_files(tmp_path: Path, weights: dict[str, Arrays]) -> None:
     parts = weights[tiny.LPIPS]
-    vgg = {n: a for n, a in parts.items() if n.startswith("features")} | {"classifier.0.weight": np.zeros(2)}
+    vgg = {n: a for n, a in parts.items() if n.startswith("features")} | {
+        "classifier.0.weight": np.zeros(2)
+    }
     lin = {n: a for n, a in parts.items() if n.startswith("lin")}
     first, second = tf.save_old(tmp_path / "vgg16.pth", vgg), tf.save_old(tmp_path / "vgg.pth", lin)
     assert_same(converted(tmp_path, first, second)[1], parts)
@@ -183,7 +217,9 @@ def test_lpips_in_slices(tmp_path: Path, weights: dict[str, Arrays]) -> None:
 
 
 @pytest.mark.parametrize("wrapper", ["state_dict.", "module.", "state_dict.model."])
-def test_wrappers_of_training_scripts_are_taken_off(tmp_path: Path, weights: dict[str, Arrays], wrapper: str) -> None:
+def test_wrappers_of_training_scripts_are_taken_off(
+    tmp_path: Path, weights: dict[str, Arrays], wrapper: str
+) -> None:
     head = {wrapper + n: a for n, a in weights[tiny.AESTHETIC].items()}
     assert_same(converted(tmp_path, tf.save(tmp_path / "x.pth", head))[1], weights[tiny.AESTHETIC])
 
@@ -203,8 +239,12 @@ def test_other_weights_are_refused_by_name(tmp_path: Path) -> None:
 def test_openais_clip_of_a_width_that_is_no_clip_by_openai_is_refused(
     tmp_path: Path, weights: dict[str, Arrays]
 ) -> None:
-    """open_clip uses the same names for models with heads of 80: the number of heads would be guessed wrong."""
-    wide = as_openai(weights[tiny.CLIP]) | {"visual.conv1.weight": np.zeros((1280, 3, 1, 1), np.float32)}
+    """open_clip uses the same names for models with heads of 80: the number of heads would be
+    guessed wrong.
+    """
+    wide = as_openai(weights[tiny.CLIP]) | {
+        "visual.conv1.weight": np.zeros((1280, 3, 1, 1), np.float32)
+    }
     with pytest.raises(BadModel, match="1280 wide"):
         convert(Order([tf.save(tmp_path / "x.pt", wide)], tmp_path / "models", words=MERGES))
 
@@ -212,13 +252,21 @@ def test_openais_clip_of_a_width_that_is_no_clip_by_openai_is_refused(
 SPOIL = {
     "missing": (lambda a: a.pop("layers.4.bias"), "missing for aesthetic: layers.4.bias"),
     "left over": (lambda a: a.update(x=np.zeros(1, np.float32)), "left over for aesthetic: x"),
-    "shape": (lambda a: a.update({"layers.0.bias": np.zeros(7, np.float32)}), r"has the shape \[7\]"),
-    "nan": (lambda a: a.update({"layers.0.bias": np.full(1024, np.nan, np.float32)}), "NaN or infinity"),
+    "shape": (
+        lambda a: a.update({"layers.0.bias": np.zeros(7, np.float32)}),
+        r"has the shape \[7\]",
+    ),
+    "nan": (
+        lambda a: a.update({"layers.0.bias": np.full(1024, np.nan, np.float32)}),
+        "NaN or infinity",
+    ),
 }
 
 
 @pytest.mark.parametrize("which", SPOIL)
-def test_wrong_weights_leave_nothing_behind(tmp_path: Path, weights: dict[str, Arrays], which: str) -> None:
+def test_wrong_weights_leave_nothing_behind(
+    tmp_path: Path, weights: dict[str, Arrays], which: str
+) -> None:
     change, reason = SPOIL[which]
     head = dict(weights[tiny.AESTHETIC])
     change(head)
@@ -227,7 +275,9 @@ def test_wrong_weights_leave_nothing_behind(tmp_path: Path, weights: dict[str, A
     assert not list(tmp_path.glob("models/*"))
 
 
-def test_a_model_is_replaced_only_when_asked_and_by_a_whole_one(tmp_path: Path, weights: dict[str, Arrays]) -> None:
+def test_a_model_is_replaced_only_when_asked_and_by_a_whole_one(
+    tmp_path: Path, weights: dict[str, Arrays]
+) -> None:
     source = tf.save(tmp_path / "x.pth", weights[tiny.AESTHETIC])
     target = tiny.write_clip(tmp_path / "models" / "mine")
     before = sorted(p.name for p in target.iterdir())
@@ -277,22 +327,39 @@ def test_what_is_no_model_folder_is_never_replaced(
 
 
 def test_what_came_while_a_model_was_made_is_not_replaced(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"holds precious\.mp4"), replacing(tmp_path / "mine", force=True):
+    with (
+        pytest.raises(UsageError, match=r"holds precious\.mp4"),
+        replacing(tmp_path / "mine", force=True),
+    ):
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine" / "precious.mp4").touch()
-    assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")] == ["mine", "mine/precious.mp4"]
+    assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")] == [
+        "mine",
+        "mine/precious.mp4",
+    ]
 
 
 def test_an_empty_folder_is_taken(tmp_path: Path, weights: dict[str, Arrays]) -> None:
     (tmp_path / "mine").mkdir()
-    convert(Order([tf.save(tmp_path / "x.pth", weights[tiny.NSFW])], tmp_path / "models", str(tmp_path / "mine")))
+    convert(
+        Order(
+            [tf.save(tmp_path / "x.pth", weights[tiny.NSFW])],
+            tmp_path / "models",
+            str(tmp_path / "mine"),
+        )
+    )
     assert kind_of(tmp_path / "mine") == "nsfw"
 
 
 def test_kinds_are_told_by_their_tensors(tmp_path: Path) -> None:
     folder = tiny.write_all(tmp_path)
     kinds = {p.name: kind_of(p) for p in folder.iterdir()}
-    assert kinds == {tiny.CLIP: "clip", tiny.AESTHETIC: "aesthetic", tiny.NSFW: "nsfw", tiny.LPIPS: "lpips"}
+    assert kinds == {
+        tiny.CLIP: "clip",
+        tiny.AESTHETIC: "aesthetic",
+        tiny.NSFW: "nsfw",
+        tiny.LPIPS: "lpips",
+    }
     save_file({"x": np.zeros(1, np.float32)}, tmp_path / "model.safetensors")
     with pytest.raises(BadModel, match="no model that curate knows"):
         kind_of(tmp_path)
@@ -300,7 +367,9 @@ def test_kinds_are_told_by_their_tensors(tmp_path: Path) -> None:
         kind_of(tmp_path / "none")
 
 
-def test_a_safetensors_file_can_be_converted_too(tmp_path: Path, weights: dict[str, Arrays]) -> None:
+def test_a_safetensors_file_can_be_converted_too(
+    tmp_path: Path, weights: dict[str, Arrays]
+) -> None:
     save_file(weights[tiny.NSFW], tmp_path / "x.safetensors")
     assert_same(converted(tmp_path, tmp_path / "x.safetensors")[1], weights[tiny.NSFW])
 
@@ -310,8 +379,12 @@ def test_float64_becomes_float32(tmp_path: Path, weights: dict[str, Arrays]) -> 
     assert_same(converted(tmp_path, tf.save(tmp_path / "x.pth", wide))[1], weights[tiny.NSFW])
 
 
-def test_a_tensor_is_read_only_when_it_is_wanted(tmp_path: Path, weights: dict[str, Arrays]) -> None:
-    """What a file holds is known before a number is read: converting never has more than a tensor in memory."""
+def test_a_tensor_is_read_only_when_it_is_wanted(
+    tmp_path: Path, weights: dict[str, Arrays]
+) -> None:
+    """What a file holds is known before a number is read: converting never has more than a tensor
+    in memory.
+    """
     source = tf.save(tmp_path / "x.pth", weights[tiny.AESTHETIC])
     found = tensors_of(source)
     source.unlink()
@@ -320,7 +393,9 @@ def test_a_tensor_is_read_only_when_it_is_wanted(tmp_path: Path, weights: dict[s
         found["layers.0.weight"].read()
 
 
-def test_clip_without_a_tokenizer_says_what_to_give(tmp_path: Path, weights: dict[str, Arrays]) -> None:
+def test_clip_without_a_tokenizer_says_what_to_give(
+    tmp_path: Path, weights: dict[str, Arrays]
+) -> None:
     source = tf.save(tmp_path / "x.pt", as_openai(weights[tiny.CLIP]))
     with pytest.raises(UsageError, match=r"--tokenizer.*bpe_simple_vocab_16e6"):
         convert(Order([source], tmp_path / "models"))
@@ -329,15 +404,23 @@ def test_clip_without_a_tokenizer_says_what_to_give(tmp_path: Path, weights: dic
 
 @pytest.mark.parametrize("name", ["merges.txt", "bpe_simple_vocab_16e6.txt.gz"])
 def test_a_tokenizer_made_from_merges_is_the_published_one(tmp_path: Path, name: str) -> None:
-    """Also from OpenAI's own file, which has a first line with its version and more merges than are used."""
-    lines = ['"bpe_simple_vocab_16e6.txt#version: 0.2', *(" ".join(pair) for pair in tiny.merges()), "too many"]
+    """Also from OpenAI's own file, which has a first line with its version and more merges than are
+    used.
+    """
+    lines = [
+        '"bpe_simple_vocab_16e6.txt#version: 0.2',
+        *(" ".join(pair) for pair in tiny.merges()),
+        "too many",
+    ]
     content = "\n".join(lines).encode()
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
     found = words.find(tmp_path)
     assert found
     words.write(found, tmp_path / "made.json", 49408)
     tiny.write_tokenizer(tmp_path / "wanted.json")
-    assert json.loads((tmp_path / "made.json").read_text()) == json.loads((tmp_path / "wanted.json").read_text())
+    assert json.loads((tmp_path / "made.json").read_text()) == json.loads(
+        (tmp_path / "wanted.json").read_text()
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"a b\nc\n", b"\xff\xfe", b"a b\n" * 10])

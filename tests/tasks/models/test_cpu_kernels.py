@@ -1,4 +1,6 @@
-"""Cells in the place of those that MindSpore cannot run on the CPU: equal, and only where they are needed."""
+"""Cells in the place of those that MindSpore cannot run on the CPU: equal, and only where they are
+needed.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,14 @@ Found = Mapping[str, Any]
 
 
 def test_convolution_is_that_of_numpy(found: Found) -> None:
-    """60 random ones: windows, strides and paddings that differ by axis, with and without bias, one picture or more."""
+    """60 random ones: windows, strides and paddings that differ by axis, with and without bias, one
+    picture or more.
+    """
     cases = found["convolutions"]
     assert len(cases) == 60
-    wrong = [c for c in cases if not (isinstance(c["difference"], float) and c["difference"] < 1e-4)]
+    wrong = [
+        c for c in cases if not (isinstance(c["difference"], float) and c["difference"] < 1e-4)
+    ]
     assert wrong == []
 
 
@@ -29,7 +35,9 @@ def test_each_cell_is_still_needed(found: Found) -> None:
     said = found["still needed"]
     assert said.keys() == {entry.cell for entry in cpu_kernels.ENTRIES}
     for entry in cpu_kernels.ENTRIES:
-        assert said[entry.cell], f"{entry.cell} runs on the CPU by itself: its entry is needed no longer"
+        assert said[entry.cell], (
+            f"{entry.cell} runs on the CPU by itself: its entry is needed no longer"
+        )
         assert entry.kernel in said[entry.cell][1], "something else is wrong"
 
 
@@ -56,4 +64,6 @@ def test_constants_are_those_of_mint(found: Found) -> None:
         [[0, 1, 2, 3], "Int64"], [[1, 3, 5, 7], "Float32"], [[[-1.5] * 3] * 2, "Float32"], [[7, 7], "Int64"],
     ]  # fmt: skip
     assert made["passed on"]
-    assert [kind for kind, _ in made["needed"]] == ["RuntimeError"] * 2, "MindSpore has these: take them out of Mint"
+    assert [kind for kind, _ in made["needed"]] == ["RuntimeError"] * 2, (
+        "MindSpore has these: take them out of Mint"
+    )

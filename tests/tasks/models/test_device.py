@@ -20,7 +20,16 @@ from curate.tasks.models.device import VISIBLE, Device, npus, pinned, wanted
 @pytest.fixture
 def host(tmp_path: Path) -> Path:
     """The device files of a host with four NPUs, one of them with a number of two digits."""
-    for name in ("davinci0", "davinci1", "davinci2", "davinci10", "davinci_manager", "davinci1p", "null", "xdavinci3"):
+    for name in (
+        "davinci0",
+        "davinci1",
+        "davinci2",
+        "davinci10",
+        "davinci_manager",
+        "davinci1p",
+        "null",
+        "xdavinci3",
+    ):
         (tmp_path / name).touch()
     return tmp_path
 
@@ -72,9 +81,15 @@ def test_an_npu_holds_half_precision_unless_asked_otherwise_and_a_cpu_never_does
 
 
 @pytest.mark.parametrize("package", ["mindspore", "mindone", "transformers", "tokenizers"])
-def test_a_package_that_is_not_there_is_named_with_how_to_get_it(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_is_not_there_is_named_with_how_to_get_it(
+    package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == package else real(name, *rest))
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *rest: None if name == package else real(name, *rest),
+    )
     with pytest.raises(PackageMissing, match=package) as error:
         device.check_installed()
     assert device.INSTALL in str(error.value)
@@ -109,7 +124,10 @@ def test_asking_for_an_npu_where_there_is_none_says_what_to_do(found: Mapping[st
 @pytest.mark.parametrize(
     ("said", "kind"),
     [
-        ("Allocate memory failed\n - C++ Call Stack: device_address_utils.cc:1300 MallocForOutputs", DeviceMemory),
+        (
+            "Allocate memory failed\n - C++ Call Stack: device_address_utils.cc:1300 MallocForOutputs",
+            DeviceMemory,
+        ),
         ("Device(id:0) memory isn't enough and alloc failed, kernel name: Softmax", DeviceMemory),
         ("Out of memory", DeviceMemory),
         ("Ascend kernel runtime initialization failed", NoDevice),
@@ -128,5 +146,7 @@ def test_memory_that_cannot_be_had_is_such_an_error(found: Mapping[str, Any]) ->
     assert (kind, "curate set STAGE.pass_size=1" in message) == ("DeviceMemory", True), message
 
 
-def test_mindone_is_used_without_all_its_other_models_and_without_torch(found: Mapping[str, Any]) -> None:
+def test_mindone_is_used_without_all_its_other_models_and_without_torch(
+    found: Mapping[str, Any],
+) -> None:
     assert found["light"] == {"models": ["clip"], "torch": False}

@@ -29,8 +29,13 @@ def drawn(seed: int, rows: int, width: int, large: int = 0) -> Floats:
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([1, 2, 512, 768, 1024]), st.integers(0, 5))
-def test_storing_moves_a_cosine_by_less_than_float16_can_tell_apart(seed: int, width: int, large: int) -> None:
-    vectors, others = drawn(seed, 4, width, large), drawn(seed + 1, 5, width, large).astype(np.float64)
+def test_storing_moves_a_cosine_by_less_than_float16_can_tell_apart(
+    seed: int, width: int, large: int
+) -> None:
+    vectors, others = (
+        drawn(seed, 4, width, large),
+        drawn(seed + 1, 5, width, large).astype(np.float64),
+    )
     back = read([stored(vector) for vector in vectors])
     assert back.shape == vectors.shape and back.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(back, axis=1), 1, atol=1e-6)
@@ -88,7 +93,9 @@ def test_frames_come_in_their_order_and_of_the_model_asked_for() -> None:
 
 @pytest.mark.parametrize("row", [clip(), clip({"frame": 0, "model": "other", "vector": vector(1)})])
 def test_a_clip_without_embeddings_says_who_writes_them(row: Clip) -> None:
-    with pytest.raises(EmbeddingMissing, match=r"match needs .* by m, and there are none.*redo clip_embed"):
+    with pytest.raises(
+        EmbeddingMissing, match=r"match needs .* by m, and there are none.*redo clip_embed"
+    ):
         of_clip(row, "m", "match")
 
 

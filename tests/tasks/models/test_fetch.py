@@ -78,7 +78,9 @@ def server() -> Iterator[Server]:
 
 def model_of(files: dict[str, bytes], **changes: Any) -> Model:
     """A catalog entry for these files, converted unless told otherwise."""
-    downloads = tuple(Download(f"{HUB}/x/{n}", n, len(c), hashlib.sha256(c).hexdigest()) for n, c in files.items())
+    downloads = tuple(
+        Download(f"{HUB}/x/{n}", n, len(c), hashlib.sha256(c).hexdigest()) for n, c in files.items()
+    )
     values = {"kind": "nsfw", "files": downloads, "convert": True, "size": 1} | changes
     return Model(name="head", what="a head", licence="MIT", page="page", **values)
 
@@ -98,7 +100,9 @@ def wish(server: Server, tmp_path: Path, head: bytes) -> Wish:
 
 def left(wish: Wish) -> list[str]:
     """What lies below the model folder."""
-    return sorted(str(p.relative_to(wish.model_folder)) for p in wish.model_folder.rglob("*") if p.is_file())
+    return sorted(
+        str(p.relative_to(wish.model_folder)) for p in wish.model_folder.rglob("*") if p.is_file()
+    )
 
 
 def test_a_model_is_fetched_and_converted(wish: Wish, tmp_path: Path) -> None:
@@ -109,7 +113,9 @@ def test_a_model_is_fetched_and_converted(wish: Wish, tmp_path: Path) -> None:
         np.testing.assert_array_equal(array, wanted[name])
 
 
-def test_files_that_need_no_converting_are_taken_as_they_are(server: Server, tmp_path: Path) -> None:
+def test_files_that_need_no_converting_are_taken_as_they_are(
+    server: Server, tmp_path: Path
+) -> None:
     folder = tiny.write_clip(tmp_path / "clip")
     server.files = {p.name: p.read_bytes() for p in folder.iterdir()}
     model = model_of(server.files, kind="clip", convert=False)
@@ -131,7 +137,9 @@ def test_a_cut_connection_goes_on_where_it_stopped(wish: Wish, server: Server) -
     assert left(wish) == ["head/model.safetensors"]
 
 
-def test_a_server_that_knows_no_ranges_sends_all_again(wish: Wish, server: Server, head: bytes) -> None:
+def test_a_server_that_knows_no_ranges_sends_all_again(
+    wish: Wish, server: Server, head: bytes
+) -> None:
     server.cut_after, server.ranges = 300_000, False
     with pytest.raises(CannotFetch, match="cut after 300000"):
         fetch(wish)
@@ -140,7 +148,9 @@ def test_a_server_that_knows_no_ranges_sends_all_again(wish: Wish, server: Serve
     assert left(wish) == ["head/model.safetensors"]
 
 
-def test_the_next_call_goes_on_where_the_last_one_stopped(wish: Wish, server: Server, head: bytes) -> None:
+def test_the_next_call_goes_on_where_the_last_one_stopped(
+    wish: Wish, server: Server, head: bytes
+) -> None:
     part = wish.model_folder / ".head.fetch" / "head.pt.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(head[:1000])
@@ -201,20 +211,30 @@ def test_a_server_that_refuses_is_quoted(wish: Wish, server: Server, status: int
 def test_no_server_no_name_and_no_scheme_are_told(wish: Wish) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: a connection is refused
-        urls = [f"http://127.0.0.1:{taken.getsockname()[1]}", "http://nowhere.invalid", "file:///etc", "ftp://x", "x"]
+        urls = [
+            f"http://127.0.0.1:{taken.getsockname()[1]}",
+            "http://nowhere.invalid",
+            "file:///etc",
+            "ftp://x",
+            "x",
+        ]
         for url in urls:
             with pytest.raises(CannotFetch, match="cannot be downloaded"):
                 fetch(Wish(wish.model, wish.model_folder, url))
     assert not list(wish.model_folder.iterdir())
 
 
-def test_a_server_that_never_answers_is_given_up(wish: Wish, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_never_answers_is_given_up(
+    wish: Wish, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("curate.tasks.models.fetch._TIMEOUT", 0.2)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         with pytest.raises(CannotFetch, match="timed out"):
-            fetch(Wish(wish.model, wish.model_folder, f"http://127.0.0.1:{silent.getsockname()[1]}"))
+            fetch(
+                Wish(wish.model, wish.model_folder, f"http://127.0.0.1:{silent.getsockname()[1]}")
+            )
 
 
 def test_what_is_there_is_not_fetched_again(wish: Wish, server: Server) -> None:
@@ -236,11 +256,20 @@ def test_a_folder_of_other_things_is_never_replaced(wish: Wish, server: Server) 
 
 @pytest.mark.parametrize(
     "address",
-    ["https://me:secret@127.0.0.1:1/x", "https://secret@127.0.0.1:1/x", "https://127.0.0.1:1/x?token=secret"],
+    [
+        "https://me:secret@127.0.0.1:1/x",
+        "https://secret@127.0.0.1:1/x",
+        "https://127.0.0.1:1/x?token=secret",
+    ],
 )
 def test_an_address_with_a_secret_is_refused_without_repeating_it(wish: Wish, address: str) -> None:
-    for made in (Wish(wish.model, wish.model_folder, address), Wish(wish.model, wish.model_folder, hub=address)):
-        with pytest.raises(UsageError, match=r"address https://127\.0\.0\.1:1/x was given with a login") as error:
+    for made in (
+        Wish(wish.model, wish.model_folder, address),
+        Wish(wish.model, wish.model_folder, hub=address),
+    ):
+        with pytest.raises(
+            UsageError, match=r"address https://127\.0\.0\.1:1/x was given with a login"
+        ) as error:
             fetch(made)
         assert "secret" not in str(error.value)
     assert not wish.model_folder.exists()
@@ -249,7 +278,9 @@ def test_an_address_with_a_secret_is_refused_without_repeating_it(wish: Wish, ad
 def test_errors_show_no_query(wish: Wish, server: Server) -> None:
     """A published address may have one."""
     server.status = 403
-    signed = replace(wish.model, files=(replace(wish.model.files[0], url=f"{server.url}/head.pt?key=secret"),))
+    signed = replace(
+        wish.model, files=(replace(wish.model.files[0], url=f"{server.url}/head.pt?key=secret"),)
+    )
     with pytest.raises(CannotFetch, match=r"/head\.pt cannot be downloaded") as error:
         fetch(Wish(signed, wish.model_folder))
     assert "secret" not in str(error.value)
@@ -260,7 +291,9 @@ def test_an_address_that_is_no_url_is_told(wish: Wish) -> None:
         fetch(Wish(wish.model, wish.model_folder, "http://[x"))
 
 
-def test_a_published_file_that_is_another_model_leaves_the_old_one(wish: Wish, server: Server, tmp_path: Path) -> None:
+def test_a_published_file_that_is_another_model_leaves_the_old_one(
+    wish: Wish, server: Server, tmp_path: Path
+) -> None:
     fetch(wish)
     before = (wish.model_folder / "head" / "model.safetensors").read_bytes()
     server.files = {"head.pt": b"something else"}
@@ -277,7 +310,9 @@ def test_two_at_a_time_do_not_mix(wish: Wish, server: Server) -> None:
         begun.set()
         go_on.wait(30)
 
-    first = threading.Thread(target=fetch, args=(Wish(wish.model, wish.model_folder, wish.mirror, progress=wait),))
+    first = threading.Thread(
+        target=fetch, args=(Wish(wish.model, wish.model_folder, wish.mirror, progress=wait),)
+    )
     first.start()
     assert begun.wait(30)
     with pytest.raises(UsageError, match="another process"):
@@ -287,7 +322,9 @@ def test_two_at_a_time_do_not_mix(wish: Wish, server: Server) -> None:
     assert left(wish) == ["head/model.safetensors"]
 
 
-def test_a_full_disk_is_told_before_anything_comes(wish: Wish, server: Server, tmp_path: Path) -> None:
+def test_a_full_disk_is_told_before_anything_comes(
+    wish: Wish, server: Server, tmp_path: Path
+) -> None:
     huge = Model("head", "nsfw", "a head", "MIT", "page", 1 << 60, wish.model.files)
     with pytest.raises(CannotFetch, match="GB are free"):
         fetch(Wish(huge, wish.model_folder, wish.mirror))
@@ -297,6 +334,11 @@ def test_a_full_disk_is_told_before_anything_comes(wish: Wish, server: Server, t
 def test_mirrors_stand_in_for_the_hub() -> None:
     weights, aesthetic = CATALOG[tiny.CLIP].files[2], CATALOG[tiny.AESTHETIC].files[0]
     assert url_of(weights, "", HUB) == weights.url
-    assert url_of(weights, "", "https://m.example/").startswith("https://m.example/openai/clip-vit-large-patch14/")
+    assert url_of(weights, "", "https://m.example/").startswith(
+        "https://m.example/openai/clip-vit-large-patch14/"
+    )
     assert url_of(aesthetic, "", "https://m.example") == aesthetic.url
-    assert url_of(aesthetic, "https://m.example/a/", HUB) == "https://m.example/a/sac%2Blogos%2Bava1-l14-linearMSE.pth"
+    assert (
+        url_of(aesthetic, "https://m.example/a/", HUB)
+        == "https://m.example/a/sac%2Blogos%2Bava1-l14-linearMSE.pth"
+    )

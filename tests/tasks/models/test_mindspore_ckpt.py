@@ -49,7 +49,9 @@ ARRAYS = hnp.arrays(
 
 @settings(max_examples=40)
 @given(st.dictionaries(st.text(min_size=1), ARRAYS, max_size=4))
-def test_whatever_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, arrays: dict[str, Any]) -> None:
+def test_whatever_is_written_is_read(
+    tmp_path_factory: pytest.TempPathFactory, arrays: dict[str, Any]
+) -> None:
     file = tf.save_checkpoint(tmp_path_factory.mktemp("x") / "x.ckpt", arrays)
     if not arrays:
         with pytest.raises(BadModel):
@@ -83,7 +85,8 @@ def test_a_tensor_in_slices_is_put_together(tmp_path: Path) -> None:
         tf.field(1, tf.field(1, b"\xff") + tf.field(2, tf.field(2, b"Float32"))),
         tf.field(1, b"\x08\x01" + tf.field(2, b"")),
         b"\x0a" + b"\xff" * 11,
-        tf.checkpoint_value("a", np.zeros(2, np.float32)) + tf.checkpoint_value("a", np.zeros(3, np.float32)),
+        tf.checkpoint_value("a", np.zeros(2, np.float32))
+        + tf.checkpoint_value("a", np.zeros(3, np.float32)),
         b"\x0b\x00",
     ],
 )
@@ -105,7 +108,9 @@ def test_a_checkpoint_cut_anywhere_is_refused_or_lacks_tensors(tmp_path: Path) -
 
 @settings(max_examples=100)
 @given(st.binary(max_size=100))
-def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_any_bytes_are_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
     file = tmp_path_factory.mktemp("x") / "x"
     file.write_bytes(content)
     with contextlib.suppress(BadModel):

@@ -18,17 +18,30 @@ def noise(seed: int, height: int, width: int) -> Picture:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 1000), st.integers(1, 500), st.integers(1, 500), st.sampled_from([1, 32, 224]))
-def test_any_picture_becomes_a_square_of_finite_numbers_in_range(seed: int, height: int, width: int, side: int) -> None:
+@given(
+    st.integers(0, 1000), st.integers(1, 500), st.integers(1, 500), st.sampled_from([1, 32, 224])
+)
+def test_any_picture_becomes_a_square_of_finite_numbers_in_range(
+    seed: int, height: int, width: int, side: int
+) -> None:
     found = pixels(noise(seed, height, width), Preprocess(side))
     assert found.shape == (3, side, side) and found.dtype == np.float32 and found.flags.c_contiguous
-    low, high = (0 - np.array(CLIP.mean)) / CLIP.deviation, (1 - np.array(CLIP.mean)) / CLIP.deviation
+    low, high = (
+        (0 - np.array(CLIP.mean)) / CLIP.deviation,
+        (1 - np.array(CLIP.mean)) / CLIP.deviation,
+    )
     flat = found.reshape(3, -1)
     assert (flat.min(axis=1) >= low - 1e-4).all() and (flat.max(axis=1) <= high + 1e-4).all()
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 255), st.integers(0, 255), st.integers(0, 255), st.integers(1, 300), st.integers(1, 300))
+@given(
+    st.integers(0, 255),
+    st.integers(0, 255),
+    st.integers(0, 255),
+    st.integers(1, 300),
+    st.integers(1, 300),
+)
 def test_a_flat_picture_stays_flat_and_keeps_its_colour(
     red: int, green: int, blue: int, height: int, width: int
 ) -> None:
@@ -45,7 +58,9 @@ def test_a_square_of_the_right_size_is_untouched(seed: int, side: int) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 1000), st.integers(2, 300), st.integers(2, 300))
-def test_mirrored_rows_and_columns_give_the_mirrored_square(seed: int, height: int, width: int) -> None:
+def test_mirrored_rows_and_columns_give_the_mirrored_square(
+    seed: int, height: int, width: int
+) -> None:
     """Where as much is cut off on both sides; a grey level may be rounded the other way."""
     long = int(64 * max(height, width) / min(height, width))
     if long % 2:
@@ -58,7 +73,9 @@ def test_mirrored_rows_and_columns_give_the_mirrored_square(seed: int, height: i
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 1000), st.integers(1, 200), st.integers(1, 200))
 def test_rows_and_columns_are_treated_alike(seed: int, height: int, width: int) -> None:
-    """Of a picture without strong contrast: Pillow cuts what overshoots 0 or 255 off after the rows."""
+    """Of a picture without strong contrast: Pillow cuts what overshoots 0 or 255 off after the
+    rows.
+    """
     picture = (noise(seed, height, width) // 3 + 85).astype(np.uint8)
     turned = middle(np.ascontiguousarray(picture.transpose(1, 0, 2)), 48).transpose(1, 0, 2)
     assert np.abs(turned.astype(int) - middle(picture, 48)).max() <= 2

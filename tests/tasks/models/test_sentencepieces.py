@@ -1,4 +1,6 @@
-"""SentencePiece's models are read, and texts become the numbers and texts that SentencePiece itself makes of them."""
+"""SentencePiece's models are read, and texts become the numbers and texts that SentencePiece itself
+makes of them.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def texts() -> list[str]:
 
 
 def trained(folder: Path, **options: Any) -> Path:
-    """A model trained as Llama's was, on the texts in Latin letters; others have no pieces of their own."""
+    """A model trained as Llama's was, on the texts in Latin letters; others have no pieces of their
+    own.
+    """
     made = io.BytesIO()
     given = {
         "vocab_size": 700, "character_coverage": 0.98, "split_digits": True, "byte_fallback": True,
@@ -58,7 +62,9 @@ def theirs(file: Path) -> Any:
     return sentencepiece.SentencePieceProcessor(model_file=str(file))
 
 
-def test_every_text_has_the_numbers_that_sentencepiece_gives_it(file: Path, texts: list[str]) -> None:
+def test_every_text_has_the_numbers_that_sentencepiece_gives_it(
+    file: Path, texts: list[str]
+) -> None:
     ours, reference = SentencePieces(file), theirs(file)
     assert len(ours) == reference.vocab_size()
     for given_text in texts:
@@ -70,7 +76,9 @@ def test_numbers_become_texts_again(file: Path, texts: list[str]) -> None:
     ours, reference = SentencePieces(file), theirs(file)
     for given_text in texts:
         clean = given_text.encode("utf-8", "replace").decode()
-        assert ours.text(ours.ids(given_text)) == reference.decode(reference.encode(clean)), given_text
+        assert ours.text(ours.ids(given_text)) == reference.decode(reference.encode(clean)), (
+            given_text
+        )
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +89,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[SentencePieces, Any]
 
 
 LETTERS = st.text(
-    st.one_of(st.sampled_from("aabetn  \u2581\n."), st.characters(exclude_categories=["Cs"])), max_size=60
+    st.one_of(st.sampled_from("aabetn  \u2581\n."), st.characters(exclude_categories=["Cs"])),
+    max_size=60,
 )
 
 
@@ -97,13 +106,19 @@ def test_any_text(pair: tuple[SentencePieces, Any], given_text: str) -> None:
 @given(st.lists(st.integers(1, 699), max_size=30))
 @example([3 + 0xE4, 3 + 0xB8, 300, 3 + 0xED, 3 + 0xA0, 3 + 0x80, 1, 3 + 0xFF])
 def test_any_numbers(pair: tuple[SentencePieces, Any], ids: list[int]) -> None:
-    """Also such as no text has: a model may write half a letter. 0 is unknown, which we leave out as special."""
+    """Also such as no text has: a model may write half a letter. 0 is unknown, which we leave out
+    as special.
+    """
     ours, reference = pair
-    marks = [n for n in ids if n not in (1, 2)]  # they are no text; theirs may take one for the beginning
+    marks = [
+        n for n in ids if n not in (1, 2)
+    ]  # they are no text; theirs may take one for the beginning
     assert ours.text(marks) == reference.decode(marks)
 
 
-def test_special_words_are_left_out_of_texts_and_have_numbers(pair: tuple[SentencePieces, Any]) -> None:
+def test_special_words_are_left_out_of_texts_and_have_numbers(
+    pair: tuple[SentencePieces, Any],
+) -> None:
     ours, _ = pair
     assert (ours.id("<s>"), ours.id("</s>")) == (1, 2)
     assert ours.text([1, *ours.ids("the cat"), 0, 2, 10**6]) == "the cat"
@@ -121,7 +136,9 @@ REFUSED: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_models_that_are_used_otherwise_are_refused(case: str, tmp_path: Path) -> None:
-    with pytest.raises(BadModel, match=r"no SentencePiece model of a Llama: (it|a piece of type 4)"):
+    with pytest.raises(
+        BadModel, match=r"no SentencePiece model of a Llama: (it|a piece of type 4)"
+    ):
         SentencePieces(trained(tmp_path, **REFUSED[case]))
 
 
@@ -138,7 +155,9 @@ DAMAGED: dict[str, Callable[[bytes], bytes]] = {
 def test_damaged_files_are_refused(case: str, tmp_path: Path) -> None:
     file = trained(tmp_path, vocab_size=530)
     file.write_bytes(DAMAGED[case](file.read_bytes()))
-    with pytest.raises(BadModel, match=r"tokenizer\.model cannot be used: it is no SentencePiece model"):
+    with pytest.raises(
+        BadModel, match=r"tokenizer\.model cannot be used: it is no SentencePiece model"
+    ):
         SentencePieces(file)
 
 

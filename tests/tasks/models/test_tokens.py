@@ -42,7 +42,9 @@ def test_both_forms_of_a_tokenizer_give_the_same(whole: Tokens, parts: Tokens) -
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.text(), max_size=4), st.integers(2, 77))
-def test_any_text_has_a_start_and_an_end_and_fits(whole: Tokens, texts: list[str], length: int) -> None:
+def test_any_text_has_a_start_and_an_end_and_fits(
+    whole: Tokens, texts: list[str], length: int
+) -> None:
     """Lone surrogates too, as some file names have them."""
     ids = whole.encode(texts, length)
     assert ids.shape == (len(texts), length) and ids.dtype == np.int32
@@ -77,7 +79,9 @@ def test_the_length_asked_for_holds_for_one_call(whole: Tokens) -> None:
         ("other.json", "{}", "No such file"),
     ],
 )
-def test_what_is_no_tokenizer_is_refused(name: str, content: str, words: str, tmp_path: Path) -> None:
+def test_what_is_no_tokenizer_is_refused(
+    name: str, content: str, words: str, tmp_path: Path
+) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(BadModel, match=words):
         Tokens(tmp_path)

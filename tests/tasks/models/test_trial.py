@@ -9,9 +9,12 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    ("kind", "device"), [("clip", "CPU, 8 pictures and a text"), ("aesthetic", "NumPy"), ("nsfw", "NumPy")]
+    ("kind", "device"),
+    [("clip", "CPU, 8 pictures and a text"), ("aesthetic", "NumPy"), ("nsfw", "NumPy")],
 )
-def test_each_kind_says_what_it_ran_and_what_it_took(kind: str, device: str, found: Mapping[str, Any]) -> None:
+def test_each_kind_says_what_it_ran_and_what_it_took(
+    kind: str, device: str, found: Mapping[str, Any]
+) -> None:
     measured = found["trials"][kind]
     assert measured["device"].startswith(device)
     assert all(measured[f"{part}_seconds"] > 0 for part in ("load", "first", "again"))

@@ -38,7 +38,12 @@ def same(found: dict[str, Stored], wanted: Any, prefix: str = "") -> None:
 
 @pytest.mark.parametrize(
     ("name", "prefix"),
-    [("new.pth", ""), ("old.pth", ""), ("training.pth", "state_dict."), ("training_old.pth", "state_dict.")],
+    [
+        ("new.pth", ""),
+        ("old.pth", ""),
+        ("training.pth", "state_dict."),
+        ("training_old.pth", "state_dict."),
+    ],
 )
 def test_files_by_torch_are_read_exactly(name: str, prefix: str) -> None:
     same(tensors(DATA / name), np.load(DATA / "torch.npz"), prefix)
@@ -50,12 +55,21 @@ def test_a_torchscript_archive_is_read_exactly() -> None:
 
 def test_types_are_kept() -> None:
     types = {name: stored.dtype for name, stored in tensors(DATA / "new.pth").items()}
-    assert (types["half"], types["brain"], types["whole"], types["base"]) == ("F16", "BF16", "I64", "F32")
+    assert (types["half"], types["brain"], types["whole"], types["base"]) == (
+        "F16",
+        "BF16",
+        "I64",
+        "F32",
+    )
 
 
 @pytest.mark.parametrize("save", [tf.save, tf.save_old])
 def test_the_writers_of_these_tests_write_what_torch_does(tmp_path: Path, save: Any) -> None:
-    arrays = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.float16(2).reshape(()), "c": np.zeros((0, 2))}
+    arrays = {
+        "a": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "b": np.float16(2).reshape(()),
+        "c": np.zeros((0, 2)),
+    }
     same(tensors(save(tmp_path / "x.pth", arrays)), arrays)
 
 
@@ -76,17 +90,23 @@ def evil_pickles(marker: Path) -> dict[str, bytes]:
         "plain": pickle.dumps(Evil(command), 2)[2:-1],
         "protocol 4": pickle.dumps({"a": Evil(command)}, 4)[2:-1],
         "in a dictionary": tf.dictionary({"a": pickle.dumps(Evil(command), 2)[2:-1]}),
-        "builtins": tf.named("builtins", "eval") + tf.tuple_of([tf.text(f"open({str(marker)!r}, 'w')")]) + b"R",
+        "builtins": tf.named("builtins", "eval")
+        + tf.tuple_of([tf.text(f"open({str(marker)!r}, 'w')")])
+        + b"R",
         "by the stack": posix + tf.tuple_of([tf.text(command)]) + b"R",
         "dotted": tf.named("collections", "OrderedDict.__init__.__globals__") + b")R",
         "through numpy": tf.named("numpy", "load") + tf.tuple_of([tf.text(str(marker))]) + b"R",
-        "functools": tf.named("functools", "partial") + tf.tuple_of([tf.named("os", "system")]) + b"R",
+        "functools": tf.named("functools", "partial")
+        + tf.tuple_of([tf.named("os", "system")])
+        + b"R",
     }
 
 
 @pytest.mark.parametrize("which", evil_pickles(Path("x")))
 @pytest.mark.parametrize("old", [False, True])
-def test_a_pickle_that_would_run_code_is_refused_and_runs_nothing(tmp_path: Path, which: str, old: bool) -> None:
+def test_a_pickle_that_would_run_code_is_refused_and_runs_nothing(
+    tmp_path: Path, which: str, old: bool
+) -> None:
     marker = tmp_path / "executed"
     content = evil_pickles(marker)[which]
     file = tmp_path / "evil.pth"
@@ -109,13 +129,20 @@ def test_the_evil_pickles_would_have_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        tf.named("torch._utils", "_rebuild_tensor_v2") + tf.dictionary({"_call": b"N"}) + b"b",  # state for a function
-        tf.named("collections", "OrderedDict") + tf.tuple_of([b"N", tf.dictionary({"x": b"N"})]) + b"b",  # for a class
+        tf.named("torch._utils", "_rebuild_tensor_v2")
+        + tf.dictionary({"_call": b"N"})
+        + b"b",  # state for a function
+        tf.named("collections", "OrderedDict")
+        + tf.tuple_of([b"N", tf.dictionary({"x": b"N"})])
+        + b"b",  # for a class
         tf.named("__torch__.M", "M") + tf.dictionary({"attributes": b"N"}) + b"b",
         tf.named("torch", "FloatStorage") + b")R",  # a type is no function
         tf.text("pid") + b"Q",  # no row of numbers
         tf.storage("FloatStorage", "0", -1),
-        tf.tuple_of([tf.text("storage"), tf.text("F32"), tf.text("0"), b"N", tf.number(1), tf.number(2)]) + b"Q",
+        tf.tuple_of(
+            [tf.text("storage"), tf.text("F32"), tf.text("0"), b"N", tf.number(1), tf.number(2)]
+        )
+        + b"Q",
         b"0" * 3,  # pops from an empty stack
         b"\x82\x01",  # the extension registry
         b"(" * 10,
@@ -139,7 +166,10 @@ def test_endless_nesting_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadModel, match="nesting"):
         tensors(tf.archive(tmp_path / "x.pth", itself, {}))
     laughs = b"}q\x00" + b"".join(
-        b"0" + tf.dictionary({letter: b"h" + bytes([depth]) for letter in "abcdefgh"}) + b"q" + bytes([depth + 1])
+        b"0"
+        + tf.dictionary({letter: b"h" + bytes([depth]) for letter in "abcdefgh"})
+        + b"q"
+        + bytes([depth + 1])
         for depth in range(9)
     )
     with pytest.raises(BadModel, match="nesting"):
@@ -151,14 +181,17 @@ NESTED = {
     "by the memo": b"".join(b"q\x00h\x00\x86" for _ in range(30)),
     "by a mark": b"".join(b"q\x000(h\x00h\x00t" for _ in range(30)),
     "through a list": b"".join(
-        b"q\x000" + tf.named("torch.jit._pickle", "build_intlist") + b"(h\x00h\x00t\x85R" for _ in range(30)
+        b"q\x000" + tf.named("torch.jit._pickle", "build_intlist") + b"(h\x00h\x00t\x85R"
+        for _ in range(30)
     ),
 }
 
 
 @pytest.mark.parametrize("which", NESTED)
 def test_a_tuple_that_takes_years_to_hash_is_refused(tmp_path: Path, which: str) -> None:
-    """Thirty levels take seconds, and then it is refused for another reason; sixty would take centuries."""
+    """Thirty levels take seconds, and then it is refused for another reason; sixty would take
+    centuries.
+    """
     start = b"))" if which == "held twice" else b")"
     content = b"}" + start + NESTED[which] + b"Ns"
     with pytest.raises(BadModel, match="nesting"):
@@ -174,7 +207,14 @@ def test_a_shape_is_of_numbers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("offset", "shape", "strides"),
-    [(0, (7,), (1,)), (-1, (2,), (1,)), (5, (2,), (1,)), (0, (2,), (-1,)), (0, (3, 3), (0, 1)), (0, (2, 2), (6, 1))],
+    [
+        (0, (7,), (1,)),
+        (-1, (2,), (1,)),
+        (5, (2,), (1,)),
+        (0, (2,), (-1,)),
+        (0, (3, 3), (0, 1)),
+        (0, (2, 2), (6, 1)),
+    ],
 )
 def test_a_tensor_outside_its_numbers_is_refused(
     tmp_path: Path, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
@@ -221,8 +261,12 @@ def test_a_changed_byte_is_read_or_refused_but_never_anything_else(
 
 
 @pytest.mark.parametrize("at", [(6, 1), (8, 99), (6, 64)])
-def test_an_archive_that_zipfile_cannot_read_is_refused(tmp_path: Path, at: tuple[int, int]) -> None:
-    """Encrypted, of an unknown compression, strongly encrypted; in the local header and in the directory."""
+def test_an_archive_that_zipfile_cannot_read_is_refused(
+    tmp_path: Path, at: tuple[int, int]
+) -> None:
+    """Encrypted, of an unknown compression, strongly encrypted; in the local header and in the
+    directory.
+    """
     content = bytearray((DATA / "new.pth").read_bytes())
     place, value = at
     for start, first in ((b"PK\x03\x04", place), (b"PK\x01\x02", place + 2)):
@@ -264,7 +308,10 @@ def test_fits_says_whether_a_view_touches_only_what_is_there(
 ) -> None:
     """Against every index of the view, one by one."""
     shape, strides = tuple(n for n, _ in dims), tuple(s for _, s in dims)
-    places = [offset + sum(map(int.__mul__, index, strides)) for index in itertools.product(*map(range, shape))]
+    places = [
+        offset + sum(map(int.__mul__, index, strides))
+        for index in itertools.product(*map(range, shape))
+    ]
     if fits(offset, shape, strides, count):
         assert all(0 <= place < count for place in places)
         assert len(places) <= count or not places
@@ -283,6 +330,9 @@ def test_a_view_is_read_as_its_strides_say(
     file = tmp_path_factory.mktemp("x") / "x"
     file.write_bytes(b"pad." + np.arange(count, dtype=np.float32).tobytes())
     found = Stored(file, "F32", shape, ((4, 4 * count),), offset, strides).read()
-    wanted = [offset + sum(map(int.__mul__, index, strides)) for index in itertools.product(*map(range, shape))]
+    wanted = [
+        offset + sum(map(int.__mul__, index, strides))
+        for index in itertools.product(*map(range, shape))
+    ]
     assert found.shape == shape
     assert found.ravel().tolist() == wanted

@@ -1,4 +1,5 @@
-"""The stages that run networks, on good and bad clips: ``python -m tests.tasks.score.cases HOME RESULT.json``.
+"""The stages that run networks, on good and bad clips: ``python -m tests.tasks.score.cases HOME
+RESULT.json``.
 
 One process for all, for MindSpore takes seconds to start. Tests say what the found numbers must be.
 """
@@ -17,16 +18,16 @@ from unittest import mock
 import numpy as np
 
 from curate.configs.settings import Settings
-from curate.db.saves import Findings
+from curate.db.save.batch import Findings
+from curate.tasks.clip_embed import ClipEmbed
+from curate.tasks.lpips import Lpips
+from curate.tasks.match import Match
 from curate.tasks.models import preprocess, towers, vgg
-from curate.tasks.score.clip_embed import ClipEmbed
-from curate.tasks.score.lpips import Lpips
-from curate.tasks.score.match import Match
-from curate.tasks.score.option_match import OptionMatch
+from curate.tasks.option_match import OptionMatch
 from curate.tasks.split import Split
 from curate.tasks.stage import Clip, Context, Stage, Video
 from curate.tasks.video.samples import Samples
-from curate.worker.findings import find
+from curate.worker.outcomes import find
 from tests import tiny
 from tests.children import main, said
 from tests.media import Encoding, footage, picture, write_image, write_video
@@ -46,7 +47,9 @@ def settings() -> Settings:
 
 @cache
 def clips() -> dict[str, Clip]:
-    """Three scenes, a picture of one pixel, a strip of 1 x 400 as picture and as video, a clip without samples."""
+    """Three scenes, a picture of one pixel, a strip of 1 x 400 as picture and as video, a clip
+    without samples.
+    """
     home = settings().folder
     drawn = write_video(home / "drawn.mp4", footage(150, (50, 100)))
     noise = np.random.default_rng(0).integers(0, 256, (1, 400, 3), np.uint8)
@@ -55,12 +58,20 @@ def clips() -> dict[str, Clip]:
     dot = write_image(home / "dot.png", picture(5)[:1, :1])
     strip = write_image(home / "strip.png", picture(5, size=(400, 96))[:1])
     found = {f"scene {n}": clip for n, clip in enumerate(clips_of(drawn, 1))}
-    found |= {"dot": clips_of(dot, 2)[0], "strip": clips_of(strip, 3)[0], "thin": clips_of(thin, 4)[0]}
-    return found | {"lost": replace(found["dot"], id=LOST, video=Video(99, 1, "/gone.mp4", "gone.mp4", {}))}
+    found |= {
+        "dot": clips_of(dot, 2)[0],
+        "strip": clips_of(strip, 3)[0],
+        "thin": clips_of(thin, 4)[0],
+    }
+    return found | {
+        "lost": replace(found["dot"], id=LOST, video=Video(99, 1, "/gone.mp4", "gone.mp4", {}))
+    }
 
 
 def clips_of(path: Path, number: int) -> list[Clip]:
-    """The clips of a file as split finds them; their samples are written. An id is 10 * number + index."""
+    """The clips of a file as split finds them; their samples are written. An id is 10 * number +
+    index.
+    """
     video = Video(number, 1, str(path), path.name, {})
     made = Split(Split.Options(min_seconds=0.0), Context(settings())).run(video).clips
     return [
@@ -85,11 +96,18 @@ def ready(cls: type[Stage[Any, Any]], **options: Any) -> Any:
 
 def shown(findings: Findings) -> dict[str, Any]:
     """What would reach rows, as JSON; bytes as hexadecimal text."""
-    tables = {str(i): [dict(row) for part in parts for row in part.rows] for i, parts in findings.tables.items()}
+    tables = {
+        str(i): [dict(row) for part in parts for row in part.rows]
+        for i, parts in findings.tables.items()
+    }
     for row in (row for rows in tables.values() for row in rows if "vector" in row):
         row["vector"] = row["vector"].hex()
     failed = {str(i): list(why) for i, why in findings.failed.items()}
-    return {"scores": {str(i): dict(s) for i, s in findings.scores.items()}, "failed": failed, "tables": tables}
+    return {
+        "scores": {str(i): dict(s) for i, s in findings.scores.items()},
+        "failed": failed,
+        "tables": tables,
+    }
 
 
 @cache
@@ -98,7 +116,9 @@ def embedded(frames: int = 3) -> dict[str, Clip]:
     names = [name for name in clips() if name != "lost"]
     rows = several(*names)
     found = find(ready(ClipEmbed, frames=frames), rows)
-    return {name: with_rows(row, found.tables[row.id]) for name, row in zip(names, rows, strict=True)}
+    return {
+        name: with_rows(row, found.tables[row.id]) for name, row in zip(names, rows, strict=True)
+    }
 
 
 def with_rows(row: Clip, parts: Sequence[Any]) -> Clip:
@@ -113,7 +133,9 @@ def with_text(row: Clip, text: str | None) -> Clip:
 
 def changed(row: Clip, **values: Any) -> Clip:
     """The clip with other values in each of its embeddings."""
-    return replace(row, tables={"embeddings": [{**found, **values} for found in row.tables["embeddings"]]})
+    return replace(
+        row, tables={"embeddings": [{**found, **values} for found in row.tables["embeddings"]]}
+    )
 
 
 def clip_embed_whole() -> Any:
@@ -130,7 +152,9 @@ def clip_embed_alone() -> Any:
 def clip_embed_points() -> Any:
     """Positions and vectors of the frames of a scene, by the number of frames asked for."""
     found = {n: shown(find(ready(ClipEmbed, frames=n), several("scene 0"))) for n in (1, 2, 3)}
-    return {n: [(row["position"], row["vector"]) for row in f["tables"]["10"]] for n, f in found.items()}
+    return {
+        n: [(row["position"], row["vector"]) for row in f["tables"]["10"]] for n, f in found.items()
+    }
 
 
 def clip_embed_nan() -> Any:
@@ -157,7 +181,9 @@ def option_match(**options: Any) -> Any:
 def option_match_another_text() -> Any:
     """The same with a text more, and no image tower made meanwhile."""
     embedded()
-    with mock.patch.object(towers.ImageTower, "__init__", side_effect=AssertionError("an image tower was made")):
+    with mock.patch.object(
+        towers.ImageTower, "__init__", side_effect=AssertionError("an image tower was made")
+    ):
         first = option_match(texts=["a dog", "a cat"])
         second = option_match(texts=["a dog", "a cat", "a red bus"])
     return {"first": first, "second": second}
@@ -172,7 +198,9 @@ def option_match_prompts() -> Any:
 
 
 def bad_embeddings(stage: Stage[Any, Any]) -> Any:
-    """A stage on a good clip between those without, of another revision, of another model, and of NaN."""
+    """A stage on a good clip between those without, of another revision, of another model, and of
+    NaN.
+    """
     good, other = embedded()["scene 0"], embedded()["scene 1"]
     nan = np.full(768, np.nan, np.float16).tobytes()
     rows = [
@@ -193,7 +221,9 @@ def match_texts() -> Any:
 
 
 def match_long() -> Any:
-    """A caption of three sentences, cut or by sentences, and each of them alone; curly quotes, repaired or not."""
+    """A caption of three sentences, cut or by sentences, and each of them alone; curly quotes,
+    repaired or not.
+    """
     row = embedded()["scene 0"]
     sentences = ["a dog " * 60 + ".", "The sea.", "Two red cars?"]
 
@@ -210,15 +240,28 @@ def match_long() -> Any:
 
 
 def match_captions() -> Any:
-    """Two captions of which one was cleaned, and an empty one, scored one by one; then a clip without a caption."""
+    """Two captions of which one was cleaned, and an empty one, scored one by one; then a clip
+    without a caption.
+    """
     row = embedded()["scene 0"]
-    same = {"revision": "", "prompt": "", "tokens": None, "seconds": None, "match": None, "created_at": 1.0}
+    same = {
+        "revision": "",
+        "prompt": "",
+        "tokens": None,
+        "seconds": None,
+        "match": None,
+        "created_at": 1.0,
+    }
     said = [("m", "raw one", "a dog"), ("n", "the sea", None), ("o", " ", None)]
-    told = [{**same, "id": n, "model": m, "text_raw": raw, "text": t} for n, (m, raw, t) in enumerate(said)]
+    told = [
+        {**same, "id": n, "model": m, "text_raw": raw, "text": t}
+        for n, (m, raw, t) in enumerate(said)
+    ]
     with_captions = replace(row, tables={**row.tables, "captions": told})
     stage = ready(Match, captions="all")
     alone = [
-        shown(find(ready(Match), [with_text(row, text)]))["scores"]["10"]["match"] for text in ("a dog", "the sea")
+        shown(find(ready(Match), [with_text(row, text)]))["scores"]["10"]["match"]
+        for text in ("a dog", "the sea")
     ]
     return {
         "alone": alone, "found": shown(find(stage, [with_captions])),
@@ -236,10 +279,14 @@ def match_is_option_match() -> Any:
 
 
 def lpips_whole() -> Any:
-    """Every clip, and how often pictures went through the network for a scene, and how many frames it has."""
+    """Every clip, and how often pictures went through the network for a scene, and how many frames
+    it has.
+    """
     stage = ready(Lpips, side=SIDE)
     found = shown(find(stage, list(clips().values())))
-    with mock.patch.object(vgg.Lpips, "_features", autospec=True, side_effect=vgg.Lpips._features) as features:
+    with mock.patch.object(
+        vgg.Lpips, "_features", autospec=True, side_effect=vgg.Lpips._features
+    ) as features:
         find(stage, several("scene 0"))
     return found | {"passes": features.call_count, "frames": len(clips()["scene 0"].samples.times)}
 
@@ -255,7 +302,9 @@ def lpips_nan() -> Any:
     """The network gives NaN for one clip."""
     stage, real = ready(Lpips, side=SIDE), vgg.Lpips.distance
     found = iter([float("nan")] * (len(clips()["scene 0"].samples.times) - 1))
-    with mock.patch.object(vgg.Lpips, "distance", lambda self, a, b: next(found, None) or real(self, a, b)):
+    with mock.patch.object(
+        vgg.Lpips, "distance", lambda self, a, b: next(found, None) or real(self, a, b)
+    ):
         return shown(find(stage, several("scene 0", "scene 1")))
 
 
@@ -280,5 +329,7 @@ CASES = {
 }  # fmt: skip
 
 if __name__ == "__main__":
-    held = towers.text_tower(settings().model_folder / tiny.CLIP, "CPU", "auto")  # option_match only loads with it
+    held = towers.text_tower(
+        settings().model_folder / tiny.CLIP, "CPU", "auto"
+    )  # option_match only loads with it
     main(CASES)

@@ -1,4 +1,6 @@
-"""aesthetic and nsfw: the mean and the largest over the stored frames, and what they say where there are none."""
+"""aesthetic and nsfw: the mean and the largest over the stored frames, and what they say where
+there are none.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,11 @@ from numpy.typing import NDArray
 
 from curate.configs.errors import EmbeddingMissing
 from curate.configs.settings import Settings
+from curate.tasks.aesthetic import Aesthetic
 from curate.tasks.models.embeddings import stored, unit
-from curate.tasks.score.aesthetic import Aesthetic
-from curate.tasks.score.nsfw import Nsfw
+from curate.tasks.nsfw import Nsfw
 from curate.tasks.stage import Clip, Context, Video
-from curate.worker.findings import find
+from curate.worker.outcomes import find
 from tests import tiny
 from tests.accuracy import oracle
 
@@ -42,7 +44,9 @@ def ready(cls: Any, models: Path, **options: Any) -> Any:
     return stage
 
 
-def clip(vectors: NDArray[np.float32], number: int = 1, order: Sequence[int] = (), model: str = tiny.CLIP) -> Clip:
+def clip(
+    vectors: NDArray[np.float32], number: int = 1, order: Sequence[int] = (), model: str = tiny.CLIP
+) -> Clip:
     """A clip with stored embeddings, their rows in any order."""
     rows = [{"model": model, "frame": n, "position": 0.5, "revision": "r", "vector": stored(v)}
             for n, v in enumerate(vectors)]  # fmt: skip
@@ -56,9 +60,13 @@ def drawn(seed: int, frames: int, width: int = 768) -> NDArray[np.float32]:
     return unit(np.random.RandomState(seed).standard_normal((frames, width)).astype(np.float32))
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.integers(0, 1000), st.integers(1, 3))
-def test_mean_and_largest_of_what_the_formula_gives_for_the_stored_frames(models: Path, seed: int, frames: int) -> None:
+def test_mean_and_largest_of_what_the_formula_gives_for_the_stored_frames(
+    models: Path, seed: int, frames: int
+) -> None:
     vectors = drawn(seed, frames)
     exact = oracle.unit(vectors.astype(np.float16).astype(np.float64))
     aes = ready(Aesthetic, models).score(clip(vectors))["aes"]
@@ -77,17 +85,25 @@ def test_nsfw_is_1_above_the_threshold_only(models: Path) -> None:
     vectors = drawn(5, 1)
     score = ready(Nsfw, models).score(clip(vectors))["nsfw_score"]
     assert 0 < score < 1
-    flags = [ready(Nsfw, models, threshold=t).score(clip(vectors))["nsfw"] for t in (score - 0.01, score, score + 0.01)]
+    flags = [
+        ready(Nsfw, models, threshold=t).score(clip(vectors))["nsfw"]
+        for t in (score - 0.01, score, score + 0.01)
+    ]
     assert flags == [1, 0, 0]
 
 
 @pytest.mark.parametrize("cls", STAGES)
 @pytest.mark.parametrize(
     ("row", "words"),
-    [(clip(drawn(1, 1), model="another"), "there are none"), (clip(drawn(1, 2, 512)), "they have 512 numbers")],
+    [
+        (clip(drawn(1, 1), model="another"), "there are none"),
+        (clip(drawn(1, 2, 512)), "they have 512 numbers"),
+    ],
     ids=["another model", "another width"],
 )
-def test_embeddings_that_the_head_was_not_trained_on(cls: Any, row: Clip, words: str, models: Path) -> None:
+def test_embeddings_that_the_head_was_not_trained_on(
+    cls: Any, row: Clip, words: str, models: Path
+) -> None:
     with pytest.raises(EmbeddingMissing, match=words) as error:
         ready(cls, models).score(row)
     assert "curate redo clip_embed" in str(error.value)
@@ -95,7 +111,9 @@ def test_embeddings_that_the_head_was_not_trained_on(cls: Any, row: Clip, words:
 
 @pytest.mark.parametrize("cls", STAGES)
 @pytest.mark.parametrize("number", [np.nan, np.inf, 0.0])
-def test_a_damaged_embedding_fails_its_clip_and_no_other(cls: Any, number: float, models: Path) -> None:
+def test_a_damaged_embedding_fails_its_clip_and_no_other(
+    cls: Any, number: float, models: Path
+) -> None:
     damaged = np.full((1, 768), number, np.float32)
     findings = find(ready(cls, models), [clip(damaged, 1), clip(drawn(1, 1), 2)])
     assert {i: kind for i, (kind, _) in findings.failed.items()} == {1: "NotFinite"}

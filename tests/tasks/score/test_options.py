@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from curate.configs.errors import ConfigError
 from curate.configs.pipeline import parse
 from curate.configs.schema import describe_options
+from curate.tasks.clip_embed import ClipEmbedOptions
+from curate.tasks.option_match import OptionMatch, OptionMatchOptions
 from curate.tasks.registry import stages
-from curate.tasks.score.clip_embed import ClipEmbedOptions
-from curate.tasks.score.option_match import OptionMatch, OptionMatchOptions
 
 
 def texts(given: Any) -> tuple[str, ...]:
@@ -65,7 +65,9 @@ def test_texts_of_a_file_are_frozen_with_the_pipeline(listed: Path) -> None:
 
 
 def test_a_line_of_a_file_never_names_a_file(tmp_path: Path) -> None:
-    """A worker reads the frozen pipeline again: such a line would make it read what enqueue did not."""
+    """A worker reads the frozen pipeline again: such a line would make it read what enqueue did
+    not.
+    """
     file = tmp_path / "list.txt"
     file.write_text("a dog\nfile:///etc/hostname\n", encoding="utf-8")
     with pytest.raises(ValidationError, match=r"file:///etc/hostname"):
@@ -88,7 +90,12 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("given", ["a\0dog", "a dog \ud83d", "\udc80"], ids=ascii)
 def test_texts_that_no_database_takes_are_refused(given: str, tmp_path: Path) -> None:
-    for options in ({"texts": [given]}, {"texts": given}, {"prompt": f"{given} {{}}"}, {"model": given}):
+    for options in (
+        {"texts": [given]},
+        {"texts": given},
+        {"prompt": f"{given} {{}}"},
+        {"model": given},
+    ):
         with pytest.raises(ValidationError, match=r"it holds|unicode"):
             OptionMatchOptions(**options)
     with pytest.raises(ValidationError, match=r"it holds|unicode"):
@@ -110,7 +117,9 @@ def test_option_match_without_a_text_is_refused_at_enqueue() -> None:
     OptionMatch.check(OptionMatchOptions(texts="a dog"))
 
 
-@pytest.mark.parametrize("wrong", [{"keep": -1}, {"model": ""}, {"dtype": "int8"}, {"texts": ["x"], "text": "y"}])
+@pytest.mark.parametrize(
+    "wrong", [{"keep": -1}, {"model": ""}, {"dtype": "int8"}, {"texts": ["x"], "text": "y"}]
+)
 def test_values_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         OptionMatchOptions(**wrong)
@@ -132,5 +141,7 @@ def test_frames_are_1_2_or_3(frames: Any) -> None:
 
 
 def test_a_model_is_a_name_or_a_path() -> None:
-    by_name, by_path = (OptionMatch.models(OptionMatchOptions(model=model))[0] for model in ("mine", "/models/mine"))
+    by_name, by_path = (
+        OptionMatch.models(OptionMatchOptions(model=model))[0] for model in ("mine", "/models/mine")
+    )
     assert (by_name.kind, by_name.model, by_path.model) == ("clip", "mine", "/models/mine")

@@ -1,4 +1,6 @@
-"""The stages that run networks: what reaches rows and tables of good clips, and what is said of bad ones."""
+"""The stages that run networks: what reaches rows and tables of good clips, and what is said of bad
+ones.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
 
 def vectors(rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
     """The vectors of rows of `embeddings`, (rows, 768)."""
-    return np.array([np.frombuffer(bytes.fromhex(row["vector"]), "<f2") for row in rows], np.float32)
+    return np.array(
+        [np.frombuffer(bytes.fromhex(row["vector"]), "<f2") for row in rows], np.float32
+    )
 
 
 def reasons(found: Found) -> dict[str, str]:
@@ -37,7 +41,9 @@ def test_a_clip_without_samples_fails_and_the_batch_goes_on(found: Found) -> Non
     whole = found["clip_embed"]
     assert reasons(whole) == {str(LOST): "SamplesMissing"}
     assert whole["tables"].keys() == {"10", "11", "12", "20", "30", "40"}
-    assert reasons(found["clip_embed alone"]) == {str(LOST): "SamplesMissing"}, "no picture at all is no error"
+    assert reasons(found["clip_embed alone"]) == {str(LOST): "SamplesMissing"}, (
+        "no picture at all is no error"
+    )
 
 
 def test_every_row_says_which_model_made_it_of_what(found: Found) -> None:
@@ -53,7 +59,9 @@ def test_the_frames_asked_for_are_embedded(found: Found) -> None:
     by_frames = found["clip_embed points"]
     positions = {n: [position for position, _ in rows] for n, rows in by_frames.items()}
     assert positions == {"1": [0.5], "2": [0.25, 0.75], "3": [0.1, 0.5, 0.9]}
-    assert by_frames["1"][0] == by_frames["3"][1], "the middle is the middle, whatever is in the batch with it"
+    assert by_frames["1"][0] == by_frames["3"][1], (
+        "the middle is the middle, whatever is in the batch with it"
+    )
     every = [vector for rows in by_frames.values() for _, vector in rows]
     assert len(set(every)) == 5, "the others are other pictures"
 
@@ -77,7 +85,9 @@ def test_a_picture_of_nan_fails_its_clip_and_moves_no_other(found: Found) -> Non
     assert "embeddings.vector" in broken["failed"]["11"][1]
     assert broken["tables"].keys() == {"10", "12"}
     for clip in ("10", "12"):
-        np.testing.assert_allclose(vectors(broken["tables"][clip]), vectors(sound["tables"][clip]), atol=1e-4)
+        np.testing.assert_allclose(
+            vectors(broken["tables"][clip]), vectors(sound["tables"][clip]), atol=1e-4
+        )
 
 
 def test_another_text_costs_the_text_tower_only(found: Found) -> None:
@@ -85,7 +95,11 @@ def test_another_text_costs_the_text_tower_only(found: Found) -> None:
     for clip, rows in more["first"]["tables"].items():
         before = {row["option"]: row["score"] for row in rows}
         after = {row["option"]: row["score"] for row in more["second"]["tables"][clip]}
-        assert before.keys() == {"a dog", "a cat"} and after.keys() == {"a dog", "a cat", "a red bus"}
+        assert before.keys() == {"a dog", "a cat"} and after.keys() == {
+            "a dog",
+            "a cat",
+            "a red bus",
+        }
         assert {text: after[text] for text in before} == pytest.approx(before, abs=1e-4)
 
 
@@ -94,12 +108,16 @@ def test_the_best_text_is_the_column_and_all_are_in_the_table(found: Found) -> N
     assert {scores["option"] for scores in second["scores"].values()} == {"a red bus", "a cat"}
     for clip, scores in second["scores"].items():
         rows = second["tables"][clip]
-        assert [row["score"] for row in rows] == sorted((row["score"] for row in rows), reverse=True)
+        assert [row["score"] for row in rows] == sorted(
+            (row["score"] for row in rows), reverse=True
+        )
         assert (rows[0]["option"], rows[0]["score"]) == (scores["option"], scores["match_option"])
 
 
 def test_the_prompt_is_what_clip_is_asked_and_the_text_is_what_is_kept(found: Found) -> None:
-    asked, written, bare = (found["option_match prompts"][name] for name in ("in prompt", "as text", "bare"))
+    asked, written, bare = (
+        found["option_match prompts"][name] for name in ("in prompt", "as text", "bare")
+    )
     for clip in ("10", "11", "12"):
         score = asked["scores"][clip]["match_option"]
         assert score == pytest.approx(written["scores"][clip]["match_option"], abs=1e-4)
@@ -118,7 +136,12 @@ def test_keep_keeps_the_best(found: Found) -> None:
 @pytest.mark.parametrize("stage", ["option_match", "match"])
 def test_embeddings_that_cannot_be_used_fail_their_clip_only(stage: str, found: Found) -> None:
     bad = found[f"{stage} bad"]
-    assert reasons(bad) == {"1": "EmbeddingMissing", "2": "OtherEmbeddings", "3": "EmbeddingMissing", "4": "NotFinite"}
+    assert reasons(bad) == {
+        "1": "EmbeddingMissing",
+        "2": "OtherEmbeddings",
+        "3": "EmbeddingMissing",
+        "4": "NotFinite",
+    }
     assert bad["scores"].keys() == {"10"}
     assert all(stage in message for _, message in bad["failed"].values())
     assert all("curate redo clip_embed" in bad["failed"][clip][1] for clip in "123")
@@ -128,7 +151,9 @@ def test_without_a_text_match_is_null(found: Found) -> None:
     first, second = found["match texts"]["found"]
     assert reasons(first) == reasons(second) == {}
     assert [first["scores"][clip]["match"] for clip in "123"] == [None, None, None]
-    assert [scores["match"] for scores in second["scores"].values()] == [None, None], "also when nobody has one"
+    assert [scores["match"] for scores in second["scores"].values()] == [None, None], (
+        "also when nobody has one"
+    )
 
 
 def test_any_text_gives_a_score_and_equal_texts_are_embedded_once(found: Found) -> None:
@@ -142,9 +167,13 @@ def test_any_text_gives_a_score_and_equal_texts_are_embedded_once(found: Found) 
 
 def test_a_long_text_is_cut_or_its_best_sentence_counts(found: Found) -> None:
     long = found["match long"]
-    assert long["cut"] == pytest.approx(long["first"], abs=1e-4), "what is behind 77 tokens does not count"
+    assert long["cut"] == pytest.approx(long["first"], abs=1e-4), (
+        "what is behind 77 tokens does not count"
+    )
     assert long["best"] == pytest.approx(max(long["alone"]), abs=1e-4)
-    assert max(long["alone"]) > long["first"] or long["best"] == pytest.approx(long["first"], abs=1e-4)
+    assert max(long["alone"]) > long["first"] or long["best"] == pytest.approx(
+        long["first"], abs=1e-4
+    )
 
 
 def test_a_repaired_text_scores_as_the_plain_one(found: Found) -> None:
@@ -167,13 +196,18 @@ def test_each_caption_gets_a_score_of_its_own_and_the_best_one_counts(found: Fou
 
 def test_match_and_option_match_agree_on_a_text(found: Found) -> None:
     match, option = found["match option_match"]
-    assert match["scores"]["10"]["match"] == pytest.approx(option["scores"]["10"]["match_option"], abs=1e-4)
+    assert match["scores"]["10"]["match"] == pytest.approx(
+        option["scores"]["10"]["match_option"], abs=1e-4
+    )
 
 
 def test_lpips_is_null_with_a_reason_where_there_are_not_two_frames(found: Found) -> None:
     scores = found["lpips"]["scores"]
     for clip in ("20", "30"):
-        assert scores[clip] == {"lpips": None, "lpips_reason": "one frame only: it is a still image"}
+        assert scores[clip] == {
+            "lpips": None,
+            "lpips_reason": "one frame only: it is a still image",
+        }
     for clip in ("10", "11", "12", "40"):
         assert scores[clip]["lpips"] > 0 and scores[clip]["lpips_reason"] is None
 

@@ -54,7 +54,9 @@ def test_tokens_are_counted_without_a_cut(tmp_path: Path) -> None:
     made = tokenizer([])
     made.enable_truncation(5)
     made.save(str(tmp_path / "tokenizer.json"))
-    assert measure.TokenCounter(tmp_path).count("abc def") == 6 + 2  # a token a letter, and the two ends
+    assert (
+        measure.TokenCounter(tmp_path).count("abc def") == 6 + 2
+    )  # a token a letter, and the two ends
 
 
 @pytest.mark.parametrize("content", [None, "{}", "no json"])
@@ -103,8 +105,12 @@ def test_scores_are_added_by_chance_that_depends_on_the_key_only() -> None:
 
 def test_another_process_chooses_the_same() -> None:
     script = "from curate.tasks.text.extras import with_scores; import sys, json;"
-    script += "print(json.dumps([with_scores('', json.loads(sys.argv[1]), str(k)) for k in range(50)]))"
-    done = subprocess.run([sys.executable, "-c", script, json.dumps(SCORES)], capture_output=True, check=True)
+    script += (
+        "print(json.dumps([with_scores('', json.loads(sys.argv[1]), str(k)) for k in range(50)]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, json.dumps(SCORES)], capture_output=True, check=True
+    )
     assert json.loads(done.stdout) == [extras.with_scores("", SCORES, str(k)) for k in range(50)]
 
 

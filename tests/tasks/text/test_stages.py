@@ -13,7 +13,7 @@ from sqlalchemy import text
 from curate.configs.errors import ConfigError
 from curate.db import datasets, redo
 from curate.db.datasets import Dataset
-from curate.tasks.text.text_language import TextLanguage, TextLanguageOptions
+from curate.tasks.text_language import TextLanguage, TextLanguageOptions
 from tests.pipelines import Found, Line, make_line, pipeline
 from tests.worker.conftest import run_all
 
@@ -57,7 +57,9 @@ def test_a_caption_is_cleaned_and_stays_as_it_was_written(database_url: str, hom
     given(line, ("pllava", "The video shows a “Dog” at http://x.y/z now"))
     numbers = line.rows("SELECT id, created_at, prompt, revision FROM captions")
     run_all(line, "clean_text")
-    assert line.rows(CAPTIONS) == [("pllava", "The video shows a “Dog” at http://x.y/z now", 'A "Dog" at now')]
+    assert line.rows(CAPTIONS) == [
+        ("pllava", "The video shows a “Dog” at http://x.y/z now", 'A "Dog" at now')
+    ]
     found = line.rows("SELECT text, text_model, text_len, text_tokens, has_url, status FROM clips")
     assert found == [('A "Dog" at now', "pllava", 4, None, 1, "kept")]
     assert line.rows("SELECT id, created_at, prompt, revision FROM captions") == numbers
@@ -79,23 +81,35 @@ def test_the_text_of_the_input_is_kept_as_a_caption_and_always_cleaned_from_ther
 
 
 @pytest.mark.parametrize(
-    ("source", "chosen"), [("first", "a dog runs"), ("last", "a cat"), ("longest", "a dog runs far away")]
+    ("source", "chosen"),
+    [("first", "a dog runs"), ("last", "a cat"), ("longest", "a dog runs far away")],
 )
-def test_one_of_several_captions_is_chosen(sqlite_url: str, home: Path, source: str, chosen: str) -> None:
+def test_one_of_several_captions_is_chosen(
+    sqlite_url: str, home: Path, source: str, chosen: str
+) -> None:
     line = cleaning(sqlite_url, home, source=source)
-    given(line, ("input", "given"), ("one", "a dog runs"), ("two", "a dog runs far away"), ("three", "a cat"))
+    given(
+        line,
+        ("input", "given"),
+        ("one", "a dog runs"),
+        ("two", "a dog runs far away"),
+        ("three", "a cat"),
+    )
     run_all(line, "clean_text")
     assert line.rows("SELECT text FROM clips") == [(chosen,)]
 
 
 @pytest.mark.parametrize("source", ["first", "longest"])
-def test_what_a_model_wrote_anew_takes_the_place_of_its_older_caption(sqlite_url: str, home: Path, source: str) -> None:
+def test_what_a_model_wrote_anew_takes_the_place_of_its_older_caption(
+    sqlite_url: str, home: Path, source: str
+) -> None:
     """Else the text would stay as it is when `recaption` asks with another prompt."""
     line = cleaning(sqlite_url, home, source=source)
     clip = given(line, ("one", "a dog runs far away"))
     with line.engine.begin() as connection:
         connection.execute(
-            text(INSERT.replace("'describe'", "'What is there?'")), {"clip": clip, "model": "one", "raw": "a cat"}
+            text(INSERT.replace("'describe'", "'What is there?'")),
+            {"clip": clip, "model": "one", "raw": "a cat"},
         )
     run_all(line, "clean_text")
     assert line.rows("SELECT text FROM clips") == [("a cat",)]
@@ -149,7 +163,12 @@ def test_what_is_asked_for_is_added_to_the_text_only(database_url: str, home: Pa
 
 def test_nothing_is_added_to_a_text_by_hand(database_url: str, home: Path) -> None:
     """It may be one that was exported with what had been added, and mended."""
-    options = {"scores": {"num_frames": "frames"}, "scores_share": 1, "append": "Extra.", "camera_motion": "move"}
+    options = {
+        "scores": {"num_frames": "frames"},
+        "scores_share": 1,
+        "append": "Extra.",
+        "camera_motion": "move",
+    }
     line = cleaning(database_url, home, **options)
     given(line, ("one", "a dog."), ("table", "A  cat. Extra."))
     set_input(line, move="pan_left")
@@ -177,7 +196,9 @@ def test_the_same_input_gets_the_same_scores_in_any_dataset(database_url: str, h
         found.append(line.rows(query, d=line.dataset.id))
     assert found[0] == found[1]
     assert {row[2] for row in found[0]} == {"a dog", "a dog [frames: 12.0]"}
-    assert any(one[2] != other[2] for one, other in zip(found[0][::2], found[0][1::2], strict=True)), "of each clip"
+    assert any(
+        one[2] != other[2] for one, other in zip(found[0][::2], found[0][1::2], strict=True)
+    ), "of each clip"
 
 
 def test_tokens_are_counted_by_a_folder(sqlite_url: str, home: Path, tmp_path: Path) -> None:
@@ -192,7 +213,11 @@ def test_tokens_are_counted_by_a_folder(sqlite_url: str, home: Path, tmp_path: P
 
 def test_a_text_in_another_language_is_dropped_by_its_rank(database_url: str, home: Path) -> None:
     line = make_line(database_url, home, ["text_language", "english: text_lang_rank <= 5"])
-    for words in ("A man in a red shirt walks down the street.", "Мужчина в красной рубашке идёт по улице.", "12 !"):
+    for words in (
+        "A man in a red shirt walks down the street.",
+        "Мужчина в красной рубашке идёт по улице.",
+        "12 !",
+    ):
         given(line, stage="text_language")
         with line.engine.begin() as connection:
             connection.execute(text("UPDATE clips SET text = :t WHERE text IS NULL"), {"t": words})
@@ -221,7 +246,9 @@ def test_captions_lie_beside_the_media(database_url: str, home: Path, tmp_path: 
     for n in range(4):
         line.put_clips(1, "load_captions", f"/v/{n}.a.mp4")
     with line.engine.begin() as connection:
-        connection.execute(text("UPDATE videos SET path = replace(path, '/v/', :f)"), {"f": f"{folder}/"})
+        connection.execute(
+            text("UPDATE videos SET path = replace(path, '/v/', :f)"), {"f": f"{folder}/"}
+        )
     run_all(line, "load_captions")
     found = line.rows("SELECT text, status, reason FROM clips ORDER BY id")
     assert found == [
@@ -233,7 +260,9 @@ def test_captions_lie_beside_the_media(database_url: str, home: Path, tmp_path: 
     assert line.rows(CAPTIONS) == [("file", "from json", None), ("file", "from txt", None)]
 
 
-def test_without_a_file_nothing_is_changed_but_what_came_from_one(sqlite_url: str, home: Path) -> None:
+def test_without_a_file_nothing_is_changed_but_what_came_from_one(
+    sqlite_url: str, home: Path
+) -> None:
     line = make_line(sqlite_url, home, ["load_captions"])
     given(line, ("file", "old"), ("one", "new"), stage="load_captions")
     with line.engine.begin() as connection:
@@ -248,7 +277,9 @@ def test_when_its_file_is_gone_a_clip_has_the_text_of_the_input_again(
     database_url: str, home: Path, tmp_path: Path, told: str | None
 ) -> None:
     """And not what became of the text of the file."""
-    line = make_line(database_url, home, ["load_captions", {"stage": "clean_text", "append": "Extra."}])
+    line = make_line(
+        database_url, home, ["load_captions", {"stage": "clean_text", "append": "Extra."}]
+    )
     beside = tmp_path / "0.txt"
     beside.write_text("Side 1.")
     given(line, stage="load_captions")
@@ -272,17 +303,25 @@ def with_texts(line: Line, *texts: str | None) -> list[int]:
     ids = [given(line, stage="text_duplicate") for _ in texts]
     with line.engine.begin() as connection:
         for clip, words in zip(ids, texts, strict=True):
-            connection.execute(text("UPDATE clips SET text = :t WHERE id = :i"), {"t": words, "i": clip})
+            connection.execute(
+                text("UPDATE clips SET text = :t WHERE id = :i"), {"t": words, "i": clip}
+            )
     return ids
 
 
-TEXT_DUPLICATES = "SELECT text_duplicate, text_duplicate_of, text_seq, status FROM clips ORDER BY id"
+TEXT_DUPLICATES = (
+    "SELECT text_duplicate, text_duplicate_of, text_seq, status FROM clips ORDER BY id"
+)
 ONE_TEXT = ["text_duplicate", "new_text: text_duplicate = 0"]
 
 
 @pytest.mark.parametrize("batch", [1, 2, 100])
-def test_a_text_that_an_earlier_clip_has_is_a_duplicate(database_url: str, home: Path, batch: int) -> None:
-    line = make_line(database_url, home, [{"stage": "text_duplicate", "batch_size": batch}, ONE_TEXT[1]])
+def test_a_text_that_an_earlier_clip_has_is_a_duplicate(
+    database_url: str, home: Path, batch: int
+) -> None:
+    line = make_line(
+        database_url, home, [{"stage": "text_duplicate", "batch_size": batch}, ONE_TEXT[1]]
+    )
     ids = with_texts(line, "a dog", "A dog", "a dog", None, None, "a dog")
     run_all(line, "text_duplicate")
     assert line.rows(TEXT_DUPLICATES) == [
@@ -302,14 +341,18 @@ def test_texts_can_be_compared_by_their_words(sqlite_url: str, home: Path) -> No
     assert [row[0] for row in line.rows(TEXT_DUPLICATES)] == [0, 1, 0, 0, 0]
 
 
-def test_when_the_first_of_equal_texts_is_gone_the_next_one_takes_its_place(database_url: str, home: Path) -> None:
+def test_when_the_first_of_equal_texts_is_gone_the_next_one_takes_its_place(
+    database_url: str, home: Path
+) -> None:
     line = make_line(database_url, home, ONE_TEXT)
     ids = with_texts(line, "a dog", "a dog", "a dog")
     run_all(line, "text_duplicate")
     assert [row[3] for row in line.rows(TEXT_DUPLICATES)] == ["kept", "dropped", "dropped"]
     datasets.enqueue(line.engine, line.dataset, [Found("/v/0.mp4", "changed")], line.pipeline)
     with line.engine.begin() as connection:  # the video that is split again gives nothing
-        connection.execute(text("UPDATE videos SET stage = 'done', status = 'dropped' WHERE relpath = '0.mp4'"))
+        connection.execute(
+            text("UPDATE videos SET stage = 'done', status = 'dropped' WHERE relpath = '0.mp4'")
+        )
     assert [row[3] for row in line.rows(TEXT_DUPLICATES)] == ["active", "active"]
     run_all(line, "text_duplicate")
     assert [row[:2] for row in line.rows(TEXT_DUPLICATES)] == [(0, None), (1, ids[1])]

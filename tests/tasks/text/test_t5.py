@@ -15,7 +15,9 @@ LINES = (Path(__file__).parent / "t5_cases.jsonl").read_text(encoding="utf-8").s
 CASES = [json.loads(line) for line in LINES]
 # what the rules look for in a word: parts of words are eaten by rules 3, 15, 23, 24 and 26
 EATEN = ("shipping", "download", "png", "jpg", "jpeg", "bmp", "webp", "eps", "pdf", "apk", "mp4")
-WORDS = st.from_regex(r"[a-z]{1,12}", fullmatch=True).filter(lambda word: not any(part in word for part in EATEN))
+WORDS = st.from_regex(r"[a-z]{1,12}", fullmatch=True).filter(
+    lambda word: not any(part in word for part in EATEN)
+)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['rule']}-{case['text']!r:.30}")
@@ -34,16 +36,25 @@ def test_any_text_is_cleaned_without_an_error_and_has_no_blanks_around(text: str
     assert cleaned == cleaned.strip()
 
 
-@given(st.lists(st.tuples(WORDS, st.sampled_from([" ", ", ", ". ", "; ", ": ", "? "])), min_size=1, max_size=30))
+@given(
+    st.lists(
+        st.tuples(WORDS, st.sampled_from([" ", ", ", ". ", "; ", ": ", "? "])),
+        min_size=1,
+        max_size=30,
+    )
+)
 def test_an_ordinary_sentence_is_cleaned_once_and_for_all(pairs: list[tuple[str, str]]) -> None:
     cleaned = clean_t5("".join(word + blank for word, blank in pairs).strip() + ".")
     assert clean_t5(cleaned) == cleaned
 
 
 @pytest.mark.parametrize(
-    ("text", "passes"), [(",,,,a", [",, a", "a"]), ("a%252525252ddog", ["a%25252ddog", "a%2ddog", "a-dog"])]
+    ("text", "passes"),
+    [(",,,,a", [",, a", "a"]), ("a%252525252ddog", ["a%25252ddog", "a%2ddog", "a-dog"])],
 )
-def test_it_is_not_idempotent_on_every_text_and_neither_is_the_seed(text: str, passes: list[str]) -> None:
+def test_it_is_not_idempotent_on_every_text_and_neither_is_the_seed(
+    text: str, passes: list[str]
+) -> None:
     for expected in passes:
         text = clean_t5(text)
         assert text == expected

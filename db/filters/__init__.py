@@ -1,0 +1,3 @@
+"""Predicates: read, checked, written as SQL, and what they say of a row. Imported by db, worker and
+cli.
+"""

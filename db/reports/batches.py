@@ -1,0 +1,214 @@
+"""The table `batches`: what was done, by whom and how fast. Grows by a row a batch until it is
+pruned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, case, delete, func, select
+
+from curate.db.engine import now, reading, writing
+from curate.db.reports.progress import MOST_BATCHES, Ended, rate
+from curate.db.schema import batches
+
+SETTLED_SECONDS = (
+    60.0  # a batch logged so long ago has been committed, so no lower id is still to come
+)
+BATCH_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
+CLAIM_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_PRUNED_AT_ONCE = 10_000  # so that workers are not kept from writing
+
+
+@dataclass
+class Spread:
+    """Seconds as a histogram: how many, their sum, and how many were within each bound."""
+
+    count: int = 0
+    total: float = 0.0
+    within: list[int] = field(default_factory=list)
+
+    def __add__(self, other: Spread) -> Spread:
+        size = max(len(self.within), len(other.within))
+        pairs = zip(_padded(self.within, size), _padded(other.within, size), strict=True)
+        return Spread(self.count + other.count, self.total + other.total, [a + b for a, b in pairs])
+
+
+def _padded(numbers: list[int], size: int) -> list[int]:
+    return numbers or [0] * size
+
+
+@dataclass
+class Sums:
+    """The batches of one stage of a dataset, summed. `given_back` counts those that failed as a
+    whole.
+    """
+
+    batches: int = 0
+    given_back: int = 0
+    ok: int = 0
+    failed: int = 0
+    seconds: Spread = field(default_factory=Spread)
+    claim: Spread = field(default_factory=Spread)
+
+    def __add__(self, other: Sums) -> Sums:
+        counts = (self.batches + other.batches, self.given_back + other.given_back)
+        rows = (self.ok + other.ok, self.failed + other.failed)
+        return Sums(*counts, *rows, self.seconds + other.seconds, self.claim + other.claim)
+
+
+Key = tuple[int, str]  # of a dataset's id and a stage
+
+
+class Counters:
+    """Sums over all batches since this was made or before, which never go back: each batch is read
+    once.
+
+    Batches of the last minute are summed anew each time, because ids are given out in another order
+    than committed.
+    """
+
+    def __init__(self) -> None:
+        self._settled: dict[Key, Sums] = {}
+        self._last = 0
+
+    def read(self, engine: Engine) -> dict[Key, Sums]:
+        """The sums by dataset and stage up to now."""
+        with reading(engine) as connection:
+            new = batches.c.id > self._last
+            ended = batches.c.started_at + batches.c.seconds
+            young = select(func.min(batches.c.id)).where(
+                new, ended > now(connection) - SETTLED_SECONDS
+            )
+            first_young = connection.execute(young).scalar()
+            old = new if first_young is None else and_(new, batches.c.id < first_young)
+            settled = (
+                connection.execute(select(func.max(batches.c.id)).where(old)).scalar() or self._last
+            )
+            if settled > self._last:
+                between = and_(batches.c.id > self._last, batches.c.id <= settled)
+                self._settled = _added(self._settled, _sums(connection, between))
+                self._last = settled
+            return _added(self._settled, _sums(connection, batches.c.id > self._last))
+
+
+def _added(one: Mapping[Key, Sums], other: Mapping[Key, Sums]) -> dict[Key, Sums]:
+    return {key: one.get(key, Sums()) + other.get(key, Sums()) for key in one.keys() | other.keys()}
+
+
+def _sums(connection: Connection, which: ColumnElement[bool]) -> dict[Key, Sums]:
+    columns = [
+        batches.c.dataset_id,
+        batches.c.stage,
+        func.count(),
+        func.count(batches.c.error),
+        func.sum(batches.c.n_ok),
+        func.sum(batches.c.n_failed),
+        *_spread(batches.c.seconds, BATCH_SECONDS),
+        *_spread(batches.c.claim_seconds, CLAIM_SECONDS),
+    ]
+    query: Select[Any] = (
+        select(*columns).where(which).group_by(batches.c.dataset_id, batches.c.stage)
+    )
+    found = {}
+    for dataset, stage, *numbers in connection.execute(query):
+        cut = 6 + len(BATCH_SECONDS)
+        count, given_back, ok, failed = map(int, numbers[:4])
+        spreads = (_as_spread(numbers[4:cut]), _as_spread(numbers[cut:]))
+        found[int(dataset), str(stage)] = Sums(count, given_back, ok, failed, *spreads)
+    return found
+
+
+def _spread(column: ColumnElement[float], bounds: tuple[float, ...]) -> list[ColumnElement[Any]]:
+    within = [func.sum(case((column <= bound, 1), else_=0)) for bound in bounds]
+    return [func.count(column), func.coalesce(func.sum(column), 0.0), *within]
+
+
+def _as_spread(numbers: list[Any]) -> Spread:
+    return Spread(int(numbers[0]), float(numbers[1]), [int(n) for n in numbers[2:]])
+
+
+@dataclass(frozen=True)
+class StageHistory:
+    """What a stage of a dataset has done. Times are unix seconds; `busy_seconds` is the sum over
+    its batches.
+    """
+
+    stage: str
+    batches: int
+    ok: int
+    failed: int
+    given_back: int
+    busy_seconds: float
+    first_at: float
+    last_at: float
+    versions: list[str]
+
+    @property
+    def rows_per_busy_second(self) -> float | None:
+        """Rows that one process finishes in a second of this stage's batches."""
+        rows = self.ok + self.failed
+        return rows / self.busy_seconds if rows and self.busy_seconds else None
+
+
+def history(engine: Engine, dataset_id: int) -> list[StageHistory]:
+    """What did each stage of a dataset do? In the order in which they began."""
+    b = batches.c
+    here = b.dataset_id == dataset_id
+    sums = select(
+        b.stage, func.count(), func.sum(b.n_ok), func.sum(b.n_failed), func.count(b.error), func.sum(b.seconds),
+        func.min(b.started_at), func.max(b.started_at + b.seconds),
+    ).where(here)  # fmt: skip
+    names = select(b.stage, b.version).where(here).distinct().order_by(b.stage, b.version)
+    with reading(engine) as connection:
+        versions: dict[str, list[str]] = {}
+        for stage, version in connection.execute(names):
+            versions.setdefault(stage, []).append(version)
+        rows = connection.execute(sums.group_by(b.stage).order_by(func.min(b.started_at))).all()
+        found = []
+        for stage, count, ok, failed, given_back, busy, first, last in rows:
+            counts = (int(count), int(ok), int(failed), int(given_back))
+            found.append(
+                StageHistory(
+                    stage, *counts, float(busy), float(first), float(last), versions[stage]
+                )
+            )
+        return found
+
+
+def prune(engine: Engine, dataset_id: int, days: float) -> int:
+    """Delete the batches of a dataset that began more than so many days ago; returns how many."""
+    pruned = 0
+    while True:
+        with writing(engine) as connection:
+            before = now(connection) - days * 86400
+            old = select(batches.c.id).where(
+                batches.c.dataset_id == dataset_id, batches.c.started_at < before
+            )
+            gone = delete(batches).where(batches.c.id.in_(old.limit(_PRUNED_AT_ONCE)))
+            count = connection.execute(gone).rowcount
+        pruned += count
+        if count < _PRUNED_AT_ONCE:
+            return pruned
+
+
+def rates(engine: Engine, dataset_id: int, stages: Sequence[str]) -> dict[str, float]:
+    """How many rows a second did each stage finish lately? Stages that finished none are left out."""
+    found = {}
+    b = batches.c
+    with reading(engine) as connection:
+        time = now(connection)
+        for stage in stages:
+            query = select(b.started_at, b.seconds, b.n_ok + b.n_failed).where(
+                b.dataset_id == dataset_id, b.stage == stage
+            )
+            rows = connection.execute(query.order_by(b.started_at.desc()).limit(MOST_BATCHES)).all()
+            ended = [
+                Ended(max(0.0, time - start - seconds), seconds, int(n))
+                for start, seconds, n in rows
+            ]
+            if lately := rate(ended):
+                found[stage] = lately
+    return found

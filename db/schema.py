@@ -1,0 +1,287 @@
+"""The tables. The row is the truth: where a video or clip stands is in its own columns.
+
+Position columns, the same in `videos` and `clips`:
+
+stage        the stage the row waits for, or `done`. Moves forward, so nothing is scored twice; back
+only by a redo status       active: waiting or at work · kept: through all stages and filters ·
+dropped: a filter said
+             no · failed: a stage could not
+reason       the filter's name (dropped) or the error's class (failed) error        the error's
+message owner        the batch that works on the row; NULL when none does lease_until  unix seconds
+until which the owner holds it; 0 when free; in the past: the owner is dead claim_size   rows in the
+owner's batch, so that a batch that crashed can be tried again in halves attempts     times the row
+crashed its worker while alone in a batch return_to    where the row goes after its stage when that
+was asked for again (curate.db.redo): the place where it
+             stood, or several places in order, joined by `>`. NULL: to the stage that follows
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    literal_column,
+    text,
+)
+
+from curate.configs.schema import Level
+from curate.configs.states import RUNNING
+
+# SQLite only numbers rows by itself when the type is called INTEGER
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _position() -> list[Column[Any]]:
+    return [
+        Column("stage", Text, nullable=False),
+        Column("status", Text, nullable=False),
+        Column("reason", Text),
+        Column("error", Text),
+        Column("owner", Text),
+        Column("lease_until", Float(53), nullable=False, server_default="0"),
+        Column("claim_size", Integer, nullable=False, server_default="0"),
+        Column("attempts", Integer, nullable=False, server_default="0"),
+        Column("return_to", Text),
+    ]
+
+
+def _ref(column: str, **extra: Any) -> Column[Any]:
+    name = column.split(".")[0].rstrip("s") + "_id"
+    return Column(name, Id, ForeignKey(column, ondelete="CASCADE"), nullable=False, **extra)
+
+
+def _partial(name: str, *columns: str, where: str) -> Index:
+    """An index of some rows only. Queries name its condition in literals: with bound values no
+    engine could tell.
+    """
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("root", Text, nullable=False),
+    Column("pipeline", Text, nullable=False),  # JSON, frozen at enqueue
+    Column("created_at", Float(53), nullable=False),
+    Column(
+        "epoch", Integer, nullable=False, server_default="0"
+    ),  # raised whenever clips are deleted
+    Column("state", Text, nullable=False, server_default=RUNNING),  # curate.configs.states
+    # while changed filters are applied to the rows, also when that was interrupted: JSON list of
+    # the filters that rows may have been dropped by; else NULL
+    Column("refiltering", Text),
+)
+
+videos = Table(
+    "videos",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _ref("datasets.id"),
+    Column("path", Text, nullable=False),
+    Column("relpath", Text, nullable=False),
+    Column(
+        "clip_stem", Text, nullable=False
+    ),  # what the names of its clips begin with: relpath without its ending
+    Column("fingerprint", Text, nullable=False),
+    Column("extra", Text),  # JSON: the other columns of the input table
+    Column("media_type", Text),
+    Column("duration", Float(53)),
+    Column("num_frames", Integer),
+    Column("fps", Float(53)),
+    Column("fps_guessed", Float(53)),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("aspect_ratio", Float(53)),
+    Column("resolution", BigInteger),
+    Column("rotation", Integer),
+    Column("sample_aspect_ratio", Text),
+    Column("codec", Text),
+    Column("pixel_format", Text),
+    Column("audio", Text),
+    Column("first_pts", BigInteger),
+    Column("time_base_num", BigInteger),
+    Column("time_base_den", BigInteger),
+    Column("keyframes", Text),  # JSON list of pts
+    Column("size_bytes", BigInteger),
+    Column("num_clips", Integer),
+    *_position(),
+    UniqueConstraint("dataset_id", "path"),
+    UniqueConstraint("dataset_id", "clip_stem"),
+    Index(None, "dataset_id", "stage", "status", "lease_until"),
+    _partial("ix_videos_active", "dataset_id", "id", where="status = 'active'"),
+    sqlite_autoincrement=True,  # an id is never used again
+)
+
+clips = Table(
+    "clips",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _ref("datasets.id"),
+    _ref("videos.id"),
+    Column("clip_index", Integer, nullable=False),
+    Column("path", Text),
+    Column("text", Text),
+    Column("num_frames", Integer),
+    Column("fps", Float(53)),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("aspect_ratio", Float(53)),
+    Column("resolution", BigInteger),
+    Column("text_len", Integer),
+    Column("start_pts", BigInteger, nullable=False),
+    Column("end_pts", BigInteger, nullable=False),
+    Column("start_frame", Integer),
+    Column("start_seconds", Float(53)),
+    Column("end_seconds", Float(53)),
+    Column("seconds", Float(53)),
+    Column("hash_first", Text),
+    Column("hash_middle", Text),
+    Column("duplicate", Integer),
+    Column("duplicate_of", Id),
+    Column("duplicate_distance", Integer),
+    Column("dedup_seq", BigInteger),  # the order in which dedup took the clips of a dataset
+    Column("text_duplicate", Integer),
+    Column("text_duplicate_of", Id),
+    Column("text_seq", BigInteger),  # the order in which text_duplicate took them
+    *_position(),
+    UniqueConstraint("video_id", "clip_index"),
+    Index(
+        "ix_clips_claim", "dataset_id", "stage", "status", "lease_until", "video_id", "clip_index"
+    ),
+    _partial(
+        "ix_clips_dataset_id_dedup_seq", "dataset_id", "dedup_seq", where="dedup_seq IS NOT NULL"
+    ),
+    _partial("ix_clips_duplicate_of", "duplicate_of", where="duplicate_of IS NOT NULL"),
+    _partial(
+        "ix_clips_dataset_id_text_seq", "dataset_id", "text_seq", where="text_seq IS NOT NULL"
+    ),
+    _partial(
+        "ix_clips_text_duplicate_of", "text_duplicate_of", where="text_duplicate_of IS NOT NULL"
+    ),
+    _partial(
+        "ix_clips_ended",
+        "dataset_id",
+        "stage",
+        "status",
+        "reason",
+        where="status IN ('dropped', 'failed')",
+    ),
+    postgresql_with={"fillfactor": 80},
+    sqlite_autoincrement=True,
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _ref("datasets.id"),
+    Column("stage", Text, nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("n_ok", Integer, nullable=False),
+    Column("n_failed", Integer, nullable=False),
+    Column("started_at", Float(53), nullable=False),
+    Column("seconds", Float(53), nullable=False),
+    Column("version", Text, nullable=False),
+    Column("error", Text),  # why the whole batch was given back; then n_ok = n_failed = 0
+    Column("reason", Text),  # the class of that error
+    Column("claim_seconds", Float(53)),  # that taking its rows took
+    Index(None, "dataset_id", "stage", "started_at"),
+)
+
+# the Celery workers that run, as their supervisors report them (curate.db.reports.workers)
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False),  # cpu0; Celery's node is name@host
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("processes", Integer, nullable=False),
+    Column("npu", Integer),
+    Column("version", Text, nullable=False),  # of curate
+    Column("started_at", Float(53), nullable=False),  # both by the database's clock
+    Column("seen_at", Float(53), nullable=False),
+    sqlite_autoincrement=True,
+)
+
+embeddings = Table(
+    "embeddings",
+    metadata,
+    _ref("clips.id", primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("frame", Integer, primary_key=True),  # 0-based, among the sampled frames
+    Column("revision", Text, nullable=False),  # of the model
+    Column("position", Float(53), nullable=False),  # of the frame, as a fraction of the clip
+    Column("vector", LargeBinary, nullable=False),  # float16, little endian
+)
+
+option_scores = Table(
+    "option_scores",
+    metadata,
+    _ref("clips.id", primary_key=True),
+    Column("option", Text, primary_key=True),
+    Column("score", Float(53), nullable=False),
+    Column("model", Text, nullable=False),
+    Column("revision", Text, nullable=False),  # of the model
+    Column("prompt", Text, nullable=False),  # the template that the option was put into
+)
+
+captions = Table(
+    "captions",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _ref("clips.id", index=True),
+    Column("model", Text, nullable=False),  # who wrote it: a model; or `file`, `input`, `table`
+    Column("revision", Text, nullable=False),  # of the model; empty where there is none
+    Column("prompt", Text, nullable=False),
+    Column("text_raw", Text, nullable=False),  # as it was written
+    Column("text", Text),  # as clean_text made it; NULL: not yet
+    Column("tokens", Integer),  # of the answer
+    Column("seconds", Float(53)),  # wall time it took to write
+    Column(
+        "match", Float(53)
+    ),  # how well it matches the clip, by the stage match; NULL: not scored
+    Column("created_at", Float(53), nullable=False),  # unix seconds
+    sqlite_autoincrement=True,
+)
+
+# what a clip has besides its columns, by name: the tables that stages read and write
+BESIDE = {table.name: table for table in (embeddings, option_scores, captions)}
+OWN_ID = "id"  # a table whose key is this numbers its rows by itself
+
+
+def rows_of(level: Level) -> Table:
+    """The table that holds the rows of a level."""
+    return videos if level == "video" else clips
+
+
+def stands(table: Table, *statuses: str) -> ColumnElement[bool]:
+    """Whether a row has one of these statuses, in literals: the condition of the indexes of active
+    and ended rows.
+    """
+    names: list[ColumnElement[str]] = [literal_column(f"'{s}'") for s in statuses]
+    return table.c.status == names[0] if len(names) == 1 else table.c.status.in_(names)

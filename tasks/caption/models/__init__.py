@@ -1,1 +1,0 @@
-"""What captioners are made of: weights of published folders, language models, pictures prepared as published."""

@@ -1,8 +1,0 @@
-"""What the captioners' authors ask about a clip, and the words that stand for it. Imports nothing: stages name it."""
-
-PLLAVA = "Describe the video in detail."
-SHAREGPT4V = "Describe this image in detail."
-QWEN = "Describe this video in detail."
-
-IMAGE = "<image>"  # in the conversation of PLLaVA and ShareGPT4V
-VIDEO = "<|video_pad|>"  # in that of Qwen-VL

@@ -1,0 +1,44 @@
+"""Frames as data URLs: JPEG pictures, or one small MP4."""
+
+from __future__ import annotations
+
+import base64
+import io
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from curate.tasks.captioners.interface import Frames
+
+
+def jpeg_urls(frames: Frames) -> list[str]:
+    """Each frame as data:image/jpeg;base64,…"""
+    from curate.tasks.video.samples import encode
+
+    return [_url("image/jpeg", encode(frame)) for frame in frames]
+
+
+def mp4_url(frames: Frames, fps: float) -> str:
+    """The frames as data:video/mp4;base64,…, H.264, so many a second; an odd last row or column is
+    left out.
+    """
+    import av
+
+    height, width = (n - n % 2 for n in frames.shape[1:3])
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as output:
+        rate = Fraction(fps).limit_denominator(1000)
+        stream = output.add_stream(
+            "libx264", rate=max(rate, Fraction(1, 1000)), options={"crf": "20", "threads": "1"}
+        )
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for picture in frames:
+            output.mux(
+                stream.encode(av.VideoFrame.from_ndarray(picture[:height, :width].copy(), "rgb24"))
+            )
+        output.mux(stream.encode(None))
+    return _url("video/mp4", file.getvalue())
+
+
+def _url(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -1,0 +1,1 @@
+"""From paths, URLs and tables to the files that become videos. Knows no rows and no database."""

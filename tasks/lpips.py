@@ -1,0 +1,85 @@
+"""How much a clip changes to the eye, by LPIPS of its frames a second apart: the stage `lpips`."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from curate.configs.schema import Column
+from curate.tasks.models.catalog import Need, folder_of
+from curate.tasks.stage import AscendOptions, Clip, Scorer, Scores
+
+if TYPE_CHECKING:
+    from curate.tasks.models.vgg import Features
+    from curate.tasks.video.samples import RGB
+
+
+class LpipsOptions(AscendOptions):
+    """Options of `lpips`."""
+
+    batch_size: int = Field(8, ge=1, le=4096, description="rows claimed by one task")
+    model: str = Field(
+        "lpips-vgg16", min_length=1, description="folder of the LPIPS model: a name or a path"
+    )
+    side: int = Field(
+        224, ge=32, le=1024, description="frames are resized to a square of so many pixels"
+    )
+
+
+class Lpips(Scorer[LpipsOptions]):
+    """VGG16 LPIPS of neighbouring sampled frames about 1 s apart, weighted by the time between
+    them.
+
+    Frames come from the samples of split; the features of each are computed once. About 1 CPU
+    second a frame on a CPU.
+    """
+
+    name = "lpips"
+    Options = LpipsOptions
+    columns = {
+        "lpips": Column(
+            "float",
+            "LPIPS (VGG16, v0.1) of frames about 1 s apart, mean over time; low: hardly moves, high: changes fast; "
+            "NULL with less than two frames",
+            0,
+        ),
+        "lpips_reason": Column("text", "why lpips is NULL"),
+    }
+
+    @classmethod
+    def models(cls, options: Any) -> tuple[Need, ...]:
+        """VGG16 with the weights of LPIPS."""
+        return (Need("lpips", options.model),)
+
+    def load(self) -> None:
+        """Load the network, once a process. Raises BadModel, NoDevice, PackageMissing."""
+        from curate.tasks.models.vgg import lpips_model
+
+        settings, options = self.context.settings, self.options
+        self._model = lpips_model(
+            folder_of(options.model, settings.model_folder), settings.device, options.dtype
+        )
+
+    def score(self, clip: Clip) -> Scores:
+        """The distance of neighbouring frames, averaged over the time between them."""
+        samples = clip.samples
+        times = samples.times
+        if len(times) < 2:
+            what = "a still image" if not samples.seconds else f"{samples.seconds:.2g} s long"
+            return {"lpips": None, "lpips_reason": f"one frame only: it is {what}"}
+        gaps = [later - earlier for earlier, later in pairwise(times)]
+        total, before = 0.0, self._features(samples.frame(0))
+        for place, gap in enumerate(gaps, 1):
+            here = self._features(samples.frame(place))
+            total += gap * self._model.distance(before, here)
+            before = here
+        return {"lpips": total / sum(gaps), "lpips_reason": None}
+
+    def _features(self, frame: RGB) -> Features:
+        import numpy as np
+        from PIL import Image
+
+        square = Image.fromarray(frame).resize((self.options.side,) * 2, Image.Resampling.BICUBIC)
+        return self._model.features([np.asarray(square)])[0]

@@ -1,0 +1,159 @@
+"""How well a clip matches its own text, by CLIP: the stage `match`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field
+
+from curate.configs.errors import PackageMissing, RowError
+from curate.configs.schema import Column
+from curate.tasks.clip_embed import CLIP
+from curate.tasks.models.catalog import Need, folder_of
+from curate.tasks.stage import AscendOptions, Clip, Outcome, Stage
+from curate.tasks.text.captions import TABLE, Row, again
+
+_SENTENCES = re.compile(
+    r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])|\n+"
+)  # full stops and marks, Chinese ones too
+
+
+class MatchOptions(AscendOptions):
+    """Options of `match`."""
+
+    model: str = Field(CLIP, min_length=1, description="the model of clip_embed")
+    captions: Literal["chosen", "all"] = Field(
+        "chosen",
+        description="chosen: the clip's text; all: each of its captions, and the best score counts",
+    )
+    long: Literal["cut", "sentences"] = Field(
+        "cut",
+        description="cut: the first 77 tokens, as the seed; sentences: the score of the best sentence",
+    )
+    repair: bool = Field(
+        False,
+        description="mend encodings, entities and curly quotes first, as OpenAI's tokenizer does; needs ftfy",
+    )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A text of a clip in the pieces that are embedded; none: nothing to score. `caption` is its
+    row if it has one.
+    """
+
+    pieces: Sequence[str]
+    caption: Row | None = None
+
+
+class Match(Stage[Clip, MatchOptions]):
+    """The CLIP score of a clip and its own text, from the stored embeddings. Without a text the
+    score is NULL.
+
+    The text is the column `text`: a caption, or what came with the input. With `captions: all` each
+    caption (cleaned, or as it was written where it is not cleaned yet) gets a score of its own in
+    `captions.match`, and clean_text with `source: match` chooses by it.
+    """
+
+    name = "match"
+    level = "clip"
+    Options = MatchOptions
+    reads = ("embeddings", TABLE)
+    may_lack = (TABLE,)
+    writes = (TABLE,)
+    columns = {
+        "match": Column(
+            "float", "100 * cosine of the clip's text and its best frame; usually 10 to 35; NULL without a text",
+            -100, 100, "higher",
+        )
+    }  # fmt: skip
+
+    @classmethod
+    def check(cls, options: Any) -> None:
+        """Raise PackageMissing when `repair` needs ftfy and it is not installed."""
+        if options.repair:
+            try:
+                import ftfy  # noqa: F401
+            except ImportError:
+                install = 'pip install "curate[captions]"'
+                raise PackageMissing(what="match.repair", package="ftfy", install=install) from None
+
+    @classmethod
+    def models(cls, options: Any) -> tuple[Need, ...]:
+        """CLIP."""
+        return (Need("clip", options.model),)
+
+    def load(self) -> None:
+        """Load the text tower, once a process. Raises BadModel, NoDevice, PackageMissing."""
+        from curate.tasks.models.towers import text_tower
+
+        settings = self.context.settings
+        folder = folder_of(self.options.model, settings.model_folder)
+        self._tower = text_tower(folder, settings.device, self.options.dtype)
+
+    def run(self, row: Clip) -> Outcome:
+        """The score of one clip. Raises EmbeddingMissing, OtherEmbeddings."""
+        found = self.run_batch([row])[0]
+        if isinstance(found, RowError):
+            raise found
+        return found
+
+    def run_batch(self, rows: Sequence[Clip]) -> list[Outcome | RowError]:
+        """The scores; a text that several clips share is embedded once."""
+        from curate.tasks.models.embeddings import unit
+
+        asked = [self._asked(row) for row in rows]
+        texts = list(dict.fromkeys(piece for some in asked for one in some for piece in one.pieces))
+        vectors = dict(zip(texts, unit(self._tower.embed(texts)), strict=True))
+        return [self._outcome(row, some, vectors) for row, some in zip(rows, asked, strict=True)]
+
+    def _asked(self, row: Clip) -> list[_Asked]:
+        if self.options.captions == "chosen":
+            return [_Asked(self._pieces(row["text"]))]
+        return [
+            _Asked(self._pieces(found["text"] or found["text_raw"]), found)
+            for found in row.tables[TABLE]
+        ]
+
+    def _pieces(self, text: str | None) -> list[str]:
+        whole = (_repaired(text or "") if self.options.repair else text or "").strip()
+        parts = _SENTENCES.split(whole) if self.options.long == "sentences" else [whole]
+        return [part.strip() for part in parts if part.strip()]
+
+    def _outcome(
+        self, row: Clip, asked: Sequence[_Asked], vectors: dict[str, Any]
+    ) -> Outcome | RowError:
+        from curate.tasks.models.embeddings import matching, of_clip
+
+        if not any(one.pieces for one in asked):
+            return Outcome({"match": None})
+        try:
+            frames = matching(
+                of_clip(row, self.options.model, self.name), self._tower.revision, self.name
+            )
+        except RowError as error:
+            return error
+        scores = [
+            max((self._score(frames, vectors[p]) for p in one.pieces), default=None)
+            for one in asked
+        ]
+        told = [
+            again(one.caption, match=score)
+            for one, score in zip(asked, scores, strict=True)
+            if one.caption
+        ]
+        return Outcome({"match": max(score for score in scores if score is not None)}, tables=told)
+
+    def _score(self, frames: Any, vector: Any) -> float:
+        return float(self._tower.logit_scale * (frames @ vector).max())
+
+
+def _repaired(text: str) -> str:
+    import html
+
+    import ftfy
+
+    return html.unescape(html.unescape(ftfy.fix_text(text)))

@@ -1,0 +1,65 @@
+"""Whether a clip is unsafe to show at work, by LAION's detector on CLIP: the stage `nsfw`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from curate.configs.schema import Column, StageOptions
+from curate.tasks.clip_embed import CLIP
+from curate.tasks.models.catalog import Need, folder_of
+from curate.tasks.stage import Clip, Scorer, Scores
+
+
+class NsfwOptions(StageOptions):
+    """Options of `nsfw`."""
+
+    batch_size: int = Field(256, ge=1, le=4096, description="rows claimed by one task")
+    threshold: float = Field(0.2, ge=0, le=1, description="nsfw is 1 above this score")
+    model: str = Field(
+        CLIP,
+        min_length=1,
+        description="the model of clip_embed; the detector was trained on ViT-L/14",
+    )
+    head: str = Field(
+        "nsfw-l14", min_length=1, description="folder of the detector: a name or a path"
+    )
+
+
+class Nsfw(Scorer[NsfwOptions]):
+    """LAION's CLIP-based NSFW detector, largest over the embedded frames; from the stored
+    embeddings, in NumPy.
+    """
+
+    name = "nsfw"
+    Options = NsfwOptions
+    reads = ("embeddings",)
+    columns = {
+        "nsfw": Column("int", "1: nsfw_score is above the threshold; 0: it is not", 0, 1, "lower"),
+        "nsfw_score": Column(
+            "float", "probability that the clip is unsafe, largest over the frames", 0, 1, "lower"
+        ),
+    }
+
+    @classmethod
+    def models(cls, options: Any) -> tuple[Need, ...]:
+        """The detector."""
+        return (Need("nsfw", options.head),)
+
+    def load(self) -> None:
+        """Read the detector. Raises BadModel."""
+        from curate.tasks.models import heads
+
+        self._head = heads.Nsfw.load(
+            folder_of(self.options.head, self.context.settings.model_folder)
+        )
+
+    def score(self, clip: Clip) -> Scores:
+        """The largest score of the frames, and the flag. Raises EmbeddingMissing."""
+        from curate.tasks.models.embeddings import of_clip
+        from curate.tasks.models.heads import WIDTH
+
+        frames = of_clip(clip, self.options.model, self.name, WIDTH)
+        score = float(self._head.score(frames.vectors).max())
+        return {"nsfw": int(score > self.options.threshold), "nsfw_score": score}

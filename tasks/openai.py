@@ -1,0 +1,255 @@
+"""Captions by any server that speaks OpenAI's protocol (vLLM, MindIE, LMDeploy, a cloud): the stage
+`openai`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+
+from curate.configs.errors import ConfigError
+from curate.tasks.captioners.client import Pace, Server, Spent, ask, blamed
+from curate.tasks.captioners.frames import frames_for
+from curate.tasks.captioners.interface import Caption, Span, Wanted
+from curate.tasks.captioners.stage import CaptionOptions, CaptionStage
+from curate.tasks.stage import Clip, Outcome
+
+if TYPE_CHECKING:
+    from curate.tasks.captioners.interface import Frames
+
+log = logging.getLogger(__name__)
+
+
+class OpenaiOptions(CaptionOptions):
+    """Options of `openai`."""
+
+    time_limit: float = Field(
+        3600, gt=0, le=7 * 86400, description="seconds a batch may take before it is stopped"
+    )
+    url: str = Field(
+        "http://127.0.0.1:8000/v1",
+        description="the server's address, up to /v1; without login or key",
+    )
+    model: str = Field("", description="the server's name for the model")
+    key_variable: str = Field(
+        "OPENAI_API_KEY",
+        pattern="[A-Za-z_][A-Za-z0-9_]*",
+        description="environment variable that holds the key",
+    )
+    system: str = Field(
+        "", description="system prompt, kept with each caption in front of the prompt; empty: none"
+    )
+    send: Literal["frames", "video"] = Field(
+        "frames", description="frames as JPEG pictures, or as a small MP4"
+    )
+    frames: int = Field(
+        8, ge=1, le=256, description="frames of a clip, evenly spread; no frame is sent twice"
+    )
+    longer_size: int = Field(
+        768, ge=32, le=4096, description="pixels of the longer side, never enlarged"
+    )
+    concurrency: int = Field(
+        8, ge=1, le=256, description="requests at a time, of each worker process"
+    )
+    per_minute: float = Field(
+        0, ge=0, description="requests a minute at most, of each worker process; 0: any number"
+    )
+    timeout: float = Field(120, gt=0, le=3600, description="seconds that one try may take")
+    tries: int = Field(5, ge=1, le=20, description="tries of a request before its clip fails")
+    wait: float = Field(
+        1,
+        ge=0,
+        le=600,
+        description="seconds before the second try; doubled before each that follows",
+    )
+    longest_wait: float = Field(
+        60, ge=0, le=3600, description="seconds waited at most, whatever Retry-After says"
+    )
+    price_in: float = Field(
+        0, ge=0, description="price of a million tokens read, for the cost in the log"
+    )
+    price_out: float = Field(0, ge=0, description="price of a million tokens written")
+    body: dict[str, Any] = Field(
+        default_factory=dict,
+        description="put into each request, such as {seed: 1}; null takes a key out of it",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_plain(cls, given: str) -> str:
+        parts = urlsplit(given)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("it must begin with http:// or https://")
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            raise ValueError(
+                "it must hold no login and no query: a key belongs into the environment"
+            )
+        return given
+
+
+class OpenaiCaptioner:
+    """Asks a server for captions; see Captioner. Safe to use from threads."""
+
+    def __init__(self, options: OpenaiOptions, stage: str) -> None:
+        self._options = options
+        self._server = Server(
+            options.url,
+            options.key_variable,
+            stage,
+            options.timeout,
+            options.tries,
+            options.wait,
+            options.longest_wait,
+        )
+        self._pace = Pace(options.per_minute)
+        self.spent = Spent()
+        self.name = options.model
+        self.revision = ""
+
+    def wanted(self, span: Span) -> Wanted:
+        """Frames from the middles of equal parts of the clip."""
+        count = min(self._options.frames, span.num_frames)
+        scale = min(1.0, self._options.longer_size / max(span.width, span.height))
+        size = max(1, round(span.width * scale)), max(1, round(span.height * scale))
+        return Wanted([(2 * n + 1) * span.num_frames // (2 * count) for n in range(count)], size)
+
+    def caption(self, frames: Frames, prompt: str, max_new_tokens: int) -> Caption:
+        """The caption of one clip, frames shown as if a second apart. Raises StageError,
+        CaptionServer.
+        """
+        return self.caption_at(frames, 1.0, prompt, max_new_tokens)
+
+    def caption_at(self, frames: Frames, fps: float, prompt: str, max_new_tokens: int) -> Caption:
+        """As `caption`, with how many of the frames fill a second of the clip."""
+        started = time.monotonic()
+        answer = ask(
+            self._server, self._request(frames, fps, prompt, max_new_tokens), self._pace, self.spent
+        )
+        return Caption(answer.text, answer.tokens_out, time.monotonic() - started, answer.revision)
+
+    def _request(
+        self, frames: Frames, fps: float, prompt: str, max_new_tokens: int
+    ) -> dict[str, Any]:
+        from curate.tasks.captioners.media_urls import jpeg_urls, mp4_url
+
+        if self._options.send == "video":
+            shown = [{"type": "video_url", "video_url": {"url": mp4_url(frames, fps)}}]
+        else:
+            shown = [{"type": "image_url", "image_url": {"url": url}} for url in jpeg_urls(frames)]
+        system = (
+            [{"role": "system", "content": self._options.system}] if self._options.system else []
+        )
+        user = {"role": "user", "content": [*shown, {"type": "text", "text": prompt}]}
+        body = {
+            "model": self.name,
+            "messages": [*system, user],
+            "max_tokens": max_new_tokens,
+            "temperature": 0,
+        }
+        return {
+            name: value for name, value in (body | self._options.body).items() if value is not None
+        }
+
+
+def _check_time(options: OpenaiOptions) -> None:
+    """Raise ConfigError where a batch would be stopped before its requests are sent, or one of them
+    has failed.
+    """
+    batch, each = options.batch_size, options.per_minute
+    paced = 60 * batch / each if each else 0
+    tried = options.tries * options.timeout + (options.tries - 1) * options.longest_wait
+    for seconds, what, less in (
+        (paced, f"{batch} clips at {each:g} a minute", "batch_size"),
+        (
+            tried,
+            f"{options.tries} tries of {options.timeout:g} s, {options.longest_wait:g} s apart,",
+            "tries",
+        ),
+    ):
+        if seconds > options.time_limit:
+            why = f"{what} take {seconds:g} s, more than its time_limit of {options.time_limit:g} s"
+            raise ConfigError(
+                source="of stage openai", why=f"{why}; raise time_limit or lower {less}"
+            )
+
+
+class Openai(CaptionStage[OpenaiOptions]):
+    """Captions by a server. The key comes from the environment of the workers and is written
+    nowhere.
+
+    A clip that the server gives no caption for fails with the reason, and so does one that is
+    denied (401, 403, 404, 405) where others of its batch are answered. A wrong key, model or
+    address, or a server that is not there, fails no clip: they wait. Tokens and cost of each batch
+    are in the workers' log.
+    """
+
+    name = "openai"
+    Options = OpenaiOptions
+
+    @classmethod
+    def check(cls, options: Any) -> None:
+        """Raise ConfigError without a model or time enough, CaptionServer for a key that cannot be
+        sent.
+        """
+        if not options.model:
+            raise ConfigError(
+                source="of stage openai", why="it needs the server's name of a model: model: NAME"
+            )
+        _check_time(options)
+        _ = Server(
+            options.url, options.key_variable, cls.name
+        ).key  # not set here: that of the workers counts
+
+    def asked(self) -> str:
+        """The system prompt too: another one gives other captions."""
+        return "\n\n".join(part for part in (self.options.system, self.options.prompt) if part)
+
+    def load(self) -> None:
+        """Make the captioner; the server is not asked yet."""
+        self._captioner = OpenaiCaptioner(self.options, self.name)
+        self._decoding = (
+            threading.Lock()
+        )  # one clip at a time, or memory would grow with the concurrency
+
+    def captioners(self) -> Sequence[OpenaiCaptioner]:
+        """The one captioner."""
+        return [self._captioner]
+
+    def run(self, row: Clip) -> Outcome:
+        """The caption of one clip. Raises MediaError, StageError, CaptionServer."""
+        with self._decoding:
+            (frames,) = frames_for(row, self.captioners())
+        seconds = float((row.end_pts - row.start_pts) * row.time_base)
+        fps = len(frames) / seconds if seconds > 0 else 1.0
+        caption = self._captioner.caption_at(
+            frames, fps, self.options.prompt, self.options.max_new_tokens
+        )
+        return self.outcome([(self._captioner, caption)])
+
+    def run_batch(self, rows: Sequence[Clip]) -> list[Any]:
+        """The captions, several requests at a time; an error in the place of a clip's. No clip is
+        asked for twice.
+        """
+        self._captioner.spent = Spent()
+        with ThreadPoolExecutor(min(self.options.concurrency, len(rows))) as pool:
+            asked = [pool.submit(self.run, row) for row in rows]
+        log.warning("%s", self._said(len(rows)))  # the workers of `curate run` log nothing below
+        return blamed([future.exception() or future.result() for future in asked], self.name)
+
+    def _said(self, clips: int) -> str:
+        spent = self._captioner.spent
+        cost = (
+            spent.tokens_in * self.options.price_in + spent.tokens_out * self.options.price_out
+        ) / 1e6
+        priced = f", cost {cost:.4f}" if self.options.price_in or self.options.price_out else ""
+        return (
+            f"openai: {clips} clips, {spent.requests} requests in {spent.tries} tries, {spent.tokens_in} tokens read, "
+            f"{spent.tokens_out} written{priced}"
+        )

@@ -1,0 +1,138 @@
+"""How well a clip matches each of a list of texts, by CLIP: the stage `option_match`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from curate.configs.errors import ConfigError
+from curate.configs.schema import Column
+from curate.tasks.clip_embed import CLIP
+from curate.tasks.models.catalog import Need, folder_of
+from curate.tasks.stage import AscendOptions, Clip, Outcome, Rows, Scores, Stage, Storable
+
+_FILE = "file://"
+
+
+class OptionMatchOptions(AscendOptions):
+    """Options of `option_match`."""
+
+    batch_size: int = Field(256, ge=1, le=4096, description="rows claimed by one task")
+    texts: tuple[Storable, ...] = Field(
+        (),
+        description="what to look for: a text, a list of texts, or file://list.txt with a text a line",
+    )
+    prompt: Storable = Field(
+        "{}", description="what CLIP is asked, {} being the text, such as: a photo of {}"
+    )
+    keep: int = Field(
+        0, ge=0, description="scores kept of each clip in option_scores, the best ones; 0: all"
+    )
+    model: Storable = Field(CLIP, min_length=1, description="the model of clip_embed")
+
+    @field_validator("texts", mode="before")
+    @classmethod
+    def _read(cls, given: Any) -> Any:
+        """Texts of files are read here, and so frozen with the pipeline."""
+        listed = [given] if isinstance(given, str) else given
+        if not isinstance(listed, list | tuple) or not all(
+            isinstance(text, str) for text in listed
+        ):
+            raise ValueError("give a text, a list of texts, or file://list.txt")
+        texts = [line.strip() for text in listed for line in _lines(text)]
+        return tuple(dict.fromkeys(text for text in texts if text))
+
+    @field_validator("prompt")
+    @classmethod
+    def _has_place(cls, given: str) -> str:
+        if given.count("{}") != 1:
+            raise ValueError("it needs {} once, where the text goes")
+        return given
+
+
+def _lines(text: str) -> list[str]:
+    if not text.startswith(_FILE):
+        return [text]
+    try:
+        # -sig: some editors begin a file with a mark that is no part of the first text
+        lines = (
+            Path(text.removeprefix(_FILE)).expanduser().read_text(encoding="utf-8-sig").splitlines()
+        )
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{text} cannot be read: {error}") from None
+    # a worker would read it as the name of another file, out of the frozen pipeline
+    if named := next((line.strip() for line in lines if line.strip().startswith(_FILE)), None):
+        raise ValueError(f"{text} names another file: {named}")
+    return lines
+
+
+class OptionMatch(Stage[Clip, OptionMatchOptions]):
+    """The CLIP score of each text, from the stored embeddings; another text later costs the text
+    tower only.
+
+    A score is logit_scale (100) times the cosine of text and frame, the largest over the frames.
+    All go to the table `option_scores`. To add a text: ``curate redo option_match --set
+    "option_match.texts=[a dog, a cat]"``.
+    """
+
+    name = "option_match"
+    level = "clip"
+    Options = OptionMatchOptions
+    reads = ("embeddings",)
+    writes = ("option_scores",)
+    columns = {
+        "match_option": Column(
+            "float",
+            "100 * cosine of the best of the option texts and the best frame; usually 10 to 35",
+            -100,
+            100,
+            "higher",
+        ),
+        "option": Column("text", "which of the option texts that is"),
+    }
+
+    @classmethod
+    def check(cls, options: Any) -> None:
+        """Raises ConfigError without a text."""
+        if not options.texts:
+            why = "it needs texts to look for, such as: texts: [a dog, a cat], or texts: file://list.txt"
+            raise ConfigError(source="of stage option_match", why=why)
+
+    @classmethod
+    def models(cls, options: Any) -> tuple[Need, ...]:
+        """CLIP."""
+        return (Need("clip", options.model),)
+
+    def load(self) -> None:
+        """Embed the texts. Raises BadModel, NoDevice, PackageMissing."""
+        from curate.tasks.models.embeddings import unit
+        from curate.tasks.models.towers import text_tower
+
+        settings, options = self.context.settings, self.options
+        tower = text_tower(
+            folder_of(options.model, settings.model_folder), settings.device, options.dtype
+        )
+        self._revision = tower.revision
+        self._texts = tower.logit_scale * unit(
+            tower.embed([options.prompt.replace("{}", t) for t in options.texts])
+        )
+
+    def run(self, row: Clip) -> Outcome:
+        """The best text and its score, and the scores of all. Raises EmbeddingMissing,
+        OtherEmbeddings.
+        """
+        from curate.tasks.models.embeddings import matching, of_clip
+
+        options = self.options
+        vectors = matching(of_clip(row, options.model, self.name), self._revision, self.name)
+        scores = (vectors @ self._texts.T).max(axis=0)
+        best = [int(i) for i in (-scores).argsort(kind="stable")]
+        made_by = {"model": options.model, "revision": self._revision, "prompt": options.prompt}
+        kept = [
+            {"option": options.texts[i], "score": float(scores[i]), **made_by}
+            for i in best[: options.keep or None]
+        ]
+        found: Scores = {"match_option": float(scores[best[0]]), "option": options.texts[best[0]]}
+        return Outcome(found, tables=[Rows("option_scores", {}, kept)])

@@ -1,0 +1,68 @@
+"""Captions by ShareGPT4V, of one frame of a clip: the stage `sharegpt4v`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from curate.tasks.captioners import prompts
+from curate.tasks.captioners.model_stage import ModelOptions, ModelStage
+from curate.tasks.models.catalog import Need, tower_of
+from curate.tasks.stage import Storable
+
+if TYPE_CHECKING:
+    from curate.tasks.captioners.model_stage import ModelCaptioner
+
+
+class ShareGpt4vOptions(ModelOptions):
+    """Options of `sharegpt4v`."""
+
+    model: Storable = Field(
+        "ShareGPT4V-7B", min_length=1, description="folder of a ShareGPT4V: a name or a path"
+    )
+    tower: Storable = Field(
+        "",
+        description="folder of its image tower: a name or a path; empty: as its config says, beside the model",
+    )
+    prompt: str = Field(
+        prompts.SHAREGPT4V, min_length=1, description="what is asked about each clip"
+    )
+    frames: int = Field(
+        1,
+        ge=1,
+        le=6,
+        description="frames of a clip, evenly spread; the model was trained with one: the middle one",
+    )
+
+
+class ShareGpt4vStage(ModelStage[ShareGpt4vOptions]):
+    """Captions by ShareGPT4V on MindSpore, of the middle frame. Both folders are used as they were
+    published.
+    """
+
+    name = "sharegpt4v"
+    kind = "sharegpt4v"
+    shown = prompts.IMAGE
+    Options = ShareGpt4vOptions
+
+    @classmethod
+    def models(cls, options: Any) -> tuple[Need, ...]:
+        """The captioner's folder, and the one of its image tower."""
+        return (Need(cls.kind, options.model, options.tower),)
+
+    def captioner(self, folder: Path) -> ModelCaptioner:
+        """The captioner of a folder, shared within the process."""
+        from curate.tasks.captioners.sharegpt4v import Options, ShareGpt4v
+        from curate.tasks.captioners.sharegpt4v_folder import tower_folder
+        from curate.tasks.models.checkpoint import CONFIG, read_config
+        from curate.tasks.models.kept import kept
+
+        options, settings = self.options, self.context.settings
+        (need,) = self.models(options)
+        tower = tower_folder(
+            folder, read_config(folder / CONFIG), tower_of(need, settings.model_folder)
+        )
+        how = Options(options.frames, tower, batch=options.pass_size, sampling=self.sampling())
+        return kept(ShareGpt4v, folder, settings.device, options.dtype, how, also=tower)

@@ -1,0 +1,1 @@
+"""Where clips and samples are stored: local folders and fsspec URLs. Knows no rows and no database."""

@@ -1,0 +1,258 @@
+"""Files at fsspec URLs: opened by ranges, written in one go, and every failure told as an error of
+curate.
+
+A row is to blame for a file that is not there, or that its owner does not let us read. A store that
+does not answer, or that refuses the credentials, is no row's fault: that is a ServiceError, so
+batches are given back and go on when it is put right.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from curate.configs.errors import (
+    BucketMissing,
+    ConfigError,
+    CurateError,
+    PackageMissing,
+    ServiceError,
+    StoreRefused,
+    Unreadable,
+)
+
+T = TypeVar("T")
+
+# What is read of a file is kept in blocks: each is one ranged request. 4 x 8 MiB hold the index at
+# the end of a file, sound that is read apart from the pictures, and what is being read.
+BLOCK_BYTES = 8 << 20
+BLOCKS = 4
+
+# Protocols whose URL names its own host: when that does not answer, the row is to blame, not a
+# store that all share.
+_OWN_HOST = {"ftp", "github", "http", "https", "sftp", "smb", "ssh", "webdav", "webhdfs"}
+
+# Codes of S3 that speak of who asks, not of the object asked for.
+_WHO = {
+    "AuthorizationHeaderMalformed", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch", "TokenRefreshRequired",
+}  # fmt: skip
+
+
+def protocol(url: str) -> str:
+    """What the bytes of a URL are fetched by: ``s3`` of ``s3://…`` and of ``simplecache::s3://…``."""
+    return url.partition("://")[0].rpartition("::")[2]
+
+
+def file_system(url: str) -> tuple[Any, str]:
+    """The fsspec file system of a URL, and the path in it. Raises PackageMissing, ConfigError."""
+    import fsspec
+
+    _quiet_clients()
+    name = protocol(url)
+    try:
+        return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
+    except ImportError as error:
+        package = str(error).rpartition("nstall ")[2].split(" ")[0] or name
+        install = 'pip install "curate[s3]"' if package == "s3fs" else f"pip install {package}"
+        raise PackageMissing(what=f"{name}://", package=package, install=install) from None
+    except ValueError as error:
+        raise ConfigError(source=url, why=error) from None
+
+
+@cache
+def _quiet_clients() -> None:
+    """What is signed, session tokens with it, is logged by these at DEBUG; each block that is
+    fetched at INFO.
+    """
+    for name in ("aiobotocore", "botocore", "fsspec", "s3fs"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+# ---------------------------------------------------------------- reading
+
+
+class RemoteFile(io.RawIOBase):
+    """A file at a URL, to read and seek in. Fetched in blocks, a few of which are kept.
+
+    Once a read failed all later ones raise the same error, kept as `failure`: ffmpeg takes a failed
+    read for the end of a file.
+    """
+
+    def __init__(self, url: str, block_bytes: int = BLOCK_BYTES) -> None:
+        self.url = url
+        self.failure: CurateError | None = None
+        self._file = self._asked(lambda: _opened(url, block_bytes))
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Up to size bytes; all that is left for -1. Raises Unreadable, ServiceError."""
+        return self._asked(lambda: bytes(self._file.read(-1 if size is None else size)))
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """As of any file."""
+        return self._asked(lambda: int(self._file.seek(offset, whence)))
+
+    def tell(self) -> int:
+        """As of any file."""
+        return int(self._file.tell())
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def close(self) -> None:
+        """Let go of the blocks."""
+        if not self.closed and hasattr(self, "_file"):
+            self._file.close()
+        super().close()
+
+    def _asked(self, call: Callable[[], T]) -> T:
+        if self.failure is not None:
+            raise self.failure
+        try:
+            return call()
+        except MemoryError:
+            raise
+        except Exception as error:  # every store's client raises errors of its own
+            self.failure = as_reading_error(self.url, error)
+            raise self.failure from error
+
+
+def _opened(url: str, block_bytes: int) -> Any:
+    system, path = file_system(url)
+    kept = {
+        "block_size": block_bytes,
+        "cache_type": "blockcache",
+        "cache_options": {"maxblocks": BLOCKS},
+    }
+    return system.open(path, "rb", **(kept if system.async_impl else {}))
+
+
+def as_reading_error(url: str, error: Exception) -> CurateError:
+    """Why a file cannot be read: Unreadable where that is about this file, else a ServiceError."""
+    if isinstance(error, ConfigError):  # no such protocol
+        return Unreadable(path=url, why=str(error))
+    if isinstance(error, CurateError):
+        return error
+    missing = isinstance(error, FileNotFoundError | IsADirectoryError)
+    if missing or protocol(url) in _OWN_HOST or type(error).__name__ == "FileExpired":
+        return Unreadable(path=url, why=_reason(error))
+    if isinstance(error, PermissionError):
+        return _refusal(url, error)
+    return as_store_error(url, error)
+
+
+def _refusal(url: str, error: Exception) -> CurateError:
+    """Whether this one file may not be read, or nothing: S3 says so only to a request for content."""
+    system, path = file_system(url)
+    why = error
+    try:
+        system.cat_file(path, start=0, end=1)
+    except Exception as second:  # noqa: BLE001  every store's client raises errors of its own
+        why = second
+    if _code(why) in _WHO:
+        return as_store_error(url, why)
+    return Unreadable(path=url, why=_reason(why))
+
+
+@contextmanager
+def needed_by_all(url: str) -> Iterator[None]:
+    """Makes Unreadable a ServiceError where not this file is missing, but its bucket, or the right
+    to read there.
+    """
+    try:
+        yield
+    except Unreadable as error:
+        cause = error.__cause__
+        if isinstance(cause, PermissionError) or (
+            isinstance(cause, OSError) and _code(cause) == "NoSuchBucket"
+        ):
+            raise as_store_error(url, cause) from error
+        raise
+
+
+def _code(error: BaseException) -> str:
+    """The code of S3 behind an error, or an empty text."""
+    answer = getattr(error.__cause__ or error, "response", None) or {}
+    return str(answer.get("Error", {}).get("Code", "")) if isinstance(answer, dict) else ""
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, FileNotFoundError):
+        return (
+            "there is no such file" if _code(error) != "NoSuchBucket" else "there is no such bucket"
+        )
+    return " ".join(
+        (getattr(error, "strerror", None) or str(error) or type(error).__name__).split()
+    )[:300].rstrip(".")
+
+
+# ---------------------------------------------------------------- writing
+
+
+def upload(local: Path, url: str) -> None:
+    """Put a local file at a URL, where it appears only when it is whole. Raises ServiceError."""
+    with asking(url):
+        system, path = file_system(url)
+        if (
+            system.async_impl
+        ):  # an object store: no folders, and an object is there when all of it is
+            system.put_file(str(local), path)
+            return
+        temporary = f"{path}.{uuid4().hex[:8]}.part"
+        system.makedirs(path.rpartition("/")[0], exist_ok=True)
+        try:
+            system.put_file(str(local), temporary)
+            system.mv(temporary, path)
+        except BaseException:
+            if system.exists(temporary):
+                system.rm_file(temporary)
+            raise
+
+
+def check_writable(url: str) -> None:
+    """Write a small file below a URL and remove it. Raises ServiceError, ConfigError: what is wrong
+    and what to do.
+    """
+    with asking(url):
+        system, path = file_system(url)
+        if not system.async_impl:
+            system.makedirs(path, exist_ok=True)
+        probe = f"{path}/.curate-{os.getpid()}-{uuid4().hex[:8]}"
+        system.pipe_file(probe, b"curate looks whether it may write here\n")
+        system.rm_file(probe)
+
+
+@contextmanager
+def asking(url: str) -> Iterator[None]:
+    """Turns what a client raises into a ServiceError: for places that are needed by all rows alike."""
+    try:
+        yield
+    except (CurateError, MemoryError):
+        raise
+    except Exception as error:
+        raise as_store_error(url, error) from error
+
+
+def as_store_error(url: str, error: Exception) -> CurateError:
+    """What is wrong with the store, for places that are needed by all rows alike."""
+    store = "://".join((protocol(url), url.rpartition("://")[2].partition("/")[0]))
+    name = type(error).__name__
+    if isinstance(error, FileNotFoundError):
+        return BucketMissing(url=url, store=store)
+    if isinstance(error, PermissionError) or any(
+        word in name for word in ("Credential", "Profile", "SSO", "Token")
+    ):
+        return StoreRefused(store=store, why=_reason(error))
+    return ServiceError(what=f"The store {store}", why=_reason(error))

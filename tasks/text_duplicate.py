@@ -1,0 +1,98 @@
+"""Finds clips whose text an earlier clip has: the stage `text_duplicate`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+from curate.configs.schema import Column, Order, StageOptions
+from curate.tasks.stage import Clip, Context, Outcome, Stage
+
+_MARKS = re.compile(r"[\W_]+")
+
+
+class TextDuplicateOptions(StageOptions):
+    """Options of `text_duplicate`."""
+
+    batch_size: int = Field(4096, ge=1, le=4096, description="rows claimed by one task")
+    compare: Literal["exact", "words"] = Field(
+        "exact",
+        description="exact: every character, as the seed; words: letters and digits, in any case",
+    )
+
+
+class TextDuplicate(Stage[Clip, TextDuplicateOptions]):
+    """Marks a clip whose `text` an earlier surviving clip of the dataset has. A clip without a text
+    is none.
+
+    Clips are taken in the order (video id, clip index), so the result does not depend on which
+    worker was faster. It is found once: texts that `curate reclean` or `recaption` change
+    afterwards are not compared again.
+    """
+
+    name = "text_duplicate"
+    level = "clip"
+    Options = TextDuplicateOptions
+    columns = {
+        "text_duplicate": Column(
+            "int", "1 when an earlier surviving clip has the same text", 0, 1, "lower"
+        ),
+        "text_duplicate_of": Column("int", "id of that clip"),
+        "text_seq": Column("int", "the order in which clips were looked at", 1),
+    }
+
+    def __init__(self, options: TextDuplicateOptions, context: Context) -> None:
+        super().__init__(options, context)
+        self._first: dict[
+            bytes, int
+        ] = {}  # 16 bytes of a hash of a text: the clip that had it first
+        self._last = 0
+
+    @classmethod
+    def order(cls, options: Any) -> Order:
+        """(video id, clip index)."""
+        return Order(number="text_seq", recalled=("text_duplicate", "text"))
+
+    def recall(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Learn the clips taken since the last batch of this process, its own included."""
+        for row in rows:
+            self._last = max(self._last, row["text_seq"])
+            if row["text_duplicate"] == 0 and (key := self._key(row["text"])):
+                self._first.setdefault(key, row["id"])
+
+    def run(self, row: Clip) -> Outcome:
+        """The outcome for one clip."""
+        return self.run_batch([row])[0]
+
+    def run_batch(self, rows: Sequence[Clip]) -> list[Outcome]:
+        """Outcomes for clips in order; later ones are compared with earlier survivors of the batch."""
+        here: dict[bytes, int] = {}  # recall brings them back once they are saved
+        outcomes = []
+        for number, row in enumerate(rows, self._last + 1):
+            key = self._key(row["text"])
+            of = self._first.get(key, here.get(key)) if key else None
+            if key and of is None:
+                here[key] = row.id
+            found = {
+                "text_duplicate": int(of is not None),
+                "text_duplicate_of": of,
+                "text_seq": number,
+            }
+            outcomes.append(Outcome(found))
+        return outcomes
+
+    def _key(self, text: str | None) -> bytes:
+        """What equal texts share; empty for a text without anything to compare."""
+        compared = (
+            _MARKS.sub(" ", (text or "").casefold())
+            if self.options.compare == "words"
+            else text or ""
+        )
+        stripped = compared.strip()
+        return (
+            hashlib.sha256(stripped.encode("utf-8", "replace")).digest()[:16] if stripped else b""
+        )

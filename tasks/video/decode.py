@@ -1,0 +1,335 @@
+"""Opens a source and decodes it: frames in presentation order with the time stamps that the source
+stores.
+
+Everything in curate that looks at pictures of a video goes through `open_media`, `video_stream` and
+`decode`, so that split and cut can never disagree on which frame is which.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from curate.configs.errors import (
+    BadGeometry,
+    EmptyFile,
+    NoFrames,
+    NotAFile,
+    NotMedia,
+    NoVideoStream,
+    Unreadable,
+)
+from curate.tasks.inputs.paths import is_url, to_path, to_text
+from curate.tasks.storage.remote import RemoteFile
+
+# So many packets in a row may fail before the rest of a damaged stream is given up.
+MAX_ERRORS = 1000
+_HEAD = 12  # frames looked at to tell whether pts are mixed up
+
+# A container must not make ffmpeg open anything else: playlists name files and hosts.
+_OPTIONS = {"protocol_whitelist": "none"}
+
+# Seconds to seek further back when a keyframe turns out to lie behind the target; None: to the
+# start.
+SEEK_BACK = (0.0, 2.0, 20.0, None)
+
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+# ---------------------------------------------------------------- opening
+
+
+@contextmanager
+def open_file(path: str) -> Iterator[BinaryIO]:
+    """The bytes of a source: a local path, as the database holds it, or a URL, through fsspec.
+
+    Raises Unreadable, NotAFile (never opens a pipe or device), EmptyFile, and ServiceError when the
+    store of a URL does not answer or refuses this host: at the end too, since ffmpeg takes a failed
+    read for the end of a file.
+    """
+    if is_url(path):
+        with RemoteFile(path) as remote, _failing_with(remote):
+            yield cast(BinaryIO, remote)
+        return
+    try:
+        file = _open_local(path)
+    except OSError as error:
+        raise Unreadable(path=path, why=_reason(path, error)) from error
+    with file:
+        yield file
+
+
+@contextmanager
+def _failing_with(remote: RemoteFile) -> Iterator[None]:
+    """Whatever came of a read that failed, and be it nothing, the block ends with that failure."""
+    try:
+        yield
+    except Exception as error:
+        if remote.failure is not None and error is not remote.failure:
+            raise remote.failure from error
+        raise
+    if remote.failure is not None:
+        raise remote.failure
+
+
+def _open_local(path: str) -> BinaryIO:
+    local = Path(to_path(path))
+    found = local.stat()
+    kind = stat.S_IFMT(found.st_mode)
+    if kind != stat.S_IFREG:
+        raise NotAFile(path=path, what=_KINDS.get(kind, "something else"))
+    if not found.st_size:
+        raise EmptyFile(path=path)
+    return local.open("rb")
+
+
+def _reason(path: str, error: OSError) -> str:
+    if (
+        isinstance(error, FileNotFoundError)
+        and not is_url(path)
+        and Path(to_path(path)).is_symlink()
+    ):
+        return "it is a link to a file that is not there"
+    return (error.strerror or str(error) or type(error).__name__).lower()
+
+
+@contextmanager
+def open_media(path: str) -> Iterator[InputContainer]:
+    """The container of a local path or URL, closed at the end of the with block.
+
+    It is opened through a Python file, so that no name is taken for an ffmpeg protocol or pattern,
+    and ffmpeg opens nothing else. Raises what `open_file` raises, and NotMedia.
+    """
+    with open_file(path) as file:
+        try:
+            container = av.open(file, metadata_errors="replace", options=_OPTIONS)
+        except (FFmpegError, ValueError) as error:
+            raise NotMedia(path=path, why=_ffmpeg_reason(error)) from error
+        with container:
+            yield cast(InputContainer, container)
+
+
+def _ffmpeg_reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).lower()
+
+
+def media_name(container: InputContainer) -> str:
+    """The name of the source as text, for messages."""
+    return to_text(os.fsdecode(container.name))
+
+
+def video_stream(container: InputContainer) -> VideoStream:
+    """The first stream that is a video and not a cover picture, set to one decoding thread.
+
+    Frame threads cost 1.2 to 1.7 times the CPU on H.264, and damaged files decode differently with
+    them. Raises NoVideoStream, NotMedia (no decoder) and BadGeometry.
+    """
+    for stream in container.streams.video:
+        if stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails):
+            continue
+        if stream.codec_context is None:
+            raise NotMedia(path=media_name(container), why="no decoder for its video")
+        if stream.width <= 0 or stream.height <= 0:
+            raise BadGeometry(path=media_name(container), width=stream.width, height=stream.height)
+        stream.thread_count = 1
+        return stream
+    raise NoVideoStream(path=media_name(container), streams=_kinds(container))
+
+
+def _kinds(container: InputContainer) -> str:
+    kinds = ["cover picture" if s.type == "video" else str(s.type) for s in container.streams]
+    return ", ".join(sorted(set(kinds))) or "no stream at all"
+
+
+# ---------------------------------------------------------------- decoding
+
+
+def decode(
+    container: InputContainer,
+    stream: VideoStream,
+    *,
+    start_pts: int | None = None,
+    end_pts: int | None = None,
+) -> Iterator[VideoFrame]:
+    """Frames with ``start_pts <= pts < end_pts`` in presentation order, pts in units of
+    `stream.time_base`.
+
+    pts strictly increase: they are the dts where the container stored pts in decoding order; a
+    frame without one gets that of the frame before plus the nominal frame duration, and a frame
+    that is not later than the one before is left out. Edit lists and start offsets are as ffmpeg
+    presents them. With start_pts, which must be the pts of a frame, decoding starts at a keyframe
+    before it. Goes on after damaged packets, up to MAX_ERRORS in a row. Raises NoFrames when
+    nothing decodes.
+    """
+    frames = _all(container, stream) if start_pts is None else _from(container, stream, start_pts)
+    any_frame = False
+    for frame in frames:
+        any_frame = True
+        if end_pts is not None and _pts(frame) >= end_pts:
+            return
+        yield frame
+    if not any_frame:
+        raise NoFrames(path=media_name(container), why="every packet is damaged or missing")
+
+
+def _pts(frame: VideoFrame) -> int:
+    return cast(int, frame.pts)
+
+
+def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """Packets up to the flushing one at the end. A demuxer error ends PyAV's generator but not the
+    file.
+    """
+    errors = 0
+    while errors < MAX_ERRORS:
+        try:
+            for packet in container.demux(stream):
+                yield packet
+                errors = 0
+        except MemoryError:
+            raise
+        except FFmpegError:
+            errors += 1
+        else:
+            return
+
+
+def _decoded(packets: Iterable[Packet[VideoStream]]) -> Iterator[VideoFrame]:
+    """What the decoder gives, packet by packet, damaged ones left out."""
+    errors = 0
+    for packet in packets:
+        try:
+            frames = packet.decode()
+        except MemoryError:  # an FFmpegError too, but no damage
+            raise
+        except FFmpegError:
+            errors += 1
+            if errors >= MAX_ERRORS:
+                return
+        else:
+            errors = 0
+            yield from frames
+
+
+def _in_order(frames: Iterator[VideoFrame], *, after_seek: bool = False) -> Iterator[VideoFrame]:
+    """The frames, with their dts for pts where the container stored pts in decoding order.
+
+    AVI and some MP4 writers do so with B-frames: frames come out in the order they are shown with
+    pts going back and forth, while dts rises. The first frames tell. After a seek there are then
+    none, for the time stamps of such a container do not say where it stands: the caller decodes
+    from the start.
+    """
+    head = list(itertools.islice(frames, _HEAD))
+    mixed = not _rising([f.pts for f in head]) and _rising([f.dts for f in head])
+    if mixed and after_seek:
+        return
+    for frame in itertools.chain(head, frames):
+        if mixed:
+            frame.pts = frame.dts
+        yield frame
+
+
+def _rising(stamps: list[int | None]) -> bool:
+    return all(a is not None and b is not None and a < b for a, b in itertools.pairwise(stamps))
+
+
+def _all(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """Every frame from where the container stands; the rule of `decode` for missing and repeated
+    pts.
+    """
+    step = nominal_duration(stream)
+    last: int | None = None
+    for frame in _in_order(_decoded(packets(container, stream))):
+        if frame.pts is None:
+            frame.pts = 0 if last is None else last + step
+        if last is None or frame.pts > last:
+            last = frame.pts
+            yield frame
+
+
+def nominal_duration(stream: VideoStream) -> int:
+    """One frame at the average rate, in units of the time base; at least 1."""
+    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    return max(1, round(1 / (rate * (stream.time_base or Fraction(1, 90000)))))
+
+
+def _from(container: InputContainer, stream: VideoStream, start_pts: int) -> Iterator[VideoFrame]:
+    """Frames from start_pts on. A seek that misses the frame is repeated from further back."""
+    for back in SEEK_BACK:
+        frames = _sought(container, stream, start_pts, back)
+        first = next((f for f in frames if _pts(f) >= start_pts), None)
+        if first is not None and (first.pts == start_pts or back is None):
+            yield first
+            yield from frames
+            return
+
+
+def _sought(
+    container: InputContainer, stream: VideoStream, pts: int, back: float | None
+) -> Iterator[VideoFrame]:
+    """Frames after a seek to `back` seconds before pts; None: from the start of the file."""
+    if not seek(container, stream, pts, back):
+        return iter(())
+    return _all(container, stream) if back is None else _from_keyframe(container, stream)
+
+
+def seek(container: InputContainer, stream: VideoStream, pts: int, back: float | None) -> bool:
+    """Put the container `back` seconds before pts, or at its start (None); returns whether it could
+    be put there.
+    """
+    try:
+        if back is None:
+            container.seek(min(0, container.start_time or 0))
+        else:
+            container.seek(pts - round(back / (stream.time_base or 1)), stream=stream)
+    except FFmpegError:
+        return False
+    return True
+
+
+def _from_keyframe(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """Frames from the first keyframe on.
+
+    Left out are pictures stored behind the keyframe but shown before it (open GOP), because what
+    they refer to was not decoded, and frames without pts, because nothing tells where they are.
+    """
+    key: int | None = None
+
+    def watched() -> Iterator[Packet[VideoStream]]:
+        nonlocal key
+        for packet in packets(container, stream):
+            if key is None and packet.is_keyframe:
+                key = packet.pts
+            yield packet
+
+    last = None
+    for frame in _in_order(_decoded(watched()), after_seek=True):
+        if (
+            key is None
+            or frame.pts is None
+            or frame.pts < key
+            or (last is not None and frame.pts <= last)
+        ):
+            continue
+        last = frame.pts
+        yield frame

@@ -1,0 +1,136 @@
+"""Which Celery workers a host runs: one for the queue `cpu`, and for `ascend` one a device.
+
+They are apart because they want different things. A process of `cpu` uses one core and is started
+afresh now and then; a process of `ascend` holds a model, so it lives on and, without an NPU, uses
+every core. And no process of `cpu` loads MindSpore.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from curate.configs.errors import UsageError
+from curate.configs.pipeline import Pipeline
+from curate.configs.schema import QUEUES
+from curate.configs.settings import Settings
+from curate.tasks.models import device
+
+RECYCLE = 500  # messages after which a process of `cpu` is replaced: decoders leak
+_FOR_CPU = {
+    # x264 reads a little memory that it never wrote, at sizes that are no multiple of 16. With
+    # glibc filling what it hands out, the same clip gives the same bytes; no cost was to be seen.
+    # MindSpore, which asks for much more than it touches, was measured to hold 1601 MB with it and
+    # 672 MB without.
+    "MALLOC_PERTURB_": "85",
+}
+
+
+@dataclass(frozen=True)
+class WorkerPlan:
+    """One Celery worker. `npu` is the number of the only NPU it may see; None leaves that as it is.
+
+    `threads` is for NumPy's BLAS and OpenMP; MindSpore's own threads are as many as there are
+    cores, whatever it says.
+    """
+
+    queue: str
+    processes: int
+    name: str
+    threads: int = 1
+    npu: int | None = None
+
+    def arguments(self, loglevel: str) -> list[str]:
+        """The arguments of `celery worker`."""
+        recycled = (
+            [] if self.queue == "ascend" else [f"--max-tasks-per-child={RECYCLE}"]
+        )  # a model loads for long
+        return [
+            "-Q", self.queue, "-c", str(self.processes), "-P", "prefork", "-n", f"{self.name}@%h",
+            "-l", loglevel, "--without-gossip", "--without-mingle", *recycled,
+        ]  # fmt: skip
+
+    def environment(
+        self, settings: Settings, inherited: Mapping[str, str] = os.environ
+    ) -> dict[str, str]:
+        """The environment of the worker. What is inherited beats the number of threads, the pin
+        beats all.
+        """
+        libraries = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        ours = dict.fromkeys(libraries, str(self.threads)) | (
+            {} if self.queue == "ascend" else _FOR_CPU
+        )
+        pinned = {} if self.npu is None else device.pinned(self.npu)
+        return ours | dict(inherited) | settings.environment() | pinned
+
+    def __str__(self) -> str:
+        where = "" if self.npu is None else f" on NPU {self.npu}"
+        plural = "" if self.processes == 1 else "es"
+        return f"{self.name} serves {self.queue} with {self.processes} process{plural}{where}"
+
+
+def plans(
+    settings: Settings,
+    queues: Sequence[str],
+    processes: int | None = None,
+    npus: Sequence[int] | None = None,
+    prefix: str = "",
+) -> list[WorkerPlan]:
+    """The workers that serve the queues on this host, each named after its queue and device, behind
+    the prefix.
+
+    `processes` (None: a core each) is for `cpu`. When only `ascend` is served it is how many NPUs
+    to use, or on the CPU how many processes (None: one). `npus` names the NPUs to use; None takes
+    all that this process may. Raises UsageError for NPUs that are not there.
+    """
+    made = []
+    for queue in queues:
+        if queue == "ascend":
+            alone = processes if len(queues) == 1 else None
+            made += _for_models(settings, alone, npus, prefix)
+        else:
+            made.append(WorkerPlan(queue, processes or cores(), f"{prefix}{queue}0"))
+    return made
+
+
+def _for_models(
+    settings: Settings, processes: int | None, asked: Sequence[int] | None, prefix: str
+) -> list[WorkerPlan]:
+    present = device.npus() if device.wanted(settings.device) == "Ascend" else []
+    chosen = _chosen(present, processes, asked)
+    if not chosen:  # the CPU; or an NPU without a device file, which only the driver can tell
+        count = processes or 1
+        return [WorkerPlan("ascend", count, f"{prefix}ascend0", max(1, cores() // count))]
+    threads = max(1, cores() // len(chosen))
+    # the only one is not pinned: a container may have given it another number than its file has
+    pins = len(present) > 1
+    return [
+        WorkerPlan("ascend", 1, f"{prefix}ascend{n}", threads, n if pins else None) for n in chosen
+    ]
+
+
+def _chosen(
+    present: Sequence[int], processes: int | None, asked: Sequence[int] | None
+) -> list[int]:
+    there = ", ".join(map(str, present)) or "none"
+    missing = [n for n in asked or () if n not in present]
+    if missing:
+        raise UsageError(what=f"--npus {missing[0]}: the NPUs that may be used here are: {there}")
+    chosen = list(present if asked is None else dict.fromkeys(asked))
+    if chosen and processes and processes > len(chosen):
+        raise UsageError(
+            what=f"-c {processes}: one process an NPU, and the NPUs that may be used here are: {there}"
+        )
+    return chosen[:processes] if processes else chosen
+
+
+def queues_of(pipeline: Pipeline) -> list[str]:
+    """The queues that the stages of a pipeline go to."""
+    used = {step.options.queue for step in pipeline.stages}
+    return [queue for queue in QUEUES if queue in used]
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
