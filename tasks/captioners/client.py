@@ -129,10 +129,10 @@ def ask(server: Server, body: Mapping[str, Any], pace: Pace, spent: Spent) -> An
                 raise CaptionFailed(
                     server=server.url, tries=number, why=why, stage=server.stage
                 ) from None
-            told = error.after
-            time.sleep(
-                min(server.longest_wait, wait * random.uniform(0.5, 1) if told is None else told)
-            )
+            pause = error.after
+            if pause is None:
+                pause = wait * random.uniform(0.5, 1)  # noqa: S311  a spread, no secret
+            time.sleep(min(server.longest_wait, pause))
             wait *= 2
         else:
             spent.add(tokens_in=answer.tokens_in, tokens_out=answer.tokens_out)

@@ -34,7 +34,7 @@ FOLDERS: dict[Captioner, str] = {
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     """What each of the cases found."""
-    return found_by("tests.tasks.caption.cases", tmp_path_factory.mktemp("captions"))
+    return found_by("tests.tasks.captioners.cases", tmp_path_factory.mktemp("captions"))
 
 
 @pytest.mark.parametrize("name", CAPTIONERS)

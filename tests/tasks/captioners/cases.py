@@ -1,4 +1,4 @@
-"""The stages of captioners, on good and bad clips: ``python -m tests.tasks.caption.cases HOME
+"""The stages of captioners, on good and bad clips: ``python -m tests.tasks.captioners.cases HOME
 RESULT.json``.
 
 One process for all, for MindSpore takes seconds to start. Tests say what the found numbers must be.
@@ -21,7 +21,8 @@ from curate.configs.settings import Settings
 from curate.tasks.captioners import language, writing
 from curate.tasks.models.trial import trial
 from curate.tasks.pllava import PllavaStage
-from curate.tasks.qwen2_vl import Qwen2VlStage, Qwen25VlStage
+from curate.tasks.qwen2_5_vl import Qwen25VlStage
+from curate.tasks.qwen2_vl import Qwen2VlStage
 from curate.tasks.sharegpt4v import ShareGpt4vStage
 from curate.tasks.stage import Clip, Context, Stage, Video
 from curate.worker.outcomes import find

@@ -1,0 +1,53 @@
+"""What the stages of Qwen2-VL and Qwen2.5-VL share: their options, and how a captioner is made."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import Field
+
+from curate.tasks.captioners import prompts
+from curate.tasks.captioners.model_stage import ModelOptions, ModelStage
+
+if TYPE_CHECKING:
+    from curate.tasks.captioners.model_stage import ModelCaptioner
+    from curate.tasks.captioners.qwen_vl import QwenVl
+
+
+class QwenOptions(ModelOptions):
+    """Options of both. A subclass adds the `model`."""
+
+    prompt: str = Field(prompts.QWEN, min_length=1, description="what is asked about each clip")
+    frames_a_second: float = Field(
+        4, gt=0, le=60, description="frames of a second of a clip; 4 of a clip at least"
+    )
+    largest: int = Field(448 * 672, ge=28 * 28, le=1 << 24, description="pixels of a frame at most")
+
+
+OptionsT = TypeVar("OptionsT", bound=QwenOptions)
+
+
+class QwenStage(ModelStage[OptionsT]):
+    """Captions by a Qwen-VL. A subclass says which."""
+
+    shown = prompts.VIDEO
+
+    @abstractmethod
+    def captioner_class(self) -> type[QwenVl]:
+        """The class of the captioner; importing it is heavy."""
+
+    def captioner(self, folder: Path) -> ModelCaptioner:
+        """The captioner of a folder, shared within the process."""
+        from curate.tasks.captioners.qwen_frames import Pixels
+        from curate.tasks.captioners.qwen_vl import Options
+        from curate.tasks.models.kept import kept
+
+        options = self.options
+        bounds = Pixels(min(Pixels.smallest, options.largest), options.largest)
+        how = Options(
+            options.frames_a_second, bounds, batch=options.pass_size, sampling=self.sampling()
+        )
+        device = self.context.settings.device
+        return kept(self.captioner_class(), folder, device, options.dtype, how)
