@@ -208,9 +208,8 @@ def flower(
         check_broker(broker.url)
         shown = f"[{address}]" if ":" in address else address
         here.talk.say(f"Flower: http://{shown}:{port}   (Ctrl-C stops it)")
-        code = _wait(
-            subprocess.Popen(flower_command(address, port), env=_environment(here.settings))
-        )
+        command, environment = flower_command(address, port), _environment(here.settings)
+        code = _wait(subprocess.Popen(command, env=environment))  # noqa: S603
     if code:
         raise typer.Exit(1)
 

@@ -110,7 +110,7 @@ POSTGRES_HOSTILE = {
     "COPY clips FROM PROGRAM 'cat {secret}'": SqlFailed,
     "COPY (SELECT 1) TO '{folder}/new'": SqlFailed,
     "DO $$ BEGIN RESET ROLE; DELETE FROM clips; END $$": SqlFailed,
-    "DO $$ BEGIN LOOP BEGIN PERFORM pg_sleep(9); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$": SqlFailed,  # noqa: E501
+    "DO $$ BEGIN LOOP BEGIN PERFORM pg_sleep(9); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$": SqlFailed,
     "CREATE FUNCTION f() RETURNS INT LANGUAGE sql AS 'SELECT 1'": SqlFailed,
     "SELECT * FROM clips FOR UPDATE": SqlRefused,
     "SELECT nextval('clips_id_seq')": SqlRefused,
@@ -125,7 +125,7 @@ POSTGRES_HOSTILE = {
     "SELECT set_config('transaction_read_only', 'off', false)": ConfigError,
     "SELECT set_config('role', 'postgres', false)": ConfigError,
     "SELECT set_config('session_authorization', 'postgres', false)": ConfigError,
-    "SELECT set_config('role', 'none', true), query_to_xml('SELECT pg_read_file(''{secret}'')', true, false, '')": SqlRefused,  # noqa: E501
+    "SELECT set_config('role', 'none', true), query_to_xml('SELECT pg_read_file(''{secret}'')', true, false, '')": SqlRefused,
     "SELECT query_to_xml('DELETE FROM clips RETURNING id', true, false, '')": ConfigError,
     "SELECT query_to_xml('COPY clips TO PROGRAM ''touch {folder}/new''', true, false, '')": ConfigError,
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> current_user": ConfigError,
@@ -134,7 +134,7 @@ POSTGRES_HOSTILE = {
     "SELECT set_config('statement_timeout', '0', false), pg_sleep(60)": SqlTimeout,
     "SELECT pg_advisory_lock(7), pg_sleep(60)": SqlTimeout,
     "SELECT count(*) FROM generate_series(1, 1000000000000)": SqlTimeout,
-    "WITH RECURSIVE a(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM a WHERE x < 2000000000) SELECT count(*) FROM a": SqlTimeout,  # noqa: E501
+    "WITH RECURSIVE a(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM a WHERE x < 2000000000) SELECT count(*) FROM a": SqlTimeout,
     "SELECT repeat('x', 300000000)": ConfigError,
     "SELECT repeat('x', 2000000000)": SqlFailed,
 }  # fmt: skip
