@@ -71,7 +71,7 @@ def described(stage: Any, model_folder: Path) -> dict[str, Any]:
 
 def _availability(stage: Any, options_: Any, model_folder: Path) -> str:
     from curate.configs.errors import ConfigError, CurateError
-    from curate.tasks.models.catalog import missing
+    from curate.tasks.models.verify import missing
 
     try:
         stage.check(options_)

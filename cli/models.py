@@ -133,7 +133,7 @@ def state_of(here: Session, need: Need) -> tuple[str, str]:
     """present, missing or wrong; and what is wrong. Reads headers only."""
     from curate.configs.errors import BadModel
     from curate.tasks.models.catalog import folder_of, tower_of
-    from curate.tasks.models.checkpoint import check
+    from curate.tasks.models.verify import check
 
     folder = folder_of(need.model, here.settings.model_folder)
     if not folder.exists():

@@ -128,7 +128,7 @@ def check_models(pipeline: Pipeline, model_folder: Path) -> None:
     their header.
     """
     from curate.configs.errors import ModelsMissing
-    from curate.tasks.models.catalog import missing
+    from curate.tasks.models.verify import missing
 
     lines = missing(needs_of(pipeline), model_folder) or _of_another_width(pipeline, model_folder)
     if lines:

@@ -55,9 +55,9 @@ class ShareGpt4vStage(ModelStage[ShareGpt4vOptions]):
     def captioner(self, folder: Path) -> ModelCaptioner:
         """The captioner of a folder, shared within the process."""
         from curate.tasks.captioners.sharegpt4v import Options, ShareGpt4v
-        from curate.tasks.captioners.sharegpt4v_folder import tower_folder
         from curate.tasks.models.checkpoint import CONFIG, read_config
         from curate.tasks.models.kept import kept
+        from curate.tasks.models.verify import tower_folder
 
         options, settings = self.options, self.context.settings
         (need,) = self.models(options)

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 from curate.configs.errors import BadModel
 from curate.tasks.captioners.answer import Answer, check_frames
 from curate.tasks.captioners.language import Decoder, Loader
-from curate.tasks.captioners.weights import Weights
 from curate.tasks.captioners.writing import GREEDY, Beginning, Sampling, write
 from curate.tasks.models import device
 from curate.tasks.models.checkpoint import CONFIG
 from curate.tasks.models.device import Dtype
+from curate.tasks.models.weights import Weights
 
 if TYPE_CHECKING:
     from curate.tasks.captioners.interface import Frames

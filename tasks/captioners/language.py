@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.tasks.captioners.weights import Weights
 from curate.tasks.models import cpu_kernels, mindone_light
 from curate.tasks.models.device import Device, Dtype, lost, mindspore
 from curate.tasks.models.towers import parameters_of
+from curate.tasks.models.weights import Weights
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]

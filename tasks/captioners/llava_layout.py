@@ -7,9 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from curate.tasks.captioners.weights import linear, size
 from curate.tasks.models import mindone_light
-from curate.tasks.models.layouts import Shape, Shapes, vision_model
+from curate.tasks.models.layouts import Shape, Shapes, linear, size, vision_model
 
 VISION_SIZES = (
     "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "patch_size", "image_size",

@@ -23,9 +23,9 @@ from curate.tasks.captioners.llava_parts import Projector, conversation
 from curate.tasks.captioners.pllava_frames import SHORTER, frame_indices, pixels, pool
 from curate.tasks.captioners.pllava_lora import merged
 from curate.tasks.captioners.vocabulary import Vocabulary
-from curate.tasks.captioners.weights import Weights
 from curate.tasks.captioners.writing import Beginning
 from curate.tasks.models.device import lost
+from curate.tasks.models.weights import Weights
 
 if TYPE_CHECKING:
     from curate.tasks.captioners.interface import Frames, Span

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.tasks.captioners.pllava_layout import Naming
-from curate.tasks.captioners.weights import Weights
+from curate.tasks.models.weights import Weights
 
 
 class Merged(Weights):

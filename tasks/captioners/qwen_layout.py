@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from curate.tasks.captioners.qwen_frames import MERGE, PAIR, PATCH
-from curate.tasks.captioners.weights import linear, size
 from curate.tasks.models import mindone_light
-from curate.tasks.models.layouts import Shape, Shapes
+from curate.tasks.models.layouts import Shape, Shapes, linear, size
 
 Family = Literal["qwen2_vl", "qwen2_5_vl"]
 _LARGEST = 1 << 20

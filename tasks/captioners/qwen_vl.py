@@ -18,9 +18,9 @@ from curate.tasks.captioners.qwen_frames import Pixels, frame_indices, patches, 
 from curate.tasks.captioners.qwen_layout import Family
 from curate.tasks.captioners.qwen_tower import Tower
 from curate.tasks.captioners.vocabulary import Vocabulary
-from curate.tasks.captioners.weights import Weights
 from curate.tasks.captioners.writing import Beginning
 from curate.tasks.models import checkpoint
+from curate.tasks.models.weights import Weights
 
 if TYPE_CHECKING:
     from curate.tasks.captioners.interface import Frames, Span

@@ -25,19 +25,19 @@ from curate.tasks.captioners.interface import Wanted
 from curate.tasks.captioners.language import Decoder, Floats, Loader
 from curate.tasks.captioners.llava_layout import skipped_layers
 from curate.tasks.captioners.llava_parts import Projector, conversation
-from curate.tasks.captioners.sharegpt4v_folder import (
+from curate.tasks.captioners.sharegpt4v_frames import frame_indices, pixels
+from curate.tasks.captioners.writing import Beginning
+from curate.tasks.models.checkpoint import CONFIG
+from curate.tasks.models.device import check_installed, lost
+from curate.tasks.models.sentencepieces import SentencePieces
+from curate.tasks.models.verify import (
     MODEL_TYPES,
     PIECES,
     TOWER_TYPES,
     check_type,
     tower_folder,
 )
-from curate.tasks.captioners.sharegpt4v_frames import frame_indices, pixels
-from curate.tasks.captioners.weights import Weights
-from curate.tasks.captioners.writing import Beginning
-from curate.tasks.models.checkpoint import CONFIG
-from curate.tasks.models.device import check_installed, lost
-from curate.tasks.models.sentencepieces import SentencePieces
+from curate.tasks.models.weights import Weights
 
 if TYPE_CHECKING:
     from curate.tasks.captioners.interface import Frames, Span

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from curate.configs.errors import BadModel
-from curate.tasks.captioners.weights import TOKENIZER
 from curate.tasks.models.device import check_installed
 from curate.tasks.models.tokenizer_file import read_tokenizer
+from curate.tasks.models.weights import TOKENIZER
 
 
 class Vocabulary:

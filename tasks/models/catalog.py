@@ -8,7 +8,6 @@ downloaded where it was written.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -163,29 +162,3 @@ def how_to_get(need: Need, folder: Path) -> str:
     if need.model in CATALOG:
         return f"curate models fetch {need.model}{force}"
     return f"curate models convert FILE --to {shlex.quote(need.model)}{force}"
-
-
-def missing(needs: Iterable[Need], model_folder: Path) -> list[str]:
-    """A line for each need whose weights are not there, or wrong by their header alone: what,
-    where, why, what to do.
-
-    Takes milliseconds, for it reads headers only.
-    """
-    from curate.configs.errors import BadModel
-    from curate.tasks.models.checkpoint import check
-
-    lines = []
-    for need in dict.fromkeys(needs):
-        folder = folder_of(need.model, model_folder)
-        if not folder.exists():
-            lines.append(
-                f"{need.model}: there is no folder {folder}; get it with: {how_to_get(need, folder)}"
-            )
-            continue
-        try:
-            check(folder, need.kind, tower_of(need, model_folder))
-        except BadModel as error:
-            lines.append(
-                f"{need.model}: {error.fields['path']}: {error.fields['why']}; get it with: {how_to_get(need, folder)}"
-            )
-    return lines

@@ -1,9 +1,8 @@
-"""Reading safetensors: the header, checked against what the model needs, and the tensors, mapped
+"""Reads safetensors: the header, checked against the size of the file, and the tensors, mapped
 from the file.
 
-A header is enough to tell a whole file from a truncated one and a model from another, so that
-`enqueue` can do it in a moment. The format (8 bytes of length, a JSON header, the numbers) is
-described at https://github.com/huggingface/safetensors#format. Nothing in a file is ever executed.
+The format (8 bytes of length, a JSON header, the numbers) is described at
+https://github.com/huggingface/safetensors#format. Nothing in a file is ever executed.
 """
 
 from __future__ import annotations
@@ -19,8 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from curate.configs.errors import BadModel
-from curate.tasks.models.catalog import CAPTIONERS, Kind
-from curate.tasks.models.layouts import BadConfig, Shape, Shapes, expected, optional
+from curate.tasks.models.layouts import Shape, Shapes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,77 +47,6 @@ class Tensor:
     start: int
 
 
-@dataclass(frozen=True)
-class Verified:
-    """A model whose header is right: its config.json ({} where there is none), its file, its
-    tensors by name.
-    """
-
-    config: Mapping[str, Any]
-    file: Path
-    tensors: Mapping[str, Tensor]
-
-
-def check(folder: Path, kind: Kind, tower: Path | None = None) -> None:
-    """Raise BadModel unless a folder is, as far as headers tell, a model of this kind.
-
-    `tower` is the folder of its image tower, where that is published apart; None: as its config
-    names it.
-    """
-    if kind == "sharegpt4v":
-        from curate.tasks.captioners.sharegpt4v_folder import check_folders
-
-        check_folders(folder, tower)
-    elif kind in CAPTIONERS:
-        from curate.tasks.captioners.weights import check_folder
-
-        check_folder(folder, kind)
-    else:
-        verified(folder, kind)
-
-
-def verified(folder: Path, kind: Kind) -> Verified:
-    """The model in a folder, after a look at everything but the numbers themselves.
-
-    Raises BadModel when the folder is no model of this kind, its file is no whole safetensors file,
-    or a tensor is missing, left over, or has another shape or type.
-    """
-    file = _weights(folder)
-    config = read_config(folder / CONFIG) if kind == "clip" else {}
-    if kind == "clip":
-        _tokenizer(folder)
-    tensors = header(file)
-    try:
-        needed, allowed = expected(kind, config), optional(kind, config)
-    except BadConfig as error:
-        raise BadModel(path=folder / CONFIG, why=str(error)) from None
-    wrong = list(problems(tensors, needed, allowed))
-    if wrong:
-        raise BadModel(path=file, why=f"{'; '.join(wrong)} (expected a model of kind {kind})")
-    return Verified(config, file, tensors)
-
-
-def _weights(folder: Path) -> Path:
-    if not folder.is_dir():
-        raise BadModel(
-            path=folder, why="it is not a folder" if folder.exists() else "there is no such folder"
-        )
-    file = folder / WEIGHTS
-    if file.is_file():
-        return file
-    others = sorted(
-        p.name
-        for p in folder.iterdir()
-        if p.suffix in (".bin", ".pt", ".pth", ".ckpt", ".safetensors")
-    )
-    hint = (
-        f"; convert what is there with: curate models convert {folder / others[0]}"
-        if others
-        else ""
-    )
-    raise BadModel(path=folder, why=f"it holds no {WEIGHTS}{hint}")
-
-
 def read_config(file: Path) -> dict[str, Any]:
     """The object in a config.json. Raises BadModel when it is none."""
     try:
@@ -132,15 +59,6 @@ def read_config(file: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise BadModel(path=file, why="it is no JSON object")
     return config
-
-
-def _tokenizer(folder: Path) -> None:
-    """Raise BadModel where there are no words: tokenizer.json, or vocab.json with merges.txt."""
-    names = {p.name for p in folder.iterdir() if p.is_file() and p.stat().st_size}
-    if "tokenizer.json" not in names and not {"vocab.json", "merges.txt"} <= names:
-        raise BadModel(
-            path=folder, why="it holds no tokenizer.json, nor vocab.json with merges.txt"
-        )
 
 
 def problems(found: Mapping[str, Tensor], needed: Shapes, allowed: Shapes) -> Iterable[str]:

@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 from curate.configs.errors import BadModel, UsageError
 from curate.tasks.models import mindspore_ckpt, unpickle, words
 from curate.tasks.models.catalog import CATALOG, Kind, folder_of
-from curate.tasks.models.checkpoint import CONFIG, WEIGHTS, float32, header, read_config, verified
+from curate.tasks.models.checkpoint import CONFIG, WEIGHTS, float32, header, read_config
 from curate.tasks.models.layouts import BadConfig, expected
 from curate.tasks.models.published import Part, Published, Unknown, recognise
 from curate.tasks.models.stored import DTYPES, Stored
+from curate.tasks.models.verify import verified
 
 _KEPT = ("F32", "F16", "BF16")  # types that are written as they are; others become F32
 # what a model folder may hold: what is made here and by fetch, and the small files of a snapshot by

@@ -22,8 +22,9 @@ from typing import Any
 import curate
 from curate.configs.errors import CannotFetch, UsageError
 from curate.tasks.models.catalog import Download, Model, folder_of
-from curate.tasks.models.checkpoint import sha256, verified
+from curate.tasks.models.checkpoint import sha256
 from curate.tasks.models.convert import Order, check_place, convert, replacing
+from curate.tasks.models.verify import verified
 
 HUB = "https://huggingface.co"
 _TIMEOUT = 6.0  # seconds without a connection, or without a byte

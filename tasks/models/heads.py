@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.tasks.models import checkpoint
+from curate.tasks.models import checkpoint, verify
 from curate.tasks.models.kept import kept
 
 Floats = NDArray[np.float32]
@@ -70,12 +70,12 @@ def _sigmoid(x: Floats) -> Floats:
 
 
 def _aesthetic(folder: Path) -> Aesthetic:
-    found = checkpoint.arrays(checkpoint.verified(folder, "aesthetic").file)
+    found = checkpoint.arrays(verify.verified(folder, "aesthetic").file)
     return Aesthetic(_linears(found, [f"layers.{n}" for n in (0, 2, 4, 6, 7)]))
 
 
 def _nsfw(folder: Path) -> Nsfw:
-    found = checkpoint.arrays(checkpoint.verified(folder, "nsfw").file)
+    found = checkpoint.arrays(verify.verified(folder, "nsfw").file)
     layers = _linears(found, [f"linear_{n}" for n in (1, 2, 3, 4)])
     return Nsfw(np.array(found["norm.mean"]), np.array(found["norm.variance"]), layers)
 

@@ -95,7 +95,7 @@ def tower(config: Mapping[str, Any], name: str) -> dict[str, int]:
     older = _object(config, f"{name}_config_dict")  # where it is there, transformers lets it win
     if older:
         given |= {**defaults, **older}
-    sizes = {key: _size(given, key, default) for key, default in defaults.items()}
+    sizes = {key: size(given, key, default, _LARGEST[key]) for key, default in defaults.items()}
     if sizes["hidden_size"] % sizes["num_attention_heads"]:
         raise BadConfig(f"hidden_size of {name}_config is no multiple of num_attention_heads")
     return sizes
@@ -117,12 +117,11 @@ def _object(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value
 
 
-def _size(config: Mapping[str, Any], key: str, default: int) -> int:
+def size(config: Mapping[str, Any], key: str, default: int | None, largest: int) -> int:
+    """A whole number of a config, from 1 to `largest`. Raises BadConfig."""
     value = config.get(key, default)
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _LARGEST[key]:
-        raise BadConfig(
-            f"{key} must be a whole number from 1 to {_LARGEST[key]}, not {str(value)[:40]}"
-        )
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= largest:
+        raise BadConfig(f"{key} must be a whole number from 1 to {largest}, not {str(value)[:40]}")
     return value
 
 
@@ -130,7 +129,7 @@ def _clip(config: Mapping[str, Any]) -> Iterator[tuple[str, Shape]]:
     if config.get("model_type", "clip") != "clip":
         raise BadConfig(f"model_type is {str(config['model_type'])[:40]}, not clip")
     text, vision = tower(config, "text"), tower(config, "vision")
-    common = _size(config, "projection_dim", 512)
+    common = size(config, "projection_dim", 512, _LARGEST["projection_dim"])
     yield "logit_scale", ()
     yield "text_projection.weight", (common, text["hidden_size"])
     yield "visual_projection.weight", (common, vision["hidden_size"])
@@ -168,16 +167,18 @@ def _encoder(name: str, sizes: Mapping[str, int]) -> Iterator[tuple[str, Shape]]
     for number in range(sizes["num_hidden_layers"]):
         layer = f"{name}.encoder.layers.{number}"
         for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            yield from _linear(f"{layer}.self_attn.{part}", width, width)
+            yield from linear(f"{layer}.self_attn.{part}", width, width)
         yield from _norm(f"{layer}.layer_norm1", width)
         yield from _norm(f"{layer}.layer_norm2", width)
-        yield from _linear(f"{layer}.mlp.fc1", width, inner)
-        yield from _linear(f"{layer}.mlp.fc2", inner, width)
+        yield from linear(f"{layer}.mlp.fc1", width, inner)
+        yield from linear(f"{layer}.mlp.fc2", inner, width)
 
 
-def _linear(name: str, inputs: int, outputs: int) -> Iterator[tuple[str, Shape]]:
+def linear(name: str, inputs: int, outputs: int, bias: bool = True) -> Iterator[tuple[str, Shape]]:
+    """Names and shapes of a linear layer."""
     yield f"{name}.weight", (outputs, inputs)
-    yield f"{name}.bias", (outputs,)
+    if bias:
+        yield f"{name}.bias", (outputs,)
 
 
 def _norm(name: str, width: int) -> Iterator[tuple[str, Shape]]:
@@ -187,14 +188,14 @@ def _norm(name: str, width: int) -> Iterator[tuple[str, Shape]]:
 
 def _aesthetic() -> Iterator[tuple[str, Shape]]:
     for number, (inputs, outputs) in AESTHETIC_LAYERS.items():
-        yield from _linear(f"layers.{number}", inputs, outputs)
+        yield from linear(f"layers.{number}", inputs, outputs)
 
 
 def _nsfw() -> Iterator[tuple[str, Shape]]:
     yield "norm.mean", (NSFW_WIDTHS[0],)
     yield "norm.variance", (NSFW_WIDTHS[0],)
     for number, (inputs, outputs) in enumerate(itertools.pairwise(NSFW_WIDTHS), 1):
-        yield from _linear(f"linear_{number}", inputs, outputs)
+        yield from linear(f"linear_{number}", inputs, outputs)
 
 
 def _lpips() -> Iterator[tuple[str, Shape]]:

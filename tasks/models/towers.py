@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.tasks.models import checkpoint, cpu_kernels, device, mindone_light
+from curate.tasks.models import checkpoint, cpu_kernels, device, mindone_light, verify
 from curate.tasks.models.device import Dtype, lost
 from curate.tasks.models.kept import kept
 from curate.tasks.models.tokens import Tokens
@@ -37,7 +37,7 @@ class Tower:
     def __init__(self, folder: Path, setting: str, dtype: Dtype, batch: int | None) -> None:
         self._device = device.start(setting)
         self._ms = device.mindspore()
-        self._verified = checkpoint.verified(folder, "clip")
+        self._verified = verify.verified(folder, "clip")
         self._dtype = getattr(self._ms, self._device.held_in(dtype))
         self.batch = batch or BATCH[self._device.target]
         self.revision = checkpoint.revision(self._verified.file)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.tasks.models import checkpoint, cpu_kernels, device
+from curate.tasks.models import checkpoint, cpu_kernels, device, verify
 from curate.tasks.models.device import Dtype, lost
 from curate.tasks.models.kept import kept
 
@@ -37,7 +37,7 @@ class Lpips:
         self._device = device.start(setting)
         self._ms = device.mindspore()
         self._dtype = getattr(self._ms, self._device.held_in(dtype))
-        verified = checkpoint.verified(folder, "lpips")
+        verified = verify.verified(folder, "lpips")
         weights = checkpoint.arrays(verified.file)
         self.revision = checkpoint.revision(verified.file)
         self._linear = [

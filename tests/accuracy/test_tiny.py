@@ -62,7 +62,7 @@ def test_names_and_shapes_are_those_that_curate_asks_for(size: tiny.Size) -> Non
 
 @pytest.mark.parametrize(("folder", "kind"), KINDS.items())
 def test_curate_takes_the_folders_for_whole_models(models: Path, folder: str, kind: str) -> None:
-    from curate.tasks.models.checkpoint import verified
+    from curate.tasks.models.verify import verified
 
     assert verified(models / folder, kind).file == models / folder / "model.safetensors"  # type: ignore[arg-type]
 

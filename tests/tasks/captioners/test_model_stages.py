@@ -15,10 +15,11 @@ import pytest
 
 from curate.configs.errors import BadModel, ConfigError
 from curate.tasks.captioners.interface import Caption
-from curate.tasks.captioners.weights import Weights
-from curate.tasks.models.catalog import CAPTIONERS, Captioner, Need, missing
-from curate.tasks.models.checkpoint import INDEX, check
+from curate.tasks.models.catalog import CAPTIONERS, Captioner, Need
+from curate.tasks.models.checkpoint import INDEX
 from curate.tasks.models.kept import kept, state
+from curate.tasks.models.verify import check, missing
+from curate.tasks.models.weights import Weights
 from curate.tasks.registry import stages
 from curate.tasks.sharegpt4v import ShareGpt4vStage
 from tests import tiny_captioners as tiny

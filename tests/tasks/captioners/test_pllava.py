@@ -22,7 +22,7 @@ from curate.tasks.captioners.pllava import IMAGE, Options, Pllava
 from curate.tasks.captioners.pllava_frames import averages, frame_indices
 from curate.tasks.captioners.pllava_lora import merged
 from curate.tasks.captioners.vocabulary import Vocabulary
-from curate.tasks.captioners.weights import Weights
+from curate.tasks.models.weights import Weights
 from tests import tiny_captioners as tiny
 
 PEFT = "language_model.base_model.model."

@@ -26,7 +26,7 @@ from curate.tasks.captioners.qwen_frames import Pixels
 from curate.tasks.captioners.qwen_layout import Family
 from curate.tasks.captioners.qwen_vl import VIDEO, Options, QwenVl
 from curate.tasks.captioners.vocabulary import Vocabulary
-from curate.tasks.captioners.weights import Weights
+from curate.tasks.models.weights import Weights
 from tests import tiny_captioners as tiny
 
 CLASSES: dict[Family, type[QwenVl]] = {"qwen2_vl": Qwen2Vl, "qwen2_5_vl": Qwen25Vl}

@@ -19,11 +19,11 @@ from curate.configs.errors import BadModel, StageError
 from curate.tasks.captioners import sharegpt4v_layout as layout
 from curate.tasks.captioners.interface import Span
 from curate.tasks.captioners.sharegpt4v import IMAGE, Options, ShareGpt4v
-from curate.tasks.captioners.sharegpt4v_folder import check_folders, tower_folder
 from curate.tasks.captioners.sharegpt4v_frames import frame_indices, padded
-from curate.tasks.captioners.weights import Weights
 from curate.tasks.models.kept import state
 from curate.tasks.models.sentencepieces import SentencePieces
+from curate.tasks.models.verify import check_sharegpt4v, tower_folder
+from curate.tasks.models.weights import Weights
 from tests import tiny
 from tests import tiny_sharegpt4v as published_as
 from tests.tiny_captioners import clip_tower, write_json
@@ -167,7 +167,7 @@ def test_the_tower_may_be_half_of_a_clip(copy: Path, tmp_path: Path) -> None:
     whole = tiny.write_clip(tmp_path / "clip")
     side = looked_at(copy_with_width(copy, 64), whole)._vision.image_size
     assert side == 224
-    check_folders(copy, whole)
+    check_sharegpt4v(copy, whole)
 
 
 def copy_with_width(folder: Path, width: int) -> Path:
@@ -239,11 +239,11 @@ def test_the_tower_is_beside_the_model_or_in_it_or_given(copy: Path, tmp_path: P
     assert tower_folder(copy, config) == beside
     inside = Path(shutil.move(beside, copy))
     assert tower_folder(copy, config) == inside
-    check_folders(copy, None)
+    check_sharegpt4v(copy, None)
     moved = Path(shutil.move(inside, tmp_path / "elsewhere"))
-    check_folders(copy, moved)
+    check_sharegpt4v(copy, moved)
     with pytest.raises(BadModel, match="neither beside nor in it"):
-        check_folders(copy, None)
+        check_sharegpt4v(copy, None)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_a_folder_that_lacks_a_file_is_refused_before_anything_is_loaded(
 ) -> None:
     (copy / name).unlink()
     with pytest.raises(BadModel, match=rf"{name}|No such file"):
-        check_folders(copy, None)
+        check_sharegpt4v(copy, None)
 
 
 def test_the_revision_changes_with_either_folder(copy: Path) -> None:

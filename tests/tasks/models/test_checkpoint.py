@@ -16,9 +16,10 @@ from safetensors.numpy import load_file, save_file
 
 from curate.configs.errors import BadModel
 from curate.tasks.models import checkpoint
-from curate.tasks.models.catalog import CATALOG, Kind, Need, folder_of, missing
-from curate.tasks.models.checkpoint import arrays, float32, header, revision, verified
+from curate.tasks.models.catalog import CATALOG, Kind, Need, folder_of
+from curate.tasks.models.checkpoint import arrays, float32, header, revision
 from curate.tasks.models.layouts import BadConfig, expected, optional
+from curate.tasks.models.verify import missing, verified
 from tests import tiny
 
 FOLDERS: dict[Kind, str] = {

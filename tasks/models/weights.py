@@ -9,7 +9,7 @@ are read. No pickle is executed.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -92,20 +92,6 @@ class Weights:
         return digest.hexdigest()[:12]
 
 
-def check_folder(folder: Path, kind: str) -> None:
-    """Raise BadModel unless a folder holds whole files, a tokenizer, and a config that says it is
-    of this kind.
-
-    Takes milliseconds. Whether all tensors are there, in their shapes, is found out when the
-    captioner is made.
-    """
-    found = str(Weights(folder).config.get("model_type"))[:40]
-    if kind.startswith("qwen") and found != kind:
-        raise BadModel(path=folder / CONFIG, why=f"model_type is {found}, not {kind}")
-    if not (folder / TOKENIZER).is_file():
-        raise BadModel(path=folder, why=f"it holds no {TOKENIZER}")
-
-
 def _files(folder: Path) -> Mapping[Path, set[str] | None]:
     """The files of a model, with the names that an index says each holds; None where there is no
     index.
@@ -140,20 +126,3 @@ def _listed(folder: Path, index: str, suffix: str) -> Mapping[Path, set[str] | N
             raise BadModel(path=folder, why=f"the file {file[:100]} of {index} is not there")
         found[folder / file] = {name for name, where in listed.items() if where == file}
     return found
-
-
-def size(config: Mapping[str, Any], key: str, default: int | None, largest: int) -> int:
-    """A whole number of a config, from 1 to `largest`. Raises ValueError, which says what is wrong."""
-    value = config.get(key, default)
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= largest:
-        raise ValueError(f"{key} must be a whole number from 1 to {largest}, not {str(value)[:40]}")
-    return value
-
-
-def linear(
-    name: str, inputs: int, outputs: int, bias: bool = True
-) -> Iterable[tuple[str, tuple[int, ...]]]:
-    """Names and shapes of a linear layer."""
-    yield f"{name}.weight", (outputs, inputs)
-    if bias:
-        yield f"{name}.bias", (outputs,)

@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from curate.configs.errors import BadModel
-from curate.tasks.captioners.weights import Weights
+from curate.tasks.models.weights import Weights
 from tests import tiny_sharegpt4v as published_as
 from tests import torch_files
 from tests.tiny_captioners import write_json
