@@ -54,7 +54,8 @@ def draw(path: Path, seconds: float, size: tuple[int, int]) -> None:
 
 def picked(path: str, numbers: list[int], small: tuple[int, int]) -> Any:
     """Curate's way."""
-    from curate.tasks.video.frame_picker import Pick, pick_frames
+    from curate.tasks.video.frame_picker import pick_frames
+    from curate.tasks.video.span import Pick
 
     return pick_frames(path, 0, 1 << 60, numbers[-1] + 1, lambda _: [Pick(numbers, small)])[0]
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
     from curate.tasks.video.encode import Target, Written
-    from curate.tasks.video.sound import Span
+    from curate.tasks.video.span import Span
 
 _LONGEST_NAME = (
     200  # bytes of a file name that may come from the source; file systems take 255 in all
@@ -212,7 +212,7 @@ def _size(video: Video) -> int | None:
 
 
 def _span(clip: Clip) -> Span:
-    from curate.tasks.video.sound import Span
+    from curate.tasks.video.span import Span
 
     planned = clip.values.get("num_frames")
     return Span(

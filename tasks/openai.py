@@ -17,9 +17,10 @@ from pydantic import Field, field_validator
 from curate.configs.errors import ConfigError
 from curate.tasks.captioners.client import Pace, Server, Spent, ask, blamed
 from curate.tasks.captioners.frames import frames_for
-from curate.tasks.captioners.interface import Caption, Span, Wanted
+from curate.tasks.captioners.interface import Caption
 from curate.tasks.captioners.stage import CaptionOptions, CaptionStage
 from curate.tasks.stage import Clip, Outcome
+from curate.tasks.video.span import Pick, SpanShape
 
 if TYPE_CHECKING:
     from curate.tasks.captioners.interface import Frames
@@ -113,12 +114,12 @@ class OpenaiCaptioner:
         self.name = options.model
         self.revision = ""
 
-    def wanted(self, span: Span) -> Wanted:
+    def wanted(self, span: SpanShape) -> Pick:
         """Frames from the middles of equal parts of the clip."""
         count = min(self._options.frames, span.num_frames)
         scale = min(1.0, self._options.longer_size / max(span.width, span.height))
         size = max(1, round(span.width * scale)), max(1, round(span.height * scale))
-        return Wanted([(2 * n + 1) * span.num_frames // (2 * count) for n in range(count)], size)
+        return Pick([(2 * n + 1) * span.num_frames // (2 * count) for n in range(count)], size)
 
     def caption(self, frames: Frames, prompt: str, max_new_tokens: int) -> Caption:
         """The caption of one clip, frames shown as if a second apart. Raises StageError,

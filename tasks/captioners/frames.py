@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from curate.tasks.captioners.interface import Captioner, Span, Wanted
+from curate.tasks.captioners.interface import Captioner
 from curate.tasks.inputs.walk import is_image
 from curate.tasks.stage import Clip
+from curate.tasks.video.span import Pick, SpanShape
 
 if TYPE_CHECKING:
     from curate.tasks.captioners.interface import Frames
-    from curate.tasks.video.frame_picker import Pick, Shape
 
 
 def frames_for(clip: Clip, captioners: Sequence[Captioner]) -> list[Frames]:
@@ -20,23 +20,13 @@ def frames_for(clip: Clip, captioners: Sequence[Captioner]) -> list[Frames]:
     """
     if is_image(clip.video.path):
         return _of_image(clip, captioners)
-    from curate.tasks.video.frame_picker import Pick, pick_frames
+    from curate.tasks.video.frame_picker import pick_frames
 
-    def choose(shape: Shape) -> list[Pick]:
-        span = Span(shape.num_frames, _fps(clip, shape.num_frames), shape.width, shape.height)
-        return [Pick(want.indices, want.size) for want in _wishes(span, captioners)]
+    def choose(shape: SpanShape) -> list[Pick]:
+        return [captioner.wanted(shape) for captioner in captioners]
 
     planned = int(clip["num_frames"] or 1)
     return pick_frames(clip.video.path, clip.start_pts, clip.end_pts, planned, choose)
-
-
-def _wishes(span: Span, captioners: Sequence[Captioner]) -> list[Wanted]:
-    return [captioner.wanted(span) for captioner in captioners]
-
-
-def _fps(clip: Clip, num_frames: int) -> float | None:
-    seconds = float((clip.end_pts - clip.start_pts) * clip.time_base)
-    return num_frames / seconds if seconds > 0 else None
 
 
 def _of_image(clip: Clip, captioners: Sequence[Captioner]) -> list[Frames]:
@@ -48,12 +38,13 @@ def _of_image(clip: Clip, captioners: Sequence[Captioner]) -> list[Frames]:
     pixels = read_image(clip.video.path).pixels
     height, width = pixels.shape[:2]
     arrays = []
-    for want in _wishes(Span(1, None, width, height), captioners):
-        size = want.size or (width, height)
+    for captioner in captioners:
+        pick = captioner.wanted(SpanShape(1, None, width, height))
+        size = pick.size or (width, height)
         scaled = (
             pixels
             if size == (width, height)
             else Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
         )
-        arrays.append(np.stack([np.asarray(scaled, np.uint8)] * len(want.indices)))
+        arrays.append(np.stack([np.asarray(scaled, np.uint8)] * len(pick.indices)))
     return arrays

@@ -4,9 +4,10 @@ tasks/caption/models.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from curate.tasks.video.span import Pick, SpanShape
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,30 +15,7 @@ if TYPE_CHECKING:
 
     Frames = NDArray[
         np.uint8
-    ]  # n x height x width x 3, upright RGB, of one clip, in the order of Wanted.indices
-
-
-@dataclass(frozen=True)
-class Span:
-    """The clip to be captioned, as far as a captioner chooses its frames by it."""
-
-    num_frames: int  # at least 1
-    fps: float | None  # average over the clip; None for a still image
-    width: int  # as displayed
-    height: int
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Which frames of a clip a captioner wants, and how large.
-
-    `indices` count from 0, each below Span.num_frames, never falling; one may come twice. `size` is
-    (width, height) in pixels, to which frames are scaled (bicubic) while they are decoded; None: as
-    displayed.
-    """
-
-    indices: Sequence[int]
-    size: tuple[int, int] | None = None
+    ]  # n x height x width x 3, upright RGB, of one clip, in the order of Pick.indices
 
 
 @dataclass(frozen=True)
@@ -74,7 +52,7 @@ class Captioner(Protocol):
         """
         ...
 
-    def wanted(self, span: Span) -> Wanted:
+    def wanted(self, span: SpanShape) -> Pick:
         """The frames that `caption` needs of a clip. Raises StageError for a clip that cannot be
         captioned.
         """

@@ -17,7 +17,6 @@ from curate.configs.errors import BadModel, StageError
 from curate.tasks.captioners import pllava_layout, prompts
 from curate.tasks.captioners.captioner import FolderCaptioner, Running
 from curate.tasks.captioners.clip_patches import Patches
-from curate.tasks.captioners.interface import Wanted
 from curate.tasks.captioners.language import Decoder, Floats, Loader
 from curate.tasks.captioners.llava_parts import Projector, conversation
 from curate.tasks.captioners.pllava_frames import SHORTER, frame_indices, pixels, pool
@@ -26,9 +25,11 @@ from curate.tasks.captioners.vocabulary import Vocabulary
 from curate.tasks.captioners.writing import Beginning
 from curate.tasks.models.device import lost
 from curate.tasks.models.weights import Weights
+from curate.tasks.video.span import Pick
 
 if TYPE_CHECKING:
-    from curate.tasks.captioners.interface import Frames, Span
+    from curate.tasks.captioners.interface import Frames
+    from curate.tasks.video.span import SpanShape
 
 IMAGE, END = prompts.IMAGE, "</s>"
 USER, ASSISTANT = "USER:", "ASSISTANT:"
@@ -103,7 +104,7 @@ class Pllava(FolderCaptioner[Options]):
         head = names.published("lm_head.weight")
         self._decoder = Decoder(loader, "llama", self._text, "model.", head, names.published)
 
-    def wanted(self, span: Span) -> Wanted:
+    def wanted(self, span: SpanShape) -> Pick:
         """The frames by the seed's rule, no larger than they are used."""
         shorter = min(span.width, span.height)
         size = (
@@ -111,7 +112,7 @@ class Pllava(FolderCaptioner[Options]):
             if shorter > SHORTER
             else None
         )
-        return Wanted(frame_indices(span.num_frames, self.options.frames), size)
+        return Pick(frame_indices(span.num_frames, self.options.frames), size)
 
     def _beginnings(self, clips: Sequence[Frames], prompt: str) -> list[Beginning]:
         ids = self.ids(prompt)

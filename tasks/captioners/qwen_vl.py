@@ -12,7 +12,6 @@ import numpy as np
 from curate.configs.errors import BadModel, StageError
 from curate.tasks.captioners import prompts, qwen_layout
 from curate.tasks.captioners.captioner import FolderCaptioner, Running
-from curate.tasks.captioners.interface import Wanted
 from curate.tasks.captioners.language import Decoder, Loader
 from curate.tasks.captioners.qwen_frames import Pixels, frame_indices, patches, resized, word_places
 from curate.tasks.captioners.qwen_layout import Family
@@ -21,9 +20,11 @@ from curate.tasks.captioners.vocabulary import Vocabulary
 from curate.tasks.captioners.writing import Beginning
 from curate.tasks.models import checkpoint
 from curate.tasks.models.weights import Weights
+from curate.tasks.video.span import Pick
 
 if TYPE_CHECKING:
-    from curate.tasks.captioners.interface import Frames, Span
+    from curate.tasks.captioners.interface import Frames
+    from curate.tasks.video.span import SpanShape
 
 QUESTION = prompts.QWEN
 SYSTEM = "You are a helpful assistant."
@@ -70,13 +71,13 @@ class QwenVl(FolderCaptioner[Options]):
             loader, self.family, self._config.text_config, "model.", qwen_layout.head(self._config)
         )
 
-    def wanted(self, span: Span) -> Wanted:
+    def wanted(self, span: SpanShape) -> Pick:
         """So many frames of a second as the options say, in the size that the model sees. Raises
         StageError.
         """
         indices = frame_indices(span.num_frames, span.fps or self.options.fps, self.options.fps)
         rows, columns = self._resized(span.height, span.width, len(indices))
-        return Wanted(indices, (columns, rows))
+        return Pick(indices, (columns, rows))
 
     def _beginnings(self, clips: Sequence[Frames], prompt: str) -> list[Beginning]:
         return [self.beginning(clip, prompt) for clip in clips]

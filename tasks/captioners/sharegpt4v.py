@@ -21,7 +21,6 @@ from curate.tasks.captioners import prompts
 from curate.tasks.captioners import sharegpt4v_layout as layout
 from curate.tasks.captioners.captioner import FolderCaptioner, Running
 from curate.tasks.captioners.clip_patches import Patches
-from curate.tasks.captioners.interface import Wanted
 from curate.tasks.captioners.language import Decoder, Floats, Loader
 from curate.tasks.captioners.llava_layout import skipped_layers
 from curate.tasks.captioners.llava_parts import Projector, conversation
@@ -38,9 +37,11 @@ from curate.tasks.models.verify import (
     tower_folder,
 )
 from curate.tasks.models.weights import Weights
+from curate.tasks.video.span import Pick
 
 if TYPE_CHECKING:
-    from curate.tasks.captioners.interface import Frames, Span
+    from curate.tasks.captioners.interface import Frames
+    from curate.tasks.video.span import SpanShape
 
 IMAGE, BEGIN, END = prompts.IMAGE, "<s>", "</s>"
 QUESTION = prompts.SHAREGPT4V
@@ -119,9 +120,9 @@ class ShareGpt4v(FolderCaptioner[Options]):
         self._project = Projector(loader, layout.PROJECTOR)
         self._decoder = Decoder(loader, "llama", self._text, "model.", "lm_head.weight")
 
-    def wanted(self, span: Span) -> Wanted:
+    def wanted(self, span: SpanShape) -> Pick:
         """The middle frame, or the middles of equal parts, as displayed."""
-        return Wanted(frame_indices(span.num_frames, self.options.frames))
+        return Pick(frame_indices(span.num_frames, self.options.frames))
 
     def _beginnings(self, clips: Sequence[Frames], prompt: str) -> list[Beginning]:
         parts = self.ids(prompt)

@@ -27,7 +27,8 @@ from curate.tasks.inputs.paths import to_text
 from curate.tasks.storage.places import Place, replacing
 from curate.tasks.video.decode import SEEK_BACK, open_media, seek, video_stream
 from curate.tasks.video.encode import Written, count_shown, mp4
-from curate.tasks.video.sound import SoundTrack, Span
+from curate.tasks.video.sound import SoundTrack
+from curate.tasks.video.span import Span
 
 _REORDERED = 32  # packets; no codec shows a picture later than so many decoded after it
 

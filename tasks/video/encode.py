@@ -24,7 +24,8 @@ from curate.configs.errors import CutMismatch
 from curate.tasks.inputs.paths import to_text
 from curate.tasks.storage.places import Place, replacing
 from curate.tasks.video.geometry import Geometry, geometry
-from curate.tasks.video.sound import SoundTrack, Span
+from curate.tasks.video.sound import SoundTrack
+from curate.tasks.video.span import Span
 
 T = TypeVar("T")
 

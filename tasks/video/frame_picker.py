@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from av.container import InputContainer
@@ -20,29 +21,9 @@ from numpy.typing import NDArray
 
 from curate.tasks.video.decode import decode, open_media, packets, video_stream
 from curate.tasks.video.geometry import Converter, Geometry, geometry
+from curate.tasks.video.span import Pick, SpanShape
 
 Pictures = NDArray[np.uint8]  # n x height x width x 3
-
-
-@dataclass(frozen=True)
-class Pick:
-    """Numbers of frames, counted from 0, never falling; and (width, height) as displayed, or None
-    for as they are.
-    """
-
-    indices: Sequence[int]
-    size: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What is known of a span before a frame is picked: how many frames it has and how they are
-    displayed.
-    """
-
-    num_frames: int
-    width: int
-    height: int
 
 
 @dataclass(frozen=True)
@@ -54,7 +35,11 @@ class _Plan:
 
 
 def pick_frames(
-    path: str, start_pts: int, end_pts: int, planned: int, choose: Callable[[Shape], Sequence[Pick]]
+    path: str,
+    start_pts: int,
+    end_pts: int,
+    planned: int,
+    choose: Callable[[SpanShape], Sequence[Pick]],
 ) -> list[Pictures]:
     """The frames that `choose` picks of the span ``start_pts <= pts < end_pts``, an array for each
     Pick.
@@ -68,7 +53,9 @@ def pick_frames(
         plan = _planned(container, stream, (start_pts, end_pts), planned)
         first = next(decode(container, stream, start_pts=start_pts, end_pts=end_pts))
         look = geometry(stream, first)
-        picks = choose(Shape(len(plan.stamps) if plan else planned, *look.size))
+        count = len(plan.stamps) if plan else planned
+        seconds = float((end_pts - start_pts) * Fraction(stream.time_base or 1))
+        picks = choose(SpanShape(count, count / seconds if seconds > 0 else None, *look.size))
         numbers = sorted({i for pick in picks for i in pick.indices})
         found = _Found(picks, look)
         for number, frame in _numbered(container, stream, (start_pts, end_pts), plan, numbers):

@@ -26,7 +26,7 @@ from curate.tasks.video.decode import decode, nominal_duration, open_media, vide
 from curate.tasks.video.flow import Gray, gray_of, pair
 from curate.tasks.video.geometry import Geometry, geometry
 from curate.tasks.video.hashing import perceptual_hash
-from curate.tasks.video.pieces import Lengths, Span, long_enough, pieces
+from curate.tasks.video.pieces import Lengths, Piece, long_enough, pieces
 from curate.tasks.video.samples import Measures, Picture, Reel, SampleWriter, decode_jpeg
 from curate.tasks.video.scene_buffer import Cadence, Darkroom, Roll, Shot, nearest
 from curate.tasks.video.scenes import CutFinder, Detector, Place, Shrinker, Stride
@@ -208,7 +208,7 @@ class _Clips:
             if long_enough(times, span, self._clock.time_base, self._plan.lengths):
                 self.found.append(self._clip(roll, number, span))
 
-    def _clip(self, roll: Roll, number: int, span: Span) -> NewClip:
+    def _clip(self, roll: Roll, number: int, span: Piece) -> NewClip:
         start, end = roll.times[span[0]], roll.times[span[1]]
         shots, regular, large = self._choose(roll, span)
         reel = Reel()
@@ -231,7 +231,7 @@ class _Clips:
     def _within(self, pts: int, start: int) -> float:
         return float((pts - start) * self._clock.time_base)
 
-    def _choose(self, roll: Roll, span: Span) -> tuple[list[Shot], set[int], Shot]:
+    def _choose(self, roll: Roll, span: Piece) -> tuple[list[Shot], set[int], Shot]:
         """The shots to keep of a clip, which of them are regular, and the one to keep large."""
         start, end = roll.times[span[0]], roll.times[span[1]]
         regular, held = roll.within(*span)
@@ -255,7 +255,7 @@ class _Clips:
         assert key is not None
         return reel.add(self._within(shot.pts, start), self._room.jpeg(key))
 
-    def _scores(self, roll: Roll, span: Span) -> dict[str, Any]:
+    def _scores(self, roll: Roll, span: Piece) -> dict[str, Any]:
         start, end = roll.times[span[0]], roll.times[span[1]]
         seconds = self._within(end, start)
         width, height = self._shape.size

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-Span = tuple[
-    int, int
-]  # places of the first frame and of the first frame after it, in the list of times
+# positions of the first frame and of the first frame after it, in the list of times
+Piece = tuple[int, int]
 
 PANDA_TAIL = 2  # seconds by which a piece may be longer, in the rule of Panda-70M
 
@@ -29,7 +28,7 @@ class Lengths:
     )
 
 
-def pieces(times: Sequence[int], time_base: Fraction, lengths: Lengths) -> list[Span]:
+def pieces(times: Sequence[int], time_base: Fraction, lengths: Lengths) -> list[Piece]:
     """The clips of one scene, in order, short ones included (`long_enough` tells them).
 
     `times` are the pts of the scene's frames and, last, of its end.
@@ -53,7 +52,7 @@ def pieces(times: Sequence[int], time_base: Fraction, lengths: Lengths) -> list[
     return [piece for span in spans for piece in _limited(times, span, limit, least)]
 
 
-def long_enough(times: Sequence[int], span: Span, time_base: Fraction, lengths: Lengths) -> bool:
+def long_enough(times: Sequence[int], span: Piece, time_base: Fraction, lengths: Lengths) -> bool:
     """Whether a span has at least the shortest length."""
     return times[span[1]] - times[span[0]] >= _ticks(lengths.shortest, time_base)
 
@@ -62,7 +61,7 @@ def _ticks(seconds: float, time_base: Fraction) -> Fraction:
     return Fraction(seconds).limit_denominator(1_000_000) / time_base
 
 
-def _panda(times: Sequence[int], length: Fraction, tail: Fraction) -> list[Span]:
+def _panda(times: Sequence[int], length: Fraction, tail: Fraction) -> list[Piece]:
     """While more than length + tail is left, a piece of `length`, as Panda-70M cuts; then the rest."""
     bounds = [0]
     while times[-1] - times[bounds[-1]] > length + tail:
@@ -75,11 +74,11 @@ def _last_within(times: Sequence[int], start: int, length: Fraction) -> int:
     return max(start + 1, bisect_right(times, times[start] + length) - 1)
 
 
-def _spans(bounds: Sequence[int]) -> list[Span]:
+def _spans(bounds: Sequence[int]) -> list[Piece]:
     return list(itertools.pairwise(bounds))
 
 
-def _limited(times: Sequence[int], span: Span, limit: Fraction, least: Fraction) -> list[Span]:
+def _limited(times: Sequence[int], span: Piece, limit: Fraction, least: Fraction) -> list[Piece]:
     length = times[span[1]] - times[span[0]]
     if length <= limit:
         return [span]
@@ -98,7 +97,7 @@ def _limited(times: Sequence[int], span: Span, limit: Fraction, least: Fraction)
     return [_cut_off(times, s, limit) for s in _spans(_equal(times, span, fewer))]
 
 
-def _equal(times: Sequence[int], span: Span, n: int) -> list[int]:
+def _equal(times: Sequence[int], span: Piece, n: int) -> list[int]:
     """Bounds of n pieces, each at the frame nearest to where it should be, at least a frame apart."""
     first, last = span
     bounds = [first]
@@ -114,7 +113,7 @@ def _equal(times: Sequence[int], span: Span, n: int) -> list[int]:
     return sorted({*bounds, last})
 
 
-def _fewest(times: Sequence[int], span: Span, limit: Fraction) -> int:
+def _fewest(times: Sequence[int], span: Piece, limit: Fraction) -> int:
     """How many pieces of whole frames within the limit it takes at least."""
     place, found = span[0], 0
     while place < span[1]:
@@ -122,5 +121,5 @@ def _fewest(times: Sequence[int], span: Span, limit: Fraction) -> int:
     return found
 
 
-def _cut_off(times: Sequence[int], span: Span, limit: Fraction) -> Span:
+def _cut_off(times: Sequence[int], span: Piece, limit: Fraction) -> Piece:
     return span[0], min(span[1], _last_within(times, span[0], limit))

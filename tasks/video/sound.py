@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, cast
 
@@ -16,28 +15,10 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from curate.tasks.video.decode import open_media
+from curate.tasks.video.span import Span
 
 _RATE = 48000
 _LEAD = Fraction(1)  # seconds read before the span: a decoder needs some packets to get going
-
-
-@dataclass(frozen=True)
-class Span:
-    """A clip's place in its source: frames with ``start <= pts < end``, in ticks of `time_base`
-    seconds.
-
-    `frames` is how many there are; None: not counted.
-    """
-
-    start: int
-    end: int
-    time_base: Fraction
-    frames: int | None = None
-
-    @property
-    def seconds(self) -> Fraction:
-        """How long the clip is shown."""
-        return (self.end - self.start) * self.time_base
 
 
 class SoundTrack:

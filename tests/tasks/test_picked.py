@@ -15,8 +15,9 @@ from av.video.reformatter import Interpolation
 from curate.configs.errors import MediaError
 from curate.tasks.video import frame_picker as picked
 from curate.tasks.video.decode import decode, open_media, video_stream
-from curate.tasks.video.frame_picker import Pick, Pictures, Shape, pick_frames
+from curate.tasks.video.frame_picker import Pictures, pick_frames
 from curate.tasks.video.geometry import Converter, geometry
+from curate.tasks.video.span import Pick, SpanShape
 from tests.media import BAD, DAMAGED, SOUND, draw, draw_bad, footage, write_video
 
 
@@ -30,7 +31,7 @@ def decoded(path: Path) -> tuple[list[int], list[Pictures]]:
         return [f.pts or 0 for f in found], [converter.rgb(f) for f in found]
 
 
-def picks(*wanted: Pick) -> Callable[[Shape], Sequence[Pick]]:
+def picks(*wanted: Pick) -> Callable[[SpanShape], Sequence[Pick]]:
     return lambda shape: wanted
 
 
@@ -40,11 +41,11 @@ def test_picked_frames_are_those_of_the_whole_span(kind: str, tmp_path: Path) ->
     stamps, pictures = decoded(path)
     for first, end in ((0, len(stamps)), (5, 37)):
         stop = stamps[end] if end < len(stamps) else stamps[-1] + 10**6
-        shapes: list[Shape] = []
+        shapes: list[SpanShape] = []
         numbers = [0, 3, 3, 20, end - first - 1]
 
         def choose(
-            shape: Shape, shapes: list[Shape] = shapes, numbers: list[int] = numbers
+            shape: SpanShape, shapes: list[SpanShape] = shapes, numbers: list[int] = numbers
         ) -> list[Pick]:
             shapes.append(shape)
             return [Pick(numbers), Pick([4])]
@@ -52,7 +53,11 @@ def test_picked_frames_are_those_of_the_whole_span(kind: str, tmp_path: Path) ->
         many, one = pick_frames(str(path), stamps[first], stop, end - first, choose)
         assert np.array_equal(many, np.stack([pictures[first + n] for n in numbers]))
         assert np.array_equal(one, pictures[first + 4][None])
-        assert shapes == [Shape(end - first, pictures[0].shape[1], pictures[0].shape[0])]
+        (shape,) = shapes
+        height, width = pictures[0].shape[:2]
+        assert (shape.num_frames, shape.width, shape.height) == (end - first, width, height)
+        if end == 37:  # the drawings show 24 frames a second
+            assert shape.fps == pytest.approx(24, rel=0.1)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,6 @@ from safetensors.numpy import load_file, save_file
 
 from curate.configs.errors import BadModel, StageError
 from curate.tasks.captioners import qwen_frames, qwen_layout
-from curate.tasks.captioners.interface import Span
 from curate.tasks.captioners.qwen2_5_vl import Qwen25Vl
 from curate.tasks.captioners.qwen2_vl import Qwen2Vl
 from curate.tasks.captioners.qwen_frames import Pixels
@@ -27,6 +26,7 @@ from curate.tasks.captioners.qwen_layout import Family
 from curate.tasks.captioners.qwen_vl import VIDEO, Options, QwenVl
 from curate.tasks.captioners.vocabulary import Vocabulary
 from curate.tasks.models.weights import Weights
+from curate.tasks.video.span import SpanShape
 from tests import tiny_captioners as tiny
 
 CLASSES: dict[Family, type[QwenVl]] = {"qwen2_vl": Qwen2Vl, "qwen2_5_vl": Qwen25Vl}
@@ -187,18 +187,18 @@ def test_frames_are_wanted_in_the_size_that_is_seen() -> None:
     """So resizing them again changes nothing."""
     model = object.__new__(Qwen2Vl)
     model.options = Options()
-    wanted = model.wanted(Span(300, 30.0, 1920, 1080))
+    wanted = model.wanted(SpanShape(300, 30.0, 1920, 1080))
     assert len(wanted.indices) == 40
     assert wanted.size == (728, 392)
     assert qwen_frames.resized(392, 728, Pixels()) == (392, 728)
-    assert model.wanted(Span(1, None, 640, 480)).indices == [0]
+    assert model.wanted(SpanShape(1, None, 640, 480)).indices == [0]
 
 
 def test_a_frame_that_is_too_long_fails_its_clip() -> None:
     model = object.__new__(Qwen2Vl)
     model.options = Options()
     with pytest.raises(StageError, match="qwen2_vl failed: a frame of 6000 x 28 is too long"):
-        model.wanted(Span(9, 30.0, 6000, 28))
+        model.wanted(SpanShape(9, 30.0, 6000, 28))
 
 
 def test_a_prompt_with_the_word_for_a_clip_is_refused(published: Path) -> None:

@@ -17,13 +17,13 @@ from hypothesis.extra.numpy import arrays
 
 from curate.configs.errors import BadModel, StageError
 from curate.tasks.captioners import sharegpt4v_layout as layout
-from curate.tasks.captioners.interface import Span
 from curate.tasks.captioners.sharegpt4v import IMAGE, Options, ShareGpt4v
 from curate.tasks.captioners.sharegpt4v_frames import frame_indices, padded
 from curate.tasks.models.kept import state
 from curate.tasks.models.sentencepieces import SentencePieces
 from curate.tasks.models.verify import check_sharegpt4v, tower_folder
 from curate.tasks.models.weights import Weights
+from curate.tasks.video.span import SpanShape
 from tests import tiny
 from tests import tiny_sharegpt4v as published_as
 from tests.tiny_captioners import clip_tower, write_json
@@ -296,10 +296,10 @@ def test_a_prompt_with_the_word_for_a_picture_is_refused(published: Path) -> Non
 
 
 def test_the_middle_frame_is_wanted_as_displayed(published: Path) -> None:
-    wanted = speaking(published).wanted(Span(9, 30.0, 1920, 1080))
+    wanted = speaking(published).wanted(SpanShape(9, 30.0, 1920, 1080))
     assert (wanted.indices, wanted.size) == ([4], None)
-    assert speaking(published, 3).wanted(Span(9, 30.0, 640, 480)).indices == [1, 4, 7]
-    assert speaking(published, 3).wanted(Span(1, None, 640, 480)).indices == [0, 0, 0]
+    assert speaking(published, 3).wanted(SpanShape(9, 30.0, 640, 480)).indices == [1, 4, 7]
+    assert speaking(published, 3).wanted(SpanShape(1, None, 640, 480)).indices == [0, 0, 0]
 
 
 @given(st.integers(1, 5000), st.integers(1, 6))
