@@ -25,10 +25,10 @@ from curate.tasks.captioners.language import Decoder, Floats, Loader
 from curate.tasks.captioners.llava_layout import skipped_layers
 from curate.tasks.captioners.llava_parts import Projector, conversation
 from curate.tasks.captioners.sharegpt4v_frames import frame_indices, pixels
+from curate.tasks.captioners.vocabulary import PieceVocabulary
 from curate.tasks.captioners.writing import Beginning
 from curate.tasks.models.checkpoint import CONFIG
 from curate.tasks.models.device import check_installed, lost
-from curate.tasks.models.sentencepieces import SentencePieces
 from curate.tasks.models.verify import (
     MODEL_TYPES,
     PIECES,
@@ -73,7 +73,7 @@ class ShareGpt4v(FolderCaptioner[Options]):
 
     stage = "sharegpt4v"
     Options = Options
-    _vocabulary: SentencePieces
+    _vocabulary: PieceVocabulary
 
     def _checked(self, weights: Weights) -> Weights:
         check_installed()
@@ -88,7 +88,7 @@ class ShareGpt4v(FolderCaptioner[Options]):
             "ShareGPT4V",
             unread=layout.unread(self._text),
         )
-        self._vocabulary = SentencePieces(weights.folder / PIECES)
+        self._vocabulary = PieceVocabulary(weights.folder / PIECES)
         self._begin, self._ends = self._vocabulary.id(BEGIN), {self._vocabulary.id(END)}
         if len(self._vocabulary) > self._text.vocab_size:
             raise BadModel(path=weights.folder, why=f"{PIECES} has more words than its vocab_size")

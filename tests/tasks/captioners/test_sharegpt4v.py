@@ -19,8 +19,8 @@ from curate.configs.errors import BadModel, StageError
 from curate.tasks.captioners import sharegpt4v_layout as layout
 from curate.tasks.captioners.sharegpt4v import IMAGE, Options, ShareGpt4v
 from curate.tasks.captioners.sharegpt4v_frames import frame_indices, padded
+from curate.tasks.captioners.vocabulary import PieceVocabulary
 from curate.tasks.models.kept import state
-from curate.tasks.models.sentencepieces import SentencePieces
 from curate.tasks.models.verify import check_sharegpt4v, tower_folder
 from curate.tasks.models.weights import Weights
 from curate.tasks.video.span import SpanShape
@@ -273,7 +273,7 @@ def speaking(published: Path, frames: int = 1) -> ShareGpt4v:
     """A captioner with words and without networks."""
     model = object.__new__(ShareGpt4v)
     model.options = Options(frames)
-    model._vocabulary, model._begin = SentencePieces(published / "tokenizer.model"), 1
+    model._vocabulary, model._begin = PieceVocabulary(published / "tokenizer.model"), 1
     return model
 
 

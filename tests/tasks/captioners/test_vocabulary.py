@@ -1,11 +1,14 @@
-"""SentencePiece's models are read, and texts become the numbers and texts that SentencePiece itself
-makes of them.
+"""Texts become the numbers and texts that SentencePiece makes of them; files that are no models of
+its are refused, and harm nothing.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +18,8 @@ import sentencepiece
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from curate.configs.errors import BadModel
-from curate.tasks.models.sentencepieces import SentencePieces
+from curate.configs.errors import BadModel, PackageMissing
+from curate.tasks.captioners.vocabulary import PieceVocabulary
 from tests.accuracy import inputs
 from tests.torch_files import field
 
@@ -65,7 +68,7 @@ def theirs(file: Path) -> Any:
 def test_every_text_has_the_numbers_that_sentencepiece_gives_it(
     file: Path, texts: list[str]
 ) -> None:
-    ours, reference = SentencePieces(file), theirs(file)
+    ours, reference = PieceVocabulary(file), theirs(file)
     assert len(ours) == reference.vocab_size()
     for given_text in texts:
         clean = given_text.encode("utf-8", "replace").decode()
@@ -73,7 +76,7 @@ def test_every_text_has_the_numbers_that_sentencepiece_gives_it(
 
 
 def test_numbers_become_texts_again(file: Path, texts: list[str]) -> None:
-    ours, reference = SentencePieces(file), theirs(file)
+    ours, reference = PieceVocabulary(file), theirs(file)
     for given_text in texts:
         clean = given_text.encode("utf-8", "replace").decode()
         assert ours.text(ours.ids(given_text)) == reference.decode(reference.encode(clean)), (
@@ -82,10 +85,10 @@ def test_numbers_become_texts_again(file: Path, texts: list[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[SentencePieces, Any]:
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[PieceVocabulary, Any]:
     """Ours and theirs of one model."""
     file = trained(tmp_path_factory.mktemp("model"))
-    return SentencePieces(file), theirs(file)
+    return PieceVocabulary(file), theirs(file)
 
 
 LETTERS = st.text(
@@ -97,7 +100,7 @@ LETTERS = st.text(
 @settings(max_examples=300, deadline=None)
 @given(LETTERS)
 @example("aab" * 9)
-def test_any_text(pair: tuple[SentencePieces, Any], given_text: str) -> None:
+def test_any_text(pair: tuple[PieceVocabulary, Any], given_text: str) -> None:
     ours, reference = pair
     assert ours.ids(given_text) == reference.encode(given_text)
 
@@ -105,7 +108,7 @@ def test_any_text(pair: tuple[SentencePieces, Any], given_text: str) -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.integers(1, 699), max_size=30))
 @example([3 + 0xE4, 3 + 0xB8, 300, 3 + 0xED, 3 + 0xA0, 3 + 0x80, 1, 3 + 0xFF])
-def test_any_numbers(pair: tuple[SentencePieces, Any], ids: list[int]) -> None:
+def test_any_numbers(pair: tuple[PieceVocabulary, Any], ids: list[int]) -> None:
     """Also such as no text has: a model may write half a letter. 0 is unknown, which we leave out
     as special.
     """
@@ -117,7 +120,7 @@ def test_any_numbers(pair: tuple[SentencePieces, Any], ids: list[int]) -> None:
 
 
 def test_special_words_are_left_out_of_texts_and_have_numbers(
-    pair: tuple[SentencePieces, Any],
+    pair: tuple[PieceVocabulary, Any],
 ) -> None:
     ours, _ = pair
     assert (ours.id("<s>"), ours.id("</s>")) == (1, 2)
@@ -126,28 +129,16 @@ def test_special_words_are_left_out_of_texts_and_have_numbers(
         ours.id("<image>")
 
 
-REFUSED: dict[str, dict[str, Any]] = {
-    "unigram": {"model_type": "unigram", "vocab_size": 700}, "no bytes": {"byte_fallback": False},
-    "letters changed": {"normalization_rule_name": "nmt_nfkc"}, "spaces removed": {"remove_extra_whitespaces": True},
-    "no space in front": {"add_dummy_prefix": False}, "spaces behind": {"treat_whitespace_as_suffix": True},
-    "pieces of one's own": {"user_defined_symbols": ["<image>"]},
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_models_that_are_used_otherwise_are_refused(case: str, tmp_path: Path) -> None:
-    with pytest.raises(
-        BadModel, match=r"no SentencePiece model of a Llama: (it|a piece of type 4)"
-    ):
-        SentencePieces(trained(tmp_path, **REFUSED[case]))
-
-
 DAMAGED: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda _: b"", "cut": lambda b: b[:-5], "text": lambda _: b"no such thing",
     "zip": lambda _: b"PK\3\4" * 20,
     "a piece twice": lambda b: b + field(1, field(1, b"the") + b"\x15" + bytes(4)) * 2,
     "a byte twice": lambda b: b + field(1, field(1, b"<0x41>") + b"\x18\x06"),
     "no text": lambda b: b + field(1, field(1, b"\xff")), "half a score": lambda b: b + field(1, field(2, b"\0")),
+    "random": lambda _: random.Random(7).randbytes(5000),
+    "no pieces": lambda _: field(2, b"\x18\x02"), "an empty piece": lambda b: b + field(1, field(1, b"")),
+    "a table of letters": lambda b: b + field(3, field(2, b"\xff" * 9)),
+    "too large": lambda b: b + bytes(1 << 26),
 }  # fmt: skip
 
 
@@ -158,9 +149,46 @@ def test_damaged_files_are_refused(case: str, tmp_path: Path) -> None:
     with pytest.raises(
         BadModel, match=r"tokenizer\.model cannot be used: it is no SentencePiece model"
     ):
-        SentencePieces(file)
+        PieceVocabulary(file)
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadModel, match="No such file"):
-        SentencePieces(tmp_path / "tokenizer.model")
+        PieceVocabulary(tmp_path / "tokenizer.model")
+
+
+CUT = """
+import random, sys
+from pathlib import Path
+from curate.configs.errors import BadModel
+from curate.tasks.captioners.vocabulary import PieceVocabulary
+file, content = Path(sys.argv[1]), Path(sys.argv[1]).read_bytes()
+dice = random.Random(3)
+for number in range(150):
+    damaged = bytearray(content[: dice.randrange(len(content))] if number % 2 else content)
+    for _ in range(number % 5):
+        damaged[dice.randrange(len(damaged))] = dice.randrange(256)
+    file.write_bytes(damaged)
+    try:
+        vocabulary = PieceVocabulary(file)
+        vocabulary.text(vocabulary.ids("the cat, a\u0301 \U0010ffff"))
+    except BadModel:
+        print("refused")
+"""
+
+
+def test_no_damage_ends_the_process_or_prints(tmp_path: Path) -> None:
+    file = trained(tmp_path, vocab_size=530)
+    done = subprocess.run(
+        [sys.executable, "-c", CUT, str(file)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("refused") > 75
+
+
+def test_the_package_is_named_where_it_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sentencepiece", None)
+    with pytest.raises(PackageMissing, match="sentencepiece"):
+        PieceVocabulary(tmp_path / "tokenizer.model")
