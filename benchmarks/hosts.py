@@ -1,10 +1,9 @@
-"""Two hosts, as network namespaces, work for one Postgres and one Redis; one is cut off and comes
-back.
+"""Cuts one of two hosts off from the Postgres and Redis that both work for, and connects it again.
 
     python benchmarks/hosts.py [--videos 40] [--cut-seconds 15]          (Linux, root, iproute2)
 
-Each host has a network and a host name of its own, `curate worker -c 1`, and a folder that both
-share, as an NFS would be. When both have saved batches, the link of the second is taken down for
+Each host is a network namespace with a host name of its own and a `curate worker -c 1`; both
+share a folder, as hosts share an NFS. When both have saved batches, the link of the second is taken down for
 longer than its lease, and up again. The end is compared with a run of the same videos without a
 cut. Printed are the batches by host before, during and after the cut; the last line is one JSON
 object with `lost` (clips that did not get through), `doubled` (rows that a stage saved twice) and
@@ -26,27 +25,35 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from sqlalchemy import Engine, text
 
-from sqlalchemy import Engine, text  # noqa: E402
-from tests import servers  # noqa: E402
-from tests.drawing import picture  # noqa: E402
-from tests.media import B_FRAMES, write_video  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from curate.db.engine import make_engine  # noqa: E402
+from tests import servers
+from tests.drawing import picture
+from tests.media import B_FRAMES, write_video
+from tests.processes import CURATE
 
-CURATE = str(Path(sys.executable).with_name("curate"))
+from curate.db.engine import make_engine
+
 BRIDGE, SERVER, NETWORK = "curate-br", "10.77.0.1", "10.77.0.0/24"
 HOSTS = ("curate-h1", "curate-h2")
 LEASE = 4
 ROWS = """
-SELECT v.relpath, c.clip_index, c.stage, c.status, c.reason, c.start_pts, c.end_pts, c.hash_first, c.duplicate, c.flow,
-       c.num_frames, c.attempts, c.owner
+SELECT v.relpath, c.clip_index, c.stage, c.status, c.reason, c.start_pts, c.end_pts, c.hash_first,
+       c.duplicate, c.flow, c.num_frames, c.attempts, c.owner
 FROM clips c JOIN videos v ON v.id = c.video_id JOIN datasets d ON d.id = c.dataset_id
 WHERE d.name = :name ORDER BY v.relpath, c.clip_index
 """
-STEPS = ("probe", "split", "dedup", "motion", "cut")
+ACTIVE = """
+SELECT count(*) FROM {} r JOIN datasets d ON d.id = r.dataset_id
+WHERE d.name = :name AND r.status = 'active'
+"""
+SAVED = """
+SELECT b.stage, sum(b.n_ok) FROM batches b JOIN datasets d ON d.id = b.dataset_id
+WHERE d.name = :name GROUP BY 1
+"""
+STAGES = ("probe", "split", "dedup", "motion", "cut")
 
 
 def ip(*words: str) -> None:
@@ -103,11 +110,8 @@ def workers(env: dict[str, str], folder: Path) -> Iterator[None]:
     for host in HOSTS:
         log = (folder / f"{host}.log").open("ab")
         words = ["ip", "netns", "exec", host, "unshare", "--uts", "sh", "-c", inside, host]
-        started.append(
-            subprocess.Popen(
-                [*words, CURATE, "worker", "-Q", "cpu", "-c", "1"], env=env, stderr=log
-            )
-        )
+        command = [*words, CURATE, "worker", "-Q", "cpu", "-c", "1"]
+        started.append(subprocess.Popen(command, env=env, stderr=log))
     try:
         yield
     finally:
@@ -120,22 +124,21 @@ def workers(env: dict[str, str], folder: Path) -> Iterator[None]:
 def by_host(engine: Engine) -> dict[str, int]:
     """How many batches each host has saved."""
     query = "SELECT worker, count(*) FROM batches WHERE n_ok > 0 GROUP BY worker"
-    found = dict.fromkeys(HOSTS, 0)
+    batches = dict.fromkeys(HOSTS, 0)
     with engine.connect() as connection:
         for worker, count in connection.execute(text(query)):
             host = str(worker).rpartition("@")[2]
-            found[host] = found.get(host, 0) + int(count)
-    return found
+            batches[host] = batches.get(host, 0) + int(count)
+    return batches
 
 
 def unfinished(engine: Engine, name: str) -> int:
-    """Rows of the dataset that still wait or are at work."""
-    queries = [
-        f"SELECT count(*) FROM {t} r JOIN datasets d ON d.id = r.dataset_id WHERE d.name = :n AND r.status = 'active'"
-        for t in ("videos", "clips")
-    ]
+    """Rows of the dataset that still wait or are being worked on."""
     with engine.connect() as connection:
-        return sum(int(connection.execute(text(q), {"n": name}).scalar_one()) for q in queries)
+        return sum(
+            int(connection.execute(text(ACTIVE.format(table)), {"name": name}).scalar_one())
+            for table in ("videos", "clips")
+        )
 
 
 def wait(what: str, ready: Any, seconds: float = 600) -> None:
@@ -151,20 +154,10 @@ def wait(what: str, ready: Any, seconds: float = 600) -> None:
 def enqueue(env: dict[str, str], videos: Path, name: str) -> None:
     """Videos into a dataset, from the first host."""
     # small batches, so that there is something to share and to cut
-    small = [word for stage in STEPS for word in ("--set", f"{stage}.batch_size=2")]
-    words = [
-        CURATE,
-        "enqueue",
-        str(videos),
-        "--name",
-        name,
-        "--set",
-        "split.min_seconds=0.5",
-        *small,
-    ]
-    subprocess.run(
-        ["ip", "netns", "exec", HOSTS[0], *words], env=env, check=True, stdout=subprocess.DEVNULL
-    )
+    small = [word for stage in STAGES for word in ("--set", f"{stage}.batch_size=2")]
+    options = ["--name", name, "--set", "split.min_seconds=0.5", *small]
+    command = ["ip", "netns", "exec", HOSTS[0], CURATE, "enqueue", str(videos), *options]
+    subprocess.run(command, env=env, check=True, stdout=subprocess.DEVNULL)
 
 
 def result(engine: Engine, name: str) -> list[tuple[Any, ...]]:
@@ -174,27 +167,23 @@ def result(engine: Engine, name: str) -> list[tuple[Any, ...]]:
 
 
 def doubled(engine: Engine, name: str) -> int:
-    """Rows that a stage saved more than once: what its batches saved less what came through it."""
-    saved = text(
-        "SELECT b.stage, sum(b.n_ok) FROM batches b JOIN datasets d ON d.id = b.dataset_id WHERE d.name = :n GROUP BY 1"
-    )
+    """Rows that a stage saved more than once: what its batches saved less the rows there are."""
+    count = "SELECT count(*) FROM {} r JOIN datasets d ON d.id = r.dataset_id WHERE d.name = :name"
     with engine.connect() as connection:
-        by_stage = {stage: int(rows) for stage, rows in connection.execute(saved, {"n": name})}
-        rows = {}
-        for table in ("videos", "clips"):
-            query = f"SELECT count(*) FROM {table} r JOIN datasets d ON d.id = r.dataset_id WHERE d.name = :n"
-            rows[table] = int(connection.execute(text(query), {"n": name}).scalar_one())
-    most = {"probe": rows["videos"], "split": rows["videos"]}
-    return sum(max(0, count - most.get(stage, rows["clips"])) for stage, count in by_stage.items())
+        saved = {s: int(n) for s, n in connection.execute(text(SAVED), {"name": name})}
+        videos, clips = (
+            int(connection.execute(text(count.format(table)), {"name": name}).scalar_one())
+            for table in ("videos", "clips")
+        )
+    rows = {"probe": videos, "split": videos}
+    return sum(max(0, count - rows.get(stage, clips)) for stage, count in saved.items())
 
 
 def main() -> None:
     """Run, cut, compare."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--videos", type=int, default=40)
-    parser.add_argument(
-        "--cut-seconds", type=float, default=15, help="longer than the lease of 4 s"
-    )
+    parser.add_argument("--cut-seconds", type=float, default=15, help="more than the lease of 4 s")
     args = parser.parse_args()
     password = secrets.token_hex(12)
     settings = {"listen_addresses": SERVER}
@@ -230,8 +219,9 @@ def main() -> None:
 
 
 def run(engine: Engine, cut_seconds: float) -> dict[str, dict[str, int]]:
-    """Wait for both hosts, cut the second off, bring it back, wait for the end; batches by host at
-    each point.
+    """Wait for both hosts, cut the second off, connect it again, wait for the end.
+
+    Returns the batches by host at each point.
     """
     counts = {}
     wait("both hosts work", lambda: min(by_host(engine).values()) >= 3)
@@ -250,11 +240,8 @@ def run(engine: Engine, cut_seconds: float) -> dict[str, dict[str, int]]:
 def report(engine: Engine, counts: dict[str, dict[str, int]], args: argparse.Namespace) -> None:
     """Print the table and the last line."""
     cut, whole = result(engine, "cut"), result(engine, "whole")
-    for when, found in counts.items():
-        print(
-            f"{when:20} "
-            + "   ".join(f"{host} {batches:4} batches" for host, batches in found.items())
-        )
+    for when, batches in counts.items():
+        print(f"{when:20} " + "   ".join(f"{h} {n:4} batches" for h, n in batches.items()))
     through = {row[:2] for row in cut if row[3] in ("kept", "dropped")}
     figures = {
         "videos": args.videos,

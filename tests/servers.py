@@ -87,25 +87,26 @@ def weed_program() -> str | None:
     return next((str(f.locate().resolve()) for f in files if f.name == "weed"), None)  # type: ignore[attr-defined]
 
 
-def _user() -> str | None:
-    """Who Postgres runs as: it refuses root."""
+def postgres_user() -> str | None:
+    """The user that Postgres runs as (it refuses root); None: the one who runs the tests."""
     return "nobody" if os.geteuid() == 0 else None
 
 
-def _give(folder: Path) -> None:
-    if user := _user():
+def hand_over(folder: Path) -> None:
+    """Give the folder to the user that Postgres runs as."""
+    if user := postgres_user():
         shutil.chown(folder, user)
 
 
 def _run_as_user(*argv: str | Path) -> None:
-    # cwd: `nobody` may not enter the one of the tests
-    subprocess.run(argv, check=True, user=_user(), stdout=subprocess.DEVNULL, cwd="/")
+    # cwd: `nobody` may not enter the folder of the tests
+    subprocess.run(argv, check=True, user=postgres_user(), stdout=subprocess.DEVNULL, cwd="/")
 
 
 def _folder(prefix: str) -> Path:
     # not pytest's tmp_path: a socket path may have 108 bytes, and `nobody` must reach it
     folder = Path(tempfile.mkdtemp(prefix=prefix))
-    _give(folder)
+    hand_over(folder)
     return folder
 
 
@@ -212,10 +213,9 @@ def postgres_server(settings: Mapping[str, str] = {}, network: str = "") -> Iter
     `settings` beat those for tests; from `network` (such as 10.0.0.0/24) it takes logins with their
     password.
     """
-    programs = _programs()
     folder = _folder("curate-pg-")
     data = folder / "data"
-    _run_as_user("cp", "-r", _data_template(programs), data)
+    programs = new_cluster(data)
     rules = data / "pg_hba.conf"
     outside = f"host all all {network} scram-sha-256\n" if network else ""
     rules.write_text(f"local all /^{ASKED} scram-sha-256\n{outside}{rules.read_text()}")
@@ -223,7 +223,7 @@ def postgres_server(settings: Mapping[str, str] = {}, network: str = "") -> Iter
     words = [part for name, value in chosen.items() for part in ("-c", f"{name}={value}")]
     argv = [str(programs / "postgres"), "-D", str(data), "-k", str(folder), *words]
     server = Postgres(folder)
-    with _kept(argv, _user(), folder) as keeper:
+    with _kept(argv, postgres_user(), folder) as keeper:
         _wait(server.ready, keeper, folder)
         yield server
 
@@ -334,6 +334,16 @@ def s3_server(place: S3 | None = None) -> Iterator[S3]:
         yield server
 
 
+def new_cluster(data: Path) -> Path:
+    """Fill the folder as initdb does; returns the folder of the programs that serve it.
+
+    Raises RuntimeError when there is no Postgres.
+    """
+    programs = _programs()
+    _run_as_user("cp", "-r", _data_template(programs), data)
+    return programs
+
+
 @cache
 def _programs() -> Path:
     """The folder of initdb and postgres, where the user that runs them can reach it."""
@@ -365,7 +375,7 @@ def _data_template(programs: Path) -> Path:
     """A folder made by initdb, the slow part (some 5 s), kept from run to run."""
 
     def make(folder: Path) -> None:
-        _give(folder)
+        hand_over(folder)
         options = (
             "-E",
             "UTF8",

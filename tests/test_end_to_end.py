@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +31,8 @@ from tests.media import (
     frame_number,
     write_image,
 )
+from tests.processes import CURATE
 
-CURATE = str(Path(sys.executable).with_name("curate"))
 # every drawing shows the same footage, so dedup is off; its scenes are short
 OPTIONS = (
     "--set",

@@ -14,7 +14,6 @@ import itertools
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
@@ -36,9 +35,8 @@ from curate.tasks.video.samples import Samples
 from tests import servers, tiny
 from tests.accuracy import oracle
 from tests.media import CLOSED, footage, picture, write_image, write_video
-from tests.processes import processes
+from tests.processes import CURATE, processes
 
-CURATE = str(Path(sys.executable).with_name("curate"))
 TEXTS = {
     "three.mp4": "a dog on a beach",
     "more.mp4": "",

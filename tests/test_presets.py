@@ -12,7 +12,6 @@ import importlib.util
 import os
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -27,8 +26,8 @@ from curate.tasks.text.prefix import strip_prefix
 from curate.tasks.text.t5 import clean_t5
 from tests import servers, tiny, tiny_captioners
 from tests.media import CLOSED, footage, write_video
+from tests.processes import CURATE
 
-CURATE = str(Path(sys.executable).with_name("curate"))
 NEEDED = ("mindspore", "rapidocr", "ftfy")
 TRAINED_ON = [
     "path",

@@ -10,13 +10,13 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 
 from tests import tiny
 from tests.media import B_FRAMES, footage, write_video
 from tests.pipelines import wait_until
+from tests.processes import CURATE
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 MODELS = importlib.util.find_spec("mindspore") is not None
@@ -26,7 +26,6 @@ LINES = [
     for line in re.findall(r"^\$ (curate .*)$", README, re.MULTILINE)
     if MODELS or not any(word in line for word in ("models check", "scored", "option_scores"))
 ]
-CURATE = str(Path(sys.executable).with_name("curate"))
 # the bad file makes `run` and `resume` say 1
 EXPECTED = {"run": {0, 1}, "resume": {0, 1}}
 

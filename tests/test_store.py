@@ -22,8 +22,8 @@ from tests import servers
 from tests.drawing import picture
 from tests.media import B_FRAMES, write_video
 from tests.pipelines import wait_until
+from tests.processes import CURATE
 from tests.servers import S3
-from tests.test_faults import CURATE
 
 OPTIONS = (
     "--set",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,15 @@ from curate.db.engine import make_engine
 from tests.drawing import picture
 from tests.media import B_FRAMES, write_video
 from tests.pipelines import wait_until
-from tests.processes import kill, processes
+from tests.processes import CURATE, kill, processes
 
-CURATE = str(Path(sys.executable).with_name("curate"))
 OPTIONS = ("--set", "split.min_seconds=0.5", "-j", "2")
 # ids, times and the folder differ from run to run
 ROWS = """
-SELECT v.relpath, c.clip_index, c.stage, c.status, c.reason, c.start_pts, c.end_pts, c.num_frames, c.hash_first,
-       c.hash_middle, c.duplicate, o.clip_index AS of_index, ov.relpath AS of_video, c.duplicate_distance, c.flow,
-       c.black, c.blur, c.file_size, c.owner, c.lease_until, c.attempts
+SELECT v.relpath, c.clip_index, c.stage, c.status, c.reason, c.start_pts, c.end_pts, c.num_frames,
+       c.hash_first, c.hash_middle, c.duplicate, o.clip_index AS of_index, ov.relpath AS of_video,
+       c.duplicate_distance, c.flow, c.black, c.blur, c.file_size, c.owner, c.lease_until,
+       c.attempts
 FROM clips c JOIN videos v ON v.id = c.video_id
 LEFT JOIN clips o ON o.id = c.duplicate_of LEFT JOIN videos ov ON ov.id = o.video_id
 ORDER BY v.relpath, c.clip_index
