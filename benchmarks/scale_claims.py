@@ -15,7 +15,7 @@ from curate.db import datasets
 from curate.db.engine import make_engine, writing
 from curate.db.queue.claim import claim
 from curate.db.queue.leases import Claim, Want, give_back
-from curate.db.reports.counts import tally
+from curate.db.reports.overview import view_dataset
 from curate.db.save.batch import Findings, Writer, save
 
 BATCH = 64
@@ -58,7 +58,7 @@ class Worker:
 
     def status(self) -> None:
         """Count everything, as `curate status` does."""
-        tally(self.engine, self.dataset.id)
+        view_dataset(self.engine, self.dataset.id)
 
     def claim_in_order(self) -> None:
         """A batch of dedup, taken and given back."""

@@ -109,10 +109,10 @@ def _statuses(asked: list[str] | None) -> Sequence[str]:
 
 def _remark(here: Session, opened: Opened) -> None:
     from curate.cli.funnel import warn_of_refilter
-    from curate.db.datasets import unfinished
+    from curate.db.reports.counts import count_unfinished
 
     warn_of_refilter(here, opened)
-    left = unfinished(opened.engine, opened.dataset)
+    left = count_unfinished(opened.engine, opened.dataset.id)
     if left:
         here.talk.warn(
             f"{left} rows are not through yet; go on with: curate resume {opened.dataset.name}"
@@ -168,9 +168,9 @@ def _print_result(
 
 def _list_tables(here: Session, as_json: bool) -> None:
     from curate.cli.output import emit, emit_json
-    from curate.db.reports.counts import described_tables
+    from curate.db.reports.counts import describe_tables
 
-    tables = described_tables(here.open_database())
+    tables = describe_tables(here.open_database())
     if as_json:
         emit_json([{"table": t.name, "rows": t.rows, "columns": t.columns} for t in tables])
         return

@@ -227,13 +227,13 @@ def _database(here: Session) -> Check:
 def _versions(here: Session) -> Iterator[Check]:
     """The versions of curate on hosts with workers, when there are any."""
     import curate
-    from curate.db.reports.workers import by_version, known
+    from curate.db.reports.workers import hosts_by_version, known_workers
 
     try:
         engine = here.open_database()
     except CurateError:
         return  # told already
-    hosts = by_version(known(engine))
+    hosts = hosts_by_version(known_workers(engine))
     if hosts:
         differ = version_difference(engine, with_this_host=True)
         shown = "; ".join(f"{version} on {', '.join(names)}" for version, names in hosts.items())

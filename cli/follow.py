@@ -5,20 +5,19 @@ is.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from curate.cli.output import Talk, counted, seconds_shown
 from curate.cli.session import Opened
-from curate.configs.states import CANCELLED, PAUSED, RUNNING
+from curate.configs.states import PAUSED
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from curate.db.reports.failures import HeldUp
-    from curate.db.reports.progress import StageProgress, Totals
+    from curate.db.reports.overview import DatasetView, Recent
+    from curate.db.reports.progress import Totals
 
 LOOK_SECONDS = 0.3  # at least; more when a look takes long
 RATE_EVERY = 3.0
@@ -26,80 +25,46 @@ LINE_EVERY = 30.0
 AWAY_SECONDS = 600.0
 
 
-@dataclass(frozen=True)
-class View:
-    """How far a dataset is at one moment."""
-
-    stages: Sequence[StageProgress]
-    totals: Totals
-    state: str = RUNNING
-    held_up: Sequence[HeldUp] = ()
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing is left to do."""
-        return self.totals.active == 0
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing more will be done: nothing is left, or the dataset was cancelled."""
-        return self.finished or self.state == CANCELLED
-
-    @property
-    def eta(self) -> float | None:
-        """Seconds until all of it is done; None when that cannot be told."""
-        from curate.db.reports.progress import eta_of
-
-        return eta_of(self.stages)
-
-    def line(self) -> str:
-        """One line for a log."""
-        parts = [f"{s.stage} {s.finished}/{s.total}" for s in self.stages if s.total]
-        failed = f" · {self.totals.failed} failed" if self.totals.failed else ""
-        left = f" · {seconds_shown(self.eta)} left" if self.eta else ""
-        return " · ".join(parts) + failed + left
+def progress_line(view: DatasetView) -> str:
+    """How far a dataset is, in one line for a log."""
+    parts = [f"{s.stage} {s.finished}/{s.total}" for s in view.stages if s.total]
+    failed = f" · {view.totals.failed} failed" if view.totals.failed else ""
+    left = f" · {seconds_shown(view.eta)} left" if view.eta else ""
+    return " · ".join(parts) + failed + left
 
 
 class Watcher:
-    """Looks at a dataset; rates are asked for less often than counts."""
+    """Looks at a dataset again and again; at its last batches less often than at its rows."""
 
     def __init__(self, opened: Opened) -> None:
         self._opened = opened
-        self._rates: dict[str, float] = {}
-        self._rates_at = 0.0
+        self._recent: Recent | None = None
+        self._recent_until = 0.0
         self._since = time.time()
-        self._held_up: Sequence[HeldUp] = ()
 
-    def _end_if_hopeless(self) -> None:
+    def look(self) -> DatasetView:
+        """How far the dataset is now. Raises NeedMissing when a stage of it cannot work."""
         from curate.configs.errors import NeedMissing
-        from curate.db.reports import counts as queries
+        from curate.db.reports.failures import hopeless_stage
+        from curate.db.reports.overview import recent, view_dataset
 
-        found = queries.trouble(self._opened.engine, self._opened.dataset.id, self._since)
-        if found:
-            raise NeedMissing(stage=found[0], why=found[1])
-
-    def look(self) -> View:
-        """How far the dataset is now."""
-        from curate.db.reports import counts as queries
-        from curate.db.reports.batches import rates
-        from curate.db.reports.failures import held_up
-        from curate.db.reports.progress import funnel, progress, totals
-
-        engine, dataset = self._opened.engine, self._opened.dataset
-        if time.monotonic() >= self._rates_at:
-            self._end_if_hopeless()
-            self._held_up = held_up(engine, dataset.id)
-            self._rates = rates(engine, dataset.id, [s.name for s in self._opened.pipeline.stages])
-            self._rates_at = time.monotonic() + RATE_EVERY
-        cells = queries.tally(engine, dataset.id)
-        stages = progress(funnel(cells, self._opened.pipeline), self._rates)
-        return View(stages, totals(cells), queries.state(engine, dataset.id), self._held_up)
+        engine, dataset_id, pipeline = (
+            self._opened.engine,
+            self._opened.dataset.id,
+            self._opened.pipeline,
+        )
+        if time.monotonic() >= self._recent_until:
+            if hopeless := hopeless_stage(engine, dataset_id, self._since):
+                raise NeedMissing(stage=hopeless[0], why=hopeless[1])
+            self._recent = recent(engine, dataset_id, pipeline)
+            self._recent_until = time.monotonic() + RATE_EVERY
+        return view_dataset(engine, dataset_id, pipeline, self._recent)
 
 
 class Display(Protocol):
     """Shows a view, again and again."""
 
-    def show(self, view: View) -> None:
+    def show(self, view: DatasetView) -> None:
         """Show how far it is."""
 
     def close(self) -> None:
@@ -113,10 +78,10 @@ class Lines:
         self._talk = talk
         self._clock = clock
         self._due = clock() + LINE_EVERY
-        self._last: View | None = None
+        self._last: DatasetView | None = None
         self._said = ""
 
-    def show(self, view: View) -> None:
+    def show(self, view: DatasetView) -> None:
         """Print the view when 30 seconds have passed since the last one."""
         self._last = view
         if self._clock() >= self._due:
@@ -127,7 +92,7 @@ class Lines:
         self._print()
 
     def _print(self) -> None:
-        line = self._last.line() if self._last else ""
+        line = progress_line(self._last) if self._last else ""
         if line and line != self._said:
             self._talk.say(f"{time.strftime('%H:%M:%S')} {line}")
         self._said = line
@@ -143,7 +108,7 @@ class Bars:
         self._live = Live(console=console, auto_refresh=False)
         self._live.start()
 
-    def show(self, view: View) -> None:
+    def show(self, view: DatasetView) -> None:
         """Draw the view in place of the last one."""
         self._live.update(bars(view), refresh=True)
 
@@ -152,7 +117,7 @@ class Bars:
         self._live.stop()
 
 
-def bars(view: View) -> Table:
+def bars(view: DatasetView) -> Table:
     """A bar a stage: how far, and how many were dropped or failed, its rate and what is left."""
     from rich.progress_bar import ProgressBar
     from rich.table import Table
@@ -194,7 +159,7 @@ class _Stall:
         self._seen: object = None
         self._since = time.monotonic()
 
-    def look(self, view: View) -> None:
+    def look(self, view: DatasetView) -> None:
         """Say so, once in a while, when no row finished; later while rows are at work, for they may
         be long.
         """
@@ -209,7 +174,7 @@ class _Stall:
             self._since = time.monotonic()
 
 
-def follow(opened: Opened, tick: Callable[[], None], talk: Talk, hint: str) -> View:
+def follow(opened: Opened, tick: Callable[[], None], talk: Talk, hint: str) -> DatasetView:
     """Call `tick` and show the dataset until nothing more of it will be done; returns the last
     view.
 
@@ -256,9 +221,9 @@ def _away_from(talk: Talk, error: Exception) -> float:
     return time.monotonic()
 
 
-def _tell_held_up(talk: Talk, view: View, told: set[str]) -> set[str]:
+def _tell_held_up(talk: Talk, view: DatasetView, told: set[str]) -> set[str]:
     """Warn of each stage that is newly held up; returns what is held up now."""
-    held = {f"{h.stage} is held up: {h.message}" for h in view.held_up}
+    held = {f"{b.stage} is held up: {b.message}" for b in view.blocked}
     for line in sorted(held - told):
         talk.warn(line)
     return held

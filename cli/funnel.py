@@ -29,17 +29,16 @@ def funnel_rows(opened: Opened) -> list[dict[str, Any]]:
     """One dict a step of the pipeline, in order: what came in, what was kept, dropped, failed,
     waits.
     """
-    from curate.db.reports.counts import tally
-    from curate.db.reports.progress import funnel
+    from curate.db.reports.overview import view_dataset
 
-    passages = funnel(tally(opened.engine, opened.dataset.id), opened.pipeline)
+    view = view_dataset(opened.engine, opened.dataset.id, opened.pipeline)
     return [
         {
             "step": p.step, "kind": p.kind, "rows": f"{p.level}s", "came_in": p.came_in, "kept": p.kept,
             "dropped": p.dropped, "failed": p.failed, "waiting": p.unfinished,
-            "kept_share": round(p.kept / p.came_in, 6) if p.came_in else None, "where": p.where,
+            "kept_share": None if p.kept_share is None else round(p.kept_share, 6), "where": p.where,
         }
-        for p in passages
+        for p in view.steps
     ]  # fmt: skip
 
 
@@ -111,15 +110,15 @@ def refilter(
       curate refilter videos -c pipeline.yaml
     """
     from curate.cli.output import Counter, counted, emit_json
-    from curate.db.datasets import unfinished
     from curate.db.refilter import replace_pipeline
+    from curate.db.reports.counts import count_unfinished
 
     here = session(ctx)
     opened = here.open_dataset(dataset)
     pipeline = _changed(opened, config, sets or [])
     with Counter(here.talk, "rows judged") as counter:
         counts = replace_pipeline(opened.engine, opened.dataset, pipeline, counter.show)
-    left = unfinished(opened.engine, opened.dataset)
+    left = count_unfinished(opened.engine, opened.dataset.id)
     name = opened.dataset.name
     if as_json:
         emit_json({"dataset": name, **counts, "unfinished": left})

@@ -34,14 +34,15 @@ def history(
       curate history videos --prune 90
     """
     from curate.cli.output import counted, emit
-    from curate.db.reports import batches as asked
+    from curate.db.prune import prune_batches
+    from curate.db.reports.batches import stage_history
 
     here = session(ctx)
     opened = here.open_dataset(dataset)
     if prune is not None:
-        gone = asked.prune(opened.engine, opened.dataset.id, prune)
+        gone = prune_batches(opened.engine, opened.dataset.id, prune)
         here.talk.say(f"dataset {opened.dataset.name}: {counted(gone, 'batch')} deleted")
-    rows = [described(stage) for stage in asked.history(opened.engine, opened.dataset.id)]
+    rows = [described(stage) for stage in stage_history(opened.engine, opened.dataset.id)]
     if as_json:
         emit(rows, as_json=True)
         return

@@ -21,13 +21,13 @@ def pause(ctx: typer.Context, dataset: DatasetName = None, as_json: Json = False
       curate pause videos
     """
     from curate.cli.output import emit_json
-    from curate.cli.status import workers_at_work
     from curate.db import datasets
+    from curate.db.reports.workers import busy_processes
 
     here = session(ctx)
     opened = here.open_dataset(dataset)
     datasets.pause(opened.engine, opened.dataset)
-    name, busy = opened.dataset.name, len(workers_at_work(opened))
+    name, busy = opened.dataset.name, len(busy_processes(opened.engine, opened.dataset))
     if as_json:
         emit_json({"dataset": name, "state": PAUSED, "workers_at_work": busy})
     else:

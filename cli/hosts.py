@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from curate.db.reports.workers import Seen
+    from curate.db.reports.workers import SeenWorker
 
 CHECK_SECONDS = 10.0
 
@@ -39,13 +39,14 @@ def workers(ctx: typer.Context, as_json: Json = False) -> None:
       curate workers --json
     """
     from curate.cli.output import emit, seconds_shown
-    from curate.db.reports.workers import known, rows_at_work
+    from curate.db.reports.workers import known_workers, leased_by_host
 
     here = session(ctx)
     engine = here.open_database()
-    held = rows_at_work(engine)
+    leased = leased_by_host(engine)
     rows = [
-        described(worker) | {"rows_at_work": held.get(worker.host, 0)} for worker in known(engine)
+        described(worker) | {"rows_at_work": leased.get(worker.host, 0)}
+        for worker in known_workers(engine)
     ]
     columns = (
         "host",
@@ -67,7 +68,7 @@ def workers(ctx: typer.Context, as_json: Json = False) -> None:
         here.talk.next("curate worker", "curate run VIDEOS -o clips.csv")
 
 
-def described(worker: Seen) -> dict[str, Any]:
+def described(worker: SeenWorker) -> dict[str, Any]:
     """A worker as JSON; times are unix seconds."""
     return {
         "host": worker.host, "name": worker.name, "queue": worker.queue, "processes": worker.processes,
@@ -82,10 +83,10 @@ def version_difference(engine: Engine, with_this_host: bool = False) -> str:
     empty text.
     """
     import curate
-    from curate.db.reports.workers import difference, known
+    from curate.db.reports.workers import known_workers, version_warning
 
     mine = (curate.code_version(), socket.gethostname()) if with_this_host else None
-    return difference(known(engine), mine)
+    return version_warning(known_workers(engine), mine)
 
 
 def print_check(here: Session, prefix: str, as_json: bool) -> None:
@@ -105,16 +106,16 @@ def print_check(here: Session, prefix: str, as_json: bool) -> None:
         raise typer.Exit(4)
 
 
-def looked_at(here: Session, prefix: str) -> tuple[list[Seen], list[str]]:
+def looked_at(here: Session, prefix: str) -> tuple[list[SeenWorker], list[str]]:
     """The workers that this host should have, and what is wrong with them."""
     from curate.configs.errors import CurateError
-    from curate.db.reports.workers import known
+    from curate.db.reports.workers import known_workers
     from curate.worker.broker import broker_url, check_broker
     from curate.worker.heartbeat import answering
 
     try:
         with _within(CHECK_SECONDS):
-            found = kept_by(known(here.open_database(), socket.gethostname()), prefix)
+            found = kept_by(known_workers(here.open_database(), socket.gethostname()), prefix)
             check_broker(broker_url(here.settings))
             recent = [worker.node for worker in found if worker.recent]
             answered = answering(here.settings, recent) if recent else set()
@@ -147,7 +148,7 @@ def _nobody(prefix: str) -> str:
     return f"no curate worker{named} of {socket.gethostname()} gave a sign of life; see its log, and: curate doctor"
 
 
-def kept_by(found: Sequence[Seen], prefix: str) -> list[Seen]:
+def kept_by(found: Sequence[SeenWorker], prefix: str) -> list[SeenWorker]:
     """Those that a `curate worker` with this --name keeps; of two with one name the one seen last."""
     from curate.configs.schema import QUEUES
 
@@ -156,7 +157,7 @@ def kept_by(found: Sequence[Seen], prefix: str) -> list[Seen]:
     return list(last.values())
 
 
-def wrong_with(found: Sequence[Seen], answered: set[str]) -> list[str]:
+def wrong_with(found: Sequence[SeenWorker], answered: set[str]) -> list[str]:
     """One line for each worker that is not seen or does not answer."""
     from curate.cli.output import seconds_shown
 

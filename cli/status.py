@@ -53,8 +53,8 @@ def _look(opened: Opened) -> dict[str, Any]:
     from dataclasses import asdict
 
     from curate.cli.follow import Watcher
-    from curate.db.reports.counts import failures
-    from curate.db.reports.failures import held_up
+    from curate.db.reports.failures import failures
+    from curate.db.reports.workers import busy_processes
 
     view = Watcher(opened).look()
     stages = [
@@ -68,26 +68,9 @@ def _look(opened: Opened) -> dict[str, Any]:
         "dataset": opened.dataset.name, "state": view.state, "root": opened.dataset.root, "stages": stages,
         "totals": asdict(view.totals), "shares": view.totals.shares(), "eta_seconds": view.eta,
         "failures": [asdict(f) for f in failures(opened.engine, opened.dataset.id)[:3]],
-        "held_up": [asdict(h) for h in held_up(opened.engine, opened.dataset.id)],
-        "workers": workers_at_work(opened),
+        "held_up": [asdict(b) for b in view.blocked],
+        "workers": busy_processes(opened.engine, opened.dataset),
     }  # fmt: skip
-
-
-def workers_at_work(opened: Opened) -> list[str]:
-    """The processes, as pid@host, that hold rows of the dataset with a lease that has not run out."""
-    from curate.db.engine import now, reading
-    from curate.db.queue.leases import holders
-
-    held = holders(opened.engine, opened.dataset.id, opened.pipeline)
-    with reading(opened.engine) as connection:
-        time_now = now(connection)
-    return sorted({_process(owner) for owner, until in held.items() if until > time_now})
-
-
-def _process(owner: str) -> str:
-    """pid@host out of the text that tells who holds a claim (curate.worker.owner)."""
-    parts = owner.split("|")
-    return f"{parts[2]}@{parts[0]}" if len(parts) > 2 else owner
 
 
 def _print(here: Session, opened: Opened, found: dict[str, Any], as_json: bool) -> None:
@@ -182,7 +165,7 @@ def errors(
     from dataclasses import asdict
 
     from curate.cli.output import emit_json, shown
-    from curate.db.reports.counts import failures
+    from curate.db.reports.failures import failures
 
     here = session(ctx)
     opened = here.open_dataset(dataset)
@@ -221,11 +204,11 @@ def _known_stage(opened: Opened, stage: str | None) -> str | None:
 def _one_row(opened: Opened, level: str, row_id: int, as_json: bool) -> None:
     from curate.cli.output import emit_cells, emit_json
     from curate.configs.errors import UsageError
-    from curate.db.reports import counts as queries
+    from curate.db.reports.failures import row_values
 
     if level not in ("clip", "video"):
         raise UsageError(what=f"--level {level}: it is clip or video")
-    found = queries.row(
+    found = row_values(
         opened.engine, opened.dataset.id, "video" if level == "video" else "clip", row_id
     )
     if found is None:

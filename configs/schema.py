@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Protocol, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 Level = Literal["video", "clip"]
+LEVELS: tuple[Level, ...] = ("video", "clip")
 Queue = Literal["cpu", "ascend"]
 QUEUES: tuple[Queue, ...] = get_args(Queue)
 Kind = Literal["float", "int", "text"]

@@ -15,7 +15,6 @@ from sqlalchemy import (
     Connection,
     Engine,
     Table,
-    func,
     insert,
     inspect,
     select,
@@ -28,7 +27,7 @@ from curate.configs.errors import NoDatasets, NoSuchDataset, UsageError
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Column
 from curate.configs.states import CANCELLED, PAUSED, RUNNING
-from curate.db.engine import is_sqlite, looking, reading, snapshot, writing
+from curate.db.engine import is_sqlite, looking, reading, writing
 from curate.db.queue.leases import FREE, in_order, lock_held, released, stages_met
 from curate.db.save.batch import forget_clips, quoted
 from curate.db.schema import clips, datasets, videos
@@ -327,21 +326,3 @@ def resume(engine: Engine, dataset: Dataset) -> int:
             worn = update(table).where(*_unfinished(dataset, table), table.c.attempts > 0)
             count += connection.execute(worn.values(attempts=0)).rowcount
     return count
-
-
-def unfinished(engine: Engine, dataset: Dataset) -> int:
-    """How many rows of a dataset are still active."""
-    with snapshot(engine) as connection:
-        return sum(_active(connection, table, dataset.id) for table in (videos, clips))
-
-
-def _active(connection: Connection, table: Table, dataset_id: int) -> int:
-    found = 0
-    for stage in stages_met(connection, table, dataset_id):
-        here = (
-            table.c.dataset_id == dataset_id,
-            table.c.stage == stage,
-            table.c.status == "active",
-        )
-        found += connection.execute(select(func.count()).where(*here)).scalar_one()
-    return found

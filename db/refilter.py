@@ -29,11 +29,10 @@ from sqlalchemy import (
 
 from curate.configs.errors import UsageError
 from curate.configs.pipeline import DONE, Pipeline
-from curate.configs.schema import Level
+from curate.configs.schema import LEVELS, Level
 from curate.db.datasets import Dataset, write_pipeline
 from curate.db.engine import reading, writing
 from curate.db.filters.verdict import verdict_of
-from curate.db.reports.progress import LEVELS
 from curate.db.save.batch import pipeline_held
 from curate.db.schema import datasets, rows_of, videos
 

@@ -211,7 +211,7 @@ batches = Table(
     Index(None, "dataset_id", "stage", "started_at"),
 )
 
-# the Celery workers that run, as their supervisors report them (curate.db.reports.workers)
+# the Celery workers that run, as their supervisors report them (curate.db.worker_rows)
 workers = Table(
     "workers",
     metadata,

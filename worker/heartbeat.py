@@ -17,7 +17,14 @@ import curate
 from curate.configs.errors import ConfigError, ServiceError
 from curate.configs.settings import Settings
 from curate.db.engine import is_sqlite
-from curate.db.reports import workers
+from curate.db.reports.workers import SeenWorker, known_workers, version_warning
+from curate.db.worker_rows import (
+    BEAT_SECONDS,
+    RECENT_SECONDS,
+    RunningWorker,
+    record_workers,
+    remove_workers,
+)
 from curate.worker.messages import make_app
 from curate.worker.outages import outages
 
@@ -48,36 +55,36 @@ class Presence:
         """
         if time.monotonic() < self._next:
             return
-        self._next = time.monotonic() + workers.BEAT_SECONDS
+        self._next = time.monotonic() + BEAT_SECONDS
         alive = [self._running(plan, pid) for plan, pid in running if pid is not None]
         try:
-            ids = workers.report(
+            ids = record_workers(
                 self._engine, [(self._ids.get(worker.name), worker) for worker in alive]
             )
             self._ids |= {worker.name: row for worker, row in zip(alive, ids, strict=True)}
-            found = workers.known(self._engine)
+            found = known_workers(self._engine)
             self._compare_versions(found)
             if is_sqlite(self._engine):
                 _refuse_shared(_first_elsewhere(found, self._host))
         except ServiceError as error:
             log.debug("no sign of life written: %s", error)
 
-    def _compare_versions(self, found: Sequence[workers.Seen]) -> None:
-        said = workers.difference(found)
+    def _compare_versions(self, found: Sequence[SeenWorker]) -> None:
+        said = version_warning(found)
         if said and said != self._said:
             log.warning("%s", said)
         self._said = said
 
-    def _running(self, plan: WorkerPlan, pid: int) -> workers.Running:
+    def _running(self, plan: WorkerPlan, pid: int) -> RunningWorker:
         version = curate.code_version()
-        return workers.Running(
+        return RunningWorker(
             plan.name, self._host, pid, plan.queue, plan.processes, plan.npu, version
         )
 
     def leave(self) -> None:
         """Remove the rows: the workers were stopped."""
         try:
-            workers.leave(self._engine, self._ids.values())
+            remove_workers(self._engine, self._ids.values())
         except ServiceError as error:  # they are removed when they are old
             log.debug("rows of workers not removed: %s", error)
 
@@ -89,7 +96,7 @@ def refuse_rivals(engine: Engine, plans: Sequence[WorkerPlan]) -> None:
     these.
     """
     here = socket.gethostname()
-    recent = [worker for worker in workers.known(engine) if worker.recent]
+    recent = [worker for worker in known_workers(engine) if worker.recent]
     if is_sqlite(engine):
         _refuse_shared(next((worker for worker in recent if worker.host != here), None))
     names = {plan.name for plan in plans}
@@ -99,22 +106,22 @@ def refuse_rivals(engine: Engine, plans: Sequence[WorkerPlan]) -> None:
             raise ConfigError(source="--name", why=why)
 
 
-def _refuse_shared(other: workers.Seen | None) -> None:
+def _refuse_shared(other: SeenWorker | None) -> None:
     if other is not None:
         why = (
             f"{other.node} works on this SQLite file, and SQLite cannot be shared by several hosts; give a"
-            f" postgresql:// URL, or stop it first (one that was killed counts for {workers.RECENT_SECONDS:g} seconds)"
+            f" postgresql:// URL, or stop it first (one that was killed counts for {RECENT_SECONDS:g} seconds)"
         )
         raise ConfigError(source="CURATE_DATABASE_URL", why=why)
 
 
-def _first_elsewhere(found: Iterable[workers.Seen], here: str) -> workers.Seen | None:
+def _first_elsewhere(found: Iterable[SeenWorker], here: str) -> SeenWorker | None:
     """The worker that started first of those that run, when it is one of another host."""
     first = min((w for w in found if w.recent), key=lambda w: (w.started_at, w.host), default=None)
     return first if first and first.host != here else None
 
 
-def _is_kept(worker: workers.Seen) -> bool:
+def _is_kept(worker: SeenWorker) -> bool:
     """Whether it lives and so does its supervisor: where that was killed, the worker ends after its
     batch.
     """

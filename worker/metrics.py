@@ -31,7 +31,13 @@ from sqlalchemy import Engine
 from curate.configs.errors import ServiceError
 from curate.configs.schema import QUEUES
 from curate.configs.states import RUNNING
-from curate.db.reports.batches import BATCH_SECONDS, CLAIM_SECONDS, Counters, Spread, Sums
+from curate.db.reports.batches import (
+    BATCH_SECONDS,
+    CLAIM_SECONDS,
+    BatchCounters,
+    BatchSums,
+    Histogram,
+)
 from curate.db.reports.overview import Overview, overview
 from curate.worker.messages import Bells
 from curate.worker.outages import outages
@@ -49,7 +55,7 @@ class CurateCollector(Collector):
         self._engine = engine
         self._bells = bells
         self._keep = keep
-        self._counters = Counters()
+        self._counters = BatchCounters()
         self._lock = threading.Lock()
         self._answer: list[Metric] = []
         self._until = 0.0
@@ -124,24 +130,24 @@ def of_rows(found: Overview) -> list[Metric]:
         "Whether a dataset is worked on; 0 when it is paused or cancelled",
         labels=["dataset"],
     )
-    for name, state in found.states.items():
-        running.add_metric([name], int(state == RUNNING))
-    for name, cells in found.cells.items():
-        places: Counter[tuple[str, str, str]] = Counter()
-        for cell in cells:
-            places[cell.level, cell.place, cell.status] += cell.rows
-            if cell.status == "active":
-                held.add_metric([name, cell.level, cell.place], cell.held)
-            if cell.status == "failed":
-                failed.add_metric([name, cell.level, cell.place, cell.reason or "?"], cell.rows)
-        for (level, stage, status), count in places.items():
-            rows[level].add_metric([name, stage, status], count)
-        for (level, stage), count in found.expired[name].items():
-            expired.add_metric([name, level, stage], count)
+    for name, view in found.views.items():
+        running.add_metric([name], int(view.state == RUNNING))
+        at_stage: Counter[tuple[str, str, str]] = Counter()
+        for count in view.counts:
+            where = [name, count.level, count.stage]
+            at_stage[count.level, count.stage, count.status] += count.rows
+            if count.status == "active":
+                held.add_metric(where, count.leased)
+            if count.expired:
+                expired.add_metric(where, count.expired)
+            if count.status == "failed":
+                failed.add_metric([*where, count.reason or "?"], count.rows)
+        for (level, stage, status), total in at_stage.items():
+            rows[level].add_metric([name, stage, status], total)
     return [*rows.values(), running, held, expired, failed]
 
 
-def of_batches(found: Overview, sums: dict[tuple[int, str], Sums]) -> list[Metric]:
+def of_batches(found: Overview, sums: dict[tuple[int, str], BatchSums]) -> list[Metric]:
     """What was done, as counters and histograms."""
     labels = ["dataset", "stage"]
     batches = CounterMetricFamily("curate_batches", "Batches that were saved", labels=labels)
@@ -153,14 +159,14 @@ def of_batches(found: Overview, sums: dict[tuple[int, str], Sums]) -> list[Metri
         "Rows that a stage finished, by outcome (ok or failed)",
         labels=[*labels, "outcome"],
     )
-    stages: dict[str, Sums] = {}
+    stages: dict[str, BatchSums] = {}
     for (dataset, stage), one in sorted(sums.items()):
-        name = found.datasets.get(dataset, str(dataset))
+        name = found.names.get(dataset, str(dataset))
         batches.add_metric([name, stage], one.batches - one.given_back)
         back.add_metric([name, stage], one.given_back)
         rows.add_metric([name, stage, "ok"], one.ok)
         rows.add_metric([name, stage, "failed"], one.failed)
-        stages[stage] = stages.get(stage, Sums()) + one
+        stages[stage] = stages.get(stage, BatchSums()) + one
     seconds = HistogramMetricFamily(
         "curate_batch_seconds", "Seconds from claim to save of a batch", labels=["stage"]
     )
@@ -173,7 +179,7 @@ def of_batches(found: Overview, sums: dict[tuple[int, str], Sums]) -> list[Metri
     return [batches, back, rows, seconds, claims]
 
 
-def _histogram(spread: Spread, bounds: Sequence[float]) -> tuple[list[tuple[str, float]], float]:
+def _histogram(spread: Histogram, bounds: Sequence[float]) -> tuple[list[tuple[str, float]], float]:
     buckets = [
         (f"{bound:g}", float(count)) for bound, count in zip(bounds, spread.within, strict=True)
     ]

@@ -1,5 +1,5 @@
-"""The table `batches`: what was done, by whom and how fast. Grows by a row a batch until it is
-pruned.
+"""What the table `batches` tells: counters and histograms for metrics, the history of each stage,
+and rates.
 """
 
 from __future__ import annotations
@@ -8,40 +8,36 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, case, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, case, func, select
 
-from curate.db.engine import now, reading, writing
-from curate.db.reports.progress import MOST_BATCHES, Ended, rate
+from curate.db.engine import now, reading
+from curate.db.reports.progress import MOST_BATCHES, EndedBatch, rate
 from curate.db.schema import batches
 
-SETTLED_SECONDS = (
-    60.0  # a batch logged so long ago has been committed, so no lower id is still to come
-)
+# a batch logged so long ago has been committed, so no lower id is still to come
+SETTLED_SECONDS = 60.0
 BATCH_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
 CLAIM_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
-_PRUNED_AT_ONCE = 10_000  # so that workers are not kept from writing
 
 
 @dataclass
-class Spread:
-    """Seconds as a histogram: how many, their sum, and how many were within each bound."""
+class Histogram:
+    """Seconds: how many, their sum, and how many were within each bound."""
 
     count: int = 0
     total: float = 0.0
     within: list[int] = field(default_factory=list)
 
-    def __add__(self, other: Spread) -> Spread:
-        size = max(len(self.within), len(other.within))
-        pairs = zip(_padded(self.within, size), _padded(other.within, size), strict=True)
-        return Spread(self.count + other.count, self.total + other.total, [a + b for a, b in pairs])
-
-
-def _padded(numbers: list[int], size: int) -> list[int]:
-    return numbers or [0] * size
+    def __add__(self, other: Histogram) -> Histogram:
+        if not self.within or not other.within:  # one of nothing has no bounds
+            within = self.within or other.within
+        else:
+            within = [a + b for a, b in zip(self.within, other.within, strict=True)]
+        return Histogram(self.count + other.count, self.total + other.total, within)
 
 
 @dataclass
-class Sums:
+class BatchSums:
     """The batches of one stage of a dataset, summed. `given_back` counts those that failed as a
     whole.
     """
@@ -50,19 +46,19 @@ class Sums:
     given_back: int = 0
     ok: int = 0
     failed: int = 0
-    seconds: Spread = field(default_factory=Spread)
-    claim: Spread = field(default_factory=Spread)
+    seconds: Histogram = field(default_factory=Histogram)
+    claim: Histogram = field(default_factory=Histogram)
 
-    def __add__(self, other: Sums) -> Sums:
+    def __add__(self, other: BatchSums) -> BatchSums:
         counts = (self.batches + other.batches, self.given_back + other.given_back)
         rows = (self.ok + other.ok, self.failed + other.failed)
-        return Sums(*counts, *rows, self.seconds + other.seconds, self.claim + other.claim)
+        return BatchSums(*counts, *rows, self.seconds + other.seconds, self.claim + other.claim)
 
 
 Key = tuple[int, str]  # of a dataset's id and a stage
 
 
-class Counters:
+class BatchCounters:
     """Sums over all batches since this was made or before, which never go back: each batch is read
     once.
 
@@ -71,10 +67,10 @@ class Counters:
     """
 
     def __init__(self) -> None:
-        self._settled: dict[Key, Sums] = {}
+        self._settled: dict[Key, BatchSums] = {}
         self._last = 0
 
-    def read(self, engine: Engine) -> dict[Key, Sums]:
+    def read(self, engine: Engine) -> dict[Key, BatchSums]:
         """The sums by dataset and stage up to now."""
         with reading(engine) as connection:
             new = batches.c.id > self._last
@@ -94,11 +90,14 @@ class Counters:
             return _added(self._settled, _sums(connection, batches.c.id > self._last))
 
 
-def _added(one: Mapping[Key, Sums], other: Mapping[Key, Sums]) -> dict[Key, Sums]:
-    return {key: one.get(key, Sums()) + other.get(key, Sums()) for key in one.keys() | other.keys()}
+def _added(one: Mapping[Key, BatchSums], other: Mapping[Key, BatchSums]) -> dict[Key, BatchSums]:
+    return {
+        key: one.get(key, BatchSums()) + other.get(key, BatchSums())
+        for key in one.keys() | other.keys()
+    }
 
 
-def _sums(connection: Connection, which: ColumnElement[bool]) -> dict[Key, Sums]:
+def _sums(connection: Connection, which: ColumnElement[bool]) -> dict[Key, BatchSums]:
     columns = [
         batches.c.dataset_id,
         batches.c.stage,
@@ -106,34 +105,38 @@ def _sums(connection: Connection, which: ColumnElement[bool]) -> dict[Key, Sums]
         func.count(batches.c.error),
         func.sum(batches.c.n_ok),
         func.sum(batches.c.n_failed),
-        *_spread(batches.c.seconds, BATCH_SECONDS),
-        *_spread(batches.c.claim_seconds, CLAIM_SECONDS),
+        *_histogram_columns(batches.c.seconds, BATCH_SECONDS),
+        *_histogram_columns(batches.c.claim_seconds, CLAIM_SECONDS),
     ]
     query: Select[Any] = (
         select(*columns).where(which).group_by(batches.c.dataset_id, batches.c.stage)
     )
-    found = {}
-    for dataset, stage, *numbers in connection.execute(query):
-        cut = 6 + len(BATCH_SECONDS)
+    sums = {}
+    for dataset_id, stage, *numbers in connection.execute(query):
         count, given_back, ok, failed = map(int, numbers[:4])
-        spreads = (_as_spread(numbers[4:cut]), _as_spread(numbers[cut:]))
-        found[int(dataset), str(stage)] = Sums(count, given_back, ok, failed, *spreads)
-    return found
+        claim_at = 6 + len(BATCH_SECONDS)
+        histograms = (_histogram(numbers[4:claim_at]), _histogram(numbers[claim_at:]))
+        sums[int(dataset_id), str(stage)] = BatchSums(count, given_back, ok, failed, *histograms)
+    return sums
 
 
-def _spread(column: ColumnElement[float], bounds: tuple[float, ...]) -> list[ColumnElement[Any]]:
+def _histogram_columns(
+    column: ColumnElement[float], bounds: Sequence[float]
+) -> list[ColumnElement[Any]]:
     within = [func.sum(case((column <= bound, 1), else_=0)) for bound in bounds]
     return [func.count(column), func.coalesce(func.sum(column), 0.0), *within]
 
 
-def _as_spread(numbers: list[Any]) -> Spread:
-    return Spread(int(numbers[0]), float(numbers[1]), [int(n) for n in numbers[2:]])
+def _histogram(numbers: list[Any]) -> Histogram:
+    return Histogram(int(numbers[0]), float(numbers[1]), [int(n) for n in numbers[2:]])
 
 
 @dataclass(frozen=True)
 class StageHistory:
     """What a stage of a dataset has done. Times are unix seconds; `busy_seconds` is the sum over
     its batches.
+
+    `given_back` counts the batches that failed as a whole.
     """
 
     stage: str
@@ -153,50 +156,31 @@ class StageHistory:
         return rows / self.busy_seconds if rows and self.busy_seconds else None
 
 
-def history(engine: Engine, dataset_id: int) -> list[StageHistory]:
+def stage_history(engine: Engine, dataset_id: int) -> list[StageHistory]:
     """What did each stage of a dataset do? In the order in which they began."""
     b = batches.c
-    here = b.dataset_id == dataset_id
+    of_dataset = b.dataset_id == dataset_id
     sums = select(
         b.stage, func.count(), func.sum(b.n_ok), func.sum(b.n_failed), func.count(b.error), func.sum(b.seconds),
         func.min(b.started_at), func.max(b.started_at + b.seconds),
-    ).where(here)  # fmt: skip
-    names = select(b.stage, b.version).where(here).distinct().order_by(b.stage, b.version)
+    ).where(of_dataset)  # fmt: skip
+    pairs = select(b.stage, b.version).where(of_dataset).distinct().order_by(b.stage, b.version)
     with reading(engine) as connection:
         versions: dict[str, list[str]] = {}
-        for stage, version in connection.execute(names):
+        for stage, version in connection.execute(pairs):
             versions.setdefault(stage, []).append(version)
         rows = connection.execute(sums.group_by(b.stage).order_by(func.min(b.started_at))).all()
-        found = []
-        for stage, count, ok, failed, given_back, busy, first, last in rows:
-            counts = (int(count), int(ok), int(failed), int(given_back))
-            found.append(
-                StageHistory(
-                    stage, *counts, float(busy), float(first), float(last), versions[stage]
-                )
-            )
-        return found
+    history = []
+    for stage, count, ok, failed, given_back, busy, first, last in rows:
+        counts = (int(count), int(ok), int(failed), int(given_back))
+        times = (float(busy), float(first), float(last))
+        history.append(StageHistory(stage, *counts, *times, versions[stage]))
+    return history
 
 
-def prune(engine: Engine, dataset_id: int, days: float) -> int:
-    """Delete the batches of a dataset that began more than so many days ago; returns how many."""
-    pruned = 0
-    while True:
-        with writing(engine) as connection:
-            before = now(connection) - days * 86400
-            old = select(batches.c.id).where(
-                batches.c.dataset_id == dataset_id, batches.c.started_at < before
-            )
-            gone = delete(batches).where(batches.c.id.in_(old.limit(_PRUNED_AT_ONCE)))
-            count = connection.execute(gone).rowcount
-        pruned += count
-        if count < _PRUNED_AT_ONCE:
-            return pruned
-
-
-def rates(engine: Engine, dataset_id: int, stages: Sequence[str]) -> dict[str, float]:
+def recent_rates(engine: Engine, dataset_id: int, stages: Sequence[str]) -> dict[str, float]:
     """How many rows a second did each stage finish lately? Stages that finished none are left out."""
-    found = {}
+    rates = {}
     b = batches.c
     with reading(engine) as connection:
         time = now(connection)
@@ -206,9 +190,9 @@ def rates(engine: Engine, dataset_id: int, stages: Sequence[str]) -> dict[str, f
             )
             rows = connection.execute(query.order_by(b.started_at.desc()).limit(MOST_BATCHES)).all()
             ended = [
-                Ended(max(0.0, time - start - seconds), seconds, int(n))
-                for start, seconds, n in rows
+                EndedBatch(max(0.0, time - started_at - seconds), seconds, int(count))
+                for started_at, seconds, count in rows
             ]
-            if lately := rate(ended):
-                found[stage] = lately
-    return found
+            if stage_rate := rate(ended):
+                rates[stage] = stage_rate
+    return rates

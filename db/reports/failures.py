@@ -1,22 +1,99 @@
-"""Which stages of a dataset are held up: their last batch was given back as a whole, and no row is
+"""What went wrong in a dataset: rows that failed, and stages that cannot work now though no row is
 to blame.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Connection, Engine, Select, func, select, text
 
+from curate.configs.schema import LEVELS, Level
 from curate.db.engine import now, reading
-from curate.db.schema import batches
-
-RECENT = 600.0  # seconds; a stage that is held up is tried at least every minute
+from curate.db.queue.leases import stages_met
+from curate.db.schema import batches, clips, rows_of, videos
 
 
 @dataclass(frozen=True)
-class HeldUp:
-    """A stage, the error's class and message, and how many seconds ago it was tried."""
+class Failure:
+    """One kind of failure: a stage, an error's class, how many rows, and one of them as an example."""
+
+    stage: str
+    level: Level
+    error: str
+    rows: int
+    example_id: int
+    path: str
+    message: str
+
+
+def failures(engine: Engine, dataset_id: int, stage: str | None = None) -> list[Failure]:
+    """What failed, at one stage or (None) at all of them? Most frequent first."""
+    kinds = []
+    with reading(engine) as connection:
+        for level in LEVELS:
+            table = rows_of(level)
+            for name in [stage] if stage else stages_met(connection, table, dataset_id):
+                by_reason = (
+                    select(table.c.reason, func.count(), func.min(table.c.id))
+                    .where(
+                        table.c.dataset_id == dataset_id,
+                        table.c.stage == name,
+                        table.c.status == "failed",
+                    )
+                    .group_by(table.c.reason)
+                )
+                for reason, rows, example_id in connection.execute(by_reason).all():
+                    path, message = _example(connection, level, example_id)
+                    kinds.append(
+                        Failure(
+                            name, level, reason or "?", int(rows), int(example_id), path, message
+                        )
+                    )
+    return sorted(kinds, key=lambda f: (-f.rows, f.stage, f.error))
+
+
+def _example(connection: Connection, level: Level, row_id: int) -> tuple[str, str]:
+    """The video's path and the error's message of one row."""
+    table = rows_of(level)
+    query: Select[Any] = select(videos.c.path, table.c.error)
+    if level == "clip":
+        query = query.join_from(clips, videos, clips.c.video_id == videos.c.id)
+    path, message = connection.execute(query.where(table.c.id == row_id)).one()
+    return str(path), str(message or "")
+
+
+def row_values(engine: Engine, dataset_id: int, level: Level, row_id: int) -> dict[str, Any] | None:
+    """One row of a dataset by column, without what is NULL; None when there is no such row.
+
+    A clip comes with its video's path as `source`.
+    """
+    table = rows_of(level).name
+    # SELECT *: stages add score columns that the tables of this program do not name
+    query = text(f"SELECT * FROM {table} WHERE id = :id AND dataset_id = :dataset")  # noqa: S608  one of two names
+    with reading(engine) as connection:
+        selected = connection.execute(query, {"id": row_id, "dataset": dataset_id})
+        row = selected.mappings().one_or_none()
+        if row is None:
+            return None
+        values = {name: value for name, value in row.items() if value is not None}
+        if level == "clip":
+            source = select(videos.c.path).where(videos.c.id == row["video_id"])
+            values["source"] = connection.execute(source).scalar_one()
+    return values
+
+
+BLOCKED_SECONDS = (
+    600.0  # a blocked stage is tried at least every minute, so older batches say nothing
+)
+
+
+@dataclass(frozen=True)
+class BlockedStage:
+    """A stage whose last batch failed as a whole: the error's class and message, and how many
+    seconds ago.
+    """
 
     stage: str
     reason: str
@@ -24,16 +101,48 @@ class HeldUp:
     seconds: float
 
 
-def held_up(engine: Engine, dataset_id: int) -> list[HeldUp]:
-    """The stages of a dataset whose last batch, of the last ten minutes, was given back, by name."""
+def blocked_stages(engine: Engine, dataset_id: int) -> list[BlockedStage]:
+    """The stages of a dataset whose last batch of the last ten minutes failed as a whole, by name."""
     with reading(engine) as connection:
         time = now(connection)
-        recent = (batches.c.dataset_id == dataset_id, batches.c.started_at > time - RECENT)
+        recent = (batches.c.dataset_id == dataset_id, batches.c.started_at > time - BLOCKED_SECONDS)
         last = select(func.max(batches.c.id)).where(*recent).group_by(batches.c.stage)
         columns = (batches.c.stage, batches.c.reason, batches.c.error, batches.c.started_at)
         query = select(*columns).where(batches.c.id.in_(last), batches.c.error.is_not(None))
-        found = connection.execute(query.order_by(batches.c.stage)).all()
+        rows = connection.execute(query.order_by(batches.c.stage)).all()
     return [
-        HeldUp(stage, reason or "ServiceError", error, max(0.0, time - at))
-        for stage, reason, error, at in found
+        BlockedStage(stage, reason or "ServiceError", error, max(0.0, time - started_at))
+        for stage, reason, error, started_at in rows
     ]
+
+
+PASSING_SECONDS = 60.0  # for so long a service may be away before a run gives up
+# errors of what is plainly missing, which does not come back by itself
+MISSING = ("PackageMissing", "ModelsMissing", "BadModel", "NoDevice")
+
+
+def hopeless_stage(
+    engine: Engine, dataset_id: int, since: float, batches_in_a_row: int = 6
+) -> tuple[str, str] | None:
+    """A stage for which waiting is no use, and its error: the last batches since `since` (unix
+    seconds) all failed as a whole. None where there is hope.
+
+    A full disk passes: work goes on by itself when there is room. Other errors than of what is
+    plainly missing may pass too, so they have to last a minute: a store that does not answer, say.
+    """
+    recent = (
+        select(batches.c.stage, batches.c.error, batches.c.reason, batches.c.started_at)
+        .where(batches.c.dataset_id == dataset_id, batches.c.started_at >= since)
+        .order_by(batches.c.id.desc())
+        .limit(batches_in_a_row)
+    )
+    with reading(engine) as connection:
+        rows = connection.execute(recent).all()
+    if len(rows) < batches_in_a_row or any(
+        row.error is None or row.reason == "DiskFull" for row in rows
+    ):
+        return None
+    lasted = max(row.started_at for row in rows) - min(row.started_at for row in rows)
+    if lasted < PASSING_SECONDS and not all(row.reason in MISSING for row in rows):
+        return None
+    return str(rows[0].stage), str(rows[0].error)

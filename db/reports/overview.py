@@ -1,70 +1,128 @@
-"""What a monitor asks for: every dataset's rows by place, expired leases, workers, and the size of
-the database.
+"""The view of a dataset that every command shows, and the overview of all datasets that metrics
+show.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Engine, func, select, text
+from sqlalchemy import Connection, Engine, select, text
 
-from curate.configs.schema import Level
-from curate.db.datasets import Dataset, all_datasets
-from curate.db.engine import is_sqlite, now, reading
-from curate.db.queue.leases import FREE
-from curate.db.reports.counts import tally
-from curate.db.reports.progress import LEVELS, Cell
-from curate.db.reports.workers import Seen, known
-from curate.db.schema import rows_of
+from curate.configs.pipeline import Pipeline
+from curate.configs.states import CANCELLED, RUNNING
+from curate.db.datasets import all_datasets
+from curate.db.engine import is_sqlite, reading, snapshot
+from curate.db.reports.batches import recent_rates
+from curate.db.reports.counts import RowCount, count_rows
+from curate.db.reports.failures import BlockedStage, blocked_stages
+from curate.db.reports.progress import (
+    StageProgress,
+    StepCounts,
+    Totals,
+    eta_of,
+    funnel,
+    progress,
+    totals,
+)
+from curate.db.reports.workers import SeenWorker, known_workers
+from curate.db.schema import datasets
 
-Expired = dict[tuple[Level, str], int]  # rows by level and stage
+
+@dataclass(frozen=True)
+class Recent:
+    """What the batches of the last minutes tell: rows a second by stage, and the stages that cannot
+    work now.
+    """
+
+    rates: Mapping[str, float] = field(default_factory=dict)
+    blocked: Sequence[BlockedStage] = ()
+
+
+def recent(engine: Engine, dataset_id: int, pipeline: Pipeline) -> Recent:
+    """Look at the last batches of a dataset."""
+    stages = [step.name for step in pipeline.stages]
+    return Recent(recent_rates(engine, dataset_id, stages), blocked_stages(engine, dataset_id))
+
+
+@dataclass(frozen=True)
+class DatasetView:
+    """One dataset at one moment: the numbers that `status`, `run`, `filter` and metrics show of it.
+
+    `stages` tells how far each stage is, `steps` what each stage and filter took in, kept and
+    dropped. Both are empty without a pipeline: metrics count datasets too whose pipeline this
+    version cannot read.
+    """
+
+    stages: Sequence[StageProgress]
+    totals: Totals
+    state: str = RUNNING
+    blocked: Sequence[BlockedStage] = ()
+    steps: Sequence[StepCounts] = ()
+    counts: Sequence[RowCount] = ()
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.totals.active == 0
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will be done: nothing is left, or the dataset was cancelled."""
+        return self.finished or self.state == CANCELLED
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds until all of it is done; None when that cannot be told."""
+        return eta_of(self.stages)
+
+
+def view_dataset(
+    engine: Engine,
+    dataset_id: int,
+    pipeline: Pipeline | None = None,
+    recent: Recent | None = None,
+) -> DatasetView:
+    """Look at a dataset: all rows are counted at one moment, out of indexes alone.
+
+    `recent` is for rates and blocked stages, which need not be looked at each time.
+    """
+    recent = recent or Recent()
+    with snapshot(engine) as connection:
+        of_dataset = select(datasets.c.state).where(datasets.c.id == dataset_id)
+        state = str(connection.execute(of_dataset).scalar_one())
+        counts = count_rows(connection, dataset_id)
+    steps = funnel(counts, pipeline) if pipeline else []
+    stages = progress(steps, recent.rates)
+    return DatasetView(stages, totals(counts), state, recent.blocked, steps, counts)
 
 
 @dataclass(frozen=True)
 class Overview:
-    """Everything there is at one moment; `states`, `cells` and `expired` by the dataset's name."""
+    """Everything there is at one moment: all datasets by name, the workers, and the database's size
+    in bytes.
+    """
 
-    datasets: dict[int, str]
-    states: dict[str, str] = field(default_factory=dict)
-    cells: dict[str, list[Cell]] = field(default_factory=dict)
-    expired: dict[str, Expired] = field(default_factory=dict)
-    workers: list[Seen] = field(default_factory=list)
+    names: Mapping[int, str]  # of datasets, by id
+    views: Mapping[str, DatasetView] = field(default_factory=dict)
+    workers: Sequence[SeenWorker] = ()
     size: int = 0
 
 
 def overview(engine: Engine) -> Overview:
     """Look at everything: a few queries a dataset, all of which the claim index serves."""
-    found = all_datasets(engine)
-    cells = {d.name: tally(engine, d.id) for d in found}
+    names = {dataset.id: dataset.name for dataset in all_datasets(engine)}
+    views = {name: view_dataset(engine, dataset_id) for dataset_id, name in names.items()}
     with reading(engine) as connection:
-        expired = {d.name: _expired(connection, d) for d in found}
-        size = _size(connection)
-    states = {d.name: d.state for d in found}
-    return Overview({d.id: d.name for d in found}, states, cells, expired, known(engine), size)
+        size = _database_size(connection)
+    return Overview(names, views, known_workers(engine), size)
 
 
-def _expired(connection: Connection, dataset: Dataset) -> Expired:
-    """Rows whose worker died or lost its lease, and that nobody took again yet."""
-    time = now(connection)
-    stages = [step["stage"] for step in dataset.frozen if "stage" in step]
-    found: Expired = {}
-    for level in LEVELS:
-        c = rows_of(level).c
-        here = (c.dataset_id == dataset.id, c.stage.in_(stages), c.status == "active")
-        query = select(c.stage, func.count()).where(
-            *here, c.lease_until > FREE, c.lease_until < time
-        )
-        for stage, rows in connection.execute(query.group_by(c.stage)):
-            found[level, str(stage)] = int(rows)
-    return found
-
-
-def _size(connection: Connection) -> int:
-    """The size of the database in bytes."""
+def _database_size(connection: Connection) -> int:
     if is_sqlite(connection):
-        pages, size = (
-            connection.execute(text(f"PRAGMA {p}")).scalar_one()
-            for p in ("page_count", "page_size")
+        pages, page_size = (
+            connection.execute(text(f"PRAGMA {name}")).scalar_one()
+            for name in ("page_count", "page_size")
         )
-        return int(pages) * int(size)
+        return int(pages) * int(page_size)
     return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())

@@ -1,31 +1,18 @@
-"""How far a dataset is: arithmetic over its rows as `curate.db.reports.counts.tally` counts them."""
+"""How far a dataset is: arithmetic over its rows as `curate.db.reports.counts` counts them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from curate.configs.pipeline import FilterStep, Pipeline, StageStep
-from curate.configs.schema import Level
-
-LEVELS: tuple[Level, ...] = ("video", "clip")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """How many rows of a level stand at one place with one status and reason; `held` are at work."""
-
-    level: Level
-    place: str
-    status: str
-    reason: str | None
-    rows: int
-    held: int
+from curate.configs.schema import LEVELS, Level
+from curate.db.reports.counts import RowCount
 
 
 @dataclass(frozen=True)
-class Passage:
-    """What became of the rows that came to one step.
+class StepCounts:
+    """What became of the rows that came to one step of a pipeline.
 
     came_in = waiting + running + failed + dropped + kept; `kept` went on to the next step. A filter
     has no waiting, running or failed rows. Rows that a filter drops are counted at the filter.
@@ -48,50 +35,48 @@ class Passage:
         return self.came_in - self.waiting - self.running - self.failed - self.dropped
 
     @property
+    def kept_share(self) -> float | None:
+        """The share of the rows that went on, 0 to 1; None when none came in."""
+        return self.kept / self.came_in if self.came_in else None
+
+    @property
     def unfinished(self) -> int:
         """Rows that wait or are at work."""
         return self.waiting + self.running
 
 
-def funnel(cells: list[Cell], pipeline: Pipeline) -> list[Passage]:
+def funnel(counts: Sequence[RowCount], pipeline: Pipeline) -> list[StepCounts]:
     """What did each step take in, keep and drop? One entry a step of the pipeline, in order."""
-    left = {level: sum(c.rows for c in cells if c.level == level) for level in LEVELS}
-    passages = []
+    left = {level: sum(c.rows for c in counts if c.level == level) for level in LEVELS}
+    filters = {step.name for step in pipeline.filters}
+    steps = []
     for step in pipeline.steps:
-        passage = _passage(step, cells, left[step.level], {f.name for f in pipeline.filters})
-        left[step.level] = passage.kept
-        passages.append(passage)
-    return passages
+        of_level = [c for c in counts if c.level == step.level]
+        if isinstance(step, FilterStep):
+            step_counts = _of_filter(step, of_level, left[step.level])
+        else:
+            step_counts = _of_stage(step, of_level, left[step.level], filters)
+        left[step.level] = step_counts.kept
+        steps.append(step_counts)
+    return steps
 
 
-def _passage(
-    step: StageStep | FilterStep, cells: list[Cell], came_in: int, filters: set[str]
-) -> Passage:
-    level = step.level
-    if isinstance(step, FilterStep):
-        by_it = (
-            c for c in cells if c.level == level and c.status == "dropped" and c.reason == step.name
-        )
-        dropped = sum(c.rows for c in by_it)
-        return Passage(step.name, "filter", level, "", step.where, came_in, dropped=dropped)
-    here = [c for c in cells if c.level == level and c.place == step.name]
-    active = [c for c in here if c.status == "active"]
-    running = sum(c.held for c in active)
-    waiting = sum(c.rows for c in active) - running
-    failed = sum(c.rows for c in here if c.status == "failed")
-    dropped = sum(c.rows for c in here if c.status == "dropped" and c.reason not in filters)
-    return Passage(
-        step.name,
-        "stage",
-        level,
-        step.options.queue,
-        "",
-        came_in,
-        waiting,
-        running,
-        failed,
-        dropped,
-    )
+def _of_filter(step: FilterStep, counts: Sequence[RowCount], came_in: int) -> StepCounts:
+    dropped = sum(c.rows for c in counts if c.status == "dropped" and c.reason == step.name)
+    return StepCounts(step.name, "filter", step.level, "", step.where, came_in, dropped=dropped)
+
+
+def _of_stage(
+    step: StageStep, counts: Sequence[RowCount], came_in: int, filters: set[str]
+) -> StepCounts:
+    at_stage = [c for c in counts if c.stage == step.name]
+    running = sum(c.leased for c in at_stage if c.status == "active")
+    active = sum(c.rows for c in at_stage if c.status == "active")
+    failed = sum(c.rows for c in at_stage if c.status == "failed")
+    # rows that filters dropped stand at the stage behind them, and count at the filter
+    dropped = sum(c.rows for c in at_stage if c.status == "dropped" and c.reason not in filters)
+    rows = (came_in, active - running, running, failed, dropped)
+    return StepCounts(step.name, "stage", step.level, step.options.queue, "", *rows)
 
 
 RATE_SECONDS = 60.0
@@ -99,7 +84,7 @@ MOST_BATCHES = 200  # of a stage that its rate looks at
 
 
 @dataclass(frozen=True)
-class Ended:
+class EndedBatch:
     """A batch that ended `ago` seconds ago and took `seconds`."""
 
     ago: float
@@ -107,7 +92,7 @@ class Ended:
     rows: int
 
 
-def rate(ended: Sequence[Ended]) -> float | None:
+def rate(ended: Sequence[EndedBatch]) -> float | None:
     """Rows a second that a stage finished lately, by all its workers together; None when it
     finished none.
 
@@ -162,17 +147,21 @@ class StageProgress:
         return self.done + self.dropped + self.failed
 
 
-def progress(passages: list[Passage], rates: dict[str, float]) -> list[StageProgress]:
+def progress(steps: Sequence[StepCounts], rates: Mapping[str, float]) -> list[StageProgress]:
     """How far is each stage? In pipeline order."""
     stages: list[StageProgress] = []
-    for index, passage in enumerate(passages):
-        if passage.kind != "stage":
+    for index, step in enumerate(steps):
+        if step.kind == "filter":
             continue
-        behind = _filters_behind(passages, index)
-        dropped = passage.dropped + sum(f.dropped for f in behind)
-        done = (behind[-1] if behind else passage).kept
-        place = (passage.step, passage.level, passage.queue, passage.waiting, passage.running)
-        stages.append(StageProgress(*place, done, dropped, passage.failed, rates.get(passage.step)))
+        dropped, done = step.dropped, step.kept
+        for behind in steps[index + 1 :]:  # the filters directly behind the stage
+            if behind.kind == "stage":
+                break
+            if behind.level == step.level:
+                dropped += behind.dropped
+                done = behind.kept
+        rows = (step.waiting, step.running, done, dropped, step.failed)
+        stages.append(StageProgress(step.step, step.level, step.queue, *rows, rates.get(step.step)))
     return stages
 
 
@@ -185,13 +174,13 @@ def eta_of(stages: Sequence[StageProgress]) -> float | None:
     """
     coming = 0.0  # rows that will come to the stage
     longest: float | None = None
-    for place, stage in enumerate(stages):
+    for position, stage in enumerate(stages):
         left = stage.waiting + stage.running + coming
         if left > 0:
             if not stage.rate:
                 return None
             longest = max(longest or 0.0, left / stage.rate)
-        following = stages[place + 1] if place + 1 < len(stages) else None
+        following = stages[position + 1] if position + 1 < len(stages) else None
         if following is None or left == 0:
             coming = 0.0
             continue
@@ -201,16 +190,6 @@ def eta_of(stages: Sequence[StageProgress]) -> float | None:
         # video
         coming = left * following.total / stage.finished
     return longest
-
-
-def _filters_behind(passages: list[Passage], index: int) -> list[Passage]:
-    found = []
-    for passage in passages[index + 1 :]:
-        if passage.kind != "filter":
-            break
-        if passage.level == passages[index].level:
-            found.append(passage)
-    return found
 
 
 @dataclass(frozen=True)
@@ -237,11 +216,13 @@ class Totals:
         return {name: 100 * rows / whole if whole else 0.0 for name, rows in parts.items()}
 
 
-def totals(cells: list[Cell]) -> Totals:
+def totals(counts: Sequence[RowCount]) -> Totals:
     """How many rows are there, and how did they end? Videos that were split count by their clips."""
 
     def rows(level: Level, *status: str) -> int:
-        return sum(c.rows for c in cells if c.level == level and (not status or c.status in status))
+        return sum(
+            c.rows for c in counts if c.level == level and (not status or c.status in status)
+        )
 
     ends = {s: rows("video", s) + rows("clip", s) for s in ("dropped", "failed", "active")}
     kept = rows("clip", "kept")

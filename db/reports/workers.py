@@ -1,41 +1,24 @@
-"""The Celery workers that run, on all hosts: each supervisor keeps a row for each of its own up to
-date.
-
-A row whose `seen_at` is old belongs to a supervisor that was killed, that hangs, or that cannot
-reach the database.
+"""Which Celery workers run on which hosts, by which version of curate, and what rows their
+processes hold.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from sqlalchemy import Engine, and_, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import Engine, func, select
 
-from curate.db.datasets import all_datasets
-from curate.db.engine import now, reading, writing
-from curate.db.schema import clips, videos, workers
-
-BEAT_SECONDS = 10.0  # between two signs of life
-RECENT_SECONDS = 45.0  # after so long without one a worker does not count as running
-FORGET_SECONDS = 3600.0  # after so long its row is removed by whoever writes next
+from curate.configs.schema import LEVELS
+from curate.db.datasets import Dataset, all_datasets
+from curate.db.engine import now, reading
+from curate.db.schema import rows_of, workers
+from curate.db.worker_rows import FORGET_SECONDS, RECENT_SECONDS, RunningWorker
 
 
 @dataclass(frozen=True)
-class Running:
-    """One Celery worker as its supervisor reports it. `npu` is the one that it is pinned to."""
-
-    name: str
-    host: str
-    pid: int
-    queue: str
-    processes: int
-    npu: int | None
-    version: str
-
-
-@dataclass(frozen=True)
-class Seen(Running):
+class SeenWorker(RunningWorker):
     """A worker as the database knows it; times are unix seconds and `age` seconds, by the
     database's clock.
     """
@@ -55,98 +38,81 @@ class Seen(Running):
         return f"{self.name}@{self.host}"
 
 
-def report(engine: Engine, running: Iterable[tuple[int | None, Running]]) -> list[int]:
-    """Write a sign of life of each worker, by the id of its row (None: it has none yet); returns
-    the ids in order.
-
-    Removes rows that were left behind: old ones, and those of earlier workers of the same name and
-    host.
+def known_workers(engine: Engine, host: str | None = None) -> list[SeenWorker]:
+    """The workers that gave a sign of life within the last hour, of one host or (None) of all, by
+    host and name.
     """
-    pairs = list(running)
-    with writing(engine) as connection:
-        time = now(connection)
-        ids = []
-        for row_id, worker in pairs:
-            known = (
-                update(workers).where(workers.c.id == row_id).values(pid=worker.pid, seen_at=time)
-            )
-            if row_id is None or not connection.execute(known).rowcount:
-                values = {**asdict(worker), "started_at": time, "seen_at": time}
-                row_id = connection.execute(
-                    insert(workers).values(**values).returning(workers.c.id)
-                ).scalar_one()
-            ids.append(int(row_id))
-        same = {(worker.host, worker.name) for _, worker in pairs}
-        here = tuple_(workers.c.host, workers.c.name).in_(same)
-        gone = and_(here, workers.c.seen_at < time - RECENT_SECONDS, workers.c.id.not_in(ids))
-        connection.execute(
-            delete(workers).where(or_(gone, workers.c.seen_at < time - FORGET_SECONDS))
-        )
-    return ids
-
-
-def leave(engine: Engine, ids: Iterable[int]) -> None:
-    """Remove the rows of workers that were stopped."""
-    gone = list(ids)
-    if not gone:
-        return
-    with writing(engine) as connection:
-        connection.execute(delete(workers).where(workers.c.id.in_(gone)))
-
-
-def known(engine: Engine, host: str | None = None) -> list[Seen]:
-    """The workers that gave a sign of life within the last hour, of all hosts or of one, by host
-    and name.
-    """
-    columns = [c for c in workers.c if c.name != "id"]
+    columns = [column for column in workers.c if column.name != "id"]
     with reading(engine) as connection:
         time = now(connection)
         query = select(*columns).where(workers.c.seen_at >= time - FORGET_SECONDS)
-        narrowed = query if host is None else query.where(workers.c.host == host)
+        if host is not None:
+            query = query.where(workers.c.host == host)
         rows = connection.execute(
-            narrowed.order_by(workers.c.host, workers.c.name, workers.c.id)
+            query.order_by(workers.c.host, workers.c.name, workers.c.id)
         ).mappings()
-        return [Seen(**row, age=max(0.0, time - row["seen_at"])) for row in rows]
+        return [SeenWorker(**row, age=max(0.0, time - row["seen_at"])) for row in rows]
 
 
-def rows_at_work(engine: Engine) -> dict[str, int]:
-    """How many rows the processes of each host hold now, by host, over all datasets."""
-    found: dict[str, int] = {}
-    for dataset in all_datasets(engine):
-        stages = [
-            step["stage"] for step in dataset.frozen if "stage" in step
-        ]  # so that the claim index serves
-        with reading(engine) as connection:
-            time = now(connection)
-            for table in (videos, clips):
-                held = select(table.c.owner, func.count()).where(
+def leased_rows(engine: Engine, dataset: Dataset) -> dict[str, int]:
+    """How many rows of a dataset each owner holds now, by a lease that has not run out."""
+    stages = [
+        step["stage"] for step in dataset.frozen if "stage" in step
+    ]  # so the claim index serves
+    leased: Counter[str] = Counter()
+    with reading(engine) as connection:
+        time = now(connection)
+        for table in map(rows_of, LEVELS):
+            by_owner = (
+                select(table.c.owner, func.count())
+                .where(
                     table.c.dataset_id == dataset.id,
                     table.c.stage.in_(stages),
                     table.c.status == "active",
                     table.c.lease_until > time,
                 )
-                for owner, rows in connection.execute(held.group_by(table.c.owner)):
-                    host = str(owner).partition("|")[0]
-                    found[host] = found.get(host, 0) + int(rows)
-    return found
+                .group_by(table.c.owner)
+            )
+            for owner, rows in connection.execute(by_owner):
+                leased[str(owner)] += int(rows)
+    return leased
 
 
-def by_version(found: Iterable[Seen]) -> dict[str, list[str]]:
+def busy_processes(engine: Engine, dataset: Dataset) -> list[str]:
+    """The processes that hold rows of a dataset now, as pid@host, sorted."""
+    names = set()
+    for owner in leased_rows(engine, dataset):
+        parts = owner.split("|")  # host|boot and namespace|pid|…, see curate.worker.owner
+        names.add(f"{parts[2]}@{parts[0]}" if len(parts) > 2 else owner)
+    return sorted(names)
+
+
+def leased_by_host(engine: Engine) -> dict[str, int]:
+    """How many rows the processes of each host hold now, over all datasets."""
+    by_host: Counter[str] = Counter()
+    for dataset in all_datasets(engine):
+        for owner, rows in leased_rows(engine, dataset).items():
+            by_host[owner.partition("|")[0]] += rows
+    return by_host
+
+
+def hosts_by_version(seen: Iterable[SeenWorker]) -> dict[str, list[str]]:
     """The hosts of the workers that run, by version of curate, both sorted."""
     hosts: dict[str, set[str]] = {}
-    for worker in found:
+    for worker in seen:
         if worker.recent:
             hosts.setdefault(worker.version, set()).add(worker.host)
     return {version: sorted(hosts[version]) for version in sorted(hosts)}
 
 
-def difference(found: Iterable[Seen], mine: tuple[str, str] | None = None) -> str:
-    """What to say when versions of curate differ between hosts, else an empty text. `mine`: version
-    and host here.
+def version_warning(seen: Iterable[SeenWorker], own: tuple[str, str] | None = None) -> str:
+    """What to say when hosts run different versions of curate, else an empty text.
+
+    `own` is the version and host of this process, to compare it too.
     """
-    hosts = by_version(found)
-    if mine and mine[1] not in hosts.setdefault(mine[0], []):
-        hosts[mine[0]].append(mine[1])
+    hosts = hosts_by_version(seen)
+    if own and own[1] not in hosts.setdefault(own[0], []):
+        hosts[own[0]].append(own[1])
     if len(hosts) < 2:
         return ""
     parts = [f"{version} on {', '.join(names)}" for version, names in sorted(hosts.items())]

@@ -13,11 +13,12 @@ from rich.console import Console
 from sqlalchemy import text
 
 from curate.cli import follow as module
-from curate.cli.follow import Lines, View, Watcher, bars, follow, summary
+from curate.cli.follow import Lines, Watcher, bars, follow, progress_line, summary
 from curate.cli.output import Talk, aligned, counted, seconds_shown, shown
 from curate.cli.run import stopped_by_signals
 from curate.cli.session import Opened, Session
 from curate.db.datasets import cancel
+from curate.db.reports.overview import DatasetView
 from curate.db.reports.progress import StageProgress, Totals
 from tests.cli.conftest import Call, Filled
 
@@ -27,11 +28,11 @@ STAGES = [
     StageProgress("motion", "clip", "cpu", 3, 1, 2, 1, 1, 2.0),
     StageProgress("cut", "clip", "cpu", 0, 0, 0, 0, 0),
 ]
-VIEW = View(STAGES, TOTALS)
+VIEW = DatasetView(STAGES, TOTALS)
 
 
 def test_a_line_names_stages_with_rows() -> None:
-    assert VIEW.line() == "probe 2/2 · motion 4/8 · 1 failed · 2s left"
+    assert progress_line(VIEW) == "probe 2/2 · motion 4/8 · 1 failed · 2s left"
 
 
 def test_lines_come_every_30_seconds_and_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,7 +42,7 @@ def test_lines_come_every_30_seconds_and_at_the_end(capsys: pytest.CaptureFixtur
         lines.show(VIEW)
     said = capsys.readouterr().err
     assert (said.count("\n"), "motion 4/8" in said) == (1, True)
-    later = View(STAGES[:1], TOTALS)
+    later = DatasetView(STAGES[:1], TOTALS)
     lines.show(later)
     lines._clock = lambda: 40.0
     lines.close()
@@ -104,7 +105,7 @@ def test_a_line_that_stands_still_is_told(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "STALL_SECONDS", 0.0)
-    still = View(STAGES[:1], TOTALS)
+    still = DatasetView(STAGES[:1], TOTALS)
     stall = module._Stall(Talk(), "look there")
     stall.look(still)
     assert capsys.readouterr().err == ""

@@ -55,7 +55,7 @@ def test_a_run_waits_for_room_but_not_for_weights(filled: Filled, reason: str, e
         with pytest.raises(ServiceError, match="no space left"):
             watcher.look()
     else:
-        assert [h.message for h in watcher.look().held_up] == [FULL]
+        assert [h.message for h in watcher.look().blocked] == [FULL]
 
 
 def test_a_run_warns_once(filled: Filled, capsys: pytest.CaptureFixture[str]) -> None:

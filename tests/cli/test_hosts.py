@@ -14,8 +14,8 @@ from sqlalchemy import text
 from curate import __version__, code_version
 from curate.cli.hosts import kept_by, wrong_with
 from curate.db.engine import make_engine, writing
-from curate.db.reports import workers
-from curate.db.reports.workers import Running, Seen
+from curate.db.reports.workers import SeenWorker, known_workers
+from curate.db.worker_rows import RunningWorker, record_workers
 from curate.worker.heartbeat import Presence
 from curate.worker.processes import WorkerPlan
 from tests.cli.conftest import Call, Filled
@@ -23,15 +23,15 @@ from tests.cli.test_workers import program
 from tests.pipelines import wait_until
 
 HERE = socket.gethostname()
-THERE = Running("cpu0", "there", 9, "cpu", 8, None, "0.0.1")
+THERE = RunningWorker("cpu0", "there", 9, "cpu", 8, None, "0.0.1")
 
 
-def seen(name: str, ago: float = 0.0) -> Seen:
-    return Seen(name, "h", 5, "cpu", 1, None, "1", 0.0, -ago, ago)
+def seen(name: str, ago: float = 0.0) -> SeenWorker:
+    return SeenWorker(name, "h", 5, "cpu", 1, None, "1", 0.0, -ago, ago)
 
 
 def test_workers_of_all_hosts_are_listed(curate: Call, filled: Filled) -> None:
-    workers.report(
+    record_workers(
         filled.engine, [(None, THERE), (None, replace(THERE, name="ascend3", host="host", npu=3))]
     )
     first, second = curate("workers", "--json").json
@@ -62,7 +62,7 @@ def test_workers_of_all_hosts_are_listed(curate: Call, filled: Filled) -> None:
 
 
 def test_versions_that_differ_are_said_wherever_one_looks(curate: Call, filled: Filled) -> None:
-    workers.report(
+    record_workers(
         filled.engine, [(None, THERE), (None, replace(THERE, host="here", version="0.0.2"))]
     )
     for command in ("workers", "status"):
@@ -74,7 +74,7 @@ def test_versions_that_differ_are_said_wherever_one_looks(curate: Call, filled: 
 
 
 def test_nothing_is_said_of_one_version(curate: Call, filled: Filled) -> None:
-    workers.report(filled.engine, [(None, THERE), (None, replace(THERE, host="here"))])
+    record_workers(filled.engine, [(None, THERE), (None, replace(THERE, host="here"))])
     assert "versions" not in curate("workers").err
     assert "versions" not in curate("status").err
 
@@ -172,5 +172,5 @@ def test_a_real_worker_is_well_until_it_hangs(curate: Call, tmp_path: Path, home
         finally:
             worker.send_signal(signal.SIGTERM)
     assert worker.returncode == 0, log.read_text()
-    assert workers.known(engine) == [], "an orderly stop leaves no row"
+    assert known_workers(engine) == [], "an orderly stop leaves no row"
     assert curate("worker", "--check").code == 4

@@ -16,6 +16,7 @@ from curate.db import datasets, migrate
 from curate.db.engine import make_engine
 from curate.db.redo import set_pipeline
 from curate.db.refilter import replace_pipeline
+from curate.db.reports.counts import count_unfinished
 from curate.db.save.batch import Findings, save
 from tests.pipelines import CATALOG, Found, Line, make_line, pipeline, writer
 
@@ -249,4 +250,4 @@ def test_resume_forgets_crashes_of_unfinished_rows(line: Line) -> None:
     with line.engine.begin() as connection:
         connection.execute(text("UPDATE clips SET attempts = 2"))
     assert datasets.resume(line.engine, line.dataset) == 2
-    assert datasets.unfinished(line.engine, line.dataset) == 2
+    assert count_unfinished(line.engine, line.dataset.id) == 2

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, text
 
-from curate.db import datasets
 from curate.db.engine import make_engine
 from curate.db.queue import claim as claims
 from curate.db.queue import ready
-from curate.db.reports import counts as queries
+from curate.db.reports.counts import count_unfinished
+from curate.db.reports.overview import view_dataset
 from tests.pipelines import Line, make_line
 
 TIE = "clips.video_id ASC"
@@ -78,7 +78,7 @@ def by_index(line: Line, plan: str) -> bool:
 
 
 def test_status_reads_indexes_only(line: Line) -> None:
-    found = plans(line, lambda: queries.tally(line.engine, line.dataset.id))
+    found = plans(line, lambda: view_dataset(line.engine, line.dataset.id, line.pipeline))
     assert found
     for statement, plan in found.items():
         assert by_index(line, plan), statement + plan
@@ -109,7 +109,7 @@ def wanted(line: Line) -> tuple[ready.StageStep, ready.Pipeline]:
 
 
 def test_unfinished_rows_are_counted_in_the_claim_index(line: Line) -> None:
-    found = plans(line, lambda: datasets.unfinished(line.engine, line.dataset))
+    found = plans(line, lambda: count_unfinished(line.engine, line.dataset.id))
     assert found
     for statement, plan in found.items():
         assert by_index(line, plan), statement + plan

@@ -18,8 +18,7 @@ from curate.db import datasets
 from curate.db.queue.leases import Claim, expire
 from curate.db.redo import Redone, redo, set_pipeline
 from curate.db.refilter import replace_pipeline
-from curate.db.reports.counts import tally
-from curate.db.reports.progress import funnel, progress, totals
+from curate.db.reports.overview import view_dataset
 from curate.db.save.batch import Findings, save
 from tests.pipelines import Line, make_line, pipeline, writer
 
@@ -350,19 +349,17 @@ def test_the_funnel_adds_up_while_clips_are_on_their_way_back(line: Line) -> Non
     put(line, ("third", "dropped", "fine"), other=0.0)
     claimed(line, "third")
     again(line, "second")
-    cells = tally(line.engine, line.dataset.id)
-    passages = {p.step: p for p in funnel(cells, line.pipeline)}
-    assert (passages["second"].waiting, passages["third"].running, passages["good"].dropped) == (
+    view = view_dataset(line.engine, line.dataset.id, line.pipeline)
+    steps = {s.step: s for s in view.steps}
+    assert (steps["second"].waiting, steps["third"].running, steps["good"].dropped) == (
         3,
         1,
         1,
     )
-    assert all(p.kept >= 0 for p in passages.values())
-    assert passages["third"].kept == 0
-    assert all(
-        s.total == s.waiting + s.running + s.finished for s in progress(list(passages.values()), {})
-    )
-    assert (totals(cells).kept, totals(cells).active, totals(cells).dropped) == (0, 4, 1)
+    assert all(s.kept >= 0 for s in steps.values())
+    assert steps["third"].kept == 0
+    assert all(s.total == s.waiting + s.running + s.finished for s in view.stages)
+    assert (view.totals.kept, view.totals.active, view.totals.dropped) == (0, 4, 1)
 
 
 # ---- all of it

@@ -18,7 +18,7 @@ from sqlalchemy import event, text
 from curate.configs.settings import Settings
 from curate.db.datasets import cancel, pause, resume
 from curate.db.engine import writing
-from curate.db.reports import workers
+from curate.db.worker_rows import RunningWorker, record_workers
 from curate.worker.messages import Bells, make_app
 from curate.worker.metrics import CurateCollector, as_text, registry, server
 from tests.pipelines import Line, make_line
@@ -53,7 +53,7 @@ def value(found: Values, name: str, **labels: str) -> float:
 def test_what_a_line_did_is_what_the_metrics_say(line: Line, redis_url: str) -> None:
     line.enqueue("a3.mp4", "broken.mp4")
     run_all(line, "probe", "split", "score")
-    workers.report(line.engine, [(None, workers.Running("cpu0", "h", 1, "cpu", 4, None, "9.9"))])
+    record_workers(line.engine, [(None, RunningWorker("cpu0", "h", 1, "cpu", 4, None, "9.9"))])
     with bells(line, redis_url) as made:
         found = values(as_text(registry(line.engine, made)))
     same = {"dataset": "set"}

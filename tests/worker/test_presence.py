@@ -13,15 +13,14 @@ import pytest
 from sqlalchemy import text
 
 from curate.configs.errors import ConfigError
-from curate.db.reports import workers
-from curate.db.reports.workers import RECENT_SECONDS, Running
+from curate.db.worker_rows import RECENT_SECONDS, RunningWorker, record_workers
 from curate.worker.heartbeat import Presence, refuse_rivals
 from curate.worker.processes import WorkerPlan
 from tests.pipelines import Line, make_line
 
 PLAN = WorkerPlan("cpu", 1, "cpu0")
 HERE = socket.gethostname()
-THERE = Running("cpu0", "there", os.getpid(), "cpu", 1, None, "1")
+THERE = RunningWorker("cpu0", "there", os.getpid(), "cpu", 1, None, "1")
 
 
 @pytest.fixture
@@ -38,7 +37,7 @@ def started(line: Line, host: str, seconds: float) -> None:
 
 def test_a_worker_of_another_host_is_refused_on_sqlite(line: Line) -> None:
     refuse_rivals(line.engine, [PLAN])
-    workers.report(line.engine, [(None, THERE)])
+    record_workers(line.engine, [(None, THERE)])
     for plans in ([PLAN], []):
         with pytest.raises(
             ConfigError, match=r"cpu0@there works on this SQLite file.*postgresql://"
@@ -53,7 +52,7 @@ def test_a_worker_of_another_host_is_refused_on_sqlite(line: Line) -> None:
 
 def test_postgres_is_for_many_hosts(postgres_url: str, home: Path) -> None:
     line = make_line(postgres_url, home, ["score"])
-    workers.report(line.engine, [(None, THERE)])
+    record_workers(line.engine, [(None, THERE)])
     refuse_rivals(line.engine, [PLAN])
     Presence(line.engine).beat([(PLAN, 1)])
 
@@ -62,7 +61,7 @@ def test_postgres_is_for_many_hosts(postgres_url: str, home: Path) -> None:
 def test_of_two_hosts_on_sqlite_the_later_one_stops(line: Line, later: float, stops: bool) -> None:
     mine = Presence(line.engine)
     mine.beat([(PLAN, 1)])
-    workers.report(line.engine, [(None, THERE)])
+    record_workers(line.engine, [(None, THERE)])
     started(line, "there", later)
     mine._next = 0.0
     if not stops:
@@ -73,7 +72,7 @@ def test_of_two_hosts_on_sqlite_the_later_one_stops(line: Line, later: float, st
 
 
 def test_a_pid_that_another_program_has_now_is_no_worker(line: Line) -> None:
-    workers.report(line.engine, [(None, replace(THERE, host=HERE))])
+    record_workers(line.engine, [(None, replace(THERE, host=HERE))])
     refuse_rivals(line.engine, [PLAN])
-    workers.report(line.engine, [(None, replace(THERE, host=HERE, pid=2**22 + 1))])
+    record_workers(line.engine, [(None, replace(THERE, host=HERE, pid=2**22 + 1))])
     refuse_rivals(line.engine, [PLAN])

@@ -1,4 +1,4 @@
-"""Sums over batches: counters that read each batch once, history by stage, pruning, rates."""
+"""Sums over batches: counters that read each batch once, history by stage, rates."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ import pytest
 from sqlalchemy import insert
 
 from curate.db.engine import writing
-from curate.db.reports import batches as history
-from curate.db.reports.batches import BATCH_SECONDS, Counters, Sums
+from curate.db.prune import prune_batches
+from curate.db.reports.batches import (
+    BATCH_SECONDS,
+    BatchCounters,
+    BatchSums,
+    recent_rates,
+    stage_history,
+)
 from curate.db.schema import batches
 from tests.pipelines import Line
 
@@ -36,12 +42,12 @@ def log(line: Line, **changes: Any) -> None:
         connection.execute(insert(batches).values(**entry))
 
 
-def sums(line: Line, counters: Counters, stage: str = "score") -> Sums:
+def sums(line: Line, counters: BatchCounters, stage: str = "score") -> BatchSums:
     return counters.read(line.engine)[line.dataset.id, stage]
 
 
 def test_counters_hold_each_batch_once_old_or_young(line: Line) -> None:
-    counters = Counters()
+    counters = BatchCounters()
     assert counters.read(line.engine) == {}
     log(line)
     log(line, ago=1.0)
@@ -55,7 +61,7 @@ def test_counters_hold_each_batch_once_old_or_young(line: Line) -> None:
 
 
 def test_a_batch_that_is_committed_after_a_higher_id_is_counted(line: Line) -> None:
-    counters = Counters()
+    counters = BatchCounters()
     log(line, id=5, ago=2.0)
     assert sums(line, counters).batches == 1
     log(line, id=4, ago=2.5)  # another connection was given the id before, and was slower
@@ -63,20 +69,20 @@ def test_a_batch_that_is_committed_after_a_higher_id_is_counted(line: Line) -> N
 
 
 def test_counters_do_not_go_back_when_batches_are_pruned(line: Line) -> None:
-    counters = Counters()
+    counters = BatchCounters()
     log(line, ago=10 * 86400.0)
     log(line)
     assert sums(line, counters).batches == 2
-    assert history.prune(line.engine, line.dataset.id, 9) == 1
+    assert prune_batches(line.engine, line.dataset.id, 9) == 1
     log(line, ago=0.0)
     assert sums(line, counters).batches == 3
-    assert sums(line, Counters()).batches == 2
+    assert sums(line, BatchCounters()).batches == 2
 
 
 def test_seconds_fall_into_cumulative_buckets(line: Line) -> None:
     for seconds in (0.1, 0.3, 5.0, 9999.0):
         log(line, seconds=seconds)
-    spread = sums(line, Counters()).seconds
+    spread = sums(line, BatchCounters()).seconds
     within = dict(zip(BATCH_SECONDS, spread.within, strict=True))
     assert (within[0.1], within[0.25], within[0.5], within[5.0], within[1800.0], spread.count) == (
         1,
@@ -93,7 +99,7 @@ def test_history_is_by_stage_in_the_order_of_their_beginning(line: Line) -> None
     log(line, ago=100.0, version="2")
     log(line, stage="probe", ago=500.0, seconds=10.0, n_ok=5, n_failed=0)
     log(line, ago=50.0)
-    first, second = history.history(line.engine, line.dataset.id)
+    first, second = stage_history(line.engine, line.dataset.id)
     assert (first.stage, first.batches, first.rows_per_busy_second) == (
         "probe",
         1,
@@ -105,29 +111,14 @@ def test_history_is_by_stage_in_the_order_of_their_beginning(line: Line) -> None
 
 def test_a_stage_that_only_gave_back_has_no_rate(line: Line) -> None:
     log(line, n_ok=0, n_failed=0, error="no model")
-    (stage,) = history.history(line.engine, line.dataset.id)
+    (stage,) = stage_history(line.engine, line.dataset.id)
     assert (stage.given_back, stage.rows_per_busy_second) == (1, None)
-
-
-def test_pruning_spares_other_datasets_and_younger_batches(
-    line: Line, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from curate.db import datasets
-
-    other = datasets.create(line.engine, "other", "/w", line.pipeline)
-    monkeypatch.setattr(history, "_PRUNED_AT_ONCE", 2)
-    for _ in range(5):
-        log(line, ago=3 * 86400.0)
-    log(line)
-    log(line, dataset_id=other.id, ago=3 * 86400.0)
-    assert history.prune(line.engine, line.dataset.id, 2) == 5
-    assert line.rows("SELECT count(*) FROM batches") == [(2,)]
 
 
 def test_rates_are_of_the_stages_that_finished_something_lately(line: Line) -> None:
     log(line, ago=0.0, seconds=10.0, n_ok=99)
     log(line, stage="probe", ago=3000.0)
-    rates = history.rates(line.engine, line.dataset.id, ["probe", "split", "score"])
+    rates = recent_rates(line.engine, line.dataset.id, ["probe", "split", "score"])
     assert rates == {"score": pytest.approx(10, rel=0.1)}
 
 
