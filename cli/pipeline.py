@@ -166,8 +166,8 @@ def needs_of(pipeline: Pipeline) -> list[Need]:
 def _with_default_steps(
     steps: Sequence[RawStep], catalog: Mapping[str, StageClass]
 ) -> list[RawStep]:
-    """Stages that ask for it join a pipeline that does not mention them, before `cut` or at the
-    end.
+    """Stages that ask for it join a pipeline that does not mention them, before the stage that
+    comes last or at the end.
     """
     mentioned = {step.get("stage") for step in steps}
     joining = [
@@ -175,8 +175,9 @@ def _with_default_steps(
         for n, cls in sorted(catalog.items())
         if cls.default_step and n not in mentioned
     ]
-    place = next((i for i, step in enumerate(steps) if step.get("stage") == "cut"), len(steps))
-    return [*map(dict, steps[:place]), *joining, *map(dict, steps[place:])]
+    last = {name for name, cls in catalog.items() if cls.comes_last}
+    end = next((i for i, step in enumerate(steps) if step.get("stage") in last), len(steps))
+    return [*map(dict, steps[:end]), *joining, *map(dict, steps[end:])]
 
 
 def _origins(
@@ -192,14 +193,14 @@ def _origins(
 
 def in_order() -> list[StageClass]:
     """All stages: those of the packaged pipelines as they come there, those of no pipeline before
-    `cut`.
+    the one that comes last.
     """
     found = stages()
     steps = [
         step_name(s) for name in ("default.yaml", "scores.yaml") for s in read_yaml(PRESETS / name)
     ]
     listed = [n for n in dict.fromkeys(steps) if n in found]
-    last = [n for n in listed if n == "cut"]
+    last = [n for n in listed if found[n].comes_last]
     others = [n for n in sorted(found) if n not in listed]
     return [found[n] for n in [*(n for n in listed if n not in last), *others, *last]]
 

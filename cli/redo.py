@@ -193,15 +193,16 @@ def set_(
     from curate.cli.pipeline import differences
     from curate.configs.errors import UsageError
     from curate.db.redo import set_pipeline
-    from curate.db.save.batch import NO_SCORES
 
     here = session(ctx)
     opened = here.open_dataset(dataset)
     stage, _, option = assignment.partition("=")[0].strip().partition(".")
-    _step(opened, stage)
-    if option.strip() not in NO_SCORES:
+    changeable = _step(opened, stage).options.change_no_score
+    if option.strip() not in changeable:
         instead = f"for one that changes scores: curate redo {stage} --set {assignment}"
-        raise UsageError(what=f"{assignment}: what may change is {', '.join(NO_SCORES)}; {instead}")
+        raise UsageError(
+            what=f"{assignment}: what may change is {', '.join(changeable)}; {instead}"
+        )
     pipeline = changed(opened, stage, [assignment])
     changes = differences(opened.dataset.frozen, pipeline.frozen())
     set_pipeline(opened.engine, opened.dataset, pipeline)

@@ -240,7 +240,9 @@ def retry(
 
     here = session(ctx)
     opened = here.open_dataset(dataset)
-    count = datasets.retry(opened.engine, opened.dataset, _known_stage(opened, stage), error)
+    count = datasets.retry(
+        opened.engine, opened.dataset, opened.pipeline, _known_stage(opened, stage), error
+    )
     name = opened.dataset.name
     if as_json:
         emit_json({"dataset": name, "rows": count})

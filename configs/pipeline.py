@@ -92,9 +92,14 @@ class Pipeline:
         behind = itertools.takewhile(lambda s: isinstance(s, FilterStep), self.steps[index + 1 :])
         return [s for s in behind if isinstance(s, FilterStep)]
 
+    def maker(self, level: Level) -> StageStep | None:
+        """The stage that makes the rows of a level; None for videos, which an enqueue makes."""
+        return next((s for s in self.stages if s.spec.makes == level), None)
+
     def entry(self, level: Level) -> tuple[list[FilterStep], str]:
-        """Filters and stage that new rows of a level meet first. Clips are made by split."""
-        filters = self._filters_behind("split") if level == "clip" else []
+        """Filters and stage that new rows of a level meet first."""
+        maker = self.maker(level)
+        filters = self._filters_behind(maker.name) if maker else []
         return filters, self.level_stages(level)[0]
 
     def filters_before(self, place: str, level: Level) -> list[FilterStep]:
@@ -113,7 +118,7 @@ class Pipeline:
             n: c
             for s in self.stages
             for n, c in s.spec.columns.items()
-            if s.level == "clip" or s.name == "split"
+            if written_level(s.spec) == "clip"
         }
 
     def frozen(self) -> list[dict[str, Any]]:
@@ -124,6 +129,11 @@ class Pipeline:
             else {"filter": s.name, "where": s.where}
             for s in self.steps
         ]
+
+
+def written_level(stage: type[StageSpec]) -> Level:
+    """The level of the rows that have the columns of a stage: those it makes, or waits for."""
+    return stage.makes or stage.level
 
 
 def read_yaml(path: Path) -> list[dict[str, Any]]:
@@ -200,20 +210,21 @@ def parse(steps: Iterable[Mapping[str, Any]], catalog: Catalog, source: object) 
         if step is None:
             continue
         if isinstance(step, StageStep):
-            level = _next_level(step, level, source)
+            if step.level == "video" and level == "clip":
+                maker = " or ".join(s.name for s in catalog.values() if s.makes == "clip")
+                raise ConfigError(
+                    source=source, why=f"{name} works on videos and must come before {maker}"
+                )
+            level = written_level(step.spec)
         parsed.append(step)
     pipeline = Pipeline(tuple(parsed))
-    if [s.name for s in pipeline.stages[:2]] != ["probe", "split"]:
-        raise ConfigError(source=source, why="a pipeline starts with the stages probe and split")
-    return pipeline
-
-
-def _next_level(step: StageStep, level: Level, source: object) -> Level:
-    if step.level == "video" and level == "clip":
+    first = [s.name for s in catalog.values() if s.comes_first and not s.makes]
+    first += [s.name for s in catalog.values() if s.comes_first and s.makes]
+    if [s.name for s in pipeline.stages[: len(first)]] != first:
         raise ConfigError(
-            source=source, why=f"{step.name} works on videos and must come before split"
+            source=source, why=f"a pipeline starts with the stages {' and '.join(first)}"
         )
-    return "clip" if step.name == "split" else step.level
+    return pipeline
 
 
 def _stage_step(raw: Mapping[str, Any], catalog: Catalog, source: object) -> StageStep | None:

@@ -49,22 +49,37 @@ class Order:
     """How a stage takes its rows when their order matters; it then has one batch at a time a
     dataset.
 
-    `by` names columns, `-` in front for descending. With `whole` it waits until nothing is
-    upstream; without, it follows behind the first video that is not through the stages before it.
     `number` names the column that the stage counts the rows in, and `recalled` those that it wants
-    back of rows it has taken.
+    back of rows it has taken. `by` names the columns that rows are sorted by, `-` in front for
+    descending. With `whole` the stage waits until nothing is upstream; without, it follows behind
+    the first video that is not through the stages before it. `duplicate_of` names the column that
+    holds the id of an earlier clip, if the stage writes one: when that clip is deleted, all columns
+    of the stage become NULL again and the row waits for it once more.
     """
 
+    number: str
+    recalled: tuple[str, ...] = ()
     by: tuple[str, ...] = ("video_id", "clip_index")
     whole: bool = False
-    number: str = "dedup_seq"
-    recalled: tuple[str, ...] = ("duplicate", "hash_first", "hash_middle")
+    duplicate_of: str | None = None
 
 
 class StageOptions(BaseModel):
     """Options that every stage has; a stage adds its own by subclassing."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    change_no_score: ClassVar[tuple[str, ...]] = (
+        "queue",
+        "batch_size",
+        "pass_size",
+        "fill_seconds",
+        "time_limit",
+        "memory_mb",
+    )
+    """Names of options, where a stage has them, that only say where and when its batches run, how
+    large they are and how long they may take. `curate set` changes them while rows are at work.
+    """
 
     enabled: bool = Field(True, description="run this stage")
     queue: Queue = Field("cpu", description="the Celery queue its tasks go to")
@@ -89,12 +104,15 @@ class StageOptions(BaseModel):
 
 
 class StageSpec(Protocol):
-    """What the rest of curate needs to know of a stage; `curate.tasks.stage.Stage` subclasses have
-    it.
+    """What the rest of curate needs to know of a stage; subclasses of `curate.tasks.stage.Stage`
+    have it and say what each attribute means.
     """
 
     name: ClassVar[str]
     level: ClassVar[Level]
+    makes: ClassVar[Level | None]
+    comes_first: ClassVar[bool]
+    comes_last: ClassVar[bool]
     columns: ClassVar[dict[str, Column]]
     Options: ClassVar[type[StageOptions]]
 

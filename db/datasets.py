@@ -151,7 +151,6 @@ def enqueue(
     fingerprint: again.
     """
     done = Enqueued()
-    _, entry = pipeline.entry("video")
     for chunk in (
         itertools.batched(inputs, CHUNK)
         if hasattr(itertools, "batched")
@@ -162,7 +161,7 @@ def enqueue(
                 _sort_out(connection, dataset.id, chunk, done)
         else:
             with writing(engine) as connection:
-                _upsert(connection, dataset.id, chunk, entry, done)
+                _upsert(connection, dataset.id, chunk, pipeline, done)
     return done
 
 
@@ -191,9 +190,14 @@ def _sort_out(
 
 
 def _upsert(
-    connection: Connection, dataset_id: int, chunk: Sequence[FoundInput], entry: str, done: Enqueued
+    connection: Connection,
+    dataset_id: int,
+    chunk: Sequence[FoundInput],
+    pipeline: Pipeline,
+    done: Enqueued,
 ) -> None:
     new, changed = _sort_out(connection, dataset_id, chunk, done)
+    _, entry = pipeline.entry("video")
     place = {"stage": entry, "status": "active"}
     if new:
         stems = _clip_stems(connection, dataset_id, new)
@@ -203,7 +207,7 @@ def _upsert(
         ]
         connection.execute(insert(videos), rows)
     for video_id, found in changed.items():
-        forget_clips(connection, dataset_id, [video_id])
+        forget_clips(connection, dataset_id, [video_id], pipeline)
         again = {
             "reason": None,
             "error": None,
@@ -257,12 +261,19 @@ def write_pipeline(connection: Connection, dataset: Dataset, pipeline: Pipeline)
         )
 
 
-def retry(engine: Engine, dataset: Dataset, stage: str | None, reason: str | None) -> int:
+def retry(
+    engine: Engine,
+    dataset: Dataset,
+    pipeline: Pipeline,
+    stage: str | None = None,
+    reason: str | None = None,
+) -> int:
     """Put failed rows back to the stage that failed; returns how many. `stage` and `reason` narrow
     it down.
 
-    Clips without samples go back with their whole video, to split.
+    Clips without samples go back with their whole video, to the stage that made them.
     """
+    maker = pipeline.maker("clip")
     count = 0
     with writing(engine) as connection:
         for table in (clips, videos):
@@ -273,17 +284,17 @@ def retry(engine: Engine, dataset: Dataset, stage: str | None, reason: str | Non
                 table.c.status == "failed",
             ]
             narrow += [table.c.reason == reason] if reason else []
-            if table is clips:
-                _split_again(connection, narrow)
+            if table is clips and maker:
+                lost = select(clips.c.video_id).where(*narrow, clips.c.reason == "SamplesMissing")
+                again = {"stage": maker.name, "status": "active", "reason": None}
+                connection.execute(
+                    update(videos)
+                    .where(videos.c.id.in_(lost))
+                    .values(**again, return_to=None, **released())
+                )
             values = {"status": "active", "reason": None, "error": None, **released()}
             count += connection.execute(update(table).where(*narrow).values(**values)).rowcount
     return count
-
-
-def _split_again(connection: Connection, narrow: Sequence[ColumnElement[bool]]) -> None:
-    lost = select(clips.c.video_id).where(*narrow, clips.c.reason == "SamplesMissing")
-    values = {"stage": "split", "status": "active", "reason": None, "return_to": None, **released()}
-    connection.execute(update(videos).where(videos.c.id.in_(lost)).values(**values))
 
 
 def pause(engine: Engine, dataset: Dataset) -> None:

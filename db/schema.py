@@ -71,6 +71,11 @@ def _ref(column: str, **extra: Any) -> Column[Any]:
     return Column(name, Id, ForeignKey(column, ondelete="CASCADE"), nullable=False, **extra)
 
 
+def _duplicate(prefix: str = "") -> list[Column[Any]]:
+    """What each stage that finds duplicates writes: whether the clip is one, and of which clip."""
+    return [Column(f"{prefix}duplicate", Integer), Column(f"{prefix}duplicate_of", Id)]
+
+
 def _partial(name: str, *columns: str, where: str) -> Index:
     """An index of some rows only. Queries name its condition in literals: with bound values no
     engine could tell.
@@ -159,12 +164,10 @@ clips = Table(
     Column("seconds", Float(53)),
     Column("hash_first", Text),
     Column("hash_middle", Text),
-    Column("duplicate", Integer),
-    Column("duplicate_of", Id),
+    *_duplicate(),
     Column("duplicate_distance", Integer),
     Column("dedup_seq", BigInteger),  # the order in which dedup took the clips of a dataset
-    Column("text_duplicate", Integer),
-    Column("text_duplicate_of", Id),
+    *_duplicate("text_"),
     Column("text_seq", BigInteger),  # the order in which text_duplicate took them
     *_position(),
     UniqueConstraint("video_id", "clip_index"),

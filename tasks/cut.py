@@ -90,6 +90,7 @@ class Cut(Stage[Clip, CutOptions]):
 
     name = "cut"
     level = "clip"
+    comes_last = True
     Options = CutOptions
     columns = {
         "path": Column(

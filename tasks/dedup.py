@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from curate.tasks.stage import Clip, Column, Context, Field, Order, Outcome, Stage, StageOptions
@@ -62,9 +63,15 @@ class Dedup(Stage[Clip, DedupOptions]):
     @classmethod
     def order(cls, options: Any) -> Order:
         """(video id, clip index), or for `best` the largest, then longest first."""
+        order = Order(
+            number="dedup_seq",
+            recalled=("duplicate", "hash_first", "hash_middle"),
+            duplicate_of="duplicate_of",
+        )
         if options.keep == "best":
-            return Order(("-resolution", "-seconds", "video_id", "clip_index"), whole=True)
-        return Order()
+            best = ("-resolution", "-seconds", "video_id", "clip_index")
+            return replace(order, by=best, whole=True)
+        return order
 
     @classmethod
     def check(cls, options: StageOptions) -> None:

@@ -12,6 +12,7 @@ class Probe(Stage[Video, "Probe.Options"]):
 
     name = "probe"
     level = "video"
+    comes_first = True
     columns = {
         "media_type": Column("text", "video or image"),
         "duration": Column(

@@ -21,6 +21,8 @@ class Split(Stage[Video, "Split.Options"]):
 
     name = "split"
     level = "video"
+    makes = "clip"
+    comes_first = True
     columns = {
         "num_frames": Column("int", "frames of the clip", 1),
         "fps": Column("float", "frames a second, average over the clip; NULL for an image", 0),

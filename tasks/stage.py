@@ -186,18 +186,23 @@ class Stage(ABC, Generic[RowT, OptionsT]):
 
     name: ClassVar[str]
     level: ClassVar[Level]
+    """The level of the rows that wait for the stage."""
+    makes: ClassVar[Level | None] = None
+    """The level of the new rows that outcomes hold in `clips`; `columns` are then theirs."""
     columns: ClassVar[dict[str, Column]] = {}
     Options: ClassVar[type[StageOptions]] = StageOptions
-    reads: ClassVar[
-        tuple[str, ...]
-    ] = ()  # tables whose rows come with each clip: embeddings, option_scores, captions
-    may_lack: ClassVar[
-        tuple[str, ...]
-    ] = ()  # tables of `reads` that no stage of the pipeline has to write
-    writes: ClassVar[tuple[str, ...]] = ()  # tables that outcomes may hold rows of
-    default_step: ClassVar[bool] = (
-        False  # join pipelines that do not mention this stage, before `cut`
-    )
+    reads: ClassVar[tuple[str, ...]] = ()
+    """Tables whose rows come with each clip: embeddings, option_scores, captions."""
+    may_lack: ClassVar[tuple[str, ...]] = ()
+    """Tables of `reads` that no stage of the pipeline has to write."""
+    writes: ClassVar[tuple[str, ...]] = ()
+    """Tables that outcomes may hold rows of."""
+    comes_first: ClassVar[bool] = False
+    """Every pipeline begins with these stages; those that make rows follow the others."""
+    comes_last: ClassVar[bool] = False
+    """Stages with `default_step` join a pipeline before this one."""
+    default_step: ClassVar[bool] = False
+    """The stage joins pipelines that do not mention it."""
 
     def __init__(self, options: OptionsT, context: Context) -> None:
         self.options = options

@@ -55,7 +55,11 @@ class TextDuplicate(Stage[Clip, TextDuplicateOptions]):
     @classmethod
     def order(cls, options: Any) -> Order:
         """(video id, clip index)."""
-        return Order(number="text_seq", recalled=("text_duplicate", "text"))
+        return Order(
+            number="text_seq",
+            recalled=("text_duplicate", "text"),
+            duplicate_of="text_duplicate_of",
+        )
 
     def recall(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Learn the clips taken since the last batch of this process, its own included."""

@@ -6,7 +6,7 @@ import json
 import struct
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from sqlalchemy import Engine, text
@@ -40,6 +40,7 @@ class Probe(Stage[Video, StageOptions]):
 
     name = "probe"
     level = "video"
+    comes_first = True
     columns = {"num_frames": Column("int", "frames"), "width": Column("int", "pixels")}
 
     def run(self, row: Video) -> Outcome:
@@ -53,6 +54,8 @@ class Split(Stage[Video, StageOptions]):
 
     name = "split"
     level = "video"
+    makes = "clip"
+    comes_first = True
     columns = {"num_frames": Column("int", "frames")}
 
     def run(self, row: Video) -> Outcome:
@@ -144,7 +147,7 @@ class InOrder(Stage[Clip, StageOptions]):
 
     @classmethod
     def order(cls, options: Any) -> Order:
-        return Order()
+        return Order(number="dedup_seq", recalled=("duplicate",))
 
     def recall(self, rows: Sequence[Any]) -> None:
         self.seen += len(rows)
@@ -158,8 +161,19 @@ class InOrder(Stage[Clip, StageOptions]):
         ]
 
 
+class Dedup(InOrder):
+    """Looks for no duplicate, but says where it would write one."""
+
+    name = "dedup"
+    columns = {**InOrder.columns, "duplicate_of": Column("int", "id of the earlier clip")}
+
+    @classmethod
+    def order(cls, options: Any) -> Order:
+        return replace(super().order(options), duplicate_of="duplicate_of")
+
+
 CATALOG: dict[str, Any] = {
-    cls.name: cls for cls in (Probe, Split, Score, Second, Third, Embed, Heads, InOrder)
+    cls.name: cls for cls in (Probe, Split, Score, Second, Third, Embed, Heads, InOrder, Dedup)
 }
 
 

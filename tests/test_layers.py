@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from curate.tasks.registry import stages
+
 ROOT = Path(__file__).parent.parent
 ALLOWED = {
     "configs": {"configs"},
@@ -60,3 +62,17 @@ def test_finding_the_stages_loads_nothing_heavy() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+NAMELESS = [p for p in FILES if p.relative_to(ROOT).parts[0] in ("configs", "db", "worker")]
+COLUMNS = {"match"}  # a column of the table captions has the name of the stage that scores it
+
+
+@pytest.mark.parametrize("path", NAMELESS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_engine_knows_no_stage_by_name(path: Path) -> None:
+    if "migrations" in path.parts:
+        pytest.skip("a migration tells what was")
+    names = set(stages()) - COLUMNS
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    literals = [n for n in ast.walk(tree) if isinstance(n, ast.Constant) and n.value in names]
+    assert [f"line {n.lineno}: {n.value}" for n in literals] == [], "say it by the stage's class"

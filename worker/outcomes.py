@@ -57,7 +57,7 @@ def find(stage: Stage[Any, Any], rows: Sequence[Video | Clip]) -> Findings:
             findings.failed[row.id] = (type(checked).__name__, storable(str(checked)))
             continue
         findings.scores[row.id] = checked.scores
-        if stage.name == "split":
+        if stage.makes:
             findings.clips[row.id] = checked.clips
         if checked.drop:
             findings.dropped[row.id] = checked.drop

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from curate.configs.errors import FilterError, UsageError
-from curate.configs.pipeline import Catalog, FilterStep, Pipeline, StageStep
+from curate.configs.pipeline import Catalog, FilterStep, Pipeline, StageStep, written_level
 from curate.configs.schema import Column, Kind, Level
 from curate.db.schema import rows_of
 
@@ -83,23 +83,21 @@ def _known(pipeline: Pipeline, index: int, level: Level) -> dict[str, Column]:
     base = columns_of(rows_of(level))
     known = {name: base[name] for name in _BASE[level]}
     for step in pipeline.steps[:index]:
-        if isinstance(step, StageStep) and _rows_written(step.name, step.level) == level:
+        if isinstance(step, StageStep) and written_level(step.spec) == level:
             known |= step.spec.columns
     return known
 
 
-def _rows_written(stage: str, level: Level) -> Level:
-    return "clip" if stage == "split" else level  # split waits for videos and writes clips
-
-
 def _missing(name: str, step: FilterStep, pipeline: Pipeline, catalog: Catalog) -> str:
     """Why a column that some stage writes is not there yet; empty when no stage writes it."""
-    writers = {s: _rows_written(s, c.level) for s, c in catalog.items() if name in c.columns}
+    writers = {s: written_level(c) for s, c in catalog.items() if name in c.columns}
     here = [s for s, level in writers.items() if level == step.level]
     if not here and writers:
         where = "before" if step.level == "clip" else "behind"
+        maker = pipeline.maker("clip")
         return (
-            f"{name} is a column of {next(iter(writers.values()))}s; put the filter {where} split"
+            f"{name} is a column of {next(iter(writers.values()))}s; "
+            f"put the filter {where} {maker.name if maker else 'the clips'}"
         )
     if not here:
         return ""

@@ -41,15 +41,6 @@ from curate.db.schema import batches, clips, datasets, rows_of, videos
 from curate.db.side_tables import FoundRows
 
 BETWEEN = ">"  # the places of return_to
-# options that change no score: where a stage runs, how many rows at a time, how long and how large
-# a batch may get
-NO_SCORES = ("queue", "batch_size", "pass_size", "fill_seconds", "time_limit", "memory_mb")
-
-# stages that find duplicates, with what they write: first the clip that the row is a duplicate of
-ORDERED = (
-    ("text_duplicate", ("text_duplicate_of", "text_duplicate", "text_seq")),
-    ("dedup", ("duplicate_of", "duplicate", "duplicate_distance", "dedup_seq")),
-)
 
 
 class FoundClip(Protocol):
@@ -102,7 +93,7 @@ def save(engine: Engine, claim: Claim, findings: Findings, writer: Writer) -> in
     table = rows_of(step.level)
     with writing(engine) as connection:
         pipeline = writer.parse(
-            pipeline_held(connection, claim.want.dataset_id, alone=step.name == "split")
+            pipeline_held(connection, claim.want.dataset_id, alone=step.spec.makes is not None)
         )
         changed = pipeline is not claim.want.pipeline and scores_differ(
             pipeline.stage(step.name), step
@@ -131,9 +122,8 @@ def scores_differ(one: StageStep, other: StageStep) -> bool:
     """Whether two forms of a stage may give different scores: not by when, where and how many rows
     at a time.
     """
-    return one.options.model_dump(exclude=set(NO_SCORES)) != other.options.model_dump(
-        exclude=set(NO_SCORES)
-    )
+    ignored = set(one.options.change_no_score)
+    return one.options.model_dump(exclude=ignored) != other.options.model_dump(exclude=ignored)
 
 
 def _clips_deleted(connection: Connection, claim: Claim) -> bool:
@@ -218,7 +208,7 @@ def _write_clips(
     found: Sequence[FoundClip],
     pipeline: Pipeline,
 ) -> None:
-    forget_clips(connection, claim.want.dataset_id, [video_id])
+    forget_clips(connection, claim.want.dataset_id, [video_id], pipeline)
     connection.execute(update(videos).where(videos.c.id == video_id).values(num_clips=len(found)))
     if not found:
         return
@@ -240,7 +230,9 @@ def _write_clips(
     place_rows(connection, "clip", [int(row[0]) for row in made], pipeline, entry)
 
 
-def forget_clips(connection: Connection, dataset_id: int, video_ids: Sequence[int]) -> None:
+def forget_clips(
+    connection: Connection, dataset_id: int, video_ids: Sequence[int], pipeline: Pipeline
+) -> None:
     """Delete the clips of videos that are split again. What was a duplicate of one of them goes
     back to be compared.
     """
@@ -256,15 +248,19 @@ def forget_clips(connection: Connection, dataset_id: int, video_ids: Sequence[in
     )
     connection.execute(delete(clips).where(clips.c.id.in_(gone)))
     free = {"return_to": None, "status": "active", "reason": None, **released()}
-    # the stage that comes first is last here, for a clip that is a duplicate in both ways
-    for stage, columns in ORDERED:
+    # the last stage first: a clip that is a duplicate in two ways goes back to the earlier one
+    for step in reversed(pipeline.stages):
+        order = step.spec.order(step.options)
+        if order is None or order.duplicate_of is None:
+            continue
         orphans = (
             clips.c.dataset_id == dataset_id,
-            clips.c[columns[0]].in_(gone),
+            clips.c[order.duplicate_of].in_(gone),
             clips.c.status != "failed",
         )
+        unmeasured = dict.fromkeys(step.spec.columns)
         connection.execute(
-            update(clips).where(*orphans).values(stage=stage, **free, **dict.fromkeys(columns))
+            update(clips).where(*orphans).values(stage=step.name, **free, **unmeasured)
         )
 
 

@@ -212,7 +212,8 @@ def test_clips_that_were_duplicates_of_deleted_ones_are_judged_again(line: Line)
             text("UPDATE clips SET duplicate=1, duplicate_of=:f WHERE id=:s"),
             {"f": first, "s": second},
         )
-    datasets.enqueue(line.engine, line.dataset, [Found("/v/a.mp4", "2")], line.pipeline)
+    compared = pipeline("score", "dedup")
+    datasets.enqueue(line.engine, line.dataset, [Found("/v/a.mp4", "2")], compared)
     assert line.rows("SELECT id, stage, status, duplicate FROM clips") == [
         (second, "dedup", "active", None)
     ]
@@ -230,9 +231,9 @@ def test_retry_puts_failed_rows_back_to_their_stage(line: Line) -> None:
     with line.engine.begin() as connection:
         connection.execute(text("UPDATE clips SET status='failed', reason='A', error='e'"))
         connection.execute(text("UPDATE clips SET reason='B' WHERE id=:c"), {"c": c})
-    assert datasets.retry(line.engine, line.dataset, "probe", None) == 0
-    assert datasets.retry(line.engine, line.dataset, "score", "B") == 1
-    assert datasets.retry(line.engine, line.dataset, None, None) == 2
+    assert datasets.retry(line.engine, line.dataset, line.pipeline, "probe", None) == 0
+    assert datasets.retry(line.engine, line.dataset, line.pipeline, "score", "B") == 1
+    assert datasets.retry(line.engine, line.dataset, line.pipeline) == 2
     assert line.rows("SELECT DISTINCT status, reason, error FROM clips") == [("active", None, None)]
     assert a < b
 
@@ -241,7 +242,7 @@ def test_retrying_a_clip_without_samples_splits_its_video_again(line: Line) -> N
     line.put_clips(1, "score")
     with line.engine.begin() as connection:
         connection.execute(text("UPDATE clips SET status='failed', reason='SamplesMissing'"))
-    datasets.retry(line.engine, line.dataset, None, "SamplesMissing")
+    datasets.retry(line.engine, line.dataset, line.pipeline, reason="SamplesMissing")
     assert line.rows("SELECT stage, status FROM videos") == [("split", "active")]
 
 

@@ -18,6 +18,8 @@ from curate.db.filters import check as filters
 class _Spec:
     name = ""
     level: Level = "clip"
+    makes: Level | None = None
+    comes_first = comes_last = False
     columns: Mapping[str, Column] = {}
     Options = StageOptions
 
@@ -28,7 +30,10 @@ class _Spec:
 
 def _spec(stage: str, at: Level, **kinds: str) -> Any:
     written = {n: Column(k, "") for n, k in kinds.items()}  # type: ignore[arg-type]
-    return type(stage, (_Spec,), {"name": stage, "level": at, "columns": written})
+    first = at == "video"
+    makes = "clip" if stage == "split" else None
+    attributes = {"name": stage, "level": at, "columns": written}
+    return type(stage, (_Spec,), {**attributes, "comes_first": first, "makes": makes})
 
 
 CATALOG = {

@@ -182,7 +182,7 @@ def test_a_clip_that_fails_in_its_redo_goes_on_after_a_retry(line: Line) -> None
     again(line, "score")
     save(line.engine, claimed(line, "score"), Findings(failed={a: ("NotFinite", "nan")}), writer())
     assert stands(line) == [("score", "failed", "NotFinite", "done")]
-    assert datasets.retry(line.engine, line.dataset, None, None) == 1
+    assert datasets.retry(line.engine, line.dataset, line.pipeline) == 1
     work(line, "score", score=4.0)
     assert stands(line) == [("done", "kept", None, None)]
 

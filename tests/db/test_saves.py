@@ -11,6 +11,8 @@ from curate.db.save.batch import Findings, quoted, save, taken_since
 from curate.tasks.stage import NewClip
 from tests.pipelines import Line, make_line, writer
 
+ORDER = Order(number="dedup_seq", recalled=("duplicate", "hash_first", "hash_middle"))
+
 
 def held(line: Line, stage: str, owner: str = "me") -> Claim:
     claim = line.claim(stage, owner)
@@ -157,7 +159,7 @@ def test_what_dedup_took_can_be_read_from_a_number_on(line: Line) -> None:
     ids = line.put_clips(3, "inorder")
     with line.engine.begin() as connection:
         connection.execute(text("UPDATE clips SET dedup_seq = clip_index + 1, duplicate = 0"))
-    taken = taken_since(line.engine, line.dataset.id, 1, Order())
+    taken = taken_since(line.engine, line.dataset.id, 1, ORDER)
     assert [[r["id"] for r in part] for part in taken] == [ids[1:]]
 
 
@@ -169,7 +171,7 @@ def test_what_dedup_took_comes_some_at_a_time_in_order(
     with line.engine.begin() as connection:
         connection.execute(text("UPDATE clips SET dedup_seq = 10 - clip_index, duplicate = 0"))
     parts = [
-        [r["id"] for r in part] for part in taken_since(line.engine, line.dataset.id, 0, Order())
+        [r["id"] for r in part] for part in taken_since(line.engine, line.dataset.id, 0, ORDER)
     ]
     assert parts == [[ids[4], ids[3]], [ids[2], ids[1]], [ids[0]]]
 

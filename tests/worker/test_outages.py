@@ -77,7 +77,7 @@ def test_rows_that_failed_for_a_full_disk_before_are_tried_again(line: Line) -> 
         connection.execute(
             text("UPDATE clips SET status = 'failed', reason = 'DiskFull', error = 'x'")
         )
-    assert retry(line.engine, line.dataset, None, "DiskFull") == 3
+    assert retry(line.engine, line.dataset, line.pipeline, reason="DiskFull") == 3
     run_all(line, "score")
     assert line.rows("SELECT DISTINCT status, error FROM clips") == [("kept", None)]
 
