@@ -259,11 +259,11 @@ def convert(
       curate models convert ViT-L-14.pt --tokenizer bpe_simple_vocab_16e6.txt.gz
       curate models convert vgg16-397923af.pth vgg.pth
     """
-    from curate.tasks.models.convert import Order
+    from curate.tasks.models.convert import Conversion
     from curate.tasks.models.convert import convert as make
 
     here = session(ctx)
-    kind, folder = make(Order(sources, here.settings.model_folder, to, tokenizer, force))
+    kind, folder = make(Conversion(sources, here.settings.model_folder, to, tokenizer, force))
     print(f"{folder}: model of kind {kind}")
     here.talk.next(f"curate models check {shlex.quote(to or folder.name)}")
 
@@ -291,7 +291,7 @@ def fetch(
     """
     from curate.configs.errors import UsageError
     from curate.tasks.models.catalog import CATALOG
-    from curate.tasks.models.fetch import HUB, Wish
+    from curate.tasks.models.fetch import HUB, FetchRequest
     from curate.tasks.models.fetch import fetch as get
 
     here = session(ctx)
@@ -301,7 +301,9 @@ def fetch(
         )
     hub = os.environ.get("HF_ENDPOINT") or HUB
     with bar(here.quiet) as progress:
-        folder = get(Wish(CATALOG[name], here.settings.model_folder, mirror, hub, force, progress))
+        folder = get(
+            FetchRequest(CATALOG[name], here.settings.model_folder, mirror, hub, force, progress)
+        )
     print(folder)
     here.talk.next(f"curate models check {name}")
 

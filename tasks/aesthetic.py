@@ -7,8 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from curate.configs.schema import Column, StageOptions
-from curate.tasks.clip_embed import CLIP
-from curate.tasks.models.catalog import Need, folder_of
+from curate.tasks.models.catalog import CLIP_MODEL, Need, folder_of
 from curate.tasks.stage import Clip, Scorer, Scores
 
 
@@ -17,7 +16,7 @@ class AestheticOptions(StageOptions):
 
     batch_size: int = Field(256, ge=1, le=4096, description="rows claimed by one task")
     model: str = Field(
-        CLIP,
+        CLIP_MODEL,
         min_length=1,
         description="the model of clip_embed; the predictor was trained on ViT-L/14",
     )
@@ -49,11 +48,10 @@ class Aesthetic(Scorer[AestheticOptions]):
 
     def load(self) -> None:
         """Read the predictor. Raises BadModel."""
-        from curate.tasks.models import heads
+        from curate.tasks.models.heads import aesthetic_head
 
-        self._head = heads.Aesthetic.load(
-            folder_of(self.options.head, self.context.settings.model_folder)
-        )
+        model_folder = self.context.settings.model_folder
+        self._head = aesthetic_head(folder_of(self.options.head, model_folder))
 
     def score(self, clip: Clip) -> Scores:
         """The mean score of the frames. Raises EmbeddingMissing."""

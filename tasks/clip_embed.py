@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from curate.configs.errors import NotFinite, RowError
-from curate.tasks.models.catalog import Need, folder_of
+from curate.tasks.models.catalog import CLIP_MODEL, Need, folder_of
 from curate.tasks.stage import AscendOptions, Clip, Field, Outcome, Rows, Stage, Storable
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-CLIP = "clip-vit-large-patch14"
 POINTS = {1: (0.5,), 2: (0.25, 0.75), 3: (0.1, 0.5, 0.9)}  # of the length of a clip
 
 
@@ -24,7 +23,7 @@ class ClipEmbedOptions(AscendOptions):
     """Options of `clip_embed`."""
 
     model: Storable = Field(
-        CLIP,
+        CLIP_MODEL,
         min_length=1,
         description="folder of a CLIP model: a name (curate models list) or a path",
     )

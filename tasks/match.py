@@ -11,8 +11,7 @@ from pydantic import Field
 
 from curate.configs.errors import PackageMissing, RowError
 from curate.configs.schema import Column
-from curate.tasks.clip_embed import CLIP
-from curate.tasks.models.catalog import Need, folder_of
+from curate.tasks.models.catalog import CLIP_MODEL, Need, folder_of
 from curate.tasks.stage import AscendOptions, Clip, Outcome, Stage
 from curate.tasks.text.captions import TABLE, Row, again
 
@@ -24,7 +23,7 @@ _SENTENCES = re.compile(
 class MatchOptions(AscendOptions):
     """Options of `match`."""
 
-    model: str = Field(CLIP, min_length=1, description="the model of clip_embed")
+    model: str = Field(CLIP_MODEL, min_length=1, description="the model of clip_embed")
     captions: Literal["chosen", "all"] = Field(
         "chosen",
         description="chosen: the clip's text; all: each of its captions, and the best score counts",

@@ -9,8 +9,7 @@ from pydantic import Field, field_validator
 
 from curate.configs.errors import ConfigError
 from curate.configs.schema import Column
-from curate.tasks.clip_embed import CLIP
-from curate.tasks.models.catalog import Need, folder_of
+from curate.tasks.models.catalog import CLIP_MODEL, Need, folder_of
 from curate.tasks.stage import AscendOptions, Clip, Outcome, Rows, Scores, Stage, Storable
 
 _FILE = "file://"
@@ -30,7 +29,7 @@ class OptionMatchOptions(AscendOptions):
     keep: int = Field(
         0, ge=0, description="scores kept of each clip in option_scores, the best ones; 0: all"
     )
-    model: Storable = Field(CLIP, min_length=1, description="the model of clip_embed")
+    model: Storable = Field(CLIP_MODEL, min_length=1, description="the model of clip_embed")
 
     @field_validator("texts", mode="before")
     @classmethod

@@ -39,7 +39,7 @@ class PllavaStage(ModelStage[PllavaOptions]):
     def captioner(self, folder: Path) -> ModelCaptioner:
         """The captioner of a folder, shared within the process."""
         from curate.tasks.captioners.pllava import Options, Pllava
-        from curate.tasks.models.kept import kept
+        from curate.tasks.models.model_cache import cached_model
 
         options = self.options
         how = Options(
@@ -48,4 +48,4 @@ class PllavaStage(ModelStage[PllavaOptions]):
             batch=options.pass_size,
             sampling=self.sampling(),
         )
-        return kept(Pllava, folder, self.context.settings.device, options.dtype, how)
+        return cached_model(Pllava, folder, self.context.settings.device, options.dtype, how)

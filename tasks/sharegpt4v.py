@@ -56,7 +56,7 @@ class ShareGpt4vStage(ModelStage[ShareGpt4vOptions]):
         """The captioner of a folder, shared within the process."""
         from curate.tasks.captioners.sharegpt4v import Options, ShareGpt4v
         from curate.tasks.models.checkpoint import CONFIG, read_config
-        from curate.tasks.models.kept import kept
+        from curate.tasks.models.model_cache import cached_model
         from curate.tasks.models.verify import tower_folder
 
         options, settings = self.options, self.context.settings
@@ -65,4 +65,4 @@ class ShareGpt4vStage(ModelStage[ShareGpt4vOptions]):
             folder, read_config(folder / CONFIG), tower_of(need, settings.model_folder)
         )
         how = Options(options.frames, tower, batch=options.pass_size, sampling=self.sampling())
-        return kept(ShareGpt4v, folder, settings.device, options.dtype, how, also=tower)
+        return cached_model(ShareGpt4v, folder, settings.device, options.dtype, how, also=tower)

@@ -97,7 +97,7 @@ def plans(
 def _for_models(
     settings: Settings, processes: int | None, asked: Sequence[int] | None, prefix: str
 ) -> list[WorkerPlan]:
-    present = device.npus() if device.wanted(settings.device) == "Ascend" else []
+    present = device.npus() if device.target_of(settings.device) == "Ascend" else []
     chosen = _chosen(present, processes, asked)
     if not chosen:  # the CPU; or an NPU without a device file, which only the driver can tell
         count = processes or 1

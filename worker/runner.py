@@ -30,7 +30,7 @@ from curate.db.queue.ready import deepest, has_ready
 from curate.db.save import batch as saves
 from curate.db.save.batch import Findings, Writer
 from curate.tasks.models.catalog import folder_of
-from curate.tasks.models.kept import state
+from curate.tasks.models.model_cache import weights_state
 from curate.tasks.registry import stages
 from curate.tasks.stage import Clip, Context, Stage, Video
 from curate.tasks.storage.archives import RemoteArchives
@@ -354,7 +354,9 @@ class Runner:
         """
         name = (dataset.id, want.step.name)
         needs = stages()[want.step.name].models(want.step.options)
-        weights = tuple(state(folder_of(need.model, self.settings.model_folder)) for need in needs)
+        weights = tuple(
+            weights_state(folder_of(need.model, self.settings.model_folder)) for need in needs
+        )
         version = (want.pipeline.stages, want.epoch, weights)
         if (found := self._loaded.get(name)) is None or found.version != version:
             stage: Stage[Any, Any] = stages()[want.step.name](

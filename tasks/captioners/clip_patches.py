@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from curate.tasks.captioners.language import Floats, Loader
 from curate.tasks.models import mindone_light
-from curate.tasks.models.device import lost
+from curate.tasks.models.device import device_errors
 from curate.tasks.models.towers import parameters_of, shared
 
 
@@ -57,7 +57,7 @@ class Patches:
     def _padded(self, part: NDArray[np.float32]) -> Any:
         missing = self._batch - len(part)  # one shape is compiled
         whole = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
-        with lost(self._loader.device):
+        with device_errors(self._loader.device):
             hidden = self._norm(self._embeddings(self._loader.tensor(np.ascontiguousarray(whole))))
             for layer in self._layers:
                 (hidden,) = layer(hidden, None, None)

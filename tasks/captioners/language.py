@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.tasks.models import cpu_kernels, mindone_light
-from curate.tasks.models.device import Device, Dtype, lost, mindspore
+from curate.tasks.models.device import Device, Dtype, device_errors, mindspore
 from curate.tasks.models.towers import parameters_of
 from curate.tasks.models.weights import Weights
 
@@ -45,7 +45,7 @@ class Loader:
         self.weights = weights
         self.device = device
         self.ms = mindspore()
-        self.dtype = getattr(self.ms, device.held_in(dtype))
+        self.dtype = getattr(self.ms, device.weights_dtype(dtype))
 
     def beside(self, weights: Weights) -> Loader:
         """A loader of other weights, on the same device and in the same type."""
@@ -175,7 +175,7 @@ class Decoder:
         self, context: Context, embedded: Floats, positions: Ints, allowed: NDArray[np.bool_]
     ) -> Floats:
         ms, tensor = self._loader.ms, self._loader.tensor
-        with lost(self._loader.device):
+        with device_errors(self._loader.device):
             # not the least of float16: a score below 0 makes it infinite, and mindone's Qwen2-VL
             # takes infinity for 0
             lowest = -3e4 if self._loader.dtype == ms.float16 else float(np.finfo(np.float32).min)

@@ -23,7 +23,7 @@ from curate.tasks.captioners.pllava_frames import SHORTER, frame_indices, pixels
 from curate.tasks.captioners.pllava_lora import merged
 from curate.tasks.captioners.vocabulary import Vocabulary
 from curate.tasks.captioners.writing import Beginning
-from curate.tasks.models.device import lost
+from curate.tasks.models.device import device_errors
 from curate.tasks.models.weights import Weights
 from curate.tasks.video.span import Pick
 
@@ -152,7 +152,7 @@ class Pllava(FolderCaptioner[Options]):
             ]
         states = self._patches.states(np.stack([pixels(frame, self.side) for frame in chosen]))
         pooling = self.options.pooling or (self.options.frames, 12, 12)
-        with lost(self._loader.device):
+        with device_errors(self._loader.device):
             hidden = self._project(states).reshape((len(chosen), self._grid, self._grid, -1))
             found: Floats = (
                 pool(hidden, pooling, self._loader).astype(self._loader.ms.float32).asnumpy()

@@ -42,7 +42,7 @@ class QwenStage(ModelStage[OptionsT]):
         """The captioner of a folder, shared within the process."""
         from curate.tasks.captioners.qwen_frames import Pixels
         from curate.tasks.captioners.qwen_vl import Options
-        from curate.tasks.models.kept import kept
+        from curate.tasks.models.model_cache import cached_model
 
         options = self.options
         bounds = Pixels(min(Pixels.smallest, options.largest), options.largest)
@@ -50,4 +50,4 @@ class QwenStage(ModelStage[OptionsT]):
             options.frames_a_second, bounds, batch=options.pass_size, sampling=self.sampling()
         )
         device = self.context.settings.device
-        return kept(self.captioner_class(), folder, device, options.dtype, how)
+        return cached_model(self.captioner_class(), folder, device, options.dtype, how)

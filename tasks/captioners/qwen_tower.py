@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from curate.tasks.captioners.language import Floats, Loader
 from curate.tasks.captioners.qwen_frames import MERGE, PATCH, patch_places, windows
 from curate.tasks.captioners.qwen_layout import Family
-from curate.tasks.models.device import lost
+from curate.tasks.models.device import device_errors
 
 _WORD = MERGE * MERGE  # patches
 
@@ -64,7 +64,7 @@ class Tower:
     def _frame(self, patches: Floats, turns: tuple[Any, ...], ends: NDArray[np.int64]) -> Floats:
         ms = self._loader.ms
         whole = np.array([0, ends[-1]])
-        with lost(self._loader.device):
+        with device_errors(self._loader.device):
             pixels = self._loader.tensor(patches.reshape(int(ends[-1]), -1))
             hidden = ms.ops.MatMul(transpose_b=True)(pixels, self._projection)
             for number, block in enumerate(self._blocks):

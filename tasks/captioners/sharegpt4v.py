@@ -28,7 +28,7 @@ from curate.tasks.captioners.sharegpt4v_frames import frame_indices, pixels
 from curate.tasks.captioners.vocabulary import PieceVocabulary
 from curate.tasks.captioners.writing import Beginning
 from curate.tasks.models.checkpoint import CONFIG
-from curate.tasks.models.device import check_installed, lost
+from curate.tasks.models.device import check_installed, device_errors
 from curate.tasks.models.verify import (
     MODEL_TYPES,
     PIECES,
@@ -152,6 +152,6 @@ class ShareGpt4v(FolderCaptioner[Options]):
         """What the language model sees of each picture of a clip: (words, width)."""
         chosen = clip[frame_indices(len(clip), self.options.frames)]
         states = self._patches.states(np.stack([pixels(frame, self.side) for frame in chosen]))
-        with lost(self._loader.device):
+        with device_errors(self._loader.device):
             found: Floats = self._project(states).astype(self._loader.ms.float32).asnumpy()
         return list(found)

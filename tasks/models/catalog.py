@@ -15,8 +15,9 @@ from typing import Literal, get_args
 Captioner = Literal["pllava", "qwen2_vl", "qwen2_5_vl", "sharegpt4v"]
 Kind = Literal["clip", "aesthetic", "nsfw", "lpips"] | Captioner
 CAPTIONERS: tuple[Captioner, ...] = get_args(Captioner)
-# where the folders that stages ask for by default are published; nothing was downloaded of these
-# either
+CLIP_MODEL = "clip-vit-large-patch14"  # what stages ask for by default
+# where the folders of captioners that stages ask for by default are published; nothing was
+# downloaded of these either
 SHAREGPT4V_TOWER = "ShareGPT4V-7B_Pretrained_vit-large336-l12"
 PUBLISHED = {
     "pllava-7b": "ermu2001/pllava-7b", "Qwen2-VL-7B-Instruct": "Qwen/Qwen2-VL-7B-Instruct",
@@ -76,7 +77,7 @@ _DATACOMP = "https://github.com/mlfoundations/dataset2metadata/releases/download
 
 _MODELS = (
     Model(
-        "clip-vit-large-patch14", "clip", "OpenAI's CLIP ViT-L/14", "MIT", _HUB, 1_712_800_000,
+        CLIP_MODEL, "clip", "OpenAI's CLIP ViT-L/14", "MIT", _HUB, 1_712_800_000,
         (
             Download(
                 f"{_CLIP}/config.json", "config.json",

@@ -39,7 +39,7 @@ _FILES = {
 
 
 @dataclass(frozen=True)
-class Order:
+class Conversion:
     """What to convert: files that make one model together, where to, and whether to replace what is
     there.
 
@@ -54,7 +54,7 @@ class Order:
     force: bool = False
 
 
-def convert(order: Order) -> tuple[Kind, Path]:
+def convert(order: Conversion) -> tuple[Kind, Path]:
     """Make the folder of a model; returns what it is and where. Raises BadModel; UsageError when it
     is there.
     """
@@ -153,7 +153,7 @@ def _config(found: Published, sources: Sequence[Path]) -> Mapping[str, Any]:
     return found.config
 
 
-def _write_clip_files(found: Published, order: Order, folder: Path) -> None:
+def _write_clip_files(found: Published, order: Conversion, folder: Path) -> None:
     config = _config(found, order.sources)
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     source = words.find(order.words or order.sources[0].absolute().parent)

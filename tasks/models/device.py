@@ -41,7 +41,7 @@ class Device:
 
     target: Target
 
-    def held_in(self, asked: Dtype) -> Literal["float16", "float32"]:
+    def weights_dtype(self, asked: Dtype) -> Literal["float16", "float32"]:
         """What weights are held in: on an NPU what was asked for, float16 when left to it.
 
         On the CPU always float32: MindSpore's half-precision kernels are missing there, or slow.
@@ -69,7 +69,7 @@ def pinned(npu: int) -> dict[str, str]:
     return {VISIBLE: str(npu)}
 
 
-def wanted(setting: str) -> Target:
+def target_of(setting: str) -> Target:
     """The target that the setting CURATE_DEVICE asks for: auto means Ascend where this process may
     use an NPU.
     """
@@ -87,7 +87,7 @@ def start(setting: str) -> Device:
     hangs.
     """
     ms = mindspore()
-    target = wanted(setting)
+    target = target_of(setting)
     try:
         ms.set_device(target, 0) if target == "Ascend" else ms.set_device(target)
     except (RuntimeError, ValueError) as error:
@@ -99,7 +99,7 @@ def start(setting: str) -> Device:
 
 
 @contextmanager
-def lost(device: Device) -> Iterator[None]:
+def device_errors(device: Device) -> Iterator[None]:
     """Raise NoDevice for what MindSpore raises meanwhile, DeviceMemory where it says that memory is
     short.
 

@@ -23,7 +23,7 @@ import curate
 from curate.configs.errors import CannotFetch, UsageError
 from curate.tasks.models.catalog import Download, Model, folder_of
 from curate.tasks.models.checkpoint import sha256
-from curate.tasks.models.convert import Order, check_place, convert, replacing
+from curate.tasks.models.convert import Conversion, check_place, convert, replacing
 from curate.tasks.models.verify import verified
 
 HUB = "https://huggingface.co"
@@ -36,7 +36,7 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Wish:
+class FetchRequest:
     """A model to fetch. `mirror` is a URL below which its files are; empty: where they were
     published.
 
@@ -52,7 +52,7 @@ class Wish:
     progress: Progress = lambda _name, _done, _total: None
 
 
-def fetch(wish: Wish) -> Path:
+def fetch(wish: FetchRequest) -> Path:
     """Put the model into its folder, and return that. Raises CannotFetch, BadModel; UsageError when
     one is there, or an address with a secret is given.
     """
@@ -64,7 +64,7 @@ def fetch(wish: Wish) -> Path:
         _room(wish, folder)
         files = [_file(download, folder, wish) for download in wish.model.files]
         if wish.model.convert:
-            convert(Order(files, wish.model_folder, wish.model.name, force=wish.force))
+            convert(Conversion(files, wish.model_folder, wish.model.name, force=wish.force))
         else:
             with replacing(target, wish.force) as made:
                 for file in files:
@@ -108,7 +108,7 @@ def shown(url: str) -> str:
 
 
 @contextmanager
-def _alone(wish: Wish) -> Iterator[Path]:
+def _alone(wish: FetchRequest) -> Iterator[Path]:
     """The folder of files on their way, for one process at a time. What came stays when something
     fails.
     """
@@ -126,7 +126,7 @@ def _alone(wish: Wish) -> Iterator[Path]:
                 shutil.rmtree(folder)
 
 
-def _room(wish: Wish, folder: Path) -> None:
+def _room(wish: FetchRequest, folder: Path) -> None:
     needed = sum(d.size for d in wish.model.files) + (wish.model.size if wish.model.convert else 0)
     there = sum(p.stat().st_size for p in folder.iterdir())
     free = shutil.disk_usage(folder).free
@@ -135,7 +135,7 @@ def _room(wish: Wish, folder: Path) -> None:
         raise CannotFetch(url=wish.model.page, why=why, name=wish.model.name)
 
 
-def _file(download: Download, folder: Path, wish: Wish) -> Path:
+def _file(download: Download, folder: Path, wish: FetchRequest) -> Path:
     """The whole file, checked. One that is wrong is removed, so that the next call starts anew."""
     url = url_of(download, wish.mirror, wish.hub)
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):

@@ -5,82 +5,72 @@ microseconds a clip.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from curate.tasks.models import checkpoint, verify
-from curate.tasks.models.kept import kept
+from curate.tasks.models.model_cache import cached_model
 
 Floats = NDArray[np.float32]
+Layers = tuple[tuple[Floats, Floats], ...]  # weight and bias of each
 
 WIDTH = 768  # of the embeddings that both heads were trained on
 
 
-@dataclass(frozen=True)
-class Aesthetic:
+class AestheticHead:
     """LAION's predictor: five linear layers with nothing between them (the dropout is for training
-    only).
+    only). Made by `aesthetic_head`.
     """
 
-    layers: tuple[tuple[Floats, Floats], ...]
-
-    @classmethod
-    def load(cls, folder: Path) -> Aesthetic:
-        """The predictor in a folder, shared within the process. Raises BadModel."""
-        return kept(_aesthetic, folder)
+    def __init__(self, folder: Path) -> None:
+        arrays = checkpoint.arrays(verify.verified(folder, "aesthetic").file)
+        self._layers = _layers(arrays, [f"layers.{n}" for n in (0, 2, 4, 6, 7)])
 
     def score(self, embeddings: Floats) -> Floats:
         """Scores (n,), about 1 to 10, higher is better, of embeddings (n, 768) of unit length."""
-        found = embeddings
-        for weight, bias in self.layers:
-            found = found @ weight.T + bias
-        return found[:, 0]
+        values = embeddings
+        for weight, bias in self._layers:
+            values = values @ weight.T + bias
+        return values[:, 0]
 
 
-@dataclass(frozen=True)
-class Nsfw:
+class NsfwHead:
     """LAION's detector: the embedding normalised by fixed mean and variance, four linear layers,
-    ReLU between them.
+    ReLU between them. Made by `nsfw_head`.
     """
 
-    mean: Floats
-    variance: Floats
-    layers: tuple[tuple[Floats, Floats], ...]
-
-    @classmethod
-    def load(cls, folder: Path) -> Nsfw:
-        """The detector in a folder, shared within the process. Raises BadModel."""
-        return kept(_nsfw, folder)
+    def __init__(self, folder: Path) -> None:
+        arrays = checkpoint.arrays(verify.verified(folder, "nsfw").file)
+        self._mean = np.array(arrays["norm.mean"])
+        self._variance = np.array(arrays["norm.variance"])
+        self._layers = _layers(arrays, [f"linear_{n}" for n in (1, 2, 3, 4)])
 
     def score(self, embeddings: Floats) -> Floats:
         """Probabilities (n,), 0 to 1, higher is less safe, of embeddings (n, 768) of unit length."""
-        found = (embeddings - self.mean) / np.sqrt(self.variance)
-        for weight, bias in self.layers[:-1]:
-            found = np.maximum(found @ weight.T + bias, 0)
-        weight, bias = self.layers[-1]
-        return _sigmoid(found @ weight.T + bias)[:, 0]
+        values = (embeddings - self._mean) / np.sqrt(self._variance)
+        for weight, bias in self._layers[:-1]:
+            values = np.maximum(values @ weight.T + bias, 0)
+        weight, bias = self._layers[-1]
+        logits = values @ weight.T + bias
+        small = np.exp(-np.abs(logits))  # never overflows
+        sigmoid = np.where(logits >= 0, 1 / (1 + small), small / (1 + small)).astype(np.float32)
+        return sigmoid[:, 0]
 
 
-def _sigmoid(x: Floats) -> Floats:
-    small = np.exp(-np.abs(x))  # never overflows
-    return np.where(x >= 0, 1 / (1 + small), small / (1 + small)).astype(np.float32)
+def aesthetic_head(folder: Path) -> AestheticHead:
+    """The predictor of a folder, shared within the process. Raises BadModel."""
+    return cached_model(AestheticHead, folder)
 
 
-def _aesthetic(folder: Path) -> Aesthetic:
-    found = checkpoint.arrays(verify.verified(folder, "aesthetic").file)
-    return Aesthetic(_linears(found, [f"layers.{n}" for n in (0, 2, 4, 6, 7)]))
+def nsfw_head(folder: Path) -> NsfwHead:
+    """The detector of a folder, shared within the process. Raises BadModel."""
+    return cached_model(NsfwHead, folder)
 
 
-def _nsfw(folder: Path) -> Nsfw:
-    found = checkpoint.arrays(verify.verified(folder, "nsfw").file)
-    layers = _linears(found, [f"linear_{n}" for n in (1, 2, 3, 4)])
-    return Nsfw(np.array(found["norm.mean"]), np.array(found["norm.variance"]), layers)
-
-
-def _linears(found: Mapping[str, Floats], names: list[str]) -> tuple[tuple[Floats, Floats], ...]:
+def _layers(arrays: Mapping[str, Floats], names: list[str]) -> Layers:
+    """The linear layers, copied from the mapped file."""
     return tuple(
-        (np.array(found[f"{name}.weight"]), np.array(found[f"{name}.bias"])) for name in names
+        (np.array(arrays[f"{name}.weight"]), np.array(arrays[f"{name}.bias"])) for name in names
     )

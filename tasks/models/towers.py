@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.tasks.models import checkpoint, cpu_kernels, device, mindone_light, verify
-from curate.tasks.models.device import Dtype, lost
-from curate.tasks.models.kept import kept
+from curate.tasks.models.device import Dtype, device_errors
+from curate.tasks.models.model_cache import cached_model
 from curate.tasks.models.tokens import Tokens
 
 Floats = NDArray[np.float32]
@@ -29,7 +29,7 @@ BATCH = {
 }  # images or texts in one pass: one shape is compiled, once a process
 
 
-class Tower:
+class ClipTower:
     """What both towers share: a model whose layers run through one compiled layer, in batches of
     one size.
     """
@@ -38,7 +38,7 @@ class Tower:
         self._device = device.start(setting)
         self._ms = device.mindspore()
         self._verified = verify.verified(folder, "clip")
-        self._dtype = getattr(self._ms, self._device.held_in(dtype))
+        self._dtype = getattr(self._ms, self._device.weights_dtype(dtype))
         self.batch = batch or BATCH[self._device.target]
         self.revision = checkpoint.revision(self._verified.file)
 
@@ -90,7 +90,7 @@ class Tower:
     def _padded(self, run: Callable[[NDArray[Any]], Any], part: NDArray[Any]) -> Floats:
         missing = self.batch - len(part)
         whole = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
-        with lost(self._device):
+        with device_errors(self._device):
             found: Floats = run(whole).astype(self._ms.float32).asnumpy()
         return found[: len(part)]
 
@@ -100,7 +100,7 @@ class Tower:
         return int(self._verified.config.get("projection_dim", 512))
 
 
-class ImageTower(Tower):
+class ImageTower(ClipTower):
     """Pictures to embeddings. Made by `image_tower`."""
 
     def __init__(self, folder: Path, setting: str, dtype: Dtype, batch: int | None) -> None:
@@ -120,7 +120,7 @@ class ImageTower(Tower):
         return self._model(self._ms.Tensor(pixels, self._dtype))[0]
 
 
-class TextTower(Tower):
+class TextTower(ClipTower):
     """Texts to embeddings. Made by `text_tower`. `logit_scale` is what CLIP multiplies cosines
     with, about 100.
     """
@@ -149,7 +149,7 @@ def image_tower(
     """The image tower of a folder, shared within the process. Raises BadModel, NoDevice,
     PackageMissing.
     """
-    return kept(ImageTower, folder, setting, dtype, batch)
+    return cached_model(ImageTower, folder, setting, dtype, batch)
 
 
 def text_tower(
@@ -158,7 +158,7 @@ def text_tower(
     """The text tower of a folder, shared within the process. Raises BadModel, NoDevice,
     PackageMissing.
     """
-    return kept(TextTower, folder, setting, dtype, batch)
+    return cached_model(TextTower, folder, setting, dtype, batch)
 
 
 def parameters_of(cell: Any) -> dict[str, Any]:

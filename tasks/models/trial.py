@@ -71,16 +71,16 @@ def _clip(folder: Path, settings: Settings) -> tuple[Callable[[], Floats], str]:
 
 
 def _aesthetic(folder: Path, _settings: Settings) -> tuple[Callable[[], Floats], str]:
-    from curate.tasks.models.heads import Aesthetic
+    from curate.tasks.models.heads import aesthetic_head
 
-    head, embeddings = Aesthetic.load(folder), _embeddings()
+    head, embeddings = aesthetic_head(folder), _embeddings()
     return lambda: head.score(embeddings), "NumPy, 64 embeddings"
 
 
 def _nsfw(folder: Path, _settings: Settings) -> tuple[Callable[[], Floats], str]:
-    from curate.tasks.models.heads import Nsfw
+    from curate.tasks.models.heads import nsfw_head
 
-    head, embeddings = Nsfw.load(folder), _embeddings()
+    head, embeddings = nsfw_head(folder), _embeddings()
     return lambda: head.score(embeddings), "NumPy, 64 embeddings"
 
 

@@ -58,7 +58,7 @@ class Storage:
 
 
 @dataclass(frozen=True)
-class View:
+class TensorView:
     """A tensor as the pickle describes it: a view of a storage."""
 
     storage: Storage
@@ -126,14 +126,14 @@ class Module:
         self.attributes = state
 
 
-def _view(storage: Any, offset: Any, shape: Any, strides: Any, *_rest: Any) -> View:
+def _view(storage: Any, offset: Any, shape: Any, strides: Any, *_rest: Any) -> TensorView:
     """In place of torch._utils._rebuild_tensor_v2: the view, if it stays within its storage."""
     numbers = (offset, *shape, *strides)
     if not isinstance(storage, Storage) or not all(type(n) is int for n in numbers):
         raise _Refused("it is a pickle with a tensor that is none")
     if not fits(offset, tuple(shape), tuple(strides), storage.count):
         raise _Refused("it is a pickle with a tensor that reaches outside its numbers")
-    return View(storage, offset, tuple(shape), tuple(strides))
+    return TensorView(storage, offset, tuple(shape), tuple(strides))
 
 
 def _size(numbers: Any = ()) -> tuple[int, ...]:
@@ -279,22 +279,24 @@ def _old(file: Path) -> tuple[Any, Places]:
         return content, places
 
 
-def _flat(value: Any, name: str, depth: int, budget: Iterator[int]) -> Iterator[tuple[str, View]]:
+def _flat(
+    value: Any, name: str, depth: int, budget: Iterator[int]
+) -> Iterator[tuple[str, TensorView]]:
     """The tensors in nested dictionaries and modules. Whatever else is there (numbers, flags) is
     left out.
     """
     if next(budget, None) is None or depth > _DEEPEST:
         raise _Refused("it is a pickle of endless nesting")
-    if isinstance(value, View):
+    if isinstance(value, TensorView):
         yield name, value
     inside = value.attributes if isinstance(value, Module) else value
     if isinstance(inside, dict):
         for key, part in inside.items():
-            if isinstance(key, str) and isinstance(part, View | Module | dict):
+            if isinstance(key, str) and isinstance(part, TensorView | Module | dict):
                 yield from _flat(part, f"{name}.{key}" if name else key, depth + 1, budget)
 
 
-def _stored(file: Path, view: View, places: Places) -> Stored:
+def _stored(file: Path, view: TensorView, places: Places) -> Stored:
     """Where the numbers of a view are. Raises _Refused when the file holds fewer."""
     storage = view.storage
     start, length = places.get(storage.key, (0, 0))

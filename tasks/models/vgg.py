@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.tasks.models import checkpoint, cpu_kernels, device, verify
-from curate.tasks.models.device import Dtype, lost
-from curate.tasks.models.kept import kept
+from curate.tasks.models.device import Dtype, device_errors
+from curate.tasks.models.model_cache import cached_model
 
 Features = tuple[NDArray[np.float32], ...]
 
@@ -30,13 +30,13 @@ _TINY = 1e-10  # added to a length before dividing by it, as the package does
 _PARTS = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
 
 
-class Lpips:
+class LpipsNetwork:
     """VGG16 and the weights of its channels. Made by `lpips_model`."""
 
     def __init__(self, folder: Path, setting: str, dtype: Dtype) -> None:
         self._device = device.start(setting)
         self._ms = device.mindspore()
-        self._dtype = getattr(self._ms, self._device.held_in(dtype))
+        self._dtype = getattr(self._ms, self._device.weights_dtype(dtype))
         verified = verify.verified(folder, "lpips")
         weights = checkpoint.arrays(verified.file)
         self.revision = checkpoint.revision(verified.file)
@@ -67,7 +67,7 @@ class Lpips:
     def _features(self, frame: NDArray[np.uint8]) -> Features:
         scaled = (frame.astype(np.float32) / 127.5 - 1 - _SHIFT) / _SCALE
         pictures = np.ascontiguousarray(scaled.transpose(2, 0, 1)[None])
-        with lost(self._device):
+        with device_errors(self._device):
             found = [
                 f.astype(self._ms.float32).asnumpy()[0]
                 for f in self._run(self._ms.Tensor(pictures, self._dtype))
@@ -99,8 +99,8 @@ def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
     return (features / (length + np.float32(_TINY))).astype(np.float32, copy=False)
 
 
-def lpips_model(folder: Path, setting: str = "auto", dtype: Dtype = "auto") -> Lpips:
+def lpips_model(folder: Path, setting: str = "auto", dtype: Dtype = "auto") -> LpipsNetwork:
     """The LPIPS model of a folder, shared within the process. Raises BadModel, NoDevice,
     PackageMissing.
     """
-    return kept(Lpips, folder, setting, dtype)
+    return cached_model(LpipsNetwork, folder, setting, dtype)

@@ -84,12 +84,12 @@ def test_the_networks_ran_without_network_and_torch() -> None:
 
 @pytest.mark.parametrize("head", ["aesthetic", "nsfw"])
 def test_heads(head: str, models: Path, references: References, compare: Compare) -> None:
-    from curate.tasks.models.heads import Aesthetic, Nsfw
+    from curate.tasks.models.heads import aesthetic_head, nsfw_head
 
     made = (
-        Aesthetic.load(models / tiny.AESTHETIC)
+        aesthetic_head(models / tiny.AESTHETIC)
         if head == "aesthetic"
-        else Nsfw.load(models / tiny.NSFW)
+        else nsfw_head(models / tiny.NSFW)
     )
     scores = made.score(inputs.unit_embeddings())
     assert scores.dtype == np.float32

@@ -17,7 +17,7 @@ from curate.configs.errors import BadModel, ConfigError
 from curate.tasks.captioners.interface import Caption
 from curate.tasks.models.catalog import CAPTIONERS, Captioner, Need
 from curate.tasks.models.checkpoint import INDEX
-from curate.tasks.models.kept import kept, state
+from curate.tasks.models.model_cache import cached_model, weights_state
 from curate.tasks.models.verify import check, missing
 from curate.tasks.models.weights import Weights
 from curate.tasks.registry import stages
@@ -161,17 +161,17 @@ def test_a_folder_that_lacks_a_file_is_refused_before_anything_is_loaded(
 
 def test_a_captioner_is_made_anew_when_its_tower_is_replaced(tmp_path: Path) -> None:
     folder, tower = tiny_sharegpt4v.write(tmp_path), tmp_path / tiny_sharegpt4v.TOWER
-    first = kept(Weights, folder, also=tower)
-    assert kept(Weights, folder, also=tower) is first
+    first = cached_model(Weights, folder, also=tower)
+    assert cached_model(Weights, folder, also=tower) is first
     os.utime(tower / "pytorch_model.bin", (1, 1))
-    assert kept(Weights, folder, also=tower) is not first
+    assert cached_model(Weights, folder, also=tower) is not first
 
 
 def test_weights_in_several_files_are_loaded_anew_when_they_are_replaced(
     folders: Path, tmp_path: Path
 ) -> None:
     folder = tiny.write_qwen(tmp_path / "model", "qwen2_vl")
-    before = state(folder)
+    before = weights_state(folder)
     assert before is not None
     (folder / INDEX).write_text((folder / INDEX).read_text() + "\n")
-    assert state(folder) != before
+    assert weights_state(folder) != before

@@ -20,7 +20,7 @@ from curate.tasks.captioners import sharegpt4v_layout as layout
 from curate.tasks.captioners.sharegpt4v import IMAGE, Options, ShareGpt4v
 from curate.tasks.captioners.sharegpt4v_frames import frame_indices, padded
 from curate.tasks.captioners.vocabulary import PieceVocabulary
-from curate.tasks.models.kept import state
+from curate.tasks.models.model_cache import weights_state
 from curate.tasks.models.verify import check_sharegpt4v, tower_folder
 from curate.tasks.models.weights import Weights
 from curate.tasks.video.span import SpanShape
@@ -266,7 +266,7 @@ def test_the_revision_changes_with_either_folder(copy: Path) -> None:
     assert changed != before
     rewritten(copy, lambda arrays: {k: v + 1 for k, v in arrays.items()})
     assert looked_at(copy).revision not in (before, changed)
-    assert state(copy) is not None
+    assert weights_state(copy) is not None
 
 
 def speaking(published: Path, frames: int = 1) -> ShareGpt4v:

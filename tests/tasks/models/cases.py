@@ -270,7 +270,7 @@ def as_on_an_npu() -> Any:
     CPU, which can.
     """
     whole = image().embed(pictures(2)), text().embed(["a dog"])
-    held, device.Device.held_in = device.Device.held_in, lambda *_: "float16"  # type: ignore[method-assign]
+    held, device.Device.weights_dtype = device.Device.weights_dtype, lambda *_: "float16"  # type: ignore[method-assign]
     try:
         made = (
             towers.ImageTower(folder(), "CPU", "auto", 2),
@@ -278,7 +278,7 @@ def as_on_an_npu() -> Any:
         )
         found = made[0].embed(pictures(2)), made[1].embed(["a dog"])
     finally:
-        device.Device.held_in = held  # type: ignore[method-assign]
+        device.Device.weights_dtype = held  # type: ignore[method-assign]
     return [float(np.abs(f - w).max() / np.abs(w).max()) for f, w in zip(found, whole, strict=True)]
 
 
@@ -361,7 +361,7 @@ def too_much() -> Any:
     """More numbers than any host has room for."""
     import mindspore as ms
 
-    with device.lost(device.start("CPU")):
+    with device.device_errors(device.start("CPU")):
         return ms.ops.BroadcastTo((1 << 23, 1 << 23))(ms.Tensor([1.0])).asnumpy().sum()
 
 

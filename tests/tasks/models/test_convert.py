@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from curate.configs.errors import BadModel, UsageError
 from curate.tasks.models import words
-from curate.tasks.models.convert import Order, convert, kind_of, replacing, tensors_of
+from curate.tasks.models.convert import Conversion, convert, kind_of, replacing, tensors_of
 from tests import tiny
 from tests import torch_files as tf
 
@@ -70,7 +70,7 @@ def as_openai(arrays: Mapping[str, NDArray[Any]], mindspore: bool = False) -> Ar
 
 
 def converted(tmp_path: Path, *sources: Path, words_at: Path | None = None) -> tuple[str, Arrays]:
-    kind, folder = convert(Order(sources, tmp_path / "models", words=words_at))
+    kind, folder = convert(Conversion(sources, tmp_path / "models", words=words_at))
     return kind, load_file(folder / "model.safetensors")
 
 
@@ -121,7 +121,7 @@ def test_the_config_of_openais_clip_follows_from_the_shapes(
 ) -> None:
     """All but the width of a head, which is 64 in every CLIP by OpenAI, and 16 in the tiny one."""
     source = tf.save(tmp_path / "x.pt", as_openai(weights[tiny.CLIP]))
-    _, folder = convert(Order([source], tmp_path / "models", words=MERGES))
+    _, folder = convert(Conversion([source], tmp_path / "models", words=MERGES))
     made, wanted = json.loads((folder / "config.json").read_text()), tiny.clip_config()
     for tower in ("text_config", "vision_config"):
         assert made[tower].pop("num_attention_heads") == 1
@@ -140,10 +140,10 @@ def test_a_config_beside_the_file_is_taken(tmp_path: Path, weights: dict[str, Ar
     """A CLIP under Hugging Face's names does not say how many heads it has; its config.json does."""
     source = tf.save(tmp_path / "pytorch_model.bin", weights[tiny.CLIP])
     with pytest.raises(BadModel, match=r"config\.json is not beside it"):
-        convert(Order([source], tmp_path / "models", words=MERGES))
+        convert(Conversion([source], tmp_path / "models", words=MERGES))
     (tmp_path / "config.json").write_text(json.dumps(tiny.clip_config()))
     tiny.write_tokenizer(tmp_path / "tokenizer.json")
-    _, folder = convert(Order([source], tmp_path / "models"))
+    _, folder = convert(Conversion([source], tmp_path / "models"))
     assert json.loads((folder / "config.json").read_text()) == tiny.clip_config()
     assert_same(load_file(folder / "model.safetensors"), weights[tiny.CLIP])
 
@@ -196,9 +196,9 @@ def test_lpips_of_its_two_files(tmp_path: Path, weights: dict[str, Arrays]) -> N
     assert_same(converted(tmp_path, first, second)[1], parts)
     for alone in (first, second):
         with pytest.raises(BadModel, match=r"missing for lpips.*name both files"):
-            convert(Order([alone], tmp_path / "models", "other"))
+            convert(Conversion([alone], tmp_path / "models", "other"))
     with pytest.raises(BadModel, match="another of the files"):
-        convert(Order([first, first], tmp_path / "models", "other"))
+        convert(Conversion([first, first], tmp_path / "models", "other"))
 
 
 def test_lpips_in_slices(tmp_path: Path, weights: dict[str, Arrays]) -> None:
@@ -227,12 +227,12 @@ def test_wrappers_of_training_scripts_are_taken_off(
 def test_other_weights_are_refused_by_name(tmp_path: Path) -> None:
     source = tf.save(tmp_path / "x.pth", {"conv.weight": np.zeros(3, np.float32)})
     with pytest.raises(BadModel, match=r"no model that curate knows, but conv\.weight"):
-        convert(Order([source], tmp_path / "models"))
+        convert(Conversion([source], tmp_path / "models"))
     (tmp_path / "text").write_text("hello")
     with pytest.raises(BadModel, match="no file by torch, MindSpore or safetensors"):
-        convert(Order([tmp_path / "text"], tmp_path / "models"))
+        convert(Conversion([tmp_path / "text"], tmp_path / "models"))
     with pytest.raises(BadModel, match="No such file"):
-        convert(Order([tmp_path / "none"], tmp_path / "models"))
+        convert(Conversion([tmp_path / "none"], tmp_path / "models"))
     assert not (tmp_path / "models").exists()
 
 
@@ -246,7 +246,7 @@ def test_openais_clip_of_a_width_that_is_no_clip_by_openai_is_refused(
         "visual.conv1.weight": np.zeros((1280, 3, 1, 1), np.float32)
     }
     with pytest.raises(BadModel, match="1280 wide"):
-        convert(Order([tf.save(tmp_path / "x.pt", wide)], tmp_path / "models", words=MERGES))
+        convert(Conversion([tf.save(tmp_path / "x.pt", wide)], tmp_path / "models", words=MERGES))
 
 
 SPOIL = {
@@ -271,7 +271,7 @@ def test_wrong_weights_leave_nothing_behind(
     head = dict(weights[tiny.AESTHETIC])
     change(head)
     with pytest.raises(BadModel, match=reason):
-        convert(Order([tf.save(tmp_path / "x.pth", head)], tmp_path / "models"))
+        convert(Conversion([tf.save(tmp_path / "x.pth", head)], tmp_path / "models"))
     assert not list(tmp_path.glob("models/*"))
 
 
@@ -282,12 +282,12 @@ def test_a_model_is_replaced_only_when_asked_and_by_a_whole_one(
     target = tiny.write_clip(tmp_path / "models" / "mine")
     before = sorted(p.name for p in target.iterdir())
     with pytest.raises(UsageError, match="--force"):
-        convert(Order([source], tmp_path / "models", "mine"))
+        convert(Conversion([source], tmp_path / "models", "mine"))
     bad = tf.save(tmp_path / "y.pth", {"layers.7.weight": np.zeros(1, np.float32)})
     with pytest.raises(BadModel):
-        convert(Order([bad], tmp_path / "models", "mine", force=True))
+        convert(Conversion([bad], tmp_path / "models", "mine", force=True))
     assert sorted(p.name for p in target.iterdir()) == before
-    convert(Order([source], tmp_path / "models", "mine", force=True))
+    convert(Conversion([source], tmp_path / "models", "mine", force=True))
     assert [p.name for p in target.iterdir()] == ["model.safetensors"]
     assert [p.name for p in target.parent.iterdir()] == ["mine"]
 
@@ -321,7 +321,7 @@ def test_what_is_no_model_folder_is_never_replaced(
     source = tf.save(tmp_path / "x.pth", weights[tiny.AESTHETIC])
     for force in (False, True):
         with pytest.raises(UsageError, match="no model folder") as error:
-            convert(Order([source], tmp_path / "models", str(target), force=force))
+            convert(Conversion([source], tmp_path / "models", str(target), force=force))
         assert "--force" not in str(error.value) and "--to" in str(error.value)
     assert sorted(target.parent.rglob("*")) == before
 
@@ -342,7 +342,7 @@ def test_what_came_while_a_model_was_made_is_not_replaced(tmp_path: Path) -> Non
 def test_an_empty_folder_is_taken(tmp_path: Path, weights: dict[str, Arrays]) -> None:
     (tmp_path / "mine").mkdir()
     convert(
-        Order(
+        Conversion(
             [tf.save(tmp_path / "x.pth", weights[tiny.NSFW])],
             tmp_path / "models",
             str(tmp_path / "mine"),
@@ -398,7 +398,7 @@ def test_clip_without_a_tokenizer_says_what_to_give(
 ) -> None:
     source = tf.save(tmp_path / "x.pt", as_openai(weights[tiny.CLIP]))
     with pytest.raises(UsageError, match=r"--tokenizer.*bpe_simple_vocab_16e6"):
-        convert(Order([source], tmp_path / "models"))
+        convert(Conversion([source], tmp_path / "models"))
     assert not list((tmp_path / "models").iterdir())
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from curate.configs.errors import DeviceMemory, NoDevice, PackageMissing, ServiceError
 from curate.tasks.models import device
-from curate.tasks.models.device import VISIBLE, Device, npus, pinned, wanted
+from curate.tasks.models.device import VISIBLE, Device, npus, pinned, target_of
 
 
 @pytest.fixture
@@ -69,15 +69,27 @@ def test_pinning_and_finding_agree(number: int, host: Path) -> None:
 
 def test_auto_is_ascend_where_there_is_an_npu(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "npus", lambda: npus({}, host))
-    assert [wanted(setting) for setting in ("auto", "CPU", "Ascend")] == ["Ascend", "CPU", "Ascend"]
+    assert [target_of(setting) for setting in ("auto", "CPU", "Ascend")] == [
+        "Ascend",
+        "CPU",
+        "Ascend",
+    ]
     monkeypatch.setattr(device, "npus", list)
-    assert [wanted(setting) for setting in ("auto", "CPU", "Ascend")] == ["CPU", "CPU", "Ascend"]
+    assert [target_of(setting) for setting in ("auto", "CPU", "Ascend")] == ["CPU", "CPU", "Ascend"]
 
 
 def test_an_npu_holds_half_precision_unless_asked_otherwise_and_a_cpu_never_does() -> None:
     asked: list[device.Dtype] = ["auto", "float16", "float32"]
-    assert [Device("Ascend").held_in(dtype) for dtype in asked] == ["float16", "float16", "float32"]
-    assert [Device("CPU").held_in(dtype) for dtype in asked] == ["float32", "float32", "float32"]
+    assert [Device("Ascend").weights_dtype(dtype) for dtype in asked] == [
+        "float16",
+        "float16",
+        "float32",
+    ]
+    assert [Device("CPU").weights_dtype(dtype) for dtype in asked] == [
+        "float32",
+        "float32",
+        "float32",
+    ]
 
 
 @pytest.mark.parametrize("package", ["mindspore", "mindone", "transformers", "tokenizers"])
@@ -136,7 +148,7 @@ def test_asking_for_an_npu_where_there_is_none_says_what_to_do(found: Mapping[st
     ids=str,
 )
 def test_a_lack_of_memory_is_told_from_a_lost_device(said: str, kind: type[Exception]) -> None:
-    with pytest.raises(ServiceError) as error, device.lost(Device("CPU")):
+    with pytest.raises(ServiceError) as error, device.device_errors(Device("CPU")):
         raise RuntimeError(said)
     assert type(error.value) is kind
 

@@ -18,7 +18,7 @@ from safetensors.numpy import load_file
 
 from curate.configs.errors import BadModel, CannotFetch, UsageError
 from curate.tasks.models.catalog import CATALOG, Download, Model
-from curate.tasks.models.fetch import HUB, Wish, fetch, url_of
+from curate.tasks.models.fetch import HUB, FetchRequest, fetch, url_of
 from tests import tiny
 from tests import torch_files as tf
 
@@ -93,19 +93,19 @@ def head(tmp_path: Path) -> bytes:
 
 
 @pytest.fixture
-def wish(server: Server, tmp_path: Path, head: bytes) -> Wish:
+def wish(server: Server, tmp_path: Path, head: bytes) -> FetchRequest:
     server.files = {"head.pt": head}
-    return Wish(model_of(server.files), tmp_path / "models", server.url)
+    return FetchRequest(model_of(server.files), tmp_path / "models", server.url)
 
 
-def left(wish: Wish) -> list[str]:
+def left(wish: FetchRequest) -> list[str]:
     """What lies below the model folder."""
     return sorted(
         str(p.relative_to(wish.model_folder)) for p in wish.model_folder.rglob("*") if p.is_file()
     )
 
 
-def test_a_model_is_fetched_and_converted(wish: Wish, tmp_path: Path) -> None:
+def test_a_model_is_fetched_and_converted(wish: FetchRequest, tmp_path: Path) -> None:
     assert fetch(wish) == wish.model_folder / "head"
     assert left(wish) == ["head/model.safetensors"]
     wanted = load_file(tmp_path / "tiny" / "model.safetensors")
@@ -119,18 +119,22 @@ def test_files_that_need_no_converting_are_taken_as_they_are(
     folder = tiny.write_clip(tmp_path / "clip")
     server.files = {p.name: p.read_bytes() for p in folder.iterdir()}
     model = model_of(server.files, kind="clip", convert=False)
-    made = fetch(Wish(model, tmp_path / "models", server.url))
+    made = fetch(FetchRequest(model, tmp_path / "models", server.url))
     assert {p.name: p.read_bytes() for p in made.iterdir()} == server.files
 
 
-def test_progress_is_told(wish: Wish, head: bytes) -> None:
+def test_progress_is_told(wish: FetchRequest, head: bytes) -> None:
     told: list[tuple[str, int, int]] = []
-    fetch(Wish(wish.model, wish.model_folder, wish.mirror, progress=lambda *now: told.append(now)))
+    fetch(
+        FetchRequest(
+            wish.model, wish.model_folder, wish.mirror, progress=lambda *now: told.append(now)
+        )
+    )
     assert told[-1] == ("head.pt", len(head), len(head))
     assert told == sorted(told)
 
 
-def test_a_cut_connection_goes_on_where_it_stopped(wish: Wish, server: Server) -> None:
+def test_a_cut_connection_goes_on_where_it_stopped(wish: FetchRequest, server: Server) -> None:
     server.cut_after = 300_000
     fetch(wish)
     assert [start for _, start in server.asked] == ["", "bytes=300000-", "bytes=600000-"]
@@ -138,7 +142,7 @@ def test_a_cut_connection_goes_on_where_it_stopped(wish: Wish, server: Server) -
 
 
 def test_a_server_that_knows_no_ranges_sends_all_again(
-    wish: Wish, server: Server, head: bytes
+    wish: FetchRequest, server: Server, head: bytes
 ) -> None:
     server.cut_after, server.ranges = 300_000, False
     with pytest.raises(CannotFetch, match="cut after 300000"):
@@ -149,7 +153,7 @@ def test_a_server_that_knows_no_ranges_sends_all_again(
 
 
 def test_the_next_call_goes_on_where_the_last_one_stopped(
-    wish: Wish, server: Server, head: bytes
+    wish: FetchRequest, server: Server, head: bytes
 ) -> None:
     part = wish.model_folder / ".head.fetch" / "head.pt.part"
     part.parent.mkdir(parents=True)
@@ -158,7 +162,9 @@ def test_the_next_call_goes_on_where_the_last_one_stopped(
     assert server.asked == [("head.pt", "bytes=1000-")]
 
 
-def test_a_part_that_is_whole_already_is_taken(wish: Wish, server: Server, head: bytes) -> None:
+def test_a_part_that_is_whole_already_is_taken(
+    wish: FetchRequest, server: Server, head: bytes
+) -> None:
     part = wish.model_folder / ".head.fetch" / "head.pt.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(head)
@@ -166,7 +172,7 @@ def test_a_part_that_is_whole_already_is_taken(wish: Wish, server: Server, head:
     assert server.asked == [("head.pt", f"bytes={len(head)}-")]
 
 
-def test_a_part_that_is_too_long_is_thrown_away(wish: Wish, head: bytes) -> None:
+def test_a_part_that_is_too_long_is_thrown_away(wish: FetchRequest, head: bytes) -> None:
     part = wish.model_folder / ".head.fetch" / "head.pt.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(head + b"x")
@@ -176,7 +182,9 @@ def test_a_part_that_is_too_long_is_thrown_away(wish: Wish, head: bytes) -> None
     assert left(wish) == ["head/model.safetensors"]
 
 
-def test_a_wrong_checksum_is_refused_and_not_kept(wish: Wish, server: Server, head: bytes) -> None:
+def test_a_wrong_checksum_is_refused_and_not_kept(
+    wish: FetchRequest, server: Server, head: bytes
+) -> None:
     server.files["head.pt"] = head[:-1] + b"?"
     with pytest.raises(CannotFetch, match="SHA-256"):
         fetch(wish)
@@ -185,7 +193,7 @@ def test_a_wrong_checksum_is_refused_and_not_kept(wish: Wish, server: Server, he
     fetch(wish)
 
 
-def test_a_part_of_another_file_ends_in_a_wrong_checksum(wish: Wish, head: bytes) -> None:
+def test_a_part_of_another_file_ends_in_a_wrong_checksum(wish: FetchRequest, head: bytes) -> None:
     part = wish.model_folder / ".head.fetch" / "head.pt.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(b"x" * 1000)
@@ -194,21 +202,21 @@ def test_a_part_of_another_file_ends_in_a_wrong_checksum(wish: Wish, head: bytes
     fetch(wish)
 
 
-def test_endless_content_is_stopped(wish: Wish, server: Server, head: bytes) -> None:
+def test_endless_content_is_stopped(wish: FetchRequest, server: Server, head: bytes) -> None:
     server.files["head.pt"], server.length = head + bytes(5_000_000), False
     with pytest.raises(CannotFetch, match="longer than the published file"):
         fetch(wish)
 
 
 @pytest.mark.parametrize("status", [403, 404, 500, 503])
-def test_a_server_that_refuses_is_quoted(wish: Wish, server: Server, status: int) -> None:
+def test_a_server_that_refuses_is_quoted(wish: FetchRequest, server: Server, status: int) -> None:
     server.status = status
     with pytest.raises(CannotFetch, match=f"the server says {status}.*--from"):
         fetch(wish)
     assert left(wish) == []
 
 
-def test_no_server_no_name_and_no_scheme_are_told(wish: Wish) -> None:
+def test_no_server_no_name_and_no_scheme_are_told(wish: FetchRequest) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: a connection is refused
         urls = [
@@ -220,12 +228,12 @@ def test_no_server_no_name_and_no_scheme_are_told(wish: Wish) -> None:
         ]
         for url in urls:
             with pytest.raises(CannotFetch, match="cannot be downloaded"):
-                fetch(Wish(wish.model, wish.model_folder, url))
+                fetch(FetchRequest(wish.model, wish.model_folder, url))
     assert not list(wish.model_folder.iterdir())
 
 
 def test_a_server_that_never_answers_is_given_up(
-    wish: Wish, monkeypatch: pytest.MonkeyPatch
+    wish: FetchRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("curate.tasks.models.fetch._TIMEOUT", 0.2)
     with socket.socket() as silent:
@@ -233,24 +241,26 @@ def test_a_server_that_never_answers_is_given_up(
         silent.listen()
         with pytest.raises(CannotFetch, match="timed out"):
             fetch(
-                Wish(wish.model, wish.model_folder, f"http://127.0.0.1:{silent.getsockname()[1]}")
+                FetchRequest(
+                    wish.model, wish.model_folder, f"http://127.0.0.1:{silent.getsockname()[1]}"
+                )
             )
 
 
-def test_what_is_there_is_not_fetched_again(wish: Wish, server: Server) -> None:
+def test_what_is_there_is_not_fetched_again(wish: FetchRequest, server: Server) -> None:
     fetch(wish)
     with pytest.raises(UsageError, match="--force"):
         fetch(wish)
     assert len(server.asked) == 1
-    fetch(Wish(wish.model, wish.model_folder, wish.mirror, force=True))
+    fetch(FetchRequest(wish.model, wish.model_folder, wish.mirror, force=True))
     assert left(wish) == ["head/model.safetensors"]
 
 
-def test_a_folder_of_other_things_is_never_replaced(wish: Wish, server: Server) -> None:
+def test_a_folder_of_other_things_is_never_replaced(wish: FetchRequest, server: Server) -> None:
     (wish.model_folder / "head").mkdir(parents=True)
     (wish.model_folder / "head" / "precious.mp4").touch()
     with pytest.raises(UsageError, match=r"no model folder \(it holds precious\.mp4\)"):
-        fetch(Wish(wish.model, wish.model_folder, wish.mirror, force=True))
+        fetch(FetchRequest(wish.model, wish.model_folder, wish.mirror, force=True))
     assert (left(wish), server.asked) == (["head/precious.mp4"], [])
 
 
@@ -262,10 +272,12 @@ def test_a_folder_of_other_things_is_never_replaced(wish: Wish, server: Server) 
         "https://127.0.0.1:1/x?token=secret",
     ],
 )
-def test_an_address_with_a_secret_is_refused_without_repeating_it(wish: Wish, address: str) -> None:
+def test_an_address_with_a_secret_is_refused_without_repeating_it(
+    wish: FetchRequest, address: str
+) -> None:
     for made in (
-        Wish(wish.model, wish.model_folder, address),
-        Wish(wish.model, wish.model_folder, hub=address),
+        FetchRequest(wish.model, wish.model_folder, address),
+        FetchRequest(wish.model, wish.model_folder, hub=address),
     ):
         with pytest.raises(
             UsageError, match=r"address https://127\.0\.0\.1:1/x was given with a login"
@@ -275,34 +287,34 @@ def test_an_address_with_a_secret_is_refused_without_repeating_it(wish: Wish, ad
     assert not wish.model_folder.exists()
 
 
-def test_errors_show_no_query(wish: Wish, server: Server) -> None:
+def test_errors_show_no_query(wish: FetchRequest, server: Server) -> None:
     """A published address may have one."""
     server.status = 403
     signed = replace(
         wish.model, files=(replace(wish.model.files[0], url=f"{server.url}/head.pt?key=secret"),)
     )
     with pytest.raises(CannotFetch, match=r"/head\.pt cannot be downloaded") as error:
-        fetch(Wish(signed, wish.model_folder))
+        fetch(FetchRequest(signed, wish.model_folder))
     assert "secret" not in str(error.value)
 
 
-def test_an_address_that_is_no_url_is_told(wish: Wish) -> None:
+def test_an_address_that_is_no_url_is_told(wish: FetchRequest) -> None:
     with pytest.raises(UsageError, match="no URL"):
-        fetch(Wish(wish.model, wish.model_folder, "http://[x"))
+        fetch(FetchRequest(wish.model, wish.model_folder, "http://[x"))
 
 
 def test_a_published_file_that_is_another_model_leaves_the_old_one(
-    wish: Wish, server: Server, tmp_path: Path
+    wish: FetchRequest, server: Server, tmp_path: Path
 ) -> None:
     fetch(wish)
     before = (wish.model_folder / "head" / "model.safetensors").read_bytes()
     server.files = {"head.pt": b"something else"}
     with pytest.raises(BadModel):
-        fetch(Wish(model_of(server.files), wish.model_folder, wish.mirror, force=True))
+        fetch(FetchRequest(model_of(server.files), wish.model_folder, wish.mirror, force=True))
     assert (wish.model_folder / "head" / "model.safetensors").read_bytes() == before
 
 
-def test_two_at_a_time_do_not_mix(wish: Wish, server: Server) -> None:
+def test_two_at_a_time_do_not_mix(wish: FetchRequest, server: Server) -> None:
     """The second is told; the first goes on."""
     begun, go_on = threading.Event(), threading.Event()
 
@@ -311,7 +323,8 @@ def test_two_at_a_time_do_not_mix(wish: Wish, server: Server) -> None:
         go_on.wait(30)
 
     first = threading.Thread(
-        target=fetch, args=(Wish(wish.model, wish.model_folder, wish.mirror, progress=wait),)
+        target=fetch,
+        args=(FetchRequest(wish.model, wish.model_folder, wish.mirror, progress=wait),),
     )
     first.start()
     assert begun.wait(30)
@@ -323,11 +336,11 @@ def test_two_at_a_time_do_not_mix(wish: Wish, server: Server) -> None:
 
 
 def test_a_full_disk_is_told_before_anything_comes(
-    wish: Wish, server: Server, tmp_path: Path
+    wish: FetchRequest, server: Server, tmp_path: Path
 ) -> None:
     huge = Model("head", "nsfw", "a head", "MIT", "page", 1 << 60, wish.model.files)
     with pytest.raises(CannotFetch, match="GB are free"):
-        fetch(Wish(huge, wish.model_folder, wish.mirror))
+        fetch(FetchRequest(huge, wish.model_folder, wish.mirror))
     assert server.asked == []
 
 

@@ -285,7 +285,7 @@ def lpips_whole() -> Any:
     stage = ready(Lpips, side=SIDE)
     found = shown(find(stage, list(clips().values())))
     with mock.patch.object(
-        vgg.Lpips, "_features", autospec=True, side_effect=vgg.Lpips._features
+        vgg.LpipsNetwork, "_features", autospec=True, side_effect=vgg.LpipsNetwork._features
     ) as features:
         find(stage, several("scene 0"))
     return found | {"passes": features.call_count, "frames": len(clips()["scene 0"].samples.times)}
@@ -300,10 +300,10 @@ def lpips_still_scene() -> Any:
 
 def lpips_nan() -> Any:
     """The network gives NaN for one clip."""
-    stage, real = ready(Lpips, side=SIDE), vgg.Lpips.distance
+    stage, real = ready(Lpips, side=SIDE), vgg.LpipsNetwork.distance
     found = iter([float("nan")] * (len(clips()["scene 0"].samples.times) - 1))
     with mock.patch.object(
-        vgg.Lpips, "distance", lambda self, a, b: next(found, None) or real(self, a, b)
+        vgg.LpipsNetwork, "distance", lambda self, a, b: next(found, None) or real(self, a, b)
     ):
         return shown(find(stage, several("scene 0", "scene 1")))
 

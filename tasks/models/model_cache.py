@@ -1,0 +1,45 @@
+"""Models kept in memory: one of a kind in a process, as long as a stage holds it, and as long as
+its files stay what they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+from curate.tasks.models.checkpoint import INDEX, PICKLE, PICKLE_INDEX, WEIGHTS
+
+T = TypeVar("T")
+State = tuple[int, int] | None
+
+_models: WeakValueDictionary[tuple[object, ...], object] = WeakValueDictionary()
+
+
+def weights_state(folder: Path) -> State:
+    """What changes when the weights in a folder are replaced: size in bytes and time of change, of
+    their index where they are several files. None where there is no file.
+    """
+    for name in (WEIGHTS, INDEX, PICKLE, PICKLE_INDEX):
+        try:
+            status = (folder / name).stat()
+        except OSError:
+            continue
+        return status.st_size, status.st_mtime_ns
+    return None
+
+
+def cached_model(
+    cls: Callable[..., T], folder: Path, *arguments: object, also: Path | None = None
+) -> T:
+    """``cls(folder, *arguments)``, or the one made earlier of the same weights that somebody still
+    holds.
+
+    `also` is another folder that it takes weights from.
+    """
+    key = (cls, folder, weights_state(folder), also and weights_state(also), *arguments)
+    model = _models.get(key)
+    if model is None:
+        model = _models[key] = cls(folder, *arguments)
+    return model  # type: ignore[return-value]  # the key begins with its class
