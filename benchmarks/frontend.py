@@ -289,7 +289,7 @@ def main() -> None:
 
 
 def _videos(folder: Path) -> list[str]:
-    from curate.tasks.inputs.walk import VIDEO_EXTENSIONS
+    from curate.tasks.inputs.extensions import VIDEO_EXTENSIONS
 
     return sorted(str(p) for p in folder.iterdir() if p.suffix.lower() in VIDEO_EXTENSIONS)
 

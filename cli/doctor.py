@@ -189,12 +189,12 @@ def _store(here: Session) -> Iterator[Check]:
     """Whether clips can be written to where they go, when that is a URL; tried by writing a small
     file.
     """
-    from curate.tasks.storage.places import check_places
+    from curate.tasks.storage.locations import check_clips_writable
 
     if isinstance(here.settings.clips, Path):
         return
     try:
-        check_places(here.settings)
+        check_clips_writable(here.settings)
         yield Check("media store", "OK", f"{here.settings.clips} can be written to")
     except CurateError as error:
         yield Check("media store", "FAIL", here.settings.clips, str(error))

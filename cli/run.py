@@ -105,7 +105,7 @@ def work(here: Session, opened: Opened, jobs: int | None) -> Any:
     from curate.cli.follow import Watcher, follow
     from curate.cli.workers import refuse_shared_sqlite
     from curate.db import datasets
-    from curate.tasks.storage.places import check_places
+    from curate.tasks.storage.locations import check_clips_writable
     from curate.worker.heartbeat import refuse_rivals
     from curate.worker.processes import plans, queues_of
     from curate.worker.supervisor import Log, Supervisor
@@ -115,7 +115,7 @@ def work(here: Session, opened: Opened, jobs: int | None) -> Any:
         return view
     refuse_shared_sqlite(here.settings)
     refuse_rivals(opened.engine, [])
-    check_places(here.settings)
+    check_clips_writable(here.settings)
     _check_models_run(here, opened, view)
     datasets.resume(
         opened.engine, opened.dataset
@@ -226,8 +226,8 @@ def _as_json(name: str, pipeline: Any, found: Any, dry_run: bool) -> dict[str, A
     stages = [{"stage": s.name, "queue": s.options.queue} for s in pipeline.stages]
     return {
         "dataset": name, "dry_run": dry_run, "found": counts.found, "new": counts.new, "changed": counts.changed,
-        "unchanged": counts.unchanged, "named_twice": found.report.duplicates,
-        "unreadable": [path for path, _ in found.report.unreadable], "stages": stages,
+        "unchanged": counts.unchanged, "named_twice": found.passed_over.duplicates,
+        "unreadable": [path for path, _ in found.passed_over.unreadable], "stages": stages,
     }  # fmt: skip
 
 

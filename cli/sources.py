@@ -15,16 +15,11 @@ from curate.cli.pipeline import Resolved, check_models, differences, pipeline_of
 from curate.cli.session import Opened, Session
 from curate.configs.errors import PipelineChanged, ServiceError, UsageError
 from curate.configs.pipeline import Pipeline
+from curate.tasks.inputs.extensions import TABLE_EXTENSIONS, extension, is_media
+from curate.tasks.inputs.files import Input, PassedOver
+from curate.tasks.inputs.find import find_inputs
 from curate.tasks.inputs.paths import is_url, to_text
-from curate.tasks.inputs.walk import (
-    TABLE_EXTENSIONS,
-    Input,
-    Report,
-    extension,
-    find_inputs,
-    is_media,
-)
-from curate.tasks.storage.places import check_places
+from curate.tasks.storage.locations import check_clips_writable
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -57,19 +52,24 @@ class Found:
     """What an enqueue found: counts, and what was passed over."""
 
     counts: Enqueued
-    report: Report = field(default_factory=Report)
+    passed_over: PassedOver = field(default_factory=PassedOver)
 
     def lines(self) -> list[str]:
         """One line of counts."""
         c = self.counts
         line = f"found {c.found}: {c.new} new, {c.changed} changed, {c.unchanged} unchanged"
         return [
-            line + (f", {self.report.duplicates} named twice" if self.report.duplicates else "")
+            line
+            + (
+                f", {self.passed_over.duplicates} named twice"
+                if self.passed_over.duplicates
+                else ""
+            )
         ]
 
     def warnings(self) -> list[str]:
         """Folders that could not be listed."""
-        return [f"{path} was passed over: {why}" for path, why in self.report.unreadable]
+        return [f"{path} was passed over: {why}" for path, why in self.passed_over.unreadable]
 
 
 def root_of(source: str) -> str:
@@ -122,24 +122,24 @@ def check_name(name: str) -> None:
         )
 
 
-def inputs_of(request: Request, report: Report) -> Iterator[Input]:
+def inputs_of(request: Request, passed_over: PassedOver) -> Iterator[Input]:
     """The inputs of all sources, each path once. Raises NoInput for a source without any before the
     first.
     """
     opened = []
     for source in request.sources:
-        found = find_inputs(source, report)
+        found = find_inputs(source, passed_over)
         opened.append(itertools.chain([next(found)], found))
     if len(opened) == 1:  # find_inputs has seen to it
         return opened[0]
-    return _once(itertools.chain(*opened), report)
+    return _once(itertools.chain(*opened), passed_over)
 
 
-def _once(found: Iterable[Input], report: Report) -> Iterator[Input]:
+def _once(found: Iterable[Input], passed_over: PassedOver) -> Iterator[Input]:
     seen: set[str] = set()
     for one in found:
         if one.path in seen:
-            report.duplicates += 1
+            passed_over.duplicates += 1
             continue
         seen.add(one.path)
         yield one
@@ -157,9 +157,9 @@ def enqueue(session: Session, request: Request) -> tuple[Opened, Found]:
     chosen = choose(datasets.all_datasets(existing) if existing else [], request)
     pipeline = pipeline_for(chosen, request)
     check_models(pipeline, session.settings.model_folder)
-    check_places(session.settings)
-    report = Report()
-    inputs = inputs_of(request, report)
+    check_clips_writable(session.settings)
+    passed_over = PassedOver()
+    inputs = inputs_of(request, passed_over)
     # from here on things are made; what is wrong with the request has been told
     engine = existing or session.make_database()
     dataset, pipeline = (
@@ -168,7 +168,7 @@ def enqueue(session: Session, request: Request) -> tuple[Opened, Found]:
         else _made(engine, chosen, request, pipeline)
     )
     counts = datasets.enqueue(engine, dataset, inputs, pipeline)
-    return Opened(engine, dataset, pipeline), Found(counts, report)
+    return Opened(engine, dataset, pipeline), Found(counts, passed_over)
 
 
 def _made(
@@ -212,12 +212,14 @@ def look(session: Session, request: Request) -> tuple[str, Pipeline, Found]:
     chosen = choose(datasets.all_datasets(engine) if engine else [], request)
     pipeline = pipeline_for(chosen, request)
     check_models(pipeline, session.settings.model_folder)
-    report = Report()
+    passed_over = PassedOver()
     if isinstance(chosen, str) or engine is None:
-        counts = datasets.Enqueued(new=sum(1 for _ in inputs_of(request, report)))
-        return str(chosen), pipeline, Found(counts, report)
-    counts = datasets.enqueue(engine, chosen, inputs_of(request, report), pipeline, dry_run=True)
-    return chosen.name, pipeline, Found(counts, report)
+        counts = datasets.Enqueued(new=sum(1 for _ in inputs_of(request, passed_over)))
+        return str(chosen), pipeline, Found(counts, passed_over)
+    counts = datasets.enqueue(
+        engine, chosen, inputs_of(request, passed_over), pipeline, dry_run=True
+    )
+    return chosen.name, pipeline, Found(counts, passed_over)
 
 
 def _existing(session: Session) -> Engine | None:

@@ -80,7 +80,7 @@ def worker(
     if check:
         print_check(here, name, as_json)
         return
-    from curate.tasks.storage.places import check_places
+    from curate.tasks.storage.locations import check_clips_writable
     from curate.worker.heartbeat import refuse_rivals
     from curate.worker.processes import plans
     from curate.worker.supervisor import Log, Supervisor
@@ -89,7 +89,7 @@ def worker(
     prefix = f"{name}-" if name else ""
     planned = plans(here.settings, checked_queues(queues), concurrency, checked_npus(npus), prefix)
     refuse_shared_sqlite(here.settings)
-    check_places(here.settings)
+    check_clips_writable(here.settings)
     say = _log_here(here, loglevel.upper())
     engine = here.make_database()
     refuse_rivals(engine, planned)

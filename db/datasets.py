@@ -36,7 +36,7 @@ CHUNK = 500  # inputs per transaction of an enqueue
 
 
 class FoundInput(Protocol):
-    """An input as curate.tasks.inputs.walk reports it."""
+    """An input as curate.tasks.inputs.find gives it."""
 
     @property
     def path(self) -> str: ...

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, model_validator
 
 from curate.configs.schema import Column, StageOptions
+from curate.tasks.inputs.extensions import is_image
 from curate.tasks.inputs.paths import is_url, to_path, to_text
-from curate.tasks.inputs.walk import is_image
 from curate.tasks.stage import Clip, Outcome, Scores, Stage, Video
-from curate.tasks.storage.places import Place, below
+from curate.tasks.storage.locations import Location, below
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -169,12 +169,12 @@ class Cut(Stage[Clip, CutOptions]):
         )
         return rate + size
 
-    def _path(self, clip: Clip) -> Place:
+    def _path(self, clip: Clip) -> Location:
         root = below(self.context.settings.clips, str(clip.dataset_id))
         return clip_path(root, clip.video["clip_stem"], clip.index)
 
 
-def clip_path(root: Place, stem: str, index: int) -> Place:
+def clip_path(root: Location, stem: str, index: int) -> Location:
     """Where a clip goes below root. stem is its video's column clip_stem, which no other video of
     the dataset has.
     """
@@ -221,7 +221,7 @@ def _span(clip: Clip) -> Span:
     )
 
 
-def _scores(path: Place, written: Written, changed: Iterable[str]) -> Mapping[str, Any]:
+def _scores(path: Location, written: Written, changed: Iterable[str]) -> Mapping[str, Any]:
     measures = {
         "num_frames": written.num_frames,
         "fps": written.fps,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from curate.configs.schema import Column
-from curate.tasks.inputs.walk import is_image
+from curate.tasks.inputs.extensions import is_image
 from curate.tasks.stage import Field, Outcome, Stage, StageOptions, Video
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from curate.configs.schema import Column
-from curate.tasks.inputs.walk import is_image
+from curate.tasks.inputs.extensions import is_image
 from curate.tasks.stage import Field, NewClip, Outcome, Stage, StageOptions, Video
 
 if TYPE_CHECKING:

@@ -190,7 +190,7 @@ def _step(short: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Found:
-    """An input, as curate.tasks.inputs.walk finds them."""
+    """An input, as curate.tasks.inputs.find finds them."""
 
     path: str
     fingerprint: str = "1"

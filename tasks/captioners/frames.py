@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from curate.tasks.captioners.interface import Captioner
-from curate.tasks.inputs.walk import is_image
+from curate.tasks.inputs.extensions import is_image
 from curate.tasks.stage import Clip
 from curate.tasks.video.span import Pick, SpanShape
 

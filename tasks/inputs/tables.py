@@ -1,6 +1,4 @@
-"""Reads tables of inputs: CSV or Parquet with a column `path`, and whatever other columns there
-are.
-"""
+"""Reads tables of inputs: CSV or Parquet with a column `path`, and whatever other columns it has."""
 
 from __future__ import annotations
 
@@ -11,103 +9,83 @@ import io
 import math
 import os
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import Any, BinaryIO
 
 from curate.configs.errors import BadTable, NoInput, PackageMissing
 from curate.configs.texts import storable
+from curate.tasks.inputs.extensions import extension
+from curate.tasks.inputs.files import Input, PassedOver, local_input, url_input
 from curate.tasks.inputs.paths import is_url, to_text
-from curate.tasks.inputs.walk import Input, extension, local_input, named_url
 
-Row = dict[str, Any]
+TableRow = dict[str, Any]
 
 
-def read_table(source: str) -> Iterator[Input]:
-    """The rows of a CSV or Parquet file or URL, in order, read as they are used.
+def read_table(source: str, passed_over: PassedOver) -> Iterator[Input]:
+    """The rows of a CSV or Parquet file or URL, in order, read as they are used, each path once.
 
     Relative paths count from the table's folder. Raises as `read_rows`, and BadTable for a row
     without a path.
     """
-    for place, row in read_rows(source):
-        yield as_input(source, place, row)
+    seen: set[str] = set()
+    for position, row in read_rows(source):
+        item = as_input(source, position, row)
+        if item.path in seen:
+            passed_over.duplicates += 1
+            continue
+        seen.add(item.path)
+        yield item
 
 
-def read_rows(source: str, needed: Sequence[str] = ("path",)) -> Iterator[tuple[str, Row]]:
-    """Place (its line) and cells of each row, safe for JSON but for the path; empty CSV cells and
-    NaN are None.
+def read_rows(source: str, needed: Sequence[str] = ("path",)) -> Iterator[tuple[str, TableRow]]:
+    """Position (its line) and cells of each row, safe for JSON but for the path.
 
-    One of the columns `needed` has to be there. Raises NoInput when there is no table, BadTable
-    (with the line or row) when it cannot be read, has none of them, a row has too many cells, or a
-    text cannot be stored.
+    Empty CSV cells and NaN are None. One of the columns `needed` has to be there. Raises NoInput
+    when there is no table, BadTable (with the line or row) when it cannot be read, has none of
+    them, a row has too many cells, or a text cannot be stored.
     """
-    with _open(source) as stream:
-        read = _parquet_rows if extension(source) == ".parquet" else _csv_rows
-        with closing(read(source, stream, needed)) as rows:
-            for place, row in rows:
-                yield (
-                    place,
-                    {
-                        name: v if name == "path" else _cell(source, place, name, v)
-                        for name, v in row.items()
-                    },
-                )
-
-
-@contextmanager
-def _open(source: str) -> Iterator[BinaryIO]:
     try:
         if is_url(source):
             import fsspec
 
-            opened = fsspec.open(source, "rb").open()
+            stream = fsspec.open(source, "rb").open()
         else:
-            opened = open(source, "rb")  # noqa: PTH123, SIM115  closed below
+            stream = open(source, "rb")  # noqa: PTH123, SIM115  closed below
     except FileNotFoundError:
         raise NoInput(path=to_text(source), looked_for="a table of paths") from None
     except OSError as error:
         raise BadTable(source=to_text(source), why=error.strerror or error) from None
-    with opened:
-        yield opened
+    read = _parquet_rows if extension(source) == ".parquet" else _csv_rows
+    with stream, closing(read(source, stream, needed)) as rows:
+        for position, row in rows:
+            cells = {n: value if n == "path" else _json_safe(value) for n, value in row.items()}
+            for name, value in cells.items():
+                if name != "path" and isinstance(value, str) and storable(value) != value:
+                    why = f"{position}: column {name} is not UTF-8 text; save it as UTF-8"
+                    raise BadTable(source=to_text(source), why=why)
+            yield position, cells
 
 
-def _cell(source: str, place: str, column: str, value: Any) -> Any:
-    safe = _json_safe(value)
-    if isinstance(safe, str) and storable(safe) != safe:
-        raise BadTable(
-            source=to_text(source),
-            why=f"{place}: column {column} is not UTF-8 text; save it as UTF-8",
-        )
-    return safe
-
-
-def as_input(source: str, place: str, row: Row) -> Input:
+def as_input(source: str, position: str, row: TableRow) -> Input:
     """The Input that a row of `read_rows` is about. Raises BadTable when it has no path."""
     extra = dict(row)
     path = extra.pop("path", None)
     if not isinstance(path, str) or not path.strip() or "\0" in path:
-        raise BadTable(
-            source=to_text(source),
-            why=f"{place}: path is {path!r}; give each row the path of a file",
-        )
-    full = path if is_url(path) or path.startswith("/") else _folder(source) + "/" + path
-    if full.startswith("file://"):
-        full = full.removeprefix("file://")
-    return (
-        named_url(full, _folder(source), extra)
-        if is_url(full)
-        else local_input(full, _folder(source), extra)
-    )
-
-
-def _folder(source: str) -> str:
+        why = f"{position}: path is {path!r}; give each row the path of a file"
+        raise BadTable(source=to_text(source), why=why)
     if is_url(source):
-        return source.rpartition("/")[0]
-    return os.path.dirname(os.path.abspath(source))  # noqa: PTH100, PTH120
+        folder = source.rpartition("/")[0]
+    else:
+        folder = os.path.dirname(os.path.abspath(source))  # noqa: PTH100, PTH120
+    full = path if is_url(path) or path.startswith("/") else f"{folder}/{path}"
+    full = full.removeprefix("file://")
+    return (url_input if is_url(full) else local_input)(full, folder, extra)
 
 
 def _json_safe(value: Any) -> Any:
-    """value with what JSON lacks made text: dates ISO 8601, decimals exact, bytes hexadecimal; NaN
-    is None.
+    """The value with what JSON lacks as text: dates ISO 8601, decimals exact, bytes hexadecimal.
+
+    NaN and infinity are None.
     """
     if isinstance(value, float):
         return value if math.isfinite(value) else None
@@ -124,30 +102,28 @@ def _json_safe(value: Any) -> Any:
 
 def _csv_rows(
     source: str, stream: BinaryIO, needed: Sequence[str]
-) -> Generator[tuple[str, Row], None, None]:
-    # names that are not UTF-8 are kept, so that their files are found; other columns are checked
-    # later
+) -> Generator[tuple[str, TableRow], None, None]:
+    # paths that are not UTF-8 are kept, so that their files are found; read_rows checks the rest
     text = io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline="")
     csv.field_size_limit(1 << 24)  # captions can be longer than csv's own 128 kB
     reader = csv.DictReader(text)
     try:
-        _need(source, reader.fieldnames or (), needed)
+        _check_columns(source, reader.fieldnames or (), needed)
         for row in reader:
-            place = f"line {reader.line_num}"
+            position = f"line {reader.line_num}"
             if None in row:
-                raise BadTable(
-                    source=to_text(source), why=f"{place} has more cells than there are columns"
-                )
-            yield place, {name: value or None for name, value in row.items()}
+                why = f"{position} has more cells than there are columns"
+                raise BadTable(source=to_text(source), why=why)
+            yield position, {name: value or None for name, value in row.items()}
     except csv.Error as error:
         raise BadTable(source=to_text(source), why=f"line {reader.line_num}: {error}") from None
     finally:
-        text.detach()  # the stream is closed by who opened it
+        text.detach()  # read_rows closes the stream
 
 
 def _parquet_rows(
     source: str, stream: BinaryIO, needed: Sequence[str]
-) -> Generator[tuple[str, Row], None, None]:
+) -> Generator[tuple[str, TableRow], None, None]:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -156,19 +132,17 @@ def _parquet_rows(
         raise PackageMissing(what="reading Parquet", package="pyarrow", install=install) from None
     try:
         table = pyarrow.parquet.ParquetFile(stream)
-        _need(source, table.schema_arrow.names, needed)
-        place = 0
-        for batch in table.iter_batches(batch_size=4096):
-            for row in batch.to_pylist():
-                place += 1
-                yield f"row {place}", row
+        _check_columns(source, table.schema_arrow.names, needed)
+        batches = table.iter_batches(batch_size=4096)
+        rows = (row for batch in batches for row in batch.to_pylist())
+        for number, row in enumerate(rows, 1):
+            yield f"row {number}", row
     except (pyarrow.ArrowException, UnicodeDecodeError) as error:
         raise BadTable(source=to_text(source), why=" ".join(str(error).split())) from None
 
 
-def _need(source: str, names: Any, needed: Sequence[str]) -> None:
+def _check_columns(source: str, names: Sequence[str], needed: Sequence[str]) -> None:
     if not set(needed) & set(names):
-        shown = ", ".join(map(repr, names)) or "none"
-        raise BadTable(
-            source=to_text(source), why=f"it has no column {' or '.join(needed)} (columns: {shown})"
-        )
+        columns = ", ".join(map(repr, names)) or "none"
+        why = f"it has no column {' or '.join(needed)} (columns: {columns})"
+        raise BadTable(source=to_text(source), why=why)

@@ -12,8 +12,9 @@ BLOCK_BYTES = 4 << 20  # most archives are smaller, so they are fetched by one r
 
 
 class RemoteArchives:
-    """Opens each archive once. Made anew for every batch, so that none is read that split has
-    written again since.
+    """Opens each archive once.
+
+    Made anew for every batch, so that no archive is read that split has written again since.
     """
 
     def __init__(self, root: str) -> None:
@@ -21,7 +22,7 @@ class RemoteArchives:
         self._open: OrderedDict[str, ZipFile] = OrderedDict()  # least recently used first
 
     def open(self, url: str) -> ZipFile:
-        """The archive at a URL. Raises Unreadable when it is not there, ServiceError, BadZipFile."""
+        """The archive at a URL. Raises Unreadable when there is none, ServiceError, BadZipFile."""
         if url not in self._open:
             with needed_by_all(url):
                 self._open[url] = ZipFile(RemoteFile(url, BLOCK_BYTES))

@@ -1,9 +1,8 @@
-"""Files at fsspec URLs: opened by ranges, written in one go, and every failure told as an error of
-curate.
+"""Files at fsspec URLs: read by ranges, written in one go, every failure raised as curate's own error.
 
 A row is to blame for a file that is not there, or that its owner does not let us read. A store that
 does not answer, or that refuses the credentials, is no row's fault: that is a ServiceError, so
-batches are given back and go on when it is put right.
+the rows of the batch are released and go on when the store works again.
 """
 
 from __future__ import annotations
@@ -30,24 +29,24 @@ from curate.configs.errors import (
 
 T = TypeVar("T")
 
-# What is read of a file is kept in blocks: each is one ranged request. 4 x 8 MiB hold the index at
-# the end of a file, sound that is read apart from the pictures, and what is being read.
+# A file is read in blocks, one ranged request each. 4 x 8 MiB hold the index at the end of a file,
+# sound that is read apart from the pictures, and the current position.
 BLOCK_BYTES = 8 << 20
 BLOCKS = 4
 
-# Protocols whose URL names its own host: when that does not answer, the row is to blame, not a
-# store that all share.
+# Protocols whose URL names its own host: when that does not answer, the row is to blame, not a store
+# that all rows share.
 _OWN_HOST = {"ftp", "github", "http", "https", "sftp", "smb", "ssh", "webdav", "webhdfs"}
 
-# Codes of S3 that speak of who asks, not of the object asked for.
-_WHO = {
-    "AuthorizationHeaderMalformed", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "RequestTimeTooSkewed",
-    "SignatureDoesNotMatch", "TokenRefreshRequired",
+# Codes of S3 that complain about the credentials, not about the object asked for.
+_ABOUT_CREDENTIALS = {
+    "AuthorizationHeaderMalformed", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken",
+    "RequestTimeTooSkewed", "SignatureDoesNotMatch", "TokenRefreshRequired",
 }  # fmt: skip
 
 
 def protocol(url: str) -> str:
-    """What the bytes of a URL are fetched by: ``s3`` of ``s3://…`` and of ``simplecache::s3://…``."""
+    """The protocol of a URL: ``s3`` of ``s3://…`` and of ``simplecache::s3://…``."""
     return url.partition("://")[0].rpartition("::")[2]
 
 
@@ -69,8 +68,9 @@ def file_system(url: str) -> tuple[Any, str]:
 
 @cache
 def _quiet_clients() -> None:
-    """What is signed, session tokens with it, is logged by these at DEBUG; each block that is
-    fetched at INFO.
+    """Keep the clients from logging secrets.
+
+    At DEBUG they log what they sign, session tokens included; at INFO each block they fetch.
     """
     for name in ("aiobotocore", "botocore", "fsspec", "s3fs"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -80,24 +80,24 @@ def _quiet_clients() -> None:
 
 
 class RemoteFile(io.RawIOBase):
-    """A file at a URL, to read and seek in. Fetched in blocks, a few of which are kept.
+    """A file at a URL, to read and seek in. It is fetched in blocks, the last few of which stay.
 
-    Once a read failed all later ones raise the same error, kept as `failure`: ffmpeg takes a failed
-    read for the end of a file.
+    Once a read has failed all later ones raise the same error, held in `failure`: ffmpeg takes a
+    failed read for the end of a file.
     """
 
     def __init__(self, url: str, block_bytes: int = BLOCK_BYTES) -> None:
         self.url = url
         self.failure: CurateError | None = None
-        self._file = self._asked(lambda: _opened(url, block_bytes))
+        self._file = self._attempt(lambda: _open(url, block_bytes))
 
     def read(self, size: int | None = -1) -> bytes:
         """Up to size bytes; all that is left for -1. Raises Unreadable, ServiceError."""
-        return self._asked(lambda: bytes(self._file.read(-1 if size is None else size)))
+        return self._attempt(lambda: bytes(self._file.read(-1 if size is None else size)))
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """As of any file."""
-        return self._asked(lambda: int(self._file.seek(offset, whence)))
+        return self._attempt(lambda: int(self._file.seek(offset, whence)))
 
     def tell(self) -> int:
         """As of any file."""
@@ -112,12 +112,12 @@ class RemoteFile(io.RawIOBase):
         return True
 
     def close(self) -> None:
-        """Let go of the blocks."""
+        """Free the blocks."""
         if not self.closed and hasattr(self, "_file"):
             self._file.close()
         super().close()
 
-    def _asked(self, call: Callable[[], T]) -> T:
+    def _attempt(self, call: Callable[[], T]) -> T:
         if self.failure is not None:
             raise self.failure
         try:
@@ -129,14 +129,12 @@ class RemoteFile(io.RawIOBase):
             raise self.failure from error
 
 
-def _opened(url: str, block_bytes: int) -> Any:
+def _open(url: str, block_bytes: int) -> Any:
     system, path = file_system(url)
-    kept = {
-        "block_size": block_bytes,
-        "cache_type": "blockcache",
-        "cache_options": {"maxblocks": BLOCKS},
-    }
-    return system.open(path, "rb", **(kept if system.async_impl else {}))
+    if not system.async_impl:
+        return system.open(path, "rb")
+    blocks = {"cache_type": "blockcache", "cache_options": {"maxblocks": BLOCKS}}
+    return system.open(path, "rb", block_size=block_bytes, **blocks)
 
 
 def as_reading_error(url: str, error: Exception) -> CurateError:
@@ -154,23 +152,21 @@ def as_reading_error(url: str, error: Exception) -> CurateError:
 
 
 def _refusal(url: str, error: Exception) -> CurateError:
-    """Whether this one file may not be read, or nothing: S3 says so only to a request for content."""
+    """Whether this file may not be read, or none: S3 tells only when content is asked for."""
     system, path = file_system(url)
     why = error
     try:
         system.cat_file(path, start=0, end=1)
     except Exception as second:  # noqa: BLE001  every store's client raises errors of its own
         why = second
-    if _code(why) in _WHO:
+    if _code(why) in _ABOUT_CREDENTIALS:
         return as_store_error(url, why)
     return Unreadable(path=url, why=_reason(why))
 
 
 @contextmanager
 def needed_by_all(url: str) -> Iterator[None]:
-    """Makes Unreadable a ServiceError where not this file is missing, but its bucket, or the right
-    to read there.
-    """
+    """Turns Unreadable into a ServiceError where the bucket is missing or may not be read."""
     try:
         yield
     except Unreadable as error:
@@ -190,12 +186,10 @@ def _code(error: BaseException) -> str:
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError):
-        return (
-            "there is no such file" if _code(error) != "NoSuchBucket" else "there is no such bucket"
-        )
-    return " ".join(
-        (getattr(error, "strerror", None) or str(error) or type(error).__name__).split()
-    )[:300].rstrip(".")
+        missing = "bucket" if _code(error) == "NoSuchBucket" else "file"
+        return f"there is no such {missing}"
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(text.split())[:300].rstrip(".")
 
 
 # ---------------------------------------------------------------- writing
@@ -203,11 +197,9 @@ def _reason(error: BaseException) -> str:
 
 def upload(local: Path, url: str) -> None:
     """Put a local file at a URL, where it appears only when it is whole. Raises ServiceError."""
-    with asking(url):
+    with store_errors(url):
         system, path = file_system(url)
-        if (
-            system.async_impl
-        ):  # an object store: no folders, and an object is there when all of it is
+        if system.async_impl:  # an object store: no folders, and no object is there in part
             system.put_file(str(local), path)
             return
         temporary = f"{path}.{uuid4().hex[:8]}.part"
@@ -222,10 +214,11 @@ def upload(local: Path, url: str) -> None:
 
 
 def check_writable(url: str) -> None:
-    """Write a small file below a URL and remove it. Raises ServiceError, ConfigError: what is wrong
-    and what to do.
+    """Write a small file below a URL and remove it.
+
+    Raises ServiceError or ConfigError, which say what is wrong and what to do.
     """
-    with asking(url):
+    with store_errors(url):
         system, path = file_system(url)
         if not system.async_impl:
             system.makedirs(path, exist_ok=True)
@@ -235,8 +228,8 @@ def check_writable(url: str) -> None:
 
 
 @contextmanager
-def asking(url: str) -> Iterator[None]:
-    """Turns what a client raises into a ServiceError: for places that are needed by all rows alike."""
+def store_errors(url: str) -> Iterator[None]:
+    """Turns what a client raises into a ServiceError: for URLs that all rows need alike."""
     try:
         yield
     except (CurateError, MemoryError):
@@ -246,7 +239,7 @@ def asking(url: str) -> Iterator[None]:
 
 
 def as_store_error(url: str, error: Exception) -> CurateError:
-    """What is wrong with the store, for places that are needed by all rows alike."""
+    """What is wrong with the store of a URL that all rows need alike."""
     store = "://".join((protocol(url), url.rpartition("://")[2].partition("/")[0]))
     name = type(error).__name__
     if isinstance(error, FileNotFoundError):

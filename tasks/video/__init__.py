@@ -1,1 +1,4 @@
-"""Media functions without a database: reading, detecting, sampling, hashing, encoding."""
+"""Functions of media: decoding, finding scenes, sampling, hashing, encoding.
+
+Knows no rows and no database; only the stages and the other folders of tasks/ import it.
+"""

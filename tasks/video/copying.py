@@ -24,7 +24,7 @@ from av.video.stream import VideoStream
 
 from curate.configs.errors import CannotCopy, CutMismatch
 from curate.tasks.inputs.paths import to_text
-from curate.tasks.storage.places import Place, replacing
+from curate.tasks.storage.locations import Location, replacing
 from curate.tasks.video.decode import SEEK_BACK, open_media, seek, video_stream
 from curate.tasks.video.encode import Written, count_shown, mp4
 from curate.tasks.video.sound import SoundTrack
@@ -33,7 +33,7 @@ from curate.tasks.video.span import Span
 _REORDERED = 32  # packets; no codec shows a picture later than so many decoded after it
 
 
-def copy_span(path: Place, source: str, span: Span, sound: bool) -> Written:
+def copy_span(path: Location, source: str, span: Span, sound: bool) -> Written:
     """Copy the packets of a span of source to path, which appears only when it is whole.
 
     Returns what a player shows, so num_frames may exceed `span.frames` (see above). Raises

@@ -22,7 +22,7 @@ from av.video.stream import VideoStream
 
 from curate.configs.errors import CutMismatch
 from curate.tasks.inputs.paths import to_text
-from curate.tasks.storage.places import Place, replacing
+from curate.tasks.storage.locations import Location, replacing
 from curate.tasks.video.geometry import Geometry, geometry
 from curate.tasks.video.sound import SoundTrack
 from curate.tasks.video.span import Span
@@ -218,7 +218,7 @@ def mp4(path: Path) -> Iterator[OutputContainer]:
 
 
 def encode_span(
-    path: Place,
+    path: Location,
     frames: Iterable[VideoFrame],
     stream: VideoStream,
     span: Span,
@@ -259,7 +259,7 @@ def _encode_all(
 
 
 def _timed(
-    frames: Iterable[VideoFrame], span: Span, path: Place
+    frames: Iterable[VideoFrame], span: Span, path: Location
 ) -> Iterator[tuple[Fraction, VideoFrame]]:
     """Frames with their seconds from the span's start. Raises CutMismatch at the end when one is
     missing.

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from curate.configs.errors import SamplesMissing, Unreadable
 from curate.tasks.storage.archives import RemoteArchives
-from curate.tasks.storage.places import Place, PlaceT, below, replacing
+from curate.tasks.storage.locations import Location, LocationT, below, replacing
 
 SHORTER = 256  # what the CLIP tower (224, centre crop) and LPIPS need
 LONGER = 960  # what text recognition needs: larger finds no more text, smaller costs as much
@@ -111,7 +111,7 @@ def decode_jpeg(jpeg: bytes) -> RGB:
     return decoded.astype(np.uint8, copy=False)
 
 
-def archive(root: PlaceT, video_id: int) -> PlaceT:
+def archive(root: LocationT, video_id: int) -> LocationT:
     """Where the samples of a video are."""
     return below(root, str(video_id // 1000), f"{video_id}.zip")
 
@@ -125,7 +125,7 @@ class SampleWriter:
     `Samples.open` tells them apart. Raises ServiceError when it cannot be uploaded.
     """
 
-    def __init__(self, root: Place, video_id: int, fingerprint: str = "") -> None:
+    def __init__(self, root: Location, video_id: int, fingerprint: str = "") -> None:
         self._place = archive(root, video_id)
         self._mark = _mark(fingerprint)
         self._stack = ExitStack()
@@ -158,7 +158,7 @@ class SampleWriter:
 class Samples:
     """The sampled frames and measures of one clip. Pictures are uint8 RGB, H x W x 3."""
 
-    def __init__(self, path: Place, measures: Measures, data: bytes) -> None:
+    def __init__(self, path: Location, measures: Measures, data: bytes) -> None:
         self._path = path
         self._data = data
         self.measures = measures
@@ -170,7 +170,7 @@ class Samples:
         """The samples of a clip. Raises SamplesMissing (also for those of another form of the
         video), ServiceError.
         """
-        root: Place = source if isinstance(source, Path) else source.root
+        root: Location = source if isinstance(source, Path) else source.root
         path = archive(root, video_id)
         try:
             opened = _local(Path(path)) if isinstance(source, Path) else source.open(str(path))

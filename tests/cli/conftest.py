@@ -18,7 +18,7 @@ from curate.db import datasets, migrate
 from curate.db.datasets import Dataset
 from curate.db.engine import make_engine, writing
 from curate.db.schema import batches, clips, videos
-from curate.tasks.inputs.walk import Input
+from curate.tasks.inputs.files import Input
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from curate.db import datasets, migrate
 from curate.db.datasets import Dataset
 from curate.db.engine import make_engine
 from curate.db.schema import clips, embeddings
-from curate.tasks.inputs.walk import Input
+from curate.tasks.inputs.files import Input
 from curate.tasks.models.embeddings import stored, unit
 from curate.tasks.models.towers import TextTower, text_tower
 from tests import tiny

@@ -14,7 +14,7 @@ import pytest
 import s3fs
 
 from curate.configs.errors import BucketMissing, CurateError, ServiceError, StoreRefused, Unreadable
-from curate.tasks.storage.places import replacing
+from curate.tasks.storage.locations import replacing
 from curate.tasks.storage.remote import BLOCKS, RemoteFile, check_writable, file_system, upload
 from curate.tasks.video import decode as reader
 from tests import media

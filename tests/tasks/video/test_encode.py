@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.tasks.storage.places import replacing
+from curate.tasks.storage.locations import replacing
 from curate.tasks.video.copying import decoding_times
 from curate.tasks.video.encode import even_size, plan_frames
 from curate.tasks.video.geometry import Geometry

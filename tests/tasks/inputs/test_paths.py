@@ -1,0 +1,49 @@
+"""File names become text that a database can hold, and come back."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curate.tasks.inputs.paths import is_url, to_path, to_text
+
+
+@given(st.binary(min_size=1).filter(lambda b: b"\0" not in b))
+def test_any_file_name_becomes_text_and_comes_back(raw: bytes) -> None:
+    path = "/" + os.fsdecode(raw)
+    text = to_text(path)
+    text.encode("utf-8")  # a database takes it
+    assert to_path(text) == path
+
+
+@given(
+    st.lists(st.sampled_from(["%", "2", "5", "E", "9", "\udce9", "é"]), max_size=12).map("".join)
+)
+def test_names_that_look_escaped_come_back_too(name: str) -> None:
+    assert to_path(to_text("/" + name)) == "/" + name
+
+
+@pytest.mark.parametrize(
+    "path", ["/plain.mp4", "/100%.mp4", "/a%20b.mp4", "/\N{CLAPPER BOARD}.mp4", "/new\nline.mp4"]
+)
+def test_ordinary_names_are_unchanged(path: str) -> None:
+    assert to_text(path) == path
+
+
+def test_a_byte_that_is_not_utf8_is_shown_in_hex() -> None:
+    assert to_text(os.fsdecode(b"/caf\xe9.mp4")) == "/caf%E9.mp4"
+    assert to_text("/caf%E9.mp4") == "/caf%25E9.mp4"
+
+
+def test_urls_pass_unchanged() -> None:
+    url = "s3://bucket/caf%E9%25.mp4"
+    assert (
+        is_url(url)
+        and is_url("simplecache::s3://b/x")
+        and not is_url("/a:b")
+        and not is_url("a:b.mp4")
+    )
+    assert to_text(url) == to_path(url) == url

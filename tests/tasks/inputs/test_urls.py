@@ -1,0 +1,61 @@
+"""What is found at URLs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+from curate.configs.errors import ConfigError, PackageMissing
+from curate.tasks.inputs.files import ABSENT
+from curate.tasks.inputs.find import find_inputs
+from curate.tasks.inputs.paths import to_path
+from tests.tasks.inputs.cases import relpaths, table
+
+
+@pytest.fixture
+def bucket() -> Any:
+    system = fsspec.filesystem("memory")
+    for name in ("b.mp4", "a/z.mp4", "a/n.txt", ".h.mp4", "a/%E9.png"):
+        system.pipe(f"/inputs/{name}", b"123")
+    yield "memory://inputs"
+    system.rm("/inputs", recursive=True)
+
+
+def test_a_url_prefix_is_searched_in_the_order_of_names(bucket: str) -> None:
+    found = list(find_inputs(bucket))
+    assert [i.relpath for i in found] == ["a/%25E9.png", "a/z.mp4", "b.mp4"]
+    assert all(i.fingerprint.startswith("3-") and len(i.fingerprint) > 3 for i in found)
+
+
+def test_a_url_found_opens_again(bucket: str) -> None:
+    for found in find_inputs(bucket):
+        with fsspec.open(to_path(found.path), "rb") as stream:
+            assert stream.read() == b"123"
+
+
+def test_one_url_a_url_glob_and_a_table_of_urls(bucket: str, tmp_path: Path) -> None:
+    assert len(list(find_inputs(f"{bucket}/b.mp4"))) == 1
+    assert relpaths(f"{bucket}/**/*.mp4") == ["a/z.mp4", "b.mp4"]
+    with pytest.raises(ConfigError, match="entire path component"):
+        list(find_inputs(f"{bucket}/a**.mp4"))
+    (absent,) = find_inputs(f"{bucket}/missing.mp4")
+    assert absent.fingerprint == ABSENT
+    (listed,) = find_inputs(table(tmp_path, f"path,text\n{bucket}/b.mp4,hi\n"))
+    assert listed.extra == {"text": "hi"} and listed.fingerprint != ABSENT
+    assert listed.relpath == listed.path == f"{bucket}/b.mp4"
+
+
+def test_a_table_at_a_url_counts_from_its_folder(bucket: str) -> None:
+    fsspec.filesystem("memory").pipe("/inputs/list.csv", b"path\na/z.mp4\n")
+    (found,) = find_inputs(f"{bucket}/list.csv")
+    assert (found.path, found.relpath) == (f"{bucket}/a/z.mp4", "a/z.mp4")
+
+
+def test_unknown_and_uninstalled_protocols_say_what_to_do() -> None:
+    with pytest.raises(ConfigError, match="nosuch"):
+        list(find_inputs("nosuch://bucket/a"))
+    with pytest.raises(PackageMissing, match="pip install"):
+        list(find_inputs("gdrive://bucket/a"))
