@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 from sqlalchemy import Engine, text
 
-from curate.cli.pipeline import resolve
-from curate.cli.session import make_reader
+from curate.cli.shared.database import make_reader
+from curate.cli.shared.pipelines import resolve
 from curate.configs.pipeline import Pipeline
 from curate.db import datasets, migrate
 from curate.db.engine import is_sqlite, reading, writing

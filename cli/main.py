@@ -10,40 +10,189 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_group
 
-from curate.cli import (
-    captions,
-    data,
-    db,
-    doctor,
-    funnel,
-    history,
-    hold,
-    hosts,
-    info,
-    metrics,
-    models,
-    redo,
-    run,
-    search,
-    status,
-    workers,
-)
-from curate.cli.output import plain
-from curate.cli.session import Session
+from curate.cli.shared.output import plain
 from curate.configs.errors import CurateError
 
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 
+# headings of `curate --help`
+WORK = "Work"
+LOOK = "Look"
+ROWS = "Rows"
+HOST = "This host"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A command or a group of commands, in the module of its name: curate.cli.NAME.
+
+    The module holds a function or a typer.Typer of the same name, with an underscore behind it
+    where Python has that name already. `help` is the first paragraph of its docstring.
+    """
+
+    name: str
+    panel: str
+    help: str
+
+    def stand_in(self) -> TyperCommand:
+        """What `curate --help` and the shell need to know of the command, without its module."""
+        return TyperCommand(self.name, help=self.help, rich_help_panel=self.panel)
+
+    def load(self) -> Any:
+        """The command itself, from its module."""
+        module = import_module(f"curate.cli.{self.name}")
+        command = getattr(module, self.name, None) or getattr(module, f"{self.name}_")
+        parent = typer.Typer()
+        if isinstance(command, typer.Typer):
+            parent.add_typer(command, name=self.name)
+        else:
+            parent.command(self.name)(command)
+        return get_group(parent).commands[self.name]
+
+
+COMMANDS = [
+    Entry(
+        "run",
+        WORK,
+        "Turn videos into clips and write the clips that passed every filter to a table.",
+    ),
+    Entry(
+        "enqueue",
+        WORK,
+        "Put new and changed videos into a dataset; workers take it from there.",
+    ),
+    Entry(
+        "resume",
+        WORK,
+        "Go on with a dataset that was interrupted; with -o also write the clips.",
+    ),
+    Entry(
+        "pause",
+        WORK,
+        "Stop work on a dataset once the batches at work are done; workers turn to other datasets.",
+    ),
+    Entry(
+        "cancel",
+        WORK,
+        "Stop work on a dataset at once: what batches at work find is not saved, and a run of it "
+        "ends.",
+    ),
+    Entry(
+        "worker",
+        WORK,
+        "Serve queues in the foreground until Ctrl-C or SIGTERM; the log goes to stderr.",
+    ),
+    Entry(
+        "flower",
+        WORK,
+        "Serve Flower, Celery's web page: tasks by stage, workers, queue lengths. Read-only.",
+    ),
+    Entry(
+        "workers",
+        LOOK,
+        "List the workers of all hosts: queue, processes, version of curate, when they were seen, "
+        "rows at work.",
+    ),
+    Entry("status", LOOK, "Show how far each stage is, who works on it, and what failed most."),
+    Entry(
+        "errors",
+        LOOK,
+        "Show what failed: the kind of error, how many rows, one of them, and what to do.",
+    ),
+    Entry("retry", LOOK, "Put failed rows back to the stage where they failed."),
+    Entry(
+        "history",
+        LOOK,
+        "Show what each stage of a dataset has done: batches, rows, seconds, when, and by which "
+        "version.",
+    ),
+    Entry(
+        "metrics",
+        LOOK,
+        "Serve numbers for Prometheus: rows by stage and status, rates, seconds, failures, "
+        "workers, queues.",
+    ),
+    Entry("stages", LOOK, "List the stages, or the options and columns of one."),
+    Entry("config", LOOK, "Show every setting and option in force, and where each comes from."),
+    Entry(
+        "filter",
+        ROWS,
+        "Show the funnel: for each stage and filter in order, the rows that came in, were kept, "
+        "were dropped.",
+    ),
+    Entry("refilter", ROWS, "Apply changed filters to all clips; nothing is scored again."),
+    Entry("sql", ROWS, "Ask the database; without a statement list its tables and columns."),
+    Entry(
+        "export",
+        ROWS,
+        "Write the clips of a dataset to a CSV or Parquet file, or as CSV to stdout.",
+    ),
+    Entry(
+        "search",
+        ROWS,
+        "The clips that look most like a text, by the CLIP embeddings that the stage clip_embed "
+        "stored.",
+    ),
+    Entry(
+        "redo",
+        ROWS,
+        "Put clips that are through with a stage, or failed in it, back before it; --set gives it "
+        "other options.",
+    ),
+    Entry(
+        "set",
+        ROWS,
+        "Change how a stage runs: queue, batch_size, pass_size, fill_seconds, time_limit, "
+        "memory_mb.",
+    ),
+    Entry(
+        "recaption",
+        ROWS,
+        "Caption clips once more, then clean and match the new captions; --set gives the "
+        "captioner other options.",
+    ),
+    Entry(
+        "reclean",
+        ROWS,
+        "Clean captions once more, from the texts as they were written; --set gives clean_text "
+        "other options.",
+    ),
+    Entry("captions", ROWS, "Captions from outside."),
+    Entry(
+        "doctor",
+        HOST,
+        "Check packages, codecs, database, broker and disk; exits with 4 when something that is "
+        "needed is missing.",
+    ),
+    Entry("models", HOST, "Weights of models: what is needed, what is there, how to get it."),
+    Entry("db", HOST, "Make the database, or bring its schema up to date."),
+]
+
 
 class Program(TyperGroup):
-    """The group of all commands; gives two ways to end their exit codes before typer does."""
+    """The group of all commands. It imports the module of a command when that one is called.
+
+    It also gives two ways to end their exit codes before typer does.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = {entry.name: entry.stand_in() for entry in COMMANDS}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command that a command line calls, loaded, and what follows its name."""
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, next((e.load() for e in COMMANDS if e.name == name), None), rest
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         """Run the command."""
@@ -66,15 +215,10 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_GROUPS = (
-    run, hold, workers, hosts, status, history, metrics, funnel, data, search, redo, captions, info, models, doctor, db,
-)  # fmt: skip
-for _group in _GROUPS:
-    _group.add_to(app)
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
+def _show_version(requested: bool) -> None:
+    if requested:
         import curate
 
         print(f"curate {curate.__version__}")
@@ -83,7 +227,6 @@ def _show_version(asked: bool) -> None:
 
 @app.callback()
 def _global_options(
-    ctx: typer.Context,
     home: Annotated[
         Path | None,
         typer.Option(
@@ -101,7 +244,7 @@ def _global_options(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    ctx.obj = Session(home, verbose, quiet)
+    """Options of every command; shared.session.Session reads them."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:

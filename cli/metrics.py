@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from curate.cli import options
-from curate.cli.session import session
-from curate.cli.workers import LOOPBACK, signals_interrupt
+from curate.cli.shared.database import open_database
+from curate.cli.shared.serving import LOOPBACK, signals_interrupt
+from curate.cli.shared.session import Session
+from curate.configs.errors import ServiceError, UsageError
+from curate.worker.messages import Bells, make_app
+from curate.worker.metrics import as_text, registry, server
 
 if TYPE_CHECKING:
     from wsgiref.simple_server import WSGIServer
+
 
 LOGIN = "CURATE_METRICS_AUTH"
 
@@ -35,22 +39,19 @@ def metrics(
       curate metrics --port 9808
       curate metrics --once
     """
-    from curate.worker.messages import Bells, make_app
-    from curate.worker.metrics import as_text, registry
-
-    here = session(ctx)
+    session = Session.of(ctx)
     login = os.environ.get(LOGIN, "")
     if not once:
         refuse_open(address, login, port)
-    engine = here.open_database()
-    with closing(Bells(make_app(here.settings))) as bells:
+    engine = open_database(session)
+    with closing(Bells(make_app(session.settings))) as bells:
         numbers = registry(engine, bells)
         if once:
             print(as_text(numbers), end="")
             return
         with signals_interrupt(), _listening(numbers, address, port, login) as serving:
             shown = f"[{address}]" if ":" in address else address
-            here.talk.say(f"metrics: http://{shown}:{port}/metrics   (Ctrl-C stops it)")
+            session.console.say(f"metrics: http://{shown}:{port}/metrics   (Ctrl-C stops it)")
             try:
                 serving.serve_forever()
             except KeyboardInterrupt:
@@ -61,8 +62,6 @@ def refuse_open(address: str, login: str, port: int) -> None:
     """Raise UsageError for an address that others can reach without a login, or for a login that is
     none.
     """
-    from curate.configs.errors import UsageError
-
     user, colon, password = login.partition(":")
     if login and not (user and colon and password):
         raise UsageError(what=f"{LOGIN} must be user:password")
@@ -74,16 +73,8 @@ def refuse_open(address: str, login: str, port: int) -> None:
 
 
 def _listening(numbers: Any, address: str, port: int, login: str) -> WSGIServer:
-    from curate.configs.errors import ServiceError
-    from curate.worker.metrics import server
-
     try:
         return server(numbers, address, port, login)
     except OSError as error:
         why = f"{error.strerror or error}. Choose another one with --port"
         raise ServiceError(what=f"The port {port} of {address}", why=why) from None
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    app.command(rich_help_panel=options.LOOK)(metrics)

@@ -7,33 +7,39 @@ from __future__ import annotations
 import difflib
 import os
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from curate.cli import options
-from curate.cli.options import Config, Json, Sets
-from curate.cli.session import Session, session
+from curate.cli.shared.database import open_database
+from curate.cli.shared.options import Config, Json, Sets
+from curate.cli.shared.output import emit
+from curate.cli.shared.pipelines import pipeline_of, resolve
+from curate.cli.shared.session import Session
+from curate.cli.shared.weights import Users, needed, state_of
+from curate.configs.errors import ConfigError, NoDatasets, ServiceError, UsageError
+from curate.db.datasets import all_datasets
+from curate.tasks.models.catalog import CATALOG, Need, folder_of, how_to_get
+from curate.tasks.models.trial_process import tried
 
 if TYPE_CHECKING:
     from curate.configs.pipeline import Pipeline
     from curate.tasks.models.catalog import Kind, Need
 
+
 models = typer.Typer(
     help="Weights of models: what is needed, what is there, how to get it.", no_args_is_help=True
 )
 
+
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
-Users = dict[str, None]  # stages, in order
 
 
 def model_names(incomplete: str) -> list[str]:
     """Names of models, for shell completion."""
-    from curate.tasks.models.catalog import CATALOG
-
     return [name for name in CATALOG if name.startswith(incomplete)]
 
 
@@ -50,75 +56,42 @@ def list_models(
       curate models list
       curate models list --json
     """
-    from curate.cli.output import emit
-
-    here = session(ctx)
-    wanted = needed([*_asked(config, sets or ()), *_of_datasets(here)])
-    rows = [described(here, need, users) for need, users in wanted.items()]
+    session = Session.of(ctx)
+    wanted = needed([*_asked(config, sets or ()), *_of_datasets(session)])
+    rows = [described(session, need, users) for need, users in wanted.items()]
     emit(
         rows,
         as_json,
         None if as_json else ("model", "state", "stages", "size_mb", "licence", "path", "get"),
     )
-    here.talk.next("curate models fetch NAME", "curate models check")
-
-
-def needed(pipelines: Iterable[Pipeline] = ()) -> dict[Need, Users]:
-    """Every model that is known, and the stages that need it by default or in a pipeline: none for
-    some.
-    """
-    from curate.tasks.models.catalog import CATALOG, Need
-    from curate.tasks.registry import stages
-
-    found: dict[Need, Users] = {}
-    for name, stage in stages().items():
-        _add(found, stage.models(stage.Options()), name)
-    for pipeline in pipelines:
-        for step in pipeline.stages:
-            _add(found, stages()[step.name].models(step.options), step.name)
-    for model in CATALOG.values():
-        found.setdefault(Need(model.kind, model.name), {})
-    return found
-
-
-def _add(found: dict[Need, Users], needs: Sequence[Need], stage: str) -> None:
-    for need in needs:
-        found.setdefault(need, {})[stage] = None
+    session.console.next("curate models fetch NAME", "curate models check")
 
 
 def _asked(config: Path | None, sets: Sequence[str]) -> list[Pipeline]:
-    from curate.cli.pipeline import resolve
-
     return [resolve(config, sets, ready=False).pipeline] if config or sets else []
 
 
-def _of_datasets(here: Session) -> Iterator[Pipeline]:
+def _of_datasets(session: Session) -> Iterator[Pipeline]:
     """The pipelines of all datasets. What cannot be read is passed over with a warning."""
-    from curate.cli.pipeline import pipeline_of
-    from curate.configs.errors import ConfigError, NoDatasets, ServiceError
-    from curate.db.datasets import all_datasets
-
     try:
-        datasets = all_datasets(here.open_database())
+        datasets = all_datasets(open_database(session))
     except NoDatasets:
         return
     except ServiceError as error:
-        here.talk.warn(str(error))
+        session.console.warn(str(error))
         return
     for dataset in datasets:
         try:
             yield pipeline_of(dataset)
         except ConfigError as error:
-            here.talk.warn(str(error))
+            session.console.warn(str(error))
 
 
-def described(here: Session, need: Need, users: Users) -> dict[str, Any]:
+def described(session: Session, need: Need, users: Users) -> dict[str, Any]:
     """One model as `list` shows it. `state` is present, missing, or wrong with the reason in `why`."""
-    from curate.tasks.models.catalog import CATALOG, folder_of, how_to_get
-
-    folder = folder_of(need.model, here.settings.model_folder)
+    folder = folder_of(need.model, session.settings.model_folder)
     known = CATALOG.get(need.model)
-    state, why = state_of(here, need)
+    state, why = state_of(session, need)
     size = _size(folder) if state != "missing" else known.size if known else None
     return {
         "model": need.model, "kind": need.kind, "state": state if not why else f"{state}: {why}",
@@ -127,22 +100,6 @@ def described(here: Session, need: Need, users: Users) -> dict[str, Any]:
         "licence": known.licence if known else "", "page": known.page if known else "",
         "get": "" if state == "present" else how_to_get(need, folder),
     }  # fmt: skip
-
-
-def state_of(here: Session, need: Need) -> tuple[str, str]:
-    """present, missing or wrong; and what is wrong. Reads headers only."""
-    from curate.configs.errors import BadModel
-    from curate.tasks.models.catalog import folder_of, tower_of
-    from curate.tasks.models.verify import check
-
-    folder = folder_of(need.model, here.settings.model_folder)
-    if not folder.exists():
-        return "missing", ""
-    try:
-        check(folder, need.kind, tower_of(need, here.settings.model_folder))
-    except BadModel as error:
-        return "wrong", f"{error.fields['why']}"
-    return "present", ""
 
 
 def _size(folder: Path) -> int:
@@ -171,17 +128,14 @@ def check(ctx: typer.Context, names: Names = None, as_json: Json = False) -> Non
       curate models check clip-vit-large-patch14
       curate models check /data/my-head
     """
-    from curate.cli.model_trial import tried
-    from curate.cli.output import emit
-
-    here = session(ctx)
+    session = Session.of(ctx)
     rows: list[dict[str, Any]] = []
-    for need in _chosen(here, names or ()):
-        state, why = state_of(here, need)
+    for need in _chosen(session, names or ()):
+        state, why = state_of(session, need)
         row = {"model": need.model, "result": state, "detail": why}
         if state == "present":
-            here.talk.say(f"{need.model}: loading, and running one batch")
-            row |= tried(need, here.settings)
+            session.console.say(f"{need.model}: loading, and running one batch")
+            row |= tried(need, session.settings)
         rows.append(row)
     emit(
         rows,
@@ -190,23 +144,20 @@ def check(ctx: typer.Context, names: Names = None, as_json: Json = False) -> Non
     )
     if any(row["result"] == "wrong" or (names and row["result"] == "missing") for row in rows):
         raise typer.Exit(4)
-    here.talk.next("curate run VIDEOS -o clips.csv")
+    session.console.next("curate run VIDEOS -o clips.csv")
 
 
-def _chosen(here: Session, names: Sequence[str]) -> list[Need]:
+def _chosen(session: Session, names: Sequence[str]) -> list[Need]:
     """The models of these names, or all that are known. A folder of another name is what its
     tensors say.
 
     Raises UsageError for a name that is neither known nor a folder, BadModel for a folder of no
     model.
     """
-    from curate.configs.errors import UsageError
-    from curate.tasks.models.catalog import Need, folder_of
-
-    known = {need.model: need for need in needed(_of_datasets(here))}
+    known = {need.model: need for need in needed(_of_datasets(session))}
     for name in names:
         if name not in known:
-            folder = folder_of(name, here.settings.model_folder)
+            folder = folder_of(name, session.settings.model_folder)
             if folder.is_dir():
                 known[name] = Need(_kind(folder), name)
                 continue
@@ -217,7 +168,7 @@ def _chosen(here: Session, names: Sequence[str]) -> list[Need]:
 
 
 def _kind(folder: Path) -> Kind:
-    from curate.tasks.models.convert import kind_of  # imports NumPy
+    from curate.tasks.models.convert import kind_of
 
     return kind_of(folder)
 
@@ -229,6 +180,8 @@ Sources = Annotated[
         help="Published weights: .pth, .pt, .bin, .ckpt; for LPIPS its two files.",
     ),
 ]
+
+
 To = Annotated[
     str,
     typer.Option(
@@ -237,6 +190,8 @@ To = Annotated[
         help="Name below the model folder, or a path; the usual one if left out.",
     ),
 ]
+
+
 Tokenizer = Annotated[
     Path | None,
     typer.Option("--tokenizer", metavar="FILE", help="CLIP's tokenizer.json or list of merges."),
@@ -262,10 +217,10 @@ def convert(
     from curate.tasks.models.convert import Conversion
     from curate.tasks.models.convert import convert as make
 
-    here = session(ctx)
-    kind, folder = make(Conversion(sources, here.settings.model_folder, to, tokenizer, force))
+    session = Session.of(ctx)
+    kind, folder = make(Conversion(sources, session.settings.model_folder, to, tokenizer, force))
     print(f"{folder}: model of kind {kind}")
-    here.talk.next(f"curate models check {shlex.quote(to or folder.name)}")
+    session.console.next(f"curate models check {shlex.quote(to or folder.name)}")
 
 
 @models.command("fetch")
@@ -289,23 +244,21 @@ def fetch(
       curate models fetch aesthetic-l14
       curate models fetch clip-vit-large-patch14 --from https://mirror.example/clip
     """
-    from curate.configs.errors import UsageError
-    from curate.tasks.models.catalog import CATALOG
     from curate.tasks.models.fetch import HUB, FetchRequest
     from curate.tasks.models.fetch import fetch as get
 
-    here = session(ctx)
+    session = Session.of(ctx)
     if name not in CATALOG:
         raise UsageError(
             what=f"nobody publishes a model {name} that curate knows; known: {', '.join(CATALOG)}"
         )
     hub = os.environ.get("HF_ENDPOINT") or HUB
-    with bar(here.quiet) as progress:
+    with bar(session.quiet) as progress:
         folder = get(
-            FetchRequest(CATALOG[name], here.settings.model_folder, mirror, hub, force, progress)
+            FetchRequest(CATALOG[name], session.settings.model_folder, mirror, hub, force, progress)
         )
     print(folder)
-    here.talk.next(f"curate models check {name}")
+    session.console.next(f"curate models check {name}")
 
 
 @contextmanager
@@ -330,8 +283,3 @@ def bar(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
             shown.update(tasks[name], completed=done, total=total or None)
 
         yield progress
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    app.add_typer(models, name="models", rich_help_panel=options.HOST)

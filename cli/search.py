@@ -8,15 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from curate.cli import options
-from curate.cli.options import DatasetName, Json, Where
-from curate.cli.session import Opened, Session, session
+from curate.cli.shared.database import OpenDataset, open_dataset
+from curate.cli.shared.options import DatasetName, Json, Where
+from curate.cli.shared.output import emit
+from curate.cli.shared.session import Session
+from curate.configs.errors import UsageError
+from curate.configs.schema import Column
+from curate.db.filters.check import check_where
+from curate.db.vectors import described, embedded
+from curate.tasks.models.catalog import folder_of
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from curate.tasks.models.towers import TextTower
+
 
 COLUMNS = ("score", "id", "video", "start_seconds", "end_seconds", "status", "path")
 
@@ -40,26 +47,23 @@ def search(
     Example:
       curate search "a dog on a beach" -n 20
     """
-    from curate.cli.output import emit
-    from curate.db.vectors import described
-
-    here = session(ctx)
-    opened = here.open_dataset(name)
-    best = _best(here, opened, words, where, count)
+    session = Session.of(ctx)
+    opened = open_dataset(session, name)
+    best = _best(session, opened, words, where, count)
     known = described(opened.engine, [clip for _, clip in best])
     rows = [{"score": round(score, 4), **known[clip]} for score, clip in best if clip in known]
     emit(rows, as_json, None if as_json else COLUMNS)
     if rows and not as_json:
-        here.talk.next('curate sql "SELECT * FROM clips WHERE id = …"')
+        session.console.next('curate sql "SELECT * FROM clips WHERE id = …"')
 
 
 def _best(
-    here: Session, opened: Opened, words: str, where: str, count: int
+    session: Session, opened: OpenDataset, words: str, where: str, count: int
 ) -> list[tuple[float, int]]:
     model = _model(opened)
     _check(where, opened)
     found: dict[int, float] = {}
-    for clip, score in _scores(here, opened, model, words, where):
+    for clip, score in _scores(session, opened, model, words, where):
         found[clip] = max(score, found.get(clip, score))
         if len(found) > 20 * count + 100_000:
             found = dict(_largest(found, count))
@@ -71,17 +75,15 @@ def _largest(found: dict[int, float], count: int) -> list[tuple[int, float]]:
 
 
 def _scores(
-    here: Session, opened: Opened, model: str, words: str, where: str
+    session: Session, opened: OpenDataset, model: str, words: str, where: str
 ) -> Iterator[tuple[int, float]]:
-    from curate.configs.errors import UsageError
-    from curate.db.vectors import embedded
     from curate.tasks.models.embeddings import read
 
     text: NDArray[np.float32] | None = None
     tower: TextTower | None = None
     for ids, revision, vectors in embedded(opened.engine, opened.dataset.id, model, where):
         if tower is None or text is None:  # loaded only when there is something to search
-            tower, text = _text(here, model, words)
+            tower, text = _text(session, model, words)
         if revision != tower.revision:
             what = f"clips were embedded by other weights ({revision}) than those in the model folder ({tower.revision})"
             raise UsageError(
@@ -95,19 +97,16 @@ def _scores(
         )
 
 
-def _text(here: Session, model: str, words: str) -> tuple[TextTower, NDArray[np.float32]]:
-    from curate.tasks.models.catalog import folder_of
+def _text(session: Session, model: str, words: str) -> tuple[TextTower, NDArray[np.float32]]:
     from curate.tasks.models.embeddings import unit
     from curate.tasks.models.towers import text_tower
 
     # one text: an NPU would be started for it beside the worker that has it
-    tower = text_tower(folder_of(model, here.settings.model_folder), "CPU", batch=1)
+    tower = text_tower(folder_of(model, session.settings.model_folder), "CPU", batch=1)
     return tower, tower.logit_scale * unit(tower.embed([words]))[0]
 
 
-def _model(opened: Opened) -> str:
-    from curate.configs.errors import UsageError
-
+def _model(opened: OpenDataset) -> str:
     step: Any = next((s for s in opened.pipeline.stages if s.name == "clip_embed"), None)
     if step is None:
         what = f"dataset {opened.dataset.name} has no embeddings to search: its pipeline has no stage clip_embed"
@@ -115,10 +114,8 @@ def _model(opened: Opened) -> str:
     return str(step.options.model)
 
 
-def _check(where: str, opened: Opened) -> None:
-    from curate.configs.schema import Column
+def _check(where: str, opened: OpenDataset) -> None:
     from curate.db.export import available
-    from curate.db.filters.check import check_where
 
     if where:
         check_where(
@@ -126,8 +123,3 @@ def _check(where: str, opened: Opened) -> None:
             available(opened.pipeline)
             | {"status": Column("text", "kept, dropped, failed or active")},
         )
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command of this file."""
-    app.command(rich_help_panel=options.ROWS)(search)

@@ -12,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from curate.configs.errors import ConfigError
@@ -138,6 +137,8 @@ def written_level(stage: type[StageSpec]) -> Level:
 
 def read_yaml(path: Path) -> list[dict[str, Any]]:
     """The raw steps of a pipeline file. Raises ConfigError when it is not one."""
+    import yaml
+
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -169,6 +170,8 @@ def override(
 
     Raises ConfigError for a malformed assignment or a step that is not there.
     """
+    import yaml
+
     result = [dict(s) for s in steps]
     for assignment in assignments:
         target, equals, value = assignment.partition("=")

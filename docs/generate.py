@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from curate.cli.pipeline import in_order
+from curate.cli.shared.pipelines import in_order
 from curate.configs.schema import StageOptions, describe_options
 from curate.configs.settings import LOGINS, PREFIX, Settings
 from curate.tasks.registry import StageClass

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.main import get_command
 
-from curate.cli.main import app
+from curate.cli.main import COMMANDS
 from curate.tasks.registry import stages
 
 ROOT = Path(__file__).parent.parent
@@ -28,15 +27,19 @@ def command_lines(text: str) -> Iterator[str]:
                 yield re.sub(r"\s+#.*", "", found)
 
 
+PROGRAM = {entry.name: entry.load() for entry in COMMANDS}
+
+
 def find(words: list[str]) -> tuple[Any, list[str]]:
     """The command that words call, and what is left of them. Raises KeyError for one that does not
     exist.
     """
-    command: Any = get_command(app)
-    while words and hasattr(command, "commands"):
+    commands: Any = PROGRAM
+    while words and commands:
         word, *words = words
         if not word.startswith("-"):
-            command = command.commands[word]
+            command = commands[word]
+            commands = getattr(command, "commands", None)
         elif word == "--home":
             words = words[1:]
     return command, words
@@ -63,9 +66,11 @@ def test_command_lines_of_the_documentation_exist(page: str, line: str) -> None:
 
 def help_lines() -> Iterator[tuple[str, str]]:
     """Each command with each line of the examples in its help."""
-    groups: list[tuple[str, Any]] = [("curate", get_command(app))]
-    for name, command in groups:
-        groups += [
+    lines: list[tuple[str, Any]] = [
+        (f"curate {name}", command) for name, command in PROGRAM.items()
+    ]
+    for name, command in lines:
+        lines += [
             (f"{name} {inner}", found) for inner, found in getattr(command, "commands", {}).items()
         ]
         _, _, examples = (command.help or "").partition("Example:")

@@ -26,7 +26,7 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
-from curate.cli.pipeline import PRESETS, resolve
+from curate.cli.shared.pipelines import PRESETS, resolve
 from curate.configs.errors import ConfigError
 from curate.configs.pipeline import read_yaml
 from curate.tasks.clip_embed import POINTS

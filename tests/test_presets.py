@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from curate.cli.pipeline import resolve
+from curate.cli.shared.pipelines import resolve
 from curate.tasks.captioners import prompts
 from curate.tasks.text.prefix import strip_prefix
 from curate.tasks.text.t5 import clean_t5

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine, insert, update
 
 from curate.cli.main import call
-from curate.cli.pipeline import resolve
+from curate.cli.shared.pipelines import resolve
 from curate.db import datasets, migrate
 from curate.db.datasets import Dataset
 from curate.db.engine import make_engine, writing

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine, insert
 
 from curate.cli.main import call
-from curate.cli.pipeline import resolve
+from curate.cli.shared.pipelines import resolve
 from curate.configs.pipeline import Pipeline
 from curate.db import datasets, migrate
 from curate.db.datasets import Dataset

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from sqlalchemy import insert, text
 
-from curate.cli.pipeline import settle
+from curate.cli.shared.pipelines import settle
 from curate.db import datasets
 from curate.db.engine import writing
 from curate.db.schema import captions

@@ -98,9 +98,9 @@ def test_sql_without_a_statement_lists_tables(curate: Call, filled: Filled) -> N
 
 
 def test_a_table_never_commands_the_terminal() -> None:
-    from curate.cli.output import shown
+    from curate.cli.shared.output import formatted
 
     assert (
-        shown("a\x1b[2Jb\nc\x9b\u202e\udc80 é 猫 👩‍🚀")
+        formatted("a\x1b[2Jb\nc\x9b\u202e\udc80 é 猫 👩‍🚀")
         == "a\\x1b[2Jb\\nc\\x9b\\u202e\\udc80 é 猫 👩‍🚀"
     )

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 import typer
-from rich.console import Console
+from rich.console import Console as Terminal
 from sqlalchemy import text
 
-from curate.cli import follow as module
-from curate.cli.follow import Lines, Watcher, bars, follow, progress_line, summary
-from curate.cli.output import Talk, aligned, counted, seconds_shown, shown
-from curate.cli.run import stopped_by_signals
-from curate.cli.session import Opened, Session
+from curate.cli.shared import follow as module
+from curate.cli.shared.database import OpenDataset, open_dataset
+from curate.cli.shared.follow import Lines, Watcher, bars, follow, progress_line, summary
+from curate.cli.shared.local_run import stopped_by_signals
+from curate.cli.shared.output import Console, aligned, counted, formatted, seconds_shown
+from curate.cli.shared.session import Session
 from curate.db.datasets import cancel
 from curate.db.reports.overview import DatasetView
 from curate.db.reports.progress import StageProgress, Totals
@@ -37,7 +38,7 @@ def test_a_line_names_stages_with_rows() -> None:
 
 def test_lines_come_every_30_seconds_and_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
     times = iter([0.0, 10.0, 29.0, 31.0, 31.0, 32.0])
-    lines = Lines(Talk(), lambda: next(times))
+    lines = Lines(Console(), lambda: next(times))
     for _ in range(3):
         lines.show(VIEW)
     said = capsys.readouterr().err
@@ -50,7 +51,7 @@ def test_lines_come_every_30_seconds_and_at_the_end(capsys: pytest.CaptureFixtur
 
 
 def test_bars_show_what_is_left() -> None:
-    console = Console(file=io.StringIO(), width=100, record=True)
+    console = Terminal(file=io.StringIO(), width=100, record=True)
     console.print(bars(VIEW))
     motion = next(x for x in console.export_text().splitlines() if x.startswith("motion"))
     assert motion.split()[-6:] == ["4", "8", "1", "1", "2.0", "2s"]
@@ -61,8 +62,8 @@ def test_the_summary_sums_to_100() -> None:
     assert "kept 62.5 % · dropped 25.0 % · failed 12.5 % · waiting 0.0 %" in text_
 
 
-def opened(curate: Call, filled: Filled) -> Opened:
-    return Session().open_dataset("pets")
+def opened(curate: Call, filled: Filled) -> OpenDataset:
+    return open_dataset(Session(), "pets")
 
 
 def test_follow_ticks_until_nothing_is_left(
@@ -82,7 +83,7 @@ def test_follow_ticks_until_nothing_is_left(
                     text("UPDATE clips SET status = 'kept', stage = 'done' WHERE status = 'active'")
                 )
 
-    view = follow(opened(curate, filled), tick, Talk(), "look there")
+    view = follow(opened(curate, filled), tick, Console(), "look there")
     assert len(ticks) >= 3
     assert (view.finished, view.totals.kept) == (True, 5)
     assert "cut 6/6" in capsys.readouterr().err  # the last view is left behind
@@ -97,7 +98,7 @@ def test_workers_are_kept_going_however_long_a_look_took(monkeypatch: pytest.Mon
 
 def test_a_cancelled_dataset_is_followed_no_further(curate: Call, filled: Filled) -> None:
     cancel(filled.engine, filled.dataset)
-    view = follow(opened(curate, filled), lambda: None, Talk(), "look there")
+    view = follow(opened(curate, filled), lambda: None, Console(), "look there")
     assert (view.over, view.finished, view.state) == (True, False, "cancelled")
 
 
@@ -106,7 +107,7 @@ def test_a_line_that_stands_still_is_told(
 ) -> None:
     monkeypatch.setattr(module, "STALL_SECONDS", 0.0)
     still = DatasetView(STAGES[:1], TOTALS)
-    stall = module._Stall(Talk(), "look there")
+    stall = module._Stall(Console(), "look there")
     stall.look(still)
     assert capsys.readouterr().err == ""
     stall.look(still)
@@ -184,7 +185,12 @@ def test_lengths_of_time(seconds: float | None, text_: str) -> None:
 def test_small_things_shown() -> None:
     assert [counted(1, "video"), counted(1280, "video")] == ["1 video", "1 280 videos"]
     assert counted(2, "process") == "2 processes"
-    assert [shown(None), shown(0.123456), shown("a\nb"), shown(12)] == ["", "0.1235", "a\\nb", "12"]
+    assert [formatted(None), formatted(0.123456), formatted("a\nb"), formatted(12)] == [
+        "",
+        "0.1235",
+        "a\\nb",
+        "12",
+    ]
     assert (
         aligned(["a", "n"], [["x", "10"], ["long", "9"]], [False, True])
         == "a      n\nx     10\nlong   9\n"

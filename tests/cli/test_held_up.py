@@ -7,10 +7,10 @@ import time
 import pytest
 from sqlalchemy import insert
 
-from curate.cli.follow import Watcher, follow
-from curate.cli.output import Talk
-from curate.cli.pipeline import pipeline_of
-from curate.cli.session import Opened
+from curate.cli.shared.database import OpenDataset
+from curate.cli.shared.follow import Watcher, follow
+from curate.cli.shared.output import Console
+from curate.cli.shared.pipelines import pipeline_of
 from curate.configs.errors import ServiceError
 from curate.db.schema import batches
 from tests.cli.conftest import Call, Filled
@@ -48,7 +48,7 @@ def test_a_stage_that_went_on_or_was_held_up_long_ago_is_not(
 
 @pytest.mark.parametrize(("reason", "ends"), [("DiskFull", False), ("ModelsMissing", True)])
 def test_a_run_waits_for_room_but_not_for_weights(filled: Filled, reason: str, ends: bool) -> None:
-    watcher = Watcher(Opened(filled.engine, filled.dataset, pipeline_of(filled.dataset)))
+    watcher = Watcher(OpenDataset(filled.engine, filled.dataset, pipeline_of(filled.dataset)))
     watcher._since -= 1
     put(filled, reason)
     if ends:
@@ -68,5 +68,10 @@ def test_a_run_warns_once(filled: Filled, capsys: pytest.CaptureFixture[str]) ->
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        follow(Opened(filled.engine, filled.dataset, pipeline_of(filled.dataset)), tick, Talk(), "")
+        follow(
+            OpenDataset(filled.engine, filled.dataset, pipeline_of(filled.dataset)),
+            tick,
+            Console(),
+            "",
+        )
     assert capsys.readouterr().err.count(FULL) == 1

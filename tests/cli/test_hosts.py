@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from curate import __version__, code_version
-from curate.cli.hosts import kept_by, wrong_with
+from curate.cli.worker import kept_by, wrong_with
 from curate.db.engine import make_engine, writing
 from curate.db.reports.workers import SeenWorker, known_workers
 from curate.db.worker_rows import RunningWorker, record_workers
@@ -130,7 +130,7 @@ def test_a_check_fails_when_database_or_broker_do_not_answer(
 def test_a_check_ends_when_a_server_takes_connections_and_never_answers(
     curate: Call, filled: Filled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("curate.cli.hosts.CHECK_SECONDS", 0.5)
+    monkeypatch.setattr("curate.cli.worker.CHECK_SECONDS", 0.5)
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from curate.cli.pipeline import resolve
+from curate.cli.shared.pipelines import resolve
 from curate.configs.errors import PackageMissing
 from curate.tasks.registry import stages
 from tests.cli.conftest import Call, Filled

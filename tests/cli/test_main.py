@@ -9,19 +9,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
 
 from curate.cli import main
-from curate.cli.output import Talk
+from curate.cli.shared.output import Console
 from tests.cli.conftest import Call, Filled
+
+LOADED = {entry.name: entry.load() for entry in main.COMMANDS}
 
 
 def commands() -> list[tuple[str, ...]]:
     """The words of every command."""
-    group = get_command(main.app)
     found: list[tuple[str, ...]] = []
-    for name, command in group.commands.items():  # type: ignore[attr-defined]
-        inner = getattr(command, "commands", None)
+    for name in (entry.name for entry in main.COMMANDS):
+        inner = getattr(LOADED[name], "commands", None)
         found += [(name, sub) for sub in inner] if inner else [(name,)]
     return found
 
@@ -101,7 +101,7 @@ def test_what_nobody_expected_is_one_line(curate: Call, monkeypatch: pytest.Monk
     def explode(*_: object) -> None:
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setattr("curate.cli.session.Session.open_dataset", explode)
+    monkeypatch.setattr("curate.cli.status.open_dataset", explode)
     result = curate("status")
     assert (result.code, result.err.count("\n")) == (1, 1)
     assert "RuntimeError: two lines" in result.err
@@ -112,7 +112,7 @@ def test_ctrl_c_gives_130(curate: Call, monkeypatch: pytest.MonkeyPatch) -> None
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("curate.cli.session.Session.open_dataset", interrupt)
+    monkeypatch.setattr("curate.cli.status.open_dataset", interrupt)
     result = curate("status")
     assert (result.code, result.err) == (130, "interrupted\n")
 
@@ -185,6 +185,6 @@ def test_sigterm_is_not_swallowed() -> None:
 
 def test_remarks_and_warnings_command_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """Their lines stay lines."""
-    Talk().say("a\x1b[2J\nb")
-    Talk().warn("c\x07\nd")
+    Console().say("a\x1b[2J\nb")
+    Console().warn("c\x07\nd")
     assert capsys.readouterr().err == "a\\x1b[2J\nb\nwarning: c\\x07\nd\n"

@@ -16,10 +16,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from sqlalchemy import insert, text
 
-from curate.cli.follow import Watcher
-from curate.cli.model_trial import tried
-from curate.cli.run import _check_models_run
-from curate.cli.session import Session
+from curate.cli.shared.follow import Watcher
+from curate.cli.shared.local_run import _check_models_run
+from curate.cli.shared.session import Session
 from curate.configs.errors import ModelsMissing
 from curate.configs.settings import Settings
 from curate.db.engine import make_engine, writing
@@ -27,6 +26,7 @@ from curate.db.schema import clips
 from curate.tasks import registry
 from curate.tasks.models import device
 from curate.tasks.models.catalog import CATALOG
+from curate.tasks.models.trial_process import tried
 from curate.tasks.stage import Clip, Column, Need, Scorer, Scores, StageOptions
 from tests import tiny
 from tests import torch_files as tf
@@ -61,7 +61,7 @@ def catalog(monkeypatch: pytest.MonkeyPatch) -> None:
         "head": Head
     }
     monkeypatch.setattr("curate.tasks.registry.stages", lambda: found)
-    monkeypatch.setattr("curate.cli.pipeline.stages", lambda: found)
+    monkeypatch.setattr("curate.cli.shared.pipelines.stages", lambda: found)
 
 
 @pytest.fixture

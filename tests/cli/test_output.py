@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from curate.cli.output import Counter, Talk
+from curate.cli.shared.output import Console, Counter
 
 
 def test_short_work_is_not_talked_about(capsys: pytest.CaptureFixture[str]) -> None:
-    with Counter(Talk(), "rows judged") as counter:
+    with Counter(Console(), "rows judged") as counter:
         counter.show(5, 10)
     assert capsys.readouterr().err == ""
 
@@ -17,7 +17,7 @@ def test_long_work_has_a_line_now_and_then(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Counter, "LINE_EVERY", 0.0)
-    with Counter(Talk(), "rows judged") as counter:
+    with Counter(Console(), "rows judged") as counter:
         counter.show(20_000, 1_000_000)
     assert capsys.readouterr().err.endswith(" 20 000 of 1 000 000 rows judged\n")
 
@@ -26,6 +26,6 @@ def test_quiet_is_quiet(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Counter, "LINE_EVERY", 0.0)
-    with Counter(Talk(quiet=True), "clips written") as counter:
+    with Counter(Console(quiet=True), "clips written") as counter:
         counter.show(1)
     assert capsys.readouterr().err == ""

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from curate.cli import pipeline as cli_pipeline
-from curate.cli.pipeline import check_models, differences, only_filters_differ, resolve
+from curate.cli.shared import pipelines
+from curate.cli.shared.pipelines import differences, only_filters_differ, resolve
+from curate.cli.shared.weights import check_models
 from curate.configs.errors import ConfigError, FilterError, ModelsMissing, PackageMissing
 from curate.tasks.registry import stages
 from curate.tasks.stage import Scorer, StageOptions
@@ -76,7 +77,7 @@ def test_a_default_step_joins_before_cut(
     file: Write, monkeypatch: pytest.MonkeyPatch, steps: str, expected: list[str]
 ) -> None:
     catalog = {**stages(), "joiner": Joiner}
-    monkeypatch.setattr(cli_pipeline, "stages", lambda: catalog)
+    monkeypatch.setattr(pipelines, "stages", lambda: catalog)
     assert names(file(steps)) == expected
 
 
@@ -217,7 +218,7 @@ def test_a_stage_without_a_model_reads_those_of_any(
     file: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor is a table asked for that no stage writes at all."""
-    monkeypatch.setattr(cli_pipeline, "stages", lambda: {**stages(), "reader": Reader})
+    monkeypatch.setattr(pipelines, "stages", lambda: {**stages(), "reader": Reader})
     assert names(file("probe, split, {stage: clip_embed, model: /other}, reader"))
     with pytest.raises(ConfigError, match="clip_embed"):
         resolve(file("probe, split, reader, clip_embed"), ready=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from curate.cli.pipeline import resolve
+from curate.cli.shared.pipelines import resolve
 from curate.db import datasets
 from tests import tiny
 from tests.cli.conftest import Call, Filled

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from curate.cli import sources
-from curate.cli.run import ring_waiting
-from curate.cli.session import Opened, Session
+from curate.cli.shared import sources
+from curate.cli.shared.database import OpenDataset
+from curate.cli.shared.notify import notify_workers
+from curate.cli.shared.session import Session
 from curate.db.datasets import all_datasets
 from curate.db.engine import make_engine
 from curate.worker import broker
@@ -133,7 +134,7 @@ def test_bells_go_to_the_home_that_was_asked_for(
     line = make_line(sqlite_url, here.settings.home, ["score"])
     line.put_clips(1, "score")
     with EmbeddedBroker(here.settings), closing(Bells(make_app(here.settings))) as bells:
-        assert ring_waiting(here, Opened(line.engine, line.dataset, line.pipeline))
+        assert notify_workers(here, OpenDataset(line.engine, line.dataset, line.pipeline))
         assert bells.unheard("cpu") == 1
     assert dict(os.environ) == before
     assert not home.exists()

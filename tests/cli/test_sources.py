@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.cli.sources import _UNSAFE, Request, base_name, choose, root_of
+from curate.cli.shared.sources import _UNSAFE, EnqueueRequest, base_name, choose, root_of
 from curate.configs.errors import UsageError
 from curate.db.datasets import Dataset
 from tests.cli.conftest import Call
@@ -67,21 +67,21 @@ def dataset(name: str, root: str) -> Dataset:
 
 def test_the_same_root_is_the_same_dataset_another_gets_a_number() -> None:
     known = [dataset("pets", "/a/pets"), dataset("pets-2", "/b/pets")]
-    assert choose(known, Request(["/b/pets"])) is known[1]
-    assert choose(known, Request(["/c/pets"])) == "pets-3"
-    assert choose([], Request(["/c/pets"])) == "pets"
+    assert choose(known, EnqueueRequest(["/b/pets"])) is known[1]
+    assert choose(known, EnqueueRequest(["/c/pets"])) == "pets-3"
+    assert choose([], EnqueueRequest(["/c/pets"])) == "pets"
 
 
 def test_a_name_decides() -> None:
     known = [dataset("pets", "/a/pets")]
-    assert choose(known, Request(["/elsewhere"], name="pets")) is known[0]
-    assert choose(known, Request(["/a/pets"], name="fresh")) == "fresh"
+    assert choose(known, EnqueueRequest(["/elsewhere"], name="pets")) is known[0]
+    assert choose(known, EnqueueRequest(["/a/pets"], name="fresh")) == "fresh"
 
 
 @pytest.mark.parametrize("name", ["a b", "../x", "-x", "x/y", "x" * 101, "ü"])
 def test_a_name_must_be_safe(name: str) -> None:
     with pytest.raises(UsageError):
-        choose([], Request(["/x"], name=name))
+        choose([], EnqueueRequest(["/x"], name=name))
 
 
 @pytest.fixture

@@ -13,12 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from curate.cli.workers import (
-    checked_npus,
-    checked_queues,
-    refuse_open_flower,
-    refuse_shared_sqlite,
-)
+from curate.cli.flower import refuse_open_flower
+from curate.cli.shared.local_run import refuse_shared_sqlite
+from curate.cli.worker import checked_npus, checked_queues
 from curate.configs.errors import ConfigError, UsageError
 from curate.configs.settings import Settings
 from tests.cli.conftest import Call

@@ -1,4 +1,4 @@
-"""What a command prints: data on stdout (table or JSON), talk on stderr."""
+"""What a command prints: data on stdout (table or JSON), remarks on stderr."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from typing import Any
 
 Row = Mapping[str, Any]
+
+
 Show = Callable[[Any], str]
 
 
-class Talk:
+class Console:
     """Remarks on stderr; silent with --quiet, but for warnings."""
 
     def __init__(self, quiet: bool = False) -> None:
@@ -45,8 +44,8 @@ class Counter:
 
     FIRST, PLACE_EVERY, LINE_EVERY = 2.0, 0.5, 30.0  # seconds
 
-    def __init__(self, talk: Talk, what: str) -> None:
-        self._talk = talk
+    def __init__(self, console: Console, what: str) -> None:
+        self._console = console
         self._what = what
         self._in_place = sys.stderr.isatty()
         self._due = time.monotonic() + (self.FIRST if self._in_place else self.LINE_EVERY)
@@ -54,7 +53,7 @@ class Counter:
 
     def show(self, done: int, of: int | None = None) -> None:
         """So many are done, of how many when that is known. To be called as often as one likes."""
-        if self._talk.quiet or time.monotonic() < self._due:
+        if self._console.quiet or time.monotonic() < self._due:
             return
         share = f" of {of:,}" if of else ""
         line = f"{done:,}{share} {self._what}".replace(",", " ")
@@ -62,7 +61,7 @@ class Counter:
             sys.stderr.write(f"\r{line}\x1b[K")
             sys.stderr.flush()
         else:
-            self._talk.say(f"{time.strftime('%H:%M:%S')} {line}")
+            self._console.say(f"{time.strftime('%H:%M:%S')} {line}")
         self._shown = True
         self._due = time.monotonic() + (self.PLACE_EVERY if self._in_place else self.LINE_EVERY)
 
@@ -90,7 +89,7 @@ def emit_cells(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a table on stdout: for people on a terminal, aligned text otherwise. Numbers stand to
     the right.
     """
-    cells = [[shown(value) for value in row] for row in rows]
+    cells = [[formatted(value) for value in row] for row in rows]
     numeric = [
         any(c[i] for c in cells) and all(_is_number(row[i]) for row in rows)
         for i in range(len(names))
@@ -110,7 +109,7 @@ def emit_json(value: Any) -> None:
 _COMMANDING = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def shown(value: Any) -> str:
+def formatted(value: Any) -> str:
     """A value as a table shows it: NULL empty, floats in four digits, on one line.
 
     What could command a terminal or turn the order of letters is written as an escape: file names
@@ -153,7 +152,7 @@ def aligned(names: Sequence[str], cells: Sequence[Sequence[str]], numeric: Seque
 def _rich_table(
     names: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]
 ) -> None:
-    from rich.console import Console
+    import rich.console
     from rich.table import Table
     from rich.text import Text
 
@@ -162,7 +161,7 @@ def _rich_table(
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for line in cells:
         table.add_row(*map(Text, line))
-    Console().print(table)
+    rich.console.Console().print(table)
 
 
 def seconds_shown(seconds: float | None) -> str:
@@ -189,10 +188,3 @@ def counted(number: int, noun: str) -> str:
 def percent(share: float) -> str:
     """A share of 1 as text, `12.3 %`."""
     return f"{100 * share:.1f} %"
-
-
-def stdout_console() -> Console:
-    """A rich console on stdout."""
-    from rich.console import Console
-
-    return Console()

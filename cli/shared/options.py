@@ -7,22 +7,24 @@ from typing import Annotated
 
 import typer
 
+from curate.cli.shared.session import Session
+from curate.configs.errors import CurateError
+from curate.tasks.registry import stages
+
 
 def stage_names(incomplete: str) -> list[str]:
     """Names of stages, for shell completion."""
-    from curate.tasks.registry import stages
-
     return [name for name in sorted(stages()) if name.startswith(incomplete)]
 
 
 def dataset_names(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of datasets, for shell completion; none when the database cannot be read."""
-    from curate.cli.session import Session
-    from curate.configs.errors import CurateError
+    # not loaded by commands that need no database
+    from curate.cli.shared.database import open_database
     from curate.db.datasets import all_datasets
 
     try:
-        engine = Session(home=ctx.find_root().params.get("home")).open_database()
+        engine = open_database(Session(home=ctx.find_root().params.get("home")))
         return [d.name for d in all_datasets(engine) if d.name.startswith(incomplete)]
     except CurateError:
         return []
@@ -80,9 +82,3 @@ Sort = Annotated[
     str,
     typer.Option("--sort", metavar="'A desc,B'", help="Order of the rows; by video if left out."),
 ]
-
-# headings of `curate --help`
-WORK = "Work"
-LOOK = "Look"
-ROWS = "Rows"
-HOST = "This host"

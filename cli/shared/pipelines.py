@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING, Any
 import curate.configs
 from curate.configs.errors import ConfigError
 from curate.configs.pipeline import Pipeline, StageStep, override, parse, read_yaml
-from curate.tasks.models.catalog import Need, folder_of
+from curate.db.filters.check import check_pipeline
 from curate.tasks.registry import StageClass, stages
 
 if TYPE_CHECKING:
     from curate.db.datasets import Dataset
 
+
 PRESETS = Path(curate.configs.__file__).parent
+
+
 DEFAULT_FILE = PRESETS / "default.yaml"
+
 
 RawStep = dict[str, Any]
 
@@ -75,8 +79,6 @@ def check(pipeline: Pipeline, ready: bool = True) -> None:
 
     With `ready` also raises ServiceError for a stage that cannot run.
     """
-    from curate.db.filters.check import check_pipeline
-
     check_pipeline(pipeline, stages())
     for place, step in enumerate(pipeline.stages):
         for table in set(stages()[step.name].reads) - set(stages()[step.name].may_lack):
@@ -102,12 +104,14 @@ def _check_fed(
     """
     writers = [name for name, cls in stages().items() if table in cls.writes and name != step.name]
     feeding = [s for s in before if s.name in writers]
-    if not writers or any(_model(s) is None or _model(step) in (None, _model(s)) for s in feeding):
+    if not writers or any(
+        model_of(s) is None or model_of(step) in (None, model_of(s)) for s in feeding
+    ):
         return
     if feeding:
         one = feeding[0]
         why = (
-            f"it reads the {table} of {_model(step)}, and {one.name} writes those of {_model(one)}; set "
+            f"it reads the {table} of {model_of(step)}, and {one.name} writes those of {model_of(one)}; set "
             f"{one.name}.model and {step.name}.model alike. A dataset keeps its model; for another one: "
             "curate run … --name NEW"
         )
@@ -119,48 +123,9 @@ def _check_fed(
     raise ConfigError(source=f"of stage {step.name}", why=why)
 
 
-def _model(step: StageStep) -> str | None:
+def model_of(step: StageStep) -> str | None:
+    """The model that a step's options name, if they do."""
     return getattr(step.options, "model", None)
-
-
-def check_models(pipeline: Pipeline, model_folder: Path) -> None:
-    """Raise ModelsMissing, naming all weights that stages need and that are not there, or wrong by
-    their header.
-    """
-    from curate.configs.errors import ModelsMissing
-    from curate.tasks.models.verify import missing
-
-    lines = missing(needs_of(pipeline), model_folder) or _of_another_width(pipeline, model_folder)
-    if lines:
-        raise ModelsMissing(what="The pipeline", missing="".join(f"\n  {line}" for line in lines))
-
-
-def _of_another_width(pipeline: Pipeline, model_folder: Path) -> list[str]:
-    """A line for each head whose CLIP model makes embeddings of another width than it takes."""
-    from curate.tasks.models.checkpoint import CONFIG, read_config
-    from curate.tasks.models.layouts import expected
-
-    lines = []
-    here = {need.model for need in needs_of(pipeline) if need.kind == "clip"}
-    for step in pipeline.stages:
-        kinds = {need.kind for need in stages()[step.name].models(step.options)}
-        model = _model(step)
-        if model not in here or not kinds & {"aesthetic", "nsfw"}:
-            continue
-        from curate.tasks.models.heads import WIDTH
-
-        folder = folder_of(str(model), model_folder)
-        width = expected("clip", read_config(folder / CONFIG))["visual_projection.weight"][0]
-        if width != WIDTH:
-            what = f"{step.name} takes embeddings of {WIDTH} numbers, and those of {folder} have {width}"
-            lines.append(f"{what}; embed by a ViT-L/14, or set {step.name}.enabled=false")
-    return lines
-
-
-def needs_of(pipeline: Pipeline) -> list[Need]:
-    """The model weights that the enabled stages need, each once, in the order of the stages."""
-    found = [need for step in pipeline.stages for need in stages()[step.name].models(step.options)]
-    return list(dict.fromkeys(found))
 
 
 def _with_default_steps(

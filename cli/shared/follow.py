@@ -4,20 +4,21 @@ is.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from curate.cli.output import Talk, counted, seconds_shown
-from curate.cli.session import Opened
+from curate.cli.shared.database import OpenDataset
+from curate.cli.shared.output import Console, counted, seconds_shown
+from curate.configs.errors import NeedMissing, ServiceError
 from curate.configs.states import PAUSED
+from curate.db.reports.failures import hopeless_stage
+from curate.db.reports.overview import DatasetView, Recent, recent, view_dataset
+from curate.db.reports.progress import Totals
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
-
-    from curate.db.reports.overview import DatasetView, Recent
-    from curate.db.reports.progress import Totals
 
 LOOK_SECONDS = 0.3  # at least; more when a look takes long
 RATE_EVERY = 3.0
@@ -36,7 +37,7 @@ def progress_line(view: DatasetView) -> str:
 class Watcher:
     """Looks at a dataset again and again; at its last batches less often than at its rows."""
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: OpenDataset) -> None:
         self._opened = opened
         self._recent: Recent | None = None
         self._recent_until = 0.0
@@ -44,10 +45,6 @@ class Watcher:
 
     def look(self) -> DatasetView:
         """How far the dataset is now. Raises NeedMissing when a stage of it cannot work."""
-        from curate.configs.errors import NeedMissing
-        from curate.db.reports.failures import hopeless_stage
-        from curate.db.reports.overview import recent, view_dataset
-
         engine, dataset_id, pipeline = (
             self._opened.engine,
             self._opened.dataset.id,
@@ -74,8 +71,8 @@ class Display(Protocol):
 class Lines:
     """A line on stderr now and then, for logs."""
 
-    def __init__(self, talk: Talk, clock: Callable[[], float] = time.monotonic) -> None:
-        self._talk = talk
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
         self._clock = clock
         self._due = clock() + LINE_EVERY
         self._last: DatasetView | None = None
@@ -94,7 +91,7 @@ class Lines:
     def _print(self) -> None:
         line = progress_line(self._last) if self._last else ""
         if line and line != self._said:
-            self._talk.say(f"{time.strftime('%H:%M:%S')} {line}")
+            self._console.say(f"{time.strftime('%H:%M:%S')} {line}")
         self._said = line
         self._due = self._clock() + LINE_EVERY
 
@@ -102,10 +99,11 @@ class Lines:
 class Bars:
     """A live table on a terminal, one bar a stage."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, to_stderr: bool = False) -> None:
+        from rich.console import Console as Terminal
         from rich.live import Live
 
-        self._live = Live(console=console, auto_refresh=False)
+        self._live = Live(console=Terminal(stderr=to_stderr), auto_refresh=False)
         self._live.start()
 
     def show(self, view: DatasetView) -> None:
@@ -136,15 +134,11 @@ def bars(view: DatasetView) -> Table:
     return table
 
 
-def display_for(talk: Talk) -> Display:
+def display_for(console: Console) -> Display:
     """Bars on a terminal, else lines."""
-    import sys
-
-    if talk.quiet or not sys.stderr.isatty():
-        return Lines(talk)
-    from rich.console import Console
-
-    return Bars(Console(stderr=True))
+    if console.quiet or not sys.stderr.isatty():
+        return Lines(console)
+    return Bars(to_stderr=True)
 
 
 STALL_SECONDS = 120.0
@@ -153,8 +147,8 @@ STALL_SECONDS = 120.0
 class _Stall:
     """Notices that nothing moves."""
 
-    def __init__(self, talk: Talk, hint: str) -> None:
-        self._talk = talk
+    def __init__(self, console: Console, hint: str) -> None:
+        self._console = console
         self._hint = hint
         self._seen: object = None
         self._since = time.monotonic()
@@ -170,21 +164,21 @@ class _Stall:
             self._seen, self._since = seen, time.monotonic()
         elif waited > patience:
             why = "it is paused; go on with: curate resume" if view.state == PAUSED else self._hint
-            self._talk.warn(f"no row finished for {seconds_shown(waited)}; {why}")
+            self._console.warn(f"no row finished for {seconds_shown(waited)}; {why}")
             self._since = time.monotonic()
 
 
-def follow(opened: Opened, tick: Callable[[], None], talk: Talk, hint: str) -> DatasetView:
+def follow(
+    opened: OpenDataset, tick: Callable[[], None], console: Console, hint: str
+) -> DatasetView:
     """Call `tick` and show the dataset until nothing more of it will be done; returns the last
     view.
 
     A database that does not answer is waited for, AWAY_SECONDS at most.
     """
-    from curate.configs.errors import NeedMissing, ServiceError
-
     watcher = Watcher(opened)
-    display = display_for(talk)
-    stall = _Stall(talk, hint)
+    display = display_for(console)
+    stall = _Stall(console, hint)
     told: set[str] = set()
     away = 0.0  # since when the database does not answer
     try:
@@ -196,7 +190,7 @@ def follow(opened: Opened, tick: Callable[[], None], talk: Talk, hint: str) -> D
             except NeedMissing:
                 raise
             except ServiceError as error:
-                away = away or _away_from(talk, error)
+                away = away or _away_from(console, error)
                 if time.monotonic() - away > AWAY_SECONDS:
                     raise
                 time.sleep(LOOK_SECONDS)
@@ -204,7 +198,7 @@ def follow(opened: Opened, tick: Callable[[], None], talk: Talk, hint: str) -> D
             away = 0.0
             display.show(view)
             stall.look(view)
-            told = _tell_held_up(talk, view, told)
+            told = _tell_held_up(console, view, told)
             if view.over:
                 return view
             took = time.monotonic() - started
@@ -215,17 +209,17 @@ def follow(opened: Opened, tick: Callable[[], None], talk: Talk, hint: str) -> D
         display.close()
 
 
-def _away_from(talk: Talk, error: Exception) -> float:
+def _away_from(console: Console, error: Exception) -> float:
     """Warn that the database does not answer; returns when that was."""
-    talk.warn(f"{error}; trying again")
+    console.warn(f"{error}; trying again")
     return time.monotonic()
 
 
-def _tell_held_up(talk: Talk, view: DatasetView, told: set[str]) -> set[str]:
+def _tell_held_up(console: Console, view: DatasetView, told: set[str]) -> set[str]:
     """Warn of each stage that is newly held up; returns what is held up now."""
     held = {f"{b.stage} is held up: {b.message}" for b in view.blocked}
     for line in sorted(held - told):
-        talk.warn(line)
+        console.warn(line)
     return held
 
 

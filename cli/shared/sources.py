@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from curate.cli.pipeline import Resolved, check_models, differences, pipeline_of, resolve
-from curate.cli.session import Opened, Session
-from curate.configs.errors import PipelineChanged, ServiceError, UsageError
+from curate.cli.shared.database import OpenDataset, make_database, open_database
+from curate.cli.shared.pipelines import Resolved, differences, pipeline_of, resolve
+from curate.cli.shared.session import Session
+from curate.cli.shared.weights import check_models
+from curate.configs.errors import NoDatasets, PipelineChanged, ServiceError, UsageError
 from curate.configs.pipeline import Pipeline
+from curate.db import datasets
 from curate.tasks.inputs.extensions import TABLE_EXTENSIONS, extension, is_media
 from curate.tasks.inputs.files import Input, PassedOver
 from curate.tasks.inputs.find import find_inputs
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Request:
+class EnqueueRequest:
     """What was asked for: sources, pipeline file, overrides, dataset name."""
 
     sources: Sequence[str]
@@ -95,7 +98,7 @@ def base_name(root: str) -> str:
     return _UNSAFE.sub("-", last).strip("-.") or "videos"
 
 
-def choose(known: Iterable[Dataset], request: Request) -> Dataset | str:
+def choose(known: Iterable[Dataset], request: EnqueueRequest) -> Dataset | str:
     """The dataset that a request is about, or the name of a new one.
 
     --name decides; without it the dataset of the same root, or a new one named after it, with -2,
@@ -122,7 +125,7 @@ def check_name(name: str) -> None:
         )
 
 
-def inputs_of(request: Request, passed_over: PassedOver) -> Iterator[Input]:
+def inputs_of(request: EnqueueRequest, passed_over: PassedOver) -> Iterator[Input]:
     """The inputs of all sources, each path once. Raises NoInput for a source without any before the
     first.
     """
@@ -145,14 +148,12 @@ def _once(found: Iterable[Input], passed_over: PassedOver) -> Iterator[Input]:
         yield one
 
 
-def enqueue(session: Session, request: Request) -> tuple[Opened, Found]:
+def enqueue(session: Session, request: EnqueueRequest) -> tuple[OpenDataset, Found]:
     """Put the videos of a request into their dataset, which is made when there is none.
 
     A dataset keeps the pipeline it was made with; without --config and --set that one goes on.
     Raises PipelineChanged when another one is asked for, NoInput, ConfigError, ServiceError.
     """
-    from curate.db import datasets
-
     existing = _existing(session)
     chosen = choose(datasets.all_datasets(existing) if existing else [], request)
     pipeline = pipeline_for(chosen, request)
@@ -161,24 +162,22 @@ def enqueue(session: Session, request: Request) -> tuple[Opened, Found]:
     passed_over = PassedOver()
     inputs = inputs_of(request, passed_over)
     # from here on things are made; what is wrong with the request has been told
-    engine = existing or session.make_database()
+    engine = existing or make_database(session)
     dataset, pipeline = (
         (chosen, pipeline)
         if not isinstance(chosen, str)
         else _made(engine, chosen, request, pipeline)
     )
     counts = datasets.enqueue(engine, dataset, inputs, pipeline)
-    return Opened(engine, dataset, pipeline), Found(counts, passed_over)
+    return OpenDataset(engine, dataset, pipeline), Found(counts, passed_over)
 
 
 def _made(
-    engine: Engine, name: str, request: Request, pipeline: Pipeline
+    engine: Engine, name: str, request: EnqueueRequest, pipeline: Pipeline
 ) -> tuple[Dataset, Pipeline]:
     """A new dataset; or the one that another process made of the same sources since this one
     looked.
     """
-    from curate.db import datasets
-
     chosen: Dataset | str = name
     while isinstance(chosen, str):
         try:
@@ -191,7 +190,7 @@ def _made(
     return chosen, pipeline_for(chosen, request)
 
 
-def pipeline_for(chosen: Dataset | str, request: Request) -> Pipeline:
+def pipeline_for(chosen: Dataset | str, request: EnqueueRequest) -> Pipeline:
     """The pipeline of a request. Raises PipelineChanged when the dataset has another one."""
     if isinstance(chosen, str):
         return resolve(request.config, request.sets).pipeline
@@ -204,10 +203,8 @@ def pipeline_for(chosen: Dataset | str, request: Request) -> Pipeline:
     return asked.pipeline
 
 
-def look(session: Session, request: Request) -> tuple[str, Pipeline, Found]:
+def look(session: Session, request: EnqueueRequest) -> tuple[str, Pipeline, Found]:
     """What an enqueue would do: the dataset's name, its pipeline, the counts. Writes nothing."""
-    from curate.db import datasets
-
     engine = _existing(session)
     chosen = choose(datasets.all_datasets(engine) if engine else [], request)
     pipeline = pipeline_for(chosen, request)
@@ -223,9 +220,7 @@ def look(session: Session, request: Request) -> tuple[str, Pipeline, Found]:
 
 
 def _existing(session: Session) -> Engine | None:
-    from curate.configs.errors import NoDatasets
-
     try:
-        return session.open_database()
+        return open_database(session)
     except NoDatasets:
         return None

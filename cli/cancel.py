@@ -1,0 +1,39 @@
+"""`curate cancel`: work on a dataset stops at once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from curate.cli.shared.database import open_dataset
+from curate.cli.shared.options import Json, dataset_names
+from curate.cli.shared.output import counted, emit_json
+from curate.cli.shared.session import Session
+from curate.configs.states import CANCELLED
+from curate.db import datasets
+
+
+def cancel(
+    ctx: typer.Context,
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET", help="Dataset.", autocompletion=dataset_names)
+    ],
+    as_json: Json = False,
+) -> None:
+    """Stop work on a dataset at once: what batches at work find is not saved, and a run of it ends.
+
+    Nothing else is lost: rows keep their scores and place, and go on from there with curate resume.
+
+    Example:
+      curate cancel videos
+    """
+    session = Session.of(ctx)
+    opened = open_dataset(session, dataset)
+    rows = datasets.cancel(opened.engine, opened.dataset)
+    name = opened.dataset.name
+    if as_json:
+        emit_json({"dataset": name, "state": CANCELLED, "rows_taken_back": rows})
+    else:
+        print(f"dataset {name}: cancelled, {counted(rows, 'row')} at work taken back")
+    session.console.next(f"curate resume {name}", f"curate export {name} -o clips.csv")

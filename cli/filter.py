@@ -1,0 +1,32 @@
+"""`curate filter`: what each step of a pipeline kept."""
+
+from __future__ import annotations
+
+import typer
+
+from curate.cli.shared.database import open_dataset
+from curate.cli.shared.funnel import funnel_rows, print_funnel, warn_of_refilter
+from curate.cli.shared.options import DatasetName, Json
+from curate.cli.shared.output import emit_json
+from curate.cli.shared.session import Session
+
+
+def filter_(ctx: typer.Context, dataset: DatasetName = None, as_json: Json = False) -> None:
+    """Show the funnel: for each stage and filter in order, the rows that came in, were kept, were
+    dropped.
+
+    Example:
+      curate filter
+      curate filter videos --json
+    """
+    session = Session.of(ctx)
+    opened = open_dataset(session, dataset)
+    if as_json:
+        emit_json(funnel_rows(opened))
+    else:
+        print_funnel(opened)
+    warn_of_refilter(session, opened)
+    name = opened.dataset.name
+    session.console.next(
+        f"curate refilter {name} --set FILTER.where='…'", f"curate export {name} -o clips.csv"
+    )

@@ -1,0 +1,35 @@
+"""`curate pause`: work on a dataset stops once its batches are done."""
+
+from __future__ import annotations
+
+import typer
+
+from curate.cli.shared.database import open_dataset
+from curate.cli.shared.options import DatasetName, Json
+from curate.cli.shared.output import emit_json
+from curate.cli.shared.session import Session
+from curate.configs.states import PAUSED
+from curate.db import datasets
+from curate.db.reports.workers import busy_processes
+
+
+def pause(ctx: typer.Context, dataset: DatasetName = None, as_json: Json = False) -> None:
+    """Stop work on a dataset once the batches at work are done; workers turn to other datasets.
+
+    It goes on with curate resume.
+
+    Example:
+      curate pause videos
+    """
+    session = Session.of(ctx)
+    opened = open_dataset(session, dataset)
+    datasets.pause(opened.engine, opened.dataset)
+    name, busy = opened.dataset.name, len(busy_processes(opened.engine, opened.dataset))
+    if as_json:
+        emit_json({"dataset": name, "state": PAUSED, "workers_at_work": busy})
+    else:
+        print(
+            f"dataset {name}: paused"
+            + (f"; {busy} processes finish the batches they are at" if busy else "")
+        )
+    session.console.next(f"curate resume {name}")

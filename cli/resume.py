@@ -1,0 +1,66 @@
+"""`curate resume`: a dataset goes on."""
+
+from __future__ import annotations
+
+import typer
+
+from curate.cli.shared.database import open_dataset
+from curate.cli.shared.exports import ExportRequest
+from curate.cli.shared.local_run import finish
+from curate.cli.shared.notify import notify_workers
+from curate.cli.shared.options import (
+    Columns,
+    DatasetName,
+    Output,
+    Processes,
+    Sort,
+    Where,
+)
+from curate.cli.shared.output import counted
+from curate.cli.shared.session import Session
+from curate.configs.settings import hide_password
+from curate.db import datasets
+from curate.db.export import check_target
+from curate.worker.dispatcher import free_dead
+
+
+def resume(
+    ctx: typer.Context,
+    dataset: DatasetName = None,
+    output: Output = None,
+    jobs: Processes = None,
+    where: Where = "",
+    columns: Columns = "",
+    sort: Sort = "",
+) -> None:
+    """Go on with a dataset that was interrupted; with -o also write the clips.
+
+    With a broker configured (CURATE_BROKER_URL) it rings the workers and returns, unless -o or -j
+    is given.
+
+    Example:
+      curate resume
+      curate resume videos -o clips.csv
+    """
+    session = Session.of(ctx)
+    if output:
+        check_target(output)
+    opened = open_dataset(session, dataset)
+    freed = free_dead(opened.engine, opened.dataset)
+    datasets.resume(opened.engine, opened.dataset)
+    if freed:
+        session.console.say(f"{counted(freed, 'row')} taken back from workers that are gone")
+    if session.settings.broker_url and not output and not jobs:
+        if not notify_workers(session, opened):
+            _warn_broker_is_away(session)
+        session.console.next(f"curate status {opened.dataset.name} --watch")
+        return
+    request = ExportRequest(output, where, columns, sort) if output else None
+    finish(session, opened, jobs, request)
+
+
+def _warn_broker_is_away(session: Session) -> None:
+    broker = hide_password(session.settings.broker_url)
+    session.console.warn(
+        f"the broker {broker} does not answer: rows wait, and workers go on once it does. Check it with: curate doctor"
+    )

@@ -1,0 +1,47 @@
+"""`curate retry`: failed rows go back to the stage where they failed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from curate.cli.shared.database import known_stage, open_dataset
+from curate.cli.shared.notify import notify_workers
+from curate.cli.shared.options import DatasetName, Json, Stage
+from curate.cli.shared.output import counted, emit_json
+from curate.cli.shared.session import Session
+from curate.db import datasets
+
+
+def retry(
+    ctx: typer.Context,
+    dataset: DatasetName = None,
+    stage: Stage = None,
+    error: Annotated[
+        str | None, typer.Option("--error", metavar="CLASS", help="Only this kind of error.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Put failed rows back to the stage where they failed.
+
+    Example:
+      curate retry --stage cut
+      curate retry --error StageTimeout
+    """
+    session = Session.of(ctx)
+    opened = open_dataset(session, dataset)
+    count = datasets.retry(
+        opened.engine, opened.dataset, opened.pipeline, known_stage(opened, stage), error
+    )
+    name = opened.dataset.name
+    if as_json:
+        emit_json({"dataset": name, "rows": count})
+    else:
+        print(f"dataset {name}: {counted(count, 'row')} to try again")
+    if not count:
+        return
+    rung = notify_workers(session, opened)
+    session.console.next(
+        f"curate status {name} --watch" if rung else f"curate resume {name} -o clips.csv"
+    )

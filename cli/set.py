@@ -1,0 +1,54 @@
+"""`curate set`: an option that changes how a stage runs, and no score."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from curate.cli.shared.database import open_dataset
+from curate.cli.shared.one_stage import changed, find_step
+from curate.cli.shared.options import DatasetName, Json
+from curate.cli.shared.output import emit_json
+from curate.cli.shared.pipelines import differences
+from curate.cli.shared.session import Session
+from curate.configs.errors import UsageError
+from curate.db.redo import set_pipeline
+
+
+def set_(
+    ctx: typer.Context,
+    assignment: Annotated[
+        str, typer.Argument(metavar="STAGE.OPTION=VALUE", help="The option and its new value.")
+    ],
+    dataset: DatasetName = None,
+    as_json: Json = False,
+) -> None:
+    """Change how a stage runs: queue, batch_size, pass_size, fill_seconds, time_limit, memory_mb.
+
+    No row has to go back for it. Batches at work go on with what they started with.
+    Other options change scores: see curate redo.
+
+    Example:
+      curate set cut.time_limit=3600
+    """
+    session = Session.of(ctx)
+    opened = open_dataset(session, dataset)
+    stage, _, option = assignment.partition("=")[0].strip().partition(".")
+    changeable = find_step(opened, stage).options.change_no_score
+    if option.strip() not in changeable:
+        instead = f"for one that changes scores: curate redo {stage} --set {assignment}"
+        raise UsageError(
+            what=f"{assignment}: what may change is {', '.join(changeable)}; {instead}"
+        )
+    pipeline = changed(opened, stage, [assignment])
+    changes = differences(opened.dataset.frozen, pipeline.frozen())
+    set_pipeline(opened.engine, opened.dataset, pipeline)
+    if as_json:
+        emit_json({"dataset": opened.dataset.name, "changed": changes})
+    else:
+        print(f"dataset {opened.dataset.name}: {', '.join(changes) or 'nothing changed'}")
+    session.console.next(
+        f"curate retry {opened.dataset.name} --stage {stage}",
+        f"curate resume {opened.dataset.name}",
+    )

@@ -1,0 +1,93 @@
+"""The database and the datasets in it, as commands open them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine, make_url
+
+from curate.cli.shared.pipelines import pipeline_of
+from curate.cli.shared.session import Session
+from curate.configs.errors import NoDatasets, UsageError
+from curate.configs.pipeline import Pipeline
+from curate.configs.settings import Settings, hide_password
+from curate.db import migrate
+from curate.db.datasets import Dataset, pick
+from curate.db.engine import is_sqlite, make_engine, writing
+from curate.db.readonly.login import ensure_reader
+
+
+@dataclass(frozen=True)
+class OpenDataset:
+    """A dataset with its pipeline and the database that it is in."""
+
+    engine: Engine
+    dataset: Dataset
+    pipeline: Pipeline
+
+    @property
+    def name(self) -> str:
+        """The name of the dataset."""
+        return self.dataset.name
+
+    @property
+    def stage_names(self) -> list[str]:
+        """The names of its stages, in order."""
+        return [step.name for step in self.pipeline.stages]
+
+
+def has_database(settings: Settings) -> bool:
+    """Whether there is a database file; a server is always taken to have one."""
+    url = make_url(settings.database)
+    return url.get_backend_name() != "sqlite" or Path(url.database or "").exists()
+
+
+def make_database(session: Session) -> Engine:
+    """The database, made unless it exists. Raises ServiceError, SchemaOutdated."""
+    if not session.settings.database_url:
+        session.make_home()
+    engine = make_engine(session.settings.database)
+    if migrate.current(engine) is None:
+        migrate.upgrade(engine)
+        make_reader(engine)  # where it may not be made, curate sql says what to do
+    migrate.ensure(engine)
+    return engine
+
+
+def open_database(session: Session) -> Engine:
+    """The database, which must exist. Raises NoDatasets, ServiceError, SchemaOutdated."""
+    settings = session.settings
+    if not has_database(settings):
+        raise NoDatasets(database=hide_password(settings.database))
+    engine = make_engine(settings.database)
+    if migrate.current(engine) is None:
+        raise NoDatasets(database=hide_password(settings.database))
+    migrate.ensure(engine)
+    return engine
+
+
+def open_dataset(session: Session, name: str | None) -> OpenDataset:
+    """The dataset called `name`, or the newest one. Raises UsageError, ServiceError."""
+    engine = open_database(session)
+    dataset = pick(engine, name)
+    return OpenDataset(engine, dataset, pipeline_of(dataset))
+
+
+def make_reader(engine: Engine) -> str:
+    """Make the login that `curate sql` reads with, on Postgres.
+
+    Returns why it could not be made, or an empty text.
+    """
+    if is_sqlite(engine):
+        return ""
+    with writing(engine) as connection:
+        return ensure_reader(connection)
+
+
+def known_stage(opened: OpenDataset, stage: str | None) -> str | None:
+    """The stage of a --stage option. Raises UsageError for one that the dataset does not have."""
+    if stage and stage not in opened.stage_names:
+        names = ", ".join(opened.stage_names)
+        raise UsageError(what=f"--stage {stage}: dataset {opened.name} has the stages {names}")
+    return stage

@@ -1,0 +1,48 @@
+"""Writes the clips of a dataset to a table: what `run`, `resume` and `export` share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from curate.cli.shared.database import OpenDataset
+from curate.cli.shared.output import Counter, counted
+from curate.cli.shared.session import Session
+from curate.db.export import Plan, Selection, export, plan
+from curate.tasks.inputs.paths import to_path
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What to write where. `statuses`: which clips."""
+
+    output: Path | None
+    where: str = ""
+    columns: str = ""
+    sort: str = ""
+    statuses: Sequence[str] = ("kept",)
+
+
+def plan_export(opened: OpenDataset, request: ExportRequest) -> Plan:
+    """How to write the clips of a dataset. Raises UsageError or FilterError for a wrong column or
+    predicate.
+    """
+    columns = tuple(c for c in request.columns.split(",") if c.strip())
+    selection = Selection(request.where, columns, request.sort, tuple(request.statuses))
+    return plan(opened.engine, opened.dataset.id, opened.pipeline, selection)
+
+
+def write(session: Session, opened: OpenDataset, request: ExportRequest) -> None:
+    """Write the clips of a dataset and say how many. Raises UsageError, FilterError, ServiceError."""
+    with Counter(session.console, "clips written") as counter:
+        written = export(
+            opened.engine, plan_export(opened, request), request.output, to_path, counter.show
+        )
+    if request.output:
+        session.console.say(f"{counted(written.rows, 'clip')} written to {request.output}")
+    if written.not_utf8:
+        what = counted(written.not_utf8, "row")
+        session.console.warn(
+            f"{what} with a path that is not UTF-8, written with %XX; curate.tasks.inputs.paths.to_path undoes it"
+        )

@@ -1,0 +1,28 @@
+"""Tells workers that rows wait for them."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from curate.cli.shared.database import OpenDataset
+from curate.cli.shared.session import Session
+from curate.configs.errors import ServiceError
+from curate.db.queue.ready import waiting
+from curate.worker.broker import broker_url, check_broker, socket_path
+from curate.worker.messages import Bells, make_app
+
+
+def notify_workers(session: Session, opened: OpenDataset) -> bool:
+    """Ring every stage that has rows to claim; False when no broker answers. Workers look by
+    themselves too.
+    """
+    if not session.settings.broker_url and not socket_path(session.settings).exists():
+        return False
+    try:
+        check_broker(broker_url(session.settings))
+    except ServiceError:
+        return False
+    with closing(Bells(make_app(session.settings))) as bells:
+        for step in waiting(opened.engine, opened.dataset.id, opened.pipeline):
+            bells.ring(step, opened.dataset.id)
+    return True
