@@ -12,7 +12,7 @@ from curate.cli.shared.database import open_database
 from curate.cli.shared.serving import LOOPBACK, signals_interrupt
 from curate.cli.shared.session import Session
 from curate.configs.errors import ServiceError, UsageError
-from curate.worker.messages import Bells, make_app
+from curate.worker.messages import Messages, make_app
 from curate.worker.metrics import as_text, registry, server
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def metrics(
     if not once:
         refuse_open(address, login, port)
     engine = open_database(session)
-    with closing(Bells(make_app(session.settings))) as bells:
-        numbers = registry(engine, bells)
+    with closing(Messages(make_app(session.settings))) as messages:
+        numbers = registry(engine, messages)
         if once:
             print(as_text(numbers), end="")
             return

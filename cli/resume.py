@@ -21,7 +21,7 @@ from curate.cli.shared.session import Session
 from curate.configs.settings import hide_password
 from curate.db import datasets
 from curate.db.export import check_target
-from curate.worker.dispatcher import free_dead
+from curate.worker.dispatcher import expire_rows_of_dead
 
 
 def resume(
@@ -46,7 +46,7 @@ def resume(
     if output:
         check_target(output)
     opened = open_dataset(session, dataset)
-    freed = free_dead(opened.engine, opened.dataset)
+    freed = expire_rows_of_dead(opened.engine, opened.dataset)
     datasets.resume(opened.engine, opened.dataset)
     if freed:
         session.console.say(f"{counted(freed, 'row')} taken back from workers that are gone")

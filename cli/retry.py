@@ -41,7 +41,7 @@ def retry(
         print(f"dataset {name}: {counted(count, 'row')} to try again")
     if not count:
         return
-    rung = notify_workers(session, opened)
+    notified = notify_workers(session, opened)
     session.console.next(
-        f"curate status {name} --watch" if rung else f"curate resume {name} -o clips.csv"
+        f"curate status {name} --watch" if notified else f"curate resume {name} -o clips.csv"
     )

@@ -26,7 +26,7 @@ from curate.tasks.storage.locations import check_clips_writable
 from curate.worker.broker import broker_url, check_broker
 from curate.worker.heartbeat import answering, refuse_rivals
 from curate.worker.logs import configure
-from curate.worker.processes import plans
+from curate.worker.processes import worker_specs
 from curate.worker.supervisor import Log, Supervisor
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def worker(
         return
     _check_loglevel(loglevel)
     prefix = f"{name}-" if name else ""
-    planned = plans(
+    planned = worker_specs(
         session.settings, checked_queues(queues), concurrency, checked_npus(npus), prefix
     )
     refuse_shared_sqlite(session.settings)

@@ -14,7 +14,7 @@ from celery import Task
 from curate.configs.errors import ServiceError
 from curate.configs.settings import load_settings
 from curate.tasks.registry import stages
-from curate.worker.messages import Bells, make_app
+from curate.worker.messages import Messages, make_app
 from curate.worker.outages import outages
 from curate.worker.runner import Report, Runner
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 settings = load_settings()
 app = make_app(settings)
-bells = Bells(app)
+messages = Messages(app)
 
 FEW = 2  # doorbells in a queue that keep its processes busy: each batch rings for one more
 
@@ -62,5 +62,5 @@ def ring_after(report: Report) -> None:
     names = [s.name for s in report.pipeline.stages]
     here = names.index(report.step.name)
     for queue in sorted({step.options.queue for step in report.pipeline.stages[here : here + 2]}):
-        if bells.unheard(queue) < FEW and (turn := runner().next_turn(queue)):
-            bells.ring(turn[1], turn[0])
+        if messages.count_waiting(queue) < FEW and (turn := runner().next_turn(queue)):
+            messages.send(turn[1], turn[0])

@@ -20,8 +20,8 @@ from curate.configs.pipeline import Pipeline, StageStep
 from curate.db.datasets import Dataset, all_datasets
 from curate.db.queue.leases import FAR, expire, holders, misdated, release
 from curate.db.queue.ready import Ready, ready
-from curate.worker.fair_share import Rota
-from curate.worker.messages import Bells
+from curate.worker.fair_share import FairShare
+from curate.worker.messages import Messages
 from curate.worker.owner import dead_owners
 from curate.worker.runner import at_work, usable
 
@@ -30,12 +30,12 @@ log = logging.getLogger(__name__)
 ELSEWHERE = 1  # processes taken to serve a queue that is not served from here: enough to wake them
 
 
-def free_dead(engine: Engine, dataset: Dataset) -> int:
+def expire_rows_of_dead(engine: Engine, dataset: Dataset) -> int:
     """End the leases of processes of this host that are gone; returns the rows freed."""
     return expire(engine, dataset.id, dead_owners(_held(engine, dataset)))
 
 
-def release_dead(engine: Engine) -> int:
+def release_rows_of_dead(engine: Engine) -> int:
     """Let go of what processes of this host held that are gone because they were told to; returns
     the rows freed.
     """
@@ -56,23 +56,23 @@ class _Turn:
     partial: bool = False
 
 
-class TopUp:
+class Dispatcher:
     """Rings for all datasets. `processes`: how many serve each queue from here."""
 
     def __init__(
         self,
         engine: Engine,
-        bells: Bells,
+        messages: Messages,
         processes: Mapping[str, int],
         clock: Callable[[], float] = time.monotonic,
         lease_seconds: float = 60,
     ) -> None:
         self._engine = engine
         self._lease = lease_seconds
-        self._bells = bells
+        self._bells = messages
         self._processes = processes
         self._clock = clock
-        self._rota = Rota()
+        self._rota = FairShare()
         self._far: dict[
             int, dict[str, tuple[float, float]]
         ] = {}  # by dataset and owner, see `_not_renewed`
@@ -80,7 +80,7 @@ class TopUp:
             tuple[int, str], float
         ] = {}  # since when rows wait for their batch to fill up
 
-    def round(self) -> int:
+    def dispatch(self) -> int:
         """One round over all datasets; returns how many doorbells were rung."""
         pipelines = dict(at_work(self._engine))
         for dataset in pipelines:
@@ -116,11 +116,11 @@ class TopUp:
         ]
         if not any(turns):
             return 0
-        missing = max(0, min(ears, 2 * ears - self._bells.unheard(queue)))
+        missing = max(0, min(ears, 2 * ears - self._bells.count_waiting(queue)))
         chosen = list(itertools.islice(_dealt(turns), missing))
         for turn in chosen:
-            self._bells.ring(turn.step, turn.dataset_id, turn.partial)
-            self._rota.give(turn.dataset_id, 1)
+            self._bells.send(turn.step, turn.dataset_id, turn.partial)
+            self._rota.charge(turn.dataset_id, 1)
             if turn.partial:
                 self._rests.pop((turn.dataset_id, turn.step.name), None)
         return len(chosen)

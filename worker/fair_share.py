@@ -12,7 +12,7 @@ from collections.abc import Iterable
 LAG = 60.0  # of what is shared out: what a dataset that had nothing to do may catch up with
 
 
-class Rota:
+class FairShare:
     """Orders datasets by how much of something (seconds, doorbells) each has had, the least first."""
 
     def __init__(self) -> None:
@@ -28,6 +28,6 @@ class Rota:
         random.shuffle(ids)
         return sorted(ids, key=self._had.__getitem__)
 
-    def give(self, dataset_id: int, amount: float) -> None:
+    def charge(self, dataset_id: int, amount: float) -> None:
         """Write down what a dataset has had."""
         self._had[dataset_id] = self._had.get(dataset_id, 0.0) + amount

@@ -29,12 +29,12 @@ from curate.worker.messages import make_app
 from curate.worker.outages import outages
 
 if TYPE_CHECKING:
-    from curate.worker.processes import WorkerPlan
+    from curate.worker.processes import WorkerSpec
 
 log = logging.getLogger(__name__)
 
 
-class Presence:
+class Heartbeat:
     """Keeps the rows of one supervisor's workers. A worker whose process is gone gives no sign of
     life.
     """
@@ -46,7 +46,7 @@ class Presence:
         self._next = 0.0
         self._said = ""
 
-    def beat(self, running: Sequence[tuple[WorkerPlan, int | None]]) -> None:
+    def beat(self, running: Sequence[tuple[WorkerSpec, int | None]]) -> None:
         """Report the workers that have a process, by plan and pid, when it is time to.
 
         A database that does not answer is left to the supervisor, which looks at it more often.
@@ -75,7 +75,7 @@ class Presence:
             log.warning("%s", said)
         self._said = said
 
-    def _running(self, plan: WorkerPlan, pid: int) -> RunningWorker:
+    def _running(self, plan: WorkerSpec, pid: int) -> RunningWorker:
         version = curate.code_version()
         return RunningWorker(
             plan.name, self._host, pid, plan.queue, plan.processes, plan.npu, version
@@ -89,7 +89,7 @@ class Presence:
             log.debug("rows of workers not removed: %s", error)
 
 
-def refuse_rivals(engine: Engine, plans: Sequence[WorkerPlan]) -> None:
+def refuse_rivals(engine: Engine, plans: Sequence[WorkerSpec]) -> None:
     """Raise ConfigError for workers that run and must not run beside these.
 
     They are those of another host on a SQLite file, and those of this host with the name of one of

@@ -11,7 +11,7 @@ from celery import Celery
 
 from curate.configs.pipeline import StageStep
 from curate.configs.settings import Settings
-from curate.worker.config import celery_settings
+from curate.worker.celery_settings import celery_settings
 
 
 def make_app(settings: Settings) -> Celery:
@@ -21,20 +21,20 @@ def make_app(settings: Settings) -> Celery:
     return app
 
 
-class Bells:
+class Messages:
     """Rings stages through a Celery app."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
 
-    def ring(self, step: StageStep, dataset_id: int, partial: bool = False) -> None:
+    def send(self, step: StageStep, dataset_id: int, partial: bool = False) -> None:
         """Ring the doorbell of a stage of a dataset. `partial`: rows are not to wait for a full
         batch any longer.
         """
         said = {"dataset": dataset_id} | ({"partial": True} if partial else {})
         self._app.send_task(f"stage.{step.name}", kwargs=said, queue=step.options.queue)
 
-    def unheard(self, queue: str) -> int:
+    def count_waiting(self, queue: str) -> int:
         """How many doorbells wait in a queue."""
         declared = self._app.amqp.queues[queue]
         with self._app.connection_or_acquire() as connection:

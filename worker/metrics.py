@@ -39,7 +39,7 @@ from curate.db.reports.batches import (
     Histogram,
 )
 from curate.db.reports.overview import Overview, overview
-from curate.worker.messages import Bells
+from curate.worker.messages import Messages
 from curate.worker.outages import outages
 
 log = logging.getLogger(__name__)
@@ -51,9 +51,9 @@ App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 class CurateCollector(Collector):
     """Looks at the database when Prometheus asks, and gives the same answer again for a while."""
 
-    def __init__(self, engine: Engine, bells: Bells, keep: float = KEEP_SECONDS) -> None:
+    def __init__(self, engine: Engine, messages: Messages, keep: float = KEEP_SECONDS) -> None:
         self._engine = engine
-        self._bells = bells
+        self._bells = messages
         self._keep = keep
         self._counters = BatchCounters()
         self._lock = threading.Lock()
@@ -90,18 +90,18 @@ class CurateCollector(Collector):
 
     def _of_broker(self) -> list[Metric]:
         up = GaugeMetricFamily("curate_broker_up", "Whether the broker answers")
-        bells = GaugeMetricFamily(
+        messages = GaugeMetricFamily(
             "curate_doorbells", "Doorbells that wait in a queue of the broker", labels=["queue"]
         )
         try:
             for queue in QUEUES:
-                bells.add_metric([queue], self._bells.unheard(queue))
+                messages.add_metric([queue], self._bells.count_waiting(queue))
         except outages() as error:
             log.warning("no metrics of the broker: %s", error)
             up.add_metric([], 0)
             return [up]
         up.add_metric([], 1)
-        return [up, bells]
+        return [up, messages]
 
 
 def of_rows(found: Overview) -> list[Metric]:
@@ -211,10 +211,10 @@ def _size(found: Overview) -> Metric:
     return GaugeMetricFamily("curate_database_size_bytes", "Size of the database", value=found.size)
 
 
-def registry(engine: Engine, bells: Bells) -> CollectorRegistry:
+def registry(engine: Engine, messages: Messages) -> CollectorRegistry:
     """A registry with curate's metrics and nothing else."""
     made = CollectorRegistry()
-    made.register(CurateCollector(engine, bells))
+    made.register(CurateCollector(engine, messages))
     return made
 
 

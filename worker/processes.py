@@ -28,7 +28,7 @@ _FOR_CPU = {
 
 
 @dataclass(frozen=True)
-class WorkerPlan:
+class WorkerSpec:
     """One Celery worker. `npu` is the number of the only NPU it may see; None leaves that as it is.
 
     `threads` is for NumPy's BLAS and OpenMP; MindSpore's own threads are as many as there are
@@ -70,13 +70,13 @@ class WorkerPlan:
         return f"{self.name} serves {self.queue} with {self.processes} process{plural}{where}"
 
 
-def plans(
+def worker_specs(
     settings: Settings,
     queues: Sequence[str],
     processes: int | None = None,
     npus: Sequence[int] | None = None,
     prefix: str = "",
-) -> list[WorkerPlan]:
+) -> list[WorkerSpec]:
     """The workers that serve the queues on this host, each named after its queue and device, behind
     the prefix.
 
@@ -90,23 +90,23 @@ def plans(
             alone = processes if len(queues) == 1 else None
             made += _for_models(settings, alone, npus, prefix)
         else:
-            made.append(WorkerPlan(queue, processes or cores(), f"{prefix}{queue}0"))
+            made.append(WorkerSpec(queue, processes or cores(), f"{prefix}{queue}0"))
     return made
 
 
 def _for_models(
     settings: Settings, processes: int | None, asked: Sequence[int] | None, prefix: str
-) -> list[WorkerPlan]:
+) -> list[WorkerSpec]:
     present = device.npus() if device.target_of(settings.device) == "Ascend" else []
     chosen = _chosen(present, processes, asked)
     if not chosen:  # the CPU; or an NPU without a device file, which only the driver can tell
         count = processes or 1
-        return [WorkerPlan("ascend", count, f"{prefix}ascend0", max(1, cores() // count))]
+        return [WorkerSpec("ascend", count, f"{prefix}ascend0", max(1, cores() // count))]
     threads = max(1, cores() // len(chosen))
     # the only one is not pinned: a container may have given it another number than its file has
     pins = len(present) > 1
     return [
-        WorkerPlan("ascend", 1, f"{prefix}ascend{n}", threads, n if pins else None) for n in chosen
+        WorkerSpec("ascend", 1, f"{prefix}ascend{n}", threads, n if pins else None) for n in chosen
     ]
 
 

@@ -34,7 +34,7 @@ from curate.tasks.models.model_cache import weights_state
 from curate.tasks.registry import stages
 from curate.tasks.stage import Clip, Context, Stage, Video
 from curate.tasks.storage.archives import RemoteArchives
-from curate.worker.fair_share import Rota
+from curate.worker.fair_share import FairShare
 from curate.worker.lease_keeper import Watch
 from curate.worker.logs import about
 from curate.worker.outcomes import find
@@ -117,7 +117,7 @@ class Runner:
         ] = {}  # stage: until when (monotonic), and how long
         self._owed: list[Want] = []  # batches whose rows could not be given back yet
         self._watch = Watch(self.engine, self._writer())
-        self.rota = Rota()
+        self.fair_share = FairShare()
         self._working: dict[int, tuple[Dataset, Pipeline]] = {}  # as the last run_one found them
 
     def run_turn(
@@ -187,7 +187,7 @@ class Runner:
     def _run_one(self, stage: str, dataset_id: int | None, partial: bool) -> Report | None:
         self._look()
         candidates = [i for i, (_, pipeline) in self._working.items() if pipeline.has(stage)]
-        for i in sorted(self.rota.order(candidates), key=lambda i: i != dataset_id):
+        for i in sorted(self.fair_share.order(candidates), key=lambda i: i != dataset_id):
             if report := self._try(i, stage, called=i == dataset_id, partial=partial):
                 return report
         return None
@@ -201,7 +201,7 @@ class Runner:
         with about(dataset=dataset.name, stage=stage):
             report = self._claim_and_run(dataset, pipeline, stage)
         if report is not None:
-            self.rota.give(dataset_id, report.seconds)
+            self.fair_share.charge(dataset_id, report.seconds)
             self._pauses.pop(stage, None)
         return report
 
@@ -225,7 +225,7 @@ class Runner:
         turn it is.
         """
         resting = self._resting()
-        for i in self.rota.order(self._working):
+        for i in self.fair_share.order(self._working):
             if step := deepest(self.engine, i, self._working[i][1], queue, resting):
                 return i, step
         return None

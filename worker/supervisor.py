@@ -19,11 +19,11 @@ from sqlalchemy import Engine
 from curate.configs.errors import ServiceError
 from curate.configs.settings import Settings
 from curate.worker.broker import EmbeddedBroker
-from curate.worker.dispatcher import TopUp, release_dead
-from curate.worker.heartbeat import Presence
-from curate.worker.messages import Bells, make_app
+from curate.worker.dispatcher import Dispatcher, release_rows_of_dead
+from curate.worker.heartbeat import Heartbeat
+from curate.worker.messages import Messages, make_app
 from curate.worker.outages import outages
-from curate.worker.processes import WorkerPlan
+from curate.worker.processes import WorkerSpec
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Log:
 class Worker:
     """One Celery worker, a process with its children, that is started again when it dies."""
 
-    def __init__(self, plan: WorkerPlan, settings: Settings, log: Log) -> None:
+    def __init__(self, plan: WorkerSpec, settings: Settings, log: Log) -> None:
         self.plan = plan
         self._settings = settings
         self._log = log
@@ -111,16 +111,18 @@ class Supervisor:
     """Runs Celery workers and the broker they need. Use as a context manager and call `tick` often."""
 
     def __init__(
-        self, settings: Settings, engine: Engine, plans: Sequence[WorkerPlan], log: Log
+        self, settings: Settings, engine: Engine, plans: Sequence[WorkerSpec], log: Log
     ) -> None:
         self._broker = EmbeddedBroker(settings)
-        self._bells = Bells(make_app(settings))
-        self._presence = Presence(engine)
+        self._bells = Messages(make_app(settings))
+        self._presence = Heartbeat(engine)
         processes: Counter[str] = Counter()
         for plan in plans:
             processes[plan.queue] += plan.processes
         self._engine = engine
-        self._topup = TopUp(engine, self._bells, processes, lease_seconds=settings.lease_seconds)
+        self._dispatcher = Dispatcher(
+            engine, self._bells, processes, lease_seconds=settings.lease_seconds
+        )
         self.workers = [Worker(plan, settings, log) for plan in plans]
         self._next_top_up = 0.0
         self._trouble: dict[str, str] = {}  # what was said last
@@ -172,7 +174,7 @@ class Supervisor:
     def _top_up(self) -> None:
         pause = TOP_UP_SECONDS
         try:
-            self._topup.round()
+            self._dispatcher.dispatch()
             self._trouble.pop("queues not topped up", None)
         except outages() as error:
             # a broker or database that restarts: the workers ride it out, and so does this
@@ -210,6 +212,6 @@ class Supervisor:
         the leases.
         """
         try:
-            release_dead(self._engine)
+            release_rows_of_dead(self._engine)
         except ServiceError as error:
             log.warning("rows at work stay held until their leases run out: %s", error)

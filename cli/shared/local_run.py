@@ -25,7 +25,7 @@ from curate.db import datasets
 from curate.tasks.models.device import check_installed
 from curate.tasks.storage.locations import check_clips_writable
 from curate.worker.heartbeat import refuse_rivals
-from curate.worker.processes import plans, queues_of
+from curate.worker.processes import queues_of, worker_specs
 from curate.worker.supervisor import Log, Supervisor
 
 if TYPE_CHECKING:
@@ -71,7 +71,9 @@ def work(session: Session, opened: OpenDataset, jobs: int | None) -> Any:
     logs = session.make_home() / "logs"
     logs.mkdir(exist_ok=True)
     log_file = logs / "worker.log"
-    planned = plans(session.settings, queues_of(opened.pipeline), jobs, prefix=f"run{os.getpid()}-")
+    planned = worker_specs(
+        session.settings, queues_of(opened.pipeline), jobs, prefix=f"run{os.getpid()}-"
+    )
     supervised = Supervisor(session.settings, opened.engine, planned, Log(log_file))
     with stopped_by_signals(session, opened), supervised as supervisor:
         try:

@@ -9,7 +9,7 @@ from curate.cli.shared.session import Session
 from curate.configs.errors import ServiceError
 from curate.db.queue.ready import waiting
 from curate.worker.broker import broker_url, check_broker, socket_path
-from curate.worker.messages import Bells, make_app
+from curate.worker.messages import Messages, make_app
 
 
 def notify_workers(session: Session, opened: OpenDataset) -> bool:
@@ -22,7 +22,7 @@ def notify_workers(session: Session, opened: OpenDataset) -> bool:
         check_broker(broker_url(session.settings))
     except ServiceError:
         return False
-    with closing(Bells(make_app(session.settings))) as bells:
+    with closing(Messages(make_app(session.settings))) as messages:
         for step in waiting(opened.engine, opened.dataset.id, opened.pipeline):
-            bells.ring(step, opened.dataset.id)
+            messages.send(step, opened.dataset.id)
     return True

@@ -130,7 +130,7 @@ def _remark(
 def _next(session: Session, opened: OpenDataset, rows: int) -> None:
     name = opened.dataset.name
     if rows:
-        rung = notify_workers(session, opened)
+        notified = notify_workers(session, opened)
         session.console.next(
-            f"curate status {name} --watch" if rung else f"curate resume {name} -o clips.csv"
+            f"curate status {name} --watch" if notified else f"curate resume {name} -o clips.csv"
         )

@@ -16,8 +16,8 @@ from curate.cli.worker import kept_by, wrong_with
 from curate.db.engine import make_engine, writing
 from curate.db.reports.workers import SeenWorker, known_workers
 from curate.db.worker_rows import RunningWorker, record_workers
-from curate.worker.heartbeat import Presence
-from curate.worker.processes import WorkerPlan
+from curate.worker.heartbeat import Heartbeat
+from curate.worker.processes import WorkerSpec
 from tests.cli.conftest import Call, Filled
 from tests.cli.test_workers import program
 from tests.pipelines import wait_until
@@ -81,7 +81,7 @@ def test_nothing_is_said_of_one_version(curate: Call, filled: Filled) -> None:
 
 def test_other_code_of_one_version_is_a_difference(curate: Call, filled: Filled) -> None:
     """What a host writes of itself, as it does it; the other one has changed a file."""
-    Presence(filled.engine).beat([(WorkerPlan("cpu", 1, "cpu0"), 7)])
+    Heartbeat(filled.engine).beat([(WorkerSpec("cpu", 1, "cpu0"), 7)])
     assert (
         next(c for c in curate("doctor", "--json").json if c["name"] == "workers")["result"] == "OK"
     )

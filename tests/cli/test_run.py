@@ -19,7 +19,7 @@ from curate.db.datasets import all_datasets
 from curate.db.engine import make_engine
 from curate.worker import broker
 from curate.worker.broker import EmbeddedBroker
-from curate.worker.messages import Bells, make_app
+from curate.worker.messages import Messages, make_app
 from tests.cli.conftest import Call, Filled
 from tests.pipelines import make_line
 
@@ -133,9 +133,9 @@ def test_bells_go_to_the_home_that_was_asked_for(
     here = Session(home=tmp_path / "other")
     line = make_line(sqlite_url, here.settings.home, ["score"])
     line.put_clips(1, "score")
-    with EmbeddedBroker(here.settings), closing(Bells(make_app(here.settings))) as bells:
+    with EmbeddedBroker(here.settings), closing(Messages(make_app(here.settings))) as messages:
         assert notify_workers(here, OpenDataset(line.engine, line.dataset, line.pipeline))
-        assert bells.unheard("cpu") == 1
+        assert messages.count_waiting("cpu") == 1
     assert dict(os.environ) == before
     assert not home.exists()
 

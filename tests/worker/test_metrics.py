@@ -19,7 +19,7 @@ from curate.configs.settings import Settings
 from curate.db.datasets import cancel, pause, resume
 from curate.db.engine import writing
 from curate.db.worker_rows import RunningWorker, record_workers
-from curate.worker.messages import Bells, make_app
+from curate.worker.messages import Messages, make_app
 from curate.worker.metrics import CurateCollector, as_text, registry, server
 from tests.pipelines import Line, make_line
 from tests.worker.conftest import run_all
@@ -33,8 +33,10 @@ def line(database_url: str, home: Path) -> Line:
 
 
 @contextmanager
-def bells(line: Line, broker: str) -> Iterator[Bells]:
-    with closing(Bells(make_app(line.settings.model_copy(update={"broker_url": broker})))) as made:
+def messages(line: Line, broker: str) -> Iterator[Messages]:
+    with closing(
+        Messages(make_app(line.settings.model_copy(update={"broker_url": broker})))
+    ) as made:
         yield made
 
 
@@ -54,7 +56,7 @@ def test_what_a_line_did_is_what_the_metrics_say(line: Line, redis_url: str) -> 
     line.enqueue("a3.mp4", "broken.mp4")
     run_all(line, "probe", "split", "score")
     record_workers(line.engine, [(None, RunningWorker("cpu0", "h", 1, "cpu", 4, None, "9.9"))])
-    with bells(line, redis_url) as made:
+    with messages(line, redis_url) as made:
         found = values(as_text(registry(line.engine, made)))
     same = {"dataset": "set"}
     assert value(found, "curate_clips", **same, stage="done", status="kept") == 2
@@ -87,7 +89,7 @@ def test_what_a_line_did_is_what_the_metrics_say(line: Line, redis_url: str) -> 
 
 def test_rows_at_work_and_leases_that_ran_out(line: Line, redis_url: str) -> None:
     line.put_clips(3, "score")
-    with bells(line, redis_url) as made:
+    with messages(line, redis_url) as made:
         assert line.claim("score")
         at = {"dataset": "set", "level": "clip", "stage": "score"}
         assert value(values(as_text(registry(line.engine, made))), "curate_rows_at_work", **at) == 3
@@ -103,7 +105,7 @@ def test_a_dataset_that_nobody_works_on_is_told(
     line: Line, redis_url: str, do: Any, running: int
 ) -> None:
     do(line.engine, line.dataset)
-    with bells(line, redis_url) as made:
+    with messages(line, redis_url) as made:
         assert (
             value(
                 values(as_text(registry(line.engine, made))),
@@ -119,7 +121,7 @@ def test_many_scrapes_ask_the_database_once(line: Line, redis_url: str) -> None:
     event.listen(
         line.engine, "before_cursor_execute", lambda _c, _cur, sql, *_: statements.append(sql)
     )
-    with bells(line, redis_url) as made:
+    with messages(line, redis_url) as made:
         collector = CurateCollector(line.engine, made, keep=600)
         first = collector.collect()
         asked = len(statements)
@@ -135,7 +137,7 @@ def test_a_database_or_broker_that_is_gone_is_a_number_too(
 
     settings = Settings(home=home, broker_url="redis://:secret@127.0.0.1:1/0")
     gone = make_engine("postgresql://me:secret@127.0.0.1:1/x")
-    with closing(Bells(make_app(settings))) as made:
+    with closing(Messages(make_app(settings))) as made:
         found = values(as_text(registry(gone, made)))
     assert found == {("curate_database_up", ()): 0, ("curate_broker_up", ()): 0}
     assert "secret" not in caplog.text
@@ -167,7 +169,7 @@ def test_the_login(
 ) -> None:
     line = make_line(sqlite_url, home, ["score"])
     with (
-        bells(line, redis_url) as made,
+        messages(line, redis_url) as made,
         server(registry(line.engine, made), "127.0.0.1", 0, login) as serving,
     ):
         thread = threading.Thread(target=serving.serve_forever)

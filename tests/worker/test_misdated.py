@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import text
 
 from curate.db.queue.leases import EXPIRED, FAR, Claim, renew
-from curate.worker.dispatcher import TopUp
+from curate.worker.dispatcher import Dispatcher
 from tests.pipelines import Line, make_line
-from tests.worker.test_topup import Heard
+from tests.worker.test_dispatcher import Heard
 
 pytestmark = pytest.mark.usefixtures("catalog")
 ELSEWHERE = "elsewhere|x|7|1|b"
@@ -27,14 +27,14 @@ class Looking:
         self.time = 0.0
         self.lease = lease
         self._line = line
-        self._loop = TopUp(
+        self._loop = Dispatcher(
             line.engine, heard, {"cpu": 1}, clock=lambda: self.time, lease_seconds=lease
         )
 
     def freed(self, seconds: float) -> bool:
         """Look after so many seconds: whether the rows are free."""
         self.time += seconds
-        self._loop.round()
+        self._loop.dispatch()
         return self._line.rows("SELECT DISTINCT lease_until FROM clips") == [(EXPIRED,)]
 
 

@@ -18,7 +18,7 @@ from curate.db.datasets import retry
 from curate.db.queue.leases import EXPIRED
 from curate.tasks.stage import Clip
 from curate.worker import runner as module
-from curate.worker.dispatcher import free_dead, release_dead
+from curate.worker.dispatcher import expire_rows_of_dead, release_rows_of_dead
 from curate.worker.owner import new_owner
 from curate.worker.runner import Runner
 from tests.pipelines import Line, Score, make_line
@@ -208,7 +208,7 @@ def hold_by_the_dead(line: Line) -> None:
 
 def test_what_a_stopped_worker_held_is_free_at_once_and_no_crash(line: Line) -> None:
     hold_by_the_dead(line)
-    assert release_dead(line.engine) == 3
+    assert release_rows_of_dead(line.engine) == 3
     assert line.rows("SELECT DISTINCT owner, lease_until, claim_size, attempts FROM clips") == [
         (None, 0.0, 0, 2)
     ]
@@ -216,7 +216,7 @@ def test_what_a_stopped_worker_held_is_free_at_once_and_no_crash(line: Line) -> 
 
 def test_what_a_crashed_worker_held_counts_as_a_crash(line: Line) -> None:
     hold_by_the_dead(line)
-    assert free_dead(line.engine, line.dataset) == 3
+    assert expire_rows_of_dead(line.engine, line.dataset) == 3
     assert line.rows("SELECT DISTINCT lease_until, claim_size, attempts FROM clips") == [
         (EXPIRED, 1, 2)
     ]
@@ -233,7 +233,7 @@ def test_freeing_a_dataset_asks_about_no_other(database_url: str, home: Path) ->
             line.engine, "before_cursor_execute", lambda _c, _cur, sql, *_: asked.append(sql)
         )
         asked.clear()
-        assert free_dead(line.engine, line.dataset) == 3
+        assert expire_rows_of_dead(line.engine, line.dataset) == 3
         counts.append(len(asked))
     assert counts == counts[:1] * 3
 
@@ -242,11 +242,11 @@ def test_a_broker_that_is_away_after_a_batch_loses_nothing(
     line: Line, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from curate.worker import app
-    from curate.worker.messages import Bells, make_app
+    from curate.worker.messages import Messages, make_app
 
     away = Settings(home=line.settings.folder, broker_url="redis+socket:///nowhere/redis.sock")
-    lost = Bells(make_app(away))
-    monkeypatch.setattr(app, "bells", lost)
+    lost = Messages(make_app(away))
+    monkeypatch.setattr(app, "messages", lost)
     monkeypatch.setattr(app, "_runner", Runner(line.settings, line.engine))
     assert app.app.tasks["stage.probe"].throws == (ServiceError,)
     monkeypatch.setattr("kombu.connection.Connection.connect_timeout", 0.1, raising=False)

@@ -16,7 +16,7 @@ import pytest
 from curate.configs.errors import ServiceError
 from curate.tasks.models.device import VISIBLE
 from curate.worker import broker, supervisor
-from curate.worker.processes import WorkerPlan, plans
+from curate.worker.processes import WorkerSpec, worker_specs
 from curate.worker.supervisor import Log, Supervisor
 from tests.pipelines import Line, make_line, wait_until
 
@@ -75,8 +75,8 @@ def test_a_worker_killed_at_its_batch_on_the_device(
     pytest.importorskip("mindspore")
     line = held_line(sqlite_url, home, plugged)
     planned = [
-        *plans(line.settings, ["cpu"], 2),
-        WorkerPlan("ascend", 1, "ascend3", threads=2, npu=3),
+        *worker_specs(line.settings, ["cpu"], 2),
+        WorkerSpec("ascend", 1, "ascend3", threads=2, npu=3),
     ]
     with Supervisor(
         line.settings, line.engine, planned, Log(plugged / "log", "INFO")
@@ -118,7 +118,7 @@ def test_rows_of_workers_that_are_ended_are_free_at_once(
     )
     line.put_clips(2, "waits")
     with Supervisor(
-        line.settings, line.engine, plans(line.settings, ["cpu"], 1), Log(plugged / "log")
+        line.settings, line.engine, worker_specs(line.settings, ["cpu"], 1), Log(plugged / "log")
     ) as supervised:
         drive(supervised, lambda: (plugged / "begun").exists())
         assert line.rows("SELECT count(*) FROM clips WHERE owner IS NOT NULL") == [(1,)]
@@ -155,7 +155,7 @@ def test_a_worker_that_cannot_start_ends_the_supervision(
 ) -> None:
     monkeypatch.setattr(supervisor, "_RESTARTS", 1)
     line = make_line(sqlite_url, home, ["score"])
-    wrong = WorkerPlan("nowhere", 1, "nowhere0")
+    wrong = WorkerSpec("nowhere", 1, "nowhere0")
     with (
         pytest.raises(ServiceError, match="worker nowhere0"),
         Supervisor(line.settings, line.engine, [wrong], Log(plugged / "log")) as supervised,

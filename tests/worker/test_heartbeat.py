@@ -14,11 +14,11 @@ from sqlalchemy import text
 
 from curate.configs.errors import ConfigError
 from curate.db.worker_rows import RECENT_SECONDS, RunningWorker, record_workers
-from curate.worker.heartbeat import Presence, refuse_rivals
-from curate.worker.processes import WorkerPlan
+from curate.worker.heartbeat import Heartbeat, refuse_rivals
+from curate.worker.processes import WorkerSpec
 from tests.pipelines import Line, make_line
 
-PLAN = WorkerPlan("cpu", 1, "cpu0")
+PLAN = WorkerSpec("cpu", 1, "cpu0")
 HERE = socket.gethostname()
 THERE = RunningWorker("cpu0", "there", os.getpid(), "cpu", 1, None, "1")
 
@@ -54,12 +54,12 @@ def test_postgres_is_for_many_hosts(postgres_url: str, home: Path) -> None:
     line = make_line(postgres_url, home, ["score"])
     record_workers(line.engine, [(None, THERE)])
     refuse_rivals(line.engine, [PLAN])
-    Presence(line.engine).beat([(PLAN, 1)])
+    Heartbeat(line.engine).beat([(PLAN, 1)])
 
 
 @pytest.mark.parametrize(("later", "stops"), [(1, False), (-1, True)])
 def test_of_two_hosts_on_sqlite_the_later_one_stops(line: Line, later: float, stops: bool) -> None:
-    mine = Presence(line.engine)
+    mine = Heartbeat(line.engine)
     mine.beat([(PLAN, 1)])
     record_workers(line.engine, [(None, THERE)])
     started(line, "there", later)

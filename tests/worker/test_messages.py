@@ -13,7 +13,7 @@ from celery import Celery
 from curate.configs.pipeline import StageStep
 from curate.configs.settings import Settings
 from curate.tasks.registry import stages
-from curate.worker.messages import Bells, make_app
+from curate.worker.messages import Messages, make_app
 
 
 @pytest.fixture
@@ -32,12 +32,12 @@ def app(redis_url: str, home: Path) -> Iterator[Celery]:
 def test_flower_hears_which_queue_a_stage_was_rung_on(app: Celery, stage: str, queue: str) -> None:
     heard: list[dict[str, Any]] = []
     step = StageStep(stage, stages()[stage], stages()[stage].Options())
-    with app.connection_for_read() as made, closing(Bells(app)) as bells:
+    with app.connection_for_read() as made, closing(Messages(app)) as messages:
         receiver = app.events.Receiver(made, handlers={"task-sent": heard.append})
         with receiver.consumer_context(wakeup=False) as (connection, _, _):
             with suppress(TimeoutError):
                 connection.drain_events(timeout=0.1)  # it listens from now on
-            bells.ring(step, 7)
+            messages.send(step, 7)
             connection.drain_events(timeout=10)
-        assert bells.unheard(queue) == 1
+        assert messages.count_waiting(queue) == 1
     assert [(event["name"], event["routing_key"]) for event in heard] == [(f"stage.{stage}", queue)]

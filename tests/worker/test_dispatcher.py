@@ -13,8 +13,8 @@ import pytest
 
 from curate.configs.settings import Settings
 from curate.db import datasets
-from curate.worker.dispatcher import TopUp
-from curate.worker.messages import Bells, make_app
+from curate.worker.dispatcher import Dispatcher
+from curate.worker.messages import Messages, make_app
 from tests.pipelines import Line, make_line
 
 
@@ -29,10 +29,10 @@ def line(plugged: Path, sqlite_url: str, home: Path) -> Line:
 
 
 @pytest.fixture
-def bells(redis_url: str, home: Path, pytestconfig: pytest.Config) -> Iterator[Bells]:
+def messages(redis_url: str, home: Path, pytestconfig: pytest.Config) -> Iterator[Messages]:
     app = make_app(Settings(home=home, broker_url=pytestconfig.getoption("--broker") or redis_url))
-    with closing(Bells(app)) as bells:
-        yield bells
+    with closing(Messages(app)) as messages:
+        yield messages
         with app.connection_or_acquire() as connection:
             for queue in app.conf.task_queues:
                 queue(connection.default_channel).purge()
@@ -44,10 +44,10 @@ class Heard:
     def __init__(self) -> None:
         self.rung: list[tuple[str, int, bool]] = []
 
-    def unheard(self, queue: str) -> int:
+    def count_waiting(self, queue: str) -> int:
         return 0
 
-    def ring(self, step: Any, dataset_id: int, partial: bool = False) -> None:
+    def send(self, step: Any, dataset_id: int, partial: bool = False) -> None:
         self.rung.append((step.name, dataset_id, partial))
 
     def taken(self) -> list[tuple[str, int, bool]]:
@@ -56,36 +56,36 @@ class Heard:
 
 
 def test_each_queue_gets_bells_for_its_processes_and_no_more_than_twice_as_many(
-    line: Line, bells: Bells
+    line: Line, messages: Messages
 ) -> None:
-    topup = TopUp(line.engine, bells, {"cpu": 3, "ascend": 2})
-    assert topup.round() == 5
-    assert (bells.unheard("cpu"), bells.unheard("ascend")) == (3, 2)
+    dispatcher = Dispatcher(line.engine, messages, {"cpu": 3, "ascend": 2})
+    assert dispatcher.dispatch() == 5
+    assert (messages.count_waiting("cpu"), messages.count_waiting("ascend")) == (3, 2)
     for _ in range(3):
-        topup.round()
-    assert (bells.unheard("cpu"), bells.unheard("ascend")) == (6, 4)
+        dispatcher.dispatch()
+    assert (messages.count_waiting("cpu"), messages.count_waiting("ascend")) == (6, 4)
 
 
-def test_a_queue_that_others_serve_gets_enough_to_wake_them(line: Line, bells: Bells) -> None:
-    topup = TopUp(line.engine, bells, {"cpu": 1})
+def test_a_queue_that_others_serve_gets_enough_to_wake_them(line: Line, messages: Messages) -> None:
+    dispatcher = Dispatcher(line.engine, messages, {"cpu": 1})
     for _ in range(4):
-        topup.round()
-    assert bells.unheard("ascend") == 2
+        dispatcher.dispatch()
+    assert messages.count_waiting("ascend") == 2
 
 
 def test_nothing_waiting_rings_nothing(
-    plugged: Path, sqlite_url: str, home: Path, bells: Bells
+    plugged: Path, sqlite_url: str, home: Path, messages: Messages
 ) -> None:
     line = make_line(sqlite_url, home, ["score"])
-    assert TopUp(line.engine, bells, {"cpu": 4}).round() == 0
-    assert bells.unheard("cpu") == 0
+    assert Dispatcher(line.engine, messages, {"cpu": 4}).dispatch() == 0
+    assert messages.count_waiting("cpu") == 0
 
 
 def test_no_more_bells_than_batches(plugged: Path, sqlite_url: str, home: Path) -> None:
     line = make_line(sqlite_url, home, [{"stage": "score", "batch_size": 16}])
     line.put_clips(17, "score")
     heard: Any = Heard()
-    assert TopUp(line.engine, heard, {"cpu": 8}).round() == 2
+    assert Dispatcher(line.engine, heard, {"cpu": 8}).dispatch() == 2
 
 
 def test_the_deepest_stage_comes_first(plugged: Path, sqlite_url: str, home: Path) -> None:
@@ -93,7 +93,7 @@ def test_the_deepest_stage_comes_first(plugged: Path, sqlite_url: str, home: Pat
     line.put_clips(1, "score", "/v/a.mp4")
     line.put_clips(1, "second", "/v/b.mp4")
     heard: Any = Heard()
-    TopUp(line.engine, heard, {"cpu": 2}).round()
+    Dispatcher(line.engine, heard, {"cpu": 2}).dispatch()
     assert [name for name, _, _ in heard.rung] == ["second", "score"]
 
 
@@ -111,21 +111,21 @@ def test_a_small_dataset_is_not_kept_waiting_by_a_large_one(
 ) -> None:
     large, small = two_datasets(sqlite_url, home)
     heard: Any = Heard()
-    topup = TopUp(large.engine, heard, {"cpu": 2})
+    dispatcher = Dispatcher(large.engine, heard, {"cpu": 2})
     for _ in range(5):
-        assert topup.round() == 2
+        assert dispatcher.dispatch() == 2
         assert {dataset for _, dataset, _ in heard.taken()} == {large.dataset.id, small.dataset.id}
 
 
 @pytest.mark.parametrize("hold", [datasets.pause, datasets.cancel])
 def test_a_dataset_that_is_paused_or_cancelled_gets_no_bell_until_it_is_resumed(
-    line: Line, hold: Any, bells: Bells
+    line: Line, hold: Any, messages: Messages
 ) -> None:
-    topup = TopUp(line.engine, bells, {"cpu": 1})
+    dispatcher = Dispatcher(line.engine, messages, {"cpu": 1})
     hold(line.engine, line.dataset)
-    assert topup.round() == 0
+    assert dispatcher.dispatch() == 0
     datasets.resume(line.engine, line.dataset)
-    assert topup.round() == 2
+    assert dispatcher.dispatch() == 2
 
 
 def filling(url: str, home: Path, clips: int) -> Line:
@@ -140,11 +140,11 @@ def test_a_rest_waits_until_its_time_is_over(plugged: Path, sqlite_url: str, hom
     line = filling(sqlite_url, home, 3)
     heard, time = Heard(), [0.0]
     rung: Any = heard
-    topup = TopUp(line.engine, rung, {"cpu": 4}, clock=lambda: time[0])
+    dispatcher = Dispatcher(line.engine, rung, {"cpu": 4}, clock=lambda: time[0])
     seen = []
     for second in (0, 29, 30, 31, 59, 61):
         time[0] = second
-        topup.round()
+        dispatcher.dispatch()
         seen.append([bell for bell in heard.taken() if bell[0] == "score"])
     rest = [("score", line.dataset.id, True)]
     assert seen == [[], [], rest, [], [], rest]
@@ -153,7 +153,7 @@ def test_a_rest_waits_until_its_time_is_over(plugged: Path, sqlite_url: str, hom
 def test_full_batches_do_not_wait(plugged: Path, sqlite_url: str, home: Path) -> None:
     line = filling(sqlite_url, home, 9)
     heard: Any = Heard()
-    TopUp(line.engine, heard, {"cpu": 8}).round()
+    Dispatcher(line.engine, heard, {"cpu": 8}).dispatch()
     assert [bell for bell in heard.rung if bell[0] == "score"] == [
         ("score", line.dataset.id, False)
     ] * 2

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from curate.configs.settings import Settings
 from curate.tasks.registry import stages
-from curate.worker.config import celery_settings, transport_options
+from curate.worker.celery_settings import celery_settings, transport_options
 
 
 def test_only_json_is_accepted(home: Path) -> None:

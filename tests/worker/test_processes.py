@@ -10,7 +10,7 @@ from curate.configs.errors import UsageError
 from curate.configs.settings import Settings
 from curate.tasks.models import device
 from curate.worker import processes as module
-from curate.worker.processes import WorkerPlan, plans, queues_of
+from curate.worker.processes import WorkerSpec, queues_of, worker_specs
 from tests.pipelines import CATALOG, pipeline
 from tests.worker.held import Held
 
@@ -29,22 +29,22 @@ def npus(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
-def names(found: list[WorkerPlan]) -> list[str]:
+def names(found: list[WorkerSpec]) -> list[str]:
     return [plan.name for plan in found]
 
 
 def test_without_an_npu_one_process_computes_with_all_cores(settings: Settings) -> None:
-    assert plans(settings, ["cpu", "ascend"], 3) == [
-        WorkerPlan("cpu", 3, "cpu0", threads=1),
-        WorkerPlan("ascend", 1, "ascend0", threads=8),
+    assert worker_specs(settings, ["cpu", "ascend"], 3) == [
+        WorkerSpec("cpu", 3, "cpu0", threads=1),
+        WorkerSpec("ascend", 1, "ascend0", threads=8),
     ]
-    assert plans(settings, ["ascend"], 2, prefix="x-") == [
-        WorkerPlan("ascend", 2, "x-ascend0", threads=4)
+    assert worker_specs(settings, ["ascend"], 2, prefix="x-") == [
+        WorkerSpec("ascend", 2, "x-ascend0", threads=4)
     ]
 
 
 def test_each_npu_has_a_worker_of_its_own(settings: Settings, npus: list[int]) -> None:
-    found = plans(settings, ["cpu", "ascend"], 6)
+    found = worker_specs(settings, ["cpu", "ascend"], 6)
     assert names(found) == ["cpu0", "ascend0", "ascend1", "ascend2", "ascend5"]
     assert [plan.npu for plan in found] == [None, 0, 1, 2, 5]
     assert [plan.processes for plan in found] == [6, 1, 1, 1, 1]
@@ -52,43 +52,43 @@ def test_each_npu_has_a_worker_of_its_own(settings: Settings, npus: list[int]) -
 
 
 def test_npus_can_be_counted_or_named(settings: Settings, npus: list[int]) -> None:
-    assert names(plans(settings, ["ascend"], 2)) == ["ascend0", "ascend1"]
-    assert names(plans(settings, ["ascend"], None, [5, 2])) == ["ascend5", "ascend2"]
+    assert names(worker_specs(settings, ["ascend"], 2)) == ["ascend0", "ascend1"]
+    assert names(worker_specs(settings, ["ascend"], None, [5, 2])) == ["ascend5", "ascend2"]
     for processes, named in ((5, None), (None, [3]), (2, [1])):
         with pytest.raises(UsageError, match="0, 1, 2, 5"):
-            plans(settings, ["ascend"], processes, named)
+            worker_specs(settings, ["ascend"], processes, named)
 
 
 def test_an_only_npu_is_not_pinned(settings: Settings, npus: list[int]) -> None:
     """In a container its number may be another than that of its file."""
     npus[:] = [5]
-    (plan,) = plans(settings, ["ascend"])
+    (plan,) = worker_specs(settings, ["ascend"])
     assert (plan.name, plan.npu) == ("ascend5", None)
 
 
 def test_the_setting_cpu_leaves_npus_alone(home: Path, npus: list[int]) -> None:
     settings = Settings(home=home, device="CPU")
-    assert names(plans(settings, ["ascend"])) == ["ascend0"]
+    assert names(worker_specs(settings, ["ascend"])) == ["ascend0"]
     with pytest.raises(UsageError, match="none"):
-        plans(settings, ["ascend"], None, [0])
+        worker_specs(settings, ["ascend"], None, [0])
 
 
 def test_an_npu_without_a_device_file_is_left_to_the_driver(home: Path, npus: list[int]) -> None:
     npus.clear()
-    (plan,) = plans(Settings(home=home, device="Ascend"), ["ascend"])
+    (plan,) = worker_specs(Settings(home=home, device="Ascend"), ["ascend"])
     assert plan.npu is None
     assert plan.environment(Settings(home=home, device="Ascend"), {})["CURATE_DEVICE"] == "Ascend"
 
 
 def test_the_environment_of_a_worker(settings: Settings) -> None:
-    cpu = WorkerPlan("cpu", 2, "cpu0").environment(settings, {"PATH": "/bin"})
+    cpu = WorkerSpec("cpu", 2, "cpu0").environment(settings, {"PATH": "/bin"})
     assert (cpu["OMP_NUM_THREADS"], cpu["PATH"], cpu["CURATE_HOME"]) == (
         "1",
         "/bin",
         str(settings.folder),
     )
     assert "MALLOC_PERTURB_" in cpu
-    ascend = WorkerPlan("ascend", 1, "ascend0", threads=8).environment(settings, {})
+    ascend = WorkerSpec("ascend", 1, "ascend0", threads=8).environment(settings, {})
     assert ascend["OPENBLAS_NUM_THREADS"] == "8"
     assert "MALLOC_PERTURB_" not in ascend, "it doubles what MindSpore takes"
     assert device.VISIBLE not in ascend
@@ -96,7 +96,7 @@ def test_the_environment_of_a_worker(settings: Settings) -> None:
 
 def test_a_pin_beats_what_is_inherited_and_threads_do_not(settings: Settings) -> None:
     inherited = {device.VISIBLE: "0,1,2", "OMP_NUM_THREADS": "3"}
-    found = WorkerPlan("ascend", 1, "ascend2", threads=4, npu=2).environment(settings, inherited)
+    found = WorkerSpec("ascend", 1, "ascend2", threads=4, npu=2).environment(settings, inherited)
     assert (found[device.VISIBLE], found["OMP_NUM_THREADS"], found["MKL_NUM_THREADS"]) == (
         "2",
         "3",
@@ -105,8 +105,8 @@ def test_a_pin_beats_what_is_inherited_and_threads_do_not(settings: Settings) ->
 
 
 def test_processes_of_cpu_are_replaced_and_those_with_a_model_are_not() -> None:
-    assert "--max-tasks-per-child=500" in WorkerPlan("cpu", 2, "cpu0").arguments("INFO")
-    assert not [a for a in WorkerPlan("ascend", 1, "a").arguments("INFO") if "max-tasks" in a]
+    assert "--max-tasks-per-child=500" in WorkerSpec("cpu", 2, "cpu0").arguments("INFO")
+    assert not [a for a in WorkerSpec("ascend", 1, "a").arguments("INFO") if "max-tasks" in a]
 
 
 def test_only_queues_that_a_pipeline_uses_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
