@@ -1,9 +1,12 @@
-# curate as an image: docker build -t curate .
-# For NPU hosts: --build-arg BASE=an image of the same Debian or Ubuntu with CANN and Python 3.11 --build-arg EXTRAS=postgres,parquet,ocr,mindspore
+# curate as an image: docker build -t curate --build-arg VERSION=$(git describe --tags --abbrev=0) .
+# Without VERSION it calls itself by the fallback version of pyproject.toml, for there is no .git in it.
+# For NPU hosts: --build-arg BASE=an image of the same Debian or Ubuntu with CANN and Python 3.11
+#                --build-arg EXTRAS=postgres,parquet,ocr,mindspore
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
 ARG EXTRAS=postgres,parquet,ocr
+ARG VERSION=
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
@@ -13,13 +16,17 @@ COPY db db
 COPY tasks tasks
 COPY worker worker
 RUN python3 -m venv /opt/curate \
-    && /opt/curate/bin/pip install --no-cache-dir ".[${EXTRAS}]" \
+    && ${VERSION:+env SETUPTOOLS_SCM_PRETEND_VERSION_FOR_CURATE=$VERSION} \
+       /opt/curate/bin/pip install --no-cache-dir ".[${EXTRAS}]" \
     && /opt/curate/bin/pip install --no-cache-dir --no-deps "imagededup>=0.3.3" \
-    && case "${EXTRAS}" in *mindspore*) /opt/curate/bin/pip install --no-cache-dir --no-deps mindone==0.5.0 ;; esac
+    && case "${EXTRAS}" in *mindspore*) \
+       /opt/curate/bin/pip install --no-cache-dir --no-deps mindone==0.5.0 ;; esac
 
 FROM ${BASE}
 # of RapidOCR's OpenCV
-RUN apt-get update && apt-get install -y --no-install-recommends libgl1 libglib2.0-0 && rm -rf /var/lib/apt/lists/*
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends libgl1 libglib2.0-0 \
+    && rm -rf /var/lib/apt/lists/*
 COPY --from=build /opt/curate /opt/curate
 # the owner of what is written to the media volume; run with --user for another one
 RUN useradd --uid 1000 --create-home curate && mkdir /data && chown curate:curate /data

@@ -113,7 +113,7 @@ def version_warning(seen: Iterable[SeenWorker], own: tuple[str, str] | None = No
     hosts = hosts_by_version(seen)
     if own and own[1] not in hosts.setdefault(own[0], []):
         hosts[own[0]].append(own[1])
-    if len(hosts) < 2:
+    if len({version.rpartition("+")[2] for version in hosts}) < 2:  # the digest of the code
         return ""
     parts = [f"{version} on {', '.join(names)}" for version, names in sorted(hosts.items())]
     return (

@@ -2,35 +2,55 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from functools import cache
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from pathlib import Path
+# the version of code that was never installed, and of a checkout or an archive without tags: the
+# same as fallback_version in pyproject.toml
+FALLBACK_VERSION = "0.1.0"
 
-__version__ = "0.1.0"
+__version__: str  # read by __getattr__, when it is used first: importlib.metadata takes 10 ms
+
+
+def __getattr__(name: str) -> str:
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    global __version__
+    __version__ = installed_version()
+    return __version__
+
+
+def installed_version() -> str:
+    """The version of the last tag at the time of installing; FALLBACK_VERSION if there was none."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("curate")
+    except PackageNotFoundError:  # a copy of the folder, on PYTHONPATH
+        return FALLBACK_VERSION
 
 
 @cache
 def code_version() -> str:
-    """The version and, behind a +, 8 hex digits that only hosts with the same code share; computed once, in 10 ms.
+    """The version and, behind a +, 8 hex digits that only hosts with the same code share.
 
-    `__version__` changes at a release only, and so tells no two checkouts apart.
+    `__version__` changes at a release only, and so tells no two checkouts apart. Computed once, in
+    10 ms.
     """
-    from pathlib import Path
+    from curate import __version__
 
     return f"{__version__}+{digest_of_code(Path(__file__).parent)}"
 
 
 def digest_of_code(folder: Path) -> str:
-    """The first 8 hex digits of a SHA-256 over the .py files below a folder: their names and what is in them."""
-    import hashlib
-    import os
-    from pathlib import Path
-
-    # os.walk: in a checkout the folders of the package are links, which rglob does not follow before Python 3.13
+    """The first 8 hex digits of a SHA-256 over the .py files below a folder: names and contents."""
+    # os.walk: the package's folders are links in a checkout, which rglob follows since 3.13 only
     files = [
-        Path(place, name) for place, _, names in os.walk(folder, followlinks=True) for name in names
+        Path(parent, name)
+        for parent, _, names in os.walk(folder, followlinks=True)
+        for name in names
     ]
     digest = hashlib.sha256()
     for name, file in sorted(

@@ -49,6 +49,8 @@ def test_versions_that_differ_are_told_with_their_hosts() -> None:
         ([seen("a", "1"), seen("b", "2", ago=1000)], None, False),
         ([seen("a", "1")], ("2", "b"), True),
         ([seen("a", "1")], ("1", "b"), False),
+        ([seen("a", "1+c0de")], ("2+c0de", "b"), False),  # one code, installed at another tag
+        ([seen("a", "1+c0de")], ("1+beef", "b"), True),
     ],
 )
 def test_only_workers_that_run_are_compared(
