@@ -14,7 +14,7 @@ from curate.cli.shared.options import DatasetName, Json, Where
 from curate.cli.shared.output import counted
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
-from curate.tasks.captioners.stage import CaptionStage
+from curate.tasks.captioners.stages import CaptionStage
 from curate.tasks.registry import stages
 
 AFTER = (CLEAN, "match")  # what a new caption goes through too

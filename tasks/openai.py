@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from curate.configs.errors import ConfigError
-from curate.tasks.captioners.client import Pace, Server, Spent, ask, blamed
 from curate.tasks.captioners.frames import frames_for
 from curate.tasks.captioners.interface import Caption
-from curate.tasks.captioners.stage import CaptionOptions, CaptionStage
+from curate.tasks.captioners.openai_client import Pace, Server, Spent, ask, blame_denied
+from curate.tasks.captioners.stages import CaptionOptions, CaptionStage
 from curate.tasks.stage import Clip, Outcome
 from curate.tasks.video.span import Pick, SpanShape
 
@@ -84,15 +84,15 @@ class OpenaiOptions(CaptionOptions):
 
     @field_validator("url")
     @classmethod
-    def _is_plain(cls, given: str) -> str:
-        parts = urlsplit(given)
+    def _is_plain(cls, url: str) -> str:
+        parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("it must begin with http:// or https://")
         if "@" in parts.netloc or parts.query or parts.fragment:
             raise ValueError(
                 "it must hold no login and no query: a key belongs into the environment"
             )
-        return given
+        return url
 
 
 class OpenaiCaptioner:
@@ -114,70 +114,62 @@ class OpenaiCaptioner:
         self.name = options.model
         self.revision = ""
 
-    def wanted(self, span: SpanShape) -> Pick:
+    def choose_frames(self, clip: SpanShape) -> Pick:
         """Frames from the middles of equal parts of the clip."""
-        count = min(self._options.frames, span.num_frames)
-        scale = min(1.0, self._options.longer_size / max(span.width, span.height))
-        size = max(1, round(span.width * scale)), max(1, round(span.height * scale))
-        return Pick([(2 * n + 1) * span.num_frames // (2 * count) for n in range(count)], size)
+        count = min(self._options.frames, clip.num_frames)
+        scale = min(1.0, self._options.longer_size / max(clip.width, clip.height))
+        size = max(1, round(clip.width * scale)), max(1, round(clip.height * scale))
+        middles = [(2 * n + 1) * clip.num_frames // (2 * count) for n in range(count)]
+        return Pick(middles, size)
 
     def caption(self, frames: Frames, prompt: str, max_new_tokens: int) -> Caption:
-        """The caption of one clip, frames shown as if a second apart. Raises StageError,
-        CaptionServer.
+        """The caption of one clip, frames shown as if a second apart.
+
+        Raises StageError, CaptionServer.
         """
         return self.caption_at(frames, 1.0, prompt, max_new_tokens)
 
     def caption_at(self, frames: Frames, fps: float, prompt: str, max_new_tokens: int) -> Caption:
         """As `caption`, with how many of the frames fill a second of the clip."""
-        started = time.monotonic()
-        answer = ask(
-            self._server, self._request(frames, fps, prompt, max_new_tokens), self._pace, self.spent
-        )
-        return Caption(answer.text, answer.tokens_out, time.monotonic() - started, answer.revision)
-
-    def _request(
-        self, frames: Frames, fps: float, prompt: str, max_new_tokens: int
-    ) -> dict[str, Any]:
         from curate.tasks.captioners.media_urls import jpeg_urls, mp4_url
 
-        if self._options.send == "video":
-            shown = [{"type": "video_url", "video_url": {"url": mp4_url(frames, fps)}}]
+        started, options = time.monotonic(), self._options
+        if options.send == "video":
+            media = [{"type": "video_url", "video_url": {"url": mp4_url(frames, fps)}}]
         else:
-            shown = [{"type": "image_url", "image_url": {"url": url}} for url in jpeg_urls(frames)]
-        system = (
-            [{"role": "system", "content": self._options.system}] if self._options.system else []
-        )
-        user = {"role": "user", "content": [*shown, {"type": "text", "text": prompt}]}
+            media = [{"type": "image_url", "image_url": {"url": url}} for url in jpeg_urls(frames)]
+        system = [{"role": "system", "content": options.system}] if options.system else []
+        user = {"role": "user", "content": [*media, {"type": "text", "text": prompt}]}
         body = {
             "model": self.name,
             "messages": [*system, user],
             "max_tokens": max_new_tokens,
             "temperature": 0,
+            **options.body,
         }
-        return {
-            name: value for name, value in (body | self._options.body).items() if value is not None
-        }
+        body = {name: value for name, value in body.items() if value is not None}
+        completion = ask(self._server, body, self._pace, self.spent)
+        seconds = time.monotonic() - started
+        return Caption(completion.text, completion.tokens_out, seconds, completion.revision)
 
 
 def _check_time(options: OpenaiOptions) -> None:
     """Raise ConfigError where a batch would be stopped before its requests are sent, or one of them
     has failed.
     """
-    batch, each = options.batch_size, options.per_minute
+    batch, each, tries = options.batch_size, options.per_minute, options.tries
     paced = 60 * batch / each if each else 0
-    tried = options.tries * options.timeout + (options.tries - 1) * options.longest_wait
-    for seconds, what, less in (
-        (paced, f"{batch} clips at {each:g} a minute", "batch_size"),
-        (
-            tried,
-            f"{options.tries} tries of {options.timeout:g} s, {options.longest_wait:g} s apart,",
-            "tries",
-        ),
+    tried = tries * options.timeout + (tries - 1) * options.longest_wait
+    clips_text = f"{batch} clips at {each:g} a minute"
+    tries_text = f"{tries} tries of {options.timeout:g} s, {options.longest_wait:g} s apart,"
+    for seconds, what, option in (
+        (paced, clips_text, "batch_size"),
+        (tried, tries_text, "tries"),
     ):
         if seconds > options.time_limit:
             why = f"{what} take {seconds:g} s, more than its time_limit of {options.time_limit:g} s"
             raise ConfigError(
-                source="of stage openai", why=f"{why}; raise time_limit or lower {less}"
+                source="of stage openai", why=f"{why}; raise time_limit or lower {option}"
             )
 
 
@@ -200,24 +192,21 @@ class Openai(CaptionStage[OpenaiOptions]):
         sent.
         """
         if not options.model:
-            raise ConfigError(
-                source="of stage openai", why="it needs the server's name of a model: model: NAME"
-            )
+            why = "it needs the server's name of a model: model: NAME"
+            raise ConfigError(source="of stage openai", why=why)
         _check_time(options)
-        _ = Server(
-            options.url, options.key_variable, cls.name
-        ).key  # not set here: that of the workers counts
+        # one that is not set here may be set for the workers
+        _ = Server(options.url, options.key_variable, cls.name).key
 
-    def asked(self) -> str:
+    def recorded_prompt(self) -> str:
         """The system prompt too: another one gives other captions."""
         return "\n\n".join(part for part in (self.options.system, self.options.prompt) if part)
 
     def load(self) -> None:
         """Make the captioner; the server is not asked yet."""
         self._captioner = OpenaiCaptioner(self.options, self.name)
-        self._decoding = (
-            threading.Lock()
-        )  # one clip at a time, or memory would grow with the concurrency
+        # one clip is decoded at a time, or memory would grow with the concurrency
+        self._decoding = threading.Lock()
 
     def captioners(self) -> Sequence[OpenaiCaptioner]:
         """The one captioner."""
@@ -235,22 +224,24 @@ class Openai(CaptionStage[OpenaiOptions]):
         return self.outcome([(self._captioner, caption)])
 
     def run_batch(self, rows: Sequence[Clip]) -> list[Any]:
-        """The captions, several requests at a time; an error in the place of a clip's. No clip is
-        asked for twice.
-        """
-        self._captioner.spent = Spent()
-        with ThreadPoolExecutor(min(self.options.concurrency, len(rows))) as pool:
-            asked = [pool.submit(self.run, row) for row in rows]
-        log.warning("%s", self._said(len(rows)))  # the workers of `curate run` log nothing below
-        return blamed([future.exception() or future.result() for future in asked], self.name)
+        """The captions, several requests at a time; an error in the place of a clip's.
 
-    def _said(self, clips: int) -> str:
-        spent = self._captioner.spent
-        cost = (
-            spent.tokens_in * self.options.price_in + spent.tokens_out * self.options.price_out
-        ) / 1e6
-        priced = f", cost {cost:.4f}" if self.options.price_in or self.options.price_out else ""
-        return (
-            f"openai: {clips} clips, {spent.requests} requests in {spent.tries} tries, {spent.tokens_in} tokens read, "
-            f"{spent.tokens_out} written{priced}"
+        No clip is asked for twice.
+        """
+        spent = self._captioner.spent = Spent()
+        with ThreadPoolExecutor(min(self.options.concurrency, len(rows))) as pool:
+            futures = [pool.submit(self.run, row) for row in rows]
+        price_in, price_out = self.options.price_in, self.options.price_out
+        cost = (spent.tokens_in * price_in + spent.tokens_out * price_out) / 1e6
+        # a warning, because the workers of `curate run` log nothing below
+        log.warning(
+            "openai: %d clips, %d requests in %d tries, %d tokens read, %d written%s",
+            len(rows),
+            spent.requests,
+            spent.tries,
+            spent.tokens_in,
+            spent.tokens_out,
+            f", cost {cost:.4f}" if price_in or price_out else "",
         )
+        outcomes = [future.exception() or future.result() for future in futures]
+        return blame_denied(outcomes, self.name)

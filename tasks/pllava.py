@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from curate.tasks.captioners import prompts
-from curate.tasks.captioners.model_stage import ModelOptions, ModelStage
+from curate.tasks.captioners.stages import ModelOptions, ModelStage
 from curate.tasks.stage import Storable
 
 if TYPE_CHECKING:
-    from curate.tasks.captioners.model_stage import ModelCaptioner
+    from curate.tasks.captioners.pllava import Pllava
 
 
 class PllavaOptions(ModelOptions):
@@ -33,19 +33,21 @@ class PllavaStage(ModelStage[PllavaOptions]):
 
     name = "pllava"
     kind = "pllava"
-    shown = prompts.IMAGE
+    frames_word = prompts.IMAGE
     Options = PllavaOptions
 
-    def captioner(self, folder: Path) -> ModelCaptioner:
+    def captioner(self, folder: Path) -> Pllava:
         """The captioner of a folder, shared within the process."""
-        from curate.tasks.captioners.pllava import Options, Pllava
+        from curate.tasks.captioners.pllava import Pllava, PllavaRunOptions
         from curate.tasks.models.model_cache import cached_model
 
         options = self.options
-        how = Options(
+        run_options = PllavaRunOptions(
             options.frames,
             lora_alpha=options.lora_alpha,
             batch=options.pass_size,
             sampling=self.sampling(),
         )
-        return cached_model(Pllava, folder, self.context.settings.device, options.dtype, how)
+        return cached_model(
+            Pllava, folder, self.context.settings.device, options.dtype, run_options
+        )

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from curate.tasks.captioners import prompts
-from curate.tasks.captioners.model_stage import ModelOptions, ModelStage
+from curate.tasks.captioners.stages import ModelOptions, ModelStage
 from curate.tasks.models.catalog import Need, tower_of
 from curate.tasks.stage import Storable
 
 if TYPE_CHECKING:
-    from curate.tasks.captioners.model_stage import ModelCaptioner
+    from curate.tasks.captioners.sharegpt4v import ShareGpt4v
 
 
 class ShareGpt4vOptions(ModelOptions):
@@ -24,7 +24,8 @@ class ShareGpt4vOptions(ModelOptions):
     )
     tower: Storable = Field(
         "",
-        description="folder of its image tower: a name or a path; empty: as its config says, beside the model",
+        description="folder of its image tower: a name or a path; "
+        "empty: as its config says, beside the model",
     )
     prompt: str = Field(
         prompts.SHAREGPT4V, min_length=1, description="what is asked about each clip"
@@ -33,7 +34,8 @@ class ShareGpt4vOptions(ModelOptions):
         1,
         ge=1,
         le=6,
-        description="frames of a clip, evenly spread; the model was trained with one: the middle one",
+        description="frames of a clip, evenly spread; "
+        "the model was trained with one: the middle one",
     )
 
 
@@ -44,7 +46,7 @@ class ShareGpt4vStage(ModelStage[ShareGpt4vOptions]):
 
     name = "sharegpt4v"
     kind = "sharegpt4v"
-    shown = prompts.IMAGE
+    frames_word = prompts.IMAGE
     Options = ShareGpt4vOptions
 
     @classmethod
@@ -52,17 +54,19 @@ class ShareGpt4vStage(ModelStage[ShareGpt4vOptions]):
         """The captioner's folder, and the one of its image tower."""
         return (Need(cls.kind, options.model, options.tower),)
 
-    def captioner(self, folder: Path) -> ModelCaptioner:
+    def captioner(self, folder: Path) -> ShareGpt4v:
         """The captioner of a folder, shared within the process."""
-        from curate.tasks.captioners.sharegpt4v import Options, ShareGpt4v
+        from curate.tasks.captioners.sharegpt4v import ShareGpt4v, ShareGpt4vRunOptions
         from curate.tasks.models.checkpoint import CONFIG, read_config
         from curate.tasks.models.model_cache import cached_model
         from curate.tasks.models.verify import tower_folder
 
         options, settings = self.options, self.context.settings
         (need,) = self.models(options)
-        tower = tower_folder(
-            folder, read_config(folder / CONFIG), tower_of(need, settings.model_folder)
+        given = tower_of(need, settings.model_folder)
+        tower = tower_folder(folder, read_config(folder / CONFIG), given)
+        run_options = ShareGpt4vRunOptions(
+            options.frames, tower, batch=options.pass_size, sampling=self.sampling()
         )
-        how = Options(options.frames, tower, batch=options.pass_size, sampling=self.sampling())
-        return cached_model(ShareGpt4v, folder, settings.device, options.dtype, how, also=tower)
+        device = settings.device
+        return cached_model(ShareGpt4v, folder, device, options.dtype, run_options, also=tower)

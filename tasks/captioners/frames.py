@@ -1,4 +1,4 @@
-"""The frames that captioners want of a clip, by one decode for all of them."""
+"""The frames that captioners need of a clip, by one decode for all of them."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ if TYPE_CHECKING:
 
 
 def frames_for(clip: Clip, captioners: Sequence[Captioner]) -> list[Frames]:
-    """An array of frames for each captioner, out of the source of the clip. Raises MediaError,
-    StageError.
+    """An array of frames for each captioner, from the source of the clip.
+
+    Raises MediaError, StageError.
     """
     if is_image(clip.video.path):
-        return _of_image(clip, captioners)
+        return _frames_of_image(clip.video.path, captioners)
     from curate.tasks.video.frame_picker import pick_frames
 
     def choose(shape: SpanShape) -> list[Pick]:
-        return [captioner.wanted(shape) for captioner in captioners]
+        return [captioner.choose_frames(shape) for captioner in captioners]
 
     planned = int(clip["num_frames"] or 1)
     return pick_frames(clip.video.path, clip.start_pts, clip.end_pts, planned, choose)
 
 
-def _of_image(clip: Clip, captioners: Sequence[Captioner]) -> list[Frames]:
+def _frames_of_image(path: str, captioners: Sequence[Captioner]) -> list[Frames]:
+    """A still image is a clip of one frame; a captioner may ask for it several times."""
     import numpy as np
     from PIL import Image
 
     from curate.tasks.video.images import read_image
 
-    pixels = read_image(clip.video.path).pixels
+    pixels = read_image(path).pixels
     height, width = pixels.shape[:2]
     arrays = []
     for captioner in captioners:
-        pick = captioner.wanted(SpanShape(1, None, width, height))
-        size = pick.size or (width, height)
-        scaled = (
-            pixels
-            if size == (width, height)
-            else Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
-        )
-        arrays.append(np.stack([np.asarray(scaled, np.uint8)] * len(pick.indices)))
+        pick = captioner.choose_frames(SpanShape(1, None, width, height))
+        scaled = pixels
+        if pick.size not in (None, (width, height)):
+            picture = Image.fromarray(pixels)
+            scaled = np.asarray(picture.resize(pick.size, Image.Resampling.BICUBIC), np.uint8)
+        arrays.append(np.stack([scaled] * len(pick.indices)))
     return arrays

@@ -1,6 +1,4 @@
-"""What a captioner is. Nothing here knows stages, rows or a database; models implement it in
-tasks/caption/models.
-"""
+"""What a captioner is. Nothing here knows stages, rows or a database."""
 
 from __future__ import annotations
 
@@ -13,26 +11,23 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Frames = NDArray[
-        np.uint8
-    ]  # n x height x width x 3, upright RGB, of one clip, in the order of Pick.indices
+    # n x height x width x 3, upright RGB, of one clip, in the order of Pick.indices
+    Frames = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Caption:
-    """What a captioner wrote: the answer only, not the prompt; stripped. `tokens` are those of the
-    answer.
-    """
+    """What a captioner wrote: the answer alone, without the prompt, stripped."""
 
     text: str
-    tokens: int
-    seconds: float  # wall time it took
+    tokens: int  # of the answer
+    seconds: float  # wall time; clips of one batch share theirs evenly
     revision: str | None = None  # where only the answer tells it; None: that of the captioner
+    ids: tuple[int, ...] = ()  # the tokens themselves without the end mark, where they are known
 
 
 class Captioner(Protocol):
-    """Writes captions. Made once a process; weights are loaded when it is made, or on the first
-    caption.
+    """Writes captions. Made once a process, it loads its weights then or for the first caption.
 
     The same frames, prompt and limit give the same caption, unless the captioner samples without a
     seed.
@@ -40,26 +35,21 @@ class Captioner(Protocol):
 
     @property
     def name(self) -> str:
-        """What `captions.model` holds: the folder of the weights, or the server's name for the
-        model.
-        """
+        """The value of `captions.model`: the folder of the weights, or the server's model name."""
         ...
 
     @property
     def revision(self) -> str:
-        """Which version of the weights (first digits of their SHA-256), or what the server says;
-        may be empty.
+        """The version of the weights (first digits of their SHA-256), or what the server says.
+
+        May be empty.
         """
         ...
 
-    def wanted(self, span: SpanShape) -> Pick:
-        """The frames that `caption` needs of a clip. Raises StageError for a clip that cannot be
-        captioned.
-        """
+    def choose_frames(self, clip: SpanShape) -> Pick:
+        """The frames that `caption` needs. Raises StageError where a clip cannot be captioned."""
         ...
 
     def caption(self, frames: Frames, prompt: str, max_new_tokens: int) -> Caption:
-        """The caption of one clip. Raises RowError, which fails this clip, or ServiceError, which
-        fails none.
-        """
+        """The caption of one clip. A RowError fails this clip, a ServiceError fails none."""
         ...

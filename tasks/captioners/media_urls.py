@@ -1,4 +1,4 @@
-"""Frames as data URLs: JPEG pictures, or one small MP4."""
+"""Frames as data URLs: JPEG pictures, or one small MP4. Imported when a request is made."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import io
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+import av
+
+from curate.tasks.video.samples import encode
+
 if TYPE_CHECKING:
     from curate.tasks.captioners.interface import Frames
 
 
 def jpeg_urls(frames: Frames) -> list[str]:
     """Each frame as data:image/jpeg;base64,…"""
-    from curate.tasks.video.samples import encode
-
-    return [_url("image/jpeg", encode(frame)) for frame in frames]
+    return [_data_url("image/jpeg", encode(frame)) for frame in frames]
 
 
 def mp4_url(frames: Frames, fps: float) -> str:
     """The frames as data:video/mp4;base64,…, H.264, so many a second; an odd last row or column is
     left out.
     """
-    import av
-
     height, width = (n - n % 2 for n in frames.shape[1:3])
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as output:
@@ -32,13 +32,12 @@ def mp4_url(frames: Frames, fps: float) -> str:
             "libx264", rate=max(rate, Fraction(1, 1000)), options={"crf": "20", "threads": "1"}
         )
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for picture in frames:
-            output.mux(
-                stream.encode(av.VideoFrame.from_ndarray(picture[:height, :width].copy(), "rgb24"))
-            )
+        for frame in frames:
+            picture = av.VideoFrame.from_ndarray(frame[:height, :width].copy(), "rgb24")
+            output.mux(stream.encode(picture))
         output.mux(stream.encode(None))
-    return _url("video/mp4", file.getvalue())
+    return _data_url("video/mp4", file.getvalue())
 
 
-def _url(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+def _data_url(media_type: str, content: bytes) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"

@@ -1,57 +1,257 @@
-"""PLLaVA: LLaVA that sees a few frames of a clip, pooled over time and space. The seed's captioner.
+"""PLLaVA: a LLaVA that sees a few frames of a clip, pooled over time and space.
 
-Frames go through CLIP's image tower and a projector, are averaged in three dimensions, and take the
-place of <image> in a conversation that a Llama goes on with. As magic-research/PLLaVA, whose
-published folders are read as they are.
+The captioner of the seed. Frames go through CLIP's image tower and a projector, are averaged in
+three dimensions, and take the place of <image> in a conversation that a Llama continues. As
+magic-research/PLLaVA, whose published folders (ermu2001/pllava-7b and 13b) are read as they are.
+
+In reading order: which frames and pixels it sees, which tensors its folder holds, how LoRA is
+merged into them, the captioner.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from curate.configs.errors import BadModel, StageError
-from curate.tasks.captioners import pllava_layout, prompts
-from curate.tasks.captioners.captioner import FolderCaptioner, Running
-from curate.tasks.captioners.clip_patches import Patches
-from curate.tasks.captioners.language import Decoder, Floats, Loader
-from curate.tasks.captioners.llava_parts import Projector, conversation
-from curate.tasks.captioners.pllava_frames import SHORTER, frame_indices, pixels, pool
-from curate.tasks.captioners.pllava_lora import merged
+from curate.tasks.captioners import prompts
+from curate.tasks.captioners.folder_captioner import FolderCaptioner, RunOptions
+from curate.tasks.captioners.language_model import Decoder, Floats, Loader
+from curate.tasks.captioners.llava import (
+    PatchTower,
+    Projector,
+    clip_config,
+    clip_tensors,
+    conversation,
+    llama_config,
+    llama_tensors,
+    position_ids,
+    projector_tensors,
+    skipped_layers,
+)
 from curate.tasks.captioners.vocabulary import Vocabulary
 from curate.tasks.captioners.writing import Beginning
+from curate.tasks.models import preprocess
+from curate.tasks.models.checkpoint import Tensor
 from curate.tasks.models.device import device_errors
+from curate.tasks.models.layouts import Shapes
 from curate.tasks.models.weights import Weights
-from curate.tasks.video.span import Pick
+from curate.tasks.video.span import Pick, SpanShape
 
 if TYPE_CHECKING:
     from curate.tasks.captioners.interface import Frames
-    from curate.tasks.video.span import SpanShape
 
 IMAGE, END = prompts.IMAGE, "</s>"
 USER, ASSISTANT = "USER:", "ASSISTANT:"
 QUESTION = prompts.PLLAVA
 SYSTEM = (
-    "Describe this video. Mind every object in it: the description should let somebody make the same video again. "
-    "Write no more than six sentences. Three good descriptions follow. "
-    "1. A wooden fishing boat rocks beside a stone pier at dusk. Two men in yellow jackets lift crates of crabs onto "
-    "the pier while gulls circle above them. Lamps along the harbour are just coming on, and their light trembles on "
-    "the dark water. The camera glides slowly from left to right. "
-    "2. Seen from above, a pair of hands kneads dough on a floured marble table. To the right stand a bowl of flour, "
-    "three brown eggs and a glass of milk. The light is soft and comes from a window on the left. The camera is still. "
-    "3. A red tram climbs a steep street between pastel houses with iron balconies. A woman with a green umbrella "
-    "steps aside to let it pass, and the wet cobbles mirror its headlight. The camera follows the tram from behind."
+    "Describe this video. Mind every object in it: the description should let somebody make the "
+    "same video again. Write no more than six sentences. Three good descriptions follow. "
+    "1. A wooden fishing boat rocks beside a stone pier at dusk. Two men in yellow jackets lift "
+    "crates of crabs onto the pier while gulls circle above them. Lamps along the harbour are just "
+    "coming on, and their light trembles on the dark water. The camera glides slowly from left to "
+    "right. "
+    "2. Seen from above, a pair of hands kneads dough on a floured marble table. To the right "
+    "stand a bowl of flour, three brown eggs and a glass of milk. The light is soft and comes from "
+    "a window on the left. The camera is still. "
+    "3. A red tram climbs a steep street between pastel houses with iron balconies. A woman with a "
+    "green umbrella steps aside to let it pass, and the wet cobbles mirror its headlight. The "
+    "camera follows the tram from behind."
 )
+SHORTER = 672  # what the authors' reader makes of the shorter side
+LONGER = 640  # what their processor lets the longer side have
+PROJECTOR = ("multi_modal_projector.linear_1", "multi_modal_projector.linear_2")
+# what LLaVA 1.5 has, and the config of PLLaVA leaves out
+VISION = {
+    "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24,
+    "num_attention_heads": 16, "patch_size": 14, "image_size": 336, "num_channels": 3,
+}  # fmt: skip
+_PEFT = "language_model.base_model.model."
+_PLAIN = "language_model."
+_BASE = ".base_layer"
+_LORA = re.compile(r"\.self_attn\.(\w+_proj)\.lora_(A|B)\.default\.weight$")
+
+
+def frame_indices(count: int, wanted: int) -> list[int]:
+    """Which `wanted` of `count` frames: from the middle of the first of as many equal parts, a part
+    apart.
+    """
+    if count < 1 or wanted < 1:
+        raise ValueError("count and wanted must be 1 or more")
+    part = (count - 1) / wanted
+    first = int(part / 2)
+    # halves to even, as NumPy rounds
+    return [first + round(part * number) for number in range(wanted)]
+
+
+def pixels(frame: NDArray[np.uint8], side: int) -> Floats:
+    """A frame (h, w, 3) as (3, side, side), resized in the authors' three steps and normalised as
+    CLIP's.
+
+    Their reader makes the shorter side 672 (bilinear); their processor shrinks it until the longer
+    has at most 640, but not below `side` (bicubic); CLIP's makes it `side` and takes the middle.
+    """
+    picture = _resized(Image.fromarray(frame), SHORTER, Image.Resampling.BILINEAR)
+    width, height = picture.size
+    ratio = max(picture.size) / min(picture.size)
+    shorter = max(min(width, height, int(min(LONGER, max(width, height)) / ratio)), side)
+    picture = _resized(picture, shorter, Image.Resampling.BICUBIC)
+    longer = int(shorter * ratio)  # may be a pixel less than the picture has
+    array = np.asarray(picture)
+    array = array[:longer] if height > width else array[:, :longer]
+    return preprocess.pixels(np.ascontiguousarray(array), preprocess.Preprocess(side))
+
+
+def _resized(picture: Image.Image, shorter: int, method: Image.Resampling) -> Image.Image:
+    """The picture with a shorter side of so many pixels."""
+    width, height = picture.size
+    longer = int(shorter * max(width, height) / min(width, height))
+    return picture.resize((shorter, longer) if width <= height else (longer, shorter), method)
+
+
+def pool(hidden: Any, shape: tuple[int, int, int], loader: Loader) -> Any:
+    """States (frames, rows, columns, width) averaged to `shape` and laid out as (positions, width):
+    adaptive pooling in three dimensions.
+
+    Each dimension is multiplied by a matrix of averages, for which every device has a kernel.
+    """
+    matmul = loader.ms.ops.matmul
+    frames, rows, columns, width = hidden.shape
+    over_frames, over_rows, over_columns = (
+        loader.tensor(averages(n, m)) for n, m in zip((frames, rows, columns), shape, strict=True)
+    )
+    hidden = matmul(over_frames, hidden.reshape((frames, -1)))
+    hidden = matmul(over_rows, hidden.reshape((shape[0], rows, columns * width)))
+    hidden = matmul(over_columns, hidden.reshape((shape[0] * shape[1], columns, width)))
+    return hidden.reshape((-1, width))
+
+
+def averages(count: int, wanted: int) -> Floats:
+    """A matrix (wanted, count) whose row i averages from floor(i · count / wanted) to
+    ceil((i + 1) · count / wanted).
+    """
+    matrix = np.zeros((wanted, count), np.float32)
+    for row in range(wanted):
+        first, end = row * count // wanted, -(-(row + 1) * count // wanted)
+        matrix[row, first:end] = 1 / (end - first)
+    return matrix
 
 
 @dataclass(frozen=True)
-class Options(Running):
+class Naming:
+    """How a checkpoint names its language model, and which projections LoRA changes, at what rank.
+
+    The authors saved it with its LoRA: names are PEFT's, changed matrices are called base_layer,
+    and the two small matrices of each change lie beside them. A folder without LoRA has the names
+    of transformers' LLaVA instead.
+    """
+
+    prefix: str
+    changed: frozenset[str]
+    rank: int
+    base: str
+
+    def published(self, name: str) -> str:
+        """The name in the checkpoint of a tensor called `name` in a plain Llama."""
+        *parts, last = name.split(".")
+        base = self.base if len(parts) > 1 and parts[-1] in self.changed else ""
+        return f"{self.prefix}{'.'.join(parts)}{base}.{last}"
+
+    def lora(self, name: str) -> tuple[str, str] | None:
+        """The two tensors that change the one called `name`; None where nothing does."""
+        *parts, last = name.split(".")
+        if last != "weight" or len(parts) < 2 or parts[-1] not in self.changed:
+            return None
+        stem = f"{self.prefix}{'.'.join(parts)}"
+        return f"{stem}.lora_A.default.weight", f"{stem}.lora_B.default.weight"
+
+
+def naming(tensors: Mapping[str, Tensor]) -> Naming:
+    """How these tensors are named."""
+    lora = {name: match for name in tensors if (match := _LORA.search(name))}
+    ranks = [
+        tensors[name].shape[0]
+        for name, match in lora.items()
+        if match[2] == "A" and tensors[name].shape
+    ]
+    return Naming(
+        _PEFT if any(name.startswith(_PEFT) for name in tensors) else _PLAIN,
+        frozenset(match[1] for match in lora.values()),
+        ranks[0] if ranks else 0,
+        _BASE if any(f"{_BASE}." in name for name in tensors) else "",
+    )
+
+
+def text_config(config: Mapping[str, Any]) -> Any:
+    """The configuration of the language model, a Llama. Raises ValueError when it cannot be run."""
+    given = _object(config, "text_config")
+    if given.get("model_type", "llama") != "llama":
+        raise ValueError(f"the language model is {str(given['model_type'])[:40]}, not llama")
+    return llama_config(given)
+
+
+def vision_config(config: Mapping[str, Any]) -> Any:
+    """The configuration of the image tower, a CLIP. Raises ValueError."""
+    return clip_config(VISION | dict(_object(config, "vision_config")))
+
+
+def _object(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = config.get(key)
+    if value is not None and not isinstance(value, dict):
+        raise ValueError(f"{key} is no object")
+    return value or {}
+
+
+def expected(text: Any, vision: Any, names: Naming) -> Shapes:
+    """The tensors that a checkpoint must hold, all of them, by the configs of its two halves."""
+    shapes: Shapes = {}
+    for name, shape in llama_tensors(text):
+        shapes[names.published(name)] = shape
+        if pair := names.lora(name):
+            shapes |= {pair[0]: (names.rank, shape[1]), pair[1]: (shape[0], names.rank)}
+    shapes |= {f"vision_tower.{name}": shape for name, shape in clip_tensors(vision)}
+    return shapes | dict(projector_tensors(PROJECTOR, vision, text))
+
+
+class MergedWeights(Weights):
+    """Weights with LoRA merged into the matrices it changes as they are read: W + alpha / rank · B
+    · A.
+
+    A merged matrix is a copy in memory, no map of the file.
+    """
+
+    def __init__(self, weights: Weights, names: Naming, alpha: float) -> None:
+        super().__init__(weights.folder)
+        self._scale = np.float32(alpha / names.rank)
+        self._base = names.base
+
+    def arrays(self, names: Sequence[str]) -> list[NDArray[Any]]:
+        arrays = super().arrays(names)
+        for number, name in enumerate(names):
+            stem = name.removesuffix(".weight").removesuffix(self._base)
+            pair = [f"{stem}.lora_{letter}.default.weight" for letter in "AB"]
+            if pair[0] in self.tensors:
+                down, up = (array.astype(np.float32) for array in super().arrays(pair))
+                arrays[number] = np.asarray(arrays[number], np.float32) + self._scale * (up @ down)
+        return arrays
+
+
+def merged(weights: Weights, names: Naming, alpha: float) -> Weights:
+    """The weights with their LoRA merged; the same ones where they have none."""
+    return MergedWeights(weights, names, alpha) if names.rank else weights
+
+
+@dataclass(frozen=True)
+class PllavaRunOptions(RunOptions):
     """How PLLaVA is run. `pooling` is (frames, rows, columns), None for (`frames`, 12, 12).
 
-    `lora_alpha` is what its authors caption with; they trained with 32.
+    The authors caption with a `lora_alpha` of 4; they trained with 32.
     """
 
     frames: int = 4
@@ -60,101 +260,87 @@ class Options(Running):
     lora_alpha: float = 4.0
 
 
-class Pllava(FolderCaptioner[Options]):
+class Pllava(FolderCaptioner[PllavaRunOptions]):
     """A captioner from a published folder of PLLaVA. Raises BadModel, NoDevice, PackageMissing.
 
-    Where a clip has more frames than the model sees, those of the seed's rule are taken.
+    Of a clip with more frames than the model sees, those of the seed's rule are taken.
     """
 
     stage = "pllava"
-    Options = Options
-    _vocabulary: Vocabulary
+    Options = PllavaRunOptions
+    vocabulary: Vocabulary
 
-    def _checked(self, weights: Weights) -> Weights:
+    def check_weights(self, weights: Weights) -> Weights:
         folder, config = weights.folder, weights.config
-        self._names = pllava_layout.naming(weights.tensors)
-        needed, allowed = (
-            pllava_layout.expected(config, self._names),
-            pllava_layout.optional(config),
-        )
-        self._text, self._vision = (
-            pllava_layout.text_config(config),
-            pllava_layout.vision_config(config),
-        )
-        self._skipped = pllava_layout.skipped(config, self._vision)
+        self._names = naming(weights.tensors)
+        self._text, self._vision = text_config(config), vision_config(config)
+        needed = expected(self._text, self._vision, self._names)
+        if config.get("vision_feature_select_strategy", "default") != "default":
+            raise ValueError("vision_feature_select_strategy must be default")
+        self._skipped = skipped_layers(config, "vision_feature_layer", self._vision)
+        unread = position_ids(self._vision).items()
+        allowed = {f"vision_tower.{name}": shape for name, shape in unread}
         weights.check(needed, "PLLaVA", allowed)
-        self._vocabulary = Vocabulary(folder)
-        self._image = int(config.get("image_token_index", 32000))
-        self._ends = {self._vocabulary.id(END)}
-        if self._vocabulary.id(IMAGE) != self._image:
-            raise BadModel(
-                path=folder, why=f"{IMAGE} has another number in its tokenizer than in its config"
-            )
-        if max(self._ends) >= self._text.vocab_size:
+        self.vocabulary = Vocabulary(folder)
+        self.image_id = int(config.get("image_token_index", 32000))
+        self.end_ids = {self.vocabulary.id(END)}
+        if self.vocabulary.id(IMAGE) != self.image_id:
+            why = f"{IMAGE} has another number in its tokenizer than in its config"
+            raise BadModel(path=folder, why=why)
+        if max(self.end_ids) >= self._text.vocab_size:
             raise BadModel(path=folder, why="its tokenizer has more words than its vocab_size")
         return merged(weights, self._names, self.options.lora_alpha)
 
-    def _build(self, loader: Loader) -> None:
-        vision, names = self._vision, self._names
+    def build(self, loader: Loader) -> None:
+        vision, rename = self._vision, self._names.published
         self.side, self._grid = vision.image_size, vision.image_size // vision.patch_size
-        self._patches = Patches(
-            loader, vision, "vision_tower.vision_model.", self._skipped, self.options.frames
-        )
-        self._project = Projector(loader, pllava_layout.PROJECTOR)
-        head = names.published("lm_head.weight")
-        self._decoder = Decoder(loader, "llama", self._text, "model.", head, names.published)
+        prefix = "vision_tower.vision_model."
+        self._tower = PatchTower(loader, vision, prefix, self._skipped, self.options.frames)
+        self._project = Projector(loader, PROJECTOR)
+        head = rename("lm_head.weight")
+        self.decoder = Decoder(loader, "llama", self._text, "model.", head, rename)
 
-    def wanted(self, span: SpanShape) -> Pick:
+    def choose_frames(self, clip: SpanShape) -> Pick:
         """The frames by the seed's rule, no larger than they are used."""
-        shorter = min(span.width, span.height)
-        size = (
-            (span.width * SHORTER // shorter, span.height * SHORTER // shorter)
-            if shorter > SHORTER
-            else None
-        )
-        return Pick(frame_indices(span.num_frames, self.options.frames), size)
+        shorter, size = min(clip.width, clip.height), None
+        if shorter > SHORTER:
+            size = clip.width * SHORTER // shorter, clip.height * SHORTER // shorter
+        return Pick(frame_indices(clip.num_frames, self.options.frames), size)
 
-    def _beginnings(self, clips: Sequence[Frames], prompt: str) -> list[Beginning]:
+    def beginnings(self, clips: Sequence[Frames], prompt: str) -> list[Beginning]:
         ids = self.ids(prompt)
-        at = ids.index(self._image)
+        at = ids.index(self.image_id)
         parts = ids[:at], ids[at + 1 :]
-        return [conversation(self._decoder, parts, [self.features(clip)]) for clip in clips]
+        return [conversation(self.decoder, parts, [self.features(clip)]) for clip in clips]
 
-    def _said(self, text: str) -> str:
+    def answer(self, text: str) -> str:
         return text.split(ASSISTANT)[-1].strip()
 
     def conversation(self, prompt: str) -> str:
-        """What the language model is given to go on with."""
+        """The text that the language model continues."""
         system = f"{self.options.system} " if self.options.system else ""
         return f"{system}{USER}{IMAGE} {prompt} {ASSISTANT}"
 
     def ids(self, prompt: str) -> list[int]:
-        """The words of the conversation. An <image> in the prompt stands for no picture:
-        StageError.
+        """The tokens of the conversation. Raises StageError for a prompt with an <image> in it,
+        which stands for no picture.
         """
-        found = self._vocabulary.ids(self.conversation(prompt))
-        if found.count(self._image) != 1:
-            raise StageError(
-                stage=self.stage, why=f"{IMAGE} must not be in a prompt or system text"
-            )
-        return found
+        ids = self.vocabulary.ids(self.conversation(prompt))
+        if ids.count(self.image_id) != 1:
+            why = f"{IMAGE} must not be in a prompt or system text"
+            raise StageError(stage=self.stage, why=why)
+        return ids
 
     def features(self, clip: Frames) -> Floats:
-        """What the language model sees of a clip: (words, width)."""
-        chosen = (
-            clip[frame_indices(len(clip), self.options.frames)]
-            if len(clip) > self.options.frames
-            else clip
-        )
-        if len(chosen) < self.options.frames:
-            chosen = chosen.repeat(self.options.frames // len(chosen) + 1, axis=0)[
-                : self.options.frames
-            ]
-        states = self._patches.states(np.stack([pixels(frame, self.side) for frame in chosen]))
-        pooling = self.options.pooling or (self.options.frames, 12, 12)
-        with device_errors(self._loader.device):
-            hidden = self._project(states).reshape((len(chosen), self._grid, self._grid, -1))
-            found: Floats = (
-                pool(hidden, pooling, self._loader).astype(self._loader.ms.float32).asnumpy()
-            )
-        return found
+        """What the language model sees of a clip: (tokens, width)."""
+        count = self.options.frames
+        chosen = clip[frame_indices(len(clip), count)] if len(clip) > count else clip
+        if len(chosen) < count:
+            chosen = chosen.repeat(count // len(chosen) + 1, axis=0)[:count]
+        states = self._tower.states(np.stack([pixels(frame, self.side) for frame in chosen]))
+        pooling = self.options.pooling or (count, 12, 12)
+        with device_errors(self.loader.device):
+            hidden = self._project(states).reshape((count, self._grid, self._grid, -1))
+            pooled = pool(hidden, pooling, self.loader).astype(self.loader.ms.float32)
+            features: Floats = pooled.asnumpy()
+        return features

@@ -1,5 +1,6 @@
-"""What the captioners' authors ask about a clip, and the words that stand for it. Imports nothing:
-stages name it.
+"""What the captioners' authors ask about a clip, and the words that stand for its frames.
+
+Imports nothing, because stage files read it and every command imports those.
 """
 
 PLLAVA = "Describe the video in detail."

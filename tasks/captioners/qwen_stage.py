@@ -1,4 +1,7 @@
-"""What the stages of Qwen2-VL and Qwen2.5-VL share: their options, and how a captioner is made."""
+"""What the stages of Qwen2-VL and Qwen2.5-VL share: their options, and how a captioner is made.
+
+Stage files import this module, so the captioner itself is imported when it is made.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,14 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import Field
 
 from curate.tasks.captioners import prompts
-from curate.tasks.captioners.model_stage import ModelOptions, ModelStage
+from curate.tasks.captioners.stages import ModelOptions, ModelStage
 
 if TYPE_CHECKING:
-    from curate.tasks.captioners.model_stage import ModelCaptioner
     from curate.tasks.captioners.qwen_vl import QwenVl
 
 
 class QwenOptions(ModelOptions):
-    """Options of both. A subclass adds the `model`."""
+    """Options of both stages. A subclass adds the `model`."""
 
     prompt: str = Field(prompts.QWEN, min_length=1, description="what is asked about each clip")
     frames_a_second: float = Field(
@@ -26,28 +28,27 @@ class QwenOptions(ModelOptions):
     largest: int = Field(448 * 672, ge=28 * 28, le=1 << 24, description="pixels of a frame at most")
 
 
-OptionsT = TypeVar("OptionsT", bound=QwenOptions)
+QwenOptionsT = TypeVar("QwenOptionsT", bound=QwenOptions)
 
 
-class QwenStage(ModelStage[OptionsT]):
+class QwenStage(ModelStage[QwenOptionsT]):
     """Captions by a Qwen-VL. A subclass says which."""
 
-    shown = prompts.VIDEO
+    frames_word = prompts.VIDEO
 
     @abstractmethod
     def captioner_class(self) -> type[QwenVl]:
-        """The class of the captioner; importing it is heavy."""
+        """The class of the captioner, imported when it is asked for."""
 
-    def captioner(self, folder: Path) -> ModelCaptioner:
+    def captioner(self, folder: Path) -> QwenVl:
         """The captioner of a folder, shared within the process."""
-        from curate.tasks.captioners.qwen_frames import Pixels
-        from curate.tasks.captioners.qwen_vl import Options
+        from curate.tasks.captioners.qwen_frames import PixelBounds
+        from curate.tasks.captioners.qwen_vl import QwenRunOptions
         from curate.tasks.models.model_cache import cached_model
 
-        options = self.options
-        bounds = Pixels(min(Pixels.smallest, options.largest), options.largest)
-        how = Options(
+        options, device = self.options, self.context.settings.device
+        bounds = PixelBounds(min(PixelBounds.smallest, options.largest), options.largest)
+        run_options = QwenRunOptions(
             options.frames_a_second, bounds, batch=options.pass_size, sampling=self.sampling()
         )
-        device = self.context.settings.device
-        return cached_model(self.captioner_class(), folder, device, options.dtype, how)
+        return cached_model(self.captioner_class(), folder, device, options.dtype, run_options)

@@ -1,115 +1,272 @@
-"""What Qwen2-VL and Qwen2.5-VL have in common: a clip in a conversation, and the answer to it."""
+"""What Qwen2-VL and Qwen2.5-VL share: their folders, the image tower, a clip in a conversation.
+
+qwen2_vl.py and qwen2_5_vl.py say what differs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from curate.configs.errors import BadModel, StageError
-from curate.tasks.captioners import prompts, qwen_layout
-from curate.tasks.captioners.captioner import FolderCaptioner, Running
-from curate.tasks.captioners.language import Decoder, Loader
-from curate.tasks.captioners.qwen_frames import Pixels, frame_indices, patches, resized, word_places
-from curate.tasks.captioners.qwen_layout import Family
-from curate.tasks.captioners.qwen_tower import Tower
+from curate.tasks.captioners import prompts
+from curate.tasks.captioners.folder_captioner import FolderCaptioner, RunOptions
+from curate.tasks.captioners.language_model import Decoder, Floats, Ints, Loader, rotary_speeds
+from curate.tasks.captioners.qwen_frames import (
+    MERGE,
+    PAIR,
+    PATCH,
+    PixelBounds,
+    frame_indices,
+    patch_positions,
+    patches,
+    resized,
+    token_positions,
+    windows,
+)
 from curate.tasks.captioners.vocabulary import Vocabulary
 from curate.tasks.captioners.writing import Beginning
-from curate.tasks.models import checkpoint
+from curate.tasks.models import checkpoint, mindone_light
+from curate.tasks.models.device import device_errors
+from curate.tasks.models.layouts import Shape, Shapes, linear, size
 from curate.tasks.models.weights import Weights
-from curate.tasks.video.span import Pick
+from curate.tasks.video.span import Pick, SpanShape
 
 if TYPE_CHECKING:
     from curate.tasks.captioners.interface import Frames
-    from curate.tasks.video.span import SpanShape
 
+Family = Literal["qwen2_vl", "qwen2_5_vl"]
 QUESTION = prompts.QWEN
 SYSTEM = "You are a helpful assistant."
 VIDEO = prompts.VIDEO
 _ENDS = ("<|im_end|>", "<|endoftext|>")
+_TEXT_SIZES = (
+    "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+    "num_key_value_heads", "vocab_size",
+)  # fmt: skip
+_LARGEST = 1 << 20  # of a size
+_TOKEN = MERGE * MERGE  # patches
+
+
+def language_tensors(config: Any) -> Iterator[tuple[str, Shape]]:
+    """Names and shapes of the language model."""
+    text = config.text_config
+    width, inner = text.hidden_size, text.intermediate_size
+    keys = width // text.num_attention_heads * text.num_key_value_heads
+    yield "model.embed_tokens.weight", (text.vocab_size, width)
+    for number in range(text.num_hidden_layers):
+        layer = f"model.layers.{number}"
+        for part, outputs in (("q", width), ("k", keys), ("v", keys)):
+            yield from linear(f"{layer}.self_attn.{part}_proj", width, outputs)
+        yield from linear(f"{layer}.self_attn.o_proj", width, width, bias=False)
+        yield from linear(f"{layer}.mlp.gate_proj", width, inner, bias=False)
+        yield from linear(f"{layer}.mlp.up_proj", width, inner, bias=False)
+        yield from linear(f"{layer}.mlp.down_proj", inner, width, bias=False)
+        yield f"{layer}.input_layernorm.weight", (width,)
+        yield f"{layer}.post_attention_layernorm.weight", (width,)
+    yield "model.norm.weight", (width,)
+    if not config.tie_word_embeddings:
+        yield "lm_head.weight", (text.vocab_size, width)
+
+
+def head(config: Any) -> str:
+    """The tensor that turns states into scores of tokens; small models use their embeddings."""
+    return "model.embed_tokens.weight" if config.tie_word_embeddings else "lm_head.weight"
+
+
+def patch_tensors(width: int) -> Iterator[tuple[str, Shape]]:
+    """Names and shapes of the layer of the tower that reads patches."""
+    yield "visual.patch_embed.proj.weight", (width, 3, PAIR, PATCH, PATCH)
+
+
+def merger_tensors(width: int, outputs: int) -> Iterator[tuple[str, Shape]]:
+    """Names and shapes of the layers that make four patches one token."""
+    four = _TOKEN * width
+    yield "visual.merger.ln_q.weight", (width,)
+    yield from linear("visual.merger.mlp.0", four, four)
+    yield from linear("visual.merger.mlp.2", four, outputs)
+
+
+class QwenTower:
+    """The image tower: patches to what the language model sees in the place of tokens.
+
+    It takes two frames of a clip at a time. No patch looks at other frames than its own two, so a
+    clip needs no more memory than two of its frames.
+    """
+
+    def __init__(
+        self,
+        loader: Loader,
+        config: Any,
+        width: int,
+        block: Callable[[], Any],
+        merger: Callable[[], Any],
+        window: int = 0,
+    ) -> None:
+        """`block` and `merger` make mindone's cells; `window` is the side of a window in tokens, 0
+        where every patch looks at its whole frame.
+        """
+        config._attn_implementation = "eager"
+        self._loader, self._config, self._width, self._window = loader, config, width, window
+        self._blocks = [
+            loader.cell(block, f"visual.blocks.{number}.") for number in range(config.depth)
+        ]
+        self._merger = loader.cell(merger, "visual.merger.")
+        # a convolution whose windows do not overlap is a product with each patch
+        (projection,) = loader.tensors(["visual.patch_embed.proj.weight"])
+        self._projection = projection.reshape((width, -1))
+
+    def see(self, patches: Floats, grid: tuple[int, int, int]) -> Floats:
+        """What is seen (tokens, width) in patches of `qwen_frames.patches`, four of them a
+        token.
+        """
+        pairs, rows, columns = grid
+        order, counts = windows(rows // MERGE, columns // MERGE, self._window or max(rows, columns))
+        positions = patch_positions(rows, columns).reshape(2, -1, _TOKEN)[:, order]
+        half = self._width // self._config.num_heads // 2
+        speeds = rotary_speeds(half, 10_000)
+        angles = positions.reshape(2, -1).astype(np.float32)[..., None] * speeds
+        angles = np.concatenate([*angles, *angles], axis=1)  # rows, columns, and both again
+        rotary = self._loader.tensor(np.cos(angles)), self._loader.tensor(np.sin(angles))
+        ends = np.cumsum([0, *counts]) * _TOKEN
+        back = np.argsort(order)
+        seen = []
+        for frame in patches.reshape(pairs, rows * columns, -1):
+            ordered = frame.reshape(-1, _TOKEN, frame.shape[1])[order]
+            seen.append(self._see_pair(ordered.reshape(rows * columns, -1), rotary, ends)[back])
+        return np.concatenate(seen)
+
+    def _see_pair(self, patches: Floats, rotary: tuple[Any, Any], ends: Ints) -> Floats:
+        """What is seen in the patches of two frames, ordered by windows that end at `ends`."""
+        ms = self._loader.ms
+        whole = np.array([0, ends[-1]])
+        with device_errors(self._loader.device):
+            pixels = self._loader.tensor(patches)
+            hidden = ms.ops.MatMul(transpose_b=True)(pixels, self._projection)
+            for number, block in enumerate(self._blocks):
+                inside = self._window and number not in self._config.fullatt_block_indexes
+                bounds = ends if inside else whole
+                # the blocks of Qwen2-VL slice by them, those of Qwen2.5-VL subtract
+                lengths = bounds if self._window else bounds.tolist()
+                hidden = block(hidden, cu_seqlens=lengths, position_embeddings=rotary)
+            seen: Floats = self._merger(hidden).astype(ms.float32).asnumpy()
+        return seen
 
 
 @dataclass(frozen=True)
-class Options(Running):
+class QwenRunOptions(RunOptions):
     """How Qwen-VL is run: frames of a second of the clips it is given, bounds of their pixels.
 
-    `repetition_penalty` is that of the folder's generation_config.json where None.
+    A `repetition_penalty` of None is that of the folder's generation_config.json.
     """
 
     fps: float = 4.0
-    pixels: Pixels = field(default_factory=Pixels)
+    pixels: PixelBounds = field(default_factory=PixelBounds)
     system: str = SYSTEM
     repetition_penalty: float | None = None
 
 
-class QwenVl(FolderCaptioner[Options]):
+class QwenVl(FolderCaptioner[QwenRunOptions]):
     """A captioner from a published folder. Raises BadModel, NoDevice, PackageMissing."""
 
     family: ClassVar[Family]
-    Options = Options
-    _vocabulary: Vocabulary
+    config_class: ClassVar[str]  # in transformers
+    vision_sizes: ClassVar[tuple[str, ...]]  # that vision_config must give
+    Options = QwenRunOptions
+    vocabulary: Vocabulary
 
-    def _checked(self, weights: Weights) -> Weights:
-        self._config = qwen_layout.configuration(self.family, weights.config)
-        weights.check(qwen_layout.expected(self.family, self._config), self.family)
-        self._vocabulary = Vocabulary(weights.folder)
-        self._video = self._vocabulary.id(VIDEO)
-        if self._video != self._config.video_token_id:
-            raise BadModel(
-                path=weights.folder,
-                why=f"{VIDEO} has another number in its tokenizer than in its config",
+    @classmethod
+    def configuration(cls, config: Mapping[str, Any]) -> Any:
+        """The configuration, as transformers has it. Raises ValueError when it cannot be run."""
+        if config.get("model_type") != cls.family:
+            model_type = str(config.get("model_type"))[:40]
+            raise ValueError(f"model_type is {model_type}, not {cls.family}")
+        given, given_vision = config.get("text_config", config), config.get("vision_config")
+        if not isinstance(given, dict) or not isinstance(given_vision, dict):
+            raise ValueError("text_config or vision_config is no object")
+        for keys, sizes in ((_TEXT_SIZES, given), (cls.vision_sizes, given_vision)):
+            for key in keys:
+                size(sizes, key, None, _LARGEST)
+        made = getattr(mindone_light.transformers(), cls.config_class)(**config)
+        text, vision = made.text_config, made.vision_config
+        rope = text.rope_scaling or {}
+        kind = rope.get("type", rope.get("rope_type"))
+        if kind not in ("mrope", "default") or text.use_sliding_window:
+            raise ValueError("only rope_scaling of type mrope and no sliding window are supported")
+        if 2 * sum(rope.get("mrope_section") or []) != text.hidden_size // text.num_attention_heads:
+            raise ValueError("mrope_section does not add up to half of a head")
+        colours = getattr(vision, "in_channels", 3)
+        patch = vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size, colours
+        if patch != (PATCH, MERGE, PAIR, 3):
+            raise ValueError(
+                "patches must be of 14 x 14 pixels, 2 frames and 3 colours, "
+                "and 2 x 2 of them a word"
             )
-        self._ends, self._penalty = self._generation(weights.folder)
+        return made
+
+    @classmethod
+    def expected(cls, config: Any) -> Shapes:
+        """The tensors that a checkpoint must hold, all of them."""
+        return dict(language_tensors(config)) | dict(cls.tower_tensors(config.vision_config))
+
+    @staticmethod
+    @abstractmethod
+    def tower_tensors(vision: Any) -> Iterator[tuple[str, Shape]]:
+        """Names and shapes of the image tower."""
+
+    @abstractmethod
+    def load_tower(self, loader: Loader, vision: Any) -> QwenTower:
+        """The image tower with its weights."""
+
+    def pair_step(self) -> float:
+        """How far apart in time the model is told that two pairs of frames are."""
+        return 1.0
+
+    def check_weights(self, weights: Weights) -> Weights:
+        self.config = self.configuration(weights.config)
+        weights.check(self.expected(self.config), self.family)
+        self.vocabulary = Vocabulary(weights.folder)
+        self.video_id = self.vocabulary.id(VIDEO)
+        if self.video_id != self.config.video_token_id:
+            why = f"{VIDEO} has another number in its tokenizer than in its config"
+            raise BadModel(path=weights.folder, why=why)
+        self.end_ids, self.repetition_penalty = self._generation(weights.folder)
         return weights
 
-    def _build(self, loader: Loader) -> None:
-        self._tower = Tower(loader, self.family, self._config.vision_config)
-        self._decoder = Decoder(
-            loader, self.family, self._config.text_config, "model.", qwen_layout.head(self._config)
-        )
-
-    def wanted(self, span: SpanShape) -> Pick:
-        """So many frames of a second as the options say, in the size that the model sees. Raises
-        StageError.
+    def _generation(self, folder: Path) -> tuple[set[int], float]:
+        """The end marks and the repetition penalty of generation_config.json, where options and
+        vocabulary do not say otherwise.
         """
-        indices = frame_indices(span.num_frames, span.fps or self.options.fps, self.options.fps)
-        rows, columns = self._resized(span.height, span.width, len(indices))
+        file = folder / "generation_config.json"
+        given: dict[str, Any] = checkpoint.read_config(file) if file.is_file() else {}
+        ends = given.get("eos_token_id", [self.vocabulary.id(end) for end in _ENDS])
+        ends = ends if isinstance(ends, list) else [ends]
+        penalty = self.options.repetition_penalty
+        penalty = given.get("repetition_penalty", 1.0) if penalty is None else penalty
+        numbers = all(type(end) is int for end in ends) and isinstance(penalty, int | float)
+        if not numbers or penalty <= 0:
+            raise BadModel(path=file, why="eos_token_id or repetition_penalty is no number")
+        return set(ends), float(penalty)
+
+    def build(self, loader: Loader) -> None:
+        config = self.config
+        self.tower = self.load_tower(loader, config.vision_config)
+        self.decoder = Decoder(loader, self.family, config.text_config, "model.", head(config))
+
+    def choose_frames(self, clip: SpanShape) -> Pick:
+        """So many frames of a second as the options say, in the size that the model sees.
+
+        Raises StageError.
+        """
+        fps = self.options.fps
+        indices = frame_indices(clip.num_frames, clip.fps or fps, fps)
+        rows, columns = self._resized(clip.height, clip.width, len(indices))
         return Pick(indices, (columns, rows))
-
-    def _beginnings(self, clips: Sequence[Frames], prompt: str) -> list[Beginning]:
-        return [self.beginning(clip, prompt) for clip in clips]
-
-    def conversation(self, prompt: str) -> str:
-        """What the language model is given to go on with, the clip being one word of it."""
-        system = f"<|im_start|>system\n{self.options.system}<|im_end|>\n"
-        user = f"<|im_start|>user\n<|vision_start|>{VIDEO}<|vision_end|>{prompt}<|im_end|>\n"
-        return f"{system}{user}<|im_start|>assistant\n"
-
-    def beginning(self, clip: Frames, prompt: str) -> Beginning:
-        """The conversation with the clip in it. Raises StageError for a prompt with the word for a
-        clip in it.
-        """
-        ids = self._vocabulary.ids(self.conversation(prompt))
-        if ids.count(self._video) != 1:
-            raise StageError(
-                stage=self.stage, why=f"{VIDEO} must not be in a prompt or system text"
-            )
-        at = ids.index(self._video)
-        self._resized(
-            clip.shape[1], clip.shape[2], len(clip)
-        )  # raises what patches would, as StageError
-        cut, grid = patches(clip, self.options.pixels)
-        seen = self._tower.see(cut, grid)
-        embedded = np.concatenate(
-            [self._decoder.embed(ids[:at]), seen, self._decoder.embed(ids[at + 1 :])]
-        )
-        places, after = word_places(at, grid, len(ids) - at - 1, self._step())
-        return Beginning(
-            embedded, places, after, [*ids[:at], *[self._video] * len(seen), *ids[at + 1 :]]
-        )
 
     def _resized(self, height: int, width: int, frames: int) -> tuple[int, int]:
         """Rows and columns of each of so many frames. Raises StageError."""
@@ -118,22 +275,32 @@ class QwenVl(FolderCaptioner[Options]):
         except ValueError as error:
             raise StageError(stage=self.stage, why=error) from None
 
-    def _step(self) -> float:
-        """How far apart in time the model is told that two pairs of frames are."""
-        return 1.0
+    def beginnings(self, clips: Sequence[Frames], prompt: str) -> list[Beginning]:
+        return [self.beginning(clip, prompt) for clip in clips]
 
-    def _generation(self, folder: Path) -> tuple[set[int], float]:
-        """End marks, and how much a word said before is made less likely."""
-        file = folder / "generation_config.json"
-        given: dict[str, Any] = checkpoint.read_config(file) if file.is_file() else {}
-        ends = given.get("eos_token_id", [self._vocabulary.id(end) for end in _ENDS])
-        ends = ends if isinstance(ends, list) else [ends]
-        penalty = self.options.repetition_penalty
-        penalty = given.get("repetition_penalty", 1.0) if penalty is None else penalty
-        if (
-            not all(type(end) is int for end in ends)
-            or not isinstance(penalty, int | float)
-            or penalty <= 0
-        ):
-            raise BadModel(path=file, why="eos_token_id or repetition_penalty is no number")
-        return set(ends), float(penalty)
+    def beginning(self, clip: Frames, prompt: str) -> Beginning:
+        """The conversation with the clip in it. Raises StageError for a prompt with the word for a
+        clip in it.
+        """
+        ids = self.vocabulary.ids(self.conversation(prompt))
+        if ids.count(self.video_id) != 1:
+            why = f"{VIDEO} must not be in a prompt or system text"
+            raise StageError(stage=self.stage, why=why)
+        at = ids.index(self.video_id)
+        before, after = ids[:at], ids[at + 1 :]
+        frames, height, width = clip.shape[:3]
+        self._resized(height, width, frames)  # a frame that `patches` refuses fails its clip alone
+        cut, grid = patches(clip, self.options.pixels)
+        seen = self.tower.see(cut, grid)
+        embed = self.decoder.embed
+        embedded = np.concatenate([embed(before), seen, embed(after)])
+        positions, following = token_positions(at, grid, len(after), self.pair_step())
+        return Beginning(
+            embedded, positions, following, [*before, *[self.video_id] * len(seen), *after]
+        )
+
+    def conversation(self, prompt: str) -> str:
+        """The text that the language model continues; the clip is one token of it."""
+        system = f"<|im_start|>system\n{self.options.system}<|im_end|>\n"
+        user = f"<|im_start|>user\n<|vision_start|>{VIDEO}<|vision_end|>{prompt}<|im_end|>\n"
+        return f"{system}{user}<|im_start|>assistant\n"

@@ -1,4 +1,4 @@
-"""Writing: from the beginnings of texts to what a model adds, word by word."""
+"""Writing: what a language model adds to the beginnings of texts, token by token."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.tasks.captioners.language import Decoder, Floats, Ints
+from curate.tasks.captioners.language_model import Decoder, Floats, Ints
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next word is chosen: the best one, or with a temperature above 0 drawn among the
-    better ones.
+    """How the next token is chosen: the best one, or at a temperature above 0 one drawn by its
+    probability.
 
-    `top_k` words at most (0: all), and of them the likeliest that together have the probability
-    `top_p`. Every row has a random stream of its own that starts from `seed`, so what is drawn does
-    not depend on the batch.
+    `top_k` keeps so many tokens at most (0: all), `top_p` the likeliest of them that together have
+    this probability. Every row has a random stream of its own that starts from `seed`, so what is
+    drawn does not depend on the batch.
     """
 
     temperature: float = 0.0
@@ -36,15 +36,15 @@ GREEDY = Sampling()
 
 @dataclass(frozen=True)
 class Beginning:
-    """The beginning of a text: embeddings (n, width), places (axes, n) of its words, and the first
-    place after it.
+    """The beginning of a text: embeddings (n, width) and positions (axes, n) of its tokens, and the
+    position that follows.
 
-    `ids` are its words, for models that avoid saying them again.
+    `ids` are its tokens, for models that avoid repeating them.
     """
 
     embedded: Floats
-    places: Ints
-    after: int
+    positions: Ints
+    next_position: int
     ids: Sequence[int] = ()
 
 
@@ -52,69 +52,68 @@ def write(
     decoder: Decoder,
     beginnings: Sequence[Beginning],
     max_new_tokens: int,
-    ends: Collection[int],
+    end_ids: Collection[int],
     sampling: Sampling = GREEDY,
     repetition_penalty: float = 1.0,
 ) -> list[list[int]]:
-    """The words added to each beginning, up to an end mark, which is left out, or to
+    """The tokens added to each beginning, up to an end mark, which is left out, or to
     `max_new_tokens`.
 
-    Raises FloatingPointError when the model gives numbers that are none, of which no word follows.
+    Raises FloatingPointError when the model's scores are NaN or infinite.
     """
     if max_new_tokens < 1:
         raise ValueError("max_new_tokens must be 1 or more")
-    context, scores = decoder.start(
-        [b.embedded for b in beginnings], [b.places for b in beginnings]
+    state, scores = decoder.start(
+        [b.embedded for b in beginnings], [b.positions for b in beginnings]
     )
-    draws = [np.random.default_rng(sampling.seed) for _ in beginnings]
+    random = [np.random.default_rng(sampling.seed) for _ in beginnings]
     written: list[list[int]] = [[] for _ in beginnings]
-    said = [set(b.ids) for b in beginnings]
+    used = [set(b.ids) for b in beginnings]
     done = [False] * len(beginnings)
-    next_places = np.array([[b.after for b in beginnings]] * len(beginnings[0].places), np.int64)
+    axes = len(beginnings[0].positions)
+    positions = np.array([[b.next_position for b in beginnings]] * axes, np.int64)
     for number in range(max_new_tokens):
-        words = [0] * len(
-            beginnings
-        )  # a row that is done goes on with anything: rows do not see each other
-        for row, of_row in enumerate(scores):
+        # a row that is done goes on with any token, for rows do not see each other
+        next_ids = [0] * len(beginnings)
+        for row, row_scores in enumerate(scores):
             if done[row]:
                 continue
-            if not np.isfinite(of_row).all():
+            if not np.isfinite(row_scores).all():
                 raise FloatingPointError("the scores of words are NaN or infinite")
-            words[row] = chosen(
-                penalised(of_row, said[row], repetition_penalty), sampling, draws[row]
-            )
-            done[row] = words[row] in ends
+            row_scores = penalised(row_scores, used[row], repetition_penalty)
+            next_ids[row] = choose_token(row_scores, sampling, random[row])
+            done[row] = next_ids[row] in end_ids
             if not done[row]:
-                written[row].append(words[row])
-                said[row].add(words[row])
+                written[row].append(next_ids[row])
+                used[row].add(next_ids[row])
         if all(done) or number + 1 == max_new_tokens:
             break
-        scores = decoder.go_on(context, words, next_places)
-        next_places = next_places + 1
+        scores = decoder.go_on(state, next_ids, positions)
+        positions = positions + 1
     return written
 
 
-def penalised(scores: Floats, said: Collection[int], penalty: float) -> Floats:
-    """Scores with those of words said before made worse: divided by the penalty, or multiplied
-    where below 0.
+def penalised(scores: Floats, used: Collection[int], penalty: float) -> Floats:
+    """Scores with those of the tokens in `used` made worse: divided by the penalty, or multiplied
+    where they are below 0.
     """
-    if penalty == 1 or not said:
+    if penalty == 1 or not used:
         return scores
-    found, ids = scores.copy(), np.fromiter(said, np.int64)
-    found[ids] = np.where(scores[ids] < 0, scores[ids] * penalty, scores[ids] / penalty)
-    return found
+    worse, ids = scores.copy(), np.fromiter(used, np.int64)
+    worse[ids] = np.where(scores[ids] < 0, scores[ids] * penalty, scores[ids] / penalty)
+    return worse
 
 
-def chosen(scores: Floats, sampling: Sampling, draw: np.random.Generator) -> int:
-    """The next word."""
+def choose_token(scores: Floats, sampling: Sampling, random: np.random.Generator) -> int:
+    """The next token, by its scores (vocabulary,)."""
     if not sampling.temperature:
         return int(scores.argmax())
     likely = probabilities(scores, sampling)
-    return int(draw.choice(len(likely), p=likely))
+    return int(random.choice(len(likely), p=likely))
 
 
 def probabilities(scores: Floats, sampling: Sampling) -> NDArray[np.float64]:
-    """What each word is drawn with: softmax over the temperature, cut by top_k, then by top_p."""
+    """The probability of each token: softmax over the temperature, cut by top_k, then by top_p."""
     scaled = scores.astype(np.float64) / sampling.temperature
     order = np.argsort(-scaled, kind="stable")
     likely: NDArray[np.float64] = np.exp(scaled - scaled[order[0]])

@@ -132,9 +132,9 @@ def _qwen2_5_vl(folder: Path, settings: Settings) -> tuple[Callable[[], Floats],
 def _sharegpt4v(
     folder: Path, tower: Path | None, settings: Settings
 ) -> tuple[Callable[[], Floats], str]:
-    from curate.tasks.captioners.sharegpt4v import Options, ShareGpt4v
+    from curate.tasks.captioners.sharegpt4v import ShareGpt4v, ShareGpt4vRunOptions
 
-    return _captioner(ShareGpt4v, folder, settings, Options(tower=tower))
+    return _captioner(ShareGpt4v, folder, settings, ShareGpt4vRunOptions(tower=tower))
 
 
 def _embeddings() -> Floats:

@@ -10,15 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from curate.tasks.captioners.answer import Answer
-from curate.tasks.captioners.pllava import Options, Pllava
+from curate.tasks.captioners.interface import Caption
+from curate.tasks.captioners.pllava import Pllava, PllavaRunOptions
 from curate.tasks.captioners.qwen2_5_vl import Qwen25Vl
 from curate.tasks.captioners.qwen2_vl import Qwen2Vl
-from curate.tasks.captioners.qwen_frames import Pixels
-from curate.tasks.captioners.qwen_vl import Options as Options2
-from curate.tasks.captioners.qwen_vl import QwenVl
-from curate.tasks.captioners.sharegpt4v import Options as Options3
-from curate.tasks.captioners.sharegpt4v import ShareGpt4v
+from curate.tasks.captioners.qwen_frames import PixelBounds
+from curate.tasks.captioners.qwen_vl import QwenRunOptions, QwenVl
+from curate.tasks.captioners.sharegpt4v import ShareGpt4v, ShareGpt4vRunOptions
 from curate.tasks.captioners.writing import Sampling
 from tests import tiny_captioners as tiny
 from tests import tiny_sharegpt4v
@@ -35,8 +33,8 @@ def run(models: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return texts | more, arrays | numbers
 
 
-def told(answers: Sequence[Answer]) -> list[dict[str, Any]]:
-    """Answers as JSON has them."""
+def as_json(answers: Sequence[Caption]) -> list[dict[str, Any]]:
+    """Captions as JSON has them."""
     return [
         {"ids": list(a.ids), "text": a.text, "tokens": a.tokens, "seconds": a.seconds}
         for a in answers
@@ -50,26 +48,28 @@ def qwen(made: type[QwenVl], folder: Path) -> tuple[dict[str, Any], dict[str, An
     texts: dict[str, Any] = {}
     arrays: dict[str, Any] = {}
     videos, family = tiny.videos(), made.family
-    small = Options2(captions.FPS, Pixels(*captions.BOUNDS[0]))
+    small = QwenRunOptions(captions.FPS, PixelBounds(*captions.BOUNDS[0]))
     model = made(folder, "CPU", options=small)
-    texts[f"{family} alone"] = told(model.captions(videos, captions.QUESTION, captions.LENGTH))
+    texts[f"{family} alone"] = as_json(model.captions(videos, captions.QUESTION, captions.LENGTH))
     texts[f"{family} conversation"] = model.conversation(captions.QUESTION)
     for number, video in enumerate(videos):
         begun = model.beginning(video, captions.QUESTION)
         seen = [n for n, word in enumerate(begun.ids) if word == tiny.QWEN_WORDS["<|video_pad|>"]]
         arrays[f"{family} seen {number}"] = begun.embedded[seen]
         texts[f"{family} places {number}"] = [
-            begun.places.flatten().tolist()[::13],
-            begun.after - len(begun.ids),
+            begun.positions.flatten().tolist()[::13],
+            begun.next_position - len(begun.ids),
         ]
         texts[f"{family} prompt {number}"] = list(begun.ids)[::7]
     model.options = replace(small, batch=3)
-    texts[f"{family} together"] = told(model.captions(videos, captions.QUESTION, captions.LENGTH))
+    texts[f"{family} together"] = as_json(
+        model.captions(videos, captions.QUESTION, captions.LENGTH)
+    )
     texts[f"{family} end"] = early = texts[f"{family} alone"][0]["ids"][5]
     written = json.loads((folder / "generation_config.json").read_text())
     tiny.write_json(folder / "generation_config.json", written | {"eos_token_id": early})
     ended = made(folder, "CPU", options=replace(small, batch=3))
-    texts[f"{family} early"] = told(ended.captions(videos, captions.QUESTION, captions.LENGTH))
+    texts[f"{family} early"] = as_json(ended.captions(videos, captions.QUESTION, captions.LENGTH))
     return texts, arrays
 
 
@@ -78,21 +78,21 @@ def pllava(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     texts: dict[str, Any] = {}
     arrays: dict[str, Any] = {}
     videos = tiny.videos()
-    first = Options(captions.FRAMES, captions.POOLINGS[0], captions.SYSTEM)
+    first = PllavaRunOptions(captions.FRAMES, captions.POOLINGS[0], captions.SYSTEM)
     model = Pllava(folder, "CPU", options=first)
     for shape in captions.POOLINGS:
         model.options = replace(first, pooling=shape)
         key = f"pllava {'x'.join(map(str, shape))}"
-        texts[f"{key} alone"] = told(model.captions(videos, captions.QUESTION, captions.LENGTH))
+        texts[f"{key} alone"] = as_json(model.captions(videos, captions.QUESTION, captions.LENGTH))
         for number, video in enumerate(videos):
             arrays[f"{key} features {number}"] = model.features(video)
     model.options = replace(first, batch=3)
-    texts["pllava together"] = told(model.captions(videos, captions.QUESTION, captions.LENGTH))
-    texts["pllava one"] = told([model.caption(videos[0], captions.QUESTION, captions.LENGTH)])
+    texts["pllava together"] = as_json(model.captions(videos, captions.QUESTION, captions.LENGTH))
+    texts["pllava one"] = as_json([model.caption(videos[0], captions.QUESTION, captions.LENGTH)])
     texts["pllava prompt"] = model.ids(captions.QUESTION)
     for number, (seed, batch) in enumerate([(1, 1), (1, 3), (2, 1)]):
         model.options = replace(first, batch=batch, sampling=Sampling(1.0, 0.9, 50, seed))
-        texts[f"pllava drawn {number}"] = told(model.captions(videos, captions.QUESTION, 8))
+        texts[f"pllava drawn {number}"] = as_json(model.captions(videos, captions.QUESTION, 8))
     return texts, arrays
 
 
@@ -102,18 +102,20 @@ def sharegpt4v(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     arrays: dict[str, Any] = {}
     videos = tiny.videos()
     for frames in captions.PICTURES:
-        model = ShareGpt4v(folder, "CPU", options=Options3(frames))
-        texts[f"sharegpt4v alone {frames}"] = told(
+        model = ShareGpt4v(folder, "CPU", options=ShareGpt4vRunOptions(frames))
+        texts[f"sharegpt4v alone {frames}"] = as_json(
             model.captions(videos, captions.QUESTION, captions.LENGTH)
         )
         for number, video in enumerate(videos):
             arrays[f"sharegpt4v features {number} {frames}"] = np.concatenate(model.features(video))
         texts[f"sharegpt4v prompt {frames}"] = model.ids(captions.QUESTION)
-        model.options = Options3(frames, batch=3)
-        texts[f"sharegpt4v together {frames}"] = told(
+        model.options = ShareGpt4vRunOptions(frames, batch=3)
+        texts[f"sharegpt4v together {frames}"] = as_json(
             model.captions(videos, captions.QUESTION, captions.LENGTH)
         )
     for number, (seed, batch) in enumerate([(1, 1), (1, 3), (2, 1)]):
-        model.options = Options3(frames, batch=batch, sampling=Sampling(1.0, 0.9, 50, seed))
-        texts[f"sharegpt4v drawn {number}"] = told(model.captions(videos, captions.QUESTION, 8))
+        model.options = ShareGpt4vRunOptions(
+            frames, batch=batch, sampling=Sampling(1.0, 0.9, 50, seed)
+        )
+        texts[f"sharegpt4v drawn {number}"] = as_json(model.captions(videos, captions.QUESTION, 8))
     return texts, arrays

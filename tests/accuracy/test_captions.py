@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from curate.tasks.captioners import pllava_frames, qwen_frames
+from curate.tasks.captioners import pllava, qwen_frames
 from tests import tiny_captioners as tiny
 from tests.accuracy import inputs
 from tests.accuracy.captions import BOUNDS, FRAMES, POOLINGS, same
@@ -38,8 +38,8 @@ def test_the_videos_are_those_of_the_references(said: Mapping[str, Any]) -> None
 def test_pllava_pixels(video: int, numbers: Arrays, compare: Compare) -> None:
     """Frames chosen by the seed's rule, resized three times."""
     frames = tiny.videos()[video]
-    chosen = frames[pllava_frames.frame_indices(len(frames), FRAMES)]
-    pixels = np.stack([pllava_frames.pixels(frame, 112) for frame in chosen])
+    chosen = frames[pllava.frame_indices(len(frames), FRAMES)]
+    pixels = np.stack([pllava.pixels(frame, 112) for frame in chosen])
     same(f"pllava pixels {video}", pixels, numbers, compare)
 
 
@@ -92,7 +92,9 @@ def test_qwen_patches(
     video: int, bounds: int, said: Mapping[str, Any], numbers: Arrays, compare: Compare
 ) -> None:
     """Size, order and numbers of the patches; five frames make three pairs."""
-    patches, grid = qwen_frames.patches(tiny.videos()[video], qwen_frames.Pixels(*BOUNDS[bounds]))
+    patches, grid = qwen_frames.patches(
+        tiny.videos()[video], qwen_frames.PixelBounds(*BOUNDS[bounds])
+    )
     assert list(grid) == said[f"qwen grid {video} {bounds}"]
     same(f"qwen patches {video} {bounds}", patches, numbers, compare)
 

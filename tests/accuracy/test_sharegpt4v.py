@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from curate.tasks.captioners import sharegpt4v_frames
+from curate.tasks.captioners import sharegpt4v
 from tests import tiny_captioners as tiny
 from tests.accuracy import inputs
 from tests.accuracy.captions import PICTURES, same
@@ -41,8 +41,8 @@ def test_the_references_are_of_these_videos_and_of_every_tensor(said: Mapping[st
 def test_pixels(frames: int, video: int, numbers: Arrays, compare: Compare) -> None:
     """The middle frame, or the middles of three parts, padded to squares: wide, tall and very wide."""
     drawn = tiny.videos()[video]
-    chosen = drawn[sharegpt4v_frames.frame_indices(len(drawn), frames)]
-    pixels = np.stack([sharegpt4v_frames.pixels(frame, 112) for frame in chosen])
+    chosen = drawn[sharegpt4v.frame_indices(len(drawn), frames)]
+    pixels = np.stack([sharegpt4v.pixels(frame, 112) for frame in chosen])
     same(f"pixels {video} {frames}", pixels, numbers, compare)
 
 

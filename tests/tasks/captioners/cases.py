@@ -18,7 +18,7 @@ from unittest import mock
 import numpy as np
 
 from curate.configs.settings import Settings
-from curate.tasks.captioners import language, writing
+from curate.tasks.captioners import language_model, writing
 from curate.tasks.models.trial import trial
 from curate.tasks.pllava import PllavaStage
 from curate.tasks.qwen2_5_vl import Qwen25VlStage
@@ -92,7 +92,7 @@ def nan() -> dict[str, Any]:
         spoiled = replace(last, embedded=last.embedded * np.nan) if next(passes) else last
         return writing.write(decoder, [*others, spoiled], *rest)
 
-    with mock.patch("curate.tasks.captioners.captioner.write", broken):
+    with mock.patch("curate.tasks.captioners.folder_captioner.write", broken):
         return found("pllava", clips()[:2], pass_size=3)
 
 
@@ -100,7 +100,7 @@ def at_once(words: int) -> dict[str, Any]:
     """What is found when so many words of a beginning are read in one pass; clips of a pass differ
     in length.
     """
-    with mock.patch.object(language, "AT_ONCE", words):
+    with mock.patch.object(language_model, "PASS_TOKENS", words):
         return {name: found(name, clips(), pass_size=2) for name in ("pllava", "qwen2_vl")}
 
 

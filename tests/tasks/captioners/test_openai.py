@@ -305,10 +305,10 @@ def _sizes(shown: Any) -> list[tuple[int, int]]:
 
 def test_frames_are_from_the_middles_of_equal_parts() -> None:
     captioner = OpenaiCaptioner(OpenaiOptions(model="m", frames=4, longer_size=100), "openai")
-    assert captioner.wanted(SpanShape(100, 25, 400, 200)).indices == [12, 37, 62, 87]
-    assert captioner.wanted(SpanShape(100, 25, 400, 200)).size == (100, 50)
-    assert captioner.wanted(SpanShape(3, 25, 40, 80)).indices == [0, 1, 2]  # none twice
-    assert captioner.wanted(SpanShape(3, 25, 40, 80)).size == (40, 80)  # none enlarged
+    assert captioner.choose_frames(SpanShape(100, 25, 400, 200)).indices == [12, 37, 62, 87]
+    assert captioner.choose_frames(SpanShape(100, 25, 400, 200)).size == (100, 50)
+    assert captioner.choose_frames(SpanShape(3, 25, 40, 80)).indices == [0, 1, 2]  # none twice
+    assert captioner.choose_frames(SpanShape(3, 25, 40, 80)).size == (40, 80)  # none enlarged
 
 
 @pytest.mark.parametrize(

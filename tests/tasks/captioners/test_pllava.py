@@ -17,10 +17,15 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from curate.configs.errors import BadModel, StageError
-from curate.tasks.captioners import pllava_layout
-from curate.tasks.captioners.pllava import IMAGE, Options, Pllava
-from curate.tasks.captioners.pllava_frames import averages, frame_indices
-from curate.tasks.captioners.pllava_lora import merged
+from curate.tasks.captioners import pllava as layout
+from curate.tasks.captioners.pllava import (
+    IMAGE,
+    Pllava,
+    PllavaRunOptions,
+    averages,
+    frame_indices,
+    merged,
+)
 from curate.tasks.captioners.vocabulary import Vocabulary
 from curate.tasks.models.weights import Weights
 from tests import tiny_captioners as tiny
@@ -36,7 +41,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def needed(weights: Weights) -> dict[str, tuple[int, ...]]:
     """What the layout says a folder must hold."""
-    return pllava_layout.expected(weights.config, pllava_layout.naming(weights.tensors))
+    text, vision = layout.text_config(weights.config), layout.vision_config(weights.config)
+    return layout.expected(text, vision, layout.naming(weights.tensors))
 
 
 def test_every_published_tensor_is_known_and_none_is_left_over(published: Path) -> None:
@@ -61,7 +67,7 @@ def test_names_are_those_of_peft() -> None:
 def test_a_folder_without_lora_has_the_names_of_llava(tmp_path: Path) -> None:
     weights = Weights(tiny.write_pllava(tmp_path / "plain", lora=False))
     assert {name: tensor.shape for name, tensor in weights.tensors.items()} == needed(weights)
-    assert merged(weights, pllava_layout.naming(weights.tensors), 4) is weights
+    assert merged(weights, layout.naming(weights.tensors), 4) is weights
 
 
 def test_lora_of_older_peft_has_no_base_layer(published: Path, tmp_path: Path) -> None:
@@ -69,7 +75,7 @@ def test_lora_of_older_peft_has_no_base_layer(published: Path, tmp_path: Path) -
         published, tmp_path, lambda t: {k.replace(".base_layer", ""): v for k, v in t.items()}
     )
     weights = Weights(copy)
-    names = pllava_layout.naming(weights.tensors)
+    names = layout.naming(weights.tensors)
     assert {name: tensor.shape for name, tensor in weights.tensors.items()} == needed(weights)
     name = names.published("model.layers.0.self_attn.q_proj.weight")
     new, old = merged(weights, names, 4).arrays([name])[0], weights.arrays([name])[0]
@@ -78,10 +84,10 @@ def test_lora_of_older_peft_has_no_base_layer(published: Path, tmp_path: Path) -
 
 def test_lora_is_merged_where_it_is_and_nowhere_else(published: Path) -> None:
     weights = Weights(published)
-    names = pllava_layout.naming(weights.tensors)
+    names = layout.naming(weights.tensors)
     assert names.rank == tiny.RANK
     both = merged(weights, names, 4.0)
-    for name in pllava_layout.llama(pllava_layout.text_config(weights.config)):
+    for name in layout.llama_tensors(layout.text_config(weights.config)):
         called, pair = names.published(name[0]), names.lora(name[0])
         (new,), (old,) = both.arrays([called]), weights.arrays([called])
         if pair is None:
@@ -206,10 +212,10 @@ def test_the_revision_changes_with_the_weights(published: Path, tmp_path: Path) 
 
 def test_a_prompt_with_the_word_for_a_picture_is_refused(published: Path) -> None:
     model = object.__new__(Pllava)
-    model.options = Options()
-    model._vocabulary = Vocabulary(published)
-    model._image = model._vocabulary.id(IMAGE)
-    assert model.ids("What is seen?").count(model._image) == 1
+    model.options = PllavaRunOptions()
+    model.vocabulary = Vocabulary(published)
+    model.image_id = model.vocabulary.id(IMAGE)
+    assert model.ids("What is seen?").count(model.image_id) == 1
     with pytest.raises(StageError, match="pllava failed: <image> must not be in a prompt"):
         model.ids(f"What is {IMAGE}?")
 

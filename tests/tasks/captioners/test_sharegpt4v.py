@@ -16,9 +16,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from curate.configs.errors import BadModel, StageError
-from curate.tasks.captioners import sharegpt4v_layout as layout
-from curate.tasks.captioners.sharegpt4v import IMAGE, Options, ShareGpt4v
-from curate.tasks.captioners.sharegpt4v_frames import frame_indices, padded
+from curate.tasks.captioners import sharegpt4v as layout
+from curate.tasks.captioners.sharegpt4v import (
+    IMAGE,
+    ShareGpt4v,
+    ShareGpt4vRunOptions,
+    frame_indices,
+    padded,
+)
 from curate.tasks.captioners.vocabulary import PieceVocabulary
 from curate.tasks.models.model_cache import weights_state
 from curate.tasks.models.verify import check_sharegpt4v, tower_folder
@@ -156,16 +161,16 @@ def test_what_older_checkpoints_hold_besides_is_let_be(copy: Path) -> None:
 def looked_at(folder: Path, tower: Path | None = None) -> ShareGpt4v:
     """A captioner before its networks are loaded."""
     model = object.__new__(ShareGpt4v)
-    model.options, weights = Options(tower=tower), Weights(folder)
+    model.options, weights = ShareGpt4vRunOptions(tower=tower), Weights(folder)
     model.revision = weights.revision
-    model._checked(weights)
+    model.check_weights(weights)
     return model
 
 
 def test_the_tower_may_be_half_of_a_clip(copy: Path, tmp_path: Path) -> None:
     """As openai/clip-vit-large-patch14-336 is published, in safetensors."""
     whole = tiny.write_clip(tmp_path / "clip")
-    side = looked_at(copy_with_width(copy, 64), whole)._vision.image_size
+    side = looked_at(copy_with_width(copy, 64), whole).vision.image_size
     assert side == 224
     check_sharegpt4v(copy, whole)
 
@@ -272,8 +277,8 @@ def test_the_revision_changes_with_either_folder(copy: Path) -> None:
 def speaking(published: Path, frames: int = 1) -> ShareGpt4v:
     """A captioner with words and without networks."""
     model = object.__new__(ShareGpt4v)
-    model.options = Options(frames)
-    model._vocabulary, model._begin = PieceVocabulary(published / "tokenizer.model"), 1
+    model.options = ShareGpt4vRunOptions(frames)
+    model.vocabulary, model.begin_id = PieceVocabulary(published / "tokenizer.model"), 1
     return model
 
 
@@ -295,11 +300,11 @@ def test_a_prompt_with_the_word_for_a_picture_is_refused(published: Path) -> Non
         speaking(published).ids(f"What is {IMAGE}?")
 
 
-def test_the_middle_frame_is_wanted_as_displayed(published: Path) -> None:
-    wanted = speaking(published).wanted(SpanShape(9, 30.0, 1920, 1080))
-    assert (wanted.indices, wanted.size) == ([4], None)
-    assert speaking(published, 3).wanted(SpanShape(9, 30.0, 640, 480)).indices == [1, 4, 7]
-    assert speaking(published, 3).wanted(SpanShape(1, None, 640, 480)).indices == [0, 0, 0]
+def test_the_middle_frame_is_chosen_as_displayed(published: Path) -> None:
+    choice = speaking(published).choose_frames(SpanShape(9, 30.0, 1920, 1080))
+    assert (choice.indices, choice.size) == ([4], None)
+    assert speaking(published, 3).choose_frames(SpanShape(9, 30.0, 640, 480)).indices == [1, 4, 7]
+    assert speaking(published, 3).choose_frames(SpanShape(1, None, 640, 480)).indices == [0, 0, 0]
 
 
 @given(st.integers(1, 5000), st.integers(1, 6))

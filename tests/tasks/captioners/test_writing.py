@@ -8,15 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from curate.tasks.captioners.language import _seen
-from curate.tasks.captioners.writing import GREEDY, Sampling, chosen, penalised, probabilities
+from curate.tasks.captioners.writing import GREEDY, Sampling, choose_token, penalised, probabilities
 
 SCORES = arrays(np.float32, 12, elements=st.floats(-20, 20, width=32))
 
 
 @given(SCORES)
 def test_greedy_takes_the_best(scores: np.ndarray[tuple[int], np.dtype[np.float32]]) -> None:
-    assert chosen(scores, GREEDY, np.random.default_rng(0)) == int(scores.argmax())
+    assert choose_token(scores, GREEDY, np.random.default_rng(0)) == int(scores.argmax())
 
 
 @given(SCORES, st.floats(0.1, 5), st.floats(0.05, 1), st.integers(0, 12))
@@ -52,15 +51,3 @@ def test_a_penalty_makes_words_worse_that_were_said() -> None:
 def test_a_sampling_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="temperature and top_k"):
         Sampling(**wrong)  # type: ignore[arg-type]
-
-
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=3), st.integers(1, 10))
-def test_parts_of_a_beginning_see_what_the_whole_sees(lengths: list[int], at_once: int) -> None:
-    """Each word itself and the words before it, and no filling; filling looks at itself alone."""
-    longest = max(lengths)
-    words = np.arange(longest) >= longest - np.array(lengths)[:, None]
-    for begin in range(0, longest, at_once):
-        part = _seen(words[:, : begin + at_once], begin)
-        for row, place, other in np.ndindex(part.shape):
-            wanted = other == begin + place or (other < begin + place and words[row, other])
-            assert part[row, place, other] == wanted

@@ -18,12 +18,11 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from curate.configs.errors import BadModel, StageError
-from curate.tasks.captioners import qwen_frames, qwen_layout
+from curate.tasks.captioners import qwen_frames
 from curate.tasks.captioners.qwen2_5_vl import Qwen25Vl
 from curate.tasks.captioners.qwen2_vl import Qwen2Vl
-from curate.tasks.captioners.qwen_frames import Pixels
-from curate.tasks.captioners.qwen_layout import Family
-from curate.tasks.captioners.qwen_vl import VIDEO, Options, QwenVl
+from curate.tasks.captioners.qwen_frames import PixelBounds
+from curate.tasks.captioners.qwen_vl import VIDEO, Family, QwenRunOptions, QwenVl, head
 from curate.tasks.captioners.vocabulary import Vocabulary
 from curate.tasks.models.weights import Weights
 from curate.tasks.video.span import SpanShape
@@ -50,11 +49,10 @@ def test_every_published_tensor_is_known_and_none_is_left_over(
 ) -> None:
     """Of 7B, and of 2B and 3B, whose embeddings are their scores."""
     weights = Weights(tiny.write_qwen(tmp_path / of, of, tied))
-    config = qwen_layout.configuration(of, weights.config)
-    assert {name: tensor.shape for name, tensor in weights.tensors.items()} == qwen_layout.expected(
-        of, config
-    )
-    assert qwen_layout.head(config) == ("model.embed_tokens.weight" if tied else "lm_head.weight")
+    config = CLASSES[of].configuration(weights.config)
+    shapes = {name: tensor.shape for name, tensor in weights.tensors.items()}
+    assert shapes == CLASSES[of].expected(config)
+    assert head(config) == ("model.embed_tokens.weight" if tied else "lm_head.weight")
     assert ("lm_head.weight" in weights.tensors) is not tied
 
 
@@ -140,7 +138,7 @@ def test_frames_lie_in_the_clip_in_order(count: int, fps: float, wanted: float) 
 
 @given(SIDES, SIDES, st.integers(1, 900))
 def test_sizes_are_multiples_within_bounds(height: int, width: int, frames: int) -> None:
-    bounds = Pixels().of(frames)
+    bounds = PixelBounds().of(frames)
     if max(height, width) > 200 * min(height, width):
         with pytest.raises(ValueError, match="too long"):
             qwen_frames.resized(height, width, bounds)
@@ -156,9 +154,9 @@ def test_sizes_are_multiples_within_bounds(height: int, width: int, frames: int)
 
 
 def test_a_long_clip_has_smaller_frames() -> None:
-    assert Pixels().of(40).largest == 448 * 672
-    assert Pixels().of(400).largest < 448 * 672
-    assert Pixels().of(10_000).largest == int(128 * 28 * 28 * 1.05)
+    assert PixelBounds().of(40).largest == 448 * 672
+    assert PixelBounds().of(400).largest < 448 * 672
+    assert PixelBounds().of(10_000).largest == int(128 * 28 * 28 * 1.05)
 
 
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(1, 5))
@@ -171,41 +169,45 @@ def test_windows_hold_every_word_once(rows: int, columns: int, side: int) -> Non
 
 def test_places_of_a_clip_in_a_text() -> None:
     """Two words, a clip of 2 x 1 x 2 words half a step apart, one word."""
-    places, after = qwen_frames.word_places(2, (2, 2, 4), 1, 0.5)
-    assert places.tolist() == [[0, 1, 2, 2, 2, 2, 4], [0, 1, 2, 2, 2, 2, 4], [0, 1, 2, 3, 2, 3, 4]]
+    positions, after = qwen_frames.token_positions(2, (2, 2, 4), 1, 0.5)
+    assert positions.tolist() == [
+        [0, 1, 2, 2, 2, 2, 4],
+        [0, 1, 2, 2, 2, 2, 4],
+        [0, 1, 2, 3, 2, 3, 4],
+    ]
     assert after == 5
 
 
 def test_patches_of_four_lie_in_a_square() -> None:
-    assert qwen_frames.patch_places(2, 4).tolist() == [
+    assert qwen_frames.patch_positions(2, 4).tolist() == [
         [0, 0, 1, 1, 0, 0, 1, 1],
         [0, 1, 0, 1, 2, 3, 2, 3],
     ]
 
 
-def test_frames_are_wanted_in_the_size_that_is_seen() -> None:
+def test_frames_are_chosen_in_the_size_that_is_seen() -> None:
     """So resizing them again changes nothing."""
     model = object.__new__(Qwen2Vl)
-    model.options = Options()
-    wanted = model.wanted(SpanShape(300, 30.0, 1920, 1080))
-    assert len(wanted.indices) == 40
-    assert wanted.size == (728, 392)
-    assert qwen_frames.resized(392, 728, Pixels()) == (392, 728)
-    assert model.wanted(SpanShape(1, None, 640, 480)).indices == [0]
+    model.options = QwenRunOptions()
+    choice = model.choose_frames(SpanShape(300, 30.0, 1920, 1080))
+    assert len(choice.indices) == 40
+    assert choice.size == (728, 392)
+    assert qwen_frames.resized(392, 728, PixelBounds()) == (392, 728)
+    assert model.choose_frames(SpanShape(1, None, 640, 480)).indices == [0]
 
 
 def test_a_frame_that_is_too_long_fails_its_clip() -> None:
     model = object.__new__(Qwen2Vl)
-    model.options = Options()
+    model.options = QwenRunOptions()
     with pytest.raises(StageError, match="qwen2_vl failed: a frame of 6000 x 28 is too long"):
-        model.wanted(SpanShape(9, 30.0, 6000, 28))
+        model.choose_frames(SpanShape(9, 30.0, 6000, 28))
 
 
 def test_a_prompt_with_the_word_for_a_clip_is_refused(published: Path) -> None:
     model = object.__new__(CLASSES[family(published)])
-    model.options = Options()
-    model._vocabulary = Vocabulary(published)
-    model._video = model._vocabulary.id(VIDEO)
+    model.options = QwenRunOptions()
+    model.vocabulary = Vocabulary(published)
+    model.video_id = model.vocabulary.id(VIDEO)
     with pytest.raises(StageError, match=r"video_pad\|> must not be in a prompt"):
         model.beginning(tiny.videos()[0], f"What is {VIDEO}?")
 
@@ -231,5 +233,5 @@ def test_at_the_sizes_of_7b_it_is_as_many_bytes_as_the_published_index_says(
     }
     tower = wide if newer else {"embed_dim": 1280, "mlp_ratio": 4, "hidden_size": 3584}
     config["vision_config"] |= tower | {"depth": 32, "num_heads": 16}
-    shapes = qwen_layout.expected(of, qwen_layout.configuration(of, config)).values()
+    shapes = CLASSES[of].expected(CLASSES[of].configuration(config)).values()
     assert 2 * sum(math.prod(shape) for shape in shapes) == total

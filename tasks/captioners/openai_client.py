@@ -1,4 +1,4 @@
-"""Asks a server that speaks OpenAI's protocol: retries, waits, the key, and what an answer means."""
+"""Asks a server that speaks OpenAI's protocol: retries, waits, the key, and what a reply means."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from typing import Any
 
 from curate.configs.errors import CaptionEmpty, CaptionFailed, CaptionRefused, CaptionServer
 
-LARGEST = 8 << 20  # bytes of an answer
-# 408 timeout, 409 conflict, 425 too early, 429 too many; and every failure of the server
-_AGAIN = (408, 409, 425, 429)
+LARGEST = 8 << 20  # bytes of a reply
+# timeout, conflict, too early, too many; and every failure of the server
+_TRY_AGAIN = (408, 409, 425, 429)
 # a wrong key, model or address: no clip is to blame, unless others are answered: some gateways
 # answer so for a picture that they do not like
 _NOT_THE_CLIP = (401, 403, 404, 405)
@@ -26,7 +26,7 @@ _NOT_THE_CLIP = (401, 403, 404, 405)
 
 @dataclass(frozen=True)
 class Server:
-    """Where and how to ask. `key_variable` names the environment variable of the key; an unset one:
+    """Where and how to ask. `key_variable` names the environment variable of the key; unset means
     no key.
     """
 
@@ -45,14 +45,28 @@ class Server:
         """
         key = os.environ.get(self.key_variable, "").strip()
         if not key.isascii() or not key.isprintable() or " " in key:
-            why = f"the key in {self.key_variable} holds blanks, line breaks or letters that are not ASCII"
+            why = (
+                f"the key in {self.key_variable} holds blanks, line breaks or letters "
+                "that are not ASCII"
+            )
             raise CaptionServer(server=self.url, why=why)
         return key
 
+    def hide_key(self, text: str) -> str:
+        """The text without the key, which servers repeat in their errors."""
+        return text.replace(self.key, "***") if len(self.key) >= 4 else text
+
+    def quote(self, text: object) -> str:
+        """What the server says, for an error: one line without the key, at most 300 characters.
+
+        It is cut last, lest half of the key be left.
+        """
+        return self.hide_key(" ".join(str(text).split()))[:300]
+
 
 @dataclass(frozen=True)
-class Answer:
-    """The text of an answer, and the tokens read and written for it."""
+class Completion:
+    """The text that the server wrote, and the tokens read and written for it."""
 
     text: str
     tokens_in: int
@@ -62,7 +76,7 @@ class Answer:
 
 @dataclass
 class Spent:
-    """What requests have cost since it was made or taken; safe to use from threads."""
+    """What requests have cost; safe to use from threads."""
 
     requests: int = 0
     tries: int = 0
@@ -95,20 +109,20 @@ class Pace:
             return
         with self._lock:
             now = time.monotonic()
-            turn = max(now, self._next)
-            self._next = turn + self._gap
-        time.sleep(turn - now)
+            start = max(now, self._next)
+            self._next = start + self._gap
+        time.sleep(start - now)
 
 
-class _Again(Exception):
+class TryFailed(Exception):
     """A try failed, and another one may not."""
 
-    def __init__(self, why: str, after: float | None = None) -> None:
+    def __init__(self, why: str, retry_after: float | None = None) -> None:
         super().__init__(why)
-        self.after = after  # seconds to wait, as the server says
+        self.retry_after = retry_after  # seconds, as the server says
 
 
-def ask(server: Server, body: Mapping[str, Any], pace: Pace, spent: Spent) -> Answer:
+def ask(server: Server, body: Mapping[str, Any], pace: Pace, spent: Spent) -> Completion:
     """The answer to a chat completion. Waits and tries again where that may help.
 
     Raises CaptionFailed, CaptionRefused or CaptionEmpty, which are about this request, and
@@ -116,50 +130,51 @@ def ask(server: Server, body: Mapping[str, Any], pace: Pace, spent: Spent) -> An
     """
     content = json.dumps(body).encode()
     model = str(body.get("model"))
-    wait, key = server.wait, server.key
+    wait = server.wait
+    _ = server.key  # one that no header takes is no try
     spent.add(requests=1)
     for number in range(1, server.tries + 1):
         pace.wait()
         spent.add(tries=1)
         try:
-            answer = _read(_post(server, content), model, server)
-        except _Again as error:
+            completion = _read_completion(_post(server, content), model, server)
+        except TryFailed as error:
             if number == server.tries:
-                why = _hidden(str(error), key)
                 raise CaptionFailed(
-                    server=server.url, tries=number, why=why, stage=server.stage
+                    server=server.url,
+                    tries=number,
+                    why=server.hide_key(str(error)),
+                    stage=server.stage,
                 ) from None
-            pause = error.after
+            pause = error.retry_after
             if pause is None:
                 pause = wait * random.uniform(0.5, 1)  # noqa: S311  a spread, no secret
             time.sleep(min(server.longest_wait, pause))
             wait *= 2
         else:
-            spent.add(tokens_in=answer.tokens_in, tokens_out=answer.tokens_out)
-            return answer
+            spent.add(tokens_in=completion.tokens_in, tokens_out=completion.tokens_out)
+            return completion
     raise AssertionError("the last try returns or raises")
 
 
-def blamed(outcomes: Sequence[Any], stage: str) -> list[Any]:
-    """Outcomes of requests, and errors in the place of some: CaptionFailed where one was denied and
-    another answered.
+def blame_denied(outcomes: Sequence[Any], stage: str) -> list[Any]:
+    """Outcomes of requests, in which a CaptionServer that denied one becomes a CaptionFailed where
+    another was answered.
 
     Key, model and address are right then. A server that is not there is never a request's fault.
     """
     answers = (CaptionRefused, CaptionEmpty)
-    if all(isinstance(one, Exception) and not isinstance(one, answers) for one in outcomes):
-        return list(outcomes)
-    return [_denied(one, stage) if isinstance(one, CaptionServer) else one for one in outcomes]
-
-
-def _denied(error: CaptionServer, stage: str) -> CaptionServer | CaptionFailed:
-    return (
-        CaptionFailed(**error.fields, tries=1, stage=stage) if "status" in error.fields else error
-    )
+    answered = any(not isinstance(o, Exception) or isinstance(o, answers) for o in outcomes)
+    return [
+        CaptionFailed(**outcome.fields, tries=1, stage=stage)
+        if answered and isinstance(outcome, CaptionServer) and "status" in outcome.fields
+        else outcome
+        for outcome in outcomes
+    ]
 
 
 def _post(server: Server, content: bytes) -> bytes:
-    """The body of the answer. Raises _Again, CaptionFailed, CaptionServer."""
+    """The body of the reply. Raises TryFailed, CaptionFailed, CaptionServer."""
     import http.client
     import urllib.error
     import urllib.request
@@ -168,24 +183,26 @@ def _post(server: Server, content: bytes) -> bytes:
     if server.key:
         headers["Authorization"] = f"Bearer {server.key}"
     url = f"{server.url.rstrip('/')}/chat/completions"
-    request = urllib.request.Request(url, content, headers)  # noqa: S310  http or https: the option is checked
+    request = urllib.request.Request(url, content, headers)  # noqa: S310  the option is checked
     deadline = time.monotonic() + server.timeout
     try:
         with _opener().open(request, timeout=server.timeout) as response:
-            return _whole(response, deadline)
+            return _read_all(response, deadline)
     except urllib.error.HTTPError as error:
         with error:
-            raise _refused(server, error, deadline) from None
+            raise _status_error(server, error, deadline) from None
     except urllib.error.URLError as error:
         if isinstance(error.reason, TimeoutError):
-            raise _Again(f"no answer within {server.timeout:g} s") from None
+            raise TryFailed(f"no answer within {server.timeout:g} s") from None
         if isinstance(error.reason, ConnectionResetError | BrokenPipeError):
-            raise _Again(f"the connection was cut: {error.reason}") from None
-        raise CaptionServer(server=server.url, why=_hidden(str(error.reason), server.key)) from None
+            raise TryFailed(f"the connection was cut: {error.reason}") from None
+        why = server.hide_key(str(error.reason))
+        raise CaptionServer(server=server.url, why=why) from None
     except TimeoutError:
-        raise _Again(f"no answer within {server.timeout:g} s") from None
+        raise TryFailed(f"no answer within {server.timeout:g} s") from None
     except (http.client.HTTPException, OSError) as error:
-        raise _Again(f"the connection was cut: {str(error) or type(error).__name__}") from None
+        why = str(error) or type(error).__name__
+        raise TryFailed(f"the connection was cut: {why}") from None
 
 
 @cache
@@ -193,14 +210,14 @@ def _opener() -> Any:
     """Opens no other address than the one asked for: a redirection would be sent the key."""
     import urllib.request
 
-    class Stay(urllib.request.HTTPRedirectHandler):
+    class NoRedirect(urllib.request.HTTPRedirectHandler):
         def redirect_request(self, *_: Any) -> None:
             return None
 
-    return urllib.request.build_opener(Stay)
+    return urllib.request.build_opener(NoRedirect)
 
 
-def _whole(response: Any, deadline: float) -> bytes:
+def _read_all(response: Any, deadline: float) -> bytes:
     """All bytes of a response. A server that sends a byte now and then does not outlive the
     deadline.
     """
@@ -210,40 +227,37 @@ def _whole(response: Any, deadline: float) -> bytes:
         size += len(part)
         parts.append(part)
         if size > LARGEST:
-            raise _Again(f"an answer of more than {LARGEST >> 20} MB")
+            raise TryFailed(f"an answer of more than {LARGEST >> 20} MB")
         if time.monotonic() > deadline:
             raise TimeoutError
     if response.length:  # what the header promised and never came
-        raise _Again("the connection was cut: the answer is not whole")
+        raise TryFailed("the connection was cut: the answer is not whole")
     return b"".join(parts)
 
 
-def _refused(server: Server, error: Any, deadline: float) -> Exception:
-    """What an error status means."""
-    said = b""
-    with contextlib.suppress(_Again, OSError, ValueError):
-        said = _whole(error, deadline)
-    why = f"it answers {error.code} {_told(error.reason, server)}: {_told(_message(said), server)}".rstrip(
-        ": "
-    )
-    if error.code in _AGAIN or error.code >= 500:
-        return _Again(why, _seconds(error.headers.get("Retry-After")))
+def _status_error(server: Server, error: Any, deadline: float) -> Exception:
+    """The error that an HTTP status of 300 and more means."""
+    content = b""
+    with contextlib.suppress(TryFailed, OSError, ValueError):
+        content = _read_all(error, deadline)
+    message = content.decode("utf-8", "replace")
+    with contextlib.suppress(ValueError, RecursionError):
+        reply = json.loads(message)
+        reply = reply.get("error", reply) if isinstance(reply, dict) else reply
+        message = str(reply.get("message", reply)) if isinstance(reply, dict) else str(reply)
+    reason = server.quote(error.reason)
+    why = f"it answers {error.code} {reason}: {server.quote(message)}".rstrip(": ")
+    if error.code in _TRY_AGAIN or error.code >= 500:
+        return TryFailed(why, retry_after(error.headers.get("Retry-After")))
     if error.code in _NOT_THE_CLIP or 300 <= error.code < 400:
         return CaptionServer(server=server.url, why=why, status=error.code)
     return CaptionFailed(server=server.url, tries=1, why=why, stage=server.stage)
 
 
-def _message(said: bytes) -> str:
-    text = said.decode("utf-8", "replace")
-    with contextlib.suppress(ValueError, RecursionError):
-        error = json.loads(text)
-        error = error.get("error", error) if isinstance(error, dict) else error
-        text = str(error.get("message", error)) if isinstance(error, dict) else str(error)
-    return text
-
-
-def _seconds(header: str | None) -> float | None:
-    """The header Retry-After: seconds, or a date. None where it says neither."""
+def retry_after(header: str | None) -> float | None:
+    """Seconds by the header Retry-After, which holds seconds or a date; None where it says
+    neither.
+    """
     if header is None:
         return None
     with contextlib.suppress(ValueError, OverflowError):
@@ -254,48 +268,33 @@ def _seconds(header: str | None) -> float | None:
     return None
 
 
-def _hidden(text: str, key: str) -> str:
-    """The text without the key, which servers repeat in their errors."""
-    return text.replace(key, "***") if len(key) >= 4 else text
-
-
-def _told(said: object, server: Server) -> str:
-    """What a server says, for an error: a line without the key, cut only then, lest half of it be
-    left.
-    """
-    return _hidden(" ".join(str(said).split()), server.key)[:300]
-
-
-def _read(content: bytes, model: str, server: Server) -> Answer:
-    """The answer in a response. Raises _Again, CaptionRefused, CaptionEmpty."""
+def _read_completion(content: bytes, model: str, server: Server) -> Completion:
+    """The answer in the body of a reply. Raises TryFailed, CaptionRefused, CaptionEmpty."""
     try:
-        said = json.loads(content)
-        choices = said["choices"]
-        usage = said.get("usage") or {}
-        tokens_in, tokens_out = (
-            int(usage.get("prompt_tokens") or 0),
-            int(usage.get("completion_tokens") or 0),
-        )
+        reply = json.loads(content)
+        choices = reply["choices"]
+        usage = reply.get("usage") or {}
+        tokens_in = int(usage.get("prompt_tokens") or 0)
+        tokens_out = int(usage.get("completion_tokens") or 0)
         choice = choices[0] if choices else {}
         message = choice.get("message") or {}
-        text, refusal = _text(message.get("content")), message.get("refusal")
+        text, refusal = _message_text(message.get("content")), message.get("refusal")
         reason = choice.get("finish_reason")
-        revision = str(said.get("system_fingerprint") or "")
+        revision = str(reply.get("system_fingerprint") or "")
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
-        why = f"{type(error).__name__}: {_told(error, server)}"
-        raise _Again(f"the answer is not what the protocol says: {why}") from None
+        why = f"{type(error).__name__}: {server.quote(error)}"
+        raise TryFailed(f"the answer is not what the protocol says: {why}") from None
     if refusal or reason == "content_filter":
-        raise CaptionRefused(
-            model=model, why=_told(refusal or "its content filter", server), stage=server.stage
-        )
+        why = server.quote(refusal or "its content filter")
+        raise CaptionRefused(model=model, why=why, stage=server.stage)
     if not text.strip():
-        why = f"finish_reason {_told(reason, server)}" if choices else "no choice in the answer"
+        why = f"finish_reason {server.quote(reason)}" if choices else "no choice in the answer"
         raise CaptionEmpty(model=model, why=why)
-    return Answer(text.strip(), tokens_in, tokens_out, revision)
+    return Completion(text.strip(), tokens_in, tokens_out, revision)
 
 
-def _text(content: Any) -> str:
-    """The text of a message: itself, or a list of parts."""
+def _message_text(content: Any) -> str:
+    """The text of a message, whose content is a text or a list of parts. Raises TypeError."""
     if isinstance(content, list):
         return "".join(str(part.get("text") or "") for part in content)
     if content is not None and not isinstance(content, str):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from curate.configs.errors import CaptionEmpty, CaptionFailed, CaptionRefused, CaptionServer
-from curate.tasks.captioners.client import Pace, Server, Spent, _seconds, ask
+from curate.tasks.captioners.openai_client import Pace, Server, Spent, ask, retry_after
 from tests.caption_server import KEY, caption_server
 from tests.caption_server import CaptionServer as Misbehaving
 
@@ -196,11 +196,11 @@ def test_it_waits_no_longer_than_the_option_says(server: Misbehaving) -> None:
 
 
 def test_retry_after_is_seconds_or_a_date() -> None:
-    assert _seconds("2.5") == 2.5
-    assert _seconds("-1") == 0
-    assert 50 < (_seconds(email.utils.formatdate(time.time() + 60, usegmt=True)) or 0) <= 60
+    assert retry_after("2.5") == 2.5
+    assert retry_after("-1") == 0
+    assert 50 < (retry_after(email.utils.formatdate(time.time() + 60, usegmt=True)) or 0) <= 60
     for wrong in (None, "soon", "", "inf", "nan", "Wed, 99 Foo"):
-        assert _seconds(wrong) is None
+        assert retry_after(wrong) is None
 
 
 def test_requests_go_out_evenly(server: Misbehaving) -> None:

@@ -1,0 +1,224 @@
+"""Language models: mindone's decoder layers on MindSpore, driven token by token with a
+key-value cache.
+
+NumPy computes positions and masks here, so that one driver serves Llama, Qwen2-VL and Qwen2.5-VL,
+rows of a batch may differ in length, and MindSpore needs few kernels that the CPU lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curate.tasks.models import cpu_kernels, mindone_light
+from curate.tasks.models.device import Device, Dtype, device_errors, mindspore
+from curate.tasks.models.towers import parameters_of
+from curate.tasks.models.weights import Weights
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Rename = Callable[[str], str]  # the name in a checkpoint, from that in a plain model
+
+_LAYERS = {
+    "llama": "LlamaDecoderLayer",
+    "qwen2_vl": "Qwen2VLDecoderLayer",
+    "qwen2_5_vl": "Qwen2_5_VLDecoderLayer",
+}
+_NORMS = {"llama": "LlamaRMSNorm", "qwen2_vl": "Qwen2RMSNorm", "qwen2_5_vl": "Qwen2RMSNorm"}
+_COMPUTED = "rotary_emb."  # parameters that no checkpoint holds
+# tokens read in one pass: attention takes memory for each of them times all tokens before it
+PASS_TOKENS = 256
+
+
+class Loader:
+    """Makes cells with the weights of a folder, in the type that the device holds them in."""
+
+    def __init__(self, weights: Weights, device: Device, dtype: Dtype) -> None:
+        self.weights = weights
+        self.device = device
+        self.ms = mindspore()
+        self.dtype = getattr(self.ms, device.weights_dtype(dtype))
+
+    def for_weights(self, weights: Weights) -> Loader:
+        """A loader of other weights, for the same device and type."""
+        other = copy(self)
+        other.weights = weights
+        return other
+
+    def family_module(self, family: str) -> Any:
+        """mindone's module of a family of models, its functions replaced where the CPU lacks a
+        kernel.
+        """
+        family_module = mindone_light.language(family)
+        for module in (family_module, mindone_light.module("modeling_rope_utils")):
+            cpu_kernels.use_mint(module, self.device)
+        return family_module
+
+    def cell(self, make: Callable[[], Any], prefix: str, rename: Rename | None = None) -> Any:
+        """The cell that `make` makes, each parameter filled from the tensor `rename(prefix + its
+        name)`.
+
+        MindSpore's random initial values are never drawn: a model has billions.
+        """
+        from mindspore.nn.utils import no_init_parameters
+
+        with no_init_parameters():
+            cell = self.empty_cell(make)
+        parameters = {n: p for n, p in parameters_of(cell).items() if _COMPUTED not in n}
+        names = [rename(prefix + n) if rename else prefix + n for n in parameters]
+        for parameter, value in zip(parameters.values(), self.tensors(names), strict=True):
+            parameter.set_data(value)
+        return cell
+
+    def empty_cell(self, make: Callable[[], Any]) -> Any:
+        """The cell that `make` makes, for this device; its parameters own their memory and may be
+        written to.
+        """
+        cell = make()
+        cell.set_train(False)
+        for parameter in cell.get_parameters():
+            parameter.set_dtype(self.dtype)
+        cpu_kernels.fill_in(cell, self.device)
+        return cell
+
+    def tensors(self, names: Sequence[str]) -> list[Any]:
+        """Tensors by their published names."""
+        return [self.tensor(array) for array in self.weights.arrays(names)]
+
+    def tensor(self, array: NDArray[Any]) -> Any:
+        """Numbers in the type of the model. On the CPU, where they stay float32, a mapped file is
+        not copied.
+        """
+        tensor = self.ms.Tensor.from_numpy(array)
+        return tensor if tensor.dtype == self.dtype else tensor.astype(self.dtype)
+
+
+@dataclass
+class DecoderState:
+    """What a decoder remembers of a batch: keys and values, and which positions hold tokens rather
+    than padding.
+    """
+
+    cache: Any
+    is_token: Bools  # (rows, positions)
+
+
+class Decoder:
+    """Embeddings of tokens to scores of the next token."""
+
+    def __init__(
+        self,
+        loader: Loader,
+        family: str,
+        config: Any,
+        prefix: str,
+        head: str,
+        rename: Rename | None = None,
+    ) -> None:
+        module = loader.family_module(family)
+        config._attn_implementation = "eager"
+        self._loader, self._config = loader, config
+        # mindone's Llama calls its cache otherwise than its Qwen-VLs do
+        self._cache_argument = "past_key_values" if family == "llama" else "past_key_value"
+        layer, norm = getattr(module, _LAYERS[family]), getattr(module, _NORMS[family])
+        self._layers = [
+            loader.cell(partial(layer, config, number), f"{prefix}layers.{number}.", rename)
+            for number in range(config.num_hidden_layers)
+        ]
+        self._norm = loader.cell(
+            lambda: norm(config.hidden_size, eps=config.rms_norm_eps), f"{prefix}norm.", rename
+        )
+        table, (self._head,) = f"{prefix}embed_tokens.weight", loader.tensors([head])
+        (self._table,) = loader.weights.arrays([rename(table) if rename else table])
+
+    def embed(self, ids: Sequence[int]) -> Floats:
+        """The embeddings of tokens (n, width): rows of a table that stays in its file."""
+        return np.asarray(self._table[np.asarray(ids, np.int64)], np.float32)
+
+    def start(
+        self, rows: Sequence[Floats], row_positions: Sequence[Ints]
+    ) -> tuple[DecoderState, Floats]:
+        """Read the beginnings of texts, each with the positions (axes, n) of its tokens.
+
+        Returns the state for `go_on`, and the scores (rows, vocabulary) of the next tokens. Shorter
+        rows are padded in front, and no token attends to the padding.
+        """
+        longest = max(len(row) for row in rows)
+        embedded = np.zeros((len(rows), longest, rows[0].shape[1]), np.float32)
+        positions = np.ones((len(row_positions[0]), len(rows), longest), np.int64)
+        is_token = np.zeros((len(rows), longest), bool)
+        for number, (row, its_positions) in enumerate(zip(rows, row_positions, strict=True)):
+            embedded[number, longest - len(row) :] = row
+            positions[:, number, longest - len(row) :] = its_positions
+            is_token[number, longest - len(row) :] = True
+        state = DecoderState(mindone_light.module("cache_utils").DynamicCache(), is_token)
+        for begin in range(0, longest, PASS_TOKENS):
+            part = slice(begin, begin + PASS_TOKENS)
+            allowed = attention_mask(is_token[:, : part.stop], begin)
+            scores = self._pass(state, embedded[:, part], positions[:, :, part], allowed)
+        return state, scores
+
+    def go_on(self, state: DecoderState, ids: Sequence[int], positions: Ints) -> Floats:
+        """Scores of what follows one more token in each row, at its position (axes, rows)."""
+        state.is_token = np.concatenate([state.is_token, np.ones((len(ids), 1), bool)], axis=1)
+        embedded, allowed = self.embed(ids)[:, None], state.is_token[:, None, :]
+        return self._pass(state, embedded, positions[:, :, None], allowed)
+
+    def _pass(
+        self, state: DecoderState, embedded: Floats, positions: Ints, allowed: Bools
+    ) -> Floats:
+        """Run the layers over tokens; `allowed` (rows, tokens, all positions) is what each attends
+        to. Returns the scores (rows, vocabulary) after the last token.
+        """
+        ms, tensor, config = self._loader.ms, self._loader.tensor, self._config
+        head_width = getattr(config, "head_dim", None) or (
+            config.hidden_size // config.num_attention_heads
+        )
+        angles = positions.astype(np.float32)[..., None] * rotary_speeds(
+            head_width, config.rope_theta
+        )
+        angles = np.concatenate([angles, angles], axis=-1)
+        if len(positions) == 1:  # only Qwen-VL has several axes, and wants them told apart
+            angles = angles[0]
+        with device_errors(self._loader.device):
+            # not the least of float16: a score below 0 makes it infinite, and mindone's Qwen2-VL
+            # takes infinity for 0
+            lowest = -3e4 if self._loader.dtype == ms.float16 else float(np.finfo(np.float32).min)
+            mask = tensor(np.where(allowed, 0.0, lowest).astype(np.float32)[:, None])
+            rotary = tensor(np.cos(angles)), tensor(np.sin(angles))
+            cache = {self._cache_argument: state.cache}
+            hidden = tensor(embedded)
+            for layer in self._layers:
+                hidden = layer(hidden, attention_mask=mask, position_embeddings=rotary, **cache)
+                hidden = hidden[0] if isinstance(hidden, tuple) else hidden
+            scores = ms.ops.MatMul(transpose_b=True)(self._norm(hidden[:, -1]), self._head)
+            result: Floats = scores.astype(ms.float32).asnumpy()
+        return result
+
+
+def rotary_speeds(width: int, base: float) -> Floats:
+    """Radians that each pair of the `width` numbers of a head turns from one position to the
+    next: (width / 2,).
+    """
+    steps = np.arange(0, width, 2, dtype=np.float32) / np.float32(width)
+    speeds: Floats = np.float32(1) / np.power(np.float32(base), steps, dtype=np.float32)
+    return speeds
+
+
+def attention_mask(is_token: Bools, begin: int) -> Bools:
+    """Which of n positions the positions from `begin` on attend to: (rows, n - begin, n).
+
+    `is_token` is (rows, n). Each token attends to the tokens up to itself.
+    """
+    shape = is_token.shape[1] - begin, is_token.shape[1]
+    allowed: Bools = np.tri(*shape, begin, bool) & is_token[:, None, :]
+    # padding attends to itself: a softmax over nothing is NaN
+    allowed |= np.eye(*shape, begin, bool)
+    return allowed

@@ -1,0 +1,192 @@
+"""The base classes of the stages that caption: one decode a clip, a row of `captions` a captioner.
+
+Stage files import this module, so it loads nothing heavy: models are imported in `load`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+
+from pydantic import Field
+
+from curate.configs.errors import CaptionEmpty, ConfigError, RowError
+from curate.configs.schema import Column, StageOptions
+from curate.configs.texts import storable
+from curate.tasks.captioners.frames import frames_for
+from curate.tasks.captioners.interface import Caption, Captioner
+from curate.tasks.models.catalog import Kind, Need, folder_of
+from curate.tasks.stage import AscendOptions, Clip, Outcome, Stage
+from curate.tasks.text.captions import TABLE, new_caption
+
+if TYPE_CHECKING:
+    from curate.tasks.captioners.interface import Frames
+    from curate.tasks.captioners.writing import Sampling
+
+PROMPT = (
+    "Describe this video in detail, in at most six sentences: who and what is seen, what happens, "
+    "the place, the light, the style, and how the camera moves. Say only what can be seen."
+)
+
+
+class CaptionOptions(StageOptions):
+    """Options of every stage that captions."""
+
+    prompt: str = Field(PROMPT, min_length=1, description="what is asked about each clip")
+    max_new_tokens: int = Field(200, ge=1, le=8192, description="tokens of a caption at most")
+
+
+CaptionOptionsT = TypeVar("CaptionOptionsT", bound=CaptionOptions)
+
+
+class CaptionStage(Stage[Clip, CaptionOptionsT]):
+    """Captions each clip. A subclass names the captioners.
+
+    Until clean_text chooses one, `text` is the caption of the first captioner.
+    """
+
+    level = "clip"
+    writes = (TABLE,)
+    columns: ClassVar[dict[str, Column]] = {
+        "text": Column("text", "the caption, as it was written")
+    }
+
+    @abstractmethod
+    def captioners(self) -> Sequence[Captioner]:
+        """The captioners, loaded."""
+
+    def run(self, row: Clip) -> Outcome:
+        """The captions of one clip. Raises MediaError, StageError, CaptionEmpty."""
+        captioners = self.captioners()
+        request = self.options.prompt, self.options.max_new_tokens
+        frames = frames_for(row, captioners)
+        return self.outcome(
+            [(c, c.caption(f, *request)) for c, f in zip(captioners, frames, strict=True)]
+        )
+
+    def outcome(self, written: Sequence[tuple[Captioner, Caption]]) -> Outcome:
+        """The outcome of a clip about which these captions were written. Raises CaptionEmpty."""
+        rows = []
+        for captioner, caption in written:
+            if not caption.text.strip():
+                raise CaptionEmpty(model=captioner.name, why=f"{caption.tokens} tokens")
+            revision = captioner.revision if caption.revision is None else caption.revision
+            rows.append(
+                new_caption(
+                    captioner.name,
+                    storable(caption.text),
+                    revision=revision,
+                    prompt=self.recorded_prompt(),
+                    tokens=caption.tokens,
+                    seconds=caption.seconds,
+                )
+            )
+        return Outcome({"text": storable(written[0][1].text).strip()}, tables=rows)
+
+    def recorded_prompt(self) -> str:
+        """The prompt as it is kept with each caption."""
+        return self.options.prompt
+
+
+class ModelOptions(AscendOptions, CaptionOptions):
+    """Options of a stage that captions by a model in this process. A subclass adds the `model`."""
+
+    model: str
+    batch_size: int = Field(16, ge=1, le=4096, description="rows claimed by one task")
+    pass_size: int = Field(1, ge=1, le=256, description="clips that are written about together")
+    temperature: float = Field(
+        0, ge=0, le=10, description="0: the best word each time; above: drawn among the better"
+    )
+    top_p: float = Field(
+        1,
+        gt=0,
+        le=1,
+        description="of what is drawn: the likeliest words that together have so much",
+    )
+    top_k: int = Field(
+        0, ge=0, description="of what is drawn: so many words at most; 0: any number"
+    )
+    seed: int = Field(
+        0, ge=0, lt=1 << 63, description="where the random numbers of each clip start"
+    )
+
+
+class ModelCaptioner(Captioner, Protocol):
+    """A captioner that writes about several clips at once."""
+
+    def captions(
+        self, clips: Sequence[Frames], prompt: str, max_new_tokens: int
+    ) -> Sequence[Caption]:
+        """As `caption`, of several clips."""
+        ...
+
+
+ModelOptionsT = TypeVar("ModelOptionsT", bound=ModelOptions)
+
+
+class ModelStage(CaptionStage[ModelOptionsT]):
+    """Captions each clip by one model in this process. A subclass says which."""
+
+    kind: ClassVar[Kind]
+    frames_word: ClassVar[str]  # stands for the frames in the model's conversation
+
+    @classmethod
+    def check(cls, options: Any) -> None:
+        """Raise ConfigError for a prompt that no clip can be asked."""
+        if cls.frames_word in options.prompt:
+            why = (
+                f"its prompt holds {cls.frames_word}, which stands for the frames and is put "
+                "before the prompt; leave it out"
+            )
+            raise ConfigError(source=f"of stage {cls.name}", why=why)
+
+    @classmethod
+    def models(cls, options: Any) -> tuple[Need, ...]:
+        """The captioner's folder."""
+        return (Need(cls.kind, options.model),)
+
+    @abstractmethod
+    def captioner(self, folder: Path) -> ModelCaptioner:
+        """The captioner of a folder. Raises BadModel, NoDevice, PackageMissing."""
+
+    def load(self) -> None:
+        """Load the captioner, once a process. Raises BadModel, NoDevice, PackageMissing."""
+        folder = folder_of(self.options.model, self.context.settings.model_folder)
+        self._captioner = self.captioner(folder)
+
+    def captioners(self) -> Sequence[Captioner]:
+        """The one captioner."""
+        return [self._captioner]
+
+    def run_batch(self, rows: Sequence[Clip]) -> list[Outcome | RowError]:
+        """Outcomes of clips, captioned `pass_size` at a time; only their frames are in memory."""
+        size = self.options.pass_size
+        parts = [rows[i : i + size] for i in range(0, len(rows), size)]
+        return [outcome for part in parts for outcome in self._caption_together(part)]
+
+    def _caption_together(self, rows: Sequence[Clip]) -> list[Outcome | RowError]:
+        """Outcomes of clips in one pass. A clip without frames or caption fails alone."""
+        outcomes: dict[int, Outcome | RowError] = {}
+        clips: dict[int, Frames] = {}
+        for number, row in enumerate(rows):
+            try:
+                (clips[number],) = frames_for(row, [self._captioner])
+            except RowError as error:
+                outcomes[number] = error
+        request = self.options.prompt, self.options.max_new_tokens
+        captions = self._captioner.captions(list(clips.values()), *request) if clips else ()
+        for number, caption in zip(clips, captions, strict=True):
+            try:
+                outcomes[number] = self.outcome([(self._captioner, caption)])
+            except RowError as error:
+                outcomes[number] = error
+        return [outcomes[number] for number in range(len(rows))]
+
+    def sampling(self) -> Sampling:
+        """How the next token is chosen, by the options."""
+        from curate.tasks.captioners.writing import Sampling
+
+        options = self.options
+        return Sampling(options.temperature, options.top_p, options.top_k, options.seed)
