@@ -14,9 +14,9 @@ from sqlalchemy import Engine, text
 from curate.db import datasets
 from curate.db.engine import make_engine, writing
 from curate.db.queue.claim import claim
-from curate.db.queue.leases import Claim, Want, give_back
+from curate.db.queue.leases import Claim, ClaimRequest, release_rows
 from curate.db.reports.overview import view_dataset
-from curate.db.save.batch import Findings, Writer, save
+from curate.db.save.batch import Outcomes, Writer, save
 
 BATCH = 64
 DROPPABLE = ("ix_clips_ended", "ix_clips_duplicate_of", "ix_clips_dataset_id_dedup_seq")
@@ -43,18 +43,19 @@ class Worker:
             step.name, step.spec, step.options.model_copy(update={"batch_size": BATCH})
         )
         return claim(
-            self.engine, Want(self.dataset.id, small, self.pipeline, f"bench{self.seq}", 300, 3)
+            self.engine,
+            ClaimRequest(self.dataset.id, small, self.pipeline, f"bench{self.seq}", 300, 3),
         )
 
     def save(self, held: Claim) -> int:
         """Save the batch; returns its rows."""
         self.seq += 1
-        if held.want.step.name == "dedup":
+        if held.request.step.name == "dedup":
             start = 10**12 + self.seq * BATCH
             scores = {i: {"duplicate": 0, "dedup_seq": start + n} for n, i in enumerate(held.ids)}
         else:
-            scores = dict.fromkeys(held.ids, SCORES[held.want.step.name])
-        return save(self.engine, held, Findings(scores=scores), self.writer)
+            scores = dict.fromkeys(held.ids, SCORES[held.request.step.name])
+        return save(self.engine, held, Outcomes(scores=scores), self.writer)
 
     def status(self) -> None:
         """Count everything, as `curate status` does."""
@@ -63,7 +64,9 @@ class Worker:
     def claim_in_order(self) -> None:
         """A batch of dedup, taken and given back."""
         if held := self.claim("dedup"):
-            give_back(self.engine, held, crashed=False)
+            request = held.request
+            with writing(self.engine) as connection:
+                release_rows(connection, request.dataset_id, [request.owner], request.step)
 
 
 def _ms(server: Server, work: Callable[[], None], times: int = 10) -> float:

@@ -31,6 +31,11 @@ class StageStep:
     spec: type[StageSpec]
     options: StageOptions
 
+    def scores_as(self, other: StageStep) -> bool:
+        """Whether another form of the stage gives the same scores: its other options are equal."""
+        ignored = set(self.options.change_no_score)
+        return self.options.model_dump(exclude=ignored) == other.options.model_dump(exclude=ignored)
+
     @property
     def level(self) -> Level:
         """Whether its rows are videos or clips."""

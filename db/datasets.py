@@ -28,8 +28,9 @@ from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Column
 from curate.configs.states import CANCELLED, PAUSED, RUNNING
 from curate.db.engine import is_sqlite, looking, reading, writing
-from curate.db.queue.leases import FREE, in_order, lock_held, released, stages_met
-from curate.db.save.batch import forget_clips, quoted
+from curate.db.expressions import quoted
+from curate.db.queue.leases import FREE, FREE_COLUMNS, lock_leased_rows, stages_met, update_in_order
+from curate.db.save.clips import forget_clips
 from curate.db.schema import clips, datasets, videos
 
 CHUNK = 500  # inputs per transaction of an enqueue
@@ -212,7 +213,7 @@ def _upsert(
             "reason": None,
             "error": None,
             "return_to": None,
-            **released(),
+            **FREE_COLUMNS,
             **_written(found),
             **place,
         }
@@ -290,9 +291,9 @@ def retry(
                 connection.execute(
                     update(videos)
                     .where(videos.c.id.in_(lost))
-                    .values(**again, return_to=None, **released())
+                    .values(**again, return_to=None, **FREE_COLUMNS)
                 )
-            values = {"status": "active", "reason": None, "error": None, **released()}
+            values = {"status": "active", "reason": None, "error": None, **FREE_COLUMNS}
             count += connection.execute(update(table).where(*narrow).values(**values)).rowcount
     return count
 
@@ -310,9 +311,10 @@ def cancel(engine: Engine, dataset: Dataset) -> int:
     with writing(engine) as connection:
         _set_state(connection, dataset, CANCELLED)
         held = [
-            in_order(t, *_unfinished(dataset, t), t.c.lease_until > FREE) for t in (videos, clips)
+            update_in_order(t, *_unfinished(dataset, t), t.c.lease_until > FREE)
+            for t in (videos, clips)
         ]
-        return sum(connection.execute(rows.values(**released())).rowcount for rows in held)
+        return sum(connection.execute(rows.values(**FREE_COLUMNS)).rowcount for rows in held)
 
 
 def _unfinished(dataset: Dataset, table: Table) -> tuple[ColumnElement[bool], ...]:
@@ -332,7 +334,7 @@ def resume(engine: Engine, dataset: Dataset) -> int:
     count = 0
     with writing(engine) as connection:
         _set_state(connection, dataset, RUNNING)
-        lock_held(connection, dataset.id)
+        lock_leased_rows(connection, dataset.id)
         for table in (videos, clips):
             worn = update(table).where(*_unfinished(dataset, table), table.c.attempts > 0)
             count += connection.execute(worn.values(attempts=0)).rowcount

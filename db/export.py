@@ -21,8 +21,8 @@ from curate.configs.errors import PackageMissing, ServiceError, UsageError
 from curate.configs.pipeline import DONE, Pipeline
 from curate.configs.schema import Column
 from curate.db.engine import reading
+from curate.db.expressions import quoted
 from curate.db.filters import check as filters
-from curate.db.save.batch import quoted
 from curate.db.schema import clips, videos
 
 CHUNK = 5000

@@ -83,6 +83,13 @@ def _in_query(element: _AmongFound, compiler: SQLCompiler, **kw: Any) -> str:
     return f"{column} IN {query}"
 
 
+def quoted(column: str) -> str:
+    """A column name as an SQL identifier. Raises ValueError for anything but letters, digits and _."""
+    if not column.isidentifier() or not column.isascii():
+        raise ValueError(f"not a column name: {column!r}")
+    return f'"{column}"'
+
+
 def among(column: ColumnElement[int], name: str = "ids") -> ColumnElement[bool]:
     """Whether a column is one of the numbers that are given when the statement is executed, as
     `name`.

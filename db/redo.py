@@ -31,8 +31,8 @@ from curate.db.datasets import Dataset, add_columns, write_pipeline
 from curate.db.engine import now, writing
 from curate.db.filters import check as filters
 from curate.db.filters.verdict import judged, verdict_of
-from curate.db.queue.leases import lock_held, released
-from curate.db.save.batch import BETWEEN
+from curate.db.queue.leases import FREE_COLUMNS, lock_leased_rows
+from curate.db.save.placing import ROUTE_SEPARATOR
 from curate.db.schema import clips
 
 
@@ -85,7 +85,7 @@ def redo(
     )
     with writing(engine) as connection:
         write_pipeline(connection, dataset, pipeline)
-        lock_held(connection, dataset.id)  # before the millions of rows that nobody renews
+        lock_leased_rows(connection, dataset.id)  # before the millions of rows that nobody renews
         again = _Again(
             connection, pipeline, (stage, *then), and_(clips.c.dataset_id == dataset.id, chosen)
         )
@@ -105,7 +105,7 @@ def way_back(
     if not new:
         return None
     first, *rest = [*sorted({*waits, *new}, key=places.index), last]
-    return first, BETWEEN.join(rest)
+    return first, ROUTE_SEPARATOR.join(rest)
 
 
 def way_on(places: Sequence[str], stage: str, return_to: str | None, *again: str) -> str | None:
@@ -119,7 +119,7 @@ def way_on(places: Sequence[str], stage: str, return_to: str | None, *again: str
     new = _before(places, last, again) - set(waits)
     if not _before(places, stage, {*waits, *new}):
         new -= {stage}
-    return BETWEEN.join([*sorted({*waits, *new}, key=places.index), last]) if new else None
+    return ROUTE_SEPARATOR.join([*sorted({*waits, *new}, key=places.index), last]) if new else None
 
 
 def _before(places: Sequence[str], place: str, stages: Iterable[str]) -> set[str]:
@@ -127,7 +127,7 @@ def _before(places: Sequence[str], place: str, stages: Iterable[str]) -> set[str
 
 
 def _split(return_to: str | None) -> list[str]:
-    return return_to.split(BETWEEN) if return_to else []
+    return return_to.split(ROUTE_SEPARATOR) if return_to else []
 
 
 class _Again:
@@ -177,7 +177,7 @@ class _Again:
         ended = or_(
             clips.c.status == "failed", and_(clips.c.status == "dropped", verdict.is_(None))
         )
-        values = judged(verdict, stage) | {"return_to": return_to, "error": None, **released()}
+        values = judged(verdict, stage) | {"return_to": return_to, "error": None, **FREE_COLUMNS}
         return self._written(and_(here, ended), verdict.is_(None), values)
 
     def _lengthen(self, here: ColumnElement[bool], return_to: str) -> Redone:
@@ -190,7 +190,7 @@ class _Again:
         """Clips that stand later; those at work there keep their place, for whoever holds them."""
         place, return_to = back
         verdict = self._verdict(place)
-        free = {"stage": place, **judged(verdict, place), "error": None, **released()}
+        free = {"stage": place, **judged(verdict, place), "error": None, **FREE_COLUMNS}
         values = {
             name: case((self._held, clips.c[name]), else_=value) for name, value in free.items()
         }

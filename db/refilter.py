@@ -33,7 +33,7 @@ from curate.configs.schema import LEVELS, Level
 from curate.db.datasets import Dataset, write_pipeline
 from curate.db.engine import reading, writing
 from curate.db.filters.verdict import verdict_of
-from curate.db.save.batch import pipeline_held
+from curate.db.save.batch import lock_dataset
 from curate.db.schema import datasets, rows_of, videos
 
 SPAN = 20_000  # rows judged in a transaction, unless one video has more
@@ -119,7 +119,7 @@ class _Refilter:
         transaction ends.
         """
         # alone: a clip that is saved beside it would not see that its video falls
-        if pipeline_held(connection, self.dataset.id, alone=True) != json.dumps(
+        if lock_dataset(connection, self.dataset.id, alone=True).pipeline != json.dumps(
             self.pipeline.frozen()
         ):
             name = self.dataset.name

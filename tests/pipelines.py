@@ -15,10 +15,10 @@ from curate.configs.pipeline import Pipeline, parse
 from curate.configs.settings import Settings
 from curate.db import datasets, migrate
 from curate.db.datasets import Dataset
-from curate.db.engine import make_engine
+from curate.db.engine import make_engine, writing
 from curate.db.queue.claim import claim
-from curate.db.queue.leases import Claim, Want
-from curate.db.save.batch import Writer
+from curate.db.queue.leases import Claim, ClaimRequest, expire_rows, release_rows
+from curate.db.save.batch import Outcomes, Writer, save
 from curate.tasks.stage import (
     Clip,
     Column,
@@ -215,14 +215,34 @@ class Line:
             self.engine, self.dataset, [Found(f"/v/{n}") for n in names], self.pipeline
         )
 
-    def want(self, stage: str, owner: str = "me", **changes: Any) -> Want:
+    def request(self, stage: str, owner: str = "me", **changes: Any) -> ClaimRequest:
         lease = changes.pop("lease_seconds", 60.0)
-        return Want(
+        return ClaimRequest(
             self.dataset.id, self.pipeline.stage(stage), self.pipeline, owner, lease, 3, **changes
         )
 
     def claim(self, stage: str, owner: str = "me", **changes: Any) -> Claim | None:
-        return claim(self.engine, self.want(stage, owner, **changes))
+        return claim(self.engine, self.request(stage, owner, **changes))
+
+    def held(self, stage: str, owner: str = "me", **changes: Any) -> Claim:
+        """A claim of rows that are there."""
+        held = self.claim(stage, owner, **changes)
+        assert held is not None
+        return held
+
+    def save(self, held: Claim, outcomes: Outcomes) -> int:
+        """Save outcomes of a claim; the rows saved."""
+        return save(self.engine, held, outcomes, writer())
+
+    def release(self, *owners: str) -> int:
+        """Free the rows of owners, as if never taken."""
+        with writing(self.engine) as connection:
+            return release_rows(connection, self.dataset.id, owners)
+
+    def expire(self, *owners: str) -> int:
+        """Free the rows of owners that died."""
+        with writing(self.engine) as connection:
+            return expire_rows(connection, self.dataset.id, owners)
 
     def put_clips(
         self, count: int, stage: str, video: str = "/v/x.mp4", status: str = "active"

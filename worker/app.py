@@ -14,9 +14,10 @@ from celery import Task
 from curate.configs.errors import ServiceError
 from curate.configs.settings import load_settings
 from curate.tasks.registry import stages
+from curate.worker.batch import BatchReport
 from curate.worker.messages import Messages, make_app
 from curate.worker.outages import outages
-from curate.worker.runner import Report, Runner
+from curate.worker.runner import Runner
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ def runner() -> Runner:
 
 def _make_task(stage: str) -> Task:
     def run(dataset: int | None = None, partial: bool = False) -> str:
-        report = runner().run_turn(stage, dataset, partial)
+        report = runner().run_for(stage, dataset, partial)
         if report is None:
             return "nothing waiting"
         try:
@@ -57,10 +58,10 @@ for _name in stages():
     _make_task(_name)
 
 
-def ring_after(report: Report) -> None:
+def ring_after(report: BatchReport) -> None:
     """Ring for what to do next, on the queue of the stage and on that of the stage behind it."""
     names = [s.name for s in report.pipeline.stages]
     here = names.index(report.step.name)
     for queue in sorted({step.options.queue for step in report.pipeline.stages[here : here + 2]}):
-        if messages.count_waiting(queue) < FEW and (turn := runner().next_turn(queue)):
+        if messages.count_waiting(queue) < FEW and (turn := runner().next_job(queue)):
             messages.send(turn[1], turn[0])

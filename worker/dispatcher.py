@@ -18,12 +18,13 @@ from sqlalchemy import Engine
 
 from curate.configs.pipeline import Pipeline, StageStep
 from curate.db.datasets import Dataset, all_datasets
-from curate.db.queue.leases import FAR, expire, holders, misdated, release
+from curate.db.engine import writing
+from curate.db.queue.leases import FAR, expire_rows, holders, misdated, release_rows
 from curate.db.queue.ready import Ready, ready
+from curate.worker.datasets import running_datasets, with_pipelines
 from curate.worker.fair_share import FairShare
 from curate.worker.messages import Messages
 from curate.worker.owner import dead_owners
-from curate.worker.runner import at_work, usable
 
 log = logging.getLogger(__name__)
 
@@ -32,20 +33,27 @@ ELSEWHERE = 1  # processes taken to serve a queue that is not served from here: 
 
 def expire_rows_of_dead(engine: Engine, dataset: Dataset) -> int:
     """End the leases of processes of this host that are gone; returns the rows freed."""
-    return expire(engine, dataset.id, dead_owners(_held(engine, dataset)))
+    owners = dead_owners(_held(engine, dataset))
+    if not owners:
+        return 0
+    with writing(engine) as connection:
+        return expire_rows(connection, dataset.id, owners)
 
 
 def release_rows_of_dead(engine: Engine) -> int:
-    """Let go of what processes of this host held that are gone because they were told to; returns
+    """Release what processes of this host held that are gone because they were told to; returns
     the rows freed.
     """
-    return sum(
-        release(engine, one.id, dead_owners(_held(engine, one))) for one in all_datasets(engine)
-    )
+    freed = 0
+    for dataset in all_datasets(engine):
+        if owners := dead_owners(_held(engine, dataset)):
+            with writing(engine) as connection:
+                freed += release_rows(connection, dataset.id, owners)
+    return freed
 
 
 def _held(engine: Engine, dataset: Dataset) -> dict[str, float]:
-    pairs = usable([dataset])
+    pairs = with_pipelines([dataset])
     return holders(engine, dataset.id, pairs[0][1]) if pairs else {}
 
 
@@ -82,12 +90,13 @@ class Dispatcher:
 
     def dispatch(self) -> int:
         """One round over all datasets; returns how many doorbells were rung."""
-        pipelines = dict(at_work(self._engine))
+        pipelines = dict(running_datasets(self._engine))
         for dataset in pipelines:
             held = _held(self._engine, dataset)
-            expire(
-                self._engine, dataset.id, [*dead_owners(held), *self._not_renewed(dataset.id, held)]
-            )
+            dead = [*dead_owners(held), *self._not_renewed(dataset.id, held)]
+            if dead:
+                with writing(self._engine) as connection:
+                    expire_rows(connection, dataset.id, dead)
         by_id = {dataset.id: pipeline for dataset, pipeline in pipelines.items()}
         order = self._rota.order(by_id)
         queues = {step.options.queue for pipeline in by_id.values() for step in pipeline.stages}
@@ -128,7 +137,7 @@ class Dispatcher:
     def _turns(self, dataset_id: int, found: Sequence[Ready]) -> Iterator[_Turn]:
         """A turn a batch, deepest stage first."""
         for one in found:
-            if one.batches or not one.rest:
+            if one.batches or not one.partial:
                 self._rests.pop((dataset_id, one.step.name), None)
             elif self._clock() - self._rests.setdefault(
                 (dataset_id, one.step.name), self._clock()

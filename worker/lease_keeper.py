@@ -1,4 +1,4 @@
-"""Watches a batch from a thread beside it: renews its lease, and ends it when its time is over."""
+"""Keeps the lease of a batch from a thread beside it, and ends the batch at its time limit."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from curate.configs.errors import ServiceError, StageTimeout
-from curate.db.queue.leases import Claim, give_back, renew
-from curate.db.save.batch import Findings, Writer, save
+from curate.db.engine import writing
+from curate.db.queue.leases import Claim, expire_rows, renew
+from curate.db.save.batch import Outcomes, Writer, save
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +29,8 @@ def end_process() -> None:
 
 
 @dataclass
-class _Held:
-    """A batch that is watched, and when (monotonic) its lease is renewed next and its time is over."""
+class _Lease:
+    """A batch, and when (monotonic) its lease is renewed next and its time is over."""
 
     claim: Claim
     context: contextvars.Context  # what the log says about the batch
@@ -41,14 +42,13 @@ class _Held:
         return min(self.renew_at, self.deadline)
 
 
-class Watch:
-    """Holds claims while their batches run: renewed every third of a lease, ended at the time
-    limit.
+class LeaseKeeper:
+    """Renews the lease of the batch that runs every third of its length.
 
-    At the limit a row alone in its batch fails as StageTimeout, and a larger batch is given back to
-    be tried in halves; then `on_timeout` ends the process, since Python cannot stop a thread inside
-    C code. One thread a process, for starting one for each batch costs as much as saving a small
-    one.
+    At the time limit a row that is alone in its batch fails as StageTimeout, and the rows of a
+    larger batch expire, to be tried in halves; then `on_timeout` ends the process, since Python
+    cannot stop a thread inside C code. There is one thread a process: starting one for each batch
+    costs as much as saving a small one.
     """
 
     def __init__(
@@ -57,71 +57,65 @@ class Watch:
         self._engine = engine
         self._writer = writer
         self._on_timeout = on_timeout
-        self._held: _Held | None = None
-        self._changed = threading.Condition()  # held also while a batch is renewed or ended
+        self._lease: _Lease | None = None
+        self._changed = threading.Condition()  # locked also while a lease is renewed or ended
         self._wakes_at = math.inf
         self._thread: threading.Thread | None = None
 
     @contextlib.contextmanager
-    def over(self, claim: Claim) -> Iterator[None]:
-        """Watch a batch; one at a time."""
+    def keep(self, claim: Claim) -> Iterator[None]:
+        """Keep the lease of a batch inside of the block; one batch at a time."""
         started = time.monotonic()
-        times = (
-            started + claim.want.lease_seconds / 3,
-            started + claim.want.step.options.time_limit,
-        )
-        self._watch(_Held(claim, contextvars.copy_context(), *times))
+        renew_at = started + claim.request.lease_seconds / 3
+        deadline = started + claim.request.step.options.time_limit
+        lease = _Lease(claim, contextvars.copy_context(), renew_at, deadline)
+        with self._changed:
+            self._lease = lease
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
+                self._thread.start()
+            elif lease.due < self._wakes_at:
+                self._changed.notify()
         try:
             yield
         finally:
             with self._changed:
-                self._held = None
-
-    def _watch(self, held: _Held) -> None:
-        with self._changed:
-            self._held = held
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
-                self._thread.start()
-            elif held.due < self._wakes_at:
-                self._changed.notify()
+                self._lease = None
 
     def _run(self) -> None:
         with self._changed:
             while True:
                 # it is not woken for each batch: it finds a later one when it wakes for an earlier
-                self._wakes_at = self._held.due if self._held else math.inf
-                self._changed.wait(
-                    None if self._held is None else max(0.0, self._wakes_at - time.monotonic())
-                )
-                if self._held and time.monotonic() >= self._held.due:
-                    self._held.context.run(self._attend, self._held)
+                self._wakes_at = self._lease.due if self._lease else math.inf
+                wait = self._wakes_at - time.monotonic()
+                self._changed.wait(max(0.0, wait) if self._lease else None)
+                if self._lease and time.monotonic() >= self._lease.due:
+                    self._lease.context.run(self._attend, self._lease)
 
-    def _attend(self, held: _Held) -> None:
-        if time.monotonic() >= held.deadline:
-            self._held = None
-            self._give_up(held.claim)
-        else:
-            held.renew_at = time.monotonic() + held.claim.want.lease_seconds / 3
-            self._renew(held.claim)
-
-    def _renew(self, claim: Claim) -> None:
+    def _attend(self, lease: _Lease) -> None:
+        """Renew the lease, or end the batch when its time is over."""
+        if time.monotonic() >= lease.deadline:
+            self._lease = None
+            self._end_batch(lease.claim)
+            return
+        lease.renew_at = time.monotonic() + lease.claim.request.lease_seconds / 3
         try:
-            renew(self._engine, claim)
-        except (
-            ServiceError
-        ) as error:  # the next renewal may succeed; the guard on saving holds in any case
+            renew(self._engine, lease.claim)
+        except ServiceError as error:
+            # the next renewal may succeed; a save looks at the owner in any case
             log.warning("lease not renewed: %s", error)
 
-    def _give_up(self, claim: Claim) -> None:
-        step = claim.want.step
+    def _end_batch(self, claim: Claim) -> None:
+        request = claim.request
+        step = request.step
         try:
             if len(claim.rows) == 1:
                 error = StageTimeout(stage=step.name, seconds=f"{step.options.time_limit:g}")
                 failed = {claim.ids[0]: (type(error).__name__, str(error))}
-                save(self._engine, claim, Findings(failed=failed), self._writer)
+                save(self._engine, claim, Outcomes(failed=failed), self._writer)
             else:
-                give_back(self._engine, claim, crashed=True)
+                with writing(self._engine) as connection:
+                    expire_rows(connection, request.dataset_id, [request.owner], step)
             log.error("stage %s: batch of %d stopped at its time limit", step.name, len(claim.rows))
         finally:
             self._on_timeout()

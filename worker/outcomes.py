@@ -1,6 +1,4 @@
-"""Runs a stage over rows and checks what it found: nothing that a stage returns or raises reaches a
-row unseen.
-"""
+"""Runs a stage over rows and checks its outcomes: what a stage returns or raises ends as a row."""
 
 from __future__ import annotations
 
@@ -8,7 +6,7 @@ import dataclasses
 import errno
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,87 +22,79 @@ from curate.configs.errors import (
     UnexpectedError,
 )
 from curate.configs.texts import storable
-from curate.db.save.batch import Findings
+from curate.db.save.batch import Outcomes
 from curate.db.schema import BESIDE, OWN_ID
 from curate.tasks.stage import Clip, Outcome, Rows, Stage, Video
 from curate.worker.logs import about
 
 log = logging.getLogger(__name__)
 
-Kept = Outcome | CurateError
+AnyStage = Stage[Any, Any]
 
 
-def find(stage: Stage[Any, Any], rows: Sequence[Video | Clip]) -> Findings:
-    """Run the stage over the rows. A row that raises ends up among the failed, and takes no other
-    along.
+def run_rows(stage: AnyStage, rows: Sequence[Video | Clip]) -> Outcomes:
+    """Run the stage over the rows. A row that raises ends up in `failed`, and takes no other along.
 
-    Raises ServiceError when no row has an outcome of its own.
+    A row whose outcome is a ServiceError is in nothing but `service_error`: it is released, and the
+    others are saved, since their outcomes may have been paid for. Raises that ServiceError when no
+    row has an outcome of its own, and for an ordered stage, which takes rows in order or not at all.
     """
-    findings = Findings()
-    for row, outcome in zip(rows, _outcomes(stage, rows), strict=True):
+    outcomes = Outcomes()
+    for row, outcome in zip(rows, _run(stage, rows), strict=True):
         try:
-            checked = (
-                as_row_error(stage, outcome)
-                if isinstance(outcome, Exception)
-                else _checked(stage, outcome)
-            )
-        except (
-            ServiceError
-        ) as error:  # this row waits; what the others found may have been paid for
-            findings.trouble = error
+            checked = _checked(stage, outcome)
+        except ServiceError as error:
+            outcomes.service_error = error
             continue
         if isinstance(checked, CurateError):
-            findings.failed[row.id] = (type(checked).__name__, storable(str(checked)))
+            outcomes.failed[row.id] = (type(checked).__name__, storable(str(checked)))
             continue
-        findings.scores[row.id] = checked.scores
+        outcomes.scores[row.id] = checked.scores
         if stage.makes:
-            findings.clips[row.id] = checked.clips
+            outcomes.clips[row.id] = checked.clips
         if checked.drop:
-            findings.dropped[row.id] = checked.drop
+            outcomes.dropped[row.id] = checked.drop
         if checked.tables:
-            findings.tables[row.id] = checked.tables
-    some = findings.scores or findings.failed
-    if findings.trouble and (
-        not some or stage.order(stage.options) is not None
-    ):  # in order, or not at all
-        raise findings.trouble
-    return findings
+            outcomes.tables[row.id] = checked.tables
+    if outcomes.service_error:
+        ordered = stage.order(stage.options) is not None
+        if ordered or not (outcomes.scores or outcomes.failed):
+            raise outcomes.service_error
+    for row_id, (_, message) in outcomes.failed.items():
+        with about(row=row_id):
+            log.info("failed: %s", message)
+    return outcomes
 
 
-def _outcomes(stage: Stage[Any, Any], rows: Sequence[Any]) -> Iterable[Kept]:
+def _run(stage: AnyStage, rows: Sequence[Any]) -> Sequence[Outcome | CurateError]:
+    """One outcome a row: from the stage's own `run_batch`, or row by row without one and after it raised."""
     if type(stage).run_batch is not Stage.run_batch:
-        whole = _attempt(stage, rows)
-        if not isinstance(whole, CurateError):
-            return whole
+        try:
+            return _run_batch(stage, rows)
+        except Exception as error:  # noqa: BLE001  a stage may raise anything
+            failure = as_row_error(stage, error)
         if len(rows) == 1 or stage.order(stage.options) is not None:
-            return [whole] * len(rows)
-        singles = [_attempt(stage, [row]) for row in rows]
-        return [one if isinstance(one, CurateError) else one[0] for one in singles]
-    return [_attempt_row(stage, row) for row in rows]
+            return [failure] * len(rows)
+    return [_run_alone(stage, row) for row in rows]
 
 
-def _attempt(stage: Stage[Any, Any], rows: Sequence[Any]) -> Sequence[Kept] | CurateError:
-    try:
-        outcomes = stage.run_batch(rows)
-        if len(outcomes) != len(rows):
-            raise ValueError(f"{len(outcomes)} outcomes for {len(rows)} rows")
-        return outcomes
-    except Exception as error:  # noqa: BLE001  the one place where a stage may raise anything
-        return as_row_error(stage, error)
-
-
-def _attempt_row(stage: Stage[Any, Any], row: Any) -> Kept:
+def _run_alone(stage: AnyStage, row: Any) -> Outcome | CurateError:
     with about(row=row.id):
         try:
-            return stage.run(row)
-        except Exception as error:  # noqa: BLE001  the one place where a stage may raise anything
+            return _run_batch(stage, [row])[0]
+        except Exception as error:  # noqa: BLE001  a stage may raise anything
             return as_row_error(stage, error)
 
 
-def as_row_error(stage: Stage[Any, Any], error: Exception) -> CurateError:
-    """What a row fails with when its stage raised `error`. Raises ServiceError where no row is to
-    blame.
-    """
+def _run_batch(stage: AnyStage, rows: Sequence[Any]) -> Sequence[Outcome | CurateError]:
+    outcomes = stage.run_batch(rows)
+    if len(outcomes) != len(rows):
+        raise ValueError(f"{len(outcomes)} outcomes for {len(rows)} rows")
+    return outcomes
+
+
+def as_row_error(stage: AnyStage, error: Exception) -> CurateError:
+    """What a row fails with when its stage raised `error`. Raises ServiceError where no row is to blame."""
     if isinstance(error, ServiceError):
         raise error
     if isinstance(error, RowError):
@@ -114,41 +104,80 @@ def as_row_error(stage: Stage[Any, Any], error: Exception) -> CurateError:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         raise DiskFull(stage=stage.name, folder=stage.context.settings.folder) from error
     log.warning("stage %s raised", stage.name, exc_info=error)
-    return UnexpectedError(
-        stage=stage.name, kind=type(error).__name__, why=" ".join(str(error).split())[:500]
-    )
+    why = " ".join(str(error).split())[:500]
+    return UnexpectedError(stage=stage.name, kind=type(error).__name__, why=why)
 
 
-def _checked(stage: Stage[Any, Any], outcome: Outcome) -> Kept:
+def _checked(stage: AnyStage, outcome: Outcome | CurateError) -> Outcome | CurateError:
+    """The outcome in values that a database takes. Raises ServiceError when the outcome is one."""
+    if isinstance(outcome, Exception):
+        return as_row_error(stage, outcome)
     try:
-        found = [dataclasses.replace(c, scores=_plain(stage, c.scores)) for c in outcome.clips]
-        tables = [_plain_rows(stage, part) for part in outcome.tables]
-        drop = storable(outcome.drop) if outcome.drop else None
-        return Outcome(_plain(stage, outcome.scores), found, drop, tables)
+        return Outcome(
+            _plain_scores(stage, outcome.scores),
+            [dataclasses.replace(c, scores=_plain_scores(stage, c.scores)) for c in outcome.clips],
+            storable(outcome.drop) if outcome.drop else None,
+            [_plain_rows(stage, rows) for rows in outcome.tables],
+        )
     except Exception as error:  # noqa: BLE001  a stage may return anything
         return as_row_error(stage, error)
 
 
-def _plain(stage: Stage[Any, Any], scores: Mapping[str, Any]) -> dict[str, Any]:
-    """The scores as plain numbers and text of their columns' kinds. Raises NotFinite,
-    UnexpectedError.
-    """
+def _plain_scores(stage: AnyStage, scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Scores as plain values of their columns' kinds. Raises NotFinite, UnexpectedError."""
     plain: dict[str, Any] = {}
-    for column, value in scores.items():
-        if column not in stage.columns:
-            raise UnexpectedError(stage=stage.name, kind="a column it does not declare", why=column)
-        number = value.item() if isinstance(value, np.generic) else value
-        _check_finite(stage, column, number)
-        plain[column] = None if number is None else _fitted(stage, column, number)
+    for name, value in scores.items():
+        if name not in stage.columns:
+            kind = "a column it does not declare"
+            raise UnexpectedError(stage=stage.name, kind=kind, why=name)
+        plain[name] = _plain(stage, name, stage.columns[name].kind, value)
     return plain
 
 
-def _fitted(stage: Stage[Any, Any], column: str, value: Any) -> Any:
-    return _as_kind(stage, column, stage.columns[column].kind, value)
+def _plain_rows(stage: AnyStage, given: Rows) -> Rows:
+    """Rows of a side table as plain values of its columns' kinds. Raises NotFinite, UnexpectedError."""
+    declared = stage.level == "clip" and given.table in stage.writes and given.table in BESIDE
+    if not declared:
+        kind = "rows of a table that it does not declare"
+        raise UnexpectedError(stage=stage.name, kind=kind, why=given.table)
+    table = BESIDE[given.table]
+    where = _plain_row(stage, table, given.where)
+    rows = [_plain_row(stage, table, {**where, **row}) for row in given.rows]
+    for row in rows:
+        missing = sorted({c.name for c in table.columns} - row.keys() - {"clip_id", OWN_ID})
+        if missing:
+            kind = f"a row of {table.name} without"
+            raise UnexpectedError(stage=stage.name, kind=kind, why=", ".join(missing))
+    names = [c.name for c in table.primary_key if c.name != "clip_id"]
+    keys = [tuple(row[n] for n in names) for row in rows if OWN_ID not in names or OWN_ID in row]
+    if len(set(keys)) < len(keys):
+        kind = f"two rows of {table.name} with one key"
+        raise UnexpectedError(stage=stage.name, kind=kind, why=keys)
+    return Rows(given.table, where, rows)
 
 
-def _as_kind(stage: Stage[Any, Any], column: str, kind: str, value: Any) -> Any:
-    """The value as Python's type of the kind. Raises UnexpectedError when it is of another one."""
+_SQL_KINDS = ((Integer, "int"), (Float, "float"), (LargeBinary, "bytes"))
+
+
+def _plain_row(stage: AnyStage, table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {}
+    for name, value in row.items():
+        if name == "clip_id" or name not in table.columns:
+            kind = f"a column that {table.name} does not take"
+            raise UnexpectedError(stage=stage.name, kind=kind, why=name)
+        column = table.columns[name]
+        kind = next((kind for sql, kind in _SQL_KINDS if isinstance(column.type, sql)), "text")
+        plain[name] = _plain(stage, f"{table.name}.{name}", kind, value, bool(column.nullable))
+    return plain
+
+
+def _plain(stage: AnyStage, column: str, kind: str, value: Any, optional: bool = True) -> Any:
+    """A value as Python's type of a kind. Raises NotFinite, and UnexpectedError for another type."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if value is None and optional:
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        raise NotFinite(stage=stage.name, value=value, column=column)
     if kind == "float" and isinstance(value, int | float):
         return float(value)
     if kind == "int" and isinstance(value, int) and abs(value) < 1 << 63:
@@ -156,65 +185,10 @@ def _as_kind(stage: Stage[Any, Any], column: str, kind: str, value: Any) -> Any:
     if kind == "text" and isinstance(value, str):
         return storable(value)
     if kind == "bytes" and isinstance(value, bytes):
+        vector = np.frombuffer(value, "<f2")
+        if not np.isfinite(vector).all():
+            broken = float(vector[~np.isfinite(vector)][0])
+            raise NotFinite(stage=stage.name, value=broken, column=column)
         return value
-    raise UnexpectedError(
-        stage=stage.name,
-        kind=f"a value that is no {kind} for column {column}",
-        why=repr(value)[:200],
-    )
-
-
-def _plain_rows(stage: Stage[Any, Any], part: Rows) -> Rows:
-    """The rows as plain values of their columns' kinds. Raises NotFinite, UnexpectedError."""
-    if stage.level != "clip" or part.table not in stage.writes or part.table not in BESIDE:
-        raise UnexpectedError(
-            stage=stage.name, kind="rows of a table that it does not declare", why=part.table
-        )
-    table = BESIDE[part.table]
-    where = _plain_row(stage, table, part.where)
-    rows = [_plain_row(stage, table, {**where, **row}) for row in part.rows]
-    for row in rows:
-        missing = sorted({c.name for c in table.columns} - row.keys() - {"clip_id", OWN_ID})
-        if missing:
-            raise UnexpectedError(
-                stage=stage.name, kind=f"a row of {table.name} without", why=", ".join(missing)
-            )
-    names = [c.name for c in table.primary_key if c.name != "clip_id"]
-    keys = [
-        tuple(row[name] for name in names) for row in rows if OWN_ID not in names or OWN_ID in row
-    ]
-    if len(set(keys)) < len(keys):
-        raise UnexpectedError(
-            stage=stage.name, kind=f"two rows of {table.name} with one key", why=keys
-        )
-    return Rows(part.table, where, rows)
-
-
-def _plain_row(stage: Stage[Any, Any], table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
-    plain = {}
-    for column, value in row.items():
-        if column == "clip_id" or column not in table.columns:
-            raise UnexpectedError(
-                stage=stage.name, kind=f"a column that {table.name} does not take", why=column
-            )
-        number = value.item() if isinstance(value, np.generic) else value
-        optional = number is None and table.columns[column].nullable
-        plain[column] = None if optional else _as_kind(stage, column, _kind(table, column), number)
-        _check_finite(stage, f"{table.name}.{column}", plain[column])
-    return plain
-
-
-def _kind(table: Table, column: str) -> str:
-    kinds = ((Integer, "int"), (Float, "float"), (LargeBinary, "bytes"))
-    return next(
-        (kind for sql, kind in kinds if isinstance(table.columns[column].type, sql)), "text"
-    )
-
-
-def _check_finite(stage: Stage[Any, Any], column: str, value: Any) -> None:
-    """Raise NotFinite for a number, or a vector of float16, that holds NaN or infinity."""
-    if isinstance(value, bytes):
-        numbers = np.frombuffer(value, "<f2")
-        value = float(numbers[~np.isfinite(numbers)][0]) if not np.isfinite(numbers).all() else 0.0
-    if isinstance(value, float) and not math.isfinite(value):
-        raise NotFinite(stage=stage.name, value=value, column=column)
+    kind = f"a value that is no {kind} for column {column}"
+    raise UnexpectedError(stage=stage.name, kind=kind, why=repr(value)[:200])

@@ -1,14 +1,16 @@
-"""Claims: a batch takes rows of a stage by one UPDATE, with a lease.
+"""Claims: one UPDATE leases the rows of a batch.
 
-Without ORDER BY the claim index (dataset_id, stage, status, lease_until) finds rows in constant
+Without ORDER BY, the claim index (dataset_id, stage, status, lease_until) finds free rows in constant
 time however many are finished; with one, a claim was measured to grow from 7 to 27 ms at a million
 rows.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from functools import cache
 from operator import itemgetter
+from time import monotonic
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Select, Update, bindparam, exists, select
@@ -16,120 +18,118 @@ from sqlalchemy import Connection, Engine, Select, Update, bindparam, exists, se
 from curate.configs.errors import ServiceError
 from curate.configs.schema import Level
 from curate.configs.states import RUNNING
-from curate.db import side_tables as beside
+from curate.db import side_tables
 from curate.db.engine import POOL, plan_was_stale, writing
 from curate.db.expressions import unix_time
-from curate.db.queue.leases import FREE, Claim, Row, Want, gave_up, here, hold, holding, load
-from curate.db.queue.ordered import take_ordered
+from curate.db.queue.leases import (
+    FREE,
+    Claim,
+    ClaimRequest,
+    Row,
+    at_stage,
+    fail_worn_out,
+    lease_rows,
+    lease_statement,
+    load,
+)
+from curate.db.queue.ordered import lease_in_order
 from curate.db.schema import datasets, rows_of
 
-_PLACE = {"video": itemgetter("id"), "clip": itemgetter("video_id", "clip_index")}
+_SORT_KEY = {"video": itemgetter("id"), "clip": itemgetter("video_id", "clip_index")}
 
 
-def claim(engine: Engine, want: Want) -> Claim | None:
-    """Take up to `batch_size` ready rows, or None when there are none.
+def claim(engine: Engine, request: ClaimRequest) -> Claim | None:
+    """Lease up to `batch_size` rows that wait for a stage; None when there are none.
 
-    Rows of a batch that died are taken first, in halves: a row that crashes its worker is alone
-    after log2(batch) tries, and fails as WorkerCrashed after `max_attempts` crashes alone.
+    Rows of a batch that died come first, in halves: a row that crashes its worker is alone after
+    log2(batch) tries, and fails as WorkerCrashed after `max_attempts` crashes alone.
     """
-    for _ in range(POOL):  # a stage has added its columns: each connection may have to learn so
+    started = monotonic()
+    tries = POOL  # a stage has added its columns: each pooled connection may have to learn so
+    while True:
         try:
-            return _claim(engine, want)
+            with writing(engine) as connection:
+                claimed = _claim(connection, request)
+            return claimed and dataclasses.replace(claimed, claim_seconds=monotonic() - started)
         except ServiceError as error:
-            if not plan_was_stale(error):
+            tries -= 1
+            if tries < 0 or not plan_was_stale(error):
                 raise
-    return _claim(engine, want)
 
 
-def _claim(engine: Engine, want: Want) -> Claim | None:
-    level, order = want.step.level, want.step.spec.order(want.step.options)
-    with writing(engine) as connection:
-        standing = connection.execute(_standing(level, order is not None), _place(want)).first()
-        if standing is None or standing.state != RUNNING:
-            return None
-        time = float(standing.time)
-        rows = (
-            take_ordered(connection, want, time, order)
-            if order
-            else _take(connection, want, time, standing.dead)
-        )
+def _claim(connection: Connection, request: ClaimRequest) -> Claim | None:
+    step = request.step
+    order = step.spec.order(step.options)
+    here = {"of_dataset": request.dataset_id, "of_stage": step.name}
+    dataset = connection.execute(dataset_statement(step.level, order is not None), here).first()
+    if dataset is None or dataset.state != RUNNING:
+        return None
+    time = float(dataset.time)
+    if order:
+        rows = lease_in_order(connection, request, time, order)
+    else:
+        rows = _lease_dead(connection, request, time) if dataset.dead else []
         if not rows:
-            return None
-        if level == "video":
-            return Claim(want, rows, {}, time)
-        parents = load(connection, "video", sorted({row["video_id"] for row in rows}))
-        tables = beside.read(connection, want.reads, [row["id"] for row in rows])
-        return Claim(want, rows, {row["id"]: row for row in parents}, time, tables)
+            parameters = {**here, "most": step.options.batch_size}
+            fresh = fresh_statement(step.level)
+            rows = lease_rows(connection, request, time, fresh, parameters)
+        rows.sort(key=_SORT_KEY[step.level])
+    if not rows:
+        return None
+    if step.level == "video":
+        return Claim(request, rows, {}, time)
+    parents = load(connection, "video", sorted({row["video_id"] for row in rows}))
+    tables = side_tables.read(connection, request.reads, [row["id"] for row in rows])
+    return Claim(request, rows, {row["id"]: row for row in parents}, time, tables)
 
 
 @cache
-def _standing(level: Level, alone: bool) -> Select[Any]:
-    """The state of the dataset, held so until the transaction ends, the time, and whether rows of a
-    dead batch wait.
+def dataset_statement(level: Level, alone: bool) -> Select[Any]:
+    """The SELECT of a dataset's state, the time, and whether rows of a dead batch wait.
 
-    `alone`: one batch of a stage at a time.
+    It locks the dataset's row until the transaction ends. `alone`: against other claims too, for a
+    stage that has one batch at a time.
     """
     table = rows_of(level)
     dead = exists().where(
-        *_here(level), table.c.lease_until > FREE, table.c.lease_until < unix_time()
+        *_at_bound_stage(level), table.c.lease_until > FREE, table.c.lease_until < unix_time()
     )
     columns = (datasets.c.state, unix_time().label("time"), dead.label("dead"))
-    return (
-        select(*columns)
-        .where(datasets.c.id == bindparam("of_dataset"))
-        .with_for_update(read=not alone)
-    )
-
-
-def _here(level: Level) -> tuple[Any, ...]:
-    return here(rows_of(level), bindparam("of_dataset"), bindparam("of_stage"))
-
-
-def _place(want: Want) -> dict[str, Any]:
-    return {"of_dataset": want.dataset_id, "of_stage": want.step.name}
-
-
-def _take(connection: Connection, want: Want, time: float, dead: bool) -> list[Row]:
-    rows: list[Row] = []
-    while dead and not rows and (batch := _dead_batch(connection, want, time)):
-        rows = _retake(connection, want, time, *batch)
-    if not rows:
-        values = {**_place(want), "most": want.step.options.batch_size}
-        rows = hold(connection, want, time, _fresh(want.step.level), values)
-    return sorted(rows, key=_PLACE[want.step.level])
+    one = select(*columns).where(datasets.c.id == bindparam("of_dataset"))
+    return one.with_for_update(read=not alone)
 
 
 @cache
-def _fresh(level: Level) -> Update:
-    return holding(
-        level, _waiting(level).where(rows_of(level).c.lease_until == FREE).limit(bindparam("most"))
-    )
+def fresh_statement(level: Level) -> Update:
+    """The UPDATE that leases rows that were free."""
+    free = rows_of(level).c.lease_until == FREE
+    return lease_statement(level, _waiting(level).where(free).limit(bindparam("most")))
+
+
+def _at_bound_stage(level: Level) -> tuple[Any, ...]:
+    return at_stage(rows_of(level), bindparam("of_dataset"), bindparam("of_stage"))
 
 
 def _waiting(level: Level) -> Select[int]:
-    return select(rows_of(level).c.id).where(*_here(level)).with_for_update(skip_locked=True)
+    rows = select(rows_of(level).c.id).where(*_at_bound_stage(level))
+    return rows.with_for_update(skip_locked=True)
 
 
-def _orphans(level: Level) -> Select[int]:
-    lease = rows_of(level).c.lease_until
-    return _waiting(level).where(lease > FREE, lease < bindparam("time"))
-
-
-def _dead_batch(connection: Connection, want: Want, time: float) -> tuple[str, int] | None:
-    table = rows_of(want.step.level)
-    one = _orphans(want.step.level).with_only_columns(table.c.owner, table.c.claim_size).limit(1)
-    row = connection.execute(one, {**_place(want), "time": time}).first()
-    return (str(row[0]), int(row[1])) if row else None
-
-
-def _retake(connection: Connection, want: Want, time: float, owner: str, size: int) -> list[Row]:
-    level = want.step.level
-    orphans = _orphans(level).where(rows_of(level).c.owner == owner).limit(max(1, size // 2))
-    rows = hold(
-        connection,
-        want,
-        time,
-        holding(level, orphans, alone=size <= 1),
-        {**_place(want), "time": time},
+def _lease_dead(connection: Connection, request: ClaimRequest, time: float) -> list[Row]:
+    """Lease half of the rows of a batch whose holder died; none when no such batch is left."""
+    level = request.step.level
+    table = rows_of(level)
+    here = {"of_dataset": request.dataset_id, "of_stage": request.step.name, "time": time}
+    dead = _waiting(level).where(
+        table.c.lease_until > FREE, table.c.lease_until < bindparam("time")
     )
-    return rows if size > 1 else [row for row in rows if not gave_up(connection, want, row["id"])]
+    one = dead.with_only_columns(table.c.owner, table.c.claim_size).limit(1)
+    while batch := connection.execute(one, here).first():
+        half = dead.where(table.c.owner == batch.owner).limit(max(1, batch.claim_size // 2))
+        statement = lease_statement(level, half, alone=batch.claim_size <= 1)
+        rows = lease_rows(connection, request, time, statement, here)
+        if batch.claim_size <= 1:
+            rows = [row for row in rows if not fail_worn_out(connection, request, row["id"])]
+        if rows:
+            return rows
+    return []

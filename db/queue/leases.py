@@ -1,5 +1,7 @@
-"""Leases: which batch holds which rows, and until when; what happens to rows whose holder died or
-was told to stop.
+"""Leases: which batch holds which rows, and until when.
+
+A row is leased when `lease_until` lies ahead. Two verbs free the rows of a batch: `release_rows`, as
+if they had never been taken, and `expire_rows`, because the process that held them died.
 """
 
 from __future__ import annotations
@@ -34,20 +36,27 @@ from curate.db.side_tables import Rows
 
 FREE = 0.0  # lease_until of a row that nobody holds
 EXPIRED = 1.0  # lease_until of a row whose holder is known to be dead
-# leases; one that ends further ahead was taken before the clock was set back, or by longer leases
-FAR = 20
+FAR = 20  # leases; one that ends further ahead was given before the clock was set back
 
+# the lease columns of a row that nobody holds
+FREE_COLUMNS: dict[str, Any] = {
+    "owner": None,
+    "lease_until": FREE,
+    "claim_size": 0,
+    "attempts": 0,
+}
+# of a row that is released: crashes before this batch still count
+RELEASED_COLUMNS = {name: value for name, value in FREE_COLUMNS.items() if name != "attempts"}
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Want:
-    """What a worker asks for: rows of one stage of one dataset. `reads` names tables whose rows
-    come with clips.
+class ClaimRequest:
+    """What a worker asks for: rows of one stage of one dataset.
 
-    `epoch`, for ordered stages: that of the dataset when the process learned the clips taken
-    before.
+    `reads` names the side tables whose rows come with clips. `epoch`, for ordered stages, is that
+    of the dataset when the process learned which clips were taken before.
     """
 
     dataset_id: int
@@ -62,13 +71,13 @@ class Want:
 
 @dataclass(frozen=True)
 class Claim:
-    """Rows held by one batch. `rows` are whole rows; clips come with their `videos`, by id, and
-    `tables`, by name.
+    """The rows that one batch holds. `rows` are whole rows of `videos` or `clips`.
 
-    `claim_seconds` is what taking them took, where somebody measured it.
+    Clips come with their `videos`, by id, and their rows of side tables, by table name.
+    `started_at` is by the workers' common clock; `claim_seconds` is how long the claim took.
     """
 
-    want: Want
+    request: ClaimRequest
     rows: Sequence[Mapping[str, Any]]
     videos: Mapping[int, Mapping[str, Any]]
     started_at: float
@@ -81,219 +90,193 @@ class Claim:
         return [row["id"] for row in self.rows]
 
 
-def here(
+def at_stage(
     table: Table, dataset_id: int | ColumnElement[int], stage: str | ColumnElement[str]
 ) -> tuple[ColumnElement[bool], ...]:
-    """What the claim index finds the rows before a stage by, those at work too."""
+    """The conditions by which the claim index finds the rows at a stage, leased ones too."""
     return table.c.dataset_id == dataset_id, table.c.stage == stage, table.c.status == "active"
 
 
-def released() -> dict[str, Any]:
-    """The position columns of a row that nobody holds."""
-    return {"owner": None, "lease_until": FREE, "claim_size": 0, "attempts": 0}
+def lease_statement(level: Level, candidates: Select[int], alone: bool = False) -> Update:
+    """The UPDATE, for `lease_rows`, that leases the candidates and returns them.
 
-
-_LET_GO = {
-    k: v for k, v in released().items() if k != "attempts"
-}  # crashes before this batch still count
-
-
-def holding(level: Level, picked: Select[int], alone: bool = False) -> Update:
-    """The statement, for `hold`, that holds the rows picked and returns them.
-
-    `alone`: the row picked is one that crashed its worker in a batch of one, or two; such tries are
-    counted.
+    `alone`: the candidate crashed its worker in a batch of one or two; such tries are counted.
     """
     table = rows_of(level)
-    cte = picked.cte("picked")  # as a CTE the pick runs once, whatever plan Postgres chooses
-    # in one UPDATE: for a row written twice in a transaction Postgres checks its foreign keys again
+    # as a CTE, Postgres selects the candidates once, whatever plan it chooses
+    cte = candidates.cte("picked")
+    # in one UPDATE: Postgres checks the foreign keys of a row written twice in a transaction again
     size = select(func.count()).select_from(cte).scalar_subquery()
     lease = {"owner": bindparam("holder"), "lease_until": bindparam("until"), "claim_size": size}
-    tried = {"attempts": table.c.attempts + 1} if alone else {}
-    found = among_found(table.c.id, select(cte.c.id))
-    return update(table).where(found).values(**lease, **tried).returning(whole_row())
+    attempt = {"attempts": table.c.attempts + 1} if alone else {}
+    chosen = among_found(table.c.id, select(cte.c.id))
+    return update(table).where(chosen).values(**lease, **attempt).returning(whole_row())
 
 
-def hold(
-    connection: Connection, want: Want, time: float, statement: Update, values: Mapping[str, Any]
+def lease_rows(
+    connection: Connection,
+    request: ClaimRequest,
+    time: float,
+    statement: Update,
+    parameters: Mapping[str, Any],
 ) -> list[Row]:
-    """Hold rows by a statement of `holding`, with the values that its pick asks for; the whole
-    rows.
-    """
-    lease = {"holder": want.owner, "until": time + want.lease_seconds}
-    held = connection.execute(statement, {**values, **lease})
+    """Lease rows by a `lease_statement`; returns the whole rows."""
+    lease = {"holder": request.owner, "until": time + request.lease_seconds}
+    leased = connection.execute(statement, {**parameters, **lease})
     if is_sqlite(connection):
-        return load(connection, want.step.level, held.scalars().all())
-    return _as_rows(held)
+        return load(connection, request.step.level, leased.scalars().all())
+    return _as_rows(leased)
 
 
 def load(connection: Connection, level: Level, ids: Sequence[int]) -> list[Row]:
     """Whole rows of a table, by their ids."""
-    return _as_rows(connection.execute(_whole(level), {"ids": list(ids)}))
+    return _as_rows(connection.execute(load_statement(level), {"ids": list(ids)}))
 
 
-def _as_rows(found: CursorResult[Any]) -> list[Row]:
-    names = tuple(found.keys())
-    return [dict(zip(names, row, strict=True)) for row in found.all()]
+def _as_rows(result: CursorResult[Any]) -> list[Row]:
+    names = tuple(result.keys())
+    return [dict(zip(names, row, strict=True)) for row in result.all()]
 
 
 @cache
-def _whole(level: Level) -> Select[Any]:
-    # SELECT *: score columns are added by stages, after the tables of this program were written
+def load_statement(level: Level) -> Select[Any]:
+    """The SELECT that reads whole rows."""
+    # SELECT *: stages add score columns after the tables of this program were written
     return select(literal_column("*")).select_from(rows_of(level)).where(among(rows_of(level).c.id))
 
 
-def gave_up(connection: Connection, want: Want, row_id: int) -> bool:
-    """Whether a row has crashed its worker too often, alone in its batch; it has failed then."""
-    table = rows_of(want.step.level)
-    error = WorkerCrashed(stage=want.step.name, attempts=want.max_attempts)
-    worn = update(table).where(table.c.id == row_id, table.c.attempts >= want.max_attempts)
-    failed = {"status": "failed", "reason": type(error).__name__, "error": str(error), **released()}
-    return connection.execute(worn.values(**failed)).rowcount > 0
+def fail_worn_out(connection: Connection, request: ClaimRequest, row_id: int) -> bool:
+    """Fail a row that crashed its worker too often while alone in its batch; whether it did."""
+    table = rows_of(request.step.level)
+    error = WorkerCrashed(stage=request.step.name, attempts=request.max_attempts)
+    worn_out = (table.c.id == row_id, table.c.attempts >= request.max_attempts)
+    failed = {"status": "failed", "reason": type(error).__name__, "error": str(error)}
+    statement = update(table).where(*worn_out).values(**failed, **FREE_COLUMNS)
+    return connection.execute(statement).rowcount > 0
 
 
-def in_order(table: Table, *conditions: ColumnElement[bool]) -> Update:
-    """An UPDATE of the few rows that fulfil the conditions, which locks them in the order of their
-    ids.
+def update_in_order(table: Table, *conditions: ColumnElement[bool]) -> Update:
+    """An UPDATE of the few rows that meet the conditions; it locks them in the order of their ids.
 
-    Whoever writes rows at work locks them so, beside renewals and saves: in an order of Postgres's
-    own they would meet.
+    Everyone who writes leased rows locks them so, because renewals and saves go on beside each
+    other: two transactions that lock in different orders would block each other.
     """
-    return update(table).where(among_found(table.c.id, _locked(table, *conditions)))
+    return update(table).where(among_found(table.c.id, _lock_in_order(table, *conditions)))
 
 
-def _locked(table: Table, *conditions: ColumnElement[bool]) -> Select[int]:
+def _lock_in_order(table: Table, *conditions: ColumnElement[bool]) -> Select[int]:
     return select(table.c.id).where(*conditions).order_by(table.c.id).with_for_update()
 
 
-@cache
-def _mine(level: Level) -> Update:
-    table = rows_of(level)
-    return in_order(table, among(table.c.id), table.c.owner == bindparam("holder"))
+def lock_leased_rows(connection: Connection, dataset_id: int) -> None:
+    """Lock the leased rows of a dataset, in order: for a transaction that writes many rows.
 
-
-def lock_held(connection: Connection, dataset_id: int) -> None:
-    """Lock the rows at work of a dataset, in order: for a transaction that writes many rows, some
-    of them at work.
-
-    Call it with the dataset's row written or held alone: then nothing is claimed or saved
+    Call it after the dataset's row was written or locked alone: then no batch is claimed or saved
     meanwhile, and only renewals go on.
     """
     for table in (videos, clips):
-        connection.execute(_locked(table, *_at_work(connection, table, dataset_id))).all()
+        leased = _leased(connection, table, dataset_id)
+        connection.execute(_lock_in_order(table, *leased)).all()
 
 
-def _at_work(
-    connection: Connection, table: Table, dataset_id: int
+def _leased(
+    connection: Connection, table: Table, dataset_id: int, stages: Sequence[str] = ()
 ) -> tuple[ColumnElement[bool], ...]:
-    """What the claim index finds the rows by that are held, or were and nobody took again."""
-    place = (
-        table.c.dataset_id == dataset_id,
-        table.c.stage.in_(stages_met(connection, table, dataset_id)),
-    )
-    return *place, table.c.status == "active", table.c.lease_until > FREE
+    """The conditions by which the claim index finds rows that are leased, or were and expired."""
+    names = stages or stages_met(connection, table, dataset_id)
+    at_stages = (table.c.dataset_id == dataset_id, table.c.stage.in_(names))
+    return *at_stages, table.c.status == "active", table.c.lease_until > FREE
 
 
-def _whose(claim: Claim) -> dict[str, Any]:
-    return {"ids": claim.ids, "holder": claim.want.owner}
+@cache
+def renew_statement(level: Level) -> Update:
+    """The UPDATE that renews the lease of a batch."""
+    table = rows_of(level)
+    held = (among(table.c.id), table.c.owner == bindparam("holder"))
+    return update_in_order(table, *held).values(lease_until=bindparam("until"))
 
 
 def renew(engine: Engine, claim: Claim) -> int:
-    """Hold the rows of a claim for another lease; returns how many are still held."""
+    """Lease the rows of a claim for another lease length; returns how many it still holds."""
+    request = claim.request
     with writing(engine) as connection:
-        until = now(connection) + claim.want.lease_seconds
-        longer = _mine(claim.want.step.level).values(lease_until=until)
-        return connection.execute(longer, _whose(claim)).rowcount
+        until = now(connection) + request.lease_seconds
+        lease = {"ids": claim.ids, "holder": request.owner, "until": until}
+        return connection.execute(renew_statement(request.step.level), lease).rowcount
 
 
-def give_back(engine: Engine, claim: Claim, crashed: bool) -> None:
-    """Let go of the rows of a claim: as if never taken, or (crashed) to be tried again in halves."""
-    with writing(engine) as connection:
-        give_back_in(connection, claim, crashed)
+def release_rows(
+    connection: Connection, dataset_id: int, owners: Sequence[str], step: StageStep | None = None
+) -> int:
+    """Free the rows that owners hold in a dataset, as if never taken; returns how many.
 
-
-def give_back_in(connection: Connection, claim: Claim, crashed: bool = False) -> None:
-    """`give_back` in a transaction that is already open."""
-    given_back = _mine(claim.want.step.level).values(
-        **({"lease_until": EXPIRED} if crashed else _LET_GO)
-    )
-    connection.execute(given_back, _whose(claim))
-
-
-def let_go(engine: Engine, want: Want) -> None:
-    """Let go of whatever a batch holds, as if never taken. It need not be known whether its claim
-    went through.
+    `step`: they hold rows of this stage only.
     """
-    table = rows_of(want.step.level)
-    place = here(table, want.dataset_id, want.step.name)
-    with writing(engine) as connection:
-        connection.execute(in_order(table, *place, table.c.owner == want.owner).values(**_LET_GO))
+    return _free(connection, dataset_id, owners, step, RELEASED_COLUMNS)
 
 
-def misdated(engine: Engine, held: Mapping[str, float], lease_seconds: float) -> list[str]:
-    """Of `holders`, those whose lease ends more than FAR leases ahead: mostly the clock was set
-    back since.
+def expire_rows(
+    connection: Connection, dataset_id: int, owners: Sequence[str], step: StageStep | None = None
+) -> int:
+    """End the leases of owners that died in the middle of a batch; returns how many rows.
 
-    Who lives renews its lease, and so changes its end; the rows of who is dead would wait for as
-    long as the step.
+    The rows are tried again in halves, so that one that crashes its worker ends up alone.
     """
-    if not held:
-        return []
-    with reading(engine) as connection:
-        limit = now(connection) + FAR * lease_seconds
-    return [owner for owner, until in held.items() if until > limit]
+    return _free(connection, dataset_id, owners, step, {"lease_until": EXPIRED})
+
+
+def _free(
+    connection: Connection,
+    dataset_id: int,
+    owners: Sequence[str],
+    step: StageStep | None,
+    columns: Mapping[str, Any],
+) -> int:
+    if not owners:
+        return 0
+    rows = 0
+    for table in (rows_of(step.level),) if step else (videos, clips):
+        leased = _leased(connection, table, dataset_id, [step.name] if step else ())
+        held = (*leased, table.c.lease_until > EXPIRED, table.c.owner.in_(list(owners)))
+        rows += connection.execute(update_in_order(table, *held).values(**columns)).rowcount
+    return rows
 
 
 def holders(engine: Engine, dataset_id: int, pipeline: Pipeline) -> dict[str, float]:
     """Who holds rows of a dataset now: owner and when its lease ends (unix seconds)."""
-    found: dict[str, float] = {}
+    ends: dict[str, float] = {}
     with reading(engine) as connection:
         for step in pipeline.stages:
             table = rows_of(step.level)
-            held = select(table.c.owner, func.max(table.c.lease_until)).where(
-                *here(table, dataset_id, step.name), table.c.lease_until > EXPIRED
+            leases = select(table.c.owner, func.max(table.c.lease_until)).where(
+                *at_stage(table, dataset_id, step.name), table.c.lease_until > EXPIRED
             )
-            for owner, until in connection.execute(held.group_by(table.c.owner)):
-                found[str(owner)] = max(found.get(owner, 0.0), until)
-    return found
+            for owner, until in connection.execute(leases.group_by(table.c.owner)):
+                ends[str(owner)] = max(ends.get(owner, 0.0), until)
+    return ends
 
 
-def expire(engine: Engine, dataset_id: int, owners: Sequence[str]) -> int:
-    """End the leases that owners known to be dead have in a dataset; returns how many rows that
-    frees.
+def misdated(engine: Engine, leases: Mapping[str, float], lease_seconds: float) -> list[str]:
+    """Of `holders`, the owners whose lease ends more than FAR leases ahead.
+
+    Mostly the clock was set back. A live worker renews its lease, which corrects it; the rows of a
+    dead one would wait for as long as the clock was moved.
     """
-    return _end(engine, dataset_id, owners, {"lease_until": EXPIRED})
-
-
-def release(engine: Engine, dataset_id: int, owners: Sequence[str]) -> int:
-    """Let go of a dataset's rows of owners that were told to stop, as if never taken; returns how
-    many that frees.
-    """
-    return _end(engine, dataset_id, owners, _LET_GO)
-
-
-def _end(engine: Engine, dataset_id: int, owners: Sequence[str], values: Mapping[str, Any]) -> int:
-    if not owners:
-        return 0
-    freed = 0
-    with writing(engine) as connection:
-        for table in (videos, clips):
-            held = (*_at_work(connection, table, dataset_id), table.c.lease_until > EXPIRED)
-            dead = in_order(table, *held, table.c.owner.in_(list(owners)))
-            freed += connection.execute(dead.values(**values)).rowcount
-    return freed
+    if not leases:
+        return []
+    with reading(engine) as connection:
+        limit = now(connection) + FAR * lease_seconds
+    return [owner for owner, until in leases.items() if until > limit]
 
 
 def stages_met(connection: Connection, table: Table, dataset_id: int) -> list[str]:
-    """The stages before which rows of a dataset stand, `done` too: one look into the claim index
-    for each.
-    """
-    found: list[str] = []
+    """The stages at which rows of a dataset stand, `done` too: one look into the claim index each."""
+    stages: list[str] = []
     while True:
         following = select(func.min(table.c.stage)).where(
-            table.c.dataset_id == dataset_id, table.c.stage > (found[-1] if found else "")
+            table.c.dataset_id == dataset_id, table.c.stage > (stages[-1] if stages else "")
         )
         stage = connection.execute(following).scalar_one()
         if stage is None:
-            return found
-        found.append(str(stage))
+            return stages
+        stages.append(str(stage))

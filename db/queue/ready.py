@@ -1,4 +1,4 @@
-"""What may be claimed now: the stages of a dataset that have rows, looked up without a lock."""
+"""What may be claimed now: the stages of a dataset that have rows. Nothing here takes a lock."""
 
 from __future__ import annotations
 
@@ -8,30 +8,28 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, func, select
 
 from curate.configs.pipeline import Pipeline, StageStep
-from curate.configs.schema import Order
 from curate.db.engine import looking, now
-from curate.db.queue.leases import FREE, here
+from curate.db.queue.leases import FREE, at_stage
 from curate.db.queue.ordered import ready_in_order
 from curate.db.schema import rows_of
 
 
 @dataclass(frozen=True)
 class Ready:
-    """What a stage of a dataset has to do now: so many batches, and a rest that waits for its batch
-    to fill up.
+    """What a stage of a dataset has to do now: so many batches.
+
+    `partial`: a batch that is not full waits besides.
     """
 
     step: StageStep
     batches: int
-    rest: bool = False
+    partial: bool = False
 
 
 def has_ready(
     engine: Engine, dataset_id: int, step: StageStep, pipeline: Pipeline, partial: bool = False
 ) -> bool:
-    """Whether a stage of a dataset has a batch to claim now; `partial`: a rest will do. Takes no
-    lock.
-    """
+    """Whether a stage of a dataset has a batch to claim now; `partial`: one that is not full will do."""
     with looking(engine) as connection:
         found = _ready(connection, dataset_id, step, pipeline, now(connection), 1)
     return found is not None and (found.batches > 0 or partial)
@@ -40,8 +38,7 @@ def has_ready(
 def ready(
     engine: Engine, dataset_id: int, pipeline: Pipeline, most: int = 1, queue: str = ""
 ) -> list[Ready]:
-    """The stages of a dataset that have rows to claim now, deepest first, each with up to `most`
-    batches.
+    """The stages of a dataset that have rows to claim now, deepest first, each with up to `most` batches.
 
     With a queue, only the stages that go to it.
     """
@@ -49,33 +46,30 @@ def ready(
         return list(_all_ready(connection, dataset_id, pipeline, most, queue))
 
 
-def _all_ready(
-    connection: Connection, dataset_id: int, pipeline: Pipeline, most: int, queue: str = ""
-) -> Iterator[Ready]:
-    time = now(connection)
-    for step in reversed(pipeline.stages):
-        if not queue or step.options.queue == queue:
-            found = _ready(connection, dataset_id, step, pipeline, time, most)
-            if found:
-                yield found
-
-
 def deepest(
     engine: Engine, dataset_id: int, pipeline: Pipeline, queue: str, without: Collection[str] = ()
 ) -> StageStep | None:
-    """The deepest stage of a dataset that goes to the queue and has a batch to claim now; none of
-    `without`.
-    """
+    """The deepest stage of a dataset on a queue that has a batch to claim now; none of `without`."""
     with looking(engine) as connection:
-        found = _all_ready(connection, dataset_id, pipeline, 1, queue)
-        return next(
-            (one.step for one in found if one.batches and one.step.name not in without), None
-        )
+        stages = _all_ready(connection, dataset_id, pipeline, 1, queue)
+        steps = (one.step for one in stages if one.batches and one.step.name not in without)
+        return next(steps, None)
 
 
 def waiting(engine: Engine, dataset_id: int, pipeline: Pipeline) -> list[StageStep]:
     """The stages of a dataset that have a batch to claim now, deepest first."""
-    return [found.step for found in ready(engine, dataset_id, pipeline) if found.batches]
+    return [one.step for one in ready(engine, dataset_id, pipeline) if one.batches]
+
+
+def _all_ready(
+    connection: Connection, dataset_id: int, pipeline: Pipeline, most: int, queue: str
+) -> Iterator[Ready]:
+    time = now(connection)
+    for step in reversed(pipeline.stages):
+        if queue and step.options.queue != queue:
+            continue
+        if found := _ready(connection, dataset_id, step, pipeline, time, most):
+            yield found
 
 
 def _ready(
@@ -87,39 +81,28 @@ def _ready(
     most: int,
 ) -> Ready | None:
     table = rows_of(step.level)
-    place = here(table, dataset_id, step.name)
-    free = select(table.c.lease_until).where(*place, table.c.lease_until < time)
+    here = at_stage(table, dataset_id, step.name)
+    claimable = select(table.c.lease_until).where(*here, table.c.lease_until < time)
     if order := step.spec.order(step.options):
-        held = select(table.c.id).where(*place, table.c.lease_until >= time).limit(1)
-        found = connection.execute(free.limit(1)).first() and not connection.execute(held).first()
-        return (
-            Ready(step, 1)
-            if found and _has_head(connection, dataset_id, step, pipeline, order)
-            else None
-        )
+        leased = select(table.c.id).where(*here, table.c.lease_until >= time).limit(1)
+        if not connection.execute(claimable.limit(1)).first() or connection.execute(leased).first():
+            return None
+        rows = ready_in_order(connection, dataset_id, step, pipeline, order)
+        head = rows is not None and connection.execute(rows.limit(1)).first()
+        return Ready(step, 1) if head else None
     size = step.options.batch_size
-    if most == 1 and not step.options.patience:  # what is asked after each batch
-        return Ready(step, 1) if connection.execute(free.limit(1)).first() else None
-    counted = free.limit(most * size).subquery()
-    rows, last = connection.execute(select(func.count(), func.max(counted.c.lease_until))).one()
-    if not rows:
+    patient = step.options.patience > 0
+    if most == 1 and not patient:  # what is asked after each batch
+        return Ready(step, 1) if connection.execute(claimable.limit(1)).first() else None
+    counted = claimable.limit(most * size).subquery()
+    count, last = connection.execute(select(func.count(), func.max(counted.c.lease_until))).one()
+    if not count:
         return None
-    whole, rest = divmod(int(rows), size)
+    full, partial = divmod(int(count), size)
     # rows of a batch that died are taken in halves and wait for nobody
-    if (
-        not step.options.patience
-        or last > FREE
-        or not _upstream_busy(connection, dataset_id, step, pipeline)
-    ):
-        return Ready(step, whole + bool(rest))
-    return Ready(step, whole, bool(rest))
-
-
-def _has_head(
-    connection: Connection, dataset_id: int, step: StageStep, pipeline: Pipeline, order: Order
-) -> bool:
-    rows = ready_in_order(connection, dataset_id, step, pipeline, order)
-    return rows is not None and connection.execute(rows.limit(1)).first() is not None
+    if not patient or last > FREE or not _upstream_busy(connection, dataset_id, step, pipeline):
+        return Ready(step, full + bool(partial))
+    return Ready(step, full, bool(partial))
 
 
 def _upstream_busy(
@@ -131,11 +114,8 @@ def _upstream_busy(
     for level in {s.level for s in before}:
         table = rows_of(level)
         stages = [s.name for s in before if s.level == level]
-        busy = (
-            table.c.dataset_id == dataset_id,
-            table.c.stage.in_(stages),
-            table.c.status == "active",
-        )
-        if connection.execute(select(table.c.id).where(*busy).limit(1)).first():
+        busy = (table.c.dataset_id == dataset_id, table.c.stage.in_(stages))
+        active = select(table.c.id).where(*busy, table.c.status == "active").limit(1)
+        if connection.execute(active).first():
             return True
     return False

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Engine, case, func, inspect, select, text
 
 from curate.configs.schema import LEVELS, Level
 from curate.db.engine import now, reading, snapshot
+from curate.db.expressions import quoted
 from curate.db.queue.leases import FREE, stages_met
-from curate.db.save.batch import quoted
 from curate.db.schema import rows_of, stands
 
 

@@ -1,15 +1,14 @@
-"""Writes scores and moves rows on by one UPDATE, on Postgres.
+"""Writes scores and puts rows before their next stage, by one UPDATE on both engines.
 
-A row that is written twice in a transaction costs Postgres twice: another version of it, entries in
-every index, and its foreign keys are checked again. SQLite overwrites in place and takes simpler
-statements (curate.db.save.batch).
+One UPDATE, because a row that is written twice in a transaction costs Postgres twice: another
+version of it, entries in every index, and its foreign keys are checked again.
 """
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -19,12 +18,12 @@ from sqlalchemy import (
     Connection,
     Float,
     FromClause,
-    Subquery,
     Text,
     Update,
     bindparam,
     column,
     func,
+    literal_column,
     null,
     select,
     table,
@@ -33,14 +32,20 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from curate.configs.pipeline import Pipeline, StageStep
-from curate.db.filters import check as filters
+from curate.configs.schema import Level
+from curate.db.engine import is_sqlite
+from curate.db.filters.check import columns_of
 from curate.db.filters.verdict import judged, verdict_of
-from curate.db.queue.leases import released
+from curate.db.queue.leases import FREE_COLUMNS
 from curate.db.schema import clips, rows_of
+
+ROUTE_SEPARATOR = ">"  # of the stages in `return_to`
+
+Kinds = tuple[tuple[str, str], ...]  # the columns that a statement writes, each with its kind
 
 _TYPES: dict[str, TypeEngine[Any]] = {"float": Float(53), "int": BigInteger(), "text": Text()}
 _MOST = 256
-_made: OrderedDict[tuple[object, ...], tuple[Pipeline, Update]] = OrderedDict()
+_statements: OrderedDict[tuple[object, ...], tuple[Pipeline, Update]] = OrderedDict()
 
 
 def write_and_place(
@@ -48,82 +53,121 @@ def write_and_place(
     step: StageStep,
     scores: Mapping[int, Mapping[str, Any]],
     pipeline: Pipeline,
-    place: str,
+    position: str,
     then: str | None,
 ) -> None:
-    """Give each row its scores and put it before stage `place`, with the verdict of all filters
-    before that.
+    """Give each row its scores and put it before stage `position`, with the verdict of all filters.
+
+    `then` is where it goes from there when that is not the stage that follows. The filters are
+    those before the position.
     """
-    groups: dict[tuple[str, ...], list[int]] = {}
+    by_columns: dict[tuple[str, ...], list[int]] = {}
     for row_id, values in scores.items():
-        groups.setdefault(tuple(sorted(values)), []).append(row_id)
-    for columns, ids in groups.items():
-        arrays = {f"v_{name}": [scores[i][name] for i in ids] for name in columns}
-        moved = made_for(
-            pipeline, (step.name, columns, place), partial(_build, step, columns, pipeline, place)
-        )
-        connection.execute(moved, {"row_ids": ids, "then_to": then, **arrays})
+        by_columns.setdefault(tuple(sorted(values)), []).append(row_id)
+    for columns, ids in by_columns.items():
+        kinds = tuple((name, step.spec.columns[name].kind) for name in columns)
+        rows = [ids, *([scores[i][name] for i in ids] for name in columns)]
+        _place(connection, step.level, kinds, rows, pipeline, (position, then))
 
 
-def made_for(pipeline: Pipeline, key: tuple[object, ...], make: Callable[[], Update]) -> Update:
-    """The statement that belongs to a pipeline and a key, made once: making one costs as much as a
-    query.
-    """
+def place_rows(
+    connection: Connection,
+    level: Level,
+    ids: Sequence[int],
+    pipeline: Pipeline,
+    position: str,
+    then: str | None = None,
+) -> None:
+    """Put rows before stage `position` (or at the end), free, with the verdict of all filters."""
+    if ids:
+        _place(connection, level, (), [ids], pipeline, (position, then))
+
+
+def _place(
+    connection: Connection,
+    level: Level,
+    kinds: Kinds,
+    rows: Sequence[Sequence[Any]],
+    pipeline: Pipeline,
+    route: tuple[str, str | None],
+) -> None:
+    """`rows`: the ids, and then the values of each column."""
+    position, then = route
+    dialect = connection.dialect.name
+    statement = statement_for(
+        pipeline,
+        (level, kinds, position, dialect),
+        lambda: placing_statement(pipeline, level, kinds, position, dialect),
+    )
+    parameters: dict[str, Any] = {f"c{n}": list(values) for n, values in enumerate(rows)}
+    if is_sqlite(connection):
+        parameters = {"rows": json.dumps(list(zip(*rows, strict=True)))}
+    connection.execute(statement, {"then_to": then, **parameters})
+
+
+def statement_for(
+    pipeline: Pipeline, key: tuple[object, ...], make: Callable[[], Update]
+) -> Update:
+    """The statement that belongs to a pipeline and a key, made once: making one costs as much as a query."""
     whole = (id(pipeline), *key)
-    if whole not in _made:  # the pipeline is kept with it, so that its id is not another's
-        _made[whole] = pipeline, make()
-    _made.move_to_end(whole)
-    while len(_made) > _MOST:
-        _made.popitem(last=False)
-    return _made[whole][1]
+    if whole not in _statements:  # the pipeline is kept with it, so that no other gets its id
+        _statements[whole] = pipeline, make()
+    _statements.move_to_end(whole)
+    while len(_statements) > _MOST:
+        _statements.popitem(last=False)
+    return _statements[whole][1]
 
 
-def _build(step: StageStep, columns: Sequence[str], pipeline: Pipeline, place: str) -> Update:
-    name = rows_of(step.level).name
-    found = _found(step, columns)
-    new: FromClause = found
+def placing_statement(
+    pipeline: Pipeline, level: Level, kinds: Kinds, position: str, dialect: str
+) -> Update:
+    """The UPDATE that writes columns of rows and puts them before a stage."""
+    new: FromClause = _new_values(kinds, dialect)
     verdict: ColumnElement[Any] = null()
     if pipeline.filters:
-        rows = _as_it_will_be(step, columns, pipeline, found)
-        judge = verdict_of(
-            pipeline, place, step.level, "postgresql", rows.c.get("video_id", clips.c.video_id)
-        )
-        new = select(rows, judge.label("verdict")).subquery("judged")
+        rows = _rows_as_written(pipeline, level, [name for name, _ in kinds], new)
+        video_id = rows.c.get("video_id", clips.c.video_id)
+        first_failed = verdict_of(pipeline, position, level, dialect, video_id)
+        new = select(rows, first_failed.label("verdict")).subquery("judged")
         verdict = new.c.verdict
-    position = {
-        "stage": place,
+    values = {
+        **{name: new.c[name] for name, _ in kinds},
+        "stage": position,
         "return_to": bindparam("then_to", type_=Text()),
-        **judged(verdict, place),
+        **judged(verdict, position),
         "error": None,
+        **FREE_COLUMNS,
     }
-    values = {**{c: new.c[c] for c in columns}, **position, **released()}
-    target = table(name, column("id"), *[column(c) for c in values])
+    target = table(rows_of(level).name, column("id"), *[column(name) for name in values])
     return update(target).where(target.c.id == new.c.row_id).values(values)
 
 
-def _found(step: StageStep, columns: Sequence[str]) -> FromClause:
-    """The new values as rows: one array a column."""
-    kinds = [_TYPES[step.spec.columns[c].kind] for c in columns]
-    arrays = [
-        bindparam(f"v_{c}", type_=ARRAY(kind)) for c, kind in zip(columns, kinds, strict=True)
+def _new_values(kinds: Kinds, dialect: str) -> FromClause:
+    """The ids and new values as rows: of one array a column on Postgres, of JSON on SQLite."""
+    types: list[tuple[str, TypeEngine[Any]]] = [
+        ("row_id", BigInteger()),
+        *((name, _TYPES[kind]) for name, kind in kinds),
     ]
-    named = [column(c, kind) for c, kind in zip(columns, kinds, strict=True)]
-    ids = bindparam("row_ids", type_=ARRAY(BigInteger()))
-    return (
-        func.unnest(ids, *arrays)
-        .table_valued(column("row_id", BigInteger()), *named)
-        .render_derived(name="found")
-    )
+    if dialect == "sqlite":
+        rows = func.json_each(bindparam("rows")).table_valued("value", name="rows")
+        values = [
+            func.json_extract(rows.c.value, literal_column(f"'$[{n}]'")).label(name)
+            for n, (name, _) in enumerate(types)
+        ]
+        return select(*values).subquery("new")
+    arrays = [bindparam(f"c{n}", type_=ARRAY(kind)) for n, (_, kind) in enumerate(types)]
+    columns = [column(name, kind) for name, kind in types]
+    return func.unnest(*arrays).table_valued(*columns).render_derived(name="new")
 
 
-def _as_it_will_be(
-    step: StageStep, columns: Sequence[str], pipeline: Pipeline, found: FromClause
-) -> Subquery:
+def _rows_as_written(
+    pipeline: Pipeline, level: Level, columns: Sequence[str], new: FromClause
+) -> FromClause:
     """Every column that a predicate may name, with the new values in the place of the old."""
-    there = set(filters.columns_of(rows_of(step.level))) | (
-        set(pipeline.columns()) if step.level == "clip" else set()
+    names = set(columns_of(rows_of(level))) | (
+        set(pipeline.columns()) if level == "clip" else set()
     )
-    others = sorted(there - set(columns) - {"id"})
-    old = table(rows_of(step.level).name, column("id"), *[column(c) for c in others]).alias("old")
-    chosen = [found.c.row_id, *[found.c[c] for c in columns], *[old.c[c] for c in others]]
-    return select(*chosen).join_from(found, old, old.c.id == found.c.row_id).subquery("rows")
+    others = sorted(names - set(columns) - {"id"})
+    old = table(rows_of(level).name, column("id"), *[column(name) for name in others]).alias("old")
+    chosen = [new.c.row_id, *[new.c[name] for name in columns], *[old.c[name] for name in others]]
+    return select(*chosen).join_from(new, old, old.c.id == new.c.row_id).subquery("rows")

@@ -9,7 +9,7 @@ import pytest
 
 from curate.db.datasets import all_datasets, cancel, pause, pick, resume
 from curate.db.save import batch as saves
-from curate.db.save.batch import Findings
+from curate.db.save.batch import Outcomes
 from tests.cli.conftest import Call
 from tests.pipelines import Line, make_line, writer
 
@@ -27,7 +27,7 @@ def test_what_a_paused_dataset_is_at_is_saved(line: Line) -> None:
     pause(line.engine, line.dataset)
     assert pick(line.engine, None).state == "paused"
     assert (
-        saves.save(line.engine, held, Findings({i: {"score": 1.0} for i in held.ids}), writer())
+        saves.save(line.engine, held, Outcomes({i: {"score": 1.0} for i in held.ids}), writer())
         == 2
     )
 
@@ -37,7 +37,7 @@ def test_what_a_cancelled_dataset_is_at_is_not_saved_and_waits_again(line: Line)
     assert held is not None
     assert cancel(line.engine, line.dataset) == 2
     assert (
-        saves.save(line.engine, held, Findings({i: {"score": 1.0} for i in held.ids}), writer())
+        saves.save(line.engine, held, Outcomes({i: {"score": 1.0} for i in held.ids}), writer())
         == 0
     )
     assert line.rows(

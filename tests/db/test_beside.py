@@ -10,10 +10,9 @@ import pytest
 from sqlalchemy import text
 
 from curate.db import datasets
-from curate.db.queue.leases import expire
 from curate.db.readonly.login import ensure_reader
 from curate.db.readonly.query import run_query
-from curate.db.save.batch import Findings, save
+from curate.db.save.batch import Outcomes, save
 from curate.tasks.stage import Rows
 from tests.pipelines import Found, Line, embedding, make_line, writer
 
@@ -31,7 +30,7 @@ def write(line: Line, *parts: Rows, owner: str = "me") -> list[int]:
     """Claim the clips that wait for embed and save these rows for each; returns their ids."""
     held = line.claim("embed", owner)
     assert held is not None
-    findings = Findings(scores={i: {} for i in held.ids}, tables=dict.fromkeys(held.ids, parts))
+    findings = Outcomes(scores={i: {} for i in held.ids}, tables=dict.fromkeys(held.ids, parts))
     save(line.engine, held, findings, writer())
     return list(held.ids)
 
@@ -83,11 +82,11 @@ def test_a_worker_that_lost_a_clip_writes_no_rows_for_it(line: Line) -> None:
     line.put_clips(2, "embed")
     slow = line.claim("embed", "slow")
     assert slow is not None
-    expire(line.engine, line.dataset.id, ["slow"])
+    line.expire("slow")
     fast = line.claim("embed", "fast")
     assert fast is not None
     (lost,) = fast.ids
-    findings = Findings(
+    findings = Outcomes(
         scores={i: {} for i in slow.ids}, tables=dict.fromkeys(slow.ids, (embedding(1.0),))
     )
     assert save(line.engine, slow, findings, writer()) == 1

@@ -17,7 +17,7 @@ from curate.db.engine import make_engine
 from curate.db.redo import set_pipeline
 from curate.db.refilter import replace_pipeline
 from curate.db.reports.counts import count_unfinished
-from curate.db.save.batch import Findings, save
+from curate.db.save.batch import Outcomes, save
 from tests.pipelines import CATALOG, Found, Line, make_line, pipeline, writer
 
 
@@ -95,7 +95,7 @@ def scored(line: Line, scores: list[float]) -> list[int]:
         connection.execute(text("UPDATE clips SET num_frames = 10"))
     claim = line.claim("score")
     assert claim is not None
-    findings = Findings(scores={i: {"score": s} for i, s in zip(ids, scores, strict=True)})
+    findings = Outcomes(scores={i: {"score": s} for i, s in zip(ids, scores, strict=True)})
     save(line.engine, claim, findings, writer())
     return ids
 

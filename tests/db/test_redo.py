@@ -15,11 +15,11 @@ from sqlalchemy import text
 
 from curate.configs.errors import FilterError, UsageError
 from curate.db import datasets
-from curate.db.queue.leases import Claim, expire
+from curate.db.queue.leases import Claim
 from curate.db.redo import Redone, redo, set_pipeline
 from curate.db.refilter import replace_pipeline
 from curate.db.reports.overview import view_dataset
-from curate.db.save.batch import Findings, save
+from curate.db.save.batch import Outcomes, save
 from tests.pipelines import Line, make_line, pipeline, writer
 
 STEPS = [
@@ -73,7 +73,7 @@ def again(
 def work(line: Line, stage: str, **scores: float) -> list[int]:
     """Claim rows of a stage and save these scores for each; returns the ids."""
     held = claimed(line, stage)
-    save(line.engine, held, Findings(scores=dict.fromkeys(held.ids, scores)), writer())
+    save(line.engine, held, Outcomes(scores=dict.fromkeys(held.ids, scores)), writer())
     return list(held.ids)
 
 
@@ -168,7 +168,7 @@ def test_a_clip_returns_to_where_it_stood_with_the_verdict_of_all_filters_before
     again(line, "score")
     held = claimed(line, "score")
     scores: dict[int, Any] = {a: {"score": 5.0}, b: {"score": 0.0}, c: {"score": 5.0}}
-    save(line.engine, held, Findings(scores=scores), writer())
+    save(line.engine, held, Outcomes(scores=scores), writer())
     assert stands(line) == [
         ("done", "kept", None, None),
         ("done", "dropped", "good", None),
@@ -180,7 +180,7 @@ def test_a_clip_returns_to_where_it_stood_with_the_verdict_of_all_filters_before
 def test_a_clip_that_fails_in_its_redo_goes_on_after_a_retry(line: Line) -> None:
     (a,) = put(line, ("done", "kept", None))
     again(line, "score")
-    save(line.engine, claimed(line, "score"), Findings(failed={a: ("NotFinite", "nan")}), writer())
+    save(line.engine, claimed(line, "score"), Outcomes(failed={a: ("NotFinite", "nan")}), writer())
     assert stands(line) == [("score", "failed", "NotFinite", "done")]
     assert datasets.retry(line.engine, line.dataset, line.pipeline) == 1
     work(line, "score", score=4.0)
@@ -193,7 +193,7 @@ def test_a_clip_that_its_stage_drops_in_a_redo_can_be_asked_for_again(line: Line
     save(
         line.engine,
         claimed(line, "score"),
-        Findings(scores={a: {}}, dropped={a: "too_dark"}),
+        Outcomes(scores={a: {}}, dropped={a: "too_dark"}),
         writer(),
     )
     assert stands(line) == [("score", "dropped", "too_dark", "done")]
@@ -228,7 +228,7 @@ def test_a_clip_at_work_elsewhere_goes_back_when_its_batch_is_saved(line: Line) 
     held = claimed(line, "third")
     assert again(line, "score") == Redone(back=1, at_work=1)
     assert line.rows("SELECT stage, owner, return_to FROM clips") == [("third", "me", "score>done")]
-    save(line.engine, held, Findings(scores={i: {} for i in held.ids}), writer())
+    save(line.engine, held, Outcomes(scores={i: {} for i in held.ids}), writer())
     assert stands(line) == [("score", "active", None, "done")]
     work(line, "score", score=3.0)
     assert stands(line) == [("done", "kept", None, None)]
@@ -237,9 +237,9 @@ def test_a_clip_at_work_elsewhere_goes_back_when_its_batch_is_saved(line: Line) 
 def test_a_clip_whose_worker_is_dead_goes_back_at_once(line: Line) -> None:
     put(line, ("third", "active", None))
     held = claimed(line, "third")
-    expire(line.engine, line.dataset.id, ["me"])
+    line.expire("me")
     assert again(line, "score") == Redone(back=1)
-    assert save(line.engine, held, Findings(scores={i: {} for i in held.ids}), writer()) == 0
+    assert save(line.engine, held, Outcomes(scores={i: {} for i in held.ids}), writer()) == 0
     assert stands(line) == [("score", "active", None, "third")]
 
 
@@ -263,7 +263,7 @@ def test_clips_that_failed_in_the_first_stage_go_through_the_others_too(line: Li
     put(line, ("done", "kept", None), ("done", "kept", None))
     again(line, "score")
     held = claimed(line, "score")
-    found = Findings(
+    found = Outcomes(
         scores={held.ids[1]: {"score": 3.0}}, failed={held.ids[0]: ("NotFinite", "nan")}
     )
     save(line.engine, held, found, writer())
@@ -278,7 +278,7 @@ def test_a_clip_at_work_in_the_last_of_the_stages_comes_there_again(line: Line) 
     held = claimed(line, "second")
     assert again(line, "score", then=["second"]) == Redone(back=1, at_work=1)
     assert stands(line) == [("second", "active", None, "score>second>third")]
-    save(line.engine, held, Findings(scores={i: {"other": 1.0} for i in held.ids}), writer())
+    save(line.engine, held, Outcomes(scores={i: {"other": 1.0} for i in held.ids}), writer())
     work(line, "score", score=3.0)
     assert stands(line) == [("second", "active", None, "third")]
 
@@ -309,7 +309,7 @@ def test_what_was_computed_with_the_old_options_is_not_saved(line: Line) -> None
     held = claimed(line, "second")
     assert again(line, "second", changed=with_factor(line, 3)) == Redone()
     assert (
-        save(line.engine, held, Findings(scores={i: {"other": 7.0} for i in held.ids}), writer())
+        save(line.engine, held, Outcomes(scores={i: {"other": 7.0} for i in held.ids}), writer())
         == 0
     )
     assert line.rows("SELECT stage, status, owner, other FROM clips") == [
@@ -326,7 +326,7 @@ def test_what_was_computed_in_another_batch_size_is_saved(line: Line) -> None:
     )
     set_pipeline(line.engine, line.dataset, smaller)
     assert (
-        save(line.engine, held, Findings(scores={i: {"other": 7.0} for i in held.ids}), writer())
+        save(line.engine, held, Outcomes(scores={i: {"other": 7.0} for i in held.ids}), writer())
         == 1
     )
     assert stands(line) == [("third", "active", None, None)]
@@ -388,6 +388,6 @@ def test_after_any_redos_every_clip_ends_as_it_would_have(
     for stage in PLACES[:-1]:
         while held := line.claim(stage):
             save(
-                line.engine, held, Findings(scores=dict.fromkeys(held.ids, scores[stage])), writer()
+                line.engine, held, Outcomes(scores=dict.fromkeys(held.ids, scores[stage])), writer()
             )
     assert stands(line) == [("done", "kept", None, None)] * len(ids)

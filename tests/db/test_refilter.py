@@ -13,7 +13,7 @@ from curate.configs.errors import UsageError
 from curate.configs.pipeline import Pipeline
 from curate.db import datasets, refilter
 from curate.db.refilter import replace_pipeline
-from curate.db.save.batch import Findings, save
+from curate.db.save.batch import Outcomes, save
 from tests.pipelines import Line, make_line, pipeline, writer
 
 
@@ -30,7 +30,7 @@ def line(database_url: str, home: Path) -> Line:
         claim = line.claim("score")
         assert claim is not None
         scores = {i: {"score": float(n)} for n, i in enumerate(ids)}
-        save(line.engine, claim, Findings(scores=scores), writer())
+        save(line.engine, claim, Outcomes(scores=scores), writer())
     with line.engine.begin() as connection:
         connection.execute(text("UPDATE videos SET num_clips = 3"))
     return line

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 
-from curate.db.queue.leases import Claim, expire
+from curate.db.queue.leases import Claim
 from curate.db.save import batch as saves
-from curate.db.save.batch import Findings, Writer, save
+from curate.db.save.batch import Outcomes, Writer, save
 from tests.faults.audit import Verdict, final_rows, install, judge
 from tests.pipelines import Line, make_line, writer
 
@@ -27,7 +27,7 @@ def line(database_url: str, home: Path) -> Line:
 def save_as(line: Line, held: Claim, pid: str, score: float = 1.0) -> int:
     """The process called pid saves a score of each row of the claim."""
     by = Writer(writer().parse, f"{pid}@host", "0")
-    return save(line.engine, held, Findings(scores={i: {"score": score} for i in held.ids}), by)
+    return save(line.engine, held, Outcomes(scores={i: {"score": score} for i in held.ids}), by)
 
 
 def take(line: Line, pid: str) -> Claim:
@@ -56,7 +56,7 @@ def test_an_undisturbed_batch_is_clean(line: Line) -> None:
 def lose_and_save(line: Line) -> Verdict:
     """Process 1 loses its rows to process 2 and saves nevertheless, before process 2 does."""
     first = take(line, "1")
-    expire(line.engine, line.dataset.id, [first.want.owner])
+    line.expire(first.request.owner)
     second = take(line, "2")
     save_as(line, first, "1", 5.0)
     save_as(line, second, "2")
@@ -79,7 +79,7 @@ def test_without_the_guard_the_save_is_stale(line: Line, monkeypatch: pytest.Mon
 
 def test_a_late_save_of_rows_that_nobody_took_is_late_only(line: Line) -> None:
     held = take(line, "1")
-    expire(line.engine, line.dataset.id, [held.want.owner])
+    line.expire(held.request.owner)
     assert save_as(line, held, "1") == 2
     found = verdict(line)
     assert (found.stale_writes, found.late) == (0, 2)

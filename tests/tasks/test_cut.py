@@ -112,10 +112,10 @@ def test_times_are_those_of_the_source_from_zero(kind: str, tmp_path: Path) -> N
     source = media.draw(kind, tmp_path)
     with reader.open_media(str(source.path)) as container:
         stream = reader.video_stream(container)
-        want = [at(f) for f in reader.decode(container, stream)][ENDS[1] : ENDS[2]]
+        request = [at(f) for f in reader.decode(container, stream)][ENDS[1] : ENDS[2]]
     with av.open(str(run(source, tmp_path)[1].scores["path"])) as container:
         found = [at(f) for f in container.decode(video=0)]
-    assert found == [t - want[0] for t in want]  # exact fractions
+    assert found == [t - request[0] for t in request]  # exact fractions
 
 
 def test_a_clip_is_as_long_as_its_span(tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ their own.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from curate.worker import runner as module
+from curate.worker import batch, datasets, loaded_stages
 from curate.worker.runner import Runner
 from tests.pipelines import CATALOG, Embed, Heads, Line, Score
 from tests.worker.held import Held
@@ -25,15 +26,20 @@ STAGES = {
 
 
 @pytest.fixture
-def catalog(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The runner knows the stages of tests.pipelines."""
-    monkeypatch.setattr(module, "stages", lambda: CATALOG)
-    monkeypatch.setattr(
-        module, "_cap_memory", lambda step: None
-    )  # this process runs other tests too
-    module.pipeline_of.cache_clear()
+def tests_stages(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process knows the stages of tests.pipelines."""
+    for module in (batch, datasets, loaded_stages):
+        monkeypatch.setattr(module, "stages", lambda: CATALOG)
+    datasets.pipeline_of.cache_clear()
     yield
-    module.pipeline_of.cache_clear()
+    datasets.pipeline_of.cache_clear()
+
+
+@pytest.fixture
+def catalog(tests_stages: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The same, without a cap on memory: this process runs other tests too."""
+    monkeypatch.setattr(batch, "capped_memory", lambda options: nullcontext())
+    yield
     Score.hook = Embed.hook = None
     Heads.seen = []
 
@@ -49,7 +55,7 @@ def run_all(line: Line, *stages: str) -> list[str]:
 
 
 @pytest.fixture
-def plugged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def plugged(tests_stages: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The stages of STAGES for this process, and by entry points for those that it starts; their
     folder of notes.
     """
@@ -62,7 +68,4 @@ def plugged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("PYTHONPATH", f"{package}:{Path(__file__).parents[2]}")
     monkeypatch.setitem(CATALOG, "held", Held)
     monkeypatch.setitem(CATALOG, "waits", Waits)
-    monkeypatch.setattr(module, "stages", lambda: CATALOG)
-    module.pipeline_of.cache_clear()
-    yield package
-    module.pipeline_of.cache_clear()
+    return package

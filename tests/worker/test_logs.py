@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.worker.lease_keeper import Watch
+from curate.worker.lease_keeper import LeaseKeeper
 from curate.worker.logs import Format, Formatter, about
 from tests.pipelines import Line, make_line, wait_until, writer
 from tests.worker.conftest import run_all
@@ -108,7 +108,7 @@ def test_the_thread_that_watches_a_batch_logs_as_the_batch_does(
     line.put_clips(1, "score")
     held = line.claim("score", lease_seconds=0.03)
     assert held
-    with about(dataset="pets"), Watch(line.engine, writer()).over(held):
+    with about(dataset="pets"), LeaseKeeper(line.engine, writer()).keep(held):
         wait_until(lambda: seen)
     assert "[dataset=pets] x" in seen[0]
 

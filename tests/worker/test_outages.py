@@ -17,7 +17,8 @@ from curate.configs.settings import Settings
 from curate.db.datasets import retry
 from curate.db.queue.leases import EXPIRED
 from curate.tasks.stage import Clip
-from curate.worker import runner as module
+from curate.worker import batch as module
+from curate.worker import runner as chooser
 from curate.worker.dispatcher import expire_rows_of_dead, release_rows_of_dead
 from curate.worker.owner import new_owner
 from curate.worker.runner import Runner
@@ -100,15 +101,15 @@ def test_a_claim_whose_answer_was_lost_holds_nothing(
 def test_rows_are_given_back_when_the_database_answers_again(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, away = module.let_go, [1, 1]
+    real, away = module.release_rows, [1, 1]
 
-    def let_go(*given: Any) -> None:
+    def release(*given: Any) -> None:
         if away:
             away.pop()
             raise ServiceError(what="The database", why="it restarts")
         real(*given)
 
-    monkeypatch.setattr(module, "let_go", let_go)
+    monkeypatch.setattr(module, "release_rows", release)
     Score.hook = staticmethod(once(OSError(errno.ENOSPC, "no room")))
     runner = Runner(line.settings, line.engine)
     with pytest.raises(DiskFull):
@@ -128,7 +129,7 @@ def test_a_database_that_does_not_answer_makes_the_stage_rest(
         asked.append(1)
         raise ServiceError(what="The database", why="it restarts")
 
-    monkeypatch.setattr(module, "at_work", away)
+    monkeypatch.setattr(chooser, "running_datasets", away)
     runner = Runner(line.settings, line.engine)
     with pytest.raises(ServiceError):
         runner.run_one("score")

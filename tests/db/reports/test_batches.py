@@ -125,7 +125,7 @@ def test_rates_are_of_the_stages_that_finished_something_lately(line: Line) -> N
 def test_the_runner_writes_down_what_a_claim_took(line: Line) -> None:
     from dataclasses import replace
 
-    from curate.db.save.batch import Findings, save
+    from curate.db.save.batch import Outcomes, save
     from tests.pipelines import writer
 
     line.put_clips(1, "score")
@@ -134,7 +134,7 @@ def test_the_runner_writes_down_what_a_claim_took(line: Line) -> None:
     save(
         line.engine,
         replace(held, claim_seconds=0.125),
-        Findings(scores={held.ids[0]: {"score": 1.0}}),
+        Outcomes(scores={held.ids[0]: {"score": 1.0}}),
         writer(),
     )
     assert line.rows("SELECT claim_seconds FROM batches") == [(0.125,)]

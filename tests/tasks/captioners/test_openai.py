@@ -18,7 +18,6 @@ from pydantic import ValidationError
 from sqlalchemy import text
 
 from curate.configs.errors import CaptionServer, ConfigError
-from curate.db.queue.leases import expire
 from curate.tasks.openai import Openai, OpenaiCaptioner, OpenaiOptions
 from curate.tasks.video.span import SpanShape
 from curate.worker import runner as module
@@ -244,7 +243,7 @@ def test_kill_9_makes_no_clip_captioned_twice_but_those_in_flight(
     saved = {row[0] for row in line.rows("SELECT clip_id FROM captions")}
     assert 4 <= len(saved) < 12
     owners = line.rows("SELECT DISTINCT owner FROM clips WHERE owner IS NOT NULL")
-    expire(line.engine, line.dataset.id, [row[0] for row in owners])
+    line.expire(*[row[0] for row in owners])
     run_all(line, "openai")
     assert line.rows(RESULTS) == [(f"Clip {n} runs.", "kept", None) for n in range(12)]
     assert line.rows("SELECT count(*) FROM captions") == [(12,)]

@@ -18,7 +18,7 @@ from unittest import mock
 import numpy as np
 
 from curate.configs.settings import Settings
-from curate.db.save.batch import Findings
+from curate.db.save.batch import Outcomes
 from curate.tasks.clip_embed import ClipEmbed
 from curate.tasks.lpips import Lpips
 from curate.tasks.match import Match
@@ -94,7 +94,7 @@ def ready(cls: type[Stage[Any, Any]], **options: Any) -> Any:
     return stage
 
 
-def shown(findings: Findings) -> dict[str, Any]:
+def shown(findings: Outcomes) -> dict[str, Any]:
     """What would reach rows, as JSON; bytes as hexadecimal text."""
     tables = {
         str(i): [dict(row) for part in parts for row in part.rows]

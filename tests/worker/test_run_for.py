@@ -27,11 +27,11 @@ def line(database_url: str, home: Path) -> Line:
 
 @pytest.fixture(autouse=True)
 def long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TURN_SECONDS", 60.0)
+    monkeypatch.setattr(module, "MESSAGE_SECONDS", 60.0)
 
 
 def test_a_turn_runs_all_batches_of_its_stage_and_no_other(line: Line) -> None:
-    report = Runner(line.settings, line.engine).run_turn("score")
+    report = Runner(line.settings, line.engine).run_for("score")
     assert str(report).startswith("5 clips in 3 batches: 5 ok, 0 failed, ")
     assert line.rows("SELECT stage, n_ok FROM batches ORDER BY id") == [
         ("score", 2),
@@ -42,12 +42,12 @@ def test_a_turn_runs_all_batches_of_its_stage_and_no_other(line: Line) -> None:
 
 
 def test_a_turn_that_is_over_runs_one_batch(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TURN_SECONDS", 0.0)
-    assert str(Runner(line.settings, line.engine).run_turn("score")).startswith("2 clips: 2 ok")
+    monkeypatch.setattr(module, "MESSAGE_SECONDS", 0.0)
+    assert str(Runner(line.settings, line.engine).run_for("score")).startswith("2 clips: 2 ok")
 
 
 def test_nothing_to_do_is_none(line: Line) -> None:
-    assert Runner(line.settings, line.engine).run_turn("third") is None
+    assert Runner(line.settings, line.engine).run_for("third") is None
 
 
 def test_a_paused_dataset_ends_the_turn(line: Line) -> None:
@@ -56,7 +56,7 @@ def test_a_paused_dataset_ends_the_turn(line: Line) -> None:
             connection.execute(text("UPDATE datasets SET state = 'paused'"))
 
     Score.hook = staticmethod(pause)
-    report = Runner(line.settings, line.engine).run_turn("score")
+    report = Runner(line.settings, line.engine).run_for("score")
     assert report is not None and report.batches == 1
 
 
@@ -77,8 +77,7 @@ def test_rows_lost_to_a_changed_pipeline_end_the_turn(line: Line) -> None:
         runner.run_one("score") is not None
     )  # of now on the stage second has other options than this runner knows
     assert line.rows("SELECT pipeline FROM datasets") == [(other,)]
-    with runner._resting_after_trouble("second"):
-        report = runner._try(line.dataset.id, "second", called=True)
+    report = runner._try(line.dataset.id, "second", requested=True)
     assert report is not None
     assert report.lost == len(line.rows("SELECT id FROM clips WHERE stage = 'second'"))
     assert str(report).endswith(f", {report.lost} of them lost to others")
@@ -95,14 +94,14 @@ def test_a_missing_service_in_a_later_batch_ends_the_turn_and_the_stage_rests(li
 
     Score.hook = staticmethod(gone)
     runner = Runner(line.settings, line.engine)
-    report = runner.run_turn("score")
+    report = runner.run_for("score")
     assert report is not None and report.batches == 1, "what follows the first batch is rung for"
     assert line.rows("SELECT count(*) FROM batches WHERE reason = 'PackageMissing'") == [(1,)]
     assert line.rows("SELECT stage, count(*) FROM clips GROUP BY stage ORDER BY stage") == [
         ("score", 3),
         ("second", 2),
     ]
-    other = runner.run_turn("score")
+    other = runner.run_for("score")
     assert other is not None and other.step.name == "second", (
         "it rests, and its bell serves another stage"
     )
@@ -112,9 +111,9 @@ def test_one_thread_watches_all_batches(line: Line) -> None:
     seen: set[int] = set()
 
     def note(clip: Clip) -> None:
-        seen.update(t.ident or 0 for t in threading.enumerate() if t.name == "watch")
+        seen.update(t.ident or 0 for t in threading.enumerate() if t.name == "lease-keeper")
 
-    before = {t.ident for t in threading.enumerate() if t.name == "watch"}
+    before = {t.ident for t in threading.enumerate() if t.name == "lease-keeper"}
     Score.hook = staticmethod(note)
-    Runner(line.settings, line.engine).run_turn("score")
+    Runner(line.settings, line.engine).run_for("score")
     assert len(seen - before) == 1

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 from curate.db.queue.leases import EXPIRED, Claim, renew
-from curate.db.save.batch import Findings, save
-from curate.worker.lease_keeper import Watch
+from curate.db.save.batch import Outcomes, save
+from curate.worker.lease_keeper import LeaseKeeper
 from tests.pipelines import Line, make_line, wait_until, writer
 
 
@@ -21,7 +21,7 @@ def test_a_lease_is_renewed_while_the_batch_runs(sqlite_url: str, home: Path) ->
     line.put_clips(1, "score")
     held = line.claim("score", lease_seconds=0.3)
     assert held is not None
-    with Watch(line.engine, writer()).over(held):
+    with LeaseKeeper(line.engine, writer()).keep(held):
         wait_until(lambda: line.rows("SELECT lease_until FROM clips")[0][0] > held.started_at + 0.6)
 
 
@@ -31,7 +31,7 @@ def test_a_row_alone_fails_at_the_time_limit(sqlite_url: str, home: Path) -> Non
     held = line.claim("score")
     assert held is not None
     ended = threading.Event()
-    with Watch(line.engine, writer(), ended.set).over(held):
+    with LeaseKeeper(line.engine, writer(), ended.set).keep(held):
         assert ended.wait(30)
     status, reason, error = line.rows("SELECT status, reason, error FROM clips")[0]
     assert (status, reason) == ("failed", "StageTimeout")
@@ -44,7 +44,7 @@ def test_a_larger_batch_is_given_back_to_be_halved(sqlite_url: str, home: Path) 
     held = line.claim("score")
     assert held is not None
     ended = threading.Event()
-    with Watch(line.engine, writer(), ended.set).over(held):
+    with LeaseKeeper(line.engine, writer(), ended.set).keep(held):
         assert ended.wait(30)
     assert line.rows("SELECT DISTINCT status, lease_until FROM clips") == [("active", EXPIRED)]
     again = line.claim("score")
@@ -58,7 +58,7 @@ def test_a_batch_that_ends_in_time_is_left_alone(sqlite_url: str, home: Path) ->
     held = line.claim("score")
     assert held is not None
     ended = threading.Event()
-    with Watch(line.engine, writer(), ended.set).over(held):
+    with LeaseKeeper(line.engine, writer(), ended.set).keep(held):
         pass
     assert not ended.is_set()
     assert line.rows("SELECT status, owner FROM clips") == [("active", "me")]
@@ -68,14 +68,14 @@ def test_the_second_batch_of_a_watch_is_held_to_its_own_time(sqlite_url: str, ho
     line = line_with(sqlite_url, home, 0.1)
     line.put_clips(8, "score")
     ended = threading.Event()
-    watch = Watch(line.engine, writer(), ended.set)
+    watch = LeaseKeeper(line.engine, writer(), ended.set)
     first = line.claim("score", "one")
     assert first is not None
-    with watch.over(first):
+    with watch.keep(first):
         pass
     second = line.claim("score", "two")
     assert second is not None
-    with watch.over(second):
+    with watch.keep(second):
         assert ended.wait(30)
     assert line.rows("SELECT DISTINCT owner FROM clips WHERE lease_until = 1") == [("two",)]
 
@@ -89,11 +89,11 @@ def test_a_short_batch_after_a_long_one_is_ended_in_time(sqlite_url: str, home: 
     long = line_with(sqlite_url + "-long", home, 600)
     long.put_clips(1, "score")
     ended = threading.Event()
-    watch = Watch(line.engine, writer(), ended.set)
+    watch = LeaseKeeper(line.engine, writer(), ended.set)
     for there, owner in ((long, "long"), (line, "short")):
         held = there.claim("score", owner)
         assert held is not None
-        with watch.over(held):
+        with watch.keep(held):
             assert owner == "long" or ended.wait(30)
 
 
@@ -103,8 +103,8 @@ def test_a_batch_given_up_is_not_held_again(sqlite_url: str, home: Path) -> None
     held = line.claim("score", lease_seconds=0.3)
     assert held is not None
     ended = threading.Event()
-    watch = Watch(line.engine, writer(), ended.set)
-    with watch.over(held):
+    watch = LeaseKeeper(line.engine, writer(), ended.set)
+    with watch.keep(held):
         assert ended.wait(30)
         time.sleep(0.3)
     assert line.rows("SELECT DISTINCT lease_until FROM clips") == [(EXPIRED,)]
@@ -127,7 +127,7 @@ def test_a_lease_renewed_while_its_batch_is_saved_locks_nothing_out(
         thread = threading.Thread(target=renewing)
         thread.start()
         scores = {i: {"score": 1.0} if i % 2 else {"score": None} for i in held.ids}
-        saved = save(line.engine, held, Findings(scores=scores), writer())
+        saved = save(line.engine, held, Outcomes(scores=scores), writer())
         done.set()
         thread.join()
         assert saved == 200

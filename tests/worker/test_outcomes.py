@@ -19,6 +19,24 @@ from tests.worker.conftest import run_all
 pytestmark = pytest.mark.usefixtures("catalog")
 
 
+@pytest.fixture
+def line(database_url: str, home: Path) -> Line:
+    return make_line(database_url, home, ["score", "good: score >= 1"])
+
+
+def hook(result: Any) -> None:
+    """Every clip scores `result`; an exception is raised for the clip of index 1 only."""
+
+    def scored(clip: Clip) -> Any:
+        if clip.index != 1:
+            return None
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    Score.hook = staticmethod(scored)
+
+
 # ---- rows of other tables
 
 
@@ -262,3 +280,66 @@ def test_an_ordered_stage_saves_none_when_a_row_of_it_is_given_back(
     with pytest.raises(PackageMissing):
         run_all(line, "probe", "split", "inorder")
     assert line.rows("SELECT DISTINCT status, owner FROM clips") == [("active", None)]
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        ({"score": float("nan")}, "NotFinite"),
+        ({"score": float("-inf")}, "NotFinite"),
+        ({"other": 1.0}, "UnexpectedError"),
+        (MemoryError(), "OutOfMemory"),
+        (KeyError("x"), "UnexpectedError"),
+        ({"score": "high"}, "UnexpectedError"),
+        (3, "UnexpectedError"),
+    ],
+    ids=str,
+)
+def test_a_bad_score_fails_its_clip_only(line: Line, result: Any, reason: str) -> None:
+    hook(result)
+    line.enqueue("a3.mp4")
+    run_all(line, "probe", "split", "score")
+    rows = line.rows("SELECT clip_index, status, reason FROM clips ORDER BY 1")
+    assert rows[1] == (1, "failed", reason)
+    assert [r[1] for r in (rows[0], rows[2])] == ["dropped", "kept"]
+
+
+def test_numpy_numbers_are_saved_as_numbers(line: Line) -> None:
+    import numpy as np
+
+    hook({"score": np.float32(2.5)})
+    line.enqueue("a2.mp4")
+    run_all(line, "probe", "split", "score")
+    assert line.rows("SELECT score FROM clips WHERE clip_index = 1") == [(2.5,)]
+
+
+class Batched(Score):
+    """Scores whole batches, and fails a batch that holds clip 1."""
+
+    name = "batched"
+
+    def run_batch(self, rows: Any) -> Any:
+        if any(r.index == 1 for r in rows):
+            raise RuntimeError("bad batch")
+        return [self.run(r) for r in rows]
+
+
+def test_a_batch_that_raises_is_tried_row_by_row(
+    database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CATALOG, "batched", Batched)
+    line = make_line(database_url, home, ["batched"])
+    line.enqueue("a3.mp4")
+    run_all(line, "probe", "split", "batched")
+    assert line.rows("SELECT status FROM clips ORDER BY clip_index") == [
+        ("kept",),
+        ("failed",),
+        ("kept",),
+    ]
+
+
+def test_too_few_outcomes_fail_the_rows(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Score, "run_batch", lambda self, rows: [])
+    line.enqueue("a2.mp4")
+    run_all(line, "probe", "split", "score")
+    assert line.rows("SELECT DISTINCT status, reason FROM clips") == [("failed", "UnexpectedError")]

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from curate.worker import runner as module
+from curate.configs.errors import ServiceError
+from curate.worker import batch, loaded_stages
 from curate.worker.runner import Runner
 from tests.pipelines import Line, Score, make_line, wait_until
+from tests.worker.conftest import run_all
 
 pytestmark = pytest.mark.usefixtures("catalog")
 
@@ -30,14 +32,14 @@ def test_stages_that_were_not_used_for_longest_are_let_go(
 
     loads: list[int] = []
     monkeypatch.setattr(Score, "load", lambda self: loads.append(1))
-    monkeypatch.setattr(module, "MOST_LOADED", 2)
+    monkeypatch.setattr(loaded_stages, "MOST_LOADED", 2)
     runner = Runner(line.settings, line.engine)
     made = [datasets.create(line.engine, f"d{n}", "/w", line.pipeline) for n in range(3)]
     for number, dataset in enumerate([*made, made[2], made[0]]):
         datasets.enqueue(line.engine, dataset, [Found(f"/w/{number}_1.mp4")], line.pipeline)
         for stage in ("probe", "split", "score"):
             assert runner.run_one(stage)
-        assert len(runner._loaded) <= 2
+        assert len(list(runner.batches.stages)) <= 2
     assert sum(loads) == len(made) + 2, "the last two were let go by probe and split of the others"
 
 
@@ -64,7 +66,7 @@ def test_a_redo_with_other_options_loads_the_stage_anew_and_keeps_what_lies_betw
         (10.0, "kept"),
         (20.0, "kept"),
     ]
-    assert len([k for k in runner._loaded if k[1] == "second"]) == 1
+    assert len([k for k in runner.batches.stages if k[1] == "second"]) == 1
 
 
 def test_an_ordered_stage_that_is_loaded_again_recalls_everything(
@@ -82,27 +84,25 @@ def test_an_ordered_stage_that_is_loaded_again_recalls_everything(
     assert runner.run_one("inorder")
     assert line.rows("SELECT dedup_seq FROM clips ORDER BY clip_index") == [(1,), (2,), (3,)]
     assert datasets.pick(line.engine, None).epoch == 5
-    assert [k for k in runner._loaded if k[1] == "inorder"] == [(line.dataset.id, "inorder")]
+    assert [k for k in runner.batches.stages if k[1] == "inorder"] == [(line.dataset.id, "inorder")]
 
 
 def test_what_another_process_took_just_before_the_claim_is_known(
     database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from curate.worker import runner as module
-
     line = make_line(database_url, home, [{"stage": "inorder", "batch_size": 2}])
     line.enqueue("a4.mp4")
     mine, other = Runner(line.settings, line.engine), Runner(line.settings, line.engine)
     for stage in ("probe", "split"):
         assert mine.run_one(stage)
-    real = module.claim
+    real = batch.claim
 
     def late(*given: object) -> object:
-        monkeypatch.setattr(module, "claim", real)
+        monkeypatch.setattr(batch, "claim", real)
         assert other.run_one("inorder")
         return real(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "claim", late)
+    monkeypatch.setattr(batch, "claim", late)
     assert mine.run_one("inorder")
     assert line.rows("SELECT dedup_seq FROM clips ORDER BY clip_index") == [(1,), (2,), (3,), (4,)]
 
@@ -154,3 +154,33 @@ def test_whatever_runs_meanwhile_every_clip_ends_with_the_last_options(
             worker.join()
     assert line.rows("SELECT DISTINCT stage, return_to, owner FROM clips") == [("done", None, None)]
     assert line.rows("SELECT count(*) FROM clips WHERE other <> clip_index * 7") == [(0,)]
+
+
+def test_an_ordered_stage_learns_what_others_took(database_url: str, home: Path) -> None:
+    line = make_line(database_url, home, [{"stage": "inorder", "batch_size": 2}])
+    line.enqueue("a3.mp4", "b4.mp4")
+    one, two = Runner(line.settings, line.engine), Runner(line.settings, line.engine)
+    run_all(line, "probe", "split")
+    while one.run_one("inorder") and two.run_one("inorder"):
+        pass
+    assert line.rows("SELECT dedup_seq FROM clips ORDER BY video_id, clip_index") == [
+        (n,) for n in range(1, 8)
+    ]
+
+
+def test_a_stage_that_cannot_be_loaded_blames_no_row_and_says_why(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Score) -> None:
+        raise OSError("no weights here")
+
+    monkeypatch.setattr(Score, "load", broken)
+    line.enqueue("a2.mp4")
+    run_all(line, "probe", "split")
+    runner = Runner(line.settings, line.engine)
+    with pytest.raises(ServiceError, match="no weights here"):
+        runner.run_one("score")
+    assert runner.run_one("score") is None, "it rests before it tries again"
+    assert line.rows("SELECT DISTINCT status, owner FROM clips") == [("active", None)]
+    (error,) = line.rows("SELECT error FROM batches WHERE error IS NOT NULL")[0]
+    assert "no weights here" in str(error)

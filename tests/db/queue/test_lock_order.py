@@ -15,16 +15,23 @@ import pytest
 from sqlalchemy import text
 
 from curate.db import datasets, redo
-from curate.db.queue import leases
+from curate.db.engine import writing
+from curate.db.queue.leases import release_rows
 from tests.pipelines import Line, make_line, wait_until
+
+
+def release_batch(line: Line) -> None:
+    with writing(line.engine) as connection:
+        release_rows(connection, line.dataset.id, ["me"], line.pipeline.stage("second"))
+
 
 WRITERS: dict[str, Callable[[Line], Any]] = {
     "cancel": lambda line: datasets.cancel(line.engine, line.dataset),
     "resume": lambda line: datasets.resume(line.engine, line.dataset),
     "redo": lambda line: redo.redo(line.engine, line.dataset, line.pipeline, "score"),
-    "expire": lambda line: leases.expire(line.engine, line.dataset.id, ["me"]),
-    "release": lambda line: leases.release(line.engine, line.dataset.id, ["me"]),
-    "let_go": lambda line: leases.let_go(line.engine, line.want("second")),
+    "expire": lambda line: line.expire("me"),
+    "release": lambda line: line.release("me"),
+    "release of one batch": release_batch,
 }
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 

@@ -1,0 +1,85 @@
+"""The clips of a video: made by the stage that finds its scenes, and deleted when it runs again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from curate.configs.pipeline import Pipeline
+from curate.configs.texts import input_cell
+from curate.db.queue.leases import FREE_COLUMNS
+from curate.db.save.placing import place_rows
+from curate.db.schema import clips, datasets, videos
+
+
+class FoundClip(Protocol):
+    """A clip as a stage reports it (curate.tasks.stage.NewClip)."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def start_pts(self) -> int: ...
+    @property
+    def end_pts(self) -> int: ...
+    @property
+    def scores(self) -> Mapping[str, Any]: ...
+
+
+def replace_clips(
+    connection: Connection,
+    video: Mapping[str, Any],
+    found: Sequence[FoundClip],
+    pipeline: Pipeline,
+) -> None:
+    """Give a video the clips found, in place of those it had; they wait for their first stage."""
+    forget_clips(connection, video["dataset_id"], [video["id"]], pipeline)
+    counted = update(videos).where(videos.c.id == video["id"]).values(num_clips=len(found))
+    connection.execute(counted)
+    if not found:
+        return
+    entry = pipeline.entry("clip")[1]
+    common = {
+        "text": input_cell(video["extra"], "text"),
+        "dataset_id": video["dataset_id"],
+        "video_id": video["id"],
+        "stage": entry,
+        "status": "active",
+    }
+    rows = [
+        {**common, **clip.scores}
+        | {"clip_index": clip.index, "start_pts": clip.start_pts, "end_pts": clip.end_pts}
+        for clip in found
+    ]
+    made = connection.execute(insert(clips).returning(clips.c.id), rows).scalars()
+    place_rows(connection, "clip", [int(i) for i in made], pipeline, entry)
+
+
+def forget_clips(
+    connection: Connection, dataset_id: int, video_ids: Sequence[int], pipeline: Pipeline
+) -> None:
+    """Delete the clips of videos. What was a duplicate of one of them is compared once more."""
+    deleted = select(clips.c.id).where(clips.c.video_id.in_(video_ids))
+    ids = [int(i) for i in connection.execute(deleted).scalars()]
+    if not ids:
+        return
+    # what processes of ordered stages remember of this dataset no longer holds
+    newer = update(datasets).where(datasets.c.id == dataset_id).values(epoch=datasets.c.epoch + 1)
+    connection.execute(newer)
+    connection.execute(delete(clips).where(clips.c.id.in_(ids)))
+    # the last stage first: a clip that is a duplicate in two ways goes back to the earlier one
+    for step in reversed(pipeline.stages):
+        order = step.spec.order(step.options)
+        if order is None or order.duplicate_of is None:
+            continue
+        orphans = (
+            clips.c.dataset_id == dataset_id,
+            clips.c[order.duplicate_of].in_(ids),
+            clips.c.status != "failed",
+        )
+        waiting = {"stage": step.name, "return_to": None, "status": "active", "reason": None}
+        unmeasured = dict.fromkeys(step.spec.columns)
+        connection.execute(
+            update(clips).where(*orphans).values(**waiting, **FREE_COLUMNS, **unmeasured)
+        )

@@ -1,0 +1,163 @@
+"""One batch from claim to save. Start to read the code here, with `BatchRunner.run`.
+
+Rows are claimed with a lease, which a thread renews; the stage runs over them; its outcomes are saved
+in one transaction. When a step fails:
+
+- The stage fails a row: that row is saved as failed, the others go on (`run_rows`).
+- A service is missing (ServiceError), and no row is to blame: the outcomes that are there are saved,
+  the other rows are released as if never taken, and `batches` logs the reason.
+- The database does not answer: saving is tried again for a minute, then the rows are released, at
+  once or before the next batch.
+- The process is told to stop: the rows are released.
+- The process dies: its leases expire, and the rows are tried again in halves (`claim`).
+- Another process holds the rows by now: `save` leaves them alone, and they are `lost`.
+
+Nothing here knows Celery.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+import curate
+from curate.configs.errors import ServiceError
+from curate.configs.pipeline import Pipeline, StageStep
+from curate.configs.settings import Settings
+from curate.db.datasets import Dataset
+from curate.db.engine import writing
+from curate.db.queue.claim import claim
+from curate.db.queue.leases import Claim, ClaimRequest, release_rows
+from curate.db.save.batch import Outcomes, Writer, save
+from curate.db.save.log import log_batch
+from curate.tasks.registry import stages
+from curate.worker.datasets import pipeline_of
+from curate.worker.lease_keeper import LeaseKeeper
+from curate.worker.loaded_stages import LoadedStages
+from curate.worker.logs import about
+from curate.worker.memory import capped_memory
+from curate.worker.outcomes import run_rows
+from curate.worker.owner import new_owner, worker_name
+from curate.worker.rows import stage_rows
+
+log = logging.getLogger(__name__)
+
+SAVE_WAITS = (1.0, 5.0, 15.0, 30.0)  # seconds between tries while the database does not answer
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """What one batch or several did; as text, the line that Flower and the log show."""
+
+    dataset_id: int
+    step: StageStep
+    pipeline: Pipeline
+    n_ok: int
+    n_failed: int
+    seconds: float
+    lost: int = 0  # rows that were not saved: another process holds them now
+    batches: int = 1
+
+    def __str__(self) -> str:
+        noun = f"{self.step.level}s" + (f" in {self.batches} batches" if self.batches > 1 else "")
+        lost = f", {self.lost} of them lost to others" if self.lost else ""
+        total = self.n_ok + self.n_failed
+        return f"{total} {noun}: {self.n_ok} ok, {self.n_failed} failed, {self.seconds:.1f} s{lost}"
+
+    def __add__(self, later: BatchReport) -> BatchReport:
+        names = ("n_ok", "n_failed", "seconds", "lost", "batches")
+        sums = {name: getattr(self, name) + getattr(later, name) for name in names}
+        return dataclasses.replace(self, **sums)
+
+
+class BatchRunner:
+    """Runs batches in this process. Make one a process, after it was forked."""
+
+    def __init__(self, settings: Settings, engine: Engine) -> None:
+        self.engine = engine
+        self.stages = LoadedStages(settings)
+        self._settings = settings
+        self._writer = Writer(pipeline_of, worker_name(), curate.code_version())
+        self._lease_keeper = LeaseKeeper(engine, self._writer)
+        self._unreleased: list[ClaimRequest] = []  # while the database does not answer
+
+    def run(self, dataset: Dataset, pipeline: Pipeline, stage: str) -> BatchReport | None:
+        """Run one batch of a stage; None when no row waits for it. See above for what may fail.
+
+        Raises ServiceError when a service is missing.
+        """
+        step = pipeline.stage(stage)
+        ordered = step.spec.order(step.options) is not None
+        request = ClaimRequest(
+            dataset.id,
+            step,
+            pipeline,
+            new_owner(),
+            self._settings.lease_seconds,
+            self._settings.max_attempts,
+            stages()[stage].reads,
+            dataset.epoch if ordered else None,
+        )
+        claimed: Claim | None = None
+        try:
+            loaded = self.stages.get(dataset, pipeline, step)  # may take minutes: before the claim
+            loaded.recall(self.engine, dataset.id)  # most of it: the rest is recalled once claimed
+            if (claimed := claim(self.engine, request)) is None:
+                return None
+            started = time.monotonic()
+            with about(batch=request.owner.rpartition("|")[2], rows=len(claimed.rows)):
+                with self._lease_keeper.keep(claimed), capped_memory(step.options):
+                    loaded.recall(self.engine, dataset.id)
+                    outcomes = run_rows(loaded.stage, stage_rows(claimed, self._settings.samples))
+                    saved = self._save(claimed, outcomes)
+                    if outcomes.service_error:
+                        raise outcomes.service_error
+                n_failed = len(outcomes.failed)
+                counts = (len(claimed.rows) - n_failed, n_failed)
+                seconds = time.monotonic() - started
+                lost = len(claimed.rows) - saved
+                report = BatchReport(dataset.id, step, pipeline, *counts, seconds, lost)
+                log.info("%s", report)
+                return report
+        except BaseException as error:
+            self._unreleased.append(request)  # it may hold rows: the answer to a claim may be lost
+            with contextlib.suppress(ServiceError):
+                self.release_unreleased()
+            if isinstance(error, ServiceError):
+                self._log_released(claimed or Claim(request, (), {}, time.time()), error)
+            raise
+
+    def release_unreleased(self) -> None:
+        """Release the rows of batches that ended while the database did not answer."""
+        while self._unreleased:
+            request = self._unreleased[0]
+            with writing(self.engine) as connection:
+                release_rows(connection, request.dataset_id, [request.owner], request.step)
+            self._unreleased.pop(0)
+
+    def _save(self, claimed: Claim, outcomes: Outcomes) -> int:
+        """Save, and try again while the database does not answer; how many rows were saved."""
+        stage = claimed.request.step.name
+        for wait in (*SAVE_WAITS, None):
+            try:
+                saved = save(self.engine, claimed, outcomes, self._writer)
+                break
+            except ServiceError as error:
+                if wait is None:
+                    raise
+                log.warning("batch of stage %s not saved, trying again: %s", stage, error)
+                time.sleep(wait)
+        if lost := len(claimed.rows) - saved:
+            message = "stage %s: %d of %d rows were no longer held, not saved"
+            log.warning(message, stage, lost, len(claimed.rows))
+        return saved
+
+    def _log_released(self, claimed: Claim, error: ServiceError) -> None:
+        with contextlib.suppress(ServiceError), writing(self.engine) as connection:
+            names = (self._writer.worker, self._writer.version)
+            log_batch(connection, claimed, (0, 0), *names, error)

@@ -1,0 +1,84 @@
+"""Stages kept ready in this process: made and loaded once for each form of a dataset's pipeline."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine
+
+from curate.configs.errors import CurateError, ServiceError
+from curate.configs.pipeline import Pipeline, StageStep
+from curate.configs.settings import Settings
+from curate.db.datasets import Dataset
+from curate.db.queue.ordered import taken_since
+from curate.tasks.models.catalog import folder_of
+from curate.tasks.models.model_cache import weights_state
+from curate.tasks.registry import stages
+from curate.tasks.stage import Context, Stage
+
+log = logging.getLogger(__name__)
+
+MOST_LOADED = 32  # stages kept ready; curate.tasks.models keeps the models, once a process
+
+
+@dataclass
+class LoadedStage:
+    """A stage that is ready to run, and the last number of an ordered row that it has recalled."""
+
+    stage: Stage[Any, Any]
+    version: tuple[object, ...]  # pipeline, epoch and weights that it was made for
+    recalled: int = 0
+
+    def recall(self, engine: Engine, dataset_id: int) -> None:
+        """Tell an ordered stage which rows any process has taken since the last call."""
+        if order := self.stage.order(self.stage.options):
+            for rows in taken_since(engine, dataset_id, self.recalled, order):
+                self.stage.recall(rows)
+                self.recalled = rows[-1][order.number]
+
+
+class LoadedStages:
+    """The stages that this process has loaded; the least recently used make room for others."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stages: OrderedDict[tuple[int, str], LoadedStage] = OrderedDict()
+
+    def __contains__(self, key: tuple[int, str]) -> bool:
+        return key in self._stages
+
+    def __iter__(self) -> Any:
+        return iter(self._stages)
+
+    def get(self, dataset: Dataset, pipeline: Pipeline, step: StageStep) -> LoadedStage:
+        """The stage as it is now, loaded; another one after its options or weights have changed.
+
+        An ordered stage is another one too when clips were deleted, since it remembers them.
+        Raises ServiceError, with the reason, when the stage cannot be loaded.
+        """
+        key = (dataset.id, step.name)
+        weights = tuple(
+            weights_state(folder_of(need.model, self._settings.model_folder))
+            for need in stages()[step.name].models(step.options)
+        )
+        epoch = None if step.spec.order(step.options) is None else dataset.epoch
+        version = (pipeline.stages, epoch, weights)
+        loaded = self._stages.get(key)
+        if loaded is None or loaded.version != version:
+            stage = stages()[step.name](step.options, Context(self._settings, pipeline))
+            try:
+                stage.load()
+            except CurateError:
+                raise
+            except Exception as error:
+                log.warning("stage %s cannot be loaded", step.name, exc_info=error)
+                why = f"{type(error).__name__}: {error}"
+                raise ServiceError(what=f"Stage {step.name}", why=why) from error
+            loaded = self._stages[key] = LoadedStage(stage, version)
+        self._stages.move_to_end(key)
+        while len(self._stages) > MOST_LOADED:
+            self._stages.popitem(last=False)
+        return loaded

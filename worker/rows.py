@@ -1,0 +1,42 @@
+"""The rows of a claim as stages see them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from curate.db.queue.leases import Claim
+from curate.tasks.stage import Clip, Video
+from curate.tasks.storage.archives import RemoteArchives
+
+
+def stage_rows(claim: Claim, samples: Path | str) -> Sequence[Video | Clip]:
+    """Videos or clips in the order of the claim. `samples`: the folder or URL of the samples."""
+    if claim.request.step.level == "video":
+        return [as_video(row) for row in claim.rows]
+    archives = RemoteArchives(samples) if isinstance(samples, str) else samples
+    videos = {row_id: as_video(row) for row_id, row in claim.videos.items()}
+    clips = []
+    for row in claim.rows:
+        tables = {name: by_clip.get(row["id"], ()) for name, by_clip in claim.tables.items()}
+        clips.append(as_clip(row, videos[row["video_id"]], archives, tables))
+    return clips
+
+
+def as_video(row: Mapping[str, Any]) -> Video:
+    """A row of `videos` as stages see it."""
+    return Video(row["id"], row["dataset_id"], row["path"], row["relpath"], row)
+
+
+def as_clip(
+    row: Mapping[str, Any],
+    video: Video,
+    samples: Path | RemoteArchives,
+    tables: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> Clip:
+    """A row of `clips` as stages see it, with its rows of side tables by table name."""
+    time_base = Fraction(video["time_base_num"] or 1, video["time_base_den"] or 1)
+    span = (row["start_pts"], row["end_pts"], time_base)
+    return Clip(row["id"], row["dataset_id"], row["clip_index"], video, *span, row, samples, tables)
