@@ -13,7 +13,7 @@ from curate.cli.shared.session import Session
 from curate.configs.settings import hide_password
 from curate.db import migrate
 from curate.db.engine import make_engine
-from curate.db.readonly.login import reader_url
+from curate.db.readonly.urls import reader_url
 
 db = typer.Typer(help="Make the database, or bring its schema up to date.", no_args_is_help=True)
 

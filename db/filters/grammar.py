@@ -80,7 +80,7 @@ def read(predicate: str) -> Node:
     except RecursionError:
         raise PredicateError(TOO_DEEP) from None
     except SqlglotError as error:
-        raise PredicateError(f"it cannot be read as SQL: {_problem(error)}") from None
+        raise PredicateError(f"it cannot be read as SQL: {problem(error)}") from None
     return _only_where(statements)
 
 
@@ -95,7 +95,8 @@ def _check_depth(tokens: list[Any]) -> None:
             raise PredicateError(TOO_DEEP)
 
 
-def _problem(error: SqlglotError) -> str:
+def problem(error: SqlglotError) -> str:
+    """What cannot be read, and where, in a few words."""
     problems = getattr(error, "errors", None)
     if not problems:
         return "a quote or a comment is not closed"

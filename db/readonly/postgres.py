@@ -27,19 +27,13 @@ _REFUSALS = (
 )
 
 
-def query(where: dict[str, Any], statement: str, deadline: float) -> Generator[Any, None, None]:
-    """The columns, then the rows. `deadline` is by time.monotonic(). Raises StatementError."""
-    with _reader(where) as connection:
-        try:
-            yield from _rows(connection, statement, deadline)
-        except psycopg.Error as error:
-            raise _problem(connection, error) from None
-
-
-def _reader(where: dict[str, Any]) -> psycopg.Connection[Any]:
+def query(arguments: dict[str, Any], statement: str, deadline: float) -> Generator[Any, None, None]:
+    """The columns, then the rows. `arguments` are those of psycopg.connect, `deadline` is by
+    time.monotonic(). Raises StatementError.
+    """
     try:
-        return connect_reader(
-            where,
+        connection = connect_reader(
+            arguments,
             connect_timeout=_CONNECT_SECONDS,
             autocommit=True,
             cursor_factory=psycopg.RawCursor,
@@ -48,6 +42,11 @@ def _reader(where: dict[str, Any]) -> psycopg.Connection[Any]:
         raise StatementError("unavailable", _first_line(error)) from None
     except ReaderMissing as error:
         raise StatementError("reader", str(error.fields["why"])) from None
+    with connection:
+        try:
+            yield from _rows(connection, statement, deadline)
+        except psycopg.Error as error:
+            raise _problem(connection, error) from None
 
 
 def _rows(
@@ -57,20 +56,21 @@ def _rows(
     # a server process whose client was killed notices it, whatever it computes; Postgres < 14 has
     # no such setting
     connection.execute(
-        "SELECT set_config(name, '1000', true) FROM pg_settings WHERE name = 'client_connection_check_interval'"
+        "SELECT set_config(name, '1000', true) FROM pg_settings "
+        "WHERE name = 'client_connection_check_interval'"
     )
     _set_timeout(connection, deadline)
     # prepared: the extended protocol, which takes one statement
     connection.execute(
         f"DECLARE curate_sql NO SCROLL CURSOR FOR {statement}".encode(), [], prepare=True
     )
-    first = True
+    columns: list[str] | None = None
     while True:
         _set_timeout(connection, deadline)
         cursor = connection.execute(f"FETCH {_FETCH} FROM curate_sql".encode())
-        if first:
-            yield [column.name for column in cursor.description or ()]
-            first = False
+        if columns is None:
+            columns = [column.name for column in cursor.description or ()]
+            yield columns
         rows = cursor.fetchall()
         yield from rows
         if len(rows) < _FETCH:
@@ -93,9 +93,12 @@ def _problem(connection: psycopg.Connection[Any], error: psycopg.Error) -> State
     if isinstance(error, errors.UndefinedColumn | errors.UndefinedTable):
         kind = "table" if isinstance(error, errors.UndefinedTable) else "column"
         connection.execute("ROLLBACK")
-        query = f"SELECT {kind}_name FROM information_schema.columns WHERE table_schema = current_schema()"  # noqa: S608
+        names = (
+            f"SELECT {kind}_name FROM information_schema.columns "  # noqa: S608
+            "WHERE table_schema = current_schema()"
+        )
         return StatementError(
-            "unknown", why, [row[0] for row in connection.execute(query.encode())]
+            "unknown", why, [row[0] for row in connection.execute(names.encode())]
         )
     return StatementError("failed", why)
 

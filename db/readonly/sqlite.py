@@ -1,8 +1,8 @@
 """One read-only query on a SQLite file, for `curate.db.readonly.child`.
 
 The file is opened read-only, and SQLite asks an authorizer about each thing that the statement
-would do: only reading columns and the functions below are allowed. What is not known to be harmless
-is refused.
+would do. It may read columns and call the functions below; what is not known to be harmless is
+refused.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from curate.db.readonly.child import StatementError
 
 # what only computes, in little time and memory; not printf, zeroblob, randomblob, load_extension
 FUNCTIONS = frozenset(
-    """abs avg ceil ceiling char coalesce concat concat_ws count cume_dist date datetime degrees dense_rank exp
-    first_value floor glob group_concat hex ifnull iif instr json json_array json_array_length json_each json_extract
-    json_group_array json_group_object json_object json_tree json_type json_valid julianday lag last_value lead
-    length like ln log log10 log2 lower ltrim max min mod nth_value ntile nullif octet_length percent_rank pi pow
-    power quote radians random rank replace round row_number rtrim sign sqlite_version sqrt strftime string_agg
-    substr substring sum time timediff total trim trunc typeof unicode unixepoch upper -> ->>""".split()  # noqa: SIM905
+    """abs avg ceil ceiling char coalesce concat concat_ws count cume_dist date datetime degrees
+    dense_rank exp first_value floor glob group_concat hex ifnull iif instr json json_array
+    json_array_length json_each json_extract json_group_array json_group_object json_object
+    json_tree json_type json_valid julianday lag last_value lead length like ln log log10 log2
+    lower ltrim max min mod nth_value ntile nullif octet_length percent_rank pi pow power
+    quote radians random rank replace round row_number rtrim sign sqlite_version sqrt strftime
+    string_agg substr substring sum time timediff total trim trunc typeof unicode unixepoch
+    upper -> ->>""".split()  # noqa: SIM905
 )
 _ACTIONS = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE)
 _LIMITS = {
@@ -45,22 +47,22 @@ def query(path: str, statement: str, deadline: float) -> Generator[Any, None, No
     denied: list[str] = []
     with closing(connection):
         try:
-            _fence(connection, deadline, denied)
-            yield from _rows(connection, statement)
+            for pragma in ("query_only = ON", "temp_store = MEMORY", "trusted_schema = OFF"):
+                connection.execute(f"PRAGMA {pragma}")
+            for limit, value in _LIMITS.items():
+                connection.setlimit(limit, value)
+            connection.text_factory = lambda raw: raw.decode(errors="replace")
+            connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
+            connection.set_authorizer(lambda *action: _authorize(action, denied))
+            cursor = connection.execute(statement)
+            if cursor.description is None:
+                raise StatementError("refused", "it returns no rows")
+            yield [column[0] for column in cursor.description]
+            yield from cursor
         except sqlite3.Warning as error:  # Python 3.11's class for a second statement
             raise StatementError("refused", str(error)) from None
         except sqlite3.Error as error:
             raise _problem(connection, error, denied) from None
-
-
-def _fence(connection: sqlite3.Connection, deadline: float, denied: list[str]) -> None:
-    for pragma in ("query_only = ON", "temp_store = MEMORY", "trusted_schema = OFF"):
-        connection.execute(f"PRAGMA {pragma}")
-    for limit, value in _LIMITS.items():
-        connection.setlimit(limit, value)
-    connection.text_factory = lambda raw: raw.decode(errors="replace")
-    connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
-    connection.set_authorizer(lambda *action: _authorize(action, denied))
 
 
 def _authorize(action: tuple[Any, ...], denied: list[str]) -> int:
@@ -74,14 +76,6 @@ def _authorize(action: tuple[Any, ...], denied: list[str]) -> int:
     return sqlite3.SQLITE_DENY
 
 
-def _rows(connection: sqlite3.Connection, statement: str) -> Generator[Any, None, None]:
-    cursor = connection.execute(statement)
-    if cursor.description is None:
-        raise StatementError("refused", "it returns no rows")
-    yield [column[0] for column in cursor.description]
-    yield from cursor
-
-
 def _problem(
     connection: sqlite3.Connection, error: sqlite3.Error, denied: list[str]
 ) -> StatementError:
@@ -93,18 +87,11 @@ def _problem(
     if "one statement at a time" in message:
         return StatementError("refused", "there is more than one statement")
     if message.startswith(("no such column", "no such table")):
-        return StatementError(
-            "unknown", message, _names(connection, message.startswith("no such table"))
-        )
+        connection.set_authorizer(None)  # what follows is ours
+        connection.set_progress_handler(None, 0)
+        names = "SELECT name FROM sqlite_master WHERE type = 'table'"
+        if message.startswith("no such column"):
+            names = f"SELECT c.name FROM ({names}) AS t, pragma_table_info(t.name) AS c"  # noqa: S608
+        return StatementError("unknown", message, [row[0] for row in connection.execute(names)])
     missing = "unable to open" in message or "not a database" in message
     return StatementError("unavailable" if missing else "failed", message)
-
-
-def _names(connection: sqlite3.Connection, of_tables: bool) -> list[str]:
-    """The tables that there are, or the columns of all of them."""
-    connection.set_authorizer(None)  # asked by us
-    connection.set_progress_handler(None, 0)
-    names = "SELECT name FROM sqlite_master WHERE type = 'table'"
-    if not of_tables:
-        names = f"SELECT c.name FROM ({names}) AS t, pragma_table_info(t.name) AS c"  # noqa: S608
-    return [row[0] for row in connection.execute(names)]

@@ -13,7 +13,7 @@ from sqlalchemy import URL, Engine, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from curate.db.engine import make_engine
-from curate.db.readonly.login import reader_url
+from curate.db.readonly.urls import reader_url
 from curate.db.schema import metadata
 from tests.cli.conftest import Call, Filled
 from tests.servers import Postgres

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.db.usersql.asked import fill
+from tests.db.readonly.filled import fill
 from tests.servers import Postgres
 
 
