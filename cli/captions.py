@@ -13,7 +13,7 @@ from curate.cli.shared.options import DatasetName, Json, Where
 from curate.cli.shared.output import counted, emit_json
 from curate.cli.shared.session import Session
 from curate.configs.errors import BadTable
-from curate.db.captions import Told
+from curate.db.captions import TableCaption
 from curate.db.captions import drop as drop_rows
 from curate.db.captions import load as load_rows
 from curate.tasks.inputs.tables import as_input, read_rows
@@ -93,9 +93,9 @@ def _rows(table: str) -> Any:
             raise BadTable(source=table, why="it has no column text")
         text = str(row["text"] or "").strip()
         if row.get("clip_id") is None:
-            yield Told(None, as_input(table, place, row).path, text)
+            yield TableCaption(None, as_input(table, place, row).path, text)
         else:
-            yield Told(_clip_id(table, place, row["clip_id"]), "", text)
+            yield TableCaption(_clip_id(table, place, row["clip_id"]), "", text)
 
 
 def _clip_id(table: str, place: str, value: Any) -> int:

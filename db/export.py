@@ -1,5 +1,5 @@
-"""Writes clips to a CSV or Parquet file: a chunk at a time, in a fixed order, under its name only
-when whole.
+"""Writes clips to a CSV or Parquet file: a chunk at a time, in a fixed order. The file takes its
+name only when it is whole.
 """
 
 from __future__ import annotations
@@ -13,16 +13,28 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
-from sqlalchemy import ColumnElement, Engine, Select, and_, column, func, literal_column, select
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    Select,
+    Subquery,
+    and_,
+    column,
+    func,
+    literal_column,
+    select,
+)
 
 from curate.configs.errors import PackageMissing, ServiceError, UsageError
 from curate.configs.pipeline import DONE, Pipeline
 from curate.configs.schema import Column
 from curate.db.engine import reading
 from curate.db.expressions import quoted
-from curate.db.filters import check as filters
+from curate.db.filters.check import check_where
+from curate.db.filters.columns import check_columns, columns_of, order_by
+from curate.db.filters.sql import to_sql
 from curate.db.schema import clips, videos
 
 CHUNK = 5000
@@ -81,18 +93,9 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Written:
-    """What an export wrote; `not_utf8` counts the rows with a path that is not UTF-8 on disk."""
-
-    rows: int
-    columns: Sequence[str]
-    not_utf8: int
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A checked selection: the names to write, which of them come out of the input table, and the
-    query.
+class ExportPlan:
+    """A checked selection: the names to write, the kinds of columns, which names come out of the
+    input table, and the query. Its rows hold the other names in order, and last `videos.extra`.
     """
 
     names: Sequence[str]
@@ -101,9 +104,18 @@ class Plan:
     query: Select[Any]
 
 
+@dataclass
+class Exported:
+    """What an export has written; `not_utf8` counts the rows with a path that is not UTF-8 on disk."""
+
+    columns: Sequence[str]
+    rows: int = 0
+    not_utf8: int = 0
+
+
 def available(pipeline: Pipeline) -> dict[str, Column]:
     """The columns that an export, its --where and its --sort can be about."""
-    known = filters.columns_of(clips) | pipeline.columns() | _ADDED
+    known = columns_of(clips) | pipeline.columns() | _ADDED
     return {name: c for name, c in known.items() if name not in POSITION}
 
 
@@ -115,64 +127,29 @@ def usual(pipeline: Pipeline) -> list[str]:
     return [*SEED, *scores, *LAST]
 
 
-def plan(engine: Engine, dataset_id: int, pipeline: Pipeline, selection: Selection) -> Plan:
+def plan(engine: Engine, dataset_id: int, pipeline: Pipeline, selection: Selection) -> ExportPlan:
     """Check a selection and make its query. Raises UsageError or FilterError for a wrong column or
     predicate.
     """
     known = available(pipeline)
     extras = [name for name in _extra_names(engine, dataset_id) if name not in known]
-    everything = known | {name: Column("text", "a column of the input table") for name in extras}
-    names = (
-        filters.check_columns(selection.columns, everything)
-        if selection.columns
-        else usual(pipeline)
+    kinds = known | {name: Column("text", "a column of the input table") for name in extras}
+    if selection.columns:
+        names = check_columns(selection.columns, kinds)
+    else:
+        every_clip_is_kept = tuple(selection.statuses) == ("kept",)
+        names = [*usual(pipeline), *(() if every_clip_is_kept else ("status", "reason")), *extras]
+    chosen: list[ColumnElement[Any]] = [column(n) for n in (*names, "_extra") if n not in extras]
+    query: Select[Any] = select(*chosen).select_from(
+        _selected(dataset_id, known, selection.statuses)
     )
-    if not selection.columns:
-        names += [
-            *(("status", "reason") if tuple(selection.statuses) != ("kept",) else ()),
-            *extras,
-        ]
-    if selection.where:
-        filters.check_where(selection.where, known)
-    query = _query(engine, dataset_id, known, selection, [n for n in names if n in known])
-    return Plan(names, everything, frozenset(extras), query)
-
-
-def _query(
-    engine: Engine,
-    dataset_id: int,
-    known: Mapping[str, Column],
-    selection: Selection,
-    names: Sequence[str],
-) -> Select[Any]:
     dialect = engine.dialect.name
-    joined = [c for c in known if c not in (*_PATHS, "clip_id")]
-    own: list[ColumnElement[Any]] = [literal_column(f"clips.{quoted(c)}").label(c) for c in joined]
-    path = func.coalesce(clips.c.path, videos.c.path).label("path")
-    rest = (
-        path,
-        videos.c.path.label("source"),
-        videos.c.extra.label("_extra"),
-        clips.c.id.label("clip_id"),
-    )
-    rows = (
-        select(*own, *rest)
-        .join_from(clips, videos, clips.c.video_id == videos.c.id)
-        .where(clips.c.dataset_id == dataset_id, _chosen(selection.statuses))
-        .subquery("chosen")
-    )
-    wanted: list[ColumnElement[Any]] = [column(n) for n in (*names, "_extra")]
-    query: Select[Any] = select(*wanted).select_from(rows)
     if selection.where:
-        query = query.where(literal_column(filters.to_sql(selection.where, dialect)))
-    keys = filters.order_by(selection.sort, known, dialect) if selection.sort else []
-    return query.order_by(*keys, column("video_id"), column("clip_index"))
-
-
-def _chosen(statuses: Sequence[str]) -> ColumnElement[bool]:
-    if tuple(statuses) == ("kept",):  # all of them stand in one place: a range of the claim index
-        return and_(clips.c.stage == DONE, clips.c.status == "kept")
-    return clips.c.status.in_(list(statuses))
+        check_where(selection.where, known)
+        query = query.where(literal_column(to_sql(selection.where, dialect)))
+    keys = order_by(selection.sort, known, dialect) if selection.sort else []
+    query = query.order_by(*keys, column("video_id"), column("clip_index"))
+    return ExportPlan(names, kinds, frozenset(extras), query)
 
 
 def _extra_names(engine: Engine, dataset_id: int) -> list[str]:
@@ -182,35 +159,89 @@ def _extra_names(engine: Engine, dataset_id: int) -> list[str]:
     )
     names: dict[str, None] = {}
     with reading(engine) as connection:
-        found = connection.execution_options(yield_per=CHUNK).execute(query.order_by(videos.c.id))
-        for (extra,) in found:
+        rows = connection.execution_options(yield_per=CHUNK).execute(query.order_by(videos.c.id))
+        for (extra,) in rows:
             names |= dict.fromkeys(json.loads(extra))
     return list(names)
 
 
+def _selected(dataset_id: int, known: Iterable[str], statuses: Sequence[str]) -> Subquery:
+    """The clips with these statuses, with every column that a predicate may name."""
+    own = [c for c in known if c not in (*_PATHS, "clip_id")]
+    status: ColumnElement[bool] = clips.c.status.in_(list(statuses))
+    if tuple(statuses) == ("kept",):  # all of them stand before DONE: a range of the claim index
+        status = and_(clips.c.stage == DONE, clips.c.status == "kept")
+    return (
+        select(
+            *[literal_column(f"clips.{quoted(c)}").label(c) for c in own],
+            func.coalesce(clips.c.path, videos.c.path).label("path"),
+            videos.c.path.label("source"),
+            videos.c.extra.label("_extra"),
+            clips.c.id.label("clip_id"),
+        )
+        .join_from(clips, videos, clips.c.video_id == videos.c.id)
+        .where(clips.c.dataset_id == dataset_id, status)
+        .subquery("chosen")
+    )
+
+
 def export(
     engine: Engine,
-    plan: Plan,
+    plan: ExportPlan,
     target: Path | None,
     to_path: Callable[[str], str],
-    tell: Callable[[int], None] = lambda rows: None,
-) -> Written:
+    report: Callable[[int], None] = lambda rows: None,
+) -> Exported:
     """Write the planned rows to target (.csv or .parquet; None: CSV on stdout), replacing it when
     all are written.
 
     `to_path` turns a stored path into the one on disk. A path that is not UTF-8 on disk stays as it
-    is stored, since no reader of CSV or Parquet would take it otherwise. `tell` hears now and then
-    how many rows are written. Memory does not grow with their number. Raises PackageMissing,
-    UsageError.
+    is stored, since no reader of CSV or Parquet would take it otherwise. `report` is called now and
+    then with the number of rows written. Memory does not grow with that number. Raises
+    PackageMissing, UsageError.
     """
-    tally = _Tally(plan, to_path, tell)
-    rows = tally.counted(_chunks(engine, plan))
-    if target is None:
-        _write_csv(sys.stdout, plan, rows)
-    else:
-        with whole(target) as temporary:
-            _writer(target)(temporary, plan, rows)
-    return Written(tally.rows, plan.names, tally.not_utf8)
+    exported = Exported(plan.names)
+    with reading(engine) as connection:
+        chunks = connection.execution_options(yield_per=CHUNK).execute(plan.query).partitions()
+        rows = _rows(chunks, plan, to_path, exported, report)
+        if target is None:
+            write_csv(sys.stdout, plan.names, rows)
+        else:
+            with whole(target) as temporary:
+                _format(target)(temporary, plan, rows)
+    return exported
+
+
+def _rows(
+    chunks: Iterable[Sequence[Sequence[Any]]],
+    plan: ExportPlan,
+    to_path: Callable[[str], str],
+    exported: Exported,
+    report: Callable[[int], None],
+) -> Iterator[list[Any]]:
+    """The rows as they are written, counted in `exported`."""
+    stored = [name for name in plan.names if name not in plan.extras]  # then comes _extra
+    paths = [at for at, name in enumerate(stored) if name in _PATHS]
+    extras = [(at, name) for at, name in enumerate(plan.names) if name in plan.extras]
+    for chunk in chunks:
+        for *values, extra in chunk:
+            as_stored = False
+            for at in paths:
+                path = to_path(values[at])
+                if path.isascii() or not any("\ud800" <= c <= "\udfff" for c in path):
+                    values[at] = path
+                else:
+                    as_stored = True
+            exported.not_utf8 += as_stored
+            if extras:
+                given = json.loads(extra or "{}")
+                for at, name in extras:
+                    cell = given.get(name)
+                    as_text = cell is None or isinstance(cell, str)
+                    values.insert(at, cell if as_text else json.dumps(cell, ensure_ascii=False))
+            yield values
+        exported.rows += len(chunk)
+        report(exported.rows)
 
 
 def check_target(target: Path | None) -> None:
@@ -219,7 +250,7 @@ def check_target(target: Path | None) -> None:
     """
     if target is None:
         return
-    _writer(target)
+    _format(target)
     if target.is_dir():
         raise UsageError(
             what=f"{target} is a folder; name a file to write, such as {target / 'clips.csv'}"
@@ -231,11 +262,11 @@ def check_target(target: Path | None) -> None:
         )
 
 
-class _Writer(Protocol):
-    def __call__(self, path: Path, plan: Plan, rows: Iterable[Sequence[Any]], /) -> None: ...
+_Format = Callable[[Path, ExportPlan, Iterable[Sequence[Any]]], None]
 
 
-def _writer(target: Path) -> _Writer:
+def _format(target: Path) -> _Format:
+    """What writes rows to a file of that ending. Raises UsageError, PackageMissing, ServiceError."""
     suffix = target.suffix.lower()
     if suffix == ".csv":
         return _csv_file
@@ -268,72 +299,19 @@ def whole(target: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _chunks(engine: Engine, plan: Plan) -> Iterator[Sequence[Sequence[Any]]]:
-    with reading(engine) as connection:
-        yield from connection.execution_options(yield_per=CHUNK).execute(plan.query).partitions()
-
-
-class _Tally:
-    """Turns rows as they are read into rows as they are written, and counts them."""
-
-    def __init__(
-        self, plan: Plan, to_path: Callable[[str], str], tell: Callable[[int], None]
-    ) -> None:
-        self.rows = 0
-        self.not_utf8 = 0
-        self._to_path = to_path
-        self._tell = tell
-        read = [name for name in plan.names if name not in plan.extras]  # then comes _extra
-        self._paths = [at for at, name in enumerate(read) if name in _PATHS]
-        self._extras = [(at, name) for at, name in enumerate(plan.names) if name in plan.extras]
-
-    def counted(self, chunks: Iterable[Sequence[Sequence[Any]]]) -> Iterator[list[Any]]:
-        for chunk in chunks:
-            for found in chunk:
-                *values, extra = found
-                as_stored = [self._write_path(values, at) for at in self._paths]
-                self.not_utf8 += True in as_stored
-                if self._extras:
-                    given = json.loads(extra or "{}")
-                    for at, name in self._extras:
-                        values.insert(at, _text(given.get(name)))
-                yield values
-            self.rows += len(chunk)
-            self._tell(self.rows)
-
-    def _write_path(self, values: list[Any], at: int) -> bool:
-        """Put the path on disk in the place of the stored one; returns whether it cannot be written
-        as text.
-        """
-        path = self._to_path(values[at])
-        if _not_utf8(path):
-            return True
-        values[at] = path
-        return False
-
-
-def _not_utf8(path: str) -> bool:
-    return not path.isascii() and any("\ud800" <= c <= "\udfff" for c in path)
-
-
-def _text(value: Any) -> str | None:
-    return (
-        value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    )
-
-
-def _csv_file(path: Path, plan: Plan, rows: Iterable[Sequence[Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        _write_csv(stream, plan, rows)
-
-
-def _write_csv(stream: TextIO, plan: Plan, rows: Iterable[Sequence[Any]]) -> None:
+def write_csv(stream: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a header and rows; fields are quoted where they need it."""
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(plan.names)
+    writer.writerow(names)
     writer.writerows(rows)
 
 
-def _parquet_file(path: Path, plan: Plan, rows: Iterable[Sequence[Any]]) -> None:
+def _csv_file(path: Path, plan: ExportPlan, rows: Iterable[Sequence[Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        write_csv(stream, plan.names, rows)
+
+
+def _parquet_file(path: Path, plan: ExportPlan, rows: Iterable[Sequence[Any]]) -> None:
     import pyarrow
     import pyarrow.parquet
 

@@ -29,8 +29,9 @@ from sqlalchemy import (
 from curate.configs.pipeline import Pipeline
 from curate.db.datasets import Dataset, add_columns, write_pipeline
 from curate.db.engine import now, writing
-from curate.db.filters import check as filters
-from curate.db.filters.verdict import judged, verdict_of
+from curate.db.filters.check import condition_of
+from curate.db.filters.columns import columns_of
+from curate.db.filters.verdict import status_columns, verdict_of
 from curate.db.queue.leases import FREE_COLUMNS, lock_leased_rows
 from curate.db.save.placing import ROUTE_SEPARATOR
 from curate.db.schema import clips
@@ -80,14 +81,12 @@ def redo(
     longer the one that was read.
     """
     add_columns(engine, pipeline.columns())
-    chosen = filters.chosen(
-        where, filters.columns_of(clips) | pipeline.columns(), engine.dialect.name
-    )
+    condition = condition_of(where, columns_of(clips) | pipeline.columns(), engine.dialect.name)
     with writing(engine) as connection:
         write_pipeline(connection, dataset, pipeline)
         lock_leased_rows(connection, dataset.id)  # before the millions of rows that nobody renews
         again = _Again(
-            connection, pipeline, (stage, *then), and_(clips.c.dataset_id == dataset.id, chosen)
+            connection, pipeline, (stage, *then), and_(clips.c.dataset_id == dataset.id, condition)
         )
         return again.everywhere()
 
@@ -177,7 +176,11 @@ class _Again:
         ended = or_(
             clips.c.status == "failed", and_(clips.c.status == "dropped", verdict.is_(None))
         )
-        values = judged(verdict, stage) | {"return_to": return_to, "error": None, **FREE_COLUMNS}
+        values = status_columns(verdict, stage) | {
+            "return_to": return_to,
+            "error": None,
+            **FREE_COLUMNS,
+        }
         return self._written(and_(here, ended), verdict.is_(None), values)
 
     def _lengthen(self, here: ColumnElement[bool], return_to: str) -> Redone:
@@ -190,7 +193,7 @@ class _Again:
         """Clips that stand later; those at work there keep their place, for whoever holds them."""
         place, return_to = back
         verdict = self._verdict(place)
-        free = {"stage": place, **judged(verdict, place), "error": None, **FREE_COLUMNS}
+        free = {"stage": place, **status_columns(verdict, place), "error": None, **FREE_COLUMNS}
         values = {
             name: case((self._held, clips.c[name]), else_=value) for name, value in free.items()
         }

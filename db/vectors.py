@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Engine, literal_column, select
 
 from curate.db.engine import reading
-from curate.db.filters import check as filters
+from curate.db.filters.sql import to_sql
 from curate.db.schema import clips, datasets, embeddings, videos
 
 CHUNK = 4096  # rows read at a time
@@ -27,7 +27,7 @@ def embedded(
         columns = (embeddings.c.clip_id, embeddings.c.revision, embeddings.c.vector)
         mine = select(clips.c.id).where(clips.c.dataset_id == dataset_id)
         if where:
-            mine = mine.where(literal_column(f"({filters.to_sql(where, connection.dialect.name)})"))
+            mine = mine.where(literal_column(f"({to_sql(where, connection.dialect.name)})"))
         query = select(*columns).where(embeddings.c.model == model, embeddings.c.clip_id.in_(mine))
         rows = connection.execution_options(yield_per=CHUNK).execute(query)
         for part in rows.partitions():

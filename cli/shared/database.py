@@ -15,7 +15,6 @@ from curate.configs.settings import Settings, hide_password
 from curate.db import migrate
 from curate.db.datasets import Dataset, pick
 from curate.db.engine import is_sqlite, make_engine, writing
-from curate.db.readonly.login import ensure_reader
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,8 @@ def make_reader(engine: Engine) -> str:
     """
     if is_sqlite(engine):
         return ""
+    from curate.db.readonly.login import ensure_reader  # psycopg is there for Postgres only
+
     with writing(engine) as connection:
         return ensure_reader(connection)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from curate.cli.shared.database import OpenDataset
 from curate.cli.shared.output import Counter, counted
 from curate.cli.shared.session import Session
-from curate.db.export import Plan, Selection, export, plan
+from curate.db.export import ExportPlan, Selection, export, plan
 from curate.tasks.inputs.paths import to_path
 
 
@@ -24,7 +24,7 @@ class ExportRequest:
     statuses: Sequence[str] = ("kept",)
 
 
-def plan_export(opened: OpenDataset, request: ExportRequest) -> Plan:
+def plan_export(opened: OpenDataset, request: ExportRequest) -> ExportPlan:
     """How to write the clips of a dataset. Raises UsageError or FilterError for a wrong column or
     predicate.
     """

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import curate.configs
 from curate.configs.errors import ConfigError
 from curate.configs.pipeline import Pipeline, StageStep, override, parse, read_yaml
-from curate.db.filters.check import check_pipeline
 from curate.tasks.registry import StageClass, stages
 
 if TYPE_CHECKING:
@@ -79,6 +78,8 @@ def check(pipeline: Pipeline, ready: bool = True) -> None:
 
     With `ready` also raises ServiceError for a stage that cannot run.
     """
+    from curate.db.filters.check import check_pipeline  # loads sqlglot
+
     check_pipeline(pipeline, stages())
     for place, step in enumerate(pipeline.stages):
         for table in set(stages()[step.name].reads) - set(stages()[step.name].may_lack):

@@ -1,3 +1,3 @@
-"""Predicates: read, checked, written as SQL, and what they say of a row. Imported by db, worker and
-cli.
+"""Predicates: `grammar` reads them, `sql` writes them, `check` holds them against a pipeline, and
+`verdict` says what they make of a row. Imported by db, worker and cli.
 """

@@ -1,21 +1,22 @@
 """The predicates that users write: one SQL expression, read here and written anew by
 `curate.db.filters.sql`.
 
-Each node of the tree must be one of those that the writer knows, each column a known one. What runs
+The writer refuses every node of the tree that it does not know, and every unknown column. What runs
 is what the writer made of it. Both engines then let the same rows pass, which plain SQL would not
 do:
 
-/            always of real numbers (3 / 2 is 1.5), and NULL when divided by zero (Postgres: an
-error) + - *        of real numbers too, so that nothing overflows an integer (Postgres: an error)
+/            of real numbers, always (3 / 2 is 1.5), and NULL when divided by zero (Postgres: an
+             error)
++ - *        of real numbers too, so that nothing overflows an integer (Postgres: an error)
 LIKE         case-sensitive (SQLite's is not), without an escape character; ILIKE ignores the case
-of A to Z < > BETWEEN  order text by its UTF-8 bytes, whatever the collation of the database lower
-upper  change A to Z only min max      of two or more numbers, also spelled least and greatest; NULL
-if one is NULL
+             of A to Z
+< > BETWEEN  order text by its UTF-8 bytes, whatever the collation of the database
+lower upper  change A to Z only
+min max      of two or more numbers, also spelled least and greatest; NULL if one is NULL
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -23,6 +24,8 @@ from typing import Any
 import sqlglot
 from sqlglot import TokenType, exp
 from sqlglot.errors import SqlglotError
+
+from curate.db.filters.columns import unknown
 
 Node = Any  # sqlglot's base class has another name in each major version
 MAX_LENGTH = 2000
@@ -52,15 +55,6 @@ class UnknownColumnError(PredicateError):
     def __init__(self, name: str, known: Iterable[str]) -> None:
         self.name = name
         super().__init__(unknown(name, known))
-
-
-def unknown(name: str, known: Iterable[str]) -> str:
-    """Says that there is no column `name`, and which of the known ones come nearest."""
-    names = sorted(known)
-    near = difflib.get_close_matches(name.lower(), names, 3, 0.5)
-    if not near:
-        return f"there is no column {name}; the columns here are {', '.join(names)}"
-    return f"there is no column {name} (did you mean {' or '.join(near)}?)"
 
 
 def read(predicate: str) -> Node:
@@ -117,7 +111,7 @@ def _only_where(statements: list[Node]) -> Node:
     return paren.this
 
 
-def shown(node: Node) -> str:
+def formatted(node: Node) -> str:
     """The SQL of a node, shortened for a message."""
     sql = str(node.sql("postgres"))
     return sql if len(sql) <= 40 else sql[:37] + "..."
@@ -130,8 +124,8 @@ def why_not(node: Node, argument: str = "") -> str:
     if isinstance(node, exp.Column) and argument:
         return f"write the column alone, without a table: {node.name}"
     if isinstance(node, exp.Func) and not argument:
-        return f"{shown(node)} is not allowed; the functions are {', '.join(FUNCTIONS)}"
-    return f"{shown(node)} is not allowed"
+        return f"{formatted(node)} is not allowed; the functions are {', '.join(FUNCTIONS)}"
+    return f"{formatted(node)} is not allowed"
 
 
 def depth(sql: str) -> int:

@@ -14,21 +14,19 @@ from typing import Any, Literal
 from sqlglot import exp
 
 from curate.configs.schema import Column
-from curate.db.filters import grammar as predicates
-from curate.db.filters.grammar import TOO_DEEP, Node, PredicateError, chain, shown
+from curate.db.filters import grammar
+from curate.db.filters.grammar import TOO_DEEP, Node, PredicateError, chain, formatted
 
 Dialect = Literal["sqlite", "postgresql"]
-TermKind = Literal[
-    "number", "text", "truth", "any"
-]  # any: a column, when the columns are not given
+# any: a column, when the columns are not given
+TermKind = Literal["number", "text", "truth", "any"]
 
-# a product of so many factors within these bounds stays in the range of a double: Postgres raises
-# beyond it
+# a product of so many factors within these bounds stays in the range of a double, beyond which
+# Postgres raises
 _MAX_FACTORS = 8
 _LARGEST, _SMALLEST = 1e15, 1e-15
-_MAX_DEPTH = (
-    12  # the parser of SQLite has a stack of 100 places; some 14 levels overflow it at worst
-)
+# the parser of SQLite has a stack of 100 symbols; some 14 levels overflow it at worst
+_MAX_DEPTH = 12
 
 
 @dataclass(frozen=True)
@@ -45,18 +43,22 @@ def write(predicate: str, dialect: Dialect, columns: Mapping[str, Column] | None
     Raises PredicateError with the reason.
     """
     try:
-        sql = _Writer(dialect, columns).truth(predicates.read(predicate))
+        sql = _PredicateWriter(dialect, columns).truth(grammar.read(predicate))
     except RecursionError:
         raise PredicateError(TOO_DEEP) from None
-    if dialect == "sqlite" and predicates.depth(sql) > _MAX_DEPTH:
+    if dialect == "sqlite" and grammar.depth(sql) > _MAX_DEPTH:
         raise PredicateError(TOO_DEEP)
     return sql
 
 
 @lru_cache(maxsize=512)
-def written(predicate: str, dialect: Dialect) -> str:
-    """`write` for a predicate that was checked before, remembered."""
-    return write(predicate, dialect, None)
+def to_sql(where: str, dialect: str) -> str:
+    """The SQL that runs for a predicate that was checked: for the engine `sqlite` or `postgresql`.
+
+    It names columns without a table. It holds `%` as it is, so give it to `literal_column`, not to
+    the driver.
+    """
+    return write(where, "sqlite" if dialect == "sqlite" else "postgresql", None)
 
 
 _COMPARISONS: dict[type[Any], str] = {
@@ -79,7 +81,7 @@ _EXTREMES: dict[type[Any], str] = {
 _MEANINGLESS = {"typed", "safe", "is_string", "ignore_nulls", "negate"}
 
 
-class _Writer:
+class _PredicateWriter:
     def __init__(self, dialect: Dialect, columns: Mapping[str, Column] | None) -> None:
         self.sqlite = dialect == "sqlite"
         self.columns = columns
@@ -89,7 +91,7 @@ class _Writer:
         """SQL of a node that must be true or false."""
         term = self.term(node)
         if term.kind != "truth":
-            raise PredicateError(f"{shown(node)} is not a condition; compare it with something")
+            raise PredicateError(f"{formatted(node)} is not a condition; compare it with something")
         return term.sql
 
     def value(self, node: Node) -> _Term:
@@ -98,14 +100,14 @@ class _Writer:
         if isinstance(node, exp.Null):
             raise PredicateError("NULL is only for IS NULL and IS NOT NULL")
         if term.kind == "truth":
-            raise PredicateError(f"{shown(node)} is true or false, where a value is needed")
+            raise PredicateError(f"{formatted(node)} is true or false, where a value is needed")
         return term
 
     def number(self, node: Node) -> str:
         """SQL of a node that must be a number, as a real number."""
         term = self.value(node)
         if term.kind == "text":
-            raise PredicateError(f"{shown(node)} is text, where a number is needed")
+            raise PredicateError(f"{formatted(node)} is text, where a number is needed")
         return (
             term.sql
             if term.real
@@ -116,7 +118,7 @@ class _Writer:
         """SQL of a node that must be text."""
         term = self.value(node)
         if term.kind == "number":
-            raise PredicateError(f"{shown(node)} is a number, where text is needed")
+            raise PredicateError(f"{formatted(node)} is a number, where text is needed")
         return term.sql
 
     def bytewise(self, sql: str) -> str:
@@ -129,7 +131,7 @@ class _Writer:
             node = node.this
         method = _METHODS.get(type(node))
         if method is None:
-            raise PredicateError(predicates.why_not(node))
+            raise PredicateError(grammar.why_not(node))
         extra = (
             {k for k, v in node.args.items() if v}
             - _MEANINGLESS
@@ -137,7 +139,7 @@ class _Writer:
         )
         extra -= {"low", "high"} if isinstance(node, exp.Between) else set()
         if extra:
-            raise PredicateError(predicates.why_not(node, sorted(extra)[0]))
+            raise PredicateError(grammar.why_not(node, sorted(extra)[0]))
         term = method(self, node)
         if isinstance(node, _NEGATABLE) and node.args.get("negate"):
             return _Term("truth", f"(NOT {term.sql})")
@@ -165,7 +167,7 @@ class _Writer:
         if len(kinds) > 1:
             text = next(n for n, t in zip(nodes, terms, strict=True) if t.kind == "text")
             number = next(n for n, t in zip(nodes, terms, strict=True) if t.kind == "number")
-            raise PredicateError(f"{shown(text)} is text and {shown(number)} is a number")
+            raise PredicateError(f"{formatted(text)} is text and {formatted(number)} is a number")
         return terms
 
     def ordered(self, node: Node, first: _Term, *others: _Term) -> _Term:
@@ -175,7 +177,7 @@ class _Writer:
             return first
         if not any(t.evident for t in texts):
             raise PredicateError(
-                f"in {shown(node)} two text columns are ordered; compare them with = or <>"
+                f"in {formatted(node)} two text columns are ordered; compare them with = or <>"
             )
         return _Term("text", self.bytewise(first.sql))
 
@@ -186,10 +188,10 @@ class _Writer:
 
     def membership(self, node: Node) -> _Term:
         items = node.expressions
-        if not items or not all(isinstance(predicates.unsigned(i), exp.Literal) for i in items):
+        if not items or not all(isinstance(grammar.unsigned(i), exp.Literal) for i in items):
             raise PredicateError("IN needs a list of numbers or texts, such as IN (1, 2)")
-        value, *found = self.same_kind(node.this, *items)
-        return _Term("truth", f"({value.sql} IN ({', '.join(f.sql for f in found)}))")
+        value, *terms = self.same_kind(node.this, *items)
+        return _Term("truth", f"({value.sql} IN ({', '.join(t.sql for t in terms)}))")
 
     def is_null(self, node: Node) -> _Term:
         if not isinstance(node.expression, exp.Null):
@@ -200,12 +202,12 @@ class _Writer:
         pattern = node.expression
         if not isinstance(pattern, exp.Literal) or not pattern.is_string:
             raise PredicateError("LIKE needs a pattern in quotes")
-        value, wanted = self.text(node.this), pattern.this
+        value, like = self.text(node.this), pattern.this
         if isinstance(node, exp.ILike):
-            value, wanted = f"LOWER({self.bytewise(value)})", predicates.lower_ascii(wanted)
+            value, like = f"LOWER({self.bytewise(value)})", grammar.lower_ascii(like)
         if self.sqlite:  # its LIKE ignores case
-            return _Term("truth", f"({value} GLOB {self.quoted(predicates.glob(wanted))})")
-        return _Term("truth", f"({value} LIKE {self.quoted(wanted)} ESCAPE '')")
+            return _Term("truth", f"({value} GLOB {self.quoted(grammar.glob(like))})")
+        return _Term("truth", f"({value} LIKE {self.quoted(like)} ESCAPE '')")
 
     def arithmetic(self, node: Node) -> _Term:
         kinds = (exp.Add, exp.Sub) if isinstance(node, exp.Add | exp.Sub) else (exp.Mul, exp.Div)
@@ -246,7 +248,8 @@ class _Writer:
         word = _EXTREMES[type(node)]
         if len(nodes) < 2:
             raise PredicateError(
-                f"{word.lower()} here takes two or more values of one row; it does not look at all rows"
+                f"{word.lower()} here takes two or more values of one row; "
+                "it does not look at all rows"
             )
         # on Postgres each argument is written twice, which would double with every level
         if any(n.find(*_EXTREMES) for n in nodes):
@@ -256,10 +259,10 @@ class _Writer:
         numbers = [self.number(n) for n in nodes]
         if self.sqlite:
             return _Term("number", f"{word}({', '.join(numbers)})", real=True)
-        there = " AND ".join(f"{n} IS NOT NULL" for n in numbers)
+        measured = " AND ".join(f"{n} IS NOT NULL" for n in numbers)
         word = "LEAST" if word == "MIN" else "GREATEST"  # which skip what is NULL
         return _Term(
-            "number", f"(CASE WHEN {there} THEN {word}({', '.join(numbers)}) END)", real=True
+            "number", f"(CASE WHEN {measured} THEN {word}({', '.join(numbers)}) END)", real=True
         )
 
     def literal(self, node: Node) -> _Term:
@@ -296,31 +299,31 @@ class _Writer:
         if self.columns is None:
             return _Term("any", sql, evident=False)
         if name not in self.columns:
-            raise predicates.UnknownColumnError(name, self.columns)
+            raise grammar.UnknownColumnError(name, self.columns)
         return _Term("text" if self.columns[name].kind == "text" else "number", sql, evident=False)
 
 
-_METHODS: dict[type[Any], Callable[[_Writer, Any], _Term]] = {
-    exp.And: _Writer.connector,
-    exp.Or: _Writer.connector,
-    exp.Not: _Writer.negation,
-    exp.Between: _Writer.between,
-    exp.In: _Writer.membership,
-    exp.Is: _Writer.is_null,
-    exp.Like: _Writer.like,
-    exp.ILike: _Writer.like,
-    exp.Neg: _Writer.minus,
-    exp.Abs: _Writer.absolute,
-    exp.Length: _Writer.length,
-    exp.Lower: _Writer.changed_case,
-    exp.Upper: _Writer.changed_case,
-    exp.Coalesce: _Writer.first_of,
-    exp.Nullif: _Writer.first_of,
-    exp.Literal: _Writer.literal,
-    exp.Boolean: _Writer.boolean,
-    exp.Null: _Writer.null,
-    exp.Column: _Writer.column,
-    **dict.fromkeys(_COMPARISONS, _Writer.comparison),
-    **dict.fromkeys(_ARITHMETIC, _Writer.arithmetic),
-    **dict.fromkeys(_EXTREMES, _Writer.extreme),
+_METHODS: dict[type[Any], Callable[[_PredicateWriter, Any], _Term]] = {
+    exp.And: _PredicateWriter.connector,
+    exp.Or: _PredicateWriter.connector,
+    exp.Not: _PredicateWriter.negation,
+    exp.Between: _PredicateWriter.between,
+    exp.In: _PredicateWriter.membership,
+    exp.Is: _PredicateWriter.is_null,
+    exp.Like: _PredicateWriter.like,
+    exp.ILike: _PredicateWriter.like,
+    exp.Neg: _PredicateWriter.minus,
+    exp.Abs: _PredicateWriter.absolute,
+    exp.Length: _PredicateWriter.length,
+    exp.Lower: _PredicateWriter.changed_case,
+    exp.Upper: _PredicateWriter.changed_case,
+    exp.Coalesce: _PredicateWriter.first_of,
+    exp.Nullif: _PredicateWriter.first_of,
+    exp.Literal: _PredicateWriter.literal,
+    exp.Boolean: _PredicateWriter.boolean,
+    exp.Null: _PredicateWriter.null,
+    exp.Column: _PredicateWriter.column,
+    **dict.fromkeys(_COMPARISONS, _PredicateWriter.comparison),
+    **dict.fromkeys(_ARITHMETIC, _PredicateWriter.arithmetic),
+    **dict.fromkeys(_EXTREMES, _PredicateWriter.extreme),
 }

@@ -34,8 +34,8 @@ from sqlalchemy.types import TypeEngine
 from curate.configs.pipeline import Pipeline, StageStep
 from curate.configs.schema import Level
 from curate.db.engine import is_sqlite
-from curate.db.filters.check import columns_of
-from curate.db.filters.verdict import judged, verdict_of
+from curate.db.filters.columns import columns_of
+from curate.db.filters.verdict import status_columns, verdict_of
 from curate.db.queue.leases import FREE_COLUMNS
 from curate.db.schema import clips, rows_of
 
@@ -134,7 +134,7 @@ def placing_statement(
         **{name: new.c[name] for name, _ in kinds},
         "stage": position,
         "return_to": bindparam("then_to", type_=Text()),
-        **judged(verdict, position),
+        **status_columns(verdict, position),
         "error": None,
         **FREE_COLUMNS,
     }

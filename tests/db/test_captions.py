@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from curate.configs.errors import FilterError
 from curate.db import captions
-from curate.db.captions import Loaded, Told
+from curate.db.captions import LoadCounts, TableCaption
 from tests.pipelines import Line, make_line
 
 FOUND = "SELECT c.id, c.text, t.model, t.text_raw, t.text FROM clips c LEFT JOIN captions t ON t.clip_id = c.id ORDER BY 1"
@@ -29,36 +29,36 @@ def line(database_url: str, home: Path) -> Line:
     return line
 
 
-def load(line: Line, rows: Iterable[Told]) -> Loaded:
+def load(line: Line, rows: Iterable[TableCaption]) -> LoadCounts:
     return captions.load(line.engine, line.dataset.id, rows, "table")
 
 
 def test_a_row_is_about_a_clip_by_its_number_its_file_or_its_only_video(line: Line) -> None:
     rows = [
-        Told(2, "/elsewhere", "two"),
-        Told(None, "/c/0.mp4", "one"),
-        Told(None, "/v/b.mp4", "three"),
+        TableCaption(2, "/elsewhere", "two"),
+        TableCaption(None, "/c/0.mp4", "one"),
+        TableCaption(None, "/v/b.mp4", "three"),
     ]
-    assert load(line, rows) == Loaded(loaded=3)
+    assert load(line, rows) == LoadCounts(loaded=3)
     expected = [(n, word, "table", word, None) for n, word in enumerate(("one", "two", "three"), 1)]
     assert line.rows(FOUND) == expected
 
 
 def test_rows_about_no_clip_and_without_a_text_are_counted(line: Line) -> None:
     rows = [
-        Told(99, "/c/0.mp4", "a"),
-        Told(None, "/v/a.mp4", "two clips"),
-        Told(None, "/x", "a"),
-        Told(1, "/c/0.mp4", ""),
+        TableCaption(99, "/c/0.mp4", "a"),
+        TableCaption(None, "/v/a.mp4", "two clips"),
+        TableCaption(None, "/x", "a"),
+        TableCaption(1, "/c/0.mp4", ""),
     ]
-    assert load(line, rows) == Loaded(empty=1, unknown=3)
+    assert load(line, rows) == LoadCounts(empty=1, unknown=3)
     assert line.rows("SELECT count(*) FROM captions") == [(0,)]
 
 
 def test_a_clip_of_another_dataset_is_not_touched(line: Line) -> None:
     assert captions.load(
-        line.engine, line.dataset.id + 1, [Told(1, "/c/0.mp4", "a")], "table"
-    ) == Loaded(unknown=1)
+        line.engine, line.dataset.id + 1, [TableCaption(1, "/c/0.mp4", "a")], "table"
+    ) == LoadCounts(unknown=1)
 
 
 def test_the_newest_row_takes_the_place_of_those_before_and_of_no_other_model(line: Line) -> None:
@@ -69,8 +69,8 @@ def test_the_newest_row_takes_the_place_of_those_before_and_of_no_other_model(li
                 " VALUES (1, 'm', '', '', 'a', 5)"
             )
         )
-    load(line, [Told(1, "", "first"), Told(1, "", "second")])
-    load(line, [Told(1, "", "third")])
+    load(line, [TableCaption(1, "", "first"), TableCaption(1, "", "second")])
+    load(line, [TableCaption(1, "", "third")])
     assert line.rows("SELECT model, text_raw FROM captions ORDER BY id") == [
         ("m", "a"),
         ("table", "third"),
@@ -82,15 +82,20 @@ def test_a_text_that_the_clip_has_already_is_no_caption(line: Line) -> None:
     with line.engine.begin() as connection:
         connection.execute(text("UPDATE clips SET text = 'A dog. Extra.' WHERE id < 3"))
     assert load(
-        line, [Told(1, "", "A dog. Extra."), Told(2, "", "A cat."), Told(3, "", "a")]
-    ) == Loaded(2, 1)
+        line,
+        [
+            TableCaption(1, "", "A dog. Extra."),
+            TableCaption(2, "", "A cat."),
+            TableCaption(3, "", "a"),
+        ],
+    ) == LoadCounts(2, 1)
     assert line.rows("SELECT clip_id, text_raw FROM captions ORDER BY 1") == [
         (2, "A cat."),
         (3, "a"),
     ]
-    assert load(line, [Told(2, "", "A dog. Extra."), Told(2, "", "A cat.")]) == Loaded(0, 1), (
-        "the last one counts"
-    )
+    assert load(
+        line, [TableCaption(2, "", "A dog. Extra."), TableCaption(2, "", "A cat.")]
+    ) == LoadCounts(0, 1), "the last one counts"
 
 
 INSERT = (
@@ -105,7 +110,7 @@ def test_what_was_loaded_is_taken_back(line: Line) -> None:
         connection.execute(text('UPDATE videos SET extra = \'{"text": "given"}\' WHERE id = 1'))
         for raw, clean in (("old", "Old"), ("raw", "Raw")):
             connection.execute(text(INSERT), {"clip": 1, "model": "m", "raw": raw, "clean": clean})
-    load(line, [Told(n, "", "mine") for n in (1, 2, 3)])
+    load(line, [TableCaption(n, "", "mine") for n in (1, 2, 3)])
     ids = captions.having(line.engine, line.dataset.id, "", {}, "table")
     assert ids == [1, 2, 3]
     assert captions.drop(line.engine, [*ids, 99], "table") == 3
@@ -119,7 +124,7 @@ def test_what_was_loaded_is_taken_back(line: Line) -> None:
 
 
 def test_a_predicate_says_whose(line: Line) -> None:
-    load(line, [Told(n, "", "mine") for n in (1, 3)])
+    load(line, [TableCaption(n, "", "mine") for n in (1, 3)])
     assert captions.having(
         line.engine, line.dataset.id, "clip_index = 0 AND text = 'mine'", {}, "table"
     ) == [1, 3]
@@ -130,12 +135,12 @@ def test_a_predicate_says_whose(line: Line) -> None:
 
 
 def test_many_rows_go_in_pieces(line: Line) -> None:
-    rows = (Told(1 + n % 3, "", f"text {n}") for n in range(1000))
+    rows = (TableCaption(1 + n % 3, "", f"text {n}") for n in range(1000))
     assert load(line, rows).unknown == 0
     assert [row[1] for row in line.rows(FOUND)] == ["text 999", "text 997", "text 998"]
 
 
 def test_many_are_taken_back_in_pieces(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(captions, "CHUNK", 2)
-    load(line, [Told(n, "", "mine") for n in (1, 2, 3)])
+    load(line, [TableCaption(n, "", "mine") for n in (1, 2, 3)])
     assert captions.drop(line.engine, [1, 2, 3], "table") == 3

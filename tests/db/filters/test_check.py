@@ -12,7 +12,7 @@ import pytest
 from curate.configs.errors import FilterError
 from curate.configs.pipeline import Pipeline, parse
 from curate.configs.schema import Column, Level, Order, StageOptions
-from curate.db.filters import check as filters
+from curate.db.filters.check import check_pipeline, condition_of
 
 
 class _Spec:
@@ -60,7 +60,7 @@ def _pipeline(*steps: str | tuple[str, str]) -> Pipeline:
 def test_a_filter_may_use_what_was_written_before_it(
     steps: tuple[str | tuple[str, str], ...],
 ) -> None:
-    filters.check_pipeline(_pipeline(*steps), CATALOG)
+    check_pipeline(_pipeline(*steps), CATALOG)
 
 
 @pytest.mark.parametrize(
@@ -93,5 +93,13 @@ def test_a_column_that_is_not_there_yet_is_refused(
     steps: tuple[str | tuple[str, str], ...], why: str
 ) -> None:
     with pytest.raises(FilterError) as caught:
-        filters.check_pipeline(_pipeline(*steps), CATALOG)
+        check_pipeline(_pipeline(*steps), CATALOG)
     assert why in str(caught.value)
+
+
+def test_an_empty_where_is_true_and_a_wrong_one_is_refused() -> None:
+    columns = {"flow": Column("float", "")}
+    assert str(condition_of("", columns, "sqlite")) == "true"
+    assert str(condition_of("flow > 1", columns, "sqlite")) == "(([flow] > 1))"
+    with pytest.raises(FilterError, match="Filter --where is refused: there is no column flwo"):
+        condition_of("flwo > 1", columns, "sqlite")
