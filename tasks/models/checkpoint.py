@@ -15,14 +15,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from curate.configs.errors import BadModel
 from curate.tasks.models.layouts import Shape, Shapes
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from curate.tasks.models.stored import DTYPES
 
 WEIGHTS = "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"  # of weights in several files
@@ -33,13 +33,13 @@ FLOATS = {"F32": 4, "F16": 2, "BF16": 2}  # bytes a number
 _SIZES = {**FLOATS, "F64": 8, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 _LARGEST_HEADER = 100_000_000  # bytes, the format's own limit
 _LARGEST_CONFIG = 1 << 20
-_SHOWN = 3  # names of tensors in a message
+_PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # how one begins, by protocol
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """What a header says of a tensor: its type as the format calls it (F32, F16, BF16, I64), and
-    its first byte.
+    """What a header says of a tensor: shape, type as the format calls it (F32, F16, BF16, I64),
+    first byte.
     """
 
     shape: Shape
@@ -61,36 +61,34 @@ def read_config(file: Path) -> dict[str, Any]:
     return config
 
 
-def problems(found: Mapping[str, Tensor], needed: Shapes, allowed: Shapes) -> Iterable[str]:
-    """What keeps the tensors found from being those needed, those allowed besides aside; nothing
-    when they are.
+def problems(tensors: Mapping[str, Tensor], needed: Shapes, allowed: Shapes) -> Iterable[str]:
+    """What keeps the tensors from being those needed, those allowed besides aside; nothing when
+    they are.
     """
-    missing = [name for name in needed if name not in found]
-    left_over = [name for name in found if name not in needed and name not in allowed]
     shapes = {**allowed, **needed}
-    wrong = [
-        f"{name} {list(t.shape)} instead of {list(shapes[name])}"
-        for name, t in found.items()
-        if name in shapes and t.shape != shapes[name]
-    ]
-    types = [
-        f"{name} is {t.dtype}"
-        for name, t in found.items()
-        if (name in needed and t.dtype not in FLOATS) or (name in allowed and t.dtype != "I64")
-    ]
-    for names, what in (
-        (missing, "missing"),
-        (left_over, "left over"),
-        (wrong, "another shape"),
-        (types, "no number"),
-    ):
+    lists = {
+        "missing": [name for name in needed if name not in tensors],
+        "left over": [name for name in tensors if name not in shapes],
+        "another shape": [
+            f"{name} {list(t.shape)} instead of {list(shapes[name])}"
+            for name, t in tensors.items()
+            if name in shapes and t.shape != shapes[name]
+        ],
+        "no number": [
+            f"{name} is {t.dtype}"
+            for name, t in tensors.items()
+            if (name in needed and t.dtype not in FLOATS) or (name in allowed and t.dtype != "I64")
+        ],
+    }
+    for what, names in lists.items():
         if names:
             yield f"{len(names)} of {len(needed)} tensors {what}: {_some(names)}"
 
 
 def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(name[:100] for name in names[:_SHOWN])
-    return f"{shown}, …" if len(names) > _SHOWN else shown
+    """The first few names, for a message."""
+    some = ", ".join(name[:100] for name in names[:3])
+    return f"{some}, …" if len(names) > 3 else some
 
 
 def header(file: Path) -> dict[str, Tensor]:
@@ -99,69 +97,65 @@ def header(file: Path) -> dict[str, Tensor]:
     """
     try:
         with file.open("rb") as opened:
-            return _header(opened, file)
+            size = opened.seek(0, 2)
+            opened.seek(0)
+            start = opened.read(8)
+            length = struct.unpack("<Q", start.ljust(8, b"\0"))[0]
+            text = opened.read(length) if length <= _LARGEST_HEADER else b""
     except OSError as error:
         raise BadModel(path=file, why=error.strerror or str(error)) from None
-
-
-def _header(opened: BinaryIO, file: Path) -> dict[str, Tensor]:
-    size = opened.seek(0, 2)
-    opened.seek(0)
-    start = opened.read(8)
-    _refuse_pickle(start, file)
-    if len(start) < 8:
-        raise BadModel(path=file, why=f"it is truncated: {size} bytes")
-    length = struct.unpack("<Q", start)[0]
-    if length > _LARGEST_HEADER or length < 2:
-        raise BadModel(path=file, why="it is not safetensors")
-    if 8 + length > size:
-        raise BadModel(
-            path=file, why=f"it is truncated: {size} bytes, and its header alone has {length}"
+    # a file that torch wrote runs code when it is unpickled, and people rename what they download
+    if start[:4] == b"PK\x03\x04" or start[:2] in _PICKLES:
+        why = (
+            "it is a pickle, not safetensors; read it without running it by: "
+            f"curate models convert {file}"
         )
-    entries = _entries(opened.read(length), file)
-    tensors = {name: _tensor(name, entry, 8 + length, file) for name, entry in entries.items()}
-    return _contiguous(tensors, 8 + length, size, file)
+    elif len(start) < 8:
+        why = f"it is truncated: {size} bytes"
+    elif not 2 <= length <= _LARGEST_HEADER:
+        why = "it is not safetensors"
+    elif 8 + length > size:
+        why = f"it is truncated: {size} bytes, and its header alone has {length}"
+    else:
+        return _contiguous(_parsed(text, 8 + length, file), 8 + length, size, file)
+    raise BadModel(path=file, why=why)
 
 
-def _refuse_pickle(start: bytes, file: Path) -> None:
-    """A file that torch wrote runs code when it is unpickled, and people rename what they download."""
-    if start[:4] == b"PK\x03\x04" or (
-        start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
-    ):
-        why = f"it is a pickle, not safetensors; read it without running it by: curate models convert {file}"
-        raise BadModel(path=file, why=why)
-
-
-def _entries(text: bytes, file: Path) -> dict[str, Any]:
+def _parsed(text: bytes, base: int, file: Path) -> dict[str, Tensor]:
+    """The tensors that a header names, whose numbers begin at the byte `base`."""
     try:
-        entries = json.loads(text, object_pairs_hook=_once)
+        entries = json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
-        raise BadModel(
-            path=file, why=f"it is not safetensors: its header is not JSON ({str(error)[:80]})"
-        ) from None
+        why = f"it is not safetensors: its header is not JSON ({str(error)[:80]})"
+        raise BadModel(path=file, why=why) from None
     if not isinstance(entries, dict):
         raise BadModel(path=file, why="it is not safetensors: its header is no JSON object")
     entries.pop("__metadata__", None)
-    return entries
+    tensors = {}
+    for name, entry in entries.items():
+        match entry:
+            case {
+                "dtype": str(dtype),
+                "shape": [*shape],
+                "data_offsets": [int(start), int(end)],
+            } if (
+                dtype in _SIZES
+                and all(type(n) is int and n >= 0 for n in shape)
+                and end - start == math.prod(shape) * _SIZES[dtype]
+            ):
+                tensors[name] = Tensor(tuple(shape), dtype, base + start)
+            case _:
+                why = f"it is not safetensors: what its header says of {name[:100]} cannot be"
+                raise BadModel(path=file, why=why)
+    return tensors
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Raises ValueError where two of its names are equal."""
+    entries = dict(pairs)
+    if len(entries) != len(pairs):
         raise ValueError("a name is there twice")
-    return made
-
-
-def _tensor(name: str, entry: Any, base: int, file: Path) -> Tensor:
-    match entry:
-        case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [int(start), int(end)]} if (
-            dtype in _SIZES and all(type(n) is int and n >= 0 for n in shape)
-        ):
-            if end - start == math.prod(shape) * _SIZES[dtype]:
-                return Tensor(tuple(shape), dtype, base + start)
-    raise BadModel(
-        path=file, why=f"it is not safetensors: what its header says of {name[:100]} cannot be"
-    )
+    return entries
 
 
 def _contiguous(tensors: dict[str, Tensor], base: int, size: int, file: Path) -> dict[str, Tensor]:
@@ -172,9 +166,8 @@ def _contiguous(tensors: dict[str, Tensor], base: int, size: int, file: Path) ->
     end = base
     for name, tensor in ordered.items():
         if tensor.start != end:
-            raise BadModel(
-                path=file, why=f"it is not safetensors: {name[:100]} is not where it should be"
-            )
+            why = f"it is not safetensors: {name[:100]} is not where it should be"
+            raise BadModel(path=file, why=why)
         end += math.prod(tensor.shape) * _SIZES[tensor.dtype]
     if size != end:
         what = "truncated" if size < end else "too long"
@@ -196,31 +189,25 @@ def arrays(
     missing = [n for n in chosen if n not in tensors]
     if missing:
         raise BadModel(path=file, why=f"it lacks {_some(missing)}")
-    import numpy as np
-
     # one map of the whole file: a map a tensor would hold an open file each
     content = np.memmap(file, np.uint8, "r")
     return {name: _array(content, tensors[name]) for name in chosen}
 
 
 def _array(content: NDArray[np.uint8], tensor: Tensor) -> NDArray[Any]:
-    import numpy as np
-
-    kind = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?"}
-    stored = np.dtype(kind.get(tensor.dtype) or f"<{tensor.dtype[0].lower()}{_SIZES[tensor.dtype]}")
-    if not math.prod(tensor.shape):
+    count = math.prod(tensor.shape)
+    stored = np.dtype(DTYPES[tensor.dtype])
+    if not count:
         return np.zeros(tensor.shape, np.float32 if tensor.dtype in FLOATS else stored)
-    end = tensor.start + math.prod(tensor.shape) * stored.itemsize
-    found = np.asarray(content)[tensor.start : end].view(stored).reshape(tensor.shape)
-    return float32(found, tensor.dtype)
+    end = tensor.start + count * stored.itemsize
+    numbers = np.asarray(content)[tensor.start : end].view(stored).reshape(tensor.shape)
+    return float32(numbers, tensor.dtype)
 
 
 def float32(array: NDArray[Any], dtype: str) -> NDArray[Any]:
     """Numbers of a format's type as float32: F16 widened, BF16 (given as uint16) filled up with
     zero bits.
     """
-    import numpy as np
-
     if dtype == "F16":
         return array.astype(np.float32)
     if dtype == "BF16":
@@ -232,8 +219,8 @@ def revision(file: Path) -> str:
     """The first 12 hex digits of the file's SHA-256: the name of these very weights. Read once a
     process.
     """
-    found = file.stat()
-    return _digest(file, found.st_size, found.st_mtime_ns)[:12]
+    status = file.stat()
+    return _digest(file, status.st_size, status.st_mtime_ns)[:12]
 
 
 @lru_cache(maxsize=32)

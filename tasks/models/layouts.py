@@ -16,30 +16,11 @@ from curate.tasks.models.catalog import Kind
 Shape = tuple[int, ...]
 Shapes = dict[str, Shape]
 
-AESTHETIC_LAYERS = {
-    0: (768, 1024),
-    2: (1024, 128),
-    4: (128, 64),
-    6: (64, 16),
-    7: (16, 1),
-}  # between them: dropout
+# inputs and outputs of the linear layers, by their numbers; between them: dropout
+AESTHETIC_LAYERS = {0: (768, 1024), 2: (1024, 128), 4: (128, 64), 6: (64, 16), 7: (16, 1)}
 NSFW_WIDTHS = (768, 64, 512, 256, 1)
 VGG_CHANNELS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
-VGG_LAYERS = (
-    0,
-    2,
-    5,
-    7,
-    10,
-    12,
-    14,
-    17,
-    19,
-    21,
-    24,
-    26,
-    28,
-)  # the convolutions among VGG16's layers
+VGG_LAYERS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # VGG16's convolutions
 LPIPS_CHANNELS = (64, 128, 256, 512, 512)  # of the five features that LPIPS compares
 
 # what transformers takes for a value that config.json leaves out
@@ -48,14 +29,14 @@ _TEXT = {
     "num_attention_heads": 8, "max_position_embeddings": 77,
 }  # fmt: skip
 _VISION = {
-    "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12,
-    "num_channels": 3, "image_size": 224, "patch_size": 32,
+    "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12,
+    "num_attention_heads": 12, "num_channels": 3, "image_size": 224, "patch_size": 32,
 }  # fmt: skip
 # the largest CLIP published (ViT-bigG/14) stays far below; a hostile file cannot ask for terabytes
 _LARGEST = {
-    "vocab_size": 300_000, "hidden_size": 8192, "intermediate_size": 65_536, "num_hidden_layers": 128,
-    "num_attention_heads": 128, "max_position_embeddings": 4096, "num_channels": 3, "image_size": 2048,
-    "patch_size": 128, "projection_dim": 8192,
+    "vocab_size": 300_000, "hidden_size": 8192, "intermediate_size": 65_536,
+    "num_hidden_layers": 128, "num_attention_heads": 128, "max_position_embeddings": 4096,
+    "num_channels": 3, "image_size": 2048, "patch_size": 128, "projection_dim": 8192,
 }  # fmt: skip
 
 
@@ -69,10 +50,27 @@ def expected(kind: Kind, config: Mapping[str, Any]) -> Shapes:
 
     Raises BadConfig when a value is missing, of another type, out of its bounds, or fits no other.
     """
-    if kind == "clip":
-        return dict(_clip(config))
-    made = {"aesthetic": _aesthetic, "nsfw": _nsfw, "lpips": _lpips}[kind]
-    return dict(made())
+    shapes: Shapes = {}
+    match kind:
+        case "clip":
+            shapes.update(_clip(config))
+        case "aesthetic":
+            for number, (inputs, outputs) in AESTHETIC_LAYERS.items():
+                shapes.update(linear(f"layers.{number}", inputs, outputs))
+        case "nsfw":
+            shapes = {"norm.mean": (NSFW_WIDTHS[0],), "norm.variance": (NSFW_WIDTHS[0],)}
+            for number, (inputs, outputs) in enumerate(itertools.pairwise(NSFW_WIDTHS), 1):
+                shapes.update(linear(f"linear_{number}", inputs, outputs))
+        case "lpips":
+            widths = itertools.pairwise((3, *VGG_CHANNELS))
+            for number, (inputs, outputs) in zip(VGG_LAYERS, widths, strict=True):
+                shapes[f"features.{number}.weight"] = (outputs, inputs, 3, 3)
+                shapes[f"features.{number}.bias"] = (outputs,)
+            for number, outputs in enumerate(LPIPS_CHANNELS):
+                shapes[f"lin{number}.model.1.weight"] = (1, outputs, 1, 1)
+        case _:
+            raise KeyError(kind)  # captioners say themselves what they need
+    return shapes
 
 
 def optional(kind: Kind, config: Mapping[str, Any]) -> Shapes:
@@ -84,12 +82,15 @@ def optional(kind: Kind, config: Mapping[str, Any]) -> Shapes:
     text, vision = tower(config, "text"), tower(config, "vision")
     return {
         "text_model.embeddings.position_ids": (1, text["max_position_embeddings"]),
-        "vision_model.embeddings.position_ids": (1, places(vision)),
+        "vision_model.embeddings.position_ids": (1, positions(vision)),
     }
 
 
 def tower(config: Mapping[str, Any], name: str) -> dict[str, int]:
-    """The sizes of a CLIP tower, `text` or `vision`, as transformers reads them. Raises BadConfig."""
+    """The sizes of a CLIP tower, `text` or `vision`, as transformers reads them.
+
+    Raises BadConfig.
+    """
     defaults = _TEXT if name == "text" else _VISION
     given = dict(_object(config, f"{name}_config"))
     older = _object(config, f"{name}_config_dict")  # where it is there, transformers lets it win
@@ -101,7 +102,7 @@ def tower(config: Mapping[str, Any], name: str) -> dict[str, int]:
     return sizes
 
 
-def places(vision: Mapping[str, int]) -> int:
+def positions(vision: Mapping[str, int]) -> int:
     """The positions of a vision tower: its patches and the one of the class."""
     if vision["patch_size"] > vision["image_size"]:
         raise BadConfig("patch_size is larger than image_size")
@@ -126,37 +127,30 @@ def size(config: Mapping[str, Any], key: str, default: int | None, largest: int)
 
 
 def _clip(config: Mapping[str, Any]) -> Iterator[tuple[str, Shape]]:
+    """Names and shapes of a CLIP model. Raises BadConfig."""
     if config.get("model_type", "clip") != "clip":
         raise BadConfig(f"model_type is {str(config['model_type'])[:40]}, not clip")
     text, vision = tower(config, "text"), tower(config, "vision")
     common = size(config, "projection_dim", 512, _LARGEST["projection_dim"])
+    width = text["hidden_size"]
+    embeddings = "text_model.embeddings"
     yield "logit_scale", ()
-    yield "text_projection.weight", (common, text["hidden_size"])
+    yield "text_projection.weight", (common, width)
     yield "visual_projection.weight", (common, vision["hidden_size"])
-    yield from _text_model(text)
-    yield from vision_model(vision)
-
-
-def _text_model(sizes: Mapping[str, int]) -> Iterator[tuple[str, Shape]]:
-    width = sizes["hidden_size"]
-    yield "text_model.embeddings.token_embedding.weight", (sizes["vocab_size"], width)
-    yield (
-        "text_model.embeddings.position_embedding.weight",
-        (sizes["max_position_embeddings"], width),
-    )
-    yield from _encoder("text_model", sizes)
+    yield f"{embeddings}.token_embedding.weight", (text["vocab_size"], width)
+    yield f"{embeddings}.position_embedding.weight", (text["max_position_embeddings"], width)
+    yield from _encoder("text_model", text)
     yield from _norm("text_model.final_layer_norm", width)
+    yield from vision_model(vision)
 
 
 def vision_model(sizes: Mapping[str, int]) -> Iterator[tuple[str, Shape]]:
     """Names and shapes of a CLIP image tower without its projection."""
     width, patch = sizes["hidden_size"], sizes["patch_size"]
-    yield "vision_model.embeddings.class_embedding", (width,)
-    yield (
-        "vision_model.embeddings.patch_embedding.weight",
-        (width, sizes["num_channels"], patch, patch),
-    )
-    yield "vision_model.embeddings.position_embedding.weight", (places(sizes), width)
+    embeddings = "vision_model.embeddings"
+    yield f"{embeddings}.class_embedding", (width,)
+    yield f"{embeddings}.patch_embedding.weight", (width, sizes["num_channels"], patch, patch)
+    yield f"{embeddings}.position_embedding.weight", (positions(sizes), width)
     yield from _norm("vision_model.pre_layrnorm", width)  # misspelt where it was published
     yield from _encoder("vision_model", sizes)
     yield from _norm("vision_model.post_layernorm", width)
@@ -184,25 +178,3 @@ def linear(name: str, inputs: int, outputs: int, bias: bool = True) -> Iterator[
 def _norm(name: str, width: int) -> Iterator[tuple[str, Shape]]:
     yield f"{name}.weight", (width,)
     yield f"{name}.bias", (width,)
-
-
-def _aesthetic() -> Iterator[tuple[str, Shape]]:
-    for number, (inputs, outputs) in AESTHETIC_LAYERS.items():
-        yield from linear(f"layers.{number}", inputs, outputs)
-
-
-def _nsfw() -> Iterator[tuple[str, Shape]]:
-    yield "norm.mean", (NSFW_WIDTHS[0],)
-    yield "norm.variance", (NSFW_WIDTHS[0],)
-    for number, (inputs, outputs) in enumerate(itertools.pairwise(NSFW_WIDTHS), 1):
-        yield from linear(f"linear_{number}", inputs, outputs)
-
-
-def _lpips() -> Iterator[tuple[str, Shape]]:
-    inputs = 3
-    for number, outputs in zip(VGG_LAYERS, VGG_CHANNELS, strict=True):
-        yield f"features.{number}.weight", (outputs, inputs, 3, 3)
-        yield f"features.{number}.bias", (outputs,)
-        inputs = outputs
-    for number, channels in enumerate(LPIPS_CHANNELS):
-        yield f"lin{number}.model.1.weight", (1, channels, 1, 1)

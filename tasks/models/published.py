@@ -53,11 +53,25 @@ _WRAPPERS = ("state_dict.", "model.", "module.", "mlp.")
 
 
 def recognise(tensors: Tensors) -> Published:
-    """The model that the tensors are, under the names of `layouts`. Raises Unknown."""
+    """The model that the tensors are, under the names of `layouts`: each publication is known by a
+    tensor that only it has. Raises Unknown.
+    """
     tensors = _unwrapped(tensors)
-    for known, read in _KNOWN:
-        if known in tensors:
-            return read(tensors)
+    if "vision_model.embeddings.class_embedding" in tensors:
+        # Hugging Face's, under the right names already. Its config.json is not in the file, and
+        # shapes do not tell the number of heads
+        weights = {n: t for n, t in tensors.items() if not n.endswith(".position_ids")}
+        return Published("clip", _as_they_are(weights))
+    if "visual.class_embedding" in tensors:
+        return _openai(tensors)
+    if "norm.variance" in tensors:
+        return Published("nsfw", _as_they_are(tensors))
+    if "norm.running_var" in tensors:
+        return _nsfw_datacomp(tensors)
+    if "lin0.model.1.weight" in tensors or "features.28.weight" in tensors:
+        return _lpips(tensors)
+    if "layers.7.weight" in tensors:
+        return Published("aesthetic", _as_they_are(tensors))
     some = ", ".join(name[:60] for name in list(tensors)[:3])
     raise Unknown(f"it holds no model that curate knows, but {some or 'no tensor'}")
 
@@ -69,12 +83,71 @@ def _unwrapped(tensors: Tensors) -> Tensors:
     return tensors
 
 
-def _as_is(stored: Stored) -> Part:
-    return Part(stored.dtype, stored.read)
+def _as_they_are(tensors: Tensors) -> dict[str, Part]:
+    return {name: Part(stored.dtype, stored.read) for name, stored in tensors.items()}
 
 
-def _transposed(stored: Stored) -> Part:
-    return Part(stored.dtype, lambda: np.ascontiguousarray(stored.read().T))
+_OPENAI_NAMES = {
+    "positional_embedding": "text_model.embeddings.position_embedding.weight",
+    "token_embedding.weight": "text_model.embeddings.token_embedding.weight",
+    "visual.class_embedding": "vision_model.embeddings.class_embedding",
+    "visual.conv1.weight": "vision_model.embeddings.patch_embedding.weight",
+    "visual.positional_embedding": "vision_model.embeddings.position_embedding.weight",
+    "logit_scale": "logit_scale",
+    "ln_final": "text_model.final_layer_norm",
+    "visual.ln_pre": "vision_model.pre_layrnorm",
+    "visual.ln_post": "vision_model.post_layernorm",
+}
+_OPENAI_BLOCK = {
+    "ln_1": "layer_norm1", "ln_2": "layer_norm2", "attn.out_proj": "self_attn.out_proj",
+    "mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2",
+}  # fmt: skip
+_OPENAI_PROJECTIONS = {
+    "text_projection": "text_projection.weight", "visual.proj": "visual_projection.weight",
+}  # fmt: skip
+# numbers that shapes say as well
+_OPENAI_NOTES = ("input_resolution", "context_length", "vocab_size")
+_OPENAI_WIDEST = 1024  # ViT-L/14
+_BLOCK = re.compile(r"(visual\.)?transformer\.resblocks\.(\d+)\.(.+)")
+
+
+def _openai(tensors: Tensors) -> Published:
+    by_name = {}
+    for name, stored in tensors.items():
+        # MindSpore's CLIP (mindformers, mindone) names some parameters otherwise
+        name = re.sub(r"(\.|^)(ln_\w+)\.gamma$", r"\1\2.weight", name)
+        name = re.sub(r"(\.|^)(ln_\w+)\.beta$", r"\1\2.bias", name)
+        name = name.replace("embedding_table", "weight").replace(".in_proj.", ".in_proj_")
+        by_name[name] = stored
+    parts = dict(part for name, stored in by_name.items() for part in _openai_parts(name, stored))
+    return Published("clip", parts, _openai_config(by_name))
+
+
+def _openai_parts(name: str, stored: Stored) -> Iterator[tuple[str, Part]]:
+    """What a tensor of OpenAI's becomes: nothing, one, or three out of a packed projection."""
+    stem, _, last = name.rpartition(".")
+    block = _BLOCK.fullmatch(name)
+    as_it_is = Part(stored.dtype, stored.read)
+    if name in _OPENAI_NOTES or name.endswith(".attn_mask"):
+        return
+    if name in _OPENAI_PROJECTIONS:
+        transposed = Part(stored.dtype, lambda: np.ascontiguousarray(stored.read().T))
+        yield _OPENAI_PROJECTIONS[name], transposed
+    elif name in _OPENAI_NAMES:
+        yield _OPENAI_NAMES[name], as_it_is
+    elif stem in _OPENAI_NAMES:
+        yield f"{_OPENAI_NAMES[stem]}.{last}", as_it_is
+    elif block:
+        layer = f"{'vision' if block[1] else 'text'}_model.encoder.layers.{block[2]}"
+        stem, _, last = block[3].rpartition(".")
+        if block[3] in ("attn.in_proj_weight", "attn.in_proj_bias"):
+            last = last.removeprefix("in_proj_")
+            for number, letter in enumerate("qkv"):
+                yield f"{layer}.self_attn.{letter}_proj.{last}", _third(stored, number)
+        else:
+            yield f"{layer}.{_OPENAI_BLOCK.get(stem, stem)}.{last}", as_it_is
+    else:
+        yield name, as_it_is  # left over; the check against the layout names it
 
 
 def _third(stored: Stored, number: int) -> Part:
@@ -90,119 +163,23 @@ def _third(stored: Stored, number: int) -> Part:
     return Part(stored.dtype, read)
 
 
-def _renamed(tensors: Tensors, rename: Callable[[str], str | None]) -> dict[str, Part]:
-    """The tensors whose new name is a text, the others left out. Raises Unknown for two of one
-    name.
-    """
-    made: dict[str, Part] = {}
-    for name, stored in tensors.items():
-        new = rename(name)
-        if new is not None and new in made:
-            raise Unknown(f"two tensors are {new}")
-        if new is not None:
-            made[new] = _as_is(stored)
-    return made
-
-
-def _hugging_face(tensors: Tensors) -> Published:
-    """Under the right names already. Its config.json is not in the file, and shapes do not tell the
-    number of heads.
-    """
-    return Published(
-        "clip", _renamed(tensors, lambda name: None if name.endswith(".position_ids") else name)
-    )
-
-
-_OPENAI_NAMES = {
-    "positional_embedding": "text_model.embeddings.position_embedding.weight",
-    "token_embedding.weight": "text_model.embeddings.token_embedding.weight",
-    "visual.class_embedding": "vision_model.embeddings.class_embedding",
-    "visual.conv1.weight": "vision_model.embeddings.patch_embedding.weight",
-    "visual.positional_embedding": "vision_model.embeddings.position_embedding.weight",
-    "logit_scale": "logit_scale",
-    "ln_final": "text_model.final_layer_norm",
-    "visual.ln_pre": "vision_model.pre_layrnorm",
-    "visual.ln_post": "vision_model.post_layernorm",
-}
-_OPENAI_BLOCK = {
-    "ln_1": "layer_norm1", "ln_2": "layer_norm2", "attn.out_proj": "self_attn.out_proj", "mlp.c_fc": "mlp.fc1",
-    "mlp.c_proj": "mlp.fc2",
-}  # fmt: skip
-_OPENAI_PROJECTIONS = {
-    "text_projection": "text_projection.weight",
-    "visual.proj": "visual_projection.weight",
-}
-_OPENAI_NOTES = (
-    "input_resolution",
-    "context_length",
-    "vocab_size",
-)  # numbers that shapes say as well
-_OPENAI_WIDEST = 1024  # ViT-L/14
-_BLOCK = re.compile(r"(visual\.)?transformer\.resblocks\.(\d+)\.(.+)")
-
-
-def _openai(tensors: Tensors) -> Published:
-    tensors = {_from_mindspore(name): t for name, t in tensors.items()}
-    parts = {
-        new: part for name, stored in tensors.items() for new, part in _openai_parts(name, stored)
-    }
-    return Published("clip", parts, _openai_config(tensors))
-
-
-def _from_mindspore(name: str) -> str:
-    """The name that OpenAI has for a parameter of MindSpore's CLIP (mindformers, mindone)."""
-    name = re.sub(r"(\.|^)(ln_\w+)\.gamma$", r"\1\2.weight", name)
-    name = re.sub(r"(\.|^)(ln_\w+)\.beta$", r"\1\2.bias", name)
-    return name.replace("embedding_table", "weight").replace(".in_proj.", ".in_proj_")
-
-
-def _openai_parts(name: str, stored: Stored) -> Iterator[tuple[str, Part]]:
-    stem, _, last = name.rpartition(".")
-    block = _BLOCK.fullmatch(name)
-    if name in _OPENAI_NOTES or name.endswith(".attn_mask"):
-        return
-    if name in _OPENAI_PROJECTIONS:
-        yield _OPENAI_PROJECTIONS[name], _transposed(stored)
-    elif name in _OPENAI_NAMES:
-        yield _OPENAI_NAMES[name], _as_is(stored)
-    elif stem in _OPENAI_NAMES:
-        yield f"{_OPENAI_NAMES[stem]}.{last}", _as_is(stored)
-    elif block:
-        layer = f"{'vision' if block[1] else 'text'}_model.encoder.layers.{block[2]}"
-        yield from _openai_block(layer, block[3], stored)
-    else:
-        yield name, _as_is(stored)  # left over; the check against the layout names it
-
-
-def _openai_block(layer: str, name: str, stored: Stored) -> Iterator[tuple[str, Part]]:
-    stem, _, last = name.rpartition(".")
-    if name in ("attn.in_proj_weight", "attn.in_proj_bias"):
-        for number, letter in enumerate("qkv"):
-            yield (
-                f"{layer}.self_attn.{letter}_proj.{name.removeprefix('attn.in_proj_')}",
-                _third(stored, number),
-            )
-    else:
-        yield f"{layer}.{_OPENAI_BLOCK.get(stem, stem)}.{last}", _as_is(stored)
-
-
 def _openai_config(tensors: Tensors) -> dict[str, Any]:
     """The config.json that the shapes tell; heads are 64 wide and activations quick GELU in every
     CLIP by OpenAI.
     """
-    patches, words = (
-        _shape(tensors, "visual.conv1.weight", 4),
-        _shape(tensors, "token_embedding.weight", 2),
-    )
+    patches = _shape(tensors, "visual.conv1.weight", 4)
+    words = _shape(tensors, "token_embedding.weight", 2)
     common = _shape(tensors, "text_projection", 2)[1]
     grid = math.isqrt(max(0, _shape(tensors, "visual.positional_embedding", 2)[0] - 1))
     vision = {
-        **_openai_tower(tensors, "visual.transformer", patches[0], common), "model_type": "clip_vision_model",
-        "num_channels": patches[1], "patch_size": patches[2], "image_size": grid * patches[2],
+        **_openai_tower(tensors, "visual.transformer", patches[0], common),
+        "model_type": "clip_vision_model", "num_channels": patches[1], "patch_size": patches[2],
+        "image_size": grid * patches[2],
     }  # fmt: skip
     text = {
         **_openai_tower(tensors, "transformer", words[1], common), "model_type": "clip_text_model",
-        "vocab_size": words[0], "max_position_embeddings": _shape(tensors, "positional_embedding", 2)[0],
+        "vocab_size": words[0],
+        "max_position_embeddings": _shape(tensors, "positional_embedding", 2)[0],
         # as published: an end of 2 tells transformers to look for the largest id instead
         "bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1,
     }  # fmt: skip
@@ -222,9 +199,9 @@ def _openai_tower(tensors: Tensors, name: str, width: int, common: int) -> dict[
             f"it is no CLIP by OpenAI, for it is {width} wide: put its config.json beside it"
         )
     return {
-        "hidden_size": width, "num_attention_heads": width // 64, "num_hidden_layers": max(inner) + 1,
-        "intermediate_size": inner[max(inner)][0], "projection_dim": common, "hidden_act": "quick_gelu",
-        "layer_norm_eps": 1e-5,
+        "hidden_size": width, "num_attention_heads": width // 64,
+        "num_hidden_layers": max(inner) + 1, "intermediate_size": inner[max(inner)][0],
+        "projection_dim": common, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5,
     }  # fmt: skip
 
 
@@ -234,12 +211,7 @@ def _shape(tensors: Tensors, name: str, length: int) -> tuple[int, ...]:
     return tensors[name].shape
 
 
-def _aesthetic(tensors: Tensors) -> Published:
-    return Published("aesthetic", _renamed(tensors, lambda name: name))
-
-
-def _nsfw(tensors: Tensors) -> Published:
-    return Published("nsfw", _renamed(tensors, lambda name: name))
+_BATCH_NORM = ("norm.running_mean", "norm.running_var", "norm.weight", "norm.bias")
 
 
 def _nsfw_datacomp(tensors: Tensors) -> Published:
@@ -250,37 +222,24 @@ def _nsfw_datacomp(tensors: Tensors) -> Published:
     m = mean - shift * s
     """
     names = {"dense": "linear_1", "dense1": "linear_2", "dense2": "linear_3", "dense3": "linear_4"}
-    rest = {name: t for name, t in tensors.items() if not name.startswith("norm.")}
-    parts = _renamed(
-        rest,
-        lambda name: (
-            f"{names.get(name.split('.')[0], name.split('.')[0])}.{name.partition('.')[2]}"
-        ),
-    )
-    norm = {
-        n: tensors[f"norm.{n}"] for n in ("running_mean", "running_var") if f"norm.{n}" in tensors
-    }
-    if len(norm) != 2:
+    norm = {n: t for n, t in tensors.items() if n in _BATCH_NORM}
+    parts: dict[str, Part] = {}
+    for name, stored in tensors.items():
+        if not name.startswith("norm."):
+            layer, _, last = name.partition(".")
+            _add(parts, f"{names.get(layer, layer)}.{last}", stored)
+    if not {"norm.running_mean", "norm.running_var"} <= norm.keys():
         raise Unknown("norm.running_mean or norm.running_var is missing")
 
-    def folded() -> tuple[NDArray[Any], NDArray[Any]]:
-        mean, variance = (
-            norm[n].read().astype(np.float64) for n in ("running_mean", "running_var")
-        )
-        factor = (
-            tensors["norm.weight"].read().astype(np.float64)
-            if "norm.weight" in tensors
-            else np.ones_like(mean)
-        )
-        shift = (
-            tensors["norm.bias"].read().astype(np.float64)
-            if "norm.bias" in tensors
-            else np.zeros_like(mean)
-        )
+    def folded() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Mean and variance."""
+        numbers = {name: stored.read().astype(np.float64) for name, stored in norm.items()}
+        factor = numbers.get("norm.weight", np.float64(1))
         if not (factor > 0).all():
             raise Unknown("norm.weight must be positive")
-        spread = np.sqrt(variance) / factor
-        return (mean - shift * spread).astype(np.float32), np.square(spread).astype(np.float32)
+        spread = np.sqrt(numbers["norm.running_var"]) / factor
+        mean = numbers["norm.running_mean"] - numbers.get("norm.bias", 0) * spread
+        return mean.astype(np.float32), np.square(spread).astype(np.float32)
 
     parts["norm.mean"] = Part("F32", lambda: folded()[0])
     parts["norm.variance"] = Part("F32", lambda: folded()[1])
@@ -297,26 +256,21 @@ def _lpips(tensors: Tensors) -> Published:
     """Features by their number among VGG16's layers, or in lpips' slices, whose convolutions come
     in the same order.
     """
-    found = {(int(m[1]), int(m[2])) for name in tensors if (m := _SLICE.fullmatch(name))}
-    order = dict(zip(sorted(found), VGG_LAYERS, strict=False))
-
-    def rename(name: str) -> str | None:
+    slices = {(int(m[1]), int(m[2])) for name in tensors if (m := _SLICE.fullmatch(name))}
+    layers = dict(zip(sorted(slices), VGG_LAYERS, strict=False))
+    parts: dict[str, Part] = {}
+    for name, stored in tensors.items():
         if name.startswith(_LPIPS_UNUSED):
-            return None
-        place = _SLICE.fullmatch(name)
-        known = place and order.get((int(place[1]), int(place[2])))
-        return f"features.{known}.{place[3]}" if place and known is not None else name
+            continue
+        if match := _SLICE.fullmatch(name):
+            layer = layers.get((int(match[1]), int(match[2])))
+            name = name if layer is None else f"features.{layer}.{match[3]}"
+        _add(parts, name, stored)
+    return Published("lpips", parts)
 
-    return Published("lpips", _renamed(tensors, rename))
 
-
-# a tensor that only the one publication has
-_KNOWN: tuple[tuple[str, Callable[[Tensors], Published]], ...] = (
-    ("vision_model.embeddings.class_embedding", _hugging_face),
-    ("visual.class_embedding", _openai),
-    ("norm.variance", _nsfw),
-    ("norm.running_var", _nsfw_datacomp),
-    ("lin0.model.1.weight", _lpips),
-    ("features.28.weight", _lpips),
-    ("layers.7.weight", _aesthetic),
-)
+def _add(parts: dict[str, Part], name: str, stored: Stored) -> None:
+    """Put a tensor under its new name. Raises Unknown where one of that name is there."""
+    if name in parts:
+        raise Unknown(f"two tensors are {name}")
+    parts[name] = Part(stored.dtype, stored.read)

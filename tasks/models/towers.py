@@ -9,7 +9,7 @@ than 2 % of a pass. The outputs are the same to the last bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,8 @@ from curate.tasks.models.tokens import Tokens
 
 Floats = NDArray[np.float32]
 
-BATCH = {
-    "CPU": 8,
-    "Ascend": 64,
-}  # images or texts in one pass: one shape is compiled, once a process
+# images or texts in one pass: one shape is compiled, once a process
+BATCH = {"CPU": 8, "Ascend": 64}
 
 
 class ClipTower:
@@ -59,40 +57,32 @@ class ClipTower:
         owner = next(cell for name, cell in model.cells_and_names() if name == encoder)
         layer = owner.layers[0]
         first = f"{encoder}.layers.0."
-        self._fill({n: p for n, p in parameters_of(model).items() if not n.startswith(first)})
+        others = {n: p for n, p in parameters_of(model).items() if not n.startswith(first)}
+        for parameter, value in zip(others.values(), self._tensors(list(others)), strict=True):
+            parameter.set_data(value)
         names = [[f"{encoder}.layers.{i}.{n}" for n in parameters_of(layer)] for i in range(layers)]
         del owner.layers
         owner.layers = shared(layer, [self._tensors(of_layer) for of_layer in names])
         return model
 
-    def _fill(self, parameters: Mapping[str, Any]) -> None:
-        for parameter, value in zip(
-            parameters.values(), self._tensors(list(parameters)), strict=True
-        ):
-            parameter.set_data(value)
-
     def _tensors(self, names: Sequence[str]) -> list[Any]:
-        found = checkpoint.arrays(self._verified.file, names)
-        return [self._tensor(found[name]) for name in names]
-
-    def _tensor(self, array: NDArray[Any]) -> Any:
-        # on the CPU the tensor is the mapped file itself, on an NPU it is moved there when first
-        # used
-        made = self._ms.Tensor.from_numpy(array)
-        return made if made.dtype == self._dtype else made.astype(self._dtype)
+        # on the CPU a tensor is the mapped file itself, on an NPU it is moved there when first used
+        arrays = checkpoint.arrays(self._verified.file, names)
+        tensors = [self._ms.Tensor.from_numpy(arrays[name]) for name in names]
+        return [t if t.dtype == self._dtype else t.astype(self._dtype) for t in tensors]
 
     def _in_batches(self, run: Callable[[NDArray[Any]], Any], inputs: NDArray[Any]) -> Floats:
-        found = [
-            self._padded(run, inputs[i : i + self.batch]) for i in range(0, len(inputs), self.batch)
-        ]
-        return np.concatenate(found) if found else np.zeros((0, self.width), np.float32)
-
-    def _padded(self, run: Callable[[NDArray[Any]], Any], part: NDArray[Any]) -> Floats:
-        missing = self.batch - len(part)
-        whole = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
-        with device_errors(self._device):
-            found: Floats = run(whole).astype(self._ms.float32).asnumpy()
-        return found[: len(part)]
+        """The outputs (n, width) of inputs; the last batch is filled up with its last input."""
+        outputs = []
+        for start in range(0, len(inputs), self.batch):
+            batch = inputs[start : start + self.batch]
+            count = len(batch)
+            if count < self.batch:
+                batch = np.concatenate([batch, np.repeat(batch[-1:], self.batch - count, axis=0)])
+            with device_errors(self._device):
+                values = run(batch).astype(self._ms.float32).asnumpy()
+            outputs.append(values[:count])
+        return np.concatenate(outputs) if outputs else np.zeros((0, self.width), np.float32)
 
     @property
     def width(self) -> int:
@@ -146,8 +136,9 @@ class TextTower(ClipTower):
 def image_tower(
     folder: Path, setting: str = "auto", dtype: Dtype = "auto", batch: int | None = None
 ) -> ImageTower:
-    """The image tower of a folder, shared within the process. Raises BadModel, NoDevice,
-    PackageMissing.
+    """The image tower of a folder, shared within the process.
+
+    Raises BadModel, NoDevice, PackageMissing.
     """
     return cached_model(ImageTower, folder, setting, dtype, batch)
 
@@ -155,31 +146,30 @@ def image_tower(
 def text_tower(
     folder: Path, setting: str = "auto", dtype: Dtype = "auto", batch: int | None = None
 ) -> TextTower:
-    """The text tower of a folder, shared within the process. Raises BadModel, NoDevice,
-    PackageMissing.
+    """The text tower of a folder, shared within the process.
+
+    Raises BadModel, NoDevice, PackageMissing.
     """
     return cached_model(TextTower, folder, setting, dtype, batch)
 
 
 def parameters_of(cell: Any) -> dict[str, Any]:
-    """Parameters by their names in the checkpoint: MindSpore has words of its own for three of
-    them.
-    """
+    """Parameters by their names in the checkpoint: MindSpore names three of them otherwise."""
     nn = device.mindspore().nn
-    found = {}
+    parameters = {}
     for prefix, inner in cell.cells_and_names():
         words = {"gamma": "weight", "beta": "bias"} if isinstance(inner, nn.LayerNorm) else {}
         if isinstance(inner, nn.Embedding):
             words = {"embedding_table": "weight"}
         for name, parameter in inner._params.items():
             if parameter is not None:
-                found[".".join(filter(None, (prefix, words.get(name, name))))] = parameter
-    return found
+                parameters[".".join(filter(None, (prefix, words.get(name, name))))] = parameter
+    return parameters
 
 
 def shared(layer: Any, weights: Sequence[Sequence[Any]]) -> list[Callable[..., tuple[Any]]]:
-    """A callable in the place of each layer of mindone's: copies its weights into the one that is
-    compiled.
+    """A callable in the place of each layer of mindone's: it copies its weights into `layer`, the
+    one that is compiled, and runs that.
     """
     ms = device.mindspore()
     parameters = list(parameters_of(layer).values())

@@ -9,7 +9,7 @@ published package `lpips`, version 0.1, net="vgg".
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,51 +46,44 @@ class LpipsNetwork:
         self._parts = [[self._convolution(weights, n) for n in numbers] for numbers in _PARTS]
 
     def _convolution(self, weights: Mapping[str, NDArray[Any]], number: int) -> Any:
-        weight, bias = (
-            np.array(weights[f"features.{number}.{what}"]) for what in ("weight", "bias")
-        )
-        made = self._ms.mint.nn.Conv2d(
-            weight.shape[1], weight.shape[0], 3, padding=1, dtype=self._dtype
-        )
-        made.weight.set_data(self._ms.Tensor(weight, self._dtype))
-        made.bias.set_data(self._ms.Tensor(bias, self._dtype))
-        return cpu_kernels.fitted(made, self._device)
+        weight = np.array(weights[f"features.{number}.weight"])
+        bias = np.array(weights[f"features.{number}.bias"])
+        outputs, inputs = weight.shape[:2]
+        cell = self._ms.mint.nn.Conv2d(inputs, outputs, 3, padding=1, dtype=self._dtype)
+        cell.weight.set_data(self._ms.Tensor(weight, self._dtype))
+        cell.bias.set_data(self._ms.Tensor(bias, self._dtype))
+        return cpu_kernels.fitted(cell, self._device)
 
-    def features(self, frames: Sequence[NDArray[np.uint8]]) -> list[Features]:
+    def features(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Features]:
         """The features of pictures (h, w, 3; RGB), each computed once however many it is compared
         with.
 
         Both sides of a picture must be at least 16 pixels long.
         """
-        return [self._features(frame) for frame in frames]
-
-    def _features(self, frame: NDArray[np.uint8]) -> Features:
-        scaled = (frame.astype(np.float32) / 127.5 - 1 - _SHIFT) / _SCALE
-        pictures = np.ascontiguousarray(scaled.transpose(2, 0, 1)[None])
-        with device_errors(self._device):
-            found = [
-                f.astype(self._ms.float32).asnumpy()[0]
-                for f in self._run(self._ms.Tensor(pictures, self._dtype))
-            ]
-        return tuple(map(_unit, found))
-
-    def _run(self, pictures: Any) -> Iterator[Any]:
-        ops = self._ms.ops
-        for number, part in enumerate(self._parts):
-            if number:
-                pictures = ops.max_pool2d(pictures, 2, 2)
-            for convolution in part:
-                pictures = ops.relu(convolution(pictures))
-            yield pictures
+        ms, features = self._ms, []
+        for picture in pictures:
+            scaled = (picture.astype(np.float32) / 127.5 - 1 - _SHIFT) / _SCALE
+            outputs = []
+            with device_errors(self._device):
+                values = ms.Tensor(
+                    np.ascontiguousarray(scaled.transpose(2, 0, 1)[None]), self._dtype
+                )
+                for number, part in enumerate(self._parts):
+                    if number:
+                        values = ms.ops.max_pool2d(values, 2, 2)
+                    for convolution in part:
+                        values = ms.ops.relu(convolution(values))
+                    outputs.append(values.astype(ms.float32).asnumpy()[0])
+            features.append(tuple(_unit(output) for output in outputs))
+        return features
 
     def distance(self, first: Features, second: Features) -> float:
         """LPIPS of two pictures, 0 (equal) upwards, seldom above 1; lower is more alike."""
-        return float(sum(self._distances(first, second)))
-
-    def _distances(self, first: Features, second: Features) -> Iterator[float]:
+        total = 0.0
         for a, b, weights in zip(first, second, self._linear, strict=True):
             difference = (a - b).reshape(len(weights), -1)
-            yield float(weights @ np.square(difference).mean(axis=1, dtype=np.float64))
+            total += float(weights @ np.square(difference).mean(axis=1, dtype=np.float64))
+        return total
 
 
 def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -100,7 +93,8 @@ def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def lpips_model(folder: Path, setting: str = "auto", dtype: Dtype = "auto") -> LpipsNetwork:
-    """The LPIPS model of a folder, shared within the process. Raises BadModel, NoDevice,
-    PackageMissing.
+    """The LPIPS model of a folder, shared within the process.
+
+    Raises BadModel, NoDevice, PackageMissing.
     """
     return cached_model(LpipsNetwork, folder, setting, dtype)
