@@ -1,7 +1,7 @@
 """From a published file to a folder of safetensors that the stages load. No pickle in it is
 executed.
 
-The folder is made beside its place under another name, checked as a worker would check it, and
+The folder is made under another name beside its own, checked as a worker would check it, and
 renamed: there is never half a model.
 """
 
@@ -23,18 +23,17 @@ from numpy.typing import NDArray
 from curate.configs.errors import BadModel, UsageError
 from curate.tasks.models import mindspore_ckpt, unpickle, words
 from curate.tasks.models.catalog import CATALOG, Kind, folder_of
-from curate.tasks.models.checkpoint import CONFIG, WEIGHTS, float32, header, read_config
+from curate.tasks.models.checkpoint import CONFIG, FLOATS, WEIGHTS, float32, header, read_config
 from curate.tasks.models.layouts import BadConfig, expected
 from curate.tasks.models.published import Part, Published, Unknown, recognise
 from curate.tasks.models.stored import DTYPES, Stored
 from curate.tasks.models.verify import verified
 
-_KEPT = ("F32", "F16", "BF16")  # types that are written as they are; others become F32
 # what a model folder may hold: what is made here and by fetch, and the small files of a snapshot by
 # Hugging Face
 _FILES = {
-    WEIGHTS, CONFIG, "tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json",
-    "preprocessor_config.json",
+    WEIGHTS, CONFIG, "tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json",
+    "special_tokens_map.json", "preprocessor_config.json",
 }  # fmt: skip
 
 
@@ -58,20 +57,20 @@ def convert(order: Conversion) -> tuple[Kind, Path]:
     """Make the folder of a model; returns what it is and where. Raises BadModel; UsageError when it
     is there.
     """
-    found = _recognised(order.sources)
-    shapes = _checked(found, order.sources)
-    target = folder_of(order.to or _usual_name(found.kind), order.model_folder)
+    published = _recognised(order.sources)
+    config = _config(published, order.sources[0])
+    shapes = _checked_shapes(published, config, order.sources[0])
+    usual_name = next(model.name for model in CATALOG.values() if model.kind == published.kind)
+    target = folder_of(order.to or usual_name, order.model_folder)
     with replacing(target, order.force) as folder:
-        if found.kind == "clip":
-            _write_clip_files(found, order, folder)
+        if published.kind == "clip":
+            (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+            _write_tokenizer(order, config["text_config"]["vocab_size"], folder)
+        parts = {name: (published.parts[name], shape) for name, shape in shapes.items()}
         with (folder / WEIGHTS).open("wb") as opened:
-            _write(
-                opened,
-                {name: (found.parts[name], shape) for name, shape in shapes.items()},
-                order.sources[0],
-            )
-        verified(folder, found.kind)
-    return found.kind, target
+            _write(opened, parts, order.sources[0])
+        verified(folder, published.kind)
+    return published.kind, target
 
 
 def tensors_of(file: Path) -> dict[str, Stored]:
@@ -86,11 +85,11 @@ def tensors_of(file: Path) -> dict[str, Stored]:
     if start.startswith((unpickle.ZIP_START, unpickle.OLD_START)) or start[:1] == b"\x80":
         return unpickle.tensors(file)
     if start[8:9] == b"{":
-        sizes = {name: np.dtype(DTYPES[t.dtype]).itemsize for name, t in header(file).items()}
-        return {
-            n: Stored(file, t.dtype, t.shape, ((t.start, math.prod(t.shape) * sizes[n]),))
-            for n, t in header(file).items()
-        }
+        by_name = {}
+        for name, tensor in header(file).items():
+            length = math.prod(tensor.shape) * np.dtype(DTYPES[tensor.dtype]).itemsize
+            by_name[name] = Stored(file, tensor.dtype, tensor.shape, ((tensor.start, length),))
+        return by_name
     if start[:1] == b"\x0a":
         return mindspore_ckpt.tensors(file)
     raise BadModel(path=file, why="it is no file by torch, MindSpore or safetensors")
@@ -99,75 +98,63 @@ def tensors_of(file: Path) -> dict[str, Stored]:
 def _recognised(sources: Sequence[Path]) -> Published:
     together: dict[str, Stored] = {}
     for source in sources:
-        found = tensors_of(source)
-        twice = [name for name in found if name in together]
+        tensors = tensors_of(source)
+        twice = [name for name in tensors if name in together]
         if twice:
             raise BadModel(path=source, why=f"{twice[0][:100]} is in another of the files too")
-        together |= found
+        together |= tensors
     try:
         return recognise(together)
     except Unknown as error:
         raise BadModel(path=sources[-1], why=str(error)) from None
 
 
-def _checked(found: Published, sources: Sequence[Path]) -> Mapping[str, tuple[int, ...]]:
-    """The shapes of the layout, when all parts are there and no others. Their own shapes show when
-    they are read.
-    """
-    config = _config(found, sources)
-    try:
-        shapes = expected(found.kind, config)
-    except BadConfig as error:
-        raise BadModel(path=sources[0], why=str(error)) from None
-    for names, what in (
-        ([n for n in shapes if n not in found.parts], "missing"),
-        ([n for n in found.parts if n not in shapes], "left over"),
-    ):
-        if names:
-            shown = ", ".join(n[:100] for n in names[:3])
-            hint = _other_half(found.kind, names) if what == "missing" else ""
-            raise BadModel(
-                path=sources[0], why=f"{len(names)} tensors {what} for {found.kind}: {shown}{hint}"
-            )
-    return shapes
-
-
-def _other_half(kind: Kind, names: Sequence[str]) -> str:
-    """LPIPS was published in two files."""
-    if kind != "lpips":
-        return ""
-    return "; name both files, vgg16-397923af.pth of torchvision and vgg.pth of lpips"
-
-
-def _config(found: Published, sources: Sequence[Path]) -> Mapping[str, Any]:
+def _config(published: Published, source: Path) -> Mapping[str, Any]:
     """The config.json beside the source, else the one computed from the shapes. Raises BadModel
     where there is none.
     """
-    beside = sources[0].absolute().with_name(CONFIG)
-    if found.kind != "clip":
+    beside = source.absolute().with_name(CONFIG)
+    if published.kind != "clip":
         return {}
     if beside.is_file():
         return read_config(beside)
-    if not found.config:
-        raise BadModel(path=sources[0], why="its config.json is not beside it")
-    return found.config
+    if not published.config:
+        raise BadModel(path=source, why="its config.json is not beside it")
+    return published.config
 
 
-def _write_clip_files(found: Published, order: Conversion, folder: Path) -> None:
-    config = _config(found, order.sources)
-    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+def _checked_shapes(
+    published: Published, config: Mapping[str, Any], source: Path
+) -> Mapping[str, tuple[int, ...]]:
+    """The shapes of the layout. Raises BadModel unless all parts are there and no others; whether
+    their own shapes are these shows when they are read.
+    """
+    try:
+        shapes = expected(published.kind, config)
+    except BadConfig as error:
+        raise BadModel(path=source, why=str(error)) from None
+    missing = [name for name in shapes if name not in published.parts]
+    left_over = [name for name in published.parts if name not in shapes]
+    for names, what in ((missing, "missing"), (left_over, "left over")):
+        if names:
+            some = ", ".join(name[:100] for name in names[:3])
+            why = f"{len(names)} tensors {what} for {published.kind}: {some}"
+            if names is missing and published.kind == "lpips":
+                why += "; name both files, vgg16-397923af.pth of torchvision and vgg.pth of lpips"
+            raise BadModel(path=source, why=why)
+    return shapes
+
+
+def _write_tokenizer(order: Conversion, vocabulary: int, folder: Path) -> None:
     source = words.find(order.words or order.sources[0].absolute().parent)
     if source is None:
         what = (
-            "CLIP needs its tokenizer, which is not in the weights: give --tokenizer FILE, which is tokenizer.json, "
-            "merges.txt, or bpe_simple_vocab_16e6.txt.gz of https://github.com/openai/CLIP"
+            "CLIP needs its tokenizer, which is not in the weights: give --tokenizer FILE, which "
+            "is tokenizer.json, merges.txt, or bpe_simple_vocab_16e6.txt.gz of "
+            "https://github.com/openai/CLIP"
         )
         raise UsageError(what=what)
-    words.write(source, folder / "tokenizer.json", config["text_config"]["vocab_size"])
-
-
-def _usual_name(kind: Kind) -> str:
-    return next(model.name for model in CATALOG.values() if model.kind == kind)
+    words.write(source, folder / "tokenizer.json", vocabulary)
 
 
 def kind_of(folder: Path) -> Kind:
@@ -190,21 +177,17 @@ def check_place(target: Path, force: bool, instead: str = "give another --to") -
     """
     if not os.path.lexists(target):
         return
-    strange = _strange(target)
+    if target.is_symlink() or not target.is_dir():
+        strange = "it is a link" if target.is_symlink() else "it is a file"
+    else:
+        others = sorted(p.name for p in target.iterdir() if p.name not in _FILES or not p.is_file())
+        strange = f"it holds {others[0][:100]}" if others else ""
     if strange:
         raise UsageError(
             what=f"{target} is no model folder ({strange}), and is left as it is; {instead}"
         )
     if not force and any(target.iterdir()):
         raise UsageError(what=f"{target} is there already; replace it with --force, or {instead}")
-
-
-def _strange(target: Path) -> str:
-    """What shows that something is no model folder; empty for one, and for an empty folder."""
-    if target.is_symlink() or not target.is_dir():
-        return "it is a link" if target.is_symlink() else "it is a file"
-    others = sorted(p.name for p in target.iterdir() if p.name not in _FILES or not p.is_file())
-    return f"it holds {others[0][:100]}" if others else ""
 
 
 @contextmanager
@@ -215,30 +198,30 @@ def replacing(target: Path, force: bool) -> Iterator[Path]:
     """
     target = target.absolute()
     check_place(target, force)
-    made = target.with_name(f".{target.name}.{os.getpid()}.new")
+    new = target.with_name(f".{target.name}.{os.getpid()}.new")
     old = target.with_name(f".{target.name}.{os.getpid()}.old")
-    made.mkdir(parents=True)
+    new.mkdir(parents=True)
     try:
-        yield made
+        yield new
         check_place(target, force)
         if target.exists():
             target.rename(old)
-        made.rename(target)
+        new.rename(target)
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 
 
 def _write(
     opened: BinaryIO, parts: Mapping[str, tuple[Part, tuple[int, ...]]], source: Path
 ) -> None:
-    """Write a safetensors file with one tensor in memory at a time. Raises BadModel for a shape,
-    NaN or infinity.
+    """Write a safetensors file with one tensor in memory at a time; numbers of other types than
+    F32, F16 and BF16 become F32. Raises BadModel for a shape, NaN or infinity.
     """
     entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, (part, shape) in parts.items():
-        dtype = part.dtype if part.dtype in _KEPT else "F32"
+        dtype = part.dtype if part.dtype in FLOATS else "F32"
         start, end = end, end + math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize
         entries[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [start, end]}
     text = json.dumps(entries, separators=(",", ":")).encode()
@@ -259,7 +242,7 @@ def _numbers(part: Part, shape: tuple[int, ...], name: str, source: Path) -> NDA
         raise BadModel(
             path=source, why=f"{name} has the shape {list(numbers.shape)} instead of {list(shape)}"
         )
-    if part.dtype not in _KEPT:
+    if part.dtype not in FLOATS:
         numbers = numbers.astype(np.float32)
     if not np.isfinite(float32(numbers, part.dtype)).all():
         raise BadModel(path=source, why=f"{name} holds NaN or infinity")

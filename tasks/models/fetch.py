@@ -1,8 +1,8 @@
-"""Getting the published files of a model: resumed where they stopped, checked by SHA-256, converted
+"""Fetches the published files of a model: resumed where they stopped, checked by SHA-256, converted
 where needed.
 
-A cut connection goes on where it stopped, at once as long as something comes, and at the next call
-otherwise; what cannot be reached ends in seconds.
+After a cut the transfer goes on where it stopped: at once as long as something comes, at the next
+call otherwise. What cannot be reached ends in seconds.
 """
 
 from __future__ import annotations
@@ -38,10 +38,8 @@ Progress = Callable[[str, int, int], None]
 @dataclass(frozen=True)
 class FetchRequest:
     """A model to fetch. `mirror` is a URL below which its files are; empty: where they were
-    published.
-
-    `hub` stands in for huggingface.co, `progress` is told a file's name, its bytes so far and in
-    all (0: unknown).
+    published. `hub` stands in for huggingface.co. `progress` is called with a file's name, its
+    bytes so far and in all (0: unknown).
     """
 
     model: Model
@@ -52,24 +50,30 @@ class FetchRequest:
     progress: Progress = lambda _name, _done, _total: None
 
 
-def fetch(wish: FetchRequest) -> Path:
+def fetch(request: FetchRequest) -> Path:
     """Put the model into its folder, and return that. Raises CannotFetch, BadModel; UsageError when
     one is there, or an address with a secret is given.
     """
-    target = folder_of(wish.model.name, wish.model_folder)
-    check_place(target, wish.force, "move it elsewhere")
-    for address in (wish.mirror, wish.hub):
+    model = request.model
+    target = folder_of(model.name, request.model_folder)
+    check_place(target, request.force, "move it elsewhere")
+    for address in (request.mirror, request.hub):
         _refuse_secrets(address)
-    with _alone(wish) as folder:
-        _room(wish, folder)
-        files = [_file(download, folder, wish) for download in wish.model.files]
-        if wish.model.convert:
-            convert(Conversion(files, wish.model_folder, wish.model.name, force=wish.force))
+    with _alone(request) as folder:
+        needed = sum(d.size for d in model.files) + (model.size if model.convert else 0)
+        needed -= sum(p.stat().st_size for p in folder.iterdir())
+        free = shutil.disk_usage(folder).free
+        if needed > free:
+            why = f"it takes {needed / 1e9:.1f} GB in {folder}, and {free / 1e9:.1f} GB are free"
+            raise CannotFetch(url=model.page, why=why, name=model.name)
+        files = [_fetch_file(download, folder, request) for download in model.files]
+        if model.convert:
+            convert(Conversion(files, request.model_folder, model.name, force=request.force))
         else:
-            with replacing(target, wish.force) as made:
+            with replacing(target, request.force) as new:
                 for file in files:
-                    file.rename(made / file.name)
-                verified(made, wish.model.kind)
+                    file.rename(new / file.name)
+                verified(new, model.kind)
         shutil.rmtree(folder)
     return target
 
@@ -93,32 +97,32 @@ def _refuse_secrets(address: str) -> None:
         raise UsageError(what=f"the address of the mirror is no URL: {error}") from None
     if "@" in parts.netloc or parts.query or parts.fragment:
         what = (
-            f"the address {shown(address)} was given with a login or a query, which curate does not send. Name a "
-            "mirror that needs none, or download the files by other means, copy them here, and see docs/models.md"
+            f"the address {without_secrets(address)} was given with a login or a query, which "
+            "curate does not send. Name a mirror that needs none, or download the files by other "
+            "means, copy them here, and see docs/models.md"
         )
         raise UsageError(what=what)
 
 
-def shown(url: str) -> str:
+def without_secrets(url: str) -> str:
     """The URL as an error may show it: without login, password, query and fragment."""
     parts = urllib.parse.urlsplit(url)
-    return urllib.parse.urlunsplit(
-        (parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")
-    )
+    host = parts.netloc.rpartition("@")[2]
+    return urllib.parse.urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
 @contextmanager
-def _alone(wish: FetchRequest) -> Iterator[Path]:
+def _alone(request: FetchRequest) -> Iterator[Path]:
     """The folder of files on their way, for one process at a time. What came stays when something
     fails.
     """
-    folder = wish.model_folder / f".{wish.model.name}.fetch"
+    folder = request.model_folder / f".{request.model.name}.fetch"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UsageError(what=f"another process is fetching {wish.model.name}") from None
+            raise UsageError(what=f"another process is fetching {request.model.name}") from None
         try:
             yield folder
         finally:
@@ -126,49 +130,36 @@ def _alone(wish: FetchRequest) -> Iterator[Path]:
                 shutil.rmtree(folder)
 
 
-def _room(wish: FetchRequest, folder: Path) -> None:
-    needed = sum(d.size for d in wish.model.files) + (wish.model.size if wish.model.convert else 0)
-    there = sum(p.stat().st_size for p in folder.iterdir())
-    free = shutil.disk_usage(folder).free
-    if needed - there > free:
-        why = f"it takes {(needed - there) / 1e9:.1f} GB in {folder}, and {free / 1e9:.1f} GB are free"
-        raise CannotFetch(url=wish.model.page, why=why, name=wish.model.name)
-
-
-def _file(download: Download, folder: Path, wish: FetchRequest) -> Path:
+def _fetch_file(download: Download, folder: Path, request: FetchRequest) -> Path:
     """The whole file, checked. One that is wrong is removed, so that the next call starts anew."""
-    url = url_of(download, wish.mirror, wish.hub)
+    url = url_of(download, request.mirror, request.hub)
+    fields = {"url": without_secrets(url), "name": request.model.name}
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-        raise CannotFetch(
-            url=shown(url), why="only http and https are fetched", name=wish.model.name
-        )
+        raise CannotFetch(why="only http and https are fetched", **fields)
     target, part = folder / download.name, folder / f"{download.name}.part"
     if target.is_file():
         return target
     try:
-        _transfers(url, part, download, wish.progress)
+        _transfer_all(url, part, download, request.progress)
+    except urllib.error.HTTPError as error:
+        raise CannotFetch(why=f"the server says {error.code} {error.reason}", **fields) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise CannotFetch(url=shown(url), why=_reason(error), name=wish.model.name) from None
+        cause = error.reason if isinstance(error, urllib.error.URLError) else error
+        why = " ".join(str(cause).split()) or type(error).__name__
+        raise CannotFetch(why=why, **fields) from None
     if download.sha256 and sha256(part) != download.sha256:
         size = part.stat().st_size
         part.unlink()
         why = f"its SHA-256 is not that of the published file ({size} bytes came)"
-        raise CannotFetch(url=shown(url), why=why, name=wish.model.name)
+        raise CannotFetch(why=why, **fields)
     return part.rename(target)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, urllib.error.HTTPError):
-        return f"the server says {error.code} {error.reason}"
-    cause = error.reason if isinstance(error, urllib.error.URLError) else error
-    return " ".join(str(cause).split()) or type(error).__name__
 
 
 class _Cut(OSError):
     """The connection ended before the file did."""
 
 
-def _transfers(url: str, part: Path, download: Download, progress: Progress) -> None:
+def _transfer_all(url: str, part: Path, download: Download, progress: Progress) -> None:
     """Transfer until the file is whole, again and again as long as each time brings something."""
     for _ in range(_MOST_CUTS):
         before = part.stat().st_size if part.exists() else 0
@@ -204,9 +195,14 @@ def _transfer(url: str, part: Path, download: Download, progress: Progress) -> N
 
 def _save(response: Any, part: Path, done: int, download: Download, progress: Progress) -> None:
     """Append what comes, or begin again where the server sends the whole. Raises _Cut when less
-    comes than was told.
+    comes than was announced.
     """
-    resumed = response.status == http.client.PARTIAL_CONTENT and _first(response) == done
+    unit, _, span = str(response.headers.get("Content-Range", "")).partition(" ")
+    resumed = (
+        response.status == http.client.PARTIAL_CONTENT
+        and unit == "bytes"
+        and span.partition("-")[0] == str(done)
+    )
     if not resumed and response.status != http.client.OK:
         raise ValueError(f"the server answers a request for the rest with {response.status}")
     done = done if resumed else 0
@@ -222,10 +218,3 @@ def _save(response: Any, part: Path, done: int, download: Download, progress: Pr
             progress(download.name, done, total)
     if done < total:
         raise _Cut(f"the connection was cut after {done} of {total} bytes")
-
-
-def _first(response: Any) -> int:
-    """The byte that an answer to a range begins with; -1 where it does not say."""
-    unit, _, rest = str(response.headers.get("Content-Range", "")).partition(" ")
-    start = rest.partition("-")[0]
-    return int(start) if unit == "bytes" and start.isdecimal() else -1

@@ -30,7 +30,7 @@ class Scales:
         self.steps = 0
 
     def take(self, code: pickletools.OpcodeInfo, argument: Any) -> None:
-        """The next opcode. What makes no sense is passed over: the Unpickler refuses it."""
+        """Weigh the next opcode. What makes no sense is passed over: the Unpickler refuses it."""
         if code.name in KEEPING:
             self._memo[len(self._memo) if argument is None else int(argument)] = (
                 self._stack[-1] if self._stack else 1
@@ -42,16 +42,13 @@ class Scales:
         elif code.name == "DUP":
             self._stack += self._stack[-1:]
         else:
-            self._change(code)
-
-    def _change(self, code: pickletools.OpcodeInfo) -> None:
-        popped = self._popped(code)
-        self.steps += sum(popped)
-        self._stack += [1 if code.name in _FILLING else 1 + sum(popped)] * len(code.stack_after)
+            weight = sum(self._popped(code))
+            self.steps += weight
+            self._stack += [1 if code.name in _FILLING else 1 + weight] * len(code.stack_after)
 
     def _popped(self, code: pickletools.OpcodeInfo) -> list[int]:
-        """What an opcode takes from the stack: so many values, or all to the last mark and those it
-        names below.
+        """The weights that an opcode takes from the stack: of so many values, or of all to the last
+        mark and of those it names below.
         """
         below = len(code.stack_before)
         popped: list[int] = []

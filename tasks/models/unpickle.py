@@ -1,4 +1,4 @@
-"""Reading what torch.save and torch.jit.save wrote, without torch and without executing anything.
+"""Reads what torch.save and torch.jit.save wrote, without torch and without executing anything.
 
 Such a file is a pickle, a small program that may call any function. Here it may only name the few
 things that describe tensors, and gets harmless stand-ins for them; whatever else it asks for ends
@@ -32,19 +32,17 @@ OLD_START = b"\x80\x02\x8a\x0a" + OLD_MAGIC.to_bytes(10, "little")
 _LARGEST_PICKLE = 64 << 20  # bytes; that of ViT-L/14 has less than a million
 _DEEPEST = 64  # modules in modules
 _MOST_VALUES = 1_000_000
-_MOST_STEPS = (
-    50_000_000  # of hashing what a pickle builds; that of ViT-L/14 needs less than a million
-)
+_MOST_STEPS = 50_000_000  # of hashing what a pickle builds; that of ViT-L/14 needs < 1,000,000
 _STORAGES = {
     "DoubleStorage": "F64", "FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16",
-    "LongStorage": "I64", "IntStorage": "I32", "ShortStorage": "I16", "CharStorage": "I8", "ByteStorage": "U8",
-    "BoolStorage": "BOOL",
+    "LongStorage": "I64", "IntStorage": "I32", "ShortStorage": "I16", "CharStorage": "I8",
+    "ByteStorage": "U8", "BoolStorage": "BOOL",
 }  # fmt: skip
 # what a pickle or an archive that makes no sense raises in the course of being read; RuntimeError:
 # an encrypted one, one of a version to come, endless recursion
 _SENSELESS = (
-    RuntimeError, pickle.UnpicklingError, AttributeError, EOFError, IndexError, KeyError, TypeError, ValueError,
-    OverflowError, MemoryError, struct.error,
+    RuntimeError, pickle.UnpicklingError, AttributeError, EOFError, IndexError, KeyError, TypeError,
+    ValueError, OverflowError, MemoryError, struct.error,
 )  # fmt: skip
 
 
@@ -67,7 +65,11 @@ class TensorView:
     strides: Shape
 
 
-Places = dict[str, tuple[int, int]]  # first byte and length of each storage
+Runs = dict[str, tuple[int, int]]  # first byte and length of each storage in the file
+
+
+class _Refused(pickle.UnpicklingError):
+    """The pickle names something that no weights need."""
 
 
 def tensors(file: Path) -> dict[str, Stored]:
@@ -78,25 +80,28 @@ def tensors(file: Path) -> dict[str, Stored]:
     try:
         with file.open("rb") as opened:
             start = opened.read(len(OLD_START))
-        content, places = _old(file) if start == OLD_START else _archive(file)
-        found = dict(_flat(content, "", 0, iter(range(_MOST_VALUES))))
-        return {name: _stored(file, view, places) for name, view in found.items()}
+        content, runs = _old(file) if start == OLD_START else _archive(file)
+        size = file.stat().st_size
+        by_name = {}
+        for name, view in _flat(content, "", 0, iter(range(_MOST_VALUES))):
+            storage = view.storage
+            first, length = runs.get(storage.key, (0, 0))
+            needed = storage.count * np.dtype(DTYPES[storage.dtype]).itemsize
+            if needed > length or first + length > size:
+                raise _Refused("it is truncated: numbers are missing")
+            run = ((first, needed),)
+            by_name[name] = Stored(file, storage.dtype, view.shape, run, view.offset, view.strides)
+        return by_name
+    except _Refused as error:
+        why = f"{error}; nothing of it was executed"
     except _SENSELESS as error:
-        raise BadModel(path=file, why=f"{_reason(error)}; nothing of it was executed") from None
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        why = f"it is damaged or no file by torch ({reason}); nothing of it was executed"
     except OSError as error:
-        raise BadModel(path=file, why=error.strerror or str(error)) from None
+        why = error.strerror or str(error)
     except zipfile.BadZipFile as error:
-        raise BadModel(path=file, why=f"it is damaged or no file by torch: {error}") from None
-
-
-class _Refused(pickle.UnpicklingError):
-    """The pickle names something that no weights need."""
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, _Refused):
-        return str(error)
-    return f"it is damaged or no file by torch ({type(error).__name__}: {' '.join(str(error).split())[:120]})"
+        why = f"it is damaged or no file by torch: {error}"
+    raise BadModel(path=file, why=why)
 
 
 class _Stand:
@@ -126,7 +131,7 @@ class Module:
         self.attributes = state
 
 
-def _view(storage: Any, offset: Any, shape: Any, strides: Any, *_rest: Any) -> TensorView:
+def _view(storage: Any, offset: Any, shape: Any, strides: Any, *_others: Any) -> TensorView:
     """In place of torch._utils._rebuild_tensor_v2: the view, if it stays within its storage."""
     numbers = (offset, *shape, *strides)
     if not isinstance(storage, Storage) or not all(type(n) is int for n in numbers):
@@ -143,7 +148,7 @@ def _size(numbers: Any = ()) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def _first(value: Any, *_rest: Any) -> Any:
+def _first(value: Any, *_others: Any) -> Any:
     return value
 
 
@@ -185,8 +190,8 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, pid: Any) -> Storage:
         match pid:
-            case ("storage", str(dtype), str(key), _, int(count), *rest) if (
-                dtype in DTYPES and count >= 0 and rest in ([], [None])
+            case ("storage", str(dtype), str(key), _, int(count), *view) if (
+                dtype in DTYPES and count >= 0 and view in ([], [None])
             ):
                 return self.storages.setdefault(key, Storage(dtype, key, count))
         raise _Refused("it is a pickle that asks for something other than a row of numbers")
@@ -195,8 +200,8 @@ class _Unpickler(pickle.Unpickler):
 def _load(opened: io.BytesIO) -> tuple[Any, dict[str, Storage]]:
     """The next pickle of a stream, and the storages it names.
 
-    Looked through first, because a place in the memo that is far away costs as much memory as all
-    before it, and a tuple of sixty levels, each twice the one below, takes years to hash.
+    It is looked through first: a distant place in the memo costs as much memory as all before it,
+    and a tuple of sixty levels, each twice the one below, takes years to hash.
     """
     start = opened.tell()
     scales = Scales()
@@ -211,24 +216,22 @@ def _load(opened: io.BytesIO) -> tuple[Any, dict[str, Storage]]:
     return reader.load(), reader.storages
 
 
-def _archive(file: Path) -> tuple[Any, Places]:
+def _archive(file: Path) -> tuple[Any, Runs]:
     """The content of a zip archive, and where its numbers are."""
     with zipfile.ZipFile(file) as archive, file.open("rb") as opened:
-        inside = {info.filename: info for info in archive.infolist()}
-        pickles = [name for name in inside if name.endswith("/data.pkl") and name.count("/") == 1]
+        names = archive.namelist()
+        pickles = [name for name in names if name.endswith("/data.pkl") and name.count("/") == 1]
         if len(pickles) != 1:
             raise BadModel(path=file, why="it is a zip archive, but not one by torch")
         root = pickles[0].removesuffix("data.pkl")
-        if f"{root}byteorder" in inside and _read(archive, f"{root}byteorder") != b"little":
+        if f"{root}byteorder" in names and _read(archive, f"{root}byteorder") != b"little":
             raise BadModel(path=file, why="its numbers are big-endian")
         content, _ = _load(io.BytesIO(_read(archive, pickles[0])))
-        data = f"{root}data/"
-        places = {
-            n.removeprefix(data): _place(opened, info)
-            for n, info in inside.items()
-            if n.startswith(data)
-        }
-        return content, places
+        runs: Runs = {}
+        for info in archive.infolist():
+            if info.filename.startswith(f"{root}data/"):
+                runs[info.filename.removeprefix(f"{root}data/")] = _run(opened, info)
+        return content, runs
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -238,12 +241,13 @@ def _read(archive: zipfile.ZipFile, name: str) -> bytes:
     info = archive.getinfo(name)
     if info.compress_type != zipfile.ZIP_STORED or info.file_size > _LARGEST_PICKLE:
         raise _Refused(
-            "it is an archive with a compressed pickle, or one of more than 64 MB, as torch writes none"
+            "it is an archive with a compressed pickle, or one of more than 64 MB, as torch writes "
+            "none"
         )
     return archive.read(info)
 
 
-def _place(opened: io.BufferedReader, info: zipfile.ZipInfo) -> tuple[int, int]:
+def _run(opened: io.BufferedReader, info: zipfile.ZipInfo) -> tuple[int, int]:
     """First byte and length of a file in an archive, which torch never compresses."""
     if info.compress_type != zipfile.ZIP_STORED:
         raise _Refused("it is an archive with compressed numbers, which torch does not write")
@@ -255,7 +259,7 @@ def _place(opened: io.BufferedReader, info: zipfile.ZipInfo) -> tuple[int, int]:
     return info.header_offset + 30 + name + extra, info.file_size
 
 
-def _old(file: Path) -> tuple[Any, Places]:
+def _old(file: Path) -> tuple[Any, Runs]:
     """The content of a file by torch before 1.6: pickles of a magic number, a version, the host,
     the content and the keys of the storages; then each storage, its count as an int64 before it.
     """
@@ -266,7 +270,7 @@ def _old(file: Path) -> tuple[Any, Places]:
             raise _Refused("it is no file by torch, or its numbers are big-endian")
         if not (isinstance(keys, list) and all(isinstance(key, str) for key in keys)):
             raise _Refused("it is no file by torch: it names no storages")
-        places: Places = {}
+        runs: Runs = {}
         at = head.tell()
         for key in keys:
             opened.seek(at)
@@ -274,9 +278,9 @@ def _old(file: Path) -> tuple[Any, Places]:
             if key not in sizes or count != sizes[key].count:
                 raise _Refused("it is damaged: its numbers are not where they should be")
             length = count * np.dtype(DTYPES[sizes[key].dtype]).itemsize
-            places[key] = (at + 8, length)
+            runs[key] = (at + 8, length)
             at += 8 + length
-        return content, places
+        return content, runs
 
 
 def _flat(
@@ -294,13 +298,3 @@ def _flat(
         for key, part in inside.items():
             if isinstance(key, str) and isinstance(part, TensorView | Module | dict):
                 yield from _flat(part, f"{name}.{key}" if name else key, depth + 1, budget)
-
-
-def _stored(file: Path, view: TensorView, places: Places) -> Stored:
-    """Where the numbers of a view are. Raises _Refused when the file holds fewer."""
-    storage = view.storage
-    start, length = places.get(storage.key, (0, 0))
-    needed = storage.count * np.dtype(DTYPES[storage.dtype]).itemsize
-    if needed > length or start + length > file.stat().st_size:
-        raise _Refused("it is truncated: numbers are missing")
-    return Stored(file, storage.dtype, view.shape, ((start, needed),), view.offset, view.strides)

@@ -93,23 +93,25 @@ def head(tmp_path: Path) -> bytes:
 
 
 @pytest.fixture
-def wish(server: Server, tmp_path: Path, head: bytes) -> FetchRequest:
+def fetch_request(server: Server, tmp_path: Path, head: bytes) -> FetchRequest:
     server.files = {"head.pt": head}
     return FetchRequest(model_of(server.files), tmp_path / "models", server.url)
 
 
-def left(wish: FetchRequest) -> list[str]:
+def left(fetch_request: FetchRequest) -> list[str]:
     """What lies below the model folder."""
     return sorted(
-        str(p.relative_to(wish.model_folder)) for p in wish.model_folder.rglob("*") if p.is_file()
+        str(p.relative_to(fetch_request.model_folder))
+        for p in fetch_request.model_folder.rglob("*")
+        if p.is_file()
     )
 
 
-def test_a_model_is_fetched_and_converted(wish: FetchRequest, tmp_path: Path) -> None:
-    assert fetch(wish) == wish.model_folder / "head"
-    assert left(wish) == ["head/model.safetensors"]
+def test_a_model_is_fetched_and_converted(fetch_request: FetchRequest, tmp_path: Path) -> None:
+    assert fetch(fetch_request) == fetch_request.model_folder / "head"
+    assert left(fetch_request) == ["head/model.safetensors"]
     wanted = load_file(tmp_path / "tiny" / "model.safetensors")
-    for name, array in load_file(wish.model_folder / "head" / "model.safetensors").items():
+    for name, array in load_file(fetch_request.model_folder / "head" / "model.safetensors").items():
         np.testing.assert_array_equal(array, wanted[name])
 
 
@@ -123,100 +125,111 @@ def test_files_that_need_no_converting_are_taken_as_they_are(
     assert {p.name: p.read_bytes() for p in made.iterdir()} == server.files
 
 
-def test_progress_is_told(wish: FetchRequest, head: bytes) -> None:
+def test_progress_is_told(fetch_request: FetchRequest, head: bytes) -> None:
     told: list[tuple[str, int, int]] = []
     fetch(
         FetchRequest(
-            wish.model, wish.model_folder, wish.mirror, progress=lambda *now: told.append(now)
+            fetch_request.model,
+            fetch_request.model_folder,
+            fetch_request.mirror,
+            progress=lambda *now: told.append(now),
         )
     )
     assert told[-1] == ("head.pt", len(head), len(head))
     assert told == sorted(told)
 
 
-def test_a_cut_connection_goes_on_where_it_stopped(wish: FetchRequest, server: Server) -> None:
+def test_a_cut_connection_goes_on_where_it_stopped(
+    fetch_request: FetchRequest, server: Server
+) -> None:
     server.cut_after = 300_000
-    fetch(wish)
+    fetch(fetch_request)
     assert [start for _, start in server.asked] == ["", "bytes=300000-", "bytes=600000-"]
-    assert left(wish) == ["head/model.safetensors"]
+    assert left(fetch_request) == ["head/model.safetensors"]
 
 
 def test_a_server_that_knows_no_ranges_sends_all_again(
-    wish: FetchRequest, server: Server, head: bytes
+    fetch_request: FetchRequest, server: Server, head: bytes
 ) -> None:
     server.cut_after, server.ranges = 300_000, False
     with pytest.raises(CannotFetch, match="cut after 300000"):
-        fetch(wish)
+        fetch(fetch_request)
     server.cut_after = len(head)
-    fetch(wish)
-    assert left(wish) == ["head/model.safetensors"]
+    fetch(fetch_request)
+    assert left(fetch_request) == ["head/model.safetensors"]
 
 
 def test_the_next_call_goes_on_where_the_last_one_stopped(
-    wish: FetchRequest, server: Server, head: bytes
+    fetch_request: FetchRequest, server: Server, head: bytes
 ) -> None:
-    part = wish.model_folder / ".head.fetch" / "head.pt.part"
+    part = fetch_request.model_folder / ".head.fetch" / "head.pt.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(head[:1000])
-    fetch(wish)
+    fetch(fetch_request)
     assert server.asked == [("head.pt", "bytes=1000-")]
 
 
 def test_a_part_that_is_whole_already_is_taken(
-    wish: FetchRequest, server: Server, head: bytes
+    fetch_request: FetchRequest, server: Server, head: bytes
 ) -> None:
-    part = wish.model_folder / ".head.fetch" / "head.pt.part"
+    part = fetch_request.model_folder / ".head.fetch" / "head.pt.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(head)
-    fetch(wish)
+    fetch(fetch_request)
     assert server.asked == [("head.pt", f"bytes={len(head)}-")]
 
 
-def test_a_part_that_is_too_long_is_thrown_away(wish: FetchRequest, head: bytes) -> None:
-    part = wish.model_folder / ".head.fetch" / "head.pt.part"
+def test_a_part_that_is_too_long_is_thrown_away(fetch_request: FetchRequest, head: bytes) -> None:
+    part = fetch_request.model_folder / ".head.fetch" / "head.pt.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(head + b"x")
     with pytest.raises(CannotFetch, match="no part of the file"):
-        fetch(wish)
-    fetch(wish)
-    assert left(wish) == ["head/model.safetensors"]
+        fetch(fetch_request)
+    fetch(fetch_request)
+    assert left(fetch_request) == ["head/model.safetensors"]
 
 
 def test_a_wrong_checksum_is_refused_and_not_kept(
-    wish: FetchRequest, server: Server, head: bytes
+    fetch_request: FetchRequest, server: Server, head: bytes
 ) -> None:
     server.files["head.pt"] = head[:-1] + b"?"
     with pytest.raises(CannotFetch, match="SHA-256"):
-        fetch(wish)
-    assert left(wish) == []
+        fetch(fetch_request)
+    assert left(fetch_request) == []
     server.files["head.pt"] = head
-    fetch(wish)
+    fetch(fetch_request)
 
 
-def test_a_part_of_another_file_ends_in_a_wrong_checksum(wish: FetchRequest, head: bytes) -> None:
-    part = wish.model_folder / ".head.fetch" / "head.pt.part"
+def test_a_part_of_another_file_ends_in_a_wrong_checksum(
+    fetch_request: FetchRequest, head: bytes
+) -> None:
+    part = fetch_request.model_folder / ".head.fetch" / "head.pt.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(b"x" * 1000)
     with pytest.raises(CannotFetch, match="SHA-256"):
-        fetch(wish)
-    fetch(wish)
+        fetch(fetch_request)
+    fetch(fetch_request)
 
 
-def test_endless_content_is_stopped(wish: FetchRequest, server: Server, head: bytes) -> None:
+def test_endless_content_is_stopped(
+    fetch_request: FetchRequest, server: Server, head: bytes
+) -> None:
     server.files["head.pt"], server.length = head + bytes(5_000_000), False
     with pytest.raises(CannotFetch, match="longer than the published file"):
-        fetch(wish)
+        fetch(fetch_request)
 
 
 @pytest.mark.parametrize("status", [403, 404, 500, 503])
-def test_a_server_that_refuses_is_quoted(wish: FetchRequest, server: Server, status: int) -> None:
+def test_a_server_that_refuses_is_quoted(
+    fetch_request: FetchRequest, server: Server, status: int
+) -> None:
     server.status = status
     with pytest.raises(CannotFetch, match=f"the server says {status}.*--from"):
-        fetch(wish)
-    assert left(wish) == []
+        fetch(fetch_request)
+    assert left(fetch_request) == []
 
 
-def test_no_server_no_name_and_no_scheme_are_told(wish: FetchRequest) -> None:
+def test_no_server_no_name_and_no_scheme_are_told(fetch_request: FetchRequest) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: a connection is refused
         urls = [
@@ -228,12 +241,12 @@ def test_no_server_no_name_and_no_scheme_are_told(wish: FetchRequest) -> None:
         ]
         for url in urls:
             with pytest.raises(CannotFetch, match="cannot be downloaded"):
-                fetch(FetchRequest(wish.model, wish.model_folder, url))
-    assert not list(wish.model_folder.iterdir())
+                fetch(FetchRequest(fetch_request.model, fetch_request.model_folder, url))
+    assert not list(fetch_request.model_folder.iterdir())
 
 
 def test_a_server_that_never_answers_is_given_up(
-    wish: FetchRequest, monkeypatch: pytest.MonkeyPatch
+    fetch_request: FetchRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("curate.tasks.models.fetch._TIMEOUT", 0.2)
     with socket.socket() as silent:
@@ -242,26 +255,38 @@ def test_a_server_that_never_answers_is_given_up(
         with pytest.raises(CannotFetch, match="timed out"):
             fetch(
                 FetchRequest(
-                    wish.model, wish.model_folder, f"http://127.0.0.1:{silent.getsockname()[1]}"
+                    fetch_request.model,
+                    fetch_request.model_folder,
+                    f"http://127.0.0.1:{silent.getsockname()[1]}",
                 )
             )
 
 
-def test_what_is_there_is_not_fetched_again(wish: FetchRequest, server: Server) -> None:
-    fetch(wish)
+def test_what_is_there_is_not_fetched_again(fetch_request: FetchRequest, server: Server) -> None:
+    fetch(fetch_request)
     with pytest.raises(UsageError, match="--force"):
-        fetch(wish)
+        fetch(fetch_request)
     assert len(server.asked) == 1
-    fetch(FetchRequest(wish.model, wish.model_folder, wish.mirror, force=True))
-    assert left(wish) == ["head/model.safetensors"]
+    fetch(
+        FetchRequest(
+            fetch_request.model, fetch_request.model_folder, fetch_request.mirror, force=True
+        )
+    )
+    assert left(fetch_request) == ["head/model.safetensors"]
 
 
-def test_a_folder_of_other_things_is_never_replaced(wish: FetchRequest, server: Server) -> None:
-    (wish.model_folder / "head").mkdir(parents=True)
-    (wish.model_folder / "head" / "precious.mp4").touch()
+def test_a_folder_of_other_things_is_never_replaced(
+    fetch_request: FetchRequest, server: Server
+) -> None:
+    (fetch_request.model_folder / "head").mkdir(parents=True)
+    (fetch_request.model_folder / "head" / "precious.mp4").touch()
     with pytest.raises(UsageError, match=r"no model folder \(it holds precious\.mp4\)"):
-        fetch(FetchRequest(wish.model, wish.model_folder, wish.mirror, force=True))
-    assert (left(wish), server.asked) == (["head/precious.mp4"], [])
+        fetch(
+            FetchRequest(
+                fetch_request.model, fetch_request.model_folder, fetch_request.mirror, force=True
+            )
+        )
+    assert (left(fetch_request), server.asked) == (["head/precious.mp4"], [])
 
 
 @pytest.mark.parametrize(
@@ -273,48 +298,53 @@ def test_a_folder_of_other_things_is_never_replaced(wish: FetchRequest, server: 
     ],
 )
 def test_an_address_with_a_secret_is_refused_without_repeating_it(
-    wish: FetchRequest, address: str
+    fetch_request: FetchRequest, address: str
 ) -> None:
     for made in (
-        FetchRequest(wish.model, wish.model_folder, address),
-        FetchRequest(wish.model, wish.model_folder, hub=address),
+        FetchRequest(fetch_request.model, fetch_request.model_folder, address),
+        FetchRequest(fetch_request.model, fetch_request.model_folder, hub=address),
     ):
         with pytest.raises(
             UsageError, match=r"address https://127\.0\.0\.1:1/x was given with a login"
         ) as error:
             fetch(made)
         assert "secret" not in str(error.value)
-    assert not wish.model_folder.exists()
+    assert not fetch_request.model_folder.exists()
 
 
-def test_errors_show_no_query(wish: FetchRequest, server: Server) -> None:
+def test_errors_show_no_query(fetch_request: FetchRequest, server: Server) -> None:
     """A published address may have one."""
     server.status = 403
     signed = replace(
-        wish.model, files=(replace(wish.model.files[0], url=f"{server.url}/head.pt?key=secret"),)
+        fetch_request.model,
+        files=(replace(fetch_request.model.files[0], url=f"{server.url}/head.pt?key=secret"),),
     )
     with pytest.raises(CannotFetch, match=r"/head\.pt cannot be downloaded") as error:
-        fetch(FetchRequest(signed, wish.model_folder))
+        fetch(FetchRequest(signed, fetch_request.model_folder))
     assert "secret" not in str(error.value)
 
 
-def test_an_address_that_is_no_url_is_told(wish: FetchRequest) -> None:
+def test_an_address_that_is_no_url_is_told(fetch_request: FetchRequest) -> None:
     with pytest.raises(UsageError, match="no URL"):
-        fetch(FetchRequest(wish.model, wish.model_folder, "http://[x"))
+        fetch(FetchRequest(fetch_request.model, fetch_request.model_folder, "http://[x"))
 
 
 def test_a_published_file_that_is_another_model_leaves_the_old_one(
-    wish: FetchRequest, server: Server, tmp_path: Path
+    fetch_request: FetchRequest, server: Server, tmp_path: Path
 ) -> None:
-    fetch(wish)
-    before = (wish.model_folder / "head" / "model.safetensors").read_bytes()
+    fetch(fetch_request)
+    before = (fetch_request.model_folder / "head" / "model.safetensors").read_bytes()
     server.files = {"head.pt": b"something else"}
     with pytest.raises(BadModel):
-        fetch(FetchRequest(model_of(server.files), wish.model_folder, wish.mirror, force=True))
-    assert (wish.model_folder / "head" / "model.safetensors").read_bytes() == before
+        fetch(
+            FetchRequest(
+                model_of(server.files), fetch_request.model_folder, fetch_request.mirror, force=True
+            )
+        )
+    assert (fetch_request.model_folder / "head" / "model.safetensors").read_bytes() == before
 
 
-def test_two_at_a_time_do_not_mix(wish: FetchRequest, server: Server) -> None:
+def test_two_at_a_time_do_not_mix(fetch_request: FetchRequest, server: Server) -> None:
     """The second is told; the first goes on."""
     begun, go_on = threading.Event(), threading.Event()
 
@@ -324,23 +354,27 @@ def test_two_at_a_time_do_not_mix(wish: FetchRequest, server: Server) -> None:
 
     first = threading.Thread(
         target=fetch,
-        args=(FetchRequest(wish.model, wish.model_folder, wish.mirror, progress=wait),),
+        args=(
+            FetchRequest(
+                fetch_request.model, fetch_request.model_folder, fetch_request.mirror, progress=wait
+            ),
+        ),
     )
     first.start()
     assert begun.wait(30)
     with pytest.raises(UsageError, match="another process"):
-        fetch(wish)
+        fetch(fetch_request)
     go_on.set()
     first.join()
-    assert left(wish) == ["head/model.safetensors"]
+    assert left(fetch_request) == ["head/model.safetensors"]
 
 
 def test_a_full_disk_is_told_before_anything_comes(
-    wish: FetchRequest, server: Server, tmp_path: Path
+    fetch_request: FetchRequest, server: Server, tmp_path: Path
 ) -> None:
-    huge = Model("head", "nsfw", "a head", "MIT", "page", 1 << 60, wish.model.files)
+    huge = Model("head", "nsfw", "a head", "MIT", "page", 1 << 60, fetch_request.model.files)
     with pytest.raises(CannotFetch, match="GB are free"):
-        fetch(FetchRequest(huge, wish.model_folder, wish.mirror))
+        fetch(FetchRequest(huge, fetch_request.model_folder, fetch_request.mirror))
     assert server.asked == []
 
 
