@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import time
 from collections.abc import Callable
 from functools import partial
@@ -12,13 +13,25 @@ from typing import Any, Literal
 from pydantic import Field
 
 from curate.configs.errors import ConfigError, PackageMissing
-from curate.configs.pipeline import Pipeline, StageStep, hint
+from curate.configs.pipeline import Pipeline, hint
 from curate.configs.schema import Column, StageOptions
 from curate.configs.texts import input_cell
 from curate.tasks.stage import Clip, Outcome, Stage
-from curate.tasks.text.captions import HAND, INPUT, TABLE, Row, Source, again, chosen, input_text
+from curate.tasks.text.captions import (
+    HAND,
+    INPUT,
+    TABLE,
+    Row,
+    Source,
+    choose_caption,
+    input_text,
+    rewritten,
+)
+from curate.tasks.text.extras import with_motion, with_scores, with_text
+from curate.tasks.text.measure import TokenCounter, has_url, words
+from curate.tasks.text.prefix import strip_prefix
 
-_ALIKE = 0.8  # a name that is so near to another one, of 1, is taken for a slip
+_ALIKE = 0.8  # a name so similar to another one (1: the same) is taken for a misspelling
 
 
 class CleanTextOptions(StageOptions):
@@ -27,13 +40,14 @@ class CleanTextOptions(StageOptions):
     batch_size: int = Field(1024, ge=1, le=4096, description="rows claimed by one task")
     source: Source = Field(
         "first",
-        description="which becomes the text, of each model's newest caption: written first, last, the longest, or that "
-        "of the best match",
+        description="which becomes the text, of each model's newest caption: written first, last, "
+        "the longest, or that of the best match",
     )
     refine: bool = Field(True, description="cut words such as: The video shows")
     clean: Literal["safe", "t5", "none"] = Field(
         "safe",
-        description="safe: repair without eating words; t5: the seed's 38 rules, lower case; none: as it is",
+        description="safe: repair without eating words; t5: the seed's 38 rules, lower case; "
+        "none: as it is",
     )
     lower: bool = Field(False, description="lower case, for safe")
     keep_cjk: bool = Field(True, description="keep Chinese characters, for safe")
@@ -85,20 +99,22 @@ class CleanText(Stage[Clip, CleanTextOptions]):
 
     @classmethod
     def check(cls, options: Any) -> None:
-        """Raise PackageMissing when ftfy is not installed; BadModel for a folder without a
+        """Raise PackageMissing when ftfy is not installed, BadModel for a folder without a
         tokenizer.
         """
-        if options.clean != "none":
-            _check_ftfy()
+        if options.clean != "none" and importlib.util.find_spec("ftfy") is None:
+            raise PackageMissing(
+                what="stage clean_text", package="ftfy", install='pip install "curate[captions]"'
+            )
         if options.tokenizer:
-            _counter(options.tokenizer)
+            _token_counter(options.tokenizer)
 
     @classmethod
     def check_before(cls, options: Any, before: Pipeline) -> None:
         """Raise ConfigError for scores, matches or a camera motion that no earlier stage writes.
 
-        A camera motion may be a column of the input table too, of which nothing is known here:
-        refused is what looks like a column of a stage, misspelt.
+        A camera motion may also be a column of the input table, of which nothing is known here, so
+        only a name that looks like a misspelt column of a stage is refused.
         """
         columns = before.columns()
         numbers = [name for name, column in columns.items() if column.kind != "text"]
@@ -108,45 +124,45 @@ class CleanText(Stage[Clip, CleanTextOptions]):
         labels = [name for name, column in columns.items() if column.kind == "text"]
         motion = options.camera_motion
         if motion not in labels and difflib.get_close_matches(motion, labels, 1, _ALIKE):
+            why = f"no stage before it writes a column {motion}; {hint(motion, labels)}"
+            _refuse(f"camera_motion: {why}")
+        matches_all = any(
+            step.name == "match" and getattr(step.options, "captions", None) == "all"
+            for step in before.stages
+        )
+        if options.source == "match" and not matches_all:
             _refuse(
-                f"camera_motion: no stage before it writes a column {motion}; {hint(motion, labels)}"
-            )
-        if options.source == "match" and not any(_matches_all(step) for step in before.stages):
-            _refuse(
-                "source: match chooses by the scores of all captions; put stage match with captions: all before it"
+                "source: match chooses by the scores of all captions; "
+                "put stage match with captions: all before it"
             )
 
     def load(self) -> None:
-        """Load the tokenizer."""
-        self.check(self.options)
-        self._tokens = _counter(self.options.tokenizer) if self.options.tokenizer else None
-        self._clean = self._cleaning()
-
-    def _cleaning(self) -> Callable[[str], str]:
-        from curate.tasks.text.safe import clean_safe
-        from curate.tasks.text.t5 import clean_t5
-
+        """Load the cleaning rules and the tokenizer."""
         options = self.options
+        self.check(options)
+        self._tokens = _token_counter(options.tokenizer) if options.tokenizer else None
+        self._clean: Callable[[str], str] = str.strip
         if options.clean == "safe":
-            return partial(clean_safe, lower=options.lower, keep_cjk=options.keep_cjk)
-        return clean_t5 if options.clean == "t5" else str.strip
+            from curate.tasks.text.safe import clean_safe
+
+            self._clean = partial(clean_safe, lower=options.lower, keep_cjk=options.keep_cjk)
+        elif options.clean == "t5":
+            from curate.tasks.text.t5 import clean_t5
+
+            self._clean = clean_t5
 
     def run(self, row: Clip) -> Outcome:
         """The text of one clip, and its captions with their cleaned texts."""
-        captions = [
-            {**caption, "text": self._cleaned(caption["text_raw"])} for caption in _captions(row)
-        ]
-        best = chosen(captions, self.options.source)
-        return Outcome(self._measured(row, best), tables=[again(caption) for caption in captions])
+        captions = []
+        for caption in _captions(row):
+            raw = caption["text_raw"]
+            cleaned = self._clean(strip_prefix(raw) if self.options.refine else raw)
+            captions.append({**caption, "text": cleaned or None})
+        best = choose_caption(captions, self.options.source)
+        return Outcome(self._columns(row, best), tables=[rewritten(c) for c in captions])
 
-    def _cleaned(self, raw: str) -> str | None:
-        from curate.tasks.text.prefix import strip_prefix
-
-        return self._clean(strip_prefix(raw) if self.options.refine else raw) or None
-
-    def _measured(self, clip: Clip, best: Row | None) -> dict[str, Any]:
-        from curate.tasks.text.measure import has_url, words
-
+    def _columns(self, clip: Clip, best: Row | None) -> dict[str, Any]:
+        """The columns of a clip whose best caption this is."""
         if best is None:
             return {
                 "text": None,
@@ -156,79 +172,56 @@ class CleanText(Stage[Clip, CleanTextOptions]):
                 "has_url": 0,
             }
         text = best["text"] if best["model"] == HAND else self._extended(clip, best["text"])
-        tokens = self._tokens.count(text) if self._tokens else None
         return {
-            "text": text, "text_model": best["model"], "text_len": words(text), "text_tokens": tokens,
+            "text": text,
+            "text_model": best["model"],
+            "text_len": words(text),
+            "text_tokens": self._tokens.count(text) if self._tokens else None,
             "has_url": int(has_url(best["text_raw"])),
-        }  # fmt: skip
+        }
 
     def _extended(self, clip: Clip, text: str) -> str:
-        from curate.tasks.text.extras import with_motion, with_scores, with_text
-
+        """The text with camera motion, scores and the option `append` added."""
         options = self.options
         if options.camera_motion:
-            text = with_motion(text, _label(clip, options.camera_motion))
-        scores = [
-            (name, _number(clip.values.get(column))) for column, name in options.scores.items()
-        ]
-        text = with_scores(text, scores, _key(options.seed, clip), options.scores_share)
-        return with_text(text, options.append)
+            label = clip.values.get(options.camera_motion)
+            if label is None:  # no stage wrote it: it may be a column of the input table
+                label = input_cell(clip.video.values.get("extra"), options.camera_motion)
+            text = with_motion(text, None if label is None else str(label))
+        scores = []
+        for column, name in options.scores.items():
+            score = clip.values.get(column)
+            scores.append((name, float(score) if isinstance(score, int | float) else None))
+        # the same for the same input in any dataset, which ids are not
+        key = f"{options.seed}:{clip.video.relpath}:{clip.index}"
+        return with_text(with_scores(text, scores, key, options.scores_share), options.append)
 
 
 def _refuse(why: str) -> None:
     raise ConfigError(source="of stage clean_text", why=why)
 
 
-def _matches_all(step: StageStep) -> bool:
-    return step.name == "match" and getattr(step.options, "captions", None) == "all"
-
-
 def _captions(clip: Clip) -> list[dict[str, Any]]:
-    """The clip's captions, in the order in which they were written; without one, what came with the
-    input.
+    """The clip's captions in the order in which they were written; where it has none, the text that
+    came with the input.
     """
     rows = [dict(row) for row in clip.tables[TABLE]]
     text = input_text(clip.video)
     if rows or text is None:
         return rows
-    same = {
-        "revision": "",
-        "prompt": "",
-        "tokens": None,
-        "seconds": None,
-        "match": None,
-        "created_at": time.time(),
-    }
-    return [{"model": INPUT, "text_raw": text, **same}]
+    return [
+        {
+            "model": INPUT,
+            "text_raw": text,
+            "revision": "",
+            "prompt": "",
+            "tokens": None,
+            "seconds": None,
+            "match": None,
+            "created_at": time.time(),
+        }
+    ]
 
 
-def _key(seed: int, clip: Clip) -> str:
-    """What the scores of a clip are added by: the same for the same input in any dataset, which ids
-    are not.
-    """
-    return f"{seed}:{clip.video.relpath}:{clip.index}"
-
-
-def _label(clip: Clip, column: str) -> str | None:
-    """A value of the clip or, where it has no such column, of its row in the input table."""
-    value = clip.values.get(column)
-    return input_cell(clip.video.values.get("extra"), column) if value is None else str(value)
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
-
-
-def _check_ftfy() -> None:
-    try:
-        import ftfy  # noqa: F401
-    except ImportError:
-        raise PackageMissing(
-            what="stage clean_text", package="ftfy", install='pip install "curate[captions]"'
-        ) from None
-
-
-def _counter(folder: str) -> Any:
-    from curate.tasks.text.measure import TokenCounter
-
+def _token_counter(folder: str) -> TokenCounter:
     return TokenCounter(Path(folder).expanduser())

@@ -9,7 +9,7 @@ from pydantic import Field
 from curate.configs.errors import NoSidecar
 from curate.configs.schema import Column, StageOptions
 from curate.tasks.stage import Clip, Outcome, Rows, Stage
-from curate.tasks.text.captions import FILE, TABLE, chosen, input_text, new_caption
+from curate.tasks.text.captions import FILE, TABLE, choose_caption, input_text, new_caption
 
 
 class LoadCaptionsOptions(StageOptions):
@@ -51,12 +51,13 @@ class LoadCaptions(Stage[Clip, LoadCaptionsOptions]):
                 return Outcome({"text": text}, tables=[new_caption(FILE, text)])
         if self.options.missing == "fail":
             raise NoSidecar(path=row.video.path, endings=" or ".join(endings))
-        return _without(row)
+        return _without_file(row)
 
 
-def _without(clip: Clip) -> Outcome:
-    """No file: a caption from one that is there no more goes, and its text gives way to what there
-    is besides.
+def _without_file(clip: Clip) -> Outcome:
+    """The outcome where no file lies beside the source.
+
+    The caption of a file that is gone goes too, and its text gives way to the newest that is left.
     """
     captions = clip.tables[TABLE]
     others = [
@@ -64,6 +65,6 @@ def _without(clip: Clip) -> Outcome:
     ]
     if len(others) == len(captions):
         return Outcome({})
-    newest = chosen(others, "last")
+    newest = choose_caption(others, "last")
     text = newest["text"] if newest else input_text(clip.video)
     return Outcome({"text": text}, tables=[Rows(TABLE, {"model": FILE}, [])])

@@ -13,7 +13,7 @@ from curate.configs.errors import PackageMissing, RowError
 from curate.configs.schema import Column
 from curate.tasks.models.catalog import CLIP_MODEL, Need, folder_of
 from curate.tasks.stage import AscendOptions, Clip, Outcome, Stage
-from curate.tasks.text.captions import TABLE, Row, again
+from curate.tasks.text.captions import TABLE, Row, rewritten
 
 _SENTENCES = re.compile(
     r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])|\n+"
@@ -140,7 +140,7 @@ class Match(Stage[Clip, MatchOptions]):
             for one in asked
         ]
         told = [
-            again(one.caption, match=score)
+            rewritten(one.caption, match=score)
             for one, score in zip(asked, scores, strict=True)
             if one.caption
         ]

@@ -47,10 +47,8 @@ class TextDuplicate(Stage[Clip, TextDuplicateOptions]):
 
     def __init__(self, options: TextDuplicateOptions, context: Context) -> None:
         super().__init__(options, context)
-        self._first: dict[
-            bytes, int
-        ] = {}  # 16 bytes of a hash of a text: the clip that had it first
-        self._last = 0
+        self._first: dict[bytes, int] = {}  # key of a text: id of the clip that had it first
+        self._last_number = 0
 
     @classmethod
     def order(cls, options: Any) -> Order:
@@ -64,39 +62,39 @@ class TextDuplicate(Stage[Clip, TextDuplicateOptions]):
     def recall(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Learn the clips taken since the last batch of this process, its own included."""
         for row in rows:
-            self._last = max(self._last, row["text_seq"])
+            self._last_number = max(self._last_number, row["text_seq"])
             if row["text_duplicate"] == 0 and (key := self._key(row["text"])):
                 self._first.setdefault(key, row["id"])
 
     def run(self, row: Clip) -> Outcome:
-        """The outcome for one clip."""
+        """The outcome of one clip."""
         return self.run_batch([row])[0]
 
     def run_batch(self, rows: Sequence[Clip]) -> list[Outcome]:
-        """Outcomes for clips in order; later ones are compared with earlier survivors of the batch."""
-        here: dict[bytes, int] = {}  # recall brings them back once they are saved
+        """Outcomes of clips in order; each is compared with earlier survivors of the batch too."""
+        in_batch: dict[bytes, int] = {}  # recall brings them back once they are saved
         outcomes = []
-        for number, row in enumerate(rows, self._last + 1):
+        for number, row in enumerate(rows, self._last_number + 1):
             key = self._key(row["text"])
-            of = self._first.get(key, here.get(key)) if key else None
-            if key and of is None:
-                here[key] = row.id
-            found = {
-                "text_duplicate": int(of is not None),
-                "text_duplicate_of": of,
+            original = self._first.get(key, in_batch.get(key)) if key else None
+            if key and original is None:
+                in_batch[key] = row.id
+            columns = {
+                "text_duplicate": int(original is not None),
+                "text_duplicate_of": original,
                 "text_seq": number,
             }
-            outcomes.append(Outcome(found))
+            outcomes.append(Outcome(columns))
         return outcomes
 
     def _key(self, text: str | None) -> bytes:
-        """What equal texts share; empty for a text without anything to compare."""
-        compared = (
-            _MARKS.sub(" ", (text or "").casefold())
-            if self.options.compare == "words"
-            else text or ""
-        )
-        stripped = compared.strip()
+        """What equal texts share: 16 bytes of a hash, none for a text without anything to
+        compare.
+        """
+        compared = text or ""
+        if self.options.compare == "words":
+            compared = _MARKS.sub(" ", compared.casefold())
+        compared = compared.strip()
         return (
-            hashlib.sha256(stripped.encode("utf-8", "replace")).digest()[:16] if stripped else b""
+            hashlib.sha256(compared.encode("utf-8", "replace")).digest()[:16] if compared else b""
         )

@@ -9,6 +9,7 @@ from pydantic import Field
 from curate.configs.errors import ConfigError
 from curate.configs.schema import Column, StageOptions
 from curate.tasks.stage import Clip, Scorer, Scores
+from curate.tasks.text.language import check_installed, known, languages
 
 
 class TextLanguageOptions(StageOptions):
@@ -38,9 +39,7 @@ class TextLanguage(Scorer[TextLanguageOptions]):
 
     @classmethod
     def check(cls, options: Any) -> None:
-        """Raise PackageMissing without py3langid, ConfigError for a language that it does not know."""
-        from curate.tasks.text.language import check_installed, known
-
+        """Raise PackageMissing without py3langid, ConfigError for a language it does not know."""
         check_installed()
         if options.language not in known():
             why = f"language {options.language} is none of {', '.join(sorted(known()))}"
@@ -48,9 +47,7 @@ class TextLanguage(Scorer[TextLanguageOptions]):
 
     def score(self, clip: Clip) -> Scores:
         """The language of one text."""
-        from curate.tasks.text.language import languages
-
-        found = languages(str(clip["text"] or ""))
-        if not found:
+        codes = languages(str(clip["text"] or ""))
+        if not codes:
             return {"text_lang": None, "text_lang_rank": None}
-        return {"text_lang": found[0], "text_lang_rank": found.index(self.options.language) + 1}
+        return {"text_lang": codes[0], "text_lang_rank": codes.index(self.options.language) + 1}

@@ -1,4 +1,4 @@
-"""The words of a language model: the tokenizer.json of its folder, or SentencePiece's
+"""The tokens of a language model: by the tokenizer.json of its folder, or by SentencePiece's
 tokenizer.model.
 """
 
@@ -17,33 +17,36 @@ _LARGEST_PIECES = 1 << 26  # bytes of a tokenizer.model; that of Llama 2 has 500
 
 
 class Vocabulary:
-    """Texts to numbers and back. Raises BadModel, PackageMissing."""
+    """Texts to tokens and back. Raises BadModel, PackageMissing."""
 
     def __init__(self, folder: Path) -> None:
         check_installed()
-        self._folder = folder
-        self._tokenizer = read_tokenizer(folder / TOKENIZER)
+        self._file = folder / TOKENIZER
+        self._tokenizer = read_tokenizer(self._file)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
 
     def ids(self, text: str) -> list[int]:
-        """The numbers of a text, with the marks that the tokenizer sets at its beginning and end."""
+        """The tokens of a text, with the marks that the tokenizer sets at its beginning and end."""
         return list(self._tokenizer.encode(text.encode("utf-8", "replace").decode()).ids)
 
     def text(self, ids: Sequence[int]) -> str:
-        """The text of numbers, without special words."""
+        """The text of tokens, without special ones."""
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
 
-    def id(self, word: str) -> int:
-        """The number of a special word. Raises BadModel where it has none."""
-        found = self._tokenizer.token_to_id(word)
-        if found is None:
-            raise BadModel(path=self._folder / TOKENIZER, why=f"it does not know {word}")
-        return int(found)
+    def id(self, token: str) -> int:
+        """The number of a special token. Raises BadModel where it has none."""
+        number = self._tokenizer.token_to_id(token)
+        if number is None:
+            raise BadModel(path=self._file, why=f"it does not know {token}")
+        return int(number)
 
 
 class PieceVocabulary:
-    """Texts to numbers and back, by the tokenizer.model of a Llama. Raises BadModel, PackageMissing."""
+    """Texts to tokens and back, by the tokenizer.model of a Llama.
+
+    Raises BadModel, PackageMissing.
+    """
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -56,22 +59,22 @@ class PieceVocabulary:
         return int(self._processor.get_piece_size())
 
     def ids(self, text: str) -> list[int]:
-        """The numbers of a text, without marks at its beginning and end."""
+        """The tokens of a text, without marks at its beginning and end."""
         return list(self._processor.encode(text.encode("utf-8", "replace").decode()))
 
     def text(self, ids: Sequence[int]) -> str:
-        """The text of numbers, without special words and without the space that every text is given
-        in front.
+        """The text of tokens, without special ones and without the space that every text begins
+        with.
 
         Bytes that are no UTF-8 become U+FFFD, one each.
         """
         return str(self._processor.decode([number for number in ids if number in self._words]))
 
-    def id(self, word: str) -> int:
-        """The number of a special word. Raises BadModel where it has none."""
-        number = int(self._processor.piece_to_id(word))
+    def id(self, token: str) -> int:
+        """The number of a special token. Raises BadModel where it has none."""
+        number = int(self._processor.piece_to_id(token))
         if number not in self._control:
-            raise BadModel(path=self._file, why=f"it does not know {word}")
+            raise BadModel(path=self._file, why=f"it does not know {token}")
         return number
 
 

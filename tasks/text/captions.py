@@ -29,11 +29,10 @@ def new_caption(
     tokens: int | None = None,
     seconds: float | None = None,
 ) -> Rows:
-    """What a clip has by this model, revision and prompt from now on: this text."""
-    where = {"model": model, "revision": revision, "prompt": prompt}
-    rest = {"text_raw": text, "text": None, "tokens": tokens, "seconds": seconds}
-    rest |= {"match": None, "created_at": time.time()}
-    return Rows(TABLE, where, [rest])
+    """This text as the clip's one caption by this model, revision and prompt."""
+    key = {"model": model, "revision": revision, "prompt": prompt}
+    values = {"text_raw": text, "text": None, "tokens": tokens, "seconds": seconds}
+    return Rows(TABLE, key, [values | {"match": None, "created_at": time.time()}])
 
 
 def input_text(video: Video) -> str | None:
@@ -41,21 +40,18 @@ def input_text(video: Video) -> str | None:
 
     The clips' own column `text` is no witness of it: stages write over that.
     """
-    told = input_cell(video.values.get("extra"), "text")
-    return told if told and told.strip() else None
+    text = input_cell(video.values.get("extra"), "text")
+    return text if text and text.strip() else None
 
 
-def again(caption: Row, **changes: Any) -> Rows:
-    """The row of a caption with other values, under the number that it has."""
-    key = {name: caption[name] for name in (("id",) if "id" in caption else ("model",))}
-    return Rows(
-        TABLE,
-        key,
-        [{name: value for name, value in {**caption, **changes}.items() if name not in key}],
-    )
+def rewritten(caption: Row, **changes: Any) -> Rows:
+    """A caption written again, with some values changed, under its id, or else its model."""
+    key_column = "id" if "id" in caption else "model"
+    values = {name: v for name, v in {**caption, **changes}.items() if name != key_column}
+    return Rows(TABLE, {key_column: caption[key_column]}, [values])
 
 
-def chosen(captions: Sequence[Row], source: Source) -> Row | None:
+def choose_caption(captions: Sequence[Row], source: Source) -> Row | None:
     """The caption that becomes the text of the clip, of those with a text in `text`; None when
     there is none.
 
@@ -64,20 +60,17 @@ def chosen(captions: Sequence[Row], source: Source) -> Row | None:
     counts only when there is no other, and what a model wrote only until it wrote anew (another
     prompt, another revision).
     """
-    told = [row for row in captions if row["text"]]
-    newest = {row["model"]: row for row in told}
-    told = [row for row in told if newest[row["model"]] is row]
-    by_hand = [row for row in told if row["model"] == HAND]
+    newest = {row["model"]: row for row in captions if row["text"]}
+    current = [row for row in captions if row["text"] and newest[row["model"]] is row]
+    by_hand = [row for row in current if row["model"] == HAND]
     if by_hand:
         return by_hand[-1]
-    written = [row for row in told if row["model"] != INPUT] or told
+    written = [row for row in current if row["model"] != INPUT] or current
     if not written or source == "first":
         return written[0] if written else None
     if source == "last":
         return written[-1]
-    return max(written, key=_matching if source == "match" else lambda row: len(row["text"]))
-
-
-def _matching(caption: Row) -> float:
-    score = caption["match"]
-    return float("-inf") if score is None else float(score)
+    if source == "longest":
+        return max(written, key=lambda row: len(row["text"]))
+    unmatched = float("-inf")
+    return max(written, key=lambda row: unmatched if row["match"] is None else float(row["match"]))

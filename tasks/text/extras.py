@@ -17,8 +17,8 @@ MOTIONS = {
 
 
 def with_motion(text: str, label: str | None) -> str:
-    """The text with " Camera motion: X." added for a label of MOTIONS; with any other label, or
-    none, as it is.
+    """The text with " Camera motion: X." added for a label of MOTIONS; unchanged for another label
+    or none.
     """
     motion = MOTIONS.get((label or "").strip().lower())
     return text if motion is None else f"{text} Camera motion: {motion}.".strip()
@@ -32,18 +32,14 @@ def with_scores(
     Each is left out by chance, with the probability 1 - share; the same key gives the same choice
     in any process and on any host, whatever was asked before. A score that is None is left out.
     """
-    shown = [
-        f"{name}: {value:.1f}"
-        for name, value in scores
-        if value is not None and _shown(f"{key}:{name}", share)
-    ]
-    return f"{text} [{', '.join(shown)}]".strip() if shown else text
-
-
-def _shown(key: str, share: float) -> bool:
-    return random.Random(key).random() < share  # noqa: S311  a coin to toss, seeded by SHA-512 of the key
+    formatted = []
+    for name, value in scores:
+        # a coin to toss, seeded by SHA-512 of the key
+        if value is not None and random.Random(f"{key}:{name}").random() < share:  # noqa: S311
+            formatted.append(f"{name}: {value:.1f}")
+    return f"{text} [{', '.join(formatted)}]".strip() if formatted else text
 
 
 def with_text(text: str, added: str) -> str:
-    """The text with another one added behind a blank."""
+    """The text with another one added after a blank."""
     return f"{text} {added.strip()}".strip() if added.strip() else text

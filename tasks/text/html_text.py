@@ -1,5 +1,6 @@
-"""The text of an HTML fragment, by regular expressions: the same on every version of Python, unlike
-html.parser.
+"""The text of an HTML fragment, by regular expressions.
+
+html.parser gives other texts in other versions of Python; these do not change.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _UNSEEN = re.compile(
 
 
 def html_text(text: str) -> str:
-    """What a browser would show: no tags, comments, scripts or styles, entities as characters.
+    """What a browser would show: no tags, comments, scripts or styles, and entities as characters.
 
     A `<` that begins no tag stays.
     """

@@ -1,9 +1,8 @@
-"""Which language a text is in, by py3langid: a model of 97 languages in its wheel, no download, no
-network.
+"""Which language a text is in, by py3langid: 97 languages, its model in its wheel, no network.
 
 Of langid, py3langid and lingua it is the lightest (5 MB on disk, 35 MB in memory) and the fastest;
 on captions of one sentence it found as many languages as langid and more than lingua in its light
-mode.
+mode. The package is imported when it is first asked.
 """
 
 from __future__ import annotations
@@ -32,9 +31,7 @@ def _package() -> Any:
 
 
 def languages(text: str) -> list[str]:
-    """ISO 639-1 codes of all known languages, the likeliest first; none when the text has no
-    letter.
-    """
+    """ISO 639-1 codes of all known languages, the likeliest first; none without a letter."""
     if not any(c.isalpha() for c in text):
         return []
     return [str(code) for code, _ in _package().rank(text)]

@@ -1,26 +1,25 @@
-"""What can be counted or seen in a text."""
+"""What is counted or found in a text: words, tokens, URLs."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 from curate.configs.errors import PackageMissing
 from curate.tasks.models.tokenizer_file import read_tokenizer
 
 _URL = re.compile(r"\b(?:(?:https?|ftp)://|www\.)[^\s.]", re.IGNORECASE)
-# scripts written without blanks: each character counts as a word, half-width kana with their sound
-# marks
+# scripts written without blanks: each character is a word, half-width kana with their sound marks
 _UNSPACED = re.compile(
-    "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]|[\uff66-\uff9d][\uff9e\uff9f]?"
+    "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+    "|[\uff66-\uff9d][\uff9e\uff9f]?"
 )
 _LETTER = re.compile(r"\w")
 
 
 def words(text: str) -> int:
-    """Words of a text: what stands between blanks and holds a letter or digit; a Chinese or kana
-    character is one.
+    """How many words a text has: parts between blanks with a letter or digit in them, and Chinese
+    and kana characters, one each.
     """
     spaced = _UNSPACED.sub(" ", text)
     return len(_UNSPACED.findall(text)) + sum(
@@ -34,27 +33,22 @@ def has_url(text: str) -> bool:
 
 
 class TokenCounter:
-    """Counts tokens by the tokenizer.json of a folder, the marks of start and end included, nothing
-    cut.
+    """Counts tokens by the tokenizer.json of a folder, with marks of start and end, uncut.
 
     Raises BadModel when the folder holds none, PackageMissing.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._tokenizer = _read(folder / "tokenizer.json")
+        try:
+            self._tokenizer = read_tokenizer(folder / "tokenizer.json")
+        except ImportError:
+            install = 'pip install "curate[mindspore]", or: pip install tokenizers'
+            raise PackageMissing(
+                what="Counting tokens", package="tokenizers", install=install
+            ) from None
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
 
     def count(self, text: str) -> int:
         """The tokens of a text."""
         return len(self._tokenizer.encode(text.encode("utf-8", "replace").decode()).ids)
-
-
-def _read(path: Path) -> Any:
-    try:
-        return read_tokenizer(path)
-    except ImportError:
-        install = 'pip install "curate[mindspore]", or: pip install tokenizers'
-        raise PackageMissing(
-            what="Counting tokens", package="tokenizers", install=install
-        ) from None

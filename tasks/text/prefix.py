@@ -22,8 +22,8 @@ _BLANKS = re.compile(r"\s+")
 
 
 def strip_prefix(text: str) -> str:
-    """The text with white space folded and its first matching prefix cut; the rest begins with a
-    capital.
+    """The text with white space folded and its first matching prefix cut; what remains begins with
+    a capital.
 
     A prefix matches as written in PREFIXES or in lower case, at the very start. Without one,
     nothing but white space is changed; a text that is nothing but a prefix becomes empty.
@@ -33,5 +33,5 @@ def strip_prefix(text: str) -> str:
     prefix = next((form for form in _FORMS if f"{folded} ".startswith(form)), None)
     if prefix is None:
         return folded
-    rest = folded[len(prefix) :].strip()
-    return rest[:1].upper() + rest[1:]
+    remainder = folded[len(prefix) :].strip()
+    return remainder[:1].upper() + remainder[1:]

@@ -1,9 +1,9 @@
-"""`clean: safe`: repairs captions without eating words; the case and every script stay unless asked
-otherwise.
+"""`clean: safe`: repairs captions without eating words.
 
 It mends wrong encodings, spells out HTML entities, removes HTML tags, URLs with a scheme and
 control characters, folds white space, straightens quotes and shortens repeated punctuation.
-Everything else stays, full-width marks too.
+Everything else stays: the case and every script unless options say otherwise, full-width marks
+too. Imports ftfy, so stages import this module when they load.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ from __future__ import annotations
 import html
 import re
 
-# HTML's elements for text; `<b and c>` and `<person>` are not taken for tags, since they hold words
+import ftfy
+
+# HTML's elements for text; `<b and c>` and `<person>` are no tags, for they hold words
 _ELEMENTS = (
-    "a|abbr|b|big|blockquote|body|br|center|cite|code|dd|del|div|dl|dt|em|font|footer|h[1-6]|head|header|hr|html|i|img"
-    "|ins|li|main|mark|ol|p|pre|q|s|section|small|span|strike|strong|sub|sup|table|tbody|td|th|thead|tr|tt|u|ul|video"
+    "a|abbr|b|big|blockquote|body|br|center|cite|code|dd|del|div|dl|dt|em|font|footer|h[1-6]|head"
+    "|header|hr|html|i|img|ins|li|main|mark|ol|p|pre|q|s|section|small|span|strike|strong|sub|sup"
+    "|table|tbody|td|th|thead|tr|tt|u|ul|video"
 )
 _VALUE = r"""\s*=\s*(?:"[^"<>]*"|'[^'<>]*'|[^\s"'<>=]+)"""
 _TAG = re.compile(rf"</?(?:{_ELEMENTS})(?:\s+[a-z][\w:-]*{_VALUE})*\s*/?>", re.IGNORECASE)
@@ -22,7 +25,7 @@ _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _PERSON = re.compile(r"<(person|people|man|woman)>", re.IGNORECASE)
 _URL = re.compile(r"\b(?:https?|ftp)://[^\s<>\"]+", re.IGNORECASE)
 _CONTROL = re.compile("[\u0000-\u0008\u000e-\u001b\u007f-\u0084\u0086-\u009f\ud800-\udfff]")
-# what is not seen and joins nothing: soft hyphen, zero width space, word joiner, byte order mark,
+# invisible and joining nothing: soft hyphen, zero width space, word joiner, byte order mark,
 # directions
 _UNSEEN = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
 _BLANKS = re.compile(r"\s+")
@@ -35,7 +38,7 @@ _SINGLES = re.compile("[\u2018\u2019\u201a\u201b\u2032\u00b4\u0060]")
 _CJK = re.compile(
     "[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u31c0-\u31ff\u3200-\u33ff\U00020000-\U0003ffff]+"
 )
-_ROUNDS = 100  # a nested encoding more than 100 levels deep was made to annoy
+_ROUNDS = 100  # who nests encodings deeper means to annoy
 
 
 def clean_safe(text: str, *, lower: bool = False, keep_cjk: bool = True) -> str:
@@ -51,41 +54,26 @@ def clean_safe(text: str, *, lower: bool = False, keep_cjk: bool = True) -> str:
 
 
 def _once(text: str, lower: bool, keep_cjk: bool) -> str:
-    text = _characters(text)
-    text = _COMMENT.sub(" ", text)
-    text = _PERSON.sub(r"\1", text)
-    text = _TAG.sub(" ", text)
-    text = _URL.sub(_rest_of_url, text)
-    if not keep_cjk:
-        text = _CJK.sub(" ", text)
-    return _punctuation(text.lower() if lower else text)
-
-
-def _characters(text: str) -> str:
-    import ftfy
-
     text = _UNSEEN.sub("", _CONTROL.sub("", text))
     if "&" in text:
         text = html.unescape(text)
-    if text.isascii():
-        return text
-    # quotes and entities are dealt with here; full-width marks and ligatures are not broken
-    return ftfy.fix_text(
-        text,
-        uncurl_quotes=False,
-        unescape_html=False,
-        fix_character_width=False,
-        fix_latin_ligatures=False,
-    )
-
-
-def _rest_of_url(found: re.Match[str]) -> str:
-    """A mark of the sentence at the end of a URL stays."""
-    url = found[0]
-    return url[len(url.rstrip(".,;:!?")) :]
-
-
-def _punctuation(text: str) -> str:
+    if not text.isascii():
+        # quotes and entities are dealt with here; full-width marks and ligatures stay
+        text = ftfy.fix_text(
+            text,
+            uncurl_quotes=False,
+            unescape_html=False,
+            fix_character_width=False,
+            fix_latin_ligatures=False,
+        )
+    text = _COMMENT.sub(" ", text)
+    text = _PERSON.sub(r"\1", text)
+    text = _TAG.sub(" ", text)
+    text = _URL.sub(_end_marks, text)
+    if not keep_cjk:
+        text = _CJK.sub(" ", text)
+    if lower:
+        text = text.lower()
     text = _SINGLES.sub("'", _DOUBLES.sub('"', text))
     text = _BLANKS.sub(" ", text).strip()
     text = _BEFORE_MARK.sub("", _REPEATED.sub(r"\1", text))
@@ -93,3 +81,8 @@ def _punctuation(text: str) -> str:
     if len(text) > 2 and text[0] == text[-1] == '"' and '"' not in text[1:-1]:
         text = text[1:-1].strip()
     return text
+
+
+def _end_marks(url: re.Match[str]) -> str:
+    """The marks at the end of a URL, which belong to the sentence and stay."""
+    return url[0][len(url[0].rstrip(".,;:!?")) :]

@@ -1,4 +1,7 @@
-"""Captions that lie beside a media file: clip.mp4 has clip.json or clip.txt."""
+"""Captions that lie beside a media file: clip.mp4 has clip.json or clip.txt.
+
+Imports av with the reading of URLs, so stages import this module when they run.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,15 @@ from typing import Any
 
 from curate.configs.errors import BadSidecar, Unreadable
 from curate.tasks.inputs.paths import is_url
+from curate.tasks.video.decode import open_file
 
 LARGEST = 16 << 20  # bytes
 
 
 def sidecar_path(path: str, ending: str) -> str:
-    """The path or URL beside `path`: its name without what follows the last dot, with the ending
-    `.json` or `.txt`.
+    """The path or URL beside `path`: its name up to the last dot, then the ending, such as `.txt`.
 
-    Dots of folders, and one that begins a name, are none.
+    Dots of folders, and one that begins a name, do not count.
     """
     base, mark, query = path.partition("?") if is_url(path) else (path, "", "")
     folder, slash, name = base.rpartition("/")
@@ -29,34 +32,29 @@ def read_sidecar(path: str, ending: str, key: str) -> str | None:
     Of JSON the text under `key`, which may be a list of texts (the first counts). Raises
     BadSidecar, Unreadable.
     """
-    beside = sidecar_path(path, ending)
-    content = _content(beside)
+    sidecar = sidecar_path(path, ending)
+    content = _content(sidecar)
     if content is None:
         return None
     try:
-        text = content.decode("utf-8-sig")
-        found = _under(json.loads(text), key, beside) if ending == ".json" else text
-    except (UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise BadSidecar(
-            path=beside, why=f"it is no {ending[1:]} in UTF-8: {str(error)[:200]}"
-        ) from None
-    if not found.strip():
-        raise BadSidecar(path=beside, why="its caption is empty")
-    return found.strip()
-
-
-def _under(loaded: Any, key: str, path: str) -> str:
-    value = loaded.get(key) if isinstance(loaded, dict) else None
-    if isinstance(value, list) and value:
-        value = value[0]
-    if not isinstance(value, str):
-        raise BadSidecar(path=path, why=f"it holds no text under {key!r}")
-    return value
+        caption: Any = content.decode("utf-8-sig")
+        if ending == ".json":
+            given = json.loads(caption)
+            caption = given.get(key) if isinstance(given, dict) else None
+    except (ValueError, RecursionError) as error:
+        why = f"it is no {ending[1:]} in UTF-8: {str(error)[:200]}"
+        raise BadSidecar(path=sidecar, why=why) from None
+    if isinstance(caption, list) and caption:
+        caption = caption[0]
+    if not isinstance(caption, str):
+        raise BadSidecar(path=sidecar, why=f"it holds no text under {key!r}")
+    if not caption.strip():
+        raise BadSidecar(path=sidecar, why="its caption is empty")
+    return caption.strip()
 
 
 def _content(path: str) -> bytes | None:
-    from curate.tasks.video.decode import open_file
-
+    """The bytes of a file or URL; None where there is none. Raises BadSidecar, Unreadable."""
     try:
         with open_file(path) as file:
             content = file.read(LARGEST + 1)

@@ -1,9 +1,9 @@
-"""`clean: t5`: the 38 rules by which captions of published training sets were cleaned, in order,
-defects included.
+"""`clean: t5`: the 38 rules by which captions of published training sets were cleaned.
 
-They lower the case, remove Chinese characters and eat parts of words ("epsom" becomes "om"), so
-they are only for those who need the same text as such a set. `curate.tasks.text.safe` is for
-everybody else.
+In their order, defects included: they lower the case, remove Chinese characters and eat parts of
+words ("epsom" becomes "om"), so they are only for those who need the same text as such a set.
+`curate.tasks.text.safe` is for everybody else. Imports ftfy, so stages import this module when they
+load.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import re
 from collections.abc import Callable
 from urllib.parse import unquote_plus
 
+import ftfy
+
 from curate.tasks.text.html_text import html_text
 
 Rule = Callable[[str], str]
@@ -21,7 +23,7 @@ _HOST = r"[a-zA-Z0-9.\-]+[.](?:com|co|ru|net|org|edu|gov|it)[\w/-]*\b/?(?!@)"
 _DIGIT = r"\d"
 _FILE_TYPES = "png|jpg|jpeg|bmp|webp|eps|pdf|apk|mp4"
 _CJK = "\u31c0-\u31ef\u31f0-\u31ff\u3200-\u32ff\u3300-\u33ff\u3400-\u4dbf\u4dc0-\u4dff\u4e00-\u9fff"
-# Unicode's category Pd; a minus sign is none of them. The hyphen comes first, where it means itself
+# Unicode's category Pd, which has no minus sign. The hyphen comes first, where it means itself
 _DASHES = (
     "\u002d\u058a\u05be\u1400\u1806\u2010-\u2015\u2e17\u2e1a\u2e3a\u2e3b\u2e40\u301c\u3030\u30a0"
     "\ufe31\ufe32\ufe58\ufe63\uff0d"
@@ -29,13 +31,13 @@ _DASHES = (
 
 
 def _sub(pattern: str, by: str = "", needs: str = "") -> Rule:
-    """A rule by a pattern; texts without `needs`, which every match holds, are passed over for
+    """A rule by a pattern. Every match holds `needs`, so texts without it are passed over, for
     speed.
     """
     replaced = re.compile(pattern).sub
     if needs == _DIGIT:
-        found = re.compile(needs).search
-        return lambda text: replaced(by, text) if found(text) else text
+        has_digit = re.compile(needs).search
+        return lambda text: replaced(by, text) if has_digit(text) else text
     return lambda text: replaced(by, text) if needs in text else text
 
 
@@ -49,12 +51,8 @@ def _many_joints(text: str) -> str:
 
 
 def _repair(text: str) -> str:
-    import ftfy
-
-    if (
-        text.isascii() and text.isprintable() and "&" not in text
-    ):  # nothing to repair, and ftfy is slow
-        return text.strip()
+    if text.isascii() and text.isprintable() and "&" not in text:
+        return text.strip()  # nothing to repair, and ftfy is slow
     return html.unescape(html.unescape(ftfy.fix_text(text))).strip()
 
 
@@ -105,7 +103,7 @@ RULES: tuple[tuple[int, tuple[Rule, ...]], ...] = (
     _rule(30, _sub(r"\b\s+:\s+", ": ", ":")),
     _rule(31, _sub(r"(\D[,./])\b", r"\1 ")),
     _rule(32, _sub(r"\s+", " ")),
-    _rule(33),  # a trim whose result was thrown away
+    _rule(33),  # a trim whose result is thrown away
     _rule(34, _sub(r"""^["']([\w\W]+)["']$""", r"\1")),
     _rule(35, _sub(r"^['_,\-:;]")),
     _rule(36, _sub(r"['_,\-:+]$")),
@@ -120,10 +118,11 @@ def clean_t5(text: str) -> str:
     Not idempotent: each pass undoes one more level of URL encoding and drops one more mark at the
     ends.
     """
-    return _once(_once(text))
+    return clean_once(clean_once(text))
 
 
-def _once(text: str) -> str:
+def clean_once(text: str) -> str:
+    """The text after all rules."""
     for _, steps in RULES:
         for step in steps:
             text = step(text)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.tasks.text.t5 import RULES, _once, clean_t5
+from curate.tasks.text.t5 import RULES, clean_once, clean_t5
 
 LINES = (Path(__file__).parent / "t5_cases.jsonl").read_text(encoding="utf-8").splitlines()
 CASES = [json.loads(line) for line in LINES]
@@ -63,7 +63,7 @@ def test_it_is_not_idempotent_on_every_text_and_neither_is_the_seed(
 @given(st.text())
 def test_any_text_comes_to_rest_when_it_is_cleaned_again_and_again(text: str) -> None:
     for _ in range(len(text) + 3):
-        before, text = text, _once(text)
+        before, text = text, clean_once(text)
         if before == text:
             return
     raise AssertionError(text)
