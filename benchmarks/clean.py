@@ -75,13 +75,13 @@ def in_pandas(rows: int) -> dict[str, float]:
     """All captions in a column, each of the two passes by `apply`."""
     import pandas as pd
 
-    from curate.tasks.text.t5 import _once
+    from curate.tasks.text.t5 import clean_once
 
-    _once("warm up “é”")
+    clean_once("warm up “é”")
     start, began = memory(), time.process_time()
     column = pd.Series(list(captions(rows)))
     early = memory() - start
-    cleaned = column.apply(_once).apply(_once)
+    cleaned = column.apply(clean_once).apply(clean_once)
     length = int(cleaned.str.len().sum())
     return {
         "seconds": time.process_time() - began,

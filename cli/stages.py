@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,14 +52,14 @@ def stages(
 
 
 def described(stage: Any, model_folder: Path) -> dict[str, Any]:
-    """A stage as JSON: level, queue, batch size, whether it can run session, columns with range and
+    """A stage as JSON: level, queue, batch size, whether it can run here, columns with range and
     direction.
     """
     options_ = stage.Options()
-    lines = (stage.__doc__ or "").strip().splitlines()
+    first_paragraph = inspect.cleandoc(stage.__doc__ or "").partition("\n\n")[0]
     return {
         "stage": stage.name, "level": stage.level, "queue": options_.queue, "batch_size": options_.batch_size,
-        "available": _availability(stage, options_, model_folder), "description": lines[0] if lines else "",
+        "available": _availability(stage, options_, model_folder), "description": " ".join(first_paragraph.split()),
         "columns": [
             {"column": n, "type": c.kind, "range": c.range, "better": c.better, "description": c.doc}
             for n, c in stage.columns.items()

@@ -19,6 +19,7 @@ def test_stages_lists_every_stage_in_the_order_of_the_line(curate: Call) -> None
     assert [s["stage"] for s in found][:3] == ["probe", "split", "dedup"]
     flow = next(c for s in found for c in s["columns"] if c["column"] == "flow")
     assert flow["description"]
+    assert all(s["description"].endswith(".") for s in found), "whole sentences, not lines of code"
     assert "probe" in curate("stages").out
 
 
