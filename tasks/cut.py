@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
 from curate.configs.schema import Column, StageOptions
 from curate.tasks.inputs.extensions import is_image
-from curate.tasks.inputs.paths import is_url, to_path, to_text
+from curate.tasks.inputs.paths import to_text
 from curate.tasks.stage import Clip, Outcome, Scores, Stage, Video
+from curate.tasks.storage.clip_paths import clip_path
 from curate.tasks.storage.locations import Location, below
+from curate.tasks.video.span import Span
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
-    from curate.tasks.video.encode import Target, Written
-    from curate.tasks.video.span import Span
-
-_LONGEST_NAME = (
-    200  # bytes of a file name that may come from the source; file systems take 255 in all
-)
+    from curate.tasks.video.encode import WrittenClip
 
 
 class CutOptions(StageOptions):
@@ -120,16 +115,15 @@ class Cut(Stage[Clip, CutOptions]):
         ordered = sorted(rows, key=lambda c: (c.video.id, c.start_pts, c.end_pts))
         for _, group in groupby(ordered, key=lambda c: c.video.id):
             clips = list(group)
-            for clip, scores in self._cut(clips[0].video, clips):
-                outcomes[clip.id] = Outcome(scores)
+            video = clips[0].video
+            if is_image(video.path):
+                size = video.values.get("size_bytes")
+                image = {"path": video.path, "file_size": None if size is None else int(size)}
+                outcomes |= {clip.id: Outcome(image) for clip in clips}
+                continue
+            write = self._copy if self.options.mode == "copy" else self._encode
+            outcomes |= {clip.id: Outcome(scores) for clip, scores in write(video, clips)}
         return [outcomes[clip.id] for clip in rows]
-
-    def _cut(self, video: Video, clips: list[Clip]) -> Iterator[tuple[Clip, Scores]]:
-        if is_image(video.path):
-            return ((clip, {"path": video.path, "file_size": _size(video)}) for clip in clips)
-        return (
-            self._copy(video, clips) if self.options.mode == "copy" else self._encode(video, clips)
-        )
 
     def _copy(self, video: Video, clips: list[Clip]) -> Iterator[tuple[Clip, Scores]]:
         from curate.tasks.video.copying import copy_span
@@ -141,87 +135,40 @@ class Cut(Stage[Clip, CutOptions]):
 
     def _encode(self, video: Video, clips: list[Clip]) -> Iterator[tuple[Clip, Scores]]:
         from curate.tasks.video.decode import decode, open_media, video_stream
-        from curate.tasks.video.encode import encode_span
+        from curate.tasks.video.encode import Target, encode_span
 
-        sound = video.path if self.options.audio else None
+        o = self.options
+        fps = Fraction(o.target_fps).limit_denominator(1001) if o.target_fps else None
+        target = Target(o.crf, o.preset, fps, o.shorter_size)
+        # columns in which the file differs from the span that split found
+        changed: tuple[str, ...] = ("num_frames", "fps") if o.target_fps else ()
+        if o.shorter_size:
+            changed += ("width", "height", "aspect_ratio", "resolution")
+        sound = video.path if o.audio else None
+        keyframes = json.loads(video.values.get("keyframes") or "[]")
         with open_media(video.path) as container:
             stream = video_stream(container)
-            for run in _runs(clips, _keyframes(video)):
-                last = max(c.end_pts for c in run)
-                frames = _Feed(decode(container, stream, start_pts=run[0].start_pts, end_pts=last))
+            for run in runs(clips, keyframes):
+                end = max(c.end_pts for c in run)
+                frames = _Feed(decode(container, stream, start_pts=run[0].start_pts, end_pts=end))
                 for clip in run:
-                    path, seen = self._path(clip), frames.span(clip.start_pts, clip.end_pts)
-                    written = encode_span(path, seen, stream, _span(clip), self._target(), sound)
-                    yield clip, _scores(path, written, self._changed())
-
-    def _target(self) -> Target:
-        from curate.tasks.video.encode import Target
-
-        fps = self.options.target_fps
-        exact = Fraction(fps).limit_denominator(1001) if fps else None
-        return Target(self.options.crf, self.options.preset, exact, self.options.shorter_size)
-
-    def _changed(self) -> tuple[str, ...]:
-        """Columns that the written file has other values of than the clip."""
-        rate = ("num_frames", "fps") if self.options.target_fps else ()
-        size = (
-            ("width", "height", "aspect_ratio", "resolution") if self.options.shorter_size else ()
-        )
-        return rate + size
+                    path, own = self._path(clip), frames.span(clip.start_pts, clip.end_pts)
+                    written = encode_span(path, own, stream, _span(clip), target, sound)
+                    yield clip, _scores(path, written, changed)
 
     def _path(self, clip: Clip) -> Location:
         root = below(self.context.settings.clips, str(clip.dataset_id))
         return clip_path(root, clip.video["clip_stem"], clip.index)
 
 
-def clip_path(root: Location, stem: str, index: int) -> Location:
-    """Where a clip goes below root. stem is its video's column clip_stem, which no other video of
-    the dataset has.
-    """
-    if is_url(stem):
-        scheme, _, rest = stem.rpartition("::")[2].partition("://")
-        parts = [f"_{scheme}", *rest.split("/")]
-    else:
-        parts = [_named(part) for part in to_path(stem).split("/")]
-        if stem.startswith("/"):
-            parts[0] = "_root"
-    *folders, name = [f"_{p}" if p in ("", ".", "..") else p for p in parts]
-    if isinstance(root, str):  # fsspec takes :: apart
-        *folders, name = [p.replace("::", "%3A%3A~") for p in (*folders, name)]
-    return below(root, *folders, f"{_short(name)}_scene-{index}.mp4")
-
-
-def _named(part: str) -> str:
-    """A part of a path; one that is not UTF-8 in its text form, so that every clip has a name a CSV
-    can hold.
-    """
-    is_utf8 = part.encode("utf-8", "replace").decode() == part
-    return part if is_utf8 else f"{to_text(part)}~"
-
-
-def _short(name: str) -> str:
-    raw = os.fsencode(name)
-    if len(raw) <= _LONGEST_NAME:
-        return name
-    kept = raw[: _LONGEST_NAME - 17].decode("utf-8", "ignore")
-    return f"{kept}~{hashlib.sha256(raw).hexdigest()[:16]}"
-
-
-def _size(video: Video) -> int | None:
-    size = video.values.get("size_bytes")
-    return None if size is None else int(size)
-
-
 def _span(clip: Clip) -> Span:
-    from curate.tasks.video.span import Span
-
     planned = clip.values.get("num_frames")
-    return Span(
-        clip.start_pts, clip.end_pts, clip.time_base, None if planned is None else int(planned)
-    )
+    frames = None if planned is None else int(planned)
+    return Span(clip.start_pts, clip.end_pts, clip.time_base, frames)
 
 
-def _scores(path: Location, written: Written, changed: Iterable[str]) -> Mapping[str, Any]:
+def _scores(path: Location, written: WrittenClip, changed: Iterable[str]) -> Scores:
+    """The columns that `cut` writes, of the others only those that `changed` names."""
     measures = {
         "num_frames": written.num_frames,
         "fps": written.fps,
@@ -230,16 +177,11 @@ def _scores(path: Location, written: Written, changed: Iterable[str]) -> Mapping
         "aspect_ratio": written.height / written.width,
         "resolution": written.height * written.width,
     }
-    chosen = {name: measures[name] for name in changed}
-    return {"path": to_text(str(path)), "file_size": written.file_size, **chosen}
+    columns = {name: measures[name] for name in changed}
+    return {"path": to_text(str(path)), "file_size": written.file_size, **columns}
 
 
-def _keyframes(video: Video) -> list[int]:
-    text = video.values.get("keyframes")
-    return sorted(json.loads(text)) if text else []
-
-
-def _runs(clips: list[Clip], keyframes: list[int]) -> Iterator[list[Clip]]:
+def runs(clips: list[Clip], keyframes: Sequence[int]) -> Iterator[list[Clip]]:
     """Clips, in order, in groups to decode in one go: a new one where a seek skips frames, or clips
     overlap.
     """

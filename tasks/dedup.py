@@ -32,8 +32,7 @@ class DedupOptions(StageOptions):
 
 
 class Dedup(Stage[Clip, DedupOptions]):
-    """Marks a clip as duplicate when an earlier surviving clip of the dataset lies within the
-    threshold.
+    """Marks a clip as a duplicate of an earlier surviving clip within the threshold, of its dataset.
 
     Clips are taken in the order (video id, clip index), so the result does not depend on which
     worker was faster. It is the greedy rule of imagededup: duplicates of a duplicate may survive.
@@ -98,18 +97,18 @@ class Dedup(Stage[Clip, DedupOptions]):
 
         before = len(self._survivors)
         outcomes = []
-        for number, (row, pair) in enumerate(
-            zip(rows, pairs_of(rows), strict=True), self._last + 1
-        ):
-            found = self._survivors.earliest_within(pair, self.options.threshold)
-            if found is None:
-                self._survivors.add(row.id, pair)
-            of, distance = found or (None, None)
+        pairs = pairs_of(rows)
+        for number, (row, pair) in enumerate(zip(rows, pairs, strict=True), self._last + 1):
+            earlier = self._survivors.earliest_within(pair, self.options.threshold)
+            if earlier is None:
+                self._survivors.extend([row.id], [pair])
+            duplicate_of, distance = earlier or (None, None)
             scores = {
-                "duplicate": int(found is not None),
-                "duplicate_of": of,
+                "duplicate": int(earlier is not None),
+                "duplicate_of": duplicate_of,
                 "duplicate_distance": distance,
+                "dedup_seq": number,
             }
-            outcomes.append(Outcome({**scores, "dedup_seq": number}))
+            outcomes.append(Outcome(scores))
         self._survivors.truncate(before)  # recall brings them back once they are saved
         return outcomes

@@ -13,7 +13,7 @@ from curate.tasks.stage import AscendOptions, Clip, Scorer, Scores
 
 if TYPE_CHECKING:
     from curate.tasks.models.vgg import Features
-    from curate.tasks.video.samples import RGB
+    from curate.tasks.video.geometry import RGB
 
 
 class LpipsOptions(AscendOptions):

@@ -1,4 +1,4 @@
-"""How much moves, and how dark and how sharp the pictures are: the stage `motion`. Opens no video."""
+"""How much moves, how dark and how sharp the pictures are: the stage `motion`. Opens no video."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from curate.configs.schema import Column
 from curate.tasks.stage import Clip, Field, Scorer, Scores, StageOptions
 
 if TYPE_CHECKING:
-    from curate.tasks.video.samples import Pair, Still
+    from curate.tasks.video.measures import Pair, Still
 
 UNCHANGED = 0.5  # mean change of the luma (0 to 255) from frame to frame: what encoding noise makes
 DARK = 32.0  # luma below which a picture counts as black
@@ -68,8 +68,9 @@ class Motion(Scorer["Motion.Options"]):
 
 
 def flow(pairs: Sequence[Pair]) -> float | None:
-    """Mean flow weighted by the time between the frames: total displacement over total time. None
-    without pairs.
+    """Mean flow weighted by the time between the frames: total displacement over total time.
+
+    None without pairs.
     """
     known = [(p.flow, p.gap) for p in pairs if p.flow is not None]
     total = sum(gap for _, gap in known)

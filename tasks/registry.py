@@ -1,11 +1,10 @@
-"""Finds the stages: every module in tasks/ that defines one, and the entry points `curate.stages`."""
+"""Finds the stages: the modules in tasks/ that define one, and the entry points `curate.stages`."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import entry_points
 from types import ModuleType
@@ -20,27 +19,24 @@ StageClass = type[Stage[Any, Any]]
 @cache
 def stages() -> dict[str, StageClass]:
     """Stage classes by name. Raises ImportError when a module or entry point cannot be imported."""
-    found: dict[str, StageClass] = {}
-    for name in sorted(_module_names()):
-        found |= {cls.name: cls for cls in _defined_in(importlib.import_module(name))}
+    classes: dict[str, StageClass] = {}
+    modules = (info.name for info in pkgutil.iter_modules(curate.tasks.__path__) if not info.ispkg)
+    for name in sorted(modules):
+        module = importlib.import_module(f"curate.tasks.{name}")
+        classes |= {cls.name: cls for cls in stages_defined_in(module)}
     for entry in entry_points(group="curate.stages"):
         cls: StageClass = entry.load()
-        found[cls.name] = cls
-    return found
+        classes[cls.name] = cls
+    return classes
 
 
-def _module_names() -> Iterator[str]:
-    for info in pkgutil.iter_modules(curate.tasks.__path__):
-        if not info.ispkg:
-            yield f"curate.tasks.{info.name}"
-
-
-def _defined_in(module: ModuleType) -> Iterator[StageClass]:
-    for cls in vars(module).values():
-        if (
-            inspect.isclass(cls)
-            and issubclass(cls, Stage)
-            and cls.__module__ == module.__name__
-            and "name" in vars(cls)
-        ):
-            yield cls
+def stages_defined_in(module: ModuleType) -> list[StageClass]:
+    """The stage classes that a module defines itself, those with a name."""
+    return [
+        cls
+        for cls in vars(module).values()
+        if inspect.isclass(cls)
+        and issubclass(cls, Stage)
+        and cls.__module__ == module.__name__
+        and "name" in vars(cls)
+    ]

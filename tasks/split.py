@@ -1,5 +1,6 @@
-"""Finds the scenes of each video and samples them: the stage `split`. Each video is decoded once,
-here.
+"""Finds the scenes of each video and samples them: the stage `split`.
+
+Each video is decoded once, here.
 """
 
 from __future__ import annotations
@@ -8,10 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 from curate.configs.schema import Column
 from curate.tasks.inputs.extensions import is_image
-from curate.tasks.stage import Field, NewClip, Outcome, Stage, StageOptions, Video
+from curate.tasks.stage import Field, Outcome, Stage, StageOptions, Video
 
 if TYPE_CHECKING:
-    from curate.tasks.video.one_pass import Plan
+    from curate.tasks.video.one_pass import SplitPlan
 
 NO_SCENE = "no_scene_long_enough"
 
@@ -101,31 +102,29 @@ class Split(Stage[Video, "Split.Options"]):
 
     def run(self, row: Video) -> Outcome:
         """The clips of one video; their samples are written. Raises MediaError."""
-        from curate.tasks.video.images import still_clip
         from curate.tasks.video.one_pass import split_video
-        from curate.tasks.video.samples import SampleWriter
+        from curate.tasks.video.samples import writing_samples
+        from curate.tasks.video.still_images import image_clip
 
-        with SampleWriter(
-            self.context.settings.samples, row.id, str(row.values.get("fingerprint") or "")
-        ) as writer:
+        folder = self.context.settings.samples
+        fingerprint = str(row.values.get("fingerprint") or "")
+        plan = self._plan()
+        with writing_samples(folder, row.id, fingerprint) as writer:
             if is_image(row.path):
-                return _outcome([still_clip(row.path, self._hash, writer)])
-            return _outcome(split_video(row.path, self._plan(), writer))
+                clips = [image_clip(row.path, plan.hash, writer)]
+            else:
+                clips = split_video(row.path, plan, writer)
+        return Outcome({}, clips, None if clips else NO_SCENE)
 
-    @property
-    def _hash(self) -> str:
-        """The method of `dedup`, whether or not it comes later; phash without one."""
-        if not self.context.pipeline.has("dedup"):
-            return "phash"
-        return str(getattr(self.context.pipeline.stage("dedup").options, "hash", "phash"))
-
-    def _plan(self) -> Plan:
-        from curate.tasks.video.one_pass import Plan
+    def _plan(self) -> SplitPlan:
+        """What the options ask for, with the hash of `dedup`, whether or not that comes later."""
+        from curate.tasks.video.one_pass import SplitPlan
         from curate.tasks.video.pieces import Lengths
 
-        o = self.options
+        o, pipeline = self.options, self.context.pipeline
+        dedup = pipeline.stage("dedup").options if pipeline.has("dedup") else None
         panda = o.panda_seconds if o.detector == "panda" else None
-        return Plan(
+        return SplitPlan(
             detector=o.detector,
             threshold=o.threshold,
             min_scene_len=o.min_scene_len,
@@ -133,9 +132,5 @@ class Split(Stage[Video, "Split.Options"]):
             lengths=Lengths(o.min_seconds, o.max_seconds, o.long_scenes, panda),
             sample_fps=o.sample_fps,
             flow_fps=o.flow_fps,
-            hash=self._hash,
+            hash=str(getattr(dedup, "hash", "phash")),
         )
-
-
-def _outcome(clips: list[NewClip]) -> Outcome:
-    return Outcome({}, clips, None if clips else NO_SCENE)

@@ -35,7 +35,7 @@ def _frames_of_image(path: str, captioners: Sequence[Captioner]) -> list[Frames]
     import numpy as np
     from PIL import Image
 
-    from curate.tasks.video.images import read_image
+    from curate.tasks.video.still_images import read_image
 
     pixels = read_image(path).pixels
     height, width = pixels.shape[:2]

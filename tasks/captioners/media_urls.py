@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import av
 
-from curate.tasks.video.samples import encode
+from curate.tasks.video.jpeg import encode_jpeg
 
 if TYPE_CHECKING:
     from curate.tasks.captioners.interface import Frames
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def jpeg_urls(frames: Frames) -> list[str]:
     """Each frame as data:image/jpeg;base64,…"""
-    return [_data_url("image/jpeg", encode(frame)) for frame in frames]
+    return [_data_url("image/jpeg", encode_jpeg(frame)) for frame in frames]
 
 
 def mp4_url(frames: Frames, fps: float) -> str:

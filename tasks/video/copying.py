@@ -1,5 +1,4 @@
-"""Copies spans of a source into MP4 files without encoding: as good as the source, at almost no
-cost.
+"""Copies spans of a source into MP4 files without encoding: as good as the source, almost for free.
 
 Packets are taken from the keyframe at or before the span's first frame; an edit list hides the
 pictures before it. What that means for the file:
@@ -26,14 +25,14 @@ from curate.configs.errors import CannotCopy, CutMismatch
 from curate.tasks.inputs.paths import to_text
 from curate.tasks.storage.locations import Location, replacing
 from curate.tasks.video.decode import SEEK_BACK, open_media, seek, video_stream
-from curate.tasks.video.encode import Written, count_shown, mp4
+from curate.tasks.video.encode import WrittenClip, count_shown, mp4
 from curate.tasks.video.sound import SoundTrack
 from curate.tasks.video.span import Span
 
 _REORDERED = 32  # packets; no codec shows a picture later than so many decoded after it
 
 
-def copy_span(path: Location, source: str, span: Span, sound: bool) -> Written:
+def copy_span(path: Location, source: str, span: Span, sound: bool) -> WrittenClip:
     """Copy the packets of a span of source to path, which appears only when it is whole.
 
     Returns what a player shows, so num_frames may exceed `span.frames` (see above). Raises
@@ -43,37 +42,29 @@ def copy_span(path: Location, source: str, span: Span, sound: bool) -> Written:
     with open_media(source) as container, replacing(path) as temporary:
         stream = video_stream(container)
         with mp4(temporary) as output:
-            if stream.codec_context.name not in _known(output):
+            supported = cast(set[str], cast(Any, output).supported_codecs)
+            if stream.codec_context.name not in supported:
                 raise CannotCopy(path=source, why=f"an mp4 cannot hold {stream.codec_context.name}")
             copied = output.add_stream_from_template(stream)
             track = SoundTrack(output, source, span) if sound else None
             packets = list(_needed(source, _from_keyframe(container, stream, span.start), span.end))
             for packet, dts in zip(packets, decoding_times([p.pts for p in packets]), strict=True):
-                packet.pts, packet.dts, packet.stream = (
-                    packet.pts - span.start,
-                    dts - span.start,
-                    copied,
-                )
+                packet.pts, packet.dts = packet.pts - span.start, dts - span.start
+                packet.stream = copied
                 output.mux(packet)
             if track is not None:
                 track.write()
-        found = count_shown(temporary)
-        if found < (span.frames or 1):
-            raise CutMismatch(
-                path=to_text(str(path)), found=found, planned=span.frames or "at least one"
-            )
-        width, height = stream.codec_context.width, stream.codec_context.height
-        return Written(found, float(found / span.seconds), width, height, temporary.stat().st_size)
-
-
-def _known(output: Any) -> set[str]:
-    return cast(set[str], output.supported_codecs)
+        shown = count_shown(temporary)
+        if shown < (span.frames or 1):
+            planned = span.frames or "at least one"
+            raise CutMismatch(path=to_text(str(path)), found=shown, planned=planned)
+        fps = float(shown / span.seconds)
+        size = stream.codec_context.width, stream.codec_context.height
+        return WrittenClip(shown, fps, *size, temporary.stat().st_size)
 
 
 def _from_keyframe(container: InputContainer, stream: VideoStream, start: int) -> Iterator[Any]:
-    """Packets from the last keyframe shown at or before start, without those shown before that
-    keyframe.
-    """
+    """Packets from the last keyframe shown at or before start on, without those shown before it."""
     for back in SEEK_BACK:
         if not seek(container, stream, start, back):
             continue

@@ -1,5 +1,4 @@
-"""Opens a source and decodes it: frames in presentation order with the time stamps that the source
-stores.
+"""Opens a source and decodes it: frames in presentation order with the time stamps it stores.
 
 Everything in curate that looks at pictures of a video goes through `open_media`, `video_stream` and
 `decode`, so that split and cut can never disagree on which frame is which.
@@ -43,8 +42,7 @@ _HEAD = 12  # frames looked at to tell whether pts are mixed up
 # A container must not make ffmpeg open anything else: playlists name files and hosts.
 _OPTIONS = {"protocol_whitelist": "none"}
 
-# Seconds to seek further back when a keyframe turns out to lie behind the target; None: to the
-# start.
+# Seconds to seek further back when a keyframe lies behind the target; None: to the start.
 SEEK_BACK = (0.0, 2.0, 20.0, None)
 
 _KINDS = {
@@ -71,17 +69,27 @@ def open_file(path: str) -> Iterator[BinaryIO]:
         with RemoteFile(path) as remote, _failing_with(remote):
             yield cast(BinaryIO, remote)
         return
+    local = Path(to_path(path))
     try:
-        file = _open_local(path)
+        status = local.stat()
+        kind = stat.S_IFMT(status.st_mode)
+        if kind != stat.S_IFREG:
+            raise NotAFile(path=path, what=_KINDS.get(kind, "something else"))
+        if not status.st_size:
+            raise EmptyFile(path=path)
+        file = local.open("rb")
     except OSError as error:
-        raise Unreadable(path=path, why=_reason(path, error)) from error
+        why = (error.strerror or str(error) or type(error).__name__).lower()
+        if isinstance(error, FileNotFoundError) and local.is_symlink():
+            why = "it is a link to a file that is not there"
+        raise Unreadable(path=path, why=why) from error
     with file:
         yield file
 
 
 @contextmanager
 def _failing_with(remote: RemoteFile) -> Iterator[None]:
-    """Whatever came of a read that failed, and be it nothing, the block ends with that failure."""
+    """End the block with the failure of a read, whatever the block made of it."""
     try:
         yield
     except Exception as error:
@@ -90,27 +98,6 @@ def _failing_with(remote: RemoteFile) -> Iterator[None]:
         raise
     if remote.failure is not None:
         raise remote.failure
-
-
-def _open_local(path: str) -> BinaryIO:
-    local = Path(to_path(path))
-    found = local.stat()
-    kind = stat.S_IFMT(found.st_mode)
-    if kind != stat.S_IFREG:
-        raise NotAFile(path=path, what=_KINDS.get(kind, "something else"))
-    if not found.st_size:
-        raise EmptyFile(path=path)
-    return local.open("rb")
-
-
-def _reason(path: str, error: OSError) -> str:
-    if (
-        isinstance(error, FileNotFoundError)
-        and not is_url(path)
-        and Path(to_path(path)).is_symlink()
-    ):
-        return "it is a link to a file that is not there"
-    return (error.strerror or str(error) or type(error).__name__).lower()
 
 
 @contextmanager
@@ -124,13 +111,10 @@ def open_media(path: str) -> Iterator[InputContainer]:
         try:
             container = av.open(file, metadata_errors="replace", options=_OPTIONS)
         except (FFmpegError, ValueError) as error:
-            raise NotMedia(path=path, why=_ffmpeg_reason(error)) from error
+            why = str(getattr(error, "strerror", None) or error).lower()
+            raise NotMedia(path=path, why=why) from error
         with container:
             yield cast(InputContainer, container)
-
-
-def _ffmpeg_reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error).lower()
 
 
 def media_name(container: InputContainer) -> str:
@@ -153,12 +137,9 @@ def video_stream(container: InputContainer) -> VideoStream:
             raise BadGeometry(path=media_name(container), width=stream.width, height=stream.height)
         stream.thread_count = 1
         return stream
-    raise NoVideoStream(path=media_name(container), streams=_kinds(container))
-
-
-def _kinds(container: InputContainer) -> str:
-    kinds = ["cover picture" if s.type == "video" else str(s.type) for s in container.streams]
-    return ", ".join(sorted(set(kinds))) or "no stream at all"
+    kinds = {"cover picture" if s.type == "video" else str(s.type) for s in container.streams}
+    streams = ", ".join(sorted(kinds)) or "no stream at all"
+    raise NoVideoStream(path=media_name(container), streams=streams)
 
 
 # ---------------------------------------------------------------- decoding
@@ -181,24 +162,24 @@ def decode(
     before it. Goes on after damaged packets, up to MAX_ERRORS in a row. Raises NoFrames when
     nothing decodes.
     """
-    frames = _all(container, stream) if start_pts is None else _from(container, stream, start_pts)
+    if start_pts is None:
+        frames = _presented(container, stream)
+    else:
+        frames = _from(container, stream, start_pts)
     any_frame = False
     for frame in frames:
         any_frame = True
-        if end_pts is not None and _pts(frame) >= end_pts:
+        if end_pts is not None and cast(int, frame.pts) >= end_pts:
             return
         yield frame
     if not any_frame:
         raise NoFrames(path=media_name(container), why="every packet is damaged or missing")
 
 
-def _pts(frame: VideoFrame) -> int:
-    return cast(int, frame.pts)
-
-
 def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-    """Packets up to the flushing one at the end. A demuxer error ends PyAV's generator but not the
-    file.
+    """Packets up to the flushing one at the end.
+
+    A demuxer error ends PyAV's generator but not the file.
     """
     errors = 0
     while errors < MAX_ERRORS:
@@ -214,8 +195,8 @@ def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[V
             return
 
 
-def _decoded(packets: Iterable[Packet[VideoStream]]) -> Iterator[VideoFrame]:
-    """What the decoder gives, packet by packet, damaged ones left out."""
+def decode_packets(packets: Iterable[Packet[VideoStream]]) -> Iterator[VideoFrame]:
+    """What the decoder gives, packet by packet, without damaged ones."""
     errors = 0
     for packet in packets:
         try:
@@ -235,9 +216,9 @@ def _in_order(frames: Iterator[VideoFrame], *, after_seek: bool = False) -> Iter
     """The frames, with their dts for pts where the container stored pts in decoding order.
 
     AVI and some MP4 writers do so with B-frames: frames come out in the order they are shown with
-    pts going back and forth, while dts rises. The first frames tell. After a seek there are then
-    none, for the time stamps of such a container do not say where it stands: the caller decodes
-    from the start.
+    pts going back and forth, while dts rises. The first frames tell. After a seek such a container
+    gives no frames, because its time stamps do not tell where it stands: the caller decodes from
+    the start.
     """
     head = list(itertools.islice(frames, _HEAD))
     mixed = not _rising([f.pts for f in head]) and _rising([f.dts for f in head])
@@ -253,14 +234,33 @@ def _rising(stamps: list[int | None]) -> bool:
     return all(a is not None and b is not None and a < b for a, b in itertools.pairwise(stamps))
 
 
-def _all(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+def _presented(
+    container: InputContainer, stream: VideoStream, *, after_seek: bool = False
+) -> Iterator[VideoFrame]:
     """Every frame from where the container stands; the rule of `decode` for missing and repeated
     pts.
+
+    After a seek frames come from the first keyframe on. Left out are then pictures stored behind
+    the keyframe but shown before it (open GOP), because what they refer to was not decoded, and
+    frames without pts, because nothing tells where they are.
     """
+    first_key: int | None = None
+
+    def watched() -> Iterator[Packet[VideoStream]]:
+        nonlocal first_key
+        for packet in packets(container, stream):
+            if first_key is None and packet.is_keyframe:
+                first_key = packet.pts
+            yield packet
+
+    source = watched() if after_seek else packets(container, stream)
     step = nominal_duration(stream)
     last: int | None = None
-    for frame in _in_order(_decoded(packets(container, stream))):
-        if frame.pts is None:
+    for frame in _in_order(decode_packets(source), after_seek=after_seek):
+        if after_seek:
+            if first_key is None or frame.pts is None or frame.pts < first_key:
+                continue
+        elif frame.pts is None:
             frame.pts = 0 if last is None else last + step
         if last is None or frame.pts > last:
             last = frame.pts
@@ -276,26 +276,20 @@ def nominal_duration(stream: VideoStream) -> int:
 def _from(container: InputContainer, stream: VideoStream, start_pts: int) -> Iterator[VideoFrame]:
     """Frames from start_pts on. A seek that misses the frame is repeated from further back."""
     for back in SEEK_BACK:
-        frames = _sought(container, stream, start_pts, back)
-        first = next((f for f in frames if _pts(f) >= start_pts), None)
+        if not seek(container, stream, start_pts, back):
+            continue
+        frames = _presented(container, stream, after_seek=back is not None)
+        first = next((f for f in frames if cast(int, f.pts) >= start_pts), None)
         if first is not None and (first.pts == start_pts or back is None):
             yield first
             yield from frames
             return
 
 
-def _sought(
-    container: InputContainer, stream: VideoStream, pts: int, back: float | None
-) -> Iterator[VideoFrame]:
-    """Frames after a seek to `back` seconds before pts; None: from the start of the file."""
-    if not seek(container, stream, pts, back):
-        return iter(())
-    return _all(container, stream) if back is None else _from_keyframe(container, stream)
-
-
 def seek(container: InputContainer, stream: VideoStream, pts: int, back: float | None) -> bool:
-    """Put the container `back` seconds before pts, or at its start (None); returns whether it could
-    be put there.
+    """Put the container `back` seconds before pts, or at its start (None).
+
+    Returns whether it could be put there.
     """
     try:
         if back is None:
@@ -305,31 +299,3 @@ def seek(container: InputContainer, stream: VideoStream, pts: int, back: float |
     except FFmpegError:
         return False
     return True
-
-
-def _from_keyframe(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """Frames from the first keyframe on.
-
-    Left out are pictures stored behind the keyframe but shown before it (open GOP), because what
-    they refer to was not decoded, and frames without pts, because nothing tells where they are.
-    """
-    key: int | None = None
-
-    def watched() -> Iterator[Packet[VideoStream]]:
-        nonlocal key
-        for packet in packets(container, stream):
-            if key is None and packet.is_keyframe:
-                key = packet.pts
-            yield packet
-
-    last = None
-    for frame in _in_order(_decoded(watched()), after_seek=True):
-        if (
-            key is None
-            or frame.pts is None
-            or frame.pts < key
-            or (last is not None and frame.pts <= last)
-        ):
-            continue
-        last = frame.pts
-        yield frame

@@ -44,7 +44,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenClip:
     """What was written. Width and height in pixels, which are square; fps is the average."""
 
     num_frames: int
@@ -55,8 +55,8 @@ class Written:
 
 
 def even_size(shape: Geometry, shorter: int | None) -> tuple[int, int]:
-    """Width and height of the written picture: as displayed, the shorter side at most `shorter`,
-    both even.
+    """Width and height of the written picture, both even: as displayed, the shorter side at most
+    `shorter`.
 
     Never larger than displayed, except that a side of one pixel becomes two.
     """
@@ -65,9 +65,7 @@ def even_size(shape: Geometry, shorter: int | None) -> tuple[int, int]:
 
 
 def _scaled(shape: Geometry, shorter: int | None) -> tuple[int, int]:
-    """Size as displayed after scaling; when it is scaled at all, the other side goes to the nearest
-    even number.
-    """
+    """Size as displayed after scaling; if it is scaled, the other side is the nearest even number."""
     width, height = shape.size
     if shorter is None or shorter >= min(width, height):
         return max(2, width), max(2, height)
@@ -80,7 +78,7 @@ def resample(
 ) -> Iterator[tuple[Fraction, T]]:
     """Pairs of time and frame at a steady rate: at k / fps the frame that is on the screen then.
 
-    `frames` are pairs of time (seconds, the first at 0, increasing) and frame; there come
+    `frames` are pairs of time (seconds, the first at 0, increasing) and frame. It gives
     ``max(1, round(length * fps))`` pairs, so frames are left out or repeated. fps None: as they
     are.
     """
@@ -89,20 +87,20 @@ def resample(
         return
     planned = max(1, round(length * fps))
     k = 0
-    held: tuple[T] | None = None
+    on_screen: tuple[T] | None = None
     for seconds, frame in frames:
-        while held and k < planned and k / fps < seconds:
-            yield k / fps, held[0]
+        while on_screen and k < planned and k / fps < seconds:
+            yield k / fps, on_screen[0]
             k += 1
-        held = (frame,)
-    while held and k < planned:
-        yield k / fps, held[0]
+        on_screen = (frame,)
+    while on_screen and k < planned:
+        yield k / fps, on_screen[0]
         k += 1
 
 
 def plan_frames(seconds: Iterable[Fraction], length: Fraction, fps: Fraction | None) -> list[int]:
-    """Which source frame each written frame shows, as places in `seconds`; the plan that `resample`
-    follows.
+    """Which source frame each written frame shows, as positions in `seconds`; `resample` follows
+    this plan.
     """
     return [i for _, i in resample(((t, i) for i, t in enumerate(seconds)), length, fps)]
 
@@ -127,34 +125,25 @@ class _Upright:
         return self._graphs[key].vpull()
 
     def _graph(self, frame: VideoFrame) -> Graph:
-        graph = Graph()
-        graph.threads = 1
-        nodes = [
-            graph.add(*step.split("=", 1))
-            for step in [_buffer(frame), *self._steps(frame), "buffersink"]
-        ]
-        graph.link_nodes(*nodes).configure()
-        return graph
-
-    def _steps(self, frame: VideoFrame) -> list[str]:
-        lying = self._shape.rotation in (90, 270)
-        width, height = self._scaled[::-1] if lying else self._scaled
+        """The filters that frames of this size and format need."""
+        # told the colours, so that a conversion uses the right matrix
+        base = frame.time_base or Fraction(1)
+        source = (
+            f"buffer=video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:"
+            f"time_base={base.numerator}/{base.denominator}:"
+            f"colorspace={int(frame.colorspace)}:range={int(frame.color_range)}"
+        )
+        sideways = self._shape.rotation in (90, 270)
+        width, height = self._scaled[::-1] if sideways else self._scaled
         same = (frame.width, frame.height) == (width, height)
         scale = [] if same else [f"scale={width}:{height}:flags=bicubic+accurate_rnd"]
         even = "crop={}:{}:0:0:exact=1".format(*self._size)
-        return [*scale, *_TURNS.get(self._shape.rotation, ()), even, "format=yuv420p"]
-
-
-def _buffer(frame: VideoFrame) -> str:
-    """The source of a filter graph; it is told the colours, so that a conversion uses the right
-    matrix.
-    """
-    base = frame.time_base or Fraction(1)
-    return (
-        f"buffer=video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:"
-        f"time_base={base.numerator}/{base.denominator}:"
-        f"colorspace={int(frame.colorspace)}:range={int(frame.color_range)}"
-    )
+        turns = _TURNS.get(self._shape.rotation, ())
+        steps = [source, *scale, *turns, even, "format=yuv420p", "buffersink"]
+        graph = Graph()
+        graph.threads = 1
+        graph.link_nodes(*(graph.add(*step.split("=", 1)) for step in steps)).configure()
+        return graph
 
 
 class _Encoder:
@@ -178,11 +167,15 @@ class _Encoder:
 
     def add(self, seconds: Fraction, frame: VideoFrame) -> None:
         """Encode the frame, to be shown `seconds` after the first."""
-        if self._last is None:
-            self._describe(frame)
         pts = round(seconds / self._tick)
         if self._last is not None:
             self._ends[self._last] = pts
+        else:
+            context = self._stream.codec_context
+            context.width, context.height = self.size = frame.width, frame.height
+            context.sample_aspect_ratio = Fraction(1)
+            context.colorspace, context.color_range = frame.colorspace, frame.color_range
+            context.color_primaries, context.color_trc = frame.color_primaries, frame.color_trc
         self._last = pts
         frame.pts, frame.dts, frame.time_base = pts, None, self._tick
         frame.pict_type = PictureType.NONE  # or x264 would copy the source's choice of keyframes
@@ -190,17 +183,10 @@ class _Encoder:
         self._mux(self._stream.encode(frame))
 
     def finish(self) -> None:
-        """Write what the encoder still holds."""
+        """Write what is left in the encoder."""
         if self._last is not None:
             self._ends[self._last] = max(round(self.seconds / self._tick), self._last + 1)
         self._mux(self._stream.encode(None))
-
-    def _describe(self, frame: VideoFrame) -> None:
-        context = self._stream.codec_context
-        context.width, context.height = self.size = frame.width, frame.height
-        context.sample_aspect_ratio = Fraction(1)
-        context.colorspace, context.color_range = frame.colorspace, frame.color_range
-        context.color_primaries, context.color_trc = frame.color_primaries, frame.color_trc
 
     def _mux(self, packets: list[Any]) -> None:
         for packet in packets:
@@ -224,7 +210,7 @@ def encode_span(
     span: Span,
     target: Target,
     sound: str | None = None,
-) -> Written:
+) -> WrittenClip:
     """Write the frames of a span of stream to path, which appears only when it is whole.
 
     `frames` are those of `curate.tasks.video.decode.decode`; their pts and pict_type are changed.
@@ -232,51 +218,40 @@ def encode_span(
     frame or the file does not hold what was planned, ServiceError when path is a URL that cannot be
     written to.
     """
+    # what the encoder is told of the rate only steers its rate control
+    rate = target.fps or stream.average_rate or stream.guessed_rate or Fraction(25)
     with replacing(path) as temporary:
         with mp4(temporary) as output:
-            encoder = _Encoder(output, span, target, _rate(stream, target))
+            encoder = _Encoder(output, span, target, rate)
             track = SoundTrack(output, sound, span) if sound is not None else None
-            _encode_all(encoder, _timed(frames, span, path), stream, target)
+            upright = None
+            for seconds, frame in resample(_timed(frames, span, path), span.seconds, target.fps):
+                upright = upright or _Upright(geometry(stream, frame), target)
+                encoder.add(seconds, upright(frame))
+            encoder.finish()
             if track is not None:
                 track.write()
-        found = count_shown(temporary)
-        if found != encoder.count:
-            raise CutMismatch(path=to_text(str(path)), found=found, planned=encoder.count)
-        return Written(found, float(found / span.seconds), *encoder.size, temporary.stat().st_size)
-
-
-def _encode_all(
-    encoder: _Encoder,
-    frames: Iterable[tuple[Fraction, VideoFrame]],
-    stream: VideoStream,
-    target: Target,
-) -> None:
-    upright = None
-    for seconds, frame in resample(frames, encoder.seconds, target.fps):
-        upright = upright or _Upright(geometry(stream, frame), target)
-        encoder.add(seconds, upright(frame))
-    encoder.finish()
+        shown = count_shown(temporary)
+        if shown != encoder.count:
+            raise CutMismatch(path=to_text(str(path)), found=shown, planned=encoder.count)
+        fps = float(shown / span.seconds)
+        return WrittenClip(shown, fps, *encoder.size, temporary.stat().st_size)
 
 
 def _timed(
     frames: Iterable[VideoFrame], span: Span, path: Location
 ) -> Iterator[tuple[Fraction, VideoFrame]]:
-    """Frames with their seconds from the span's start. Raises CutMismatch at the end when one is
-    missing.
+    """Frames with their seconds from the span's start.
+
+    Raises CutMismatch at the end when one is missing.
     """
     count = 0
     for frame in frames:
         count += 1
         yield (cast(int, frame.pts) - span.start) * span.time_base, frame
     if not count or (span.frames is not None and count != span.frames):
-        raise CutMismatch(
-            path=to_text(str(path)), found=count, planned=span.frames or "at least one"
-        )
-
-
-def _rate(stream: VideoStream, target: Target) -> Fraction:
-    """What the encoder is told; it only steers its rate control."""
-    return target.fps or stream.average_rate or stream.guessed_rate or Fraction(25)
+        planned = span.frames or "at least one"
+        raise CutMismatch(path=to_text(str(path)), found=count, planned=planned)
 
 
 def count_shown(path: Path) -> int:

@@ -1,6 +1,4 @@
-"""Motion between neighbouring frames and brightness and sharpness of single ones, on small gray
-pictures.
-"""
+"""Motion between neighbouring frames, brightness and sharpness of single ones, on small gray pictures."""
 
 from __future__ import annotations
 
@@ -12,13 +10,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.tasks.video.samples import Pair, Still
+from curate.tasks.video.measures import Pair, Still
 
 Gray = NDArray[np.uint8]
 
 
+# made when it is first used: so many processes import this and measure no motion
 @cache
-def _dis() -> Any:
+def _optical_flow() -> Any:
     return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
 
 
@@ -27,7 +26,7 @@ def gray_of(picture: NDArray[np.uint8]) -> Gray:
     return cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
 
 
-def pair(before: Gray, after: Gray, seconds: float, gap: float) -> Pair:
+def measure_pair(before: Gray, after: Gray, seconds: float, gap: float) -> Pair:
     """Motion from one frame to the next, `gap` seconds later, shown at `seconds`.
 
     flow = 100 * mean over pixels of |DIS displacement| / diagonal / gap: percent of the picture's
@@ -40,14 +39,14 @@ def pair(before: Gray, after: Gray, seconds: float, gap: float) -> Pair:
         return Pair(seconds, gap, None, change)
     if change == 0.0:
         return Pair(seconds, gap, 0.0, change)
-    field = _dis().calc(before, after, None)
+    field = _optical_flow().calc(before, after, None)
     moved = float(cv2.mean(cv2.magnitude(field[..., 0], field[..., 1]))[0])
     # rounded, because sums of floats depend on where in memory they lie
     return Pair(seconds, gap, round(100 * moved / math.hypot(*before.shape) / gap, 6), change)
 
 
-def still(picture: NDArray[np.uint8], seconds: float) -> Still:
-    """Measures of one small upright RGB picture shown at `seconds`.
+def measure_still(picture: NDArray[np.uint8], seconds: float) -> Still:
+    """Measures of one small upright RGB picture shown at `seconds` of its clip.
 
     mean and deviation are those of its luma (ITU-R 601); sharpness is the variance of the Laplacian
     (4 neighbours) of the luma.

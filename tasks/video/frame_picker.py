@@ -1,8 +1,7 @@
-"""Decodes some frames of a span by their numbers, straight at the sizes wanted, and holds no
-others.
+"""Decodes some frames of a span by their numbers, straight to the needed sizes, and holds no others.
 
 The packets are read first, without decoding: they tell the time stamp of each number, and where
-keyframes let the decoder skip what nobody wants.
+keyframes let the decoder skip frames that nobody needs.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ Pictures = NDArray[np.uint8]  # n x height x width x 3
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _PacketTimes:
     """Time stamps of the frames of a span, in order, and those of keyframes."""
 
     stamps: Sequence[int]
@@ -48,38 +47,38 @@ def pick_frames(
     do not tell. A frame that does not decode is replaced by the next one that does, at the end by
     the last. Raises MediaError.
     """
+    span = (start_pts, end_pts)
     with open_media(path) as container:
         stream = video_stream(container)
-        plan = _planned(container, stream, (start_pts, end_pts), planned)
+        times = _packet_times(container, stream, span, from_start=False)
+        if times is None or len(times.stamps) != planned:
+            # a seek in a transport stream may have come too late
+            times = _packet_times(container, stream, span, from_start=True)
         first = next(decode(container, stream, start_pts=start_pts, end_pts=end_pts))
-        look = geometry(stream, first)
-        count = len(plan.stamps) if plan else planned
+        shape = geometry(stream, first)
+        count = len(times.stamps) if times else planned
         seconds = float((end_pts - start_pts) * Fraction(stream.time_base or 1))
-        picks = choose(SpanShape(count, count / seconds if seconds > 0 else None, *look.size))
+        picks = choose(SpanShape(count, count / seconds if seconds > 0 else None, *shape.size))
         numbers = sorted({i for pick in picks for i in pick.indices})
-        found = _Found(picks, look)
-        for number, frame in _numbered(container, stream, (start_pts, end_pts), plan, numbers):
-            found.add(number, frame)
-    return found.arrays
+        if times is None:
+            frames = _counted(
+                decode(container, stream, start_pts=start_pts, end_pts=end_pts), numbers
+            )
+        else:
+            frames = _sought(container, stream, span, times, numbers)
+        pictures = _PickedPictures(picks, shape)
+        for number, frame in frames:
+            pictures.add(number, frame)
+    return pictures.arrays
 
 
-def _planned(
-    container: InputContainer, stream: VideoStream, span: tuple[int, int], planned: int
-) -> _Plan | None:
-    """The span by its packets; None where they do not tell: then frames are counted while they are
-    decoded.
-    """
-    plan = _stamped(container, stream, span, from_start=False)
-    if (
-        plan is None or len(plan.stamps) != planned
-    ):  # a seek in a transport stream may have come too late
-        plan = _stamped(container, stream, span, from_start=True)
-    return plan
-
-
-def _stamped(
+def _packet_times(
     container: InputContainer, stream: VideoStream, span: tuple[int, int], from_start: bool
-) -> _Plan | None:
+) -> _PacketTimes | None:
+    """The span by its packets, after a seek to its start or `from_start` of the file.
+
+    None where they do not tell: then frames are counted while they are decoded.
+    """
     start, end = span
     stamps: list[int] = []
     keys: list[int] = []
@@ -102,30 +101,27 @@ def _stamped(
         if packet.dts >= end:
             break
     stamps.sort()
-    right = stamps[:1] == [start] and len(set(stamps)) == len(stamps)
-    return _Plan(stamps, sorted(keys)) if right else None
+    complete = stamps[:1] == [start] and len(set(stamps)) == len(stamps)
+    return _PacketTimes(stamps, sorted(keys)) if complete else None
 
 
-def _numbered(
+def _sought(
     container: InputContainer,
     stream: VideoStream,
     span: tuple[int, int],
-    plan: _Plan | None,
+    times: _PacketTimes,
     numbers: Sequence[int],
 ) -> Iterator[tuple[int, VideoFrame]]:
-    """The wanted frames with their numbers, each once."""
+    """The frames of these numbers, each once, by their time stamps; seeks where that skips frames."""
     frames = decode(container, stream, start_pts=span[0], end_pts=span[1])
-    if plan is None:
-        yield from _counted(frames, numbers)
-        return
-    here, last = span[0], None
+    position, last = span[0], None
     for number in numbers:
-        stamp = plan.stamps[number]
-        if any(here < key <= stamp for key in plan.keys):
+        stamp = times.stamps[number]
+        if any(position < key <= stamp for key in times.keys):
             frames = decode(container, stream, start_pts=stamp, end_pts=span[1])
         if last is None or (last.pts or 0) < stamp:
             last = next((f for f in frames if (f.pts or 0) >= stamp), last)
-        here = stamp
+        position = stamp
         if last is not None:
             yield number, last
 
@@ -133,44 +129,39 @@ def _numbered(
 def _counted(
     frames: Iterator[VideoFrame], numbers: Sequence[int]
 ) -> Iterator[tuple[int, VideoFrame]]:
-    wanted = iter(numbers)
-    number = next(wanted, None)
+    """The frames of these numbers, each once, by counting all of them."""
+    remaining = iter(numbers)
+    number = next(remaining, None)
     last = None
-    for place, last in enumerate(frames):
-        if place == number:
+    for i, last in enumerate(frames):
+        if i == number:
             yield number, last
-            number = next(wanted, None)
+            number = next(remaining, None)
         if number is None:
             return
     while number is not None and last is not None:  # fewer frames than planned
         yield number, last
-        number = next(wanted, None)
+        number = next(remaining, None)
 
 
-class _Found:
-    """The pictures found so far, in their places: held once, for there may be hundreds."""
+class _PickedPictures:
+    """An array of pictures for each Pick, filled in place: there may be hundreds of pictures."""
 
-    def __init__(self, picks: Sequence[Pick], look: Geometry) -> None:
+    def __init__(self, picks: Sequence[Pick], shape: Geometry) -> None:
         self._picks = picks
-        sizes = [pick.size or look.size for pick in picks]
-        self.arrays: list[Pictures] = [
-            np.empty((len(pick.indices), height, width, 3), np.uint8)
-            for pick, (width, height) in zip(picks, sizes, strict=True)
-        ]
-        self._converters = [
-            Converter(_before_rotation(pick.size, look), look, Interpolation.BICUBIC)
-            for pick in picks
-        ]
+        self._converters = []
+        self.arrays: list[Pictures] = []
+        for pick in picks:
+            width, height = pick.size or shape.size
+            self.arrays.append(np.empty((len(pick.indices), height, width, 3), np.uint8))
+            size = shape.square  # before the rotation
+            if pick.size is not None:
+                size = pick.size[::-1] if shape.rotation in (90, 270) else pick.size
+            self._converters.append(Converter(size, shape, Interpolation.BICUBIC))
 
     def add(self, number: int, frame: VideoFrame) -> None:
-        """Scale a frame for every pick that wants its number."""
+        """Scale a frame for every pick that has its number."""
         for pick, array, converter in zip(self._picks, self.arrays, self._converters, strict=True):
-            places = [place for place, wanted in enumerate(pick.indices) if wanted == number]
-            if places:
-                array[places] = converter.rgb(frame)
-
-
-def _before_rotation(size: tuple[int, int] | None, look: Geometry) -> tuple[int, int]:
-    if size is None:
-        return look.square
-    return (size[1], size[0]) if look.rotation in (90, 270) else size
+            positions = [i for i, index in enumerate(pick.indices) if index == number]
+            if positions:
+                array[positions] = converter.rgb(frame)

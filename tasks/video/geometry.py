@@ -1,6 +1,4 @@
-"""What coded pixels look like on the screen: rotation and sample aspect ratio, and small upright
-pictures.
-"""
+"""What coded pixels look like on the screen: rotation, sample aspect ratio, upright pictures."""
 
 from __future__ import annotations
 
@@ -41,8 +39,9 @@ class Geometry:
         return (height, width) if self.rotation in (90, 270) else (width, height)
 
     def fit(self, *, shorter: int | None = None, longer: int | None = None) -> tuple[int, int]:
-        """The size before the rotation with the shorter or longer side as given, but no larger than
-        displayed.
+        """The size before the rotation with the shorter or longer side as given.
+
+        It is never larger than displayed.
         """
         width, height = self.square
         scale = Fraction(1)
@@ -58,28 +57,17 @@ class Geometry:
         return np.ascontiguousarray(turned)
 
 
-def rotation(frame: VideoFrame) -> int:
-    """Degrees clockwise that the picture has to be turned to stand upright: 0, 90, 180 or 270.
-
-    ffmpeg counts counterclockwise. Odd angles go to the nearest right one; mirroring is not undone.
-    """
-    return round(-frame.rotation / 90) % 4 * 90
-
-
-def pixel_shape(stream: VideoStream) -> Fraction:
-    """The sample aspect ratio; 1 where the source says none, or one beyond 1:8 to 8:1."""
-    ratio = stream.sample_aspect_ratio
-    return ratio if ratio and Fraction(1, 8) <= ratio <= 8 else Fraction(1)
-
-
 def geometry(stream: VideoStream, frame: VideoFrame) -> Geometry:
-    """The geometry of a stream, by its first frame. Frames of another size are scaled to it."""
-    return Geometry(frame.width, frame.height, pixel_shape(stream), rotation(frame))
+    """The geometry of a stream, by its first frame. Frames of another size are scaled to it.
 
-
-def display_size(stream: VideoStream, frame: VideoFrame) -> tuple[int, int]:
-    """Width and height as displayed: rotation and sample aspect ratio applied."""
-    return geometry(stream, frame).size
+    A sample aspect ratio that is missing or beyond 1:8 to 8:1 counts as 1. Odd angles go to the
+    nearest right one; mirroring is not undone.
+    """
+    ratio = stream.sample_aspect_ratio
+    if not ratio or not Fraction(1, 8) <= ratio <= 8:
+        ratio = Fraction(1)
+    clockwise = round(-frame.rotation / 90) % 4 * 90  # ffmpeg counts counterclockwise
+    return Geometry(frame.width, frame.height, ratio, clockwise)
 
 
 class Converter:
@@ -88,15 +76,14 @@ class Converter:
     def __init__(
         self, size: tuple[int, int], shape: Geometry, interpolation: Interpolation
     ) -> None:
-        self._size = size
+        self._size = size  # before the rotation
         self._shape = shape
-        self._how = interpolation
+        self._interpolation = interpolation
         self._scaler = VideoReformatter()
 
     def rgb(self, frame: VideoFrame) -> RGB:
         """The frame as displayed, H x W x 3, 0 to 255."""
-        width, height = self._size
-        small = self._scaler.reformat(
-            frame, width, height, "rgb24", interpolation=self._how, threads=1
+        scaled = self._scaler.reformat(
+            frame, *self._size, format="rgb24", interpolation=self._interpolation, threads=1
         )
-        return self._shape.upright(small.to_ndarray())
+        return self._shape.upright(scaled.to_ndarray())

@@ -19,25 +19,24 @@ Words = NDArray[np.uint64]
 Rows = NDArray[np.intp]
 
 
-def _popcount_by_sums(words: Words) -> NDArray[np.uint8]:
-    """Sums of bits side by side, of 2, 4 and 8 bits, then of all bytes: 5 times as fast as a table."""
+def popcount_by_sums(words: Words) -> NDArray[np.uint8]:
+    """Sums of 2, 4 and 8 bits side by side, then of all bytes: 5 times as fast as a table."""
     sums = words - (words >> np.uint64(1) & np.uint64(0x5555555555555555))
     twos = np.uint64(0x3333333333333333)
     sums = (sums & twos) + (sums >> np.uint64(2) & twos)
     sums = sums + (sums >> np.uint64(4)) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    counts: NDArray[np.uint8] = (sums * np.uint64(0x0101010101010101) >> np.uint64(56)).astype(
-        np.uint8
-    )
-    return counts
+    counts: Words = sums * np.uint64(0x0101010101010101) >> np.uint64(56)
+    return counts.astype(np.uint8)
 
 
-popcount = getattr(np, "bitwise_count", _popcount_by_sums)  # numpy 2 has it
+popcount = getattr(np, "bitwise_count", popcount_by_sums)  # numpy 2 has it
 
 
 @dataclass(frozen=True)
 class HashPair:
-    """The perceptual hashes of a clip's first and middle frame as 16 hex characters; None for a
-    flat frame.
+    """The perceptual hashes of a clip's first and middle frame.
+
+    Each is 16 hex characters, or None for a flat frame.
     """
 
     first: str | None
@@ -62,33 +61,34 @@ class QuarterIndex:
         quarters = words.view(np.uint16).reshape(-1, 4)
         self._rows: list[NDArray[np.uint32]] = []
         self._starts: list[NDArray[np.uint32]] = []
-        for place in range(4):
-            keys = quarters[:, place]
+        for quarter in range(4):
+            keys = quarters[:, quarter]
             self._rows.append(rows[np.argsort(keys, kind="stable")].astype(np.uint32))
             counts = np.bincount(keys, minlength=1 << 16)
             self._starts.append(np.concatenate([[0], np.cumsum(counts)]).astype(np.uint32))
 
     def near(self, word: int, threshold: int) -> Rows:
-        """The rows that may lie within `threshold` bits of a word, and others; some of them more
-        than once.
+        """The rows that may lie within `threshold` bits of a word, and others.
+
+        Some of them come more than once.
         """
         # if each quarter differed by more than its radius, all would by more than the threshold:
         # radii sum to t - 3
-        radius, rest = divmod(threshold + 1, 4)
-        found = []
-        for place in range(4):
-            bits = radius if place < rest else radius - 1
+        radius, remainder = divmod(threshold + 1, 4)
+        near = []
+        for quarter in range(4):
+            bits = radius if quarter < remainder else radius - 1
             if bits < 0:
                 continue
-            keys = _within(bits) ^ np.uint16(word >> 16 * place & 0xFFFF)
-            starts = self._starts[place]
+            keys = _within(bits) ^ np.uint16(word >> 16 * quarter & 0xFFFF)
+            starts = self._starts[quarter]
             first = starts[keys].astype(np.intp)
             sizes = starts[keys.astype(np.intp) + 1] - first
             ends = np.cumsum(sizes)
             # positions of all keys' rows one behind the other: first[k], first[k] + 1, …
             at = np.arange(ends[-1]) + np.repeat(first - ends + sizes, sizes)
-            found.append(self._rows[place][at])
-        rows: Rows = np.concatenate(found).astype(np.intp)
+            near.append(self._rows[quarter][at])
+        rows: Rows = np.concatenate(near).astype(np.intp)
         return rows
 
 
@@ -109,31 +109,24 @@ class HashTable:
         self._there = [np.zeros(1024, np.bool_) for _ in range(2)]
         self._index: QuarterIndex | None = None  # of the first frames of rows before _indexed
         self._indexed = 0
-        self._without_first: Rows = np.zeros(
-            0, np.intp
-        )  # rows before _indexed that it does not hold
+        # rows before _indexed that the index does not hold
+        self._without_first: Rows = np.zeros(0, np.intp)
 
     def __len__(self) -> int:
         return self._length
-
-    def add(self, clip_id: int, pair: HashPair) -> None:
-        """Append a clip."""
-        self.extend([clip_id], [pair])
 
     def extend(self, clip_ids: Sequence[int], pairs: Sequence[HashPair]) -> None:
         """Append clips."""
         end = self._length + len(clip_ids)
         while end > len(self._ids):
-            self._ids, *rest = [
-                np.concatenate([a, np.zeros_like(a)])
-                for a in (self._ids, *self._words, *self._there)
-            ]
-            self._words, self._there = rest[:2], rest[2:]
-        here = slice(self._length, end)
-        self._ids[here] = clip_ids
+            self._ids = np.concatenate([self._ids, np.zeros_like(self._ids)])
+            self._words = [np.concatenate([a, np.zeros_like(a)]) for a in self._words]
+            self._there = [np.concatenate([a, np.zeros_like(a)]) for a in self._there]
+        new = slice(self._length, end)
+        self._ids[new] = clip_ids
         for column, texts in enumerate(([p.first for p in pairs], [p.middle for p in pairs])):
-            self._words[column][here] = [int(text, 16) if text else 0 for text in texts]
-            self._there[column][here] = [bool(text) for text in texts]
+            self._words[column][new] = [int(text, 16) if text else 0 for text in texts]
+            self._there[column][new] = [bool(text) for text in texts]
         self._length = end
 
     def truncate(self, length: int) -> None:
@@ -152,12 +145,11 @@ class HashTable:
             if text is None:
                 continue
             there = self._there[column][near]
-            distance = np.where(
-                there, popcount(self._words[column][near] ^ np.uint64(int(text, 16))), 0
-            )
-            keep = distance <= threshold  # the first frame leaves few to compare the second of
-            worst, compared = np.maximum(worst, distance)[keep], (compared | there)[keep]
-            near = near[keep]
+            differing = popcount(self._words[column][near] ^ np.uint64(int(text, 16)))
+            distance = np.where(there, differing, 0)
+            within = distance <= threshold  # the first frame leaves few to compare the second of
+            worst, compared = np.maximum(worst, distance)[within], (compared | there)[within]
+            near = near[within]
         near, worst = near[compared], worst[compared]
         if not len(near):
             return None
@@ -168,23 +160,16 @@ class HashTable:
         """The rows to compare, in any order."""
         if first is None or self._length < self._index_from or threshold > 15:
             return np.arange(self._length)
-        self._keep_index()
-        assert self._index is not None
+        behind = (
+            self._length - self._indexed
+        )  # rows not in the index, which are compared one by one
+        if self._index is None or behind > max(1024, self._length // 200):
+            there = self._there[0][: self._length]
+            rows = np.flatnonzero(there)
+            self._without_first = np.flatnonzero(~there)
+            self._index = QuarterIndex(self._words[0][rows], rows)
+            self._indexed = self._length
         tail = np.arange(self._indexed, self._length)
         return np.concatenate(
             [self._index.near(int(first, 16), threshold), self._without_first, tail]
         )
-
-    def _keep_index(self) -> None:
-        """Make the index again when the rows behind it have become many, for those are compared one
-        by one.
-        """
-        if self._index is not None and self._length - self._indexed <= max(
-            1024, self._length // 200
-        ):
-            return
-        there = self._there[0][: self._length]
-        rows = np.flatnonzero(there)
-        self._without_first = np.flatnonzero(~there)
-        self._index = QuarterIndex(self._words[0][rows], rows)
-        self._indexed = self._length

@@ -1,4 +1,4 @@
-"""Perceptual hashes of small pictures, by imagededup, without the torch that its package asks for."""
+"""Perceptual hashes of small pictures, by imagededup without the torch that its package asks for."""
 
 from __future__ import annotations
 
@@ -56,15 +56,13 @@ def _hasher(method: str) -> Any:
         try:
             module = importlib.import_module("imagededup.methods.hashing")
         except ImportError as error:
-            raise PackageMissing(
-                what="imagededup", package=error.name, install=f"pip install {error.name}"
-            ) from error
+            install = f"pip install {error.name}"
+            raise PackageMissing(what="imagededup", package=error.name, install=install) from error
     return getattr(module, _METHODS[method])(verbose=False)
 
 
 def perceptual_hash(picture: NDArray[np.uint8], method: str) -> str | None:
-    """The 64-bit hash of an RGB picture (H x W x 3) as 16 hex characters; None where it is nearly
-    flat.
+    """The 64-bit hash of an RGB picture (H x W x 3) as 16 hex characters; None where it is flat.
 
     `method`: phash, ahash, dhash or whash. Between the hash of a frame scaled down to a shorter
     side of 256 pixels and that of the whole frame about 1 bit differs (4 at most on 48 frames), so

@@ -23,9 +23,8 @@ class Lengths:
     shortest: float = 2.0
     longest: float | None = 20.0
     long_scenes: Literal["split", "truncate"] = "split"
-    panda: float | None = (
-        None  # the maximum length of the Panda-70M rule, applied before the others
-    )
+    # the maximum length of the Panda-70M rule, applied before the others
+    panda: float | None = None
 
 
 def pieces(times: Sequence[int], time_base: Fraction, lengths: Lengths) -> list[Piece]:
@@ -37,24 +36,21 @@ def pieces(times: Sequence[int], time_base: Fraction, lengths: Lengths) -> list[
     boundary; where these would be shorter than `shortest`, fewer and longer ones, each cut off at
     `longest`. truncate: one clip, cut off at `longest`, as the seed does.
     """
+    found = [(0, len(times) - 1)]
     if lengths.panda is not None:
-        spans = _panda(times, _ticks(lengths.panda, time_base), _ticks(PANDA_TAIL, time_base))
-    else:
-        spans = [(0, len(times) - 1)]
+        found = _panda(times, _ticks(lengths.panda, time_base), _ticks(PANDA_TAIL, time_base))
     if lengths.longest is None:
-        return spans
+        return found
     limit = _ticks(lengths.longest, time_base)
-    least = (
-        _ticks(lengths.shortest, time_base)
-        if lengths.long_scenes == "split"
-        else Fraction(times[-1] - times[0])
-    )
-    return [piece for span in spans for piece in _limited(times, span, limit, least)]
+    least = Fraction(times[-1] - times[0])  # truncate
+    if lengths.long_scenes == "split":
+        least = _ticks(lengths.shortest, time_base)
+    return [piece for whole in found for piece in _limited(times, whole, limit, least)]
 
 
-def long_enough(times: Sequence[int], span: Piece, time_base: Fraction, lengths: Lengths) -> bool:
-    """Whether a span has at least the shortest length."""
-    return times[span[1]] - times[span[0]] >= _ticks(lengths.shortest, time_base)
+def long_enough(times: Sequence[int], piece: Piece, time_base: Fraction, lengths: Lengths) -> bool:
+    """Whether a piece has at least the shortest length."""
+    return times[piece[1]] - times[piece[0]] >= _ticks(lengths.shortest, time_base)
 
 
 def _ticks(seconds: float, time_base: Fraction) -> Fraction:
@@ -66,7 +62,7 @@ def _panda(times: Sequence[int], length: Fraction, tail: Fraction) -> list[Piece
     bounds = [0]
     while times[-1] - times[bounds[-1]] > length + tail:
         bounds.append(_last_within(times, bounds[-1], length))
-    return _spans([*bounds, len(times) - 1])
+    return list(itertools.pairwise([*bounds, len(times) - 1]))
 
 
 def _last_within(times: Sequence[int], start: int, length: Fraction) -> int:
@@ -74,52 +70,37 @@ def _last_within(times: Sequence[int], start: int, length: Fraction) -> int:
     return max(start + 1, bisect_right(times, times[start] + length) - 1)
 
 
-def _spans(bounds: Sequence[int]) -> list[Piece]:
-    return list(itertools.pairwise(bounds))
-
-
-def _limited(times: Sequence[int], span: Piece, limit: Fraction, least: Fraction) -> list[Piece]:
-    length = times[span[1]] - times[span[0]]
+def _limited(times: Sequence[int], piece: Piece, limit: Fraction, least: Fraction) -> list[Piece]:
+    """A piece cut into equal ones within the limit, none shorter than `least` where that can be."""
+    length = times[piece[1]] - times[piece[0]]
     if length <= limit:
-        return [span]
+        return [piece]
     count = math.ceil(length / limit)
-    fewest = _fewest(times, span, limit)
-    for n in (
-        count,
-        count + 1,
-        fewest,
-        fewest + 1,
-    ):  # whole frames may not fill the limit: then one more
-        equal = _spans(_equal(times, span, n))
+    position, fewest = piece[0], 0  # the fewest pieces of whole frames within the limit
+    while position < piece[1]:
+        position, fewest = _last_within(times, position, limit), fewest + 1
+    # whole frames may not fill the limit: then one more
+    for n in (count, count + 1, fewest, fewest + 1):
+        equal = _equal(times, piece, n)
         if all(least <= times[b] - times[a] <= limit for a, b in equal):
             return equal
     fewer = max(1, int(length // least)) if least else count
-    return [_cut_off(times, s, limit) for s in _spans(_equal(times, span, fewer))]
+    return [
+        (first, min(after, _last_within(times, first, limit)))
+        for first, after in _equal(times, piece, fewer)
+    ]
 
 
-def _equal(times: Sequence[int], span: Piece, n: int) -> list[int]:
-    """Bounds of n pieces, each at the frame nearest to where it should be, at least a frame apart."""
-    first, last = span
+def _equal(times: Sequence[int], piece: Piece, n: int) -> list[Piece]:
+    """A piece cut in n, each bound at the frame nearest to where it should be, at least a frame
+    apart.
+    """
+    first, last = piece
     bounds = [first]
     for k in range(1, n):
-        wanted = times[first] + Fraction(k * (times[last] - times[first]), n)
-        after = bisect_left(times, wanted, first, last)
-        nearest = (
-            after - 1
-            if after > first and wanted - times[after - 1] <= times[after] - wanted
-            else after
-        )
+        exact = times[first] + Fraction(k * (times[last] - times[first]), n)
+        after = bisect_left(times, exact, first, last)
+        before_is_nearer = after > first and exact - times[after - 1] <= times[after] - exact
+        nearest = after - 1 if before_is_nearer else after
         bounds.append(min(max(nearest, bounds[-1] + 1), last))
-    return sorted({*bounds, last})
-
-
-def _fewest(times: Sequence[int], span: Piece, limit: Fraction) -> int:
-    """How many pieces of whole frames within the limit it takes at least."""
-    place, found = span[0], 0
-    while place < span[1]:
-        place, found = _last_within(times, place, limit), found + 1
-    return found
-
-
-def _cut_off(times: Sequence[int], span: Piece, limit: Fraction) -> Piece:
-    return span[0], min(span[1], _last_within(times, span[0], limit))
+    return list(itertools.pairwise(sorted({*bounds, last})))

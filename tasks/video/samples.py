@@ -1,5 +1,4 @@
-"""The pictures and measures that split keeps of each clip, so that no later stage opens the video
-again.
+"""The pictures and measures that split keeps of each clip: no later stage has to open the video.
 
 One zip archive a video, ``<folder or URL>/<video id // 1000>/<video id>.zip``, nothing compressed
 twice. A clip has two entries: ``<index>.json``, its `Measures`, and ``<index>.jpg``, its JPEG
@@ -13,102 +12,21 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from curate.configs.errors import SamplesMissing, Unreadable
 from curate.tasks.storage.archives import RemoteArchives
 from curate.tasks.storage.locations import Location, LocationT, below, replacing
+from curate.tasks.video.geometry import RGB
+from curate.tasks.video.jpeg import JpegList, decode_jpeg
+from curate.tasks.video.measures import Measures, Pair, Picture, Still
 
 SHORTER = 256  # what the CLIP tower (224, centre crop) and LPIPS need
 LONGER = 960  # what text recognition needs: larger finds no more text, smaller costs as much
-QUALITY = 90
-
-RGB = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """Where a JPEG lies among those of its clip, and when it is shown, in seconds from the clip's
-    start.
-    """
-
-    seconds: float
-    offset: int
-    size: int
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Motion between two neighbouring frames; see `curate.tasks.video.flow`."""
-
-    seconds: float  # of the later frame, from the clip's start
-    gap: float  # seconds between the two
-    flow: float | None  # percent of the picture's diagonal moved a second; None: too small to tell
-    change: float  # mean absolute difference of the luma, 0 to 255
-
-
-@dataclass(frozen=True)
-class Still:
-    """Measures of one frame in small gray; see `curate.tasks.video.flow`."""
-
-    seconds: float
-    mean: float  # luma, 0 to 255
-    deviation: float  # of the luma, 0 to 127.5
-    sharpness: float  # variance of the Laplacian
-
-
-@dataclass(frozen=True)
-class Measures:
-    """All that is known of a clip's pictures. `regular` are places in `pictures`, which are in time
-    order.
-    """
-
-    seconds: float  # length of the clip; 0 for a still image
-    pictures: Sequence[Picture]
-    regular: Sequence[int]
-    large: Picture
-    pairs: Sequence[Pair] = ()
-    stills: Sequence[Still] = ()
-
-
-@dataclass
-class Reel:
-    """JPEGs of one clip, put together by split."""
-
-    data: bytearray = field(default_factory=bytearray)
-
-    def add(self, seconds: float, jpeg: bytes) -> Picture:
-        """Where the JPEG came to lie."""
-        picture = Picture(seconds, len(self.data), len(jpeg))
-        self.data += jpeg
-        return picture
-
-
-def encode(picture: RGB) -> bytes:
-    """A picture (H x W x 3, RGB) as JPEG."""
-    done, jpeg = cv2.imencode(
-        ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
-    )
-    assert done
-    return jpeg.tobytes()
-
-
-def decode_jpeg(jpeg: bytes) -> RGB:
-    """The picture (H x W x 3, RGB) of a JPEG. Raises ValueError when it is none."""
-    decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB) if jpeg else None
-    if decoded is None:
-        raise ValueError("not a JPEG")
-    return decoded.astype(np.uint8, copy=False)
 
 
 def archive(root: LocationT, video_id: int) -> LocationT:
@@ -117,42 +35,33 @@ def archive(root: LocationT, video_id: int) -> LocationT:
 
 
 class SampleWriter:
-    """Writes the archive of one video, clip after clip; it appears under its name only when it is
-    whole.
+    """Writes the samples of one video into its open archive, clip after clip."""
 
-    A context manager: leaving it by an exception leaves what was there before. `fingerprint` is
-    that of the video: who was slower than a changed file may put old samples over new ones, and
-    `Samples.open` tells them apart. Raises ServiceError when it cannot be uploaded.
-    """
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
 
-    def __init__(self, root: Location, video_id: int, fingerprint: str = "") -> None:
-        self._place = archive(root, video_id)
-        self._mark = _mark(fingerprint)
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            temporary = stack.enter_context(replacing(self._place))
-            self._zip = stack.enter_context(zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED))
-            self._zip.comment = self._mark
-            self._stack = stack.pop_all()
-        return self
-
-    def write(self, index: int, measures: Measures, reel: Reel) -> None:
+    def write(self, index: int, measures: Measures, jpegs: JpegList) -> None:
         """Add the clip called index."""
         text = json.dumps(asdict(measures), separators=(",", ":"), allow_nan=False)
-        self._zip.writestr(
-            zipfile.ZipInfo(f"{index}.json"), text
-        )  # ZipInfo: no time of day in the file
-        self._zip.writestr(zipfile.ZipInfo(f"{index}.jpg"), bytes(reel.data))
+        # ZipInfo: no time of day in the file
+        self._archive.writestr(zipfile.ZipInfo(f"{index}.json"), text)
+        self._archive.writestr(zipfile.ZipInfo(f"{index}.jpg"), bytes(jpegs.data))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
+
+@contextmanager
+def writing_samples(root: Location, video_id: int, fingerprint: str = "") -> Iterator[SampleWriter]:
+    """The writer of a video's archive, which appears under its name only when it is whole.
+
+    After an exception what was there before stays. `fingerprint` is that of the video: a worker
+    slower than a change of the file may put old samples over new ones, and `Samples.open` tells
+    them apart. Raises ServiceError when the archive cannot be uploaded.
+    """
+    with (
+        replacing(archive(root, video_id)) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as opened,
+    ):
+        opened.comment = _mark(fingerprint)
+        yield SampleWriter(opened)
 
 
 class Samples:
@@ -167,16 +76,30 @@ class Samples:
     def open(
         cls, source: Path | RemoteArchives, video_id: int, clip_index: int, fingerprint: str = ""
     ) -> Samples:
-        """The samples of a clip. Raises SamplesMissing (also for those of another form of the
-        video), ServiceError.
+        """The samples of a clip.
+
+        Raises SamplesMissing, also where they are those of another form of the video, and
+        ServiceError.
         """
-        root: Location = source if isinstance(source, Path) else source.root
-        path = archive(root, video_id)
+        path = archive(source if isinstance(source, Path) else source.root, video_id)
         try:
-            opened = _local(Path(path)) if isinstance(source, Path) else source.open(str(path))
+            if isinstance(path, Path):
+                status = path.stat()
+                opened = _opened(path, status.st_mtime_ns, status.st_size, os.getpid())
+            else:
+                assert isinstance(source, RemoteArchives)
+                opened = source.open(path)
             if fingerprint and opened.comment not in (b"", _mark(fingerprint)):
                 raise ValueError("of another form of the video")
-            measures = _measures(json.loads(opened.read(f"{clip_index}.json")))
+            raw = json.loads(opened.read(f"{clip_index}.json"))
+            measures = Measures(
+                raw["seconds"],
+                [Picture(**p) for p in raw["pictures"]],
+                raw["regular"],
+                Picture(**raw["large"]),
+                [Pair(**p) for p in raw["pairs"]],
+                [Still(**s) for s in raw["stills"]],
+            )
             return cls(path, measures, opened.read(f"{clip_index}.jpg"))
         except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile, Unreadable) as error:
             raise SamplesMissing(path=path) from error
@@ -217,18 +140,20 @@ class Samples:
         return self._decode(self._nearest(fraction * self.seconds))
 
     def place(self, fraction: float) -> int:
-        """Which stored picture `at` gives, by its number; for `picture`. Two points of a short clip
-        may share one.
+        """The number of the stored picture that `at` gives, for `picture`.
+
+        Two points of a short clip may share one.
         """
         return self.measures.pictures.index(self._nearest(fraction * self.seconds))
 
-    def picture(self, place: int) -> RGB:
-        """A stored picture by its number, in time order."""
-        return self._decode(self.measures.pictures[place])
+    def picture(self, number: int) -> RGB:
+        """A stored picture by its number, in the order of time."""
+        return self._decode(self.measures.pictures[number])
 
     def first(self) -> RGB:
-        """The earliest stored frame: of a scene its first, of a piece of a long scene one soon
-        after.
+        """The earliest stored frame.
+
+        That is the first one of a scene; of a piece of a long scene it is one soon after.
         """
         return self._decode(self.measures.pictures[0])
 
@@ -260,11 +185,6 @@ class Samples:
             raise SamplesMissing(path=self._path) from error
 
 
-def _local(path: Path) -> zipfile.ZipFile:
-    found = path.stat()
-    return _opened(path, found.st_mtime_ns, found.st_size, os.getpid())
-
-
 def _mark(fingerprint: str) -> bytes:
     """What an archive carries of its video's fingerprint."""
     return hashlib.sha256(fingerprint.encode()).hexdigest()[:16].encode() if fingerprint else b""
@@ -272,18 +192,8 @@ def _mark(fingerprint: str) -> bytes:
 
 @lru_cache(maxsize=4)
 def _opened(path: Path, changed: int, size: int, process: int) -> zipfile.ZipFile:
-    """An open archive; its directory is read once for all clips of a video. The rest tell a newer
-    one.
+    """An open archive: its directory is read once for all clips of a video.
+
+    Time of change, size and process tell it from a newer one, and from one opened before a fork.
     """
     return zipfile.ZipFile(path)
-
-
-def _measures(raw: dict[str, Any]) -> Measures:
-    return Measures(
-        raw["seconds"],
-        [Picture(**p) for p in raw["pictures"]],
-        raw["regular"],
-        Picture(**raw["large"]),
-        [Pair(**p) for p in raw["pairs"]],
-        [Still(**s) for s in raw["stills"]],
-    )

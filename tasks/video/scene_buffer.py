@@ -1,101 +1,87 @@
-"""Frames taken from a scene while it is still open: what is kept, for how long, and in which form."""
+"""Frames of a scene while it is still open: which ones are kept, for how long, and in which form."""
 
 from __future__ import annotations
 
-import tempfile
 from array import array
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import IO
 
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from curate.tasks.video.flow import still
-from curate.tasks.video.geometry import RGB, Geometry
-from curate.tasks.video.samples import LONGER, SHORTER, Pair, Still, encode
+from curate.tasks.video.flow import measure_still
+from curate.tasks.video.geometry import Converter, Geometry
+from curate.tasks.video.jpeg import encode_jpeg
+from curate.tasks.video.measures import Pair, Still
+from curate.tasks.video.samples import LONGER, SHORTER
 
-HELD = 16  # frames held in memory for an open scene
+HELD = 16  # decoded frames held in memory for an open scene
 HELD_EVERY = 0.25  # seconds between them at first; doubled whenever there are too many
 _HELD_BYTES = 8 << 20  # a larger frame is held at a long side of _HELD_SIDE
 _HELD_SIDE = 1920
-_MEMORY = 16 << 20  # bytes of JPEGs of the open scene before they go to a temporary file
 
-Key = tuple[int, int]
+Key = tuple[int, int]  # where a JPEG lies in the file of a FrameStore: offset, size
 
 
 @dataclass
-class Shot:
-    """A frame of the open scene: held as it was decoded, or as JPEGs in the `Darkroom`, or both."""
+class SceneFrame:
+    """A frame of the open scene: held as it was decoded, or as JPEGs in a FrameStore, or both."""
 
-    index: int
+    index: int  # in the video
     pts: int
-    frame: VideoFrame | None = None
+    decoded: VideoFrame | None = None
     small: Key | None = None
     large: Key | None = None
     still: Still | None = None
 
 
-class Darkroom:
-    """Makes pictures of shots and keeps their JPEGs until the scene ends. Its memory is bounded."""
+class FrameStore:
+    """Encodes frames of the open scene; their JPEGs stay in `file` until the video ends."""
 
-    def __init__(self, shape: Geometry) -> None:
-        self._shape = shape
-        self._small = shape.fit(shorter=SHORTER)
-        self._large = shape.fit(longer=LONGER)
-        self._scalers = {
-            "small": VideoReformatter(),
-            "large": VideoReformatter(),
-            "held": VideoReformatter(),
-        }
-        self._jpegs = tempfile.SpooledTemporaryFile(max_size=_MEMORY)  # noqa: SIM115  closed by close
+    def __init__(self, shape: Geometry, file: IO[bytes]) -> None:
+        self._small = Converter(shape.fit(shorter=SHORTER), shape, Interpolation.BILINEAR)
+        self._large = Converter(shape.fit(longer=LONGER), shape, Interpolation.BILINEAR)
+        self._shrinker = VideoReformatter()
+        self._file = file
 
-    def hold(self, frame: VideoFrame) -> VideoFrame:
+    def hold(self, decoded: VideoFrame) -> VideoFrame:
         """The frame, or a smaller one where many of its size would take too much memory."""
-        if sum(plane.buffer_size for plane in frame.planes) <= _HELD_BYTES:
-            return frame
-        scale = min(1.0, _HELD_SIDE / max(frame.width, frame.height))
-        width, height = (
-            max(2, round(side * scale / 2) * 2) for side in (frame.width, frame.height)
+        if sum(plane.buffer_size for plane in decoded.planes) <= _HELD_BYTES:
+            return decoded
+        sides = decoded.width, decoded.height
+        scale = min(1.0, _HELD_SIDE / max(sides))
+        width, height = (max(2, round(side * scale / 2) * 2) for side in sides)
+        smaller = self._shrinker.reformat(
+            decoded, width, height, "yuv420p", interpolation=Interpolation.BILINEAR, threads=1
         )
-        held = self._scalers["held"].reformat(
-            frame, width, height, "yuv420p", interpolation=Interpolation.BILINEAR, threads=1
-        )
-        held.pts = frame.pts
-        return held
+        smaller.pts = decoded.pts
+        return smaller
 
-    def develop(self, shot: Shot) -> Shot:
-        """Give the shot its small picture and measures, unless it has them."""
-        if shot.small is None and shot.frame is not None:
-            picture = self._picture(shot.frame, self._small, "small")
-            shot.small = self._keep(encode(picture))
-            shot.still = still(picture, 0.0)
-        return shot
+    def encode_small(self, frame: SceneFrame) -> SceneFrame:
+        """Give the frame its small picture and measures, unless it has them."""
+        if frame.small is None and frame.decoded is not None:
+            picture = self._small.rgb(frame.decoded)
+            frame.small = self._append(encode_jpeg(picture))
+            frame.still = measure_still(picture, 0.0)
+        return frame
 
-    def enlarge(self, shot: Shot) -> Shot:
-        """Give the shot its large picture, unless it has one."""
-        if shot.large is None and shot.frame is not None:
-            shot.large = self._keep(encode(self._picture(shot.frame, self._large, "large")))
-        return shot
+    def encode_large(self, frame: SceneFrame) -> SceneFrame:
+        """Give the frame its large picture, unless it has one."""
+        if frame.large is None and frame.decoded is not None:
+            frame.large = self._append(encode_jpeg(self._large.rgb(frame.decoded)))
+        return frame
 
-    def _picture(self, frame: VideoFrame, size: tuple[int, int], scaler: str) -> RGB:
-        made = self._scalers[scaler].reformat(
-            frame, *size, format="rgb24", interpolation=Interpolation.BILINEAR, threads=1
-        )
-        return self._shape.upright(made.to_ndarray())
-
-    def _keep(self, jpeg: bytes) -> Key:
-        offset = self._jpegs.seek(0, 2)
-        self._jpegs.write(jpeg)
+    def _append(self, jpeg: bytes) -> Key:
+        offset = self._file.seek(0, 2)
+        self._file.write(jpeg)
         return offset, len(jpeg)
 
-    def jpeg(self, key: Key) -> bytes:
-        """A picture made by develop or enlarge."""
-        self._jpegs.seek(key[0])
-        return self._jpegs.read(key[1])
-
-    def close(self) -> None:
-        """Forget all pictures."""
-        self._jpegs.close()
+    def jpeg(self, key: Key | None) -> bytes:
+        """A picture that `encode_small` or `encode_large` made."""
+        assert key is not None
+        self._file.seek(key[0])
+        return self._file.read(key[1])
 
 
 @dataclass
@@ -103,81 +89,75 @@ class Cadence:
     """How often an open scene is sampled. Seconds."""
 
     regular: float = 1.0
-    limit: float = float(
-        "inf"
-    )  # held frames never get further apart: a long scene gives several clips
+    # the farthest apart that held frames may get: a long scene gives several clips
+    limit: float = float("inf")
 
 
-@dataclass
-class Roll:
-    """What is known of the open scene, which began with the frame `start`. Times are in seconds of
-    the video.
+class OpenScene:
+    """What is known of the open scene, which began with the frame `start`.
+
+    Times are in seconds of the video.
     """
 
-    start: int
-    cadence: Cadence
-    times: array[int] = field(default_factory=lambda: array("q"))  # pts of every frame
-    regular: list[Shot] = field(default_factory=list)
-    held: list[Shot] = field(default_factory=list)  # with frame, or developed and enlarged
-    pairs: list[tuple[int, Pair]] = field(default_factory=list)  # with the index of the later frame
-    _every: float = HELD_EVERY
-    _next_regular: float = 0.0
-    _next_held: float = 0.0
+    def __init__(self, start: int, cadence: Cadence, times: array[int]) -> None:
+        self.start = start
+        self.times = times  # pts of every frame
+        self.regular: list[SceneFrame] = []
+        self.held: list[SceneFrame] = []  # decoded, or with both JPEGs
+        self.pairs: list[tuple[int, Pair]] = []  # with the index of the later frame
+        self._cadence = cadence
+        self._every = min(HELD_EVERY, cadence.limit)
+        self._next_regular = 0.0
+        self._next_held = 0.0
 
-    def __post_init__(self) -> None:
-        self._every = min(HELD_EVERY, self.cadence.limit)
-
-    def begin(self, first: Shot, seconds: float) -> None:
+    def begin(self, first: SceneFrame, seconds: float) -> None:
         """Take the scene's first frame: sampled and held, so that no scene is without either."""
-        self.regular = [replace(first, frame=None)]
-        self.held = [first, *(s for s in self.held if s.index > first.index)]
-        self._next_regular = seconds + self.cadence.regular
+        self.regular = [replace(first, decoded=None)]
+        self.held = [first, *(f for f in self.held if f.index > first.index)]
+        self._next_regular = seconds + self._cadence.regular
         self._next_held = seconds + self._every
 
-    def take(self, shot: Shot, seconds: float, room: Darkroom) -> None:
-        """Note the next frame, and keep it when its time has come."""
-        self.times.append(shot.pts)
+    def take(self, frame: SceneFrame, seconds: float, store: FrameStore) -> None:
+        """Note the next frame; sample it and hold it when it is time to."""
+        self.times.append(frame.pts)
         if seconds >= self._next_regular:
-            self.regular.append(replace(room.develop(shot), frame=None))
-            self._next_regular = _next(self._next_regular, seconds, self.cadence.regular)
-        if seconds >= self._next_held and shot.frame is not None:
-            self.held.append(replace(shot, frame=room.hold(shot.frame)))
+            self.regular.append(replace(store.encode_small(frame), decoded=None))
+            self._next_regular = _next(self._next_regular, seconds, self._cadence.regular)
+        if seconds >= self._next_held and frame.decoded is not None:
+            self.held.append(replace(frame, decoded=store.hold(frame.decoded)))
             self._next_held = _next(self._next_held, seconds, self._every)
-            self._make_room(room)
+            decoded = [f for f in self.held if f.decoded is not None]
+            if len(decoded) <= HELD:
+                return
+            if self._every * 2 <= self._cadence.limit:
+                self._every *= 2
+                self.held = self.held[::2]
+            else:
+                store.encode_large(store.encode_small(decoded[0])).decoded = None
 
-    def _make_room(self, room: Darkroom) -> None:
-        waiting = [shot for shot in self.held if shot.frame is not None]
-        if len(waiting) <= HELD:
-            return
-        if self._every * 2 <= self.cadence.limit:
-            self._every *= 2
-            self.held = self.held[::2]
-        else:
-            room.enlarge(room.develop(waiting[0])).frame = None
-
-    def cut(self, index: int) -> Roll:
-        """Take frame `index` and everything behind it out of this scene: the next one, yet to
+    def cut(self, index: int) -> OpenScene:
+        """Take frame `index` and all after it out of this scene; they are the next one, yet to
         `begin`.
         """
-        place = index - self.start
-        after = Roll(index, self.cadence, self.times[place:])
-        after.held = [s for s in self.held if s.index >= index]
+        position = index - self.start
+        after = OpenScene(index, self._cadence, self.times[position:])
+        after.held = [f for f in self.held if f.index >= index]
         after.pairs = [p for p in self.pairs if p[0] > index]
-        self.times = self.times[:place]
-        self.regular = _before(self.regular, index)
-        self.held = _before(self.held, index)
+        self.times = self.times[:position]
+        self.regular = [f for f in self.regular if f.index < index]
+        self.held = [f for f in self.held if f.index < index]
         self.pairs = [p for p in self.pairs if p[0] < index]
         return after
 
-    def within(self, first: int, after: int) -> tuple[list[Shot], list[Shot]]:
-        """Regular and held shots of the frames first to after - 1, numbers within the scene.
+    def within(self, first: int, after: int) -> tuple[list[SceneFrame], list[SceneFrame]]:
+        """Regular and held frames among first to after - 1, numbers within the scene.
 
-        Where none of a kind is among them (a piece of a long scene right before a gap in time), the
-        nearest one of the scene.
+        Where no frame is held there (a piece of a long scene right before a gap in time), the
+        nearest one of the scene stands in.
         """
         start, end, pts = first + self.start, after + self.start, self.times[first]
-        regular = [s for s in self.regular if start <= s.index < end]
-        held = [s for s in self.held if start <= s.index < end] or [nearest(self.held, pts)]
+        regular = [f for f in self.regular if start <= f.index < end]
+        held = [f for f in self.held if start <= f.index < end] or [nearest(self.held, pts)]
         return regular, held
 
 
@@ -186,10 +166,6 @@ def _next(planned: float, now: float, step: float) -> float:
     return planned + (int((now - planned) / step) + 1) * step
 
 
-def _before(shots: Iterable[Shot], index: int) -> list[Shot]:
-    return [shot for shot in shots if shot.index < index]
-
-
-def nearest(shots: Sequence[Shot], pts: float) -> Shot:
-    """The shot shown nearest to pts; the earlier of two."""
-    return min(shots, key=lambda shot: abs(shot.pts - pts))
+def nearest(frames: Sequence[SceneFrame], pts: float) -> SceneFrame:
+    """The frame shown nearest to pts; the earlier of two."""
+    return min(frames, key=lambda frame: abs(frame.pts - pts))

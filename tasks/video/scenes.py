@@ -1,6 +1,6 @@
 """Where scenes begin: PySceneDetect's detectors, fed with small pictures and exact times.
 
-A picture is the whole frame in BGR scaled by `detection_picture`, which computes what
+A picture is the whole frame in BGR as `Shrinker` scales it, which computes what
 ``scenedetect.detect()`` computes, so that the cuts are the same.
 """
 
@@ -35,9 +35,8 @@ class Shrinker:
 
     def shrink(self, frame: VideoFrame) -> BGR:
         """The frame in BGR, H x W x 3."""
-        full = np.asarray(
-            self._scaler.reformat(frame, format="bgr24", threads=1).to_ndarray(), np.uint8
-        )
+        bgr = self._scaler.reformat(frame, format="bgr24", threads=1)
+        full = np.asarray(bgr.to_ndarray(), np.uint8)
         factor = compute_downscale_factor(max(frame.width, frame.height))
         if factor <= 1.0:
             return full
@@ -45,8 +44,8 @@ class Shrinker:
         return cv2.resize(full, size, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
 
 
-class Place(FrameTimecode):  # type: ignore[misc]  # scenedetect is not typed
-    """A time code that knows which frame it is; detectors give back the ones they were given."""
+class DetectorTime(FrameTimecode):  # type: ignore[misc]  # scenedetect is not typed
+    """A time code that knows which frame it is; detectors return those they were given."""
 
     def __init__(self, index: int, pts: int, time_base: Fraction, fps: Fraction) -> None:
         super().__init__(Timecode(pts, time_base), fps)
@@ -54,7 +53,7 @@ class Place(FrameTimecode):  # type: ignore[misc]  # scenedetect is not typed
 
 
 class _Score:
-    """ContentDetector's frame score, a third of the library's cost: mean absolute HSV difference."""
+    """ContentDetector's frame score, the mean absolute HSV difference, at a third of its cost."""
 
     _last: BGR | None = None
     score = 0.0
@@ -73,10 +72,11 @@ class _Score:
 class CutFinder:
     """Tells the first frame of each new scene, a few frames late.
 
-    A frame that may still turn out to be one is `suspect` when it is pushed.
+    After each push `suspect` says whether the frame pushed may yet turn out to be one.
     """
 
     needs_pictures = True
+    suspect = False
 
     def __init__(self, detector: Detector, threshold: float | None, min_scene_len: int) -> None:
         level = DEFAULT_THRESHOLD[detector] if threshold is None else threshold
@@ -87,38 +87,31 @@ class CutFinder:
         else:
             self._detector = ContentDetector(level, min_scene_len)
             self._level = level
-        self._detector._calculate_frame_score = (
-            self._score
-        )  # the library's own where it has no such method
+        # a version of the library that has no such method scores frames itself
+        self._detector._calculate_frame_score = self._score
 
-    def push(self, place: Place, picture: BGR) -> list[int]:
-        """Take the next frame. Gives the indices of frames, this or earlier ones, that begin a
-        scene.
+    def push(self, time: DetectorTime, picture: BGR) -> list[int]:
+        """Take the next frame; returns the indices of frames, this one or earlier ones, that begin
+        a scene.
         """
-        return [cut.index for cut in self._detector.process_frame(place, picture)]
-
-    @property
-    def suspect(self) -> bool:
-        """Whether the frame pushed last may be found to begin a scene later."""
-        return bool(self._score.score >= self._level)
+        cuts = [cut.index for cut in self._detector.process_frame(time, picture)]
+        self.suspect = bool(self._score.score >= self._level)
+        return cuts
 
 
 class Stride(CutFinder):
-    """A cut every `seconds`: at the first frame at or after each multiple, counted from the first
-    frame.
-    """
+    """A cut at the first frame at or after each multiple of `seconds`, counted from the first frame."""
 
     needs_pictures = False
-    suspect = False
 
     def __init__(self, seconds: float) -> None:
         self._step = Fraction(seconds).limit_denominator(1000)
         self._next = self._step
 
-    def push(self, place: Place, picture: BGR) -> list[int]:
+    def push(self, time: DetectorTime, picture: BGR) -> list[int]:
         """As `CutFinder.push`."""
-        now = place.pts * Fraction(place.time_base)
+        now = time.pts * Fraction(time.time_base)
         if now < self._next:
             return []
         self._next = (now // self._step + 1) * self._step
-        return [place.index]
+        return [time.index]

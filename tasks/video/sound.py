@@ -1,10 +1,10 @@
-"""The sound of a span of a source, as an AAC track that starts and ends with the span's pictures."""
+"""The sound of a span of a source, as an AAC track that starts and ends with its pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from av.audio.frame import AudioFrame
@@ -22,8 +22,9 @@ _LEAD = Fraction(1)  # seconds read before the span: a decoder needs some packet
 
 
 class SoundTrack:
-    """Adds a stereo track to an output; does nothing when the source has no sound. Damaged packets
-    are silent.
+    """Adds a stereo track to an output; does nothing when the source has no sound.
+
+    Damaged packets are silent.
     """
 
     def __init__(self, output: OutputContainer, source: str, span: Span) -> None:
@@ -50,9 +51,7 @@ class SoundTrack:
         self._output.mux(self._stream.encode(None))
 
     def _samples(self) -> NDArray[np.float32]:
-        """2 x n samples in -1 to 1, n the span's length; what the source has no sound for is
-        silent.
-        """
+        """2 x n samples in -1 to 1, n the span's length; silent where the source has no sound."""
         length = round(self._span.seconds * _RATE)
         samples = np.zeros((2, length), np.float32)
         begin = self._span.start * self._span.time_base
@@ -65,6 +64,7 @@ class SoundTrack:
         return samples
 
     def _frames(self, begin: Fraction) -> Iterator[AudioFrame]:
+        """The source's sound from a little before `begin` on."""
         resampler = AudioResampler("fltp", "stereo", _RATE)
         with open_media(self._source) as container:
             stream = container.streams.audio[0]
@@ -75,15 +75,11 @@ class SoundTrack:
                 container.seek(0)
             try:
                 for packet in container.demux(stream):
-                    yield from _resampled(packet, resampler)
+                    try:
+                        decoded = packet.decode()
+                    except FFmpegError:  # a damaged packet
+                        continue
+                    for frame in decoded:
+                        yield from (f for f in resampler.resample(frame) if f.pts is not None)
             except FFmpegError:  # the rest of the file cannot be read
                 return
-
-
-def _resampled(packet: Any, resampler: AudioResampler) -> Iterator[AudioFrame]:
-    try:
-        decoded = packet.decode()
-    except FFmpegError:
-        return
-    for frame in decoded:
-        yield from (f for f in resampler.resample(frame) if f.pts is not None)

@@ -17,11 +17,11 @@ from pydantic import ValidationError
 
 from curate.configs.errors import CannotCopy, CutMismatch, Unreadable
 from curate.configs.settings import Settings
-from curate.tasks import cut
-from curate.tasks.cut import Cut, CutOptions, clip_path
+from curate.tasks.cut import Cut, CutOptions, runs
 from curate.tasks.inputs.paths import to_text
 from curate.tasks.stage import Clip, Context, Outcome, Video
-from curate.tasks.video import decode as reader
+from curate.tasks.storage.clip_paths import clip_path
+from curate.tasks.video.decode import decode, open_file, open_media, video_stream
 from curate.tasks.video.encode import count_shown
 from tests import media
 
@@ -35,9 +35,9 @@ def at(frame: av.VideoFrame) -> Fraction:
 
 def clips(path: Path, bounds: Sequence[tuple[int, int]], **values: Any) -> list[Clip]:
     """Clips over the shown frames of a file, as split would make them."""
-    with reader.open_media(to_text(str(path))) as container:
-        stream = reader.video_stream(container)
-        pts = [f.pts or 0 for f in reader.decode(container, stream)]
+    with open_media(to_text(str(path))) as container:
+        stream = video_stream(container)
+        pts = [f.pts or 0 for f in decode(container, stream)]
         base = stream.time_base or Fraction(1)
     pts.append(2 * pts[-1] - pts[-2] if len(pts) > 1 else pts[0] + 1)
     video = Video(7, 1, str(path), path.name, {"clip_stem": to_text(path.stem)} | values)
@@ -110,12 +110,12 @@ def test_what_an_mp4_cannot_hold_is_not_copied(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["vfr", "vfr_mkv", "offset_ts", "b_frames"])
 def test_times_are_those_of_the_source_from_zero(kind: str, tmp_path: Path) -> None:
     source = media.draw(kind, tmp_path)
-    with reader.open_media(str(source.path)) as container:
-        stream = reader.video_stream(container)
-        request = [at(f) for f in reader.decode(container, stream)][ENDS[1] : ENDS[2]]
+    with open_media(str(source.path)) as container:
+        stream = video_stream(container)
+        expected = [at(f) for f in decode(container, stream)][ENDS[1] : ENDS[2]]
     with av.open(str(run(source, tmp_path)[1].scores["path"])) as container:
         found = [at(f) for f in container.decode(video=0)]
-    assert found == [t - request[0] for t in request]  # exact fractions
+    assert found == [t - expected[0] for t in expected]  # exact fractions
 
 
 def test_a_clip_is_as_long_as_its_span(tmp_path: Path) -> None:
@@ -266,8 +266,8 @@ def test_a_stretch_without_clips_is_skipped_and_overlapping_clips_are_whole(tmp_
 def test_runs_are_parted_only_where_a_seek_saves_decoding(tmp_path: Path) -> None:
     rows = clips(media.draw("closed", tmp_path).path, [(0, 10), (10, 20), (30, 40), (35, 48)])
     place = [c.start_pts for c in rows]
-    assert [len(r) for r in cut._runs(rows, [])] == [3, 1]
-    assert [len(r) for r in cut._runs(rows, [0, place[1], place[2] - 1])] == [2, 1, 1]
+    assert [len(r) for r in runs(rows, [])] == [3, 1]
+    assert [len(r) for r in runs(rows, [0, place[1], place[2] - 1])] == [2, 1, 1]
 
 
 def test_another_count_than_planned_fails_and_leaves_no_file(tmp_path: Path) -> None:
@@ -289,8 +289,8 @@ def test_an_old_or_broken_file_is_replaced(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", media.DAMAGED)
 def test_what_decodes_of_a_damaged_file_can_be_cut(kind: str, tmp_path: Path) -> None:
     path = media.draw_bad(kind, tmp_path)
-    with reader.open_media(str(path)) as container:
-        shown = sum(1 for _ in reader.decode(container, reader.video_stream(container)))
+    with open_media(str(path)) as container:
+        shown = sum(1 for _ in decode(container, video_stream(container)))
     for row in clips(
         path, [(0, 10), (10, shown - 8), (shown - 8, shown)]
     ):  # each with a seek of its own
@@ -372,7 +372,7 @@ def test_sources_with_odd_names_are_cut(name: bytes, tmp_path: Path) -> None:
     outcome = stage(tmp_path).run(odd)
     str(outcome.scores["path"]).encode("utf-8")
     (written,) = (tmp_path / "home/clips/1").iterdir()
-    with reader.open_media(str(outcome.scores["path"])) as container:
+    with open_media(str(outcome.scores["path"])) as container:
         assert sum(1 for _ in container.decode(video=0)) == 3
     assert to_text(str(written)) == outcome.scores["path"]
 
@@ -390,12 +390,12 @@ def test_clips_go_to_a_store_as_they_would_to_a_folder(
         f"{s3_url}/1/closed_scene-{i}.mp4" for i in range(3)
     ]
     for there, here in zip(stored, locally, strict=True):
-        with reader.open_media(str(there.scores["path"])) as container:
-            frames = reader.decode(container, reader.video_stream(container))
+        with open_media(str(there.scores["path"])) as container:
+            frames = decode(container, video_stream(container))
             assert [media.frame_number(f.to_ndarray(format="rgb24")) for f in frames] == with_pyav(
                 here
             )
-        with reader.open_file(str(there.scores["path"])) as file:
+        with open_file(str(there.scores["path"])) as file:
             assert file.seek(0, 2) == there.scores["file_size"]
         assert there.scores.keys() == here.scores.keys()
 
@@ -405,7 +405,7 @@ def test_a_clip_that_is_not_as_planned_is_not_uploaded(s3_url: str, tmp_path: Pa
     wrong = replace(row, values={"num_frames": 11})
     with pytest.raises(CutMismatch, match="s3://"):
         Cut(CutOptions(), Context(Settings(home=tmp_path, media=s3_url))).run(wrong)
-    with pytest.raises(Unreadable), reader.open_file(f"{s3_url}/1/closed_scene-0.mp4"):
+    with pytest.raises(Unreadable), open_file(f"{s3_url}/1/closed_scene-0.mp4"):
         pass
 
 

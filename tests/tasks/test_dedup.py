@@ -7,7 +7,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,8 +14,7 @@ from hypothesis import strategies as st
 from curate.configs.settings import Settings
 from curate.tasks.dedup import Dedup, DedupOptions
 from curate.tasks.stage import Clip, Context, Video
-from curate.tasks.video import hamming
-from curate.tasks.video.hamming import HashPair, HashTable, QuarterIndex, popcount
+from curate.tasks.video.hamming import HashTable
 
 Word = int | None
 # hashes that are often near each other: a few bits of a short word
@@ -116,64 +114,6 @@ def test_best_takes_large_then_long_clips_first_and_waits_for_all() -> None:
     assert order.by == ("-resolution", "-seconds", "video_id", "clip_index")
     assert order.whole
     assert not Dedup.order(DedupOptions()).whole
-
-
-near_words = st.tuples(st.integers(0, 2**64 - 1), st.sets(st.integers(0, 63), max_size=20))
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(near_words, min_size=1, max_size=20), st.integers(0, 15), st.integers(0, 2**64 - 1))
-def test_the_index_misses_no_word_within_the_threshold(
-    drawn: list[tuple[int, set[int]]], threshold: int, wanted: int
-) -> None:
-    # half of them differ from the wanted word by some bits only
-    values = [
-        wanted ^ sum(1 << b for b in bits) if n % 2 else word
-        for n, (word, bits) in enumerate(drawn)
-    ]
-    found = QuarterIndex(np.array(values, np.uint64), np.arange(len(values))).near(
-        wanted, threshold
-    )
-    assert {n for n, v in enumerate(values) if bin(v ^ wanted).count("1") <= threshold} <= set(
-        found.tolist()
-    )
-
-
-@pytest.mark.parametrize("frames", ["both", "first"])
-def test_a_long_table_finds_what_comparing_all_finds(frames: str) -> None:
-    chance = np.random.default_rng(3)
-    base = chance.integers(0, 2**64, (3000, 2), np.uint64)
-    flips = np.uint64(1) << chance.integers(0, 64, (3000, 2, 11), np.uint64)
-    base[1500:] = base[:1500] ^ np.bitwise_or.reduce(flips[1500:], axis=2)  # up to 11 bits away
-    pairs = [
-        HashPair(*(None if chance.random() < 0.05 else text(int(w)) for w in pair)) for pair in base
-    ]
-    long, plain = HashTable(frames, index_from=100), HashTable(frames, index_from=10**9)
-    results: list[list[object]] = [[], []]
-    for at in range(0, 3000, 500):
-        for table, found in zip((long, plain), results, strict=True):
-            found += [table.earliest_within(p, 10) for p in pairs[at : at + 500]]
-            table.extend(range(at, at + 500), pairs[at : at + 500])
-            table.add(99_999, pairs[0])
-            table.truncate(at + 500)
-    assert results[0] == results[1]
-    assert sum(r is not None for r in results[0]) > 200
-
-
-@given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=20))
-def test_both_ways_to_count_bits_agree(values: list[int]) -> None:
-    array = np.array(values, dtype=np.uint64)
-    expected = [bin(v).count("1") for v in values]
-    assert popcount(array).tolist() == expected
-    assert hamming._popcount_by_sums(array).tolist() == expected
-
-
-def test_the_table_grows_and_still_finds_the_earliest() -> None:
-    table = HashTable()
-    for n in range(3000):
-        table.add(n, HashPair(text(n), text(n)))
-    assert table.earliest_within(HashPair(text(2999), text(2999)), 0) == (2999, 0)
-    assert table.earliest_within(HashPair(text(0b111), text(0b111)), 1) == (3, 1)
 
 
 @pytest.mark.parametrize(

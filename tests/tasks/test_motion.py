@@ -10,16 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from curate.configs.errors import SamplesMissing
 from curate.configs.settings import Settings
 from curate.tasks.motion import Motion, black, blur, flow, static
 from curate.tasks.split import Split
 from curate.tasks.stage import Clip, Context, Video
-from curate.tasks.video.flow import gray_of, pair, still
-from curate.tasks.video.samples import Pair, Still
+from curate.tasks.video.flow import measure_still
+from curate.tasks.video.measures import Pair, Still
 from tests.media import CLOSED, draw, footage, picture, write_image, write_video
 
 
@@ -106,7 +104,7 @@ def test_white_footage_is_not_black(tmp_path: Path) -> None:
 
 
 def test_blurred_footage_is_less_sharp(tmp_path: Path) -> None:
-    sharp, soft = (still(picture(3, style=s), 0.0).sharpness for s in ("static", "blurred"))  # type: ignore[arg-type]
+    sharp, soft = (measure_still(picture(3, style=s), 0.0).sharpness for s in ("static", "blurred"))  # type: ignore[arg-type]
     assert soft < sharp / 2
 
 
@@ -130,27 +128,6 @@ def test_samples_that_are_gone_fail_the_clip(tmp_path: Path) -> None:
 
 def test_the_columns_are_those_written(tmp_path: Path) -> None:
     assert set(scores(draw("closed", tmp_path).path, tmp_path)) == set(Motion.columns)
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.integers(-5, 5), st.integers(-5, 5))
-def test_a_shift_is_measured(dx: int, dy: int) -> None:
-    rng = np.random.default_rng(1)
-    texture = np.kron(rng.integers(0, 256, (24, 40)), np.ones((8, 8)))
-    import cv2
-
-    smooth = cv2.GaussianBlur(texture.astype(np.uint8), (0, 0), 3)
-    before = np.ascontiguousarray(smooth[16:160, 16:272]).astype(np.uint8)
-    after = np.ascontiguousarray(smooth[16 + dy : 160 + dy, 16 + dx : 272 + dx]).astype(np.uint8)
-    found = pair(before, after, 1.0, 0.5).flow
-    assert found is not None
-    expected = 100 * np.hypot(dx, dy) / np.hypot(144, 256) / 0.5
-    assert found == pytest.approx(expected, rel=0.25, abs=0.15)
-
-
-def test_a_picture_too_small_for_flow_has_none() -> None:
-    tiny = gray_of(picture(1, size=(160, 96)))[:12, :40].copy()
-    assert pair(tiny, tiny[::-1].copy(), 1.0, 0.1).flow is None
 
 
 def test_flow_is_an_average_over_time_not_over_pairs() -> None:

@@ -20,7 +20,9 @@ from curate.configs.errors import PackageMissing
 from curate.configs.settings import Settings
 from curate.tasks.ocr import Ocr, OcrOptions, as_json, text_areas
 from curate.tasks.stage import Clip, Context, Scores, Video
-from curate.tasks.video.samples import Measures, Reel, SampleWriter, encode
+from curate.tasks.video.jpeg import JpegList, encode_jpeg
+from curate.tasks.video.measures import Measures
+from curate.tasks.video.samples import writing_samples
 from tests import media
 
 
@@ -41,10 +43,10 @@ def stage() -> Iterator[Ocr]:
 
 def clip(folder: Path, image: media.Image, **values: Any) -> Clip:
     """A clip whose stored frame is image."""
-    reel = Reel()
-    picture = reel.add(0.0, encode(image))
-    with SampleWriter(folder, 1) as writer:
-        writer.write(0, Measures(0.0, [picture], [0], picture), reel)
+    jpegs = JpegList()
+    picture = jpegs.add(0.0, encode_jpeg(image))
+    with writing_samples(folder, 1) as writer:
+        writer.write(0, Measures(0.0, [picture], [0], picture), jpegs)
     height, width = image.shape[:2]
     values = {"width": width, "height": height} | values
     return Clip(1, 1, 0, Video(1, 1, "/a.mp4", "a.mp4", {}), 0, 1, Fraction(1), values, folder)

@@ -7,14 +7,11 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
+import av
 import pytest
 from av.video.reformatter import Interpolation
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from curate.configs.errors import (
     BadGeometry,
@@ -27,15 +24,8 @@ from curate.configs.errors import (
     Unreadable,
 )
 from curate.tasks.inputs.paths import to_text
-from curate.tasks.video.decode import decode, open_media, video_stream
-from curate.tasks.video.geometry import (
-    Converter,
-    Geometry,
-    display_size,
-    geometry,
-    pixel_shape,
-    rotation,
-)
+from curate.tasks.video.decode import decode, decode_packets, open_media, video_stream
+from curate.tasks.video.geometry import Converter, geometry
 from tests.media import (
     B_FRAMES,
     DAMAGED,
@@ -100,25 +90,6 @@ def test_one_container_can_be_read_again_after_a_seek(folder: Path) -> None:
             30:
         ]
         assert [f.pts for f in decode(container, stream, start_pts=everything[3])] == everything[3:]
-
-
-@pytest.mark.parametrize(
-    ("kind", "degrees"),
-    [("closed", 0), ("rotated90", 90), ("rotated180", 180), ("rotated270", 270)],
-)
-def test_rotation_is_read_clockwise_and_undone(folder: Path, kind: str, degrees: int) -> None:
-    with open_media(str(draw(kind, folder).path)) as container:
-        stream = video_stream(container)
-        frame = next(decode(container, stream))
-        assert rotation(frame) == degrees
-        assert display_size(stream, frame) == (160, 96)
-
-
-def test_wide_pixels_widen_the_picture(folder: Path) -> None:
-    with open_media(str(draw("anamorphic", folder).path)) as container:
-        stream = video_stream(container)
-        assert pixel_shape(stream) == Fraction(16, 11)
-        assert display_size(stream, next(decode(container, stream))) == (round(160 * 16 / 11), 96)
 
 
 @pytest.mark.parametrize(
@@ -224,41 +195,6 @@ def test_a_stream_without_one_decodable_packet_has_no_frames(tmp_path: Path) -> 
         list(read(tmp_path / "zeros.avi"))
 
 
-SHAPES = st.builds(
-    Geometry,
-    st.integers(1, 9000),
-    st.integers(1, 9000),
-    st.fractions(Fraction(1, 8), 8, max_denominator=99),
-    st.sampled_from([0, 90, 180, 270]),
-)
-
-
-@settings(max_examples=60)
-@given(SHAPES, st.integers(1, 2000))
-def test_fit_keeps_the_form_and_never_enlarges(shape: Geometry, side: int) -> None:
-    width, height = shape.fit(shorter=side)
-    whole = shape.square
-    assert min(width, height) == min(side, *whole)
-    assert width <= whole[0] and height <= whole[1]
-    assert abs(width * whole[1] - height * whole[0]) <= max(whole)  # off by less than a pixel
-    assert max(shape.fit(longer=side)) == min(side, max(whole))
-
-
-@settings(max_examples=30)
-@given(SHAPES)
-def test_pixels_are_stretched_never_shrunk(shape: Geometry) -> None:
-    width, height = shape.square
-    assert width >= shape.coded_width and height >= shape.coded_height
-    assert width == shape.coded_width or height == shape.coded_height
-
-
-@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
-def test_upright_turns_clockwise(degrees: int) -> None:
-    picture = np.array([[1, 2], [3, 4]])
-    corner = {0: 1, 90: 3, 180: 4, 270: 2}[degrees]
-    assert Geometry(2, 2, Fraction(1), degrees).upright(picture)[0, 0] == corner
-
-
 @pytest.mark.parametrize("name", ["b.avi", "b.mp4"])
 def test_no_frame_is_lost_where_pts_are_stored_in_decoding_order(tmp_path: Path, name: str) -> None:
     path = write_video(tmp_path / name, footage(48), B_FRAMES)
@@ -268,13 +204,9 @@ def test_no_frame_is_lost_where_pts_are_stored_in_decoding_order(tmp_path: Path,
 
 
 def test_running_out_of_memory_is_not_taken_for_damage() -> None:
-    import av
-
-    from curate.tasks.video import decode as reader
-
     class Greedy:
         def decode(self) -> list[object]:
             raise av.error.MemoryError(12, "Cannot allocate memory")
 
     with pytest.raises(MemoryError):
-        list(reader._decoded([Greedy()]))  # type: ignore[list-item]
+        list(decode_packets([Greedy()]))  # type: ignore[list-item]

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from itertools import pairwise
-from pathlib import Path
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.tasks.storage.locations import replacing
-from curate.tasks.video.copying import decoding_times
 from curate.tasks.video.encode import even_size, plan_frames
 from curate.tasks.video.geometry import Geometry
 
@@ -71,23 +66,3 @@ def test_a_shorter_size_keeps_the_shape() -> None:
     assert even_size(Geometry(1920, 1080, Fraction(1), 90), 720) == (720, 1280)
     assert even_size(Geometry(704, 480, Fraction(10, 11), 0), None) == (704, 528)
     assert even_size(Geometry(161, 97, Fraction(1), 0), None) == (160, 96)
-
-
-@given(st.permutations(range(12)))
-def test_decoding_times_increase_and_never_pass_the_presentation(pts: list[int]) -> None:
-    dts = decoding_times(pts)
-    assert all(a < b for a, b in pairwise(dts))
-    assert all(d <= p for d, p in zip(dts, pts, strict=True))
-    assert any(d == p for d, p in zip(dts, pts, strict=True))
-
-
-def test_a_file_appears_under_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
-    path = tmp_path / "new/clip.mp4"
-    with replacing(path) as temporary:
-        temporary.write_bytes(b"whole")
-        assert not path.exists()
-    assert path.read_bytes() == b"whole"
-    with pytest.raises(ZeroDivisionError), replacing(path) as temporary:
-        temporary.write_bytes(b"half")
-        raise ZeroDivisionError
-    assert [p.name for p in path.parent.iterdir()] == ["clip.mp4"] and path.read_bytes() == b"whole"

@@ -11,16 +11,9 @@ import pytest
 from curate.configs.errors import BucketMissing, SamplesMissing, ServiceError
 from curate.tasks.storage.archives import OPEN, RemoteArchives
 from curate.tasks.storage.remote import RemoteFile
-from curate.tasks.video.samples import (
-    Measures,
-    Pair,
-    Reel,
-    Samples,
-    SampleWriter,
-    Still,
-    archive,
-    encode,
-)
+from curate.tasks.video.jpeg import JpegList, encode_jpeg
+from curate.tasks.video.measures import Measures, Pair, Still
+from curate.tasks.video.samples import Samples, archive, writing_samples
 from tests.conftest import use_s3
 from tests.media import frame_number, picture
 from tests.servers import S3, free_ports
@@ -29,17 +22,17 @@ PAIRS = [Pair(0.5, 0.04, 3.25, 1.5), Pair(1.0, 0.04, None, 0.0)]
 STILLS = [Still(0.0, 100.0, 20.0, 300.0)]
 
 
-def clip(numbers: dict[float, int], seconds: float) -> tuple[Measures, Reel]:
+def clip(numbers: dict[float, int], seconds: float) -> tuple[Measures, JpegList]:
     """A clip that shows the drawn frame numbers at these seconds; the first and last are regular."""
-    reel = Reel()
-    pictures = [reel.add(t, encode(picture(n))) for t, n in numbers.items()]
-    large = reel.add(seconds / 2, encode(picture(77, size=(480, 288))))
-    return Measures(seconds, pictures, [0, len(pictures) - 1], large, PAIRS, STILLS), reel
+    jpegs = JpegList()
+    pictures = [jpegs.add(t, encode_jpeg(picture(n))) for t, n in numbers.items()]
+    large = jpegs.add(seconds / 2, encode_jpeg(picture(77, size=(480, 288))))
+    return Measures(seconds, pictures, [0, len(pictures) - 1], large, PAIRS, STILLS), jpegs
 
 
 @pytest.fixture
 def samples(tmp_path: Path) -> Samples:
-    with SampleWriter(tmp_path, 1234) as writer:
+    with writing_samples(tmp_path, 1234) as writer:
         writer.write(0, *clip({0.0: 9}, 1.0))
         writer.write(3, *clip({0.0: 10, 1.1: 11, 2.4: 12, 5.0: 13, 7.6: 14, 9.9: 15}, 10.0))
     return Samples.open(tmp_path, 1234, 3)
@@ -112,17 +105,17 @@ def test_measures_that_are_no_measures_count_as_missing(tmp_path: Path) -> None:
 
 
 def test_a_broken_picture_counts_as_missing(tmp_path: Path) -> None:
-    measures, reel = clip({0.0: 1}, 1.0)
-    with SampleWriter(tmp_path, 1) as writer:
-        writer.write(0, measures, Reel(bytearray(len(reel.data))))
+    measures, jpegs = clip({0.0: 1}, 1.0)
+    with writing_samples(tmp_path, 1) as writer:
+        writer.write(0, measures, JpegList(bytearray(len(jpegs.data))))
     with pytest.raises(SamplesMissing):
         Samples.open(tmp_path, 1, 0).first()
 
 
 def test_a_failed_pass_leaves_the_old_archive_and_no_rubbish(tmp_path: Path) -> None:
-    with SampleWriter(tmp_path, 1) as writer:
+    with writing_samples(tmp_path, 1) as writer:
         writer.write(0, *clip({0.0: 1}, 1.0))
-    with pytest.raises(RuntimeError, match="stop"), SampleWriter(tmp_path, 1) as writer:
+    with pytest.raises(RuntimeError, match="stop"), writing_samples(tmp_path, 1) as writer:
         writer.write(0, *clip({0.0: 2}, 1.0))
         raise RuntimeError("stop")
     assert frame_number(Samples.open(tmp_path, 1, 0).first()) == 1
@@ -131,13 +124,13 @@ def test_a_failed_pass_leaves_the_old_archive_and_no_rubbish(tmp_path: Path) -> 
 
 def test_a_second_pass_replaces_the_archive_for_readers_that_had_it_open(tmp_path: Path) -> None:
     for number in (1, 2):
-        with SampleWriter(tmp_path, 1) as writer:
+        with writing_samples(tmp_path, 1) as writer:
             writer.write(0, *clip({0.0: number, 1.0 * number: 3}, 1.0))
         assert frame_number(Samples.open(tmp_path, 1, 0).first()) == number
 
 
 def test_archives_do_not_depend_on_when_they_are_written(tmp_path: Path) -> None:
-    with SampleWriter(tmp_path, 1) as writer:
+    with writing_samples(tmp_path, 1) as writer:
         writer.write(0, *clip({0.0: 1}, 1.0))
     with zipfile.ZipFile(archive(tmp_path, 1)) as found:
         assert {entry.date_time for entry in found.infolist()} == {(1980, 1, 1, 0, 0, 0)}
@@ -146,7 +139,7 @@ def test_archives_do_not_depend_on_when_they_are_written(tmp_path: Path) -> None
 def test_samples_in_a_store_are_read_back_and_fetched_once_a_batch(
     s3_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with SampleWriter(s3_url, 1234) as writer:
+    with writing_samples(s3_url, 1234) as writer:
         for index in range(6):
             writer.write(index, *clip({0.0: 10 + index, 0.9: 20 + index}, 1.0))
     made: list[str] = []
@@ -167,7 +160,7 @@ def test_samples_in_a_store_are_read_back_and_fetched_once_a_batch(
 
 def test_a_batch_keeps_only_a_few_archives_of_a_store_open(s3_url: str) -> None:
     for video in range(OPEN + 2):
-        with SampleWriter(s3_url, video) as writer:
+        with writing_samples(s3_url, video) as writer:
             writer.write(0, *clip({0.0: video}, 1.0))
     batch = RemoteArchives(s3_url)
     for video in [*range(OPEN + 2), 0]:
@@ -177,7 +170,7 @@ def test_a_batch_keeps_only_a_few_archives_of_a_store_open(s3_url: str) -> None:
 
 def test_the_next_batch_sees_what_split_wrote_again(s3_url: str) -> None:
     for number in (1, 2):
-        with SampleWriter(s3_url, 1) as writer:
+        with writing_samples(s3_url, 1) as writer:
             writer.write(0, *clip({0.0: number}, 1.0))
         assert frame_number(Samples.open(RemoteArchives(s3_url), 1, 0).first()) == number
 
@@ -198,7 +191,7 @@ def test_samples_that_are_not_in_the_store_are_missing_and_a_silent_store_is_not
 
 
 def test_a_writer_that_fails_uploads_nothing(s3_url: str) -> None:
-    with pytest.raises(RuntimeError), SampleWriter(s3_url, 1) as writer:
+    with pytest.raises(RuntimeError), writing_samples(s3_url, 1) as writer:
         writer.write(0, *clip({0.0: 2}, 1.0))
         raise RuntimeError
     with pytest.raises(SamplesMissing):
@@ -207,7 +200,7 @@ def test_a_writer_that_fails_uploads_nothing(s3_url: str) -> None:
 
 def test_samples_of_another_form_of_the_video_are_told(tmp_path: Path) -> None:
     for source in ("new", "old"):  # a worker that was slower than the file's change writes last
-        with SampleWriter(tmp_path, 1, source) as writer:
+        with writing_samples(tmp_path, 1, source) as writer:
             writer.write(0, *clip({0.0: 1}, 1.0))
     with pytest.raises(SamplesMissing):
         Samples.open(tmp_path, 1, 0, "new")

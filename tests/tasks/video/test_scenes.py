@@ -12,7 +12,7 @@ import scenedetect
 from scenedetect.detectors import AdaptiveDetector, ContentDetector
 
 from curate.tasks.video.decode import decode, open_media, video_stream
-from curate.tasks.video.scenes import CutFinder, Detector, Place, Shrinker, Stride
+from curate.tasks.video.scenes import CutFinder, Detector, DetectorTime, Shrinker, Stride
 from tests.media import CLOSED, draw, footage, write_video
 
 CONSTANT_RATE = (
@@ -30,13 +30,13 @@ def found(path: Path, detector: Detector) -> list[int]:
         for index, frame in enumerate(decode(container, stream)):
             pts = frame.pts or 0
             first = pts if first is None else first
-            place = Place(
+            time = DetectorTime(
                 index,
                 pts - first,
                 Fraction(stream.time_base or 1),
                 Fraction(stream.average_rate or 25),
             )
-            cuts += finder.push(place, shrinker.shrink(frame))
+            cuts += finder.push(time, shrinker.shrink(frame))
     return cuts
 
 
@@ -95,17 +95,17 @@ def test_the_score_is_the_library_s(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     for i in range(5):
         picture = rng.integers(0, 256, (90, 160, 3)).astype(np.uint8)
-        place = Place(i, i, Fraction(1, 25), Fraction(25))
-        ours.push(place, picture)
-        theirs.process_frame(place, picture)
+        time = DetectorTime(i, i, Fraction(1, 25), Fraction(25))
+        ours.push(time, picture)
+        theirs.process_frame(time, picture)
         assert ours._score.score == theirs._frame_score
 
 
 def test_stride_cuts_at_multiples_by_time_not_by_frame_count() -> None:
     finder = Stride(2.0)
     pts = [0, 10, 19, 21, 39, 40, 85, 90, 100]  # tenths of a second, with a gap over 60 and 80
-    places = [Place(i, p, Fraction(1, 10), Fraction(10)) for i, p in enumerate(pts)]
-    assert [c for place in places for c in finder.push(place, np.empty((0, 0, 3), np.uint8))] == [
+    times = [DetectorTime(i, p, Fraction(1, 10), Fraction(10)) for i, p in enumerate(pts)]
+    assert [c for time in times for c in finder.push(time, np.empty((0, 0, 3), np.uint8))] == [
         3,
         5,
         6,
@@ -117,6 +117,6 @@ def test_a_frame_that_is_found_late_was_marked_as_suspect(tmp_path: Path) -> Non
     finder = CutFinder("adaptive", None, 15)
     suspects, cuts = set(), []
     for i, image in enumerate(footage(60, (30,))):
-        cuts += finder.push(Place(i, i, Fraction(1, 25), Fraction(25)), image)
+        cuts += finder.push(DetectorTime(i, i, Fraction(1, 25), Fraction(25)), image)
         suspects |= {i} if finder.suspect else set()
     assert cuts == [30] and set(cuts) <= suspects

@@ -1,0 +1,43 @@
+"""Pictures as JPEGs, and the JPEGs of one clip put one behind the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from curate.tasks.video.geometry import RGB
+from curate.tasks.video.measures import Picture
+
+QUALITY = 90
+
+
+def encode_jpeg(picture: RGB) -> bytes:
+    """A picture (H x W x 3, RGB) as JPEG."""
+    done, jpeg = cv2.imencode(
+        ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+    )
+    assert done
+    return jpeg.tobytes()
+
+
+def decode_jpeg(jpeg: bytes) -> RGB:
+    """The picture (H x W x 3, RGB) of a JPEG. Raises ValueError when it is none."""
+    decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB) if jpeg else None
+    if decoded is None:
+        raise ValueError("not a JPEG")
+    return decoded.astype(np.uint8, copy=False)
+
+
+@dataclass
+class JpegList:
+    """The JPEGs of one clip, one behind the other."""
+
+    data: bytearray = field(default_factory=bytearray)
+
+    def add(self, seconds: float, jpeg: bytes) -> Picture:
+        """Append a JPEG shown at `seconds` of the clip; returns where it lies."""
+        picture = Picture(seconds, len(self.data), len(jpeg))
+        self.data += jpeg
+        return picture

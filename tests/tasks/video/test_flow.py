@@ -1,0 +1,32 @@
+"""Optical flow of two small pictures, and the sharpness of one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curate.tasks.video.flow import gray_of, measure_pair
+from tests.media import picture
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(-5, 5), st.integers(-5, 5))
+def test_a_shift_is_measured(dx: int, dy: int) -> None:
+    rng = np.random.default_rng(1)
+    texture = np.kron(rng.integers(0, 256, (24, 40)), np.ones((8, 8)))
+    import cv2
+
+    smooth = cv2.GaussianBlur(texture.astype(np.uint8), (0, 0), 3)
+    before = np.ascontiguousarray(smooth[16:160, 16:272]).astype(np.uint8)
+    after = np.ascontiguousarray(smooth[16 + dy : 160 + dy, 16 + dx : 272 + dx]).astype(np.uint8)
+    found = measure_pair(before, after, 1.0, 0.5).flow
+    assert found is not None
+    expected = 100 * np.hypot(dx, dy) / np.hypot(144, 256) / 0.5
+    assert found == pytest.approx(expected, rel=0.25, abs=0.15)
+
+
+def test_a_picture_too_small_for_flow_has_none() -> None:
+    tiny = gray_of(picture(1, size=(160, 96)))[:12, :40].copy()
+    assert measure_pair(tiny, tiny[::-1].copy(), 1.0, 0.1).flow is None

@@ -1,0 +1,127 @@
+"""The columns of a video, for every container, and of images; damaged files say so."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from curate.configs.errors import EmptyFile, MediaError, NotMedia
+from curate.tasks.video.decode import decode, open_media, video_stream
+from curate.tasks.video.probing import probe_image, probe_video
+from tests.media import BAD, SOUND, Drawn, draw, draw_bad, write_image
+
+SIZES = {"anamorphic": (233, 96), "odd": (161, 97)}
+COLUMNS = {
+    "media_type", "duration", "num_frames", "fps", "fps_guessed", "width", "height", "aspect_ratio", "resolution",
+    "rotation", "sample_aspect_ratio", "codec", "pixel_format", "audio", "first_pts", "time_base_num",
+    "time_base_den", "keyframes", "size_bytes",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("probe")
+
+
+@pytest.fixture(scope="module", params=SOUND)
+def drawn(request: pytest.FixtureRequest, folder: Path) -> tuple[str, Drawn]:
+    return request.param, draw(request.param, folder)
+
+
+def test_counts_times_and_size_are_those_that_decoding_shows(drawn: tuple[str, Drawn]) -> None:
+    kind, video = drawn
+    found = probe_video(str(video.path))
+    frame = video.seconds[-1] - video.seconds[-2]
+    assert found["num_frames"] == len(video.numbers)
+    assert found["duration"] == pytest.approx(video.seconds[-1] + frame, abs=0.045)
+    assert found["fps"] == pytest.approx(found["num_frames"] / found["duration"])
+    assert (found["width"], found["height"]) == SIZES.get(kind, (160, 96))
+    assert found["aspect_ratio"] == found["height"] / found["width"]
+    assert found["resolution"] == found["height"] * found["width"]
+    assert found["size_bytes"] == video.path.stat().st_size
+    assert set(found) == COLUMNS
+
+
+def test_first_pts_and_keyframes_are_pts_of_decoded_frames(drawn: tuple[str, Drawn]) -> None:
+    video = drawn[1]
+    found = probe_video(str(video.path))
+    with open_media(str(video.path)) as container:
+        stream = video_stream(container)
+        assert Fraction(found["time_base_num"], found["time_base_den"]) == stream.time_base
+        frames = [(f.pts, f.key_frame) for f in decode(container, stream)]
+    keys = json.loads(found["keyframes"])
+    assert found["first_pts"] == frames[0][0]
+    assert keys == sorted(keys) and len(keys) >= 1
+    assert {k for k in keys if k >= found["first_pts"]} == {pts for pts, key in frames if key}
+
+
+@pytest.mark.parametrize(
+    ("kind", "column", "value"),
+    [
+        ("closed", "codec", "h264"), ("webm", "codec", "vp8"), ("mpg", "codec", "mpeg2video"),
+        ("closed", "audio", None), ("audio", "audio", "aac"),
+        ("ten_bit", "pixel_format", "yuv420p10le"), ("closed", "pixel_format", "yuv420p"),
+        ("rotated90", "rotation", 90), ("rotated270", "rotation", 270), ("anamorphic", "sample_aspect_ratio", "16:11"),
+        ("closed", "sample_aspect_ratio", "1:1"), ("closed", "fps_guessed", 24.0), ("closed", "media_type", "video"),
+    ],
+)  # fmt: skip
+def test_a_column_is_what_was_drawn(folder: Path, kind: str, column: str, value: object) -> None:
+    assert probe_video(str(draw(kind, folder).path))[column] == value
+
+
+@pytest.mark.parametrize(
+    "suffix", [".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"]
+)
+def test_an_image_is_one_frame_without_times(tmp_path: Path, suffix: str) -> None:
+    path = write_image(tmp_path / f"a{suffix}") if suffix != ".pgm" else _gray(tmp_path / "a.pgm")
+    found = probe_image(str(path))
+    assert set(found) == COLUMNS
+    assert (found["media_type"], found["num_frames"], found["fps"], found["duration"]) == (
+        "image",
+        1,
+        None,
+        None,
+    )
+    assert (found["width"], found["height"]) == (160, 96)
+
+
+def _gray(path: Path) -> Path:
+    return write_image(path, np.zeros((96, 160), np.uint8))
+
+
+def test_an_image_stands_upright(tmp_path: Path) -> None:
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (160, 96)).save(tmp_path / "a.jpg", exif=exif)
+    found = probe_image(str(tmp_path / "a.jpg"))
+    assert (found["width"], found["height"], found["rotation"]) == (96, 160, 90)
+
+
+@pytest.mark.parametrize("kind", [k for k in BAD if k != "image"])
+def test_what_is_no_video_fails_as_media(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(MediaError):
+        probe_video(str(draw_bad(kind, tmp_path)))
+
+
+def test_a_damaged_image_is_not_media(tmp_path: Path) -> None:
+    with pytest.raises(NotMedia, match="broken"):
+        probe_image(str(draw_bad("image", tmp_path)))
+
+
+def test_an_image_cut_short_is_not_media(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "a.png")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(NotMedia):
+        probe_image(str(path))
+
+
+def test_an_empty_image_is_an_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(EmptyFile):
+        probe_image(str(tmp_path / "a.jpg"))
