@@ -101,7 +101,7 @@ def test_a_claim_whose_answer_was_lost_holds_nothing(
 def test_rows_are_given_back_when_the_database_answers_again(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, away = module.release_rows, [1, 1]
+    real, away = module.release_rows, [1]
 
     def release(*given: Any) -> None:
         if away:
@@ -176,19 +176,19 @@ def test_a_batch_saved_between_recall_and_claim_is_known(
 
 
 def test_a_batch_in_order_is_not_saved_when_clips_it_knew_were_deleted(
-    database_url: str, home: Path
+    database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line = make_line(database_url, home, ["inorder"])
     line.enqueue("a2.mp4")
     run_all(line, "probe", "split")
-    runner, real = Runner(line.settings, line.engine), Runner._rows
+    runner, real = Runner(line.settings, line.engine), module.stage_rows
 
-    def rows(held: Any) -> Any:
+    def rows(*given: Any) -> Any:
         with line.engine.begin() as connection:
             connection.execute(text("UPDATE datasets SET epoch = epoch + 1"))
-        return real(runner, held)
+        return real(*given)
 
-    runner._rows = rows  # type: ignore[method-assign]
+    monkeypatch.setattr(module, "stage_rows", rows)
     assert runner.run_one("inorder")
     assert line.rows("SELECT DISTINCT stage, owner, dedup_seq FROM clips") == [
         ("inorder", None, None)
