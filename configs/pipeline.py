@@ -5,7 +5,6 @@ row.
 from __future__ import annotations
 
 import difflib
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -82,29 +81,19 @@ class Pipeline:
         """Names of the stages of one level, in order, with DONE at the end."""
         return [s.name for s in self.stages if s.level == level] + [DONE]
 
-    def after(self, name: str) -> tuple[list[FilterStep], str]:
-        """The filters directly behind stage `name`, and the next stage, for rows of its level."""
+    def following(self, name: str) -> str:
+        """The stage behind stage `name` for rows of its level; DONE behind the last."""
         level = self.stage(name).level
-        names = self.level_stages(level)
-        filters = [f for f in self._filters_behind(name) if f.level == level]
-        return filters, names[names.index(name) + 1]
-
-    def _filters_behind(self, name: str) -> list[FilterStep]:
-        index = next(
-            i for i, s in enumerate(self.steps) if isinstance(s, StageStep) and s.name == name
-        )
-        behind = itertools.takewhile(lambda s: isinstance(s, FilterStep), self.steps[index + 1 :])
-        return [s for s in behind if isinstance(s, FilterStep)]
+        later = self.stages[[s.name for s in self.stages].index(name) + 1 :]
+        return next((s.name for s in later if s.level == level), DONE)
 
     def maker(self, level: Level) -> StageStep | None:
         """The stage that makes the rows of a level; None for videos, which an enqueue makes."""
         return next((s for s in self.stages if s.spec.makes == level), None)
 
-    def entry(self, level: Level) -> tuple[list[FilterStep], str]:
-        """Filters and stage that new rows of a level meet first."""
-        maker = self.maker(level)
-        filters = self._filters_behind(maker.name) if maker else []
-        return filters, self.level_stages(level)[0]
+    def entry(self, level: Level) -> str:
+        """The stage that new rows of a level meet first; DONE when there is none."""
+        return self.level_stages(level)[0]
 
     def filters_before(self, place: str, level: Level) -> list[FilterStep]:
         """The filters of a level that a row waiting for `place` has already met, in order."""

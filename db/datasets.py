@@ -198,7 +198,7 @@ def _upsert(
     done: Enqueued,
 ) -> None:
     new, changed = _sort_out(connection, dataset_id, chunk, done)
-    _, entry = pipeline.entry("video")
+    entry = pipeline.entry("video")
     place = {"stage": entry, "status": "active"}
     if new:
         stems = _clip_stems(connection, dataset_id, new)

@@ -82,6 +82,7 @@ class BatchRunner:
         self.engine = engine
         self.stages = LoadedStages(settings)
         self._settings = settings
+        self._samples = settings.samples
         self._writer = Writer(pipeline_of, worker_name(), curate.code_version())
         self._lease_keeper = LeaseKeeper(engine, self._writer)
         self._unreleased: list[ClaimRequest] = []  # while the database does not answer
@@ -113,7 +114,7 @@ class BatchRunner:
             with about(batch=request.owner.rpartition("|")[2], rows=len(claimed.rows)):
                 with self._lease_keeper.keep(claimed), capped_memory(step.options):
                     loaded.recall(self.engine, dataset.id)
-                    outcomes = run_rows(loaded.stage, stage_rows(claimed, self._settings.samples))
+                    outcomes = run_rows(loaded.stage, stage_rows(claimed, self._samples))
                     saved = self._save(claimed, outcomes)
                     if outcomes.service_error:
                         raise outcomes.service_error

@@ -67,23 +67,23 @@ def run_rows(stage: AnyStage, rows: Sequence[Video | Clip]) -> Outcomes:
 
 
 def _run(stage: AnyStage, rows: Sequence[Any]) -> Sequence[Outcome | CurateError]:
-    """One outcome a row: from the stage's own `run_batch`, or row by row without one and after it raised."""
-    if type(stage).run_batch is not Stage.run_batch:
+    """One outcome a row: of the stage's own `run_batch`, or row by row without one or after it raised."""
+    own_batch = type(stage).run_batch is not Stage.run_batch
+    if own_batch:
         try:
             return _run_batch(stage, rows)
         except Exception as error:  # noqa: BLE001  a stage may raise anything
             failure = as_row_error(stage, error)
         if len(rows) == 1 or stage.order(stage.options) is not None:
             return [failure] * len(rows)
-    return [_run_alone(stage, row) for row in rows]
-
-
-def _run_alone(stage: AnyStage, row: Any) -> Outcome | CurateError:
-    with about(row=row.id):
-        try:
-            return _run_batch(stage, [row])[0]
-        except Exception as error:  # noqa: BLE001  a stage may raise anything
-            return as_row_error(stage, error)
+    outcomes: list[Outcome | CurateError] = []
+    for row in rows:
+        with about(row=row.id):
+            try:
+                outcomes += _run_batch(stage, [row]) if own_batch else [stage.run(row)]
+            except Exception as error:  # noqa: BLE001  a stage may raise anything
+                outcomes.append(as_row_error(stage, error))
+    return outcomes
 
 
 def _run_batch(stage: AnyStage, rows: Sequence[Any]) -> Sequence[Outcome | CurateError]:

@@ -101,10 +101,10 @@ class Runner:
         step = pipeline.stage(stage)
         with self._pause_after_service_error(stage):
             # where the stage is loaded and does not wait for full batches, the claim finds out
-            loaded = (dataset_id, stage) in self.batches.stages
-            if not (requested and loaded and not step.options.patience):
-                full_or_partial = requested and partial
-                if not has_ready(self.engine, dataset_id, step, pipeline, full_or_partial):
+            claim_tells = requested and (dataset_id, stage) in self.batches.stages
+            if not claim_tells or step.options.patience:
+                any_rows = requested and partial
+                if not has_ready(self.engine, dataset_id, step, pipeline, any_rows):
                     return None
             with about(dataset=dataset.name, stage=stage):
                 report = self.batches.run(dataset, pipeline, stage)

@@ -79,7 +79,8 @@ def _claim(connection: Connection, request: ClaimRequest) -> Claim | None:
     if step.level == "video":
         return Claim(request, rows, {}, time)
     parents = load(connection, "video", sorted({row["video_id"] for row in rows}))
-    tables = side_tables.read(connection, request.reads, [row["id"] for row in rows])
+    ids = [row["id"] for row in rows]
+    tables = side_tables.read(connection, request.reads, ids) if request.reads else {}
     return Claim(request, rows, {row["id"]: row for row in parents}, time, tables)
 
 

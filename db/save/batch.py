@@ -71,12 +71,12 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> in
         held = connection.execute(held_statement(step.level), holder).all()
         routes: dict[int, str | None] = {row.id: row.return_to for row in held}
         scored = [i for i in outcomes.scores if i in routes]
-        tables = {i: found for i, found in outcomes.tables.items() if i in routes}
-        side_tables.replace(connection, tables)
+        if tables := {i: rows for i, rows in outcomes.tables.items() if i in routes}:
+            side_tables.replace(connection, tables)
         for video in claim.rows:
             if video["id"] in routes and video["id"] in outcomes.clips:
                 replace_clips(connection, video, outcomes.clips[video["id"]], pipeline)
-        following = pipeline.after(step.name)[1]
+        following = pipeline.following(step.name)
         by_route: dict[tuple[str, str | None], dict[int, Mapping[str, Any]]] = {}
         for row_id in scored:
             position, _, onward = (routes[row_id] or following).partition(ROUTE_SEPARATOR)
@@ -84,9 +84,10 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> in
             if row_id in outcomes.dropped:  # it goes no further
                 route = (step.name, routes[row_id])
             by_route.setdefault(route, {})[row_id] = outcomes.scores[row_id]
-        for (position, then), scores in by_route.items():
-            write_and_place(connection, step, scores, pipeline, position, then)
-        _end_rows(connection, step.level, outcomes, routes)
+        for route, scores in by_route.items():
+            write_and_place(connection, step.level, step.spec.columns, scores, pipeline, route)
+        if outcomes.dropped or outcomes.failed:
+            _end_rows(connection, step.level, outcomes, routes)
         n_failed = len(routes.keys() & outcomes.failed.keys())
         n_ok = len(routes.keys() & (outcomes.scores.keys() | outcomes.dropped.keys()))
         log_batch(connection, claim, (n_ok, n_failed), writer.worker, writer.version)

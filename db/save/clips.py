@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from curate.configs.pipeline import Pipeline
 from curate.configs.texts import input_cell
 from curate.db.queue.leases import FREE_COLUMNS
-from curate.db.save.placing import place_rows
+from curate.db.save.placing import write_and_place
 from curate.db.schema import clips, datasets, videos
 
 
@@ -39,7 +39,7 @@ def replace_clips(
     connection.execute(counted)
     if not found:
         return
-    entry = pipeline.entry("clip")[1]
+    entry = pipeline.entry("clip")
     common = {
         "text": input_cell(video["extra"], "text"),
         "dataset_id": video["dataset_id"],
@@ -53,7 +53,8 @@ def replace_clips(
         for clip in found
     ]
     made = connection.execute(insert(clips).returning(clips.c.id), rows).scalars()
-    place_rows(connection, "clip", [int(i) for i in made], pipeline, entry)
+    new: dict[int, Mapping[str, Any]] = {int(i): {} for i in made}
+    write_and_place(connection, "clip", {}, new, pipeline, (entry, None))
 
 
 def forget_clips(

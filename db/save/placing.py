@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -31,9 +32,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from curate.configs.pipeline import Pipeline, StageStep
-from curate.configs.schema import Level
-from curate.db.engine import is_sqlite
+from curate.configs.pipeline import Pipeline
+from curate.configs.schema import Column, Level
 from curate.db.filters.columns import columns_of
 from curate.db.filters.verdict import status_columns, verdict_of
 from curate.db.queue.leases import FREE_COLUMNS
@@ -50,59 +50,31 @@ _statements: OrderedDict[tuple[object, ...], tuple[Pipeline, Update]] = OrderedD
 
 def write_and_place(
     connection: Connection,
-    step: StageStep,
+    level: Level,
+    columns: Mapping[str, Column],
     scores: Mapping[int, Mapping[str, Any]],
-    pipeline: Pipeline,
-    position: str,
-    then: str | None,
-) -> None:
-    """Give each row its scores and put it before stage `position`, with the verdict of all filters.
-
-    `then` is where it goes from there when that is not the stage that follows. The filters are
-    those before the position.
-    """
-    by_columns: dict[tuple[str, ...], list[int]] = {}
-    for row_id, values in scores.items():
-        by_columns.setdefault(tuple(sorted(values)), []).append(row_id)
-    for columns, ids in by_columns.items():
-        kinds = tuple((name, step.spec.columns[name].kind) for name in columns)
-        rows = [ids, *([scores[i][name] for i in ids] for name in columns)]
-        _place(connection, step.level, kinds, rows, pipeline, (position, then))
-
-
-def place_rows(
-    connection: Connection,
-    level: Level,
-    ids: Sequence[int],
-    pipeline: Pipeline,
-    position: str,
-    then: str | None = None,
-) -> None:
-    """Put rows before stage `position` (or at the end), free, with the verdict of all filters."""
-    if ids:
-        _place(connection, level, (), [ids], pipeline, (position, then))
-
-
-def _place(
-    connection: Connection,
-    level: Level,
-    kinds: Kinds,
-    rows: Sequence[Sequence[Any]],
     pipeline: Pipeline,
     route: tuple[str, str | None],
 ) -> None:
-    """`rows`: the ids, and then the values of each column."""
+    """Give each row its scores, of these columns, and put it where the route says, free.
+
+    A route is the stage to wait for (or DONE), and where a row goes from there when that is not the
+    stage that follows. The row gets the verdict of all filters before that stage.
+    """
     position, then = route
     dialect = connection.dialect.name
-    statement = statement_for(
-        pipeline,
-        (level, kinds, position, dialect),
-        lambda: placing_statement(pipeline, level, kinds, position, dialect),
-    )
-    parameters: dict[str, Any] = {f"c{n}": list(values) for n, values in enumerate(rows)}
-    if is_sqlite(connection):
-        parameters = {"rows": json.dumps(list(zip(*rows, strict=True)))}
-    connection.execute(statement, {"then_to": then, **parameters})
+    by_names: dict[tuple[str, ...], list[int]] = {}
+    for row_id, values in scores.items():
+        by_names.setdefault(tuple(sorted(values)), []).append(row_id)
+    for names, ids in by_names.items():
+        kinds = tuple((name, columns[name].kind) for name in names)
+        make = partial(placing_statement, pipeline, level, kinds, position, dialect)
+        statement = statement_for(pipeline, (level, kinds, position, dialect), make)
+        rows = [ids, *([scores[i][name] for i in ids] for name in names)]
+        parameters: dict[str, Any] = {f"c{n}": values for n, values in enumerate(rows)}
+        if dialect == "sqlite":
+            parameters = {"rows": json.dumps(list(zip(*rows, strict=True)))}
+        connection.execute(statement, {"then_to": then, **parameters})
 
 
 def statement_for(

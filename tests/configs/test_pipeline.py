@@ -13,20 +13,23 @@ from tests.pipelines import CATALOG, pipeline
 
 
 def test_clips_enter_at_the_first_clip_stage_behind_the_filters_of_split() -> None:
-    filters, entry = pipeline("long: num_frames >= 5", "score").entry("clip")
-    assert ([f.name for f in filters], entry) == (["long"], "score")
+    made = pipeline("long: num_frames >= 5", "score")
+    assert made.entry("clip") == "score"
+    assert [f.name for f in made.filters_before("score", "clip")] == ["long"]
 
 
 def test_videos_are_done_after_split() -> None:
-    assert pipeline("score").after("split") == ([], DONE)
+    made = pipeline("score")
+    assert (made.following("split"), made.filters_before(DONE, "video")) == (DONE, [])
 
 
 def test_a_filter_between_probe_and_split_is_over_videos() -> None:
     raw = [{"stage": "probe"}, {"filter": "big", "where": "width > 10"}, {"stage": "split"}]
     made = parse(raw, CATALOG, "test")
-    filters, following = made.after("probe")
-    assert ([f.level for f in filters], following) == (["video"], "split")
-    assert made.after("split") == ([], DONE)
+    assert made.following("probe") == "split"
+    assert [f.level for f in made.filters_before("split", "video")] == ["video"]
+    assert made.following("split") == DONE
+    assert len(made.filters_before(DONE, "video")) == 1
 
 
 def test_filters_before_a_place_are_those_already_met() -> None:
@@ -37,7 +40,7 @@ def test_filters_before_a_place_are_those_already_met() -> None:
 
 
 def test_a_pipeline_without_clip_stages_ends_at_split() -> None:
-    assert pipeline().entry("clip") == ([], DONE)
+    assert pipeline().entry("clip") == DONE
 
 
 def test_freezing_and_parsing_again_changes_nothing() -> None:
