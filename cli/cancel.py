@@ -10,7 +10,7 @@ from curate.cli.shared.database import open_dataset
 from curate.cli.shared.options import Json, dataset_names
 from curate.cli.shared.output import counted, emit_json
 from curate.cli.shared.session import Session
-from curate.configs.states import CANCELLED
+from curate.configs.schema import CANCELLED
 from curate.db import datasets
 
 

@@ -20,7 +20,7 @@ from curate.cli.shared.output import emit_json
 from curate.cli.shared.session import Session
 from curate.cli.shared.sources import EnqueueRequest, look
 from curate.cli.shared.sources import enqueue as put
-from curate.configs.states import RUNNING
+from curate.configs.schema import RUNNING
 
 
 def enqueue(

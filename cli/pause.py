@@ -8,7 +8,7 @@ from curate.cli.shared.database import open_dataset
 from curate.cli.shared.options import DatasetName, Json
 from curate.cli.shared.output import emit_json
 from curate.cli.shared.session import Session
-from curate.configs.states import PAUSED
+from curate.configs.schema import PAUSED
 from curate.db import datasets
 from curate.db.reports.workers import busy_processes
 

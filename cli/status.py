@@ -15,7 +15,7 @@ from curate.cli.shared.hosts import version_difference
 from curate.cli.shared.options import DatasetName, Json
 from curate.cli.shared.output import counted, emit, emit_json, formatted, seconds_shown
 from curate.cli.shared.session import Session
-from curate.configs.states import RUNNING
+from curate.configs.schema import RUNNING
 from curate.db.reports.failures import failures
 from curate.db.reports.progress import Totals
 from curate.db.reports.workers import busy_processes

@@ -1,5 +1,5 @@
 """What a stage may declare about itself: its columns and its options, each typed, with range and
-default.
+default. And the states of a dataset.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ Queue = Literal["cpu", "ascend"]
 QUEUES: tuple[Queue, ...] = get_args(Queue)
 Kind = Literal["float", "int", "text"]
 
-FILL_SECONDS: dict[Queue, float] = {
-    "cpu": 0,
-    "ascend": 20,
-}  # an accelerator takes as long for one row as for many
+# states of a dataset; only a running one is worked on
+RUNNING, PAUSED, CANCELLED = "running", "paused", "cancelled"
+
+# an accelerator takes as long for one row as for many
+FILL_SECONDS: dict[Queue, float] = {"cpu": 0, "ascend": 20}
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ class StageOptions(BaseModel):
         None,
         ge=0,
         le=3600,
-        description="seconds to wait for a full batch while stages before it are at work; null: 20 on ascend, 0 on cpu",
+        description="seconds to wait for a full batch while stages before it are at work; "
+        "null: 20 on ascend, 0 on cpu",
     )
     time_limit: float = Field(
         600, gt=0, le=7 * 86400, description="seconds a batch may take before it is stopped"

@@ -25,8 +25,7 @@ from sqlalchemy.types import BigInteger, Float, Text, TypeEngine
 
 from curate.configs.errors import NoDatasets, NoSuchDataset, UsageError
 from curate.configs.pipeline import Pipeline
-from curate.configs.schema import Column
-from curate.configs.states import CANCELLED, PAUSED, RUNNING
+from curate.configs.schema import CANCELLED, PAUSED, RUNNING, Column
 from curate.db.engine import is_sqlite, looking, reading, writing
 from curate.db.expressions import quoted
 from curate.db.queue.leases import FREE, FREE_COLUMNS, lock_leased_rows, stages_met, update_in_order

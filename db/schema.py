@@ -36,8 +36,7 @@ from sqlalchemy import (
     text,
 )
 
-from curate.configs.schema import Level
-from curate.configs.states import RUNNING
+from curate.configs.schema import RUNNING, Level
 
 # SQLite only numbers rows by itself when the type is called INTEGER
 Id = BigInteger().with_variant(Integer, "sqlite")
@@ -94,7 +93,7 @@ datasets = Table(
     Column(
         "epoch", Integer, nullable=False, server_default="0"
     ),  # raised whenever clips are deleted
-    Column("state", Text, nullable=False, server_default=RUNNING),  # curate.configs.states
+    Column("state", Text, nullable=False, server_default=RUNNING),  # curate.configs.schema
     # while changed filters are applied to the rows, also when that was interrupted: JSON list of
     # the filters that rows may have been dropped by; else NULL
     Column("refiltering", Text),
@@ -272,8 +271,8 @@ captions = Table(
     sqlite_autoincrement=True,
 )
 
-# what a clip has besides its columns, by name: the tables that stages read and write
-BESIDE = {table.name: table for table in (embeddings, option_scores, captions)}
+# the tables that stages read and write besides the columns of a clip, by name
+SIDE_TABLES = {table.name: table for table in (embeddings, option_scores, captions)}
 OWN_ID = "id"  # a table whose key is this numbers its rows by itself
 
 

@@ -1,6 +1,4 @@
-"""What clips have besides their columns: rows of `embeddings`, `option_scores` and `captions`, read
-and replaced.
-"""
+"""What clips have besides their columns: rows of `embeddings`, `option_scores` and `captions`."""
 
 from __future__ import annotations
 
@@ -11,12 +9,12 @@ from sqlalchemy import Connection, Table, bindparam, delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from curate.db.engine import is_sqlite
-from curate.db.schema import BESIDE, OWN_ID
+from curate.db.schema import OWN_ID, SIDE_TABLES
 
-Rows = Mapping[int, Sequence[Mapping[str, Any]]]  # by clip id, without clip_id
+RowsByClip = Mapping[int, Sequence[Mapping[str, Any]]]  # by clip id, without clip_id
 
 
-class FoundRows(Protocol):
+class NewRows(Protocol):
     """What a clip has in a table from now on (curate.tasks.stage.Rows)."""
 
     @property
@@ -27,29 +25,28 @@ class FoundRows(Protocol):
     def rows(self) -> Sequence[Mapping[str, Any]]: ...
 
 
-def read(connection: Connection, names: Iterable[str], ids: Sequence[int]) -> dict[str, Rows]:
+def read(connection: Connection, names: Iterable[str], ids: Sequence[int]) -> dict[str, RowsByClip]:
     """The rows of clips in the named tables, in the order of the tables' keys. Raises KeyError for
     another table.
     """
-    return {name: _read(connection, BESIDE[name], ids) for name in names}
+    rows_of_tables: dict[str, RowsByClip] = {}
+    for name in names:
+        table = SIDE_TABLES[name]
+        rows: dict[int, list[Mapping[str, Any]]] = {}
+        query = select(table).where(table.c.clip_id.in_(ids)).order_by(*table.primary_key.columns)
+        for row in connection.execute(query).mappings():
+            values = {k: v for k, v in row.items() if k != "clip_id"}
+            rows.setdefault(row["clip_id"], []).append(values)
+        rows_of_tables[name] = rows
+    return rows_of_tables
 
 
-def _read(connection: Connection, table: Table, ids: Sequence[int]) -> Rows:
-    found: dict[int, list[Mapping[str, Any]]] = {}
-    query = select(table).where(table.c.clip_id.in_(ids)).order_by(*table.primary_key.columns)
-    for row in connection.execute(query).mappings():
-        found.setdefault(row["clip_id"], []).append(
-            {k: v for k, v in row.items() if k != "clip_id"}
-        )
-    return found
-
-
-def replace(connection: Connection, found: Mapping[int, Sequence[FoundRows]]) -> None:
+def replace(connection: Connection, new: Mapping[int, Sequence[NewRows]]) -> None:
     """Delete the rows of each clip where its `where` holds, and insert the new ones."""
     deletes: dict[tuple[str, tuple[str, ...]], list[dict[str, Any]]] = {}
     inserts: dict[str, list[dict[str, Any]]] = {}
-    for clip_id, given in found.items():
-        for part in given:
+    for clip_id, parts in new.items():
+        for part in parts:
             where = {f"old_{name}": value for name, value in part.where.items()}
             deletes.setdefault((part.table, tuple(sorted(part.where))), []).append(
                 {"old_clip_id": clip_id} | where
@@ -57,15 +54,15 @@ def replace(connection: Connection, found: Mapping[int, Sequence[FoundRows]]) ->
             rows = [{"clip_id": clip_id, **part.where, **row} for row in part.rows]
             inserts.setdefault(part.table, []).extend(rows)
     for (name, columns), parameters in deletes.items():
-        table = BESIDE[name]
+        table = SIDE_TABLES[name]
         old = [table.c[c] == bindparam(f"old_{c}") for c in ("clip_id", *columns)]
         connection.execute(delete(table).where(*old), parameters)
     for name, rows in inserts.items():
-        table = BESIDE[name]
-        keyed = OWN_ID not in table.columns
-        if new := [row for row in rows if not keyed and OWN_ID not in row]:
-            connection.execute(insert(table), new)
-        if known := [row for row in rows if keyed or OWN_ID in row]:
+        table = SIDE_TABLES[name]
+        has_key = OWN_ID not in table.columns
+        if unnumbered := [row for row in rows if not has_key and OWN_ID not in row]:
+            connection.execute(insert(table), unnumbered)
+        if known := [row for row in rows if has_key or OWN_ID in row]:
             _insert_or_replace(connection, table, known)
 
 
@@ -74,7 +71,9 @@ def _insert_or_replace(
 ) -> None:
     # a row of the same key that `where` did not name, of another model perhaps, gives way too
     dialect = sqlite if is_sqlite(connection) else postgresql
-    new = dialect.insert(table)
+    statement = dialect.insert(table)
     keys = list(table.primary_key.columns)
-    rest = {c.name: new.excluded[c.name] for c in table.columns if c not in keys}
-    connection.execute(new.on_conflict_do_update(index_elements=keys, set_=rest), list(rows))
+    others = {c.name: statement.excluded[c.name] for c in table.columns if c not in keys}
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=keys, set_=others), list(rows)
+    )

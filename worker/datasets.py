@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from curate.configs.errors import ConfigError
 from curate.configs.pipeline import Pipeline, parse
-from curate.configs.states import RUNNING
+from curate.configs.schema import RUNNING
 from curate.db.datasets import Dataset, all_datasets
 from curate.tasks.registry import stages
 

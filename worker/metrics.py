@@ -29,8 +29,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Engine
 
 from curate.configs.errors import ServiceError
-from curate.configs.schema import QUEUES
-from curate.configs.states import RUNNING
+from curate.configs.schema import QUEUES, RUNNING
 from curate.db.reports.batches import (
     BATCH_SECONDS,
     CLAIM_SECONDS,

@@ -23,7 +23,7 @@ from curate.configs.errors import (
 )
 from curate.configs.texts import storable
 from curate.db.save.batch import Outcomes
-from curate.db.schema import BESIDE, OWN_ID
+from curate.db.schema import OWN_ID, SIDE_TABLES
 from curate.tasks.stage import Clip, Outcome, Rows, Stage, Video
 from curate.worker.logs import about
 
@@ -136,11 +136,11 @@ def _plain_scores(stage: AnyStage, scores: Mapping[str, Any]) -> dict[str, Any]:
 
 def _plain_rows(stage: AnyStage, given: Rows) -> Rows:
     """Rows of a side table as plain values of its columns' kinds. Raises NotFinite, UnexpectedError."""
-    declared = stage.level == "clip" and given.table in stage.writes and given.table in BESIDE
+    declared = stage.level == "clip" and given.table in stage.writes and given.table in SIDE_TABLES
     if not declared:
         kind = "rows of a table that it does not declare"
         raise UnexpectedError(stage=stage.name, kind=kind, why=given.table)
-    table = BESIDE[given.table]
+    table = SIDE_TABLES[given.table]
     where = _plain_row(stage, table, given.where)
     rows = [_plain_row(stage, table, {**where, **row}) for row in given.rows]
     for row in rows:

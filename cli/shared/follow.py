@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from curate.cli.shared.database import OpenDataset
 from curate.cli.shared.output import Console, counted, seconds_shown
 from curate.configs.errors import NeedMissing, ServiceError
-from curate.configs.states import PAUSED
+from curate.configs.schema import PAUSED
 from curate.db.reports.failures import hopeless_stage
 from curate.db.reports.overview import DatasetView, Recent, recent, view_dataset
 from curate.db.reports.progress import Totals

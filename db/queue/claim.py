@@ -16,8 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Select, Update, bindparam, exists, select
 
 from curate.configs.errors import ServiceError
-from curate.configs.schema import Level
-from curate.configs.states import RUNNING
+from curate.configs.schema import RUNNING, Level
 from curate.db import side_tables
 from curate.db.engine import POOL, plan_was_stale, writing
 from curate.db.expressions import unix_time

@@ -32,7 +32,7 @@ from curate.configs.schema import Level
 from curate.db.engine import is_sqlite, now, reading, writing
 from curate.db.expressions import among, among_found, whole_row
 from curate.db.schema import clips, rows_of, videos
-from curate.db.side_tables import Rows
+from curate.db.side_tables import RowsByClip
 
 FREE = 0.0  # lease_until of a row that nobody holds
 EXPIRED = 1.0  # lease_until of a row whose holder is known to be dead
@@ -81,7 +81,7 @@ class Claim:
     rows: Sequence[Mapping[str, Any]]
     videos: Mapping[int, Mapping[str, Any]]
     started_at: float
-    tables: Mapping[str, Rows] = field(default_factory=dict)
+    tables: Mapping[str, RowsByClip] = field(default_factory=dict)
     claim_seconds: float | None = None
 
     @property

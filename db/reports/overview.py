@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, Engine, select, text
 
 from curate.configs.pipeline import Pipeline
-from curate.configs.states import CANCELLED, RUNNING
+from curate.configs.schema import CANCELLED, RUNNING
 from curate.db.datasets import all_datasets
 from curate.db.engine import is_sqlite, reading, snapshot
 from curate.db.reports.batches import recent_rates

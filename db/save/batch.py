@@ -20,7 +20,7 @@ from curate.db.save.clips import FoundClip, replace_clips
 from curate.db.save.log import log_batch
 from curate.db.save.placing import ROUTE_SEPARATOR, write_and_place
 from curate.db.schema import datasets, rows_of
-from curate.db.side_tables import FoundRows
+from curate.db.side_tables import NewRows
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Outcomes:
     dropped: dict[int, str] = field(default_factory=dict)  # why
     failed: dict[int, tuple[str, str]] = field(default_factory=dict)  # class and message
     clips: dict[int, Sequence[FoundClip]] = field(default_factory=dict)  # by video id
-    tables: dict[int, Sequence[FoundRows]] = field(default_factory=dict)  # by clip id
+    tables: dict[int, Sequence[NewRows]] = field(default_factory=dict)  # by clip id
     service_error: ServiceError | None = None
 
 
