@@ -1,1 +1,4 @@
-"""The command line: one file a command group; `main` prints errors and sets exit codes."""
+"""The command line: a file for each command or group of commands, and `main`, the table of them.
+
+It imports all other layers; nothing imports it.
+"""

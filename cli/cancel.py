@@ -31,9 +31,10 @@ def cancel(
     session = Session.of(ctx)
     opened = open_dataset(session, dataset)
     rows = datasets.cancel(opened.engine, opened.dataset)
-    name = opened.dataset.name
     if as_json:
-        emit_json({"dataset": name, "state": CANCELLED, "rows_taken_back": rows})
+        emit_json({"dataset": opened.name, "state": CANCELLED, "rows_taken_back": rows})
     else:
-        print(f"dataset {name}: cancelled, {counted(rows, 'row')} at work taken back")
-    session.console.next(f"curate resume {name}", f"curate export {name} -o clips.csv")
+        print(f"dataset {opened.name}: cancelled, {counted(rows, 'row')} at work taken back")
+    session.console.next(
+        f"curate resume {opened.name}", f"curate export {opened.name} -o clips.csv"
+    )

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
-from curate.cli.shared.by_hand import CLEAN, _names, with_text_by_hand
+from curate.cli.shared.by_hand import CLEAN, clips_by_hand
 from curate.cli.shared.database import OpenDataset, open_dataset
 from curate.cli.shared.options import DatasetName, Json, Where
 from curate.cli.shared.output import counted, emit_json
 from curate.cli.shared.session import Session
 from curate.configs.errors import BadTable
 from curate.db.captions import TableCaption
-from curate.db.captions import drop as drop_rows
-from curate.db.captions import load as load_rows
+from curate.db.captions import drop as drop_captions
+from curate.db.captions import load as load_captions
 from curate.tasks.inputs.tables import as_input, read_rows
 from curate.tasks.text.captions import HAND
 
@@ -31,8 +32,8 @@ def load(
     dataset: DatasetName = None,
     as_json: Json = False,
 ) -> None:
-    """Take captions from a table, such as an exported one with mended texts; they go before all
-    others.
+    """Take captions from a table, such as an exported one with mended texts; they go before all \
+others.
 
     A row is about the clip of its column clip_id or, without one, about that whose file or video
     has its path. One that holds what is the clip's text already is passed over. What models have
@@ -43,67 +44,66 @@ def load(
     """
     session = Session.of(ctx)
     opened = open_dataset(session, dataset)
-    done = load_rows(opened.engine, opened.dataset.id, _rows(table), HAND)
-    name = opened.dataset.name
+    done = load_captions(opened.engine, opened.dataset.id, read_captions(table), HAND)
     if as_json:
-        emit_json({"dataset": name, **asdict(done)})
+        emit_json({"dataset": opened.name, **asdict(done)})
     else:
-        print(
-            f"dataset {name}: {counted(done.loaded, 'caption')} loaded, {done.unchanged} unchanged"
-        )
+        loaded = f"{counted(done.loaded, 'caption')} loaded, {done.unchanged} unchanged"
+        print(f"dataset {opened.name}: {loaded}")
     if done.empty:
         session.console.warn(f"{counted(done.empty, 'row')} without a text passed over")
     if done.unknown:
         session.console.warn(
-            f"{counted(done.unknown, 'row')} about no clip of {name}, or about a video of several clips"
+            f"{counted(done.unknown, 'row')} about no clip of {opened.name}, or about a video of"
+            " several clips"
         )
-    _next(session, opened, done.loaded)
+    _suggest_reclean(session, opened, done.loaded)
 
 
 @captions.command()
 def drop(
     ctx: typer.Context, dataset: DatasetName = None, where: Where = "", as_json: Json = False
 ) -> None:
-    """Take captions back that were loaded from a table; clips have another of their captions then,
-    or none.
+    """Take captions back that were loaded from a table; clips have another of their captions \
+then, or none.
 
     Example:
       curate captions drop --where "text_len < 3"
     """
     session = Session.of(ctx)
     opened = open_dataset(session, dataset)
-    dropped = drop_rows(opened.engine, with_text_by_hand(opened, where), HAND)
+    dropped = drop_captions(opened.engine, clips_by_hand(opened, where), HAND)
     if as_json:
-        emit_json({"dataset": opened.dataset.name, "dropped": dropped})
+        emit_json({"dataset": opened.name, "dropped": dropped})
     else:
-        print(f"dataset {opened.dataset.name}: {counted(dropped, 'caption')} dropped")
-    _next(session, opened, dropped)
+        print(f"dataset {opened.name}: {counted(dropped, 'caption')} dropped")
+    _suggest_reclean(session, opened, dropped)
 
 
-def _next(session: Session, opened: OpenDataset, changed: int) -> None:
-    if changed and CLEAN in _names(opened):
-        name = opened.dataset.name
-        session.console.next(f"curate reclean {name}", f"curate resume {name} -o clips.csv")
+def _suggest_reclean(session: Session, opened: OpenDataset, changed: int) -> None:
+    if changed and opened.pipeline.has(CLEAN):
+        resume = f"curate resume {opened.name} -o clips.csv"
+        session.console.next(f"curate reclean {opened.name}", resume)
 
 
-def _rows(table: str) -> Any:
-    """Clip, path and text of each row. Raises NoInput, BadTable."""
-    for place, row in read_rows(table, ("clip_id", "path")):
+def read_captions(table: str) -> Iterator[TableCaption]:
+    """Clip or path, and text, of each row of a table. Raises NoInput, BadTable."""
+    for position, row in read_rows(table, ("clip_id", "path")):
         if "text" not in row:
             raise BadTable(source=table, why="it has no column text")
         text = str(row["text"] or "").strip()
         if row.get("clip_id") is None:
-            yield TableCaption(None, as_input(table, place, row).path, text)
+            yield TableCaption(None, as_input(table, position, row).path, text)
         else:
-            yield TableCaption(_clip_id(table, place, row["clip_id"]), "", text)
+            yield TableCaption(_clip_id(table, position, row["clip_id"]), "", text)
 
 
-def _clip_id(table: str, place: str, value: Any) -> int:
+def _clip_id(table: str, position: str, value: Any) -> int:
     """A whole number, in whatever form: pandas makes 1.0 of 1 when another row has none."""
     try:
         number = float(value)
     except (ValueError, TypeError, OverflowError):
         number = float("nan")
     if not number.is_integer() or abs(number) >= 1 << 53:
-        raise BadTable(source=table, why=f"{place}: clip_id is {value!r}, not a whole number")
+        raise BadTable(source=table, why=f"{position}: clip_id is {value!r}, not a whole number")
     return int(number)

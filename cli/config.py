@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+import yaml
 
 from curate.cli.shared.options import Config, Json, Sets
 from curate.cli.shared.output import emit, emit_json
-from curate.cli.shared.pipelines import resolve
+from curate.cli.shared.pipelines import Resolved, resolve
 from curate.cli.shared.session import Session
+from curate.configs.differences import step_name
 from curate.configs.settings import sources
-from curate.tasks.registry import stages as catalog
+from curate.tasks.registry import stages
 
 
 def config(
@@ -31,20 +33,23 @@ def config(
     """
     session = Session.of(ctx)
     resolved = resolve(file, sets or (), ready=False)
+    steps = full_steps(resolved)
     if as_yaml:
-        import yaml
-
-        print(
-            yaml.safe_dump(
-                {"pipeline": _full_steps(resolved)}, sort_keys=False, allow_unicode=True
-            ),
-            end="",
-        )
+        print(yaml.safe_dump({"pipeline": steps}, sort_keys=False, allow_unicode=True), end="")
         return
     settings = [
         {k: v for k, v in row.items() if k != "description"} for row in sources(session.settings)
     ]
-    rows = [{"option": o, "value": v, "source": s} for o, v, s in _values(resolved)]
+    values = [
+        (step_name(step), option, value)
+        for step in steps
+        for option, value in step.items()
+        if option not in ("stage", "filter")
+    ]
+    rows = [
+        {"option": f"{n}.{o}", "value": v, "source": resolved.origin.get((n, o), "default")}
+        for n, o, v in values
+    ]
     if as_json:
         emit_json({"settings": settings, "pipeline": rows})
         return
@@ -54,27 +59,15 @@ def config(
     session.console.next("curate config --yaml > pipeline.yaml")
 
 
-def _full_steps(resolved: Any) -> list[dict[str, Any]]:
+def full_steps(resolved: Resolved) -> list[dict[str, Any]]:
     """The steps with every option, disabled ones too, so that the file says all there is to say."""
-    full = []
+    steps = []
     for step in resolved.steps:
-        if "stage" in step:
-            given = {k: v for k, v in step.items() if k != "stage"}
-            step = {
-                "stage": step["stage"],
-                **catalog()[step["stage"]].Options(**given).model_dump(mode="json"),
-            }
-        full.append(dict(step))
-    return full
-
-
-def _values(resolved: Any) -> list[tuple[str, Any, str]]:
-    rows = []
-    for step in _full_steps(resolved):
-        name = str(step.get("stage") or step.get("filter"))
-        for option, value in step.items():
-            if option not in ("stage", "filter"):
-                rows.append(
-                    (f"{name}.{option}", value, resolved.origin.get((name, option), "default"))
-                )
-    return rows
+        if "stage" not in step:
+            steps.append(dict(step))
+            continue
+        name = step["stage"]
+        given = {k: v for k, v in step.items() if k != "stage"}
+        options = stages()[name].Options(**given).model_dump(mode="json")
+        steps.append({"stage": name, **options})
+    return steps

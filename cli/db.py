@@ -1,6 +1,4 @@
-"""`curate db`: the database made, its schema brought up to date, and the login that others read it
-with.
-"""
+"""`curate db`: the database made and brought up to date, and the login that others read it with."""
 
 from __future__ import annotations
 
@@ -30,8 +28,8 @@ def init(ctx: typer.Context) -> None:
 
 @db.command("reader")
 def reader(ctx: typer.Context, as_json: Json = False) -> None:
-    """Print the URL of a login that can only read, with its password: for dashboards, notebooks and
-    galleries.
+    """Print the URL of a login that can only read, with its password: for dashboards, \
+notebooks and galleries.
 
     On Postgres it is the login that curate db init made; on SQLite the file, opened read-only.
 
@@ -59,13 +57,12 @@ def upgrade(ctx: typer.Context) -> None:
 
 
 def _migrate(session: Session) -> None:
-    engine = make_engine(session.settings.database)
+    url = session.settings.database
+    engine = make_engine(url)
     before = migrate.current(engine)
     migrate.upgrade(engine)
-    print(
-        f"{hide_password(session.settings.database)}: schema {before or 'none'} → {migrate.current(engine)}"
-    )
-    why_not = make_reader(engine)
-    if why_not:
+    after = migrate.current(engine)
+    print(f"{hide_password(url)}: schema {before or 'none'} → {after}")
+    if why_not := make_reader(engine):
         session.console.warn(f"curate sql cannot be used on this database: {why_not}")
     session.console.next("curate doctor")

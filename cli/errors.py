@@ -12,6 +12,7 @@ from curate.cli.shared.options import DatasetName, Json, Stage
 from curate.cli.shared.output import emit_cells, emit_json, formatted
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
+from curate.configs.schema import Level
 from curate.db.reports.failures import failures, row_values
 
 
@@ -32,37 +33,34 @@ def errors(
     session = Session.of(ctx)
     opened = open_dataset(session, dataset)
     if row is not None:
-        _one_row(opened, level, row, as_json)
+        _print_row(opened, level, row, as_json)
         return
-    found = failures(opened.engine, opened.dataset.id, known_stage(opened, stage))
+    failed = failures(opened.engine, opened.dataset.id, known_stage(opened, stage))
     if as_json:
-        emit_json([asdict(f) for f in found])
+        emit_json([asdict(f) for f in failed])
         return
-    for f in found:
-        print(
-            f"{f.rows} x {f.error} in {f.stage}   e.g. {f.level} {f.example_id}: {formatted(f.path)}"
-        )
-        print(f"    {formatted(f.message)}")
-    if not found:
+    for f in failed:
+        example = f"{f.level} {f.example_id}: {formatted(f.path)}"
+        print(f"{f.rows} x {f.error} in {f.stage}   e.g. {example}\n    {formatted(f.message)}")
+    if not failed:
         session.console.say("nothing failed")
-    else:
-        first = found[0]
-        name = opened.dataset.name
-        session.console.next(
-            f"curate retry {name}",
-            f"curate errors {name} --id {first.example_id} --level {first.level}",
-        )
+        return
+    first = failed[0]
+    session.console.next(
+        f"curate retry {opened.name}",
+        f"curate errors {opened.name} --id {first.example_id} --level {first.level}",
+    )
 
 
-def _one_row(opened: OpenDataset, level: str, row_id: int, as_json: bool) -> None:
+def _print_row(opened: OpenDataset, level: str, row_id: int, as_json: bool) -> None:
+    """Print all columns of one row. Raises UsageError when there is no such row."""
     if level not in ("clip", "video"):
         raise UsageError(what=f"--level {level}: it is clip or video")
-    found = row_values(
-        opened.engine, opened.dataset.id, "video" if level == "video" else "clip", row_id
-    )
-    if found is None:
-        raise UsageError(what=f"dataset {opened.dataset.name} has no {level} {row_id}")
+    known: Level = "video" if level == "video" else "clip"
+    values = row_values(opened.engine, opened.dataset.id, known, row_id)
+    if values is None:
+        raise UsageError(what=f"dataset {opened.name} has no {level} {row_id}")
     if as_json:
-        emit_json(found)
+        emit_json(values)
     else:
-        emit_cells(("column", "value"), list(found.items()))
+        emit_cells(("column", "value"), list(values.items()))

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from curate.cli.shared.database import OpenDataset, open_dataset
-from curate.cli.shared.exports import ExportRequest, write
+from curate.cli.shared.database import open_dataset
+from curate.cli.shared.exports import ExportRequest, export_clips
 from curate.cli.shared.funnel import warn_of_refilter
 from curate.cli.shared.options import Columns, DatasetName, Output, Sort, Where
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
 from curate.db.export import check_target
 from curate.db.reports.counts import count_unfinished
-
-if TYPE_CHECKING:
-    pass
-
 
 STATUSES = ("kept", "dropped", "failed", "active")
 
@@ -47,24 +42,16 @@ def export(
       curate export --columns path,start_seconds,end_seconds > spans.csv
     """
     session = Session.of(ctx)
-    request = ExportRequest(output, where, columns, sort, _statuses(status))
-    check_target(output)
-    opened = open_dataset(session, dataset)
-    write(session, opened, request)
-    _remark(session, opened)
-
-
-def _statuses(asked: list[str] | None) -> Sequence[str]:
-    wrong = [s for s in asked or () if s not in (*STATUSES, "all")]
+    statuses = status or ["kept"]
+    wrong = [s for s in statuses if s not in (*STATUSES, "all")]
     if wrong:
         raise UsageError(what=f"--status {wrong[0]}: it is one of {', '.join(STATUSES)}, all")
-    return STATUSES if "all" in (asked or ()) else tuple(asked or ("kept",))
-
-
-def _remark(session: Session, opened: OpenDataset) -> None:
+    check_target(output)
+    opened = open_dataset(session, dataset)
+    chosen = STATUSES if "all" in statuses else statuses
+    export_clips(session, opened, ExportRequest(output, where, columns, sort, chosen))
     warn_of_refilter(session, opened)
     left = count_unfinished(opened.engine, opened.dataset.id)
     if left:
-        session.console.warn(
-            f"{left} rows are not through yet; go on with: curate resume {opened.dataset.name}"
-        )
+        go_on = f"go on with: curate resume {opened.name}"
+        session.console.warn(f"{left} rows are not through yet; {go_on}")

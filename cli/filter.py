@@ -26,7 +26,7 @@ def filter_(ctx: typer.Context, dataset: DatasetName = None, as_json: Json = Fal
     else:
         print_funnel(opened)
     warn_of_refilter(session, opened)
-    name = opened.dataset.name
     session.console.next(
-        f"curate refilter {name} --set FILTER.where='…'", f"curate export {name} -o clips.csv"
+        f"curate refilter {opened.name} --set FILTER.where='…'",
+        f"curate export {opened.name} -o clips.csv",
     )

@@ -10,10 +10,23 @@ import typer
 
 from curate.cli.shared.database import open_dataset
 from curate.cli.shared.options import DatasetName, Json
-from curate.cli.shared.output import counted, emit, seconds_shown
+from curate.cli.shared.output import counted, emit, seconds_text
 from curate.cli.shared.session import Session
 from curate.db.prune import prune_batches
 from curate.db.reports.batches import stage_history
+
+COLUMNS = [
+    "stage",
+    "batches",
+    "ok",
+    "failed",
+    "given_back",
+    "busy",
+    "rows/s",
+    "first",
+    "last",
+    "versions",
+]
 
 
 def history(
@@ -41,38 +54,23 @@ def history(
     session = Session.of(ctx)
     opened = open_dataset(session, dataset)
     if prune is not None:
-        gone = prune_batches(opened.engine, opened.dataset.id, prune)
-        session.console.say(f"dataset {opened.dataset.name}: {counted(gone, 'batch')} deleted")
-    rows = [described(stage) for stage in stage_history(opened.engine, opened.dataset.id)]
-    if as_json:
+        deleted = prune_batches(opened.engine, opened.dataset.id, prune)
+        session.console.say(f"dataset {opened.name}: {counted(deleted, 'batch')} deleted")
+    rows: list[dict[str, Any]] = [
+        asdict(stage) | {"rows_per_busy_second": stage.rows_per_busy_second}
+        for stage in stage_history(opened.engine, opened.dataset.id)
+    ]
+    if as_json:  # times are unix seconds
         emit(rows, as_json=True)
         return
-    shown = [row | _for_people(row) for row in rows]
-    names = (
-        "stage",
-        "batches",
-        "ok",
-        "failed",
-        "given_back",
-        "busy",
-        "rows/s",
-        "first",
-        "last",
-        "versions",
-    )
-    emit(shown, False, names)
+    for row in rows:
+        row["busy"] = seconds_text(row["busy_seconds"])
+        row["rows/s"] = row["rows_per_busy_second"]
+        row["first"], row["last"] = map(minute_text, (row["first_at"], row["last_at"]))
+        row["versions"] = ", ".join(row["versions"])
+    emit(rows, False, COLUMNS)
 
 
-def described(stage: Any) -> dict[str, Any]:
-    """A stage's history as JSON; times are unix seconds."""
-    return asdict(stage) | {"rows_per_busy_second": stage.rows_per_busy_second}
-
-
-def _for_people(row: dict[str, Any]) -> dict[str, Any]:
-    first, last = (
-        time.strftime("%Y-%m-%d %H:%M", time.localtime(row[k])) for k in ("first_at", "last_at")
-    )
-    return {
-        "busy": seconds_shown(row["busy_seconds"]), "rows/s": row["rows_per_busy_second"],
-        "first": first, "last": last, "versions": ", ".join(row["versions"]),
-    }  # fmt: skip
+def minute_text(seconds: float) -> str:
+    """A time in unix seconds as local date and minute."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))

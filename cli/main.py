@@ -250,45 +250,43 @@ def _global_options(
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the program and exit."""
     code = call(sys.argv[1:] if argv is None else argv)
-    sys.exit(_flushed(code))
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # a reader that went away early is no error to report
+        code = PIPE_CLOSED
+    if code == PIPE_CLOSED:  # or Python complains about it once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
 
 
 def call(argv: Sequence[str]) -> int:
-    """Run one command line; returns the exit code. Errors are printed on stderr in plain text."""
-    verbose = _is_verbose(argv)
+    """Run one command line and return its exit code. Prints errors on stderr in plain text."""
+    # looked up by hand, since what cannot be parsed may be the command line itself
+    verbose = any(word in ("-v", "--verbose") for word in argv)
     try:
         result = app(list(argv), prog_name="curate", standalone_mode=False)
     except CurateError as error:
         return _report(str(error), error.exit_code, verbose)
     except SystemExit as ended:  # shell completion
         return ended.code if isinstance(ended.code, int) else 1
-    except Exception as error:  # noqa: BLE001  the top: whatever else happens is told in one line
-        return _other(error, verbose)
+    except Exception as error:  # noqa: BLE001  the top: whatever else happens is one line
+        if hasattr(error, "format_message"):
+            return _report_usage(error)
+        if type(error).__name__ == "Abort":
+            return INTERRUPTED
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        hint = "" if verbose else ". Run again with: curate --verbose …"
+        return _report(f"unexpected {message}{hint}", 1, verbose)
     return result if isinstance(result, int) else 0
 
 
-def _is_verbose(argv: Sequence[str]) -> bool:
-    """Whether tracebacks are wanted, before the command line is parsed: it may be what is wrong."""
-    return any(word in ("-v", "--verbose") for word in argv)
-
-
-def _other(error: Exception, verbose: bool) -> int:
-    """Report what the parser raised (wrong usage), or what nobody expected."""
-    show = getattr(error, "format_message", None)
-    if show is not None:  # typer's own errors, whose class differs between its versions
-        return _usage(error, show())
-    if type(error).__name__ == "Abort":
-        return INTERRUPTED
-    what = " ".join(f"{type(error).__name__}: {error}".split())
-    hint = "" if verbose else ". Run again with: curate --verbose …"
-    return _report(f"unexpected {what}{hint}", 1, verbose)
-
-
-def _usage(error: Exception, message: str) -> int:
-    context = getattr(error, "ctx", None)
+def _report_usage(error: Any) -> int:
+    """Report an error of typer's parser, whose class differs between versions of typer."""
+    message = error.format_message()
     if type(error).__name__ == "NoArgsIsHelpError":
         print(message)
         return 2
+    context = getattr(error, "ctx", None)
     hint = f" See: {context.command_path} --help" if context else ""
     return _report(f"{message}{hint}", int(getattr(error, "exit_code", 2)), verbose=False)
 
@@ -297,19 +295,6 @@ def _report(message: str, code: int, verbose: bool) -> int:
     if verbose:
         print(plain(traceback.format_exc()), end="", file=sys.stderr)
     print(f"error: {plain(message)}", file=sys.stderr)
-    return code
-
-
-def _flushed(code: int) -> int:
-    """The exit code, once stdout took everything; a reader that went away early is no error to
-    tell.
-    """
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        code = PIPE_CLOSED
-    if code == PIPE_CLOSED:  # or Python complains about it once more at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
 
 

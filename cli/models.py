@@ -1,6 +1,4 @@
-"""`curate models`: which weights the stages need, whether they are there and right, and how to get
-them.
-"""
+"""`curate models`: which weights stages need, whether they are there and right, how to get them."""
 
 from __future__ import annotations
 
@@ -10,9 +8,18 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TransferSpeedColumn,
+)
 
 from curate.cli.shared.database import open_database
 from curate.cli.shared.options import Config, Json, Sets
@@ -21,19 +28,22 @@ from curate.cli.shared.pipelines import pipeline_of, resolve
 from curate.cli.shared.session import Session
 from curate.cli.shared.weights import Users, needed, state_of
 from curate.configs.errors import ConfigError, NoDatasets, ServiceError, UsageError
+from curate.configs.pipeline import Pipeline
 from curate.db.datasets import all_datasets
 from curate.tasks.models.catalog import CATALOG, Need, folder_of, how_to_get
-from curate.tasks.models.trial_process import tried
-
-if TYPE_CHECKING:
-    from curate.configs.pipeline import Pipeline
-    from curate.tasks.models.catalog import Kind, Need
-
+from curate.tasks.models.convert import Conversion, kind_of
+from curate.tasks.models.convert import convert as convert_model
+from curate.tasks.models.fetch import HUB, FetchRequest
+from curate.tasks.models.fetch import fetch as fetch_model
+from curate.tasks.models.trial_process import try_model
 
 models = typer.Typer(
     help="Weights of models: what is needed, what is there, how to get it.", no_args_is_help=True
 )
 
+
+LIST_COLUMNS = ("model", "state", "stages", "size_mb", "licence", "path", "get")
+CHECK_COLUMNS = ("model", "result", "seconds", "cpu_seconds", "memory_mb", "detail")
 
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 
@@ -47,8 +57,8 @@ def model_names(incomplete: str) -> list[str]:
 def list_models(
     ctx: typer.Context, config: Config = None, sets: Sets = None, as_json: Json = False
 ) -> None:
-    """List the models that stages need: where they are looked for, whether they are there, licence,
-    how to get them.
+    """List the models that stages need: where they are looked for, whether they are there, \
+licence, how to get them.
 
     Also those that the pipelines of datasets, or of --config, name.
 
@@ -57,21 +67,15 @@ def list_models(
       curate models list --json
     """
     session = Session.of(ctx)
-    wanted = needed([*_asked(config, sets or ()), *_of_datasets(session)])
-    rows = [described(session, need, users) for need, users in wanted.items()]
-    emit(
-        rows,
-        as_json,
-        None if as_json else ("model", "state", "stages", "size_mb", "licence", "path", "get"),
-    )
+    pipelines = list(_pipelines_of_datasets(session))
+    if config or sets:
+        pipelines.insert(0, resolve(config, sets or (), ready=False).pipeline)
+    rows = [model_json(session, need, users) for need, users in needed(pipelines).items()]
+    emit(rows, as_json, None if as_json else LIST_COLUMNS)
     session.console.next("curate models fetch NAME", "curate models check")
 
 
-def _asked(config: Path | None, sets: Sequence[str]) -> list[Pipeline]:
-    return [resolve(config, sets, ready=False).pipeline] if config or sets else []
-
-
-def _of_datasets(session: Session) -> Iterator[Pipeline]:
+def _pipelines_of_datasets(session: Session) -> Iterator[Pipeline]:
     """The pipelines of all datasets. What cannot be read is passed over with a warning."""
     try:
         datasets = all_datasets(open_database(session))
@@ -87,24 +91,22 @@ def _of_datasets(session: Session) -> Iterator[Pipeline]:
             session.console.warn(str(error))
 
 
-def described(session: Session, need: Need, users: Users) -> dict[str, Any]:
-    """One model as `list` shows it. `state` is present, missing, or wrong with the reason in `why`."""
+def model_json(session: Session, need: Need, users: Users) -> dict[str, Any]:
+    """A model as JSON. `state` is present, missing, or wrong and what is wrong."""
     folder = folder_of(need.model, session.settings.model_folder)
     known = CATALOG.get(need.model)
     state, why = state_of(session, need)
-    size = _size(folder) if state != "missing" else known.size if known else None
+    size = known.size if known else None
+    if state != "missing":
+        files = [p for p in folder.rglob("*") if p.is_file()] if folder.is_dir() else [folder]
+        size = sum(p.stat().st_size for p in files)
     return {
-        "model": need.model, "kind": need.kind, "state": state if not why else f"{state}: {why}",
+        "model": need.model, "kind": need.kind, "state": f"{state}: {why}" if why else state,
         "what": known.what if known else "", "stages": ", ".join(users), "path": str(folder),
         "size_mb": None if size is None else round(size / 1e6, 1),
         "licence": known.licence if known else "", "page": known.page if known else "",
         "get": "" if state == "present" else how_to_get(need, folder),
     }  # fmt: skip
-
-
-def _size(folder: Path) -> int:
-    files = (p for p in folder.rglob("*") if p.is_file()) if folder.is_dir() else [folder]
-    return sum(p.stat().st_size for p in files)
 
 
 Names = Annotated[
@@ -130,47 +132,36 @@ def check(ctx: typer.Context, names: Names = None, as_json: Json = False) -> Non
     """
     session = Session.of(ctx)
     rows: list[dict[str, Any]] = []
-    for need in _chosen(session, names or ()):
+    for need in choose_models(session, names or ()):
         state, why = state_of(session, need)
         row = {"model": need.model, "result": state, "detail": why}
         if state == "present":
             session.console.say(f"{need.model}: loading, and running one batch")
-            row |= tried(need, session.settings)
+            row |= try_model(need, session.settings)
         rows.append(row)
-    emit(
-        rows,
-        as_json,
-        None if as_json else ("model", "result", "seconds", "cpu_seconds", "memory_mb", "detail"),
-    )
+    emit(rows, as_json, None if as_json else CHECK_COLUMNS)
     if any(row["result"] == "wrong" or (names and row["result"] == "missing") for row in rows):
         raise typer.Exit(4)
     session.console.next("curate run VIDEOS -o clips.csv")
 
 
-def _chosen(session: Session, names: Sequence[str]) -> list[Need]:
-    """The models of these names, or all that are known. A folder of another name is what its
-    tensors say.
+def choose_models(session: Session, names: Sequence[str]) -> list[Need]:
+    """The models of these names, or all that are known.
 
-    Raises UsageError for a name that is neither known nor a folder, BadModel for a folder of no
-    model.
+    The tensors of a folder of another name say its kind. Raises UsageError for a name that is neither known nor a folder, BadModel for a folder that
+    holds no model.
     """
-    known = {need.model: need for need in needed(_of_datasets(session))}
+    known = {need.model: need for need in needed(_pipelines_of_datasets(session))}
     for name in names:
         if name not in known:
             folder = folder_of(name, session.settings.model_folder)
             if folder.is_dir():
-                known[name] = Need(_kind(folder), name)
+                known[name] = Need(kind_of(folder), name)
                 continue
             near = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
             raise UsageError(what=f"there is no model {name}; {hint}")
     return [known[name] for name in names or known]
-
-
-def _kind(folder: Path) -> Kind:
-    from curate.tasks.models.convert import kind_of
-
-    return kind_of(folder)
 
 
 Sources = Annotated[
@@ -206,19 +197,18 @@ def convert(
     tokenizer: Tokenizer = None,
     force: Force = False,
 ) -> None:
-    """Turn published weights by torch or MindSpore into a folder that stages load. Nothing in them
-    is executed.
+    """Turn published weights by torch or MindSpore into a folder that stages load. Nothing in \
+them is executed.
 
     Example:
       curate models convert sac+logos+ava1-l14-linearMSE.pth
       curate models convert ViT-L-14.pt --tokenizer bpe_simple_vocab_16e6.txt.gz
       curate models convert vgg16-397923af.pth vgg.pth
     """
-    from curate.tasks.models.convert import Conversion
-    from curate.tasks.models.convert import convert as make
-
     session = Session.of(ctx)
-    kind, folder = make(Conversion(sources, session.settings.model_folder, to, tokenizer, force))
+    kind, folder = convert_model(
+        Conversion(sources, session.settings.model_folder, to, tokenizer, force)
+    )
     print(f"{folder}: model of kind {kind}")
     session.console.next(f"curate models check {shlex.quote(to or folder.name)}")
 
@@ -235,8 +225,8 @@ def fetch(
     ] = "",
     force: Force = False,
 ) -> None:
-    """Download a model's published files, check them, and convert them where needed. Goes on where
-    it stopped.
+    """Download a model's published files, check them, and convert them where needed. Goes on \
+where it stopped.
 
     HF_ENDPOINT names a mirror of huggingface.co.
 
@@ -244,17 +234,14 @@ def fetch(
       curate models fetch aesthetic-l14
       curate models fetch clip-vit-large-patch14 --from https://mirror.example/clip
     """
-    from curate.tasks.models.fetch import HUB, FetchRequest
-    from curate.tasks.models.fetch import fetch as get
-
     session = Session.of(ctx)
     if name not in CATALOG:
         raise UsageError(
             what=f"nobody publishes a model {name} that curate knows; known: {', '.join(CATALOG)}"
         )
     hub = os.environ.get("HF_ENDPOINT") or HUB
-    with bar(session.quiet) as progress:
-        folder = get(
+    with progress_bars(session.quiet) as progress:
+        folder = fetch_model(
             FetchRequest(CATALOG[name], session.settings.model_folder, mirror, hub, force, progress)
         )
     print(folder)
@@ -262,24 +249,17 @@ def fetch(
 
 
 @contextmanager
-def bar(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar a file on stderr, when that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
+def progress_bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar for each file on stderr, when that is a terminal."""
     console = Console(stderr=True, quiet=quiet)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-    )
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as shown:
-        tasks: dict[str, Any] = {}
+    hidden = quiet or not console.is_terminal
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, TransferSpeedColumn(), console=console, disable=hidden) as bars:
+        tasks: dict[str, TaskID] = {}
 
-        def progress(name: str, done: int, total: int) -> None:
+        def show(name: str, done: int, total: int) -> None:
             if name not in tasks:
-                tasks[name] = shown.add_task(name)
-            shown.update(tasks[name], completed=done, total=total or None)
+                tasks[name] = bars.add_task(name)
+            bars.update(tasks[name], completed=done, total=total or None)
 
-        yield progress
+        yield show

@@ -24,12 +24,10 @@ def pause(ctx: typer.Context, dataset: DatasetName = None, as_json: Json = False
     session = Session.of(ctx)
     opened = open_dataset(session, dataset)
     datasets.pause(opened.engine, opened.dataset)
-    name, busy = opened.dataset.name, len(busy_processes(opened.engine, opened.dataset))
+    busy = len(busy_processes(opened.engine, opened.dataset))
     if as_json:
-        emit_json({"dataset": name, "state": PAUSED, "workers_at_work": busy})
+        emit_json({"dataset": opened.name, "state": PAUSED, "workers_at_work": busy})
     else:
-        print(
-            f"dataset {name}: paused"
-            + (f"; {busy} processes finish the batches they are at" if busy else "")
-        )
-    session.console.next(f"curate resume {name}")
+        still = f"; {busy} processes finish the batches they are at" if busy else ""
+        print(f"dataset {opened.name}: paused{still}")
+    session.console.next(f"curate resume {opened.name}")

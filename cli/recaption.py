@@ -6,11 +6,10 @@ from typing import Annotated
 
 import typer
 
-from curate.cli.shared import options
-from curate.cli.shared.by_hand import CLEAN, _names, with_text_by_hand
+from curate.cli.shared.by_hand import CLEAN, clips_by_hand
 from curate.cli.shared.database import OpenDataset, open_dataset
-from curate.cli.shared.one_stage import StageSets, redo_stage
-from curate.cli.shared.options import DatasetName, Json, Where
+from curate.cli.shared.one_stage import RedoRequest, StageSets, redo_stage
+from curate.cli.shared.options import DatasetName, Json, Where, stage_names
 from curate.cli.shared.output import counted
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
@@ -25,7 +24,7 @@ Stage = Annotated[
     typer.Option(
         "--stage",
         help="The captioner; needed when there are several.",
-        autocompletion=options.stage_names,
+        autocompletion=stage_names,
     ),
 ]
 
@@ -49,29 +48,25 @@ def recaption(
     """
     session = Session.of(ctx)
     opened = open_dataset(session, dataset)
-    chosen = _captioner(opened, stage)
-    places = opened.pipeline.level_stages("clip")
-    then = [name for name in places[places.index(chosen) :] if name in AFTER]
-    by_hand = len(with_text_by_hand(opened, where)) if CLEAN in then else 0
-    redo_stage(session, opened.dataset.name, chosen, where, sets or (), as_json, then)
+    captioner = find_captioner(opened, stage)
+    names = opened.pipeline.level_stages("clip")
+    then = [name for name in names[names.index(captioner) :] if name in AFTER]
+    by_hand = len(clips_by_hand(opened, where)) if CLEAN in then else 0
+    redo_stage(session, opened, RedoRequest(captioner, where, sets or (), then), as_json)
     if by_hand:
-        have = f"{counted(by_hand, 'clip')} {'has' if by_hand == 1 else 'have'} a text by hand, which stays"
-        session.console.warn(f"{have}; to take it back: curate captions drop {opened.dataset.name}")
+        have = f"{counted(by_hand, 'clip')} {'has' if by_hand == 1 else 'have'}"
+        take_back = f"curate captions drop {opened.name}"
+        session.console.warn(f"{have} a text by hand, which stays; to take it back: {take_back}")
 
 
-def _captioner(opened: OpenDataset, stage: str | None) -> str:
-    """The stage asked for, or the only captioner of the pipeline. Raises UsageError."""
-    found = [s.name for s in opened.pipeline.stages if issubclass(stages()[s.name], CaptionStage)]
-    if stage in found or (stage is None and len(found) == 1):
-        return stage or found[0]
-    name = opened.dataset.name
-    if not found:
-        raise UsageError(
-            what=f"dataset {name} has no captioner; it has {', '.join(_names(opened))}"
-        )
-    asked = (
-        f"{stage} is no captioner of dataset {name}"
-        if stage
-        else f"dataset {name} has several captioners"
-    )
-    raise UsageError(what=f"{asked}; choose with --stage {' or --stage '.join(found)}")
+def find_captioner(opened: OpenDataset, stage: str | None) -> str:
+    """The stage that --stage names, or the only captioner of the pipeline. Raises UsageError."""
+    names = [name for name in opened.stage_names if issubclass(stages()[name], CaptionStage)]
+    if stage in names or (stage is None and len(names) == 1):
+        return stage or names[0]
+    dataset = f"dataset {opened.name}"
+    if not names:
+        existing = ", ".join(opened.stage_names)
+        raise UsageError(what=f"{dataset} has no captioner; it has {existing}")
+    why = f"{stage} is no captioner of {dataset}" if stage else f"{dataset} has several captioners"
+    raise UsageError(what=f"{why}; choose with --stage {' or --stage '.join(names)}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import typer
 
 from curate.cli.shared.by_hand import CLEAN
-from curate.cli.shared.one_stage import StageSets, redo_stage
+from curate.cli.shared.database import open_dataset
+from curate.cli.shared.one_stage import RedoRequest, StageSets, redo_stage
 from curate.cli.shared.options import DatasetName, Json, Where
 from curate.cli.shared.session import Session
 
@@ -25,4 +26,6 @@ def reclean(
     Example:
       curate reclean --set clean_text.clean=t5
     """
-    redo_stage(Session.of(ctx), dataset, CLEAN, where, sets or (), as_json)
+    session = Session.of(ctx)
+    opened = open_dataset(session, dataset)
+    redo_stage(session, opened, RedoRequest(CLEAN, where, sets or ()), as_json)

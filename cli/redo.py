@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from curate.cli.shared.one_stage import StageSets, redo_stage
+from curate.cli.shared.database import open_dataset
+from curate.cli.shared.one_stage import RedoRequest, StageSets, redo_stage
 from curate.cli.shared.options import DatasetName, Json, Where, stage_names
 from curate.cli.shared.session import Session
 
@@ -36,4 +37,6 @@ def redo(
       curate redo option_match --set option_match.texts='[a dog, a cat]'
       curate redo motion --where "flow > 50"
     """
-    redo_stage(Session.of(ctx), dataset, stage, where, sets or (), as_json)
+    session = Session.of(ctx)
+    opened = open_dataset(session, dataset)
+    redo_stage(session, opened, RedoRequest(stage, where, sets or ()), as_json)

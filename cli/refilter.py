@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
 
 import typer
 
 from curate.cli.shared.database import OpenDataset, open_dataset
 from curate.cli.shared.options import Config, DatasetName, Json, Sets
 from curate.cli.shared.output import Counter, counted, emit_json
-from curate.cli.shared.pipelines import check, differences, only_filters_differ, resolve
+from curate.cli.shared.pipelines import changed_pipeline, resolve
 from curate.cli.shared.session import Session
+from curate.configs.differences import differences, only_filters_differ
 from curate.configs.errors import PipelineChanged, UsageError
-from curate.configs.pipeline import override, parse
+from curate.configs.pipeline import Pipeline
 from curate.db.refilter import replace_pipeline
 from curate.db.reports.counts import count_unfinished
-from curate.tasks.registry import stages as catalog
 
 
 def refilter(
@@ -37,55 +38,39 @@ def refilter(
     """
     session = Session.of(ctx)
     opened = open_dataset(session, dataset)
-    pipeline = _changed(opened, config, sets or [])
+    pipeline = _with_other_filters(opened, config, sets or [])
     with Counter(session.console, "rows judged") as counter:
         counts = replace_pipeline(opened.engine, opened.dataset, pipeline, counter.show)
     left = count_unfinished(opened.engine, opened.dataset.id)
-    name = opened.dataset.name
     if as_json:
-        emit_json({"dataset": name, **counts, "unfinished": left})
+        emit_json({"dataset": opened.name, **counts, "unfinished": left})
     else:
         revived, dropped = (counted(counts[k], "row") for k in ("revived", "dropped"))
-        print(f"dataset {name}: {revived} revived, {dropped} dropped")
+        print(f"dataset {opened.name}: {revived} revived, {dropped} dropped")
     if left:
         session.console.say(f"{counted(left, 'row')} have stages to go through")
-    session.console.next(
-        f"curate resume {name} -o clips.csv" if left else f"curate export {name} -o clips.csv"
-    )
+    session.console.next(f"curate {'resume' if left else 'export'} {opened.name} -o clips.csv")
 
 
-def _changed(opened: OpenDataset, config: Any, sets: list[str]) -> Any:
-    """The pipeline with other filters. Raises UsageError, ConfigError, FilterError,
-    PipelineChanged.
+def _with_other_filters(opened: OpenDataset, config: Path | None, sets: Sequence[str]) -> Pipeline:
+    """The pipeline with other filters.
+
+    Raises UsageError, ConfigError, FilterError, PipelineChanged.
     """
-    if not config and not sets and opened.dataset.refiltering:
-        return opened.pipeline
     if not config and not sets:
+        if opened.dataset.refiltering:
+            return opened.pipeline
         raise UsageError(
             what="Say what changes: --set FILTER.where='…' or --config FILE. See: curate filter"
         )
-    frozen = opened.pipeline.frozen()
     if config:
-        asked = resolve(config, sets, ready=False).pipeline
+        requested = resolve(config, sets, ready=False).pipeline
     else:  # as it is: a stage that was installed since does not join
-        asked = parse(
-            override(frozen, sets), catalog(), f"the pipeline of dataset {opened.dataset.name}"
-        )
-        check(asked, ready=False)
-    new = asked.frozen()
-    if not only_filters_differ(frozen, new):
-        stages = [
-            d
-            for d in differences(frozen, new)
-            if d.split()[0].split(".")[0] in _stage_names(frozen, new)
-        ]
-        raise PipelineChanged(
-            source="given",
-            name=opened.dataset.name,
-            what=", ".join(stages) or "the order of stages",
-        )
-    return asked
-
-
-def _stage_names(*pipelines: list[dict[str, Any]]) -> set[str]:
-    return {step["stage"] for steps in pipelines for step in steps if "stage" in step}
+        requested = changed_pipeline(opened.dataset, sets)
+    old, new = opened.pipeline.frozen(), requested.frozen()
+    if not only_filters_differ(old, new):
+        stages = {step["stage"] for step in [*old, *new] if "stage" in step}
+        changes = [d for d in differences(old, new) if d.split()[0].split(".")[0] in stages]
+        what = ", ".join(changes) or "the order of stages"
+        raise PipelineChanged(source="given", name=opened.name, what=what)
+    return requested

@@ -1,4 +1,4 @@
-"""`curate resume`: a dataset goes on."""
+"""`curate resume`: a dataset that was interrupted goes on."""
 
 from __future__ import annotations
 
@@ -8,14 +8,7 @@ from curate.cli.shared.database import open_dataset
 from curate.cli.shared.exports import ExportRequest
 from curate.cli.shared.local_run import finish
 from curate.cli.shared.notify import notify_workers
-from curate.cli.shared.options import (
-    Columns,
-    DatasetName,
-    Output,
-    Processes,
-    Sort,
-    Where,
-)
+from curate.cli.shared.options import Columns, DatasetName, Output, Processes, Sort, Where
 from curate.cli.shared.output import counted
 from curate.cli.shared.session import Session
 from curate.configs.settings import hide_password
@@ -46,21 +39,18 @@ def resume(
     if output:
         check_target(output)
     opened = open_dataset(session, dataset)
-    freed = expire_rows_of_dead(opened.engine, opened.dataset)
+    expired = expire_rows_of_dead(opened.engine, opened.dataset)
     datasets.resume(opened.engine, opened.dataset)
-    if freed:
-        session.console.say(f"{counted(freed, 'row')} taken back from workers that are gone")
-    if session.settings.broker_url and not output and not jobs:
-        if not notify_workers(session, opened):
-            _warn_broker_is_away(session)
-        session.console.next(f"curate status {opened.dataset.name} --watch")
+    if expired:
+        session.console.say(f"{counted(expired, 'row')} taken back from workers that are gone")
+    broker = session.settings.broker_url
+    if not broker or output or jobs:
+        request = ExportRequest(output, where, columns, sort) if output else None
+        finish(session, opened, jobs, request)
         return
-    request = ExportRequest(output, where, columns, sort) if output else None
-    finish(session, opened, jobs, request)
-
-
-def _warn_broker_is_away(session: Session) -> None:
-    broker = hide_password(session.settings.broker_url)
-    session.console.warn(
-        f"the broker {broker} does not answer: rows wait, and workers go on once it does. Check it with: curate doctor"
-    )
+    if not notify_workers(session, opened):
+        session.console.warn(
+            f"the broker {hide_password(broker)} does not answer: rows wait, and workers go on"
+            " once it does. Check it with: curate doctor"
+        )
+    session.console.next(f"curate status {opened.name} --watch")

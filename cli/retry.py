@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from curate.cli.shared.database import known_stage, open_dataset
-from curate.cli.shared.notify import notify_workers
+from curate.cli.shared.notify import next_after_notifying
 from curate.cli.shared.options import DatasetName, Json, Stage
 from curate.cli.shared.output import counted, emit_json
 from curate.cli.shared.session import Session
@@ -31,17 +31,11 @@ def retry(
     """
     session = Session.of(ctx)
     opened = open_dataset(session, dataset)
-    count = datasets.retry(
-        opened.engine, opened.dataset, opened.pipeline, known_stage(opened, stage), error
-    )
-    name = opened.dataset.name
+    only = known_stage(opened, stage)
+    rows = datasets.retry(opened.engine, opened.dataset, opened.pipeline, only, error)
     if as_json:
-        emit_json({"dataset": name, "rows": count})
+        emit_json({"dataset": opened.name, "rows": rows})
     else:
-        print(f"dataset {name}: {counted(count, 'row')} to try again")
-    if not count:
-        return
-    notified = notify_workers(session, opened)
-    session.console.next(
-        f"curate status {name} --watch" if notified else f"curate resume {name} -o clips.csv"
-    )
+        print(f"dataset {opened.name}: {counted(rows, 'row')} to try again")
+    if rows:
+        session.console.next(next_after_notifying(session, opened))

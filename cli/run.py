@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from curate.cli.shared.database import OpenDataset
+from curate.cli.shared.enqueuing import EnqueueRequest, enqueue_videos
 from curate.cli.shared.exports import ExportRequest
 from curate.cli.shared.local_run import finish
-from curate.cli.shared.options import (
-    Columns,
-    Config,
-    Name,
-    Processes,
-    Sets,
-    Sort,
-    Sources,
-    Where,
-)
+from curate.cli.shared.options import Columns, Config, Name, Processes, Sets, Sort, Sources, Where
 from curate.cli.shared.session import Session
-from curate.cli.shared.sources import EnqueueRequest, enqueue
 from curate.configs.errors import UsageError
 from curate.db.export import check_target
 
@@ -53,13 +43,8 @@ def run(
     if any(Path(source) == output for source in sources):
         raise UsageError(what=f"{output} is both input and output; give -o another name")
     check_target(output)
-    opened, found = enqueue(session, EnqueueRequest(sources, config, sets or (), name))
-    _report_found(session, opened, found)
-    finish(session, opened, jobs, ExportRequest(output, where, columns, sort))
-
-
-def _report_found(session: Session, opened: OpenDataset, found: Any) -> None:
-    for line in found.lines():
-        session.console.say(f"dataset {opened.dataset.name}: {line}")
-    for line in found.warnings():
+    opened, report = enqueue_videos(session, EnqueueRequest(sources, config, sets or (), name))
+    session.console.say(f"dataset {opened.name}: {report}")
+    for line in report.warnings():
         session.console.warn(line)
+    finish(session, opened, jobs, ExportRequest(output, where, columns, sort))

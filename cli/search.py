@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from curate.cli.shared.database import OpenDataset, open_dataset
 from curate.cli.shared.options import DatasetName, Json, Where
 from curate.cli.shared.output import emit
+from curate.cli.shared.pipelines import model_of
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
 from curate.configs.schema import Column
+from curate.db.export import available
 from curate.db.filters.check import check_where
 from curate.db.vectors import described, embedded
 from curate.tasks.models.catalog import folder_of
+from curate.tasks.models.embeddings import read, unit
+from curate.tasks.models.towers import TextTower, text_tower
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from curate.tasks.models.towers import TextTower
-
-
+STAGE = "clip_embed"
 COLUMNS = ("score", "id", "video", "start_seconds", "end_seconds", "status", "path")
 
 
@@ -49,77 +49,62 @@ def search(
     """
     session = Session.of(ctx)
     opened = open_dataset(session, name)
-    best = _best(session, opened, words, where, count)
-    known = described(opened.engine, [clip for _, clip in best])
-    rows = [{"score": round(score, 4), **known[clip]} for score, clip in best if clip in known]
+    best = best_clips(frame_scores(session, opened, words, where), count)
+    clips = described(opened.engine, [clip for clip, _ in best])
+    rows = [{"score": round(score, 4), **clips[clip]} for clip, score in best if clip in clips]
     emit(rows, as_json, None if as_json else COLUMNS)
     if rows and not as_json:
         session.console.next('curate sql "SELECT * FROM clips WHERE id = …"')
 
 
-def _best(
-    session: Session, opened: OpenDataset, words: str, where: str, count: int
-) -> list[tuple[float, int]]:
-    model = _model(opened)
-    _check(where, opened)
-    found: dict[int, float] = {}
-    for clip, score in _scores(session, opened, model, words, where):
-        found[clip] = max(score, found.get(clip, score))
-        if len(found) > 20 * count + 100_000:
-            found = dict(_largest(found, count))
-    return [(score, clip) for clip, score in _largest(found, count)]
+def best_clips(scores: Iterator[tuple[int, float]], count: int) -> list[tuple[int, float]]:
+    """The best clips by their best frame, with its score; of equal ones the older clip first.
+
+    Memory grows with `count`, not with the number of clips.
+    """
+    best: dict[int, float] = {}
+    for clip, score in scores:
+        best[clip] = max(score, best.get(clip, score))
+        if len(best) > 20 * count + 100_000:
+            best = dict(_largest(best, count))
+    return _largest(best, count)
 
 
-def _largest(found: dict[int, float], count: int) -> list[tuple[int, float]]:
-    return heapq.nsmallest(count, found.items(), key=lambda item: (-item[1], item[0]))
+def _largest(scores: dict[int, float], count: int) -> list[tuple[int, float]]:
+    return heapq.nsmallest(count, scores.items(), key=lambda item: (-item[1], item[0]))
 
 
-def _scores(
-    session: Session, opened: OpenDataset, model: str, words: str, where: str
+def frame_scores(
+    session: Session, opened: OpenDataset, words: str, where: str
 ) -> Iterator[tuple[int, float]]:
-    from curate.tasks.models.embeddings import read
-
+    """Clip and score of each embedded frame. Raises UsageError, FilterError, BadModel."""
+    if not opened.pipeline.has(STAGE):
+        raise UsageError(
+            what=f"dataset {opened.name} has no embeddings to search: its pipeline has no stage"
+            f" {STAGE}. Start one that has with: curate run … --config scores.yaml"
+        )
+    model = str(model_of(opened.pipeline.stage(STAGE)))
+    if where:
+        status = Column("text", "kept, dropped, failed or active")
+        check_where(where, available(opened.pipeline) | {"status": status})
     text: NDArray[np.float32] | None = None
     tower: TextTower | None = None
     for ids, revision, vectors in embedded(opened.engine, opened.dataset.id, model, where):
         if tower is None or text is None:  # loaded only when there is something to search
-            tower, text = _text(session, model, words)
+            # one text: an NPU would be started for it beside the worker that has it
+            folder = folder_of(model, session.settings.model_folder)
+            tower = text_tower(folder, "CPU", batch=1)
+            text = tower.logit_scale * unit(tower.embed([words]))[0]
         if revision != tower.revision:
-            what = f"clips were embedded by other weights ({revision}) than those in the model folder ({tower.revision})"
             raise UsageError(
-                what=f"{what}. Embed them again with: curate redo clip_embed {opened.dataset.name}"
+                what=f"clips were embedded by other weights ({revision}) than those in the model"
+                f" folder ({tower.revision}). Embed them again with: curate redo {STAGE}"
+                f" {opened.name}"
             )
         yield from zip(ids, (float(s) for s in read(vectors) @ text), strict=True)
     if tower is None:
-        what = f"no clip of dataset {opened.dataset.name}{' for which --where is true' if where else ''} is embedded yet"
+        which = " for which --where is true" if where else ""
         raise UsageError(
-            what=f"{what}. Add the stage clip_embed to its pipeline, or see: curate status"
-        )
-
-
-def _text(session: Session, model: str, words: str) -> tuple[TextTower, NDArray[np.float32]]:
-    from curate.tasks.models.embeddings import unit
-    from curate.tasks.models.towers import text_tower
-
-    # one text: an NPU would be started for it beside the worker that has it
-    tower = text_tower(folder_of(model, session.settings.model_folder), "CPU", batch=1)
-    return tower, tower.logit_scale * unit(tower.embed([words]))[0]
-
-
-def _model(opened: OpenDataset) -> str:
-    step: Any = next((s for s in opened.pipeline.stages if s.name == "clip_embed"), None)
-    if step is None:
-        what = f"dataset {opened.dataset.name} has no embeddings to search: its pipeline has no stage clip_embed"
-        raise UsageError(what=f"{what}. Start one that has with: curate run … --config scores.yaml")
-    return str(step.options.model)
-
-
-def _check(where: str, opened: OpenDataset) -> None:
-    from curate.db.export import available
-
-    if where:
-        check_where(
-            where,
-            available(opened.pipeline)
-            | {"status": Column("text", "kept, dropped, failed or active")},
+            what=f"no clip of dataset {opened.name}{which} is embedded yet. Add the stage {STAGE}"
+            " to its pipeline, or see: curate status"
         )

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from curate.cli.shared.database import open_dataset
-from curate.cli.shared.one_stage import changed, find_step
+from curate.cli.shared.one_stage import find_step, with_options
 from curate.cli.shared.options import DatasetName, Json
 from curate.cli.shared.output import emit_json
-from curate.cli.shared.pipelines import differences
 from curate.cli.shared.session import Session
+from curate.configs.differences import differences
 from curate.configs.errors import UsageError
 from curate.db.redo import set_pipeline
 
@@ -37,18 +37,16 @@ def set_(
     stage, _, option = assignment.partition("=")[0].strip().partition(".")
     changeable = find_step(opened, stage).options.change_no_score
     if option.strip() not in changeable:
+        may = f"what may change is {', '.join(changeable)}"
         instead = f"for one that changes scores: curate redo {stage} --set {assignment}"
-        raise UsageError(
-            what=f"{assignment}: what may change is {', '.join(changeable)}; {instead}"
-        )
-    pipeline = changed(opened, stage, [assignment])
+        raise UsageError(what=f"{assignment}: {may}; {instead}")
+    pipeline = with_options(opened, stage, [assignment])
     changes = differences(opened.dataset.frozen, pipeline.frozen())
     set_pipeline(opened.engine, opened.dataset, pipeline)
     if as_json:
-        emit_json({"dataset": opened.dataset.name, "changed": changes})
+        emit_json({"dataset": opened.name, "changed": changes})
     else:
-        print(f"dataset {opened.dataset.name}: {', '.join(changes) or 'nothing changed'}")
+        print(f"dataset {opened.name}: {', '.join(changes) or 'nothing changed'}")
     session.console.next(
-        f"curate retry {opened.dataset.name} --stage {stage}",
-        f"curate resume {opened.dataset.name}",
+        f"curate retry {opened.name} --stage {stage}", f"curate resume {opened.name}"
     )

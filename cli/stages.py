@@ -13,8 +13,11 @@ from curate.cli.shared.options import Json, stage_names
 from curate.cli.shared.output import emit, emit_json
 from curate.cli.shared.session import Session
 from curate.configs.errors import ConfigError, CurateError, UsageError
-from curate.configs.schema import describe_options
-from curate.tasks.registry import stages as catalog
+from curate.configs.schema import StageOptions, describe_options
+from curate.tasks.registry import StageClass, stages_in_order
+from curate.tasks.registry import stages as stages_by_name
+
+COLUMNS = ("stage", "level", "queue", "batch_size", "available", "columns")
 
 
 def stages(
@@ -33,56 +36,57 @@ def stages(
       curate stages
       curate stages split
     """
-    from curate.cli.shared.pipelines import in_order  # imports SQLAlchemy
-
     session = Session.of(ctx)
     model_folder = session.settings.model_folder
     if name:
-        _one_stage(name, model_folder, as_json)
+        _print_stage(name, model_folder, as_json)
         return
-    rows = [described(stage, model_folder) for stage in in_order()]
-    for row in rows if not as_json else ():
-        row["columns"] = ", ".join(c["column"] for c in row["columns"])
-    emit(
-        rows,
-        as_json,
-        None if as_json else ("stage", "level", "queue", "batch_size", "available", "columns"),
-    )
+    rows = [stage_json(stage, model_folder) for stage in stages_in_order()]
+    if not as_json:
+        rows = [row | {"columns": ", ".join(c["column"] for c in row["columns"])} for row in rows]
+    emit(rows, as_json, None if as_json else COLUMNS)
     session.console.next("curate stages NAME")
 
 
-def described(stage: Any, model_folder: Path) -> dict[str, Any]:
-    """A stage as JSON: level, queue, batch size, whether it can run here, columns with range and
-    direction.
-    """
-    options_ = stage.Options()
-    first_paragraph = inspect.cleandoc(stage.__doc__ or "").partition("\n\n")[0]
+def stage_json(stage: StageClass, model_folder: Path) -> dict[str, Any]:
+    """A stage as JSON: where it runs, whether it can run on this host, and its columns."""
+    options = stage.Options()
+    paragraph = inspect.cleandoc(stage.__doc__ or "").partition("\n\n")[0]
+    columns = [
+        {"column": n, "type": c.kind, "range": c.range, "better": c.better, "description": c.doc}
+        for n, c in stage.columns.items()
+    ]
     return {
-        "stage": stage.name, "level": stage.level, "queue": options_.queue, "batch_size": options_.batch_size,
-        "available": _availability(stage, options_, model_folder), "description": " ".join(first_paragraph.split()),
-        "columns": [
-            {"column": n, "type": c.kind, "range": c.range, "better": c.better, "description": c.doc}
-            for n, c in stage.columns.items()
-        ],
+        "stage": stage.name, "level": stage.level, "queue": options.queue,
+        "batch_size": options.batch_size, "available": availability(stage, options, model_folder),
+        "description": " ".join(paragraph.split()), "columns": columns,
     }  # fmt: skip
 
 
-def _availability(stage: Any, options_: Any, model_folder: Path) -> str:
-    from curate.tasks.models.verify import missing  # imports NumPy
+def availability(stage: StageClass, options: StageOptions, model_folder: Path) -> str:
+    """Whether a stage can run on this host: `yes`, or `no: ` and the reason."""
+    from curate.tasks.models.verify import missing  # imports NumPy, which the help does not need
 
     try:
-        stage.check(options_)
+        stage.check(options)
     except ConfigError:  # an option that has no default
         pass
     except CurateError as error:
         return f"no: {error}"
-    lacking = missing(stage.models(options_), model_folder)
+    lacking = missing(stage.models(options), model_folder)
     return "no: weights are missing, see: curate models list" if lacking else "yes"
 
 
-def _one_stage(name: str, model_folder: Path, as_json: bool) -> None:
-    stage = _find(name)
-    row = described(stage, model_folder) | {"options": describe_options(stage.Options)}
+def _print_stage(name: str, model_folder: Path, as_json: bool) -> None:
+    """Print the options and columns of a stage. Raises UsageError when there is no such stage."""
+    catalog = stages_by_name()
+    if name not in catalog:
+        near = difflib.get_close_matches(name, catalog, 1)
+        names = ", ".join(sorted(catalog))
+        hint = f"did you mean {near[0]}?" if near else f"the stages are {names}"
+        raise UsageError(what=f"there is no stage {name}; {hint}")
+    stage = catalog[name]
+    row = stage_json(stage, model_folder) | {"options": describe_options(stage.Options)}
     if as_json:
         emit_json(row)
         return
@@ -92,12 +96,3 @@ def _one_stage(name: str, model_folder: Path, as_json: bool) -> None:
     if row["columns"]:
         print()
         emit(row["columns"], False)
-
-
-def _find(name: str) -> Any:
-    found = catalog()
-    if name in found:
-        return found[name]
-    near = difflib.get_close_matches(name, found, 1)
-    hint = f"did you mean {near[0]}?" if near else f"the stages are {', '.join(sorted(found))}"
-    raise UsageError(what=f"there is no stage {name}; {hint}")

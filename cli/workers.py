@@ -5,11 +5,13 @@ from __future__ import annotations
 import typer
 
 from curate.cli.shared.database import open_database
-from curate.cli.shared.hosts import described, version_difference
+from curate.cli.shared.hosts import version_difference, worker_json
 from curate.cli.shared.options import Json
-from curate.cli.shared.output import emit, seconds_shown
+from curate.cli.shared.output import emit, seconds_text
 from curate.cli.shared.session import Session
 from curate.db.reports.workers import known_workers, leased_by_host
+
+COLUMNS = ["host", "name", "queue", "processes", "npu", "version", "state", "seen", "rows_at_work"]
 
 
 def workers(ctx: typer.Context, as_json: Json = False) -> None:
@@ -27,24 +29,15 @@ def workers(ctx: typer.Context, as_json: Json = False) -> None:
     engine = open_database(session)
     leased = leased_by_host(engine)
     rows = [
-        described(worker) | {"rows_at_work": leased.get(worker.host, 0)}
+        worker_json(worker) | {"rows_at_work": leased.get(worker.host, 0)}
         for worker in known_workers(engine)
     ]
-    columns = (
-        "host",
-        "name",
-        "queue",
-        "processes",
-        "npu",
-        "version",
-        "state",
-        "seen",
-        "rows_at_work",
-    )
-    if not as_json:
-        rows = [row | {"seen": f"{seconds_shown(row['seen_seconds_ago'])} ago"} for row in rows]
-    emit(rows, as_json, None if as_json else columns)
-    if differ := version_difference(engine):
-        session.console.warn(differ)
+    if as_json:
+        emit(rows, as_json=True)
+    else:
+        seen = [{"seen": f"{seconds_text(row['seen_seconds_ago'])} ago"} for row in rows]
+        emit([row | ago for row, ago in zip(rows, seen, strict=True)], False, COLUMNS)
+    if warning := version_difference(engine):
+        session.console.warn(warning)
     if not rows:
         session.console.next("curate worker", "curate run VIDEOS -o clips.csv")

@@ -9,10 +9,9 @@ import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from curate.cli.shared.pipelines import in_order
 from curate.configs.schema import StageOptions, describe_options
 from curate.configs.settings import LOGINS, PREFIX, Settings
-from curate.tasks.registry import StageClass
+from curate.tasks.registry import StageClass, stages_in_order
 
 FOLDER = Path(__file__).parent
 
@@ -33,7 +32,7 @@ def stage_page() -> str:
         "`curate stages NAME` shows the same.\n\n"
         f"Every stage has these options:\n\n{options_table(describe_options(StageOptions))}"
     )
-    return "\n\n".join([intro, *(stage_section(cls) for cls in in_order())]) + "\n"
+    return "\n\n".join([intro, *(stage_section(cls) for cls in stages_in_order())]) + "\n"
 
 
 def stage_section(cls: StageClass) -> str:

@@ -1,16 +1,23 @@
-"""Finds the stages: the modules in tasks/ that define one, and the entry points `curate.stages`."""
+"""Finds the stages: the modules in tasks/ that define one, and the entry points `curate.stages`.
+
+Also says in which order they come, and which of them join a pipeline by themselves.
+"""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any
 
 import curate.tasks
+from curate.configs.differences import RawStep, step_name
+from curate.configs.pipeline import read_yaml
+from curate.configs.presets import PRESETS
 from curate.tasks.stage import Stage
 
 StageClass = type[Stage[Any, Any]]
@@ -40,3 +47,35 @@ def stages_defined_in(module: ModuleType) -> list[StageClass]:
         and cls.__module__ == module.__name__
         and "name" in vars(cls)
     ]
+
+
+def stages_in_order() -> list[StageClass]:
+    """All stages as the packaged pipelines order them.
+
+    Those of no packaged pipeline come by name, before the one that comes last.
+    """
+    catalog = stages()
+    steps = [step for name in ("default.yaml", "scores.yaml") for step in read_yaml(PRESETS / name)]
+    listed = [name for name in dict.fromkeys(map(step_name, steps)) if name in catalog]
+    others = [name for name in sorted(catalog) if name not in listed]
+    last = [name for name in listed if catalog[name].comes_last]
+    first = [name for name in listed if name not in last]
+    return [catalog[name] for name in [*first, *others, *last]]
+
+
+def add_default_steps(
+    steps: Sequence[RawStep], catalog: Mapping[str, StageClass]
+) -> list[dict[str, Any]]:
+    """The raw steps, and the stages that join every pipeline which does not mention them.
+
+    They join before the stage that comes last, or at the end.
+    """
+    mentioned = {step.get("stage") for step in steps}
+    joining = [
+        {"stage": name}
+        for name, cls in sorted(catalog.items())
+        if cls.default_step and name not in mentioned
+    ]
+    last = {name for name, cls in catalog.items() if cls.comes_last}
+    end = next((i for i, step in enumerate(steps) if step.get("stage") in last), len(steps))
+    return [*map(dict, steps[:end]), *joining, *map(dict, steps[end:])]

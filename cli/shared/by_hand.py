@@ -1,4 +1,4 @@
-"""What the commands about captions share."""
+"""Texts that people wrote, for the commands about captions."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ from curate.cli.shared.database import OpenDataset
 from curate.db.captions import having
 from curate.tasks.text.captions import HAND
 
-CLEAN = "clean_text"
+CLEAN = "clean_text"  # the stage that makes a clip's text of its captions
 
 
-def with_text_by_hand(opened: OpenDataset, where: str) -> list[int]:
-    """The clips with a text by hand. Raises FilterError."""
+def clips_by_hand(opened: OpenDataset, where: str) -> list[int]:
+    """The clips that have a text by hand. Raises FilterError."""
     return having(opened.engine, opened.dataset.id, where, opened.pipeline.columns(), HAND)
-
-
-def _names(opened: OpenDataset) -> list[str]:
-    return [s.name for s in opened.pipeline.stages]

@@ -15,7 +15,7 @@ from curate.tasks.inputs.paths import to_path
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What to write where. `statuses`: which clips."""
+    """What to write where; `statuses` are those of the clips."""
 
     output: Path | None
     where: str = ""
@@ -25,24 +25,21 @@ class ExportRequest:
 
 
 def plan_export(opened: OpenDataset, request: ExportRequest) -> ExportPlan:
-    """How to write the clips of a dataset. Raises UsageError or FilterError for a wrong column or
-    predicate.
-    """
+    """How to write the clips. Raises UsageError or FilterError for a wrong column or predicate."""
     columns = tuple(c for c in request.columns.split(",") if c.strip())
     selection = Selection(request.where, columns, request.sort, tuple(request.statuses))
     return plan(opened.engine, opened.dataset.id, opened.pipeline, selection)
 
 
-def write(session: Session, opened: OpenDataset, request: ExportRequest) -> None:
-    """Write the clips of a dataset and say how many. Raises UsageError, FilterError, ServiceError."""
+def export_clips(session: Session, opened: OpenDataset, request: ExportRequest) -> None:
+    """Write the clips and say how many. Raises UsageError, FilterError, ServiceError."""
     with Counter(session.console, "clips written") as counter:
-        written = export(
-            opened.engine, plan_export(opened, request), request.output, to_path, counter.show
-        )
+        how = plan_export(opened, request)
+        written = export(opened.engine, how, request.output, to_path, counter.show)
     if request.output:
         session.console.say(f"{counted(written.rows, 'clip')} written to {request.output}")
     if written.not_utf8:
-        what = counted(written.not_utf8, "row")
         session.console.warn(
-            f"{what} with a path that is not UTF-8, written with %XX; curate.tasks.inputs.paths.to_path undoes it"
+            f"{counted(written.not_utf8, 'row')} with a path that is not UTF-8, written with %XX;"
+            " curate.tasks.inputs.paths.to_path undoes it"
         )

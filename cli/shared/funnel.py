@@ -10,7 +10,7 @@ from curate.cli.shared.output import aligned, emit, formatted, percent
 from curate.cli.shared.session import Session
 from curate.db.reports.overview import view_dataset
 
-_COLUMNS = (
+COLUMNS = [
     "step",
     "kind",
     "rows",
@@ -21,44 +21,43 @@ _COLUMNS = (
     "waiting",
     "kept_share",
     "where",
-)
+]
+NUMERIC = ("came_in", "kept", "dropped", "failed", "waiting", "kept_share")
 
 
 def funnel_rows(opened: OpenDataset) -> list[dict[str, Any]]:
-    """One dict a step of the pipeline, in order: what came in, what was kept, dropped, failed,
-    waits.
+    """A dict for each step of the pipeline, in order: how many rows came in and what became of
+    them.
     """
     view = view_dataset(opened.engine, opened.dataset.id, opened.pipeline)
     return [
         {
-            "step": p.step, "kind": p.kind, "rows": f"{p.level}s", "came_in": p.came_in, "kept": p.kept,
-            "dropped": p.dropped, "failed": p.failed, "waiting": p.unfinished,
-            "kept_share": None if p.kept_share is None else round(p.kept_share, 6), "where": p.where,
+            "step": s.step, "kind": s.kind, "rows": f"{s.level}s", "came_in": s.came_in,
+            "kept": s.kept, "dropped": s.dropped, "failed": s.failed, "waiting": s.unfinished,
+            "kept_share": None if s.kept_share is None else round(s.kept_share, 6),
+            "where": s.where,
         }
-        for p in view.steps
+        for s in view.steps
     ]  # fmt: skip
 
 
 def print_funnel(opened: OpenDataset, to_stderr: bool = False, quiet: bool = False) -> None:
-    """The funnel as text: on stdout, or as talk on stderr."""
+    """Print the funnel as text: on stdout, or as a remark on stderr."""
     rows = funnel_rows(opened)
     for row in rows:
         row["kept_share"] = "" if row["kept_share"] is None else percent(row["kept_share"])
-    names = list(_COLUMNS)
     if not to_stderr:
-        emit(rows, False, names)
+        emit(rows, False, COLUMNS)
     elif not quiet:
-        numeric = [
-            n in ("came_in", "kept", "dropped", "failed", "waiting", "kept_share") for n in names
-        ]
-        sys.stderr.write(aligned(names, [[formatted(r[n]) for n in names] for r in rows], numeric))
+        cells = [[formatted(row[name]) for name in COLUMNS] for row in rows]
+        sys.stderr.write(aligned(COLUMNS, cells, [name in NUMERIC for name in COLUMNS]))
 
 
 def warn_of_refilter(session: Session, opened: OpenDataset) -> None:
-    """Say so when changed filters have not been applied to all rows."""
+    """Warn when changed filters have not been applied to all rows."""
     if opened.dataset.refiltering:
-        name = opened.dataset.name
         session.console.warn(
-            f"a refilter of {name} is under way or was interrupted: not all rows are judged by its filters yet; if "
-            f"none is running, finish it with: curate refilter {name}"
+            f"a refilter of {opened.name} is under way or was interrupted: not all rows are judged"
+            " by its filters yet; if none is running, finish it with: curate refilter"
+            f" {opened.name}"
         )

@@ -13,8 +13,9 @@ from curate.worker.messages import Messages, make_app
 
 
 def notify_workers(session: Session, opened: OpenDataset) -> bool:
-    """Ring every stage that has rows to claim; False when no broker answers. Workers look by
-    themselves too.
+    """Send a message for each stage that has rows to claim; False when no broker answers.
+
+    Workers look for rows by themselves too, so nothing depends on the messages.
     """
     if not session.settings.broker_url and not socket_path(session.settings).exists():
         return False
@@ -26,3 +27,10 @@ def notify_workers(session: Session, opened: OpenDataset) -> bool:
         for step in waiting(opened.engine, opened.dataset.id, opened.pipeline):
             messages.send(step, opened.dataset.id)
     return True
+
+
+def next_after_notifying(session: Session, opened: OpenDataset) -> str:
+    """Notify the workers; the command that follows, by whether any can have heard it."""
+    if notify_workers(session, opened):
+        return f"curate status {opened.name} --watch"
+    return f"curate resume {opened.name} -o clips.csv"

@@ -37,9 +37,8 @@ class Console:
 
 class Counter:
     """Shows on stderr how far long work is: in place on a terminal, else a line every 30 seconds.
-    Short work: nothing.
 
-    For use in `with`; `what` is counted, such as `clips written`.
+    Shows nothing of short work. For use in `with`; `what` is counted, such as `clips written`.
     """
 
     FIRST, PLACE_EVERY, LINE_EVERY = 2.0, 0.5, 30.0  # seconds
@@ -52,7 +51,7 @@ class Counter:
         self._shown = False
 
     def show(self, done: int, of: int | None = None) -> None:
-        """So many are done, of how many when that is known. To be called as often as one likes."""
+        """So many are done, of how many when that is known. May be called as often as one likes."""
         if self._console.quiet or time.monotonic() < self._due:
             return
         share = f" of {of:,}" if of else ""
@@ -75,8 +74,9 @@ class Counter:
 
 
 def emit(rows: Sequence[Row], as_json: bool, columns: Sequence[str] | None = None) -> None:
-    """Print rows on stdout: JSON, a table on a terminal, aligned text otherwise. `columns` picks
-    and orders.
+    """Print rows on stdout: JSON, a table on a terminal, aligned text otherwise.
+
+    `columns` picks and orders what the table shows; JSON has everything.
     """
     if as_json:
         emit_json(list(rows))
@@ -86,18 +86,25 @@ def emit(rows: Sequence[Row], as_json: bool, columns: Sequence[str] | None = Non
 
 
 def emit_cells(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table on stdout: for people on a terminal, aligned text otherwise. Numbers stand to
-    the right.
-    """
+    """Print a table on stdout: drawn on a terminal, else aligned text; numbers to the right."""
     cells = [[formatted(value) for value in row] for row in rows]
     numeric = [
         any(c[i] for c in cells) and all(_is_number(row[i]) for row in rows)
         for i in range(len(names))
     ]
-    if sys.stdout.isatty():
-        _rich_table(names, cells, numeric)
-    else:
+    if not sys.stdout.isatty():
         sys.stdout.write(aligned(names, cells, numeric))
+        return
+    import rich.console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, right in zip(names, numeric, strict=True):
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for line in cells:
+        table.add_row(*map(Text, line))
+    rich.console.Console().print(table)
 
 
 def emit_json(value: Any) -> None:
@@ -106,14 +113,14 @@ def emit_json(value: Any) -> None:
     sys.stdout.write("\n")
 
 
+# what could command a terminal or turn the order of letters
 _COMMANDING = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def formatted(value: Any) -> str:
     """A value as a table shows it: NULL empty, floats in four digits, on one line.
 
-    What could command a terminal or turn the order of letters is written as an escape: file names
-    come from anywhere.
+    What could command a terminal is written as an escape: file names come from anywhere.
     """
     if value is None:
         return ""
@@ -123,7 +130,7 @@ def formatted(value: Any) -> str:
 
 
 def _escaped(text: str) -> str:
-    return _COMMANDING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return _COMMANDING.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def plain(text: str) -> str:
@@ -149,22 +156,7 @@ def aligned(names: Sequence[str], cells: Sequence[Sequence[str]], numeric: Seque
     return "\n".join(text) + "\n" if names else ""
 
 
-def _rich_table(
-    names: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]
-) -> None:
-    import rich.console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, right in zip(names, numeric, strict=True):
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
-    for line in cells:
-        table.add_row(*map(Text, line))
-    rich.console.Console().print(table)
-
-
-def seconds_shown(seconds: float | None) -> str:
+def seconds_text(seconds: float | None) -> str:
     """A length of time for people: 8s, 3m 20s, 2h 5m, 4d 1h; empty for None."""
     if seconds is None:
         return ""

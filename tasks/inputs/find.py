@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from curate.configs.errors import NoInput
 from curate.tasks.inputs.extensions import (
@@ -18,6 +19,29 @@ from curate.tasks.inputs.folders import FolderWalk, match_glob
 from curate.tasks.inputs.paths import is_url, to_text
 from curate.tasks.inputs.tables import read_table
 from curate.tasks.inputs.urls import find_at_url
+
+
+def find_all_inputs(sources: Sequence[str], passed_over: PassedOver) -> Iterator[Input]:
+    """The inputs of all sources, each path once, as `find_inputs` finds them.
+
+    Raises NoInput before the first input when any source has none.
+    """
+    begun = []
+    for source in sources:
+        inputs = find_inputs(source, passed_over)
+        begun.append(itertools.chain([next(inputs)], inputs))
+    # of one source find_inputs has left out what is named twice
+    return begun[0] if len(begun) == 1 else _once(itertools.chain(*begun), passed_over)
+
+
+def _once(inputs: Iterable[Input], passed_over: PassedOver) -> Iterator[Input]:
+    paths: set[str] = set()
+    for item in inputs:
+        if item.path in paths:
+            passed_over.duplicates += 1
+        else:
+            paths.add(item.path)
+            yield item
 
 
 def find_inputs(source: str, passed_over: PassedOver | None = None) -> Iterator[Input]:

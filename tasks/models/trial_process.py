@@ -1,9 +1,8 @@
-"""One model loaded and run once, in a process of its own: ``python -m curate.cli.model_trial KIND
-FOLDER [TOWER]``.
+"""One model loaded and run once, in a process of its own.
 
-The last line on stdout is one JSON object. Memory is then that of the one model, a crash in native
-code ends the child only, and the command line never holds MindSpore, which must not run in a
-process that forks.
+The command is ``python -m curate.tasks.models.trial_process KIND FOLDER [TOWER]``; the last line on
+stdout is one JSON object. Memory is then that of the one model, a crash in native code ends the
+child only, and the parent never holds MindSpore, which must not run in a process that forks.
 """
 
 from __future__ import annotations
@@ -16,58 +15,52 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from curate.configs.errors import CurateError
 from curate.configs.settings import Settings, load_settings
-
-if TYPE_CHECKING:
-    from curate.tasks.models.catalog import Need
+from curate.tasks.models.catalog import Need, folder_of, tower_of
 
 
-def tried(need: Need, settings: Settings) -> dict[str, Any]:
-    """What a child found: result (ok or wrong), seconds, cpu_seconds, memory_mb, detail."""
-    from curate.tasks.models.catalog import folder_of, tower_of
-
+def try_model(need: Need, settings: Settings) -> dict[str, Any]:
+    """What a child reports: result (ok or wrong), seconds, cpu_seconds, memory_mb, detail."""
     folder = folder_of(need.model, settings.model_folder)
     tower = tower_of(need, settings.model_folder)
     folders = [str(path.absolute()) for path in (folder, tower) if path]
-    command = [sys.executable, "-m", "curate.cli.model_trial", need.kind, *folders]
+    command = [sys.executable, "-m", "curate.tasks.models.trial_process", need.kind, *folders]
     environment = {**os.environ, **settings.environment()}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603  fixed
     try:
-        found = json.loads(done.stdout.splitlines()[-1])
+        report = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
         last = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "")[:300]
         how = f"signal {-done.returncode}" if done.returncode < 0 else f"code {done.returncode}"
         return {"result": "wrong", "detail": f"its process ended with {how}: {last}"}
-    return dict(found)
+    return dict(report)
 
 
-def trial(kind: str, folder: Path, settings: Settings, tower: Path | None = None) -> dict[str, Any]:
-    """Load the model and run one batch, here; what `tried` says of it."""
+def run_trial(
+    kind: str, folder: Path, settings: Settings, tower: Path | None = None
+) -> dict[str, Any]:
+    """Load the model and run one batch in this process; the report of `try_model`."""
     wall, cpu = time.perf_counter(), time.process_time()
     try:
         # imported by name: it imports MindSpore, which stays out of the command line
-        measured = importlib.import_module("curate.tasks.models.trial").trial(
-            kind, folder, settings, tower
-        )
+        trial = importlib.import_module("curate.tasks.models.trial").trial
+        measured = trial(kind, folder, settings, tower)
     except CurateError as error:
         return {"result": "wrong", "detail": str(error)}
-    shown = ", ".join(
+    detail = ", ".join(
         f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in measured.items()
     )
     return {
         "result": "ok", "seconds": round(time.perf_counter() - wall, 1),
         "cpu_seconds": round(time.process_time() - cpu, 1),
-        "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, "detail": shown,
+        "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, "detail": detail,
     }  # fmt: skip
 
 
 if __name__ == "__main__":
-    print(
-        json.dumps(
-            trial(sys.argv[1], Path(sys.argv[2]), load_settings(), *map(Path, sys.argv[3:]))
-        ),
-        flush=True,
-    )
+    kind, *folders = sys.argv[1:]
+    print(json.dumps(run_trial(kind, Path(folders[0]), load_settings(), *map(Path, folders[1:]))))
+    sys.stdout.flush()

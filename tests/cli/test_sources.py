@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from curate.cli.shared.sources import _UNSAFE, EnqueueRequest, base_name, choose, root_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.cli.shared.sources import _UNSAFE, EnqueueRequest, base_name, choose, root_of
 from curate.configs.errors import UsageError
 from curate.db.datasets import Dataset
 from tests.cli.conftest import Call
