@@ -10,7 +10,7 @@ import pytest
 import yaml
 from sqlalchemy import insert, text
 
-from curate.cli.shared.pipelines import settle
+from curate.cli.shared.pipelines import resolve_steps
 from curate.db import datasets
 from curate.db.engine import writing
 from curate.db.schema import captions
@@ -32,7 +32,7 @@ pipeline:
 
 def give(filled: Filled, steps: list[Any]) -> None:
     """Give the dataset a pipeline of these steps."""
-    pipeline = settle(
+    pipeline = resolve_steps(
         [{"stage": s} if isinstance(s, str) else s for s in steps], (), "test", ready=False
     ).pipeline
     datasets.add_columns(filled.engine, pipeline.columns())

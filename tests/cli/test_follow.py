@@ -14,10 +14,12 @@ from sqlalchemy import text
 
 from curate.cli.shared import follow as module
 from curate.cli.shared.database import OpenDataset, open_dataset
-from curate.cli.shared.follow import Lines, Watcher, bars, follow, progress_line, summary
+from curate.cli.shared.displays import Lines, bars, progress_line
+from curate.cli.shared.follow import Stall, Watcher, follow, wait
 from curate.cli.shared.local_run import stopped_by_signals
-from curate.cli.shared.output import Console, aligned, counted, formatted, seconds_shown
+from curate.cli.shared.output import Console, aligned, counted, formatted, seconds_text
 from curate.cli.shared.session import Session
+from curate.cli.status import summary
 from curate.db.datasets import cancel
 from curate.db.reports.overview import DatasetView
 from curate.db.reports.progress import StageProgress, Totals
@@ -72,7 +74,7 @@ def test_follow_ticks_until_nothing_is_left(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(module, "LOOK_EVERY", 0.01)
     ticks = []
 
     def tick() -> None:
@@ -90,9 +92,9 @@ def test_follow_ticks_until_nothing_is_left(
 
 
 def test_workers_are_kept_going_however_long_a_look_took(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(module, "LOOK_EVERY", 0.01)
     ticks: list[int] = []
-    module._pass(0.1, lambda: ticks.append(1))
+    wait(0.1, lambda: ticks.append(1))
     assert len(ticks) > 1
 
 
@@ -105,9 +107,9 @@ def test_a_cancelled_dataset_is_followed_no_further(curate: Call, filled: Filled
 def test_a_line_that_stands_still_is_told(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "STALL_SECONDS", 0.0)
+    monkeypatch.setattr(module, "STALL_AFTER", 0.0)
     still = DatasetView(STAGES[:1], TOTALS)
-    stall = module._Stall(Console(), "look there")
+    stall = Stall(Console(), "look there")
     stall.look(still)
     assert capsys.readouterr().err == ""
     stall.look(still)
@@ -179,7 +181,7 @@ def test_watch_ends_when_nothing_is_left(curate: Call, filled: Filled) -> None:
     [(None, ""), (0.4, "0s"), (59, "59s"), (200, "3m 20s"), (7500, "2h 5m"), (349_200, "4d 1h")],
 )
 def test_lengths_of_time(seconds: float | None, text_: str) -> None:
-    assert seconds_shown(seconds) == text_
+    assert seconds_text(seconds) == text_
 
 
 def test_small_things_shown() -> None:

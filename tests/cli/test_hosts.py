@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from curate import __version__, code_version
-from curate.cli.worker import kept_by, wrong_with
+from curate.cli.worker import own_workers, problems_of
 from curate.db.engine import make_engine, writing
 from curate.db.reports.workers import SeenWorker, known_workers
 from curate.db.worker_rows import RunningWorker, record_workers
@@ -102,13 +102,13 @@ def test_a_check_looks_at_the_workers_of_its_name() -> None:
         seen("x-cpu0"),
         seen("run77-cpu0", ago=100),
     ]
-    assert [(w.name, w.age) for w in kept_by(found, "")] == [("cpu0", 0.0), ("ascend12", 0.0)]
-    assert [w.name for w in kept_by(found, "x")] == ["x-cpu0"]
-    assert kept_by(found, "y") == []
+    assert [(w.name, w.age) for w in own_workers(found, "")] == [("cpu0", 0.0), ("ascend12", 0.0)]
+    assert [w.name for w in own_workers(found, "x")] == ["x-cpu0"]
+    assert own_workers(found, "y") == []
 
 
 def test_a_check_tells_a_silent_worker_from_one_that_does_not_answer() -> None:
-    silent, deaf = wrong_with([seen("cpu0", ago=100), seen("cpu1"), seen("cpu2")], {"cpu2@h"})
+    silent, deaf = problems_of([seen("cpu0", ago=100), seen("cpu1"), seen("cpu2")], {"cpu2@h"})
     assert "cpu0@h gave no sign of life for 1m 40s" in silent
     assert "cpu1@h (pid 5) does not answer" in deaf
 

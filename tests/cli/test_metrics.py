@@ -12,7 +12,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
-from curate.cli.metrics import refuse_open
+from curate.cli.metrics import LOGIN, check_login
+from curate.cli.shared.serving import refuse_open_address
 from curate.configs.errors import UsageError
 from curate.db.engine import writing
 from tests.cli.conftest import Call, Filled
@@ -41,12 +42,17 @@ def test_once_prints_what_prometheus_reads(curate: Call, filled: Filled) -> None
         ("127.0.0.1", "hush", True),
     ],
 )
-def test_other_addresses_need_a_login(address: str, login: str, refused: bool) -> None:
+def test_other_addresses_need_a_login(
+    address: str, login: str, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(LOGIN, login)
     if not refused:
-        refuse_open(address, login, 1)
+        check_login(login)
+        refuse_open_address(address, 1, LOGIN)
         return
     with pytest.raises(UsageError, match="CURATE_METRICS_AUTH") as error:
-        refuse_open(address, login, 1)
+        check_login(login)
+        refuse_open_address(address, 1, LOGIN)
     assert "hush" not in str(error.value)
 
 

@@ -16,8 +16,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from sqlalchemy import insert, text
 
+from curate.cli.shared.database import open_dataset
 from curate.cli.shared.follow import Watcher
-from curate.cli.shared.local_run import _check_models_run
+from curate.cli.shared.local_run import check_models_left
 from curate.cli.shared.session import Session
 from curate.configs.errors import ModelsMissing
 from curate.configs.settings import Settings
@@ -26,7 +27,7 @@ from curate.db.schema import clips
 from curate.tasks import registry
 from curate.tasks.models import device
 from curate.tasks.models.catalog import CATALOG
-from curate.tasks.models.trial_process import tried
+from curate.tasks.models.trial_process import try_model
 from curate.tasks.stage import Clip, Column, Need, Scorer, Scores, StageOptions
 from tests import tiny
 from tests import torch_files as tf
@@ -62,6 +63,7 @@ def catalog(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     monkeypatch.setattr("curate.tasks.registry.stages", lambda: found)
     monkeypatch.setattr("curate.cli.shared.pipelines.stages", lambda: found)
+    monkeypatch.setattr("curate.cli.shared.weights.stages", lambda: found)
 
 
 @pytest.fixture
@@ -268,7 +270,7 @@ def test_check_loads_a_model_in_a_process_of_its_own(curate: Call, models: Path)
 
 def test_a_model_that_cannot_be_loaded_is_wrong(home: Path, tmp_path: Path) -> None:
     """The child's own error is the answer; here the folder is gone after the look at its header."""
-    found = tried(Need("nsfw", str(tmp_path / "gone")), Settings(home=home))
+    found = try_model(Need("nsfw", str(tmp_path / "gone")), Settings(home=home))
     assert found["result"] == "wrong"
     assert found["detail"]
 
@@ -341,10 +343,11 @@ def test_resume_asks_for_no_model_that_the_rest_does_not_need(
     file.write_text("pipeline: [probe, split, head, cut]")
     assert curate("enqueue", str(videos), "--config", pipeline).code == 0
     engine = make_engine(f"sqlite:///{home / 'curate.db'}")
-    here, opened = Session(home=home), Session(home=home).open_dataset(None)
+    session = Session(home=home)
+    opened = open_dataset(session, None)
     truncate(models / tiny.NSFW / "model.safetensors", models)
     with pytest.raises(ModelsMissing):
-        _check_models_run(here, opened, Watcher(opened).look())
+        check_models_left(session, opened, Watcher(opened).look())
     with writing(engine) as connection:
         connection.execute(text("UPDATE videos SET stage = 'done', status = 'kept'"))
         row = {
@@ -356,7 +359,7 @@ def test_resume_asks_for_no_model_that_the_rest_does_not_need(
             "status": "active",
         }
         connection.execute(insert(clips).values(row))
-    _check_models_run(here, opened, Watcher(opened).look())
+    check_models_left(session, opened, Watcher(opened).look())
 
 
 def test_check_takes_any_folder_and_convert_names_it(curate: Call, tmp_path: Path) -> None:

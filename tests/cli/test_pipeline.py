@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from curate.cli.shared import pipelines
-from curate.cli.shared.pipelines import differences, only_filters_differ, resolve
+from curate.cli.shared.pipelines import resolve
 from curate.cli.shared.weights import check_models
+from curate.configs.differences import differences, only_filters_differ
 from curate.configs.errors import ConfigError, FilterError, ModelsMissing, PackageMissing
 from curate.tasks.registry import stages
 from curate.tasks.stage import Scorer, StageOptions

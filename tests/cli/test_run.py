@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from curate.cli.shared import sources
+from curate.cli.shared import enqueuing
 from curate.cli.shared.database import OpenDataset
 from curate.cli.shared.notify import notify_workers
 from curate.cli.shared.session import Session
@@ -81,7 +81,7 @@ def test_a_dataset_that_another_process_made_in_the_meantime(
     if other_root:
         shutil.copytree(videos, again)
     assert curate("enqueue", str(videos)).code == 0
-    monkeypatch.setattr(sources, "_existing", lambda here: None)
+    monkeypatch.setattr(enqueuing, "_existing_database", lambda session: None)
     late = curate("enqueue", str(again))
     found = "1 new, 0 changed, 0 unchanged" if other_root else "0 new, 0 changed, 1 unchanged"
     assert (late.code, found in late.out) == (0, True), late.err
@@ -92,7 +92,7 @@ def test_a_dataset_made_in_the_meantime_with_another_pipeline(
     curate: Call, videos: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert curate("enqueue", str(videos)).code == 0
-    monkeypatch.setattr(sources, "_existing", lambda here: None)
+    monkeypatch.setattr(enqueuing, "_existing_database", lambda session: None)
     late = curate("enqueue", str(videos), "--set", "split.max_seconds=7")
     assert (late.code, "split.max_seconds" in late.err) == (3, True), late.err
 

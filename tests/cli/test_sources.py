@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from curate.cli.shared.sources import _UNSAFE, EnqueueRequest, base_name, choose, root_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curate.cli.shared.enqueuing import UNSAFE, EnqueueRequest, base_name, choose
 from curate.configs.errors import UsageError
 from curate.db.datasets import Dataset
+from curate.tasks.inputs.roots import root_of
 from tests.cli.conftest import Call
 
 
@@ -35,7 +36,7 @@ def test_base_name(root: str, name: str) -> None:
 def test_any_root_gives_a_safe_name(root: str) -> None:
     name = base_name(root)
     assert name
-    assert not _UNSAFE.search(name)
+    assert not UNSAFE.search(name)
     assert name.strip("-.") == name
 
 

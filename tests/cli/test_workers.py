@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from curate.cli.flower import refuse_open_flower
+from curate.cli.flower import LOGIN
 from curate.cli.shared.local_run import refuse_shared_sqlite
-from curate.cli.worker import checked_npus, checked_queues
+from curate.cli.shared.serving import refuse_open_address
+from curate.cli.worker import parse_npus, parse_queues
 from curate.configs.errors import ConfigError, UsageError
 from curate.configs.settings import Settings
 from tests.cli.conftest import Call
@@ -23,18 +24,18 @@ from tests.pipelines import wait_until
 
 
 def test_queues() -> None:
-    assert checked_queues("cpu, ascend,cpu") == ("cpu", "ascend")
+    assert parse_queues("cpu, ascend,cpu") == ("cpu", "ascend")
     for wrong in ("", "gpu", "cpu,gpu"):
         with pytest.raises(UsageError):
-            checked_queues(wrong)
+            parse_queues(wrong)
 
 
 def test_npus() -> None:
-    assert checked_npus("") is None
-    assert checked_npus("0, 2") == [0, 2]
+    assert parse_npus("") is None
+    assert parse_npus("0, 2") == [0, 2]
     for wrong in ("x", "0,-1", "1.5"):
         with pytest.raises(UsageError, match="not the number"):
-            checked_npus(wrong)
+            parse_npus(wrong)
 
 
 def test_an_npu_that_is_not_there_is_refused_before_anything_starts(
@@ -67,13 +68,13 @@ def test_sqlite_is_not_shared_between_hosts(broker: str, database: str, refused:
 
 
 def test_flower_needs_a_login_on_other_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
-    refuse_open_flower("127.0.0.1")
-    refuse_open_flower("::1")
+    refuse_open_address("127.0.0.1", 5555, LOGIN)
+    refuse_open_address("::1", 5555, LOGIN)
     monkeypatch.delenv("FLOWER_BASIC_AUTH", raising=False)
     with pytest.raises(UsageError, match="FLOWER_BASIC_AUTH"):
-        refuse_open_flower("0.0.0.0")
+        refuse_open_address("0.0.0.0", 5555, LOGIN)
     monkeypatch.setenv("FLOWER_BASIC_AUTH", "me:secret")
-    refuse_open_flower("0.0.0.0")
+    refuse_open_address("0.0.0.0", 5555, LOGIN)
 
 
 def program(log: Path, *argv: str) -> subprocess.Popen[bytes]:
