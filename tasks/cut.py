@@ -33,8 +33,9 @@ class CutOptions(StageOptions):
     )
     mode: Literal["encode", "copy"] = Field(
         "encode",
-        description="encode: exact frames, H.264 8-bit 4:2:0, upright, square pixels; copy: the source's packets "
-        "from the keyframe before, at almost no cost, may show a few frames too many at the end",
+        description="encode: exact frames, H.264 8-bit 4:2:0, upright, square pixels; copy: the "
+        "source's packets from the keyframe before, at almost no cost, may show a few frames too "
+        "many at the end",
     )
     crf: int = Field(
         23,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from curate.tasks.stage import Clip, Column, Context, Field, Order, Outcome, Stage, StageOptions
+from curate.tasks.video.hash_pair import pairs_of
 
 if TYPE_CHECKING:
     from curate.tasks.video.hamming import HashTable
@@ -27,12 +28,14 @@ class DedupOptions(StageOptions):
     )
     keep: Literal["first", "best"] = Field(
         "first",
-        description="survivor: first in order, or best by resolution, then length (waits for all of split)",
+        description="survivor: first in order, or best by resolution, then length (waits for all "
+        "of split)",
     )
 
 
 class Dedup(Stage[Clip, DedupOptions]):
-    """Marks a clip as a duplicate of an earlier surviving clip within the threshold, of its dataset.
+    """Marks a clip as duplicate when an earlier surviving clip of the dataset lies within the
+    threshold.
 
     Clips are taken in the order (video id, clip index), so the result does not depend on which
     worker was faster. It is the greedy rule of imagededup: duplicates of a duplicate may survive.
@@ -81,8 +84,6 @@ class Dedup(Stage[Clip, DedupOptions]):
 
     def recall(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Learn the clips taken since the last batch of this process, its own included."""
-        from curate.tasks.video.hamming import pairs_of
-
         survivors = [row for row in rows if row["duplicate"] == 0]
         self._survivors.extend([row["id"] for row in survivors], pairs_of(survivors))
         self._last = max([self._last, *(row["dedup_seq"] for row in rows)])
@@ -92,9 +93,7 @@ class Dedup(Stage[Clip, DedupOptions]):
         return self.run_batch([row])[0]
 
     def run_batch(self, rows: Sequence[Clip]) -> list[Outcome]:
-        """Outcomes for clips in order; later ones are compared with earlier survivors of the batch."""
-        from curate.tasks.video.hamming import pairs_of
-
+        """Outcomes for clips in order; each is compared with survivors of the batch, too."""
         before = len(self._survivors)
         outcomes = []
         pairs = pairs_of(rows)

@@ -23,8 +23,9 @@ class Motion(Scorer["Motion.Options"]):
     columns = {
         "flow": Column(
             "float",
-            "100 * mean |DIS optical flow| between neighbouring frames / diagonal / seconds between them: percent "
-            "of the diagonal moved a second; average over time; NULL for an image",
+            "100 * mean |DIS optical flow| between neighbouring frames / diagonal / seconds "
+            "between them: percent of the diagonal moved a second; average over time; NULL for an "
+            "image",
             0,
             better="higher",
         ),
@@ -44,8 +45,8 @@ class Motion(Scorer["Motion.Options"]):
         ),
         "blur": Column(
             "float",
-            "variance of the Laplacian of the luma, shorter side 256 pixels or the source's; median over the "
-            "sampled frames; low is blurred",
+            "variance of the Laplacian of the luma, shorter side 256 pixels or the source's; "
+            "median over the sampled frames; low is blurred",
             0,
             better="higher",
         ),

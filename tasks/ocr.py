@@ -1,22 +1,17 @@
-"""Finds text in the middle of a clip with RapidOCR, to drop clips full of captions, slides and
-watermarks.
-"""
+"""Finds text in the middle of a clip with RapidOCR, to drop clips full of captions and slides."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import Field
 
 from curate.configs.errors import PackageMissing
 from curate.configs.schema import Column, StageOptions
 from curate.tasks.stage import Clip, Scorer, Scores
-
-if TYPE_CHECKING:
-    from curate.tasks.video.geometry import RGB
 
 Box = Sequence[tuple[float, float]]
 
@@ -45,7 +40,8 @@ class Ocr(Scorer[OcrOptions]):
     columns = {
         "ocr": Column(
             "text",
-            'JSON {"boxes": [[[x, y] x 4], …], "texts": [[text, score], …]}; boxes in pixels of the clip as displayed',
+            'JSON {"boxes": [[[x, y] x 4], …], "texts": [[text, score], …]}; boxes in pixels of '
+            "the clip as displayed",
         ),
         "num_boxes": Column("int", "text boxes in the middle frame", 0),
         "max_single_percentage": Column(
@@ -88,34 +84,27 @@ class Ocr(Scorer[OcrOptions]):
 
     def score(self, clip: Clip) -> Scores:
         """The text boxes and how much of the frame they take."""
-        frame = _enlarged(clip.samples.large_middle())
+        import cv2
+        import numpy as np
+
+        frame = clip.samples.large_middle()
         height, width = frame.shape[:2]
-        found = self._engine(frame[:, :, ::-1])  # it takes BGR
-        boxes = (
-            []
-            if found.boxes is None
-            else [[(float(x), float(y)) for x, y in box] for box in found.boxes]
-        )
+        enlarge = SIDE / max(height, width)
+        if enlarge > 1:
+            width, height = (max(1, round(side * enlarge)) for side in (width, height))
+            resized = cv2.resize(frame, (width, height), interpolation=cv2.INTER_CUBIC)
+            frame = resized.astype(np.uint8, copy=False)
+        text = self._engine(frame[:, :, ::-1])  # it takes BGR
+        corners = [] if text.boxes is None else text.boxes
+        boxes = [[(float(x), float(y)) for x, y in box] for box in corners]
         areas = text_areas(boxes, width, height)
         scale = (clip["width"] or width) / width, (clip["height"] or height) / height
         return {
-            "ocr": as_json(boxes, zip(found.txts or (), found.scores or (), strict=True), scale),
+            "ocr": as_json(boxes, zip(text.txts or (), text.scores or (), strict=True), scale),
             "num_boxes": len(boxes),
             "max_single_percentage": areas[0],
             "total_text_percentage": areas[1],
         }
-
-
-def _enlarged(frame: RGB) -> RGB:
-    import cv2
-    import numpy as np
-
-    height, width = frame.shape[:2]
-    scale = SIDE / max(height, width)
-    if scale <= 1:
-        return frame
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC).astype(np.uint8, copy=False)
 
 
 def text_areas(boxes: Sequence[Box], width: int, height: int) -> tuple[float, float]:

@@ -54,14 +54,15 @@ class Split(Stage[Video, "Split.Options"]):
         )
         detector: Literal["adaptive", "content", "stride", "panda"] = Field(
             "adaptive",
-            description="PySceneDetect's AdaptiveDetector or ContentDetector; a cut every stride_seconds; or "
-            "content followed by the maximum-length rule of Panda-70M",
+            description="PySceneDetect's AdaptiveDetector or ContentDetector; a cut every "
+            "stride_seconds; or content followed by the maximum-length rule of Panda-70M",
         )
         threshold: float | None = Field(
             None,
             gt=0,
             le=255,
-            description="of the detector; null: adaptive 3.0 (ratio), content and panda 25 (mean HSV difference)",
+            description="of the detector; null: adaptive 3.0 (ratio), content and panda 25 (mean "
+            "HSV difference)",
         )
         min_scene_len: int = Field(
             15, ge=1, le=100_000, description="frames that must pass between two cuts"
@@ -72,7 +73,8 @@ class Split(Stage[Video, "Split.Options"]):
         )
         long_scenes: Literal["split", "truncate"] = Field(
             "split",
-            description="a scene over max_seconds becomes several clips of equal length, or keeps its beginning only",
+            description="a scene over max_seconds becomes several clips of equal length, or keeps "
+            "its beginning only",
         )
         stride_seconds: float = Field(
             10.0, ge=0.1, le=86400, description="distance of the cuts of detector stride"

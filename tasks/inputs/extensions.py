@@ -17,7 +17,7 @@ TABLE_EXTENSIONS = (".csv", ".parquet")
 def extension(path: str) -> str:
     """The extension in lower case with its dot, or ''; of a URL that of its path."""
     name = urlsplit(path).path if is_url(path) else path
-    return os.path.splitext(name)[1].lower()  # noqa: PTH122  surrogates and URLs are not for pathlib
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122  URLs, surrogates
 
 
 def is_image(path: str) -> bool:

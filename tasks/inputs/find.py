@@ -74,5 +74,6 @@ def _inputs(source: str, passed_over: PassedOver) -> Iterator[Input]:
     if os.path.isdir(source):  # noqa: PTH112
         return FolderWalk(source, passed_over).inputs()
     if is_there:
-        return iter([local_input(source, os.path.dirname(os.path.abspath(source)))])  # noqa: PTH100, PTH120
+        folder = os.path.dirname(os.path.abspath(source))  # noqa: PTH100, PTH120
+        return iter([local_input(source, folder)])
     return match_glob(source)

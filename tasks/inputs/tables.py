@@ -1,4 +1,4 @@
-"""Reads tables of inputs: CSV or Parquet with a column `path`, and whatever other columns it has."""
+"""Reads tables of inputs: CSV or Parquet with a column `path` and whatever other columns."""
 
 from __future__ import annotations
 

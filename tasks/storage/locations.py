@@ -31,7 +31,8 @@ def replacing(location: Location) -> Iterator[Path]:
     """
     if isinstance(location, str):
         with tempfile.TemporaryDirectory(prefix="curate-") as folder:
-            temporary = Path(folder) / f"whole{os.path.splitext(location)[1]}"  # noqa: PTH122  a URL
+            extension = os.path.splitext(location)[1]  # noqa: PTH122  a URL
+            temporary = Path(folder) / f"whole{extension}"
             yield temporary
             upload(temporary, location)
         return

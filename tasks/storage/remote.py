@@ -1,4 +1,4 @@
-"""Files at fsspec URLs: read by ranges, written in one go, every failure raised as curate's own error.
+"""Files at fsspec URLs: read by ranges, written in one go, every failure an error of curate.
 
 A row is to blame for a file that is not there, or that its owner does not let us read. A store that
 does not answer, or that refuses the credentials, is no row's fault: that is a ServiceError, so
@@ -34,8 +34,8 @@ T = TypeVar("T")
 BLOCK_BYTES = 8 << 20
 BLOCKS = 4
 
-# Protocols whose URL names its own host: when that does not answer, the row is to blame, not a store
-# that all rows share.
+# Protocols whose URL names its own host: when that does not answer, the row is to blame, not a
+# store that all rows share.
 _OWN_HOST = {"ftp", "github", "http", "https", "sftp", "smb", "ssh", "webdav", "webhdfs"}
 
 # Codes of S3 that complain about the credentials, not about the object asked for.
@@ -147,21 +147,17 @@ def as_reading_error(url: str, error: Exception) -> CurateError:
     if missing or protocol(url) in _OWN_HOST or type(error).__name__ == "FileExpired":
         return Unreadable(path=url, why=_reason(error))
     if isinstance(error, PermissionError):
-        return _refusal(url, error)
+        # this one file, or all? S3 tells only when content is asked for
+        system, path = file_system(url)
+        refusal: Exception = error
+        try:
+            system.cat_file(path, start=0, end=1)
+        except Exception as second:  # noqa: BLE001  every store's client raises errors of its own
+            refusal = second
+        if _code(refusal) not in _ABOUT_CREDENTIALS:
+            return Unreadable(path=url, why=_reason(refusal))
+        return as_store_error(url, refusal)
     return as_store_error(url, error)
-
-
-def _refusal(url: str, error: Exception) -> CurateError:
-    """Whether this file may not be read, or none: S3 tells only when content is asked for."""
-    system, path = file_system(url)
-    why = error
-    try:
-        system.cat_file(path, start=0, end=1)
-    except Exception as second:  # noqa: BLE001  every store's client raises errors of its own
-        why = second
-    if _code(why) in _ABOUT_CREDENTIALS:
-        return as_store_error(url, why)
-    return Unreadable(path=url, why=_reason(why))
 
 
 @contextmanager

@@ -66,8 +66,15 @@ def open_file(path: str) -> Iterator[BinaryIO]:
     read for the end of a file.
     """
     if is_url(path):
-        with RemoteFile(path) as remote, _failing_with(remote):
-            yield cast(BinaryIO, remote)
+        with RemoteFile(path) as remote:
+            try:
+                yield cast(BinaryIO, remote)
+            except Exception as error:
+                if remote.failure is not None and error is not remote.failure:
+                    raise remote.failure from error
+                raise
+            if remote.failure is not None:
+                raise remote.failure
         return
     local = Path(to_path(path))
     try:
@@ -85,19 +92,6 @@ def open_file(path: str) -> Iterator[BinaryIO]:
         raise Unreadable(path=path, why=why) from error
     with file:
         yield file
-
-
-@contextmanager
-def _failing_with(remote: RemoteFile) -> Iterator[None]:
-    """End the block with the failure of a read, whatever the block made of it."""
-    try:
-        yield
-    except Exception as error:
-        if remote.failure is not None and error is not remote.failure:
-            raise remote.failure from error
-        raise
-    if remote.failure is not None:
-        raise remote.failure
 
 
 @contextmanager
@@ -212,24 +206,6 @@ def decode_packets(packets: Iterable[Packet[VideoStream]]) -> Iterator[VideoFram
             yield from frames
 
 
-def _in_order(frames: Iterator[VideoFrame], *, after_seek: bool = False) -> Iterator[VideoFrame]:
-    """The frames, with their dts for pts where the container stored pts in decoding order.
-
-    AVI and some MP4 writers do so with B-frames: frames come out in the order they are shown with
-    pts going back and forth, while dts rises. The first frames tell. After a seek such a container
-    gives no frames, because its time stamps do not tell where it stands: the caller decodes from
-    the start.
-    """
-    head = list(itertools.islice(frames, _HEAD))
-    mixed = not _rising([f.pts for f in head]) and _rising([f.dts for f in head])
-    if mixed and after_seek:
-        return
-    for frame in itertools.chain(head, frames):
-        if mixed:
-            frame.pts = frame.dts
-        yield frame
-
-
 def _rising(stamps: list[int | None]) -> bool:
     return all(a is not None and b is not None and a < b for a, b in itertools.pairwise(stamps))
 
@@ -237,12 +213,16 @@ def _rising(stamps: list[int | None]) -> bool:
 def _presented(
     container: InputContainer, stream: VideoStream, *, after_seek: bool = False
 ) -> Iterator[VideoFrame]:
-    """Every frame from where the container stands; the rule of `decode` for missing and repeated
-    pts.
+    """Frames from where the container stands; the rule of `decode` for missing and repeated pts.
 
-    After a seek frames come from the first keyframe on. Left out are then pictures stored behind
-    the keyframe but shown before it (open GOP), because what they refer to was not decoded, and
-    frames without pts, because nothing tells where they are.
+    AVI and some MP4 writers store pts in decoding order: with B-frames, frames come out in the
+    order they are shown, their pts going back and forth while dts rises. The first frames tell, and
+    pts are then dts. After a seek such a container gives no frames, because its time stamps do not
+    tell where it stands: the caller decodes from the start.
+
+    After a seek frames come from the first keyframe on. Left out are pictures stored behind the
+    keyframe but shown before it (open GOP), because what they refer to was not decoded, and frames
+    without pts, because nothing tells where they are.
     """
     first_key: int | None = None
 
@@ -253,10 +233,16 @@ def _presented(
                 first_key = packet.pts
             yield packet
 
-    source = watched() if after_seek else packets(container, stream)
+    frames = decode_packets(watched() if after_seek else packets(container, stream))
+    head = list(itertools.islice(frames, _HEAD))
+    mixed_up = not _rising([f.pts for f in head]) and _rising([f.dts for f in head])
+    if mixed_up and after_seek:
+        return
     step = nominal_duration(stream)
     last: int | None = None
-    for frame in _in_order(decode_packets(source), after_seek=after_seek):
+    for frame in itertools.chain(head, frames):
+        if mixed_up:
+            frame.pts = frame.dts
         if after_seek:
             if first_key is None or frame.pts is None or frame.pts < first_key:
                 continue

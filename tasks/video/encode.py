@@ -65,7 +65,7 @@ def even_size(shape: Geometry, shorter: int | None) -> tuple[int, int]:
 
 
 def _scaled(shape: Geometry, shorter: int | None) -> tuple[int, int]:
-    """Size as displayed after scaling; if it is scaled, the other side is the nearest even number."""
+    """Size as displayed after scaling, which makes the longer side the nearest even number."""
     width, height = shape.size
     if shorter is None or shorter >= min(width, height):
         return max(2, width), max(2, height)

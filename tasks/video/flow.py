@@ -1,4 +1,4 @@
-"""Motion between neighbouring frames, brightness and sharpness of single ones, on small gray pictures."""
+"""Motion between frames, brightness and sharpness of single ones, on small gray pictures."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Decodes some frames of a span by their numbers, straight to the needed sizes, and holds no others.
+"""Decodes some frames of a span by their numbers, straight to the needed sizes.
 
-The packets are read first, without decoding: they tell the time stamp of each number, and where
-keyframes let the decoder skip frames that nobody needs.
+No other frames are held. The packets are read first, without decoding: they tell the time stamp of
+each number, and where keyframes let the decoder skip frames that nobody needs.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _sought(
     times: _PacketTimes,
     numbers: Sequence[int],
 ) -> Iterator[tuple[int, VideoFrame]]:
-    """The frames of these numbers, each once, by their time stamps; seeks where that skips frames."""
+    """The frames of these numbers, each once, by their time stamps and with seeks over gaps."""
     frames = decode(container, stream, start_pts=span[0], end_pts=span[1])
     position, last = span[0], None
     for number in numbers:

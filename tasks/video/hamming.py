@@ -8,12 +8,12 @@ are compared in full, so the result is that of comparing all.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from curate.tasks.video.hash_pair import HashPair
 
 Words = NDArray[np.uint64]
 Rows = NDArray[np.intp]
@@ -30,22 +30,6 @@ def popcount_by_sums(words: Words) -> NDArray[np.uint8]:
 
 
 popcount = getattr(np, "bitwise_count", popcount_by_sums)  # numpy 2 has it
-
-
-@dataclass(frozen=True)
-class HashPair:
-    """The perceptual hashes of a clip's first and middle frame.
-
-    Each is 16 hex characters, or None for a flat frame.
-    """
-
-    first: str | None
-    middle: str | None
-
-
-def pairs_of(rows: Sequence[Any]) -> list[HashPair]:
-    """The hash pairs of rows that have hash_first and hash_middle."""
-    return [HashPair(row["hash_first"], row["hash_middle"]) for row in rows]
 
 
 @cache

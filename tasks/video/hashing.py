@@ -1,4 +1,4 @@
-"""Perceptual hashes of small pictures, by imagededup without the torch that its package asks for."""
+"""Perceptual hashes of small pictures, by imagededup without the torch that it asks for."""
 
 from __future__ import annotations
 

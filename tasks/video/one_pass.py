@@ -1,4 +1,4 @@
-"""The one pass over a video: every frame is decoded once, for detection, samples, hashes and motion.
+"""The one pass over a video: each frame is decoded once for scenes, samples, hashes and motion.
 
 Memory is bounded: an open scene holds at most `scene_buffer.HELD` decoded frames, its JPEGs beyond
 some megabytes go to a temporary file, and a finished clip goes to the archive at once. What grows

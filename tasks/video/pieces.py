@@ -38,7 +38,13 @@ def pieces(times: Sequence[int], time_base: Fraction, lengths: Lengths) -> list[
     """
     found = [(0, len(times) - 1)]
     if lengths.panda is not None:
-        found = _panda(times, _ticks(lengths.panda, time_base), _ticks(PANDA_TAIL, time_base))
+        # while more than panda + tail is left, a piece of `panda`, as Panda-70M cuts; then the rest
+        length = _ticks(lengths.panda, time_base)
+        limit = length + _ticks(PANDA_TAIL, time_base)
+        bounds = [0]
+        while times[-1] - times[bounds[-1]] > limit:
+            bounds.append(_last_within(times, bounds[-1], length))
+        found = list(itertools.pairwise([*bounds, len(times) - 1]))
     if lengths.longest is None:
         return found
     limit = _ticks(lengths.longest, time_base)
@@ -55,14 +61,6 @@ def long_enough(times: Sequence[int], piece: Piece, time_base: Fraction, lengths
 
 def _ticks(seconds: float, time_base: Fraction) -> Fraction:
     return Fraction(seconds).limit_denominator(1_000_000) / time_base
-
-
-def _panda(times: Sequence[int], length: Fraction, tail: Fraction) -> list[Piece]:
-    """While more than length + tail is left, a piece of `length`, as Panda-70M cuts; then the rest."""
-    bounds = [0]
-    while times[-1] - times[bounds[-1]] > length + tail:
-        bounds.append(_last_within(times, bounds[-1], length))
-    return list(itertools.pairwise([*bounds, len(times) - 1]))
 
 
 def _last_within(times: Sequence[int], start: int, length: Fraction) -> int:

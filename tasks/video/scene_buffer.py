@@ -1,4 +1,4 @@
-"""Frames of a scene while it is still open: which ones are kept, for how long, and in which form."""
+"""Frames of a scene while it is open: which ones stay, for how long, and in which form."""
 
 from __future__ import annotations
 

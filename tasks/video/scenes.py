@@ -100,7 +100,7 @@ class CutFinder:
 
 
 class Stride(CutFinder):
-    """A cut at the first frame at or after each multiple of `seconds`, counted from the first frame."""
+    """A cut at the first frame at or after each multiple of `seconds` from the first frame."""
 
     needs_pictures = False
 

@@ -1,4 +1,4 @@
-"""A span of a video: where it lies, what is known of its pictures, and which frames are picked of it."""
+"""A span of a video: where it lies, what its pictures are like, which frames are picked of it."""
 
 from __future__ import annotations
 
