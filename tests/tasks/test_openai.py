@@ -20,7 +20,6 @@ from sqlalchemy import text
 from curate.configs.errors import CaptionServer, ConfigError
 from curate.tasks.openai import Openai, OpenaiCaptioner, OpenaiOptions
 from curate.tasks.video.span import SpanShape
-from curate.worker import runner as module
 from tests.caption_server import KEY, STEP, caption_server
 from tests.caption_server import CaptionServer as Misbehaving
 from tests.media import draw, write_image
@@ -40,19 +39,13 @@ while runner.run_one("openai"):
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Misbehaving]:
+def server(catalog: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Misbehaving]:
     monkeypatch.setenv("MY_KEY", KEY)
     for name in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setitem(CATALOG, "openai", Openai)
-    monkeypatch.setattr(module, "stages", lambda: CATALOG)
-    monkeypatch.setattr(
-        module, "_cap_memory", lambda step: None
-    )  # this process runs other tests too
-    module.pipeline_of.cache_clear()
     with caption_server() as started:
         yield started
-    module.pipeline_of.cache_clear()
 
 
 def captioning(server: Misbehaving, url: str, home: Path, clips: int, **options: Any) -> Line:
