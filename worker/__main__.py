@@ -10,7 +10,7 @@ import sys
 
 
 def end_with_parent() -> None:
-    """Ask Linux to send SIGTERM when the parent dies, however it dies; elsewhere nothing happens."""
+    """Ask Linux to send SIGTERM when the parent dies, however it dies; no effect elsewhere."""
     if sys.platform == "linux":
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
@@ -18,16 +18,15 @@ def end_with_parent() -> None:
 
 def main() -> None:
     """Run a Celery worker with the arguments of `celery worker`."""
-    end_with_parent()
+    end_with_parent()  # before the imports, which take seconds
     import curate
     from curate.worker.app import app, settings
     from curate.worker.logs import configure_celery
 
     curate.code_version()  # of what is loaded: a process forked later may find other files
     configure_celery(app, settings.log_format)
-    quiet = (
-        ["--quiet"] if settings.log_format == "json" else []
-    )  # without Celery's banner, which is no JSON
+    # Celery's banner is no JSON
+    quiet = ["--quiet"] if settings.log_format == "json" else []
     app.worker_main([*quiet, "worker", *sys.argv[1:]])
 
 

@@ -1,5 +1,5 @@
-"""The Celery app of workers: a task for each stage, `stage.<name>`, runs a turn of batches and
-rings the next bells.
+"""The Celery app of workers: a task for each stage, `stage.<name>`, runs batches for a while and
+sends the next messages.
 
 Start a worker by hand with ``celery -A curate.worker.app worker -Q cpu --max-tasks-per-child 500``;
 `curate worker` does it for you. Importing this module reads the settings from the environment.
@@ -15,8 +15,8 @@ from curate.configs.errors import ServiceError
 from curate.configs.settings import load_settings
 from curate.tasks.registry import stages
 from curate.worker.batch import BatchReport
+from curate.worker.broker import outages
 from curate.worker.messages import Messages, make_app
-from curate.worker.outages import outages
 from curate.worker.runner import Runner
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,8 @@ settings = load_settings()
 app = make_app(settings)
 messages = Messages(app)
 
-FEW = 2  # doorbells in a queue that keep its processes busy: each batch rings for one more
+# messages that wait in a queue and keep its processes busy: each batch sends one more
+FEW = 2
 
 _runner: Runner | None = None
 
@@ -44,24 +45,27 @@ def _make_task(stage: str) -> Task:
         if report is None:
             return "nothing waiting"
         try:
-            ring_after(report)
-        except outages() as error:  # the batch is saved; the top-up loop rings again
-            log.warning("not rung after a batch of stage %s: %s", stage, error)
+            send_next(report)
+        except outages() as error:  # the batch is saved; the dispatcher sends again
+            log.warning("no message sent after a batch of stage %s: %s", stage, error)
         return str(report)
 
-    return app.task(
-        run, name=f"stage.{stage}", throws=(ServiceError,)
-    )  # said by the runner: no traceback
+    # the runner logs these errors, without a traceback
+    return app.task(run, name=f"stage.{stage}", throws=(ServiceError,))
 
 
 for _name in stages():
     _make_task(_name)
 
 
-def ring_after(report: BatchReport) -> None:
-    """Ring for what to do next, on the queue of the stage and on that of the stage behind it."""
-    names = [s.name for s in report.pipeline.stages]
-    here = names.index(report.step.name)
-    for queue in sorted({step.options.queue for step in report.pipeline.stages[here : here + 2]}):
-        if messages.count_waiting(queue) < FEW and (turn := runner().next_job(queue)):
-            messages.send(turn[1], turn[0])
+def send_next(report: BatchReport) -> None:
+    """Send a message for what to do next, to the queue of the stage and to that of the stage behind
+    it.
+    """
+    names = [step.name for step in report.pipeline.stages]
+    index = names.index(report.step.name)
+    queues = {step.options.queue for step in report.pipeline.stages[index : index + 2]}
+    for queue in sorted(queues):
+        if messages.count_waiting(queue) < FEW and (job := runner().next_job(queue)):
+            dataset_id, step = job
+            messages.send(step, dataset_id)

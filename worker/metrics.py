@@ -1,8 +1,7 @@
-"""Metrics for Prometheus, computed from the database when they are asked for, and served with a
+"""Metrics for Prometheus, computed from the database when Prometheus asks, and served behind a
 login where needed.
 
-Nothing is recorded for them but the rows: any host can serve them, and a restart of it loses no
-count.
+Nothing is recorded for them but the rows: any host can serve them, and its restart loses no count.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import base64
 import hmac
 import logging
+import socket
 import socketserver
 import threading
 import time
@@ -38,12 +38,12 @@ from curate.db.reports.batches import (
     Histogram,
 )
 from curate.db.reports.overview import Overview, overview
+from curate.worker.broker import outages
 from curate.worker.messages import Messages
-from curate.worker.outages import outages
 
 log = logging.getLogger(__name__)
 
-KEEP_SECONDS = 10.0  # an answer is given again for so long, and for ten times what it took
+KEEP_SECONDS = 10.0  # an answer is given again for so long, or for ten times what it took
 App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -52,7 +52,7 @@ class CurateCollector(Collector):
 
     def __init__(self, engine: Engine, messages: Messages, keep: float = KEEP_SECONDS) -> None:
         self._engine = engine
-        self._bells = messages
+        self._messages = messages
         self._keep = keep
         self._counters = BatchCounters()
         self._lock = threading.Lock()
@@ -60,7 +60,7 @@ class CurateCollector(Collector):
         self._until = 0.0
 
     def collect(self) -> list[Metric]:
-        """The metrics, at most as old as the class says."""
+        """The metrics, at most `keep` seconds old, or ten times as old as collecting them took."""
         with self._lock:
             if time.monotonic() >= self._until:
                 started = time.monotonic()
@@ -78,75 +78,80 @@ class CurateCollector(Collector):
             "curate_database_up", "Whether the database answers; 0 leaves most other metrics out"
         )
         try:
-            found = overview(self._engine)
+            everything = overview(self._engine)
             sums = self._counters.read(self._engine)
         except ServiceError as error:
             log.warning("no metrics of the database: %s", error)
             up.add_metric([], 0)
             return [up]
         up.add_metric([], 1)
-        return [up, *of_rows(found), *of_batches(found, sums), *of_workers(found), _size(found)]
+        size = GaugeMetricFamily(
+            "curate_database_size_bytes", "Size of the database", value=everything.size
+        )
+        return [
+            up, *of_rows(everything), *of_batches(everything, sums), *of_workers(everything), size,
+        ]  # fmt: skip
 
     def _of_broker(self) -> list[Metric]:
         up = GaugeMetricFamily("curate_broker_up", "Whether the broker answers")
-        messages = GaugeMetricFamily(
-            "curate_doorbells", "Doorbells that wait in a queue of the broker", labels=["queue"]
+        waiting = GaugeMetricFamily(
+            "curate_doorbells", "Messages that wait in a queue of the broker", labels=["queue"]
         )
         try:
             for queue in QUEUES:
-                messages.add_metric([queue], self._bells.count_waiting(queue))
+                waiting.add_metric([queue], self._messages.count_waiting(queue))
         except outages() as error:
             log.warning("no metrics of the broker: %s", error)
             up.add_metric([], 0)
             return [up]
         up.add_metric([], 1)
-        return [up, messages]
+        return [up, waiting]
 
 
-def of_rows(found: Overview) -> list[Metric]:
+def of_rows(everything: Overview) -> list[Metric]:
     """Where the rows of each dataset are, and whether anybody works on them."""
-    place = ["dataset", "stage", "status"]
+    labels = ["dataset", "stage", "status"]
     rows = {
         "video": GaugeMetricFamily(
-            "curate_videos", "Videos by the stage they are at and their status", labels=place
+            "curate_videos", "Videos by the stage they are at and their status", labels=labels
         ),
         "clip": GaugeMetricFamily(
-            "curate_clips", "Clips by the stage they are at and their status", labels=place
+            "curate_clips", "Clips by the stage they are at and their status", labels=labels
         ),
     }
-    at = ["dataset", "level", "stage"]
-    held = GaugeMetricFamily("curate_rows_at_work", "Rows that a worker holds", labels=at)
+    place = ["dataset", "level", "stage"]
+    leased = GaugeMetricFamily("curate_rows_at_work", "Rows that a worker holds", labels=place)
     expired = GaugeMetricFamily(
         "curate_leases_expired",
         "Rows whose worker died or hangs and that nobody took again yet",
-        labels=at,
+        labels=place,
     )
     failed = GaugeMetricFamily(
-        "curate_failed_rows", "Failed rows by the kind of error", labels=[*at, "reason"]
+        "curate_failed_rows", "Failed rows by the kind of error", labels=[*place, "reason"]
     )
     running = GaugeMetricFamily(
         "curate_dataset_running",
         "Whether a dataset is worked on; 0 when it is paused or cancelled",
         labels=["dataset"],
     )
-    for name, view in found.views.items():
+    for name, view in everything.views.items():
         running.add_metric([name], int(view.state == RUNNING))
-        at_stage: Counter[tuple[str, str, str]] = Counter()
+        totals: Counter[tuple[str, str, str]] = Counter()
         for count in view.counts:
             where = [name, count.level, count.stage]
-            at_stage[count.level, count.stage, count.status] += count.rows
+            totals[count.level, count.stage, count.status] += count.rows
             if count.status == "active":
-                held.add_metric(where, count.leased)
+                leased.add_metric(where, count.leased)
             if count.expired:
                 expired.add_metric(where, count.expired)
             if count.status == "failed":
                 failed.add_metric([*where, count.reason or "?"], count.rows)
-        for (level, stage, status), total in at_stage.items():
+        for (level, stage, status), total in totals.items():
             rows[level].add_metric([name, stage, status], total)
-    return [*rows.values(), running, held, expired, failed]
+    return [*rows.values(), running, leased, expired, failed]
 
 
-def of_batches(found: Overview, sums: dict[tuple[int, str], BatchSums]) -> list[Metric]:
+def of_batches(everything: Overview, sums: dict[tuple[int, str], BatchSums]) -> list[Metric]:
     """What was done, as counters and histograms."""
     labels = ["dataset", "stage"]
     batches = CounterMetricFamily("curate_batches", "Batches that were saved", labels=labels)
@@ -160,7 +165,7 @@ def of_batches(found: Overview, sums: dict[tuple[int, str], BatchSums]) -> list[
     )
     stages: dict[str, BatchSums] = {}
     for (dataset, stage), one in sorted(sums.items()):
-        name = found.names.get(dataset, str(dataset))
+        name = everything.names.get(dataset, str(dataset))
         batches.add_metric([name, stage], one.batches - one.given_back)
         back.add_metric([name, stage], one.given_back)
         rows.add_metric([name, stage, "ok"], one.ok)
@@ -185,7 +190,7 @@ def _histogram(spread: Histogram, bounds: Sequence[float]) -> tuple[list[tuple[s
     return [*buckets, ("+Inf", float(spread.count))], spread.total
 
 
-def of_workers(found: Overview) -> list[Metric]:
+def of_workers(everything: Overview) -> list[Metric]:
     """Which workers run."""
     labels = ["queue", "version"]
     workers = GaugeMetricFamily(
@@ -195,26 +200,22 @@ def of_workers(found: Overview) -> list[Metric]:
         "curate_worker_processes", "Processes of these workers", labels=labels
     )
     counts: Counter[tuple[str, str]] = Counter()
-    ears: Counter[tuple[str, str]] = Counter()
-    for worker in found.workers:
+    listeners: Counter[tuple[str, str]] = Counter()
+    for worker in everything.workers:
         if worker.recent:
             counts[worker.queue, worker.version] += 1
-            ears[worker.queue, worker.version] += worker.processes
+            listeners[worker.queue, worker.version] += worker.processes
     for key, count in sorted(counts.items()):
         workers.add_metric(list(key), count)
-        processes.add_metric(list(key), ears[key])
+        processes.add_metric(list(key), listeners[key])
     return [workers, processes]
-
-
-def _size(found: Overview) -> Metric:
-    return GaugeMetricFamily("curate_database_size_bytes", "Size of the database", value=found.size)
 
 
 def registry(engine: Engine, messages: Messages) -> CollectorRegistry:
     """A registry with curate's metrics and nothing else."""
-    made = CollectorRegistry()
-    made.register(CurateCollector(engine, messages))
-    return made
+    metrics = CollectorRegistry()
+    metrics.register(CurateCollector(engine, messages))
+    return metrics
 
 
 def as_text(metrics: CollectorRegistry) -> str:
@@ -223,12 +224,12 @@ def as_text(metrics: CollectorRegistry) -> str:
 
 
 def with_login(app: App, login: str) -> App:
-    """The WSGI app behind HTTP basic authentication by `user:password`; as it is without a login."""
-    wanted = b"Basic " + base64.b64encode(login.encode())
+    """The WSGI app behind HTTP basic authentication; `login` is user:password, empty for none."""
+    expected = b"Basic " + base64.b64encode(login.encode())
 
-    def asked(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+    def app_with_login(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         given = environ.get("HTTP_AUTHORIZATION", "").encode("latin-1", "replace")
-        if not login or hmac.compare_digest(given, wanted):
+        if not login or hmac.compare_digest(given, expected):
             return app(environ, start)
         start(
             "401 Unauthorized",
@@ -236,7 +237,7 @@ def with_login(app: App, login: str) -> App:
         )
         return [b"a login is needed\n"]
 
-    return asked
+    return app_with_login
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
@@ -252,7 +253,6 @@ class _Handler(WSGIRequestHandler):
 
 def server(metrics: CollectorRegistry, address: str, port: int, login: str) -> WSGIServer:
     """A server of /metrics that listens already; run it with serve_forever. Raises OSError."""
-    import socket
 
     class Server(_Server):
         address_family = socket.AF_INET6 if ":" in address else socket.AF_INET

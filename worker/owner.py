@@ -20,22 +20,35 @@ def new_owner() -> str:
     return f"{_process(os.getpid())}|{uuid.uuid4().hex[:12]}"
 
 
-@cache
-def _process(pid: int) -> str:
-    return f"{_place()}|{pid}|{_started(pid)}"  # once a process: /proc is slow beside a small batch
-
-
 def worker_name() -> str:
     """This process as people know it: pid@host."""
     return f"{os.getpid()}@{socket.gethostname()}"
 
 
-def _place() -> str:
+def dead_owners(owners: Iterable[str]) -> list[str]:
+    """The owners that were processes of this host and are gone; others cannot be told from here."""
+    if not Path("/proc/self/stat").exists():
+        return []
+    host = _host_id()
+    dead = []
+    for owner in owners:
+        if owner.startswith(f"{host}|"):
+            _, _, pid, started, _ = owner.split("|")
+            if _started(int(pid)) != started:
+                dead.append(owner)
+    return dead
+
+
+@cache
+def _process(pid: int) -> str:
+    return f"{_host_id()}|{pid}|{_started(pid)}"  # once: /proc is slow beside a small batch
+
+
+def _host_id() -> str:
     try:
         namespace = Path("/proc/self/ns/pid").readlink().name
-        boot = (
-            Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        )  # two hosts may have one name
+        # two hosts may have one name
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         namespace = boot = "-"
     return f"{socket.gethostname()}|{boot}/{namespace}"
@@ -51,16 +64,3 @@ def _started(pid: int) -> str:
         return ""
     fields = stat.rpartition(")")[2].split()
     return "" if fields[0] in "ZX" else fields[19]
-
-
-def dead_owners(owners: Iterable[str]) -> list[str]:
-    """The owners that were processes of this host and are gone. Others cannot be judged from here."""
-    here = _place()
-    return [o for o in owners if o.startswith(f"{here}|") and _is_gone(o)]
-
-
-def _is_gone(owner: str) -> bool:
-    _, _, pid, started, _ = owner.split("|")
-    if not Path("/proc/self/stat").exists():
-        return False
-    return _started(int(pid)) != started

@@ -43,9 +43,8 @@ class WorkerSpec:
 
     def arguments(self, loglevel: str) -> list[str]:
         """The arguments of `celery worker`."""
-        recycled = (
-            [] if self.queue == "ascend" else [f"--max-tasks-per-child={RECYCLE}"]
-        )  # a model loads for long
+        # a process of `ascend` lives on: its model takes long to load
+        recycled = [] if self.queue == "ascend" else [f"--max-tasks-per-child={RECYCLE}"]
         return [
             "-Q", self.queue, "-c", str(self.processes), "-P", "prefork", "-n", f"{self.name}@%h",
             "-l", loglevel, "--without-gossip", "--without-mingle", *recycled,
@@ -84,45 +83,41 @@ def worker_specs(
     to use, or on the CPU how many processes (None: one). `npus` names the NPUs to use; None takes
     all that this process may. Raises UsageError for NPUs that are not there.
     """
-    made = []
+    specs = []
     for queue in queues:
         if queue == "ascend":
-            alone = processes if len(queues) == 1 else None
-            made += _for_models(settings, alone, npus, prefix)
+            count = processes if len(queues) == 1 else None
+            specs += _for_models(settings, count, npus, prefix)
         else:
-            made.append(WorkerSpec(queue, processes or cores(), f"{prefix}{queue}0"))
-    return made
+            specs.append(WorkerSpec(queue, processes or cores(), f"{prefix}{queue}0"))
+    return specs
 
 
 def _for_models(
-    settings: Settings, processes: int | None, asked: Sequence[int] | None, prefix: str
+    settings: Settings, processes: int | None, npus: Sequence[int] | None, prefix: str
 ) -> list[WorkerSpec]:
+    """The workers of `ascend`: one a NPU, or without any one worker that computes on the CPU."""
     present = device.npus() if device.target_of(settings.device) == "Ascend" else []
-    chosen = _chosen(present, processes, asked)
+    names = ", ".join(map(str, present)) or "none"
+    for npu in npus or ():
+        if npu not in present:
+            raise UsageError(what=f"--npus {npu}: the NPUs that may be used here are: {names}")
+    chosen = list(present if npus is None else dict.fromkeys(npus))
+    if chosen and processes and processes > len(chosen):
+        raise UsageError(
+            what=f"-c {processes}: one process an NPU, and the NPUs that may be used here are:"
+            f" {names}"
+        )
     if not chosen:  # the CPU; or an NPU without a device file, which only the driver can tell
         count = processes or 1
         return [WorkerSpec("ascend", count, f"{prefix}ascend0", max(1, cores() // count))]
+    chosen = chosen[:processes]
     threads = max(1, cores() // len(chosen))
     # the only one is not pinned: a container may have given it another number than its file has
     pins = len(present) > 1
     return [
         WorkerSpec("ascend", 1, f"{prefix}ascend{n}", threads, n if pins else None) for n in chosen
     ]
-
-
-def _chosen(
-    present: Sequence[int], processes: int | None, asked: Sequence[int] | None
-) -> list[int]:
-    there = ", ".join(map(str, present)) or "none"
-    missing = [n for n in asked or () if n not in present]
-    if missing:
-        raise UsageError(what=f"--npus {missing[0]}: the NPUs that may be used here are: {there}")
-    chosen = list(present if asked is None else dict.fromkeys(asked))
-    if chosen and processes and processes > len(chosen):
-        raise UsageError(
-            what=f"-c {processes}: one process an NPU, and the NPUs that may be used here are: {there}"
-        )
-    return chosen[:processes] if processes else chosen
 
 
 def queues_of(pipeline: Pipeline) -> list[str]:

@@ -1,4 +1,4 @@
-"""Starts Celery workers on this host, keeps them running, and tops up their queues."""
+"""Starts Celery workers on this host, keeps them running, and dispatches messages to them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,19 +18,18 @@ from sqlalchemy import Engine
 
 from curate.configs.errors import ServiceError
 from curate.configs.settings import Settings
-from curate.worker.broker import EmbeddedBroker
+from curate.worker.broker import EmbeddedBroker, outages
 from curate.worker.dispatcher import Dispatcher, release_rows_of_dead
 from curate.worker.heartbeat import Heartbeat
 from curate.worker.messages import Messages, make_app
-from curate.worker.outages import outages
 from curate.worker.processes import WorkerSpec
 
 log = logging.getLogger(__name__)
 
-TOP_UP_SECONDS = 1.0
+DISPATCH_SECONDS = 1.0
 GRACE_SECONDS = 30.0  # a batch may finish in this time when the workers are told to stop
-_RESTARTS = 5  # in a row, each within _QUICK seconds, before giving up
-_QUICK = 30.0
+RESTARTS = 5  # in a row, each within QUICK_SECONDS of its start, before giving up
+QUICK_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,8 @@ class Log:
 class Worker:
     """One Celery worker, a process with its children, that is started again when it dies."""
 
-    def __init__(self, plan: WorkerSpec, settings: Settings, log: Log) -> None:
-        self.plan = plan
+    def __init__(self, spec: WorkerSpec, settings: Settings, log: Log) -> None:
+        self.spec = spec
         self._settings = settings
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
@@ -59,11 +58,11 @@ class Worker:
 
     def start(self) -> None:
         """Start it."""
-        command = [sys.executable, "-m", "curate.worker", *self.plan.arguments(self._log.level)]
+        command = [sys.executable, "-m", "curate.worker", *self.spec.arguments(self._log.level)]
         with contextlib.ExitStack() as stack:
             output = stack.enter_context(self._log.file.open("ab")) if self._log.file else None
             self._process = subprocess.Popen(  # noqa: S603  a fixed command
-                command, env=self.plan.environment(self._settings), stdin=subprocess.DEVNULL,
+                command, env=self.spec.environment(self._settings), stdin=subprocess.DEVNULL,
                 stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
         self._started = time.monotonic()
@@ -72,13 +71,13 @@ class Worker:
         """Start it again if it is gone. Raises ServiceError when it keeps dying at its start."""
         if self.pid is not None:
             return
-        quick = time.monotonic() - self._started < _QUICK
+        quick = time.monotonic() - self._started < QUICK_SECONDS
         self._quick_deaths = self._quick_deaths + 1 if quick else 1
-        if self._quick_deaths > _RESTARTS:
+        if self._quick_deaths > RESTARTS:
             where = f"see {self._log.file}" if self._log.file else "see its messages above"
-            why = f"it ended {_RESTARTS} times right after its start; {where}"
-            raise ServiceError(what=f"The worker {self.plan.name}", why=why)
-        log.warning("the worker %s was gone and has been started again", self.plan.name)
+            why = f"it ended {RESTARTS} times right after its start; {where}"
+            raise ServiceError(what=f"The worker {self.spec.name}", why=why)
+        log.warning("the worker %s was gone and has been started again", self.spec.name)
         self.start()
 
     def tell_to_stop(self) -> None:
@@ -108,24 +107,24 @@ class Worker:
 
 
 class Supervisor:
-    """Runs Celery workers and the broker they need. Use as a context manager and call `tick` often."""
+    """Runs Celery workers and the broker they need: a context manager, to `tick` often."""
 
     def __init__(
-        self, settings: Settings, engine: Engine, plans: Sequence[WorkerSpec], log: Log
+        self, settings: Settings, engine: Engine, specs: Sequence[WorkerSpec], log: Log
     ) -> None:
-        self._broker = EmbeddedBroker(settings)
-        self._bells = Messages(make_app(settings))
-        self._presence = Heartbeat(engine)
-        processes: Counter[str] = Counter()
-        for plan in plans:
-            processes[plan.queue] += plan.processes
         self._engine = engine
+        self._broker = EmbeddedBroker(settings)
+        self._messages = Messages(make_app(settings))
+        self._heartbeat = Heartbeat(engine)
+        listeners: Counter[str] = Counter()
+        for spec in specs:
+            listeners[spec.queue] += spec.processes
         self._dispatcher = Dispatcher(
-            engine, self._bells, processes, lease_seconds=settings.lease_seconds
+            engine, self._messages, listeners, lease_seconds=settings.lease_seconds
         )
-        self.workers = [Worker(plan, settings, log) for plan in plans]
-        self._next_top_up = 0.0
-        self._trouble: dict[str, str] = {}  # what was said last
+        self.workers = [Worker(spec, settings, log) for spec in specs]
+        self._next_dispatch = 0.0
+        self._last_warnings: dict[str, str] = {}
 
     def __enter__(self) -> Supervisor:
         self._broker.__enter__()
@@ -141,46 +140,38 @@ class Supervisor:
         self.stop()
 
     def tick(self) -> None:
-        """Restart what died, and ring stages that wait. Returns at once when nothing is due.
+        """Restart what died, and send messages about rows that wait. Returns at once when nothing
+        is due.
 
         Raises ServiceError when a worker keeps dying at its start, and ConfigError when another
         host shares its SQLite.
         """
-        self._keep_broker()
+        # it may start at the next try, when its disk has room again
+        with self._warns_once("the embedded Redis is gone"):
+            if self._broker.ensure():
+                log.warning("the embedded Redis was gone and has been started again")
         for worker in self.workers:
             worker.revive()
-        if time.monotonic() >= self._next_top_up:
-            self._top_up()
-        self._presence.beat([(worker.plan, worker.pid) for worker in self.workers])
+        if time.monotonic() >= self._next_dispatch:
+            pause = 5 * DISPATCH_SECONDS
+            # the workers ride out a broker or database that restarts, and so does this
+            with self._warns_once("no messages sent"):
+                self._dispatcher.dispatch()
+                pause = DISPATCH_SECONDS
+            self._next_dispatch = time.monotonic() + pause
+        self._heartbeat.beat([(worker.spec, worker.pid) for worker in self.workers])
 
-    def _keep_broker(self) -> None:
+    @contextlib.contextmanager
+    def _warns_once(self, what: str) -> Iterator[None]:
+        """Let an outage pass, and log it unless the last one was the same."""
         try:
-            started = self._broker.ensure()
-            self._trouble.pop("the embedded Redis is gone", None)
-            if started:
-                log.warning("the embedded Redis was gone and has been started again")
-        except (
-            ServiceError,
-            OSError,
-        ) as error:  # it may start at the next try, when its disk has room again
-            self._say("the embedded Redis is gone", error)
-
-    def _say(self, what: str, error: Exception) -> None:
-        """Log it, once in a row."""
-        if str(error) != self._trouble.get(what):
-            log.warning("%s, trying again: %s", what, error)
-        self._trouble[what] = str(error)
-
-    def _top_up(self) -> None:
-        pause = TOP_UP_SECONDS
-        try:
-            self._dispatcher.dispatch()
-            self._trouble.pop("queues not topped up", None)
+            yield
         except outages() as error:
-            # a broker or database that restarts: the workers ride it out, and so does this
-            self._say("queues not topped up", error)
-            pause = 5 * TOP_UP_SECONDS
-        self._next_top_up = time.monotonic() + pause
+            if str(error) != self._last_warnings.get(what):
+                log.warning("%s, trying again: %s", what, error)
+            self._last_warnings[what] = str(error)
+        else:
+            self._last_warnings.pop(what, None)
 
     def stop(self, grace: float = GRACE_SECONDS) -> None:
         """Let running batches finish for `grace` seconds, then end the workers; their rows go to
@@ -189,8 +180,8 @@ class Supervisor:
         try:
             self._stop_workers(grace)
         finally:
-            self._presence.leave()
-            self._bells.close()
+            self._heartbeat.leave()
+            self._messages.close()
             self._broker.stop()
 
     def _stop_workers(self, grace: float) -> None:
@@ -205,13 +196,7 @@ class Supervisor:
         finally:
             killed = [worker.kill() for worker in self.workers]
             if any(killed):
-                self._free_rows()
-
-    def _free_rows(self) -> None:
-        """Give back what was at work in processes that were ended, so that others need not wait for
-        the leases.
-        """
-        try:
-            release_rows_of_dead(self._engine)
-        except ServiceError as error:
-            log.warning("rows at work stay held until their leases run out: %s", error)
+                try:
+                    release_rows_of_dead(self._engine)  # or others would wait for the leases
+                except ServiceError as error:
+                    log.warning("rows of ended workers wait until their leases run out: %s", error)

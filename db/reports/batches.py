@@ -161,8 +161,8 @@ def stage_history(engine: Engine, dataset_id: int) -> list[StageHistory]:
     b = batches.c
     of_dataset = b.dataset_id == dataset_id
     sums = select(
-        b.stage, func.count(), func.sum(b.n_ok), func.sum(b.n_failed), func.count(b.error), func.sum(b.seconds),
-        func.min(b.started_at), func.max(b.started_at + b.seconds),
+        b.stage, func.count(), func.sum(b.n_ok), func.sum(b.n_failed), func.count(b.error),
+        func.sum(b.seconds), func.min(b.started_at), func.max(b.started_at + b.seconds),
     ).where(of_dataset)  # fmt: skip
     pairs = select(b.stage, b.version).where(of_dataset).distinct().order_by(b.stage, b.version)
     with reading(engine) as connection:
@@ -179,7 +179,7 @@ def stage_history(engine: Engine, dataset_id: int) -> list[StageHistory]:
 
 
 def recent_rates(engine: Engine, dataset_id: int, stages: Sequence[str]) -> dict[str, float]:
-    """How many rows a second did each stage finish lately? Stages that finished none are left out."""
+    """How many rows a second each stage finished lately; without stages that finished none."""
     rates = {}
     b = batches.c
     with reading(engine) as connection:

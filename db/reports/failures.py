@@ -17,7 +17,7 @@ from curate.db.schema import batches, clips, rows_of, videos
 
 @dataclass(frozen=True)
 class Failure:
-    """One kind of failure: a stage, an error's class, how many rows, and one of them as an example."""
+    """One kind of failure: a stage, an error's class, how many rows, and one of them."""
 
     stage: str
     level: Level
@@ -102,7 +102,7 @@ class BlockedStage:
 
 
 def blocked_stages(engine: Engine, dataset_id: int) -> list[BlockedStage]:
-    """The stages of a dataset whose last batch of the last ten minutes failed as a whole, by name."""
+    """The stages whose last batch of the last ten minutes failed as a whole, by name."""
     with reading(engine) as connection:
         time = now(connection)
         recent = (batches.c.dataset_id == dataset_id, batches.c.started_at > time - BLOCKED_SECONDS)

@@ -205,7 +205,7 @@ class Totals:
     finished_videos: int
 
     def shares(self) -> dict[str, float]:
-        """Kept, dropped, failed and waiting clips and unsplit videos, in percent; they sum to 100."""
+        """Kept, dropped, failed and waiting clips and unsplit videos, in percent: 100 in all."""
         parts = {
             "kept": self.kept,
             "dropped": self.dropped,
@@ -217,7 +217,7 @@ class Totals:
 
 
 def totals(counts: Sequence[RowCount]) -> Totals:
-    """How many rows are there, and how did they end? Videos that were split count by their clips."""
+    """How many rows there are, and how they ended; a split video counts by its clips."""
 
     def rows(level: Level, *status: str) -> int:
         return sum(

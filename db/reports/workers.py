@@ -117,6 +117,6 @@ def version_warning(seen: Iterable[SeenWorker], own: tuple[str, str] | None = No
         return ""
     parts = [f"{version} on {', '.join(names)}" for version, names in sorted(hosts.items())]
     return (
-        f"hosts run different versions of curate: {'; '.join(parts)}. The same clip may get other scores on each;"
-        " install one version everywhere and start the workers again"
+        f"hosts run different versions of curate: {'; '.join(parts)}. The same clip may get other"
+        " scores on each; install one version everywhere and start the workers again"
     )

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(module.redis_executable() is None, reason="no re
 
 
 def pid_of(broker: EmbeddedBroker) -> int:
-    pid = broker._answering()
+    pid = broker.server_pid()
     assert pid is not None
     return pid
 
@@ -29,7 +29,7 @@ def test_it_starts_answers_and_stops(home: Path) -> None:
     with EmbeddedBroker(Settings(home=home)) as broker:
         check_broker(broker.url)
         pid = pid_of(broker)
-    assert broker._answering() is None
+    assert broker.server_pid() is None
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
@@ -98,7 +98,7 @@ def test_a_signal_while_it_starts_leaves_no_server_behind(
             raise KeyboardInterrupt  # as the handler of a signal does, wherever the program is
 
     interrupted: list[bool] = []
-    monkeypatch.setattr(EmbeddedBroker, "_answering", asked)
+    monkeypatch.setattr(EmbeddedBroker, "server_pid", asked)
     with pytest.raises(KeyboardInterrupt):
         EmbeddedBroker(Settings(home=home)).__enter__()
     assert running(never_ready) == []
@@ -121,7 +121,7 @@ def test_a_server_whose_owner_was_killed_is_adopted_and_stopped(home: Path) -> N
     first._lock.close()  # what the kernel does when the owner dies
     with EmbeddedBroker(settings) as second:
         assert pid_of(second) == pid
-    assert first._answering() is None
+    assert first.server_pid() is None
     assert first._server is not None
     first._server.wait(10)
 
@@ -133,7 +133,7 @@ def test_when_the_owner_ends_another_process_takes_over(home: Path) -> None:
         first.stop()
         assert second.ensure() is True
         pid_of(second)
-    assert second._answering() is None
+    assert second.server_pid() is None
 
 
 def test_a_long_home_folder_gets_a_short_socket_path(tmp_path: Path) -> None:

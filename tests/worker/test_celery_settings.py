@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from curate.configs.settings import Settings
-from curate.tasks.registry import stages
 from curate.worker.celery_settings import celery_settings, transport_options
 
 
@@ -32,9 +31,3 @@ def test_queues_of_rabbitmq_are_quorum_queues(home: Path) -> None:
 def test_options_of_transports(tmp_path: Path) -> None:
     assert transport_options("amqp://h", tmp_path) == {"confirm_publish": True}
     assert Path(transport_options("filesystem://", tmp_path)["data_folder_in"]).is_dir()
-
-
-def test_every_stage_is_a_task_named_after_it() -> None:
-    from curate.worker.app import app
-
-    assert {f"stage.{name}" for name in stages()} <= set(app.tasks)

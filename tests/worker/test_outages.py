@@ -1,5 +1,5 @@
-"""A full disk, a database or a broker that is away: no row is to blame, nothing is lost, and work
-goes on by itself.
+"""A full disk or a database that is away: no row is to blame, nothing is lost, and work goes on by
+itself.
 """
 
 from __future__ import annotations
@@ -10,17 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from curate.configs.errors import DiskFull, ServiceError
-from curate.configs.settings import Settings
 from curate.db.datasets import retry
-from curate.db.queue.leases import EXPIRED
 from curate.tasks.stage import Clip
 from curate.worker import batch as module
 from curate.worker import runner as chooser
-from curate.worker.dispatcher import expire_rows_of_dead, release_rows_of_dead
-from curate.worker.owner import new_owner
 from curate.worker.runner import Runner
 from tests.pipelines import Line, Score, make_line
 from tests.servers import Postgres
@@ -193,65 +189,3 @@ def test_a_batch_in_order_is_not_saved_when_clips_it_knew_were_deleted(
     assert line.rows("SELECT DISTINCT stage, owner, dedup_seq FROM clips") == [
         ("inorder", None, None)
     ]
-
-
-def hold_by_the_dead(line: Line) -> None:
-    """All clips are held by a process of this host that is gone, alone in its batch."""
-    place, _, _, batch = new_owner().rsplit("|", 3)
-    held = "UPDATE clips SET owner = :o, claim_size = 1, attempts = 2, lease_until = :u"
-    with line.engine.begin() as connection:
-        from curate.db.engine import now
-
-        connection.execute(
-            text(held), {"o": f"{place}|999999999|1|{batch}", "u": now(connection) + 60}
-        )
-
-
-def test_what_a_stopped_worker_held_is_free_at_once_and_no_crash(line: Line) -> None:
-    hold_by_the_dead(line)
-    assert release_rows_of_dead(line.engine) == 3
-    assert line.rows("SELECT DISTINCT owner, lease_until, claim_size, attempts FROM clips") == [
-        (None, 0.0, 0, 2)
-    ]
-
-
-def test_what_a_crashed_worker_held_counts_as_a_crash(line: Line) -> None:
-    hold_by_the_dead(line)
-    assert expire_rows_of_dead(line.engine, line.dataset) == 3
-    assert line.rows("SELECT DISTINCT lease_until, claim_size, attempts FROM clips") == [
-        (EXPIRED, 1, 2)
-    ]
-
-
-def test_freeing_a_dataset_asks_about_no_other(database_url: str, home: Path) -> None:
-    asked: list[str] = []
-    counts = []
-    for name in ("a", "b", "c"):
-        line = make_line(database_url, home, ["score"], name)
-        line.put_clips(3, "score")
-        hold_by_the_dead(line)
-        event.listen(
-            line.engine, "before_cursor_execute", lambda _c, _cur, sql, *_: asked.append(sql)
-        )
-        asked.clear()
-        assert expire_rows_of_dead(line.engine, line.dataset) == 3
-        counts.append(len(asked))
-    assert counts == counts[:1] * 3
-
-
-def test_a_broker_that_is_away_after_a_batch_loses_nothing(
-    line: Line, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    from curate.worker import app
-    from curate.worker.messages import Messages, make_app
-
-    away = Settings(home=line.settings.folder, broker_url="redis+socket:///nowhere/redis.sock")
-    lost = Messages(make_app(away))
-    monkeypatch.setattr(app, "messages", lost)
-    monkeypatch.setattr(app, "_runner", Runner(line.settings, line.engine))
-    assert app.app.tasks["stage.probe"].throws == (ServiceError,)
-    monkeypatch.setattr("kombu.connection.Connection.connect_timeout", 0.1, raising=False)
-    line.enqueue("b1.mp4")
-    said = app.app.tasks["stage.probe"].run()
-    assert said.startswith("1 videos: 1 ok")
-    assert "not rung after a batch of stage probe" in caplog.text
