@@ -1,9 +1,9 @@
-"""The one place that knows devices: Ascend NPUs and, for everybody else, the CPU. Imports MindSpore
+"""All that curate knows of devices: Ascend NPUs and, for everybody else, the CPU. Imports MindSpore
 only when asked.
 
-A worker process uses one device, and only the one. On a host with several NPUs the process that
-starts the workers gives each its own by ASCEND_RT_VISIBLE_DEVICES, which must be set before
-MindSpore is imported; the process then sees that one as number 0. Nothing here was run on an NPU.
+A worker process uses one device. On a host with several NPUs the process that starts the workers
+gives each its own by ASCEND_RT_VISIBLE_DEVICES, which must be set before MindSpore is imported; the
+worker then sees that one as number 0. Nothing here was run on an NPU.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ VISIBLE = "ASCEND_RT_VISIBLE_DEVICES"
 _DEVICES = Path("/dev")
 MINDONE = "0.5.0"  # mindone_light uses its private layout
 # how MindSpore says on CPUs and NPUs that an allocation failed; there is no class of its own for it
-_SHORT = re.compile(
+_NO_MEMORY = re.compile(
     r"alloc\w*( \w+){0,2} fail|out of memory|memory (isn't|not) enough", re.IGNORECASE
 )
 INSTALL_MINDONE = f"pip install --no-deps mindone=={MINDONE}"
@@ -41,12 +41,11 @@ class Device:
 
     target: Target
 
-    def weights_dtype(self, asked: Dtype) -> Literal["float16", "float32"]:
-        """What weights are held in: on an NPU what was asked for, float16 when left to it.
-
-        On the CPU always float32: MindSpore's half-precision kernels are missing there, or slow.
+    def weights_dtype(self, requested: Dtype) -> Literal["float16", "float32"]:
+        """The type of weights in memory: on an NPU the one requested, float16 for `auto`; on the
+        CPU always float32, for MindSpore's half-precision kernels are missing there, or slow.
         """
-        return "float32" if self.target == "CPU" or asked == "float32" else "float16"
+        return "float32" if self.target == "CPU" or requested == "float32" else "float16"
 
 
 def npus(environ: Mapping[str, str] = os.environ, folder: Path = _DEVICES) -> list[int]:
@@ -70,8 +69,8 @@ def pinned(npu: int) -> dict[str, str]:
 
 
 def target_of(setting: str) -> Target:
-    """The target that the setting CURATE_DEVICE asks for: auto means Ascend where this process may
-    use an NPU.
+    """The target that the setting CURATE_DEVICE names; auto means Ascend where this process may use
+    an NPU.
     """
     if setting in ("Ascend", "CPU"):
         return "Ascend" if setting == "Ascend" else "CPU"
@@ -80,11 +79,10 @@ def target_of(setting: str) -> Target:
 
 @cache
 def start(setting: str) -> Device:
-    """Make this process use its device, before its first MindSpore operation. Raises
-    PackageMissing, NoDevice.
+    """Make this process use its device, before its first MindSpore operation.
 
-    Only call this in a process that will not fork: a child forked after MindSpore's first operation
-    hangs.
+    Raises PackageMissing, NoDevice. Only call this in a process that will not fork: a child forked
+    after MindSpore's first operation hangs.
     """
     ms = mindspore()
     target = target_of(setting)
@@ -100,21 +98,20 @@ def start(setting: str) -> Device:
 
 @contextmanager
 def device_errors(device: Device) -> Iterator[None]:
-    """Raise NoDevice for what MindSpore raises meanwhile, DeviceMemory where it says that memory is
-    short.
+    """Raise NoDevice, or DeviceMemory where memory is short, for what MindSpore raises in the block.
 
-    Networks get inputs of one shape, all finite: when one fails the device did, or its memory, and
-    no clip is to blame.
+    Networks get inputs of one shape, all finite: when one fails, the device or its memory is to
+    blame and not the clip.
     """
     try:
         yield
     except RuntimeError as error:
-        kind = DeviceMemory if _SHORT.search(str(error)) else NoDevice
+        kind = DeviceMemory if _NO_MEMORY.search(str(error)) else NoDevice
         raise kind(device=device.target, why=_why(error)) from error
 
 
 def _why(error: Exception) -> str:
-    """What MindSpore says, on one line, without the places in its own code."""
+    """MindSpore's message on one line, without the trace through its own code."""
     return " ".join(str(error).partition("- C++ Call Stack")[0].split()).rstrip("-!. ")[:300]
 
 

@@ -31,14 +31,17 @@ class Embedded:
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows of unit length; a row of zeros, NaN or infinity becomes NaN."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        made: NDArray[np.float32] = (
+        units: NDArray[np.float32] = (
             vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
         ).astype(np.float32)
-        return made
+        return units
 
 
 def stored(vector: NDArray[np.float32]) -> bytes:
-    """A vector as the table holds it. float16 moves a cosine by about 2e-5, and so a match by 2e-3."""
+    """A vector as the table holds it.
+
+    float16 moves a cosine by about 2e-5, and so a match by 2e-3.
+    """
     return vector.astype(_STORED).tobytes()
 
 
@@ -64,10 +67,10 @@ def of_clip(clip: Clip, model: str, stage: str, width: int | None = None) -> Emb
     return Embedded(vectors, str(rows[0]["revision"]))
 
 
-def matching(found: Embedded, revision: str, stage: str) -> NDArray[np.float32]:
+def matching(embedded: Embedded, revision: str, stage: str) -> NDArray[np.float32]:
     """The vectors, when the same weights made them. Raises OtherEmbeddings: cosines across models
     mean nothing.
     """
-    if found.revision != revision:
-        raise OtherEmbeddings(stage=stage, needed=revision, found=found.revision)
-    return found.vectors
+    if embedded.revision != revision:
+        raise OtherEmbeddings(stage=stage, needed=revision, found=embedded.revision)
+    return embedded.vectors

@@ -22,8 +22,8 @@ from curate.configs.errors import BadModel
 from curate.tasks.models.stored import DTYPES, Stored
 
 _TYPES = {
-    "Float64": "F64", "Float32": "F32", "Float16": "F16", "BFloat16": "BF16", "Int64": "I64", "Int32": "I32",
-    "Int16": "I16", "Int8": "I8", "UInt8": "U8", "Bool": "BOOL",
+    "Float64": "F64", "Float32": "F32", "Float16": "F16", "BFloat16": "BF16", "Int64": "I64",
+    "Int32": "I32", "Int16": "I16", "Int8": "I8", "UInt8": "U8", "Bool": "BOOL",
 }  # fmt: skip
 _CHECKSUM = b"crc_num"  # then 10 bytes, at the end, where crc_check was asked for
 
@@ -80,8 +80,11 @@ def _named_tensor(content: mmap.mmap, span: _Bytes, file: Path) -> tuple[str, St
     for number, value in _fields(content, _as_bytes(parts[2]), {1, 2, 3}):
         if number == 1 and isinstance(value, int):
             dims.append(value)
-        elif number == 1:
-            dims += _packed(content, _as_bytes(value))
+        elif number == 1:  # several numbers, one after the other
+            at, end = _as_bytes(value)
+            while at < end:
+                size, at = _varint(content, at, end)
+                dims.append(size)
         elif number == 2:
             dtype = _text(content, value)
         else:
@@ -127,16 +130,6 @@ def _varint(content: mmap.mmap, at: int, end: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, at
     raise _Damaged("a number of more than 64 bits")
-
-
-def _packed(content: mmap.mmap, span: _Bytes) -> list[int]:
-    """Numbers one after the other."""
-    at, end = span
-    values = []
-    while at < end:
-        value, at = _varint(content, at, end)
-        values.append(value)
-    return values
 
 
 def _as_bytes(value: int | _Bytes) -> _Bytes:

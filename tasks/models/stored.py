@@ -1,4 +1,4 @@
-"""A tensor that is still in a file of some format, read when it is wanted, so that one is in memory
+"""A tensor that is still in a file of some format, read when it is needed, so that one is in memory
 at a time.
 """
 
@@ -18,8 +18,8 @@ from curate.tasks.models.layouts import Shape
 # NumPy's types by the names that safetensors has for them; NumPy lacks bfloat16, whose bits are
 # kept as uint16
 DTYPES = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "<i1",
-    "U8": "<u1", "BOOL": "?",
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4",
+    "I16": "<i2", "I8": "<i1", "U8": "<u1", "BOOL": "?",
 }  # fmt: skip
 
 
@@ -43,22 +43,19 @@ class Stored:
         """The numbers, contiguous and of the shape, BF16 as uint16."""
         if not math.prod(self.shape):
             return np.zeros(self.shape, DTYPES[self.dtype])
-        flat = self._numbers()[self.offset :]
-        if self.strides is None:
-            return np.ascontiguousarray(flat[: math.prod(self.shape)]).reshape(self.shape)
-        steps = [n * flat.itemsize for n in self.strides]
-        return np.ascontiguousarray(
-            np.lib.stride_tricks.as_strided(flat, self.shape, steps)
-        ).reshape(self.shape)
-
-    def _numbers(self) -> NDArray[Any]:
-        kind = np.dtype(DTYPES[self.dtype])
+        dtype = np.dtype(DTYPES[self.dtype])
         parts = [
-            np.memmap(self.file, kind, "r", start, (length // kind.itemsize,))
+            np.memmap(self.file, dtype, "r", start, (length // dtype.itemsize,))
             for start, length in self.runs
             if length
         ]
-        return np.asarray(parts[0] if len(parts) == 1 else np.concatenate(parts))
+        numbers = np.asarray(parts[0] if len(parts) == 1 else np.concatenate(parts))[self.offset :]
+        if self.strides is None:
+            numbers = numbers[: math.prod(self.shape)]
+        else:
+            steps = [n * dtype.itemsize for n in self.strides]
+            numbers = np.lib.stride_tricks.as_strided(numbers, self.shape, steps)
+        return np.ascontiguousarray(numbers).reshape(self.shape)
 
 
 Tensors = Mapping[str, Stored]

@@ -19,8 +19,8 @@ END = "<|endoftext|>"
 
 
 class Tokens:
-    """Texts to numbers. Raises BadModel when the folder holds no tokenizer of CLIP's,
-    PackageMissing.
+    """Texts to numbers. Raises PackageMissing; BadModel when the folder holds no tokenizer of
+    CLIP's.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -39,10 +39,10 @@ class Tokens:
         encoded = self._tokenizer.encode_batch(
             [text.encode("utf-8", "replace").decode() for text in texts]
         )
-        made = np.zeros((len(texts), length), np.int32)
-        for row, found in zip(made, encoded, strict=True):
-            row[: len(found.ids)] = found.ids
-        return made
+        tokens = np.zeros((len(texts), length), np.int32)
+        for row, encoding in zip(tokens, encoded, strict=True):
+            row[: len(encoding.ids)] = encoding.ids
+        return tokens
 
 
 def _load(folder: Path) -> Any:
@@ -58,7 +58,7 @@ def _load(folder: Path) -> Any:
                 path=folder / "vocab.json",
                 why="its numbers are not those that follow from merges.txt",
             )
-        return words.tokenizer(merges)
+        return words.make_tokenizer(merges)
     except CurateError:
         raise
     except OSError as error:

@@ -25,13 +25,13 @@ _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 _FOLDER_NAMES = ("tokenizer.json", "merges.txt", "bpe_simple_vocab_16e6.txt.gz")
 
 
-def find(place: Path) -> Path | None:
-    """The tokenizer or the merges at a place: the file itself, or the best in the folder; None
-    where there is none.
+def find(path: Path) -> Path | None:
+    """The tokenizer or the merges at a path: the file itself, or the best in the folder; None where
+    there is none.
     """
-    if place.is_file():
-        return place
-    return next((place / name for name in _FOLDER_NAMES if (place / name).is_file()), None)
+    if path.is_file():
+        return path
+    return next((path / name for name in _FOLDER_NAMES if (path / name).is_file()), None)
 
 
 def write(source: Path, target: Path, vocabulary: int) -> None:
@@ -40,63 +40,49 @@ def write(source: Path, target: Path, vocabulary: int) -> None:
     """
     if source.suffix == ".json":
         shutil.copyfile(source, target)
-        return
-    merges = read_merges(source, vocabulary - FIXED)
-    tokenizer(merges).save(str(target))
+    else:
+        make_tokenizer(read_merges(source, vocabulary - FIXED)).save(str(target))
 
 
 def read_merges(source: Path, count: int) -> list[tuple[str, str]]:
     """The first `count` merges of a file. Raises BadModel when it has fewer, or other lines."""
-    lines = _text(source).splitlines()
+    try:
+        with gzip.open(source) if source.suffix == ".gz" else source.open("rb") as opened:
+            lines = opened.read(_LARGEST).decode("utf-8").splitlines()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise BadModel(path=source, why=f"it is no list of merges: {error}") from None
     first = 1 if lines and "#version" in lines[0] else 0
     cut = (line.partition(" ") for line in lines[first : first + max(count, 0)])
     merges = [(left, right) for left, _, right in cut if left and right]
     if count < 0 or len(merges) != count:
-        raise BadModel(
-            path=source, why=f"it holds {len(merges)} merges, and the vocabulary needs {count}"
-        )
+        why = f"it holds {len(merges)} merges, and the vocabulary needs {count}"
+        raise BadModel(path=source, why=why)
     return merges
-
-
-def _text(source: Path) -> str:
-    try:
-        with gzip.open(source) if source.suffix == ".gz" else source.open("rb") as opened:
-            content = opened.read(_LARGEST)
-        return content.decode("utf-8")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise BadModel(path=source, why=f"it is no list of merges: {error}") from None
 
 
 def vocabulary(merges: list[tuple[str, str]]) -> dict[str, int]:
     """The numbers of CLIP's tokens, which follow from its merges."""
-    letters = _letters()
-    words = [
-        *letters,
-        *(f"{letter}</w>" for letter in letters),
-        *(left + right for left, right in merges),
-        *ENDS,
-    ]
+    # a printable letter for each byte: bytes that print stand for themselves and come first
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    letters = [chr(n) for n in (*printable, *range(256, 512 - len(printable)))]
+    ends_of_words = [f"{letter}</w>" for letter in letters]
+    words = [*letters, *ends_of_words, *(left + right for left, right in merges), *ENDS]
     return {word: number for number, word in enumerate(words)}
 
 
-def _letters() -> list[str]:
-    """A printable letter for each byte, in CLIP's order: bytes that print stand for themselves and
-    come first.
+def make_tokenizer(merges: list[tuple[str, str]]) -> Any:
+    """A `tokenizers.Tokenizer` as that of openai/clip-vit-large-patch14: NFC, one blank for many,
+    lower case, CLIP's words, bytes, merges, ends. Raises PackageMissing.
     """
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    return [chr(n) for n in printable] + [chr(256 + n) for n in range(256 - len(printable))]
-
-
-def tokenizer(merges: list[tuple[str, str]]) -> Any:
-    """A `tokenizers.Tokenizer` as that of openai/clip-vit-large-patch14.
-
-    NFC, one blank for many, lower case, CLIP's words, bytes, merges, ends.
-    """
-    package = _package()
+    try:
+        package = importlib.import_module("tokenizers")
+    except ImportError as error:
+        what = "Making a tokenizer"
+        raise PackageMissing(what=what, package="tokenizers", install=INSTALL) from error
     before, normal = package.pre_tokenizers, package.normalizers
     words = vocabulary(merges)
     start, end = ((token, words[token]) for token in ENDS)
-    made = package.Tokenizer(
+    tokenizer = package.Tokenizer(
         package.models.BPE(
             words,
             merges,
@@ -105,25 +91,16 @@ def tokenizer(merges: list[tuple[str, str]]) -> Any:
             unk_token=ENDS[1],
         )
     )
-    made.normalizer = normal.Sequence(
+    tokenizer.normalizer = normal.Sequence(
         [normal.NFC(), normal.Replace(package.Regex(r"\s+"), " "), normal.Lowercase()]
     )
     split = before.Split(package.Regex(_WORDS), behavior="removed", invert=True)
-    made.pre_tokenizer = before.Sequence([split, before.ByteLevel(add_prefix_space=False)])
-    made.post_processor = package.processors.RobertaProcessing(
+    tokenizer.pre_tokenizer = before.Sequence([split, before.ByteLevel(add_prefix_space=False)])
+    tokenizer.post_processor = package.processors.RobertaProcessing(
         sep=end, cls=start, trim_offsets=False, add_prefix_space=False
     )
-    made.decoder = package.decoders.ByteLevel()
-    made.add_special_tokens(
+    tokenizer.decoder = package.decoders.ByteLevel()
+    tokenizer.add_special_tokens(
         [package.AddedToken(token, normalized=True, special=True) for token in ENDS]
     )
-    return made
-
-
-def _package() -> Any:
-    try:
-        return importlib.import_module("tokenizers")
-    except ImportError as error:
-        raise PackageMissing(
-            what="Making a tokenizer", package="tokenizers", install=INSTALL
-        ) from error
+    return tokenizer

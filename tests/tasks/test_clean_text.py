@@ -169,9 +169,9 @@ def test_the_same_input_gets_the_same_scores_in_any_dataset(database_url: str, h
 
 
 def test_tokens_are_counted_by_a_folder(sqlite_url: str, home: Path, tmp_path: Path) -> None:
-    from curate.tasks.models.words import tokenizer
+    from curate.tasks.models.words import make_tokenizer
 
-    tokenizer([]).save(str(tmp_path / "tokenizer.json"))
+    make_tokenizer([]).save(str(tmp_path / "tokenizer.json"))
     line = cleaning(sqlite_url, home, tokenizer=str(tmp_path))
     put_clip(line, ("one", "a dog"))
     run_all(line, "clean_text")

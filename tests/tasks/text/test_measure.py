@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from curate.configs.errors import BadModel
-from curate.tasks.models.words import tokenizer
+from curate.tasks.models.words import make_tokenizer
 from curate.tasks.text import measure
 
 
@@ -44,7 +44,7 @@ def test_urls_are_seen(text: str, found: bool) -> None:
 
 
 def test_tokens_are_counted_without_a_cut(tmp_path: Path) -> None:
-    made = tokenizer([])
+    made = make_tokenizer([])
     made.enable_truncation(5)
     made.save(str(tmp_path / "tokenizer.json"))
     assert (
