@@ -36,7 +36,8 @@ class Aesthetic(Scorer[AestheticOptions]):
     columns = {
         "aes": Column(
             "float",
-            "aesthetic score, mean over the frames; usually 1 to 10: 4.5 is fair, 5.5 good, 6.5 fine",
+            "aesthetic score, mean over the frames; usually 1 to 10: 4.5 is fair, 5.5 good, "
+            "6.5 fine",
             better="higher",
         )
     }
@@ -55,8 +56,7 @@ class Aesthetic(Scorer[AestheticOptions]):
 
     def score(self, clip: Clip) -> Scores:
         """The mean score of the frames. Raises EmbeddingMissing."""
-        from curate.tasks.models.embeddings import of_clip
-        from curate.tasks.models.heads import WIDTH
+        from curate.tasks.models.heads import frames_of
 
-        frames = of_clip(clip, self.options.model, self.name, WIDTH)
-        return {"aes": float(self._head.score(frames.vectors).mean())}
+        frames = frames_of(clip, self.options.model, self.name)
+        return {"aes": float(self._head.score(frames).mean())}

@@ -74,69 +74,56 @@ class ClipEmbed(Stage[Clip, ClipEmbedOptions]):
 
     def run(self, row: Clip) -> Outcome:
         """The embeddings of one clip."""
-        found = self.run_batch([row])[0]
-        if isinstance(found, RowError):
-            raise found
-        return found
+        outcome = self.run_batch([row])[0]
+        if isinstance(outcome, RowError):
+            raise outcome
+        return outcome
 
     def run_batch(self, rows: Sequence[Clip]) -> list[Outcome | RowError]:
         """The embeddings of each clip, all pictures through the tower together."""
-        prepared = [self._prepared(row) for row in rows]
-        pictures = [p for found in prepared if isinstance(found, Prepared) for p in found.pixels]
-        vectors = iter(self._embedded(pictures))
-        return [
-            found
-            if isinstance(found, RowError)
-            else self._outcome(found, [next(vectors) for _ in found.pixels])
-            for found in prepared
-        ]
-
-    def _embedded(self, pictures: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         import numpy as np
 
         from curate.tasks.models.embeddings import unit
 
+        inputs = [self._prepared(row) for row in rows]
+        pictures = [p for one in inputs if isinstance(one, Prepared) for p in one.pixels]
         side = self._tower.side
-        return unit(
-            self._tower.embed(
-                np.stack(pictures) if pictures else np.zeros((0, 3, side, side), np.float32)
-            )
-        )
+        batch = np.stack(pictures) if pictures else np.zeros((0, 3, side, side), np.float32)
+        vectors = iter(unit(self._tower.embed(batch)))
+        return [
+            one
+            if isinstance(one, RowError)
+            else self._outcome(one.positions, [next(vectors) for _ in one.pixels])
+            for one in inputs
+        ]
 
     def _prepared(self, clip: Clip) -> Prepared | RowError:
         from curate.tasks.models.preprocess import Preprocess, pixels
 
         spec = Preprocess(self._tower.side)
         try:
-            places = {
+            # of points that fall on one picture the first one stays
+            points = {
                 clip.samples.place(point): point for point in reversed(POINTS[self.options.frames])
             }
-            chosen = sorted((point, place) for place, point in places.items())
-            return Prepared(
-                [p for p, _ in chosen],
-                [pixels(clip.samples.picture(place), spec) for _, place in chosen],
-            )
+            numbers = sorted(points, key=lambda number: (points[number], number))
+            pictures = [pixels(clip.samples.picture(number), spec) for number in numbers]
+            return Prepared([points[number] for number in numbers], pictures)
         except RowError as error:
             return error
 
     def _outcome(
-        self, prepared: Prepared, vectors: Sequence[NDArray[np.float32]]
+        self, positions: Sequence[float], vectors: Sequence[NDArray[np.float32]]
     ) -> Outcome | RowError:
-        import numpy as np
+        from curate.tasks.models import embeddings
 
-        from curate.tasks.models.embeddings import TABLE, stored
-
-        if not np.isfinite(vectors).all():
+        if not embeddings.finite(vectors):
             return NotFinite(stage=self.name, value="NaN or infinity", column="embeddings.vector")
         rows = [
             {
-                "frame": frame,
-                "position": position,
-                "revision": self._tower.revision,
-                "vector": stored(vector),
+                "frame": frame, "position": position, "revision": self._tower.revision,
+                "vector": embeddings.stored(vector),
             }
-            for frame, (position, vector) in enumerate(
-                zip(prepared.positions, vectors, strict=True)
-            )
-        ]
-        return Outcome({}, tables=[Rows(TABLE, {"model": self.options.model}, rows)])
+            for frame, (position, vector) in enumerate(zip(positions, vectors, strict=True))
+        ]  # fmt: skip
+        return Outcome({}, tables=[Rows(embeddings.TABLE, {"model": self.options.model}, rows)])

@@ -41,8 +41,8 @@ class Lpips(Scorer[LpipsOptions]):
     columns = {
         "lpips": Column(
             "float",
-            "LPIPS (VGG16, v0.1) of frames about 1 s apart, mean over time; low: hardly moves, high: changes fast; "
-            "NULL with less than two frames",
+            "LPIPS (VGG16, v0.1) of frames about 1 s apart, mean over time; low: hardly moves, "
+            "high: changes fast; NULL with less than two frames",
             0,
         ),
         "lpips_reason": Column("text", "why lpips is NULL"),
@@ -71,15 +71,13 @@ class Lpips(Scorer[LpipsOptions]):
             return {"lpips": None, "lpips_reason": f"one frame only: it is {what}"}
         gaps = [later - earlier for earlier, later in pairwise(times)]
         total, before = 0.0, self._features(samples.frame(0))
-        for place, gap in enumerate(gaps, 1):
-            here = self._features(samples.frame(place))
-            total += gap * self._model.distance(before, here)
-            before = here
+        for number, gap in enumerate(gaps, 1):
+            after = self._features(samples.frame(number))
+            total += gap * self._model.distance(before, after)
+            before = after
         return {"lpips": total / sum(gaps), "lpips_reason": None}
 
     def _features(self, frame: RGB) -> Features:
-        import numpy as np
-        from PIL import Image
+        from curate.tasks.models.preprocess import squeezed
 
-        square = Image.fromarray(frame).resize((self.options.side,) * 2, Image.Resampling.BICUBIC)
-        return self._model.features([np.asarray(square)])[0]
+        return self._model.features([squeezed(frame, self.options.side)])[0]

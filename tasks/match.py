@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +16,8 @@ from curate.tasks.models.catalog import CLIP_MODEL, Need, folder_of
 from curate.tasks.stage import AscendOptions, Clip, Outcome, Stage
 from curate.tasks.text.captions import TABLE, Row, rewritten
 
-_SENTENCES = re.compile(
-    r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])|\n+"
-)  # full stops and marks, Chinese ones too
+# after full stops and marks, Chinese ones too, and at line ends
+_SENTENCES = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])|\n+")
 
 
 class MatchOptions(AscendOptions):
@@ -30,16 +30,18 @@ class MatchOptions(AscendOptions):
     )
     long: Literal["cut", "sentences"] = Field(
         "cut",
-        description="cut: the first 77 tokens, as the seed; sentences: the score of the best sentence",
+        description="cut: the first 77 tokens, as the seed; "
+        "sentences: the score of the best sentence",
     )
     repair: bool = Field(
         False,
-        description="mend encodings, entities and curly quotes first, as OpenAI's tokenizer does; needs ftfy",
+        description="mend encodings, entities and curly quotes first, as OpenAI's tokenizer does; "
+        "needs ftfy",
     )
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Text:
     """A text of a clip in the pieces that are embedded; none: nothing to score. `caption` is its
     row if it has one.
     """
@@ -65,10 +67,14 @@ class Match(Stage[Clip, MatchOptions]):
     writes = (TABLE,)
     columns = {
         "match": Column(
-            "float", "100 * cosine of the clip's text and its best frame; usually 10 to 35; NULL without a text",
-            -100, 100, "higher",
+            "float",
+            "100 * cosine of the clip's text and its best frame; usually 10 to 35; "
+            "NULL without a text",
+            -100,
+            100,
+            "higher",
         )
-    }  # fmt: skip
+    }
 
     @classmethod
     def check(cls, options: Any) -> None:
@@ -95,64 +101,55 @@ class Match(Stage[Clip, MatchOptions]):
 
     def run(self, row: Clip) -> Outcome:
         """The score of one clip. Raises EmbeddingMissing, OtherEmbeddings."""
-        found = self.run_batch([row])[0]
-        if isinstance(found, RowError):
-            raise found
-        return found
+        outcome = self.run_batch([row])[0]
+        if isinstance(outcome, RowError):
+            raise outcome
+        return outcome
 
     def run_batch(self, rows: Sequence[Clip]) -> list[Outcome | RowError]:
         """The scores; a text that several clips share is embedded once."""
         from curate.tasks.models.embeddings import unit
 
-        asked = [self._asked(row) for row in rows]
-        texts = list(dict.fromkeys(piece for some in asked for one in some for piece in one.pieces))
-        vectors = dict(zip(texts, unit(self._tower.embed(texts)), strict=True))
-        return [self._outcome(row, some, vectors) for row, some in zip(rows, asked, strict=True)]
-
-    def _asked(self, row: Clip) -> list[_Asked]:
-        if self.options.captions == "chosen":
-            return [_Asked(self._pieces(row["text"]))]
+        texts = [self._texts(row) for row in rows]
+        pieces = list(dict.fromkeys(p for of_row in texts for text in of_row for p in text.pieces))
+        vectors = dict(zip(pieces, unit(self._tower.embed(pieces)), strict=True))
         return [
-            _Asked(self._pieces(found["text"] or found["text_raw"]), found)
-            for found in row.tables[TABLE]
+            self._outcome(row, of_row, vectors) for row, of_row in zip(rows, texts, strict=True)
         ]
 
+    def _texts(self, row: Clip) -> list[_Text]:
+        if self.options.captions == "chosen":
+            return [_Text(self._pieces(row["text"]))]
+        captions = row.tables[TABLE]
+        return [_Text(self._pieces(c["text"] or c["text_raw"]), c) for c in captions]
+
     def _pieces(self, text: str | None) -> list[str]:
-        whole = (_repaired(text or "") if self.options.repair else text or "").strip()
-        parts = _SENTENCES.split(whole) if self.options.long == "sentences" else [whole]
+        whole = text or ""
+        if self.options.repair:
+            import ftfy
+
+            whole = html.unescape(html.unescape(ftfy.fix_text(whole)))
+        parts = _SENTENCES.split(whole.strip()) if self.options.long == "sentences" else [whole]
         return [part.strip() for part in parts if part.strip()]
 
     def _outcome(
-        self, row: Clip, asked: Sequence[_Asked], vectors: dict[str, Any]
+        self, row: Clip, texts: Sequence[_Text], vectors: dict[str, Any]
     ) -> Outcome | RowError:
         from curate.tasks.models.embeddings import matching, of_clip
 
-        if not any(one.pieces for one in asked):
+        if not any(text.pieces for text in texts):
             return Outcome({"match": None})
         try:
-            frames = matching(
-                of_clip(row, self.options.model, self.name), self._tower.revision, self.name
-            )
+            embedded = of_clip(row, self.options.model, self.name)
+            frames = matching(embedded, self._tower.revision, self.name)
         except RowError as error:
             return error
-        scores = [
-            max((self._score(frames, vectors[p]) for p in one.pieces), default=None)
-            for one in asked
-        ]
-        told = [
-            rewritten(one.caption, match=score)
-            for one, score in zip(asked, scores, strict=True)
-            if one.caption
-        ]
-        return Outcome({"match": max(score for score in scores if score is not None)}, tables=told)
-
-    def _score(self, frames: Any, vector: Any) -> float:
-        return float(self._tower.logit_scale * (frames @ vector).max())
-
-
-def _repaired(text: str) -> str:
-    import html
-
-    import ftfy
-
-    return html.unescape(html.unescape(ftfy.fix_text(text)))
+        scores: list[float] = []
+        captions = []
+        for text in texts:
+            cosines = [(frames @ vectors[piece]).max() for piece in text.pieces]
+            score = max((float(self._tower.logit_scale * c) for c in cosines), default=None)
+            scores += [] if score is None else [score]
+            if text.caption:
+                captions.append(rewritten(text.caption, match=score))
+        return Outcome({"match": max(scores)}, tables=captions)

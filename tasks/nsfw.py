@@ -55,9 +55,8 @@ class Nsfw(Scorer[NsfwOptions]):
 
     def score(self, clip: Clip) -> Scores:
         """The largest score of the frames, and the flag. Raises EmbeddingMissing."""
-        from curate.tasks.models.embeddings import of_clip
-        from curate.tasks.models.heads import WIDTH
+        from curate.tasks.models.heads import frames_of
 
-        frames = of_clip(clip, self.options.model, self.name, WIDTH)
-        score = float(self._head.score(frames.vectors).max())
+        frames = frames_of(clip, self.options.model, self.name)
+        score = float(self._head.score(frames).max())
         return {"nsfw": int(score > self.options.threshold), "nsfw_score": score}

@@ -21,7 +21,8 @@ class OptionMatchOptions(AscendOptions):
     batch_size: int = Field(256, ge=1, le=4096, description="rows claimed by one task")
     texts: tuple[Storable, ...] = Field(
         (),
-        description="what to look for: a text, a list of texts, or file://list.txt with a text a line",
+        description="what to look for: a text, a list of texts, or file://list.txt with a text "
+        "a line",
     )
     prompt: Storable = Field(
         "{}", description="what CLIP is asked, {} being the text, such as: a photo of {}"
@@ -56,9 +57,8 @@ def _lines(text: str) -> list[str]:
         return [text]
     try:
         # -sig: some editors begin a file with a mark that is no part of the first text
-        lines = (
-            Path(text.removeprefix(_FILE)).expanduser().read_text(encoding="utf-8-sig").splitlines()
-        )
+        path = Path(text.removeprefix(_FILE)).expanduser()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{text} cannot be read: {error}") from None
     # a worker would read it as the name of another file, out of the frozen pipeline
@@ -96,7 +96,10 @@ class OptionMatch(Stage[Clip, OptionMatchOptions]):
     def check(cls, options: Any) -> None:
         """Raises ConfigError without a text."""
         if not options.texts:
-            why = "it needs texts to look for, such as: texts: [a dog, a cat], or texts: file://list.txt"
+            why = (
+                "it needs texts to look for, such as: texts: [a dog, a cat], "
+                "or texts: file://list.txt"
+            )
             raise ConfigError(source="of stage option_match", why=why)
 
     @classmethod
@@ -110,13 +113,11 @@ class OptionMatch(Stage[Clip, OptionMatchOptions]):
         from curate.tasks.models.towers import text_tower
 
         settings, options = self.context.settings, self.options
-        tower = text_tower(
-            folder_of(options.model, settings.model_folder), settings.device, options.dtype
-        )
+        folder = folder_of(options.model, settings.model_folder)
+        tower = text_tower(folder, settings.device, options.dtype)
+        prompts = [options.prompt.replace("{}", text) for text in options.texts]
         self._revision = tower.revision
-        self._texts = tower.logit_scale * unit(
-            tower.embed([options.prompt.replace("{}", t) for t in options.texts])
-        )
+        self._texts = tower.logit_scale * unit(tower.embed(prompts))
 
     def run(self, row: Clip) -> Outcome:
         """The best text and its score, and the scores of all. Raises EmbeddingMissing,
@@ -127,11 +128,12 @@ class OptionMatch(Stage[Clip, OptionMatchOptions]):
         options = self.options
         vectors = matching(of_clip(row, options.model, self.name), self._revision, self.name)
         scores = (vectors @ self._texts.T).max(axis=0)
-        best = [int(i) for i in (-scores).argsort(kind="stable")]
+        best_first = [int(i) for i in (-scores).argsort(kind="stable")]
         made_by = {"model": options.model, "revision": self._revision, "prompt": options.prompt}
-        kept = [
+        stored = [
             {"option": options.texts[i], "score": float(scores[i]), **made_by}
-            for i in best[: options.keep or None]
+            for i in best_first[: options.keep or None]
         ]
-        found: Scores = {"match_option": float(scores[best[0]]), "option": options.texts[best[0]]}
-        return Outcome(found, tables=[Rows("option_scores", {}, kept)])
+        best = best_first[0]
+        values: Scores = {"match_option": float(scores[best]), "option": options.texts[best]}
+        return Outcome(values, tables=[Rows("option_scores", {}, stored)])

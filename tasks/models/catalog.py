@@ -1,8 +1,8 @@
 """The models that stages need: what each is, where its weights are looked for, and how to get them.
 
-Addresses name a fixed revision wherever there is one. Sizes and SHA-256 are those that are
-documented in public (torch.hub names a file after the first 8 digits of its own); nothing here was
-downloaded where it was written.
+Addresses name a fixed revision wherever there is one. Sizes and SHA-256 are those documented in
+public (torch.hub names a file after the first 8 digits of its own); nothing here was downloaded
+where it was written.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ CLIP_MODEL = "clip-vit-large-patch14"  # what stages ask for by default
 SHAREGPT4V_TOWER = "ShareGPT4V-7B_Pretrained_vit-large336-l12"
 PUBLISHED = {
     "pllava-7b": "ermu2001/pllava-7b", "Qwen2-VL-7B-Instruct": "Qwen/Qwen2-VL-7B-Instruct",
-    "Qwen2.5-VL-7B-Instruct": "Qwen/Qwen2.5-VL-7B-Instruct", "ShareGPT4V-7B": "Lin-Chen/ShareGPT4V-7B",
+    "Qwen2.5-VL-7B-Instruct": "Qwen/Qwen2.5-VL-7B-Instruct",
+    "ShareGPT4V-7B": "Lin-Chen/ShareGPT4V-7B",
     SHAREGPT4V_TOWER: f"Lin-Chen/{SHAREGPT4V_TOWER}",
 }  # fmt: skip
 
@@ -29,10 +30,8 @@ PUBLISHED = {
 @dataclass(frozen=True)
 class Need:
     """Weights that a stage needs. `model` is a folder below the model folder, or the path of any
-    folder.
-
-    So is `tower`, of a captioner whose image tower is published apart; empty: as its config names
-    it.
+    folder; so is `tower`, of a captioner whose image tower is published apart (empty: as its config
+    names it).
     """
 
     kind: Kind
@@ -53,9 +52,7 @@ class Download:
 @dataclass(frozen=True)
 class Model:
     """A model as published. `files` are used as they are or, with `convert`, read into one
-    safetensors file.
-
-    `size` is what the folder takes in the end, in bytes, about.
+    safetensors file. `size` is about what the folder takes in the end, in bytes.
     """
 
     name: str
@@ -71,7 +68,8 @@ class Model:
 _HUB = "https://huggingface.co/openai/clip-vit-large-patch14"
 _CLIP = f"{_HUB}/resolve/32bd64288804d66eefd0ccbe215aa642df71cc41"
 _GITHUB = "https://raw.githubusercontent.com"
-_LAION = f"{_GITHUB}/christophschuhmann/improved-aesthetic-predictor/6934dd81792f086e613a121dbce43082cb8be85e"
+_LAION_PAGE = "christophschuhmann/improved-aesthetic-predictor"
+_LAION = f"{_GITHUB}/{_LAION_PAGE}/6934dd81792f086e613a121dbce43082cb8be85e"
 _LPIPS = f"{_GITHUB}/richzhang/PerceptualSimilarity/082bb24f84c091ea94de2867d34c4544f68e0963"
 _DATACOMP = "https://github.com/mlfoundations/dataset2metadata/releases/download/v0.1.0-alpha"
 
@@ -95,17 +93,20 @@ _MODELS = (
         convert=False,
     ),
     Model(
-        "aesthetic-l14", "aesthetic", "LAION's aesthetic predictor v2 on CLIP ViT-L/14", "Apache-2.0",
-        "https://github.com/christophschuhmann/improved-aesthetic-predictor", 3_714_000,
+        "aesthetic-l14", "aesthetic", "LAION's aesthetic predictor v2 on CLIP ViT-L/14",
+        "Apache-2.0",
+        f"https://github.com/{_LAION_PAGE}", 3_714_000,
         (
             Download(
-                f"{_LAION}/sac%2Blogos%2Bava1-l14-linearMSE.pth", "sac+logos+ava1-l14-linearMSE.pth", 3_714_759,
+                f"{_LAION}/sac%2Blogos%2Bava1-l14-linearMSE.pth",
+                "sac+logos+ava1-l14-linearMSE.pth", 3_714_759,
                 "21dd590f3ccdc646f0d53120778b296013b096a035a2718c9cb0d511bff0f1e0",
             ),
         ),
     ),
     Model(
-        "nsfw-l14", "nsfw", "LAION's CLIP-based NSFW detector on CLIP ViT-L/14, as DataComp published it", "MIT",
+        "nsfw-l14", "nsfw",
+        "LAION's CLIP-based NSFW detector on CLIP ViT-L/14, as DataComp published it", "MIT",
         "https://github.com/LAION-AI/CLIP-based-NSFW-Detector", 864_000,
         (
             Download(
@@ -115,11 +116,13 @@ _MODELS = (
         ),
     ),
     Model(
-        "lpips-vgg16", "lpips", "torchvision's VGG16 with the weights of LPIPS v0.1", "BSD-3-Clause, BSD-2-Clause",
+        "lpips-vgg16", "lpips", "torchvision's VGG16 with the weights of LPIPS v0.1",
+        "BSD-3-Clause, BSD-2-Clause",
         "https://github.com/richzhang/PerceptualSimilarity", 58_870_000,
         (
             Download(
-                "https://download.pytorch.org/models/vgg16-397923af.pth", "vgg16-397923af.pth", 553_433_881,
+                "https://download.pytorch.org/models/vgg16-397923af.pth",
+                "vgg16-397923af.pth", 553_433_881,
                 "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
             ),
             Download(
@@ -134,7 +137,7 @@ CATALOG: dict[str, Model] = {model.name: model for model in _MODELS}
 
 
 def folder_of(model: str, model_folder: Path) -> Path:
-    """Where the weights of a model are looked for: a path is taken as it is, a name below the model
+    """Where the weights of a model are looked for: at its path, or by its name in the model
     folder.
     """
     return Path(model).expanduser() if "/" in model else model_folder / model
@@ -149,9 +152,9 @@ def how_to_get(need: Need, folder: Path) -> str:
     """The command that gets the weights; for a model that nobody publishes, the one that makes a
     folder of its file.
 
-    Replacing is proposed for what is a model already and was named as one: a path may be anything
-    of the user's. The folder of a captioner is used as it was published, and fetched by Hugging
-    Face's own command.
+    It replaces what is there only if that is a model and was named as one: a path may be anything
+    of the user's. The folder of a captioner is used as published, and Hugging Face's own command
+    fetches it.
     """
     if need.kind in CAPTIONERS:
         folders = [folder]

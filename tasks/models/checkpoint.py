@@ -190,18 +190,17 @@ def arrays(
     if missing:
         raise BadModel(path=file, why=f"it lacks {_some(missing)}")
     # one map of the whole file: a map a tensor would hold an open file each
-    content = np.memmap(file, np.uint8, "r")
-    return {name: _array(content, tensors[name]) for name in chosen}
-
-
-def _array(content: NDArray[np.uint8], tensor: Tensor) -> NDArray[Any]:
-    count = math.prod(tensor.shape)
-    stored = np.dtype(DTYPES[tensor.dtype])
-    if not count:
-        return np.zeros(tensor.shape, np.float32 if tensor.dtype in FLOATS else stored)
-    end = tensor.start + count * stored.itemsize
-    numbers = np.asarray(content)[tensor.start : end].view(stored).reshape(tensor.shape)
-    return float32(numbers, tensor.dtype)
+    content = np.asarray(np.memmap(file, np.uint8, "r"))
+    by_name = {}
+    for name in chosen:
+        tensor = tensors[name]
+        dtype = np.dtype(DTYPES[tensor.dtype])
+        if count := math.prod(tensor.shape):
+            numbers = content[tensor.start : tensor.start + count * dtype.itemsize].view(dtype)
+        else:
+            numbers = np.zeros(0, dtype)
+        by_name[name] = float32(numbers.reshape(tensor.shape), tensor.dtype)
+    return by_name
 
 
 def float32(array: NDArray[Any], dtype: str) -> NDArray[Any]:

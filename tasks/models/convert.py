@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from curate.configs.errors import BadModel, UsageError
 from curate.tasks.models import mindspore_ckpt, unpickle, words
@@ -228,22 +227,17 @@ def _write(
     text += b" " * (-len(text) % 8)  # so that the numbers begin at a multiple of their size
     opened.write(len(text).to_bytes(8, "little") + text)
     for name, (part, shape) in parts.items():
-        opened.write(_numbers(part, shape, name, source).data)
+        try:
+            numbers = part.read()
+        except Unknown as error:
+            raise BadModel(path=source, why=str(error)) from None
+        if numbers.shape != shape:
+            why = f"{name} has the shape {list(numbers.shape)} instead of {list(shape)}"
+            raise BadModel(path=source, why=why)
+        if part.dtype not in FLOATS:
+            numbers = numbers.astype(np.float32)
+        if not np.isfinite(float32(numbers, part.dtype)).all():
+            raise BadModel(path=source, why=f"{name} holds NaN or infinity")
+        opened.write(np.ascontiguousarray(numbers).data)
     opened.flush()
     os.fsync(opened.fileno())
-
-
-def _numbers(part: Part, shape: tuple[int, ...], name: str, source: Path) -> NDArray[Any]:
-    try:
-        numbers = part.read()
-    except Unknown as error:
-        raise BadModel(path=source, why=str(error)) from None
-    if numbers.shape != shape:
-        raise BadModel(
-            path=source, why=f"{name} has the shape {list(numbers.shape)} instead of {list(shape)}"
-        )
-    if part.dtype not in FLOATS:
-        numbers = numbers.astype(np.float32)
-    if not np.isfinite(float32(numbers, part.dtype)).all():
-        raise BadModel(path=source, why=f"{name} holds NaN or infinity")
-    return np.ascontiguousarray(numbers)

@@ -1,5 +1,4 @@
-"""Cells and functions whose kernels MindSpore lacks on the CPU, replaced by others. Nothing is
-replaced elsewhere.
+"""Replaces cells and functions whose kernels MindSpore lacks on the CPU, there and nowhere else.
 
 Each entry names the version that needs it; tests/tasks/models/test_cpu_kernels.py fails as soon as
 one is needed no longer. Weights are shared, names of parameters stay.
@@ -7,7 +6,6 @@ one is needed no longer. Weights are shared, names of parameters stay.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -20,14 +18,20 @@ from curate.tasks.models.device import Device, mindspore
 
 @dataclass(frozen=True)
 class Entry:
-    """A cell class of `mindspore.mint.nn`, what takes its place, and the newest version known to
-    need it.
+    """A cell class of `mindspore.mint.nn` that `fitted` replaces, and the newest version known to
+    need that.
     """
 
     cell: str
     needed_by: str
     kernel: str  # what MindSpore says it does not support
-    replace: Callable[[Any], Any]
+
+
+ENTRIES = (
+    Entry("Conv2d", "2.10.0", "Conv2DExt"),
+    Entry("LayerNorm", "2.10.0", "LayerNormExt"),
+    Entry("GELU", "2.10.0", "GeluExt"),
+)
 
 
 def fill_in(model: Any, device: Device) -> None:
@@ -38,22 +42,36 @@ def fill_in(model: Any, device: Device) -> None:
             if fit is not cell:
                 setattr(parent, name, fit)
         if isinstance(parent, mindspore().nn.SequentialCell):
-            parent.cell_list = tuple(
-                parent.name_cells().values()
-            )  # which it runs, a copy of its own
+            # a copy of its own, which it runs
+            parent.cell_list = tuple(parent.name_cells().values())
 
 
 def fitted(cell: Any, device: Device) -> Any:
-    """The cell itself, or what takes its place on this device; weights are shared, not copied."""
-    nn = mindspore().mint.nn
-    entry = next((e for e in ENTRIES if type(cell) is getattr(nn, e.cell)), None)
-    return cell if entry is None or device.target != "CPU" else entry.replace(cell)
+    """The cell itself, or what replaces it on this device; weights are shared, not copied."""
+    ms = mindspore()
+    nn = ms.mint.nn
+    if device.target != "CPU":
+        return cell
+    if type(cell) is nn.Conv2d:
+        if cell.groups != 1 or set(_pair(cell.dilation)) != {1}:
+            raise NotImplementedError("convolution with groups or dilation on the CPU")
+        return convolution()(cell.weight, cell.bias, _pair(cell.stride), _pair(cell.padding))
+    if type(cell) is nn.LayerNorm:
+        if len(cell.normalized_shape) != 1:
+            raise NotImplementedError("normalization over several axes on the CPU")
+        return normalization()(cell.weight, cell.bias, cell.eps)
+    if type(cell) is nn.GELU:
+        return ms.nn.GELU(approximate=cell.approximate == "tanh")
+    return cell
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else tuple(value)
 
 
 @cache
 def convolution() -> Any:
-    """A cell class: convolution as one matrix product over unfolded windows, whose weight it
-    shares.
+    """A cell class: convolution as one matrix product over unfolded windows; it shares its weight.
 
     Not by mindspore.nn.Conv2d: with AVX-512 its oneDNN (3.10.1) takes a reference loop, 60 times
     slower than with AVX2.
@@ -61,7 +79,7 @@ def convolution() -> Any:
     ms = mindspore()
 
     class Convolution(ms.nn.Cell):  # type: ignore[misc, name-defined]
-        """Takes (n, channels, rows, columns), as `mint.nn.Conv2d` with neither groups nor dilation."""
+        """As `mint.nn.Conv2d` with neither groups nor dilation: (n, channels, rows, columns)."""
 
         def __init__(
             self, weight: Any, bias: Any, stride: tuple[int, int], padding: tuple[int, int]
@@ -79,25 +97,14 @@ def convolution() -> Any:
                 (size + 2 * edge - reach) // step + 1 for size, edge, reach, step in sides
             )
             windows = ms.ops.unfold(x, tuple(window), 1, self.padding, self.stride)
-            weight = self.weight.reshape((outputs, -1))
-            found = ms.ops.matmul(
-                weight, windows[0] if len(x) == 1 else windows
-            )  # two dimensions take half the time
+            if len(x) == 1:
+                windows = windows[0]  # a product in two dimensions takes half the time
+            product = ms.ops.matmul(self.weight.reshape((outputs, -1)), windows)
             if self.bias is not None:
-                found = found + self.bias.reshape((-1, 1))
-            return found.reshape((len(x), outputs, rows, columns))
+                product = product + self.bias.reshape((-1, 1))
+            return product.reshape((len(x), outputs, rows, columns))
 
     return Convolution
-
-
-def _conv2d(cell: Any) -> Any:
-    if cell.groups != 1 or set(_pair(cell.dilation)) != {1}:
-        raise NotImplementedError("convolution with groups or dilation on the CPU")
-    return convolution()(cell.weight, cell.bias, _pair(cell.stride), _pair(cell.padding))
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else tuple(value)
 
 
 @cache
@@ -118,23 +125,6 @@ def normalization() -> Any:
             return self.norm(x, self.weight, self.bias)[0]
 
     return Normalization
-
-
-def _layer_norm(cell: Any) -> Any:
-    if len(cell.normalized_shape) != 1:
-        raise NotImplementedError("normalization over several axes on the CPU")
-    return normalization()(cell.weight, cell.bias, cell.eps)
-
-
-def _gelu(cell: Any) -> Any:
-    return mindspore().nn.GELU(approximate=cell.approximate == "tanh")
-
-
-ENTRIES = (
-    Entry("Conv2d", "2.10.0", "Conv2DExt", _conv2d),
-    Entry("LayerNorm", "2.10.0", "LayerNormExt", _layer_norm),
-    Entry("GELU", "2.10.0", "GeluExt", _gelu),
-)
 
 
 class Mint:
@@ -163,8 +153,6 @@ def _constant(array: NDArray[Any], dtype: Any) -> Any:
 
 
 def use_mint(module: Any, device: Device) -> None:
-    """Give a module functions of `mindspore.mint` that run on this device, in the place of those it
-    imported.
-    """
+    """Make a module use functions of `mindspore.mint` that run on this device."""
     if device.target == "CPU" and not isinstance(module.mint, Mint):
         module.mint = Mint()

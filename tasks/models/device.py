@@ -98,7 +98,7 @@ def start(setting: str) -> Device:
 
 @contextmanager
 def device_errors(device: Device) -> Iterator[None]:
-    """Raise NoDevice, or DeviceMemory where memory is short, for what MindSpore raises in the block.
+    """Raise NoDevice, or DeviceMemory where memory is short, for what MindSpore raises inside.
 
     Networks get inputs of one shape, all finite: when one fails, the device or its memory is to
     blame and not the clip.

@@ -37,6 +37,11 @@ def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         return units
 
 
+def finite(vectors: Sequence[NDArray[np.float32]]) -> bool:
+    """Whether no number is NaN or infinite."""
+    return bool(np.isfinite(vectors).all())
+
+
 def stored(vector: NDArray[np.float32]) -> bytes:
     """A vector as the table holds it.
 

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.tasks.models import checkpoint, verify
+from curate.tasks.models.embeddings import of_clip
 from curate.tasks.models.model_cache import cached_model
+from curate.tasks.stage import Clip
 
 Floats = NDArray[np.float32]
 Layers = tuple[tuple[Floats, Floats], ...]  # weight and bias of each
@@ -48,7 +50,9 @@ class NsfwHead:
         self._layers = _layers(arrays, [f"linear_{n}" for n in (1, 2, 3, 4)])
 
     def score(self, embeddings: Floats) -> Floats:
-        """Probabilities (n,), 0 to 1, higher is less safe, of embeddings (n, 768) of unit length."""
+        """Probabilities (n,), 0 to 1, higher is less safe, of embeddings (n, 768) of unit
+        length.
+        """
         values = (embeddings - self._mean) / np.sqrt(self._variance)
         for weight, bias in self._layers[:-1]:
             values = np.maximum(values @ weight.T + bias, 0)
@@ -57,6 +61,11 @@ class NsfwHead:
         small = np.exp(-np.abs(logits))  # never overflows
         sigmoid = np.where(logits >= 0, 1 / (1 + small), small / (1 + small)).astype(np.float32)
         return sigmoid[:, 0]
+
+
+def frames_of(clip: Clip, model: str, stage: str) -> Floats:
+    """The stored embeddings (frames, 768) of a clip, for a head. Raises EmbeddingMissing."""
+    return of_clip(clip, model, stage, WIDTH).vectors
 
 
 def aesthetic_head(folder: Path) -> AestheticHead:

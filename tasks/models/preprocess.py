@@ -1,8 +1,7 @@
-"""Pictures as CLIP's image tower wants them: the published preprocessing of OpenAI's ViT-L/14.
-
-Shorter side to 224 by bicubic interpolation (Pillow's, which averages when it shrinks), the middle
-224 x 224, scaled to 0 to 1, less the mean and over the deviation of the pictures CLIP was trained
-on. As Hugging Face's CLIPImageProcessor.
+"""Pictures as networks take them. For CLIP the published preprocessing of OpenAI's ViT-L/14:
+the shorter side to 224 by bicubic interpolation (Pillow's, which averages when it shrinks), the
+middle 224 x 224, scaled to 0 to 1, less the mean and over the deviation of the pictures CLIP was
+trained on. As Hugging Face's CLIPImageProcessor.
 """
 
 from __future__ import annotations
@@ -35,29 +34,29 @@ def pixels(frame: NDArray[np.uint8], spec: Preprocess = CLIP) -> NDArray[np.floa
 
 
 def middle(frame: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """The middle square of a picture whose shorter side was made `side` pixels long: (side, side,
-    3).
+    """The middle square (side, side, 3) of a picture whose shorter side was made `side` pixels
+    long.
 
     Of a strip that would become larger than 2^24 pixels only the square is computed; a few of its
     values may then differ by 1 of 255.
     """
     height, width = frame.shape[:2]
     shorter = min(height, width)
-    rows, columns = (
-        (side, int(side * width / height))
-        if height == shorter
-        else (int(side * height / width), side)
-    )
+    if height == shorter:
+        rows, columns = side, int(side * width / height)
+    else:
+        rows, columns = int(side * height / width), side
     top, left = (rows - side) // 2, (columns - side) // 2
     picture = Image.fromarray(frame)
     if rows * columns > _LARGEST:
         down, across = height / rows, width / columns  # pixels of the picture in one of the square
-        box = (
-            left * across,
-            top * down,
-            min(width, (left + side) * across),
-            min(height, (top + side) * down),
-        )
+        right, bottom = min(width, (left + side) * across), min(height, (top + side) * down)
+        box = (left * across, top * down, right, bottom)
         return np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC, box))
     resized = np.asarray(picture.resize((columns, rows), Image.Resampling.BICUBIC))
     return resized[top : top + side, left : left + side]
+
+
+def squeezed(frame: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """The whole picture as a square (side, side, 3), whatever its shape was."""
+    return np.asarray(Image.fromarray(frame).resize((side, side), Image.Resampling.BICUBIC))

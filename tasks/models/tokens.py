@@ -24,7 +24,16 @@ class Tokens:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._tokenizer = _load(folder)
+        check_installed()
+        whole = folder / "tokenizer.json"
+        try:
+            self._tokenizer = read_tokenizer(whole) if whole.is_file() else _from_merges(folder)
+        except CurateError:
+            raise
+        except OSError as error:
+            raise BadModel(path=whole, why=error.strerror or str(error)) from error
+        except Exception as error:  # tokenizers raises nothing more precise
+            raise BadModel(path=whole, why=f"it is no tokenizer: {str(error)[:200]}") from error
         if self._tokenizer.token_to_id(END) is None:
             raise BadModel(path=folder, why=f"its tokenizer has no {END}")
 
@@ -45,23 +54,10 @@ class Tokens:
         return tokens
 
 
-def _load(folder: Path) -> Any:
-    check_installed()
-    whole = folder / "tokenizer.json"
-    try:
-        if whole.is_file():
-            return read_tokenizer(whole)
-        vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
-        merges = words.read_merges(folder / "merges.txt", len(vocabulary) - words.FIXED)
-        if vocabulary != words.vocabulary(merges):
-            raise BadModel(
-                path=folder / "vocab.json",
-                why="its numbers are not those that follow from merges.txt",
-            )
-        return words.make_tokenizer(merges)
-    except CurateError:
-        raise
-    except OSError as error:
-        raise BadModel(path=whole, why=error.strerror or str(error)) from error
-    except Exception as error:  # tokenizers raises nothing more precise
-        raise BadModel(path=whole, why=f"it is no tokenizer: {str(error)[:200]}") from error
+def _from_merges(folder: Path) -> Any:
+    vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+    merges = words.read_merges(folder / "merges.txt", len(vocabulary) - words.FIXED)
+    if vocabulary != words.vocabulary(merges):
+        why = "its numbers are not those that follow from merges.txt"
+        raise BadModel(path=folder / "vocab.json", why=why)
+    return words.make_tokenizer(merges)

@@ -1,4 +1,5 @@
-"""Whether a folder holds the model that a stage needs: every kind is checked here, by headers alone.
+"""Tells whether a folder holds the model that a stage needs: every kind is checked here, by headers
+alone.
 
 A header tells a whole file from a truncated one and a model from another, so that `enqueue` checks
 all weights in milliseconds.

@@ -63,7 +63,7 @@ class LpipsNetwork:
         ms, features = self._ms, []
         for picture in pictures:
             scaled = (picture.astype(np.float32) / 127.5 - 1 - _SHIFT) / _SCALE
-            outputs = []
+            units = []
             with device_errors(self._device):
                 values = ms.Tensor(
                     np.ascontiguousarray(scaled.transpose(2, 0, 1)[None]), self._dtype
@@ -73,8 +73,8 @@ class LpipsNetwork:
                         values = ms.ops.max_pool2d(values, 2, 2)
                     for convolution in part:
                         values = ms.ops.relu(convolution(values))
-                    outputs.append(values.astype(ms.float32).asnumpy()[0])
-            features.append(tuple(_unit(output) for output in outputs))
+                    units.append(_unit_length(values.astype(ms.float32).asnumpy()[0]))
+            features.append(tuple(units))
         return features
 
     def distance(self, first: Features, second: Features) -> float:
@@ -86,7 +86,7 @@ class LpipsNetwork:
         return total
 
 
-def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
+def _unit_length(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Features (channels, rows, columns) with unit length over the channels."""
     length: NDArray[np.float32] = np.sqrt(np.square(features).sum(axis=0, keepdims=True))
     return (features / (length + np.float32(_TINY))).astype(np.float32, copy=False)

@@ -1,9 +1,8 @@
-"""The folder of a captioner as published: config.json, words, and safetensors or pickles, in one
-file or in several.
+"""Reads the folder of a captioner as it was published: config.json, words, and safetensors or
+pickles, in one file or in several.
 
-Nothing is converted before: names stay the published ones. A look at the headers tells whether all
-tensors are there, and the numbers are mapped from the files, so that they cost no memory until they
-are read. No pickle is executed.
+Nothing is converted: names stay the published ones. Headers tell whether all tensors are there; the
+numbers are mapped from the files and cost no memory until they are read. No pickle is executed.
 """
 
 from __future__ import annotations
@@ -34,47 +33,45 @@ class Weights:
         self.config = checkpoint.read_config(folder / CONFIG)
         self._files = _files(folder)
         self.tensors: dict[str, Tensor] = {}
-        self._where: dict[str, Path] = {}
+        self._file_of: dict[str, Path] = {}
         self._pickled: dict[str, Stored] = {}
         for file, listed in self._files.items():
-            found = self._header(file)
-            if listed is not None and listed != set(found):
-                odd = sorted(listed ^ set(found))[0][:100]
-                raise BadModel(
-                    path=file, why=f"the index of the folder and this file disagree about {odd}"
-                )
-            self.tensors |= found
-            self._where |= dict.fromkeys(found, file)
-
-    def _header(self, file: Path) -> dict[str, Tensor]:
-        if file.suffix != Path(PICKLE).suffix:
-            return checkpoint.header(file)
-        pickled = unpickle.tensors(file)
-        self._pickled |= pickled
-        return {name: Tensor(stored.shape, stored.dtype, 0) for name, stored in pickled.items()}
+            if file.suffix == Path(PICKLE).suffix:
+                pickled = unpickle.tensors(file)
+                self._pickled |= pickled
+                tensors = {name: Tensor(t.shape, t.dtype, 0) for name, t in pickled.items()}
+            else:
+                tensors = checkpoint.header(file)
+            if listed is not None and listed != set(tensors):
+                odd = sorted(listed ^ set(tensors))[0][:100]
+                why = f"the index of the folder and this file disagree about {odd}"
+                raise BadModel(path=file, why=why)
+            self.tensors |= tensors
+            self._file_of |= dict.fromkeys(tensors, file)
 
     def check(
         self, needed: Shapes, what: str, allowed: Shapes | None = None, unread: Shapes | None = None
     ) -> None:
         """Raise BadModel unless the tensors are those needed, in their shapes.
 
-        Besides may be there those allowed, of whole numbers, and those unread, of any.
+        Those allowed, of whole numbers, and those unread, of any, may be there besides.
         """
-        found = {name: t for name, t in self.tensors.items() if (unread or {}).get(name) != t.shape}
-        wrong = list(checkpoint.problems(found, needed, allowed or {}))
+        read = {name: t for name, t in self.tensors.items() if (unread or {}).get(name) != t.shape}
+        wrong = list(checkpoint.problems(read, needed, allowed or {}))
         if wrong:
             raise BadModel(path=self.folder, why=f"{'; '.join(wrong)} (expected {what})")
 
     def arrays(self, names: Sequence[str]) -> list[NDArray[Any]]:
-        """The numbers of tensors, as `checkpoint.arrays` gives them, in the order of their names."""
-        pickled = {name: self._pickled[name] for name in names if name in self._pickled}
-        found = {
-            name: checkpoint.float32(stored.read(), stored.dtype)
-            for name, stored in pickled.items()
+        """The numbers of tensors, as `checkpoint.arrays` reads them, in the order of `names`."""
+        by_name = {
+            name: checkpoint.float32(self._pickled[name].read(), self._pickled[name].dtype)
+            for name in names
+            if name in self._pickled
         }
-        for file in dict.fromkeys(self._where[name] for name in names if name not in pickled):
-            found |= checkpoint.arrays(file, [name for name in names if self._where[name] == file])
-        return [found[name] for name in names]
+        for file in dict.fromkeys(self._file_of[name] for name in names if name not in by_name):
+            in_file = [name for name in names if self._file_of[name] == file]
+            by_name |= checkpoint.arrays(file, in_file)
+        return [by_name[name] for name in names]
 
     @cached_property
     def revision(self) -> str:
@@ -99,30 +96,26 @@ def _files(folder: Path) -> Mapping[Path, set[str] | None]:
     Pickles are looked for where there are no safetensors.
     """
     if not folder.is_dir():
-        raise BadModel(
-            path=folder, why="it is not a folder" if folder.exists() else "there is no such folder"
-        )
+        why = "it is not a folder" if folder.exists() else "there is no such folder"
+        raise BadModel(path=folder, why=why)
     for whole, index in ((WEIGHTS, INDEX), (PICKLE, PICKLE_INDEX)):
         if (folder / whole).is_file():
             return {folder / whole: None}
         if (folder / index).is_file():
             return _listed(folder, index, Path(whole).suffix)
-    raise BadModel(
-        path=folder, why=f"it holds neither {WEIGHTS} nor {PICKLE}, nor an index of several files"
-    )
+    why = f"it holds neither {WEIGHTS} nor {PICKLE}, nor an index of several files"
+    raise BadModel(path=folder, why=why)
 
 
 def _listed(folder: Path, index: str, suffix: str) -> Mapping[Path, set[str] | None]:
-    listed = checkpoint.read_config(folder / index).get("weight_map")
-    if (
-        not isinstance(listed, dict)
-        or not listed
-        or not all(isinstance(f, str) for f in listed.values())
+    file_of = checkpoint.read_config(folder / index).get("weight_map")
+    if not (
+        isinstance(file_of, dict) and file_of and all(isinstance(f, str) for f in file_of.values())
     ):
         raise BadModel(path=folder / index, why="it has no weight_map of names and files")
-    found: dict[Path, set[str] | None] = {}
-    for file in sorted(set(listed.values())):
+    names: dict[Path, set[str] | None] = {}
+    for file in sorted(set(file_of.values())):
         if Path(file).name != file or not file.endswith(suffix) or not (folder / file).is_file():
             raise BadModel(path=folder, why=f"the file {file[:100]} of {index} is not there")
-        found[folder / file] = {name for name, where in listed.items() if where == file}
-    return found
+        names[folder / file] = {name for name in file_of if file_of[name] == file}
+    return names
