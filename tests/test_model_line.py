@@ -47,9 +47,12 @@ FIRST, SECOND = ("a dog", "a cat"), ("a dog", "a cat", "a red bus")
 PROMPT, SIDE = "a photo of {}", 32
 FRAMES = POINTS[3]
 SETS = {
-    "split.min_seconds": "0.5", "unique.where": "duplicate >= 0", "clip_embed.frames": "3", "nsfw.threshold": "0.5",
-    "option_match.enabled": "true", "option_match.texts": "[a dog, a cat]", "option_match.prompt": f"'{PROMPT}'",
-    "match.enabled": "true", "told.where": "match IS NULL OR match >= -100", "lpips.enabled": "true",
+    "split.min_seconds": "0.5", "unique.where": "duplicate >= 0", "clip_embed.frames": "3",
+    "nsfw.threshold": "0.5", "option_match.enabled": "true",
+    "option_match.texts": "[a dog, a cat]",
+    "option_match.prompt": f"'{PROMPT}'",
+    "match.enabled": "true", "told.where": "match IS NULL OR match >= -100",
+    "lpips.enabled": "true",
     "lpips.side": str(SIDE), "changing.where": "lpips IS NULL OR lpips >= 0",
 }  # fmt: skip
 STRICT = {"fair.where": "aes >= 4.5", "safe.where": "nsfw = 0", "wanted.where": "match_option >= 0"}

@@ -59,7 +59,7 @@ class Drawn:
 
 
 def write_all(model_folder: Path, seed: int = 0) -> Path:
-    """Write the four tiny models below the folder, under the names that stages ask for by default."""
+    """Write the four tiny models below the folder, under the default names of the stages."""
     write_clip(model_folder / CLIP, seed=seed)
     write_aesthetic(model_folder / AESTHETIC, seed)
     write_nsfw(model_folder / NSFW, seed)
@@ -68,7 +68,7 @@ def write_all(model_folder: Path, seed: int = 0) -> Path:
 
 
 def write_clip(folder: Path, size: Size = "tiny", seed: int = 0) -> Path:
-    """Write a CLIP model in Hugging Face layout: config.json, model.safetensors and tokenizer.json."""
+    """Write a CLIP model in Hugging Face's layout: config, weights and tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)
     config = clip_config(size)
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
@@ -109,7 +109,7 @@ def write_nsfw(folder: Path, seed: int = 0) -> Path:
 
 
 def write_lpips(folder: Path, seed: int = 0) -> Path:
-    """Write VGG16's convolutions at full size and LPIPS' five non-negative weightings of channels."""
+    """Write VGG16's convolutions at full size and LPIPS' five non-negative channel weightings."""
     tensors: dict[str, Drawn] = {}
     inputs = 3
     for layer, outputs in zip(CONVOLUTIONS, CHANNELS, strict=True):
@@ -143,8 +143,10 @@ def clip_config(size: Size = "tiny") -> dict[str, Any]:
         "num_channels": 3, **_widths(1024, 24, 16, wide),
     }  # fmt: skip
     return {
-        "architectures": ["CLIPModel"], "model_type": "clip", "torch_dtype": "float32", "initializer_factor": 1.0,
-        "projection_dim": DIM, "logit_scale_init_value": 2.6592, "text_config": text, "vision_config": vision,
+        "architectures": ["CLIPModel"], "model_type": "clip", "torch_dtype": "float32",
+        "initializer_factor": 1.0,
+        "projection_dim": DIM, "logit_scale_init_value": 2.6592, "text_config": text,
+        "vision_config": vision,
     }  # fmt: skip
 
 
@@ -152,8 +154,10 @@ def _widths(hidden: int, layers: int, heads: int, wide: bool) -> dict[str, Any]:
     hidden, layers, heads = (hidden, layers, heads) if wide else (64, 2, 4)
     return {
         "hidden_size": hidden, "intermediate_size": 4 * hidden, "num_hidden_layers": layers,
-        "num_attention_heads": heads, "projection_dim": DIM, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5,
-        "attention_dropout": 0.0, "dropout": 0.0, "initializer_factor": 1.0, "initializer_range": 0.02,
+        "num_attention_heads": heads, "projection_dim": DIM, "hidden_act": "quick_gelu",
+        "layer_norm_eps": 1e-5,
+        "attention_dropout": 0.0, "dropout": 0.0, "initializer_factor": 1.0,
+        "initializer_range": 0.02,
     }  # fmt: skip
 
 

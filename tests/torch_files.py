@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 Arrays = Mapping[str, NDArray[Any]]
 STORAGES = {
-    "float32": "FloatStorage", "float16": "HalfStorage", "int64": "LongStorage", "float64": "DoubleStorage",
+    "float32": "FloatStorage", "float16": "HalfStorage", "int64": "LongStorage",
+    "float64": "DoubleStorage",
     "uint16": "BFloat16Storage",  # NumPy lacks it: its bits
 }  # fmt: skip
 OLD_MAGIC = 0x1950A86A20F9469CFC6C

@@ -31,8 +31,10 @@ def digest(name: str, array: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
     """
     flat = np.asarray(array, np.float64).reshape(len(array), -1)
     return {
-        f"{name} shape": np.array(array.shape), f"{name} sample": flat.reshape(1, -1)[:, ::61].astype(np.float32),
-        f"{name} rows": flat.mean(axis=1)[None], f"{name} columns": flat.mean(axis=0)[None, ::7].astype(np.float32),
+        f"{name} shape": np.array(array.shape),
+        f"{name} sample": flat.reshape(1, -1)[:, ::61].astype(np.float32),
+        f"{name} rows": flat.mean(axis=1)[None],
+        f"{name} columns": flat.mean(axis=0)[None, ::7].astype(np.float32),
     }  # fmt: skip
 
 

@@ -26,7 +26,10 @@ class Compare:
         differences).
         """
         absolute, relative = differences(found, expected)
-        line = f"{what:<44} absolute {absolute:.1e}   relative {relative:.1e}   tolerance {tolerance:.0e}"
+        line = (
+            f"{what:<44} absolute {absolute:.1e}   relative {relative:.1e}   "
+            f"tolerance {tolerance:.0e}"
+        )
         self.properties.append((TITLE, line))
         assert absolute < tolerance and relative < tolerance, line
 

@@ -18,8 +18,10 @@ TOWER_TEXTS = TEXTS[::5]  # those whose features are compared
 
 # (photo, height, width): odd sizes, a frame of 1 pixel, strips, and the sizes that people have
 SIZES = [
-    ("china", 1, 1), ("china", 3, 500), ("flower", 223, 225), ("china", 224, 224), ("flower", 225, 640),
-    ("china", 427, 641), ("flower", 640, 31), ("china", 1000, 7), ("flower", 360, 640), ("china", 1080, 1920),
+    ("china", 1, 1), ("china", 3, 500), ("flower", 223, 225), ("china", 224, 224),
+    ("flower", 225, 640),
+    ("china", 427, 641), ("flower", 640, 31), ("china", 1000, 7), ("flower", 360, 640),
+    ("china", 1080, 1920),
     ("flower", 449, 333), ("china", 225, 224), ("flower", 272, 640),
 ]  # fmt: skip
 

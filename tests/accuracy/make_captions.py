@@ -131,15 +131,17 @@ def answer(language: Any, tokenizer: Any, pooled: Any) -> Facts:
         [embed(torch.tensor(ids[:at])), pooled, embed(torch.tensor(ids[at + 1 :]))]
     )[None]
     out = language.generate(
-        inputs_embeds=embedded, attention_mask=torch.ones(embedded.shape[:2], dtype=torch.long), do_sample=False,
-        num_beams=1, max_new_tokens=captions.LENGTH, eos_token_id=2, pad_token_id=0, output_scores=True,
+        inputs_embeds=embedded, attention_mask=torch.ones(embedded.shape[:2], dtype=torch.long),
+        do_sample=False,
+        num_beams=1, max_new_tokens=captions.LENGTH, eos_token_id=2, pad_token_id=0,
+        output_scores=True,
         return_dict_in_generate=True,
     )  # fmt: skip
     return said(out, 0, tokenizer, {2}) | {"prompt": ids}
 
 
 def said(out: Any, skip: int, tokenizer: Any, ends: set[int]) -> Facts:
-    """Words before the end mark, their text, and the smallest lead of a best word over the second."""
+    """Words before the end mark, their text, the smallest lead of a best word over the second."""
     words = [int(w) for w in out.sequences[0][skip:]]
     words = words[: next((n for n, word in enumerate(words) if word in ends), len(words))]
     leads = [float(s[0].topk(2).values.diff().abs()) for s in out.scores]
@@ -196,11 +198,16 @@ def pllava_pixels(frames: Any, side: int) -> Any:
 # pictures and calls
 TEMPLATE = (
     "{% set video_count = namespace(value=0) %}{% for message in messages %}"
-    "{% if loop.first and message['role'] != 'system' %}<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
-    "{% endif %}<|im_start|>{{ message['role'] }}\n{% if message['content'] is string %}{{ message['content'] }}"
-    "<|im_end|>\n{% else %}{% for content in message['content'] %}{% if content['type'] == 'video' %}"
-    "<|vision_start|><|video_pad|><|vision_end|>{% elif 'text' in content %}{{ content['text'] }}{% endif %}"
-    "{% endfor %}<|im_end|>\n{% endif %}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    "{% if loop.first and message['role'] != 'system' %}<|im_start|>system\n"
+    "You are a helpful assistant.<|im_end|>\n"
+    "{% endif %}<|im_start|>{{ message['role'] }}\n"
+    "{% if message['content'] is string %}{{ message['content'] }}"
+    "<|im_end|>\n{% else %}{% for content in message['content'] %}"
+    "{% if content['type'] == 'video' %}"
+    "<|vision_start|><|video_pad|><|vision_end|>"
+    "{% elif 'text' in content %}{{ content['text'] }}{% endif %}"
+    "{% endfor %}<|im_end|>\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 
 
@@ -209,9 +216,12 @@ def cut(frames: Any, bounds: tuple[int, int]) -> tuple[Any, Any]:
     low, high = bounds
     processor = transformers.Qwen2VLImageProcessor(min_pixels=low, max_pixels=high)
     found, grid = processor._preprocess(
-        list(frames), do_resize=True, size={"shortest_edge": low, "longest_edge": high}, resample=3, do_rescale=True,
-        rescale_factor=1 / 255, do_normalize=True, image_mean=processor.image_mean, image_std=processor.image_std,
-        patch_size=14, temporal_patch_size=2, merge_size=2, do_convert_rgb=True, input_data_format=LAST,
+        list(frames), do_resize=True, size={"shortest_edge": low, "longest_edge": high},
+        resample=3, do_rescale=True,
+        rescale_factor=1 / 255, do_normalize=True, image_mean=processor.image_mean,
+        image_std=processor.image_std,
+        patch_size=14, temporal_patch_size=2, merge_size=2, do_convert_rgb=True,
+        input_data_format=LAST,
     )  # fmt: skip
     return found, [int(n) for n in grid]
 
@@ -262,8 +272,10 @@ def qwen(folder: Path, family: str, arrays: Arrays, facts: Facts) -> None:
             int(deltas[0, 0]),
         ]
         out = model.generate(
-            **given, **seconds, pixel_values_videos=pixels, do_sample=False, num_beams=1, temperature=None, top_k=None,
-            top_p=None, max_new_tokens=captions.LENGTH, output_scores=True, return_dict_in_generate=True,
+            **given, **seconds, pixel_values_videos=pixels, do_sample=False, num_beams=1,
+            temperature=None, top_k=None,
+            top_p=None, max_new_tokens=captions.LENGTH, output_scores=True,
+            return_dict_in_generate=True,
         )  # fmt: skip
         facts[f"{family} {number}"] = said(out, ids.shape[1], tokenizer, {300, 302}) | {
             "prompt": ids[0].tolist()[::7]

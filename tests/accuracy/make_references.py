@@ -147,7 +147,8 @@ def preprocessing(photos: Any, arrays: Arrays, facts: Facts) -> None:
     """
     processor = CLIPImageProcessor(
         do_resize=True, size={"shortest_edge": 224}, resample=3, do_center_crop=True,
-        crop_size={"height": 224, "width": 224}, do_rescale=True, rescale_factor=1 / 255, do_normalize=True,
+        crop_size={"height": 224, "width": 224}, do_rescale=True, rescale_factor=1 / 255,
+        do_normalize=True,
         image_mean=MEAN, image_std=STD, do_convert_rgb=True,
     )  # fmt: skip
     facts["photos where torchvision's centre crop differs"] = []

@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def loaded(folder: Path) -> tuple[Any, Facts]:
-    """transformers' LLaVA with the weights of both folders, and the names that fit nowhere: none."""
+    """transformers' LLaVA with the weights of both folders; the names that fit nowhere: none."""
     given, tower = (
         json.loads((f / "config.json").read_text())
         for f in (folder, folder.parent / tiny_sharegpt4v.TOWER)
@@ -130,7 +130,8 @@ def seen(
         ids += [IMAGE] * features[0].shape[0] + part
     given = torch.tensor([ids])
     out = model.generate(
-        input_ids=given, attention_mask=torch.ones_like(given), pixel_values=pixels, do_sample=False, num_beams=1,
+        input_ids=given, attention_mask=torch.ones_like(given), pixel_values=pixels,
+        do_sample=False, num_beams=1,
         max_new_tokens=captions.LENGTH, eos_token_id=2, pad_token_id=0, output_scores=True,
         return_dict_in_generate=True,
     )  # fmt: skip

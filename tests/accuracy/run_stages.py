@@ -80,7 +80,7 @@ def outcomes(
 
 
 def with_tables(row: Clip, outcome: Outcome) -> Clip:
-    """The clip with the rows of tables that an outcome holds, as the database would give them back."""
+    """The clip with an outcome's rows of tables, as the database would give them back."""
     tables = {
         part.table: [{**part.where, **found} for found in part.rows] for part in outcome.tables
     }
@@ -115,11 +115,13 @@ def run(settings: Settings) -> dict[str, Any]:
     matched = outcomes(OptionMatch, rows, settings, texts=OPTIONS, prompt=PROMPT)
     unsafe = outcomes(Nsfw, rows, settings)
     tokens = Tokens(settings.model_folder / tiny.CLIP)
+    positions = [[stored["position"] for stored in row.tables["embeddings"]] for row in rows]
     return {
         "vectors": np.stack([vectors(row) for row in rows]),
-        "positions": np.array([[found["position"] for found in row.tables["embeddings"]] for row in rows]),
+        "positions": np.array(positions),
         "match_option": scores(matched, "match_option"), "option": scores(matched, "option"),
-        "option_scores": options(matched), "match": scores(outcomes(Match, rows, settings), "match"),
+        "option_scores": options(matched),
+        "match": scores(outcomes(Match, rows, settings), "match"),
         "aes": scores(outcomes(Aesthetic, rows, settings), "aes"),
         "nsfw": scores(unsafe, "nsfw"), "nsfw_score": scores(unsafe, "nsfw_score"),
         "lpips": scores(outcomes(Lpips, rows, settings, side=SIDE), "lpips"),

@@ -61,7 +61,7 @@ def test_logit_scale(found: References, facts: Mapping[str, Any]) -> None:
 
 
 def test_text_features_are_those_of_the_end_however_a_config_names_it(found: References) -> None:
-    """eos_token_id is 2 in OpenAI's configs, which means the largest id, and 49407 in later ones."""
+    """eos_token_id is 2 in OpenAI's configs (it means the largest id) and 49407 in later ones."""
     np.testing.assert_array_equal(found["text, other end"], found["text"])
 
 

@@ -45,7 +45,7 @@ def test_photos_of_odd_sizes(
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 700), st.integers(1, 700), st.integers(0, 1000))
 def test_any_size(height: int, width: int, seed: int) -> None:
-    """Noise of any size, against the same rule written once more; not strips of more than 1 to 200."""
+    """Noise of any size, against the same rule written once more; no strips beyond 1 to 200."""
     assume(max(height, width) <= 200 * min(height, width))
     from curate.tasks.models.preprocess import pixels
 

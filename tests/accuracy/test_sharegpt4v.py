@@ -39,7 +39,7 @@ def test_the_references_are_of_these_videos_and_of_every_tensor(said: Mapping[st
 @pytest.mark.parametrize("frames", PICTURES)
 @pytest.mark.parametrize("video", range(3))
 def test_pixels(frames: int, video: int, numbers: Arrays, compare: Compare) -> None:
-    """The middle frame, or the middles of three parts, padded to squares: wide, tall and very wide."""
+    """The middle frame, or those of three parts, padded to squares: wide, tall and very wide."""
     drawn = tiny.videos()[video]
     chosen = drawn[sharegpt4v.frame_indices(len(drawn), frames)]
     pixels = np.stack([sharegpt4v.pixels(frame, 112) for frame in chosen])

@@ -25,7 +25,7 @@ from curate.tasks.qwen2_5_vl import Qwen25VlStage
 from curate.tasks.qwen2_vl import Qwen2VlStage
 from curate.tasks.sharegpt4v import ShareGpt4vStage
 from curate.tasks.stage import Clip, Context, Stage, Video
-from curate.worker.outcomes import find
+from curate.worker.outcomes import run_rows
 from tests import tiny_captioners as tiny
 from tests import tiny_sharegpt4v
 from tests.children import main
@@ -73,7 +73,7 @@ def found(name: str, rows: list[Clip], **options: Any) -> dict[str, Any]:
     )
     stage.load()
     MADE.append(stage)
-    findings = find(stage, rows)
+    findings = run_rows(stage, rows)
     return {
         "scores": {str(i): dict(s) for i, s in findings.scores.items()},
         "failed": {str(i): list(why) for i, why in findings.failed.items()},

@@ -25,9 +25,12 @@ from tests.torch_files import field
 
 TEXTS: list[str] = json.loads((inputs.DATA / "texts.json").read_text(encoding="utf-8"))
 ODD = [
-    "", " ", "  two  spaces ", "\n", "\nDescribe.", "a\tb\r\n\n", "\u2581", "a\u2581b \u2581", "aaaaaaaaaaa",
-    "abababababab", "<s>", "</s> <0x0A> <unk>", "漢字かな交じり文", "새벽의 바다", "👩‍👩‍👧‍👦 🇩🇪 ✋🏽", "e\u0301 \u00e9",
-    "\0 a\0", "\ufeffx", "\ud800 lone", "12345 3.14", "Ünïcödé", "שלום עולם", "نص عربي", "ไทย", "\U0010ffff",
+    "", " ", "  two  spaces ", "\n", "\nDescribe.", "a\tb\r\n\n", "\u2581", "a\u2581b \u2581",
+    "aaaaaaaaaaa",
+    "abababababab", "<s>", "</s> <0x0A> <unk>", "漢字かな交じり文", "새벽의 바다",
+    "👩‍👩‍👧‍👦 🇩🇪 ✋🏽", "e\u0301 \u00e9",
+    "\0 a\0", "\ufeffx", "\ud800 lone", "12345 3.14", "Ünïcödé", "שלום עולם", "نص عربي", "ไทย",
+    "\U0010ffff",
     "camera pans left, the the the",
 ]  # fmt: skip
 
@@ -45,7 +48,8 @@ def trained(folder: Path, **options: Any) -> Path:
     made = io.BytesIO()
     given = {
         "vocab_size": 700, "character_coverage": 0.98, "split_digits": True, "byte_fallback": True,
-        "remove_extra_whitespaces": False, "normalization_rule_name": "identity", "model_type": "bpe",
+        "remove_extra_whitespaces": False, "normalization_rule_name": "identity",
+        "model_type": "bpe",
         "num_threads": 1, "minloglevel": 2, "allow_whitespace_only_pieces": True,
     } | options  # fmt: skip
     sentencepiece.SentencePieceTrainer.train(
@@ -134,9 +138,11 @@ DAMAGED: dict[str, Callable[[bytes], bytes]] = {
     "zip": lambda _: b"PK\3\4" * 20,
     "a piece twice": lambda b: b + field(1, field(1, b"the") + b"\x15" + bytes(4)) * 2,
     "a byte twice": lambda b: b + field(1, field(1, b"<0x41>") + b"\x18\x06"),
-    "no text": lambda b: b + field(1, field(1, b"\xff")), "half a score": lambda b: b + field(1, field(2, b"\0")),
+    "no text": lambda b: b + field(1, field(1, b"\xff")),
+    "half a score": lambda b: b + field(1, field(2, b"\0")),
     "random": lambda _: random.Random(7).randbytes(5000),
-    "no pieces": lambda _: field(2, b"\x18\x02"), "an empty piece": lambda b: b + field(1, field(1, b"")),
+    "no pieces": lambda _: field(2, b"\x18\x02"),
+    "an empty piece": lambda b: b + field(1, field(1, b"")),
     "a table of letters": lambda b: b + field(3, field(2, b"\xff" * 9)),
     "too large": lambda b: b + bytes(1 << 26),
 }  # fmt: skip

@@ -226,10 +226,15 @@ def tower_facts() -> Any:
     """What the towers say of themselves, and of nothing at all."""
     none = image().embed(np.zeros((0, 3, 224, 224), np.float32)), text().embed([])
     return {
-        "revisions": [image().revision, text().revision, checkpoint.revision(folder() / "model.safetensors")],
+        "revisions": [
+            image().revision, text().revision, checkpoint.revision(folder() / "model.safetensors"),
+        ],
         "side": image().side, "width": image().width, "logit_scale": text().logit_scale,
         "none": [[list(n.shape), str(n.dtype)] for n in none],
-        "once": [towers.image_tower(folder(), "CPU") is image(), towers.text_tower(folder(), "CPU") is text()],
+        "once": [
+            towers.image_tower(folder(), "CPU") is image(),
+            towers.text_tower(folder(), "CPU") is text(),
+        ],
     }  # fmt: skip
 
 
@@ -270,7 +275,8 @@ def as_on_an_npu() -> Any:
     CPU, which can.
     """
     whole = image().embed(pictures(2)), text().embed(["a dog"])
-    held, device.Device.weights_dtype = device.Device.weights_dtype, lambda *_: "float16"  # type: ignore[method-assign]
+    real = device.Device.weights_dtype
+    device.Device.weights_dtype = lambda *_: "float16"  # type: ignore[method-assign]
     try:
         made = (
             towers.ImageTower(folder(), "CPU", "auto", 2),
@@ -278,7 +284,7 @@ def as_on_an_npu() -> Any:
         )
         found = made[0].embed(pictures(2)), made[1].embed(["a dog"])
     finally:
-        device.Device.weights_dtype = held  # type: ignore[method-assign]
+        device.Device.weights_dtype = real  # type: ignore[method-assign]
     return [float(np.abs(f - w).max() / np.abs(w).max()) for f, w in zip(found, whole, strict=True)]
 
 

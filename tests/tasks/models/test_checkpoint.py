@@ -109,8 +109,10 @@ def test_half_precision_is_widened(tmp_path: Path) -> None:
 
 SPOILT: dict[str, tuple[Edit, str]] = {
     "missing": (lambda h: h.pop("linear_4.bias"), "not where it should be|truncated|too long"),
-    "another name": (lambda h: h.update(x=h.pop("linear_4.bias")), r"missing: linear_4.bias; 1 .* left over: x"),
-    "another shape": (lambda h: h["linear_1.weight"].update(shape=[768, 64]), r"\[768, 64\] instead of \[64, 768\]"),
+    "another name": (lambda h: h.update(x=h.pop("linear_4.bias")),
+                r"missing: linear_4.bias; 1 .* left over: x"),
+    "another shape": (lambda h: h["linear_1.weight"].update(shape=[768, 64]),
+                r"\[768, 64\] instead of \[64, 768\]"),
     "another type": (
         lambda h: h["norm.mean"].update(dtype="I32"), r"no number: norm.mean is I32",
     ),
@@ -119,7 +121,8 @@ SPOILT: dict[str, tuple[Edit, str]] = {
     "negative": (lambda h: h["norm.mean"].update(shape=[-768]), "says of norm.mean cannot be"),
     "no shape": (lambda h: h["norm.mean"].pop("shape"), "says of norm.mean cannot be"),
     "not an entry": (lambda h: h.update({"norm.mean": 3}), "says of norm.mean cannot be"),
-    "overlap": (lambda h: h["norm.mean"].update(data_offsets=h["norm.variance"]["data_offsets"]), "not where it"),
+    "overlap": (lambda h: h["norm.mean"].update(data_offsets=h["norm.variance"]["data_offsets"]),
+                "not where it"),
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Published files become folders that the stages load: right in every number, whole or not at all."""
+"""Published files become folders that stages load: right in every number, whole or not at all."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def as_openai(arrays: Mapping[str, NDArray[Any]], mindspore: bool = False) -> Ar
         "visual.positional_embedding": arrays["vision_model.embeddings.position_embedding.weight"],
         "visual.conv1.weight": arrays["vision_model.embeddings.patch_embedding.weight"],
     }
-    norms = {"text_model.final_layer_norm": "ln_final", "vision_model.pre_layrnorm": "visual.ln_pre",
+    norms = {"text_model.final_layer_norm": "ln_final",
+             "vision_model.pre_layrnorm": "visual.ln_pre",
              "vision_model.post_layernorm": "visual.ln_post"}  # fmt: skip
     for tower, prefix in (("text", ""), ("vision", "visual.")):
         for layer in range(2):
@@ -137,7 +138,7 @@ def test_half_precision_stays_half(tmp_path: Path, weights: dict[str, Arrays]) -
 
 
 def test_a_config_beside_the_file_is_taken(tmp_path: Path, weights: dict[str, Arrays]) -> None:
-    """A CLIP under Hugging Face's names does not say how many heads it has; its config.json does."""
+    """A CLIP under Hugging Face's names does not say its number of heads; its config.json does."""
     source = tf.save(tmp_path / "pytorch_model.bin", weights[tiny.CLIP])
     with pytest.raises(BadModel, match=r"config\.json is not beside it"):
         convert(Conversion([source], tmp_path / "models", words=MERGES))
@@ -171,7 +172,8 @@ def test_the_nsfw_head_of_datacomp_computes_the_same(
         np.abs(random.randn(768)).astype(np.float32) + 0.1,
         random.randn(768).astype(np.float32),
     )
-    norm = {"weight": factor, "bias": shift, "running_mean": head["norm.mean"], "running_var": head["norm.variance"],
+    norm = {"weight": factor, "bias": shift, "running_mean": head["norm.mean"],
+            "running_var": head["norm.variance"],
             "num_batches_tracked": np.int64(7).reshape(())}  # fmt: skip
     kind, found = converted(
         tmp_path, tf.save(tmp_path / "x.pt", rest | {f"norm.{n}": a for n, a in norm.items()})

@@ -61,7 +61,8 @@ def test_normalization_and_gelu_are_those_of_numpy(found: Found) -> None:
 def test_constants_are_those_of_mint(found: Found) -> None:
     made = found["activations"]
     assert made["constants"] == [
-        [[0, 1, 2, 3], "Int64"], [[1, 3, 5, 7], "Float32"], [[[-1.5] * 3] * 2, "Float32"], [[7, 7], "Int64"],
+        [[0, 1, 2, 3], "Int64"], [[1, 3, 5, 7], "Float32"], [[[-1.5] * 3] * 2, "Float32"],
+        [[7, 7], "Int64"],
     ]  # fmt: skip
     assert made["passed on"]
     assert [kind for kind, _ in made["needed"]] == ["RuntimeError"] * 2, (

@@ -1,4 +1,4 @@
-"""The one module that knows devices, with the CPU target: there is no NPU where this was written."""
+"""Devices, with the CPU as target: there is no NPU where this was written."""
 
 from __future__ import annotations
 
@@ -137,7 +137,8 @@ def test_asking_for_an_npu_where_there_is_none_says_what_to_do(found: Mapping[st
     ("said", "kind"),
     [
         (
-            "Allocate memory failed\n - C++ Call Stack: device_address_utils.cc:1300 MallocForOutputs",
+            "Allocate memory failed\n"
+            " - C++ Call Stack: device_address_utils.cc:1300 MallocForOutputs",
             DeviceMemory,
         ),
         ("Device(id:0) memory isn't enough and alloc failed, kernel name: Softmax", DeviceMemory),

@@ -1,4 +1,4 @@
-"""What pictures become before CLIP sees them; tests/accuracy compares with the reference processor."""
+"""What pictures become before CLIP sees them; tests/accuracy compares with the reference."""
 
 from __future__ import annotations
 

@@ -57,8 +57,14 @@ def test_towers_run_in_float16_as_an_npu_has_it(found: Found) -> None:
     assert all(0 < difference < 1e-2 for difference in found["as on an NPU"])
 
 
-@pytest.mark.parametrize(("number", "words"), [(0, "there is no such folder"), (1, "1 of 78 tensors missing"),
-                                               (2, "1 of 78 tensors left over")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (0, "there is no such folder"),
+        (1, "1 of 78 tensors missing"),
+        (2, "1 of 78 tensors left over"),
+    ],
+)
 def test_a_folder_that_is_no_whole_model_is_refused(number: int, words: str, found: Found) -> None:
     kind, message = found["refused"][number]
     assert kind == "BadModel" and words in message

@@ -27,7 +27,7 @@ from curate.tasks.option_match import OptionMatch
 from curate.tasks.split import Split
 from curate.tasks.stage import Clip, Context, Stage, Video
 from curate.tasks.video.samples import Samples
-from curate.worker.outcomes import find
+from curate.worker.outcomes import run_rows
 from tests import tiny
 from tests.children import main, said
 from tests.media import Encoding, footage, picture, write_image, write_video
@@ -115,7 +115,7 @@ def embedded(frames: int = 3) -> dict[str, Clip]:
     """The clips with their embeddings, as a claim would give them to a stage."""
     names = [name for name in clips() if name != "lost"]
     rows = several(*names)
-    found = find(ready(ClipEmbed, frames=frames), rows)
+    found = run_rows(ready(ClipEmbed, frames=frames), rows)
     return {
         name: with_rows(row, found.tables[row.id]) for name, row in zip(names, rows, strict=True)
     }
@@ -141,17 +141,17 @@ def changed(row: Clip, **values: Any) -> Clip:
 def clip_embed_whole() -> Any:
     """Every clip there is, in one batch, and the revision of the tower."""
     stage = ready(ClipEmbed, frames=3)
-    return shown(find(stage, list(clips().values()))) | {"revision": stage._tower.revision}
+    return shown(run_rows(stage, list(clips().values()))) | {"revision": stage._tower.revision}
 
 
 def clip_embed_alone() -> Any:
     """The clip without samples in a batch of its own."""
-    return shown(find(ready(ClipEmbed), several("lost")))
+    return shown(run_rows(ready(ClipEmbed), several("lost")))
 
 
 def clip_embed_points() -> Any:
     """Positions and vectors of the frames of a scene, by the number of frames asked for."""
-    found = {n: shown(find(ready(ClipEmbed, frames=n), several("scene 0"))) for n in (1, 2, 3)}
+    found = {n: shown(run_rows(ready(ClipEmbed, frames=n), several("scene 0"))) for n in (1, 2, 3)}
     return {
         n: [(row["position"], row["vector"]) for row in f["tables"]["10"]] for n, f in found.items()
     }
@@ -167,15 +167,17 @@ def clip_embed_nan() -> Any:
         return made * np.nan if np.array_equal(frame, bad) else made
 
     stage = ready(ClipEmbed)
-    sound = shown(find(stage, rows))
+    sound = shown(run_rows(stage, rows))
     with mock.patch.object(preprocess, "pixels", broken):
-        return {"sound": sound, "broken": shown(find(stage, rows))}
+        return {"sound": sound, "broken": shown(run_rows(stage, rows))}
 
 
 def option_match(**options: Any) -> Any:
     """What option_match finds for the scenes."""
     stage = ready(OptionMatch, **options)
-    return shown(find(stage, [row for name, row in embedded().items() if name.startswith("scene")]))
+    return shown(
+        run_rows(stage, [row for name, row in embedded().items() if name.startswith("scene")])
+    )
 
 
 def option_match_another_text() -> Any:
@@ -207,7 +209,7 @@ def bad_embeddings(stage: Stage[Any, Any]) -> Any:
         replace(good, id=1, tables={}), changed(replace(good, id=2), revision="other"), good,
         changed(replace(other, id=3), model="another"), changed(replace(other, id=4), vector=nan),
     ]  # fmt: skip
-    return shown(find(stage, [with_text(row, "a dog") for row in rows]))
+    return shown(run_rows(stage, [with_text(row, "a dog") for row in rows]))
 
 
 def match_texts() -> Any:
@@ -216,7 +218,7 @@ def match_texts() -> Any:
     texts = ["a dog", None, "", "  \n", "a dog ", "dog " * 500, "\u732b \U0001f600 \ud800"]
     rows = [replace(with_text(row, text), id=n) for n, text in enumerate(texts)]
     with mock.patch.object(stage._tower, "embed", side_effect=stage._tower.embed) as embed:
-        found = [shown(find(stage, rows)), shown(find(stage, rows[1:3]))]
+        found = [shown(run_rows(stage, rows)), shown(run_rows(stage, rows[1:3]))]
     return {"found": found, "texts embedded": [len(call.args[0]) for call in embed.call_args_list]}
 
 
@@ -228,7 +230,7 @@ def match_long() -> Any:
     sentences = ["a dog " * 60 + ".", "The sea.", "Two red cars?"]
 
     def score(text: str, **options: Any) -> float:
-        found = shown(find(ready(Match, **options), [with_text(row, text)]))
+        found = shown(run_rows(ready(Match, **options), [with_text(row, text)]))
         return float(found["scores"]["10"]["match"])
 
     whole = " ".join(sentences)
@@ -260,12 +262,12 @@ def match_captions() -> Any:
     with_captions = replace(row, tables={**row.tables, "captions": told})
     stage = ready(Match, captions="all")
     alone = [
-        shown(find(ready(Match), [with_text(row, text)]))["scores"]["10"]["match"]
+        shown(run_rows(ready(Match), [with_text(row, text)]))["scores"]["10"]["match"]
         for text in ("a dog", "the sea")
     ]
     return {
-        "alone": alone, "found": shown(find(stage, [with_captions])),
-        "none": shown(find(stage, [replace(row, tables={**row.tables, "captions": []})])),
+        "alone": alone, "found": shown(run_rows(stage, [with_captions])),
+        "none": shown(run_rows(stage, [replace(row, tables={**row.tables, "captions": []})])),
     }  # fmt: skip
 
 
@@ -273,8 +275,8 @@ def match_is_option_match() -> Any:
     """The same text by both stages."""
     row = with_text(embedded()["scene 0"], "a dog")
     return [
-        shown(find(ready(Match), [row])),
-        shown(find(ready(OptionMatch, texts=["a dog"]), [row])),
+        shown(run_rows(ready(Match), [row])),
+        shown(run_rows(ready(OptionMatch, texts=["a dog"]), [row])),
     ]
 
 
@@ -283,11 +285,11 @@ def lpips_whole() -> Any:
     it has.
     """
     stage = ready(Lpips, side=SIDE)
-    found = shown(find(stage, list(clips().values())))
+    found = shown(run_rows(stage, list(clips().values())))
     with mock.patch.object(
         vgg.LpipsNetwork, "features", autospec=True, side_effect=vgg.LpipsNetwork.features
     ) as features:
-        find(stage, several("scene 0"))
+        run_rows(stage, several("scene 0"))
     passes = sum(len(call.args[1]) for call in features.call_args_list)
     return found | {"passes": passes, "frames": len(clips()["scene 0"].samples.times)}
 
@@ -296,7 +298,7 @@ def lpips_still_scene() -> Any:
     """A scene in which nothing moves, with a frame a second."""
     samples = clips()["scene 0"].samples
     with mock.patch.object(Samples, "frame", lambda self, n: samples.middle()):
-        return shown(find(ready(Lpips, side=SIDE), several("scene 0")))
+        return shown(run_rows(ready(Lpips, side=SIDE), several("scene 0")))
 
 
 def lpips_nan() -> Any:
@@ -306,7 +308,7 @@ def lpips_nan() -> Any:
     with mock.patch.object(
         vgg.LpipsNetwork, "distance", lambda self, a, b: next(found, None) or real(self, a, b)
     ):
-        return shown(find(stage, several("scene 0", "scene 1")))
+        return shown(run_rows(stage, several("scene 0", "scene 1")))
 
 
 def wrong_folder() -> Any:

@@ -21,7 +21,7 @@ from curate.tasks.aesthetic import Aesthetic
 from curate.tasks.models.embeddings import stored, unit
 from curate.tasks.nsfw import Nsfw
 from curate.tasks.stage import Clip, Context, Video
-from curate.worker.outcomes import find
+from curate.worker.outcomes import run_rows
 from tests import tiny
 from tests.accuracy import oracle
 
@@ -115,7 +115,7 @@ def test_a_damaged_embedding_fails_its_clip_and_no_other(
     cls: Any, number: float, models: Path
 ) -> None:
     damaged = np.full((1, 768), number, np.float32)
-    findings = find(ready(cls, models), [clip(damaged, 1), clip(drawn(1, 1), 2)])
+    findings = run_rows(ready(cls, models), [clip(damaged, 1), clip(drawn(1, 1), 2)])
     assert {i: kind for i, (kind, _) in findings.failed.items()} == {1: "NotFinite"}
     assert findings.scores.keys() == {2}
 

@@ -23,9 +23,12 @@ def by_torch() -> None:
     torch.manual_seed(0)
     base = torch.randn(10)
     state = {
-        "a.weight": torch.randn(3, 4), "a.transposed": torch.randn(5, 6).T, "half": torch.randn(7).half(),
-        "brain": torch.randn(2, 3).bfloat16(), "scalar": torch.tensor(4.6), "whole": torch.arange(6).reshape(1, 6),
-        "middle": base[2:5], "base": base, "empty": torch.zeros(0, 3), "parameter": torch.nn.Parameter(torch.randn(2)),
+        "a.weight": torch.randn(3, 4), "a.transposed": torch.randn(5, 6).T,
+        "half": torch.randn(7).half(),
+        "brain": torch.randn(2, 3).bfloat16(), "scalar": torch.tensor(4.6),
+        "whole": torch.arange(6).reshape(1, 6),
+        "middle": base[2:5], "base": base, "empty": torch.zeros(0, 3),
+        "parameter": torch.nn.Parameter(torch.randn(2)),
     }  # fmt: skip
     torch.save(state, HERE / "new.pth")
     torch.save(state, HERE / "old.pth", _use_new_zipfile_serialization=False)
@@ -51,7 +54,8 @@ def by_mindspore() -> None:
 
     random = np.random.RandomState(0)
     arrays = {
-        "ln.gamma": random.randn(3, 4).astype(np.float32), "half": random.randn(5).astype(np.float16),
+        "ln.gamma": random.randn(3, 4).astype(np.float32),
+        "half": random.randn(5).astype(np.float16),
         "scalar": np.float32(4.6).reshape(()), "whole": np.arange(6, dtype=np.int64),
     }  # fmt: skip
     saved: list[dict[str, Any]] = [
