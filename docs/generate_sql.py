@@ -39,7 +39,7 @@ index that each statement is meant to use. The dataset has the packaged pipeline
 for any stage of clips. On SQLite each transaction begins with `BEGIN IMMEDIATE`, on Postgres the
 statements run at READ COMMITTED; `enable_seqscan` is off in workers, because their statements touch
 few rows whatever the statistics say. `ix_clips_claim` is the index
-`(dataset_id, stage, status, lease_until, video_id, clip_index)`; `videos` has `ix_videos_claim`.
+`(dataset_id, stage, status, lease_until, video_id, clip_index)`; `videos` has one on the first four.
 """
 SCORES = {"flow": 1.0, "black": 0.0}
 SECTIONS = {

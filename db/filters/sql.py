@@ -61,6 +61,16 @@ def to_sql(where: str, dialect: str) -> str:
     return write(where, "sqlite" if dialect == "sqlite" else "postgresql", None)
 
 
+def columns_in(where: str) -> set[str]:
+    """The names of the columns that a predicate looks at. Raises PredicateError."""
+    return {_folded(node.this) for node in grammar.read(where).find_all(exp.Column)}
+
+
+def _folded(identifier: Node) -> str:
+    """The name that an identifier stands for: in lower case unless it is quoted."""
+    return str(identifier.name if identifier.quoted else identifier.name.lower())
+
+
 _COMPARISONS: dict[type[Any], str] = {
     exp.EQ: "=",
     exp.NEQ: "<>",
@@ -290,8 +300,7 @@ class _PredicateWriter:
         )  # the same whatever standard_conforming_strings says
 
     def column(self, node: Node) -> _Term:
-        identifier = node.this
-        name = identifier.name if identifier.quoted else identifier.name.lower()
+        name = _folded(node.this)
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise PredicateError(f"{name!r} is not the name of a column")
         # not "name": SQLite would take it for a text when there is no such column

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -34,7 +34,6 @@ from sqlalchemy.types import TypeEngine
 
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Column, Level
-from curate.db.filters.columns import columns_of
 from curate.db.filters.verdict import status_columns, verdict_of
 from curate.db.queue.leases import FREE_COLUMNS
 from curate.db.schema import clips, rows_of
@@ -97,7 +96,7 @@ def placing_statement(
     new: FromClause = _new_values(kinds, dialect)
     verdict: ColumnElement[Any] = null()
     if pipeline.filters:
-        rows = _rows_as_written(pipeline, level, [name for name, _ in kinds], new)
+        rows = _rows_as_written(pipeline, level, kinds, position, new)
         video_id = rows.c.get("video_id", clips.c.video_id)
         first_failed = verdict_of(pipeline, position, level, dialect, video_id)
         new = select(rows, first_failed.label("verdict")).subquery("judged")
@@ -133,13 +132,20 @@ def _new_values(kinds: Kinds, dialect: str) -> FromClause:
 
 
 def _rows_as_written(
-    pipeline: Pipeline, level: Level, columns: Sequence[str], new: FromClause
+    pipeline: Pipeline, level: Level, kinds: Kinds, position: str, new: FromClause
 ) -> FromClause:
-    """Every column that a predicate may name, with the new values in the place of the old."""
-    names = set(columns_of(rows_of(level))) | (
-        set(pipeline.columns()) if level == "clip" else set()
-    )
-    others = sorted(names - set(columns) - {"id"})
+    """What the filters before a position look at, with the new values in the place of the old."""
+    from curate.db.filters.sql import columns_in  # loads sqlglot
+
+    written = {name for name, _ in kinds}
+    filters = pipeline.filters_before(position, level)
+    looked_at = {"video_id"} if level == "clip" else set()  # a clip falls with its video
+    looked_at = looked_at.union(*(columns_in(step.where) for step in filters))
+    others = sorted(looked_at - written)
     old = table(rows_of(level).name, column("id"), *[column(name) for name in others]).alias("old")
-    chosen = [new.c.row_id, *[new.c[name] for name in columns], *[old.c[name] for name in others]]
+    chosen = [
+        new.c.row_id,
+        *[new.c[name] for name in sorted(written)],
+        *[old.c[name] for name in others],
+    ]
     return select(*chosen).join_from(new, old, old.c.id == new.c.row_id).subquery("rows")
