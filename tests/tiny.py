@@ -166,7 +166,7 @@ def clip_tensors(config: Mapping[str, Any]) -> dict[str, Drawn]:
     return {
         "logit_scale": Drawn((), 0.0, math.log(100)),
         **dict(_text_tower(config)),
-        **dict(_image_tower(config)),
+        **dict(image_tower(config)),
     }
 
 
@@ -180,7 +180,8 @@ def _text_tower(config: Mapping[str, Any]) -> Iterator[tuple[str, Drawn]]:
     yield from _layer_norm("text_model.final_layer_norm", width)
 
 
-def _image_tower(config: Mapping[str, Any]) -> Iterator[tuple[str, Drawn]]:
+def image_tower(config: Mapping[str, Any]) -> Iterator[tuple[str, Drawn]]:
+    """CLIP's image tower and its projection."""
     vision = config["vision_config"]
     wide, patch = vision["hidden_size"], vision["patch_size"]
     pixels, places = 3 * patch * patch, (vision["image_size"] // patch) ** 2 + 1
@@ -238,10 +239,11 @@ def write_safetensors(path: Path, tensors: Mapping[str, Drawn], seed: int = 0) -
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name, tensor in tensors.items():
-            _write_numbers(file, tensor, np.random.RandomState([seed, zlib.crc32(name.encode())]))
+            write_numbers(file, tensor, np.random.RandomState([seed, zlib.crc32(name.encode())]))
 
 
-def _write_numbers(file: BinaryIO, tensor: Drawn, random: np.random.RandomState) -> None:
+def write_numbers(file: BinaryIO, tensor: Drawn, random: np.random.RandomState) -> None:
+    """Draw the numbers of a tensor and write them, a chunk at a time."""
     count = math.prod(tensor.shape)
     for start in range(0, count, _CHUNK):
         numbers: NDArray[np.float64] = random.standard_normal(min(_CHUNK, count - start))
@@ -259,7 +261,7 @@ def vocabulary() -> dict[str, int]:
     """CLIP's 49,408 tokens and their ids: bytes, bytes at the end of a word, merges, start and end
     of a text.
     """
-    alphabet = _byte_letters()
+    alphabet = byte_letters()
     words = [
         *alphabet,
         *(letter + "</w>" for letter in alphabet),
@@ -270,7 +272,7 @@ def vocabulary() -> dict[str, int]:
     }
 
 
-def _byte_letters() -> list[str]:
+def byte_letters() -> list[str]:
     """A printable letter for each byte, in CLIP's order: printable bytes stand for themselves and
     come first.
     """

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.tiny import Drawn, _byte_letters, write_safetensors
+from tests.tiny import Drawn, byte_letters, image_tower, write_safetensors
 
 PLLAVA, QWEN2, QWEN25 = "pllava-7b", "Qwen2-VL-7B-Instruct", "Qwen2.5-VL-7B-Instruct"
 RANK = 4  # of LoRA, 128 as published
@@ -48,11 +48,11 @@ def drawn(seed: int, count: int, height: int, width: int) -> Video:
 
 
 def write_tokenizer(folder: Path, specials: dict[str, int], begin: str | None) -> None:
-    """Write a tokenizer.json of single bytes and special words; `begin` is set before every text."""
+    """Write a tokenizer.json of bytes and special words; `begin` is set before every text."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
     numbers = [n for n in range(WORDS) if n not in specials.values()]
-    letters = [*_byte_letters(), *(f"unused {n}" for n in range(WORDS))]
+    letters = [*byte_letters(), *(f"unused {n}" for n in range(WORDS))]
     words = dict(zip(letters, numbers, strict=False)) | specials
     made = Tokenizer(models.BPE(words, []))
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -118,9 +118,7 @@ def llama(
 
 def clip_tower(prefix: str, vision: dict[str, Any]) -> Iterator[tuple[str, Drawn]]:
     """CLIP's image tower without its projection."""
-    from tests.tiny import _image_tower
-
-    for name, tensor in _image_tower({"vision_config": vision}):
+    for name, tensor in image_tower({"vision_config": vision}):
         if name != "visual_projection.weight":
             yield f"{prefix}{name}", tensor
 
@@ -129,18 +127,23 @@ def pllava_config() -> dict[str, Any]:
     """config.json of a tiny PLLaVA: 8 x 8 patches a picture."""
     text = {
         "model_type": "llama", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": WORDS, "rms_norm_eps": 1e-5,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": WORDS,
+        "rms_norm_eps": 1e-5,
         "max_position_embeddings": 2048,
     }  # fmt: skip
     vision = {
-        "model_type": "clip_vision_model", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3,
-        "num_attention_heads": 2, "patch_size": 14, "image_size": 112, "num_channels": 3, "projection_dim": 16,
+        "model_type": "clip_vision_model", "hidden_size": 32, "intermediate_size": 64,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 2, "patch_size": 14, "image_size": 112, "num_channels": 3,
+        "projection_dim": 16,
         "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5,
     }  # fmt: skip
     return {
-        "architectures": ["PllavaForConditionalGeneration"], "model_type": "pllava", "image_token_index": 300,
+        "architectures": ["PllavaForConditionalGeneration"], "model_type": "pllava",
+        "image_token_index": 300,
         "pad_token_id": 301, "projector_hidden_act": "gelu", "vision_feature_layer": -2,
-        "vision_feature_select_strategy": "default", "pooling_shape": [16, 12, 12], "frame_shape": [8, 8],
+        "vision_feature_select_strategy": "default", "pooling_shape": [16, 12, 12],
+        "frame_shape": [8, 8],
         "num_frames": 16, "use_pooling": True, "text_config": text, "vision_config": vision,
     }  # fmt: skip
 
@@ -160,7 +163,7 @@ def pllava_tensors(lora: bool = True) -> Tensors:
 
 
 def write_pllava(folder: Path, lora: bool = True, shards: int = 3) -> Path:
-    """Write a PLLaVA folder: config.json, tokenizer.json, three files of weights and their index."""
+    """Write a PLLaVA folder: config, tokenizer, three files of weights and their index."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", pllava_config())
     write_tokenizer(folder, {"<unk>": 0, "<s>": 1, "</s>": 2, "<image>": 300, "<pad>": 301}, "<s>")
@@ -169,7 +172,8 @@ def write_pllava(folder: Path, lora: bool = True, shards: int = 3) -> Path:
 
 
 QWEN_WORDS = {
-    "<|endoftext|>": 300, "<|im_start|>": 301, "<|im_end|>": 302, "<|vision_start|>": 303, "<|vision_end|>": 304,
+    "<|endoftext|>": 300, "<|im_start|>": 301, "<|im_end|>": 302, "<|vision_start|>": 303,
+    "<|vision_end|>": 304,
     "<|vision_pad|>": 305, "<|image_pad|>": 306, "<|video_pad|>": 307,
 }  # fmt: skip
 
@@ -180,24 +184,30 @@ def qwen_config(family: str, tied: bool = False) -> dict[str, Any]:
     """
     newer = family == "qwen2_5_vl"
     vision: dict[str, Any] = {
-        "depth": 3 if newer else 2, "num_heads": 2, "in_chans": 3, "patch_size": 14, "spatial_merge_size": 2,
+        "depth": 3 if newer else 2, "num_heads": 2, "in_chans": 3, "patch_size": 14,
+        "spatial_merge_size": 2,
         "spatial_patch_size": 14, "temporal_patch_size": 2,
     }  # fmt: skip
     if newer:
         vision |= {
-            "hidden_act": "silu", "hidden_size": 32, "intermediate_size": 48, "out_hidden_size": 64, "window_size": 56,
+            "hidden_act": "silu", "hidden_size": 32, "intermediate_size": 48, "out_hidden_size": 64,
+            "window_size": 56,
             "fullatt_block_indexes": [1], "tokens_per_second": 2,
         }  # fmt: skip
     else:
         vision |= {"embed_dim": 32, "mlp_ratio": 2, "hidden_size": 64}
     return {
-        "architectures": ["Qwen2_5_VLForConditionalGeneration" if newer else "Qwen2VLForConditionalGeneration"],
+        "architectures": [f"{'Qwen2_5_VL' if newer else 'Qwen2VL'}ForConditionalGeneration"],
         "model_type": family, "attention_dropout": 0.0, "bos_token_id": 300, "eos_token_id": 302,
-        "vision_start_token_id": 303, "vision_end_token_id": 304, "vision_token_id": 305, "image_token_id": 306,
+        "vision_start_token_id": 303, "vision_end_token_id": 304, "vision_token_id": 305,
+        "image_token_id": 306,
         "video_token_id": 307, "hidden_act": "silu", "hidden_size": 64, "initializer_range": 0.02,
-        "intermediate_size": 96, "max_position_embeddings": 32768, "max_window_layers": 2, "num_attention_heads": 4,
-        "num_hidden_layers": 2, "num_key_value_heads": 2, "rms_norm_eps": 1e-6, "rope_theta": 1000000.0,
-        "sliding_window": 32768, "tie_word_embeddings": tied, "torch_dtype": "bfloat16", "use_cache": True,
+        "intermediate_size": 96, "max_position_embeddings": 32768, "max_window_layers": 2,
+        "num_attention_heads": 4,
+        "num_hidden_layers": 2, "num_key_value_heads": 2, "rms_norm_eps": 1e-6,
+        "rope_theta": 1000000.0,
+        "sliding_window": 32768, "tie_word_embeddings": tied, "torch_dtype": "bfloat16",
+        "use_cache": True,
         "use_sliding_window": False, "vision_config": vision, "vocab_size": WORDS,
         "rope_scaling": {"type": "mrope", "mrope_section": [2, 3, 3]},
     }  # fmt: skip

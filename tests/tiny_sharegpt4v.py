@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests import torch_files
-from tests.tiny import Drawn, _write_numbers
+from tests.tiny import Drawn, write_numbers
 from tests.tiny_captioners import WORDS, Tensors, clip_tower, llama, write_json
 
 MODEL, TOWER = "ShareGPT4V-7B", "ShareGPT4V-7B_Pretrained_vit-large336-l12"
@@ -70,14 +70,20 @@ def config() -> dict[str, Any]:
     """config.json of a tiny ShareGPT4V, with the keys of the published one."""
     return {
         "architectures": ["Share4VLlamaForCausalLM"], "bos_token_id": 1, "eos_token_id": 2,
-        "freeze_mm_mlp_adapter": False, "hidden_act": "silu", "hidden_size": 64, "image_aspect_ratio": "pad",
+        "freeze_mm_mlp_adapter": False, "hidden_act": "silu", "hidden_size": 64,
+        "image_aspect_ratio": "pad",
         "image_grid_pinpoints": None, "initializer_range": 0.02, "intermediate_size": 96,
         "max_position_embeddings": 4096, "mm_hidden_size": 32, "mm_projector_type": "mlp2x_gelu",
-        "mm_use_im_patch_token": False, "mm_use_im_start_end": False, "mm_vision_select_feature": "patch",
-        "mm_vision_select_layer": -2, "mm_vision_tower": f"Lin-Chen/{TOWER}", "model_type": "share4v",
-        "num_attention_heads": 4, "num_hidden_layers": 2, "num_key_value_heads": 4, "pad_token_id": 0,
-        "pretraining_tp": 1, "rms_norm_eps": 1e-5, "rope_scaling": None, "tie_word_embeddings": False,
-        "torch_dtype": "float16", "transformers_version": "4.31.0", "tune_entire_model": False, "use_cache": True,
+        "mm_use_im_patch_token": False, "mm_use_im_start_end": False,
+        "mm_vision_select_feature": "patch",
+        "mm_vision_select_layer": -2, "mm_vision_tower": f"Lin-Chen/{TOWER}",
+        "model_type": "share4v",
+        "num_attention_heads": 4, "num_hidden_layers": 2, "num_key_value_heads": 4,
+        "pad_token_id": 0,
+        "pretraining_tp": 1, "rms_norm_eps": 1e-5, "rope_scaling": None,
+        "tie_word_embeddings": False,
+        "torch_dtype": "float16", "transformers_version": "4.31.0", "tune_entire_model": False,
+        "use_cache": True,
         "use_mm_proj": True, "vocab_size": WORDS,
     }  # fmt: skip
 
@@ -85,10 +91,13 @@ def config() -> dict[str, Any]:
 def tower_config() -> dict[str, Any]:
     """config.json of a tiny image tower: 8 x 8 patches a picture."""
     return {
-        "architectures": ["CLIPVisionModel"], "attention_dropout": 0.0, "dropout": 0.0, "hidden_act": "quick_gelu",
+        "architectures": ["CLIPVisionModel"], "attention_dropout": 0.0, "dropout": 0.0,
+        "hidden_act": "quick_gelu",
         "hidden_size": 32, "image_size": 112, "initializer_factor": 1.0, "initializer_range": 0.02,
-        "intermediate_size": 64, "layer_norm_eps": 1e-5, "model_type": "clip_vision_model", "num_attention_heads": 2,
-        "num_channels": 3, "num_hidden_layers": 3, "patch_size": 14, "projection_dim": 16, "torch_dtype": "bfloat16",
+        "intermediate_size": 64, "layer_norm_eps": 1e-5, "model_type": "clip_vision_model",
+        "num_attention_heads": 2,
+        "num_channels": 3, "num_hidden_layers": 3, "patch_size": 14, "projection_dim": 16,
+        "torch_dtype": "bfloat16",
         "transformers_version": "4.31.0",
     }  # fmt: skip
 
@@ -105,7 +114,7 @@ def tensors() -> Tensors:
 def drawn(name: str, tensor: Drawn, seed: int = 0) -> NDArray[np.float32]:
     """The numbers of a tensor, as tiny.write_safetensors writes them."""
     made = io.BytesIO()
-    _write_numbers(made, tensor, np.random.RandomState([seed, zlib.crc32(name.encode())]))  # type: ignore[arg-type]
+    write_numbers(made, tensor, np.random.RandomState([seed, zlib.crc32(name.encode())]))  # type: ignore[arg-type]
     return np.frombuffer(made.getvalue(), np.float32).reshape(tensor.shape)
 
 

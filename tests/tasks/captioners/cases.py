@@ -34,7 +34,8 @@ from tests.media import footage, picture, write_image, write_video
 MADE: list[Stage[Any, Any]] = []  # held, so that captioners are made once for each pass_size
 SMALL: dict[str, dict[str, Any]] = {
     "pllava": {"model": tiny.PLLAVA}, "qwen2_vl": {"model": tiny.QWEN2, "largest": 56 * 56},
-    "qwen2_5_vl": {"model": tiny.QWEN25, "largest": 56 * 56}, "sharegpt4v": {"model": tiny_sharegpt4v.MODEL},
+    "qwen2_5_vl": {"model": tiny.QWEN25, "largest": 56 * 56},
+    "sharegpt4v": {"model": tiny_sharegpt4v.MODEL},
 }  # fmt: skip
 STAGES: dict[str, type[Stage[Any, Any]]] = {
     "pllava": PllavaStage, "qwen2_vl": Qwen2VlStage, "qwen2_5_vl": Qwen25VlStage,
@@ -60,7 +61,8 @@ def clips() -> list[Clip]:
     )
     sources = {1: (drawn, 20), 2: (image, 1), 3: (home / "gone.mp4", 20)}
     return [
-        Clip(number, 1, 0, Video(number, 1, str(path), path.name, {}), 0, 1 << 40, Fraction(1, 1 << 38),
+        Clip(number, 1, 0, Video(number, 1, str(path), path.name, {}), 0, 1 << 40,
+            Fraction(1, 1 << 38),
              {"num_frames": frames}, home)
         for number, (path, frames) in sources.items()
     ]  # fmt: skip
@@ -116,8 +118,10 @@ if __name__ == "__main__":
     main({
         "at once": lambda: at_once(1 << 20), "in parts": lambda: at_once(17),
         **{name: lambda name=name: found(name, clips()) for name in STAGES},
-        "several": lambda: found("sharegpt4v", clips(), pass_size=2, frames=3, tower=tiny_sharegpt4v.TOWER),
+        "several": lambda: found("sharegpt4v", clips(), pass_size=2, frames=3,
+            tower=tiny_sharegpt4v.TOWER),
         "tower trial": tower_trial, "together": lambda: found("pllava", clips(), pass_size=3),
         "prompt": lambda: found("qwen2_vl", clips(), prompt="What? <|video_pad|>"),
-        "nan": nan, "trial": lambda: trial("qwen2_vl", settings().model_folder / tiny.QWEN2, settings()),
+        "nan": nan,
+        "trial": lambda: trial("qwen2_vl", settings().model_folder / tiny.QWEN2, settings()),
     })  # fmt: skip

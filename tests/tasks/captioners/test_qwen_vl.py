@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from curate.configs.errors import BadModel, StageError
@@ -29,7 +27,6 @@ from curate.tasks.video.span import SpanShape
 from tests import tiny_captioners as tiny
 
 CLASSES: dict[Family, type[QwenVl]] = {"qwen2_vl": Qwen2Vl, "qwen2_5_vl": Qwen25Vl}
-SIDES = st.integers(1, 3000)
 
 
 @pytest.fixture(scope="module", params=CLASSES)
@@ -58,14 +55,18 @@ def test_every_published_tensor_is_known_and_none_is_left_over(
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 CHANGES: dict[str, tuple[Change, str]] = {
-    "missing": (lambda t: {k: v for k, v in t.items() if k != "visual.merger.mlp.2.bias"}, "missing: visual.merger"),
-    "left over": (lambda t: t | {"visual.extra": np.zeros(2, np.float32)}, "left over: visual.extra"),
+    "missing": (lambda t: {k: v for k, v in t.items() if k != "visual.merger.mlp.2.bias"},
+        "missing: visual.merger"),
+    "left over": (lambda t: t | {"visual.extra": np.zeros(2, np.float32)},
+        "left over: visual.extra"),
     "another shape": (
         lambda t: t | {"visual.patch_embed.proj.weight": np.zeros((32, 3, 2, 14, 15), np.float32)},
-        r"another shape: visual.patch_embed.proj.weight \[32, 3, 2, 14, 15\] instead of \[32, 3, 2, 14, 14\]",
+        r"another shape: visual.patch_embed.proj.weight \[32, 3, 2, 14, 15\] "
+        r"instead of \[32, 3, 2, 14, 14\]",
     ),
     "newer names": (
-        lambda t: {k.replace("visual.", "model.visual."): v for k, v in t.items()}, "left over: model.v",
+        lambda t: {k.replace("visual.", "model.visual."): v for k, v in t.items()},
+        "left over: model.v",
     ),
 }  # fmt: skip
 
@@ -117,74 +118,6 @@ def test_a_wrong_generation_config_is_refused(
         CLASSES[family(published)](copy, "CPU")
 
 
-def test_frames_of_a_second() -> None:
-    """10 s of 30 fps make 40 frames; short clips 4, where they have them; always an even number."""
-    assert len(qwen_frames.frame_indices(300, 30.0)) == 40
-    assert qwen_frames.frame_indices(300, 30.0)[:3] == [0, 8, 15]
-    assert qwen_frames.frame_indices(10, 30.0) == [0, 3, 6, 9]
-    assert qwen_frames.frame_indices(3, 30.0) == [0, 2]
-    assert qwen_frames.frame_indices(1, 30.0) == [0]
-    assert len(qwen_frames.frame_indices(100_000, 25.0)) == 768
-
-
-@given(st.integers(1, 5000), st.floats(1, 120), st.floats(0.5, 10))
-def test_frames_lie_in_the_clip_in_order(count: int, fps: float, wanted: float) -> None:
-    chosen = qwen_frames.frame_indices(count, fps, wanted)
-    assert chosen == sorted(set(chosen))
-    assert chosen[0] == 0
-    assert chosen[-1] < count
-    assert len(chosen) % 2 == 0 or count == 1
-
-
-@given(SIDES, SIDES, st.integers(1, 900))
-def test_sizes_are_multiples_within_bounds(height: int, width: int, frames: int) -> None:
-    bounds = PixelBounds().of(frames)
-    if max(height, width) > 200 * min(height, width):
-        with pytest.raises(ValueError, match="too long"):
-            qwen_frames.resized(height, width, bounds)
-        return
-    rows, columns = qwen_frames.resized(height, width, bounds)
-    assert rows % 28 == columns % 28 == 0
-    if (
-        round(height / 28) * round(width / 28) * 28 * 28 >= bounds.smallest
-    ):  # what grows may grow over the largest
-        assert min(rows, columns) == 28 or rows * columns <= bounds.largest
-    else:
-        assert rows * columns >= bounds.smallest
-
-
-def test_a_long_clip_has_smaller_frames() -> None:
-    assert PixelBounds().of(40).largest == 448 * 672
-    assert PixelBounds().of(400).largest < 448 * 672
-    assert PixelBounds().of(10_000).largest == int(128 * 28 * 28 * 1.05)
-
-
-@given(st.integers(1, 12), st.integers(1, 12), st.integers(1, 5))
-def test_windows_hold_every_word_once(rows: int, columns: int, side: int) -> None:
-    order, counts = qwen_frames.windows(rows, columns, side)
-    assert sorted(order.tolist()) == list(range(rows * columns))
-    assert sum(counts) == rows * columns
-    assert max(counts) <= side * side
-
-
-def test_places_of_a_clip_in_a_text() -> None:
-    """Two words, a clip of 2 x 1 x 2 words half a step apart, one word."""
-    positions, after = qwen_frames.token_positions(2, (2, 2, 4), 1, 0.5)
-    assert positions.tolist() == [
-        [0, 1, 2, 2, 2, 2, 4],
-        [0, 1, 2, 2, 2, 2, 4],
-        [0, 1, 2, 3, 2, 3, 4],
-    ]
-    assert after == 5
-
-
-def test_patches_of_four_lie_in_a_square() -> None:
-    assert qwen_frames.patch_positions(2, 4).tolist() == [
-        [0, 0, 1, 1, 0, 0, 1, 1],
-        [0, 1, 0, 1, 2, 3, 2, 3],
-    ]
-
-
 def test_frames_are_chosen_in_the_size_that_is_seen() -> None:
     """So resizing them again changes nothing."""
     model = object.__new__(Qwen2Vl)
@@ -221,7 +154,8 @@ def test_at_the_sizes_of_7b_it_is_as_many_bytes_as_the_published_index_says(
     """In bfloat16, 2 bytes a number; total_size of model.safetensors.index.json."""
     newer = of == "qwen2_5_vl"
     config = tiny.qwen_config(of) | {
-        "hidden_size": 3584, "intermediate_size": 18_944, "num_attention_heads": 28, "num_hidden_layers": 28,
+        "hidden_size": 3584, "intermediate_size": 18_944, "num_attention_heads": 28,
+        "num_hidden_layers": 28,
         "num_key_value_heads": 4, "vocab_size": 152_064,
         "rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]},
     }  # fmt: skip

@@ -28,7 +28,8 @@ from tests.children import found_by
 
 Found = Mapping[str, Any]
 FOLDERS: dict[Captioner, str] = {
-    "pllava": tiny.PLLAVA, "qwen2_vl": tiny.QWEN2, "qwen2_5_vl": tiny.QWEN25, "sharegpt4v": tiny_sharegpt4v.MODEL,
+    "pllava": tiny.PLLAVA, "qwen2_vl": tiny.QWEN2, "qwen2_5_vl": tiny.QWEN25,
+    "sharegpt4v": tiny_sharegpt4v.MODEL,
 }  # fmt: skip
 
 
@@ -138,9 +139,10 @@ def test_what_is_missing_is_told_with_the_command_that_gets_it(tmp_path: Path) -
 def test_a_missing_tower_is_told_with_the_commands_that_get_both(tmp_path: Path) -> None:
     folder = tiny_sharegpt4v.write(tmp_path)
     tower = (tmp_path / tiny_sharegpt4v.TOWER).rename(tmp_path / "tower")
+    name = tiny_sharegpt4v.TOWER
     both = (
         f"hf download Lin-Chen/ShareGPT4V-7B --local-dir {folder} && "
-        f"hf download Lin-Chen/{tiny_sharegpt4v.TOWER} --local-dir {tmp_path}/{tiny_sharegpt4v.TOWER}"
+        f"hf download Lin-Chen/{name} --local-dir {tmp_path}/{name}"
     )
     (line,) = missing([Need("sharegpt4v", "ShareGPT4V-7B")], tmp_path)
     assert f"its image tower {tiny_sharegpt4v.TOWER} is neither beside nor in it" in line
