@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,15 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, insert, update
+import yaml
+from sqlalchemy import Engine, insert, text, update
 
 from curate.cli.main import call
-from curate.cli.shared.pipelines import resolve
+from curate.cli.shared.pipelines import resolve, resolve_steps
 from curate.db import datasets, migrate
 from curate.db.datasets import Dataset
 from curate.db.engine import make_engine, writing
-from curate.db.schema import batches, clips, videos
+from curate.db.reports.progress import StageProgress, Totals
+from curate.db.schema import batches, captions, clips, videos
 from curate.tasks.inputs.files import Input
+from tests.pipelines import Line, make_line
 
 
 @dataclass(frozen=True)
@@ -128,3 +134,141 @@ def _clips() -> list[dict[str, Any]]:
                         "lease_until": time.time() + 3600},
         kept | first | {"clip_index": 5, "stage": "motion", "status": "active"},
     ]  # fmt: skip
+
+
+STEPS = """
+pipeline:
+  - probe
+  - split
+  - stage: openai
+    model: m
+  - clean_text
+  - filter: told
+    where: text_len > 2
+  - text_language
+"""
+
+
+STAGES = [
+    StageProgress("probe", "video", "cpu", 0, 0, 2, 0, 0, 1.0),
+    StageProgress("motion", "clip", "cpu", 3, 1, 2, 1, 1, 2.0),
+    StageProgress("cut", "clip", "cpu", 0, 0, 0, 0, 0),
+]
+
+
+TOTALS = Totals(videos=2, clips=8, kept=5, dropped=2, failed=1, active=0, finished_videos=2)
+
+
+FULL = "Stage cut found no space left"
+
+
+Write = Callable[[str], Path]
+
+
+@pytest.fixture
+def line(database_url: str, home: Path) -> Line:
+    """Four clips at the stage score."""
+    line = make_line(database_url, home, [{"stage": "score", "batch_size": 2}])
+    line.put_clips(4, "score")
+    return line
+
+
+def give_pipeline(filled: Filled, steps: list[Any]) -> None:
+    """Give the dataset a pipeline of these steps."""
+    pipeline = resolve_steps(
+        [{"stage": s} if isinstance(s, str) else s for s in steps], (), "test", ready=False
+    ).pipeline
+    datasets.add_columns(filled.engine, pipeline.columns())
+    with writing(filled.engine) as connection:
+        connection.execute(
+            text("UPDATE datasets SET pipeline = :p"), {"p": json.dumps(pipeline.frozen())}
+        )
+
+
+@pytest.fixture
+def captioned(filled: Filled) -> Filled:
+    """The dataset `pets` with captions in its line, each clip with one by `m` of four words."""
+    give_pipeline(filled, yaml.safe_load(STEPS)["pipeline"])
+    with writing(filled.engine) as connection:
+        connection.execute(
+            text("UPDATE clips SET stage='done', status='kept', text='a', text_len=4, owner=NULL")
+        )
+        row = {
+            "model": "m",
+            "revision": "",
+            "prompt": "p",
+            "text_raw": "A dog runs here",
+            "created_at": 1.0,
+        }
+        connection.execute(insert(captions), [{**row, "clip_id": n} for n in range(1, 8)])
+    return filled
+
+
+def option_of(filled: Filled, stage: str, name: str) -> object:
+    """An option of a stage of the dataset, as it is now."""
+    frozen = datasets.pick(filled.engine, "pets").frozen
+    return next(s for s in frozen if s.get("stage") == stage)[name]
+
+
+def positions(filled: Filled) -> list[tuple[object, ...]]:
+    """How many clips are at each stage, and where they return to."""
+    query = "SELECT stage, return_to, count(*) FROM clips GROUP BY 1, 2 ORDER BY 1, 2"
+    with filled.engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(query))]
+
+
+def program(log: Path, *argv: str) -> subprocess.Popen[bytes]:
+    """The real program, its stderr in a file."""
+    with log.open("wb") as stream:
+        return subprocess.Popen(
+            [sys.executable, "-m", "curate.cli.main", *argv], stdout=stream, stderr=stream
+        )
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(name="videos")
+def video_folder(tmp_path: Path) -> Path:
+    """A folder with a file that looks like a video by its name."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    (folder / "a.mp4").write_bytes(b"x")
+    return folder
+
+
+def finish_clips(filled: Filled, *statements: str) -> None:
+    """Let all clips at work be kept, and run more statements."""
+    with filled.engine.begin() as connection:
+        for statement in (
+            "UPDATE clips SET status = 'kept', stage = 'done' WHERE status = 'active'",
+            *statements,
+        ):
+            connection.execute(text(statement))
+
+
+def put_batches(filled: Filled, reason: str | None, count: int = 6, age: float = 0) -> None:
+    """Batches of `cut`, given back for a reason or (None) saved."""
+    error = None if reason is None else FULL
+    batch = {
+        "dataset_id": filled.dataset.id, "stage": "cut", "worker": "7@host", "n_ok": 0, "n_failed": 0, "version": "0",
+        "started_at": time.time() - age, "seconds": 0.1, "error": error, "reason": reason,
+    }  # fmt: skip
+    with filled.engine.begin() as connection:
+        connection.execute(insert(batches), [batch] * count)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Write:
+    """Writes a pipeline file."""
+
+    def write(steps: str) -> Path:
+        path = tmp_path / "pipeline.yaml"
+        path.write_text(f"pipeline: [{steps}]")
+        return path
+
+    return write

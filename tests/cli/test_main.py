@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from curate import cli
 from curate.cli import main
-from curate.cli.shared.output import Console
 from tests.cli.conftest import Call, Filled
 
 LOADED = {entry.name: entry.load() for entry in main.COMMANDS}
@@ -117,26 +117,6 @@ def test_ctrl_c_gives_130(curate: Call, monkeypatch: pytest.MonkeyPatch) -> None
     assert (result.code, result.err) == (130, "interrupted\n")
 
 
-def test_the_shell_completes_stages_and_datasets(
-    curate: Call, filled: Filled, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("_CURATE_COMPLETE", "complete_bash")
-    for typed, expected in (("curate errors --stage sp", "split"), ("curate status pe", "pets")):
-        monkeypatch.setenv("COMP_WORDS", typed)
-        monkeypatch.setenv("COMP_CWORD", str(len(typed.split()) - 1))
-        assert curate().out.split() == [expected]
-
-
-def test_quiet_leaves_out_the_talk(curate: Call, filled: Filled) -> None:
-    assert "Next:" in curate("status").err
-    assert curate("-q", "status").err == ""
-
-
-def test_home_comes_before_the_environment(curate: Call, filled: Filled, tmp_path: Path) -> None:
-    assert curate("status").code == 0
-    assert curate("--home", str(tmp_path / "other"), "status").code == 2
-
-
 def test_no_arguments_print_help_and_give_2(curate: Call) -> None:
     result = curate()
     assert (result.code, "Start with: curate run" in result.out) == (2, True)
@@ -183,8 +163,39 @@ def test_sigterm_is_not_swallowed() -> None:
     assert process.returncode == -signal.SIGTERM
 
 
-def test_remarks_and_warnings_command_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """Their lines stay lines."""
-    Console().say("a\x1b[2J\nb")
-    Console().warn("c\x07\nd")
-    assert capsys.readouterr().err == "a\\x1b[2J\nb\nwarning: c\\x07\nd\n"
+COMMAND = """
+def greet(name: str) -> None:
+    \"\"\"Greet somebody.
+
+    Example:
+      curate greet you
+    \"\"\"
+    print(f"hello {name}")
+"""
+
+
+def test_a_command_is_one_file_and_one_line_of_the_table(
+    curate: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "greet.py").write_text(COMMAND)
+    monkeypatch.setattr(cli, "__path__", [*cli.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "curate.cli.greet", raising=False)
+    entry = main.Entry("greet", main.LOOK, "Greet somebody.")
+    monkeypatch.setattr(main, "COMMANDS", [*main.COMMANDS, entry])
+    assert curate("greet", "you").out == "hello you\n"
+    assert "Greet somebody." in curate("--help").out
+    assert "curate greet you" in curate("greet", "--help").out
+    assert "Did you mean 'greet'" in curate("gret").err
+
+
+@pytest.mark.parametrize("entry", main.COMMANDS, ids=lambda entry: entry.name)
+def test_the_table_and_a_commands_own_help_say_the_same(entry: main.Entry) -> None:
+    command = LOADED[entry.name]
+    assert entry.help == " ".join(command.help.split("\n\n")[0].split())
+    assert entry.panel in (main.WORK, main.LOOK, main.ROWS, main.HOST)
+
+
+def test_the_files_of_cli_are_the_commands_of_the_table() -> None:
+    files = {path.stem for path in Path(main.__file__).parent.glob("*.py")}
+    assert files - {"__init__", "main"} == {entry.name for entry in main.COMMANDS}
+    assert len({entry.name for entry in main.COMMANDS}) == len(main.COMMANDS)

@@ -1,4 +1,4 @@
-"""redo and set from the command line."""
+"""redo: clips go through a stage once more."""
 
 from __future__ import annotations
 
@@ -10,18 +10,7 @@ from sqlalchemy import text
 from curate.cli.shared.pipelines import resolve
 from curate.db import datasets
 from tests import tiny
-from tests.cli.conftest import Call, Filled
-
-
-def option(filled: Filled, stage: str, name: str) -> object:
-    frozen = datasets.pick(filled.engine, "pets").frozen
-    return next(s for s in frozen if s.get("stage") == stage)[name]
-
-
-def places(filled: Filled) -> list[tuple[object, ...]]:
-    query = "SELECT stage, return_to, count(*) FROM clips GROUP BY 1, 2 ORDER BY 1, 2"
-    with filled.engine.connect() as connection:
-        return [tuple(row) for row in connection.execute(text(query))]
+from tests.cli.conftest import Call, Filled, option_of, positions
 
 
 @pytest.fixture
@@ -38,7 +27,7 @@ def test_redo_puts_clips_back_and_names_the_next_command(curate: Call, passing: 
     result = curate("redo", "motion", "pets")
     assert (result.code, result.out) == (0, "dataset pets: 4 clips back to motion\n"), result.err
     assert "curate resume pets" in result.err
-    assert places(passing) == [("motion", None, 3), ("motion", "cut", 1), ("motion", "done", 3)]
+    assert positions(passing) == [("motion", None, 3), ("motion", "cut", 1), ("motion", "done", 3)]
     assert curate("status", "--json").json["totals"]["kept"] == 0
 
 
@@ -53,7 +42,7 @@ def test_redo_takes_other_options_and_a_predicate(curate: Call, passing: Filled)
         "at_work": 0,
         "dropped": 0,
     }
-    assert option(passing, "motion", "batch_size") == 7
+    assert option_of(passing, "motion", "batch_size") == 7
     assert "old options" in result.err
 
 
@@ -76,17 +65,17 @@ def test_redo_takes_other_options_and_a_predicate(curate: Call, passing: Filled)
 def test_redo_refuses_and_changes_nothing(
     curate: Call, passing: Filled, words: list[str], code: int, says: str
 ) -> None:
-    before = (places(passing), datasets.pick(passing.engine, "pets"))
+    before = (positions(passing), datasets.pick(passing.engine, "pets"))
     result = curate("redo", *words)
     assert (result.code, says in result.err, result.out) == (code, True, ""), result.err
-    assert (places(passing), datasets.pick(passing.engine, "pets")) == before
+    assert (positions(passing), datasets.pick(passing.engine, "pets")) == before
 
 
 def test_cut_can_be_done_again_unless_it_changed_what_it_starts_from(
     curate: Call, passing: Filled
 ) -> None:
     assert curate("redo", "cut", "--set", "cut.crf=20").code == 0
-    assert option(passing, "cut", "crf") == 20
+    assert option_of(passing, "cut", "crf") == 20
     assert curate("redo", "cut", "--set", "cut.target_fps=12").code == 0
     result = curate("redo", "cut")
     assert (result.code, "target_fps" in result.err) == (2, True)
@@ -104,7 +93,7 @@ def test_redo_refuses_when_something_that_the_stage_needs_is_missing(
     monkeypatch.setattr(Motion, "check", check)
     result = curate("redo", "motion")
     assert (result.code, "pip install x" in result.err) == (4, True)
-    assert ("motion", "done", 3) not in places(passing)
+    assert ("motion", "done", 3) not in positions(passing)
 
 
 def test_redo_refuses_when_weights_are_missing(
@@ -120,7 +109,7 @@ def test_redo_refuses_when_weights_are_missing(
         True,
         True,
     )
-    assert ("motion", "done", 3) not in places(passing)
+    assert ("motion", "done", 3) not in positions(passing)
 
 
 def test_redo_names_the_stages_that_read_what_the_stage_writes(
@@ -149,44 +138,6 @@ def test_redo_names_no_stage_before_it(
     monkeypatch.setattr(Cut, "writes", ("embeddings",))
     result = curate("redo", "cut")
     assert (result.code, "read what" in result.err) == (0, False), result.err
-
-
-def test_set_changes_an_option_and_no_row(curate: Call, filled: Filled) -> None:
-    before = places(filled)
-    result = curate("set", "cut.time_limit=3600")
-    assert (result.code, result.out.strip()) == (
-        0,
-        "dataset pets: cut.time_limit 1800.0 → 3600.0",
-    ), result.err
-    assert "curate retry pets --stage cut" in result.err
-    assert option(filled, "cut", "time_limit") == 3600
-    assert places(filled) == before
-    assert curate("set", "cut.time_limit=3600", "pets", "--json").json == {
-        "dataset": "pets",
-        "changed": [],
-    }
-
-
-@pytest.mark.parametrize(
-    ("assignment", "code", "says"),
-    [
-        ("cut.crf=20", 2, "curate redo cut --set cut.crf=20"),
-        (
-            "cut.enabled=false",
-            2,
-            "what may change is queue, batch_size, pass_size, fill_seconds, time_limit, memory_mb",
-        ),
-        ("cutt.time_limit=3", 2, "no stage cutt"),
-        ("time_limit=3", 2, "no stage time_limit"),
-        ("cut.time_limit=-1", 3, "time_limit"),
-        ("cut.time_limit", 3, "STEP.OPTION=VALUE"),
-    ],
-)
-def test_set_refuses(curate: Call, filled: Filled, assignment: str, code: int, says: str) -> None:
-    before = datasets.pick(filled.engine, "pets")
-    result = curate("set", assignment)
-    assert (result.code, says in result.err, result.out) == (code, True, ""), result.err
-    assert datasets.pick(filled.engine, "pets") == before
 
 
 def test_another_model_than_that_of_the_stages_that_read_is_refused(

@@ -1,13 +1,13 @@
-"""status, errors, retry, filter, refilter: what they say of rows in every state."""
+"""status: how far each stage is, what failed and what is held up."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from tests.cli.conftest import Call, Filled
+from curate.cli.status import summary
+from curate.db.engine import writing
+from tests.cli.conftest import FULL, TOTALS, Call, Filled, finish_clips, put_batches
 
 
 def test_status_counts_each_row_once_at_each_stage(curate: Call, filled: Filled) -> None:
@@ -54,114 +54,42 @@ def test_exit_codes_of_status(curate: Call, filled: Filled, words: list[str], co
     assert curate("status", *words).code == code
 
 
-def test_errors_say_how_many_and_what_to_do(curate: Call, filled: Filled) -> None:
-    found = curate("errors", "--json").json
-    assert [(f["stage"], f["error"], f["rows"], f["path"]) for f in found] == [
-        ("cut", "CutMismatch", 1, "/v/a.mp4"),
-        ("probe", "EmptyFile", 1, "/v/c.mp4"),
-    ]
-    assert "/v/c.mp4 is empty" in curate("errors", "--stage", "probe").out
-
-
-def test_errors_of_a_stage_that_is_not_there(curate: Call, filled: Filled) -> None:
-    result = curate("errors", "--stage", "aesthetic")
-    assert (result.code, "probe, split, dedup, motion, cut" in result.err) == (2, True)
-
-
-def test_one_row_in_full(curate: Call, filled: Filled) -> None:
-    clip = curate("errors", "--id", "5", "--json").json
-    assert (clip["reason"], clip["source"]) == ("CutMismatch", "/v/a.mp4")
-    assert curate("errors", "--id", "3", "--level", "video", "--json").json["path"] == "/v/c.mp4"
-    assert curate("errors", "--id", "99").code == 2
-
-
-def test_retry_puts_failed_rows_back(curate: Call, filled: Filled) -> None:
-    assert curate("retry", "--error", "EmptyFile", "--json").json == {"dataset": "pets", "rows": 1}
-    result = curate("retry")
-    assert result.out == "dataset pets: 1 row to try again\n"
-    assert "curate resume pets" in result.err
-    assert curate("errors", "--json").json == []
-    assert curate("retry").err == ""  # nothing left, so nothing to suggest
-
-
-def test_the_funnel_follows_the_pipeline(curate: Call, filled: Filled) -> None:
-    rows = {r["step"]: r for r in curate("filter", "--json").json}
-    assert list(rows) == ["probe", "split", "dedup", "unique", "motion", "not_black", "cut"]
-    flow = [(r["came_in"], r["kept"]) for r in rows.values()]
-    assert flow == [(3, 2), (2, 2), (7, 7), (7, 6), (6, 4), (4, 4), (4, 3)]
-    assert rows["unique"]["dropped"] == 1
-    assert rows["unique"]["where"] == "duplicate = 0"
-
-
-def test_the_funnel_for_people(curate: Call, filled: Filled) -> None:
-    line = next(x for x in curate("filter").out.splitlines() if x.startswith("unique"))
-    assert line.split() == [
-        "unique",
-        "filter",
-        "clips",
-        "7",
-        "6",
-        "1",
-        "0",
-        "0",
-        "85.7",
-        "%",
-        "duplicate",
-        "=",
-        "0",
-    ]
-
-
-def scored(filled: Filled) -> None:
-    with filled.engine.begin() as connection:
-        duplicate = "CASE reason WHEN 'unique' THEN 1 ELSE 0 END"
-        connection.execute(text(f"UPDATE clips SET duplicate = {duplicate}, black = 0.1"))
-
-
-def test_refilter_revives_and_drops(curate: Call, filled: Filled) -> None:
-    scored(filled)
-    result = curate(
-        "refilter", "--set", "unique.where=duplicate <= 1", "--set", "not_black.where=black < 0.05"
+def test_status_tells_what_is_left(curate: Call, filled: Filled) -> None:
+    with writing(filled.engine) as connection:
+        same = "dataset_id, worker, n_ok, n_failed, started_at, seconds, version"
+        for stage in ("motion", "cut"):
+            copied = f"INSERT INTO batches (stage, {same}) SELECT :s, {same} FROM batches WHERE stage = 'probe'"
+            connection.execute(text(copied), {"s": stage})
+    found = curate("status", "--json").json
+    rates = {s["stage"]: s["rate"] for s in found["stages"]}
+    assert found["eta_seconds"] == pytest.approx(2 / rates["motion"], rel=0.01), (
+        "2 clips wait for motion, 2 for cut"
     )
-    assert result.out == "dataset pets: 1 row revived, 3 rows dropped\n"
-    assert "curate resume pets" in result.err
-    again = curate("refilter", "--set", "not_black.enabled=false", "--json").json
-    assert (again["revived"], again["dropped"]) == (3, 0)
+    assert " left" in curate("status").out
 
 
-def test_refilter_takes_the_file_too(curate: Call, filled: Filled, tmp_path: Path) -> None:
-    scored(filled)
-    file = tmp_path / "p.yaml"
-    file.write_text(curate("config", "--set", "unique.where=duplicate < 9", "--yaml").out)
-    assert (
-        curate("refilter", "-c", str(file)).out == "dataset pets: 1 row revived, 0 rows dropped\n"
-    )
+def test_the_summary_sums_to_100() -> None:
+    text_ = summary(TOTALS)
+    assert "kept 62.5 % · dropped 25.0 % · failed 12.5 % · waiting 0.0 %" in text_
 
 
-@pytest.mark.parametrize(
-    ("words", "code", "says"),
-    [
-        (["--set", "cut.crf=20"], 3, "cut.crf 23 → 20"),
-        (["--set", "unique.where=dup = 0"], 3, "did you mean duplicate"),
-        (["--set", "unknown.where=duplicate = 0"], 3, "unknown step unknown"),
-        ([], 2, "--set FILTER.where"),
-    ],
-)
-def test_refilter_refuses(
-    curate: Call, filled: Filled, words: list[str], code: int, says: str
+def test_watch_ends_when_nothing_is_left(curate: Call, filled: Filled) -> None:
+    finish_clips(filled)
+    assert "5" in curate("status", "--watch").out
+
+
+def test_status_says_what_is_held_up_and_why(curate: Call, filled: Filled) -> None:
+    put_batches(filled, "DiskFull")
+    assert f"cut is held up: {FULL}" in curate("status").out
+    (found,) = curate("status", "--json").json["held_up"]
+    assert (found["stage"], found["reason"], found["message"]) == ("cut", "DiskFull", FULL)
+
+
+@pytest.mark.parametrize("age", [0, 3600])
+def test_a_stage_that_went_on_or_was_held_up_long_ago_is_not(
+    curate: Call, filled: Filled, age: float
 ) -> None:
-    result = curate("refilter", *words)
-    assert (result.code, says in result.err) == (code, True), result.err
-
-
-def test_a_refilter_that_was_interrupted_is_told_and_finished_without_options(
-    curate: Call, filled: Filled
-) -> None:
-    scored(filled)
-    with filled.engine.begin() as connection:
-        connection.execute(text("""UPDATE datasets SET refiltering = '["unique"]'"""))
-        connection.execute(text("UPDATE clips SET duplicate = 0"))
-    for command in (("status",), ("filter",), ("export",)):
-        assert "curate refilter pets" in curate(*command).err
-    assert curate("refilter").out == "dataset pets: 1 row revived, 0 rows dropped\n"
-    assert "refilter" not in curate("filter").err.partition("Next:")[0]
+    put_batches(filled, "DiskFull", age=age)
+    if not age:
+        put_batches(filled, None, count=1)
+    assert curate("status", "--json").json["held_up"] == []

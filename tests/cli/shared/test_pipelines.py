@@ -1,36 +1,17 @@
-"""Which pipeline is in force, and what tells two apart."""
+"""Which pipeline is in force, and which ones are refused."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from curate.cli.shared import pipelines
 from curate.cli.shared.pipelines import resolve
-from curate.cli.shared.weights import check_models
-from curate.configs.differences import differences, only_filters_differ
-from curate.configs.errors import ConfigError, FilterError, ModelsMissing, PackageMissing
+from curate.configs.errors import ConfigError, FilterError, PackageMissing
 from curate.tasks.registry import stages
 from curate.tasks.stage import Scorer, StageOptions
-from tests import tiny
-
-Write = Callable[[str], Path]
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Write:
-    """Writes a pipeline file."""
-
-    def write(steps: str) -> Path:
-        path = tmp_path / "pipeline.yaml"
-        path.write_text(f"pipeline: [{steps}]")
-        return path
-
-    return write
+from tests.cli.conftest import Write
 
 
 def names(config: Path | None, *sets: str) -> list[str]:
@@ -107,29 +88,6 @@ def test_a_stage_that_cannot_run_is_refused_unless_only_looked_at(
     with pytest.raises(PackageMissing):
         resolve(None)
     assert resolve(None, ready=False)
-
-
-A = [{"stage": "probe"}, {"stage": "cut", "crf": 18}, {"filter": "f", "where": "a"}]
-
-
-@pytest.mark.parametrize(
-    ("changed", "what", "only_filters"),
-    [
-        (A, [], True),
-        ([A[0], A[1] | {"crf": 20}, A[2]], ["cut.crf 18 → 20"], False),
-        ([A[0], A[1], A[2] | {"where": "b"}], ["f.where a → b"], True),
-        (A[:2], ["f removed"], True),
-        ([*A, {"stage": "ocr"}], ["ocr added"], False),
-        ([A[1], A[0], A[2]], ["the order of the steps"], False),
-        ([A[0], A[2], A[1]], ["the order of the steps"], True),
-    ],
-)
-def test_differences(changed: list[dict[str, object]], what: list[str], only_filters: bool) -> None:
-    assert differences(A, changed) == what
-    assert only_filters_differ(A, changed) is only_filters
-
-
-# ---- what a stage reads
 
 
 @pytest.mark.parametrize(
@@ -263,31 +221,3 @@ def test_a_column_that_clean_text_would_not_find_is_refused(
 )
 def test_a_column_that_clean_text_may_find_is_taken(file: Write, before: str, option: str) -> None:
     assert "clean_text" in names(file(CLEANED % (before, option)))
-
-
-@pytest.mark.parametrize("head", ["aesthetic", "nsfw"])
-def test_a_head_with_a_clip_model_of_another_width_is_refused(
-    file: Write, tmp_path: Path, head: str
-) -> None:
-    tiny.write_all(tmp_path)
-    pipeline = resolve(file(f"probe, split, clip_embed, {head}"), ready=False).pipeline
-    check_models(pipeline, tmp_path)
-    narrow(tmp_path / tiny.CLIP)
-    with pytest.raises(
-        ModelsMissing, match=f"{head} takes embeddings of 768 numbers, and those of .* have 512"
-    ):
-        check_models(pipeline, tmp_path)
-    check_models(resolve(file("probe, split, clip_embed"), ready=False).pipeline, tmp_path)
-
-
-def narrow(folder: Path) -> None:
-    """Make a model of one whose embeddings have 512 numbers."""
-    file = folder / "config.json"
-    config = json.loads(file.read_text()) | {"projection_dim": 512}
-    file.write_text(json.dumps(config))
-    projections = {"text_projection.weight", "visual_projection.weight"}
-    tensors = {
-        name: replace(t, shape=(512, *t.shape[1:])) if name in projections else t
-        for name, t in tiny.clip_tensors(config).items()
-    }
-    tiny.write_safetensors(folder / "model.safetensors", tensors)

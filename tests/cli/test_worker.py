@@ -1,97 +1,67 @@
-"""workers, worker --check and what is said about versions, of rows and of a real worker."""
+"""worker: refused where it would do harm, stopped by a signal, and checked with --check."""
 
 from __future__ import annotations
 
 import os
 import signal
 import socket
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from curate import __version__, code_version
-from curate.cli.worker import own_workers, problems_of
+from curate.cli.worker import own_workers, parse_npus, parse_queues, problems_of
+from curate.configs.errors import UsageError
 from curate.db.engine import make_engine, writing
 from curate.db.reports.workers import SeenWorker, known_workers
-from curate.db.worker_rows import RunningWorker, record_workers
-from curate.worker.heartbeat import Heartbeat
-from curate.worker.processes import WorkerSpec
-from tests.cli.conftest import Call, Filled
-from tests.cli.test_workers import program
+from tests.cli.conftest import Call, Filled, program
 from tests.pipelines import wait_until
 
+
+def test_queues() -> None:
+    assert parse_queues("cpu, ascend,cpu") == ("cpu", "ascend")
+    for wrong in ("", "gpu", "cpu,gpu"):
+        with pytest.raises(UsageError):
+            parse_queues(wrong)
+
+
+def test_npus() -> None:
+    assert parse_npus("") is None
+    assert parse_npus("0, 2") == [0, 2]
+    for wrong in ("x", "0,-1", "1.5"):
+        with pytest.raises(UsageError, match="not the number"):
+            parse_npus(wrong)
+
+
+def test_an_npu_that_is_not_there_is_refused_before_anything_starts(
+    curate: Call, home: Path
+) -> None:
+    refused = curate("worker", "-Q", "ascend", "--npus", "7")
+    assert (refused.code, "--npus 7" in refused.err) == (2, True)
+    assert not home.exists()
+
+
+def test_a_worker_stops_at_a_signal(tmp_path: Path, home: Path) -> None:
+    log = tmp_path / "log"
+    with program(log, "worker", "-c", "1", "-n", "solo") as worker:
+        try:
+            wait_until(
+                lambda: worker.poll() is not None or log.read_text().count(" ready.") == 2, 60
+            )
+        finally:
+            worker.send_signal(signal.SIGTERM)
+    said = log.read_text()
+    assert (worker.returncode, "worker stopped" in said) == (0, True), said
+    assert "solo-cpu0 serves cpu with 1 process; solo-ascend0 serves ascend with 1 process" in said
+    assert all(f"solo-{name}@" in said for name in ("cpu0", "ascend0"))
+    assert not list(home.glob("broker/redis.sock")) or os.environ.get("XDG_RUNTIME_DIR")
+
+
 HERE = socket.gethostname()
-THERE = RunningWorker("cpu0", "there", 9, "cpu", 8, None, "0.0.1")
 
 
 def seen(name: str, ago: float = 0.0) -> SeenWorker:
     return SeenWorker(name, "h", 5, "cpu", 1, None, "1", 0.0, -ago, ago)
-
-
-def test_workers_of_all_hosts_are_listed(curate: Call, filled: Filled) -> None:
-    record_workers(
-        filled.engine, [(None, THERE), (None, replace(THERE, name="ascend3", host="host", npu=3))]
-    )
-    first, second = curate("workers", "--json").json
-    assert (first["host"], first["npu"], first["state"], first["rows_at_work"]) == (
-        "host",
-        3,
-        "running",
-        1,
-    )
-    assert (second["host"], second["version"], second["processes"], second["rows_at_work"]) == (
-        "there",
-        "0.0.1",
-        8,
-        0,
-    )
-    lines = curate("workers").out.splitlines()
-    assert lines[0].split() == [
-        "host",
-        "name",
-        "queue",
-        "processes",
-        "npu",
-        "version",
-        "state",
-        "seen",
-        "rows_at_work",
-    ]
-
-
-def test_versions_that_differ_are_said_wherever_one_looks(curate: Call, filled: Filled) -> None:
-    record_workers(
-        filled.engine, [(None, THERE), (None, replace(THERE, host="here", version="0.0.2"))]
-    )
-    for command in ("workers", "status"):
-        said = curate(command).err
-        assert "0.0.1 on there; 0.0.2 on here" in said, command
-        assert "install one version everywhere" in said
-    doctor = next(c for c in curate("doctor", "--json").json if c["name"] == "workers")
-    assert (doctor["result"], "0.0.1 on there" in doctor["detail"]) == ("FAIL", True)
-
-
-def test_nothing_is_said_of_one_version(curate: Call, filled: Filled) -> None:
-    record_workers(filled.engine, [(None, THERE), (None, replace(THERE, host="here"))])
-    assert "versions" not in curate("workers").err
-    assert "versions" not in curate("status").err
-
-
-def test_other_code_of_one_version_is_a_difference(curate: Call, filled: Filled) -> None:
-    """What a host writes of itself, as it does it; the other one has changed a file."""
-    Heartbeat(filled.engine).beat([(WorkerSpec("cpu", 1, "cpu0"), 7)])
-    assert (
-        next(c for c in curate("doctor", "--json").json if c["name"] == "workers")["result"] == "OK"
-    )
-    with writing(filled.engine) as connection:
-        connection.execute(
-            text("UPDATE workers SET host = 'there', version = :v"),
-            {"v": f"{__version__}+00000000"},
-        )
-    doctor = next(c for c in curate("doctor", "--json").json if c["name"] == "workers")
-    assert (doctor["result"], f"{code_version()} here" in doctor["detail"]) == ("FAIL", True)
 
 
 def test_a_check_looks_at_the_workers_of_its_name() -> None:

@@ -1,88 +1,40 @@
-"""From sources to datasets: names, roots, and the enqueue command."""
+"""enqueue: videos are found, counted and put into the dataset of their folder."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from curate.cli.shared.enqueuing import UNSAFE, EnqueueRequest, base_name, choose
-from curate.configs.errors import UsageError
-from curate.db.datasets import Dataset
-from curate.tasks.inputs.roots import root_of
 from tests.cli.conftest import Call
 
 
-@pytest.mark.parametrize(
-    ("root", "name"),
-    [
-        ("/data/pets", "pets"),
-        ("/data/my pets & co", "my-pets-co"),
-        ("/data/list.csv", "list"),
-        ("s3://bucket/deep/folder", "folder"),
-        ("s3://bucket", "bucket"),
-        ("/", "videos"),
-        ("/data/🐈", "videos"),
-        ("/data/.hidden", "hidden"),
-    ],
-)
-def test_base_name(root: str, name: str) -> None:
-    assert base_name(root) == name
-
-
-@given(st.text(min_size=1))
-def test_any_root_gives_a_safe_name(root: str) -> None:
-    name = base_name(root)
-    assert name
-    assert not UNSAFE.search(name)
-    assert name.strip("-.") == name
-
-
-@pytest.mark.parametrize(
-    ("source", "root"),
-    [
-        ("pets", "pets"), ("pets/", "pets"), ("pets/a.mp4", "pets"), ("pets/*.mp4", "pets"), ("a.mp4", ""),
-        ("pets/**/x/*.mp4", "pets"), ("list.csv", "list.csv"), ("*.mp4", ""),
-    ],
-)  # fmt: skip
-def test_a_file_or_glob_stands_for_its_folder(
-    source: str, root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_after_a_dry_run_the_same_command_is_named_with_all_its_options(
+    curate: Call, videos: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert root_of(source) == str(tmp_path / root)
-
-
-@pytest.mark.parametrize(
-    ("source", "root"),
-    [("s3://b/x/", "s3://b/x"), ("s3://b/x/a.mp4", "s3://b/x"), ("s3://b/x/*.mp4", "s3://b/x")],
-)
-def test_roots_of_urls(source: str, root: str) -> None:
-    assert root_of(source) == root
-
-
-def dataset(name: str, root: str) -> Dataset:
-    return Dataset(1, name, root, "[]")
-
-
-def test_the_same_root_is_the_same_dataset_another_gets_a_number() -> None:
-    known = [dataset("pets", "/a/pets"), dataset("pets-2", "/b/pets")]
-    assert choose(known, EnqueueRequest(["/b/pets"])) is known[1]
-    assert choose(known, EnqueueRequest(["/c/pets"])) == "pets-3"
-    assert choose([], EnqueueRequest(["/c/pets"])) == "pets"
-
-
-def test_a_name_decides() -> None:
-    known = [dataset("pets", "/a/pets")]
-    assert choose(known, EnqueueRequest(["/elsewhere"], name="pets")) is known[0]
-    assert choose(known, EnqueueRequest(["/a/pets"], name="fresh")) == "fresh"
-
-
-@pytest.mark.parametrize("name", ["a b", "../x", "-x", "x/y", "x" * 101, "ü"])
-def test_a_name_must_be_safe(name: str) -> None:
-    with pytest.raises(UsageError):
-        choose([], EnqueueRequest(["/x"], name=name))
+    (videos.parent / "my file.yaml").write_text(
+        "pipeline: [probe, split, {filter: long, where: num_frames > 9}]"
+    )
+    words = [str(videos), "--config", str(videos.parent / "my file.yaml")]
+    words += [
+        "--set",
+        "split.max_seconds=7",
+        "--set",
+        "long.where='num_frames > 5'",
+        "--name",
+        "pets",
+    ]
+    done = curate("enqueue", "-n", *words)
+    assert (done.code, shlex.split(done.err.partition("Next: ")[2])) == (
+        0,
+        ["curate", "enqueue", *words],
+    ), done.err
+    assert shlex.split(curate("enqueue", "-n", words[0]).err)[-3:] == [
+        "curate",
+        "enqueue",
+        words[0],
+    ]
 
 
 @pytest.fixture

@@ -1,0 +1,46 @@
+"""set: options that change no score."""
+
+from __future__ import annotations
+
+import pytest
+
+from curate.db import datasets
+from tests.cli.conftest import Call, Filled, option_of, positions
+
+
+def test_set_changes_an_option_and_no_row(curate: Call, filled: Filled) -> None:
+    before = positions(filled)
+    result = curate("set", "cut.time_limit=3600")
+    assert (result.code, result.out.strip()) == (
+        0,
+        "dataset pets: cut.time_limit 1800.0 → 3600.0",
+    ), result.err
+    assert "curate retry pets --stage cut" in result.err
+    assert option_of(filled, "cut", "time_limit") == 3600
+    assert positions(filled) == before
+    assert curate("set", "cut.time_limit=3600", "pets", "--json").json == {
+        "dataset": "pets",
+        "changed": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("assignment", "code", "says"),
+    [
+        ("cut.crf=20", 2, "curate redo cut --set cut.crf=20"),
+        (
+            "cut.enabled=false",
+            2,
+            "what may change is queue, batch_size, pass_size, fill_seconds, time_limit, memory_mb",
+        ),
+        ("cutt.time_limit=3", 2, "no stage cutt"),
+        ("time_limit=3", 2, "no stage time_limit"),
+        ("cut.time_limit=-1", 3, "time_limit"),
+        ("cut.time_limit", 3, "STEP.OPTION=VALUE"),
+    ],
+)
+def test_set_refuses(curate: Call, filled: Filled, assignment: str, code: int, says: str) -> None:
+    before = datasets.pick(filled.engine, "pets")
+    result = curate("set", assignment)
+    assert (result.code, says in result.err, result.out) == (code, True, ""), result.err
+    assert datasets.pick(filled.engine, "pets") == before
