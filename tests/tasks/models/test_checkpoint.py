@@ -16,31 +16,13 @@ from safetensors.numpy import load_file, save_file
 
 from curate.configs.errors import BadModel
 from curate.tasks.models import checkpoint
-from curate.tasks.models.catalog import CATALOG, Kind, Need, folder_of
+from curate.tasks.models.catalog import Kind
 from curate.tasks.models.checkpoint import arrays, float32, header, revision
-from curate.tasks.models.layouts import BadConfig, expected, optional
-from curate.tasks.models.verify import missing, verified
+from curate.tasks.models.verify import verified
 from tests import tiny
+from tests.tasks.models.folders import FOLDERS
 
-FOLDERS: dict[Kind, str] = {
-    "clip": tiny.CLIP,
-    "aesthetic": tiny.AESTHETIC,
-    "nsfw": tiny.NSFW,
-    "lpips": tiny.LPIPS,
-}
 Edit = Callable[[dict[str, Any]], Any]
-
-
-@pytest.fixture(scope="module")
-def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The four tiny models; not to be changed."""
-    return tiny.write_all(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture
-def nsfw(tmp_path: Path) -> Path:
-    """A tiny head to be spoilt."""
-    return tiny.write_nsfw(tmp_path / tiny.NSFW)
 
 
 def edit(file: Path, change: Edit) -> None:
@@ -51,13 +33,6 @@ def edit(file: Path, change: Edit) -> None:
     change(entries)
     text = json.dumps(entries).encode()
     file.write_bytes(struct.pack("<Q", len(text)) + text + raw[8 + length :])
-
-
-@pytest.mark.parametrize("kind", FOLDERS)
-def test_published_layouts_are_right(tiny_models: Path, kind: Kind) -> None:
-    found = verified(tiny_models / FOLDERS[kind], kind)
-    assert {n: t.shape for n, t in found.tensors.items()} == expected(kind, found.config)
-    assert bool(found.config) == (kind == "clip")
 
 
 @pytest.mark.parametrize("kind", FOLDERS)
@@ -187,126 +162,6 @@ def test_any_bytes_are_refused_without_another_error(
         header(file)
 
 
-def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadModel, match="no such folder"):
-        verified(tmp_path / "none", "nsfw")
-    (tmp_path / "file").touch()
-    with pytest.raises(BadModel, match="not a folder"):
-        verified(tmp_path / "file", "nsfw")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(BadModel, match=r"no model\.safetensors"):
-        verified(tmp_path / "empty", "nsfw")
-    (tmp_path / "empty" / "pytorch_model.bin").touch()
-    with pytest.raises(BadModel, match=r"models convert .*pytorch_model\.bin"):
-        verified(tmp_path / "empty", "nsfw")
-
-
-def test_another_model_is_refused(tiny_models: Path) -> None:
-    with pytest.raises(BadModel, match="expected a model of kind aesthetic"):
-        verified(tiny_models / tiny.NSFW, "aesthetic")
-    with pytest.raises(BadModel, match=r"config\.json"):
-        verified(tiny_models / tiny.NSFW, "clip")
-
-
-@pytest.mark.parametrize("name", ["tokenizer.json", "config.json", "model.safetensors"])
-def test_clip_needs_all_its_files(tmp_path: Path, name: str) -> None:
-    folder = tiny.write_clip(tmp_path / "clip")
-    (folder / name).unlink()
-    with pytest.raises(BadModel):
-        verified(folder, "clip")
-
-
-def test_clip_of_another_size_is_refused(tmp_path: Path) -> None:
-    folder = tiny.write_clip(tmp_path / "clip")
-    (folder / "config.json").write_text(json.dumps(tiny.clip_config("vit-l-14")))
-    with pytest.raises(BadModel, match=r"tensors missing.*another shape"):
-        verified(folder, "clip")
-
-
-def test_the_buffers_of_the_published_clip_are_allowed_and_no_others(tmp_path: Path) -> None:
-    folder = tiny.write_clip(tmp_path / "clip")
-    file = folder / "model.safetensors"
-    tensors = load_file(file)
-    ids = {n: np.arange(s[1]).reshape(s) for n, s in optional("clip", tiny.clip_config()).items()}
-    save_file(tensors | ids, file)
-    assert len(verified(folder, "clip").tensors) == len(tensors) + 2
-    save_file(tensors | {n: a.astype(np.float32) for n, a in ids.items()}, file)
-    with pytest.raises(BadModel, match="position_ids is F32"):
-        verified(folder, "clip")
-    save_file(
-        tensors | {"vision_model.position_ids": ids["vision_model.embeddings.position_ids"]}, file
-    )
-    with pytest.raises(BadModel, match="left over"):
-        verified(folder, "clip")
-
-
-def test_vit_l_14_has_the_published_tensors() -> None:
-    """428 million parameters in 590 tensors, as in openai/clip-vit-large-patch14."""
-    shapes = expected("clip", tiny.clip_config("vit-l-14"))
-    assert sum(int(np.prod(s)) for s in shapes.values()) == 427_616_513
-    assert shapes["vision_model.embeddings.position_embedding.weight"] == (257, 1024)
-    file_bytes = 4 * 427_616_513 + 8 * (77 + 257)
-    assert abs(CATALOG[tiny.CLIP].files[2].size - file_bytes) < 100_000  # the rest is the header
-
-
-BAD_SIZES = st.one_of(
-    st.integers(max_value=0), st.integers(min_value=400_000), st.text(), st.none(), st.booleans()
-)
-
-
-@given(st.sampled_from(["text_config", "vision_config"]), st.data())
-def test_a_hostile_config_is_refused(tower: str, data: st.DataObject) -> None:
-    config = tiny.clip_config()
-    known = {
-        "text_config": [
-            "vocab_size",
-            "hidden_size",
-            "intermediate_size",
-            "max_position_embeddings",
-        ],
-        "vision_config": [
-            "hidden_size",
-            "num_hidden_layers",
-            "image_size",
-            "patch_size",
-            "num_attention_heads",
-        ],
-    }
-    config[tower][data.draw(st.sampled_from(known[tower]))] = data.draw(BAD_SIZES)
-    with pytest.raises(BadConfig):
-        expected("clip", config)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"text_config": []}, {"model_type": "siglip"}, {"projection_dim": 10**12},
-        {"vision_config": {"hidden_size": 65, "num_attention_heads": 4}},
-        {"vision_config": {"image_size": 16, "patch_size": 32}},
-    ],
-)  # fmt: skip
-def test_a_config_of_something_else_is_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(BadConfig):
-        expected("clip", tiny.clip_config() | change)
-
-
-def test_older_configs_are_read_as_transformers_does() -> None:
-    """Where there is text_config_dict, it wins over text_config, and its defaults do too."""
-    config = tiny.clip_config() | {
-        "text_config_dict": {"hidden_size": 768, "num_attention_heads": 12}
-    }
-    assert expected("clip", config)["text_model.final_layer_norm.bias"] == (768,)
-    assert expected("clip", {})["vision_model.post_layernorm.bias"] == (768,)
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{", "nul", "[" * 50_000])
-def test_a_config_that_is_not_json_is_refused(tmp_path: Path, text: str) -> None:
-    folder = tiny.write_clip(tmp_path / "clip")
-    (folder / "config.json").write_text(text)
-    with pytest.raises(BadModel, match=r"config\.json"):
-        verified(folder, "clip")
-
-
 def test_revision_names_the_content(nsfw: Path) -> None:
     file = nsfw / "model.safetensors"
     first = revision(file)
@@ -314,47 +169,3 @@ def test_revision_names_the_content(nsfw: Path) -> None:
     assert len(first) == 12
     file.write_bytes(file.read_bytes() + b"x")
     assert revision(file) != first
-
-
-def test_missing_names_all_that_is_wrong(tiny_models: Path, tmp_path: Path) -> None:
-    needs = [Need(model.kind, model.name) for model in CATALOG.values()]
-    assert missing(needs, tiny_models) == []
-    lines = missing([*needs, *needs], tmp_path)
-    assert len(lines) == 4
-    assert all(
-        f"curate models fetch {need.model}" in line for need, line in zip(needs, lines, strict=True)
-    )
-    (line,) = missing([Need("nsfw", "my-head")], tmp_path)
-    assert "models convert FILE --to my-head" in line
-    (line,) = missing([Need("aesthetic", tiny.NSFW)], tiny_models)
-    assert "left over" in line
-    assert f"curate models fetch {tiny.NSFW} --force" in line
-
-
-def test_replacing_is_proposed_for_models_by_name_only(tiny_models: Path, tmp_path: Path) -> None:
-    """What a path names, or holds no model, may be anything."""
-    (tmp_path / tiny.NSFW).mkdir()
-    (tmp_path / tiny.NSFW / "video.mp4").touch()
-    needs = [
-        Need("aesthetic", str(tiny_models / tiny.NSFW)),
-        Need("nsfw", str(tmp_path)),
-        Need("nsfw", tiny.NSFW),
-    ]
-    lines = missing(needs, tmp_path)
-    assert len(lines) == 3
-    assert not [line for line in lines if "--force" in line]
-
-
-def test_a_model_is_looked_for_by_name_or_path(tmp_path: Path) -> None:
-    assert folder_of("a", tmp_path) == tmp_path / "a"
-    assert folder_of("/b/a", tmp_path) == Path("/b/a")
-
-
-def test_the_catalog_is_whole() -> None:
-    """One model a kind, every file with the checksum of the published one, fixed revisions only."""
-    assert sorted(m.kind for m in CATALOG.values()) == ["aesthetic", "clip", "lpips", "nsfw"]
-    for model in CATALOG.values():
-        assert model.licence
-        for download in model.files:
-            assert len(download.sha256) == 64
-            assert not {"main", "master"} & set(download.url.split("/"))

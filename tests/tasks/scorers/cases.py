@@ -1,4 +1,4 @@
-"""The stages that run networks, on good and bad clips: ``python -m tests.tasks.score.cases HOME
+"""The stages that run networks, on good and bad clips: ``python -m tests.tasks.scorers.cases HOME
 RESULT.json``.
 
 One process for all, for MindSpore takes seconds to start. Tests say what the found numbers must be.
@@ -75,8 +75,8 @@ def clips_of(path: Path, number: int) -> list[Clip]:
     video = Video(number, 1, str(path), path.name, {})
     made = Split(Split.Options(min_seconds=0.0), Context(settings())).run(video).clips
     return [
-        Clip(10 * number + new.index, 1, new.index, video, new.start_pts, new.end_pts, Fraction(1), {"text": None},
-             settings().samples)
+        Clip(10 * number + new.index, 1, new.index, video, new.start_pts, new.end_pts, Fraction(1),
+             {"text": None}, settings().samples)
         for new in made
     ]  # fmt: skip
 
@@ -195,7 +195,8 @@ def option_match_prompts() -> Any:
     """A text in a prompt, and the whole as a text; braces in a text stay what they are."""
     return {
         "in prompt": option_match(texts=["dog {x} {}"], prompt="a photo of {}"),
-        "as text": option_match(texts=["a photo of dog {x} {}"]), "bare": option_match(texts=["dog {x} {}"]),
+        "as text": option_match(texts=["a photo of dog {x} {}"]),
+        "bare": option_match(texts=["dog {x} {}"]),
     }  # fmt: skip
 
 
@@ -236,8 +237,10 @@ def match_long() -> Any:
     whole = " ".join(sentences)
     return {
         "cut": score(whole), "first": score(sentences[0]), "best": score(whole, long="sentences"),
-        "alone": [score(sentence) for sentence in sentences], "curly": score("it\u2019s &amp;amp; \u201ca\u201d dog"),
-        "repaired": score("it\u2019s &amp;amp; \u201ca\u201d dog", repair=True), "plain": score('it\'s & "a" dog'),
+        "alone": [score(sentence) for sentence in sentences],
+        "curly": score("it\u2019s &amp;amp; \u201ca\u201d dog"),
+        "repaired": score("it\u2019s &amp;amp; \u201ca\u201d dog", repair=True),
+        "plain": score('it\'s & "a" dog'),
     }  # fmt: skip
 
 
@@ -314,19 +317,22 @@ def lpips_nan() -> Any:
 def wrong_folder() -> Any:
     """What loading says when the model folder was emptied after enqueue."""
     return [
-        said(lambda: ready(ClipEmbed, model="nowhere")), said(lambda: ready(OptionMatch, model="nowhere", texts="x")),
+        said(lambda: ready(ClipEmbed, model="nowhere")),
+        said(lambda: ready(OptionMatch, model="nowhere", texts="x")),
         said(lambda: ready(Match, model="nowhere")), said(lambda: ready(Lpips, model="nowhere")),
     ]  # fmt: skip
 
 
 CASES = {
-    "clip_embed": clip_embed_whole, "clip_embed alone": clip_embed_alone, "clip_embed points": clip_embed_points,
+    "clip_embed": clip_embed_whole, "clip_embed alone": clip_embed_alone,
+    "clip_embed points": clip_embed_points,
     "clip_embed nan": clip_embed_nan, "option_match more": option_match_another_text,
     "option_match prompts": option_match_prompts,
     "option_match keep": lambda: option_match(texts=["a dog", "a cat", "a red bus"], keep=2),
     "option_match bad": lambda: bad_embeddings(ready(OptionMatch, texts=["a dog"])),
     "match bad": lambda: bad_embeddings(ready(Match)), "match texts": match_texts,
-    "match long": match_long, "match captions": match_captions, "match option_match": match_is_option_match,
+    "match long": match_long, "match captions": match_captions,
+    "match option_match": match_is_option_match,
     "lpips": lpips_whole, "lpips still": lpips_still_scene,
     "lpips nan": lpips_nan, "wrong folder": wrong_folder,
 }  # fmt: skip

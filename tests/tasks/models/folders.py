@@ -1,0 +1,13 @@
+"""The folders of the tiny models by their kind."""
+
+from __future__ import annotations
+
+from curate.tasks.models.catalog import Kind
+from tests import tiny
+
+FOLDERS: dict[Kind, str] = {
+    "clip": tiny.CLIP,
+    "aesthetic": tiny.AESTHETIC,
+    "nsfw": tiny.NSFW,
+    "lpips": tiny.LPIPS,
+}
