@@ -185,7 +185,7 @@ class Decoder:
             head_width, config.rope_theta
         )
         angles = np.concatenate([angles, angles], axis=-1)
-        if len(positions) == 1:  # only Qwen-VL has several axes, and wants them told apart
+        if len(positions) == 1:  # Llama has one axis and expects none; Qwen-VL has three
             angles = angles[0]
         with device_errors(self._loader.device):
             # not the least of float16: a score below 0 makes it infinite, and mindone's Qwen2-VL

@@ -78,16 +78,16 @@ _BASE = ".base_layer"
 _LORA = re.compile(r"\.self_attn\.(\w+_proj)\.lora_(A|B)\.default\.weight$")
 
 
-def frame_indices(count: int, wanted: int) -> list[int]:
-    """Which `wanted` of `count` frames: from the middle of the first of as many equal parts, a part
-    apart.
+def frame_indices(count: int, target: int) -> list[int]:
+    """Which `target` of `count` frames: one in each of as many equal parts, a part apart, from the
+    middle of the first.
     """
-    if count < 1 or wanted < 1:
-        raise ValueError("count and wanted must be 1 or more")
-    part = (count - 1) / wanted
+    if count < 1 or target < 1:
+        raise ValueError("count and target must be 1 or more")
+    part = (count - 1) / target
     first = int(part / 2)
     # halves to even, as NumPy rounds
-    return [first + round(part * number) for number in range(wanted)]
+    return [first + round(part * number) for number in range(target)]
 
 
 def pixels(frame: NDArray[np.uint8], side: int) -> Floats:
@@ -132,13 +132,13 @@ def pool(hidden: Any, shape: tuple[int, int, int], loader: Loader) -> Any:
     return hidden.reshape((-1, width))
 
 
-def averages(count: int, wanted: int) -> Floats:
-    """A matrix (wanted, count) whose row i averages from floor(i · count / wanted) to
-    ceil((i + 1) · count / wanted).
+def averages(count: int, target: int) -> Floats:
+    """A matrix (target, count) whose row i averages from floor(i · count / target) to
+    ceil((i + 1) · count / target).
     """
-    matrix = np.zeros((wanted, count), np.float32)
-    for row in range(wanted):
-        first, end = row * count // wanted, -(-(row + 1) * count // wanted)
+    matrix = np.zeros((target, count), np.float32)
+    for row in range(target):
+        first, end = row * count // target, -(-(row + 1) * count // target)
         matrix[row, first:end] = 1 / (end - first)
     return matrix
 

@@ -32,16 +32,16 @@ class PixelBounds:
         return PixelBounds(self.smallest, min(self.largest, share))
 
 
-def frame_indices(count: int, fps: float, wanted: float = 4.0) -> list[int]:
-    """Which of `count` frames, `fps` a second, make a clip of `wanted` a second: an even number,
-    from first to last.
+def frame_indices(count: int, fps: float, target_fps: float = 4.0) -> list[int]:
+    """Which of `count` frames, `fps` a second, make a clip of `target_fps`: an even number, from
+    first to last.
 
     At least 4 where there are as many, at most 768.
     """
-    if count < 1 or fps <= 0 or wanted <= 0:
-        raise ValueError("count, fps and wanted must be above 0")
+    if count < 1 or fps <= 0 or target_fps <= 0:
+        raise ValueError("count, fps and target_fps must be above 0")
     most = min(MOST, count) // PAIR * PAIR
-    number = min(max(count / fps * wanted, FEWEST), most, count)
+    number = min(max(count / fps * target_fps, FEWEST), most, count)
     number = max(1, int(number // PAIR * PAIR))
     return [int(n) for n in np.linspace(0, count - 1, number).round()]
 

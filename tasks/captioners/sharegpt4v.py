@@ -77,13 +77,13 @@ _LLAMA = (
 _CLIP = (*VISION_SIZES, "hidden_act", "layer_norm_eps")
 
 
-def frame_indices(count: int, wanted: int) -> list[int]:
-    """Which `wanted` of `count` frames: the middles of as many equal parts; of one the middle of
+def frame_indices(count: int, target: int) -> list[int]:
+    """Which `target` of `count` frames: the middles of as many equal parts; of one the middle of
     the clip.
     """
-    if count < 1 or wanted < 1:
-        raise ValueError("count and wanted must be 1 or more")
-    return [(2 * number + 1) * count // (2 * wanted) for number in range(wanted)]
+    if count < 1 or target < 1:
+        raise ValueError("count and target must be 1 or more")
+    return [(2 * number + 1) * count // (2 * target) for number in range(target)]
 
 
 def padded(
