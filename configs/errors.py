@@ -2,13 +2,15 @@
 
 ::
 
-    CurateError                  exit code 1 ├── UsageError               exit code 2   the command
-    line asks for something that cannot be ├── ConfigError              exit code 3   a pipeline,
-    filter or setting is wrong │   ├── FilterError │   └── SqlRefused, SqlFailed, SqlTimeout ├──
-    ServiceError             exit code 4   the database, the broker or a package is missing, a disk
-    is full └── RowError                 ends one row as `failed`; never stops a run
-        ├── MediaError           the file itself; `curate retry` helps only when the file changes
-        └── StageError           the stage; `curate retry` may help
+    CurateError          exit code 1
+    ├── UsageError       exit code 2   the command line asks for something that cannot be
+    ├── ConfigError      exit code 3   a pipeline, filter or setting is wrong
+    │   ├── FilterError
+    │   └── SqlRefused, SqlFailed, SqlTimeout
+    ├── ServiceError     exit code 4   the database, the broker or a package is missing, a disk full
+    └── RowError         ends one row as `failed`; never stops a run
+        ├── MediaError   the file itself; `curate retry` helps only when the file changes
+        └── StageError   the stage; `curate retry` may help
 
 A class's docstring is its message: what happened, to which file, why, what to do. Fields in braces
 are filled from keyword arguments.
@@ -39,10 +41,10 @@ class CurateError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         """As text: a worker process sends its errors to its parent, and fields may hold anything."""
-        return _as_sent, (type(self), str(self))
+        return _from_text, (type(self), str(self))
 
 
-def _as_sent(kind: type[CurateError], message: str) -> CurateError:
+def _from_text(kind: type[CurateError], message: str) -> CurateError:
     error = kind.__new__(kind)
     error.fields = {}
     Exception.__init__(error, message)

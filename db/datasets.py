@@ -107,10 +107,10 @@ def pick(engine: Engine, name: str | None) -> Dataset:
         raise NoDatasets(database=engine.url.render_as_string())
     if name is None:
         return known[-1]
-    found = next((d for d in known if d.name == name), None)
-    if found is None:
+    dataset = next((d for d in known if d.name == name), None)
+    if dataset is None:
         raise NoSuchDataset(name=name, known=", ".join(d.name for d in known))
-    return found
+    return dataset
 
 
 def create(engine: Engine, name: str, root: str, pipeline: Pipeline) -> Dataset:
@@ -131,8 +131,8 @@ _SQL_TYPES: dict[str, TypeEngine[Any]] = {"float": Float(53), "int": BigInteger(
 def add_columns(engine: Engine, columns: Mapping[str, Column]) -> list[str]:
     """Add the score columns that `clips` does not have yet; returns their names."""
     with writing(engine) as connection:
-        there = {c["name"] for c in inspect(connection).get_columns("clips")}
-        missing = [name for name in columns if name not in there]
+        present = {c["name"] for c in inspect(connection).get_columns("clips")}
+        missing = [name for name in columns if name not in present]
         for name in missing:
             kind = _SQL_TYPES[columns[name].kind].compile(connection.dialect)
             unless = "" if is_sqlite(connection) else "IF NOT EXISTS "  # another host may be faster
@@ -150,100 +150,78 @@ def enqueue(
     """Upsert videos in the order given. Same path and fingerprint: nothing to do; another
     fingerprint: again.
     """
-    done = Enqueued()
-    for chunk in (
-        itertools.batched(inputs, CHUNK)
-        if hasattr(itertools, "batched")
-        else _batched(inputs, CHUNK)
-    ):
-        if dry_run:
-            with reading(engine) as connection:
-                _sort_out(connection, dataset.id, chunk, done)
-        else:
-            with writing(engine) as connection:
-                _upsert(connection, dataset.id, chunk, pipeline, done)
-    return done
+    counts = Enqueued()
+    source = iter(inputs)
+    while chunk := list(itertools.islice(source, CHUNK)):
+        with reading(engine) if dry_run else writing(engine) as connection:
+            new, changed = _new_and_changed(connection, dataset.id, chunk)
+            if not dry_run:
+                _insert(connection, dataset.id, new, pipeline)
+                _start_again(connection, dataset.id, changed, pipeline)
+        counts.new += len(new)
+        counts.changed += len(changed)
+        counts.unchanged += len(chunk) - len(new) - len(changed)
+    return counts
 
 
-def _batched(items: Iterable[FoundInput], size: int) -> Iterable[tuple[FoundInput, ...]]:
-    iterator = iter(items)
-    while chunk := tuple(itertools.islice(iterator, size)):
-        yield chunk
-
-
-def _sort_out(
-    connection: Connection, dataset_id: int, chunk: Sequence[FoundInput], done: Enqueued
+def _new_and_changed(
+    connection: Connection, dataset_id: int, inputs: Sequence[FoundInput]
 ) -> tuple[list[FoundInput], dict[int, FoundInput]]:
-    paths = [i.path for i in chunk]
+    """The inputs that are no videos yet; those with another fingerprint, by the id of the video."""
     query = select(videos.c.path, videos.c.id, videos.c.fingerprint).where(
-        videos.c.dataset_id == dataset_id, videos.c.path.in_(paths)
+        videos.c.dataset_id == dataset_id, videos.c.path.in_([i.path for i in inputs])
     )
     known = {row[0]: (int(row[1]), row[2]) for row in connection.execute(query)}
-    new = [i for i in chunk if i.path not in known]
+    new = [i for i in inputs if i.path not in known]
     changed = {
-        known[i.path][0]: i for i in chunk if i.path in known and known[i.path][1] != i.fingerprint
+        known[i.path][0]: i for i in inputs if i.path in known and known[i.path][1] != i.fingerprint
     }
-    done.new += len(new)
-    done.changed += len(changed)
-    done.unchanged += len(chunk) - len(new) - len(changed)
     return new, changed
 
 
-def _upsert(
-    connection: Connection,
-    dataset_id: int,
-    chunk: Sequence[FoundInput],
-    pipeline: Pipeline,
-    done: Enqueued,
+def _insert(
+    connection: Connection, dataset_id: int, new: Sequence[FoundInput], pipeline: Pipeline
 ) -> None:
-    new, changed = _sort_out(connection, dataset_id, chunk, done)
-    entry = pipeline.entry("video")
-    place = {"stage": entry, "status": "active"}
-    if new:
-        stems = _clip_stems(connection, dataset_id, new)
-        rows = [
-            {"dataset_id": dataset_id, "path": i.path, "clip_stem": stem, **_written(i), **place}
-            for i, stem in zip(new, stems, strict=True)
-        ]
-        connection.execute(insert(videos), rows)
-    for video_id, found in changed.items():
-        forget_clips(connection, dataset_id, [video_id], pipeline)
-        again = {
-            "reason": None,
-            "error": None,
-            "return_to": None,
-            **FREE_COLUMNS,
-            **_written(found),
-            **place,
-        }
-        connection.execute(update(videos).where(videos.c.id == video_id).values(**again))
-
-
-def _clip_stems(connection: Connection, dataset_id: int, new: Sequence[FoundInput]) -> list[str]:
-    """What the clips of each video are called by: `a` for a.mp4; a.mov beside it, coming later, is
-    `a.mov`.
+    """Each video gets the name that its clips are called by: `a` for a.mp4; `a.mov` for a.mov
+    beside it, when that comes later.
     """
+    if not new:
+        return
     short = [os.path.splitext(i.relpath)[0] for i in new]  # noqa: PTH122  a text, perhaps of a URL
-    wanted = {*short, *(i.relpath for i in new)}
-    there = select(videos.c.clip_stem).where(
-        videos.c.dataset_id == dataset_id, videos.c.clip_stem.in_(wanted)
+    query = select(videos.c.clip_stem).where(
+        videos.c.dataset_id == dataset_id,
+        videos.c.clip_stem.in_({*short, *(i.relpath for i in new)}),
     )
-    taken = {row[0] for row in connection.execute(there)}
-    stems = []
-    for stem, found in zip(short, new, strict=True):
-        free = next(
-            s
-            for s in (stem, found.relpath, f"{found.relpath}_{found.fingerprint}")
-            if s not in taken
-        )
+    taken = {row[0] for row in connection.execute(query)}
+    rows = []
+    for stem, one in zip(short, new, strict=True):
+        candidates = (stem, one.relpath, f"{one.relpath}_{one.fingerprint}")
+        free = next(name for name in candidates if name not in taken)
         taken.add(free)
-        stems.append(free)
-    return stems
+        rows.append({"dataset_id": dataset_id, "path": one.path, "clip_stem": free})
+        rows[-1] |= _columns(one, pipeline)
+    connection.execute(insert(videos), rows)
 
 
-def _written(found: FoundInput) -> dict[str, Any]:
-    extra = json.dumps(found.extra) if found.extra else None
-    return {"relpath": found.relpath, "fingerprint": found.fingerprint, "extra": extra}
+def _start_again(
+    connection: Connection, dataset_id: int, changed: Mapping[int, FoundInput], pipeline: Pipeline
+) -> None:
+    for video_id, one in changed.items():
+        forget_clips(connection, dataset_id, [video_id], pipeline)
+        again = {"reason": None, "error": None, "return_to": None, **FREE_COLUMNS}
+        values = again | _columns(one, pipeline)
+        connection.execute(update(videos).where(videos.c.id == video_id).values(**values))
+
+
+def _columns(one: FoundInput, pipeline: Pipeline) -> dict[str, Any]:
+    """What an input says of its video, which waits for the first stage."""
+    return {
+        "relpath": one.relpath,
+        "fingerprint": one.fingerprint,
+        "extra": json.dumps(one.extra) if one.extra else None,
+        "stage": pipeline.entry("video")[1],
+        "status": "active",
+    }
 
 
 def write_pipeline(connection: Connection, dataset: Dataset, pipeline: Pipeline) -> None:
@@ -257,7 +235,8 @@ def write_pipeline(connection: Connection, dataset: Dataset, pipeline: Pipeline)
     changed = update(datasets).where(*as_read).values(pipeline=json.dumps(pipeline.frozen()))
     if not connection.execute(changed).rowcount:
         raise UsageError(
-            what=f"Another command changed the pipeline of dataset {dataset.name} just now. Try again"
+            what=f"Another command changed the pipeline of dataset {dataset.name} just now. "
+            "Try again"
         )
 
 
@@ -277,15 +256,15 @@ def retry(
     count = 0
     with writing(engine) as connection:
         for table in (clips, videos):
-            places = [stage] if stage else stages_met(connection, table, dataset.id)
-            narrow = [
+            stages = [stage] if stage else stages_met(connection, table, dataset.id)
+            failed = [
                 table.c.dataset_id == dataset.id,
-                table.c.stage.in_(places),
+                table.c.stage.in_(stages),
                 table.c.status == "failed",
             ]
-            narrow += [table.c.reason == reason] if reason else []
+            failed += [table.c.reason == reason] if reason else []
             if table is clips and maker:
-                lost = select(clips.c.video_id).where(*narrow, clips.c.reason == "SamplesMissing")
+                lost = select(clips.c.video_id).where(*failed, clips.c.reason == "SamplesMissing")
                 again = {"stage": maker.name, "status": "active", "reason": None}
                 connection.execute(
                     update(videos)
@@ -293,7 +272,7 @@ def retry(
                     .values(**again, return_to=None, **FREE_COLUMNS)
                 )
             values = {"status": "active", "reason": None, "error": None, **FREE_COLUMNS}
-            count += connection.execute(update(table).where(*narrow).values(**values)).rowcount
+            count += connection.execute(update(table).where(*failed).values(**values)).rowcount
     return count
 
 
@@ -309,11 +288,11 @@ def cancel(engine: Engine, dataset: Dataset) -> int:
     """
     with writing(engine) as connection:
         _set_state(connection, dataset, CANCELLED)
-        held = [
+        leased = [
             update_in_order(t, *_unfinished(dataset, t), t.c.lease_until > FREE)
             for t in (videos, clips)
         ]
-        return sum(connection.execute(rows.values(**FREE_COLUMNS)).rowcount for rows in held)
+        return sum(connection.execute(rows.values(**FREE_COLUMNS)).rowcount for rows in leased)
 
 
 def _unfinished(dataset: Dataset, table: Table) -> tuple[ColumnElement[bool], ...]:

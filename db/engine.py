@@ -21,7 +21,9 @@ from curate.configs.settings import hide_password
 from curate.db.expressions import SQLITE_CLOCK, unix_time
 
 BUSY_SECONDS = 30
-_PATIENCE = {  # of libpq
+# of libpq, where the URL does not say it: a server that is cut off is given up in half a minute,
+# not in TCP's quarter of an hour
+_PATIENCE = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -29,7 +31,12 @@ _PATIENCE = {  # of libpq
     "tcp_user_timeout": 30_000,
 }
 POOL = 2  # connections kept open
-PING_SECONDS = 1.0  # that a connection rests before it is tried
+PING_SECONDS = 1.0  # a connection that was unused for so long is tried before it is used
+# of two processes that open a new file at once, SQLite tells one "locked", whatever the timeout
+_WAL_ATTEMPTS = 51
+
+
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
 def make_engine(url: str, few_rows: bool = False) -> Engine:
@@ -42,34 +49,23 @@ def make_engine(url: str, few_rows: bool = False) -> Engine:
     Raises ServiceError for a URL that cannot be used.
     """
     try:
-        parsed = _with_driver(make_url(url))
-        made = (
-            _sqlite(parsed)
-            if parsed.get_backend_name() == "sqlite"
-            else _postgres(parsed, few_rows)
-        )
-        _made.add(made)
-        return made
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+        if backend not in ("sqlite", "postgresql"):
+            raise ArgumentError(f"curate knows SQLite and PostgreSQL, not {backend}")
+        engine = _sqlite(parsed) if backend == "sqlite" else _postgres(parsed, few_rows)
     except (ArgumentError, NoSuchModuleError) as error:
         raise ServiceError(what=f"The database {hide_password(url)}", why=error) from None
     except ModuleNotFoundError as error:
         raise PackageMissing(
             what="A Postgres database", package=error.name, install='pip install "curate[postgres]"'
         ) from None
-
-
-def _with_driver(url: URL) -> URL:
-    backend = url.get_backend_name()
-    if backend not in ("sqlite", "postgresql"):
-        raise ArgumentError(f"curate knows SQLite and PostgreSQL, not {backend}")
-    return url.set(drivername="postgresql+psycopg") if backend == "postgresql" else url
-
-
-_made: weakref.WeakSet[Engine] = weakref.WeakSet()
+    _engines.add(engine)
+    return engine
 
 
 def _forget_in_child() -> None:
-    for inherited in _made:
+    for inherited in _engines:
         inherited.dispose(close=False)  # closing would end the parent's connections
 
 
@@ -77,12 +73,15 @@ os.register_at_fork(after_in_child=_forget_in_child)
 
 
 def _postgres(url: URL, few_rows: bool) -> Engine:
-    # what the URL does not say: a server that is cut off is given up in half a minute, not in TCP's
-    # quarter of an hour
     arguments = {name: value for name, value in _PATIENCE.items() if name not in url.query}
-    engine = create_engine(url, pool_size=POOL, connect_args=arguments, hide_parameters=True)
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_size=POOL,
+        connect_args=arguments,
+        hide_parameters=True,
+    )
     event.listen(engine, "checkin", _note_use)
-    event.listen(engine, "checkout", _ping_after_rest)
+    event.listen(engine, "checkout", _ping_after_pause)
     if few_rows:
         event.listen(engine, "connect", _prefer_indexes)
     return engine
@@ -90,10 +89,9 @@ def _postgres(url: URL, few_rows: bool) -> Engine:
 
 def _prefer_indexes(connection: Any, _record: Any) -> None:
     connection.execute("SET enable_seqscan = off")
-    connection.execute(
-        "SET jit = off"
-    )  # a table that has to be read whole looks so costly that it would be compiled
-    # Postgres else plans a statement anew each time that it hopes for a better plan: indexes leave
+    # a table that has to be read whole looks so costly that Postgres would compile the statement
+    connection.execute("SET jit = off")
+    # else Postgres plans a statement anew each time that it hopes for a better plan: indexes leave
     # it no choice
     connection.execute("SET plan_cache_mode = force_generic_plan")
     connection.commit()
@@ -103,8 +101,10 @@ def _note_use(_connection: Any, record: Any) -> None:
     record.info["used_at"] = time.monotonic()
 
 
-def _ping_after_rest(connection: Any, record: Any, _proxy: Any) -> None:
-    """Make sure that the server is still there; not at every use, since a batch has four in a row."""
+def _ping_after_pause(connection: Any, record: Any, _proxy: Any) -> None:
+    """Make sure that the server is still there; not at every use, since a batch has four in a
+    row.
+    """
     import psycopg
 
     if time.monotonic() - record.info.get("used_at", time.monotonic()) < PING_SECONDS:
@@ -135,21 +135,15 @@ def _sqlite_connect(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     for pragma in (f"busy_timeout={BUSY_SECONDS * 1000}", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
-    _write_ahead(cursor)
-    cursor.close()
-
-
-def _write_ahead(cursor: Any) -> None:
-    """Switch to WAL. Of two processes that open a new file at once, one is told "locked", whatever
-    the timeout.
-    """
-    for _ in range(50):
+    for attempts_left in reversed(range(_WAL_ATTEMPTS)):
         try:
             cursor.execute("PRAGMA journal_mode=WAL")
-            return
+            break
         except sqlite3.OperationalError:
+            if not attempts_left:
+                raise
             time.sleep(0.1)
-    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.close()
 
 
 def _sqlite_begin(connection: Connection) -> None:

@@ -32,19 +32,19 @@ def ensure(engine: Engine) -> None:
     """Create the schema in an empty database. Raises SchemaOutdated, SchemaNewer when it is of
     another version.
     """
-    found = current(engine)
-    if found is None:
+    version = current(engine)
+    if version is None:
         upgrade(engine)
-    elif found != HEAD:
-        refuse_newer(engine, found)
-        raise SchemaOutdated(database=engine.url.render_as_string(), found=found, needed=HEAD)
+    elif version != HEAD:
+        refuse_newer(engine, version)
+        raise SchemaOutdated(database=engine.url.render_as_string(), found=version, needed=HEAD)
 
 
-def refuse_newer(engine: Engine, found: str | None) -> None:
+def refuse_newer(engine: Engine, version: str | None) -> None:
     """Raise SchemaNewer for a schema that this version does not know; migrations are numbered."""
-    if found and found > HEAD:
+    if version and version > HEAD:
         database = engine.url.render_as_string()
-        raise SchemaNewer(database=database, found=found, known=HEAD, version=curate.__version__)
+        raise SchemaNewer(database=database, found=version, known=HEAD, version=curate.__version__)
 
 
 def upgrade(engine: Engine) -> None:

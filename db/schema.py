@@ -2,17 +2,22 @@
 
 Position columns, the same in `videos` and `clips`:
 
-stage        the stage the row waits for, or `done`. Moves forward, so nothing is scored twice; back
-only by a redo status       active: waiting or at work · kept: through all stages and filters ·
-dropped: a filter said
-             no · failed: a stage could not
-reason       the filter's name (dropped) or the error's class (failed) error        the error's
-message owner        the batch that works on the row; NULL when none does lease_until  unix seconds
-until which the owner holds it; 0 when free; in the past: the owner is dead claim_size   rows in the
-owner's batch, so that a batch that crashed can be tried again in halves attempts     times the row
-crashed its worker while alone in a batch return_to    where the row goes after its stage when that
-was asked for again (curate.db.redo): the place where it
-             stood, or several places in order, joined by `>`. NULL: to the stage that follows
+stage        the stage the row waits for, or `done`. It moves forward, so nothing is scored twice;
+             only a redo moves it back
+status       active: waiting, or leased by a batch
+             kept: through all stages and filters
+             dropped: a filter said no
+             failed: a stage could not
+reason       the filter's name (dropped) or the error's class (failed)
+error        the error's message
+owner        the batch that works on the row; NULL when none does
+lease_until  unix seconds until which the owner holds the row; 0 when it is free; in the past: the
+             owner is dead
+claim_size   rows in the owner's batch, so that a batch that crashed can be tried again in halves
+attempts     times the row crashed its worker while it was alone in a batch
+return_to    where the row goes after its stage when that was asked for again (curate.db.redo): the
+             stage before which it stood, or several in order, joined by `>`. NULL: to the stage
+             that follows
 """
 
 from __future__ import annotations
@@ -90,10 +95,9 @@ datasets = Table(
     Column("root", Text, nullable=False),
     Column("pipeline", Text, nullable=False),  # JSON, frozen at enqueue
     Column("created_at", Float(53), nullable=False),
-    Column(
-        "epoch", Integer, nullable=False, server_default="0"
-    ),  # raised whenever clips are deleted
-    Column("state", Text, nullable=False, server_default=RUNNING),  # curate.configs.schema
+    # raised whenever clips are deleted
+    Column("epoch", Integer, nullable=False, server_default="0"),
+    Column("state", Text, nullable=False, server_default=RUNNING),
     # while changed filters are applied to the rows, also when that was interrupted: JSON list of
     # the filters that rows may have been dropped by; else NULL
     Column("refiltering", Text),
@@ -106,9 +110,8 @@ videos = Table(
     _ref("datasets.id"),
     Column("path", Text, nullable=False),
     Column("relpath", Text, nullable=False),
-    Column(
-        "clip_stem", Text, nullable=False
-    ),  # what the names of its clips begin with: relpath without its ending
+    # what the names of its clips begin with: relpath without its ending
+    Column("clip_stem", Text, nullable=False),
     Column("fingerprint", Text, nullable=False),
     Column("extra", Text),  # JSON: the other columns of the input table
     Column("media_type", Text),
@@ -264,9 +267,8 @@ captions = Table(
     Column("text", Text),  # as clean_text made it; NULL: not yet
     Column("tokens", Integer),  # of the answer
     Column("seconds", Float(53)),  # wall time it took to write
-    Column(
-        "match", Float(53)
-    ),  # how well it matches the clip, by the stage match; NULL: not scored
+    # how well it matches the clip, by the stage match; NULL: not scored
+    Column("match", Float(53)),
     Column("created_at", Float(53), nullable=False),  # unix seconds
     sqlite_autoincrement=True,
 )
