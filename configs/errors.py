@@ -40,7 +40,7 @@ class CurateError(Exception):
         super().__init__(_Lenient().vformat(message, (), fields))
 
     def __reduce__(self) -> tuple[object, ...]:
-        """As text: a worker process sends its errors to its parent, and fields may hold anything."""
+        """As text: a worker process sends its errors to its parent, and fields hold anything."""
         return _from_text, (type(self), str(self))
 
 

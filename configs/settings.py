@@ -34,12 +34,13 @@ class Settings(BaseModel):
     )
     media: Path | str | None = Field(
         None,
-        description="folder, or fsspec URL (s3://bucket/prefix), that cut clips are written to; below a URL go the "
-        "samples too; empty: clips/ in the home folder",
+        description="folder, or fsspec URL (s3://bucket/prefix), that cut clips are written to; "
+        "below a URL go the samples too; empty: clips/ in the home folder",
     )
     models: Path | None = Field(
         None,
-        description="folder of model weights, one folder a model; empty: models/ in the home folder",
+        description="folder of model weights, one folder a model; "
+        "empty: models/ in the home folder",
     )
     device: Literal["auto", "Ascend", "CPU"] = Field(
         "auto", description="what models run on; auto: Ascend where there is an NPU, else CPU"
@@ -48,7 +49,8 @@ class Settings(BaseModel):
         60,
         ge=2,
         le=86400,
-        description="a batch not renewed for so long is given to another worker; the same on all hosts",
+        description="a batch not renewed for so long is given to another worker; "
+        "the same on all hosts",
     )
     max_attempts: int = Field(
         3,
@@ -74,8 +76,8 @@ class Settings(BaseModel):
             return Path(rest)
         if "::" in scheme or "@" in rest.partition("/")[0] or "?" in rest or not rest.strip("/"):
             raise ValueError(
-                "it must be PROTOCOL://BUCKET/PREFIX; every clip's path begins with it, so logins are given by the "
-                "variables of its protocol, see docs/storage.md"
+                "it must be PROTOCOL://BUCKET/PREFIX; every clip's path begins with it, so logins "
+                "are given by the variables of its protocol, see docs/storage.md"
             )
         return value.rstrip("/")
 
@@ -116,8 +118,10 @@ class Settings(BaseModel):
 
 # variables that are no settings: only one command reads them, and nothing shows them
 LOGINS = {
-    "CURATE_METRICS_AUTH": "user:password that curate metrics asks for; needed on an address that others reach",
-    "FLOWER_BASIC_AUTH": "user:password that curate flower asks for; needed on an address that others reach",
+    "CURATE_METRICS_AUTH": "user:password that curate metrics asks for; "
+    "needed on an address that others reach",
+    "FLOWER_BASIC_AUTH": "user:password that curate flower asks for; "
+    "needed on an address that others reach",
 }
 _OTHERS = {"CURATE_VERBOSE", "CURATE_VERSION", *LOGINS}
 
@@ -128,9 +132,9 @@ def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Set
     Raises ConfigError for an unknown variable or a value out of its range.
     """
     env = os.environ if environ is None else environ
-    found = {k: v for k, v in env.items() if k.startswith(PREFIX) and k not in _OTHERS and v != ""}
+    given = {k: v for k, v in env.items() if k.startswith(PREFIX) and k not in _OTHERS and v != ""}
     values: dict[str, Any] = {}
-    for key, value in found.items():
+    for key, value in given.items():
         name = key.removeprefix(PREFIX).lower()
         if name not in Settings.model_fields:
             near = difflib.get_close_matches(name, Settings.model_fields, 1)
@@ -157,18 +161,18 @@ def sources(settings: Settings, environ: Mapping[str, str] | None = None) -> lis
         source = (
             "default" if default else "environment" if env.get(PREFIX + name.upper()) else "flag"
         )
-        shown = hide_password(str(value)) if name.endswith("url") else str(value or "")
+        text = hide_password(str(value)) if name.endswith("url") else str(value or "")
         rows.append(
             {
                 "setting": PREFIX + name.upper(),
-                "value": shown,
+                "value": text,
                 "source": source,
                 "description": field.description or "",
             }
         )
     for name, description in LOGINS.items():
-        shown, source = ("***", "environment") if env.get(name) else ("", "default")
-        rows.append({"setting": name, "value": shown, "source": source, "description": description})
+        text, source = ("***", "environment") if env.get(name) else ("", "default")
+        rows.append({"setting": name, "value": text, "source": source, "description": description})
     return rows
 
 
@@ -190,7 +194,7 @@ def _hidden(text: str, ends: str) -> str:
     # an @ in it is kept: a password of the login may look like a query, and then all up to the host
     # goes below
     text = re.sub(
-        query, lambda found: found[1] + ("***@***" if "@" in found[2] else "***"), text, flags=re.I
+        query, lambda part: part[1] + ("***@***" if "@" in part[2] else "***"), text, flags=re.I
     )
     text = re.sub(rf"(\w+://[^:/{ends}]*):[^{ends}]*@", r"\1:***@", text)
     return text.replace("postgresql+psycopg://", "postgresql://")
@@ -202,5 +206,7 @@ def first_problem(error: ValidationError) -> str:
     where = ".".join(str(part) for part in problem["loc"])
     given = problem.get("input")
     given = hide_password(given) if isinstance(given, str) else given
-    shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""
-    return f"{where}: {problem['msg']}{shown}" if where else f"{problem['msg']}{shown}"
+    message = str(problem["msg"])
+    if isinstance(given, str | int | float | bool):
+        message += f" (given: {given!r})"
+    return f"{where}: {message}" if where else message

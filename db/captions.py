@@ -1,4 +1,4 @@
-"""Captions that a table brought, not a stage: their rows in `captions`, and the text of their clips."""
+"""Captions that a table brought, not a stage: their rows, and the text of their clips."""
 
 from __future__ import annotations
 

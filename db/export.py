@@ -106,7 +106,9 @@ class ExportPlan:
 
 @dataclass
 class Exported:
-    """What an export has written; `not_utf8` counts the rows with a path that is not UTF-8 on disk."""
+    """What an export has written. `not_utf8` counts the rows with a path that is not UTF-8 on
+    disk.
+    """
 
     columns: Sequence[str]
     rows: int = 0
@@ -266,7 +268,7 @@ _Format = Callable[[Path, ExportPlan, Iterable[Sequence[Any]]], None]
 
 
 def _format(target: Path) -> _Format:
-    """What writes rows to a file of that ending. Raises UsageError, PackageMissing, ServiceError."""
+    """What writes rows to such a file. Raises UsageError, PackageMissing, ServiceError."""
     suffix = target.suffix.lower()
     if suffix == ".csv":
         return _csv_file

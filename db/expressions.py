@@ -84,7 +84,9 @@ def _in_query(element: _AmongFound, compiler: SQLCompiler, **kw: Any) -> str:
 
 
 def quoted(column: str) -> str:
-    """A column name as an SQL identifier. Raises ValueError for anything but letters, digits and _."""
+    """A column name as an SQL identifier. Raises ValueError for anything but letters, digits
+    and _.
+    """
     if not column.isidentifier() or not column.isascii():
         raise ValueError(f"not a column name: {column!r}")
     return f'"{column}"'

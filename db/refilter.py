@@ -1,10 +1,10 @@
-"""Applies changed filters to the rows of a dataset: in many short transactions, so that workers go
-on meanwhile.
+"""Applies changed filters to the rows of a dataset, in many short transactions: workers go on
+meanwhile.
 
-The first transaction changes the pipeline: from then on whatever is saved is judged by it. Then the
-clips of a few videos at a time are judged again; only rows whose verdict changes are written.
-Nobody waits longer than for one such span. Until the last one, `datasets.refiltering` is set: a
-refilter that was interrupted is seen and can be finished.
+The first transaction changes the pipeline, and every save from then on goes by it. The others take
+the clips of a few videos at a time and write only the rows whose verdict changes, so that nobody
+waits for longer than one such span. `datasets.refiltering` is set until the last one: a refilter
+that was interrupted can be seen and finished.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from curate.db.save.batch import lock_dataset
 from curate.db.schema import datasets, rows_of, videos
 
 SPAN = 20_000  # rows judged in a transaction, unless one video has more
-Tell = Callable[[int, int], None]  # rows judged, of how many
+Report = Callable[[int, int], None]  # rows judged, of how many
 Span = tuple[int, int, int]  # first video, last video, rows
 
 
 def replace_pipeline(
-    engine: Engine, dataset: Dataset, pipeline: Pipeline, tell: Tell | None = None
+    engine: Engine, dataset: Dataset, pipeline: Pipeline, report: Report | None = None
 ) -> dict[str, int]:
     """Give a dataset changed filters and apply them to every clip and video that has met them.
 
@@ -64,8 +64,8 @@ def replace_pipeline(
         for kind, number in enumerate(job.judge(first, last)):
             counts[kind] += number
         judged += size
-        if tell:
-            tell(judged, rows)
+        if report:
+            report(judged, rows)
     with writing(engine) as connection:
         job.check_pipeline(connection)
         _mark(connection, dataset, None)
@@ -88,16 +88,16 @@ class _Refilter:
     def spans(self) -> list[Span]:
         """The videos of the dataset in order, cut where SPAN rows are together."""
         query = select(videos.c.id, func.coalesce(videos.c.num_clips, 0) + 1).order_by(videos.c.id)
-        found: list[Span] = []
+        spans: list[Span] = []
         first = last = rows = 0
         with reading(self.engine) as connection:
-            mine = query.where(videos.c.dataset_id == self.dataset.id)
-            for video_id, size in connection.execution_options(yield_per=SPAN).execute(mine):
+            sizes = query.where(videos.c.dataset_id == self.dataset.id)
+            for video_id, size in connection.execution_options(yield_per=SPAN).execute(sizes):
                 if rows and rows + size > SPAN:
-                    found.append((first, last, rows))
+                    spans.append((first, last, rows))
                     rows = 0
                 first, last, rows = first if rows else video_id, video_id, rows + size
-        return [*found, (first, last, rows)] if rows else found
+        return [*spans, (first, last, rows)] if rows else spans
 
     def judge(self, first: int, last: int) -> tuple[int, int]:
         """Apply the filters to the videos from `first` to `last` and to their clips: rows revived,
@@ -124,14 +124,14 @@ class _Refilter:
         ):
             name = self.dataset.name
             raise UsageError(
-                what=f"Another command changed the pipeline of dataset {name} while filters were applied to its rows. "
-                f"Finish it with: curate refilter {name}"
+                what=f"Another command changed the pipeline of dataset {name} while filters were "
+                f"applied to its rows. Finish it with: curate refilter {name}"
             )
 
     def _changes(self, connection: Connection, level: Level, first: int, last: int) -> bool:
         table = rows_of(level)
         was = case((table.c.status == "dropped", table.c.reason), else_=null())
-        changed = select(table.c.id).where(*self._here(level, first, last))
+        changed = select(table.c.id).where(*self._decided(level, first, last))
         changed = changed.where(self._verdict(connection, level).is_distinct_from(was))
         # a video that falls takes clips along that this does not see; judge() then writes both
         # levels
@@ -143,9 +143,9 @@ class _Refilter:
         table = rows_of(level)
         verdict = self._verdict(connection, level)
         going_on = case((table.c.stage == DONE, "kept"), else_="active")
-        here = update(table).where(*self._here(level, first, last))
-        was_dropped = here.where(table.c.status == "dropped")
-        drop = here.where(table.c.status != "dropped", verdict.is_not(None)).values(
+        rows = update(table).where(*self._decided(level, first, last))
+        was_dropped = rows.where(table.c.status == "dropped")
+        drop = rows.where(table.c.status != "dropped", verdict.is_not(None)).values(
             status="dropped", reason=verdict
         )
         revive = was_dropped.where(verdict.is_(None)).values(status=going_on, reason=None)
@@ -154,7 +154,7 @@ class _Refilter:
         connection.execute(rename)
         return revived, connection.execute(drop).rowcount
 
-    def _here(self, level: Level, first: int, last: int) -> list[ColumnElement[bool]]:
+    def _decided(self, level: Level, first: int, last: int) -> list[ColumnElement[bool]]:
         """The rows that the filters decide about: those that are going on, and those that a filter
         dropped.
         """
@@ -170,8 +170,8 @@ class _Refilter:
         ]
 
     def _verdict(self, connection: Connection, level: Level) -> ColumnElement[Any]:
-        """The verdict on a row by its own place, as SQL."""
+        """The verdict on a row by the stage that it stands before, as SQL."""
         dialect = connection.dialect.name
-        places = self.pipeline.level_stages(level)
-        whens = {place: verdict_of(self.pipeline, place, level, dialect) for place in places}
+        stages = self.pipeline.level_stages(level)
+        whens = {stage: verdict_of(self.pipeline, stage, level, dialect) for stage in stages}
         return case(whens, value=rows_of(level).c.stage, else_=literal(None))

@@ -37,18 +37,27 @@ def embedded(
 
 
 def described(engine: Engine, ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:
-    """What a person wants to know of clips: dataset, video, start and end in seconds, path, status,
-    text; by id.
+    """What a person wants to know of clips, by id: dataset, video, start and end in seconds, path,
+    status, text.
     """
-    query = select(
-        clips.c.id, datasets.c.name.label("dataset"), videos.c.path.label("video"), clips.c.clip_index,
-        clips.c.start_seconds, clips.c.end_seconds, clips.c.path, clips.c.status, clips.c.text,
-    ).join(videos, videos.c.id == clips.c.video_id).join(datasets, datasets.c.id == clips.c.dataset_id)  # fmt: skip
-    found: dict[int, Mapping[str, Any]] = {}
+    query = (
+        select(
+            clips.c.id,
+            datasets.c.name.label("dataset"),
+            videos.c.path.label("video"),
+            clips.c.clip_index,
+            clips.c.start_seconds,
+            clips.c.end_seconds,
+            clips.c.path,
+            clips.c.status,
+            clips.c.text,
+        )
+        .join(videos, videos.c.id == clips.c.video_id)
+        .join(datasets, datasets.c.id == clips.c.dataset_id)
+    )
+    rows: dict[int, Mapping[str, Any]] = {}
     with reading(engine) as connection:
         for start in range(0, len(ids), CHUNK):  # engines bound the values of a statement
-            part = connection.execute(
-                query.where(clips.c.id.in_(list(ids[start : start + CHUNK])))
-            ).mappings()
-            found |= {row["id"]: dict(row) for row in part}
-    return found
+            chunk = query.where(clips.c.id.in_(list(ids[start : start + CHUNK])))
+            rows |= {row["id"]: dict(row) for row in connection.execute(chunk).mappings()}
+    return rows

@@ -73,8 +73,9 @@ def _missing(name: str, step: FilterStep, pipeline: Pipeline, catalog: Catalog) 
         return f"{name} is written by stage {later}, which comes later; put the filter behind it"
     stage = stages[0]
     return (
-        f"{name} is written by stage {stage}, which is not enabled, so everything would be dropped; "
-        f"put `- stage: {stage}` before the filter, or if it is there: --set {stage}.enabled=true"
+        f"{name} is written by stage {stage}, which is not enabled, so everything would be "
+        f"dropped; put `- stage: {stage}` before the filter, or if it is there: "
+        f"--set {stage}.enabled=true"
     )
 
 

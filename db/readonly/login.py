@@ -118,7 +118,7 @@ def _composed(statement: str, name: str, **fields: Composable) -> Composed:
     return sql.SQL(statement).format(name=sql.Identifier(name), **fields)
 
 
-# why a login is more than a reader, in one row, or NULL; memberships count, for SET ROLE reaches them
+# why a login is more than a reader, or NULL; memberships count, for SET ROLE reaches them
 _WHY_NOT = """
 WITH roles AS (
     SELECT oid, rolname, rolsuper OR rolcreaterole OR rolreplication OR rolbypassrls AS powerful
