@@ -19,6 +19,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
+import curate
 from curate.cli.shared.output import plain
 from curate.configs.errors import CurateError
 
@@ -219,8 +220,6 @@ app = typer.Typer(
 
 def _show_version(requested: bool) -> None:
     if requested:
-        import curate
-
         print(f"curate {curate.__version__}")
         raise typer.Exit
 

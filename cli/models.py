@@ -148,8 +148,8 @@ def check(ctx: typer.Context, names: Names = None, as_json: Json = False) -> Non
 def choose_models(session: Session, names: Sequence[str]) -> list[Need]:
     """The models of these names, or all that are known.
 
-    The tensors of a folder of another name say its kind. Raises UsageError for a name that is neither known nor a folder, BadModel for a folder that
-    holds no model.
+    The tensors of a folder of another name say its kind. Raises UsageError for a name that is
+    neither known nor a folder, BadModel for a folder that holds no model.
     """
     known = {need.model: need for need in needed(_pipelines_of_datasets(session))}
     for name in names:

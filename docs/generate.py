@@ -81,9 +81,9 @@ def settings_page() -> str:
     ]
     intro = (
         "# Settings\n\n<!-- written by docs/generate.py -->\n\n"
-        "Environment variables of a host; `--home` beats `CURATE_HOME`. `curate config` prints what is in force "
-        "and where each value "
-        "comes from. Options of stages are not here: they belong to the pipeline file, or to `--set`."
+        "Environment variables of a host; `--home` beats `CURATE_HOME`. `curate config` prints what"
+        " is in force and where each value comes from. Options of stages are not here: they belong"
+        " to the pipeline file, or to `--set`."
     )
     logins = table(
         ("variable", "meaning"), [(f"`{name}`", meaning) for name, meaning in LOGINS.items()]

@@ -58,7 +58,7 @@ def curate(capsys: pytest.CaptureFixture[str]) -> Call:
 
 @dataclass(frozen=True)
 class Filled:
-    """A database: dataset `pets` with three videos and seven clips, in every state that there is."""
+    """A database: dataset `pets` with three videos and seven clips, in every state there is."""
 
     engine: Engine
     dataset: Dataset
@@ -128,8 +128,10 @@ def _clips() -> list[dict[str, Any]]:
         kept | {"video_id": 2, "clip_index": 0, "path": "/c/b_scene-0.mp4", "text": None},
         kept | {"video_id": 1, "clip_index": 1, "path": None, "text": "a cat"},
         kept | {"video_id": 1, "clip_index": 0, "path": "/c/a_scene-0.mp4", "text": "a cat"},
-        kept | first | {"clip_index": 2, "stage": "motion", "status": "dropped", "reason": "unique"},
-        kept | first | {"clip_index": 3, "stage": "cut", "status": "failed", "reason": "CutMismatch", "error": "9"},
+        kept | first | {"clip_index": 2, "stage": "motion", "status": "dropped",
+                        "reason": "unique"},
+        kept | first | {"clip_index": 3, "stage": "cut", "status": "failed",
+                        "reason": "CutMismatch", "error": "9"},
         kept | first | {"clip_index": 4, "stage": "motion", "status": "active", "owner": holder,
                         "lease_until": time.time() + 3600},
         kept | first | {"clip_index": 5, "stage": "motion", "status": "active"},
@@ -255,7 +257,8 @@ def put_batches(filled: Filled, reason: str | None, count: int = 6, age: float =
     """Batches of `cut`, given back for a reason or (None) saved."""
     error = None if reason is None else FULL
     batch = {
-        "dataset_id": filled.dataset.id, "stage": "cut", "worker": "7@host", "n_ok": 0, "n_failed": 0, "version": "0",
+        "dataset_id": filled.dataset.id, "stage": "cut", "worker": "7@host", "n_ok": 0,
+        "n_failed": 0, "version": "0",
         "started_at": time.time() - age, "seconds": 0.1, "error": error, "reason": reason,
     }  # fmt: skip
     with filled.engine.begin() as connection:

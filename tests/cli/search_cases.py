@@ -91,14 +91,21 @@ def put(engine: Engine, name: str, pipeline: Pipeline, vectors: Any, revision: s
     with engine.begin() as connection:
         video = connection.exec_driver_sql("SELECT max(id) FROM videos").scalar_one()
         for index, cosines in enumerate(COSINES):
-            values = {"start_pts": index, "end_pts": index + 1, "start_seconds": float(index), "stage": "done",
-                      "status": "dropped" if index == 1 else "kept", "clip_index": index}  # fmt: skip
+            values = {
+                "start_pts": index, "end_pts": index + 1, "start_seconds": float(index),
+                "stage": "done", "status": "dropped" if index == 1 else "kept", "clip_index": index,
+            }  # fmt: skip
             row = {"dataset_id": dataset.id, "video_id": video, **values}
             (clip,) = connection.execute(insert(clips).values(row).returning(clips.c.id)).one()
-            found = [{"clip_id": clip, "model": tiny.CLIP, "frame": n, "revision": revision, "position": 0.5,
-                      "vector": stored(v)} for n, v in zip(range(len(cosines)), vectors, strict=False)]  # fmt: skip
-            if found:
-                connection.execute(insert(embeddings), found)
+            rows = [
+                {
+                    "clip_id": clip, "model": tiny.CLIP, "frame": n, "revision": revision,
+                    "position": 0.5, "vector": stored(v),
+                }
+                for n, v in zip(range(len(cosines)), vectors, strict=False)
+            ]  # fmt: skip
+            if rows:
+                connection.execute(insert(embeddings), rows)
     return dataset
 
 
@@ -111,11 +118,14 @@ def said(*argv: str) -> dict[str, Any]:
 
 
 LINES: Mapping[str, Sequence[str]] = {
-    "all": (DOG, "pets", "--json"), "two": (DOG, "pets", "-n", "2", "--json"), "cat": (CAT, "pets", "--json"),
-    "table": (DOG, "pets", "-n", "3"), "kept": (DOG, "pets", "--where", "status = 'kept'", "--json"),
-    "none": (DOG, "pets", "--where", "clip_index > 99"), "wrong where": (DOG, "pets", "--where", "no_such > 1"),
-    "old": (DOG, "old"), "bare": (DOG, "bare"), "plain": (DOG, "plain"), "unknown": (DOG, "nowhere"),
-    "zero": (DOG, "pets", "-n", "0"), "empty": ("", "pets", "--json"), "long": ("dog " * 300, "pets", "--json"),
+    "all": (DOG, "pets", "--json"), "two": (DOG, "pets", "-n", "2", "--json"),
+    "cat": (CAT, "pets", "--json"), "table": (DOG, "pets", "-n", "3"),
+    "kept": (DOG, "pets", "--where", "status = 'kept'", "--json"),
+    "none": (DOG, "pets", "--where", "clip_index > 99"),
+    "wrong where": (DOG, "pets", "--where", "no_such > 1"),
+    "old": (DOG, "old"), "bare": (DOG, "bare"), "plain": (DOG, "plain"),
+    "unknown": (DOG, "nowhere"), "zero": (DOG, "pets", "-n", "0"),
+    "empty": ("", "pets", "--json"), "long": ("dog " * 300, "pets", "--json"),
     "no text": (),
 }  # fmt: skip
 

@@ -38,8 +38,8 @@ def test_every_command_has_help_with_an_example(curate: Call, words: str) -> Non
 
 
 def test_the_commands_are_those_of_the_issue() -> None:
-    asked = "run enqueue worker flower status errors retry resume filter refilter sql export stages config doctor"
-    assert set(asked.split()) <= set(NAMES)
+    expected = "run enqueue worker flower status errors retry resume filter refilter sql export"
+    assert {*expected.split(), "stages", "config", "doctor"} <= set(NAMES)
 
 
 # what was typed, its exit code, and what the message must say

@@ -316,7 +316,8 @@ def test_fetch_without_a_network_says_so(
 
 @pytest.mark.parametrize("installed", [True, False])
 def test_resume_tells_at_once_what_models_are_missing(
-    curate: Call, models: Path, pipeline: str, videos: Path, home: Path, monkeypatch: pytest.MonkeyPatch,
+    curate: Call, models: Path, pipeline: str, videos: Path, home: Path,
+    monkeypatch: pytest.MonkeyPatch,
     installed: bool,
 ) -> None:  # fmt: skip
     """Before a worker starts: they would take half a minute to say it."""

@@ -129,7 +129,7 @@ def test_redo_names_the_stages_that_read_what_the_stage_writes(
 def test_redo_names_no_stage_before_it(
     curate: Call, passing: Filled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It reads what other stages wrote: load_captions looks at captions, and reclean writes them."""
+    """load_captions reads captions, which reclean writes."""
     from curate.tasks.cut import Cut
     from curate.tasks.motion import Motion
 

@@ -9,7 +9,8 @@ import sys
 import pytest
 
 HEAVY = {
-    "alembic", "av", "celery", "cv2", "kombu", "mindone", "mindspore", "numpy", "pandas", "pyarrow", "pydantic",
+    "alembic", "av", "celery", "cv2", "kombu", "mindone", "mindspore", "numpy", "pandas",
+    "pyarrow", "pydantic",
     "rich.console", "scenedetect", "scipy", "sqlalchemy", "sqlglot", "yaml",
 }  # fmt: skip
 SCRIPT = """

@@ -58,7 +58,10 @@ def test_status_tells_what_is_left(curate: Call, filled: Filled) -> None:
     with writing(filled.engine) as connection:
         same = "dataset_id, worker, n_ok, n_failed, started_at, seconds, version"
         for stage in ("motion", "cut"):
-            copied = f"INSERT INTO batches (stage, {same}) SELECT :s, {same} FROM batches WHERE stage = 'probe'"
+            copied = (
+                f"INSERT INTO batches (stage, {same}) SELECT :s, {same} FROM batches"
+                " WHERE stage = 'probe'"
+            )
             connection.execute(text(copied), {"s": stage})
     found = curate("status", "--json").json
     rates = {s["stage"]: s["rate"] for s in found["stages"]}

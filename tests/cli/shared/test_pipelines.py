@@ -144,9 +144,11 @@ def test_clip_embed_cannot_be_switched_off_alone() -> None:
 @pytest.mark.parametrize(
     ("preset", "steps"),
     [
-        ("t2v-v1.yaml", "probe not_empty split dedup unique clip_embed option_match on_topic aesthetic fair pllava "
+        ("t2v-v1.yaml", "probe not_empty split dedup unique clip_embed option_match on_topic "
+        "aesthetic fair pllava "
          "clean_text captioned match told cut"),
-        ("t2v-final.yaml", "probe not_empty split dedup unique clip_embed ocr little_text lpips changing aesthetic "
+        ("t2v-final.yaml", "probe not_empty split dedup unique clip_embed ocr little_text lpips "
+        "changing aesthetic "
          "fair nsfw safe qwen2_vl clean_text captioned cut"),
     ],
 )  # fmt: skip
@@ -183,7 +185,10 @@ def test_a_stage_without_a_model_reads_those_of_any(
         resolve(file("probe, split, reader, clip_embed"), ready=False)
 
 
-CLEANED = "probe, split, clip_embed, aesthetic, {stage: option_match, texts: [a]}, %s {stage: clean_text, %s}, motion"
+CLEANED = (
+    "probe, split, clip_embed, aesthetic, {stage: option_match, texts: [a]}, %s"
+    " {stage: clean_text, %s}, motion"
+)
 
 
 @pytest.mark.parametrize(
