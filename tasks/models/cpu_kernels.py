@@ -17,7 +17,7 @@ from curate.tasks.models.device import Device, mindspore
 
 
 @dataclass(frozen=True)
-class Entry:
+class MissingKernel:
     """A cell class of `mindspore.mint.nn` that `fitted` replaces, and the newest version known to
     need that.
     """
@@ -27,10 +27,10 @@ class Entry:
     kernel: str  # what MindSpore says it does not support
 
 
-ENTRIES = (
-    Entry("Conv2d", "2.10.0", "Conv2DExt"),
-    Entry("LayerNorm", "2.10.0", "LayerNormExt"),
-    Entry("GELU", "2.10.0", "GeluExt"),
+MISSING_KERNELS = (
+    MissingKernel("Conv2d", "2.10.0", "Conv2DExt"),
+    MissingKernel("LayerNorm", "2.10.0", "LayerNormExt"),
+    MissingKernel("GELU", "2.10.0", "GeluExt"),
 )
 
 

@@ -178,9 +178,10 @@ def _transfer(url: str, part: Path, download: Download, progress: Progress) -> N
     headers = {"User-Agent": f"curate/{curate.__version__}"} | (
         {"Range": f"bytes={done}-"} if done else {}
     )
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310  http or https: checked
+    # S310: _fetch_file has checked that it is http or https
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310
     try:
-        response = urllib.request.urlopen(request, timeout=_TIMEOUT)  # noqa: S310  http or https: checked
+        response = urllib.request.urlopen(request, timeout=_TIMEOUT)  # noqa: S310
     except urllib.error.HTTPError as error:
         error.close()
         if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE or not done:

@@ -1,7 +1,7 @@
 """mindone's models without the start of mindone.transformers, which imports every model there is
 (14 CPU seconds).
 
-Packages are registered by their folders alone, so that what is asked for is imported and nothing
+Packages are registered by their folders alone, so that one model's module is imported and nothing
 else. This rests on the private layout of mindone, whose version is pinned in pyproject.toml.
 """
 
@@ -63,7 +63,8 @@ def _register(name: str) -> None:
     if name in sys.modules:
         return
     parent, _, leaf = name.rpartition(".")
-    paths = [os.path.join(path, leaf) for path in importlib.import_module(parent).__path__]  # noqa: PTH118  as import does
+    folders = importlib.import_module(parent).__path__
+    paths = [os.path.join(folder, leaf) for folder in folders]  # noqa: PTH118  as import does
     module = ModuleType(name)
     module.__path__ = paths
     module.__spec__ = ModuleSpec(name, None, is_package=True)

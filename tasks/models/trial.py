@@ -29,6 +29,13 @@ from curate.tasks.models.vgg import lpips_model
 Floats = NDArray[np.float32]
 Run = Callable[[], Floats]  # one batch through the model
 
+CAPTIONERS: dict[Captioner, Any] = {
+    "pllava": Pllava,
+    "qwen2_vl": Qwen2Vl,
+    "qwen2_5_vl": Qwen25Vl,
+    "sharegpt4v": ShareGpt4v,
+}
+
 
 def trial(
     kind: Kind, folder: Path, settings: Settings, tower: Path | None = None
@@ -86,7 +93,8 @@ def _loaded(kind: Kind, folder: Path, setting: str, tower: Path | None) -> tuple
                 "2 pictures",
             )
         case _:
-            captioner = _captioner(kind, folder, setting, tower)
+            options = ShareGpt4vRunOptions(tower=tower) if kind == "sharegpt4v" else None
+            captioner = CAPTIONERS[kind](folder, setting, options=options)
             frames = random.integers(0, 256, (4, 336, 448, 3), np.uint8)
             # NaN among the scores of words raises FloatingPointError
             return (
@@ -95,15 +103,3 @@ def _loaded(kind: Kind, folder: Path, setting: str, tower: Path | None) -> tuple
                 ),
                 "4 frames and at most 8 words",
             )
-
-
-def _captioner(kind: Captioner, folder: Path, setting: str, tower: Path | None) -> Any:
-    match kind:
-        case "pllava":
-            return Pllava(folder, setting)
-        case "qwen2_vl":
-            return Qwen2Vl(folder, setting)
-        case "qwen2_5_vl":
-            return Qwen25Vl(folder, setting)
-        case "sharegpt4v":
-            return ShareGpt4v(folder, setting, options=ShareGpt4vRunOptions(tower=tower))

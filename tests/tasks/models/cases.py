@@ -134,7 +134,7 @@ def still_needed() -> Any:
         arguments, shape = inputs[name]
         getattr(ms.mint.nn, name)(*arguments)(ms.ops.zeros(shape)).asnumpy()
 
-    return {entry.cell: said(partial(run, entry.cell)) for entry in cpu_kernels.ENTRIES}
+    return {entry.cell: said(partial(run, entry.cell)) for entry in cpu_kernels.MISSING_KERNELS}
 
 
 def filled_in() -> Any:
