@@ -69,7 +69,11 @@ def image_mindspore_whole(models: Path) -> Run:
             model = cls(config)
             model.set_train(False)
             cpu_kernels.fill_in(model, self._device)
-            self._fill(towers._parameters(model))
+            parameters = towers.parameters_of(model)
+            for parameter, value in zip(
+                parameters.values(), self._tensors(list(parameters)), strict=True
+            ):
+                parameter.set_data(value)
             owner = model.vision_model.encoder
             layers = owner.layers
 
