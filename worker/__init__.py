@@ -1,1 +1,3 @@
-"""The Celery app and what runs in it: the batch runner, the top-up loop, the embedded broker."""
+"""The Celery app and what runs in it: batches, the dispatcher, the supervisor, the embedded broker.
+Imports configs, db and tasks, and alone knows Celery; only cli imports it.
+"""

@@ -1,4 +1,4 @@
-"""A doorbell on a real broker, as Flower hears of it."""
+"""A message on a real broker, as Flower hears of it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def app(redis_url: str, home: Path) -> Iterator[Celery]:
 @pytest.mark.parametrize(
     ("stage", "queue"), [("pllava", "ascend"), ("qwen2_vl", "ascend"), ("openai", "cpu")]
 )
-def test_flower_hears_which_queue_a_stage_was_rung_on(app: Celery, stage: str, queue: str) -> None:
+def test_flower_hears_which_queue_a_message_was_sent_to(
+    app: Celery, stage: str, queue: str
+) -> None:
     heard: list[dict[str, Any]] = []
     step = StageStep(stage, stages()[stage], stages()[stage].Options())
     with app.connection_for_read() as made, closing(Messages(app)) as messages:
