@@ -5,14 +5,11 @@ Each video is decoded once, here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from curate.configs.schema import Column
 from curate.tasks.inputs.extensions import is_image
 from curate.tasks.stage import Field, Outcome, Stage, StageOptions, Video
-
-if TYPE_CHECKING:
-    from curate.tasks.video.one_pass import SplitPlan
 
 NO_SCENE = "no_scene_long_enough"
 
@@ -104,29 +101,16 @@ class Split(Stage[Video, "Split.Options"]):
 
     def run(self, row: Video) -> Outcome:
         """The clips of one video; their samples are written. Raises MediaError."""
-        from curate.tasks.video.one_pass import split_video
+        from curate.tasks.video.one_pass import SplitPlan, split_video
+        from curate.tasks.video.pieces import Lengths
         from curate.tasks.video.samples import writing_samples
         from curate.tasks.video.still_images import image_clip
 
-        folder = self.context.settings.samples
-        fingerprint = str(row.values.get("fingerprint") or "")
-        plan = self._plan()
-        with writing_samples(folder, row.id, fingerprint) as writer:
-            if is_image(row.path):
-                clips = [image_clip(row.path, plan.hash, writer)]
-            else:
-                clips = split_video(row.path, plan, writer)
-        return Outcome({}, clips, None if clips else NO_SCENE)
-
-    def _plan(self) -> SplitPlan:
-        """What the options ask for, with the hash of `dedup`, whether or not that comes later."""
-        from curate.tasks.video.one_pass import SplitPlan
-        from curate.tasks.video.pieces import Lengths
-
         o, pipeline = self.options, self.context.pipeline
+        # the hash that `dedup` compares, whether or not it comes later
         dedup = pipeline.stage("dedup").options if pipeline.has("dedup") else None
         panda = o.panda_seconds if o.detector == "panda" else None
-        return SplitPlan(
+        plan = SplitPlan(
             detector=o.detector,
             threshold=o.threshold,
             min_scene_len=o.min_scene_len,
@@ -136,3 +120,10 @@ class Split(Stage[Video, "Split.Options"]):
             flow_fps=o.flow_fps,
             hash=str(getattr(dedup, "hash", "phash")),
         )
+        fingerprint = str(row.values.get("fingerprint") or "")
+        with writing_samples(self.context.settings.samples, row.id, fingerprint) as writer:
+            if is_image(row.path):
+                clips = [image_clip(row.path, plan.hash, writer)]
+            else:
+                clips = split_video(row.path, plan, writer)
+        return Outcome({}, clips, None if clips else NO_SCENE)

@@ -238,7 +238,6 @@ def _presented(
     mixed_up = not _rising([f.pts for f in head]) and _rising([f.dts for f in head])
     if mixed_up and after_seek:
         return
-    step = nominal_duration(stream)
     last: int | None = None
     for frame in itertools.chain(head, frames):
         if mixed_up:
@@ -247,7 +246,7 @@ def _presented(
             if first_key is None or frame.pts is None or frame.pts < first_key:
                 continue
         elif frame.pts is None:
-            frame.pts = 0 if last is None else last + step
+            frame.pts = 0 if last is None else last + nominal_duration(stream)
         if last is None or frame.pts > last:
             last = frame.pts
             yield frame

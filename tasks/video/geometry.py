@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -70,20 +70,18 @@ def geometry(stream: VideoStream, frame: VideoFrame) -> Geometry:
     return Geometry(frame.width, frame.height, ratio, clockwise)
 
 
+@dataclass(frozen=True)
 class Converter:
     """Scales frames to one size; keeps swscale's tables from frame to frame."""
 
-    def __init__(
-        self, size: tuple[int, int], shape: Geometry, interpolation: Interpolation
-    ) -> None:
-        self._size = size  # before the rotation
-        self._shape = shape
-        self._interpolation = interpolation
-        self._scaler = VideoReformatter()
+    size: tuple[int, int]  # before the rotation
+    shape: Geometry
+    interpolation: Interpolation
+    scaler: VideoReformatter = field(default_factory=VideoReformatter)
 
     def rgb(self, frame: VideoFrame) -> RGB:
         """The frame as displayed, H x W x 3, 0 to 255."""
-        scaled = self._scaler.reformat(
-            frame, *self._size, format="rgb24", interpolation=self._interpolation, threads=1
+        scaled = self.scaler.reformat(
+            frame, *self.size, format="rgb24", interpolation=self.interpolation, threads=1
         )
-        return self._shape.upright(scaled.to_ndarray())
+        return self.shape.upright(scaled.to_ndarray())

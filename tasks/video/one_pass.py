@@ -53,12 +53,6 @@ class SplitPlan:
     flow_fps: float = 4.0
     hash: str = "phash"
 
-    def cadence(self) -> Cadence:
-        """Held frames lie within 1/16 of the length of the shortest piece of a long scene."""
-        parts = [part for part in (self.lengths.longest, self.lengths.panda) if part is not None]
-        shortest = max(min(parts) / 2, self.lengths.shortest / 2, 0.01) if parts else float("inf")
-        return Cadence(1 / self.sample_fps, shortest / 8)
-
 
 def split_video(path: str, plan: SplitPlan, writer: SampleWriter) -> list[NewClip]:
     """The clips of a video, in order; their samples are written. Raises MediaError."""
@@ -111,7 +105,13 @@ class _OnePass:
     """What happens to each frame. `clips` gets the scene whenever one ends."""
 
     def __init__(self, plan: SplitPlan, clock: _Clock, store: FrameStore, clips: _Clips) -> None:
-        self.scene = OpenScene(0, plan.cadence(), array("q"))
+        lengths = plan.lengths
+        parts = [part for part in (lengths.longest, lengths.panda) if part is not None]
+        shortest = max(min(parts) / 2, lengths.shortest / 2, 0.01) if parts else float("inf")
+        # frames held 1/8 of the shortest piece of a long scene apart: each point of it has one
+        # within 1/16 of its length
+        cadence = Cadence(1 / plan.sample_fps, shortest / 8)
+        self.scene = OpenScene(0, cadence, array("q"))
         self._clock = clock
         self._store = store
         self._clips = clips
@@ -128,7 +128,7 @@ class _OnePass:
         self._before: tuple[Gray, float] | None = None  # the first frame of a pair, and its time
 
     def take(self, decoded: VideoFrame) -> None:
-        """Use the next frame."""
+        """Use the next frame; where it ends the scene that came before, make its clips."""
         clock = self._clock
         frame = SceneFrame(next(self._indices), cast(int, decoded.pts), decoded)
         seconds = clock.seconds(frame.pts)
@@ -146,7 +146,13 @@ class _OnePass:
         if self._finder.suspect or frame.index in cuts:
             self._suspects.append(frame)
         for index in cuts:
-            self._cut(index)
+            first = next(frame for frame in self._suspects if frame.index == index)
+            if index == self.scene.start:
+                continue
+            after = self.scene.cut(index)
+            self._clips.close(self.scene, first.pts)
+            self.scene = after
+            after.begin(self._store.encode_small(first), clock.seconds(first.pts))
 
     def _pair(self, index: int, gray: Gray, seconds: float) -> None:
         """Complete the pair that the last frame began; begin one when it is time to."""
@@ -157,16 +163,6 @@ class _OnePass:
         if seconds >= self._next_flow:
             self._before = gray, seconds
             self._next_flow = seconds + self._flow_step
-
-    def _cut(self, index: int) -> None:
-        """End the open scene before frame `index`, which begins the next one."""
-        first = next(frame for frame in self._suspects if frame.index == index)
-        if index == self.scene.start:
-            return
-        after = self.scene.cut(index)
-        self._clips.close(self.scene, first.pts)
-        self.scene = after
-        after.begin(self._store.encode_small(first), self._clock.seconds(first.pts))
 
 
 class _Clips:

@@ -14,7 +14,7 @@ import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -34,18 +34,18 @@ def archive(root: LocationT, video_id: int) -> LocationT:
     return below(root, str(video_id // 1000), f"{video_id}.zip")
 
 
+@dataclass(frozen=True)
 class SampleWriter:
     """Writes the samples of one video into its open archive, clip after clip."""
 
-    def __init__(self, archive: zipfile.ZipFile) -> None:
-        self._archive = archive
+    archive: zipfile.ZipFile
 
     def write(self, index: int, measures: Measures, jpegs: JpegList) -> None:
         """Add the clip called index."""
         text = json.dumps(asdict(measures), separators=(",", ":"), allow_nan=False)
         # ZipInfo: no time of day in the file
-        self._archive.writestr(zipfile.ZipInfo(f"{index}.json"), text)
-        self._archive.writestr(zipfile.ZipInfo(f"{index}.jpg"), bytes(jpegs.data))
+        self.archive.writestr(zipfile.ZipInfo(f"{index}.json"), text)
+        self.archive.writestr(zipfile.ZipInfo(f"{index}.jpg"), bytes(jpegs.data))
 
 
 @contextmanager

@@ -1,8 +1,84 @@
-"""The stages there are, their order, and those that join a pipeline by themselves."""
+"""The files of tasks/ are the stages, in their order; a scorer is added by one file."""
 
 from __future__ import annotations
 
-from curate.tasks.registry import add_default_steps, stages, stages_in_order
+import importlib
+import re
+import sys
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import curate.tasks
+from curate.cli.main import call
+from curate.configs.settings import Settings
+from curate.tasks import registry
+from curate.tasks.registry import (
+    add_default_steps,
+    stages,
+    stages_defined_in,
+    stages_in_order,
+)
+from curate.tasks.split import Split
+from curate.tasks.stage import Clip, Context, Video
+from tests.media import draw
+
+ROOT = Path(__file__).parents[2]
+SUPPORT = {"__init__", "registry", "stage"}
+FILES = sorted(p.stem for p in (ROOT / "tasks").glob("*.py") if p.stem not in SUPPORT)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_of_tasks_is_the_stage_of_its_name(name: str) -> None:
+    module = importlib.import_module(f"curate.tasks.{name}")
+    assert [stage.name for stage in stages_defined_in(module)] == [name]
+
+
+def test_every_stage_has_its_file() -> None:
+    ours = {n for n, stage in stages().items() if stage.__module__.startswith("curate.")}
+    assert ours == set(FILES)
+
+
+@pytest.fixture
+def sharpness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of the scorer that docs/adding-a-scorer.md shows, saved as it says in tasks/."""
+    page = (ROOT / "docs" / "adding-a-scorer.md").read_text(encoding="utf-8")
+    example = re.search(r"Save this as `tasks/(\w+)\.py`:\n\n```python\n(.*?)```", page, re.DOTALL)
+    assert example is not None
+    name, code = example.groups()
+    (tmp_path / f"{name}.py").write_text(code, encoding="utf-8")
+    # a folder of its own counts as part of tasks/, so that other tests never see the file
+    monkeypatch.setattr(curate.tasks, "__path__", [*curate.tasks.__path__, str(tmp_path)])
+    registry.stages.cache_clear()
+    yield name
+    registry.stages.cache_clear()
+    sys.modules.pop(f"curate.tasks.{name}", None)
+
+
+def test_the_documented_scorer_is_listed_with_its_options_and_columns(
+    sharpness: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(["stages", sharpness]) == 0
+    shown = capsys.readouterr().out
+    assert "Mean gradient magnitude" in shown
+    assert ">= 1, <= 9" in shown and "frames looked at" in shown
+    assert "gray levels a pixel" in shown
+
+
+def test_the_documented_scorer_measures_a_clip(sharpness: str, tmp_path: Path) -> None:
+    context = Context(Settings(home=tmp_path))
+    path = draw("closed", tmp_path).path
+    video = Video(1, 1, str(path), path.name, {})
+    new = Split(Split.Options(min_seconds=0.0), context).run(video).clips[0]
+    samples = context.settings.samples
+    clip = Clip(1, 1, 0, video, new.start_pts, new.end_pts, Fraction(1, 24), new.scores, samples)
+    stage = stages()[sharpness]
+    scores = stage(stage.Options(), context).run(clip).scores
+    assert set(scores) == set(stage.columns)
+    assert 0 < float(scores[sharpness] or 0) < 255 and np.isfinite(float(scores[sharpness] or 0))
 
 
 def test_every_stage_has_one_position_and_the_last_one_is_last() -> None:
