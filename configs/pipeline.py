@@ -1,6 +1,4 @@
-"""The pipeline: an ordered list of stages and filters, read from YAML and frozen in the dataset
-row.
-"""
+"""The pipeline: an ordered list of stages and filters, read from YAML, frozen in the dataset's row."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ from curate.configs.errors import ConfigError
 from curate.configs.schema import Column, Level, StageOptions, StageSpec
 from curate.configs.settings import first_problem
 
-DONE = "done"  # the place of a row that has no stage left
+DONE = "done"  # in the place of a stage: the row has none left
 
 Catalog = Mapping[str, type[StageSpec]]
 
@@ -95,11 +93,11 @@ class Pipeline:
         """The stage that new rows of a level meet first; DONE when there is none."""
         return self.level_stages(level)[0]
 
-    def filters_before(self, place: str, level: Level) -> list[FilterStep]:
-        """The filters of a level that a row waiting for `place` has already met, in order."""
+    def filters_before(self, stage: str, level: Level) -> list[FilterStep]:
+        """The filters of a level that a row before a stage, or at the end, has met, in order."""
         met: list[FilterStep] = []
         for step in self.steps:
-            if isinstance(step, StageStep) and step.name == place:
+            if isinstance(step, StageStep) and step.name == stage:
                 break
             if isinstance(step, FilterStep) and step.level == level:
                 met.append(step)
@@ -146,15 +144,15 @@ def read_yaml(path: Path) -> list[dict[str, Any]]:
         raise ConfigError(
             source=path, why=f"unknown key {sorted(map(str, unknown))[0]}; the only key is pipeline"
         )
-    return [_as_step(raw, path) for raw in loaded["pipeline"]]
-
-
-def _as_step(raw: Any, source: object) -> dict[str, Any]:
-    if isinstance(raw, str):  # `- probe` is short for `- stage: probe`
-        return {"stage": raw}
-    if not isinstance(raw, dict) or ("stage" in raw) == ("filter" in raw):
-        raise ConfigError(source=source, why=f"each step has either stage: or filter:, not {raw!r}")
-    return dict(raw)
+    steps = []
+    for raw in loaded["pipeline"]:
+        step = {"stage": raw} if isinstance(raw, str) else raw  # `- probe`: short for a stage
+        if not isinstance(step, dict) or ("stage" in step) == ("filter" in step):
+            raise ConfigError(
+                source=path, why=f"each step has either stage: or filter:, not {raw!r}"
+            )
+        steps.append(dict(step))
+    return steps
 
 
 def override(

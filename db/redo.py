@@ -147,27 +147,27 @@ class _Again:
         self._held = and_(clips.c.owner.is_not(None), clips.c.lease_until >= now(connection))
 
     def everywhere(self) -> Redone:
-        """Put back what stands anywhere: each way of return_to in one statement."""
-        ways = select(clips.c.stage, clips.c.return_to).where(self._chosen).distinct()
-        found = [(str(stage), return_to) for stage, return_to in self._connection.execute(ways)]
-        return sum((self._from(*way) for way in found), Redone())
+        """Put back clips wherever they stand: those of one stage and one return_to together."""
+        query = select(clips.c.stage, clips.c.return_to).where(self._chosen).distinct()
+        routes = [(str(stage), return_to) for stage, return_to in self._connection.execute(query)]
+        return sum((self._from(*route) for route in routes), Redone())
 
     def _from(self, stage: str, return_to: str | None) -> Redone:
-        here = and_(
+        rows = and_(
             self._chosen, clips.c.stage == stage, clips.c.return_to.is_not_distinct_from(return_to)
         )
         back = way_back(self._places, stage, return_to, *self._stages)
         longer = back[1] if back and back[0] == stage else None
         # counted are those that ended here, not those that wait here
-        revived = self._revive(here, longer or return_to) if stage == self._stages[0] else None
+        revived = self._revive(rows, longer or return_to) if stage == self._stages[0] else None
         moved = Redone()
-        if longer:
-            moved = self._lengthen(here, longer)
+        if longer:  # they wait for an earlier stage that was asked for again, and come by later
+            moved = self._written(rows, clips.c.status == "active", {"return_to": longer})
         elif back:
-            moved = self._put(here, back, way_on(self._places, stage, return_to, *self._stages))
+            moved = self._put(rows, back, way_on(self._places, stage, return_to, *self._stages))
         return moved if revived is None else revived
 
-    def _revive(self, here: ColumnElement[bool], return_to: str | None) -> Redone:
+    def _revive(self, rows: ColumnElement[bool], return_to: str | None) -> Redone:
         """Clips that failed in the stage, or that it dropped; one that waits for it need not be
         told.
         """
@@ -181,15 +181,9 @@ class _Again:
             "error": None,
             **FREE_COLUMNS,
         }
-        return self._written(and_(here, ended), verdict.is_(None), values)
+        return self._written(and_(rows, ended), verdict.is_(None), values)
 
-    def _lengthen(self, here: ColumnElement[bool], return_to: str) -> Redone:
-        """Clips that wait for an earlier stage, which was asked for again: they stay, and come by
-        later.
-        """
-        return self._written(here, clips.c.status == "active", {"return_to": return_to})
-
-    def _put(self, here: ColumnElement[bool], back: tuple[str, str], on: str | None) -> Redone:
+    def _put(self, rows: ColumnElement[bool], back: tuple[str, str], on: str | None) -> Redone:
         """Clips that stand later; those at work there keep their place, for whoever holds them."""
         place, return_to = back
         verdict = self._verdict(place)
@@ -198,20 +192,20 @@ class _Again:
             name: case((self._held, clips.c[name]), else_=value) for name, value in free.items()
         }
         values["return_to"] = case((self._held, literal(on, Text)), else_=literal(return_to, Text))
-        return self._written(here, or_(self._held, verdict.is_(None)), values)
+        return self._written(rows, or_(self._held, verdict.is_(None)), values)
 
     def _verdict(self, place: str) -> ColumnElement[Any]:
         return verdict_of(self._pipeline, place, "clip", self._connection.dialect.name)
 
     def _written(
-        self, here: ColumnElement[bool], goes: ColumnElement[bool], values: Mapping[str, Any]
+        self, rows: ColumnElement[bool], goes: ColumnElement[bool], values: Mapping[str, Any]
     ) -> Redone:
         counted = select(func.count(), _number(goes), _number(and_(goes, self._held))).select_from(
             clips
         )
-        rows, back, at_work = self._connection.execute(counted.where(here)).one()
-        self._connection.execute(update(clips).where(here).values(**values))
-        return Redone(int(back), int(at_work), int(rows - back))
+        total, back, at_work = self._connection.execute(counted.where(rows)).one()
+        self._connection.execute(update(clips).where(rows).values(**values))
+        return Redone(int(back), int(at_work), int(total - back))
 
 
 def _number(condition: ColumnElement[bool]) -> ColumnElement[int]:
