@@ -1,4 +1,4 @@
-"""The pipeline: an ordered list of stages and filters, read from YAML, frozen in the dataset's row."""
+"""The pipeline: an ordered list of stages and filters, read from YAML, frozen in the dataset."""
 
 from __future__ import annotations
 
