@@ -153,7 +153,7 @@ def test_an_embedded_redis_that_cannot_start_again_ends_no_supervision(
 def test_a_worker_that_cannot_start_ends_the_supervision(
     plugged: Path, sqlite_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "_RESTARTS", 1)
+    monkeypatch.setattr(supervisor, "RESTARTS", 1)
     line = make_line(sqlite_url, home, ["score"])
     wrong = WorkerSpec("nowhere", 1, "nowhere0")
     with (
