@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.quick import forbid_in_quick
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -23,6 +25,7 @@ def found_by(module: str, home: Path) -> Mapping[str, Any]:
     """What the cases of a module found, by their names; `home` is where it may draw and write."""
     if importlib.util.find_spec("mindspore") is None:
         pytest.skip("MindSpore is not installed")
+    forbid_in_quick("MindSpore")
     home.mkdir(parents=True, exist_ok=True)
     result = home / "found.json"
     command = [sys.executable, "-W", "ignore", "-m", module, str(home), str(result)]

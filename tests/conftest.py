@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import sqlalchemy
 
-from tests import servers
+from tests import quick, servers
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Which broker the whole line is tested on."""
+    """Which broker the whole line is tested on; only the quick tests."""
+    parser.addoption("--quick", action="store_true", help="leave out what tests/quick.py says")
     parser.addoption(
         "--broker",
         default="",
@@ -22,11 +23,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell the processes of pytest-xdist, too."""
+    if config.getoption("--quick"):
+        os.environ[quick.VARIABLE] = "1"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the slow files without importing them."""
+    return True if config.getoption("--quick") and quick.is_slow(collection_path) else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests that need a server."""
+    if config.getoption("--quick"):
+        slow = [item for item in items if quick.needs_server(item)]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """CURATE_HOME, not yet there; no other CURATE_ variable of the developer's shell reaches a
-    test.
-    """
+    """CURATE_HOME, not yet there. No other CURATE_ variable of the shell reaches a test."""
     for name in [n for n in os.environ if n.startswith("CURATE_")]:
         monkeypatch.delenv(name)
     folder = tmp_path / "home"

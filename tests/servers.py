@@ -27,6 +27,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from tests.quick import forbid_in_quick
+
 _START_SECONDS = 60
 # what is lost in a power cut does not matter here, speed does
 _POSTGRES_SETTINGS = {
@@ -112,6 +114,7 @@ def _folder(prefix: str) -> Path:
 
 @contextmanager
 def _kept(argv: list[str], user: str | None, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    forbid_in_quick("a server")
     order = json.dumps({"argv": argv, "user": user, "folder": str(folder)})
     with (folder / "log").open("wb") as log:
         keeper = subprocess.Popen(

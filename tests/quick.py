@@ -1,0 +1,51 @@
+"""What `./check quick` (pytest --quick) runs: tests that start no server, no MindSpore, no `curate`.
+
+A test is left out when it asks for a server's fixture, or lies below a path of SLOW. A server or a
+child with MindSpore that a quick test starts nevertheless fails that test: `forbid_in_quick`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+VARIABLE = "TESTS_QUICK"  # also for the processes of pytest-xdist
+SERVERS = {"postgres", "postgres_url", "redis_url", "s3", "s3_url"}
+# they start MindSpore, `curate` or another process a test, or compute for seconds
+SLOW = (
+    "tests/accuracy",
+    "tests/db/readonly",
+    "tests/faults",
+    "tests/tasks/captioners",
+    "tests/tasks/models",
+    "tests/tasks/score",
+    "tests/tasks/storage",
+    "tests/test_end_to_end.py",
+    "tests/test_media.py",
+    "tests/test_model_line.py",
+    "tests/test_presets.py",
+    "tests/test_readme.py",
+    "tests/test_servers.py",
+    "tests/test_store.py",
+)
+
+
+def is_slow(path: Path) -> bool:
+    """Whether a test file, or a folder, is one of SLOW or below one."""
+    return any(path.is_relative_to(ROOT / slow) for slow in SLOW)
+
+
+def needs_server(item: pytest.Item) -> bool:
+    """Whether a test asks for a server, also by the parameter of `database_url`."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    return bool(fixtures & SERVERS) or parameters.get("database_url") == "postgres"
+
+
+def forbid_in_quick(what: str) -> None:
+    """Fail the running test if it is a quick one. Call it where something slow is started."""
+    if os.environ.get(VARIABLE):
+        pytest.fail(f"a test of ./check quick starts {what}: name its file in tests/quick.py")
