@@ -76,3 +76,28 @@ def test_the_engine_knows_no_stage_by_name(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     literals = [n for n in ast.walk(tree) if isinstance(n, ast.Constant) and n.value in names]
     assert [f"line {n.lineno}: {n.value}" for n in literals] == [], "say it by the stage's class"
+
+
+# files without a test file of their name, and where they are tested
+ELSEWHERE = {
+    "cli/shared/by_hand.py": "cli/test_reclean.py",
+    "db/readonly/urls.py": "cli/test_db.py",
+}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        path.relative_to(ROOT)
+        for layer in ("db", "worker", "cli")
+        for path in sorted((ROOT / layer).rglob("*.py"))
+        if "migrations" not in path.parts and not path.name.startswith("__")
+    ],
+    ids=str,
+)
+def test_a_file_with_logic_has_a_test_file_of_its_name(path: Path) -> None:
+    test = ROOT / "tests" / path.parent / f"test_{path.name}"
+    if str(path) in ELSEWHERE:
+        assert not test.exists()
+        test = ROOT / "tests" / ELSEWHERE[str(path)]
+    assert test.exists()

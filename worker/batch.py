@@ -31,6 +31,7 @@ from curate.configs.pipeline import Pipeline, StageStep
 from curate.configs.settings import Settings
 from curate.db.datasets import Dataset
 from curate.db.engine import writing
+from curate.db.filters import sql as _sql  # noqa: F401  loads sqlglot before any transaction
 from curate.db.queue.claim import claim
 from curate.db.queue.leases import Claim, ClaimRequest, release_rows
 from curate.db.save.batch import Outcomes, Writer, save
