@@ -58,12 +58,11 @@ class Head(Scorer[HeadOptions]):
 @pytest.fixture(autouse=True)
 def catalog(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stages that there are, without those that need models by default, and Head."""
-    found = {n: s for n, s in registry.stages().items() if not s.models(s.Options())} | {
-        "head": Head
-    }
-    monkeypatch.setattr("curate.tasks.registry.stages", lambda: found)
-    monkeypatch.setattr("curate.cli.shared.pipelines.stages", lambda: found)
-    monkeypatch.setattr("curate.cli.shared.weights.stages", lambda: found)
+    stages = registry.stages()  # one dict for all who ask
+    for name, stage in list(stages.items()):
+        if stage.models(stage.Options()):
+            monkeypatch.delitem(stages, name)
+    monkeypatch.setitem(stages, "head", Head)
 
 
 @pytest.fixture
@@ -397,9 +396,9 @@ def test_doctor_wants_the_one_version_of_mindone(
     def found() -> Any:
         return {c["name"]: c for c in curate("doctor", "--json").json}["mindone"]
 
-    monkeypatch.setattr("importlib.metadata.version", lambda name: device.MINDONE)
+    monkeypatch.setattr("curate.cli.doctor.version", lambda name: device.MINDONE)
     assert found()["result"] == "OK"
-    monkeypatch.setattr("importlib.metadata.version", lambda name: "0.6.0")
+    monkeypatch.setattr("curate.cli.doctor.version", lambda name: "0.6.0")
     assert (found()["result"], found()["fix"]) == (
         "FAIL",
         f"pip install --no-deps mindone=={device.MINDONE}",
