@@ -39,12 +39,14 @@ index that each statement is meant to use. The dataset has the packaged pipeline
 for any stage of clips. On SQLite each transaction begins with `BEGIN IMMEDIATE`, on Postgres the
 statements run at READ COMMITTED; `enable_seqscan` is off in workers, because their statements touch
 few rows whatever the statistics say. `ix_clips_claim` is the index
-`(dataset_id, stage, status, lease_until, video_id, clip_index)`; `videos` has one on the first four.
+`(dataset_id, stage, status, lease_until, video_id, clip_index)`; `videos` has one on the first
+four.
 """
 SCORES = {"flow": 1.0, "black": 0.0}
 SECTIONS = {
     "Claim": (
-        "Which free rows wait for a stage? They are leased by one UPDATE, without ORDER BY: it takes "
+        "Which free rows wait for a stage? They are leased by one UPDATE, without ORDER "
+        "BY: it takes "
         "the first that the index finds. The first statement also says whether a dead batch left "
         "rows; the last read the leased rows and their videos.",
         "`ix_clips_claim`; the primary keys",
@@ -61,7 +63,8 @@ SECTIONS = {
     ),
     "Renew": ("Does the batch still hold its rows?", "the primary key"),
     "Save": (
-        "What did the stage find? One transaction reads the pipeline, locks the rows that the batch "
+        "What did the stage find? One transaction reads the pipeline, locks the rows "
+        "that the batch "
         "still holds, writes their scores, puts them before the next stage with the verdict of the "
         "filters, and logs the batch.",
         "the primary keys",
@@ -76,7 +79,8 @@ SECTIONS = {
         "`ix_clips_claim`",
     ),
     "Refilter": (
-        "Which rows get another verdict by changed filters? Some videos at a time: a read that takes "
+        "Which rows get another verdict by changed filters? Some videos at a time: a "
+        "read that takes "
         "no lock, and UPDATEs of the rows whose verdict changes. No score changes.",
         "`clips (video_id, clip_index)`",
     ),

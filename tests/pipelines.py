@@ -255,7 +255,8 @@ class Line:
                 text("UPDATE videos SET stage='done', status='kept' WHERE id=:v"), {"v": video_id}
             )
             insert = text(
-                "INSERT INTO clips (dataset_id, video_id, clip_index, start_pts, end_pts, stage, status) "
+                "INSERT INTO clips (dataset_id, video_id, clip_index, start_pts, end_pts, stage, "
+                "status) "
                 "VALUES (:d, :v, :i, 0, 1, :s, :t) RETURNING id"
             )
             base = {"d": self.dataset.id, "v": video_id, "s": stage, "t": status}

@@ -53,7 +53,10 @@ def test_the_folders_are_linked_into_the_package() -> None:
 
 
 def test_finding_the_stages_loads_nothing_heavy() -> None:
-    heavy = "av cv2 scenedetect pandas PIL imagededup scipy sklearn rapidocr onnxruntime mindspore celery sqlalchemy"
+    heavy = (
+        "av cv2 scenedetect pandas PIL imagededup scipy sklearn rapidocr onnxruntime "
+        "mindspore celery sqlalchemy"
+    )
     script = (
         "import sys; from curate.tasks.registry import stages; stages();"
         f"print([m for m in {heavy.split()!r} if m in sys.modules])"

@@ -1,11 +1,11 @@
 """One batch from claim to save. Start to read the code here, with `BatchRunner.run`.
 
-Rows are claimed with a lease, which a thread renews; the stage runs over them; its outcomes are saved
-in one transaction. When a step fails:
+Rows are claimed with a lease, which a thread renews; the stage runs over them; its outcomes are
+saved in one transaction. When a step fails:
 
 - The stage fails a row: that row is saved as failed, the others go on (`run_rows`).
-- A service is missing (ServiceError), and no row is to blame: the outcomes that are there are saved,
-  the other rows are released as if never taken, and `batches` logs the reason.
+- A service is missing (ServiceError), and no row is to blame: the outcomes that are there are
+  saved, the other rows are released as if never taken, and `batches` logs the reason.
 - The database does not answer: saving is tried again for a minute, then the rows are released, at
   once or before the next batch.
 - The process is told to stop: the rows are released.

@@ -37,7 +37,8 @@ def run_rows(stage: AnyStage, rows: Sequence[Video | Clip]) -> Outcomes:
 
     A row whose outcome is a ServiceError is in nothing but `service_error`: it is released, and the
     others are saved, since their outcomes may have been paid for. Raises that ServiceError when no
-    row has an outcome of its own, and for an ordered stage, which takes rows in order or not at all.
+    row has an outcome of its own, and for an ordered stage, which takes rows in order or not at
+    all.
     """
     outcomes = Outcomes()
     for row, outcome in zip(rows, _run(stage, rows), strict=True):
@@ -67,7 +68,7 @@ def run_rows(stage: AnyStage, rows: Sequence[Video | Clip]) -> Outcomes:
 
 
 def _run(stage: AnyStage, rows: Sequence[Any]) -> Sequence[Outcome | CurateError]:
-    """One outcome a row: of the stage's own `run_batch`, or row by row without one or after it raised."""
+    """One outcome a row: of the stage's `run_batch`, or row by row without one, or if it raised."""
     own_batch = type(stage).run_batch is not Stage.run_batch
     if own_batch:
         try:
@@ -94,7 +95,10 @@ def _run_batch(stage: AnyStage, rows: Sequence[Any]) -> Sequence[Outcome | Curat
 
 
 def as_row_error(stage: AnyStage, error: Exception) -> CurateError:
-    """What a row fails with when its stage raised `error`. Raises ServiceError where no row is to blame."""
+    """What a row fails with when its stage raised `error`.
+
+    Raises ServiceError where no row is to blame.
+    """
     if isinstance(error, ServiceError):
         raise error
     if isinstance(error, RowError):
@@ -135,7 +139,7 @@ def _plain_scores(stage: AnyStage, scores: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain_rows(stage: AnyStage, given: Rows) -> Rows:
-    """Rows of a side table as plain values of its columns' kinds. Raises NotFinite, UnexpectedError."""
+    """Rows of a side table as plain values. Raises NotFinite, UnexpectedError."""
     declared = stage.level == "clip" and given.table in stage.writes and given.table in SIDE_TABLES
     if not declared:
         kind = "rows of a table that it does not declare"
@@ -172,7 +176,7 @@ def _plain_row(stage: AnyStage, table: Table, row: Mapping[str, Any]) -> dict[st
 
 
 def _plain(stage: AnyStage, column: str, kind: str, value: Any, optional: bool = True) -> Any:
-    """A value as Python's type of a kind. Raises NotFinite, and UnexpectedError for another type."""
+    """A value as Python's type of a kind. Raises NotFinite; UnexpectedError for another type."""
     value = value.item() if isinstance(value, np.generic) else value
     if value is None and optional:
         return None

@@ -45,7 +45,7 @@ class Runner:
     def run_for(
         self, stage: str, dataset_id: int | None = None, partial: bool = False
     ) -> BatchReport | None:
-        """`run_one`, and more batches of that stage and dataset until MESSAGE_SECONDS have passed."""
+        """`run_one`, and more batches of that stage and dataset for MESSAGE_SECONDS."""
         until = time.monotonic() + MESSAGE_SECONDS
         report = self.run_one(stage, dataset_id, partial)
         # rows are lost to a changed pipeline too, which has to be read again
@@ -62,10 +62,11 @@ class Runner:
     def run_one(
         self, stage: str, dataset_id: int | None = None, partial: bool = False
     ) -> BatchReport | None:
-        """Run one batch of a stage: of that dataset, or of another that has rows for it; None without any.
+        """Run one batch of a stage; None when no dataset has rows for it.
 
-        `partial`: the rows of that dataset are not to wait for a full batch. While the stage is
-        paused, other work of its queue is done, so that its messages keep nothing else waiting.
+        The dataset named comes first; without one, that with the least share. `partial`: rows of
+        the dataset named do not wait for a full batch. While the stage is paused, other work of its
+        queue is done, so that its messages keep nothing else waiting.
 
         Raises ServiceError when something the stage needs is missing; its rows are released,
         `batches` logs the reason, and the stage is paused in this process for a while.
@@ -85,7 +86,7 @@ class Runner:
         return None
 
     def next_job(self, queue: str) -> tuple[int, StageStep] | None:
-        """What to do next on a queue: the dataset with the least share, and its deepest ready stage."""
+        """What to do next on a queue: the dataset with the least share, and its deepest stage."""
         paused = self._paused()
         for dataset_id in self._fair_share.order(self._running):
             pipeline = self._running[dataset_id][1]

@@ -1,7 +1,7 @@
 """Leases: which batch holds which rows, and until when.
 
-A row is leased when `lease_until` lies ahead. Two verbs free the rows of a batch: `release_rows`, as
-if they had never been taken, and `expire_rows`, because the process that held them died.
+A row is leased when `lease_until` lies ahead. Two verbs free the rows of a batch: `release_rows`,
+as if they had never been taken, and `expire_rows`, because the process that held them died.
 """
 
 from __future__ import annotations
@@ -270,7 +270,7 @@ def misdated(engine: Engine, leases: Mapping[str, float], lease_seconds: float) 
 
 
 def stages_met(connection: Connection, table: Table, dataset_id: int) -> list[str]:
-    """The stages at which rows of a dataset stand, `done` too: one look into the claim index each."""
+    """The stages at which rows of a dataset stand, `done` too: a look into the index for each."""
     stages: list[str] = []
     while True:
         following = select(func.min(table.c.stage)).where(

@@ -27,7 +27,7 @@ from curate.db.schema import clips, stands, videos
 def lease_in_order(
     connection: Connection, request: ClaimRequest, time: float, order: Order
 ) -> list[Row]:
-    """Lease the next clips of an ordered stage, in order. The caller has locked the dataset alone."""
+    """Lease the next clips of an ordered stage, in order. The caller has locked the dataset."""
     here = at_stage(clips, request.dataset_id, request.step.name)
     # without SKIP LOCKED: a row whose lease is being renewed is at work too
     leased = select(clips.c.id).where(*here, clips.c.lease_until >= time).limit(1)
@@ -71,7 +71,10 @@ def listed_statement(alone: bool) -> Update:
 def ready_in_order(
     connection: Connection, dataset_id: int, step: StageStep, pipeline: Pipeline, order: Order
 ) -> Select[int] | None:
-    """The clips that an ordered stage may take now, dead ones too; None: it waits for all upstream."""
+    """The clips that an ordered stage may take now; None: it waits for all that is upstream.
+
+    Clips whose batch died are among them.
+    """
     frontier = _first_unfinished_video(connection, dataset_id, step, pipeline)
     if frontier is not None and order.whole:
         return None

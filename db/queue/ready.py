@@ -29,7 +29,7 @@ class Ready:
 def has_ready(
     engine: Engine, dataset_id: int, step: StageStep, pipeline: Pipeline, partial: bool = False
 ) -> bool:
-    """Whether a stage of a dataset has a batch to claim now; `partial`: one that is not full will do."""
+    """Whether a stage of a dataset has a batch to claim now; `partial`: a partial one will do."""
     with looking(engine) as connection:
         found = _ready(connection, dataset_id, step, pipeline, now(connection), 1)
     return found is not None and (found.batches > 0 or partial)
@@ -38,9 +38,9 @@ def has_ready(
 def ready(
     engine: Engine, dataset_id: int, pipeline: Pipeline, most: int = 1, queue: str = ""
 ) -> list[Ready]:
-    """The stages of a dataset that have rows to claim now, deepest first, each with up to `most` batches.
+    """The stages of a dataset that have rows to claim now, deepest first.
 
-    With a queue, only the stages that go to it.
+    Up to `most` batches of each are counted. With a queue, only the stages that go to it.
     """
     with looking(engine) as connection:
         return list(_all_ready(connection, dataset_id, pipeline, most, queue))
@@ -49,7 +49,7 @@ def ready(
 def deepest(
     engine: Engine, dataset_id: int, pipeline: Pipeline, queue: str, without: Collection[str] = ()
 ) -> StageStep | None:
-    """The deepest stage of a dataset on a queue that has a batch to claim now; none of `without`."""
+    """The deepest stage of a dataset on a queue that has a batch now; none of `without`."""
     with looking(engine) as connection:
         stages = _all_ready(connection, dataset_id, pipeline, 1, queue)
         steps = (one.step for one in stages if one.batches and one.step.name not in without)

@@ -1,4 +1,4 @@
-"""Saves a batch in one transaction: scores, new clips, failures, the filters' verdicts, a log line."""
+"""Saves a batch in one transaction: scores, new clips, failures, verdicts, a line of the log."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def write_and_place(
 def statement_for(
     pipeline: Pipeline, key: tuple[object, ...], make: Callable[[], Update]
 ) -> Update:
-    """The statement that belongs to a pipeline and a key, made once: making one costs as much as a query."""
+    """The statement of a pipeline and a key, made once: making one costs as much as a query."""
     whole = (id(pipeline), *key)
     if whole not in _statements:  # the pipeline is kept with it, so that no other gets its id
         _statements[whole] = pipeline, make()

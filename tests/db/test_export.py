@@ -34,7 +34,8 @@ def line(database_url: str, home: Path) -> Iterator[Line]:
     ]
     datasets.enqueue(made.engine, made.dataset, found, made.pipeline)
     insert = text(
-        "INSERT INTO clips (dataset_id, video_id, clip_index, start_pts, end_pts, start_seconds, end_seconds, stage,"
+        "INSERT INTO clips (dataset_id, video_id, clip_index, start_pts, end_pts, "
+        "start_seconds, end_seconds, stage,"
         " status, path, text, score) VALUES (1, :v, :i, 0, 1, 0, 1.5, 'done', :t, :p, :x, :s)"
     )
     clips = [
@@ -66,8 +67,10 @@ def rows(line: Line, tmp_path: Path, **selection: Any) -> list[dict[str, str]]:
 def test_the_seeds_columns_come_first_and_the_input_tables_last(line: Line, tmp_path: Path) -> None:
     written = write(line, tmp_path / "x.csv")
     assert list(written.columns) == [
-        "path", "text", "num_frames", "fps", "height", "width", "aspect_ratio", "resolution", "text_len",
-        "score", "duplicate", "source", "start_seconds", "end_seconds", "clip_id", "license", "tags",
+        "path", "text", "num_frames", "fps", "height", "width", "aspect_ratio", "resolution",
+        "text_len",
+        "score", "duplicate", "source", "start_seconds", "end_seconds", "clip_id", "license",
+        "tags",
     ]  # fmt: skip
     assert (written.rows, written.not_utf8) == (4, 1)
 

@@ -44,16 +44,22 @@ def test_rows_and_the_reader_survive_the_upgrade_from_the_first_schema(database_
         command.upgrade(config, "0001")
         place = "'probe', 'active'"
         for statement in (
-            "INSERT INTO datasets (id, name, root, pipeline, created_at) VALUES (7, 'set', '/v', '[]', 0)",
-            "INSERT INTO videos (id, dataset_id, path, relpath, clip_stem, fingerprint, stage, status)"
+            "INSERT INTO datasets (id, name, root, pipeline, created_at) VALUES (7, 'set', "
+            "'/v', '[]', 0)",
+            "INSERT INTO videos (id, dataset_id, path, relpath, clip_stem, fingerprint, "
+            "stage, status)"
             f" VALUES (8, 7, '/v/a', 'a', 'a', '1', {place})",
-            "INSERT INTO clips (id, dataset_id, video_id, clip_index, start_pts, end_pts, stage, status)"
+            "INSERT INTO clips (id, dataset_id, video_id, clip_index, start_pts, end_pts, "
+            "stage, status)"
             f" VALUES (9, 7, 8, 0, 0, 1, {place})",
         ):
             connection.execute(text(statement))
         assert engine.dialect.name == "sqlite" or ensure_reader(connection) == ""
     migrate.upgrade(engine)
-    statement = "SELECT c.id, c.return_to, e.revision FROM clips c LEFT JOIN embeddings e ON e.clip_id = c.id"
+    statement = (
+        "SELECT c.id, c.return_to, e.revision FROM clips c LEFT JOIN embeddings e ON "
+        "e.clip_id = c.id"
+    )
     assert run_query(database_url, statement, 10).rows == [[9, None, None]]
 
 

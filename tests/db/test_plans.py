@@ -22,17 +22,19 @@ TIE = "clips.video_id ASC"
 
 @pytest.fixture
 def line(database_url: str, home: Path) -> Line:
-    """20,000 clips, one in ten waiting for an ordered stage, with what the engine knows about them."""
+    """20,000 clips, one in ten of which waits for an ordered stage, and the engine's statistics."""
     line = make_line(database_url, home, ["score", "good: score >= 2", "inorder"])
     line.put_clips(1, "inorder")
     numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
     with line.engine.begin() as connection:
         connection.execute(
             text(
-                f"{numbers} INSERT INTO clips (dataset_id, video_id, clip_index, start_pts, end_pts, stage, status,"
+                f"{numbers} INSERT INTO clips (dataset_id, video_id, clip_index, start_pts, "
+                f"end_pts, stage, status,"
                 " reason) SELECT 1, (SELECT min(id) FROM videos), i, 0, 1,"
                 " CASE WHEN i % 10 = 0 THEN 'inorder' ELSE 'done' END,"
-                " CASE WHEN i % 10 = 0 THEN 'active' WHEN i % 10 < 4 THEN 'dropped' ELSE 'kept' END,"
+                " CASE WHEN i % 10 = 0 THEN 'active' WHEN i % 10 < 4 THEN 'dropped' ELSE "
+                "'kept' END,"
                 " CASE WHEN i % 10 IN (1, 2, 3) THEN 'good' END FROM n"
             )
         )

@@ -131,8 +131,10 @@ def test_curate_sql_reads_them(line: Line) -> None:
     (a,) = line.put_clips(1, "embed")
     write(line, embedding(1.0), Rows("option_scores", SCORES, [{"option": "a dog", "score": 21.5}]))
     statement = (
-        "SELECT c.id, s.option, s.score, s.prompt, count(e.frame), length(min(e.vector)) FROM clips c"
-        " JOIN option_scores s ON s.clip_id = c.id JOIN embeddings e ON e.clip_id = c.id GROUP BY 1, 2, 3, 4"
+        "SELECT c.id, s.option, s.score, s.prompt, count(e.frame), length(min(e.vector)) "
+        "FROM clips c"
+        " JOIN option_scores s ON s.clip_id = c.id JOIN embeddings e ON e.clip_id = c.id "
+        "GROUP BY 1, 2, 3, 4"
     )
     url = line.settings.database
     if url.startswith("postgresql"):

@@ -22,6 +22,7 @@ def test_the_memory_cap_makes_an_allocation_fail_instead_of_the_host(tmp_path: P
         "    try:\n        bytearray(1 << 30)\n    except MemoryError:\n        print('refused')\n"
         "bytearray(1 << 30)\nprint('granted')\n"
     )
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, cwd=Path.cwd(),
+    done = subprocess.run([sys.executable, str(script)],
+                          capture_output=True, text=True, cwd=Path.cwd(),
                           env={"PYTHONPATH": f"{Path.cwd()}:{Path.cwd()}/src"})  # fmt: skip
     assert done.stdout == "refused\ngranted\n", done.stderr

@@ -143,7 +143,9 @@ def test_the_engines_agree_on_any_predicate(
 
 @pytest.mark.parametrize(
     "nest",
-    ["abs({})", "-({})", "(1 + {})", "(2 * (1 + {}))", "(1 / {})", "coalesce(flow, {})", "nullif({}, 2)", "min(1, {})",
+    ["abs({})", "-({})", "(1 + {})", "(2 * (1 + {}))", "(1 / {})", "coalesce(flow, {})",
+     "nullif({}, 2)",
+     "min(1, {})",
      "max({}, 1, 2)", "length(lower('{}'))", "((({})))", "coalesce(1, {} + abs(1 - 2 * {}))"],
 )  # fmt: skip
 @pytest.mark.parametrize(
@@ -180,6 +182,6 @@ def test_what_is_read_is_never_what_is_run() -> None:
 
 
 def test_a_missing_column_is_an_error_and_not_a_text(sqlite_rows: Engine) -> None:
-    """SQLite takes "flw" for the text flw when there is no such column, and every row would pass."""
+    """SQLite takes "flw" for the text flw where there is no such column: every row would pass."""
     with sqlite_rows.connect() as connection, pytest.raises(Exception, match="no such column: flw"):
         connection.execute(select(rows.c.id).where(literal_column(to_sql("flw > 0.5", "sqlite"))))

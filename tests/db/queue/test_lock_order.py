@@ -33,7 +33,8 @@ WRITERS: dict[str, Callable[[Line], Any]] = {
     "release": lambda line: line.release("me"),
     "release of one batch": release_batch,
 }
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
+"wait_event_type = 'Lock'"
 
 
 def scrambled(line: Line) -> tuple[int, int]:
@@ -44,7 +45,8 @@ def scrambled(line: Line) -> tuple[int, int]:
     assert line.claim("second")
     with line.engine.begin() as connection:
         move = text(
-            "UPDATE clips SET attempts = 1, clip_index = :i, lease_until = lease_until + :i WHERE id = :id"
+            "UPDATE clips SET attempts = 1, clip_index = :i, lease_until = lease_until + :i "
+            "WHERE id = :id"
         )
         for row, place in ((second, 10), (first, 20)):
             connection.execute(move, {"id": row, "i": place})

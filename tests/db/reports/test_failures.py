@@ -52,7 +52,8 @@ def log(line: Line, *reasons: str | None, ago: float = 0.0, apart: float = 0.0) 
     ends = [ago + apart * n for n in reversed(range(len(reasons)))]
     rows: list[dict[str, Any]] = [
         {
-            "dataset_id": line.dataset.id, "stage": "score", "worker": "1@h", "n_ok": 0, "n_failed": 0,
+            "dataset_id": line.dataset.id, "stage": "score", "worker": "1@h", "n_ok": 0,
+            "n_failed": 0,
             "version": "1", "seconds": 0.0, "started_at": time.time() - end,
             "error": reason and f"no {reason}", "reason": reason,
         }
