@@ -139,7 +139,8 @@ def main() -> None:
             )
             figures |= {f"{way}_{name}": value for name, value in took.items()}
             print(
-                f"{way:7} {took['cpu_seconds']:6.2f} CPU seconds, {took['mb']:8.1f} MB more than at the start"
+                f"{way:7} {took['cpu_seconds']:6.2f} CPU seconds, {took['mb']:8.1f} MB more "
+                "than at the start"
             )
     assert abs(figures["picked_mean"] - figures["whole_mean"]) < 2, (
         "the two ways give other pictures"

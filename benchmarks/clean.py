@@ -24,13 +24,14 @@ from pathlib import Path
 
 WAYS = ("safe", "t5", "t5_pandas")
 WORDS = (
-    "a", "the", "man", "woman", "dog", "child", "car", "street", "beach", "red", "blue", "old", "wooden", "small",
-    "large", "walks", "runs", "sits", "stands", "holds", "looks", "at", "on", "in", "near", "over", "with", "while",
-    "camera", "moves", "slowly", "closely", "epsom", "shipping", "container", "downloading", "page", "light", "water",
+    "a", "the", "man", "woman", "dog", "child", "car", "street", "beach", "red", "blue", "old",
+    "wooden", "small", "large", "walks", "runs", "sits", "stands", "holds", "looks", "at", "on",
+    "in", "near", "over", "with", "while", "camera", "moves", "slowly", "closely", "epsom",
+    "shipping", "container", "downloading", "page", "light", "water",
 )  # fmt: skip
 BROKEN = (
-    "cafÃ©", "&amp;amp;", "<b>bold</b>", "http://x.y/z?q=1", "“quoted”", "wow!!!", "photo.jpg", "你好", "jc6640vc",
-    "100x200", "it\u2019s", "@user", "...", "#12345", "sky.cows",
+    "cafÃ©", "&amp;amp;", "<b>bold</b>", "http://x.y/z?q=1", "“quoted”", "wow!!!", "photo.jpg",
+    "你好", "jc6640vc", "100x200", "it\u2019s", "@user", "...", "#12345", "sky.cows",
 )  # fmt: skip
 
 
@@ -128,7 +129,8 @@ def main() -> None:
         }
         figures |= {f"{way}_early_mb": round(took["early_mb"], 1), f"{way}_length": took["length"]}
         print(
-            f"{way:10} {options.rows / seconds:9.0f} rows a CPU second, {took['mb']:7.1f} MB more than at the start"
+            f"{way:10} {options.rows / seconds:9.0f} rows a CPU second, {took['mb']:7.1f} MB more "
+            "than at the start"
         )
     figures["t5_against_pandas"] = round(
         figures["t5_rows_per_cpu_second"] / figures["t5_pandas_rows_per_cpu_second"], 3

@@ -60,7 +60,8 @@ class Engine:
         libraries = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
-                [python, program, line, models], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+                [python, program, line, models],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
                 cwd=models,  # where MindSpore leaves what it knows of a failed compilation
                 env={**os.environ, **dict.fromkeys(libraries, str(THREADS))},
             )  # fmt: skip
@@ -195,8 +196,9 @@ def counted(models: Path) -> Took:
     engine.close()
     passes = engine.load
     print(
-        f"passes of the image tower a clip, for match_option, aes and match of {passes['clips']:.0f} clips: "
-        f"{passes['curate']:g}; when each score embeds for itself, as in the seed: {passes['each']:g}"
+        "passes of the image tower a clip, for match_option, aes and match of "
+        f"{passes['clips']:.0f} clips: {passes['curate']:g}; "
+        f"when each score embeds for itself, as in the seed: {passes['each']:g}"
     )
     return passes
 
@@ -205,12 +207,14 @@ def table(part: str, engines: Mapping[str, Engine], models: Path) -> dict[str, A
     """Print the engines of a part and return their figures."""
     found = {name: summary(engine) for name, engine in engines.items()}
     print(
-        f"CPU s a {UNITS[part]:6} median   wall   load CPU s   first batch CPU s (and over the least)  peak MB"
+        f"CPU s a {UNITS[part]:6} median   wall   load CPU s   first batch CPU s "
+        "(and over the least)  peak MB"
     )
     for name, took in found.items():
         print(
-            f"{took['cpu']:14.3f} {took['median_cpu']:6.3f} {took['wall']:6.3f} {took['load_cpu']:12.1f} "
-            f"{took['first_cpu']:19.1f} ({took['compile_cpu']:+5.1f}) {took['peak_mb']:21.0f}  {WHAT[name]}"
+            f"{took['cpu']:14.3f} {took['median_cpu']:6.3f} {took['wall']:6.3f} "
+            f"{took['load_cpu']:12.1f} {took['first_cpu']:19.1f} ({took['compile_cpu']:+5.1f}) "
+            f"{took['peak_mb']:21.0f}  {WHAT[name]}"
         )
     others = {
         name: ratios(engines["mindspore"], engine)
@@ -222,7 +226,8 @@ def table(part: str, engines: Mapping[str, Engine], models: Path) -> dict[str, A
     )
     for name, over in others.items():
         print(
-            f"  curate over {name}: {over['least']:.2f} of the least, {over['median']:.2f} of the median"
+            f"  curate over {name}: {over['least']:.2f} of the least, "
+            f"{over['median']:.2f} of the median"
         )
     print(f"  largest difference of two outputs: {worst:.1g}")
     return {"engines": found, "curate_over": others, "largest_difference": worst}
@@ -235,9 +240,11 @@ def summary(engine: Engine) -> dict[str, float]:
     first, *later = engine.batches
     cpu, wall = ([took[what] for took in later] for what in ("cpu", "wall"))
     found = {
-        "cpu": min(cpu) / BATCH, "median_cpu": statistics.median(cpu) / BATCH, "wall": min(wall) / BATCH,
-        "load_cpu": engine.load["cpu"], "load_wall": engine.load["wall"], "load_mb": engine.load["mb"],
-        "first_cpu": first["cpu"], "first_wall": first["wall"], "compile_cpu": first["cpu"] - min(cpu),
+        "cpu": min(cpu) / BATCH, "median_cpu": statistics.median(cpu) / BATCH,
+        "wall": min(wall) / BATCH, "load_cpu": engine.load["cpu"],
+        "load_wall": engine.load["wall"], "load_mb": engine.load["mb"],
+        "first_cpu": first["cpu"], "first_wall": first["wall"],
+        "compile_cpu": first["cpu"] - min(cpu),
         "peak_mb": later[-1]["mb"],
     }  # fmt: skip
     return {name: round(value, 4) for name, value in found.items()}

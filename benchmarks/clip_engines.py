@@ -100,7 +100,7 @@ def text_mindspore(models: Path) -> Run:
 
 
 def lpips_mindspore(models: Path) -> Run:
-    """Distances of neighbours as the stage lpips computes them: features frame by frame, each once."""
+    """Distances of neighbours as the stage lpips computes them: each frame's features once."""
     import numpy as np
 
     from curate.tasks.models.vgg import lpips_model
@@ -233,7 +233,8 @@ def passes() -> dict[str, float]:
 
     ImageTower.embed = counted  # type: ignore[method-assign, assignment]
     scorers: list[tuple[Any, dict[str, Any]]] = [
-        (option_match.OptionMatch, {"texts": ["a dog", "a cat"]}), (aesthetic.Aesthetic, {}), (match.Match, {}),
+        (option_match.OptionMatch, {"texts": ["a dog", "a cat"]}),
+        (aesthetic.Aesthetic, {}), (match.Match, {}),
     ]  # fmt: skip
 
     def embedded(rows: list[Any]) -> list[Any]:

@@ -178,15 +178,17 @@ def measure_restart(running: Server, pairs: NDArray[np.uint64]) -> dict[str, flo
         with engine.begin() as connection:
             connection.execute(
                 text(
-                    "INSERT INTO datasets (id, name, root, pipeline, created_at) VALUES (1,'d','/','[]',0)"
+                    "INSERT INTO datasets (id, name, root, pipeline, created_at) "
+                    "VALUES (1,'d','/','[]',0)"
                 )
             )
             video = "1, 1, '/v', 'v', 'v', '1', 'done', 'kept'"
             columns = "id, dataset_id, path, relpath, clip_stem, fingerprint, stage, status"
             connection.execute(text(f"INSERT INTO videos ({columns}) VALUES ({video})"))
             insert = text(
-                "INSERT INTO clips (id, dataset_id, video_id, clip_index, start_pts, end_pts, stage, status, dedup_seq,"
-                " duplicate, hash_first, hash_middle) VALUES (:id, 1, 1, :id, 0, 1, 'done', 'kept', :dedup_seq,"
+                "INSERT INTO clips (id, dataset_id, video_id, clip_index, start_pts, end_pts, "
+                "stage, status, dedup_seq, duplicate, hash_first, hash_middle) "
+                "VALUES (:id, 1, 1, :id, 0, 1, 'done', 'kept', :dedup_seq,"
                 " :duplicate, :hash_first, :hash_middle)"
             )
             for part in _parts(pairs):

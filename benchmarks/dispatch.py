@@ -130,13 +130,16 @@ def fill(engine: Engine, clips: int, names: list[str], batch: int) -> int:
     )
     numbers = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {})"
     videos = (
-        f"{numbers.format(-(-clips // 100))} INSERT INTO videos (id, dataset_id, path, relpath, clip_stem, fingerprint,"
+        f"{numbers.format(-(-clips // 100))} INSERT INTO videos (id, dataset_id, path, relpath, "
+        f"clip_stem, fingerprint,"
         " stage, status) SELECT i + 1, :d, 'v' || i, 'v' || i, 'v' || i, '', 'done', 'kept' FROM n"
     )
     rows = (
-        f"{numbers.format(clips)} INSERT INTO clips (dataset_id, video_id, clip_index, start_pts, end_pts, num_frames,"
+        f"{numbers.format(clips)} INSERT INTO clips (dataset_id, video_id, clip_index, start_pts, "
+        f"end_pts, num_frames,"
         " fps, width, height, seconds, hash_first, hash_middle, stage, status)"
-        " SELECT :d, i / 100 + 1, i % 100, i, i + 1, 120, 30.0, 1280, 720, 4.0, '0123456789abcdef', '0123456789abcdef',"
+        " SELECT :d, i / 100 + 1, i % 100, i, i + 1, 120, 30.0, 1280, 720, 4.0, "
+        "'0123456789abcdef', '0123456789abcdef',"
         " :s, 'active' FROM n"
     )
     if is_sqlite(engine):

@@ -134,8 +134,8 @@ def curate(files: list[str], work: Path, *, cut: int | None = None) -> Callable[
             base = Fraction(values["time_base_num"], values["time_base_den"])  # type: ignore[arg-type]
             clips = [
                 Clip(
-                    made + i, 1, new.index, video, new.start_pts, new.end_pts, base, dict(new.scores),
-                    context.settings.samples,
+                    made + i, 1, new.index, video, new.start_pts, new.end_pts,
+                    base, dict(new.scores), context.settings.samples,
                 )
                 for i, new in enumerate(split.run(video).clips)
             ]  # fmt: skip
@@ -308,7 +308,8 @@ def compare(files: list[str], repeat: int) -> None:
             spread = max(run["cpu"] for run in runs[line]) / best[line] - 1
             share = best[line] / best["pyav"]
             print(
-                f"{best[line]:9.2f} CPU s  {share:7.2f} x decode  (spread {spread:4.0%})  {LINES[line]}"
+                f"{best[line]:9.2f} CPU s  {share:7.2f} x decode  (spread {spread:4.0%})  "
+                f"{LINES[line]}"
             )
         else:
             print("  skipped: no ffmpeg on PATH and no imageio-ffmpeg  " + LINES[line])

@@ -2,9 +2,9 @@
 
     python benchmarks/hosts.py [--videos 40] [--cut-seconds 15]          (Linux, root, iproute2)
 
-Each host is a network namespace with a host name of its own and a `curate worker -c 1`; both
-share a folder, as hosts share an NFS. When both have saved batches, the link of the second is taken down for
-longer than its lease, and up again. The end is compared with a run of the same videos without a
+Each host is a network namespace with a host name of its own and a `curate worker -c 1`; both share
+a folder, as hosts share an NFS. When both have saved batches, the link of the second is taken down
+for longer than its lease, and up again. The end is compared with a run of the same videos without a
 cut. Printed are the batches by host before, during and after the cut; the last line is one JSON
 object with `lost` (clips that did not get through), `doubled` (rows that a stage saved twice) and
 `equal` (rows as in the other run).

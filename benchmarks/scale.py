@@ -87,8 +87,12 @@ class Bench:
         argv = [sys.executable, __file__, "--child", kind, *words]
         process = subprocess.Popen(
             ["/bin/sh", "-c", f'exec "$@" 3>&{into}', "sh", *argv],
-            env=environment, pass_fds=[into], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            env=environment,
+            pass_fds=[into],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         os.close(into)
         complaints = process.communicate()[1]
         with os.fdopen(out) as stream:
@@ -126,8 +130,9 @@ class Bench:
         own = [c for c in usual(scale_rows.pipeline()) if c not in ("source", "clip_id", "path")]
         columns = ", ".join(f"c.{name}" for name in own)
         return (
-            f"SELECT coalesce(c.path, v.path) AS path, {columns}, v.path AS source, c.id AS clip_id FROM clips c "
-            f"JOIN videos v ON v.id = c.video_id WHERE c.status = 'kept' AND {share} ORDER BY c.video_id, c.clip_index"
+            f"SELECT coalesce(c.path, v.path) AS path, {columns}, v.path AS source, "
+            "c.id AS clip_id FROM clips c JOIN videos v ON v.id = c.video_id "
+            f"WHERE c.status = 'kept' AND {share} ORDER BY c.video_id, c.clip_index"
         )
 
 
@@ -137,7 +142,10 @@ def sizes(url: str) -> dict[str, int]:
     with reading(engine) as connection:
         if is_sqlite(engine):
             # pages, for the sum of their bytes is a number of 32 bits
-            query = "SELECT name, pageno * page_size FROM dbstat, pragma_page_size WHERE aggregate = TRUE"
+            query = (
+                "SELECT name, pageno * page_size FROM dbstat, pragma_page_size "
+                "WHERE aggregate = TRUE"
+            )
         else:
             query = (
                 "SELECT relname, pg_relation_size(oid) FROM pg_class WHERE relkind IN ('r', 'i')"

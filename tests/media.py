@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import cv2
 
 __all__ = [
-    "BAD", "B_FRAMES", "CLOSED", "COUNT", "CUT", "DAMAGED", "LONG_GOP", "ODD_NAMES", "OPEN_GOP", "SOUND",
-    "TEXT", "Drawn", "Encoding", "Image", "NoNumberError", "Style", "draw", "draw_bad", "footage",
-    "frame_number", "opencv_reader", "picture", "write_image", "write_video",
+    "BAD", "B_FRAMES", "CLOSED", "COUNT", "CUT", "DAMAGED", "LONG_GOP", "ODD_NAMES", "OPEN_GOP",
+    "SOUND", "TEXT", "Drawn", "Encoding", "Image", "NoNumberError", "Style", "draw", "draw_bad",
+    "footage", "frame_number", "opencv_reader", "picture", "write_image", "write_video",
 ]  # fmt: skip
 
 
@@ -279,7 +279,8 @@ def draw_bad(kind: str, folder: Path) -> Path:
 # Names a file may have. A file that its owner may not read cannot be tested as root, who reads
 # everything.
 ODD_NAMES = (
-    b"with space.mp4", b"it's \"quoted\".mp4", b"new\nline.mp4", "\N{CLAPPER BOARD} \u00e9.mp4".encode(),
+    b"with space.mp4", b"it's \"quoted\".mp4", b"new\nline.mp4",
+    "\N{CLAPPER BOARD} \u00e9.mp4".encode(),
     b"caf\xe9.mp4", b"50%25.mp4", b"a:b.mp4", b"-dash.mp4", b"UPPER.MP4",
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What `./check quick` (pytest --quick) runs: tests that start no server, no MindSpore, no `curate`.
+"""What `./check quick` (pytest --quick) runs: tests without servers, MindSpore and `curate`.
 
 A test is left out when it asks for a server's fixture, or lies below a path of SLOW. A server or a
 child with MindSpore that a quick test starts nevertheless fails that test: `forbid_in_quick`.
@@ -14,15 +14,25 @@ import pytest
 ROOT = Path(__file__).parent.parent
 VARIABLE = "TESTS_QUICK"  # also for the processes of pytest-xdist
 SERVERS = {"postgres", "postgres_url", "redis_url", "s3", "s3_url"}
-# they start MindSpore, `curate` or another process a test, or compute for seconds
+# they start MindSpore, `curate` or another process a test, or decode video for seconds
 SLOW = (
     "tests/accuracy",
+    "tests/cli/test_models.py",
+    "tests/cli/test_run.py",
+    "tests/cli/test_search.py",
+    "tests/cli/test_startup.py",
+    "tests/cli/test_worker.py",
+    "tests/cli/test_workers.py",
     "tests/db/readonly",
     "tests/faults",
     "tests/tasks/captioners",
     "tests/tasks/models",
-    "tests/tasks/score",
+    "tests/tasks/scorers",
     "tests/tasks/storage",
+    "tests/tasks/test_cut.py",
+    "tests/tasks/test_ocr.py",
+    "tests/tasks/test_split.py",
+    "tests/tasks/video",
     "tests/test_end_to_end.py",
     "tests/test_media.py",
     "tests/test_model_line.py",

@@ -188,7 +188,7 @@ class Postgres:
 
     @contextmanager
     def database(self, template: str = "template0") -> Iterator[str]:
-        """The URL of a new database, which is dropped at the end. Empty unless a template is named."""
+        """The URL of a new database, a copy of the template; it is dropped at the end."""
         self._made += 1
         name = f"test{self._made}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
@@ -242,7 +242,7 @@ def free_ports(count: int) -> list[int]:
 
 @dataclass(frozen=True)
 class S3:
-    """Where an S3 server keeps what it stores and where it listens. Started again it is as it was."""
+    """Where an S3 server stores and listens; started again, it is as it was."""
 
     data: Path
     ports: list[int] = field(default_factory=lambda: free_ports(8))
@@ -259,9 +259,12 @@ class S3:
     def environment(self) -> dict[str, str]:
         """What a client has to be told; no waiting where a test takes the server away."""
         return {
-            "AWS_ENDPOINT_URL": self.endpoint, "AWS_ACCESS_KEY_ID": self.key, "AWS_SECRET_ACCESS_KEY": self.secret,
-            "AWS_MAX_ATTEMPTS": "1", "AWS_EC2_METADATA_DISABLED": "true",
-        }  # fmt: skip
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.key,
+            "AWS_SECRET_ACCESS_KEY": self.secret,
+            "AWS_MAX_ATTEMPTS": "1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
 
     def argv(self, program: str) -> list[str]:
         """The command line of the server; it tells nobody that it runs, and makes no bucket by
@@ -287,8 +290,10 @@ class S3:
         flags = [n.format("port") if "{}" in n else f"{n}.port" for n in names]
         ports = [f"-{flag}={port}" for flag, port in zip(flags, self.ports, strict=True)]
         return [
-            program, "server", f"-dir={self.data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", *ports,
-            f"-s3.config={self.data / 's3.json'}", "-s3.autoCreateBucket=false", "-s3.port.iceberg=0",
+            program, "server", f"-dir={self.data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+            "-filer", "-s3", *ports,
+            f"-s3.config={self.data / 's3.json'}", "-s3.autoCreateBucket=false",
+            "-s3.port.iceberg=0",
             "-s3.port.lance=0", "-s3.iam=false", f"-s3.localSocket={self.data / 's3.sock'}",
             f"-filer.localSocket={self.data / 'filer.sock'}", "-master.telemetry=false",
             "-master.volumeSizeLimitMB=64", "-volume.max=100",
@@ -409,7 +414,7 @@ def _cache() -> Path:
 
 
 def _made_once(target: Path, make: Callable[[Path], None]) -> Path:
-    """`target`, filled by make() at the first time; half of a folder is never taken for the whole."""
+    """`target`, filled by make() the first time; half a folder is never taken for the whole."""
     with (target.parent / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not target.exists():

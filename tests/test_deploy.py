@@ -1,4 +1,4 @@
-"""The deployment files: what they start exists, nothing listens to others, no password is in them."""
+"""The deployment files start what exists, listen to nobody else, and hold no password."""
 
 from __future__ import annotations
 

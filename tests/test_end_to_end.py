@@ -48,7 +48,7 @@ OPTIONS = (
 
 @dataclass
 class Ran:
-    """A finished run: its folder, what it said, its table, and the truth about each sound drawing."""
+    """A finished run: its folder, output and table, and the truth about each sound drawing."""
 
     folder: Path
     done: subprocess.CompletedProcess[str]

@@ -67,8 +67,10 @@ V1 = Preset(
 )  # fmt: skip
 FINAL = Preset(
     "t2v-final.yaml", "qwen2_vl", "Qwen/Qwen2-VL-7B-Instruct", tiny_captioners.QWEN2, prompts.QWEN,
-    frozenset({"ocr", "num_boxes", "max_single_percentage", "total_text_percentage", "lpips", "aes", "nsfw"}),
-    LOOSE | {"qwen2_vl.max_new_tokens": f"{TOKENS}", "little_text.where": "total_text_percentage >= 0",
+    frozenset({"ocr", "num_boxes", "max_single_percentage", "total_text_percentage", "lpips",
+               "aes", "nsfw"}),
+    LOOSE | {"qwen2_vl.max_new_tokens": f"{TOKENS}",
+             "little_text.where": "total_text_percentage >= 0",
              "lpips.side": "32", "changing.where": "lpips >= 0", "safe.where": "nsfw >= 0"},
 )  # fmt: skip
 
@@ -145,14 +147,15 @@ def test_every_clip_comes_to_the_table_with_the_columns_of_the_scripts(ran: Ran)
 def test_the_stages_ran_in_the_order_of_the_preset(ran: Ran) -> None:
     wanted = [step.name for step in resolve(Path(ran.preset.file), ready=False).pipeline.stages]
     first = ran.rows(
-        "SELECT stage, min(id) AS first, sum(n_failed) AS failed FROM batches GROUP BY stage ORDER BY 2"
+        "SELECT stage, min(id) AS first, sum(n_failed) AS failed FROM batches GROUP BY stage "
+        "ORDER BY 2"
     )
     assert [row["stage"] for row in first] == wanted
     assert {row["failed"] for row in first} == {0}
 
 
 def test_the_captioner_ran_where_ascend_is_served(ran: Ran) -> None:
-    """In the process that embeds, which has the device to itself; stages of `cpu` ran in another."""
+    """In the process that embeds, which has the device to itself; `cpu` stages ran in another."""
     workers = {
         row["stage"]: row["worker"]
         for row in ran.rows("SELECT DISTINCT stage, worker FROM batches")

@@ -34,7 +34,8 @@ OPTIONS = (
     "cut.preset=ultrafast",
 )
 ROWS = """
-SELECT v.relpath, c.clip_index, c.stage, c.status, c.reason, c.num_frames, c.hash_first, c.flow, c.black, c.file_size
+SELECT v.relpath, c.clip_index, c.stage, c.status, c.reason, c.num_frames, c.hash_first, c.flow,
+    c.black, c.file_size
 FROM clips c JOIN videos v ON v.id = c.video_id ORDER BY v.relpath, c.clip_index
 """
 
@@ -64,7 +65,8 @@ class Cluster:
         home = self.folder / host
         return clean | self.s3.environment | {
             "HOME": str(home), "CURATE_HOME": str(home), "CURATE_DATABASE_URL": self.database,
-            "CURATE_BROKER_URL": self.broker, "CURATE_MEDIA": self.media, "CURATE_LEASE_SECONDS": "10",
+            "CURATE_BROKER_URL": self.broker, "CURATE_MEDIA": self.media,
+            "CURATE_LEASE_SECONDS": "10",
         }  # fmt: skip
 
     @contextmanager
@@ -90,8 +92,11 @@ class Cluster:
 
     def left(self) -> int:
         """Rows that are not at their end."""
-        sql = "SELECT (SELECT count(*) FROM videos WHERE status = 'active') + (SELECT count(*) FROM clips WHERE "
-        return int(self.rows(f"{sql} status = 'active') AS n")[0]["n"])
+        sql = (
+            "SELECT (SELECT count(*) FROM videos WHERE status = 'active') "
+            "+ (SELECT count(*) FROM clips WHERE status = 'active') AS n"
+        )
+        return int(self.rows(sql)[0]["n"])
 
     def log(self, host: str) -> str:
         """What the worker of a host has logged."""
@@ -223,7 +228,10 @@ def test_a_store_that_cannot_be_used_is_told_at_once(
 
 
 def test_without_the_package_the_extra_is_named(tmp_path: Path) -> None:
-    code = "import sys; sys.modules['s3fs'] = None; from curate.cli.main import main; main(['enqueue', 's3://b/in'])"
+    code = (
+        "import sys; sys.modules['s3fs'] = None; "
+        "from curate.cli.main import main; main(['enqueue', 's3://b/in'])"
+    )
     environment = os.environ | {"CURATE_HOME": str(tmp_path), "CURATE_MEDIA": "s3://b/out"}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True
