@@ -32,7 +32,7 @@ from sqlalchemy import text
 from curate.configs.settings import Settings
 from curate.db import migrate
 from curate.db.engine import make_engine
-from curate.db.save.batch import taken_since
+from curate.db.queue.ordered import taken_since
 from curate.tasks.dedup import Dedup, DedupOptions
 from curate.tasks.stage import Clip, Context, Video
 

@@ -130,7 +130,7 @@ def test_a_claim_reads_no_whole_table(line: Line, database_url: str, prepared: s
     values = {"of_dataset": 1, "of_stage": "done", "most": 64, "holder": "x", "until": 1.0}
     with engine.begin() as connection:
         connection.exec_driver_sql(first)
-        compiled = claims._fresh("clip").compile(engine)
+        compiled = claims.fresh_statement("clip").compile(engine)
         asked = compiled.construct_params(values)
         given = (
             asked

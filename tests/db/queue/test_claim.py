@@ -114,7 +114,7 @@ def test_whatever_crashes_every_row_is_held_by_at_most_one(
 def test_a_claim_does_not_sort(line: Line) -> None:
     from sqlalchemy.dialects import postgresql
 
-    query = str(claims._waiting("clip").compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
+    query = str(claims.fresh_statement("clip").compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
     assert "ORDER BY" not in query
     assert "SKIP LOCKED" in query
     assert claim(line.engine, line.request("score")) is None
