@@ -1,1 +1,4 @@
-"""Typed settings and pipelines: what a YAML file may say, its defaults and ranges."""
+"""What a YAML file and the environment may say: pipelines, options, settings; and the tree of errors.
+
+Imports nothing of ours; every other folder imports it.
+"""

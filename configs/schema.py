@@ -100,7 +100,7 @@ class StageOptions(BaseModel):
     )
 
     @property
-    def patience(self) -> float:
+    def seconds_to_fill(self) -> float:
         """Seconds that rows wait for their batch to fill up."""
         return self.fill_seconds if self.fill_seconds is not None else FILL_SECONDS[self.queue]
 

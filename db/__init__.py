@@ -1,1 +1,4 @@
-"""All the SQL there is: tables, engine, claims, saves, filters, migrations, export."""
+"""All the SQL there is: schema, engines, claims, saves, filters, reports, migrations, export.
+
+Imports configs only; worker and cli import it, tasks never.
+"""

@@ -1,3 +1,4 @@
-"""The stages: one file each, found by curate.tasks.registry; curate.tasks.stage is what they are
-made of.
+"""The stages, a file each; `stage` is the extension API, `registry` finds the stages.
+
+Imports configs only; worker and cli import it, db never.
 """

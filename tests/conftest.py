@@ -19,7 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--broker",
         default="",
-        help="Celery URL for test_end_to_end and test_topup; a Redis if left out",
+        help="Celery URL for test_end_to_end and test_dispatcher; a Redis if left out",
     )
 
 

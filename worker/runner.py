@@ -103,7 +103,7 @@ class Runner:
         with self._pause_after_service_error(stage):
             # where the stage is loaded and does not wait for full batches, the claim finds out
             claim_tells = requested and (dataset_id, stage) in self.batches.stages
-            if not claim_tells or step.options.patience:
+            if not claim_tells or step.options.seconds_to_fill:
                 any_rows = requested and partial
                 if not has_ready(self.engine, dataset_id, step, pipeline, any_rows):
                     return None

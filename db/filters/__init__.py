@@ -1,3 +1,4 @@
-"""Predicates: `grammar` reads them, `sql` writes them, `check` holds them against a pipeline, and
-`verdict` says what they make of a row. Imported by db, worker and cli.
+"""Predicates: read by `grammar`, written by `sql`, checked by `check`; `verdict` applies several.
+
+db, worker and cli import it.
 """

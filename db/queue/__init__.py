@@ -1,3 +1,4 @@
-"""How rows are taken, kept and freed: claims, leases, and what is ready. Imported by worker and
-cli.
+"""How rows are leased to batches and become free again; what is ready to be claimed.
+
+worker and cli import it, and what moves rows in db.
 """

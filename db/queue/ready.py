@@ -91,7 +91,7 @@ def _ready(
         head = rows is not None and connection.execute(rows.limit(1)).first()
         return Ready(step, 1) if head else None
     size = step.options.batch_size
-    patient = step.options.patience > 0
+    patient = step.options.seconds_to_fill > 0
     if most == 1 and not patient:  # what is asked after each batch
         return Ready(step, 1) if connection.execute(claimable.limit(1)).first() else None
     counted = claimable.limit(most * size).subquery()

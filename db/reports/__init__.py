@@ -1,3 +1,4 @@
-"""Every number that is shown, and nothing that writes. `overview` has the view of a dataset that
-commands show; `worker` and `cli` import from here and count nothing themselves.
+"""Every number that is shown, and nothing that writes; `overview` has the view of a dataset.
+
+worker and cli import it, and count nothing themselves.
 """

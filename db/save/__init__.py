@@ -1,1 +1,4 @@
-"""How a batch is saved, in one transaction. Imported by worker, and by what moves rows in db."""
+"""How a batch is saved, in one transaction: scores, new clips, positions, the log.
+
+worker imports it, and what moves rows in db.
+"""

@@ -1,1 +1,4 @@
-"""Models: where their weights are, how they are read, and the networks themselves."""
+"""Models: where their weights are, how they are read, and the networks themselves.
+
+Knows no rows and no database; stage files, captioners and cli import it.
+"""

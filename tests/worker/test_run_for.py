@@ -95,7 +95,9 @@ def test_a_missing_service_in_a_later_batch_ends_the_turn_and_the_stage_rests(li
     Score.hook = staticmethod(gone)
     runner = Runner(line.settings, line.engine)
     report = runner.run_for("score")
-    assert report is not None and report.batches == 1, "what follows the first batch is rung for"
+    assert report is not None and report.batches == 1, (
+        "messages about what follows the first batch are sent"
+    )
     assert line.rows("SELECT count(*) FROM batches WHERE reason = 'PackageMissing'") == [(1,)]
     assert line.rows("SELECT stage, count(*) FROM clips GROUP BY stage ORDER BY stage") == [
         ("score", 3),
@@ -103,7 +105,7 @@ def test_a_missing_service_in_a_later_batch_ends_the_turn_and_the_stage_rests(li
     ]
     other = runner.run_for("score")
     assert other is not None and other.step.name == "second", (
-        "it rests, and its bell serves another stage"
+        "it is paused, and its message serves another stage"
     )
 
 

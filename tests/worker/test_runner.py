@@ -36,7 +36,7 @@ def test_two_datasets_with_different_options_share_a_runner(line: Line) -> None:
     assert sorted(r.split(":")[0] for r in reports[-3:]) == ["1 clips", "1 clips", "2 clips"]
 
 
-def test_doorbells_of_a_stage_that_rests_serve_the_stages_before_it(line: Line) -> None:
+def test_messages_of_a_paused_stage_serve_the_stages_before_it(line: Line) -> None:
     runner = Runner(line.settings, line.engine)
     line.enqueue("a3.mp4")
     runner.run_one("probe")
