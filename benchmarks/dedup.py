@@ -162,12 +162,21 @@ def restart(url: str) -> dict[str, float]:
     dedup, engine = stage(), make_engine(url)
     order = Dedup.order(dedup.options)
     before = peak()
-    seconds, _ = cpu(lambda: [dedup.recall(part) for part in taken_since(engine, 1, 0, order)])
-    known = len(dedup._survivors)
-    again, parts = cpu(lambda: list(taken_since(engine, 1, dedup._last, order)))
-    if parts:
+    last = survivors = 0
+
+    def recall() -> None:
+        nonlocal last, survivors
+        for part in taken_since(engine, 1, last, order):
+            dedup.recall(part)
+            last = part[-1][order.number]
+            survivors += sum(row["duplicate"] == 0 for row in part)
+
+    seconds, _ = cpu(recall)
+    clips, used = survivors, peak() - before
+    again, _ = cpu(recall)
+    if survivors > clips:
         raise RuntimeError("it reads again what it knows")
-    return {"clips": known, "cpu_s": seconds, "mb": peak() - before, "caught_up_s": again}
+    return {"clips": clips, "cpu_s": seconds, "mb": used, "caught_up_s": again}
 
 
 def measure_restart(running: Server, pairs: NDArray[np.uint64]) -> dict[str, float]:
