@@ -1,4 +1,4 @@
-"""All the SQL there is: schema, engines, claims, saves, filters, reports, migrations, export.
+"""All SQL of curate: schema, engines, claims, saves, filters, reports, migrations, export.
 
-Imports configs only; worker and cli import it, tasks never.
+Imports configs only; worker and cli import it, tasks never do.
 """

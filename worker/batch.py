@@ -1,18 +1,18 @@
-"""One batch from claim to save. Start to read the code here, with `BatchRunner.run`.
+"""Runs one batch from claim to save. Start reading the code here, with `BatchRunner.run`.
 
-Rows are claimed with a lease, which a thread renews; the stage runs over them; its outcomes are
-saved in one transaction. When a step fails:
+The runner claims rows with a lease, which a thread renews, runs the stage over them, and saves the
+outcomes in one transaction. What happens when a step fails:
 
-- The stage fails a row: that row is saved as failed, the others go on (`run_rows`).
-- A service is missing (ServiceError), and no row is to blame: the outcomes that are there are
-  saved, the other rows are released as if never taken, and `batches` logs the reason.
-- The database does not answer: saving is tried again for a minute, then the rows are released, at
-  once or before the next batch.
-- The process is told to stop: the rows are released.
+- The stage fails on a row: that row is saved as failed, and the others go on (`run_rows`).
+- A service is missing (ServiceError), and no row is to blame: the rows that have an outcome are
+  saved, the others are released as if never taken, and `batches` logs the reason.
+- The database does not answer: the runner retries the save for about a minute, then releases the
+  rows, at once or before the next batch.
+- The process is told to stop: it releases the rows.
 - The process dies: its leases expire, and the rows are tried again in halves (`claim`).
-- Another process holds the rows by now: `save` leaves them alone, and they are `lost`.
+- Another process now holds the rows: `save` leaves them alone and counts them as `lost`.
 
-Nothing here knows Celery.
+This module does not depend on Celery.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ SAVE_WAITS = (1.0, 5.0, 15.0, 30.0)  # seconds between tries while the database 
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What one batch or several did; as text, the line that Flower and the log show."""
+    """What one or more batches did; `str()` gives the line that Flower and the log show."""
 
     dataset_id: int
     step: StageStep
@@ -61,7 +61,7 @@ class BatchReport:
     n_ok: int
     n_failed: int
     seconds: float
-    lost: int = 0  # rows that were not saved: another process holds them now
+    lost: int = 0  # rows that were not saved because another process now holds them
     batches: int = 1
 
     def __str__(self) -> str:
@@ -77,7 +77,7 @@ class BatchReport:
 
 
 class BatchRunner:
-    """Runs batches in this process. Make one a process, after it was forked."""
+    """Runs batches in this process. Each process creates one, after the fork."""
 
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self.engine = engine
@@ -86,12 +86,12 @@ class BatchRunner:
         self._samples = settings.samples
         self._writer = Writer(pipeline_of, worker_name(), curate.code_version())
         self._lease_keeper = LeaseKeeper(engine, self._writer)
-        self._unreleased: list[ClaimRequest] = []  # while the database does not answer
+        self._unreleased: list[ClaimRequest] = []  # grows only while the database does not answer
 
     def run(self, dataset: Dataset, pipeline: Pipeline, stage: str) -> BatchReport | None:
-        """Run one batch of a stage; None when no row waits for it. See above for what may fail.
+        """Run one batch of a stage; return None if no row waits for it.
 
-        Raises ServiceError when a service is missing.
+        Raises ServiceError when a service is missing. The module's docstring lists the failures.
         """
         step = pipeline.stage(stage)
         ordered = step.spec.order(step.options) is not None
@@ -107,14 +107,15 @@ class BatchRunner:
         )
         claimed: Claim | None = None
         try:
-            loaded = self.stages.get(dataset, pipeline, step)  # may take minutes: before the claim
-            loaded.recall(self.engine, dataset.id)  # most of it: the rest is recalled once claimed
+            # loading may take minutes, and recalling too: do both before the lease begins to run
+            loaded = self.stages.get(dataset, pipeline, step)
+            loaded.recall(self.engine, dataset.id)
             if (claimed := claim(self.engine, request)) is None:
                 return None
             started = time.monotonic()
             with about(batch=request.owner.rpartition("|")[2], rows=len(claimed.rows)):
                 with self._lease_keeper.keep(claimed), capped_memory(step.options):
-                    loaded.recall(self.engine, dataset.id)
+                    loaded.recall(self.engine, dataset.id)  # what was taken since
                     outcomes = run_rows(loaded.stage, stage_rows(claimed, self._samples))
                     saved = self._save(claimed, outcomes)
                     if outcomes.service_error:
@@ -127,7 +128,8 @@ class BatchRunner:
                 log.info("%s", report)
                 return report
         except BaseException as error:
-            self._unreleased.append(request)  # it may hold rows: the answer to a claim may be lost
+            # even without `claimed` it may hold rows: the database's answer may have been lost
+            self._unreleased.append(request)
             with contextlib.suppress(ServiceError):
                 self.release_unreleased()
             if isinstance(error, ServiceError):
@@ -143,7 +145,7 @@ class BatchRunner:
             self._unreleased.pop(0)
 
     def _save(self, claimed: Claim, outcomes: Outcomes) -> int:
-        """Save, and try again while the database does not answer; how many rows were saved."""
+        """Save, retrying while the database does not answer; return how many rows were saved."""
         stage = claimed.request.step.name
         for wait in (*SAVE_WAITS, None):
             try:

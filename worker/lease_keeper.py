@@ -1,4 +1,4 @@
-"""Keeps the lease of a batch from a thread beside it, and ends the batch at its time limit."""
+"""A thread that renews the lease of the running batch and ends the batch at its time limit."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ log = logging.getLogger(__name__)
 
 
 def end_process() -> None:
-    """Kill this process at once: a decoder that hangs inside C code listens to nothing else."""
+    """Kill this process at once: nothing else stops a decoder that hangs inside C code."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 @dataclass
 class _Lease:
-    """A batch, and when (monotonic) its lease is renewed next and its time is over."""
+    """The lease of the running batch; both times are by `time.monotonic`."""
 
     claim: Claim
-    context: contextvars.Context  # what the log says about the batch
+    context: contextvars.Context  # the fields that log lines about the batch carry
     renew_at: float
-    deadline: float
+    deadline: float  # the end of the batch's time limit
 
     @property
     def due(self) -> float:
@@ -43,12 +43,12 @@ class _Lease:
 
 
 class LeaseKeeper:
-    """Renews the lease of the batch that runs every third of its length.
+    """Renews the lease of the running batch, each time a third of its length has passed.
 
-    At the time limit a row that is alone in its batch fails as StageTimeout, and the rows of a
-    larger batch expire, to be tried in halves; then `on_timeout` ends the process, since Python
-    cannot stop a thread inside C code. There is one thread a process: starting one for each batch
-    costs as much as saving a small one.
+    At the time limit, a row that is alone in its batch fails as StageTimeout; the rows of a larger
+    batch expire, and are tried again in halves. Then `on_timeout` ends the process, because Python
+    cannot stop a thread inside C code. One thread serves all batches of a process: starting one for
+    each batch would cost as much as saving a small batch.
     """
 
     def __init__(
@@ -58,13 +58,13 @@ class LeaseKeeper:
         self._writer = writer
         self._on_timeout = on_timeout
         self._lease: _Lease | None = None
-        self._changed = threading.Condition()  # locked also while a lease is renewed or ended
+        self._changed = threading.Condition()  # also locked while a lease is renewed or ended
         self._wakes_at = math.inf
         self._thread: threading.Thread | None = None
 
     @contextlib.contextmanager
     def keep(self, claim: Claim) -> Iterator[None]:
-        """Keep the lease of a batch inside of the block; one batch at a time."""
+        """Renew the lease of a claim while the block runs; one claim at a time."""
         started = time.monotonic()
         renew_at = started + claim.request.lease_seconds / 3
         deadline = started + claim.request.step.options.time_limit
@@ -85,7 +85,8 @@ class LeaseKeeper:
     def _run(self) -> None:
         with self._changed:
             while True:
-                # it is not woken for each batch: it finds a later one when it wakes for an earlier
+                # a batch that is due later than the last one does not wake this thread: when it
+                # wakes for the last one, it finds the new one
                 self._wakes_at = self._lease.due if self._lease else math.inf
                 wait = self._wakes_at - time.monotonic()
                 self._changed.wait(max(0.0, wait) if self._lease else None)
@@ -93,7 +94,7 @@ class LeaseKeeper:
                     self._lease.context.run(self._attend, self._lease)
 
     def _attend(self, lease: _Lease) -> None:
-        """Renew the lease, or end the batch when its time is over."""
+        """Renew the lease, or end the batch if its time is over."""
         if time.monotonic() >= lease.deadline:
             self._lease = None
             self._end_batch(lease.claim)
@@ -102,7 +103,7 @@ class LeaseKeeper:
         try:
             renew(self._engine, lease.claim)
         except ServiceError as error:
-            # the next renewal may succeed; a save looks at the owner in any case
+            # the next renewal may succeed; if not, `save` leaves rows of another owner alone
             log.warning("lease not renewed: %s", error)
 
     def _end_batch(self, claim: Claim) -> None:

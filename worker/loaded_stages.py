@@ -1,4 +1,4 @@
-"""Stages kept ready in this process: made and loaded once for each form of a dataset's pipeline."""
+"""Keeps stages loaded in this process, each for one form of its dataset's pipeline."""
 
 from __future__ import annotations
 
@@ -21,19 +21,22 @@ from curate.tasks.stage import Context, Stage
 
 log = logging.getLogger(__name__)
 
-MOST_LOADED = 32  # stages kept ready; curate.tasks.models keeps the models, once a process
+MOST_LOADED = 32  # stages; curate.tasks.models keeps the models, each once per process
 
 
 @dataclass
 class LoadedStage:
-    """A stage that is ready to run, and the last number of an ordered row that it has recalled."""
+    """A stage that is ready to run."""
 
     stage: Stage[Any, Any]
-    version: tuple[object, ...]  # pipeline, epoch and weights that it was made for
-    recalled: int = 0
+    version: tuple[object, ...]  # the pipeline, epoch and weights that it was made for
+    recalled: int = 0  # the number of the last row that an ordered stage has recalled
 
     def recall(self, engine: Engine, dataset_id: int) -> None:
-        """Tell an ordered stage which rows any process has taken since the last call."""
+        """Tell an ordered stage which rows any process has taken since the last call.
+
+        Does nothing for other stages.
+        """
         if order := self.stage.order(self.stage.options):
             for rows in taken_since(engine, dataset_id, self.recalled, order):
                 self.stage.recall(rows)
@@ -41,7 +44,7 @@ class LoadedStage:
 
 
 class LoadedStages:
-    """The stages that this process has loaded; the least recently used make room for others."""
+    """The stages that this process has loaded, at most MOST_LOADED: the least recently used go."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -54,9 +57,9 @@ class LoadedStages:
         return iter(self._stages)
 
     def get(self, dataset: Dataset, pipeline: Pipeline, step: StageStep) -> LoadedStage:
-        """The stage as it is now, loaded; another one after its options or weights have changed.
+        """The loaded stage; it is loaded anew when the pipeline or its weights have changed.
 
-        An ordered stage is another one too when clips were deleted, since it remembers them.
+        An ordered stage is also loaded anew after clips were deleted, because it remembers them.
         Raises ServiceError, with the reason, when the stage cannot be loaded.
         """
         key = (dataset.id, step.name)

@@ -1,4 +1,4 @@
-"""Runs a stage over rows and checks its outcomes: what a stage returns or raises ends as a row."""
+"""Runs a stage over rows and turns whatever it returns or raises into checked outcomes."""
 
 from __future__ import annotations
 
@@ -33,12 +33,11 @@ AnyStage = Stage[Any, Any]
 
 
 def run_rows(stage: AnyStage, rows: Sequence[Video | Clip]) -> Outcomes:
-    """Run the stage over the rows. A row that raises ends up in `failed`, and takes no other along.
+    """Run the stage over the rows. A row that raises ends up in `failed`, without harm to others.
 
-    A row whose outcome is a ServiceError is in nothing but `service_error`: it is released, and the
-    others are saved, since their outcomes may have been paid for. Raises that ServiceError when no
-    row has an outcome of its own, and for an ordered stage, which takes rows in order or not at
-    all.
+    A ServiceError as the outcome of a row goes to `service_error` alone: the row is to be released,
+    and the others saved, because their outcomes may have cost money. Raises that ServiceError if no
+    row has an outcome of its own, or if the stage is ordered: it must not skip a row.
     """
     outcomes = Outcomes()
     for row, outcome in zip(rows, _run(stage, rows), strict=True):
@@ -68,7 +67,10 @@ def run_rows(stage: AnyStage, rows: Sequence[Video | Clip]) -> Outcomes:
 
 
 def _run(stage: AnyStage, rows: Sequence[Any]) -> Sequence[Outcome | CurateError]:
-    """One outcome a row: of the stage's `run_batch`, or row by row without one, or if it raised."""
+    """One outcome per row, from `run_batch`, or row by row if the stage has none or it raised.
+
+    A batch of one row and an ordered batch are not run again: all their rows fail.
+    """
     own_batch = type(stage).run_batch is not Stage.run_batch
     if own_batch:
         try:
@@ -95,10 +97,7 @@ def _run_batch(stage: AnyStage, rows: Sequence[Any]) -> Sequence[Outcome | Curat
 
 
 def as_row_error(stage: AnyStage, error: Exception) -> CurateError:
-    """What a row fails with when its stage raised `error`.
-
-    Raises ServiceError where no row is to blame.
-    """
+    """The error of a row whose stage raised `error`. Raises ServiceError if no row is to blame."""
     if isinstance(error, ServiceError):
         raise error
     if isinstance(error, RowError):
@@ -113,7 +112,10 @@ def as_row_error(stage: AnyStage, error: Exception) -> CurateError:
 
 
 def _checked(stage: AnyStage, outcome: Outcome | CurateError) -> Outcome | CurateError:
-    """The outcome in values that a database takes. Raises ServiceError when the outcome is one."""
+    """The outcome as values that a database takes, or the error that the row fails with.
+
+    Raises ServiceError if the outcome is one.
+    """
     if isinstance(outcome, Exception):
         return as_row_error(stage, outcome)
     try:
@@ -128,7 +130,7 @@ def _checked(stage: AnyStage, outcome: Outcome | CurateError) -> Outcome | Curat
 
 
 def _plain_scores(stage: AnyStage, scores: Mapping[str, Any]) -> dict[str, Any]:
-    """Scores as plain values of their columns' kinds. Raises NotFinite, UnexpectedError."""
+    """Scores as plain values of their columns' kinds. Raises NotFinite or UnexpectedError."""
     plain: dict[str, Any] = {}
     for name, value in scores.items():
         if name not in stage.columns:
@@ -138,15 +140,15 @@ def _plain_scores(stage: AnyStage, scores: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _plain_rows(stage: AnyStage, given: Rows) -> Rows:
-    """Rows of a side table as plain values. Raises NotFinite, UnexpectedError."""
-    declared = stage.level == "clip" and given.table in stage.writes and given.table in SIDE_TABLES
+def _plain_rows(stage: AnyStage, new: Rows) -> Rows:
+    """Rows of a side table as plain values. Raises NotFinite or UnexpectedError."""
+    declared = stage.level == "clip" and new.table in stage.writes and new.table in SIDE_TABLES
     if not declared:
         kind = "rows of a table that it does not declare"
-        raise UnexpectedError(stage=stage.name, kind=kind, why=given.table)
-    table = SIDE_TABLES[given.table]
-    where = _plain_row(stage, table, given.where)
-    rows = [_plain_row(stage, table, {**where, **row}) for row in given.rows]
+        raise UnexpectedError(stage=stage.name, kind=kind, why=new.table)
+    table = SIDE_TABLES[new.table]
+    where = _plain_row(stage, table, new.where)
+    rows = [_plain_row(stage, table, {**where, **row}) for row in new.rows]
     for row in rows:
         missing = sorted({c.name for c in table.columns} - row.keys() - {"clip_id", OWN_ID})
         if missing:
@@ -157,7 +159,7 @@ def _plain_rows(stage: AnyStage, given: Rows) -> Rows:
     if len(set(keys)) < len(keys):
         kind = f"two rows of {table.name} with one key"
         raise UnexpectedError(stage=stage.name, kind=kind, why=keys)
-    return Rows(given.table, where, rows)
+    return Rows(new.table, where, rows)
 
 
 _SQL_KINDS = ((Integer, "int"), (Float, "float"), (LargeBinary, "bytes"))
@@ -176,7 +178,10 @@ def _plain_row(stage: AnyStage, table: Table, row: Mapping[str, Any]) -> dict[st
 
 
 def _plain(stage: AnyStage, column: str, kind: str, value: Any, optional: bool = True) -> Any:
-    """A value as Python's type of a kind. Raises NotFinite; UnexpectedError for another type."""
+    """A value as the Python type of its column's kind.
+
+    Raises NotFinite, or UnexpectedError for a value of another type or an int beyond 64 bits.
+    """
     value = value.item() if isinstance(value, np.generic) else value
     if value is None and optional:
         return None
@@ -185,7 +190,7 @@ def _plain(stage: AnyStage, column: str, kind: str, value: Any, optional: bool =
     if kind == "float" and isinstance(value, int | float):
         return float(value)
     if kind == "int" and isinstance(value, int) and abs(value) < 1 << 63:
-        return int(value)  # a bool too: Postgres takes it for another type
+        return int(value)  # also of a bool, which Postgres would refuse in an integer column
     if kind == "text" and isinstance(value, str):
         return storable(value)
     if kind == "bytes" and isinstance(value, bytes):

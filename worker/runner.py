@@ -1,6 +1,6 @@
-"""Chooses the next batch of this process, and repeats: which dataset, which stage, how long.
+"""Chooses which dataset and stage this process works on next, and runs batches of it for a while.
 
-What happens in a batch is told in `curate.worker.batch`. Nothing here knows Celery.
+`curate.worker.batch` runs each batch. This module does not depend on Celery.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ from curate.worker.logs import about
 
 log = logging.getLogger(__name__)
 
-# seconds of batches that one message is good for: it costs as much as saving a small batch
+# how long one message keeps a process busy: a message costs as much as saving a small batch
 MESSAGE_SECONDS = 0.5
-# seconds that a stage pauses in this process after it failed as a whole again and again
+# the longest that a stage pauses in this process, in seconds, after repeated service errors
 LONGEST_PAUSE = 60.0
 
 
 class Runner:
-    """Runs batches of all running datasets. Make one a process, after it was forked."""
+    """Runs batches of all running datasets. Each process creates one, after the fork."""
 
     def __init__(self, settings: Settings, engine: Engine | None = None) -> None:
         self.settings = settings
         self.engine = engine or make_engine(settings.database, few_rows=True)
         self.batches = BatchRunner(settings, self.engine)
         self._fair_share = FairShare()
-        self._pauses: dict[str, tuple[float, float]] = {}  # stage: until (monotonic), and length
-        self._running: dict[int, tuple[Dataset, Pipeline]] = {}  # by id, as last read
+        self._pauses: dict[str, tuple[float, float]] = {}  # by stage: end (monotonic) and length
+        self._running: dict[int, tuple[Dataset, Pipeline]] = {}  # by dataset id, as last read
 
     def run_for(
         self, stage: str, dataset_id: int | None = None, partial: bool = False
     ) -> BatchReport | None:
-        """`run_one`, and more batches of that stage and dataset for MESSAGE_SECONDS."""
+        """`run_one`, then more batches of that stage and dataset for MESSAGE_SECONDS."""
         until = time.monotonic() + MESSAGE_SECONDS
         report = self.run_one(stage, dataset_id, partial)
-        # rows are lost to a changed pipeline too, which has to be read again
+        # lost rows may mean that the pipeline has changed: stop, so that it is read again
         while report and not report.lost and time.monotonic() < until:
             try:
                 more = self._try(report.dataset_id, report.step.name, requested=True)
-            except ServiceError:  # logged already; the messages after the first batches are due
+            except ServiceError:  # already logged; the first batches still count
                 return report
             if more is None:
                 return report
@@ -62,14 +62,14 @@ class Runner:
     def run_one(
         self, stage: str, dataset_id: int | None = None, partial: bool = False
     ) -> BatchReport | None:
-        """Run one batch of a stage; None when no dataset has rows for it.
+        """Run one batch of a stage; return None if no dataset has rows for it.
 
-        The dataset named comes first; without one, that with the least share. `partial`: rows of
-        the dataset named do not wait for a full batch. While the stage is paused, other work of its
-        queue is done, so that its messages keep nothing else waiting.
+        The dataset `dataset_id` is tried first, then the others, the one with the least share
+        first. `partial`: rows of that dataset do not wait for a full batch. While the stage is
+        paused, its messages start other work of the same queue, which would wait behind them.
 
-        Raises ServiceError when something the stage needs is missing; its rows are released,
-        `batches` logs the reason, and the stage is paused in this process for a while.
+        Raises ServiceError when something that the stage needs is missing. The rows are then
+        released, `batches` logs the reason, and the stage pauses in this process for a while.
         """
         if stage in self._paused():
             job = self._job_instead_of(stage)
@@ -86,7 +86,10 @@ class Runner:
         return None
 
     def next_job(self, queue: str) -> tuple[int, StageStep] | None:
-        """What to do next on a queue: the dataset with the least share, and its deepest stage."""
+        """The next dataset and stage for a queue; None if nothing waits.
+
+        It is the dataset with the least share that has a batch, and its deepest stage.
+        """
         paused = self._paused()
         for dataset_id in self._fair_share.order(self._running):
             pipeline = self._running[dataset_id][1]
@@ -97,13 +100,14 @@ class Runner:
     def _try(
         self, dataset_id: int, stage: str, requested: bool, partial: bool = False
     ) -> BatchReport | None:
-        """Run one batch of a dataset, if it has one; `requested`: the message names the dataset."""
+        """Run one batch of a dataset if it has one; `requested`: the message names the dataset."""
         dataset, pipeline = self._running[dataset_id]
         step = pipeline.stage(stage)
         with self._pause_after_service_error(stage):
-            # where the stage is loaded and does not wait for full batches, the claim finds out
-            claim_tells = requested and (dataset_id, stage) in self.batches.stages
-            if not claim_tells or step.options.seconds_to_fill:
+            # the claim alone shows whether rows wait, if it loads no stage for nothing and the
+            # stage does not wait for full batches
+            is_loaded = (dataset_id, stage) in self.batches.stages
+            if not (requested and is_loaded) or step.options.seconds_to_fill:
                 any_rows = requested and partial
                 if not has_ready(self.engine, dataset_id, step, pipeline, any_rows):
                     return None
@@ -115,8 +119,8 @@ class Runner:
         return report
 
     def _job_instead_of(self, stage: str) -> tuple[int, StageStep] | None:
-        """Other work on the queues of a paused stage."""
-        if not self._running:  # the database did not answer: that is why the stage is paused
+        """Other work from the queues of a paused stage; None if there is none."""
+        if not self._running:  # the stage is paused because the database did not answer
             return None
         try:
             self._read_running()
@@ -128,19 +132,19 @@ class Runner:
         return next((job for job in jobs if job), None)
 
     def _read_running(self) -> None:
-        self._running = {}  # nothing, should the database not answer
-        self._running = {one.id: (one, p) for one, p in running_datasets(self.engine)}
+        self._running = {}  # in case the database does not answer
+        self._running = {dataset.id: (dataset, p) for dataset, p in running_datasets(self.engine)}
 
     def _paused(self) -> set[str]:
         return {stage for stage, (until, _) in self._pauses.items() if time.monotonic() < until}
 
     @contextlib.contextmanager
     def _pause_after_service_error(self, stage: str) -> Iterator[None]:
-        """Pause the stage when the block raises ServiceError: twice as long as the last time."""
+        """Pause the stage if the block raises ServiceError, for twice as long as the last time."""
         try:
             yield
         except ServiceError as error:
             length = min(LONGEST_PAUSE, 2 * self._pauses.get(stage, (0.0, 0.5))[1])
             self._pauses[stage] = (time.monotonic() + length, length)
-            log.warning("stage %s rests for %g s: %s", stage, length, error)
+            log.warning("stage %s pauses for %g s: %s", stage, length, error)
             raise

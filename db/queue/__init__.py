@@ -1,4 +1,4 @@
-"""How rows are leased to batches and become free again; what is ready to be claimed.
+"""How batches lease rows and free them again, and which rows are ready to be claimed.
 
-worker and cli import it, and what moves rows in db.
+Imported by worker, by cli, and by the modules of db that move rows.
 """

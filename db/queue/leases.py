@@ -1,7 +1,7 @@
 """Leases: which batch holds which rows, and until when.
 
-A row is leased when `lease_until` lies ahead. Two verbs free the rows of a batch: `release_rows`,
-as if they had never been taken, and `expire_rows`, because the process that held them died.
+A row is leased while `lease_until` lies in the future. Two functions free the rows of a batch:
+`release_rows`, as if they had never been taken, and `expire_rows`, after their process died.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from curate.db.side_tables import RowsByClip
 
 FREE = 0.0  # lease_until of a row that nobody holds
 EXPIRED = 1.0  # lease_until of a row whose holder is known to be dead
-FAR = 20  # leases; one that ends further ahead was given before the clock was set back
+FAR = 20  # lease lengths; a lease that ends further ahead began before the clock was set back
 
 # the lease columns of a row that nobody holds
 FREE_COLUMNS: dict[str, Any] = {
@@ -45,7 +45,7 @@ FREE_COLUMNS: dict[str, Any] = {
     "claim_size": 0,
     "attempts": 0,
 }
-# of a row that is released: crashes before this batch still count
+# the columns that a release resets: crashes before this batch still count
 RELEASED_COLUMNS = {name: value for name, value in FREE_COLUMNS.items() if name != "attempts"}
 
 Row = dict[str, Any]
@@ -53,10 +53,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class ClaimRequest:
-    """What a worker asks for: rows of one stage of one dataset.
+    """A worker's request for rows of one stage of one dataset.
 
-    `reads` names the side tables whose rows come with clips. `epoch`, for ordered stages, is that
-    of the dataset when the process learned which clips were taken before.
+    `reads` names the side tables whose rows come with clips. `epoch` is for ordered stages: the
+    dataset's epoch when the process recalled which clips were taken before.
     """
 
     dataset_id: int
@@ -74,7 +74,7 @@ class Claim:
     """The rows that one batch holds. `rows` are whole rows of `videos` or `clips`.
 
     Clips come with their `videos`, by id, and their rows of side tables, by table name.
-    `started_at` is by the workers' common clock; `claim_seconds` is how long the claim took.
+    `started_at` is unix time by the database's clock; `claim_seconds` is how long the claim took.
     """
 
     request: ClaimRequest
@@ -93,19 +93,19 @@ class Claim:
 def at_stage(
     table: Table, dataset_id: int | ColumnElement[int], stage: str | ColumnElement[str]
 ) -> tuple[ColumnElement[bool], ...]:
-    """The conditions by which the claim index finds the rows at a stage, leased ones too."""
+    """The conditions by which the claim index finds the active rows at a stage, leased or free."""
     return table.c.dataset_id == dataset_id, table.c.stage == stage, table.c.status == "active"
 
 
 def lease_statement(level: Level, candidates: Select[int], alone: bool = False) -> Update:
     """The UPDATE, for `lease_rows`, that leases the candidates and returns them.
 
-    `alone`: the candidate crashed its worker in a batch of one or two; such tries are counted.
+    `alone`: the candidate crashed its worker while alone in its batch; that attempt is counted.
     """
     table = rows_of(level)
-    # as a CTE, Postgres selects the candidates once, whatever plan it chooses
+    # a CTE makes Postgres select the candidates once, whatever plan it chooses
     cte = candidates.cte("picked")
-    # in one UPDATE: Postgres checks the foreign keys of a row written twice in a transaction again
+    # all in one UPDATE: Postgres checks foreign keys again when a transaction writes a row twice
     size = select(func.count()).select_from(cte).scalar_subquery()
     lease = {"owner": bindparam("holder"), "lease_until": bindparam("until"), "claim_size": size}
     attempt = {"attempts": table.c.attempts + 1} if alone else {}
@@ -120,7 +120,7 @@ def lease_rows(
     statement: Update,
     parameters: Mapping[str, Any],
 ) -> list[Row]:
-    """Lease rows by a `lease_statement`; returns the whole rows."""
+    """Lease rows by a `lease_statement`; return the whole rows."""
     lease = {"holder": request.owner, "until": time + request.lease_seconds}
     leased = connection.execute(statement, {**parameters, **lease})
     if is_sqlite(connection):
@@ -129,7 +129,7 @@ def lease_rows(
 
 
 def load(connection: Connection, level: Level, ids: Sequence[int]) -> list[Row]:
-    """Whole rows of a table, by their ids."""
+    """The whole rows of videos or clips that have these ids, in no order."""
     return _as_rows(connection.execute(load_statement(level), {"ids": list(ids)}))
 
 
@@ -140,13 +140,13 @@ def _as_rows(result: CursorResult[Any]) -> list[Row]:
 
 @cache
 def load_statement(level: Level) -> Select[Any]:
-    """The SELECT that reads whole rows."""
-    # SELECT *: stages add score columns after the tables of this program were written
+    """The SELECT of whole rows by their ids."""
+    # SELECT *: stages add score columns that `schema` does not list
     return select(literal_column("*")).select_from(rows_of(level)).where(among(rows_of(level).c.id))
 
 
 def fail_worn_out(connection: Connection, request: ClaimRequest, row_id: int) -> bool:
-    """Fail a row that crashed its worker too often while alone in its batch; whether it did."""
+    """Fail a row if it crashed its worker too often while alone; return whether it had."""
     table = rows_of(request.step.level)
     error = WorkerCrashed(stage=request.step.name, attempts=request.max_attempts)
     worn_out = (table.c.id == row_id, table.c.attempts >= request.max_attempts)
@@ -158,8 +158,8 @@ def fail_worn_out(connection: Connection, request: ClaimRequest, row_id: int) ->
 def update_in_order(table: Table, *conditions: ColumnElement[bool]) -> Update:
     """An UPDATE of the few rows that meet the conditions; it locks them in the order of their ids.
 
-    Everyone who writes leased rows locks them so, because renewals and saves go on beside each
-    other: two transactions that lock in different orders would block each other.
+    Whatever writes leased rows must lock them in this order: renewals and saves run concurrently,
+    and two transactions that lock in different orders can deadlock.
     """
     return update(table).where(among_found(table.c.id, _lock_in_order(table, *conditions)))
 
@@ -169,10 +169,10 @@ def _lock_in_order(table: Table, *conditions: ColumnElement[bool]) -> Select[int
 
 
 def lock_leased_rows(connection: Connection, dataset_id: int) -> None:
-    """Lock the leased rows of a dataset, in order: for a transaction that writes many rows.
+    """Lock the leased rows of a dataset, in order, for a transaction that writes many rows.
 
-    Call it after the dataset's row was written or locked alone: then no batch is claimed or saved
-    meanwhile, and only renewals go on.
+    First write the dataset's row, or lock it `alone`: then no batch is claimed or saved meanwhile,
+    and only renewals go on.
     """
     for table in (videos, clips):
         leased = _leased(connection, table, dataset_id)
@@ -182,7 +182,7 @@ def lock_leased_rows(connection: Connection, dataset_id: int) -> None:
 def _leased(
     connection: Connection, table: Table, dataset_id: int, stages: Sequence[str] = ()
 ) -> tuple[ColumnElement[bool], ...]:
-    """The conditions by which the claim index finds rows that are leased, or were and expired."""
+    """The conditions by which the claim index finds rows with a lease, expired or not."""
     names = stages or stages_met(connection, table, dataset_id)
     at_stages = (table.c.dataset_id == dataset_id, table.c.stage.in_(names))
     return *at_stages, table.c.status == "active", table.c.lease_until > FREE
@@ -197,7 +197,7 @@ def renew_statement(level: Level) -> Update:
 
 
 def renew(engine: Engine, claim: Claim) -> int:
-    """Lease the rows of a claim for another lease length; returns how many it still holds."""
+    """Renew the lease of a claim for another lease length; return how many rows it still holds."""
     request = claim.request
     with writing(engine) as connection:
         until = now(connection) + request.lease_seconds
@@ -208,9 +208,9 @@ def renew(engine: Engine, claim: Claim) -> int:
 def release_rows(
     connection: Connection, dataset_id: int, owners: Sequence[str], step: StageStep | None = None
 ) -> int:
-    """Free the rows that owners hold in a dataset, as if never taken; returns how many.
+    """Free the rows that owners hold in a dataset, as if never taken; return how many.
 
-    `step`: they hold rows of this stage only.
+    `step` says that they hold rows of this stage only, which spares a search.
     """
     return _free(connection, dataset_id, owners, step, RELEASED_COLUMNS)
 
@@ -218,9 +218,10 @@ def release_rows(
 def expire_rows(
     connection: Connection, dataset_id: int, owners: Sequence[str], step: StageStep | None = None
 ) -> int:
-    """End the leases of owners that died in the middle of a batch; returns how many rows.
+    """End the leases of owners that died in the middle of a batch; return how many rows.
 
-    The rows are tried again in halves, so that one that crashes its worker ends up alone.
+    The rows are tried again in halves, so that a row that crashes its worker ends up alone.
+    `step` is as in `release_rows`.
     """
     return _free(connection, dataset_id, owners, step, {"lease_until": EXPIRED})
 
@@ -243,7 +244,7 @@ def _free(
 
 
 def holders(engine: Engine, dataset_id: int, pipeline: Pipeline) -> dict[str, float]:
-    """Who holds rows of a dataset now: owner and when its lease ends (unix seconds)."""
+    """The owners that hold rows of a dataset, each with the end of its last lease (unix time)."""
     ends: dict[str, float] = {}
     with reading(engine) as connection:
         for step in pipeline.stages:
@@ -257,10 +258,10 @@ def holders(engine: Engine, dataset_id: int, pipeline: Pipeline) -> dict[str, fl
 
 
 def misdated(engine: Engine, leases: Mapping[str, float], lease_seconds: float) -> list[str]:
-    """Of `holders`, the owners whose lease ends more than FAR leases ahead.
+    """The owners among `holders` whose lease ends more than FAR lease lengths ahead.
 
-    Mostly the clock was set back. A live worker renews its lease, which corrects it; the rows of a
-    dead one would wait for as long as the clock was moved.
+    Usually the clock was set back. A live worker corrects its lease when it renews it; the rows of
+    a dead one would wait for as long as the clock was moved.
     """
     if not leases:
         return []
@@ -270,7 +271,7 @@ def misdated(engine: Engine, leases: Mapping[str, float], lease_seconds: float) 
 
 
 def stages_met(connection: Connection, table: Table, dataset_id: int) -> list[str]:
-    """The stages at which rows of a dataset stand, `done` too: a look into the index for each."""
+    """The stages at which rows of a dataset stand, and `done`: one index lookup for each."""
     stages: list[str] = []
     while True:
         following = select(func.min(table.c.stage)).where(

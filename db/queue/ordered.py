@@ -27,10 +27,13 @@ from curate.db.schema import clips, stands, videos
 def lease_in_order(
     connection: Connection, request: ClaimRequest, time: float, order: Order
 ) -> list[Row]:
-    """Lease the next clips of an ordered stage, in order. The caller has locked the dataset."""
-    here = at_stage(clips, request.dataset_id, request.step.name)
-    # without SKIP LOCKED: a row whose lease is being renewed is at work too
-    leased = select(clips.c.id).where(*here, clips.c.lease_until >= time).limit(1)
+    """Lease the next clips of an ordered stage; return them in order.
+
+    The caller has locked the dataset's row against other claims.
+    """
+    waiting = at_stage(clips, request.dataset_id, request.step.name)
+    # no SKIP LOCKED: a row that a renewal has locked is leased too
+    leased = select(clips.c.id).where(*waiting, clips.c.lease_until >= time).limit(1)
     if connection.execute(leased).first():
         return []
     ready = ready_in_order(connection, request.dataset_id, request.step, request.pipeline, order)
@@ -39,7 +42,7 @@ def lease_in_order(
     sequence = ready.order_by(*_sort_columns(order)).with_for_update()
     head = sequence.with_only_columns(clips.c.lease_until, clips.c.claim_size).limit(1)
     while first := connection.execute(head).first():
-        dead = first.lease_until > FREE  # the rows of a batch that died are taken again in halves
+        dead = first.lease_until > FREE  # the rows of a dead batch are tried again in halves
         size = max(1, first.claim_size // 2) if dead else request.step.options.batch_size
         alone = dead and first.claim_size <= 1
         ids = connection.execute(sequence.limit(size)).scalars().all()
@@ -56,7 +59,7 @@ def _sort_columns(order: Order) -> list[ColumnElement[Any]]:
         column = clips.c[name.removeprefix("-")]
         if name.startswith("-"):
             columns.append(column.desc().nulls_last())
-        else:  # NULLS LAST keeps SQLite from reading in the order of an index
+        else:  # not for every column: NULLS LAST keeps SQLite from reading in index order
             columns.append(column.asc().nulls_last() if column.nullable else column.asc())
     unique = {"video_id", "clip_index"} <= set(order.by)
     return columns if unique else [*columns, clips.c.id]
@@ -64,35 +67,35 @@ def _sort_columns(order: Order) -> list[ColumnElement[Any]]:
 
 @cache
 def listed_statement(alone: bool) -> Update:
-    """The UPDATE that leases listed clips."""
+    """The UPDATE that leases the clips with the ids given."""
     return lease_statement("clip", select(clips.c.id).where(among(clips.c.id)), alone)
 
 
 def ready_in_order(
     connection: Connection, dataset_id: int, step: StageStep, pipeline: Pipeline, order: Order
 ) -> Select[int] | None:
-    """The clips that an ordered stage may take now; None: it waits for all that is upstream.
+    """The SELECT of the clips that an ordered stage may take now, those of dead batches too.
 
-    Clips whose batch died are among them.
+    Returns None while the stage has to wait for everything upstream.
     """
     frontier = _first_unfinished_video(connection, dataset_id, step, pipeline)
     if frontier is not None and order.whole:
         return None
     ready = select(clips.c.id).where(*at_stage(clips, dataset_id, step.name))
     if connection.execute(ready.where(clips.c.lease_until > FREE).limit(1)).first() is None:
-        ready = ready.where(clips.c.lease_until == FREE)  # then the claim index has them in order
+        ready = ready.where(clips.c.lease_until == FREE)  # lets the claim index give the order
     return ready if frontier is None else ready.where(clips.c.video_id < frontier)
 
 
 def _first_unfinished_video(
     connection: Connection, dataset_id: int, step: StageStep, pipeline: Pipeline
 ) -> int | None:
-    """The id of the first video that still has something upstream of the stage, or None."""
+    """The id of the first video that has a row upstream of the stage; None if no video has."""
     names = pipeline.level_stages("clip")
     busy_video = select(func.min(videos.c.id)).where(
         videos.c.dataset_id == dataset_id, stands(videos, "active")
     )
-    # each is one look into the claim index: at the first that is free, or at the few leased ones
+    # each is one lookup in the claim index: of the first free clip, or of the few leased ones
     busy_clips = [
         select(func.min(clips.c.video_id)).where(*at_stage(clips, dataset_id, stage), lease)
         for stage in names[: names.index(step.name)]
@@ -109,10 +112,10 @@ RECALLED = 10_000  # rows that taken_since reads at a time
 def taken_since(
     engine: Engine, dataset_id: int, last: int, order: Order
 ) -> Iterator[Sequence[Mapping[str, Any]]]:
-    """The clips that an ordered stage took after number `last`, in order, some at a time.
+    """The clips that an ordered stage took after number `last`, in order, RECALLED at a time.
 
-    Each has its id, its number, and the columns that the stage recalls. A million of them fit into
-    no memory at once.
+    Each has its id, its number, and the columns that the stage recalls. They come in parts because
+    a million of them would not fit into memory.
     """
     number = clips.c[order.number]
     columns = (clips.c.id, number, *[clips.c[name] for name in order.recalled])

@@ -1,4 +1,4 @@
-"""What may be claimed now: the stages of a dataset that have rows. Nothing here takes a lock."""
+"""Finds the stages of a dataset that have rows to claim, without locking anything."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from curate.db.schema import rows_of
 
 @dataclass(frozen=True)
 class Ready:
-    """What a stage of a dataset has to do now: so many batches.
+    """How many batches of a stage may be claimed now.
 
-    `partial`: a batch that is not full waits besides.
+    `partial`: a batch that is not full waits in addition.
     """
 
     step: StageStep
@@ -31,8 +31,8 @@ def has_ready(
 ) -> bool:
     """Whether a stage of a dataset has a batch to claim now; `partial`: a partial one will do."""
     with looking(engine) as connection:
-        found = _ready(connection, dataset_id, step, pipeline, now(connection), 1)
-    return found is not None and (found.batches > 0 or partial)
+        stage = _ready(connection, dataset_id, step, pipeline, now(connection), 1)
+    return stage is not None and (stage.batches > 0 or partial)
 
 
 def ready(
@@ -40,7 +40,7 @@ def ready(
 ) -> list[Ready]:
     """The stages of a dataset that have rows to claim now, deepest first.
 
-    Up to `most` batches of each are counted. With a queue, only the stages that go to it.
+    Counts up to `most` batches of each. `queue` limits them to the stages of that queue.
     """
     with looking(engine) as connection:
         return list(_all_ready(connection, dataset_id, pipeline, most, queue))
@@ -49,7 +49,7 @@ def ready(
 def deepest(
     engine: Engine, dataset_id: int, pipeline: Pipeline, queue: str, without: Collection[str] = ()
 ) -> StageStep | None:
-    """The deepest stage of a dataset on a queue that has a batch now; none of `without`."""
+    """The deepest stage of a queue that has a batch now, apart from those in `without`."""
     with looking(engine) as connection:
         stages = _all_ready(connection, dataset_id, pipeline, 1, queue)
         steps = (one.step for one in stages if one.batches and one.step.name not in without)
@@ -68,8 +68,8 @@ def _all_ready(
     for step in reversed(pipeline.stages):
         if queue and step.options.queue != queue:
             continue
-        if found := _ready(connection, dataset_id, step, pipeline, time, most):
-            yield found
+        if stage := _ready(connection, dataset_id, step, pipeline, time, most):
+            yield stage
 
 
 def _ready(
@@ -81,10 +81,10 @@ def _ready(
     most: int,
 ) -> Ready | None:
     table = rows_of(step.level)
-    here = at_stage(table, dataset_id, step.name)
-    claimable = select(table.c.lease_until).where(*here, table.c.lease_until < time)
+    rows_at_stage = at_stage(table, dataset_id, step.name)
+    claimable = select(table.c.lease_until).where(*rows_at_stage, table.c.lease_until < time)
     if order := step.spec.order(step.options):
-        leased = select(table.c.id).where(*here, table.c.lease_until >= time).limit(1)
+        leased = select(table.c.id).where(*rows_at_stage, table.c.lease_until >= time).limit(1)
         if not connection.execute(claimable.limit(1)).first() or connection.execute(leased).first():
             return None
         rows = ready_in_order(connection, dataset_id, step, pipeline, order)
@@ -92,14 +92,14 @@ def _ready(
         return Ready(step, 1) if head else None
     size = step.options.batch_size
     patient = step.options.seconds_to_fill > 0
-    if most == 1 and not patient:  # what is asked after each batch
+    if most == 1 and not patient:  # runs after each batch, so it must not count
         return Ready(step, 1) if connection.execute(claimable.limit(1)).first() else None
     counted = claimable.limit(most * size).subquery()
     count, last = connection.execute(select(func.count(), func.max(counted.c.lease_until))).one()
     if not count:
         return None
     full, partial = divmod(int(count), size)
-    # rows of a batch that died are taken in halves and wait for nobody
+    # rows of a dead batch are taken in halves and never wait for a full batch
     if not patient or last > FREE or not _upstream_busy(connection, dataset_id, step, pipeline):
         return Ready(step, full + bool(partial))
     return Ready(step, full, bool(partial))
@@ -108,7 +108,7 @@ def _ready(
 def _upstream_busy(
     connection: Connection, dataset_id: int, step: StageStep, pipeline: Pipeline
 ) -> bool:
-    """Whether rows may still come to the stage from those before it."""
+    """Whether a stage upstream still has active rows, which may come to this one."""
     names = [s.name for s in pipeline.stages]
     before = pipeline.stages[: names.index(step.name)]
     for level in {s.level for s in before}:

@@ -1,8 +1,8 @@
-"""Saves a batch in one transaction: scores, new clips, failures, verdicts, a line of the log."""
+"""Saves a batch in one transaction: scores, new clips, failures, verdicts, and a row of the log."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -27,13 +27,13 @@ from curate.db.side_tables import NewRows
 class Outcomes:
     """What a stage found for each row of a batch, by row id.
 
-    A row is in `scores` (and in `dropped`, when it goes no further), in `failed`, or in neither:
-    then it is released because of `service_error`.
+    A row is in `scores` (and also in `dropped` if it goes no further), or in `failed`. A row in
+    neither is released because of `service_error`.
     """
 
     scores: dict[int, Mapping[str, Any]] = field(default_factory=dict)
-    dropped: dict[int, str] = field(default_factory=dict)  # why
-    failed: dict[int, tuple[str, str]] = field(default_factory=dict)  # class and message
+    dropped: dict[int, str] = field(default_factory=dict)  # the reason
+    failed: dict[int, tuple[str, str]] = field(default_factory=dict)  # error class and message
     clips: dict[int, Sequence[FoundClip]] = field(default_factory=dict)  # by video id
     tables: dict[int, Sequence[NewRows]] = field(default_factory=dict)  # by clip id
     service_error: ServiceError | None = None
@@ -41,7 +41,7 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class Writer:
-    """Who saves: how it reads a frozen pipeline, and its name and version for the log."""
+    """The process that saves: its parser of frozen pipelines, and its name and version."""
 
     parse: Callable[[str], Pipeline]
     worker: str
@@ -49,12 +49,13 @@ class Writer:
 
 
 def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> int:
-    """Write the outcomes of the rows that the claim still holds; returns how many rows that were.
+    """Write the outcomes of the rows that the claim still holds; return how many it holds.
 
-    Rows that another worker holds by now are left alone. The dataset's pipeline is read in the same
-    transaction, so a filter that changed while the batch ran decides by its new form. Nothing is
-    written, and the rows wait for the stage again, when the stage's options changed so that they
-    give other scores, or when clips were deleted that an ordered stage compared with.
+    Rows that another worker now holds are left alone. The dataset's pipeline is read in the same
+    transaction, so a filter that changed while the batch ran decides by its new form.
+
+    Saves nothing and releases the rows, to run the stage again, if its options have changed so that
+    they give other scores, or if clips were deleted that an ordered stage compared with.
     """
     request = claim.request
     step = request.step
@@ -66,7 +67,7 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> in
         if changed or request.epoch not in (None, dataset.epoch):
             release_rows(connection, request.dataset_id, [request.owner], step)
             return 0
-        # a statement of its own: the one that writes then sees the rows as they are now
+        # locked by a separate statement, so that the one that writes sees their newest versions
         holder = {"ids": claim.ids, "holder": request.owner}
         held = connection.execute(held_statement(step.level), holder).all()
         routes: dict[int, str | None] = {row.id: row.return_to for row in held}
@@ -95,10 +96,10 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> in
 
 
 def lock_dataset(connection: Connection, dataset_id: int, alone: bool = False) -> Row[Any]:
-    """The `pipeline` and `epoch` of a dataset, locked until the transaction ends; before any row.
+    """Lock a dataset's row until the transaction ends; return its `pipeline` and `epoch`.
 
-    `alone`: no other save goes on beside this one, which may write the dataset's row too: two would
-    block each other.
+    Call it before any other row is locked. `alone` keeps out all other saves: for a save that may
+    write the dataset's row, since two of these would deadlock.
     """
     return connection.execute(dataset_statement(alone), {"of_dataset": dataset_id}).one()
 
@@ -114,7 +115,7 @@ def dataset_statement(alone: bool) -> Select[Any]:
 def held_statement(level: Level) -> Select[Any]:
     """The SELECT of the rows that a batch still holds, and where each returns to.
 
-    It locks them in the order of their ids, as a renewal of their lease does.
+    It locks them in the order of their ids, as a renewal does.
     """
     table = rows_of(level)
     held = (among(table.c.id), table.c.owner == bindparam("holder"), table.c.status == "active")
@@ -122,15 +123,15 @@ def held_statement(level: Level) -> Select[Any]:
 
 
 def _end_rows(
-    connection: Connection, level: Level, outcomes: Outcomes, held: Mapping[int, Any]
+    connection: Connection, level: Level, outcomes: Outcomes, row_ids: Collection[int]
 ) -> None:
-    """Write status, reason and error of the rows that go no further."""
+    """Write status, reason and error of those of the rows that go no further."""
     ends: dict[int, tuple[str, str, str | None]] = {
         i: ("dropped", reason, None) for i, reason in outcomes.dropped.items()
     }
     ends |= {i: ("failed", kind, message) for i, (kind, message) in outcomes.failed.items()}
     names = ("row_id", "to_status", "to_reason", "to_error")
-    rows = [dict(zip(names, (i, *end), strict=True)) for i, end in ends.items() if i in held]
+    rows = [dict(zip(names, (i, *end), strict=True)) for i, end in ends.items() if i in row_ids]
     if rows:
         connection.execute(end_statement(level), rows)
 

@@ -1,4 +1,4 @@
-"""The clips of a video: made by the stage that finds its scenes, and deleted when it runs again."""
+"""Inserts the clips that a stage found in a video, and deletes those of an earlier run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def replace_clips(
     found: Sequence[FoundClip],
     pipeline: Pipeline,
 ) -> None:
-    """Give a video the clips found, in place of those it had; they wait for their first stage."""
+    """Replace the clips of a video by those found, which then wait for the first clip stage."""
     forget_clips(connection, video["dataset_id"], [video["id"]], pipeline)
     counted = update(videos).where(videos.c.id == video["id"]).values(num_clips=len(found))
     connection.execute(counted)
@@ -60,16 +60,16 @@ def replace_clips(
 def forget_clips(
     connection: Connection, dataset_id: int, video_ids: Sequence[int], pipeline: Pipeline
 ) -> None:
-    """Delete the clips of videos. What was a duplicate of one of them is compared once more."""
+    """Delete the clips of videos. Clips that were duplicates of these are compared again."""
     deleted = select(clips.c.id).where(clips.c.video_id.in_(video_ids))
     ids = [int(i) for i in connection.execute(deleted).scalars()]
     if not ids:
         return
-    # what processes of ordered stages remember of this dataset no longer holds
+    # a new epoch: what ordered stages remember of this dataset is no longer true
     newer = update(datasets).where(datasets.c.id == dataset_id).values(epoch=datasets.c.epoch + 1)
     connection.execute(newer)
     connection.execute(delete(clips).where(clips.c.id.in_(ids)))
-    # the last stage first: a clip that is a duplicate in two ways goes back to the earlier one
+    # last stage first, so that a duplicate by two stages ends up at the earlier one
     for step in reversed(pipeline.stages):
         order = step.spec.order(step.options)
         if order is None or order.duplicate_of is None:

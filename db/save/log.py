@@ -1,4 +1,4 @@
-"""The table `batches`: one row a batch, which outlives what Flower remembers."""
+"""Writes the table `batches`: one row per batch, kept longer than Flower remembers it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from curate.db.queue.leases import Claim
 from curate.db.schema import batches
 
 _TOOK = unix_time() - bindparam("since", type_=Float(53))
-# a clock may be set back
+# not below 0: a clock may be set back
 LOG_STATEMENT = insert(batches).inline().values(seconds=case((_TOOK < 0, 0.0), else_=_TOOK))
 
 
@@ -22,9 +22,9 @@ def log_batch(
     version: str,
     error: Exception | None = None,
 ) -> None:
-    """Write down what a batch did. `counts`: rows that are fine and rows that failed.
+    """Log what a batch did. `counts`: the rows that are ok, and those that failed.
 
-    `error` is why the whole batch was released: a service is missing, and no row is to blame.
+    `error` is why the batch was released: a service is missing, and no row is to blame.
     """
     entry = {
         "dataset_id": claim.request.dataset_id,

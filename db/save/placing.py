@@ -1,7 +1,7 @@
-"""Writes scores and puts rows before their next stage, by one UPDATE on both engines.
+"""Writes the scores of rows and moves them to their next stage, in one UPDATE on both engines.
 
-One UPDATE, because a row that is written twice in a transaction costs Postgres twice: another
-version of it, entries in every index, and its foreign keys are checked again.
+A second UPDATE in the same transaction would double the cost on Postgres: another version of each
+row, entries in every index, and another check of its foreign keys.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from curate.db.filters.verdict import status_columns, verdict_of
 from curate.db.queue.leases import FREE_COLUMNS
 from curate.db.schema import clips, rows_of
 
-ROUTE_SEPARATOR = ">"  # of the stages in `return_to`
+ROUTE_SEPARATOR = ">"  # between stages in `return_to`
 
 Kinds = tuple[tuple[str, str], ...]  # the columns that a statement writes, each with its kind
 
@@ -55,10 +55,10 @@ def write_and_place(
     pipeline: Pipeline,
     route: tuple[str, str | None],
 ) -> None:
-    """Give each row its scores, of these columns, and put it where the route says, free.
+    """Write each row's scores in `columns`, move it along the route, and free it.
 
-    A route is the stage to wait for (or DONE), and where a row goes from there when that is not the
-    stage that follows. The row gets the verdict of all filters before that stage.
+    A route is the stage that the row waits for (or DONE), and where it goes from there unless that
+    is the stage that follows. The row gets the verdict of all filters before the former.
     """
     position, then = route
     dialect = connection.dialect.name
@@ -79,20 +79,21 @@ def write_and_place(
 def statement_for(
     pipeline: Pipeline, key: tuple[object, ...], make: Callable[[], Update]
 ) -> Update:
-    """The statement of a pipeline and a key, made once: making one costs as much as a query."""
-    whole = (id(pipeline), *key)
-    if whole not in _statements:  # the pipeline is kept with it, so that no other gets its id
-        _statements[whole] = pipeline, make()
-    _statements.move_to_end(whole)
+    """The statement of a pipeline and a key, cached: making one costs as much as running it."""
+    full_key = (id(pipeline), *key)
+    if full_key not in _statements:
+        # the entry holds the pipeline, so that no other pipeline can get its id
+        _statements[full_key] = pipeline, make()
+    _statements.move_to_end(full_key)
     while len(_statements) > _MOST:
         _statements.popitem(last=False)
-    return _statements[whole][1]
+    return _statements[full_key][1]
 
 
 def placing_statement(
     pipeline: Pipeline, level: Level, kinds: Kinds, position: str, dialect: str
 ) -> Update:
-    """The UPDATE that writes columns of rows and puts them before a stage."""
+    """The UPDATE that writes columns of rows and moves the rows to a stage."""
     new: FromClause = _new_values(kinds, dialect)
     verdict: ColumnElement[Any] = null()
     if pipeline.filters:
@@ -114,7 +115,7 @@ def placing_statement(
 
 
 def _new_values(kinds: Kinds, dialect: str) -> FromClause:
-    """The ids and new values as rows: of one array a column on Postgres, of JSON on SQLite."""
+    """The ids and new values as rows: from an array per column on Postgres, from JSON on SQLite."""
     types: list[tuple[str, TypeEngine[Any]]] = [
         ("row_id", BigInteger()),
         *((name, _TYPES[kind]) for name, kind in kinds),
@@ -134,14 +135,14 @@ def _new_values(kinds: Kinds, dialect: str) -> FromClause:
 def _rows_as_written(
     pipeline: Pipeline, level: Level, kinds: Kinds, position: str, new: FromClause
 ) -> FromClause:
-    """What the filters before a position look at, with the new values in the place of the old."""
+    """The columns that the filters before a position read, with new values in place of old ones."""
     from curate.db.filters.sql import columns_in  # loads sqlglot
 
     written = {name for name, _ in kinds}
     filters = pipeline.filters_before(position, level)
-    looked_at = {"video_id"} if level == "clip" else set()  # a clip falls with its video
-    looked_at = looked_at.union(*(columns_in(step.where) for step in filters))
-    others = sorted(looked_at - written)
+    read = {"video_id"} if level == "clip" else set()  # a clip is dropped with its video
+    read = read.union(*(columns_in(step.where) for step in filters))
+    others = sorted(read - written)
     old = table(rows_of(level).name, column("id"), *[column(name) for name in others]).alias("old")
     chosen = [
         new.c.row_id,

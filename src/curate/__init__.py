@@ -7,11 +7,11 @@ import os
 from functools import cache
 from pathlib import Path
 
-# the version of code that was never installed, and of a checkout or an archive without tags: the
-# same as fallback_version in pyproject.toml
+# the version of code that was never installed, or comes from a checkout or archive without tags;
+# the same as fallback_version in pyproject.toml
 FALLBACK_VERSION = "0.1.0"
 
-__version__: str  # read by __getattr__, when it is used first: importlib.metadata takes 10 ms
+__version__: str  # __getattr__ computes it on first use: importlib.metadata takes 10 ms
 
 
 def __getattr__(name: str) -> str:
@@ -23,21 +23,21 @@ def __getattr__(name: str) -> str:
 
 
 def installed_version() -> str:
-    """The version of the last tag at the time of installing; FALLBACK_VERSION if there was none."""
+    """The version of the last tag when curate was installed; FALLBACK_VERSION if there was none."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
         return version("curate")
-    except PackageNotFoundError:  # a copy of the folder, on PYTHONPATH
+    except PackageNotFoundError:  # the folder is only on PYTHONPATH
         return FALLBACK_VERSION
 
 
 @cache
 def code_version() -> str:
-    """The version and, behind a +, 8 hex digits that only hosts with the same code share.
+    """The version, then `+` and 8 hex digits of a hash of the code.
 
-    `__version__` changes at a release only, and so tells no two checkouts apart. Computed once, in
-    10 ms.
+    Hosts with the same code have the same digits; `__version__` alone changes only at a release.
+    Computed once, in 10 ms.
     """
     from curate import __version__
 
@@ -45,8 +45,8 @@ def code_version() -> str:
 
 
 def digest_of_code(folder: Path) -> str:
-    """The first 8 hex digits of a SHA-256 over the .py files below a folder: names and contents."""
-    # os.walk: the package's folders are links in a checkout, which rglob follows since 3.13 only
+    """The first 8 hex digits of a SHA-256 of the names and contents of .py files below a folder."""
+    # the package's folders are links in a checkout, which rglob follows only since Python 3.13
     files = [
         Path(parent, name)
         for parent, _, names in os.walk(folder, followlinks=True)
