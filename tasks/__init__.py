@@ -1,4 +1,4 @@
-"""The stages, a file each; `stage` is the extension API, `registry` finds the stages.
+"""The stages, one file each: `registry` finds them, `stage` is the extension API.
 
-Imports configs only; worker and cli import it, db never.
+The package imports only configs. worker and cli import it, db never does.
 """

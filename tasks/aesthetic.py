@@ -26,8 +26,9 @@ class AestheticOptions(StageOptions):
 
 
 class Aesthetic(Scorer[AestheticOptions]):
-    """LAION's aesthetic predictor v2, mean over the embedded frames; from the stored embeddings, in
-    NumPy.
+    """LAION's aesthetic predictor v2, mean over the embedded frames.
+
+    It reads the stored embeddings and runs in NumPy.
     """
 
     name = "aesthetic"

@@ -31,7 +31,7 @@ from curate.tasks.text.extras import with_motion, with_scores, with_text
 from curate.tasks.text.measure import TokenCounter, has_url, words
 from curate.tasks.text.prefix import strip_prefix
 
-_ALIKE = 0.8  # a name so similar to another one (1: the same) is taken for a misspelling
+_ALIKE = 0.8  # similarity (1: equal) from which a name counts as a misspelling of another one
 
 
 class CleanTextOptions(StageOptions):
@@ -69,12 +69,12 @@ class CleanTextOptions(StageOptions):
 
 
 class CleanText(Stage[Clip, CleanTextOptions]):
-    """Cleans every caption of a clip, chooses one as its `text`, and measures it. Texts as written
-    stay in `captions`.
+    """Cleans every caption of a clip, chooses one as its `text`, and measures it.
 
-    In this order: refine, clean, choose, then what is added to the chosen one: camera motion,
-    scores, text; nothing to one that was loaded by hand. A clip without a caption has its text from
-    the input. Once more, with other options: curate reclean.
+    The order is: refine, clean, choose, then add camera motion, scores and the option `append` to
+    the chosen caption. Nothing is added to a caption loaded by hand. The texts as written stay in
+    `captions`. A clip without a caption takes the text that came with the input. To clean again
+    with other options: curate reclean.
     """
 
     name = "clean_text"
@@ -99,9 +99,7 @@ class CleanText(Stage[Clip, CleanTextOptions]):
 
     @classmethod
     def check(cls, options: Any) -> None:
-        """Raise PackageMissing when ftfy is not installed, BadModel for a folder without a
-        tokenizer.
-        """
+        """Raise PackageMissing without ftfy, BadModel for a folder without a tokenizer."""
         if options.clean != "none" and importlib.util.find_spec("ftfy") is None:
             raise PackageMissing(
                 what="stage clean_text", package="ftfy", install='pip install "curate[captions]"'
@@ -113,8 +111,8 @@ class CleanText(Stage[Clip, CleanTextOptions]):
     def check_before(cls, options: Any, before: Pipeline) -> None:
         """Raise ConfigError for scores, matches or a camera motion that no earlier stage writes.
 
-        A camera motion may also be a column of the input table, of which nothing is known here, so
-        only a name that looks like a misspelt column of a stage is refused.
+        A camera motion may also be a column of the input table, which is not known yet. Only a name
+        that looks like a misspelt column of a stage is therefore refused.
         """
         columns = before.columns()
         numbers = [name for name, column in columns.items() if column.kind != "text"]
@@ -152,7 +150,7 @@ class CleanText(Stage[Clip, CleanTextOptions]):
             self._clean = clean_t5
 
     def run(self, row: Clip) -> Outcome:
-        """The text of one clip, and its captions with their cleaned texts."""
+        """The text of a clip, and its captions with their cleaned texts."""
         captions = []
         for caption in _captions(row):
             raw = caption["text_raw"]
@@ -162,7 +160,7 @@ class CleanText(Stage[Clip, CleanTextOptions]):
         return Outcome(self._columns(row, best), tables=[rewritten(c) for c in captions])
 
     def _columns(self, clip: Clip, best: Row | None) -> dict[str, Any]:
-        """The columns of a clip whose best caption this is."""
+        """The columns of a clip, given its best caption, or None if it has no caption."""
         if best is None:
             return {
                 "text": None,
@@ -185,14 +183,14 @@ class CleanText(Stage[Clip, CleanTextOptions]):
         options = self.options
         if options.camera_motion:
             label = clip.values.get(options.camera_motion)
-            if label is None:  # no stage wrote it: it may be a column of the input table
+            if label is None:  # not a stage's column: try the input table
                 label = input_cell(clip.video.values.get("extra"), options.camera_motion)
             text = with_motion(text, None if label is None else str(label))
         scores = []
         for column, name in options.scores.items():
             score = clip.values.get(column)
             scores.append((name, float(score) if isinstance(score, int | float) else None))
-        # the same for the same input in any dataset, which ids are not
+        # no ids: the same input gets the same choice in every dataset
         key = f"{options.seed}:{clip.video.relpath}:{clip.index}"
         return with_text(with_scores(text, scores, key, options.scores_share), options.append)
 
@@ -202,9 +200,7 @@ def _refuse(why: str) -> None:
 
 
 def _captions(clip: Clip) -> list[dict[str, Any]]:
-    """The clip's captions in the order in which they were written; where it has none, the text that
-    came with the input.
-    """
+    """The clip's captions in the order of writing, or the input's text if it has none."""
     rows = [dict(row) for row in clip.tables[TABLE]]
     text = input_text(clip.video)
     if rows or text is None:

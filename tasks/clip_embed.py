@@ -1,6 +1,4 @@
-"""Embeds frames of a clip by CLIP's image tower, once for all scores that rest on them: the stage
-`clip_embed`.
-"""
+"""Embeds frames of a clip with CLIP, once for all scores that use them: the stage `clip_embed`."""
 
 from __future__ import annotations
 
@@ -16,7 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-POINTS = {1: (0.5,), 2: (0.25, 0.75), 3: (0.1, 0.5, 0.9)}  # of the length of a clip
+# option `frames`: the points that are embedded, as fractions of the clip's length
+POINTS = {1: (0.5,), 2: (0.25, 0.75), 3: (0.1, 0.5, 0.9)}
 
 
 class ClipEmbedOptions(AscendOptions):
@@ -40,7 +39,7 @@ class ClipEmbedOptions(AscendOptions):
 
 @dataclass(frozen=True)
 class Prepared:
-    """A clip's pictures, ready for the tower, and the points of the clip that they stand for."""
+    """A clip's pictures, ready for the tower, and their points, as fractions of its length."""
 
     positions: Sequence[float]
     pixels: Sequence[NDArray[np.float32]]
@@ -49,9 +48,9 @@ class Prepared:
 class ClipEmbed(Stage[Clip, ClipEmbedOptions]):
     """Embeddings of 1 to 3 sampled frames by CLIP's image tower, into the table `embeddings`.
 
-    The only pass of the tower: option_match, match, aesthetic, nsfw and `curate search` read what
-    it wrote. Frames come from the samples of split. Points of a short clip that fall on one frame
-    are embedded once.
+    No other stage runs the tower: option_match, match, aesthetic, nsfw and `curate search` read
+    these embeddings. The frames are samples of split. Where two points of a short clip fall on the
+    same frame, it is embedded once.
     """
 
     name = "clip_embed"
@@ -61,11 +60,11 @@ class ClipEmbed(Stage[Clip, ClipEmbedOptions]):
 
     @classmethod
     def models(cls, options: Any) -> tuple[Need, ...]:
-        """CLIP."""
+        """The CLIP model."""
         return (Need("clip", options.model),)
 
     def load(self) -> None:
-        """Load the image tower, once a process. Raises BadModel, NoDevice, PackageMissing."""
+        """Load the image tower. Raises BadModel, NoDevice, PackageMissing."""
         from curate.tasks.models.towers import image_tower
 
         settings, options = self.context.settings, self.options
@@ -80,7 +79,7 @@ class ClipEmbed(Stage[Clip, ClipEmbedOptions]):
         return outcome
 
     def run_batch(self, rows: Sequence[Clip]) -> list[Outcome | RowError]:
-        """The embeddings of each clip, all pictures through the tower together."""
+        """The embeddings of each clip; the tower takes the pictures of all clips together."""
         import numpy as np
 
         from curate.tasks.models.embeddings import unit
@@ -102,9 +101,10 @@ class ClipEmbed(Stage[Clip, ClipEmbedOptions]):
 
         spec = Preprocess(self._tower.side)
         try:
-            # of points that fall on one picture the first one stays
+            # the first point stays where several fall on one picture
             points = {
-                clip.samples.place(point): point for point in reversed(POINTS[self.options.frames])
+                clip.samples.picture_number(point): point
+                for point in reversed(POINTS[self.options.frames])
             }
             numbers = sorted(points, key=lambda number: (points[number], number))
             pictures = [pixels(clip.samples.picture(number), spec) for number in numbers]

@@ -1,4 +1,4 @@
-"""Cuts the clips that are left to MP4 files, each with exactly its planned frames."""
+"""Cuts the remaining clips into MP4 files, each with exactly its planned frames."""
 
 from __future__ import annotations
 
@@ -76,12 +76,11 @@ class CutOptions(StageOptions):
 
 
 class Cut(Stage[Clip, CutOptions]):
-    """Writes each clip to ``<clips>/<dataset id>/<clip_stem>_scene-<index>.mp4``, replacing what is
-    there.
+    """Writes each clip to ``<clips>/<dataset id>/<clip_stem>_scene-<index>.mp4``.
 
-    clip_stem is the source's path below what was enqueued, without its ending; of a.mp4 and a.mov
-    the later one keeps it. A file that lies elsewhere goes below ``_root`` or ``_<scheme>``. Still
-    images are not cut: their path is the source's.
+    An older file of that name is replaced. clip_stem is the source's path below what was enqueued,
+    without its ending; of a.mp4 and a.mov the later one keeps it. A file that lies elsewhere goes
+    below ``_root`` or ``_<scheme>``. Still images are not cut: their path is the source's.
     """
 
     name = "cut"
@@ -94,8 +93,7 @@ class Cut(Stage[Clip, CutOptions]):
             "absolute path or URL of the clip's file; in a path bytes that are not UTF-8 as %XX",
         ),
         "file_size": Column("int", "bytes of the clip's file", 0),
-        # written again only where an option or a copy makes the file differ from the span that
-        # split found
+        # split wrote these; cut writes them again where the file differs from the planned span
         "num_frames": Column("int", "frames of the clip", 1),
         "fps": Column("float", "frames a second, average over the clip; NULL for an image", 0),
         "width": Column("int", "pixels as displayed", 1),
@@ -105,12 +103,12 @@ class Cut(Stage[Clip, CutOptions]):
     }
 
     def run(self, row: Clip) -> Outcome:
-        """The path, size and, where they differ from the source's, measures of the written file."""
+        """The path and size of the file, and the measures in which it differs from the span."""
         return self.run_batch([row])[0]
 
     def run_batch(self, rows: Sequence[Clip]) -> list[Outcome]:
-        """Outcomes in the order of rows. Each stretch of a video that holds clips of the batch is
-        decoded once.
+        """Outcomes in the order of `rows`. A stretch of video that several clips share is decoded
+        once.
         """
         outcomes: dict[int, Outcome] = {}
         ordered = sorted(rows, key=lambda c: (c.video.id, c.start_pts, c.end_pts))
@@ -141,7 +139,7 @@ class Cut(Stage[Clip, CutOptions]):
         o = self.options
         fps = Fraction(o.target_fps).limit_denominator(1001) if o.target_fps else None
         target = Target(o.crf, o.preset, fps, o.shorter_size)
-        # columns in which the file differs from the span that split found
+        # columns in which the file differs from the planned span
         changed: tuple[str, ...] = ("num_frames", "fps") if o.target_fps else ()
         if o.shorter_size:
             changed += ("width", "height", "aspect_ratio", "resolution")
@@ -169,7 +167,7 @@ def _span(clip: Clip) -> Span:
 
 
 def _scores(path: Location, written: WrittenClip, changed: Iterable[str]) -> Scores:
-    """The columns that `cut` writes, of the others only those that `changed` names."""
+    """The path and size of a written clip, and those of its measures that `changed` names."""
     measures = {
         "num_frames": written.num_frames,
         "fps": written.fps,
@@ -183,8 +181,9 @@ def _scores(path: Location, written: WrittenClip, changed: Iterable[str]) -> Sco
 
 
 def runs(clips: list[Clip], keyframes: Sequence[int]) -> Iterator[list[Clip]]:
-    """Clips, in order, in groups to decode in one go: a new one where a seek skips frames, or clips
-    overlap.
+    """Groups of clips to decode in one go; a new group starts where a seek saves frames.
+
+    `clips` are in order, `keyframes` are time stamps. Clips that overlap are in different groups.
     """
     run: list[Clip] = []
     for clip in clips:
@@ -199,14 +198,14 @@ def runs(clips: list[Clip], keyframes: Sequence[int]) -> Iterator[list[Clip]]:
 
 
 class _Feed:
-    """Deals the frames of one decoding pass out to the clips they belong to."""
+    """Hands the frames of one decoding pass to the clips they belong to."""
 
     def __init__(self, frames: Iterator[VideoFrame]) -> None:
         self._frames = frames
         self._next = next(frames, None)
 
     def span(self, start: int, end: int) -> Iterator[VideoFrame]:
-        """Frames with ``start <= pts < end``; those before are passed over."""
+        """Frames with ``start <= pts < end``; earlier ones are skipped."""
         while self._next is not None and (pts := self._next.pts or 0) < end:
             frame = self._next
             if pts >= start:

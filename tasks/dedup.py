@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class DedupOptions(StageOptions):
-    """Options of dedup."""
+    """Options of `dedup`."""
 
     batch_size: int = Field(512, ge=1, le=4096, description="rows claimed by one task")
     hash: Literal["phash", "ahash", "dhash", "whash"] = Field(
@@ -34,11 +34,11 @@ class DedupOptions(StageOptions):
 
 
 class Dedup(Stage[Clip, DedupOptions]):
-    """Marks a clip as duplicate when an earlier surviving clip of the dataset lies within the
-    threshold.
+    """Marks a clip as duplicate when an earlier surviving clip lies within the threshold.
 
-    Clips are taken in the order (video id, clip index), so the result does not depend on which
-    worker was faster. It is the greedy rule of imagededup: duplicates of a duplicate may survive.
+    Both belong to one dataset. Clips are taken in the order (video id, clip index), so the result
+    does not depend on which worker was faster. It is the greedy rule of imagededup: duplicates of a
+    duplicate may survive.
     """
 
     name = "dedup"
@@ -64,7 +64,7 @@ class Dedup(Stage[Clip, DedupOptions]):
 
     @classmethod
     def order(cls, options: Any) -> Order:
-        """(video id, clip index), or for `best` the largest, then longest first."""
+        """(video id, clip index); with keep: best, the largest clips first, then the longest."""
         order = Order(
             number="dedup_seq",
             recalled=("duplicate", "hash_first", "hash_middle"),
@@ -83,17 +83,17 @@ class Dedup(Stage[Clip, DedupOptions]):
         check_imagededup()
 
     def recall(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Learn the clips taken since the last batch of this process, its own included."""
+        """Learn the clips that any process took since the last call, this one included."""
         survivors = [row for row in rows if row["duplicate"] == 0]
         self._survivors.extend([row["id"] for row in survivors], pairs_of(survivors))
         self._last = max([self._last, *(row["dedup_seq"] for row in rows)])
 
     def run(self, row: Clip) -> Outcome:
-        """The outcome for one clip."""
+        """The outcome of one clip."""
         return self.run_batch([row])[0]
 
     def run_batch(self, rows: Sequence[Clip]) -> list[Outcome]:
-        """Outcomes for clips in order; each is compared with survivors of the batch, too."""
+        """Outcomes of clips in order; each is also compared with earlier survivors of the batch."""
         before = len(self._survivors)
         outcomes = []
         pairs = pairs_of(rows)
@@ -109,5 +109,5 @@ class Dedup(Stage[Clip, DedupOptions]):
                 "dedup_seq": number,
             }
             outcomes.append(Outcome(scores))
-        self._survivors.truncate(before)  # recall brings them back once they are saved
+        self._survivors.truncate(before)  # `recall` adds them again once they are saved
         return outcomes

@@ -26,8 +26,9 @@ class LoadCaptionsOptions(StageOptions):
 
 
 class LoadCaptions(Stage[Clip, LoadCaptionsOptions]):
-    """The caption in the .json or .txt beside the source of a clip: a.b.mp4 has a.b.json. For
-    inputs that are clips.
+    """The caption in the .json or .txt beside the source of a clip: a.b.mp4 has a.b.json.
+
+    For inputs that are clips already.
     """
 
     name = "load_captions"
@@ -55,9 +56,9 @@ class LoadCaptions(Stage[Clip, LoadCaptionsOptions]):
 
 
 def _without_file(clip: Clip) -> Outcome:
-    """The outcome where no file lies beside the source.
+    """The outcome of a clip without a file beside its source.
 
-    The caption of a file that is gone goes too, and its text gives way to the newest that is left.
+    The caption of a deleted file is deleted; the newest remaining caption becomes the text.
     """
     captions = clip.tables[TABLE]
     others = [

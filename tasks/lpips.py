@@ -29,8 +29,7 @@ class LpipsOptions(AscendOptions):
 
 
 class Lpips(Scorer[LpipsOptions]):
-    """VGG16 LPIPS of neighbouring sampled frames about 1 s apart, weighted by the time between
-    them.
+    """VGG16 LPIPS of neighbouring sampled frames about 1 s apart, weighted by the time between.
 
     Frames come from the samples of split; the features of each are computed once. About 1 CPU
     second a frame on a CPU.
@@ -54,7 +53,7 @@ class Lpips(Scorer[LpipsOptions]):
         return (Need("lpips", options.model),)
 
     def load(self) -> None:
-        """Load the network, once a process. Raises BadModel, NoDevice, PackageMissing."""
+        """Load the network. Raises BadModel, NoDevice, PackageMissing."""
         from curate.tasks.models.vgg import lpips_model
 
         settings, options = self.context.settings, self.options
@@ -63,7 +62,7 @@ class Lpips(Scorer[LpipsOptions]):
         )
 
     def score(self, clip: Clip) -> Scores:
-        """The distance of neighbouring frames, averaged over the time between them."""
+        """The distance of neighbouring frames, averaged over time. Raises SamplesMissing."""
         samples = clip.samples
         times = samples.times
         if len(times) < 2:

@@ -16,7 +16,7 @@ from curate.tasks.models.catalog import CLIP_MODEL, Need, folder_of
 from curate.tasks.stage import AscendOptions, Clip, Outcome, Stage
 from curate.tasks.text.captions import TABLE, Row, rewritten
 
-# after full stops and marks, Chinese ones too, and at line ends
+# splits after full stops, question and exclamation marks (also Chinese ones) and at line ends
 _SENTENCES = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])|\n+")
 
 
@@ -42,21 +42,19 @@ class MatchOptions(AscendOptions):
 
 @dataclass(frozen=True)
 class _Text:
-    """A text of a clip in the pieces that are embedded; none: nothing to score. `caption` is its
-    row if it has one.
-    """
+    """A text of a clip, in the pieces that are embedded."""
 
-    pieces: Sequence[str]
-    caption: Row | None = None
+    pieces: Sequence[str]  # empty: nothing to score
+    caption: Row | None = None  # the row of `captions` it comes from
 
 
 class Match(Stage[Clip, MatchOptions]):
-    """The CLIP score of a clip and its own text, from the stored embeddings. Without a text the
-    score is NULL.
+    """The CLIP score of a clip and its own text, from the stored embeddings.
 
-    The text is the column `text`: a caption, or what came with the input. With `captions: all` each
-    caption (cleaned, or as it was written where it is not cleaned yet) gets a score of its own in
-    `captions.match`, and clean_text with `source: match` chooses by it.
+    The text is the column `text`: a caption, or what came with the input. Without a text the score
+    is NULL. With `captions: all` each caption (cleaned, or as it was written where it is not
+    cleaned yet) gets a score of its own in `captions.match`, and clean_text with `source: match`
+    chooses by it.
     """
 
     name = "match"
@@ -88,11 +86,11 @@ class Match(Stage[Clip, MatchOptions]):
 
     @classmethod
     def models(cls, options: Any) -> tuple[Need, ...]:
-        """CLIP."""
+        """The CLIP model."""
         return (Need("clip", options.model),)
 
     def load(self) -> None:
-        """Load the text tower, once a process. Raises BadModel, NoDevice, PackageMissing."""
+        """Load the text tower. Raises BadModel, NoDevice, PackageMissing."""
         from curate.tasks.models.towers import text_tower
 
         settings = self.context.settings
@@ -107,7 +105,7 @@ class Match(Stage[Clip, MatchOptions]):
         return outcome
 
     def run_batch(self, rows: Sequence[Clip]) -> list[Outcome | RowError]:
-        """The scores; a text that several clips share is embedded once."""
+        """The scores of the clips; a text that several of them share is embedded once."""
         from curate.tasks.models.embeddings import unit
 
         texts = [self._texts(row) for row in rows]

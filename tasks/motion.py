@@ -12,8 +12,8 @@ from curate.tasks.stage import Clip, Field, Scorer, Scores, StageOptions
 if TYPE_CHECKING:
     from curate.tasks.video.measures import Pair, Still
 
-UNCHANGED = 0.5  # mean change of the luma (0 to 255) from frame to frame: what encoding noise makes
-DARK = 32.0  # luma below which a picture counts as black
+UNCHANGED = 0.5  # mean change of the luma (0 to 255) below which it is encoding noise
+DARK = 32.0  # luma (0 to 255) below which a picture counts as black
 
 
 class Motion(Scorer["Motion.Options"]):
@@ -71,7 +71,7 @@ class Motion(Scorer["Motion.Options"]):
 def flow(pairs: Sequence[Pair]) -> float | None:
     """Mean flow weighted by the time between the frames: total displacement over total time.
 
-    None without pairs.
+    None when no pair has a flow.
     """
     known = [(p.flow, p.gap) for p in pairs if p.flow is not None]
     total = sum(gap for _, gap in known)

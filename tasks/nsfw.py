@@ -27,8 +27,9 @@ class NsfwOptions(StageOptions):
 
 
 class Nsfw(Scorer[NsfwOptions]):
-    """LAION's CLIP-based NSFW detector, largest over the embedded frames; from the stored
-    embeddings, in NumPy.
+    """LAION's CLIP-based NSFW detector, largest score over the embedded frames.
+
+    It reads the stored embeddings and runs in NumPy.
     """
 
     name = "nsfw"

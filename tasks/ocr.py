@@ -13,12 +13,11 @@ from curate.configs.errors import PackageMissing
 from curate.configs.schema import Column, StageOptions
 from curate.tasks.stage import Clip, Scorer, Scores
 
-Box = Sequence[tuple[float, float]]
+Box = Sequence[tuple[float, float]]  # corners, in pixels
 
-
-# Pixels of the longer side that text is looked for in. rapidocr's own rule enlarges the shorter
-# side to 736 without bound: a 16x400 strip took 16 s; small pictures enlarged to 960 give as many
-# boxes for a third less CPU.
+# Longer side, in pixels, of the picture in which text is detected. rapidocr's own rule enlarges the
+# shorter side to 736 without bound: a 16x400 strip took 16 s. Small pictures enlarged to 960 give
+# as many boxes for a third less CPU.
 SIDE = 960
 
 
@@ -31,8 +30,9 @@ class OcrOptions(StageOptions):
 
 
 class Ocr(Scorer[OcrOptions]):
-    """Text boxes of a frame near the middle, at a longer side of 960 pixels; one thread, about 0.4
-    CPU seconds.
+    """Text boxes of a frame near the middle, at a longer side of 960 pixels.
+
+    One thread, about 0.4 CPU seconds.
     """
 
     name = "ocr"
@@ -58,7 +58,7 @@ class Ocr(Scorer[OcrOptions]):
 
     @classmethod
     def check(cls, options: StageOptions) -> None:
-        """Raises PackageMissing without rapidocr or onnxruntime."""
+        """Raise PackageMissing without rapidocr or onnxruntime."""
         for package in ("rapidocr", "onnxruntime"):
             if importlib.util.find_spec(package) is None:
                 raise PackageMissing(
@@ -83,7 +83,7 @@ class Ocr(Scorer[OcrOptions]):
         )
 
     def score(self, clip: Clip) -> Scores:
-        """The text boxes and how much of the frame they take."""
+        """The text boxes, and the share of the frame they cover. Raises SamplesMissing."""
         import cv2
         import numpy as np
 
@@ -94,7 +94,7 @@ class Ocr(Scorer[OcrOptions]):
             width, height = (max(1, round(side * enlarge)) for side in (width, height))
             resized = cv2.resize(frame, (width, height), interpolation=cv2.INTER_CUBIC)
             frame = resized.astype(np.uint8, copy=False)
-        text = self._engine(frame[:, :, ::-1])  # it takes BGR
+        text = self._engine(frame[:, :, ::-1])  # BGR
         corners = [] if text.boxes is None else text.boxes
         boxes = [[(float(x), float(y)) for x, y in box] for box in corners]
         areas = text_areas(boxes, width, height)
@@ -108,10 +108,10 @@ class Ocr(Scorer[OcrOptions]):
 
 
 def text_areas(boxes: Sequence[Box], width: int, height: int) -> tuple[float, float]:
-    """Shares of a frame, 0 to 1: that of the largest box, and that of all together, overlaps
-    counted once.
+    """Shares of a frame, 0 to 1, that the largest box covers and that all boxes cover together.
 
-    What sticks out of the frame does not count. A box is the convex hull of its corners.
+    Overlaps count once; parts outside the frame do not count. A box is the convex hull of its
+    corners.
     """
     import shapely  # type: ignore[import-untyped]  # comes with rapidocr
 
@@ -123,7 +123,7 @@ def text_areas(boxes: Sequence[Box], width: int, height: int) -> tuple[float, fl
 
 
 def as_json(boxes: Sequence[Box], texts: Any, scale: tuple[float, float]) -> str:
-    """The column `ocr`: corners times scale to tenths of a pixel, scores to thousandths."""
+    """The column `ocr`: corners times `scale`, to tenths of a pixel, and scores to thousandths."""
     return json.dumps(
         {
             "boxes": [

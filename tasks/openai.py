@@ -1,6 +1,4 @@
-"""Captions by any server that speaks OpenAI's protocol (vLLM, MindIE, LMDeploy, a cloud): the stage
-`openai`.
-"""
+"""Captions by a server with OpenAI's API (vLLM, MindIE, LMDeploy, a cloud): the stage `openai`."""
 
 from __future__ import annotations
 
@@ -96,7 +94,7 @@ class OpenaiOptions(CaptionOptions):
 
 
 class OpenaiCaptioner:
-    """Asks a server for captions; see Captioner. Safe to use from threads."""
+    """A Captioner that asks a server. Thread-safe."""
 
     def __init__(self, options: OpenaiOptions, stage: str) -> None:
         self._options = options
@@ -115,7 +113,7 @@ class OpenaiCaptioner:
         self.revision = ""
 
     def choose_frames(self, clip: SpanShape) -> Pick:
-        """Frames from the middles of equal parts of the clip."""
+        """The middle frames of equal parts of the clip."""
         count = min(self._options.frames, clip.num_frames)
         scale = min(1.0, self._options.longer_size / max(clip.width, clip.height))
         size = max(1, round(clip.width * scale)), max(1, round(clip.height * scale))
@@ -123,14 +121,14 @@ class OpenaiCaptioner:
         return Pick(middles, size)
 
     def caption(self, frames: Frames, prompt: str, max_new_tokens: int) -> Caption:
-        """The caption of one clip, frames shown as if a second apart.
+        """The caption of one clip, its frames taken as one second apart.
 
         Raises StageError, CaptionServer.
         """
         return self.caption_at(frames, 1.0, prompt, max_new_tokens)
 
     def caption_at(self, frames: Frames, fps: float, prompt: str, max_new_tokens: int) -> Caption:
-        """As `caption`, with how many of the frames fill a second of the clip."""
+        """As `caption`, at `fps` frames per second of the clip."""
         from curate.tasks.captioners.media_urls import jpeg_urls, mp4_url
 
         started, options = time.monotonic(), self._options
@@ -154,9 +152,7 @@ class OpenaiCaptioner:
 
 
 def _check_time(options: OpenaiOptions) -> None:
-    """Raise ConfigError where a batch would be stopped before its requests are sent, or one of them
-    has failed.
-    """
+    """Raise ConfigError when time_limit is too short to send a batch, or to try one request."""
     batch, each, tries = options.batch_size, options.per_minute, options.tries
     paced = 60 * batch / each if each else 0
     tried = tries * options.timeout + (tries - 1) * options.longest_wait
@@ -174,13 +170,12 @@ def _check_time(options: OpenaiOptions) -> None:
 
 
 class Openai(CaptionStage[OpenaiOptions]):
-    """Captions by a server. The key comes from the environment of the workers and is written
-    nowhere.
+    """Captions by a server that speaks OpenAI's protocol.
 
-    A clip that the server gives no caption for fails with the reason, and so does one that is
-    denied (401, 403, 404, 405) where others of its batch are answered. A wrong key, model or
-    address, or a server that is not there, fails no clip: they wait. Tokens and cost of each batch
-    are in the workers' log.
+    The key comes from the environment of the workers and is written nowhere. A clip for which the
+    server gives no caption fails with the reason, and so does one that is denied (401, 403, 404,
+    405) where others of its batch are answered. A wrong key, model or address, or a server that is
+    not there, fails no clip: they wait. Tokens and cost of each batch are in the workers' log.
     """
 
     name = "openai"
@@ -188,24 +183,25 @@ class Openai(CaptionStage[OpenaiOptions]):
 
     @classmethod
     def check(cls, options: Any) -> None:
-        """Raise ConfigError without a model or time enough, CaptionServer for a key that cannot be
-        sent.
+        """Raise ConfigError for a missing model or too short a time_limit.
+
+        Raises CaptionServer for a key that no HTTP header can hold.
         """
         if not options.model:
             why = "it needs the server's name of a model: model: NAME"
             raise ConfigError(source="of stage openai", why=why)
         _check_time(options)
-        # one that is not set here may be set for the workers
+        # no error when the key is not set: it may be set for the workers
         _ = Server(options.url, options.key_variable, cls.name).key
 
     def recorded_prompt(self) -> str:
-        """The system prompt too: another one gives other captions."""
+        """The system prompt and the prompt: the captions depend on both."""
         return "\n\n".join(part for part in (self.options.system, self.options.prompt) if part)
 
     def load(self) -> None:
-        """Make the captioner; the server is not asked yet."""
+        """Make the captioner. No request is sent yet."""
         self._captioner = OpenaiCaptioner(self.options, self.name)
-        # one clip is decoded at a time, or memory would grow with the concurrency
+        # decode one clip at a time, or memory would grow with the concurrency
         self._decoding = threading.Lock()
 
     def captioners(self) -> Sequence[OpenaiCaptioner]:
@@ -224,16 +220,16 @@ class Openai(CaptionStage[OpenaiOptions]):
         return self.outcome([(self._captioner, caption)])
 
     def run_batch(self, rows: Sequence[Clip]) -> list[Any]:
-        """The captions, several requests at a time; an error in the place of a clip's.
+        """The captions, or an error in place of one, with several requests at a time.
 
-        No clip is asked for twice.
+        It raises no error of a clip, so the runner never asks for a clip twice.
         """
         spent = self._captioner.spent = Spent()
         with ThreadPoolExecutor(min(self.options.concurrency, len(rows))) as pool:
             futures = [pool.submit(self.run, row) for row in rows]
         price_in, price_out = self.options.price_in, self.options.price_out
         cost = (spent.tokens_in * price_in + spent.tokens_out * price_out) / 1e6
-        # a warning, because the workers of `curate run` log nothing below
+        # a warning, because the workers of `curate run` log nothing less severe
         log.warning(
             "openai: %d clips, %d requests in %d tries, %d tokens read, %d written%s",
             len(rows),

@@ -34,9 +34,9 @@ class OptionMatchOptions(AscendOptions):
 
     @field_validator("texts", mode="before")
     @classmethod
-    def _read(cls, given: Any) -> Any:
-        """Texts of files are read here, and so frozen with the pipeline."""
-        listed = [given] if isinstance(given, str) else given
+    def _read(cls, value: Any) -> Any:
+        """The texts, with those of files read now, so that they are frozen with the pipeline."""
+        listed = [value] if isinstance(value, str) else value
         if not isinstance(listed, list | tuple) or not all(
             isinstance(text, str) for text in listed
         ):
@@ -46,34 +46,33 @@ class OptionMatchOptions(AscendOptions):
 
     @field_validator("prompt")
     @classmethod
-    def _has_place(cls, given: str) -> str:
-        if given.count("{}") != 1:
+    def _has_one_placeholder(cls, prompt: str) -> str:
+        if prompt.count("{}") != 1:
             raise ValueError("it needs {} once, where the text goes")
-        return given
+        return prompt
 
 
 def _lines(text: str) -> list[str]:
     if not text.startswith(_FILE):
         return [text]
     try:
-        # -sig: some editors begin a file with a mark that is no part of the first text
+        # -sig: some editors begin a file with a byte order mark
         path = Path(text.removeprefix(_FILE)).expanduser()
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{text} cannot be read: {error}") from None
-    # a worker would read it as the name of another file, out of the frozen pipeline
+    # a worker would read it as the name of a file when it loads the frozen pipeline
     if named := next((line.strip() for line in lines if line.strip().startswith(_FILE)), None):
         raise ValueError(f"{text} names another file: {named}")
     return lines
 
 
 class OptionMatch(Stage[Clip, OptionMatchOptions]):
-    """The CLIP score of each text, from the stored embeddings; another text later costs the text
-    tower only.
+    """The CLIP score of each text, from the stored embeddings.
 
     A score is logit_scale (100) times the cosine of text and frame, the largest over the frames.
-    All go to the table `option_scores`. To add a text: ``curate redo option_match --set
-    "option_match.texts=[a dog, a cat]"``.
+    All go to the table `option_scores`. Another text later costs the text tower only: ``curate redo
+    option_match --set "option_match.texts=[a dog, a cat]"``.
     """
 
     name = "option_match"
@@ -94,7 +93,7 @@ class OptionMatch(Stage[Clip, OptionMatchOptions]):
 
     @classmethod
     def check(cls, options: Any) -> None:
-        """Raises ConfigError without a text."""
+        """Raise ConfigError without a text."""
         if not options.texts:
             why = (
                 "it needs texts to look for, such as: texts: [a dog, a cat], "
@@ -104,11 +103,11 @@ class OptionMatch(Stage[Clip, OptionMatchOptions]):
 
     @classmethod
     def models(cls, options: Any) -> tuple[Need, ...]:
-        """CLIP."""
+        """The CLIP model."""
         return (Need("clip", options.model),)
 
     def load(self) -> None:
-        """Embed the texts. Raises BadModel, NoDevice, PackageMissing."""
+        """Load the text tower and embed the texts. Raises BadModel, NoDevice, PackageMissing."""
         from curate.tasks.models.embeddings import unit
         from curate.tasks.models.towers import text_tower
 
@@ -120,8 +119,9 @@ class OptionMatch(Stage[Clip, OptionMatchOptions]):
         self._texts = tower.logit_scale * unit(tower.embed(prompts))
 
     def run(self, row: Clip) -> Outcome:
-        """The best text and its score, and the scores of all. Raises EmbeddingMissing,
-        OtherEmbeddings.
+        """The best text with its score, and the scores of all texts.
+
+        Raises EmbeddingMissing, OtherEmbeddings.
         """
         from curate.tasks.models.embeddings import matching, of_clip
 

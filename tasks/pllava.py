@@ -1,4 +1,4 @@
-"""Captions by PLLaVA, as version 1 of the seed: the stage `pllava`."""
+"""Captions by PLLaVA, as in version 1 of the seed: the stage `pllava`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class PllavaStage(ModelStage[PllavaOptions]):
     Options = PllavaOptions
 
     def captioner(self, folder: Path) -> Pllava:
-        """The captioner of a folder, shared within the process."""
+        """The captioner in a folder, loaded once a process."""
         from curate.tasks.captioners.pllava import Pllava, PllavaRunOptions
         from curate.tasks.models.model_cache import cached_model
 

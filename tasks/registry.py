@@ -1,6 +1,6 @@
-"""Finds the stages: the modules in tasks/ that define one, and the entry points `curate.stages`.
+"""Finds the stages: those that the modules in tasks/ define, and the entry points `curate.stages`.
 
-Also says in which order they come, and which of them join a pipeline by themselves.
+Also orders them, and adds those with `default_step` to a pipeline.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def stages() -> dict[str, StageClass]:
 
 
 def stages_defined_in(module: ModuleType) -> list[StageClass]:
-    """The stage classes that a module defines itself, those with a name."""
+    """The stage classes with a name that a module defines itself, not those it imports."""
     return [
         cls
         for cls in vars(module).values()
@@ -50,9 +50,9 @@ def stages_defined_in(module: ModuleType) -> list[StageClass]:
 
 
 def stages_in_order() -> list[StageClass]:
-    """All stages as the packaged pipelines order them.
+    """All stages in the order of the packaged pipelines.
 
-    Those of no packaged pipeline come by name, before the one that comes last.
+    Stages that are in no packaged pipeline follow by name, before those with `comes_last`.
     """
     catalog = stages()
     steps = [step for name in ("default.yaml", "scores.yaml") for step in read_yaml(PRESETS / name)]
@@ -66,9 +66,9 @@ def stages_in_order() -> list[StageClass]:
 def add_default_steps(
     steps: Sequence[RawStep], catalog: Mapping[str, StageClass]
 ) -> list[dict[str, Any]]:
-    """The raw steps, and the stages that join every pipeline which does not mention them.
+    """The raw steps, and every stage with `default_step` that they do not mention.
 
-    They join before the stage that comes last, or at the end.
+    These are added before the first stage with `comes_last`, or at the end.
     """
     mentioned = {step.get("stage") for step in steps}
     joining = [

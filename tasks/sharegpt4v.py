@@ -1,4 +1,4 @@
-"""Captions by ShareGPT4V, of one frame of a clip: the stage `sharegpt4v`."""
+"""Captions by ShareGPT4V: the stage `sharegpt4v`."""
 
 from __future__ import annotations
 
@@ -40,8 +40,9 @@ class ShareGpt4vOptions(ModelOptions):
 
 
 class ShareGpt4vStage(ModelStage[ShareGpt4vOptions]):
-    """Captions by ShareGPT4V on MindSpore, of the middle frame. Both folders are used as they were
-    published.
+    """Captions by ShareGPT4V on MindSpore, of the middle frame.
+
+    Both folders, model and image tower, are used as they were published.
     """
 
     name = "sharegpt4v"
@@ -51,11 +52,11 @@ class ShareGpt4vStage(ModelStage[ShareGpt4vOptions]):
 
     @classmethod
     def models(cls, options: Any) -> tuple[Need, ...]:
-        """The captioner's folder, and the one of its image tower."""
+        """The captioner and its image tower."""
         return (Need(cls.kind, options.model, options.tower),)
 
     def captioner(self, folder: Path) -> ShareGpt4v:
-        """The captioner of a folder, shared within the process."""
+        """The captioner in a folder, loaded once a process."""
         from curate.tasks.captioners.sharegpt4v import ShareGpt4v, ShareGpt4vRunOptions
         from curate.tasks.models.checkpoint import CONFIG, read_config
         from curate.tasks.models.model_cache import cached_model
@@ -63,8 +64,8 @@ class ShareGpt4vStage(ModelStage[ShareGpt4vOptions]):
 
         options, settings = self.options, self.context.settings
         (need,) = self.models(options)
-        given = tower_of(need, settings.model_folder)
-        tower = tower_folder(folder, read_config(folder / CONFIG), given)
+        named = tower_of(need, settings.model_folder)
+        tower = tower_folder(folder, read_config(folder / CONFIG), named)
         run_options = ShareGpt4vRunOptions(
             options.frames, tower, batch=options.pass_size, sampling=self.sampling()
         )

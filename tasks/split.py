@@ -1,7 +1,4 @@
-"""Finds the scenes of each video and samples them: the stage `split`.
-
-Each video is decoded once, here.
-"""
+"""Finds the scenes of each video and samples them in one decoding pass: the stage `split`."""
 
 from __future__ import annotations
 
@@ -107,7 +104,7 @@ class Split(Stage[Video, "Split.Options"]):
         from curate.tasks.video.still_images import image_clip
 
         o, pipeline = self.options, self.context.pipeline
-        # the hash that `dedup` compares, whether or not it comes later
+        # the kind of hash that `dedup` compares; without that stage, phash
         dedup = pipeline.stage("dedup").options if pipeline.has("dedup") else None
         panda = o.panda_seconds if o.detector == "panda" else None
         plan = SplitPlan(

@@ -48,25 +48,25 @@ OptionsT = TypeVar("OptionsT", bound=StageOptions)
 RowT = TypeVar("RowT")
 
 
-def _storable(given: str) -> str:
-    if "\0" in given:
-        raise ValueError("it holds the character NUL, which Postgres takes in no text")
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("it holds the character NUL, which Postgres cannot store in a text")
     try:
-        given.encode("utf-8")
+        text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise ValueError(
-            f"it holds half a character ({given[error.start]!a}), which no database takes"
+            f"it holds half a character ({text[error.start]!a}), which no database can store"
         ) from None
-    return given
+    return text
 
 
-Storable = Annotated[str, AfterValidator(_storable)]  # a text that every database takes
+Storable = Annotated[str, AfterValidator(_storable)]  # a text that every database can store
 
 
 class AscendOptions(StageOptions):
     """Options of a stage that runs a network."""
 
-    # only processes of this queue load MindSpore, and they are as many as there are devices
+    # only processes of this queue load MindSpore; there is one for each device
     queue: Literal["ascend"] = Field(
         "ascend", description="the Celery queue its tasks go to, on an NPU or without"
     )
@@ -102,22 +102,21 @@ class Video:
 class Clip:
     """A span of a video: one row of `clips`.
 
-    The span holds the frames whose presentation time stamp p (in units of `time_base`, seconds, as
-    stored in the source) satisfies ``start_pts <= p < end_pts``. `values` holds every column of the
-    row.
+    The span holds the frames with ``start_pts <= pts < end_pts``: presentation time stamps as the
+    source stores them, in units of `time_base` seconds. `values` holds every column of the row.
     """
 
     id: int
     dataset_id: int
-    index: int  # 0-based, in the video
+    index: int  # within the video, from 0
     video: Video
     start_pts: int
     end_pts: int
     time_base: Fraction
     values: Mapping[str, Any]
     samples_from: Path | RemoteArchives
+    # the clip's rows of each table that the stage names in `reads`
     tables: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
-    # ^ the clip's rows of each table that the stage names in `reads`
 
     def __getitem__(self, column: str) -> Any:
         return self.values[column]
@@ -133,7 +132,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class NewClip:
-    """A clip found by split. `scores` are columns of `clips`; pts as in Clip."""
+    """A clip that split found. `scores` are columns of `clips`; time stamps are as in Clip."""
 
     index: int
     start_pts: int
@@ -143,11 +142,9 @@ class NewClip:
 
 @dataclass(frozen=True)
 class Rows:
-    """What a clip has in another table from now on: rows of it where `where` holds are replaced by
-    `rows`.
+    """Rows of a clip in a side table: they replace its rows for which `where` holds.
 
-    `table` is one that the stage names in `writes`; neither mapping holds clip_id, which is the
-    row's own.
+    The stage names `table` in `writes`. Neither `where` nor `rows` hold clip_id: it is the clip's.
     """
 
     table: str
@@ -159,8 +156,8 @@ class Rows:
 class Outcome:
     """What a stage found for one row: its columns and, from split, the clips of the video.
 
-    `drop` names why the row goes no further although nothing failed (a video without a long enough
-    scene). `tables` is what it found that is no column: embeddings, option scores.
+    `drop` is the reason to drop the row although nothing failed, such as a video without a long
+    enough scene. `tables` are rows for side tables: embeddings, option scores, captions.
     """
 
     scores: Scores
@@ -171,7 +168,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Context:
-    """What a stage may know besides its rows and options."""
+    """What a stage knows besides its rows and options."""
 
     settings: Settings
     pipeline: Pipeline = field(default_factory=lambda: Pipeline(()))
@@ -180,29 +177,29 @@ class Context:
 class Stage(ABC, Generic[RowT, OptionsT]):
     """A named step that rows of one level wait for.
 
-    Made once a process and dataset. Must be safe to run again on the same row: whatever it writes
-    outside the database is written to a temporary name and renamed.
+    A process makes one object for each dataset. A stage must be safe to run again on the same row:
+    it writes files under a temporary name and renames them when they are whole.
     """
 
     name: ClassVar[str]
     level: ClassVar[Level]
     """The level of the rows that wait for the stage."""
     makes: ClassVar[Level | None] = None
-    """The level of the new rows that outcomes hold in `clips`; `columns` are then theirs."""
+    """The level of the new rows in `Outcome.clips`; `columns` are then those of the new rows."""
     columns: ClassVar[dict[str, Column]] = {}
     Options: ClassVar[type[StageOptions]] = StageOptions
     reads: ClassVar[tuple[str, ...]] = ()
-    """Tables whose rows come with each clip: embeddings, option_scores, captions."""
+    """Side tables whose rows come with each clip: embeddings, option_scores, captions."""
     may_lack: ClassVar[tuple[str, ...]] = ()
     """Tables of `reads` that no stage of the pipeline has to write."""
     writes: ClassVar[tuple[str, ...]] = ()
-    """Tables that outcomes may hold rows of."""
+    """Side tables that the stage writes rows of."""
     comes_first: ClassVar[bool] = False
-    """Every pipeline begins with these stages; those that make rows follow the others."""
+    """Every pipeline begins with these stages; among them, those that make rows come last."""
     comes_last: ClassVar[bool] = False
     """Stages with `default_step` join a pipeline before this one."""
     default_step: ClassVar[bool] = False
-    """The stage joins pipelines that do not mention it."""
+    """Pipelines that do not mention the stage get it too."""
 
     def __init__(self, options: OptionsT, context: Context) -> None:
         self.options = options
@@ -210,60 +207,56 @@ class Stage(ABC, Generic[RowT, OptionsT]):
 
     @classmethod
     def order(cls, options: Any) -> Order | None:
-        """The order in which rows are taken, one batch at a time a dataset; None: any order, any
-        number.
-        """
+        """The order of an ordered stage: one batch at a time per dataset. None: in any order."""
         return None
 
     @classmethod
     def check(cls, options: StageOptions) -> None:
         """Raise a ServiceError when a package, model or file that the stage needs is missing.
 
-        Called at enqueue, so that nobody learns it after hours of work.
+        Called at `curate enqueue`, so that a run does not stop after hours of work.
         """
 
     @classmethod
     def check_before(cls, options: Any, before: Pipeline) -> None:
-        """Raise ConfigError when the stages before it do not write what its options name."""
+        """Raise ConfigError when the stages before this one do not write what its options name."""
 
     @classmethod
     def models(cls, options: Any) -> tuple[Need, ...]:
-        """The model weights that the stage needs; `enqueue` refuses a pipeline whose weights are
-        missing.
-        """
+        """The model weights that the stage needs; `enqueue` refuses a pipeline without them."""
         return ()
 
     def recall(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Learn the clips that an ordered stage has taken since the last call, in any process.
+        """Learn the clips that an ordered stage has processed since the last call, in any process.
 
         Each mapping has id and the columns that the stage's Order names. Called before each batch.
         """
 
     def load(self) -> None:
-        """Load what is heavy (a model). Called once a process, before the first batch."""
+        """Load what is heavy, such as a model. Called once, before the first batch."""
 
     @abstractmethod
     def run(self, row: RowT) -> Outcome:
         """The outcome for one row. Any exception fails this row only."""
 
     def run_batch(self, rows: Sequence[RowT]) -> Sequence[Outcome | RowError | ServiceError]:
-        """Outcomes in the order of `rows`. Override where a batch is cheaper than its rows.
+        """Outcomes in the order of `rows`. Override it where a batch is cheaper than its rows.
 
-        A RowError in the place of an outcome fails that row only; a ServiceError gives it back, and
-        the stage rests when the others are saved. An exception from an override makes the runner
-        try the rows one by one.
+        A RowError in place of an outcome fails that row only. A ServiceError releases the row, and
+        the stage pauses once the other rows are saved. When an override raises, the runner tries
+        the rows one by one.
         """
         return [self.run(row) for row in rows]
 
 
 class Scorer(Stage[Clip, OptionsT]):
-    """A stage that writes score columns of a clip. Only `score` has to be written."""
+    """A stage that writes score columns of a clip. A subclass needs only `score`."""
 
     level = "clip"
 
     @abstractmethod
     def score(self, clip: Clip) -> Scores:
-        """The columns of one clip. None means not measured; NaN and infinity are refused."""
+        """The columns of one clip; None: not measured. NaN and infinity are refused."""
 
     def run(self, row: Clip) -> Outcome:
         """The scores as an outcome."""

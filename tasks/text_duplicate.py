@@ -26,12 +26,11 @@ class TextDuplicateOptions(StageOptions):
 
 
 class TextDuplicate(Stage[Clip, TextDuplicateOptions]):
-    """Marks a clip whose `text` an earlier surviving clip of the dataset has. A clip without a text
-    is none.
+    """Marks a clip whose `text` an earlier surviving clip of the dataset has.
 
-    Clips are taken in the order (video id, clip index), so the result does not depend on which
-    worker was faster. It is found once: texts that `curate reclean` or `recaption` change
-    afterwards are not compared again.
+    A clip without a text is no duplicate. Clips are taken in the order (video id, clip index), so
+    the result does not depend on which worker was faster. They are compared once: texts that
+    `curate reclean` or `recaption` change afterwards are not compared again.
     """
 
     name = "text_duplicate"
@@ -60,7 +59,7 @@ class TextDuplicate(Stage[Clip, TextDuplicateOptions]):
         )
 
     def recall(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Learn the clips taken since the last batch of this process, its own included."""
+        """Learn the clips that any process took since the last call, this one included."""
         for row in rows:
             self._last_number = max(self._last_number, row["text_seq"])
             if row["text_duplicate"] == 0 and (key := self._key(row["text"])):
@@ -71,8 +70,8 @@ class TextDuplicate(Stage[Clip, TextDuplicateOptions]):
         return self.run_batch([row])[0]
 
     def run_batch(self, rows: Sequence[Clip]) -> list[Outcome]:
-        """Outcomes of clips in order; each is compared with earlier survivors of the batch too."""
-        in_batch: dict[bytes, int] = {}  # recall brings them back once they are saved
+        """Outcomes of clips in order; each is also compared with earlier survivors of the batch."""
+        in_batch: dict[bytes, int] = {}  # `recall` adds them to _first once they are saved
         outcomes = []
         for number, row in enumerate(rows, self._last_number + 1):
             key = self._key(row["text"])
@@ -88,13 +87,11 @@ class TextDuplicate(Stage[Clip, TextDuplicateOptions]):
         return outcomes
 
     def _key(self, text: str | None) -> bytes:
-        """What equal texts share: 16 bytes of a hash, none for a text without anything to
-        compare.
-        """
+        """16 bytes of a hash that equal texts share; empty for a text with nothing to compare."""
         compared = text or ""
         if self.options.compare == "words":
             compared = _MARKS.sub(" ", compared.casefold())
         compared = compared.strip()
-        return (
-            hashlib.sha256(compared.encode("utf-8", "replace")).digest()[:16] if compared else b""
-        )
+        if not compared:
+            return b""
+        return hashlib.sha256(compared.encode("utf-8", "replace")).digest()[:16]

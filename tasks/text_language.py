@@ -22,8 +22,9 @@ class TextLanguageOptions(StageOptions):
 
 
 class TextLanguage(Scorer[TextLanguageOptions]):
-    """The likeliest language of `text`, by py3langid. Short texts deceive it: filter by
-    text_lang_rank <= 5.
+    """The likeliest language of `text`, by py3langid.
+
+    It is often wrong about short texts: filter by text_lang_rank <= 5.
     """
 
     name = "text_language"
@@ -46,7 +47,7 @@ class TextLanguage(Scorer[TextLanguageOptions]):
             raise ConfigError(source="of stage text_language", why=why)
 
     def score(self, clip: Clip) -> Scores:
-        """The language of one text."""
+        """The likeliest language of the text, and the rank of the wanted one."""
         codes = languages(str(clip["text"] or ""))
         if not codes:
             return {"text_lang": None, "text_lang_rank": None}

@@ -254,12 +254,12 @@ def test_vectors_are_those_of_the_formula_for_the_stored_samples(line: Line, mod
     """float16 moves an entry by 6e-5 at most here, and a vector by 3e-4 of its length."""
     for row in line.second:
         found = samples(line, row)
-        places = sorted({found.place(point) for point in FRAMES})
+        numbers = sorted({found.picture_number(point) for point in FRAMES})
         exact = oracle.image_features(
-            models / tiny.CLIP, np.stack([oracle.pixels(found.picture(p)) for p in places])
+            models / tiny.CLIP, np.stack([oracle.pixels(found.picture(n)) for n in numbers])
         )
         stored = vectors_of(line, row["id"])
-        assert stored.shape == (len(places), 768)
+        assert stored.shape == (len(numbers), 768)
         np.testing.assert_allclose(
             np.linalg.norm(stored - oracle.unit(exact), axis=1), 0, atol=5e-4
         )

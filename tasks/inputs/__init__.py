@@ -1,4 +1,4 @@
-"""From paths, URLs and tables to the files that become videos.
+"""Finds the files that become videos, by paths, URLs and tables.
 
-Knows no rows and no database; imported by the stages, the other folders of tasks/, and cli.
+It knows neither rows nor the database. The stages, the other folders of tasks/ and cli use it.
 """

@@ -1,4 +1,4 @@
-"""What a file is taken for by its extension."""
+"""Tells videos, still images and tables by their extensions."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ TABLE_EXTENSIONS = (".csv", ".parquet")
 
 
 def extension(path: str) -> str:
-    """The extension in lower case with its dot, or ''; of a URL that of its path."""
+    """The extension of a path, or of the path of a URL, in lower case with its dot; '' for none."""
     name = urlsplit(path).path if is_url(path) else path
     return os.path.splitext(name)[1].lower()  # noqa: PTH122  URLs, surrogates
 
 
 def is_image(path: str) -> bool:
-    """Whether the extension is that of a still image. Everything else is taken for a video."""
+    """Whether the extension is that of a still image. All other files count as videos."""
     return extension(path) in IMAGE_EXTENSIONS
 
 

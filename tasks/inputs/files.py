@@ -1,4 +1,4 @@
-"""One file to enqueue: its path, local or a URL, and the fingerprint that tells a changed one."""
+"""One file to enqueue: its path or URL, and the fingerprint that shows whether it has changed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from curate.tasks.storage.remote import as_reading_error, file_system
 
 ABSENT = "absent"  # fingerprint of a file that is not there: it changes when the file appears
 
-# what a store may offer to tell a changed file, best first
+# keys of fsspec's `info` that show whether a file has changed, best first
 _VERSIONS = (
     "ETag", "etag", "md5Hash", "checksum", "mtime", "LastModified", "last_modified", "created",
 )  # fmt: skip
@@ -23,11 +23,11 @@ _VERSIONS = (
 class Input:
     """One file to enqueue.
 
-    `path` is an absolute path as `curate.tasks.inputs.paths.to_text` writes it, or a URL; `relpath`
-    is relative to the folder, table's folder or URL enqueued; of a file that lies elsewhere it is
-    the same as `path`. `fingerprint` changes when the file does (size and time of change; for URLs
-    size and what the store offers: ETag, checksum or time). `extra` holds the other columns of a
-    table, safe for JSON.
+    `path` is an absolute path as `curate.tasks.inputs.paths.to_text` writes it, or a URL. `relpath`
+    is relative to the enqueued folder or URL or to the table's folder; of a file elsewhere it is
+    equal to `path`. `fingerprint` changes when the file does: it is the size with the time of
+    change, or for a URL with what the store offers (ETag, checksum or time). `extra` holds the
+    other columns of a table, as values that JSON can hold.
     """
 
     path: str
@@ -38,14 +38,14 @@ class Input:
 
 @dataclass
 class PassedOver:
-    """What gave no input: how many paths came twice, and which folders cannot be listed."""
+    """What was left out: the number of repeated paths, and the folders that cannot be listed."""
 
     duplicates: int = 0
     unreadable: list[tuple[str, str]] = field(default_factory=list)  # path as text, reason
 
 
 def local_input(path: str, base: str, extra: dict[str, Any] | None = None) -> Input:
-    """The Input of a local path, whether it exists or not, below the folder `base` or elsewhere."""
+    """The Input of a local path, existing or not; relpath counts from the folder `base`."""
     absolute = os.path.abspath(path)  # noqa: PTH100  keeps links, unlike resolve
     relative = absolute.removeprefix(base.rstrip("/") + "/")
     try:
@@ -57,7 +57,7 @@ def local_input(path: str, base: str, extra: dict[str, Any] | None = None) -> In
 
 
 def url_input(url: str, base: str, extra: dict[str, Any] | None = None) -> Input:
-    """The Input of one URL, whether it exists or not, below the URL `base` or elsewhere.
+    """The Input of one URL, existing or not; relpath counts from the URL `base`.
 
     Raises ServiceError when its store does not answer or refuses this host.
     """
@@ -76,6 +76,6 @@ def url_input(url: str, base: str, extra: dict[str, Any] | None = None) -> Input
 
 
 def url_fingerprint(info: Mapping[str, Any]) -> str:
-    """The fingerprint of a file by what fsspec's `info` says of it."""
+    """The fingerprint of a file, made of its fsspec `info`."""
     version = next((info[key] for key in _VERSIONS if info.get(key) is not None), "")
     return f"{info.get('size')}-{version}"

@@ -1,4 +1,4 @@
-"""What `curate enqueue PATH` finds: files of a folder, a glob, a table of paths, or a URL."""
+"""Finds the inputs of `curate enqueue PATH`: a folder, a glob, a table of paths, or a URL."""
 
 from __future__ import annotations
 
@@ -26,12 +26,14 @@ def find_all_inputs(sources: Sequence[str], passed_over: PassedOver) -> Iterator
 
     Raises NoInput before the first input when any source has none.
     """
-    begun = []
+    iterators = []
     for source in sources:
         inputs = find_inputs(source, passed_over)
-        begun.append(itertools.chain([next(inputs)], inputs))
-    # of one source find_inputs has left out what is named twice
-    return begun[0] if len(begun) == 1 else _once(itertools.chain(*begun), passed_over)
+        iterators.append(itertools.chain([next(inputs)], inputs))
+    # find_inputs gives each path of one source once
+    if len(iterators) == 1:
+        return iterators[0]
+    return _once(itertools.chain(*iterators), passed_over)
 
 
 def _once(inputs: Iterable[Input], passed_over: PassedOver) -> Iterator[Input]:
@@ -45,15 +47,14 @@ def _once(inputs: Iterable[Input], passed_over: PassedOver) -> Iterator[Input]:
 
 
 def find_inputs(source: str, passed_over: PassedOver | None = None) -> Iterator[Input]:
-    """The inputs of source, each path once, in an order that depends on names only.
+    """The inputs of `source`, each path once, in an order that depends only on names.
 
-    source is a folder (searched with its sub-folders), a file, a CSV or Parquet table with a column
-    `path`, a glob, or a URL of any of these. From folders and globs come the names with a known
-    extension that do not start with a dot, whatever they are: a link that leads nowhere or a folder
-    called x.mp4 is an Input too, and fails in `probe` with its reason. A file named in a table or
-    by itself may have any extension. What gives no input is added to `passed_over`. Folders are not
-    held in memory; of a table the paths are. Raises NoInput when there is nothing, ConfigError for
-    a wrong table.
+    `source` is a folder (searched with its sub-folders), a file, a CSV or Parquet table with a
+    column `path`, a glob, or a URL of any of these. In folders and globs every name counts that has
+    a known extension and no dot in front: a broken link or a folder called x.mp4 is an Input too,
+    and fails in `probe` with its reason. A file given by its own path or in a table may have any
+    extension. What is left out is added to `passed_over`. Only the paths of a table are kept in
+    memory. Raises NoInput when there is no input, ConfigError for a wrong table.
     """
     nothing = True
     for item in _inputs(source.removeprefix("file://"), passed_over or PassedOver()):
@@ -65,15 +66,15 @@ def find_inputs(source: str, passed_over: PassedOver | None = None) -> Iterator[
 
 
 def _inputs(source: str, passed_over: PassedOver) -> Iterator[Input]:
-    """The inputs by what the source is."""
-    is_there = os.path.lexists(source)
-    if extension(source) in TABLE_EXTENSIONS and (is_there or not glob.has_magic(source)):
+    """The inputs of a source of any kind, or no input."""
+    exists = os.path.lexists(source)
+    if extension(source) in TABLE_EXTENSIONS and (exists or not glob.has_magic(source)):
         return read_table(source, passed_over)
     if is_url(source):
         return find_at_url(source)
     if os.path.isdir(source):  # noqa: PTH112
         return FolderWalk(source, passed_over).inputs()
-    if is_there:
+    if exists:
         folder = os.path.dirname(os.path.abspath(source))  # noqa: PTH100, PTH120
         return iter([local_input(source, folder)])
     return match_glob(source)

@@ -12,10 +12,10 @@ from curate.tasks.inputs.paths import to_text
 
 
 class FolderWalk:
-    """Walks a folder without holding more than one folder's names for each level.
+    """Walks a folder, with the names of only one folder per level in memory.
 
-    A linked folder is entered only when its target lies outside the tree, and only once: what lies
-    inside is found under its own name, so links can neither loop nor multiply.
+    It enters a linked folder only when the target lies outside the tree, and only once. Files
+    inside the tree are found under their own names, so links can neither loop nor multiply.
     """
 
     def __init__(self, root: str, passed_over: PassedOver) -> None:
@@ -27,8 +27,7 @@ class FolderWalk:
     def inputs(self, folder: str | None = None, outside: bool = False) -> Iterator[Input]:
         """Inputs in the order of their names, a folder's content at the position of its name.
 
-        `folder` is the part of the tree to walk, all of it for None; `outside` tells that a link
-        led there.
+        `folder` is the part of the tree to walk; None: all of it. `outside`: a link led there.
         """
         folder = folder or self._base
         try:
@@ -47,7 +46,7 @@ class FolderWalk:
                 yield from self.inputs(entry.path, outside or entry.is_symlink())
 
     def _enters(self, entry: os.DirEntry[str], outside: bool) -> bool:
-        """Whether an entry is a folder to walk, too."""
+        """Whether an entry is a folder to walk."""
         try:
             if not entry.is_dir():
                 return False
@@ -63,7 +62,7 @@ class FolderWalk:
 
 
 def match_glob(pattern: str) -> Iterator[Input]:
-    """Files and folders that match, in the order of their names.
+    """Inputs whose paths match a glob, in the order of their names.
 
     relpath is relative to the folder before the first special character.
     """

@@ -1,4 +1,4 @@
-"""The folder, table or URL that a source stands for: a dataset remembers it as its root."""
+"""The root of a dataset: the folder, table or URL that its videos come from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from curate.tasks.inputs.paths import is_url, to_text
 
 
 def root_of(source: str) -> str:
-    """The root of a source: a folder, table or URL itself, and the folder of a file or a glob."""
+    """The root of a source: the source itself, or the folder of a media file or a glob."""
     path = source.removeprefix("file://")
     if glob.has_magic(path) and not os.path.lexists(path):
         path = os.path.dirname(path[: min(path.find(c) for c in "*?[" if c in path)]) or "."  # noqa: PTH120

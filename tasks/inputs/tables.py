@@ -1,4 +1,4 @@
-"""Reads tables of inputs: CSV or Parquet with a column `path` and whatever other columns."""
+"""Reads tables of inputs: CSV or Parquet with a column `path` and any other columns."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ TableRow = dict[str, Any]
 
 
 def read_table(source: str, passed_over: PassedOver) -> Iterator[Input]:
-    """The rows of a CSV or Parquet file or URL, in order, read as they are used, each path once.
+    """The inputs in a CSV or Parquet file or URL, each path once, in order, read one by one.
 
-    Relative paths count from the table's folder. Raises as `read_rows`, and BadTable for a row
-    without a path.
+    Relative paths count from the table's folder. Raises what `read_rows` raises, and BadTable for a
+    row without a path.
     """
     seen: set[str] = set()
     for position, row in read_rows(source):
@@ -38,11 +38,11 @@ def read_table(source: str, passed_over: PassedOver) -> Iterator[Input]:
 
 
 def read_rows(source: str, needed: Sequence[str] = ("path",)) -> Iterator[tuple[str, TableRow]]:
-    """Position (its line) and cells of each row, safe for JSON but for the path.
+    """The position (such as: line 2) and the cells of each row.
 
-    Empty CSV cells and NaN are None. One of the columns `needed` has to be there. Raises NoInput
-    when there is no table, BadTable (with the line or row) when it cannot be read, has none of
-    them, a row has too many cells, or a text cannot be stored.
+    All cells but `path` are values that JSON can hold; empty CSV cells and NaN are None. Raises
+    NoInput when there is no table, and BadTable, with the line or row, when the table cannot be
+    read, it has none of the columns `needed`, a row has too many cells, or a text cannot be stored.
     """
     try:
         if is_url(source):
@@ -67,7 +67,7 @@ def read_rows(source: str, needed: Sequence[str] = ("path",)) -> Iterator[tuple[
 
 
 def as_input(source: str, position: str, row: TableRow) -> Input:
-    """The Input that a row of `read_rows` is about. Raises BadTable when it has no path."""
+    """The Input in a row of `read_rows`. Raises BadTable when the row has no path."""
     extra = dict(row)
     path = extra.pop("path", None)
     if not isinstance(path, str) or not path.strip() or "\0" in path:
@@ -83,9 +83,9 @@ def as_input(source: str, position: str, row: TableRow) -> Input:
 
 
 def _json_safe(value: Any) -> Any:
-    """The value with what JSON lacks as text: dates ISO 8601, decimals exact, bytes hexadecimal.
+    """The value, with dates (ISO 8601), decimals and bytes (hexadecimal) in it as text.
 
-    NaN and infinity are None.
+    NaN and infinity become None.
     """
     if isinstance(value, float):
         return value if math.isfinite(value) else None
@@ -103,7 +103,7 @@ def _json_safe(value: Any) -> Any:
 def _csv_rows(
     source: str, stream: BinaryIO, needed: Sequence[str]
 ) -> Generator[tuple[str, TableRow], None, None]:
-    # paths that are not UTF-8 are kept, so that their files are found; read_rows checks the rest
+    # keep paths that are not UTF-8, so that their files are found; read_rows checks other cells
     text = io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline="")
     csv.field_size_limit(1 << 24)  # captions can be longer than csv's own 128 kB
     reader = csv.DictReader(text)

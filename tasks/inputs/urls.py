@@ -21,7 +21,7 @@ def find_at_url(url: str) -> Iterator[Input]:
         with store_errors(url):
             try:
                 infos = system.glob(path, detail=True)
-            except ValueError as error:  # fsspec takes ** only as a whole name: no `a**`
+            except ValueError as error:  # fsspec accepts ** only as a whole name, not `a**`
                 raise ConfigError(source=url, why=error) from None
         for name in sorted(infos):
             visible = is_media(name) and not name.rpartition("/")[2].startswith(".")
@@ -38,7 +38,7 @@ def find_at_url(url: str) -> Iterator[Input]:
 
 
 def _walk(url: str, system: Any, path: str) -> Iterator[Input]:
-    """Files below a prefix in the order of their names; folder listings are held one at a time."""
+    """Inputs below a prefix in the order of their names, with one listing per level in memory."""
     with store_errors(url):
         listing = sorted(system.ls(path, detail=True), key=lambda info: info["name"])
     for info in listing:
@@ -52,7 +52,7 @@ def _walk(url: str, system: Any, path: str) -> Iterator[Input]:
 
 
 def _listed(source: str, base: str, system: Any, info: dict[str, Any]) -> Input:
-    """The Input of a file that a listing of the URL `source` holds; relpath counts from `base`."""
+    """The Input of a file in a listing of the URL `source`; relpath counts from the URL `base`."""
     chain, linked, _ = source.rpartition("::")
     full = chain + linked + system.unstrip_protocol(info["name"])
     root = system._strip_protocol(base.rpartition("::")[2])

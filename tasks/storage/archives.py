@@ -1,4 +1,4 @@
-"""The archives of sampled frames below a URL, as one batch sees them."""
+"""Opens the archives of samples below a URL, for one batch."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from zipfile import ZipFile
 from curate.tasks.storage.remote import RemoteFile, needed_by_all
 
 OPEN = 4  # archives kept open, each with a few blocks in memory
-BLOCK_BYTES = 4 << 20  # most archives are smaller, so they are fetched by one request
+BLOCK_BYTES = 4 << 20  # most archives are smaller, so one request fetches them
 
 
 class RemoteArchives:
     """Opens each archive once.
 
-    Made anew for every batch, so that no archive is read that split has written again since.
+    Each batch has an object of its own, so none reads an archive that split has since replaced.
     """
 
     def __init__(self, root: str) -> None:
@@ -22,7 +22,7 @@ class RemoteArchives:
         self._open: OrderedDict[str, ZipFile] = OrderedDict()  # least recently used first
 
     def open(self, url: str) -> ZipFile:
-        """The archive at a URL. Raises Unreadable when there is none, ServiceError, BadZipFile."""
+        """The archive at a URL. Raises Unreadable when it is missing, ServiceError, BadZipFile."""
         if url not in self._open:
             with needed_by_all(url):
                 self._open[url] = ZipFile(RemoteFile(url, BLOCK_BYTES))

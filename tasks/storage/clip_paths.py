@@ -1,4 +1,4 @@
-"""Where the file of a clip goes, and under which name."""
+"""The paths and names of the clips' files."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import os
 from curate.tasks.inputs.paths import is_url, to_path, to_text
 from curate.tasks.storage.locations import Location, below
 
-# bytes of a file name that may come from the source; file systems take 255 in all
+# bytes of a file name that may come from the source; file systems allow 255 in all
 _LONGEST_NAME = 200
 
 
 def clip_path(root: Location, stem: str, index: int) -> Location:
-    """Where a clip goes below root.
+    """The path or URL of a clip's file below `root`.
 
-    stem is its video's column clip_stem, which no other video of the dataset has. A part of a path
-    that is not UTF-8 takes its text form and a `~`, so that a CSV can hold every clip's path; a
+    `stem` is the column clip_stem of its video, unique within the dataset. A part of a path that is
+    not UTF-8 is written in its text form with a `~`, so that a CSV can hold every clip's path; a
     name that is too long ends in its hash.
     """
     if is_url(stem):
@@ -29,7 +29,7 @@ def clip_path(root: Location, stem: str, index: int) -> Location:
         if stem.startswith("/"):
             parts[0] = "_root"
     *folders, name = [f"_{p}" if p in ("", ".", "..") else p for p in parts]
-    if isinstance(root, str):  # fsspec takes :: apart
+    if isinstance(root, str):  # fsspec splits URLs at ::
         *folders, name = [p.replace("::", "%3A%3A~") for p in (*folders, name)]
     raw = os.fsencode(name)
     if len(raw) > _LONGEST_NAME:

@@ -1,4 +1,4 @@
-"""Where clips and samples are stored: in a local folder (a Path) or below an fsspec URL (a str)."""
+"""Locations of clips and samples: in a local folder (a Path) or below an fsspec URL (a str)."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def below(root: LocationT, *parts: str) -> LocationT:
 
 @contextmanager
 def replacing(location: Location) -> Iterator[Path]:
-    """A local temporary file that becomes the one at `location` at the end, in one go.
+    """A local temporary file that atomically becomes the file at `location` at the end.
 
-    After an exception it is gone. For a URL it lies in a folder of its own in TMPDIR and is
+    After an exception it is deleted. For a URL it lies in a folder of its own in TMPDIR and is
     uploaded. Raises ServiceError.
     """
     if isinstance(location, str):
@@ -37,7 +37,7 @@ def replacing(location: Location) -> Iterator[Path]:
             upload(temporary, location)
         return
     location.parent.mkdir(parents=True, exist_ok=True)
-    # not the process id: containers of several hosts share ids
+    # not the process id: containers on several hosts have the same ids
     temporary = location.with_name(f".{uuid4().hex[:16]}.part")
     try:
         yield temporary

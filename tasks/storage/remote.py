@@ -1,8 +1,8 @@
-"""Files at fsspec URLs: read by ranges, written in one go, every failure an error of curate.
+"""Files at fsspec URLs: read in blocks, written atomically, with all failures as errors of curate.
 
-A row is to blame for a file that is not there, or that its owner does not let us read. A store that
-does not answer, or that refuses the credentials, is no row's fault: that is a ServiceError, so
-the rows of the batch are released and go on when the store works again.
+A file that is missing, or that its owner does not let us read, fails its row. A store that does not
+answer, or that refuses the credentials, is no row's fault: it raises a ServiceError, so the rows of
+the batch are released and go on when the store works again.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from curate.configs.errors import (
 
 T = TypeVar("T")
 
-# A file is read in blocks, one ranged request each. 4 x 8 MiB hold the index at the end of a file,
-# sound that is read apart from the pictures, and the current position.
+# A file is read in blocks, one ranged request each. 4 x 8 MiB suffice for the index at the end of a
+# file, sound that is stored apart from the pictures, and the current position.
 BLOCK_BYTES = 8 << 20
 BLOCKS = 4
 
-# Protocols whose URL names its own host: when that does not answer, the row is to blame, not a
-# store that all rows share.
+# Protocols whose URLs name their own hosts: when one does not answer, only its row fails, since the
+# other rows do not share the host.
 _OWN_HOST = {"ftp", "github", "http", "https", "sftp", "smb", "ssh", "webdav", "webhdfs"}
 
-# Codes of S3 that complain about the credentials, not about the object asked for.
+# Error codes of S3 about the credentials, not about the requested object.
 _ABOUT_CREDENTIALS = {
     "AuthorizationHeaderMalformed", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken",
     "RequestTimeTooSkewed", "SignatureDoesNotMatch", "TokenRefreshRequired",
@@ -70,7 +70,7 @@ def file_system(url: str) -> tuple[Any, str]:
 def _quiet_clients() -> None:
     """Keep the clients from logging secrets.
 
-    At DEBUG they log what they sign, session tokens included; at INFO each block they fetch.
+    At DEBUG they log what they sign, session tokens included, and at INFO each block they fetch.
     """
     for name in ("aiobotocore", "botocore", "fsspec", "s3fs"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -80,10 +80,10 @@ def _quiet_clients() -> None:
 
 
 class RemoteFile(io.RawIOBase):
-    """A file at a URL, to read and seek in. It is fetched in blocks, the last few of which stay.
+    """A file at a URL, for reading and seeking, fetched in blocks, the last few of which are kept.
 
-    Once a read has failed all later ones raise the same error, held in `failure`: ffmpeg takes a
-    failed read for the end of a file.
+    Once a read has failed, all later ones raise the same error, which is in `failure`: ffmpeg takes
+    a failed read for the end of the file.
     """
 
     def __init__(self, url: str, block_bytes: int = BLOCK_BYTES) -> None:
@@ -92,15 +92,15 @@ class RemoteFile(io.RawIOBase):
         self._file = self._attempt(lambda: _open(url, block_bytes))
 
     def read(self, size: int | None = -1) -> bytes:
-        """Up to size bytes; all that is left for -1. Raises Unreadable, ServiceError."""
+        """Up to `size` bytes; -1: all that remain. Raises Unreadable, ServiceError."""
         return self._attempt(lambda: bytes(self._file.read(-1 if size is None else size)))
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """As of any file."""
+        """As for any file. Raises Unreadable, ServiceError."""
         return self._attempt(lambda: int(self._file.seek(offset, whence)))
 
     def tell(self) -> int:
-        """As of any file."""
+        """As for any file."""
         return int(self._file.tell())
 
     def readable(self) -> bool:
@@ -138,7 +138,7 @@ def _open(url: str, block_bytes: int) -> Any:
 
 
 def as_reading_error(url: str, error: Exception) -> CurateError:
-    """Why a file cannot be read: Unreadable where that is about this file, else a ServiceError."""
+    """The error for a failed read: Unreadable if it affects only this file, else a ServiceError."""
     if isinstance(error, ConfigError):  # no such protocol
         return Unreadable(path=url, why=str(error))
     if isinstance(error, CurateError):
@@ -147,7 +147,7 @@ def as_reading_error(url: str, error: Exception) -> CurateError:
     if missing or protocol(url) in _OWN_HOST or type(error).__name__ == "FileExpired":
         return Unreadable(path=url, why=_reason(error))
     if isinstance(error, PermissionError):
-        # this one file, or all? S3 tells only when content is asked for
+        # S3 tells only for a request of content whether it refuses this file or all
         system, path = file_system(url)
         refusal: Exception = error
         try:
@@ -162,7 +162,7 @@ def as_reading_error(url: str, error: Exception) -> CurateError:
 
 @contextmanager
 def needed_by_all(url: str) -> Iterator[None]:
-    """Turns Unreadable into a ServiceError where the bucket is missing or may not be read."""
+    """Turn Unreadable into a ServiceError where the bucket is missing or may not be read."""
     try:
         yield
     except Unreadable as error:
@@ -175,7 +175,7 @@ def needed_by_all(url: str) -> Iterator[None]:
 
 
 def _code(error: BaseException) -> str:
-    """The code of S3 behind an error, or an empty text."""
+    """The S3 error code in an error, or an empty text."""
     answer = getattr(error.__cause__ or error, "response", None) or {}
     return str(answer.get("Error", {}).get("Code", "")) if isinstance(answer, dict) else ""
 
@@ -195,7 +195,7 @@ def upload(local: Path, url: str) -> None:
     """Put a local file at a URL, where it appears only when it is whole. Raises ServiceError."""
     with store_errors(url):
         system, path = file_system(url)
-        if system.async_impl:  # an object store: no folders, and no object is there in part
+        if system.async_impl:  # an object store: it has no folders and no partial objects
             system.put_file(str(local), path)
             return
         temporary = f"{path}.{uuid4().hex[:8]}.part"
@@ -219,13 +219,13 @@ def check_writable(url: str) -> None:
         if not system.async_impl:
             system.makedirs(path, exist_ok=True)
         probe = f"{path}/.curate-{os.getpid()}-{uuid4().hex[:8]}"
-        system.pipe_file(probe, b"curate looks whether it may write here\n")
+        system.pipe_file(probe, b"curate checks whether it may write here\n")
         system.rm_file(probe)
 
 
 @contextmanager
 def store_errors(url: str) -> Iterator[None]:
-    """Turns what a client raises into a ServiceError: for URLs that all rows need alike."""
+    """Turn a client's errors into a ServiceError, for URLs that all rows need."""
     try:
         yield
     except (CurateError, MemoryError):
@@ -235,7 +235,7 @@ def store_errors(url: str) -> Iterator[None]:
 
 
 def as_store_error(url: str, error: Exception) -> CurateError:
-    """What is wrong with the store of a URL that all rows need alike."""
+    """The error for a failure of the store of a URL that all rows need."""
     store = "://".join((protocol(url), url.rpartition("://")[2].partition("/")[0]))
     name = type(error).__name__
     if isinstance(error, FileNotFoundError):

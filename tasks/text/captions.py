@@ -10,10 +10,10 @@ from curate.configs.texts import input_cell
 from curate.tasks.stage import Rows, Video
 
 TABLE = "captions"
-# what `model` holds for texts that no model wrote
-INPUT = "input"  # came with the input table
-FILE = "file"  # lay beside the media file
-# was loaded by `curate captions load`; goes before all others, and nothing is added to it
+# values of `model` for texts that no model wrote
+INPUT = "input"  # from the input table
+FILE = "file"  # from a file beside the media file
+# from `curate captions load`; it takes precedence over all others, and nothing is added to it
 HAND = "table"
 
 Source = Literal["first", "last", "longest", "match"]
@@ -29,36 +29,34 @@ def new_caption(
     tokens: int | None = None,
     seconds: float | None = None,
 ) -> Rows:
-    """This text as the clip's one caption by this model, revision and prompt."""
+    """The text as the clip's only caption by this model, revision and prompt."""
     key = {"model": model, "revision": revision, "prompt": prompt}
     values = {"text_raw": text, "text": None, "tokens": tokens, "seconds": seconds}
     return Rows(TABLE, key, [values | {"match": None, "created_at": time.time()}])
 
 
 def input_text(video: Video) -> str | None:
-    """What the column `text` of the input table says about a video; None for nothing.
+    """The text of a video in the column `text` of the input table; None when there is none.
 
-    The clips' own column `text` is no witness of it: stages write over that.
+    The column `text` of its clips may differ, because stages overwrite it.
     """
     text = input_cell(video.values.get("extra"), "text")
     return text if text and text.strip() else None
 
 
 def rewritten(caption: Row, **changes: Any) -> Rows:
-    """A caption written again, with some values changed, under its id, or else its model."""
+    """A caption with some values changed. It replaces the one of its id, or else of its model."""
     key_column = "id" if "id" in caption else "model"
     values = {name: v for name, v in {**caption, **changes}.items() if name != key_column}
     return Rows(TABLE, {key_column: caption[key_column]}, [values])
 
 
 def choose_caption(captions: Sequence[Row], source: Source) -> Row | None:
-    """The caption that becomes the text of the clip, of those with a text in `text`; None when
-    there is none.
+    """The caption that becomes the text of the clip; None when no caption has a `text`.
 
-    The newest that was loaded by hand, else by `source`: the one written first or last, that of
-    most characters, or that of the best match (of equal ones the first). What came with the input
-    counts only when there is no other, and what a model wrote only until it wrote anew (another
-    prompt, another revision).
+    That is the newest one loaded by hand, else by `source` the one written first or last, the one
+    with the most characters, or the one with the best match (of equal ones the first). The text of
+    the input counts only when there is no other caption, and of each model only the newest caption.
     """
     newest = {row["model"]: row for row in captions if row["text"]}
     current = [row for row in captions if row["text"] and newest[row["model"]] is row]

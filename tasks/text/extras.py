@@ -1,4 +1,4 @@
-"""What is added to the end of a caption: camera motion, scores, a text."""
+"""Adds camera motion, scores or a text to the end of a caption."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ MOTIONS = {
 
 
 def with_motion(text: str, label: str | None) -> str:
-    """The text with " Camera motion: X." added for a label of MOTIONS; unchanged for another label
-    or none.
-    """
+    """The text with " Camera motion: X." added; unchanged for a label that is not in MOTIONS."""
     motion = MOTIONS.get((label or "").strip().lower())
     return text if motion is None else f"{text} Camera motion: {motion}.".strip()
 
@@ -27,19 +25,19 @@ def with_motion(text: str, label: str | None) -> str:
 def with_scores(
     text: str, scores: Sequence[tuple[str, float | None]], key: str, share: float = 0.8
 ) -> str:
-    """The text with " [aesthetic score: 5.1, motion score: 2.0]" added, of named scores.
+    """The text with its named scores added, such as " [aesthetic score: 5.1, motion score: 2.0]".
 
-    Each is left out by chance, with the probability 1 - share; the same key gives the same choice
-    in any process and on any host, whatever was asked before. A score that is None is left out.
+    A score that is None is left out, and each other one at random, with the probability 1 - share.
+    The same key gives the same choice in any process and on any host.
     """
     formatted = []
     for name, value in scores:
-        # a coin to toss, seeded by SHA-512 of the key
+        # Random seeds itself with the SHA-512 of a text
         if value is not None and random.Random(f"{key}:{name}").random() < share:  # noqa: S311
             formatted.append(f"{name}: {value:.1f}")
     return f"{text} [{', '.join(formatted)}]".strip() if formatted else text
 
 
 def with_text(text: str, added: str) -> str:
-    """The text with another one added after a blank."""
+    """The text with another text added after a space."""
     return f"{text} {added.strip()}".strip() if added.strip() else text

@@ -1,6 +1,6 @@
-"""The text of an HTML fragment, by regular expressions.
+"""Extracts the text of an HTML fragment with regular expressions.
 
-html.parser gives other texts in other versions of Python; these do not change.
+Unlike those of html.parser, their results do not depend on the version of Python.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import re
 
-# quotes count only behind `=`, as in HTML, so that an apostrophe in a tag does not swallow the rest
+# quotes count only after `=`, as in HTML, or an apostrophe in a tag would swallow the text after it
 _TAG = re.compile(r"""</?[a-z](?:=\s*"[^"]*"|=\s*'[^']*'|[^>])*+>""", re.IGNORECASE)
 _UNSEEN = re.compile(
     r"<!--.*?-->|<[!?][^>]*>|<(script|style|template)\b[^>]*>.*?</\1\s*>", re.IGNORECASE | re.DOTALL
@@ -16,7 +16,7 @@ _UNSEEN = re.compile(
 
 
 def html_text(text: str) -> str:
-    """What a browser would show: no tags, comments, scripts or styles, and entities as characters.
+    """The text that a browser shows: no tags, comments, scripts or styles; entities as characters.
 
     A `<` that begins no tag stays.
     """

@@ -1,4 +1,4 @@
-"""What is counted or found in a text: words, tokens, URLs."""
+"""Counts the words and tokens of a text, and finds URLs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from curate.configs.errors import PackageMissing
 from curate.tasks.models.tokenizer_file import read_tokenizer
 
 _URL = re.compile(r"\b(?:(?:https?|ftp)://|www\.)[^\s.]", re.IGNORECASE)
-# scripts written without blanks: each character is a word, half-width kana with their sound marks
+# scripts without spaces: each character is a word, half-width kana together with their sound marks
 _UNSPACED = re.compile(
     "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
     "|[\uff66-\uff9d][\uff9e\uff9f]?"
@@ -18,8 +18,9 @@ _LETTER = re.compile(r"\w")
 
 
 def words(text: str) -> int:
-    """How many words a text has: parts between blanks with a letter or digit in them, and Chinese
-    and kana characters, one each.
+    """How many words a text has.
+
+    A word is a part between spaces that has a letter or digit, or one Chinese or kana character.
     """
     spaced = _UNSPACED.sub(" ", text)
     return len(_UNSPACED.findall(text)) + sum(
@@ -28,14 +29,14 @@ def words(text: str) -> int:
 
 
 def has_url(text: str) -> bool:
-    """Whether a text holds a URL: http://, https://, ftp:// or www. and more."""
+    """Whether a text holds a URL: http://, https://, ftp:// or www. and a name after it."""
     return _URL.search(text) is not None
 
 
 class TokenCounter:
-    """Counts tokens by the tokenizer.json of a folder, with marks of start and end, uncut.
+    """Counts tokens with the tokenizer.json of a folder, including the marks of start and end.
 
-    Raises BadModel when the folder holds none, PackageMissing.
+    Long texts are not truncated. Raises BadModel when the folder has no tokenizer, PackageMissing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,5 +51,5 @@ class TokenCounter:
         self._tokenizer.no_padding()
 
     def count(self, text: str) -> int:
-        """The tokens of a text."""
+        """How many tokens a text has."""
         return len(self._tokenizer.encode(text.encode("utf-8", "replace").decode()).ids)

@@ -1,10 +1,10 @@
-"""Cuts the words by which captioners begin: "The video shows a dog" becomes "A dog"."""
+"""Cuts the words with which captioners begin: "The video shows a dog" becomes "A dog"."""
 
 from __future__ import annotations
 
 import re
 
-# in the order in which they are tried; only one is cut
+# tried in this order; only one is cut
 _VIDEO = ("shows", "captures", "showcases", "features", "depicts", "presents", "is ")
 _IMAGE = ("shows", "captures", "features", "depicts", "presents", "is ", "portrays")
 PREFIXES = (
@@ -22,14 +22,13 @@ _BLANKS = re.compile(r"\s+")
 
 
 def strip_prefix(text: str) -> str:
-    """The text with white space folded and its first matching prefix cut; what remains begins with
-    a capital.
+    """The text with white space folded, its first matching prefix cut, and a capital letter first.
 
-    A prefix matches as written in PREFIXES or in lower case, at the very start. Without one,
-    nothing but white space is changed; a text that is nothing but a prefix becomes empty.
+    A prefix matches at the very start, as written in PREFIXES or in lower case. A text without a
+    prefix changes only in its white space; a text that is only a prefix becomes empty.
     """
     folded = _BLANKS.sub(" ", text).strip()
-    # a prefix may end in a blank that folding took from a text that is nothing else
+    # a prefix may end in a space, which a text that is only this prefix has lost
     prefix = next((form for form in _FORMS if f"{folded} ".startswith(form)), None)
     if prefix is None:
         return folded

@@ -1,9 +1,9 @@
-"""`clean: safe`: repairs captions without eating words.
+"""`clean: safe`: repairs captions without losing words.
 
-It mends wrong encodings, spells out HTML entities, removes HTML tags, URLs with a scheme and
-control characters, folds white space, straightens quotes and shortens repeated punctuation.
-Everything else stays: the case and every script unless options say otherwise, full-width marks
-too. Imports ftfy, so stages import this module when they load.
+It repairs wrong encodings, decodes HTML entities, removes HTML tags, URLs with a scheme and control
+characters, folds white space, straightens quotes and shortens repeated punctuation. Everything else
+stays: full-width marks, and, unless options say otherwise, the case and all scripts. The module
+imports ftfy, so stages import it only when they load.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 
 import ftfy
 
-# HTML's elements for text; `<b and c>` and `<person>` are no tags, for they hold words
+# HTML's elements for text; `<b and c>` and `<person>` are no tags but words of the caption
 _ELEMENTS = (
     "a|abbr|b|big|blockquote|body|br|center|cite|code|dd|del|div|dl|dt|em|font|footer|h[1-6]|head"
     "|header|hr|html|i|img|ins|li|main|mark|ol|p|pre|q|s|section|small|span|strike|strong|sub|sup"
@@ -25,8 +25,8 @@ _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _PERSON = re.compile(r"<(person|people|man|woman)>", re.IGNORECASE)
 _URL = re.compile(r"\b(?:https?|ftp)://[^\s<>\"]+", re.IGNORECASE)
 _CONTROL = re.compile("[\u0000-\u0008\u000e-\u001b\u007f-\u0084\u0086-\u009f\ud800-\udfff]")
-# invisible and joining nothing: soft hyphen, zero width space, word joiner, byte order mark,
-# directions
+# invisible characters that join no letters: soft hyphen, zero width space, word joiner, byte order
+# mark, text directions
 _UNSEEN = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
 _BLANKS = re.compile(r"\s+")
 _BEFORE_MARK = re.compile(r"(?<=\w) +(?=[,.;:!?](?:\s|$))")
@@ -38,13 +38,13 @@ _SINGLES = re.compile("[\u2018\u2019\u201a\u201b\u2032\u00b4\u0060]")
 _CJK = re.compile(
     "[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u31c0-\u31ff\u3200-\u33ff\U00020000-\U0003ffff]+"
 )
-_ROUNDS = 100  # who nests encodings deeper means to annoy
+_ROUNDS = 100  # a text that nests encodings deeper is not an honest one
 
 
 def clean_safe(text: str, *, lower: bool = False, keep_cjk: bool = True) -> str:
-    """The repaired text; may be empty. Cleaning it again changes nothing.
+    """The repaired text, which may be empty. Cleaning it again changes nothing.
 
-    `lower` writes it in lower case; without `keep_cjk` Chinese characters are removed.
+    With `lower` it is in lower case; without `keep_cjk` it has no Chinese characters.
     """
     for _ in range(_ROUNDS):
         before, text = text, _once(text, lower, keep_cjk)
@@ -58,7 +58,7 @@ def _once(text: str, lower: bool, keep_cjk: bool) -> str:
     if "&" in text:
         text = html.unescape(text)
     if not text.isascii():
-        # quotes and entities are dealt with here; full-width marks and ligatures stay
+        # this module handles quotes and entities itself; full-width marks and ligatures stay
         text = ftfy.fix_text(
             text,
             uncurl_quotes=False,
@@ -84,5 +84,5 @@ def _once(text: str, lower: bool, keep_cjk: bool) -> str:
 
 
 def _end_marks(url: re.Match[str]) -> str:
-    """The marks at the end of a URL, which belong to the sentence and stay."""
+    """The punctuation at the end of a URL, which belongs to the sentence and stays."""
     return url[0][len(url[0].rstrip(".,;:!?")) :]

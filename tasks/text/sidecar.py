@@ -1,6 +1,6 @@
-"""Captions that lie beside a media file: clip.mp4 has clip.json or clip.txt.
+"""Reads captions from files beside a media file: clip.mp4 has clip.json or clip.txt.
 
-Imports av with the reading of URLs, so stages import this module when they run.
+The module imports av, through `decode`, so stages import it only when they run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LARGEST = 16 << 20  # bytes
 def sidecar_path(path: str, ending: str) -> str:
     """The path or URL beside `path`: its name up to the last dot, then the ending, such as `.txt`.
 
-    Dots of folders, and one that begins a name, do not count.
+    Dots in the names of folders, and a dot that begins a name, do not count.
     """
     base, mark, query = path.partition("?") if is_url(path) else (path, "", "")
     folder, slash, name = base.rpartition("/")
@@ -27,10 +27,10 @@ def sidecar_path(path: str, ending: str) -> str:
 
 
 def read_sidecar(path: str, ending: str, key: str) -> str | None:
-    """The caption beside a media file; None when there is no such file.
+    """The caption in the file beside a media file; None when there is no such file.
 
-    Of JSON the text under `key`, which may be a list of texts (the first counts). Raises
-    BadSidecar, Unreadable.
+    In JSON it is the text under `key`, or the first one of a list of texts. Raises BadSidecar,
+    Unreadable.
     """
     sidecar = sidecar_path(path, ending)
     content = _content(sidecar)
@@ -39,8 +39,8 @@ def read_sidecar(path: str, ending: str, key: str) -> str | None:
     try:
         caption: Any = content.decode("utf-8-sig")
         if ending == ".json":
-            given = json.loads(caption)
-            caption = given.get(key) if isinstance(given, dict) else None
+            values = json.loads(caption)
+            caption = values.get(key) if isinstance(values, dict) else None
     except (ValueError, RecursionError) as error:
         why = f"it is no {ending[1:]} in UTF-8: {str(error)[:200]}"
         raise BadSidecar(path=sidecar, why=why) from None
@@ -54,7 +54,7 @@ def read_sidecar(path: str, ending: str, key: str) -> str | None:
 
 
 def _content(path: str) -> bytes | None:
-    """The bytes of a file or URL; None where there is none. Raises BadSidecar, Unreadable."""
+    """The bytes of a file or URL; None if it does not exist. Raises BadSidecar, Unreadable."""
     try:
         with open_file(path) as file:
             content = file.read(LARGEST + 1)

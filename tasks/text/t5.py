@@ -1,8 +1,8 @@
-"""`clean: t5`: the 38 rules by which captions of published training sets were cleaned.
+"""`clean: t5`: the 38 rules that cleaned the captions of published training sets.
 
-In their order, defects included: they lower the case, remove Chinese characters and eat parts of
-words ("epsom" becomes "om"), so they are only for those who need the same text as such a set.
-`curate.tasks.text.safe` is for everybody else. Imports ftfy, so stages import this module when they
+They run in the published order, defects included: they lower the case, remove Chinese characters
+and parts of words ("epsom" becomes "om"). Use them only to get the same text as in such a set, and
+`curate.tasks.text.safe` otherwise. The module imports ftfy, so stages import it only when they
 load.
 """
 
@@ -23,7 +23,7 @@ _HOST = r"[a-zA-Z0-9.\-]+[.](?:com|co|ru|net|org|edu|gov|it)[\w/-]*\b/?(?!@)"
 _DIGIT = r"\d"
 _FILE_TYPES = "png|jpg|jpeg|bmp|webp|eps|pdf|apk|mp4"
 _CJK = "\u31c0-\u31ef\u31f0-\u31ff\u3200-\u32ff\u3300-\u33ff\u3400-\u4dbf\u4dc0-\u4dff\u4e00-\u9fff"
-# Unicode's category Pd, which has no minus sign. The hyphen comes first, where it means itself
+# Unicode's category Pd, which has no minus sign; the hyphen is first, where it stands for itself
 _DASHES = (
     "\u002d\u058a\u05be\u1400\u1806\u2010-\u2015\u2e17\u2e1a\u2e3a\u2e3b\u2e40\u301c\u3030\u30a0"
     "\ufe31\ufe32\ufe58\ufe63\uff0d"
@@ -31,9 +31,7 @@ _DASHES = (
 
 
 def _sub(pattern: str, by: str = "", needs: str = "") -> Rule:
-    """A rule by a pattern. Every match holds `needs`, so texts without it are passed over, for
-    speed.
-    """
+    """A rule that replaces a pattern. Every match holds `needs`: a text without it is skipped."""
     replaced = re.compile(pattern).sub
     if needs == _DIGIT:
         has_digit = re.compile(needs).search
@@ -113,16 +111,16 @@ RULES: tuple[tuple[int, tuple[Rule, ...]], ...] = (
 
 
 def clean_t5(text: str) -> str:
-    """The text after all rules, twice over, as the seed applies them; may be empty.
+    """The text after all rules twice, as the seed applies them; may be empty.
 
-    Not idempotent: each pass undoes one more level of URL encoding and drops one more mark at the
-    ends.
+    It is not idempotent: each pass decodes one more level of URL encoding and drops one more mark
+    at each end.
     """
     return clean_once(clean_once(text))
 
 
 def clean_once(text: str) -> str:
-    """The text after all rules."""
+    """The text after all rules once."""
     for _, steps in RULES:
         for step in steps:
             text = step(text)

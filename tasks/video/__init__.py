@@ -1,4 +1,4 @@
-"""Functions of media: decoding, finding scenes, sampling, hashing, encoding.
+"""Media functions: decoding, scene detection, sampling, hashing, encoding.
 
-Knows no rows and no database; only the stages and the other folders of tasks/ import it.
+They know neither rows nor the database. Only the stages and the other folders of tasks/ use them.
 """

@@ -1,16 +1,16 @@
-"""Copies spans of a source into MP4 files without encoding: as good as the source, almost for free.
+"""Copies spans of a source into MP4 files without encoding: full quality at almost no cost.
 
-Packets are taken from the keyframe at or before the span's first frame; an edit list hides the
-pictures before it. What that means for the file:
+A copy starts at the keyframe at or before the span's first frame; an edit list hides the pictures
+before the span. What that means for the file:
 
-- it is larger than its pictures need, by what lies between keyframe and span;
+- it is larger than necessary, by the packets between the keyframe and the span;
 - players, ffmpeg, PyAV and OpenCV hide the lead; decord and frame counters that ignore edit lists
   do not;
 - where the last frames refer to later ones (B-frames), these later ones are shown too, so the clip
   may be a few frames longer than planned, and these frames may belong to the next scene;
 - rotation and pixel shape stay as tags of the file; pixels are as in the source.
 
-Training that needs exact ends takes encoded clips.
+For training that needs exact ends, encode the clips instead.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from curate.tasks.video.encode import WrittenClip, count_shown, mp4
 from curate.tasks.video.sound import SoundTrack
 from curate.tasks.video.span import Span
 
-_REORDERED = 32  # packets; no codec shows a picture later than so many decoded after it
+_REORDERED = 32  # packets; in no codec is a picture shown after more pictures decoded later
 
 
 def copy_span(path: Location, source: str, span: Span, sound: bool) -> WrittenClip:
-    """Copy the packets of a span of source to path, which appears only when it is whole.
+    """Copy the packets of a span of `source` to `path`, which appears only when it is whole.
 
     Returns what a player shows, so num_frames may exceed `span.frames` (see above). Raises
     CannotCopy when an mp4 cannot hold the codec or packets carry no time stamps, CutMismatch when
-    frames are missing, ServiceError when path is a URL that cannot be written to.
+    frames are missing, ServiceError when `path` is a URL that cannot be written to.
     """
     with open_media(source) as container, replacing(path) as temporary:
         stream = video_stream(container)
@@ -64,7 +64,7 @@ def copy_span(path: Location, source: str, span: Span, sound: bool) -> WrittenCl
 
 
 def _from_keyframe(container: InputContainer, stream: VideoStream, start: int) -> Iterator[Any]:
-    """Packets from the last keyframe shown at or before start on, without those shown before it."""
+    """Packets from the last keyframe at or before `start` on, but none shown before it."""
     for back in SEEK_BACK:
         if not seek(container, stream, start, back):
             continue
@@ -78,7 +78,7 @@ def _from_keyframe(container: InputContainer, stream: VideoStream, start: int) -
 
 
 def _needed(source: str, packets: Iterator[Any], end: int) -> Iterator[Any]:
-    """Packets up to the last one shown before end; later ones only where it may refer to them."""
+    """Packets shown before `end`, and the later-shown ones stored between them."""
     later: list[Any] = []
     for packet in packets:
         if packet.pts is None:
@@ -92,9 +92,9 @@ def _needed(source: str, packets: Iterator[Any], end: int) -> Iterator[Any]:
 
 
 def decoding_times(pts: Sequence[int]) -> list[int]:
-    """Increasing dts, none above its pts, for packets in decoding order: Matroska stores none.
+    """Increasing dts for packets in decoding order, none above its pts; Matroska stores no dts.
 
-    The n-th is the n-th smallest pts, all moved down by what the most delayed packet needs.
+    The n-th dts is the n-th smallest pts minus the largest reordering delay.
     """
     ordered = sorted(pts)
     delay = max((shown - own for shown, own in zip(ordered, pts, strict=True)), default=0)

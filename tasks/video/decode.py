@@ -1,7 +1,7 @@
 """Opens a source and decodes it: frames in presentation order with the time stamps it stores.
 
-Everything in curate that looks at pictures of a video goes through `open_media`, `video_stream` and
-`decode`, so that split and cut can never disagree on which frame is which.
+All of curate reads pictures of a video through `open_media`, `video_stream` and `decode`, so split
+and cut can never disagree on which frame is which.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from curate.configs.errors import (
 from curate.tasks.inputs.paths import is_url, to_path, to_text
 from curate.tasks.storage.remote import RemoteFile
 
-# So many packets in a row may fail before the rest of a damaged stream is given up.
+# Packets in a row that may fail before curate gives up on the rest of a damaged stream.
 MAX_ERRORS = 1000
-_HEAD = 12  # frames looked at to tell whether pts are mixed up
+_HEAD = 12  # the first frames, which tell whether the container stores pts in decoding order
 
-# A container must not make ffmpeg open anything else: playlists name files and hosts.
+# A container must not make ffmpeg open anything else, as a playlist does.
 _OPTIONS = {"protocol_whitelist": "none"}
 
-# Seconds to seek further back when a keyframe lies behind the target; None: to the start.
+# Seconds to seek back before the target, one after the other until a seek hits; None: to the start.
 SEEK_BACK = (0.0, 2.0, 20.0, None)
 
 _KINDS = {
@@ -59,11 +59,11 @@ _KINDS = {
 
 @contextmanager
 def open_file(path: str) -> Iterator[BinaryIO]:
-    """The bytes of a source: a local path, as the database holds it, or a URL, through fsspec.
+    """The bytes of a source: a local path as the database stores it, or a URL, through fsspec.
 
-    Raises Unreadable, NotAFile (never opens a pipe or device), EmptyFile, and ServiceError when the
-    store of a URL does not answer or refuses this host: at the end too, since ffmpeg takes a failed
-    read for the end of a file.
+    Raises Unreadable, NotAFile (it never opens a pipe or device), EmptyFile, and ServiceError when
+    the store of a URL does not answer or refuses this host. It may raise at the end of the with
+    block too, since ffmpeg takes a failed read for the end of the file.
     """
     if is_url(path):
         with RemoteFile(path) as remote:
@@ -98,8 +98,8 @@ def open_file(path: str) -> Iterator[BinaryIO]:
 def open_media(path: str) -> Iterator[InputContainer]:
     """The container of a local path or URL, closed at the end of the with block.
 
-    It is opened through a Python file, so that no name is taken for an ffmpeg protocol or pattern,
-    and ffmpeg opens nothing else. Raises what `open_file` raises, and NotMedia.
+    ffmpeg reads from a Python file, so it takes no name for a protocol or pattern and opens nothing
+    else. Raises what `open_file` raises, and NotMedia.
     """
     with open_file(path) as file:
         try:
@@ -117,7 +117,7 @@ def media_name(container: InputContainer) -> str:
 
 
 def video_stream(container: InputContainer) -> VideoStream:
-    """The first stream that is a video and not a cover picture, set to one decoding thread.
+    """The first video stream that is no cover picture, set to one decoding thread.
 
     Frame threads cost 1.2 to 1.7 times the CPU on H.264, and damaged files decode differently with
     them. Raises NoVideoStream, NotMedia (no decoder) and BadGeometry.
@@ -146,15 +146,14 @@ def decode(
     start_pts: int | None = None,
     end_pts: int | None = None,
 ) -> Iterator[VideoFrame]:
-    """Frames with ``start_pts <= pts < end_pts`` in presentation order, pts in units of
-    `stream.time_base`.
+    """Frames with ``start_pts <= pts < end_pts`` in presentation order.
 
-    pts strictly increase: they are the dts where the container stored pts in decoding order; a
-    frame without one gets that of the frame before plus the nominal frame duration, and a frame
-    that is not later than the one before is left out. Edit lists and start offsets are as ffmpeg
-    presents them. With start_pts, which must be the pts of a frame, decoding starts at a keyframe
-    before it. Goes on after damaged packets, up to MAX_ERRORS in a row. Raises NoFrames when
-    nothing decodes.
+    pts are in units of `stream.time_base` and strictly increase. They are the dts where the
+    container stores pts in decoding order; a frame without pts gets that of the frame before plus
+    the nominal frame duration, and a frame that is not later than the one before is left out. Edit
+    lists and start offsets are as ffmpeg presents them. With start_pts, which must be the pts of a
+    frame, decoding starts at a keyframe at or before it. Damaged packets are skipped, up to
+    MAX_ERRORS in a row. Raises NoFrames when nothing decodes.
     """
     if start_pts is None:
         frames = _presented(container, stream)
@@ -171,9 +170,9 @@ def decode(
 
 
 def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-    """Packets up to the flushing one at the end.
+    """All packets of a stream, with the empty one at the end that flushes the decoder.
 
-    A demuxer error ends PyAV's generator but not the file.
+    A demuxer error ends PyAV's generator but not the file, so reading goes on after it.
     """
     errors = 0
     while errors < MAX_ERRORS:
@@ -190,12 +189,12 @@ def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[V
 
 
 def decode_packets(packets: Iterable[Packet[VideoStream]]) -> Iterator[VideoFrame]:
-    """What the decoder gives, packet by packet, without damaged ones."""
+    """The decoded frames of the packets, without damaged packets."""
     errors = 0
     for packet in packets:
         try:
             frames = packet.decode()
-        except MemoryError:  # an FFmpegError too, but no damage
+        except MemoryError:  # also an FFmpegError, but not damage
             raise
         except FFmpegError:
             errors += 1
@@ -213,34 +212,35 @@ def _rising(stamps: list[int | None]) -> bool:
 def _presented(
     container: InputContainer, stream: VideoStream, *, after_seek: bool = False
 ) -> Iterator[VideoFrame]:
-    """Frames from where the container stands; the rule of `decode` for missing and repeated pts.
+    """Frames from the container's position on, with pts as `decode` promises them.
 
-    AVI and some MP4 writers store pts in decoding order: with B-frames, frames come out in the
-    order they are shown, their pts going back and forth while dts rises. The first frames tell, and
-    pts are then dts. After a seek such a container gives no frames, because its time stamps do not
-    tell where it stands: the caller decodes from the start.
+    AVI and some MP4 writers store pts in decoding order: with B-frames, the decoder returns frames
+    in presentation order while their pts go back and forth and their dts rise. The first frames
+    show that, and dts then replace pts. After a seek such a container gives no frames, because its
+    time stamps do not tell its position: the caller decodes from the start instead.
 
     After a seek frames come from the first keyframe on. Left out are pictures stored behind the
-    keyframe but shown before it (open GOP), because what they refer to was not decoded, and frames
-    without pts, because nothing tells where they are.
+    keyframe but shown before it (open GOP), because the frames they refer to were not decoded, and
+    frames without pts, because nothing tells their time.
     """
     first_key: int | None = None
 
-    def watched() -> Iterator[Packet[VideoStream]]:
+    def noting_first_key() -> Iterator[Packet[VideoStream]]:
         nonlocal first_key
         for packet in packets(container, stream):
             if first_key is None and packet.is_keyframe:
                 first_key = packet.pts
             yield packet
 
-    frames = decode_packets(watched() if after_seek else packets(container, stream))
+    source = noting_first_key() if after_seek else packets(container, stream)
+    frames = decode_packets(source)
     head = list(itertools.islice(frames, _HEAD))
-    mixed_up = not _rising([f.pts for f in head]) and _rising([f.dts for f in head])
-    if mixed_up and after_seek:
+    in_decoding_order = not _rising([f.pts for f in head]) and _rising([f.dts for f in head])
+    if in_decoding_order and after_seek:
         return
     last: int | None = None
     for frame in itertools.chain(head, frames):
-        if mixed_up:
+        if in_decoding_order:
             frame.pts = frame.dts
         if after_seek:
             if first_key is None or frame.pts is None or frame.pts < first_key:
@@ -253,13 +253,13 @@ def _presented(
 
 
 def nominal_duration(stream: VideoStream) -> int:
-    """One frame at the average rate, in units of the time base; at least 1."""
+    """The duration of a frame at the average rate, in units of the time base; at least 1."""
     rate = stream.average_rate or stream.guessed_rate or Fraction(25)
     return max(1, round(1 / (rate * (stream.time_base or Fraction(1, 90000)))))
 
 
 def _from(container: InputContainer, stream: VideoStream, start_pts: int) -> Iterator[VideoFrame]:
-    """Frames from start_pts on. A seek that misses the frame is repeated from further back."""
+    """Frames from start_pts on. A seek that misses the frame is tried again from further back."""
     for back in SEEK_BACK:
         if not seek(container, stream, start_pts, back):
             continue
@@ -272,10 +272,7 @@ def _from(container: InputContainer, stream: VideoStream, start_pts: int) -> Ite
 
 
 def seek(container: InputContainer, stream: VideoStream, pts: int, back: float | None) -> bool:
-    """Put the container `back` seconds before pts, or at its start (None).
-
-    Returns whether it could be put there.
-    """
+    """Seek to `back` seconds before pts, or to the start (None). Returns whether that worked."""
     try:
         if back is None:
             container.seek(min(0, container.start_time or 0))

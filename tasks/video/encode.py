@@ -1,8 +1,8 @@
 """Writes spans of a source as MP4 files that hold exactly the planned frames.
 
-Pictures are written as a player shows them: turned upright and with square pixels. Sides are made
-even by leaving out the last column or row, because 4:2:0 needs it. Colour tags and time stamps are
-kept: the first frame is at 0, each next one as far from it as in the source, to the tick.
+Pictures are written as a player shows them: upright and with square pixels. 4:2:0 needs even sides,
+so the last column or row of an odd side is left out. Colour tags and time stamps are kept: the
+first frame is at 0, and the others are as far from it as in the source, to the tick.
 """
 
 from __future__ import annotations
@@ -35,37 +35,36 @@ _TURNS = {90: ("transpose=clock",), 180: ("hflip", "vflip"), 270: ("transpose=cc
 
 @dataclass(frozen=True)
 class Target:
-    """How a clip is encoded. `fps` and `shorter` None: as the source."""
+    """How a clip is encoded."""
 
     crf: int
     preset: str
-    fps: Fraction | None = None
-    shorter: int | None = None
+    fps: Fraction | None = None  # None: the source's
+    shorter: int | None = None  # pixels of the shorter side at most; None: the source's
 
 
 @dataclass(frozen=True)
 class WrittenClip:
-    """What was written. Width and height in pixels, which are square; fps is the average."""
+    """The measures of a written file. Width and height are in square pixels."""
 
     num_frames: int
-    fps: float
+    fps: float  # average
     width: int
     height: int
     file_size: int
 
 
 def even_size(shape: Geometry, shorter: int | None) -> tuple[int, int]:
-    """Width and height of the written picture, both even: as displayed, the shorter side at most
-    `shorter`.
+    """Width and height of the written picture, both even, with the shorter side at most `shorter`.
 
-    Never larger than displayed, except that a side of one pixel becomes two.
+    It is never larger than displayed, except that a side of one pixel becomes two.
     """
     width, height = _scaled(shape, shorter)
     return max(2, width - width % 2), max(2, height - height % 2)
 
 
 def _scaled(shape: Geometry, shorter: int | None) -> tuple[int, int]:
-    """Size as displayed after scaling, which makes the longer side the nearest even number."""
+    """Width and height as displayed after scaling, the longer side rounded to an even number."""
     width, height = shape.size
     if shorter is None or shorter >= min(width, height):
         return max(2, width), max(2, height)
@@ -76,11 +75,10 @@ def _scaled(shape: Geometry, shorter: int | None) -> tuple[int, int]:
 def resample(
     frames: Iterable[tuple[Fraction, T]], length: Fraction, fps: Fraction | None
 ) -> Iterator[tuple[Fraction, T]]:
-    """Pairs of time and frame at a steady rate: at k / fps the frame that is on the screen then.
+    """Pairs of time and frame at a constant rate: at k / fps, the frame on the screen at that time.
 
-    `frames` are pairs of time (seconds, the first at 0, increasing) and frame. It gives
-    ``max(1, round(length * fps))`` pairs, so frames are left out or repeated. fps None: as they
-    are.
+    `frames` are pairs of time (seconds, increasing, the first at 0) and frame. Frames are left out
+    or repeated to give ``max(1, round(length * fps))`` pairs. fps None: `frames`, unchanged.
     """
     if fps is None:
         yield from frames
@@ -99,14 +97,12 @@ def resample(
 
 
 def plan_frames(seconds: Iterable[Fraction], length: Fraction, fps: Fraction | None) -> list[int]:
-    """Which source frame each written frame shows, as positions in `seconds`; `resample` follows
-    this plan.
-    """
+    """For each frame that `resample` gives, the position in `seconds` of the source frame."""
     return [i for _, i in resample(((t, i) for i, t in enumerate(seconds)), length, fps)]
 
 
 class _Upright:
-    """Turns decoded frames into frames for the encoder; frames that need nothing pass untouched."""
+    """Converts decoded frames for the encoder; those that need no change pass through."""
 
     def __init__(self, shape: Geometry, target: Target) -> None:
         self._shape = shape
@@ -126,8 +122,8 @@ class _Upright:
 
     def _graph(self, frame: VideoFrame) -> Graph:
         """The filters that frames of this size and format need."""
-        # told the colours, so that a conversion uses the right matrix
         base = frame.time_base or Fraction(1)
+        # with colour space and range, so that a conversion uses the right matrix
         source = (
             f"buffer=video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:"
             f"time_base={base.numerator}/{base.denominator}:"
@@ -147,7 +143,7 @@ class _Upright:
 
 
 class _Encoder:
-    """One x264 stream in an open output, one thread."""
+    """One x264 stream in an open output, encoded by one thread."""
 
     def __init__(self, output: OutputContainer, span: Span, target: Target, rate: Fraction) -> None:
         tick = 1 / target.fps if target.fps else span.time_base
@@ -166,7 +162,7 @@ class _Encoder:
         self.size = (0, 0)
 
     def add(self, seconds: Fraction, frame: VideoFrame) -> None:
-        """Encode the frame, to be shown `seconds` after the first."""
+        """Encode a frame that is shown `seconds` after the first one."""
         pts = round(seconds / self._tick)
         if self._last is not None:
             self._ends[self._last] = pts
@@ -198,7 +194,7 @@ class _Encoder:
 
 @contextmanager
 def mp4(path: Path) -> Iterator[OutputContainer]:
-    """An mp4 to mux into, its index in front of the pictures."""
+    """An mp4 to mux into, with its index in front of the pictures."""
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as output:
         yield output
 
@@ -211,14 +207,14 @@ def encode_span(
     target: Target,
     sound: str | None = None,
 ) -> WrittenClip:
-    """Write the frames of a span of stream to path, which appears only when it is whole.
+    """Write the frames of a span of a stream to `path`, which appears only when it is whole.
 
     `frames` are those of `curate.tasks.video.decode.decode`; their pts and pict_type are changed.
-    sound names the source whose sound is to be kept, or None. Raises CutMismatch when there is no
-    frame or the file does not hold what was planned, ServiceError when path is a URL that cannot be
+    `sound` is the source whose sound is kept, or None. Raises CutMismatch when there is no frame or
+    the file does not hold the planned number, ServiceError when `path` is a URL that cannot be
     written to.
     """
-    # what the encoder is told of the rate only steers its rate control
+    # the encoder uses the rate only for its rate control
     rate = target.fps or stream.average_rate or stream.guessed_rate or Fraction(25)
     with replacing(path) as temporary:
         with mp4(temporary) as output:
@@ -243,7 +239,7 @@ def _timed(
 ) -> Iterator[tuple[Fraction, VideoFrame]]:
     """Frames with their seconds from the span's start.
 
-    Raises CutMismatch at the end when one is missing.
+    Raises CutMismatch at the end when there are not as many as planned.
     """
     count = 0
     for frame in frames:
@@ -255,7 +251,7 @@ def _timed(
 
 
 def count_shown(path: Path) -> int:
-    """How many pictures a player shows: packets of the video, without those an edit list hides."""
+    """How many pictures a player shows: the video packets that no edit list hides."""
     with av.open(str(path)) as container:
         return sum(
             1 for p in container.demux(container.streams.video[0]) if p.size and not p.is_discard

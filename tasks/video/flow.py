@@ -1,4 +1,4 @@
-"""Motion between frames, brightness and sharpness of single ones, on small gray pictures."""
+"""Measures motion between frames, and brightness and sharpness of frames, on small pictures."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from curate.tasks.video.measures import Pair, Still
 Gray = NDArray[np.uint8]
 
 
-# made when it is first used: so many processes import this and measure no motion
+# made at its first use: many processes import this module and measure no motion
 @cache
 def _optical_flow() -> Any:
     return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
 
 
 def gray_of(picture: NDArray[np.uint8]) -> Gray:
-    """The luma of a BGR picture (ITU-R 601), 0 to 255."""
+    """The luma (ITU-R 601) of a BGR picture, 0 to 255."""
     return cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
 
 
 def measure_pair(before: Gray, after: Gray, seconds: float, gap: float) -> Pair:
-    """Motion from one frame to the next, `gap` seconds later, shown at `seconds`.
+    """Motion from the frame `before` to the frame `after`, which is shown at `seconds`.
 
-    flow = 100 * mean over pixels of |DIS displacement| / diagonal / gap: percent of the picture's
-    diagonal moved a second, so that neither resolution nor frame rate matters. change = mean
-    absolute difference of the luma, 0 to 255. Pictures have a long side of about 256 pixels; one
-    with a side below 16 has no flow.
+    `gap` is the time between them in seconds. flow = 100 * mean over pixels of |DIS displacement| /
+    diagonal / gap: percent of the picture's diagonal moved a second, so that neither resolution nor
+    frame rate matters. change = mean absolute difference of the luma, 0 to 255. Pictures have a
+    long side of about 256 pixels; one with a side below 16 has no flow.
     """
     change = float(cv2.norm(before, after, cv2.NORM_L1)) / before.size
     if min(before.shape) < 16:  # DIS matches patches of 8 pixels
@@ -41,7 +41,7 @@ def measure_pair(before: Gray, after: Gray, seconds: float, gap: float) -> Pair:
         return Pair(seconds, gap, 0.0, change)
     field = _optical_flow().calc(before, after, None)
     moved = float(cv2.mean(cv2.magnitude(field[..., 0], field[..., 1]))[0])
-    # rounded, because sums of floats depend on where in memory they lie
+    # rounded, because sums of floats depend on their alignment in memory
     return Pair(seconds, gap, round(100 * moved / math.hypot(*before.shape) / gap, 6), change)
 
 

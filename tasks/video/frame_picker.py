@@ -1,7 +1,7 @@
-"""Decodes some frames of a span by their numbers, straight to the needed sizes.
+"""Decodes chosen frames of a span by their numbers, straight to the needed sizes.
 
-No other frames are held. The packets are read first, without decoding: they tell the time stamp of
-each number, and where keyframes let the decoder skip frames that nobody needs.
+No other frames are kept in memory. The packets are read first, without decoding: they give the time
+stamp of each number, and the keyframes that let the decoder skip unneeded frames.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Pictures = NDArray[np.uint8]  # n x height x width x 3
 
 @dataclass(frozen=True)
 class _PacketTimes:
-    """Time stamps of the frames of a span, in order, and those of keyframes."""
+    """Time stamps of the frames of a span and of the keyframes, both sorted."""
 
     stamps: Sequence[int]
     keys: Sequence[int]
@@ -40,19 +40,18 @@ def pick_frames(
     planned: int,
     choose: Callable[[SpanShape], Sequence[Pick]],
 ) -> list[Pictures]:
-    """The frames that `choose` picks of the span ``start_pts <= pts < end_pts``, an array for each
-    Pick.
+    """The frames that `choose` picks of the span ``start_pts <= pts < end_pts``: an array per Pick.
 
-    The span is decoded once for all of them. `planned` is how many frames it has where its packets
-    do not tell. A frame that does not decode is replaced by the next one that does, at the end by
-    the last. Raises MediaError.
+    The span is decoded once for all of them. `planned` is the number of its frames, for spans whose
+    packets do not tell. In place of a frame that does not decode comes the next one that does, or
+    the last one. Raises MediaError.
     """
     span = (start_pts, end_pts)
     with open_media(path) as container:
         stream = video_stream(container)
         times = _packet_times(container, stream, span, from_start=False)
         if times is None or len(times.stamps) != planned:
-            # a seek in a transport stream may have come too late
+            # in a transport stream a seek may land too late
             times = _packet_times(container, stream, span, from_start=True)
         first = next(decode(container, stream, start_pts=start_pts, end_pts=end_pts))
         shape = geometry(stream, first)
@@ -75,9 +74,9 @@ def pick_frames(
 def _packet_times(
     container: InputContainer, stream: VideoStream, span: tuple[int, int], from_start: bool
 ) -> _PacketTimes | None:
-    """The span by its packets, after a seek to its start or `from_start` of the file.
+    """The times of a span's packets, read from the span on, or from the start of the file.
 
-    None where they do not tell: then frames are counted while they are decoded.
+    None where the packets do not tell them.
     """
     start, end = span
     stamps: list[int] = []
@@ -112,7 +111,7 @@ def _sought(
     times: _PacketTimes,
     numbers: Sequence[int],
 ) -> Iterator[tuple[int, VideoFrame]]:
-    """The frames of these numbers, each once, by their time stamps and with seeks over gaps."""
+    """The frames of these numbers, each once, by their time stamps, with seeks over gaps."""
     frames = decode(container, stream, start_pts=span[0], end_pts=span[1])
     position, last = span[0], None
     for number in numbers:
@@ -129,7 +128,7 @@ def _sought(
 def _counted(
     frames: Iterator[VideoFrame], numbers: Sequence[int]
 ) -> Iterator[tuple[int, VideoFrame]]:
-    """The frames of these numbers, each once, by counting all of them."""
+    """The frames of these numbers, each once, by counting all decoded frames."""
     remaining = iter(numbers)
     number = next(remaining, None)
     last = None
@@ -145,7 +144,7 @@ def _counted(
 
 
 class _PickedPictures:
-    """An array of pictures for each Pick, filled in place: there may be hundreds of pictures."""
+    """An array of pictures for each Pick, filled in place, as there may be hundreds of pictures."""
 
     def __init__(self, picks: Sequence[Pick], shape: Geometry) -> None:
         self._picks = picks
@@ -160,7 +159,7 @@ class _PickedPictures:
             self._converters.append(Converter(size, shape, Interpolation.BICUBIC))
 
     def add(self, number: int, frame: VideoFrame) -> None:
-        """Scale a frame for every pick that has its number."""
+        """Scale a frame into the array of every Pick that has its number."""
         for pick, array, converter in zip(self._picks, self.arrays, self._converters, strict=True):
             positions = [i for i, index in enumerate(pick.indices) if index == number]
             if positions:

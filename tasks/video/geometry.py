@@ -1,4 +1,4 @@
-"""What coded pixels look like on the screen: rotation, sample aspect ratio, upright pictures."""
+"""How coded pixels are displayed: rotation, sample aspect ratio, upright pictures."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Geometry:
     coded_width: int
     coded_height: int
     sample_aspect_ratio: Fraction  # width of a pixel / its height
-    rotation: int  # 0, 90, 180 or 270 degrees clockwise, to stand upright
+    rotation: int  # 0, 90, 180 or 270 degrees clockwise make the picture upright
 
     @property
     def square(self) -> tuple[int, int]:
-        """Width and height with square pixels, before the rotation. None is shrunk."""
+        """Width and height in square pixels, before the rotation. No side is shrunk."""
         ratio = self.sample_aspect_ratio
         if ratio >= 1:
             return max(1, round(self.coded_width * ratio)), self.coded_height
@@ -39,9 +39,9 @@ class Geometry:
         return (height, width) if self.rotation in (90, 270) else (width, height)
 
     def fit(self, *, shorter: int | None = None, longer: int | None = None) -> tuple[int, int]:
-        """The size before the rotation with the shorter or longer side as given.
+        """Width and height before the rotation, scaled to this shorter or longer side.
 
-        It is never larger than displayed.
+        They are never larger than displayed.
         """
         width, height = self.square
         scale = Fraction(1)
@@ -52,7 +52,7 @@ class Geometry:
         return max(1, round(width * scale)), max(1, round(height * scale))
 
     def upright(self, picture: NDArray[Any]) -> NDArray[Any]:
-        """The picture (H x W or H x W x C) turned as displayed."""
+        """The picture (H x W or H x W x C), rotated as displayed."""
         turned = np.rot90(picture, -self.rotation // 90) if self.rotation else picture
         return np.ascontiguousarray(turned)
 
@@ -60,8 +60,8 @@ class Geometry:
 def geometry(stream: VideoStream, frame: VideoFrame) -> Geometry:
     """The geometry of a stream, by its first frame. Frames of another size are scaled to it.
 
-    A sample aspect ratio that is missing or beyond 1:8 to 8:1 counts as 1. Odd angles go to the
-    nearest right one; mirroring is not undone.
+    A sample aspect ratio that is missing or outside 1:8 to 8:1 counts as 1. The rotation is rounded
+    to a multiple of 90 degrees; mirroring is not undone.
     """
     ratio = stream.sample_aspect_ratio
     if not ratio or not Fraction(1, 8) <= ratio <= 8:
@@ -72,7 +72,7 @@ def geometry(stream: VideoStream, frame: VideoFrame) -> Geometry:
 
 @dataclass(frozen=True)
 class Converter:
-    """Scales frames to one size; keeps swscale's tables from frame to frame."""
+    """Scales frames to one size, with swscale's tables kept from frame to frame."""
 
     size: tuple[int, int]  # before the rotation
     shape: Geometry

@@ -1,8 +1,8 @@
-"""Hamming distances between 64-bit hashes, and an append-only table of hash pairs to search.
+"""Hamming distances between 64-bit hashes, and a searchable table of hash pairs.
 
 Two words within t bits of each other differ by at most t // 4 bits in one of their four quarters of
-16 bits. So an index of rows by each quarter leaves a few thousand of a million to compare. Those
-are compared in full, so the result is that of comparing all.
+16 bits. An index of rows by each quarter therefore leaves a few thousand rows of a million to
+compare in full. The result is the same as from comparing all.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ Rows = NDArray[np.intp]
 
 
 def popcount_by_sums(words: Words) -> NDArray[np.uint8]:
-    """Sums of 2, 4 and 8 bits side by side, then of all bytes: 5 times as fast as a table."""
+    """How many bits of each word are set, 5 times as fast as by a table.
+
+    Adds neighbouring groups of 1, 2 and 4 bits, then all bytes.
+    """
     sums = words - (words >> np.uint64(1) & np.uint64(0x5555555555555555))
     twos = np.uint64(0x3333333333333333)
     sums = (sums & twos) + (sums >> np.uint64(2) & twos)
@@ -34,12 +37,12 @@ popcount = getattr(np, "bitwise_count", popcount_by_sums)  # numpy 2 has it
 
 @cache
 def _within(bits: int) -> NDArray[np.uint16]:
-    """All words of 16 bits with at most so many bits set."""
+    """All words of 16 bits with at most `bits` bits set."""
     return np.flatnonzero(popcount(np.arange(1 << 16, dtype=np.uint64)) <= bits).astype(np.uint16)
 
 
 class QuarterIndex:
-    """Rows by each quarter of their word, fixed when made: 16 bytes a row and 1 MB."""
+    """An immutable index of rows by each quarter of their word: 16 bytes a row, plus 1 MB."""
 
     def __init__(self, words: Words, rows: Rows) -> None:
         quarters = words.view(np.uint16).reshape(-1, 4)
@@ -52,12 +55,12 @@ class QuarterIndex:
             self._starts.append(np.concatenate([[0], np.cumsum(counts)]).astype(np.uint32))
 
     def near(self, word: int, threshold: int) -> Rows:
-        """The rows that may lie within `threshold` bits of a word, and others.
+        """All rows within `threshold` bits of a word, and some that are further away.
 
-        Some of them come more than once.
+        A row may come more than once.
         """
-        # if each quarter differed by more than its radius, all would by more than the threshold:
-        # radii sum to t - 3
+        # the radii sum to threshold - 3, so a word with every quarter beyond its radius differs by
+        # more than the threshold
         radius, remainder = divmod(threshold + 1, 4)
         near = []
         for quarter in range(4):
@@ -69,19 +72,19 @@ class QuarterIndex:
             first = starts[keys].astype(np.intp)
             sizes = starts[keys.astype(np.intp) + 1] - first
             ends = np.cumsum(sizes)
-            # positions of all keys' rows one behind the other: first[k], first[k] + 1, …
-            at = np.arange(ends[-1]) + np.repeat(first - ends + sizes, sizes)
-            near.append(self._rows[quarter][at])
+            # of the rows of all keys: first[0], first[0] + 1, …, first[1], first[1] + 1, …
+            positions = np.arange(ends[-1]) + np.repeat(first - ends + sizes, sizes)
+            near.append(self._rows[quarter][positions])
         rows: Rows = np.concatenate(near).astype(np.intp)
         return rows
 
 
 class HashTable:
-    """Hash pairs of surviving clips, in the order they were added: some 45 bytes a clip.
+    """Hash pairs of surviving clips, in the order of adding: some 45 bytes a clip.
 
-    `frames` says what has to be near: ``both`` compares each frame that both clips have a hash of
-    and takes the larger distance; ``first`` compares the first frame only. Tables shorter than
-    `index_from` rows, and rows added since the index was made last, are compared one by one.
+    With `frames` = ``both`` the distance of two clips is the larger one of their frames, of those
+    that both clips have a hash of; with ``first`` it is that of the first frames. Tables shorter
+    than `index_from` rows, and rows added since the index was last made, are compared one by one.
     """
 
     def __init__(self, frames: str = "both", index_from: int = 20_000) -> None:
@@ -90,10 +93,10 @@ class HashTable:
         self._length = 0
         self._ids = np.zeros(1024, np.int64)
         self._words = [np.zeros(1024, np.uint64) for _ in range(2)]
-        self._there = [np.zeros(1024, np.bool_) for _ in range(2)]
+        self._has_hash = [np.zeros(1024, np.bool_) for _ in range(2)]
         self._index: QuarterIndex | None = None  # of the first frames of rows before _indexed
         self._indexed = 0
-        # rows before _indexed that the index does not hold
+        # rows before _indexed that have no hash of the first frame
         self._without_first: Rows = np.zeros(0, np.intp)
 
     def __len__(self) -> int:
@@ -105,12 +108,12 @@ class HashTable:
         while end > len(self._ids):
             self._ids = np.concatenate([self._ids, np.zeros_like(self._ids)])
             self._words = [np.concatenate([a, np.zeros_like(a)]) for a in self._words]
-            self._there = [np.concatenate([a, np.zeros_like(a)]) for a in self._there]
+            self._has_hash = [np.concatenate([a, np.zeros_like(a)]) for a in self._has_hash]
         new = slice(self._length, end)
         self._ids[new] = clip_ids
         for column, texts in enumerate(([p.first for p in pairs], [p.middle for p in pairs])):
             self._words[column][new] = [int(text, 16) if text else 0 for text in texts]
-            self._there[column][new] = [bool(text) for text in texts]
+            self._has_hash[column][new] = [bool(text) for text in texts]
         self._length = end
 
     def truncate(self, length: int) -> None:
@@ -128,11 +131,11 @@ class HashTable:
         for column, text in enumerate(texts):
             if text is None:
                 continue
-            there = self._there[column][near]
+            has_hash = self._has_hash[column][near]
             differing = popcount(self._words[column][near] ^ np.uint64(int(text, 16)))
-            distance = np.where(there, differing, 0)
-            within = distance <= threshold  # the first frame leaves few to compare the second of
-            worst, compared = np.maximum(worst, distance)[within], (compared | there)[within]
+            distance = np.where(has_hash, differing, 0)
+            within = distance <= threshold  # few rows remain for the second frame
+            worst, compared = np.maximum(worst, distance)[within], (compared | has_hash)[within]
             near = near[within]
         near, worst = near[compared], worst[compared]
         if not len(near):
@@ -144,13 +147,11 @@ class HashTable:
         """The rows to compare, in any order."""
         if first is None or self._length < self._index_from or threshold > 15:
             return np.arange(self._length)
-        behind = (
-            self._length - self._indexed
-        )  # rows not in the index, which are compared one by one
-        if self._index is None or behind > max(1024, self._length // 200):
-            there = self._there[0][: self._length]
-            rows = np.flatnonzero(there)
-            self._without_first = np.flatnonzero(~there)
+        unindexed = self._length - self._indexed  # compared one by one
+        if self._index is None or unindexed > max(1024, self._length // 200):
+            has_hash = self._has_hash[0][: self._length]
+            rows = np.flatnonzero(has_hash)
+            self._without_first = np.flatnonzero(~has_hash)
             self._index = QuarterIndex(self._words[0][rows], rows)
             self._indexed = self._length
         tail = np.arange(self._indexed, self._length)

@@ -1,4 +1,4 @@
-"""The perceptual hashes of a clip, without the libraries that make and compare them."""
+"""The perceptual hashes of a clip; imports none of the libraries that make and compare them."""
 
 from __future__ import annotations
 

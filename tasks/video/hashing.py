@@ -1,4 +1,4 @@
-"""Perceptual hashes of small pictures, by imagededup without the torch that it asks for."""
+"""Perceptual hashes of small pictures, by imagededup but without torch, which it requires."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from curate.configs.errors import PackageMissing
 
 INSTALL = "pip install --no-deps imagededup"
-# standard deviation of luma, 0 to 255, below which a picture shows too little to be told by
+# standard deviation of the luma (0 to 255) below which a picture is too flat to recognise
 FLAT = 5.0
 
 _METHODS = {"phash": "PHash", "ahash": "AHash", "dhash": "DHash", "whash": "WHash"}
-# their __init__ import torch and matplotlib; their modules that hashing uses import neither
+# their __init__ files import torch and matplotlib, which the modules for hashing do not need
 _PACKAGES = ("imagededup.methods", "imagededup.utils")
 
 
@@ -34,7 +34,7 @@ def check_imagededup() -> None:
 
 @contextmanager
 def _without_their_init() -> Iterator[None]:
-    """Packages of imagededup that only say where their modules are, for the length of an import."""
+    """Import modules of imagededup inside the with block without running the __init__ files."""
     root = importlib.import_module("imagededup").__path__
     added = [name for name in _PACKAGES if name not in sys.modules]
     for name in added:
@@ -64,10 +64,10 @@ def _hasher(method: str) -> Any:
 def perceptual_hash(picture: NDArray[np.uint8], method: str) -> str | None:
     """The 64-bit hash of an RGB picture (H x W x 3) as 16 hex characters; None where it is flat.
 
-    `method`: phash, ahash, dhash or whash. Between the hash of a frame scaled down to a shorter
-    side of 256 pixels and that of the whole frame about 1 bit differs (4 at most on 48 frames), so
-    do not compare the two kinds. A black frame or a bare background has no hash, because all of
-    them would be one another's duplicates. Raises PackageMissing.
+    `method`: phash, ahash, dhash or whash. The hash of a frame scaled down to a shorter side of 256
+    pixels differs from that of the full frame by about 1 bit (4 at most on 48 frames), so do not
+    compare the two. A black frame or a bare background has no hash, because all such frames would
+    be duplicates of each other. Raises PackageMissing.
     """
     import cv2
 

@@ -1,4 +1,4 @@
-"""Pictures as JPEGs, and the JPEGs of one clip put one behind the other."""
+"""Pictures as JPEGs, and the JPEGs of a clip as one string of bytes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def encode_jpeg(picture: RGB) -> bytes:
 
 
 def decode_jpeg(jpeg: bytes) -> RGB:
-    """The picture (H x W x 3, RGB) of a JPEG. Raises ValueError when it is none."""
+    """The picture (H x W x 3, RGB) in a JPEG. Raises ValueError for bytes that are no JPEG."""
     decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB) if jpeg else None
     if decoded is None:
         raise ValueError("not a JPEG")
@@ -32,12 +32,12 @@ def decode_jpeg(jpeg: bytes) -> RGB:
 
 @dataclass
 class JpegList:
-    """The JPEGs of one clip, one behind the other."""
+    """The JPEGs of one clip, concatenated."""
 
     data: bytearray = field(default_factory=bytearray)
 
     def add(self, seconds: float, jpeg: bytes) -> Picture:
-        """Append a JPEG shown at `seconds` of the clip; returns where it lies."""
+        """Append the JPEG of the frame at `seconds` of the clip; returns its position in `data`."""
         picture = Picture(seconds, len(self.data), len(jpeg))
         self.data += jpeg
         return picture

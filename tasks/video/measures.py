@@ -1,4 +1,4 @@
-"""What split measures of a clip's pictures, as it is stored in the archive of samples (JSON)."""
+"""Measures of a clip's pictures, as split stores them in the archive of samples (JSON)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Picture:
-    """Where a JPEG lies among those of its clip, and when it is shown."""
+    """A JPEG of a clip: the time of its frame and its position in the clip's JPEGs."""
 
     seconds: float  # from the clip's start
-    offset: int
-    size: int
+    offset: int  # bytes
+    size: int  # bytes
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,13 @@ class Pair:
 
     seconds: float  # of the later frame, from the clip's start
     gap: float  # seconds between the two
-    flow: float | None  # percent of the picture's diagonal moved a second; None: too small to tell
+    flow: float | None  # percent of the diagonal moved a second; None: the picture is too small
     change: float  # mean absolute difference of the luma, 0 to 255
 
 
 @dataclass(frozen=True)
 class Still:
-    """Measures of one frame in small gray; see `curate.tasks.video.flow`."""
+    """Measures of one frame, small and gray; see `curate.tasks.video.flow`."""
 
     seconds: float  # from the clip's start
     mean: float  # luma, 0 to 255
@@ -37,10 +37,10 @@ class Still:
 
 @dataclass(frozen=True)
 class Measures:
-    """All that is known of a clip's pictures, which are in the order of time."""
+    """The pictures of a clip and the measures taken of them, all in the order of time."""
 
     seconds: float  # length of the clip; 0 for a still image
-    pictures: Sequence[Picture]
+    pictures: Sequence[Picture]  # the small ones
     regular: Sequence[int]  # positions in `pictures`, about one a second
     large: Picture
     pairs: Sequence[Pair] = ()

@@ -1,8 +1,8 @@
 """The one pass over a video: each frame is decoded once for scenes, samples, hashes and motion.
 
 Memory is bounded: an open scene holds at most `scene_buffer.HELD` decoded frames, its JPEGs beyond
-some megabytes go to a temporary file, and a finished clip goes to the archive at once. What grows
-with the length of a scene is 8 bytes a frame.
+some megabytes go to a temporary file, and a finished clip goes to the archive at once. Only 8 bytes
+a frame accumulate over the length of a scene.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from curate.tasks.video.scenes import CutFinder, Detector, DetectorTime, Shrinke
 
 POINTS = (0.1, 0.25, 0.5, 0.75, 0.9)  # of a clip, where scorers look
 _JPEG_MEMORY = 16 << 20  # bytes of JPEGs of one video before they go to a temporary file
-_SUSPECTS = 4  # frames that may yet begin a scene: PySceneDetect decides two frames later
+_SUSPECTS = 4  # recent frames that may yet begin a scene: PySceneDetect decides two frames later
 _NO_PICTURE = np.empty((0, 0, 3), np.uint8)  # for a detector that needs none
 
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """What the pass looks for. Units as in the options of the stage `split`."""
+    """What the pass looks for. Units are as in the options of the stage `split`."""
 
     detector: Detector = "adaptive"
     threshold: float | None = None
@@ -76,9 +76,9 @@ def split_video(path: str, plan: SplitPlan, writer: SampleWriter) -> list[NewCli
 
 @cache
 def _prepare() -> None:
-    """Limit OpenCV to one thread, since the others are for other videos, and let glibc keep memory.
+    """Limit OpenCV to one thread, as other cores work on other videos, and let glibc keep memory.
 
-    Otherwise it gives the memory of each full-size picture back to the kernel and gets it anew,
+    Otherwise glibc returns the memory of each full-size picture to the kernel and gets it anew,
     zeroed, for the next frame: 2 percent of all CPU time.
     """
     cv2.setNumThreads(1)
@@ -90,9 +90,9 @@ def _prepare() -> None:
 
 @dataclass(frozen=True)
 class _Clock:
-    """Counts from the first decoded frame: the start that a container claims is often wrong."""
+    """Converts pts to seconds since the first decoded frame; a container's start is often wrong."""
 
-    first: int
+    first: int  # pts of the first decoded frame
     time_base: Fraction
     fps: Fraction
 
@@ -102,14 +102,14 @@ class _Clock:
 
 
 class _OnePass:
-    """What happens to each frame. `clips` gets the scene whenever one ends."""
+    """Processes the frames one by one, and passes each scene that ends to `clips`."""
 
     def __init__(self, plan: SplitPlan, clock: _Clock, store: FrameStore, clips: _Clips) -> None:
         lengths = plan.lengths
         parts = [part for part in (lengths.longest, lengths.panda) if part is not None]
         shortest = max(min(parts) / 2, lengths.shortest / 2, 0.01) if parts else float("inf")
-        # frames held 1/8 of the shortest piece of a long scene apart: each point of it has one
-        # within 1/16 of its length
+        # hold frames 1/8 of the shortest piece of a long scene apart, so that each point of a piece
+        # has a frame within 1/16 of the piece's length
         cadence = Cadence(1 / plan.sample_fps, shortest / 8)
         self.scene = OpenScene(0, cadence, array("q"))
         self._clock = clock
@@ -128,7 +128,7 @@ class _OnePass:
         self._before: tuple[Gray, float] | None = None  # the first frame of a pair, and its time
 
     def take(self, decoded: VideoFrame) -> None:
-        """Use the next frame; where it ends the scene that came before, make its clips."""
+        """Process the next frame; where it shows that a scene has ended, make its clips."""
         clock = self._clock
         frame = SceneFrame(next(self._indices), cast(int, decoded.pts), decoded)
         seconds = clock.seconds(frame.pts)
@@ -155,7 +155,7 @@ class _OnePass:
             after.begin(self._store.encode_small(first), clock.seconds(first.pts))
 
     def _pair(self, index: int, gray: Gray, seconds: float) -> None:
-        """Complete the pair that the last frame began; begin one when it is time to."""
+        """Measure the pair that the last frame began; begin another one when it is time to."""
         before, self._before = self._before, None
         if before is not None and before[0].shape == gray.shape:
             measured = measure_pair(before[0], gray, seconds, seconds - before[1])
@@ -168,7 +168,7 @@ class _OnePass:
 class _Clips:
     """Makes clips of finished scenes.
 
-    Their numbers count every piece, too short ones as well, as the seed's do.
+    Pieces that are too short get a number too, as in the seed.
     """
 
     def __init__(
@@ -188,7 +188,7 @@ class _Clips:
         self._numbers = count()
 
     def close(self, scene: OpenScene, end: int) -> None:
-        """Make the clips of the scene that ends before the time stamp end."""
+        """Make the clips of a scene; `end` is the time stamp of its end."""
         times = scene.times
         times.append(end)
         time_base, lengths = self._clock.time_base, self._plan.lengths
@@ -201,7 +201,7 @@ class _Clips:
                 self.clips.append(NewClip(number, times[piece[0]], times[piece[1]], columns))
 
     def _sample(self, scene: OpenScene, piece: Piece) -> tuple[JpegList, Measures]:
-        """The pictures and measures to store of a clip."""
+        """The pictures and measures of a clip."""
         store, seconds = self._store, self._clock.seconds
         start, end = scene.times[piece[0]], scene.times[piece[1]]
         frames, regular, middle = self._choose(scene, piece)
@@ -227,7 +227,7 @@ class _Clips:
     def _choose(
         self, scene: OpenScene, piece: Piece
     ) -> tuple[list[SceneFrame], set[int], SceneFrame]:
-        """The frames to store of a clip, which of them are regular, and the one to store large."""
+        """The frames to store of a clip, the indices of its regular ones, and the large one."""
         start, end = scene.times[piece[0]], scene.times[piece[1]]
         regular, held = scene.within(*piece)
         chosen = {frame.index: frame for frame in regular or held[:1]}
@@ -243,7 +243,7 @@ class _Clips:
     def _columns(
         self, scene: OpenScene, piece: Piece, jpegs: JpegList, measures: Measures
     ) -> dict[str, Any]:
-        """The columns of a clip."""
+        """The values of the columns of a clip."""
         start, end = scene.times[piece[0]], scene.times[piece[1]]
         num_frames = piece[1] - piece[0]
         width, height = self._shape.size

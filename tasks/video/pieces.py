@@ -1,4 +1,4 @@
-"""Which spans of a scene become clips, by the exact times of its frames."""
+"""Divides a scene into the pieces that become clips, by the exact times of its frames."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-# positions of the first frame and of the first frame after it, in the list of times
+# positions, in the list of times, of its first frame and of the first frame after it
 Piece = tuple[int, int]
 
-PANDA_TAIL = 2  # seconds by which a piece may be longer, in the rule of Panda-70M
+PANDA_TAIL = 2  # seconds by which the last piece may be longer, in the rule of Panda-70M
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """How long clips may be. Seconds; None: no limit."""
+    """How long clips may be, in seconds. None: no limit."""
 
     shortest: float = 2.0
     longest: float | None = 20.0
@@ -28,30 +28,30 @@ class Lengths:
 
 
 def pieces(times: Sequence[int], time_base: Fraction, lengths: Lengths) -> list[Piece]:
-    """The clips of one scene, in order, short ones included (`long_enough` tells them).
+    """The pieces of one scene, in order, including those that are not `long_enough`.
 
     `times` are the pts of the scene's frames and, last, of its end.
 
-    split: n = ceil(length / longest) clips of equal length, cut at the frame nearest to each
+    split: n = ceil(length / longest) pieces of equal length, cut at the frame nearest to each
     boundary; where these would be shorter than `shortest`, fewer and longer ones, each cut off at
-    `longest`. truncate: one clip, cut off at `longest`, as the seed does.
+    `longest`. truncate: one piece, cut off at `longest`, as the seed does.
     """
-    found = [(0, len(times) - 1)]
+    wholes = [(0, len(times) - 1)]
     if lengths.panda is not None:
-        # while more than panda + tail is left, a piece of `panda`, as Panda-70M cuts; then the rest
+        # as Panda-70M: pieces of `panda` while more than panda + tail remains, then the remainder
         length = _ticks(lengths.panda, time_base)
         limit = length + _ticks(PANDA_TAIL, time_base)
         bounds = [0]
         while times[-1] - times[bounds[-1]] > limit:
             bounds.append(_last_within(times, bounds[-1], length))
-        found = list(itertools.pairwise([*bounds, len(times) - 1]))
+        wholes = list(itertools.pairwise([*bounds, len(times) - 1]))
     if lengths.longest is None:
-        return found
+        return wholes
     limit = _ticks(lengths.longest, time_base)
     least = Fraction(times[-1] - times[0])  # truncate
     if lengths.long_scenes == "split":
         least = _ticks(lengths.shortest, time_base)
-    return [piece for whole in found for piece in _limited(times, whole, limit, least)]
+    return [piece for whole in wholes for piece in _limited(times, whole, limit, least)]
 
 
 def long_enough(times: Sequence[int], piece: Piece, time_base: Fraction, lengths: Lengths) -> bool:
@@ -64,12 +64,12 @@ def _ticks(seconds: float, time_base: Fraction) -> Fraction:
 
 
 def _last_within(times: Sequence[int], start: int, length: Fraction) -> int:
-    """The last frame no more than length after frame start; the next frame where there is a gap."""
+    """The last frame at most `length` after frame `start`, or the next frame if that is later."""
     return max(start + 1, bisect_right(times, times[start] + length) - 1)
 
 
 def _limited(times: Sequence[int], piece: Piece, limit: Fraction, least: Fraction) -> list[Piece]:
-    """A piece cut into equal ones within the limit, none shorter than `least` where that can be."""
+    """A piece cut into equal ones of at most `limit`, and at least `least` where possible."""
     length = times[piece[1]] - times[piece[0]]
     if length <= limit:
         return [piece]
@@ -77,7 +77,7 @@ def _limited(times: Sequence[int], piece: Piece, limit: Fraction, least: Fractio
     position, fewest = piece[0], 0  # the fewest pieces of whole frames within the limit
     while position < piece[1]:
         position, fewest = _last_within(times, position, limit), fewest + 1
-    # whole frames may not fill the limit: then one more
+    # where whole frames do not fill the limit, one piece more is needed
     for n in (count, count + 1, fewest, fewest + 1):
         equal = _equal(times, piece, n)
         if all(least <= times[b] - times[a] <= limit for a, b in equal):
@@ -90,9 +90,7 @@ def _limited(times: Sequence[int], piece: Piece, limit: Fraction, least: Fractio
 
 
 def _equal(times: Sequence[int], piece: Piece, n: int) -> list[Piece]:
-    """A piece cut in n, each bound at the frame nearest to where it should be, at least a frame
-    apart.
-    """
+    """A piece cut into n, each bound at the frame nearest to it, with a frame in every piece."""
     first, last = piece
     bounds = [first]
     for k in range(1, n):

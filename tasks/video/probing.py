@@ -1,4 +1,4 @@
-"""What a source says about itself: one pass over its packets and its first frame."""
+"""Reads the properties of a source, by one pass over its packets and its first frame."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from curate.tasks.video.still_images import read_image
 class _Packets:
     """Time stamps of the packets of a stream, in units of its time base.
 
-    An edit list hides packets before the `first` shown frame: they are not counted.
+    Packets before the `first` frame, which an edit list hides, are not counted.
     """
 
     step: int  # duration of a packet that does not say its own
@@ -40,7 +40,7 @@ class _Packets:
     keys: list[int] = field(default_factory=list)
 
     def add(self, pts: int | None, duration: int, is_keyframe: bool) -> None:
-        """Take the next packet; one without pts shows nothing and does not count."""
+        """Count the next packet, unless it has no pts and so shows nothing."""
         if pts is None:
             return
         if is_keyframe:
@@ -54,8 +54,8 @@ class _Packets:
 def probe_video(path: str) -> dict[str, Any]:
     """The columns of `videos` for a video. Raises MediaError, NoFrames when no frame decodes.
 
-    Frames are counted as packets that a player shows; damaged ones are among them, so a decoder may
-    give fewer. duration is the time from the first frame to the end of the last.
+    num_frames counts the packets that a player shows, damaged ones included, so a decoder may give
+    fewer frames. duration is the time from the first frame to the end of the last, in seconds.
     """
     with open_media(path) as container:
         stream = video_stream(container)
@@ -83,11 +83,9 @@ def probe_video(path: str) -> dict[str, Any]:
 
 
 def _walk(container: InputContainer, stream: VideoStream) -> tuple[VideoFrame, _Packets]:
-    """The first frame, and the time stamps of all packets; decodes no more than the first frame
-    needs.
-    """
+    """The first frame, and the time stamps of all packets. It decodes only up to that frame."""
     first: VideoFrame | None = None
-    early: list[tuple[int | None, int, bool]] = []  # up to the first frame
+    early: list[tuple[int | None, int, bool]] = []  # packets up to the first frame
     stamps = _Packets(nominal_duration(stream))
     for packet in packets(container, stream):
         pts = packet.pts if packet.pts is not None else packet.dts

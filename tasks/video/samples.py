@@ -1,9 +1,9 @@
-"""The pictures and measures that split keeps of each clip: no later stage has to open the video.
+"""The pictures and measures that split keeps of each clip, so that scorers need not open the video.
 
-One zip archive a video, ``<folder or URL>/<video id // 1000>/<video id>.zip``, nothing compressed
-twice. A clip has two entries: ``<index>.json``, its `Measures`, and ``<index>.jpg``, its JPEG
-pictures one after the other. Pictures are upright and have square pixels; the shorter side of the
-small ones is SHORTER or less, the longer side of the large one is LONGER or less; none is enlarged.
+Each video has one zip archive, ``<folder or URL>/<video id // 1000>/<video id>.zip``, which is not
+compressed. A clip has two entries: ``<index>.json``, its `Measures`, and ``<index>.jpg``, its JPEG
+pictures one after the other. Pictures are upright and have square pixels. The shorter side of the
+small ones is at most SHORTER, the longer side of the large one at most LONGER; none is enlarged.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from curate.tasks.video.jpeg import JpegList, decode_jpeg
 from curate.tasks.video.measures import Measures, Pair, Picture, Still
 
 SHORTER = 256  # what the CLIP tower (224, centre crop) and LPIPS need
-LONGER = 960  # what text recognition needs: larger finds no more text, smaller costs as much
+LONGER = 960  # for text recognition: a larger side finds no more text, a smaller one costs as much
 
 
 def archive(root: LocationT, video_id: int) -> LocationT:
-    """Where the samples of a video are."""
+    """The path or URL of a video's archive of samples."""
     return below(root, str(video_id // 1000), f"{video_id}.zip")
 
 
@@ -41,9 +41,9 @@ class SampleWriter:
     archive: zipfile.ZipFile
 
     def write(self, index: int, measures: Measures, jpegs: JpegList) -> None:
-        """Add the clip called index."""
+        """Add the clip with this index."""
         text = json.dumps(asdict(measures), separators=(",", ":"), allow_nan=False)
-        # ZipInfo: no time of day in the file
+        # ZipInfo keeps the current time out of the file
         self.archive.writestr(zipfile.ZipInfo(f"{index}.json"), text)
         self.archive.writestr(zipfile.ZipInfo(f"{index}.jpg"), bytes(jpegs.data))
 
@@ -52,9 +52,9 @@ class SampleWriter:
 def writing_samples(root: Location, video_id: int, fingerprint: str = "") -> Iterator[SampleWriter]:
     """The writer of a video's archive, which appears under its name only when it is whole.
 
-    After an exception what was there before stays. `fingerprint` is that of the video: a worker
-    slower than a change of the file may put old samples over new ones, and `Samples.open` tells
-    them apart. Raises ServiceError when the archive cannot be uploaded.
+    After an exception an older archive stays. `fingerprint` is that of the video: when the file
+    changes, a slow worker may replace new samples by old ones, which `Samples.open` then refuses.
+    Raises ServiceError when the archive cannot be uploaded.
     """
     with (
         replacing(archive(root, video_id)) as temporary,
@@ -78,8 +78,7 @@ class Samples:
     ) -> Samples:
         """The samples of a clip.
 
-        Raises SamplesMissing, also where they are those of another form of the video, and
-        ServiceError.
+        Raises SamplesMissing, also for samples of another version of the file, and ServiceError.
         """
         path = archive(source if isinstance(source, Path) else source.root, video_id)
         try:
@@ -139,21 +138,21 @@ class Samples:
         """
         return self._decode(self._nearest(fraction * self.seconds))
 
-    def place(self, fraction: float) -> int:
-        """The number of the stored picture that `at` gives, for `picture`.
+    def picture_number(self, fraction: float) -> int:
+        """The number, for `picture`, of the stored frame that `at` gives.
 
-        Two points of a short clip may share one.
+        Two points of a short clip may share a frame.
         """
         return self.measures.pictures.index(self._nearest(fraction * self.seconds))
 
     def picture(self, number: int) -> RGB:
-        """A stored picture by its number, in the order of time."""
+        """A stored frame by its number, in the order of time."""
         return self._decode(self.measures.pictures[number])
 
     def first(self) -> RGB:
         """The earliest stored frame.
 
-        That is the first one of a scene; of a piece of a long scene it is one soon after.
+        That is the first frame of a scene; in a later piece of a long scene it is one soon after.
         """
         return self._decode(self.measures.pictures[0])
 
@@ -162,7 +161,7 @@ class Samples:
         return self.at(0.5)
 
     def large_middle(self) -> RGB:
-        """A frame near the middle with a longer side of up to LONGER pixels, to find text in."""
+        """A frame near the middle with a longer side of up to LONGER pixels, for finding text."""
         return self._decode(self.measures.large)
 
     def thumbnail(self) -> bytes:
@@ -186,14 +185,14 @@ class Samples:
 
 
 def _mark(fingerprint: str) -> bytes:
-    """What an archive carries of its video's fingerprint."""
+    """The comment of an archive: a hash of its video's fingerprint."""
     return hashlib.sha256(fingerprint.encode()).hexdigest()[:16].encode() if fingerprint else b""
 
 
 @lru_cache(maxsize=4)
 def _opened(path: Path, changed: int, size: int, process: int) -> zipfile.ZipFile:
-    """An open archive: its directory is read once for all clips of a video.
+    """An open archive, whose directory is read once for all clips of a video.
 
-    Time of change, size and process tell it from a newer one, and from one opened before a fork.
+    The other arguments keep it apart from a newer archive, and from one opened before a fork.
     """
     return zipfile.ZipFile(path)

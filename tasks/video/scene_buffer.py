@@ -1,4 +1,4 @@
-"""Frames of a scene while it is open: which ones stay, for how long, and in which form."""
+"""Holds frames of the scene that is still open: decoded or as JPEGs."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from curate.tasks.video.measures import Pair, Still
 from curate.tasks.video.samples import LONGER, SHORTER
 
 HELD = 16  # decoded frames held in memory for an open scene
-HELD_EVERY = 0.25  # seconds between them at first; doubled whenever there are too many
-_HELD_BYTES = 8 << 20  # a larger frame is held at a long side of _HELD_SIDE
-_HELD_SIDE = 1920
+HELD_EVERY = 0.25  # seconds between held frames at first; doubled whenever there are too many
+_HELD_BYTES = 8 << 20  # a larger frame is scaled to a longer side of _HELD_SIDE
+_HELD_SIDE = 1920  # pixels
 
-Key = tuple[int, int]  # where a JPEG lies in the file of a FrameStore: offset, size
+Key = tuple[int, int]  # offset and size of a JPEG in the file of a FrameStore
 
 
 @dataclass
 class SceneFrame:
-    """A frame of the open scene: held as it was decoded, or as JPEGs in a FrameStore, or both."""
+    """A frame of the open scene: as it was decoded, as JPEGs in a FrameStore, or both."""
 
-    index: int  # in the video
+    index: int  # among the frames of the video
     pts: int
     decoded: VideoFrame | None = None
     small: Key | None = None
@@ -46,7 +46,7 @@ class FrameStore:
         self._file = file
 
     def hold(self, decoded: VideoFrame) -> VideoFrame:
-        """The frame, or a smaller one where many of its size would take too much memory."""
+        """The frame, scaled down if many frames of its size would take too much memory."""
         if sum(plane.buffer_size for plane in decoded.planes) <= _HELD_BYTES:
             return decoded
         sides = decoded.width, decoded.height
@@ -59,7 +59,7 @@ class FrameStore:
         return smaller
 
     def encode_small(self, frame: SceneFrame) -> SceneFrame:
-        """Give the frame its small picture and measures, unless it has them."""
+        """Give the frame its small picture and measures, unless it has them; returns the frame."""
         if frame.small is None and frame.decoded is not None:
             picture = self._small.rgb(frame.decoded)
             frame.small = self._append(encode_jpeg(picture))
@@ -67,7 +67,7 @@ class FrameStore:
         return frame
 
     def encode_large(self, frame: SceneFrame) -> SceneFrame:
-        """Give the frame its large picture, unless it has one."""
+        """Give the frame its large picture, unless it has one; returns the frame."""
         if frame.large is None and frame.decoded is not None:
             frame.large = self._append(encode_jpeg(self._large.rgb(frame.decoded)))
         return frame
@@ -78,7 +78,7 @@ class FrameStore:
         return offset, len(jpeg)
 
     def jpeg(self, key: Key | None) -> bytes:
-        """A picture that `encode_small` or `encode_large` made."""
+        """A JPEG that `encode_small` or `encode_large` made."""
         assert key is not None
         self._file.seek(key[0])
         return self._file.read(key[1])
@@ -86,17 +86,17 @@ class FrameStore:
 
 @dataclass
 class Cadence:
-    """How often an open scene is sampled. Seconds."""
+    """How often an open scene is sampled, in seconds."""
 
     regular: float = 1.0
-    # the farthest apart that held frames may get: a long scene gives several clips
+    # the most between two held frames, so that each clip of a long scene has some
     limit: float = float("inf")
 
 
 class OpenScene:
-    """What is known of the open scene, which began with the frame `start`.
+    """The scene that is still open, which began with frame number `start` of the video.
 
-    Times are in seconds of the video.
+    `seconds` are from the first frame of the video.
     """
 
     def __init__(self, start: int, cadence: Cadence, times: array[int]) -> None:
@@ -111,14 +111,14 @@ class OpenScene:
         self._next_held = 0.0
 
     def begin(self, first: SceneFrame, seconds: float) -> None:
-        """Take the scene's first frame: sampled and held, so that no scene is without either."""
+        """Sample and hold the scene's first frame, so that every scene has a frame of each kind."""
         self.regular = [replace(first, decoded=None)]
         self.held = [first, *(f for f in self.held if f.index > first.index)]
         self._next_regular = seconds + self._cadence.regular
         self._next_held = seconds + self._every
 
     def take(self, frame: SceneFrame, seconds: float, store: FrameStore) -> None:
-        """Note the next frame; sample it and hold it when it is time to."""
+        """Add the next frame; sample and hold it when it is time to."""
         self.times.append(frame.pts)
         if seconds >= self._next_regular:
             self.regular.append(replace(store.encode_small(frame), decoded=None))
@@ -136,9 +136,7 @@ class OpenScene:
                 store.encode_large(store.encode_small(decoded[0])).decoded = None
 
     def cut(self, index: int) -> OpenScene:
-        """Take frame `index` and all after it out of this scene; they are the next one, yet to
-        `begin`.
-        """
+        """Move frame `index` and all after it to a new scene, which is returned, yet to `begin`."""
         position = index - self.start
         after = OpenScene(index, self._cadence, self.times[position:])
         after.held = [f for f in self.held if f.index >= index]
@@ -150,10 +148,10 @@ class OpenScene:
         return after
 
     def within(self, first: int, after: int) -> tuple[list[SceneFrame], list[SceneFrame]]:
-        """Regular and held frames among first to after - 1, numbers within the scene.
+        """Regular and held frames among the frames `first` to `after` - 1 of the scene.
 
-        Where no frame is held there (a piece of a long scene right before a gap in time), the
-        nearest one of the scene stands in.
+        Where none of them is held (in a piece of a long scene right before a gap in time), the
+        nearest held frame of the scene stands in.
         """
         start, end, pts = first + self.start, after + self.start, self.times[first]
         regular = [f for f in self.regular if start <= f.index < end]
@@ -162,10 +160,10 @@ class OpenScene:
 
 
 def _next(planned: float, now: float, step: float) -> float:
-    """The first point of the grid planned + k * step that lies behind now."""
+    """The first of the times planned + k * step after `now`."""
     return planned + (int((now - planned) / step) + 1) * step
 
 
 def nearest(frames: Sequence[SceneFrame], pts: float) -> SceneFrame:
-    """The frame shown nearest to pts; the earlier of two."""
+    """The frame nearest to pts; of two at the same distance, the first."""
     return min(frames, key=lambda frame: abs(frame.pts - pts))

@@ -1,7 +1,7 @@
-"""Where scenes begin: PySceneDetect's detectors, fed with small pictures and exact times.
+"""Finds the cuts between scenes: PySceneDetect's detectors on small pictures with exact times.
 
-A picture is the whole frame in BGR as `Shrinker` scales it, which computes what
-``scenedetect.detect()`` computes, so that the cuts are the same.
+`Shrinker` scales the whole frame in BGR exactly as ``scenedetect.detect()`` does, so the cuts are
+the same.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ DEFAULT_THRESHOLD = {"adaptive": 3.0, "content": 25.0, "panda": 25.0, "stride": 
 
 
 class Shrinker:
-    """Makes detection pictures: long side about 256 pixels, not turned upright.
+    """Makes pictures for the detectors: a longer side of about 256 pixels, not turned upright.
 
-    The same two steps as OpenCV's reader and PySceneDetect: swscale to BGR at full size, then
-    linear interpolation. Scaling within swscale costs half as much, and moves cuts on 1 file of 17.
+    It takes the same two steps as OpenCV's reader and PySceneDetect: swscale to BGR at full size,
+    then linear interpolation. Scaling within swscale costs half as much, but moves cuts on 1 file
+    of 17.
     """
 
     def __init__(self) -> None:
         self._scaler = VideoReformatter()
 
     def shrink(self, frame: VideoFrame) -> BGR:
-        """The frame in BGR, H x W x 3."""
+        """The frame in BGR, H x W x 3, 0 to 255."""
         bgr = self._scaler.reformat(frame, format="bgr24", threads=1)
         full = np.asarray(bgr.to_ndarray(), np.uint8)
         factor = compute_downscale_factor(max(frame.width, frame.height))
@@ -45,7 +46,7 @@ class Shrinker:
 
 
 class DetectorTime(FrameTimecode):  # type: ignore[misc]  # scenedetect is not typed
-    """A time code that knows which frame it is; detectors return those they were given."""
+    """A time code with the index of its frame; detectors return the very objects they get."""
 
     def __init__(self, index: int, pts: int, time_base: Fraction, fps: Fraction) -> None:
         super().__init__(Timecode(pts, time_base), fps)
@@ -70,9 +71,9 @@ class _Score:
 
 
 class CutFinder:
-    """Tells the first frame of each new scene, a few frames late.
+    """Finds the first frame of each new scene, a few frames late.
 
-    After each push `suspect` says whether the frame pushed may yet turn out to be one.
+    After each `push`, `suspect` says whether that frame may yet turn out to begin a scene.
     """
 
     needs_pictures = True
@@ -87,13 +88,11 @@ class CutFinder:
         else:
             self._detector = ContentDetector(level, min_scene_len)
             self._level = level
-        # a version of the library that has no such method scores frames itself
+        # a version of PySceneDetect without this method ignores it and scores frames itself
         self._detector._calculate_frame_score = self._score
 
     def push(self, time: DetectorTime, picture: BGR) -> list[int]:
-        """Take the next frame; returns the indices of frames, this one or earlier ones, that begin
-        a scene.
-        """
+        """Process the next frame; returns the indices of frames up to it that begin a scene."""
         cuts = [cut.index for cut in self._detector.process_frame(time, picture)]
         self.suspect = bool(self._score.score >= self._level)
         return cuts

@@ -18,13 +18,13 @@ from curate.tasks.video.decode import open_media
 from curate.tasks.video.span import Span
 
 _RATE = 48000
-_LEAD = Fraction(1)  # seconds read before the span: a decoder needs some packets to get going
+_LEAD = Fraction(1)  # seconds decoded before the span: a decoder needs some packets to start up
 
 
 class SoundTrack:
-    """Adds a stereo track to an output; does nothing when the source has no sound.
+    """Adds a stereo track to an output, unless the source has no sound.
 
-    Damaged packets are silent.
+    Damaged packets become silence.
     """
 
     def __init__(self, output: OutputContainer, source: str, span: Span) -> None:
@@ -51,20 +51,21 @@ class SoundTrack:
         self._output.mux(self._stream.encode(None))
 
     def _samples(self) -> NDArray[np.float32]:
-        """2 x n samples in -1 to 1, n the span's length; silent where the source has no sound."""
+        """2 x n samples from -1 to 1 over the span, 0 where the source has no sound."""
         length = round(self._span.seconds * _RATE)
         samples = np.zeros((2, length), np.float32)
         begin = self._span.start * self._span.time_base
         for frame in self._frames(begin):
-            at = round((cast(int, frame.pts) * cast(Fraction, frame.time_base) - begin) * _RATE)
-            if at >= length:
+            seconds = cast(int, frame.pts) * cast(Fraction, frame.time_base) - begin
+            offset = round(seconds * _RATE)
+            if offset >= length:
                 break
-            part = frame.to_ndarray()[:, max(0, -at) :][:, : length - max(0, at)]
-            samples[:, max(0, at) : max(0, at) + part.shape[1]] = part
+            part = frame.to_ndarray()[:, max(0, -offset) :][:, : length - max(0, offset)]
+            samples[:, max(0, offset) : max(0, offset) + part.shape[1]] = part
         return samples
 
     def _frames(self, begin: Fraction) -> Iterator[AudioFrame]:
-        """The source's sound from a little before `begin` on."""
+        """The source's sound, resampled, from about _LEAD before `begin` (seconds) on."""
         resampler = AudioResampler("fltp", "stereo", _RATE)
         with open_media(self._source) as container:
             stream = container.streams.audio[0]

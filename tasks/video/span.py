@@ -1,4 +1,4 @@
-"""A span of a video: where it lies, what its pictures are like, which frames are picked of it."""
+"""A span of a video: its position, the shape of its frames, and a choice of them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from fractions import Fraction
 
 @dataclass(frozen=True)
 class Span:
-    """Where a clip lies in its source: the frames with ``start <= pts < end``.
+    """The position of a clip in its source: the frames with ``start <= pts < end``.
 
-    Both are in ticks of `time_base` seconds. `frames` is how many there are; None: not counted.
+    Both are in units of `time_base` seconds. `frames` is the number of frames; None: not counted.
     """
 
     start: int
@@ -21,13 +21,13 @@ class Span:
 
     @property
     def seconds(self) -> Fraction:
-        """How long the clip is shown."""
+        """The length of the span."""
         return (self.end - self.start) * self.time_base
 
 
 @dataclass(frozen=True)
 class SpanShape:
-    """What the choice of frames may depend on: how many there are, how fast and how large."""
+    """What the choice of frames may depend on: their number, rate and size."""
 
     num_frames: int  # at least 1
     fps: float | None  # average over the span; None for a still image
@@ -39,8 +39,8 @@ class SpanShape:
 class Pick:
     """Which frames of a span to decode, and how large.
 
-    `indices` count from 0, each below SpanShape.num_frames, never falling; one may come twice.
-    `size` is (width, height) as displayed, to which frames are scaled (bicubic); None: as they are.
+    `indices` are sorted and from 0 to SpanShape.num_frames - 1; one may come twice. Frames are
+    scaled (bicubic) to `size`, (width, height) as displayed; None: not scaled.
     """
 
     indices: Sequence[int]

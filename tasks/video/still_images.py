@@ -25,10 +25,10 @@ _ROTATIONS = {3: 180, 6: 90, 8: 270, 4: 180, 5: 90, 7: 270}  # degrees clockwise
 
 @dataclass(frozen=True)
 class StillImage:
-    """A decoded image: upright pixels (H x W x 3, RGB) and what its file says."""
+    """A decoded image: upright pixels (H x W x 3, RGB) and properties of its file."""
 
     pixels: RGB
-    rotation: int  # degrees clockwise that it was turned to stand upright
+    rotation: int  # degrees clockwise by which the stored picture was turned upright
     codec: str  # format in lower case, e.g. jpeg
     pixel_format: str  # PIL's mode in lower case, e.g. rgb
 
@@ -36,7 +36,7 @@ class StillImage:
 def read_image(path: str) -> StillImage:
     """The image in a local file or at a URL, turned as its Exif says, transparency on black.
 
-    Raises what `open_file` raises, and NotMedia when it is none or damaged.
+    Raises what `open_file` raises, and NotMedia when the file is no image or damaged.
     """
     with open_file(path) as file:
         try:
@@ -52,7 +52,7 @@ def read_image(path: str) -> StillImage:
 
 
 def image_clip(path: str, hash_method: str, writer: SampleWriter) -> NewClip:
-    """The one clip of an image: pts 0 to 1, one frame, no times; its samples are written.
+    """Write the samples of an image; returns its one clip: pts 0 to 1, one frame, no times.
 
     Raises MediaError.
     """
