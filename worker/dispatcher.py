@@ -1,9 +1,7 @@
-"""The dispatcher: sends messages about stages that have rows to claim, and expires what dead
-processes of this host held.
+"""Sends messages about stages that have rows to claim, and expires the rows of dead processes.
 
-The broker may lose or double any message: Redis with late acknowledgement was measured to lose 3 of
-6000 in 6 kills. So whoever supervises workers looks at the rows, every second or so, and sends
-again.
+The broker may lose or duplicate any message: Redis with late acknowledgement lost 3 of 6000 in 6
+kills. Therefore each supervisor looks at the rows, every second or so, and sends messages again.
 """
 
 from __future__ import annotations
@@ -28,11 +26,12 @@ from curate.worker.owner import dead_owners
 
 log = logging.getLogger(__name__)
 
-ELSEWHERE = 1  # listeners taken to serve a queue that is not served from here: enough to wake them
+# listeners assumed for a queue that this host does not serve: one message wakes the other hosts
+ELSEWHERE = 1
 
 
 def expire_rows_of_dead(engine: Engine, dataset: Dataset) -> int:
-    """Expire the rows of processes of this host that crashed; returns how many that frees."""
+    """Expire the rows of processes of this host that crashed; return how many."""
     owners = _dead_owners(engine, dataset)
     if not owners:
         return 0
@@ -41,9 +40,7 @@ def expire_rows_of_dead(engine: Engine, dataset: Dataset) -> int:
 
 
 def release_rows_of_dead(engine: Engine) -> int:
-    """Release the rows of processes of this host that were told to end; returns how many that
-    frees.
-    """
+    """Release the rows of processes of this host that were told to end; return how many."""
     freed = 0
     for dataset in all_datasets(engine):
         if owners := _dead_owners(engine, dataset):
@@ -53,7 +50,7 @@ def release_rows_of_dead(engine: Engine) -> int:
 
 
 def _dead_owners(engine: Engine, dataset: Dataset) -> list[str]:
-    """Owners of leases in a dataset whose process is gone; none for an unreadable pipeline."""
+    """The owners of leases in a dataset whose process is gone; none if its pipeline is unreadable."""
     readable = with_pipelines([dataset])
     return dead_owners(holders(engine, dataset.id, readable[0][1])) if readable else []
 
@@ -84,13 +81,13 @@ class Dispatcher:
         self._clock = clock
         self._lease_seconds = lease_seconds
         self._fair_share = FairShare()
-        # by dataset and owner: when the lease ends, and since when (of the clock) that is so
+        # by dataset and owner: the end of the lease, and when (by the clock) it was first seen
         self._far_leases: dict[int, dict[str, tuple[float, float]]] = {}
-        # by dataset and stage: since when rows wait for their batch to fill up
+        # by dataset and stage: since when a partial batch has waited for more rows
         self._partial_since: dict[tuple[int, str], float] = {}
 
     def dispatch(self) -> int:
-        """One round over all datasets; returns how many messages were sent."""
+        """Serve all datasets once; return how many messages were sent."""
         pipelines: dict[int, Pipeline] = {}
         for dataset, pipeline in running_datasets(self._engine):
             pipelines[dataset.id] = pipeline
@@ -104,10 +101,10 @@ class Dispatcher:
         return sum(self._fill(queue, order, pipelines) for queue in sorted(queues))
 
     def _not_renewed(self, dataset_id: int, leases: Mapping[str, float]) -> list[str]:
-        """Owners whose lease has ended far ahead, and always at the same time, for FAR leases.
+        """The owners whose lease ends far ahead and was not renewed for FAR lease lengths.
 
-        A live worker renews its lease every third of it: soon after a clock was set back, and also
-        on a host whose leases are up to 3 * FAR times as long as those here.
+        A live worker renews its lease after a third of its length. That is in time after a clock
+        was set back, and even on a host whose leases are up to 3 * FAR times as long as these.
         """
         time, before = self._clock(), self._far_leases.get(dataset_id, {})
         far: dict[str, tuple[float, float]] = {}
@@ -120,7 +117,10 @@ class Dispatcher:
         ]
 
     def _fill(self, queue: str, order: Sequence[int], pipelines: Mapping[int, Pipeline]) -> int:
-        """Send messages to a queue, up to one a listener; no more than two each may wait."""
+        """Send messages to a queue, up to one per listener; return how many.
+
+        No more than two per listener may wait.
+        """
         listeners = self._listeners.get(queue, ELSEWHERE)
         jobs = [
             list(self._jobs(i, ready(self._engine, i, pipelines[i], listeners, queue)))
@@ -129,7 +129,8 @@ class Dispatcher:
         if not any(jobs):
             return 0
         missing = max(0, min(listeners, 2 * listeners - self._messages.count_waiting(queue)))
-        in_turn = itertools.chain.from_iterable(itertools.zip_longest(*jobs))  # one of each dataset
+        # the first job of each dataset, then the second of each, …
+        in_turn = itertools.chain.from_iterable(itertools.zip_longest(*jobs))
         chosen = list(itertools.islice(filter(None, in_turn), missing))
         for job in chosen:
             self._messages.send(job.step, job.dataset_id, job.partial)
@@ -139,7 +140,7 @@ class Dispatcher:
         return len(chosen)
 
     def _jobs(self, dataset_id: int, stages: Sequence[Ready]) -> Iterator[_Job]:
-        """A job a batch, deepest stage first; a partial batch is one when it has waited enough."""
+        """A job for each batch, in the order of the stages; partial batches once they are due."""
         for stage in stages:
             key = (dataset_id, stage.step.name)
             if stage.batches or not stage.partial:

@@ -1,7 +1,6 @@
-"""Which dataset comes next: datasets share the workers, each as much as the others.
+"""Chooses which dataset comes next, so that all datasets get an equal share of the workers' time.
 
-Every process keeps account by itself, which is fair to all datasets over the batches that it runs;
-no two processes have to agree.
+Each process keeps its own account of the batches that it runs; processes need not agree.
 """
 
 from __future__ import annotations
@@ -9,8 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
-# how far a dataset that had nothing to do may lag behind the others, and so catch up later; in
-# what is charged
+# how far an idle dataset may fall behind the others, and so catch up later, in units of a charge
 LAG = 60.0
 
 
@@ -21,9 +19,9 @@ class FairShare:
         self._charged: dict[int, float] = {}
 
     def order(self, dataset_ids: Iterable[int]) -> list[int]:
-        """The datasets, the one to serve next first; equal ones in random order.
+        """The datasets, the one charged least first; equal ones in random order.
 
-        A new dataset joins as if it had been charged as much as the one that was charged most.
+        A new dataset starts with the charge of the one that was charged most.
         """
         ids = list(dataset_ids)
         most = max((self._charged[i] for i in ids if i in self._charged), default=0.0)
@@ -32,5 +30,5 @@ class FairShare:
         return sorted(ids, key=self._charged.__getitem__)
 
     def charge(self, dataset_id: int, amount: float) -> None:
-        """Add what a dataset was given to its account."""
+        """Charge a dataset for what it was given, in seconds or messages."""
         self._charged[dataset_id] = self._charged.get(dataset_id, 0.0) + amount

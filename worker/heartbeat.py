@@ -1,6 +1,4 @@
-"""Heartbeats: what a supervisor writes of its Celery workers, whether they answer, and which
-workers must not run beside each other.
-"""
+"""Writes heartbeats of Celery workers, pings workers, and refuses those that must not run together."""
 
 from __future__ import annotations
 
@@ -32,21 +30,20 @@ log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Keeps the rows of one supervisor's workers, of those whose process lives."""
+    """Keeps the rows in `workers` of one supervisor up to date: those whose process runs."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._host = socket.gethostname()  # as it was: it may change
+        self._host = socket.gethostname()  # read once, because it may change
         self._row_ids: dict[str, int] = {}
         self._next = 0.0
         self._last_warning = ""
 
     def beat(self, running: Sequence[tuple[WorkerSpec, int | None]]) -> None:
-        """Report the workers that have a process, by spec and pid, when it is time to.
+        """Report the workers that have a process, given by spec and pid, if a heartbeat is due.
 
-        A database that does not answer is left to the supervisor, which looks at it more often.
-        Raises ConfigError when workers of another host, which were there first, share a SQLite
-        file.
+        Ignores a database that does not answer: the supervisor's dispatcher warns about it. Raises
+        ConfigError if workers of another host share the SQLite file and were there first.
         """
         if time.monotonic() < self._next:
             return
@@ -77,18 +74,18 @@ class Heartbeat:
                 raise _shared_sqlite(first)
 
     def leave(self) -> None:
-        """Remove the rows: the workers were stopped."""
+        """Remove the rows, after the workers were stopped."""
         try:
             remove_workers(self._engine, self._row_ids.values())
-        except ServiceError as error:  # they are removed when they are old
+        except ServiceError as error:  # another supervisor removes them once they are old
             log.debug("rows of workers not removed: %s", error)
 
 
 def refuse_rivals(engine: Engine, specs: Sequence[WorkerSpec]) -> None:
-    """Raise ConfigError for workers that run and must not run beside these.
+    """Raise ConfigError if workers run that must not run beside these.
 
-    They are those of another host on a SQLite file, and those of this host with the name of one of
-    these.
+    Such are workers of another host on the same SQLite file, and workers of this host with the
+    same name.
     """
     this_host = socket.gethostname()
     names = {spec.name for spec in specs}
@@ -115,8 +112,9 @@ def _shared_sqlite(other: SeenWorker) -> ConfigError:
 
 
 def _is_supervised(worker: SeenWorker) -> bool:
-    """Whether a worker of this host lives and so does its supervisor: where that was killed, the
-    worker ends after its batch.
+    """Whether a worker of this host and its supervisor both run.
+
+    A worker whose supervisor was killed ends after its batch.
     """
     processes = Path("/proc")
     try:
@@ -131,9 +129,9 @@ def _is_supervised(worker: SeenWorker) -> bool:
 
 
 def answering(settings: Settings, nodes: Sequence[str], seconds: float = 3.0) -> set[str]:
-    """Which of the Celery workers, as name@host, answer a ping within the time.
+    """The Celery workers among `nodes`, as name@host, that answer a ping within the time.
 
-    Raises ServiceError when the broker does not take it.
+    Raises ServiceError if the broker does not take the ping.
     """
     app = make_app(settings)
     try:

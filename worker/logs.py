@@ -1,9 +1,8 @@
-"""How workers log: each line with time, level, host and worker, and a line about a batch with what
-it is about.
+"""How workers log: each line has time, level and worker, and the fields of the batch it is about.
 
 As text, `2026-11-27T06:31:10.123Z INFO cpu0@node1 [dataset=pets stage=motion batch=1f… rows=64] 64
-clips: …`; with CURATE_LOG_FORMAT=json the same as one JSON object a line. No password of a URL gets
-into either.
+clips: …`; with CURATE_LOG_FORMAT=json, the same as one JSON object per line. Passwords in URLs are
+hidden in both.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ Format = Literal["text", "json"]
 
 _about: ContextVar[dict[str, object]] = ContextVar("about", default={})  # noqa: B039  never changed in place
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_TASK = "stage."  # how the names of tasks begin
+_TASK = "stage."  # the prefix of task names
 
 
 @contextmanager
 def about(**fields: object) -> Iterator[None]:
-    """Lines logged inside of the block carry these fields too."""
+    """Add these fields to the lines that are logged inside the block."""
     token = _about.set({**_about.get(), **fields})
     try:
         yield
@@ -43,9 +42,7 @@ def about(**fields: object) -> Iterator[None]:
 
 
 class Formatter(logging.Formatter):
-    """Formats a record as a line of text or as JSON; `worker` is the Celery worker, name@host, or
-    empty.
-    """
+    """Formats a record as text or JSON; `worker` is the Celery worker as name@host, or empty."""
 
     def __init__(self, form: Format, worker: str = "") -> None:
         super().__init__()
@@ -54,7 +51,7 @@ class Formatter(logging.Formatter):
         self._host = socket.gethostname()
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line; with an exception, text has its traceback on lines that follow."""
+        """The line of a record; as text, the traceback of an exception follows on more lines."""
         message = without_passwords(record.getMessage())
         traceback = ""
         if record.exc_info:
@@ -69,14 +66,14 @@ class Formatter(logging.Formatter):
             line |= {"traceback": traceback} if traceback else {}
             return json.dumps(line, ensure_ascii=False, default=str)
         context = f" [{' '.join(f'{k}={v}' for k, v in fields.items())}]" if fields else ""
-        # one line a record
+        # control characters escaped: one line per message
         message = _CONTROL.sub(lambda m: m[0].encode("unicode_escape").decode(), message)
         text = f"{utc} {record.levelname} {self._worker or self._host}{context} {message}"
         return f"{text}\n{traceback}" if traceback else text
 
 
 def _of_task(record: logging.LogRecord) -> dict[str, object]:
-    """Stage and task of a line that Celery logs about a task; empty for other lines."""
+    """The fields `stage` and `task` of a line that Celery logs about a task; else no fields."""
     data: Any = getattr(record, "data", None)
     name = data.get("name") if isinstance(data, dict) else None
     if not isinstance(name, str) or not name.startswith(_TASK):
@@ -87,7 +84,7 @@ def _of_task(record: logging.LogRecord) -> dict[str, object]:
 def configure(
     form: Format, level: int | str, worker: str = "", stream: TextIO | None = None
 ) -> None:
-    """Make the root logger write lines of this form to the stream (None: stderr) alone."""
+    """Make the root logger write lines of this form, only to the stream (None: stderr)."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(Formatter(form, worker))
     root = logging.getLogger()
@@ -98,9 +95,7 @@ def configure(
 
 
 def configure_celery(app: Celery, form: Format) -> None:
-    """The same for the Celery worker that this process is about to become, in place of Celery's own
-    set-up.
-    """
+    """Make the Celery worker that this process will become log in this form, not in Celery's."""
     from celery import signals
     from celery.apps import worker
 
@@ -111,10 +106,10 @@ def configure_celery(app: Celery, form: Format) -> None:
 
     def set_up(loglevel: int | None, **_: object) -> None:
         configure(form, loglevel or logging.WARNING, names[0] if names else "")
-        # what libraries print; what C code writes stays as it is
+        # this catches what Python libraries print, but not what C code writes
         app.log.redirect_stdouts("WARNING")
 
-    configure(form, logging.WARNING)  # for what is logged before Celery sets up its log
+    configure(form, logging.WARNING)  # until Celery sets up its log
     if form == "json":
         worker.safe_say = _say_as_json
     signals.celeryd_init.connect(remember_name, weak=False)
@@ -122,7 +117,7 @@ def configure_celery(app: Celery, form: Format) -> None:
 
 
 def _say_as_json(message: str, _stream: object = None) -> None:
-    """Write what Celery says inside of a signal handler, where a logger might wait for itself."""
+    """Write what Celery says in a signal handler, where a logger could deadlock."""
     record = logging.LogRecord(
         "celery.apps.worker", logging.INFO, __file__, 0, message.strip(), None, None
     )

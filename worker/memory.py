@@ -11,10 +11,10 @@ from curate.configs.schema import StageOptions
 
 @contextmanager
 def capped_memory(options: StageOptions) -> Iterator[None]:
-    """Allocations beyond `memory_mb` fail: a greedy decoder raises instead of filling the host."""
+    """Make allocations beyond `memory_mb` fail in the block, before a decoder fills the host."""
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     cap = options.memory_mb << 20
-    # the runtime of an accelerator maps far more than it uses
+    # no cap for `ascend`: the runtime of an accelerator maps far more memory than it uses
     if options.queue != "ascend":
         soft = cap if hard == resource.RLIM_INFINITY else min(cap, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))

@@ -1,7 +1,7 @@
 """Celery messages that say "this stage of this dataset has rows to claim", and nothing else.
 
-Whoever sends a message decides what is done next: the dataset that had least, and of it the deepest
-stage, so that clips finish early. So queues are short and first in, first out, on every broker.
+The sender of a message decides what is done next: the dataset with the least share, and its deepest
+stage, so that clips finish early. Therefore queues stay short, and any broker's order will do.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from curate.worker.celery_settings import celery_settings
 
 
 def make_app(settings: Settings) -> Celery:
-    """A Celery app on the broker of these settings, without tasks; enough to send messages."""
+    """A Celery app on the broker of the settings, without tasks: enough to send messages."""
     app = Celery("curate", set_as_current=False)
     app.conf.update(celery_settings(settings))
     return app
@@ -29,7 +29,7 @@ class Messages:
     def send(self, step: StageStep, dataset_id: int, partial: bool = False) -> None:
         """Tell a worker that a stage of a dataset has rows to claim.
 
-        `partial`: the rows need not wait for a full batch any longer.
+        `partial`: the rows no longer wait for a full batch.
         """
         arguments = {"dataset": dataset_id} | ({"partial": True} if partial else {})
         self._app.send_task(f"stage.{step.name}", kwargs=arguments, queue=step.options.queue)

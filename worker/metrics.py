@@ -1,7 +1,6 @@
-"""Metrics for Prometheus, computed from the database when Prometheus asks, and served behind a
-login where needed.
+"""Metrics for Prometheus, computed from the database on each scrape, with an optional login.
 
-Nothing is recorded for them but the rows: any host can serve them, and its restart loses no count.
+They come from the rows alone, so any host can serve them, and a restart loses no count.
 """
 
 from __future__ import annotations
@@ -43,12 +42,12 @@ from curate.worker.messages import Messages
 
 log = logging.getLogger(__name__)
 
-KEEP_SECONDS = 10.0  # an answer is given again for so long, or for ten times what it took
+KEEP_SECONDS = 10.0  # how long an answer is cached, or ten times what it took if that is longer
 App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class CurateCollector(Collector):
-    """Looks at the database when Prometheus asks, and gives the same answer again for a while."""
+    """Reads the database and the broker on a scrape, and caches the answer for a while."""
 
     def __init__(self, engine: Engine, messages: Messages, keep: float = KEEP_SECONDS) -> None:
         self._engine = engine
@@ -70,7 +69,7 @@ class CurateCollector(Collector):
             return self._answer
 
     def describe(self) -> list[Metric]:
-        """Nothing: registering must not ask the database."""
+        """No metrics, so that registering does not query the database."""
         return []
 
     def _of_database(self) -> list[Metric]:
@@ -109,7 +108,7 @@ class CurateCollector(Collector):
 
 
 def of_rows(everything: Overview) -> list[Metric]:
-    """Where the rows of each dataset are, and whether anybody works on them."""
+    """How many rows of each dataset are at each stage, leased, expired and failed."""
     labels = ["dataset", "stage", "status"]
     rows = {
         "video": GaugeMetricFamily(
@@ -152,7 +151,7 @@ def of_rows(everything: Overview) -> list[Metric]:
 
 
 def of_batches(everything: Overview, sums: dict[tuple[int, str], BatchSums]) -> list[Metric]:
-    """What was done, as counters and histograms."""
+    """Batches and finished rows as counters, and how long batches and claims took as histograms."""
     labels = ["dataset", "stage"]
     batches = CounterMetricFamily("curate_batches", "Batches that were saved", labels=labels)
     back = CounterMetricFamily(
@@ -191,7 +190,7 @@ def _histogram(spread: Histogram, bounds: Sequence[float]) -> tuple[list[tuple[s
 
 
 def of_workers(everything: Overview) -> list[Metric]:
-    """Which workers run."""
+    """How many workers run, and how many processes they have, by queue and version."""
     labels = ["queue", "version"]
     workers = GaugeMetricFamily(
         "curate_workers", "Celery workers seen in the last 45 seconds", labels=labels
@@ -245,14 +244,14 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = 30  # of a client that says nothing
+    timeout = 30  # seconds until a silent client is dropped
 
     def log_message(self, format: str, *args: Any) -> None:
         log.debug(format, *args)
 
 
 def server(metrics: CollectorRegistry, address: str, port: int, login: str) -> WSGIServer:
-    """A server of /metrics that listens already; run it with serve_forever. Raises OSError."""
+    """A server of the metrics that already listens; run it with serve_forever. Raises OSError."""
 
     class Server(_Server):
         address_family = socket.AF_INET6 if ":" in address else socket.AF_INET

@@ -1,8 +1,7 @@
-"""Who holds a claim: text that tells whether the holder is a process of this host, and whether it
-lives.
+"""The owner of a claim: a text that identifies the process that holds it.
 
-``host|boot id/pid namespace|pid|start time of the process|batch``. The start time guards against a
-pid used again, the namespace against containers that share a host name.
+The form is ``host|boot id/pid namespace|pid|start time of the process|batch``. The start time tells
+a reused pid apart, the namespace tells apart containers that share a host name.
 """
 
 from __future__ import annotations
@@ -21,12 +20,15 @@ def new_owner() -> str:
 
 
 def worker_name() -> str:
-    """This process as people know it: pid@host."""
+    """The name of this process for people: pid@host."""
     return f"{os.getpid()}@{socket.gethostname()}"
 
 
 def dead_owners(owners: Iterable[str]) -> list[str]:
-    """The owners that were processes of this host and are gone; others cannot be told from here."""
+    """Those owners that were processes of this host and are gone.
+
+    This host cannot tell whether processes of other hosts live.
+    """
     if not Path("/proc/self/stat").exists():
         return []
     host = _host_id()
@@ -41,13 +43,13 @@ def dead_owners(owners: Iterable[str]) -> list[str]:
 
 @cache
 def _process(pid: int) -> str:
-    return f"{_host_id()}|{pid}|{_started(pid)}"  # once: /proc is slow beside a small batch
+    return f"{_host_id()}|{pid}|{_started(pid)}"  # cached: reading /proc is slow for each batch
 
 
 def _host_id() -> str:
     try:
         namespace = Path("/proc/self/ns/pid").readlink().name
-        # two hosts may have one name
+        # two hosts may share a name
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         namespace = boot = "-"
@@ -55,9 +57,7 @@ def _host_id() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process started, in clock ticks since boot; empty when it is gone or the system cannot
-    say.
-    """
+    """The start time of a process, in clock ticks since boot; empty if it is gone or unknown."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

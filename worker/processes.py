@@ -1,8 +1,8 @@
-"""Which Celery workers a host runs: one for the queue `cpu`, and for `ascend` one a device.
+"""The Celery workers that a host runs: one for the queue `cpu`, and one per device for `ascend`.
 
-They are apart because they want different things. A process of `cpu` uses one core and is started
-afresh now and then; a process of `ascend` holds a model, so it lives on and, without an NPU, uses
-every core. And no process of `cpu` loads MindSpore.
+They differ in their needs. A process of `cpu` uses one core, is replaced now and then, and never
+loads MindSpore. A process of `ascend` holds a model, so it is never replaced; without an NPU it
+uses every core.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from curate.tasks.models import device
 
 RECYCLE = 500  # messages after which a process of `cpu` is replaced: decoders leak
 _FOR_CPU = {
-    # x264 reads a little memory that it never wrote, at sizes that are no multiple of 16. With
-    # glibc filling what it hands out, the same clip gives the same bytes; no cost was to be seen.
-    # MindSpore, which asks for much more than it touches, was measured to hold 1601 MB with it and
-    # 672 MB without.
+    # x264 reads a little memory that it never wrote, at sizes that are no multiple of 16. If glibc
+    # fills the memory that it allocates, the same clip gives the same bytes, at no measurable cost.
+    # Not for `ascend`: MindSpore allocates much more than it touches, and held 1601 MB with it
+    # instead of 672 MB.
     "MALLOC_PERTURB_": "85",
 }
 
 
 @dataclass(frozen=True)
 class WorkerSpec:
-    """One Celery worker. `npu` is the number of the only NPU it may see; None leaves that as it is.
+    """One Celery worker. `npu` is the number of the only NPU that it may see; None sets no limit.
 
-    `threads` is for NumPy's BLAS and OpenMP; MindSpore's own threads are as many as there are
-    cores, whatever it says.
+    `threads` is for NumPy's BLAS and OpenMP; MindSpore always starts as many threads as there are
+    cores.
     """
 
     queue: str
@@ -43,7 +43,7 @@ class WorkerSpec:
 
     def arguments(self, loglevel: str) -> list[str]:
         """The arguments of `celery worker`."""
-        # a process of `ascend` lives on: its model takes long to load
+        # a process of `ascend` is never replaced: its model takes long to load
         recycled = [] if self.queue == "ascend" else [f"--max-tasks-per-child={RECYCLE}"]
         return [
             "-Q", self.queue, "-c", str(self.processes), "-P", "prefork", "-n", f"{self.name}@%h",
@@ -53,8 +53,9 @@ class WorkerSpec:
     def environment(
         self, settings: Settings, inherited: Mapping[str, str] = os.environ
     ) -> dict[str, str]:
-        """The environment of the worker. What is inherited beats the number of threads, the pin
-        beats all.
+        """The environment of the worker.
+
+        Inherited variables override the number of threads; the pinned NPU overrides everything.
         """
         libraries = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         ours = dict.fromkeys(libraries, str(self.threads)) | (
@@ -76,12 +77,11 @@ def worker_specs(
     npus: Sequence[int] | None = None,
     prefix: str = "",
 ) -> list[WorkerSpec]:
-    """The workers that serve the queues on this host, each named after its queue and device, behind
-    the prefix.
+    """The workers that serve the queues on this host, named by prefix, queue and device.
 
-    `processes` (None: a core each) is for `cpu`. When only `ascend` is served it is how many NPUs
-    to use, or on the CPU how many processes (None: one). `npus` names the NPUs to use; None takes
-    all that this process may. Raises UsageError for NPUs that are not there.
+    `processes` (None: one per core) is for `cpu`. If only `ascend` is served, it is how many NPUs
+    to use, or how many processes on the CPU (None: one). `npus` names the NPUs to use (None: all
+    that this process may use). Raises UsageError for NPUs that are not there.
     """
     specs = []
     for queue in queues:
@@ -96,7 +96,7 @@ def worker_specs(
 def _for_models(
     settings: Settings, processes: int | None, npus: Sequence[int] | None, prefix: str
 ) -> list[WorkerSpec]:
-    """The workers of `ascend`: one a NPU, or without any one worker that computes on the CPU."""
+    """The workers of `ascend`: one per NPU, or a single one on the CPU if there is no NPU."""
     present = device.npus() if device.target_of(settings.device) == "Ascend" else []
     names = ", ".join(map(str, present)) or "none"
     for npu in npus or ():
@@ -108,12 +108,12 @@ def _for_models(
             what=f"-c {processes}: one process an NPU, and the NPUs that may be used here are:"
             f" {names}"
         )
-    if not chosen:  # the CPU; or an NPU without a device file, which only the driver can tell
+    if not chosen:  # the CPU, or an NPU without a device file, which only the driver knows
         count = processes or 1
         return [WorkerSpec("ascend", count, f"{prefix}ascend0", max(1, cores() // count))]
     chosen = chosen[:processes]
     threads = max(1, cores() // len(chosen))
-    # the only one is not pinned: a container may have given it another number than its file has
+    # a single NPU is not pinned: in a container its number may differ from that of its file
     pins = len(present) > 1
     return [
         WorkerSpec("ascend", 1, f"{prefix}ascend{n}", threads, n if pins else None) for n in chosen
@@ -127,5 +127,5 @@ def queues_of(pipeline: Pipeline) -> list[str]:
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -104,8 +104,7 @@ class Runner:
         dataset, pipeline = self._running[dataset_id]
         step = pipeline.stage(stage)
         with self._pause_after_service_error(stage):
-            # the claim alone shows whether rows wait, if it loads no stage for nothing and the
-            # stage does not wait for full batches
+            # no check where the claim answers it: no stage to load, no full batch to wait for
             is_loaded = (dataset_id, stage) in self.batches.stages
             if not (requested and is_loaded) or step.options.seconds_to_fill:
                 any_rows = requested and partial

@@ -27,8 +27,8 @@ from curate.worker.processes import WorkerSpec
 log = logging.getLogger(__name__)
 
 DISPATCH_SECONDS = 1.0
-GRACE_SECONDS = 30.0  # a batch may finish in this time when the workers are told to stop
-RESTARTS = 5  # in a row, each within QUICK_SECONDS of its start, before giving up
+GRACE_SECONDS = 30.0  # how long batches may go on after the workers are told to stop
+RESTARTS = 5  # deaths in a row, each within QUICK_SECONDS of the start, before giving up
 QUICK_SECONDS = 30.0
 
 
@@ -41,7 +41,7 @@ class Log:
 
 
 class Worker:
-    """One Celery worker, a process with its children, that is started again when it dies."""
+    """One Celery worker: a process with its children. `revive` starts it again when it is dead."""
 
     def __init__(self, spec: WorkerSpec, settings: Settings, log: Log) -> None:
         self.spec = spec
@@ -53,11 +53,11 @@ class Worker:
 
     @property
     def pid(self) -> int | None:
-        """Its process id while it runs."""
+        """The process id while it runs, else None."""
         return self._process.pid if self._process and self._process.poll() is None else None
 
     def start(self) -> None:
-        """Start it."""
+        """Start the process."""
         command = [sys.executable, "-m", "curate.worker", *self.spec.arguments(self._log.level)]
         with contextlib.ExitStack() as stack:
             output = stack.enter_context(self._log.file.open("ab")) if self._log.file else None
@@ -68,7 +68,7 @@ class Worker:
         self._started = time.monotonic()
 
     def revive(self) -> None:
-        """Start it again if it is gone. Raises ServiceError when it keeps dying at its start."""
+        """Start it again if it is gone. Raises ServiceError if it keeps dying right after."""
         if self.pid is not None:
             return
         quick = time.monotonic() - self._started < QUICK_SECONDS
@@ -81,18 +81,18 @@ class Worker:
         self.start()
 
     def tell_to_stop(self) -> None:
-        """Let it finish its batches and end."""
+        """Tell it to finish its batches and end."""
         if self._process and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
 
     def wait(self, seconds: float) -> None:
-        """Wait until it ended, or the seconds are over."""
+        """Wait until it has ended, at most so many seconds."""
         if self._process:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=max(0.0, seconds))
 
     def kill(self) -> bool:
-        """End it and its children at once, if they are still there; returns whether they were."""
+        """Kill it and its children; return whether it was still running."""
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
             return False
@@ -100,14 +100,14 @@ class Worker:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             deadline = time.monotonic() + 2
-            while time.monotonic() < deadline:  # its children; they are reaped by init
+            while time.monotonic() < deadline:  # until init has reaped its children
                 os.killpg(process.pid, 0)
                 time.sleep(0.01)
         return True
 
 
 class Supervisor:
-    """Runs Celery workers and the broker they need: a context manager, to `tick` often."""
+    """Runs Celery workers and the broker that they need: a context manager; call `tick` often."""
 
     def __init__(
         self, settings: Settings, engine: Engine, specs: Sequence[WorkerSpec], log: Log
@@ -140,13 +140,12 @@ class Supervisor:
         self.stop()
 
     def tick(self) -> None:
-        """Restart what died, and send messages about rows that wait. Returns at once when nothing
-        is due.
+        """Restart what has died and send messages about rows that wait, as far as that is due.
 
-        Raises ServiceError when a worker keeps dying at its start, and ConfigError when another
-        host shares its SQLite.
+        Raises ServiceError if a worker keeps dying right after its start, and ConfigError if
+        workers of another host share the SQLite file.
         """
-        # it may start at the next try, when its disk has room again
+        # not fatal: Redis may start at the next try, for example once the disk has room again
         with self._warns_once("the embedded Redis is gone"):
             if self._broker.ensure():
                 log.warning("the embedded Redis was gone and has been started again")
@@ -154,7 +153,7 @@ class Supervisor:
             worker.revive()
         if time.monotonic() >= self._next_dispatch:
             pause = 5 * DISPATCH_SECONDS
-            # the workers ride out a broker or database that restarts, and so does this
+            # a broker or database that restarts stops neither the workers nor this loop
             with self._warns_once("no messages sent"):
                 self._dispatcher.dispatch()
                 pause = DISPATCH_SECONDS
@@ -163,7 +162,7 @@ class Supervisor:
 
     @contextlib.contextmanager
     def _warns_once(self, what: str) -> Iterator[None]:
-        """Let an outage pass, and log it unless the last one was the same."""
+        """Swallow an outage in the block, and log it unless the last one was the same."""
         try:
             yield
         except outages() as error:
@@ -174,9 +173,7 @@ class Supervisor:
             self._last_warnings.pop(what, None)
 
     def stop(self, grace: float = GRACE_SECONDS) -> None:
-        """Let running batches finish for `grace` seconds, then end the workers; their rows go to
-        others.
-        """
+        """Let running batches finish for `grace` seconds, then kill the workers and release rows."""
         try:
             self._stop_workers(grace)
         finally:
@@ -191,12 +188,13 @@ class Supervisor:
                 worker.tell_to_stop()
             for worker in self.workers:
                 worker.wait(deadline - time.monotonic())
-        except KeyboardInterrupt:  # the second one: at once
-            log.info("workers are ended at once")
+        except KeyboardInterrupt:  # the user's second one
+            log.info("killing the workers")
         finally:
             killed = [worker.kill() for worker in self.workers]
             if any(killed):
                 try:
-                    release_rows_of_dead(self._engine)  # or others would wait for the leases
+                    # otherwise other workers would wait until the leases run out
+                    release_rows_of_dead(self._engine)
                 except ServiceError as error:
                     log.warning("rows of ended workers wait until their leases run out: %s", error)
