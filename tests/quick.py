@@ -14,23 +14,30 @@ import pytest
 ROOT = Path(__file__).parent.parent
 VARIABLE = "TESTS_QUICK"  # also for the processes of pytest-xdist
 SERVERS = {"postgres", "postgres_url", "redis_url", "s3", "s3_url"}
-# they start MindSpore, `curate` or another process a test, or decode video for seconds
+# they start MindSpore, `curate` or another process a test, or compute for seconds
 SLOW = (
     "tests/accuracy",
+    "tests/cli/shared/test_weights.py",
+    "tests/cli/test_flower.py",
     "tests/cli/test_models.py",
+    "tests/cli/test_redo.py",
     "tests/cli/test_run.py",
     "tests/cli/test_search.py",
     "tests/cli/test_startup.py",
     "tests/cli/test_worker.py",
     "tests/cli/test_workers.py",
     "tests/db/readonly",
+    "tests/db/test_datasets.py",
+    "tests/db/test_redo.py",
     "tests/faults",
     "tests/tasks/captioners",
     "tests/tasks/models",
     "tests/tasks/scorers",
     "tests/tasks/storage",
     "tests/tasks/test_cut.py",
+    "tests/tasks/test_motion.py",
     "tests/tasks/test_ocr.py",
+    "tests/tasks/test_openai.py",
     "tests/tasks/test_split.py",
     "tests/tasks/video",
     "tests/test_end_to_end.py",
@@ -40,6 +47,9 @@ SLOW = (
     "tests/test_readme.py",
     "tests/test_servers.py",
     "tests/test_store.py",
+    "tests/worker/test_logs.py",
+    "tests/worker/test_memory.py",
+    "tests/worker/test_outcomes.py",
 )
 
 
@@ -49,10 +59,10 @@ def is_slow(path: Path) -> bool:
 
 
 def needs_server(item: pytest.Item) -> bool:
-    """Whether a test asks for a server, also by the parameter of `database_url`."""
+    """Whether a test asks for a server, also by a parameter that names the engine."""
     fixtures = set(getattr(item, "fixturenames", ()))
     parameters = getattr(getattr(item, "callspec", None), "params", {})
-    return bool(fixtures & SERVERS) or parameters.get("database_url") == "postgres"
+    return bool(fixtures & SERVERS) or "postgres" in map(str, parameters.values())
 
 
 def forbid_in_quick(what: str) -> None:
