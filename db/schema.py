@@ -210,7 +210,7 @@ batches = Table(
     Column("started_at", Float(53), nullable=False),
     Column("seconds", Float(53), nullable=False),
     Column("version", Text, nullable=False),
-    Column("error", Text),  # why the whole batch was given back; then n_ok = n_failed = 0
+    Column("error", Text),  # why the whole batch was released; then n_ok = n_failed = 0
     Column("reason", Text),  # the class of that error
     Column("claim_seconds", Float(53)),  # that taking its rows took
     Index(None, "dataset_id", "stage", "started_at"),

@@ -8,6 +8,10 @@ outcomes in one transaction. What happens when a step fails:
   saved, the others are released as if never taken, and `batches` logs the reason.
 - The database does not answer: the runner retries the save for about a minute, then releases the
   rows, at once or before the next batch.
+- The batch overruns its time limit: a row that is alone fails, the rows of a larger batch expire,
+  and the process is killed, since nothing else stops C code (`LeaseKeeper`).
+- The stage's options changed while the batch ran: nothing is saved, and the rows wait again.
+- The stage cannot be loaded: no row is claimed, and `batches` logs the reason.
 - The process is told to stop: it releases the rows.
 - The process dies: its leases expire, and the rows are tried again in halves (`claim`).
 - Another process now holds the rows: `save` leaves them alone and counts them as `lost`.
@@ -61,7 +65,7 @@ class BatchReport:
     n_ok: int
     n_failed: int
     seconds: float
-    lost: int = 0  # rows that were not saved because another process now holds them
+    lost: int = 0  # rows not saved: another process holds them, or the options changed
     batches: int = 1
 
     def __str__(self) -> str:
@@ -157,7 +161,7 @@ class BatchRunner:
                 log.warning("batch of stage %s not saved, trying again: %s", stage, error)
                 time.sleep(wait)
         if lost := len(claimed.rows) - saved:
-            message = "stage %s: %d of %d rows were no longer held, not saved"
+            message = "stage %s: %d of %d rows not saved: held by others now, or options changed"
             log.warning(message, stage, lost, len(claimed.rows))
         return saved
 
