@@ -50,7 +50,7 @@ def release_rows_of_dead(engine: Engine) -> int:
 
 
 def _dead_owners(engine: Engine, dataset: Dataset) -> list[str]:
-    """The owners of leases in a dataset whose process is gone; none if its pipeline is unreadable."""
+    """The owners in a dataset whose process is gone; none if its pipeline cannot be read."""
     readable = with_pipelines([dataset])
     return dead_owners(holders(engine, dataset.id, readable[0][1])) if readable else []
 

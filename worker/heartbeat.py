@@ -1,4 +1,4 @@
-"""Writes heartbeats of Celery workers, pings workers, and refuses those that must not run together."""
+"""Writes heartbeats of Celery workers, pings them, and refuses those that must not run together."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ class Supervisor:
             self._last_warnings.pop(what, None)
 
     def stop(self, grace: float = GRACE_SECONDS) -> None:
-        """Let running batches finish for `grace` seconds, then kill the workers and release rows."""
+        """Let batches finish for `grace` seconds, then kill the workers and release their rows."""
         try:
             self._stop_workers(grace)
         finally:
