@@ -28,8 +28,8 @@ def resume(
 ) -> None:
     """Go on with a dataset that was interrupted; with -o also write the clips.
 
-    With a broker configured (CURATE_BROKER_URL) it notifies the workers and returns, unless -o or -j
-    is given.
+    With a broker configured (CURATE_BROKER_URL) it notifies the workers and returns, unless -o or
+    -j is given.
 
     Example:
       curate resume

@@ -33,7 +33,7 @@ class StageStep:
         ignored = set(self.options.change_no_score)
         return self.options.model_dump(exclude=ignored) == other.options.model_dump(exclude=ignored)
 
-    @property
+    @cached_property
     def level(self) -> Level:
         """Whether its rows are videos or clips."""
         return self.spec.level
