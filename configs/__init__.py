@@ -1,4 +1,4 @@
-"""What a YAML file and the environment may say: pipelines, options, settings; and the tree of errors.
+"""What YAML files and the environment may say: pipelines, options, settings; the tree of errors.
 
 Imports nothing of ours; every other folder imports it.
 """
