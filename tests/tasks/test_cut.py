@@ -1,4 +1,4 @@
-"""Cut clips hold exactly the planned source frames, read back by the bar code each frame carries."""
+"""Cut clips hold exactly the planned source frames, read back by the bar code in each frame."""
 
 from __future__ import annotations
 

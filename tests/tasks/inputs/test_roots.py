@@ -12,7 +12,8 @@ from curate.tasks.inputs.roots import root_of
 @pytest.mark.parametrize(
     ("source", "root"),
     [
-        ("pets", "pets"), ("pets/", "pets"), ("pets/a.mp4", "pets"), ("pets/*.mp4", "pets"), ("a.mp4", ""),
+        ("pets", "pets"), ("pets/", "pets"), ("pets/a.mp4", "pets"), ("pets/*.mp4", "pets"),
+        ("a.mp4", ""),
         ("pets/**/x/*.mp4", "pets"), ("list.csv", "list.csv"), ("*.mp4", ""),
     ],
 )  # fmt: skip

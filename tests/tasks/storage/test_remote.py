@@ -1,4 +1,4 @@
-"""Files in an object store: read by ranges, written in one go, and each failure told as what it is."""
+"""Files in an object store: read by ranges, written in one go, failures told as what they are."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_the_check_leaves_nothing(s3_url: str) -> None:
 
 @contextmanager
 def cut_after(server: S3, limit: int) -> Iterator[str]:
-    """The endpoint of a connection to the server that breaks after so many bytes of each request."""
+    """The endpoint of a connection to the server that breaks after some bytes of each request."""
 
     def forward(source: socket.socket, target: socket.socket, left: int) -> None:
         while left > 0 and (part := source.recv(min(left, 65_536))):

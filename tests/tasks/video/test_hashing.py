@@ -72,8 +72,10 @@ def test_nothing_heavy_is_loaded_and_no_stand_in_stays() -> None:
     code = (
         "import sys, numpy as np\n"
         "from curate.tasks.video.hashing import perceptual_hash\n"
-        "assert perceptual_hash(np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype('uint8'), 'phash')\n"
-        "left = [m for m in ('torch', 'torchvision', 'matplotlib', 'imagededup.methods', 'imagededup.utils')"
+        "assert perceptual_hash(np.random.default_rng(0).integers(0, 255, (64, 64, "
+        "3)).astype('uint8'), 'phash')\n"
+        "left = [m for m in ('torch', 'torchvision', 'matplotlib', 'imagededup.methods', "
+        "'imagededup.utils')"
         " if m in sys.modules]\n"
         "assert not left, left\n"
     )

@@ -16,8 +16,10 @@ from tests.media import BAD, SOUND, Drawn, draw, draw_bad, write_image
 
 SIZES = {"anamorphic": (233, 96), "odd": (161, 97)}
 COLUMNS = {
-    "media_type", "duration", "num_frames", "fps", "fps_guessed", "width", "height", "aspect_ratio", "resolution",
-    "rotation", "sample_aspect_ratio", "codec", "pixel_format", "audio", "first_pts", "time_base_num",
+    "media_type", "duration", "num_frames", "fps", "fps_guessed", "width", "height", "aspect_ratio",
+    "resolution",
+    "rotation", "sample_aspect_ratio", "codec", "pixel_format", "audio", "first_pts",
+    "time_base_num",
     "time_base_den", "keyframes", "size_bytes",
 }  # fmt: skip
 
@@ -65,8 +67,10 @@ def test_first_pts_and_keyframes_are_pts_of_decoded_frames(drawn: tuple[str, Dra
         ("closed", "codec", "h264"), ("webm", "codec", "vp8"), ("mpg", "codec", "mpeg2video"),
         ("closed", "audio", None), ("audio", "audio", "aac"),
         ("ten_bit", "pixel_format", "yuv420p10le"), ("closed", "pixel_format", "yuv420p"),
-        ("rotated90", "rotation", 90), ("rotated270", "rotation", 270), ("anamorphic", "sample_aspect_ratio", "16:11"),
-        ("closed", "sample_aspect_ratio", "1:1"), ("closed", "fps_guessed", 24.0), ("closed", "media_type", "video"),
+        ("rotated90", "rotation", 90), ("rotated270", "rotation", 270),
+        ("anamorphic", "sample_aspect_ratio", "16:11"),
+        ("closed", "sample_aspect_ratio", "1:1"), ("closed", "fps_guessed", 24.0),
+        ("closed", "media_type", "video"),
     ],
 )  # fmt: skip
 def test_a_column_is_what_was_drawn(folder: Path, kind: str, column: str, value: object) -> None:

@@ -23,7 +23,7 @@ STILLS = [Still(0.0, 100.0, 20.0, 300.0)]
 
 
 def clip(numbers: dict[float, int], seconds: float) -> tuple[Measures, JpegList]:
-    """A clip that shows the drawn frame numbers at these seconds; the first and last are regular."""
+    """A clip that shows the drawn frame numbers at these seconds; both ends are regular."""
     jpegs = JpegList()
     pictures = [jpegs.add(t, encode_jpeg(picture(n))) for t, n in numbers.items()]
     large = jpegs.add(seconds / 2, encode_jpeg(picture(77, size=(480, 288))))
