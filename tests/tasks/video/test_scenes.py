@@ -16,7 +16,8 @@ from curate.tasks.video.scenes import CutFinder, Detector, DetectorTime, Shrinke
 from tests.media import CLOSED, draw, footage, write_video
 
 CONSTANT_RATE = (
-    "closed", "b_frames", "long_gop", "mkv", "webm", "avi_h264", "ten_bit", "yuv444", "odd", "audio",
+    "closed", "b_frames", "long_gop", "mkv", "webm", "avi_h264", "ten_bit", "yuv444", "odd",
+    "audio",
     "rotated90",
 )  # fmt: skip
 CUTS = (20, 37, 60, 90)
