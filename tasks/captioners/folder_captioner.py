@@ -1,4 +1,4 @@
-"""What all captioners that run here share: they load a published folder and write about batches."""
+"""What all local captioners share: loading a published folder and captioning in batches."""
 
 from __future__ import annotations
 
@@ -26,19 +26,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """Options of all captioners: how many clips are written about at once, and how tokens are
-    chosen.
-    """
+    """Options of all captioners: clips per batch, and how tokens are chosen."""
 
     batch: int = 1
     sampling: Sampling = GREEDY
 
 
 class Detokenizer(Protocol):
-    """Tokens to texts."""
+    """Turns tokens into text."""
 
     def text(self, ids: Sequence[int]) -> str:
-        """The text of tokens, without special ones."""
+        """The text of tokens, without special tokens."""
         ...
 
 
@@ -48,7 +46,7 @@ RunOptionsT = TypeVar("RunOptionsT", bound=RunOptions)
 class FolderCaptioner(ABC, Generic[RunOptionsT]):
     """A captioner from a published folder. Raises BadModel, NoDevice, PackageMissing."""
 
-    stage: ClassVar[str]  # whose name errors say
+    stage: ClassVar[str]  # named in errors
     Options: ClassVar[type[Any]]  # RunOptionsT
 
     # `check_weights` sets the first three, `build` the decoder
@@ -76,8 +74,7 @@ class FolderCaptioner(ABC, Generic[RunOptionsT]):
 
     @abstractmethod
     def check_weights(self, weights: Weights) -> Weights:
-        """Check config, tensors and vocabulary before anything is loaded; returns the weights to
-        load from.
+        """Check config, tensors and vocabulary before loading; return the weights to load.
 
         Raises BadModel; ValueError for a config that this class cannot run.
         """
@@ -88,16 +85,16 @@ class FolderCaptioner(ABC, Generic[RunOptionsT]):
 
     @abstractmethod
     def beginnings(self, clips: Sequence[Frames], prompt: str) -> list[Beginning]:
-        """The conversation with each clip in it. Raises StageError."""
+        """The conversation about each clip, up to the answer. Raises StageError."""
 
     def caption(self, frames: Frames, prompt: str, max_new_tokens: int = 200) -> Caption:
-        """What is seen in one clip, as an answer to the prompt. Raises StageError, NoDevice."""
+        """The caption of one clip, as an answer to the prompt. Raises StageError, NoDevice."""
         return self.captions([frames], prompt, max_new_tokens)[0]
 
     def captions(
         self, clips: Sequence[Frames], prompt: str, max_new_tokens: int = 200
     ) -> list[Caption]:
-        """As `caption`, of several clips, `batch` at a time."""
+        """The captions of several clips, `batch` at a time. Raises as `caption` does."""
         check_frames(clips, self.stage)
         captions: list[Caption] = []
         size = max(1, self.options.batch)
@@ -119,12 +116,12 @@ class FolderCaptioner(ABC, Generic[RunOptionsT]):
         return captions
 
     def answer(self, text: str) -> str:
-        """The answer within the text that was written."""
+        """The answer within the generated text."""
         return text.strip()
 
 
 def check_frames(clips: Sequence[Frames], stage: str) -> None:
-    """Raise StageError unless each clip is frames (n, h, w, 3) of uint8, at least one."""
+    """Raise StageError unless each clip is a non-empty uint8 array (n, h, w, 3)."""
     for number, clip in enumerate(clips):
         if clip.ndim != 4 or clip.shape[3] != 3 or clip.dtype != np.uint8 or not clip.size:
             why = (

@@ -1,4 +1,4 @@
-"""The frames that captioners need of a clip, by one decode for all of them."""
+"""Decodes a clip once and gives each captioner the frames it needs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def frames_for(clip: Clip, captioners: Sequence[Captioner]) -> list[Frames]:
 
 
 def _frames_of_image(path: str, captioners: Sequence[Captioner]) -> list[Frames]:
-    """A still image is a clip of one frame; a captioner may ask for it several times."""
+    """The frames of a still image, a clip of one frame that a captioner may pick repeatedly."""
     import numpy as np
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""What a captioner is. Nothing here knows stages, rows or a database."""
+"""The interface of captioners. Nothing here knows stages, rows or a database."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Caption:
-    """What a captioner wrote: the answer alone, without the prompt, stripped."""
+    """What a captioner wrote: the answer without the prompt, stripped."""
 
     text: str
     tokens: int  # of the answer
-    seconds: float  # wall time; clips of one batch share theirs evenly
-    revision: str | None = None  # where only the answer tells it; None: that of the captioner
-    ids: tuple[int, ...] = ()  # the tokens themselves without the end mark, where they are known
+    seconds: float  # wall time; that of a batch is split evenly between its clips
+    revision: str | None = None  # if only the answer reveals it; None: that of the captioner
+    ids: tuple[int, ...] = ()  # the tokens without the end mark, if known
 
 
 class Captioner(Protocol):
-    """Writes captions. Made once a process, it loads its weights then or for the first caption.
+    """Writes captions. Each process creates it once; it loads its weights then or on first use.
 
     The same frames, prompt and limit give the same caption, unless the captioner samples without a
     seed.
@@ -40,16 +40,16 @@ class Captioner(Protocol):
 
     @property
     def revision(self) -> str:
-        """The version of the weights (first digits of their SHA-256), or what the server says.
+        """The version of the weights (first digits of their SHA-256), or what the server reports.
 
         May be empty.
         """
         ...
 
     def choose_frames(self, clip: SpanShape) -> Pick:
-        """The frames that `caption` needs. Raises StageError where a clip cannot be captioned."""
+        """The frames that `caption` needs. Raises StageError if the clip cannot be captioned."""
         ...
 
     def caption(self, frames: Frames, prompt: str, max_new_tokens: int) -> Caption:
-        """The caption of one clip. A RowError fails this clip, a ServiceError fails none."""
+        """The caption of one clip. RowError fails only this clip, ServiceError fails none."""
         ...

@@ -1,8 +1,7 @@
-"""Language models: mindone's decoder layers on MindSpore, driven token by token with a
-key-value cache.
+"""Runs mindone's decoder layers on MindSpore, token by token with a key-value cache.
 
-NumPy computes positions and masks here, so that one driver serves Llama, Qwen2-VL and Qwen2.5-VL,
-rows of a batch may differ in length, and MindSpore needs few kernels that the CPU lacks.
+NumPy computes positions and masks here: one driver then serves Llama, Qwen2-VL and Qwen2.5-VL, rows
+of a batch may differ in length, and MindSpore needs few kernels that the CPU lacks.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from curate.tasks.models.weights import Weights
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-Rename = Callable[[str], str]  # the name in a checkpoint, from that in a plain model
+Rename = Callable[[str], str]  # from the name in a plain model to that in a checkpoint
 
 _LAYERS = {
     "llama": "LlamaDecoderLayer",
@@ -33,12 +32,12 @@ _LAYERS = {
 }
 _NORMS = {"llama": "LlamaRMSNorm", "qwen2_vl": "Qwen2RMSNorm", "qwen2_5_vl": "Qwen2RMSNorm"}
 _COMPUTED = "rotary_emb."  # parameters that no checkpoint holds
-# tokens read in one pass: attention takes memory for each of them times all tokens before it
+# tokens per pass: attention needs memory for each of them times all tokens before it
 PASS_TOKENS = 256
 
 
 class Loader:
-    """Makes cells with the weights of a folder, in the type that the device holds them in."""
+    """Creates cells with the weights of a folder, in the dtype that the device uses."""
 
     def __init__(self, weights: Weights, device: Device, dtype: Dtype) -> None:
         self.weights = weights
@@ -47,25 +46,22 @@ class Loader:
         self.dtype = getattr(self.ms, device.weights_dtype(dtype))
 
     def for_weights(self, weights: Weights) -> Loader:
-        """A loader of other weights, for the same device and type."""
+        """A loader of other weights for the same device and dtype."""
         other = copy(self)
         other.weights = weights
         return other
 
     def family_module(self, family: str) -> Any:
-        """mindone's module of a family of models, its functions replaced where the CPU lacks a
-        kernel.
-        """
+        """mindone's module of a model family, with functions that the CPU lacks replaced."""
         family_module = mindone_light.language(family)
         for module in (family_module, mindone_light.module("modeling_rope_utils")):
             cpu_kernels.use_mint(module, self.device)
         return family_module
 
     def cell(self, make: Callable[[], Any], prefix: str, rename: Rename | None = None) -> Any:
-        """The cell that `make` makes, each parameter filled from the tensor `rename(prefix + its
-        name)`.
+        """Call `make` and fill each parameter of its cell from the tensor `rename(prefix + name)`.
 
-        MindSpore's random initial values are never drawn: a model has billions.
+        MindSpore never draws random initial values: a model has billions.
         """
         from mindspore.nn.utils import no_init_parameters
 
@@ -78,8 +74,9 @@ class Loader:
         return cell
 
     def empty_cell(self, make: Callable[[], Any]) -> Any:
-        """The cell that `make` makes, for this device; its parameters own their memory and may be
-        written to.
+        """The cell that `make` creates, for this device.
+
+        Its parameters own their memory and may be written to.
         """
         cell = make()
         cell.set_train(False)
@@ -93,8 +90,9 @@ class Loader:
         return [self.tensor(array) for array in self.weights.arrays(names)]
 
     def tensor(self, array: NDArray[Any]) -> Any:
-        """Numbers in the type of the model. On the CPU, where they stay float32, a mapped file is
-        not copied.
+        """An array as a tensor in the dtype of the model.
+
+        On the CPU the dtype is float32, and a mapped file is not copied.
         """
         tensor = self.ms.Tensor.from_numpy(array)
         return tensor if tensor.dtype == self.dtype else tensor.astype(self.dtype)
@@ -102,16 +100,14 @@ class Loader:
 
 @dataclass
 class DecoderState:
-    """What a decoder remembers of a batch: keys and values, and which positions hold tokens rather
-    than padding.
-    """
+    """The keys and values of a batch, and which positions hold tokens rather than padding."""
 
     cache: Any
     is_token: Bools  # (rows, positions)
 
 
 class Decoder:
-    """Embeddings of tokens to scores of the next token."""
+    """Turns embeddings of tokens into scores of the next token."""
 
     def __init__(
         self,
@@ -125,7 +121,7 @@ class Decoder:
         module = loader.family_module(family)
         config._attn_implementation = "eager"
         self._loader, self._config = loader, config
-        # mindone's Llama calls its cache otherwise than its Qwen-VLs do
+        # mindone's Llama and its Qwen-VLs name this argument differently
         self._cache_argument = "past_key_values" if family == "llama" else "past_key_value"
         layer, norm = getattr(module, _LAYERS[family]), getattr(module, _NORMS[family])
         self._layers = [
@@ -139,7 +135,7 @@ class Decoder:
         (self._table,) = loader.weights.arrays([rename(table) if rename else table])
 
     def embed(self, ids: Sequence[int]) -> Floats:
-        """The embeddings of tokens (n, width): rows of a table that stays in its file."""
+        """The embeddings of tokens (n, width), read from a table that stays in its file."""
         return np.asarray(self._table[np.asarray(ids, np.int64)], np.float32)
 
     def start(
@@ -148,7 +144,7 @@ class Decoder:
         """Read the beginnings of texts, each with the positions (axes, n) of its tokens.
 
         Returns the state for `go_on`, and the scores (rows, vocabulary) of the next tokens. Shorter
-        rows are padded in front, and no token attends to the padding.
+        rows are padded on the left, and no token attends to the padding.
         """
         longest = max(len(row) for row in rows)
         embedded = np.zeros((len(rows), longest, rows[0].shape[1]), np.float32)
@@ -174,8 +170,9 @@ class Decoder:
     def _pass(
         self, state: DecoderState, embedded: Floats, positions: Ints, allowed: Bools
     ) -> Floats:
-        """Run the layers over tokens; `allowed` (rows, tokens, all positions) is what each attends
-        to. Returns the scores (rows, vocabulary) after the last token.
+        """Run the layers over tokens; return the scores (rows, vocabulary) after the last one.
+
+        `allowed` (rows, tokens, all positions) says what each token attends to.
         """
         ms, tensor, config = self._loader.ms, self._loader.tensor, self._config
         head_width = getattr(config, "head_dim", None) or (
@@ -185,11 +182,11 @@ class Decoder:
             head_width, config.rope_theta
         )
         angles = np.concatenate([angles, angles], axis=-1)
-        if len(positions) == 1:  # Llama has one axis and expects none; Qwen-VL has three
+        if len(positions) == 1:  # Llama has no dimension for its one axis; Qwen-VL has three
             angles = angles[0]
         with device_errors(self._loader.device):
-            # not the least of float16: a score below 0 makes it infinite, and mindone's Qwen2-VL
-            # takes infinity for 0
+            # not the minimum of float16: adding a negative score overflows to infinity, which
+            # mindone's Qwen2-VL treats as 0
             lowest = -3e4 if self._loader.dtype == ms.float16 else float(np.finfo(np.float32).min)
             mask = tensor(np.where(allowed, 0.0, lowest).astype(np.float32)[:, None])
             rotary = tensor(np.cos(angles)), tensor(np.sin(angles))
@@ -204,9 +201,7 @@ class Decoder:
 
 
 def rotary_speeds(width: int, base: float) -> Floats:
-    """Radians that each pair of the `width` numbers of a head turns from one position to the
-    next: (width / 2,).
-    """
+    """Rotation in radians per position of each pair of a head's `width` numbers: (width / 2,)."""
     steps = np.arange(0, width, 2, dtype=np.float32) / np.float32(width)
     speeds: Floats = np.float32(1) / np.power(np.float32(base), steps, dtype=np.float32)
     return speeds
@@ -215,7 +210,7 @@ def rotary_speeds(width: int, base: float) -> Floats:
 def attention_mask(is_token: Bools, begin: int) -> Bools:
     """Which of n positions the positions from `begin` on attend to: (rows, n - begin, n).
 
-    `is_token` is (rows, n). Each token attends to the tokens up to itself.
+    `is_token` is (rows, n). Each token attends to itself and to the tokens before it.
     """
     shape = is_token.shape[1] - begin, is_token.shape[1]
     allowed: Bools = np.tri(*shape, begin, bool) & is_token[:, None, :]

@@ -1,7 +1,7 @@
-"""What LLaVA 1.5 and its offspring share: CLIP's image tower, a projector, a Llama, and a
-conversation with pictures in it.
+"""What models based on LLaVA 1.5 share: CLIP's image tower, a projector and a Llama.
 
-The first half says which tensors a checkpoint must hold by its config, the second runs them.
+The first half lists the tensors that a checkpoint must hold according to its config, the second
+runs them on a conversation with pictures in it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ VISION_SIZES = (
 
 
 def llama_config(given: Mapping[str, Any]) -> Any:
-    """The configuration of a Llama. Raises ValueError when it cannot be run."""
+    """The configuration of a Llama. Raises ValueError if it is not supported."""
     if given.get("rope_scaling") or given.get("attention_bias") or given.get("mlp_bias"):
         raise ValueError("rope_scaling, attention_bias and mlp_bias are not supported")
     for key, default, largest in (
@@ -73,7 +73,7 @@ def clip_tensors(vision: Any) -> Iterable[tuple[str, Shape]]:
 
 
 def position_ids(vision: Any) -> Shapes:
-    """A tensor of whole numbers that older towers hold besides, and that nothing reads."""
+    """An integer tensor that older towers also hold and that nothing reads."""
     positions = (vision.image_size // vision.patch_size) ** 2 + 1
     return {"vision_model.embeddings.position_ids": (1, positions)}
 
@@ -81,7 +81,7 @@ def position_ids(vision: Any) -> Shapes:
 def projector_tensors(
     names: tuple[str, str], vision: Any, text: Any
 ) -> Iterable[tuple[str, Shape]]:
-    """Names and shapes of the two layers between tower and language model."""
+    """Names and shapes of the two layers between image tower and language model."""
     yield from linear(names[0], vision.hidden_size, text.hidden_size)
     yield from linear(names[1], text.hidden_size, text.hidden_size)
 
@@ -89,8 +89,8 @@ def projector_tensors(
 def skipped_layers(config: Mapping[str, Any], key: str, vision: Any) -> int:
     """How many layers at the end of the tower are not run.
 
-    The states used are those of the layer that the config names under `key`, by default -2. Raises
-    ValueError unless that is one counted from the end.
+    The config names the layer whose states are used under `key`, by default -2. Raises ValueError
+    unless that index counts from the end.
     """
     layer = config.get(key, -2)
     if not isinstance(layer, int) or not -vision.num_hidden_layers <= layer < 0:
@@ -101,11 +101,10 @@ def skipped_layers(config: Mapping[str, Any], key: str, vision: Any) -> int:
 
 
 class PatchTower:
-    """CLIP's image tower as LLaVA uses it: the states of patches before the last layers instead of
-    an embedding.
+    """CLIP's image tower as LLaVA uses it: returns states of patches instead of an embedding.
 
-    One layer is compiled for all, as in curate.tasks.models.towers. `skipped` layers at the end are
-    not run.
+    All layers share one compiled layer, as in curate.tasks.models.towers. The last `skipped` layers
+    are not run.
     """
 
     def __init__(self, loader: Loader, config: Any, prefix: str, skipped: int, batch: int) -> None:
@@ -129,9 +128,7 @@ class PatchTower:
         self._layers = shared(layer, weights)
 
     def states(self, pixels: Floats) -> Any:
-        """A tensor (n, patches, width) of pictures (n, 3, side, side), without the state of the
-        class.
-        """
+        """The patch states (n, patches, width) of pictures (n, 3, side, side), as a tensor."""
         parts = []
         for first in range(0, len(pixels), self._batch):
             part = pixels[first : first + self._batch]
@@ -146,9 +143,7 @@ class PatchTower:
 
 
 class Projector:
-    """States of patches to what a language model takes for tokens: two layers, GELU between
-    them.
-    """
+    """Two layers with GELU between them that project patch states to token embeddings."""
 
     def __init__(self, loader: Loader, names: tuple[str, str]) -> None:
         layers = []
@@ -159,15 +154,16 @@ class Projector:
         self._gelu = loader.ms.nn.GELU(approximate=False)
 
     def __call__(self, states: Any) -> Any:
-        """The states, in the width of the language model; both are tensors."""
+        """The states, projected to the width of the language model; both are tensors."""
         return self._second(self._gelu(self._first(states)))
 
 
 def conversation(
     decoder: Decoder, parts: Sequence[Sequence[int]], pictures: Sequence[Floats]
 ) -> Beginning:
-    """Parts of a text as tokens, with a picture (tokens, width) between each two: one picture less
-    than parts.
+    """Join the parts of a text (tokens) with a picture (tokens, width) between each two of them.
+
+    There is one picture fewer than there are parts.
     """
     pieces: list[Floats] = []
     for part, picture in zip_longest(parts, pictures):

@@ -1,4 +1,4 @@
-"""Frames as data URLs: JPEG pictures, or one small MP4. Imported when a request is made."""
+"""Frames as data URLs: JPEG pictures, or one small MP4. Imported only when a request is made."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ def jpeg_urls(frames: Frames) -> list[str]:
 
 
 def mp4_url(frames: Frames, fps: float) -> str:
-    """The frames as data:video/mp4;base64,…, H.264, so many a second; an odd last row or column is
-    left out.
+    """The frames at `fps` as data:video/mp4;base64,…, encoded as H.264.
+
+    An odd last row or column is cropped.
     """
     height, width = (n - n % 2 for n in frames.shape[1:3])
     file = io.BytesIO()

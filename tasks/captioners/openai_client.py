@@ -1,4 +1,4 @@
-"""Asks a server that speaks OpenAI's protocol: retries, waits, the key, and what a reply means."""
+"""A client of OpenAI-compatible servers: retries, waits, the key, and what a reply means."""
 
 from __future__ import annotations
 
@@ -17,31 +17,33 @@ from typing import Any
 from curate.configs.errors import CaptionEmpty, CaptionFailed, CaptionRefused, CaptionServer
 
 LARGEST = 8 << 20  # bytes of a reply
-# timeout, conflict, too early, too many; and every failure of the server
+# timeout, conflict, too early, too many requests; all 5xx are retried, too
 _TRY_AGAIN = (408, 409, 425, 429)
-# a wrong key, model or address: no clip is to blame, unless others are answered: some gateways
-# answer so for a picture that they do not like
+# a wrong key, model or address: no clip is to blame unless other requests succeed, for some
+# gateways send these codes when they reject a picture
 _NOT_THE_CLIP = (401, 403, 404, 405)
 
 
 @dataclass(frozen=True)
 class Server:
-    """Where and how to ask. `key_variable` names the environment variable of the key; unset means
-    no key.
+    """Address and limits of a server.
+
+    `key_variable` names the environment variable of the key; no key is sent if it is unset.
     """
 
     url: str
     key_variable: str
     stage: str
-    timeout: float = 120  # seconds that a try may take in all
+    timeout: float = 120  # seconds that one try may take in total
     tries: int = 5
-    wait: float = 1  # seconds before the second try; twice as many before each that follows
+    wait: float = 1  # seconds before the second try, doubled before each further one
     longest_wait: float = 60
 
     @property
     def key(self) -> str:
-        """The key, read when it is needed and kept nowhere. Raises CaptionServer for one that no
-        header takes.
+        """The key, read from the environment each time and never stored.
+
+        Raises CaptionServer if it is not valid in a header.
         """
         key = os.environ.get(self.key_variable, "").strip()
         if not key.isascii() or not key.isprintable() or " " in key:
@@ -53,20 +55,20 @@ class Server:
         return key
 
     def hide_key(self, text: str) -> str:
-        """The text without the key, which servers repeat in their errors."""
+        """The text without the key, which some servers repeat in their errors."""
         return text.replace(self.key, "***") if len(self.key) >= 4 else text
 
     def quote(self, text: object) -> str:
-        """What the server says, for an error: one line without the key, at most 300 characters.
+        """A server's text for an error message: one line without the key, at most 300 characters.
 
-        It is cut last, lest half of the key be left.
+        The key is removed before the text is cut, so that no half of it remains.
         """
         return self.hide_key(" ".join(str(text).split()))[:300]
 
 
 @dataclass(frozen=True)
 class Completion:
-    """The text that the server wrote, and the tokens read and written for it."""
+    """The text that the server generated, with the number of tokens read and written."""
 
     text: str
     tokens_in: int
@@ -76,7 +78,7 @@ class Completion:
 
 @dataclass
 class Spent:
-    """What requests have cost; safe to use from threads."""
+    """Counts what requests cost. Thread-safe."""
 
     requests: int = 0
     tries: int = 0
@@ -87,7 +89,7 @@ class Spent:
     def add(
         self, requests: int = 0, tries: int = 0, tokens_in: int = 0, tokens_out: int = 0
     ) -> None:
-        """Count more."""
+        """Add to the counts."""
         with self._lock:
             self.requests += requests
             self.tries += tries
@@ -96,7 +98,7 @@ class Spent:
 
 
 class Pace:
-    """Lets so many requests a minute pass, evenly; 0: any number. Safe to use from threads."""
+    """Spaces requests evenly at a number per minute; 0 means no limit. Thread-safe."""
 
     def __init__(self, per_minute: float) -> None:
         self._gap = 60 / per_minute if per_minute else 0.0
@@ -104,7 +106,7 @@ class Pace:
         self._lock = threading.Lock()
 
     def wait(self) -> None:
-        """Return when the next request may be sent."""
+        """Block until the next request may be sent."""
         if not self._gap:
             return
         with self._lock:
@@ -115,23 +117,23 @@ class Pace:
 
 
 class TryFailed(Exception):
-    """A try failed, and another one may not."""
+    """A try failed, but another one may succeed."""
 
     def __init__(self, why: str, retry_after: float | None = None) -> None:
         super().__init__(why)
-        self.retry_after = retry_after  # seconds, as the server says
+        self.retry_after = retry_after  # seconds, if the server sent them
 
 
 def ask(server: Server, body: Mapping[str, Any], pace: Pace, spent: Spent) -> Completion:
     """The answer to a chat completion. Waits and tries again where that may help.
 
-    Raises CaptionFailed, CaptionRefused or CaptionEmpty, which are about this request, and
-    CaptionServer, which is about all of them.
+    Raises CaptionFailed, CaptionRefused or CaptionEmpty for this request, and CaptionServer if
+    every request would fail.
     """
     content = json.dumps(body).encode()
     model = str(body.get("model"))
     wait = server.wait
-    _ = server.key  # one that no header takes is no try
+    _ = server.key  # raises for an invalid key before a try is counted
     spent.add(requests=1)
     for number in range(1, server.tries + 1):
         pace.wait()
@@ -148,7 +150,7 @@ def ask(server: Server, body: Mapping[str, Any], pace: Pace, spent: Spent) -> Co
                 ) from None
             pause = error.retry_after
             if pause is None:
-                pause = wait * random.uniform(0.5, 1)  # noqa: S311  a spread, no secret
+                pause = wait * random.uniform(0.5, 1)  # noqa: S311  jitter, not a secret
             time.sleep(min(server.longest_wait, pause))
             wait *= 2
         else:
@@ -158,10 +160,9 @@ def ask(server: Server, body: Mapping[str, Any], pace: Pace, spent: Spent) -> Co
 
 
 def blame_denied(outcomes: Sequence[Any], stage: str) -> list[Any]:
-    """Outcomes of requests, in which a CaptionServer that denied one becomes a CaptionFailed where
-    another was answered.
+    """Replace a CaptionServer that denied a request by CaptionFailed if another one succeeded.
 
-    Key, model and address are right then. A server that is not there is never a request's fault.
+    Key, model and address are right then. An unreachable server is never a request's fault.
     """
     answers = (CaptionRefused, CaptionEmpty)
     answered = any(not isinstance(o, Exception) or isinstance(o, answers) for o in outcomes)
@@ -207,7 +208,7 @@ def _post(server: Server, content: bytes) -> bytes:
 
 @cache
 def _opener() -> Any:
-    """Opens no other address than the one asked for: a redirection would be sent the key."""
+    """An opener that follows no redirect, which would send the key to another address."""
     import urllib.request
 
     class NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -218,9 +219,7 @@ def _opener() -> Any:
 
 
 def _read_all(response: Any, deadline: float) -> bytes:
-    """All bytes of a response. A server that sends a byte now and then does not outlive the
-    deadline.
-    """
+    """All bytes of a response, read before the deadline even if the server sends slowly."""
     parts: list[bytes] = []
     size = 0
     while part := response.read1(65536):
@@ -230,13 +229,13 @@ def _read_all(response: Any, deadline: float) -> bytes:
             raise TryFailed(f"an answer of more than {LARGEST >> 20} MB")
         if time.monotonic() > deadline:
             raise TimeoutError
-    if response.length:  # what the header promised and never came
+    if response.length:  # bytes that the header announced and that never came
         raise TryFailed("the connection was cut: the answer is not whole")
     return b"".join(parts)
 
 
 def _status_error(server: Server, error: Any, deadline: float) -> Exception:
-    """The error that an HTTP status of 300 and more means."""
+    """The exception for an HTTP status of 300 or more."""
     content = b""
     with contextlib.suppress(TryFailed, OSError, ValueError):
         content = _read_all(error, deadline)
@@ -255,9 +254,7 @@ def _status_error(server: Server, error: Any, deadline: float) -> Exception:
 
 
 def retry_after(header: str | None) -> float | None:
-    """Seconds by the header Retry-After, which holds seconds or a date; None where it says
-    neither.
-    """
+    """Seconds from a Retry-After header (a number or a date); None if it is neither."""
     if header is None:
         return None
     with contextlib.suppress(ValueError, OverflowError):
@@ -294,7 +291,7 @@ def _read_completion(content: bytes, model: str, server: Server) -> Completion:
 
 
 def _message_text(content: Any) -> str:
-    """The text of a message, whose content is a text or a list of parts. Raises TypeError."""
+    """The text of a message, whose content is a string or a list of parts. Raises TypeError."""
     if isinstance(content, list):
         return "".join(str(part.get("text") or "") for part in content)
     if content is not None and not isinstance(content, str):

@@ -1,8 +1,8 @@
 """PLLaVA: a LLaVA that sees a few frames of a clip, pooled over time and space.
 
-The captioner of the seed. Frames go through CLIP's image tower and a projector, are averaged in
-three dimensions, and take the place of <image> in a conversation that a Llama continues. As
-magic-research/PLLaVA, whose published folders (ermu2001/pllava-7b and 13b) are read as they are.
+The captioner of the seed. CLIP's image tower and a projector encode the frames; their states are
+averaged in three dimensions and replace <image> in a conversation that a Llama continues. Follows
+magic-research/PLLaVA and reads its published folders (ermu2001/pllava-7b and 13b) unchanged.
 
 In reading order: which frames and pixels it sees, which tensors its folder holds, how LoRA is
 merged into them, the captioner.
@@ -64,10 +64,10 @@ SYSTEM = (
     "green umbrella steps aside to let it pass, and the wet cobbles mirror its headlight. The "
     "camera follows the tram from behind."
 )
-SHORTER = 672  # what the authors' reader makes of the shorter side
-LONGER = 640  # what their processor lets the longer side have
+SHORTER = 672  # pixels of the shorter side after the authors' reader
+LONGER = 640  # most pixels of the longer side after their processor
 PROJECTOR = ("multi_modal_projector.linear_1", "multi_modal_projector.linear_2")
-# what LLaVA 1.5 has, and the config of PLLaVA leaves out
+# values of LLaVA 1.5 that the config of PLLaVA leaves out
 VISION = {
     "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24,
     "num_attention_heads": 16, "patch_size": 14, "image_size": 336, "num_channels": 3,
@@ -79,47 +79,48 @@ _LORA = re.compile(r"\.self_attn\.(\w+_proj)\.lora_(A|B)\.default\.weight$")
 
 
 def frame_indices(count: int, target: int) -> list[int]:
-    """Which `target` of `count` frames: one in each of as many equal parts, a part apart, from the
-    middle of the first.
+    """Indices of `target` of `count` frames, evenly spaced.
+
+    The clip is divided into `target` equal parts; the first index is the middle of the first part.
     """
     if count < 1 or target < 1:
         raise ValueError("count and target must be 1 or more")
     part = (count - 1) / target
     first = int(part / 2)
-    # halves to even, as NumPy rounds
+    # rounds halves to even, as NumPy does
     return [first + round(part * number) for number in range(target)]
 
 
 def pixels(frame: NDArray[np.uint8], side: int) -> Floats:
-    """A frame (h, w, 3) as (3, side, side), resized in the authors' three steps and normalised as
-    CLIP's.
+    """A frame (h, w, 3) as (3, side, side), resized in the authors' three steps and normalised.
 
-    Their reader makes the shorter side 672 (bilinear); their processor shrinks it until the longer
-    has at most 640, but not below `side` (bicubic); CLIP's makes it `side` and takes the middle.
+    Their reader resizes the shorter side to 672 (bilinear); their processor shrinks the longer side
+    to at most 640, with the shorter one not below `side` (bicubic); CLIP's processor resizes the
+    shorter side to `side`, crops the middle and normalises.
     """
     picture = _resized(Image.fromarray(frame), SHORTER, Image.Resampling.BILINEAR)
     width, height = picture.size
     ratio = max(picture.size) / min(picture.size)
     shorter = max(min(width, height, int(min(LONGER, max(width, height)) / ratio)), side)
     picture = _resized(picture, shorter, Image.Resampling.BICUBIC)
-    longer = int(shorter * ratio)  # may be a pixel less than the picture has
+    longer = int(shorter * ratio)  # may be one pixel less than in the picture
     array = np.asarray(picture)
     array = array[:longer] if height > width else array[:, :longer]
     return preprocess.pixels(np.ascontiguousarray(array), preprocess.Preprocess(side))
 
 
 def _resized(picture: Image.Image, shorter: int, method: Image.Resampling) -> Image.Image:
-    """The picture with a shorter side of so many pixels."""
+    """The picture, resized to `shorter` pixels on its shorter side."""
     width, height = picture.size
     longer = int(shorter * max(width, height) / min(width, height))
     return picture.resize((shorter, longer) if width <= height else (longer, shorter), method)
 
 
 def pool(hidden: Any, shape: tuple[int, int, int], loader: Loader) -> Any:
-    """States (frames, rows, columns, width) averaged to `shape` and laid out as (positions, width):
-    adaptive pooling in three dimensions.
+    """Adaptive 3D average pooling of states (frames, rows, columns, width) to `shape`.
 
-    Each dimension is multiplied by a matrix of averages, for which every device has a kernel.
+    Returns (positions, width). Each dimension is multiplied by a matrix of averages, for which
+    every device has a kernel.
     """
     matmul = loader.ms.ops.matmul
     frames, rows, columns, width = hidden.shape
@@ -133,8 +134,9 @@ def pool(hidden: Any, shape: tuple[int, int, int], loader: Loader) -> Any:
 
 
 def averages(count: int, target: int) -> Floats:
-    """A matrix (target, count) whose row i averages from floor(i · count / target) to
-    ceil((i + 1) · count / target).
+    """A matrix (target, count) that averages `count` values down to `target`.
+
+    Row i averages from floor(i · count / target) to ceil((i + 1) · count / target).
     """
     matrix = np.zeros((target, count), np.float32)
     for row in range(target):
@@ -147,9 +149,9 @@ def averages(count: int, target: int) -> Floats:
 class Naming:
     """How a checkpoint names its language model, and which projections LoRA changes, at what rank.
 
-    The authors saved it with its LoRA: names are PEFT's, changed matrices are called base_layer,
-    and the two small matrices of each change lie beside them. A folder without LoRA has the names
-    of transformers' LLaVA instead.
+    The authors saved the model with its LoRA: it has PEFT's names, changed matrices are called
+    base_layer, and the two small matrices of each change lie beside them. A folder without LoRA has
+    the names of transformers' LLaVA instead.
     """
 
     prefix: str
@@ -158,13 +160,13 @@ class Naming:
     base: str
 
     def published(self, name: str) -> str:
-        """The name in the checkpoint of a tensor called `name` in a plain Llama."""
+        """The name in the checkpoint of the tensor called `name` in a plain Llama."""
         *parts, last = name.split(".")
         base = self.base if len(parts) > 1 and parts[-1] in self.changed else ""
         return f"{self.prefix}{'.'.join(parts)}{base}.{last}"
 
     def lora(self, name: str) -> tuple[str, str] | None:
-        """The two tensors that change the one called `name`; None where nothing does."""
+        """The names of the two LoRA tensors that change tensor `name`, or None."""
         *parts, last = name.split(".")
         if last != "weight" or len(parts) < 2 or parts[-1] not in self.changed:
             return None
@@ -173,7 +175,7 @@ class Naming:
 
 
 def naming(tensors: Mapping[str, Tensor]) -> Naming:
-    """How these tensors are named."""
+    """The naming that these tensors follow."""
     lora = {name: match for name in tensors if (match := _LORA.search(name))}
     ranks = [
         tensors[name].shape[0]
@@ -189,7 +191,7 @@ def naming(tensors: Mapping[str, Tensor]) -> Naming:
 
 
 def text_config(config: Mapping[str, Any]) -> Any:
-    """The configuration of the language model, a Llama. Raises ValueError when it cannot be run."""
+    """The configuration of the language model, a Llama. Raises ValueError if unsupported."""
     given = _object(config, "text_config")
     if given.get("model_type", "llama") != "llama":
         raise ValueError(f"the language model is {str(given['model_type'])[:40]}, not llama")
@@ -209,7 +211,7 @@ def _object(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def expected(text: Any, vision: Any, names: Naming) -> Shapes:
-    """The tensors that a checkpoint must hold, all of them, by the configs of its two halves."""
+    """All tensors that a checkpoint must hold, from the configs of its two halves."""
     shapes: Shapes = {}
     for name, shape in llama_tensors(text):
         shapes[names.published(name)] = shape
@@ -220,10 +222,9 @@ def expected(text: Any, vision: Any, names: Naming) -> Shapes:
 
 
 class MergedWeights(Weights):
-    """Weights with LoRA merged into the matrices it changes as they are read: W + alpha / rank · B
-    · A.
+    """Weights with LoRA merged in as they are read: W + alpha / rank · B · A.
 
-    A merged matrix is a copy in memory, no map of the file.
+    A merged matrix is a copy in memory, not a map of the file.
     """
 
     def __init__(self, weights: Weights, names: Naming, alpha: float) -> None:
@@ -243,13 +244,13 @@ class MergedWeights(Weights):
 
 
 def merged(weights: Weights, names: Naming, alpha: float) -> Weights:
-    """The weights with their LoRA merged; the same ones where they have none."""
+    """The weights with their LoRA merged, or `weights` itself if it has none."""
     return MergedWeights(weights, names, alpha) if names.rank else weights
 
 
 @dataclass(frozen=True)
 class PllavaRunOptions(RunOptions):
-    """How PLLaVA is run. `pooling` is (frames, rows, columns), None for (`frames`, 12, 12).
+    """How PLLaVA is run. `pooling` is (frames, rows, columns); None means (`frames`, 12, 12).
 
     The authors caption with a `lora_alpha` of 4; they trained with 32.
     """
@@ -263,7 +264,7 @@ class PllavaRunOptions(RunOptions):
 class Pllava(FolderCaptioner[PllavaRunOptions]):
     """A captioner from a published folder of PLLaVA. Raises BadModel, NoDevice, PackageMissing.
 
-    Of a clip with more frames than the model sees, those of the seed's rule are taken.
+    The seed's rule picks the frames of a clip that has more than the model sees.
     """
 
     stage = "pllava"
@@ -301,7 +302,7 @@ class Pllava(FolderCaptioner[PllavaRunOptions]):
         self.decoder = Decoder(loader, "llama", self._text, "model.", head, rename)
 
     def choose_frames(self, clip: SpanShape) -> Pick:
-        """The frames by the seed's rule, no larger than they are used."""
+        """The frames by the seed's rule, decoded no larger than the model uses them."""
         shorter, size = min(clip.width, clip.height), None
         if shorter > SHORTER:
             size = clip.width * SHORTER // shorter, clip.height * SHORTER // shorter
@@ -322,8 +323,9 @@ class Pllava(FolderCaptioner[PllavaRunOptions]):
         return f"{system}{USER}{IMAGE} {prompt} {ASSISTANT}"
 
     def ids(self, prompt: str) -> list[int]:
-        """The tokens of the conversation. Raises StageError for a prompt with an <image> in it,
-        which stands for no picture.
+        """The tokens of the conversation.
+
+        Raises StageError if the prompt contains <image>, which would stand for no picture.
         """
         ids = self.vocabulary.ids(self.conversation(prompt))
         if ids.count(self.image_id) != 1:
@@ -332,7 +334,7 @@ class Pllava(FolderCaptioner[PllavaRunOptions]):
         return ids
 
     def features(self, clip: Frames) -> Floats:
-        """What the language model sees of a clip: (tokens, width)."""
+        """A clip as embeddings for the language model: (tokens, width)."""
         count = self.options.frames
         chosen = clip[frame_indices(len(clip), count)] if len(clip) > count else clip
         if len(chosen) < count:

@@ -1,6 +1,6 @@
-"""What the captioners' authors ask about a clip, and the words that stand for its frames.
+"""The prompts of the captioners' authors, and the words that stand for frames.
 
-Imports nothing, because stage files read it and every command imports those.
+Imports nothing, because stage files import it and every command imports those.
 """
 
 PLLAVA = "Describe the video in detail."

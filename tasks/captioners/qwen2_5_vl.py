@@ -1,6 +1,4 @@
-"""Qwen2.5-VL: as Qwen2-VL, but its image tower looks through windows, and it is told how fast time
-passes.
-"""
+"""Qwen2.5-VL: Qwen2-VL with window attention in its image tower and time-based positions."""
 
 from __future__ import annotations
 
@@ -26,8 +24,8 @@ __all__ = ["QUESTION", "Qwen25Vl", "QwenRunOptions"]
 class Qwen25Vl(QwenVl):
     """A captioner from a folder of Qwen2.5-VL-3B, 7B, 32B or 72B-Instruct.
 
-    Positions in time are those of Qwen's own code: seconds times tokens_per_second, rounded down at
-    the end. transformers 4.57.1 rounds the seconds first, and sees no time pass at more than 2
+    Positions in time follow Qwen's own code: seconds times tokens_per_second, rounded down at the
+    end. transformers 4.57.1 rounds the seconds first, and so sees no time pass at more than 2
     frames a second. Raises BadModel, NoDevice, PackageMissing.
     """
 

@@ -1,6 +1,4 @@
-"""Qwen2-VL, the captioner of the seed's successor: frames at 4 a second, each of at most 448 x 672
-pixels.
-"""
+"""Qwen2-VL, the captioner of the seed's successor: 4 frames a second, at most 448 x 672 pixels."""
 
 from __future__ import annotations
 

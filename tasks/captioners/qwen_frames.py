@@ -1,6 +1,4 @@
-"""Frames as Qwen2-VL and Qwen2.5-VL take them: which of a clip, how large, cut into patches, and
-the position of each.
-"""
+"""Frames for Qwen2-VL and Qwen2.5-VL: which of a clip, their size, patches and positions."""
 
 from __future__ import annotations
 
@@ -13,10 +11,10 @@ from PIL import Image
 
 from curate.tasks.models.preprocess import CLIP
 
-PATCH, MERGE, PAIR = 14, 2, 2  # pixels of a patch; patches of a token, each way; frames of a patch
+PATCH, MERGE, PAIR = 14, 2, 2  # pixels per patch side; patches per token side; frames per patch
 FEWEST, MOST = 4, 768  # frames
-_LONGEST = 200  # times the shorter side
-_TOTAL = 24_576 * 28 * 28  # pixels of a clip, of which a patch of two frames may have one half
+_LONGEST = 200  # times the shorter side, at most
+_TOTAL = 24_576 * 28 * 28  # pixels of a clip; a pair of frames may have half of them
 
 
 @dataclass(frozen=True)
@@ -27,16 +25,15 @@ class PixelBounds:
     largest: int = 448 * 672
 
     def of(self, frames: int) -> PixelBounds:
-        """The bounds in a clip of so many frames."""
+        """The bounds for a clip of `frames` frames."""
         share = max(min(self.largest, int(_TOTAL / frames * PAIR)), int(self.smallest * 1.05))
         return PixelBounds(self.smallest, min(self.largest, share))
 
 
 def frame_indices(count: int, fps: float, target_fps: float = 4.0) -> list[int]:
-    """Which of `count` frames, `fps` a second, make a clip of `target_fps`: an even number, from
-    first to last.
+    """Indices of an even number of `count` frames that make `fps` into `target_fps`.
 
-    At least 4 where there are as many, at most 768.
+    From first to last frame; at least 4 if there are as many, at most 768.
     """
     if count < 1 or fps <= 0 or target_fps <= 0:
         raise ValueError("count, fps and target_fps must be above 0")
@@ -49,10 +46,10 @@ def frame_indices(count: int, fps: float, target_fps: float = 4.0) -> list[int]:
 def resized(
     height: int, width: int, bounds: PixelBounds, factor: int = PATCH * MERGE
 ) -> tuple[int, int]:
-    """Rows and columns of a frame after resizing: multiples of `factor` that keep its shape, within
-    the bounds.
+    """Rows and columns of a frame after resizing: multiples of `factor` within the bounds.
 
-    Raises ValueError for a frame whose longer side is over 200 times the shorter.
+    The aspect ratio is kept as far as possible. Raises ValueError for a frame whose longer side is
+    more than 200 times the shorter.
     """
     if max(height, width) / min(height, width) > _LONGEST:
         raise ValueError(
@@ -73,11 +70,11 @@ def resized(
 def patches(
     clip: NDArray[np.uint8], bounds: PixelBounds
 ) -> tuple[NDArray[np.float32], tuple[int, int, int]]:
-    """A clip (n, h, w, 3) as patches, (count, 3 · 2 · 14 · 14), and how many there are in time,
-    down and across.
+    """A clip (n, h, w, 3) as patches (count, 3 · 2 · 14 · 14), and their grid.
 
-    Resized bicubically and normalised as CLIP's. Patches of four in a square follow each other, and
-    two frames lie in each. An odd last frame is doubled.
+    The grid is (time, rows, columns). Frames are resized bicubically and normalised as for CLIP.
+    Each patch spans two frames; an odd last frame is repeated. The four patches of a square are
+    adjacent.
     """
     rows, columns = resized(clip.shape[1], clip.shape[2], bounds.of(len(clip)))
     size, method = (columns, rows), Image.Resampling.BICUBIC
@@ -101,8 +98,9 @@ def patch_positions(rows: int, columns: int) -> NDArray[np.int64]:
 
 
 def windows(rows: int, columns: int, side: int) -> tuple[NDArray[np.int64], list[int]]:
-    """The tokens of a frame (rows · columns of them) in the order of windows of side x side, and
-    how many each window has.
+    """The order of a frame's tokens (rows · columns) by windows of side x side.
+
+    Also returns the number of tokens in each window.
     """
     numbers = np.arange(rows * columns).reshape(rows, columns)
     parts = [
@@ -116,10 +114,10 @@ def windows(rows: int, columns: int, side: int) -> tuple[NDArray[np.int64], list
 def token_positions(
     before: int, grid: tuple[int, int, int], after: int, step: float = 1.0
 ) -> tuple[NDArray[np.int64], int]:
-    """Positions (3: time, row, column) of `before` tokens, a clip and `after` tokens, and the first
-    position behind them.
+    """Positions (3: time, row, column) of `before` tokens, a clip and `after` tokens.
 
-    The clip has `grid` patches; each two frames are `step` apart in time, rounded down.
+    Also returns the first position after them. The clip has `grid` patches; pairs of frames are
+    `step` apart in time, rounded down.
     """
     first = np.broadcast_to(np.arange(before), (3, before))
     clip = np.indices((grid[0], grid[1] // MERGE, grid[2] // MERGE)).reshape(3, -1)

@@ -1,6 +1,6 @@
-"""What the stages of Qwen2-VL and Qwen2.5-VL share: their options, and how a captioner is made.
+"""What the stages of Qwen2-VL and Qwen2.5-VL share: options, and how the captioner is created.
 
-Stage files import this module, so the captioner itself is imported when it is made.
+Stage files import this module; the captioner itself is imported when it is created.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ QwenOptionsT = TypeVar("QwenOptionsT", bound=QwenOptions)
 
 
 class QwenStage(ModelStage[QwenOptionsT]):
-    """Captions by a Qwen-VL. A subclass says which."""
+    """Captions with a Qwen-VL. A subclass names the model."""
 
     frames_word = prompts.VIDEO
 
     @abstractmethod
     def captioner_class(self) -> type[QwenVl]:
-        """The class of the captioner, imported when it is asked for."""
+        """The class of the captioner, imported on first use."""
 
     def captioner(self, folder: Path) -> QwenVl:
         """The captioner of a folder, shared within the process."""

@@ -1,6 +1,6 @@
-"""What Qwen2-VL and Qwen2.5-VL share: their folders, the image tower, a clip in a conversation.
+"""What Qwen2-VL and Qwen2.5-VL share: folders, the image tower, and clips in a conversation.
 
-qwen2_vl.py and qwen2_5_vl.py say what differs.
+The differences are in qwen2_vl.py and qwen2_5_vl.py.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ _TEXT_SIZES = (
     "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
     "num_key_value_heads", "vocab_size",
 )  # fmt: skip
-_LARGEST = 1 << 20  # of a size
-_TOKEN = MERGE * MERGE  # patches
+_LARGEST = 1 << 20  # of any size in a config
+_TOKEN = MERGE * MERGE  # patches per token
 
 
 def language_tensors(config: Any) -> Iterator[tuple[str, Shape]]:
@@ -75,17 +75,17 @@ def language_tensors(config: Any) -> Iterator[tuple[str, Shape]]:
 
 
 def head(config: Any) -> str:
-    """The tensor that turns states into scores of tokens; small models use their embeddings."""
+    """The name of the tensor that maps states to scores; small models reuse their embeddings."""
     return "model.embed_tokens.weight" if config.tie_word_embeddings else "lm_head.weight"
 
 
 def patch_tensors(width: int) -> Iterator[tuple[str, Shape]]:
-    """Names and shapes of the layer of the tower that reads patches."""
+    """Names and shapes of the tower's layer that reads patches."""
     yield "visual.patch_embed.proj.weight", (width, 3, PAIR, PATCH, PATCH)
 
 
 def merger_tensors(width: int, outputs: int) -> Iterator[tuple[str, Shape]]:
-    """Names and shapes of the layers that make four patches one token."""
+    """Names and shapes of the layers that merge four patches into one token."""
     four = _TOKEN * width
     yield "visual.merger.ln_q.weight", (width,)
     yield from linear("visual.merger.mlp.0", four, four)
@@ -93,10 +93,10 @@ def merger_tensors(width: int, outputs: int) -> Iterator[tuple[str, Shape]]:
 
 
 class QwenTower:
-    """The image tower: patches to what the language model sees in the place of tokens.
+    """The image tower: turns patches into token embeddings for the language model.
 
-    It takes two frames of a clip at a time. No patch looks at other frames than its own two, so a
-    clip needs no more memory than two of its frames.
+    It processes two frames at a time. Patches attend only to their own two frames, so a clip needs
+    no more memory than two of its frames.
     """
 
     def __init__(
@@ -108,8 +108,10 @@ class QwenTower:
         merger: Callable[[], Any],
         window: int = 0,
     ) -> None:
-        """`block` and `merger` make mindone's cells; `window` is the side of a window in tokens, 0
-        where every patch looks at its whole frame.
+        """`block` and `merger` create mindone's cells.
+
+        `window` is the side of a window in tokens; 0 means that patches attend to their whole
+        frame.
         """
         config._attn_implementation = "eager"
         self._loader, self._config, self._width, self._window = loader, config, width, window
@@ -117,14 +119,12 @@ class QwenTower:
             loader.cell(block, f"visual.blocks.{number}.") for number in range(config.depth)
         ]
         self._merger = loader.cell(merger, "visual.merger.")
-        # a convolution whose windows do not overlap is a product with each patch
+        # a convolution without overlapping windows is a matrix product with each patch
         (projection,) = loader.tensors(["visual.patch_embed.proj.weight"])
         self._projection = projection.reshape((width, -1))
 
     def see(self, patches: Floats, grid: tuple[int, int, int]) -> Floats:
-        """What is seen (tokens, width) in patches of `qwen_frames.patches`, four of them a
-        token.
-        """
+        """Embeddings (tokens, width) of patches from `qwen_frames.patches`, four to a token."""
         pairs, rows, columns = grid
         order, counts = windows(rows // MERGE, columns // MERGE, self._window or max(rows, columns))
         positions = patch_positions(rows, columns).reshape(2, -1, _TOKEN)[:, order]
@@ -142,7 +142,7 @@ class QwenTower:
         return np.concatenate(seen)
 
     def _see_pair(self, patches: Floats, rotary: tuple[Any, Any], ends: Ints) -> Floats:
-        """What is seen in the patches of two frames, ordered by windows that end at `ends`."""
+        """Embeddings of the patches of two frames, ordered by windows that end at `ends`."""
         ms = self._loader.ms
         whole = np.array([0, ends[-1]])
         with device_errors(self._loader.device):
@@ -151,7 +151,7 @@ class QwenTower:
             for number, block in enumerate(self._blocks):
                 inside = self._window and number not in self._config.fullatt_block_indexes
                 bounds = ends if inside else whole
-                # the blocks of Qwen2-VL slice by them, those of Qwen2.5-VL subtract
+                # Qwen2-VL's blocks slice with them, Qwen2.5-VL's subtract them
                 lengths = bounds if self._window else bounds.tolist()
                 hidden = block(hidden, cu_seqlens=lengths, position_embeddings=rotary)
             seen: Floats = self._merger(hidden).astype(ms.float32).asnumpy()
@@ -160,9 +160,9 @@ class QwenTower:
 
 @dataclass(frozen=True)
 class QwenRunOptions(RunOptions):
-    """How Qwen-VL is run: frames of a second of the clips it is given, bounds of their pixels.
+    """How Qwen-VL is run: frames per second of a clip, and bounds of their pixels.
 
-    A `repetition_penalty` of None is that of the folder's generation_config.json.
+    A `repetition_penalty` of None means that of the folder's generation_config.json.
     """
 
     fps: float = 4.0
@@ -176,13 +176,13 @@ class QwenVl(FolderCaptioner[QwenRunOptions]):
 
     family: ClassVar[Family]
     config_class: ClassVar[str]  # in transformers
-    vision_sizes: ClassVar[tuple[str, ...]]  # that vision_config must give
+    vision_sizes: ClassVar[tuple[str, ...]]  # required in vision_config
     Options = QwenRunOptions
     vocabulary: Vocabulary
 
     @classmethod
     def configuration(cls, config: Mapping[str, Any]) -> Any:
-        """The configuration, as transformers has it. Raises ValueError when it cannot be run."""
+        """The configuration as transformers reads it. Raises ValueError if it is not supported."""
         if config.get("model_type") != cls.family:
             model_type = str(config.get("model_type"))[:40]
             raise ValueError(f"model_type is {model_type}, not {cls.family}")
@@ -211,7 +211,7 @@ class QwenVl(FolderCaptioner[QwenRunOptions]):
 
     @classmethod
     def expected(cls, config: Any) -> Shapes:
-        """The tensors that a checkpoint must hold, all of them."""
+        """All tensors that a checkpoint must hold."""
         return dict(language_tensors(config)) | dict(cls.tower_tensors(config.vision_config))
 
     @staticmethod
@@ -224,7 +224,7 @@ class QwenVl(FolderCaptioner[QwenRunOptions]):
         """The image tower with its weights."""
 
     def pair_step(self) -> float:
-        """How far apart in time the model is told that two pairs of frames are."""
+        """The distance in time positions between two pairs of frames."""
         return 1.0
 
     def check_weights(self, weights: Weights) -> Weights:
@@ -239,8 +239,9 @@ class QwenVl(FolderCaptioner[QwenRunOptions]):
         return weights
 
     def _generation(self, folder: Path) -> tuple[set[int], float]:
-        """The end marks and the repetition penalty of generation_config.json, where options and
-        vocabulary do not say otherwise.
+        """The end marks and the repetition penalty.
+
+        Read from generation_config.json unless options and vocabulary say otherwise.
         """
         file = folder / "generation_config.json"
         given: dict[str, Any] = checkpoint.read_config(file) if file.is_file() else {}
@@ -259,7 +260,7 @@ class QwenVl(FolderCaptioner[QwenRunOptions]):
         self.decoder = Decoder(loader, self.family, config.text_config, "model.", head(config))
 
     def choose_frames(self, clip: SpanShape) -> Pick:
-        """So many frames of a second as the options say, in the size that the model sees.
+        """The frames at the rate of the options, in the size that the model sees.
 
         Raises StageError.
         """
@@ -269,7 +270,7 @@ class QwenVl(FolderCaptioner[QwenRunOptions]):
         return Pick(indices, (columns, rows))
 
     def _resized(self, height: int, width: int, frames: int) -> tuple[int, int]:
-        """Rows and columns of each of so many frames. Raises StageError."""
+        """Rows and columns of each of `frames` frames. Raises StageError."""
         try:
             return resized(height, width, self.options.pixels.of(frames))
         except ValueError as error:
@@ -279,8 +280,9 @@ class QwenVl(FolderCaptioner[QwenRunOptions]):
         return [self.beginning(clip, prompt) for clip in clips]
 
     def beginning(self, clip: Frames, prompt: str) -> Beginning:
-        """The conversation with the clip in it. Raises StageError for a prompt with the word for a
-        clip in it.
+        """The conversation with the clip in it.
+
+        Raises StageError if the prompt contains the placeholder of a clip.
         """
         ids = self.vocabulary.ids(self.conversation(prompt))
         if ids.count(self.video_id) != 1:
@@ -289,7 +291,7 @@ class QwenVl(FolderCaptioner[QwenRunOptions]):
         at = ids.index(self.video_id)
         before, after = ids[:at], ids[at + 1 :]
         frames, height, width = clip.shape[:3]
-        self._resized(height, width, frames)  # a frame that `patches` refuses fails its clip alone
+        self._resized(height, width, frames)  # a frame that `patches` rejects fails only its clip
         cut, grid = patches(clip, self.options.pixels)
         seen = self.tower.see(cut, grid)
         embed = self.decoder.embed

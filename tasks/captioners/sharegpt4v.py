@@ -1,9 +1,8 @@
-"""ShareGPT4V: a LLaVA 1.5 trained on long captions, of pictures. Of a clip it sees one frame, or a
-few.
+"""ShareGPT4V: a LLaVA 1.5 trained on long captions of pictures. It sees one or a few frames.
 
-Each frame goes through CLIP's image tower and a projector, and takes the place of <image> in a
-conversation that a Llama continues. As ShareGPT4Omni/ShareGPT4V, whose two published folders
-(Lin-Chen/ShareGPT4V-7B and its image tower) are read as they are.
+CLIP's image tower and a projector encode each frame, which replaces <image> in a conversation that
+a Llama continues. Follows ShareGPT4Omni/ShareGPT4V and reads its two published folders
+(Lin-Chen/ShareGPT4V-7B and its image tower) unchanged.
 
 In reading order: which frames and pixels it sees, which tensors its folders hold, the captioner.
 """
@@ -57,13 +56,13 @@ if TYPE_CHECKING:
 
 IMAGE, BEGIN, END = prompts.IMAGE, "<s>", "</s>"
 QUESTION = prompts.SHAREGPT4V
-# the conversation `vicuna_v1`, which it was trained with; other words in front would be new to it
+# the conversation `vicuna_v1`: the model was trained with this system prompt and no other
 SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. "
     "The assistant gives helpful, detailed, and polite answers to the user's questions."
 )
 PROJECTOR = ("model.mm_projector.0", "model.mm_projector.2")
-# what is done with the picture; any other value would need other code
+# how pictures are processed; other values would need other code
 _SETTINGS = {
     "mm_projector_type": "mlp2x_gelu", "mm_vision_select_feature": "patch",
     "image_aspect_ratio": "pad", "mm_use_im_start_end": False,
@@ -78,8 +77,9 @@ _CLIP = (*VISION_SIZES, "hidden_act", "layer_norm_eps")
 
 
 def frame_indices(count: int, target: int) -> list[int]:
-    """Which `target` of `count` frames: the middles of as many equal parts; of one the middle of
-    the clip.
+    """Indices of `target` of `count` frames: the middles of equal parts.
+
+    A single index is the middle of the clip.
     """
     if count < 1 or target < 1:
         raise ValueError("count and target must be 1 or more")
@@ -89,8 +89,9 @@ def frame_indices(count: int, target: int) -> list[int]:
 def padded(
     frame: NDArray[np.uint8], colour: tuple[float, float, float] = preprocess.CLIP.mean
 ) -> NDArray[np.uint8]:
-    """A frame (h, w, 3) in the middle of a square of one colour, 0 to 1; of two middles the upper
-    or left one.
+    """A frame (h, w, 3) centred in a square of one colour (0 to 1).
+
+    If it cannot be centred exactly, it is placed one pixel nearer to the top or left.
     """
     height, width = frame.shape[:2]
     if height == width:
@@ -104,8 +105,9 @@ def padded(
 
 
 def pixels(frame: NDArray[np.uint8], side: int) -> Floats:
-    """A frame (h, w, 3) as (3, side, side): padded with the mean colour of CLIP's pictures,
-    resized, normalised.
+    """A frame (h, w, 3) as (3, side, side): padded, resized and normalised.
+
+    The padding has the mean colour of CLIP's training pictures.
     """
     return preprocess.pixels(padded(frame), preprocess.Preprocess(side))
 
@@ -122,8 +124,8 @@ def text_config(config: Mapping[str, Any]) -> Any:
 def vision_config(config: Mapping[str, Any]) -> Any:
     """The configuration of the image tower, from the config.json of its folder. Raises ValueError.
 
-    The folder is as transformers saves a CLIPVisionModel, or a CLIPModel, of which its half is
-    read.
+    The folder holds a CLIPVisionModel as saved by transformers, or a CLIPModel, of which only the
+    vision half is read.
     """
     given = config.get("vision_config", {}) if config.get("model_type") == "clip" else config
     if not isinstance(given, dict):
@@ -132,17 +134,15 @@ def vision_config(config: Mapping[str, Any]) -> Any:
 
 
 def expected(text: Any, vision: Any) -> Shapes:
-    """The tensors that the folder of the model must hold, all of them.
+    """All tensors that the model's folder must hold.
 
-    Their names are those of LLaVA 1.5's own code: a plain Llama, with `model.mm_projector` in it.
+    They have the names of LLaVA 1.5's own code: a plain Llama with `model.mm_projector` in it.
     """
     return {**dict(llama_tensors(text)), **dict(projector_tensors(PROJECTOR, vision, text))}
 
 
 def unread(text: Any) -> Shapes:
-    """The tensors that it may hold besides: speeds of rotary positions, which older transformers
-    saved.
-    """
+    """Tensors that it may also hold: rotary speeds, which older versions of transformers saved."""
     return {
         f"model.layers.{number}.self_attn.rotary_emb.inv_freq": (text.head_dim // 2,)
         for number in range(text.num_hidden_layers)
@@ -164,10 +164,11 @@ def unread_tower(config: Mapping[str, Any]) -> Shapes:
 
 @dataclass(frozen=True)
 class ShareGpt4vRunOptions(RunOptions):
-    """How ShareGPT4V is run. `tower` is the folder of its image tower; None: as its config names
-    it, beside or in it.
+    """How ShareGPT4V is run.
 
-    It was trained with one picture; of several `frames` each is a picture of the conversation.
+    `tower` is the folder of its image tower; None means the one that its config names, beside or in
+    its folder. The model was trained with one picture; several `frames` become several pictures of
+    the conversation.
     """
 
     frames: int = 1
@@ -178,7 +179,7 @@ class ShareGpt4vRunOptions(RunOptions):
 class ShareGpt4v(FolderCaptioner[ShareGpt4vRunOptions]):
     """A captioner from published folders of ShareGPT4V. Raises BadModel, NoDevice, PackageMissing.
 
-    Of a clip with more frames than the model sees, the middles of equal parts are taken.
+    It sees the middles of equal parts of a clip that has more frames than `frames`.
     """
 
     stage = "sharegpt4v"
@@ -224,7 +225,7 @@ class ShareGpt4v(FolderCaptioner[ShareGpt4vRunOptions]):
         self.decoder = Decoder(loader, "llama", self._text, "model.", "lm_head.weight")
 
     def choose_frames(self, clip: SpanShape) -> Pick:
-        """The middle frame, or the middles of equal parts, as displayed."""
+        """The middle frame, or the middles of equal parts, in display size."""
         return Pick(frame_indices(clip.num_frames, self.options.frames))
 
     def beginnings(self, clips: Sequence[Frames], prompt: str) -> list[Beginning]:
@@ -238,10 +239,10 @@ class ShareGpt4v(FolderCaptioner[ShareGpt4vRunOptions]):
         return f"{system}USER: {pictures}{prompt} ASSISTANT:"
 
     def ids(self, prompt: str) -> list[list[int]]:
-        """The tokens of the conversation before, between and behind its pictures; each part is a
-        text of its own.
+        """The tokens before, between and after the pictures of the conversation.
 
-        Raises StageError for a prompt with an <image> in it, which stands for no picture.
+        Each part is tokenized on its own. Raises StageError if the prompt contains <image>, which
+        would stand for no picture.
         """
         parts = self.conversation(prompt).split(IMAGE)
         if len(parts) != self.options.frames + 1:
@@ -251,7 +252,7 @@ class ShareGpt4v(FolderCaptioner[ShareGpt4vRunOptions]):
         return [[self.begin_id, *first], *others]
 
     def features(self, clip: Frames) -> list[Floats]:
-        """What the language model sees of each picture of a clip: (tokens, width)."""
+        """Each picture of a clip as embeddings for the language model: (tokens, width)."""
         chosen = clip[frame_indices(len(clip), self.options.frames)]
         states = self._tower.states(np.stack([pixels(frame, self.side) for frame in chosen]))
         with device_errors(self.loader.device):

@@ -1,4 +1,4 @@
-"""The base classes of the stages that caption: one decode a clip, a row of `captions` a captioner.
+"""The base classes of captioning stages: one decode per clip, one row of `captions` per captioner.
 
 Stage files import this module, so it loads nothing heavy: models are imported in `load`.
 """
@@ -55,7 +55,7 @@ class CaptionStage(Stage[Clip, CaptionOptionsT]):
 
     @abstractmethod
     def captioners(self) -> Sequence[Captioner]:
-        """The captioners, loaded."""
+        """The loaded captioners."""
 
     def run(self, row: Clip) -> Outcome:
         """The captions of one clip. Raises MediaError, StageError, CaptionEmpty."""
@@ -67,7 +67,7 @@ class CaptionStage(Stage[Clip, CaptionOptionsT]):
         )
 
     def outcome(self, written: Sequence[tuple[Captioner, Caption]]) -> Outcome:
-        """The outcome of a clip about which these captions were written. Raises CaptionEmpty."""
+        """The outcome of a clip with these captions. Raises CaptionEmpty."""
         rows = []
         for captioner, caption in written:
             if not caption.text.strip():
@@ -86,12 +86,12 @@ class CaptionStage(Stage[Clip, CaptionOptionsT]):
         return Outcome({"text": storable(written[0][1].text).strip()}, tables=rows)
 
     def recorded_prompt(self) -> str:
-        """The prompt as it is kept with each caption."""
+        """The prompt as stored with each caption."""
         return self.options.prompt
 
 
 class ModelOptions(AscendOptions, CaptionOptions):
-    """Options of a stage that captions by a model in this process. A subclass adds the `model`."""
+    """Options of a stage that captions with a local model. A subclass adds the `model`."""
 
     model: str
     batch_size: int = Field(16, ge=1, le=4096, description="rows claimed by one task")
@@ -114,12 +114,12 @@ class ModelOptions(AscendOptions, CaptionOptions):
 
 
 class ModelCaptioner(Captioner, Protocol):
-    """A captioner that writes about several clips at once."""
+    """A captioner that captions several clips at once."""
 
     def captions(
         self, clips: Sequence[Frames], prompt: str, max_new_tokens: int
     ) -> Sequence[Caption]:
-        """As `caption`, of several clips."""
+        """The captions of several clips. Raises as `caption` does."""
         ...
 
 
@@ -127,14 +127,14 @@ ModelOptionsT = TypeVar("ModelOptionsT", bound=ModelOptions)
 
 
 class ModelStage(CaptionStage[ModelOptionsT]):
-    """Captions each clip by one model in this process. A subclass says which."""
+    """Captions each clip with one local model. A subclass names it."""
 
     kind: ClassVar[Kind]
     frames_word: ClassVar[str]  # stands for the frames in the model's conversation
 
     @classmethod
     def check(cls, options: Any) -> None:
-        """Raise ConfigError for a prompt that no clip can be asked."""
+        """Raise ConfigError if the prompt contains the word that stands for the frames."""
         if cls.frames_word in options.prompt:
             why = (
                 f"its prompt holds {cls.frames_word}, which stands for the frames and is put "
@@ -152,16 +152,16 @@ class ModelStage(CaptionStage[ModelOptionsT]):
         """The captioner of a folder. Raises BadModel, NoDevice, PackageMissing."""
 
     def load(self) -> None:
-        """Load the captioner, once a process. Raises BadModel, NoDevice, PackageMissing."""
+        """Load the captioner, once per process. Raises BadModel, NoDevice, PackageMissing."""
         folder = folder_of(self.options.model, self.context.settings.model_folder)
         self._captioner = self.captioner(folder)
 
     def captioners(self) -> Sequence[Captioner]:
-        """The one captioner."""
+        """The single captioner."""
         return [self._captioner]
 
     def run_batch(self, rows: Sequence[Clip]) -> list[Outcome | RowError]:
-        """Outcomes of clips, captioned `pass_size` at a time; only their frames are in memory."""
+        """Outcomes of clips, captioned `pass_size` at a time to bound the frames in memory."""
         size = self.options.pass_size
         parts = [rows[i : i + size] for i in range(0, len(rows), size)]
         return [outcome for part in parts for outcome in self._caption_together(part)]
@@ -185,7 +185,7 @@ class ModelStage(CaptionStage[ModelOptionsT]):
         return [outcomes[number] for number in range(len(rows))]
 
     def sampling(self) -> Sampling:
-        """How the next token is chosen, by the options."""
+        """The sampling that the options ask for."""
         from curate.tasks.captioners.writing import Sampling
 
         options = self.options

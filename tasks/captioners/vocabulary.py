@@ -1,6 +1,4 @@
-"""The tokens of a language model: by the tokenizer.json of its folder, or by SentencePiece's
-tokenizer.model.
-"""
+"""Tokenizers of language models: tokenizer.json, or SentencePiece's tokenizer.model."""
 
 from __future__ import annotations
 
@@ -13,11 +11,11 @@ from curate.tasks.models.device import INSTALL, check_installed
 from curate.tasks.models.tokenizer_file import read_tokenizer
 from curate.tasks.models.weights import TOKENIZER
 
-_LARGEST_PIECES = 1 << 26  # bytes of a tokenizer.model; that of Llama 2 has 500,000
+_LARGEST_PIECES = 1 << 26  # bytes of a tokenizer.model; Llama 2's has 500,000
 
 
 class Vocabulary:
-    """Texts to tokens and back. Raises BadModel, PackageMissing."""
+    """Encodes and decodes text by a tokenizer.json. Raises BadModel, PackageMissing."""
 
     def __init__(self, folder: Path) -> None:
         check_installed()
@@ -27,15 +25,15 @@ class Vocabulary:
         self._tokenizer.no_padding()
 
     def ids(self, text: str) -> list[int]:
-        """The tokens of a text, with the marks that the tokenizer sets at its beginning and end."""
+        """The tokens of a text, with the begin and end marks that the tokenizer adds."""
         return list(self._tokenizer.encode(text.encode("utf-8", "replace").decode()).ids)
 
     def text(self, ids: Sequence[int]) -> str:
-        """The text of tokens, without special ones."""
+        """The text of tokens, without special tokens."""
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
 
     def id(self, token: str) -> int:
-        """The number of a special token. Raises BadModel where it has none."""
+        """The id of a special token. Raises BadModel if there is no such token."""
         number = self._tokenizer.token_to_id(token)
         if number is None:
             raise BadModel(path=self._file, why=f"it does not know {token}")
@@ -43,10 +41,7 @@ class Vocabulary:
 
 
 class PieceVocabulary:
-    """Texts to tokens and back, by the tokenizer.model of a Llama.
-
-    Raises BadModel, PackageMissing.
-    """
+    """Encodes and decodes text by a Llama's tokenizer.model. Raises BadModel, PackageMissing."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -59,19 +54,18 @@ class PieceVocabulary:
         return int(self._processor.get_piece_size())
 
     def ids(self, text: str) -> list[int]:
-        """The tokens of a text, without marks at its beginning and end."""
+        """The tokens of a text, without begin and end marks."""
         return list(self._processor.encode(text.encode("utf-8", "replace").decode()))
 
     def text(self, ids: Sequence[int]) -> str:
-        """The text of tokens, without special ones and without the space that every text begins
-        with.
+        """The text of tokens, without special tokens and without the leading space of every text.
 
-        Bytes that are no UTF-8 become U+FFFD, one each.
+        Each byte that is not valid UTF-8 becomes U+FFFD.
         """
         return str(self._processor.decode([number for number in ids if number in self._words]))
 
     def id(self, token: str) -> int:
-        """The number of a special token. Raises BadModel where it has none."""
+        """The id of a special token. Raises BadModel if there is no such token."""
         number = int(self._processor.piece_to_id(token))
         if number not in self._control:
             raise BadModel(path=self._file, why=f"it does not know {token}")
@@ -79,7 +73,7 @@ class PieceVocabulary:
 
 
 def _read_pieces(file: Path) -> Any:
-    """The `sentencepiece.SentencePieceProcessor` of a file, all of whose pieces are texts."""
+    """The `sentencepiece.SentencePieceProcessor` of a file whose pieces are all valid text."""
     try:
         from sentencepiece import SentencePieceProcessor
     except ImportError as error:
@@ -95,7 +89,7 @@ def _read_pieces(file: Path) -> Any:
         processor.LoadFromSerializedProto(content)
         for number in range(processor.get_piece_size()):
             processor.id_to_piece(number)
-    except (RuntimeError, ValueError) as error:  # ValueError: a piece is no UTF-8
+    except (RuntimeError, ValueError) as error:  # ValueError: a piece is not UTF-8
         why = f"it is no SentencePiece model of a Llama: {str(error)[:200]}"
         raise BadModel(path=file, why=why) from None
     return processor

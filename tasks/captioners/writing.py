@@ -1,4 +1,4 @@
-"""Writing: what a language model adds to the beginnings of texts, token by token."""
+"""Text generation: a language model continues the beginnings of texts, token by token."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from curate.tasks.captioners.language_model import Decoder, Floats, Ints
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is chosen: the best one, or at a temperature above 0 one drawn by its
-    probability.
+    """How the next token is chosen: the best one, or a random one at a temperature above 0.
 
-    `top_k` keeps so many tokens at most (0: all), `top_p` the likeliest of them that together have
-    this probability. Every row has a random stream of its own that starts from `seed`, so what is
-    drawn does not depend on the batch.
+    `top_k` keeps at most that many tokens (0: all), `top_p` the likeliest of them that together
+    reach this probability. Each row has its own random stream that starts from `seed`, so the
+    result does not depend on the batch.
     """
 
     temperature: float = 0.0
@@ -36,10 +35,9 @@ GREEDY = Sampling()
 
 @dataclass(frozen=True)
 class Beginning:
-    """The beginning of a text: embeddings (n, width) and positions (axes, n) of its tokens, and the
-    position that follows.
+    """The beginning of a text: embeddings (n, width) and positions (axes, n) of its tokens.
 
-    `ids` are its tokens, for models that avoid repeating them.
+    Also the position that follows, and `ids`, its tokens, for models that avoid repeating them.
     """
 
     embedded: Floats
@@ -56,10 +54,9 @@ def write(
     sampling: Sampling = GREEDY,
     repetition_penalty: float = 1.0,
 ) -> list[list[int]]:
-    """The tokens added to each beginning, up to an end mark, which is left out, or to
-    `max_new_tokens`.
+    """The tokens added to each beginning, at most `max_new_tokens`, without the end mark.
 
-    Raises FloatingPointError when the model's scores are NaN or infinite.
+    Raises FloatingPointError if the model's scores are NaN or infinite.
     """
     if max_new_tokens < 1:
         raise ValueError("max_new_tokens must be 1 or more")
@@ -73,7 +70,7 @@ def write(
     axes = len(beginnings[0].positions)
     positions = np.array([[b.next_position for b in beginnings]] * axes, np.int64)
     for number in range(max_new_tokens):
-        # a row that is done goes on with any token, for rows do not see each other
+        # a finished row continues with an arbitrary token: rows do not affect each other
         next_ids = [0] * len(beginnings)
         for row, row_scores in enumerate(scores):
             if done[row]:
@@ -94,8 +91,9 @@ def write(
 
 
 def penalised(scores: Floats, used: Collection[int], penalty: float) -> Floats:
-    """Scores with those of the tokens in `used` made worse: divided by the penalty, or multiplied
-    where they are below 0.
+    """Scores in which the tokens in `used` are less likely.
+
+    Scores of 0 or more are divided by the penalty, negative ones multiplied by it.
     """
     if penalty == 1 or not used:
         return scores
@@ -105,7 +103,7 @@ def penalised(scores: Floats, used: Collection[int], penalty: float) -> Floats:
 
 
 def choose_token(scores: Floats, sampling: Sampling, random: np.random.Generator) -> int:
-    """The next token, by its scores (vocabulary,)."""
+    """The next token, chosen by the scores (vocabulary,)."""
     if not sampling.temperature:
         return int(scores.argmax())
     likely = probabilities(scores, sampling)
