@@ -73,18 +73,26 @@ class PieceVocabulary:
 
 
 def _read_pieces(file: Path) -> Any:
-    """The `sentencepiece.SentencePieceProcessor` of a file whose pieces are all valid text."""
+    """The `sentencepiece.SentencePieceProcessor` of a Llama's file. Raises BadModel."""
     try:
+        from google.protobuf.message import DecodeError
         from sentencepiece import SentencePieceProcessor
+        from sentencepiece.sentencepiece_model_pb2 import ModelProto
     except ImportError as error:
         what = "Running ShareGPT4V"
         raise PackageMissing(what=what, package="sentencepiece", install=INSTALL) from error
 
-    processor = SentencePieceProcessor()
     try:
         content = file.read_bytes() if file.stat().st_size <= _LARGEST_PIECES else b""
     except OSError as error:
         raise BadModel(path=file, why=error.strerror or str(error)) from None
+    try:
+        difference = _differs_from_llama(ModelProto.FromString(content))
+    except DecodeError:
+        difference = "it is truncated, or no such message"
+    if difference:
+        raise BadModel(path=file, why=f"it is no SentencePiece model of a Llama: {difference}")
+    processor = SentencePieceProcessor()
     try:
         processor.LoadFromSerializedProto(content)
         for number in range(processor.get_piece_size()):
@@ -93,3 +101,20 @@ def _read_pieces(file: Path) -> Any:
         why = f"it is no SentencePiece model of a Llama: {str(error)[:200]}"
         raise BadModel(path=file, why=why) from None
     return processor
+
+
+def _differs_from_llama(model: Any) -> str:
+    """What a `ModelProto` does otherwise than Llama's; empty when nothing.
+
+    The library runs any model as its file says, so a wrong one would give wrong prompts.
+    """
+    spec, letters, kinds = model.trainer_spec, model.normalizer_spec, model.SentencePiece
+    is_bpe = spec.model_type == spec.BPE and spec.byte_fallback
+    if not is_bpe or spec.treat_whitespace_as_suffix:
+        return "it is not of type BPE, without pieces for bytes, or sets spaces behind words"
+    keeps_spaces = letters.escape_whitespaces and not letters.remove_extra_whitespaces
+    if letters.precompiled_charsmap or not letters.add_dummy_prefix or not keeps_spaces:
+        return "it changes letters or spaces of a text otherwise than Llama's"
+    known = {kinds.NORMAL, kinds.UNKNOWN, kinds.CONTROL, kinds.BYTE}
+    others = sorted({piece.type for piece in model.pieces} - known)
+    return f"a piece of type {others[0]}" if others else ""

@@ -133,6 +133,24 @@ def test_special_words_are_left_out_of_texts_and_have_numbers(
         ours.id("<image>")
 
 
+REFUSED: dict[str, dict[str, Any]] = {
+    "unigram": {"model_type": "unigram", "vocab_size": 700}, "no bytes": {"byte_fallback": False},
+    "letters changed": {"normalization_rule_name": "nmt_nfkc"},
+    "spaces removed": {"remove_extra_whitespaces": True},
+    "no space in front": {"add_dummy_prefix": False},
+    "spaces behind": {"treat_whitespace_as_suffix": True},
+    "pieces of one's own": {"user_defined_symbols": ["<image>"]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_models_that_are_used_otherwise_are_refused(case: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        BadModel, match=r"no SentencePiece model of a Llama: (it|a piece of type 4)"
+    ):
+        PieceVocabulary(trained(tmp_path, **REFUSED[case]))
+
+
 DAMAGED: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda _: b"", "cut": lambda b: b[:-5], "text": lambda _: b"no such thing",
     "zip": lambda _: b"PK\3\4" * 20,
