@@ -13,8 +13,10 @@ from curate.db import captions
 from curate.db.captions import LoadCounts, TableCaption
 from tests.pipelines import Line, make_line
 
-FOUND = "SELECT c.id, c.text, t.model, t.text_raw, t.text FROM clips c LEFT JOIN "
-"captions t ON t.clip_id = c.id ORDER BY 1"
+FOUND = (
+    "SELECT c.id, c.text, t.model, t.text_raw, t.text "
+    "FROM clips c LEFT JOIN captions t ON t.clip_id = c.id ORDER BY 1"
+)
 
 
 @pytest.fixture
