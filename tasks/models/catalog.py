@@ -1,8 +1,7 @@
-"""The models that stages need: what each is, where its weights are looked for, and how to get them.
+"""The models that stages need: what each is, where its weights belong, and how to get them.
 
-Addresses name a fixed revision wherever there is one. Sizes and SHA-256 are those documented in
-public (torch.hub names a file after the first 8 digits of its own); nothing here was downloaded
-where it was written.
+URLs name a fixed revision wherever there is one. Sizes and SHA-256 are those documented publicly
+(torch.hub puts the first 8 digits in a file's name); none was verified by a download.
 """
 
 from __future__ import annotations
@@ -15,9 +14,8 @@ from typing import Literal, get_args
 Captioner = Literal["pllava", "qwen2_vl", "qwen2_5_vl", "sharegpt4v"]
 Kind = Literal["clip", "aesthetic", "nsfw", "lpips"] | Captioner
 CAPTIONERS: tuple[Captioner, ...] = get_args(Captioner)
-CLIP_MODEL = "clip-vit-large-patch14"  # what stages ask for by default
-# where the folders of captioners that stages ask for by default are published; nothing was
-# downloaded of these either
+CLIP_MODEL = "clip-vit-large-patch14"  # the default of stages
+# where the default folders of captioners are published; not verified by a download either
 SHAREGPT4V_TOWER = "ShareGPT4V-7B_Pretrained_vit-large336-l12"
 PUBLISHED = {
     "pllava-7b": "ermu2001/pllava-7b", "Qwen2-VL-7B-Instruct": "Qwen/Qwen2-VL-7B-Instruct",
@@ -29,9 +27,10 @@ PUBLISHED = {
 
 @dataclass(frozen=True)
 class Need:
-    """Weights that a stage needs. `model` is a folder below the model folder, or the path of any
-    folder; so is `tower`, of a captioner whose image tower is published apart (empty: as its config
-    names it).
+    """Weights that a stage needs.
+
+    `model` is a folder below the model folder, or the path of any folder. So is `tower`, for a
+    captioner whose image tower is published separately (empty: the one that its config names).
     """
 
     kind: Kind
@@ -41,7 +40,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Download:
-    """A published file. `size` in bytes and `sha256` are empty where nobody documents them."""
+    """A published file. `size` in bytes and `sha256` are empty where they are not documented."""
 
     url: str
     name: str
@@ -51,8 +50,10 @@ class Download:
 
 @dataclass(frozen=True)
 class Model:
-    """A model as published. `files` are used as they are or, with `convert`, read into one
-    safetensors file. `size` is about what the folder takes in the end, in bytes.
+    """A model as published.
+
+    `files` are used unchanged or, with `convert`, converted to one safetensors file. `size` is the
+    approximate final size of the folder in bytes.
     """
 
     name: str
@@ -137,24 +138,21 @@ CATALOG: dict[str, Model] = {model.name: model for model in _MODELS}
 
 
 def folder_of(model: str, model_folder: Path) -> Path:
-    """Where the weights of a model are looked for: at its path, or by its name in the model
-    folder.
-    """
+    """The folder of a model's weights: its path, or its name below the model folder."""
     return Path(model).expanduser() if "/" in model else model_folder / model
 
 
 def tower_of(need: Need, model_folder: Path) -> Path | None:
-    """Where the image tower of a captioner is looked for; None: where its config says."""
+    """The folder of a captioner's image tower; None means the one that its config names."""
     return folder_of(need.tower, model_folder) if need.tower else None
 
 
 def how_to_get(need: Need, folder: Path) -> str:
-    """The command that gets the weights; for a model that nobody publishes, the one that makes a
-    folder of its file.
+    """The command that gets the weights.
 
-    It replaces what is there only if that is a model and was named as one: a path may be anything
-    of the user's. The folder of a captioner is used as published, and Hugging Face's own command
-    fetches it.
+    For a model that nobody publishes, it is the command that makes a folder of its file. A command
+    replaces a folder only if that is a model and was given by name: a path may be any folder of the
+    user. Folders of captioners are used as published, so Hugging Face's own command fetches them.
     """
     if need.kind in CAPTIONERS:
         folders = [folder]

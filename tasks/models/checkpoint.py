@@ -1,5 +1,4 @@
-"""Reads safetensors: the header, checked against the size of the file, and the tensors, mapped
-from the file.
+"""Reads safetensors: a header that is checked against the file's size, and mapped tensors.
 
 The format (8 bytes of length, a JSON header, the numbers) is described at
 https://github.com/huggingface/safetensors#format. Nothing in a file is ever executed.
@@ -26,20 +25,21 @@ from curate.tasks.models.stored import DTYPES
 
 WEIGHTS = "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"  # of weights in several files
-PICKLE = "pytorch_model.bin"  # as torch.save writes it; only captioners are read from such
+PICKLE = "pytorch_model.bin"  # written by torch.save; only captioners are read from it
 PICKLE_INDEX = f"{PICKLE}.index.json"
 CONFIG = "config.json"
-FLOATS = {"F32": 4, "F16": 2, "BF16": 2}  # bytes a number
+FLOATS = {"F32": 4, "F16": 2, "BF16": 2}  # bytes per number
 _SIZES = {**FLOATS, "F64": 8, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 _LARGEST_HEADER = 100_000_000  # bytes, the format's own limit
 _LARGEST_CONFIG = 1 << 20
-_PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # how one begins, by protocol
+_PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # first bytes, by protocol
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """What a header says of a tensor: shape, type as the format calls it (F32, F16, BF16, I64),
-    first byte.
+    """A tensor as its header describes it: shape, type and first byte.
+
+    The type has its name in the format (F32, F16, BF16, I64).
     """
 
     shape: Shape
@@ -48,7 +48,7 @@ class Tensor:
 
 
 def read_config(file: Path) -> dict[str, Any]:
-    """The object in a config.json. Raises BadModel when it is none."""
+    """The object in a config.json. Raises BadModel if the file holds none."""
     try:
         text = file.read_bytes() if file.stat().st_size <= _LARGEST_CONFIG else b""
         config = json.loads(text)
@@ -62,8 +62,9 @@ def read_config(file: Path) -> dict[str, Any]:
 
 
 def problems(tensors: Mapping[str, Tensor], needed: Shapes, allowed: Shapes) -> Iterable[str]:
-    """What keeps the tensors from being those needed, those allowed besides aside; nothing when
-    they are.
+    """The differences between the tensors and those needed; empty if there are none.
+
+    Tensors in `allowed` may be there as well.
     """
     shapes = {**allowed, **needed}
     lists = {
@@ -92,8 +93,9 @@ def _some(names: Sequence[str]) -> str:
 
 
 def header(file: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, in the order of their numbers. Raises BadModel when it is
-    no whole one.
+    """The tensors of a safetensors file, in the order of their numbers.
+
+    Raises BadModel if it is not a complete safetensors file.
     """
     try:
         with file.open("rb") as opened:
@@ -104,7 +106,7 @@ def header(file: Path) -> dict[str, Tensor]:
             text = opened.read(length) if length <= _LARGEST_HEADER else b""
     except OSError as error:
         raise BadModel(path=file, why=error.strerror or str(error)) from None
-    # a file that torch wrote runs code when it is unpickled, and people rename what they download
+    # unpickling a torch file runs code, and people rename what they download
     if start[:4] == b"PK\x03\x04" or start[:2] in _PICKLES:
         why = (
             "it is a pickle, not safetensors; read it without running it by: "
@@ -122,7 +124,7 @@ def header(file: Path) -> dict[str, Tensor]:
 
 
 def _parsed(text: bytes, base: int, file: Path) -> dict[str, Tensor]:
-    """The tensors that a header names, whose numbers begin at the byte `base`."""
+    """The tensors in a header; their numbers begin at byte `base` of the file."""
     try:
         entries = json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
@@ -151,7 +153,7 @@ def _parsed(text: bytes, base: int, file: Path) -> dict[str, Tensor]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object. Raises ValueError where two of its names are equal."""
+    """A JSON object from its pairs. Raises ValueError for a duplicate name."""
     entries = dict(pairs)
     if len(entries) != len(pairs):
         raise ValueError("a name is there twice")
@@ -159,7 +161,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _contiguous(tensors: dict[str, Tensor], base: int, size: int, file: Path) -> dict[str, Tensor]:
-    """The tensors in order; the format wants them side by side, to the last byte of the file."""
+    """The tensors in order; they must be contiguous up to the last byte of the file."""
     ordered = dict(
         sorted(tensors.items(), key=lambda item: (item[1].start, math.prod(item[1].shape)))
     )
@@ -178,18 +180,18 @@ def _contiguous(tensors: dict[str, Tensor], base: int, size: int, file: Path) ->
 def arrays(
     file: Path, names: Iterable[str] | None = None, prefix: str = ""
 ) -> dict[str, NDArray[Any]]:
-    """Tensors of a safetensors file by their full names: those in `names`, or all, whose name
-    begins with `prefix`.
+    """Tensors of a safetensors file by full name.
 
-    float32 and whole numbers are read-only maps of the file, which cost no memory until they are
-    read; float16 and bfloat16 become float32, which holds each of their values. Raises BadModel.
+    Returns those in `names` (None: all) that begin with `prefix`. float32 and integers are
+    read-only maps of the file, which use no memory until they are read; float16 and bfloat16 become
+    float32, which represents all their values exactly. Raises BadModel.
     """
     tensors = header(file)
     chosen = [n for n in (tensors if names is None else names) if n.startswith(prefix)]
     missing = [n for n in chosen if n not in tensors]
     if missing:
         raise BadModel(path=file, why=f"it lacks {_some(missing)}")
-    # one map of the whole file: a map a tensor would hold an open file each
+    # one map of the whole file: one per tensor would keep a file open for each
     content = np.asarray(np.memmap(file, np.uint8, "r"))
     by_name = {}
     for name in chosen:
@@ -204,19 +206,18 @@ def arrays(
 
 
 def float32(array: NDArray[Any], dtype: str) -> NDArray[Any]:
-    """Numbers of a format's type as float32: F16 widened, BF16 (given as uint16) filled up with
-    zero bits.
-    """
+    """An array of type `dtype` as float32; BF16, given as uint16, is padded with zero bits."""
     if dtype == "F16":
         return array.astype(np.float32)
     if dtype == "BF16":
         return (array.astype(np.uint32) << 16).view(np.float32)
-    return np.require(array, requirements="A")  # a header need not be a multiple of 4 bytes long
+    return np.require(array, requirements="A")  # headers may leave the numbers unaligned
 
 
 def revision(file: Path) -> str:
-    """The first 12 hex digits of the file's SHA-256: the name of these very weights. Read once a
-    process.
+    """The first 12 hex digits of the file's SHA-256, which identify the weights.
+
+    Computed once per process.
     """
     status = file.stat()
     return _digest(file, status.st_size, status.st_mtime_ns)[:12]

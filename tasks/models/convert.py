@@ -1,8 +1,7 @@
-"""From a published file to a folder of safetensors that the stages load. No pickle in it is
-executed.
+"""Converts published files to a folder of safetensors. No pickle in them is executed.
 
-The folder is made under another name beside its own, checked as a worker would check it, and
-renamed: there is never half a model.
+The folder is created under another name beside its destination, checked as a worker would check it,
+and renamed: there is never half a model.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ from curate.tasks.models.published import Part, Published, Unknown, recognise
 from curate.tasks.models.stored import DTYPES, Stored
 from curate.tasks.models.verify import verified
 
-# what a model folder may hold: what is made here and by fetch, and the small files of a snapshot by
-# Hugging Face
+# what a model folder may hold: the files that convert and fetch write, and the small files of a
+# Hugging Face snapshot
 _FILES = {
     WEIGHTS, CONFIG, "tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json",
     "special_tokens_map.json", "preprocessor_config.json",
@@ -38,11 +37,11 @@ _FILES = {
 
 @dataclass(frozen=True)
 class Conversion:
-    """What to convert: files that make one model together, where to, and whether to replace what is
-    there.
+    """What to convert: the files of one model, the destination, and whether to replace it.
 
-    `to` is a name below the model folder or a path; empty: the usual name of such a model. `words`
-    is CLIP's tokenizer or merges, a file or a folder; None: what lies beside the sources.
+    `to` is a name below the model folder or a path; empty means the usual name of such a model.
+    `words` is CLIP's tokenizer or merges, a file or a folder; None means the one beside the
+    sources.
     """
 
     sources: Sequence[Path]
@@ -53,8 +52,9 @@ class Conversion:
 
 
 def convert(order: Conversion) -> tuple[Kind, Path]:
-    """Make the folder of a model; returns what it is and where. Raises BadModel; UsageError when it
-    is there.
+    """Create the folder of a model; return its kind and folder.
+
+    Raises BadModel; UsageError if the destination may not be replaced.
     """
     published = _recognised(order.sources)
     config = _config(published, order.sources[0])
@@ -73,8 +73,9 @@ def convert(order: Conversion) -> tuple[Kind, Path]:
 
 
 def tensors_of(file: Path) -> dict[str, Stored]:
-    """The tensors of a file by torch, MindSpore or safetensors, told apart by how it begins. Raises
-    BadModel.
+    """The tensors of a torch, MindSpore or safetensors file; its first bytes tell the format.
+
+    Raises BadModel.
     """
     try:
         with file.open("rb") as opened:
@@ -109,8 +110,9 @@ def _recognised(sources: Sequence[Path]) -> Published:
 
 
 def _config(published: Published, source: Path) -> Mapping[str, Any]:
-    """The config.json beside the source, else the one computed from the shapes. Raises BadModel
-    where there is none.
+    """The config.json beside the source, or else the one computed from the shapes.
+
+    Raises BadModel if there is neither.
     """
     beside = source.absolute().with_name(CONFIG)
     if published.kind != "clip":
@@ -125,8 +127,9 @@ def _config(published: Published, source: Path) -> Mapping[str, Any]:
 def _checked_shapes(
     published: Published, config: Mapping[str, Any], source: Path
 ) -> Mapping[str, tuple[int, ...]]:
-    """The shapes of the layout. Raises BadModel unless all parts are there and no others; whether
-    their own shapes are these shows when they are read.
+    """The shapes of the layout. Raises BadModel if parts are missing or left over.
+
+    The shapes of the parts themselves are checked when they are read.
     """
     try:
         shapes = expected(published.kind, config)
@@ -157,8 +160,9 @@ def _write_tokenizer(order: Conversion, vocabulary: int, folder: Path) -> None:
 
 
 def kind_of(folder: Path) -> Kind:
-    """What model a folder holds, by the names of its tensors. Raises BadModel when it holds none
-    that is known.
+    """The kind of model in a folder, by the names of its tensors.
+
+    Raises BadModel if no known kind matches.
     """
     file = folder / WEIGHTS
     try:
@@ -168,11 +172,10 @@ def kind_of(folder: Path) -> Kind:
 
 
 def check_place(target: Path, force: bool, instead: str = "give another --to") -> None:
-    """Raise UsageError where a model may not be put: anything but a model folder is there, or one
-    without `force`.
+    """Raise UsageError unless a model may be written to `target`.
 
-    A folder is replaced only when every entry is a file of a model by its name; `instead` says what
-    else can be done.
+    A folder that is not empty needs `force`, and each of its entries must have the name of a
+    model's file. `instead` tells the user what else to do.
     """
     if not os.path.lexists(target):
         return
@@ -191,9 +194,9 @@ def check_place(target: Path, force: bool, instead: str = "give another --to") -
 
 @contextmanager
 def replacing(target: Path, force: bool) -> Iterator[Path]:
-    """A new folder that takes the place of `target` when the block ends without an error.
+    """A new folder that replaces `target` if the block ends without an error.
 
-    Raises UsageError where `check_place` does, at the start and again at the end.
+    Raises UsageError as `check_place` does, both at the start and at the end.
     """
     target = target.absolute()
     check_place(target, force)
@@ -214,8 +217,10 @@ def replacing(target: Path, force: bool) -> Iterator[Path]:
 def _write(
     opened: BinaryIO, parts: Mapping[str, tuple[Part, tuple[int, ...]]], source: Path
 ) -> None:
-    """Write a safetensors file with one tensor in memory at a time; numbers of other types than
-    F32, F16 and BF16 become F32. Raises BadModel for a shape, NaN or infinity.
+    """Write a safetensors file with one tensor in memory at a time.
+
+    Types other than F32, F16 and BF16 become F32. Raises BadModel for a wrong shape, NaN or
+    infinity.
     """
     entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
@@ -224,7 +229,7 @@ def _write(
         start, end = end, end + math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize
         entries[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [start, end]}
     text = json.dumps(entries, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # so that the numbers begin at a multiple of their size
+    text += b" " * (-len(text) % 8)  # aligns the numbers
     opened.write(len(text).to_bytes(8, "little") + text)
     for name, (part, shape) in parts.items():
         try:

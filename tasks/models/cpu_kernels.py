@@ -1,7 +1,7 @@
-"""Replaces cells and functions whose kernels MindSpore lacks on the CPU, there and nowhere else.
+"""Replaces cells and functions whose kernels MindSpore lacks on the CPU; other devices keep them.
 
-Each entry names the version that needs it; tests/tasks/models/test_cpu_kernels.py fails as soon as
-one is needed no longer. Weights are shared, names of parameters stay.
+Each entry names the version that needs it; tests/tasks/models/test_cpu_kernels.py fails once an
+entry is no longer needed. Weights are shared, and parameters keep their names.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from curate.tasks.models.device import Device, mindspore
 
 @dataclass(frozen=True)
 class MissingKernel:
-    """A cell class of `mindspore.mint.nn` that `fitted` replaces, and the newest version known to
-    need that.
+    """A cell class of `mindspore.mint.nn` that `fitted` replaces.
+
+    Also the newest version known to need the replacement.
     """
 
     cell: str
     needed_by: str
-    kernel: str  # what MindSpore says it does not support
+    kernel: str  # as named in MindSpore's error
 
 
 MISSING_KERNELS = (
@@ -42,12 +43,12 @@ def fill_in(model: Any, device: Device) -> None:
             if fit is not cell:
                 setattr(parent, name, fit)
         if isinstance(parent, mindspore().nn.SequentialCell):
-            # a copy of its own, which it runs
+            # the cell runs this copy of its own
             parent.cell_list = tuple(parent.name_cells().values())
 
 
 def fitted(cell: Any, device: Device) -> Any:
-    """The cell itself, or what replaces it on this device; weights are shared, not copied."""
+    """The cell itself, or its replacement on this device; weights are shared, not copied."""
     ms = mindspore()
     nn = ms.mint.nn
     if device.target != "CPU":
@@ -71,10 +72,10 @@ def _pair(value: Any) -> tuple[int, int]:
 
 @cache
 def convolution() -> Any:
-    """A cell class: convolution as one matrix product over unfolded windows; it shares its weight.
+    """A cell class that computes a convolution as one matrix product over unfolded windows.
 
-    Not by mindspore.nn.Conv2d: with AVX-512 its oneDNN (3.10.1) takes a reference loop, 60 times
-    slower than with AVX2.
+    It shares its weight. It does not use mindspore.nn.Conv2d: with AVX-512, oneDNN (3.10.1) falls
+    back to a reference loop that is 60 times slower than with AVX2.
     """
     ms = mindspore()
 
@@ -98,7 +99,7 @@ def convolution() -> Any:
             )
             windows = ms.ops.unfold(x, tuple(window), 1, self.padding, self.stride)
             if len(x) == 1:
-                windows = windows[0]  # a product in two dimensions takes half the time
+                windows = windows[0]  # a 2D product takes half the time
             product = ms.ops.matmul(self.weight.reshape((outputs, -1)), windows)
             if self.bias is not None:
                 product = product + self.bias.reshape((-1, 1))
@@ -109,7 +110,7 @@ def convolution() -> Any:
 
 @cache
 def normalization() -> Any:
-    """A cell class: layer normalization over the last axis, whose weights it shares."""
+    """A cell class: layer normalization over the last axis, with shared weights."""
     ms = mindspore()
 
     class Normalization(ms.nn.Cell):  # type: ignore[misc, name-defined]
@@ -128,18 +129,17 @@ def normalization() -> Any:
 
 
 class Mint:
-    """`mindspore.mint` to a module of mindone's on the CPU: two functions made by NumPy, all others
-    its own.
+    """`mindspore.mint` for a module of mindone's on the CPU, with two functions made by NumPy.
 
-    Only that module sees it. The functions make small constants, when a model is built and at the
-    start of a pass.
+    Only that module uses it. The two functions make small constants when a model is built and at
+    the start of a pass.
     """
 
     def __getattr__(self, name: str) -> Any:
         return getattr(mindspore().mint, name)
 
     def arange(self, *bounds: float, dtype: Any = None) -> Any:
-        """As mint.arange: start, end and step, whole numbers unless a bound or the type is not."""
+        """As mint.arange with start, end and step; integers unless a bound or `dtype` is not."""
         return _constant(np.arange(*bounds), dtype)
 
     def full(self, size: Any, fill_value: Any, *, dtype: Any = None) -> Any:
@@ -153,6 +153,6 @@ def _constant(array: NDArray[Any], dtype: Any) -> Any:
 
 
 def use_mint(module: Any, device: Device) -> None:
-    """Make a module use functions of `mindspore.mint` that run on this device."""
+    """Make a module use versions of `mindspore.mint` functions that run on this device."""
     if device.target == "CPU" and not isinstance(module.mint, Mint):
         module.mint = Mint()

@@ -1,9 +1,8 @@
-"""All that curate knows of devices: Ascend NPUs and, for everybody else, the CPU. Imports MindSpore
-only when asked.
+"""All that curate knows of devices: Ascend NPUs and CPUs. Imports MindSpore only on demand.
 
 A worker process uses one device. On a host with several NPUs the process that starts the workers
-gives each its own by ASCEND_RT_VISIBLE_DEVICES, which must be set before MindSpore is imported; the
-worker then sees that one as number 0. Nothing here was run on an NPU.
+assigns one to each by ASCEND_RT_VISIBLE_DEVICES, which must be set before MindSpore is imported;
+the worker then sees its NPU as number 0. Nothing here was run on an NPU.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ Dtype = Literal["auto", "float32", "float16"]
 
 VISIBLE = "ASCEND_RT_VISIBLE_DEVICES"
 _DEVICES = Path("/dev")
-MINDONE = "0.5.0"  # mindone_light uses its private layout
-# how MindSpore says on CPUs and NPUs that an allocation failed; there is no class of its own for it
+MINDONE = "0.5.0"  # mindone_light relies on its private layout
+# MindSpore's messages for failed allocations on CPUs and NPUs; it has no exception class for them
 _NO_MEMORY = re.compile(
     r"alloc\w*( \w+){0,2} fail|out of memory|memory (isn't|not) enough", re.IGNORECASE
 )
@@ -37,23 +36,24 @@ INSTALL = f'pip install "curate[mindspore]" && {INSTALL_MINDONE}'
 
 @dataclass(frozen=True)
 class Device:
-    """What models run on in this process."""
+    """The device that runs models in this process."""
 
     target: Target
 
     def weights_dtype(self, requested: Dtype) -> Literal["float16", "float32"]:
-        """The type of weights in memory: on an NPU the one requested, float16 for `auto`; on the
-        CPU always float32, for MindSpore's half-precision kernels are missing there, or slow.
+        """The dtype of weights in memory.
+
+        On an NPU it is the one requested, or float16 for `auto`. On the CPU it is always float32,
+        because MindSpore's half-precision kernels are missing or slow there.
         """
         return "float32" if self.target == "CPU" or requested == "float32" else "float16"
 
 
 def npus(environ: Mapping[str, str] = os.environ, folder: Path = _DEVICES) -> list[int]:
-    """The numbers of the NPUs of this host that this process may use, ascending, without loading a
-    driver.
+    """The numbers of this host's NPUs that this process may use, ascending.
 
-    An NPU is a device file davinci<number>; ASCEND_RT_VISIBLE_DEVICES (numbers and commas) leaves
-    some of them.
+    Loads no driver: an NPU is a device file davinci<number>. ASCEND_RT_VISIBLE_DEVICES (numbers and
+    commas) limits the selection.
     """
     names = [p.name.removeprefix("davinci") for p in folder.glob("davinci[0-9]*")]
     present = sorted(int(n) for n in names if n.isdecimal())
@@ -64,13 +64,14 @@ def npus(environ: Mapping[str, str] = os.environ, folder: Path = _DEVICES) -> li
 
 
 def pinned(npu: int) -> dict[str, str]:
-    """The environment that gives a process this NPU and no other."""
+    """The environment that restricts a process to this NPU."""
     return {VISIBLE: str(npu)}
 
 
 def target_of(setting: str) -> Target:
-    """The target that the setting CURATE_DEVICE names; auto means Ascend where this process may use
-    an NPU.
+    """The target that the setting CURATE_DEVICE names.
+
+    `auto` means Ascend if this process may use an NPU, otherwise the CPU.
     """
     if setting in ("Ascend", "CPU"):
         return "Ascend" if setting == "Ascend" else "CPU"
@@ -79,10 +80,10 @@ def target_of(setting: str) -> Target:
 
 @cache
 def start(setting: str) -> Device:
-    """Make this process use its device, before its first MindSpore operation.
+    """Select the device of this process, before its first MindSpore operation.
 
-    Raises PackageMissing, NoDevice. Only call this in a process that will not fork: a child forked
-    after MindSpore's first operation hangs.
+    Raises PackageMissing, NoDevice. Do not call this in a process that forks: a child forked after
+    MindSpore's first operation hangs.
     """
     ms = mindspore()
     target = target_of(setting)
@@ -91,17 +92,17 @@ def start(setting: str) -> Device:
     except (RuntimeError, ValueError) as error:
         raise NoDevice(device=target, why=_why(error)) from error
     if target == "CPU":
-        # asynchronous dispatch burns CPU seconds where there is no device to wait for
+        # asynchronous dispatch wastes CPU time where there is no device to wait for
         ms.set_context(pynative_synchronize=True)
     return Device(target)
 
 
 @contextmanager
 def device_errors(device: Device) -> Iterator[None]:
-    """Raise NoDevice, or DeviceMemory where memory is short, for what MindSpore raises inside.
+    """Turn MindSpore's errors in the block into NoDevice, or DeviceMemory if memory is short.
 
-    Networks get inputs of one shape, all finite: when one fails, the device or its memory is to
-    blame and not the clip.
+    Networks get finite inputs of one shape: if one fails, the device or its memory is to blame, not
+    the clip.
     """
     try:
         yield
@@ -111,12 +112,12 @@ def device_errors(device: Device) -> Iterator[None]:
 
 
 def _why(error: Exception) -> str:
-    """MindSpore's message on one line, without the trace through its own code."""
+    """MindSpore's message on one line, without its internal stack trace."""
     return " ".join(str(error).partition("- C++ Call Stack")[0].split()).rstrip("-!. ")[:300]
 
 
 def check_installed() -> None:
-    """Raise PackageMissing when a package that models need is not there. Imports none of them."""
+    """Raise PackageMissing if a package that models need is missing. Imports none of them."""
     for package in ("mindspore", "mindone", "transformers", "tokenizers"):
         if importlib.util.find_spec(package) is None:
             raise PackageMissing(what="Running models", package=package, install=INSTALL)
@@ -124,7 +125,7 @@ def check_installed() -> None:
 
 @cache
 def mindspore() -> Any:
-    """The module mindspore, without its warnings. Raises PackageMissing."""
+    """The module mindspore, with its warnings silenced. Raises PackageMissing."""
     check_installed()
     os.environ.setdefault("GLOG_v", "3")  # errors only; read at import
     return importlib.import_module("mindspore")

@@ -1,6 +1,4 @@
-"""CLIP embeddings of a clip's frames as the table `embeddings` holds them: float16, little endian,
-of unit length.
-"""
+"""CLIP embeddings of frames as stored in `embeddings`: little-endian float16 of unit length."""
 
 from __future__ import annotations
 
@@ -20,8 +18,9 @@ _STORED = np.dtype("<f2")
 
 @dataclass(frozen=True)
 class Embedded:
-    """The frames of a clip: vectors (frames, width) of unit length, float32, and the weights that
-    made them.
+    """The embeddings of a clip's frames, and the weights that made them.
+
+    Vectors are (frames, width), float32, of unit length.
     """
 
     vectors: NDArray[np.float32]
@@ -29,7 +28,7 @@ class Embedded:
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows of unit length; a row of zeros, NaN or infinity becomes NaN."""
+    """The rows scaled to unit length; a row that is zero or holds NaN or infinity becomes NaN."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         units: NDArray[np.float32] = (
             vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
@@ -38,26 +37,27 @@ def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def finite(vectors: Sequence[NDArray[np.float32]]) -> bool:
-    """Whether no number is NaN or infinite."""
+    """Whether all numbers are finite."""
     return bool(np.isfinite(vectors).all())
 
 
 def stored(vector: NDArray[np.float32]) -> bytes:
-    """A vector as the table holds it.
+    """A vector as stored in the table.
 
-    float16 moves a cosine by about 2e-5, and so a match by 2e-3.
+    float16 changes a cosine by about 2e-5, and thus a match by 2e-3.
     """
     return vector.astype(_STORED).tobytes()
 
 
 def read(vectors: Sequence[bytes]) -> NDArray[np.float32]:
-    """Vectors of the table as (n, width), of unit length again."""
+    """Stored vectors as (n, width), scaled to unit length again."""
     return unit(np.stack([np.frombuffer(v, _STORED) for v in vectors]).astype(np.float32))
 
 
 def of_clip(clip: Clip, model: str, stage: str, width: int | None = None) -> Embedded:
-    """The embeddings of a clip by a model. Raises EmbeddingMissing where there are none, or none of
-    this width.
+    """The embeddings of a clip by a model.
+
+    Raises EmbeddingMissing if there are none, or none of this width.
     """
     rows: Sequence[Mapping[str, Any]] = [
         r for r in clip.tables.get(TABLE, ()) if r["model"] == model
@@ -73,8 +73,9 @@ def of_clip(clip: Clip, model: str, stage: str, width: int | None = None) -> Emb
 
 
 def matching(embedded: Embedded, revision: str, stage: str) -> NDArray[np.float32]:
-    """The vectors, when the same weights made them. Raises OtherEmbeddings: cosines across models
-    mean nothing.
+    """The vectors, if the same weights made them.
+
+    Raises OtherEmbeddings: cosines across models are meaningless.
     """
     if embedded.revision != revision:
         raise OtherEmbeddings(stage=stage, needed=revision, found=embedded.revision)

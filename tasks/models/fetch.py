@@ -1,8 +1,7 @@
-"""Fetches the published files of a model: resumed where they stopped, checked by SHA-256, converted
-where needed.
+"""Fetches the published files of a model, checks their SHA-256 and converts them if needed.
 
-After a cut the transfer goes on where it stopped: at once as long as something comes, at the next
-call otherwise. What cannot be reached ends in seconds.
+An interrupted transfer resumes where it stopped: at once as long as data arrives, otherwise at the
+next call. An unreachable server fails within seconds.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from curate.tasks.models.verify import verified
 HUB = "https://huggingface.co"
 _TIMEOUT = 6.0  # seconds without a connection, or without a byte
 _CHUNK = 1 << 20
-_LARGEST_UNKNOWN = 64 << 20  # bytes of a file whose size nobody documents
+_LARGEST_UNKNOWN = 64 << 20  # bytes of a file whose size is not documented
 _MOST_CUTS = 1000
 
 Progress = Callable[[str, int, int], None]
@@ -37,9 +36,11 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class FetchRequest:
-    """A model to fetch. `mirror` is a URL below which its files are; empty: where they were
-    published. `hub` stands in for huggingface.co. `progress` is called with a file's name, its
-    bytes so far and in all (0: unknown).
+    """A model to fetch.
+
+    `mirror` is a base URL of its files; empty means where they were published. `hub` replaces
+    huggingface.co. `progress` is called with a file's name, its bytes so far and its total (0:
+    unknown).
     """
 
     model: Model
@@ -51,8 +52,10 @@ class FetchRequest:
 
 
 def fetch(request: FetchRequest) -> Path:
-    """Put the model into its folder, and return that. Raises CannotFetch, BadModel; UsageError when
-    one is there, or an address with a secret is given.
+    """Fetch the model into its folder, and return that.
+
+    Raises CannotFetch, BadModel; UsageError if the folder may not be replaced or an address
+    contains a secret.
     """
     model = request.model
     target = folder_of(model.name, request.model_folder)
@@ -79,7 +82,7 @@ def fetch(request: FetchRequest) -> Path:
 
 
 def url_of(download: Download, mirror: str, hub: str) -> str:
-    """Where a file comes from."""
+    """The URL of a file."""
     if mirror:
         return f"{mirror.rstrip('/')}/{urllib.parse.quote(download.name)}"
     if download.url.startswith(f"{HUB}/"):
@@ -88,8 +91,9 @@ def url_of(download: Download, mirror: str, hub: str) -> str:
 
 
 def _refuse_secrets(address: str) -> None:
-    """Raise UsageError for a URL with a login or a query: both would end up in shell histories,
-    logs and errors.
+    """Raise UsageError for a URL with a login or a query.
+
+    Both would end up in shell histories, logs and errors.
     """
     try:
         parts = urllib.parse.urlsplit(address)
@@ -105,7 +109,7 @@ def _refuse_secrets(address: str) -> None:
 
 
 def without_secrets(url: str) -> str:
-    """The URL as an error may show it: without login, password, query and fragment."""
+    """The URL for an error message: without login, password, query and fragment."""
     parts = urllib.parse.urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return urllib.parse.urlunsplit((parts.scheme, host, parts.path, "", ""))
@@ -113,8 +117,9 @@ def without_secrets(url: str) -> str:
 
 @contextmanager
 def _alone(request: FetchRequest) -> Iterator[Path]:
-    """The folder of files on their way, for one process at a time. What came stays when something
-    fails.
+    """The folder of partial files, locked for one process at a time.
+
+    Its files stay when the block fails.
     """
     folder = request.model_folder / f".{request.model.name}.fetch"
     folder.mkdir(parents=True, exist_ok=True)
@@ -131,7 +136,7 @@ def _alone(request: FetchRequest) -> Iterator[Path]:
 
 
 def _fetch_file(download: Download, folder: Path, request: FetchRequest) -> Path:
-    """The whole file, checked. One that is wrong is removed, so that the next call starts anew."""
+    """The complete, checked file. A wrong one is removed, so that the next call starts over."""
     url = url_of(download, request.mirror, request.hub)
     fields = {"url": without_secrets(url), "name": request.model.name}
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
@@ -156,11 +161,11 @@ def _fetch_file(download: Download, folder: Path, request: FetchRequest) -> Path
 
 
 class _Cut(OSError):
-    """The connection ended before the file did."""
+    """The connection ended before the file was complete."""
 
 
 def _transfer_all(url: str, part: Path, download: Download, progress: Progress) -> None:
-    """Transfer until the file is whole, again and again as long as each time brings something."""
+    """Transfer until the file is complete; retry as long as each try brings data."""
     for _ in range(_MOST_CUTS):
         before = part.stat().st_size if part.exists() else 0
         try:
@@ -178,7 +183,7 @@ def _transfer(url: str, part: Path, download: Download, progress: Progress) -> N
     headers = {"User-Agent": f"curate/{curate.__version__}"} | (
         {"Range": f"bytes={done}-"} if done else {}
     )
-    # S310: _fetch_file has checked that it is http or https
+    # S310: _fetch_file has checked that the URL is http or https
     request = urllib.request.Request(url, headers=headers)  # noqa: S310
     try:
         response = urllib.request.urlopen(request, timeout=_TIMEOUT)  # noqa: S310
@@ -186,7 +191,7 @@ def _transfer(url: str, part: Path, download: Download, progress: Progress) -> N
         error.close()
         if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE or not done:
             raise
-        if done != download.size:  # longer than what is there: some other file; begin again
+        if done != download.size:  # longer than the published file: another one; start over
             part.unlink()
             raise _Cut("what had come was no part of the file") from None
         return
@@ -195,8 +200,9 @@ def _transfer(url: str, part: Path, download: Download, progress: Progress) -> N
 
 
 def _save(response: Any, part: Path, done: int, download: Download, progress: Progress) -> None:
-    """Append what comes, or begin again where the server sends the whole. Raises _Cut when less
-    comes than was announced.
+    """Append the response, or start over if the server sends the whole file.
+
+    Raises _Cut if fewer bytes arrive than were announced.
     """
     unit, _, span = str(response.headers.get("Content-Range", "")).partition(" ")
     resumed = (

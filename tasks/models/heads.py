@@ -1,6 +1,4 @@
-"""The small networks that judge a CLIP ViT-L/14 embedding: a few matrix products in NumPy,
-microseconds a clip.
-"""
+"""Small networks that score CLIP ViT-L/14 embeddings: NumPy, microseconds per clip."""
 
 from __future__ import annotations
 
@@ -16,14 +14,15 @@ from curate.tasks.models.model_cache import cached_model
 from curate.tasks.stage import Clip
 
 Floats = NDArray[np.float32]
-Layers = tuple[tuple[Floats, Floats], ...]  # weight and bias of each
+Layers = tuple[tuple[Floats, Floats], ...]  # weight and bias of each layer
 
 WIDTH = 768  # of the embeddings that both heads were trained on
 
 
 class AestheticHead:
-    """LAION's predictor: five linear layers with nothing between them (the dropout is for training
-    only). Made by `aesthetic_head`.
+    """LAION's aesthetic predictor: five linear layers without activations.
+
+    Dropout between them is only for training. Created by `aesthetic_head`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,7 +30,7 @@ class AestheticHead:
         self._layers = _layers(arrays, [f"layers.{n}" for n in (0, 2, 4, 6, 7)])
 
     def score(self, embeddings: Floats) -> Floats:
-        """Scores (n,), about 1 to 10, higher is better, of embeddings (n, 768) of unit length."""
+        """Scores (n,) of unit embeddings (n, 768): about 1 to 10, higher is better."""
         values = embeddings
         for weight, bias in self._layers:
             values = values @ weight.T + bias
@@ -39,8 +38,9 @@ class AestheticHead:
 
 
 class NsfwHead:
-    """LAION's detector: the embedding normalised by fixed mean and variance, four linear layers,
-    ReLU between them. Made by `nsfw_head`.
+    """LAION's NSFW detector: four linear layers with ReLU between them.
+
+    The embedding is normalised by a fixed mean and variance first. Created by `nsfw_head`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,9 +50,7 @@ class NsfwHead:
         self._layers = _layers(arrays, [f"linear_{n}" for n in (1, 2, 3, 4)])
 
     def score(self, embeddings: Floats) -> Floats:
-        """Probabilities (n,), 0 to 1, higher is less safe, of embeddings (n, 768) of unit
-        length.
-        """
+        """Probabilities (n,) of unit embeddings (n, 768): 0 to 1, higher is less safe."""
         values = (embeddings - self._mean) / np.sqrt(self._variance)
         for weight, bias in self._layers[:-1]:
             values = np.maximum(values @ weight.T + bias, 0)
@@ -64,7 +62,7 @@ class NsfwHead:
 
 
 def frames_of(clip: Clip, model: str, stage: str) -> Floats:
-    """The stored embeddings (frames, 768) of a clip, for a head. Raises EmbeddingMissing."""
+    """The stored embeddings (frames, 768) of a clip. Raises EmbeddingMissing."""
     return of_clip(clip, model, stage, WIDTH).vectors
 
 

@@ -1,8 +1,8 @@
-"""What tensors a model's checkpoint must hold: names and shapes, computed from its configuration.
+"""The tensors that a model's checkpoint must hold: names and shapes, from its configuration.
 
-Names are the published ones: of Hugging Face for CLIP, of LAION, torchvision and lpips for the
-rest. Matrices of linear layers are (outputs, inputs), kernels of convolutions (outputs, inputs,
-height, width).
+Names are as published: by Hugging Face for CLIP, by LAION, torchvision and lpips for the rest.
+Matrices of linear layers are (outputs, inputs), kernels of convolutions (outputs, inputs, height,
+width).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ VGG_CHANNELS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 VGG_LAYERS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # VGG16's convolutions
 LPIPS_CHANNELS = (64, 128, 256, 512, 512)  # of the five features that LPIPS compares
 
-# what transformers takes for a value that config.json leaves out
+# defaults of transformers for values that config.json leaves out
 _TEXT = {
     "vocab_size": 49408, "hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 12,
     "num_attention_heads": 8, "max_position_embeddings": 77,
@@ -32,7 +32,7 @@ _VISION = {
     "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12,
     "num_attention_heads": 12, "num_channels": 3, "image_size": 224, "patch_size": 32,
 }  # fmt: skip
-# the largest CLIP published (ViT-bigG/14) stays far below; a hostile file cannot ask for terabytes
+# far above the largest published CLIP (ViT-bigG/14); keeps hostile files from asking for terabytes
 _LARGEST = {
     "vocab_size": 300_000, "hidden_size": 8192, "intermediate_size": 65_536,
     "num_hidden_layers": 128, "num_attention_heads": 128, "max_position_embeddings": 4096,
@@ -41,14 +41,14 @@ _LARGEST = {
 
 
 class BadConfig(ValueError):
-    """A configuration that describes no model of its kind; the text says why."""
+    """A configuration that is not valid for its kind of model; the message says why."""
 
 
 def expected(kind: Kind, config: Mapping[str, Any]) -> Shapes:
-    """The names and shapes that a checkpoint must hold, all of them. Only CLIP has a `config`, its
-    config.json.
+    """Names and shapes of all tensors that a checkpoint must hold.
 
-    Raises BadConfig when a value is missing, of another type, out of its bounds, or fits no other.
+    Only CLIP has a `config`, its config.json. Raises BadConfig if a value is missing, has the wrong
+    type, is out of bounds, or contradicts another.
     """
     shapes: Shapes = {}
     match kind:
@@ -69,14 +69,12 @@ def expected(kind: Kind, config: Mapping[str, Any]) -> Shapes:
             for number, outputs in enumerate(LPIPS_CHANNELS):
                 shapes[f"lin{number}.model.1.weight"] = (1, outputs, 1, 1)
         case _:
-            raise KeyError(kind)  # captioners say themselves what they need
+            raise KeyError(kind)  # captioners define their own layouts
     return shapes
 
 
 def optional(kind: Kind, config: Mapping[str, Any]) -> Shapes:
-    """Names and shapes of int64 tensors that a published checkpoint may hold besides, and that
-    nothing reads.
-    """
+    """Names and shapes of unused int64 tensors that a published checkpoint may also hold."""
     if kind != "clip":
         return {}
     text, vision = tower(config, "text"), tower(config, "vision")
@@ -93,7 +91,7 @@ def tower(config: Mapping[str, Any], name: str) -> dict[str, int]:
     """
     defaults = _TEXT if name == "text" else _VISION
     given = dict(_object(config, f"{name}_config"))
-    older = _object(config, f"{name}_config_dict")  # where it is there, transformers lets it win
+    older = _object(config, f"{name}_config_dict")  # if present, transformers prefers it
     if older:
         given |= {**defaults, **older}
     sizes = {key: size(given, key, default, _LARGEST[key]) for key, default in defaults.items()}
@@ -103,7 +101,7 @@ def tower(config: Mapping[str, Any], name: str) -> dict[str, int]:
 
 
 def positions(vision: Mapping[str, int]) -> int:
-    """The positions of a vision tower: its patches and the one of the class."""
+    """The number of positions of a vision tower: its patches and the class token."""
     if vision["patch_size"] > vision["image_size"]:
         raise BadConfig("patch_size is larger than image_size")
     return (vision["image_size"] // vision["patch_size"]) ** 2 + 1
@@ -119,7 +117,7 @@ def _object(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def size(config: Mapping[str, Any], key: str, default: int | None, largest: int) -> int:
-    """A whole number of a config, from 1 to `largest`. Raises BadConfig."""
+    """An integer of a config, from 1 to `largest`. Raises BadConfig."""
     value = config.get(key, default)
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= largest:
         raise BadConfig(f"{key} must be a whole number from 1 to {largest}, not {str(value)[:40]}")
@@ -151,7 +149,7 @@ def vision_model(sizes: Mapping[str, int]) -> Iterator[tuple[str, Shape]]:
     yield f"{embeddings}.class_embedding", (width,)
     yield f"{embeddings}.patch_embedding.weight", (width, sizes["num_channels"], patch, patch)
     yield f"{embeddings}.position_embedding.weight", (positions(sizes), width)
-    yield from _norm("vision_model.pre_layrnorm", width)  # misspelt where it was published
+    yield from _norm("vision_model.pre_layrnorm", width)  # misspelt as published
     yield from _encoder("vision_model", sizes)
     yield from _norm("vision_model.post_layernorm", width)
 

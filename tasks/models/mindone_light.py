@@ -1,8 +1,7 @@
-"""mindone's models without the start of mindone.transformers, which imports every model there is
-(14 CPU seconds).
+"""mindone's models without importing mindone.transformers, which imports every model (14 CPU s).
 
-Packages are registered by their folders alone, so that one model's module is imported and nothing
-else. This rests on the private layout of mindone, whose version is pinned in pyproject.toml.
+Packages are registered by their folders alone, so that only the module of one model is imported.
+This relies on the private layout of mindone, whose version is pinned in pyproject.toml.
 """
 
 from __future__ import annotations
@@ -27,39 +26,39 @@ def clip() -> ModuleType:
 
 @cache
 def language(family: str) -> ModuleType:
-    """The module of a model family that writes text: llama, qwen2_vl or qwen2_5_vl. Raises
-    PackageMissing.
+    """The module of a language model family: llama, qwen2_vl or qwen2_5_vl.
+
+    Raises PackageMissing.
     """
     return module(f"models.{family}.modeling_{family}")
 
 
 def module(name: str) -> ModuleType:
-    """A module of mindone.transformers, imported without what its packages import. Raises
-    PackageMissing.
+    """A module of mindone.transformers, without the imports of its packages.
+
+    Raises PackageMissing.
     """
     mindspore()
     transformers()
     for bare in _BARE:
         _register(bare)
     parts = name.split(".")
-    if len(parts) > 1:  # a package of a model imports its image processors too
+    if len(parts) > 1:  # the package of a model also imports its image processors
         _register(".".join(("mindone.transformers", *parts[:-1])))
     return importlib.import_module(f"mindone.transformers.{name}")
 
 
 @cache
 def transformers() -> ModuleType:
-    """Hugging Face's package, of which mindone uses the configurations; without torch, and silent
-    about it.
-    """
-    os.environ["USE_TORCH"] = "0"  # it would import torch only because it is there
+    """Hugging Face's package, whose configurations mindone uses; without torch or warnings."""
+    os.environ["USE_TORCH"] = "0"  # otherwise it imports torch if installed
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     check_installed()
     return importlib.import_module("transformers")
 
 
 def _register(name: str) -> None:
-    """Make a package known without running its __init__."""
+    """Register a package without running its __init__."""
     if name in sys.modules:
         return
     parent, _, leaf = name.rpartition(".")

@@ -2,11 +2,11 @@
 
 The message (mindspore/train/checkpoint.proto): Checkpoint has Values (1); a Value has a tag (1, the
 name) and a tensor (2) with dims (1), a type (2, "Float32") and content (3, the numbers). A tensor
-of more than 512 MB is several Values of one tag, its numbers in turn.
+of more than 512 MB is several Values with the same tag, which hold its numbers in order.
 
 The package protobuf would hold the whole file in memory twice; the small reader here keeps
-positions in the file. See https://protobuf.dev/programming-guides/encoding: a message is a row of
-fields, each a number with a wire type and then its value.
+positions in the file. See https://protobuf.dev/programming-guides/encoding: a message is a sequence
+of fields, each a field number with a wire type, followed by its value.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ _TYPES = {
     "Float64": "F64", "Float32": "F32", "Float16": "F16", "BFloat16": "BF16", "Int64": "I64",
     "Int32": "I32", "Int16": "I16", "Int8": "I8", "UInt8": "U8", "Bool": "BOOL",
 }  # fmt: skip
-_CHECKSUM = b"crc_num"  # then 10 bytes, at the end, where crc_check was asked for
+_CHECKSUM = b"crc_num"  # followed by 10 bytes, at the end of a file saved with crc_check
 
-_Bytes = tuple[int, int]  # positions in the file: first byte, and the one behind the last
+_Bytes = tuple[int, int]  # positions in the file: first byte, and the one after the last
 
 
 class _Damaged(ValueError):
-    """The bytes are no such message."""
+    """The bytes are not a valid message."""
 
 
 def tensors(file: Path) -> dict[str, Stored]:
-    """The tensors of a checkpoint by their names. Raises BadModel when it is none, truncated or
-    encrypted.
+    """The tensors of a checkpoint by name.
+
+    Raises BadModel if it is not a checkpoint, or is truncated or encrypted.
     """
     try:
         with (
@@ -46,7 +47,7 @@ def tensors(file: Path) -> dict[str, Stored]:
             return _tensors(content, file)
     except OSError as error:
         raise BadModel(path=file, why=error.strerror or str(error)) from None
-    except ValueError as error:  # an empty file has no map; a name is no UTF-8; _Damaged
+    except ValueError as error:  # an empty file cannot be mapped; a name is not UTF-8; _Damaged
         why = f"it is no MindSpore checkpoint, or damaged: {error}"
         raise BadModel(path=file, why=why) from None
 
@@ -80,7 +81,7 @@ def _named_tensor(content: mmap.mmap, span: _Bytes, file: Path) -> tuple[str, St
     for number, value in _fields(content, _as_bytes(parts[2]), {1, 2, 3}):
         if number == 1 and isinstance(value, int):
             dims.append(value)
-        elif number == 1:  # several numbers, one after the other
+        elif number == 1:  # packed numbers
             at, end = _as_bytes(value)
             while at < end:
                 size, at = _varint(content, at, end)
@@ -92,15 +93,16 @@ def _named_tensor(content: mmap.mmap, span: _Bytes, file: Path) -> tuple[str, St
             run = (start, end - start)
     if dtype not in _TYPES:
         raise _Damaged(f"numbers of type {dtype[:40]!r}")
-    shape = () if dims == [0] else tuple(dims)  # older versions write a scalar so
+    shape = () if dims == [0] else tuple(dims)  # a scalar by an older version
     return _text(content, parts[1]), Stored(file, _TYPES[dtype], shape, (run,))
 
 
 def _fields(
     content: mmap.mmap, span: _Bytes, known: set[int]
 ) -> Iterator[tuple[int, int | _Bytes]]:
-    """The fields of a message: its whole numbers (wire type 0), and the positions of its bytes (2)
-    and of 4 bytes (5). Raises _Damaged, also for a field that is not known.
+    """The fields of a message: integers (wire type 0), or positions of bytes (2) or 4 bytes (5).
+
+    Raises _Damaged, also for an unknown field.
     """
     at, end = span
     while at < end:
@@ -119,7 +121,7 @@ def _fields(
 
 
 def _varint(content: mmap.mmap, at: int, end: int) -> tuple[int, int]:
-    """A number in groups of 7 bits, lowest first, and where the next byte is."""
+    """A number in groups of 7 bits, lowest first, and the position of the next byte."""
     value = 0
     for shift in range(0, 64, 7):
         if at >= end:

@@ -1,6 +1,4 @@
-"""Models kept in memory: one of a kind in a process, as long as a stage holds it, and as long as
-its files stay what they were.
-"""
+"""Shares models within a process while a stage holds them and their files do not change."""
 
 from __future__ import annotations
 
@@ -18,8 +16,9 @@ _models: WeakValueDictionary[tuple[object, ...], object] = WeakValueDictionary()
 
 
 def weights_state(folder: Path) -> State:
-    """What changes when the weights in a folder are replaced: size in bytes and time of change, of
-    their index where they are several files. None where there is no file.
+    """What changes when a folder's weights are replaced: size in bytes and modification time.
+
+    Weights in several files are represented by their index. None if there is no file.
     """
     for name in (WEIGHTS, INDEX, PICKLE, PICKLE_INDEX):
         try:
@@ -33,13 +32,12 @@ def weights_state(folder: Path) -> State:
 def cached_model(
     cls: Callable[..., T], folder: Path, *arguments: object, also: Path | None = None
 ) -> T:
-    """``cls(folder, *arguments)``, or the one made earlier of the same weights that somebody still
-    holds.
+    """``cls(folder, *arguments)``, or the instance of the same weights that is still in use.
 
-    `also` is another folder that it takes weights from.
+    `also` is another folder that it reads weights from.
     """
     key = (cls, folder, weights_state(folder), also and weights_state(also), *arguments)
     model = _models.get(key)
     if model is None:
         model = _models[key] = cls(folder, *arguments)
-    return model  # type: ignore[return-value]  # the key begins with its class
+    return model  # type: ignore[return-value]  # the key starts with its class

@@ -1,7 +1,9 @@
-"""Pictures as networks take them. For CLIP the published preprocessing of OpenAI's ViT-L/14:
-the shorter side to 224 by bicubic interpolation (Pillow's, which averages when it shrinks), the
-middle 224 x 224, scaled to 0 to 1, less the mean and over the deviation of the pictures CLIP was
-trained on. As Hugging Face's CLIPImageProcessor.
+"""Prepares pictures for networks.
+
+For CLIP it is the published preprocessing of OpenAI's ViT-L/14: the shorter side is resized to 224
+by bicubic interpolation (Pillow's, which averages when it shrinks), the middle 224 x 224 is scaled
+to 0 to 1 and normalised by the mean and deviation of CLIP's training pictures. As Hugging Face's
+CLIPImageProcessor.
 """
 
 from __future__ import annotations
@@ -34,11 +36,10 @@ def pixels(frame: NDArray[np.uint8], spec: Preprocess = CLIP) -> NDArray[np.floa
 
 
 def middle(frame: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """The middle square (side, side, 3) of a picture whose shorter side was made `side` pixels
-    long.
+    """The middle square (side, side, 3) of a picture resized to `side` pixels on its shorter side.
 
-    Of a strip that would become larger than 2^24 pixels only the square is computed; a few of its
-    values may then differ by 1 of 255.
+    If the resized picture would have more than 2^24 pixels, only the square is computed; a few of
+    its values may then differ by 1 of 255.
     """
     height, width = frame.shape[:2]
     shorter = min(height, width)
@@ -58,5 +59,5 @@ def middle(frame: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def squeezed(frame: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """The whole picture as a square (side, side, 3), whatever its shape was."""
+    """The whole picture as a square (side, side, 3), regardless of its aspect ratio."""
     return np.asarray(Image.fromarray(frame).resize((side, side), Image.Resampling.BICUBIC))

@@ -1,5 +1,4 @@
-"""From the names that weights were published under to those of `layouts`: what is renamed,
-transposed, cut or left out.
+"""Maps published weights to the names of `layouts`: renames, transposes, cuts and omits tensors.
 
 OpenAI's CLIP packs the three projections of an attention into one matrix and stores the last
 projections transposed; MindSpore renames the parts of a LayerNorm and of an embedding; LPIPS exists
@@ -26,7 +25,7 @@ Read = Callable[[], NDArray[Any]]
 
 @dataclass(frozen=True)
 class Part:
-    """A tensor under its new name: its type as in stored.DTYPES and how to make it."""
+    """A tensor under its new name: its type as in stored.DTYPES, and how to read it."""
 
     dtype: str
     read: Read
@@ -34,8 +33,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Published:
-    """A model recognised in what a file holds. `config` is that of CLIP where the shapes tell it,
-    else {}.
+    """A model recognised from the tensors of a file.
+
+    `config` is CLIP's if the shapes determine it, otherwise {}.
     """
 
     kind: Kind
@@ -44,22 +44,22 @@ class Published:
 
 
 class Unknown(ValueError):
-    """Tensors of no model that curate knows; the text says what is wrong."""
+    """Tensors of no model that curate knows; the message says what is wrong."""
 
 
-# what a whole file may be wrapped in: training scripts, DataParallel, the seed's scorer around its
-# head
+# prefixes of all names in a file: by training scripts, DataParallel, the seed's scorer
 _WRAPPERS = ("state_dict.", "model.", "module.", "mlp.")
 
 
 def recognise(tensors: Tensors) -> Published:
-    """The model that the tensors are, under the names of `layouts`: each publication is known by a
-    tensor that only it has. Raises Unknown.
+    """The model that the tensors belong to, with the names of `layouts`. Raises Unknown.
+
+    Each publication is recognised by a tensor that only it has.
     """
     tensors = _unwrapped(tensors)
     if "vision_model.embeddings.class_embedding" in tensors:
-        # Hugging Face's, under the right names already. Its config.json is not in the file, and
-        # shapes do not tell the number of heads
+        # Hugging Face's already has these names. Its config.json is not in the file, and shapes
+        # do not reveal the number of heads
         weights = {n: t for n, t in tensors.items() if not n.endswith(".position_ids")}
         return Published("clip", _as_they_are(weights))
     if "visual.class_embedding" in tensors:
@@ -105,7 +105,7 @@ _OPENAI_BLOCK = {
 _OPENAI_PROJECTIONS = {
     "text_projection": "text_projection.weight", "visual.proj": "visual_projection.weight",
 }  # fmt: skip
-# numbers that shapes say as well
+# numbers that the shapes also tell
 _OPENAI_NOTES = ("input_resolution", "context_length", "vocab_size")
 _OPENAI_WIDEST = 1024  # ViT-L/14
 _BLOCK = re.compile(r"(visual\.)?transformer\.resblocks\.(\d+)\.(.+)")
@@ -114,7 +114,7 @@ _BLOCK = re.compile(r"(visual\.)?transformer\.resblocks\.(\d+)\.(.+)")
 def _openai(tensors: Tensors) -> Published:
     by_name = {}
     for name, stored in tensors.items():
-        # MindSpore's CLIP (mindformers, mindone) names some parameters otherwise
+        # MindSpore's CLIP (mindformers, mindone) names some parameters differently
         name = re.sub(r"(\.|^)(ln_\w+)\.gamma$", r"\1\2.weight", name)
         name = re.sub(r"(\.|^)(ln_\w+)\.beta$", r"\1\2.bias", name)
         name = name.replace("embedding_table", "weight").replace(".in_proj.", ".in_proj_")
@@ -124,7 +124,7 @@ def _openai(tensors: Tensors) -> Published:
 
 
 def _openai_parts(name: str, stored: Stored) -> Iterator[tuple[str, Part]]:
-    """What a tensor of OpenAI's becomes: nothing, one, or three out of a packed projection."""
+    """The parts of an OpenAI tensor: none, one, or three from a packed projection."""
     stem, _, last = name.rpartition(".")
     block = _BLOCK.fullmatch(name)
     as_it_is = Part(stored.dtype, stored.read)
@@ -147,7 +147,7 @@ def _openai_parts(name: str, stored: Stored) -> Iterator[tuple[str, Part]]:
         else:
             yield f"{layer}.{_OPENAI_BLOCK.get(stem, stem)}.{last}", as_it_is
     else:
-        yield name, as_it_is  # left over; the check against the layout names it
+        yield name, as_it_is  # left over; the check against the layout reports it
 
 
 def _third(stored: Stored, number: int) -> Part:
@@ -164,8 +164,9 @@ def _third(stored: Stored, number: int) -> Part:
 
 
 def _openai_config(tensors: Tensors) -> dict[str, Any]:
-    """The config.json that the shapes tell; heads are 64 wide and activations quick GELU in every
-    CLIP by OpenAI.
+    """The config.json that the shapes determine.
+
+    In every CLIP by OpenAI, heads are 64 wide and activations are quick GELU.
     """
     patches = _shape(tensors, "visual.conv1.weight", 4)
     words = _shape(tensors, "token_embedding.weight", 2)
@@ -180,7 +181,7 @@ def _openai_config(tensors: Tensors) -> dict[str, Any]:
         **_openai_tower(tensors, "transformer", words[1], common), "model_type": "clip_text_model",
         "vocab_size": words[0],
         "max_position_embeddings": _shape(tensors, "positional_embedding", 2)[0],
-        # as published: an end of 2 tells transformers to look for the largest id instead
+        # as published: an end of 2 makes transformers look for the largest id instead
         "bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1,
     }  # fmt: skip
     return {
@@ -215,11 +216,10 @@ _BATCH_NORM = ("norm.running_mean", "norm.running_var", "norm.weight", "norm.bia
 
 
 def _nsfw_datacomp(tensors: Tensors) -> Published:
-    """DataComp's copy: the normalisation as a BatchNorm (epsilon 0), whose factor and shift go into
-    mean and variance.
+    """DataComp's copy, whose normalisation is a BatchNorm (epsilon 0) with factor and shift.
 
-    (x - mean) / sqrt(variance) * factor + shift = (x - m) / s with s = sqrt(variance) / factor and
-    m = mean - shift * s
+    Both are folded into mean and variance: (x - mean) / sqrt(variance) * factor + shift = (x - m) /
+    s with s = sqrt(variance) / factor and m = mean - shift * s
     """
     names = {"dense": "linear_1", "dense1": "linear_2", "dense2": "linear_3", "dense3": "linear_4"}
     norm = {n: t for n, t in tensors.items() if n in _BATCH_NORM}
@@ -247,14 +247,14 @@ def _nsfw_datacomp(tensors: Tensors) -> Published:
 
 
 _SLICE = re.compile(r"net\.slice(\d+)\.(\d+)\.(weight|bias)")
-# the classifier behind VGG16's features, a constant, and the weightings a second time, as lpips
-# stores them
+# VGG16's classifier, a constant, and the second copy of the weightings that lpips stores
 _LPIPS_UNUSED = ("classifier.", "scaling_layer.", "lins.")
 
 
 def _lpips(tensors: Tensors) -> Published:
-    """Features by their number among VGG16's layers, or in lpips' slices, whose convolutions come
-    in the same order.
+    """LPIPS, with VGG16's features named by layer number or by lpips' slices.
+
+    The convolutions of the slices have the same order.
     """
     slices = {(int(m[1]), int(m[2])) for name in tensors if (m := _SLICE.fullmatch(name))}
     layers = dict(zip(sorted(slices), VGG_LAYERS, strict=False))
@@ -270,7 +270,7 @@ def _lpips(tensors: Tensors) -> Published:
 
 
 def _add(parts: dict[str, Part], name: str, stored: Stored) -> None:
-    """Put a tensor under its new name. Raises Unknown where one of that name is there."""
+    """Add a tensor under its new name. Raises Unknown if the name is already taken."""
     if name in parts:
         raise Unknown(f"two tensors are {name}")
     parts[name] = Part(stored.dtype, stored.read)

@@ -1,7 +1,7 @@
-"""How much a pickle's values hold, told from its opcodes before it is unpickled.
+"""Estimates from a pickle's opcodes how large its values are, before it is unpickled.
 
-Sharing makes them large: of sixty tuples, each of which holds the one before twice, the last one
-takes 2**60 steps to hash, in a file of some hundred bytes.
+Sharing makes them large: in a chain of sixty tuples, each holding the previous one twice, the last
+takes 2**60 steps to hash, in a file of a few hundred bytes.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import Any
 
 _PASSING = ("GET", "BINGET", "LONG_BINGET")
 KEEPING = ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE")
-_FILLING = ("APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS")  # what they fill has no hash
+_FILLING = ("APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS")  # fill unhashable containers
 
 
 class Scales:
-    """Weighs a pickle's values, opcode by opcode, without making any.
+    """Weighs a pickle's values, opcode by opcode, without creating any.
 
-    The weight of a value is 1 and that of all it holds; what is held twice counts twice, for
-    hashing goes through it twice. `steps` is the weight of all that was taken from the stack so
-    far, at least what hashing it costs. `_MARK` is a weight that no value has.
+    A value weighs 1 plus the weight of all that it holds; a value held twice counts twice, because
+    hashing visits it twice. `steps` is the total weight taken from the stack so far, an upper bound
+    on the steps of hashing it. `_MARK` is a weight that no value has.
     """
 
     _MARK = 0
@@ -30,7 +30,7 @@ class Scales:
         self.steps = 0
 
     def take(self, code: pickletools.OpcodeInfo, argument: Any) -> None:
-        """Weigh the next opcode. What makes no sense is passed over: the Unpickler refuses it."""
+        """Weigh the next opcode. Invalid ones are ignored: the Unpickler rejects them."""
         if code.name in KEEPING:
             self._memo[len(self._memo) if argument is None else int(argument)] = (
                 self._stack[-1] if self._stack else 1
@@ -47,8 +47,9 @@ class Scales:
             self._stack += [1 if code.name in _FILLING else 1 + weight] * len(code.stack_after)
 
     def _popped(self, code: pickletools.OpcodeInfo) -> list[int]:
-        """The weights that an opcode takes from the stack: of so many values, or of all to the last
-        mark and of those it names below.
+        """The weights that an opcode takes from the stack.
+
+        It takes a fixed number of values, or all down to the last mark and those it names below.
         """
         below = len(code.stack_before)
         popped: list[int] = []

@@ -1,6 +1,4 @@
-"""A tensor that is still in a file of some format, read when it is needed, so that one is in memory
-at a time.
-"""
+"""Tensors that stay in their files until they are read, so that only one is in memory at a time."""
 
 from __future__ import annotations
 
@@ -15,8 +13,7 @@ from numpy.typing import NDArray
 
 from curate.tasks.models.layouts import Shape
 
-# NumPy's types by the names that safetensors has for them; NumPy lacks bfloat16, whose bits are
-# kept as uint16
+# NumPy's types by their names in safetensors; NumPy lacks bfloat16, whose bits are kept as uint16
 DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4",
     "I16": "<i2", "I8": "<i1", "U8": "<u1", "BOOL": "?",
@@ -25,11 +22,9 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class Stored:
-    """A tensor in a file: its type as in DTYPES, and the runs of bytes (start, length) that hold
-    its numbers.
+    """A tensor in a file: its type as in DTYPES, and the runs of bytes (start, length) it occupies.
 
-    `offset` and `strides` count numbers from the start of the runs; strides None means one after
-    the other.
+    `offset` and `strides` count numbers from the start of the runs; strides None means contiguous.
     """
 
     file: Path
@@ -40,7 +35,7 @@ class Stored:
     strides: Shape | None = None
 
     def read(self) -> NDArray[Any]:
-        """The numbers, contiguous and of the shape, BF16 as uint16."""
+        """The numbers as a contiguous array of the shape, BF16 as uint16."""
         if not math.prod(self.shape):
             return np.zeros(self.shape, DTYPES[self.dtype])
         dtype = np.dtype(DTYPES[self.dtype])
@@ -62,11 +57,10 @@ Tensors = Mapping[str, Stored]
 
 
 def fits(offset: int, shape: Shape, strides: Shape, count: int) -> bool:
-    """Whether a view of `count` numbers stays among them: no number before the first or behind the
-    last is touched.
+    """Whether a view stays within `count` numbers.
 
-    A view of more numbers than there are (strides of 0) is no checkpoint's, and could fill the
-    memory.
+    A view of more numbers than there are (strides of 0) does not fit: no checkpoint has one, and it
+    could fill the memory.
     """
     if len(shape) != len(strides) or len(shape) > 8 or min((offset, *shape, *strides)) < 0:
         return False

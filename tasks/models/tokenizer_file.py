@@ -1,4 +1,4 @@
-"""Reads a tokenizer.json. The package `tokenizers` is loaded here, when it is asked for."""
+"""Reads a tokenizer.json. The package `tokenizers` is imported only when needed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from curate.configs.errors import BadModel
 
 
 def read_tokenizer(file: Path) -> Any:
-    """The `tokenizers.Tokenizer` of a file. Raises BadModel; ImportError when the package is not
-    there.
+    """The `tokenizers.Tokenizer` of a file.
+
+    Raises BadModel; ImportError if the package is not installed.
     """
     from tokenizers import Tokenizer
 

@@ -1,4 +1,4 @@
-"""CLIP's tokenizer, as the model's folder says it is."""
+"""CLIP's tokenizer, read from the model's folder."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ END = "<|endoftext|>"
 
 
 class Tokens:
-    """Texts to numbers. Raises PackageMissing; BadModel when the folder holds no tokenizer of
-    CLIP's.
+    """Encodes texts as tokens.
+
+    Raises PackageMissing; BadModel if the folder holds no tokenizer of CLIP's.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -38,11 +39,10 @@ class Tokens:
             raise BadModel(path=folder, why=f"its tokenizer has no {END}")
 
     def encode(self, texts: Sequence[str], length: int = 77) -> NDArray[np.int32]:
-        """Tokens (n, length) with the marks of start and end; a longer text is cut, its end mark
-        stays.
+        """Tokens (n, length) with start and end marks; a longer text is cut but keeps its end mark.
 
-        Filled up with 0, as OpenAI does: CLIP reads nothing behind the first end mark, which thus
-        is the largest number but once, where mindone looks for the largest.
+        Padded with 0, as OpenAI does: CLIP reads nothing after the first end mark. The end mark is
+        then the only largest number of a row, which is what mindone looks for.
         """
         self._tokenizer.enable_truncation(length)
         encoded = self._tokenizer.encode_batch(

@@ -1,9 +1,9 @@
 """CLIP's image and text towers: mindone's models on MindSpore, with the weights of a local folder.
 
-The encoder layers of a tower are equal in form, so one of them is compiled and each layer's weights
-are copied into it before it runs. Compiling all 24 layers of ViT-L/14 took 20 CPU seconds and 4.3
-GB; compiling one takes 2.4 seconds, the weights stay a map of their file, and the copies cost less
-than 2 % of a pass. The outputs are the same to the last bit.
+The encoder layers of a tower have the same form, so one of them is compiled and each layer's
+weights are copied into it before it runs. Compiling all 24 layers of ViT-L/14 took 20 CPU seconds
+and 4.3 GB; compiling one takes 2.4 seconds, the weights stay mapped from their file, and the copies
+cost less than 2 % of a pass. The outputs are bit-identical.
 """
 
 from __future__ import annotations
@@ -23,14 +23,12 @@ from curate.tasks.models.tokens import Tokens
 
 Floats = NDArray[np.float32]
 
-# images or texts in one pass: one shape is compiled, once a process
+# images or texts per pass: a single shape is compiled, once per process
 BATCH = {"CPU": 8, "Ascend": 64}
 
 
 class ClipTower:
-    """What both towers share: a model whose layers run through one compiled layer, in batches of
-    one size.
-    """
+    """The base of both towers: one compiled layer runs all layers, in batches of one size."""
 
     def __init__(self, folder: Path, setting: str, dtype: Dtype, batch: int | None) -> None:
         self._device = device.start(setting)
@@ -47,7 +45,7 @@ class ClipTower:
         return config
 
     def _build(self, cls: Any, config: Any, encoder: str) -> Any:
-        """The model, with one compiled encoder layer in the place of all."""
+        """The model, with one compiled encoder layer in place of all."""
         layers, config.num_hidden_layers = config.num_hidden_layers, 1
         model = cls(config)
         model.set_train(False)
@@ -66,13 +64,13 @@ class ClipTower:
         return model
 
     def _tensors(self, names: Sequence[str]) -> list[Any]:
-        # on the CPU a tensor is the mapped file itself, on an NPU it is moved there when first used
+        # on the CPU a tensor is the mapped file itself; an NPU copies it on first use
         arrays = checkpoint.arrays(self._verified.file, names)
         tensors = [self._ms.Tensor.from_numpy(arrays[name]) for name in names]
         return [t if t.dtype == self._dtype else t.astype(self._dtype) for t in tensors]
 
     def _in_batches(self, run: Callable[[NDArray[Any]], Any], inputs: NDArray[Any]) -> Floats:
-        """The outputs (n, width) of inputs; the last batch is filled up with its last input."""
+        """The outputs (n, width) of inputs; the last batch is padded with its last input."""
         outputs = []
         for start in range(0, len(inputs), self.batch):
             batch = inputs[start : start + self.batch]
@@ -86,12 +84,12 @@ class ClipTower:
 
     @property
     def width(self) -> int:
-        """Numbers in an embedding."""
+        """The number of values in an embedding."""
         return int(self._verified.config.get("projection_dim", 512))
 
 
 class ImageTower(ClipTower):
-    """Pictures to embeddings. Made by `image_tower`."""
+    """Turns pictures into embeddings. Created by `image_tower`."""
 
     def __init__(self, folder: Path, setting: str, dtype: Dtype, batch: int | None) -> None:
         super().__init__(folder, setting, dtype, batch)
@@ -101,8 +99,9 @@ class ImageTower(ClipTower):
         self._model = self._build(cls, config, "vision_model.encoder")
 
     def embed(self, pixels: Floats) -> Floats:
-        """Embeddings (n, width) of pictures (n, 3, side, side) prepared by `preprocess.pixels`; not
-        of unit length.
+        """Embeddings (n, width) of pictures (n, 3, side, side); not of unit length.
+
+        Pictures are prepared by `preprocess.pixels`.
         """
         return self._in_batches(self._run, pixels)
 
@@ -111,8 +110,9 @@ class ImageTower(ClipTower):
 
 
 class TextTower(ClipTower):
-    """Texts to embeddings. Made by `text_tower`. `logit_scale` is what CLIP multiplies cosines
-    with, about 100.
+    """Turns texts into embeddings. Created by `text_tower`.
+
+    `logit_scale` is the factor that CLIP applies to cosines, about 100.
     """
 
     def __init__(self, folder: Path, setting: str, dtype: Dtype, batch: int | None) -> None:
@@ -154,7 +154,7 @@ def text_tower(
 
 
 def parameters_of(cell: Any) -> dict[str, Any]:
-    """Parameters by their names in the checkpoint: MindSpore names three of them otherwise."""
+    """Parameters by name in the checkpoint; MindSpore names three of them differently."""
     nn = device.mindspore().nn
     parameters = {}
     for prefix, inner in cell.cells_and_names():
@@ -168,8 +168,9 @@ def parameters_of(cell: Any) -> dict[str, Any]:
 
 
 def shared(layer: Any, weights: Sequence[Sequence[Any]]) -> list[Callable[..., tuple[Any]]]:
-    """A callable in the place of each layer of mindone's: it copies its weights into `layer`, the
-    one that is compiled, and runs that.
+    """A callable in place of each layer of mindone's.
+
+    It copies the weights of its layer into `layer`, which is compiled, and runs that.
     """
     ms = device.mindspore()
     parameters = list(parameters_of(layer).values())

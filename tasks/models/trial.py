@@ -1,6 +1,4 @@
-"""Loads a model and runs it once, as `curate models check` asks: does it work here, how fast, with
-how much memory?
-"""
+"""Loads a model and runs it once, for `curate models check`: does it work, how fast, how big?"""
 
 from __future__ import annotations
 
@@ -40,10 +38,10 @@ CAPTIONERS: dict[Captioner, Any] = {
 def trial(
     kind: Kind, folder: Path, settings: Settings, tower: Path | None = None
 ) -> dict[str, float | str]:
-    """What one batch took: device, load_seconds, first_seconds (with compiling), again_seconds
-    (wall), peak_mb.
+    """Figures of one batch: device, load_seconds, first_seconds, again_seconds (wall), peak_mb.
 
-    Raises BadModel, NoDevice, PackageMissing; BadModel also when the outputs are no finite numbers.
+    first_seconds includes compiling. Raises BadModel, NoDevice, PackageMissing; BadModel also if
+    the outputs are not finite.
     """
     started = time.perf_counter()
     run, batch = _loaded(kind, folder, settings.device, tower)
@@ -70,7 +68,7 @@ def trial(
 
 
 def _loaded(kind: Kind, folder: Path, setting: str, tower: Path | None) -> tuple[Run, str]:
-    """A model that is ready to run, and what its batch is."""
+    """A function that runs one batch of the loaded model, and a description of the batch."""
     random = np.random.default_rng(0)
     match kind:
         case "clip":
@@ -96,7 +94,7 @@ def _loaded(kind: Kind, folder: Path, setting: str, tower: Path | None) -> tuple
             options = ShareGpt4vRunOptions(tower=tower) if kind == "sharegpt4v" else None
             captioner = CAPTIONERS[kind](folder, setting, options=options)
             frames = random.integers(0, 256, (4, 336, 448, 3), np.uint8)
-            # NaN among the scores of words raises FloatingPointError
+            # NaN scores of tokens raise FloatingPointError
             return (
                 lambda: np.array(
                     [captioner.caption(frames, "What is seen?", 8).tokens], np.float32

@@ -1,8 +1,8 @@
-"""One model loaded and run once, in a process of its own.
+"""Loads one model and runs it once, in a process of its own.
 
 The command is ``python -m curate.tasks.models.trial_process KIND FOLDER [TOWER]``; the last line on
-stdout is one JSON object. Memory is then that of the one model, a crash in native code ends the
-child only, and the parent never holds MindSpore, which must not run in a process that forks.
+stdout is a JSON object. Memory is then that of the one model, a crash in native code ends only the
+child, and the parent never loads MindSpore, which must not run in a process that forks.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from curate.tasks.models.catalog import Need, folder_of, tower_of
 
 
 def try_model(need: Need, settings: Settings) -> dict[str, Any]:
-    """What a child reports: result (ok or wrong), seconds, cpu_seconds, memory_mb, detail."""
+    """The report of a child: result (ok or wrong), seconds, cpu_seconds, memory_mb, detail."""
     folder = folder_of(need.model, settings.model_folder)
     tower = tower_of(need, settings.model_folder)
     folders = [str(path.absolute()) for path in (folder, tower) if path]
@@ -42,10 +42,10 @@ def try_model(need: Need, settings: Settings) -> dict[str, Any]:
 def run_trial(
     kind: str, folder: Path, settings: Settings, tower: Path | None = None
 ) -> dict[str, Any]:
-    """Load the model and run one batch in this process; the report of `try_model`."""
+    """Load the model and run one batch in this process; return the report of `try_model`."""
     wall, cpu = time.perf_counter(), time.process_time()
     try:
-        # imported by name: it imports MindSpore, which stays out of the command line
+        # imported by name: it imports MindSpore, which the command line must not load
         trial = importlib.import_module("curate.tasks.models.trial").trial
         measured = trial(kind, folder, settings, tower)
     except CurateError as error:

@@ -1,9 +1,9 @@
-"""Reads what torch.save and torch.jit.save wrote, without torch and without executing anything.
+"""Reads files of torch.save and torch.jit.save, without torch and without executing anything.
 
 Such a file is a pickle, a small program that may call any function. Here it may only name the few
-things that describe tensors, and gets harmless stand-ins for them; whatever else it asks for ends
-the reading. Three formats exist: a zip archive (since torch 1.6), TorchScript's zip archive, and
-the older row of pickles followed by numbers.
+things that describe tensors, and gets harmless stand-ins for them; any other name is an error.
+There are three formats: a zip archive (since torch 1.6), TorchScript's zip archive, and the older
+sequence of pickles followed by numbers.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from curate.tasks.models.stored import DTYPES, Stored, fits
 ZIP_START = b"PK\x03\x04"
 OLD_MAGIC = 0x1950A86A20F9469CFC6C
 OLD_START = b"\x80\x02\x8a\x0a" + OLD_MAGIC.to_bytes(10, "little")
-_LARGEST_PICKLE = 64 << 20  # bytes; that of ViT-L/14 has less than a million
-_DEEPEST = 64  # modules in modules
+_LARGEST_PICKLE = 64 << 20  # bytes; ViT-L/14's has less than a million
+_DEEPEST = 64  # nested modules
 _MOST_VALUES = 1_000_000
-_MOST_STEPS = 50_000_000  # of hashing what a pickle builds; that of ViT-L/14 needs < 1,000,000
+_MOST_STEPS = 50_000_000  # of hashing a pickle's values; ViT-L/14's needs < 1,000,000
 _STORAGES = {
     "DoubleStorage": "F64", "FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16",
     "LongStorage": "I64", "IntStorage": "I32", "ShortStorage": "I16", "CharStorage": "I8",
     "ByteStorage": "U8", "BoolStorage": "BOOL",
 }  # fmt: skip
-# what a pickle or an archive that makes no sense raises in the course of being read; RuntimeError:
-# an encrypted one, one of a version to come, endless recursion
+# errors from reading an invalid pickle or archive; RuntimeError: it is encrypted, of a newer
+# version, or endlessly recursive
 _SENSELESS = (
     RuntimeError, pickle.UnpicklingError, AttributeError, EOFError, IndexError, KeyError, TypeError,
     ValueError, OverflowError, MemoryError, struct.error,
@@ -48,7 +48,7 @@ _SENSELESS = (
 
 @dataclass(frozen=True)
 class Storage:
-    """A row of numbers in the file, by the name that the pickle has for it."""
+    """A sequence of numbers in the file, under its name in the pickle."""
 
     dtype: str
     key: str
@@ -69,13 +69,13 @@ Runs = dict[str, tuple[int, int]]  # first byte and length of each storage in th
 
 
 class _Refused(pickle.UnpicklingError):
-    """The pickle names something that no weights need."""
+    """The pickle names something that weights do not need."""
 
 
 def tensors(file: Path) -> dict[str, Stored]:
-    """The tensors of a file by torch, by their names; dots stand for nesting.
+    """The tensors of a torch file by name; dots separate nested names.
 
-    Raises BadModel when it is none, is damaged, or its pickle asks for anything but tensors.
+    Raises BadModel if it is not a torch file, is damaged, or its pickle needs more than tensors.
     """
     try:
         with file.open("rb") as opened:
@@ -105,7 +105,7 @@ def tensors(file: Path) -> dict[str, Stored]:
 
 
 class _Stand:
-    """A stand-in for a function of torch. Has no state that a pickle could set."""
+    """A stand-in for a function of torch, without state that a pickle could set."""
 
     __slots__ = ("_call",)
 
@@ -132,7 +132,7 @@ class Module:
 
 
 def _view(storage: Any, offset: Any, shape: Any, strides: Any, *_others: Any) -> TensorView:
-    """In place of torch._utils._rebuild_tensor_v2: the view, if it stays within its storage."""
+    """Replaces torch._utils._rebuild_tensor_v2: the view, if it stays within its storage."""
     numbers = (offset, *shape, *strides)
     if not isinstance(storage, Storage) or not all(type(n) is int for n in numbers):
         raise _Refused("it is a pickle with a tensor that is none")
@@ -142,7 +142,7 @@ def _view(storage: Any, offset: Any, shape: Any, strides: Any, *_others: Any) ->
 
 
 def _size(numbers: Any = ()) -> tuple[int, ...]:
-    """In place of torch.Size."""
+    """Replaces torch.Size."""
     if not all(type(n) is int for n in numbers):
         raise _Refused("it is a pickle with a shape that is none")
     return tuple(numbers)
@@ -173,7 +173,7 @@ _KNOWN: dict[tuple[str, str], Any] = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows the storages that the pickle named."""
+    """An unpickler that collects the storages that a pickle names."""
 
     def __init__(self, opened: io.BytesIO) -> None:
         super().__init__(opened, encoding="utf-8")
@@ -200,8 +200,8 @@ class _Unpickler(pickle.Unpickler):
 def _load(opened: io.BytesIO) -> tuple[Any, dict[str, Storage]]:
     """The next pickle of a stream, and the storages it names.
 
-    It is looked through first: a distant place in the memo costs as much memory as all before it,
-    and a tuple of sixty levels, each twice the one below, takes years to hash.
+    Its opcodes are checked first: a high memo index allocates memory for all lower ones, and a
+    tuple of sixty levels, each holding the one below twice, takes years to hash.
     """
     start = opened.tell()
     scales = Scales()
@@ -217,7 +217,7 @@ def _load(opened: io.BytesIO) -> tuple[Any, dict[str, Storage]]:
 
 
 def _archive(file: Path) -> tuple[Any, Runs]:
-    """The content of a zip archive, and where its numbers are."""
+    """The content of a zip archive, and the positions of its numbers."""
     with zipfile.ZipFile(file) as archive, file.open("rb") as opened:
         names = archive.namelist()
         pickles = [name for name in names if name.endswith("/data.pkl") and name.count("/") == 1]
@@ -235,8 +235,9 @@ def _archive(file: Path) -> tuple[Any, Runs]:
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> bytes:
-    """A file in an archive, which neither torch nor TorchScript compresses: small as it is, it
-    cannot become large.
+    """A small file of an archive.
+
+    Neither torch nor TorchScript compresses it, so it cannot expand to a large one.
     """
     info = archive.getinfo(name)
     if info.compress_type != zipfile.ZIP_STORED or info.file_size > _LARGEST_PICKLE:
@@ -260,8 +261,10 @@ def _run(opened: io.BufferedReader, info: zipfile.ZipInfo) -> tuple[int, int]:
 
 
 def _old(file: Path) -> tuple[Any, Runs]:
-    """The content of a file by torch before 1.6: pickles of a magic number, a version, the host,
-    the content and the keys of the storages; then each storage, its count as an int64 before it.
+    """The content of a file by torch before 1.6, and the positions of its numbers.
+
+    It holds pickles of a magic number, a version, the host, the content and the keys of the
+    storages; then each storage, preceded by its count as an int64.
     """
     with file.open("rb") as opened:
         head = io.BytesIO(opened.read(_LARGEST_PICKLE))
@@ -286,8 +289,9 @@ def _old(file: Path) -> tuple[Any, Runs]:
 def _flat(
     value: Any, name: str, depth: int, budget: Iterator[int]
 ) -> Iterator[tuple[str, TensorView]]:
-    """The tensors in nested dictionaries and modules. Whatever else is there (numbers, flags) is
-    left out.
+    """The tensors in nested dictionaries and modules.
+
+    Other values (numbers, flags) are ignored.
     """
     if next(budget, None) is None or depth > _DEEPEST:
         raise _Refused("it is a pickle of endless nesting")

@@ -1,8 +1,7 @@
-"""Tells whether a folder holds the model that a stage needs: every kind is checked here, by headers
-alone.
+"""Checks whether a folder holds the model that a stage needs, by headers alone, for all kinds.
 
-A header tells a whole file from a truncated one and a model from another, so that `enqueue` checks
-all weights in milliseconds.
+A header distinguishes a complete file from a truncated one and a model from another, so `enqueue`
+checks all weights in milliseconds.
 """
 
 from __future__ import annotations
@@ -20,15 +19,16 @@ from curate.tasks.models.layouts import BadConfig, expected, optional
 from curate.tasks.models.weights import TOKENIZER, Weights
 
 PIECES = "tokenizer.model"  # SentencePiece's, which ShareGPT4V uses
-# the authors of ShareGPT4V say that the second may be written in the place of the first
+# the authors of ShareGPT4V allow the second in place of the first
 MODEL_TYPES = ("share4v", "llava")
 TOWER_TYPES = ("clip_vision_model", "clip")
 
 
 @dataclass(frozen=True)
 class Verified:
-    """A model whose header is right: its config.json ({} where there is none), its file, its
-    tensors by name.
+    """A model whose header is valid.
+
+    Its config.json ({} if there is none), its file, and its tensors by name.
     """
 
     config: Mapping[str, Any]
@@ -37,8 +37,9 @@ class Verified:
 
 
 def missing(needs: Iterable[Need], model_folder: Path) -> list[str]:
-    """A line for each need whose weights are not there, or wrong by their header alone: what,
-    where, why, what to do.
+    """A line for each need whose weights are missing or have a wrong header.
+
+    It says what, where, why, and what to do.
     """
     lines = []
     for need in dict.fromkeys(needs):
@@ -57,10 +58,10 @@ def missing(needs: Iterable[Need], model_folder: Path) -> list[str]:
 
 
 def check(folder: Path, kind: Kind, tower: Path | None = None) -> None:
-    """Raise BadModel unless a folder is, as far as headers tell, a model of this kind.
+    """Raise BadModel unless a folder holds, as far as headers tell, a model of this kind.
 
-    `tower` is the folder of its image tower, where that is published apart; None: as its config
-    names it.
+    `tower` is the folder of its image tower, if published separately; None means the one that its
+    config names.
     """
     if kind == "sharegpt4v":
         check_sharegpt4v(folder, tower)
@@ -71,10 +72,10 @@ def check(folder: Path, kind: Kind, tower: Path | None = None) -> None:
 
 
 def verified(folder: Path, kind: Kind) -> Verified:
-    """The model in a folder, after a look at everything but the numbers themselves.
+    """The model in a folder, with everything but the numbers themselves checked.
 
-    Raises BadModel when the folder is no model of this kind, its file is no whole safetensors file,
-    or a tensor is missing, left over, or has another shape or type.
+    Raises BadModel if the folder holds no model of this kind, its file is not a complete
+    safetensors file, or a tensor is missing, left over, or has another shape or type.
     """
     file = _weights_file(folder)
     config = read_config(folder / CONFIG) if kind == "clip" else {}
@@ -110,10 +111,9 @@ def _weights_file(folder: Path) -> Path:
 
 
 def check_captioner(folder: Path, kind: Captioner) -> None:
-    """Raise BadModel unless a folder holds whole files, a tokenizer, and a config that says it is
-    of this kind.
+    """Raise BadModel unless a folder holds complete files, a tokenizer, and a config of this kind.
 
-    Whether all tensors are there, in their shapes, is found out when the captioner is made.
+    Whether all tensors are there, in their shapes, is checked when the captioner is created.
     """
     model_type = str(Weights(folder).config.get("model_type"))[:40]
     if kind.startswith("qwen") and model_type != kind:
@@ -123,8 +123,9 @@ def check_captioner(folder: Path, kind: Captioner) -> None:
 
 
 def check_sharegpt4v(folder: Path, tower: Path | None) -> None:
-    """Raise BadModel unless both folders of a ShareGPT4V, its language model's and its image
-    tower's, hold whole files, and configs that say what they are.
+    """Raise BadModel unless both folders of a ShareGPT4V hold complete files and valid configs.
+
+    The folders are those of its language model and its image tower.
     """
     weights = Weights(folder)
     check_type(weights, MODEL_TYPES)
@@ -142,10 +143,9 @@ def check_type(weights: Weights, types: tuple[str, ...]) -> None:
 
 
 def tower_folder(folder: Path, config: Mapping[str, Any], given: Path | None = None) -> Path:
-    """The folder of ShareGPT4V's image tower: the one given, or that of the name in the config,
-    beside the model's or in it.
+    """The folder of ShareGPT4V's image tower: `given`, or the one that the config names.
 
-    Raises BadModel where there is none.
+    The latter is looked for beside the model's folder and in it. Raises BadModel if there is none.
     """
     if given is not None:
         return given

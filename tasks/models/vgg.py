@@ -1,10 +1,9 @@
-"""LPIPS with VGG16 on MindSpore: how different two pictures look, after Zhang et al. 2018 (arXiv
-1801.03924).
+"""LPIPS with VGG16 on MindSpore: how different two pictures look (Zhang et al. 2018).
 
-Each picture is scaled to -1 to 1, shifted and scaled by channel, and passed through VGG16. After
-five of its layers the features are brought to unit length at each place. The distance is the sum
-over the five of the mean over all places of the squared differences, weighted by channel: the
-published package `lpips`, version 0.1, net="vgg".
+arXiv 1801.03924. Each picture is scaled to -1 to 1, shifted and scaled by channel, and passed
+through VGG16. After five of its layers the features are scaled to unit length at each position. The
+distance is the sum over the five layers of the mean over all positions of the squared differences,
+weighted by channel: the published package `lpips`, version 0.1, net="vgg".
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ Features = tuple[NDArray[np.float32], ...]
 _SHIFT = np.array([-0.030, -0.088, -0.188], np.float32)
 _SCALE = np.array([0.458, 0.448, 0.450], np.float32)
 _TINY = 1e-10  # added to a length before dividing by it, as the package does
-# the convolutions of torchvision's vgg16 by their numbers, by part; a part begins with pooling,
-# save the first
+# numbers of the convolutions in torchvision's vgg16, by part; each part but the first begins with
+# pooling
 _PARTS = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
 
 
 class LpipsNetwork:
-    """VGG16 and the weights of its channels. Made by `lpips_model`."""
+    """VGG16 and the weights of its channels. Created by `lpips_model`."""
 
     def __init__(self, folder: Path, setting: str, dtype: Dtype) -> None:
         self._device = device.start(setting)
@@ -55,8 +54,7 @@ class LpipsNetwork:
         return cpu_kernels.fitted(cell, self._device)
 
     def features(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Features]:
-        """The features of pictures (h, w, 3; RGB), each computed once however many it is compared
-        with.
+        """The features of pictures (h, w, 3; RGB), to be used in any number of comparisons.
 
         Both sides of a picture must be at least 16 pixels long.
         """
@@ -78,7 +76,7 @@ class LpipsNetwork:
         return features
 
     def distance(self, first: Features, second: Features) -> float:
-        """LPIPS of two pictures, 0 (equal) upwards, seldom above 1; lower is more alike."""
+        """LPIPS of two pictures: 0 (equal) or more, rarely above 1; lower is more alike."""
         total = 0.0
         for a, b, weights in zip(first, second, self._linear, strict=True):
             difference = (a - b).reshape(len(weights), -1)
@@ -87,7 +85,7 @@ class LpipsNetwork:
 
 
 def _unit_length(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Features (channels, rows, columns) with unit length over the channels."""
+    """Features (channels, rows, columns), scaled to unit length over the channels."""
     length: NDArray[np.float32] = np.sqrt(np.square(features).sum(axis=0, keepdims=True))
     return (features / (length + np.float32(_TINY))).astype(np.float32, copy=False)
 

@@ -1,8 +1,8 @@
-"""Reads the folder of a captioner as it was published: config.json, words, and safetensors or
-pickles, in one file or in several.
+"""Reads a captioner's folder as published: config.json, tokenizer, safetensors or pickles.
 
-Nothing is converted: names stay the published ones. Headers tell whether all tensors are there; the
-numbers are mapped from the files and cost no memory until they are read. No pickle is executed.
+Nothing is converted: tensors keep their published names. Headers tell whether all tensors are
+there; the numbers are mapped from the files and use no memory until they are read. No pickle is
+executed.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from curate.tasks.models.layouts import Shapes
 from curate.tasks.models.stored import Stored
 
 TOKENIZER = "tokenizer.json"
-_STEP, _LOOK = 1 << 26, 1 << 16  # of every 64 MB, 64 KB tell two files apart
+_STEP, _LOOK = 1 << 26, 1 << 16  # bytes: the revision reads 64 KB of every 64 MB
 
 
 class Weights:
-    """Config, tensors by their published names, and the files they are in. Raises BadModel."""
+    """A config, tensors by published name, and their files. Raises BadModel."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -54,7 +54,7 @@ class Weights:
     ) -> None:
         """Raise BadModel unless the tensors are those needed, in their shapes.
 
-        Those allowed, of whole numbers, and those unread, of any, may be there besides.
+        Those in `allowed` (integers) and in `unread` (any type) may be there as well.
         """
         read = {name: t for name, t in self.tensors.items() if (unread or {}).get(name) != t.shape}
         wrong = list(checkpoint.problems(read, needed, allowed or {}))
@@ -62,7 +62,7 @@ class Weights:
             raise BadModel(path=self.folder, why=f"{'; '.join(wrong)} (expected {what})")
 
     def arrays(self, names: Sequence[str]) -> list[NDArray[Any]]:
-        """The numbers of tensors, as `checkpoint.arrays` reads them, in the order of `names`."""
+        """The numbers of tensors in the order of `names`, read as by `checkpoint.arrays`."""
         by_name = {
             name: checkpoint.float32(self._pickled[name].read(), self._pickled[name].dtype)
             for name in names
@@ -75,8 +75,9 @@ class Weights:
 
     @cached_property
     def revision(self) -> str:
-        """12 hex digits that change with the weights: of the config, of small files whole, else of
-        64 KB in 64 MB.
+        """12 hex digits that change with the config or the weights.
+
+        Small files are hashed whole, others by 64 KB in every 64 MB.
         """
         digest = hashlib.sha256((self.folder / CONFIG).read_bytes())
         for file in self._files:
@@ -90,10 +91,9 @@ class Weights:
 
 
 def _files(folder: Path) -> Mapping[Path, set[str] | None]:
-    """The files of a model, with the names that an index says each holds; None where there is no
-    index.
+    """The files of a model, each with the tensor names that an index lists for it.
 
-    Pickles are looked for where there are no safetensors.
+    The names are None if there is no index. Pickles are used only if there are no safetensors.
     """
     if not folder.is_dir():
         why = "it is not a folder" if folder.exists() else "there is no such folder"

@@ -1,9 +1,9 @@
-"""CLIP's tokenizer from its list of merges, for weights that come without one.
+"""Makes CLIP's tokenizer from its list of merges, for weights that come without a tokenizer.
 
-OpenAI published the merges as bpe_simple_vocab_16e6.txt.gz, Hugging Face as merges.txt; both are
-the same lines, best merge first, as a rule after a line that names the version. The vocabulary
-follows from them: 256 bytes, 256 bytes at the end of a word, one token a merge, and the two ends of
-a text.
+OpenAI published the merges as bpe_simple_vocab_16e6.txt.gz, Hugging Face as merges.txt; both have
+the same lines, best merge first, usually after a line with the version. They determine the
+vocabulary: 256 bytes, 256 bytes at the end of a word, one token per merge, and the start and end
+marks of a text.
 """
 
 from __future__ import annotations
@@ -19,24 +19,23 @@ from curate.configs.errors import BadModel, PackageMissing
 from curate.tasks.models.device import INSTALL
 
 ENDS = ("<|startoftext|>", "<|endoftext|>")
-FIXED = 2 * 256 + len(ENDS)  # tokens that no merge makes
+FIXED = 2 * 256 + len(ENDS)  # tokens that do not come from merges
 _LARGEST = 16 << 20  # bytes
 _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 _FOLDER_NAMES = ("tokenizer.json", "merges.txt", "bpe_simple_vocab_16e6.txt.gz")
 
 
 def find(path: Path) -> Path | None:
-    """The tokenizer or the merges at a path: the file itself, or the best in the folder; None where
-    there is none.
-    """
+    """The tokenizer or merges file at a path, or the best one in a folder; None if none exists."""
     if path.is_file():
         return path
     return next((path / name for name in _FOLDER_NAMES if (path / name).is_file()), None)
 
 
 def write(source: Path, target: Path, vocabulary: int) -> None:
-    """Write tokenizer.json at `target`: a copy, or made from merges for so many tokens. Raises
-    BadModel.
+    """Write tokenizer.json to `target`: a copy, or made from merges for `vocabulary` tokens.
+
+    Raises BadModel.
     """
     if source.suffix == ".json":
         shutil.copyfile(source, target)
@@ -45,7 +44,7 @@ def write(source: Path, target: Path, vocabulary: int) -> None:
 
 
 def read_merges(source: Path, count: int) -> list[tuple[str, str]]:
-    """The first `count` merges of a file. Raises BadModel when it has fewer, or other lines."""
+    """The first `count` merges of a file. Raises BadModel if it has fewer, or invalid lines."""
     try:
         with gzip.open(source) if source.suffix == ".gz" else source.open("rb") as opened:
             lines = opened.read(_LARGEST).decode("utf-8").splitlines()
@@ -61,8 +60,8 @@ def read_merges(source: Path, count: int) -> list[tuple[str, str]]:
 
 
 def vocabulary(merges: list[tuple[str, str]]) -> dict[str, int]:
-    """The numbers of CLIP's tokens, which follow from its merges."""
-    # a printable letter for each byte: bytes that print stand for themselves and come first
+    """The ids of CLIP's tokens, which follow from its merges."""
+    # a printable character for each byte: printable bytes represent themselves and come first
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     letters = [chr(n) for n in (*printable, *range(256, 512 - len(printable)))]
     ends_of_words = [f"{letter}</w>" for letter in letters]
@@ -71,8 +70,10 @@ def vocabulary(merges: list[tuple[str, str]]) -> dict[str, int]:
 
 
 def make_tokenizer(merges: list[tuple[str, str]]) -> Any:
-    """A `tokenizers.Tokenizer` as that of openai/clip-vit-large-patch14: NFC, one blank for many,
-    lower case, CLIP's words, bytes, merges, ends. Raises PackageMissing.
+    """A `tokenizers.Tokenizer` equal to that of openai/clip-vit-large-patch14.
+
+    NFC, runs of blanks to one, lower case, CLIP's words, bytes, merges, marks. Raises
+    PackageMissing.
     """
     try:
         package = importlib.import_module("tokenizers")
