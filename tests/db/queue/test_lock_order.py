@@ -33,8 +33,10 @@ WRITERS: dict[str, Callable[[Line], Any]] = {
     "release": lambda line: line.release("me"),
     "release of one batch": release_batch,
 }
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
-"wait_event_type = 'Lock'"
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
+    "wait_event_type = 'Lock'"
+)
 
 
 def scrambled(line: Line) -> tuple[int, int]:
