@@ -1,9 +1,9 @@
-"""Asks for a stage again: clips that are through with it go back before it, and later return to
-where they stood.
+"""Redoes a stage: clips that went through it go back before it, and later return to where they
+stood.
 
-Nothing between is computed again. A clip's `return_to` holds its way: after its stage it goes to
-the first place of it. Other stages asked for, together or by a second redo, are put into that way
-in the order of the pipeline.
+No stage between is computed again. A clip's `return_to` holds its route: the stages that it goes to
+after the one it stands at, in order. The last of them is where it stood. Several stages, redone
+together or by a second redo, go into the route in the order of the pipeline.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ from curate.db.schema import clips
 
 @dataclass(frozen=True)
 class Redone:
-    """What a redo did, in clips: `back` go back to the stage, `at_work` of them when their batch is
+    """What a redo did, in clips: `back` go back to the stage, `at_work` of them once their batch is
     saved.
 
-    `dropped` were through with the stage and are now dropped by a filter before it; when a refilter
+    `dropped` went through the stage and are now dropped by a filter before it; when a refilter
     revives them, they go through the stage first.
     """
 
@@ -72,106 +72,128 @@ def redo(
     where: str = "",
     then: Sequence[str] = (),
 ) -> Redone:
-    """Put clips that are through with a stage, or failed in it, back before it; the pipeline may
-    have other options.
+    """Put clips that went through a stage, or failed in it, back before it; the pipeline may have
+    other options.
 
-    `where` is a predicate over clips: only those. They also go through the later stages `then` once
-    more, on their way back. A clip at work in a later stage goes back when its batch is saved.
-    Raises FilterError for a wrong predicate, and UsageError when the dataset's pipeline is no
-    longer the one that was read.
+    `where` is a predicate that chooses the clips. On their way back they also go once more through
+    `then`, which are later stages. A clip leased in a later stage goes back when its batch is
+    saved. Raises FilterError for a wrong predicate, and UsageError when the dataset's pipeline is
+    no longer the one that was read.
     """
     add_columns(engine, pipeline.columns())
     condition = condition_of(where, columns_of(clips) | pipeline.columns(), engine.dialect.name)
     with writing(engine) as connection:
         write_pipeline(connection, dataset, pipeline)
         lock_leased_rows(connection, dataset.id)  # before the millions of rows that nobody renews
-        again = _Again(
-            connection, pipeline, (stage, *then), and_(clips.c.dataset_id == dataset.id, condition)
-        )
-        return again.everywhere()
+        chosen = and_(clips.c.dataset_id == dataset.id, condition)
+        return _Redo(connection, pipeline, (stage, *then), chosen).run()
 
 
-def way_back(
-    places: Sequence[str], stage: str, return_to: str | None, *again: str
+def route_of_free_row(
+    stages: Sequence[str], stage: str, return_to: str | None, *repeated: str
 ) -> tuple[str, str] | None:
-    """Stage and return_to of a free row that shall go through stages once more; None: it will do so
-    anyway.
+    """The new stage and return_to of a free row, which now stands at `stage`, so that it goes
+    through the repeated stages once more; None: it will do so anyway.
 
-    `places` are those of the pipeline, in order.
+    `stages` are those of the pipeline, in order, with `done`.
     """
     *waits, last = [stage, *_split(return_to)]
-    new = _before(places, last, again) - set(waits)
-    if not new:
+    added = _before(stages, last, repeated) - set(waits)
+    if not added:
         return None
-    first, *rest = [*sorted({*waits, *new}, key=places.index), last]
-    return first, ROUTE_SEPARATOR.join(rest)
+    first, *following = [*sorted({*waits, *added}, key=stages.index), last]
+    return first, ROUTE_SEPARATOR.join(following)
 
 
-def way_on(places: Sequence[str], stage: str, return_to: str | None, *again: str) -> str | None:
-    """return_to of a row at work in `stage` that shall go through stages afterwards; None: no need.
+def route_of_leased_row(
+    stages: Sequence[str], stage: str, return_to: str | None, *repeated: str
+) -> str | None:
+    """The new return_to of a row that is leased in `stage`, so that it goes through the repeated
+    stages afterwards; None: no need.
 
-    What is at work is done once more only when an earlier stage is: it works on what that one has
-    not written yet.
+    It comes to `stage` itself again only if an earlier stage is repeated too: its batch works on
+    what that stage has not written yet.
     """
-    following = places[places.index(stage) + 1 :][:1] or [stage]
-    *waits, last = _split(return_to) or following
-    new = _before(places, last, again) - set(waits)
-    if not _before(places, stage, {*waits, *new}):
-        new -= {stage}
-    return ROUTE_SEPARATOR.join([*sorted({*waits, *new}, key=places.index), last]) if new else None
+    *waits, last = _split(return_to) or stages[stages.index(stage) + 1 :][:1] or [stage]
+    added = _before(stages, last, repeated) - set(waits)
+    if not _before(stages, stage, {*waits, *added}):
+        added -= {stage}
+    if not added:
+        return None
+    return ROUTE_SEPARATOR.join([*sorted({*waits, *added}, key=stages.index), last])
 
 
-def _before(places: Sequence[str], place: str, stages: Iterable[str]) -> set[str]:
-    return {stage for stage in stages if places.index(stage) < places.index(place)}
+def _before(stages: Sequence[str], stage: str, names: Iterable[str]) -> set[str]:
+    return {name for name in names if stages.index(name) < stages.index(stage)}
 
 
 def _split(return_to: str | None) -> list[str]:
     return return_to.split(ROUTE_SEPARATOR) if return_to else []
 
 
-class _Again:
-    """One redo, in one transaction."""
+class _Redo:
+    """One redo, in one transaction. `repeated`: the stage and the later ones redone with it."""
 
     def __init__(
         self,
         connection: Connection,
         pipeline: Pipeline,
-        stages: Sequence[str],
+        repeated: Sequence[str],
         chosen: ColumnElement[bool],
     ) -> None:
         self._connection = connection
         self._pipeline = pipeline
-        self._places = pipeline.level_stages("clip")
-        self._stages = stages
+        self._stages = pipeline.level_stages("clip")
+        self._repeated = repeated
         self._chosen = chosen
-        self._held = and_(clips.c.owner.is_not(None), clips.c.lease_until >= now(connection))
+        self._leased = and_(clips.c.owner.is_not(None), clips.c.lease_until >= now(connection))
 
-    def everywhere(self) -> Redone:
-        """Put back clips wherever they stand: those of one stage and one return_to together."""
+    def run(self) -> Redone:
+        """Put back the chosen clips: those with the same stage and return_to together."""
         query = select(clips.c.stage, clips.c.return_to).where(self._chosen).distinct()
-        routes = [(str(stage), return_to) for stage, return_to in self._connection.execute(query)]
-        return sum((self._from(*route) for route in routes), Redone())
+        groups = self._connection.execute(query).all()
+        return sum((self._redo_group(str(stage), route) for stage, route in groups), Redone())
 
-    def _from(self, stage: str, return_to: str | None) -> Redone:
+    def _redo_group(self, stage: str, return_to: str | None) -> Redone:
         rows = and_(
             self._chosen, clips.c.stage == stage, clips.c.return_to.is_not_distinct_from(return_to)
         )
-        back = way_back(self._places, stage, return_to, *self._stages)
-        longer = back[1] if back and back[0] == stage else None
-        # counted are those that ended here, not those that wait here
-        revived = self._revive(rows, longer or return_to) if stage == self._stages[0] else None
-        moved = Redone()
-        if longer:  # they wait for an earlier stage that was asked for again, and come by later
-            moved = self._written(rows, clips.c.status == "active", {"return_to": longer})
-        elif back:
-            moved = self._put(rows, back, way_on(self._places, stage, return_to, *self._stages))
-        return moved if revived is None else revived
+        route = (self._stages, stage, return_to)
+        new_stage, new_return_to = route_of_free_row(*route, *self._repeated) or (stage, return_to)
+        if new_stage != stage:
+            leased_return_to = route_of_leased_row(*route, *self._repeated)
+            return self._put_back(rows, new_stage, new_return_to, leased_return_to)
+        # of clips at the first repeated stage, those that ended there count, not those that wait
+        revived = self._revive(rows, new_return_to) if stage == self._repeated[0] else None
+        rerouted = Redone()
+        if new_return_to != return_to:  # they come to the repeated stages after this one
+            values = {"return_to": new_return_to}
+            rerouted = self._count_and_update(rows, clips.c.status == "active", values)
+        return rerouted if revived is None else revived
+
+    def _put_back(
+        self,
+        rows: ColumnElement[bool],
+        stage: str,
+        return_to: str | None,
+        leased_return_to: str | None,
+    ) -> Redone:
+        """Put the free rows back before a stage; leased rows stay where they are and get their own
+        return_to, by which they go back when they are saved.
+        """
+        verdict = self._verdict(stage)
+        free = {"stage": stage, **status_columns(verdict, stage), "error": None, **FREE_COLUMNS}
+        values = {
+            name: case((self._leased, clips.c[name]), else_=value) for name, value in free.items()
+        }
+        values["return_to"] = case(
+            (self._leased, literal(leased_return_to, Text)), else_=literal(return_to, Text)
+        )
+        return self._count_and_update(rows, or_(self._leased, verdict.is_(None)), values)
 
     def _revive(self, rows: ColumnElement[bool], return_to: str | None) -> Redone:
-        """Clips that failed in the stage, or that it dropped; one that waits for it need not be
-        told.
-        """
-        stage = self._stages[0]
+        """Make the rows active that failed in the first repeated stage, or that it dropped."""
+        stage = self._repeated[0]
         verdict = self._verdict(stage)
         ended = or_(
             clips.c.status == "failed", and_(clips.c.status == "dropped", verdict.is_(None))
@@ -181,31 +203,21 @@ class _Again:
             "error": None,
             **FREE_COLUMNS,
         }
-        return self._written(and_(rows, ended), verdict.is_(None), values)
+        return self._count_and_update(and_(rows, ended), verdict.is_(None), values)
 
-    def _put(self, rows: ColumnElement[bool], back: tuple[str, str], on: str | None) -> Redone:
-        """Clips that stand later; those at work there keep their place, for whoever holds them."""
-        place, return_to = back
-        verdict = self._verdict(place)
-        free = {"stage": place, **status_columns(verdict, place), "error": None, **FREE_COLUMNS}
-        values = {
-            name: case((self._held, clips.c[name]), else_=value) for name, value in free.items()
-        }
-        values["return_to"] = case((self._held, literal(on, Text)), else_=literal(return_to, Text))
-        return self._written(rows, or_(self._held, verdict.is_(None)), values)
+    def _verdict(self, stage: str) -> ColumnElement[Any]:
+        return verdict_of(self._pipeline, stage, "clip", self._connection.dialect.name)
 
-    def _verdict(self, place: str) -> ColumnElement[Any]:
-        return verdict_of(self._pipeline, place, "clip", self._connection.dialect.name)
-
-    def _written(
-        self, rows: ColumnElement[bool], goes: ColumnElement[bool], values: Mapping[str, Any]
+    def _count_and_update(
+        self, rows: ColumnElement[bool], going_back: ColumnElement[bool], values: Mapping[str, Any]
     ) -> Redone:
-        counted = select(func.count(), _number(goes), _number(and_(goes, self._held))).select_from(
-            clips
-        )
-        total, back, at_work = self._connection.execute(counted.where(rows)).one()
+        """Update the rows; those that do not go back are counted as dropped."""
+        counts = select(
+            func.count(), _number(going_back), _number(and_(going_back, self._leased))
+        ).select_from(clips)
+        total, back, leased = self._connection.execute(counts.where(rows)).one()
         self._connection.execute(update(clips).where(rows).values(**values))
-        return Redone(int(back), int(at_work), int(total - back))
+        return Redone(back=int(back), at_work=int(leased), dropped=int(total - back))
 
 
 def _number(condition: ColumnElement[bool]) -> ColumnElement[int]:

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from curate.configs.errors import FilterError, UsageError
 from curate.db import datasets
 from curate.db.queue.leases import Claim
-from curate.db.redo import Redone, redo, set_pipeline
+from curate.db.redo import Redone, redo, route_of_free_row, route_of_leased_row, set_pipeline
 from curate.db.refilter import replace_pipeline
 from curate.db.reports.overview import view_dataset
 from curate.db.save.batch import Outcomes, save
@@ -30,7 +30,7 @@ STEPS = [
     "fine: other >= 1",
     "third",
 ]
-PLACES = ["score", "second", "third", "done"]
+STAGES = ["score", "second", "third", "done"]
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_clips_that_stand_later_go_back_and_remember_where_they_stood(line: Line
         ("score", "active", None),
     )
     assert again(line, "score") == Redone(back=3)
-    back = [("score", "active", None, place) for place in ("done", "third", "second")]
+    back = [("score", "active", None, stage) for stage in ("done", "third", "second")]
     assert stands(line) == [*back, ("score", "active", None, None)]
 
 
@@ -158,7 +158,7 @@ def test_other_datasets_stay(line: Line) -> None:
     assert stands(line) == [("done", "kept", None, None)]
 
 
-# ---- the way back
+# ---- back to where they stood
 
 
 def test_a_clip_returns_to_where_it_stood_with_the_verdict_of_all_filters_before_that(
@@ -241,6 +241,86 @@ def test_a_clip_whose_worker_is_dead_goes_back_at_once(line: Line) -> None:
     assert again(line, "score") == Redone(back=1)
     assert save(line.engine, held, Outcomes(scores={i: {} for i in held.ids}), writer()) == 0
     assert stands(line) == [("score", "active", None, "third")]
+
+
+# ---- routes, as arithmetic
+
+
+@given(
+    stage=st.integers(0, 3),
+    waits=st.sets(st.integers(0, 2)),
+    repeated=st.lists(st.integers(0, 2), max_size=5),
+)
+@settings(max_examples=200, deadline=None)
+def test_repeated_stages_are_done_once_in_order_and_the_end_stays(
+    stage: int, waits: set[int], repeated: list[int]
+) -> None:
+    last = STAGES[max(stage, *waits, 0) if waits else stage]
+    todo = {STAGES[w] for w in waits if STAGES[w] != last}
+    route = [*sorted(todo, key=STAGES.index), last]
+    for number in repeated:
+        new = route_of_free_row(STAGES, route[0], ">".join(route[1:]) or None, STAGES[number])
+        passed = number < STAGES.index(last)
+        assert (new is None) == (not passed or STAGES[number] in route[:-1])
+        if new:
+            todo.add(STAGES[number])
+            route = [new[0], *new[1].split(">")]
+        assert route == [*sorted(todo, key=STAGES.index), last]
+
+
+@pytest.mark.parametrize(
+    ("stage", "return_to", "repeated", "expected"),
+    [
+        ("third", None, "score", "score>done"),
+        ("third", "done", "score", "score>done"),
+        ("second", "third>done", "score", "score>third>done"),
+        ("second", "third>done", "third", None),
+        ("second", None, "second", None),
+        ("second", None, "third", None),
+        ("second", "score>third", "second", "score>second>third"),
+    ],
+)
+def test_a_leased_clip_gets_its_route_for_afterwards(
+    stage: str, return_to: str | None, repeated: str, expected: str | None
+) -> None:
+    assert route_of_leased_row(STAGES, stage, return_to, repeated) == expected
+
+
+@given(
+    stage=st.integers(0, 3),
+    waits=st.sets(st.integers(0, 3)),
+    repeated=st.lists(st.integers(0, 2), min_size=1, max_size=3, unique=True),
+)
+def test_stages_repeated_together_give_the_route_of_one_after_the_other(
+    stage: int, waits: set[int], repeated: list[int]
+) -> None:
+    route = [STAGES[n] for n in sorted({stage, *(w for w in waits if w > stage)})]
+    new = route_of_free_row(
+        STAGES, route[0], ">".join(route[1:]) or None, *[STAGES[n] for n in repeated]
+    )
+    together = [new[0], *new[1].split(">")] if new else route
+    for number in repeated:
+        one = route_of_free_row(STAGES, route[0], ">".join(route[1:]) or None, STAGES[number])
+        route = [one[0], *one[1].split(">")] if one else route
+    assert together == route
+
+
+@pytest.mark.parametrize(
+    ("return_to", "expected"),
+    [
+        (None, "score>second>third"),
+        ("done", "score>second>done"),
+        ("third>done", "score>second>third>done"),
+    ],
+)
+def test_a_clip_leased_in_the_last_of_several_stages_does_it_again(
+    return_to: str | None, expected: str
+) -> None:
+    repeated = ("score", "second")
+    assert route_of_leased_row(STAGES, "second", return_to, *repeated) == expected
+    assert route_of_leased_row(STAGES, "second", expected, *repeated) is None, (
+        "it will do so anyway"
+    )
 
 
 # ---- several stages together
@@ -369,23 +449,23 @@ def test_the_funnel_adds_up_while_clips_are_on_their_way_back(line: Line) -> Non
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    asked=st.lists(st.sampled_from(PLACES[:-1]), min_size=1, max_size=4),
-    places=st.lists(st.sampled_from(PLACES)),
+    redone=st.lists(st.sampled_from(STAGES[:-1]), min_size=1, max_size=4),
+    standing=st.lists(st.sampled_from(STAGES)),
 )
 def test_after_any_redos_every_clip_ends_as_it_would_have(
-    tmp_path_factory: pytest.TempPathFactory, asked: list[str], places: list[str]
+    tmp_path_factory: pytest.TempPathFactory, redone: list[str], standing: list[str]
 ) -> None:
     folder = tmp_path_factory.mktemp("redo")
     line = make_line(f"sqlite:///{folder}/x.db", folder, STEPS)
     ids = (
-        put(line, *[(p, "kept" if p == "done" else "active", None) for p in places])
-        if places
+        put(line, *[(p, "kept" if p == "done" else "active", None) for p in standing])
+        if standing
         else []
     )
-    for stage in asked:
+    for stage in redone:
         again(line, stage)
     scores = {"score": {"score": 3.0}, "second": {"other": 2.0}, "third": {}}
-    for stage in PLACES[:-1]:
+    for stage in STAGES[:-1]:
         while held := line.claim(stage):
             save(
                 line.engine, held, Outcomes(scores=dict.fromkeys(held.ids, scores[stage])), writer()
