@@ -100,14 +100,14 @@ class BatchRunner:
         step = pipeline.stage(stage)
         ordered = step.spec.order(step.options) is not None
         request = ClaimRequest(
-            dataset.id,
-            step,
-            pipeline,
-            new_owner(),
-            self._settings.lease_seconds,
-            self._settings.max_attempts,
-            stages()[stage].reads,
-            dataset.epoch if ordered else None,
+            dataset_id=dataset.id,
+            step=step,
+            pipeline=pipeline,
+            owner=new_owner(),
+            lease_seconds=self._settings.lease_seconds,
+            max_attempts=self._settings.max_attempts,
+            reads=stages()[stage].reads,
+            epoch=dataset.epoch if ordered else None,
         )
         claimed: Claim | None = None
         try:
@@ -125,10 +125,15 @@ class BatchRunner:
                     if outcomes.service_error:
                         raise outcomes.service_error
                 n_failed = len(outcomes.failed)
-                counts = (len(claimed.rows) - n_failed, n_failed)
-                seconds = time.monotonic() - started
-                lost = len(claimed.rows) - saved
-                report = BatchReport(dataset.id, step, pipeline, *counts, seconds, lost)
+                report = BatchReport(
+                    dataset_id=dataset.id,
+                    step=step,
+                    pipeline=pipeline,
+                    n_ok=len(claimed.rows) - n_failed,
+                    n_failed=n_failed,
+                    seconds=time.monotonic() - started,
+                    lost=len(claimed.rows) - saved,
+                )
                 log.info("%s", report)
                 return report
         except BaseException as error:

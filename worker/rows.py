@@ -27,7 +27,13 @@ def stage_rows(claim: Claim, samples: Path | str) -> Sequence[Video | Clip]:
 
 def as_video(row: Mapping[str, Any]) -> Video:
     """A row of `videos` as stages see it."""
-    return Video(row["id"], row["dataset_id"], row["path"], row["relpath"], row)
+    return Video(
+        id=row["id"],
+        dataset_id=row["dataset_id"],
+        path=row["path"],
+        relpath=row["relpath"],
+        values=row,
+    )
 
 
 def as_clip(
@@ -37,6 +43,15 @@ def as_clip(
     tables: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> Clip:
     """A row of `clips` as stages see it, with its rows of side tables by table name."""
-    time_base = Fraction(video["time_base_num"] or 1, video["time_base_den"] or 1)
-    span = (row["start_pts"], row["end_pts"], time_base)
-    return Clip(row["id"], row["dataset_id"], row["clip_index"], video, *span, row, samples, tables)
+    return Clip(
+        id=row["id"],
+        dataset_id=row["dataset_id"],
+        index=row["clip_index"],
+        video=video,
+        start_pts=row["start_pts"],
+        end_pts=row["end_pts"],
+        time_base=Fraction(video["time_base_num"] or 1, video["time_base_den"] or 1),
+        values=row,
+        samples_from=samples,
+        tables=tables,
+    )

@@ -50,9 +50,14 @@ class BatchSums:
     claim: Histogram = field(default_factory=Histogram)
 
     def __add__(self, other: BatchSums) -> BatchSums:
-        counts = (self.batches + other.batches, self.given_back + other.given_back)
-        rows = (self.ok + other.ok, self.failed + other.failed)
-        return BatchSums(*counts, *rows, self.seconds + other.seconds, self.claim + other.claim)
+        return BatchSums(
+            batches=self.batches + other.batches,
+            given_back=self.given_back + other.given_back,
+            ok=self.ok + other.ok,
+            failed=self.failed + other.failed,
+            seconds=self.seconds + other.seconds,
+            claim=self.claim + other.claim,
+        )
 
 
 Key = tuple[int, str]  # of a dataset's id and a stage
@@ -115,8 +120,14 @@ def _sums(connection: Connection, which: ColumnElement[bool]) -> dict[Key, Batch
     for dataset_id, stage, *numbers in connection.execute(query):
         count, given_back, ok, failed = map(int, numbers[:4])
         claim_at = 6 + len(BATCH_SECONDS)
-        histograms = (_histogram(numbers[4:claim_at]), _histogram(numbers[claim_at:]))
-        sums[int(dataset_id), str(stage)] = BatchSums(count, given_back, ok, failed, *histograms)
+        sums[int(dataset_id), str(stage)] = BatchSums(
+            batches=count,
+            given_back=given_back,
+            ok=ok,
+            failed=failed,
+            seconds=_histogram(numbers[4:claim_at]),
+            claim=_histogram(numbers[claim_at:]),
+        )
     return sums
 
 
@@ -172,9 +183,19 @@ def stage_history(engine: Engine, dataset_id: int) -> list[StageHistory]:
         rows = connection.execute(sums.group_by(b.stage).order_by(func.min(b.started_at))).all()
     history = []
     for stage, count, ok, failed, given_back, busy, first, last in rows:
-        counts = (int(count), int(ok), int(failed), int(given_back))
-        times = (float(busy), float(first), float(last))
-        history.append(StageHistory(stage, *counts, *times, versions[stage]))
+        history.append(
+            StageHistory(
+                stage=stage,
+                batches=int(count),
+                ok=int(ok),
+                failed=int(failed),
+                given_back=int(given_back),
+                busy_seconds=float(busy),
+                first_at=float(first),
+                last_at=float(last),
+                versions=versions[stage],
+            )
+        )
     return history
 
 

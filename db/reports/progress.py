@@ -63,7 +63,15 @@ def funnel(counts: Sequence[RowCount], pipeline: Pipeline) -> list[StepCounts]:
 
 def _of_filter(step: FilterStep, counts: Sequence[RowCount], came_in: int) -> StepCounts:
     dropped = sum(c.rows for c in counts if c.status == "dropped" and c.reason == step.name)
-    return StepCounts(step.name, "filter", step.level, "", step.where, came_in, dropped=dropped)
+    return StepCounts(
+        step=step.name,
+        kind="filter",
+        level=step.level,
+        queue="",
+        where=step.where,
+        came_in=came_in,
+        dropped=dropped,
+    )
 
 
 def _of_stage(
@@ -75,8 +83,18 @@ def _of_stage(
     failed = sum(c.rows for c in at_stage if c.status == "failed")
     # rows that filters dropped stand at the stage behind them, and count at the filter
     dropped = sum(c.rows for c in at_stage if c.status == "dropped" and c.reason not in filters)
-    rows = (came_in, active - running, running, failed, dropped)
-    return StepCounts(step.name, "stage", step.level, step.options.queue, "", *rows)
+    return StepCounts(
+        step=step.name,
+        kind="stage",
+        level=step.level,
+        queue=step.options.queue,
+        where="",
+        came_in=came_in,
+        waiting=active - running,
+        running=running,
+        failed=failed,
+        dropped=dropped,
+    )
 
 
 RATE_SECONDS = 60.0
@@ -160,8 +178,19 @@ def progress(steps: Sequence[StepCounts], rates: Mapping[str, float]) -> list[St
             if behind.level == step.level:
                 dropped += behind.dropped
                 done = behind.kept
-        rows = (step.waiting, step.running, done, dropped, step.failed)
-        stages.append(StageProgress(step.step, step.level, step.queue, *rows, rates.get(step.step)))
+        stages.append(
+            StageProgress(
+                stage=step.step,
+                level=step.level,
+                queue=step.queue,
+                waiting=step.waiting,
+                running=step.running,
+                done=done,
+                dropped=dropped,
+                failed=step.failed,
+                rate=rates.get(step.step),
+            )
+        )
     return stages
 
 
@@ -225,5 +254,10 @@ def totals(counts: Sequence[RowCount]) -> Totals:
         )
 
     ends = {s: rows("video", s) + rows("clip", s) for s in ("dropped", "failed", "active")}
-    kept = rows("clip", "kept")
-    return Totals(rows("video"), rows("clip"), kept, **ends, finished_videos=rows("video", "kept"))
+    return Totals(
+        videos=rows("video"),
+        clips=rows("clip"),
+        kept=rows("clip", "kept"),
+        **ends,
+        finished_videos=rows("video", "kept"),
+    )
