@@ -3,7 +3,7 @@ meanwhile.
 
 The first transaction changes the pipeline, and every save from then on goes by it. The others take
 the clips of a few videos at a time and write only the rows whose verdict changes, so that nobody
-waits for longer than one such span. `datasets.refiltering` is set until the last one: a refilter
+waits for longer than one such range. `datasets.refiltering` is set until the last one: a refilter
 that was interrupted can be seen and finished.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -36,9 +36,16 @@ from curate.db.filters.verdict import verdict_of
 from curate.db.save.batch import lock_dataset
 from curate.db.schema import datasets, rows_of, videos
 
-SPAN = 20_000  # rows judged in a transaction, unless one video has more
+ROWS_AT_ONCE = 20_000  # rows judged in a transaction, unless one video has more
 Report = Callable[[int, int], None]  # rows judged, of how many
-Span = tuple[int, int, int]  # first video, last video, rows
+
+
+class VideoRange(NamedTuple):
+    """Videos judged in one transaction: the first id, the last id, and rows, clips included."""
+
+    first: int
+    last: int
+    rows: int
 
 
 def replace_pipeline(
@@ -58,18 +65,18 @@ def replace_pipeline(
         write_pipeline(connection, dataset, pipeline)
         _mark(connection, dataset, json.dumps(names))
     job = _Refilter(engine, dataset, pipeline, names)
-    spans = job.spans()
-    rows, judged, counts = sum(span[2] for span in spans), 0, [0, 0]
-    for first, last, size in spans:
-        for kind, number in enumerate(job.judge(first, last)):
-            counts[kind] += number
-        judged += size
+    ranges = job.ranges()
+    rows = sum(of_range.rows for of_range in ranges)
+    judged = revived = dropped = 0
+    for first, last, size in ranges:
+        up, down = job.judge(first, last)
+        revived, dropped, judged = revived + up, dropped + down, judged + size
         if report:
             report(judged, rows)
     with writing(engine) as connection:
         job.check_pipeline(connection)
         _mark(connection, dataset, None)
-    return {"revived": counts[0], "dropped": counts[1]}
+    return {"revived": revived, "dropped": dropped}
 
 
 def _mark(connection: Connection, dataset: Dataset, names: str | None) -> None:
@@ -85,26 +92,27 @@ class _Refilter:
     pipeline: Pipeline
     names: Sequence[str]  # filters that rows may have been dropped by
 
-    def spans(self) -> list[Span]:
-        """The videos of the dataset in order, cut where SPAN rows are together."""
+    def ranges(self) -> list[VideoRange]:
+        """The videos of the dataset in order, cut where ROWS_AT_ONCE rows are together."""
         query = select(videos.c.id, func.coalesce(videos.c.num_clips, 0) + 1).order_by(videos.c.id)
-        spans: list[Span] = []
+        ranges: list[VideoRange] = []
         first = last = rows = 0
         with reading(self.engine) as connection:
             sizes = query.where(videos.c.dataset_id == self.dataset.id)
-            for video_id, size in connection.execution_options(yield_per=SPAN).execute(sizes):
-                if rows and rows + size > SPAN:
-                    spans.append((first, last, rows))
+            connection = connection.execution_options(yield_per=ROWS_AT_ONCE)
+            for video_id, size in connection.execute(sizes):
+                if rows and rows + size > ROWS_AT_ONCE:
+                    ranges.append(VideoRange(first, last, rows))
                     rows = 0
                 first, last, rows = first if rows else video_id, video_id, rows + size
-        return [*spans, (first, last, rows)] if rows else spans
+        return [*ranges, VideoRange(first, last, rows)] if rows else ranges
 
     def judge(self, first: int, last: int) -> tuple[int, int]:
         """Apply the filters to the videos from `first` to `last` and to their clips: rows revived,
         rows dropped.
         """
         revived = dropped = 0
-        with reading(self.engine) as connection:  # takes no lock, and most spans need none
+        with reading(self.engine) as connection:  # takes no lock, and most ranges need none
             if not any(self._changes(connection, level, first, last) for level in LEVELS):
                 return 0, 0
         with writing(self.engine) as connection:
@@ -118,8 +126,8 @@ class _Refilter:
         """Raise UsageError unless the dataset still has this pipeline, which then stays until the
         transaction ends.
         """
-        # alone: a clip that is saved beside it would not see that its video falls
-        if lock_dataset(connection, self.dataset.id, alone=True).pipeline != json.dumps(
+        # exclusive: a clip that is saved beside it would not see that its video falls
+        if lock_dataset(connection, self.dataset.id, exclusive=True).pipeline != json.dumps(
             self.pipeline.frozen()
         ):
             name = self.dataset.name

@@ -134,8 +134,8 @@ def _plain_scores(stage: AnyStage, scores: Mapping[str, Any]) -> dict[str, Any]:
     plain: dict[str, Any] = {}
     for name, value in scores.items():
         if name not in stage.columns:
-            kind = "a column it does not declare"
-            raise UnexpectedError(stage=stage.name, kind=kind, why=name)
+            fault = "a column it does not declare"
+            raise UnexpectedError(stage=stage.name, kind=fault, why=name)
         plain[name] = _plain(stage, name, stage.columns[name].kind, value)
     return plain
 
@@ -144,21 +144,21 @@ def _plain_rows(stage: AnyStage, new: Rows) -> Rows:
     """Rows of a side table as plain values. Raises NotFinite or UnexpectedError."""
     declared = stage.level == "clip" and new.table in stage.writes and new.table in SIDE_TABLES
     if not declared:
-        kind = "rows of a table that it does not declare"
-        raise UnexpectedError(stage=stage.name, kind=kind, why=new.table)
+        fault = "rows of a table that it does not declare"
+        raise UnexpectedError(stage=stage.name, kind=fault, why=new.table)
     table = SIDE_TABLES[new.table]
     where = _plain_row(stage, table, new.where)
     rows = [_plain_row(stage, table, {**where, **row}) for row in new.rows]
     for row in rows:
         missing = sorted({c.name for c in table.columns} - row.keys() - {"clip_id", OWN_ID})
         if missing:
-            kind = f"a row of {table.name} without"
-            raise UnexpectedError(stage=stage.name, kind=kind, why=", ".join(missing))
+            fault = f"a row of {table.name} without"
+            raise UnexpectedError(stage=stage.name, kind=fault, why=", ".join(missing))
     names = [c.name for c in table.primary_key if c.name != "clip_id"]
     keys = [tuple(row[n] for n in names) for row in rows if OWN_ID not in names or OWN_ID in row]
     if len(set(keys)) < len(keys):
-        kind = f"two rows of {table.name} with one key"
-        raise UnexpectedError(stage=stage.name, kind=kind, why=keys)
+        fault = f"two rows of {table.name} with one key"
+        raise UnexpectedError(stage=stage.name, kind=fault, why=keys)
     return Rows(new.table, where, rows)
 
 
@@ -169,8 +169,8 @@ def _plain_row(stage: AnyStage, table: Table, row: Mapping[str, Any]) -> dict[st
     plain = {}
     for name, value in row.items():
         if name == "clip_id" or name not in table.columns:
-            kind = f"a column that {table.name} does not take"
-            raise UnexpectedError(stage=stage.name, kind=kind, why=name)
+            fault = f"a column that {table.name} does not take"
+            raise UnexpectedError(stage=stage.name, kind=fault, why=name)
         column = table.columns[name]
         kind = next((kind for sql, kind in _SQL_KINDS if isinstance(column.type, sql)), "text")
         plain[name] = _plain(stage, f"{table.name}.{name}", kind, value, bool(column.nullable))
@@ -199,5 +199,5 @@ def _plain(stage: AnyStage, column: str, kind: str, value: Any, optional: bool =
             broken = float(vector[~np.isfinite(vector)][0])
             raise NotFinite(stage=stage.name, value=broken, column=column)
         return value
-    kind = f"a value that is no {kind} for column {column}"
-    raise UnexpectedError(stage=stage.name, kind=kind, why=repr(value)[:200])
+    fault = f"a value that is no {kind} for column {column}"
+    raise UnexpectedError(stage=stage.name, kind=fault, why=repr(value)[:200])

@@ -24,7 +24,7 @@ from curate.db.queue.leases import (
     FREE,
     Claim,
     ClaimRequest,
-    Row,
+    WholeRow,
     at_stage,
     fail_worn_out,
     lease_rows,
@@ -60,7 +60,7 @@ def _claim(connection: Connection, request: ClaimRequest) -> Claim | None:
     step = request.step
     order = step.spec.order(step.options)
     at = {"of_dataset": request.dataset_id, "of_stage": step.name}
-    dataset = connection.execute(dataset_statement(step.level, order is not None), at).first()
+    dataset = connection.execute(claimable_statement(step.level, order is not None), at).first()
     if dataset is None or dataset.state != RUNNING:
         return None
     time = float(dataset.time)
@@ -84,11 +84,11 @@ def _claim(connection: Connection, request: ClaimRequest) -> Claim | None:
 
 
 @cache
-def dataset_statement(level: Level, alone: bool) -> Select[Any]:
+def claimable_statement(level: Level, exclusive: bool) -> Select[Any]:
     """The SELECT of a dataset's state, the time, and whether rows of a dead batch wait.
 
-    It locks the dataset's row until the transaction ends, and with `alone` keeps out other claims
-    too: for a stage that runs one batch at a time.
+    It locks the dataset's row until the transaction ends, and with `exclusive` keeps out other
+    claims too: for a stage that runs one batch at a time.
     """
     table = rows_of(level)
     dead = exists().where(
@@ -96,7 +96,7 @@ def dataset_statement(level: Level, alone: bool) -> Select[Any]:
     )
     columns = (datasets.c.state, unix_time().label("time"), dead.label("dead"))
     one = select(*columns).where(datasets.c.id == bindparam("of_dataset"))
-    return one.with_for_update(read=not alone)
+    return one.with_for_update(read=not exclusive)
 
 
 @cache
@@ -115,7 +115,7 @@ def _waiting(level: Level) -> Select[int]:
     return rows.with_for_update(skip_locked=True)
 
 
-def _lease_dead(connection: Connection, request: ClaimRequest, time: float) -> list[Row]:
+def _lease_dead(connection: Connection, request: ClaimRequest, time: float) -> list[WholeRow]:
     """Lease half of the rows of a batch whose holder died; return none if no such batch is left."""
     level = request.step.level
     table = rows_of(level)

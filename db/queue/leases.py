@@ -48,7 +48,7 @@ FREE_COLUMNS: dict[str, Any] = {
 # the columns that a release resets: crashes before this batch still count
 RELEASED_COLUMNS = {name: value for name, value in FREE_COLUMNS.items() if name != "attempts"}
 
-Row = dict[str, Any]
+WholeRow = dict[str, Any]  # of `videos` or `clips`, by column
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def lease_rows(
     time: float,
     statement: Update,
     parameters: Mapping[str, Any],
-) -> list[Row]:
+) -> list[WholeRow]:
     """Lease rows by a `lease_statement`; return the whole rows."""
     lease = {"holder": request.owner, "until": time + request.lease_seconds}
     leased = connection.execute(statement, {**parameters, **lease})
@@ -128,12 +128,12 @@ def lease_rows(
     return _as_rows(leased)
 
 
-def load(connection: Connection, level: Level, ids: Sequence[int]) -> list[Row]:
+def load(connection: Connection, level: Level, ids: Sequence[int]) -> list[WholeRow]:
     """The whole rows of videos or clips that have these ids, in no order."""
     return _as_rows(connection.execute(load_statement(level), {"ids": list(ids)}))
 
 
-def _as_rows(result: CursorResult[Any]) -> list[Row]:
+def _as_rows(result: CursorResult[Any]) -> list[WholeRow]:
     names = tuple(result.keys())
     return [dict(zip(names, row, strict=True)) for row in result.all()]
 
@@ -171,8 +171,8 @@ def _lock_in_order(table: Table, *conditions: ColumnElement[bool]) -> Select[int
 def lock_leased_rows(connection: Connection, dataset_id: int) -> None:
     """Lock the leased rows of a dataset, in order, for a transaction that writes many rows.
 
-    First write the dataset's row, or lock it `alone`: then no batch is claimed or saved meanwhile,
-    and only renewals go on.
+    First write the dataset's row, or lock it as `exclusive`: then no batch is claimed or saved
+    meanwhile, and only renewals go on.
     """
     for table in (videos, clips):
         leased = _leased(connection, table, dataset_id)

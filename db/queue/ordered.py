@@ -15,7 +15,7 @@ from curate.db.expressions import among
 from curate.db.queue.leases import (
     FREE,
     ClaimRequest,
-    Row,
+    WholeRow,
     at_stage,
     fail_worn_out,
     lease_rows,
@@ -26,7 +26,7 @@ from curate.db.schema import clips, stands, videos
 
 def lease_in_order(
     connection: Connection, request: ClaimRequest, time: float, order: Order
-) -> list[Row]:
+) -> list[WholeRow]:
     """Lease the next clips of an ordered stage; return them in order.
 
     The caller has locked the dataset's row against other claims.

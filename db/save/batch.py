@@ -61,7 +61,7 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> in
     step = request.step
     with writing(engine) as connection:
         makes_rows = step.spec.makes is not None
-        dataset = lock_dataset(connection, request.dataset_id, alone=makes_rows)
+        dataset = lock_dataset(connection, request.dataset_id, exclusive=makes_rows)
         pipeline = writer.parse(dataset.pipeline)
         changed = pipeline is not request.pipeline and not step.scores_as(pipeline.stage(step.name))
         if changed or request.epoch not in (None, dataset.epoch):
@@ -80,8 +80,8 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> in
         following = pipeline.following(step.name)
         by_route: dict[tuple[str, str | None], dict[int, Mapping[str, Any]]] = {}
         for row_id in scored:
-            position, _, onward = (routes[row_id] or following).partition(ROUTE_SEPARATOR)
-            route: tuple[str, str | None] = (position, onward or None)
+            stage, _, onward = (routes[row_id] or following).partition(ROUTE_SEPARATOR)
+            route: tuple[str, str | None] = (stage, onward or None)
             if row_id in outcomes.dropped:  # it goes no further
                 route = (step.name, routes[row_id])
             by_route.setdefault(route, {})[row_id] = outcomes.scores[row_id]
@@ -95,20 +95,20 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> in
     return len(routes)
 
 
-def lock_dataset(connection: Connection, dataset_id: int, alone: bool = False) -> Row[Any]:
+def lock_dataset(connection: Connection, dataset_id: int, exclusive: bool = False) -> Row[Any]:
     """Lock a dataset's row until the transaction ends; return its `pipeline` and `epoch`.
 
-    Call it before any other row is locked. `alone` keeps out all other saves: for a save that may
-    write the dataset's row, since two of these would deadlock.
+    Call it before any other row is locked. `exclusive` keeps out all other saves: for a save that
+    may write the dataset's row, since two of these would deadlock.
     """
-    return connection.execute(dataset_statement(alone), {"of_dataset": dataset_id}).one()
+    return connection.execute(dataset_statement(exclusive), {"of_dataset": dataset_id}).one()
 
 
 @cache
-def dataset_statement(alone: bool) -> Select[Any]:
+def dataset_statement(exclusive: bool) -> Select[Any]:
     """The SELECT that locks a dataset's pipeline."""
     one = select(datasets.c.pipeline, datasets.c.epoch)
-    return one.where(datasets.c.id == bindparam("of_dataset")).with_for_update(read=not alone)
+    return one.where(datasets.c.id == bindparam("of_dataset")).with_for_update(read=not exclusive)
 
 
 @cache

@@ -43,7 +43,7 @@ ROUTE_SEPARATOR = ">"  # between stages in `return_to`
 Kinds = tuple[tuple[str, str], ...]  # the columns that a statement writes, each with its kind
 
 _TYPES: dict[str, TypeEngine[Any]] = {"float": Float(53), "int": BigInteger(), "text": Text()}
-_MOST = 256
+_CACHED_STATEMENTS = 256
 _statements: OrderedDict[tuple[object, ...], tuple[Pipeline, Update]] = OrderedDict()
 
 
@@ -60,15 +60,15 @@ def write_and_place(
     A route is the stage that the row waits for (or DONE), and where it goes from there unless that
     is the stage that follows. The row gets the verdict of all filters before the former.
     """
-    position, then = route
+    stage, then = route
     dialect = connection.dialect.name
     by_names: dict[tuple[str, ...], list[int]] = {}
     for row_id, values in scores.items():
         by_names.setdefault(tuple(sorted(values)), []).append(row_id)
     for names, ids in by_names.items():
         kinds = tuple((name, columns[name].kind) for name in names)
-        make = partial(placing_statement, pipeline, level, kinds, position, dialect)
-        statement = statement_for(pipeline, (level, kinds, position, dialect), make)
+        make = partial(placing_statement, pipeline, level, kinds, stage, dialect)
+        statement = statement_for(pipeline, (level, kinds, stage, dialect), make)
         rows = [ids, *([scores[i][name] for i in ids] for name in names)]
         parameters: dict[str, Any] = {f"c{n}": values for n, values in enumerate(rows)}
         if dialect == "sqlite":
@@ -85,28 +85,28 @@ def statement_for(
         # the entry holds the pipeline, so that no other pipeline can get its id
         _statements[full_key] = pipeline, make()
     _statements.move_to_end(full_key)
-    while len(_statements) > _MOST:
+    while len(_statements) > _CACHED_STATEMENTS:
         _statements.popitem(last=False)
     return _statements[full_key][1]
 
 
 def placing_statement(
-    pipeline: Pipeline, level: Level, kinds: Kinds, position: str, dialect: str
+    pipeline: Pipeline, level: Level, kinds: Kinds, stage: str, dialect: str
 ) -> Update:
     """The UPDATE that writes columns of rows and moves the rows to a stage."""
     new: FromClause = _new_values(kinds, dialect)
     verdict: ColumnElement[Any] = null()
     if pipeline.filters:
-        rows = _rows_as_written(pipeline, level, kinds, position, new)
+        rows = _rows_as_written(pipeline, level, kinds, stage, new)
         video_id = rows.c.get("video_id", clips.c.video_id)
-        first_failed = verdict_of(pipeline, position, level, dialect, video_id)
-        new = select(rows, first_failed.label("verdict")).subquery("judged")
+        verdict = verdict_of(pipeline, stage, level, dialect, video_id)
+        new = select(rows, verdict.label("verdict")).subquery("judged")
         verdict = new.c.verdict
     values = {
         **{name: new.c[name] for name, _ in kinds},
-        "stage": position,
+        "stage": stage,
         "return_to": bindparam("then_to", type_=Text()),
-        **status_columns(verdict, position),
+        **status_columns(verdict, stage),
         "error": None,
         **FREE_COLUMNS,
     }
@@ -133,13 +133,13 @@ def _new_values(kinds: Kinds, dialect: str) -> FromClause:
 
 
 def _rows_as_written(
-    pipeline: Pipeline, level: Level, kinds: Kinds, position: str, new: FromClause
+    pipeline: Pipeline, level: Level, kinds: Kinds, stage: str, new: FromClause
 ) -> FromClause:
-    """The columns that the filters before a position read, with new values in place of old ones."""
+    """The columns that the filters before a stage read, with new values in place of old ones."""
     from curate.db.filters.sql import columns_in  # loads sqlglot
 
     written = {name for name, _ in kinds}
-    filters = pipeline.filters_before(position, level)
+    filters = pipeline.filters_before(stage, level)
     read = {"video_id"} if level == "clip" else set()  # a clip is dropped with its video
     read = read.union(*(columns_in(step.where) for step in filters))
     others = sorted(read - written)

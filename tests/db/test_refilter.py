@@ -64,7 +64,7 @@ def test_only_rows_whose_verdict_changes_are_written(line: Line) -> None:
 def test_spans_hold_whole_videos_and_all_of_them(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refilter, "SPAN", 8)
+    monkeypatch.setattr(refilter, "ROWS_AT_ONCE", 8)
     told: list[tuple[int, int]] = []
     counts = replace_pipeline(
         line.engine, line.dataset, looser(), lambda done, of: told.append((done, of))
@@ -81,7 +81,7 @@ def stop(done: int, of: int) -> None:
 def test_a_refilter_that_was_interrupted_is_seen_and_finished(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refilter, "SPAN", 4)
+    monkeypatch.setattr(refilter, "ROWS_AT_ONCE", 4)
     with pytest.raises(KeyboardInterrupt):
         replace_pipeline(line.engine, line.dataset, pipeline("score", "fine: score >= 1"), stop)
     first_judged = [("dropped", "fine", 1), ("dropped", "good", 6), ("kept", None, 5)]
@@ -100,7 +100,7 @@ def half_steps(dataset: datasets.Dataset) -> list[dict[str, object]]:
 def test_what_filters_dropped_before_an_interrupted_refilter_still_counts(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refilter, "SPAN", 4)
+    monkeypatch.setattr(refilter, "ROWS_AT_ONCE", 4)
     with pytest.raises(KeyboardInterrupt):
         replace_pipeline(line.engine, line.dataset, pipeline("score", "fine: score >= 2"), stop)
     replace_pipeline(line.engine, datasets.pick(line.engine, None), pipeline("score"))
@@ -112,7 +112,7 @@ def test_what_filters_dropped_before_an_interrupted_refilter_still_counts(
 def test_it_stops_when_another_command_changes_the_pipeline_meanwhile(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refilter, "SPAN", 4)
+    monkeypatch.setattr(refilter, "ROWS_AT_ONCE", 4)
     others = pipeline("score", "good: score >= 0")
 
     def change(_done: int, _of: int) -> None:
