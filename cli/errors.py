@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from curate.cli.shared.database import OpenDataset, known_stage, open_dataset
-from curate.cli.shared.options import DatasetName, Json, Stage
+from curate.cli.shared.options import DatasetName, FailedStage, Json
 from curate.cli.shared.output import emit_cells, emit_json, formatted
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
@@ -19,7 +19,7 @@ from curate.db.reports.failures import failures, row_values
 def errors(
     ctx: typer.Context,
     dataset: DatasetName = None,
-    stage: Stage = None,
+    stage: FailedStage = None,
     row: Annotated[int | None, typer.Option("--id", help="Show everything about one row.")] = None,
     level: Annotated[str, typer.Option(help="Whether --id is that of a clip or a video.")] = "clip",
     as_json: Json = False,

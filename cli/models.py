@@ -164,7 +164,7 @@ def choose_models(session: Session, names: Sequence[str]) -> list[Need]:
     return [known[name] for name in names or known]
 
 
-Sources = Annotated[
+CheckpointSources = Annotated[
     list[Path],
     typer.Argument(
         metavar="FILE...",
@@ -192,7 +192,7 @@ Tokenizer = Annotated[
 @models.command("convert")
 def convert(
     ctx: typer.Context,
-    sources: Sources,
+    sources: CheckpointSources,
     to: To = "",
     tokenizer: Tokenizer = None,
     force: Force = False,

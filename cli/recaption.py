@@ -19,7 +19,7 @@ from curate.tasks.registry import stages
 AFTER = (CLEAN, "match")  # what a new caption goes through too
 
 
-Stage = Annotated[
+CaptionerStage = Annotated[
     str | None,
     typer.Option(
         "--stage",
@@ -32,7 +32,7 @@ Stage = Annotated[
 def recaption(
     ctx: typer.Context,
     dataset: DatasetName = None,
-    stage: Stage = None,
+    stage: CaptionerStage = None,
     where: Where = "",
     sets: StageSets = None,
     as_json: Json = False,

@@ -8,7 +8,7 @@ import typer
 
 from curate.cli.shared.database import known_stage, open_dataset
 from curate.cli.shared.notify import next_after_notifying
-from curate.cli.shared.options import DatasetName, Json, Stage
+from curate.cli.shared.options import DatasetName, FailedStage, Json
 from curate.cli.shared.output import counted, emit_json
 from curate.cli.shared.session import Session
 from curate.db import datasets
@@ -17,7 +17,7 @@ from curate.db import datasets
 def retry(
     ctx: typer.Context,
     dataset: DatasetName = None,
-    stage: Stage = None,
+    stage: FailedStage = None,
     error: Annotated[
         str | None, typer.Option("--error", metavar="CLASS", help="Only this kind of error.")
     ] = None,

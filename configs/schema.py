@@ -13,7 +13,7 @@ Level = Literal["video", "clip"]
 LEVELS: tuple[Level, ...] = ("video", "clip")
 Queue = Literal["cpu", "ascend"]
 QUEUES: tuple[Queue, ...] = get_args(Queue)
-Kind = Literal["float", "int", "text"]
+ColumnKind = Literal["float", "int", "text"]
 
 # states of a dataset; only a running one is worked on
 RUNNING, PAUSED, CANCELLED = "running", "paused", "cancelled"
@@ -29,7 +29,7 @@ class Column:
     `doc` says the formula, unit and direction; `low` and `high` bound the values (None: no bound).
     """
 
-    kind: Kind
+    kind: ColumnKind
     doc: str
     low: float | None = None
     high: float | None = None

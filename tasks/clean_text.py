@@ -21,7 +21,7 @@ from curate.tasks.text.captions import (
     HAND,
     INPUT,
     TABLE,
-    Row,
+    CaptionRow,
     Source,
     choose_caption,
     input_text,
@@ -159,7 +159,7 @@ class CleanText(Stage[Clip, CleanTextOptions]):
         best = choose_caption(captions, self.options.source)
         return Outcome(self._columns(row, best), tables=[rewritten(c) for c in captions])
 
-    def _columns(self, clip: Clip, best: Row | None) -> dict[str, Any]:
+    def _columns(self, clip: Clip, best: CaptionRow | None) -> dict[str, Any]:
         """The columns of a clip, given its best caption, or None if it has no caption."""
         if best is None:
             return {

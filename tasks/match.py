@@ -14,7 +14,7 @@ from curate.configs.errors import PackageMissing, RowError
 from curate.configs.schema import Column
 from curate.tasks.models.catalog import CLIP_MODEL, Need, folder_of
 from curate.tasks.stage import AscendOptions, Clip, Outcome, Stage
-from curate.tasks.text.captions import TABLE, Row, rewritten
+from curate.tasks.text.captions import TABLE, CaptionRow, rewritten
 
 # splits after full stops, question and exclamation marks (also Chinese ones) and at line ends
 _SENTENCES = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])|\n+")
@@ -45,7 +45,7 @@ class _Text:
     """A text of a clip, in the pieces that are embedded."""
 
     pieces: Sequence[str]  # empty: nothing to score
-    caption: Row | None = None  # the row of `captions` it comes from
+    caption: CaptionRow | None = None  # the row of `captions` it comes from
 
 
 class Match(Stage[Clip, MatchOptions]):

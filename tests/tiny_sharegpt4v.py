@@ -38,11 +38,10 @@ _PAIRS = [
     "\u2581in",
 ]
 _LETTERS = "\u2581etaoinshrdlucmfwypvbgkASUERINTW.,:'?"
-Kind = int
 NORMAL, UNKNOWN, CONTROL, BYTE = 1, 2, 3, 6
 
 
-def pieces() -> list[tuple[str, float, Kind]]:
+def pieces() -> list[tuple[str, float, int]]:
     """As many as WORDS, in the order of Llama's: special words, bytes, pairs by score, letters."""
     known = [("<unk>", 0.0, UNKNOWN), ("<s>", 0.0, CONTROL), ("</s>", 0.0, CONTROL)]
     known += [(f"<0x{byte:02X}>", 0.0, BYTE) for byte in range(256)]

@@ -58,7 +58,7 @@ Name = Annotated[
     str | None, typer.Option("--name", help="Name of the dataset; the folder's name if left out.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Stage = Annotated[
+FailedStage = Annotated[
     str | None, typer.Option("--stage", help="Only this stage.", autocompletion=stage_names)
 ]
 Output = Annotated[

@@ -9,9 +9,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-Row = Mapping[str, Any]
-
-
 Show = Callable[[Any], str]
 
 
@@ -73,7 +70,9 @@ class Counter:
             sys.stderr.flush()
 
 
-def emit(rows: Sequence[Row], as_json: bool, columns: Sequence[str] | None = None) -> None:
+def emit(
+    rows: Sequence[Mapping[str, Any]], as_json: bool, columns: Sequence[str] | None = None
+) -> None:
     """Print rows on stdout: JSON, a table on a terminal, aligned text otherwise.
 
     `columns` picks and orders what the table shows; JSON has everything.

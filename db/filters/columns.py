@@ -10,9 +10,9 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Float, Integer, Table, Text, collate, column
 
 from curate.configs.errors import UsageError
-from curate.configs.schema import Column, Kind
+from curate.configs.schema import Column, ColumnKind
 
-_KINDS: tuple[tuple[type, Kind], ...] = ((Integer, "int"), (Float, "float"), (Text, "text"))
+_KINDS: tuple[tuple[type, ColumnKind], ...] = ((Integer, "int"), (Float, "float"), (Text, "text"))
 _SORT_KEY = re.compile(r"\s*(\w+)(?:\s+(asc|desc))?\s*", re.IGNORECASE | re.ASCII)
 
 

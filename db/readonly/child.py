@@ -25,13 +25,13 @@ from typing import Any, Literal
 _FILE_BYTES = 1 << 20
 _CPU_GRACE_SECONDS = 5
 
-Kind = Literal["refused", "failed", "unknown", "timeout", "memory", "reader", "unavailable"]
+FailureKind = Literal["refused", "failed", "unknown", "timeout", "memory", "reader", "unavailable"]
 
 
 class StatementError(Exception):
     """Why there is no result. `known` are the names that there are, when one is unknown."""
 
-    def __init__(self, kind: Kind, why: str = "", known: Sequence[str] = ()) -> None:
+    def __init__(self, kind: FailureKind, why: str = "", known: Sequence[str] = ()) -> None:
         self.kind = kind
         self.known = sorted(set(known))
         super().__init__(why)

@@ -17,7 +17,7 @@ from curate.configs.schema import Column, StageOptions
 from curate.configs.texts import storable
 from curate.tasks.captioners.frames import frames_for
 from curate.tasks.captioners.interface import Caption, Captioner
-from curate.tasks.models.catalog import Kind, Need, folder_of
+from curate.tasks.models.catalog import ModelKind, Need, folder_of
 from curate.tasks.stage import AscendOptions, Clip, Outcome, Stage
 from curate.tasks.text.captions import TABLE, new_caption
 
@@ -129,7 +129,7 @@ ModelOptionsT = TypeVar("ModelOptionsT", bound=ModelOptions)
 class ModelStage(CaptionStage[ModelOptionsT]):
     """Captions each clip with one local model. A subclass names it."""
 
-    kind: ClassVar[Kind]
+    kind: ClassVar[ModelKind]
     frames_word: ClassVar[str]  # stands for the frames in the model's conversation
 
     @classmethod

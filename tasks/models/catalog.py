@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 Captioner = Literal["pllava", "qwen2_vl", "qwen2_5_vl", "sharegpt4v"]
-Kind = Literal["clip", "aesthetic", "nsfw", "lpips"] | Captioner
+ModelKind = Literal["clip", "aesthetic", "nsfw", "lpips"] | Captioner
 CAPTIONERS: tuple[Captioner, ...] = get_args(Captioner)
 CLIP_MODEL = "clip-vit-large-patch14"  # the default of stages
 # where the default folders of captioners are published; not verified by a download either
@@ -33,7 +33,7 @@ class Need:
     captioner whose image tower is published separately (empty: the one that its config names).
     """
 
-    kind: Kind
+    kind: ModelKind
     model: str
     tower: str = ""
 
@@ -57,7 +57,7 @@ class Model:
     """
 
     name: str
-    kind: Kind
+    kind: ModelKind
     what: str
     licence: str
     page: str

@@ -20,7 +20,7 @@ import numpy as np
 
 from curate.configs.errors import BadModel, UsageError
 from curate.tasks.models import mindspore_ckpt, unpickle, words
-from curate.tasks.models.catalog import CATALOG, Kind, folder_of
+from curate.tasks.models.catalog import CATALOG, ModelKind, folder_of
 from curate.tasks.models.checkpoint import CONFIG, FLOATS, WEIGHTS, float32, header, read_config
 from curate.tasks.models.layouts import BadConfig, expected
 from curate.tasks.models.published import Part, Published, Unknown, recognise
@@ -51,7 +51,7 @@ class Conversion:
     force: bool = False
 
 
-def convert(order: Conversion) -> tuple[Kind, Path]:
+def convert(order: Conversion) -> tuple[ModelKind, Path]:
     """Create the folder of a model; return its kind and folder.
 
     Raises BadModel; UsageError if the destination may not be replaced.
@@ -159,7 +159,7 @@ def _write_tokenizer(order: Conversion, vocabulary: int, folder: Path) -> None:
     words.write(source, folder / "tokenizer.json", vocabulary)
 
 
-def kind_of(folder: Path) -> Kind:
+def kind_of(folder: Path) -> ModelKind:
     """The kind of model in a folder, by the names of its tensors.
 
     Raises BadModel if no known kind matches.

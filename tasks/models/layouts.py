@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from curate.tasks.models.catalog import Kind
+from curate.tasks.models.catalog import ModelKind
 
 Shape = tuple[int, ...]
 Shapes = dict[str, Shape]
@@ -44,7 +44,7 @@ class BadConfig(ValueError):
     """A configuration that is not valid for its kind of model; the message says why."""
 
 
-def expected(kind: Kind, config: Mapping[str, Any]) -> Shapes:
+def expected(kind: ModelKind, config: Mapping[str, Any]) -> Shapes:
     """Names and shapes of all tensors that a checkpoint must hold.
 
     Only CLIP has a `config`, its config.json. Raises BadConfig if a value is missing, has the wrong
@@ -73,7 +73,7 @@ def expected(kind: Kind, config: Mapping[str, Any]) -> Shapes:
     return shapes
 
 
-def optional(kind: Kind, config: Mapping[str, Any]) -> Shapes:
+def optional(kind: ModelKind, config: Mapping[str, Any]) -> Shapes:
     """Names and shapes of unused int64 tensors that a published checkpoint may also hold."""
     if kind != "clip":
         return {}

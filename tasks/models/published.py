@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.tasks.models.catalog import Kind
+from curate.tasks.models.catalog import ModelKind
 from curate.tasks.models.layouts import VGG_LAYERS
 from curate.tasks.models.stored import Stored, Tensors
 
@@ -38,7 +38,7 @@ class Published:
     `config` is CLIP's if the shapes determine it, otherwise {}.
     """
 
-    kind: Kind
+    kind: ModelKind
     parts: Mapping[str, Part]
     config: Mapping[str, Any] = field(default_factory=dict)
 

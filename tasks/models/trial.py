@@ -18,7 +18,7 @@ from curate.tasks.captioners.qwen2_5_vl import Qwen25Vl
 from curate.tasks.captioners.qwen2_vl import Qwen2Vl
 from curate.tasks.captioners.sharegpt4v import ShareGpt4v, ShareGpt4vRunOptions
 from curate.tasks.models import device
-from curate.tasks.models.catalog import Captioner, Kind
+from curate.tasks.models.catalog import Captioner, ModelKind
 from curate.tasks.models.embeddings import unit
 from curate.tasks.models.heads import WIDTH, aesthetic_head, nsfw_head
 from curate.tasks.models.towers import image_tower, text_tower
@@ -36,7 +36,7 @@ CAPTIONERS: dict[Captioner, Any] = {
 
 
 def trial(
-    kind: Kind, folder: Path, settings: Settings, tower: Path | None = None
+    kind: ModelKind, folder: Path, settings: Settings, tower: Path | None = None
 ) -> dict[str, float | str]:
     """Figures of one batch: device, load_seconds, first_seconds, again_seconds (wall), peak_mb.
 
@@ -67,7 +67,7 @@ def trial(
     }
 
 
-def _loaded(kind: Kind, folder: Path, setting: str, tower: Path | None) -> tuple[Run, str]:
+def _loaded(kind: ModelKind, folder: Path, setting: str, tower: Path | None) -> tuple[Run, str]:
     """A function that runs one batch of the loaded model, and a description of the batch."""
     random = np.random.default_rng(0)
     match kind:

@@ -13,7 +13,7 @@ from typing import Any
 
 from curate.configs.errors import BadModel
 from curate.tasks.models import catalog
-from curate.tasks.models.catalog import Captioner, Kind, Need
+from curate.tasks.models.catalog import Captioner, ModelKind, Need
 from curate.tasks.models.checkpoint import CONFIG, WEIGHTS, Tensor, header, problems, read_config
 from curate.tasks.models.layouts import BadConfig, expected, optional
 from curate.tasks.models.weights import TOKENIZER, Weights
@@ -57,7 +57,7 @@ def missing(needs: Iterable[Need], model_folder: Path) -> list[str]:
     return lines
 
 
-def check(folder: Path, kind: Kind, tower: Path | None = None) -> None:
+def check(folder: Path, kind: ModelKind, tower: Path | None = None) -> None:
     """Raise BadModel unless a folder holds, as far as headers tell, a model of this kind.
 
     `tower` is the folder of its image tower, if published separately; None means the one that its
@@ -71,7 +71,7 @@ def check(folder: Path, kind: Kind, tower: Path | None = None) -> None:
         verified(folder, kind)
 
 
-def verified(folder: Path, kind: Kind) -> Verified:
+def verified(folder: Path, kind: ModelKind) -> Verified:
     """The model in a folder, with everything but the numbers themselves checked.
 
     Raises BadModel if the folder holds no model of this kind, its file is not a complete

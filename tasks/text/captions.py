@@ -17,7 +17,7 @@ FILE = "file"  # from a file beside the media file
 HAND = "table"
 
 Source = Literal["first", "last", "longest", "match"]
-Row = Mapping[str, Any]
+CaptionRow = Mapping[str, Any]
 
 
 def new_caption(
@@ -44,14 +44,14 @@ def input_text(video: Video) -> str | None:
     return text if text and text.strip() else None
 
 
-def rewritten(caption: Row, **changes: Any) -> Rows:
+def rewritten(caption: CaptionRow, **changes: Any) -> Rows:
     """A caption with some values changed. It replaces the one of its id, or else of its model."""
     key_column = "id" if "id" in caption else "model"
     values = {name: v for name, v in {**caption, **changes}.items() if name != key_column}
     return Rows(TABLE, {key_column: caption[key_column]}, [values])
 
 
-def choose_caption(captions: Sequence[Row], source: Source) -> Row | None:
+def choose_caption(captions: Sequence[CaptionRow], source: Source) -> CaptionRow | None:
     """The caption that becomes the text of the clip; None when no caption has a `text`.
 
     That is the newest one loaded by hand, else by `source` the one written first or last, the one

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from curate.tasks.models.catalog import Kind
+from curate.tasks.models.catalog import ModelKind
 from tests import tiny
 
-FOLDERS: dict[Kind, str] = {
+FOLDERS: dict[ModelKind, str] = {
     "clip": tiny.CLIP,
     "aesthetic": tiny.AESTHETIC,
     "nsfw": tiny.NSFW,

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from curate.configs.errors import BadModel
 from curate.tasks.models import checkpoint
-from curate.tasks.models.catalog import Kind
+from curate.tasks.models.catalog import ModelKind
 from curate.tasks.models.checkpoint import arrays, float32, header, revision
 from curate.tasks.models.verify import verified
 from tests import tiny
@@ -36,7 +36,7 @@ def edit(file: Path, change: Edit) -> None:
 
 
 @pytest.mark.parametrize("kind", FOLDERS)
-def test_arrays_are_those_that_safetensors_reads(tiny_models: Path, kind: Kind) -> None:
+def test_arrays_are_those_that_safetensors_reads(tiny_models: Path, kind: ModelKind) -> None:
     file = tiny_models / FOLDERS[kind] / "model.safetensors"
     mine, theirs = arrays(file), load_file(file)
     assert mine.keys() == theirs.keys()

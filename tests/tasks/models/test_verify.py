@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from curate.configs.errors import BadModel
-from curate.tasks.models.catalog import CATALOG, Kind, Need
+from curate.tasks.models.catalog import CATALOG, ModelKind, Need
 from curate.tasks.models.layouts import expected, optional
 from curate.tasks.models.verify import missing, verified
 from tests import tiny
@@ -18,7 +18,7 @@ from tests.tasks.models.folders import FOLDERS
 
 
 @pytest.mark.parametrize("kind", FOLDERS)
-def test_published_layouts_are_right(tiny_models: Path, kind: Kind) -> None:
+def test_published_layouts_are_right(tiny_models: Path, kind: ModelKind) -> None:
     found = verified(tiny_models / FOLDERS[kind], kind)
     assert {n: t.shape for n, t in found.tensors.items()} == expected(kind, found.config)
     assert bool(found.config) == (kind == "clip")
