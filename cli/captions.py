@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -44,7 +44,7 @@ others.
     """
     session = Session.of(ctx)
     opened = open_dataset(session, dataset)
-    done = load_captions(opened.engine, opened.dataset.id, read_captions(table), HAND)
+    done = load_captions(opened.engine, opened.dataset.id, _read_captions(table), HAND)
     if as_json:
         emit_json({"dataset": opened.name, **asdict(done)})
     else:
@@ -86,7 +86,7 @@ def _suggest_reclean(session: Session, opened: OpenDataset, changed: int) -> Non
         session.console.next(f"curate reclean {opened.name}", resume)
 
 
-def read_captions(table: str) -> Iterator[TableCaption]:
+def _read_captions(table: str) -> Iterator[TableCaption]:
     """Clip or path, and text, of each row of a table. Raises NoInput, BadTable."""
     for position, row in read_rows(table, ("clip_id", "path")):
         if "text" not in row:
@@ -95,15 +95,13 @@ def read_captions(table: str) -> Iterator[TableCaption]:
         if row.get("clip_id") is None:
             yield TableCaption(None, as_input(table, position, row).path, text)
         else:
-            yield TableCaption(_clip_id(table, position, row["clip_id"]), "", text)
-
-
-def _clip_id(table: str, position: str, value: Any) -> int:
-    """A whole number, in whatever form: pandas makes 1.0 of 1 when another row has none."""
-    try:
-        number = float(value)
-    except (ValueError, TypeError, OverflowError):
-        number = float("nan")
-    if not number.is_integer() or abs(number) >= 1 << 53:
-        raise BadTable(source=table, why=f"{position}: clip_id is {value!r}, not a whole number")
-    return int(number)
+            value = row["clip_id"]  # pandas makes 1.0 of 1 when another row has none
+            try:
+                number = float(value)
+            except (ValueError, TypeError, OverflowError):
+                number = float("nan")
+            if not number.is_integer() or abs(number) >= 1 << 53:
+                raise BadTable(
+                    source=table, why=f"{position}: clip_id is {value!r}, not a whole number"
+                )
+            yield TableCaption(int(number), "", text)

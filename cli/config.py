@@ -33,7 +33,7 @@ def config(
     """
     session = Session.of(ctx)
     resolved = resolve(file, sets or (), ready=False)
-    steps = full_steps(resolved)
+    steps = _full_steps(resolved)
     if as_yaml:
         print(yaml.safe_dump({"pipeline": steps}, sort_keys=False, allow_unicode=True), end="")
         return
@@ -59,7 +59,7 @@ def config(
     session.console.next("curate config --yaml > pipeline.yaml")
 
 
-def full_steps(resolved: Resolved) -> list[dict[str, Any]]:
+def _full_steps(resolved: Resolved) -> list[dict[str, Any]]:
     """The steps with every option, disabled ones too, so that the file says all there is to say."""
     steps = []
     for step in resolved.steps:

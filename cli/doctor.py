@@ -61,8 +61,8 @@ needed is missing.
       curate doctor
     """
     session = Session.of(ctx)
-    checks = [*check_packages(), check_models(session), *check_disk(session)]
-    checks += [check_database(session), *check_versions(session), check_broker_answers(session)]
+    checks = [*_check_packages(), check_models(session), *_check_disk(session)]
+    checks += [_check_database(session), *_check_versions(session), _check_broker_answers(session)]
     rows = [asdict(check) for check in checks]
     emit(rows, as_json, None if as_json else ("result", "name", "detail", "fix"))
     if any(check.result == "FAIL" for check in checks):
@@ -70,7 +70,7 @@ needed is missing.
     session.console.next("curate run VIDEOS -o clips.csv")
 
 
-def check_packages() -> Iterator[Check]:
+def _check_packages() -> Iterator[Check]:
     """Python, and the packages that curate and its stages import."""
     python = ".".join(map(str, sys.version_info[:3]))
     if (3, 11) <= sys.version_info < (3, 13):
@@ -79,7 +79,7 @@ def check_packages() -> Iterator[Check]:
         yield Check("Python", "FAIL", python, "use Python 3.11 or 3.12")
     for package in NEEDED:
         yield check_package(package, True, "pip install --force-reinstall curate")
-    yield check_codecs()
+    yield _check_codecs()
     dedup = stages()["dedup"]
     try:
         dedup.check(dedup.Options())
@@ -104,7 +104,7 @@ def check_package(name: str, needed: bool, install: str) -> Check:
         return Check(name, "FAIL" if needed else "-", "not installed", install)
 
 
-def check_codecs() -> Check:
+def _check_codecs() -> Check:
     """Whether FFmpeg's libraries read and write what curate needs."""
     import av
     from av.codec.codec import Codec, UnknownCodecError
@@ -143,7 +143,7 @@ def check_models(session: Session) -> Check:
     return Check("models", "OK", counts)
 
 
-def check_disk(session: Session) -> Iterator[Check]:
+def _check_disk(session: Session) -> Iterator[Check]:
     """Whether the home folder and the place of the clips can be written to, and have room."""
     home, clips = session.settings.folder, session.settings.clips
     existing = existing_folder(home)
@@ -178,7 +178,7 @@ def existing_folder(folder: Path) -> Path:
     return next(path for path in (folder, *folder.parents) if path.exists())
 
 
-def check_database(session: Session) -> Check:
+def _check_database(session: Session) -> Check:
     """Whether the database can be opened with this schema, and whether dead workers hold rows."""
     url = hide_password(session.settings.database)
     try:
@@ -201,7 +201,7 @@ def check_database(session: Session) -> Check:
     return Check("database", "OK", f"{url}, schema {schema}")
 
 
-def check_versions(session: Session) -> Iterator[Check]:
+def _check_versions(session: Session) -> Iterator[Check]:
     """The versions of curate on hosts with workers, when there are any."""
     try:
         engine = open_database(session)
@@ -219,7 +219,7 @@ def check_versions(session: Session) -> Iterator[Check]:
         yield Check("workers", "OK", detail)
 
 
-def check_broker_answers(session: Session) -> Check:
+def _check_broker_answers(session: Session) -> Check:
     """Whether the configured broker answers, or which one curate would start."""
     configured = session.settings.broker_url
     if configured:

@@ -66,11 +66,8 @@ def history(
     for row in rows:
         row["busy"] = seconds_text(row["busy_seconds"])
         row["rows/s"] = row["rows_per_busy_second"]
-        row["first"], row["last"] = map(minute_text, (row["first_at"], row["last_at"]))
+        for name in ("first", "last"):
+            minute = time.localtime(row[f"{name}_at"])
+            row[name] = time.strftime("%Y-%m-%d %H:%M", minute)
         row["versions"] = ", ".join(row["versions"])
     emit(rows, False, COLUMNS)
-
-
-def minute_text(seconds: float) -> str:
-    """A time in unix seconds as local date and minute."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))

@@ -270,24 +270,20 @@ def call(argv: Sequence[str]) -> int:
         return ended.code if isinstance(ended.code, int) else 1
     except Exception as error:  # noqa: BLE001  the top: whatever else happens is one line
         if hasattr(error, "format_message"):
-            return _report_usage(error)
+            # of typer's parser, whose class differs between versions of typer
+            message = error.format_message()
+            if type(error).__name__ == "NoArgsIsHelpError":
+                print(message)
+                return 2
+            context = getattr(error, "ctx", None)
+            hint = f" See: {context.command_path} --help" if context else ""
+            return _report(f"{message}{hint}", int(getattr(error, "exit_code", 2)), verbose=False)
         if type(error).__name__ == "Abort":
             return INTERRUPTED
         message = " ".join(f"{type(error).__name__}: {error}".split())
         hint = "" if verbose else ". Run again with: curate --verbose …"
         return _report(f"unexpected {message}{hint}", 1, verbose)
     return result if isinstance(result, int) else 0
-
-
-def _report_usage(error: Any) -> int:
-    """Report an error of typer's parser, whose class differs between versions of typer."""
-    message = error.format_message()
-    if type(error).__name__ == "NoArgsIsHelpError":
-        print(message)
-        return 2
-    context = getattr(error, "ctx", None)
-    hint = f" See: {context.command_path} --help" if context else ""
-    return _report(f"{message}{hint}", int(getattr(error, "exit_code", 2)), verbose=False)
 
 
 def _report(message: str, code: int, verbose: bool) -> int:

@@ -26,7 +26,7 @@ from curate.cli.shared.options import Config, Json, Sets
 from curate.cli.shared.output import emit
 from curate.cli.shared.pipelines import pipeline_of, resolve
 from curate.cli.shared.session import Session
-from curate.cli.shared.weights import Users, needed, state_of
+from curate.cli.shared.weights import needed, state_of
 from curate.configs.errors import ConfigError, NoDatasets, ServiceError, UsageError
 from curate.configs.pipeline import Pipeline
 from curate.db.datasets import all_datasets
@@ -70,7 +70,23 @@ licence, how to get them.
     pipelines = list(_pipelines_of_datasets(session))
     if config or sets:
         pipelines.insert(0, resolve(config, sets or (), ready=False).pipeline)
-    rows = [model_json(session, need, users) for need, users in needed(pipelines).items()]
+    rows = []
+    for need, users in needed(pipelines).items():
+        folder = folder_of(need.model, session.settings.model_folder)
+        known = CATALOG.get(need.model)
+        state, why = state_of(session, need)
+        size = known.size if known else None
+        if state != "missing":
+            files = [p for p in folder.rglob("*") if p.is_file()] if folder.is_dir() else [folder]
+            size = sum(p.stat().st_size for p in files)
+        row = {
+            "model": need.model, "kind": need.kind, "state": f"{state}: {why}" if why else state,
+            "what": known.what if known else "", "stages": ", ".join(users), "path": str(folder),
+            "size_mb": None if size is None else round(size / 1e6, 1),
+            "licence": known.licence if known else "", "page": known.page if known else "",
+            "get": "" if state == "present" else how_to_get(need, folder),
+        }  # fmt: skip
+        rows.append(row)
     emit(rows, as_json, None if as_json else LIST_COLUMNS)
     session.console.next("curate models fetch NAME", "curate models check")
 
@@ -89,24 +105,6 @@ def _pipelines_of_datasets(session: Session) -> Iterator[Pipeline]:
             yield pipeline_of(dataset)
         except ConfigError as error:
             session.console.warn(str(error))
-
-
-def model_json(session: Session, need: Need, users: Users) -> dict[str, Any]:
-    """A model as JSON. `state` is present, missing, or wrong and what is wrong."""
-    folder = folder_of(need.model, session.settings.model_folder)
-    known = CATALOG.get(need.model)
-    state, why = state_of(session, need)
-    size = known.size if known else None
-    if state != "missing":
-        files = [p for p in folder.rglob("*") if p.is_file()] if folder.is_dir() else [folder]
-        size = sum(p.stat().st_size for p in files)
-    return {
-        "model": need.model, "kind": need.kind, "state": f"{state}: {why}" if why else state,
-        "what": known.what if known else "", "stages": ", ".join(users), "path": str(folder),
-        "size_mb": None if size is None else round(size / 1e6, 1),
-        "licence": known.licence if known else "", "page": known.page if known else "",
-        "get": "" if state == "present" else how_to_get(need, folder),
-    }  # fmt: skip
 
 
 Names = Annotated[
@@ -132,7 +130,7 @@ def check(ctx: typer.Context, names: Names = None, as_json: Json = False) -> Non
     """
     session = Session.of(ctx)
     rows: list[dict[str, Any]] = []
-    for need in choose_models(session, names or ()):
+    for need in _choose_models(session, names or ()):
         state, why = state_of(session, need)
         row = {"model": need.model, "result": state, "detail": why}
         if state == "present":
@@ -145,7 +143,7 @@ def check(ctx: typer.Context, names: Names = None, as_json: Json = False) -> Non
     session.console.next("curate run VIDEOS -o clips.csv")
 
 
-def choose_models(session: Session, names: Sequence[str]) -> list[Need]:
+def _choose_models(session: Session, names: Sequence[str]) -> list[Need]:
     """The models of these names, or all that are known.
 
     The tensors of a folder of another name say its kind. Raises UsageError for a name that is
@@ -240,7 +238,7 @@ where it stopped.
             what=f"nobody publishes a model {name} that curate knows; known: {', '.join(CATALOG)}"
         )
     hub = os.environ.get("HF_ENDPOINT") or HUB
-    with progress_bars(session.quiet) as progress:
+    with _progress_bars(session.quiet) as progress:
         folder = fetch_model(
             FetchRequest(CATALOG[name], session.settings.model_folder, mirror, hub, force, progress)
         )
@@ -249,7 +247,7 @@ where it stopped.
 
 
 @contextmanager
-def progress_bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+def _progress_bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     """A progress bar for each file on stderr, when that is a terminal."""
     console = Console(stderr=True, quiet=quiet)
     hidden = quiet or not console.is_terminal

@@ -48,7 +48,7 @@ def recaption(
     """
     session = Session.of(ctx)
     opened = open_dataset(session, dataset)
-    captioner = find_captioner(opened, stage)
+    captioner = _find_captioner(opened, stage)
     names = opened.pipeline.level_stages("clip")
     then = [name for name in names[names.index(captioner) :] if name in AFTER]
     by_hand = len(clips_by_hand(opened, where)) if CLEAN in then else 0
@@ -59,7 +59,7 @@ def recaption(
         session.console.warn(f"{have} a text by hand, which stays; to take it back: {take_back}")
 
 
-def find_captioner(opened: OpenDataset, stage: str | None) -> str:
+def _find_captioner(opened: OpenDataset, stage: str | None) -> str:
     """The stage that --stage names, or the only captioner of the pipeline. Raises UsageError."""
     names = [name for name in opened.stage_names if issubclass(stages()[name], CaptionStage)]
     if stage in names or (stage is None and len(names) == 1):

@@ -49,32 +49,24 @@ def search(
     """
     session = Session.of(ctx)
     opened = open_dataset(session, name)
-    best = best_clips(frame_scores(session, opened, words, where), count)
-    clips = described(opened.engine, [clip for clip, _ in best])
-    rows = [{"score": round(score, 4), **clips[clip]} for clip, score in best if clip in clips]
+    best: dict[int, float] = {}  # by clip, of its best frame
+    for clip, score in _frame_scores(session, opened, words, where):
+        best[clip] = max(score, best.get(clip, score))
+        if len(best) > 20 * count + 100_000:  # memory grows with `count`, not with the clips
+            best = dict(_largest(best, count))
+    largest = _largest(best, count)
+    clips = described(opened.engine, [clip for clip, _ in largest])
+    rows = [{"score": round(score, 4), **clips[clip]} for clip, score in largest if clip in clips]
     emit(rows, as_json, None if as_json else COLUMNS)
     if rows and not as_json:
         session.console.next('curate sql "SELECT * FROM clips WHERE id = …"')
-
-
-def best_clips(scores: Iterator[tuple[int, float]], count: int) -> list[tuple[int, float]]:
-    """The best clips by their best frame, with its score; of equal ones the older clip first.
-
-    Memory grows with `count`, not with the number of clips.
-    """
-    best: dict[int, float] = {}
-    for clip, score in scores:
-        best[clip] = max(score, best.get(clip, score))
-        if len(best) > 20 * count + 100_000:
-            best = dict(_largest(best, count))
-    return _largest(best, count)
 
 
 def _largest(scores: dict[int, float], count: int) -> list[tuple[int, float]]:
     return heapq.nsmallest(count, scores.items(), key=lambda item: (-item[1], item[0]))
 
 
-def frame_scores(
+def _frame_scores(
     session: Session, opened: OpenDataset, words: str, where: str
 ) -> Iterator[tuple[int, float]]:
     """Clip and score of each embedded frame. Raises UsageError, FilterError, BadModel."""

@@ -13,7 +13,7 @@ from curate.cli.shared.options import Json, stage_names
 from curate.cli.shared.output import emit, emit_json
 from curate.cli.shared.session import Session
 from curate.configs.errors import ConfigError, CurateError, UsageError
-from curate.configs.schema import StageOptions, describe_options
+from curate.configs.schema import describe_options
 from curate.tasks.registry import StageClass, stages_in_order
 from curate.tasks.registry import stages as stages_by_name
 
@@ -50,7 +50,18 @@ def stages(
 
 def stage_json(stage: StageClass, model_folder: Path) -> dict[str, Any]:
     """A stage as JSON: where it runs, whether it can run on this host, and its columns."""
+    from curate.tasks.models.verify import missing  # imports NumPy, which the help does not need
+
     options = stage.Options()
+    available = "yes"
+    try:
+        stage.check(options)
+    except ConfigError:  # an option that has no default
+        pass
+    except CurateError as error:
+        available = f"no: {error}"
+    if available == "yes" and missing(stage.models(options), model_folder):
+        available = "no: weights are missing, see: curate models list"
     paragraph = inspect.cleandoc(stage.__doc__ or "").partition("\n\n")[0]
     columns = [
         {"column": n, "type": c.kind, "range": c.range, "better": c.better, "description": c.doc}
@@ -58,23 +69,9 @@ def stage_json(stage: StageClass, model_folder: Path) -> dict[str, Any]:
     ]
     return {
         "stage": stage.name, "level": stage.level, "queue": options.queue,
-        "batch_size": options.batch_size, "available": availability(stage, options, model_folder),
+        "batch_size": options.batch_size, "available": available,
         "description": " ".join(paragraph.split()), "columns": columns,
     }  # fmt: skip
-
-
-def availability(stage: StageClass, options: StageOptions, model_folder: Path) -> str:
-    """Whether a stage can run on this host: `yes`, or `no: ` and the reason."""
-    from curate.tasks.models.verify import missing  # imports NumPy, which the help does not need
-
-    try:
-        stage.check(options)
-    except ConfigError:  # an option that has no default
-        pass
-    except CurateError as error:
-        return f"no: {error}"
-    lacking = missing(stage.models(options), model_folder)
-    return "no: weights are missing, see: curate models list" if lacking else "yes"
 
 
 def _print_stage(name: str, model_folder: Path, as_json: bool) -> None:

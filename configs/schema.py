@@ -129,26 +129,24 @@ def describe_options(options: type[StageOptions]) -> list[dict[str, Any]]:
     prints.
     """
     properties = options.model_json_schema()["properties"]
-    return [
-        {
+    rows = []
+    for name, spec in properties.items():
+        kinds = [str(v.get("type", "choice")) for v in _variants(spec)]
+        if any(v.get("type") == "null" for v in spec.get("anyOf", [])):
+            kinds.append("null")
+        row = {
             "option": name,
-            "type": _type(spec),
+            "type": " or ".join(kinds),
             "default": options.model_fields[name].get_default(call_default_factory=True),
             "range": _range(spec),
             "description": spec.get("description", ""),
         }
-        for name, spec in properties.items()
-    ]
+        rows.append(row)
+    return rows
 
 
 def _variants(spec: dict[str, Any]) -> list[dict[str, Any]]:
     return [v for v in spec.get("anyOf", [spec]) if v.get("type") != "null"]
-
-
-def _type(spec: dict[str, Any]) -> str:
-    names = [str(v.get("type", "choice")) for v in _variants(spec)]
-    optional = any(v.get("type") == "null" for v in spec.get("anyOf", []))
-    return " or ".join(names + (["null"] if optional else []))
 
 
 def _range(spec: dict[str, Any]) -> str:

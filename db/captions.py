@@ -146,17 +146,17 @@ def drop(engine: Engine, clip_ids: Sequence[int], model: str) -> int:
             ids = [int(row[0]) for row in connection.execute(captioned)]
             connection.execute(delete(captions).where(*theirs))
             if ids:
-                _set_texts(connection, _texts_left(connection, ids))
+                given = select(clips.c.id, videos.c.extra).join_from(
+                    clips, videos, clips.c.video_id == videos.c.id
+                )
+                extras = connection.execute(given.where(clips.c.id.in_(ids)))
+                texts = {int(clip): input_cell(extra, "text") for clip, extra in extras}
+                left = select(
+                    captions.c.clip_id, func.coalesce(captions.c.text, captions.c.text_raw)
+                )
+                rows = connection.execute(
+                    left.where(captions.c.clip_id.in_(ids)).order_by(captions.c.id)
+                )
+                _set_texts(connection, texts | {int(clip): text for clip, text in rows})
             dropped += len(ids)
     return dropped
-
-
-def _texts_left(connection: Connection, ids: Sequence[int]) -> dict[int, str | None]:
-    given = select(clips.c.id, videos.c.extra).join_from(
-        clips, videos, clips.c.video_id == videos.c.id
-    )
-    extras = connection.execute(given.where(clips.c.id.in_(ids)))
-    texts = {int(clip): input_cell(extra, "text") for clip, extra in extras}
-    left = select(captions.c.clip_id, func.coalesce(captions.c.text, captions.c.text_raw))
-    rows = connection.execute(left.where(captions.c.clip_id.in_(ids)).order_by(captions.c.id))
-    return texts | {int(clip): text for clip, text in rows}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from curate.db.engine import is_sqlite
@@ -63,17 +63,11 @@ def replace(connection: Connection, new: Mapping[int, Sequence[NewRows]]) -> Non
         if unnumbered := [row for row in rows if not has_key and OWN_ID not in row]:
             connection.execute(insert(table), unnumbered)
         if known := [row for row in rows if has_key or OWN_ID in row]:
-            _insert_or_replace(connection, table, known)
-
-
-def _insert_or_replace(
-    connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
-) -> None:
-    # a row of the same key that `where` did not name, of another model perhaps, gives way too
-    dialect = sqlite if is_sqlite(connection) else postgresql
-    statement = dialect.insert(table)
-    keys = list(table.primary_key.columns)
-    others = {c.name: statement.excluded[c.name] for c in table.columns if c not in keys}
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=keys, set_=others), list(rows)
-    )
+            # a row of the same key that `where` did not name (of another model) gives way too
+            dialect = sqlite if is_sqlite(connection) else postgresql
+            statement = dialect.insert(table)
+            keys = list(table.primary_key.columns)
+            others = {c.name: statement.excluded[c.name] for c in table.columns if c not in keys}
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=keys, set_=others), known
+            )

@@ -52,20 +52,15 @@ class LoadCaptions(Stage[Clip, LoadCaptionsOptions]):
                 return Outcome({"text": text}, tables=[new_caption(FILE, text)])
         if self.options.missing == "fail":
             raise NoSidecar(path=row.video.path, endings=" or ".join(endings))
-        return _without_file(row)
-
-
-def _without_file(clip: Clip) -> Outcome:
-    """The outcome of a clip without a file beside its source.
-
-    The caption of a deleted file is deleted; the newest remaining caption becomes the text.
-    """
-    captions = clip.tables[TABLE]
-    others = [
-        {**caption, "text": caption["text_raw"]} for caption in captions if caption["model"] != FILE
-    ]
-    if len(others) == len(captions):
-        return Outcome({})
-    newest = choose_caption(others, "last")
-    text = newest["text"] if newest else input_text(clip.video)
-    return Outcome({"text": text}, tables=[Rows(TABLE, {"model": FILE}, [])])
+        # the caption of a deleted file is deleted; the newest of the others becomes the text
+        captions = row.tables[TABLE]
+        others = [
+            {**caption, "text": caption["text_raw"]}
+            for caption in captions
+            if caption["model"] != FILE
+        ]
+        if len(others) == len(captions):
+            return Outcome({})
+        newest = choose_caption(others, "last")
+        text = newest["text"] if newest else input_text(row.video)
+        return Outcome({"text": text}, tables=[Rows(TABLE, {"model": FILE}, [])])

@@ -108,18 +108,18 @@ class Match(Stage[Clip, MatchOptions]):
         """The scores of the clips; a text that several of them share is embedded once."""
         from curate.tasks.models.embeddings import unit
 
-        texts = [self._texts(row) for row in rows]
+        texts: list[list[_Text]] = []
+        for row in rows:
+            if self.options.captions == "chosen":
+                texts.append([_Text(self._pieces(row["text"]))])
+            else:
+                captions = row.tables[TABLE]
+                texts.append([_Text(self._pieces(c["text"] or c["text_raw"]), c) for c in captions])
         pieces = list(dict.fromkeys(p for of_row in texts for text in of_row for p in text.pieces))
         vectors = dict(zip(pieces, unit(self._tower.embed(pieces)), strict=True))
         return [
             self._outcome(row, of_row, vectors) for row, of_row in zip(rows, texts, strict=True)
         ]
-
-    def _texts(self, row: Clip) -> list[_Text]:
-        if self.options.captions == "chosen":
-            return [_Text(self._pieces(row["text"]))]
-        captions = row.tables[TABLE]
-        return [_Text(self._pieces(c["text"] or c["text_raw"]), c) for c in captions]
 
     def _pieces(self, text: str | None) -> list[str]:
         whole = text or ""

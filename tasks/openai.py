@@ -151,24 +151,6 @@ class OpenaiCaptioner:
         return Caption(completion.text, completion.tokens_out, seconds, completion.revision)
 
 
-def _check_time(options: OpenaiOptions) -> None:
-    """Raise ConfigError when time_limit is too short to send a batch, or to try one request."""
-    batch, each, tries = options.batch_size, options.per_minute, options.tries
-    paced = 60 * batch / each if each else 0
-    tried = tries * options.timeout + (tries - 1) * options.longest_wait
-    clips_text = f"{batch} clips at {each:g} a minute"
-    tries_text = f"{tries} tries of {options.timeout:g} s, {options.longest_wait:g} s apart,"
-    for seconds, what, option in (
-        (paced, clips_text, "batch_size"),
-        (tried, tries_text, "tries"),
-    ):
-        if seconds > options.time_limit:
-            why = f"{what} take {seconds:g} s, more than its time_limit of {options.time_limit:g} s"
-            raise ConfigError(
-                source="of stage openai", why=f"{why}; raise time_limit or lower {option}"
-            )
-
-
 class Openai(CaptionStage[OpenaiOptions]):
     """Captions by a server that speaks OpenAI's protocol.
 
@@ -190,7 +172,21 @@ class Openai(CaptionStage[OpenaiOptions]):
         if not options.model:
             why = "it needs the server's name of a model: model: NAME"
             raise ConfigError(source="of stage openai", why=why)
-        _check_time(options)
+        batch, each, tries = options.batch_size, options.per_minute, options.tries
+        paced = 60 * batch / each if each else 0
+        tried = tries * options.timeout + (tries - 1) * options.longest_wait
+        clips_text = f"{batch} clips at {each:g} a minute"
+        tries_text = f"{tries} tries of {options.timeout:g} s, {options.longest_wait:g} s apart,"
+        for seconds, what, option in (
+            (paced, clips_text, "batch_size"),
+            (tried, tries_text, "tries"),
+        ):
+            if seconds > options.time_limit:
+                limit = f"its time_limit of {options.time_limit:g} s"
+                why = f"{what} take {seconds:g} s, more than {limit}"
+                raise ConfigError(
+                    source="of stage openai", why=f"{why}; raise time_limit or lower {option}"
+                )
         # no error when the key is not set: it may be set for the workers
         _ = Server(options.url, options.key_variable, cls.name).key
 

@@ -7,16 +7,12 @@ import signal
 import sys
 
 
-def end_with_parent() -> None:
-    """Ask Linux to send SIGTERM when the parent dies, however it dies; no effect elsewhere."""
+def main() -> None:
+    """Run a Celery worker with the arguments of `celery worker`."""
+    # before the imports, which take seconds: Linux sends SIGTERM when the parent dies, however
     if sys.platform == "linux":
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
-
-
-def main() -> None:
-    """Run a Celery worker with the arguments of `celery worker`."""
-    end_with_parent()  # before the imports, which take seconds
     import curate
     from curate.worker.app import app, settings
     from curate.worker.logs import configure_celery

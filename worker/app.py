@@ -14,7 +14,6 @@ from celery import Task
 from curate.configs.errors import ServiceError
 from curate.configs.settings import load_settings
 from curate.tasks.registry import stages
-from curate.worker.batch import BatchReport
 from curate.worker.broker import outages
 from curate.worker.messages import Messages, make_app
 from curate.worker.runner import Runner
@@ -45,7 +44,14 @@ def _make_task(stage: str) -> Task:
         if report is None:
             return "nothing waiting"
         try:
-            send_next(report)
+            names = [step.name for step in report.pipeline.stages]
+            index = names.index(report.step.name)
+            # of the stage itself and of the stage after it
+            queues = {step.options.queue for step in report.pipeline.stages[index : index + 2]}
+            for queue in sorted(queues):
+                if messages.count_waiting(queue) < FEW and (job := runner().next_job(queue)):
+                    dataset_id, step = job
+                    messages.send(step, dataset_id)
         except outages() as error:  # the batch is saved, and the dispatcher will send a message
             log.warning("no message sent after a batch of stage %s: %s", stage, error)
         return str(report)
@@ -56,14 +62,3 @@ def _make_task(stage: str) -> Task:
 
 for _name in stages():
     _make_task(_name)
-
-
-def send_next(report: BatchReport) -> None:
-    """Send the next message to the queue of the stage and to that of the stage after it."""
-    names = [step.name for step in report.pipeline.stages]
-    index = names.index(report.step.name)
-    queues = {step.options.queue for step in report.pipeline.stages[index : index + 2]}
-    for queue in sorted(queues):
-        if messages.count_waiting(queue) < FEW and (job := runner().next_job(queue)):
-            dataset_id, step = job
-            messages.send(step, dataset_id)

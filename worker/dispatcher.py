@@ -92,29 +92,23 @@ class Dispatcher:
         for dataset, pipeline in running_datasets(self._engine):
             pipelines[dataset.id] = pipeline
             leases = holders(self._engine, dataset.id, pipeline)
-            dead = [*dead_owners(leases), *self._not_renewed(dataset.id, leases)]
+            # a live worker renews its lease after a third of its length, which moves its end: one
+            # whose end is far ahead and stays there for FAR lengths is dead
+            time, before = self._clock(), self._far_leases.get(dataset.id, {})
+            far: dict[str, tuple[float, float]] = {}
+            for owner in misdated(self._engine, leases, self._lease_seconds):
+                until, since = before.get(owner, (0.0, time))
+                far[owner] = leases[owner], since if until == leases[owner] else time
+            self._far_leases[dataset.id] = far
+            patience = FAR * self._lease_seconds
+            dead = [*dead_owners(leases)]
+            dead += [owner for owner, (_, since) in far.items() if time - since >= patience]
             if dead:
                 with writing(self._engine) as connection:
                     expire_rows(connection, dataset.id, dead)
         order = self._fair_share.order(pipelines)
         queues = {step.options.queue for pipeline in pipelines.values() for step in pipeline.stages}
         return sum(self._fill(queue, order, pipelines) for queue in sorted(queues))
-
-    def _not_renewed(self, dataset_id: int, leases: Mapping[str, float]) -> list[str]:
-        """The owners whose lease ends far ahead and was not renewed for FAR lease lengths.
-
-        A live worker renews its lease after a third of its length. That is in time after a clock
-        was set back, and even on a host whose leases are up to 3 * FAR times as long as these.
-        """
-        time, before = self._clock(), self._far_leases.get(dataset_id, {})
-        far: dict[str, tuple[float, float]] = {}
-        for owner in misdated(self._engine, leases, self._lease_seconds):
-            until, since = before.get(owner, (0.0, time))
-            far[owner] = leases[owner], since if until == leases[owner] else time
-        self._far_leases[dataset_id] = far
-        return [
-            owner for owner, (_, since) in far.items() if time - since >= FAR * self._lease_seconds
-        ]
 
     def _fill(self, queue: str, order: Sequence[int], pipelines: Mapping[int, Pipeline]) -> int:
         """Send messages to a queue, up to one per listener; return how many.

@@ -58,7 +58,12 @@ class Formatter(logging.Formatter):
             traceback = without_passwords(self.formatException(record.exc_info))
         whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         utc = f"{whole}.{int(record.msecs):03d}Z"
-        fields = {**_of_task(record), **_about.get()}
+        fields = dict(_about.get())
+        data: Any = getattr(record, "data", None)  # of a line that Celery logs about a task
+        name = data.get("name") if isinstance(data, dict) else None
+        if isinstance(name, str) and name.startswith(_TASK):
+            task = {"stage": name.removeprefix(_TASK), "task": data.get("id")}
+            fields = {**task, **fields}
         if self._form == "json":
             line: dict[str, object] = {"time": utc, "level": record.levelname, "message": message}
             line |= fields | ({"worker": self._worker} if self._worker else {})
@@ -70,15 +75,6 @@ class Formatter(logging.Formatter):
         message = _CONTROL.sub(lambda m: m[0].encode("unicode_escape").decode(), message)
         text = f"{utc} {record.levelname} {self._worker or self._host}{context} {message}"
         return f"{text}\n{traceback}" if traceback else text
-
-
-def _of_task(record: logging.LogRecord) -> dict[str, object]:
-    """The fields `stage` and `task` of a line that Celery logs about a task; else no fields."""
-    data: Any = getattr(record, "data", None)
-    name = data.get("name") if isinstance(data, dict) else None
-    if not isinstance(name, str) or not name.startswith(_TASK):
-        return {}
-    return {"stage": name.removeprefix(_TASK), "task": data.get("id")}
 
 
 def configure(

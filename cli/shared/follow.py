@@ -53,21 +53,15 @@ def follow(
             away_since = 0.0
             display.show(view)
             stall.look(view)
-            blocked = _warn_of_blocked(console, view, blocked)
+            warned, blocked = blocked, {f"{b.stage} is held up: {b.message}" for b in view.blocked}
+            for line in sorted(blocked - warned):
+                console.warn(line)
             if view.over:
                 return view
             # a look at a large dataset must not become the work
             wait(max(LOOK_EVERY, 10 * (time.monotonic() - started)), tick)
     finally:
         display.close()
-
-
-def _warn_of_blocked(console: Console, view: DatasetView, warned: set[str]) -> set[str]:
-    """Warn of each stage that is newly blocked; returns all that are blocked."""
-    blocked = {f"{b.stage} is held up: {b.message}" for b in view.blocked}
-    for line in sorted(blocked - warned):
-        console.warn(line)
-    return blocked
 
 
 def wait(seconds: float, tick: Callable[[], None]) -> None:

@@ -87,10 +87,11 @@ def emit(
 def emit_cells(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a table on stdout: drawn on a terminal, else aligned text; numbers to the right."""
     cells = [[formatted(value) for value in row] for row in rows]
-    numeric = [
-        any(c[i] for c in cells) and all(_is_number(row[i]) for row in rows)
-        for i in range(len(names))
-    ]
+    numeric = []
+    for i in range(len(names)):
+        values = [row[i] for row in rows if row[i] is not None and row[i] != ""]
+        numbers = all(isinstance(v, int | float) or str(v).endswith(" %") for v in values)
+        numeric.append(numbers and any(c[i] for c in cells))
     if not sys.stdout.isatty():
         sys.stdout.write(aligned(names, cells, numeric))
         return
@@ -135,12 +136,6 @@ def _escaped(text: str) -> str:
 def plain(text: str) -> str:
     """A text as stderr shows it: its lines, and nothing in them that commands a terminal."""
     return "\n".join(map(_escaped, text.split("\n")))
-
-
-def _is_number(value: Any) -> bool:
-    return (
-        value is None or value == "" or isinstance(value, int | float) or str(value).endswith(" %")
-    )
 
 
 def aligned(names: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> str:

@@ -68,37 +68,19 @@ def read(predicate: str) -> Node:
     if any((ord(c) < 32 and c not in "\t\n\r") or 0xD800 <= ord(c) < 0xE000 for c in predicate):
         raise PredicateError("it holds a control character")
     try:
-        _check_depth(sqlglot.tokenize(predicate, read="postgres"))
+        # sqlglot recurses; these bounds keep it far from Python's limit, whoever calls it
+        depth = signs = 0
+        for token in sqlglot.tokenize(predicate, read="postgres"):
+            depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(token.token_type, 0)
+            signs = signs + 1 if token.token_type in (TokenType.NOT, TokenType.DASH) else 0
+            if depth > _MAX_DEPTH or signs > _MAX_DEPTH:
+                raise PredicateError(TOO_DEEP)
         # read, never run
         statements = sqlglot.parse(f"SELECT 1 FROM t WHERE ({predicate}\n)", read="postgres")  # noqa: S608
     except RecursionError:
         raise PredicateError(TOO_DEEP) from None
     except SqlglotError as error:
         raise PredicateError(f"it cannot be read as SQL: {problem(error)}") from None
-    return _only_where(statements)
-
-
-def _check_depth(tokens: list[Any]) -> None:
-    # sqlglot recurses; with these bounds it stays far from Python's limit wherever it is called
-    # from
-    depth = signs = 0
-    for token in tokens:
-        depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(token.token_type, 0)
-        signs = signs + 1 if token.token_type in (TokenType.NOT, TokenType.DASH) else 0
-        if depth > _MAX_DEPTH or signs > _MAX_DEPTH:
-            raise PredicateError(TOO_DEEP)
-
-
-def problem(error: SqlglotError) -> str:
-    """What cannot be read, and where, in a few words."""
-    problems = getattr(error, "errors", None)
-    if not problems:
-        return "a quote or a comment is not closed"
-    what = problems[0]["description"].split(":")[0].rstrip(".")
-    return f"{what}, at {problems[0]['highlight'].strip()!r}"
-
-
-def _only_where(statements: list[Node]) -> Node:
     select = statements[0] if len(statements) == 1 else None
     where = select.args.get("where") if isinstance(select, exp.Select) else None
     paren = where.this if where else None
@@ -109,6 +91,15 @@ def _only_where(statements: list[Node]) -> Node:
     if any(node.comments for node in paren.walk()):
         raise PredicateError("comments are not allowed")
     return paren.this
+
+
+def problem(error: SqlglotError) -> str:
+    """What cannot be read, and where, in a few words."""
+    problems = getattr(error, "errors", None)
+    if not problems:
+        return "a quote or a comment is not closed"
+    what = problems[0]["description"].split(":")[0].rstrip(".")
+    return f"{what}, at {problems[0]['highlight'].strip()!r}"
 
 
 def formatted(node: Node) -> str:

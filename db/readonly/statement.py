@@ -14,7 +14,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from curate.configs.errors import SqlRefused
-from curate.db.filters.grammar import Node, problem
+from curate.db.filters.grammar import problem
 
 MAX_LENGTH = 20_000
 _BEGINNINGS = ("SELECT", "WITH", "VALUES", "")  # nothing: a parenthesis or a comment
@@ -51,10 +51,7 @@ def check_statement(statement: str, dialect: str) -> None:
         raise SqlRefused(why=f"it cannot be read: {problem(error)}") from None
     if len(trees) != 1:
         raise SqlRefused(why=f"it holds {len(trees)} statements" if trees else "it is empty")
-    _check_query(trees[0])
-
-
-def _check_query(tree: Node) -> None:
+    tree = trees[0]
     inner = tree.unnest() if isinstance(tree, exp.Subquery) else tree
     if not isinstance(inner, exp.Select | exp.SetOperation | exp.Values):
         raise SqlRefused(why=f"it is not a query but {tree.key.upper()}")

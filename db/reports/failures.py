@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, func, select, text
+from sqlalchemy import Engine, Select, func, select, text
 
 from curate.configs.schema import LEVELS, Level
 from curate.db.engine import now, reading
@@ -45,23 +45,13 @@ def failures(engine: Engine, dataset_id: int, stage: str | None = None) -> list[
                     .group_by(table.c.reason)
                 )
                 for reason, rows, example_id in connection.execute(by_reason).all():
-                    path, message = _example(connection, level, example_id)
-                    kinds.append(
-                        Failure(
-                            name, level, reason or "?", int(rows), int(example_id), path, message
-                        )
-                    )
+                    query: Select[Any] = select(videos.c.path, table.c.error)
+                    if level == "clip":
+                        query = query.join_from(clips, videos, clips.c.video_id == videos.c.id)
+                    path, message = connection.execute(query.where(table.c.id == example_id)).one()
+                    example = (int(example_id), str(path), str(message or ""))
+                    kinds.append(Failure(name, level, reason or "?", int(rows), *example))
     return sorted(kinds, key=lambda f: (-f.rows, f.stage, f.error))
-
-
-def _example(connection: Connection, level: Level, row_id: int) -> tuple[str, str]:
-    """The video's path and the error's message of one row."""
-    table = rows_of(level)
-    query: Select[Any] = select(videos.c.path, table.c.error)
-    if level == "clip":
-        query = query.join_from(clips, videos, clips.c.video_id == videos.c.id)
-    path, message = connection.execute(query.where(table.c.id == row_id)).one()
-    return str(path), str(message or "")
 
 
 def row_values(engine: Engine, dataset_id: int, level: Level, row_id: int) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Engine, select, text
+from sqlalchemy import Engine, select, text
 
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import CANCELLED, RUNNING
@@ -114,15 +114,11 @@ def overview(engine: Engine) -> Overview:
     names = {dataset.id: dataset.name for dataset in all_datasets(engine)}
     views = {name: view_dataset(engine, dataset_id) for dataset_id, name in names.items()}
     with reading(engine) as connection:
-        size = _database_size(connection)
+        if is_sqlite(connection):
+            pragmas = ("PRAGMA page_count", "PRAGMA page_size")
+            pages, page_size = (connection.execute(text(p)).scalar_one() for p in pragmas)
+            size = int(pages) * int(page_size)
+        else:
+            of_this = text("SELECT pg_database_size(current_database())")
+            size = int(connection.execute(of_this).scalar_one())
     return Overview(names, views, known_workers(engine), size)
-
-
-def _database_size(connection: Connection) -> int:
-    if is_sqlite(connection):
-        pages, page_size = (
-            connection.execute(text(f"PRAGMA {name}")).scalar_one()
-            for name in ("page_count", "page_size")
-        )
-        return int(pages) * int(page_size)
-    return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())

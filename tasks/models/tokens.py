@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +27,15 @@ class Tokens:
         check_installed()
         whole = folder / "tokenizer.json"
         try:
-            self._tokenizer = read_tokenizer(whole) if whole.is_file() else _from_merges(folder)
+            if whole.is_file():
+                self._tokenizer = read_tokenizer(whole)
+            else:
+                vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+                merges = words.read_merges(folder / "merges.txt", len(vocabulary) - words.FIXED)
+                if vocabulary != words.vocabulary(merges):
+                    why = "its numbers are not those that follow from merges.txt"
+                    raise BadModel(path=folder / "vocab.json", why=why)
+                self._tokenizer = words.make_tokenizer(merges)
         except CurateError:
             raise
         except OSError as error:
@@ -52,12 +59,3 @@ class Tokens:
         for row, encoding in zip(tokens, encoded, strict=True):
             row[: len(encoding.ids)] = encoding.ids
         return tokens
-
-
-def _from_merges(folder: Path) -> Any:
-    vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
-    merges = words.read_merges(folder / "merges.txt", len(vocabulary) - words.FIXED)
-    if vocabulary != words.vocabulary(merges):
-        why = "its numbers are not those that follow from merges.txt"
-        raise BadModel(path=folder / "vocab.json", why=why)
-    return words.make_tokenizer(merges)

@@ -102,20 +102,17 @@ def _files(folder: Path) -> Mapping[Path, set[str] | None]:
         if (folder / whole).is_file():
             return {folder / whole: None}
         if (folder / index).is_file():
-            return _listed(folder, index, Path(whole).suffix)
+            file_of = checkpoint.read_config(folder / index).get("weight_map")
+            texts = isinstance(file_of, dict) and all(isinstance(f, str) for f in file_of.values())
+            if not file_of or not texts:
+                raise BadModel(path=folder / index, why="it has no weight_map of names and files")
+            names: dict[Path, set[str] | None] = {}
+            for file in sorted(set(file_of.values())):
+                is_name = Path(file).name == file and file.endswith(Path(whole).suffix)
+                if not is_name or not (folder / file).is_file():
+                    why = f"the file {file[:100]} of {index} is not there"
+                    raise BadModel(path=folder, why=why)
+                names[folder / file] = {name for name in file_of if file_of[name] == file}
+            return names
     why = f"it holds neither {WEIGHTS} nor {PICKLE}, nor an index of several files"
     raise BadModel(path=folder, why=why)
-
-
-def _listed(folder: Path, index: str, suffix: str) -> Mapping[Path, set[str] | None]:
-    file_of = checkpoint.read_config(folder / index).get("weight_map")
-    if not (
-        isinstance(file_of, dict) and file_of and all(isinstance(f, str) for f in file_of.values())
-    ):
-        raise BadModel(path=folder / index, why="it has no weight_map of names and files")
-    names: dict[Path, set[str] | None] = {}
-    for file in sorted(set(file_of.values())):
-        if Path(file).name != file or not file.endswith(suffix) or not (folder / file).is_file():
-            raise BadModel(path=folder, why=f"the file {file[:100]} of {index} is not there")
-        names[folder / file] = {name for name in file_of if file_of[name] == file}
-    return names

@@ -12,7 +12,6 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.error import FFmpegError
-from numpy.typing import NDArray
 
 from curate.tasks.video.decode import open_media
 from curate.tasks.video.span import Span
@@ -42,16 +41,6 @@ class SoundTrack:
         if self._stream is None:
             return
         size = self._stream.codec_context.frame_size or 1024
-        samples = self._samples()
-        for start in range(0, samples.shape[1], size):
-            part = np.ascontiguousarray(samples[:, start : start + size])
-            frame = AudioFrame.from_ndarray(part, "fltp", "stereo")
-            frame.sample_rate, frame.pts, frame.time_base = _RATE, start, Fraction(1, _RATE)
-            self._output.mux(self._stream.encode(frame))
-        self._output.mux(self._stream.encode(None))
-
-    def _samples(self) -> NDArray[np.float32]:
-        """2 x n samples from -1 to 1 over the span, 0 where the source has no sound."""
         length = round(self._span.seconds * _RATE)
         samples = np.zeros((2, length), np.float32)
         begin = self._span.start * self._span.time_base
@@ -62,7 +51,12 @@ class SoundTrack:
                 break
             part = frame.to_ndarray()[:, max(0, -offset) :][:, : length - max(0, offset)]
             samples[:, max(0, offset) : max(0, offset) + part.shape[1]] = part
-        return samples
+        for start in range(0, samples.shape[1], size):
+            part = np.ascontiguousarray(samples[:, start : start + size])
+            frame = AudioFrame.from_ndarray(part, "fltp", "stereo")
+            frame.sample_rate, frame.pts, frame.time_base = _RATE, start, Fraction(1, _RATE)
+            self._output.mux(self._stream.encode(frame))
+        self._output.mux(self._stream.encode(None))
 
     def _frames(self, begin: Fraction) -> Iterator[AudioFrame]:
         """The source's sound, resampled, from about _LEAD before `begin` (seconds) on."""
