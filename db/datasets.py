@@ -154,26 +154,29 @@ def enqueue(
     source = iter(inputs)
     while chunk := list(itertools.islice(source, CHUNK)):
         with reading(engine) if dry_run else writing(engine) as connection:
-            query = select(videos.c.path, videos.c.id, videos.c.fingerprint).where(
-                videos.c.dataset_id == dataset.id, videos.c.path.in_([i.path for i in chunk])
-            )
-            known = {row[0]: (int(row[1]), row[2]) for row in connection.execute(query)}
-            new = [i for i in chunk if i.path not in known]
-            old = ((*known[i.path], i) for i in chunk if i.path in known)
-            changed = {video: i for video, fingerprint, i in old if fingerprint != i.fingerprint}
+            new, changed = _new_and_changed(connection, dataset.id, chunk)
             if not dry_run:
                 _insert(connection, dataset.id, new, pipeline)
-                for video_id, one in changed.items():
-                    forget_clips(connection, dataset.id, [video_id], pipeline)
-                    again = {"reason": None, "error": None, "return_to": None, **FREE_COLUMNS}
-                    values = again | _columns(one, pipeline)
-                    connection.execute(
-                        update(videos).where(videos.c.id == video_id).values(**values)
-                    )
+                _start_again(connection, dataset.id, changed, pipeline)
         counts.new += len(new)
         counts.changed += len(changed)
         counts.unchanged += len(chunk) - len(new) - len(changed)
     return counts
+
+
+def _new_and_changed(
+    connection: Connection, dataset_id: int, inputs: Sequence[FoundInput]
+) -> tuple[list[FoundInput], dict[int, FoundInput]]:
+    """The inputs that are no videos yet; those with another fingerprint, by the id of the video."""
+    query = select(videos.c.path, videos.c.id, videos.c.fingerprint).where(
+        videos.c.dataset_id == dataset_id, videos.c.path.in_([i.path for i in inputs])
+    )
+    known = {row[0]: (int(row[1]), row[2]) for row in connection.execute(query)}
+    new = [i for i in inputs if i.path not in known]
+    changed = {
+        known[i.path][0]: i for i in inputs if i.path in known and known[i.path][1] != i.fingerprint
+    }
+    return new, changed
 
 
 def _insert(
@@ -198,6 +201,16 @@ def _insert(
         rows.append({"dataset_id": dataset_id, "path": one.path, "clip_stem": free})
         rows[-1] |= _columns(one, pipeline)
     connection.execute(insert(videos), rows)
+
+
+def _start_again(
+    connection: Connection, dataset_id: int, changed: Mapping[int, FoundInput], pipeline: Pipeline
+) -> None:
+    for video_id, one in changed.items():
+        forget_clips(connection, dataset_id, [video_id], pipeline)
+        again = {"reason": None, "error": None, "return_to": None, **FREE_COLUMNS}
+        values = again | _columns(one, pipeline)
+        connection.execute(update(videos).where(videos.c.id == video_id).values(**values))
 
 
 def _columns(one: FoundInput, pipeline: Pipeline) -> dict[str, Any]:

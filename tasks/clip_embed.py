@@ -82,33 +82,19 @@ class ClipEmbed(Stage[Clip, ClipEmbedOptions]):
         """The embeddings of each clip; the tower takes the pictures of all clips together."""
         import numpy as np
 
-        from curate.tasks.models import embeddings
+        from curate.tasks.models.embeddings import unit
 
         inputs = [self._prepared(row) for row in rows]
         pictures = [p for one in inputs if isinstance(one, Prepared) for p in one.pixels]
         side = self._tower.side
         batch = np.stack(pictures) if pictures else np.zeros((0, 3, side, side), np.float32)
-        vectors = iter(embeddings.unit(self._tower.embed(batch)))
-        outcomes: list[Outcome | RowError] = []
-        for one in inputs:
-            if isinstance(one, RowError):
-                outcomes.append(one)
-                continue
-            own = [next(vectors) for _ in one.pixels]
-            if not embeddings.finite(own):
-                column = "embeddings.vector"
-                outcomes.append(NotFinite(stage=self.name, value="NaN or infinity", column=column))
-                continue
-            stored = [
-                {
-                    "frame": frame, "position": position, "revision": self._tower.revision,
-                    "vector": embeddings.stored(vector),
-                }
-                for frame, (position, vector) in enumerate(zip(one.positions, own, strict=True))
-            ]  # fmt: skip
-            new = Rows(embeddings.TABLE, {"model": self.options.model}, stored)
-            outcomes.append(Outcome({}, tables=[new]))
-        return outcomes
+        vectors = iter(unit(self._tower.embed(batch)))
+        return [
+            one
+            if isinstance(one, RowError)
+            else self._outcome(one.positions, [next(vectors) for _ in one.pixels])
+            for one in inputs
+        ]
 
     def _prepared(self, clip: Clip) -> Prepared | RowError:
         from curate.tasks.models.preprocess import Preprocess, pixels
@@ -125,3 +111,19 @@ class ClipEmbed(Stage[Clip, ClipEmbedOptions]):
             return Prepared([points[number] for number in numbers], pictures)
         except RowError as error:
             return error
+
+    def _outcome(
+        self, positions: Sequence[float], vectors: Sequence[NDArray[np.float32]]
+    ) -> Outcome | RowError:
+        from curate.tasks.models import embeddings
+
+        if not embeddings.finite(vectors):
+            return NotFinite(stage=self.name, value="NaN or infinity", column="embeddings.vector")
+        rows = [
+            {
+                "frame": frame, "position": position, "revision": self._tower.revision,
+                "vector": embeddings.stored(vector),
+            }
+            for frame, (position, vector) in enumerate(zip(positions, vectors, strict=True))
+        ]  # fmt: skip
+        return Outcome({}, tables=[Rows(embeddings.TABLE, {"model": self.options.model}, rows)])

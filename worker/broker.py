@@ -140,18 +140,7 @@ class EmbeddedBroker:
                 self._adopted = pid  # its owner was killed
             return False
         if self._lock is None:
-            # its owner is about to start the server
-            deadline = time.monotonic() + START_SECONDS
-            while self.server_pid() is None:
-                if self._try_to_own():  # the owner has ended
-                    self._start()
-                    return True
-                if time.monotonic() > deadline:
-                    raise ServiceError(
-                        what="The embedded Redis", why="the process that owns it does not start it"
-                    )
-                time.sleep(0.05)
-            return False
+            return self._wait_for_owner()
         if self._server and self._server.poll() is None:  # it runs, and may just be slow
             self._silent_since = self._silent_since or time.monotonic()
             if time.monotonic() - self._silent_since < SLOW_SECONDS:
@@ -175,6 +164,23 @@ class EmbeddedBroker:
             return None
         finally:
             client.close()
+
+    def _wait_for_owner(self) -> bool:
+        """Wait until the owner has started the server; start it here if the owner has ended.
+
+        Returns whether it was started here.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while self.server_pid() is None:
+            if self._try_to_own():  # the owner has ended
+                self._start()
+                return True
+            if time.monotonic() > deadline:
+                raise ServiceError(
+                    what="The embedded Redis", why="the process that owns it does not start it"
+                )
+            time.sleep(0.05)
+        return False
 
     def _start(self) -> None:
         if self._server:

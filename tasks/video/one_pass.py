@@ -140,14 +140,7 @@ class _OnePass:
         if self._finder.needs_pictures or pairing:
             picture = self._shrinker.shrink(decoded)
             if pairing:
-                gray = gray_of(picture)
-                before, self._before = self._before, None
-                if before is not None and before[0].shape == gray.shape:
-                    measured = measure_pair(before[0], gray, seconds, seconds - before[1])
-                    self.scene.pairs.append((frame.index, measured))
-                if seconds >= self._next_flow:
-                    self._before = gray, seconds
-                    self._next_flow = seconds + self._flow_step
+                self._pair(frame.index, gray_of(picture), seconds)
         time = DetectorTime(frame.index, frame.pts - clock.first, clock.time_base, clock.fps)
         cuts = self._finder.push(time, picture)
         if self._finder.suspect or frame.index in cuts:
@@ -160,6 +153,16 @@ class _OnePass:
             self._clips.close(self.scene, first.pts)
             self.scene = after
             after.begin(self._store.encode_small(first), clock.seconds(first.pts))
+
+    def _pair(self, index: int, gray: Gray, seconds: float) -> None:
+        """Measure the pair that the last frame began; begin another one when it is time to."""
+        before, self._before = self._before, None
+        if before is not None and before[0].shape == gray.shape:
+            measured = measure_pair(before[0], gray, seconds, seconds - before[1])
+            self.scene.pairs.append((index, measured))
+        if seconds >= self._next_flow:
+            self._before = gray, seconds
+            self._next_flow = seconds + self._flow_step
 
 
 class _Clips:
