@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Select, select, text
 
+from curate.configs.schema import Level
+from curate.db.expressions import among
 from curate.db.queue.leases import Claim
 from curate.db.save import batch as saves
 from curate.db.save.batch import Outcomes, Writer, save
+from curate.db.schema import rows_of
 from tests.faults.audit import Verdict, final_rows, install, judge
 from tests.pipelines import Line, make_line, writer
 
@@ -69,10 +73,11 @@ def test_the_guard_of_a_save_leaves_nothing_stale(line: Line) -> None:
 
 
 def test_without_the_guard_the_save_is_stale(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unguarded(connection: Connection, claim: Claim) -> dict[int, str | None]:
-        return dict.fromkeys(claim.ids)
+    def unguarded(level: Level) -> Select[Any]:
+        table = rows_of(level)
+        return select(table.c.id, table.c.return_to).where(among(table.c.id))
 
-    monkeypatch.setattr(saves, "_still_mine", unguarded)
+    monkeypatch.setattr(saves, "held_statement", unguarded)
     found = lose_and_save(line)
     assert found.stale_writes > 0
 
