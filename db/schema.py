@@ -134,6 +134,17 @@ videos = Table(
     Column("keyframes", Text),  # JSON list of pts
     Column("size_bytes", BigInteger),
     Column("num_clips", Integer),
+    Column("frames_decoded", Integer),  # by split; its frames are in clips, leftover or unplaced
+    Column("frames_unplaced", Integer),
+    Column("frames_leftover", Integer),
+    Column("longest_gap", Float(53)),  # seconds between two frames
+    Column("scenes_short", Integer),
+    Column("time_jumps", Integer),  # times that the source's clock starts again or jumps
+    Column("stream_index", Integer),
+    Column("interlaced_flag", Integer),
+    Column("transfer", Text),
+    Column("primaries", Text),
+    Column("split_form", Integer),  # NULL: the first
     *_position(),
     UniqueConstraint("dataset_id", "path"),
     UniqueConstraint("dataset_id", "clip_stem"),

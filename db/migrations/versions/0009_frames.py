@@ -1,0 +1,30 @@
+"""What became of a video's frames, and what its pictures claim to be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0009"
+down_revision = "0008"
+
+VIDEOS: dict[str, Any] = {
+    "frames_decoded": sa.Integer(),
+    "frames_unplaced": sa.Integer(),
+    "frames_leftover": sa.Integer(),
+    "longest_gap": sa.Float(53),
+    "scenes_short": sa.Integer(),
+    "time_jumps": sa.Integer(),
+    "stream_index": sa.Integer(),
+    "interlaced_flag": sa.Integer(),
+    "transfer": sa.Text(),
+    "primaries": sa.Text(),
+    "split_form": sa.Integer(),
+}
+
+
+def upgrade() -> None:
+    for name, kind in VIDEOS.items():
+        op.add_column("videos", sa.Column(name, kind))
