@@ -228,6 +228,12 @@ class NotMedia(MediaError):
     """
 
 
+class UnsupportedPicture(MediaError):
+    """{path} is a picture that curate cannot use: {why}. Convert it to an 8-bit PNG or JPEG; an
+    animation, to a GIF or MP4
+    """
+
+
 class NoVideoStream(MediaError):
     """{path} has no video stream, only {streams}. Leave it out"""
 

@@ -141,6 +141,7 @@ videos = Table(
     Column("scenes_short", Integer),
     Column("time_jumps", Integer),  # times that the source's clock starts again or jumps
     Column("stream_index", Integer),
+    Column("mirrored", Integer),
     Column("interlaced_flag", Integer),
     Column("transfer", Text),
     Column("primaries", Text),

@@ -28,10 +28,28 @@ class Probe(Stage[Video, "Probe.Options"]):
         "rotation": Column(
             "int", "degrees clockwise to turn the stored picture for display", 0, 270
         ),
+        "mirrored": Column("int", "1: after turning, left and right change places; else 0", 0, 1),
         "sample_aspect_ratio": Column("text", "width : height of a stored pixel"),
-        "codec": Column("text", "name of the video codec"),
+        "stream_index": Column("int", "number of the video's stream in its file, from 0", 0),
+        "codec": Column("text", "video codec, as ffmpeg names it; of an image its format"),
         "pixel_format": Column("text", "as ffmpeg names it"),
-        "audio": Column("text", "name of the audio codec; NULL without sound"),
+        "interlaced_flag": Column(
+            "int",
+            "1 when the first frame is flagged as two fields of different times, else 0",
+            0,
+            1,
+        ),
+        "transfer": Column(
+            "text",
+            "transfer characteristics, as ffmpeg names them: smpte2084 (PQ) and arib-std-b67 (HLG) "
+            "are HDR; NULL when unspecified",
+        ),
+        "primaries": Column(
+            "text", "colour primaries, as ffmpeg names them, such as bt2020; NULL when unspecified"
+        ),
+        "audio": Column(
+            "text", "audio codec of the default sound track, as ffmpeg names it; NULL without sound"
+        ),
         "first_pts": Column(
             "int", "presentation time stamp of the first frame, in units of the time base"
         ),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
+from av.stream import Disposition
 
 from tests.drawing import TEXT, Image, NoNumberError, Style, footage, frame_number, picture
 
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     import cv2
 
 __all__ = [
-    "BAD", "B_FRAMES", "CLOSED", "COUNT", "CUT", "DAMAGED", "LONG_GOP", "ODD_NAMES", "OPEN_GOP",
-    "SOUND", "TEXT", "Drawn", "Encoding", "Image", "NoNumberError", "Style", "draw", "draw_bad",
-    "footage", "frame_number", "opencv_reader", "picture", "write_image", "write_video",
+    "BAD", "B_FRAMES", "CLOSED", "COUNT", "CUT", "DAMAGED", "LONG_GOP", "MATRICES", "ODD_NAMES",
+    "OPEN_GOP", "SOUND", "TEXT", "Drawn", "Encoding", "Image", "NoNumberError", "Style", "Track",
+    "draw", "draw_bad", "footage", "frame_number", "opencv_reader", "picture", "write_image",
+    "write_tracks", "write_video",
 ]  # fmt: skip
 
 
@@ -40,6 +42,8 @@ class Encoding:
     time_base: Fraction | None = None
     shift: int = 0  # added to every packet's time stamps after encoding
     rotation: int = 0  # degrees clockwise that a player turns the stored pixels by
+    # a, b, c, d of a display matrix: the pixel (x, y) is shown at (ax + cy, bx + dy)
+    matrix: tuple[int, int, int, int] | None = None
     sar: Fraction | None = None
     audio: float | None = None  # seconds of a quiet tone, or no audio
     container: dict[str, str] = field(default_factory=dict)
@@ -110,6 +114,9 @@ def _video_stream(
         stream.codec_context.qmin, stream.codec_context.qmax = 2, 4
     if encoding.rotation:
         stream.set_display_rotation(-encoding.rotation)  # ffmpeg counts counter-clockwise
+    if encoding.matrix is not None:
+        a, b, c, d = (value << 16 for value in encoding.matrix)
+        stream.set_display_matrix([a, b, 0, c, d, 0, 0, 0, 1 << 30])
     return stream
 
 
@@ -120,6 +127,51 @@ def _frame(image: Image, index: int, encoding: Encoding) -> av.VideoFrame:
     frame.time_base = encoding.time_base or 1 / encoding.rate
     frame.pts = index if encoding.pts is None else encoding.pts[index]
     return frame
+
+
+# what a player makes of a stored picture, by the display matrix
+MATRICES: dict[tuple[int, int, int, int], Callable[[Image], Image]] = {
+    (1, 0, 0, 1): lambda p: p,
+    (-1, 0, 0, 1): np.fliplr,
+    (1, 0, 0, -1): np.flipud,
+    (-1, 0, 0, -1): lambda p: np.rot90(p, 2),
+    (0, 1, -1, 0): lambda p: np.rot90(p, -1),
+    (0, -1, 1, 0): np.rot90,
+    (0, 1, 1, 0): lambda p: np.transpose(p, (1, 0, 2)),
+    (0, -1, -1, 0): lambda p: np.rot90(np.transpose(p, (1, 0, 2)), 2),
+    # no area is left: not turned
+    (0, 0, 0, 0): lambda p: p,
+    (1, 0, 0, 0): lambda p: p,
+    (1, 1, 1, 1): lambda p: p,
+}
+
+
+@dataclass(frozen=True)
+class Track:
+    """A video stream of a file with several."""
+
+    frames: Sequence[Image]
+    codec: str = "libx264"
+    default: bool = False
+
+
+def write_tracks(path: Path, *tracks: Track) -> Path:
+    """Write a file of several video streams, which all begin at 0. Returns path."""
+    with av.open(str(path), "w") as output:
+        streams = []
+        for track in tracks:
+            pix_fmt = "yuvj420p" if track.codec == "mjpeg" else "yuv420p"
+            encoding = Encoding(track.codec, pix_fmt=pix_fmt)
+            stream = _video_stream(output, track.frames[0], encoding)
+            stream.disposition = Disposition.default if track.default else Disposition(0)
+            streams.append((stream, track, encoding))
+        packets = []
+        for stream, track, encoding in streams:
+            for index, image in enumerate(track.frames):
+                packets += stream.encode(_frame(image, index, encoding))
+            packets += stream.encode(None)
+        output.mux(packets)
+    return path
 
 
 def _audio_stream(output: av.container.OutputContainer, suffix: str) -> av.AudioStream:

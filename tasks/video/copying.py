@@ -43,9 +43,12 @@ def copy_span(path: Location, source: str, span: Span, sound: bool) -> WrittenCl
         stream = video_stream(container)
         with mp4(temporary) as output:
             supported = cast(set[str], cast(Any, output).supported_codecs)
-            if stream.codec_context.name not in supported:
-                raise CannotCopy(path=source, why=f"an mp4 cannot hold {stream.codec_context.name}")
-            copied = output.add_stream_from_template(stream)
+            codec = stream.codec_context.codec
+            if codec.canonical_name not in supported:
+                raise CannotCopy(path=source, why=f"an mp4 cannot hold {codec.canonical_name}")
+            # PyAV finds no encoder by the name of a decoder that is a library, such as libdav1d
+            foreign = codec.name != codec.canonical_name
+            copied = output.add_stream_from_template(stream, opaque=foreign or None)
             track = SoundTrack(output, source, span) if sound else None
             packets = list(_needed(source, _from_keyframe(container, stream, span.start), span.end))
             for packet, dts in zip(packets, decoding_times([p.pts for p in packets]), strict=True):

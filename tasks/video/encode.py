@@ -24,13 +24,22 @@ from curate.configs.errors import CutMismatch
 from curate.tasks.inputs.paths import to_text
 from curate.tasks.storage.locations import Location, replacing
 from curate.tasks.video.geometry import Geometry, geometry
+from curate.tasks.video.graphs import chain
 from curate.tasks.video.sound import SoundTrack
 from curate.tasks.video.span import Span
 
 T = TypeVar("T")
 
 _LARGEST_TIMESCALE = (1 << 31) - 1  # of an mp4 track
-_TURNS = {90: ("transpose=clock",), 180: ("hflip", "vflip"), 270: ("transpose=cclock",)}
+_TURNS = {  # by rotation and mirrored
+    (0, True): ("hflip",),
+    (90, False): ("transpose=clock",),
+    (90, True): ("transpose=cclock_flip",),
+    (180, False): ("hflip", "vflip"),
+    (180, True): ("vflip",),
+    (270, False): ("transpose=cclock",),
+    (270, True): ("transpose=clock_flip",),
+}
 
 
 @dataclass(frozen=True)
@@ -108,10 +117,11 @@ class _Upright:
         self._shape = shape
         self._size = even_size(shape, target.shorter)
         self._scaled = _scaled(shape, target.shorter)
+        self._turns = _TURNS.get((shape.rotation, shape.mirrored), ())
         self._graphs: dict[tuple[int, int, str], Graph] = {}
 
     def __call__(self, frame: VideoFrame) -> VideoFrame:
-        as_it_is = self._shape.rotation == 0 and (frame.width, frame.height) == self._size
+        as_it_is = not self._turns and (frame.width, frame.height) == self._size
         if as_it_is and frame.format.name == "yuv420p":
             return frame
         key = (frame.width, frame.height, frame.format.name)
@@ -122,24 +132,11 @@ class _Upright:
 
     def _graph(self, frame: VideoFrame) -> Graph:
         """The filters that frames of this size and format need."""
-        base = frame.time_base or Fraction(1)
-        # with colour space and range, so that a conversion uses the right matrix
-        source = (
-            f"buffer=video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:"
-            f"time_base={base.numerator}/{base.denominator}:"
-            f"colorspace={int(frame.colorspace)}:range={int(frame.color_range)}"
-        )
-        sideways = self._shape.rotation in (90, 270)
-        width, height = self._scaled[::-1] if sideways else self._scaled
+        width, height = self._scaled[::-1] if self._shape.sideways else self._scaled
         same = (frame.width, frame.height) == (width, height)
         scale = [] if same else [f"scale={width}:{height}:flags=bicubic+accurate_rnd"]
         even = "crop={}:{}:0:0:exact=1".format(*self._size)
-        turns = _TURNS.get(self._shape.rotation, ())
-        steps = [source, *scale, *turns, even, "format=yuv420p", "buffersink"]
-        graph = Graph()
-        graph.threads = 1
-        graph.link_nodes(*(graph.add(*step.split("=", 1)) for step in steps)).configure()
-        return graph
+        return chain(frame, [*scale, *self._turns, even, "format=yuv420p"])
 
 
 class _Encoder:

@@ -1,12 +1,15 @@
-"""How coded pixels are displayed: rotation, sample aspect ratio, upright pictures."""
+"""How coded pixels are displayed: orientation, sample aspect ratio, upright pictures."""
 
 from __future__ import annotations
 
+import math
+import struct
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+from av.sidedata.sidedata import SideData
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
@@ -23,6 +26,12 @@ class Geometry:
     coded_height: int
     sample_aspect_ratio: Fraction  # width of a pixel / its height
     rotation: int  # 0, 90, 180 or 270 degrees clockwise make the picture upright
+    mirrored: bool = False  # after the rotation, left and right change places
+
+    @property
+    def sideways(self) -> bool:
+        """Whether the rotation swaps width and height."""
+        return self.rotation in (90, 270)
 
     @property
     def square(self) -> tuple[int, int]:
@@ -36,7 +45,7 @@ class Geometry:
     def size(self) -> tuple[int, int]:
         """Width and height as displayed."""
         width, height = self.square
-        return (height, width) if self.rotation in (90, 270) else (width, height)
+        return (height, width) if self.sideways else (width, height)
 
     def fit(self, *, shorter: int | None = None, longer: int | None = None) -> tuple[int, int]:
         """Width and height before the rotation, scaled to this shorter or longer side.
@@ -52,22 +61,41 @@ class Geometry:
         return max(1, round(width * scale)), max(1, round(height * scale))
 
     def upright(self, picture: NDArray[Any]) -> NDArray[Any]:
-        """The picture (H x W or H x W x C), rotated as displayed."""
+        """The picture (H x W or H x W x C), rotated and mirrored as displayed."""
         turned = np.rot90(picture, -self.rotation // 90) if self.rotation else picture
-        return np.ascontiguousarray(turned)
+        return np.ascontiguousarray(turned[:, ::-1] if self.mirrored else turned)
 
 
 def geometry(stream: VideoStream, frame: VideoFrame) -> Geometry:
     """The geometry of a stream, by its first frame. Frames of another size are scaled to it.
 
     A sample aspect ratio that is missing or outside 1:8 to 8:1 counts as 1. The rotation is rounded
-    to a multiple of 90 degrees; mirroring is not undone.
+    to a multiple of 90 degrees.
     """
     ratio = stream.sample_aspect_ratio
     if not ratio or not Fraction(1, 8) <= ratio <= 8:
         ratio = Fraction(1)
-    clockwise = round(-frame.rotation / 90) % 4 * 90  # ffmpeg counts counterclockwise
-    return Geometry(frame.width, frame.height, ratio, clockwise)
+    return Geometry(frame.width, frame.height, ratio, *_orientation(frame))
+
+
+def _orientation(frame: VideoFrame) -> tuple[int, bool]:
+    """`rotation` and `mirrored` of a Geometry, from the frame's display matrix.
+
+    A frame without a matrix, or with one that leaves no area, is shown as it is stored.
+    """
+    try:
+        data = cast(SideData | None, frame.side_data.get("DISPLAYMATRIX"))
+    except ValueError:  # PyAV cannot list a kind of side data that it does not know
+        return (round(-frame.rotation / 90) % 4 * 90 if abs(frame.rotation) <= 180 else 0), False
+    if data is None:
+        return 0, False
+    # (x, y) is shown at (ax + cy, bx + dy), where y grows downwards
+    a, b, _, c, d = struct.unpack_from("=5i", bytes(data))
+    if a * d == b * c:
+        return 0, False
+    mirrored = a * d < b * c
+    clockwise = math.atan2(b / math.hypot(b, d), (-a if mirrored else a) / math.hypot(a, c))
+    return round(math.degrees(clockwise) / 90) % 4 * 90, mirrored
 
 
 @dataclass(frozen=True)

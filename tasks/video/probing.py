@@ -14,6 +14,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from curate.configs.errors import NoFrames
+from curate.tasks.video.colours import primaries_name, transfer_name
 from curate.tasks.video.decode import (
     media_name,
     nominal_duration,
@@ -23,6 +24,7 @@ from curate.tasks.video.decode import (
     video_stream,
 )
 from curate.tasks.video.geometry import geometry
+from curate.tasks.video.sound import sound_stream
 from curate.tasks.video.still_images import read_image
 
 
@@ -65,7 +67,7 @@ def probe_video(path: str) -> dict[str, Any]:
         ratio = shape.sample_aspect_ratio
         time_base = Fraction(stream.time_base or 1)
         seconds = (stamps.end - stamps.first) * time_base
-        sounds = (s.codec_context.name for s in container.streams.audio if s.codec_context)
+        sound = sound_stream(container, stream)
         return {
             "media_type": "video", "width": width, "height": height,
             "aspect_ratio": height / width, "resolution": height * width,
@@ -75,10 +77,13 @@ def probe_video(path: str) -> dict[str, Any]:
             "time_base_num": time_base.numerator, "time_base_den": time_base.denominator,
             "keyframes": json.dumps(sorted(stamps.keys)),
             "fps_guessed": float(stream.guessed_rate) if stream.guessed_rate else None,
-            "rotation": shape.rotation,
+            "rotation": shape.rotation, "mirrored": int(shape.mirrored),
             "sample_aspect_ratio": f"{ratio.numerator}:{ratio.denominator}",
-            "codec": stream.codec_context.name, "pixel_format": frame.format.name,
-            "audio": next(sounds, None), "size_bytes": _size_bytes(path),
+            "stream_index": stream.index, "codec": stream.codec_context.codec.canonical_name,
+            "pixel_format": frame.format.name, "interlaced_flag": int(frame.interlaced_frame),
+            "transfer": transfer_name(frame), "primaries": primaries_name(frame),
+            "audio": sound.codec_context.codec.canonical_name if sound else None,
+            "size_bytes": _size_bytes(path),
         }  # fmt: skip
 
 
@@ -113,8 +118,10 @@ def probe_image(path: str) -> dict[str, Any]:
     return {
         "media_type": "image", "duration": None, "num_frames": 1, "fps": None, "fps_guessed": None,
         "width": width, "height": height, "aspect_ratio": height / width,
-        "resolution": height * width, "rotation": image.rotation, "sample_aspect_ratio": "1:1",
-        "codec": image.codec, "pixel_format": image.pixel_format, "audio": None, "first_pts": 0,
+        "resolution": height * width, "rotation": image.rotation, "mirrored": int(image.mirrored),
+        "sample_aspect_ratio": "1:1", "stream_index": None, "codec": image.codec,
+        "pixel_format": image.pixel_format, "interlaced_flag": None, "transfer": None,
+        "primaries": None, "audio": None, "first_pts": 0,
         "time_base_num": 1, "time_base_den": 1, "keyframes": "[0]", "size_bytes": _size_bytes(path),
     }  # fmt: skip
 

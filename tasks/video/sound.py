@@ -10,14 +10,29 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
+from av.stream import Disposition
+from av.video.stream import VideoStream
 
-from curate.tasks.video.decode import open_media
+from curate.tasks.video.decode import open_media, video_stream
 from curate.tasks.video.span import Span
 
 _RATE = 48000
 _LEAD = Fraction(1)  # seconds decoded before the span: a decoder needs some packets to start up
+
+
+def sound_stream(container: InputContainer, video: VideoStream) -> AudioStream | None:
+    """The sound of a video: of the tracks that can be decoded, the first that is marked as default.
+
+    Where none is marked, the first. In a transport stream of several programs, the video's own
+    tracks come first. None without any.
+    """
+    tracks = [s for s in container.streams.audio if s.codec_context is not None]
+    tracks = [s for s in tracks if s.disposition & Disposition.default] or tracks
+    best = container.streams.best
+    own = [s for s in tracks if best("video", s) is video] if len(tracks) > 1 else []
+    return next(iter(own or tracks), None)
 
 
 class SoundTrack:
@@ -31,9 +46,9 @@ class SoundTrack:
         self._source = source
         self._span = span
         with open_media(source) as container:
-            silent = not container.streams.audio or container.streams.audio[0].codec_context is None
+            sound = sound_stream(container, video_stream(container))
         self._stream: AudioStream | None = None
-        if not silent:
+        if sound is not None:
             self._stream = output.add_stream("aac", rate=_RATE, layout="stereo")
 
     def write(self) -> None:
@@ -62,7 +77,7 @@ class SoundTrack:
         """The source's sound, resampled, from about _LEAD before `begin` (seconds) on."""
         resampler = AudioResampler("fltp", "stereo", _RATE)
         with open_media(self._source) as container:
-            stream = container.streams.audio[0]
+            stream = cast(AudioStream, sound_stream(container, video_stream(container)))
             base = stream.time_base or Fraction(1, _RATE)
             try:
                 container.seek(round((begin - _LEAD) / base), stream=stream)

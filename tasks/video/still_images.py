@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from curate.configs.errors import NotMedia
+from curate.configs.errors import NotMedia, UnsupportedPicture
 from curate.tasks.inputs.paths import to_text
 from curate.tasks.stage import NewClip
 from curate.tasks.video.decode import open_file
@@ -20,7 +20,9 @@ from curate.tasks.video.measures import Measures
 from curate.tasks.video.samples import LONGER, SHORTER, SampleWriter
 
 _ORIENTATION = 0x0112  # Exif
-_ROTATIONS = {3: 180, 6: 90, 8: 270, 4: 180, 5: 90, 7: 270}  # degrees clockwise; mirrored ones last
+_ROTATIONS = {3: 180, 6: 90, 8: 270, 4: 180, 5: 90, 7: 270}  # degrees clockwise
+_MIRRORED = (2, 4, 5, 7)
+_ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")  # formats whose further pictures are later in time
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class StillImage:
 
     pixels: RGB
     rotation: int  # degrees clockwise by which the stored picture was turned upright
+    mirrored: bool  # whether left and right then changed places
     codec: str  # format in lower case, e.g. jpeg
     pixel_format: str  # PIL's mode in lower case, e.g. rgb
 
@@ -36,19 +39,43 @@ class StillImage:
 def read_image(path: str) -> StillImage:
     """The image in a local file or at a URL, turned as its Exif says, transparency on black.
 
-    Raises what `open_file` raises, and NotMedia when the file is no image or damaged.
+    Gray of more than 8 bits is scaled: white is 65535, or in floats 1, or 255 where some exceed 1.
+    Raises what `open_file` raises, NotMedia when the file is no image or damaged, and
+    UnsupportedPicture for an animation and for numbers outside these ranges.
     """
     with open_file(path) as file:
         try:
             with Image.open(file) as image:
-                rotation = _ROTATIONS.get(image.getexif().get(_ORIENTATION, 1), 0)
+                if image.format in _ANIMATED and getattr(image, "is_animated", False):
+                    why = f"it is an animation of {getattr(image, 'n_frames', 2)} frames"
+                    raise UnsupportedPicture(path=to_text(path), why=why)
+                orientation = image.getexif().get(_ORIENTATION, 1)
                 codec, mode = str(image.format).lower(), image.mode.lower()
-                pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGB"), np.uint8)
+                pixels = _to_rgb(ImageOps.exif_transpose(image), path)
         except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
             unknown = isinstance(error, UnidentifiedImageError)
             why = "it is no image" if unknown else str(error).lower()
             raise NotMedia(path=to_text(path), why=why) from error
-    return StillImage(pixels, rotation, codec, mode)
+    rotation = _ROTATIONS.get(orientation, 0)
+    return StillImage(pixels, rotation, orientation in _MIRRORED, codec, mode)
+
+
+def _to_rgb(image: Image.Image, path: str) -> RGB:
+    """The pixels as 8-bit RGB; see `read_image`."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        gray = np.asarray(image, np.float32)
+        low, high = float(gray.min()), float(gray.max())
+        white = 65535 if image.mode != "F" else 1 if high <= 1 else 255
+        if not 0 <= low <= high <= white:  # also where one is no number
+            why = f"its gray values run from {low:g} to {high:g}, not from 0 to {white}"
+            raise UnsupportedPicture(path=to_text(path), why=why)
+        gray8 = np.rint(gray * (255 / white)).astype(np.uint8)
+        gray8[gray == image.info.get("transparency")] = 0
+        return np.stack([gray8] * 3, axis=-1)
+    if image.has_transparency_data:
+        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        image = Image.alpha_composite(black, image.convert("RGBA"))
+    return np.asarray(image.convert("RGB"), np.uint8)
 
 
 def image_clip(path: str, hash_method: str, writer: SampleWriter) -> NewClip:

@@ -23,6 +23,7 @@ from curate.tasks.stage import Clip, Context, Outcome, Video
 from curate.tasks.storage.clip_paths import clip_path
 from curate.tasks.video.decode import decode, open_file, open_media, video_stream
 from curate.tasks.video.encode import count_shown
+from curate.tasks.video.geometry import geometry
 from tests import media
 
 ENDS = (0, media.CUT, 41, media.COUNT)  # bounds of three clips, in source frames
@@ -144,6 +145,23 @@ def test_pictures_are_upright_with_square_pixels_and_even_sides(
         frame = next(container.decode(stream))
     assert (frame.width, frame.height) == size and frame.rotation == 0
     assert stream.sample_aspect_ratio in (None, 1) and frame.format.name == "yuv420p"
+
+
+@pytest.mark.parametrize("mode", ["encode", "copy"])
+@pytest.mark.parametrize("matrix", media.MATRICES)
+def test_clips_are_shown_as_their_source_is(
+    matrix: tuple[int, int, int, int], mode: str, tmp_path: Path
+) -> None:
+    stored = media.picture(0)
+    path = media.write_video(tmp_path / "a.mp4", [stored] * 9, replace(media.CLOSED, matrix=matrix))
+    outcome = stage(tmp_path, mode=mode).run(clips(path, [(3, 6)])[0])
+    with open_media(str(outcome.scores["path"])) as container:
+        stream = video_stream(container)
+        frame = next(decode(container, stream))
+        shown = geometry(stream, frame).upright(frame.to_ndarray(format="rgb24"))
+    expected = media.MATRICES[matrix](stored)
+    assert shown.shape == expected.shape
+    assert np.abs(shown.astype(int) - expected).mean() < 6
 
 
 def test_colour_tags_are_kept(tmp_path: Path) -> None:

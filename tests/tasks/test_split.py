@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from curate.configs.errors import MediaError
@@ -114,6 +116,16 @@ def test_samples_are_upright_with_square_pixels(
     found = samples(tmp_path, clip)
     assert (clip.scores["width"], clip.scores["height"]) == size
     assert found.middle().shape == found.large_middle().shape == (size[1], size[0], 3)
+
+
+def test_samples_of_a_mirrored_video_are_as_a_player_shows_them(tmp_path: Path) -> None:
+    frames = [np.ascontiguousarray(frame.transpose(1, 0, 2)) for frame in footage(24)]
+    path = write_video(tmp_path / "a.mp4", frames, replace(CLOSED, matrix=(0, 1, 1, 0)))
+    (clip,) = split(path, tmp_path).clips
+    found = samples(tmp_path, clip)
+    assert (clip.scores["width"], clip.scores["height"]) == (160, 96)
+    assert frame_number(found.first()) == 0
+    assert 10 <= frame_number(found.large_middle()) <= 14
 
 
 def test_samples_of_a_large_video_are_small(tmp_path: Path) -> None:

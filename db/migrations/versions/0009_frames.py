@@ -18,6 +18,7 @@ VIDEOS: dict[str, Any] = {
     "scenes_short": sa.Integer(),
     "time_jumps": sa.Integer(),
     "stream_index": sa.Integer(),
+    "mirrored": sa.Integer(),
     "interlaced_flag": sa.Integer(),
     "transfer": sa.Text(),
     "primaries": sa.Text(),

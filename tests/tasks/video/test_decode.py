@@ -32,10 +32,13 @@ from tests.media import (
     ODD_NAMES,
     SOUND,
     Drawn,
+    Track,
     draw,
     draw_bad,
     footage,
     frame_number,
+    picture,
+    write_tracks,
     write_video,
 )
 
@@ -166,6 +169,43 @@ def test_a_playlist_cannot_make_ffmpeg_open_another_file(
     (tmp_path / "list.mp4").write_text(text.format(draw("closed", folder).path))
     with pytest.raises(NotMedia):
         list(read(tmp_path / "list.mp4"))
+
+
+LARGE, SMALL = [picture(0, size=(320, 192))] * 3, [picture(0)] * 6
+COVER = [picture(0, size=(640, 384))]
+
+
+@pytest.mark.parametrize(
+    ("name", "tracks", "chosen"),
+    [
+        ("a.mp4", [Track(COVER, "mjpeg"), Track(SMALL, default=True)], 1),
+        ("a.mkv", [Track(LARGE), Track(SMALL, default=True)], 1),
+        ("a.mkv", [Track(SMALL, default=True), Track(LARGE, default=True)], 1),
+        ("a.mkv", [Track(SMALL), Track(LARGE)], 1),
+        ("a.ts", [Track(SMALL, "mpeg2video"), Track(LARGE, "mpeg2video")], 1),
+        ("a.ts", [Track(LARGE, "mpeg2video"), Track(SMALL, "mpeg2video")], 0),
+        ("a.mp4", [Track(SMALL[:3], default=True), Track(SMALL, default=True)], 1),
+        ("a.mkv", [Track(SMALL[:3]), Track(SMALL)], 1),
+        ("a.mkv", [Track(COVER, "mjpeg", default=True), Track(SMALL, default=True)], 1),
+        ("a.mkv", [Track(SMALL, default=True), Track(SMALL, default=True)], 0),
+    ],
+    ids=[
+        "default second", "default smaller", "two defaults", "no default", "no notion of default",
+        "largest first", "most frames", "longest", "cover", "equal",
+    ],
+)  # fmt: skip
+def test_of_several_streams_the_video_is_read(
+    tmp_path: Path, name: str, tracks: list[Track], chosen: int
+) -> None:
+    path = write_tracks(tmp_path / name, *tracks)
+    with open_media(str(path)) as container:
+        stream = video_stream(container)
+        assert stream.index == chosen
+        frames = list(decode(container, stream))
+    assert len(frames) == len(tracks[chosen].frames)
+    with open_media(str(path)) as container:  # after a seek
+        stream = video_stream(container)
+        assert len(list(decode(container, stream, start_pts=frames[1].pts))) == len(frames) - 1
 
 
 @pytest.mark.parametrize("kind", DAMAGED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,9 +13,7 @@ from hypothesis import strategies as st
 
 from curate.tasks.video.decode import decode, open_media, video_stream
 from curate.tasks.video.geometry import Geometry, geometry
-from tests.media import (
-    draw,
-)
+from tests.media import CLOSED, MATRICES, draw, picture, write_video
 
 
 @pytest.mark.parametrize(
@@ -28,6 +27,20 @@ def test_rotation_is_read_clockwise_and_undone(tmp_path: Path, kind: str, degree
         shape = geometry(stream, frame)
         assert shape.rotation == degrees
         assert shape.size == (160, 96)
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_any_display_matrix_is_followed(tmp_path: Path, matrix: tuple[int, int, int, int]) -> None:
+    stored = picture(5)
+    path = write_video(tmp_path / "a.mp4", [stored] * 3, replace(CLOSED, matrix=matrix))
+    with open_media(str(path)) as container:
+        stream = video_stream(container)
+        frame = next(decode(container, stream))
+        shape = geometry(stream, frame)
+    shown = shape.upright(frame.to_ndarray(format="rgb24"))
+    expected = MATRICES[matrix](stored)
+    assert shape.size == (expected.shape[1], expected.shape[0])
+    assert np.abs(shown.astype(int) - expected).mean() < 6
 
 
 def test_wide_pixels_widen_the_picture(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,14 +13,25 @@ import pytest
 from curate.configs.errors import EmptyFile, MediaError, NotMedia
 from curate.tasks.video.decode import decode, open_media, video_stream
 from curate.tasks.video.probing import probe_image, probe_video
-from tests.media import BAD, SOUND, Drawn, draw, draw_bad, write_image
+from tests.media import (
+    BAD,
+    CLOSED,
+    SOUND,
+    Drawn,
+    Encoding,
+    draw,
+    draw_bad,
+    footage,
+    write_image,
+    write_video,
+)
 
 SIZES = {"anamorphic": (233, 96), "odd": (161, 97)}
 COLUMNS = {
     "media_type", "duration", "num_frames", "fps", "fps_guessed", "width", "height", "aspect_ratio",
     "resolution",
-    "rotation", "sample_aspect_ratio", "codec", "pixel_format", "audio", "first_pts",
-    "time_base_num",
+    "rotation", "mirrored", "sample_aspect_ratio", "stream_index", "codec", "pixel_format",
+    "interlaced_flag", "transfer", "primaries", "audio", "first_pts", "time_base_num",
     "time_base_den", "keyframes", "size_bytes",
 }  # fmt: skip
 
@@ -70,11 +82,44 @@ def test_first_pts_and_keyframes_are_pts_of_decoded_frames(drawn: tuple[str, Dra
         ("rotated90", "rotation", 90), ("rotated270", "rotation", 270),
         ("anamorphic", "sample_aspect_ratio", "16:11"),
         ("closed", "sample_aspect_ratio", "1:1"), ("closed", "fps_guessed", 24.0),
-        ("closed", "media_type", "video"),
+        ("closed", "media_type", "video"), ("closed", "stream_index", 0),
+        ("audio", "transfer", "bt709"), ("closed", "transfer", None),
+        ("closed", "primaries", None), ("closed", "interlaced_flag", 0), ("closed", "mirrored", 0),
     ],
 )  # fmt: skip
 def test_a_column_is_what_was_drawn(folder: Path, kind: str, column: str, value: object) -> None:
     assert probe_video(str(draw(kind, folder).path))[column] == value
+
+
+@pytest.mark.parametrize(
+    ("matrix", "rotation", "mirrored"),
+    [((-1, 0, 0, 1), 0, 1), ((0, 1, 1, 0), 90, 1), ((1, 0, 0, -1), 180, 1), ((0, 0, 0, 0), 0, 0)],
+)
+def test_a_mirrored_picture_is_told_from_a_turned_one(
+    tmp_path: Path, matrix: tuple[int, int, int, int], rotation: int, mirrored: int
+) -> None:
+    path = write_video(tmp_path / "a.mp4", footage(2), replace(CLOSED, matrix=matrix))
+    found = probe_video(str(path))
+    assert (found["rotation"], found["mirrored"]) == (rotation, mirrored)
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix", "name"), [("libsvtav1", ".mkv", "av1"), ("libvpx-vp9", ".webm", "vp9")]
+)
+def test_a_codec_has_its_canonical_name(tmp_path: Path, codec: str, suffix: str, name: str) -> None:
+    path = write_video(tmp_path / f"a{suffix}", footage(4), Encoding(codec))
+    assert probe_video(str(path))["codec"] == name
+
+
+def test_what_the_stream_claims_is_told(tmp_path: Path) -> None:
+    hlg = Encoding(
+        "libx265", {"x265-params": "colorprim=bt2020:transfer=arib-std-b67:log-level=none"}
+    )
+    found = probe_video(str(write_video(tmp_path / "a.mp4", footage(2), hlg)))
+    assert (found["transfer"], found["primaries"]) == ("arib-std-b67", "bt2020")
+    fields = CLOSED.x264(keyint=12, tff=1)
+    found = probe_video(str(write_video(tmp_path / "b.mp4", footage(2), fields)))
+    assert found["interlaced_flag"] == 1
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,81 @@
+"""Which of several sound tracks is a video's own; whole tracks are in test_cut.py."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from av.stream import Disposition
+
+from curate.tasks.video.decode import open_media, video_stream
+from curate.tasks.video.encode import mp4
+from curate.tasks.video.sound import SoundTrack, sound_stream
+from curate.tasks.video.span import Span
+from tests.media import picture
+
+
+def write(path: Path, *tracks: tuple[float, bool]) -> Path:
+    """Half a second of pictures with sound tracks of this loudness, each marked as default or not.
+
+    The pictures come last.
+    """
+    with av.open(str(path), "w") as output:
+        streams = []
+        for _, default in tracks:
+            audio = output.add_stream("mp2", rate=48000, layout="stereo", format="s16")
+            audio.disposition = Disposition.default if default else Disposition(0)
+            streams.append(audio)
+        video = output.add_stream("mpeg2video", rate=24, width=160, height=96)
+        packets = []
+        for i in range(12):
+            frame = av.VideoFrame.from_ndarray(picture(i), "rgb24").reformat(format="yuv420p")
+            frame.pts, frame.time_base = i, Fraction(1, 24)
+            packets += video.encode(frame)
+        packets += video.encode(None)
+        for (loudness, _), audio in zip(tracks, streams, strict=True):
+            wave = np.sin(np.arange(24000) / 20) * loudness * 32767
+            for start in range(0, 24000, 1152):
+                part = wave[start : start + 1152].astype(np.int16).repeat(2)[None]
+                sound = av.AudioFrame.from_ndarray(part, "s16", "stereo")
+                sound.sample_rate, sound.pts, sound.time_base = 48000, start, Fraction(1, 48000)
+                packets += audio.encode(sound)
+            packets += audio.encode(None)
+        output.mux(sorted(packets, key=lambda p: (p.dts or 0) * (p.time_base or 0)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "defaults", "chosen"),
+    [
+        ("a.mkv", (False, True), 1),
+        ("a.mkv", (True, False), 0),
+        ("a.mkv", (False, False), 0),
+        ("a.mkv", (True, True), 0),
+        ("a.mp4", (False, True), 1),
+        ("a.ts", (False, False), 0),
+    ],
+)
+def test_the_default_track_is_taken_or_the_first(
+    tmp_path: Path, name: str, defaults: tuple[bool, bool], chosen: int
+) -> None:
+    path = write(tmp_path / name, *((0.5, default) for default in defaults))
+    with open_media(str(path)) as container:
+        sound = sound_stream(container, video_stream(container))
+        assert sound is not None and sound.index == chosen
+
+
+def test_a_video_without_sound_has_none(tmp_path: Path) -> None:
+    with open_media(str(write(tmp_path / "a.mkv"))) as container:
+        assert sound_stream(container, video_stream(container)) is None
+
+
+def test_the_default_track_is_heard_in_a_clip(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.mkv", (0.0, False), (0.5, True))
+    with mp4(tmp_path / "clip.mp4") as output:
+        SoundTrack(output, str(source), Span(0, 400, Fraction(1, 1000), None)).write()
+    with av.open(str(tmp_path / "clip.mp4")) as container:
+        heard = np.concatenate([f.to_ndarray() for f in container.decode(audio=0)], axis=1)
+    assert np.abs(heard).max() == pytest.approx(0.5, abs=0.1)
