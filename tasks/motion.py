@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ class Motion(Scorer["Motion.Options"]):
     """Optical flow, standstill, blackness and sharpness, from the measures that split took."""
 
     name = "motion"
+    form = 2
     columns = {
         "flow": Column(
             "float",
@@ -31,7 +33,8 @@ class Motion(Scorer["Motion.Options"]):
         ),
         "static": Column(
             "float",
-            "share of neighbouring frames that hardly differ (luma by < 0.5 of 255 on average)",
+            "share of the time in which neighbouring frames hardly differ (luma by < 0.5 of 255 on "
+            "average), or a frame is shown for over a second",
             0,
             1,
             "lower",
@@ -50,6 +53,9 @@ class Motion(Scorer["Motion.Options"]):
             0,
             better="higher",
         ),
+        "motion_form": Column(
+            "int", "form of these measures: 2, static is a share of the time; NULL, of the pairs", 1
+        ),
     }
 
     class Options(StageOptions):
@@ -58,13 +64,14 @@ class Motion(Scorer["Motion.Options"]):
         batch_size: int = Field(256, ge=1, le=4096, description="clips claimed by one task")
 
     def score(self, clip: Clip) -> Scores:
-        """The four measures of one clip. Raises SamplesMissing."""
+        """The measures of one clip. Raises SamplesMissing."""
         pairs, stills = clip.samples.pairs, clip.samples.stills
         return {
             "flow": flow(pairs),
-            "static": static(pairs),
+            "static": static(pairs, clip.samples.seconds),
             "black": black(stills),
             "blur": blur(stills),
+            "motion_form": self.form,
         }
 
 
@@ -78,9 +85,17 @@ def flow(pairs: Sequence[Pair]) -> float | None:
     return sum(value * gap for value, gap in known) / total if total else None
 
 
-def static(pairs: Sequence[Pair]) -> float | None:
-    """Share of pairs, 0 to 1, whose frames hardly differ. None without pairs."""
-    return sum(p.change < UNCHANGED for p in pairs) / len(pairs) if pairs else None
+def static(pairs: Sequence[Pair], seconds: float) -> float | None:
+    """Share of a clip's seconds, 0 to 1, in which the picture hardly changes. None without pairs.
+
+    A pair stands for the time around it, to half way to the pairs beside it.
+    """
+    if not pairs:
+        return None
+    between = [(a.seconds + b.seconds - b.gap) / 2 for a, b in pairwise(pairs)]
+    stands_for = [end - start for start, end in pairwise([0.0, *between, seconds])]
+    still = (t for t, p in zip(stands_for, pairs, strict=True) if p.change < UNCHANGED)
+    return round(sum(still) / sum(stands_for), 6)
 
 
 def black(stills: Sequence[Still]) -> float | None:

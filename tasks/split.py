@@ -17,7 +17,9 @@ class Split(Stage[Video, "Split.Options"]):
     name = "split"
     level = "video"
     makes = "clip"
+    form = 2
     comes_first = True
+    opens_source = True
     columns = {
         "num_frames": Column("int", "frames of the clip", 1),
         "fps": Column("float", "frames a second, average over the clip; NULL for an image", 0),
@@ -63,7 +65,11 @@ class Split(Stage[Video, "Split.Options"]):
         )
         min_seconds: float = Field(2.0, ge=0, le=86400, description="shorter clips are left out")
         max_seconds: float | None = Field(
-            20.0, gt=0, le=86400, description="longest clip; null: no limit"
+            20.0,
+            gt=0,
+            le=86400,
+            description="longest clip; null: no limit. A frame that is shown for longer ends its "
+            "clip and is cut off",
         )
         long_scenes: Literal["split", "truncate"] = Field(
             "split",

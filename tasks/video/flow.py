@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -13,6 +15,8 @@ from numpy.typing import NDArray
 from curate.tasks.video.measures import Pair, Still
 
 Gray = NDArray[np.uint8]
+
+LONG = 1.0  # seconds; a frame shown for longer stands still until so long before the next one
 
 
 # made at its first use: many processes import this module and measure no motion
@@ -43,6 +47,23 @@ def measure_pair(before: Gray, after: Gray, seconds: float, gap: float) -> Pair:
     moved = float(cv2.mean(cv2.magnitude(field[..., 0], field[..., 1]))[0])
     # rounded, because sums of floats depend on their alignment in memory
     return Pair(seconds, gap, round(100 * moved / math.hypot(*before.shape) / gap, 6), change)
+
+
+def with_held(pairs: Iterable[Pair], held: Iterable[tuple[float, float]]) -> list[Pair]:
+    """The pairs of a clip, with one for each frame that is shown for longer than LONG.
+
+    `held` are the seconds from which and until which such frames are shown. Each is paired with
+    itself, LONG before its end; a pair that begins with it counts as LONG apart. So a screen that
+    was recorded only when it changed is measured like one of which each frame was recorded.
+    """
+    made = [Pair(end - LONG, end - LONG - start, 0.0, 0.0) for start, end in held]
+    for pair in pairs:
+        if pair.gap <= LONG:
+            made.append(pair)
+        else:
+            flow = None if pair.flow is None else round(pair.flow * pair.gap / LONG, 6)
+            made.append(replace(pair, gap=LONG, flow=flow))
+    return sorted(made, key=lambda pair: pair.seconds)
 
 
 def measure_still(picture: NDArray[np.uint8], seconds: float) -> Still:

@@ -17,7 +17,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Pair:
-    """Motion between two neighbouring frames; see `curate.tasks.video.flow`."""
+    """Motion between two neighbouring frames, or of one with itself while it is shown for long.
+
+    See `curate.tasks.video.flow`.
+    """
 
     seconds: float  # of the later frame, from the clip's start
     gap: float  # seconds between the two

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cache
-from itertools import chain, count
+from itertools import chain, count, pairwise
 from tempfile import SpooledTemporaryFile
 from typing import Any, cast
 
@@ -24,11 +24,11 @@ from av.video.frame import VideoFrame
 
 from curate.tasks.stage import NewClip
 from curate.tasks.video.decode import decode, nominal_duration, open_media, video_stream
-from curate.tasks.video.flow import Gray, gray_of, measure_pair
+from curate.tasks.video.flow import LONG, Gray, gray_of, measure_pair, with_held
 from curate.tasks.video.geometry import Geometry, geometry
 from curate.tasks.video.hashing import perceptual_hash
 from curate.tasks.video.jpeg import JpegList, decode_jpeg
-from curate.tasks.video.measures import Measures
+from curate.tasks.video.measures import Measures, Pair
 from curate.tasks.video.pieces import Lengths, Piece, long_enough, pieces
 from curate.tasks.video.samples import SampleWriter
 from curate.tasks.video.scene_buffer import Cadence, FrameStore, OpenScene, SceneFrame, nearest
@@ -198,12 +198,12 @@ class _Clips:
                 jpegs, measures = self._sample(scene, piece)
                 self._writer.write(number, measures, jpegs)
                 columns = self._columns(scene, piece, jpegs, measures)
-                self.clips.append(NewClip(number, times[piece[0]], times[piece[1]], columns))
+                self.clips.append(NewClip(number, times[piece.first], piece.end, columns))
 
     def _sample(self, scene: OpenScene, piece: Piece) -> tuple[JpegList, Measures]:
         """The pictures and measures of a clip."""
         store, seconds = self._store, self._clock.seconds
-        start, end = scene.times[piece[0]], scene.times[piece[1]]
+        start, end = scene.times[piece.first], piece.end
         frames, regular, middle = self._choose(scene, piece)
         jpegs = JpegList()
         pictures = [
@@ -216,27 +216,36 @@ class _Clips:
             pictures=pictures,
             regular=[i for i, frame in enumerate(frames) if frame.index in regular],
             large=jpegs.add(seconds(middle.pts, start), large),
-            pairs=[
-                replace(pair, seconds=pair.seconds - seconds(start))
-                for index, pair in scene.pairs
-                if piece[0] < index - scene.start < piece[1]
-            ],
+            pairs=self._pairs(scene, piece),
             stills=[replace(f.still, seconds=seconds(f.pts, start)) for f in frames if f.still],
         )
+
+    def _pairs(self, scene: OpenScene, piece: Piece) -> list[Pair]:
+        """The measured pairs of a clip, and those of frames that are shown for long."""
+        start, seconds = scene.times[piece.first], self._clock.seconds
+        measured = [
+            replace(pair, seconds=pair.seconds - seconds(start))
+            for index, pair in scene.pairs
+            if piece.first < index - scene.start < piece.after
+        ]
+        shown = [*scene.times[piece.first : piece.after], piece.end]
+        long = LONG / self._clock.time_base
+        held = [(a, b) for a, b in pairwise(shown) if b - a > long]
+        return with_held(measured, [(seconds(a, start), seconds(b, start)) for a, b in held])
 
     def _choose(
         self, scene: OpenScene, piece: Piece
     ) -> tuple[list[SceneFrame], set[int], SceneFrame]:
         """The frames to store of a clip, the indices of its regular ones, and the large one."""
-        start, end = scene.times[piece[0]], scene.times[piece[1]]
-        regular, held = scene.within(*piece)
+        start, end = scene.times[piece.first], piece.end
+        regular, held = scene.within(piece.first, piece.after)
         chosen = {frame.index: frame for frame in regular or held[:1]}
         indices = set(chosen)
         middle = nearest(held, start + 0.5 * (end - start))
         for point in POINTS:
             frame = nearest([*chosen.values(), *held], start + point * (end - start))
             chosen.setdefault(frame.index, self._store.encode_small(frame))
-        if piece[0] == 0:
+        if piece.first == 0:
             chosen.setdefault(held[0].index, self._store.encode_small(held[0]))
         return [chosen[i] for i in sorted(chosen)], indices, middle
 
@@ -244,8 +253,8 @@ class _Clips:
         self, scene: OpenScene, piece: Piece, jpegs: JpegList, measures: Measures
     ) -> dict[str, Any]:
         """The values of the columns of a clip."""
-        start, end = scene.times[piece[0]], scene.times[piece[1]]
-        num_frames = piece[1] - piece[0]
+        start, end = scene.times[piece.first], piece.end
+        num_frames = piece.after - piece.first
         width, height = self._shape.size
         middle = min(measures.pictures, key=lambda p: abs(p.seconds - measures.seconds / 2))
         first_hash, middle_hash = (
@@ -261,7 +270,7 @@ class _Clips:
             "height": height,
             "aspect_ratio": height / width,
             "resolution": height * width,
-            "start_frame": scene.start + piece[0],
+            "start_frame": scene.start + piece.first,
             "start_seconds": self._clock.seconds(start),
             "end_seconds": self._clock.seconds(end),
             "seconds": measures.seconds,

@@ -5,15 +5,22 @@ from __future__ import annotations
 import itertools
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
-
-# positions, in the list of times, of its first frame and of the first frame after it
-Piece = tuple[int, int]
+from typing import Literal, NamedTuple
 
 PANDA_TAIL = 2  # seconds by which the last piece may be longer, in the rule of Panda-70M
+
+_Bounds = tuple[int, int]  # positions of the first frame and of the first frame after it
+
+
+class Piece(NamedTuple):
+    """Frames of a scene that follow one another, by their positions in its list of times."""
+
+    first: int
+    after: int  # the first frame behind it
+    end: int  # pts; before that of the frame `after` where the last frame is cut off
 
 
 @dataclass(frozen=True)
@@ -30,12 +37,54 @@ class Lengths:
 def pieces(times: Sequence[int], time_base: Fraction, lengths: Lengths) -> list[Piece]:
     """The pieces of one scene, in order, including those that are not `long_enough`.
 
-    `times` are the pts of the scene's frames and, last, of its end.
+    `times` are the pts of the scene's frames and, last, of its end. A frame that alone is longer
+    than a piece may be ends its piece and is cut off, and what follows is divided by itself.
 
     split: n = ceil(length / longest) pieces of equal length, cut at the frame nearest to each
     boundary; where these would be shorter than `shortest`, fewer and longer ones, each cut off at
     `longest`. truncate: one piece, cut off at `longest`, as the seed does.
     """
+    return [
+        Piece(first + begin, first + after, stretch[after])
+        for first, stretch in _stretches(times, time_base, lengths)
+        for begin, after in _divided(stretch, time_base, lengths)
+    ]
+
+
+def long_enough(times: Sequence[int], piece: Piece, time_base: Fraction, lengths: Lengths) -> bool:
+    """Whether a piece has at least the shortest length."""
+    return piece.end - times[piece.first] >= _ticks(lengths.shortest, time_base)
+
+
+def _stretches(
+    times: Sequence[int], time_base: Fraction, lengths: Lengths
+) -> Iterator[tuple[int, Sequence[int]]]:
+    """The parts of a scene between frames that are longer than a piece may be.
+
+    Each with the position of its first frame, and the times of its frames and of its end. Such a
+    frame is the last of its part. There it is as long as the frame before it, or longer where the
+    part would otherwise be too short for a clip; alone, it is as long as a piece may be.
+    """
+    limits = [] if lengths.longest is None else [lengths.longest]
+    limits += [] if lengths.panda is None else [lengths.panda + PANDA_TAIL]
+    limit = max(1, int(_ticks(min(limits), time_base))) if limits else math.inf
+    shortest = math.ceil(_ticks(lengths.shortest, time_base))
+    first = 0
+    for last, (shown, hidden) in enumerate(itertools.pairwise(times)):
+        if hidden - shown <= limit:
+            continue
+        end = shown + int(limit)
+        if last > first:
+            as_before = max(1, shown - times[last - 1])
+            end = min(end, max(shown + as_before, times[first] + shortest))
+        yield first, [*times[first : last + 1], end]
+        first = last + 1
+    if first < len(times) - 1:
+        yield first, times[first:]
+
+
+def _divided(times: Sequence[int], time_base: Fraction, lengths: Lengths) -> list[_Bounds]:
+    """A stretch in pieces, none longer than it may be."""
     wholes = [(0, len(times) - 1)]
     if lengths.panda is not None:
         # as Panda-70M: pieces of `panda` while more than panda + tail remains, then the remainder
@@ -54,11 +103,6 @@ def pieces(times: Sequence[int], time_base: Fraction, lengths: Lengths) -> list[
     return [piece for whole in wholes for piece in _limited(times, whole, limit, least)]
 
 
-def long_enough(times: Sequence[int], piece: Piece, time_base: Fraction, lengths: Lengths) -> bool:
-    """Whether a piece has at least the shortest length."""
-    return times[piece[1]] - times[piece[0]] >= _ticks(lengths.shortest, time_base)
-
-
 def _ticks(seconds: float, time_base: Fraction) -> Fraction:
     return Fraction(seconds).limit_denominator(1_000_000) / time_base
 
@@ -68,7 +112,9 @@ def _last_within(times: Sequence[int], start: int, length: Fraction) -> int:
     return max(start + 1, bisect_right(times, times[start] + length) - 1)
 
 
-def _limited(times: Sequence[int], piece: Piece, limit: Fraction, least: Fraction) -> list[Piece]:
+def _limited(
+    times: Sequence[int], piece: _Bounds, limit: Fraction, least: Fraction
+) -> list[_Bounds]:
     """A piece cut into equal ones of at most `limit`, and at least `least` where possible."""
     length = times[piece[1]] - times[piece[0]]
     if length <= limit:
@@ -89,7 +135,7 @@ def _limited(times: Sequence[int], piece: Piece, limit: Fraction, least: Fractio
     ]
 
 
-def _equal(times: Sequence[int], piece: Piece, n: int) -> list[Piece]:
+def _equal(times: Sequence[int], piece: _Bounds, n: int) -> list[_Bounds]:
     """A piece cut into n, each bound at the frame nearest to it, with a frame in every piece."""
     first, last = piece
     bounds = [first]

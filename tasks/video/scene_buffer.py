@@ -34,6 +34,7 @@ class SceneFrame:
     small: Key | None = None
     large: Key | None = None
     still: Still | None = None
+    seconds: float = 0.0  # of a held frame, from the first frame of the video
 
 
 class FrameStore:
@@ -113,7 +114,10 @@ class OpenScene:
     def begin(self, first: SceneFrame, seconds: float) -> None:
         """Sample and hold the scene's first frame, so that every scene has a frame of each kind."""
         self.regular = [replace(first, decoded=None)]
-        self.held = [first, *(f for f in self.held if f.index > first.index)]
+        self.held = [
+            replace(first, seconds=seconds),
+            *(f for f in self.held if f.index > first.index),
+        ]
         self._next_regular = seconds + self._cadence.regular
         self._next_held = seconds + self._every
 
@@ -124,14 +128,15 @@ class OpenScene:
             self.regular.append(replace(store.encode_small(frame), decoded=None))
             self._next_regular = _next(self._next_regular, seconds, self._cadence.regular)
         if seconds >= self._next_held and frame.decoded is not None:
-            self.held.append(replace(frame, decoded=store.hold(frame.decoded)))
+            held = replace(frame, decoded=store.hold(frame.decoded), seconds=seconds)
+            self.held.append(held)
             self._next_held = _next(self._next_held, seconds, self._every)
             decoded = [f for f in self.held if f.decoded is not None]
             if len(decoded) <= HELD:
                 return
             if self._every * 2 <= self._cadence.limit:
                 self._every *= 2
-                self.held = self.held[::2]
+                self.held = _thinned(self.held, self._every)
             else:
                 store.encode_large(store.encode_small(decoded[0])).decoded = None
 
@@ -157,6 +162,18 @@ class OpenScene:
         regular = [f for f in self.regular if start <= f.index < end]
         held = [f for f in self.held if start <= f.index < end] or [nearest(self.held, pts)]
         return regular, held
+
+
+def _thinned(frames: Sequence[SceneFrame], seconds: float) -> list[SceneFrame]:
+    """The frames without those that follow another one by clearly less than `seconds`.
+
+    A frame between two long gaps stays: it may be all there is of a piece.
+    """
+    kept = list(frames[:1])
+    for frame in frames[1:]:
+        if frame.seconds - kept[-1].seconds > 0.75 * seconds:
+            kept.append(frame)
+    return kept
 
 
 def _next(planned: float, now: float, step: float) -> float:

@@ -4,6 +4,7 @@ blurred.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -136,12 +137,57 @@ def test_flow_is_an_average_over_time_not_over_pairs() -> None:
     ) == pytest.approx(4.0)
 
 
+def test_static_weighs_time_not_pairs() -> None:
+    busy = [Pair(0.04, 0.04, 9.0, 5.0), Pair(0.29, 0.04, 9.0, 5.0)]
+    still = Pair(30.0, 29.0, 0.0, 0.0)
+    assert static([*busy, still], 31.0) == pytest.approx(30.355 / 31)
+    assert static(busy, 0.5) == 0.0
+    assert static([still], 31.0) == 1.0
+
+
+def test_static_does_not_depend_on_how_the_still_time_is_divided() -> None:
+    busy = Pair(1.0, 0.04, 9.0, 5.0)
+    still = [Pair(t, 0.04, 0.0, 0.0) for t in (2.0, 3.0, 4.0, 5.0)]
+    assert static([busy, *still], 5.5) == static([busy, still[0]], 5.5)
+
+
+RECORDER = replace(CLOSED, time_base=Fraction(1, 24))
+
+
+def test_a_pause_of_a_screen_recorder_is_static(tmp_path: Path) -> None:
+    # half a second of movement, ten seconds with nothing recorded, half a second of movement
+    pts = [*range(12), *range(252, 264)]
+    path = write_video(tmp_path / "a.mp4", footage(24), replace(RECORDER, pts=pts))
+    found = scores(path, tmp_path, detector="stride", stride_seconds=60.0)
+    assert found["static"] == pytest.approx(9.6 / 11, abs=0.1)
+    every = [picture(n) for n in [*range(11), *[11] * 241, *range(12, 24)]]
+    same = write_video(tmp_path / "b.mp4", every, CLOSED)  # a recorder that leaves nothing out
+    whole = scores(same, tmp_path, detector="stride", stride_seconds=60.0)
+    assert found["static"] == pytest.approx(whole["static"], abs=0.1)
+    assert found["flow"] < 2 * max(whole["flow"], 0.1)
+
+
+def test_one_frame_that_is_shown_for_long_is_static(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", footage(2), replace(RECORDER, pts=[0, 24 * 30]))
+    found = scores(path, tmp_path, detector="stride", stride_seconds=60.0)
+    assert (found["static"], found["flow"]) == (1.0, 0.0)
+
+
+def test_a_slow_camera_is_not_static(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", footage(8), replace(CLOSED, rate=Fraction(1)))
+    assert scores(path, tmp_path, detector="stride", stride_seconds=60.0)["static"] == 0.0
+
+
+def test_the_form_of_the_measures_is_written(tmp_path: Path) -> None:
+    assert scores(draw("closed", tmp_path).path, tmp_path)["motion_form"] == 2
+
+
 def test_shares_and_median() -> None:
-    assert static([Pair(0, 0.1, 0.0, 0.4), Pair(0, 0.1, 0.0, 0.5)]) == 0.5
+    assert static([Pair(0.1, 0.1, 0.0, 0.4), Pair(0.2, 0.1, 0.0, 0.5)], 0.2) == 0.5
     stills = [Still(0, 10.0, 5.0, 1.0), Still(0, 10.0, 12.0, 3.0), Still(0, 40.0, 0.0, 50.0)]
     assert black(stills) == pytest.approx(1 / 3)
     assert blur(stills) == 3.0
 
 
 def test_without_measures_nothing_is_measured() -> None:
-    assert (flow([]), static([]), black([]), blur([])) == (None, None, None, None)
+    assert (flow([]), static([], 1.0), black([]), blur([])) == (None, None, None, None)

@@ -157,6 +157,34 @@ def test_a_video_without_a_long_scene_is_dropped_by_name(folder: Path, tmp_path:
     )
 
 
+PAUSE = replace(CLOSED, time_base=Fraction(1, 24))
+
+
+def test_moving_parts_beside_a_pause_are_clips_and_nothing_is_longer_than_the_limit(
+    tmp_path: Path,
+) -> None:
+    # as a screen recorder writes it: 72 frames, 30 s with nothing, 72 frames
+    pts = [*range(72), *range(792, 864)]
+    path = write_video(tmp_path / "a.mp4", footage(144), replace(PAUSE, pts=pts))
+    first, second = split(path, tmp_path, min_seconds=2.0).clips
+    assert (first.scores["num_frames"], second.scores["num_frames"]) == (72, 72)
+    assert (first.scores["start_seconds"], first.scores["seconds"]) == (0.0, 3.0)
+    assert (second.scores["start_seconds"], second.scores["end_seconds"]) == (33.0, 36.0)
+    assert frame_number(samples(tmp_path, first).at(0.9)) in range(60, 72)
+    assert frame_number(samples(tmp_path, second).first()) == 72
+
+
+def test_a_frame_between_two_pauses_is_sampled_itself(tmp_path: Path) -> None:
+    # many frames a second before it, so that held frames are thinned out
+    pts = [*range(0, 96, 6), 96 + 600, *(1400 + 6 * i for i in range(40))]
+    path = write_video(tmp_path / "a.mp4", footage(len(pts)), replace(PAUSE, pts=pts))
+    options = {"detector": "stride", "stride_seconds": 3600.0}
+    lone = next(c for c in split(path, tmp_path, **options).clips if c.scores["num_frames"] == 1)
+    found = samples(tmp_path, lone)
+    assert {frame_number(found.at(f)) for f in (0.1, 0.5, 0.9)} == {16}
+    assert frame_number(found.large_middle()) == 16
+
+
 def test_a_long_scene_becomes_equal_clips(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", footage(120), CLOSED)  # 5 s
     clips = split(path, tmp_path, min_seconds=0.5, max_seconds=2.0).clips
