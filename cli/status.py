@@ -18,6 +18,7 @@ from curate.cli.shared.output import counted, emit, emit_json, formatted, second
 from curate.cli.shared.session import Session
 from curate.configs.schema import RUNNING
 from curate.db.reports.failures import failures
+from curate.db.reports.forms import earlier_forms
 from curate.db.reports.overview import DatasetView
 from curate.db.reports.progress import Totals
 from curate.db.reports.workers import busy_processes
@@ -96,6 +97,9 @@ def status_json(opened: OpenDataset, view: DatasetView) -> dict[str, Any]:
         "totals": asdict(view.totals), "shares": view.totals.shares(), "eta_seconds": view.eta,
         "failures": [asdict(f) for f in failures(opened.engine, opened.dataset.id)[:3]],
         "held_up": [asdict(b) for b in view.blocked],
+        "earlier_forms": [
+            asdict(e) for e in earlier_forms(opened.engine, opened.dataset, opened.pipeline)
+        ],
         "workers": busy_processes(opened.engine, opened.dataset),
     }  # fmt: skip
 
@@ -114,8 +118,18 @@ def _print_table(session: Session, opened: OpenDataset, report: dict[str, Any]) 
         print(formatted(f"{f['rows']} x {f['error']} in {f['stage']}, e.g. {f['path']}"))
     for blocked in report["held_up"]:
         print(formatted(f"{blocked['stage']} is held up: {blocked['message']}"))
+    for earlier in report["earlier_forms"]:
+        session.console.warn(_about_earlier_form(opened.name, **earlier))
     if warning := version_difference(opened.engine):
         session.console.warn(warning)
+
+
+def _about_earlier_form(name: str, stage: str, level: str, rows: int) -> str:
+    """That rows hold measures of an earlier form of a stage, and what brings them up to date."""
+    subject = f"{stage} of {counted(rows, level)} is of an earlier form"
+    if level == "clip":
+        return f"{subject}, not to be compared with the others: curate redo {stage} {name}"
+    return f"{subject}; for clips by the rules of today: curate run … --name NEW"
 
 
 def summary(totals: Totals) -> str:

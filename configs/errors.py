@@ -246,6 +246,12 @@ class BadGeometry(MediaError):
     """{path} says its pictures are {width}x{height} pixels, which cannot be. Re-encode the file"""
 
 
+class SourceChanging(MediaError):
+    """{path} was replaced {times} times while it was worked on, so it is probably still being
+    written. Wait until it is whole, then: curate retry --error SourceChanging
+    """
+
+
 class BadSidecar(MediaError):
     """The caption in {path} cannot be used: {why}. Mend the file, then: curate retry --error
     BadSidecar

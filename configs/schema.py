@@ -115,6 +115,7 @@ class StageSpec(Protocol):
     makes: ClassVar[Level | None]
     comes_first: ClassVar[bool]
     comes_last: ClassVar[bool]
+    form: ClassVar[int]
     columns: ClassVar[dict[str, Column]]
     Options: ClassVar[type[StageOptions]]
 

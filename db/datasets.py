@@ -29,7 +29,7 @@ from curate.configs.schema import CANCELLED, PAUSED, RUNNING, Column
 from curate.db.engine import is_sqlite, looking, reading, writing
 from curate.db.expressions import quoted
 from curate.db.queue.leases import FREE, FREE_COLUMNS, lock_leased_rows, stages_met, update_in_order
-from curate.db.save.clips import forget_clips
+from curate.db.save.clips import restart_video
 from curate.db.schema import clips, datasets, videos
 
 CHUNK = 500  # inputs per transaction of an enqueue
@@ -59,6 +59,7 @@ class Dataset:
     epoch: int = 0
     state: str = RUNNING
     refiltering_text: str | None = None
+    forms_text: str | None = None
 
     @property
     def refiltering(self) -> list[str]:
@@ -67,6 +68,12 @@ class Dataset:
         """
         names: list[str] = json.loads(self.refiltering_text or "[]")
         return names
+
+    @property
+    def forms(self) -> dict[str, int]:
+        """The form of its measures in which each stage began this dataset, where it is not 1."""
+        forms: dict[str, int] = json.loads(self.forms_text or "{}")
+        return forms
 
     @property
     def frozen(self) -> list[dict[str, Any]]:
@@ -93,7 +100,7 @@ def all_datasets(engine: Engine) -> list[Dataset]:
     """Every dataset, oldest first."""
     columns = [
         datasets.c[name]
-        for name in ("id", "name", "root", "pipeline", "epoch", "state", "refiltering")
+        for name in ("id", "name", "root", "pipeline", "epoch", "state", "refiltering", "forms")
     ]
     query = select(*columns).order_by(datasets.c.id)
     with looking(engine) as connection:
@@ -117,12 +124,14 @@ def create(engine: Engine, name: str, root: str, pipeline: Pipeline) -> Dataset:
     """Make a dataset with a frozen pipeline, and the score columns that its stages write."""
     add_columns(engine, pipeline.columns())
     frozen = json.dumps(pipeline.frozen())
+    forms = json.dumps({s.name: s.spec.form for s in pipeline.stages if s.spec.form > 1})
     values = {"name": name, "root": root, "pipeline": frozen, "created_at": time.time()}
+    values["forms"] = forms
     with writing(engine) as connection:
         made = connection.execute(
             insert(datasets).values(**values).returning(datasets.c.id)
         ).scalar_one()
-    return Dataset(made, name, root, frozen)
+    return Dataset(made, name, root, frozen, forms_text=forms)
 
 
 _SQL_TYPES: dict[str, TypeEngine[Any]] = {"float": Float(53), "int": BigInteger(), "text": Text()}
@@ -207,10 +216,8 @@ def _start_again(
     connection: Connection, dataset_id: int, changed: Mapping[int, FoundInput], pipeline: Pipeline
 ) -> None:
     for video_id, one in changed.items():
-        forget_clips(connection, dataset_id, [video_id], pipeline)
-        again = {"reason": None, "error": None, "return_to": None, **FREE_COLUMNS}
-        values = again | _columns(one, pipeline)
-        connection.execute(update(videos).where(videos.c.id == video_id).values(**values))
+        values = {"times_replaced": None, **_columns(one, pipeline)}
+        restart_video(connection, dataset_id, video_id, pipeline, values)
 
 
 def _columns(one: FoundInput, pipeline: Pipeline) -> dict[str, Any]:

@@ -125,7 +125,9 @@ def usual(pipeline: Pipeline) -> list[str]:
     """The columns written when none are asked for: the seed's, the scores of the pipeline, then the
     span.
     """
-    scores = [name for name in pipeline.columns() if name not in (*SEED, *LAST, *HIDDEN, *POSITION)]
+    forms = {f"{step.name}_form" for step in pipeline.stages}
+    others = {*SEED, *LAST, *HIDDEN, *POSITION, *forms}
+    scores = [name for name in pipeline.columns() if name not in others]
     return [*SEED, *scores, *LAST]
 
 

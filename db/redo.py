@@ -8,6 +8,7 @@ together or by a second redo, go into the route in the order of the pipeline.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +35,7 @@ from curate.db.filters.columns import columns_of
 from curate.db.filters.verdict import status_columns, verdict_of
 from curate.db.queue.leases import FREE_COLUMNS, lock_leased_rows
 from curate.db.save.placing import ROUTE_SEPARATOR
-from curate.db.schema import clips
+from curate.db.schema import clips, datasets
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,10 @@ def redo(
     condition = condition_of(where, columns_of(clips) | pipeline.columns(), engine.dialect.name)
     with writing(engine) as connection:
         write_pipeline(connection, dataset, pipeline)
+        if not where:  # from here on, no clip has measures of an earlier form
+            forms = {name: pipeline.stage(name).spec.form for name in (stage, *then)}
+            values = {"forms": json.dumps(dataset.forms | forms)}
+            connection.execute(update(datasets).where(datasets.c.id == dataset.id).values(**values))
         lock_leased_rows(connection, dataset.id)  # before the millions of rows that nobody renews
         chosen = and_(clips.c.dataset_id == dataset.id, condition)
         return _Redo(connection, pipeline, (stage, *then), chosen).run()

@@ -101,6 +101,8 @@ datasets = Table(
     # while changed filters are applied to the rows, also when that was interrupted: JSON list of
     # the filters that rows may have been dropped by; else NULL
     Column("refiltering", Text),
+    # JSON: the form of its measures in which each stage began, by name, where it is not 1
+    Column("forms", Text),
 )
 
 videos = Table(
@@ -146,6 +148,7 @@ videos = Table(
     Column("transfer", Text),
     Column("primaries", Text),
     Column("split_form", Integer),  # NULL: the first
+    Column("times_replaced", Integer),  # since the last enqueue, while it was worked on
     *_position(),
     UniqueConstraint("dataset_id", "path"),
     UniqueConstraint("dataset_id", "clip_stem"),

@@ -86,6 +86,7 @@ class Cut(Stage[Clip, CutOptions]):
     name = "cut"
     level = "clip"
     comes_last = True
+    opens_source = True
     Options = CutOptions
     columns = {
         "path": Column(

@@ -13,6 +13,7 @@ class Probe(Stage[Video, "Probe.Options"]):
     name = "probe"
     level = "video"
     comes_first = True
+    opens_source = True
     columns = {
         "media_type": Column("text", "video or image"),
         "duration": Column(

@@ -200,6 +200,13 @@ class Stage(ABC, Generic[RowT, OptionsT]):
     """Stages with `default_step` join a pipeline before this one."""
     default_step: ClassVar[bool] = False
     """Pipelines that do not mention the stage get it too."""
+    opens_source: ClassVar[bool] = False
+    """It reads the source itself. What it finds is not saved when the file was replaced meanwhile.
+    """
+    form: ClassVar[int] = 1
+    """Which form of its measures this code makes. Raise it when the same columns come to mean
+    something else, and write it to a column ``<name>_form`` (NULL: 1); see docs/adding-a-scorer.md.
+    """
 
     def __init__(self, options: OptionsT, context: Context) -> None:
         self.options = options

@@ -10,6 +10,7 @@ outcomes in one transaction. What happens when a step fails:
   rows, at once or before the next batch.
 - The batch overruns its time limit: a row that is alone fails, the rows of a larger batch expire,
   and the process is killed, since nothing else stops C code (`LeaseKeeper`).
+- A source was replaced (`leave_out_replaced`): nothing of it is saved, and its video starts again.
 - The stage's options changed while the batch ran: nothing is saved, and the rows wait again.
 - The stage cannot be loaded: no row is claimed, and `batches` logs the reason.
 - The process is told to stop: it releases the rows.
@@ -49,6 +50,7 @@ from curate.worker.memory import capped_memory
 from curate.worker.outcomes import run_rows
 from curate.worker.owner import new_owner, worker_name
 from curate.worker.rows import stage_rows
+from curate.worker.sources import leave_out_replaced
 
 log = logging.getLogger(__name__)
 
@@ -66,16 +68,18 @@ class BatchReport:
     n_failed: int
     seconds: float
     lost: int = 0  # rows not saved: another process holds them, or the options changed
+    replaced: int = 0  # rows not saved: their source is another file now
     batches: int = 1
 
     def __str__(self) -> str:
         noun = f"{self.step.level}s" + (f" in {self.batches} batches" if self.batches > 1 else "")
         lost = f", {self.lost} of them lost to others" if self.lost else ""
-        total = self.n_ok + self.n_failed
+        lost += f", {self.replaced} of replaced sources" if self.replaced else ""
+        total = self.n_ok + self.n_failed + self.replaced
         return f"{total} {noun}: {self.n_ok} ok, {self.n_failed} failed, {self.seconds:.1f} s{lost}"
 
     def __add__(self, later: BatchReport) -> BatchReport:
-        names = ("n_ok", "n_failed", "seconds", "lost", "batches")
+        names = ("n_ok", "n_failed", "seconds", "lost", "replaced", "batches")
         sums = {name: getattr(self, name) + getattr(later, name) for name in names}
         return dataclasses.replace(self, **sums)
 
@@ -120,7 +124,9 @@ class BatchRunner:
             with about(batch=request.owner.rpartition("|")[2], rows=len(claimed.rows)):
                 with self._lease_keeper.keep(claimed), capped_memory(step.options):
                     loaded.recall(self.engine, dataset.id)  # what was taken since
-                    outcomes = run_rows(loaded.stage, stage_rows(claimed, self._samples))
+                    rows = stage_rows(claimed, self._samples)
+                    outcomes = run_rows(loaded.stage, rows)
+                    replaced = leave_out_replaced(loaded.stage, rows, outcomes)
                     saved = self._save(claimed, outcomes)
                     if outcomes.service_error:
                         raise outcomes.service_error
@@ -129,10 +135,11 @@ class BatchRunner:
                     dataset_id=dataset.id,
                     step=step,
                     pipeline=pipeline,
-                    n_ok=len(claimed.rows) - n_failed,
+                    n_ok=len(claimed.rows) - n_failed - replaced,
                     n_failed=n_failed,
                     seconds=time.monotonic() - started,
                     lost=len(claimed.rows) - saved,
+                    replaced=replaced,
                 )
                 log.info("%s", report)
                 return report

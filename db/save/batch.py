@@ -16,7 +16,7 @@ from curate.db import side_tables
 from curate.db.engine import writing
 from curate.db.expressions import among
 from curate.db.queue.leases import FREE_COLUMNS, Claim, release_rows
-from curate.db.save.clips import FoundClip, replace_clips
+from curate.db.save.clips import FoundClip, begin_again, replace_clips
 from curate.db.save.log import log_batch
 from curate.db.save.placing import ROUTE_SEPARATOR, write_and_place
 from curate.db.schema import datasets, rows_of
@@ -28,7 +28,8 @@ class Outcomes:
     """What a stage found for each row of a batch, by row id.
 
     A row is in `scores` (and also in `dropped` if it goes no further), or in `failed`. A row in
-    neither is released because of `service_error`.
+    neither is released because of `service_error`, or its source was replaced: `replaced` are the
+    fingerprints, by video id, in the row and of the file that is there now.
     """
 
     scores: dict[int, Mapping[str, Any]] = field(default_factory=dict)
@@ -37,6 +38,13 @@ class Outcomes:
     clips: dict[int, Sequence[FoundClip]] = field(default_factory=dict)  # by video id
     tables: dict[int, Sequence[NewRows]] = field(default_factory=dict)  # by clip id
     service_error: ServiceError | None = None
+    replaced: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+
+    def leave_out(self, row_ids: Collection[int]) -> None:
+        """Forget what was found for these rows."""
+        for found in (self.scores, self.dropped, self.failed, self.clips, self.tables):
+            for row_id in found.keys() & row_ids:
+                del found[row_id]
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,8 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> in
     Rows that another worker now holds are left alone. The dataset's pipeline is read in the same
     transaction, so a filter that changed while the batch ran decides by its new form.
 
+    A video whose source was replaced begins again with its new fingerprint and without its clips.
+
     Saves nothing and releases the rows, to run the stage again, if its options have changed so that
     they give other scores, or if clips were deleted that an ordered stage compared with.
     """
@@ -61,7 +71,8 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> in
     step = request.step
     with writing(engine) as connection:
         makes_rows = step.spec.makes is not None
-        dataset = lock_dataset(connection, request.dataset_id, exclusive=makes_rows)
+        may_delete_clips = makes_rows or bool(outcomes.replaced)
+        dataset = lock_dataset(connection, request.dataset_id, exclusive=may_delete_clips)
         pipeline = writer.parse(dataset.pipeline)
         changed = pipeline is not request.pipeline and not step.scores_as(pipeline.stage(step.name))
         if changed or request.epoch not in (None, dataset.epoch):
@@ -71,6 +82,8 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> in
         holder = {"ids": claim.ids, "holder": request.owner}
         held = connection.execute(held_statement(step.level), holder).all()
         routes: dict[int, str | None] = {row.id: row.return_to for row in held}
+        if outcomes.replaced:
+            begin_again(connection, request, outcomes.replaced, pipeline)
         scored = [i for i in outcomes.scores if i in routes]
         if tables := {i: rows for i, rows in outcomes.tables.items() if i in routes}:
             side_tables.replace(connection, tables)

@@ -1,4 +1,4 @@
-"""Inserts the clips that a stage found in a video, and deletes those of an earlier run."""
+"""Inserts the clips that a stage found in a video; deletes those of an earlier run or source."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from curate.configs.errors import SourceChanging
 from curate.configs.pipeline import Pipeline
 from curate.configs.texts import input_cell
-from curate.db.queue.leases import FREE_COLUMNS
+from curate.db.queue.leases import FREE_COLUMNS, ClaimRequest
 from curate.db.save.placing import write_and_place
 from curate.db.schema import clips, datasets, videos
 
@@ -57,11 +58,53 @@ def replace_clips(
     write_and_place(connection, "clip", {}, new, pipeline, (entry, None))
 
 
+def begin_again(
+    connection: Connection,
+    request: ClaimRequest,
+    replaced: Mapping[int, tuple[str, str]],
+    pipeline: Pipeline,
+) -> None:
+    """Restart videos whose source was replaced, given by id with the old and new fingerprint.
+
+    One that another process has restarted already is left alone. One that was replaced more often
+    than `request.max_attempts` fails: it is probably still being written.
+    """
+    for video_id, (before, now) in sorted(replaced.items()):
+        stale = (videos.c.id == video_id, videos.c.fingerprint == before)
+        query = select(videos.c.path, videos.c.times_replaced).where(*stale).with_for_update()
+        video = connection.execute(query).first()
+        if video is None:
+            continue
+        times = (video.times_replaced or 0) + 1
+        values: dict[str, Any] = {"fingerprint": now, "times_replaced": times}
+        if times > request.max_attempts:
+            error = SourceChanging(path=video.path, times=times)
+            values |= {"status": "failed", "reason": type(error).__name__, "error": str(error)}
+        restart_video(connection, request.dataset_id, video_id, pipeline, values)
+
+
+def restart_video(
+    connection: Connection,
+    dataset_id: int,
+    video_id: int,
+    pipeline: Pipeline,
+    values: Mapping[str, Any],
+) -> None:
+    """Delete the clips of a video, and let it wait for the first stage, with these values."""
+    forget_clips(connection, dataset_id, [video_id], pipeline)
+    waiting = {"stage": pipeline.entry("video"), "status": "active", "return_to": None}
+    free = {"reason": None, "error": None, **FREE_COLUMNS}
+    changed = update(videos).where(videos.c.id == video_id).values(**waiting | free | values)
+    connection.execute(changed)
+
+
 def forget_clips(
     connection: Connection, dataset_id: int, video_ids: Sequence[int], pipeline: Pipeline
 ) -> None:
     """Delete the clips of videos. Clips that were duplicates of these are compared again."""
-    deleted = select(clips.c.id).where(clips.c.video_id.in_(video_ids))
+    # locked in order, as a renewal of their leases does
+    deleted = select(clips.c.id).where(clips.c.video_id.in_(video_ids)).order_by(clips.c.id)
+    deleted = deleted.with_for_update()
     ids = [int(i) for i in connection.execute(deleted).scalars()]
     if not ids:
         return

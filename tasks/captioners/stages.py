@@ -49,6 +49,7 @@ class CaptionStage(Stage[Clip, CaptionOptionsT]):
 
     level = "clip"
     writes = (TABLE,)
+    opens_source = True
     columns: ClassVar[dict[str, Column]] = {
         "text": Column("text", "the caption, as it was written")
     }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from curate.configs.errors import ServiceError
-from curate.tasks.inputs.paths import to_text
+from curate.tasks.inputs.paths import is_url, to_path, to_text
 from curate.tasks.storage.remote import as_reading_error, file_system
 
 ABSENT = "absent"  # fingerprint of a file that is not there: it changes when the file appears
@@ -48,12 +48,7 @@ def local_input(path: str, base: str, extra: dict[str, Any] | None = None) -> In
     """The Input of a local path, existing or not; relpath counts from the folder `base`."""
     absolute = os.path.abspath(path)  # noqa: PTH100  keeps links, unlike resolve
     relative = absolute.removeprefix(base.rstrip("/") + "/")
-    try:
-        status = os.stat(absolute)  # noqa: PTH116
-        fingerprint = f"{status.st_size}-{status.st_mtime_ns}"
-    except OSError:
-        fingerprint = ABSENT
-    return Input(to_text(absolute), to_text(relative), fingerprint, extra or {})
+    return Input(to_text(absolute), to_text(relative), _of_local_file(absolute), extra or {})
 
 
 def url_input(url: str, base: str, extra: dict[str, Any] | None = None) -> Input:
@@ -61,14 +56,7 @@ def url_input(url: str, base: str, extra: dict[str, Any] | None = None) -> Input
 
     Raises ServiceError when its store does not answer or refuses this host.
     """
-    system, path = file_system(url)
-    try:
-        fingerprint = url_fingerprint(system.info(path))
-    except Exception as error:  # every store's client raises errors of its own
-        problem = as_reading_error(url, error)
-        if isinstance(problem, ServiceError):
-            raise problem from error
-        fingerprint = ABSENT
+    fingerprint = _of_url(url)
     relpath = url.removeprefix(base.rstrip("/") + "/")
     if relpath != url:
         relpath = to_text(relpath.partition("?")[0])
@@ -79,3 +67,44 @@ def url_fingerprint(info: Mapping[str, Any]) -> str:
     """The fingerprint of a file, made of its fsspec `info`."""
     version = next((info[key] for key in _VERSIONS if info.get(key) is not None), "")
     return f"{info.get('size')}-{version}"
+
+
+def fingerprint_now(path: str) -> str:
+    """The fingerprint that the file of an `Input.path` has now; ABSENT when it is gone.
+
+    Raises ServiceError when the store of a URL does not answer or refuses this host.
+    """
+    return _of_url(path) if is_url(path) else _of_local_file(to_path(path))
+
+
+def is_same_file(before: str, now: str) -> bool:
+    """Whether two fingerprints may be of one file: what both tell of it is equal.
+
+    A listing of a store may tell less than a question about one file.
+    """
+    pairs = zip(before.partition("-")[::2], now.partition("-")[::2], strict=True)
+    unknown = ("", "None")
+    return before == now or (
+        ABSENT not in (before, now)
+        and all(a == b or a in unknown or b in unknown for a, b in pairs)
+    )
+
+
+def _of_local_file(path: str) -> str:
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return ABSENT
+    return f"{status.st_size}-{status.st_mtime_ns}"
+
+
+def _of_url(url: str) -> str:
+    system, path = file_system(url)
+    try:
+        system.invalidate_cache(path)
+        return url_fingerprint(system.info(path))
+    except Exception as error:  # every store's client raises errors of its own
+        problem = as_reading_error(url, error)
+        if isinstance(problem, ServiceError):
+            raise problem from error
+        return ABSENT

@@ -96,3 +96,16 @@ def test_a_stage_that_went_on_or_was_held_up_long_ago_is_not(
     if not age:
         put_batches(filled, None, count=1)
     assert curate("status", "--json").json["held_up"] == []
+
+
+def test_status_says_which_rows_are_of_an_earlier_form_and_what_brings_them_up(
+    curate: Call, filled: Filled
+) -> None:
+    assert "earlier form" not in curate("status").err
+    with writing(filled.engine) as connection:  # as a home of an earlier version has it
+        connection.execute(text("UPDATE datasets SET forms = NULL"))
+    result = curate("status")
+    assert "motion of 4 clips is of an earlier form" in result.err
+    assert "curate redo motion pets" in result.err
+    found = curate("status", "--json").json["earlier_forms"]
+    assert {"stage": "motion", "level": "clip", "rows": 4} in found

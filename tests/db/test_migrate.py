@@ -63,6 +63,25 @@ def test_rows_and_the_reader_survive_the_upgrade_from_the_first_schema(database_
     assert run_query(database_url, statement, 10).rows == [[9, None, None]]
 
 
+@pytest.mark.parametrize("measured", [False, True])
+def test_clips_that_have_static_get_the_column_of_its_form(
+    database_url: str, measured: bool
+) -> None:
+    from alembic import command
+
+    engine = make_engine(database_url)
+    with writing(engine) as connection:
+        config = migrate.alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0008")
+        if measured:
+            connection.execute(text("ALTER TABLE clips ADD COLUMN static FLOAT"))
+    migrate.upgrade(engine)
+    with engine.connect() as connection:
+        names = {column["name"] for column in inspect(connection).get_columns("clips")}
+    assert ("motion_form" in names) == measured
+
+
 def test_upgrading_twice_does_nothing(database_url: str) -> None:
     engine = make_engine(database_url)
     assert migrate.current(engine) is None

@@ -15,6 +15,7 @@ import pytest
 import curate.tasks
 from curate.cli.main import call
 from curate.configs.settings import Settings
+from curate.db.schema import videos
 from curate.tasks import registry
 from curate.tasks.registry import (
     add_default_steps,
@@ -99,3 +100,10 @@ def test_a_default_step_joins_once_before_the_last_stage() -> None:
     assert joined == [steps[0], {"stage": "joining"}, *steps[1:]]
     assert add_default_steps(joined, catalog) == joined
     assert add_default_steps(steps[:1], catalog) == [steps[0], {"stage": "joining"}]
+
+
+def test_a_stage_of_a_later_form_has_a_column_that_tells_it() -> None:
+    for name, stage in stages().items():
+        if stage.form > 1:
+            written = videos.c.keys() if stage.level == "video" else stage.columns
+            assert f"{name}_form" in written

@@ -23,9 +23,18 @@ VIDEOS: dict[str, Any] = {
     "transfer": sa.Text(),
     "primaries": sa.Text(),
     "split_form": sa.Integer(),
+    "times_replaced": sa.Integer(),
 }
+
+# columns of stages whose measures have a new form, and the column that tells it
+FORMS = {"static": "motion_form"}
 
 
 def upgrade() -> None:
     for name, kind in VIDEOS.items():
         op.add_column("videos", sa.Column(name, kind))
+    op.add_column("datasets", sa.Column("forms", sa.Text()))
+    clips = {column["name"] for column in sa.inspect(op.get_bind()).get_columns("clips")}
+    for name, form in FORMS.items():
+        if name in clips:
+            op.add_column("clips", sa.Column(form, sa.BigInteger()))

@@ -1,0 +1,36 @@
+"""Sources that were replaced since they were probed: what a stage found in them is not saved."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from curate.db.save.batch import Outcomes
+from curate.tasks.inputs.files import ABSENT, fingerprint_now, is_same_file
+from curate.tasks.stage import Clip, Video
+from curate.worker.outcomes import AnyStage
+
+log = logging.getLogger(__name__)
+
+
+def leave_out_replaced(stage: AnyStage, rows: Sequence[Video | Clip], outcomes: Outcomes) -> int:
+    """Move the rows whose source is another file than the row says to `outcomes.replaced`.
+
+    Returns how many rows these are. Looks at each source once, and at none if the stage opens none.
+    A source that is gone was not replaced: its rows end as the stage says. Raises ServiceError.
+    """
+    if not stage.opens_source:
+        return 0
+    by_id = {row.id: row if isinstance(row, Video) else row.video for row in rows}
+    replaced: dict[int, tuple[str, str]] = {}
+    for video in {video.id: video for video in by_id.values()}.values():
+        before, now = str(video["fingerprint"]), fingerprint_now(video.path)
+        if now == ABSENT or is_same_file(before, now):
+            continue
+        replaced[video.id] = before, now
+        message = "%s was replaced while it was worked on: nothing is saved, and it begins again"
+        log.warning(message, video.path)
+    row_ids = {row_id for row_id, video in by_id.items() if video.id in replaced}
+    outcomes.leave_out(row_ids)
+    outcomes.replaced = replaced
+    return len(row_ids)
