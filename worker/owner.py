@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from curate.configs.identity import host_id, started
+
 
 def new_owner() -> str:
     """The owner text of a new batch of this process."""
@@ -31,36 +33,16 @@ def dead_owners(owners: Iterable[str]) -> list[str]:
     """
     if not Path("/proc/self/stat").exists():
         return []
-    host = _host_id()
+    host = host_id()
     dead = []
     for owner in owners:
         if owner.startswith(f"{host}|"):
-            _, _, pid, started, _ = owner.split("|")
-            if _started(int(pid)) != started:
+            _, _, pid, since, _ = owner.split("|")
+            if started(int(pid)) != since:
                 dead.append(owner)
     return dead
 
 
 @cache
 def _process(pid: int) -> str:
-    return f"{_host_id()}|{pid}|{_started(pid)}"  # cached: reading /proc is slow for each batch
-
-
-def _host_id() -> str:
-    try:
-        namespace = Path("/proc/self/ns/pid").readlink().name
-        # two hosts may share a name
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        namespace = boot = "-"
-    return f"{socket.gethostname()}|{boot}/{namespace}"
-
-
-def _started(pid: int) -> str:
-    """The start time of a process, in clock ticks since boot; empty if it is gone or unknown."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return ""
-    fields = stat.rpartition(")")[2].split()
-    return "" if fields[0] in "ZX" else fields[19]
+    return f"{host_id()}|{pid}|{started(pid)}"  # cached: reading /proc is slow for each batch

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from sqlalchemy import Engine
 
 from curate.configs.errors import ServiceError
 from curate.configs.settings import Settings
+from curate.tasks.storage.part_files import remove_abandoned
 from curate.worker.broker import EmbeddedBroker, outages
 from curate.worker.dispatcher import Dispatcher, release_rows_of_dead
 from curate.worker.heartbeat import Heartbeat
@@ -123,11 +125,14 @@ class Supervisor:
             engine, self._messages, listeners, lease_seconds=settings.lease_seconds
         )
         self.workers = [Worker(spec, settings, log) for spec in specs]
+        self._folders = [f for f in (settings.clips, settings.samples) if isinstance(f, Path)]
         self._next_dispatch = 0.0
         self._last_warnings: dict[str, str] = {}
 
     def __enter__(self) -> Supervisor:
         self._broker.__enter__()
+        # beside the work: a walk over millions of clips takes a while
+        threading.Thread(target=self._tidy, daemon=True).start()
         try:
             for worker in self.workers:
                 worker.start()
@@ -138,6 +143,11 @@ class Supervisor:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def _tidy(self) -> None:
+        """Remove what killed workers of this host had begun to write."""
+        if removed := remove_abandoned(*self._folders):
+            log.info("%d temporary files of workers that are gone removed", removed)
 
     def tick(self) -> None:
         """Restart what has died and send messages about rows that wait, as far as that is due.

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
-from uuid import uuid4
 
 from curate.configs.settings import Settings
+from curate.tasks.storage.part_files import folder_prefix, part_name
 from curate.tasks.storage.remote import check_writable, upload
 
 Location = Path | str
@@ -26,19 +26,18 @@ def below(root: LocationT, *parts: str) -> LocationT:
 def replacing(location: Location) -> Iterator[Path]:
     """A local temporary file that atomically becomes the file at `location` at the end.
 
-    After an exception it is deleted. For a URL it lies in a folder of its own in TMPDIR and is
-    uploaded. Raises ServiceError.
+    After an exception it is deleted; after a kill, by `remove_abandoned`. For a URL it lies in a
+    folder of its own in TMPDIR and is uploaded. Raises ServiceError.
     """
     if isinstance(location, str):
-        with tempfile.TemporaryDirectory(prefix="curate-") as folder:
+        with tempfile.TemporaryDirectory(prefix=folder_prefix()) as folder:
             extension = os.path.splitext(location)[1]  # noqa: PTH122  a URL
             temporary = Path(folder) / f"whole{extension}"
             yield temporary
             upload(temporary, location)
         return
     location.parent.mkdir(parents=True, exist_ok=True)
-    # not the process id: containers on several hosts have the same ids
-    temporary = location.with_name(f".{uuid4().hex[:16]}.part")
+    temporary = location.with_name(part_name())
     try:
         yield temporary
         temporary.replace(location)

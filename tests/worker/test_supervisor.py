@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from curate.configs.errors import ServiceError
+from curate.configs.identity import process_mark
 from curate.tasks.models.device import VISIBLE
 from curate.worker import broker, supervisor
 from curate.worker.processes import WorkerSpec, worker_specs
@@ -148,6 +149,21 @@ def test_an_embedded_redis_that_cannot_start_again_ends_no_supervision(
             supervised.tick()
         supervised.tick()
     assert caplog.text.count("the embedded Redis is gone, trying again") == 1
+
+
+def test_what_killed_workers_had_begun_to_write_is_removed_at_the_start(
+    plugged: Path, sqlite_url: str, home: Path
+) -> None:
+    line = make_line(sqlite_url, home, ["score"])
+    left = []
+    for folder in (line.settings.clips, line.settings.samples):
+        assert isinstance(folder, Path)
+        mark = process_mark().rpartition("-")[0] + "-1"  # the pid is used again
+        left.append(folder / "1" / f".{mark}-0123abcd.part")
+        left[-1].parent.mkdir(parents=True)
+        left[-1].write_bytes(b"half")
+    with Supervisor(line.settings, line.engine, [], Log(plugged / "log")):
+        wait_until(lambda: not any(path.exists() for path in left))
 
 
 def test_a_worker_that_cannot_start_ends_the_supervision(
