@@ -92,10 +92,9 @@ def restart_video(
 ) -> None:
     """Delete the clips of a video, and let it wait for the first stage, with these values."""
     forget_clips(connection, dataset_id, [video_id], pipeline)
-    waiting = {"stage": pipeline.entry("video"), "status": "active", "return_to": None}
-    free = {"reason": None, "error": None, **FREE_COLUMNS}
-    changed = update(videos).where(videos.c.id == video_id).values(**waiting | free | values)
-    connection.execute(changed)
+    again = {"stage": pipeline.entry("video"), "status": "active", "return_to": None}
+    again |= {"reason": None, "error": None, **FREE_COLUMNS, **values}
+    connection.execute(update(videos).where(videos.c.id == video_id).values(**again))
 
 
 def forget_clips(
