@@ -31,6 +31,12 @@ def export(
             "--status", help="kept (the default), dropped, failed, active or all; repeatable."
         ),
     ] = None,
+    safe_cells: Annotated[
+        bool,
+        typer.Option(
+            "--safe-cells", help="Put ' before text that a spreadsheet takes for a formula."
+        ),
+    ] = False,
 ) -> None:
     """Write the clips of a dataset to a CSV or Parquet file, or as CSV to stdout.
 
@@ -40,16 +46,18 @@ def export(
     Example:
       curate export -o clips.parquet --where 'flow >= 0.5' --sort 'flow desc'
       curate export --columns path,start_seconds,end_seconds > spans.csv
+      curate export -o for_people.csv --safe-cells
     """
     session = Session.of(ctx)
     statuses = status or ["kept"]
     wrong = [s for s in statuses if s not in (*STATUSES, "all")]
     if wrong:
         raise UsageError(what=f"--status {wrong[0]}: it is one of {', '.join(STATUSES)}, all")
-    check_target(output)
+    check_target(output, safe_cells)
     opened = open_dataset(session, dataset)
     chosen = STATUSES if "all" in statuses else statuses
-    export_clips(session, opened, ExportRequest(output, where, columns, sort, chosen))
+    request = ExportRequest(output, where, columns, sort, chosen, safe_cells)
+    export_clips(session, opened, request)
     warn_of_refilter(session, opened)
     left = count_unfinished(opened.engine, opened.dataset.id)
     if left:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 
 def storable(text: str) -> str:
@@ -10,6 +11,24 @@ def storable(text: str) -> str:
     fits a database.
     """
     return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
+# What a spreadsheet takes for a formula, by OWASP's page "CSV Injection"; ' as this module adds it.
+_FORMULA = re.compile(r"[\s']*[=+\-@\uff1d\uff0b\uff0d\uff20]|'*[\t\r\n]")
+
+
+def safe_cell(text: str) -> str:
+    """The text with ' in front when a spreadsheet would take it for a formula, else as it is.
+
+    A text that looks as if it had been prefixed already is prefixed too, so that `original_cell`
+    is the exact inverse.
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def original_cell(text: str) -> str:
+    """The text that `safe_cell` wrote as this one."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text, 1) else text
 
 
 def input_cell(extra: str | None, column: str) -> str | None:

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -30,6 +30,7 @@ from sqlalchemy import (
 from curate.configs.errors import PackageMissing, ServiceError, UsageError
 from curate.configs.pipeline import DONE, Pipeline
 from curate.configs.schema import Column
+from curate.configs.texts import safe_cell
 from curate.db.engine import reading
 from curate.db.expressions import quoted
 from curate.db.filters.check import check_where
@@ -195,19 +196,23 @@ def export(
     target: Path | None,
     to_path: Callable[[str], str],
     report: Callable[[int], None] = lambda rows: None,
+    safe_cells: bool = False,
 ) -> Exported:
     """Write the planned rows to target (.csv or .parquet; None: CSV on stdout), replacing it when
     all are written.
 
     `to_path` turns a stored path into the one on disk. A path that is not UTF-8 on disk stays as it
     is stored, since no reader of CSV or Parquet would take it otherwise. `report` is called now and
-    then with the number of rows written. Memory does not grow with that number. Raises
-    PackageMissing, UsageError.
+    then with the number of rows written. Memory does not grow with that number. With `safe_cells`
+    no text is written that a spreadsheet takes for a formula. Raises PackageMissing, UsageError.
     """
     exported = Exported(plan.names)
     with reading(engine) as connection:
         chunks = connection.execution_options(yield_per=CHUNK).execute(plan.query).partitions()
-        rows = _rows(chunks, plan, to_path, exported, report)
+        rows: Iterable[Sequence[Any]] = _rows(chunks, plan, to_path, exported, report)
+        if safe_cells:
+            plan = replace(plan, names=_safe(plan.names))
+            rows = map(_safe, rows)
         if target is None:
             write_csv(sys.stdout, plan.names, rows)
         else:
@@ -248,13 +253,19 @@ def _rows(
         report(exported.rows)
 
 
-def check_target(target: Path | None) -> None:
+def _safe(values: Sequence[Any]) -> list[Any]:
+    return [safe_cell(value) if isinstance(value, str) else value for value in values]
+
+
+def check_target(target: Path | None, safe_cells: bool = False) -> None:
     """Raise UsageError or ServiceError when nothing can be written there: better before the work
     than after.
     """
     if target is None:
         return
     _format(target)
+    if safe_cells and target.suffix.lower() != ".csv":
+        raise UsageError(what=f"--safe-cells is for CSV, and {target} is none; leave it out")
     if target.is_dir():
         raise UsageError(
             what=f"{target} is a folder; name a file to write, such as {target / 'clips.csv'}"

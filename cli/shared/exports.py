@@ -15,13 +15,14 @@ from curate.tasks.inputs.paths import to_path
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What to write where; `statuses` are those of the clips."""
+    """What to write where; `statuses` are those of the clips, `safe_cells` is for spreadsheets."""
 
     output: Path | None
     where: str = ""
     columns: str = ""
     sort: str = ""
     statuses: Sequence[str] = ("kept",)
+    safe_cells: bool = False
 
 
 def plan_export(opened: OpenDataset, request: ExportRequest) -> ExportPlan:
@@ -35,7 +36,8 @@ def export_clips(session: Session, opened: OpenDataset, request: ExportRequest) 
     """Write the clips and say how many. Raises UsageError, FilterError, ServiceError."""
     with Counter(session.console, "clips written") as counter:
         how = plan_export(opened, request)
-        written = export(opened.engine, how, request.output, to_path, counter.show)
+        target, safe = request.output, request.safe_cells
+        written = export(opened.engine, how, target, to_path, counter.show, safe)
     if request.output:
         session.console.say(f"{counted(written.rows, 'clip')} written to {request.output}")
     if written.not_utf8:

@@ -7,7 +7,9 @@ import io
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
+from curate.db.schema import clips
 from tests.cli.conftest import Call, Filled
 
 
@@ -64,3 +66,13 @@ def test_export_refuses(
 ) -> None:
     result = curate("export", *words)
     assert (result.code, says in result.err, result.out) == (code, True, ""), result.err
+
+
+def test_safe_cells_are_asked_for(curate: Call, filled: Filled, tmp_path: Path) -> None:
+    with filled.engine.begin() as connection:
+        connection.execute(update(clips).where(clips.c.text == "a cat").values(text="=1+1"))
+    words = ["export", "--columns", "text", "--where", "text LIKE '%=%'"]
+    assert {r["text"] for r in rows(curate(*words).out)} == {"=1+1"}
+    assert {r["text"] for r in rows(curate(*words, "--safe-cells").out)} == {"'=1+1"}
+    refused = curate(*words, "--safe-cells", "-o", str(tmp_path / "x.parquet"))
+    assert (refused.code, "--safe-cells is for CSV" in refused.err) == (2, True)

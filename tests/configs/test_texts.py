@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from curate.configs.texts import input_cell, storable
+from curate.configs.texts import input_cell, original_cell, safe_cell, storable
 
 
 @pytest.mark.parametrize(
@@ -26,3 +28,36 @@ def test_what_no_database_takes_is_replaced(text: str, stored: str) -> None:
 )
 def test_a_cell_of_the_input_table_is_text_or_none(extra: str | None, cell: str | None) -> None:
     assert input_cell(extra, "text") == cell
+
+
+FORMULAS = [
+    "=1+1",
+    "+1",
+    "-2+3",
+    "@SUM(A1)",
+    "\t=1",
+    "\rx",
+    "\nx",
+    " =1",
+    "\uff1d1",
+    "\uff0b1",
+    "\uff0d1",
+    "\uff20a",
+]
+
+
+@pytest.mark.parametrize("text", [*FORMULAS, "'=1", "' =1"])
+def test_a_text_that_a_spreadsheet_runs_gets_an_apostrophe(text: str) -> None:
+    assert safe_cell(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["", "a cat", "a=1", "'tis", "/c/-a.mp4", "it's", "1-2", "''"])
+def test_any_other_text_stays(text: str) -> None:
+    assert safe_cell(text) == original_cell(text) == text
+
+
+@given(st.text(alphabet="'=+-@ \t\r\na\uff1d"))
+@example("'=")
+@example("''=")
+def test_the_apostrophe_can_be_taken_off_again(text: str) -> None:
+    assert original_cell(safe_cell(text)) == text

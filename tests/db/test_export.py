@@ -13,11 +13,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
 from curate.configs.errors import FilterError, PackageMissing, UsageError
 from curate.db import datasets, export
 from curate.db.export import Selection
+from curate.db.schema import clips
 from curate.tasks.inputs.paths import to_path
 from tests.pipelines import Found, Line, make_line
 
@@ -192,6 +193,31 @@ def test_parquet_without_pyarrow_says_what_to_install(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(PackageMissing, match=r"curate\[parquet\]"):
         export.check_target(tmp_path / "x.parquet")
+
+
+def test_safe_cells_hold_no_formula_and_keep_numbers(line: Line, tmp_path: Path) -> None:
+    extra = {"=cmd|' /C calc'!A0": "@x", "delta": -1, "plain": "-"}
+    datasets.enqueue(
+        line.engine, line.dataset, [Found("/v/a.mp4", "2", extra=extra)], line.pipeline
+    )
+    clip = {"dataset_id": 1, "video_id": 1, "clip_index": 0, "start_pts": 0, "end_pts": 1}
+    clip |= {"start_seconds": 0, "end_seconds": 1, "stage": "done", "status": "kept"}
+    with line.engine.begin() as connection:
+        connection.execute(insert(clips), clip | {"text": "=1+1", "path": "/c/a.mp4"})
+        connection.execute(text("UPDATE clips SET score = -0.5 WHERE video_id = 1"))
+    planned = export.plan(line.engine, line.dataset.id, line.pipeline, Selection())
+    target = tmp_path / "x.csv"
+    export.export(line.engine, planned, target, to_path, safe_cells=True)
+    found = next(r for r in csv.DictReader(target.open(newline="")) if r["text"])
+    assert (found["text"], found["score"], found["path"]) == ("'=1+1", "-0.5", "/c/a.mp4")
+    assert (found["'=cmd|' /C calc'!A0"], found["delta"], found["plain"]) == ("'@x", "'-1", "'-")
+
+
+def test_safe_cells_are_for_csv(tmp_path: Path) -> None:
+    export.check_target(tmp_path / "x.csv", safe_cells=True)
+    export.check_target(None, safe_cells=True)
+    with pytest.raises(UsageError, match=r"--safe-cells is for CSV.*x\.parquet"):
+        export.check_target(tmp_path / "x.parquet", safe_cells=True)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r")))
