@@ -16,7 +16,7 @@ COPY db db
 COPY tasks tasks
 COPY worker worker
 RUN python3 -m venv /opt/curate \
-    && ${VERSION:+env SETUPTOOLS_SCM_PRETEND_VERSION_FOR_CURATE=$VERSION} \
+    && ${VERSION:+env SETUPTOOLS_SCM_PRETEND_VERSION_FOR_CURATE_T2V=$VERSION} \
        /opt/curate/bin/pip install --no-cache-dir ".[${EXTRAS}]" \
     && /opt/curate/bin/pip install --no-cache-dir --no-deps "imagededup>=0.3.3" \
     && case "${EXTRAS}" in *mindspore*) \

@@ -23,6 +23,7 @@ from curate.cli.shared.pipelines import pipeline_of
 from curate.cli.shared.session import Session
 from curate.cli.shared.weights import needed, state_of
 from curate.configs.errors import CurateError
+from curate.configs.packages import install_extra
 from curate.configs.settings import hide_password
 from curate.db import migrate
 from curate.db.datasets import all_datasets
@@ -39,7 +40,8 @@ LITTLE_SPACE = 5 << 30  # bytes
 NEEDED = ("av", "opencv-python-headless", "celery", "sqlalchemy")
 EXTRAS = {
     "rapidocr": "ocr", "onnxruntime": "ocr", "psycopg": "postgres", "pyarrow": "parquet",
-    "s3fs": "s3", "ftfy": "captions", "py3langid": "captions", "mindspore": "mindspore",
+    "s3fs": "s3", "aiohttp": "http", "ftfy": "captions", "py3langid": "captions",
+    "mindspore": "mindspore",
 }  # fmt: skip
 
 
@@ -78,7 +80,7 @@ def _check_packages() -> Iterator[Check]:
     else:
         yield Check("Python", "FAIL", python, "use Python 3.11 or 3.12")
     for package in NEEDED:
-        yield check_package(package, True, "pip install --force-reinstall curate")
+        yield check_package(package, True, f"pip install --force-reinstall {package}")
     yield _check_codecs()
     dedup = stages()["dedup"]
     try:
@@ -87,7 +89,7 @@ def _check_packages() -> Iterator[Check]:
     except CurateError as error:
         yield Check("imagededup", "FAIL", "dedup cannot run", str(error))
     for package, extra in EXTRAS.items():
-        yield check_package(package, False, f'pip install "curate[{extra}]"')
+        yield check_package(package, False, install_extra(extra))
     mindone = check_package("mindone", False, INSTALL_MINDONE)
     if mindone.result == "OK" and mindone.detail != MINDONE:
         # one version works, since its private parts are used; another would fail in a worker

@@ -116,6 +116,13 @@ class PackageMissing(ServiceError):
     """{what} needs the package {package}, which is not installed. Install it with: {install}"""
 
 
+class StoreUnknown(ServiceError):
+    """fsspec cannot open {protocol}:// without a package that is not installed, and curate does not
+    know which. It knows those for {known}; see docs/storage.md, and copy the files where one of
+    these reaches them
+    """
+
+
 class ModelsMissing(ServiceError):
     """{what} needs weights that are not there or cannot be used (curate models list shows where
     they are looked for):{missing}

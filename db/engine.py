@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DisconnectionError, NoSuchModuleError,
 from sqlalchemy.pool import QueuePool
 
 from curate.configs.errors import PackageMissing, ServiceError
+from curate.configs.packages import install_extra
 from curate.configs.settings import hide_password
 from curate.db.expressions import SQLITE_CLOCK, unix_time
 
@@ -56,9 +57,9 @@ def make_engine(url: str, few_rows: bool = False) -> Engine:
         engine = _sqlite(parsed) if backend == "sqlite" else _postgres(parsed, few_rows)
     except (ArgumentError, NoSuchModuleError) as error:
         raise ServiceError(what=f"The database {hide_password(url)}", why=error) from None
-    except ModuleNotFoundError as error:
+    except ModuleNotFoundError:
         raise PackageMissing(
-            what="A Postgres database", package=error.name, install='pip install "curate[postgres]"'
+            what="A Postgres database", package="psycopg", install=install_extra("postgres")
         ) from None
     _engines.add(engine)
     return engine

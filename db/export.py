@@ -28,6 +28,7 @@ from sqlalchemy import (
 )
 
 from curate.configs.errors import PackageMissing, ServiceError, UsageError
+from curate.configs.packages import install_extra
 from curate.configs.pipeline import DONE, Pipeline
 from curate.configs.schema import Column
 from curate.configs.texts import safe_cell
@@ -292,7 +293,7 @@ def _format(target: Path) -> _Format:
     try:
         import pyarrow  # noqa: F401
     except ModuleNotFoundError:
-        install = 'pip install "curate[parquet]"'
+        install = install_extra("parquet")
         raise PackageMissing(what="Writing Parquet", package="pyarrow", install=install) from None
     except ImportError as error:  # it is there, and does not go with another package
         raise ServiceError(what="Writing Parquet", why=error) from None

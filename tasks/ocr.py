@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from curate.configs.errors import PackageMissing
+from curate.configs.packages import install_extra
 from curate.configs.schema import Column, StageOptions
 from curate.tasks.stage import Clip, Scorer, Scores
 
@@ -62,7 +63,7 @@ class Ocr(Scorer[OcrOptions]):
         for package in ("rapidocr", "onnxruntime"):
             if importlib.util.find_spec(package) is None:
                 raise PackageMissing(
-                    what="stage ocr", package=package, install='pip install "curate[ocr]"'
+                    what="stage ocr", package=package, install=install_extra("ocr")
                 )
 
     def load(self) -> None:

@@ -98,6 +98,13 @@ def test_without_git_the_version_is_the_fallback(tmp_path: Path) -> None:
     assert scm_version(tmp_path) == FALLBACK_VERSION
 
 
+def test_the_version_is_asked_of_our_own_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One called curate is a stranger's, or ours of before the name."""
+    installed = {"curate": "0.15", "curate-t2v": "3.2.1"}
+    monkeypatch.setattr("importlib.metadata.version", installed.__getitem__)
+    assert curate.installed_version() == "3.2.1"
+
+
 def test_a_copy_that_was_never_installed_has_the_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> str:
         raise PackageNotFoundError(name)

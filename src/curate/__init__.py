@@ -7,6 +7,9 @@ import os
 from functools import cache
 from pathlib import Path
 
+# the name in pyproject.toml; a distribution called curate is a stranger's, or ours of before 0.2
+DISTRIBUTION = "curate-t2v"
+
 # the version of code that was never installed, or comes from a checkout or archive without tags;
 # the same as fallback_version in pyproject.toml
 FALLBACK_VERSION = "0.1.0"
@@ -27,7 +30,7 @@ def installed_version() -> str:
     from importlib.metadata import PackageNotFoundError, version
 
     try:
-        return version("curate")
+        return version(DISTRIBUTION)
     except PackageNotFoundError:  # the folder is only on PYTHONPATH
         return FALLBACK_VERSION
 

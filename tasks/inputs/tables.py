@@ -13,6 +13,7 @@ from contextlib import closing
 from typing import Any, BinaryIO
 
 from curate.configs.errors import BadTable, NoInput, PackageMissing
+from curate.configs.packages import install_extra
 from curate.configs.texts import storable
 from curate.tasks.inputs.extensions import extension
 from curate.tasks.inputs.files import Input, PassedOver, local_input, url_input
@@ -128,7 +129,7 @@ def _parquet_rows(
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        install = 'pip install "curate[parquet]"'
+        install = install_extra("parquet")
         raise PackageMissing(what="reading Parquet", package="pyarrow", install=install) from None
     try:
         table = pyarrow.parquet.ParquetFile(stream)

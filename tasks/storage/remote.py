@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -24,8 +25,10 @@ from curate.configs.errors import (
     PackageMissing,
     ServiceError,
     StoreRefused,
+    StoreUnknown,
     Unreadable,
 )
+from curate.configs.packages import install_store, known_protocols, store_package
 
 T = TypeVar("T")
 
@@ -51,19 +54,39 @@ def protocol(url: str) -> str:
 
 
 def file_system(url: str) -> tuple[Any, str]:
-    """The fsspec file system of a URL, and the path in it. Raises PackageMissing, ConfigError."""
+    """The fsspec file system of a URL, and the path in it.
+
+    Raises PackageMissing, StoreUnknown, ServiceError, ConfigError.
+    """
     import fsspec
 
     _quiet_clients()
-    name = protocol(url)
     try:
         return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
     except ImportError as error:
-        package = str(error).rpartition("nstall ")[2].split(" ")[0] or name
-        install = 'pip install "curate[s3]"' if package == "s3fs" else f"pip install {package}"
-        raise PackageMissing(what=f"{name}://", package=package, install=install) from None
+        raise _cannot_import(url, error) from error
     except ValueError as error:
-        raise ConfigError(source=url, why=error) from None
+        raise ConfigError(source=url, why=f"{error}. curate knows {known_protocols()}") from None
+
+
+def _cannot_import(url: str, error: ImportError) -> ServiceError:
+    """Why fsspec cannot open URLs of this kind; a package is named only from a table of ours."""
+    import fsspec
+
+    name = protocol(url)
+    for linked in re.findall(r"([A-Za-z0-9+.\-]+)://", url):  # of a chain, the one that fails
+        try:
+            fsspec.get_filesystem_class(linked)
+        except (ImportError, ValueError):
+            name = linked
+            break
+    package = store_package(name)
+    if package is None:
+        return StoreUnknown(protocol=name, known=known_protocols())
+    cause = error.__cause__
+    if cause is not None and not isinstance(cause, ModuleNotFoundError):
+        return ServiceError(what=f"{name}://, by the package {package},", why=cause)
+    return PackageMissing(what=f"{name}://", package=package, install=install_store(name))
 
 
 @cache

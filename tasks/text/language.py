@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from curate.configs.errors import PackageMissing
+from curate.configs.packages import install_extra
 
 
 def check_installed() -> None:
@@ -23,9 +24,8 @@ def _package() -> Any:
     try:
         import py3langid
     except ImportError:
-        install = 'pip install "curate[captions]"'
         raise PackageMissing(
-            what="Telling languages", package="py3langid", install=install
+            what="Telling languages", package="py3langid", install=install_extra("captions")
         ) from None
     return py3langid
 

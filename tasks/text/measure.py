@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from curate.configs.errors import PackageMissing
+from curate.configs.packages import install
 from curate.tasks.models.tokenizer_file import read_tokenizer
 
 _URL = re.compile(r"\b(?:(?:https?|ftp)://|www\.)[^\s.]", re.IGNORECASE)
@@ -43,9 +44,8 @@ class TokenCounter:
         try:
             self._tokenizer = read_tokenizer(folder / "tokenizer.json")
         except ImportError:
-            install = 'pip install "curate[mindspore]", or: pip install tokenizers'
             raise PackageMissing(
-                what="Counting tokens", package="tokenizers", install=install
+                what="Counting tokens", package="tokenizers", install=install("tokenizers")
             ) from None
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()

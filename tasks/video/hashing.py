@@ -15,13 +15,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.configs.errors import PackageMissing
+from curate.configs.errors import PackageMissing, ServiceError
+from curate.configs.packages import install
 
 INSTALL = "pip install --no-deps imagededup"
 # standard deviation of the luma (0 to 255) below which a picture is too flat to recognise
 FLAT = 5.0
 
 _METHODS = {"phash": "PHash", "ahash": "AHash", "dhash": "DHash", "whash": "WHash"}
+# what imagededup's hashing imports, by module: the packages
+_MODULES = {
+    "numpy": "numpy",
+    "PIL": "pillow",
+    "pywt": "pywavelets",
+    "scipy": "scipy",
+    "sklearn": "scikit-learn",
+    "tqdm": "tqdm",
+}
 # their __init__ files import torch and matplotlib, which the modules for hashing do not need
 _PACKAGES = ("imagededup.methods", "imagededup.utils")
 
@@ -56,8 +66,11 @@ def _hasher(method: str) -> Any:
         try:
             module = importlib.import_module("imagededup.methods.hashing")
         except ImportError as error:
-            install = f"pip install {error.name}"
-            raise PackageMissing(what="imagededup", package=error.name, install=install) from error
+            package = _MODULES.get(str(error.name).partition(".")[0])
+            if package is None:
+                raise ServiceError(what="imagededup", why=error) from error
+            how = install(package)
+            raise PackageMissing(what="imagededup", package=package, install=how) from error
     return getattr(module, _METHODS[method])(verbose=False)
 
 

@@ -141,7 +141,7 @@ def test_a_missing_package_says_how_to_install_it(
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == package else real(name)
     )
-    with pytest.raises(PackageMissing, match=rf'{package}.*pip install "curate\[ocr\]"'):
+    with pytest.raises(PackageMissing, match=rf"{package}.*pip install 'rapidocr>=3"):
         Ocr.check(OcrOptions())
 
 

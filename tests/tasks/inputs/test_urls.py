@@ -8,7 +8,7 @@ from typing import Any
 import fsspec
 import pytest
 
-from curate.configs.errors import ConfigError, PackageMissing
+from curate.configs.errors import ConfigError, PackageMissing, StoreUnknown
 from curate.tasks.inputs.files import ABSENT
 from curate.tasks.inputs.find import find_inputs
 from curate.tasks.inputs.paths import to_path
@@ -57,5 +57,7 @@ def test_a_table_at_a_url_counts_from_its_folder(bucket: str) -> None:
 def test_unknown_and_uninstalled_protocols_say_what_to_do() -> None:
     with pytest.raises(ConfigError, match="nosuch"):
         list(find_inputs("nosuch://bucket/a"))
-    with pytest.raises(PackageMissing, match="pip install"):
+    with pytest.raises(PackageMissing, match="pip install gcsfs"):
+        list(find_inputs("gs://bucket/a"))
+    with pytest.raises(StoreUnknown, match=r"cannot open gdrive://.*https, s3"):
         list(find_inputs("gdrive://bucket/a"))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -12,8 +15,17 @@ from typing import Any
 
 import pytest
 import s3fs
+from fsspec.registry import get_filesystem_class, known_implementations
 
-from curate.configs.errors import BucketMissing, CurateError, ServiceError, StoreRefused, Unreadable
+from curate.configs.errors import (
+    BucketMissing,
+    CurateError,
+    PackageMissing,
+    ServiceError,
+    StoreRefused,
+    Unreadable,
+)
+from curate.configs.packages import store_package
 from curate.tasks.storage.locations import replacing
 from curate.tasks.storage.remote import BLOCKS, RemoteFile, check_writable, file_system, upload
 from curate.tasks.video import decode as reader
@@ -224,8 +236,50 @@ def test_a_host_named_by_the_url_itself_is_its_rows_fault() -> None:
         RemoteFile(f"http://127.0.0.1:{free_ports(1)[0]}/a.mp4")
 
 
+def not_importable() -> list[str]:
+    names = []
+    for name in known_implementations:
+        try:
+            get_filesystem_class(name)
+        except ImportError:
+            names.append(name)
+    return names
+
+
+@pytest.mark.parametrize("name", not_importable())
+def test_advice_names_only_a_package_of_our_own_table(name: str) -> None:
+    """What fsspec says names a package only to people: HTTPFileSystem, SMB, the, Jupyter."""
+    with pytest.raises(ServiceError) as caught:
+        file_system(f"{name}://host/a.mp4")
+    advised = re.search(r"pip install '?([\w-]+)", str(caught.value))
+    assert (advised[1] if advised else None) == store_package(name)
+
+
+def test_http_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (
+        "import sys; sys.modules['aiohttp'] = None; "
+        "from curate.tasks.storage.remote import file_system; file_system('{url}')"
+    )
+    for url in ("https://host/a.mp4", "simplecache::http://host/a.mp4", "zip://a::http://host/b"):
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(url=url)], capture_output=True, text=True
+        )
+        assert "needs the package aiohttp" in done.stderr, done.stderr
+        assert "pip install 'aiohttp>=3.9'" in done.stderr
+
+
+def test_a_package_that_does_not_work_is_not_called_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "gcsfs.py").write_text("raise ImportError('needs another numpy')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ServiceError, match=r"by the package gcsfs,.*needs another numpy") as caught:
+        file_system("gs://bucket/a.mp4")
+    assert not isinstance(caught.value, PackageMissing)
+
+
 def test_a_protocol_that_needs_a_package_names_it() -> None:
-    with pytest.raises(CurateError, match="pip install"):
+    with pytest.raises(CurateError, match="pip install gcsfs"):
         check_writable("gs://bucket/clips")
-    with pytest.raises(CurateError, match="nonsense"):
+    with pytest.raises(CurateError, match=r"nonsense.*curate knows.*https, s3"):
         check_writable("nonsense://bucket/clips")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib.machinery import BuiltinImporter
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from curate.configs.errors import PackageMissing
+from curate.configs.errors import PackageMissing, ServiceError
 from curate.tasks.video import hashing
 from curate.tasks.video.hashing import FLAT, check_imagededup, perceptual_hash
 from tests.media import picture
@@ -91,10 +92,24 @@ def test_a_missing_imagededup_says_how_to_install_it(monkeypatch: pytest.MonkeyP
         check_imagededup()
 
 
+def test_a_package_that_curate_does_not_know_is_not_advised(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "tqdm.py").write_text("import what_a_stranger_wrote")
+    hashing._hasher.cache_clear()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "imagededup.methods.hashing", raising=False)
+    for name in [n for n in sys.modules if n.partition(".")[0] in ("tqdm", "imagededup")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(ServiceError, match="what_a_stranger_wrote") as caught:
+        perceptual_hash(picture(3), "phash")
+    assert "pip install" not in str(caught.value)
+
+
 def test_a_failed_import_leaves_no_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     hashing._hasher.cache_clear()
     monkeypatch.delitem(sys.modules, "imagededup.methods.hashing", raising=False)
     monkeypatch.setitem(sys.modules, "pywt", None)  # makes `import pywt` fail
-    with pytest.raises(PackageMissing, match="pip install pywt"):
+    with pytest.raises(PackageMissing, match="pip install pywavelets"):  # no package is called pywt
         perceptual_hash(picture(3), "phash")
     assert not {"imagededup.methods", "imagededup.utils"} & set(sys.modules)
