@@ -9,8 +9,8 @@ import typer
 
 from curate.cli.shared.enqueuing import EnqueueReport, EnqueueRequest, enqueue_videos, preview
 from curate.cli.shared.notify import notify_workers
-from curate.cli.shared.options import Config, Json, Name, Sets, Sources
-from curate.cli.shared.output import emit_json
+from curate.cli.shared.options import Config, Images, Json, Name, Sets, Sources
+from curate.cli.shared.output import emit_json, plain
 from curate.cli.shared.session import Session
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import RUNNING
@@ -22,6 +22,7 @@ def enqueue(
     config: Config = None,
     sets: Sets = None,
     name: Name = None,
+    images: Images = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Say what would be done; write nothing.")
     ] = False,
@@ -34,7 +35,7 @@ def enqueue(
       curate enqueue s3://bucket/videos -c pipeline.yaml --name pets
     """
     session = Session.of(ctx)
-    request = EnqueueRequest(sources, config, sets or (), name)
+    request = EnqueueRequest(sources, config, sets or (), name, images)
     if dry_run:
         dataset, pipeline, report = preview(session, request)
     else:
@@ -47,7 +48,8 @@ def enqueue(
         emit_json({"dataset": dataset, "dry_run": dry_run, **_as_json(pipeline, report)})
     else:
         stages = ", ".join(f"{s.name} ({s.options.queue})" for s in pipeline.stages)
-        print(f"dataset {dataset}: {report}\nstages: {stages}")
+        lines = [f"dataset {dataset}: {report}", *report.remarks(), f"stages: {stages}"]
+        print("\n".join(map(plain, lines)))
     for line in report.warnings():
         session.console.warn(line)
     if dry_run:
@@ -63,6 +65,8 @@ def _as_json(pipeline: Pipeline, report: EnqueueReport) -> dict[str, Any]:
     return {
         "found": counts.found, "new": counts.new, "changed": counts.changed,
         "unchanged": counts.unchanged, "named_twice": passed_over.duplicates,
+        "skipped": dict(report.skipped), "pictures_left_out": counts.left_out,
+        "only_pictures": passed_over.only_pictures, "own": passed_over.own,
         "unreadable": [path for path, _ in passed_over.unreadable],
         "stages": [{"stage": s.name, "queue": s.options.queue} for s in pipeline.stages],
     }  # fmt: skip
@@ -74,4 +78,5 @@ def _same_without_n(request: EnqueueRequest) -> str:
     words += ["--config", str(request.config)] if request.config else []
     words += [word for assignment in request.sets for word in ("--set", assignment)]
     words += ["--name", request.name] if request.name else []
+    words += ["--images"] if request.images else []
     return f"curate enqueue {shlex.join(words)}"

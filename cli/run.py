@@ -10,7 +10,17 @@ import typer
 from curate.cli.shared.enqueuing import EnqueueRequest, enqueue_videos
 from curate.cli.shared.exports import ExportRequest
 from curate.cli.shared.local_run import finish
-from curate.cli.shared.options import Columns, Config, Name, Processes, Sets, Sort, Sources, Where
+from curate.cli.shared.options import (
+    Columns,
+    Config,
+    Images,
+    Name,
+    Processes,
+    Sets,
+    Sort,
+    Sources,
+    Where,
+)
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
 from curate.db.export import check_target
@@ -25,6 +35,7 @@ def run(
     config: Config = None,
     sets: Sets = None,
     name: Name = None,
+    images: Images = False,
     jobs: Processes = None,
     where: Where = "",
     columns: Columns = "",
@@ -43,8 +54,9 @@ def run(
     if any(Path(source) == output for source in sources):
         raise UsageError(what=f"{output} is both input and output; give -o another name")
     check_target(output)
-    opened, report = enqueue_videos(session, EnqueueRequest(sources, config, sets or (), name))
-    session.console.say(f"dataset {opened.name}: {report}")
+    request = EnqueueRequest(sources, config, sets or (), name, images)
+    opened, report = enqueue_videos(session, request)
+    session.console.say("\n".join([f"dataset {opened.name}: {report}", *report.remarks()]))
     for line in report.warnings():
         session.console.warn(line)
     finish(session, opened, jobs, ExportRequest(output, where, columns, sort))

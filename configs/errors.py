@@ -66,8 +66,9 @@ class NoDatasets(UsageError):
 
 
 class NoInput(UsageError):
-    """No video or image was found in {path} ({looked_for}). Check the path, or name one of the
-    accepted file types: curate stages probe"""
+    """No video or image was found in {path} ({looked_for}). Check the path. A file of any other kind
+    is taken when it is given by its own path, or in a table with a column path
+    """
 
 
 class ConfigError(CurateError):

@@ -46,6 +46,8 @@ class FoundInput(Protocol):
     def fingerprint(self) -> str: ...
     @property
     def extra(self) -> Mapping[str, Any]: ...
+    @property
+    def only_known(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,11 @@ class Enqueued:
     new: int = 0
     changed: int = 0
     unchanged: int = 0
+    left_out: int = 0  # only_known, and not known
 
     @property
     def found(self) -> int:
-        """All inputs found."""
+        """All inputs found, without those left out."""
         return self.new + self.changed + self.unchanged
 
 
@@ -163,29 +166,33 @@ def enqueue(
     source = iter(inputs)
     while chunk := list(itertools.islice(source, CHUNK)):
         with reading(engine) if dry_run else writing(engine) as connection:
-            new, changed = _new_and_changed(connection, dataset.id, chunk)
+            new, changed, left_out = _new_and_changed(connection, dataset.id, chunk)
             if not dry_run:
                 _insert(connection, dataset.id, new, pipeline)
                 _start_again(connection, dataset.id, changed, pipeline)
         counts.new += len(new)
         counts.changed += len(changed)
-        counts.unchanged += len(chunk) - len(new) - len(changed)
+        counts.left_out += left_out
+        counts.unchanged += len(chunk) - len(new) - len(changed) - left_out
     return counts
 
 
 def _new_and_changed(
     connection: Connection, dataset_id: int, inputs: Sequence[FoundInput]
-) -> tuple[list[FoundInput], dict[int, FoundInput]]:
-    """The inputs that are no videos yet; those with another fingerprint, by the id of the video."""
+) -> tuple[list[FoundInput], dict[int, FoundInput], int]:
+    """The inputs that are no videos yet; those with another fingerprint, by the id of the video;
+    how many are left out.
+    """
     query = select(videos.c.path, videos.c.id, videos.c.fingerprint).where(
         videos.c.dataset_id == dataset_id, videos.c.path.in_([i.path for i in inputs])
     )
     known = {row[0]: (int(row[1]), row[2]) for row in connection.execute(query)}
-    new = [i for i in inputs if i.path not in known]
+    unknown = [i for i in inputs if i.path not in known]
+    new = [i for i in unknown if not i.only_known]
     changed = {
         known[i.path][0]: i for i in inputs if i.path in known and known[i.path][1] != i.fingerprint
     }
-    return new, changed
+    return new, changed, len(unknown) - len(new)
 
 
 def _insert(

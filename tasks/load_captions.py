@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -39,13 +39,16 @@ class LoadCaptions(Stage[Clip, LoadCaptionsOptions]):
     writes = (TABLE,)
     columns = {"text": Column("text", "the caption, as it is in the file")}
 
+    @classmethod
+    def reads_beside(cls, options: Any) -> tuple[str, ...]:
+        """The endings by the option `kind`, first the one that goes first."""
+        return {"json": (".json",), "txt": (".txt",), "both": (".json", ".txt")}[options.kind]
+
     def run(self, row: Clip) -> Outcome:
         """The caption of one clip. Raises BadSidecar, NoSidecar."""
         from curate.tasks.text.sidecar import read_sidecar
 
-        endings = {"json": (".json",), "txt": (".txt",), "both": (".json", ".txt")}[
-            self.options.kind
-        ]
+        endings = self.reads_beside(self.options)
         for ending in endings:
             text = read_sidecar(row.video.path, ending, self.options.key)
             if text is not None:

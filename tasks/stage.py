@@ -225,6 +225,11 @@ class Stage(ABC, Generic[RowT, OptionsT]):
         """
 
     @classmethod
+    def reads_beside(cls, options: Any) -> tuple[str, ...]:
+        """Extensions of files beside the videos that the stage reads, such as `.txt`."""
+        return ()
+
+    @classmethod
     def check_before(cls, options: Any, before: Pipeline) -> None:
         """Raise ConfigError when the stages before this one do not write what its options name."""
 

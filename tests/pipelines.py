@@ -195,6 +195,7 @@ class Found:
     path: str
     fingerprint: str = "1"
     extra: dict[str, Any] | None = None
+    only_known: bool = False
 
     @property
     def relpath(self) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import Engine
 
 from curate.cli.shared.database import OpenDataset, make_database, open_database
+from curate.cli.shared.output import counted
 from curate.cli.shared.pipelines import pipeline_of, resolve
 from curate.cli.shared.session import Session
 from curate.cli.shared.weights import check_models
@@ -20,9 +23,11 @@ from curate.configs.pipeline import Pipeline
 from curate.db import datasets
 from curate.db.datasets import Dataset, Enqueued
 from curate.tasks.inputs.extensions import TABLE_EXTENSIONS, extension
-from curate.tasks.inputs.files import PassedOver
+from curate.tasks.inputs.files import Input, PassedOver, Search, skipped_text
 from curate.tasks.inputs.find import find_all_inputs
+from curate.tasks.inputs.paths import is_url, to_text
 from curate.tasks.inputs.roots import root_of
+from curate.tasks.registry import stages
 from curate.tasks.storage.locations import check_clips_writable
 
 
@@ -34,11 +39,21 @@ class EnqueueRequest:
     config: Path | None = None
     sets: Sequence[str] = ()
     name: str | None = None
+    images: bool = False
 
     @property
     def root(self) -> str:
         """The root of the first source, which is that of a new dataset."""
         return root_of(self.sources[0])
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The roots that a dataset of the first source may have: a file given by name was its own
+        before its suffix was known.
+        """
+        source = self.sources[0]
+        itself = source if is_url(source) else to_text(os.path.abspath(source))  # noqa: PTH100
+        return itself, self.root
 
     @property
     def names_pipeline(self) -> bool:
@@ -52,12 +67,28 @@ class EnqueueReport:
 
     counts: Enqueued
     passed_over: PassedOver = field(default_factory=PassedOver)
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, counts: Enqueued, passed_over: PassedOver, pipeline: Pipeline) -> EnqueueReport:
+        """The report of an enqueue: files that stages read beside videos are not skipped."""
+        beside = {e for s in pipeline.stages for e in stages()[s.name].reads_beside(s.options)}
+        return cls(counts, passed_over, passed_over.skipped(beside))
 
     def __str__(self) -> str:
         counts, duplicates = self.counts, self.passed_over.duplicates
         parts = [f"{counts.new} new", f"{counts.changed} changed", f"{counts.unchanged} unchanged"]
         parts += [f"{duplicates} named twice"] if duplicates else []
         return f"found {counts.found}: {', '.join(parts)}"
+
+    def remarks(self) -> list[str]:
+        """A line for each kind of file that was left out, or joined without being asked."""
+        lines = [line for line in [skipped_text(self.skipped)] if line]
+        if self.counts.left_out:
+            lines.append(f"{counted(self.counts.left_out, 'picture')} left out; add --images")
+        lines += [f"{p} holds no video: its pictures join" for p in self.passed_over.only_pictures]
+        lines += [f"{path} is curate's own: not entered" for path in self.passed_over.own]
+        return lines
 
     def warnings(self) -> list[str]:
         """A line for each folder that could not be listed."""
@@ -75,14 +106,14 @@ def enqueue_videos(session: Session, request: EnqueueRequest) -> tuple[OpenDatas
     pipeline = pipeline_for(chosen, request)
     check_models(pipeline, session.settings.model_folder)
     check_clips_writable(session.settings)
-    passed_over = PassedOver()
-    inputs = find_all_inputs(request.sources, passed_over)
+    inputs, passed_over = _find(session, request)
     # from here on things are made; whatever is wrong with the request has been reported
     engine = existing or make_database(session)
     if isinstance(chosen, str):
         chosen, pipeline = _create(engine, chosen, request, pipeline)
     counts = datasets.enqueue(engine, chosen, inputs, pipeline)
-    return OpenDataset(engine, chosen, pipeline), EnqueueReport(counts, passed_over)
+    report = EnqueueReport.of(counts, passed_over, pipeline)
+    return OpenDataset(engine, chosen, pipeline), report
 
 
 def preview(session: Session, request: EnqueueRequest) -> tuple[str, Pipeline, EnqueueReport]:
@@ -91,13 +122,22 @@ def preview(session: Session, request: EnqueueRequest) -> tuple[str, Pipeline, E
     chosen = choose(datasets.all_datasets(engine) if engine else [], request)
     pipeline = pipeline_for(chosen, request)
     check_models(pipeline, session.settings.model_folder)
-    passed_over = PassedOver()
-    inputs = find_all_inputs(request.sources, passed_over)
+    inputs, passed_over = _find(session, request)
     if isinstance(chosen, str) or engine is None:
-        counts = Enqueued(new=sum(1 for _ in inputs))
-        return str(chosen), pipeline, EnqueueReport(counts, passed_over)
-    counts = datasets.enqueue(engine, chosen, inputs, pipeline, dry_run=True)
-    return chosen.name, pipeline, EnqueueReport(counts, passed_over)
+        joining = Counter(not one.only_known for one in inputs)
+        counts, name = Enqueued(new=joining[True], left_out=joining[False]), str(chosen)
+    else:
+        counts = datasets.enqueue(engine, chosen, inputs, pipeline, dry_run=True)
+        name = chosen.name
+    return name, pipeline, EnqueueReport.of(counts, passed_over, pipeline)
+
+
+def _find(session: Session, request: EnqueueRequest) -> tuple[Iterator[Input], PassedOver]:
+    """The inputs of a request, and what is passed over on the way to them. Raises NoInput."""
+    passed_over = PassedOver()
+    own = frozenset(str(place) for place in (session.settings.clips, session.settings.samples))
+    search = Search(request.images, own)
+    return find_all_inputs(request.sources, passed_over, search), passed_over
 
 
 def _existing_database(session: Session) -> Engine | None:
@@ -146,7 +186,7 @@ def choose(known: Iterable[Dataset], request: EnqueueRequest) -> Dataset | str:
     if request.name:
         check_name(request.name)
         return next((d for d in existing if d.name == request.name), request.name)
-    same = next((d for d in existing if d.root == request.root), None)
+    same = next((d for root in request.roots for d in existing if d.root == root), None)
     if same:
         return same
     taken = {d.name for d in existing}

@@ -57,6 +57,10 @@ Sets = Annotated[
 Name = Annotated[
     str | None, typer.Option("--name", help="Name of the dataset; the folder's name if left out.")
 ]
+Images = Annotated[
+    bool,
+    typer.Option("--images", help="Still images beside videos join too; else only videos do."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 FailedStage = Annotated[
     str | None, typer.Option("--stage", help="Only this stage.", autocompletion=stage_names)

@@ -7,8 +7,15 @@ from urllib.parse import urlsplit
 
 from curate.tasks.inputs.paths import is_url
 
+# Not .mod and .rec: they are more often something else (modules of Go and Fortran, music).
 VIDEO_EXTENSIONS = (
     ".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg",
+    ".3g2", ".3gp", ".3gpp", ".amv", ".asf", ".divx", ".dv", ".f4v", ".flv", ".gif", ".m2t",
+    ".mj2", ".mk3d", ".mxf", ".nut", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".tod", ".vob",
+    ".wmv", ".wtv",
+    # one stream without a container, or nearly so
+    ".264", ".265", ".h264", ".h265", ".hevc", ".ivf", ".m1v", ".m2p", ".m2v", ".mjpeg", ".mjpg",
+    ".mpe", ".mpv", ".obu", ".y4m",
 )  # fmt: skip
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 TABLE_EXTENSIONS = (".csv", ".parquet")
@@ -23,6 +30,13 @@ def extension(path: str) -> str:
 def is_image(path: str) -> bool:
     """Whether the extension is that of a still image. All other files count as videos."""
     return extension(path) in IMAGE_EXTENSIONS
+
+
+def suffix(name: str) -> str:
+    """The extension that people know a file by; '' for none, a number or what is no word."""
+    found = extension(name)
+    known = found[1:].isalnum() and not found[1:].isdecimal() and found.isprintable()
+    return found if known and len(found) <= 12 else ""
 
 
 def is_media(path: str) -> bool:

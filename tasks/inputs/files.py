@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from curate.configs.errors import ServiceError
+from curate.tasks.inputs.extensions import is_media, suffix
 from curate.tasks.inputs.paths import is_url, to_path, to_text
 from curate.tasks.storage.remote import as_reading_error, file_system
 
@@ -27,21 +29,78 @@ class Input:
     is relative to the enqueued folder or URL or to the table's folder; of a file elsewhere it is
     equal to `path`. `fingerprint` changes when the file does: it is the size with the time of
     change, or for a URL with what the store offers (ETag, checksum or time). `extra` holds the
-    other columns of a table, as values that JSON can hold.
+    other columns of a table, as values that JSON can hold. One that is `only_known` joins no
+    dataset: it counts where its path is a video of the dataset already.
     """
 
     path: str
     relpath: str
     fingerprint: str
     extra: dict[str, Any] = field(default_factory=dict)
+    only_known: bool = False
+
+
+@dataclass(frozen=True)
+class Search:
+    """How folders are searched.
+
+    `pictures`: still images beside videos join. `own`: folders and URLs of curate's own files, as
+    absolute paths, that are not entered on the way.
+    """
+
+    pictures: bool = False
+    own: frozenset[str] = frozenset()
 
 
 @dataclass
 class PassedOver:
-    """What was left out: the number of repeated paths, and the folders that cannot be listed."""
+    """What a search left out, or let in without being asked.
+
+    `duplicates` counts repeated paths. `unreadable` has the folders that cannot be listed, each
+    with the reason, and `own` those of curate's own files. `others` counts the files of no known
+    kind by their suffix ('' for none), and `beside` those of them that lie beside a video or image
+    of the same name. `only_pictures` names the sources without a video, whose pictures join.
+    """
 
     duplicates: int = 0
-    unreadable: list[tuple[str, str]] = field(default_factory=list)  # path as text, reason
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    own: list[str] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+    beside: Counter[str] = field(default_factory=Counter)
+    only_pictures: list[str] = field(default_factory=list)
+
+    def count_others(self, paths: Iterable[str], listing: Iterable[str]) -> None:
+        """Count files of no known kind; `listing` has the paths of all files beside them."""
+        stems: set[str] | None = None
+        for path in paths:
+            if stems is None:
+                stems = {_stem(one) for one in listing if is_media(one)}
+            self.others[suffix(path)] += 1
+            self.beside[suffix(path)] += _stem(path) in stems
+
+    def skipped(self, read_beside: Iterable[str] = ()) -> dict[str, int]:
+        """Files of no known kind by suffix, the most frequent first.
+
+        A file beside a video, of a suffix in `read_beside`, is not counted: a stage reads it.
+        """
+        counts = self.others - Counter({s: self.beside[s] for s in read_beside})
+        order = sorted(counts, key=lambda s: (-counts[s], s == "", s))
+        return {name: counts[name] for name in order}
+
+
+def skipped_text(skipped: Mapping[str, int], most: int = 5) -> str:
+    """`4 files skipped: 3 .txt, 1 without`; no more than `most` suffixes; '' for none."""
+    if not skipped:
+        return ""
+    total = sum(skipped.values())
+    parts = [f"{count} {name or 'without'}" for name, count in list(skipped.items())[:most]]
+    rest = sum(list(skipped.values())[most:])
+    parts += [f"{rest} others"] if rest else []
+    return f"{total} file{'' if total == 1 else 's'} skipped: {', '.join(parts)}"
+
+
+def _stem(path: str) -> str:
+    return os.path.splitext(path)[0]  # noqa: PTH122  perhaps a URL's
 
 
 def local_input(path: str, base: str, extra: dict[str, Any] | None = None) -> Input:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from curate.cli.shared.pipelines import pipeline_of
+from curate.db.datasets import all_datasets, create
+from curate.db.engine import make_engine
 from tests.cli.conftest import Call
 
 
@@ -122,3 +125,73 @@ def test_a_postgres_database_works_as_well(
         == curate("export").code
         == 0
     )
+
+
+def test_what_a_folder_holds_besides_is_told(curate: Call, folder: Path) -> None:
+    for name in ("1.txt", "2.txt", "3.txt", "README", "p.png", "q.jpg"):
+        (folder / name).write_bytes(b"x")
+    for words in (["-n"], []):
+        told = curate("enqueue", str(folder), *words).out
+        assert "found 3: 3 new" in told
+        assert "4 files skipped: 3 .txt, 1 without\n2 pictures left out; add --images\n" in told
+    found = curate("enqueue", str(folder), "--json").json
+    assert (found["skipped"], found["pictures_left_out"]) == ({".txt": 3, "": 1}, 2)
+    asked = curate("enqueue", str(folder), "--images", "-n")
+    assert "found 5: 2 new" in asked.out and "left out" not in asked.out
+    assert shlex.split(asked.err)[-1] == "--images"
+
+
+def test_pictures_that_are_rows_already_stay(curate: Call, folder: Path) -> None:
+    """As in a home of before, where pictures always joined."""
+    (folder / "p.png").write_bytes(b"x")
+    curate("enqueue", str(folder), "--images")
+    (folder / "q.png").write_bytes(b"x")
+    again = curate("enqueue", str(folder), "--json").json
+    assert (counts(again), again["pictures_left_out"]) == ((4, 0, 0, 4), 1)
+    (folder / "p.png").write_bytes(b"other")
+    again = curate("enqueue", str(folder), "--json").json
+    assert (counts(again), again["pictures_left_out"]) == ((4, 0, 1, 3), 1)
+
+
+def test_a_folder_of_pictures_joins_and_says_so(curate: Call, folder: Path) -> None:
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    (pictures / "p.png").write_bytes(b"x")
+    told = curate("enqueue", str(pictures)).out
+    assert "found 1: 1 new" in told and f"{pictures} holds no video: its pictures join" in told
+
+
+def test_captions_that_a_stage_reads_beside_videos_are_not_skipped(
+    curate: Call, folder: Path
+) -> None:
+    for name in ("a.txt", "b.json", "notes.txt"):
+        (folder / name).write_bytes(b"x")
+    assert curate("enqueue", str(folder), "-n", "--json").json["skipped"] == {".txt": 2, ".json": 1}
+    words = ["--config", str(folder.parent / "captions.yaml"), "-n", "--json"]
+    Path(words[1]).write_text("pipeline: [probe, split, load_captions]")
+    assert curate("enqueue", str(folder), *words).json["skipped"] == {".txt": 1}
+
+
+def test_the_clips_of_a_home_inside_the_folder_are_no_videos(
+    curate: Call, folder: Path, home: Path
+) -> None:
+    clips = home / "clips" / "1"
+    clips.mkdir(parents=True)
+    (clips / "a_scene-0.mp4").write_bytes(b"x")
+    found = curate("enqueue", str(home.parent), "--json").json
+    assert (counts(found), found["own"]) == ((3, 3, 0, 0), [str(home / "clips")])
+
+
+def test_a_file_of_a_suffix_that_was_not_known_stays_in_its_dataset(
+    curate: Call, folder: Path, home: Path
+) -> None:
+    """Its root was the file itself, before folders were searched for its suffix."""
+    file = folder / "a.flv"
+    file.write_bytes(b"x")
+    engine = make_engine(f"sqlite:///{home}/curate.db")
+    curate("enqueue", str(folder))
+    pipeline = pipeline_of(all_datasets(engine)[0])
+    create(engine, "a.flv", str(file), pipeline)
+    engine.dispose()
+    assert curate("enqueue", str(file), "--json").json["dataset"] == "a.flv"
+    assert curate("enqueue", str(folder), "--json").json["dataset"] == "pets"

@@ -13,6 +13,7 @@ from curate.configs.errors import NoDatasets, NoSuchDataset, UsageError
 from curate.configs.pipeline import parse
 from curate.configs.schema import Column
 from curate.db import datasets, migrate
+from curate.db.datasets import Enqueued
 from curate.db.engine import make_engine
 from curate.db.redo import set_pipeline
 from curate.db.refilter import replace_pipeline
@@ -22,8 +23,8 @@ from tests.pipelines import CATALOG, Found, Line, make_line, pipeline, writer
 
 
 def test_enqueueing_again_does_nothing(line: Line) -> None:
-    assert vars(line.enqueue("a.mp4", "b.mp4")) == {"new": 2, "changed": 0, "unchanged": 0}
-    assert vars(line.enqueue("a.mp4", "b.mp4", "c.mp4")) == {"new": 1, "changed": 0, "unchanged": 2}
+    assert line.enqueue("a.mp4", "b.mp4") == Enqueued(new=2)
+    assert line.enqueue("a.mp4", "b.mp4", "c.mp4") == Enqueued(new=1, unchanged=2)
     assert line.rows("SELECT path, stage, status FROM videos ORDER BY id") == [
         (f"/v/{n}.mp4", "probe", "active") for n in "abc"
     ]
@@ -35,6 +36,22 @@ def test_a_changed_file_starts_again(line: Line) -> None:
     assert datasets.enqueue(line.engine, line.dataset, again, line.pipeline).changed == 1
     assert line.rows("SELECT stage, status, fingerprint FROM videos") == [("probe", "active", "2")]
     assert line.rows("SELECT * FROM clips") == []
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_an_input_that_is_only_known_joins_no_dataset(line: Line, dry_run: bool) -> None:
+    """A row that is there from before stays, and starts again when its file changes."""
+    line.enqueue("same.png", "other.png")
+    found = [
+        Found("/v/same.png", only_known=True),
+        Found("/v/other.png", "2", only_known=True),
+        Found("/v/new.png", only_known=True),
+        Found("/v/a.mp4"),
+    ]
+    done = datasets.enqueue(line.engine, line.dataset, found, line.pipeline, dry_run)
+    assert done == Enqueued(new=1, changed=1, unchanged=1, left_out=1)
+    assert done.found == 3
+    assert line.rows("SELECT count(*) FROM videos") == [(2 if dry_run else 3,)]
 
 
 def test_a_dry_run_writes_nothing(line: Line) -> None:

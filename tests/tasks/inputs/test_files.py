@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from curate.tasks.inputs.files import ABSENT, fingerprint_now, is_same_file
+from curate.tasks.inputs.files import (
+    ABSENT,
+    PassedOver,
+    fingerprint_now,
+    is_same_file,
+    skipped_text,
+)
 from curate.tasks.inputs.find import find_inputs
 from tests.tasks.inputs.cases import touch
 
@@ -60,3 +66,29 @@ def test_the_fingerprint_of_an_object_is_read_anew(s3_url: str) -> None:
 )
 def test_fingerprints_are_compared_in_what_both_tell(before: str, now: str, same: bool) -> None:
     assert is_same_file(before, now) == same
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        ([], ""),
+        (["a.txt"], "1 file skipped: 1 .txt"),
+        (["README", "a.txt", "b.TXT", "c.txt"], "4 files skipped: 3 .txt, 1 without"),
+        (["README", "LICENSE", "a.b", "c.d"], "4 files skipped: 2 without, 1 .b, 1 .d"),
+        ([f"a.x{n}" for n in range(7)] + ["b.x6"],
+         "8 files skipped: 2 .x6, 1 .x0, 1 .x1, 1 .x2, 1 .x3, 2 others"),
+    ],
+)  # fmt: skip
+def test_skipped_files_are_counted_by_suffix(names: list[str], text: str) -> None:
+    passed_over = PassedOver()
+    passed_over.count_others(names, names)
+    assert skipped_text(passed_over.skipped()) == text
+
+
+def test_what_a_stage_reads_beside_a_video_is_not_skipped() -> None:
+    names = ["a.mp4", "a.txt", "a.json", "b.c.mp4", "b.c.txt", "b.txt", "notes.txt"]
+    passed_over = PassedOver()
+    passed_over.count_others([n for n in names if ".mp4" not in n], names)
+    assert passed_over.skipped() == {".txt": 4, ".json": 1}
+    assert passed_over.skipped([".txt"]) == {".txt": 2, ".json": 1}
+    assert passed_over.skipped([".txt", ".json"]) == {".txt": 2}

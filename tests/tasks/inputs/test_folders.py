@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from curate.tasks.inputs.extensions import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
-from curate.tasks.inputs.files import ABSENT, PassedOver
+from curate.tasks.inputs.files import ABSENT, PassedOver, Search
 from curate.tasks.inputs.find import find_inputs
 from curate.tasks.inputs.paths import to_path
 from tests import media
@@ -109,3 +109,41 @@ def test_a_glob_counts_from_its_fixed_part(tmp_path: Path) -> None:
     touch(tmp_path, "d/a/1.mp4", "d/b/2.mp4", "d/b/3.txt", "e/4.mp4")
     assert relpaths(f"{tmp_path}/d/**/*") == ["a/1.mp4", "b/2.mp4"]
     assert relpaths(f"{tmp_path}/d/?/1.mp4") == ["a/1.mp4"]
+
+
+def test_files_of_no_known_kind_are_counted(tmp_path: Path) -> None:
+    """Not hidden ones, folders, nor what a link to a folder already walked shows once more."""
+    names = (
+        "a.mp4",
+        "notes.txt",
+        "b/more.TXT",
+        "b/c/x.txt",
+        "b/README",
+        ".hidden.txt",
+        ".git/x.txt",
+    )
+    touch(tmp_path, *names)
+    (tmp_path / "link").symlink_to(tmp_path / "b")
+    (tmp_path / "broken").symlink_to("nowhere.txt")
+    passed_over = PassedOver()
+    assert relpaths(tmp_path, passed_over) == ["a.mp4"]
+    assert passed_over.skipped() == {".txt": 3, "": 2}
+
+
+def test_a_glob_counts_what_it_matches(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mp4", "b.txt", "c.csv", "d/x.txt")
+    passed_over = PassedOver()
+    assert relpaths(f"{tmp_path}/*", passed_over) == ["a.mp4"]
+    assert passed_over.skipped() == {".csv": 1, ".txt": 1}
+
+
+def test_curates_own_folders_are_not_entered(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mp4", "home/clips/1/a_scene-0.mp4", "home/b.mp4", "clips/c.mp4")
+    (tmp_path / "link").symlink_to(tmp_path / "home" / "clips")
+    search = Search(own=frozenset([f"{tmp_path}/home/clips", "s3://bucket/clips"]))
+    passed_over = PassedOver()
+    found = [i.relpath for i in find_inputs(str(tmp_path), passed_over, search)]
+    assert found == ["a.mp4", "clips/c.mp4", "home/b.mp4"]
+    assert passed_over.own == [f"{tmp_path}/home/clips", f"{tmp_path}/link"]
+    named = find_inputs(f"{tmp_path}/home/clips", PassedOver(), search)
+    assert [i.relpath for i in named] == ["1/a_scene-0.mp4"]  # asked for

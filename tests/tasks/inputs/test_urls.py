@@ -9,7 +9,7 @@ import fsspec
 import pytest
 
 from curate.configs.errors import ConfigError, PackageMissing, StoreUnknown
-from curate.tasks.inputs.files import ABSENT
+from curate.tasks.inputs.files import ABSENT, PassedOver, Search
 from curate.tasks.inputs.find import find_inputs
 from curate.tasks.inputs.paths import to_path
 from tests.tasks.inputs.cases import relpaths, table
@@ -61,3 +61,20 @@ def test_unknown_and_uninstalled_protocols_say_what_to_do() -> None:
         list(find_inputs("gs://bucket/a"))
     with pytest.raises(StoreUnknown, match=r"cannot open gdrive://.*https, s3"):
         list(find_inputs("gdrive://bucket/a"))
+
+
+def test_pictures_and_other_files_at_a_url(bucket: str) -> None:
+    for source in (bucket, f"{bucket}/**"):
+        passed_over = PassedOver()
+        found = list(find_inputs(source, passed_over))
+        assert [i.relpath for i in found if not i.only_known] == ["a/z.mp4", "b.mp4"]
+        assert passed_over.skipped() == {".txt": 1}
+
+
+def test_curates_own_clips_at_a_url_are_not_entered(bucket: str) -> None:
+    fsspec.filesystem("memory").pipe("/inputs/clips/1/a_scene-0.mp4", b"1")
+    passed_over = PassedOver()
+    search = Search(own=frozenset([f"{bucket}/clips", "/inputs/a"]))
+    found = [i.relpath for i in find_inputs(bucket, passed_over, search)]
+    assert found == ["a/%25E9.png", "a/z.mp4", "b.mp4"]
+    assert passed_over.own == ["memory:///inputs/clips"]
