@@ -66,8 +66,8 @@ class NoDatasets(UsageError):
 
 
 class NoInput(UsageError):
-    """No video or image was found in {path} ({looked_for}). Check the path. A file of any other kind
-    is taken when it is given by its own path, or in a table with a column path
+    """No video or image was found in {path} ({looked_for}). Check the path. A file of any other
+    kind is taken when it is given by its own path, or in a table with a column path
     """
 
 

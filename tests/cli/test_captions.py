@@ -50,6 +50,9 @@ def test_what_was_not_loaded_is_told(curate: Call, captioned: Filled, tmp_path: 
     ("content", "says"),
     [
         ("path,words\n/a,b\n", "no column text"),
+        ('clip_id,text\n1,"a\n2,b\n', "line 2: a quote that opens in this row is not closed"),
+        ("clip_id,text,text\n1,a,b\n", "line 1: column text is there twice"),
+        ("clip_id,text\n1,a\nclip_id,text\n", "line 3 is the header once more"),
         ("path,text,clip_id\n/a,b,x\n", "line 2: clip_id is 'x', not a whole number"),
         ("clip_id,text\n1.5,b\n", "clip_id is '1.5', not a whole number"),
         ("clip_id,text\n1e300,b\n", "not a whole number"),

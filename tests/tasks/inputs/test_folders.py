@@ -113,16 +113,8 @@ def test_a_glob_counts_from_its_fixed_part(tmp_path: Path) -> None:
 
 def test_files_of_no_known_kind_are_counted(tmp_path: Path) -> None:
     """Not hidden ones, folders, nor what a link to a folder already walked shows once more."""
-    names = (
-        "a.mp4",
-        "notes.txt",
-        "b/more.TXT",
-        "b/c/x.txt",
-        "b/README",
-        ".hidden.txt",
-        ".git/x.txt",
-    )
-    touch(tmp_path, *names)
+    touch(tmp_path, "a.mp4", "notes.txt", "b/more.TXT", "b/c/x.txt", "b/README")
+    touch(tmp_path, ".hidden.txt", ".git/x.txt")
     (tmp_path / "link").symlink_to(tmp_path / "b")
     (tmp_path / "broken").symlink_to("nowhere.txt")
     passed_over = PassedOver()
