@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from curate.configs.errors import BadModel
 from curate.tasks.models.layouts import Shape, Shapes
-from curate.tasks.models.stored import DTYPES
+from curate.tasks.models.stored import DTYPES, strange
 
 WEIGHTS = "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"  # of weights in several files
@@ -115,7 +115,7 @@ def header(file: Path) -> dict[str, Tensor]:
     elif len(start) < 8:
         why = f"it is truncated: {size} bytes"
     elif not 2 <= length <= _LARGEST_HEADER:
-        why = "it is not safetensors"
+        why = f"it is not safetensors: a header of {length} bytes; the most is {_LARGEST_HEADER}"
     elif 8 + length > size:
         why = f"it is truncated: {size} bytes, and its header alone has {length}"
     else:
@@ -135,21 +135,29 @@ def _parsed(text: bytes, base: int, file: Path) -> dict[str, Tensor]:
     entries.pop("__metadata__", None)
     tensors = {}
     for name, entry in entries.items():
-        match entry:
-            case {
-                "dtype": str(dtype),
-                "shape": [*shape],
-                "data_offsets": [int(start), int(end)],
-            } if (
-                dtype in _SIZES
-                and all(type(n) is int and n >= 0 for n in shape)
-                and end - start == math.prod(shape) * _SIZES[dtype]
-            ):
-                tensors[name] = Tensor(tuple(shape), dtype, base + start)
-            case _:
-                why = f"it is not safetensors: what its header says of {name[:100]} cannot be"
-                raise BadModel(path=file, why=why)
+        try:
+            tensors[name] = _tensor(entry, base)
+        except ValueError as error:
+            why = f"it is not safetensors: what its header says of {name[:100]} cannot be: {error}"
+            raise BadModel(path=file, why=why) from None
     return tensors
+
+
+def _tensor(entry: Any, base: int) -> Tensor:
+    """The tensor that an entry of a header describes. Raises ValueError: what is wrong with it."""
+    match entry:
+        case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [int(start), int(end)]}:
+            pass
+        case _:
+            raise ValueError("its dtype, shape or data_offsets are missing, or of another kind")
+    if dtype not in _SIZES:
+        raise ValueError(f"dtype {dtype[:20]}, which curate does not read")
+    if why := strange(shape):
+        raise ValueError(f"a shape of {why}")
+    needed = math.prod(shape) * _SIZES[dtype]
+    if start < 0 or end - start != needed:
+        raise ValueError(f"its shape takes {needed} bytes, and its data_offsets do not")
+    return Tensor(tuple(shape), dtype, base + start)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from curate.configs.errors import BadModel
-from curate.tasks.models.stored import DTYPES, Stored
+from curate.tasks.models.stored import DTYPES, Stored, strange
 
 _TYPES = {
     "Float64": "F64", "Float32": "F32", "Float16": "F16", "BFloat16": "BF16", "Int64": "I64",
@@ -93,6 +93,8 @@ def _named_tensor(content: mmap.mmap, span: _Bytes, file: Path) -> tuple[str, St
             run = (start, end - start)
     if dtype not in _TYPES:
         raise _Damaged(f"numbers of type {dtype[:40]!r}")
+    if why := strange(dims):
+        raise _Damaged(f"a tensor has {why}")
     shape = () if dims == [0] else tuple(dims)  # a scalar by an older version
     return _text(content, parts[1]), Stored(file, _TYPES[dtype], shape, (run,))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,22 @@ DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4",
     "I16": "<i2", "I8": "<i1", "U8": "<u1", "BOOL": "?",
 }  # fmt: skip
+
+
+MOST_DIMENSIONS = 8  # NumPy has 32 or 64; weights of networks have 5
+_MOST_NUMBERS = 1 << 48
+
+
+def strange(shape: Sequence[int]) -> str:
+    """What is wrong with the shape of a tensor; '' when NumPy can hold it.
+
+    A size of 0 does not make the other sizes harmless.
+    """
+    if len(shape) > MOST_DIMENSIONS:
+        return f"{len(shape)} dimensions, and weights have no more than {MOST_DIMENSIONS}"
+    if any(type(n) is not int or n < 0 for n in shape):
+        return "sizes that are no whole numbers from 0 up"
+    return "more numbers than any file" if math.prod(n or 1 for n in shape) > _MOST_NUMBERS else ""
 
 
 @dataclass(frozen=True)
@@ -62,7 +78,7 @@ def fits(offset: int, shape: Shape, strides: Shape, count: int) -> bool:
     A view of more numbers than there are (strides of 0) does not fit: no checkpoint has one, and it
     could fill the memory.
     """
-    if len(shape) != len(strides) or len(shape) > 8 or min((offset, *shape, *strides)) < 0:
+    if strange(shape) or len(shape) != len(strides) or min((offset, *shape, *strides)) < 0:
         return False
     if not math.prod(shape):
         return True

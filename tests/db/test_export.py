@@ -208,7 +208,8 @@ def test_safe_cells_hold_no_formula_and_keep_numbers(line: Line, tmp_path: Path)
     planned = export.plan(line.engine, line.dataset.id, line.pipeline, Selection())
     target = tmp_path / "x.csv"
     export.export(line.engine, planned, target, to_path, safe_cells=True)
-    found = next(r for r in csv.DictReader(target.open(newline="")) if r["text"])
+    with target.open(newline="") as stream:
+        found = next(r for r in csv.DictReader(stream) if r["text"])
     assert (found["text"], found["score"], found["path"]) == ("'=1+1", "-0.5", "/c/a.mp4")
     assert (found["'=cmd|' /C calc'!A0"], found["delta"], found["plain"]) == ("'@x", "'-1", "'-")
 

@@ -95,6 +95,24 @@ SPOILT: dict[str, tuple[Edit, str]] = {
     "wrong size": (lambda h: h["norm.mean"].update(shape=[767]), "says of norm.mean cannot be"),
     "negative": (lambda h: h["norm.mean"].update(shape=[-768]), "says of norm.mean cannot be"),
     "no shape": (lambda h: h["norm.mean"].pop("shape"), "says of norm.mean cannot be"),
+    "65 dimensions": (lambda h: h["norm.mean"].update(shape=[768] + [1] * 64),
+                "norm.mean cannot be: a shape of 65 dimensions"),
+    "a million dimensions": (lambda h: h["norm.mean"].update(shape=[1] * 1_000_000),
+                "a shape of 1000000 dimensions"),
+    "no numbers of huge sizes": (
+        lambda h: h.update(x={"dtype": "F32", "shape": [0, 2**62, 2**62], "data_offsets": [0, 0]}),
+        "says of x cannot be: a shape of more numbers than any file"),
+    "true": (lambda h: h["norm.mean"].update(shape=[True, 768]), "no whole numbers"),
+    "huge offsets": (lambda h: h["norm.mean"].update(data_offsets=[2**80, 2**80 + 3072]),
+                "not where it should be"),
+    "negative offsets": (lambda h: h["norm.mean"].update(data_offsets=[-3072, 0]),
+                "its data_offsets do not"),
+    "turned offsets": (lambda h: h["norm.mean"].update(data_offsets=[3072, 0]),
+                "takes 3072 bytes, and its data_offsets do not"),
+    "float offsets": (lambda h: h["norm.mean"].update(data_offsets=[0.0, 3072.0]),
+                "data_offsets are missing, or of another kind"),
+    "endless": (lambda h: h["norm.mean"].update(shape=[float("inf")]), "no whole numbers"),
+    "eight bits": (lambda h: h["norm.mean"].update(dtype="F8_E4M3"), "dtype F8_E4M3, which curate"),
     "not an entry": (lambda h: h.update({"norm.mean": 3}), "says of norm.mean cannot be"),
     "overlap": (lambda h: h["norm.mean"].update(data_offsets=h["norm.variance"]["data_offsets"]),
                 "not where it"),
@@ -107,6 +125,19 @@ def test_a_header_that_is_wrong_is_refused_with_the_reason(nsfw: Path, which: st
     edit(nsfw / "model.safetensors", change)
     with pytest.raises(BadModel, match=reason):
         verified(nsfw, "nsfw")
+
+
+def test_whatever_has_a_valid_header_can_be_read(tmp_path: Path) -> None:
+    shapes = ([], [0], [0, 2**40], [1] * 8, [2, 0, 3])
+    entries, end = {}, 0
+    for number, shape in enumerate(shapes):
+        size = 4 * int(np.prod(shape, dtype=object))
+        offsets = [end, end + size]
+        entries[str(number)] = {"dtype": "F32", "shape": shape, "data_offsets": offsets}
+        end += size
+    text = json.dumps(entries).encode()
+    (tmp_path / "x").write_bytes(struct.pack("<Q", len(text)) + text + bytes(end))
+    assert [list(a.shape) for a in arrays(tmp_path / "x").values()] == list(shapes)
 
 
 def test_a_missing_and_a_left_over_tensor_are_named(nsfw: Path) -> None:
@@ -139,6 +170,8 @@ def test_a_file_cut_anywhere_is_truncated(nsfw: Path) -> None:
         (b"\x80\x04\x95" + bytes(40), "pickle"),
         (b"<html>not found</html>", "not safetensors"),
         (struct.pack("<Q", 1 << 40) + b"{}", "not safetensors"),
+        (struct.pack("<Q", (1 << 64) - 1) + b"{}", "a header of 18446744073709551615 bytes"),
+        (struct.pack("<Q", 5009) + b'{"a":' + b"9" * 5003 + b"}", "not JSON"),
         (struct.pack("<Q", 3) + b"xyz", "not JSON"),
         (struct.pack("<Q", 2) + b"[]", "no JSON object"),
         (struct.pack("<Q", 3) + b"\xff\xfe\xfd", "not JSON"),

@@ -41,6 +41,20 @@ def test_a_scalar_of_an_older_mindspore_is_one(tmp_path: Path) -> None:
     assert tensors(tmp_path / "x.ckpt")["s"].read() == np.float32(2).reshape(())
 
 
+@pytest.mark.parametrize(
+    ("dims", "why"),
+    [
+        (b"\x08\x01" * 65, "65 dimensions"),
+        (b"\x08\x00" + b"\x08" + b"\xff" * 8 + b"\x7f", "more numbers"),
+    ],
+)
+def test_a_shape_that_cannot_be_is_refused(tmp_path: Path, dims: bytes, why: str) -> None:
+    content = dims + tf.field(2, b"Float32") + tf.field(3, np.float32(2).tobytes())
+    (tmp_path / "x.ckpt").write_bytes(tf.field(1, tf.field(1, b"s") + tf.field(2, content)))
+    with pytest.raises(BadModel, match=why):
+        tensors(tmp_path / "x.ckpt")
+
+
 ARRAYS = hnp.arrays(
     st.sampled_from([np.float32, np.float16, np.int64]),
     hnp.array_shapes(min_dims=0, max_dims=3, min_side=1, max_side=4),
