@@ -128,31 +128,35 @@ def written_level(stage: type[StageSpec]) -> Level:
 
 
 def read_yaml(path: Path) -> list[dict[str, Any]]:
-    """The raw steps of a pipeline file. Raises ConfigError when it is not one."""
-    import yaml
+    """The raw steps of a pipeline file. Raises ConfigError with the place when it is not one."""
+    from curate.configs.yaml_reader import load_file, place_of
 
-    try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(source=path, why=error.strerror or error) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(source=path, why=" ".join(str(error).split())) from None
+    def wrong(why: str, *keys: str | int) -> ConfigError:
+        return ConfigError(source=at_place(path, place_of(path, *keys)), why=why)
+
+    loaded = load_file(path)
     if not isinstance(loaded, dict) or not isinstance(loaded.get("pipeline"), list):
-        raise ConfigError(source=path, why="it must hold a list called pipeline")
-    unknown = set(loaded) - {"pipeline"}
-    if unknown:
-        raise ConfigError(
-            source=path, why=f"unknown key {sorted(map(str, unknown))[0]}; the only key is pipeline"
-        )
+        raise wrong("it must hold a list called pipeline", "pipeline")
+    unknown = next((key for key in loaded if key != "pipeline"), None)
+    if unknown is not None:
+        raise wrong(f"unknown key {unknown}; the only key is pipeline", unknown)
     steps = []
-    for raw in loaded["pipeline"]:
+    for number, raw in enumerate(loaded["pipeline"]):
         step = {"stage": raw} if isinstance(raw, str) else raw  # `- probe`: short for a stage
         if not isinstance(step, dict) or ("stage" in step) == ("filter" in step):
-            raise ConfigError(
-                source=path, why=f"each step has either stage: or filter:, not {raw!r}"
-            )
+            why = f"each step has either stage: or filter:, not {repr(raw)[:100]}"
+            raise wrong(why, "pipeline", number)
+        kind = "stage" if "stage" in step else "filter"
+        if not isinstance(step[kind], str):
+            why = f"the name of a {kind} must be text, not {repr(step[kind])[:100]}"
+            raise wrong(why, "pipeline", number, kind)
         steps.append(dict(step))
     return steps
+
+
+def at_place(source: object, place: str) -> str:
+    """The source with a place in it, where there is one."""
+    return f"{source}, {place}" if place else str(source)
 
 
 def override(
@@ -162,7 +166,7 @@ def override(
 
     Raises ConfigError for a malformed assignment or a step that is not there.
     """
-    import yaml
+    from curate.configs.yaml_reader import load_text
 
     result = [dict(s) for s in steps]
     for assignment in assignments:
@@ -175,11 +179,10 @@ def override(
             known = [str(s.get("stage") or s.get("filter")) for s in result]
             raise ConfigError(source=f"--set {assignment}", why=_unknown("step", name, known))
         try:
-            step[option.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise ConfigError(
-                source=f"--set {assignment}", why="the value is not valid YAML"
-            ) from None
+            step[option.strip()] = load_text(value)
+        except ValueError as error:
+            why = f"the value is not valid YAML: {error}"
+            raise ConfigError(source=f"--set {assignment}", why=why) from None
     return result
 
 
@@ -187,12 +190,15 @@ def parse(steps: Iterable[Mapping[str, Any]], catalog: Catalog, source: object) 
     """The enabled steps, options checked against their types and ranges.
 
     Raises ConfigError naming `source` for an unknown stage or option, a value out of range, a name
-    used twice, or an order that cannot run.
+    used twice, or an order that cannot run. Its fields `step` and `option` say what it is about.
     """
     parsed: list[Step] = []
     seen: set[str] = set()
     level: Level = "video"
-    for raw in steps:
+    raw_steps = list(steps)
+    for raw in raw_steps:
+        if "stage" not in raw and raw.get("with") is not None:
+            _check_partner(raw, raw_steps, catalog, source)
         step = (
             _stage_step(raw, catalog, source)
             if "stage" in raw
@@ -200,16 +206,15 @@ def parse(steps: Iterable[Mapping[str, Any]], catalog: Catalog, source: object) 
         )
         name = str(raw.get("stage") or raw.get("filter"))
         if name in seen:
-            raise ConfigError(source=source, why=f"{name} is there twice")
+            raise ConfigError(source=source, why=f"{name} is there twice", step=name)
         seen.add(name)
         if step is None:
             continue
         if isinstance(step, StageStep):
             if step.level == "video" and level == "clip":
                 maker = " or ".join(s.name for s in catalog.values() if s.makes == "clip")
-                raise ConfigError(
-                    source=source, why=f"{name} works on videos and must come before {maker}"
-                )
+                why = f"{name} works on videos and must come before {maker}"
+                raise ConfigError(source=source, why=why, step=name)
             level = written_level(step.spec)
         parsed.append(step)
     pipeline = Pipeline(tuple(parsed))
@@ -225,19 +230,20 @@ def parse(steps: Iterable[Mapping[str, Any]], catalog: Catalog, source: object) 
 def _stage_step(raw: Mapping[str, Any], catalog: Catalog, source: object) -> StageStep | None:
     name = str(raw["stage"])
     if name not in catalog:
-        raise ConfigError(source=source, why=_unknown("stage", name, catalog))
+        raise ConfigError(source=source, why=_unknown("stage", name, catalog), step=name)
     spec = catalog[name]
     options = {k: v for k, v in raw.items() if k != "stage"}
     unknown = [k for k in options if k not in spec.Options.model_fields]
     if unknown:
-        raise ConfigError(
-            source=source,
-            why=_unknown(f"option of stage {name}", str(unknown[0]), spec.Options.model_fields),
-        )
+        why = _unknown(f"option of stage {name}", str(unknown[0]), spec.Options.model_fields)
+        raise ConfigError(source=source, why=why, step=name, option=unknown[0])
     try:
         checked = spec.Options(**options)
     except ValidationError as error:
-        raise ConfigError(source=source, why=f"stage {name}, {first_problem(error)}") from None
+        why = f"stage {name}, {first_problem(error)}"
+        where = error.errors(include_url=False)[0]["loc"]
+        option = where[0] if where else ""
+        raise ConfigError(source=source, why=why, step=name, option=option) from None
     return StageStep(name, spec, checked) if checked.enabled else None
 
 
@@ -248,25 +254,46 @@ def _filter_step(
     raw: Mapping[str, Any], level: Level, before: list[Step], source: object
 ) -> FilterStep | None:
     name = str(raw["filter"])
-    unknown = [k for k in raw if k not in _FILTER_KEYS]
-    if unknown:
-        raise ConfigError(
-            source=source, why=_unknown(f"key of filter {name}", str(unknown[0]), _FILTER_KEYS)
-        )
-    if not name.isidentifier():
-        raise ConfigError(source=source, why=f"filter name {name!r} must be letters, digits and _")
     where = raw.get("where")
-    if not isinstance(where, str) or not where.strip():
-        raise ConfigError(source=source, why=f"filter {name} needs where: with an SQL predicate")
-    if not isinstance(raw.get("enabled", True), bool):
-        raise ConfigError(source=source, why=f"filter {name}, enabled: must be true or false")
+    unknown = next((k for k in raw if k not in _FILTER_KEYS), None)
+    why, option = "", ""
+    if unknown is not None:
+        why, option = _unknown(f"key of filter {name}", str(unknown), _FILTER_KEYS), unknown
+    elif not name.isidentifier():
+        why, option = f"filter name {name!r} must be letters, digits and _", "filter"
+    elif not isinstance(where, str) or not where.strip():
+        why, option = f"filter {name} needs where: with an SQL predicate", "where"
+    elif not isinstance(raw.get("enabled", True), bool):
+        why, option = f"filter {name}, enabled: must be true or false", "enabled"
+    if why:
+        raise ConfigError(source=source, why=why, step=name, option=option)
     partner = raw.get("with")
     off = partner is not None and not any(
         isinstance(s, StageStep) and s.name == partner for s in before
     )
     if off or not raw.get("enabled", True):
         return None
-    return FilterStep(name, where.strip(), level)
+    return FilterStep(name, str(where).strip(), level)
+
+
+def _check_partner(
+    raw: Mapping[str, Any],
+    steps: Sequence[Mapping[str, Any]],
+    catalog: Catalog,
+    source: object,
+) -> None:
+    """Raise ConfigError unless `with` of a filter names a stage, which comes before if at all."""
+    name, partner = raw["filter"], raw["with"]
+    why = ""
+    if not isinstance(partner, str):
+        why = "it must be the name of a stage"
+    elif partner not in catalog:
+        why = _unknown("stage", partner, catalog)
+    elif partner in [step.get("stage") for step in steps[list(steps).index(raw) :]]:
+        why = f"stage {partner} comes later; put the filter behind it"
+    if why:
+        why = f"filter {name}, with: {why}"
+        raise ConfigError(source=source, why=why, step=name, option="with")
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:

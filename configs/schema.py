@@ -68,7 +68,7 @@ class Order:
 class StageOptions(BaseModel):
     """Options that every stage has; a stage adds its own by subclassing."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     change_no_score: ClassVar[tuple[str, ...]] = (
         "queue",

@@ -12,7 +12,7 @@ from typing import Any
 
 from curate.configs.differences import RawStep, step_name
 from curate.configs.errors import ConfigError
-from curate.configs.pipeline import Pipeline, StageStep, override, parse, read_yaml
+from curate.configs.pipeline import Pipeline, StageStep, at_place, override, parse, read_yaml
 from curate.configs.presets import DEFAULT_FILE, find_pipeline_file
 from curate.db.datasets import Dataset
 from curate.tasks.registry import add_default_steps, stages
@@ -35,8 +35,33 @@ def resolve(config: Path | None, sets: Sequence[str] = (), ready: bool = True) -
 
     With `ready` also raises ServiceError when a package or file that a stage needs is missing.
     """
-    written = read_yaml(find_pipeline_file(config) if config else DEFAULT_FILE)
-    return resolve_steps(written, sets, config or "the default pipeline", ready)
+    file = find_pipeline_file(config) if config else DEFAULT_FILE
+    written = read_yaml(file)
+    try:
+        return resolve_steps(written, sets, config or "the default pipeline", ready)
+    except ConfigError as error:
+        raise _placed(error, file, written, sets) from None
+
+
+def _placed(
+    error: ConfigError, file: Path, written: Sequence[RawStep], sets: Sequence[str]
+) -> ConfigError:
+    """The error with the place of the step and option that it is about: in --set or in the file."""
+    step, option = (str(error.fields.get(name, "")) for name in ("step", "option"))
+    numbers = [number for number, raw in enumerate(written) if step_name(raw) == step]
+    by_set = [a for a in sets if a.partition("=")[0].strip() == f"{step}.{option}"]
+    if by_set:
+        place = f"--set {by_set[-1]}"
+    elif numbers:
+        from curate.configs.yaml_reader import place_of
+
+        place = at_place(file, place_of(file, "pipeline", numbers[-1], option))
+    else:
+        return error
+    fields = dict(error.fields)
+    if "predicate" in fields or str(fields.get("source")).startswith("of stage"):
+        return type(error)(**fields | {"why": f"{fields['why']} ({place})"})
+    return type(error)(**fields | {"source": place})
 
 
 def resolve_steps(
@@ -83,7 +108,11 @@ def check(pipeline: Pipeline, ready: bool = True) -> None:
         stage = stages()[step.name]
         for table in set(stage.reads) - set(stage.may_lack):
             _check_fed(step, table, pipeline, pipeline.stages[:position])
-        stage.check_before(step.options, Pipeline(pipeline.stages[:position]))
+        try:
+            stage.check_before(step.options, Pipeline(pipeline.stages[:position]))
+        except ConfigError as error:
+            error.fields.setdefault("step", step.name)
+            raise
     if ready:
         check_ready(pipeline)
 
@@ -122,7 +151,7 @@ def _check_fed(
         names = " or ".join(sorted(writers))
         why = f"it reads {table}, and no stage writes them"
         why += f"; enable {names} before it, or set {step.name}.enabled=false"
-    raise ConfigError(source=f"of stage {step.name}", why=why)
+    raise ConfigError(source=f"of stage {step.name}", why=why, step=step.name)
 
 
 def model_of(step: StageStep) -> str | None:

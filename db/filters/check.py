@@ -52,7 +52,8 @@ def check_pipeline(pipeline: Pipeline, catalog: Catalog) -> None:
             why: object = error
             if isinstance(error, UnknownColumnError):
                 why = _missing(error.name, step, pipeline, catalog) or error
-            raise FilterError(name=step.name, why=why, predicate=step.where) from None
+            fields = {"step": step.name, "option": "where"}
+            raise FilterError(name=step.name, why=why, predicate=step.where, **fields) from None
 
 
 def _missing(name: str, step: FilterStep, pipeline: Pipeline, catalog: Catalog) -> str:

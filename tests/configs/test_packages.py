@@ -44,10 +44,9 @@ def test_the_distribution_has_a_name_of_its_own() -> None:
     assert list(PROJECT["scripts"]) == ["curate"]
 
 
-@pytest.mark.parametrize("file", SHIPPED, ids=lambda f: str(f.relative_to(ROOT)))
-def test_nothing_advises_to_install_the_strangers_curate(file: Path) -> None:
-    wrong = r"""\binstall (--\S+ )*["']?curate(?!-t2v)\b|["']curate\["""
-    assert not re.search(wrong, file.read_text())
+def test_nothing_advises_to_install_the_strangers_curate() -> None:
+    wrong = re.compile(r"""\binstall (--\S+ )*["']?curate(?!-t2v)\b|["']curate\[""")
+    assert not [file for file in SHIPPED if wrong.search(file.read_text())]
 
 
 @pytest.mark.parametrize(

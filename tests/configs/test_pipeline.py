@@ -72,12 +72,35 @@ def test_a_disabled_stage_and_the_filter_with_it_are_left_out() -> None:
         ({"filter": "x"}, "needs where:"),
         ({"filter": "x", "where": "1 = 1", "enabled": "perhaps"}, "true or false"),
         ({"filter": "x", "when": "1 = 1"}, "did you mean where?"),
+        (
+            {"filter": "x", "where": "1 = 1", "with": "scor"},
+            "unknown stage scor; did you mean",
+        ),
+        (
+            {"filter": "x", "where": "1 = 1", "with": ["score"]},
+            "with: it must be the name",
+        ),
     ],
 )
 def test_a_wrong_step_is_refused_with_the_reason(step: dict[str, object], says: str) -> None:
     with pytest.raises(ConfigError) as error:
         pipeline(step)
     assert says in str(error.value)
+
+
+def test_a_filter_with_a_stage_that_is_off_is_off_and_one_before_its_stage_is_refused() -> None:
+    step = {"filter": "x", "where": "1 = 1", "with": "score"}
+    assert not pipeline({"stage": "score", "enabled": False}, step).filters
+    assert not pipeline(step).filters
+    assert pipeline({"stage": "score"}, step).filters
+    with pytest.raises(ConfigError, match="with: stage score comes later; put the filter behind"):
+        pipeline(step, {"stage": "score"})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_option_is_a_finite_number(value: float) -> None:
+    with pytest.raises(ConfigError, match="time_limit: Input should be a finite number"):
+        pipeline({"stage": "score", "time_limit": value})
 
 
 def test_video_stages_cannot_come_behind_split() -> None:
@@ -93,7 +116,14 @@ def test_video_stages_cannot_come_behind_split() -> None:
         ("pipeline: [\n", "while parsing"),
         ("pipeline: []\nextra: 1", "unknown key extra"),
         ("pipeline:\n- stage: a\n  filter: b", "either stage: or filter:"),
-        ("pipeline:\n- 3", "either stage: or filter:"),
+        ("pipeline:\n- 3", "line 2, column 3 is wrong: each step has either stage: or filter:"),
+        (
+            "pipeline:\n- filter: yes",
+            "column 3 is wrong: the name of a filter must be text",
+        ),
+        ("pipeline:\n- stage:", "the name of a stage must be text, not None"),
+        ("pipeline:\n- probe\npipeline: []", "line 3, column 1: the key pipeline is there twice"),
+        ("pipeline: &a\n- *a", "line 2, column 3: an anchor that holds itself"),
     ],
 )
 def test_a_file_that_is_no_pipeline_is_refused(tmp_path: Path, content: str, says: str) -> None:
@@ -139,6 +169,8 @@ def test_assignments_override_options_with_yaml_values() -> None:
         ("split", "STEP.OPTION=VALUE"),
         ("splt.x=1", "did you mean split?"),
         ("split.x=[", "not valid YAML"),
+        ("split.x=2026-01-02", "is read as a date; put it in quotes"),
+        ("split.x={a: 1, a: 2}", "the key a is there twice"),
     ],
 )
 def test_a_wrong_assignment_is_refused(assignment: str, says: str) -> None:

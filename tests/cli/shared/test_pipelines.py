@@ -69,6 +69,32 @@ def test_a_filter_is_checked_where_it_stands(file: Write) -> None:
 
 
 @pytest.mark.parametrize(
+    ("step", "sets", "place"),
+    [
+        ("stage: cutt", [], "line 4, column 3"),
+        ("cutt", [], "line 4, column 3"),
+        ("{stage: cut, crf: 99}", [], "line 4, column 16"),
+        ("{stage: cut, crff: 9}", [], "line 4, column 16"),
+        ("{filter: f, where: num_frames > 3, with: moton}", [], "line 4, column 38"),
+        ("{filter: f, where: flow > 3}", [], "line 4, column 15"),
+        ("{filter: f}", [], "line 4, column 3"),
+        ("split", [], "line 4, column 3"),
+        ("aesthetic", [], "line 4, column 3"),
+        ("{stage: cut, crf: 20}", ["cut.crf=20", "cut.crf=99"], "--set cut.crf=99"),
+        ("{filter: f, where: num_frames > 3}", ["f.where=flow > 1"], "--set f.where=flow > 1"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(
+    tmp_path: Path, step: str, sets: list[str], place: str
+) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(f"pipeline:\n- probe\n- split\n- {step}\n")
+    with pytest.raises(ConfigError) as error:
+        resolve(path, sets, ready=False)
+    assert (place if sets else f"{path}, {place}") in str(error.value)
+
+
+@pytest.mark.parametrize(
     "text", ["", "pipeline: 3", "pipeline: [split, probe]", "a: b", "pipeline: [{x: 1}]", "\t:"]
 )
 def test_what_is_not_a_pipeline_is_refused(tmp_path: Path, text: str) -> None:
