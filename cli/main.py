@@ -248,6 +248,8 @@ def _global_options(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the program and exit."""
+    if argv is None:
+        _speak_utf8()
     code = call(sys.argv[1:] if argv is None else argv)
     try:
         sys.stdout.flush()
@@ -256,6 +258,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     if code == PIPE_CLOSED:  # or Python complains about it once more at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
+
+
+def _speak_utf8() -> None:
+    """Start the program again in Python's UTF-8 mode, unless UTF-8 is what it speaks.
+
+    Elsewhere, as in the locale C with that mode off, Python could neither print nor open what the
+    database holds; the workers inherit the mode.
+    """
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
 
 
 def call(argv: Sequence[str]) -> int:

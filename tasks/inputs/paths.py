@@ -1,9 +1,10 @@
 """Writes file names as text that a database can store.
 
-A file name on Linux is bytes. Python writes bytes that are not UTF-8 as lone surrogates, which no
-database can store. `to_text` writes such a byte as ``%XX`` (upper-case hex, 80 to FF), and a
-literal ``%`` as ``%25`` where it would otherwise be read as one of the two; every other name stays
-as it is. `to_path` is the exact inverse. URLs pass through both unchanged.
+A file name on Linux is bytes. Python writes bytes that are not UTF-8 (in the locale C: not ASCII)
+as lone surrogates, which no database can store. `to_text` writes a byte that is not UTF-8 as
+``%XX`` (upper-case hex, 80 to FF), and a literal ``%`` as ``%25`` where it would otherwise be read
+as one of the two; every other name stays as it is. `to_path` is the exact inverse. URLs pass
+through both unchanged.
 """
 
 from __future__ import annotations
@@ -22,16 +23,33 @@ def is_url(path: str) -> bool:
 
 
 def to_text(path: str) -> str:
-    """A local path as text without lone surrogates; a URL unchanged."""
+    """A local path as text without lone surrogates; a URL unchanged.
+
+    The text is that of the bytes on disk in UTF-8, whatever the locale makes of them.
+    """
     if is_url(path):
         return path
+    if not path.isascii():
+        path = _on_disk(path).decode("utf-8", "surrogateescape")
     text = _LITERAL.sub("%25", path)
     return "".join(f"%{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else c for c in text)
 
 
 def to_path(text: str) -> str:
     """The path for `open` that `to_text` wrote as this text; a URL unchanged."""
-    if is_url(text) or "%" not in text:
+    if is_url(text) or (text.isascii() and "%" not in text):
         return text
-    raw = _ESCAPED.sub(lambda match: bytes.fromhex(match[1].decode("ascii")), os.fsencode(text))
-    return os.fsdecode(raw)
+    raw = text.encode("utf-8", "surrogateescape")
+    return os.fsdecode(_ESCAPED.sub(lambda match: bytes.fromhex(match[1].decode("ascii")), raw))
+
+
+def from_table(path: str) -> str:
+    """The path for `open` that a text file in UTF-8 names, read with surrogateescape."""
+    return path if is_url(path) else os.fsdecode(path.encode("utf-8", "surrogateescape"))
+
+
+def _on_disk(path: str) -> bytes:
+    try:
+        return os.fsencode(path)
+    except UnicodeEncodeError:  # a text of ours, in a locale that lacks its letters
+        return path.encode("utf-8", "surrogateescape")

@@ -18,7 +18,7 @@ from curate.configs.packages import install_extra
 from curate.configs.texts import storable
 from curate.tasks.inputs.extensions import extension, is_media
 from curate.tasks.inputs.files import ABSENT, Input, PassedOver, local_input, url_input
-from curate.tasks.inputs.paths import is_url, to_text
+from curate.tasks.inputs.paths import from_table, is_url, to_text
 
 TableRow = dict[str, Any]
 
@@ -89,7 +89,8 @@ def as_input(source: str, position: str, row: TableRow) -> Input:
         folder = source.rpartition("/")[0]
     else:
         folder = os.path.dirname(os.path.abspath(source))  # noqa: PTH100, PTH120
-    full = path if is_url(path) or path.startswith("/") else f"{folder}/{path}"
+    named = from_table(path)
+    full = named if is_url(path) or path.startswith("/") else f"{folder}/{named}"
     full = full.removeprefix("file://")
     found = (url_input if is_url(full) else local_input)(full, folder, extra)
     if "\n" in path and found.fingerprint == ABSENT:

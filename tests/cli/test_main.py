@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -199,3 +200,28 @@ def test_the_files_of_cli_are_the_commands_of_the_table() -> None:
     files = {path.stem for path in Path(main.__file__).parent.glob("*.py")}
     assert files - {"__init__", "main"} == {entry.name for entry in main.COMMANDS}
     assert len({entry.name for entry in main.COMMANDS}) == len(main.COMMANDS)
+
+
+def test_in_the_locale_c_the_program_speaks_utf8(tmp_path: Path) -> None:
+    """One file is one row, and its name can be printed, whichever locale saw it first."""
+    folder = tmp_path / "v"
+    folder.mkdir()
+    (folder / "\u00e9\u65e5.mp4").write_bytes(b"x")
+    locale_c = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    told = []
+    for variables in ({"LC_ALL": "C.UTF-8"}, locale_c):
+        done = subprocess.run(
+            [sys.executable, "-m", "curate.cli.main", "enqueue", str(folder), "--json"],
+            env=os.environ | variables | {"CURATE_HOME": str(tmp_path / "home")},
+            capture_output=True,
+            check=True,
+        )
+        told.append(json.loads(done.stdout))
+    assert [(found["new"], found["unchanged"]) for found in told] == [(1, 0), (0, 1)]
+    done = subprocess.run(
+        [sys.executable, "-m", "curate.cli.main", "sql", "SELECT relpath FROM videos"],
+        env=os.environ | locale_c | {"CURATE_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        check=True,
+    )
+    assert "\u00e9\u65e5.mp4" in done.stdout.decode("utf-8")

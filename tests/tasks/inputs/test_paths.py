@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -47,3 +51,44 @@ def test_urls_pass_unchanged() -> None:
         and not is_url("a:b.mp4")
     )
     assert to_text(url) == to_path(url) == url
+
+
+LOCALES = {
+    "UTF-8": {"LC_ALL": "C.UTF-8"},
+    "C": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+}
+JAPANESE = "\u00e9 \u65e5\u672c \U0001f3ac.mp4".encode()
+NAMES = [b"a.mp4", JAPANESE, b"caf\xe9.mp4", b"100%25\xc3\xa9.mp4"]
+LOOK = """if True:
+    import json, sys
+    from curate.tasks.inputs.find import find_inputs
+    from curate.tasks.inputs.paths import to_path
+    found = [i for source in sys.argv[1:] for i in find_inputs(source)]
+    for one in found:
+        with open(to_path(one.path), "rb") as opened:
+            assert opened.read() == b"content"
+    print(json.dumps([[i.path, i.relpath, i.fingerprint] for i in found]))
+"""
+
+
+def test_a_file_has_one_text_in_any_locale(tmp_path: Path) -> None:
+    """In the locale C without UTF-8 mode, Python decodes names as ASCII."""
+    folder = tmp_path / "\u00e9"
+    folder.mkdir()
+    for name in NAMES:
+        (folder / os.fsdecode(name)).write_bytes(b"content")
+    rows = b"path\n" + b"\n".join(NAMES) + b"\n"
+    (folder / "list.csv").write_bytes(rows)
+    told = {}
+    for name, variables in LOCALES.items():
+        done = subprocess.run(
+            [sys.executable, "-c", LOOK, str(folder), f"{folder}/list.csv", f"{folder}/*.mp4"],
+            env=os.environ | variables,
+            capture_output=True,
+            check=True,
+        )
+        told[name] = json.loads(done.stdout)
+    assert told["C"] == told["UTF-8"]
+    assert sorted({path for path, *_ in told["C"]}) == sorted(
+        to_text(f"{folder}/{os.fsdecode(name)}") for name in NAMES
+    )
