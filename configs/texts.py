@@ -1,9 +1,11 @@
-"""Texts of rows: as databases take them, and as the input table has them."""
+"""Texts as databases, file systems and the input table take them."""
 
 from __future__ import annotations
 
 import json
 import re
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def storable(text: str) -> str:
@@ -29,6 +31,13 @@ def safe_cell(text: str) -> str:
 def original_cell(text: str) -> str:
     """The text that `safe_cell` wrote as this one."""
     return text[1:] if text.startswith("'") and _FORMULA.match(text, 1) else text
+
+
+def safe_name(text: str) -> str:
+    """The text as a name of a folder, also in a URL: letters, digits, `.`, `_` and `-`; may be
+    empty.
+    """
+    return _UNSAFE.sub("-", text).strip("-.")
 
 
 def input_cell(extra: str | None, column: str) -> str | None:

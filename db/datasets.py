@@ -26,6 +26,7 @@ from sqlalchemy.types import BigInteger, Float, Text, TypeEngine
 from curate.configs.errors import NoDatasets, NoSuchDataset, UsageError
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import CANCELLED, PAUSED, RUNNING, Column
+from curate.configs.texts import safe_name
 from curate.db.engine import is_sqlite, looking, reading, writing
 from curate.db.expressions import quoted
 from curate.db.queue.leases import FREE, FREE_COLUMNS, lock_leased_rows, stages_met, update_in_order
@@ -33,6 +34,8 @@ from curate.db.save.clips import restart_video
 from curate.db.schema import clips, datasets, videos
 
 CHUNK = 500  # inputs per transaction of an enqueue
+LONGEST_FOLDER = 100
+SAMPLES = "samples"  # lies beside the folders of clips in a store
 
 
 class FoundInput(Protocol):
@@ -52,7 +55,10 @@ class FoundInput(Protocol):
 
 @dataclass(frozen=True)
 class Dataset:
-    """A row of `datasets`; `frozen` is its pipeline as JSON-ready steps."""
+    """A row of `datasets`; `frozen` is its pipeline as JSON-ready steps.
+
+    `folder` is that of its clips, below the settings' `clips`.
+    """
 
     id: int
     name: str
@@ -62,6 +68,7 @@ class Dataset:
     state: str = RUNNING
     refiltering_text: str | None = None
     forms_text: str | None = None
+    folder: str = ""
 
     @property
     def refiltering(self) -> list[str]:
@@ -103,7 +110,7 @@ def all_datasets(engine: Engine) -> list[Dataset]:
     """Every dataset, oldest first."""
     columns = [
         datasets.c[name]
-        for name in ("id", "name", "root", "pipeline", "epoch", "state", "refiltering", "forms")
+        for name in ("id", "name", "root", "pipeline", "epoch", "state", "refiltering", "forms", "folder")
     ]
     query = select(*columns).order_by(datasets.c.id)
     with looking(engine) as connection:
@@ -131,10 +138,22 @@ def create(engine: Engine, name: str, root: str, pipeline: Pipeline) -> Dataset:
     values = {"name": name, "root": root, "pipeline": frozen, "created_at": time.time()}
     values["forms"] = forms
     with writing(engine) as connection:
+        taken = connection.execute(select(datasets.c.folder)).scalars()
+        folder = folder_name(name, taken)
         made = connection.execute(
-            insert(datasets).values(**values).returning(datasets.c.id)
+            insert(datasets).values(**values, folder=folder).returning(datasets.c.id)
         ).scalar_one()
-    return Dataset(made, name, root, frozen, forms_text=forms)
+    return Dataset(made, name, root, frozen, forms_text=forms, folder=folder)
+
+
+def folder_name(name: str, taken: Iterable[str | None]) -> str:
+    """The folder of a new dataset's clips: its name, safe in paths and URLs, with -2, -3, … where
+    another dataset has it. Folders that differ by case alone are one on some file systems.
+    """
+    used = {SAMPLES, *(folder.lower() for folder in taken if folder)}
+    base = safe_name(name)[:LONGEST_FOLDER].rstrip("-.") or "dataset"
+    candidates = itertools.chain([base], (f"{base}-{n}" for n in itertools.count(2)))
+    return next(candidate for candidate in candidates if candidate.lower() not in used)
 
 
 _SQL_TYPES: dict[str, TypeEngine[Any]] = {"float": Float(53), "int": BigInteger(), "text": Text()}

@@ -103,6 +103,8 @@ datasets = Table(
     Column("refiltering", Text),
     # JSON: the form of its measures in which each stage began, by name, where it is not 1
     Column("forms", Text),
+    Column("folder", Text),  # of its clips, below the settings' `clips`
+    Index(None, "folder", unique=True),
 )
 
 videos = Table(

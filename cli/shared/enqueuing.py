@@ -20,6 +20,7 @@ from curate.cli.shared.weights import check_models
 from curate.configs.differences import differences
 from curate.configs.errors import NoDatasets, PipelineChanged, ServiceError, UsageError
 from curate.configs.pipeline import Pipeline
+from curate.configs.texts import safe_name
 from curate.db import datasets
 from curate.db.datasets import Dataset, Enqueued
 from curate.tasks.inputs.extensions import TABLE_EXTENSIONS, extension
@@ -195,12 +196,9 @@ def choose(known: Iterable[Dataset], request: EnqueueRequest) -> Dataset | str:
     return next(n for n in names if n not in taken)
 
 
-UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-
-
 def check_name(name: str) -> None:
     """Raise UsageError for a dataset name that is not safe as the name of a folder."""
-    if UNSAFE.search(name) or name.strip("-.") != name or len(name) > 100:
+    if safe_name(name) != name or len(name) > 100:
         what = f"--name {name!r}: use letters, digits, '.', '_' and '-', at most 100"
         raise UsageError(what=what)
 
@@ -210,4 +208,4 @@ def base_name(root: str) -> str:
     last = ([p for p in re.split(r"[/:]+", root) if p] or ["videos"])[-1]
     if extension(last) in TABLE_EXTENSIONS:
         last = last[: -len(extension(last))]
-    return UNSAFE.sub("-", last).strip("-.") or "videos"
+    return safe_name(last) or "videos"

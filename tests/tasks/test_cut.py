@@ -50,7 +50,7 @@ def clips(path: Path, bounds: Sequence[tuple[int, int]], **values: Any) -> list[
 
 
 def stage(folder: Path, **options: Any) -> Cut:
-    return Cut(CutOptions(**options), Context(Settings(home=folder / "home")))
+    return Cut(CutOptions(**options), Context(Settings(home=folder / "home"), folder="set"))
 
 
 def run(source: media.Drawn, folder: Path, **options: Any) -> list[Outcome]:
@@ -389,7 +389,7 @@ def test_sources_with_odd_names_are_cut(name: bytes, tmp_path: Path) -> None:
     )
     outcome = stage(tmp_path).run(odd)
     str(outcome.scores["path"]).encode("utf-8")
-    (written,) = (tmp_path / "home/clips/1").iterdir()
+    (written,) = (tmp_path / "home/clips/set").iterdir()
     with open_media(str(outcome.scores["path"])) as container:
         assert sum(1 for _ in container.decode(video=0)) == 3
     assert to_text(str(written)) == outcome.scores["path"]
@@ -402,10 +402,10 @@ def test_clips_go_to_a_store_as_they_would_to_a_folder(
     source = media.draw("closed", tmp_path)
     rows = clips(source.path, list(pairwise(ENDS)))
     locally = stage(tmp_path, mode=mode).run_batch(rows)
-    context = Context(Settings(home=tmp_path / "home", media=s3_url))
+    context = Context(Settings(home=tmp_path / "home", media=s3_url), folder="set")
     stored = Cut(CutOptions(mode=mode), context).run_batch(rows)  # type: ignore[arg-type]
     assert [o.scores["path"] for o in stored] == [
-        f"{s3_url}/1/closed_scene-{i}.mp4" for i in range(3)
+        f"{s3_url}/set/closed_scene-{i}.mp4" for i in range(3)
     ]
     for there, here in zip(stored, locally, strict=True):
         with open_media(str(there.scores["path"])) as container:
@@ -422,8 +422,8 @@ def test_a_clip_that_is_not_as_planned_is_not_uploaded(s3_url: str, tmp_path: Pa
     (row,) = clips(media.draw("closed", tmp_path).path, [(0, 10)])
     wrong = replace(row, values={"num_frames": 11})
     with pytest.raises(CutMismatch, match="s3://"):
-        Cut(CutOptions(), Context(Settings(home=tmp_path, media=s3_url))).run(wrong)
-    with pytest.raises(Unreadable), open_file(f"{s3_url}/1/closed_scene-0.mp4"):
+        Cut(CutOptions(), Context(Settings(home=tmp_path, media=s3_url), folder="set")).run(wrong)
+    with pytest.raises(Unreadable), open_file(f"{s3_url}/set/closed_scene-0.mp4"):
         pass
 
 

@@ -1,4 +1,4 @@
-"""What became of a video's frames, and what its pictures claim to be."""
+"""What became of a video's frames, what its pictures claim to be, and where its clips lie."""
 
 from __future__ import annotations
 
@@ -38,3 +38,6 @@ def upgrade() -> None:
     for name, form in FORMS.items():
         if name in clips:
             op.add_column("clips", sa.Column(form, sa.BigInteger()))
+    op.add_column("datasets", sa.Column("folder", sa.Text()))
+    op.execute("UPDATE datasets SET folder = CAST(id AS TEXT)")  # where their clips lie
+    op.create_index("ix_datasets_folder", "datasets", ["folder"], unique=True)

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.cli.shared import enqueuing
-from curate.cli.shared.enqueuing import UNSAFE, EnqueueRequest, base_name, choose
+from curate.cli.shared.enqueuing import EnqueueRequest, base_name, choose
 from curate.configs.errors import UsageError
+from curate.configs.texts import safe_name
 from curate.db.datasets import Dataset, all_datasets
 from curate.db.engine import make_engine
 from tests.cli.conftest import Call
@@ -69,8 +70,7 @@ def test_base_name(root: str, name: str) -> None:
 def test_any_root_gives_a_safe_name(root: str) -> None:
     name = base_name(root)
     assert name
-    assert not UNSAFE.search(name)
-    assert name.strip("-.") == name
+    assert safe_name(name) == name
 
 
 def dataset(name: str, root: str) -> Dataset:
