@@ -55,7 +55,7 @@ class Worker:
             scores = {i: {"duplicate": 0, "dedup_seq": start + n} for n, i in enumerate(held.ids)}
         else:
             scores = dict.fromkeys(held.ids, SCORES[held.request.step.name])
-        return save(self.engine, held, Outcomes(scores=scores), self.writer)
+        return save(self.engine, held, Outcomes(scores=scores), self.writer).rows
 
     def status(self) -> None:
         """Count everything, as `curate status` does."""

@@ -76,11 +76,13 @@ class CutOptions(StageOptions):
 
 
 class Cut(Stage[Clip, CutOptions]):
-    """Writes each clip to ``<clips>/<dataset id>/<clip_stem>_scene-<index>.mp4``.
+    """Writes each clip to ``<clips>/<dataset>/<clip_stem>_scene-<index>.mp4``.
 
-    An older file of that name is replaced. clip_stem is the source's path below what was enqueued,
-    without its ending; of a.mp4 and a.mov the later one keeps it. A file that lies elsewhere goes
-    below ``_root`` or ``_<scheme>``. Still images are not cut: their path is the source's.
+    An older file of that name is replaced. The folder is named after the dataset, with -2, -3, …
+    where another one has the name; datasets made before schema 0009 keep their id as its name.
+    clip_stem is the source's path below what was enqueued, without its ending; of a.mp4 and a.mov
+    the later one keeps it. A file that lies elsewhere goes below ``_root`` or ``_<scheme>``. Still
+    images are not cut: their path is the source's.
     """
 
     name = "cut"
@@ -153,11 +155,12 @@ class Cut(Stage[Clip, CutOptions]):
                 frames = _Feed(decode(container, stream, start_pts=run[0].start_pts, end_pts=end))
                 for clip in run:
                     path, own = self._path(clip), frames.span(clip.start_pts, clip.end_pts)
+                    own = self.context.counted(clip, own)
                     written = encode_span(path, own, stream, _span(clip), target, sound)
                     yield clip, _scores(path, written, changed)
 
     def _path(self, clip: Clip) -> Location:
-        root = below(self.context.settings.clips, str(clip.dataset_id))
+        root = below(self.context.settings.clips, self.context.folder)
         return clip_path(root, clip.video["clip_stem"], clip.index)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 from curate.configs.schema import Column
@@ -128,5 +129,5 @@ class Split(Stage[Video, "Split.Options"]):
             if is_image(row.path):
                 clips = [image_clip(row.path, plan.hash, writer)]
             else:
-                clips = split_video(row.path, plan, writer)
+                clips = split_video(row.path, plan, writer, partial(self.context.counted, row))
         return Outcome({}, clips, None if clips else NO_SCENE)

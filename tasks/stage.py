@@ -17,7 +17,7 @@ The column, the Celery task, the status row, SQL and the CSV follow from it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -46,6 +46,9 @@ Value = float | int | str | None
 Scores = Mapping[str, Value]
 OptionsT = TypeVar("OptionsT", bound=StageOptions)
 RowT = TypeVar("RowT")
+FrameT = TypeVar("FrameT")
+
+COUNT_EVERY = 16  # frames
 
 
 def _storable(text: str) -> str:
@@ -166,12 +169,32 @@ class Outcome:
     tables: Sequence[Rows] = ()
 
 
+Count = Callable[[Video | Clip, int], None]
+
+
+def count_nothing(row: Video | Clip, frames: int) -> None:
+    """Nobody waits."""
+
+
 @dataclass(frozen=True)
 class Context:
-    """What a stage knows besides its rows and options."""
+    """What a stage knows besides its rows and options.
+
+    `folder` is that of the dataset's clips, below the settings' `clips`. `count` is told how many
+    frames of a row are done.
+    """
 
     settings: Settings
     pipeline: Pipeline = field(default_factory=lambda: Pipeline(()))
+    folder: str = ""
+    count: Count = count_nothing
+
+    def counted(self, row: Video | Clip, frames: Iterable[FrameT]) -> Iterator[FrameT]:
+        """The frames of a row as they are; people who wait are shown how many are done."""
+        for number, frame in enumerate(frames, 1):
+            yield frame
+            if number % COUNT_EVERY == 0:
+                self.count(row, number)
 
 
 class Stage(ABC, Generic[RowT, OptionsT]):

@@ -233,7 +233,7 @@ class Line:
 
     def save(self, held: Claim, outcomes: Outcomes) -> int:
         """Save outcomes of a claim; the rows saved."""
-        return save(self.engine, held, outcomes, writer())
+        return save(self.engine, held, outcomes, writer()).rows
 
     def release(self, *owners: str) -> int:
         """Free the rows of owners, as if never taken."""

@@ -19,9 +19,7 @@ def main() -> None:
 
     curate.code_version()  # of what is loaded: a process forked later may find other files
     configure_celery(app, settings.log_format)
-    # Celery's banner is no JSON
-    quiet = ["--quiet"] if settings.log_format == "json" else []
-    app.worker_main([*quiet, "worker", *sys.argv[1:]])
+    app.worker_main(["--quiet", "worker", *sys.argv[1:]])  # without Celery's banner
 
 
 if __name__ == "__main__":

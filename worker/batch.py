@@ -39,7 +39,7 @@ from curate.db.engine import writing
 from curate.db.filters import sql as _sql  # noqa: F401  loads sqlglot before any transaction
 from curate.db.queue.claim import claim
 from curate.db.queue.leases import Claim, ClaimRequest, release_rows
-from curate.db.save.batch import Outcomes, Writer, save
+from curate.db.save.batch import Outcomes, Saved, Writer, save
 from curate.db.save.log import log_batch
 from curate.tasks.registry import stages
 from curate.worker.datasets import pipeline_of
@@ -49,6 +49,7 @@ from curate.worker.logs import about
 from curate.worker.memory import capped_memory
 from curate.worker.outcomes import run_rows
 from curate.worker.owner import new_owner, worker_name
+from curate.worker.progress import ProgressFile
 from curate.worker.rows import stage_rows
 from curate.worker.sources import leave_out_replaced
 
@@ -67,19 +68,29 @@ class BatchReport:
     n_ok: int
     n_failed: int
     seconds: float
-    lost: int = 0  # rows not saved: another process holds them, or the options changed
+    n_dropped: int = 0  # by the stage, or by the filters behind it
+    lost: int = 0  # rows not saved: held by another process now
+    released: int = 0  # rows not saved: the options changed, or a service was missing
     replaced: int = 0  # rows not saved: their source is another file now
     batches: int = 1
 
     def __str__(self) -> str:
-        noun = f"{self.step.level}s" + (f" in {self.batches} batches" if self.batches > 1 else "")
-        lost = f", {self.lost} of them lost to others" if self.lost else ""
-        lost += f", {self.replaced} of replaced sources" if self.replaced else ""
-        total = self.n_ok + self.n_failed + self.replaced
-        return f"{total} {noun}: {self.n_ok} ok, {self.n_failed} failed, {self.seconds:.1f} s{lost}"
+        not_saved = {
+            "lost to others": self.lost,
+            "released to be done again": self.released,
+            "of replaced sources": self.replaced,
+        }
+        total = self.n_ok + self.n_failed + self.n_dropped + sum(not_saved.values())
+        noun = self.step.level if total == 1 else f"{self.step.level}s"
+        noun += f" in {self.batches} batches" if self.batches > 1 else ""
+        ends = {"ok": self.n_ok, "failed": self.n_failed, "dropped": self.n_dropped}
+        ends |= {end: rows for end, rows in not_saved.items() if rows}
+        parts = ", ".join(f"{rows} {end}" for end, rows in ends.items())
+        return f"{total} {noun}: {parts}, {self.seconds:.1f} s"
 
     def __add__(self, later: BatchReport) -> BatchReport:
-        names = ("n_ok", "n_failed", "seconds", "lost", "replaced", "batches")
+        names = ("n_ok", "n_failed", "seconds", "n_dropped", "lost", "released", "replaced")
+        names += ("batches",)
         sums = {name: getattr(self, name) + getattr(later, name) for name in names}
         return dataclasses.replace(self, **sums)
 
@@ -89,11 +100,12 @@ class BatchRunner:
 
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self.engine = engine
-        self.stages = LoadedStages(settings)
+        progress = ProgressFile(settings)
+        self.stages = LoadedStages(settings, progress.count)
         self._settings = settings
         self._samples = settings.samples
         self._writer = Writer(pipeline_of, worker_name(), curate.code_version())
-        self._lease_keeper = LeaseKeeper(engine, self._writer)
+        self._lease_keeper = LeaseKeeper(engine, self._writer, progress=progress)
         self._unreleased: list[ClaimRequest] = []  # grows only while the database does not answer
 
     def run(self, dataset: Dataset, pipeline: Pipeline, stage: str) -> BatchReport | None:
@@ -128,20 +140,21 @@ class BatchRunner:
                     outcomes = run_rows(loaded.stage, rows)
                     replaced = leave_out_replaced(loaded.stage, rows, outcomes)
                     saved = self._save(claimed, outcomes)
-                    if outcomes.service_error:
-                        raise outcomes.service_error
-                n_failed = len(outcomes.failed)
                 report = BatchReport(
                     dataset_id=dataset.id,
                     step=step,
                     pipeline=pipeline,
-                    n_ok=len(claimed.rows) - n_failed - replaced,
-                    n_failed=n_failed,
+                    n_ok=saved.ok,
+                    n_failed=saved.failed,
                     seconds=time.monotonic() - started,
-                    lost=len(claimed.rows) - saved,
+                    n_dropped=saved.dropped,
+                    lost=saved.lost,
+                    released=max(0, saved.released - replaced),
                     replaced=replaced,
                 )
                 log.info("%s", report)
+                if outcomes.service_error:
+                    raise outcomes.service_error
                 return report
         except BaseException as error:
             # even without `claimed` it may hold rows: the database's answer may have been lost
@@ -160,8 +173,8 @@ class BatchRunner:
                 release_rows(connection, request.dataset_id, [request.owner], request.step)
             self._unreleased.pop(0)
 
-    def _save(self, claimed: Claim, outcomes: Outcomes) -> int:
-        """Save, retrying while the database does not answer; return how many rows were saved."""
+    def _save(self, claimed: Claim, outcomes: Outcomes) -> Saved:
+        """Save, retrying while the database does not answer."""
         stage = claimed.request.step.name
         for wait in (*SAVE_WAITS, None):
             try:
@@ -172,9 +185,11 @@ class BatchRunner:
                     raise
                 log.warning("batch of stage %s not saved, trying again: %s", stage, error)
                 time.sleep(wait)
-        if lost := len(claimed.rows) - saved:
-            message = "stage %s: %d of %d rows not saved: held by others now, or options changed"
-            log.warning(message, stage, lost, len(claimed.rows))
+        if saved.lost:
+            message = "stage %s: %d of %d rows not saved: held by others now"
+            log.warning(message, stage, saved.lost, len(claimed.rows))
+        if saved.released and not (outcomes.service_error or outcomes.replaced):
+            log.warning("stage %s: its options changed, and its rows wait again", stage)
         return saved
 
     def _log_released(self, claimed: Claim, error: ServiceError) -> None:

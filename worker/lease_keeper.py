@@ -1,4 +1,6 @@
-"""A thread that renews the lease of the running batch and ends the batch at its time limit."""
+"""A thread that renews the lease of the running batch, tells how far it is, and ends it at its time
+limit.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +21,7 @@ from curate.configs.errors import ServiceError, StageTimeout
 from curate.db.engine import writing
 from curate.db.queue.leases import Claim, expire_rows, renew
 from curate.db.save.batch import Outcomes, Writer, save
+from curate.worker.progress import WRITE_SECONDS, ProgressFile
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +39,11 @@ class _Lease:
     context: contextvars.Context  # the fields that log lines about the batch carry
     renew_at: float
     deadline: float  # the end of the batch's time limit
+    tell_at: float = math.inf  # when its progress is written
 
     @property
     def due(self) -> float:
-        return min(self.renew_at, self.deadline)
+        return min(self.renew_at, self.deadline, self.tell_at)
 
 
 class LeaseKeeper:
@@ -52,11 +56,16 @@ class LeaseKeeper:
     """
 
     def __init__(
-        self, engine: Engine, writer: Writer, on_timeout: Callable[[], None] = end_process
+        self,
+        engine: Engine,
+        writer: Writer,
+        on_timeout: Callable[[], None] = end_process,
+        progress: ProgressFile | None = None,
     ) -> None:
         self._engine = engine
         self._writer = writer
         self._on_timeout = on_timeout
+        self._progress = progress
         self._lease: _Lease | None = None
         self._changed = threading.Condition()  # also locked while a lease is renewed or ended
         self._wakes_at = math.inf
@@ -69,6 +78,9 @@ class LeaseKeeper:
         renew_at = started + claim.request.lease_seconds / 3
         deadline = started + claim.request.step.options.time_limit
         lease = _Lease(claim, contextvars.copy_context(), renew_at, deadline)
+        if self._progress:
+            self._progress.begin(claim)
+            lease.tell_at = started + WRITE_SECONDS
         with self._changed:
             self._lease = lease
             if self._thread is None or not self._thread.is_alive():
@@ -81,6 +93,8 @@ class LeaseKeeper:
         finally:
             with self._changed:
                 self._lease = None
+                if self._progress:
+                    self._progress.end()
 
     def _run(self) -> None:
         with self._changed:
@@ -94,12 +108,18 @@ class LeaseKeeper:
                     self._lease.context.run(self._attend, self._lease)
 
     def _attend(self, lease: _Lease) -> None:
-        """Renew the lease, or end the batch if its time is over."""
-        if time.monotonic() >= lease.deadline:
+        """Renew the lease and tell the progress, as due; end the batch if its time is over."""
+        now = time.monotonic()
+        if now >= lease.deadline:
             self._lease = None
             self._end_batch(lease.claim)
             return
-        lease.renew_at = time.monotonic() + lease.claim.request.lease_seconds / 3
+        if self._progress and now >= lease.tell_at:
+            self._progress.write()
+            lease.tell_at = now + WRITE_SECONDS
+        if now < lease.renew_at:
+            return
+        lease.renew_at = now + lease.claim.request.lease_seconds / 3
         try:
             renew(self._engine, lease.claim)
         except ServiceError as error:

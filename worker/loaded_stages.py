@@ -17,7 +17,7 @@ from curate.db.queue.ordered import taken_since
 from curate.tasks.models.catalog import folder_of
 from curate.tasks.models.model_cache import weights_state
 from curate.tasks.registry import stages
-from curate.tasks.stage import Context, Stage
+from curate.tasks.stage import Context, Count, Stage, count_nothing
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +46,9 @@ class LoadedStage:
 class LoadedStages:
     """The stages that this process has loaded, at most MOST_LOADED: the least recently used go."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, count: Count = count_nothing) -> None:
         self._settings = settings
+        self._count = count
         self._stages: OrderedDict[tuple[int, str], LoadedStage] = OrderedDict()
 
     def __contains__(self, key: tuple[int, str]) -> bool:
@@ -71,7 +72,8 @@ class LoadedStages:
         version = (pipeline.stages, epoch, weights)
         loaded = self._stages.get(key)
         if loaded is None or loaded.version != version:
-            stage = stages()[step.name](step.options, Context(self._settings, pipeline))
+            context = Context(self._settings, pipeline, dataset.folder, self._count)
+            stage = stages()[step.name](step.options, context)
             try:
                 stage.load()
             except CurateError:

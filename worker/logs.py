@@ -1,8 +1,8 @@
 """How workers log: each line has time, level and worker, and the fields of the batch it is about.
 
 As text, `2026-11-27T06:31:10.123Z INFO cpu0@node1 [dataset=pets stage=motion batch=1f… rows=64] 64
-clips: …`; with CURATE_LOG_FORMAT=json, the same as one JSON object per line. Passwords in URLs are
-hidden in both.
+clips: 60 ok, 1 failed, 3 dropped, 0.8 s`; with CURATE_LOG_FORMAT=json, the same as one JSON object
+per line. Passwords in URLs are hidden in both.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import re
 import socket
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from curate.configs.settings import without_passwords
@@ -29,6 +31,13 @@ Format = Literal["text", "json"]
 _about: ContextVar[dict[str, object]] = ContextVar("about", default={})  # noqa: B039  never changed in place
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _TASK = "stage."  # the prefix of task names
+_LIBRARIES = (
+    "alembic",
+    "botocore",
+    "celery",
+    "httpx",
+    "kombu",
+)  # whose lines below WARNING are for DEBUG
 
 
 @contextmanager
@@ -86,7 +95,10 @@ def configure(
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # a dozen lines about its plugins
+    # with Celery's lines about messages each batch would have three, and Alembic has a dozen
+    floor = logging.NOTSET if root.level <= logging.DEBUG else logging.WARNING
+    for library in _LIBRARIES:
+        logging.getLogger(library).setLevel(floor)
     logging.captureWarnings(True)
 
 
@@ -94,6 +106,7 @@ def configure_celery(app: Celery, form: Format) -> None:
     """Make the Celery worker that this process will become log in this form, not in Celery's."""
     from celery import signals
     from celery.apps import worker
+    from celery.platforms import SecurityWarning
 
     names: list[str] = []
 
@@ -106,16 +119,17 @@ def configure_celery(app: Celery, form: Format) -> None:
         app.log.redirect_stdouts("WARNING")
 
     configure(form, logging.WARNING)  # until Celery sets up its log
-    if form == "json":
-        worker.safe_say = _say_as_json
+    worker.safe_say = partial(_say, form)
+    # who is root is told on each start to be somebody else, since messages could be pickles
+    warnings.simplefilter("ignore", SecurityWarning)
     signals.celeryd_init.connect(remember_name, weak=False)
     signals.setup_logging.connect(set_up, weak=False)
 
 
-def _say_as_json(message: str, _stream: object = None) -> None:
+def _say(form: Format, message: str, _stream: object = None) -> None:
     """Write what Celery says in a signal handler, where a logger could deadlock."""
     record = logging.LogRecord(
         "celery.apps.worker", logging.INFO, __file__, 0, message.strip(), None, None
     )
     stderr = sys.__stderr__.fileno() if sys.__stderr__ else 2
-    os.write(stderr, f"{Formatter('json').format(record)}\n".encode())
+    os.write(stderr, f"{Formatter(form).format(record)}\n".encode())

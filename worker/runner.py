@@ -48,8 +48,8 @@ class Runner:
         """`run_one`, then more batches of that stage and dataset for MESSAGE_SECONDS."""
         until = time.monotonic() + MESSAGE_SECONDS
         report = self.run_one(stage, dataset_id, partial)
-        # lost rows may mean that the pipeline has changed: stop, so that it is read again
-        while report and not report.lost and time.monotonic() < until:
+        # rows are released when the pipeline has changed: stop, so that it is read again
+        while report and not (report.lost or report.released) and time.monotonic() < until:
             try:
                 more = self._try(report.dataset_id, report.step.name, requested=True)
             except ServiceError:  # already logged; the first batches still count

@@ -13,6 +13,7 @@ from curate.configs.pipeline import Pipeline
 from curate.configs.schema import CANCELLED, RUNNING
 from curate.db.datasets import all_datasets
 from curate.db.engine import is_sqlite, reading, snapshot
+from curate.db.reports.at_work import BatchAtWork, etas, media_left
 from curate.db.reports.batches import recent_rates
 from curate.db.reports.counts import RowCount, count_rows
 from curate.db.reports.failures import BlockedStage, blocked_stages
@@ -37,21 +38,27 @@ class Recent:
 
     rates: Mapping[str, float] = field(default_factory=dict)
     blocked: Sequence[BlockedStage] = ()
+    media_left: Mapping[str, float] = field(default_factory=dict)  # seconds of video, by stage
 
 
-def recent(engine: Engine, dataset_id: int, pipeline: Pipeline) -> Recent:
-    """Look at the last batches of a dataset."""
+def recent(engine: Engine, dataset_id: int, pipeline: Pipeline, with_media: bool = False) -> Recent:
+    """Look at the last batches of a dataset; `with_media` also at how long its videos are."""
     stages = [step.name for step in pipeline.stages]
-    return Recent(recent_rates(engine, dataset_id, stages), blocked_stages(engine, dataset_id))
+    left = {}
+    if with_media:
+        with reading(engine) as connection:
+            left = media_left(connection, dataset_id)
+    rates = recent_rates(engine, dataset_id, stages)
+    return Recent(rates, blocked_stages(engine, dataset_id), left)
 
 
 @dataclass(frozen=True)
 class DatasetView:
     """One dataset at one moment: the numbers that `status`, `run`, `filter` and metrics show of it.
 
-    `stages` tells how far each stage is, `steps` what each stage and filter took in, kept and
-    dropped. Both are empty without a pipeline: metrics count datasets too whose pipeline this
-    version cannot read.
+    `stages` tells how far each stage is, `at_work` how far the batches are that take long, `steps`
+    what each stage and filter took in, kept and dropped. `stages` and `steps` are empty without a
+    pipeline: metrics count datasets too whose pipeline this version cannot read.
     """
 
     stages: Sequence[StageProgress]
@@ -60,6 +67,7 @@ class DatasetView:
     blocked: Sequence[BlockedStage] = ()
     steps: Sequence[StepCounts] = ()
     counts: Sequence[RowCount] = ()
+    at_work: Sequence[BatchAtWork] = ()
 
     @property
     def finished(self) -> bool:
@@ -76,12 +84,18 @@ class DatasetView:
         """Seconds until all of it is done; None when that cannot be told."""
         return eta_of(self.stages)
 
+    @property
+    def eta_at_least(self) -> float | None:
+        """Seconds that some stage still needs, where `eta` cannot be told."""
+        return max((stage.eta for stage in self.stages if stage.eta is not None), default=None)
+
 
 def view_dataset(
     engine: Engine,
     dataset_id: int,
     pipeline: Pipeline | None = None,
     recent: Recent | None = None,
+    at_work: Sequence[BatchAtWork] = (),
 ) -> DatasetView:
     """Look at a dataset: all rows are counted at one moment, out of indexes alone.
 
@@ -93,8 +107,8 @@ def view_dataset(
         state = str(connection.execute(of_dataset).scalar_one())
         counts = count_rows(connection, dataset_id)
     steps = funnel(counts, pipeline) if pipeline else []
-    stages = progress(steps, recent.rates)
-    return DatasetView(stages, totals(counts), state, recent.blocked, steps, counts)
+    stages = progress(steps, recent.rates, etas(recent.media_left, at_work))
+    return DatasetView(stages, totals(counts), state, recent.blocked, steps, counts, at_work)
 
 
 @dataclass(frozen=True)

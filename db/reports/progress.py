@@ -134,6 +134,8 @@ def rate(ended: Sequence[EndedBatch]) -> float | None:
 class StageProgress:
     """How far one stage is. waiting + running + done + dropped + failed = the rows that came to it.
 
+    `eta_by_media` is what the batches at work tell of the time left, and goes before the rate.
+
     `dropped` counts its own drops and those of the filters directly behind it. `rate` is in rows a
     second (see `rate`), `eta` in seconds; both None when nothing finished lately.
     """
@@ -147,11 +149,14 @@ class StageProgress:
     dropped: int
     failed: int
     rate: float | None = None
+    eta_by_media: float | None = None
 
     @property
     def eta(self) -> float | None:
         """Seconds until what waits now is done; None when nothing waits."""
         left = self.waiting + self.running
+        if left and self.eta_by_media is not None:
+            return self.eta_by_media
         return left / self.rate if self.rate and left else None
 
     @property
@@ -165,8 +170,10 @@ class StageProgress:
         return self.done + self.dropped + self.failed
 
 
-def progress(steps: Sequence[StepCounts], rates: Mapping[str, float]) -> list[StageProgress]:
-    """How far is each stage? In pipeline order."""
+def progress(
+    steps: Sequence[StepCounts], rates: Mapping[str, float], etas: Mapping[str, float] | None = None
+) -> list[StageProgress]:
+    """How far is each stage? In pipeline order. `etas` are by media."""
     stages: list[StageProgress] = []
     for index, step in enumerate(steps):
         if step.kind == "filter":
@@ -189,6 +196,7 @@ def progress(steps: Sequence[StepCounts], rates: Mapping[str, float]) -> list[St
                 dropped=dropped,
                 failed=step.failed,
                 rate=rates.get(step.step),
+                eta_by_media=(etas or {}).get(step.step),
             )
         )
     return stages
@@ -206,9 +214,11 @@ def eta_of(stages: Sequence[StageProgress]) -> float | None:
     for position, stage in enumerate(stages):
         left = stage.waiting + stage.running + coming
         if left > 0:
-            if not stage.rate:
+            there = stage.eta if stage.waiting + stage.running else 0.0
+            if there is None or (coming and not stage.rate):
                 return None
-            longest = max(longest or 0.0, left / stage.rate)
+            later = coming / stage.rate if stage.rate else 0.0
+            longest = max(longest or 0.0, there + later)
         following = stages[position + 1] if position + 1 < len(stages) else None
         if following is None or left == 0:
             coming = 0.0

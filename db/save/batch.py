@@ -56,8 +56,28 @@ class Writer:
     version: str
 
 
-def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> int:
-    """Write the outcomes of the rows that the claim still holds; return how many it holds.
+@dataclass(frozen=True)
+class Saved:
+    """What became of the rows of a batch, in rows.
+
+    Those `released` wait for the stage again: its options changed, clips that it compared with were
+    deleted, or a service was missing. Those `lost` are held by another worker now.
+    """
+
+    ok: int = 0
+    failed: int = 0
+    dropped: int = 0  # by the stage or by a filter
+    released: int = 0
+    lost: int = 0
+
+    @property
+    def rows(self) -> int:
+        """The rows that were saved."""
+        return self.ok + self.failed + self.dropped
+
+
+def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> Saved:
+    """Write the outcomes of the rows that the claim still holds.
 
     Rows that another worker now holds are left alone. The dataset's pipeline is read in the same
     transaction, so a filter that changed while the batch ran decides by its new form.
@@ -77,7 +97,7 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> in
         changed = pipeline is not request.pipeline and not step.scores_as(pipeline.stage(step.name))
         if changed or request.epoch not in (None, dataset.epoch):
             release_rows(connection, request.dataset_id, [request.owner], step)
-            return 0
+            return Saved(released=len(claim.rows))
         # locked by a separate statement, so that the one that writes sees their newest versions
         holder = {"ids": claim.ids, "holder": request.owner}
         held = connection.execute(held_statement(step.level), holder).all()
@@ -98,14 +118,18 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> in
             if row_id in outcomes.dropped:  # it goes no further
                 route = (step.name, routes[row_id])
             by_route.setdefault(route, {})[row_id] = outcomes.scores[row_id]
+        n_dropped = 0
         for route, scores in by_route.items():
-            write_and_place(connection, step.level, step.spec.columns, scores, pipeline, route)
+            columns = step.spec.columns
+            fell = write_and_place(connection, step.level, columns, scores, pipeline, route)
+            n_dropped += len(scores) if route[0] == step.name else fell
         if outcomes.dropped or outcomes.failed:
             _end_rows(connection, step.level, outcomes, routes)
         n_failed = len(routes.keys() & outcomes.failed.keys())
         n_ok = len(routes.keys() & (outcomes.scores.keys() | outcomes.dropped.keys()))
         log_batch(connection, claim, (n_ok, n_failed), writer.worker, writer.version)
-    return len(routes)
+    lost = len(claim.rows) - len(routes)
+    return Saved(n_ok - n_dropped, n_failed, n_dropped, len(routes) - n_ok - n_failed, lost)
 
 
 def lock_dataset(connection: Connection, dataset_id: int, exclusive: bool = False) -> Row[Any]:

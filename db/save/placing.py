@@ -54,12 +54,14 @@ def write_and_place(
     scores: Mapping[int, Mapping[str, Any]],
     pipeline: Pipeline,
     route: tuple[str, str | None],
-) -> None:
-    """Write each row's scores in `columns`, move it along the route, and free it.
+) -> int:
+    """Write each row's scores in `columns`, move it along the route, and free it; return how many
+    rows a filter dropped.
 
     A route is the stage that the row waits for (or DONE), and where it goes from there unless that
     is the stage that follows. The row gets the verdict of all filters before the former.
     """
+    dropped = 0
     stage, then = route
     dialect = connection.dialect.name
     by_names: dict[tuple[str, ...], list[int]] = {}
@@ -73,7 +75,10 @@ def write_and_place(
         parameters: dict[str, Any] = {f"c{n}": values for n, values in enumerate(rows)}
         if dialect == "sqlite":
             parameters = {"rows": json.dumps(list(zip(*rows, strict=True)))}
-        connection.execute(statement, {"then_to": then, **parameters})
+        placed = connection.execute(statement, {"then_to": then, **parameters})
+        if placed.returns_rows:
+            dropped += sum(status == "dropped" for status in placed.scalars())
+    return dropped
 
 
 def statement_for(
@@ -111,7 +116,8 @@ def placing_statement(
         **FREE_COLUMNS,
     }
     target = table(rows_of(level).name, column("id"), *[column(name) for name in values])
-    return update(target).where(target.c.id == new.c.row_id).values(values)
+    statement = update(target).where(target.c.id == new.c.row_id).values(values)
+    return statement.returning(target.c.status) if pipeline.filters else statement
 
 
 def _new_values(kinds: Kinds, dialect: str) -> FromClause:

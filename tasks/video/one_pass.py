@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -37,6 +38,7 @@ from curate.tasks.video.scenes import CutFinder, Detector, DetectorTime, Shrinke
 POINTS = (0.1, 0.25, 0.5, 0.75, 0.9)  # of a clip, where scorers look
 _JPEG_MEMORY = 16 << 20  # bytes of JPEGs of one video before they go to a temporary file
 _SUSPECTS = 4  # recent frames that may yet begin a scene: PySceneDetect decides two frames later
+Watch = Callable[[Iterator[VideoFrame]], Iterator[VideoFrame]]
 _NO_PICTURE = np.empty((0, 0, 3), np.uint8)  # for a detector that needs none
 
 
@@ -54,12 +56,17 @@ class SplitPlan:
     hash: str = "phash"
 
 
-def split_video(path: str, plan: SplitPlan, writer: SampleWriter) -> list[NewClip]:
-    """The clips of a video, in order; their samples are written. Raises MediaError."""
+def split_video(
+    path: str, plan: SplitPlan, writer: SampleWriter, watch: Watch = iter
+) -> list[NewClip]:
+    """The clips of a video, in order; their samples are written. The frames go through `watch`.
+
+    Raises MediaError.
+    """
     _prepare()
     with open_media(path) as container, SpooledTemporaryFile(max_size=_JPEG_MEMORY) as jpegs:
         stream = video_stream(container)
-        frames = decode(container, stream)
+        frames = watch(decode(container, stream))
         last = first = next(frames)
         shape = geometry(stream, first)
         time_base = Fraction(stream.time_base or 1)

@@ -239,7 +239,8 @@ def test_a_clip_whose_worker_is_dead_goes_back_at_once(line: Line) -> None:
     held = claimed(line, "third")
     line.expire("me")
     assert again(line, "score") == Redone(back=1)
-    assert save(line.engine, held, Outcomes(scores={i: {} for i in held.ids}), writer()) == 0
+    saved = save(line.engine, held, Outcomes(scores={i: {} for i in held.ids}), writer())
+    assert saved.rows == 0
     assert stands(line) == [("score", "active", None, "third")]
 
 

@@ -89,7 +89,7 @@ def test_a_worker_that_lost_a_clip_writes_no_rows_for_it(line: Line) -> None:
     findings = Outcomes(
         scores={i: {} for i in slow.ids}, tables=dict.fromkeys(slow.ids, (embedding(1.0),))
     )
-    assert save(line.engine, slow, findings, writer()) == 1
+    assert save(line.engine, slow, findings, writer()).rows == 1
     assert {r[0] for r in line.rows(VECTORS)} == set(slow.ids) - {lost}
 
 

@@ -31,7 +31,8 @@ def line(database_url: str, home: Path) -> Line:
 def save_as(line: Line, held: Claim, pid: str, score: float = 1.0) -> int:
     """The process called pid saves a score of each row of the claim."""
     by = Writer(writer().parse, f"{pid}@host", "0")
-    return save(line.engine, held, Outcomes(scores={i: {"score": score} for i in held.ids}), by)
+    outcomes = Outcomes(scores={i: {"score": score} for i in held.ids})
+    return save(line.engine, held, outcomes, by).rows
 
 
 def take(line: Line, pid: str) -> Claim:

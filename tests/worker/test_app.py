@@ -39,10 +39,10 @@ def test_a_task_sends_a_message_for_what_is_to_be_done_next(
     sent: Any = SentMessages()
     monkeypatch.setattr(app, "messages", sent)
     line.enqueue("b1.mp4")
-    assert run("probe").startswith("1 videos: 1 ok")
+    assert run("probe").startswith("1 video: 1 ok")
     assert sent.sent == [("split", line.dataset.id, False)]
     sent.waiting = app.FEW
-    assert run("split").startswith("1 videos: 1 ok")
+    assert run("split").startswith("1 video: 1 ok")
     assert len(sent.sent) == 1, "enough wait already"
 
 
@@ -62,5 +62,5 @@ def test_a_broker_that_is_away_after_a_batch_loses_nothing(
     assert app.app.tasks["stage.probe"].throws == (ServiceError,)
     monkeypatch.setattr("kombu.connection.Connection.connect_timeout", 0.1, raising=False)
     line.enqueue("b1.mp4")
-    assert run("probe").startswith("1 videos: 1 ok")
+    assert run("probe").startswith("1 video: 1 ok")
     assert "no message sent after a batch of stage probe" in caplog.text

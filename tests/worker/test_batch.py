@@ -41,9 +41,9 @@ def test_a_dataset_goes_through_all_stages(line: Line) -> None:
     line.enqueue("a3.mp4", "b1.mp4")
     reports = run_all(line, "probe", "split", "score")
     assert [r.rpartition(",")[0] for r in reports] == [
-        "2 videos: 2 ok, 0 failed",
-        "2 videos: 2 ok, 0 failed",
-        "4 clips: 4 ok, 0 failed",
+        "2 videos: 2 ok, 0 failed, 0 dropped",
+        "2 videos: 2 ok, 0 failed, 0 dropped",
+        "4 clips: 2 ok, 0 failed, 2 dropped",
     ]
     assert line.rows("SELECT score, status FROM clips ORDER BY id") == [
         (0.0, "dropped"),

@@ -130,4 +130,4 @@ def test_a_lease_renewed_while_its_batch_is_saved_locks_nothing_out(
         saved = save(line.engine, held, Outcomes(scores=scores), writer())
         done.set()
         thread.join()
-        assert saved == 200
+        assert saved.rows == 200

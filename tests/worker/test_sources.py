@@ -86,7 +86,7 @@ def test_no_clips_are_made_of_a_source_that_was_replaced_since_it_was_probed(
     run_all(line, "probe")
     replace(a)
     (report,) = run_all(line, "split")
-    assert report.startswith("1 videos: 0 ok, 0 failed") and "1 of replaced sources" in report
+    assert report.startswith("1 video: 0 ok, 0 failed") and "1 of replaced sources" in report
     assert states(line) == [("a2.mp4", "probe", "active", 1)]
     assert line.rows("SELECT id FROM clips") == []
     assert line.rows("SELECT DISTINCT owner, lease_until, attempts FROM videos") == [(None, 0, 0)]
