@@ -13,7 +13,7 @@ from curate.cli.shared.output import Counter, counted, emit_json
 from curate.cli.shared.pipelines import changed_pipeline, resolve
 from curate.cli.shared.session import Session
 from curate.configs.differences import differences, only_filters_differ
-from curate.configs.errors import PipelineChanged, UsageError
+from curate.configs.errors import StagesChanged, UsageError
 from curate.configs.pipeline import Pipeline
 from curate.db.refilter import replace_pipeline
 from curate.db.reports.counts import count_unfinished
@@ -49,13 +49,13 @@ def refilter(
         print(f"dataset {opened.name}: {revived} revived, {dropped} dropped")
     if left:
         session.console.say(f"{counted(left, 'row')} have stages to go through")
-    session.console.next(f"curate {'resume' if left else 'export'} {opened.name} -o clips.csv")
+    session.next(("resume" if left else "export", opened.name, "-o", "clips.csv"))
 
 
 def _with_other_filters(opened: OpenDataset, config: Path | None, sets: Sequence[str]) -> Pipeline:
     """The pipeline with other filters.
 
-    Raises UsageError, ConfigError, FilterError, PipelineChanged.
+    Raises UsageError, ConfigError, FilterError, StagesChanged.
     """
     if not config and not sets:
         if opened.dataset.refiltering:
@@ -72,5 +72,5 @@ def _with_other_filters(opened: OpenDataset, config: Path | None, sets: Sequence
         stages = {step["stage"] for step in [*old, *new] if "stage" in step}
         changes = [d for d in differences(old, new) if d.split()[0].split(".")[0] in stages]
         what = ", ".join(changes) or "the order of stages"
-        raise PipelineChanged(source="given", name=opened.name, what=what)
+        raise StagesChanged(source="given", name=opened.name, what=what)
     return requested

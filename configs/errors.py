@@ -82,9 +82,17 @@ class BadTable(ConfigError):
 
 
 class PipelineChanged(ConfigError):
-    """Dataset {name} was enqueued with another pipeline ({what} differs). Apply changed filters
-    with: curate refilter {name} --config FILE; other options of a stage with: curate redo STAGE
-    {name} --set STAGE.OPTION=VALUE. For other stages start a new dataset with: --name
+    """Dataset {name} keeps its own pipeline, and the one asked for differs: {what}. To go on with
+    its own, leave out --config and --set; print it with: curate config {name} --yaml. It is changed
+    with: curate refilter {name} --set FILTER.where=PREDICATE, and curate redo STAGE {name} --set
+    STAGE.OPTION=VALUE. For other stages start a new dataset with: --name
+    """
+
+
+class StagesChanged(PipelineChanged):
+    """Dataset {name} has other stages: {what}. A refilter changes filters only. Options of a stage
+    are changed with: curate redo STAGE {name} --set STAGE.OPTION=VALUE. For other stages start a
+    new dataset with: curate run … --name NEW
     """
 
 
