@@ -35,6 +35,4 @@ def cancel(
         emit_json({"dataset": opened.name, "state": CANCELLED, "rows_taken_back": rows})
     else:
         print(f"dataset {opened.name}: cancelled, {counted(rows, 'row')} at work taken back")
-    session.console.next(
-        f"curate resume {opened.name}", f"curate export {opened.name} -o clips.csv"
-    )
+    session.next(("resume", opened.name), ("export", opened.name, "-o", "clips.csv"))

@@ -82,8 +82,8 @@ then, or none.
 
 def _suggest_reclean(session: Session, opened: OpenDataset, changed: int) -> None:
     if changed and opened.pipeline.has(CLEAN):
-        resume = f"curate resume {opened.name} -o clips.csv"
-        session.console.next(f"curate reclean {opened.name}", resume)
+        resume = ("resume", opened.name, "-o", "clips.csv")
+        session.next(("reclean", opened.name), resume)
 
 
 def _read_captions(table: str) -> Iterator[TableCaption]:

@@ -2,47 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
-from curate.cli.shared.options import Config, Json, Sets
+from curate.cli.shared.database import open_dataset
+from curate.cli.shared.options import Config, DatasetName, Json, Sets
 from curate.cli.shared.output import emit, emit_json
-from curate.cli.shared.pipelines import Resolved, resolve
+from curate.cli.shared.pipeline_file import full_steps, pipeline_file
+from curate.cli.shared.pipelines import Resolved, resolve, resolve_dataset
 from curate.cli.shared.session import Session
 from curate.configs.differences import step_name
+from curate.configs.errors import UsageError
+from curate.configs.presets import presets
 from curate.configs.settings import sources
-from curate.tasks.registry import stages
 
 
 def config(
     ctx: typer.Context,
+    dataset: DatasetName = None,
     file: Config = None,
     sets: Sets = None,
     as_yaml: Annotated[
-        bool, typer.Option("--yaml", help="Print a pipeline file with every option.")
+        bool, typer.Option("--yaml", help="Print a commented pipeline file with every option.")
+    ] = False,
+    list_presets: Annotated[
+        bool, typer.Option("--presets", help="List the pipelines that come with curate.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Show every setting and option in force, and where each comes from.
 
+    Of a dataset that is named: its own pipeline, as refilter, redo and set have changed it.
+
     Example:
       curate config --set split.max_seconds=10
-      curate config --yaml > pipeline.yaml
+      curate config videos --yaml > pipeline.yaml
+      curate config --presets
     """
     session = Session.of(ctx)
-    resolved = resolve(file, sets or (), ready=False)
-    steps = _full_steps(resolved)
+    if list_presets:
+        _print_presets(session, as_json)
+        return
+    resolved, title = _resolved(session, dataset, file, sets or [])
     if as_yaml:
-        print(yaml.safe_dump({"pipeline": steps}, sort_keys=False, allow_unicode=True), end="")
+        print(pipeline_file(resolved, title), end="")
         return
     settings = [
         {k: v for k, v in row.items() if k != "description"} for row in sources(session.settings)
     ]
     values = [
         (step_name(step), option, value)
-        for step in steps
+        for step in full_steps(resolved)
         for option, value in step.items()
         if option not in ("stage", "filter")
     ]
@@ -56,18 +69,38 @@ def config(
     emit(settings, False)
     print()
     emit([r | {"value": "null" if r["value"] is None else str(r["value"])} for r in rows], False)
-    session.console.next("curate config --yaml > pipeline.yaml")
+    session.next(("config", *([dataset] if dataset else []), "--yaml"), ("init", "--help"))
 
 
-def _full_steps(resolved: Resolved) -> list[dict[str, Any]]:
-    """The steps with every option, disabled ones too, so that the file says all there is to say."""
-    steps = []
-    for step in resolved.steps:
-        if "stage" not in step:
-            steps.append(dict(step))
-            continue
-        name = step["stage"]
-        given = {k: v for k, v in step.items() if k != "stage"}
-        options = stages()[name].Options(**given).model_dump(mode="json")
-        steps.append({"stage": name, **options})
-    return steps
+def _resolved(
+    session: Session, name: str | None, file: Path | None, sets: Sequence[str]
+) -> tuple[Resolved, str]:
+    """The pipeline that a command line asks for, and what it is, in a sentence."""
+    if name and file:
+        raise UsageError(what="name a dataset or a file with --config, not both")
+    changed = "".join(f" --set {assignment}" for assignment in sets)
+    changed = f", with{changed}" if changed else ""
+    if name:
+        dataset = open_dataset(session, name).dataset
+        return resolve_dataset(dataset, sets), f"The pipeline of dataset {name}{changed}."
+    of = f"pipeline of {file}" if file else "default pipeline"
+    return resolve(file, sets, ready=False), f"The {of}{changed}."
+
+
+def _print_presets(session: Session, as_json: bool) -> None:
+    rows: list[dict[str, Any]] = []
+    for path, about in presets().items():
+        pipeline = resolve(path, ready=False).pipeline
+        rows.append(
+            {
+                "preset": path.name, "about": about, "path": str(path),
+                "stages": [step.name for step in pipeline.stages],
+                "filters": [step.name for step in pipeline.filters],
+            }
+        )  # fmt: skip
+    if as_json:
+        emit_json(rows)
+        return
+    for row in rows:
+        print(f"{row['preset']}: {row['about']}\n    {', '.join(row['stages'])}")
+    session.next(("config", "--config", rows[-1]["preset"], "--yaml"))

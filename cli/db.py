@@ -65,4 +65,4 @@ def _migrate(session: Session) -> None:
     print(f"{hide_password(url)}: schema {before or 'none'} → {after}")
     if why_not := make_reader(engine):
         session.console.warn(f"curate sql cannot be used on this database: {why_not}")
-    session.console.next("curate doctor")
+    session.next(("doctor",))

@@ -69,7 +69,7 @@ needed is missing.
     emit(rows, as_json, None if as_json else ("result", "name", "detail", "fix"))
     if any(check.result == "FAIL" for check in checks):
         raise typer.Exit(4)
-    session.console.next("curate run VIDEOS -o clips.csv")
+    session.next(("run", "--help"))
 
 
 def _check_packages() -> Iterator[Check]:

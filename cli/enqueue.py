@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Annotated, Any
 
 import typer
@@ -43,7 +42,8 @@ def enqueue(
         dataset, pipeline = opened.name, opened.pipeline
         if opened.dataset.state != RUNNING:
             state = f"dataset {dataset} is {opened.dataset.state}"
-            session.console.warn(f"{state}; go on with: curate resume {dataset}")
+            go_on = session.command("resume", dataset)
+            session.console.warn(f"{state}; go on with: {go_on}")
     if as_json:
         emit_json({"dataset": dataset, "dry_run": dry_run, **_as_json(pipeline, report)})
     else:
@@ -53,11 +53,11 @@ def enqueue(
     for line in report.warnings():
         session.console.warn(line)
     if dry_run:
-        session.console.next(_same_without_n(request))
+        session.next(_same_without_n(request))
     elif notify_workers(session, opened):
-        session.console.next(f"curate status {dataset} --watch")
+        session.next(("status", dataset, "--watch"))
     else:
-        session.console.next("curate worker", f"curate resume {dataset} -o clips.csv")
+        session.next(("worker",), ("resume", dataset, "-o", "clips.csv"))
 
 
 def _as_json(pipeline: Pipeline, report: EnqueueReport) -> dict[str, Any]:
@@ -72,11 +72,13 @@ def _as_json(pipeline: Pipeline, report: EnqueueReport) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _same_without_n(request: EnqueueRequest) -> str:
-    """The command line of a dry run without -n."""
-    words = list(request.sources)
+def _same_without_n(request: EnqueueRequest) -> list[str]:
+    """The words of the command line of a dry run, without -n."""
+    words: list[str] = []
     words += ["--config", str(request.config)] if request.config else []
     words += [word for assignment in request.sets for word in ("--set", assignment)]
     words += ["--name", request.name] if request.name else []
     words += ["--images"] if request.images else []
-    return f"curate enqueue {shlex.join(words)}"
+    if any(source.startswith("-") for source in request.sources):
+        return ["enqueue", *words, "--", *request.sources]
+    return ["enqueue", *request.sources, *words]

@@ -46,10 +46,8 @@ def errors(
         session.console.say("nothing failed")
         return
     first = failed[0]
-    session.console.next(
-        f"curate retry {opened.name}",
-        f"curate errors {opened.name} --id {first.example_id} --level {first.level}",
-    )
+    one = ("--id", str(first.example_id), "--level", first.level)
+    session.next(("retry", opened.name), ("errors", opened.name, *one))
 
 
 def _print_row(opened: OpenDataset, level: str, row_id: int, as_json: bool) -> None:

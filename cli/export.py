@@ -23,8 +23,8 @@ def export(
     dataset: DatasetName = None,
     output: Output = None,
     where: Where = "",
-    columns: Columns = "",
-    sort: Sort = "",
+    columns: Columns = None,
+    sort: Sort = None,
     status: Annotated[
         list[str] | None,
         typer.Option(
@@ -56,10 +56,10 @@ def export(
     check_target(output, safe_cells)
     opened = open_dataset(session, dataset)
     chosen = STATUSES if "all" in statuses else statuses
-    request = ExportRequest(output, where, columns, sort, chosen, safe_cells)
+    request = ExportRequest(output, where, columns or (), sort or (), chosen, safe_cells)
     export_clips(session, opened, request)
     warn_of_refilter(session, opened)
     left = count_unfinished(opened.engine, opened.dataset.id)
     if left:
-        go_on = f"go on with: curate resume {opened.name}"
+        go_on = f"go on with: {session.command('resume', opened.name)}"
         session.console.warn(f"{left} rows are not through yet; {go_on}")

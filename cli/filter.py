@@ -5,7 +5,12 @@ from __future__ import annotations
 import typer
 
 from curate.cli.shared.database import open_dataset
-from curate.cli.shared.funnel import funnel_rows, print_funnel, warn_of_refilter
+from curate.cli.shared.funnel import (
+    funnel_rows,
+    print_funnel,
+    refilter_words,
+    warn_of_refilter,
+)
 from curate.cli.shared.options import DatasetName, Json
 from curate.cli.shared.output import emit_json
 from curate.cli.shared.session import Session
@@ -26,7 +31,4 @@ def filter_(ctx: typer.Context, dataset: DatasetName = None, as_json: Json = Fal
     else:
         print_funnel(opened)
     warn_of_refilter(session, opened)
-    session.console.next(
-        f"curate refilter {opened.name} --set FILTER.where='…'",
-        f"curate export {opened.name} -o clips.csv",
-    )
+    session.next(refilter_words(opened), ("export", opened.name, "-o", "clips.csv"))

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 import traceback
@@ -25,6 +26,9 @@ from curate.configs.errors import CurateError
 
 INTERRUPTED = 130
 PIPE_CLOSED = 141
+
+# options of the program that may also stand behind a command
+ANYWHERE = ("home", "verbose", "quiet")
 
 # headings of `curate --help`
 WORK = "Work"
@@ -125,6 +129,7 @@ COMMANDS = [
     ),
     Entry("stages", LOOK, "List the stages, or the options and columns of one."),
     Entry("config", LOOK, "Show every setting and option in force, and where each comes from."),
+    Entry("init", LOOK, "Write a commented pipeline file with every option, to be edited."),
     Entry(
         "filter",
         ROWS,
@@ -193,7 +198,11 @@ class Program(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """The command that a command line calls, loaded, and what follows its name."""
         name, _, rest = super().resolve_command(ctx, args)
-        return name, next((e.load() for e in COMMANDS if e.name == name), None), rest
+        command = next((e.load() for e in COMMANDS if e.name == name), None)
+        for option in self.params:
+            if option.name in ANYWHERE:
+                _take_too(command, option)
+        return name, command, rest
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         """Run the command."""
@@ -204,6 +213,21 @@ class Program(TyperGroup):
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
+
+
+def _take_too(command: Any, option: Any) -> None:
+    """Let a command, and each one below it, take an option of the program behind its name too."""
+    own = copy.copy(option)
+    own.expose_value, own.callback, own.hidden = False, _to_root, option.name != "home"
+    command.params.append(own)
+    for below in getattr(command, "commands", {}).values():
+        _take_too(below, option)
+
+
+def _to_root(ctx: Any, option: Any, value: Any) -> None:
+    """Put what an option behind a command says where `Session.of` looks."""
+    if value:
+        ctx.find_root().params[option.name] = value
 
 
 app = typer.Typer(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,7 +87,8 @@ licence, how to get them.
         }  # fmt: skip
         rows.append(row)
     emit(rows, as_json, None if as_json else LIST_COLUMNS)
-    session.console.next("curate models fetch NAME", "curate models check")
+    fetchable = [str(r["model"]) for r in rows if str(r["get"]).startswith("curate models fetch")]
+    session.next(*[("models", "fetch", name) for name in fetchable[:1]], ("models", "check"))
 
 
 def _pipelines_of_datasets(session: Session) -> Iterator[Pipeline]:
@@ -119,7 +119,8 @@ Names = Annotated[
 
 @models.command("check")
 def check(ctx: typer.Context, names: Names = None, as_json: Json = False) -> None:
-    """Load each model and run one batch on the device; exits with 4 when one cannot be used.
+    """Load each model and run one batch on the device; exits with 4 when one cannot be used, or
+    none is there.
 
     Each in a process of its own, so that seconds and memory are those of the one model.
 
@@ -138,9 +139,14 @@ def check(ctx: typer.Context, names: Names = None, as_json: Json = False) -> Non
             row |= try_model(need, session.settings)
         rows.append(row)
     emit(rows, as_json, None if as_json else CHECK_COLUMNS)
-    if any(row["result"] == "wrong" or (names and row["result"] == "missing") for row in rows):
+    results = {row["result"] for row in rows}
+    none_there = results == {"missing"}
+    if none_there and not names:
+        how = f"see: {session.command('models', 'list')}"
+        session.console.warn(f"no model is in {session.settings.model_folder}; {how}")
+    if "wrong" in results or none_there or (names and "missing" in results):
         raise typer.Exit(4)
-    session.console.next("curate run VIDEOS -o clips.csv")
+    session.next(("run", "--help"))
 
 
 def _choose_models(session: Session, names: Sequence[str]) -> list[Need]:
@@ -208,7 +214,7 @@ them is executed.
         Conversion(sources, session.settings.model_folder, to, tokenizer, force)
     )
     print(f"{folder}: model of kind {kind}")
-    session.console.next(f"curate models check {shlex.quote(to or folder.name)}")
+    session.next(("models", "check", to or folder.name))
 
 
 @models.command("fetch")
@@ -243,7 +249,7 @@ where it stopped.
             FetchRequest(CATALOG[name], session.settings.model_folder, mirror, hub, force, progress)
         )
     print(folder)
-    session.console.next(f"curate models check {name}")
+    session.next(("models", "check", name))
 
 
 @contextmanager

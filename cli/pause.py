@@ -30,4 +30,4 @@ def pause(ctx: typer.Context, dataset: DatasetName = None, as_json: Json = False
     else:
         still = f"; {busy} processes finish the batches they are at" if busy else ""
         print(f"dataset {opened.name}: paused{still}")
-    session.console.next(f"curate resume {opened.name}")
+    session.next(("resume", opened.name))

@@ -55,7 +55,7 @@ def recaption(
     redo_stage(session, opened, RedoRequest(captioner, where, sets or (), then), as_json)
     if by_hand:
         have = f"{counted(by_hand, 'clip')} {'has' if by_hand == 1 else 'have'}"
-        take_back = f"curate captions drop {opened.name}"
+        take_back = session.command("captions", "drop", opened.name)
         session.console.warn(f"{have} a text by hand, which stays; to take it back: {take_back}")
 
 

@@ -23,8 +23,8 @@ def resume(
     output: Output = None,
     jobs: Processes = None,
     where: Where = "",
-    columns: Columns = "",
-    sort: Sort = "",
+    columns: Columns = None,
+    sort: Sort = None,
 ) -> None:
     """Go on with a dataset that was interrupted; with -o also write the clips.
 
@@ -45,7 +45,7 @@ def resume(
         session.console.say(f"{counted(expired, 'row')} taken back from workers that are gone")
     broker = session.settings.broker_url
     if not broker or output or jobs:
-        request = ExportRequest(output, where, columns, sort) if output else None
+        request = ExportRequest(output, where, columns or (), sort or ()) if output else None
         finish(session, opened, jobs, request)
         return
     if not notify_workers(session, opened):
@@ -53,4 +53,4 @@ def resume(
             f"the broker {hide_password(broker)} does not answer: rows wait, and workers go on"
             " once it does. Check it with: curate doctor"
         )
-    session.console.next(f"curate status {opened.name} --watch")
+    session.next(("status", opened.name, "--watch"))

@@ -38,4 +38,4 @@ def retry(
     else:
         print(f"dataset {opened.name}: {counted(rows, 'row')} to try again")
     if rows:
-        session.console.next(next_after_notifying(session, opened))
+        session.next(next_after_notifying(session, opened))

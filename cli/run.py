@@ -38,8 +38,8 @@ def run(
     images: Images = False,
     jobs: Processes = None,
     where: Where = "",
-    columns: Columns = "",
-    sort: Sort = "",
+    columns: Columns = None,
+    sort: Sort = None,
 ) -> None:
     """Turn videos into clips and write the clips that passed every filter to a table.
 
@@ -59,4 +59,4 @@ def run(
     session.console.say("\n".join([f"dataset {opened.name}: {report}", *report.remarks()]))
     for line in report.warnings():
         session.console.warn(line)
-    finish(session, opened, jobs, ExportRequest(output, where, columns, sort))
+    finish(session, opened, jobs, ExportRequest(output, where, columns or (), sort or ()))

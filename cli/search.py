@@ -59,7 +59,8 @@ def search(
     rows = [{"score": round(score, 4), **clips[clip]} for clip, score in largest if clip in clips]
     emit(rows, as_json, None if as_json else COLUMNS)
     if rows and not as_json:
-        session.console.next('curate sql "SELECT * FROM clips WHERE id = …"')
+        first = rows[0]["id"]
+        session.next(("sql", f"SELECT * FROM clips WHERE id = {first}"))  # noqa: S608  a number
 
 
 def _largest(scores: dict[int, float], count: int) -> list[tuple[int, float]]:

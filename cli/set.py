@@ -47,6 +47,4 @@ def set_(
         emit_json({"dataset": opened.name, "changed": changes})
     else:
         print(f"dataset {opened.name}: {', '.join(changes) or 'nothing changed'}")
-    session.console.next(
-        f"curate retry {opened.name} --stage {stage}", f"curate resume {opened.name}"
-    )
+    session.next(("retry", opened.name, "--stage", stage), ("resume", opened.name))

@@ -38,7 +38,7 @@ def sql(
             return
         rows = [{"table": t.name, "rows": t.rows, "columns": ", ".join(t.columns)} for t in tables]
         emit(rows, False)
-        session.console.next('curate sql "SELECT stage, status, count(*) FROM clips GROUP BY 1, 2"')
+        session.next(("sql", "SELECT stage, status, count(*) FROM clips GROUP BY 1, 2"))
         return
     from curate.db.readonly.query import run_query  # imports sqlglot
 

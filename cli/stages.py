@@ -45,7 +45,7 @@ def stages(
     if not as_json:
         rows = [row | {"columns": ", ".join(c["column"] for c in row["columns"])} for row in rows]
     emit(rows, as_json, None if as_json else COLUMNS)
-    session.console.next("curate stages NAME")
+    session.next(("stages", rows[-1]["stage"]))
 
 
 def stage_json(stage: StageClass, model_folder: Path) -> dict[str, Any]:

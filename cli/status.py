@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
 from curate.cli.shared.database import OpenDataset, open_dataset
-from curate.cli.shared.displays import Bars
+from curate.cli.shared.displays import Bars, Display, Lines, at_work_text, time_left
 from curate.cli.shared.follow import Watcher
 from curate.cli.shared.funnel import warn_of_refilter
 from curate.cli.shared.hosts import version_difference
@@ -17,6 +19,7 @@ from curate.cli.shared.options import DatasetName, Json
 from curate.cli.shared.output import counted, emit, emit_json, formatted, seconds_text
 from curate.cli.shared.session import Session
 from curate.configs.schema import RUNNING
+from curate.db.reports.at_work import BatchAtWork
 from curate.db.reports.failures import failures
 from curate.db.reports.forms import earlier_forms
 from curate.db.reports.overview import DatasetView
@@ -50,34 +53,34 @@ def status(
     """
     session = Session.of(ctx)
     opened = open_dataset(session, dataset)
-    view = Watcher(opened).look()
-    if watch:
-        _watch(opened)
-        view = Watcher(opened).look()
+    watcher = Watcher(opened, session.settings)
+    view = _watch(session, watcher) if watch else watcher.look()
     report = status_json(opened, view)
     if as_json:
         emit_json(report)
     else:
-        _print_table(session, opened, report)
+        _print_table(session, opened, view, report)
         warn_of_refilter(session, opened)
-        session.console.next(*next_commands(opened.name, report))
+        session.next(*next_commands(opened.name, report))
     if fail_on_error and view.totals.failed:
         raise typer.Exit(1)
 
 
-def _watch(opened: OpenDataset) -> None:
-    """Show the table until nothing is left to do, or Ctrl-C; in place on a terminal only."""
-    watcher = Watcher(opened)
-    display = Bars()
+def _watch(session: Session, watcher: Watcher) -> DatasetView:
+    """Show the table until nothing is left to do, or Ctrl-C; in place on a terminal only. Returns
+    the last view.
+    """
+    display: Display = Bars() if sys.stdout.isatty() else Lines(session.console)
+    view = watcher.look()
     try:
         while True:
-            view = watcher.look()
             display.show(view)
             if view.over:
-                return
+                return view
             time.sleep(WATCH_SECONDS)
+            view = watcher.look()
     except KeyboardInterrupt:
-        return
+        return view
     finally:
         display.close()
 
@@ -95,6 +98,7 @@ def status_json(opened: OpenDataset, view: DatasetView) -> dict[str, Any]:
     return {
         "dataset": opened.name, "state": view.state, "root": opened.dataset.root, "stages": stages,
         "totals": asdict(view.totals), "shares": view.totals.shares(), "eta_seconds": view.eta,
+        "at_work": [at_work_json(batch) for batch in view.at_work],
         "failures": [asdict(f) for f in failures(opened.engine, opened.dataset.id)[:3]],
         "held_up": [asdict(b) for b in view.blocked],
         "earlier_forms": [
@@ -104,16 +108,28 @@ def status_json(opened: OpenDataset, view: DatasetView) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _print_table(session: Session, opened: OpenDataset, report: dict[str, Any]) -> None:
+def at_work_json(batch: BatchAtWork) -> dict[str, Any]:
+    """How far a batch is that has been at work for a while, as JSON."""
+    names = ("stage", "path", "rows", "frames", "of_frames", "seconds", "row_seconds")
+    return {name: getattr(batch, name) for name in names} | {
+        "frames_per_second": batch.frame_rate, "speed": batch.speed, "eta_seconds": batch.eta
+    }  # fmt: skip
+
+
+def _print_table(
+    session: Session, opened: OpenDataset, view: DatasetView, report: dict[str, Any]
+) -> None:
     state = "" if report["state"] == RUNNING else f"   {report['state']}"
     print(f"dataset {opened.name}   {opened.dataset.root}{state}")
     rows = [
         s | {"rate/s": s["rate"], "eta": seconds_text(s["eta_seconds"])} for s in report["stages"]
     ]
     emit(rows, False, COLUMNS)
-    left = f" · {seconds_text(report['eta_seconds'])} left" if report["eta_seconds"] else ""
+    left = f" · {time_left(view)}" if time_left(view) else ""
     at_work = f"{counted(len(report['workers']), 'worker')} at work"
     print(f"{summary(Totals(**report['totals']))} · {at_work}{left}")
+    for batch in view.at_work:
+        print(at_work_text(batch))
     for f in report["failures"]:
         print(formatted(f"{f['rows']} x {f['error']} in {f['stage']}, e.g. {f['path']}"))
     for blocked in report["held_up"]:
@@ -138,12 +154,10 @@ def summary(totals: Totals) -> str:
     return f"{parts}      {counted(totals.videos, 'video')} · {counted(totals.clips, 'clip')}"
 
 
-def next_commands(name: str, report: dict[str, Any]) -> list[str]:
-    """The natural next commands for a dataset of that name."""
-    export = f"curate export {name} -o clips.csv"
+def next_commands(name: str, report: dict[str, Any]) -> list[Sequence[str]]:
+    """The natural next commands for a dataset of that name: the words behind `curate`."""
+    table = (name, "-o", "clips.csv")
     if report["totals"]["active"]:
         at_work = report["workers"] and report["state"] == RUNNING
-        return [
-            f"curate status {name} --watch" if at_work else f"curate resume {name} -o clips.csv"
-        ]
-    return [f"curate {'errors' if report['totals']['failed'] else 'filter'} {name}", export]
+        return [("status", name, "--watch") if at_work else ("resume", *table)]
+    return [("errors" if report["totals"]["failed"] else "filter", name), ("export", *table)]

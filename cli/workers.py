@@ -40,4 +40,4 @@ def workers(ctx: typer.Context, as_json: Json = False) -> None:
     if warning := version_difference(engine):
         session.console.warn(warning)
     if not rows:
-        session.console.next("curate worker", "curate run VIDEOS -o clips.csv")
+        session.next(("worker",), ("run", "--help"))

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from curate.cli.shared.output import Console, seconds_text
+from curate.cli.shared.output import Console, counted, formatted, seconds_text
+from curate.db.reports.at_work import BatchAtWork
 from curate.db.reports.overview import DatasetView
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
 
 LINE_EVERY = 30.0  # seconds
+MOST_IN_LINE, MOST_IN_TABLE = 2, 8  # batches at work
+NUMBERS_WIDTH, NARROWEST_BAR = 64, 6  # columns
 
 
 class Display(Protocol):
@@ -39,7 +43,8 @@ class Lines:
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
         self._clock = clock
-        self._due = clock() + LINE_EVERY
+        self._began = clock()
+        self._due = self._began + LINE_EVERY
         self._last: DatasetView | None = None
         self._printed = ""
 
@@ -54,16 +59,52 @@ class Lines:
         """Print the last view, unless it was printed."""
         line = progress_line(self._last) if self._last else ""
         if line and line != self._printed:
-            self._console.say(f"{time.strftime('%H:%M:%S')} {line}")
+            elapsed = f"after {seconds_text(self._clock() - self._began)}"
+            self._console.say(f"{time.strftime('%H:%M:%S')} {elapsed}: {line}")
         self._printed = line
 
 
 def progress_line(view: DatasetView) -> str:
     """How far a dataset is, in one line for a log."""
     parts = [f"{s.stage} {s.finished}/{s.total}" for s in view.stages if s.total]
-    failed = f" · {view.totals.failed} failed" if view.totals.failed else ""
-    left = f" · {seconds_text(view.eta)} left" if view.eta else ""
-    return " · ".join(parts) + failed + left
+    parts += [f"{view.totals.failed} failed"] if view.totals.failed else []
+    parts += [time_left(view)] if time_left(view) else []
+    shown = view.at_work[:MOST_IN_LINE]
+    parts += [f"at work: {'; '.join(at_work_text(batch) for batch in shown)}"] if shown else []
+    more = len(view.at_work) - len(shown)
+    return " · ".join(parts) + (f"; {more} more" if more else "")
+
+
+def time_left(view: DatasetView) -> str:
+    """The time until all of a dataset is done, as far as it can be told; else empty."""
+    if view.eta:
+        return f"{seconds_text(view.eta)} left"
+    return f"over {seconds_text(view.eta_at_least)} left" if view.eta_at_least else ""
+
+
+def at_work_text(batch: BatchAtWork) -> str:
+    """How far a batch is, in a few words."""
+    what = formatted(batch.path) or counted(batch.rows, "row")
+    frames, speed, spent, left = at_work_cells(batch)
+    parts = [f"{frames} frames" if frames else "", speed, f"for {spent}", left and f"{left} left"]
+    return f"{batch.stage} {what}: {', '.join(part for part in parts if part)}"
+
+
+def at_work_cells(batch: BatchAtWork) -> tuple[str, str, str, str]:
+    """Frames done, speed, time spent and time left; empty where they are not known."""
+    frames = counted_of(batch.frames, batch.of_frames) if batch.frames else ""
+    speed = ""
+    if batch.speed is not None:
+        speed = f"{batch.speed:.1f}x" if batch.speed < 100 else f"{batch.speed:.0f}x"
+    elif batch.frame_rate is not None:
+        speed = f"{batch.frame_rate:.0f}/s"
+    spent = seconds_text(batch.row_seconds or batch.seconds)
+    return frames, speed, spent, seconds_text(batch.eta)
+
+
+def counted_of(done: int, of: int | None) -> str:
+    """`12 345 of 90 000`."""
+    return f"{done:,} of {of:,}".replace(",", " ") if of else f"{done:,}".replace(",", " ")
 
 
 class Bars:
@@ -73,32 +114,68 @@ class Bars:
         from rich.console import Console as Terminal
         from rich.live import Live
 
-        self._live = Live(console=Terminal(stderr=to_stderr), auto_refresh=False)
+        self._terminal = Terminal(stderr=to_stderr)
+        self._live = Live(console=self._terminal, auto_refresh=False)
         self._live.start()
+        self._began = time.monotonic()
 
     def show(self, view: DatasetView) -> None:
         """Draw the view in place of the last one."""
-        self._live.update(bars(view), refresh=True)
+        drawn = drawing(view, self._terminal.width, time.monotonic() - self._began)
+        self._live.update(drawn, refresh=True)
 
     def close(self) -> None:
         """Leave the last view on the screen."""
         self._live.stop()
 
 
-def bars(view: DatasetView) -> Table:
+def drawing(view: DatasetView, width: int, elapsed: float) -> RenderableType:
+    """All that a terminal so many columns wide shows of a dataset."""
+    from rich.console import Group
+    from rich.text import Text
+
+    left = time_left(view)
+    last = f"{seconds_text(elapsed)} elapsed{f' · {left}' if left else ''}"
+    at_work = [batches_table(view.at_work, width)] if view.at_work else []
+    return Group(bars(view, width), *at_work, Text(last, style="dim"))
+
+
+def bars(view: DatasetView, width: int = 100) -> Table:
     """A bar for each stage, with the rows dropped and failed, the rate and the time left."""
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 
-    table = Table("stage", "", box=None, pad_edge=False, header_style="dim")
+    bar_width = min(24, width - NUMBERS_WIDTH)
+    has_bars = bar_width >= NARROWEST_BAR
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("stage", no_wrap=True)
+    if has_bars:
+        table.add_column("")
     for name in ("done", "of", "dropped", "failed", "rows/s", "left"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for s in view.stages:
-        bar = ProgressBar(total=max(1, s.total), completed=s.finished, width=24)
+        bar = ProgressBar(total=max(1, s.total), completed=s.finished, width=bar_width)
         failed = f"[red]{s.failed}[/red]" if s.failed else ""
         rate = f"{s.rate:.1f}" if s.rate and s.total > s.finished else ""
         left = seconds_text(s.eta) if s.total > s.finished else ""
-        table.add_row(
-            s.stage, bar, str(s.finished), str(s.total), str(s.dropped or ""), failed, rate, left
-        )
+        counts = (str(s.finished), str(s.total), str(s.dropped or ""), failed, rate, left)
+        table.add_row(s.stage, *([bar] if has_bars else []), *counts)
+    return table
+
+
+def batches_table(batches: Sequence[BatchAtWork], width: int) -> Table:
+    """A row for each of the batches that have longest to go."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("at work", no_wrap=True, overflow="ellipsis", max_width=width // 3)
+    table.add_column("stage", no_wrap=True)
+    for name in ("frames", "speed", "for", "left"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for batch in batches[:MOST_IN_TABLE]:
+        what = formatted(batch.path.rpartition("/")[2]) or counted(batch.rows, "row")
+        table.add_row(Text(what), batch.stage, *at_work_cells(batch))
+    if len(batches) > MOST_IN_TABLE:
+        table.add_row(f"and {len(batches) - MOST_IN_TABLE} more")
     return table

@@ -19,16 +19,17 @@ class ExportRequest:
 
     output: Path | None
     where: str = ""
-    columns: str = ""
-    sort: str = ""
+    columns: Sequence[str] = ()  # each one or several, separated by commas
+    sort: Sequence[str] = ()
     statuses: Sequence[str] = ("kept",)
     safe_cells: bool = False
 
 
 def plan_export(opened: OpenDataset, request: ExportRequest) -> ExportPlan:
     """How to write the clips. Raises UsageError or FilterError for a wrong column or predicate."""
-    columns = tuple(c for c in request.columns.split(",") if c.strip())
-    selection = Selection(request.where, columns, request.sort, tuple(request.statuses))
+    columns = tuple(c for c in ",".join(request.columns).split(",") if c.strip())
+    sort = ",".join(request.sort)
+    selection = Selection(request.where, columns, sort, tuple(request.statuses))
     return plan(opened.engine, opened.dataset.id, opened.pipeline, selection)
 
 

@@ -10,8 +10,10 @@ from curate.cli.shared.displays import make_display
 from curate.cli.shared.output import Console, seconds_text
 from curate.configs.errors import NeedMissing, ServiceError
 from curate.configs.schema import PAUSED
+from curate.configs.settings import Settings
 from curate.db.reports.failures import hopeless_stage
 from curate.db.reports.overview import DatasetView, Recent, recent, view_dataset
+from curate.worker.progress import batches_at_work
 
 # all in seconds
 LOOK_EVERY = 0.3  # at least; more when a look takes long
@@ -20,16 +22,13 @@ STALL_AFTER = 120.0
 AWAY_AT_MOST = 600.0
 
 
-def follow(
-    opened: OpenDataset, tick: Callable[[], None], console: Console, hint: str
-) -> DatasetView:
+def follow(watcher: Watcher, tick: Callable[[], None], console: Console, hint: str) -> DatasetView:
     """Call `tick` and show the dataset until nothing more of it will be done.
 
     Returns the last view. Waits AWAY_AT_MOST for a database that does not answer, then raises
     ServiceError. Raises NeedMissing when a stage cannot work. `hint` says where to look when
     nothing moves.
     """
-    watcher = Watcher(opened)
     display = make_display(console)
     stall = Stall(console, hint)
     blocked: set[str] = set()
@@ -76,8 +75,9 @@ def wait(seconds: float, tick: Callable[[], None]) -> None:
 class Watcher:
     """Looks at a dataset again and again; at its last batches less often than at its rows."""
 
-    def __init__(self, opened: OpenDataset) -> None:
+    def __init__(self, opened: OpenDataset, settings: Settings) -> None:
         self._opened = opened
+        self._settings = settings
         self._recent: Recent | None = None
         self._recent_until = 0.0
         self._since = time.time()
@@ -86,12 +86,16 @@ class Watcher:
         """How far the dataset is now. Raises NeedMissing when a stage of it cannot work."""
         engine, pipeline = self._opened.engine, self._opened.pipeline
         dataset_id = self._opened.dataset.id
+        at_work = batches_at_work(self._settings, dataset_id)
         if time.monotonic() >= self._recent_until:
             if hopeless := hopeless_stage(engine, dataset_id, self._since):
                 raise NeedMissing(stage=hopeless[0], why=hopeless[1])
-            self._recent = recent(engine, dataset_id, pipeline)
-            self._recent_until = time.monotonic() + RECENT_EVERY
-        return view_dataset(engine, dataset_id, pipeline, self._recent)
+            started = time.monotonic()
+            with_media = any(batch.speed for batch in at_work)
+            self._recent = recent(engine, dataset_id, pipeline, with_media)
+            took = time.monotonic() - started
+            self._recent_until = time.monotonic() + max(RECENT_EVERY, 20 * took)
+        return view_dataset(engine, dataset_id, pipeline, self._recent, at_work)
 
 
 class Stall:
@@ -104,11 +108,12 @@ class Stall:
         self._since = time.monotonic()
 
     def look(self, view: DatasetView) -> None:
-        """Warn once in a while when no row finished; later while rows are at work.
+        """Warn once in a while when no row finished and no frame was done; later while rows are at
+        work.
 
         A row at work may take long.
         """
-        counts = [(s.finished, s.total) for s in view.stages]
+        counts = ([(s.finished, s.total) for s in view.stages], [b.frames for b in view.at_work])
         stalled_after = STALL_AFTER * (5 if any(s.running for s in view.stages) else 1)
         waited = time.monotonic() - self._since
         if counts != self._counts:

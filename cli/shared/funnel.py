@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Sequence
 from typing import Any
+
+import yaml
 
 from curate.cli.shared.database import OpenDataset
 from curate.cli.shared.output import aligned, emit, formatted, percent
@@ -53,11 +57,29 @@ def print_funnel(opened: OpenDataset, to_stderr: bool = False, quiet: bool = Fal
         sys.stderr.write(aligned(COLUMNS, cells, [name in NUMERIC for name in COLUMNS]))
 
 
+def refilter_words(opened: OpenDataset) -> Sequence[str]:
+    """The command line, behind `curate`, that sets the filter that dropped most to what it is; it
+    is there to be edited.
+    """
+    steps = view_dataset(opened.engine, opened.dataset.id, opened.pipeline).steps
+    filters = [step for step in steps if step.kind == "filter"]
+    if not filters:
+        return ("config", opened.name, "--yaml")
+    most = max(filters, key=lambda step: step.dropped)
+    return ("refilter", opened.name, "--set", f"{most.step}.where={_as_yaml(most.where)}")
+
+
+def _as_yaml(text: str) -> str:
+    """The text as --set reads it, in one line."""
+    is_itself = len(text.splitlines()) == 1 and yaml.safe_load(text) == text
+    return text if is_itself else json.dumps(text)
+
+
 def warn_of_refilter(session: Session, opened: OpenDataset) -> None:
     """Warn when changed filters have not been applied to all rows."""
     if opened.dataset.refiltering:
         session.console.warn(
             f"a refilter of {opened.name} is under way or was interrupted: not all rows are judged"
-            " by its filters yet; if none is running, finish it with: curate refilter"
-            f" {opened.name}"
+            " by its filters yet; if none is running, finish it with:"
+            f" {session.command('refilter', opened.name)}"
         )

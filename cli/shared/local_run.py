@@ -12,7 +12,7 @@ import typer
 from curate.cli.shared.database import OpenDataset
 from curate.cli.shared.exports import ExportRequest, export_clips, plan_export
 from curate.cli.shared.follow import Watcher, follow
-from curate.cli.shared.funnel import print_funnel
+from curate.cli.shared.funnel import print_funnel, refilter_words
 from curate.cli.shared.output import counted
 from curate.cli.shared.serving import LOOPBACK, sigterm_interrupts
 from curate.cli.shared.session import Session
@@ -22,8 +22,9 @@ from curate.configs.pipeline import Pipeline
 from curate.configs.settings import Settings
 from curate.db import datasets
 from curate.db.reports.overview import DatasetView
+from curate.tasks.inputs.paths import to_text
 from curate.tasks.models.device import check_installed
-from curate.tasks.storage.locations import check_clips_writable
+from curate.tasks.storage.locations import Location, below, check_clips_writable
 from curate.worker.heartbeat import refuse_rivals
 from curate.worker.processes import queues_of, worker_specs
 from curate.worker.supervisor import Log, Supervisor
@@ -42,21 +43,31 @@ def finish(
     if request:
         print_funnel(opened, to_stderr=True, quiet=session.quiet)
         export_clips(session, opened, request)
+    if totals.kept and (folder := clips_folder(session, opened)):
+        session.console.say(f"the files of the clips are in {to_text(str(folder))}")
     if totals.failed:
         failed = f"{counted(totals.failed, 'row')} failed"
-        session.console.say(f"{failed}; see: curate errors {opened.name}")
+        session.console.say(f"{failed}; see: {session.command('errors', opened.name)}")
         raise typer.Exit(1)
     if totals.dropped and not totals.kept:
-        session.console.next(f"curate refilter {opened.name} --set FILTER.where='…'")
+        session.next(refilter_words(opened))
     elif request:
-        session.console.next('curate sql "SELECT …"')
+        session.next(("sql", "SELECT status, reason, count(*) FROM clips GROUP BY 1, 2"))
     else:
-        session.console.next(f"curate export {opened.name} -o clips.csv")
+        session.next(("export", opened.name, "-o", "clips.csv"))
+
+
+def clips_folder(session: Session, opened: OpenDataset) -> Location | None:
+    """The folder or URL below which the clips of the dataset lie; None when none are written."""
+    folder = below(session.settings.clips, opened.dataset.folder)
+    written = "path" in opened.pipeline.columns()
+    return folder if written and (isinstance(folder, str) or folder.is_dir()) else None
 
 
 def run_workers(session: Session, opened: OpenDataset, jobs: int | None) -> DatasetView:
     """Run workers on this host until nothing of the dataset is left; returns the last view."""
-    view = Watcher(opened).look()
+    watcher = Watcher(opened, session.settings)
+    view = watcher.look()
     if view.finished:
         return view
     refuse_shared_sqlite(session.settings)
@@ -71,10 +82,10 @@ def run_workers(session: Session, opened: OpenDataset, jobs: int | None) -> Data
     specs = worker_specs(session.settings, queues_of(opened.pipeline), jobs, prefix=prefix)
     loading = "a model may be loading; " if any(s.queue == "ascend" for s in specs) else ""
     hint = f"{loading}the workers' log is {log_file}"
-    supervised = Supervisor(session.settings, opened.engine, specs, Log(log_file))
+    supervised = Supervisor(session.settings, opened.engine, specs, Log(log_file, "INFO"))
     with stopped_by_signals(session, opened), supervised as supervisor:
         try:
-            view = follow(opened, supervisor.tick, session.console, hint)
+            view = follow(watcher, supervisor.tick, session.console, hint)
         except KeyboardInterrupt:
             remark = "stopping when the batches at work are done; Ctrl-C again stops at once"
             session.console.say(remark)
@@ -104,7 +115,7 @@ def stopped_by_signals(session: Session, opened: OpenDataset) -> Iterator[None]:
         with sigterm_interrupts():
             yield
     except KeyboardInterrupt:
-        go_on = f"go on with: curate resume {opened.name}"
+        go_on = f"go on with: {session.command('resume', opened.name)}"
         session.console.say(f"Stopped. Nothing is lost; {go_on}")
         raise typer.Exit(130) from None
 

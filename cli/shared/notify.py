@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 
 from curate.cli.shared.database import OpenDataset
@@ -29,8 +30,10 @@ def notify_workers(session: Session, opened: OpenDataset) -> bool:
     return True
 
 
-def next_after_notifying(session: Session, opened: OpenDataset) -> str:
-    """Notify the workers; the command that follows, by whether any can have heard it."""
+def next_after_notifying(session: Session, opened: OpenDataset) -> Sequence[str]:
+    """Notify the workers; the words of the command that follows, by whether any can have heard
+    it.
+    """
     if notify_workers(session, opened):
-        return f"curate status {opened.name} --watch"
-    return f"curate resume {opened.name} -o clips.csv"
+        return ("status", opened.name, "--watch")
+    return ("resume", opened.name, "-o", "clips.csv")

@@ -67,12 +67,12 @@ def redo_stage(session: Session, opened: OpenDataset, request: RedoRequest, as_j
             "clips for which --where is not true keep what they have by the old options"
         )
     if readers := later_readers(opened, request):
-        redos = "   ".join(f"curate redo {reader} {opened.name}" for reader in readers)
+        redos = "   ".join(session.command("redo", reader, opened.name) for reader in readers)
         names = ", ".join(readers)
         session.console.say(f"{names} read what {stage} writes; for new values there too: {redos}")
     if done.back:
         changed = OpenDataset(opened.engine, opened.dataset, pipeline)
-        session.console.next(next_after_notifying(session, changed))
+        session.next(next_after_notifying(session, changed))
 
 
 def refuse_redo(opened: OpenDataset, stage: str) -> None:

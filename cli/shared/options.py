@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from curate.cli.shared.session import Session
 from curate.configs.errors import CurateError
+from curate.configs.pipeline import Pipeline
 from curate.tasks.registry import stages
+
+if TYPE_CHECKING:
+    from curate.db.datasets import Dataset
 
 
 def stage_names(incomplete: str) -> list[str]:
@@ -19,15 +24,36 @@ def stage_names(incomplete: str) -> list[str]:
 
 def dataset_names(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of datasets, for shell completion; none when the database cannot be read."""
+    return [d.name for d in _datasets(ctx) if d.name.startswith(incomplete)]
+
+
+def _datasets(ctx: typer.Context) -> list[Dataset]:
+    """All datasets, for shell completion; none when the database cannot be read."""
     # not loaded by commands that need no database
     from curate.cli.shared.database import open_database
     from curate.db.datasets import all_datasets
 
     try:
-        engine = open_database(Session(home=ctx.find_root().params.get("home")))
-        return [d.name for d in all_datasets(engine) if d.name.startswith(incomplete)]
+        return all_datasets(open_database(Session(home=ctx.find_root().params.get("home"))))
+    except Exception:  # noqa: BLE001  a message would end up in the command line
+        return []
+
+
+def column_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of columns that the last word begins, for shell completion: those of the dataset named
+    before, or else of the newest one.
+    """
+    from curate.cli.shared.pipelines import pipeline_of
+    from curate.db.export import available
+
+    known = _datasets(ctx)
+    named = [d for d in known if d.name in ctx.params.values()] or known[-1:]
+    try:
+        columns = available(pipeline_of(named[0]) if named else Pipeline(()))
     except CurateError:
         return []
+    before, word = re.fullmatch(r"(.*?)(\w*)", incomplete, re.DOTALL).groups()  # type: ignore[union-attr]
+    return [before + name for name in sorted(columns) if name.startswith(word)]
 
 
 Sources = Annotated[
@@ -76,13 +102,29 @@ Processes = Annotated[
     ),
 ]
 Where = Annotated[
-    str, typer.Option("--where", metavar="PREDICATE", help="Only clips for which this SQL is true.")
+    str,
+    typer.Option(
+        "--where",
+        metavar="PREDICATE",
+        help="Only clips for which this SQL is true.",
+        autocompletion=column_names,
+    ),
 ]
 Columns = Annotated[
-    str,
-    typer.Option("--columns", metavar="A,B,...", help="Write these columns instead of the usual."),
+    list[str] | None,
+    typer.Option(
+        "--columns",
+        metavar="A,B,...",
+        help="Write these columns instead of the usual; may be repeated.",
+        autocompletion=column_names,
+    ),
 ]
 Sort = Annotated[
-    str,
-    typer.Option("--sort", metavar="'A desc,B'", help="Order of the rows; by video if left out."),
+    list[str] | None,
+    typer.Option(
+        "--sort",
+        metavar="'A desc,B'",
+        help="Order of the rows; by video if left out.",
+        autocompletion=column_names,
+    ),
 ]

@@ -23,10 +23,6 @@ class Console:
         if not self.quiet:
             print(plain(text), file=sys.stderr, flush=True)
 
-    def next(self, *commands: str) -> None:
-        """The natural next command, or several."""
-        self.say(f"Next: {'   or: '.join(commands)}")
-
     def warn(self, text: str) -> None:
         """Something that went wrong without ending the command."""
         print(f"warning: {plain(text)}", file=sys.stderr, flush=True)

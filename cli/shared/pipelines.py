@@ -80,6 +80,21 @@ def resolve_steps(
     return Resolved(pipeline, steps, origin)
 
 
+def resolve_dataset(dataset: Dataset, sets: Sequence[str] = ()) -> Resolved:
+    """As `resolve`, for the frozen pipeline of a dataset.
+
+    Stages that join every pipeline which does not mention them are disabled steps where the dataset
+    has none.
+    """
+    frozen = dataset.frozen
+    own = {step_name(step) for step in frozen}
+    steps = [
+        step if step_name(step) in own else {**step, "enabled": False}
+        for step in add_default_steps(frozen, stages())
+    ]
+    return resolve_steps(steps, sets, f"dataset {dataset.name}", ready=False)
+
+
 def pipeline_of(dataset: Dataset) -> Pipeline:
     """The frozen pipeline of a dataset.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +39,16 @@ class Session:
     def settings(self) -> Settings:
         """Options over environment over defaults. Raises ConfigError."""
         return load_settings(home=self.home)
+
+    def command(self, *words: str) -> str:
+        """A command line of curate that a shell runs as it is printed, on the home of this call."""
+        home = ("--home", str(self.home)) if self.home else ()
+        return shlex.join(("curate", *home, *words))
+
+    def next(self, *commands: Sequence[str]) -> None:
+        """A remark on the natural next command, or several: the words behind `curate`."""
+        for number, words in enumerate(commands):
+            self.console.say(f"{'  or' if number else 'Next'}: {self.command(*words)}")
 
     def make_home(self) -> Path:
         """Make the home folder unless it exists, and return it.

@@ -345,7 +345,7 @@ def test_resume_asks_for_no_model_that_the_rest_does_not_need(
     opened = open_dataset(session, None)
     truncate(models / tiny.NSFW / "model.safetensors", models)
     with pytest.raises(ModelsMissing):
-        check_models_left(session, opened, Watcher(opened).look())
+        check_models_left(session, opened, Watcher(opened, session.settings).look())
     with writing(engine) as connection:
         connection.execute(text("UPDATE videos SET stage = 'done', status = 'kept'"))
         row = {
@@ -357,7 +357,7 @@ def test_resume_asks_for_no_model_that_the_rest_does_not_need(
             "status": "active",
         }
         connection.execute(insert(clips).values(row))
-    check_models_left(session, opened, Watcher(opened).look())
+    check_models_left(session, opened, Watcher(opened, session.settings).look())
 
 
 def test_check_takes_any_folder_and_convert_names_it(curate: Call, tmp_path: Path) -> None:

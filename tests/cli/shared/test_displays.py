@@ -20,7 +20,7 @@ def test_a_line_names_stages_with_rows() -> None:
 
 
 def test_lines_come_every_30_seconds_and_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
-    times = iter([0.0, 10.0, 29.0, 31.0, 31.0, 32.0])
+    times = iter([0.0, 10.0, 29.0, 31.0, 31.0, 31.0, 32.0])
     lines = Lines(Console(), lambda: next(times))
     for _ in range(3):
         lines.show(VIEW)

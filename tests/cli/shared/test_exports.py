@@ -16,7 +16,7 @@ from tests.cli.conftest import Filled
 def test_the_clips_are_counted_when_they_are_written(
     filled: Filled, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    request = ExportRequest(tmp_path / "clips.csv", columns="path,")
+    request = ExportRequest(tmp_path / "clips.csv", columns=("path,",))
     export_clips(Session(), open_dataset(Session(), "pets"), request)
     lines = (tmp_path / "clips.csv").read_text().splitlines()
     assert (lines[0], len(lines)) == ("path", 4)
@@ -28,6 +28,6 @@ def test_a_wrong_column_is_an_error_before_anything_is_written(
 ) -> None:
     with pytest.raises(UsageError, match="flwo"):
         plan_export(
-            open_dataset(Session(), "pets"), ExportRequest(tmp_path / "c.csv", columns="flwo")
+            open_dataset(Session(), "pets"), ExportRequest(tmp_path / "c.csv", columns=("flwo",))
         )
     assert not list(tmp_path.glob("*.csv"))

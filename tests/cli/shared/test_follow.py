@@ -6,23 +6,22 @@ import pytest
 from sqlalchemy import text
 
 from curate.cli.shared import follow as module
-from curate.cli.shared.database import OpenDataset, open_dataset
+from curate.cli.shared.database import open_dataset
 from curate.cli.shared.follow import Stall, Watcher, follow, wait
 from curate.cli.shared.output import Console
-from curate.cli.shared.pipelines import pipeline_of
 from curate.cli.shared.session import Session
 from curate.configs.errors import ServiceError
 from curate.db.datasets import cancel
 from curate.db.reports.overview import DatasetView
-from tests.cli.conftest import FULL, STAGES, TOTALS, Call, Filled, put_batches
+from tests.cli.conftest import FULL, STAGES, TOTALS, Filled, put_batches
 
 
-def opened(curate: Call, filled: Filled) -> OpenDataset:
-    return open_dataset(Session(), "pets")
+def watcher() -> Watcher:
+    session = Session()
+    return Watcher(open_dataset(session, "pets"), session.settings)
 
 
 def test_follow_ticks_until_nothing_is_left(
-    curate: Call,
     filled: Filled,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -38,7 +37,7 @@ def test_follow_ticks_until_nothing_is_left(
                     text("UPDATE clips SET status = 'kept', stage = 'done' WHERE status = 'active'")
                 )
 
-    view = follow(opened(curate, filled), tick, Console(), "look there")
+    view = follow(watcher(), tick, Console(), "look there")
     assert len(ticks) >= 3
     assert (view.finished, view.totals.kept) == (True, 5)
     assert "cut 6/6" in capsys.readouterr().err  # the last view is left behind
@@ -51,9 +50,9 @@ def test_workers_are_kept_going_however_long_a_look_took(monkeypatch: pytest.Mon
     assert len(ticks) > 1
 
 
-def test_a_cancelled_dataset_is_followed_no_further(curate: Call, filled: Filled) -> None:
+def test_a_cancelled_dataset_is_followed_no_further(filled: Filled) -> None:
     cancel(filled.engine, filled.dataset)
-    view = follow(opened(curate, filled), lambda: None, Console(), "look there")
+    view = follow(watcher(), lambda: None, Console(), "look there")
     assert (view.over, view.finished, view.state) == (True, False, "cancelled")
 
 
@@ -69,21 +68,21 @@ def test_a_line_that_stands_still_is_told(
     assert "look there" in capsys.readouterr().err
 
 
-def test_the_watcher_counts_what_is_there(curate: Call, filled: Filled) -> None:
-    view = Watcher(opened(curate, filled)).look()
+def test_the_watcher_counts_what_is_there(filled: Filled) -> None:
+    view = watcher().look()
     assert (view.totals.active, view.finished) == (2, False)
 
 
 @pytest.mark.parametrize(("reason", "ends"), [("DiskFull", False), ("ModelsMissing", True)])
 def test_a_run_waits_for_room_but_not_for_weights(filled: Filled, reason: str, ends: bool) -> None:
-    watcher = Watcher(OpenDataset(filled.engine, filled.dataset, pipeline_of(filled.dataset)))
-    watcher._since -= 1
+    watching = watcher()
+    watching._since -= 1
     put_batches(filled, reason)
     if ends:
         with pytest.raises(ServiceError, match="no space left"):
-            watcher.look()
+            watching.look()
     else:
-        assert [h.message for h in watcher.look().blocked] == [FULL]
+        assert [h.message for h in watching.look().blocked] == [FULL]
 
 
 def test_a_run_warns_once(filled: Filled, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,10 +95,5 @@ def test_a_run_warns_once(filled: Filled, capsys: pytest.CaptureFixture[str]) ->
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        follow(
-            OpenDataset(filled.engine, filled.dataset, pipeline_of(filled.dataset)),
-            tick,
-            Console(),
-            "",
-        )
+        follow(watcher(), tick, Console(), "")
     assert capsys.readouterr().err.count(FULL) == 1
