@@ -110,7 +110,17 @@ def all_datasets(engine: Engine) -> list[Dataset]:
     """Every dataset, oldest first."""
     columns = [
         datasets.c[name]
-        for name in ("id", "name", "root", "pipeline", "epoch", "state", "refiltering", "forms", "folder")
+        for name in (
+            "id",
+            "name",
+            "root",
+            "pipeline",
+            "epoch",
+            "state",
+            "refiltering",
+            "forms",
+            "folder",
+        )
     ]
     query = select(*columns).order_by(datasets.c.id)
     with looking(engine) as connection:
