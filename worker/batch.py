@@ -89,8 +89,8 @@ class BatchReport:
         return f"{total} {noun}: {parts}, {self.seconds:.1f} s"
 
     def __add__(self, later: BatchReport) -> BatchReport:
-        names = ("n_ok", "n_failed", "seconds", "n_dropped", "lost", "released", "replaced")
-        names += ("batches",)
+        names = [f.name for f in dataclasses.fields(self) if f.type in ("int", "float")]
+        names.remove("dataset_id")
         sums = {name: getattr(self, name) + getattr(later, name) for name in names}
         return dataclasses.replace(self, **sums)
 
