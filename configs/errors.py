@@ -71,6 +71,12 @@ class NoInput(UsageError):
     """
 
 
+class FilesAmiss(CurateError):
+    """Nothing was written: of the files of the clips, {missing} are missing and {resized} have
+    another size than when they were cut, such as {path}. Leave these clips out with: --missing drop
+    """
+
+
 class ConfigError(CurateError):
     """The configuration {source} is wrong: {why}. See what is in force with: curate config"""
 

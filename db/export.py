@@ -9,11 +9,12 @@ import itertools
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from sqlalchemy import (
     ColumnElement,
@@ -21,13 +22,14 @@ from sqlalchemy import (
     Select,
     Subquery,
     and_,
+    case,
     column,
     func,
     literal_column,
     select,
 )
 
-from curate.configs.errors import PackageMissing, ServiceError, UsageError
+from curate.configs.errors import FilesAmiss, PackageMissing, ServiceError, UsageError
 from curate.configs.packages import install_extra
 from curate.configs.pipeline import DONE, Pipeline
 from curate.configs.schema import Column
@@ -76,6 +78,7 @@ HIDDEN = (
     "num_clips",
 )
 _PATHS = ("path", "source")
+_SIZE = "file_size"  # the column of a clip that tells the size of its file
 _ADDED = {
     "source": Column("text", "path of the video"),
     "clip_id": Column("int", "id of the clip in the database"),
@@ -95,15 +98,32 @@ class Selection:
 
 
 @dataclass(frozen=True)
+class FileCheck:
+    """What becomes of clips whose file is missing or of another size.
+
+    drop: they are left out. keep: they are written. fail: nothing is. `look` gives the state of
+    some files, each a path on disk or a URL with the size it should have.
+    """
+
+    look: Callable[[Iterable[tuple[str, int | None]]], Mapping[tuple[str, int | None], str]]
+    amiss: Literal["drop", "keep", "fail"] = "drop"
+
+
+AMISS = ("missing", "resized")  # states of files that are not as they should be
+
+
+@dataclass(frozen=True)
 class ExportPlan:
     """A checked selection: the names to write, the kinds of columns, which names come out of the
-    input table, and the query. Its rows hold the other names in order, and last `videos.extra`.
+    input table, and the query. Its rows hold the other names in order, then the size that the file
+    of `path` should have, and last `videos.extra`.
     """
 
     names: Sequence[str]
     kinds: Mapping[str, Column]
     extras: frozenset[str]
     query: Select[Any]
+    check: FileCheck | None = None
 
 
 @dataclass
@@ -115,6 +135,8 @@ class Exported:
     columns: Sequence[str]
     rows: int = 0
     not_utf8: int = 0
+    files: Counter[str] = field(default_factory=Counter)  # clips by the state of their file
+    amiss: str = ""  # a file that is missing or of another size
 
 
 def available(pipeline: Pipeline) -> dict[str, Column]:
@@ -145,7 +167,9 @@ def plan(engine: Engine, dataset_id: int, pipeline: Pipeline, selection: Selecti
     else:
         every_clip_is_kept = tuple(selection.statuses) == ("kept",)
         names = [*usual(pipeline), *(() if every_clip_is_kept else ("status", "reason")), *extras]
-    chosen: list[ColumnElement[Any]] = [column(n) for n in (*names, "_extra") if n not in extras]
+    chosen: list[ColumnElement[Any]] = [
+        column(n) for n in (*names, "_size", "_extra") if n not in extras
+    ]
     query: Select[Any] = select(*chosen).select_from(
         _selected(dataset_id, known, selection.statuses)
     )
@@ -177,11 +201,14 @@ def _selected(dataset_id: int, known: Iterable[str], statuses: Sequence[str]) ->
     status: ColumnElement[bool] = clips.c.status.in_(list(statuses))
     if tuple(statuses) == ("kept",):  # all of them stand before DONE: a range of the claim index
         status = and_(clips.c.stage == DONE, clips.c.status == "kept")
+    own_size: ColumnElement[Any] = literal_column("clips.file_size" if _SIZE in own else "NULL")
+    size = case((clips.c.path.is_(None), videos.c.size_bytes), else_=own_size)
     return (
         select(
             *[literal_column(f"clips.{quoted(c)}").label(c) for c in own],
             func.coalesce(clips.c.path, videos.c.path).label("path"),
             videos.c.path.label("source"),
+            size.label("_size"),
             videos.c.extra.label("_extra"),
             clips.c.id.label("clip_id"),
         )
@@ -204,13 +231,16 @@ def export(
 
     `to_path` turns a stored path into the one on disk. A path that is not UTF-8 on disk stays as it
     is stored, since no reader of CSV or Parquet would take it otherwise. `report` is called now and
-    then with the number of rows written. Memory does not grow with that number. With `safe_cells`
-    no text is written that a spreadsheet takes for a formula. Raises PackageMissing, UsageError.
+    then with the number of rows written. Memory does not grow with that number. The files of clips
+    are looked at where `path` is written and `plan.check` is there. With `safe_cells` no text is
+    written that a spreadsheet takes for a formula. Raises PackageMissing, UsageError, FilesAmiss.
     """
     exported = Exported(plan.names)
     with reading(engine) as connection:
         chunks = connection.execution_options(yield_per=CHUNK).execute(plan.query).partitions()
-        rows: Iterable[Sequence[Any]] = _rows(chunks, plan, to_path, exported, report)
+        found = _checked(chunks, plan, to_path, exported)
+        rows: Iterable[Sequence[Any]] = _rows(found, plan, to_path, exported)
+        rows = _counted(rows, exported, report)
         if safe_cells:
             plan = replace(plan, names=_safe(plan.names))
             rows = map(_safe, rows)
@@ -222,36 +252,76 @@ def export(
     return exported
 
 
-def _rows(
+def _checked(
     chunks: Iterable[Sequence[Sequence[Any]]],
     plan: ExportPlan,
     to_path: Callable[[str], str],
     exported: Exported,
-    report: Callable[[int], None],
-) -> Iterator[list[Any]]:
-    """The rows as they are written, counted in `exported`."""
-    stored = [name for name in plan.names if name not in plan.extras]  # then comes _extra
-    paths = [at for at, name in enumerate(stored) if name in _PATHS]
-    extras = [(at, name) for at, name in enumerate(plan.names) if name in plan.extras]
+) -> Iterator[Sequence[Any]]:
+    """The rows of the query without those that `plan.check` leaves out, their files counted.
+
+    Raises FilesAmiss after the last one, if it says so.
+    """
+    check = plan.check
+    at = _stored(plan).index("path") if check and "path" in plan.names else None
     for chunk in chunks:
-        for *values, extra in chunk:
-            as_stored = False
-            for at in paths:
-                path = to_path(values[at])
-                if path.isascii() or not any("\ud800" <= c <= "\udfff" for c in path):
-                    values[at] = path
-                else:
-                    as_stored = True
-            exported.not_utf8 += as_stored
-            if extras:
-                given = json.loads(extra or "{}")
-                for at, name in extras:
-                    cell = given.get(name)
-                    as_text = cell is None or isinstance(cell, str)
-                    values.insert(at, cell if as_text else json.dumps(cell, ensure_ascii=False))
-            yield values
-        exported.rows += len(chunk)
-        report(exported.rows)
+        if check is None or at is None:
+            yield from chunk
+            continue
+        files = [(to_path(row[at]), row[-2]) for row in chunk]
+        states = check.look(files)
+        for row, file in zip(chunk, files, strict=True):
+            state = states[file]
+            exported.files[state] += 1
+            if state in AMISS:
+                exported.amiss = exported.amiss or row[at]
+            if state not in AMISS or check.amiss == "keep":
+                yield row
+    if check and check.amiss == "fail" and exported.amiss:
+        raise FilesAmiss(**{s: exported.files[s] for s in AMISS}, path=exported.amiss)
+
+
+def _stored(plan: ExportPlan) -> list[str]:
+    """The names whose values the query gives."""
+    return [name for name in plan.names if name not in plan.extras]
+
+
+def _rows(
+    rows: Iterable[Sequence[Any]],
+    plan: ExportPlan,
+    to_path: Callable[[str], str],
+    exported: Exported,
+) -> Iterator[list[Any]]:
+    """The rows as they are written."""
+    paths = [at for at, name in enumerate(_stored(plan)) if name in _PATHS]
+    extras = [(at, name) for at, name in enumerate(plan.names) if name in plan.extras]
+    for *values, _, extra in rows:
+        as_stored = False
+        for at in paths:
+            path = to_path(values[at])
+            if path.isascii() or not any("\ud800" <= c <= "\udfff" for c in path):
+                values[at] = path
+            else:
+                as_stored = True
+        exported.not_utf8 += as_stored
+        if extras:
+            given = json.loads(extra or "{}")
+            for at, name in extras:
+                cell = given.get(name)
+                as_text = cell is None or isinstance(cell, str)
+                values.insert(at, cell if as_text else json.dumps(cell, ensure_ascii=False))
+        yield values
+
+
+def _counted(
+    rows: Iterable[Sequence[Any]], exported: Exported, report: Callable[[int], None]
+) -> Iterator[Sequence[Any]]:
+    """The rows, counted in `exported`, and reported a chunk at a time."""
+    for row in rows:
+        yield row
+        exported.rows += 1
+        if exported.rows % CHUNK == 0:
+            report(exported.rows)
 
 
 def _safe(values: Sequence[Any]) -> list[Any]:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from curate.cli.shared.database import OpenDataset
 from curate.cli.shared.output import Counter, counted
 from curate.cli.shared.session import Session
-from curate.db.export import ExportPlan, Selection, export, plan
+from curate.db.export import AMISS, Exported, ExportPlan, FileCheck, Selection, export, plan
 from curate.tasks.inputs.paths import to_path
+from curate.tasks.storage.clip_files import file_states
+
+Missing = Literal["drop", "keep", "fail"]
 
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What to write where; `statuses` are those of the clips, `safe_cells` is for spreadsheets."""
+    """What to write where; `statuses` are those of the clips, `safe_cells` is for spreadsheets.
+
+    `missing`: what becomes of clips whose file is not as it should be (see FileCheck).
+    `ask_stores`: look at files at URLs too.
+    """
 
     output: Path | None
     where: str = ""
@@ -23,6 +32,8 @@ class ExportRequest:
     sort: Sequence[str] = ()
     statuses: Sequence[str] = ("kept",)
     safe_cells: bool = False
+    missing: Missing = "drop"
+    ask_stores: bool = False
 
 
 def plan_export(opened: OpenDataset, request: ExportRequest) -> ExportPlan:
@@ -37,12 +48,35 @@ def export_clips(session: Session, opened: OpenDataset, request: ExportRequest) 
     """Write the clips and say how many. Raises UsageError, FilterError, ServiceError."""
     with Counter(session.console, "clips written") as counter:
         how = plan_export(opened, request)
+        check = FileCheck(partial(file_states, ask_stores=request.ask_stores), request.missing)
+        how = replace(how, check=check)
         target, safe = request.output, request.safe_cells
         written = export(opened.engine, how, target, to_path, counter.show, safe)
     if request.output:
         session.console.say(f"{counted(written.rows, 'clip')} written to {request.output}")
+    for line in _about_files(opened, request, written):
+        session.console.warn(line)
     if written.not_utf8:
         session.console.warn(
             f"{counted(written.not_utf8, 'row')} with a path that is not UTF-8, written with %XX;"
             " curate.tasks.inputs.paths.to_path undoes it"
+        )
+
+
+def _about_files(opened: OpenDataset, request: ExportRequest, written: Exported) -> Iterator[str]:
+    """What is to be said about the files of clips."""
+    missing, resized = (written.files[state] for state in AMISS)
+    if missing or resized:
+        done = "written" if request.missing == "keep" else "left out"
+        again = (
+            f"; cut again with: curate redo cut {opened.name}" if opened.pipeline.has("cut") else ""
+        )
+        yield (
+            f"{counted(missing + resized, 'clip')} {done}: {missing} without a file, {resized} with"
+            f" one of another size, e.g. {written.amiss}{again}"
+        )
+    if unasked := written.files["unasked"]:
+        yield (
+            f"{counted(unasked, 'clip')} at URLs: whether their files are there was not looked at;"
+            " curate export --check-urls does, by a request each"
         )

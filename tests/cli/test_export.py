@@ -7,8 +7,11 @@ import io
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
+from curate.configs.schema import Column
+from curate.db import datasets
+from curate.db.engine import writing
 from curate.db.schema import clips
 from tests.cli.conftest import Call, Filled
 
@@ -59,6 +62,7 @@ def test_export_of_all_statuses_says_which(curate: Call, filled: Filled) -> None
         (["--where", "flow > (SELECT 1)"], 3, "--where"),
         (["--status", "lost"], 2, "kept, dropped, failed, active, all"),
         (["--columns", "owner"], 2, "owner"),
+        (["--missing", "lose"], 2, "drop, keep, fail"),
     ],
 )
 def test_export_refuses(
@@ -76,3 +80,87 @@ def test_safe_cells_are_asked_for(curate: Call, filled: Filled, tmp_path: Path) 
     assert {r["text"] for r in rows(curate(*words, "--safe-cells").out)} == {"'=1+1"}
     refused = curate(*words, "--safe-cells", "-o", str(tmp_path / "x.parquet"))
     assert (refused.code, "--safe-cells is for CSV" in refused.err) == (2, True)
+
+
+@pytest.fixture
+def cut(filled: Filled, tmp_path: Path) -> list[str]:
+    """The files of the three kept clips, of which the first was not cut: a.mp4 is its source."""
+    paths = [str(tmp_path / name) for name in ("a.mp4", "a_scene-0.mp4", "b_scene-0.mp4")]
+    datasets.add_columns(filled.engine, {"file_size": Column("int", "bytes")})
+    with writing(filled.engine) as connection:
+        connection.execute(text("UPDATE videos SET path = :p, size_bytes = 5 WHERE id = 1"),
+                           {"p": paths[0]})  # fmt: skip
+        for path in paths[1:]:
+            name = f"/c/{Path(path).name}"
+            changed = text("UPDATE clips SET path = :p, file_size = 5 WHERE path = :n")
+            connection.execute(changed, {"p": path, "n": name})
+    for path in paths:
+        Path(path).write_bytes(b"12345")
+    return paths
+
+
+def test_clips_whose_files_are_as_they_were_written_are_exported_without_a_word(
+    curate: Call, cut: list[str]
+) -> None:
+    result = curate("export")
+    assert [r["path"] for r in rows(result.out)] == [cut[1], cut[0], cut[2]]
+    assert "left out" not in result.err
+
+
+@pytest.mark.parametrize("amiss", ["missing", "shorter"])
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_clip_whose_file_is_amiss_is_left_out_and_counted(
+    curate: Call, cut: list[str], amiss: str, number: int
+) -> None:
+    path = Path(cut[number])
+    path.unlink() if amiss == "missing" else path.write_bytes(b"1234")
+    result = curate("export")
+    assert sorted(r["path"] for r in rows(result.out)) == sorted({*cut} - {str(path)})
+    counts = (1, 0) if amiss == "missing" else (0, 1)
+    said = "1 clip left out: {} without a file, {} with one of another size, e.g. {}"
+    assert said.format(*counts, path) in result.err
+    assert "curate redo cut pets" in result.err
+    assert result.code == 0
+
+
+def test_keep_writes_such_clips_and_says_so(curate: Call, cut: list[str]) -> None:
+    Path(cut[1]).unlink()
+    result = curate("export", "--missing", "keep")
+    assert len(rows(result.out)) == 3
+    assert "1 clip written: 1 without a file" in result.err
+
+
+def test_fail_writes_nothing_and_leaves_the_older_file(
+    curate: Call, cut: list[str], tmp_path: Path
+) -> None:
+    target = tmp_path / "clips.csv"
+    assert curate("export", "-o", str(target), "--missing", "fail").code == 0
+    before = target.read_text()
+    Path(cut[1]).unlink()
+    Path(cut[2]).write_bytes(b"")
+    result = curate("export", "-o", str(target), "--missing", "fail")
+    assert (result.code, target.read_text()) == (1, before)
+    assert "1 are missing and 1 have another size" in result.err
+    assert [p.name for p in tmp_path.glob(".clips.csv*")] == []
+
+
+def test_without_their_path_clips_are_exported_wherever_their_files_are(
+    curate: Call, cut: list[str]
+) -> None:
+    Path(cut[1]).unlink()
+    result = curate("export", "--columns", "clip_id,text")
+    assert len(rows(result.out)) == 3 and "left out" not in result.err
+
+
+def test_clips_at_urls_are_counted_as_not_looked_at(
+    curate: Call, cut: list[str], filled: Filled
+) -> None:
+    with writing(filled.engine) as connection:
+        moved = text("UPDATE clips SET path = 'memory://bucket/x.mp4' WHERE path = :p")
+        connection.execute(moved, {"p": cut[1]})
+    result = curate("export")
+    assert len(rows(result.out)) == 3
+    assert "1 clip at URLs" in result.err and "--check-urls" in result.err
+    asked = curate("export", "--check-urls")
+    assert len(rows(asked.out)) == 2
+    assert "1 clip left out: 1 without a file" in asked.err

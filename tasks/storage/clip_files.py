@@ -1,0 +1,62 @@
+"""Whether files that a table names are there, and as large as they were when they were written."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
+
+from curate.configs.errors import ServiceError
+from curate.tasks.inputs.paths import is_url
+from curate.tasks.storage.remote import as_reading_error, file_system
+
+FileState = Literal["there", "missing", "resized", "unasked"]
+SizedFile = tuple[str, int | None]  # a path on disk or a URL, and its size in bytes
+
+_REQUESTS = 32  # at a time to a store
+
+
+def file_states(files: Iterable[SizedFile], ask_stores: bool) -> dict[SizedFile, FileState]:
+    """The state of each file. One whose size is not known is taken to be there.
+
+    A file at a URL is `unasked`, or costs a request. Raises ServiceError when a store does not
+    answer or refuses this host.
+    """
+    states: dict[SizedFile, FileState] = {}
+    urls = []
+    for file in set(files):
+        if is_url(file[0]):
+            states[file] = "unasked"
+            urls.append(file)
+        else:
+            states[file] = _local_state(*file)
+    if ask_stores and urls:
+        with ThreadPoolExecutor(_REQUESTS) as pool:
+            states |= zip(urls, pool.map(lambda file: _remote_state(*file), urls), strict=True)
+    return states
+
+
+def _local_state(path: str, size: int | None) -> FileState:
+    if size is None:
+        return "there"
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return "missing"
+    if not stat.S_ISREG(status.st_mode):
+        return "missing"
+    return "there" if status.st_size == size else "resized"
+
+
+def _remote_state(url: str, size: int | None) -> FileState:
+    system, path = file_system(url)
+    try:
+        found = system.info(path).get("size")
+    except Exception as error:  # every store's client raises errors of its own
+        problem = as_reading_error(url, error)
+        if isinstance(problem, ServiceError):
+            raise problem from error
+        return "missing"
+    return "there" if size is None or found in (None, size) else "resized"
