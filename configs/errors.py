@@ -274,6 +274,12 @@ class SourceChanging(MediaError):
     """
 
 
+class HighDynamicRange(MediaError):
+    """{path} is HDR video (its transfer is {transfer}), and the option hdr of {stage} is fail. Leave
+    it out, or start a dataset with: --set {stage}.hdr=tonemap
+    """
+
+
 class BadSidecar(MediaError):
     """The caption in {path} cannot be used: {why}. Mend the file, then: curate retry --error
     BadSidecar

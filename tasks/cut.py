@@ -16,6 +16,7 @@ from curate.tasks.inputs.paths import to_text
 from curate.tasks.stage import Clip, Outcome, Scores, Stage, Video
 from curate.tasks.storage.clip_paths import clip_path
 from curate.tasks.storage.locations import Location, below
+from curate.tasks.video.picture_options import Deinterlace, Hdr, refuse_hdr
 from curate.tasks.video.span import Span
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ class CutOptions(StageOptions):
     mode: Literal["encode", "copy"] = Field(
         "encode",
         description="encode: exact frames, H.264 8-bit 4:2:0, upright, square pixels; copy: the "
-        "source's packets from the keyframe before, at almost no cost, may show a few frames too "
-        "many at the end",
+        "source's packets from the keyframe before, at almost no cost, interlaced or HDR as they "
+        "are, may show a few frames too many at the end",
     )
     crf: int = Field(
         23,
@@ -67,6 +68,8 @@ class CutOptions(StageOptions):
         description="pixels of the shorter side, never enlarged; null: as the source",
     )
     audio: bool = Field(False, description="keep the sound, as AAC")
+    deinterlace: Deinterlace = "auto"
+    hdr: Hdr = "tonemap"
 
     @model_validator(mode="after")
     def _copy_changes_nothing(self) -> CutOptions:
@@ -123,6 +126,8 @@ class Cut(Stage[Clip, CutOptions]):
                 image = {"path": video.path, "file_size": None if size is None else int(size)}
                 outcomes |= {clip.id: Outcome(image) for clip in clips}
                 continue
+            if self.options.hdr == "fail":
+                refuse_hdr(video, self.name)
             write = self._copy if self.options.mode == "copy" else self._encode
             outcomes |= {clip.id: Outcome(scores) for clip, scores in write(video, clips)}
         return [outcomes[clip.id] for clip in rows]
@@ -141,7 +146,9 @@ class Cut(Stage[Clip, CutOptions]):
 
         o = self.options
         fps = Fraction(o.target_fps).limit_denominator(1001) if o.target_fps else None
-        target = Target(o.crf, o.preset, fps, o.shorter_size)
+        target = Target(
+            o.crf, o.preset, fps, o.shorter_size, o.deinterlace == "auto", o.hdr == "tonemap"
+        )
         # columns in which the file differs from the planned span
         changed: tuple[str, ...] = ("num_frames", "fps") if o.target_fps else ()
         if o.shorter_size:

@@ -8,6 +8,7 @@ from typing import Literal
 from curate.configs.schema import Column
 from curate.tasks.inputs.extensions import is_image
 from curate.tasks.stage import Field, Outcome, Stage, StageOptions, Video
+from curate.tasks.video.picture_options import Deinterlace, Hdr, refuse_hdr
 
 NO_SCENE = "no_scene_long_enough"
 
@@ -95,6 +96,8 @@ class Split(Stage[Video, "Split.Options"]):
             le=30,
             description="pairs of neighbouring frames a second measured for motion",
         )
+        deinterlace: Deinterlace = "auto"
+        hdr: Hdr = "tonemap"
 
     @classmethod
     def check(cls, options: StageOptions) -> None:
@@ -110,6 +113,8 @@ class Split(Stage[Video, "Split.Options"]):
         from curate.tasks.video.samples import writing_samples
         from curate.tasks.video.still_images import image_clip
 
+        if self.options.hdr == "fail":
+            refuse_hdr(row, self.name)
         o, pipeline = self.options, self.context.pipeline
         # the kind of hash that `dedup` compares; without that stage, phash
         dedup = pipeline.stage("dedup").options if pipeline.has("dedup") else None
@@ -123,6 +128,8 @@ class Split(Stage[Video, "Split.Options"]):
             sample_fps=o.sample_fps,
             flow_fps=o.flow_fps,
             hash=str(getattr(dedup, "hash", "phash")),
+            deinterlace=o.deinterlace == "auto",
+            tone_map=o.hdr == "tonemap",
         )
         fingerprint = str(row.values.get("fingerprint") or "")
         with writing_samples(self.context.settings.samples, row.id, fingerprint) as writer:

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import av
 import numpy as np
 from av.stream import Disposition
 
+from curate.tasks.video.graphs import chain
 from tests.drawing import TEXT, Image, NoNumberError, Style, footage, frame_number, picture
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Encoding:
     sar: Fraction | None = None
     audio: float | None = None  # seconds of a quiet tone, or no audio
     container: dict[str, str] = field(default_factory=dict)
+    fields: Literal["", "tff", "bff"] = ""  # frames are flagged as interlaced, this field first
     bt709: bool = False  # tag the stream as BT.709, limited range
 
     def x264(self, **params: object) -> Encoding:
@@ -93,6 +95,8 @@ def _video_stream(
     output: av.container.OutputContainer, image: Image, encoding: Encoding
 ) -> av.VideoStream:
     usual = {"preset": "veryfast", "crf": "20"} if encoding.codec == "libx264" else {}
+    if encoding.fields:
+        usual |= {"flags": "+ildct+ilme"}
     options = {"threads": "1"} | usual | encoding.options
     stream = output.add_stream(encoding.codec, rate=encoding.rate, options=options)
     assert isinstance(stream, av.VideoStream)
@@ -122,6 +126,11 @@ def _video_stream(
 
 def _frame(image: Image, index: int, encoding: Encoding) -> av.VideoFrame:
     frame = av.VideoFrame.from_ndarray(image, "rgb24").reformat(format=encoding.pix_fmt)
+    if encoding.fields:
+        frame.time_base = 1 / encoding.rate  # the graph's
+        graph = chain(frame, [f"setfield={encoding.fields}"])
+        graph.vpush(frame)
+        frame = graph.vpull()
     if encoding.bt709:
         frame.colorspace, frame.color_primaries, frame.color_trc, frame.color_range = 1, 1, 1, 1
     frame.time_base = encoding.time_base or 1 / encoding.rate

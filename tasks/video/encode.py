@@ -1,7 +1,8 @@
 """Writes spans of a source as MP4 files that hold exactly the planned frames.
 
-Pictures are written as a player shows them: upright and with square pixels. 4:2:0 needs even sides,
-so the last column or row of an odd side is left out. Colour tags and time stamps are kept: the
+Pictures are written as a player shows them: upright, with square pixels and, unless the target says
+otherwise, without interlacing and HDR. 4:2:0 needs even sides, so the last column or row of an odd
+side is left out. Colour tags (but for HDR, which becomes BT.709) and time stamps are kept: the
 first frame is at 0, and the others are as far from it as in the source, to the tick.
 """
 
@@ -23,10 +24,12 @@ from av.video.stream import VideoStream
 from curate.configs.errors import CutMismatch
 from curate.tasks.inputs.paths import to_text
 from curate.tasks.storage.locations import Location, replacing
+from curate.tasks.video.deinterlace import deinterlaced
 from curate.tasks.video.geometry import Geometry, geometry
 from curate.tasks.video.graphs import chain
 from curate.tasks.video.sound import SoundTrack
 from curate.tasks.video.span import Span
+from curate.tasks.video.tone_mapping import ToneMapper
 
 T = TypeVar("T")
 
@@ -50,6 +53,8 @@ class Target:
     preset: str
     fps: Fraction | None = None  # None: the source's
     shorter: int | None = None  # pixels of the shorter side at most; None: the source's
+    deinterlace: bool = True
+    tone_map: bool = True
 
 
 @dataclass(frozen=True)
@@ -114,13 +119,16 @@ class _Upright:
     """Converts decoded frames for the encoder; those that need no change pass through."""
 
     def __init__(self, shape: Geometry, target: Target) -> None:
-        self._shape = shape
         self._size = even_size(shape, target.shorter)
-        self._scaled = _scaled(shape, target.shorter)
+        scaled = _scaled(shape, target.shorter)
+        self._scaled = scaled[::-1] if shape.sideways else scaled  # before the rotation
+        self._tone_mapper = ToneMapper() if target.tone_map else None
         self._turns = _TURNS.get((shape.rotation, shape.mirrored), ())
         self._graphs: dict[tuple[int, int, str], Graph] = {}
 
     def __call__(self, frame: VideoFrame) -> VideoFrame:
+        if self._tone_mapper is not None:
+            frame = self._tone_mapper(frame, self._scaled)
         as_it_is = not self._turns and (frame.width, frame.height) == self._size
         if as_it_is and frame.format.name == "yuv420p":
             return frame
@@ -132,9 +140,8 @@ class _Upright:
 
     def _graph(self, frame: VideoFrame) -> Graph:
         """The filters that frames of this size and format need."""
-        width, height = self._scaled[::-1] if self._shape.sideways else self._scaled
-        same = (frame.width, frame.height) == (width, height)
-        scale = [] if same else [f"scale={width}:{height}:flags=bicubic+accurate_rnd"]
+        same = (frame.width, frame.height) == self._scaled
+        scale = [] if same else ["scale={}:{}:flags=bicubic+accurate_rnd".format(*self._scaled)]
         even = "crop={}:{}:0:0:exact=1".format(*self._size)
         return chain(frame, [*scale, *self._turns, even, "format=yuv420p"])
 
@@ -213,6 +220,8 @@ def encode_span(
     """
     # the encoder uses the rate only for its rate control
     rate = target.fps or stream.average_rate or stream.guessed_rate or Fraction(25)
+    if target.deinterlace:
+        frames = deinterlaced(frames)
     with replacing(path) as temporary:
         with mp4(temporary) as output:
             encoder = _Encoder(output, span, target, rate)

@@ -19,8 +19,10 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from curate.tasks.video.decode import decode, open_media, packets, video_stream
+from curate.tasks.video.deinterlace import deinterlaced
 from curate.tasks.video.geometry import Converter, Geometry, geometry
 from curate.tasks.video.span import Pick, SpanShape
+from curate.tasks.video.tone_mapping import ToneMapper
 
 Pictures = NDArray[np.uint8]  # n x height x width x 3
 
@@ -43,7 +45,7 @@ def pick_frames(
     """The frames that `choose` picks of the span ``start_pts <= pts < end_pts``: an array per Pick.
 
     The span is decoded once for all of them. `planned` is the number of its frames, for spans whose
-    packets do not tell. In place of a frame that does not decode comes the next one that does, or
+    packets do not tell. Pictures are deinterlaced and tone-mapped. In place of a frame that does not decode comes the next one that does, or
     the last one. Raises MediaError.
     """
     span = (start_pts, end_pts)
@@ -60,9 +62,7 @@ def pick_frames(
         picks = choose(SpanShape(count, count / seconds if seconds > 0 else None, *shape.size))
         numbers = sorted({i for pick in picks for i in pick.indices})
         if times is None:
-            frames = _counted(
-                decode(container, stream, start_pts=start_pts, end_pts=end_pts), numbers
-            )
+            frames = _counted(_whole(container, stream, span), numbers)
         else:
             frames = _sought(container, stream, span, times, numbers)
         pictures = _PickedPictures(picks, shape)
@@ -104,6 +104,13 @@ def _packet_times(
     return _PacketTimes(stamps, sorted(keys)) if complete else None
 
 
+def _whole(
+    container: InputContainer, stream: VideoStream, span: tuple[int, int]
+) -> Iterator[VideoFrame]:
+    """The frames of a span, without interlacing."""
+    return deinterlaced(decode(container, stream, start_pts=span[0], end_pts=span[1]))
+
+
 def _sought(
     container: InputContainer,
     stream: VideoStream,
@@ -112,12 +119,12 @@ def _sought(
     numbers: Sequence[int],
 ) -> Iterator[tuple[int, VideoFrame]]:
     """The frames of these numbers, each once, by their time stamps, with seeks over gaps."""
-    frames = decode(container, stream, start_pts=span[0], end_pts=span[1])
+    frames = _whole(container, stream, span)
     position, last = span[0], None
     for number in numbers:
         stamp = times.stamps[number]
         if any(position < key <= stamp for key in times.keys):
-            frames = decode(container, stream, start_pts=stamp, end_pts=span[1])
+            frames = _whole(container, stream, (stamp, span[1]))
         if last is None or (last.pts or 0) < stamp:
             last = next((f for f in frames if (f.pts or 0) >= stamp), last)
         position = stamp
@@ -149,6 +156,7 @@ class _PickedPictures:
     def __init__(self, picks: Sequence[Pick], shape: Geometry) -> None:
         self._picks = picks
         self._converters = []
+        tone_mapper = ToneMapper()
         self.arrays: list[Pictures] = []
         for pick in picks:
             width, height = pick.size or shape.size
@@ -156,7 +164,7 @@ class _PickedPictures:
             size = shape.square  # before the rotation
             if pick.size is not None:
                 size = pick.size[::-1] if shape.sideways else pick.size
-            self._converters.append(Converter(size, shape, Interpolation.BICUBIC))
+            self._converters.append(Converter(size, shape, Interpolation.BICUBIC, tone_mapper))
 
     def add(self, number: int, frame: VideoFrame) -> None:
         """Scale a frame into the array of every Pick that has its number."""

@@ -15,6 +15,8 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from curate.tasks.video.tone_mapping import ToneMapper
+
 RGB = NDArray[np.uint8]
 
 
@@ -105,10 +107,13 @@ class Converter:
     size: tuple[int, int]  # before the rotation
     shape: Geometry
     interpolation: Interpolation
+    tone_mapper: ToneMapper | None = None  # None: HDR frames stay as they are
     scaler: VideoReformatter = field(default_factory=VideoReformatter)
 
     def rgb(self, frame: VideoFrame) -> RGB:
         """The frame as displayed, H x W x 3, 0 to 255."""
+        if self.tone_mapper is not None:
+            frame = self.tone_mapper(frame, self.size)
         scaled = self.scaler.reformat(
             frame, *self.size, format="rgb24", interpolation=self.interpolation, threads=1
         )

@@ -25,6 +25,7 @@ from av.video.frame import VideoFrame
 
 from curate.tasks.stage import NewClip
 from curate.tasks.video.decode import decode, nominal_duration, open_media, video_stream
+from curate.tasks.video.deinterlace import deinterlaced
 from curate.tasks.video.flow import LONG, Gray, gray_of, measure_pair, with_held
 from curate.tasks.video.geometry import Geometry, geometry
 from curate.tasks.video.hashing import perceptual_hash
@@ -34,6 +35,7 @@ from curate.tasks.video.pieces import Lengths, Piece, long_enough, pieces
 from curate.tasks.video.samples import SampleWriter
 from curate.tasks.video.scene_buffer import Cadence, FrameStore, OpenScene, SceneFrame, nearest
 from curate.tasks.video.scenes import CutFinder, Detector, DetectorTime, Shrinker, Stride
+from curate.tasks.video.tone_mapping import ToneMapper
 
 POINTS = (0.1, 0.25, 0.5, 0.75, 0.9)  # of a clip, where scorers look
 _JPEG_MEMORY = 16 << 20  # bytes of JPEGs of one video before they go to a temporary file
@@ -54,6 +56,8 @@ class SplitPlan:
     sample_fps: float = 1.0
     flow_fps: float = 4.0
     hash: str = "phash"
+    deinterlace: bool = True
+    tone_map: bool = True
 
 
 def split_video(
@@ -67,13 +71,16 @@ def split_video(
     with open_media(path) as container, SpooledTemporaryFile(max_size=_JPEG_MEMORY) as jpegs:
         stream = video_stream(container)
         frames = watch(decode(container, stream))
+        if plan.deinterlace:
+            frames = deinterlaced(frames)
         last = first = next(frames)
         shape = geometry(stream, first)
         time_base = Fraction(stream.time_base or 1)
         clock = _Clock(cast(int, first.pts), time_base, Fraction(stream.average_rate or 25))
-        store = FrameStore(shape, jpegs)
+        tone_mapper = ToneMapper() if plan.tone_map else None
+        store = FrameStore(shape, jpegs, tone_mapper)
         clips = _Clips(plan, shape, clock, store, writer)
-        one_pass = _OnePass(plan, clock, store, clips)
+        one_pass = _OnePass(plan, clock, store, clips, Shrinker(tone_mapper))
         for last in chain([first], frames):
             one_pass.take(last)
         end = cast(int, last.pts) + (last.duration or nominal_duration(stream))
@@ -111,7 +118,14 @@ class _Clock:
 class _OnePass:
     """Processes the frames one by one, and passes each scene that ends to `clips`."""
 
-    def __init__(self, plan: SplitPlan, clock: _Clock, store: FrameStore, clips: _Clips) -> None:
+    def __init__(
+        self,
+        plan: SplitPlan,
+        clock: _Clock,
+        store: FrameStore,
+        clips: _Clips,
+        shrinker: Shrinker,
+    ) -> None:
         lengths = plan.lengths
         parts = [part for part in (lengths.longest, lengths.panda) if part is not None]
         shortest = max(min(parts) / 2, lengths.shortest / 2, 0.01) if parts else float("inf")
@@ -127,7 +141,7 @@ class _OnePass:
             self._finder = Stride(plan.stride_seconds)
         else:
             self._finder = CutFinder(plan.detector, plan.threshold, plan.min_scene_len)
-        self._shrinker = Shrinker()
+        self._shrinker = shrinker
         self._indices = count()
         self._suspects: deque[SceneFrame] = deque(maxlen=_SUSPECTS)
         self._flow_step = 1 / plan.flow_fps

@@ -15,6 +15,7 @@ from curate.tasks.video.geometry import Converter, Geometry
 from curate.tasks.video.jpeg import encode_jpeg
 from curate.tasks.video.measures import Pair, Still
 from curate.tasks.video.samples import LONGER, SHORTER
+from curate.tasks.video.tone_mapping import ToneMapper
 
 HELD = 16  # decoded frames held in memory for an open scene
 HELD_EVERY = 0.25  # seconds between held frames at first; doubled whenever there are too many
@@ -40,9 +41,13 @@ class SceneFrame:
 class FrameStore:
     """Encodes frames of the open scene; their JPEGs stay in `file` until the video ends."""
 
-    def __init__(self, shape: Geometry, file: IO[bytes]) -> None:
-        self._small = Converter(shape.fit(shorter=SHORTER), shape, Interpolation.BILINEAR)
-        self._large = Converter(shape.fit(longer=LONGER), shape, Interpolation.BILINEAR)
+    def __init__(
+        self, shape: Geometry, file: IO[bytes], tone_mapper: ToneMapper | None = None
+    ) -> None:
+        bilinear = Interpolation.BILINEAR
+        self._small = Converter(shape.fit(shorter=SHORTER), shape, bilinear, tone_mapper)
+        self._large = Converter(shape.fit(longer=LONGER), shape, bilinear, tone_mapper)
+        self._tone_mapper = tone_mapper
         self._shrinker = VideoReformatter()
         self._file = file
 
@@ -53,6 +58,8 @@ class FrameStore:
         sides = decoded.width, decoded.height
         scale = min(1.0, _HELD_SIDE / max(sides))
         width, height = (max(2, round(side * scale / 2) * 2) for side in sides)
+        if self._tone_mapper is not None:
+            decoded = self._tone_mapper(decoded, (width, height))
         smaller = self._shrinker.reformat(
             decoded, width, height, "yuv420p", interpolation=Interpolation.BILINEAR, threads=1
         )

@@ -18,6 +18,8 @@ from scenedetect.common import FrameTimecode, Timecode
 from scenedetect.detectors import AdaptiveDetector, ContentDetector
 from scenedetect.scene_manager import compute_downscale_factor
 
+from curate.tasks.video.tone_mapping import ToneMapper
+
 BGR = NDArray[np.uint8]
 Detector = Literal["adaptive", "content", "panda", "stride"]
 DEFAULT_THRESHOLD = {"adaptive": 3.0, "content": 25.0, "panda": 25.0, "stride": 0.0}
@@ -31,17 +33,20 @@ class Shrinker:
     of 17.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tone_mapper: ToneMapper | None = None) -> None:
         self._scaler = VideoReformatter()
+        self._tone_mapper = tone_mapper
 
     def shrink(self, frame: VideoFrame) -> BGR:
-        """The frame in BGR, H x W x 3, 0 to 255."""
+        """The frame in BGR, H x W x 3, 0 to 255; of an HDR one as the tone mapper shows it."""
+        factor = max(1.0, compute_downscale_factor(max(frame.width, frame.height)))
+        size = max(1, round(frame.width / factor)), max(1, round(frame.height / factor))
+        if self._tone_mapper is not None:
+            frame = self._tone_mapper(frame, size)
         bgr = self._scaler.reformat(frame, format="bgr24", threads=1)
         full = np.asarray(bgr.to_ndarray(), np.uint8)
-        factor = compute_downscale_factor(max(frame.width, frame.height))
-        if factor <= 1.0:
+        if (frame.width, frame.height) == size:
             return full
-        size = max(1, round(frame.width / factor)), max(1, round(frame.height / factor))
         return cv2.resize(full, size, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
 
 

@@ -25,6 +25,7 @@ from curate.tasks.video.decode import decode, open_file, open_media, video_strea
 from curate.tasks.video.encode import count_shown
 from curate.tasks.video.geometry import geometry
 from tests import media
+from tests.tasks.video.test_deinterlace import combing, write_interlaced
 
 ENDS = (0, media.CUT, 41, media.COUNT)  # bounds of three clips, in source frames
 
@@ -162,6 +163,22 @@ def test_clips_are_shown_as_their_source_is(
     expected = media.MATRICES[matrix](stored)
     assert shown.shape == expected.shape
     assert np.abs(shown.astype(int) - expected).mean() < 6
+
+
+@pytest.mark.parametrize(
+    ("options", "interlaced", "combed"),
+    [({}, False, False), ({"deinterlace": "off"}, False, True), ({"mode": "copy"}, True, True)],
+)
+def test_interlaced_frames_become_whole_pictures(
+    options: dict[str, Any], interlaced: bool, combed: bool, tmp_path: Path
+) -> None:
+    source = write_interlaced(tmp_path / "a.mp4")
+    outcome = stage(tmp_path, crf=10, **options).run(clips(source, [(2, 9)])[0])
+    with av.open(str(outcome.scores["path"])) as container:
+        frames = list(container.decode(video=0))
+    assert len(frames) == 7
+    assert {f.interlaced_frame for f in frames} == {interlaced}
+    assert {combing(f) > 0 for f in frames} == {combed}
 
 
 def test_colour_tags_are_kept(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
 
 from curate.configs.errors import MediaError
 from curate.configs.settings import Settings
@@ -28,6 +29,7 @@ from tests.media import (
     write_image,
     write_video,
 )
+from tests.tasks.video.test_deinterlace import combing, write_interlaced
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +128,17 @@ def test_samples_of_a_mirrored_video_are_as_a_player_shows_them(tmp_path: Path) 
     assert (clip.scores["width"], clip.scores["height"]) == (160, 96)
     assert frame_number(found.first()) == 0
     assert 10 <= frame_number(found.large_middle()) <= 14
+
+
+@pytest.mark.parametrize(("deinterlace", "combed"), [("auto", False), ("off", True)])
+def test_samples_of_an_interlaced_video_are_whole_pictures(
+    tmp_path: Path, deinterlace: str, combed: bool
+) -> None:
+    path = write_interlaced(tmp_path / "a.mp4", 24)
+    (clip,) = split(path, tmp_path, deinterlace=deinterlace).clips
+    assert clip.scores["num_frames"] == 24
+    frame = VideoFrame.from_ndarray(samples(tmp_path, clip).middle(), "rgb24")
+    assert (combing(frame) > 0) == combed
 
 
 def test_samples_of_a_large_video_are_small(tmp_path: Path) -> None:

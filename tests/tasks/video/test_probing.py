@@ -117,7 +117,7 @@ def test_what_the_stream_claims_is_told(tmp_path: Path) -> None:
     )
     found = probe_video(str(write_video(tmp_path / "a.mp4", footage(2), hlg)))
     assert (found["transfer"], found["primaries"]) == ("arib-std-b67", "bt2020")
-    fields = CLOSED.x264(keyint=12, tff=1)
+    fields = replace(CLOSED, fields="tff")
     found = probe_video(str(write_video(tmp_path / "b.mp4", footage(2), fields)))
     assert found["interlaced_flag"] == 1
 

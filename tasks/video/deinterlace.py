@@ -1,0 +1,60 @@
+"""Turns interlaced frames, which hold two fields of different times, into whole pictures."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from av.video.frame import VideoFrame
+
+from curate.tasks.video.graphs import chain
+
+_BWDIF = "bwdif=mode=send_frame:parity=auto:deint=interlaced"
+
+
+def deinterlaced(frames: Iterable[VideoFrame]) -> Iterator[VideoFrame]:
+    """The frames, as many and at the same times, with the picture of the first field in each.
+
+    ffmpeg's bwdif fills in the lines of the other field, from the frames before and after. Frames
+    that are not flagged as interlaced stay as they are.
+    """
+    running: _Bwdif | None = None
+    for frame in frames:
+        if running is not None and not running.fits(frame):
+            yield from running.push(None)
+            running = None
+        if running is None and not frame.interlaced_frame:
+            yield frame
+            continue
+        running = running or _Bwdif(frame)
+        yield from running.push(frame)
+    if running is not None:
+        yield from running.push(None)
+
+
+class _Bwdif:
+    """The filter for frames of one size and format. It gives each frame when it has the next."""
+
+    def __init__(self, frame: VideoFrame) -> None:
+        self._form = frame.width, frame.height, frame.format.name
+        self._graph = chain(frame, [_BWDIF])
+        self._taken: deque[VideoFrame] = deque()  # whose pictures are yet to come
+
+    def fits(self, frame: VideoFrame) -> bool:
+        """Whether the frame has the size and format of the first one."""
+        return (frame.width, frame.height, frame.format.name) == self._form
+
+    def push(self, frame: VideoFrame | None) -> Iterator[VideoFrame]:
+        """Take the next frame, or None after the last one; yields the pictures that are ready."""
+        self._graph.vpush(frame)
+        if frame is not None:
+            self._taken.append(frame)
+        while self._taken:
+            try:
+                picture = self._graph.vpull()
+            except (BlockingIOError, EOFError):
+                return
+            taken = self._taken.popleft()
+            picture.pts, picture.time_base = taken.pts, taken.time_base
+            picture.duration = taken.duration
+            yield picture
