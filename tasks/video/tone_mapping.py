@@ -8,6 +8,7 @@ once in a process, and ffmpeg's lut3d interpolates between them in pictures of a
 from __future__ import annotations
 
 import tempfile
+from typing import cast
 
 import numpy as np
 from av.filter import Graph
@@ -67,10 +68,10 @@ class ToneMapper:
 def _cube(frame: VideoFrame) -> str:
     """What swscale makes of each colour in frames like this one: a lattice as a .cube file."""
     try:
-        mastering = bytes(frame.side_data["MASTERING_DISPLAY_METADATA"])
-    except (KeyError, ValueError):  # none, or PyAV does not know another kind of side data
+        mastering = cast(bytes, frame.side_data.get("MASTERING_DISPLAY_METADATA") or b"")
+    except ValueError:  # PyAV cannot list a kind of side data that it does not know
         mastering = b""
-    key = (int(frame.color_trc), int(frame.color_primaries), mastering)
+    key = (int(frame.color_trc), int(frame.color_primaries), bytes(mastering))
     if key not in _cubes:
         # a frame with the tags and metadata of this one, to be filled with the lattice
         width, height = _STEPS, _STEPS**2
@@ -81,7 +82,7 @@ def _cube(frame: VideoFrame) -> str:
         values = np.linspace(0, 65535, _STEPS).round()
         blue, green, red = np.meshgrid(values, values, values, indexing="ij")
         rows[:, : 3 * width] = np.stack([red, green, blue], axis=-1).reshape(height, 3 * width)
-        plane.update(rows)
+        plane.update(rows.tobytes())
         mapped = _through(lattice, (_TONE_MAP,))
         colours = mapped.to_ndarray(format="rgb48le").reshape(-1, 3) / 65535
         lines = (f"{r:.5f} {g:.5f} {b:.5f}\n" for r, g, b in colours.tolist())
