@@ -64,7 +64,7 @@ def _as_json(pipeline: Pipeline, report: EnqueueReport) -> dict[str, Any]:
     counts, passed_over = report.counts, report.passed_over
     return {
         "found": counts.found, "new": counts.new, "changed": counts.changed,
-        "unchanged": counts.unchanged, "named_twice": passed_over.duplicates,
+        "unchanged": counts.unchanged, "gone": counts.gone, "named_twice": passed_over.duplicates,
         "skipped": dict(report.skipped), "pictures_left_out": counts.left_out,
         "only_pictures": passed_over.only_pictures, "own": passed_over.own,
         "unreadable": [path for path, _ in passed_over.unreadable],

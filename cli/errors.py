@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from curate.cli.shared.database import OpenDataset, known_stage, open_dataset
+from curate.cli.shared.gone import gone_text, gone_unreadable
 from curate.cli.shared.options import DatasetName, FailedStage, Json
 from curate.cli.shared.output import emit_cells, emit_json, formatted
 from curate.cli.shared.session import Session
@@ -37,11 +38,13 @@ def errors(
         return
     failed = failures(opened.engine, opened.dataset.id, known_stage(opened, stage))
     if as_json:
-        emit_json([asdict(f) for f in failed])
+        emit_json([asdict(f) | {"gone": gone_unreadable(opened, f.stage, f.error)} for f in failed])
         return
     for f in failed:
         example = f"{f.level} {f.example_id}: {formatted(f.path)}"
-        print(f"{f.rows} x {f.error} in {f.stage}   e.g. {example}\n    {formatted(f.message)}")
+        gone = gone_text(gone_unreadable(opened, f.stage, f.error))
+        print(f"{f.rows} x {f.error} in {f.stage}{gone}   e.g. {example}")
+        print(f"    {formatted(f.message)}")
     if not failed:
         session.console.say("nothing failed")
         return

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from curate.cli.shared.database import known_stage, open_dataset
+from curate.cli.shared.gone import gone_text, gone_unreadable
 from curate.cli.shared.notify import next_after_notifying
 from curate.cli.shared.options import DatasetName, FailedStage, Json
 from curate.cli.shared.output import counted, emit_json
@@ -32,10 +33,11 @@ def retry(
     session = Session.of(ctx)
     opened = open_dataset(session, dataset)
     only = known_stage(opened, stage)
+    gone = gone_unreadable(opened, only, error)  # before they go back
     rows = datasets.retry(opened.engine, opened.dataset, opened.pipeline, only, error)
     if as_json:
-        emit_json({"dataset": opened.name, "rows": rows})
+        emit_json({"dataset": opened.name, "rows": rows, "gone": gone})
     else:
-        print(f"dataset {opened.name}: {counted(rows, 'row')} to try again")
+        print(f"dataset {opened.name}: {counted(rows, 'row')} to try again{gone_text(gone)}")
     if rows:
         session.next(next_after_notifying(session, opened))

@@ -1,5 +1,5 @@
 """What a stage may declare about itself: its columns and its options, each typed, with range and
-default. And the states of a dataset.
+default. And the states of a dataset and of a file.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ LEVELS: tuple[Level, ...] = ("video", "clip")
 Queue = Literal["cpu", "ascend"]
 QUEUES: tuple[Queue, ...] = get_args(Queue)
 ColumnKind = Literal["float", "int", "text"]
+
+ABSENT = "absent"  # fingerprint of a file that is not there: it changes when the file appears
 
 # states of a dataset; only a running one is worked on
 RUNNING, PAUSED, CANCELLED = "running", "paused", "cancelled"

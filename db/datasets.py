@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     Table,
+    func,
     insert,
     inspect,
     select,
@@ -25,7 +26,7 @@ from sqlalchemy.types import BigInteger, Float, Text, TypeEngine
 
 from curate.configs.errors import NoDatasets, NoSuchDataset, UsageError
 from curate.configs.pipeline import Pipeline
-from curate.configs.schema import CANCELLED, PAUSED, RUNNING, Column
+from curate.configs.schema import ABSENT, CANCELLED, PAUSED, RUNNING, Column
 from curate.configs.texts import safe_name
 from curate.db.engine import is_sqlite, looking, reading, writing
 from curate.db.expressions import quoted
@@ -99,6 +100,7 @@ class Enqueued:
     changed: int = 0
     unchanged: int = 0
     left_out: int = 0  # only_known, and not known
+    gone: int = 0  # known, and not there any more
 
     @property
     def found(self) -> int:
@@ -188,29 +190,30 @@ def enqueue(
     pipeline: Pipeline,
     dry_run: bool = False,
 ) -> Enqueued:
-    """Upsert videos in the order given. Same path and fingerprint: nothing to do; another
-    fingerprint: again.
+    """Upsert videos in the order given. Same path and fingerprint, or a file that is gone: nothing
+    to do; another fingerprint: again.
     """
     counts = Enqueued()
     source = iter(inputs)
     while chunk := list(itertools.islice(source, CHUNK)):
         with reading(engine) if dry_run else writing(engine) as connection:
-            new, changed, left_out = _new_and_changed(connection, dataset.id, chunk)
+            new, changed, left_out, gone = _new_and_changed(connection, dataset.id, chunk)
             if not dry_run:
                 _insert(connection, dataset.id, new, pipeline)
                 _start_again(connection, dataset.id, changed, pipeline)
         counts.new += len(new)
         counts.changed += len(changed)
         counts.left_out += left_out
-        counts.unchanged += len(chunk) - len(new) - len(changed) - left_out
+        counts.gone += gone
+        counts.unchanged += len(chunk) - len(new) - len(changed) - left_out - gone
     return counts
 
 
 def _new_and_changed(
     connection: Connection, dataset_id: int, inputs: Sequence[FoundInput]
-) -> tuple[list[FoundInput], dict[int, FoundInput], int]:
+) -> tuple[list[FoundInput], dict[int, FoundInput], int, int]:
     """The inputs that are no videos yet; those with another fingerprint, by the id of the video;
-    how many are left out.
+    how many are left out; how many were there and are gone.
     """
     query = select(videos.c.path, videos.c.id, videos.c.fingerprint).where(
         videos.c.dataset_id == dataset_id, videos.c.path.in_([i.path for i in inputs])
@@ -218,10 +221,27 @@ def _new_and_changed(
     known = {row[0]: (int(row[1]), row[2]) for row in connection.execute(query)}
     unknown = [i for i in inputs if i.path not in known]
     new = [i for i in unknown if not i.only_known]
-    changed = {
+    differing = {
         known[i.path][0]: i for i in inputs if i.path in known and known[i.path][1] != i.fingerprint
     }
-    return new, changed, len(unknown) - len(new)
+    # what was found in a file that is gone stays
+    changed = {video: i for video, i in differing.items() if i.fingerprint != ABSENT}
+    return new, changed, len(unknown) - len(new), len(differing) - len(changed)
+
+
+def sources_below(
+    engine: Engine, dataset_id: int, folders: Sequence[str], known: int
+) -> Iterator[str]:
+    """The sources of a dataset below these folders; none where it has no more than `known`."""
+    of_dataset = videos.c.dataset_id == dataset_id
+    with reading(engine) as connection:
+        count = select(func.count()).select_from(videos).where(of_dataset)
+        if connection.execute(count).scalar_one() <= known:
+            return
+        paths = select(videos.c.path).where(of_dataset)
+        for (path,) in connection.execution_options(yield_per=5000).execute(paths):
+            if any(path.startswith(f"{folder.rstrip('/')}/") for folder in folders):
+                yield path
 
 
 def _insert(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from curate.configs.schema import ABSENT
 from curate.db.save.batch import Outcomes
-from curate.tasks.inputs.files import ABSENT, fingerprint_now, is_same_file
+from curate.tasks.inputs.files import fingerprint_now, is_same_file
 from curate.tasks.stage import Clip, Video
 from curate.worker.outcomes import AnyStage
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from curate.cli.shared.database import OpenDataset, make_database, open_database
+from curate.cli.shared.gone import gone_below, gone_text
 from curate.cli.shared.output import counted
 from curate.cli.shared.pipelines import pipeline_of, resolve
 from curate.cli.shared.session import Session
@@ -80,13 +81,16 @@ class EnqueueReport:
         counts, duplicates = self.counts, self.passed_over.duplicates
         parts = [f"{counts.new} new", f"{counts.changed} changed", f"{counts.unchanged} unchanged"]
         parts += [f"{duplicates} named twice"] if duplicates else []
-        return f"found {counts.found}: {', '.join(parts)}"
+        return f"found {counts.found}: {', '.join(parts)}{gone_text(counts.gone)}"
 
     def remarks(self) -> list[str]:
         """A line for each kind of file that was left out, or joined without being asked."""
         lines = [line for line in [skipped_text(self.skipped)] if line]
         if self.counts.left_out:
             lines.append(f"{counted(self.counts.left_out, 'picture')} left out; add --images")
+        if self.counts.gone:
+            videos = counted(self.counts.gone, "video")
+            lines.append(f"{videos} of this dataset gone; what was found in them stays")
         lines += [f"{p} holds no video: its pictures join" for p in self.passed_over.only_pictures]
         lines += [f"{path} is curate's own: not entered" for path in self.passed_over.own]
         return lines
@@ -113,8 +117,9 @@ def enqueue_videos(session: Session, request: EnqueueRequest) -> tuple[OpenDatas
     if isinstance(chosen, str):
         chosen, pipeline = _create(engine, chosen, request, pipeline)
     counts = datasets.enqueue(engine, chosen, inputs, pipeline)
-    report = EnqueueReport.of(counts, passed_over, pipeline)
-    return OpenDataset(engine, chosen, pipeline), report
+    opened = OpenDataset(engine, chosen, pipeline)
+    counts.gone = max(counts.gone, gone_below(opened, request.sources, counts.found))
+    return opened, EnqueueReport.of(counts, passed_over, pipeline)
 
 
 def preview(session: Session, request: EnqueueRequest) -> tuple[str, Pipeline, EnqueueReport]:
@@ -129,6 +134,9 @@ def preview(session: Session, request: EnqueueRequest) -> tuple[str, Pipeline, E
         counts, name = Enqueued(new=joining[True], left_out=joining[False]), str(chosen)
     else:
         counts = datasets.enqueue(engine, chosen, inputs, pipeline, dry_run=True)
+        opened = OpenDataset(engine, chosen, pipeline)
+        known = counts.changed + counts.unchanged
+        counts.gone = max(counts.gone, gone_below(opened, request.sources, known))
         name = chosen.name
     return name, pipeline, EnqueueReport.of(counts, passed_over, pipeline)
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, Select, func, select, text
 from curate.configs.schema import LEVELS, Level
 from curate.db.engine import now, reading
 from curate.db.queue.leases import stages_met
-from curate.db.schema import batches, clips, rows_of, videos
+from curate.db.schema import batches, clips, rows_of, stands, videos
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,24 @@ def failures(engine: Engine, dataset_id: int, stage: str | None = None) -> list[
                     example = (int(example_id), str(path), str(message or ""))
                     kinds.append(Failure(name, level, reason or "?", int(rows), *example))
     return sorted(kinds, key=lambda f: (-f.rows, f.stage, f.error))
+
+
+def sources_that_failed(
+    engine: Engine, dataset_id: int, error: str, stage: str | None = None
+) -> list[str]:
+    """The sources of the rows that failed with an error, each once; `stage` narrows down."""
+    paths: set[str] = set()
+    with reading(engine) as connection:
+        for level in LEVELS:
+            table = rows_of(level)
+            failed = [table.c.dataset_id == dataset_id, stands(table, "dropped", "failed")]
+            failed += [table.c.status == "failed", table.c.reason == error]
+            failed += [table.c.stage == stage] if stage else []
+            query = select(videos.c.path).distinct().where(*failed)
+            if level == "clip":
+                query = query.join_from(clips, videos, clips.c.video_id == videos.c.id)
+            paths.update(connection.execute(query).scalars())
+    return sorted(paths)
 
 
 def row_values(engine: Engine, dataset_id: int, level: Level, row_id: int) -> dict[str, Any] | None:

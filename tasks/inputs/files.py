@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from curate.configs.errors import ServiceError
+from curate.configs.schema import ABSENT
 from curate.tasks.inputs.extensions import is_media, suffix
 from curate.tasks.inputs.paths import is_url, to_path, to_text
 from curate.tasks.storage.remote import as_reading_error, file_system
-
-ABSENT = "absent"  # fingerprint of a file that is not there: it changes when the file appears
 
 # keys of fsspec's `info` that show whether a file has changed, best first
 _VERSIONS = (

@@ -15,9 +15,10 @@ from typing import Any, BinaryIO
 
 from curate.configs.errors import BadTable, NoInput, PackageMissing
 from curate.configs.packages import install_extra
+from curate.configs.schema import ABSENT
 from curate.configs.texts import storable
 from curate.tasks.inputs.extensions import extension, is_media
-from curate.tasks.inputs.files import ABSENT, Input, PassedOver, local_input, url_input
+from curate.tasks.inputs.files import Input, PassedOver, local_input, url_input
 from curate.tasks.inputs.paths import from_table, is_url, to_text
 
 TableRow = dict[str, Any]

@@ -6,7 +6,11 @@ from tests.cli.conftest import Call, Filled
 
 
 def test_retry_puts_failed_rows_back(curate: Call, filled: Filled) -> None:
-    assert curate("retry", "--error", "EmptyFile", "--json").json == {"dataset": "pets", "rows": 1}
+    assert curate("retry", "--error", "EmptyFile", "--json").json == {
+        "dataset": "pets",
+        "rows": 1,
+        "gone": 0,
+    }
     result = curate("retry")
     assert result.out == "dataset pets: 1 row to try again\n"
     assert "curate resume pets" in result.err

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from curate.configs.schema import ABSENT
 from curate.tasks.inputs.files import (
-    ABSENT,
     PassedOver,
     fingerprint_now,
     is_same_file,

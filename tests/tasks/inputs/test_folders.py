@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from curate.configs.schema import ABSENT
 from curate.tasks.inputs.extensions import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
-from curate.tasks.inputs.files import ABSENT, PassedOver, Search
+from curate.tasks.inputs.files import PassedOver, Search
 from curate.tasks.inputs.find import find_inputs
 from curate.tasks.inputs.paths import to_path
 from tests import media

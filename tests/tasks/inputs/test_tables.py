@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from curate.configs.errors import ConfigError, NoInput
-from curate.tasks.inputs.files import ABSENT, PassedOver
+from curate.configs.schema import ABSENT
+from curate.tasks.inputs.files import PassedOver
 from curate.tasks.inputs.find import find_inputs
 from tests.tasks.inputs.cases import relpaths, table, touch
 

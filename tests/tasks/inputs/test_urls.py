@@ -9,7 +9,8 @@ import fsspec
 import pytest
 
 from curate.configs.errors import ConfigError, PackageMissing, StoreUnknown
-from curate.tasks.inputs.files import ABSENT, PassedOver, Search
+from curate.configs.schema import ABSENT
+from curate.tasks.inputs.files import PassedOver, Search
 from curate.tasks.inputs.find import find_inputs
 from curate.tasks.inputs.paths import to_path
 from tests.tasks.inputs.cases import relpaths, table
