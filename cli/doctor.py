@@ -23,7 +23,7 @@ from curate.cli.shared.pipelines import pipeline_of
 from curate.cli.shared.session import Session
 from curate.cli.shared.weights import needed, state_of
 from curate.configs.errors import CurateError
-from curate.configs.packages import install_extra
+from curate.configs.packages import install
 from curate.configs.settings import hide_password
 from curate.db import migrate
 from curate.db.datasets import all_datasets
@@ -38,11 +38,10 @@ from curate.worker.owner import dead_owners
 
 LITTLE_SPACE = 5 << 30  # bytes
 NEEDED = ("av", "opencv-python-headless", "celery", "sqlalchemy")
-EXTRAS = {
-    "rapidocr": "ocr", "onnxruntime": "ocr", "psycopg": "postgres", "pyarrow": "parquet",
-    "s3fs": "s3", "aiohttp": "http", "ftfy": "captions", "py3langid": "captions",
-    "mindspore": "mindspore",
-}  # fmt: skip
+OPTIONAL = (
+    "rapidocr", "onnxruntime", "psycopg", "pyarrow", "s3fs", "aiohttp", "ftfy", "py3langid",
+    "mindspore",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -88,8 +87,8 @@ def _check_packages() -> Iterator[Check]:
         yield check_package("imagededup", True, "pip install --no-deps imagededup")
     except CurateError as error:
         yield Check("imagededup", "FAIL", "dedup cannot run", str(error))
-    for package, extra in EXTRAS.items():
-        yield check_package(package, False, install_extra(extra))
+    for package in OPTIONAL:
+        yield check_package(package, False, install(package))
     mindone = check_package("mindone", False, INSTALL_MINDONE)
     if mindone.result == "OK" and mindone.detail != MINDONE:
         # one version works, since its private parts are used; another would fail in a worker

@@ -6,12 +6,18 @@ own name, which is not on the registry: an extra is told by what it holds in pyp
 
 from __future__ import annotations
 
+import re
 import shlex
 
-_EXTRAS = {
-    "captions": ("ftfy>=6.3", "py3langid>=0.2.2"),
-    "http": ("aiohttp>=3.9",),
-    "mindspore": (
+# what each extra of pyproject.toml holds
+_EXTRAS = (
+    ("psycopg[binary]>=3.2",),
+    ("pyarrow>=17,<26",),
+    ("rapidocr>=3.4", "onnxruntime>=1.20"),
+    ("s3fs>=2025.2",),
+    ("aiohttp>=3.9",),
+    ("ftfy>=6.3", "py3langid>=0.2.2"),
+    (
         "mindspore>=2.10,<2.11",
         "numpy<2",
         "opencv-python-headless<4.12",
@@ -21,13 +27,9 @@ _EXTRAS = {
         "tokenizers>=0.22",
         "sentencepiece>=0.2.1",
     ),
-    "ocr": ("rapidocr>=3.4", "onnxruntime>=1.20"),
-    "parquet": ("pyarrow>=17,<26",),
-    "postgres": ("psycopg[binary]>=3.2",),
-    "s3": ("s3fs>=2025.2",),
-}
+)
 
-# the packages by which fsspec opens URLs, by protocol; of an extra where there is one
+# the packages by which fsspec opens URLs, by protocol
 _STORES = {
     "abfs": "adlfs",
     "az": "adlfs",
@@ -46,26 +48,16 @@ _STORES = {
 }
 
 
-def install(*packages: str) -> str:
-    """The command that installs packages; each may have versions, as in pyproject.toml."""
-    return f"pip install {shlex.join(packages)}"
-
-
-def install_extra(extra: str) -> str:
-    """The command that installs what an extra of pyproject.toml holds."""
-    return install(*_EXTRAS[extra])
+def install(package: str) -> str:
+    """The command that installs a package, with all that is in its extra where it is in one."""
+    names = {extra: [re.split(r"[\[<=>]", one)[0] for one in extra] for extra in _EXTRAS}
+    extra = next((extra for extra in _EXTRAS if package in names[extra]), (package,))
+    return f"pip install {shlex.join(extra)}"
 
 
 def store_package(protocol: str) -> str | None:
     """The package by which fsspec opens URLs of a protocol; None when curate knows of none."""
     return _STORES.get(protocol)
-
-
-def install_store(protocol: str) -> str:
-    """The command that installs the package of a protocol. Raises KeyError for an unknown one."""
-    package = _STORES[protocol]
-    held = (r for names in _EXTRAS.values() for r in names if r.startswith(f"{package}>"))
-    return install(next(held, package))
 
 
 def known_protocols() -> str:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, DisconnectionError, NoSuchModuleError,
 from sqlalchemy.pool import QueuePool
 
 from curate.configs.errors import PackageMissing, ServiceError
-from curate.configs.packages import install_extra
+from curate.configs.packages import install
 from curate.configs.settings import hide_password
 from curate.db.expressions import SQLITE_CLOCK, unix_time
 
@@ -59,7 +59,7 @@ def make_engine(url: str, few_rows: bool = False) -> Engine:
         raise ServiceError(what=f"The database {hide_password(url)}", why=error) from None
     except ModuleNotFoundError:
         raise PackageMissing(
-            what="A Postgres database", package="psycopg", install=install_extra("postgres")
+            what="A Postgres database", package="psycopg", install=install("psycopg")
         ) from None
     _engines.add(engine)
     return engine

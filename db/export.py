@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 from curate.configs.errors import FilesAmiss, PackageMissing, ServiceError, UsageError
-from curate.configs.packages import install_extra
+from curate.configs.packages import install
 from curate.configs.pipeline import DONE, Pipeline
 from curate.configs.schema import Column
 from curate.configs.texts import safe_cell
@@ -363,8 +363,8 @@ def _format(target: Path) -> _Format:
     try:
         import pyarrow  # noqa: F401
     except ModuleNotFoundError:
-        install = install_extra("parquet")
-        raise PackageMissing(what="Writing Parquet", package="pyarrow", install=install) from None
+        how = install("pyarrow")
+        raise PackageMissing(what="Writing Parquet", package="pyarrow", install=how) from None
     except ImportError as error:  # it is there, and does not go with another package
         raise ServiceError(what="Writing Parquet", why=error) from None
     return _parquet_file

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from curate.configs.errors import ConfigError, PackageMissing
-from curate.configs.packages import install_extra
+from curate.configs.packages import install
 from curate.configs.pipeline import Pipeline, hint
 from curate.configs.schema import Column, StageOptions
 from curate.configs.texts import input_cell
@@ -102,9 +102,7 @@ class CleanText(Stage[Clip, CleanTextOptions]):
     def check(cls, options: Any) -> None:
         """Raise PackageMissing without ftfy, BadModel for a folder without a tokenizer."""
         if options.clean != "none" and importlib.util.find_spec("ftfy") is None:
-            raise PackageMissing(
-                what="stage clean_text", package="ftfy", install=install_extra("captions")
-            )
+            raise PackageMissing(what="stage clean_text", package="ftfy", install=install("ftfy"))
         if options.tokenizer:
             _token_counter(options.tokenizer)
 

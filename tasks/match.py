@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from curate.configs.errors import PackageMissing, RowError
-from curate.configs.packages import install_extra
+from curate.configs.packages import install
 from curate.configs.schema import Column
 from curate.tasks.models.catalog import CLIP_MODEL, Need, folder_of
 from curate.tasks.stage import AscendOptions, Clip, Outcome, Stage
@@ -82,8 +82,8 @@ class Match(Stage[Clip, MatchOptions]):
             try:
                 import ftfy  # noqa: F401
             except ImportError:
-                install = install_extra("captions")
-                raise PackageMissing(what="match.repair", package="ftfy", install=install) from None
+                how = install("ftfy")
+                raise PackageMissing(what="match.repair", package="ftfy", install=how) from None
 
     @classmethod
     def models(cls, options: Any) -> tuple[Need, ...]:

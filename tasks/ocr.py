@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from curate.configs.errors import PackageMissing
-from curate.configs.packages import install_extra
+from curate.configs.packages import install
 from curate.configs.schema import Column, StageOptions
 from curate.tasks.stage import Clip, Scorer, Scores
 
@@ -62,9 +62,7 @@ class Ocr(Scorer[OcrOptions]):
         """Raise PackageMissing without rapidocr or onnxruntime."""
         for package in ("rapidocr", "onnxruntime"):
             if importlib.util.find_spec(package) is None:
-                raise PackageMissing(
-                    what="stage ocr", package=package, install=install_extra("ocr")
-                )
+                raise PackageMissing(what="stage ocr", package=package, install=install("rapidocr"))
 
     def load(self) -> None:
         """Load detector and recogniser; both come with the rapidocr package."""

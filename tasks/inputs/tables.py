@@ -14,7 +14,7 @@ from itertools import zip_longest
 from typing import Any, BinaryIO
 
 from curate.configs.errors import BadTable, NoInput, PackageMissing
-from curate.configs.packages import install_extra
+from curate.configs.packages import install
 from curate.configs.schema import ABSENT
 from curate.configs.texts import storable
 from curate.tasks.inputs.extensions import extension, is_media
@@ -202,8 +202,8 @@ def _parquet_rows(
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        install = install_extra("parquet")
-        raise PackageMissing(what="reading Parquet", package="pyarrow", install=install) from None
+        how = install("pyarrow")
+        raise PackageMissing(what="reading Parquet", package="pyarrow", install=how) from None
     try:
         table = pyarrow.parquet.ParquetFile(stream)
         _check_columns(source, table.schema_arrow.names, needed)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from curate.configs.errors import DeviceMemory, NoDevice, PackageMissing
-from curate.configs.packages import install_extra
+from curate.configs.packages import install
 
 Target = Literal["Ascend", "CPU"]
 Dtype = Literal["auto", "float32", "float16"]
@@ -32,7 +32,7 @@ _NO_MEMORY = re.compile(
     r"alloc\w*( \w+){0,2} fail|out of memory|memory (isn't|not) enough", re.IGNORECASE
 )
 INSTALL_MINDONE = f"pip install --no-deps mindone=={MINDONE}"
-INSTALL = f"{install_extra('mindspore')} && {INSTALL_MINDONE}"
+INSTALL = f"{install('mindspore')} && {INSTALL_MINDONE}"
 
 
 @dataclass(frozen=True)

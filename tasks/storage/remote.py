@@ -28,7 +28,7 @@ from curate.configs.errors import (
     StoreUnknown,
     Unreadable,
 )
-from curate.configs.packages import install_store, known_protocols, store_package
+from curate.configs.packages import install, known_protocols, store_package
 
 T = TypeVar("T")
 
@@ -86,7 +86,7 @@ def _cannot_import(url: str, error: ImportError) -> ServiceError:
     cause = error.__cause__
     if cause is not None and not isinstance(cause, ModuleNotFoundError):
         return ServiceError(what=f"{name}://, by the package {package},", why=cause)
-    return PackageMissing(what=f"{name}://", package=package, install=install_store(name))
+    return PackageMissing(what=f"{name}://", package=package, install=install(package))
 
 
 @cache

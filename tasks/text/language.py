@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from curate.configs.errors import PackageMissing
-from curate.configs.packages import install_extra
+from curate.configs.packages import install
 
 
 def check_installed() -> None:
@@ -25,7 +25,7 @@ def _package() -> Any:
         import py3langid
     except ImportError:
         raise PackageMissing(
-            what="Telling languages", package="py3langid", install=install_extra("captions")
+            what="Telling languages", package="py3langid", install=install("py3langid")
         ) from None
     return py3langid
 

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 from curate.configs.errors import PackageMissing
-from curate.configs.packages import install
 from curate.tasks.models.tokenizer_file import read_tokenizer
 
 _URL = re.compile(r"\b(?:(?:https?|ftp)://|www\.)[^\s.]", re.IGNORECASE)
@@ -45,7 +44,7 @@ class TokenCounter:
             self._tokenizer = read_tokenizer(folder / "tokenizer.json")
         except ImportError:
             raise PackageMissing(
-                what="Counting tokens", package="tokenizers", install=install("tokenizers")
+                what="Counting tokens", package="tokenizers", install="pip install tokenizers"
             ) from None
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()

@@ -25,7 +25,6 @@ FLAT = 5.0
 _METHODS = {"phash": "PHash", "ahash": "AHash", "dhash": "DHash", "whash": "WHash"}
 # what imagededup's hashing imports, by module: the packages
 _MODULES = {
-    "numpy": "numpy",
     "PIL": "pillow",
     "pywt": "pywavelets",
     "scipy": "scipy",
