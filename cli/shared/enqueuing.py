@@ -144,8 +144,11 @@ def preview(session: Session, request: EnqueueRequest) -> tuple[str, Pipeline, E
 def _find(session: Session, request: EnqueueRequest) -> tuple[Iterator[Input], PassedOver]:
     """The inputs of a request, and what is passed over on the way to them. Raises NoInput."""
     passed_over = PassedOver()
-    own = frozenset(str(place) for place in (session.settings.clips, session.settings.samples))
-    search = Search(request.images, own)
+    settings = session.settings
+    kept = ("logs", "broker", "curate.db", "curate.db-wal", "curate.db-shm")
+    own = [settings.clips, settings.samples, settings.model_folder]
+    own += [settings.folder / name for name in kept]
+    search = Search(request.images, frozenset(map(str, own)))
     return find_all_inputs(request.sources, passed_over, search), passed_over
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from curate.configs.errors import ServiceError
+from curate.configs.errors import ConfigError, ServiceError
 from curate.configs.schema import ABSENT
 from curate.tasks.inputs.extensions import is_media, suffix
 from curate.tasks.inputs.paths import is_url, to_path, to_text
@@ -43,8 +43,8 @@ class Input:
 class Search:
     """How folders are searched.
 
-    `pictures`: still images beside videos join. `own`: folders and URLs of curate's own files, as
-    absolute paths, that are not entered on the way.
+    `pictures`: still images beside videos join. `own`: folders, files and URLs of curate's own, as
+    absolute paths, that are neither entered on the way nor counted.
     """
 
     pictures: bool = False
@@ -157,10 +157,12 @@ def _of_local_file(path: str) -> str:
 
 
 def _of_url(url: str) -> str:
-    system, path = file_system(url)
     try:
+        system, path = file_system(url)
         system.invalidate_cache(path)
         return url_fingerprint(system.info(path))
+    except ConfigError:
+        raise
     except Exception as error:  # every store's client raises errors of its own
         problem = as_reading_error(url, error)
         if isinstance(problem, ServiceError):

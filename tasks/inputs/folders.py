@@ -49,7 +49,7 @@ class FolderWalk:
             if _is_folder(entry):
                 if self._enters(entry, outside):
                     yield from self.inputs(entry.path, outside or entry.is_symlink())
-            elif not is_media(entry.name):
+            elif not is_media(entry.name) and entry.path not in self._own:
                 others.append(entry.name)
         self._passed_over.count_others(others, (entry.name for entry in visible))
 

@@ -18,7 +18,8 @@ def find_at_url(url: str, passed_over: PassedOver, own: frozenset[str]) -> Itera
 
     Prefixes that are URLs of `own` are not entered.
     """
-    system, path = file_system(url)
+    with store_errors(url):  # some connect at once
+        system, path = file_system(url)
     if glob.has_magic(path):
         fixed = url[: min(url.find(c) for c in "*?[" if c in url)].rpartition("/")[0]
         with store_errors(url):

@@ -67,6 +67,9 @@ def file_system(url: str) -> tuple[Any, str]:
         raise _cannot_import(url, error) from error
     except ValueError as error:
         raise ConfigError(source=url, why=f"{error}. curate knows {known_protocols()}") from None
+    except (TypeError, KeyError, AttributeError) as error:  # it needs more than a URL says
+        why = f"fsspec does not take it ({error})"
+        raise ConfigError(source=url, why=f"{why}. curate knows {known_protocols()}") from None
 
 
 def _cannot_import(url: str, error: ImportError) -> ServiceError:

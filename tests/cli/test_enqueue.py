@@ -175,11 +175,13 @@ def test_captions_that_a_stage_reads_beside_videos_are_not_skipped(
 def test_the_clips_of_a_home_inside_the_folder_are_no_videos(
     curate: Call, folder: Path, home: Path
 ) -> None:
+    curate("enqueue", str(folder))
     clips = home / "clips" / "1"
     clips.mkdir(parents=True)
     (clips / "a_scene-0.mp4").write_bytes(b"x")
     found = curate("enqueue", str(home.parent), "--json").json
     assert (counts(found), found["own"]) == ((3, 3, 0, 0), [str(home / "clips")])
+    assert found["skipped"] == {}  # the database is not counted
 
 
 def test_a_file_of_a_suffix_that_was_not_known_stays_in_its_dataset(

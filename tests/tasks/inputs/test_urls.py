@@ -8,7 +8,7 @@ from typing import Any
 import fsspec
 import pytest
 
-from curate.configs.errors import ConfigError, PackageMissing, StoreUnknown
+from curate.configs.errors import ConfigError, PackageMissing, ServiceError, StoreUnknown
 from curate.configs.schema import ABSENT
 from curate.tasks.inputs.files import PassedOver, Search
 from curate.tasks.inputs.find import find_inputs
@@ -79,3 +79,14 @@ def test_curates_own_clips_at_a_url_are_not_entered(bucket: str) -> None:
     found = [i.relpath for i in find_inputs(bucket, passed_over, search)]
     assert found == ["a/%25E9.png", "a/z.mp4", "b.mp4"]
     assert passed_over.own == ["memory:///inputs/clips"]
+
+
+@pytest.mark.parametrize("url", ["reference://a.mp4", "generic://a.mp4", "dir://x/a.mp4"])
+def test_a_protocol_that_needs_more_than_a_url_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"curate knows .*https, s3"):
+        list(find_inputs(url))
+
+
+def test_a_store_that_does_not_answer_at_once_is_a_service_error() -> None:
+    with pytest.raises(ServiceError, match=r"127\.0\.0\.1:1"):
+        list(find_inputs("ftp://127.0.0.1:1/a/"))
