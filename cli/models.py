@@ -88,7 +88,8 @@ licence, how to get them.
         rows.append(row)
     emit(rows, as_json, None if as_json else LIST_COLUMNS)
     fetchable = [str(r["model"]) for r in rows if str(r["get"]).startswith("curate models fetch")]
-    session.next(*[("models", "fetch", name) for name in fetchable[:1]], ("models", "check"))
+    check_them = [("models", "check")] if any(row["state"] != "missing" for row in rows) else []
+    session.next(*[("models", "fetch", name) for name in fetchable[:1]], *check_them)
 
 
 def _pipelines_of_datasets(session: Session) -> Iterator[Pipeline]:

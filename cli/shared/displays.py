@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from curate.cli.shared.output import Console, counted, formatted, seconds_text
 from curate.db.reports.at_work import BatchAtWork
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LINE_EVERY = 30.0  # seconds
 MOST_IN_LINE, MOST_IN_TABLE = 2, 8  # batches at work
-NUMBERS_WIDTH, NARROWEST_BAR = 64, 6  # columns
+NUMBERS_WIDTH, NARROWEST_BAR, WIDE = 64, 6, 70  # columns
 
 
 class Display(Protocol):
@@ -168,14 +168,23 @@ def batches_table(batches: Sequence[BatchAtWork], width: int) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("at work", no_wrap=True, overflow="ellipsis", max_width=width // 3)
-    table.add_column("stage", no_wrap=True)
-    for name in ("frames", "speed", "for", "left"):
-        table.add_column(name, justify="right", no_wrap=True)
+    with_stage = width >= WIDE
+    names = (*(["stage"] if with_stage else []), "frames", "speed", "for", "left")
+    rows = []
     for batch in batches[:MOST_IN_TABLE]:
+        frames, *others = at_work_cells(batch)
+        stage = [batch.stage] if with_stage else []
+        rows.append([*stage, frames if with_stage else frames.replace(" of ", "/"), *others])
+    widths = [max(map(len, column)) + 2 for column in zip(names, *rows, strict=True)]
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    room = max(6, width - sum(widths))  # for the name, which alone is shortened
+    table.add_column("at work", no_wrap=True, overflow="ellipsis", max_width=room)
+    for name in names:
+        justify: Literal["left", "right"] = "left" if name == "stage" else "right"
+        table.add_column(name, justify=justify, no_wrap=True)
+    for batch, cells in zip(batches, rows, strict=False):
         what = formatted(batch.path.rpartition("/")[2]) or counted(batch.rows, "row")
-        table.add_row(Text(what), batch.stage, *at_work_cells(batch))
+        table.add_row(Text(what), *cells)
     if len(batches) > MOST_IN_TABLE:
         table.add_row(f"and {len(batches) - MOST_IN_TABLE} more")
     return table

@@ -7,12 +7,18 @@ import io
 import pytest
 from rich.console import Console as Terminal
 
-from curate.cli.shared.displays import Lines, bars, progress_line
+from curate.cli.shared.displays import Lines, bars, drawing, progress_line
 from curate.cli.shared.output import Console
+from curate.db.reports.at_work import BatchAtWork
 from curate.db.reports.overview import DatasetView
+from curate.db.reports.progress import StageProgress
 from tests.cli.conftest import STAGES, TOTALS
 
 VIEW = DatasetView(STAGES, TOTALS)
+SPLIT = StageProgress("split", "video", "cpu", 0, 1, 0, 0, 0, None, 300.0)
+LONG = BatchAtWork("o", 1, "split", 1, 90.0, "deep/a long name.mp4", 4500, 19500, 780.0, 90.0)
+MODEL = BatchAtWork("o", 1, "aesthetic", 32, 12.0)
+BUSY = DatasetView([SPLIT], TOTALS, at_work=[LONG, MODEL])
 
 
 def test_a_line_names_stages_with_rows() -> None:
@@ -38,3 +44,51 @@ def test_bars_show_what_is_left() -> None:
     console.print(bars(VIEW))
     motion = next(x for x in console.export_text().splitlines() if x.startswith("motion"))
     assert motion.split()[-6:] == ["4", "8", "1", "1", "2.0", "2s"]
+
+
+def test_a_line_tells_how_far_a_long_video_is_and_the_time_left() -> None:
+    assert progress_line(BUSY) == (
+        "split 0/1 · 1 failed · 5m 0s left · at work: split deep/a long name.mp4: "
+        "4 500 of 19 500 frames, 2.0x, for 1m 30s, 5m 0s left; aesthetic 32 rows: for 12s"
+    )
+
+
+def test_the_time_left_is_a_bound_when_later_stages_are_not_known() -> None:
+    later = StageProgress("cut", "clip", "cpu", 3, 0, 0, 0, 0)
+    assert "over 5m 0s left" in progress_line(DatasetView([SPLIT, later], TOTALS))
+
+
+def test_lines_tell_the_time_that_passed(capsys: pytest.CaptureFixture[str]) -> None:
+    times = iter([0.0, 90.0, 90.0, 90.0])
+    Lines(Console(), lambda: next(times)).show(VIEW)
+    assert " after 1m 30s: probe 2/2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("width", [50, 80, 120])
+def test_a_terminal_of_any_width_shows_all_that_matters(width: int) -> None:
+    console = Terminal(file=io.StringIO(), width=width, record=True)
+    console.print(drawing(BUSY, width, 95.0))
+    lines = console.export_text().splitlines()
+    assert all(len(line) <= width for line in lines)
+    (long,) = [line for line in lines if "4 500" in line]
+    frames = "4 500 of 19 500" if width > 50 else "4 500/19 500"
+    assert " ".join(long.split()).endswith(f"{frames} 2.0x 1m 30s 5m 0s")
+    assert long.startswith("a long")
+    assert lines[-1].strip() == "1m 35s elapsed · 5m 0s left"
+
+
+def test_a_file_name_commands_no_terminal() -> None:
+    odd = BatchAtWork("o", 1, "split", 1, 90.0, "a\x1b[31m[red]x.mp4")
+    console = Terminal(file=io.StringIO(), width=80, record=True)
+    console.print(drawing(DatasetView([SPLIT], TOTALS, at_work=[odd]), 80, 95.0))
+    said = console.export_text()
+    assert "\\x1b[31m[red]x.mp4" in said
+    assert "\x1b" not in said and "\x1b" not in progress_line(
+        DatasetView([SPLIT], TOTALS, at_work=[odd])
+    )
+
+
+def test_many_batches_are_counted_not_listed() -> None:
+    console = Terminal(file=io.StringIO(), width=80, record=True)
+    console.print(drawing(DatasetView([SPLIT], TOTALS, at_work=[LONG] * 20), 80, 95.0))
+    assert "and 12 more" in console.export_text()
