@@ -39,3 +39,60 @@ def test_yaml_of_config_is_a_file_with_the_same_meaning(curate: Call, tmp_path: 
     assert yaml.safe_load(file.read_text()).keys() == {"pipeline"}
     asked = resolve(None, ["ocr.enabled=true", "split.max_seconds=7"], ready=False).pipeline
     assert resolve(file, ready=False).pipeline.frozen() == asked.frozen()
+
+
+def test_yaml_of_a_dataset_is_its_own_pipeline_and_run_takes_it_back(
+    curate: Call, videos: Path, tmp_path: Path
+) -> None:
+    made = curate("enqueue", str(videos), "--set", "split.max_seconds=7", "--name", "pets")
+    assert made.code == 0, made.err
+    assert curate("refilter", "pets", "--set", "not_black.where=black <= 0.3").code == 0
+    file = tmp_path / "p.yaml"
+    file.write_text(curate("config", "pets", "--yaml").out)
+    assert "# The pipeline of dataset pets." in file.read_text()
+    again = curate("enqueue", str(videos), "--config", str(file), "--name", "pets")
+    assert (again.code, "1 unchanged" in again.out) == (0, True), again.err
+    values = {v["option"]: v for v in curate("config", "pets", "--json").json["pipeline"]}
+    assert values["split.max_seconds"]["value"] == 7
+    assert values["not_black.where"] == {
+        "option": "not_black.where", "value": "black <= 0.3", "source": "dataset pets",
+    }  # fmt: skip
+
+
+def test_yaml_of_a_dataset_takes_changes(curate: Call, videos: Path) -> None:
+    assert curate("enqueue", str(videos), "--name", "pets").code == 0
+    said = curate("config", "pets", "--set", "cut.crf=18", "--yaml").out
+    assert "crf: 18" in said.splitlines()[-1] or "    crf: 18\n" in said
+
+
+def test_a_dataset_and_a_file_are_too_much(curate: Call, videos: Path) -> None:
+    assert curate("enqueue", str(videos), "--name", "pets").code == 0
+    assert curate("config", "pets", "--config", "scores.yaml").code == 2
+    assert curate("config", "nothere", "--yaml").code == 2
+
+
+def test_presets_are_listed_with_what_they_are_for(curate: Call) -> None:
+    said = curate("config", "--presets").out
+    rows = curate("config", "--presets", "--json").json
+    assert [row["preset"] for row in rows] == [
+        "default.yaml", "scores.yaml", "t2v-final.yaml", "t2v-v1.yaml",
+    ]  # fmt: skip
+    for row in rows:
+        assert f"{row['preset']}: {row['about']}" in said
+        assert row["stages"][:2] == ["probe", "split"]
+        assert curate("config", "--config", row["preset"], "--yaml").code == 0
+
+
+def test_another_pipeline_after_a_refilter_is_refused_without_advice_to_undo_it(
+    curate: Call, videos: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text(curate("config", "--yaml").out)
+    words = ("enqueue", str(videos), "--config", str(file), "--name", "pets")
+    assert curate(*words).code == 0
+    assert curate("refilter", "pets", "--set", "not_black.where=black <= 0.3").code == 0
+    done = curate(*words)
+    assert done.code == 3
+    assert "not_black.where black <= 0.3 → black <= 0.5" in done.err
+    assert "leave out --config" in done.err
+    assert "curate refilter pets --config" not in done.err

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from curate.configs.texts import input_cell, original_cell, safe_cell, storable
+from curate.configs.texts import input_cell, original_cell, safe_cell, safe_name, storable
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,17 @@ def test_any_other_text_stays(text: str) -> None:
 @example("''=")
 def test_the_apostrophe_can_be_taken_off_again(text: str) -> None:
     assert original_cell(safe_cell(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("pets", "pets"),
+        ("my pets & co", "my-pets-co"),
+        ("..", ""),
+        ("a/../b", "a-..-b"),
+        ("🐈", ""),
+    ],
+)
+def test_a_name_is_safe_as_a_folder(text: str, name: str) -> None:
+    assert safe_name(text) == name

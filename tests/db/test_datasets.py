@@ -12,6 +12,7 @@ from sqlalchemy import text
 from curate.configs.errors import NoDatasets, NoSuchDataset, UsageError
 from curate.configs.pipeline import parse
 from curate.configs.schema import Column
+from curate.configs.texts import safe_name
 from curate.db import datasets, migrate
 from curate.db.datasets import Enqueued
 from curate.db.engine import make_engine
@@ -269,3 +270,35 @@ def test_resume_forgets_crashes_of_unfinished_rows(line: Line) -> None:
         connection.execute(text("UPDATE clips SET attempts = 2"))
     assert datasets.resume(line.engine, line.dataset) == 2
     assert count_unfinished(line.engine, line.dataset.id) == 2
+
+
+# ---- the folder of a dataset's clips
+
+
+def made(line: Line, *names: str) -> list[str]:
+    """The folders of new datasets of these names."""
+    return [datasets.create(line.engine, name, "/v", line.pipeline).folder for name in names]
+
+
+def test_clips_lie_under_the_name_of_their_dataset(line: Line) -> None:
+    assert made(line, "pets", "pets-2020.v1") == ["pets", "pets-2020.v1"]
+    assert {d.name: d.folder for d in datasets.all_datasets(line.engine)}["pets"] == "pets"
+
+
+def test_no_two_datasets_share_a_folder_also_where_case_is_ignored(line: Line) -> None:
+    folders = made(
+        line, "pets", "Pets", "pets/", "PETS!", "a b", "a-b", "a/b", "..", "🐈", "x" * 300
+    )
+    assert folders[:3] == ["pets", "Pets-2", "pets-3"]
+    assert len({folder.lower() for folder in folders}) == len(folders)
+    assert all(folder == safe_name(folder) and 0 < len(folder) <= 103 for folder in folders)
+
+
+def test_no_dataset_takes_the_folder_of_samples_in_a_store(line: Line) -> None:
+    assert made(line, "samples", "Samples") == ["samples-2", "Samples-3"]
+
+
+def test_a_dataset_does_not_take_the_number_of_an_older_one(line: Line) -> None:
+    with line.engine.begin() as connection:
+        connection.execute(text("UPDATE datasets SET folder = CAST(id AS TEXT)"))
+    assert made(line, "1") == ["1-2"]

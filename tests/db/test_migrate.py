@@ -9,6 +9,7 @@ from sqlalchemy import inspect, text
 
 from curate.configs.errors import PackageMissing, SchemaNewer, SchemaOutdated, ServiceError
 from curate.db import migrate
+from curate.db.datasets import all_datasets
 from curate.db.engine import make_engine, writing
 from curate.db.schema import metadata
 
@@ -61,6 +62,7 @@ def test_rows_and_the_reader_survive_the_upgrade_from_the_first_schema(database_
         "e.clip_id = c.id"
     )
     assert run_query(database_url, statement, 10).rows == [[9, None, None]]
+    assert [d.folder for d in all_datasets(engine)] == ["7"]  # where its clips lie already
 
 
 @pytest.mark.parametrize("measured", [False, True])
