@@ -82,7 +82,10 @@ def _comment(text: str, indent: str) -> list[str]:
 
 def _entry(begin: str, entry: Mapping[str, Any]) -> Iterator[str]:
     """The lines of one key and its value, in a step of the list."""
-    dumped = yaml.safe_dump(dict(entry), sort_keys=False, allow_unicode=True, width=WIDTH - 6)
+    given = dict(entry)
+    dumped = yaml.safe_dump(given, allow_unicode=True, width=WIDTH - 6)
+    if yaml.safe_load(dumped) != given:  # U+0085, which it writes as it is and reads as a blank
+        dumped = yaml.safe_dump(given, width=WIDTH - 6)
     first, *more = dumped.rstrip("\n").split("\n")
     yield f"  {begin}{first}"
     for line in more:
