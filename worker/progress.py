@@ -42,16 +42,19 @@ class ProgressFile:
         self._row: Video | Clip | None = None
         self._row_began = 0.0
         self._frames = 0
+        self._media_done = 0.0  # seconds of the rows before this one
         self._written = False
 
     def begin(self, claim: Claim) -> None:
         """A batch begins."""
         self._claim, self._began = claim, time.monotonic()
-        self._row, self._frames = None, 0
+        self._row, self._frames, self._media_done = None, 0, 0.0
 
     def count(self, row: Video | Clip, frames: int) -> None:
         """So many frames of a row are done."""
         if row is not self._row:
+            if self._row is not None:
+                self._media_done += _length(self._row) or 0.0
             self._row, self._row_began = row, time.monotonic()
         self._frames = frames
 
@@ -89,16 +92,20 @@ class ProgressFile:
         )
         if row is None:
             return batch
-        values = row.values
-        length = values.get("duration" if isinstance(row, Video) else "seconds")
         told = {
             "path": (row if isinstance(row, Video) else row.video).relpath,
             "frames": self._frames,
-            "of_frames": values.get("num_frames"),
-            "duration": length,
+            "of_frames": row.values.get("num_frames"),
+            "duration": _length(row),
             "row_seconds": now - self._row_began,
+            "media_done": self._media_done,
         }
         return BatchAtWork(**(asdict(batch) | told))
+
+
+def _length(row: Video | Clip) -> float | None:
+    """The length of a video or clip in seconds."""
+    return row.values.get("duration" if isinstance(row, Video) else "seconds")
 
 
 def _path_of_only_row(claim: Claim) -> str:

@@ -91,8 +91,8 @@ class Watcher:
             if hopeless := hopeless_stage(engine, dataset_id, self._since):
                 raise NeedMissing(stage=hopeless[0], why=hopeless[1])
             started = time.monotonic()
-            with_media = any(batch.speed for batch in at_work)
-            self._recent = recent(engine, dataset_id, pipeline, with_media)
+            long_stages = {batch.stage for batch in at_work if batch.speed}
+            self._recent = recent(engine, dataset_id, pipeline, long_stages)
             took = time.monotonic() - started
             self._recent_until = time.monotonic() + max(RECENT_EVERY, 20 * took)
         return view_dataset(engine, dataset_id, pipeline, self._recent, at_work)

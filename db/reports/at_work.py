@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
-from curate.db.schema import stands, videos
+from curate.db.schema import clips, stands, videos
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,7 @@ class BatchAtWork:
 
     `path` is that of the row it is at; `frames` of the row are done, of `of_frames`, in
     `row_seconds`. `duration` is the length of the row's video or clip in seconds. None: not known.
+    `media_done` is the length of the rows of the batch before it.
     """
 
     owner: str
@@ -28,6 +29,7 @@ class BatchAtWork:
     of_frames: int | None = None
     duration: float | None = None
     row_seconds: float = 0.0  # since the row began
+    media_done: float = 0.0
 
     @property
     def share(self) -> float | None:
@@ -47,6 +49,13 @@ class BatchAtWork:
         return self.share * self.duration / self.row_seconds
 
     @property
+    def media(self) -> float | None:
+        """Seconds of video that the batch has done."""
+        if self.share is None or not self.duration:
+            return None
+        return self.media_done + self.share * self.duration
+
+    @property
     def eta(self) -> float | None:
         """Seconds until the row is done, if it goes on like that."""
         if not self.frame_rate or not self.of_frames:
@@ -54,26 +63,33 @@ class BatchAtWork:
         return max(0, self.of_frames - self.frames) / self.frame_rate
 
 
-def media_left(connection: Connection, dataset_id: int) -> dict[str, float]:
-    """The seconds of video in the videos that are not through with each stage; a video of unknown
-    length counts as the average of the others.
+def media_left(
+    connection: Connection, dataset_id: int, stages: Collection[str]
+) -> dict[str, float]:
+    """The seconds of video in the rows that are not through with each of the stages; a row of
+    unknown length counts as the average of the others.
     """
-    length = videos.c.duration
-    sums = select(videos.c.stage, func.count(), func.count(length), func.sum(length))
-    of_dataset = sums.where(videos.c.dataset_id == dataset_id, stands(videos, "active"))
-    rows = connection.execute(of_dataset.group_by(videos.c.stage)).all()
-    return {stage: total * rows / known for stage, rows, known, total in rows if known}
+    left = {}
+    for table, length in ((videos, videos.c.duration), (clips, clips.c.seconds)):
+        sums = select(table.c.stage, func.count(), func.count(length), func.sum(length))
+        waiting = sums.where(
+            table.c.dataset_id == dataset_id, table.c.stage.in_(stages), stands(table, "active")
+        )
+        for stage, rows, known, total in connection.execute(waiting.group_by(table.c.stage)):
+            if known:
+                left[stage] = total * rows / known
+    return left
 
 
 def eta_by_media(left: float, at_work: Iterable[BatchAtWork]) -> float | None:
     """Seconds until a stage is through with `left` seconds of video, at the speed of the batches at
     work; None when none of them tells its speed.
     """
-    telling = [batch for batch in at_work if batch.speed]
-    speed = sum(batch.speed or 0.0 for batch in telling)
-    if not speed:
+    telling = [batch for batch in at_work if batch.media and batch.seconds]
+    if not telling:
         return None
-    done = sum((batch.share or 0.0) * (batch.duration or 0.0) for batch in telling)
+    speed = sum((batch.media or 0.0) / batch.seconds for batch in telling)
+    done = sum(batch.media or 0.0 for batch in telling)
     return max((left - done) / speed, *(batch.eta or 0.0 for batch in telling))
 
 

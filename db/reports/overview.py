@@ -4,7 +4,7 @@ show.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Engine, select, text
@@ -41,13 +41,17 @@ class Recent:
     media_left: Mapping[str, float] = field(default_factory=dict)  # seconds of video, by stage
 
 
-def recent(engine: Engine, dataset_id: int, pipeline: Pipeline, with_media: bool = False) -> Recent:
-    """Look at the last batches of a dataset; `with_media` also at how long its videos are."""
+def recent(
+    engine: Engine, dataset_id: int, pipeline: Pipeline, long_stages: Collection[str] = ()
+) -> Recent:
+    """Look at the last batches of a dataset, and at how much video waits for the stages that take
+    long.
+    """
     stages = [step.name for step in pipeline.stages]
     left = {}
-    if with_media:
+    if long_stages:
         with reading(engine) as connection:
-            left = media_left(connection, dataset_id)
+            left = media_left(connection, dataset_id, long_stages)
     rates = recent_rates(engine, dataset_id, stages)
     return Recent(rates, blocked_stages(engine, dataset_id), left)
 

@@ -83,6 +83,19 @@ def test_a_clip_is_told_by_its_video_with_its_own_length(line: Line) -> None:
     file.end()
 
 
+def test_rows_before_the_one_at_work_count_as_done(line: Line) -> None:
+    held, video = probed(line)
+    line.settings.folder.mkdir(exist_ok=True)
+    file = ProgressFile(line.settings)
+    file.begin(held)
+    file.count(video, 900)
+    file.count(replace(video), 100)
+    file.write()
+    (batch,) = batches_at_work(line.settings, line.dataset.id)
+    assert (batch.frames, batch.media_done, batch.media) == (100, 40.0, 44.0)
+    file.end()
+
+
 def test_the_lease_keeper_writes_a_file_once_a_batch_takes_long(line: Line) -> None:
     held, _ = probed(line)
     line.settings.folder.mkdir(exist_ok=True)

@@ -47,6 +47,17 @@ def test_it_never_needs_less_than_its_longest_row() -> None:
     assert eta_by_media(60.0, [batch(), batch(of_frames=5000, duration=200.0)]) == 90.0
 
 
+def test_rows_that_the_batch_is_through_with_count() -> None:
+    assert eta_by_media(100.0, [batch(media_done=30.0)]) == (100 - 50) / 5
+
+
+def test_clips_count_by_their_own_length(line: Line) -> None:
+    line.put_clips(3, "score")
+    with writing(line.engine) as connection:
+        connection.execute(text("UPDATE clips SET seconds = 7"))
+        assert media_left(connection, line.dataset.id, ["score"]) == {"score": 21.0}
+
+
 def test_each_stage_is_told_by_its_own_batches() -> None:
     assert etas({"split": 40.0, "probe": 5.0}, [batch()]) == {"split": 10.0}
 
@@ -57,4 +68,5 @@ def test_a_video_of_unknown_length_counts_as_the_average(line: Line) -> None:
         connection.execute(text("UPDATE videos SET duration = 10 * id WHERE id < 3"))
         connection.execute(text("UPDATE videos SET status = 'failed' WHERE id = 4"))
     with reading(line.engine) as connection:
-        assert media_left(connection, line.dataset.id) == {"probe": pytest.approx(45.0)}
+        assert media_left(connection, line.dataset.id, ["probe"]) == {"probe": 45.0}
+        assert media_left(connection, line.dataset.id, ["split"]) == {}
