@@ -70,6 +70,7 @@ POSITION = (
 HIDDEN = (
     "hash_first",
     "hash_middle",
+    "hash_views",
     "dedup_seq",
     "text_seq",
     "start_pts",

@@ -183,6 +183,7 @@ clips = Table(
     Column("seconds", Float(53)),
     Column("hash_first", Text),
     Column("hash_middle", Text),
+    Column("hash_views", Text),
     *_duplicate(),
     Column("duplicate_distance", Integer),
     Column("dedup_seq", BigInteger),  # the order in which dedup took the clips of a dataset

@@ -7,10 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from curate.tasks.stage import Clip, Column, Context, Field, Order, Outcome, Stage, StageOptions
-from curate.tasks.video.hash_pair import pairs_of
 
 if TYPE_CHECKING:
-    from curate.tasks.video.hamming import HashTable
+    from curate.tasks.video.survivors import Survivors
 
 
 class DedupOptions(StageOptions):
@@ -25,6 +24,11 @@ class DedupOptions(StageOptions):
     )
     frames: Literal["both", "first"] = Field(
         "both", description="frames that must be near; the seed's is first"
+    )
+    views: Literal["none", "mirror", "all"] = Field(
+        "none",
+        description="copies found besides plain ones: mirrored; all: also cropped, with marks at "
+        "the border, trimmed, by hashes of sampled frames that split then makes",
     )
     keep: Literal["first", "best"] = Field(
         "first",
@@ -56,18 +60,19 @@ class Dedup(Stage[Clip, DedupOptions]):
     }
 
     def __init__(self, options: DedupOptions, context: Context) -> None:
-        from curate.tasks.video.hamming import HashTable
+        from curate.tasks.video.survivors import Survivors
 
         super().__init__(options, context)
-        self._survivors: HashTable = HashTable(options.frames)
+        self._survivors: Survivors = Survivors(options.hash, options.frames, options.views)
         self._last = 0
 
     @classmethod
     def order(cls, options: Any) -> Order:
         """(video id, clip index); with keep: best, the largest clips first, then the longest."""
+        views = ("hash_views",) if options.views == "all" else ()
         order = Order(
             number="dedup_seq",
-            recalled=("duplicate", "hash_first", "hash_middle"),
+            recalled=("duplicate", "hash_first", "hash_middle", *views),
             duplicate_of="duplicate_of",
         )
         if options.keep == "best":
@@ -85,7 +90,7 @@ class Dedup(Stage[Clip, DedupOptions]):
     def recall(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Learn the clips that any process took since the last call, this one included."""
         survivors = [row for row in rows if row["duplicate"] == 0]
-        self._survivors.extend([row["id"] for row in survivors], pairs_of(survivors))
+        self._survivors.extend([row["id"] for row in survivors], survivors)
         self._last = max([self._last, *(row["dedup_seq"] for row in rows)])
 
     def run(self, row: Clip) -> Outcome:
@@ -96,11 +101,10 @@ class Dedup(Stage[Clip, DedupOptions]):
         """Outcomes of clips in order; each is also compared with earlier survivors of the batch."""
         before = len(self._survivors)
         outcomes = []
-        pairs = pairs_of(rows)
-        for number, (row, pair) in enumerate(zip(rows, pairs, strict=True), self._last + 1):
-            earlier = self._survivors.earliest_within(pair, self.options.threshold)
+        for number, row in enumerate(rows, self._last + 1):
+            earlier = self._survivors.earliest_within(row, self.options.threshold)
             if earlier is None:
-                self._survivors.extend([row.id], [pair])
+                self._survivors.extend([row.id], [row])
             duplicate_of, distance = earlier or (None, None)
             scores = {
                 "duplicate": int(earlier is not None),

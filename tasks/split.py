@@ -41,6 +41,9 @@ class Split(Stage[Video, "Split.Options"]):
             "text", "perceptual hash of the first frame, 16 hex characters; NULL when it is flat"
         ),
         "hash_middle": Column("text", "the same of the middle frame"),
+        "hash_views": Column(
+            "text", "hashes of sampled frames in several views; NULL unless dedup has views: all"
+        ),
     }
 
     class Options(StageOptions):
@@ -116,7 +119,7 @@ class Split(Stage[Video, "Split.Options"]):
         if self.options.hdr == "fail":
             refuse_hdr(row, self.name)
         o, pipeline = self.options, self.context.pipeline
-        # the kind of hash that `dedup` compares; without that stage, phash
+        # `dedup` says which hashes it compares; without that stage, phash
         dedup = pipeline.stage("dedup").options if pipeline.has("dedup") else None
         panda = o.panda_seconds if o.detector == "panda" else None
         plan = SplitPlan(
@@ -130,11 +133,12 @@ class Split(Stage[Video, "Split.Options"]):
             hash=str(getattr(dedup, "hash", "phash")),
             deinterlace=o.deinterlace == "auto",
             tone_map=o.hdr == "tonemap",
+            views=getattr(dedup, "views", "none") == "all",
         )
         fingerprint = str(row.values.get("fingerprint") or "")
         with writing_samples(self.context.settings.samples, row.id, fingerprint) as writer:
             if is_image(row.path):
-                clips = [image_clip(row.path, plan.hash, writer)]
+                clips = [image_clip(row.path, plan.hash, writer, plan.views)]
             else:
                 clips = split_video(row.path, plan, writer, partial(self.context.counted, row))
         return Outcome({}, clips, None if clips else NO_SCENE)

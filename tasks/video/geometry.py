@@ -112,9 +112,16 @@ class Converter:
 
     def rgb(self, frame: VideoFrame) -> RGB:
         """The frame as displayed, H x W x 3, 0 to 255."""
+        return self._converted(frame, "rgb24")
+
+    def gray(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        """The luma of the frame as displayed, H x W, 0 to 255."""
+        return self._converted(frame, "gray")
+
+    def _converted(self, frame: VideoFrame, form: str) -> NDArray[np.uint8]:
         if self.tone_mapper is not None:
             frame = self.tone_mapper(frame, self.size)
         scaled = self.scaler.reformat(
-            frame, *self.size, format="rgb24", interpolation=self.interpolation, threads=1
+            frame, *self.size, format=form, interpolation=self.interpolation, threads=1
         )
         return self.shape.upright(scaled.to_ndarray())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,15 @@ def popcount_by_sums(words: Words) -> NDArray[np.uint8]:
 
 
 popcount = getattr(np, "bitwise_count", popcount_by_sums)  # numpy 2 has it
+
+WIDEST = 15  # bits up to which an index is faster than comparing all
+
+
+def grown(array: NDArray[Any], length: int) -> NDArray[Any]:
+    """The array, or a copy of at least twice its length with room for `length` items."""
+    while len(array) < length:
+        array = np.concatenate([array, np.zeros_like(array)])
+    return array
 
 
 @cache
@@ -80,7 +90,7 @@ class QuarterIndex:
 
 
 class HashTable:
-    """Hash pairs of surviving clips, in the order of adding: some 45 bytes a clip.
+    """Hash pairs of surviving clips, in the order of adding: some 35 bytes a clip.
 
     With `frames` = ``both`` the distance of two clips is the larger one of their frames, of those
     that both clips have a hash of; with ``first`` it is that of the first frames. Tables shorter
@@ -91,7 +101,6 @@ class HashTable:
         self.frames = frames
         self._index_from = index_from
         self._length = 0
-        self._ids = np.zeros(1024, np.int64)
         self._words = [np.zeros(1024, np.uint64) for _ in range(2)]
         self._has_hash = [np.zeros(1024, np.bool_) for _ in range(2)]
         self._index: QuarterIndex | None = None  # of the first frames of rows before _indexed
@@ -102,15 +111,12 @@ class HashTable:
     def __len__(self) -> int:
         return self._length
 
-    def extend(self, clip_ids: Sequence[int], pairs: Sequence[HashPair]) -> None:
+    def extend(self, pairs: Sequence[HashPair]) -> None:
         """Append clips."""
-        end = self._length + len(clip_ids)
-        while end > len(self._ids):
-            self._ids = np.concatenate([self._ids, np.zeros_like(self._ids)])
-            self._words = [np.concatenate([a, np.zeros_like(a)]) for a in self._words]
-            self._has_hash = [np.concatenate([a, np.zeros_like(a)]) for a in self._has_hash]
+        end = self._length + len(pairs)
+        self._words = [grown(array, end) for array in self._words]
+        self._has_hash = [grown(array, end) for array in self._has_hash]
         new = slice(self._length, end)
-        self._ids[new] = clip_ids
         for column, texts in enumerate(([p.first for p in pairs], [p.middle for p in pairs])):
             self._words[column][new] = [int(text, 16) if text else 0 for text in texts]
             self._has_hash[column][new] = [bool(text) for text in texts]
@@ -123,7 +129,7 @@ class HashTable:
             self._index, self._indexed = None, 0
 
     def earliest_within(self, pair: HashPair, threshold: int) -> tuple[int, int] | None:
-        """Id and distance (0 to 64 bits) of the earliest clip within `threshold`, or None."""
+        """Place and distance (0 to 64 bits) of the earliest clip within `threshold`, or None."""
         texts = [pair.first] if self.frames == "first" else [pair.first, pair.middle]
         near = self._candidates(pair.first, threshold)
         worst = np.zeros(len(near), np.uint8)
@@ -141,11 +147,11 @@ class HashTable:
         if not len(near):
             return None
         earliest = int(np.argmin(near))
-        return int(self._ids[near[earliest]]), int(worst[earliest])
+        return int(near[earliest]), int(worst[earliest])
 
     def _candidates(self, first: str | None, threshold: int) -> Rows:
         """The rows to compare, in any order."""
-        if first is None or self._length < self._index_from or threshold > 15:
+        if first is None or self._length < self._index_from or threshold > WIDEST:
             return np.arange(self._length)
         unindexed = self._length - self._indexed  # compared one by one
         if self._index is None or unindexed > max(1024, self._length // 200):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from curate.tasks.video.geometry import RGB
 from curate.tasks.video.measures import Picture
@@ -27,6 +28,13 @@ def decode_jpeg(jpeg: bytes) -> RGB:
     decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB) if jpeg else None
     if decoded is None:
         raise ValueError("not a JPEG")
+    return decoded.astype(np.uint8, copy=False)
+
+
+def decode_half(jpeg: bytes) -> NDArray[np.uint8]:
+    """The luma of the picture in a JPEG, with half of its sides: four times as fast to decode."""
+    decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_2)
+    assert decoded is not None
     return decoded.astype(np.uint8, copy=False)
 
 

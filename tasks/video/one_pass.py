@@ -36,6 +36,7 @@ from curate.tasks.video.samples import SampleWriter
 from curate.tasks.video.scene_buffer import Cadence, FrameStore, OpenScene, SceneFrame, nearest
 from curate.tasks.video.scenes import CutFinder, Detector, DetectorTime, Shrinker, Stride
 from curate.tasks.video.tone_mapping import ToneMapper
+from curate.tasks.video.views import hash_frames
 
 POINTS = (0.1, 0.25, 0.5, 0.75, 0.9)  # of a clip, where scorers look
 _JPEG_MEMORY = 16 << 20  # bytes of JPEGs of one video before they go to a temporary file
@@ -58,6 +59,7 @@ class SplitPlan:
     hash: str = "phash"
     deinterlace: bool = True
     tone_map: bool = True
+    views: bool = False  # whether frames are hashed in several views too
 
 
 def split_video(
@@ -284,6 +286,7 @@ class _Clips:
             )
             for p in (measures.pictures[0], middle)
         )
+        views = {"hash_views": self._hash_views(scene, piece)} if self._plan.views else {}
         return {
             "num_frames": num_frames,
             "fps": float(num_frames / ((end - start) * self._clock.time_base)),
@@ -297,4 +300,11 @@ class _Clips:
             "seconds": measures.seconds,
             "hash_first": first_hash,
             "hash_middle": middle_hash,
+            **views,
         }
+
+    def _hash_views(self, scene: OpenScene, piece: Piece) -> str:
+        """The views of all frames of a clip that are at hand, as a text."""
+        regular, held = scene.within(piece.first, piece.after)
+        frames = {frame.index: frame for frame in (*held, *regular)}
+        return hash_frames(self._store.gray(frames[i]) for i in sorted(frames))

@@ -10,9 +10,9 @@ from typing import IO
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from curate.tasks.video.flow import measure_still
+from curate.tasks.video.flow import Gray, measure_still
 from curate.tasks.video.geometry import Converter, Geometry
-from curate.tasks.video.jpeg import encode_jpeg
+from curate.tasks.video.jpeg import decode_half, encode_jpeg
 from curate.tasks.video.measures import Pair, Still
 from curate.tasks.video.samples import LONGER, SHORTER
 from curate.tasks.video.tone_mapping import ToneMapper
@@ -47,6 +47,7 @@ class FrameStore:
         bilinear = Interpolation.BILINEAR
         self._small = Converter(shape.fit(shorter=SHORTER), shape, bilinear, tone_mapper)
         self._large = Converter(shape.fit(longer=LONGER), shape, bilinear, tone_mapper)
+        self._half = Converter(shape.fit(shorter=SHORTER // 2), shape, bilinear, tone_mapper)
         self._tone_mapper = tone_mapper
         self._shrinker = VideoReformatter()
         self._file = file
@@ -79,6 +80,12 @@ class FrameStore:
         if frame.large is None and frame.decoded is not None:
             frame.large = self._append(encode_jpeg(self._large.rgb(frame.decoded)))
         return frame
+
+    def gray(self, frame: SceneFrame) -> Gray:
+        """The luma of a frame, of half the size of its small picture."""
+        if frame.small is None and frame.decoded is not None:
+            return self._half.gray(frame.decoded)
+        return decode_half(self.jpeg(frame.small))
 
     def _append(self, jpeg: bytes) -> Key:
         offset = self._file.seek(0, 2)

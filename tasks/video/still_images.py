@@ -15,9 +15,10 @@ from curate.tasks.video.decode import open_file
 from curate.tasks.video.flow import measure_still
 from curate.tasks.video.geometry import RGB, Geometry
 from curate.tasks.video.hashing import perceptual_hash
-from curate.tasks.video.jpeg import JpegList, encode_jpeg
+from curate.tasks.video.jpeg import JpegList, decode_half, encode_jpeg
 from curate.tasks.video.measures import Measures
 from curate.tasks.video.samples import LONGER, SHORTER, SampleWriter
+from curate.tasks.video.views import hash_frames
 
 _ORIENTATION = 0x0112  # Exif
 _ROTATIONS = {3: 180, 6: 90, 8: 270, 4: 180, 5: 90, 7: 270}  # degrees clockwise
@@ -78,10 +79,10 @@ def _to_rgb(image: Image.Image, path: str) -> RGB:
     return np.asarray(image.convert("RGB"), np.uint8)
 
 
-def image_clip(path: str, hash_method: str, writer: SampleWriter) -> NewClip:
+def image_clip(path: str, hash_method: str, writer: SampleWriter, views: bool = False) -> NewClip:
     """Write the samples of an image; returns its one clip: pts 0 to 1, one frame, no times.
 
-    Raises MediaError.
+    With `views` it is hashed in several views too. Raises MediaError.
     """
     pixels = read_image(path).pixels
     height, width = pixels.shape[:2]
@@ -93,11 +94,16 @@ def image_clip(path: str, hash_method: str, writer: SampleWriter) -> NewClip:
     measures = Measures(0.0, [picture], [0], large, stills=[measure_still(small, 0.0)])
     writer.write(0, measures, jpegs)
     hashed = perceptual_hash(small, hash_method)
+    viewed = {}
+    if views:
+        half = decode_half(bytes(jpegs.data[: picture.size]))
+        viewed = {"hash_views": hash_frames([half])}
     return NewClip(0, 0, 1, {
         "num_frames": 1, "fps": None, "width": width, "height": height,
         "aspect_ratio": height / width, "resolution": height * width, "start_frame": 0,
         "start_seconds": None, "end_seconds": None, "seconds": None,
         "hash_first": hashed, "hash_middle": hashed,
+        **viewed,
     })  # fmt: skip
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +17,8 @@ from curate.configs.settings import Settings
 from curate.tasks.dedup import Dedup, DedupOptions
 from curate.tasks.stage import Clip, Context, Video
 from curate.tasks.video.hamming import HashTable
+from curate.tasks.video.hash_pair import HashPair
+from curate.tasks.video.views import VIEWS, encode_views
 
 Word = int | None
 # hashes that are often near each other: a few bits of a short word
@@ -75,7 +79,7 @@ def test_batches_do_not_change_the_greedy_result(
 ) -> None:
     dedup = stage(threshold=threshold)
     if indexed:
-        dedup._survivors = HashTable("both", index_from=0)
+        dedup._survivors._pairs = HashTable("both", index_from=0)
     clips = [clip(n, p) for n, p in enumerate(pairs)]
     found = [o for at in range(0, len(clips), size) for o in run(dedup, clips[at : at + size])]
     assert [o["duplicate_of"] for o in found] == greedy(pairs, threshold)
@@ -95,6 +99,80 @@ def test_one_near_frame_is_not_enough() -> None:
 def test_the_seed_compares_the_first_frame_only() -> None:
     (_, second) = run(stage(threshold=2, frames="first"), [clip(0, (0, 0)), clip(1, (0, 0xFFFF))])
     assert second["duplicate"] == 1
+
+
+def viewed(number: int, views: list[Any], pair: tuple[Word, Word] = (None, None)) -> Clip:
+    """A clip with views of its frames, and a hash pair that says nothing."""
+    plain = clip(number, pair)
+    return replace(plain, values={**plain.values, "hash_views": encode_views([views])})
+
+
+def frames(seed: int, number: int = 8) -> np.ndarray:
+    return np.random.default_rng(seed).integers(1, 2**63, (number, VIEWS), np.uint64)
+
+
+MIRRORED = ((0x123, 0x456), (0x123 ^ 0x5555555555555555, 0x456 ^ 0x5555555555555555))
+
+
+@pytest.mark.parametrize(("views", "duplicate"), [("none", 0), ("mirror", 1)])
+def test_a_mirrored_clip_is_found_when_asked_for(views: str, duplicate: int) -> None:
+    pairs = [clip(n, pair) for n, pair in enumerate(MIRRORED)]
+    (_, second) = run(stage(views=views), pairs)
+    assert (second["duplicate"], second["duplicate_of"]) == (duplicate, 0 if duplicate else None)
+
+
+@pytest.mark.parametrize("method", ["phash", "ahash", "dhash", "whash"])
+def test_a_mirrored_clip_is_found_by_every_hash(method: str) -> None:
+    first = HashPair("0123456789abcdef", "fedcba9876543210")
+    turned = first.mirrored(method)
+    pairs = [(int(str(p.first), 16), int(str(p.middle), 16)) for p in (first, turned)]
+    (_, second) = run(stage(views="mirror", hash=method), [clip(n, p) for n, p in enumerate(pairs)])
+    assert (second["duplicate"], second["duplicate_distance"]) == (1, 0)
+
+
+def test_frames_are_compared_in_all_views_when_asked_for() -> None:
+    source = frames(1)
+    (_, other, crop) = run(
+        stage(views="all"),
+        [viewed(0, [*source]), viewed(1, [*frames(2)]), viewed(2, [*np.roll(source, -2, axis=1)])],
+    )
+    assert (other["duplicate"], crop["duplicate_of"]) == (0, 0)
+    assert crop["duplicate_distance"] == 0
+
+
+def test_all_finds_what_mirror_finds_also_for_clips_without_views() -> None:
+    old = [
+        replace(c, values={**c.values, "hash_views": None})
+        for c in (clip(n, pair) for n, pair in enumerate(MIRRORED))
+    ]
+    (_, second) = run(stage(views="all"), old)
+    assert second["duplicate"] == 1
+    (_, third) = run(stage(views="all"), [viewed(0, [*frames(1)], MIRRORED[0]), replace(old[1])])
+    assert third["duplicate"] == 1
+
+
+def test_the_earliest_of_both_ways_counts() -> None:
+    by_pair, by_views = (5, 5), frames(1)
+    for first, second in [(0, 1), (1, 0)]:
+        earlier = [viewed(first, [*frames(2)], by_pair), viewed(second, [*by_views], (None, None))]
+        earlier.sort(key=lambda c: c.id)
+        (*_, last) = run(stage(views="all"), [*earlier, viewed(2, [*by_views], by_pair)])
+        assert last["duplicate_of"] == 0
+
+
+def test_batches_do_not_change_what_views_find() -> None:
+    chance = np.random.default_rng(3)
+    clips = [viewed(n, [*frames(int(chance.integers(40)), 6)]) for n in range(120)]
+    whole = run(stage(views="all"), clips)
+    parts = stage(views="all")
+    found = [o for at in range(0, 120, 13) for o in run(parts, clips[at : at + 13])]
+    assert found == whole
+    assert 60 < sum(o["duplicate"] for o in whole) < 100
+
+
+@pytest.mark.parametrize(("views", "asked"), [("none", False), ("mirror", False), ("all", True)])
+def test_views_are_read_from_the_rows_only_when_compared(views: str, asked: bool) -> None:
+    assert ("hash_views" in Dedup.order(DedupOptions(views=views)).recalled) == asked
 
 
 def test_clips_without_any_hash_are_never_duplicates() -> None:

@@ -41,3 +41,4 @@ def upgrade() -> None:
     op.add_column("datasets", sa.Column("folder", sa.Text()))
     op.execute("UPDATE datasets SET folder = CAST(id AS TEXT)")  # where their clips lie
     op.create_index("ix_datasets_folder", "datasets", ["folder"], unique=True)
+    op.add_column("clips", sa.Column("hash_views", sa.Text()))
