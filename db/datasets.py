@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.types import BigInteger, Float, Text, TypeEngine
 
 from curate.configs.errors import NoDatasets, NoSuchDataset, UsageError
+from curate.configs.names import did_you_mean
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import ABSENT, CANCELLED, PAUSED, RUNNING, Column
 from curate.configs.texts import safe_name
@@ -33,6 +34,7 @@ from curate.db.expressions import quoted
 from curate.db.queue.leases import FREE, FREE_COLUMNS, lock_leased_rows, stages_met, update_in_order
 from curate.db.save.clips import restart_video
 from curate.db.schema import clips, datasets, videos
+from curate.db.views import make_views
 
 CHUNK = 500  # inputs per transaction of an enqueue
 LONGEST_FOLDER = 100
@@ -138,7 +140,9 @@ def pick(engine: Engine, name: str | None) -> Dataset:
         return known[-1]
     dataset = next((d for d in known if d.name == name), None)
     if dataset is None:
-        raise NoSuchDataset(name=name, known=", ".join(d.name for d in known))
+        names = [d.name for d in known]
+        near = did_you_mean(name, names)
+        raise NoSuchDataset(name=name, near=near, known=", ".join(names))
     return dataset
 
 
@@ -180,6 +184,10 @@ def add_columns(engine: Engine, columns: Mapping[str, Column]) -> list[str]:
             kind = _SQL_TYPES[columns[name].kind].compile(connection.dialect)
             unless = "" if is_sqlite(connection) else "IF NOT EXISTS "  # another host may be faster
             connection.execute(text(f"ALTER TABLE clips ADD COLUMN {unless}{quoted(name)} {kind}"))
+    if missing:
+        # by itself: who reads the view locks it before the table, not the other way round
+        with writing(engine) as connection:
+            make_views(connection)
     return missing
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, inspect, text
 import curate
 from curate.configs.errors import SchemaNewer, SchemaOutdated
 from curate.db.engine import is_sqlite, reading, reported
+from curate.db.views import make_views
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -48,8 +49,8 @@ def refuse_newer(engine: Engine, version: str | None) -> None:
 
 
 def upgrade(engine: Engine) -> None:
-    """Apply every migration that the database does not have yet; safe to call from several hosts at
-    once.
+    """Apply every migration that the database does not have yet, and make its view; safe to call
+    from several hosts at once.
 
     Raises SchemaNewer.
     """
@@ -62,6 +63,7 @@ def upgrade(engine: Engine) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        make_views(connection)
 
 
 def alembic_config() -> Config:

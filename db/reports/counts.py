@@ -86,20 +86,24 @@ def count_unfinished(engine: Engine, dataset_id: int) -> int:
 
 @dataclass(frozen=True)
 class TableInfo:
-    """A table of the database: its columns with their types, and how many rows it has."""
+    """A table or view of the database: its columns with their types, and how many rows a table
+    has.
+    """
 
     name: str
-    rows: int
+    rows: int | None
     columns: dict[str, str]
 
 
 def describe_tables(engine: Engine) -> list[TableInfo]:
-    """Which tables and columns are there? By name."""
+    """Which tables, views and columns are there? By name."""
     tables = []
     with reading(engine) as connection:
         inspector = inspect(connection)
-        for name in sorted(inspector.get_table_names()):
+        views = set(inspector.get_view_names())
+        for name in sorted({*inspector.get_table_names(), *views}):
             columns = {c["name"]: str(c["type"]).lower() for c in inspector.get_columns(name)}
-            rows = connection.execute(text(f"SELECT count(*) FROM {quoted(name)}")).scalar_one()  # noqa: S608
-            tables.append(TableInfo(name, int(rows), columns))
+            count = text(f"SELECT count(*) FROM {quoted(name)}")  # noqa: S608
+            rows = None if name in views else int(connection.execute(count).scalar_one())
+            tables.append(TableInfo(name, rows, columns))
     return tables
