@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ from curate.cli.shared.pipelines import pipeline_of, resolve
 from curate.cli.shared.session import Session
 from curate.cli.shared.weights import needed, state_of
 from curate.configs.errors import ConfigError, NoDatasets, ServiceError, UsageError
-from curate.configs.pipeline import Pipeline
+from curate.configs.pipeline import Pipeline, hint
 from curate.db.datasets import all_datasets
 from curate.tasks.models.catalog import CATALOG, Need, folder_of, how_to_get
 from curate.tasks.models.convert import Conversion, kind_of
@@ -163,9 +162,7 @@ def _choose_models(session: Session, names: Sequence[str]) -> list[Need]:
             if folder.is_dir():
                 known[name] = Need(kind_of(folder), name)
                 continue
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-            raise UsageError(what=f"there is no model {name}; {hint}")
+            raise UsageError(what=f"there is no model {name}; {hint(name, known)}")
     return [known[name] for name in names or known]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ from curate.cli.shared.options import Json, stage_names
 from curate.cli.shared.output import emit, emit_json
 from curate.cli.shared.session import Session
 from curate.configs.errors import ConfigError, CurateError, UsageError
+from curate.configs.pipeline import hint
 from curate.configs.schema import describe_options
 from curate.tasks.registry import StageClass, stages_in_order
 from curate.tasks.registry import stages as stages_by_name
@@ -78,10 +78,7 @@ def _print_stage(name: str, model_folder: Path, as_json: bool) -> None:
     """Print the options and columns of a stage. Raises UsageError when there is no such stage."""
     catalog = stages_by_name()
     if name not in catalog:
-        near = difflib.get_close_matches(name, catalog, 1)
-        names = ", ".join(sorted(catalog))
-        hint = f"did you mean {near[0]}?" if near else f"the stages are {names}"
-        raise UsageError(what=f"there is no stage {name}; {hint}")
+        raise UsageError(what=f"there is no stage {name}; {hint(name, catalog)}")
     stage = catalog[name]
     row = stage_json(stage, model_folder) | {"options": describe_options(stage.Options)}
     if as_json:

@@ -58,7 +58,7 @@ class UsageError(CurateError):
 
 
 class NoSuchDataset(UsageError):
-    """There is no dataset {name}. Known datasets: {known}. List them with: curate status"""
+    """There is no dataset {name}{near}. Known datasets: {known}. List them with: curate status"""
 
 
 class NoDatasets(UsageError):
@@ -69,6 +69,10 @@ class NoInput(UsageError):
     """No video or image was found in {path} ({looked_for}). Check the path. A file of any other
     kind is taken when it is given by its own path, or in a table with a column path
     """
+
+
+class NoSuchFile(NoInput):
+    """There is no file or folder {path}{near}. Check the path, and whether its disk is mounted"""
 
 
 class FilesAmiss(CurateError):

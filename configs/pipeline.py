@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from curate.configs.errors import ConfigError
+from curate.configs.names import nearest
 from curate.configs.schema import Column, Level, StageOptions, StageSpec
 from curate.configs.settings import first_problem
 
@@ -305,5 +305,5 @@ def hint(name: str, known: Iterable[str]) -> str:
     words.
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, 1)
+    near = nearest(name, names, 1)
     return f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Float, Integer, Table, Text, collate, column
 
 from curate.configs.errors import UsageError
+from curate.configs.names import did_you_mean
 from curate.configs.schema import Column, ColumnKind
 
 _KINDS: tuple[tuple[type, ColumnKind], ...] = ((Integer, "int"), (Float, "float"), (Text, "text"))
@@ -27,10 +27,8 @@ def columns_of(table: Table) -> dict[str, Column]:
 def unknown(name: str, known: Iterable[str]) -> str:
     """Says that there is no column `name`, and which of the known ones come nearest."""
     names = sorted(known)
-    near = difflib.get_close_matches(name.lower(), names, 3, 0.5)
-    if not near:
-        return f"there is no column {name}; the columns here are {', '.join(names)}"
-    return f"there is no column {name} (did you mean {' or '.join(near)}?)"
+    near = did_you_mean(name, names)
+    return f"there is no column {name}{near or '; the columns here are ' + ', '.join(names)}"
 
 
 def check_columns(names: Sequence[str], columns: Mapping[str, Column]) -> list[str]:

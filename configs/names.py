@@ -1,0 +1,22 @@
+"""Names that come near one that is not known: for messages about what someone typed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
+    """The known names nearest to another one, best first; letters count alike in either case.
+
+    Never the name itself: whoever asks knows that it is wrong.
+    """
+    by_lower = {other.lower(): other for other in known if other != name}
+    near = difflib.get_close_matches(name.lower(), sorted(by_lower), count, 0.6)
+    return [by_lower[other] for other in near]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """` (did you mean a or b?)` to go behind a wrong name; empty when no known name is near."""
+    near = nearest(name, known)
+    return f" (did you mean {' or '.join(near)}?)" if near else ""
