@@ -6,12 +6,13 @@ Nothing here relies on a look at the statement before. The engine is told to all
 reads; the process has little memory, can write no large file, and is killed when it takes too long.
 
 Request (stdin): one JSON object. Answer (stdout): JSON lines: the list of columns, one list a row,
-and at the end {"truncated": …} or {"error": KIND, "why": …, "known": […]}.
+and at the end {"truncated": …} or {"error": KIND, "why": …, "known": {TABLE: COLUMNS}}.
 """
 
 from __future__ import annotations
 
 import base64
+import decimal
 import json
 import math
 import resource
@@ -25,15 +26,21 @@ from typing import Any, Literal
 _FILE_BYTES = 1 << 20
 _CPU_GRACE_SECONDS = 5
 
+BYTES = "curate's bytes as base64"  # the key that marks them, which no row's JSON has
+
 FailureKind = Literal["refused", "failed", "unknown", "timeout", "memory", "reader", "unavailable"]
 
 
 class StatementError(Exception):
-    """Why there is no result. `known` are the names that there are, when one is unknown."""
+    """Why there is no result. `known` are the tables that there are with their columns, when a
+    name is unknown.
+    """
 
-    def __init__(self, kind: FailureKind, why: str = "", known: Sequence[str] = ()) -> None:
+    def __init__(
+        self, kind: FailureKind, why: str = "", known: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
         self.kind = kind
-        self.known = sorted(set(known))
+        self.known = dict(known or {})
         super().__init__(why)
 
 
@@ -58,7 +65,7 @@ def main(query: Query) -> None:
     except StatementError as error:
         _write({"error": error.kind, "why": str(error), "known": error.known})
     except MemoryError:
-        _write({"error": "memory", "why": "", "known": []})
+        _write({"error": "memory", "why": "", "known": {}})
 
 
 def answer(query: Query, request: Mapping[str, Any]) -> None:
@@ -84,7 +91,8 @@ def _write(value: Any) -> None:
 
 def _as_json(value: Any) -> Any:
     if isinstance(value, bytes | memoryview):
-        return {"base64": base64.b64encode(value).decode()}
-    if hasattr(value, "as_integer_ratio"):  # a Decimal
-        return float(value)
+        return {BYTES: base64.b64encode(value).decode()}
+    if isinstance(value, decimal.Decimal):  # of integers, too, what Postgres sums up
+        whole = value.is_finite() and value.as_tuple().exponent == 0
+        return int(value) if whole else float(value)
     return str(value)

@@ -36,6 +36,21 @@ _RIGHTS = (
     "ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO {name}",
 )
 
+# what each login may call, and what does more than read, be the transaction read-only or not
+_BUSY = """
+SELECT oid::regprocedure::text FROM pg_proc
+WHERE pronamespace = 'pg_catalog'::regnamespace
+  AND (proname IN ('pg_logical_emit_message', 'pg_notify', 'pg_export_snapshot', 'txid_current',
+                   'pg_current_xact_id', 'lo_creat', 'lo_create', 'lo_from_bytea')
+       OR proname ~ '^pg_(try_)?advisory_')
+"""
+_WRITERS = """
+SELECT r.rolname FROM pg_roles r WHERE r.rolcanlogin AND NOT r.rolsuper AND EXISTS (
+    SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+      AND has_table_privilege(r.oid, c.oid, 'INSERT, UPDATE, DELETE'))
+"""
+
 
 def reader_login(user: str, password: str) -> tuple[str, str]:
     """Name and password of the reader that belongs to a login.
@@ -109,9 +124,22 @@ def ensure_reader(connection: Connection) -> str:
             if superuser:
                 limit = "ALTER ROLE {name} SET temp_file_limit = {limit}"
                 raw.execute(_composed(limit, name, limit=sql.Literal(_TEMPORARY_FILES)))
+                _leave_functions_to_writers(raw)
             return ""
     except psycopg.Error as error:
         return str(error).splitlines()[0]
+
+
+def _leave_functions_to_writers(raw: Any) -> None:
+    """Let only logins that write to tables of this database call what does more than read.
+
+    What every login may do cannot be taken from one alone.
+    """
+    every = sql.SQL(", ").join(sql.SQL(row[0]) for row in raw.execute(_BUSY).fetchall())
+    raw.execute(sql.SQL("REVOKE EXECUTE ON FUNCTION {} FROM PUBLIC").format(every))
+    for (writer,) in raw.execute(_WRITERS).fetchall():
+        grant = sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}")
+        raw.execute(grant.format(every, sql.Identifier(writer)))
 
 
 def _composed(statement: str, name: str, **fields: Composable) -> Composed:

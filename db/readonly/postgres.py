@@ -1,14 +1,20 @@
 """One read-only query on Postgres, for `curate.db.readonly.child`.
 
-The login can only read (`curate.db.readonly.login`), so nothing that the statement calls can do
-more. The statement is sent after DECLARE … CURSOR FOR, where the server's grammar has room for one
-query and nothing else, in a read-only transaction, with a statement_timeout.
+The login can only read (`curate.db.readonly.login`). The statement is sent after DECLARE … CURSOR
+FOR, where the server's grammar has room for one query and nothing else, in a read-only transaction,
+with a statement_timeout; the transaction is rolled back.
+
+To read is not all that such a login may do: there are functions that write to the log of the
+server, notify, lock, or run SQL that they are given as text. The server knows them, as volatile
+ones. No such name may be in the statement, not even in a text.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Generator
+from contextlib import closing
 from typing import Any
 
 import psycopg
@@ -25,6 +31,28 @@ _REFUSALS = (
     errors.ReadOnlySqlTransaction,
     errors.FeatureNotSupported,
 )
+# functions of a server that are not volatile, and yet do more than compute
+_BUSY = ["txid_current", "pg_current_xact_id"]
+# volatile ones that change nothing
+_HARMLESS = """clock_timestamp currval gen_random_uuid lastval pg_database_size pg_indexes_size
+    pg_relation_size pg_sleep pg_sleep_for pg_sleep_until pg_stat_clear_snapshot pg_table_size
+    pg_tablespace_size pg_total_relation_size random random_normal setseed timeofday uuidv4
+    uuidv7""".split()  # noqa: SIM905
+# of other schemas, those may be called that only compute; who made them may have made any
+_DOES_MORE = """
+SELECT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+JOIN pg_language l ON l.oid = p.prolang
+WHERE p.proname = ANY($1) AND CASE n.nspname
+    WHEN 'pg_catalog' THEN
+        p.proname = ANY($2) OR p.provolatile = 'v' AND NOT p.proname = ANY($3)
+    ELSE p.provolatile <> 'i' OR l.lanname NOT IN ('internal', 'c') END
+LIMIT 1
+"""
+
+_COLUMNS = """
+SELECT table_name::text, array_agg(column_name::text) FROM information_schema.columns
+WHERE table_schema = current_schema() GROUP BY 1
+"""
 
 
 def query(arguments: dict[str, Any], statement: str, deadline: float) -> Generator[Any, None, None]:
@@ -42,11 +70,25 @@ def query(arguments: dict[str, Any], statement: str, deadline: float) -> Generat
         raise StatementError("unavailable", _first_line(error)) from None
     except ReaderMissing as error:
         raise StatementError("reader", str(error.fields["why"])) from None
-    with connection:
+    with closing(connection):  # which rolls back
         try:
+            _check_functions(connection, statement)
             yield from _rows(connection, statement, deadline)
         except psycopg.Error as error:
             raise _problem(connection, error) from None
+
+
+def _check_functions(connection: psycopg.Connection[Any], statement: str) -> None:
+    """Raise StatementError when a function that does more than read is named anywhere in the
+    statement, be it as a column or in a text.
+    """
+    if re.search(r"u&[\"']", statement, re.IGNORECASE):
+        raise StatementError("refused", "U& can hide a name")
+    words = re.findall(r"[^\W\d]\w*", statement)
+    names = sorted({*words, *(word.lower() for word in words)})
+    found = connection.execute(_DOES_MORE, [names, _BUSY, _HARMLESS]).fetchone()
+    if found:
+        raise StatementError("refused", f"the function {found[0]} is not allowed")
 
 
 def _rows(
@@ -91,15 +133,8 @@ def _problem(connection: psycopg.Connection[Any], error: psycopg.Error) -> State
     if isinstance(error, _REFUSALS) or "multiple commands" in why:
         return StatementError("refused", why)
     if isinstance(error, errors.UndefinedColumn | errors.UndefinedTable):
-        kind = "table" if isinstance(error, errors.UndefinedTable) else "column"
         connection.execute("ROLLBACK")
-        names = (
-            f"SELECT {kind}_name FROM information_schema.columns "  # noqa: S608
-            "WHERE table_schema = current_schema()"
-        )
-        return StatementError(
-            "unknown", why, [row[0] for row in connection.execute(names.encode())]
-        )
+        return StatementError("unknown", why, dict(connection.execute(_COLUMNS).fetchall()))
     return StatementError("failed", why)
 
 

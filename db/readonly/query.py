@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import base64
-import difflib
 import json
 import re
 import signal
@@ -18,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +32,10 @@ from curate.configs.errors import (
     SqlRefused,
     SqlTimeout,
 )
+from curate.configs.names import nearest
 from curate.configs.settings import hide_password
+from curate.db.readonly.child import BYTES
+from curate.db.readonly.rewriting import of_dataset, with_percentiles
 from curate.db.readonly.statement import check_statement
 from curate.db.readonly.urls import connect_arguments
 
@@ -52,9 +54,23 @@ class Result:
     truncated: bool  # there were more rows than asked for
 
 
-def run_query(url: str, statement: str, seconds: float, max_rows: int | None = None) -> Result:
+@dataclass(frozen=True)
+class Scope:
+    """The dataset whose rows alone a statement sees, and the schema that the tables are in."""
+
+    dataset_id: int
+    schema: str
+
+
+def run_query(
+    url: str,
+    statement: str,
+    seconds: float,
+    max_rows: int | None = None,
+    scope: Scope | None = None,
+) -> Result:
     """Run one SELECT on the database of a SQLAlchemy URL; at most `max_rows` rows (None: all) are
-    returned.
+    returned. Without a scope it sees all datasets.
 
     Raises SqlRefused when it is something else, SqlTimeout, SqlFailed for what the database says
     against it, ReaderMissing when no Postgres login is there that can only read, ServiceError
@@ -62,6 +78,10 @@ def run_query(url: str, statement: str, seconds: float, max_rows: int | None = N
     """
     engine, _ = _database(url)
     check_statement(statement, engine)
+    if scope:
+        statement = of_dataset(statement, engine, scope.schema, scope.dataset_id)
+    if engine == "postgres":
+        statement = with_percentiles(statement)
     return run_unchecked(url, statement, seconds, max_rows)
 
 
@@ -99,7 +119,7 @@ def run_unchecked(url: str, statement: str, seconds: float, max_rows: int | None
             timer.cancel()
             process.kill()
     if "error" in end:
-        raise _error(end, url, seconds)
+        raise _error(end, url, statement, seconds)
     return Result(lists[0], lists[1:], end["truncated"])
 
 
@@ -146,10 +166,10 @@ def _answers(process: subprocess.Popen[bytes], request: dict[str, Any]) -> Itera
 
 
 def _decoded(value: dict[str, Any]) -> Any:
-    return base64.b64decode(value["base64"]) if list(value) == ["base64"] else value
+    return base64.b64decode(value[BYTES]) if list(value) == [BYTES] else value
 
 
-def _error(end: dict[str, Any], url: str, seconds: float) -> CurateError:
+def _error(end: dict[str, Any], url: str, statement: str, seconds: float) -> CurateError:
     kind, why = end["error"], end["why"]
     if kind == "timeout":
         return SqlTimeout(seconds=seconds)
@@ -160,7 +180,23 @@ def _error(end: dict[str, Any], url: str, seconds: float) -> CurateError:
     if kind == "reader":
         return ReaderMissing(why=why)
     if kind == "unknown":
-        name = re.split(r"[\s.:\"]+", why.replace(" does not exist", "").rstrip('"'))[-1]
-        near = difflib.get_close_matches(name.lower(), end["known"], 3, 0.5)
-        return SqlFailed(why=why + (f" (did you mean {' or '.join(near)}?)" if near else ""))
+        return SqlFailed(why=why + _hint(why, statement, end["known"]))
     return SqlRefused(why=why) if kind == "refused" else SqlFailed(why=why)
+
+
+def _hint(why: str, statement: str, known: Mapping[str, Sequence[str]]) -> str:
+    """What is meant, perhaps, by the unknown name that an error tells of; `known` are the tables
+    with their columns.
+    """
+    name = re.split(r"[\s.:\"]+", why.replace(" does not exist", "").rstrip('"'))[-1].lower()
+    words = set(re.findall(r"\w+", statement.lower()))
+    named = {table: columns for table, columns in known.items() if table in words} or known
+    if "column" not in why:
+        named = {"": list(known)}
+    elif key := next((t for t in named if name == f"{t.removesuffix('s')}_id"), None):
+        return f" (in {key} it is id)"
+    near = nearest(name, {column for columns in named.values() for column in columns})
+    elsewhere = [table for table, columns in sorted(known.items()) if name in columns]
+    hints = [f"it is a column of {', '.join(elsewhere)}"] if elsewhere else []
+    hints += [f"did you mean {' or '.join(near)}?"] if near else []
+    return f" ({'; '.join(hints)})" if hints else ""

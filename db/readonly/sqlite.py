@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from curate.db.readonly.child import StatementError
+from curate.db.readonly.quantiles import add_quantiles
 
 # what only computes, in little time and memory; not printf, zeroblob, randomblob, load_extension
 FUNCTIONS = frozenset(
@@ -22,10 +23,10 @@ FUNCTIONS = frozenset(
     dense_rank exp first_value floor glob group_concat hex ifnull iif instr json json_array
     json_array_length json_each json_extract json_group_array json_group_object json_object
     json_tree json_type json_valid julianday lag last_value lead length like ln log log10 log2
-    lower ltrim max min mod nth_value ntile nullif octet_length percent_rank pi pow power
-    quote radians random rank replace round row_number rtrim sign sqlite_version sqrt strftime
-    string_agg substr substring sum time timediff total trim trunc typeof unicode unixepoch
-    upper -> ->>""".split()  # noqa: SIM905
+    lower ltrim max median min mod nth_value ntile nullif octet_length percent_rank pi pow power
+    quantile quote radians random rank replace round row_number rtrim sign sqlite_version sqrt
+    strftime string_agg substr substring sum time timediff total trim trunc typeof unicode
+    unixepoch upper -> ->>""".split()  # noqa: SIM905
 )
 _ACTIONS = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE)
 _LIMITS = {
@@ -35,6 +36,10 @@ _LIMITS = {
     sqlite3.SQLITE_LIMIT_ATTACHED: 0,
     sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 0,
 }
+_COLUMNS = """
+SELECT t.name, c.name FROM sqlite_master AS t, pragma_table_info(t.name) AS c
+WHERE t.type IN ('table', 'view') AND t.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+"""
 _STEPS = 20_000  # of SQLite's machine, between two looks at the clock
 
 
@@ -52,6 +57,9 @@ def query(path: str, statement: str, deadline: float) -> Generator[Any, None, No
             for limit, value in _LIMITS.items():
                 connection.setlimit(limit, value)
             connection.text_factory = lambda raw: raw.decode(errors="replace")
+            add_quantiles(connection)
+            # makes their tables, which the statement may not
+            connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')")
             connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
             connection.set_authorizer(lambda *action: _authorize(action, denied))
             cursor = connection.execute(statement)
@@ -84,14 +92,18 @@ def _problem(
         return StatementError("refused", denied[0])
     if message == "interrupted":
         return StatementError("timeout")
+    if message.startswith("user-defined aggregate"):
+        return StatementError(
+            "failed", "median and quantile are of numbers, at a share from 0 to 1"
+        )
     if "one statement at a time" in message:
         return StatementError("refused", "there is more than one statement")
     if message.startswith(("no such column", "no such table")):
         connection.set_authorizer(None)  # what follows is ours
         connection.set_progress_handler(None, 0)
-        names = "SELECT name FROM sqlite_master WHERE type = 'table'"
-        if message.startswith("no such column"):
-            names = f"SELECT c.name FROM ({names}) AS t, pragma_table_info(t.name) AS c"  # noqa: S608
-        return StatementError("unknown", message, [row[0] for row in connection.execute(names)])
+        columns: dict[str, list[str]] = {}
+        for table, column in connection.execute(_COLUMNS):
+            columns.setdefault(table, []).append(column)
+        return StatementError("unknown", message, columns)
     missing = "unable to open" in message or "not a database" in message
     return StatementError("unavailable" if missing else "failed", message)

@@ -15,6 +15,7 @@ from sqlglot.errors import SqlglotError
 
 from curate.configs.errors import SqlRefused
 from curate.db.filters.grammar import problem
+from curate.db.readonly.functions import forbidden_call
 
 MAX_LENGTH = 20_000
 _BEGINNINGS = ("SELECT", "WITH", "VALUES", "")  # nothing: a parenthesis or a comment
@@ -62,3 +63,8 @@ def check_statement(statement: str, dialect: str) -> None:
             raise SqlRefused(why="SELECT … INTO makes a table")
         if isinstance(node, exp.Lock):
             raise SqlRefused(why="FOR UPDATE and FOR SHARE lock rows")
+    # SQLite asks for itself about each function
+    if dialect == "postgres" and (
+        name := forbidden_call(sqlglot.tokenize(statement, read=dialect), tree)
+    ):
+        raise SqlRefused(why=f"the function {name} is not allowed")

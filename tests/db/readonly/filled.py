@@ -23,6 +23,13 @@ def fill(url: str) -> None:
                 values,
             )
         if not url.startswith("sqlite"):
+            for name, kind in (("own_notify", "VOLATILE"), ("own_stable", "STABLE")):
+                connection.execute(
+                    text(
+                        f"CREATE FUNCTION {name}() RETURNS void {kind} LANGUAGE sql "
+                        "AS $$ SELECT pg_notify('a', 'b') $$"
+                    )
+                )
             assert ensure_reader(connection) == ""
     engine.dispose()
 

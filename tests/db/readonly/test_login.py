@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 from sqlalchemy import create_engine, text
 
@@ -87,3 +88,51 @@ def test_a_login_that_may_do_more_is_no_reader(
     postgres.execute(grant.format(name), database)
     with pytest.raises(ReaderMissing, match=why):
         run_query(postgres.url(database, name), "SELECT 1", 10)
+
+
+BUSY = [
+    "pg_logical_emit_message(false, 'a', 'b')",
+    "pg_notify('a', 'b')",
+    "pg_advisory_lock(1)",
+    "pg_try_advisory_xact_lock_shared(1, 2)",
+    "pg_export_snapshot()",
+    "lo_create(0)",
+    "txid_current()",
+    "pg_current_xact_id()",
+]
+
+
+def test_the_server_leaves_functions_that_do_more_to_logins_that_write(
+    postgres: Postgres, request: pytest.FixtureRequest
+) -> None:
+    """Whoever logs in as the reader by other means than curate sql cannot call them either."""
+    for name in ("asked_writes", "asked_reads"):
+        postgres.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'hush'")
+        request.addfinalizer(lambda name=name: postgres.execute(f"DROP ROLE {name}"))
+    with postgres.database() as url:
+        engine = create_engine(url)
+        with engine.begin() as connection:
+            connection.execute(text("CREATE TABLE clips (flow FLOAT)"))
+            assert ensure_reader(connection) == ""
+            connection.execute(text("GRANT INSERT ON clips TO asked_writes"))
+            assert ensure_reader(connection) == ""  # the writer came later
+        engine.dispose()
+        found = {name: _allowed(url, name) for name in ("asked_writes", "asked_reads")}
+        postgres.execute(
+            "DROP OWNED BY asked_writes, asked_reads", url.split("@/")[1].split("?")[0]
+        )
+    assert found == {"asked_writes": BUSY, "asked_reads": []}
+
+
+def _allowed(url: str, name: str) -> list[str]:
+    """Those of the calls that a login may make."""
+    login = url.replace("+psycopg", "").replace("postgres@", f"{name}:hush@")
+    allowed = []
+    with psycopg.connect(login, autocommit=True) as connection:
+        for call in BUSY:
+            try:
+                connection.execute(f"SELECT {call}".encode())
+                allowed.append(call)
+            except psycopg.errors.InsufficientPrivilege:
+                pass
+    return allowed

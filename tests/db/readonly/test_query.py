@@ -9,6 +9,9 @@ import pytest
 from sqlalchemy import create_engine
 
 from curate.configs.errors import ServiceError, SqlFailed
+from curate.db import migrate
+from curate.db.engine import make_engine, writing
+from curate.db.readonly.login import ensure_reader
 from curate.db.readonly.query import Result, run_query
 
 
@@ -118,3 +121,59 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_text("nothing of the kind" * 100)
     with pytest.raises(ServiceError, match="not a database"):
         run_query(f"sqlite:///{tmp_path / 'x.db'}", "SELECT 1 FROM x", 10)
+
+
+@pytest.mark.parametrize(
+    ("statement", "hint"),
+    [
+        ("SELECT clip_id FROM clips", r"\(in clips it is id\)"),
+        ("SELECT floww, wdth FROM clips", r"\(did you mean flow\?\)"),
+        ("SELECT zzz FROM clips", r"zzz(\" does not exist)?\. List"),
+    ],
+)
+def test_the_very_name_that_was_typed_is_not_suggested(statement: str, hint: str, url: str) -> None:
+    with pytest.raises(SqlFailed, match=hint):
+        run_query(url, statement, 10)
+
+
+def test_a_column_of_another_table_is_told(database_url: str) -> None:
+    engine = make_engine(database_url)
+    migrate.ensure(engine)
+    if engine.dialect.name != "sqlite":
+        with writing(engine) as connection:
+            assert ensure_reader(connection) == ""
+    with pytest.raises(SqlFailed, match="it is a column of captions, embeddings, option_scores"):
+        run_query(database_url, "SELECT clip_id FROM videos", 10)
+    with pytest.raises(SqlFailed, match="in datasets it is id"):
+        run_query(database_url, "SELECT dataset_id FROM datasets", 10)
+
+
+def test_lists_in_json_are_tables_too(url: str) -> None:
+    """Each engine has functions for it that stand in FROM."""
+    calls = (
+        ["json_each('[1, 2]')", "json_tree('[1, 2]')"]
+        if url.startswith("sqlite")
+        else ["jsonb_array_elements('[1, 2]')", "unnest(ARRAY[1, 2])", "generate_series(1, 2)"]
+    )
+    for call in calls:
+        found = run_query(url, f"SELECT count(*) FROM clips, {call} AS j WHERE clips.id = 1", 10)
+        assert found.rows[0][0] in (2, 3)  # json_tree has the list itself as well
+    if url.startswith("sqlite"):
+        of_column = "SELECT j.value FROM clips, json_each('[' || clips.id || ']') AS j LIMIT 1"
+        assert run_query(url, of_column, 10).rows == [[1]]
+
+
+def test_what_is_not_a_finite_number_comes_back(url: str) -> None:
+    infinity = "9e999" if url.startswith("sqlite") else "'Infinity'::float"
+    assert run_query(url, f"SELECT {infinity}", 10).rows == [[float("inf")]]
+
+
+def test_sums_of_integers_are_integers(postgres_filled: str) -> None:
+    found = run_query(postgres_filled, "SELECT sum(id::bigint), 1e400::numeric FROM clips", 10)
+    assert found.rows[0][0] == 465
+    assert isinstance(found.rows[0][0], int)
+
+
+def test_json_that_looks_like_bytes_stays_json(postgres_filled: str) -> None:
+    found = run_query(postgres_filled, 'SELECT \'{"base64": "!"}\'::jsonb', 10)
+    assert found.rows == [[{"base64": "!"}]]
