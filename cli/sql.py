@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from sqlalchemy import Engine, inspect
 
 from curate.cli.shared.database import open_database
-from curate.cli.shared.options import Json
+from curate.cli.shared.options import Json, dataset_names
 from curate.cli.shared.output import emit, emit_cells, emit_json
 from curate.cli.shared.session import Session
+from curate.configs.errors import UsageError
+from curate.db.datasets import pick
+from curate.db.engine import is_sqlite
 from curate.db.reports.counts import describe_tables
 
 
@@ -23,36 +29,72 @@ def sql(
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     max_rows: Annotated[int, typer.Option(min=1, help="Rows to print at most.")] = 1000,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset", help="Let the tables hold this one alone.", autocompletion=dataset_names
+        ),
+    ] = None,
 ) -> None:
     """Ask the database; without a statement list its tables and columns.
 
+    The view clips_view has, beside the columns of clips, the name of the dataset and the source.
+    On a terminal that is too narrow for a table, each column has a line.
+
     Example:
       curate sql "SELECT stage, status, count(*) FROM clips GROUP BY 1, 2"
+      curate sql "SELECT dataset, median(flow), quantile(flow, 0.9) FROM clips_view GROUP BY 1"
+      curate sql --dataset pets "SELECT * FROM clips WHERE duplicate = 1"
     """
     session = Session.of(ctx)
     engine = open_database(session)
     if statement is None:
-        tables = describe_tables(engine)
-        if as_json:
-            emit_json([{"table": t.name, "rows": t.rows, "columns": t.columns} for t in tables])
-            return
-        rows = [{"table": t.name, "rows": t.rows, "columns": ", ".join(t.columns)} for t in tables]
-        emit(rows, False)
-        session.next(("sql", "SELECT stage, status, count(*) FROM clips GROUP BY 1, 2"))
+        if dataset:
+            raise UsageError(what="--dataset goes with a statement")
+        _list_tables(session, engine, as_json)
         return
-    from curate.db.readonly.query import run_query  # imports sqlglot
+    from curate.db.readonly.query import Scope, run_query  # imports sqlglot
 
+    scope = None
+    if dataset:
+        schema = "main" if is_sqlite(engine) else inspect(engine).default_schema_name or "public"
+        scope = Scope(pick(engine, dataset).id, schema)
     settings = session.settings
     url = settings.readonly_database_url or settings.database
-    result = run_query(url, statement, settings.sql_seconds, max_rows)
+    result = run_query(url, statement, settings.sql_seconds, max_rows, scope)
     if as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(result.columns)
         writer.writerows(result.rows)
     elif as_json:
-        emit_json([dict(zip(result.columns, row, strict=True)) for row in result.rows])
+        names = _different(result.columns)
+        emit_json([dict(zip(names, row, strict=True)) for row in result.rows])
     else:
-        emit_cells(result.columns, result.rows)
+        emit_cells(result.columns, result.rows, may_fold=False)
+        if not result.rows:
+            session.console.say("no rows")
     if result.truncated:
         limit = f"only the first {max_rows} rows are shown"
         session.console.warn(f"{limit}; ask for more with --max-rows")
+
+
+def _list_tables(session: Session, engine: Engine, as_json: bool) -> None:
+    tables = describe_tables(engine)
+    if as_json:
+        emit_json([{"table": t.name, "rows": t.rows, "columns": t.columns} for t in tables])
+        return
+    emit(
+        [{"table": t.name, "rows": t.rows, "columns": ", ".join(t.columns)} for t in tables], False
+    )
+    session.next(("sql", "SELECT stage, status, count(*) FROM clips GROUP BY 1, 2"))
+
+
+def _different(columns: Sequence[str]) -> list[str]:
+    """The names of columns, those that come again with a number: a, b, a_2."""
+    names: list[str] = []
+    for column in columns:
+        candidates = (f"{column}_{n}" for n in itertools.count(2))
+        names.append(
+            column if column not in names else next(c for c in candidates if c not in names)
+        )
+    return names

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import datetime
+import decimal
 import json
+import math
 import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console as Terminal
 
 Show = Callable[[Any], str]
 
@@ -80,8 +87,15 @@ def emit(
     emit_cells(names, [[row.get(name) for name in names] for row in rows])
 
 
-def emit_cells(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table on stdout: drawn on a terminal, else aligned text; numbers to the right."""
+FOLD = 16  # a table folds texts that are wider than so many letters
+
+
+def emit_cells(names: Sequence[str], rows: Sequence[Sequence[Any]], may_fold: bool = True) -> None:
+    """Print a table on stdout: drawn on a terminal, else aligned text; numbers to the right.
+
+    On a terminal that is too narrow for it, though long texts are folded (if they may be), each
+    row is printed with one column a line.
+    """
     cells = [[formatted(value) for value in row] for row in rows]
     numeric = []
     for i in range(len(names)):
@@ -92,21 +106,80 @@ def emit_cells(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         sys.stdout.write(aligned(names, cells, numeric))
         return
     import rich.console
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
+    terminal = rich.console.Console()
+    heads = [formatted(name) for name in names]
+    widths = [max(cell_len(line[i]) for line in (heads, *cells)) for i in range(len(heads))]
+    least = [min(width, FOLD) for width in widths] if may_fold else widths
+    if len(heads) > 1 and sum(least) + 2 * (len(heads) - 1) > terminal.width:
+        _print_records(terminal, heads, cells)
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, right in zip(names, numeric, strict=True):
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for head, right, width in zip(heads, numeric, least, strict=True):
+        table.add_column(
+            Text(head),
+            justify="right" if right else "left",
+            overflow="fold",
+            min_width=min(width, terminal.width),
+        )
     for line in cells:
         table.add_row(*map(Text, line))
-    rich.console.Console().print(table)
+    terminal.print(table)
+
+
+def _print_records(
+    terminal: Terminal, names: Sequence[str], cells: Sequence[Sequence[str]]
+) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    for number, line in enumerate(cells, 1):
+        record = Table(box=None, pad_edge=False, show_header=False)
+        record.add_column(style="bold", overflow="fold")
+        record.add_column(overflow="fold")
+        for name, cell in zip(names, line, strict=True):
+            record.add_row(Text(name), Text(cell))
+        if number > 1:
+            terminal.print()
+        terminal.print(Text(f"row {number}", style="dim"))
+        terminal.print(record)
+
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def emit_json(value: Any) -> None:
-    """Print one JSON document on stdout."""
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False, default=str)
-    sys.stdout.write("\n")
+    """Print one JSON document on stdout, of what JSON allows: NaN and infinity are null, bytes are
+    base64, times ISO 8601.
+    """
+    shown = json.dumps(_as_json(value), indent=2, ensure_ascii=not _is_utf8(), allow_nan=False)
+    sys.stdout.write(_SURROGATES.sub(lambda half: f"\\u{ord(half[0]):04x}", shown) + "\n")
+
+
+def _is_utf8() -> bool:
+    return (sys.stdout.encoding or "").lower() in ("utf-8", "utf8")
+
+
+def _as_json(value: Any) -> Any:
+    """The value, in what JSON has a form for."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(name): _as_json(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_as_json(inner) for inner in value]
+    if isinstance(value, bytes | bytearray | memoryview):
+        return base64.b64encode(value).decode()
+    if isinstance(value, decimal.Decimal):
+        return _as_json(float(value))
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    return str(value)
 
 
 # what could command a terminal or turn the order of letters
@@ -114,7 +187,8 @@ _COMMANDING = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\
 
 
 def formatted(value: Any) -> str:
-    """A value as a table shows it: NULL empty, floats in four digits, on one line.
+    """A value as a table shows it: NULL empty, floats in four digits, of bytes how many; on one
+    line.
 
     What could command a terminal is written as an escape: file names come from anywhere.
     """
@@ -122,6 +196,8 @@ def formatted(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, bytes):
+        return counted(len(value), "byte")
     return _escaped(str(value))
 
 

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
+import json
+import re
+from pathlib import Path
+
 import pytest
 
-from curate.cli.shared.output import Console, Counter, aligned, counted, formatted, seconds_text
+from curate.cli.shared.output import (
+    Console,
+    Counter,
+    aligned,
+    counted,
+    emit_cells,
+    emit_json,
+    formatted,
+    seconds_text,
+)
 
 
 def test_a_table_never_commands_the_terminal() -> None:
@@ -68,3 +83,98 @@ def test_remarks_and_warnings_command_no_terminal(capsys: pytest.CaptureFixture[
     Console().say("a\x1b[2J\nb")
     Console().warn("c\x07\nd")
     assert capsys.readouterr().err == "a\\x1b[2J\nb\nwarning: c\\x07\nd\n"
+
+
+def drawn(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    width: int,
+    may_fold: bool = False,
+) -> list[str]:
+    """A table of three columns, 49 letters wide, on a terminal."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    rows = [[1, "/videos/holiday/0001.mp4", "a cat on a mat"], [12, "/v/b.mp4", None]]
+    emit_cells(["clip_id", "path", "text"], rows, may_fold)
+    return unstyled(capsys.readouterr().out)
+
+
+def unstyled(out: str) -> list[str]:
+    """Its lines, without what makes letters bold."""
+    return [re.sub("\x1b\\[[0-9;]*m", "", line).rstrip() for line in out.splitlines()]
+
+
+def test_a_table_that_fits_is_a_table(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert drawn(capsys, monkeypatch, 49) == [
+        "clip_id  path                      text",
+        "      1  /videos/holiday/0001.mp4  a cat on a mat",
+        "     12  /v/b.mp4",
+    ]
+
+
+def test_one_that_does_not_has_a_column_a_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert drawn(capsys, monkeypatch, 48) == [
+        "row 1",
+        "clip_id  1",
+        "path     /videos/holiday/0001.mp4",
+        "text     a cat on a mat",
+        "",
+        "row 2",
+        "clip_id  12",
+        "path     /v/b.mp4",
+        "text",
+    ]
+
+
+def test_texts_may_be_folded_but_never_narrower_than_one_can_read(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folded = drawn(capsys, monkeypatch, 41, may_fold=True)
+    assert (folded[0].split(), len(folded)) == (["clip_id", "path", "text"], 4)
+    assert drawn(capsys, monkeypatch, 40, may_fold=True)[0] == "row 1"
+
+
+def test_a_pipe_gets_lines_of_any_length(capsys: pytest.CaptureFixture[str]) -> None:
+    emit_cells(["a", "b"], [["x" * 200, "y" * 200]], may_fold=False)
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_a_column_of_any_name_is_shown_as_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    emit_cells(["[red]x", "y\x1b[2J"], [[1, 2]])
+    assert unstyled(capsys.readouterr().out)[0].split() == ["[red]x", "y\\x1b[2J"]
+
+
+def test_json_has_a_form_for_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    """Decimals, dates, paths, bytes, and what is no number, wherever it stands."""
+    value = {
+        "float": [1.5, float("nan"), float("-inf")],
+        "decimal": (decimal.Decimal("1.5"), decimal.Decimal("NaN")),
+        "date": [datetime.date(2020, 1, 2), datetime.datetime(2020, 1, 2, 3, 4, 5)],
+        "bytes": b"\x00\xff",
+        "path": Path("/x"),
+        "half": "\ud800é",
+        1: None,
+    }
+    emit_json(value)
+
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    out = capsys.readouterr().out
+    out.encode()  # UTF-8 has no half of a pair either
+    assert json.loads(out, parse_constant=refuse) == {
+        "float": [1.5, None, None],
+        "decimal": [1.5, None],
+        "date": ["2020-01-02", "2020-01-02T03:04:05"],
+        "bytes": "AP8=",
+        "path": "/x",
+        "half": "\ud800é",
+        "1": None,
+    }
