@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import csv
+import sys
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from curate.cli.shared.database import OpenDataset, known_stage, open_dataset
+from curate.cli.shared.database import OpenDataset, known_error, known_stage, open_dataset
 from curate.cli.shared.gone import gone_text, gone_unreadable
-from curate.cli.shared.options import DatasetName, FailedStage, Json
+from curate.cli.shared.options import DatasetName, ErrorClass, FailedStage, Json
 from curate.cli.shared.output import emit_cells, emit_json, formatted
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
 from curate.configs.schema import Level
-from curate.db.reports.failures import failures, row_values
+from curate.db.reports.failures import FailedRow, Failure, failed_rows, failures, row_values
 
 
 def errors(
     ctx: typer.Context,
     dataset: DatasetName = None,
     stage: FailedStage = None,
+    error: ErrorClass = None,
+    all_rows: Annotated[
+        bool, typer.Option("--all", help="Show every row that failed, not one a kind.")
+    ] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print every row as CSV.")] = False,
     row: Annotated[int | None, typer.Option("--id", help="Show everything about one row.")] = None,
     level: Annotated[str, typer.Option(help="Whether --id is that of a clip or a video.")] = "clip",
     as_json: Json = False,
@@ -29,6 +37,7 @@ def errors(
 
     Example:
       curate errors --stage probe
+      curate errors --error NotMedia --csv > broken.csv
       curate errors --id 812
     """
     session = Session.of(ctx)
@@ -36,7 +45,22 @@ def errors(
     if row is not None:
         _print_row(opened, level, row, as_json)
         return
-    failed = failures(opened.engine, opened.dataset.id, known_stage(opened, stage))
+    which = (opened.engine, opened.dataset.id, known_stage(opened, stage))
+    kind = known_error(opened, error)
+    if all_rows or as_csv:
+        found = _print_rows(failed_rows(*which, kind), as_csv, as_json)
+    else:
+        failed = failures(*which, kind)
+        found = bool(failed)
+        _print_kinds(session, opened, failed, as_json)
+    if not found and not as_json:
+        session.console.say("nothing failed")
+
+
+def _print_kinds(
+    session: Session, opened: OpenDataset, failed: list[Failure], as_json: bool
+) -> None:
+    """Print each kind of error with one of its rows, and what to do."""
     if as_json:
         emit_json([asdict(f) | {"gone": gone_unreadable(opened, f.stage, f.error)} for f in failed])
         return
@@ -45,12 +69,25 @@ def errors(
         gone = gone_text(gone_unreadable(opened, f.stage, f.error))
         print(f"{f.rows} x {f.error} in {f.stage}{gone}   e.g. {example}")
         print(f"    {formatted(f.message)}")
-    if not failed:
-        session.console.say("nothing failed")
-        return
-    first = failed[0]
-    one = ("--id", str(first.example_id), "--level", first.level)
-    session.next(("retry", opened.name), ("errors", opened.name, *one))
+    if failed:
+        first = failed[0]
+        one = ("--id", str(first.example_id), "--level", first.level)
+        more = [("errors", opened.name, "--all")] if any(f.rows > 1 for f in failed) else []
+        session.next(("retry", opened.name), ("errors", opened.name, *one), *more)
+
+
+def _print_rows(rows: Iterable[FailedRow], as_csv: bool, as_json: bool) -> bool:
+    """Print every row that failed; returns whether there was one."""
+    if as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(FailedRow._fields)
+        return bool(sum(1 for row in rows if writer.writerow(row)))
+    found = list(rows)
+    if as_json:
+        emit_json([row._asdict() for row in found])
+    elif found:
+        emit_cells(FailedRow._fields, found)
+    return bool(found)
 
 
 def _print_row(opened: OpenDataset, level: str, row_id: int, as_json: bool) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from curate.cli.shared.database import known_stage, open_dataset
+from curate.cli.shared.database import known_error, known_stage, open_dataset
 from curate.cli.shared.gone import gone_text, gone_unreadable
 from curate.cli.shared.notify import next_after_notifying
-from curate.cli.shared.options import DatasetName, FailedStage, Json
+from curate.cli.shared.options import DatasetName, ErrorClass, FailedStage, Json
 from curate.cli.shared.output import counted, emit_json
 from curate.cli.shared.session import Session
 from curate.db import datasets
@@ -19,9 +17,7 @@ def retry(
     ctx: typer.Context,
     dataset: DatasetName = None,
     stage: FailedStage = None,
-    error: Annotated[
-        str | None, typer.Option("--error", metavar="CLASS", help="Only this kind of error.")
-    ] = None,
+    error: ErrorClass = None,
     as_json: Json = False,
 ) -> None:
     """Put failed rows back to the stage where they failed.
@@ -33,11 +29,16 @@ def retry(
     session = Session.of(ctx)
     opened = open_dataset(session, dataset)
     only = known_stage(opened, stage)
-    gone = gone_unreadable(opened, only, error)  # before they go back
-    rows = datasets.retry(opened.engine, opened.dataset, opened.pipeline, only, error)
+    kind = known_error(opened, error)
+    gone = gone_unreadable(opened, only, kind)  # before they go back
+    rows = datasets.retry(opened.engine, opened.dataset, opened.pipeline, only, kind)
     if as_json:
         emit_json({"dataset": opened.name, "rows": rows, "gone": gone})
     else:
         print(f"dataset {opened.name}: {counted(rows, 'row')} to try again{gone_text(gone)}")
     if rows:
         session.next(next_after_notifying(session, opened))
+    elif stage or error:
+        at = f" at {stage}" if stage else ""
+        kind = f" with {error}" if error else ""
+        session.console.warn(f"no row of {opened.name} failed{at}{kind}; see: curate errors")

@@ -9,12 +9,15 @@ from sqlalchemy import Engine, make_url
 
 from curate.cli.shared.pipelines import pipeline_of
 from curate.cli.shared.session import Session
+from curate.configs import errors
 from curate.configs.errors import NoDatasets, UsageError
+from curate.configs.names import did_you_mean
 from curate.configs.pipeline import Pipeline
 from curate.configs.settings import Settings, hide_password
 from curate.db import migrate
 from curate.db.datasets import Dataset, pick
 from curate.db.engine import is_sqlite, make_engine, writing
+from curate.db.reports.failures import reasons
 
 
 @dataclass(frozen=True)
@@ -90,5 +93,25 @@ def known_stage(opened: OpenDataset, stage: str | None) -> str | None:
     """The stage of a --stage option. Raises UsageError for one that the dataset does not have."""
     if stage and stage not in opened.stage_names:
         names = ", ".join(opened.stage_names)
-        raise UsageError(what=f"--stage {stage}: dataset {opened.name} has the stages {names}")
+        near = did_you_mean(stage, opened.stage_names)
+        has = f"dataset {opened.name} has the stages {names}"
+        raise UsageError(what=f"--stage {stage}{near}: {has}")
     return stage
+
+
+def known_error(opened: OpenDataset, error: str | None) -> str | None:
+    """The class of an --error option. Raises UsageError for one that no row can have failed with.
+
+    Plugins have classes of their own, which are known from the rows alone.
+    """
+    if not error:
+        return error
+    failed = reasons(opened.engine, opened.dataset.id)
+    classes = (c for c in vars(errors).values() if isinstance(c, type))
+    known = {c.__name__ for c in classes if issubclass(c, errors.RowError)} | set(failed)
+    if error not in known:
+        near = did_you_mean(error, known)
+        found = f"rows of {opened.name} failed with {', '.join(failed)}"
+        nothing = f"no row of {opened.name} failed"
+        raise UsageError(what=f"--error {error}{near}: {found if failed else nothing}")
+    return error

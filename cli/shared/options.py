@@ -91,6 +91,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 FailedStage = Annotated[
     str | None, typer.Option("--stage", help="Only this stage.", autocompletion=stage_names)
 ]
+ErrorClass = Annotated[
+    str | None, typer.Option("--error", metavar="CLASS", help="Only this kind of error.")
+]
 Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", help="CSV or Parquet file to write."),

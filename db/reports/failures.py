@@ -4,15 +4,28 @@ to blame.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, Select, func, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    Select,
+    Table,
+    func,
+    literal,
+    null,
+    select,
+    text,
+)
 
 from curate.configs.schema import LEVELS, Level
 from curate.db.engine import now, reading
 from curate.db.queue.leases import stages_met
 from curate.db.schema import batches, clips, rows_of, stands, videos
+
+_CHUNK = 2000
 
 
 @dataclass(frozen=True)
@@ -28,8 +41,12 @@ class Failure:
     message: str
 
 
-def failures(engine: Engine, dataset_id: int, stage: str | None = None) -> list[Failure]:
-    """What failed, at one stage or (None) at all of them? Most frequent first."""
+def failures(
+    engine: Engine, dataset_id: int, stage: str | None = None, error: str | None = None
+) -> list[Failure]:
+    """What failed, at one stage or (None) at all, with one class of error or any? Most frequent
+    first.
+    """
     kinds = []
     with reading(engine) as connection:
         for level in LEVELS:
@@ -44,6 +61,8 @@ def failures(engine: Engine, dataset_id: int, stage: str | None = None) -> list[
                     )
                     .group_by(table.c.reason)
                 )
+                if error:
+                    by_reason = by_reason.where(table.c.reason == error)
                 for reason, rows, example_id in connection.execute(by_reason).all():
                     query: Select[Any] = select(videos.c.path, table.c.error)
                     if level == "clip":
@@ -62,14 +81,72 @@ def sources_that_failed(
     with reading(engine) as connection:
         for level in LEVELS:
             table = rows_of(level)
-            failed = [table.c.dataset_id == dataset_id, stands(table, "dropped", "failed")]
-            failed += [table.c.status == "failed", table.c.reason == error]
+            failed = [*_failed(table, dataset_id), table.c.reason == error]
             failed += [table.c.stage == stage] if stage else []
             query = select(videos.c.path).distinct().where(*failed)
             if level == "clip":
                 query = query.join_from(clips, videos, clips.c.video_id == videos.c.id)
             paths.update(connection.execute(query).scalars())
     return sorted(paths)
+
+
+class FailedRow(NamedTuple):
+    """One row that failed. Of a video, the clip's columns are None."""
+
+    level: Level
+    id: int
+    stage: str
+    error: str
+    path: str  # of the video
+    clip_index: int | None
+    start_seconds: float | None
+    end_seconds: float | None
+    message: str
+
+
+def failed_rows(
+    engine: Engine, dataset_id: int, stage: str | None = None, error: str | None = None
+) -> Iterator[FailedRow]:
+    """Every row that failed, at one stage or (None) at all, with one class of error or any: videos
+    first, in the order of their ids. Memory does not grow with their number.
+    """
+    with reading(engine) as connection:
+        stream = connection.execution_options(yield_per=_CHUNK)
+        for level in LEVELS:
+            table = rows_of(level)
+            span = [clips.c.clip_index, clips.c.start_seconds, clips.c.end_seconds]
+            query = select(
+                literal(level),
+                table.c.id,
+                table.c.stage,
+                func.coalesce(table.c.reason, "?"),
+                videos.c.path,
+                *(span if level == "clip" else [null()] * len(span)),
+                func.coalesce(table.c.error, ""),
+            ).where(*_failed(table, dataset_id))
+            if level == "clip":
+                query = query.join_from(clips, videos, clips.c.video_id == videos.c.id)
+            query = query.where(table.c.stage == stage) if stage else query
+            query = query.where(table.c.reason == error) if error else query
+            for row in stream.execute(query.order_by(table.c.id)):
+                yield FailedRow(*row)
+
+
+def reasons(engine: Engine, dataset_id: int) -> list[str]:
+    """The classes of errors that rows of a dataset failed with, by name."""
+    found = set()
+    with reading(engine) as connection:
+        for table in map(rows_of, LEVELS):
+            query = select(table.c.reason).where(*_failed(table, dataset_id)).distinct()
+            rows = connection.execute(query)
+            found |= {reason for reason in rows.scalars() if reason}
+    return sorted(found)
+
+
+def _failed(table: Table, dataset_id: int) -> tuple[ColumnElement[bool], ...]:
+    """That rows of a dataset failed, as the index of ended rows has it."""
+    of_dataset = table.c.dataset_id == dataset_id
+    return of_dataset, stands(table, "dropped", "failed"), table.c.status == "failed"
 
 
 def row_values(engine: Engine, dataset_id: int, level: Level, row_id: int) -> dict[str, Any] | None:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
+import pytest
+from sqlalchemy import text
+
 from tests.cli.conftest import Call, Filled
 
 
@@ -24,3 +30,41 @@ def test_one_row_in_full(curate: Call, filled: Filled) -> None:
     assert (clip["reason"], clip["source"]) == ("CutMismatch", "/v/a.mp4")
     assert curate("errors", "--id", "3", "--level", "video", "--json").json["path"] == "/v/c.mp4"
     assert curate("errors", "--id", "99").code == 2
+
+
+def test_errors_shows_every_row_on_request(curate: Call, filled: Filled) -> None:
+    """The default has one row a kind: two clips of a kind, and a video of another."""
+    with filled.engine.begin() as connection:
+        failed = "status = 'failed', stage = 'cut', reason = 'CutMismatch', error = 'x'"
+        connection.execute(text(f"UPDATE clips SET {failed} WHERE id = 7"))
+    assert [f["rows"] for f in curate("errors", "--json").json] == [2, 1]
+    found = curate("errors", "--all", "--json").json
+    assert [(f["level"], f["id"], f["error"], f["path"], f["clip_index"]) for f in found] == [
+        ("video", 3, "EmptyFile", "/v/c.mp4", None),
+        ("clip", 5, "CutMismatch", "/v/a.mp4", 3),
+        ("clip", 7, "CutMismatch", "/v/a.mp4", 5),
+    ]
+    table = curate("errors", "--all").out.splitlines()
+    assert (table[0].split()[:4], len(table)) == (["level", "id", "stage", "error"], 4)
+    assert "curate errors pets --all" in curate("errors").err
+
+
+def test_errors_as_csv_has_every_row(curate: Call, filled: Filled) -> None:
+    found = list(csv.DictReader(io.StringIO(curate("errors", "--csv").out)))
+    assert [(f["id"], f["message"]) for f in found] == [
+        ("3", "/v/c.mp4 is empty (0 bytes)"),
+        ("5", "9"),
+    ]
+
+
+@pytest.mark.parametrize("form", [(), ("--all",), ("--csv",)])
+def test_errors_of_one_kind(curate: Call, filled: Filled, form: tuple[str, ...]) -> None:
+    out = curate("errors", "--error", "EmptyFile", *form).out
+    assert ("EmptyFile" in out, "CutMismatch" in out) == (True, False)
+
+
+def test_errors_of_a_kind_that_no_row_failed_with(curate: Call, filled: Filled) -> None:
+    result = curate("errors", "--error", "NotMedia", "--all")
+    assert (result.code, result.out, result.err) == (0, "", "nothing failed\n")
+    result = curate("errors", "--error", "EmptyFil")
+    assert (result.code, "did you mean EmptyFile?" in result.err) == (2, True)

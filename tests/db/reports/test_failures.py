@@ -12,8 +12,10 @@ from curate.db.engine import writing
 from curate.db.reports.failures import (
     BlockedStage,
     blocked_stages,
+    failed_rows,
     failures,
     hopeless_stage,
+    reasons,
     row_values,
 )
 from curate.db.schema import batches
@@ -98,3 +100,16 @@ def test_waiting_is_no_use_when_all_last_batches_failed_and_it_does_not_pass(
 def test_batches_before_the_run_do_not_count(line: Line) -> None:
     log(line, *["ModelsMissing"] * 6, ago=100.0)
     assert hopeless_stage(line.engine, line.dataset.id, since=time.time() - 50) is None
+
+
+def test_every_failed_row_comes_with_its_source(line: Line) -> None:
+    clips = put(line, "score", "failed", "NotFinite", count=2)
+    put(line, "score", "kept", None)
+    found = list(failed_rows(line.engine, line.dataset.id))
+    assert [(f.level, f.id, f.stage, f.error) for f in found] == [
+        ("clip", row_id, "score", "NotFinite") for row_id in clips
+    ]
+    assert found[0].path == "/v/scorefailedNotFinite.mp4"
+    assert found == list(failed_rows(line.engine, line.dataset.id, "score", "NotFinite"))
+    assert list(failed_rows(line.engine, line.dataset.id, "inorder")) == []
+    assert reasons(line.engine, line.dataset.id) == ["NotFinite"]
