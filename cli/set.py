@@ -13,6 +13,7 @@ from curate.cli.shared.output import emit_json
 from curate.cli.shared.session import Session
 from curate.configs.differences import differences
 from curate.configs.errors import UsageError
+from curate.configs.names import did_you_mean
 from curate.db.redo import set_pipeline
 
 
@@ -35,11 +36,17 @@ def set_(
     session = Session.of(ctx)
     opened = open_dataset(session, dataset)
     stage, _, option = assignment.partition("=")[0].strip().partition(".")
-    changeable = find_step(opened, stage).options.change_no_score
+    options = find_step(opened, stage).options
+    changeable = options.change_no_score
     if option.strip() not in changeable:
-        may = f"what may change is {', '.join(changeable)}"
-        instead = f"for one that changes scores: curate redo {stage} --set {assignment}"
-        raise UsageError(what=f"{assignment}: {may}; {instead}")
+        known = sorted(type(options).model_fields)
+        what = f"{assignment}: what may change is {', '.join(changeable)}"
+        if option.strip() in known:
+            what += f"; for one that changes scores: curate redo {stage} --set {assignment}"
+        else:
+            near = did_you_mean(option.strip(), known)
+            what = f"stage {stage} has no option {option.strip()}{near}; see: curate stages {stage}"
+        raise UsageError(what=what)
     pipeline = with_options(opened, stage, [assignment])
     changes = differences(opened.dataset.frozen, pipeline.frozen())
     set_pipeline(opened.engine, opened.dataset, pipeline)

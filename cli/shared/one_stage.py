@@ -15,6 +15,7 @@ from curate.cli.shared.pipelines import changed_pipeline, check_ready
 from curate.cli.shared.session import Session
 from curate.cli.shared.weights import check_models
 from curate.configs.errors import UsageError
+from curate.configs.names import did_you_mean
 from curate.configs.pipeline import Pipeline
 from curate.db.redo import redo
 from curate.tasks.registry import stages
@@ -62,6 +63,8 @@ def redo_stage(session: Session, opened: OpenDataset, request: RedoRequest, as_j
         clips = f"{counted(done.back, 'clip')} back to {' and '.join([stage, *then])}"
         later = f", {done.at_work} of them when the batch they are in is done"
         print(f"dataset {opened.name}: {clips}{later if done.at_work else ''}")
+    if not done.back:
+        session.console.warn(_why_none(opened, request, done.dropped))
     if request.where and request.sets:
         session.console.warn(
             "clips for which --where is not true keep what they have by the old options"
@@ -73,6 +76,18 @@ def redo_stage(session: Session, opened: OpenDataset, request: RedoRequest, as_j
     if done.back:
         changed = OpenDataset(opened.engine, opened.dataset, pipeline)
         session.next(next_after_notifying(session, changed))
+
+
+def _why_none(opened: OpenDataset, request: RedoRequest, dropped: int) -> str:
+    """Why no clip goes back."""
+    if dropped:
+        return (
+            f"no clip goes back: a filter before {request.stage} drops {counted(dropped, 'clip')}"
+        )
+    which = f"through {request.stage}, or failed in it"
+    if request.where:
+        return f"no clip of {opened.name} that is {which}, matches --where {request.where!r}"
+    return f"no clip of {opened.name} is {which}"
 
 
 def refuse_redo(opened: OpenDataset, stage: str) -> None:
@@ -99,7 +114,8 @@ def find_step(opened: OpenDataset, stage: str) -> Any:
     """The step of a stage. Raises UsageError when the pipeline has none."""
     if not opened.pipeline.has(stage):
         names = ", ".join(opened.stage_names)
-        raise UsageError(what=f"dataset {opened.name} has no stage {stage}; it has {names}")
+        near = did_you_mean(stage, opened.stage_names)
+        raise UsageError(what=f"dataset {opened.name} has no stage {stage}{near}; it has {names}")
     return opened.pipeline.stage(stage)
 
 

@@ -52,6 +52,7 @@ def test_redo_takes_other_options_and_a_predicate(curate: Call, passing: Filled)
         (["split"], 2, "--name NEW"),
         (["dedup"], 2, "curate refilter"),
         (["ocr"], 2, "has no stage ocr; it has probe, split"),
+        (["motoin"], 2, "has no stage motoin (did you mean motion?)"),
         (["motion", "--set", "cut.crf=3"], 2, "only options of motion"),
         (["motion", "--set", "motion.enabled=false"], 2, "only options of motion"),
         (["motion", "--set", "motion.colour=3"], 3, "unknown option of stage motion colour"),
@@ -166,3 +167,19 @@ def test_redo_needs_neither_the_other_stages_nor_their_weights(
     assert (result.code, result.out) == (0, "dataset scored: 0 clips back to aesthetic\n"), (
         result.err
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["motion", "--where", "clip_index > 99"], "matches --where 'clip_index > 99'"),
+        (["cut"], "no clip of empty is through cut, or failed in it"),
+    ],
+)
+def test_redo_of_no_clip_says_so(
+    curate: Call, passing: Filled, words: list[str], says: str
+) -> None:
+    datasets.create(passing.engine, "empty", "/e", resolve(None, ready=False).pipeline)
+    name = "empty" if words == ["cut"] else "pets"
+    result = curate("redo", *words, name)
+    assert (result.code, says in result.err, "0 clips back" in result.out) == (0, True, True)
