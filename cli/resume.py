@@ -5,12 +5,13 @@ from __future__ import annotations
 import typer
 
 from curate.cli.shared.database import open_dataset
-from curate.cli.shared.exports import ExportRequest
+from curate.cli.shared.exports import ExportRequest, plan_export
 from curate.cli.shared.local_run import finish
 from curate.cli.shared.notify import notify_workers
 from curate.cli.shared.options import Columns, DatasetName, Output, Processes, Sort, Where
 from curate.cli.shared.output import counted
 from curate.cli.shared.session import Session
+from curate.configs.errors import UsageError
 from curate.configs.settings import hide_password
 from curate.db import datasets
 from curate.db.export import check_target
@@ -36,16 +37,19 @@ def resume(
       curate resume videos -o clips.csv
     """
     session = Session.of(ctx)
-    if output:
-        check_target(output)
+    request = ExportRequest(output, where, columns or (), sort or ()) if output else None
+    if (where or columns or sort) and not output:
+        raise UsageError(what="--where, --columns and --sort are about the table of -o FILE")
+    check_target(output)
     opened = open_dataset(session, dataset)
+    if request:
+        plan_export(opened, request)  # what is wrong with it is told before anything is done
     expired = expire_rows_of_dead(opened.engine, opened.dataset)
     datasets.resume(opened.engine, opened.dataset)
     if expired:
         session.console.say(f"{counted(expired, 'row')} taken back from workers that are gone")
     broker = session.settings.broker_url
     if not broker or output or jobs:
-        request = ExportRequest(output, where, columns or (), sort or ()) if output else None
         finish(session, opened, jobs, request)
         return
     if not notify_workers(session, opened):

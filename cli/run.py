@@ -54,9 +54,10 @@ def run(
     if any(Path(source) == output for source in sources):
         raise UsageError(what=f"{output} is both input and output; give -o another name")
     check_target(output)
-    request = EnqueueRequest(sources, config, sets or (), name, images)
+    export = ExportRequest(output, where, columns or (), sort or ())
+    request = EnqueueRequest(sources, config, sets or (), name, images, export)
     opened, report = enqueue_videos(session, request)
     session.console.say("\n".join([f"dataset {opened.name}: {report}", *report.remarks()]))
     for line in report.warnings():
         session.console.warn(line)
-    finish(session, opened, jobs, ExportRequest(output, where, columns or (), sort or ()))
+    finish(session, opened, jobs, export)

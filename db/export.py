@@ -37,7 +37,7 @@ from curate.configs.texts import safe_cell
 from curate.db.engine import reading
 from curate.db.expressions import quoted
 from curate.db.filters.check import check_where
-from curate.db.filters.columns import check_columns, columns_of, order_by
+from curate.db.filters.columns import check_columns, check_sort, columns_of, order_by
 from curate.db.filters.sql import to_sql
 from curate.db.schema import clips, videos
 
@@ -161,10 +161,10 @@ def plan(engine: Engine, dataset_id: int, pipeline: Pipeline, selection: Selecti
     predicate.
     """
     known = available(pipeline)
-    extras = [name for name in _extra_names(engine, dataset_id) if name not in known]
-    kinds = known | {name: Column("text", "a column of the input table") for name in extras}
+    extras = [name for name in extra_names(engine, dataset_id) if name not in known]
+    kinds = check_selection(pipeline, selection, extras)
     if selection.columns:
-        names = check_columns(selection.columns, kinds)
+        names = [name.strip() for name in selection.columns]
     else:
         every_clip_is_kept = tuple(selection.statuses) == ("kept",)
         names = [*usual(pipeline), *(() if every_clip_is_kept else ("status", "reason")), *extras]
@@ -176,14 +176,29 @@ def plan(engine: Engine, dataset_id: int, pipeline: Pipeline, selection: Selecti
     )
     dialect = engine.dialect.name
     if selection.where:
-        check_where(selection.where, known)
         query = query.where(literal_column(to_sql(selection.where, dialect)))
     keys = order_by(selection.sort, known, dialect) if selection.sort else []
     query = query.order_by(*keys, column("video_id"), column("clip_index"))
     return ExportPlan(names, kinds, frozenset(extras), query)
 
 
-def _extra_names(engine: Engine, dataset_id: int) -> list[str]:
+def check_selection(
+    pipeline: Pipeline, selection: Selection, extras: Iterable[str]
+) -> dict[str, Column]:
+    """The columns that --columns may name; `extras` are those of the input tables. Raises
+    UsageError or FilterError for a wrong column or predicate.
+    """
+    known = available(pipeline)
+    kinds = {name: Column("text", "a column of the input table") for name in extras} | known
+    check_columns(selection.columns, kinds)
+    if selection.where:
+        check_where(selection.where, known)
+    if selection.sort:
+        check_sort(selection.sort, known)
+    return kinds
+
+
+def extra_names(engine: Engine, dataset_id: int) -> list[str]:
     """The other columns of the input tables, in the order in which they turn up."""
     query = select(videos.c.extra).where(
         videos.c.dataset_id == dataset_id, videos.c.extra.is_not(None)
@@ -234,7 +249,8 @@ def export(
     is stored, since no reader of CSV or Parquet would take it otherwise. `report` is called now and
     then with the number of rows written. Memory does not grow with that number. The files of clips
     are looked at where `path` is written and `plan.check` is there. With `safe_cells` no text is
-    written that a spreadsheet takes for a formula. Raises PackageMissing, UsageError, FilesAmiss.
+    written that a spreadsheet takes for a formula. Raises PackageMissing, UsageError, FilesAmiss,
+    and ServiceError when the file cannot be written.
     """
     exported = Exported(plan.names)
     with reading(engine) as connection:
@@ -248,8 +264,11 @@ def export(
         if target is None:
             write_csv(sys.stdout, plan.names, rows)
         else:
-            with whole(target) as temporary:
-                _format(target)(temporary, plan, rows)
+            try:
+                with whole(target) as temporary:
+                    _format(target)(temporary, plan, rows)
+            except OSError as error:
+                raise ServiceError(what=str(target), why=error.strerror or error) from error
     return exported
 
 
@@ -335,18 +354,23 @@ def check_target(target: Path | None, safe_cells: bool = False) -> None:
     """
     if target is None:
         return
-    _format(target)
-    if safe_cells and target.suffix.lower() != ".csv":
-        raise UsageError(what=f"--safe-cells is for CSV, and {target} is none; leave it out")
-    if target.is_dir():
-        raise UsageError(
-            what=f"{target} is a folder; name a file to write, such as {target / 'clips.csv'}"
-        )
-    existing = next((p for p in target.absolute().parents if p.exists()), Path("/"))
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise UsageError(
-            what=f"{target} cannot be written: {existing} is not a folder you may write to"
-        )
+    try:
+        if target.is_dir():
+            name = target / "clips.csv"
+            raise UsageError(what=f"{target} is a folder; name a file to write, such as {name}")
+        _format(target)
+        if safe_cells and target.suffix.lower() != ".csv":
+            raise UsageError(what=f"--safe-cells is for CSV, and {target} is none; leave it out")
+        existing = next((p for p in target.absolute().parents if p.exists()), Path("/"))
+        if not existing.is_dir():
+            raise UsageError(what=f"{target} cannot be written: {existing} is not a folder")
+        # tried, since root may write to folders that take no file
+        trial = _temporary(existing / target.name)
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        why = error.strerror or error
+        raise UsageError(what=f"{target} cannot be written: {why}") from None
 
 
 _Format = Callable[[Path, ExportPlan, Iterable[Sequence[Any]]], None]
@@ -358,9 +382,8 @@ def _format(target: Path) -> _Format:
     if suffix == ".csv":
         return _csv_file
     if suffix != ".parquet":
-        raise UsageError(
-            what=f"{target} ends in {suffix or 'nothing'}; export writes .csv and .parquet"
-        )
+        ends = f"ends in {suffix}" if suffix else "has no ending"
+        raise UsageError(what=f"{target} {ends}; a table to write ends in .csv or .parquet")
     try:
         import pyarrow  # noqa: F401
     except ModuleNotFoundError:
@@ -371,14 +394,17 @@ def _format(target: Path) -> _Format:
     return _parquet_file
 
 
+def _temporary(target: Path) -> Path:
+    return target.absolute().with_name(f".{target.name}.{os.getpid()}.tmp")
+
+
 @contextmanager
 def whole(target: Path) -> Iterator[Path]:
     """A temporary path beside target that takes its name at the end; on an exception nothing is
     left of it.
     """
-    folder = target.absolute().parent
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{target.name}.{os.getpid()}.tmp"
+    target.absolute().parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(target)
     try:
         yield temporary
         temporary.replace(target)

@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from curate.cli.shared.database import OpenDataset, make_database, open_database
+from curate.cli.shared.exports import ExportRequest, check_export
 from curate.cli.shared.gone import gone_below, gone_text
 from curate.cli.shared.output import counted
 from curate.cli.shared.pipelines import pipeline_of, resolve
@@ -24,24 +25,29 @@ from curate.configs.pipeline import Pipeline
 from curate.configs.texts import safe_name
 from curate.db import datasets
 from curate.db.datasets import Dataset, Enqueued
+from curate.db.export import extra_names
 from curate.tasks.inputs.extensions import TABLE_EXTENSIONS, extension
 from curate.tasks.inputs.files import Input, PassedOver, Search, skipped_text
 from curate.tasks.inputs.find import find_all_inputs
 from curate.tasks.inputs.paths import is_url, to_text
 from curate.tasks.inputs.roots import root_of
+from curate.tasks.inputs.tables import other_columns
 from curate.tasks.registry import stages
 from curate.tasks.storage.locations import check_clips_writable
 
 
 @dataclass(frozen=True)
 class EnqueueRequest:
-    """What a command line asks for: sources, pipeline file, overrides, dataset name."""
+    """What a command line asks for: sources, pipeline file, overrides, dataset name; and what is to
+    be written at the end.
+    """
 
     sources: Sequence[str]
     config: Path | None = None
     sets: Sequence[str] = ()
     name: str | None = None
     images: bool = False
+    export: ExportRequest | None = None
 
     @property
     def root(self) -> str:
@@ -104,7 +110,8 @@ def enqueue_videos(session: Session, request: EnqueueRequest) -> tuple[OpenDatas
     """Put the videos of a request into their dataset, which is made unless it exists.
 
     A dataset keeps the pipeline it was made with; without --config and --set that one goes on.
-    Raises PipelineChanged when another one is asked for, NoInput, ConfigError, ServiceError.
+    Raises PipelineChanged when another one is asked for, NoInput, ConfigError, ServiceError; and
+    UsageError or FilterError when what is to be written cannot be. Then nothing was made.
     """
     existing = _existing_database(session)
     chosen = choose(datasets.all_datasets(existing) if existing else [], request)
@@ -112,6 +119,8 @@ def enqueue_videos(session: Session, request: EnqueueRequest) -> tuple[OpenDatas
     check_models(pipeline, session.settings.model_folder)
     check_clips_writable(session.settings)
     inputs, passed_over = _find(session, request)
+    if request.export:
+        check_export(request.export, pipeline, _extras(existing, chosen, request))
     # from here on things are made; whatever is wrong with the request has been reported
     engine = existing or make_database(session)
     if isinstance(chosen, str):
@@ -120,6 +129,15 @@ def enqueue_videos(session: Session, request: EnqueueRequest) -> tuple[OpenDatas
     opened = OpenDataset(engine, chosen, pipeline)
     counts.gone = max(counts.gone, gone_below(opened, request.sources, counts.found))
     return opened, EnqueueReport.of(counts, passed_over, pipeline)
+
+
+def _extras(engine: Engine | None, chosen: Dataset | str, request: EnqueueRequest) -> list[str]:
+    """The columns that the input tables of a dataset add to it, so far and by this request."""
+    names = extra_names(engine, chosen.id) if engine and isinstance(chosen, Dataset) else []
+    for source in request.sources:
+        if extension(source) in TABLE_EXTENSIONS:
+            names += other_columns(source)
+    return names
 
 
 def preview(session: Session, request: EnqueueRequest) -> tuple[str, Pipeline, EnqueueReport]:

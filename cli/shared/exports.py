@@ -11,7 +11,17 @@ from typing import Literal
 from curate.cli.shared.database import OpenDataset
 from curate.cli.shared.output import Counter, counted
 from curate.cli.shared.session import Session
-from curate.db.export import AMISS, Exported, ExportPlan, FileCheck, Selection, export, plan
+from curate.configs.pipeline import Pipeline
+from curate.db.export import (
+    AMISS,
+    Exported,
+    ExportPlan,
+    FileCheck,
+    Selection,
+    check_selection,
+    export,
+    plan,
+)
 from curate.tasks.inputs.paths import to_path
 from curate.tasks.storage.clip_files import file_states
 
@@ -35,13 +45,23 @@ class ExportRequest:
     missing: Missing = "drop"
     ask_stores: bool = False
 
+    @property
+    def selection(self) -> Selection:
+        """Which clips and columns, in which order."""
+        columns = tuple(c for c in ",".join(self.columns).split(",") if c.strip())
+        return Selection(self.where, columns, ",".join(self.sort), tuple(self.statuses))
+
+
+def check_export(request: ExportRequest, pipeline: Pipeline, extras: Sequence[str]) -> None:
+    """Raise UsageError or FilterError for a wrong column or predicate, before there is a dataset;
+    `extras` are the columns of the input tables.
+    """
+    check_selection(pipeline, request.selection, extras)
+
 
 def plan_export(opened: OpenDataset, request: ExportRequest) -> ExportPlan:
     """How to write the clips. Raises UsageError or FilterError for a wrong column or predicate."""
-    columns = tuple(c for c in ",".join(request.columns).split(",") if c.strip())
-    sort = ",".join(request.sort)
-    selection = Selection(request.where, columns, sort, tuple(request.statuses))
-    return plan(opened.engine, opened.dataset.id, opened.pipeline, selection)
+    return plan(opened.engine, opened.dataset.id, opened.pipeline, request.selection)
 
 
 def export_clips(session: Session, opened: OpenDataset, request: ExportRequest) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from curate.configs.errors import ConfigError, ServiceError
+from curate.configs.errors import ConfigError, NoSuchFile, ServiceError
+from curate.configs.names import did_you_mean
 from curate.configs.schema import ABSENT
 from curate.tasks.inputs.extensions import is_media, suffix
 from curate.tasks.inputs.paths import is_url, to_path, to_text
@@ -100,6 +101,16 @@ def skipped_text(skipped: Mapping[str, int], most: int = 5) -> str:
 
 def _stem(path: str) -> str:
     return os.path.splitext(path)[0]  # noqa: PTH122  perhaps a URL's
+
+
+def no_such_file(path: str) -> NoSuchFile:
+    """The error of a path where nothing is, with the names beside it that come near."""
+    folder, name = os.path.split(path.rstrip("/"))
+    try:
+        near = did_you_mean(name, os.listdir(folder or "."))  # noqa: PTH208  names alone
+    except OSError:
+        near = ""
+    return NoSuchFile(path=to_text(path), near=to_text(near))
 
 
 def local_input(path: str, base: str, extra: dict[str, Any] | None = None) -> Input:

@@ -17,7 +17,14 @@ from curate.tasks.inputs.extensions import (
     is_image,
     is_media,
 )
-from curate.tasks.inputs.files import Input, PassedOver, Search, local_input, skipped_text
+from curate.tasks.inputs.files import (
+    Input,
+    PassedOver,
+    Search,
+    local_input,
+    no_such_file,
+    skipped_text,
+)
 from curate.tasks.inputs.folders import FolderWalk, match_glob
 from curate.tasks.inputs.paths import is_url, to_text
 from curate.tasks.inputs.tables import read_table
@@ -63,7 +70,7 @@ def find_inputs(
     extension. A still image that a search finds beside a video is `only_known`, unless `search`
     says that pictures join; where there is no video they all do. What is left out is added to
     `passed_over`. Only the paths of a table are kept in memory. Raises NoInput when there is no
-    input, ConfigError for a wrong table.
+    input, NoSuchFile when there is not even such a path, ConfigError for a wrong table.
     """
     source = source.removeprefix("file://")
     passed_over, search = passed_over or PassedOver(), search or Search()
@@ -100,4 +107,6 @@ def _inputs(source: str, passed_over: PassedOver, search: Search) -> Iterator[In
     if os.path.lexists(source):
         folder = os.path.dirname(os.path.abspath(source))  # noqa: PTH100, PTH120
         return iter([local_input(source, folder)])
+    if not glob.has_magic(source):
+        raise no_such_file(source)
     return match_glob(source, passed_over)

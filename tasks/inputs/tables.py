@@ -13,12 +13,12 @@ from contextlib import closing
 from itertools import zip_longest
 from typing import Any, BinaryIO
 
-from curate.configs.errors import BadTable, NoInput, PackageMissing
+from curate.configs.errors import BadTable, PackageMissing
 from curate.configs.packages import install
 from curate.configs.schema import ABSENT
 from curate.configs.texts import storable
 from curate.tasks.inputs.extensions import extension, is_media
-from curate.tasks.inputs.files import Input, PassedOver, local_input, url_input
+from curate.tasks.inputs.files import Input, PassedOver, local_input, no_such_file, url_input
 from curate.tasks.inputs.paths import from_table, is_url, to_text
 
 TableRow = dict[str, Any]
@@ -48,9 +48,10 @@ def read_rows(source: str, needed: Sequence[str] = ("path",)) -> Iterator[tuple[
     """The position (such as: line 2) and the cells of each row.
 
     All cells but `path` are values that JSON can hold; empty CSV cells and NaN are None. Raises
-    NoInput when there is no table, and BadTable, with the line where the row begins or its number,
-    when the table cannot be read, a quote is not closed, a row has too many cells, a text cannot be
-    stored, the header has none of the columns `needed`, or a column twice, or comes once more.
+    NoSuchFile when there is no table, and BadTable, with the line where the row begins or its
+    number, when the table cannot be read, a quote is not closed, a row has too many cells, a text
+    cannot be stored, the header has none of the columns `needed`, or a column twice, or comes once
+    more.
     """
     try:
         if is_url(source):
@@ -60,7 +61,7 @@ def read_rows(source: str, needed: Sequence[str] = ("path",)) -> Iterator[tuple[
         else:
             stream = open(source, "rb")  # noqa: PTH123, SIM115  closed below
     except FileNotFoundError:
-        raise NoInput(path=to_text(source), looked_for="a table of paths") from None
+        raise no_such_file(source) from None
     except OSError as error:
         raise BadTable(source=to_text(source), why=error.strerror or error) from None
     read = _parquet_rows if extension(source) == ".parquet" else _csv_rows
@@ -74,6 +75,14 @@ def read_rows(source: str, needed: Sequence[str] = ("path",)) -> Iterator[tuple[
                     why = f"{position}: column {name} {what}; {how}"
                     raise BadTable(source=to_text(source), why=why)
             yield position, cells
+
+
+def other_columns(source: str) -> list[str]:
+    """The columns of a table that are not `path`; none when it has no row. Raises what `read_rows`
+    raises.
+    """
+    _, first = next(read_rows(source), ("", {}))
+    return [name for name in first if name != "path"]
 
 
 def as_input(source: str, position: str, row: TableRow) -> Input:

@@ -110,3 +110,11 @@ def test_what_was_loaded_can_be_taken_back(curate: Call, captioned: Filled, tmp_
     assert (result.out, result.err) == ("dataset pets: 0 captions dropped\n", "")
     assert "by hand" not in curate("recaption").err
     assert curate("captions", "drop", "--where", "txt = 'One'").code == 3
+
+
+def test_a_table_that_is_not_there_is_told(curate: Call, captioned: Filled, tmp_path: Path) -> None:
+    (tmp_path / "mended.csv").write_text("clip_id,text\n1,One\n")
+    result = curate("captions", "load", str(tmp_path / "mendde.csv"))
+    assert (result.code, "did you mean mended.csv?" in result.err) == (2, True), result.err
+    result = curate("captions", "load", "nosuch.csv")
+    assert (result.code, "no file or folder nosuch.csv" in result.err) == (2, True), result.err

@@ -51,7 +51,7 @@ WRONG = [
     (["run", "x"], 2, "--output"),
     (["enqueue", "/nowhere/at/all"], 2, "/nowhere/at/all"),
     (["run", "x", "-o", "clips.xlsx"], 2, ".csv and .parquet"),
-    (["run", "x", "-o", "/"], 2, "ends in nothing"),
+    (["run", "x", "-o", "/"], 2, "is a folder"),
     (["enqueue", ".", "--name", "a b"], 2, "a b"),
     (["worker", "-Q", "gpu"], 2, "cpu, ascend"),
     (["worker", "--loglevel", "loud"], 2, "loud"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from curate.db import datasets
 from tests.cli.conftest import Call, Filled, finish_clips
 
 
@@ -61,3 +62,20 @@ def test_resume_without_failures_gives_0(curate: Call, filled: Filled, tmp_path:
     )
     result = curate("resume", "-o", str(tmp_path / "clips.csv"))
     assert (result.code, "Next:" in result.err) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["--where", "flow > 1"], 2, "-o FILE"),
+        (["-o", "clips.csv", "--where", "flwo > 1"], 3, "did you mean flow"),
+        (["-o", "clips.csv", "--columns", "flwo"], 2, "did you mean flow"),
+    ],
+)
+def test_what_is_wrong_with_the_table_is_told_before_anything_is_done(
+    curate: Call, filled: Filled, words: list[str], code: int, says: str
+) -> None:
+    assert curate("pause", "pets").code == 0
+    result = curate("resume", "pets", *words)
+    assert (result.code, says in result.err) == (code, True), result.err
+    assert datasets.pick(filled.engine, "pets").state == "paused"

@@ -41,3 +41,74 @@ def test_a_home_that_cannot_be_written_to(curate: Call, videos: Path) -> None:
     videos.chmod(0o555)
     done = curate("--home", str(videos), "run", str(videos), "-o", str(videos.parent / "clips.csv"))
     assert (done.code, "cannot be written to" in done.err) == (4, True)
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("nosuchdir", "no file or folder"),
+        ("vidoes", "did you mean videos?"),
+        ("nosuch.csv", "no file or folder"),
+    ],
+)
+def test_a_source_that_is_not_there(
+    curate: Call, videos: Path, home: Path, source: str, says: str
+) -> None:
+    done = curate("run", str(videos.parent / source), "-o", str(videos.parent / "clips.csv"))
+    assert (done.code, says in done.err, home.exists()) == (2, True, False), done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("--where", "flwo >= 1"), 3),
+        (("--where", "flow >="), 3),
+        (("--columns", "path,flwo"), 2),
+        (("--sort", "flwo desc"), 2),
+    ],
+)
+def test_nothing_is_enqueued_when_the_table_cannot_be_written(
+    curate: Call, videos: Path, home: Path, words: tuple[str, str], code: int
+) -> None:
+    done = curate("run", str(videos), "-o", str(videos.parent / "clips.csv"), *words)
+    assert (done.code, home.exists()) == (code, False), done.err
+    assert curate("enqueue", str(videos)).code == 0  # and to a dataset that is there, nothing more
+    (videos / "b.mp4").write_bytes(b"x")
+    done = curate("run", str(videos), "-o", str(videos.parent / "clips.csv"), *words)
+    assert done.code == code
+    assert curate("status", "--json").json["totals"]["videos"] == 1
+
+
+def test_columns_of_the_input_table_are_known_before_it_is_enqueued(
+    curate: Call, videos: Path, home: Path
+) -> None:
+    table = videos.parent / "list.csv"
+    table.write_text(f"path,license\n{videos}/a.mp4,CC0\n")
+    columns = ("--columns", "path,license,licence")
+    done = curate("run", str(table), "-o", str(videos.parent / "clips.csv"), *columns)
+    assert (done.code, "no column licence (did you mean license?)" in done.err) == (2, True)
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("/proc/x.csv", "/proc/x.csv cannot be written"),
+        ("/proc/no/such.csv", "cannot be written"),
+        ("/proc/x", "has no ending"),
+        ("x.xlsx", "ends in .xlsx"),
+        ("videos", "is a folder"),
+        ("folder.csv", "is a folder"),
+        ("videos/a.mp4/x.csv", "a.mp4 is not a folder"),
+        (f"{'x' * 250}.csv", "File name too long"),
+        (f"{'x' * 300}/y.csv", "File name too long"),
+    ],
+)
+def test_a_target_that_cannot_be_written_is_told_before_any_work(
+    curate: Call, videos: Path, home: Path, monkeypatch: pytest.MonkeyPatch, target: str, says: str
+) -> None:
+    monkeypatch.chdir(videos.parent)
+    Path("folder.csv").mkdir()
+    done = curate("run", str(videos), "-o", target)
+    assert (done.code, says in done.err, home.exists()) == (2, True, False), done.err
+    assert sorted(p.name for p in videos.parent.iterdir()) == ["folder.csv", "videos"]

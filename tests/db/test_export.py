@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert, text
 
-from curate.configs.errors import FilterError, PackageMissing, UsageError
+from curate.configs.errors import FilterError, PackageMissing, ServiceError, UsageError
 from curate.db import datasets, export
 from curate.db.export import Selection
 from curate.db.schema import clips
@@ -230,3 +230,17 @@ def test_any_text_survives_csv(words: str) -> None:
         [["text"], [words]],
         [["text"], []],
     )
+
+
+def test_a_file_that_cannot_be_written_after_all_is_a_service_that_is_missing(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as on a disk that is full."""
+
+    def fill(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(export, "write_csv", fill)
+    with pytest.raises(ServiceError, match=r"x\.csv.*No space left"):
+        write(line, tmp_path / "x.csv")
+    assert not list(tmp_path.glob("*.tmp"))
