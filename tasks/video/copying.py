@@ -51,19 +51,22 @@ def copy_span(path: Location, source: str, span: Span, sound: bool) -> WrittenCl
             copied = output.add_stream_from_template(stream, opaque=foreign or None)
             track = SoundTrack(output, source, span) if sound else None
             packets = list(_needed(source, _from_keyframe(container, stream, span.start), span.end))
-            for packet, dts in zip(packets, decoding_times([p.pts for p in packets]), strict=True):
-                packet.pts, packet.dts = packet.pts - span.start, dts - span.start
+            shown = without_gap([p.pts for p in packets], span.end)
+            for packet, pts, dts in zip(packets, shown, decoding_times(shown), strict=True):
+                packet.pts, packet.dts = pts - span.start, dts - span.start
+                if pts < span.end and packet.duration:  # the last frame may be cut off
+                    packet.duration = min(packet.duration, span.end - pts)
                 packet.stream = copied
                 output.mux(packet)
             if track is not None:
                 track.write()
-        shown = count_shown(temporary)
-        if shown < (span.frames or 1):
+        count = count_shown(temporary)
+        if count < (span.frames or 1):
             planned = span.frames or "at least one"
-            raise CutMismatch(path=to_text(str(path)), found=shown, planned=planned)
-        fps = float(shown / span.seconds)
+            raise CutMismatch(path=to_text(str(path)), found=count, planned=planned)
+        fps = float(count / span.seconds)
         size = stream.codec_context.width, stream.codec_context.height
-        return WrittenClip(shown, fps, *size, temporary.stat().st_size)
+        return WrittenClip(count, fps, *size, temporary.stat().st_size)
 
 
 def _from_keyframe(container: InputContainer, stream: VideoStream, start: int) -> Iterator[Any]:
@@ -92,6 +95,16 @@ def _needed(source: str, packets: Iterator[Any], end: int) -> Iterator[Any]:
             later.clear()
         elif len(later) > _REORDERED:
             return
+
+
+def without_gap(pts: Sequence[int], end: int) -> list[int]:
+    """Time stamps of packets, of which those at or after `end` come to follow it at once.
+
+    Where the last frame of a span is cut off, a later one that it refers to may be shown much
+    later.
+    """
+    gap = min((p for p in pts if p >= end), default=end) - end
+    return [p - gap if p >= end else p for p in pts]
 
 
 def decoding_times(pts: Sequence[int]) -> list[int]:

@@ -104,6 +104,25 @@ def test_copied_clips_start_exactly_and_hold_every_planned_frame(kind: str, tmp_
         assert outcome.scores["num_frames"] == len(shown) and with_opencv(outcome) == shown
 
 
+@pytest.mark.parametrize("mode", ["encode", "copy"])
+@pytest.mark.parametrize("encoding", [media.CLOSED, media.B_FRAMES, media.LONG_GOP])
+def test_a_clip_that_ends_in_a_pause_is_no_longer_than_planned(
+    mode: str, encoding: media.Encoding, tmp_path: Path
+) -> None:
+    # a screen recorder: 30 frames, 30 s with nothing, 18 frames
+    pts = [*range(30), *range(750, 768)]
+    recorded = replace(encoding, pts=pts, time_base=Fraction(1, 24))
+    path = media.write_video(tmp_path / "a.mp4", media.footage(48), recorded)
+    first, second = clips(path, [(0, 30), (30, 48)])
+    first = replace(first, end_pts=first.end_pts - 720 * (second.end_pts - second.start_pts) // 18)
+    a, b = stage(tmp_path, mode=mode).run_batch([first, second])
+    assert with_pyav(a)[:30] == list(range(30))
+    assert with_pyav(b)[:18] == list(range(30, 48))
+    with av.open(str(a.scores["path"])) as container:
+        assert container.duration is not None
+        assert container.duration / 1e6 <= 30 / 24 + (0.01 if mode == "encode" else 4 / 24)
+
+
 def test_what_an_mp4_cannot_hold_is_not_copied(tmp_path: Path) -> None:
     with pytest.raises(CannotCopy, match=r"cannot hold vp8.*mode of cut to encode"):
         run(media.draw("webm", tmp_path), tmp_path, mode="copy")
