@@ -55,9 +55,10 @@ def draw(path: Path, seconds: float, size: tuple[int, int]) -> None:
 def picked(path: str, numbers: list[int], small: tuple[int, int]) -> Any:
     """Curate's way."""
     from curate.tasks.video.frame_picker import pick_frames
-    from curate.tasks.video.span import Pick
+    from curate.tasks.video.span import Pick, Span
 
-    return pick_frames(path, 0, 1 << 60, numbers[-1] + 1, lambda _: [Pick(numbers, small)])[0]
+    span = Span(0, 1 << 60, Fraction(1), numbers[-1] + 1)
+    return pick_frames(path, span, lambda _: [Pick(numbers, small)])[0]
 
 
 def whole(path: str, numbers: list[int], small: tuple[int, int]) -> Any:

@@ -268,6 +268,10 @@ class NoFrames(MediaError):
     """{path} holds no frame that can be decoded: {why}. Copy or download it again"""
 
 
+class EmptyStream(MediaError):
+    """{path} has a video stream ({codec}), but not one picture is in it. Leave it out"""
+
+
 class BadGeometry(MediaError):
     """{path} says its pictures are {width}x{height} pixels, which cannot be. Re-encode the file"""
 

@@ -105,12 +105,7 @@ class Pipeline:
 
     def columns(self) -> dict[str, Column]:
         """Every column that the stages write to clips."""
-        return {
-            n: c
-            for s in self.stages
-            for n, c in s.spec.columns.items()
-            if written_level(s.spec) == "clip"
-        }
+        return {n: c for s in self.stages for n, c in columns_for(s.spec, "clip").items()}
 
     def frozen(self) -> list[dict[str, Any]]:
         """JSON-ready steps; `parse` reads them back."""
@@ -125,6 +120,13 @@ class Pipeline:
 def written_level(stage: type[StageSpec]) -> Level:
     """The level of the rows that have the columns of a stage: those it makes, or waits for."""
     return stage.makes or stage.level
+
+
+def columns_for(stage: type[StageSpec], level: Level) -> Mapping[str, Column]:
+    """The columns that a stage writes to rows of a level."""
+    if level == written_level(stage):
+        return stage.columns
+    return stage.own_columns if level == stage.level else {}
 
 
 def read_yaml(path: Path) -> list[dict[str, Any]]:

@@ -119,6 +119,7 @@ class StageSpec(Protocol):
     comes_last: ClassVar[bool]
     form: ClassVar[int]
     columns: ClassVar[dict[str, Column]]
+    own_columns: ClassVar[dict[str, Column]]
     Options: ClassVar[type[StageOptions]]
 
     @classmethod

@@ -138,12 +138,13 @@ videos = Table(
     Column("keyframes", Text),  # JSON list of pts
     Column("size_bytes", BigInteger),
     Column("num_clips", Integer),
-    Column("frames_decoded", Integer),  # by split; its frames are in clips, leftover or unplaced
+    Column("frames_decoded", Integer),  # of which those of no clip are leftover or unplaced
     Column("frames_unplaced", Integer),
     Column("frames_leftover", Integer),
     Column("longest_gap", Float(53)),  # seconds between two frames
     Column("scenes_short", Integer),
     Column("time_jumps", Integer),  # times that the source's clock starts again or jumps
+    Column("seekable", Integer),  # 0: clips are found by decoding from the start
     Column("stream_index", Integer),
     Column("mirrored", Integer),
     Column("interlaced_flag", Integer),

@@ -17,7 +17,6 @@ from curate.tasks.stage import Clip, Outcome, Scores, Stage, Video
 from curate.tasks.storage.clip_paths import clip_path
 from curate.tasks.storage.locations import Location, below
 from curate.tasks.video.picture_options import Deinterlace, Hdr, refuse_hdr
-from curate.tasks.video.span import Span
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -137,7 +136,7 @@ class Cut(Stage[Clip, CutOptions]):
 
         for clip in clips:
             path = self._path(clip)
-            written = copy_span(path, video.path, _span(clip), self.options.audio)
+            written = copy_span(path, video.path, clip.span, self.options.audio)
             yield clip, _scores(path, written, ("num_frames", "fps"))
 
     def _encode(self, video: Video, clips: list[Clip]) -> Iterator[tuple[Clip, Scores]]:
@@ -154,27 +153,24 @@ class Cut(Stage[Clip, CutOptions]):
         if o.shorter_size:
             changed += ("width", "height", "aspect_ratio", "resolution")
         sound = video.path if o.audio else None
-        keyframes = json.loads(video.values.get("keyframes") or "[]")
+        access = clips[0].span.access
+        keyframes = [] if access == "decode" else json.loads(video.values.get("keyframes") or "[]")
         with open_media(video.path) as container:
             stream = video_stream(container)
             for run in runs(clips, keyframes):
                 end = max(c.end_pts for c in run)
-                frames = _Feed(decode(container, stream, start_pts=run[0].start_pts, end_pts=end))
+                start = run[0].start_pts
+                decoded = decode(container, stream, start_pts=start, end_pts=end, access=access)
+                frames = _Feed(decoded)
                 for clip in run:
                     path, own = self._path(clip), frames.span(clip.start_pts, clip.end_pts)
                     own = self.context.counted(clip, own)
-                    written = encode_span(path, own, stream, _span(clip), target, sound)
+                    written = encode_span(path, own, stream, clip.span, target, sound)
                     yield clip, _scores(path, written, changed)
 
     def _path(self, clip: Clip) -> Location:
         root = below(self.context.settings.clips, self.context.folder)
         return clip_path(root, clip.video["clip_stem"], clip.index)
-
-
-def _span(clip: Clip) -> Span:
-    planned = clip.values.get("num_frames")
-    frames = None if planned is None else int(planned)
-    return Span(clip.start_pts, clip.end_pts, clip.time_base, frames)
 
 
 def _scores(path: Location, written: WrittenClip, changed: Iterable[str]) -> Scores:

@@ -7,10 +7,14 @@ from typing import Literal
 
 from curate.configs.schema import Column
 from curate.tasks.inputs.extensions import is_image
-from curate.tasks.stage import Field, Outcome, Stage, StageOptions, Video
+from curate.tasks.stage import Field, Outcome, Scores, Stage, StageOptions, Video
 from curate.tasks.video.picture_options import Deinterlace, Hdr, refuse_hdr
 
 NO_SCENE = "no_scene_long_enough"
+_OF_AN_IMAGE: Scores = {
+    "frames_decoded": 1, "frames_leftover": 0, "frames_unplaced": 0, "scenes_short": 0,
+    "longest_gap": None, "time_jumps": 0, "seekable": 1,
+}  # fmt: skip
 
 
 class Split(Stage[Video, "Split.Options"]):
@@ -45,6 +49,25 @@ class Split(Stage[Video, "Split.Options"]):
             "text", "hashes of sampled frames in several views; NULL unless dedup has views: all"
         ),
     }
+    own_columns = {
+        "frames_decoded": Column(
+            "int", "frames that decode: those of all clips, frames_leftover and frames_unplaced", 0
+        ),
+        "frames_leftover": Column(
+            "int", "frames in no clip: of pieces under min_seconds, or cut off at max_seconds", 0
+        ),
+        "frames_unplaced": Column("int", "other frames in no clip; not 0: an error of curate"),
+        "scenes_short": Column("int", "scenes, or pieces of them, shorter than min_seconds", 0),
+        "longest_gap": Column(
+            "float", "the longest time from one frame to the next, seconds; NULL for an image", 0
+        ),
+        "time_jumps": Column("int", "times that the clock of the source starts again or jumps", 0),
+        "seekable": Column(
+            "int", "0: its time stamps are missing, equal or unordered, so clips take long to cut",
+            0, 1,
+        ),
+        "split_form": Column("int", "version of how videos are split; NULL: 1", 1),
+    }  # fmt: skip
 
     class Options(StageOptions):
         """Options of `split`."""
@@ -139,6 +162,9 @@ class Split(Stage[Video, "Split.Options"]):
         with writing_samples(self.context.settings.samples, row.id, fingerprint) as writer:
             if is_image(row.path):
                 clips = [image_clip(row.path, plan.hash, writer, plan.views)]
+                frames = _OF_AN_IMAGE
             else:
-                clips = split_video(row.path, plan, writer, partial(self.context.counted, row))
-        return Outcome({}, clips, None if clips else NO_SCENE)
+                watch = partial(self.context.counted, row)
+                clips, frames = split_video(row.path, plan, writer, watch)
+        scores = {**frames, "split_form": self.form}
+        return Outcome(scores, clips, None if clips else NO_SCENE)

@@ -33,6 +33,7 @@ from curate.configs.settings import Settings
 from curate.tasks.models.catalog import Need
 from curate.tasks.models.device import Dtype
 from curate.tasks.storage.archives import RemoteArchives
+from curate.tasks.video.span import Span, access_of
 
 if TYPE_CHECKING:
     from curate.tasks.video.samples import Samples
@@ -124,6 +125,14 @@ class Clip:
     def __getitem__(self, column: str) -> Any:
         return self.values[column]
 
+    @property
+    def span(self) -> Span:
+        """Where the clip is in its video, and how its frames are reached."""
+        planned = self.values.get("num_frames")
+        frames = None if planned is None else int(planned)
+        access = access_of(self.video.values)
+        return Span(self.start_pts, self.end_pts, self.time_base, frames, access)
+
     @cached_property
     def samples(self) -> Samples:
         """The frames that split sampled from this clip. Raises SamplesMissing, ServiceError."""
@@ -158,6 +167,8 @@ class Rows:
 @dataclass(frozen=True)
 class Outcome:
     """What a stage found for one row: its columns and, from split, the clips of the video.
+
+    `scores` are columns of that row: `own_columns` of a stage that makes rows, `columns` of others.
 
     `drop` is the reason to drop the row although nothing failed, such as a video without a long
     enough scene. `tables` are rows for side tables: embeddings, option scores, captions.
@@ -210,6 +221,8 @@ class Stage(ABC, Generic[RowT, OptionsT]):
     makes: ClassVar[Level | None] = None
     """The level of the new rows in `Outcome.clips`; `columns` are then those of the new rows."""
     columns: ClassVar[dict[str, Column]] = {}
+    own_columns: ClassVar[dict[str, Column]] = {}
+    """Of a stage that makes rows: the columns of the row that waited for it."""
     Options: ClassVar[type[StageOptions]] = StageOptions
     reads: ClassVar[tuple[str, ...]] = ()
     """Side tables whose rows come with each clip: embeddings, option_scores, captions."""

@@ -21,6 +21,8 @@ from curate.configs.errors import (
     ServiceError,
     UnexpectedError,
 )
+from curate.configs.pipeline import columns_for
+from curate.configs.schema import Column
 from curate.configs.texts import storable
 from curate.db.save.batch import Outcomes
 from curate.db.schema import OWN_ID, SIDE_TABLES
@@ -120,8 +122,11 @@ def _checked(stage: AnyStage, outcome: Outcome | CurateError) -> Outcome | Curat
         return as_row_error(stage, outcome)
     try:
         return Outcome(
-            _plain_scores(stage, outcome.scores),
-            [dataclasses.replace(c, scores=_plain_scores(stage, c.scores)) for c in outcome.clips],
+            _plain_scores(stage, columns_for(type(stage), stage.level), outcome.scores),
+            [
+                dataclasses.replace(c, scores=_plain_scores(stage, stage.columns, c.scores))
+                for c in outcome.clips
+            ],
             storable(outcome.drop) if outcome.drop else None,
             [_plain_rows(stage, rows) for rows in outcome.tables],
         )
@@ -129,14 +134,16 @@ def _checked(stage: AnyStage, outcome: Outcome | CurateError) -> Outcome | Curat
         return as_row_error(stage, error)
 
 
-def _plain_scores(stage: AnyStage, scores: Mapping[str, Any]) -> dict[str, Any]:
+def _plain_scores(
+    stage: AnyStage, columns: Mapping[str, Column], scores: Mapping[str, Any]
+) -> dict[str, Any]:
     """Scores as plain values of their columns' kinds. Raises NotFinite or UnexpectedError."""
     plain: dict[str, Any] = {}
     for name, value in scores.items():
-        if name not in stage.columns:
+        if name not in columns:
             fault = "a column it does not declare"
             raise UnexpectedError(stage=stage.name, kind=fault, why=name)
-        plain[name] = _plain(stage, name, stage.columns[name].kind, value)
+        plain[name] = _plain(stage, name, columns[name].kind, value)
     return plain
 
 

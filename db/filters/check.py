@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from sqlalchemy import ColumnElement, literal_column, true
 
 from curate.configs.errors import FilterError
-from curate.configs.pipeline import Catalog, FilterStep, Pipeline, StageStep, written_level
-from curate.configs.schema import Column, Level
+from curate.configs.pipeline import Catalog, FilterStep, Pipeline, StageStep, columns_for
+from curate.configs.schema import LEVELS, Column, Level
 from curate.db.filters.columns import columns_of
 from curate.db.filters.grammar import PredicateError, UnknownColumnError
 from curate.db.filters.sql import to_sql, write
@@ -44,7 +44,8 @@ def check_pipeline(pipeline: Pipeline, catalog: Catalog) -> None:
         known[level] = {name: columns[name] for name in names}
     for step in pipeline.steps:
         if isinstance(step, StageStep):
-            known[written_level(step.spec)].update(step.spec.columns)
+            for level, columns in known.items():
+                columns.update(columns_for(step.spec, level))
             continue
         try:
             write(step.where, "sqlite", known[step.level])
@@ -58,7 +59,9 @@ def check_pipeline(pipeline: Pipeline, catalog: Catalog) -> None:
 
 def _missing(name: str, step: FilterStep, pipeline: Pipeline, catalog: Catalog) -> str:
     """Why a column that some stage writes is not there yet; empty when no stage writes it."""
-    writers = {s: written_level(c) for s, c in catalog.items() if name in c.columns}
+    writers = {
+        s: level for s, c in catalog.items() for level in LEVELS if name in columns_for(c, level)
+    }
     stages = [s for s, level in writers.items() if level == step.level]
     if not stages and writers:
         where = "before" if step.level == "clip" else "behind"

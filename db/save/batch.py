@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, Select, Update, bindparam, select, update
 
 from curate.configs.errors import ServiceError
-from curate.configs.pipeline import Pipeline
+from curate.configs.pipeline import Pipeline, columns_for
 from curate.configs.schema import Level
 from curate.db import side_tables
 from curate.db.engine import writing
@@ -111,6 +111,7 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> Sa
             if video["id"] in routes and video["id"] in outcomes.clips:
                 replace_clips(connection, video, outcomes.clips[video["id"]], pipeline)
         following = pipeline.following(step.name)
+        columns = columns_for(step.spec, step.level)
         by_route: dict[tuple[str, str | None], dict[int, Mapping[str, Any]]] = {}
         for row_id in scored:
             stage, _, onward = (routes[row_id] or following).partition(ROUTE_SEPARATOR)
@@ -120,7 +121,6 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> Sa
             by_route.setdefault(route, {})[row_id] = outcomes.scores[row_id]
         n_dropped = 0
         for route, scores in by_route.items():
-            columns = step.spec.columns
             fell = write_and_place(connection, step.level, columns, scores, pipeline, route)
             n_dropped += len(scores) if route[0] == step.name else fell
         if outcomes.dropped or outcomes.failed:

@@ -26,8 +26,7 @@ def frames_for(clip: Clip, captioners: Sequence[Captioner]) -> list[Frames]:
     def choose(shape: SpanShape) -> list[Pick]:
         return [captioner.choose_frames(shape) for captioner in captioners]
 
-    planned = int(clip["num_frames"] or 1)
-    return pick_frames(clip.video.path, clip.start_pts, clip.end_pts, planned, choose)
+    return pick_frames(clip.video.path, clip.span, choose)
 
 
 def _frames_of_image(path: str, captioners: Sequence[Captioner]) -> list[Frames]:

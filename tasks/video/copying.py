@@ -16,19 +16,25 @@ For training that needs exact ends, encode the clips instead.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from fractions import Fraction
 from typing import Any, cast
 
-from av.container import InputContainer
+from av.container import InputContainer, OutputContainer
+from av.error import FFmpegError
+from av.packet import Packet
 from av.video.stream import VideoStream
 
 from curate.configs.errors import CannotCopy, CutMismatch
 from curate.tasks.inputs.paths import to_text
 from curate.tasks.storage.locations import Location, replacing
-from curate.tasks.video.decode import SEEK_BACK, open_media, seek, video_stream
+from curate.tasks.video.clock import Clock
+from curate.tasks.video.decode import media_name, open_media, packets_before, video_stream
 from curate.tasks.video.encode import WrittenClip, count_shown, mp4
 from curate.tasks.video.sound import SoundTrack
 from curate.tasks.video.span import Span
 
+_NO_TIMES = "its packets carry no time stamps, equal ones or some in the wrong order"
 _REORDERED = 32  # packets; in no codec is a picture shown after more pictures decoded later
 
 
@@ -36,22 +42,24 @@ def copy_span(path: Location, source: str, span: Span, sound: bool) -> WrittenCl
     """Copy the packets of a span of `source` to `path`, which appears only when it is whole.
 
     Returns what a player shows, so num_frames may exceed `span.frames` (see above). Raises
-    CannotCopy when an mp4 cannot hold the codec or packets carry no time stamps, CutMismatch when
-    frames are missing, ServiceError when `path` is a URL that cannot be written to.
+    CannotCopy when an mp4 cannot hold the codec or packets do not carry the times of their frames,
+    CutMismatch when frames are missing, ServiceError when `path` is a URL that cannot be written
+    to.
     """
     with open_media(source) as container, replacing(path) as temporary:
         stream = video_stream(container)
+        packets = list(_needed(source, _from_keyframe(container, stream, span), span.end))
+        stamps = presentation_times([packet.pts for packet in packets])
+        if span.start not in stamps:
+            raise CutMismatch(path=to_text(str(path)), found=0, planned=span.frames or 1)
         with mp4(temporary) as output:
             supported = cast(set[str], cast(Any, output).supported_codecs)
             codec = stream.codec_context.codec
             if codec.canonical_name not in supported:
                 raise CannotCopy(path=source, why=f"an mp4 cannot hold {codec.canonical_name}")
-            # PyAV finds no encoder by the name of a decoder that is a library, such as libdav1d
-            foreign = codec.name != codec.canonical_name
-            copied = output.add_stream_from_template(stream, opaque=foreign or None)
+            copied, size = _add_stream(output, stream, packets[0])
             track = SoundTrack(output, source, span) if sound else None
-            packets = list(_needed(source, _from_keyframe(container, stream, span.start), span.end))
-            shown = without_gap([p.pts for p in packets], span.end)
+            shown = without_gap(stamps, span.end)
             for packet, pts, dts in zip(packets, shown, decoding_times(shown), strict=True):
                 packet.pts, packet.dts = pts - span.start, dts - span.start
                 if pts < span.end and packet.duration:  # the last frame may be cut off
@@ -65,22 +73,20 @@ def copy_span(path: Location, source: str, span: Span, sound: bool) -> WrittenCl
             planned = span.frames or "at least one"
             raise CutMismatch(path=to_text(str(path)), found=count, planned=planned)
         fps = float(count / span.seconds)
-        size = stream.codec_context.width, stream.codec_context.height
         return WrittenClip(count, fps, *size, temporary.stat().st_size)
 
 
-def _from_keyframe(container: InputContainer, stream: VideoStream, start: int) -> Iterator[Any]:
-    """Packets from the last keyframe at or before `start` on, but none shown before it."""
-    for back in SEEK_BACK:
-        if not seek(container, stream, start, back):
-            continue
-        packets: Iterator[Any] = (p for p in container.demux(stream) if p.size)
-        key = next((p for p in packets if p.is_keyframe and p.pts is not None), None)
-        if key is None or (key.pts > start and back is not None):
-            continue
-        yield key
-        yield from (p for p in packets if p.pts is None or p.pts > key.pts)
-        return
+def _from_keyframe(container: InputContainer, stream: VideoStream, span: Span) -> Iterator[Any]:
+    """Packets from the last keyframe at or before the span on, but none shown before it."""
+    if span.access == "decode":
+        raise CannotCopy(path=media_name(container), why=_NO_TIMES)
+    for found in packets_before(container, stream, span.start, span.access):
+        packets: Iterator[Any] = (p for p in found if p.size)
+        key = next((p for p in packets if p.is_keyframe), None)
+        if key is not None and (key.pts is None or key.pts <= span.start):
+            yield key
+            yield from (p for p in packets if p.pts is None or p.pts >= key.pts)
+            return
 
 
 def _needed(source: str, packets: Iterator[Any], end: int) -> Iterator[Any]:
@@ -88,13 +94,52 @@ def _needed(source: str, packets: Iterator[Any], end: int) -> Iterator[Any]:
     later: list[Any] = []
     for packet in packets:
         if packet.pts is None:
-            raise CannotCopy(path=source, why="its packets carry no time stamps")
+            raise CannotCopy(path=source, why=_NO_TIMES)
         later.append(packet)
         if packet.pts < end:
             yield from later
             later.clear()
         elif len(later) > _REORDERED:
             return
+
+
+def _add_stream(
+    output: OutputContainer, stream: VideoStream, key: Packet[VideoStream]
+) -> tuple[VideoStream, tuple[int, int]]:
+    """The stream to copy to, and the size of its stored pictures, which begin with `key`.
+
+    A stream that repeats its parameters before keyframes, such as a transport stream, may have
+    changed its size since its beginning.
+    """
+    context = stream.codec_context
+    size = first_size = context.width, context.height
+    if (context.extradata or b"\0")[0] == 0:  # those of an mp4 or mkv begin with a version, 1
+        with suppress(FFmpegError):
+            decoded = [*key.decode(), *context.decode(None)]
+            size = next(((f.width, f.height) for f in decoded), size)
+    if size == first_size:
+        # PyAV finds no encoder by the name of a decoder that is a library, such as libdav1d
+        foreign = context.codec.name != context.codec.canonical_name
+        return output.add_stream_from_template(stream, opaque=foreign or None), size
+    width, height = size
+    changed = output.add_mux_stream(
+        context.codec.canonical_name,
+        stream.average_rate,
+        width=width,
+        height=height,
+        time_base=stream.time_base,
+    )
+    return cast(VideoStream, changed), size
+
+
+def presentation_times(pts: Sequence[int]) -> list[int]:
+    """The pts of packets in decoding order, with those that are equal one apart, as `decode` has
+    them.
+    """
+    clock = Clock(1, Fraction(1))
+    order = sorted(range(len(pts)), key=lambda i: pts[i])
+    rising = {i: clock.rising(pts[i]) for i in order}
+    return [rising[i] for i in range(len(pts))]
 
 
 def without_gap(pts: Sequence[int], end: int) -> list[int]:

@@ -26,6 +26,8 @@ from av.video.stream import VideoStream
 from curate.configs.errors import (
     BadGeometry,
     EmptyFile,
+    EmptyStream,
+    MediaError,
     NoFrames,
     NotAFile,
     NotMedia,
@@ -34,6 +36,8 @@ from curate.configs.errors import (
 )
 from curate.tasks.inputs.paths import is_url, to_path, to_text
 from curate.tasks.storage.remote import RemoteFile
+from curate.tasks.video.clock import Clock
+from curate.tasks.video.span import Access
 
 # Packets in a row that may fail before curate gives up on the rest of a damaged stream.
 MAX_ERRORS = 1000
@@ -42,8 +46,8 @@ _HEAD = 12  # the first frames, which tell whether the container stores pts in d
 # A container must not make ffmpeg open anything else, as a playlist does.
 _OPTIONS = {"protocol_whitelist": "none"}
 
-# Seconds to seek back before the target, one after the other until a seek hits; None: to the start.
-SEEK_BACK = (0.0, 2.0, 20.0, None)
+# Seconds to seek back before the target, one after the other until a seek hits.
+_SEEK_BACK = (0.0, 2.0, 20.0)
 
 _KINDS = {
     stat.S_IFDIR: "a directory",
@@ -135,7 +139,7 @@ def video_stream(container: InputContainer) -> VideoStream:
     if stream.codec_context is None:
         raise NotMedia(path=media_name(container), why="no decoder for its video")
     if stream.width <= 0 or stream.height <= 0:
-        raise BadGeometry(path=media_name(container), width=stream.width, height=stream.height)
+        raise _no_size(container, stream)
     stream.thread_count = 1
     return stream
 
@@ -155,6 +159,14 @@ def _precedence(stream: VideoStream) -> tuple[bool, bool, int, int]:
     return bool(stream.disposition & Disposition.default), frames != 1, area, frames
 
 
+def _no_size(container: InputContainer, stream: VideoStream) -> MediaError:
+    """The error of a stream whose pictures have no size."""
+    path = media_name(container)
+    if is_empty(container, stream):
+        return EmptyStream(path=path, codec=stream.codec_context.name)
+    return BadGeometry(path=path, width=stream.width, height=stream.height)
+
+
 # ---------------------------------------------------------------- decoding
 
 
@@ -164,28 +176,46 @@ def decode(
     *,
     start_pts: int | None = None,
     end_pts: int | None = None,
+    access: Access = "seek",
+    clock: Clock | None = None,
 ) -> Iterator[VideoFrame]:
-    """Frames with ``start_pts <= pts < end_pts`` in presentation order.
+    """Frames with ``start_pts <= pts < end_pts`` in presentation order, each that decodes.
 
-    pts are in units of `stream.time_base` and strictly increase. They are the dts where the
-    container stores pts in decoding order; a frame without pts gets that of the frame before plus
-    the nominal frame duration, and a frame that is not later than the one before is left out. Edit
-    lists and start offsets are as ffmpeg presents them. With start_pts, which must be the pts of a
-    frame, decoding starts at a keyframe at or before it. Damaged packets are skipped, up to
-    MAX_ERRORS in a row. Raises NoFrames when nothing decodes.
+    pts are in units of `stream.time_base` and strictly increase: they are those of `Clock`. They
+    are the dts where the container stores pts in decoding order. Edit lists and start offsets are
+    as ffmpeg presents them. With start_pts, which must be the pts of a frame, decoding starts at a
+    keyframe at or before it, reached by `access`; without, `clock` learns of jumps. Damaged packets
+    are skipped, up to MAX_ERRORS in a row. Raises NoFrames when nothing decodes, EmptyStream.
     """
     if start_pts is None:
-        frames = _presented(container, stream)
+        frames = _from_start(container, stream, clock or Clock.of(container, stream))
     else:
-        frames = _from(container, stream, start_pts)
+        frames = _from(container, stream, start_pts, access)
     any_frame = False
     for frame in frames:
         any_frame = True
         if end_pts is not None and cast(int, frame.pts) >= end_pts:
             return
         yield frame
+    if not any_frame and start_pts is None:
+        raise no_frames(container, stream)
     if not any_frame:
-        raise NoFrames(path=media_name(container), why="every packet is damaged or missing")
+        why = "none lies in this clip; the file is damaged there or was changed"
+        raise NoFrames(path=media_name(container), why=why)
+
+
+def no_frames(container: InputContainer, stream: VideoStream) -> MediaError:
+    """The error of a stream of which not one frame decodes."""
+    path = media_name(container)
+    if is_empty(container, stream):
+        return EmptyStream(path=path, codec=stream.codec_context.name)
+    return NoFrames(path=path, why="every packet is damaged")
+
+
+def is_empty(container: InputContainer, stream: VideoStream) -> bool:
+    """Whether a stream has no packet with anything in it. It is read from the start."""
+    rewind(container)
+    return not any(packet.size for packet in packets(container, stream))
 
 
 def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
@@ -229,74 +259,115 @@ def _rising(stamps: list[int | None]) -> bool:
 
 
 def _presented(
-    container: InputContainer, stream: VideoStream, *, after_seek: bool = False
+    packets: Iterable[Packet[VideoStream]], clock: Clock, *, from_key: bool = False
 ) -> Iterator[VideoFrame]:
-    """Frames from the container's position on, with pts as `decode` promises them.
+    """The frames of the packets, with pts as `decode` promises them.
 
     AVI and some MP4 writers store pts in decoding order: with B-frames, the decoder returns frames
     in presentation order while their pts go back and forth and their dts rise. The first frames
-    show that, and dts then replace pts. After a seek such a container gives no frames, because its
-    time stamps do not tell its position: the caller decodes from the start instead.
+    show that, and dts then replace pts.
 
-    After a seek frames come from the first keyframe on. Left out are pictures stored behind the
-    keyframe but shown before it (open GOP), because the frames they refer to were not decoded, and
-    frames without pts, because nothing tells their time.
+    With from_key, the packets begin somewhere in the stream. Frames then come from the first
+    keyframe on, without pictures stored behind it but shown before it (open GOP), because the
+    frames they refer to were not decoded. There are none of a container that stores pts in decoding
+    order, because its time stamps do not tell its position.
     """
     first_key: int | None = None
 
     def noting_first_key() -> Iterator[Packet[VideoStream]]:
         nonlocal first_key
-        for packet in packets(container, stream):
+        for packet in packets:
             if first_key is None and packet.is_keyframe:
                 first_key = packet.pts
             yield packet
 
-    source = noting_first_key() if after_seek else packets(container, stream)
-    frames = decode_packets(source)
+    frames = decode_packets(noting_first_key() if from_key else packets)
     head = list(itertools.islice(frames, _HEAD))
     in_decoding_order = not _rising([f.pts for f in head]) and _rising([f.dts for f in head])
-    if in_decoding_order and after_seek:
-        return
-    last: int | None = None
+    if in_decoding_order:
+        if from_key:
+            return
+        clock.searchable = False
+    begun = not from_key
+    moved = False  # whether all frames from some keyframe up to here have other times than stored
     for frame in itertools.chain(head, frames):
-        if in_decoding_order:
-            frame.pts = frame.dts
-        if after_seek:
-            if first_key is None or frame.pts is None or frame.pts < first_key:
-                continue
-        elif frame.pts is None:
-            frame.pts = 0 if last is None else last + nominal_duration(stream)
-        if last is None or frame.pts > last:
-            last = frame.pts
-            yield frame
-
-
-def nominal_duration(stream: VideoStream) -> int:
-    """The duration of a frame at the average rate, in units of the time base; at least 1."""
-    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-    return max(1, round(1 / (rate * (stream.time_base or Fraction(1, 90000)))))
-
-
-def _from(container: InputContainer, stream: VideoStream, start_pts: int) -> Iterator[VideoFrame]:
-    """Frames from start_pts on. A seek that misses the frame is tried again from further back."""
-    for back in SEEK_BACK:
-        if not seek(container, stream, start_pts, back):
+        pts = frame.dts if in_decoding_order else frame.pts
+        begun = begun or (pts is not None and first_key is not None and pts >= first_key)
+        if not begun:
             continue
-        frames = _presented(container, stream, after_seek=back is not None)
+        rising = clock.rising(pts, frame.duration)
+        if rising == frame.pts:
+            moved = False
+        else:
+            frame.pts = rising
+            clock.searchable = clock.searchable and not moved
+            moved = moved or frame.key_frame
+        yield frame
+
+
+def _from_start(
+    container: InputContainer, stream: VideoStream, clock: Clock
+) -> Iterator[VideoFrame]:
+    return _presented(clock.continued(packets(container, stream)), clock)
+
+
+def _from(
+    container: InputContainer, stream: VideoStream, start_pts: int, access: Access
+) -> Iterator[VideoFrame]:
+    """Frames from start_pts on: by the keyframe before it, or if that fails, from the start."""
+    for found in packets_before(container, stream, start_pts, access):
+        frames = _presented(found, Clock.of(container, stream), from_key=True)
         first = next((f for f in frames if cast(int, f.pts) >= start_pts), None)
-        if first is not None and (first.pts == start_pts or back is None):
+        if first is not None and first.pts == start_pts:
             yield first
             yield from frames
             return
+    rewind(container)
+    frames = _from_start(container, stream, Clock.of(container, stream))
+    yield from (f for f in frames if cast(int, f.pts) >= start_pts)
 
 
-def seek(container: InputContainer, stream: VideoStream, pts: int, back: float | None) -> bool:
-    """Seek to `back` seconds before pts, or to the start (None). Returns whether that worked."""
-    try:
-        if back is None:
-            container.seek(min(0, container.start_time or 0))
-        else:
+# ---------------------------------------------------------------- positions
+
+
+def packets_before(
+    container: InputContainer, stream: VideoStream, pts: int, access: Access
+) -> Iterator[Iterator[Packet[VideoStream]]]:
+    """Ways of reading a stream from a keyframe at or before pts on: the packets of each.
+
+    A seek may miss, so that the caller has to try the next one. None where access is "decode".
+    """
+    for back in _SEEK_BACK if access == "seek" else ():
+        try:
             container.seek(pts - round(back / (stream.time_base or 1)), stream=stream)
-    except FFmpegError:
-        return False
-    return True
+        except FFmpegError:
+            continue
+        yield packets(container, stream)
+    if access != "decode":
+        yield _walked(container, stream, pts)
+
+
+def _walked(
+    container: InputContainer, stream: VideoStream, pts: int
+) -> Iterator[Packet[VideoStream]]:
+    """Packets from the last keyframe at or before pts on, by reading all before them."""
+    skipped = 0
+    rewind(container)
+    clock = Clock.of(container, stream)
+    for number, packet in enumerate(clock.continued(packets(container, stream))):
+        if packet.is_keyframe and packet.pts is not None and packet.pts <= pts:
+            skipped = number
+        if packet.dts is not None and packet.dts > pts:
+            break
+    rewind(container)
+    clock = Clock.of(container, stream)
+    return itertools.islice(clock.continued(packets(container, stream)), skipped, None)
+
+
+def rewind(container: InputContainer) -> None:
+    """Read from the start again."""
+    try:
+        container.seek(min(0, container.start_time or 0))
+    except FFmpegError:  # a format without time stamps
+        with suppress(FFmpegError):
+            container.seek(0, unsupported_byte_offset=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 from av.container import InputContainer
@@ -18,10 +17,10 @@ from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from curate.tasks.video.decode import decode, open_media, packets, video_stream
+from curate.tasks.video.decode import decode, open_media, packets, rewind, video_stream
 from curate.tasks.video.deinterlace import deinterlaced
 from curate.tasks.video.geometry import Converter, Geometry, geometry
-from curate.tasks.video.span import Pick, SpanShape
+from curate.tasks.video.span import Pick, Span, SpanShape
 from curate.tasks.video.tone_mapping import ToneMapper
 
 Pictures = NDArray[np.uint8]  # n x height x width x 3
@@ -36,56 +35,63 @@ class _PacketTimes:
 
 
 def pick_frames(
-    path: str,
-    start_pts: int,
-    end_pts: int,
-    planned: int,
-    choose: Callable[[SpanShape], Sequence[Pick]],
+    path: str, span: Span, choose: Callable[[SpanShape], Sequence[Pick]]
 ) -> list[Pictures]:
-    """The frames that `choose` picks of the span ``start_pts <= pts < end_pts``: an array per Pick.
+    """The frames that `choose` picks of a span: an array per Pick.
 
-    The span is decoded once for all of them. `planned` is the number of its frames, for spans whose
-    packets do not tell. Pictures are deinterlaced and tone-mapped. In place of a frame that does not decode comes the next one that does, or
-    the last one. Raises MediaError.
+    The span is decoded once for all of them. `span.frames` is the number of its frames for spans
+    whose packets do not tell. Pictures are deinterlaced and tone-mapped. In place of a frame that
+    does not decode comes the next one that does, or the last one. Raises MediaError.
     """
-    span = (start_pts, end_pts)
+    planned = span.frames or 1
     with open_media(path) as container:
         stream = video_stream(container)
-        times = _packet_times(container, stream, span, from_start=False)
-        if times is None or len(times.stamps) != planned:
-            # in a transport stream a seek may land too late
-            times = _packet_times(container, stream, span, from_start=True)
-        first = next(decode(container, stream, start_pts=start_pts, end_pts=end_pts))
+
+        def frames_from(start: int) -> Iterator[VideoFrame]:
+            return decode(container, stream, start_pts=start, end_pts=span.end, access=span.access)
+
+        times = _times_of(container, stream, span)
+        first = next(frames_from(span.start))
         shape = geometry(stream, first)
         count = len(times.stamps) if times else planned
-        seconds = float((end_pts - start_pts) * Fraction(stream.time_base or 1))
+        seconds = float(span.seconds)
         picks = choose(SpanShape(count, count / seconds if seconds > 0 else None, *shape.size))
         numbers = sorted({i for pick in picks for i in pick.indices})
         if times is None:
-            frames = _counted(_whole(container, stream, span), numbers)
+            frames = _counted(deinterlaced(frames_from(span.start)), numbers)
         else:
-            frames = _sought(container, stream, span, times, numbers)
+            frames = _sought(frames_from, times, numbers)
         pictures = _PickedPictures(picks, shape)
         for number, frame in frames:
             pictures.add(number, frame)
     return pictures.arrays
 
 
+def _times_of(container: InputContainer, stream: VideoStream, span: Span) -> _PacketTimes | None:
+    """The times of a span's packets. None where the packets do not tell them."""
+    if span.access != "seek":
+        return None
+    times = _packet_times(container, stream, span, from_start=False)
+    if times is None or len(times.stamps) != span.frames:
+        # in a transport stream a seek may land too late
+        times = _packet_times(container, stream, span, from_start=True)
+    return times
+
+
 def _packet_times(
-    container: InputContainer, stream: VideoStream, span: tuple[int, int], from_start: bool
+    container: InputContainer, stream: VideoStream, span: Span, from_start: bool
 ) -> _PacketTimes | None:
     """The times of a span's packets, read from the span on, or from the start of the file.
 
     None where the packets do not tell them.
     """
-    start, end = span
     stamps: list[int] = []
     keys: list[int] = []
     try:
         if from_start:
-            container.seek(min(0, container.start_time or 0))
+            rewind(container)
         else:
-            container.seek(start, stream=stream)
+            container.seek(span.start, stream=stream)
     except FFmpegError:
         return None
     for packet in packets(container, stream):
@@ -95,36 +101,30 @@ def _packet_times(
             return None
         if packet.is_keyframe:
             keys.append(packet.pts)
-        if start <= packet.pts < end:
+        if span.start <= packet.pts < span.end:
             stamps.append(packet.pts)
-        if packet.dts >= end:
+        if packet.dts >= span.end:
             break
     stamps.sort()
-    complete = stamps[:1] == [start] and len(set(stamps)) == len(stamps)
+    complete = stamps[:1] == [span.start] and len(set(stamps)) == len(stamps)
     return _PacketTimes(stamps, sorted(keys)) if complete else None
 
 
-def _whole(
-    container: InputContainer, stream: VideoStream, span: tuple[int, int]
-) -> Iterator[VideoFrame]:
-    """The frames of a span, without interlacing."""
-    return deinterlaced(decode(container, stream, start_pts=span[0], end_pts=span[1]))
-
-
 def _sought(
-    container: InputContainer,
-    stream: VideoStream,
-    span: tuple[int, int],
+    frames_from: Callable[[int], Iterator[VideoFrame]],
     times: _PacketTimes,
     numbers: Sequence[int],
 ) -> Iterator[tuple[int, VideoFrame]]:
-    """The frames of these numbers, each once, by their time stamps, with seeks over gaps."""
-    frames = _whole(container, stream, span)
-    position, last = span[0], None
+    """The frames of these numbers, each once, by their time stamps, with seeks over gaps.
+
+    `frames_from` decodes the span from a time stamp on.
+    """
+    position, last = times.stamps[0], None
+    frames = deinterlaced(frames_from(position))
     for number in numbers:
         stamp = times.stamps[number]
         if any(position < key <= stamp for key in times.keys):
-            frames = _whole(container, stream, (stamp, span[1]))
+            frames = deinterlaced(frames_from(stamp))
         if last is None or (last.pts or 0) < stamp:
             last = next((f for f in frames if (f.pts or 0) >= stamp), last)
         position = stamp

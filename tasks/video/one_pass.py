@@ -8,13 +8,12 @@ a frame accumulate over the length of a scene.
 from __future__ import annotations
 
 import ctypes
-from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from itertools import chain, count, pairwise
 from tempfile import SpooledTemporaryFile
 from typing import Any, cast
@@ -22,9 +21,11 @@ from typing import Any, cast
 import cv2
 import numpy as np
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
-from curate.tasks.stage import NewClip
-from curate.tasks.video.decode import decode, nominal_duration, open_media, video_stream
+from curate.tasks.stage import NewClip, Scores
+from curate.tasks.video.clock import Clock
+from curate.tasks.video.decode import decode, open_media, video_stream
 from curate.tasks.video.deinterlace import deinterlaced
 from curate.tasks.video.flow import LONG, Gray, gray_of, measure_pair, with_held
 from curate.tasks.video.geometry import Geometry, geometry
@@ -64,30 +65,39 @@ class SplitPlan:
 
 def split_video(
     path: str, plan: SplitPlan, writer: SampleWriter, watch: Watch = iter
-) -> list[NewClip]:
-    """The clips of a video, in order; their samples are written. The frames go through `watch`.
+) -> tuple[list[NewClip], Scores]:
+    """The clips of a video, in order, and its own columns; samples are written.
 
-    Raises MediaError.
+    The decoded frames go through `watch`. Where the clock of the source jumps, or the size or
+    orientation of its pictures changes, a scene ends: each clip has one of each. Raises MediaError.
     """
     _prepare()
     with open_media(path) as container, SpooledTemporaryFile(max_size=_JPEG_MEMORY) as jpegs:
         stream = video_stream(container)
-        frames = watch(decode(container, stream))
+        clock = Clock.of(container, stream)
+        frames = watch(decode(container, stream, clock=clock))
         if plan.deinterlace:
             frames = deinterlaced(frames)
         last = first = next(frames)
-        shape = geometry(stream, first)
         time_base = Fraction(stream.time_base or 1)
-        clock = _Clock(cast(int, first.pts), time_base, Fraction(stream.average_rate or 25))
+        times = _Times(cast(int, first.pts), time_base, Fraction(stream.average_rate or 25))
         tone_mapper = ToneMapper() if plan.tone_map else None
-        store = FrameStore(shape, jpegs, tone_mapper)
-        clips = _Clips(plan, shape, clock, store, writer)
-        one_pass = _OnePass(plan, clock, store, clips, Shrinker(tone_mapper))
+        clips = _Clips(plan, times, writer)
+        parts = _Parts(stream, clock, partial(FrameStore, file=jpegs, tone_mapper=tone_mapper))
+        one_pass = _OnePass(plan, parts, times, clips, Shrinker(tone_mapper))
         for last in chain([first], frames):
             one_pass.take(last)
-        end = cast(int, last.pts) + (last.duration or nominal_duration(stream))
-        clips.close(one_pass.scene, end)
-    return clips.clips
+        end = cast(int, last.pts) + (last.duration or clock.step)
+        one_pass.finish(end)
+    return clips.clips, {
+        "frames_decoded": clock.frames,
+        "frames_leftover": clips.leftover,
+        "frames_unplaced": clock.frames - clips.placed - clips.leftover,
+        "scenes_short": clips.short,
+        "longest_gap": float(clips.longest_gap * time_base),
+        "time_jumps": len(clock.jumps),
+        "seekable": int(clock.searchable),
+    }
 
 
 @cache
@@ -105,7 +115,7 @@ def _prepare() -> None:
 
 
 @dataclass(frozen=True)
-class _Clock:
+class _Times:
     """Converts pts to seconds since the first decoded frame; a container's start is often wrong."""
 
     first: int  # pts of the first decoded frame
@@ -117,72 +127,112 @@ class _Clock:
         return float((pts - (self.first if since is None else since)) * self.time_base)
 
 
+class _Parts:
+    """The parts of a stream in which its clock runs on and its pictures keep their shape."""
+
+    def __init__(
+        self, stream: VideoStream, clock: Clock, make_store: Callable[[Geometry], FrameStore]
+    ) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._make_store = make_store
+        self._jumps = 0  # before this frame
+        self._stored: tuple[int, int, int] | None = None  # how pictures are stored
+
+    def begin(self, frame: VideoFrame) -> FrameStore | None:
+        """A store for the part that begins with this frame, if one does.
+
+        All frames are passed, in order.
+        """
+        jumps, before = self._clock.jumps, self._jumps
+        while self._jumps < len(jumps) and cast(int, frame.pts) >= jumps[self._jumps].start:
+            self._jumps += 1
+        stored = frame.width, frame.height, frame.rotation
+        if stored == self._stored and self._jumps == before:
+            return None
+        self._stored = stored
+        return self._make_store(geometry(self._stream, frame))
+
+
 class _OnePass:
     """Processes the frames one by one, and passes each scene that ends to `clips`."""
 
     def __init__(
-        self,
-        plan: SplitPlan,
-        clock: _Clock,
-        store: FrameStore,
-        clips: _Clips,
-        shrinker: Shrinker,
+        self, plan: SplitPlan, parts: _Parts, times: _Times, clips: _Clips, shrinker: Shrinker
     ) -> None:
         lengths = plan.lengths
-        parts = [part for part in (lengths.longest, lengths.panda) if part is not None]
-        shortest = max(min(parts) / 2, lengths.shortest / 2, 0.01) if parts else float("inf")
+        longest = [length for length in (lengths.longest, lengths.panda) if length is not None]
+        shortest = max(min(longest) / 2, lengths.shortest / 2, 0.01) if longest else float("inf")
         # hold frames 1/8 of the shortest piece of a long scene apart, so that each point of a piece
         # has a frame within 1/16 of the piece's length
-        cadence = Cadence(1 / plan.sample_fps, shortest / 8)
-        self.scene = OpenScene(0, cadence, array("q"))
-        self._clock = clock
-        self._store = store
+        self._cadence = Cadence(1 / plan.sample_fps, shortest / 8)
+        self._plan = plan
+        self._parts = parts
+        self._times = times
         self._clips = clips
-        self._finder: CutFinder
-        if plan.detector == "stride":
-            self._finder = Stride(plan.stride_seconds)
-        else:
-            self._finder = CutFinder(plan.detector, plan.threshold, plan.min_scene_len)
         self._shrinker = shrinker
         self._indices = count()
         self._suspects: deque[SceneFrame] = deque(maxlen=_SUSPECTS)
         self._flow_step = 1 / plan.flow_fps
         self._next_flow = 0.0
         self._before: tuple[Gray, float] | None = None  # the first frame of a pair, and its time
+        self._scene: OpenScene | None = None
+        self._finder: CutFinder
 
     def take(self, decoded: VideoFrame) -> None:
         """Process the next frame; where it shows that a scene has ended, make its clips."""
-        clock = self._clock
+        times = self._times
         frame = SceneFrame(next(self._indices), cast(int, decoded.pts), decoded)
-        seconds = clock.seconds(frame.pts)
-        if frame.index == 0:
-            self.scene.begin(self._store.encode_small(frame), seconds)
-        self.scene.take(frame, seconds, self._store)
+        seconds = times.seconds(frame.pts)
+        store = self._parts.begin(decoded)
+        if store is not None:
+            self.finish(frame.pts)
+            self._begin(OpenScene(frame.index, self._cadence, store), frame)
+        scene = cast(OpenScene, self._scene)
+        scene.take(frame, seconds)
         pairing = self._before is not None or seconds >= self._next_flow
         picture = _NO_PICTURE
         if self._finder.needs_pictures or pairing:
             picture = self._shrinker.shrink(decoded)
             if pairing:
-                self._pair(frame.index, gray_of(picture), seconds)
-        time = DetectorTime(frame.index, frame.pts - clock.first, clock.time_base, clock.fps)
+                self._pair(scene, frame.index, gray_of(picture), seconds)
+        time = DetectorTime(frame.index, frame.pts - times.first, times.time_base, times.fps)
         cuts = self._finder.push(time, picture)
         if self._finder.suspect or frame.index in cuts:
             self._suspects.append(frame)
         for index in cuts:
             first = next(frame for frame in self._suspects if frame.index == index)
-            if index == self.scene.start:
+            if index == scene.start:
                 continue
-            after = self.scene.cut(index)
-            self._clips.close(self.scene, first.pts)
-            self.scene = after
-            after.begin(self._store.encode_small(first), clock.seconds(first.pts))
+            after = scene.cut(index)
+            self._clips.close(scene, first.pts)
+            scene = self._scene = after
+            after.begin(first, times.seconds(first.pts))
 
-    def _pair(self, index: int, gray: Gray, seconds: float) -> None:
+    def finish(self, end: int) -> None:
+        """Make the clips of the open scene, which ends at the time stamp `end`, if there is one."""
+        if self._scene is not None:
+            self._clips.close(self._scene, end)
+            self._scene = None
+
+    def _begin(self, scene: OpenScene, first: SceneFrame) -> None:
+        """Begin a part: nothing in it is compared with what came before."""
+        self._scene = scene
+        scene.begin(first, self._times.seconds(first.pts))
+        self._before = None
+        self._suspects.clear()
+        plan = self._plan
+        if plan.detector == "stride":
+            self._finder = Stride(plan.stride_seconds)
+        else:
+            self._finder = CutFinder(plan.detector, plan.threshold, plan.min_scene_len)
+
+    def _pair(self, scene: OpenScene, index: int, gray: Gray, seconds: float) -> None:
         """Measure the pair that the last frame began; begin another one when it is time to."""
         before, self._before = self._before, None
         if before is not None and before[0].shape == gray.shape:
             measured = measure_pair(before[0], gray, seconds, seconds - before[1])
-            self.scene.pairs.append((index, measured))
+            scene.pairs.append((index, measured))
         if seconds >= self._next_flow:
             self._before = gray, seconds
             self._next_flow = seconds + self._flow_step
@@ -194,19 +244,12 @@ class _Clips:
     Pieces that are too short get a number too, as in the seed.
     """
 
-    def __init__(
-        self,
-        plan: SplitPlan,
-        shape: Geometry,
-        clock: _Clock,
-        store: FrameStore,
-        writer: SampleWriter,
-    ) -> None:
+    def __init__(self, plan: SplitPlan, times: _Times, writer: SampleWriter) -> None:
         self.clips: list[NewClip] = []
+        self.placed = self.leftover = self.short = 0  # frames, and pieces
+        self.longest_gap = 0  # units of the time base
         self._plan = plan
-        self._shape = shape
-        self._clock = clock
-        self._store = store
+        self._times = times
         self._writer = writer
         self._numbers = count()
 
@@ -214,18 +257,27 @@ class _Clips:
         """Make the clips of a scene; `end` is the time stamp of its end."""
         times = scene.times
         times.append(end)
-        time_base, lengths = self._clock.time_base, self._plan.lengths
+        self.longest_gap = max(self.longest_gap, int(np.diff(np.frombuffer(times, "i8")).max()))
+        time_base, lengths = self._times.time_base, self._plan.lengths
+        position = 0
         for piece in pieces(times, time_base, lengths):
+            self.leftover += piece.first - position  # cut off from the piece before
+            position = piece.after
             number = next(self._numbers)
-            if long_enough(times, piece, time_base, lengths):
-                jpegs, measures = self._sample(scene, piece)
-                self._writer.write(number, measures, jpegs)
-                columns = self._columns(scene, piece, jpegs, measures)
-                self.clips.append(NewClip(number, times[piece.first], piece.end, columns))
+            if not long_enough(times, piece, time_base, lengths):
+                self.short += 1
+                self.leftover += piece.after - piece.first
+                continue
+            self.placed += piece.after - piece.first
+            jpegs, measures = self._sample(scene, piece)
+            self._writer.write(number, measures, jpegs)
+            columns = self._columns(scene, piece, jpegs, measures)
+            self.clips.append(NewClip(number, times[piece.first], piece.end, columns))
+        self.leftover += len(times) - 1 - position
 
     def _sample(self, scene: OpenScene, piece: Piece) -> tuple[JpegList, Measures]:
         """The pictures and measures of a clip."""
-        store, seconds = self._store, self._clock.seconds
+        store, seconds = scene.store, self._times.seconds
         start, end = scene.times[piece.first], piece.end
         frames, regular, middle = self._choose(scene, piece)
         jpegs = JpegList()
@@ -245,14 +297,14 @@ class _Clips:
 
     def _pairs(self, scene: OpenScene, piece: Piece) -> list[Pair]:
         """The measured pairs of a clip, and those of frames that are shown for long."""
-        start, seconds = scene.times[piece.first], self._clock.seconds
+        start, seconds = scene.times[piece.first], self._times.seconds
         measured = [
             replace(pair, seconds=pair.seconds - seconds(start))
             for index, pair in scene.pairs
             if piece.first < index - scene.start < piece.after
         ]
         shown = [*scene.times[piece.first : piece.after], piece.end]
-        long = LONG / self._clock.time_base
+        long = LONG / self._times.time_base
         held = [(a, b) for a, b in pairwise(shown) if b - a > long]
         return with_held(measured, [(seconds(a, start), seconds(b, start)) for a, b in held])
 
@@ -267,9 +319,9 @@ class _Clips:
         middle = nearest(held, start + 0.5 * (end - start))
         for point in POINTS:
             frame = nearest([*chosen.values(), *held], start + point * (end - start))
-            chosen.setdefault(frame.index, self._store.encode_small(frame))
+            chosen.setdefault(frame.index, scene.store.encode_small(frame))
         if piece.first == 0:
-            chosen.setdefault(held[0].index, self._store.encode_small(held[0]))
+            chosen.setdefault(held[0].index, scene.store.encode_small(held[0]))
         return [chosen[i] for i in sorted(chosen)], indices, middle
 
     def _columns(
@@ -278,7 +330,7 @@ class _Clips:
         """The values of the columns of a clip."""
         start, end = scene.times[piece.first], piece.end
         num_frames = piece.after - piece.first
-        width, height = self._shape.size
+        width, height = scene.store.shape.size
         middle = min(measures.pictures, key=lambda p: abs(p.seconds - measures.seconds / 2))
         first_hash, middle_hash = (
             perceptual_hash(
@@ -289,14 +341,14 @@ class _Clips:
         views = {"hash_views": self._hash_views(scene, piece)} if self._plan.views else {}
         return {
             "num_frames": num_frames,
-            "fps": float(num_frames / ((end - start) * self._clock.time_base)),
+            "fps": float(num_frames / ((end - start) * self._times.time_base)),
             "width": width,
             "height": height,
             "aspect_ratio": height / width,
             "resolution": height * width,
             "start_frame": scene.start + piece.first,
-            "start_seconds": self._clock.seconds(start),
-            "end_seconds": self._clock.seconds(end),
+            "start_seconds": self._times.seconds(start),
+            "end_seconds": self._times.seconds(end),
             "seconds": measures.seconds,
             "hash_first": first_hash,
             "hash_middle": middle_hash,

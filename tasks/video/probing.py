@@ -6,18 +6,18 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
+from av.buffer import Buffer
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from curate.configs.errors import NoFrames
+from curate.tasks.video.clock import Clock, nominal_duration
 from curate.tasks.video.colours import primaries_name, transfer_name
 from curate.tasks.video.decode import (
-    media_name,
-    nominal_duration,
+    no_frames,
     open_file,
     open_media,
     packets,
@@ -28,6 +28,15 @@ from curate.tasks.video.sound import sound_stream
 from curate.tasks.video.still_images import read_image
 
 
+class _Stamp(NamedTuple):
+    """What is counted of a packet; kept instead of it, because damage may hide all first frames."""
+
+    pts: int | None
+    duration: int
+    shows: bool
+    is_keyframe: bool
+
+
 @dataclass
 class _Packets:
     """Time stamps of the packets of a stream, in units of its time base.
@@ -36,21 +45,38 @@ class _Packets:
     """
 
     step: int  # duration of a packet that does not say its own
-    first: int = 0
+    first: int | None = None  # None: the stream has no time stamps
     end: int = 0
     count: int = 0
     keys: list[int] = field(default_factory=list)
 
-    def add(self, pts: int | None, duration: int, is_keyframe: bool) -> None:
-        """Count the next packet, unless it has no pts and so shows nothing."""
-        if pts is None:
+    def add(self, stamp: _Stamp) -> None:
+        """Count the next packet, if it shows a picture."""
+        pts = self.end if self.first is None else stamp.pts
+        if pts is None or not stamp.shows:  # without pts: half of a picture, or damage
             return
-        if is_keyframe:
+        if stamp.is_keyframe:
             self.keys.append(pts)
-        if pts >= self.first:
-            end = pts + (duration or self.step)
+        if pts >= (self.first or 0):
+            end = pts + (stamp.duration or self.step)
             self.end = max(self.end, end) if self.count else end
             self.count += 1
+
+
+def is_hidden(packet: Buffer, codec: str) -> bool:
+    """Whether a packet that is not empty only holds a picture for others to refer to.
+
+    VP8 and VP9 say so in their first byte. A packet of VP9 that holds several, as its last byte
+    says, shows one of them.
+    """
+    data = memoryview(packet)
+    if codec == "vp8":
+        return not data[0] & 0x10
+    if codec != "vp9" or data[-1] & 0xE0 == 0xC0:
+        return False
+    header = data[0] << 1 if data[0] & 0x30 == 0x30 else data[0]  # profile 3 has a bit more
+    shows_existing, shows = header & 0x08, header & 0x02
+    return not shows_existing and not shows
 
 
 def probe_video(path: str) -> dict[str, Any]:
@@ -66,14 +92,15 @@ def probe_video(path: str) -> dict[str, Any]:
         width, height = shape.size
         ratio = shape.sample_aspect_ratio
         time_base = Fraction(stream.time_base or 1)
-        seconds = (stamps.end - stamps.first) * time_base
+        first = stamps.first or 0
+        seconds = (stamps.end - first) * time_base
         sound = sound_stream(container, stream)
         return {
             "media_type": "video", "width": width, "height": height,
             "aspect_ratio": height / width, "resolution": height * width,
             "duration": float(seconds), "num_frames": stamps.count,
             "fps": float(stamps.count / seconds) if seconds > 0 else None,
-            "first_pts": stamps.first,
+            "first_pts": first,
             "time_base_num": time_base.numerator, "time_base_den": time_base.denominator,
             "keyframes": json.dumps(sorted(stamps.keys)),
             "fps_guessed": float(stream.guessed_rate) if stream.guessed_rate else None,
@@ -90,24 +117,25 @@ def probe_video(path: str) -> dict[str, Any]:
 def _walk(container: InputContainer, stream: VideoStream) -> tuple[VideoFrame, _Packets]:
     """The first frame, and the time stamps of all packets. It decodes only up to that frame."""
     first: VideoFrame | None = None
-    early: list[tuple[int | None, int, bool]] = []  # packets up to the first frame
+    early: list[_Stamp] = []  # of packets up to the first frame
     stamps = _Packets(nominal_duration(stream))
-    for packet in packets(container, stream):
+    codec = stream.codec_context.codec.canonical_name
+    for packet in Clock.of(container, stream).continued(packets(container, stream)):
         pts = packet.pts if packet.pts is not None else packet.dts
-        shows = packet.size and not packet.is_discard
-        stamp = pts if shows else None, packet.duration or 0, packet.is_keyframe
+        shows = packet.size > 0 and not packet.is_discard and not is_hidden(packet, codec)
+        stamp = _Stamp(pts, packet.duration or 0, shows, packet.is_keyframe)
         if first is not None:
-            stamps.add(*stamp)
+            stamps.add(stamp)
             continue
         early.append(stamp)
         with suppress(FFmpegError):
             first = next(iter(packet.decode()), None)
         if first is not None:
-            stamps.first = first.pts or 0
+            stamps.first = first.pts
             for stamp in early:
-                stamps.add(*stamp)
+                stamps.add(stamp)
     if first is None:
-        raise NoFrames(path=media_name(container), why="every packet is damaged or missing")
+        raise no_frames(container, stream)
     return first, stamps
 
 

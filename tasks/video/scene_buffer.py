@@ -39,11 +39,12 @@ class SceneFrame:
 
 
 class FrameStore:
-    """Encodes frames of the open scene; their JPEGs stay in `file` until the video ends."""
+    """Encodes frames of one shape; their JPEGs stay in `file` until the video ends."""
 
     def __init__(
         self, shape: Geometry, file: IO[bytes], tone_mapper: ToneMapper | None = None
     ) -> None:
+        self.shape = shape
         bilinear = Interpolation.BILINEAR
         self._small = Converter(shape.fit(shorter=SHORTER), shape, bilinear, tone_mapper)
         self._large = Converter(shape.fit(longer=LONGER), shape, bilinear, tone_mapper)
@@ -111,12 +112,15 @@ class Cadence:
 class OpenScene:
     """The scene that is still open, which began with frame number `start` of the video.
 
-    `seconds` are from the first frame of the video.
+    `seconds` are from the first frame of the video. All its frames are of the shape of `store`.
     """
 
-    def __init__(self, start: int, cadence: Cadence, times: array[int]) -> None:
+    def __init__(
+        self, start: int, cadence: Cadence, store: FrameStore, times: array[int] | None = None
+    ) -> None:
         self.start = start
-        self.times = times  # pts of every frame
+        self.store = store
+        self.times: array[int] = array("q") if times is None else times  # pts of every frame
         self.regular: list[SceneFrame] = []
         self.held: list[SceneFrame] = []  # decoded, or with both JPEGs
         self.pairs: list[tuple[int, Pair]] = []  # with the index of the later frame
@@ -127,6 +131,7 @@ class OpenScene:
 
     def begin(self, first: SceneFrame, seconds: float) -> None:
         """Sample and hold the scene's first frame, so that every scene has a frame of each kind."""
+        self.store.encode_small(first)
         self.regular = [replace(first, decoded=None)]
         self.held = [
             replace(first, seconds=seconds),
@@ -135,8 +140,9 @@ class OpenScene:
         self._next_regular = seconds + self._cadence.regular
         self._next_held = seconds + self._every
 
-    def take(self, frame: SceneFrame, seconds: float, store: FrameStore) -> None:
+    def take(self, frame: SceneFrame, seconds: float) -> None:
         """Add the next frame; sample and hold it when it is time to."""
+        store = self.store
         self.times.append(frame.pts)
         if seconds >= self._next_regular:
             self.regular.append(replace(store.encode_small(frame), decoded=None))
@@ -157,7 +163,7 @@ class OpenScene:
     def cut(self, index: int) -> OpenScene:
         """Move frame `index` and all after it to a new scene, which is returned, yet to `begin`."""
         position = index - self.start
-        after = OpenScene(index, self._cadence, self.times[position:])
+        after = OpenScene(index, self._cadence, self.store, self.times[position:])
         after.held = [f for f in self.held if f.index >= index]
         after.pairs = [p for p in self.pairs if p[0] > index]
         self.times = self.times[:position]

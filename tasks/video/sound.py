@@ -12,10 +12,12 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
+from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from curate.tasks.video.decode import open_media, video_stream
+from curate.tasks.video.clock import Clock, SoundClock
+from curate.tasks.video.decode import open_media, packets, rewind, video_stream
 from curate.tasks.video.span import Span
 
 _RATE = 48000
@@ -38,7 +40,8 @@ def sound_stream(container: InputContainer, video: VideoStream) -> AudioStream |
 class SoundTrack:
     """Adds a stereo track to an output, unless the source has no sound.
 
-    Damaged packets become silence.
+    Damaged packets become silence. Where the source's clock jumps, sound stays with the pictures
+    that have the same time stamps; what has no such pictures is left out.
     """
 
     def __init__(self, output: OutputContainer, source: str, span: Span) -> None:
@@ -78,13 +81,9 @@ class SoundTrack:
         resampler = AudioResampler("fltp", "stereo", _RATE)
         with open_media(self._source) as container:
             stream = cast(AudioStream, sound_stream(container, video_stream(container)))
-            base = stream.time_base or Fraction(1, _RATE)
+            first = round((begin - _LEAD) / (stream.time_base or Fraction(1, _RATE)))
             try:
-                container.seek(round((begin - _LEAD) / base), stream=stream)
-            except FFmpegError:  # before the first packet
-                container.seek(0)
-            try:
-                for packet in container.demux(stream):
+                for packet in self._packets(container, stream, first):
                     try:
                         decoded = packet.decode()
                     except FFmpegError:  # a damaged packet
@@ -93,3 +92,36 @@ class SoundTrack:
                         yield from (f for f in resampler.resample(frame) if f.pts is not None)
             except FFmpegError:  # the rest of the file cannot be read
                 return
+
+    def _packets(
+        self, container: InputContainer, stream: AudioStream, first: int
+    ) -> Iterator[Packet[AudioStream]]:
+        """The packets of a sound track from the time stamp `first` on, or a little before it."""
+        if self._span.access != "seek":
+            for packet in _with_pictures(container, stream):
+                if packet.pts is None or packet.pts >= first:
+                    yield packet
+            return
+        try:
+            container.seek(first, stream=stream)
+        except FFmpegError:  # before the first packet
+            container.seek(0)
+        yield from container.demux(stream)
+
+
+def _with_pictures(container: InputContainer, stream: AudioStream) -> Iterator[Packet[AudioStream]]:
+    """All packets of a sound track, with time stamps continued as those of the pictures are."""
+    video = video_stream(container)
+    pictures = Clock.of(container, video)
+    for _ in pictures.continued(packets(container, video)):
+        pass
+    clock = SoundClock(pictures.jumps, pictures.time_base)
+    base = stream.time_base or Fraction(1, _RATE)
+    rewind(container)
+    for packet in container.demux(stream):
+        if packet.pts is not None:
+            seconds = clock.continued(packet.pts * base, packet.pos or 0)
+            if seconds is None:
+                continue
+            packet.pts = round(seconds / base)
+        yield packet

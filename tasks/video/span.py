@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any, Literal
+
+Access = Literal["seek", "walk", "decode"]
+"""How the first frame of a span is reached: by a seek to its time stamp; where the clock of the
+source jumps, by reading all packets before it; or by decoding all frames before it.
+"""
+
+
+def access_of(video: Mapping[str, Any]) -> Access:
+    """How spans of a video are reached, by its columns as the stage `split` wrote them."""
+    if video.get("seekable") == 0:
+        return "decode"
+    return "walk" if video.get("time_jumps") else "seek"
 
 
 @dataclass(frozen=True)
@@ -18,6 +31,7 @@ class Span:
     end: int
     time_base: Fraction
     frames: int | None = None
+    access: Access = "seek"
 
     @property
     def seconds(self) -> Fraction:

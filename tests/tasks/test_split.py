@@ -165,9 +165,10 @@ def test_numbers_count_scenes_that_are_too_short(tmp_path: Path, detector: str) 
 
 
 def test_a_video_without_a_long_scene_is_dropped_by_name(folder: Path, tmp_path: Path) -> None:
-    assert split(draw("closed", folder).path, tmp_path, min_seconds=2.0) == Outcome(
-        {}, [], NO_SCENE
-    )
+    found = split(draw("closed", folder).path, tmp_path, min_seconds=2.0)
+    assert (found.clips, found.drop) == ([], NO_SCENE)
+    assert found.scores["frames_leftover"] == found.scores["frames_decoded"] == 48
+    assert found.scores["scenes_short"] == 2
 
 
 PAUSE = replace(CLOSED, time_base=Fraction(1, 24))

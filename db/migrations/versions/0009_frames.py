@@ -17,6 +17,7 @@ VIDEOS: dict[str, Any] = {
     "longest_gap": sa.Float(53),
     "scenes_short": sa.Integer(),
     "time_jumps": sa.Integer(),
+    "seekable": sa.Integer(),
     "stream_index": sa.Integer(),
     "mirrored": sa.Integer(),
     "interlaced_flag": sa.Integer(),

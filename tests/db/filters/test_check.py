@@ -21,6 +21,7 @@ class _Spec:
     makes: Level | None = None
     comes_first = comes_last = False
     columns: Mapping[str, Column] = {}
+    own_columns: Mapping[str, Column] = {}
     Options = StageOptions
 
     @classmethod

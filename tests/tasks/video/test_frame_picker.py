@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from curate.tasks.video import frame_picker as picked
 from curate.tasks.video.decode import decode, open_media, video_stream
 from curate.tasks.video.frame_picker import Pictures, pick_frames
 from curate.tasks.video.geometry import Converter, geometry
-from curate.tasks.video.span import Pick, SpanShape
+from curate.tasks.video.span import Pick, Span, SpanShape
 from tests.media import BAD, DAMAGED, SOUND, draw, draw_bad, footage, write_video
 
 
@@ -29,6 +30,12 @@ def decoded(path: Path) -> tuple[list[int], list[Pictures]]:
         look = geometry(stream, found[0])
         converter = Converter(look.square, look, Interpolation.BICUBIC)
         return [f.pts or 0 for f in found], [converter.rgb(f) for f in found]
+
+
+def span(path: Path, start: int, end: int, frames: int) -> Span:
+    """A span of the file, in units of its time base."""
+    with open_media(str(path)) as container:
+        return Span(start, end, video_stream(container).time_base or Fraction(1), frames)
 
 
 def picks(*wanted: Pick) -> Callable[[SpanShape], Sequence[Pick]]:
@@ -50,7 +57,7 @@ def test_picked_frames_are_those_of_the_whole_span(kind: str, tmp_path: Path) ->
             shapes.append(shape)
             return [Pick(numbers), Pick([4])]
 
-        many, one = pick_frames(str(path), stamps[first], stop, end - first, choose)
+        many, one = pick_frames(str(path), span(path, stamps[first], stop, end - first), choose)
         assert np.array_equal(many, np.stack([pictures[first + n] for n in numbers]))
         assert np.array_equal(one, pictures[first + 4][None])
         (shape,) = shapes
@@ -67,7 +74,7 @@ def test_frames_are_scaled_to_the_size_as_displayed(
     kind: str, size: tuple[int, int], tmp_path: Path
 ) -> None:
     path = draw(kind, tmp_path).path
-    (small,) = pick_frames(str(path), 0, 10**6, 48, picks(Pick([0, 9], size)))
+    (small,) = pick_frames(str(path), span(path, 0, 10**6, 48), picks(Pick([0, 9], size)))
     assert small.shape == (2, size[1], size[0], 3)
 
 
@@ -77,14 +84,14 @@ def test_frames_between_keyframes_that_nobody_wants_are_not_decoded(
     path = draw("closed", tmp_path).path  # a keyframe each 12 frames
     seen = []
 
-    def counted(*args: object, **span: int) -> object:
-        for frame in decode(*args, **span):  # type: ignore[arg-type]
+    def counted(*args: object, **options: object) -> object:
+        for frame in decode(*args, **options):  # type: ignore[arg-type]
             seen.append(frame.pts)
             yield frame
 
     monkeypatch.setattr(picked, "decode", counted)
     stamps, _ = decoded(path)
-    pick_frames(str(path), stamps[0], 10**6, 48, picks(Pick([0, 36, 37])))
+    pick_frames(str(path), span(path, stamps[0], 10**6, 48), picks(Pick([0, 36, 37])))
     assert seen == [stamps[0], stamps[0], stamps[36], stamps[37]]  # the first one tells the shape
 
 
@@ -93,9 +100,8 @@ def test_a_damaged_video_gives_as_many_frames_as_wanted(kind: str, tmp_path: Pat
     path = draw_bad(kind, tmp_path)
     stamps, pictures = decoded(path)
     end = stamps[-1] + 1
-    (found,) = pick_frames(
-        str(path), stamps[0], end, len(stamps), picks(Pick([0, 1, len(stamps) - 1]))
-    )
+    whole = span(path, stamps[0], end, len(stamps))
+    (found,) = pick_frames(str(path), whole, picks(Pick([0, 1, len(stamps) - 1])))
     assert len(found) == 3
     assert np.array_equal(found[0], pictures[0])
 
@@ -103,13 +109,13 @@ def test_a_damaged_video_gives_as_many_frames_as_wanted(kind: str, tmp_path: Pat
 @pytest.mark.parametrize("kind", [kind for kind in BAD if kind not in DAMAGED])
 def test_what_is_no_video_is_a_media_error(kind: str, tmp_path: Path) -> None:
     with pytest.raises(MediaError):
-        pick_frames(str(draw_bad(kind, tmp_path)), 0, 100, 10, picks(Pick([0])))
+        any_span = Span(0, 100, Fraction(1), 10)
+        pick_frames(str(draw_bad(kind, tmp_path)), any_span, picks(Pick([0])))
 
 
 def test_only_the_wanted_frames_are_held(tmp_path: Path) -> None:
     path = write_video(tmp_path / "long.mp4", itertools.islice(itertools.cycle(footage(12)), 120))
     stamps, _ = decoded(path)
-    (found,) = pick_frames(
-        str(path), stamps[0], stamps[-1] + 1, 120, picks(Pick([0, 60], (16, 16)))
-    )
+    whole = span(path, stamps[0], stamps[-1] + 1, 120)
+    (found,) = pick_frames(str(path), whole, picks(Pick([0, 60], (16, 16))))
     assert found.nbytes == 2 * 16 * 16 * 3

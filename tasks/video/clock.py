@@ -1,0 +1,206 @@
+"""One clock for the whole of a source: it goes on where the source's own starts again or jumps.
+
+Parts of a transport stream or of a DVD that were joined, and recordings that were interrupted, each
+begin with a time of their own. Here their time stamps are continued: what follows a jump is shown
+right after what came before it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Protocol, TypeVar
+
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+# Seconds. Decoding times that go back by more are a jump; less is jitter.
+_JITTER = Fraction(1, 10)
+# The same of presentation times, which go back and forth where pictures are reordered.
+_REORDERING = Fraction(1)
+# A longer step forward is a jump too, where a format has a clock for all its streams.
+_LEAP = Fraction(10)
+_LEAPING = ("mpegts", "mpeg")  # transport streams; program streams, as of DVDs
+# Packets of which the first to be shown may come behind others (in no codec more).
+_REORDERED = 32
+
+
+class Stamped(Protocol):
+    """A packet, as far as the clock is concerned."""
+
+    pts: int | None
+    dts: int | None
+    pos: int | None
+
+
+StampedT = TypeVar("StampedT", bound=Stamped)
+
+
+def nominal_duration(stream: VideoStream) -> int:
+    """The duration of a frame at the average rate, in units of the time base; at least 1."""
+    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    return max(1, round(1 / (rate * (stream.time_base or Fraction(1, 90000)))))
+
+
+@dataclass(frozen=True)
+class Jump:
+    """Where a source's clock starts again or jumps."""
+
+    start: int  # the first time stamp behind it, as continued
+    offset: int  # added to the source's time stamps from there on
+    place: int  # in the file, in bytes
+
+
+@dataclass
+class Clock:
+    """The clock of one video stream, for one reading of it from the start.
+
+    All time stamps are in units of `time_base` seconds.
+    """
+
+    step: int  # nominal duration of a frame
+    time_base: Fraction
+    leaps: bool = False  # whether a long step forward is a jump
+    jumps: list[Jump] = field(default_factory=list)  # up to here
+    frames: int = 0  # that `rising` was asked for
+    # whether decoding from any keyframe on gives the same times as decoding from the start; not
+    # where frames have other times than the source stores, from a keyframe on: it stores none, or
+    # equal ones in a coarse time base
+    searchable: bool = True
+    _last: int | None = None  # as `rising` gave it
+    _decoded: int | None = None  # time of the last packet, as the source has it
+    _exact: bool = True  # whether that is a dts
+    _end: int | None = None  # of all frames up to here, as continued
+
+    def __post_init__(self) -> None:
+        jitter, reordering, leap = (
+            round(seconds / self.time_base) for seconds in (_JITTER, _REORDERING, _LEAP)
+        )
+        self._slack = {True: jitter, False: reordering}
+        self._leap = leap
+
+    @classmethod
+    def of(cls, container: InputContainer, stream: VideoStream) -> Clock:
+        """A clock for the stream, at its start."""
+        leaps = container.format.name in _LEAPING
+        return cls(nominal_duration(stream), stream.time_base or Fraction(1, 90000), leaps)
+
+    def continued(self, packets: Iterable[StampedT]) -> Iterator[StampedT]:
+        """The packets, with their time stamps continued.
+
+        Behind a jump, the one that is shown first is shown right after the last one before it.
+        """
+        waiting: list[StampedT] = []  # behind a jump, until the first shown is among them
+        for packet in packets:
+            if self._is_jump(packet):
+                yield from self._begin(waiting)
+                waiting = [packet]
+            elif not waiting:
+                yield self._shifted(packet)
+            else:
+                waiting.append(packet)
+                if _is_later(packet, waiting[0]) or len(waiting) > _REORDERED:
+                    yield from self._begin(waiting)
+                    waiting = []
+        yield from self._begin(waiting)
+
+    def rising(self, pts: int | None, duration: int | None = None) -> int:
+        """The time stamp of the next frame in the order of the decoder's output.
+
+        It is pts where that is later than the frame before; else one unit later than that. A frame
+        without pts comes after the `duration` of one frame.
+        """
+        if pts is None:
+            pts = 0 if self._last is None else self._last + (duration or self.step)
+        elif self._last is not None and pts <= self._last:
+            pts = self._last + 1
+        self._last = pts
+        self.frames += 1
+        return pts
+
+    def _is_jump(self, packet: Stamped) -> bool:
+        """Whether the source's clock jumps before the packet."""
+        exact = packet.dts is not None
+        now = packet.dts if exact else packet.pts
+        if now is None:
+            return False
+        before, self._decoded = self._decoded, now
+        slack = self._slack[exact and self._exact]
+        self._exact = exact
+        if before is None:
+            return False
+        # a clock that went back once may go forth again
+        return now < before - slack or (
+            now > before + self._leap and (self.leaps or bool(self.jumps))
+        )
+
+    def _begin(self, packets: list[StampedT]) -> Iterator[StampedT]:
+        """Place the packets behind a jump."""
+        stamps = [stamp for packet in packets if (stamp := _shown(packet)) is not None]
+        if stamps and self._end is not None:
+            place = next((p.pos for p in packets if p.pos is not None), 0)
+            self.jumps.append(Jump(self._end, self._end - min(stamps), place))
+        return map(self._shifted, packets)
+
+    def _shifted(self, packet: StampedT) -> StampedT:
+        """The packet, with its time stamps as continued."""
+        offset = self.jumps[-1].offset if self.jumps else 0
+        if packet.dts is not None and offset:
+            packet.dts += offset
+        if packet.pts is not None and offset:
+            packet.pts += offset
+        shown = _shown(packet)
+        if shown is not None and (self._end is None or shown + self.step > self._end):
+            self._end = shown + self.step
+        return packet
+
+
+class SoundClock:
+    """Moves the time stamps of a sound track by as much as those of the pictures beside it.
+
+    `jumps` are those of the pictures, in units of `time_base` seconds.
+    """
+
+    def __init__(self, jumps: Sequence[Jump], time_base: Fraction) -> None:
+        self._places = [jump.place for jump in jumps]
+        starts = [jump.start * time_base for jump in jumps]
+        self._starts = [None, *starts]
+        self._ends = [*starts, None]
+        self._offsets = [Fraction(0), *(jump.offset * time_base for jump in jumps)]
+        self._part = -1  # the number of jumps before here
+        self._last = Fraction(0)
+
+    def continued(self, seconds: Fraction, place: int) -> Fraction | None:
+        """The time of the next packet, which lies at `place` in the file, as continued.
+
+        Time stamps that go back are those of the part behind the next jump. At a jump forward,
+        they are from the time of its first picture on. None: there are no pictures to the packet.
+        """
+        here = bisect_right(self._places, place)
+        if self._part < 0:
+            self._part = here
+        elif seconds < self._last - _JITTER:
+            self._part = min(max(self._part + 1, here), len(self._places))
+        self._last = seconds
+        while (end := self._ends[self._part]) is not None:
+            next_offset = self._offsets[self._part + 1]
+            forward = next_offset < self._offsets[self._part]
+            if not forward or seconds + next_offset < end:
+                break
+            self._part += 1
+        start, now = self._starts[self._part], seconds + self._offsets[self._part]
+        outside = (start is not None and now < start) or (end is not None and now >= end)
+        return None if outside else now
+
+
+def _is_later(packet: Stamped, other: Stamped) -> bool:
+    """Whether a packet is shown after another, or ends the stream."""
+    shown, before = _shown(packet), _shown(other)
+    return shown is None or before is None or shown > before
+
+
+def _shown(packet: Stamped) -> int | None:
+    """The time at which the packet's picture is shown."""
+    return packet.dts if packet.pts is None else packet.pts
