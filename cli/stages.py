@@ -65,7 +65,7 @@ def stage_json(stage: StageClass, model_folder: Path) -> dict[str, Any]:
     paragraph = inspect.cleandoc(stage.__doc__ or "").partition("\n\n")[0]
     columns = [
         {"column": n, "type": c.kind, "range": c.range, "better": c.better, "description": c.doc}
-        for n, c in stage.columns.items()
+        for n, c in {**stage.columns, **stage.own_columns}.items()
     ]
     return {
         "stage": stage.name, "level": stage.level, "queue": options.queue,

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from curate.configs.schema import StageOptions, describe_options
+from curate.configs.schema import Column, StageOptions, describe_options
 from curate.configs.settings import LOGINS, PREFIX, Settings
 from curate.tasks.registry import StageClass, stages_in_order
 
@@ -37,7 +37,6 @@ def stage_page() -> str:
 
 def stage_section(cls: StageClass) -> str:
     """One stage: what it does, its columns, its options."""
-    columns = [(f"`{n}`", c.kind, c.range, c.better, c.doc) for n, c in cls.columns.items()]
     common = describe_options(StageOptions)
     own = [
         o for o in describe_options(cls.Options) if o["option"] == "batch_size" or o not in common
@@ -46,15 +45,22 @@ def stage_section(cls: StageClass) -> str:
         [
             f"## {cls.name}",
             inspect.cleandoc(cls.__doc__ or ""),
-            f"Works on {cls.level}s. Writes:" if columns else f"Works on {cls.level}s.",
+            f"Works on {cls.level}s. Writes:" if cls.columns else f"Works on {cls.level}s.",
+            *([columns_table(cls.columns)] if cls.columns else []),
             *(
-                [table(("column", "type", "range", "better", "meaning"), columns)]
-                if columns
+                [f"And of the {cls.level}:", columns_table(cls.own_columns)]
+                if cls.own_columns
                 else []
             ),
             options_table(own),
         ]
     )
+
+
+def columns_table(columns: Mapping[str, Column]) -> str:
+    """A table of columns that a stage writes."""
+    rows = [(f"`{n}`", c.kind, c.range, c.better, c.doc) for n, c in columns.items()]
+    return table(("column", "type", "range", "better", "meaning"), rows)
 
 
 def options_table(options: Iterable[Mapping[str, object]]) -> str:

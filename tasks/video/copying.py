@@ -121,15 +121,9 @@ def _add_stream(
         # PyAV finds no encoder by the name of a decoder that is a library, such as libdav1d
         foreign = context.codec.name != context.codec.canonical_name
         return output.add_stream_from_template(stream, opaque=foreign or None), size
-    width, height = size
-    changed = output.add_mux_stream(
-        context.codec.canonical_name,
-        stream.average_rate,
-        width=width,
-        height=height,
-        time_base=stream.time_base,
-    )
-    return cast(VideoStream, changed), size
+    shape = {"width": size[0], "height": size[1], "time_base": stream.time_base}
+    codec = context.codec.canonical_name
+    return cast(VideoStream, output.add_mux_stream(codec, stream.average_rate, **shape)), size
 
 
 def presentation_times(pts: Sequence[int]) -> list[int]:
