@@ -359,4 +359,4 @@ class _Clips:
         """The views of all frames of a clip that are at hand, as a text."""
         regular, held = scene.within(piece.first, piece.after)
         frames = {frame.index: frame for frame in (*held, *regular)}
-        return hash_frames(self._store.gray(frames[i]) for i in sorted(frames))
+        return hash_frames(scene.store.gray(frames[i]) for i in sorted(frames))
