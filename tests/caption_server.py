@@ -155,8 +155,9 @@ def caption_server(port: int = 0) -> Iterator[CaptionServer]:
         def do_reason(self, clip: int, why: str) -> None:
             self.send(200, good("", finish_reason=why))
 
-        def do_tokens(self, clip: int, count: str) -> None:
-            self.send(200, good() | {"usage": {"prompt_tokens": count}})
+        def do_usage(self, clip: int, usage: str) -> None:
+            before, after = json.dumps(good("A dog runs.") | {"usage": "HERE"}).split('"HERE"')
+            self.send(200, f"{before}{usage}{after}".encode())
 
         def do_filtered(self, clip: int) -> None:
             self.send(200, good("", finish_reason="content_filter"))
@@ -172,6 +173,16 @@ def caption_server(port: int = 0) -> Iterator[CaptionServer]:
             for _ in range(1000):
                 self.wfile.write(b" ")
                 self.wfile.flush()
+                time.sleep(0.02)
+
+        def do_dribble(self, clip: int, status: str) -> None:
+            for byte in f"HTTP/1.1 {status} Well\r\nX-Pad: {'x' * 60000}".encode():
+                self.wfile.write(bytes([byte]))
+                time.sleep(0.02)
+
+        def do_continue(self, clip: int) -> None:
+            while True:
+                self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 time.sleep(0.02)
 
         def do_cut(self, clip: int) -> None:

@@ -20,7 +20,7 @@ class Caption:
     """What a captioner wrote: the answer without the prompt, stripped."""
 
     text: str
-    tokens: int  # of the answer
+    tokens: int | None  # of the answer; None: not known
     seconds: float  # wall time; that of a batch is split evenly between its clips
     revision: str | None = None  # if only the answer reveals it; None: that of the captioner
     ids: tuple[int, ...] = ()  # the tokens without the end mark, if known

@@ -11,12 +11,15 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from curate.configs.errors import CaptionEmpty, CaptionFailed, CaptionRefused, CaptionServer
 
+if TYPE_CHECKING:
+    from curate.tasks.captioners.http_post import Reply
+
 LARGEST = 8 << 20  # bytes of a reply
+MOST_TOKENS = 2**31 - 1  # that a column takes on Postgres
 # timeout, conflict, too early, too many requests; all 5xx are retried, too
 _TRY_AGAIN = (408, 409, 425, 429)
 # a wrong key, model or address: no clip is to blame unless other requests succeed, for some
@@ -68,11 +71,14 @@ class Server:
 
 @dataclass(frozen=True)
 class Completion:
-    """The text that the server generated, with the number of tokens read and written."""
+    """The text that the server generated, with the number of tokens read and written.
+
+    None for a number that the server does not tell, or that is absurd.
+    """
 
     text: str
-    tokens_in: int
-    tokens_out: int
+    tokens_in: int | None
+    tokens_out: int | None
     revision: str
 
 
@@ -154,7 +160,7 @@ def ask(server: Server, body: Mapping[str, Any], pace: Pace, spent: Spent) -> Co
             time.sleep(min(server.longest_wait, pause))
             wait *= 2
         else:
-            spent.add(tokens_in=completion.tokens_in, tokens_out=completion.tokens_out)
+            spent.add(tokens_in=completion.tokens_in or 0, tokens_out=completion.tokens_out or 0)
             return completion
     raise AssertionError("the last try returns or raises")
 
@@ -178,20 +184,19 @@ def _post(server: Server, content: bytes) -> bytes:
     """The body of the reply. Raises TryFailed, CaptionFailed, CaptionServer."""
     import http.client
     import urllib.error
-    import urllib.request
+
+    from curate.tasks.captioners.http_post import TooLarge, post
 
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
     if server.key:
         headers["Authorization"] = f"Bearer {server.key}"
     url = f"{server.url.rstrip('/')}/chat/completions"
-    request = urllib.request.Request(url, content, headers)  # noqa: S310  the option is checked
-    deadline = time.monotonic() + server.timeout
     try:
-        with _opener().open(request, timeout=server.timeout) as response:
-            return _read_all(response, deadline)
-    except urllib.error.HTTPError as error:
-        with error:
-            raise _status_error(server, error, deadline) from None
+        reply = post(url, content, headers, server.timeout, LARGEST)
+    except TimeoutError:
+        raise TryFailed(f"no answer within {server.timeout:g} s") from None
+    except TooLarge:
+        raise TryFailed(f"an answer of more than {LARGEST >> 20} MB") from None
     except urllib.error.URLError as error:
         if isinstance(error.reason, TimeoutError):
             raise TryFailed(f"no answer within {server.timeout:g} s") from None
@@ -199,57 +204,27 @@ def _post(server: Server, content: bytes) -> bytes:
             raise TryFailed(f"the connection was cut: {error.reason}") from None
         why = server.hide_key(str(error.reason))
         raise CaptionServer(server=server.url, why=why) from None
-    except TimeoutError:
-        raise TryFailed(f"no answer within {server.timeout:g} s") from None
     except (http.client.HTTPException, OSError) as error:
         why = str(error) or type(error).__name__
         raise TryFailed(f"the connection was cut: {why}") from None
+    if reply.status >= 300:
+        raise _status_error(server, reply)
+    return reply.content
 
 
-@cache
-def _opener() -> Any:
-    """An opener that follows no redirect, which would send the key to another address."""
-    import urllib.request
-
-    class NoRedirect(urllib.request.HTTPRedirectHandler):
-        def redirect_request(self, *_: Any) -> None:
-            return None
-
-    return urllib.request.build_opener(NoRedirect)
-
-
-def _read_all(response: Any, deadline: float) -> bytes:
-    """All bytes of a response, read before the deadline even if the server sends slowly."""
-    parts: list[bytes] = []
-    size = 0
-    while part := response.read1(65536):
-        size += len(part)
-        parts.append(part)
-        if size > LARGEST:
-            raise TryFailed(f"an answer of more than {LARGEST >> 20} MB")
-        if time.monotonic() > deadline:
-            raise TimeoutError
-    if response.length:  # bytes that the header announced and that never came
-        raise TryFailed("the connection was cut: the answer is not whole")
-    return b"".join(parts)
-
-
-def _status_error(server: Server, error: Any, deadline: float) -> Exception:
+def _status_error(server: Server, reply: Reply) -> Exception:
     """The exception for an HTTP status of 300 or more."""
-    content = b""
-    with contextlib.suppress(TryFailed, OSError, ValueError):
-        content = _read_all(error, deadline)
-    message = content.decode("utf-8", "replace")
+    message = reply.content.decode("utf-8", "replace")
     with contextlib.suppress(ValueError, RecursionError):
-        reply = json.loads(message)
-        reply = reply.get("error", reply) if isinstance(reply, dict) else reply
-        message = str(reply.get("message", reply)) if isinstance(reply, dict) else str(reply)
-    reason = server.quote(error.reason)
-    why = f"it answers {error.code} {reason}: {server.quote(message)}".rstrip(": ")
-    if error.code in _TRY_AGAIN or error.code >= 500:
-        return TryFailed(why, retry_after(error.headers.get("Retry-After")))
-    if error.code in _NOT_THE_CLIP or 300 <= error.code < 400:
-        return CaptionServer(server=server.url, why=why, status=error.code)
+        told = json.loads(message)
+        told = told.get("error", told) if isinstance(told, dict) else told
+        message = str(told.get("message", told)) if isinstance(told, dict) else str(told)
+    reason = server.quote(reply.reason)
+    why = f"it answers {reply.status} {reason}: {server.quote(message)}".rstrip(": ")
+    if reply.status in _TRY_AGAIN or reply.status >= 500:
+        return TryFailed(why, retry_after(reply.headers.get("Retry-After")))
+    if reply.status in _NOT_THE_CLIP or 300 <= reply.status < 400:
+        return CaptionServer(server=server.url, why=why, status=reply.status)
     return CaptionFailed(server=server.url, tries=1, why=why, stage=server.stage)
 
 
@@ -268,11 +243,9 @@ def retry_after(header: str | None) -> float | None:
 def _read_completion(content: bytes, model: str, server: Server) -> Completion:
     """The answer in the body of a reply. Raises TryFailed, CaptionRefused, CaptionEmpty."""
     try:
-        reply = json.loads(content)
-        choices = reply["choices"]
-        usage = reply.get("usage") or {}
-        tokens_in = int(usage.get("prompt_tokens") or 0)
-        tokens_out = int(usage.get("completion_tokens") or 0)
+        # int refuses a number of more than 4300 digits
+        reply = json.loads(content, parse_int=lambda n: int(n) if len(n) < 20 else float(n))
+        choices, usage = reply["choices"], reply.get("usage")
         choice = choices[0] if choices else {}
         message = choice.get("message") or {}
         text, refusal = _message_text(message.get("content")), message.get("refusal")
@@ -287,7 +260,17 @@ def _read_completion(content: bytes, model: str, server: Server) -> Completion:
     if not text.strip():
         why = f"finish_reason {server.quote(reason)}" if choices else "no choice in the answer"
         raise CaptionEmpty(model=model, why=why)
+    tokens_in, tokens_out = _tokens(usage, "prompt_tokens"), _tokens(usage, "completion_tokens")
     return Completion(text.strip(), tokens_in, tokens_out, revision)
+
+
+def _tokens(usage: Any, name: str) -> int | None:
+    """A count of the server's `usage`; None if it is missing or cannot be a count."""
+    try:
+        count = int(usage[name])
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError):
+        return None
+    return count if 0 <= count <= MOST_TOKENS else None
 
 
 def _message_text(content: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from curate.configs.errors import CaptionEmpty, CaptionFailed, CaptionRefused, C
 from curate.tasks.captioners.openai_client import Pace, Server, Spent, ask, retry_after
 from tests.caption_server import KEY, caption_server
 from tests.caption_server import CaptionServer as Misbehaving
+from tests.pipelines import wait_until
 
 BODY = {
     "model": "m",
@@ -84,7 +86,11 @@ def test_a_good_answer_is_taken_as_it_is_whatever_the_key(
 
 @pytest.mark.parametrize(
     ("deed", "error"),
-    [("refusal KEY", CaptionRefused), ("reason KEY", CaptionEmpty), ("tokens KEY", CaptionFailed)],
+    [
+        ("refusal KEY", CaptionRefused),
+        ("reason KEY", CaptionEmpty),
+        ("said 400 KEY", CaptionFailed),
+    ],
 )
 @pytest.mark.parametrize(
     "before", [0, 60, 90, 280]
@@ -95,6 +101,37 @@ def test_what_an_answer_says_is_told_without_the_key(
     with pytest.raises(error) as told:
         asking(server, deed.replace("KEY", "." * before + KEY))
     assert KEY[:6] not in str(told.value)
+
+
+ABSURD = [
+    '{"prompt_tokens":1e400,"completion_tokens":-1e400}', '{"prompt_tokens":-5}',
+    '{"prompt_tokens":"many","completion_tokens":""}', '{"completion_tokens":[1]}',
+    '{"prompt_tokens":NaN,"completion_tokens":null}', '{"completion_tokens":{}}',
+    f'{{"prompt_tokens":{"9" * 30},"completion_tokens":{"9" * 5000}}}',
+    "5", "null", '"none"', "[]", "[[1]]",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("usage", ABSURD, ids=lambda usage: usage[:30])
+def test_an_absurd_count_of_tokens_is_none_and_spoils_no_answer(
+    server: Misbehaving, usage: str
+) -> None:
+    spent = Spent()
+    assert asking(server, f"usage {usage}", spent=spent) == "A dog runs."
+    assert (spent.tries, spent.tokens_in, spent.tokens_out) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("count", ["7", '"7"', "7.0"])
+def test_a_count_of_tokens_may_be_any_number(server: Misbehaving, count: str) -> None:
+    spent = Spent()
+    asking(server, f'usage {{"completion_tokens":{count}}}', spent=spent)
+    assert spent.tokens_out == 7
+
+
+def test_a_request_that_is_given_up_leaves_no_thread(server: Misbehaving) -> None:
+    with pytest.raises(CaptionFailed, match="no answer"):
+        asking(server, "continue", timeout=0.2)
+    wait_until(lambda: all(thread.name != "http-post" for thread in threading.enumerate()))
 
 
 def test_an_error_cut_short_holds_no_half_of_the_key(server: Misbehaving) -> None:
@@ -111,7 +148,7 @@ def test_without_a_key_none_is_sent(server: Misbehaving) -> None:
 AGAIN = [
     "status 429", "status 500", "status 503", "status 408", "json", "list", "strange", "cut",
     "reset", "slow 0.4",
-    "drip", "huge",
+    "drip", "dribble 200", "dribble 500", "continue", "huge",
 ]  # fmt: skip
 
 
@@ -133,6 +170,8 @@ def test_what_may_pass_is_tried_again(server: Misbehaving, deed: str) -> None:
         ("reset", "connection was cut"),
         ("slow 0.4", r"no answer within 0\.3 s"),
         ("drip", r"no answer within 0\.3 s"),
+        ("dribble 200", r"no answer within 0\.3 s"),
+        ("continue", r"no answer within 0\.3 s"),
         ("huge", "more than 8 MB"),
     ],
 )
