@@ -13,8 +13,8 @@ import logging
 import os
 import shutil
 import signal
+import stat
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 from typing import IO
@@ -28,6 +28,8 @@ START_SECONDS = 20.0
 SLOW_SECONDS = 15.0  # of silence until a running server counts as stuck and is replaced
 STOP_SECONDS = 10.0
 _SOCKET_LIMIT = 100  # AF_UNIX paths end at 108 bytes
+# not XDG_RUNTIME_DIR: a logout removes that one, and a user cannot make it again
+_SHORT_FOLDER = Path("/tmp")  # noqa: S108  what is made there is private
 
 
 def outages() -> tuple[type[Exception], ...]:
@@ -57,8 +59,7 @@ def socket_path(settings: Settings) -> Path:
     if len(os.fsencode(path)) <= _SOCKET_LIMIT:
         return path
     digest = hashlib.sha256(os.fsencode(settings.folder)).hexdigest()[:16]
-    runtime = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
-    return Path(runtime) / f"curate-{os.getuid()}-{digest}" / "redis.sock"
+    return _SHORT_FOLDER / f"curate-{os.getuid()}-{digest}" / "redis.sock"
 
 
 def broker_url(settings: Settings) -> str:
@@ -86,13 +87,16 @@ def check_broker(url: str) -> None:
 class EmbeddedBroker:
     """A Redis server of this process, or the one that another process of the same home owns.
 
-    Use it as a context manager. It does nothing if a broker is configured or there is no Redis.
+    Use it as a context manager, and call `ensure` often: whoever owns the server starts it again
+    when it is gone, with the folders that were removed. It does nothing if a broker is configured
+    or there is no Redis.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.url = broker_url(settings)
         self._folder = settings.folder / "broker"
+        self._socket = socket_path(settings)
         self._server: subprocess.Popen[bytes] | None = None
         self._adopted: int | None = None
         self._silent_since: float | None = None
@@ -106,8 +110,6 @@ class EmbeddedBroker:
     def __enter__(self) -> EmbeddedBroker:
         if self.is_redis:
             try:
-                for folder in (socket_path(self.settings).parent, self._folder):
-                    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._try_to_own()
                 self.ensure()
             # `with` calls no __exit__ after this; even on a signal the server must not be left
@@ -120,6 +122,7 @@ class EmbeddedBroker:
         self.stop()
 
     def _try_to_own(self) -> bool:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (self._folder / "lock").open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -130,9 +133,17 @@ class EmbeddedBroker:
         return True
 
     def ensure(self) -> bool:
-        """Start the server unless one answers; return whether it had to be started."""
+        """Start the server unless one answers; return whether it had to be started.
+
+        Raises ServiceError when it does not start, or when the process that owns it does not start
+        it.
+        """
         if not self.is_redis:
             return False
+        if self._lock and os.fstat(self._lock.fileno()).st_nlink == 0:  # its folder was removed
+            self._lock.close()
+            self._lock = None
+            self._try_to_own()
         pid = self.server_pid()
         if pid is not None:
             self._silent_since = None
@@ -141,12 +152,12 @@ class EmbeddedBroker:
             return False
         if self._lock is None:
             return self._wait_for_owner()
-        if self._server and self._server.poll() is None:  # it runs, and may just be slow
+        running = self._server is not None and self._server.poll() is None
+        if running and self._socket.exists():  # it may just be slow
             self._silent_since = self._silent_since or time.monotonic()
             if time.monotonic() - self._silent_since < SLOW_SECONDS:
                 return False
-        else:
-            self._silent_since = None
+        self._silent_since = None
         self._start()
         return True
 
@@ -156,7 +167,7 @@ class EmbeddedBroker:
         from redis.backoff import NoBackoff
         from redis.retry import Retry
 
-        path = str(socket_path(self.settings))
+        path = str(self._socket)
         client = redis.Redis(unix_socket_path=path, socket_timeout=2, retry=Retry(NoBackoff(), 0))
         try:
             return int(client.info("server")["process_id"])
@@ -183,17 +194,17 @@ class EmbeddedBroker:
         return False
 
     def _start(self) -> None:
-        if self._server:
-            # it is dead, or does not answer because it is stopped or stuck on its disk
-            self._server.kill()
-            self._server.wait()
+        self._end_silent_servers()
         executable = redis_executable()
         if executable is None:
             raise ServiceError(what="The embedded Redis", why="redis-server disappeared from PATH")
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._socket.parent != self._folder:  # in a folder that everyone can write to
+            _make_private(self._socket.parent)
         log_file = self._folder / "redis.log"
         arguments = {
             "--port": "0",
-            "--unixsocket": str(socket_path(self.settings)), "--unixsocketperm": "700",
+            "--unixsocket": str(self._socket), "--unixsocketperm": "700",
             # nothing on disk: messages are sent again anyway, and with a full disk Redis would
             # refuse new ones
             "--dir": str(self._folder), "--appendonly": "no", "--save": "",
@@ -211,6 +222,16 @@ class EmbeddedBroker:
                     what="The embedded Redis", why=f"it does not start; see {log_file}"
                 )
             time.sleep(0.02)
+
+    def _end_silent_servers(self) -> None:
+        """Kill servers that nobody can reach: stopped, stuck on a disk, or without their socket."""
+        if self._server:
+            self._server.kill()
+            self._server.wait()
+        for pid in _servers_at(self._socket):  # of an owner that was killed
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        self._server = self._adopted = None
 
     def stop(self) -> None:
         """Stop the server if this process owns it."""
@@ -231,5 +252,34 @@ class EmbeddedBroker:
                 self._server.wait()
         self._server = self._adopted = None
         if self._lock:
+            if self._socket.parent != self._folder:
+                with contextlib.suppress(OSError):
+                    self._socket.parent.rmdir()
             self._lock.close()
             self._lock = None
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder of this user alone unless it exists.
+
+    Raises ServiceError when it cannot be made, or when it exists and others may write to it.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise ServiceError(what="The embedded Redis", why=error) from None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        why = f"{folder} must be a folder that only this user can write to; remove it"
+        raise ServiceError(what="The embedded Redis", why=why)
+
+
+def _servers_at(socket: Path) -> list[int]:
+    """Pids of the Redis servers that were started for a socket, whether or not it is there."""
+    pids = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            is_redis = (process / "exe").readlink().name.startswith("redis")
+            if is_redis and os.fsencode(socket) in (process / "cmdline").read_bytes():
+                pids.append(int(process.name))
+    return pids

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -134,6 +135,67 @@ def test_when_the_owner_ends_another_process_takes_over(home: Path) -> None:
         assert second.ensure() is True
         pid_of(second)
     assert second.server_pid() is None
+
+
+@pytest.fixture
+def long_home(tmp_path: Path) -> Path:
+    """A home whose socket lies elsewhere, because its path is too long for one."""
+    return tmp_path / ("x" * 120)
+
+
+@pytest.mark.parametrize("where", ["socket", "home"])
+def test_a_server_whose_folder_was_removed_is_replaced_at_once(long_home: Path, where: str) -> None:
+    settings = Settings(home=long_home)
+    with EmbeddedBroker(settings) as broker:
+        lost = pid_of(broker)
+        shutil.rmtree(socket_path(settings).parent)
+        if where == "home":
+            shutil.rmtree(long_home / "broker")
+        assert broker.ensure() is True
+        assert pid_of(broker) != lost
+        assert broker.ensure() is False
+        assert not psutil.pid_exists(lost)
+        with EmbeddedBroker(settings) as second:
+            assert pid_of(second) == pid_of(broker)
+        pid_of(broker)  # the second does not own it
+    assert not socket_path(settings).parent.exists()
+
+
+def test_a_server_without_socket_whose_owner_was_killed_is_ended(long_home: Path) -> None:
+    settings = Settings(home=long_home)
+    first = EmbeddedBroker(settings).__enter__()
+    assert first._lock is not None
+    assert first._server is not None
+    shutil.rmtree(socket_path(settings).parent)
+    first._lock.close()  # what the kernel does when the owner dies
+    with EmbeddedBroker(settings) as second:
+        first._server.wait(10)
+        pid_of(second)
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o720])
+def test_a_folder_that_others_may_write_to_is_refused(long_home: Path, mode: int) -> None:
+    folder = socket_path(Settings(home=long_home)).parent
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(ServiceError, match="only this user can write to"):
+        EmbeddedBroker(Settings(home=long_home)).__enter__()
+    assert not folder.exists()
+
+
+def test_a_link_to_another_folder_is_refused(long_home: Path, tmp_path: Path) -> None:
+    folder = socket_path(Settings(home=long_home)).parent
+    folder.symlink_to(tmp_path)
+    with pytest.raises(ServiceError, match="only this user can write to"):
+        EmbeddedBroker(Settings(home=long_home)).__enter__()
+    folder.unlink()
+
+
+def test_its_socket_is_not_where_a_logout_removes_it(
+    long_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert tmp_path not in socket_path(Settings(home=long_home)).parents
 
 
 def test_a_long_home_folder_gets_a_short_socket_path(tmp_path: Path) -> None:
