@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kombu.entity import Exchange, Queue
+from kombu.transport import TRANSPORT_ALIASES
 
 from curate.configs.schema import QUEUES
 from curate.configs.settings import Settings
@@ -32,6 +33,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "task_ignore_result": True,  # scores live in the database
         "result_backend": None,
         "accept_content": ["json"],
+        "worker_consumer": "curate.worker.consumer:Consumer",
         "task_serializer": "json",
         "task_acks_late": True,
         "worker_prefetch_multiplier": 1,
@@ -49,6 +51,16 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         # only this event names the queue that a message was sent to; it costs 0.2 ms a message
         "task_send_sent_event": True,
     }
+
+
+def use_tolerant_transports() -> None:
+    """Let kombu read Redis and the file system by the transports of `odd_messages`."""
+    ours = "curate.worker.odd_messages"
+    TRANSPORT_ALIASES.update(
+        redis=f"{ours}:RedisTransport",
+        rediss=f"{ours}:RedisTransport",
+        filesystem=f"{ours}:FileTransport",
+    )
 
 
 def is_rabbitmq(url: str) -> bool:

@@ -10,11 +10,12 @@ from celery import Celery
 
 from curate.configs.pipeline import StageStep
 from curate.configs.settings import Settings
-from curate.worker.celery_settings import celery_settings
+from curate.worker.celery_settings import celery_settings, use_tolerant_transports
 
 
 def make_app(settings: Settings) -> Celery:
     """A Celery app on the broker of the settings, without tasks: enough to send messages."""
+    use_tolerant_transports()
     app = Celery("curate", set_as_current=False)
     app.conf.update(celery_settings(settings))
     return app

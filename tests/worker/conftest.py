@@ -65,7 +65,8 @@ def plugged(tests_stages: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin\nVersion: 1\n")
     lines = [f"{name} = {place}" for name, place in STAGES.items()]
     (info / "entry_points.txt").write_text("\n".join(["[curate.stages]", *lines, ""]))
-    monkeypatch.setenv("PYTHONPATH", f"{package}:{Path(__file__).parents[2]}")
+    root = Path(__file__).parents[2]
+    monkeypatch.setenv("PYTHONPATH", f"{package}:{root}:{root / 'src'}")
     monkeypatch.setitem(CATALOG, "held", Held)
     monkeypatch.setitem(CATALOG, "waits", Waits)
     return package
