@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from curate.cli.shared.database import open_database
-from curate.cli.shared.serving import refuse_open_address, sigterm_interrupts, url_of
+from curate.cli.shared.serving import refuse_open_address, signals_interrupt, url_of
 from curate.cli.shared.session import Session
 from curate.configs.errors import ServiceError, UsageError
 from curate.worker.messages import Messages, make_app
@@ -50,7 +50,7 @@ def metrics(
         except OSError as error:
             why = f"{error.strerror or error}. Choose another one with --port"
             raise ServiceError(what=f"The port {port} of {address}", why=why) from None
-        with sigterm_interrupts(), serving:
+        with signals_interrupt(), serving:
             session.console.say(f"metrics: {url_of(address, port)}/metrics   (Ctrl-C stops it)")
             try:
                 serving.serve_forever()

@@ -20,7 +20,7 @@ from curate.cli.shared.database import make_database, open_database
 from curate.cli.shared.hosts import version_difference, worker_json
 from curate.cli.shared.local_run import refuse_shared_sqlite
 from curate.cli.shared.output import emit_json, seconds_text
-from curate.cli.shared.serving import sigterm_interrupts
+from curate.cli.shared.serving import signals_interrupt, stop_remark
 from curate.cli.shared.session import Session
 from curate.configs.errors import CurateError, ServiceError, UsageError
 from curate.configs.schema import QUEUES
@@ -75,8 +75,9 @@ def worker(
     process computes on the CPU, with all its cores.
     With -Q ascend alone -c is how many NPUs (or processes) to use.
 
-    The first signal lets batches at work finish, the second stops at once.
-    Either way nothing is lost.
+    The first signal (SIGHUP and SIGQUIT count too) ends decoding at once and
+    lets other batches finish, 30 seconds at most; the second ends all. Either
+    way nothing is lost: what was not finished is done again.
 
     --check is for health checks: 0 when the workers that a curate worker of
     this host (and --name) keeps were seen in the last 45 seconds and answer,
@@ -129,7 +130,7 @@ def _serve(session: Session, specs: Sequence[WorkerSpec], level: str) -> None:
     refuse_rivals(engine, specs)
     if warning := version_difference(engine, with_this_host=True):
         log.warning("%s", warning)
-    with sigterm_interrupts():
+    with signals_interrupt():
         try:
             with Supervisor(settings, engine, specs, Log(None, level)) as supervisor:
                 say(f"{'; '.join(map(str, specs))}; Ctrl-C stops")
@@ -138,8 +139,9 @@ def _serve(session: Session, specs: Sequence[WorkerSpec], level: str) -> None:
                         supervisor.tick()
                         time.sleep(TICK_SECONDS)
                 except KeyboardInterrupt:
-                    say("stopping when the batches at work are done; once more stops at once")
-        except KeyboardInterrupt:  # the second one, while it stopped
+                    supervisor.tell_to_stop()
+                    say(stop_remark(supervisor.at_work))
+        except KeyboardInterrupt:  # the second one, before it waited
             pass
     say("worker stopped")
 

@@ -91,6 +91,7 @@ class Cut(Stage[Clip, CutOptions]):
     level = "clip"
     comes_last = True
     opens_source = True
+    stops_at_once = True
     Options = CutOptions
     columns = {
         "path": Column(

@@ -14,6 +14,7 @@ class Probe(Stage[Video, "Probe.Options"]):
     level = "video"
     comes_first = True
     opens_source = True
+    stops_at_once = True
     columns = {
         "media_type": Column("text", "video or image"),
         "duration": Column(

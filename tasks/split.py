@@ -26,6 +26,7 @@ class Split(Stage[Video, "Split.Options"]):
     form = 2
     comes_first = True
     opens_source = True
+    stops_at_once = True
     columns = {
         "num_frames": Column("int", "frames of the clip", 1),
         "fps": Column("float", "frames a second, average over the clip; NULL for an image", 0),

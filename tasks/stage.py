@@ -243,6 +243,10 @@ class Stage(ABC, Generic[RowT, OptionsT]):
     """Which form of its measures this code makes. Raise it when the same columns come to mean
     something else, and write it to a column ``<name>_form`` (NULL: 1); see docs/adding-a-scorer.md.
     """
+    stops_at_once: ClassVar[bool] = False
+    """A worker that is told to stop gives up a batch of the stage, which is done again, instead of
+    waiting for it: right where a batch takes long and costs nothing but time. Then `run` may end
+    between any two statements, and must leave no half-written file."""
 
     def __init__(self, options: OptionsT, context: Context) -> None:
         self.options = options

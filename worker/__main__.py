@@ -1,10 +1,11 @@
-"""A Celery worker as `curate worker` starts it: it ends when its supervisor is gone."""
+"""A Celery worker as `curate worker` starts it: it ends when its supervisor says so or is gone."""
 
 from __future__ import annotations
 
 import ctypes
 import signal
 import sys
+from typing import Any
 
 
 def main() -> None:
@@ -13,13 +14,25 @@ def main() -> None:
     if sys.platform == "linux":
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+    from celery import signals
+
     import curate
     from curate.worker.app import app, settings
     from curate.worker.logs import configure_celery
 
     curate.code_version()  # of what is loaded: a process forked later may find other files
     configure_celery(app, settings.log_format)
+    signals.worker_ready.connect(_leave_to_supervisor)
+    signals.worker_process_init.connect(_leave_to_supervisor)
     app.worker_main(["--quiet", "worker", *sys.argv[1:]])  # without Celery's banner
+
+
+def _leave_to_supervisor(**_: Any) -> None:
+    """Ignore what the supervisor answers: Celery would start again at SIGHUP, and end at SIGQUIT
+    without a word of its rows.
+    """
+    for sign in (signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(sign, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,15 @@ module reads the settings from the environment.
 from __future__ import annotations
 
 import logging
+from typing import Any
 
-from celery import Task
+from billiard.process import active_children
+from celery import Task, signals
 
 from curate.configs.errors import ServiceError
 from curate.configs.settings import load_settings
 from curate.tasks.registry import stages
+from curate.worker import stopping
 from curate.worker.broker import outages
 from curate.worker.messages import Messages, make_app
 from curate.worker.runner import Runner
@@ -40,7 +43,10 @@ def runner() -> Runner:
 
 def _make_task(stage: str) -> Task:
     def run(dataset: int | None = None, partial: bool = False) -> str:
-        report = runner().run_for(stage, dataset, partial)
+        try:
+            report = runner().run_for(stage, dataset, partial)
+        except stopping.Stopped:
+            return "given up: the worker stops"
         if report is None:
             return "nothing waiting"
         try:
@@ -57,8 +63,21 @@ def _make_task(stage: str) -> Task:
         return str(report)
 
     # the runner logs these errors, without a traceback
-    return app.task(run, name=f"stage.{stage}", throws=(ServiceError,))
+    return app.task(
+        run, name=f"stage.{stage}", throws=(ServiceError,), Request="curate.worker.request:Request"
+    )
 
+
+def _listen_to_stop(**_: Any) -> None:
+    stopping.listen()  # before the processes are forked, which inherit it
+
+
+def _tell_processes_to_stop(**_: Any) -> None:
+    stopping.tell(child.pid for child in active_children())
+
+
+signals.worker_init.connect(_listen_to_stop)
+signals.worker_shutting_down.connect(_tell_processes_to_stop)
 
 for _name in stages():
     _make_task(_name)

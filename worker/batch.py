@@ -13,7 +13,8 @@ outcomes in one transaction. What happens when a step fails:
 - A source was replaced (`leave_out_replaced`): nothing of it is saved, and its video starts again.
 - The stage's options changed while the batch ran: nothing is saved, and the rows wait again.
 - The stage cannot be loaded: no row is claimed, and `batches` logs the reason.
-- The process is told to stop: it releases the rows.
+- The process is told to stop: a batch of a stage that `stops_at_once` is given up, and its rows are
+  released; others are finished and saved.
 - The process dies: its leases expire, and the rows are tried again in halves (`claim`).
 - Another process now holds the rows: `save` leaves them alone and counts them as `lost`.
 
@@ -52,6 +53,7 @@ from curate.worker.owner import new_owner, worker_name
 from curate.worker.progress import ProgressFile
 from curate.worker.rows import stage_rows
 from curate.worker.sources import leave_out_replaced
+from curate.worker.stopping import given_up_when_told
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +113,8 @@ class BatchRunner:
     def run(self, dataset: Dataset, pipeline: Pipeline, stage: str) -> BatchReport | None:
         """Run one batch of a stage; return None if no row waits for it.
 
-        Raises ServiceError when a service is missing. The module's docstring lists the failures.
+        Raises ServiceError when a service is missing, and Stopped when the batch is given up. The
+        module's docstring lists the failures.
         """
         step = pipeline.stage(stage)
         ordered = step.spec.order(step.options) is not None
@@ -128,7 +131,8 @@ class BatchRunner:
         claimed: Claim | None = None
         try:
             # loading may take minutes, and recalling too: do both before the lease begins to run
-            loaded = self.stages.get(dataset, pipeline, step)
+            with given_up_when_told():
+                loaded = self.stages.get(dataset, pipeline, step)
             loaded.recall(self.engine, dataset.id)
             if (claimed := claim(self.engine, request)) is None:
                 return None
@@ -137,7 +141,8 @@ class BatchRunner:
                 with self._lease_keeper.keep(claimed), capped_memory(step.options):
                     loaded.recall(self.engine, dataset.id)  # what was taken since
                     rows = stage_rows(claimed, self._samples)
-                    outcomes = run_rows(loaded.stage, rows)
+                    with given_up_when_told(loaded.stage.stops_at_once):
+                        outcomes = run_rows(loaded.stage, rows)
                     replaced = leave_out_replaced(loaded.stage, rows, outcomes)
                     saved = self._save(claimed, outcomes)
                 report = BatchReport(

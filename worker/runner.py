@@ -22,6 +22,7 @@ from curate.worker.batch import BatchReport, BatchRunner
 from curate.worker.datasets import running_datasets
 from curate.worker.fair_share import FairShare
 from curate.worker.logs import about
+from curate.worker.stopping import told_to_stop
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,8 @@ class Runner:
         report = self.run_one(stage, dataset_id, partial)
         # rows are released when the pipeline has changed: stop, so that it is read again
         while report and not (report.lost or report.released) and time.monotonic() < until:
+            if told_to_stop():
+                return report
             try:
                 more = self._try(report.dataset_id, report.step.name, requested=True)
             except ServiceError:  # already logged; the first batches still count
@@ -62,7 +65,7 @@ class Runner:
     def run_one(
         self, stage: str, dataset_id: int | None = None, partial: bool = False
     ) -> BatchReport | None:
-        """Run one batch of a stage; return None if no dataset has rows for it.
+        """Run one batch of a stage; return None if no dataset has rows for it, or at the end.
 
         The dataset `dataset_id` is tried first, then the others, the one with the least share
         first. `partial`: rows of that dataset do not wait for a full batch. While the stage is
@@ -71,6 +74,8 @@ class Runner:
         Raises ServiceError when something that the stage needs is missing. The rows are then
         released, `batches` logs the reason, and the stage pauses in this process for a while.
         """
+        if told_to_stop():
+            return None
         if stage in self._paused():
             job = self._job_instead_of(stage)
             if job is None:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,11 +21,13 @@ from sqlalchemy import Engine
 from curate.configs.errors import ServiceError
 from curate.configs.settings import Settings
 from curate.tasks.storage.part_files import remove_abandoned
+from curate.db.reports.workers import StageAtWork, stages_at_work
 from curate.worker.broker import EmbeddedBroker, outages
 from curate.worker.dispatcher import Dispatcher, release_rows_of_dead
 from curate.worker.heartbeat import Heartbeat
 from curate.worker.messages import Messages, make_app
 from curate.worker.processes import WorkerSpec
+from curate.worker.stopping import undisturbed
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +85,15 @@ class Worker:
         log.warning("the worker %s was gone and has been started again", self.spec.name)
         self.start()
 
+    def processes(self) -> list[int]:
+        """The process ids of its children, which run the batches; none where /proc is missing."""
+        with contextlib.suppress(OSError):
+            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+            return [int(pid) for pid in children.split()]
+        return []
+
     def tell_to_stop(self) -> None:
-        """Tell it to finish its batches and end."""
+        """Tell it to finish its batches, or to give them up, and end."""
         if self._process and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
 
@@ -182,29 +192,41 @@ class Supervisor:
         else:
             self._last_warnings.pop(what, None)
 
-    def stop(self, grace: float = GRACE_SECONDS) -> None:
-        """Let batches finish for `grace` seconds, then kill the workers and release their rows."""
-        try:
-            self._stop_workers(grace)
-        finally:
-            self._heartbeat.leave()
-            self._messages.close()
-            self._broker.stop()
+    def tell_to_stop(self) -> None:
+        """Tell the workers to finish their batches, or to give them up, and end."""
+        for worker in self.workers:
+            worker.tell_to_stop()
 
-    def _stop_workers(self, grace: float) -> None:
+    def at_work(self) -> list[StageAtWork]:
+        """The rows that processes of these workers hold, by stage. Raises ServiceError."""
+        host = socket.gethostname()
+        processes = {f"{pid}@{host}" for worker in self.workers for pid in worker.processes()}
+        return stages_at_work(self._engine, processes)
+
+    def stop(self, grace: float = GRACE_SECONDS) -> None:
+        """Let batches finish for `grace` seconds, then kill the workers and release their rows.
+
+        A second signal kills them at once; those that follow are ignored.
+        """
         deadline = time.monotonic() + grace
         try:
-            for worker in self.workers:
-                worker.tell_to_stop()
+            self.tell_to_stop()
             for worker in self.workers:
                 worker.wait(deadline - time.monotonic())
         except KeyboardInterrupt:  # the user's second one
             log.info("killing the workers")
         finally:
-            killed = [worker.kill() for worker in self.workers]
-            if any(killed):
-                try:
-                    # otherwise other workers would wait until the leases run out
-                    release_rows_of_dead(self._engine)
-                except ServiceError as error:
-                    log.warning("rows of ended workers wait until their leases run out: %s", error)
+            with undisturbed(), contextlib.ExitStack() as stack:
+                stack.callback(self._broker.stop)
+                stack.callback(self._messages.close)
+                stack.callback(self._heartbeat.leave)
+                self._kill_workers()
+
+    def _kill_workers(self) -> None:
+        killed = [worker.kill() for worker in self.workers]
+        if any(killed):
+            try:
+                # otherwise other workers would wait until the leases run out
+                release_rows_of_dead(self._engine)
+            except ServiceError as error:
+                log.warning("rows of ended workers wait until their leases run out: %s", error)

@@ -14,7 +14,7 @@ from curate.cli.shared.exports import ExportRequest, export_clips, plan_export
 from curate.cli.shared.follow import Watcher, follow
 from curate.cli.shared.funnel import print_funnel, refilter_words
 from curate.cli.shared.output import counted
-from curate.cli.shared.serving import LOOPBACK, sigterm_interrupts
+from curate.cli.shared.serving import LOOPBACK, signals_interrupt, stop_remark
 from curate.cli.shared.session import Session
 from curate.cli.shared.weights import check_models, needs_of
 from curate.configs.errors import ConfigError
@@ -87,8 +87,8 @@ def run_workers(session: Session, opened: OpenDataset, jobs: int | None) -> Data
         try:
             view = follow(watcher, supervisor.tick, session.console, hint)
         except KeyboardInterrupt:
-            remark = "stopping when the batches at work are done; Ctrl-C again stops at once"
-            session.console.say(remark)
+            supervisor.tell_to_stop()
+            session.console.say(stop_remark(supervisor.at_work))
             raise
         if not view.finished:  # cancelled
             supervisor.stop(0)
@@ -110,9 +110,9 @@ def check_models_left(session: Session, opened: OpenDataset, view: DatasetView) 
 
 @contextmanager
 def stopped_by_signals(session: Session, opened: OpenDataset) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the block and exit with 130, saying how to go on."""
+    """Ctrl-C and the signals to stop end the block and exit with 130, saying how to go on."""
     try:
-        with sigterm_interrupts():
+        with signals_interrupt():
             yield
     except KeyboardInterrupt:
         go_on = f"go on with: {session.command('resume', opened.name)}"

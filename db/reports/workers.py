@@ -5,12 +5,12 @@ processes hold.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Engine, func, select
 
-from curate.configs.schema import LEVELS
+from curate.configs.schema import LEVELS, Level
 from curate.db.datasets import Dataset, all_datasets
 from curate.db.engine import now, reading
 from curate.db.schema import rows_of, workers
@@ -54,45 +54,76 @@ def known_workers(engine: Engine, host: str | None = None) -> list[SeenWorker]:
         return [SeenWorker(**row, age=max(0.0, time - row["seen_at"])) for row in rows]
 
 
-def leased_rows(engine: Engine, dataset: Dataset) -> dict[str, int]:
-    """How many rows of a dataset each owner holds now, by a lease that has not run out."""
+@dataclass(frozen=True)
+class Lease:
+    """How many rows of a stage an owner holds now, by a lease that has not run out."""
+
+    stage: str
+    level: Level
+    owner: str
+    rows: int
+
+    @property
+    def process(self) -> str:
+        """The process that holds them, as pid@host."""
+        parts = self.owner.split("|")  # host|boot and namespace|pid|…, see curate.worker.owner
+        return f"{parts[2]}@{parts[0]}" if len(parts) > 2 else self.owner
+
+
+def leases(engine: Engine, dataset: Dataset) -> list[Lease]:
+    """What the owners hold of a dataset now."""
     stages = [
         step["stage"] for step in dataset.frozen if "stage" in step
     ]  # so the claim index serves
-    leased: Counter[str] = Counter()
+    found: list[Lease] = []
     with reading(engine) as connection:
         time = now(connection)
-        for table in map(rows_of, LEVELS):
+        for level in LEVELS:
+            table = rows_of(level)
             by_owner = (
-                select(table.c.owner, func.count())
+                select(table.c.stage, table.c.owner, func.count())
                 .where(
                     table.c.dataset_id == dataset.id,
                     table.c.stage.in_(stages),
                     table.c.status == "active",
                     table.c.lease_until > time,
                 )
-                .group_by(table.c.owner)
+                .group_by(table.c.stage, table.c.owner)
             )
-            for owner, rows in connection.execute(by_owner):
-                leased[str(owner)] += int(rows)
-    return leased
+            found += [Lease(s, level, str(o), int(n)) for s, o, n in connection.execute(by_owner)]
+    return found
+
+
+@dataclass(frozen=True)
+class StageAtWork:
+    """How many rows of a stage are in batches now."""
+
+    stage: str
+    level: Level
+    rows: int
+
+
+def stages_at_work(engine: Engine, processes: Collection[str]) -> list[StageAtWork]:
+    """The rows that some processes (as pid@host) hold now, over all datasets, by stage."""
+    rows: Counter[tuple[str, Level]] = Counter()
+    for dataset in all_datasets(engine):
+        for lease in leases(engine, dataset):
+            if lease.process in processes:
+                rows[lease.stage, lease.level] += lease.rows
+    return [StageAtWork(stage, level, count) for (stage, level), count in sorted(rows.items())]
 
 
 def busy_processes(engine: Engine, dataset: Dataset) -> list[str]:
     """The processes that hold rows of a dataset now, as pid@host, sorted."""
-    names = set()
-    for owner in leased_rows(engine, dataset):
-        parts = owner.split("|")  # host|boot and namespace|pid|…, see curate.worker.owner
-        names.add(f"{parts[2]}@{parts[0]}" if len(parts) > 2 else owner)
-    return sorted(names)
+    return sorted({lease.process for lease in leases(engine, dataset)})
 
 
 def leased_by_host(engine: Engine) -> dict[str, int]:
     """How many rows the processes of each host hold now, over all datasets."""
     by_host: Counter[str] = Counter()
     for dataset in all_datasets(engine):
-        for owner, rows in leased_rows(engine, dataset).items():
-            by_host[owner.partition("|")[0]] += rows
+        for lease in leases(engine, dataset):
+            by_host[lease.owner.partition("|")[0]] += lease.rows
     return by_host
 
 

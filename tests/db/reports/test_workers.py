@@ -6,10 +6,13 @@ import pytest
 
 from curate.db import datasets
 from curate.db.reports.workers import (
+    Lease,
     SeenWorker,
+    StageAtWork,
     busy_processes,
     leased_by_host,
-    leased_rows,
+    leases,
+    stages_at_work,
     version_warning,
 )
 from tests.pipelines import Line
@@ -26,8 +29,18 @@ def test_the_processes_that_hold_rows_are_named(line: Line) -> None:
     assert line.claim("score", owner="one|b/n|7|1|x")
     other = datasets.create(line.engine, "other", "/v", line.pipeline)
     assert busy_processes(line.engine, line.dataset) == ["7@one"]
-    assert leased_rows(line.engine, line.dataset) == {"one|b/n|7|1|x": 3}
+    assert leases(line.engine, line.dataset) == [Lease("score", "clip", "one|b/n|7|1|x", 3)]
     assert busy_processes(line.engine, other) == []
+
+
+def test_rows_of_some_processes_are_counted_by_stage(line: Line) -> None:
+    line.put_clips(3, "score")
+    assert line.claim("score", owner="one|b/n|7|1|x")
+    line.put_clips(1, "score", video="/v/y.mp4")
+    assert line.claim("score", owner="one|b/n|8|1|y")
+    assert stages_at_work(line.engine, {"7@one"}) == [StageAtWork("score", "clip", 3)]
+    assert stages_at_work(line.engine, {"7@one", "8@one"}) == [StageAtWork("score", "clip", 4)]
+    assert stages_at_work(line.engine, {"7@two"}) == []
 
 
 def seen(host: str, version: str, ago: float = 0.0) -> SeenWorker:

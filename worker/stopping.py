@@ -1,0 +1,77 @@
+"""What a signal to stop does, in a supervisor and in the processes of its workers.
+
+A Celery worker that is told to stop waits for its batches. A batch that is cheaper to do again than
+to wait for (`Stage.stops_at_once`) is given up: the worker sends SIGUSR2 to its processes, and
+`Stopped` is raised where the process is at work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+
+# what asks a command to stop, besides Ctrl-C
+SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_GIVE_UP = signal.SIGUSR2
+
+
+class Stopped(BaseException):
+    """The process was told to stop, and its batch is given up. No handler of a stage catches it."""
+
+
+_told = False
+_may_raise = False
+
+
+def told_to_stop() -> bool:
+    """Whether this process was told to stop: it must not claim rows any more."""
+    return _told
+
+
+def listen() -> None:
+    """Give up batches at SIGUSR2, in this process and in those forked from it."""
+    signal.signal(_GIVE_UP, _on_signal)
+
+
+def _on_signal(*_: object) -> None:
+    global _told
+    _told = True
+    if _may_raise:
+        raise Stopped
+
+
+def tell(pids: Iterable[int]) -> None:
+    """Tell processes that `listen` to stop."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, _GIVE_UP)
+
+
+@contextlib.contextmanager
+def given_up_when_told(at_once: bool = True) -> Iterator[None]:
+    """Raise Stopped inside the block when the process is told to stop, or was; if `at_once`."""
+    global _may_raise
+    _may_raise = at_once
+    try:
+        if at_once and _told:
+            raise Stopped
+        yield
+    finally:
+        _may_raise = False
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ignore signals to stop inside the block, which ends what must not be left behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {sign: signal.signal(sign, signal.SIG_IGN) for sign in (signal.SIGINT, *SIGNALS)}
+    try:
+        yield
+    finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler or signal.SIG_DFL)
