@@ -14,12 +14,14 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DisconnectionError, NoSuchModuleError, SQLAlchemyError
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from curate.configs.errors import PackageMissing, ServiceError
 from curate.configs.packages import install
 from curate.configs.settings import hide_password
+from curate.db import unwritable
 from curate.db.expressions import SQLITE_CLOCK, unix_time
+from curate.db.unwritable import is_unwritable
 
 BUSY_SECONDS = 30
 # of libpq, where the URL does not say it: a server that is cut off is given up in half a minute,
@@ -118,6 +120,8 @@ def _ping_after_pause(connection: Any, record: Any, _proxy: Any) -> None:
 
 
 def _sqlite(url: URL) -> Engine:
+    if is_unwritable(url.database):
+        return _unwritable_sqlite(url)
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     # pooled: a connection costs 0.3 ms to open and to close, half of what a small batch needs
@@ -126,6 +130,21 @@ def _sqlite(url: URL) -> Engine:
         url, poolclass=QueuePool, pool_size=POOL, connect_args=arguments, hide_parameters=True
     )
     event.listen(engine, "connect", _sqlite_connect)
+    event.listen(engine, "begin", _sqlite_begin)
+    return engine
+
+
+def _unwritable_sqlite(url: URL) -> Engine:
+    """An engine whose every connection is new: what it sees is checked when it has been read."""
+    path = str(url.database)
+
+    def connect() -> sqlite3.Connection:
+        options = {"timeout": BUSY_SECONDS, "check_same_thread": False, "isolation_level": None}
+        connection = unwritable.connect(path, **options)
+        connection.create_function(SQLITE_CLOCK, 0, time.time)
+        return connection
+
+    engine = create_engine(url, creator=connect, poolclass=NullPool, hide_parameters=True)
     event.listen(engine, "begin", _sqlite_begin)
     return engine
 
@@ -157,7 +176,7 @@ def _sqlite_begin(connection: Connection) -> None:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A connection for reads, which on SQLite takes no write lock."""
-    with reported(engine), engine.connect().execution_options(curate_readonly=True) as connection:
+    with _connected(engine, curate_readonly=True) as connection:
         yield connection
 
 
@@ -169,7 +188,7 @@ def looking(engine: Engine) -> Iterator[Connection]:
     mode: dict[str, Any] = (
         {"curate_readonly": True} if is_sqlite(engine) else {"isolation_level": "AUTOCOMMIT"}
     )
-    with reported(engine), engine.connect().execution_options(**mode) as connection:
+    with _connected(engine, **mode) as connection:
         yield connection
 
 
@@ -181,8 +200,19 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
     options = {"curate_readonly": True} | (
         {} if is_sqlite(engine) else {"isolation_level": "REPEATABLE READ"}
     )
+    with _connected(engine, **options) as connection:
+        yield connection
+
+
+@contextmanager
+def _connected(engine: Engine, **options: Any) -> Iterator[Connection]:
+    """A connection for reads. Raises ServiceError when a file that was not to change did."""
     with reported(engine), engine.connect().execution_options(**options) as connection:
         yield connection
+        raw = connection.connection.dbapi_connection
+        if isinstance(raw, unwritable.Reader) and raw.was_disturbed:
+            why = "it was written to while it was read; run the command again"
+            raise ServiceError(what=_name(engine), why=why)
 
 
 @contextmanager
@@ -198,11 +228,14 @@ def reported(engine: Engine) -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        cause = getattr(error, "orig", None) or error
-        where = hide_password(engine.url.render_as_string(hide_password=True))
-        raise ServiceError(
-            what=f"The database {where}", why=" ".join(str(cause).split())
-        ) from error
+        cause = " ".join(str(getattr(error, "orig", None) or error).split())
+        if is_sqlite(engine) and is_unwritable(engine.url.database):
+            cause += "; this user may not write to it, only read it"
+        raise ServiceError(what=_name(engine), why=cause) from error
+
+
+def _name(engine: Engine) -> str:
+    return f"The database {hide_password(engine.url.render_as_string(hide_password=True))}"
 
 
 def plan_was_stale(error: ServiceError) -> bool:

@@ -14,6 +14,7 @@ from contextlib import closing
 from typing import Any
 from urllib.parse import quote
 
+from curate.db import unwritable
 from curate.db.readonly.child import StatementError
 from curate.db.readonly.quantiles import add_quantiles
 
@@ -45,8 +46,13 @@ _STEPS = 20_000  # of SQLite's machine, between two looks at the clock
 
 def query(path: str, statement: str, deadline: float) -> Generator[Any, None, None]:
     """The columns, then the rows. `deadline` is by time.monotonic(). Raises StatementError."""
+    connection: sqlite3.Connection
     try:
-        connection = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, isolation_level=None)
+        if unwritable.is_unwritable(path):
+            connection = unwritable.connect(path, isolation_level=None)
+        else:
+            uri = f"file:{quote(path)}?mode=ro"
+            connection = sqlite3.connect(uri, uri=True, isolation_level=None)
     except sqlite3.OperationalError as error:
         raise StatementError("unavailable", str(error)) from None
     denied: list[str] = []
@@ -67,6 +73,8 @@ def query(path: str, statement: str, deadline: float) -> Generator[Any, None, No
                 raise StatementError("refused", "it returns no rows")
             yield [column[0] for column in cursor.description]
             yield from cursor
+            if isinstance(connection, unwritable.Reader) and connection.was_disturbed:
+                raise StatementError("unavailable", "it was written to while it was read")
         except sqlite3.Warning as error:  # Python 3.11's class for a second statement
             raise StatementError("refused", str(error)) from None
         except sqlite3.Error as error:
