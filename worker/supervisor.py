@@ -20,8 +20,8 @@ from sqlalchemy import Engine
 
 from curate.configs.errors import ServiceError
 from curate.configs.settings import Settings
-from curate.tasks.storage.part_files import remove_abandoned
 from curate.db.reports.workers import StageAtWork, stages_at_work
+from curate.tasks.storage.part_files import remove_abandoned
 from curate.worker.broker import EmbeddedBroker, outages
 from curate.worker.dispatcher import Dispatcher, release_rows_of_dead
 from curate.worker.heartbeat import Heartbeat
