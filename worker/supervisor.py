@@ -55,6 +55,7 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
         self._quick_deaths = 0
+        self._told = False  # to stop
 
     @property
     def pid(self) -> int | None:
@@ -93,8 +94,9 @@ class Worker:
         return []
 
     def tell_to_stop(self) -> None:
-        """Tell it to finish its batches, or to give them up, and end."""
-        if self._process and self._process.poll() is None:
+        """Tell it to finish its batches, or to give them up, and end; once is enough."""
+        if self._process and self._process.poll() is None and not self._told:
+            self._told = True
             self._process.send_signal(signal.SIGTERM)
 
     def wait(self, seconds: float) -> None:
