@@ -82,13 +82,15 @@ class ProgressFile:
 
     def _now(self, claim: Claim) -> BatchAtWork:
         now, request, row = time.monotonic(), claim.request, self._row
+        first = claim.rows[0]
+        video: Mapping[str, Any] = claim.videos.get(first.get("video_id", 0), first)
         batch = BatchAtWork(
             owner=request.owner,
             dataset_id=request.dataset_id,
             stage=request.step.name,
             rows=len(claim.rows),
             seconds=now - self._began,
-            path=_path_of_only_row(claim),
+            path=str(video["relpath"]) if len(claim.rows) == 1 else "",
         )
         if row is None:
             return batch
@@ -106,14 +108,6 @@ class ProgressFile:
 def _length(row: Video | Clip) -> float | None:
     """The length of a video or clip in seconds."""
     return row.values.get("duration" if isinstance(row, Video) else "seconds")
-
-
-def _path_of_only_row(claim: Claim) -> str:
-    if len(claim.rows) != 1:
-        return ""
-    (row,) = claim.rows
-    video: Mapping[str, Any] = claim.videos.get(row.get("video_id", 0), row)
-    return str(video.get("relpath", ""))
 
 
 def batches_at_work(settings: Settings, dataset_id: int) -> list[BatchAtWork]:

@@ -66,13 +66,10 @@ def refilter_words(opened: OpenDataset) -> Sequence[str]:
     if not filters:
         return ("config", opened.name, "--yaml")
     most = max(filters, key=lambda step: step.dropped)
-    return ("refilter", opened.name, "--set", f"{most.step}.where={_as_yaml(most.where)}")
-
-
-def _as_yaml(text: str) -> str:
-    """The text as --set reads it, in one line."""
-    is_itself = len(text.splitlines()) == 1 and yaml.safe_load(text) == text
-    return text if is_itself else json.dumps(text)
+    where = most.where
+    if len(where.splitlines()) > 1 or yaml.safe_load(where) != where:  # --set reads YAML
+        where = json.dumps(where)
+    return ("refilter", opened.name, "--set", f"{most.step}.where={where}")
 
 
 def warn_of_refilter(session: Session, opened: OpenDataset) -> None:

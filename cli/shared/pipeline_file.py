@@ -10,7 +10,7 @@ import yaml
 
 from curate.cli.shared.output import formatted
 from curate.cli.shared.pipelines import Resolved
-from curate.configs.schema import Column, describe_options
+from curate.configs.schema import describe_options
 from curate.tasks.registry import stages
 
 WIDTH = 79
@@ -49,7 +49,10 @@ def full_steps(resolved: Resolved) -> list[dict[str, Any]]:
 def _stage(step: Mapping[str, Any]) -> Iterator[str]:
     stage = stages()[step["stage"]]
     what = " ".join((stage.__doc__ or "").partition("\n\n")[0].split())
-    columns = ", ".join(_with_range(name, column) for name, column in stage.columns.items())
+    columns = ", ".join(
+        f"{name} ({column.range})" if column.range else name
+        for name, column in stage.columns.items()
+    )
     yield ""
     yield from _comment(what, "  ")
     if columns:
@@ -67,10 +70,6 @@ def _filter(step: Mapping[str, Any]) -> Iterator[str]:
         yield from _comment(f"only where the stage {step['with']} runs", "  ")
     for number, (name, value) in enumerate(step.items()):
         yield from _entry("  " if number else "- ", {name: value})
-
-
-def _with_range(name: str, column: Column) -> str:
-    return f"{name} ({column.range})" if column.range else name
 
 
 def _comment(text: str, indent: str) -> list[str]:

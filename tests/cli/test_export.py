@@ -164,3 +164,12 @@ def test_clips_at_urls_are_counted_as_not_looked_at(
     asked = curate("export", "--check-urls")
     assert len(rows(asked.out)) == 2
     assert "1 clip left out: 1 without a file" in asked.err
+
+
+def test_columns_and_sort_given_twice_add_up(curate: Call, filled: Filled) -> None:
+    words = ("--columns", "path,fps", "--columns", "clip_id", "--sort", "text", "--sort", "path")
+    done = curate("export", "pets", *words)
+    assert done.out.splitlines()[0] == "path,fps,clip_id", done.err
+    same = ("--columns", "path,fps,clip_id", "--sort", "text,path")
+    assert curate("export", "pets", *same).out == done.out
+    assert curate("export", "--columns", "path", "--columns", "path").code == 2

@@ -254,9 +254,10 @@ def test_check_tells_wrong_from_missing(curate: Call, models: Path) -> None:
     assert (misspelt.code, "did you mean nsfw-l14?" in misspelt.err) == (2, True)
 
 
-def test_check_without_any_model_is_no_error(curate: Call) -> None:
+def test_check_without_any_model_says_that_none_can_be_used(curate: Call) -> None:
     result = curate("models", "check", "--json")
-    assert (result.code, {m["result"] for m in result.json}) == (0, {"missing"})
+    assert (result.code, {m["result"] for m in result.json}) == (4, {"missing"})
+    assert "curate models list" in result.err
 
 
 def test_check_loads_a_model_in_a_process_of_its_own(curate: Call, models: Path) -> None:

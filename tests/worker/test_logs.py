@@ -7,12 +7,15 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from curate.worker.lease_keeper import LeaseKeeper
 from curate.worker.logs import Format, Formatter, about
+from curate.worker.processes import worker_specs
+from curate.worker.supervisor import Log, Supervisor
 from tests.pipelines import Line, make_line, wait_until, writer
 from tests.worker.conftest import run_all
 
@@ -154,3 +157,42 @@ def test_a_real_worker_tells_no_password_of_its_broker(
     assert "hush" not in said
     if form == "json":
         assert {json.loads(x)["level"] for x in said.splitlines()} >= {"ERROR"}
+
+
+def test_libraries_are_silent_below_warning_unless_all_is_asked_for() -> None:
+    script = """
+import logging, sys
+from curate.worker.logs import configure
+for level in ("INFO", "DEBUG"):
+    configure("text", level, stream=sys.stdout)
+    for name in ("curate.worker.batch", "celery.worker.strategy", "kombu.connection"):
+        logging.getLogger(name).info("%s says at %s", name, level)
+        logging.getLogger(name).warning("%s warns at %s", name, level)
+"""
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout
+    lines = [x.partition(" curate")[0] and " ".join(x.split()[3:]) for x in said.splitlines()]
+    assert "curate.worker.batch says at INFO" in lines
+    assert "celery.worker.strategy says at INFO" not in lines
+    assert {"kombu.connection warns at INFO", "celery.worker.strategy says at DEBUG"} <= {*lines}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_log_of_a_worker_has_no_banner_and_a_line_a_batch(
+    form: Format, plugged: Path, sqlite_url: str, home: Path, tmp_path: Path
+) -> None:
+    line = make_line(sqlite_url, home, ["score"])
+    line.put_clips(2, "score")
+    settings = line.settings.model_copy(update={"log_format": form})
+    log = tmp_path / "worker.log"
+    specs = worker_specs(settings, ["cpu"], 1)
+    with Supervisor(settings, line.engine, specs, Log(log, "INFO")) as supervisor:
+        end = time.monotonic() + 90
+        while line.rows("SELECT count(*) FROM clips WHERE status = 'active'") != [(0,)]:
+            assert time.monotonic() < end, log.read_text()
+            supervisor.tick()
+            time.sleep(0.1)
+    said = log.read_text().splitlines()
+    assert [x for x in said if "2 clips: 2 ok, 0 failed, 0 dropped" in x and "score" in x]
+    assert not [x for x in said if "[config]" in x or "---" in x or "received" in x]
+    begins = "{" if form == "json" else "20"
+    assert all(x.startswith(begins) for x in said), said

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 import typer
 
 from curate.cli.shared.database import OpenDataset, open_dataset
-from curate.cli.shared.local_run import refuse_shared_sqlite, stopped_by_signals
+from curate.cli.shared.local_run import clips_folder, refuse_shared_sqlite, stopped_by_signals
 from curate.cli.shared.session import Session
 from curate.configs.errors import ConfigError
 from curate.configs.settings import Settings
-from tests.cli.conftest import Call, Filled
+from tests.cli.conftest import Call, Filled, finish_clips
 
 
 @pytest.mark.parametrize(
@@ -57,3 +58,21 @@ def test_a_signal_ends_with_130_and_how_to_go_on(
     assert ended.value.exit_code == 130
     assert "curate resume pets" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_run_says_where_its_clips_are(
+    curate: Call, filled: Filled, home: Path, tmp_path: Path
+) -> None:
+    finish_clips(filled, "UPDATE videos SET stage = 'done', status = 'kept'")
+    (home / "clips" / "pets").mkdir(parents=True)
+    done = curate("resume", "pets", "-o", str(tmp_path / "clips.csv"))
+    assert f"the files of the clips are in {home}/clips/pets\n" in done.err
+
+
+def test_no_place_is_told_where_no_clip_was_written(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = open_dataset(Session(), "pets")
+    assert clips_folder(Session(), there) is None
+    monkeypatch.setenv("CURATE_MEDIA", "s3://bucket/clips")
+    assert clips_folder(Session(), there) == "s3://bucket/clips/pets"
