@@ -12,12 +12,14 @@ import typer
 
 from curate.cli.shared.database import OpenDataset, known_error, known_stage, open_dataset
 from curate.cli.shared.gone import gone_text, gone_unreadable
+from curate.cli.shared.lost_frames import list_lost, lost_json, lost_text
 from curate.cli.shared.options import DatasetName, ErrorClass, FailedStage, Json
 from curate.cli.shared.output import emit_cells, emit_json, formatted
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
 from curate.configs.schema import Level
 from curate.db.reports.failures import FailedRow, Failure, failed_rows, failures, row_values
+from curate.db.reports.frames import FrameCounts, count_frames
 
 
 def errors(
@@ -51,18 +53,25 @@ def errors(
         found = _print_rows(failed_rows(*which, kind), as_csv, as_json)
     else:
         failed = failures(*which, kind)
-        found = bool(failed)
-        _print_kinds(session, opened, failed, as_json)
+        frames = FrameCounts() if stage or kind else count_frames(*which[:2])
+        found = bool(failed or frames.videos_with_losses)
+        _print_kinds(session, opened, failed, frames, as_json)
     if not found and not as_json:
         session.console.say("nothing failed")
 
 
 def _print_kinds(
-    session: Session, opened: OpenDataset, failed: list[Failure], as_json: bool
+    session: Session,
+    opened: OpenDataset,
+    failed: list[Failure],
+    frames: FrameCounts,
+    as_json: bool,
 ) -> None:
-    """Print each kind of error with one of its rows, and what to do."""
+    """Print each kind of error with one of its rows, and what to do; then frames that were lost."""
+    lost = lost_text(frames)
     if as_json:
-        emit_json([asdict(f) | {"gone": gone_unreadable(opened, f.stage, f.error)} for f in failed])
+        rows = [asdict(f) | {"gone": gone_unreadable(opened, f.stage, f.error)} for f in failed]
+        emit_json([*rows, lost_json(frames)] if lost else rows)
         return
     for f in failed:
         example = f"{f.level} {f.example_id}: {formatted(f.path)}"
@@ -74,6 +83,9 @@ def _print_kinds(
         one = ("--id", str(first.example_id), "--level", first.level)
         more = [("errors", opened.name, "--all")] if any(f.rows > 1 for f in failed) else []
         session.next(("retry", opened.name), ("errors", opened.name, *one), *more)
+    if lost:
+        print(f"{lost}   e.g. video {frames.example_id}: {formatted(frames.example)}")
+        session.next(list_lost(opened.dataset.id))
 
 
 def _print_rows(rows: Iterable[FailedRow], as_csv: bool, as_json: bool) -> bool:

@@ -11,9 +11,11 @@ from curate.cli.shared.funnel import (
     refilter_words,
     warn_of_refilter,
 )
+from curate.cli.shared.lost_frames import list_lost, lost_text
 from curate.cli.shared.options import DatasetName, Json
 from curate.cli.shared.output import emit_json
 from curate.cli.shared.session import Session
+from curate.db.reports.frames import count_frames
 
 
 def filter_(ctx: typer.Context, dataset: DatasetName = None, as_json: Json = False) -> None:
@@ -31,4 +33,8 @@ def filter_(ctx: typer.Context, dataset: DatasetName = None, as_json: Json = Fal
     else:
         print_funnel(opened)
     warn_of_refilter(session, opened)
-    session.next(refilter_words(opened), ("export", opened.name, "-o", "clips.csv"))
+    lost = lost_text(count_frames(opened.engine, opened.dataset.id))
+    if lost:
+        session.console.warn(lost)
+    more = [list_lost(opened.dataset.id)] if lost else []
+    session.next(refilter_words(opened), ("export", opened.name, "-o", "clips.csv"), *more)

@@ -15,6 +15,7 @@ from curate.cli.shared.displays import Bars, Display, Lines, at_work_text, time_
 from curate.cli.shared.follow import Watcher
 from curate.cli.shared.funnel import warn_of_refilter
 from curate.cli.shared.hosts import version_difference
+from curate.cli.shared.lost_frames import lost_text
 from curate.cli.shared.options import DatasetName, Json
 from curate.cli.shared.output import counted, emit, emit_json, formatted, seconds_text
 from curate.cli.shared.session import Session
@@ -22,6 +23,7 @@ from curate.configs.schema import RUNNING
 from curate.db.reports.at_work import BatchAtWork
 from curate.db.reports.failures import failures
 from curate.db.reports.forms import earlier_forms
+from curate.db.reports.frames import FrameCounts, count_frames
 from curate.db.reports.overview import DatasetView
 from curate.db.reports.progress import Totals
 from curate.db.reports.workers import busy_processes
@@ -100,6 +102,7 @@ def status_json(opened: OpenDataset, view: DatasetView) -> dict[str, Any]:
         "totals": asdict(view.totals), "shares": view.totals.shares(), "eta_seconds": view.eta,
         "at_work": [at_work_json(batch) for batch in view.at_work],
         "failures": [asdict(f) for f in failures(opened.engine, opened.dataset.id)[:3]],
+        "frames": asdict(count_frames(opened.engine, opened.dataset.id)),
         "held_up": [asdict(b) for b in view.blocked],
         "earlier_forms": [
             asdict(e) for e in earlier_forms(opened.engine, opened.dataset, opened.pipeline)
@@ -132,6 +135,8 @@ def _print_table(
         print(at_work_text(batch))
     for f in report["failures"]:
         print(formatted(f"{f['rows']} x {f['error']} in {f['stage']}, e.g. {f['path']}"))
+    if lost := lost_text(FrameCounts(**report["frames"])):
+        print(formatted(f"{lost}, e.g. {report['frames']['example']}"))
     for blocked in report["held_up"]:
         print(formatted(f"{blocked['stage']} is held up: {blocked['message']}"))
     for earlier in report["earlier_forms"]:
@@ -160,4 +165,5 @@ def next_commands(name: str, report: dict[str, Any]) -> list[Sequence[str]]:
     if report["totals"]["active"]:
         at_work = report["workers"] and report["state"] == RUNNING
         return [("status", name, "--watch") if at_work else ("resume", *table)]
-    return [("errors" if report["totals"]["failed"] else "filter", name), ("export", *table)]
+    wrong = report["totals"]["failed"] or report["frames"]["videos_with_losses"]
+    return [("errors" if wrong else "filter", name), ("export", *table)]

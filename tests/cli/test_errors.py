@@ -8,6 +8,7 @@ import io
 import pytest
 from sqlalchemy import text
 
+from curate.db.engine import writing
 from tests.cli.conftest import Call, Filled
 
 
@@ -68,3 +69,18 @@ def test_errors_of_a_kind_that_no_row_failed_with(curate: Call, filled: Filled) 
     assert (result.code, result.out, result.err) == (0, "", "nothing failed\n")
     result = curate("errors", "--error", "EmptyFil")
     assert (result.code, "did you mean EmptyFile?" in result.err) == (2, True)
+
+
+def test_lost_frames_are_told_though_no_row_failed(curate: Call, filled: Filled) -> None:
+    with writing(filled.engine) as connection:
+        lost = "num_frames = 4000, frames_decoded = 3988, frames_leftover = 0, frames_unplaced = 2"
+        connection.execute(text(f"UPDATE videos SET {lost} WHERE id = 1"))
+    result = curate("errors")
+    told = "1 video lost frames: 12 of 4,000 did not decode, 2 decoded ones are in no clip"
+    assert told in result.out
+    query = next(line for line in result.err.splitlines() if "SELECT" in line)
+    assert "frames_decoded < num_frames" in query
+    found = curate("errors", "--json").json[-1]
+    assert (found["error"], found["rows"], found["example_id"]) == ("FramesLost", 1, 1)
+    assert told in curate("status").out
+    assert curate("status", "--json").json["frames"]["decoded"] == 3988

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from sqlalchemy import text
+
+from curate.db.engine import writing
 from tests.cli.conftest import Call, Filled
 
 
@@ -31,3 +34,17 @@ def test_the_funnel_for_people(curate: Call, filled: Filled) -> None:
         "=",
         "0",
     ]
+
+
+def test_frames_and_scenes_stand_between_videos_and_clips(curate: Call, filled: Filled) -> None:
+    frames = "num_frames = 100, frames_decoded = 90, frames_leftover = 20, frames_unplaced = 0"
+    with writing(filled.engine) as connection:
+        split = f"UPDATE videos SET {frames}, scenes_short = 3, num_clips = 2 WHERE id = 1"
+        connection.execute(text(split))
+    result = curate("filter", "--json")
+    assert [r["step"] for r in result.json][:5] == ["probe", "split", "frames", "scenes", "dedup"]
+    rows = {r["step"]: r for r in result.json}
+    names = ("came_in", "kept", "dropped", "failed", "waiting")
+    assert [rows["frames"][n] for n in names] == [100, 70, 20, 10, 0]
+    assert [rows["scenes"][n] for n in names] == [5, 2, 3, 0, 0]
+    assert "1 video lost frames: 10 of 100 did not decode" in result.err
