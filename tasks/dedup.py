@@ -54,7 +54,11 @@ class Dedup(Stage[Clip, DedupOptions]):
         ),
         "duplicate_of": Column("int", "id of the earliest such clip"),
         "duplicate_distance": Column(
-            "int", "Hamming distance to it in bits, the larger of both frames", 0, 64
+            "int",
+            "Hamming distance to it in bits, the larger of both frames; of frames found by their "
+            "views, of the third best of four",
+            0,
+            64,
         ),
         "dedup_seq": Column("int", "the order in which clips were looked at", 1),
     }
