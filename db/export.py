@@ -383,7 +383,7 @@ def _format(target: Path) -> _Format:
         return _csv_file
     if suffix != ".parquet":
         ends = f"ends in {suffix}" if suffix else "has no ending"
-        raise UsageError(what=f"{target} {ends}; a table to write ends in .csv or .parquet")
+        raise UsageError(what=f"{target} {ends}; export writes .csv and .parquet")
     try:
         import pyarrow  # noqa: F401
     except ModuleNotFoundError:

@@ -155,12 +155,9 @@ def emit_json(value: Any) -> None:
     """Print one JSON document on stdout, of what JSON allows: NaN and infinity are null, bytes are
     base64, times ISO 8601.
     """
-    shown = json.dumps(_as_json(value), indent=2, ensure_ascii=not _is_utf8(), allow_nan=False)
+    utf8 = (sys.stdout.encoding or "").lower() in ("utf-8", "utf8")
+    shown = json.dumps(_as_json(value), indent=2, ensure_ascii=not utf8, allow_nan=False)
     sys.stdout.write(_SURROGATES.sub(lambda half: f"\\u{ord(half[0]):04x}", shown) + "\n")
-
-
-def _is_utf8() -> bool:
-    return (sys.stdout.encoding or "").lower() in ("utf-8", "utf8")
 
 
 def _as_json(value: Any) -> Any:

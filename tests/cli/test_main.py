@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from curate import cli
 from curate.cli import main
@@ -225,3 +226,32 @@ def test_in_the_locale_c_the_program_speaks_utf8(tmp_path: Path) -> None:
         check=True,
     )
     assert "\u00e9\u65e5.mp4" in done.stdout.decode("utf-8")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "status",
+        "errors",
+        "errors --all",
+        "errors --id 5",
+        "history",
+        "workers",
+        "stages",
+        "stages split",
+        "config",
+        "filter",
+        "models list",
+        "sql",
+    ],
+)
+def test_every_listing_is_json_that_any_parser_reads(
+    curate: Call, filled: Filled, words: str
+) -> None:
+    """Also with an infinite score and length of a batch."""
+    with filled.engine.begin() as connection:
+        connection.execute(text("UPDATE clips SET flow = 9e999, fps = -9e999"))
+        connection.execute(text("UPDATE batches SET seconds = 9e999"))
+    result = curate(*words.split(), "--json")
+    assert result.code == 0, result.err
+    json.loads(result.out, parse_constant=pytest.fail)
