@@ -54,10 +54,10 @@ class _Loader(yaml.SafeLoader):
         if self._nodes > _MOST_NODES:
             raise ConstructorError(None, None, "aliases that stand for too much", mark)
         self._sizes[node] = self._nodes - before
-        self._check(node)
+        self._check_value(node)
         return node
 
-    def _check(self, node: yaml.Node) -> None:
+    def _check_value(self, node: yaml.Node) -> None:
         tag, short = node.tag, node.tag.removeprefix(_PREFIX)
         why = ""
         if tag == _PREFIX + "timestamp":

@@ -30,7 +30,11 @@ def to_text(path: str) -> str:
     if is_url(path):
         return path
     if not path.isascii():
-        path = _on_disk(path).decode("utf-8", "surrogateescape")
+        try:
+            raw = os.fsencode(path)
+        except UnicodeEncodeError:  # a text of ours, in a locale that lacks its letters
+            raw = path.encode("utf-8", "surrogateescape")
+        path = raw.decode("utf-8", "surrogateescape")
     text = _LITERAL.sub("%25", path)
     return "".join(f"%{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else c for c in text)
 
@@ -46,10 +50,3 @@ def to_path(text: str) -> str:
 def from_table(path: str) -> str:
     """The path for `open` that a text file in UTF-8 names, read with surrogateescape."""
     return path if is_url(path) else os.fsdecode(path.encode("utf-8", "surrogateescape"))
-
-
-def _on_disk(path: str) -> bytes:
-    try:
-        return os.fsencode(path)
-    except UnicodeEncodeError:  # a text of ours, in a locale that lacks its letters
-        return path.encode("utf-8", "surrogateescape")

@@ -144,7 +144,9 @@ def _csv_rows(
             if not cells:
                 continue
             if not columns:
-                header, columns = cells, _named(cells)
+                # spreadsheets leave unnamed columns at the end
+                last = max((at for at, name in enumerate(cells) if name), default=-1)
+                header, columns = cells, cells[: last + 1]
                 _check_columns(source, columns, needed, f"{position}: ")
                 continue
             why = _problem(header, columns, cells)
@@ -158,12 +160,6 @@ def _csv_rows(
         raise BadTable(source=to_text(source), why=why) from None
     finally:
         text.detach()  # read_rows closes the stream
-
-
-def _named(header: Sequence[str]) -> list[str]:
-    """The header without the unnamed columns at its end, which spreadsheets leave behind."""
-    last = max((at for at, name in enumerate(header) if name), default=-1)
-    return list(header[: last + 1])
 
 
 def _problem(header: Sequence[str], columns: Sequence[str], cells: Sequence[str]) -> str:
