@@ -21,6 +21,7 @@ from curate.tasks.video.decode import open_media, packets, rewind, video_stream
 from curate.tasks.video.span import Span
 
 _RATE = 48000
+_TOUCHING = _RATE // 500  # samples: Matroska's time stamps are off by up to a millisecond
 _LEAD = Fraction(1)  # seconds decoded before the span: a decoder needs some packets to start up
 
 
@@ -62,9 +63,13 @@ class SoundTrack:
         length = round(self._span.seconds * _RATE)
         samples = np.zeros((2, length), np.float32)
         begin = self._span.start * self._span.time_base
+        end = 0  # of the frame before
         for frame in self._frames(begin):
             seconds = cast(int, frame.pts) * cast(Fraction, frame.time_base) - begin
             offset = round(seconds * _RATE)
+            if abs(offset - end) <= _TOUCHING:
+                offset = end
+            end = offset + frame.samples
             if offset >= length:
                 break
             part = frame.to_ndarray()[:, max(0, -offset) :][:, : length - max(0, offset)]

@@ -25,7 +25,7 @@ def write(path: Path, *tracks: tuple[float, bool]) -> Path:
     with av.open(str(path), "w") as output:
         streams = []
         for _, default in tracks:
-            audio = output.add_stream("mp2", rate=48000, layout="stereo", format="s16")
+            audio = output.add_stream("mp2", rate=44100, layout="stereo", format="s16")
             audio.disposition = Disposition.default if default else Disposition(0)
             streams.append(audio)
         video = output.add_stream("mpeg2video", rate=24, width=160, height=96)
@@ -36,11 +36,11 @@ def write(path: Path, *tracks: tuple[float, bool]) -> Path:
             packets += video.encode(frame)
         packets += video.encode(None)
         for (loudness, _), audio in zip(tracks, streams, strict=True):
-            wave = np.sin(np.arange(24000) / 20) * loudness * 32767
-            for start in range(0, 24000, 1152):
+            wave = np.sin(np.arange(22050) / 20) * loudness * 32767
+            for start in range(0, 22050, 1152):
                 part = wave[start : start + 1152].astype(np.int16).repeat(2)[None]
                 sound = av.AudioFrame.from_ndarray(part, "s16", "stereo")
-                sound.sample_rate, sound.pts, sound.time_base = 48000, start, Fraction(1, 48000)
+                sound.sample_rate, sound.pts, sound.time_base = 44100, start, Fraction(1, 44100)
                 packets += audio.encode(sound)
             packets += audio.encode(None)
         output.mux(sorted(packets, key=lambda p: (p.dts or 0) * (p.time_base or 0)))
@@ -79,3 +79,15 @@ def test_the_default_track_is_heard_in_a_clip(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "clip.mp4")) as container:
         heard = np.concatenate([f.to_ndarray() for f in container.decode(audio=0)], axis=1)
     assert np.abs(heard).max() == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_tone_of_matroska_stays_whole(tmp_path: Path) -> None:
+    """Its time stamps are whole milliseconds, and sound placed by them has a click a packet."""
+    source = write(tmp_path / "a.mkv", (0.5, True))
+    with mp4(tmp_path / "clip.mp4") as output:
+        SoundTrack(output, str(source), Span(0, 400, Fraction(1, 1000), None)).write()
+    with av.open(str(tmp_path / "clip.mp4")) as container:
+        heard = np.concatenate([f.to_ndarray() for f in container.decode(audio=0)], axis=1)
+    spectrum = np.abs(np.fft.rfft(heard[0, 2000:16000] * np.hanning(14000))) ** 2
+    peak = int(spectrum.argmax())
+    assert spectrum[peak - 5 : peak + 6].sum() > 0.999 * spectrum.sum()
