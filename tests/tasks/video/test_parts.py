@@ -14,6 +14,7 @@ import av
 import numpy as np
 import pytest
 
+from curate.configs.errors import CannotCopy
 from curate.configs.settings import Settings
 from curate.tasks.cut import Cut
 from curate.tasks.split import Split
@@ -23,7 +24,7 @@ from curate.tasks.video.frame_picker import pick_frames
 from curate.tasks.video.probing import probe_video
 from curate.tasks.video.samples import Samples
 from curate.tasks.video.span import Access, Pick
-from tests.media import frame_number
+from tests.media import B_FRAMES, CLOSED, footage, frame_number, picture, write_video
 from tests.parts import JUMPS, KINDS, Parts, draw_parts
 
 
@@ -164,3 +165,41 @@ def test_sound_stays_with_the_pictures_of_its_part(tmp_path: Path) -> None:
             sound = np.concatenate([f.to_ndarray() for f in container.decode(audio=0)], axis=1)
         assert sound.shape[1] / 48000 == pytest.approx(30 / 24, abs=0.05)
         assert np.abs(sound[0, 4000:50000]).max() == pytest.approx(0.1, abs=0.03)
+
+
+# time stamps that are missing or equal
+
+
+@pytest.fixture(scope="module", params=["raw", "equal"])
+def untimed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Parts:
+    folder = tmp_path_factory.mktemp(request.param)
+    frames = [picture(i, scene=i >= 30) for i in range(60)]
+    if request.param == "raw":
+        return Parts(write_video(folder / "a.h264", frames, B_FRAMES), [30, 30])
+    path = write_video(folder / "a.mkv", frames, CLOSED)
+    with av.open(str(path)) as source, av.open(str(folder / "b.mkv"), "w") as output:
+        stream = source.streams.video[0]
+        copied = output.add_stream_from_template(stream)
+        for number, packet in enumerate(p for p in source.demux(stream) if p.size):
+            packet.pts = packet.dts = number // 2 * 83  # each twice, in ms
+            packet.stream = copied
+            output.mux(packet)
+    return Parts(folder / "b.mkv", [30, 30])
+
+
+def test_frames_without_a_time_of_their_own_are_kept(untimed: Parts, tmp_path: Path) -> None:
+    assert [number for _, number in read(untimed.path)] == list(range(60))
+    outcome, clips = split(untimed, tmp_path, min_seconds=0.1)
+    assert outcome.scores["frames_decoded"] == sum(c["num_frames"] for c in clips) == 60
+    assert outcome.scores["time_jumps"] == 0
+    found = [numbers(o) for o in cut(clips, tmp_path)]
+    assert found == [
+        list(range(c["start_frame"], c["start_frame"] + c["num_frames"])) for c in clips
+    ]
+
+
+def test_what_has_no_times_is_not_copied_and_not_called_damaged(tmp_path: Path) -> None:
+    raw = Parts(write_video(tmp_path / "a.h264", footage(48), B_FRAMES), [48])
+    _, clips = split(raw, tmp_path)
+    with pytest.raises(CannotCopy, match=r"carry no time stamps.*mode of cut to encode"):
+        cut(clips, tmp_path, mode="copy")

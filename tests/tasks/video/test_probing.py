@@ -6,14 +6,17 @@ import json
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 
-from curate.configs.errors import EmptyFile, MediaError, NotMedia
+from curate.configs.errors import EmptyFile, EmptyStream, MediaError, NotMedia
 from curate.tasks.video.decode import decode, open_media, video_stream
 from curate.tasks.video.probing import probe_image, probe_video
 from tests.media import (
+    B_FRAMES,
     BAD,
     CLOSED,
     SOUND,
@@ -174,3 +177,59 @@ def test_an_empty_image_is_an_empty_file(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").touch()
     with pytest.raises(EmptyFile):
         probe_image(str(tmp_path / "a.jpg"))
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".h264", "libx264"), (".hevc", "libx265")])
+def test_a_raw_stream_has_frames_and_a_length_though_no_time_stamps(
+    tmp_path: Path, suffix: str, codec: str
+) -> None:
+    rate = replace(B_FRAMES, codec=codec) if codec == "libx264" else Encoding(codec)
+    found = probe_video(str(write_video(tmp_path / f"a{suffix}", footage(60), rate)))
+    assert (found["num_frames"], found["first_pts"]) == (60, 0)
+    assert (found["duration"], found["fps"]) == (pytest.approx(2.5), pytest.approx(24))
+
+
+@pytest.mark.parametrize(
+    ("codec", "shows"), [("libvpx", 0x10), ("libvpx-vp9", 0x02)], ids=["vp8", "vp9"]
+)
+def test_pictures_that_are_only_referred_to_are_no_frames(
+    tmp_path: Path, codec: str, shows: int
+) -> None:
+    encoding = Encoding(codec, {"deadline": "realtime", "cpu-used": "8"})
+    shown = write_video(tmp_path / "a.nut", footage(12), encoding)
+    with av.open(str(shown)) as source, av.open(str(tmp_path / "b.nut"), "w") as output:
+        stream = source.streams.video[0]
+        copied = output.add_stream_from_template(stream)
+        for packet in source.demux(stream):
+            if not packet.size:
+                continue
+            if packet.is_keyframe:  # the same again, to be kept but not shown
+                hidden = av.Packet(bytes([packet_byte(packet) ^ shows]) + bytes(packet)[1:])
+                hidden.pts, hidden.dts, hidden.time_base = packet.pts, packet.dts, stream.time_base
+                hidden.stream = copied
+                output.mux(hidden)
+                packet.pts += 1  # type: ignore[operator]
+                packet.dts += 1  # type: ignore[operator]
+            packet.stream = copied
+            output.mux(packet)
+    with av.open(str(tmp_path / "b.nut")) as container:
+        assert sum(1 for p in container.demux(video=0) if p.size) == 13
+    assert probe_video(str(tmp_path / "b.nut"))["num_frames"] == 12
+
+
+def packet_byte(packet: av.Packet[Any]) -> int:
+    return memoryview(packet)[0]
+
+
+def test_a_stream_without_any_picture_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("mpeg4", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        tone = output.add_stream("aac", rate=44100)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 2048), np.float32), "fltp", "mono")
+        frame.sample_rate = 44100
+        output.mux(tone.encode(frame))
+        output.mux(tone.encode(None))
+    with pytest.raises(EmptyStream, match="not one picture is in it"):
+        probe_video(str(path))
