@@ -82,11 +82,11 @@ def two(database_url: str) -> str:
 )
 def test_a_statement_sees_one_dataset(two: str, statement: str, rows: list[list[object]]) -> None:
     schema = "main" if two.startswith("sqlite") else "public"
-    assert run_query(two, statement, 10, scope=Scope(2, schema)).rows == rows
+    assert run_query(two, statement, 60, scope=Scope(2, schema)).rows == rows
 
 
 def test_without_a_scope_it_sees_all(two: str) -> None:
-    found = run_query(two, "SELECT dataset, count(*) FROM clips_view GROUP BY 1 ORDER BY 1", 10)
+    found = run_query(two, "SELECT dataset, count(*) FROM clips_view GROUP BY 1 ORDER BY 1", 60)
     assert found.rows == [["cars", 1], ["pets", 2]]
 
 
