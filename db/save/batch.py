@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Select, Update, bindparam, select, update
+from sqlalchemy import Connection, Engine, Row, Select, Update, bindparam, func, select, update
 
 from curate.configs.errors import ServiceError
 from curate.configs.pipeline import Pipeline, columns_for
@@ -119,12 +119,14 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> Sa
             if row_id in outcomes.dropped:  # it goes no further
                 route = (step.name, routes[row_id])
             by_route.setdefault(route, {})[row_id] = outcomes.scores[row_id]
-        n_dropped = 0
         for route, scores in by_route.items():
-            fell = write_and_place(connection, step.level, columns, scores, pipeline, route)
-            n_dropped += len(scores) if route[0] == step.name else fell
+            write_and_place(connection, step.level, columns, scores, pipeline, route)
         if outcomes.dropped or outcomes.failed:
             _end_rows(connection, step.level, outcomes, routes)
+        n_dropped = len(routes.keys() & outcomes.dropped.keys())
+        if pipeline.filters:
+            count = dropped_statement(step.level)
+            n_dropped = connection.execute(count, {"ids": scored}).scalar_one()
         n_failed = len(routes.keys() & outcomes.failed.keys())
         n_ok = len(routes.keys() & (outcomes.scores.keys() | outcomes.dropped.keys()))
         log_batch(connection, claim, (n_ok, n_failed), writer.worker, writer.version)
@@ -157,6 +159,13 @@ def held_statement(level: Level) -> Select[Any]:
     table = rows_of(level)
     held = (among(table.c.id), table.c.owner == bindparam("holder"), table.c.status == "active")
     return select(table.c.id, table.c.return_to).where(*held).order_by(table.c.id).with_for_update()
+
+
+@cache
+def dropped_statement(level: Level) -> Select[Any]:
+    """The SELECT that counts those of some rows that were dropped."""
+    table = rows_of(level)
+    return select(func.count()).where(among(table.c.id), table.c.status == "dropped")
 
 
 def _end_rows(

@@ -54,14 +54,12 @@ def write_and_place(
     scores: Mapping[int, Mapping[str, Any]],
     pipeline: Pipeline,
     route: tuple[str, str | None],
-) -> int:
-    """Write each row's scores in `columns`, move it along the route, and free it; return how many
-    rows a filter dropped.
+) -> None:
+    """Write each row's scores in `columns`, move it along the route, and free it.
 
     A route is the stage that the row waits for (or DONE), and where it goes from there unless that
     is the stage that follows. The row gets the verdict of all filters before the former.
     """
-    dropped = 0
     stage, then = route
     dialect = connection.dialect.name
     by_names: dict[tuple[str, ...], list[int]] = {}
@@ -75,10 +73,7 @@ def write_and_place(
         parameters: dict[str, Any] = {f"c{n}": values for n, values in enumerate(rows)}
         if dialect == "sqlite":
             parameters = {"rows": json.dumps(list(zip(*rows, strict=True)))}
-        placed = connection.execute(statement, {"then_to": then, **parameters})
-        if placed.returns_rows:
-            dropped += sum(status == "dropped" for status in placed.scalars())
-    return dropped
+        connection.execute(statement, {"then_to": then, **parameters})
 
 
 def statement_for(
@@ -116,8 +111,7 @@ def placing_statement(
         **FREE_COLUMNS,
     }
     target = table(rows_of(level).name, column("id"), *[column(name) for name in values])
-    statement = update(target).where(target.c.id == new.c.row_id).values(values)
-    return statement.returning(target.c.status) if pipeline.filters else statement
+    return update(target).where(target.c.id == new.c.row_id).values(values)
 
 
 def _new_values(kinds: Kinds, dialect: str) -> FromClause:
