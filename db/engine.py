@@ -229,7 +229,7 @@ def reported(engine: Engine) -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         cause = " ".join(str(getattr(error, "orig", None) or error).split())
-        if is_sqlite(engine) and is_unwritable(engine.url.database):
+        if "readonly database" in cause and is_unwritable(engine.url.database):
             cause += "; this user may not write to it, only read it"
         raise ServiceError(what=_name(engine), why=cause) from error
 
