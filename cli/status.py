@@ -140,17 +140,13 @@ def _print_table(
     for blocked in report["held_up"]:
         print(formatted(f"{blocked['stage']} is held up: {blocked['message']}"))
     for earlier in report["earlier_forms"]:
-        session.console.warn(_about_earlier_form(opened.name, **earlier))
+        stage, subject = earlier["stage"], counted(earlier["rows"], earlier["level"])
+        advice = "; for clips by the rules of today: curate run … --name NEW"
+        if earlier["level"] == "clip":
+            advice = f", not to be compared with the others: curate redo {stage} {opened.name}"
+        session.console.warn(f"{stage} of {subject} is of an earlier form{advice}")
     if warning := version_difference(opened.engine):
         session.console.warn(warning)
-
-
-def _about_earlier_form(name: str, stage: str, level: str, rows: int) -> str:
-    """That rows hold measures of an earlier form of a stage, and what brings them up to date."""
-    subject = f"{stage} of {counted(rows, level)} is of an earlier form"
-    if level == "clip":
-        return f"{subject}, not to be compared with the others: curate redo {stage} {name}"
-    return f"{subject}; for clips by the rules of today: curate run … --name NEW"
 
 
 def summary(totals: Totals) -> str:

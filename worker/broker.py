@@ -228,9 +228,12 @@ class EmbeddedBroker:
         if self._server:
             self._server.kill()
             self._server.wait()
-        for pid in _servers_at(self._socket):  # of an owner that was killed
+        # of an owner that was killed, whether or not the socket is there
+        for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+                is_redis = (process / "exe").readlink().name.startswith("redis")
+                if is_redis and os.fsencode(self._socket) in (process / "cmdline").read_bytes():
+                    os.kill(int(process.name), signal.SIGKILL)
         self._server = self._adopted = None
 
     def stop(self) -> None:
@@ -272,14 +275,3 @@ def _make_private(folder: Path) -> None:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
         why = f"{folder} must be a folder that only this user can write to; remove it"
         raise ServiceError(what="The embedded Redis", why=why)
-
-
-def _servers_at(socket: Path) -> list[int]:
-    """Pids of the Redis servers that were started for a socket, whether or not it is there."""
-    pids = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            is_redis = (process / "exe").readlink().name.startswith("redis")
-            if is_redis and os.fsencode(socket) in (process / "cmdline").read_bytes():
-                pids.append(int(process.name))
-    return pids
