@@ -12,6 +12,8 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     Never the name itself: whoever asks knows that it is wrong.
     """
     by_lower = {other.lower(): other for other in known if other != name}
+    if name.lower() in by_lower:
+        return [by_lower[name.lower()]]
     near = difflib.get_close_matches(name.lower(), sorted(by_lower), count, 0.6)
     return [by_lower[other] for other in near]
 

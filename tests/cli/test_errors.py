@@ -68,7 +68,7 @@ def test_errors_of_a_kind_that_no_row_failed_with(curate: Call, filled: Filled) 
     result = curate("errors", "--error", "NotMedia", "--all")
     assert (result.code, result.out, result.err) == (0, "", "nothing failed\n")
     result = curate("errors", "--error", "EmptyFil")
-    assert (result.code, "did you mean EmptyFile?" in result.err) == (2, True)
+    assert (result.code, "did you mean EmptyFile" in result.err) == (2, True)
 
 
 def test_lost_frames_are_told_though_no_row_failed(curate: Call, filled: Filled) -> None:

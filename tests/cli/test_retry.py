@@ -23,7 +23,7 @@ def test_retry_puts_failed_rows_back(curate: Call, filled: Filled) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--error", "EmptyFlie"], "did you mean EmptyFile?"),
+        (["--error", "EmptyFlie"], "did you mean EmptyFile"),
         (["--error", "emptyfile"], "did you mean EmptyFile?"),
         (["--error", "Zzz"], "rows of pets failed with CutMismatch, EmptyFile"),
         (["--stage", "prob"], "did you mean probe?"),

@@ -11,7 +11,7 @@ from curate.configs.names import did_you_mean, nearest
     ("name", "known", "near"),
     [
         ("Unreadble", ["NotMedia", "Unreadable"], ["Unreadable"]),
-        ("unreadable", ["NotMedia", "Unreadable"], ["Unreadable"]),
+        ("unreadable", ["Unreadables", "Unreadable"], ["Unreadable"]),  # but for the case
         ("motoin", ["probe", "motion"], ["motion"]),
         ("clip_id", ["clip_id"], []),  # never the name itself
         ("ocr", ["probe", "split"], []),
