@@ -208,7 +208,9 @@ def enqueue(
             new, changed, left_out, gone = _new_and_changed(connection, dataset.id, chunk)
             if not dry_run:
                 _insert(connection, dataset.id, new, pipeline)
-                _start_again(connection, dataset.id, changed, pipeline)
+                for video_id, one in changed.items():
+                    values = {"times_replaced": None, **_columns(one, pipeline)}
+                    restart_video(connection, dataset.id, video_id, pipeline, values)
         counts.new += len(new)
         counts.changed += len(changed)
         counts.left_out += left_out
@@ -274,14 +276,6 @@ def _insert(
         rows.append({"dataset_id": dataset_id, "path": one.path, "clip_stem": free})
         rows[-1] |= _columns(one, pipeline)
     connection.execute(insert(videos), rows)
-
-
-def _start_again(
-    connection: Connection, dataset_id: int, changed: Mapping[int, FoundInput], pipeline: Pipeline
-) -> None:
-    for video_id, one in changed.items():
-        values = {"times_replaced": None, **_columns(one, pipeline)}
-        restart_video(connection, dataset_id, video_id, pipeline, values)
 
 
 def _columns(one: FoundInput, pipeline: Pipeline) -> dict[str, Any]:

@@ -120,7 +120,11 @@ def enqueue_videos(session: Session, request: EnqueueRequest) -> tuple[OpenDatas
     check_clips_writable(session.settings)
     inputs, passed_over = _find(session, request)
     if request.export:
-        check_export(request.export, pipeline, _extras(existing, chosen, request))
+        tables = [s for s in request.sources if extension(s) in TABLE_EXTENSIONS]
+        extras = [name for table in tables for name in other_columns(table)]
+        if existing and isinstance(chosen, Dataset):
+            extras += extra_names(existing, chosen.id)
+        check_export(request.export, pipeline, extras)
     # from here on things are made; whatever is wrong with the request has been reported
     engine = existing or make_database(session)
     if isinstance(chosen, str):
@@ -129,15 +133,6 @@ def enqueue_videos(session: Session, request: EnqueueRequest) -> tuple[OpenDatas
     opened = OpenDataset(engine, chosen, pipeline)
     counts.gone = max(counts.gone, gone_below(opened, request.sources, counts.found))
     return opened, EnqueueReport.of(counts, passed_over, pipeline)
-
-
-def _extras(engine: Engine | None, chosen: Dataset | str, request: EnqueueRequest) -> list[str]:
-    """The columns that the input tables of a dataset add to it, so far and by this request."""
-    names = extra_names(engine, chosen.id) if engine and isinstance(chosen, Dataset) else []
-    for source in request.sources:
-        if extension(source) in TABLE_EXTENSIONS:
-            names += other_columns(source)
-    return names
 
 
 def preview(session: Session, request: EnqueueRequest) -> tuple[str, Pipeline, EnqueueReport]:

@@ -71,7 +71,11 @@ class LpipsNetwork:
                         values = ms.ops.max_pool2d(values, 2, 2)
                     for convolution in part:
                         values = ms.ops.relu(convolution(values))
-                    units.append(_unit_length(values.astype(ms.float32).asnumpy()[0]))
+                    layer = values.astype(ms.float32).asnumpy()[0]
+                    # to unit length over the channels
+                    length = np.sqrt(np.square(layer).sum(axis=0, keepdims=True))
+                    unit = layer / (length + np.float32(_TINY))
+                    units.append(unit.astype(np.float32, copy=False))
             features.append(tuple(units))
         return features
 
@@ -82,12 +86,6 @@ class LpipsNetwork:
             difference = (a - b).reshape(len(weights), -1)
             total += float(weights @ np.square(difference).mean(axis=1, dtype=np.float64))
         return total
-
-
-def _unit_length(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Features (channels, rows, columns), scaled to unit length over the channels."""
-    length: NDArray[np.float32] = np.sqrt(np.square(features).sum(axis=0, keepdims=True))
-    return (features / (length + np.float32(_TINY))).astype(np.float32, copy=False)
 
 
 def lpips_model(folder: Path, setting: str = "auto", dtype: Dtype = "auto") -> LpipsNetwork:

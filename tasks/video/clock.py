@@ -101,7 +101,9 @@ class Clock:
                 yield self._shifted(packet)
             else:
                 waiting.append(packet)
-                if _is_later(packet, waiting[0]) or len(waiting) > _REORDERED:
+                shown, first = _shown(packet), _shown(waiting[0])
+                is_later = shown is None or first is None or shown > first
+                if is_later or len(waiting) > _REORDERED:
                     yield from self._begin(waiting)
                     waiting = []
         yield from self._begin(waiting)
@@ -193,12 +195,6 @@ class SoundClock:
         start, now = self._starts[self._part], seconds + self._offsets[self._part]
         outside = (start is not None and now < start) or (end is not None and now >= end)
         return None if outside else now
-
-
-def _is_later(packet: Stamped, other: Stamped) -> bool:
-    """Whether a packet is shown after another, or ends the stream."""
-    shown, before = _shown(packet), _shown(other)
-    return shown is None or before is None or shown > before
 
 
 def _shown(packet: Stamped) -> int | None:

@@ -139,7 +139,10 @@ def video_stream(container: InputContainer) -> VideoStream:
     if stream.codec_context is None:
         raise NotMedia(path=media_name(container), why="no decoder for its video")
     if stream.width <= 0 or stream.height <= 0:
-        raise _no_size(container, stream)
+        path = media_name(container)
+        if is_empty(container, stream):
+            raise EmptyStream(path=path, codec=stream.codec_context.name)
+        raise BadGeometry(path=path, width=stream.width, height=stream.height)
     stream.thread_count = 1
     return stream
 
@@ -157,14 +160,6 @@ def _precedence(stream: VideoStream) -> tuple[bool, bool, int, int]:
         frames = round(seconds * (stream.average_rate or 0))
     area = stream.width * stream.height if stream.codec_context is not None else 0
     return bool(stream.disposition & Disposition.default), frames != 1, area, frames
-
-
-def _no_size(container: InputContainer, stream: VideoStream) -> MediaError:
-    """The error of a stream whose pictures have no size."""
-    path = media_name(container)
-    if is_empty(container, stream):
-        return EmptyStream(path=path, codec=stream.codec_context.name)
-    return BadGeometry(path=path, width=stream.width, height=stream.height)
 
 
 # ---------------------------------------------------------------- decoding

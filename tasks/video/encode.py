@@ -134,16 +134,13 @@ class _Upright:
             return frame
         key = (frame.width, frame.height, frame.format.name)
         if key not in self._graphs:
-            self._graphs[key] = self._graph(frame)
+            same = (frame.width, frame.height) == self._scaled
+            scale = [] if same else ["scale={}:{}:flags=bicubic+accurate_rnd".format(*self._scaled)]
+            even = "crop={}:{}:0:0:exact=1".format(*self._size)
+            steps = [*scale, *self._turns, even, "format=yuv420p"]
+            self._graphs[key] = chain(frame, steps)
         self._graphs[key].vpush(frame)
         return self._graphs[key].vpull()
-
-    def _graph(self, frame: VideoFrame) -> Graph:
-        """The filters that frames of this size and format need."""
-        same = (frame.width, frame.height) == self._scaled
-        scale = [] if same else ["scale={}:{}:flags=bicubic+accurate_rnd".format(*self._scaled)]
-        even = "crop={}:{}:0:0:exact=1".format(*self._size)
-        return chain(frame, [*scale, *self._turns, even, "format=yuv420p"])
 
 
 class _Encoder:

@@ -338,7 +338,12 @@ class _Clips:
             )
             for p in (measures.pictures[0], middle)
         )
-        views = {"hash_views": self._hash_views(scene, piece)} if self._plan.views else {}
+        views: dict[str, str] = {}
+        if self._plan.views:
+            regular, held = scene.within(piece.first, piece.after)
+            frames = {frame.index: frame for frame in (*held, *regular)}
+            grays = (scene.store.gray(frames[i]) for i in sorted(frames))
+            views["hash_views"] = hash_frames(grays)
         return {
             "num_frames": num_frames,
             "fps": float(num_frames / ((end - start) * self._times.time_base)),
@@ -354,9 +359,3 @@ class _Clips:
             "hash_middle": middle_hash,
             **views,
         }
-
-    def _hash_views(self, scene: OpenScene, piece: Piece) -> str:
-        """The views of all frames of a clip that are at hand, as a text."""
-        regular, held = scene.within(piece.first, piece.after)
-        frames = {frame.index: frame for frame in (*held, *regular)}
-        return hash_frames(scene.store.gray(frames[i]) for i in sorted(frames))

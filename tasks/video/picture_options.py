@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
 from curate.configs.errors import HighDynamicRange
 from curate.tasks.stage import Video
 
-
-def _off(value: Any) -> Any:
-    """YAML reads ``off`` as false."""
-    return "off" if value is False else value
-
-
 Deinterlace = Annotated[
     Literal["auto", "off"],
-    BeforeValidator(_off),
+    # YAML reads off as false
+    BeforeValidator(lambda value: "off" if value is False else value),
     Field(
         description="auto: frames that are flagged as interlaced become whole pictures, one each "
         "(ffmpeg's bwdif); off: pictures as they are stored"

@@ -95,7 +95,11 @@ class ViewTable:
         needed = -int(-SHARE * count // 1)
         # of all but needed - 1 keys, one is found
         for clip in self._near(keys[: count - needed + 1], threshold):
-            distance = self._distance(keys, clip, needed)
+            first = int(self._ends[clip - 1]) if clip else 0
+            theirs = self._words[first : int(self._ends[clip])]
+            nearest = _distances_of(keys[:, _OURS], theirs[:, _THEIRS]).min(axis=2)
+            # within it lie `needed` of the keys
+            distance = int(np.sort(nearest, axis=1)[:, needed - 1].min())
             if distance <= threshold:
                 return clip, distance
         return None
@@ -142,13 +146,6 @@ class ViewTable:
             return places, rows
         indexed = self._indexes[column].near(words, threshold)
         return np.concatenate([indexed[0], places]), np.concatenate([indexed[1], rows])
-
-    def _distance(self, keys: Words, clip: int, needed: int) -> int:
-        """The distance to a clip: within it lie `needed` of the keys."""
-        first = int(self._ends[clip - 1]) if clip else 0
-        theirs = self._words[first : int(self._ends[clip])]
-        nearest = _distances_of(keys[:, _OURS], theirs[:, _THEIRS]).min(axis=2)
-        return int(np.sort(nearest, axis=1)[:, needed - 1].min())
 
 
 def frame_distances(frames: Words, others: Words) -> NDArray[np.uint8]:

@@ -34,7 +34,16 @@ def hash_views(picture: Gray) -> Words:
     picture turns the signs of the odd columns, so ``hash ^ MIRROR`` is the mirror image's hash.
     The first bit is always set.
     """
-    return np.array([_hash(_middle(picture, RATIO**n)) for n in range(VIEWS)], np.uint64)
+    hashes = np.zeros(VIEWS, np.uint64)
+    for n in range(VIEWS):
+        top, left = (round(side * (1 - RATIO**n) / 2) for side in picture.shape)
+        view = picture[top : picture.shape[0] - top, left : picture.shape[1] - left]
+        if cv2.meanStdDev(view)[1][0][0] < FLAT:
+            continue
+        small = cv2.resize(view, (_PIXELS, _PIXELS), interpolation=cv2.INTER_AREA)
+        signs = cv2.dct(small.astype(np.float32))[:8, :8] > 0
+        hashes[n] = int.from_bytes(np.packbits(signs).tobytes(), "big")
+    return hashes
 
 
 def hash_frames(pictures: Iterable[Gray]) -> str:
@@ -60,19 +69,6 @@ def without_bars(picture: Gray) -> Gray:
             picture = picture[lines[0] : lines[-1] + 1]
         picture = picture.T
     return picture
-
-
-def _middle(picture: Gray, scale: float) -> Gray:
-    top, left = (round(side * (1 - scale) / 2) for side in picture.shape)
-    return picture[top : picture.shape[0] - top, left : picture.shape[1] - left]
-
-
-def _hash(view: Gray) -> int:
-    if cv2.meanStdDev(view)[1][0][0] < FLAT:
-        return 0
-    small = cv2.resize(view, (_PIXELS, _PIXELS), interpolation=cv2.INTER_AREA)
-    signs = cv2.dct(small.astype(np.float32))[:8, :8] > 0
-    return int.from_bytes(np.packbits(signs).tobytes(), "big")
 
 
 def encode_views(takes: Iterable[Iterable[Words]]) -> str:
