@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import itertools
 import sys
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -67,7 +66,10 @@ def sql(
         writer.writerow(result.columns)
         writer.writerows(result.rows)
     elif as_json:
-        names = _different(result.columns)
+        names: list[str] = []  # those that come again with a number: a, b, a_2
+        for column in result.columns:
+            numbered = (f"{column}_{n}" for n in itertools.count(2))
+            names.append(next(c for c in itertools.chain([column], numbered) if c not in names))
         emit_json([dict(zip(names, row, strict=True)) for row in result.rows])
     else:
         emit_cells(result.columns, result.rows, may_fold=False)
@@ -87,14 +89,3 @@ def _list_tables(session: Session, engine: Engine, as_json: bool) -> None:
         [{"table": t.name, "rows": t.rows, "columns": ", ".join(t.columns)} for t in tables], False
     )
     session.next(("sql", "SELECT stage, status, count(*) FROM clips GROUP BY 1, 2"))
-
-
-def _different(columns: Sequence[str]) -> list[str]:
-    """The names of columns, those that come again with a number: a, b, a_2."""
-    names: list[str] = []
-    for column in columns:
-        candidates = (f"{column}_{n}" for n in itertools.count(2))
-        names.append(
-            column if column not in names else next(c for c in candidates if c not in names)
-        )
-    return names

@@ -64,7 +64,15 @@ def redo_stage(session: Session, opened: OpenDataset, request: RedoRequest, as_j
         later = f", {done.at_work} of them when the batch they are in is done"
         print(f"dataset {opened.name}: {clips}{later if done.at_work else ''}")
     if not done.back:
-        session.console.warn(_why_none(opened, request, done.dropped))
+        why = f"no clip of {opened.name} is through {stage}, or failed in it"
+        if done.dropped:
+            why = (
+                f"no clip goes back: a filter before {stage} drops {counted(done.dropped, 'clip')}"
+            )
+        elif request.where:
+            which = f"no clip of {opened.name} that is through {stage}, or failed in it"
+            why = f"{which}, matches --where {request.where!r}"
+        session.console.warn(why)
     if request.where and request.sets:
         session.console.warn(
             "clips for which --where is not true keep what they have by the old options"
@@ -76,18 +84,6 @@ def redo_stage(session: Session, opened: OpenDataset, request: RedoRequest, as_j
     if done.back:
         changed = OpenDataset(opened.engine, opened.dataset, pipeline)
         session.next(next_after_notifying(session, changed))
-
-
-def _why_none(opened: OpenDataset, request: RedoRequest, dropped: int) -> str:
-    """Why no clip goes back."""
-    if dropped:
-        return (
-            f"no clip goes back: a filter before {request.stage} drops {counted(dropped, 'clip')}"
-        )
-    which = f"through {request.stage}, or failed in it"
-    if request.where:
-        return f"no clip of {opened.name} that is {which}, matches --where {request.where!r}"
-    return f"no clip of {opened.name} is {which}"
 
 
 def refuse_redo(opened: OpenDataset, stage: str) -> None:

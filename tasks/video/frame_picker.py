@@ -50,7 +50,12 @@ def pick_frames(
         def frames_from(start: int) -> Iterator[VideoFrame]:
             return decode(container, stream, start_pts=start, end_pts=span.end, access=span.access)
 
-        times = _times_of(container, stream, span)
+        times: _PacketTimes | None = None
+        if span.access == "seek":
+            times = _packet_times(container, stream, span, from_start=False)
+            if times is None or len(times.stamps) != span.frames:
+                # in a transport stream a seek may land too late
+                times = _packet_times(container, stream, span, from_start=True)
         first = next(frames_from(span.start))
         shape = geometry(stream, first)
         count = len(times.stamps) if times else planned
@@ -65,17 +70,6 @@ def pick_frames(
         for number, frame in frames:
             pictures.add(number, frame)
     return pictures.arrays
-
-
-def _times_of(container: InputContainer, stream: VideoStream, span: Span) -> _PacketTimes | None:
-    """The times of a span's packets. None where the packets do not tell them."""
-    if span.access != "seek":
-        return None
-    times = _packet_times(container, stream, span, from_start=False)
-    if times is None or len(times.stamps) != span.frames:
-        # in a transport stream a seek may land too late
-        times = _packet_times(container, stream, span, from_start=True)
-    return times
 
 
 def _packet_times(
