@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +10,7 @@ from curate.cli.shared.database import open_dataset
 from curate.cli.shared.options import Config, DatasetName, Json, Sets
 from curate.cli.shared.output import emit, emit_json
 from curate.cli.shared.pipeline_file import full_steps, pipeline_file
-from curate.cli.shared.pipelines import Resolved, resolve, resolve_dataset
+from curate.cli.shared.pipelines import resolve, resolve_dataset
 from curate.cli.shared.session import Session
 from curate.configs.differences import step_name
 from curate.configs.errors import UsageError
@@ -46,7 +44,17 @@ def config(
     if list_presets:
         _print_presets(session, as_json)
         return
-    resolved, title = _resolved(session, dataset, file, sets or [])
+    if dataset and file:
+        raise UsageError(what="name a dataset or a file with --config, not both")
+    sets = sets or []
+    if dataset:
+        title = f"The pipeline of dataset {dataset}"
+        resolved = resolve_dataset(open_dataset(session, dataset).dataset, sets)
+    else:
+        title = f"The pipeline of {file}" if file else "The default pipeline"
+        resolved = resolve(file, sets, ready=False)
+    changed = "".join(f" --set {assignment}" for assignment in sets)
+    title += f", with{changed}." if changed else "."
     if as_yaml:
         print(pipeline_file(resolved, title), end="")
         return
@@ -70,21 +78,6 @@ def config(
     print()
     emit([r | {"value": "null" if r["value"] is None else str(r["value"])} for r in rows], False)
     session.next(("config", *([dataset] if dataset else []), "--yaml"), ("init", "--help"))
-
-
-def _resolved(
-    session: Session, name: str | None, file: Path | None, sets: Sequence[str]
-) -> tuple[Resolved, str]:
-    """The pipeline that a command line asks for, and what it is, in a sentence."""
-    if name and file:
-        raise UsageError(what="name a dataset or a file with --config, not both")
-    changed = "".join(f" --set {assignment}" for assignment in sets)
-    changed = f", with{changed}" if changed else ""
-    if name:
-        dataset = open_dataset(session, name).dataset
-        return resolve_dataset(dataset, sets), f"The pipeline of dataset {name}{changed}."
-    of = f"pipeline of {file}" if file else "default pipeline"
-    return resolve(file, sets, ready=False), f"The {of}{changed}."
 
 
 def _print_presets(session: Session, as_json: bool) -> None:

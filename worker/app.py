@@ -68,16 +68,15 @@ def _make_task(stage: str) -> Task:
     )
 
 
+@signals.worker_init.connect  # type: ignore[untyped-decorator]
 def _listen_to_stop(**_: Any) -> None:
     stopping.listen()  # before the processes are forked, which inherit it
 
 
+@signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def _tell_processes_to_stop(**_: Any) -> None:
     stopping.tell(child.pid for child in active_children())
 
-
-signals.worker_init.connect(_listen_to_stop)
-signals.worker_shutting_down.connect(_tell_processes_to_stop)
 
 for _name in stages():
     _make_task(_name)

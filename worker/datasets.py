@@ -43,6 +43,4 @@ def with_pipelines(datasets: Sequence[Dataset]) -> list[tuple[Dataset, Pipeline]
     return pairs
 
 
-@cache
-def _warn_once(warning: str) -> None:
-    log.warning(warning)
+_warn_once = cache(log.warning)

@@ -28,7 +28,14 @@ def pipeline_file(resolved: Resolved, title: str) -> str:
     lines = [line for text in (title, *ABOUT) for line in _comment(formatted(text), "")]
     lines += ["", "pipeline:"]
     for step in full_steps(resolved):
-        lines += _stage(step) if "stage" in step else _filter(step)
+        if "stage" in step:
+            lines += _stage(step)
+            continue
+        lines.append("")
+        if "with" in step:
+            lines += _comment(f"only where the stage {step['with']} runs", "  ")
+        for number, (name, value) in enumerate(step.items()):
+            lines += _entry("  " if number else "- ", {name: value})
     return "\n".join(lines) + "\n"
 
 
@@ -62,14 +69,6 @@ def _stage(step: Mapping[str, Any]) -> Iterator[str]:
         name, limits = option["option"], option["range"]
         yield from _comment(f"{option['description']}{f' ({limits})' if limits else ''}", "    ")
         yield from _entry("  ", {name: step[name]})
-
-
-def _filter(step: Mapping[str, Any]) -> Iterator[str]:
-    yield ""
-    if "with" in step:
-        yield from _comment(f"only where the stage {step['with']} runs", "  ")
-    for number, (name, value) in enumerate(step.items()):
-        yield from _entry("  " if number else "- ", {name: value})
 
 
 def _comment(text: str, indent: str) -> list[str]:

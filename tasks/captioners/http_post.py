@@ -15,7 +15,6 @@ import urllib.request
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 
@@ -61,7 +60,7 @@ def post(
 
 def _exchange(request: _Request, seconds: float, largest: int) -> Reply:
     try:
-        response = _opener().open(request, timeout=seconds)
+        response = _OPENER.open(request, timeout=seconds)
     except urllib.error.HTTPError as error:
         response = error
     with response:
@@ -133,6 +132,4 @@ class _HTTPSHandler(_Recording, urllib.request.HTTPSHandler):
     pass
 
 
-@cache
-def _opener() -> urllib.request.OpenerDirector:
-    return urllib.request.build_opener(_NoRedirect, _HTTPHandler, _HTTPSHandler)
+_OPENER = urllib.request.build_opener(_NoRedirect, _HTTPHandler, _HTTPSHandler)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 from collections.abc import Iterator
@@ -46,7 +47,10 @@ class FolderWalk:
         for entry in visible:
             if is_media(entry.name):
                 yield local_input(entry.path, self._base)
-            if _is_folder(entry):
+            is_folder = False
+            with contextlib.suppress(OSError):  # a link to itself
+                is_folder = entry.is_dir()
+            if is_folder:
                 if self._enters(entry, outside):
                     yield from self.inputs(entry.path, outside or entry.is_symlink())
             elif not is_media(entry.name) and entry.path not in self._own:
@@ -65,13 +69,6 @@ class FolderWalk:
             return False
         self._linked.add(target)
         return True
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
 
 
 def match_glob(pattern: str, passed_over: PassedOver) -> Iterator[Input]:

@@ -156,7 +156,12 @@ class OpenScene:
                 return
             if self._every * 2 <= self._cadence.limit:
                 self._every *= 2
-                self.held = _thinned(self.held, self._every)
+                # a frame between two long gaps stays: it may be all there is of a piece
+                kept = self.held[:1]
+                for one in self.held[1:]:
+                    if one.seconds - kept[-1].seconds > 0.75 * self._every:
+                        kept.append(one)
+                self.held = kept
             else:
                 store.encode_large(store.encode_small(decoded[0])).decoded = None
 
@@ -182,18 +187,6 @@ class OpenScene:
         regular = [f for f in self.regular if start <= f.index < end]
         held = [f for f in self.held if start <= f.index < end] or [nearest(self.held, pts)]
         return regular, held
-
-
-def _thinned(frames: Sequence[SceneFrame], seconds: float) -> list[SceneFrame]:
-    """The frames without those that follow another one by clearly less than `seconds`.
-
-    A frame between two long gaps stays: it may be all there is of a piece.
-    """
-    kept = list(frames[:1])
-    for frame in frames[1:]:
-        if frame.seconds - kept[-1].seconds > 0.75 * seconds:
-            kept.append(frame)
-    return kept
 
 
 def _next(planned: float, now: float, step: float) -> float:
