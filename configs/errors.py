@@ -283,8 +283,8 @@ class SourceChanging(MediaError):
 
 
 class HighDynamicRange(MediaError):
-    """{path} is HDR video (its transfer is {transfer}), and the option hdr of {stage} is fail. Leave
-    it out, or start a dataset with: --set {stage}.hdr=tonemap
+    """{path} is HDR video (its transfer is {transfer}), and the option hdr of {stage} is fail.
+    Leave it out, or start a dataset with: --set {stage}.hdr=tonemap
     """
 
 

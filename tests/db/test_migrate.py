@@ -149,5 +149,5 @@ def test_a_missing_driver_names_the_command(monkeypatch: pytest.MonkeyPatch) -> 
         return real(name, *rest, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(builtins, "__import__", without_psycopg)
-    with pytest.raises(PackageMissing, match=r"curate\[postgres\]"):
+    with pytest.raises(PackageMissing, match=r"pip install 'psycopg\[binary\]"):
         make_engine("postgresql://u@h/d")

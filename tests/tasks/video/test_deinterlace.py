@@ -1,4 +1,4 @@
-"""Interlaced frames become whole pictures, one each at the same time, as ffmpeg's bwdif makes them."""
+"""Interlaced frames become whole pictures, one each at its time, as by ffmpeg's bwdif."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def weave(fields: Sequence[Image], top_first: bool = True) -> list[Image]:
 
 
 def write_interlaced(path: Path, count: int = 12, top_first: bool = True) -> Path:
-    """A video of `count` interlaced frames, in which footage moves by 6 pixels from field to field."""
+    """A video of `count` interlaced frames; its footage moves by 6 pixels from field to field."""
     fields = [_moved(i) for i in range(2 * count)]
     encoding = replace(CLOSED, fields="tff" if top_first else "bff")
     return write_video(path, weave(fields, top_first), encoding)
