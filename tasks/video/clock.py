@@ -18,8 +18,10 @@ from av.video.stream import VideoStream
 
 # Seconds. Decoding times that go back by more are a jump; less is jitter.
 _JITTER = Fraction(1, 10)
-# The same of presentation times, which go back and forth where pictures are reordered.
+# The same of presentation times, which go back and forth where pictures are reordered; and frames,
+# which may be long, as in time lapses.
 _REORDERING = Fraction(1)
+_FRAMES = 16
 # A longer step forward is a jump too, where a format has a clock for all its streams.
 _LEAP = Fraction(10)
 _LEAPING = ("mpegts", "mpeg")  # transport streams; program streams, as of DVDs
@@ -78,8 +80,9 @@ class Clock:
         jitter, reordering, leap = (
             round(seconds / self.time_base) for seconds in (_JITTER, _REORDERING, _LEAP)
         )
-        self._slack = {True: jitter, False: reordering}
-        self._leap = leap
+        frames = _FRAMES * self.step
+        self._slack = {True: jitter, False: max(reordering, frames)}
+        self._leap = max(leap, frames)
 
     @classmethod
     def of(cls, container: InputContainer, stream: VideoStream) -> Clock:

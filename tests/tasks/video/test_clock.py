@@ -110,6 +110,20 @@ def test_decoding_times_that_go_back_a_little_are_jitter() -> None:
     assert one.jumps == []
 
 
+@pytest.mark.parametrize("seconds", [1, 10, 60])
+def test_reordered_pictures_of_a_time_lapse_are_no_jump(seconds: int) -> None:
+    # as Matroska has them: the first packets have no decoding time
+    order, decoded = [0, 4, 2, 1, 3, 8, 6, 5, 7], [None, None, None, 1, 2, 3, 4, 5, 6]
+    long = seconds * 90000
+    packets = [
+        Stamp(k * long, None if dts is None else dts * long)
+        for k, dts in zip(order, decoded, strict=True)
+    ]
+    one = Clock(long, BASE, leaps=True)
+    assert shown(list(one.continued(packets))) == [k * long for k in range(9)]
+    assert one.jumps == []
+
+
 def test_leading_pictures_behind_a_jump_come_first() -> None:
     open_gop = [Stamp(90000 + k * STEP, 90000 + i * STEP) for i, k in enumerate((2, 0, 1, 5, 3, 4))]
     one = clock()
