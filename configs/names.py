@@ -9,13 +9,15 @@ from collections.abc import Iterable
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """The known names nearest to another one, best first; letters count alike in either case.
 
+    Where none is near, those that begin with it.
     Never the name itself: whoever asks knows that it is wrong.
     """
     by_lower = {other.lower(): other for other in known if other != name}
     if name.lower() in by_lower:
         return [by_lower[name.lower()]]
     near = difflib.get_close_matches(name.lower(), sorted(by_lower), count, 0.6)
-    return [by_lower[other] for other in near]
+    longer = sorted((n for n in by_lower if name and n.startswith(name.lower())), key=len)
+    return [by_lower[other] for other in (near or longer)[:count]]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

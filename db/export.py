@@ -4,6 +4,7 @@ name only when it is whole.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 import json
@@ -253,9 +254,11 @@ def export(
     and ServiceError when the file cannot be written.
     """
     exported = Exported(plan.names)
-    with reading(engine) as connection:
-        chunks = connection.execution_options(yield_per=CHUNK).execute(plan.query).partitions()
-        found = _checked(chunks, plan, to_path, exported)
+    with reading(engine) as connection, contextlib.ExitStack() as stack:
+        result = stack.enter_context(
+            connection.execution_options(yield_per=CHUNK).execute(plan.query)
+        )
+        found = _checked(result.partitions(), plan, to_path, exported)
         rows: Iterable[Sequence[Any]] = _rows(found, plan, to_path, exported)
         rows = _counted(rows, exported, report)
         if safe_cells:

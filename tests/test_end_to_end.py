@@ -35,6 +35,7 @@ from tests.processes import CURATE
 
 # every drawing shows the same footage, so dedup is off; its scenes are short
 OPTIONS = (
+    "--images",
     "--set",
     "dedup.enabled=false",
     "--set",

@@ -21,7 +21,7 @@ DTYPES = {
 
 
 MOST_DIMENSIONS = 8  # NumPy has 32 or 64; weights of networks have 5
-_MOST_NUMBERS = 1 << 48
+_MOST_NUMBERS = 1 << 56
 
 
 def strange(shape: Sequence[int]) -> str:

@@ -389,10 +389,8 @@ def test_what_was_computed_with_the_old_options_is_not_saved(line: Line) -> None
     put(line, ("second", "active", None))
     held = claimed(line, "second")
     assert again(line, "second", changed=with_factor(line, 3)) == Redone()
-    assert (
-        save(line.engine, held, Outcomes(scores={i: {"other": 7.0} for i in held.ids}), writer())
-        == 0
-    )
+    found = Outcomes(scores={i: {"other": 7.0} for i in held.ids})
+    assert save(line.engine, held, found, writer()).rows == 0
     assert line.rows("SELECT stage, status, owner, other FROM clips") == [
         ("second", "active", None, 1.0)
     ]
@@ -406,10 +404,8 @@ def test_what_was_computed_in_another_batch_size_is_saved(line: Line) -> None:
         *STEPS[:-3], {"stage": "second", "batch_size": 2, "time_limit": 5}, *STEPS[-2:]
     )
     set_pipeline(line.engine, line.dataset, smaller)
-    assert (
-        save(line.engine, held, Outcomes(scores={i: {"other": 7.0} for i in held.ids}), writer())
-        == 1
-    )
+    found = Outcomes(scores={i: {"other": 7.0} for i in held.ids})
+    assert save(line.engine, held, found, writer()).rows == 1
     assert stands(line) == [("third", "active", None, None)]
 
 

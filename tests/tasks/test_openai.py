@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from sqlalchemy import text
 
 from curate.configs.errors import CaptionServer, ConfigError
+from curate.tasks.inputs.files import fingerprint_now
 from curate.tasks.openai import Openai, OpenaiCaptioner, OpenaiOptions
 from curate.tasks.video.span import SpanShape
 from tests.caption_server import KEY, STEP, caption_server
@@ -67,8 +68,8 @@ def captioning(server: Misbehaving, url: str, home: Path, clips: int, **options:
         line.put_clips(1, "openai", f"/v/{n}.png")
         with line.engine.begin() as connection:
             connection.execute(
-                text("UPDATE videos SET path = :p WHERE relpath = :r"),
-                {"p": str(picture), "r": f"{n}.png"},
+                text("UPDATE videos SET path = :p, fingerprint = :f WHERE relpath = :r"),
+                {"p": str(picture), "f": fingerprint_now(str(picture)), "r": f"{n}.png"},
             )
     return line
 
@@ -265,9 +266,13 @@ def test_frames_of_a_video_are_sent_small(
     line.put_clips(1, "openai", "/v/a.mp4")
     path = draw("closed", tmp_path).path
     with line.engine.begin() as connection:
-        place = {"p": str(path), "n": 1, "d": 12288}
+        place = {"p": str(path), "n": 1, "d": 12288, "f": fingerprint_now(str(path))}
         connection.execute(
-            text("UPDATE videos SET path = :p, time_base_num = :n, time_base_den = :d"), place
+            text(
+                "UPDATE videos SET path = :p, time_base_num = :n, time_base_den = :d,"
+                " fingerprint = :f"
+            ),
+            place,
         )
         connection.execute(text("UPDATE clips SET end_pts = 512 * 48, num_frames = 48"))
     run_all(line, "openai")

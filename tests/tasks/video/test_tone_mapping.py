@@ -23,7 +23,7 @@ from curate.tasks.video.graphs import chain
 from curate.tasks.video.probing import probe_video
 from curate.tasks.video.samples import Samples
 from curate.tasks.video.scenes import Shrinker
-from curate.tasks.video.span import Pick
+from curate.tasks.video.span import Pick, Span
 from curate.tasks.video.tone_mapping import ToneMapper
 from tests.media import Encoding, Image, draw, footage, write_video
 
@@ -145,7 +145,8 @@ def test_copied_clips_stay_hdr(hlg: Path, tmp_path: Path) -> None:
 
 
 def test_picked_frames_are_mapped(hlg: Path, expected: list[av.VideoFrame]) -> None:
-    (found,) = pick_frames(str(hlg), 0, COUNT * 512, COUNT, lambda _: [Pick([0, 7])])
+    whole = Span(0, COUNT * 512, Fraction(1, 12288), COUNT)
+    (found,) = pick_frames(str(hlg), whole, lambda _: [Pick([0, 7])])
     assert difference(found[0], rgb(expected[0])) < 2
     assert difference(found[1], rgb(expected[7])) < 2
 
