@@ -230,7 +230,7 @@ def test_kill_9_makes_no_clip_captioned_twice_but_those_in_flight(
         [sys.executable, "-c", SCRIPT], env=environment, stderr=subprocess.PIPE, text=True
     )
     try:
-        wait_until(lambda: sum(server.asked.values()) >= 6)  # in its second batch
+        wait_until(lambda: sum(server.asked.values()) >= 6, 90)  # in its second batch
     finally:
         worker.kill()
         _, log = worker.communicate()
