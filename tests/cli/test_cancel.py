@@ -13,10 +13,8 @@ def test_what_a_cancelled_dataset_is_at_is_not_saved_and_waits_again(line: Line)
     held = line.claim("score")
     assert held is not None
     assert cancel(line.engine, line.dataset) == 2
-    assert (
-        saves.save(line.engine, held, Outcomes({i: {"score": 1.0} for i in held.ids}), writer())
-        == 0
-    )
+    found = Outcomes({i: {"score": 1.0} for i in held.ids})
+    assert saves.save(line.engine, held, found, writer()).rows == 0
     assert line.rows(
         "SELECT count(*) FROM clips WHERE stage = 'score' AND owner IS NULL AND score IS NULL"
     ) == [(4,)]

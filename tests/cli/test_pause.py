@@ -17,10 +17,8 @@ def test_what_a_paused_dataset_is_at_is_saved(line: Line) -> None:
     assert held is not None
     pause(line.engine, line.dataset)
     assert pick(line.engine, None).state == "paused"
-    assert (
-        saves.save(line.engine, held, Outcomes({i: {"score": 1.0} for i in held.ids}), writer())
-        == 2
-    )
+    found = Outcomes({i: {"score": 1.0} for i in held.ids})
+    assert saves.save(line.engine, held, found, writer()).rows == 2
 
 
 def test_a_worker_that_was_loading_a_model_claims_nothing_of_a_dataset_held_meanwhile(

@@ -33,7 +33,7 @@ def test_two_datasets_with_different_options_share_a_runner(line: Line) -> None:
     datasets.enqueue(line.engine, second, [Found("/w/a2.mp4")], other)
     line.enqueue("a2.mp4")
     reports = run_all(line, "probe", "split", "score")
-    assert sorted(r.split(":")[0] for r in reports[-3:]) == ["1 clips", "1 clips", "2 clips"]
+    assert sorted(r.split(":")[0] for r in reports[-3:]) == ["1 clip", "1 clip", "2 clips"]
 
 
 def test_messages_of_a_paused_stage_serve_the_stages_before_it(line: Line) -> None:
