@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
 import signal
 import sys
 from typing import Any
 
+from curate.worker.stopping import end_with_parent
+
 
 def main() -> None:
     """Run a Celery worker with the arguments of `celery worker`."""
-    # before the imports, which take seconds: Linux sends SIGTERM when the parent dies, however
-    if sys.platform == "linux":
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+    end_with_parent()  # before the imports, which take seconds
     from celery import signals
 
     import curate

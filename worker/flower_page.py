@@ -7,10 +7,8 @@ answered to such a request: no page, no API, no metrics.
 
 from __future__ import annotations
 
-import ctypes
 import ipaddress
 import logging
-import signal
 import sys
 from collections.abc import Collection
 from typing import Any
@@ -19,6 +17,8 @@ from flower import command
 from flower.app import Flower
 from tornado.httputil import HTTPServerRequest
 from tornado.web import ErrorHandler
+
+from curate.worker.stopping import end_with_parent
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +54,7 @@ def is_own(name: str, hosts: Collection[str], reaches_all: bool) -> bool:
 
 def main() -> None:
     """Run Flower. Arguments: the hosts, separated by commas; its address; options of Flower."""
-    if sys.platform == "linux":
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+    end_with_parent()
     hosts, address, *options = sys.argv[1:]
     GuardedFlower.hosts = frozenset(hosts.lower().split(","))
     GuardedFlower.reaches_all = address not in ("127.0.0.1", "::1", "localhost")

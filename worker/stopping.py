@@ -8,8 +8,10 @@ to wait for (`Stage.stops_at_once`) is given up: the worker sends SIGUSR2 to its
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 
@@ -24,6 +26,13 @@ class Stopped(BaseException):
 
 _told = False
 _may_raise = False
+
+
+def end_with_parent() -> None:
+    """Let Linux send SIGTERM to this process when its parent ends, however it ends."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
 
 
 def told_to_stop() -> bool:

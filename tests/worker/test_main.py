@@ -13,7 +13,7 @@ from tests.pipelines import wait_until
 
 CHILD = """
 import time
-from curate.worker.__main__ import end_with_parent
+from curate.worker.stopping import end_with_parent
 end_with_parent()
 print("ready", flush=True)
 time.sleep(60)
@@ -21,8 +21,8 @@ time.sleep(60)
 PARENT = f"""
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", {CHILD!r}], stdout=subprocess.PIPE)
-child.stdout.readline()
-print(child.pid, flush=True)
+said = child.stdout.readline().decode().strip()
+print(said, child.pid, flush=True)
 time.sleep(60)
 """
 
@@ -31,7 +31,9 @@ time.sleep(60)
 def test_it_ends_when_its_parent_is_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
-        child = psutil.Process(int(parent.stdout.readline()))
+        said, _, pid = parent.stdout.readline().decode().partition(" ")
+        assert said == "ready"
+        child = psutil.Process(int(pid))
         assert child.is_running()
         parent.send_signal(signal.SIGKILL)
     wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, 20)
