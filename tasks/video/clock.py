@@ -7,7 +7,9 @@ right after what came before it.
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -16,17 +18,16 @@ from typing import Protocol, TypeVar
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-# Seconds. Decoding times that go back by more are a jump; less is jitter.
+# Seconds. Time stamps that go back by more are a jump; less is jitter.
 _JITTER = Fraction(1, 10)
-# The same of presentation times, which go back and forth where pictures are reordered; and frames,
-# which may be long, as in time lapses.
-_REORDERING = Fraction(1)
-_FRAMES = 16
+# Packets that a picture may be stored behind though it is shown before them: in H.264, those of 16
+# pictures, of two fields each.
+_REORDERED = 32
 # A longer step forward is a jump too, where a format has a clock for all its streams.
 _LEAP = Fraction(10)
 _LEAPING = ("mpegts", "mpeg")  # transport streams; program streams, as of DVDs
-# Packets of which the first to be shown may come behind others (in no codec more).
-_REORDERED = 32
+# Packets without time stamps that are kept until the first with one, at the start of a file.
+_UNSTAMPED = 1000
 
 
 class Stamped(Protocol):
@@ -72,17 +73,13 @@ class Clock:
     # equal ones in a coarse time base
     searchable: bool = True
     _last: int | None = None  # as `rising` gave it
-    _decoded: int | None = None  # time of the last packet, as the source has it
-    _exact: bool = True  # whether that is a dts
+    # when each of the last packets is decoded and shown, as the source has it
+    _recent: deque[tuple[int | None, int]] = field(default_factory=lambda: deque(maxlen=_REORDERED))
     _end: int | None = None  # of all frames up to here, as continued
 
     def __post_init__(self) -> None:
-        jitter, reordering, leap = (
-            round(seconds / self.time_base) for seconds in (_JITTER, _REORDERING, _LEAP)
-        )
-        frames = _FRAMES * self.step
-        self._slack = {True: jitter, False: max(reordering, frames)}
-        self._leap = max(leap, frames)
+        self._jitter = round(_JITTER / self.time_base)
+        self._leap = max(round(_LEAP / self.time_base), _REORDERED * self.step)
 
     @classmethod
     def of(cls, container: InputContainer, stream: VideoStream) -> Clock:
@@ -96,7 +93,7 @@ class Clock:
         Behind a jump, the one that is shown first is shown right after the last one before it.
         """
         waiting: list[StampedT] = []  # behind a jump, until the first shown is among them
-        for packet in packets:
+        for packet in self._after_unstamped(packets):
             if self._is_jump(packet):
                 yield from self._begin(waiting)
                 waiting = [packet]
@@ -125,21 +122,51 @@ class Clock:
         self.frames += 1
         return pts
 
+    def _after_unstamped(self, packets: Iterable[StampedT]) -> Iterator[StampedT]:
+        """The packets. Frames before the first time stamp are to end where it begins.
+
+        Matroska stores no time stamp before 0.
+        """
+        remaining = iter(packets)
+        head: list[StampedT] = []
+        stamps: list[int] = []
+        unstamped = 0  # before the last one with a time stamp
+        for packet in remaining:
+            head.append(packet)
+            stamp = _shown(packet)
+            if stamp is not None:
+                stamps.append(stamp)
+                unstamped = len(head) - len(stamps)
+            begins_stamped = len(stamps) == len(head)
+            if begins_stamped or len(stamps) > _REORDERED or len(head) > _UNSTAMPED:
+                break
+        if unstamped:
+            self._last = min(stamps) - (unstamped + 1) * self.step
+        return itertools.chain(head, remaining)
+
     def _is_jump(self, packet: Stamped) -> bool:
         """Whether the source's clock jumps before the packet."""
-        exact = packet.dts is not None
-        now = packet.dts if exact else packet.pts
-        if now is None:
+        shown = _shown(packet)
+        if shown is None:
             return False
-        before, self._decoded = self._decoded, now
-        slack = self._slack[exact and self._exact]
-        self._exact = exact
-        if before is None:
-            return False
+        now = shown if packet.dts is None else packet.dts
+        is_jump = bool(self._recent) and (self._goes_back(packet.dts, now) or self._leaps(now))
+        if is_jump:
+            self._recent.clear()
+        self._recent.append((packet.dts, shown))
+        return is_jump
+
+    def _goes_back(self, dts: int | None, now: int) -> bool:
+        before = self._recent[-1][0]
+        if dts is None or before is None:  # times of showing, which are not in order
+            before = min(shown for _, shown in self._recent)
+        return now < before - self._jitter
+
+    def _leaps(self, now: int) -> bool:
         # a clock that went back once may go forth again
-        return now < before - slack or (
-            now > before + self._leap and (self.leaps or bool(self.jumps))
-        )
+        if not self.leaps and not self.jumps:
+            return False
+        return now > max(shown for _, shown in self._recent) + self._leap
 
     def _begin(self, packets: list[StampedT]) -> Iterator[StampedT]:
         """Place the packets behind a jump."""

@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeVar, cast
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
@@ -38,6 +39,8 @@ from curate.tasks.inputs.paths import is_url, to_path, to_text
 from curate.tasks.storage.remote import RemoteFile
 from curate.tasks.video.clock import Clock
 from curate.tasks.video.span import Access
+
+MediaStreamT = TypeVar("MediaStreamT", VideoStream, AudioStream)
 
 # Packets in a row that may fail before curate gives up on the rest of a damaged stream.
 MAX_ERRORS = 1000
@@ -209,11 +212,10 @@ def no_frames(container: InputContainer, stream: VideoStream) -> MediaError:
 
 def is_empty(container: InputContainer, stream: VideoStream) -> bool:
     """Whether a stream has no packet with anything in it. It is read from the start."""
-    rewind(container)
-    return not any(packet.size for packet in packets(container, stream))
+    return not any(packet.size for packet in packets_from_start(container, stream))
 
 
-def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+def packets(container: InputContainer, stream: MediaStreamT) -> Iterator[Packet[MediaStreamT]]:
     """All packets of a stream, with the empty one at the end that flushes the decoder.
 
     A demuxer error ends PyAV's generator but not the file, so reading goes on after it.
@@ -230,6 +232,20 @@ def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[V
             errors += 1
         else:
             return
+
+
+def packets_from_start(
+    container: InputContainer, stream: MediaStreamT
+) -> Iterator[Packet[MediaStreamT]]:
+    """All packets of a stream, whatever was read of it before.
+
+    They are read from the source opened anew: not every file can be sought to its start.
+    """
+    with open_media(media_name(container)) as again:
+        same = cast(MediaStreamT, again.streams[stream.index])
+        if same.codec_context is not None:
+            same.codec_context.thread_count = 1
+        yield from packets(again, same)
 
 
 def decode_packets(packets: Iterable[Packet[VideoStream]]) -> Iterator[VideoFrame]:
@@ -317,8 +333,8 @@ def _from(
             yield first
             yield from frames
             return
-    rewind(container)
-    frames = _from_start(container, stream, Clock.of(container, stream))
+    clock = Clock.of(container, stream)
+    frames = _presented(clock.continued(packets_from_start(container, stream)), clock)
     yield from (f for f in frames if cast(int, f.pts) >= start_pts)
 
 
@@ -347,22 +363,11 @@ def _walked(
 ) -> Iterator[Packet[VideoStream]]:
     """Packets from the last keyframe at or before pts on, by reading all before them."""
     skipped = 0
-    rewind(container)
     clock = Clock.of(container, stream)
-    for number, packet in enumerate(clock.continued(packets(container, stream))):
+    for number, packet in enumerate(clock.continued(packets_from_start(container, stream))):
         if packet.is_keyframe and packet.pts is not None and packet.pts <= pts:
             skipped = number
         if packet.dts is not None and packet.dts > pts:
             break
-    rewind(container)
     clock = Clock.of(container, stream)
-    return itertools.islice(clock.continued(packets(container, stream)), skipped, None)
-
-
-def rewind(container: InputContainer) -> None:
-    """Read from the start again."""
-    try:
-        container.seek(min(0, container.start_time or 0))
-    except FFmpegError:  # a format without time stamps
-        with suppress(FFmpegError):
-            container.seek(0, unsupported_byte_offset=True)
+    return itertools.islice(clock.continued(packets_from_start(container, stream)), skipped, None)

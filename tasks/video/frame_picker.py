@@ -17,7 +17,7 @@ from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from curate.tasks.video.decode import decode, open_media, packets, rewind, video_stream
+from curate.tasks.video.decode import decode, open_media, packets, packets_from_start, video_stream
 from curate.tasks.video.deinterlace import deinterlaced
 from curate.tasks.video.geometry import Converter, Geometry, geometry
 from curate.tasks.video.span import Pick, Span, SpanShape
@@ -81,14 +81,15 @@ def _packet_times(
     """
     stamps: list[int] = []
     keys: list[int] = []
-    try:
-        if from_start:
-            rewind(container)
-        else:
+    if from_start:
+        found = packets_from_start(container, stream)
+    else:
+        try:
             container.seek(span.start, stream=stream)
-    except FFmpegError:
-        return None
-    for packet in packets(container, stream):
+        except FFmpegError:
+            return None
+        found = packets(container, stream)
+    for packet in found:
         if packet.size == 0:
             break
         if packet.pts is None or packet.dts is None:

@@ -17,7 +17,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from curate.tasks.video.clock import Clock, SoundClock
-from curate.tasks.video.decode import open_media, packets, rewind, video_stream
+from curate.tasks.video.decode import open_media, packets, packets_from_start, video_stream
 from curate.tasks.video.span import Span
 
 _RATE = 48000
@@ -110,8 +110,9 @@ class SoundTrack:
         try:
             container.seek(first, stream=stream)
         except FFmpegError:  # before the first packet
-            container.seek(0)
-        yield from container.demux(stream)
+            yield from packets_from_start(container, stream)
+        else:
+            yield from container.demux(stream)
 
 
 def _with_pictures(container: InputContainer, stream: AudioStream) -> Iterator[Packet[AudioStream]]:
@@ -122,8 +123,7 @@ def _with_pictures(container: InputContainer, stream: AudioStream) -> Iterator[P
         pass
     clock = SoundClock(pictures.jumps, pictures.time_base)
     base = stream.time_base or Fraction(1, _RATE)
-    rewind(container)
-    for packet in container.demux(stream):
+    for packet in packets_from_start(container, stream):
         if packet.pts is not None:
             seconds = clock.continued(packet.pts * base, packet.pos or 0)
             if seconds is None:

@@ -110,6 +110,43 @@ def test_decoding_times_that_go_back_a_little_are_jitter() -> None:
     assert one.jumps == []
 
 
+@pytest.mark.parametrize("pause_after", range(4))
+@pytest.mark.parametrize("seconds", [2, 30])
+def test_a_pause_among_reordered_pictures_is_no_jump(seconds: int, pause_after: int) -> None:
+    def later(shown: int | None) -> int | None:
+        return None if shown is None else shown + seconds * 90000 * (shown > pause_after * STEP)
+
+    order, decoded = [0, 4, 2, 1, 3, 8, 6, 5, 7], [None, None, None, 0, 1, 2, 3, 4, 5]
+    packets = [
+        Stamp(later(k * STEP), later(None if dts is None else dts * STEP))
+        for k, dts in zip(order, decoded, strict=True)
+    ]
+    one = clock(leaps=False)
+    assert shown(list(one.continued(packets))) == [later(k * STEP) for k in range(9)]
+    assert one.jumps == []
+
+
+def test_a_long_pause_whose_pictures_are_decoded_before_it_is_no_jump() -> None:
+    # of a transport stream: a picture is shown after the pause, and those before it are stored next
+    pause = 12 * 90000
+    shown_at = [0, 3 * STEP + pause, STEP, 2 * STEP, 6 * STEP + pause, 4 * STEP + pause]
+    decoded_at = [-STEP, 0, STEP, 2 * STEP, 3 * STEP + pause, 4 * STEP + pause]
+    one = clock()
+    packets = [Stamp(*both) for both in zip(shown_at, decoded_at, strict=True)]
+    assert shown(list(one.continued(packets))) == sorted(shown_at)
+    assert one.jumps == []
+
+
+def test_frames_without_time_stamps_at_the_start_come_before_the_first_with_one() -> None:
+    # as Matroska has them where time stamps begin below 0
+    order = [None, None, None, STEP, None, 0, 3 * STEP, 2 * STEP]
+    one = clock()
+    packets = list(one.continued([Stamp(pts, None) for pts in [*order, None]]))  # None: the flush
+    assert len(packets) == len(order) + 1
+    presented = [None] * 4 + [0, STEP, 2 * STEP, 3 * STEP]
+    assert [one.rising(pts) for pts in presented] == [k * STEP for k in range(-4, 4)]
+
+
 @pytest.mark.parametrize("seconds", [1, 10, 60])
 def test_reordered_pictures_of_a_time_lapse_are_no_jump(seconds: int) -> None:
     # as Matroska has them: the first packets have no decoding time

@@ -5,6 +5,7 @@ of one part, and every reader finds the same frames.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -24,7 +25,15 @@ from curate.tasks.video.frame_picker import pick_frames
 from curate.tasks.video.probing import probe_video
 from curate.tasks.video.samples import Samples
 from curate.tasks.video.span import Access, Pick
-from tests.media import B_FRAMES, CLOSED, footage, frame_number, picture, write_video
+from tests.media import (
+    B_FRAMES,
+    CLOSED,
+    LONG_GOP,
+    footage,
+    frame_number,
+    picture,
+    write_video,
+)
 from tests.parts import JUMPS, KINDS, Parts, draw_parts
 
 
@@ -170,12 +179,17 @@ def test_sound_stays_with_the_pictures_of_its_part(tmp_path: Path) -> None:
 # time stamps that are missing or equal
 
 
-@pytest.fixture(scope="module", params=["raw", "equal"])
+@pytest.fixture(scope="module", params=["raw", "equal", "early", "early_long"])
 def untimed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Parts:
     folder = tmp_path_factory.mktemp(request.param)
     frames = [picture(i, scene=i >= 30) for i in range(60)]
     if request.param == "raw":
         return Parts(write_video(folder / "a.h264", frames, B_FRAMES), [30, 30])
+    if request.param != "equal":  # Matroska stores no time stamps before 0
+        encoding = B_FRAMES if request.param == "early" else LONG_GOP
+        keep = {"avoid_negative_ts": "disabled"}
+        early = replace(encoding, shift=-10, container=keep)
+        return Parts(write_video(folder / "a.mkv", frames, early), [30, 30])
     path = write_video(folder / "a.mkv", frames, CLOSED)
     with av.open(str(path)) as source, av.open(str(folder / "b.mkv"), "w") as output:
         stream = source.streams.video[0]
@@ -188,7 +202,9 @@ def untimed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def test_frames_without_a_time_of_their_own_are_kept(untimed: Parts, tmp_path: Path) -> None:
-    assert [number for _, number in read(untimed.path)] == list(range(60))
+    found = list(read(untimed.path))
+    assert [number for _, number in found] == list(range(60))
+    assert all(a < b for (a, _), (b, _) in pairwise(found))
     outcome, clips = split(untimed, tmp_path, min_seconds=0.1)
     assert outcome.scores["frames_decoded"] == sum(c["num_frames"] for c in clips) == 60
     assert outcome.scores["time_jumps"] == 0
