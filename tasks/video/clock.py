@@ -41,12 +41,6 @@ class Stamped(Protocol):
 StampedT = TypeVar("StampedT", bound=Stamped)
 
 
-def nominal_duration(stream: VideoStream) -> int:
-    """The duration of a frame at the average rate, in units of the time base; at least 1."""
-    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-    return max(1, round(1 / (rate * (stream.time_base or Fraction(1, 90000)))))
-
-
 @dataclass(frozen=True)
 class Jump:
     """Where a source's clock starts again or jumps."""
@@ -63,7 +57,7 @@ class Clock:
     All time stamps are in units of `time_base` seconds.
     """
 
-    step: int  # nominal duration of a frame
+    step: int  # duration of a frame at the average rate; at least 1
     time_base: Fraction
     leaps: bool = False  # whether a long step forward is a jump
     jumps: list[Jump] = field(default_factory=list)  # up to here
@@ -84,16 +78,22 @@ class Clock:
     @classmethod
     def of(cls, container: InputContainer, stream: VideoStream) -> Clock:
         """A clock for the stream, at its start."""
-        leaps = container.format.name in _LEAPING
-        return cls(nominal_duration(stream), stream.time_base or Fraction(1, 90000), leaps)
+        time_base = stream.time_base or Fraction(1, 90000)
+        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        step = max(1, round(1 / (rate * time_base)))
+        return cls(step, time_base, container.format.name in _LEAPING)
 
     def continued(self, packets: Iterable[StampedT]) -> Iterator[StampedT]:
         """The packets, with their time stamps continued.
 
         Behind a jump, the one that is shown first is shown right after the last one before it.
         """
+        remaining = iter(packets)
+        head = list(itertools.islice(remaining, 1))
+        if head and _shown(head[0]) is None:
+            head += self._until_stamped(remaining)
         waiting: list[StampedT] = []  # behind a jump, until the first shown is among them
-        for packet in self._after_unstamped(packets):
+        for packet in itertools.chain(head, remaining):
             if self._is_jump(packet):
                 yield from self._begin(waiting)
                 waiting = [packet]
@@ -106,7 +106,8 @@ class Clock:
                 if is_later or len(waiting) > _REORDERED:
                     yield from self._begin(waiting)
                     waiting = []
-        yield from self._begin(waiting)
+        if waiting:
+            yield from self._begin(waiting)
 
     def rising(self, pts: int | None, duration: int | None = None) -> int:
         """The time stamp of the next frame in the order of the decoder's output.
@@ -122,51 +123,46 @@ class Clock:
         self.frames += 1
         return pts
 
-    def _after_unstamped(self, packets: Iterable[StampedT]) -> Iterator[StampedT]:
-        """The packets. Frames before the first time stamp are to end where it begins.
+    def _until_stamped(self, packets: Iterator[StampedT]) -> list[StampedT]:
+        """Those of the packets behind the first, which has no time stamp, that tell when it ends.
 
-        Matroska stores no time stamp before 0.
+        Frames before the first time stamp are to end where it begins: Matroska stores no time stamp
+        before 0.
         """
-        remaining = iter(packets)
         head: list[StampedT] = []
         stamps: list[int] = []
         unstamped = 0  # before the last one with a time stamp
-        for packet in remaining:
+        for packet in packets:
             head.append(packet)
             stamp = _shown(packet)
             if stamp is not None:
                 stamps.append(stamp)
-                unstamped = len(head) - len(stamps)
-            begins_stamped = len(stamps) == len(head)
-            if begins_stamped or len(stamps) > _REORDERED or len(head) > _UNSTAMPED:
+                unstamped = 1 + len(head) - len(stamps)
+            if len(stamps) > _REORDERED or len(head) >= _UNSTAMPED:
                 break
         if unstamped:
             self._last = min(stamps) - (unstamped + 1) * self.step
-        return itertools.chain(head, remaining)
+        return head
 
     def _is_jump(self, packet: Stamped) -> bool:
         """Whether the source's clock jumps before the packet."""
         shown = _shown(packet)
         if shown is None:
             return False
-        now = shown if packet.dts is None else packet.dts
-        is_jump = bool(self._recent) and (self._goes_back(packet.dts, now) or self._leaps(now))
+        is_jump = False
+        if self._recent:
+            now, before = packet.dts, self._recent[-1][0]
+            if now is None or before is None:  # times of showing, which are not in order
+                now = shown if now is None else now
+                before = min(shown for _, shown in self._recent)
+            is_jump = now < before - self._jitter
+            # a clock that went back once may go forth again
+            if not is_jump and (self.leaps or self.jumps):
+                is_jump = now > max(shown for _, shown in self._recent) + self._leap
         if is_jump:
             self._recent.clear()
         self._recent.append((packet.dts, shown))
         return is_jump
-
-    def _goes_back(self, dts: int | None, now: int) -> bool:
-        before = self._recent[-1][0]
-        if dts is None or before is None:  # times of showing, which are not in order
-            before = min(shown for _, shown in self._recent)
-        return now < before - self._jitter
-
-    def _leaps(self, now: int) -> bool:
-        # a clock that went back once may go forth again
-        if not self.leaps and not self.jumps:
-            return False
-        return now > max(shown for _, shown in self._recent) + self._leap
 
     def _begin(self, packets: list[StampedT]) -> Iterator[StampedT]:
         """Place the packets behind a jump."""

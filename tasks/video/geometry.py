@@ -31,11 +31,6 @@ class Geometry:
     mirrored: bool = False  # after the rotation, left and right change places
 
     @property
-    def sideways(self) -> bool:
-        """Whether the rotation swaps width and height."""
-        return self.rotation in (90, 270)
-
-    @property
     def square(self) -> tuple[int, int]:
         """Width and height in square pixels, before the rotation. No side is shrunk."""
         ratio = self.sample_aspect_ratio
@@ -47,7 +42,7 @@ class Geometry:
     def size(self) -> tuple[int, int]:
         """Width and height as displayed."""
         width, height = self.square
-        return (height, width) if self.sideways else (width, height)
+        return (height, width) if self.rotation % 180 else (width, height)
 
     def fit(self, *, shorter: int | None = None, longer: int | None = None) -> tuple[int, int]:
         """Width and height before the rotation, scaled to this shorter or longer side.

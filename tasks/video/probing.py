@@ -14,7 +14,7 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from curate.tasks.video.clock import Clock, nominal_duration
+from curate.tasks.video.clock import Clock
 from curate.tasks.video.colours import primaries_name, transfer_name
 from curate.tasks.video.decode import (
     no_frames,
@@ -118,9 +118,10 @@ def _walk(container: InputContainer, stream: VideoStream) -> tuple[VideoFrame, _
     """The first frame, and the time stamps of all packets. It decodes only up to that frame."""
     first: VideoFrame | None = None
     early: list[_Stamp] = []  # of packets up to the first frame
-    stamps = _Packets(nominal_duration(stream))
+    clock = Clock.of(container, stream)
+    stamps = _Packets(clock.step)
     codec = stream.codec_context.codec.canonical_name
-    for packet in Clock.of(container, stream).continued(packets(container, stream)):
+    for packet in clock.continued(packets(container, stream)):
         pts = packet.pts if packet.pts is not None else packet.dts
         shows = packet.size > 0 and not packet.is_discard and not is_hidden(packet, codec)
         stamp = _Stamp(pts, packet.duration or 0, shows, packet.is_keyframe)
