@@ -186,7 +186,8 @@ def decode(
     are skipped, up to MAX_ERRORS in a row. Raises NoFrames when nothing decodes, EmptyStream.
     """
     if start_pts is None:
-        frames = _from_start(container, stream, clock or Clock.of(container, stream))
+        clock = clock or Clock.of(container, stream)
+        frames = _presented(clock.continued(packets(container, stream)), clock)
     else:
         frames = _from(container, stream, start_pts, access)
     any_frame = False
@@ -314,12 +315,6 @@ def _presented(
             clock.searchable = clock.searchable and not moved
             moved = moved or frame.key_frame
         yield frame
-
-
-def _from_start(
-    container: InputContainer, stream: VideoStream, clock: Clock
-) -> Iterator[VideoFrame]:
-    return _presented(clock.continued(packets(container, stream)), clock)
 
 
 def _from(

@@ -9,7 +9,6 @@ first frame is at 0, and the others are as far from it as in the source, to the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -33,6 +32,7 @@ from curate.tasks.video.tone_mapping import ToneMapper
 
 T = TypeVar("T")
 
+MP4_OPTIONS = {"movflags": "+faststart"}  # the index comes in front of the pictures
 _LARGEST_TIMESCALE = (1 << 31) - 1  # of an mp4 track
 _TURNS = {  # by rotation and mirrored
     (0, True): ("hflip",),
@@ -87,16 +87,13 @@ def _scaled(shape: Geometry, shorter: int | None) -> tuple[int, int]:
 
 
 def resample(
-    frames: Iterable[tuple[Fraction, T]], length: Fraction, fps: Fraction | None
+    frames: Iterable[tuple[Fraction, T]], length: Fraction, fps: Fraction
 ) -> Iterator[tuple[Fraction, T]]:
     """Pairs of time and frame at a constant rate: at k / fps, the frame on the screen at that time.
 
     `frames` are pairs of time (seconds, increasing, the first at 0) and frame. Frames are left out
-    or repeated to give ``max(1, round(length * fps))`` pairs. fps None: `frames`, unchanged.
+    or repeated to give ``max(1, round(length * fps))`` pairs.
     """
-    if fps is None:
-        yield from frames
-        return
     planned = max(1, round(length * fps))
     k = 0
     on_screen: tuple[T] | None = None
@@ -108,11 +105,6 @@ def resample(
     while on_screen and k < planned:
         yield k / fps, on_screen[0]
         k += 1
-
-
-def plan_frames(seconds: Iterable[Fraction], length: Fraction, fps: Fraction | None) -> list[int]:
-    """For each frame that `resample` gives, the position in `seconds` of the source frame."""
-    return [i for _, i in resample(((t, i) for i, t in enumerate(seconds)), length, fps)]
 
 
 class _Upright:
@@ -193,13 +185,6 @@ class _Encoder:
             self._output.mux(packet)
 
 
-@contextmanager
-def mp4(path: Path) -> Iterator[OutputContainer]:
-    """An mp4 to mux into, with its index in front of the pictures."""
-    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as output:
-        yield output
-
-
 def encode_span(
     path: Location,
     frames: Iterable[VideoFrame],
@@ -220,11 +205,14 @@ def encode_span(
     if target.deinterlace:
         frames = deinterlaced(frames)
     with replacing(path) as temporary:
-        with mp4(temporary) as output:
+        with av.open(str(temporary), "w", format="mp4", options=MP4_OPTIONS) as output:
             encoder = _Encoder(output, span, target, rate)
             track = SoundTrack(output, sound, span) if sound is not None else None
             upright = None
-            for seconds, frame in resample(_timed(frames, span, path), span.seconds, target.fps):
+            timed = _timed(frames, span, path)
+            if target.fps is not None:
+                timed = resample(timed, span.seconds, target.fps)
+            for seconds, frame in timed:
                 upright = upright or _Upright(geometry(stream, frame), target)
                 encoder.add(seconds, upright(frame))
             encoder.finish()

@@ -166,4 +166,4 @@ class _PickedPictures:
         for pick, array, converter in zip(self._picks, self.arrays, self._converters, strict=True):
             positions = [i for i, index in enumerate(pick.indices) if index == number]
             if positions:
-                array[positions] = converter.rgb(frame)
+                array[positions] = converter.convert(frame)

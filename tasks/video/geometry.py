@@ -103,20 +103,14 @@ class Converter:
     shape: Geometry
     interpolation: Interpolation
     tone_mapper: ToneMapper | None = None  # None: HDR frames stay as they are
+    form: str = "rgb24"  # or gray
     scaler: VideoReformatter = field(default_factory=VideoReformatter)
 
-    def rgb(self, frame: VideoFrame) -> RGB:
-        """The frame as displayed, H x W x 3, 0 to 255."""
-        return self._converted(frame, "rgb24")
-
-    def gray(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        """The luma of the frame as displayed, H x W, 0 to 255."""
-        return self._converted(frame, "gray")
-
-    def _converted(self, frame: VideoFrame, form: str) -> NDArray[np.uint8]:
+    def convert(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        """The frame as displayed, 0 to 255: H x W x 3 (RGB), or its luma, H x W."""
         if self.tone_mapper is not None:
             frame = self.tone_mapper(frame, self.size)
         scaled = self.scaler.reformat(
-            frame, *self.size, format=form, interpolation=self.interpolation, threads=1
+            frame, *self.size, format=self.form, interpolation=self.interpolation, threads=1
         )
         return self.shape.upright(scaled.to_ndarray())

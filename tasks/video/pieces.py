@@ -44,9 +44,14 @@ def pieces(times: Sequence[int], time_base: Fraction, lengths: Lengths) -> list[
     boundary; where these would be shorter than `shortest`, fewer and longer ones, each cut off at
     `longest`. truncate: one piece, cut off at `longest`, as the seed does.
     """
+    limits = [] if lengths.longest is None else [lengths.longest]
+    limits += [] if lengths.panda is None else [lengths.panda + PANDA_TAIL]
+    limit = _ticks(min(limits), time_base) if limits else math.inf
+    if times[-1] - times[0] <= limit:
+        return [Piece(0, len(times) - 1, times[-1])]
     return [
         Piece(first + begin, first + after, stretch[after])
-        for first, stretch in _stretches(times, time_base, lengths)
+        for first, stretch in _stretches(times, max(1, int(limit)), time_base, lengths)
         for begin, after in _divided(stretch, time_base, lengths)
     ]
 
@@ -57,23 +62,20 @@ def long_enough(times: Sequence[int], piece: Piece, time_base: Fraction, lengths
 
 
 def _stretches(
-    times: Sequence[int], time_base: Fraction, lengths: Lengths
+    times: Sequence[int], limit: int, time_base: Fraction, lengths: Lengths
 ) -> Iterator[tuple[int, Sequence[int]]]:
-    """The parts of a scene between frames that are longer than a piece may be.
+    """The parts of a scene between frames that are longer than `limit`, as long as a piece may be.
 
     Each with the position of its first frame, and the times of its frames and of its end. Such a
     frame is the last of its part. There it is as long as the frame before it, or longer where the
     part would otherwise be too short for a clip; alone, it is as long as a piece may be.
     """
-    limits = [] if lengths.longest is None else [lengths.longest]
-    limits += [] if lengths.panda is None else [lengths.panda + PANDA_TAIL]
-    limit = max(1, int(_ticks(min(limits), time_base))) if limits else math.inf
     shortest = math.ceil(_ticks(lengths.shortest, time_base))
     first = 0
     for last, (shown, hidden) in enumerate(itertools.pairwise(times)):
         if hidden - shown <= limit:
             continue
-        end = shown + int(limit)
+        end = shown + limit
         if last > first:
             as_before = max(1, shown - times[last - 1])
             end = min(end, max(shown + as_before, times[first] + shortest))

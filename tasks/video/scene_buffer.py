@@ -48,7 +48,8 @@ class FrameStore:
         bilinear = Interpolation.BILINEAR
         self._small = Converter(shape.fit(shorter=SHORTER), shape, bilinear, tone_mapper)
         self._large = Converter(shape.fit(longer=LONGER), shape, bilinear, tone_mapper)
-        self._half = Converter(shape.fit(shorter=SHORTER // 2), shape, bilinear, tone_mapper)
+        half = shape.fit(shorter=SHORTER // 2)
+        self._half = Converter(half, shape, bilinear, tone_mapper, "gray")
         self._tone_mapper = tone_mapper
         self._shrinker = VideoReformatter()
         self._file = file
@@ -71,7 +72,7 @@ class FrameStore:
     def encode_small(self, frame: SceneFrame) -> SceneFrame:
         """Give the frame its small picture and measures, unless it has them; returns the frame."""
         if frame.small is None and frame.decoded is not None:
-            picture = self._small.rgb(frame.decoded)
+            picture = self._small.convert(frame.decoded)
             frame.small = self._append(encode_jpeg(picture))
             frame.still = measure_still(picture, 0.0)
         return frame
@@ -79,13 +80,13 @@ class FrameStore:
     def encode_large(self, frame: SceneFrame) -> SceneFrame:
         """Give the frame its large picture, unless it has one; returns the frame."""
         if frame.large is None and frame.decoded is not None:
-            frame.large = self._append(encode_jpeg(self._large.rgb(frame.decoded)))
+            frame.large = self._append(encode_jpeg(self._large.convert(frame.decoded)))
         return frame
 
     def gray(self, frame: SceneFrame) -> Gray:
         """The luma of a frame, of half the size of its small picture."""
         if frame.small is None and frame.decoded is not None:
-            return self._half.gray(frame.decoded)
+            return self._half.convert(frame.decoded)
         return decode_half(self.jpeg(frame.small))
 
     def _append(self, jpeg: bytes) -> Key:

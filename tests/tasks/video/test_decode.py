@@ -60,7 +60,7 @@ def read(path: Path | str, **span: int) -> Iterator[tuple[int, float, int]]:
         shape = None
         for frame in decode(container, stream, **span):
             shape = shape or geometry(stream, frame)
-            picture = Converter(shape.square, shape, Interpolation.BILINEAR).rgb(frame)
+            picture = Converter(shape.square, shape, Interpolation.BILINEAR).convert(frame)
             assert frame.pts is not None and frame.time is not None
             yield frame.pts, frame.time, frame_number(picture)
 

@@ -7,13 +7,18 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.tasks.video.encode import even_size, plan_frames
+from curate.tasks.video.encode import even_size, resample
 from curate.tasks.video.geometry import Geometry
 
 times = st.lists(st.integers(1, 200), min_size=0, max_size=40).map(
     lambda gaps: [Fraction(sum(gaps[:i]), 600) for i in range(len(gaps) + 1)]
 )
 rates = st.sampled_from([Fraction(1), Fraction(8), Fraction(24), Fraction(2997, 100), Fraction(60)])
+
+
+def plan_frames(seconds: list[Fraction], length: Fraction, fps: Fraction) -> list[int]:
+    """For each frame that `resample` gives, the position in `seconds` of the source frame."""
+    return [i for _, i in resample(((t, i) for i, t in enumerate(seconds)), length, fps)]
 
 
 @given(times, st.integers(1, 300), rates)
@@ -28,11 +33,6 @@ def test_a_plan_shows_at_each_time_the_frame_that_is_on_the_screen(
         for k in range(max(1, round(length * fps)))
     ]
     assert plan == on_screen
-
-
-@given(times)
-def test_without_a_rate_every_frame_is_shown_once(seconds: list[Fraction]) -> None:
-    assert plan_frames(seconds, seconds[-1] + 1, None) == list(range(len(seconds)))
 
 
 def test_a_lower_rate_leaves_frames_out_and_a_higher_one_repeats_them() -> None:

@@ -29,7 +29,7 @@ def decoded(path: Path) -> tuple[list[int], list[Pictures]]:
         found = list(decode(container, stream))
         look = geometry(stream, found[0])
         converter = Converter(look.square, look, Interpolation.BICUBIC)
-        return [f.pts or 0 for f in found], [converter.rgb(f) for f in found]
+        return [f.pts or 0 for f in found], [converter.convert(f) for f in found]
 
 
 def span(path: Path, start: int, end: int, frames: int) -> Span:

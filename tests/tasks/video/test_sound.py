@@ -11,7 +11,6 @@ import pytest
 from av.stream import Disposition
 
 from curate.tasks.video.decode import open_media, video_stream
-from curate.tasks.video.encode import mp4
 from curate.tasks.video.sound import SoundTrack, sound_stream
 from curate.tasks.video.span import Span
 from tests.media import picture
@@ -74,7 +73,7 @@ def test_a_video_without_sound_has_none(tmp_path: Path) -> None:
 
 def test_the_default_track_is_heard_in_a_clip(tmp_path: Path) -> None:
     source = write(tmp_path / "a.mkv", (0.0, False), (0.5, True))
-    with mp4(tmp_path / "clip.mp4") as output:
+    with av.open(str(tmp_path / "clip.mp4"), "w") as output:
         SoundTrack(output, str(source), Span(0, 400, Fraction(1, 1000), None)).write()
     with av.open(str(tmp_path / "clip.mp4")) as container:
         heard = np.concatenate([f.to_ndarray() for f in container.decode(audio=0)], axis=1)
@@ -84,7 +83,7 @@ def test_the_default_track_is_heard_in_a_clip(tmp_path: Path) -> None:
 def test_a_tone_of_matroska_stays_whole(tmp_path: Path) -> None:
     """Its time stamps are whole milliseconds, and sound placed by them has a click a packet."""
     source = write(tmp_path / "a.mkv", (0.5, True))
-    with mp4(tmp_path / "clip.mp4") as output:
+    with av.open(str(tmp_path / "clip.mp4"), "w") as output:
         SoundTrack(output, str(source), Span(0, 400, Fraction(1, 1000), None)).write()
     with av.open(str(tmp_path / "clip.mp4")) as container:
         heard = np.concatenate([f.to_ndarray() for f in container.decode(audio=0)], axis=1)
