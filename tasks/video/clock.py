@@ -41,6 +41,13 @@ class Stamped(Protocol):
 StampedT = TypeVar("StampedT", bound=Stamped)
 
 
+def believable(duration: int | None, step: int) -> int:
+    """The duration of a frame, or `step` where there is none, or but a tick, as ffmpeg says of
+    fields in raw H.264.
+    """
+    return duration if duration and (duration > 1 or step <= 2) else step
+
+
 @dataclass(frozen=True)
 class Jump:
     """Where a source's clock starts again or jumps."""
@@ -116,7 +123,8 @@ class Clock:
         without pts comes after the `duration` of one frame.
         """
         if pts is None:
-            pts = 0 if self._last is None else self._last + (duration or self.step)
+            last = self._last
+            pts = 0 if last is None else last + believable(duration, self.step)
         elif self._last is not None and pts <= self._last:
             pts = self._last + 1
         self._last = pts

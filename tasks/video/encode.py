@@ -26,6 +26,7 @@ from curate.tasks.storage.locations import Location, replacing
 from curate.tasks.video.deinterlace import deinterlaced
 from curate.tasks.video.geometry import Geometry, geometry
 from curate.tasks.video.graphs import chain
+from curate.tasks.video.shown import Shown
 from curate.tasks.video.sound import SoundTrack
 from curate.tasks.video.span import Span
 from curate.tasks.video.tone_mapping import ToneMapper
@@ -242,8 +243,9 @@ def _timed(
 
 
 def count_shown(path: Path) -> int:
-    """How many pictures a player shows: the video packets that no edit list hides."""
+    """How many pictures a player shows: without those that an edit list hides."""
     with av.open(str(path)) as container:
-        return sum(
-            1 for p in container.demux(container.streams.video[0]) if p.size and not p.is_discard
-        )
+        stream = container.streams.video[0]
+        shown = Shown(stream)
+        packets = container.demux(stream)
+        return sum(1 for p in packets if not shown.completes(p) and shown.has_picture(p))

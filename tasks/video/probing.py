@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from av.buffer import Buffer
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from curate.tasks.video.clock import Clock
+from curate.tasks.video.clock import Clock, believable
 from curate.tasks.video.colours import primaries_name, transfer_name
 from curate.tasks.video.decode import (
     no_frames,
@@ -25,6 +24,7 @@ from curate.tasks.video.decode import (
 )
 from curate.tasks.video.geometry import geometry
 from curate.tasks.video.sound import sound_stream
+from curate.tasks.video.shown import Shown
 from curate.tasks.video.still_images import read_image
 
 
@@ -35,6 +35,7 @@ class _Stamp(NamedTuple):
     duration: int
     shows: bool
     is_keyframe: bool
+    is_second: bool  # the second field of the picture before
 
 
 @dataclass
@@ -49,34 +50,24 @@ class _Packets:
     end: int = 0
     count: int = 0
     keys: list[int] = field(default_factory=list)
+    _last: int = 0  # pts of the last one that was counted
 
     def add(self, stamp: _Stamp) -> None:
         """Count the next packet, if it shows a picture."""
         pts = self.end if self.first is None else stamp.pts
         if pts is None or not stamp.shows:  # without pts: half of a picture, or damage
             return
+        if stamp.is_second:
+            if self.count and self.first is not None:  # each is shown for as long as the other
+                self.end = max(self.end, 2 * pts - self._last)
+            return
         if stamp.is_keyframe:
             self.keys.append(pts)
         if pts >= (self.first or 0):
-            end = pts + (stamp.duration or self.step)
+            end = pts + believable(stamp.duration, self.step)
             self.end = max(self.end, end) if self.count else end
+            self._last = pts
             self.count += 1
-
-
-def is_hidden(packet: Buffer, codec: str) -> bool:
-    """Whether a packet that is not empty only holds a picture for others to refer to.
-
-    VP8 and VP9 say so in their first byte. A packet of VP9 that holds several, as its last byte
-    says, shows one of them.
-    """
-    data = memoryview(packet)
-    if codec == "vp8":
-        return not data[0] & 0x10
-    if codec != "vp9" or data[-1] & 0xE0 == 0xC0:
-        return False
-    header = data[0] << 1 if data[0] & 0x30 == 0x30 else data[0]  # profile 3 has a bit more
-    shows_existing, shows = header & 0x08, header & 0x02
-    return not shows_existing and not shows
 
 
 def probe_video(path: str) -> dict[str, Any]:
@@ -120,11 +111,11 @@ def _walk(container: InputContainer, stream: VideoStream) -> tuple[VideoFrame, _
     early: list[_Stamp] = []  # of packets up to the first frame
     clock = Clock.of(container, stream)
     stamps = _Packets(clock.step)
-    codec = stream.codec_context.codec.canonical_name
+    shown = Shown(stream)
     for packet in clock.continued(packets(container, stream)):
         pts = packet.pts if packet.pts is not None else packet.dts
-        shows = packet.size > 0 and not packet.is_discard and not is_hidden(packet, codec)
-        stamp = _Stamp(pts, packet.duration or 0, shows, packet.is_keyframe)
+        shows, second = shown.has_picture(packet), shown.completes(packet)
+        stamp = _Stamp(pts, packet.duration or 0, shows, packet.is_keyframe, second)
         if first is not None:
             stamps.add(stamp)
             continue

@@ -1,0 +1,201 @@
+"""Tells which packets of a stream show a picture, by their first bytes.
+
+Some only hold a picture for others to refer to, and some the second field of a picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+from av.buffer import Buffer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+# types of units
+_SLICES = (1, 5)
+_PARAMETERS = 7
+_HEAD = 512  # bytes of a unit, which hold whatever is read of it
+_WITH_CHROMA = (44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244)  # profiles
+
+
+class _Sequence(NamedTuple):
+    """What sequence parameters say of the headers of slices."""
+
+    frames_only: bool
+    number_bits: int
+    separate_planes: bool
+
+
+class _Field(NamedTuple):
+    number: int
+    is_bottom: bool
+
+
+class Shown:
+    """Follows the packets of a stream in the order of decoding."""
+
+    def __init__(self, stream: VideoStream) -> None:
+        context = stream.codec_context
+        self._codec = context.codec.canonical_name
+        self._pairs = FieldPairs(context.extradata) if self._codec == "h264" else None
+
+    def has_picture(self, packet: Packet[VideoStream]) -> bool:
+        """Whether a player shows what is in the packet: no edit list nor the codec hides it."""
+        return packet.size > 0 and not packet.is_discard and not is_hidden(packet, self._codec)
+
+    def completes(self, packet: Packet[VideoStream]) -> bool:
+        """Whether the packet only holds the second field of the picture of the one before.
+
+        All packets are passed, in order.
+        """
+        pairs = self._pairs
+        return pairs is not None and pairs.completes(packet, packet.is_keyframe)
+
+
+def is_hidden(packet: Buffer, codec: str) -> bool:
+    """Whether a packet that is not empty only holds a picture for others to refer to.
+
+    VP8 and VP9 say so in their first byte. A packet of VP9 that holds several, as its last byte
+    says, shows one of them.
+    """
+    data = memoryview(packet)
+    if codec == "vp8":
+        return not data[0] & 0x10
+    if codec != "vp9" or data[-1] & 0xE0 == 0xC0:
+        return False
+    header = data[0] << 1 if data[0] & 0x30 == 0x30 else data[0]  # profile 3 has a bit more
+    shows_existing, shows = header & 0x08, header & 0x02
+    return not shows_existing and not shows
+
+
+class FieldPairs:
+    """Follows the packets of an H.264 stream, in which a picture may be stored as two fields.
+
+    Each is in a packet of its own there, or both are in one.
+    """
+
+    def __init__(self, extradata: bytes | None) -> None:
+        head = extradata or b""
+        self._prefix = 0  # bytes before each unit that tell its length; 0: start codes
+        self._sequence: _Sequence | None = None
+        self._field: _Field | None = None  # of the last slice; None: it was one of a frame
+        self._is_second = False  # whether that field completes a pair
+        if head[:1] == b"\1" and len(head) > 8:  # as in an mp4
+            self._prefix = (head[4] & 3) + 1
+            self._take_parameters(head[8:])
+        else:
+            self.completes(head, True)
+
+    def completes(self, packet: Buffer | bytes, is_keyframe: bool) -> bool:
+        """Whether the packet begins no picture, as its field belongs to the picture before it."""
+        if not is_keyframe and (self._sequence is None or self._sequence.frames_only):
+            return False
+        begins = slices = 0
+        for unit in self._units(bytes(packet)):
+            kind = unit[0] & 31
+            if kind == _PARAMETERS:
+                self._take_parameters(unit)
+            elif kind in _SLICES:
+                if self._sequence is None or self._sequence.frames_only:
+                    return False
+                slices += 1
+                begins += self._begins_picture(_field(unit, self._sequence))
+        return slices > 0 and not begins
+
+    def _take_parameters(self, unit: bytes) -> None:
+        with suppress(ValueError):  # damaged: those before hold
+            self._sequence = _sequence(unit)
+
+    def _begins_picture(self, field: _Field | None) -> bool:
+        """Whether the next slice is not one of the same picture as the last."""
+        last, self._field = self._field, field
+        if field is None or last is None or field.number != last.number:
+            self._is_second = False
+            return True
+        if field == last:
+            return False
+        self._is_second = not self._is_second
+        return not self._is_second
+
+    def _units(self, data: bytes) -> Iterator[bytes]:
+        """The beginnings of the units of a packet."""
+        end = 0
+        while True:
+            if self._prefix:
+                start = end + self._prefix
+                end = start + int.from_bytes(data[end:start], "big")
+            else:
+                code = data.find(b"\0\0\1", end)
+                start = end = code + 3 if code >= 0 else len(data)
+            if start >= len(data):
+                return
+            yield data[start : start + _HEAD]
+
+
+class _Bits:
+    """Reads the bits of a unit, without the bytes that keep start codes out of it."""
+
+    def __init__(self, unit: bytes) -> None:
+        data = b"\1" + unit[1:].replace(b"\0\0\3", b"\0\0")
+        self._bits = f"{int.from_bytes(data, 'big'):b}"
+        self._position = 1
+
+    def u(self, length: int) -> int:
+        """An unsigned number of so many bits. Raises ValueError behind the end."""
+        start = self._position
+        self._position += length
+        return int(self._bits[start : self._position], 2) if length else 0
+
+    def ue(self) -> int:
+        """An unsigned number in exponential Golomb code. Raises ValueError behind the end."""
+        zeros = self._bits.index("1", self._position) - self._position
+        self._position += zeros
+        return self.u(zeros + 1) - 1
+
+    def skip_scaling_list(self, length: int) -> None:
+        last = following = 8
+        for _ in range(length):
+            if following:
+                code = self.ue()
+                following = (last + (code + 1) // 2 * (1 if code % 2 else -1)) % 256
+            last = following or last
+
+
+def _sequence(unit: bytes) -> _Sequence:
+    """Sequence parameters, as ITU-T H.264, 7.3.2.1.1, has them. Raises ValueError."""
+    bits = _Bits(unit)
+    profile = bits.u(8)
+    bits.u(16)
+    bits.ue()
+    separate_planes = False
+    if profile in _WITH_CHROMA:
+        chroma = bits.ue()
+        separate_planes = chroma == 3 and bool(bits.u(1))
+        bits.ue(), bits.ue(), bits.u(1)
+        if bits.u(1):
+            for number in range(12 if chroma == 3 else 8):
+                if bits.u(1):
+                    bits.skip_scaling_list(16 if number < 6 else 64)
+    number_bits = bits.ue() + 4
+    order = bits.ue()
+    if order == 0:
+        bits.ue()
+    elif order == 1:
+        bits.u(1), bits.ue(), bits.ue()
+        for _ in range(bits.ue()):
+            bits.ue()
+    bits.ue(), bits.u(1), bits.ue(), bits.ue()
+    return _Sequence(bool(bits.u(1)), number_bits, separate_planes)
+
+
+def _field(unit: bytes, sequence: _Sequence) -> _Field | None:
+    """The field that a slice is of; None: it is one of a frame, or damaged."""
+    bits = _Bits(unit[:40])
+    with suppress(ValueError):
+        bits.ue(), bits.ue(), bits.ue(), bits.u(2 * sequence.separate_planes)
+        number = bits.u(sequence.number_bits)
+        if bits.u(1):
+            return _Field(number, bool(bits.u(1)))
+    return None
