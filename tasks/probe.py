@@ -37,7 +37,8 @@ class Probe(Stage[Video, "Probe.Options"]):
         "pixel_format": Column("text", "as ffmpeg names it"),
         "interlaced_flag": Column(
             "int",
-            "1 when the first frame is flagged as two fields of different times, else 0",
+            "1 when the first frame is flagged as two fields of different times, or a picture is "
+            "stored as two; else 0. split sets it by all frames",
             0,
             1,
         ),

@@ -13,7 +13,7 @@ from curate.tasks.video.picture_options import Deinterlace, Hdr, refuse_hdr
 NO_SCENE = "no_scene_long_enough"
 _OF_AN_IMAGE: Scores = {
     "frames_decoded": 1, "frames_leftover": 0, "frames_unplaced": 0, "scenes_short": 0,
-    "longest_gap": None, "time_jumps": 0, "seekable": 1,
+    "longest_gap": None, "time_jumps": 0, "seekable": 1, "interlaced_flag": None,
 }  # fmt: skip
 
 
@@ -66,6 +66,9 @@ class Split(Stage[Video, "Split.Options"]):
         "seekable": Column(
             "int", "0: its time stamps are missing, equal or unordered, so clips take long to cut",
             0, 1,
+        ),
+        "interlaced_flag": Column(
+            "int", "1 when any frame is flagged as two fields of different times, else 0", 0, 1
         ),
         "split_form": Column("int", "version of how videos are split; NULL: 1", 1),
     }  # fmt: skip

@@ -26,7 +26,7 @@ from av.video.stream import VideoStream
 from curate.tasks.stage import NewClip, Scores
 from curate.tasks.video.clock import Clock
 from curate.tasks.video.decode import decode, open_media, video_stream
-from curate.tasks.video.deinterlace import deinterlaced
+from curate.tasks.video.deinterlace import Interlacing, deinterlaced
 from curate.tasks.video.flow import LONG, Gray, gray_of, measure_pair, with_held
 from curate.tasks.video.geometry import Geometry, geometry
 from curate.tasks.video.hashing import perceptual_hash
@@ -75,7 +75,8 @@ def split_video(
     with open_media(path) as container, SpooledTemporaryFile(max_size=_JPEG_MEMORY) as jpegs:
         stream = video_stream(container)
         clock = Clock.of(container, stream)
-        frames = watch(decode(container, stream, clock=clock))
+        interlacing = Interlacing()
+        frames = interlacing.noted(watch(decode(container, stream, clock=clock)))
         if plan.deinterlace:
             frames = deinterlaced(frames)
         last = first = next(frames)
@@ -97,6 +98,7 @@ def split_video(
         "longest_gap": float(clips.longest_gap * time_base),
         "time_jumps": len(clock.jumps),
         "seekable": int(clock.searchable),
+        "interlaced_flag": int(interlacing.found),
     }
 
 

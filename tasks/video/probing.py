@@ -50,11 +50,13 @@ class _Packets:
     end: int = 0
     count: int = 0
     keys: list[int] = field(default_factory=list)
+    any_second: bool = False
     _last: int = 0  # pts of the last one that was counted
 
     def add(self, stamp: _Stamp) -> None:
         """Count the next packet, if it shows a picture."""
         pts = self.end if self.first is None else stamp.pts
+        self.any_second = self.any_second or stamp.is_second
         if pts is None or not stamp.shows:  # without pts: half of a picture, or damage
             return
         if stamp.is_second:
@@ -98,7 +100,7 @@ def probe_video(path: str) -> dict[str, Any]:
             "rotation": shape.rotation, "mirrored": int(shape.mirrored),
             "sample_aspect_ratio": f"{ratio.numerator}:{ratio.denominator}",
             "stream_index": stream.index, "codec": stream.codec_context.codec.canonical_name,
-            "pixel_format": frame.format.name, "interlaced_flag": int(frame.interlaced_frame),
+            "pixel_format": frame.format.name, "interlaced_flag": int(frame.interlaced_frame or stamps.any_second),
             "transfer": transfer_name(frame), "primaries": primaries_name(frame),
             "audio": sound.codec_context.codec.canonical_name if sound else None,
             "size_bytes": _size_bytes(path),

@@ -13,6 +13,11 @@ from av.filter import Graph
 from numpy.typing import NDArray
 
 from curate.tasks.video.deinterlace import deinterlaced
+from curate.tasks.video.one_pass import SplitPlan, split_video
+from curate.tasks.video.pieces import Lengths
+from curate.tasks.video.probing import probe_video
+from curate.tasks.video.samples import writing_samples
+from tests.field_pairs import pictures, write_pairs
 from tests.media import CLOSED, Image, footage, picture, write_video
 
 
@@ -80,6 +85,46 @@ def test_fields_are_parted_as_bwdif_does(tmp_path: Path, top_first: bool) -> Non
     assert len(expected) == len(whole)
     for frame, picture_by_hand in zip(whole, expected, strict=True):
         assert (frame.to_ndarray() == picture_by_hand).all()
+
+
+def joined(path: Path, *pairs: bool) -> Path:
+    """Pictures stored as frames, and (True) as pairs of fields, which are flagged as interlaced."""
+    return write_pairs(path, pictures(pairs))
+
+
+def test_a_frame_flagged_among_others_is_made_whole_as_by_hand(tmp_path: Path) -> None:
+    path = joined(tmp_path / "a.h264", *[False] * 3, *[True] * 4, *[False] * 2, *[True] * 3)
+    frames = decoded(path)
+    assert [f.interlaced_frame for f in frames] == [*[False] * 3, *[True] * 4, False, False] + (
+        [True] * 3
+    )
+    whole = list(deinterlaced(decoded(path)))
+    for frame, picture_by_hand in zip(whole, by_hand(path), strict=True):
+        assert (frame.to_ndarray() == picture_by_hand).all()
+        assert len(np.unique(frame.to_ndarray()[:32])) <= 3  # no lines of the other field
+
+
+def flags(path: Path) -> tuple[object, object]:
+    """interlaced_flag as `probe` and as `split` find it."""
+    with writing_samples(path.parent, 1) as writer:
+        plan = SplitPlan(lengths=Lengths(0), deinterlace=False)
+        columns = split_video(str(path), plan, writer)[1]
+    return probe_video(str(path))["interlaced_flag"], columns["interlaced_flag"]
+
+
+@pytest.mark.parametrize(("first", "rest"), [(False, True), (True, False), (False, False)])
+def test_pairs_of_fields_anywhere_set_the_flag(tmp_path: Path, first: bool, rest: bool) -> None:
+    path = joined(tmp_path / "a.h264", first, *[rest] * 9)
+    assert flags(path) == (int(first or rest),) * 2
+
+
+def test_split_sets_the_flag_for_frames_behind_the_first(tmp_path: Path) -> None:
+    parts = [
+        write_video(tmp_path / "p.h264", footage(12)),
+        write_interlaced(tmp_path / "i.h264"),
+    ]
+    (tmp_path / "a.h264").write_bytes(b"".join(part.read_bytes() for part in parts))
+    assert flags(tmp_path / "a.h264") == (0, 1)
 
 
 @pytest.mark.parametrize("top_first", [True, False])
