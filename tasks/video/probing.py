@@ -23,8 +23,8 @@ from curate.tasks.video.decode import (
     video_stream,
 )
 from curate.tasks.video.geometry import geometry
-from curate.tasks.video.sound import sound_stream
 from curate.tasks.video.shown import Shown
+from curate.tasks.video.sound import sound_stream
 from curate.tasks.video.still_images import read_image
 
 

@@ -41,7 +41,7 @@ def test_two_fields_are_one_frame(tmp_path: Path, suffix: str, together: bool) -
 
 def test_the_second_field_is_no_keyframe_of_its_own(tmp_path: Path) -> None:
     path = write_pairs(tmp_path / "a.mkv", pictures(PAIRS))
-    assert probe_video(str(path))["keyframes"] == str([40 * i for i in range(0, 20)])
+    assert probe_video(str(path))["keyframes"] == str([40 * i for i in range(20)])
 
 
 @pytest.mark.parametrize("scaling_lists", [False, True])
