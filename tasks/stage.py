@@ -33,7 +33,7 @@ from curate.configs.settings import Settings
 from curate.tasks.models.catalog import Need
 from curate.tasks.models.device import Dtype
 from curate.tasks.storage.archives import RemoteArchives
-from curate.tasks.video.span import Span, access_of
+from curate.tasks.video.span import Access, Span
 
 if TYPE_CHECKING:
     from curate.tasks.video.samples import Samples
@@ -130,7 +130,9 @@ class Clip:
         """Where the clip is in its video, and how its frames are reached."""
         planned = self.values.get("num_frames")
         frames = None if planned is None else int(planned)
-        access = access_of(self.video.values)
+        access: Access = "walk" if self.video.values.get("time_jumps") else "seek"
+        if self.video.values.get("seekable") == 0:
+            access = "decode"
         return Span(self.start_pts, self.end_pts, self.time_base, frames, access)
 
     @cached_property

@@ -69,22 +69,17 @@ class WrittenClip:
     file_size: int
 
 
-def even_size(shape: Geometry, shorter: int | None) -> tuple[int, int]:
-    """Width and height of the written picture, both even, with the shorter side at most `shorter`.
+def sizes(shape: Geometry, shorter: int | None) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Width and height of the picture upright: as it is scaled, and as it is written.
 
-    It is never larger than displayed, except that a side of one pixel becomes two.
+    The written sides are even, and the shorter one is at most `shorter`, which is at least 2. No
+    picture is larger than displayed, except that a side of one pixel becomes two.
     """
-    width, height = _scaled(shape, shorter)
-    return max(2, width - width % 2), max(2, height - height % 2)
-
-
-def _scaled(shape: Geometry, shorter: int | None) -> tuple[int, int]:
-    """Width and height as displayed after scaling, the longer side rounded to an even number."""
-    width, height = shape.size
-    if shorter is None or shorter >= min(width, height):
-        return max(2, width), max(2, height)
-    other = max(2, 2 * round(max(width, height) * shorter / min(width, height) / 2))
-    return (shorter, other) if width <= height else (other, shorter)
+    width, height = (max(2, side) for side in shape.size)
+    if shorter is not None and shorter < min(shape.size):
+        other = max(2, 2 * round(max(width, height) * shorter / min(width, height) / 2))
+        width, height = (shorter, other) if width <= height else (other, shorter)
+    return (width, height), (width - width % 2, height - height % 2)
 
 
 def resample(
@@ -112,8 +107,7 @@ class _Upright:
     """Converts decoded frames for the encoder; those that need no change pass through."""
 
     def __init__(self, shape: Geometry, target: Target) -> None:
-        self._size = even_size(shape, target.shorter)
-        scaled = _scaled(shape, target.shorter)
+        scaled, self._size = sizes(shape, target.shorter)
         self._scaled = scaled[::-1] if shape.rotation % 180 else scaled  # before the rotation
         self._tone_mapper = ToneMapper() if target.tone_map else None
         self._turns = _TURNS.get((shape.rotation, shape.mirrored), ())

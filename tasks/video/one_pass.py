@@ -308,6 +308,8 @@ class _Clips:
         shown = [*scene.times[piece.first : piece.after], piece.end]
         long = LONG / self._times.time_base
         held = [(a, b) for a, b in pairwise(shown) if b - a > long]
+        if not held:
+            return measured
         return with_held(measured, [(seconds(a, start), seconds(b, start)) for a, b in held])
 
     def _choose(

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Literal
 
 Access = Literal["seek", "walk", "decode"]
 """How the first frame of a span is reached: by a seek to its time stamp; where the clock of the
 source jumps, by reading all packets before it; or by decoding all frames before it.
 """
-
-
-def access_of(video: Mapping[str, Any]) -> Access:
-    """How spans of a video are reached, by its columns as the stage `split` wrote them."""
-    if video.get("seekable") == 0:
-        return "decode"
-    return "walk" if video.get("time_jumps") else "seek"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from av.video.reformatter import ColorTrc
 
 from curate.tasks.video.graphs import chain
 
+_HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)  # PQ and HLG
 _STEPS = 33  # values of each of the three colours in the lattice
 _SCALE = "scale={}:{}:flags=bicubic+accurate_rnd"
 _TONE_MAP = "scale=out_primaries=bt709:out_transfer=bt709:intent=perceptual"
@@ -27,11 +28,6 @@ _TO_YUV = (
 )
 
 _cubes: dict[tuple[int, int, bytes], str] = {}
-
-
-def is_hdr(frame: VideoFrame) -> bool:
-    """Whether the frame's transfer is PQ or HLG."""
-    return frame.color_trc in (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
 
 
 class ToneMapper:
@@ -48,7 +44,7 @@ class ToneMapper:
 
         A frame that is not HDR is returned as it is, at its own size.
         """
-        if not is_hdr(frame):
+        if frame.color_trc not in _HDR:
             return frame
         form = frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range
         key = (*form, *size)

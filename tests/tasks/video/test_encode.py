@@ -7,7 +7,7 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.tasks.video.encode import even_size, resample
+from curate.tasks.video.encode import resample, sizes
 from curate.tasks.video.geometry import Geometry
 
 times = st.lists(st.integers(1, 200), min_size=0, max_size=40).map(
@@ -55,14 +55,14 @@ def test_written_sizes_are_even_and_never_enlarged(
     width: int, height: int, rotation: int, shorter: int | None
 ) -> None:
     shape = Geometry(width, height, Fraction(1), rotation)
-    written = even_size(shape, shorter)
+    _, written = sizes(shape, shorter)
     assert all(side % 2 == 0 and side >= 2 for side in written)
     assert all(side <= max(2, shown) for side, shown in zip(written, shape.size, strict=True))
     assert shorter is None or min(written) <= shorter
 
 
 def test_a_shorter_size_keeps_the_shape() -> None:
-    assert even_size(Geometry(1920, 1080, Fraction(1), 0), 720) == (1280, 720)
-    assert even_size(Geometry(1920, 1080, Fraction(1), 90), 720) == (720, 1280)
-    assert even_size(Geometry(704, 480, Fraction(10, 11), 0), None) == (704, 528)
-    assert even_size(Geometry(161, 97, Fraction(1), 0), None) == (160, 96)
+    assert sizes(Geometry(1920, 1080, Fraction(1), 0), 720)[1] == (1280, 720)
+    assert sizes(Geometry(1920, 1080, Fraction(1), 90), 720)[1] == (720, 1280)
+    assert sizes(Geometry(704, 480, Fraction(10, 11), 0), None)[1] == (704, 528)
+    assert sizes(Geometry(161, 97, Fraction(1), 0), None)[1] == (160, 96)
