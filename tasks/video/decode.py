@@ -284,29 +284,28 @@ def _presented(
     frames they refer to were not decoded. There are none of a container that stores pts in decoding
     order, because its time stamps do not tell its position.
     """
-    first_key: int | None = None
-
-    def noting_first_key() -> Iterator[Packet[VideoStream]]:
-        nonlocal first_key
-        for packet in packets:
-            if first_key is None and packet.is_keyframe:
-                first_key = packet.pts
-            yield packet
-
-    frames = decode_packets(noting_first_key() if from_key else packets)
+    first = None  # pts before which frames are left out
+    if from_key:
+        packets = iter(packets)
+        key = next((p for p in packets if p.is_keyframe and p.pts is not None), None)
+        if key is None:
+            return
+        first = key.pts
+        packets = itertools.chain([key], packets)
+    frames = decode_packets(packets)
     head = list(itertools.islice(frames, _HEAD))
     in_decoding_order = not _rising([f.pts for f in head]) and _rising([f.dts for f in head])
     if in_decoding_order:
         if from_key:
             return
         clock.searchable = False
-    begun = not from_key
     moved = False  # whether all frames from some keyframe up to here have other times than stored
     for frame in itertools.chain(head, frames):
         pts = frame.dts if in_decoding_order else frame.pts
-        begun = begun or (pts is not None and first_key is not None and pts >= first_key)
-        if not begun:
-            continue
+        if first is not None:
+            if pts is None or pts < first:
+                continue
+            first = None
         rising = clock.rising(pts, frame.duration)
         if rising == frame.pts:
             moved = False
