@@ -1,4 +1,4 @@
-"""Perceptual hashes of small pictures, by imagededup but without torch, which it requires."""
+"""Perceptual hashes of small pictures, by imagededup but without torch and scikit-learn."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ _MODULES = {
     "PIL": "pillow",
     "pywt": "pywavelets",
     "scipy": "scipy",
-    "sklearn": "scikit-learn",
     "tqdm": "tqdm",
 }
 # their __init__ files import torch and matplotlib, which the modules for hashing do not need
 _PACKAGES = ("imagededup.methods", "imagededup.utils")
+# searches for duplicates, which curate does itself; its scikit-learn takes seconds to import
+_SEARCH = "imagededup.handlers.search.retrieval"
 
 
 def check_imagededup() -> None:
@@ -42,8 +43,8 @@ def check_imagededup() -> None:
 
 
 @contextmanager
-def _without_their_init() -> Iterator[None]:
-    """Import modules of imagededup inside the with block without running the __init__ files."""
+def _only_hashing() -> Iterator[None]:
+    """Import modules of imagededup inside the block without the __init__ files and its search."""
     root = importlib.import_module("imagededup").__path__
     added = [name for name in _PACKAGES if name not in sys.modules]
     for name in added:
@@ -51,6 +52,11 @@ def _without_their_init() -> Iterator[None]:
         package.__path__ = [f"{folder}/{name.rpartition('.')[2]}" for folder in root]
         package.__spec__ = ModuleSpec(name, None, is_package=True)
         sys.modules[name] = package
+    if _SEARCH not in sys.modules:
+        added.append(_SEARCH)
+        search = ModuleType(_SEARCH)
+        search.HashEval = None  # type: ignore[attr-defined]
+        sys.modules[_SEARCH] = search
     try:
         yield
     finally:
@@ -61,7 +67,7 @@ def _without_their_init() -> Iterator[None]:
 @cache
 def _hasher(method: str) -> Any:
     check_imagededup()
-    with _without_their_init():
+    with _only_hashing():
         try:
             module = importlib.import_module("imagededup.methods.hashing")
         except ImportError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -23,6 +24,15 @@ def test_flower_needs_a_login_on_other_addresses(monkeypatch: pytest.MonkeyPatch
     refuse_open_address("0.0.0.0", 5555, LOGIN)
 
 
+@pytest.fixture
+def sighup_is_heard() -> Iterator[None]:
+    """SIGHUP is not ignored, as it is where nohup runs the tests."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("sighup_is_heard")
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_a_signal_to_stop_interrupts_and_is_as_before_afterwards(sign: signal.Signals) -> None:
     before = signal.getsignal(sign)
@@ -42,6 +52,7 @@ def test_sighup_stays_ignored_as_nohup_wants_it() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.usefixtures("sighup_is_heard")
 def test_of_several_sighups_one_counts() -> None:
     with signals_interrupt():
         with pytest.raises(KeyboardInterrupt):
