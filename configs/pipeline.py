@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from curate.configs.errors import ConfigError
 from curate.configs.names import nearest
-from curate.configs.schema import Column, Level, StageOptions, StageSpec
+from curate.configs.schema import Column, Level, Order, StageOptions, StageSpec
 from curate.configs.settings import first_problem
 
 DONE = "done"  # in the place of a stage: the row has none left
@@ -37,6 +37,16 @@ class StageStep:
     def level(self) -> Level:
         """Whether its rows are videos or clips."""
         return self.spec.level
+
+    @cached_property
+    def order(self) -> Order | None:
+        """The order in which it takes its rows; None: any."""
+        return self.spec.order(self.options)
+
+    @cached_property
+    def columns(self) -> Mapping[str, Column]:
+        """The columns that it writes to the rows that wait for it."""
+        return columns_for(self.spec, self.level)
 
 
 @dataclass(frozen=True)
@@ -67,13 +77,17 @@ class Pipeline:
         """The filters in order."""
         return tuple(s for s in self.steps if isinstance(s, FilterStep))
 
+    @cached_property
+    def _by_name(self) -> dict[str, StageStep]:
+        return {s.name: s for s in self.stages}
+
     def stage(self, name: str) -> StageStep:
         """The stage called name. Raises KeyError."""
-        return next(s for s in self.stages if s.name == name)
+        return self._by_name[name]
 
     def has(self, name: str) -> bool:
         """Whether the stage called name is enabled."""
-        return any(s.name == name for s in self.stages)
+        return name in self._by_name
 
     def level_stages(self, level: Level) -> list[str]:
         """Names of the stages of one level, in order, with DONE at the end."""

@@ -117,7 +117,7 @@ def record_sections(url: str) -> dict[str, list[str]]:
     def request(stage: str, owner: str) -> ClaimRequest:
         step = pipeline.stage(stage)
         small = replace(step, options=step.options.model_copy(update={"batch_size": 2}))
-        epoch = dataset.epoch if step.spec.order(step.options) else None
+        epoch = dataset.epoch if step.order else None
         return ClaimRequest(dataset.id, small, pipeline, owner, 60, 3, epoch=epoch)
 
     sections = {}

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from curate.configs.errors import CurateError, ServiceError
 from curate.configs.pipeline import Pipeline, StageStep
+from curate.configs.schema import Order
 from curate.configs.settings import Settings
 from curate.db.datasets import Dataset
 from curate.db.queue.ordered import taken_since
@@ -29,6 +30,7 @@ class LoadedStage:
     """A stage that is ready to run."""
 
     stage: Stage[Any, Any]
+    order: Order | None
     version: tuple[object, ...]  # the pipeline, epoch and weights that it was made for
     recalled: int = 0  # the number of the last row that an ordered stage has recalled
 
@@ -37,10 +39,10 @@ class LoadedStage:
 
         Does nothing for other stages.
         """
-        if order := self.stage.order(self.stage.options):
-            for rows in taken_since(engine, dataset_id, self.recalled, order):
+        if self.order:
+            for rows in taken_since(engine, dataset_id, self.recalled, self.order):
                 self.stage.recall(rows)
-                self.recalled = rows[-1][order.number]
+                self.recalled = rows[-1][self.order.number]
 
 
 class LoadedStages:
@@ -68,7 +70,7 @@ class LoadedStages:
             weights_state(folder_of(need.model, self._settings.model_folder))
             for need in stages()[step.name].models(step.options)
         )
-        epoch = None if step.spec.order(step.options) is None else dataset.epoch
+        epoch = dataset.epoch if step.order else None
         version = (pipeline.stages, epoch, weights)
         loaded = self._stages.get(key)
         if loaded is None or loaded.version != version:
@@ -82,7 +84,7 @@ class LoadedStages:
                 log.warning("stage %s cannot be loaded", step.name, exc_info=error)
                 why = f"{type(error).__name__}: {error}"
                 raise ServiceError(what=f"Stage {step.name}", why=why) from error
-            loaded = self._stages[key] = LoadedStage(stage, version)
+            loaded = self._stages[key] = LoadedStage(stage, step.order, version)
         self._stages.move_to_end(key)
         while len(self._stages) > MOST_LOADED:
             self._stages.popitem(last=False)

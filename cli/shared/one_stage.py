@@ -92,7 +92,7 @@ def refuse_redo(opened: OpenDataset, stage: str) -> None:
     new = "start a new dataset with: curate run … --name NEW"
     if step.level == "video":
         raise UsageError(what=f"{stage} works on videos, and split makes their clips anew; {new}")
-    if step.spec.order(step.options):
+    if step.order:
         raise UsageError(
             what=f"{stage} compares each clip with all before it, so it cannot be done again for"
             f" clips that went on; change its filter with: curate refilter. Or {new}"

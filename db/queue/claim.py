@@ -58,14 +58,15 @@ def claim(engine: Engine, request: ClaimRequest) -> Claim | None:
 
 def _claim(connection: Connection, request: ClaimRequest) -> Claim | None:
     step = request.step
-    order = step.spec.order(step.options)
     at = {"of_dataset": request.dataset_id, "of_stage": step.name}
-    dataset = connection.execute(claimable_statement(step.level, order is not None), at).first()
+    dataset = connection.execute(
+        claimable_statement(step.level, step.order is not None), at
+    ).first()
     if dataset is None or dataset.state != RUNNING:
         return None
     time = float(dataset.time)
-    if order:
-        rows = lease_in_order(connection, request, time, order)
+    if step.order:
+        rows = lease_in_order(connection, request, time, step.order)
     else:
         rows = _lease_dead(connection, request, time) if dataset.dead else []
         if not rows:

@@ -113,12 +113,11 @@ def forget_clips(
     connection.execute(delete(clips).where(clips.c.id.in_(ids)))
     # last stage first, so that a duplicate by two stages ends up at the earlier one
     for step in reversed(pipeline.stages):
-        order = step.spec.order(step.options)
-        if order is None or order.duplicate_of is None:
+        if step.order is None or step.order.duplicate_of is None:
             continue
         orphans = (
             clips.c.dataset_id == dataset_id,
-            clips.c[order.duplicate_of].in_(ids),
+            clips.c[step.order.duplicate_of].in_(ids),
             clips.c.status != "failed",
         )
         waiting = {"stage": step.name, "return_to": None, "status": "active", "reason": None}

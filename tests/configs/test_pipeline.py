@@ -18,6 +18,13 @@ def test_clips_enter_at_the_first_clip_stage_behind_the_filters_of_split() -> No
     assert [f.name for f in made.filters_before("score", "clip")] == ["long"]
 
 
+def test_a_stage_that_is_not_there_is_a_key_error() -> None:
+    made = pipeline("score")
+    assert made.has("score") and not made.has("second")
+    with pytest.raises(KeyError):
+        made.stage("second")
+
+
 def test_videos_are_done_after_split() -> None:
     made = pipeline("score")
     assert (made.following("split"), made.filters_before(DONE, "video")) == (DONE, [])
