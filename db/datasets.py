@@ -29,7 +29,7 @@ from curate.configs.names import did_you_mean
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import ABSENT, CANCELLED, PAUSED, RUNNING, Column
 from curate.configs.texts import safe_name
-from curate.db.engine import is_sqlite, looking, reading, writing
+from curate.db.engine import is_sqlite, reading, writing
 from curate.db.expressions import quoted
 from curate.db.queue.leases import FREE, FREE_COLUMNS, lock_leased_rows, stages_met, update_in_order
 from curate.db.save.clips import restart_video
@@ -127,7 +127,7 @@ def all_datasets(engine: Engine) -> list[Dataset]:
         )
     ]
     query = select(*columns).order_by(datasets.c.id)
-    with looking(engine) as connection:
+    with reading(engine, "AUTOCOMMIT") as connection:
         return [Dataset(*row) for row in connection.execute(query)]
 
 

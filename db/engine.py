@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, select
 from sqlalchemy.engine import URL
@@ -38,6 +38,8 @@ PING_SECONDS = 1.0  # a connection that was unused for so long is tried before i
 # of two processes that open a new file at once, SQLite tells one "locked", whatever the timeout
 _WAL_ATTEMPTS = 51
 
+# of a connection to Postgres, where it is not the server's default
+Isolation = Literal["AUTOCOMMIT", "REPEATABLE READ"]
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
@@ -174,39 +176,16 @@ def _sqlite_begin(connection: Connection) -> None:
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
-    """A connection for reads, which on SQLite takes no write lock."""
-    with _connected(engine, curate_readonly=True) as connection:
-        yield connection
+def reading(engine: Engine, isolation: Isolation | None = None) -> Iterator[Connection]:
+    """A connection for reads, which on SQLite takes no write lock and sees one moment.
 
-
-@contextmanager
-def looking(engine: Engine) -> Iterator[Connection]:
-    """A connection for one or two short reads, each by itself: on Postgres without BEGIN and
-    ROLLBACK around them.
+    `isolation` is for Postgres: "AUTOCOMMIT" spares one or two short reads the BEGIN and ROLLBACK
+    around them; with "REPEATABLE READ" all queries see the same moment, so that rows that move
+    meanwhile are counted once. Raises ServiceError, also when a file that was not to change did.
     """
-    mode: dict[str, Any] = (
-        {"curate_readonly": True} if is_sqlite(engine) else {"isolation_level": "AUTOCOMMIT"}
-    )
-    with _connected(engine, **mode) as connection:
-        yield connection
-
-
-@contextmanager
-def snapshot(engine: Engine) -> Iterator[Connection]:
-    """`reading` in which all queries see the same moment: rows that move meanwhile are counted
-    once.
-    """
-    options = {"curate_readonly": True} | (
-        {} if is_sqlite(engine) else {"isolation_level": "REPEATABLE READ"}
-    )
-    with _connected(engine, **options) as connection:
-        yield connection
-
-
-@contextmanager
-def _connected(engine: Engine, **options: Any) -> Iterator[Connection]:
-    """A connection for reads. Raises ServiceError when a file that was not to change did."""
+    options: dict[str, Any] = {"curate_readonly": True}
+    if isolation and not is_sqlite(engine):
+        options["isolation_level"] = isolation
     with reported(engine), engine.connect().execution_options(**options) as connection:
         yield connection
         raw = connection.connection.dbapi_connection

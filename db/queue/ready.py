@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, func, select
 
 from curate.configs.pipeline import Pipeline, StageStep
-from curate.db.engine import looking, now
+from curate.db.engine import reading
+from curate.db.expressions import unix_time
 from curate.db.queue.leases import FREE, at_stage
 from curate.db.queue.ordered import ready_in_order
 from curate.db.schema import rows_of
@@ -30,8 +31,8 @@ def has_ready(
     engine: Engine, dataset_id: int, step: StageStep, pipeline: Pipeline, partial: bool = False
 ) -> bool:
     """Whether a stage of a dataset has a batch to claim now; `partial`: a partial one will do."""
-    with looking(engine) as connection:
-        stage = _ready(connection, dataset_id, step, pipeline, now(connection), 1)
+    with reading(engine, "AUTOCOMMIT") as connection:
+        stage = _ready(connection, dataset_id, step, pipeline, 1)
     return stage is not None and (stage.batches > 0 or partial)
 
 
@@ -42,7 +43,7 @@ def ready(
 
     Counts up to `most` batches of each. `queue` limits them to the stages of that queue.
     """
-    with looking(engine) as connection:
+    with reading(engine, "AUTOCOMMIT") as connection:
         return list(_all_ready(connection, dataset_id, pipeline, most, queue))
 
 
@@ -50,7 +51,7 @@ def deepest(
     engine: Engine, dataset_id: int, pipeline: Pipeline, queue: str, without: Collection[str] = ()
 ) -> StageStep | None:
     """The deepest stage of a queue that has a batch now, apart from those in `without`."""
-    with looking(engine) as connection:
+    with reading(engine, "AUTOCOMMIT") as connection:
         stages = _all_ready(connection, dataset_id, pipeline, 1, queue)
         steps = (one.step for one in stages if one.batches and one.step.name not in without)
         return next(steps, None)
@@ -64,11 +65,10 @@ def waiting(engine: Engine, dataset_id: int, pipeline: Pipeline) -> list[StageSt
 def _all_ready(
     connection: Connection, dataset_id: int, pipeline: Pipeline, most: int, queue: str
 ) -> Iterator[Ready]:
-    time = now(connection)
     for step in reversed(pipeline.stages):
         if queue and step.options.queue != queue:
             continue
-        if stage := _ready(connection, dataset_id, step, pipeline, time, most):
+        if stage := _ready(connection, dataset_id, step, pipeline, most):
             yield stage
 
 
@@ -77,17 +77,18 @@ def _ready(
     dataset_id: int,
     step: StageStep,
     pipeline: Pipeline,
-    time: float,
     most: int,
 ) -> Ready | None:
     table = rows_of(step.level)
     rows_at_stage = at_stage(table, dataset_id, step.name)
-    claimable = select(table.c.lease_until).where(*rows_at_stage, table.c.lease_until < time)
-    if order := step.spec.order(step.options):
-        leased = select(table.c.id).where(*rows_at_stage, table.c.lease_until >= time).limit(1)
+    claimable = select(table.c.lease_until).where(*rows_at_stage, table.c.lease_until < unix_time())
+    if step.order:
+        leased = (
+            select(table.c.id).where(*rows_at_stage, table.c.lease_until >= unix_time()).limit(1)
+        )
         if not connection.execute(claimable.limit(1)).first() or connection.execute(leased).first():
             return None
-        rows = ready_in_order(connection, dataset_id, step, pipeline, order)
+        rows = ready_in_order(connection, dataset_id, step, pipeline, step.order)
         head = rows is not None and connection.execute(rows.limit(1)).first()
         return Ready(step, 1) if head else None
     size = step.options.batch_size

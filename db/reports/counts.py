@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, case, func, inspect, select, text
 
 from curate.configs.schema import LEVELS, Level
-from curate.db.engine import now, reading, snapshot
+from curate.db.engine import now, reading
 from curate.db.expressions import quoted
 from curate.db.queue.leases import FREE, stages_met
 from curate.db.schema import rows_of, stands
@@ -36,8 +36,9 @@ class RowCount:
 
 
 def count_rows(connection: Connection, dataset_id: int) -> list[RowCount]:
-    """Count all rows of a dataset. Pass a `snapshot`, or a row that moves meanwhile may count
-    twice.
+    """Count all rows of a dataset.
+
+    The connection reads with REPEATABLE READ, or a row that moves meanwhile may count twice.
     """
     time = now(connection)
     return [count for level in LEVELS for count in _of_level(connection, dataset_id, level, time)]
@@ -72,7 +73,7 @@ def _of_level(
 def count_unfinished(engine: Engine, dataset_id: int) -> int:
     """How many rows of a dataset are still active."""
     count = 0
-    with snapshot(engine) as connection:
+    with reading(engine, "REPEATABLE READ") as connection:
         for table in map(rows_of, LEVELS):
             for stage in stages_met(connection, table, dataset_id):
                 active = select(func.count()).where(

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, select, text
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import CANCELLED, RUNNING
 from curate.db.datasets import all_datasets
-from curate.db.engine import is_sqlite, reading, snapshot
+from curate.db.engine import is_sqlite, reading
 from curate.db.reports.at_work import BatchAtWork, etas, media_left
 from curate.db.reports.batches import recent_rates
 from curate.db.reports.counts import RowCount, count_rows
@@ -106,7 +106,7 @@ def view_dataset(
     `recent` is for rates and blocked stages, which need not be looked at each time.
     """
     recent = recent or Recent()
-    with snapshot(engine) as connection:
+    with reading(engine, "REPEATABLE READ") as connection:
         of_dataset = select(datasets.c.state).where(datasets.c.id == dataset_id)
         state = str(connection.execute(of_dataset).scalar_one())
         counts = count_rows(connection, dataset_id)

@@ -11,7 +11,9 @@ import pytest
 from sqlalchemy import event, text
 
 from curate.configs.errors import ServiceError
-from curate.db.engine import is_sqlite, looking, make_engine, now, reading, snapshot, writing
+from curate.db.engine import Isolation, is_sqlite, make_engine, now, reading, writing
+
+ISOLATIONS: tuple[Isolation | None, ...] = (None, "AUTOCOMMIT", "REPEATABLE READ")
 
 
 @pytest.mark.parametrize("url", ["mysql://u:hush@host/x", "nonsense", "sqlite+nothing:///x.db"])
@@ -29,8 +31,8 @@ def test_a_write_is_committed_at_the_end_and_undone_by_an_exception(database_url
     with pytest.raises(ServiceError), writing(engine) as connection:
         connection.execute(text("INSERT INTO t VALUES (2)"))
         connection.execute(text("SELECT nothing FROM t"))
-    for look in (reading, looking, snapshot):
-        with look(engine) as connection:
+    for isolation in ISOLATIONS:
+        with reading(engine, isolation) as connection:
             assert connection.execute(text("SELECT a FROM t")).scalars().all() == [1]
 
 
@@ -50,8 +52,8 @@ def test_a_write_on_sqlite_takes_the_lock_at_once_and_a_read_takes_none(sqlite_u
     event.listen(engine, "before_cursor_execute", note)
     with writing(engine) as connection:
         connection.execute(text("CREATE TABLE t (x INTEGER)"))
-    for open_ in (reading, looking, snapshot):
-        with open_(engine) as connection:
+    for isolation in ISOLATIONS:
+        with reading(engine, isolation) as connection:
             assert connection.execute(text("SELECT count(*) FROM t")).scalar_one() == 0
     assert begun == ["BEGIN IMMEDIATE", "BEGIN", "BEGIN", "BEGIN"]
     with engine.connect() as connection:

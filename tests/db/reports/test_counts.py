@@ -6,14 +6,14 @@ import time
 
 from sqlalchemy import event, text
 
-from curate.db.engine import make_engine, snapshot
+from curate.db.engine import make_engine, reading
 from curate.db.reports.counts import RowCount, count_rows, count_unfinished, describe_tables
 from tests.db.reports.conftest import put
 from tests.pipelines import Line
 
 
 def counts(line: Line, dataset_id: int | None = None) -> list[RowCount]:
-    with snapshot(line.engine) as connection:
+    with reading(line.engine, "REPEATABLE READ") as connection:
         return count_rows(connection, dataset_id or line.dataset.id)
 
 
