@@ -44,7 +44,7 @@ def resume(
     opened = open_dataset(session, dataset)
     if request:
         plan_export(opened, request)  # what is wrong with it is told before anything is done
-    expired = expire_rows_of_dead(opened.engine, opened.dataset)
+    expired = expire_rows_of_dead(opened.engine, opened.dataset.id, opened.pipeline)
     datasets.resume(opened.engine, opened.dataset)
     if expired:
         session.console.say(f"{counted(expired, 'row')} taken back from workers that are gone")

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 # whether this host tells when a process started
-_TELLS = Path("/proc/self/stat").exists()
+TELLS_STARTS = Path("/proc/self/stat").exists()
 
 
 def host_id() -> str:
@@ -56,7 +56,7 @@ def _host_mark() -> list[str]:
 def lives(mark: str) -> bool | None:
     """Whether the process with this mark lives; None where this host cannot tell."""
     *host, pid, start = mark.split("-")
-    if not _TELLS or host != _host_mark():
+    if not TELLS_STARTS or host != _host_mark():
         return None
     return started(int(pid)) == start
 

@@ -67,34 +67,32 @@ class BatchReport:
     dataset_id: int
     step: StageStep
     pipeline: Pipeline
-    n_ok: int
-    n_failed: int
+    saved: Saved
     seconds: float
-    n_dropped: int = 0  # by the stage, or by the filters behind it
-    lost: int = 0  # rows not saved: held by another process now
-    released: int = 0  # rows not saved: the options changed, or a service was missing
-    replaced: int = 0  # rows not saved: their source is another file now
     batches: int = 1
 
     def __str__(self) -> str:
+        saved = self.saved
+        ends = {"ok": saved.ok, "failed": saved.failed, "dropped": saved.dropped}
         not_saved = {
-            "lost to others": self.lost,
-            "released to be done again": self.released,
-            "of replaced sources": self.replaced,
+            "lost to others": saved.lost,
+            "released to be done again": saved.released,
+            "of replaced sources": saved.replaced,
         }
-        total = self.n_ok + self.n_failed + self.n_dropped + sum(not_saved.values())
+        ends |= {end: rows for end, rows in not_saved.items() if rows}
+        total = sum(ends.values())
         noun = self.step.level if total == 1 else f"{self.step.level}s"
         noun += f" in {self.batches} batches" if self.batches > 1 else ""
-        ends = {"ok": self.n_ok, "failed": self.n_failed, "dropped": self.n_dropped}
-        ends |= {end: rows for end, rows in not_saved.items() if rows}
         parts = ", ".join(f"{rows} {end}" for end, rows in ends.items())
         return f"{total} {noun}: {parts}, {self.seconds:.1f} s"
 
     def __add__(self, later: BatchReport) -> BatchReport:
-        names = [f.name for f in dataclasses.fields(self) if f.type in ("int", "float")]
-        names.remove("dataset_id")
-        sums = {name: getattr(self, name) + getattr(later, name) for name in names}
-        return dataclasses.replace(self, **sums)
+        return dataclasses.replace(
+            self,
+            saved=self.saved + later.saved,
+            seconds=self.seconds + later.seconds,
+            batches=self.batches + later.batches,
+        )
 
 
 class BatchRunner:
@@ -102,12 +100,12 @@ class BatchRunner:
 
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self.engine = engine
-        progress = ProgressFile(settings)
-        self.stages = LoadedStages(settings, progress.count)
+        self._progress = ProgressFile(settings)
+        self.stages = LoadedStages(settings, self._progress.count)
         self._settings = settings
         self._samples = settings.samples
         self._writer = Writer(pipeline_of, worker_name(), curate.code_version())
-        self._lease_keeper = LeaseKeeper(engine, self._writer, progress=progress)
+        self._lease_keeper = LeaseKeeper(engine, self._writer, progress=self._progress)
         self._unreleased: list[ClaimRequest] = []  # grows only while the database does not answer
 
     def run(self, dataset: Dataset, pipeline: Pipeline, stage: str) -> BatchReport | None:
@@ -117,7 +115,7 @@ class BatchRunner:
         module's docstring lists the failures.
         """
         step = pipeline.stage(stage)
-        ordered = step.spec.order(step.options) is not None
+        ordered = step.order is not None
         request = ClaimRequest(
             dataset_id=dataset.id,
             step=step,
@@ -138,25 +136,20 @@ class BatchRunner:
                 return None
             started = time.monotonic()
             with about(batch=request.owner.rpartition("|")[2], rows=len(claimed.rows)):
-                with self._lease_keeper.keep(claimed), capped_memory(step.options):
+                with (
+                    self._progress.during(claimed),
+                    self._lease_keeper.keep(claimed),
+                    capped_memory(step.options),
+                ):
                     loaded.recall(self.engine, dataset.id)  # what was taken since
                     rows = stage_rows(claimed, self._samples)
                     with given_up_when_told(loaded.stage.stops_at_once):
                         outcomes = run_rows(loaded.stage, rows)
-                    replaced = leave_out_replaced(loaded.stage, rows, outcomes)
+                    if loaded.stage.opens_source:
+                        leave_out_replaced(rows, outcomes)
                     saved = self._save(claimed, outcomes)
-                report = BatchReport(
-                    dataset_id=dataset.id,
-                    step=step,
-                    pipeline=pipeline,
-                    n_ok=saved.ok,
-                    n_failed=saved.failed,
-                    seconds=time.monotonic() - started,
-                    n_dropped=saved.dropped,
-                    lost=saved.lost,
-                    released=max(0, saved.released - replaced),
-                    replaced=replaced,
-                )
+                seconds = time.monotonic() - started
+                report = BatchReport(dataset.id, step, pipeline, saved, seconds)
                 log.info("%s", report)
                 if outcomes.service_error:
                     raise outcomes.service_error
@@ -193,7 +186,7 @@ class BatchRunner:
         if saved.lost:
             message = "stage %s: %d of %d rows not saved: held by others now"
             log.warning(message, stage, saved.lost, len(claimed.rows))
-        if saved.released and not (outcomes.service_error or outcomes.replaced):
+        if saved.released and not outcomes.service_error:
             log.warning("stage %s: its options changed, and its rows wait again", stage)
         return saved
 

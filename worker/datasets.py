@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
 from functools import cache, lru_cache
 
 from sqlalchemy import Engine
 
 from curate.configs.errors import ConfigError
 from curate.configs.pipeline import Pipeline, parse
-from curate.configs.schema import RUNNING
 from curate.db.datasets import Dataset, all_datasets
 from curate.tasks.registry import stages
 
@@ -24,18 +22,16 @@ def pipeline_of(frozen: str) -> Pipeline:
     return parse(json.loads(frozen), stages(), "the dataset's pipeline")
 
 
-def running_datasets(engine: Engine) -> list[tuple[Dataset, Pipeline]]:
-    """The datasets that are neither paused nor cancelled, with their pipelines."""
-    return with_pipelines([one for one in all_datasets(engine) if one.state == RUNNING])
+def readable_datasets(engine: Engine, *states: str) -> list[tuple[Dataset, Pipeline]]:
+    """The datasets in these states (none given: in any), each with its pipeline.
 
-
-def with_pipelines(datasets: Sequence[Dataset]) -> list[tuple[Dataset, Pipeline]]:
-    """The datasets with their pipelines, without those whose pipeline this version cannot read.
-
-    The log names each of those once; workers of another version may serve them.
+    Those whose pipeline this version cannot read are left out, and the log names each once; workers
+    of another version may serve them.
     """
     pairs = []
-    for dataset in datasets:
+    for dataset in all_datasets(engine):
+        if states and dataset.state not in states:
+            continue
         try:
             pairs.append((dataset, pipeline_of(dataset.pipeline_text)))
         except ConfigError as error:

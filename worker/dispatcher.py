@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from curate.configs.pipeline import Pipeline, StageStep
-from curate.db.datasets import Dataset, all_datasets
+from curate.configs.schema import RUNNING
 from curate.db.engine import writing
 from curate.db.queue.leases import FAR, expire_rows, holders, misdated, release_rows
 from curate.db.queue.ready import Ready, ready
-from curate.worker.datasets import running_datasets, with_pipelines
+from curate.worker.datasets import readable_datasets
 from curate.worker.fair_share import FairShare
 from curate.worker.messages import Messages
 from curate.worker.owner import dead_owners
@@ -30,29 +30,23 @@ log = logging.getLogger(__name__)
 ELSEWHERE = 1
 
 
-def expire_rows_of_dead(engine: Engine, dataset: Dataset) -> int:
+def expire_rows_of_dead(engine: Engine, dataset_id: int, pipeline: Pipeline) -> int:
     """Expire the rows of processes of this host that crashed; return how many."""
-    owners = _dead_owners(engine, dataset)
+    owners = dead_owners(holders(engine, dataset_id, pipeline))
     if not owners:
         return 0
     with writing(engine) as connection:
-        return expire_rows(connection, dataset.id, owners)
+        return expire_rows(connection, dataset_id, owners)
 
 
 def release_rows_of_dead(engine: Engine) -> int:
     """Release the rows of processes of this host that were told to end; return how many."""
     freed = 0
-    for dataset in all_datasets(engine):
-        if owners := _dead_owners(engine, dataset):
+    for dataset, pipeline in readable_datasets(engine):
+        if owners := dead_owners(holders(engine, dataset.id, pipeline)):
             with writing(engine) as connection:
                 freed += release_rows(connection, dataset.id, owners)
     return freed
-
-
-def _dead_owners(engine: Engine, dataset: Dataset) -> list[str]:
-    """The owners in a dataset whose process is gone; none if its pipeline cannot be read."""
-    readable = with_pipelines([dataset])
-    return dead_owners(holders(engine, dataset.id, readable[0][1])) if readable else []
 
 
 @dataclass(frozen=True)
@@ -89,7 +83,7 @@ class Dispatcher:
     def dispatch(self) -> int:
         """Serve all datasets once; return how many messages were sent."""
         pipelines: dict[int, Pipeline] = {}
-        for dataset, pipeline in running_datasets(self._engine):
+        for dataset, pipeline in readable_datasets(self._engine, RUNNING):
             pipelines[dataset.id] = pipeline
             leases = holders(self._engine, dataset.id, pipeline)
             # a live worker renews its lease after a third of its length, which moves its end: one
@@ -101,7 +95,7 @@ class Dispatcher:
                 far[owner] = leases[owner], since if until == leases[owner] else time
             self._far_leases[dataset.id] = far
             patience = FAR * self._lease_seconds
-            dead = [*dead_owners(leases)]
+            dead = dead_owners(leases)
             dead += [owner for owner, (_, since) in far.items() if time - since >= patience]
             if dead:
                 with writing(self._engine) as connection:

@@ -79,7 +79,6 @@ class LeaseKeeper:
         deadline = started + claim.request.step.options.time_limit
         lease = _Lease(claim, contextvars.copy_context(), renew_at, deadline)
         if self._progress:
-            self._progress.begin(claim)
             lease.tell_at = started + WRITE_SECONDS
         with self._changed:
             self._lease = lease
@@ -93,8 +92,6 @@ class LeaseKeeper:
         finally:
             with self._changed:
                 self._lease = None
-                if self._progress:
-                    self._progress.end()
 
     def _run(self) -> None:
         with self._changed:

@@ -11,9 +11,8 @@ import socket
 import uuid
 from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
 
-from curate.configs.identity import host_id, started
+from curate.configs.identity import TELLS_STARTS, host_id, started
 
 
 def new_owner() -> str:
@@ -31,7 +30,7 @@ def dead_owners(owners: Iterable[str]) -> list[str]:
 
     This host cannot tell whether processes of other hosts live.
     """
-    if not Path("/proc/self/stat").exists():
+    if not TELLS_STARTS:
         return []
     host = host_id()
     dead = []

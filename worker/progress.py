@@ -11,8 +11,8 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +44,22 @@ class ProgressFile:
         self._frames = 0
         self._media_done = 0.0  # seconds of the rows before this one
         self._written = False
+        with contextlib.suppress(OSError):
+            remove_files_of_dead(self._folder)
 
-    def begin(self, claim: Claim) -> None:
-        """A batch begins."""
+    @contextlib.contextmanager
+    def during(self, claim: Claim) -> Iterator[None]:
+        """Let `write` tell of this batch while the block runs; then the file goes."""
         self._claim, self._began = claim, time.monotonic()
         self._row, self._frames, self._media_done = None, 0, 0.0
+        try:
+            yield
+        finally:
+            self._claim = self._row = None
+            if self._written:
+                self._written = False
+                with contextlib.suppress(OSError):
+                    self._file.unlink()
 
     def count(self, row: Video | Clip, frames: int) -> None:
         """So many frames of a row are done."""
@@ -63,22 +74,12 @@ class ProgressFile:
         if self._claim is None:
             return
         with contextlib.suppress(OSError):
-            if not self._written:
-                self._folder.mkdir(exist_ok=True)
-                remove_files_of_dead(self._folder)
+            self._folder.mkdir(exist_ok=True)
             text = json.dumps(asdict(self._now(self._claim)))
             temporary = self._file.with_suffix(".part")
             temporary.write_text(text, encoding="utf-8")
             temporary.replace(self._file)
             self._written = True
-
-    def end(self) -> None:
-        """The batch has ended."""
-        self._claim = self._row = None
-        if self._written:
-            self._written = False
-            with contextlib.suppress(OSError):
-                self._file.unlink()
 
     def _now(self, claim: Claim) -> BatchAtWork:
         now, request, row = time.monotonic(), claim.request, self._row
@@ -94,15 +95,15 @@ class ProgressFile:
         )
         if row is None:
             return batch
-        told = {
-            "path": (row if isinstance(row, Video) else row.video).relpath,
-            "frames": self._frames,
-            "of_frames": row.values.get("num_frames"),
-            "duration": _length(row),
-            "row_seconds": now - self._row_began,
-            "media_done": self._media_done,
-        }
-        return BatchAtWork(**(asdict(batch) | told))
+        return replace(
+            batch,
+            path=(row if isinstance(row, Video) else row.video).relpath,
+            frames=self._frames,
+            of_frames=row.values.get("num_frames"),
+            duration=_length(row),
+            row_seconds=now - self._row_began,
+            media_done=self._media_done,
+        )
 
 
 def _length(row: Video | Clip) -> float | None:

@@ -14,12 +14,13 @@ from sqlalchemy import Engine
 
 from curate.configs.errors import ServiceError
 from curate.configs.pipeline import Pipeline, StageStep
+from curate.configs.schema import RUNNING
 from curate.configs.settings import Settings
 from curate.db.datasets import Dataset
 from curate.db.engine import make_engine
 from curate.db.queue.ready import deepest, has_ready
 from curate.worker.batch import BatchReport, BatchRunner
-from curate.worker.datasets import running_datasets
+from curate.worker.datasets import readable_datasets
 from curate.worker.fair_share import FairShare
 from curate.worker.logs import about
 from curate.worker.stopping import told_to_stop
@@ -50,15 +51,15 @@ class Runner:
         until = time.monotonic() + MESSAGE_SECONDS
         report = self.run_one(stage, dataset_id, partial)
         # rows are released when the pipeline has changed: stop, so that it is read again
-        while report and not (report.lost or report.released) and time.monotonic() < until:
-            if told_to_stop():
-                return report
+        while report and not (report.saved.lost or report.saved.released) and not told_to_stop():
+            if time.monotonic() >= until:
+                break
             try:
                 more = self._try(report.dataset_id, report.step.name, requested=True)
             except ServiceError:  # already logged; the first batches still count
-                return report
+                break
             if more is None:
-                return report
+                break
             report += more
         return report
 
@@ -137,7 +138,7 @@ class Runner:
 
     def _read_running(self) -> None:
         self._running = {}  # in case the database does not answer
-        self._running = {dataset.id: (dataset, p) for dataset, p in running_datasets(self.engine)}
+        self._running = {d.id: (d, p) for d, p in readable_datasets(self.engine, RUNNING)}
 
     def _paused(self) -> set[str]:
         return {stage for stage, (until, _) in self._pauses.items() if time.monotonic() < until}

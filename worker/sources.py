@@ -9,19 +9,16 @@ from curate.configs.schema import ABSENT
 from curate.db.save.batch import Outcomes
 from curate.tasks.inputs.files import fingerprint_now, is_same_file
 from curate.tasks.stage import Clip, Video
-from curate.worker.outcomes import AnyStage
 
 log = logging.getLogger(__name__)
 
 
-def leave_out_replaced(stage: AnyStage, rows: Sequence[Video | Clip], outcomes: Outcomes) -> int:
+def leave_out_replaced(rows: Sequence[Video | Clip], outcomes: Outcomes) -> None:
     """Move the rows whose source is another file than the row says to `outcomes.replaced`.
 
-    Returns how many rows these are. Looks at each source once, and at none if the stage opens none.
-    A source that is gone was not replaced: its rows end as the stage says. Raises ServiceError.
+    Looks at each source once. A source that is gone was not replaced: its rows end as the stage
+    says. Raises ServiceError.
     """
-    if not stage.opens_source:
-        return 0
     by_id = {row.id: row if isinstance(row, Video) else row.video for row in rows}
     replaced: dict[int, tuple[str, str]] = {}
     for video in {video.id: video for video in by_id.values()}.values():
@@ -31,7 +28,6 @@ def leave_out_replaced(stage: AnyStage, rows: Sequence[Video | Clip], outcomes: 
         replaced[video.id] = before, now
         message = "%s was replaced while it was worked on: nothing is saved, and it begins again"
         log.warning(message, video.path)
-    row_ids = {row_id for row_id, video in by_id.items() if video.id in replaced}
-    outcomes.leave_out(row_ids)
-    outcomes.replaced = replaced
-    return len(row_ids)
+    if replaced:
+        outcomes.replaced = replaced
+        outcomes.leave_out({row_id for row_id, video in by_id.items() if video.id in replaced})

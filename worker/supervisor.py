@@ -222,11 +222,13 @@ class Supervisor:
                 stack.callback(self._broker.stop)
                 stack.callback(self._messages.close)
                 stack.callback(self._heartbeat.leave)
-                killed = [worker.kill() for worker in self.workers]
-                if any(killed):
-                    try:
-                        # otherwise other workers would wait until the leases run out
-                        release_rows_of_dead(self._engine)
-                    except ServiceError as error:
-                        problem = "rows of ended workers wait until their leases run out: %s"
-                        log.warning(problem, error)
+                self._kill_workers()
+
+    def _kill_workers(self) -> None:
+        """Kill the workers that still run, and release their rows, so that none has to wait."""
+        killed = [worker.kill() for worker in self.workers]
+        if any(killed):
+            try:
+                release_rows_of_dead(self._engine)
+            except ServiceError as error:
+                log.warning("rows of ended workers wait until their leases run out: %s", error)

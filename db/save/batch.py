@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from functools import cache
+from operator import add
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, Select, Update, bindparam, func, select, update
 
 from curate.configs.errors import ServiceError
-from curate.configs.pipeline import Pipeline, columns_for
+from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Level
 from curate.db import side_tables
 from curate.db.engine import writing
@@ -61,7 +62,8 @@ class Saved:
     """What became of the rows of a batch, in rows.
 
     Those `released` wait for the stage again: its options changed, clips that it compared with were
-    deleted, or a service was missing. Those `lost` are held by another worker now.
+    deleted, or a service was missing. Those `lost` are held by another worker now. The source of
+    those `replaced` is another file now, and their video begins again.
     """
 
     ok: int = 0
@@ -69,6 +71,10 @@ class Saved:
     dropped: int = 0  # by the stage or by a filter
     released: int = 0
     lost: int = 0
+    replaced: int = 0
+
+    def __add__(self, later: Saved) -> Saved:
+        return Saved(*map(add, astuple(self), astuple(later)))
 
     @property
     def rows(self) -> int:
@@ -111,7 +117,6 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> Sa
             if video["id"] in routes and video["id"] in outcomes.clips:
                 replace_clips(connection, video, outcomes.clips[video["id"]], pipeline)
         following = pipeline.following(step.name)
-        columns = columns_for(step.spec, step.level)
         by_route: dict[tuple[str, str | None], dict[int, Mapping[str, Any]]] = {}
         for row_id in scored:
             stage, _, onward = (routes[row_id] or following).partition(ROUTE_SEPARATOR)
@@ -120,7 +125,7 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> Sa
                 route = (step.name, routes[row_id])
             by_route.setdefault(route, {})[row_id] = outcomes.scores[row_id]
         for route, scores in by_route.items():
-            write_and_place(connection, step.level, columns, scores, pipeline, route)
+            write_and_place(connection, step.level, step.columns, scores, pipeline, route)
         if outcomes.dropped or outcomes.failed:
             _end_rows(connection, step.level, outcomes, routes)
         n_dropped = len(routes.keys() & outcomes.dropped.keys())
@@ -130,8 +135,16 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> Sa
         n_failed = len(routes.keys() & outcomes.failed.keys())
         n_ok = len(routes.keys() & (outcomes.scores.keys() | outcomes.dropped.keys()))
         log_batch(connection, claim, (n_ok, n_failed), writer.worker, writer.version)
-    lost = len(claim.rows) - len(routes)
-    return Saved(n_ok - n_dropped, n_failed, n_dropped, len(routes) - n_ok - n_failed, lost)
+    held_videos = [row.get("video_id", row["id"]) for row in claim.rows if row["id"] in routes]
+    n_replaced = sum(video_id in outcomes.replaced for video_id in held_videos)
+    return Saved(
+        ok=n_ok - n_dropped,
+        failed=n_failed,
+        dropped=n_dropped,
+        released=len(routes) - n_ok - n_failed - n_replaced,
+        lost=len(claim.rows) - len(routes),
+        replaced=n_replaced,
+    )
 
 
 def lock_dataset(connection: Connection, dataset_id: int, exclusive: bool = False) -> Row[Any]:

@@ -259,7 +259,7 @@ def test_what_a_stopped_worker_held_is_free_at_once_and_no_crash(
 
 def test_what_a_crashed_worker_held_counts_as_a_crash(catalog: None, clips: Line) -> None:
     hold_by_the_dead(clips)
-    assert expire_rows_of_dead(clips.engine, clips.dataset) == 3
+    assert expire_rows_of_dead(clips.engine, clips.dataset.id, clips.pipeline) == 3
     assert clips.rows("SELECT DISTINCT lease_until, claim_size, attempts FROM clips") == [
         (EXPIRED, 1, 2)
     ]
@@ -278,6 +278,6 @@ def test_freeing_a_dataset_asks_about_no_other(
             line.engine, "before_cursor_execute", lambda _c, _cur, sql, *_: asked.append(sql)
         )
         asked.clear()
-        assert expire_rows_of_dead(line.engine, line.dataset) == 3
+        assert expire_rows_of_dead(line.engine, line.dataset.id, line.pipeline) == 3
         counts.append(len(asked))
     assert counts == counts[:1] * 3

@@ -121,11 +121,11 @@ def test_a_database_that_does_not_answer_makes_the_stage_rest(
 ) -> None:
     asked = []
 
-    def away(engine: Any) -> Any:
+    def away(*_: Any) -> Any:
         asked.append(1)
         raise ServiceError(what="The database", why="it restarts")
 
-    monkeypatch.setattr(chooser, "running_datasets", away)
+    monkeypatch.setattr(chooser, "readable_datasets", away)
     runner = Runner(line.settings, line.engine)
     with pytest.raises(ServiceError):
         runner.run_one("score")

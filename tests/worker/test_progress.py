@@ -41,16 +41,15 @@ def test_what_a_stage_counts_is_told(line: Line) -> None:
     held, video = probed(line)
     line.settings.folder.mkdir(exist_ok=True)
     file = ProgressFile(line.settings)
-    file.begin(held)
-    context = Context(line.settings, count=file.count)
-    frames = list(context.counted(video, range(COUNT_EVERY * 3 + 1)))
-    assert frames == list(range(COUNT_EVERY * 3 + 1))
-    file.write()
-    (batch,) = batches_at_work(line.settings, line.dataset.id)
-    assert (batch.stage, batch.rows, batch.path) == ("probe", 1, video.relpath)
-    assert (batch.frames, batch.of_frames, batch.duration) == (COUNT_EVERY * 3, 1000, 40.0)
-    assert batches_at_work(line.settings, line.dataset.id + 1) == []
-    file.end()
+    with file.during(held):
+        context = Context(line.settings, count=file.count)
+        frames = list(context.counted(video, range(COUNT_EVERY * 3 + 1)))
+        assert frames == list(range(COUNT_EVERY * 3 + 1))
+        file.write()
+        (batch,) = batches_at_work(line.settings, line.dataset.id)
+        assert (batch.stage, batch.rows, batch.path) == ("probe", 1, video.relpath)
+        assert (batch.frames, batch.of_frames, batch.duration) == (COUNT_EVERY * 3, 1000, 40.0)
+        assert batches_at_work(line.settings, line.dataset.id + 1) == []
     assert batches_at_work(line.settings, line.dataset.id) == []
     assert list(progress_folder(line.settings).iterdir()) == []
 
@@ -59,11 +58,10 @@ def test_a_batch_that_counts_nothing_is_told_by_its_row_and_time(line: Line) -> 
     held, video = probed(line)
     line.settings.folder.mkdir(exist_ok=True)
     file = ProgressFile(line.settings)
-    file.begin(held)
-    file.write()
-    (batch,) = batches_at_work(line.settings, line.dataset.id)
-    assert (batch.path, batch.frames, batch.eta) == (video.relpath, 0, None)
-    file.end()
+    with file.during(held):
+        file.write()
+        (batch,) = batches_at_work(line.settings, line.dataset.id)
+        assert (batch.path, batch.frames, batch.eta) == (video.relpath, 0, None)
 
 
 def test_a_clip_is_told_by_its_video_with_its_own_length(line: Line) -> None:
@@ -75,32 +73,30 @@ def test_a_clip_is_told_by_its_video_with_its_own_length(line: Line) -> None:
     assert clip.time_base == Fraction(1, 25)
     line.settings.folder.mkdir(exist_ok=True)
     file = ProgressFile(line.settings)
-    file.begin(held)
-    file.count(clip, 10)
-    file.write()
-    (batch,) = batches_at_work(line.settings, line.dataset.id)
-    assert (batch.of_frames, batch.duration, batch.path) == (50, 2.0, video["relpath"])
-    file.end()
+    with file.during(held):
+        file.count(clip, 10)
+        file.write()
+        (batch,) = batches_at_work(line.settings, line.dataset.id)
+        assert (batch.of_frames, batch.duration, batch.path) == (50, 2.0, video["relpath"])
 
 
 def test_rows_before_the_one_at_work_count_as_done(line: Line) -> None:
     held, video = probed(line)
     line.settings.folder.mkdir(exist_ok=True)
     file = ProgressFile(line.settings)
-    file.begin(held)
-    file.count(video, 900)
-    file.count(replace(video), 100)
-    file.write()
-    (batch,) = batches_at_work(line.settings, line.dataset.id)
-    assert (batch.frames, batch.media_done, batch.media) == (100, 40.0, 44.0)
-    file.end()
+    with file.during(held):
+        file.count(video, 900)
+        file.count(replace(video), 100)
+        file.write()
+        (batch,) = batches_at_work(line.settings, line.dataset.id)
+        assert (batch.frames, batch.media_done, batch.media) == (100, 40.0, 44.0)
 
 
 def test_the_lease_keeper_writes_a_file_once_a_batch_takes_long(line: Line) -> None:
     held, _ = probed(line)
     line.settings.folder.mkdir(exist_ok=True)
     file = ProgressFile(line.settings)
-    with LeaseKeeper(line.engine, writer(), progress=file).keep(held):
+    with file.during(held), LeaseKeeper(line.engine, writer(), progress=file).keep(held):
         assert batches_at_work(line.settings, line.dataset.id) == []  # a short one costs nothing
         wait_until(lambda: batches_at_work(line.settings, line.dataset.id))
     assert list(progress_folder(line.settings).iterdir()) == []
@@ -112,15 +108,12 @@ def test_what_a_killed_process_left_is_not_shown_and_is_removed(line: Line) -> N
     host, namespace, _, _, name = held.request.owner.split("|")
     gone = replace(held, request=replace(held.request, owner=f"{host}|{namespace}|1|1|{name}"))
     left = ProgressFile(line.settings)
-    left.begin(gone)
-    left.write()
-    assert len(list(progress_folder(line.settings).iterdir())) == 1
-    assert batches_at_work(line.settings, line.dataset.id) == []
-    file = ProgressFile(line.settings)
-    file.begin(held)
-    file.write()
-    assert len(list(progress_folder(line.settings).iterdir())) == 1
-    file.end()
+    with left.during(gone):
+        left.write()
+        assert len(list(progress_folder(line.settings).iterdir())) == 1
+        assert batches_at_work(line.settings, line.dataset.id) == []
+        ProgressFile(line.settings)  # of a process that starts
+        assert list(progress_folder(line.settings).iterdir()) == []
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"owner": 1}', "null"])
@@ -136,20 +129,18 @@ def test_a_host_that_fell_silent_is_not_shown(line: Line) -> None:
     held, _ = probed(line)
     line.settings.folder.mkdir(exist_ok=True)
     file = ProgressFile(line.settings)
-    file.begin(replace(held, request=replace(held.request, owner="other|n|1|1|b")))
-    file.write()
-    (written,) = progress_folder(line.settings).iterdir()
-    assert json.loads(written.read_text())["owner"] == "other|n|1|1|b"
-    assert len(batches_at_work(line.settings, line.dataset.id)) == 1
-    long_ago = time.time() - 100
-    os.utime(written, (long_ago, long_ago))
-    assert batches_at_work(line.settings, line.dataset.id) == []
-    file.end()
+    with file.during(replace(held, request=replace(held.request, owner="other|n|1|1|b"))):
+        file.write()
+        (written,) = progress_folder(line.settings).iterdir()
+        assert json.loads(written.read_text())["owner"] == "other|n|1|1|b"
+        assert len(batches_at_work(line.settings, line.dataset.id)) == 1
+        long_ago = time.time() - 100
+        os.utime(written, (long_ago, long_ago))
+        assert batches_at_work(line.settings, line.dataset.id) == []
 
 
 def test_a_disk_that_takes_no_file_is_no_error(line: Line) -> None:
     held, _ = probed(line)
     file = ProgressFile(Settings(home=Path("/proc/nowhere")))
-    file.begin(held)
-    file.write()
-    file.end()
+    with file.during(held):
+        file.write()

@@ -80,7 +80,7 @@ def test_rows_lost_to_a_changed_pipeline_end_the_turn(line: Line) -> None:
     report = runner._try(line.dataset.id, "second", requested=True)
     assert report is not None
     again = len(line.rows("SELECT id FROM clips WHERE stage = 'second'"))
-    assert (report.released, report.lost, report.n_ok) == (again, 0, 0)
+    assert (report.saved.released, report.saved.lost, report.saved.ok) == (again, 0, 0)
     assert f": 0 ok, 0 failed, 0 dropped, {again} released to be done again, " in str(report)
     assert line.rows("SELECT count(other) FROM clips") == [(0,)]
 

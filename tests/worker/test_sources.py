@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from curate.db import datasets
+from curate.db.engine import writing
 from curate.tasks.inputs.files import local_input
 from curate.tasks.stage import Clip, Outcome, Video
 from curate.worker.runner import Runner
@@ -151,3 +153,21 @@ def test_a_stage_that_opens_no_source_does_not_look_at_it(
     monkeypatch.setattr(Score, "opens_source", False)
     run_all(line, "score")
     assert states(line) == [("a2.mp4", "done", "kept", None)]
+
+
+def test_a_clip_of_a_replaced_source_that_another_worker_holds_counts_once(
+    line: Line, tmp_path: Path
+) -> None:
+    a = source(line, tmp_path, "a2.mp4")
+    run_all(line, "probe", "split")
+
+    def replace_and_take() -> None:
+        replace(a)
+        with writing(line.engine) as connection:
+            connection.execute(text("UPDATE clips SET owner = 'other' WHERE clip_index = 0"))
+
+    on_score(a, replace_and_take)
+    (report,) = run_all(line, "score")
+    assert report.startswith(
+        "2 clips: 0 ok, 0 failed, 0 dropped, 1 lost to others, 1 of replaced sources,"
+    )
