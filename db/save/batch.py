@@ -137,14 +137,9 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> Sa
         log_batch(connection, claim, (n_ok, n_failed), writer.worker, writer.version)
     held_videos = [row.get("video_id", row["id"]) for row in claim.rows if row["id"] in routes]
     n_replaced = sum(video_id in outcomes.replaced for video_id in held_videos)
-    return Saved(
-        ok=n_ok - n_dropped,
-        failed=n_failed,
-        dropped=n_dropped,
-        released=len(routes) - n_ok - n_failed - n_replaced,
-        lost=len(claim.rows) - len(routes),
-        replaced=n_replaced,
-    )
+    n_released = len(routes) - n_ok - n_failed - n_replaced
+    n_lost = len(claim.rows) - len(routes)
+    return Saved(n_ok - n_dropped, n_failed, n_dropped, n_released, n_lost, n_replaced)
 
 
 def lock_dataset(connection: Connection, dataset_id: int, exclusive: bool = False) -> Row[Any]:
