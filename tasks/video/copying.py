@@ -32,6 +32,7 @@ from curate.tasks.storage.locations import Location, replacing
 from curate.tasks.video.clock import Clock
 from curate.tasks.video.decode import media_name, open_media, packets_before, video_stream
 from curate.tasks.video.encode import MP4_OPTIONS, WrittenClip, count_shown
+from curate.tasks.video.shown import Shown
 from curate.tasks.video.sound import SoundTrack
 from curate.tasks.video.span import Span
 
@@ -49,7 +50,9 @@ def copy_span(path: Location, source: str, span: Span, sound: bool) -> WrittenCl
     """
     with open_media(source) as container, replacing(path) as temporary:
         stream = video_stream(container)
-        packets = list(_needed(source, _from_keyframe(container, stream, span), span.end))
+        packets = list(
+            _needed(source, Shown(stream), _from_keyframe(container, stream, span), span.end)
+        )
         stamps = presentation_times([packet.pts for packet in packets])
         if span.start not in stamps:
             raise CutMismatch(path=to_text(str(path)), found=0, planned=span.frames or 1)
@@ -90,10 +93,18 @@ def _from_keyframe(container: InputContainer, stream: VideoStream, span: Span) -
             return
 
 
-def _needed(source: str, packets: Iterator[Any], end: int) -> Iterator[Any]:
-    """Packets shown before `end`, and the later-shown ones stored between them."""
+def _needed(source: str, shown: Shown, packets: Iterator[Any], end: int) -> Iterator[Any]:
+    """Packets shown before `end`, and the later-shown ones stored between them.
+
+    A second field without a time stamp, as broadcasts have it, is shown half a frame later.
+    """
     later: list[Any] = []
+    last: int | None = None
     for packet in packets:
+        is_second = shown.completes(packet)
+        if packet.pts is None and is_second and last is not None:
+            packet.pts = last + max(1, (packet.duration or 2) // 2)
+        last = packet.pts
         if packet.pts is None:
             raise CannotCopy(path=source, why=_NO_TIMES)
         later.append(packet)
