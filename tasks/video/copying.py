@@ -108,7 +108,7 @@ def _needed(source: str, shown: Shown, packets: Iterator[Any], end: int) -> Iter
         if packet.pts is None:
             raise CannotCopy(path=source, why=_NO_TIMES)
         later.append(packet)
-        if packet.pts < end:
+        if packet.pts < end or (is_second and later == [packet]):
             yield from later
             later.clear()
         elif len(later) > _REORDERED:
