@@ -27,10 +27,48 @@ class _Sequence(NamedTuple):
     number_bits: int
     separate_planes: bool
 
+    @classmethod
+    def of(cls, unit: bytes) -> _Sequence:
+        """Sequence parameters, as ITU-T H.264, 7.3.2.1.1, has them. Raises ValueError."""
+        bits = _Bits(unit)
+        profile = bits.u(8)
+        bits.u(16)
+        bits.ue()
+        separate_planes = False
+        if profile in _WITH_CHROMA:
+            chroma = bits.ue()
+            separate_planes = chroma == 3 and bool(bits.u(1))
+            bits.ue(), bits.ue(), bits.u(1)
+            if bits.u(1):
+                for number in range(12 if chroma == 3 else 8):
+                    if bits.u(1):
+                        bits.skip_scaling_list(16 if number < 6 else 64)
+        number_bits = bits.ue() + 4
+        order = bits.ue()
+        if order == 0:
+            bits.ue()
+        elif order == 1:
+            bits.u(1), bits.ue(), bits.ue()
+            for _ in range(bits.ue()):
+                bits.ue()
+        bits.ue(), bits.u(1), bits.ue(), bits.ue()
+        return cls(bool(bits.u(1)), number_bits, separate_planes)
+
 
 class _Field(NamedTuple):
     number: int
     is_bottom: bool
+
+    @classmethod
+    def of(cls, unit: bytes, sequence: _Sequence) -> _Field | None:
+        """The field that a slice is of; None: it is one of a frame, or damaged."""
+        bits = _Bits(unit[:40])
+        with suppress(ValueError):
+            bits.ue(), bits.ue(), bits.ue(), bits.u(2 * sequence.separate_planes)
+            number = bits.u(sequence.number_bits)
+            if bits.u(1):
+                return cls(number, bool(bits.u(1)))
+        return None
 
 
 class Shown:
@@ -101,12 +139,12 @@ class FieldPairs:
                 if self._sequence is None or self._sequence.frames_only:
                     return False
                 slices += 1
-                begins += self._begins_picture(_field(unit, self._sequence))
+                begins += self._begins_picture(_Field.of(unit, self._sequence))
         return slices > 0 and not begins
 
     def _take_parameters(self, unit: bytes) -> None:
         with suppress(ValueError):  # damaged: those before hold
-            self._sequence = _sequence(unit)
+            self._sequence = _Sequence.of(unit)
 
     def _begins_picture(self, field: _Field | None) -> bool:
         """Whether the next slice is not one of the same picture as the last."""
@@ -161,41 +199,3 @@ class _Bits:
                 code = self.ue()
                 following = (last + (code + 1) // 2 * (1 if code % 2 else -1)) % 256
             last = following or last
-
-
-def _sequence(unit: bytes) -> _Sequence:
-    """Sequence parameters, as ITU-T H.264, 7.3.2.1.1, has them. Raises ValueError."""
-    bits = _Bits(unit)
-    profile = bits.u(8)
-    bits.u(16)
-    bits.ue()
-    separate_planes = False
-    if profile in _WITH_CHROMA:
-        chroma = bits.ue()
-        separate_planes = chroma == 3 and bool(bits.u(1))
-        bits.ue(), bits.ue(), bits.u(1)
-        if bits.u(1):
-            for number in range(12 if chroma == 3 else 8):
-                if bits.u(1):
-                    bits.skip_scaling_list(16 if number < 6 else 64)
-    number_bits = bits.ue() + 4
-    order = bits.ue()
-    if order == 0:
-        bits.ue()
-    elif order == 1:
-        bits.u(1), bits.ue(), bits.ue()
-        for _ in range(bits.ue()):
-            bits.ue()
-    bits.ue(), bits.u(1), bits.ue(), bits.ue()
-    return _Sequence(bool(bits.u(1)), number_bits, separate_planes)
-
-
-def _field(unit: bytes, sequence: _Sequence) -> _Field | None:
-    """The field that a slice is of; None: it is one of a frame, or damaged."""
-    bits = _Bits(unit[:40])
-    with suppress(ValueError):
-        bits.ue(), bits.ue(), bits.ue(), bits.u(2 * sequence.separate_planes)
-        number = bits.u(sequence.number_bits)
-        if bits.u(1):
-            return _Field(number, bool(bits.u(1)))
-    return None
