@@ -123,7 +123,7 @@ def curate(files: list[str], work: Path, *, cut: int | None = None) -> Callable[
     context = Context(Settings(home=work))
     probe, split = Probe(Probe.Options(), context), Split(Split.Options(), context)
     motion, cutter = Motion(Motion.Options(), context), Cut(Cut.Options(crf=cut or 23), context)
-    hashing.perceptual_hash(np.eye(64, dtype=np.uint8)[..., None].repeat(3, 2) * 255, "phash")
+    hashing.perceptual_hashes(np.eye(64, dtype=np.uint8)[..., None].repeat(3, 2) * 255, "phash")
 
     def run() -> int:
         made = 0
@@ -158,7 +158,7 @@ def steps(files: list[str], work: Path) -> Callable[[], int]:
 
     program = find_ffmpeg()
     assert program
-    hashing.perceptual_hash(np.eye(64, dtype=np.uint8)[..., None].repeat(3, 2) * 255, "phash")
+    hashing.perceptual_hashes(np.eye(64, dtype=np.uint8)[..., None].repeat(3, 2) * 255, "phash")
 
     def seek(path: str, points: tuple[float, ...]) -> list[Any]:
         capture = cv2.VideoCapture(path)
@@ -196,7 +196,7 @@ def steps(files: list[str], work: Path) -> Callable[[], int]:
             ]
             subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
             for frame in seek(out, (0.0,)):  # dedup
-                hashing.perceptual_hash(frame, "phash")
+                hashing.perceptual_hashes(frame, "phash")
             for points in ((0.5,), (0.1, 0.5, 0.9), (0.5,)):  # match, aesthetics, text
                 seek(out, points)
             made += 1

@@ -71,6 +71,8 @@ POSITION = (
 HIDDEN = (
     "hash_first",
     "hash_middle",
+    "hash_first_mirrored",
+    "hash_middle_mirrored",
     "hash_views",
     "dedup_seq",
     "text_seq",

@@ -184,6 +184,8 @@ clips = Table(
     Column("seconds", Float(53)),
     Column("hash_first", Text),
     Column("hash_middle", Text),
+    Column("hash_first_mirrored", Text),
+    Column("hash_middle_mirrored", Text),
     Column("hash_views", Text),
     *_duplicate(),
     Column("duplicate_distance", Integer),

@@ -67,7 +67,7 @@ class Dedup(Stage[Clip, DedupOptions]):
         from curate.tasks.video.survivors import Survivors
 
         super().__init__(options, context)
-        self._survivors: Survivors = Survivors(options.hash, options.frames, options.views)
+        self._survivors: Survivors = Survivors(options.frames, options.views)
         self._last = 0
 
     @classmethod

@@ -46,6 +46,10 @@ class Split(Stage[Video, "Split.Options"]):
             "text", "perceptual hash of the first frame, 16 hex characters; NULL when it is flat"
         ),
         "hash_middle": Column("text", "the same of the middle frame"),
+        "hash_first_mirrored": Column(
+            "text", "hash_first of the mirrored frame; NULL unless dedup has views: mirror or all"
+        ),
+        "hash_middle_mirrored": Column("text", "the same of the middle frame"),
         "hash_views": Column(
             "text", "hashes of sampled frames in several views; NULL unless dedup has views: all"
         ),
@@ -160,7 +164,7 @@ class Split(Stage[Video, "Split.Options"]):
             hash=str(getattr(dedup, "hash", "phash")),
             deinterlace=o.deinterlace == "auto",
             tone_map=o.hdr == "tonemap",
-            views=getattr(dedup, "views", "none") == "all",
+            views=str(getattr(dedup, "views", "none")),
         )
         fingerprint = str(row.values.get("fingerprint") or "")
         with writing_samples(self.context.settings.samples, row.id, fingerprint) as writer:

@@ -79,16 +79,25 @@ def _hasher(method: str) -> Any:
     return getattr(module, _METHODS[method])(verbose=False)
 
 
-def perceptual_hash(picture: NDArray[np.uint8], method: str) -> str | None:
-    """The 64-bit hash of an RGB picture (H x W x 3) as 16 hex characters; None where it is flat.
+def perceptual_hashes(
+    picture: NDArray[np.uint8], method: str, mirror: bool = False
+) -> tuple[str | None, str | None]:
+    """The 64-bit hash of an RGB picture (H x W x 3), and with `mirror` that of its mirror image.
 
-    `method`: phash, ahash, dhash or whash. The hash of a frame scaled down to a shorter side of 256
+    Each is 16 hex characters, or None where the picture is flat. `method`: phash, ahash, dhash or
+    whash. The hash of a frame scaled down to a shorter side of 256
     pixels differs from that of the full frame by about 1 bit (4 at most on 48 frames), so do not
     compare the two. A black frame or a bare background has no hash, because all such frames would
     be duplicates of each other. Raises PackageMissing.
     """
     import cv2
+    from PIL import Image
 
     if cv2.meanStdDev(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))[1][0][0] < FLAT:
-        return None
-    return str(_hasher(method).encode_image(image_array=picture))
+        return None, None
+    hasher = _hasher(method)
+    # as the hasher does first; of a small picture the second hash costs next to nothing
+    resized = Image.fromarray(picture).resize(hasher.target_size, Image.Resampling.LANCZOS)
+    small = np.asarray(resized)
+    plain = str(hasher.encode_image(image_array=small))
+    return plain, str(hasher.encode_image(image_array=small[:, ::-1])) if mirror else None

@@ -29,7 +29,7 @@ from curate.tasks.video.decode import decode, open_media, video_stream
 from curate.tasks.video.deinterlace import Interlacing, deinterlaced
 from curate.tasks.video.flow import LONG, Gray, gray_of, measure_pair, with_held
 from curate.tasks.video.geometry import Geometry, geometry
-from curate.tasks.video.hashing import perceptual_hash
+from curate.tasks.video.hashing import perceptual_hashes
 from curate.tasks.video.jpeg import JpegList, decode_jpeg
 from curate.tasks.video.measures import Measures, Pair
 from curate.tasks.video.pieces import Lengths, Piece, long_enough, pieces
@@ -60,7 +60,7 @@ class SplitPlan:
     hash: str = "phash"
     deinterlace: bool = True
     tone_map: bool = True
-    views: bool = False  # whether frames are hashed in several views too
+    views: str = "none"  # what is hashed besides, as in the options of the stage `dedup`
 
 
 def split_video(
@@ -336,14 +336,17 @@ class _Clips:
         num_frames = piece.after - piece.first
         width, height = scene.store.shape.size
         middle = min(measures.pictures, key=lambda p: abs(p.seconds - measures.seconds / 2))
-        first_hash, middle_hash = (
-            perceptual_hash(
-                decode_jpeg(bytes(jpegs.data[p.offset : p.offset + p.size])), self._plan.hash
+        mirror = self._plan.views != "none"
+        (first, first_mirrored), (central, central_mirrored) = (
+            perceptual_hashes(
+                decode_jpeg(bytes(jpegs.data[p.offset : p.offset + p.size])),
+                self._plan.hash,
+                mirror,
             )
             for p in (measures.pictures[0], middle)
         )
         views: dict[str, str] = {}
-        if self._plan.views:
+        if self._plan.views == "all":
             regular, held = scene.within(piece.first, piece.after)
             frames = {frame.index: frame for frame in (*held, *regular)}
             grays = (scene.store.gray(frames[i]) for i in sorted(frames))
@@ -359,7 +362,9 @@ class _Clips:
             "start_seconds": self._times.seconds(start),
             "end_seconds": self._times.seconds(end),
             "seconds": measures.seconds,
-            "hash_first": first_hash,
-            "hash_middle": middle_hash,
+            "hash_first": first,
+            "hash_middle": central,
+            "hash_first_mirrored": first_mirrored,
+            "hash_middle_mirrored": central_mirrored,
             **views,
         }

@@ -14,7 +14,7 @@ from curate.tasks.stage import NewClip
 from curate.tasks.video.decode import open_file
 from curate.tasks.video.flow import measure_still
 from curate.tasks.video.geometry import RGB, Geometry
-from curate.tasks.video.hashing import perceptual_hash
+from curate.tasks.video.hashing import perceptual_hashes
 from curate.tasks.video.jpeg import JpegList, decode_half, encode_jpeg
 from curate.tasks.video.measures import Measures
 from curate.tasks.video.samples import LONGER, SHORTER, SampleWriter
@@ -79,10 +79,10 @@ def _to_rgb(image: Image.Image, path: str) -> RGB:
     return np.asarray(image.convert("RGB"), np.uint8)
 
 
-def image_clip(path: str, hash_method: str, writer: SampleWriter, views: bool = False) -> NewClip:
+def image_clip(path: str, hash_method: str, writer: SampleWriter, views: str = "none") -> NewClip:
     """Write the samples of an image; returns its one clip: pts 0 to 1, one frame, no times.
 
-    With `views` it is hashed in several views too. Raises MediaError.
+    `views` is as in the options of the stage `dedup`. Raises MediaError.
     """
     pixels = read_image(path).pixels
     height, width = pixels.shape[:2]
@@ -93,9 +93,9 @@ def image_clip(path: str, hash_method: str, writer: SampleWriter, views: bool = 
     large = jpegs.add(0.0, encode_jpeg(_scaled(pixels, shape.fit(longer=LONGER))))
     measures = Measures(0.0, [picture], [0], large, stills=[measure_still(small, 0.0)])
     writer.write(0, measures, jpegs)
-    hashed = perceptual_hash(small, hash_method)
+    hashed, mirrored = perceptual_hashes(small, hash_method, views != "none")
     viewed = {}
-    if views:
+    if views == "all":
         half = decode_half(bytes(jpegs.data[: picture.size]))
         viewed = {"hash_views": hash_frames([half])}
     return NewClip(0, 0, 1, {
@@ -103,6 +103,7 @@ def image_clip(path: str, hash_method: str, writer: SampleWriter, views: bool = 
         "aspect_ratio": height / width, "resolution": height * width, "start_frame": 0,
         "start_seconds": None, "end_seconds": None, "seconds": None,
         "hash_first": hashed, "hash_middle": hashed,
+        "hash_first_mirrored": mirrored, "hash_middle_mirrored": mirrored,
         **viewed,
     })  # fmt: skip
 

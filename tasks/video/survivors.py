@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from curate.tasks.video.hamming import HashTable, grown
-from curate.tasks.video.hash_pair import pair_of
+from curate.tasks.video.hash_pair import mirrored_pair_of, pair_of
 from curate.tasks.video.view_table import ViewTable
 from curate.tasks.video.views import NO_FRAMES, decode_views
 
@@ -16,12 +16,11 @@ from curate.tasks.video.views import NO_FRAMES, decode_views
 class Survivors:
     """Clips that are no duplicates, in the order of adding.
 
-    A row or clip has hash_first and hash_middle, made by `method`, and with `views` = ``all`` also
-    hash_views; where that is NULL, it is compared by the other two alone.
+    A row or clip has hash_first and hash_middle, and with `views` = ``all`` also hash_views. A clip
+    that is searched for also has the hashes of its mirror image, unless `views` is ``none``.
     """
 
-    def __init__(self, method: str, frames: str, views: str) -> None:
-        self._method = method
+    def __init__(self, frames: str, views: str) -> None:
         self._mirror = views != "none"
         self._ids = np.zeros(1024, np.int64)
         self._pairs = HashTable(frames)
@@ -48,10 +47,9 @@ class Survivors:
 
     def earliest_within(self, row: Any, threshold: int) -> tuple[int, int] | None:
         """Id and distance (0 to 64 bits) of the earliest clip within `threshold`, or None."""
-        pair = pair_of(row)
-        found = [self._pairs.earliest_within(pair, threshold)]
+        found = [self._pairs.earliest_within(pair_of(row), threshold)]
         if self._mirror:
-            found.append(self._pairs.earliest_within(pair.mirrored(self._method), threshold))
+            found.append(self._pairs.earliest_within(mirrored_pair_of(row), threshold))
         if self._views is not None:
             takes = decode_views(row["hash_views"])
             found += [self._views.earliest_within(take, threshold) for take in takes]

@@ -17,7 +17,7 @@ from curate.configs.settings import Settings
 from curate.tasks.dedup import Dedup, DedupOptions
 from curate.tasks.stage import Clip, Context, Video
 from curate.tasks.video.hamming import HashTable
-from curate.tasks.video.hash_pair import HashPair
+from curate.tasks.video.survivors import Survivors
 from curate.tasks.video.views import VIEWS, encode_views
 
 Word = int | None
@@ -30,8 +30,14 @@ def text(word: Word) -> str | None:
     return None if word is None else f"{word:016x}"
 
 
-def clip(number: int, pair: tuple[Word, Word]) -> Clip:
-    values = {"hash_first": text(pair[0]), "hash_middle": text(pair[1])}
+def clip(number: int, pair: tuple[Word, Word], mirrored: tuple[Word, Word] = (None, None)) -> Clip:
+    values = {
+        "hash_first": text(pair[0]),
+        "hash_middle": text(pair[1]),
+        "hash_first_mirrored": text(mirrored[0]),
+        "hash_middle_mirrored": text(mirrored[1]),
+        "hash_views": None,
+    }
     return Clip(number, 1, number, VIDEO, 0, 1, Fraction(1), values, Path())
 
 
@@ -101,9 +107,14 @@ def test_the_seed_compares_the_first_frame_only() -> None:
     assert second["duplicate"] == 1
 
 
-def viewed(number: int, views: list[Any], pair: tuple[Word, Word] = (None, None)) -> Clip:
-    """A clip with views of its frames, and a hash pair that says nothing."""
-    plain = clip(number, pair)
+def viewed(
+    number: int,
+    views: list[Any],
+    pair: tuple[Word, Word] = (None, None),
+    mirrored: tuple[Word, Word] = (None, None),
+) -> Clip:
+    """A clip with views of its frames, and hash pairs that say nothing unless given."""
+    plain = clip(number, pair, mirrored)
     return replace(plain, values={**plain.values, "hash_views": encode_views([views])})
 
 
@@ -111,23 +122,14 @@ def frames(seed: int, number: int = 8) -> np.ndarray:
     return np.random.default_rng(seed).integers(1, 2**63, (number, VIEWS), np.uint64)
 
 
-MIRRORED = ((0x123, 0x456), (0x123 ^ 0x5555555555555555, 0x456 ^ 0x5555555555555555))
+PAIR, OTHER = (0x123, 0x456), (0xFFFF0000, 0xFFFF00000000)
 
 
-@pytest.mark.parametrize(("views", "duplicate"), [("none", 0), ("mirror", 1)])
+@pytest.mark.parametrize(("views", "duplicate"), [("none", 0), ("mirror", 1), ("all", 1)])
 def test_a_mirrored_clip_is_found_when_asked_for(views: str, duplicate: int) -> None:
-    pairs = [clip(n, pair) for n, pair in enumerate(MIRRORED)]
-    (_, second) = run(stage(views=views), pairs)
+    (_, second) = run(stage(views=views), [clip(0, PAIR), clip(1, OTHER, PAIR)])
     assert (second["duplicate"], second["duplicate_of"]) == (duplicate, 0 if duplicate else None)
-
-
-@pytest.mark.parametrize("method", ["phash", "ahash", "dhash", "whash"])
-def test_a_mirrored_clip_is_found_by_every_hash(method: str) -> None:
-    first = HashPair("0123456789abcdef", "fedcba9876543210")
-    turned = first.mirrored(method)
-    pairs = [(int(str(p.first), 16), int(str(p.middle), 16)) for p in (first, turned)]
-    (_, second) = run(stage(views="mirror", hash=method), [clip(n, p) for n, p in enumerate(pairs)])
-    assert (second["duplicate"], second["duplicate_distance"]) == (1, 0)
+    assert second["duplicate_distance"] == (0 if duplicate else None)
 
 
 def test_frames_are_compared_in_all_views_when_asked_for() -> None:
@@ -140,15 +142,29 @@ def test_frames_are_compared_in_all_views_when_asked_for() -> None:
     assert crop["duplicate_distance"] == 0
 
 
-def test_all_finds_what_mirror_finds_also_for_clips_without_views() -> None:
-    old = [
-        replace(c, values={**c.values, "hash_views": None})
-        for c in (clip(n, pair) for n, pair in enumerate(MIRRORED))
-    ]
-    (_, second) = run(stage(views="all"), old)
-    assert second["duplicate"] == 1
-    (_, third) = run(stage(views="all"), [viewed(0, [*frames(1)], MIRRORED[0]), replace(old[1])])
-    assert third["duplicate"] == 1
+pairs_of_words = st.tuples(words, words)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(pairs_of_words, pairs_of_words, st.integers(0, 9)), max_size=12),
+    st.tuples(pairs_of_words, pairs_of_words, st.integers(0, 9)),
+)
+def test_each_setting_finds_what_the_one_before_it_finds(
+    earlier: list[tuple[Any, Any, int]], copy: tuple[Any, Any, int]
+) -> None:
+    """Among the same survivors, and none of a later clip than the setting before."""
+    *rows, row = (
+        viewed(n, [*frames(seed)] if seed else [], pair, mirrored)
+        for n, (pair, mirrored, seed) in enumerate([*earlier, copy])
+    )
+    found = []
+    for views in ("none", "mirror", "all"):
+        survivors = Survivors("both", views)
+        survivors.extend([r.id for r in rows], rows)
+        match = survivors.earliest_within(row, 3)
+        found.append(match[0] if match else math.inf)
+    assert found == sorted(found, reverse=True)
 
 
 def test_the_earliest_of_both_ways_counts() -> None:

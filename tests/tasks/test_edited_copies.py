@@ -61,12 +61,12 @@ EDITS: dict[str, Callable[[Frames], Frames]] = {
 class Curate:
     """split and dedup with a setting of `views`."""
 
-    def __init__(self, home: Path, views: str) -> None:
+    def __init__(self, home: Path, views: str, method: str = "phash", threshold: int = 10) -> None:
         self._home = home
         steps: list[dict[str, Any]] = [
             {"stage": "probe"},
             {"stage": "split", "detector": "stride", "stride_seconds": 100, "min_seconds": 0},
-            {"stage": "dedup", "views": views},
+            {"stage": "dedup", "views": views, "hash": method, "threshold": threshold},
         ]
         pipeline = parse(steps, stages(), "test")
         context = Context(Settings(home=home), pipeline)
@@ -95,6 +95,21 @@ def test_an_edited_copy_is_a_duplicate_and_so_is_the_source_after_it(
     copy = curate.clip(3, EDITS[edit](source))
     assert curate.found(other, original, copy) == [None, None, 2]
     assert curate.found(other, copy, original) == [None, None, 3]
+
+
+def hollow(seed: int) -> Frames:
+    """Dark footage: most neighbours are equal, and a mirrored dHash cannot be told from dHash."""
+    return [np.where(f < 150, 0, f).astype(np.uint8) for f in pan(seed, 2)]
+
+
+@pytest.mark.parametrize("hash_method", ["phash", "ahash", "dhash", "whash"])
+@pytest.mark.parametrize("views", ["mirror", "all"])
+def test_a_mirrored_copy_is_as_near_as_a_plain_one(
+    tmp_path: Path, views: str, hash_method: str
+) -> None:
+    curate, source = Curate(tmp_path, views, hash_method, threshold=4), hollow(1)
+    original, copy = curate.clip(1, source), curate.clip(2, EDITS["mirror"](source))
+    assert curate.found(original, copy) == [None, 1]
 
 
 @pytest.mark.parametrize("edit", ["crop_80", "trim_start"])
@@ -128,6 +143,17 @@ def test_a_cropped_image_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize("views", ["none", "mirror"])
 def test_split_makes_views_only_when_they_are_compared(tmp_path: Path, views: str) -> None:
     assert "hash_views" not in Curate(tmp_path, views).clip(1, pan(1, 1)).values
+
+
+@pytest.mark.parametrize(("views", "made"), [("none", False), ("mirror", True), ("all", True)])
+def test_split_hashes_mirror_images_only_when_they_are_compared(
+    tmp_path: Path, views: str, made: bool
+) -> None:
+    curate = Curate(tmp_path, views)
+    clips = curate.clip(1, pan(1, 1)), curate.clip_of(2, write_image(tmp_path / "a.png"))
+    for clip in clips:
+        for name in ("hash_first_mirrored", "hash_middle_mirrored"):
+            assert (clip[name] is not None) == made
 
 
 def test_frames_of_the_first_seconds_are_hashed_four_times_a_second(tmp_path: Path) -> None:

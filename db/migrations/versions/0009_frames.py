@@ -42,4 +42,5 @@ def upgrade() -> None:
     op.add_column("datasets", sa.Column("folder", sa.Text()))
     op.execute("UPDATE datasets SET folder = CAST(id AS TEXT)")  # where their clips lie
     op.create_index("ix_datasets_folder", "datasets", ["folder"], unique=True)
-    op.add_column("clips", sa.Column("hash_views", sa.Text()))
+    for name in ("hash_first_mirrored", "hash_middle_mirrored", "hash_views"):
+        op.add_column("clips", sa.Column(name, sa.Text()))

@@ -12,7 +12,7 @@ import pytest
 
 from curate.configs.errors import PackageMissing, ServiceError
 from curate.tasks.video import hashing
-from curate.tasks.video.hashing import FLAT, check_imagededup, perceptual_hash
+from curate.tasks.video.hashing import FLAT, check_imagededup, perceptual_hashes
 from tests.media import picture
 
 METHODS = ("phash", "ahash", "dhash", "whash")
@@ -33,15 +33,15 @@ def reference_phash(gray: np.ndarray) -> str:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_hash_is_16_hex_characters_and_repeats(method: str) -> None:
-    found = perceptual_hash(picture(3), method)
+    found = perceptual_hashes(picture(3), method)[0]
     assert found is not None and len(found) == 16
     assert int(found, 16) >= 0
-    assert found == perceptual_hash(picture(3), method)
+    assert found == perceptual_hashes(picture(3), method)[0]
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_methods_tell_two_pictures_apart(method: str) -> None:
-    a, b = (perceptual_hash(picture(i, style="noise"), method) for i in (3, 4))
+    a, b = (perceptual_hashes(picture(i, style="noise"), method)[0] for i in (3, 4))
     assert a is not None and b is not None and distance(a, b) > 2
 
 
@@ -49,7 +49,29 @@ def test_phash_is_the_published_one() -> None:
     from PIL import Image
 
     small = Image.fromarray(picture(3)).resize((32, 32), Image.Resampling.LANCZOS).convert("L")
-    assert perceptual_hash(picture(3), "phash") == reference_phash(np.asarray(small))
+    assert perceptual_hashes(picture(3), "phash")[0] == reference_phash(np.asarray(small))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("dark", [0.0, 0.9])
+def test_the_hash_of_the_mirror_image_is_that_of_the_mirrored_picture(
+    method: str, dark: float
+) -> None:
+    """Also where most of the picture is black, and neighbours are neither brighter nor darker."""
+    image = picture(3, size=(456, 256), style="noise")
+    image[:, : round(456 * dark)] = 0
+    turned = np.ascontiguousarray(image[:, ::-1])
+    plain, mirrored = perceptual_hashes(image, method, mirror=True)
+    assert mirrored is not None and plain is not None
+    other, again = perceptual_hashes(turned, method, mirror=True)
+    assert distance(mirrored, str(other)) <= 2
+    assert distance(plain, str(again)) <= 2
+
+
+def test_the_mirror_image_is_hashed_only_when_asked_for() -> None:
+    plain, mirrored = perceptual_hashes(picture(3), "phash", mirror=True)
+    assert mirrored is not None
+    assert perceptual_hashes(picture(3), "phash") == (plain, None)
 
 
 def test_a_smaller_copy_hashes_nearly_the_same() -> None:
@@ -57,7 +79,7 @@ def test_a_smaller_copy_hashes_nearly_the_same() -> None:
 
     large = picture(7, size=(960, 576))
     small = np.asarray(Image.fromarray(large).resize((426, 256)))
-    a, b = perceptual_hash(large, "phash"), perceptual_hash(small, "phash")
+    a, b = perceptual_hashes(large, "phash")[0], perceptual_hashes(small, "phash")[0]
     assert a is not None and b is not None and distance(a, b) <= 4
 
 
@@ -66,15 +88,15 @@ def test_flat_pictures_have_no_hash(level: int) -> None:
     noise = (
         np.random.default_rng(0).normal(level, FLAT / 3, (64, 64, 1)).clip(0, 255).astype(np.uint8)
     )
-    assert perceptual_hash(np.repeat(noise, 3, axis=2), "phash") is None
+    assert perceptual_hashes(np.repeat(noise, 3, axis=2), "phash", mirror=True) == (None, None)
 
 
 def test_nothing_heavy_is_loaded_and_no_stand_in_stays() -> None:
     code = (
         "import sys, numpy as np\n"
-        "from curate.tasks.video.hashing import perceptual_hash\n"
-        "assert perceptual_hash(np.random.default_rng(0).integers(0, 255, (64, 64, "
-        "3)).astype('uint8'), 'phash')\n"
+        "from curate.tasks.video.hashing import perceptual_hashes\n"
+        "assert perceptual_hashes(np.random.default_rng(0).integers(0, 255, (64, 64, "
+        "3)).astype('uint8'), 'phash')[0]\n"
         "left = [m for m in ('torch', 'torchvision', 'matplotlib', 'sklearn', 'pandas', "
         "'imagededup.methods', 'imagededup.utils', 'imagededup.handlers.search.retrieval')"
         " if m in sys.modules]\n"
@@ -102,7 +124,7 @@ def test_a_package_that_curate_does_not_know_is_not_advised(
     for name in [n for n in sys.modules if n.partition(".")[0] in ("tqdm", "imagededup")]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(ServiceError, match="what_a_stranger_wrote") as caught:
-        perceptual_hash(picture(3), "phash")
+        perceptual_hashes(picture(3), "phash")
     assert "pip install" not in str(caught.value)
 
 
@@ -111,5 +133,5 @@ def test_a_failed_import_leaves_no_stand_in(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delitem(sys.modules, "imagededup.methods.hashing", raising=False)
     monkeypatch.setitem(sys.modules, "pywt", None)  # makes `import pywt` fail
     with pytest.raises(PackageMissing, match="pip install pywavelets"):  # no package is called pywt
-        perceptual_hash(picture(3), "phash")
+        perceptual_hashes(picture(3), "phash")
     assert not {*hashing._PACKAGES, hashing._SEARCH} & set(sys.modules)
