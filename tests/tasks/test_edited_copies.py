@@ -97,17 +97,12 @@ def test_an_edited_copy_is_a_duplicate_and_so_is_the_source_after_it(
     assert curate.found(other, copy, original) == [None, None, 3]
 
 
-def hollow(seed: int) -> Frames:
-    """Dark footage: most neighbours are equal, and a mirrored dHash cannot be told from dHash."""
-    return [np.where(f < 150, 0, f).astype(np.uint8) for f in pan(seed, 2)]
-
-
 @pytest.mark.parametrize("hash_method", ["phash", "ahash", "dhash", "whash"])
 @pytest.mark.parametrize("views", ["mirror", "all"])
 def test_a_mirrored_copy_is_as_near_as_a_plain_one(
     tmp_path: Path, views: str, hash_method: str
 ) -> None:
-    curate, source = Curate(tmp_path, views, hash_method, threshold=4), hollow(1)
+    curate, source = Curate(tmp_path, views, hash_method, threshold=2), pan(1, 2)
     original, copy = curate.clip(1, source), curate.clip(2, EDITS["mirror"](source))
     assert curate.found(original, copy) == [None, 1]
 
