@@ -64,7 +64,7 @@ needed is missing.
     session = Session.of(ctx)
     checks = [*_check_packages(), check_models(session), *_check_disk(session)]
     checks += [_check_database(session), *_check_versions(session), _check_broker_answers(session)]
-    rows = [asdict(check) for check in checks]
+    rows = [asdict(check) | {"fix": session.advise(check.fix)} for check in checks]
     emit(rows, as_json, None if as_json else ("result", "name", "detail", "fix"))
     if any(check.result == "FAIL" for check in checks):
         raise typer.Exit(4)
@@ -138,9 +138,9 @@ def check_models(session: Session) -> Check:
     counts = f"{present} of {len(states)} in {session.settings.model_folder}"
     wrong = [f"{name}: {why}" for name, (state, why) in states.items() if state == "wrong"]
     if wrong:
-        return Check("models", "FAIL", f"{counts}; {'; '.join(wrong)}", "curate models list")
+        return Check("models", "FAIL", f"{counts}; {'; '.join(wrong)}", "`curate models list`")
     if present < len(states):
-        return Check("models", "-", counts, "curate models list")
+        return Check("models", "-", counts, "`curate models list`")
     return Check("models", "OK", counts)
 
 
@@ -192,13 +192,13 @@ def _check_database(session: Session) -> Check:
         return Check("database", "OK", f"{url}, empty")
     if schema != migrate.HEAD:
         newer = "install the curate that the other hosts have"
-        fix = newer if schema > migrate.HEAD else "curate db upgrade"
+        fix = newer if schema > migrate.HEAD else "`curate db upgrade`"
         return Check("database", "FAIL", f"{url}, schema {schema}, needed {migrate.HEAD}", fix)
     engine = open_database(session)
     for dataset in all_datasets(engine):
         if dead_owners(holders(engine, dataset.id, pipeline_of(dataset))):
             detail = f"{url}, schema {schema}; dead workers hold rows of {dataset.name}"
-            return Check("database", "OK", detail, f"curate resume {dataset.name}")
+            return Check("database", "OK", detail, f"`curate resume {dataset.name}`")
     return Check("database", "OK", f"{url}, schema {schema}")
 
 

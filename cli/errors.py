@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import shlex
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
@@ -30,7 +31,9 @@ def errors(
     all_rows: Annotated[
         bool, typer.Option("--all", help="Show every row that failed, not one a kind.")
     ] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print every row as CSV.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print every row as CSV on standard output.")
+    ] = False,
     row: Annotated[int | None, typer.Option("--id", help="Show everything about one row.")] = None,
     level: Annotated[str, typer.Option(help="Whether --id is that of a clip or a video.")] = "clip",
     as_json: Json = False,
@@ -43,16 +46,23 @@ def errors(
       curate errors --id 812
     """
     session = Session.of(ctx)
+    if as_csv and dataset and dataset.lower().endswith(".csv"):
+        to_file = f"curate errors --csv > {shlex.quote(dataset)}"
+        raise UsageError(what=f"--csv prints on standard output; to write a file: `{to_file}`")
+    if as_csv and dataset == "-":  # standard output, as other programs have it
+        dataset = None
     opened = open_dataset(session, dataset)
     if row is not None:
-        _print_row(opened, level, row, as_json)
+        _print_row(session, opened, level, row, as_json)
         return
     which = (opened.engine, opened.dataset.id, known_stage(opened, stage))
     kind = known_error(opened, error)
     if all_rows or as_csv:
-        found = _print_rows(failed_rows(*which, kind), as_csv, as_json)
+        all_failed = failed_rows(*which, kind)
+        rows = (r._replace(message=session.advise(r.message)) for r in all_failed)
+        found = _print_rows(rows, as_csv, as_json)
     else:
-        failed = failures(*which, kind)
+        failed = [replace(f, message=session.advise(f.message)) for f in failures(*which, kind)]
         frames = FrameCounts() if stage or kind else count_frames(*which[:2])
         found = bool(failed or frames.videos_with_losses)
         _print_kinds(session, opened, failed, frames, as_json)
@@ -102,7 +112,9 @@ def _print_rows(rows: Iterable[FailedRow], as_csv: bool, as_json: bool) -> bool:
     return bool(found)
 
 
-def _print_row(opened: OpenDataset, level: str, row_id: int, as_json: bool) -> None:
+def _print_row(
+    session: Session, opened: OpenDataset, level: str, row_id: int, as_json: bool
+) -> None:
     """Print all columns of one row. Raises UsageError when there is no such row."""
     if level not in ("clip", "video"):
         raise UsageError(what=f"--level {level}: it is clip or video")
@@ -110,6 +122,8 @@ def _print_row(opened: OpenDataset, level: str, row_id: int, as_json: bool) -> N
     values = row_values(opened.engine, opened.dataset.id, known, row_id)
     if values is None:
         raise UsageError(what=f"dataset {opened.name} has no {level} {row_id}")
+    if "error" in values:
+        values["error"] = session.advise(values["error"])
     if as_json:
         emit_json(values)
     else:

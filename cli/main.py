@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from typer.main import get_group
 
 import curate
 from curate.cli.shared.output import plain
+from curate.cli.shared.session import Session
 from curate.configs.errors import CurateError
 
 INTERRUPTED = 130
@@ -188,7 +190,7 @@ COMMANDS = [
 class Program(TyperGroup):
     """The group of all commands. It imports the module of a command when that one is called.
 
-    It also gives two ways to end their exit codes before typer does.
+    It also prints the errors of curate, and gives each way to end its exit code before typer does.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -208,6 +210,10 @@ class Program(TyperGroup):
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except CurateError as error:
+            session = Session.of(ctx)
+            code = _report(session.advise(str(error)), error.exit_code, session.verbose)
+            raise typer.Exit(code) from None
         except BrokenPipeError:
             raise typer.Exit(PIPE_CLOSED) from None
         except KeyboardInterrupt:
@@ -301,8 +307,6 @@ def call(argv: Sequence[str]) -> int:
     verbose = any(word in ("-v", "--verbose") for word in argv)
     try:
         result = app(list(argv), prog_name="curate", standalone_mode=False)
-    except CurateError as error:
-        return _report(str(error), error.exit_code, verbose)
     except SystemExit as ended:  # shell completion
         return ended.code if isinstance(ended.code, int) else 1
     except Exception as error:  # noqa: BLE001  the top: whatever else happens is one line
@@ -318,7 +322,7 @@ def call(argv: Sequence[str]) -> int:
         if type(error).__name__ == "Abort":
             return INTERRUPTED
         message = " ".join(f"{type(error).__name__}: {error}".split())
-        hint = "" if verbose else ". Run again with: curate --verbose …"
+        hint = "" if verbose else f". Run again with: {shlex.join(['curate', '--verbose', *argv])}"
         return _report(f"unexpected {message}{hint}", 1, verbose)
     return result if isinstance(result, int) else 0
 

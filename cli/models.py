@@ -82,11 +82,11 @@ licence, how to get them.
             "what": known.what if known else "", "stages": ", ".join(users), "path": str(folder),
             "size_mb": None if size is None else round(size / 1e6, 1),
             "licence": known.licence if known else "", "page": known.page if known else "",
-            "get": "" if state == "present" else how_to_get(need, folder),
+            "get": "" if state == "present" else session.advise(how_to_get(need, folder)),
         }  # fmt: skip
         rows.append(row)
     emit(rows, as_json, None if as_json else LIST_COLUMNS)
-    fetchable = [str(r["model"]) for r in rows if str(r["get"]).startswith("curate models fetch")]
+    fetchable = [str(row["model"]) for row in rows if row["get"] and row["model"] in CATALOG]
     check_them = [("models", "check")] if any(row["state"] != "missing" for row in rows) else []
     session.next(*[("models", "fetch", name) for name in fetchable[:1]], *check_them)
 

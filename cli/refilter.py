@@ -61,7 +61,8 @@ def _with_other_filters(opened: OpenDataset, config: Path | None, sets: Sequence
         if opened.dataset.refiltering:
             return opened.pipeline
         raise UsageError(
-            what="Say what changes: --set FILTER.where='…' or --config FILE. See: curate filter"
+            what="Say what changes: --set FILTER.where='…' or --config FILE. See:"
+            " `curate filter DATASET`"
         )
     if config:
         requested = resolve(config, sets, ready=False).pipeline
@@ -72,5 +73,5 @@ def _with_other_filters(opened: OpenDataset, config: Path | None, sets: Sequence
         stages = {step["stage"] for step in [*old, *new] if "stage" in step}
         changes = [d for d in differences(old, new) if d.split()[0].split(".")[0] in stages]
         what = ", ".join(changes) or "the order of stages"
-        raise StagesChanged(source="given", name=opened.name, what=what)
+        raise StagesChanged(source="given", name=opened.name, what=what, anew=opened.run_anew())
     return requested

@@ -55,6 +55,6 @@ def resume(
     if not notify_workers(session, opened):
         session.console.warn(
             f"the broker {hide_password(broker)} does not answer: rows wait, and workers go on"
-            " once it does. Check it with: curate doctor"
+            " once it does. Check it with: `curate doctor`"
         )
     session.next(("status", opened.name, "--watch"))

@@ -41,4 +41,6 @@ def retry(
     elif stage or error:
         at = f" at {stage}" if stage else ""
         kind = f" with {error}" if error else ""
-        session.console.warn(f"no row of {opened.name} failed{at}{kind}; see: curate errors")
+        session.console.warn(
+            f"no row of {opened.name} failed{at}{kind}; see: `curate errors DATASET`"
+        )

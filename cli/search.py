@@ -74,7 +74,8 @@ def _frame_scores(
     if not opened.pipeline.has(STAGE):
         raise UsageError(
             what=f"dataset {opened.name} has no embeddings to search: its pipeline has no stage"
-            f" {STAGE}. Start one that has with: curate run … --config scores.yaml"
+            f" {STAGE}. Start one that has them with: "
+            f"{opened.run_anew('--config', 'scores.yaml')}"
         )
     model = str(model_of(opened.pipeline.stage(STAGE)))
     if where:
@@ -91,13 +92,13 @@ def _frame_scores(
         if revision != tower.revision:
             raise UsageError(
                 what=f"clips were embedded by other weights ({revision}) than those in the model"
-                f" folder ({tower.revision}). Embed them again with: curate redo {STAGE}"
-                f" {opened.name}"
+                f" folder ({tower.revision}). Embed them again with: `curate redo {STAGE}"
+                " DATASET`"
             )
         yield from zip(ids, (float(s) for s in read(vectors) @ text), strict=True)
     if tower is None:
         which = " for which --where is true" if where else ""
         raise UsageError(
             what=f"no clip of dataset {opened.name}{which} is embedded yet. Add the stage {STAGE}"
-            " to its pipeline, or see: curate status"
+            " to its pipeline, or see: `curate status DATASET`"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -42,10 +43,13 @@ def set_(
         known = sorted(type(options).model_fields)
         what = f"{assignment}: what may change is {', '.join(changeable)}"
         if option.strip() in known:
-            what += f"; for one that changes scores: curate redo {stage} --set {assignment}"
+            redo = f"curate redo {stage} DATASET --set {shlex.quote(assignment)}"
+            what += f"; for one that changes scores: `{redo}`"
         else:
             near = did_you_mean(option.strip(), known)
-            what = f"stage {stage} has no option {option.strip()}{near}; see: curate stages {stage}"
+            what = (
+                f"stage {stage} has no option {option.strip()}{near}; see: `curate stages {stage}`"
+            )
         raise UsageError(what=what)
     pipeline = with_options(opened, stage, [assignment])
     changes = differences(opened.dataset.frozen, pipeline.frozen())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -37,18 +36,17 @@ def stages(
       curate stages split
     """
     session = Session.of(ctx)
-    model_folder = session.settings.model_folder
     if name:
-        _print_stage(name, model_folder, as_json)
+        _print_stage(session, name, as_json)
         return
-    rows = [stage_json(stage, model_folder) for stage in stages_in_order()]
+    rows = [stage_json(session, stage) for stage in stages_in_order()]
     if not as_json:
         rows = [row | {"columns": ", ".join(c["column"] for c in row["columns"])} for row in rows]
     emit(rows, as_json, None if as_json else COLUMNS)
     session.next(("stages", rows[-1]["stage"]))
 
 
-def stage_json(stage: StageClass, model_folder: Path) -> dict[str, Any]:
+def stage_json(session: Session, stage: StageClass) -> dict[str, Any]:
     """A stage as JSON: where it runs, whether it can run on this host, and its columns."""
     from curate.tasks.models.verify import missing  # imports NumPy, which the help does not need
 
@@ -60,8 +58,8 @@ def stage_json(stage: StageClass, model_folder: Path) -> dict[str, Any]:
         pass
     except CurateError as error:
         available = f"no: {error}"
-    if available == "yes" and missing(stage.models(options), model_folder):
-        available = "no: weights are missing, see: curate models list"
+    if available == "yes" and missing(stage.models(options), session.settings.model_folder):
+        available = "no: weights are missing, see: `curate models list`"
     paragraph = inspect.cleandoc(stage.__doc__ or "").partition("\n\n")[0]
     columns = [
         {"column": n, "type": c.kind, "range": c.range, "better": c.better, "description": c.doc}
@@ -69,18 +67,18 @@ def stage_json(stage: StageClass, model_folder: Path) -> dict[str, Any]:
     ]
     return {
         "stage": stage.name, "level": stage.level, "queue": options.queue,
-        "batch_size": options.batch_size, "available": available,
+        "batch_size": options.batch_size, "available": session.advise(available),
         "description": " ".join(paragraph.split()), "columns": columns,
     }  # fmt: skip
 
 
-def _print_stage(name: str, model_folder: Path, as_json: bool) -> None:
+def _print_stage(session: Session, name: str, as_json: bool) -> None:
     """Print the options and columns of a stage. Raises UsageError when there is no such stage."""
     catalog = stages_by_name()
     if name not in catalog:
         raise UsageError(what=f"there is no stage {name}; {hint(name, catalog)}")
     stage = catalog[name]
-    row = stage_json(stage, model_folder) | {"options": describe_options(stage.Options)}
+    row = stage_json(session, stage) | {"options": describe_options(stage.Options)}
     if as_json:
         emit_json(row)
         return

@@ -57,7 +57,7 @@ def status(
     opened = open_dataset(session, dataset)
     watcher = Watcher(opened, session.settings)
     view = _watch(session, watcher) if watch else watcher.look()
-    report = status_json(opened, view)
+    report = status_json(session, opened, view)
     if as_json:
         emit_json(report)
     else:
@@ -87,7 +87,7 @@ def _watch(session: Session, watcher: Watcher) -> DatasetView:
         display.close()
 
 
-def status_json(opened: OpenDataset, view: DatasetView) -> dict[str, Any]:
+def status_json(session: Session, opened: OpenDataset, view: DatasetView) -> dict[str, Any]:
     """Everything that status shows, as JSON."""
     stages = [
         {
@@ -97,13 +97,16 @@ def status_json(opened: OpenDataset, view: DatasetView) -> dict[str, Any]:
         }
         for s in view.stages
     ]  # fmt: skip
+    failed = failures(opened.engine, opened.dataset.id)[:3]
     return {
         "dataset": opened.name, "state": view.state, "root": opened.dataset.root, "stages": stages,
         "totals": asdict(view.totals), "shares": view.totals.shares(), "eta_seconds": view.eta,
         "at_work": [at_work_json(batch) for batch in view.at_work],
-        "failures": [asdict(f) for f in failures(opened.engine, opened.dataset.id)[:3]],
+        "failures": [asdict(f) | {"message": session.advise(f.message)} for f in failed],
         "frames": asdict(count_frames(opened.engine, opened.dataset.id)),
-        "held_up": [asdict(b) for b in view.blocked],
+        "held_up": [
+            asdict(b) | {"message": session.advise(b.message)} for b in view.blocked
+        ],
         "earlier_forms": [
             asdict(e) for e in earlier_forms(opened.engine, opened.dataset, opened.pipeline)
         ],
@@ -141,9 +144,9 @@ def _print_table(
         print(formatted(f"{blocked['stage']} is held up: {blocked['message']}"))
     for earlier in report["earlier_forms"]:
         stage, subject = earlier["stage"], counted(earlier["rows"], earlier["level"])
-        advice = "; for clips by the rules of today: curate run … --name NEW"
+        advice = f"; for clips by the rules of today: {opened.run_anew()}"
         if earlier["level"] == "clip":
-            advice = f", not to be compared with the others: curate redo {stage} {opened.name}"
+            advice = f", not to be compared with the others: `curate redo {stage} DATASET`"
         session.console.warn(f"{stage} of {subject} is of an earlier form{advice}")
     if warning := version_difference(opened.engine):
         session.console.warn(warning)

@@ -155,7 +155,7 @@ def print_check(session: Session, name: str, as_json: bool) -> None:
     elif not problems:
         print(f"OK: {', '.join(worker.node for worker in workers)}")
     else:
-        print("\n".join(f"FAIL: {problem}" for problem in problems))
+        print("\n".join(f"FAIL: {session.advise(problem)}" for problem in problems))
     if problems:
         raise typer.Exit(4)
 
@@ -174,7 +174,7 @@ def check_workers(session: Session, name: str) -> tuple[list[SeenWorker], list[s
     if not workers:
         named = f" with --name {name}" if name else ""
         sign = f"no curate worker{named} of {host} gave a sign of life"
-        return [], [f"{sign}; see its log, and: curate doctor"]
+        return [], [f"{sign}; see its log, and: `curate doctor`"]
     return workers, problems_of(workers, answered)
 
 

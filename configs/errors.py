@@ -13,7 +13,9 @@
         └── StageError   the stage; `curate retry` may help
 
 A class's docstring is its message: what happened, to which file, why, what to do. Fields in braces
-are filled from keyword arguments.
+are filled from keyword arguments. A command of curate stands in backticks, with DATASET where the
+name of the dataset belongs: the command line fills it in, with --home where that was given (see
+`Session.advise`).
 """
 
 from __future__ import annotations
@@ -58,11 +60,11 @@ class UsageError(CurateError):
 
 
 class NoSuchDataset(UsageError):
-    """There is no dataset {name}{near}. Known datasets: {known}. List them with: curate status"""
+    """There is no dataset {name}{near}. Known datasets: {known}. List them with: `curate status`"""
 
 
 class NoDatasets(UsageError):
-    """The database {database} holds no dataset yet. Start with: curate run FOLDER -o clips.csv"""
+    """The database {database} holds no dataset yet. Start with: `curate run FOLDER -o clips.csv`"""
 
 
 class NoInput(UsageError):
@@ -82,7 +84,7 @@ class FilesAmiss(CurateError):
 
 
 class ConfigError(CurateError):
-    """The configuration {source} is wrong: {why}. See what is in force with: curate config"""
+    """The configuration {source} is wrong: {why}. See what is in force with: `curate config`"""
 
     exit_code = 3
 
@@ -93,16 +95,16 @@ class BadTable(ConfigError):
 
 class PipelineChanged(ConfigError):
     """Dataset {name} keeps its own pipeline, and the one asked for differs: {what}. To go on with
-    its own, leave out --config and --set; print it with: curate config {name} --yaml. It is changed
-    with: curate refilter {name} --set FILTER.where=PREDICATE, and curate redo STAGE {name} --set
-    STAGE.OPTION=VALUE. For other stages start a new dataset with: --name
+    its own, leave out --config and --set; print it with: `curate config {name} --yaml`. It is
+    changed with: `curate refilter {name} --set FILTER.where=PREDICATE`, and `curate redo STAGE
+    {name} --set STAGE.OPTION=VALUE`. For other stages start a new dataset with: --name
     """
 
 
 class StagesChanged(PipelineChanged):
     """Dataset {name} has other stages: {what}. A refilter changes filters only. Options of a stage
-    are changed with: curate redo STAGE {name} --set STAGE.OPTION=VALUE. For other stages start a
-    new dataset with: curate run … --name NEW
+    are changed with: `curate redo STAGE {name} --set STAGE.OPTION=VALUE`. For other stages start a
+    new dataset with: {anew}
     """
 
 
@@ -112,12 +114,12 @@ class FilterError(ConfigError):
 
 class SqlRefused(ConfigError):
     """The statement is refused: {why}. curate sql takes one read-only SELECT; list tables and
-    columns with: curate sql
+    columns with: `curate sql`
     """
 
 
 class SqlFailed(ConfigError):
-    """The statement failed: {why}. List tables and columns with: curate sql"""
+    """The statement failed: {why}. List tables and columns with: `curate sql`"""
 
 
 class SqlTimeout(ConfigError):
@@ -126,7 +128,7 @@ class SqlTimeout(ConfigError):
 
 
 class ServiceError(CurateError):
-    """{what} is not available: {why}. Check everything with: curate doctor"""
+    """{what} is not available: {why}. Check everything with: `curate doctor`"""
 
     exit_code = 4
 
@@ -143,20 +145,20 @@ class StoreUnknown(ServiceError):
 
 
 class ModelsMissing(ServiceError):
-    """{what} needs weights that are not there or cannot be used (curate models list shows where
+    """{what} needs weights that are not there or cannot be used (`curate models list` shows where
     they are looked for):{missing}
     """
 
 
 class BadModel(ServiceError):
-    """The weights in {path} cannot be used: {why}. Get them again (curate models list says how),
-    and look at them with: curate models check
+    """The weights in {path} cannot be used: {why}. Get them again (`curate models list` says how),
+    and look at them with: `curate models check`
     """
 
 
 class CannotFetch(ServiceError):
-    """{url} cannot be downloaded: {why}. Take it from a mirror with: curate models fetch {name}
-    --from URL. Or download it elsewhere, copy it here, and see docs/models.md for what to do with
+    """{url} cannot be downloaded: {why}. Take it from a mirror with: `curate models fetch {name}
+    --from URL`. Or download it elsewhere, copy it here, and see docs/models.md for what to do with
     it
     """
 
@@ -176,27 +178,27 @@ class NoDevice(ServiceError):
 
 class DeviceMemory(ServiceError):
     """The device {device} has not enough memory for a pass of a network: {why}. Give it less at a
-    time with: curate set STAGE.pass_size=1. Or, where the clips are long, less of each: curate redo
-    STAGE --set STAGE.frames_a_second=2
+    time with: `curate set STAGE.pass_size=1 DATASET`. Or, where the clips are long, less of each:
+    `curate redo STAGE DATASET --set STAGE.frames_a_second=2`
     """
 
 
 class BucketMissing(ServiceError):
     """{url} cannot be used, because {store} does not exist. Make it (for S3: aws s3 mb {store}) or
-    name another one; where clips go is set by CURATE_MEDIA. Then: curate doctor
+    name another one; where clips go is set by CURATE_MEDIA. Then: `curate doctor`
     """
 
 
 class StoreRefused(ServiceError):
     """{store} refuses what this host asks for: {why}. Give it credentials that may list, read and
     write there; for S3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, see
-    docs/storage.md. Then: curate doctor
+    docs/storage.md. Then: `curate doctor`
     """
 
 
 class NeedMissing(ServiceError):
-    """Something that stage {stage} needs is not available: {why}. Check everything with: curate
-    doctor
+    """Something that stage {stage} needs is not available: {why}. Check everything with: `curate
+    doctor`
     """
 
 
@@ -208,21 +210,21 @@ class DiskFull(ServiceError):
 
 class ReaderMissing(ServiceError):
     """curate sql needs a Postgres login that can only read: {why}. Let a login that may create
-    others run: curate db upgrade. Or set CURATE_READONLY_DATABASE_URL to a login that only has
+    others run: `curate db upgrade`. Or set CURATE_READONLY_DATABASE_URL to a login that only has
     SELECT
     """
 
 
 class SchemaOutdated(ServiceError):
     """The database {database} has schema {found}, and this version of curate needs {needed}. Bring
-    it up to date with: curate db upgrade
+    it up to date with: `curate db upgrade`
     """
 
 
 class SchemaNewer(ServiceError):
     """The database {database} has schema {found}, and curate {version} on this host knows none
     after {known}: another host has a newer curate and upgraded it. Install that version here too;
-    curate workers, typed there, shows which
+    `curate workers`, typed there, shows which
     """
 
 
@@ -278,7 +280,7 @@ class BadGeometry(MediaError):
 
 class SourceChanging(MediaError):
     """{path} was replaced {times} times while it was worked on, so it is probably still being
-    written. Wait until it is whole, then: curate retry --error SourceChanging
+    written. Wait until it is whole, then: `curate retry DATASET --error SourceChanging`
     """
 
 
@@ -289,91 +291,92 @@ class HighDynamicRange(MediaError):
 
 
 class BadSidecar(MediaError):
-    """The caption in {path} cannot be used: {why}. Mend the file, then: curate retry --error
-    BadSidecar
+    """The caption in {path} cannot be used: {why}. Mend the file, then: `curate retry DATASET
+    --error BadSidecar`
     """
 
 
 class NoSidecar(MediaError):
-    """{path} has no {endings} beside it to take a caption from. Put one there, then: curate retry
-    --error NoSidecar
+    """{path} has no {endings} beside it to take a caption from. Put one there, then: `curate retry
+    DATASET --error NoSidecar`
     """
 
 
 class StageError(RowError):
-    """Stage {stage} failed: {why}. Try again with: curate retry --stage {stage}"""
+    """Stage {stage} failed: {why}. Try again with: `curate retry DATASET --stage {stage}`"""
 
 
 class UnexpectedError(StageError):
     """Stage {stage} failed with {kind}: {why}. If it stays so, report it with this text; try again
-    with: curate retry --stage {stage}
+    with: `curate retry DATASET --stage {stage}`
     """
 
 
 class StageTimeout(StageError):
     """Stage {stage} took longer than its time_limit of {seconds} s and was stopped. Raise the limit
-    with: curate set {stage}.time_limit=SECONDS. Then, or on a quieter host, try again with: curate
-    retry --stage {stage}
+    with: `curate set {stage}.time_limit=SECONDS DATASET`. Then, or on a quieter host, try again
+    with: `curate retry DATASET --stage {stage}`
     """
 
 
 class OutOfMemory(StageError):
     """Stage {stage} needed more than its memory_mb of {megabytes} MB and was stopped. Raise the
-    limit with: curate set {stage}.memory_mb=MEGABYTES. Then try again with: curate retry --stage
-    {stage}
+    limit with: `curate set {stage}.memory_mb=MEGABYTES DATASET`. Then try again with: `curate retry
+    DATASET --stage {stage}`
     """
 
 
 class WorkerCrashed(StageError):
     """The worker died {attempts} times while stage {stage} worked on this row alone. The file
-    probably crashes a decoder; leave it out, or: curate retry --stage {stage}
+    probably crashes a decoder; leave it out, or: `curate retry DATASET --stage {stage}`
     """
 
 
 class NotFinite(StageError):
     """Stage {stage} computed {value} for column {column}; scores must be finite numbers. Try again
-    with: curate retry --stage {stage}
+    with: `curate retry DATASET --stage {stage}`
     """
 
 
 class CaptionFailed(StageError):
-    """The server {server} wrote no caption (tries: {tries}): {why}. Try again with:
-    curate retry --error CaptionFailed"""
+    """The server {server} wrote no caption (tries: {tries}): {why}. Try again with: `curate retry
+    DATASET --error CaptionFailed`
+    """
 
 
 class CaptionRefused(StageError):
-    """The model {model} refused to write a caption: {why}. Another prompt may help: curate redo
-    {stage} --set {stage}.prompt=TEXT
+    """The model {model} refused to write a caption: {why}. Another prompt may help: `curate redo
+    {stage} DATASET --set {stage}.prompt=TEXT`
     """
 
 
 class CaptionEmpty(StageError):
-    """The model {model} wrote an empty caption ({why}). Try again with: curate retry --error
-    CaptionEmpty
+    """The model {model} wrote an empty caption ({why}). Try again with: `curate retry DATASET
+    --error CaptionEmpty`
     """
 
 
 class SamplesMissing(StageError):
     """The sampled frames of this clip are not in {path}. They are written by split; run it again
-    with: curate retry --error SamplesMissing
+    with: `curate retry DATASET --error SamplesMissing`
     """
 
 
 class EmbeddingMissing(StageError):
     """Stage {stage} needs this clip's embeddings by {model}, and {found}. They are written by
-    clip_embed; compute them with: curate redo clip_embed
+    clip_embed; compute them with: `curate redo clip_embed DATASET`
     """
 
 
 class OtherEmbeddings(StageError):
     """Stage {stage} works with other weights ({needed}) than those that embedded this clip
-    ({found}). Embed it again with: curate redo clip_embed
+    ({found}). Embed it again with: `curate redo clip_embed DATASET`
     """
 
 
 class CutMismatch(StageError):
     """The cut clip {path} has {found} frames instead of {planned}. The source probably changed or
-    is damaged; try again with: curate retry --stage cut
+    is damaged; try again with: `curate retry DATASET --stage cut`
     """
 
 

@@ -133,7 +133,7 @@ class _Refilter:
             name = self.dataset.name
             raise UsageError(
                 what=f"Another command changed the pipeline of dataset {name} while filters were "
-                f"applied to its rows. Finish it with: curate refilter {name}"
+                f"applied to its rows. Finish it with: `curate refilter {name}`"
             )
 
     def _changes(self, connection: Connection, level: Level, first: int, last: int) -> bool:

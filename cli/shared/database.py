@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,11 @@ class OpenDataset:
     def name(self) -> str:
         """The name of the dataset."""
         return self.dataset.name
+
+    def run_anew(self, *options: str) -> str:
+        """The command, in backticks, that makes a new dataset of the same videos."""
+        words = ("curate", "run", self.dataset.root, "-o", "clips.csv", *options, "--name", "NEW")
+        return f"`{shlex.join(words)}`"
 
     @property
     def stage_names(self) -> list[str]:
@@ -73,6 +79,7 @@ def open_dataset(session: Session, name: str | None) -> OpenDataset:
     """The dataset called `name`, or the newest one. Raises UsageError, ServiceError."""
     engine = open_database(session)
     dataset = pick(engine, name)
+    session.dataset = dataset.name
     return OpenDataset(engine, dataset, pipeline_of(dataset))
 
 

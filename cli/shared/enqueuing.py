@@ -131,6 +131,7 @@ def enqueue_videos(session: Session, request: EnqueueRequest) -> tuple[OpenDatas
         chosen, pipeline = _create(engine, chosen, request, pipeline)
     counts = datasets.enqueue(engine, chosen, inputs, pipeline)
     opened = OpenDataset(engine, chosen, pipeline)
+    session.dataset = chosen.name
     counts.gone = max(counts.gone, gone_below(opened, request.sources, counts.found))
     return opened, EnqueueReport.of(counts, passed_over, pipeline)
 

@@ -88,9 +88,7 @@ def _about_files(opened: OpenDataset, request: ExportRequest, written: Exported)
     missing, resized = (written.files[state] for state in AMISS)
     if missing or resized:
         done = "written" if request.missing == "keep" else "left out"
-        again = (
-            f"; cut again with: curate redo cut {opened.name}" if opened.pipeline.has("cut") else ""
-        )
+        again = "; cut again with: `curate redo cut DATASET`" if opened.pipeline.has("cut") else ""
         yield (
             f"{counted(missing + resized, 'clip')} {done}: {missing} without a file, {resized} with"
             f" one of another size, e.g. {written.amiss}{again}"
@@ -98,5 +96,5 @@ def _about_files(opened: OpenDataset, request: ExportRequest, written: Exported)
     if unasked := written.files["unasked"]:
         yield (
             f"{counted(unasked, 'clip')} at URLs: whether their files are there was not looked at;"
-            " curate export --check-urls does, by a request each"
+            " `curate export DATASET --check-urls` does, by a request each"
         )

@@ -119,6 +119,7 @@ class Stall:
         if counts != self._counts:
             self._counts, self._since = counts, time.monotonic()
         elif waited > stalled_after:
-            why = "it is paused; go on with: curate resume" if view.state == PAUSED else self._hint
+            paused = "it is paused; go on with: `curate resume DATASET`"
+            why = paused if view.state == PAUSED else self._hint
             self._console.warn(f"no row finished for {seconds_text(waited)}; {why}")
             self._since = time.monotonic()

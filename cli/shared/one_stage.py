@@ -89,13 +89,13 @@ def redo_stage(session: Session, opened: OpenDataset, request: RedoRequest, as_j
 def refuse_redo(opened: OpenDataset, stage: str) -> None:
     """Raise UsageError for a stage that cannot be done again by itself, with the way that works."""
     step = find_step(opened, stage)
-    new = "start a new dataset with: curate run … --name NEW"
+    new = f"start a new dataset with: {opened.run_anew()}"
     if step.level == "video":
         raise UsageError(what=f"{stage} works on videos, and split makes their clips anew; {new}")
     if step.order:
         raise UsageError(
             what=f"{stage} compares each clip with all before it, so it cannot be done again for"
-            f" clips that went on; change its filter with: curate refilter. Or {new}"
+            f" clips that went on; change its filter with: `curate refilter --help`. Or {new}"
         )
     # cut wrote the new rate and size where the next one would look for those of the source
     resizing = ("target_fps", "shorter_size") if stage == "cut" else ()

@@ -157,7 +157,7 @@ def _check_fed(
         why = (
             f"it reads the {table} of {model}, and {writer} writes those of {models[0]}; set"
             f" {writer}.model and {step.name}.model alike. A dataset keeps its model; for another"
-            " one: curate run … --name NEW"
+            " one make a new dataset with --name"
         )
     elif late := next((s.name for s in pipeline.stages if s.name in writers), None):
         why = f"it reads {table}, and {late}, which writes them, comes later"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import typer
 
@@ -15,25 +17,31 @@ from curate.cli.shared.output import Console
 from curate.configs.errors import ServiceError
 from curate.configs.settings import Settings, load_settings
 
+_COMMAND = re.compile(r"`curate ([^`]*)`")
+
 
 @dataclass
 class Session:
-    """The global options of one call."""
+    """The global options of one call, and the name of the dataset that it is about, once known."""
 
     home: Path | None = None
     verbose: bool = False
     quiet: bool = False
+    dataset: str = ""
 
     @classmethod
     def of(cls, ctx: typer.Context) -> Session:
-        """The session of the call that a command is part of."""
-        options = ctx.find_root().params
-        return cls(**{name: options[name] for name in ("home", "verbose", "quiet")})
+        """The session of the call that a command is part of; one for the whole call."""
+        root = ctx.find_root()
+        if not root.obj:
+            options = {name: root.params[name] for name in ("home", "verbose", "quiet")}
+            root.obj = cls(**options)
+        return cast(Session, root.obj)
 
     @cached_property
     def console(self) -> Console:
         """Where remarks go."""
-        return Console(self.quiet)
+        return Console(self.quiet, self.advise)
 
     @cached_property
     def settings(self) -> Settings:
@@ -44,6 +52,17 @@ class Session:
         """A command line of curate that a shell runs as it is printed, on the home of this call."""
         home = ("--home", str(self.home)) if self.home else ()
         return shlex.join(("curate", *home, *words))
+
+    def advise(self, text: str) -> str:
+        """The text, with commands that run as printed, on the home and the dataset of this call.
+
+        They stand in backticks in it, with DATASET where the name of the dataset belongs; without
+        it a command is about the newest one.
+        """
+        dataset = f" {shlex.quote(self.dataset)}" if self.dataset else ""
+        return _COMMAND.sub(
+            lambda found: f"{self.command()} {found[1].replace(' DATASET', dataset)}", text
+        )
 
     def next(self, *commands: Sequence[str]) -> None:
         """A remark on the natural next command, or several: the words behind `curate`."""

@@ -148,7 +148,7 @@ def tower_of(need: Need, model_folder: Path) -> Path | None:
 
 
 def how_to_get(need: Need, folder: Path) -> str:
-    """The command that gets the weights.
+    """The command that gets the weights; one of curate stands in backticks.
 
     For a model that nobody publishes, it is the command that makes a folder of its file. A command
     replaces a folder only if that is a model and was given by name: a path may be any folder of the
@@ -162,5 +162,5 @@ def how_to_get(need: Need, folder: Path) -> str:
         return " && ".join(f"hf download {name} --local-dir {to}" for name, to in names)
     force = " --force" if "/" not in need.model and (folder / "model.safetensors").is_file() else ""
     if need.model in CATALOG:
-        return f"curate models fetch {need.model}{force}"
-    return f"curate models convert FILE --to {shlex.quote(need.model)}{force}"
+        return f"`curate models fetch {need.model}{force}`"
+    return f"`curate models convert FILE --to {shlex.quote(need.model)}{force}`"

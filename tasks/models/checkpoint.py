@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,7 @@ def header(file: Path) -> dict[str, Tensor]:
     if start[:4] == b"PK\x03\x04" or start[:2] in _PICKLES:
         why = (
             "it is a pickle, not safetensors; read it without running it by: "
-            f"curate models convert {file}"
+            f"`curate models convert {quote(str(file))}`"
         )
     elif len(start) < 8:
         why = f"it is truncated: {size} bytes"

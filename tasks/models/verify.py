@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from shlex import quote
 from typing import Any
 
 from curate.configs.errors import BadModel
@@ -106,7 +107,8 @@ def _weights_file(folder: Path) -> Path:
     others = sorted(p.name for p in folder.iterdir() if p.suffix in suffixes)
     why = f"it holds no {WEIGHTS}"
     if others:
-        why += f"; convert what is there with: curate models convert {folder / others[0]}"
+        other = quote(str(folder / others[0]))
+        why += f"; convert what is there with: `curate models convert {other}`"
     raise BadModel(path=folder, why=why)
 
 

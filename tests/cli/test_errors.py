@@ -58,6 +58,16 @@ def test_errors_as_csv_has_every_row(curate: Call, filled: Filled) -> None:
     ]
 
 
+def test_csv_goes_to_standard_output(curate: Call, filled: Filled) -> None:
+    """Also by the name that programs have for it; a file's name is no dataset's."""
+    printed = curate("errors", "--csv").out
+    assert printed
+    assert curate("errors", "--csv", "-").out == printed
+    assert curate("errors", "pets", "--csv").out == printed
+    result = curate("errors", "--csv", "broken.csv")
+    assert (result.code, "curate errors --csv > broken.csv" in result.err) == (2, True)
+
+
 @pytest.mark.parametrize("form", [(), ("--all",), ("--csv",)])
 def test_errors_of_one_kind(curate: Call, filled: Filled, form: tuple[str, ...]) -> None:
     out = curate("errors", "--error", "EmptyFile", *form).out

@@ -27,7 +27,7 @@ def test_set_changes_an_option_and_no_row(curate: Call, filled: Filled) -> None:
 @pytest.mark.parametrize(
     ("assignment", "code", "says"),
     [
-        ("cut.crf=20", 2, "curate redo cut --set cut.crf=20"),
+        ("cut.crf=20", 2, "curate redo cut pets --set cut.crf=20"),
         (
             "cut.enabled=false",
             2,

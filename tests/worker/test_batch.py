@@ -66,7 +66,7 @@ def test_a_broken_video_fails_alone_with_advice(line: Line) -> None:
     assert rows[0] == ("active", None, None)
     assert rows[1][:2] == ("failed", "UnexpectedError")
     assert "ValueError" in str(rows[1][2])
-    assert "curate retry --stage probe" in str(rows[1][2])
+    assert "curate retry DATASET --stage probe" in str(rows[1][2])
 
 
 def test_a_missing_package_blames_no_row(line: Line) -> None:

@@ -134,7 +134,9 @@ def test_a_source_that_keeps_changing_fails_and_retry_takes_it_up_again(
         run_all(line, "probe")
     assert states(line) == [("a1.mp4", "probe", "failed", 4)]
     ((reason, error),) = line.rows("SELECT reason, error FROM videos")
-    assert reason == "SourceChanging" and "curate retry --error SourceChanging" in str(error)
+    assert reason == "SourceChanging" and "curate retry DATASET --error SourceChanging" in str(
+        error
+    )
     assert datasets.retry(line.engine, line.dataset, line.pipeline) == 1
     run_all(line, "probe", "split", "score")
     assert states(line)[0][:3] == ("a1.mp4", "done", "kept")

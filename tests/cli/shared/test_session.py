@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from typer import Context
 from typer.main import get_command
 
 from curate.cli.main import COMMANDS, app
 from curate.cli.shared.session import Session
+from curate.configs import errors
+from curate.db.engine import writing
 from tests.cli.conftest import Call, Filled
 
 
@@ -51,3 +55,49 @@ def test_commands_that_are_printed_are_quoted_and_name_the_home() -> None:
     assert Session().command("sql", "SELECT 1") == "curate sql 'SELECT 1'"
     printed = Session(home=Path("a b")).command("status", "pets")
     assert shlex.split(printed) == ["curate", "--home", "a b", "status", "pets"]
+
+
+def test_advice_runs_as_printed_on_the_home_and_dataset_of_the_call() -> None:
+    said = "try: `curate retry DATASET --stage cut`, or `curate doctor`; `rm` stays"
+    assert Session().advise(said) == "try: curate retry --stage cut, or curate doctor; `rm` stays"
+    session = Session(home=Path("a b"), dataset="pets")
+    assert session.advise(said) == (
+        "try: curate --home 'a b' retry pets --stage cut, or curate --home 'a b' doctor; `rm` stays"
+    )
+
+
+def test_messages_name_the_home_that_was_given(
+    curate: Call, filled: Filled, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error, a remark, a table and JSON, each with a command in it."""
+    monkeypatch.delenv("CURATE_HOME")
+    program = f"curate --home {home}"
+    there = ["--home", str(home)]
+    assert f"with: {program} status\n" in curate(*there, "status", "petz").err
+    assert f"{program} errors pets\n" in curate(*there, "retry", "--error", "NotMedia").err
+    assert f"{program} models list" in curate("doctor", *there).out
+    models = curate("models", "list", *there, "--json").json
+    fetched = [model["get"] for model in models if "models fetch" in model["get"]]
+    assert fetched
+    assert all(get.startswith(f"{program} models fetch ") for get in fetched)
+
+
+def test_what_a_row_failed_with_names_home_and_dataset(
+    curate: Call, filled: Filled, home: Path
+) -> None:
+    message = "x; `curate retry DATASET --stage cut`"
+    with writing(filled.engine) as connection:
+        update = text("UPDATE clips SET error = :message WHERE status = 'failed'")
+        connection.execute(update, {"message": message})
+    advice = f"curate --home {home} retry pets --stage cut"
+    for form in ((), ("--all",), ("--csv",), ("--json",), ("--id", "5")):
+        assert f"x; {advice}" in curate("--home", str(home), "errors", *form).out, form
+
+
+def test_every_command_in_an_error_stands_in_backticks() -> None:
+    """So that none is printed without the home. `curate sql` as a subject is no command."""
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and issubclass(kind, errors.CurateError):
+            bare = re.sub("`[^`]*`", "", " ".join((kind.__doc__ or "").split()))
+            names = "|".join(entry.name for entry in COMMANDS if entry.name != "sql")
+            assert not re.search(rf"curate ({names})\b", bare), kind
