@@ -223,17 +223,17 @@ class Program(TyperGroup):
 
 def _take_too(command: Any, option: Any) -> None:
     """Let a command, and each one below it, take an option of the program behind its name too."""
+
+    def put_where_session_looks(ctx: Any, option: Any, value: Any) -> None:
+        if value:
+            ctx.find_root().params[option.name] = value
+
     own = copy.copy(option)
-    own.expose_value, own.callback, own.hidden = False, _to_root, option.name != "home"
+    own.expose_value, own.callback = False, put_where_session_looks
+    own.hidden = option.name != "home"
     command.params.append(own)
     for below in getattr(command, "commands", {}).values():
         _take_too(below, option)
-
-
-def _to_root(ctx: Any, option: Any, value: Any) -> None:
-    """Put what an option behind a command says where `Session.of` looks."""
-    if value:
-        ctx.find_root().params[option.name] = value
 
 
 app = typer.Typer(
@@ -278,8 +278,12 @@ def _global_options(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the program and exit."""
-    if argv is None:
-        _speak_utf8()
+    speaks_utf8 = sys.getfilesystemencoding() == "utf-8" or os.environ.get("PYTHONUTF8") == "1"
+    if argv is None and not speaks_utf8:
+        # as in the locale C with Python's UTF-8 mode off: Python could neither print nor open what
+        # the database holds; the workers inherit the mode
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
     code = call(sys.argv[1:] if argv is None else argv)
     try:
         sys.stdout.flush()
@@ -288,17 +292,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     if code == PIPE_CLOSED:  # or Python complains about it once more at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
-
-
-def _speak_utf8() -> None:
-    """Start the program again in Python's UTF-8 mode, unless UTF-8 is what it speaks.
-
-    Elsewhere, as in the locale C with that mode off, Python could neither print nor open what the
-    database holds; the workers inherit the mode.
-    """
-    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
-        os.environ["PYTHONUTF8"] = "1"
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
 
 
 def call(argv: Sequence[str]) -> int:

@@ -261,8 +261,7 @@ def export(
             connection.execution_options(yield_per=CHUNK).execute(plan.query)
         )
         found = _checked(result.partitions(), plan, to_path, exported)
-        rows: Iterable[Sequence[Any]] = _rows(found, plan, to_path, exported)
-        rows = _counted(rows, exported, report)
+        rows: Iterable[Sequence[Any]] = _rows(found, plan, to_path, exported, report)
         if safe_cells:
             plan = replace(plan, names=_safe(plan.names))
             rows = map(_safe, rows)
@@ -316,8 +315,9 @@ def _rows(
     plan: ExportPlan,
     to_path: Callable[[str], str],
     exported: Exported,
+    report: Callable[[int], None],
 ) -> Iterator[list[Any]]:
-    """The rows as they are written."""
+    """The rows as they are written, counted, and reported a chunk at a time."""
     paths = [at for at, name in enumerate(_stored(plan)) if name in _PATHS]
     extras = [(at, name) for at, name in enumerate(plan.names) if name in plan.extras]
     for *values, _, extra in rows:
@@ -336,14 +336,6 @@ def _rows(
                 as_text = cell is None or isinstance(cell, str)
                 values.insert(at, cell if as_text else json.dumps(cell, ensure_ascii=False))
         yield values
-
-
-def _counted(
-    rows: Iterable[Sequence[Any]], exported: Exported, report: Callable[[int], None]
-) -> Iterator[Sequence[Any]]:
-    """The rows, counted in `exported`, and reported a chunk at a time."""
-    for row in rows:
-        yield row
         exported.rows += 1
         if exported.rows % CHUNK == 0:
             report(exported.rows)

@@ -31,30 +31,31 @@ class _Percentiles:
 
     def text(self, first: int, last: int, end: int, begin: int = 0) -> str:
         """The text from `begin` to `end`, of the tokens from `first` on to before `last`."""
+        tokens = self._tokens
         parts = []
         at = first
         while at < last:
-            name = self._tokens[at]
+            name = tokens[at]
             arguments = self._arguments(at)
             if arguments and (name.text.lower(), len(arguments)) in (
                 ("median", 1),
                 ("quantile", 2),
             ):
                 parts.append(self._statement[begin : name.start])
-                value, *share = [self._between(*argument) for argument in arguments]
+                value, *share = [
+                    self.text(
+                        before + 1, behind, tokens[behind].start, tokens[before].end + 1
+                    ).strip()
+                    for before, behind in arguments
+                ]
                 parts.append(
                     f"percentile_cont({share[0] if share else '0.5'})"
                     f" WITHIN GROUP (ORDER BY {value})"
                 )
                 at = arguments[-1][1]
-                begin = self._tokens[at].end + 1
+                begin = tokens[at].end + 1
             at += 1
         return "".join(parts) + self._statement[begin:end]
-
-    def _between(self, before: int, behind: int) -> str:
-        """The text between two tokens, written anew as well."""
-        begin, end = self._tokens[before].end + 1, self._tokens[behind].start
-        return self.text(before + 1, behind, end, begin).strip()
 
     def _arguments(self, at: int) -> list[tuple[int, int]]:
         """The tokens before and behind each argument, if the token at `at` is the name in a
