@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,9 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests that need a server."""
     if config.getoption("--quick"):
-        slow = [item for item in items if quick.needs_server(item)]
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if item not in slow]
+        needing = [quick.needs_server(item) for item in items]
+        config.hook.pytest_deselected(items=list(compress(items, needing)))
+        items[:] = [item for item, needs in zip(items, needing, strict=True) if not needs]
 
 
 @pytest.fixture(autouse=True)

@@ -18,8 +18,11 @@ SERVERS = {"postgres", "postgres_url", "redis_url", "s3", "s3_url"}
 SLOW = (
     "tests/accuracy",
     "tests/cli/shared/test_weights.py",
+    "tests/cli/test_db.py",
     "tests/cli/test_flower.py",
+    "tests/cli/test_metrics.py",
     "tests/cli/test_models.py",
+    "tests/cli/test_next.py",
     "tests/cli/test_redo.py",
     "tests/cli/test_run.py",
     "tests/cli/test_search.py",
@@ -35,6 +38,7 @@ SLOW = (
     "tests/tasks/scorers",
     "tests/tasks/storage",
     "tests/tasks/test_cut.py",
+    "tests/tasks/test_edited_copies.py",
     "tests/tasks/test_motion.py",
     "tests/tasks/test_ocr.py",
     "tests/tasks/test_openai.py",
@@ -47,9 +51,15 @@ SLOW = (
     "tests/test_readme.py",
     "tests/test_servers.py",
     "tests/test_store.py",
+    "tests/worker/test_app.py",
+    "tests/worker/test_broker.py",
     "tests/worker/test_logs.py",
     "tests/worker/test_memory.py",
+    "tests/worker/test_metrics.py",
+    "tests/worker/test_odd_messages.py",
+    "tests/worker/test_outages.py",
     "tests/worker/test_outcomes.py",
+    "tests/worker/test_supervisor.py",
 )
 
 
