@@ -21,6 +21,7 @@ _LARGEST = 1 << 20  # bytes
 _DEEPEST = 32
 _MOST_NODES = 100_000  # with what aliases stand for
 
+_KINDS = {"int": "whole number", "float": "number", "bool": "truth value"}
 _PREFIX = "tag:yaml.org,2002:"
 _PLAIN = {_PREFIX + name for name in ("null", "bool", "int", "float", "str", "seq", "map", "merge")}
 # numbers that YAML 1.1 reads otherwise than people do: 1:30 is 90 and 010 is 8
@@ -92,7 +93,8 @@ class _Loader(yaml.SafeLoader):
         try:
             return super().construct_object(node, deep)  # type: ignore[no-any-return]
         except (ValueError, KeyError, OverflowError):
-            what = f"{str(node.value)[:40]} is no {node.tag.removeprefix(_PREFIX)}"
+            kind = node.tag.removeprefix(_PREFIX)
+            what = f"{str(node.value)[:40]} is no {_KINDS.get(kind, kind)}"
             raise ConstructorError(None, None, what, node.start_mark) from None
 
 

@@ -56,10 +56,22 @@ def column_names(ctx: typer.Context, incomplete: str) -> list[str]:
     return [before + name for name in sorted(columns) if name.startswith(word)]
 
 
+def _there(ctx: typer.Context, sources: list[str]) -> list[str]:
+    """The sources, before a missing option is complained of. Raises NoSuchFile."""
+    from curate.tasks.inputs.find import check_there  # imports pydantic
+
+    if not ctx.resilient_parsing:
+        for source in sources:
+            check_there(source)
+    return sources
+
+
 Sources = Annotated[
     list[str],
     typer.Argument(
-        metavar="SOURCE...", help="Folder, file, glob, URL, or a CSV or Parquet with a column path."
+        metavar="SOURCE...",
+        help="Folder, file, glob, URL, or a CSV or Parquet with a column path.",
+        callback=_there,
     ),
 ]
 DatasetName = Annotated[

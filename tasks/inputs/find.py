@@ -107,6 +107,12 @@ def _inputs(source: str, passed_over: PassedOver, search: Search) -> Iterator[In
     if os.path.lexists(source):
         folder = os.path.dirname(os.path.abspath(source))  # noqa: PTH100, PTH120
         return iter([local_input(source, folder)])
-    if not glob.has_magic(source):
-        raise no_such_file(source)
+    check_there(source)
     return match_glob(source, passed_over)
+
+
+def check_there(source: str) -> None:
+    """Raise NoSuchFile where a path leads nowhere. URLs and globs may be anything."""
+    path = source.removeprefix("file://")
+    if not (is_url(path) or os.path.lexists(path) or glob.has_magic(path)):
+        raise no_such_file(path)

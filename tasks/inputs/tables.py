@@ -194,9 +194,10 @@ def _csv_error(error: csv.Error, first: int, last: int) -> str:
     if "field limit" in text:
         return f"a cell is longer than {_LARGEST_CELL} characters; is a quote not closed?"
     if "expected after" in text:
-        where = "in it" if last == first else f"in line {last}"
+        where = "" if last == first else f", in line {last}"
         how = 'close it, or write a " inside a quoted cell twice'
-        return f"a quote that opens in this row is not closed before the next one, {where}; {how}"
+        what = "a quote that opens in this row is not closed, or text follows where it closes"
+        return f"{what}{where}; {how}"
     return text
 
 

@@ -71,9 +71,9 @@ ROWS = "path,text\n1.mp4,one\n"
     [
         ('2.mp4,"two\n3.mp4,three\n', "line 3: a quote that opens in this row is not closed up to"),
         ('"2.mp4,two\n3.mp4,three\n', "line 3: a quote .* up to the end, line 4"),
-        ('2.mp4,"two\n3.mp4,"three"\n', "line 3: a quote .* before the next one, in line 4"),
-        ('2.mp4,"two\n3.mp4,"three\n', "line 3: a quote .* before the next one, in line 4"),
-        ('2.mp4,"two "2""\n', "line 3: a quote .* before the next one, in it"),
+        ('2.mp4,"two\n3.mp4,"three"\n', "line 3: a quote .* where it closes, in line 4"),
+        ('2.mp4,"two\n3.mp4,"three\n', "line 3: a quote .* where it closes, in line 4"),
+        ('2.mp4,"two "2""\n', "line 3: a quote .* where it closes; close it"),
         ('2.mp4,"two\n3.mp4,three"\n', "line 3: a quote in column text is not closed"),
         ('"2.mp4,two\n3.mp4",three\n', "line 3: path goes over 2 lines and is no file"),
         ('2.mp4,"two\n\nlines"\n3.mp4,"x\n', "line 6: a quote .* up to the end"),
