@@ -23,7 +23,6 @@ from typer.main import get_group
 
 import curate
 from curate.cli.shared.output import plain
-from curate.cli.shared.session import Session
 from curate.configs.errors import CurateError
 
 INTERRUPTED = 130
@@ -211,6 +210,8 @@ class Program(TyperGroup):
         try:
             return super().invoke(ctx)
         except CurateError as error:
+            from curate.cli.shared.session import Session  # imports pydantic
+
             session = Session.of(ctx)
             code = _report(session.advise(str(error)), error.exit_code, session.verbose)
             raise typer.Exit(code) from None
