@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -81,6 +82,9 @@ def write_video(path: Path, frames: Iterable[Image], encoding: Encoding = CLOSED
         for packet in packets:
             _shift(packet, encoding.shift)
             output.mux(packet)
+    if encoding.codec == "libsvtav1" and hasattr(os, "sched_setscheduler"):
+        # as root it gives this process a real-time priority, which all that it starts would inherit
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     return path
 
 

@@ -188,3 +188,11 @@ def test_still_pictures_are_written(extension: str, tmp_path: Path) -> None:
 
     with Image.open(path) as opened:
         assert media.frame_number(np.asarray(opened)) == 7
+
+
+def test_drawing_leaves_the_priority_of_the_process(tmp_path: Path) -> None:
+    before = os.sched_getscheduler(0)
+    media.write_video(
+        tmp_path / "a.mkv", media.footage(4), media.Encoding("libsvtav1", {"preset": "12"})
+    )
+    assert os.sched_getscheduler(0) == before
