@@ -20,7 +20,6 @@ from contextlib import suppress
 from fractions import Fraction
 from typing import Any, cast
 
-import av
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
@@ -31,7 +30,7 @@ from curate.tasks.inputs.paths import to_text
 from curate.tasks.storage.locations import Location, replacing
 from curate.tasks.video.clock import Clock
 from curate.tasks.video.decode import media_name, open_media, packets_before, video_stream
-from curate.tasks.video.encode import MP4_OPTIONS, WrittenClip, count_shown
+from curate.tasks.video.encode import WrittenClip, count_shown, mp4
 from curate.tasks.video.shown import Shown
 from curate.tasks.video.sound import SoundTrack
 from curate.tasks.video.span import Span
@@ -56,7 +55,7 @@ def copy_span(path: Location, source: str, span: Span, sound: bool) -> WrittenCl
         stamps = presentation_times([packet.pts for packet in packets])
         if span.start not in stamps:
             raise CutMismatch(path=to_text(str(path)), found=0, planned=span.frames or 1)
-        with av.open(str(temporary), "w", format="mp4", options=MP4_OPTIONS) as output:
+        with mp4(temporary) as output:
             supported = cast(set[str], cast(Any, output).supported_codecs)
             codec = stream.codec_context.codec
             if codec.canonical_name not in supported:

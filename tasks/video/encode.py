@@ -33,7 +33,6 @@ from curate.tasks.video.tone_mapping import ToneMapper
 
 T = TypeVar("T")
 
-MP4_OPTIONS = {"movflags": "+faststart"}  # the index comes in front of the pictures
 _LARGEST_TIMESCALE = (1 << 31) - 1  # of an mp4 track
 _TURNS = {  # by rotation and mirrored
     (0, True): ("hflip",),
@@ -180,6 +179,11 @@ class _Encoder:
             self._output.mux(packet)
 
 
+def mp4(path: Path) -> OutputContainer:
+    """An mp4 to mux into, with its index in front of the pictures. Close it."""
+    return av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
+
+
 def encode_span(
     path: Location,
     frames: Iterable[VideoFrame],
@@ -200,7 +204,7 @@ def encode_span(
     if target.deinterlace:
         frames = deinterlaced(frames)
     with replacing(path) as temporary:
-        with av.open(str(temporary), "w", format="mp4", options=MP4_OPTIONS) as output:
+        with mp4(temporary) as output:
             encoder = _Encoder(output, span, target, rate)
             track = SoundTrack(output, sound, span) if sound is not None else None
             upright = None
