@@ -107,7 +107,7 @@ class _Upright:
 
     def __init__(self, shape: Geometry, target: Target) -> None:
         scaled, self._size = sizes(shape, target.shorter)
-        self._scaled = scaled[::-1] if shape.rotation % 180 else scaled  # before the rotation
+        self._scaled = scaled[::-1] if shape.sideways else scaled  # before the rotation
         self._tone_mapper = ToneMapper() if target.tone_map else None
         self._turns = _TURNS.get((shape.rotation, shape.mirrored), ())
         self._graphs: dict[tuple[int, int, str], Graph] = {}

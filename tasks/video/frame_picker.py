@@ -158,7 +158,7 @@ class _PickedPictures:
             self.arrays.append(np.empty((len(pick.indices), height, width, 3), np.uint8))
             size = shape.square  # before the rotation
             if pick.size is not None:
-                size = pick.size[::-1] if shape.rotation % 180 else pick.size
+                size = pick.size[::-1] if shape.sideways else pick.size
             self._converters.append(Converter(size, shape, Interpolation.BICUBIC, tone_mapper))
 
     def add(self, number: int, frame: VideoFrame) -> None:

@@ -39,10 +39,15 @@ class Geometry:
         return self.coded_width, max(1, round(self.coded_height / ratio))
 
     @property
+    def sideways(self) -> bool:
+        """Whether rotation swaps width and height."""
+        return self.rotation % 180 != 0
+
+    @property
     def size(self) -> tuple[int, int]:
         """Width and height as displayed."""
         width, height = self.square
-        return (height, width) if self.rotation % 180 else (width, height)
+        return (height, width) if self.sideways else (width, height)
 
     def fit(self, *, shorter: int | None = None, longer: int | None = None) -> tuple[int, int]:
         """Width and height before the rotation, scaled to this shorter or longer side.
