@@ -18,6 +18,9 @@ attempts     times the row crashed its worker while it was alone in a batch
 return_to    where the row goes after its stage when that was asked for again (curate.db.redo): the
              stage before which it stood, or several in order, joined by `>`. NULL: to the stage
              that follows
+
+`clips.picked` is what somebody said of a clip by hand (curate.db.picks): keep, drop, or NULL. It
+goes before all filters; the reason of a clip picked to drop is `picked`.
 """
 
 from __future__ import annotations
@@ -42,6 +45,9 @@ from sqlalchemy import (
 )
 
 from curate.configs.schema import RUNNING, Level
+
+KEEP, DROP = "keep", "drop"  # values of clips.picked
+PICKED = "picked"  # the reason of a clip that was picked to drop
 
 # SQLite only numbers rows by itself when the type is called INTEGER
 Id = BigInteger().with_variant(Integer, "sqlite")
@@ -104,6 +110,7 @@ datasets = Table(
     # JSON: the form of its measures in which each stage began, by name, where it is not 1
     Column("forms", Text),
     Column("folder", Text),  # of its clips, below the settings' `clips`
+    Column("picks", Integer),  # 1 once a clip was picked by hand; spares others the count
     Index(None, "folder", unique=True),
 )
 
@@ -192,6 +199,7 @@ clips = Table(
     Column("dedup_seq", BigInteger),  # the order in which dedup took the clips of a dataset
     *_duplicate("text_"),
     Column("text_seq", BigInteger),  # the order in which text_duplicate took them
+    Column("picked", Text),  # by hand: keep or drop, whatever filters say
     *_position(),
     UniqueConstraint("video_id", "clip_index"),
     Index(

@@ -104,7 +104,7 @@ def lease_statement(level: Level, candidates: Select[int], alone: bool = False) 
     """
     table = rows_of(level)
     # a CTE makes Postgres select the candidates once, whatever plan it chooses
-    cte = candidates.cte("picked")
+    cte = candidates.cte("candidates")
     # all in one UPDATE: Postgres checks foreign keys again when a transaction writes a row twice
     size = select(func.count()).select_from(cte).scalar_subquery()
     lease = {"owner": bindparam("holder"), "lease_until": bindparam("until"), "claim_size": size}

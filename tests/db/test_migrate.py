@@ -84,6 +84,30 @@ def test_clips_that_have_static_get_the_column_of_its_form(
     assert ("motion_form" in names) == measured
 
 
+def test_rows_of_before_picks_are_picked_by_nobody_and_the_view_shows_it(database_url: str) -> None:
+    from alembic import command
+
+    engine = make_engine(database_url)
+    with writing(engine) as connection:
+        config = migrate.alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0009")
+        for statement in (
+            "INSERT INTO datasets (id, name, root, pipeline, created_at) VALUES (7, 's', '/v', "
+            "'[]', 0)",
+            "INSERT INTO videos (id, dataset_id, path, relpath, clip_stem, fingerprint, stage, "
+            "status) VALUES (8, 7, '/v/a', 'a', 'a', '1', 'done', 'kept')",
+            "INSERT INTO clips (id, dataset_id, video_id, clip_index, start_pts, end_pts, stage, "
+            "status) VALUES (9, 7, 8, 0, 0, 1, 'done', 'kept')",
+        ):
+            connection.execute(text(statement))
+    migrate.upgrade(engine)
+    with engine.connect() as connection:
+        for table in ("clips", "clips_view"):
+            row = connection.execute(text(f"SELECT id, status, picked FROM {table}")).one()
+            assert tuple(row) == (9, "kept", None)
+
+
 def test_upgrading_twice_does_nothing(database_url: str) -> None:
     engine = make_engine(database_url)
     assert migrate.current(engine) is None
