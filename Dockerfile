@@ -14,6 +14,7 @@ COPY cli cli
 COPY configs configs
 COPY db db
 COPY tasks tasks
+COPY view view
 COPY worker worker
 RUN python3 -m venv /opt/curate \
     && ${VERSION:+env SETUPTOOLS_SCM_PRETEND_VERSION_FOR_CURATE_T2V=$VERSION} \

@@ -128,6 +128,11 @@ COMMANDS = [
         "Serve numbers for Prometheus: rows by stage and status, rates, seconds, failures, "
         "workers, queues.",
     ),
+    Entry(
+        "view",
+        LOOK,
+        "Show what became of videos and clips, in the browser: funnel, scores, clips, failures.",
+    ),
     Entry("stages", LOOK, "List the stages, or the options and columns of one."),
     Entry("config", LOOK, "Show every setting and option in force, and where each comes from."),
     Entry("init", LOOK, "Write a commented pipeline file with every option, to be edited."),

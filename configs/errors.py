@@ -209,7 +209,7 @@ class DiskFull(ServiceError):
 
 
 class ReaderMissing(ServiceError):
-    """curate sql needs a Postgres login that can only read: {why}. Let a login that may create
+    """Only a Postgres login that can only read is used for this: {why}. Let a login that may create
     others run: `curate db upgrade`. Or set CURATE_READONLY_DATABASE_URL to a login that only has
     SELECT
     """

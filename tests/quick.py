@@ -27,6 +27,7 @@ SLOW = (
     "tests/cli/test_run.py",
     "tests/cli/test_search.py",
     "tests/cli/test_startup.py",
+    "tests/cli/test_view.py",
     "tests/cli/test_worker.py",
     "tests/cli/test_workers.py",
     "tests/db/readonly",

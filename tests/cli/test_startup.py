@@ -11,7 +11,7 @@ import pytest
 HEAVY = {
     "alembic", "av", "celery", "cv2", "kombu", "mindone", "mindspore", "numpy", "pandas",
     "pyarrow", "pydantic",
-    "rich.console", "scenedetect", "scipy", "sqlalchemy", "sqlglot", "yaml",
+    "rich.console", "scenedetect", "scipy", "sqlalchemy", "sqlglot", "tornado", "yaml",
 }  # fmt: skip
 SCRIPT = """
 import contextlib, io, json, sys, time

@@ -1,0 +1,101 @@
+"""`curate view`: pages that show what the line did."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import webbrowser
+from typing import Annotated
+
+import typer
+
+from curate.cli.shared.database import open_dataset
+from curate.cli.shared.options import DatasetName
+from curate.cli.shared.serving import LOOPBACK, signals_interrupt, url_of
+from curate.cli.shared.session import Session
+from curate.configs.errors import ServiceError
+from curate.db.readonly.engine import read_only_engine
+
+PORT = 8350
+
+
+def view(
+    ctx: typer.Context,
+    dataset: DatasetName = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the page; 0: any free one.")
+    ] = PORT,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
+    address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[
+        list[str] | None,
+        typer.Option(help="A name that browsers reach it by, such as that of a proxy; repeatable."),
+    ] = None,
+) -> None:
+    """Show what became of videos and clips, in the browser: funnel, scores, clips, failures.
+
+    The page only reads, and shows the commands that change something. It listens on this host
+    alone; from another one: ssh -L 8350:127.0.0.1:8350 HOST. The URL that it prints holds a token;
+    who has none sees nothing. A request for another host than this one or a --host is refused.
+
+    Example:
+      curate view
+      curate view pets --port 9000 --no-open
+    """
+    # imports tornado
+    from curate.view.security import Access
+    from curate.view.server import serve
+    from curate.view.state import Home
+
+    session = Session.of(ctx)
+    opened = open_dataset(session, dataset)
+    settings = session.settings
+    home = Home(
+        read_only_engine(settings.readonly_database_url or settings.database, settings.sql_seconds),
+        settings,
+        opened.name,
+        session.command,
+        lambda text, name: Session(home=session.home, dataset=name).advise(text),
+    )
+    listening = _listen(address, port)
+    port = listening.getsockname()[1]
+    names = {*LOOPBACK, socket.gethostname().lower(), address.lower(), *map(str.lower, host or ())}
+    access = Access(names, f"curate_view_{port}")
+    shown_at = url_of("127.0.0.1" if address in ("", "0.0.0.0", "::") else address, port)  # noqa: S104
+
+    def ready() -> None:
+        print(f"{shown_at}/?token={access.token}", flush=True)
+        session.console.say(f"showing {opened.name}   (Ctrl-C stops it)")
+        if address not in LOOPBACK:
+            session.console.warn(
+                f"others reach {address}, and what they see goes over the network in the clear;"
+                " who has the URL is let in"
+            )
+        if not no_open and _has_browser():
+            url = f"{shown_at}/?token={access.token_for_once}"
+            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+
+    with listening, signals_interrupt():
+        try:
+            serve(home, access, listening, ready)
+        except KeyboardInterrupt:
+            return
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    """A socket that listens. Raises ServiceError, which says what to type, for a port in use."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        listening = socket.create_server((address, port), family=family)
+    except OSError as error:  # socket.gaierror too
+        other = "Choose any free one with: `curate view DATASET --port 0`"
+        why = f"{error.strerror or error}. {other}"
+        raise ServiceError(what=f"The port {port} of {address}", why=why) from None
+    listening.setblocking(False)
+    return listening
+
+
+def _has_browser() -> bool:
+    """Whether a browser would open in a window, not in this terminal."""
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))

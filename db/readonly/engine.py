@@ -1,0 +1,76 @@
+"""Engines that can only read: a SQLite file opened as such, or the Postgres login of a reader."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.pool import NullPool
+
+from curate.configs.errors import ServiceError
+from curate.db import unwritable
+from curate.db.engine import BUSY_SECONDS, make_engine
+from curate.db.expressions import SQLITE_CLOCK
+from curate.db.readonly.urls import reader_url
+
+_STEPS = 20_000  # of SQLite's machine, between two looks at the clock
+_QUERY_CANCELED = "57014"  # how Postgres says that a statement took too long
+
+
+def read_only_engine(url: str, seconds: float) -> Engine:
+    """An engine for the database of a URL that cannot write, whatever the statement.
+
+    What is read in one transaction may take `seconds`; on Postgres that counts for each statement.
+    Raises ServiceError, and ReaderMissing where Postgres has no login that can only read.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed, seconds)
+    engine = make_engine(reader_url(url))
+
+    def limit(connection: Any, _record: Any) -> None:
+        connection.execute("SET default_transaction_read_only = on")
+        connection.execute(f"SET statement_timeout = {round(1000 * seconds)}")
+        connection.commit()
+
+    event.listen(engine, "connect", limit)
+    return engine
+
+
+def was_stopped(error: ServiceError) -> bool:
+    """Whether the error says that reading took longer than the engine allows."""
+    cause = getattr(error.__cause__, "orig", None)
+    return str(cause) == "interrupted" or getattr(cause, "sqlstate", None) == _QUERY_CANCELED
+
+
+def _sqlite(url: URL, seconds: float) -> Engine:
+    """Every connection is new, so that each is seen to be of the file that is there."""
+    path = str(url.database)
+
+    def connect() -> sqlite3.Connection:
+        options: dict[str, Any] = {
+            "timeout": BUSY_SECONDS,
+            "check_same_thread": False,
+            "isolation_level": None,
+        }
+        connection: sqlite3.Connection
+        if unwritable.is_unwritable(path):
+            connection = unwritable.connect(path, **options)
+        else:
+            connection = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, **options)
+        connection.create_function(SQLITE_CLOCK, 0, time.time)
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    def begin(connection: Connection) -> None:
+        deadline = time.monotonic() + seconds
+        raw: Any = connection.connection.dbapi_connection
+        raw.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
+        connection.exec_driver_sql("BEGIN")
+
+    engine = create_engine(url, creator=connect, poolclass=NullPool, hide_parameters=True)
+    event.listen(engine, "begin", begin)
+    return engine

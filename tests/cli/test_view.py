@@ -1,0 +1,54 @@
+"""`curate view`: what it prints, who it serves, and how it ends."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Call, Filled, program
+from tests.pipelines import wait_until
+
+
+def test_a_home_without_a_dataset_says_what_to_type(curate: Call, home: Path) -> None:
+    result = curate("view", "--no-open")
+    assert result.code == 2
+    assert "curate run FOLDER -o clips.csv" in result.err
+
+
+def test_a_dataset_that_is_not_there(curate: Call, filled: Filled) -> None:
+    result = curate("view", "petz", "--no-open")
+    assert (result.code, "did you mean pets" in result.err) == (2, True)
+
+
+def test_a_port_that_is_taken_says_what_to_type(curate: Call, filled: Filled) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = curate("view", "pets", "--no-open", "--port", str(port))
+    assert result.code == 4
+    assert f"port {port}" in result.err
+    assert "curate view pets --port 0" in result.err
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_it_is_told_to_stop(
+    sign: signal.Signals, filled: Filled, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    with program(log, "view", "--no-open", "--port", "0") as serving:
+        try:
+            wait_until(lambda: serving.poll() is not None or "showing pets" in log.read_text(), 60)
+            url = next(line for line in log.read_text().splitlines() if "?token=" in line)
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                assert b"<title>curate view</title>" in answer.read()
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                urllib.request.urlopen(url.partition("?")[0], timeout=10)
+        finally:
+            serving.send_signal(sign)
+    assert serving.returncode == 0, log.read_text()

@@ -1,0 +1,33 @@
+"""What every page needs to know: which datasets there are, and which one is shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from curate.view.security import Page
+from curate.view.state import Home
+
+
+def describe(home: Home, name: str) -> dict[str, Any]:
+    """The datasets of a home, and one of them: its state, and what its rows can be chosen by."""
+    shown = home.open(name)
+    return {
+        "datasets": home.names(),
+        "dataset": shown.dataset.name,
+        "root": shown.dataset.root,
+        "state": shown.dataset.state,
+        "refiltering": bool(shown.dataset.refiltering),
+        "stages": [step.name for step in shown.pipeline.stages],
+        "filters": [{"name": f.name, "where": f.where} for f in shown.pipeline.filters],
+    }
+
+
+class Datasets(Page):
+    """/api/home"""
+
+    async def get(self) -> None:
+        """The datasets, and the one that the argument `dataset` names or that is shown first."""
+        self.send_json(await self.work(describe, self.home, self.text("dataset")))
+
+
+ROUTES = [(r"/api/home", Datasets)]

@@ -1,0 +1,255 @@
+"""Who may ask what: the base of every handler.
+
+The pages show pictures and texts of rows, so no other user of the host, and no page of another
+site that the browser has open, may get at them:
+
+- the URL holds a token, which becomes a cookie that scripts cannot read and that no other site's
+  page sends;
+- a request for another host than the page's is refused: a name that its owner made lead here;
+- only GET and HEAD are answered, and nothing that is asked for changes anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import logging
+import math
+import secrets
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar
+
+from tornado.web import HTTPError, RequestHandler, StaticFileHandler
+
+from curate.configs.errors import (
+    ConfigError,
+    CurateError,
+    NoDatasets,
+    NoSuchDataset,
+    RowError,
+    ServiceError,
+    UsageError,
+)
+from curate.db.readonly.engine import was_stopped
+from curate.view.state import Home, Shown
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CONTENT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "media-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+LARGEST_ID = 2**63 - 1
+GRACE_SECONDS = 5.0  # beyond what the database may take
+
+# how an error of curate is told to the browser
+_STATUS: tuple[tuple[type[CurateError], int], ...] = (
+    (NoSuchDataset, 404),
+    (NoDatasets, 404),
+    (RowError, 404),  # samples or a file that are not there
+    (UsageError, 400),
+    (ConfigError, 400),
+    (ServiceError, 503),
+)
+
+
+@dataclass
+class Access:
+    """Who is let in. `hosts` are the names and addresses that browsers may reach the page by.
+
+    `token` is good as long as the server runs. `token_for_once` is good for one request: it goes to
+    the browser's command line, which other users of the host can see.
+    """
+
+    hosts: Collection[str]
+    cookie: str  # its name; cookies of all ports of a host lie together
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    token_for_once: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+
+    def admits(self, token: str) -> bool:
+        """Whether a URL with this token opens the page."""
+        if self.token_for_once and hmac.compare_digest(
+            token.encode(), self.token_for_once.encode()
+        ):
+            self.token_for_once = ""
+            return True
+        return hmac.compare_digest(token.encode(), self.token.encode())
+
+
+class Refusal(HTTPError):
+    """An answer other than 200, with a message for people."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(status)
+        self.message = message
+
+
+class Guarded(RequestHandler):
+    """A handler that answers who may ask, and nobody else."""
+
+    SUPPORTED_METHODS = ("GET", "HEAD")
+
+    @property
+    def access(self) -> Access:
+        """Who is let in."""
+        access: Access = self.settings["access"]
+        return access
+
+    def set_default_headers(self) -> None:
+        """The headers of every answer, errors too."""
+        for name, value in HEADERS.items():
+            self.set_header(name, value)
+        self.clear_header("Server")
+
+    def prepare(self) -> None:
+        """Refuse a foreign host, a page of another site, and who has neither token nor cookie."""
+        host = self.request.host.lower()
+        name = host.rpartition("]")[0].lstrip("[") if host[:1] == "[" else host.partition(":")[0]
+        if name not in self.access.hosts:
+            raise Refusal(403, f"This page is not at {name}; give it that name with --host")
+        token = self.get_query_argument("token", "") if self.request.path == "/" else ""
+        if token and self.access.admits(token):
+            self.set_cookie(
+                self.access.cookie, self.access.token, httponly=True, samesite="Strict", path="/"
+            )
+            return
+        if self.request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+            raise Refusal(403, "Another site asked for this")
+        cookie = self.get_cookie(self.access.cookie) or ""
+        if not hmac.compare_digest(cookie.encode(), self.access.token.encode()):
+            raise Refusal(403, "Open the URL that curate view printed: it holds a token")
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """The message as JSON; what the program did not expect stays in its log."""
+        error = kwargs.get("exc_info", (None, None))[1]
+        self.set_header("Content-Type", "application/json")
+        self.finish(json_text({"error": getattr(error, "message", self._reason)}))
+
+    def log_exception(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Log what is no answer to a wrong request."""
+        if not isinstance(value, HTTPError):
+            logging.getLogger("curate.view").error("%s", self.request.path, exc_info=value)
+
+
+class Asset(Guarded, StaticFileHandler):
+    """A file of the page itself: a script or a style."""
+
+
+class Page(Guarded):
+    """A handler that reads rows. Its arguments are checked: a wrong one gives 400."""
+
+    @property
+    def home(self) -> Home:
+        """What all pages share."""
+        home: Home = self.settings["home"]
+        return home
+
+    async def head(self, *arguments: str) -> None:
+        """As GET; tornado leaves out the body."""
+        await self.get(*arguments)  # type: ignore[misc]
+
+    async def work(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What a function returns that reads a database or a file: it runs in another thread.
+
+        An error of curate becomes the answer; what takes too long gives 503.
+        """
+        pool: ThreadPoolExecutor = self.settings["pool"]
+        seconds = self.home.settings.sql_seconds
+        running = asyncio.wrap_future(pool.submit(function, *args, **kwargs))
+        try:
+            return await asyncio.wait_for(running, seconds + GRACE_SECONDS)
+        except TimeoutError:
+            raise Refusal(503, f"This takes longer than {seconds:g} s") from None
+        except CurateError as error:
+            if isinstance(error, ServiceError) and was_stopped(error):
+                raise Refusal(503, f"This takes longer than {seconds:g} s") from None
+            status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
+            raise Refusal(status, self.home.advise(str(error), self.home.name)) from error
+
+    async def shown(self) -> Shown:
+        """The dataset that the argument `dataset` names, or the one that is shown first."""
+        return await self.work(self.home.open, self.text("dataset"))
+
+    def send_json(self, value: Any) -> None:
+        """Answer with JSON. NaN and infinity become null."""
+        self.set_header("Content-Type", "application/json")
+        self.write(json_text(value))
+
+    def text(self, name: str, default: str = "", longest: int = 1000) -> str:
+        """A text among the arguments."""
+        value = self.get_query_argument(name, default)
+        if len(value) > longest:
+            raise Refusal(400, f"{name} is longer than {longest} characters")
+        return value
+
+    def choice(self, name: str, among: Collection[str], default: str = "") -> str:
+        """One of several texts, or the default."""
+        value = self.text(name, default)
+        if value != default and value not in among:
+            raise Refusal(400, f"{name} is one of: {', '.join(among)}")
+        return value
+
+    def integer(self, name: str, default: int, low: int = 0, high: int = LARGEST_ID) -> int:
+        """A whole number in a range, or the default."""
+        value = self.text(name, str(default))
+        digits = value.removeprefix("-")
+        if digits.isascii() and digits.isdigit() and len(digits) < 20 and low <= int(value) <= high:
+            return int(value)
+        raise Refusal(400, f"{name} is a whole number from {low} to {high}")
+
+    def number(self, name: str, default: float | None = None) -> float | None:
+        """A finite number, or the default where there is none."""
+        value = self.text(name)
+        if not value:
+            return default
+        try:
+            found = float(value)
+        except ValueError:
+            found = math.nan
+        if not math.isfinite(found):
+            raise Refusal(400, f"{name} is a number")
+        return found
+
+
+class Nothing(Page):
+    """What is not there."""
+
+    async def get(self, *arguments: str) -> None:
+        """Say so."""
+        raise Refusal(404, "There is no such page")
+
+
+def json_text(value: Any) -> str:
+    """JSON that may also stand in a page: without NaN, and with `<` as an escape."""
+    text = json.dumps(_finite(value), allow_nan=False, separators=(",", ":"), default=str)
+    return text.replace("<", "\\u003c")
+
+
+def _finite(value: Any) -> Any:
+    """The value with None for each float that JSON has no form for."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(name): _finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return value

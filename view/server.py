@@ -1,0 +1,65 @@
+"""The server of the pages: on one thread an event loop, on some others what reads."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+from tornado.httpserver import HTTPServer
+from tornado.web import Application
+
+from curate.view import datasets
+from curate.view.security import Access, Asset, Guarded, Nothing
+from curate.view.state import Home
+
+STATIC = Path(__file__).parent / "static"
+PAGES = (datasets,)  # each module has ROUTES
+READERS = 8  # functions that read at a time; others wait
+LARGEST_REQUEST = 1 << 16  # bytes
+
+
+class Index(Guarded):
+    """The page that loads all others."""
+
+    async def get(self) -> None:
+        """The same for everyone who may see it."""
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.write((STATIC / "index.html").read_bytes())
+
+    head = get
+
+
+def make_app(home: Home, access: Access, pool: ThreadPoolExecutor) -> Application:
+    """All pages, for who is let in; what reads runs in `pool`."""
+    routes = [route for page in PAGES for route in page.ROUTES]
+    asset = r"/static/((?:vendor/)?[\w.-]+\.(?:js|css))"
+    return Application(
+        [(r"/", Index), (asset, Asset, {"path": str(STATIC)}), *routes],
+        home=home,
+        access=access,
+        pool=pool,
+        default_handler_class=Nothing,
+        log_function=lambda handler: None,  # what was looked at is nobody's business
+    )
+
+
+def serve(home: Home, access: Access, listening: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve the pages on a socket that listens, until a signal raises KeyboardInterrupt.
+
+    `ready` is called when requests are answered.
+    """
+
+    async def forever(pool: ThreadPoolExecutor) -> None:
+        server = HTTPServer(make_app(home, access, pool), max_body_size=LARGEST_REQUEST)
+        server.add_socket(listening)
+        ready()
+        await asyncio.Event().wait()
+
+    with ExitStack() as stack:
+        pool = ThreadPoolExecutor(READERS, thread_name_prefix="view")
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        asyncio.run(forever(pool))
