@@ -133,6 +133,13 @@ class ServiceError(CurateError):
     exit_code = 4
 
 
+class NotANumber(ServiceError):
+    """The column {column} of {table} holds NaN, which is neither a number nor NULL, so nothing can
+    be told of its thresholds. See which rows with:
+    `curate sql "SELECT id FROM {table} WHERE {column} = 'NaN'"`
+    """
+
+
 class PackageMissing(ServiceError):
     """{what} needs the package {package}, which is not installed. Install it with: {install}"""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -200,6 +201,17 @@ def override(
             why = f"the value is not valid YAML: {error}"
             raise ConfigError(source=f"--set {assignment}", why=why) from None
     return result
+
+
+def assignment(step: str, option: str, value: str) -> str:
+    """``step.option=value`` with a text that `override` reads back as it is."""
+    from curate.configs.yaml_reader import load_text
+
+    try:
+        plain = load_text(value) == value and len(value.splitlines()) == 1
+    except ValueError:
+        plain = False
+    return f"{step}.{option}={value if plain else json.dumps(value)}"
 
 
 def parse(steps: Iterable[Mapping[str, Any]], catalog: Catalog, source: object) -> Pipeline:

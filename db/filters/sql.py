@@ -24,7 +24,7 @@ TermKind = Literal["number", "text", "truth", "any"]
 # a product of so many factors within these bounds stays in the range of a double, beyond which
 # Postgres raises
 _MAX_FACTORS = 8
-_LARGEST, _SMALLEST = 1e15, 1e-15
+LARGEST, SMALLEST = 1e15, 1e-15
 # the parser of SQLite has a stack of 100 symbols; some 14 levels overflow it at worst
 _MAX_DEPTH = 12
 
@@ -61,12 +61,17 @@ def to_sql(where: str, dialect: str) -> str:
     return write(where, "sqlite" if dialect == "sqlite" else "postgresql", None)
 
 
+def tree_to_sql(node: Node, dialect: str) -> str:
+    """As `to_sql`, of a condition in the tree of a predicate that was checked."""
+    return _PredicateWriter("sqlite" if dialect == "sqlite" else "postgresql", None).truth(node)
+
+
 def columns_in(where: str) -> set[str]:
     """The names of the columns that a predicate looks at. Raises PredicateError."""
-    return {_folded(node.this) for node in grammar.read(where).find_all(exp.Column)}
+    return {column_name(node.this) for node in grammar.read(where).find_all(exp.Column)}
 
 
-def _folded(identifier: Node) -> str:
+def column_name(identifier: Node) -> str:
     """The name that an identifier stands for: in lower case unless it is quoted."""
     return str(identifier.name if identifier.quoted else identifier.name.lower())
 
@@ -279,9 +284,9 @@ class _PredicateWriter:
         if node.is_string:
             return _Term("text", self.quoted(node.this))
         value = float(node.this)
-        if not math.isfinite(value) or value > _LARGEST or 0 < value < _SMALLEST:
+        if not math.isfinite(value) or value > LARGEST or 0 < value < SMALLEST:
             raise PredicateError(
-                f"the number {node.this} is out of range ({_SMALLEST:g} to {_LARGEST:g})"
+                f"the number {node.this} is out of range ({SMALLEST:g} to {LARGEST:g})"
             )
         return _Term("number", str(int(node.this)) if node.this.isdecimal() else repr(value))
 
@@ -300,7 +305,7 @@ class _PredicateWriter:
         )  # the same whatever standard_conforming_strings says
 
     def column(self, node: Node) -> _Term:
-        name = _folded(node.this)
+        name = column_name(node.this)
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise PredicateError(f"{name!r} is not the name of a column")
         # not "name": SQLite would take it for a text when there is no such column

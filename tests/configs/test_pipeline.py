@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from curate.configs.errors import ConfigError
-from curate.configs.pipeline import DONE, override, parse, read_yaml
+from curate.configs.pipeline import DONE, assignment, override, parse, read_yaml
 from curate.tasks.registry import stages
 from tests.pipelines import CATALOG, pipeline
 
@@ -192,3 +192,20 @@ def test_the_packaged_pipeline_is_right() -> None:
     path = Path(str(curate.configs.__file__)).with_name("default.yaml")
     made = parse(read_yaml(path), stages(), path)
     assert [s.name for s in made.stages] == ["probe", "split", "dedup", "motion", "cut"]
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "flow >= 0.5 AND black < 1",
+        "a = 'x: y'",
+        "'a' = b",
+        "a >= 1\nAND b < 2",
+        "# a",
+        "é > 1",
+        "1",
+    ],
+)
+def test_an_assignment_is_read_back_as_it_was(where: str) -> None:
+    steps = override([{"filter": "f", "where": "old"}], [assignment("f", "where", where)])
+    assert steps == [{"filter": "f", "where": where}]
