@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
-
 from curate.cli.shared.database import OpenDataset
 from curate.cli.shared.output import aligned, emit, formatted, percent
 from curate.cli.shared.session import Session
-from curate.db.reports.frames import count_frames
+from curate.configs.pipeline import assignment
+from curate.db.reports.funnel import funnel_rows as rows_of_funnel
 from curate.db.reports.overview import view_dataset
 
 COLUMNS = [
@@ -31,46 +29,8 @@ NUMERIC = ("came_in", "kept", "dropped", "failed", "waiting", "kept_share")
 
 
 def funnel_rows(opened: OpenDataset) -> list[dict[str, Any]]:
-    """A dict for each step of the pipeline, in order: how many rows came in and what became of
-    them. Behind the stage that makes clips, the same of frames and of scenes.
-    """
-    view = view_dataset(opened.engine, opened.dataset.id, opened.pipeline)
-    steps = [
-        {
-            "step": s.step, "kind": s.kind, "rows": f"{s.level}s", "came_in": s.came_in,
-            "kept": s.kept, "dropped": s.dropped, "failed": s.failed, "waiting": s.unfinished,
-            "kept_share": None if s.kept_share is None else round(s.kept_share, 6),
-            "where": s.where,
-        }
-        for s in view.steps
-    ]  # fmt: skip
-    maker = opened.pipeline.maker("clip")
-    behind = next((i for i, s in enumerate(steps, 1) if maker and s["step"] == maker.name), 0)
-    steps[behind:behind] = _frames_and_scenes(opened)
-    return steps
-
-
-def _frames_and_scenes(opened: OpenDataset) -> list[dict[str, Any]]:
-    """What became of the frames of videos, and of their scenes, until they were clips.
-
-    Frames that did not decode count as failed, those in no clip as dropped.
-    """
-    frames = count_frames(opened.engine, opened.dataset.id)
-    if not frames.videos:
-        return []
-    failed = frames.lost + abs(frames.unplaced)
-    flows = {
-        "frames": (frames.packets, frames.in_clips, frames.leftover, failed),
-        "scenes": (frames.clips + frames.scenes_short, frames.clips, frames.scenes_short, 0),
-    }
-    return [
-        {
-            "step": name, "kind": "count", "rows": name, "came_in": came_in, "kept": kept,
-            "dropped": dropped, "failed": failed, "waiting": 0,
-            "kept_share": round(kept / came_in, 6) if came_in else None, "where": "",
-        }
-        for name, (came_in, kept, dropped, failed) in flows.items()
-    ]  # fmt: skip
+    """A dict for each step of the pipeline, see `curate.db.reports.funnel.funnel_rows`."""
+    return rows_of_funnel(opened.engine, opened.dataset.id, opened.pipeline)
 
 
 def print_funnel(opened: OpenDataset, to_stderr: bool = False, quiet: bool = False) -> None:
@@ -94,10 +54,7 @@ def refilter_words(opened: OpenDataset) -> Sequence[str]:
     if not filters:
         return ("config", opened.name, "--yaml")
     most = max(filters, key=lambda step: step.dropped)
-    where = most.where
-    if len(where.splitlines()) > 1 or yaml.safe_load(where) != where:  # --set reads YAML
-        where = json.dumps(where)
-    return ("refilter", opened.name, "--set", f"{most.step}.where={where}")
+    return ("refilter", opened.name, "--set", assignment(most.step, "where", most.where))
 
 
 def warn_of_refilter(session: Session, opened: OpenDataset) -> None:
