@@ -90,10 +90,15 @@ def restart_video(
     pipeline: Pipeline,
     values: Mapping[str, Any],
 ) -> None:
-    """Delete the clips of a video, and let it wait for the first stage, with these values."""
+    """Delete the clips of a video, and let it wait for the first stage, with these values.
+
+    What stages measured of it becomes NULL: it was of another file.
+    """
     forget_clips(connection, dataset_id, [video_id], pipeline)
-    again = {"stage": pipeline.entry("video"), "status": "active", "return_to": None}
-    again |= {"reason": None, "error": None, **FREE_COLUMNS, **values}
+    steps = [step for step in pipeline.stages if step.level == "video"]
+    again: dict[str, Any] = {name: None for step in steps for name in step.columns}
+    again |= {"stage": pipeline.entry("video"), "status": "active", "return_to": None}
+    again |= {"num_clips": None, "reason": None, "error": None, **FREE_COLUMNS, **values}
     connection.execute(update(videos).where(videos.c.id == video_id).values(**again))
 
 

@@ -31,11 +31,14 @@ def test_enqueueing_again_does_nothing(line: Line) -> None:
     ]
 
 
-def test_a_changed_file_starts_again(line: Line) -> None:
+def test_a_changed_file_starts_again_without_the_numbers_of_the_last(line: Line) -> None:
     line.put_clips(2, "score", "/v/a.mp4")
+    with line.engine.begin() as connection:
+        connection.execute(text("UPDATE videos SET num_frames = 20, width = 64, num_clips = 2"))
     again = [Found("/v/a.mp4", "2")]
     assert datasets.enqueue(line.engine, line.dataset, again, line.pipeline).changed == 1
     assert line.rows("SELECT stage, status, fingerprint FROM videos") == [("probe", "active", "2")]
+    assert line.rows("SELECT num_frames, width, num_clips FROM videos") == [(None, None, None)]
     assert line.rows("SELECT * FROM clips") == []
 
 

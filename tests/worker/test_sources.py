@@ -94,6 +94,27 @@ def test_no_clips_are_made_of_a_source_that_was_replaced_since_it_was_probed(
     assert line.rows("SELECT DISTINCT owner, lease_until, attempts FROM videos") == [(None, 0, 0)]
 
 
+def test_no_number_of_the_first_file_stays_when_the_second_cannot_be_read(
+    line: Line, tmp_path: Path
+) -> None:
+    a = source(line, tmp_path, "a2.mp4")
+    run_all(line, "probe", "split")
+    numbers = "SELECT num_frames, width, num_clips FROM videos"
+    assert line.rows(numbers) == [(100, 64, 2)]
+    on_score(a, lambda: replace(a))
+    run_all(line, "score")
+    assert line.rows(numbers) == [(None, None, None)]
+
+    def unreadable(self: Probe, row: Video) -> Outcome:
+        raise ValueError("cut short")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Probe, "run", unreadable)
+        run_all(line, "probe")
+    assert states(line) == [("a2.mp4", "probe", "failed", 1)]
+    assert line.rows(numbers) == [(None, None, None)]
+
+
 def test_what_a_stage_could_not_read_of_a_replaced_source_is_no_failure(
     line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
