@@ -8,16 +8,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from tornado.httpserver import HTTPServer
 from tornado.web import Application
 
-from curate.view import datasets
+from curate.view import datasets, media
 from curate.view.security import Access, Asset, Guarded, Nothing
 from curate.view.state import Home
 
 STATIC = Path(__file__).parent / "static"
-PAGES = (datasets,)  # each module has ROUTES
+PAGES = (datasets, media)  # each module has ROUTES
 READERS = 8  # functions that read at a time; others wait
 LARGEST_REQUEST = 1 << 16  # bytes
 
@@ -35,7 +36,7 @@ class Index(Guarded):
 
 def make_app(home: Home, access: Access, pool: ThreadPoolExecutor) -> Application:
     """All pages, for who is let in; what reads runs in `pool`."""
-    routes = [route for page in PAGES for route in page.ROUTES]
+    routes: list[Any] = [route for page in PAGES for route in page.ROUTES]
     asset = r"/static/((?:vendor/)?[\w.-]+\.(?:js|css))"
     return Application(
         [(r"/", Index), (asset, Asset, {"path": str(STATIC)}), *routes],

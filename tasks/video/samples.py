@@ -164,6 +164,10 @@ class Samples:
         """A frame near the middle with a longer side of up to LONGER pixels, for finding text."""
         return self._decode(self.measures.large)
 
+    def jpeg(self, number: int) -> bytes:
+        """A stored frame by its number, as a JPEG file."""
+        return self._jpeg(self.measures.pictures[number])
+
     def thumbnail(self) -> bytes:
         """The middle frame as a JPEG file."""
         return self._jpeg(self._nearest(0.5 * self.seconds))

@@ -21,7 +21,7 @@ const curate = { pages: new Map(), home: null };
   curate.media = {
     sample: (clip, number) => `/media/sample/${clip}/${number}`,
     clip: (clip) => `/media/clip/${clip}`,
-    source: (clip) => `/media/source/${clip}`,
+    source: (video) => `/media/source/${video}`,
   };
 
   // An element: properties, then children. A text child stays text, whatever is in it.
