@@ -53,6 +53,17 @@ _KINDS: dict[str, tuple[str, Sequence[Part]]] = {
     "mpg": (".mpg", [Part(MPEG2), Part(MPEG2, count=40), Part(MPEG2)]),
     "turned": (".ts", [Part(), Part(start=32, size=(96, 160))]),
     "larger": (".ts", [Part(), Part(size=(320, 192)), Part()]),
+    # each begins while the last picture of the one before it is shown, or the last two
+    "overlapping": (
+        ".ts",
+        [
+            Part(),
+            Part(start=30, size=(96, 160)),
+            Part(start=59, size=(320, 192)),
+            Part(start=88, size=(192, 96)),
+        ],
+    ),
+    "overlapping_alike": (".ts", [Part(CLOSED), Part(CLOSED, start=29), Part(CLOSED, start=57)]),
 }  # fmt: skip
 KINDS = tuple(_KINDS)
 JUMPS = {kind: 0 if kind == "turned" else len(parts) - 1 for kind, (_, parts) in _KINDS.items()}

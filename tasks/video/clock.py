@@ -13,13 +13,15 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
 # Seconds. Time stamps that go back by more are a jump; less is jitter.
 _JITTER = Fraction(1, 10)
+# Where parts overlap by less, their sound tells them apart by its place in the file, not its time.
+_OVERLAP = Fraction(1, 2)
 # Packets that a picture may be stored behind though it is shown before them: in H.264, those of 16
 # pictures, of two fields each.
 _REORDERED = 32
@@ -36,6 +38,7 @@ class Stamped(Protocol):
     pts: int | None
     dts: int | None
     pos: int | None
+    is_keyframe: bool
 
 
 StampedT = TypeVar("StampedT", bound=Stamped)
@@ -74,9 +77,11 @@ class Clock:
     # equal ones in a coarse time base
     searchable: bool = True
     _last: int | None = None  # as `rising` gave it
+    _gap: int = 0  # from the one before to that
     # when each of the last packets is decoded and shown, as the source has it
     _recent: deque[tuple[int | None, int]] = field(default_factory=lambda: deque(maxlen=_REORDERED))
     _end: int | None = None  # of all frames up to here, as continued
+    _behind_key: bool = False  # whether the last packet is a keyframe
 
     def __post_init__(self) -> None:
         self._jitter = round(_JITTER / self.time_base)
@@ -127,9 +132,23 @@ class Clock:
             pts = 0 if last is None else last + believable(duration, self.step)
         elif self._last is not None and pts <= self._last:
             pts = self._last + 1
+        self._gap = pts - (self._last or 0)
         self._last = pts
         self.frames += 1
         return pts
+
+    def end(self, first: int, duration: int | None, *, fields: bool) -> int:
+        """The end of the last frame that `rising` was asked for; `first` is the pts of the first.
+
+        `duration` is what the source says of it. Where frames may consist of `fields` that are
+        stored apart, that is the duration of one field, half of what lies between two frames.
+        """
+        last = cast(int, self._last)
+        duration = believable(duration, self.step)
+        are_apart = 2 * (last - first) > 3 * duration * (self.frames - 1)
+        if fields and are_apart and abs(self._gap - 2 * duration) <= 1:
+            duration = self._gap
+        return last + duration
 
     def _until_stamped(self, packets: Iterator[StampedT]) -> list[StampedT]:
         """Those of the packets behind the first, which has no time stamp, that tell when it ends.
@@ -164,12 +183,17 @@ class Clock:
                 now = shown if now is None else now
                 before = min(shown for _, shown in self._recent)
             is_jump = now < before - self._jitter
+            # what is stored before a keyframe is shown before it; elsewhere equal times are jitter
+            if not is_jump and packet.is_keyframe and not self._behind_key:
+                slack = 1 if self.leaps else -(self.step // 2)
+                is_jump = shown < max(shown for _, shown in self._recent) + slack
             # a clock that went back once may go forth again
             if not is_jump and (self.leaps or self.jumps):
                 is_jump = now > max(shown for _, shown in self._recent) + self._leap
         if is_jump:
             self._recent.clear()
         self._recent.append((packet.dts, shown))
+        self._behind_key = packet.is_keyframe
         return is_jump
 
     def _begin(self, packets: list[StampedT]) -> Iterator[StampedT]:
@@ -205,6 +229,8 @@ class SoundClock:
         self._starts = [None, *starts]
         self._ends = [*starts, None]
         self._offsets = [Fraction(0), *(jump.offset * time_base for jump in jumps)]
+        moves = [abs(after - before) for before, after in itertools.pairwise(self._offsets)]
+        self._by_place = [*(move <= _OVERLAP for move in moves), False]  # by part
         self._part = -1  # the number of jumps before here
         self._last = Fraction(0)
 
@@ -217,6 +243,8 @@ class SoundClock:
         here = bisect_right(self._places, place)
         if self._part < 0:
             self._part = here
+        elif self._by_place[self._part]:
+            self._part += here > self._part
         elif seconds < self._last - _JITTER:
             self._part = min(max(self._part + 1, here), len(self._places))
         self._last = seconds

@@ -21,6 +21,7 @@ class Stamp:
     pts: int | None
     dts: int | None
     pos: int | None = None
+    is_keyframe: bool = False
 
 
 def clock(leaps: bool = True) -> Clock:
@@ -32,7 +33,7 @@ def part(count: int, start: int = 126000, delay: int = 2) -> list[Stamp]:
     shown = [0, *(k for n in range(3, count + 3, 3) for k in (n, n - 2, n - 1) if k < count)]
     missing = sorted(set(range(count)) - set(shown))  # B-frames at the end refer to none behind
     return [
-        Stamp(start + (k + delay) * STEP, start + i * STEP)
+        Stamp(start + (k + delay) * STEP, start + i * STEP, is_keyframe=i == 0)
         for i, k in enumerate([*shown, *missing])
     ]
 
@@ -85,6 +86,35 @@ def test_a_part_without_a_new_clock_is_no_jump() -> None:
     packets = part(30) + part(30, 126000 + 30 * STEP)
     expected = shown([replace(p) for p in packets])
     assert shown(list(one.continued(packets))) == expected
+    assert one.jumps == []
+
+
+@pytest.mark.parametrize(("leaps", "overlap"), [(True, 1), (True, 2), (False, 2)])
+@pytest.mark.parametrize("delay", [0, 2])
+def test_parts_that_overlap_by_a_frame_or_two_follow_one_another(
+    overlap: int, delay: int, leaps: bool
+) -> None:
+    # decoding times go back by less than jitter may
+    one = clock(leaps)
+    packets = part(30, delay=delay) + part(30, 126000 + (30 - overlap) * STEP, delay)
+    assert [b - a for a, b in pairwise(shown(list(one.continued(packets))))] == [STEP] * 59
+    assert [jump.offset for jump in one.jumps] == [overlap * STEP]
+
+
+@pytest.mark.parametrize(("leaps", "jumps"), [(True, 1), (False, 0)])
+def test_a_keyframe_at_the_time_of_the_last_picture_is_a_jump_where_parts_are_joined(
+    leaps: bool, jumps: int
+) -> None:
+    one = clock(leaps)
+    last = 126000 + 29 * STEP
+    list(one.continued([*part(30, delay=0), Stamp(last, last, is_keyframe=True)]))
+    assert len(one.jumps) == jumps
+
+
+def test_jitter_of_a_stream_of_keyframes_is_no_jump() -> None:
+    one = clock()
+    stamps = [0, STEP, STEP - 2000, 3 * STEP, 2 * STEP + 1000, 5 * STEP]
+    list(one.continued([Stamp(pts, pts, is_keyframe=True) for pts in stamps]))
     assert one.jumps == []
 
 
@@ -168,6 +198,36 @@ def test_leading_pictures_behind_a_jump_come_first() -> None:
     assert shown(continued)[10:] == [one.jumps[0].start + k * STEP for k in range(6)]
 
 
+# the end of the last frame
+
+
+def ended(stamps: list[int], duration: int | None, *, fields: bool = False) -> int:
+    one = clock()
+    for pts in stamps:
+        one.rising(pts, duration)
+    return one.end(stamps[0], duration, fields=fields)
+
+
+def test_the_last_frame_ends_after_its_duration() -> None:
+    assert ended([0, STEP, 2 * STEP], 1800) == 2 * STEP + 1800
+    assert ended([0], 1800, fields=True) == 1800
+
+
+@pytest.mark.parametrize("duration", [None, 0, 1])
+def test_a_duration_that_is_none_is_that_of_a_usual_frame(duration: int | None) -> None:
+    assert ended([0, STEP], duration) == 2 * STEP
+
+
+def test_the_duration_of_a_field_is_half_that_of_its_frame() -> None:
+    assert ended([k * STEP for k in range(9)], STEP // 2, fields=True) == 9 * STEP
+    assert ended([0, 33, 67, 100, 133], 17, fields=True) == 166  # in milliseconds
+
+
+def test_a_frame_missing_before_the_last_does_not_make_it_one_of_fields() -> None:
+    stamps = [0, STEP, 2 * STEP, 3 * STEP, 5 * STEP]
+    assert ended(stamps, STEP, fields=True) == 6 * STEP
+
+
 # sound
 
 # 6 s of pictures from 1 s on, then 9 s that start again at 1 s, then 3 s from 100 s on
@@ -200,3 +260,13 @@ def test_sound_without_pictures_is_left_out() -> None:
 
 def test_sound_that_begins_in_a_later_part_is_with_its_pictures() -> None:
     assert sound((2, 1500), (3, 1600)) == [8, 9]
+
+
+def test_sound_of_parts_that_overlap_by_little_goes_by_its_place() -> None:
+    # 2 s of pictures from 1 s on, then others from 2.92 s on
+    one = SoundClock([Jump(3 * 90000, 7200, 1000)], BASE)
+    stamps = [(2.9, 900), (2.99, 990), (2.93, 1010), (3.0, 1020), (9.0, 9000)]
+    found = [one.continued(Fraction(seconds), place) for seconds, place in stamps]
+    assert [float(seconds or 0) for seconds in found] == pytest.approx(
+        [2.9, 2.99, 3.01, 3.08, 9.08]
+    )
