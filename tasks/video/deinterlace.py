@@ -26,12 +26,15 @@ class Interlacing:
             yield frame
 
 
-def deinterlaced(frames: Iterable[VideoFrame]) -> Iterator[VideoFrame]:
+def deinterlaced(
+    frames: Iterable[VideoFrame], interlacing: Interlacing | None = None
+) -> Iterator[VideoFrame]:
     """The frames, as many and at the same times, with the picture of the first field in each.
 
     ffmpeg's bwdif fills in the lines of the other field, from the frames before and after. Frames
-    that are not flagged as interlaced stay as they are.
+    that are not flagged as interlaced stay as they are. `interlacing` notes what the frames claim.
     """
+    interlacing = interlacing or Interlacing()
     running: _Bwdif | None = None
     before: VideoFrame | None = None  # while none is flagged
     for frame in frames:
@@ -42,6 +45,7 @@ def deinterlaced(frames: Iterable[VideoFrame]) -> Iterator[VideoFrame]:
             yield frame
             before = frame
             continue
+        interlacing.found = True
         running = running or _Bwdif(frame, before)
         yield from running.push(frame)
     if running is not None:

@@ -76,9 +76,11 @@ def split_video(
         stream = video_stream(container)
         clock = Clock.of(container, stream)
         interlacing = Interlacing()
-        frames = interlacing.noted(watch(decode(container, stream, clock=clock)))
+        frames = watch(decode(container, stream, clock=clock))
         if plan.deinterlace:
-            frames = deinterlaced(frames)
+            frames = deinterlaced(frames, interlacing)
+        else:
+            frames = interlacing.noted(frames)
         last = first = next(frames)
         time_base = Fraction(stream.time_base or 1)
         times = _Times(cast(int, first.pts), time_base, Fraction(stream.average_rate or 25))
@@ -88,8 +90,7 @@ def split_video(
         one_pass = _OnePass(plan, parts, times, clips, Shrinker(tone_mapper))
         for last in chain([first], frames):
             one_pass.take(last)
-        end = cast(int, last.pts) + (last.duration or clock.step)
-        one_pass.finish(end)
+        one_pass.finish(clock.end(times.first, last.duration, fields=interlacing.found))
     return clips.clips, {
         "frames_decoded": clock.frames,
         "frames_leftover": clips.leftover,

@@ -8,7 +8,10 @@ import av
 import pytest
 
 from curate.tasks.video.decode import decode, open_media, video_stream
+from curate.tasks.video.one_pass import SplitPlan, split_video
+from curate.tasks.video.pieces import Lengths
 from curate.tasks.video.probing import probe_video
+from curate.tasks.video.samples import writing_samples
 from curate.tasks.video.shown import FieldPairs
 from tests.field_pairs import parameters, pictures, write_pairs
 from tests.media import Encoding, footage, write_video
@@ -26,6 +29,17 @@ def stored(path: Path) -> list[int]:
     """The sizes of all packets."""
     with av.open(str(path)) as container:
         return [packet.size for packet in container.demux(video=0) if packet.size]
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["apart", "together"])
+@pytest.mark.parametrize("suffix", [".ts", ".mkv", ".mp4", ".avi", ".h264"])
+def test_the_last_frame_lasts_as_long_as_both_its_fields(
+    tmp_path: Path, suffix: str, together: bool
+) -> None:
+    path = write_pairs(tmp_path / f"a{suffix}", pictures(PAIRS), together)
+    with writing_samples(tmp_path, 1) as writer:
+        clips, _ = split_video(str(path), SplitPlan(lengths=Lengths(0)), writer)
+    assert clips[-1].scores["end_seconds"] == pytest.approx(0.8, abs=0.002)
 
 
 @pytest.mark.parametrize("together", [False, True], ids=["apart", "together"])
