@@ -20,6 +20,7 @@ from contextlib import suppress
 from fractions import Fraction
 from typing import Any, cast
 
+import av
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
@@ -29,7 +30,13 @@ from curate.configs.errors import CannotCopy, CutMismatch
 from curate.tasks.inputs.paths import to_text
 from curate.tasks.storage.locations import Location, replacing
 from curate.tasks.video.clock import Clock
-from curate.tasks.video.decode import media_name, open_media, packets_before, video_stream
+from curate.tasks.video.decode import (
+    decode_packets,
+    media_name,
+    open_media,
+    packets_before,
+    video_stream,
+)
 from curate.tasks.video.encode import WrittenClip, count_shown, mp4
 from curate.tasks.video.shown import Shown
 from curate.tasks.video.sound import SoundTrack
@@ -42,7 +49,8 @@ _REORDERED = 32  # packets; in no codec is a picture shown after more pictures d
 def copy_span(path: Location, source: str, span: Span, sound: bool) -> WrittenClip:
     """Copy the packets of a span of `source` to `path`, which appears only when it is whole.
 
-    Returns what a player shows, so num_frames may exceed `span.frames` (see above). Raises
+    Returns what a player shows, so num_frames may exceed `span.frames` (see above); where it does,
+    the file is decoded once to count them. Raises
     CannotCopy when an mp4 cannot hold the codec or packets do not carry the times of their frames,
     CutMismatch when frames are missing, ServiceError when `path` is a URL that cannot be written
     to.
@@ -53,6 +61,8 @@ def copy_span(path: Location, source: str, span: Span, sound: bool) -> WrittenCl
             _needed(source, Shown(stream), _from_keyframe(container, stream, span), span.end)
         )
         stamps = presentation_times([packet.pts for packet in packets])
+        if stamps and stamps[0] < span.start < min([*stamps[1:], span.end]):
+            stamps[0] = span.start  # its pts is that of the frame before it, which is not copied
         if span.start not in stamps:
             raise CutMismatch(path=to_text(str(path)), found=0, planned=span.frames or 1)
         with mp4(temporary) as output:
@@ -72,6 +82,10 @@ def copy_span(path: Location, source: str, span: Span, sound: bool) -> WrittenCl
             if track is not None:
                 track.write()
         count = count_shown(temporary)
+        if count != span.frames:  # later frames are shown too, or some of them do not decode
+            with av.open(str(temporary)) as written:
+                found = written.demux(video_stream(written))
+                count = sum(1 for _ in decode_packets(found))
         if count < (span.frames or 1):
             planned = span.frames or "at least one"
             raise CutMismatch(path=to_text(str(path)), found=count, planned=planned)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -12,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.tasks.video.copying import copy_span, decoding_times, without_gap
+from curate.tasks.video.decode import decode, open_media, video_stream
 from curate.tasks.video.probing import probe_video
 from curate.tasks.video.span import Span
 from tests.field_pairs import pictures, write_pairs
+from tests.media import CLOSED, draw_bad, footage, frame_number, write_video
 
 
 @given(st.permutations(range(12)))
@@ -49,3 +52,43 @@ def test_two_fields_are_copied_and_counted_as_one_frame(
     with av.open(str(tmp_path / "b.mp4")) as container:
         shown = sum(1 for _ in container.decode(video=0))
     assert (written.num_frames, shown) == (12, 12)
+
+
+def found(path: Path) -> list[tuple[int, int]]:
+    """pts and drawn number of each frame."""
+    with open_media(str(path)) as container:
+        frames = decode(container, video_stream(container))
+        return [(f.pts or 0, frame_number(f.to_ndarray(format="rgb24"))) for f in frames]
+
+
+def test_a_clip_begins_at_a_keyframe_that_has_the_time_of_the_frame_before(tmp_path: Path) -> None:
+    plain = write_video(tmp_path / "a.mkv", footage(24), CLOSED)
+    with av.open(str(plain)) as source, av.open(str(tmp_path / "b.mkv"), "w") as output:
+        stream = source.streams.video[0]
+        copied = output.add_stream_from_template(stream)
+        packets: list[Any] = [packet for packet in source.demux(stream) if packet.size]
+        assert packets[12].is_keyframe
+        packets[12].pts = packets[12].dts = packets[11].pts
+        for packet in packets:
+            packet.stream = copied
+            output.mux(packet)
+    frames = found(tmp_path / "b.mkv")
+    assert [number for _, number in frames] == list(range(24))
+    span = Span(frames[12][0], frames[-1][0] + 42, Fraction(1, 1000), 12)
+    written = copy_span(tmp_path / "c.mp4", str(tmp_path / "b.mkv"), span, sound=False)
+    assert written.num_frames == 12
+    assert [number for _, number in found(tmp_path / "c.mp4")] == list(range(12, 24))
+
+
+def test_the_frames_of_a_copy_are_those_that_decode(tmp_path: Path) -> None:
+    source = draw_bad("corrupt", tmp_path)
+    with open_media(str(source)) as container:
+        stream = video_stream(container)
+        stamps = [f.pts or 0 for f in decode(container, stream)]
+        base = Fraction(stream.time_base or 1)
+    assert len(stamps) < probe_video(str(source))["num_frames"]
+    span = Span(stamps[0], stamps[-1] + 512, base, len(stamps))
+    written = copy_span(tmp_path / "b.mp4", str(source), span, sound=False)
+    with open_media(str(tmp_path / "b.mp4")) as container:
+        shown = sum(1 for _ in decode(container, video_stream(container)))
+    assert written.num_frames == shown
