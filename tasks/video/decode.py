@@ -279,10 +279,10 @@ def _presented(
     in presentation order while their pts go back and forth and their dts rise. The first frames
     show that, and dts then replace pts.
 
-    With from_key, the packets begin somewhere in the stream. Frames then come from the first
-    keyframe on, without pictures stored behind it but shown before it (open GOP), because the
-    frames they refer to were not decoded. There are none of a container that stores pts in decoding
-    order, because its time stamps do not tell its position.
+    With from_key, the packets begin somewhere in the stream. Those before the first keyframe with a
+    time stamp are not decoded, and pictures stored behind it but shown before it (open GOP) are
+    left out: they may refer to frames that were not decoded. There are none of a container that
+    stores pts in decoding order, because its time stamps do not tell its position.
     """
     first = None  # pts before which frames are left out
     if from_key:

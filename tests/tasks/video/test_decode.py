@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -241,6 +242,28 @@ def test_no_frame_is_lost_where_pts_are_stored_in_decoding_order(tmp_path: Path,
     with open_media(str(path)) as container:
         frames = list(decode(container, video_stream(container)))
     assert [frame_number(f.to_ndarray(format="rgb24")) for f in frames] == list(range(48))
+
+
+def test_after_a_seek_nothing_is_decoded_before_the_first_keyframe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_video(tmp_path / "a.ts", footage(96), B_FRAMES)  # where a seek hits any packet
+    with open_media(str(path)) as container:
+        stamps = [f.pts or 0 for f in decode(container, video_stream(container))]
+    begun: list[bool] = []  # whether a keyframe is the first that is decoded, after each seek
+
+    def noted(packets: Iterable[Any]) -> Iterator[av.VideoFrame]:
+        found = list(packets)
+        begun.append(found[0].is_keyframe)
+        return decode_packets(found)
+
+    monkeypatch.setattr("curate.tasks.video.decode.decode_packets", noted)
+    with open_media(str(path)) as container:
+        stream = video_stream(container)
+        container.seek(stamps[50], stream=stream)
+        assert not next(container.demux(stream)).is_keyframe
+        assert [f.pts for f in decode(container, stream, start_pts=stamps[50])] == stamps[50:]
+    assert len(begun) > 1 and all(begun)
 
 
 def test_running_out_of_memory_is_not_taken_for_damage() -> None:
