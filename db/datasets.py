@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import os
@@ -258,20 +259,26 @@ def _insert(
     connection: Connection, dataset_id: int, new: Sequence[FoundInput], pipeline: Pipeline
 ) -> None:
     """Each video gets the name that its clips are called by: `a` for a.mp4; `a.mov` for a.mov
-    beside it, when that comes later.
+    beside it, when that comes later. Copies in several places end in a hash of where they are.
     """
     if not new:
         return
-    short = [os.path.splitext(i.relpath)[0] for i in new]  # noqa: PTH122  a text, perhaps of a URL
+    candidates = [
+        (
+            os.path.splitext(one.relpath)[0],  # noqa: PTH122  a text, perhaps of a URL
+            one.relpath,
+            f"{one.relpath}_{one.fingerprint}",
+            f"{one.relpath}_{hashlib.sha256(one.path.encode()).hexdigest()[:16]}",
+        )
+        for one in new
+    ]
     query = select(videos.c.clip_stem).where(
-        videos.c.dataset_id == dataset_id,
-        videos.c.clip_stem.in_({*short, *(i.relpath for i in new)}),
+        videos.c.dataset_id == dataset_id, videos.c.clip_stem.in_(set(itertools.chain(*candidates)))
     )
     taken = {row[0] for row in connection.execute(query)}
     rows = []
-    for stem, one in zip(short, new, strict=True):
-        candidates = (stem, one.relpath, f"{one.relpath}_{one.fingerprint}")
-        free = next(name for name in candidates if name not in taken)
+    for names, one in zip(candidates, new, strict=True):
+        free = next(name for name in names if name not in taken)
         taken.add(free)
         rows.append({"dataset_id": dataset_id, "path": one.path, "clip_stem": free})
         rows[-1] |= _columns(one, pipeline)

@@ -58,6 +58,16 @@ def test_an_input_that_is_only_known_joins_no_dataset(line: Line, dry_run: bool)
     assert line.rows("SELECT count(*) FROM videos") == [(2 if dry_run else 3,)]
 
 
+def test_copies_in_any_number_of_places_have_names_of_their_own(line: Line) -> None:
+    """At once, and added one by one."""
+    for chunk in (range(5), [5], [6]):
+        found = [Found(f"/v{i}/a.mp4") for i in chunk]
+        datasets.enqueue(line.engine, line.dataset, found, line.pipeline)
+    stems = [stem for (stem,) in line.rows("SELECT clip_stem FROM videos ORDER BY id")]
+    assert stems[:3] == ["a", "a.mp4", "a.mp4_1"]
+    assert len(set(stems)) == 7
+
+
 def test_a_dry_run_writes_nothing(line: Line) -> None:
     done = datasets.enqueue(
         line.engine, line.dataset, [Found("/v/a.mp4")], line.pipeline, dry_run=True
