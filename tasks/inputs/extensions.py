@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from urllib.parse import urlsplit
 
-from curate.tasks.inputs.paths import is_url
+from curate.tasks.inputs.paths import is_url, split_archive
 
 # Not .mod and .rec: they are more often something else (modules of Go and Fortran, music).
 VIDEO_EXTENSIONS = (
@@ -23,7 +23,9 @@ TABLE_EXTENSIONS = (".csv", ".parquet")
 
 def extension(path: str) -> str:
     """The extension of a path, or of the path of a URL, in lower case with its dot; '' for none."""
-    name = urlsplit(path).path if is_url(path) else path
+    name, archive = split_archive(path)
+    if is_url(path) and not archive:
+        name = urlsplit(path).path
     return os.path.splitext(name)[1].lower()  # noqa: PTH122  URLs, surrogates
 
 

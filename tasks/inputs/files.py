@@ -12,7 +12,7 @@ from curate.configs.errors import ConfigError, NoSuchFile, ServiceError
 from curate.configs.names import did_you_mean
 from curate.configs.schema import ABSENT
 from curate.tasks.inputs.extensions import is_media, suffix
-from curate.tasks.inputs.paths import is_url, to_path, to_text
+from curate.tasks.inputs.paths import is_url, split_archive, to_path, to_text
 from curate.tasks.storage.remote import as_reading_error, file_system
 
 # keys of fsspec's `info` that show whether a file has changed, best first
@@ -126,9 +126,9 @@ def url_input(url: str, base: str, extra: dict[str, Any] | None = None) -> Input
     Raises ServiceError when its store does not answer or refuses this host.
     """
     fingerprint = _of_url(url)
-    relpath = url.removeprefix(base.rstrip("/") + "/")
-    if relpath != url:
-        relpath = to_text(relpath.partition("?")[0])
+    inner, _ = split_archive(url)
+    relpath = inner.removeprefix(base.rstrip("/") + "/")
+    relpath = url if relpath == inner else to_text(relpath.partition("?")[0])
     return Input(url, relpath, fingerprint, extra or {})
 
 

@@ -26,7 +26,7 @@ from curate.tasks.inputs.files import (
     skipped_text,
 )
 from curate.tasks.inputs.folders import FolderWalk, match_glob
-from curate.tasks.inputs.paths import is_url, to_text
+from curate.tasks.inputs.paths import is_url, last_link, to_text
 from curate.tasks.inputs.tables import read_table
 from curate.tasks.inputs.urls import find_at_url
 
@@ -112,7 +112,9 @@ def _inputs(source: str, passed_over: PassedOver, search: Search) -> Iterator[In
 
 
 def check_there(source: str) -> None:
-    """Raise NoSuchFile where a path leads nowhere. URLs and globs may be anything."""
-    path = source.removeprefix("file://")
+    """Raise NoSuchFile where a path, or that of an archive on this host, leads nowhere. Other URLs
+    and globs may be anything.
+    """
+    path = (last_link(source) if is_url(source) else source).removeprefix("file://")
     if not (is_url(path) or os.path.lexists(path) or glob.has_magic(path)):
         raise no_such_file(path)

@@ -12,6 +12,9 @@ from __future__ import annotations
 import os
 import re
 
+# protocols of what lies in a file, which a URL names behind ::
+ARCHIVES = {"tar", "zip"}
+
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*(://|::)")
 _LITERAL = re.compile(r"%(?=25|[89A-F][0-9A-F])")
 _ESCAPED = re.compile(rb"%(25|[89A-F][0-9A-F])")
@@ -20,6 +23,20 @@ _ESCAPED = re.compile(rb"%(25|[89A-F][0-9A-F])")
 def is_url(path: str) -> bool:
     """Whether `path` is a URL (``s3://…``, ``simplecache::s3://…``) and not a local path."""
     return _URL.match(path) is not None
+
+
+def last_link(url: str) -> str:
+    """The URL at the end of a chain, where the bytes are: ``file:///a.zip`` of ``zip://b::/a.zip``."""
+    link = url.rpartition("::")[2]
+    return link if "://" in link else f"file://{link}"
+
+
+def split_archive(url: str) -> tuple[str, str]:
+    """What a URL names in an archive, and the archive: ``zip://b`` and ``::/a.zip``; else the URL
+    and an empty text.
+    """
+    inner, chained, archive = url.partition("::")
+    return (inner, chained + archive) if inner.partition("://")[0] in ARCHIVES else (url, "")
 
 
 def to_text(path: str) -> str:

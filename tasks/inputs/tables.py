@@ -13,13 +13,14 @@ from contextlib import closing
 from itertools import zip_longest
 from typing import Any, BinaryIO
 
-from curate.configs.errors import BadTable, PackageMissing
+from curate.configs.errors import BadTable, PackageMissing, Unreadable
 from curate.configs.packages import install
 from curate.configs.schema import ABSENT
 from curate.configs.texts import storable
 from curate.tasks.inputs.extensions import extension, is_media
 from curate.tasks.inputs.files import Input, PassedOver, local_input, no_such_file, url_input
 from curate.tasks.inputs.paths import from_table, is_url, to_text
+from curate.tasks.storage.remote import RemoteFile
 
 TableRow = dict[str, Any]
 
@@ -54,14 +55,15 @@ def read_rows(source: str, needed: Sequence[str] = ("path",)) -> Iterator[tuple[
     more.
     """
     try:
-        if is_url(source):
-            import fsspec
-
-            stream = fsspec.open(source, "rb").open()
-        else:
-            stream = open(source, "rb")  # noqa: PTH123, SIM115  closed below
+        stream: BinaryIO = (
+            io.BufferedReader(RemoteFile(source)) if is_url(source) else open(source, "rb")  # noqa: PTH123, SIM115  closed below
+        )
     except FileNotFoundError:
         raise no_such_file(source) from None
+    except Unreadable as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise no_such_file(source) from None
+        raise BadTable(source=to_text(source), why=error.fields["why"]) from None
     except OSError as error:
         raise BadTable(source=to_text(source), why=error.strerror or error) from None
     read = _parquet_rows if extension(source) == ".parquet" else _csv_rows

@@ -9,7 +9,7 @@ from typing import Any
 from curate.configs.errors import ConfigError
 from curate.tasks.inputs.extensions import is_media
 from curate.tasks.inputs.files import Input, PassedOver, url_fingerprint, url_input
-from curate.tasks.inputs.paths import to_text
+from curate.tasks.inputs.paths import split_archive, to_text
 from curate.tasks.storage.remote import file_system, protocol, store_errors
 
 
@@ -38,7 +38,8 @@ def find_at_url(url: str, passed_over: PassedOver, own: frozenset[str]) -> Itera
     if is_folder:
         yield from _UrlWalk(url, system, passed_over, own).inputs(path)
     elif is_file:
-        yield url_input(url, url.rpartition("/")[0])
+        inner, _ = split_archive(url)
+        yield url_input(url, inner.rpartition("/")[0])
 
 
 class _UrlWalk:
@@ -76,8 +77,9 @@ def _hidden(name: str) -> bool:
 
 def _listed(source: str, base: str, system: Any, info: dict[str, Any]) -> Input:
     """The Input of a file in a listing of the URL `source`; relpath counts from the URL `base`."""
-    chain, linked, _ = source.rpartition("::")
-    full = chain + linked + system.unstrip_protocol(info["name"])
-    root = system._strip_protocol(base.rpartition("::")[2])
+    inner, archive = split_archive(source)
+    chain, linked, _ = inner.rpartition("::")
+    full = chain + linked + system.unstrip_protocol(info["name"]) + archive
+    root = system._strip_protocol(split_archive(base)[0].rpartition("::")[2])
     relpath = info["name"].removeprefix(root.rstrip("/") + "/")
     return Input(full, to_text(relpath), url_fingerprint(info))

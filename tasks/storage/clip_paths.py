@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 
-from curate.tasks.inputs.paths import is_url, to_path, to_text
+from curate.tasks.inputs.paths import is_url, last_link, split_archive, to_path, to_text
 from curate.tasks.storage.locations import Location, below
 
 # bytes of a file name that may come from the source; file systems allow 255 in all
@@ -20,8 +20,10 @@ def clip_path(root: Location, stem: str, index: int) -> Location:
     name that is too long ends in its hash.
     """
     if is_url(stem):
-        scheme, _, rest = stem.rpartition("::")[2].partition("://")
+        inner, archive = split_archive(stem)
+        scheme, _, rest = last_link(archive or inner).partition("://")
         parts = [f"_{scheme}", *rest.split("/")]
+        parts += inner.partition("://")[2].split("/") if archive else []
     else:
         names = to_path(stem).split("/")
         is_utf8 = [name.encode("utf-8", "replace").decode() == name for name in names]

@@ -11,6 +11,8 @@ import io
 import logging
 import os
 import re
+import tarfile
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -29,6 +31,8 @@ from curate.configs.errors import (
     Unreadable,
 )
 from curate.configs.packages import install, known_protocols, store_package
+from curate.configs.settings import hide_password
+from curate.tasks.inputs.paths import ARCHIVES, last_link
 
 T = TypeVar("T")
 
@@ -41,6 +45,9 @@ BLOCKS = 4
 # other rows do not share the host.
 _OWN_HOST = {"ftp", "github", "http", "https", "sftp", "smb", "ssh", "webdav", "webhdfs"}
 
+# Protocols whose URLs name a bucket first
+_BUCKETS = {"abfs", "az", "gcs", "gs", "s3", "s3a"}
+
 # Error codes of S3 about the credentials, not about the requested object.
 _ABOUT_CREDENTIALS = {
     "AuthorizationHeaderMalformed", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken",
@@ -49,8 +56,8 @@ _ABOUT_CREDENTIALS = {
 
 
 def protocol(url: str) -> str:
-    """The protocol of a URL: ``s3`` of ``s3://…`` and of ``simplecache::s3://…``."""
-    return url.partition("://")[0].rpartition("::")[2]
+    """The protocol of the store of a URL: ``s3`` of ``s3://…`` and of ``zip://…::s3://…``."""
+    return last_link(url).partition("://")[0]
 
 
 def file_system(url: str) -> tuple[Any, str]:
@@ -61,10 +68,15 @@ def file_system(url: str) -> tuple[Any, str]:
     import fsspec
 
     _quiet_clients()
+    if (archive := url.partition("://")[0]) in ARCHIVES and "::" not in url:
+        where = f"{archive}://FOLDER/IN/IT::/PATH/OF/ARCHIVE.{archive}"
+        raise ConfigError(source=url, why=f"it names no archive; write {where}")
     try:
         return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
     except ImportError as error:
         raise _cannot_import(url, error) from error
+    except (zipfile.BadZipFile, tarfile.TarError) as error:
+        raise ConfigError(source=url, why=f"the archive cannot be read: {error}") from None
     except ValueError as error:
         raise ConfigError(source=url, why=f"{error}. curate knows {known_protocols()}") from None
     except (TypeError, KeyError, AttributeError) as error:  # it needs more than a URL says
@@ -115,11 +127,18 @@ class RemoteFile(io.RawIOBase):
     def __init__(self, url: str, block_bytes: int = BLOCK_BYTES) -> None:
         self.url = url
         self.failure: CurateError | None = None
-        self._file = self._attempt(lambda: _open(url, block_bytes))
+        # an archive is closed when nothing refers to its file system any more
+        self._system, self._file = self._attempt(lambda: _open(url, block_bytes))
 
     def read(self, size: int | None = -1) -> bytes:
         """Up to `size` bytes; -1: all that remain. Raises Unreadable, ServiceError."""
         return self._attempt(lambda: bytes(self._file.read(-1 if size is None else size)))
+
+    def readinto(self, buffer: Any) -> int:
+        """As for any file. Raises Unreadable, ServiceError."""
+        found = self.read(len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """As for any file. Raises Unreadable, ServiceError."""
@@ -155,18 +174,18 @@ class RemoteFile(io.RawIOBase):
             raise self.failure from error
 
 
-def _open(url: str, block_bytes: int) -> Any:
+def _open(url: str, block_bytes: int) -> tuple[Any, Any]:
     system, path = file_system(url)
     if not system.async_impl:
-        return system.open(path, "rb")
+        return system, system.open(path, "rb")
     blocks = {"cache_type": "blockcache", "cache_options": {"maxblocks": BLOCKS}}
-    return system.open(path, "rb", block_size=block_bytes, **blocks)
+    return system, system.open(path, "rb", block_size=block_bytes, **blocks)
 
 
 def as_reading_error(url: str, error: Exception) -> CurateError:
     """The error for a failed read: Unreadable if it affects only this file, else a ServiceError."""
     if isinstance(error, ConfigError):  # no such protocol
-        return Unreadable(path=url, why=str(error))
+        return Unreadable(path=url, why=error.fields["why"])
     if isinstance(error, CurateError):
         return error
     missing = isinstance(error, FileNotFoundError | IsADirectoryError)
@@ -262,9 +281,10 @@ def store_errors(url: str) -> Iterator[None]:
 
 def as_store_error(url: str, error: Exception) -> CurateError:
     """The error for a failure of the store of a URL that all rows need."""
-    store = "://".join((protocol(url), url.rpartition("://")[2].partition("/")[0]))
+    link = last_link(url)
+    store = link if link.startswith("file://") else hide_password("/".join(link.split("/")[:3]))
     name = type(error).__name__
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and protocol(url) in _BUCKETS:
         return BucketMissing(url=url, store=store)
     if isinstance(error, PermissionError) or any(
         word in name for word in ("Credential", "Profile", "SSO", "Token")

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import pytest
 
-from curate.configs.errors import ConfigError, PackageMissing, ServiceError, StoreUnknown
+from curate.configs.errors import (
+    BadTable,
+    ConfigError,
+    NoSuchFile,
+    PackageMissing,
+    ServiceError,
+    StoreUnknown,
+)
 from curate.configs.schema import ABSENT
 from curate.tasks.inputs.files import PassedOver, Search
-from curate.tasks.inputs.find import find_inputs
+from curate.tasks.inputs.find import check_there, find_inputs
 from curate.tasks.inputs.paths import to_path
+from curate.tasks.storage.remote import RemoteFile
 from tests.tasks.inputs.cases import relpaths, table
 
 
@@ -90,3 +100,62 @@ def test_a_protocol_that_needs_more_than_a_url_is_refused(url: str) -> None:
 def test_a_store_that_does_not_answer_at_once_is_a_service_error() -> None:
     with pytest.raises(ServiceError, match=r"127\.0\.0\.1:1"):
         list(find_inputs("ftp://127.0.0.1:1/a/"))
+
+
+def zipped(tmp_path: Path, name: str = "a.zip") -> Path:
+    archive = tmp_path / name
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("b/c.mp4", b"123")
+    return archive
+
+
+@pytest.mark.parametrize(
+    ("source", "relpath"),
+    [
+        ("zip::{}", "b/c.mp4"),
+        ("zip://b::{}", "c.mp4"),
+        ("zip://b/c.mp4::file://{}", "c.mp4"),
+        ("zip://b/*.mp4::{}", "c.mp4"),
+    ],
+)
+def test_what_is_in_an_archive_is_found_and_read(tmp_path: Path, source: str, relpath: str) -> None:
+    (found,) = find_inputs(source.format(zipped(tmp_path)))
+    assert (found.relpath, found.fingerprint[:2]) == (relpath, "3-")
+    with RemoteFile(found.path) as opened:
+        assert opened.read() == b"123"
+
+
+@pytest.mark.parametrize("protocol", ["zip", "tar"])
+def test_an_archive_that_is_not_named_is_asked_for(tmp_path: Path, protocol: str) -> None:
+    how = f"{protocol}://FOLDER/IN/IT::/PATH/OF/ARCHIVE"
+    with pytest.raises(ConfigError, match=re.escape(f"names no archive; write {how}")):
+        list(find_inputs(f"{protocol}://{zipped(tmp_path)}"))
+
+
+def test_an_archive_that_is_not_there_or_is_none_is_told(tmp_path: Path) -> None:
+    with pytest.raises(NoSuchFile, match=r"no file or folder .*/none\.zip"):
+        check_there(f"zip://b::{tmp_path}/none.zip")
+    check_there("zip://b::https://h/none.zip")
+    (tmp_path / "bad.zip").write_bytes(b"no")
+    with pytest.raises(ConfigError, match="archive cannot be read"):
+        list(find_inputs(f"zip://b::{tmp_path}/bad.zip"))
+    with pytest.raises(BadTable, match=r"cannot be used: the archive cannot be read"):
+        list(find_inputs(f"zip://b.csv::{tmp_path}/bad.zip"))
+
+
+def test_a_table_in_an_archive_is_read_or_told_to_be_missing(tmp_path: Path) -> None:
+    archive = zipped(tmp_path)
+    with zipfile.ZipFile(archive, "a") as opened:
+        opened.writestr("t.csv", f"path\nzip://b/c.mp4::{archive}\n")
+    (found,) = find_inputs(f"zip://t.csv::{archive}")
+    assert found.path == f"zip://b/c.mp4::{archive}"
+    with pytest.raises(NoSuchFile):
+        list(find_inputs(f"zip://b.csv::{archive}"))
+
+
+def test_advice_names_the_store_where_the_archive_lies_without_its_password() -> None:
+    with pytest.raises(
+        ServiceError, match=r"store http://u:\*\*\*@127\.0\.0\.1:1 is not"
+    ) as caught:
+        list(find_inputs("zip://b::http://u:HUSH@127.0.0.1:1/a.zip"))
+    assert "s3 mb" not in str(caught.value)
