@@ -19,6 +19,7 @@ from curate.cli.shared.output import emit_cells, emit_json, formatted
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
 from curate.configs.schema import Level
+from curate.configs.settings import without_passwords
 from curate.db.reports.failures import FailedRow, Failure, failed_rows, failures, row_values
 from curate.db.reports.frames import FrameCounts, count_frames
 
@@ -84,7 +85,7 @@ def _print_kinds(
         emit_json([*rows, lost_json(frames)] if lost else rows)
         return
     for f in failed:
-        example = f"{f.level} {f.example_id}: {formatted(f.path)}"
+        example = f"{f.level} {f.example_id}: {formatted(without_passwords(str(f.path)))}"
         gone = gone_text(gone_unreadable(opened, f.stage, f.error))
         print(f"{f.rows} x {f.error} in {f.stage}{gone}   e.g. {example}")
         print(f"    {formatted(f.message)}")

@@ -320,16 +320,21 @@ def call(argv: Sequence[str]) -> int:
             return _report(f"{message}{hint}", int(getattr(error, "exit_code", 2)), verbose=False)
         if type(error).__name__ == "Abort":
             return INTERRUPTED
+        from curate.configs.settings import without_passwords  # imports pydantic
+
         message = " ".join(f"{type(error).__name__}: {error}".split())
-        hint = "" if verbose else f". Run again with: {shlex.join(['curate', '--verbose', *argv])}"
+        again = shlex.join(["curate", "--verbose", *map(without_passwords, argv)])
+        hint = "" if verbose else f". Run again with: {again}"
         return _report(f"unexpected {message}{hint}", 1, verbose)
     return result if isinstance(result, int) else 0
 
 
 def _report(message: str, code: int, verbose: bool) -> int:
+    from curate.configs.settings import without_passwords  # imports pydantic
+
     if verbose:
-        print(plain(traceback.format_exc()), end="", file=sys.stderr)
-    print(f"error: {plain(message)}", file=sys.stderr)
+        print(plain(without_passwords(traceback.format_exc())), end="", file=sys.stderr)
+    print(f"error: {plain(without_passwords(message))}", file=sys.stderr)
     return code
 
 

@@ -161,7 +161,7 @@ def sources(settings: Settings, environ: Mapping[str, str] | None = None) -> lis
         source = (
             "default" if default else "environment" if env.get(PREFIX + name.upper()) else "flag"
         )
-        text = hide_password(str(value)) if name.endswith("url") else str(value or "")
+        text = hide_password(str(value or ""))
         rows.append(
             {
                 "setting": PREFIX + name.upper(),
@@ -177,8 +177,8 @@ def sources(settings: Settings, environ: Mapping[str, str] | None = None) -> lis
 
 
 def hide_password(url: str) -> str:
-    """The URL, fit for a log: the passwords of its login and its query replaced by ***, Postgres
-    without the driver.
+    """The URL, fit for a log: the passwords of its login and the secrets of its query replaced by
+    ***, Postgres without the driver.
     """
     return _hidden(url, r"\0")  # a password that was not quoted may hold blanks
 
@@ -190,7 +190,8 @@ def without_passwords(text: str) -> str:
 
 def _hidden(text: str, ends: str) -> str:
     """`ends`: characters, as in a regular expression, that end a URL."""
-    query = rf"([?&]\w*(?:password|passfile)\w*=)([^&{ends}]*)"
+    names = "pass(?:word|wd|file)|pwd|token|secret|signature|credential|key"
+    query = rf"([?&](?:[\w.-]*(?:{names})[\w.-]*|sig)=)(?!\*\*\*)([^&{ends}]*)"
     # an @ in it is kept: a password of the login may look like a query, and then all up to the host
     # goes below
     text = re.sub(

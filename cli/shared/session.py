@@ -15,7 +15,7 @@ import typer
 
 from curate.cli.shared.output import Console
 from curate.configs.errors import ServiceError
-from curate.configs.settings import Settings, load_settings
+from curate.configs.settings import Settings, load_settings, without_passwords
 
 _COMMAND = re.compile(r"`curate ([^`]*)`")
 
@@ -57,12 +57,13 @@ class Session:
         """The text, with commands that run as printed, on the home and the dataset of this call.
 
         They stand in backticks in it, with DATASET where the name of the dataset belongs; without
-        it a command is about the newest one.
+        it a command is about the newest one. Passwords in URLs are hidden.
         """
         dataset = f" {shlex.quote(self.dataset)}" if self.dataset else ""
-        return _COMMAND.sub(
+        advised = _COMMAND.sub(
             lambda found: f"{self.command()} {found[1].replace(' DATASET', dataset)}", text
         )
+        return without_passwords(advised)
 
     def next(self, *commands: Sequence[str]) -> None:
         """A remark on the natural next command, or several: the words behind `curate`."""

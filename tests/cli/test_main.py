@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -109,6 +110,22 @@ def test_what_nobody_expected_is_one_line(curate: Call, monkeypatch: pytest.Monk
     assert (result.code, result.err.count("\n")) == (1, 1)
     assert "RuntimeError: two lines" in result.err
     assert "--verbose" in result.err
+
+
+def test_no_secret_of_a_url_is_repeated(curate: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = "https://u:HUSH@h/a.mp4", "s3://b/a?x=1&token=HUSH", "https://h/?X-Amz-Signature=HUSH"
+    for url in secrets:
+
+        def explode(*_: object, url: str = url) -> None:
+            raise RuntimeError(f"no {url}")
+
+        monkeypatch.setattr("curate.cli.status.open_dataset", explode)
+        for words in (["status", url], ["-v", "status", url], ["status", "a", url], ["st", url]):
+            result = curate(*words)
+            assert result.code in (1, 2)
+            assert "HUSH" not in result.err + result.out, words
+        again = curate("status", url).err.partition("Run again with: ")[2]
+        assert shlex.split(again)[:3] == ["curate", "--verbose", "status"]
 
 
 def test_ctrl_c_gives_130(curate: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,6 +49,11 @@ def test_a_child_process_gets_the_same_settings(tmp_path: Path) -> None:
         ("redis://:se@cret@h:1/0", "redis://:***@h:1/0"),
         ("sqlite:////a@b:c.db", "sqlite:////a@b:c.db"),
         ("redis://h:1/0", "redis://h:1/0"),
+        (
+            "https://h/a.mp4?X-Amz-Credential=c&X-Amz-Signature=s&sig=g&access_token=t&design=3",
+            "https://h/a.mp4?X-Amz-Credential=***&X-Amz-Signature=***&sig=***&access_token=***"
+            "&design=3",
+        ),
         ("postgresql+psycopg://u:secret@h/db", "postgresql://u:***@h/db"),
         (
             "postgresql://h/db?user=u&password=secret&sslpassword=s",
