@@ -17,9 +17,17 @@ from curate.cli.shared.funnel import warn_of_refilter
 from curate.cli.shared.hosts import version_difference
 from curate.cli.shared.lost_frames import lost_text
 from curate.cli.shared.options import DatasetName, Json
-from curate.cli.shared.output import counted, emit, emit_json, formatted, seconds_text
+from curate.cli.shared.output import (
+    counted,
+    emit,
+    emit_json,
+    emit_parts,
+    formatted,
+    seconds_text,
+)
 from curate.cli.shared.session import Session
 from curate.configs.schema import RUNNING
+from curate.configs.settings import without_passwords
 from curate.db.reports.at_work import BatchAtWork
 from curate.db.reports.failures import failures
 from curate.db.reports.forms import earlier_forms
@@ -131,13 +139,16 @@ def _print_table(
         s | {"rate/s": s["rate"], "eta": seconds_text(s["eta_seconds"])} for s in report["stages"]
     ]
     emit(rows, False, COLUMNS)
-    left = f" · {time_left(view)}" if time_left(view) else ""
+    totals = Totals(**report["totals"])
+    emit_parts([f"{name} {share:.1f} %" for name, share in totals.shares().items()])
+    rows_there = (counted(totals.videos, "video"), counted(totals.clips, "clip"))
     at_work = f"{counted(len(report['workers']), 'worker')} at work"
-    print(f"{summary(Totals(**report['totals']))} · {at_work}{left}")
+    emit_parts([*rows_there, at_work, *filter(None, [time_left(view)])])
     for batch in view.at_work:
         print(at_work_text(batch))
     for f in report["failures"]:
-        print(formatted(f"{f['rows']} x {f['error']} in {f['stage']}, e.g. {f['path']}"))
+        one = f"{f['rows']} x {f['error']} in {f['stage']}, e.g. {f['path']}"
+        print(formatted(without_passwords(one)))
     if lost := lost_text(FrameCounts(**report["frames"])):
         print(formatted(f"{lost}, e.g. {report['frames']['example']}"))
     for blocked in report["held_up"]:
@@ -150,12 +161,6 @@ def _print_table(
         session.console.warn(f"{stage} of {subject} is of an earlier form{advice}")
     if warning := version_difference(opened.engine):
         session.console.warn(warning)
-
-
-def summary(totals: Totals) -> str:
-    """What became of the clips, as shares, and how many videos and clips there are; one line."""
-    parts = " · ".join(f"{name} {share:.1f} %" for name, share in totals.shares().items())
-    return f"{parts}      {counted(totals.videos, 'video')} · {counted(totals.clips, 'clip')}"
 
 
 def next_commands(name: str, report: dict[str, Any]) -> list[Sequence[str]]:

@@ -204,9 +204,7 @@ class StoreRefused(ServiceError):
 
 
 class NeedMissing(ServiceError):
-    """Something that stage {stage} needs is not available: {why}. Check everything with: `curate
-    doctor`
-    """
+    """Stage {stage} cannot go on: {why}"""
 
 
 class DiskFull(ServiceError):

@@ -11,7 +11,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from rich.console import Console as Terminal
@@ -91,7 +91,8 @@ def emit(
     emit_cells(names, [[row.get(name) for name in names] for row in rows])
 
 
-FOLD = 16  # a table folds texts that are wider than so many letters
+FOLD = 12  # a table folds texts that are wider than so many letters
+LONGEST_WORD = 24  # letters of a word, such as a column's name, that it does not break
 
 
 def emit_cells(names: Sequence[str], rows: Sequence[Sequence[Any]], may_fold: bool = True) -> None:
@@ -117,21 +118,50 @@ def emit_cells(names: Sequence[str], rows: Sequence[Sequence[Any]], may_fold: bo
     terminal = rich.console.Console()
     heads = [formatted(name) for name in names]
     widths = [max(cell_len(line[i]) for line in (heads, *cells)) for i in range(len(heads))]
-    least = [min(width, FOLD) for width in widths] if may_fold else widths
-    if len(heads) > 1 and sum(least) + 2 * (len(heads) - 1) > terminal.width:
+    least = widths
+    if may_fold:
+        columns = zip(widths, zip(heads, *cells, strict=True), strict=True)
+        least = [min(width, max(FOLD, *map(_longest_word, lines))) for width, lines in columns]
+    room = terminal.width - sum(least) - 2 * (len(heads) - 1)
+    if len(heads) > 1 and room < 0:
         _print_records(terminal, heads, cells)
         return
+    # what is left goes to those that need least of it first
+    wants = sorted(range(len(heads)), key=lambda i: widths[i] - least[i])
+    for number, i in enumerate(wants):
+        more = min(widths[i] - least[i], room // (len(wants) - number))
+        least[i], room = least[i] + more, room - more
     table = Table(box=None, pad_edge=False, header_style="bold")
     for head, right, width in zip(heads, numeric, least, strict=True):
-        table.add_column(
-            Text(head),
-            justify="right" if right else "left",
-            overflow="fold",
-            min_width=min(width, terminal.width),
-        )
+        justify: Literal["left", "right"] = "right" if right else "left"
+        table.add_column(Text(head), justify=justify, overflow="fold", width=width)
     for line in cells:
         table.add_row(*map(Text, line))
     terminal.print(table)
+
+
+def _longest_word(text: str) -> int:
+    """How wide the longest word of a text is that folding it must not break."""
+    from rich.cells import cell_len
+
+    return max(
+        (n for n in map(cell_len, re.split(r"[\s/]+", text)) if n <= LONGEST_WORD), default=0
+    )
+
+
+def emit_parts(parts: Sequence[str]) -> None:
+    """Print parts with ` · ` between them; on a terminal, on as many lines as they need."""
+    import shutil
+
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else math.inf
+    line = ""
+    for part in parts:
+        longer = f"{line} · {part}" if line else part
+        if line and len(longer) > width:
+            print(line)
+            longer = part
+        line = longer
+    print(line)
 
 
 def _print_records(

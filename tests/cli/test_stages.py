@@ -38,3 +38,15 @@ def test_a_stage_that_cannot_run_says_why(curate: Call, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(stages()["ocr"], "check", missing)
     assert "pip install it" in curate("stages", "ocr", "--json").json["available"]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_no_name_of_a_column_is_broken(
+    curate: Call, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = curate("stages").out.splitlines()
+    assert max(map(len, lines[1:])) <= width
+    shown = {word.strip(",") for line in lines for word in line.split()}
+    assert {name for stage in stages().values() for name in stage.columns} <= shown

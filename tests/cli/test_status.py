@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from sqlalchemy import text
 
-from curate.cli.status import summary
 from curate.db.engine import writing
-from tests.cli.conftest import FULL, TOTALS, Call, Filled, finish_clips, put_batches
+from tests.cli.conftest import FULL, Call, Filled, finish_clips, put_batches
 
 
 def test_status_counts_each_row_once_at_each_stage(curate: Call, filled: Filled) -> None:
@@ -44,6 +45,7 @@ def test_status_names_rates_workers_and_failures(curate: Call, filled: Filled) -
 def test_status_for_people(curate: Call, filled: Filled) -> None:
     result = curate("status")
     assert result.out.splitlines()[1].split()[:3] == ["stage", "queue", "waiting"]
+    assert "kept 37.5 % · dropped 12.5 % · failed 25.0 % · waiting 25.0 %\n" in result.out
     assert "3 videos · 7 clips · 1 worker at work" in result.out
     assert "1 x EmptyFile in probe, e.g. /v/c.mp4" in result.out
     assert "Next: curate status pets --watch" in result.err
@@ -71,9 +73,17 @@ def test_status_tells_what_is_left(curate: Call, filled: Filled) -> None:
     assert " left" in curate("status").out
 
 
-def test_the_summary_sums_to_100() -> None:
-    text_ = summary(TOTALS)
-    assert "kept 62.5 % · dropped 25.0 % · failed 12.5 % · waiting 0.0 %" in text_
+@pytest.mark.parametrize("width", [50, 80, 120])
+def test_no_line_of_counts_is_wider_than_the_terminal(
+    curate: Call, filled: Filled, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = re.sub("\x1b\\[[0-9;]*m", "", curate("status").out).splitlines()
+    kept = next(i for i, line in enumerate(lines) if line.startswith("kept "))
+    assert max(map(len, lines[1 : kept + 2])) <= width
+    waiting = "waiting 25.0 %"
+    assert waiting in ([lines[kept + 1]] if width == 50 else lines[kept])
 
 
 def test_watch_ends_when_nothing_is_left(curate: Call, filled: Filled) -> None:

@@ -17,6 +17,7 @@ from curate.cli.shared.output import (
     counted,
     emit_cells,
     emit_json,
+    emit_parts,
     formatted,
     seconds_text,
 )
@@ -133,9 +134,43 @@ def test_one_that_does_not_has_a_column_a_line(
 def test_texts_may_be_folded_but_never_narrower_than_one_can_read(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folded = drawn(capsys, monkeypatch, 41, may_fold=True)
+    folded = drawn(capsys, monkeypatch, 35, may_fold=True)
     assert (folded[0].split(), len(folded)) == (["clip_id", "path", "text"], 4)
-    assert drawn(capsys, monkeypatch, 40, may_fold=True)[0] == "row 1"
+    assert drawn(capsys, monkeypatch, 34, may_fold=True)[0] == "row 1"
+
+
+def test_folding_breaks_no_word(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a heading nor a name; what is longer than any of these is broken."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    text_ = "hash_first_mirrored, hash_views"
+    for width, whole in ((50, True), (38, True), (37, False)):
+        monkeypatch.setenv("COLUMNS", str(width))
+        emit_cells(["rows_at_work_now", "columns"], [["a b c d e f g h i j", text_]])
+        lines = unstyled(capsys.readouterr().out)
+        assert max(map(len, lines)) <= width
+        assert (lines[0] != "row 1") is whole
+        words = set(" ".join(lines).split())
+        assert not whole or {"rows_at_work_now", "hash_first_mirrored,"} <= words
+    emit_cells(["a", "b"], [["x" * 60, "y"]])
+    assert unstyled(capsys.readouterr().out)[0].split() == ["a", "b"]
+
+
+@pytest.mark.parametrize(("width", "lines"), [(11, ["aa 1 · bb 2", "cc 3"]), (4, None)])
+def test_parts_stay_whole(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    width: int,
+    lines: list[str] | None,
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    parts = ["aa 1", "bb 2", "cc 3"]
+    emit_parts(parts)
+    assert capsys.readouterr().out == "aa 1 · bb 2 · cc 3\n"  # to a pipe
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    emit_parts(parts)
+    assert capsys.readouterr().out.splitlines() == (lines or parts)
 
 
 def test_a_pipe_gets_lines_of_any_length(capsys: pytest.CaptureFixture[str]) -> None:
