@@ -14,13 +14,19 @@ import typer
 from curate.cli.shared.database import OpenDataset, known_error, known_stage, open_dataset
 from curate.cli.shared.gone import gone_text, gone_unreadable
 from curate.cli.shared.lost_frames import list_lost, lost_json, lost_text
-from curate.cli.shared.options import DatasetName, ErrorClass, FailedStage, Json
+from curate.cli.shared.options import (
+    DatasetName,
+    ErrorClass,
+    FailedStage,
+    Json,
+    RowLevel,
+    level_of,
+)
 from curate.cli.shared.output import emit_cells, emit_json, formatted
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
-from curate.configs.schema import Level
 from curate.configs.settings import without_passwords
-from curate.db.reports.failures import FailedRow, Failure, failed_rows, failures, row_values
+from curate.db.reports.failures import FailedRow, Failure, failed_rows, failures
 from curate.db.reports.frames import FrameCounts, count_frames
 
 
@@ -35,8 +41,10 @@ def errors(
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print every row as CSV on standard output.")
     ] = False,
-    row: Annotated[int | None, typer.Option("--id", help="Show everything about one row.")] = None,
-    level: Annotated[str, typer.Option(help="Whether --id is that of a clip or a video.")] = "clip",
+    row: Annotated[
+        int | None, typer.Option("--id", help="Show all about one row, as curate show does.")
+    ] = None,
+    level: RowLevel = "clip",
     as_json: Json = False,
 ) -> None:
     """Show what failed: the kind of error, how many rows, one of them, and what to do.
@@ -54,7 +62,9 @@ def errors(
         dataset = None
     opened = open_dataset(session, dataset)
     if row is not None:
-        _print_row(session, opened, level, row, as_json)
+        from curate.cli.shared.one_row import print_row  # loads sqlglot
+
+        print_row(session, opened, level_of(level), row, as_json)
         return
     which = (opened.engine, opened.dataset.id, known_stage(opened, stage))
     kind = known_error(opened, error)
@@ -91,9 +101,9 @@ def _print_kinds(
         print(f"    {formatted(f.message)}")
     if failed:
         first = failed[0]
-        one = ("--id", str(first.example_id), "--level", first.level)
+        one = ("show", str(first.example_id), "--level", first.level)
         more = [("errors", opened.name, "--all")] if any(f.rows > 1 for f in failed) else []
-        session.next(("retry", opened.name), ("errors", opened.name, *one), *more)
+        session.next(("retry", opened.name), one, *more)
     if lost:
         print(f"{lost}   e.g. video {frames.example_id}: {formatted(frames.example)}")
         session.next(list_lost(opened.dataset.id))
@@ -111,21 +121,3 @@ def _print_rows(rows: Iterable[FailedRow], as_csv: bool, as_json: bool) -> bool:
     elif found:
         emit_cells(FailedRow._fields, found)
     return bool(found)
-
-
-def _print_row(
-    session: Session, opened: OpenDataset, level: str, row_id: int, as_json: bool
-) -> None:
-    """Print all columns of one row. Raises UsageError when there is no such row."""
-    if level not in ("clip", "video"):
-        raise UsageError(what=f"--level {level}: it is clip or video")
-    known: Level = "video" if level == "video" else "clip"
-    values = row_values(opened.engine, opened.dataset.id, known, row_id)
-    if values is None:
-        raise UsageError(what=f"dataset {opened.name} has no {level} {row_id}")
-    if "error" in values:
-        values["error"] = session.advise(values["error"])
-    if as_json:
-        emit_json(values)
-    else:
-        emit_cells(("column", "value"), list(values.items()))

@@ -115,6 +115,11 @@ COMMANDS = [
         LOOK,
         "Show what failed: the kind of error, how many rows, one of them, and what to do.",
     ),
+    Entry(
+        "show",
+        LOOK,
+        "Show one clip: its values, scores, captions and duplicates, and why it is where it is.",
+    ),
     Entry("retry", LOOK, "Put failed rows back to the stage where they failed."),
     Entry(
         "history",

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from curate.cli.shared.session import Session
-from curate.configs.errors import CurateError
+from curate.configs.errors import CurateError, UsageError
 from curate.configs.pipeline import Pipeline
+from curate.configs.schema import LEVELS, Level
 from curate.tasks.registry import stages
 
 if TYPE_CHECKING:
@@ -54,6 +55,13 @@ def column_names(ctx: typer.Context, incomplete: str) -> list[str]:
         return []
     before, word = re.fullmatch(r"(.*?)(\w*)", incomplete, re.DOTALL).groups()  # type: ignore[union-attr]
     return [before + name for name in sorted(columns) if name.startswith(word)]
+
+
+def level_of(level: str) -> Level:
+    """The level of a --level option. Raises UsageError for any other word."""
+    if level not in LEVELS:
+        raise UsageError(what=f"--level {level}: it is clip or video")
+    return "video" if level == "video" else "clip"
 
 
 def _there(ctx: typer.Context, sources: list[str]) -> list[str]:
@@ -100,6 +108,12 @@ Images = Annotated[
     typer.Option("--images", help="Still images beside videos join too; else only videos do."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+RowLevel = Annotated[
+    str,
+    typer.Option(
+        "--level", help="Whether rows are clips or videos.", autocompletion=lambda: list(LEVELS)
+    ),
+]
 FailedStage = Annotated[
     str | None, typer.Option("--stage", help="Only this stage.", autocompletion=stage_names)
 ]

@@ -17,7 +17,6 @@ from sqlalchemy import (
     literal,
     null,
     select,
-    text,
 )
 
 from curate.configs.schema import LEVELS, Level
@@ -147,26 +146,6 @@ def _failed(table: Table, dataset_id: int) -> tuple[ColumnElement[bool], ...]:
     """That rows of a dataset failed, as the index of ended rows has it."""
     of_dataset = table.c.dataset_id == dataset_id
     return of_dataset, stands(table, "dropped", "failed"), table.c.status == "failed"
-
-
-def row_values(engine: Engine, dataset_id: int, level: Level, row_id: int) -> dict[str, Any] | None:
-    """One row of a dataset by column, without what is NULL; None when there is no such row.
-
-    A clip comes with its video's path as `source`.
-    """
-    table = rows_of(level).name
-    # SELECT *: stages add score columns that the tables of this program do not name
-    query = text(f"SELECT * FROM {table} WHERE id = :id AND dataset_id = :dataset")  # noqa: S608  one of two names
-    with reading(engine) as connection:
-        selected = connection.execute(query, {"id": row_id, "dataset": dataset_id})
-        row = selected.mappings().one_or_none()
-        if row is None:
-            return None
-        values = {name: value for name, value in row.items() if value is not None}
-        if level == "clip":
-            source = select(videos.c.path).where(videos.c.id == row["video_id"])
-            values["source"] = connection.execute(source).scalar_one()
-    return values
 
 
 BLOCKED_SECONDS = (

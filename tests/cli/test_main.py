@@ -253,6 +253,8 @@ def test_in_the_locale_c_the_program_speaks_utf8(tmp_path: Path) -> None:
         "errors",
         "errors --all",
         "errors --id 5",
+        "show 5",
+        "show 1 --level video",
         "history",
         "workers",
         "stages",

@@ -16,7 +16,6 @@ from curate.db.reports.failures import (
     failures,
     hopeless_stage,
     reasons,
-    row_values,
 )
 from curate.db.schema import batches
 from tests.db.reports.conftest import put
@@ -36,15 +35,6 @@ def test_failures_are_grouped_with_an_example(line: Line) -> None:
     assert first.path == "/v/scorefailedNotFinite.mp4"
     assert second.rows == 1
     assert failures(line.engine, line.dataset.id, "inorder") == [second]
-
-
-def test_one_row_has_its_source(line: Line) -> None:
-    (row_id,) = put(line, "score", "failed", "NotFinite")
-    found = row_values(line.engine, line.dataset.id, "clip", row_id)
-    assert found is not None
-    assert (found["source"], found["reason"]) == ("/v/scorefailedNotFinite.mp4", "NotFinite")
-    assert "owner" not in found  # NULL
-    assert row_values(line.engine, line.dataset.id, "clip", row_id + 1) is None
 
 
 def log(line: Line, *reasons: str | None, ago: float = 0.0, apart: float = 0.0) -> None:

@@ -1,0 +1,134 @@
+"""Prints all that is known of one clip or video, and why it is where it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from curate.cli.shared.database import OpenDataset
+from curate.cli.shared.funnel import warn_of_refilter
+from curate.cli.shared.output import emit_cells, emit_json, formatted
+from curate.cli.shared.session import Session
+from curate.configs.errors import UsageError
+from curate.configs.pipeline import assignment
+from curate.configs.schema import Level
+from curate.configs.settings import without_passwords
+from curate.db.export import LAST, SEED, usual
+from curate.db.ledger import NOT_REACHED, LedgerLine, changes, ledger
+from curate.db.reports.one_row import clips_of, duplicates, row_values, texts_of
+
+Values = dict[str, Any]
+
+
+def print_row(
+    session: Session, opened: OpenDataset, level: Level, row_id: int, as_json: bool
+) -> None:
+    """Print a row of a dataset. Raises UsageError when there is no such row."""
+    values = row_values(opened.engine, opened.dataset.id, level, row_id)
+    if values is None:
+        raise UsageError(what=f"dataset {opened.name} has no {level} {row_id}")
+    if "error" in values:
+        values["error"] = session.advise(values["error"])
+    lines = ledger(opened.engine, opened.pipeline, level, row_id)
+    if level == "clip":
+        beside: Values = texts_of(opened.engine, row_id)
+        beside["duplicates"] = duplicates(opened.engine, opened.pipeline, row_id)
+    else:
+        beside = {"clips": clips_of(opened.engine, row_id)}
+    back = _way_back(opened, values, lines)
+    if as_json:
+        told: Values = {"ledger": [asdict(line) for line in lines]}
+        told |= {"comes_back_with": session.command(*back) if back else None}
+        emit_json(values | {"dataset": opened.name} | beside | told)
+        return
+    print(formatted(f"{level} {row_id} of dataset {opened.name}: {_place(values, lines)}"))
+    for names, rows in _tables(opened, values, beside, lines):
+        if rows:
+            print()
+            hidden = [[without_passwords(v) if isinstance(v, str) else v for v in r] for r in rows]
+            emit_cells(names, hidden)
+    if back:
+        how = "tried again by" if back[0] == "retry" else "comes back with"
+        print(f"\n{how}: {session.command(*back)}")
+    warn_of_refilter(session, opened)
+    session.next(("filter", opened.name))
+
+
+def _place(values: Values, lines: Sequence[LedgerLine]) -> str:
+    """Where a row is, in a few words."""
+    stage, reason = values["stage"], values.get("reason")
+    if values["status"] == "active":
+        return f"at work in {stage}" if "owner" in values else f"waits for {stage}"
+    if values["status"] == "failed":
+        return f"failed in {stage}: {reason}"
+    if values["status"] == "dropped":
+        by_filter = reason in [line.filter for line in lines]
+        return f"dropped by the filter {reason}" if by_filter else f"dropped in {stage}: {reason}"
+    return str(values["status"])
+
+
+def _way_back(
+    opened: OpenDataset, values: Values, lines: Sequence[LedgerLine]
+) -> Sequence[str] | None:
+    """The command, behind `curate`, by which a row goes on that a filter dropped, or that failed;
+    None for others.
+    """
+    if values["status"] == "failed":
+        kind = ("--stage", values["stage"], "--error", values["reason"])
+        return ("retry", opened.name, *kind)
+    moved = changes(lines)
+    if values["status"] != "dropped" or values["reason"] not in moved:
+        return None
+    sets = [
+        assignment(name, "where", where) if where else f"{name}.enabled=false"
+        for name, where in moved.items()
+    ]
+    return ("refilter", opened.name, *(word for one in sets for word in ("--set", one)))
+
+
+def _tables(
+    opened: OpenDataset, values: Values, beside: Values, lines: Sequence[LedgerLine]
+) -> Iterator[tuple[Sequence[str], list[tuple[Any, ...]]]]:
+    """What is shown of a row, each table with its columns: scores, the other columns, what it has
+    in other tables, and the ledger: a line for each condition of a filter.
+    """
+    columns = opened.pipeline.columns()
+    scores = {}
+    if "video_id" in values:
+        shown = [name for name in usual(opened.pipeline) if name not in (*SEED, *LAST)]
+        scores = {name: columns[name] for name in shown if name in values or columns[name].better}
+    stages = {name: step.name for step in opened.pipeline.stages for name in step.spec.columns}
+    yield (
+        ("score", "value", "stage", "better"),
+        [
+            (name, values.get(name, "not measured"), stages.get(name), column.better)
+            for name, column in scores.items()
+        ],
+    )
+    yield ("column", "value"), [item for item in values.items() if item[0] not in scores]
+    for caption in beside.get("captions", ()):
+        names = {"text": "text", "text_raw": "as written", "prompt": "prompt", "match": "match"}
+        cells = [(name, caption[column]) for column, name in names.items()]
+        written = time.strftime("%Y-%m-%d %H:%M", time.localtime(caption["created_at"]))
+        cells += [("revision", caption["revision"]), ("written", written)]
+        about = (f"caption {caption['id']}", f"by {caption['model']}")
+        yield about, [cell for cell in cells if cell[1] not in (None, "")]
+    for table, names_of in _BESIDE.items():
+        yield names_of, [tuple(row[name] for name in names_of) for row in beside.get(table, ())]
+    ledger_cells = []
+    for line in lines:
+        filter_name = line.filter if line.level == "clip" else f"{line.filter} (video)"
+        for clause in line.clauses:
+            verdict = line.verdict if line.verdict == NOT_REACHED else clause.verdict
+            has = [f"{n} {'not measured' if v is None else v}" for n, v in clause.values.items()]
+            ledger_cells.append((filter_name, verdict, ", ".join(has), clause.where))
+    yield ("filter", "verdict", "has", "passes where"), ledger_cells
+
+
+_BESIDE = {
+    "option_scores": ("option", "score", "model", "prompt"),
+    "duplicates": ("relation", "id", "distance", "stage", "status", "source", "start_seconds"),
+    "clips": ("clips", "status", "stage", "reason"),
+}

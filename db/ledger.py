@@ -1,0 +1,176 @@
+"""The ledger of a clip or video: each filter in order with what it says of the row, and why.
+
+The database says it: the predicates run as they do when rows are saved.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Connection, Engine, literal_column, select
+
+from curate.configs.pipeline import FilterStep, Pipeline
+from curate.configs.schema import LEVELS, Level
+from curate.db.engine import reading
+from curate.db.expressions import quoted
+from curate.db.filters.clauses import Clauses, number_text, read_clauses
+from curate.db.filters.grammar import PredicateError
+from curate.db.filters.sql import SMALLEST, columns_in, to_sql
+from curate.db.schema import rows_of
+
+PASSES, FAILS, NOT_MEASURED, NOT_REACHED = "passes", "fails", "not measured", "not reached"
+Verdict = Literal["passes", "fails", "not measured", "not reached"]
+"""`not measured`: the condition is NULL, since a column in it is; that does not pass.
+`not reached`: the row stands before a stage that comes before the filter.
+"""
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class JudgedClause:
+    """One condition of a filter's AND: what it says of the row, whatever the others say."""
+
+    where: str
+    verdict: Verdict
+    values: Values  # of the columns in it
+    threshold: float | None  # where it compares one column with a number, other than by = and <>
+
+
+@dataclass(frozen=True)
+class LedgerLine:
+    """A filter and its verdict on the row.
+
+    `passes_with` is the predicate with its numbers moved just so far that the row passes; empty
+    where it passes, was not reached, or where numbers alone do not decide.
+    """
+
+    filter: str
+    level: Level
+    where: str
+    verdict: Verdict
+    clauses: Sequence[JudgedClause]
+    passes_with: str = ""
+
+
+def ledger(engine: Engine, pipeline: Pipeline, level: Level, row_id: int) -> list[LedgerLine]:
+    """What each filter says of a row that is there, in order. A clip's has the filters of its video
+    first, for it falls with its video.
+    """
+    lines = []
+    with reading(engine, "REPEATABLE READ") as connection:
+        ids = {level: row_id}
+        if level == "clip":
+            clips = rows_of(level)
+            video = select(clips.c.video_id).where(clips.c.id == row_id)
+            ids["video"] = connection.execute(video).scalar_one()
+        for of_level in LEVELS:
+            if of_level in ids:
+                lines += _Judge(connection, of_level, ids[of_level]).lines(pipeline)
+    return lines
+
+
+def changes(lines: Sequence[LedgerLine]) -> dict[str, str]:
+    """The filters that keep the row out, each with the predicate that would let it in; empty where
+    only a pipeline without the filter would.
+    """
+    out = [line for line in lines if line.verdict in (FAILS, NOT_MEASURED)]
+    return {line.filter: line.passes_with for line in out}
+
+
+@dataclass(frozen=True)
+class _Judge:
+    connection: Connection
+    level: Level
+    row_id: int
+
+    def lines(self, pipeline: Pipeline) -> list[LedgerLine]:
+        """What the filters of the level say of the row, in order."""
+        filters = [step for step in pipeline.filters if step.level == self.level]
+        names = sorted({name for step in filters for name in columns_in(step.where)})
+        columns: list[ColumnElement[Any]] = [literal_column(quoted(name)) for name in names]
+        table = rows_of(self.level)
+        query = select(table.c.stage, *columns).where(table.c.id == self.row_id)
+        stage, *found = self.connection.execute(query).one()
+        values = dict(zip(names, found, strict=True))
+        met = pipeline.filters_before(stage, self.level)
+        return [self.line(step, values, step in met) for step in filters]
+
+    def line(self, step: FilterStep, values: Values, met: bool) -> LedgerLine:
+        """What a filter says of the row; `met`: it stands behind the filter."""
+        parts = read_clauses(step.where)
+        wheres: dict[str, float | None] = {
+            f'"{c.column}" {c.op} {number_text(c.number)}': c.number for c in parts.movable
+        }
+        wheres |= dict.fromkeys(parts.texts)
+        truth, *truths = self._truths([step.where, *wheres])
+        judged = []
+        for (where, number), holds in zip(wheres.items(), truths, strict=True):
+            own = {name: values[name] for name in sorted(columns_in(where))}
+            shown = where if number is None else where.replace('"', "")
+            judged.append(JudgedClause(shown, _verdict(holds, own), own, number))
+        verdict = _verdict(truth, {n: v for clause in judged for n, v in clause.values.items()})
+        passes_with = ""
+        if met and not truth:
+            with suppress(PredicateError):  # too long now
+                where = _letting_in(parts, values)
+                passes_with = where if self._truths([where])[0] else ""
+        verdict = verdict if met else "not reached"
+        return LedgerLine(step.name, self.level, step.where, verdict, judged, passes_with)
+
+    def _truths(self, predicates: Sequence[str]) -> list[bool | None]:
+        """What the database makes of predicates: true, false, or None for NULL."""
+        table, dialect = rows_of(self.level), self.connection.dialect.name
+        columns: list[ColumnElement[Any]] = [
+            literal_column(f"({to_sql(where, dialect)})").label(f"truth_{number}")
+            for number, where in enumerate(predicates)
+        ]
+        query = select(*columns).select_from(table).where(table.c.id == self.row_id)
+        return [None if v is None else bool(v) for v in self.connection.execute(query).one()]
+
+
+def _letting_in(parts: Clauses, values: Values) -> str:
+    """The predicate with its thresholds moved just so far that values pass them, and with
+    `OR column IS NULL` behind those of columns that were not measured.
+    """
+    numbers: dict[int, float] = {}
+    not_measured = False
+    for place, clause in enumerate(parts.movable):
+        value = values[clause.column]
+        not_measured |= value is None
+        with suppress(ValueError):  # a value that no predicate may hold
+            if value is not None and not _HOLDS[clause.op](value, clause.number):
+                numbers[place] = float(number_text(_beside(value, clause.op)))
+    if not not_measured:
+        return parts.moved(numbers)
+    joined = [f"({text})" for text in parts.texts]
+    for place, clause in enumerate(parts.movable):
+        column = clause.column if clause.column.islower() else f'"{clause.column}"'
+        where = f"{column} {clause.op} {number_text(numbers.get(place, clause.number))}"
+        or_null = f"({where} OR {column} IS NULL)"
+        joined.append(or_null if values[clause.column] is None else where)
+    return " AND ".join(joined)
+
+
+_HOLDS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+
+
+def _beside(value: float, op: str) -> float:
+    """The number that a value passes, and as few others as possible."""
+    if op in ("<=", ">="):
+        return value
+    sign = 1 if op == "<" else -1
+    if isinstance(value, int):
+        return value + sign
+    number = math.nextafter(value, sign * math.inf)
+    return number if abs(number) >= SMALLEST else sign * SMALLEST
+
+
+def _verdict(truth: bool | None, values: Values) -> Verdict:
+    if truth:
+        return "passes"
+    return "not measured" if truth is None and None in values.values() else "fails"

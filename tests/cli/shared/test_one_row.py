@@ -1,0 +1,62 @@
+"""One row as people and programs see it."""
+
+from __future__ import annotations
+
+from sqlalchemy import insert, text
+
+from curate.db.schema import captions, option_scores
+from tests.cli.conftest import Call, Filled, finish_clips
+
+
+def test_the_ledger_has_a_line_for_each_condition(curate: Call, filled: Filled) -> None:
+    finish_clips(filled, "UPDATE clips SET duplicate = 0, black = 0.1, flow = NULL WHERE id = 1")
+    assert curate("refilter", "--set", "not_black.where=black <= 0.5 AND flow > 1").code == 0
+    shown = curate("show", "1").out.splitlines()
+    at = next(n for n, line in enumerate(shown) if line.startswith("filter "))
+    assert [line.split() for line in shown[at : at + 4]] == [
+        ["filter", "verdict", "has", "passes", "where"],
+        ["unique", "passes", "duplicate", "0", "duplicate", "=", "0"],
+        ["not_black", "passes", "black", "0.1", "black", "<=", "0.5"],
+        ["not_black", "not", "measured", "flow", "not", "measured", "flow", ">", "1"],
+    ]
+    assert "not_black.where=black <= 0.5 AND (flow > 1 OR flow IS NULL)" in shown[-1]
+
+
+def test_a_failed_row_has_its_error_and_the_command_that_tries_again(
+    curate: Call, filled: Filled
+) -> None:
+    shown = curate("show", "3", "--level", "video").out
+    assert shown.startswith("video 3 of dataset pets: failed in probe: EmptyFile")
+    assert "/v/c.mp4 is empty" in shown
+    retry = "curate retry pets --stage probe --error EmptyFile"
+    assert retry in shown
+    found = curate("show", "3", "--level", "video", "--json").json
+    assert (found["comes_back_with"], found["clips"]) == (retry, [])
+
+
+def test_where_rows_stand_that_did_not_end(curate: Call, filled: Filled) -> None:
+    assert "clip 7 of dataset pets: waits for motion" in curate("show", "7").out
+    assert "clip 6 of dataset pets: at work in motion" in curate("show", "6").out
+    assert "clip 1 of dataset pets: kept" in curate("show", "1").out
+    finish_clips(filled, "UPDATE clips SET status = 'dropped', reason = 'odd' WHERE id = 1")
+    result = curate("show", "1")
+    assert "dropped in done: odd" in result.out
+    assert "comes back" not in result.out
+
+
+def test_captions_options_and_duplicates_are_shown(curate: Call, filled: Filled) -> None:
+    caption = {"revision": "", "prompt": "Tell", "text_raw": "A dog.", "created_at": 1.0}
+    option = {"model": "m", "revision": "", "prompt": "a {}", "option": "a cat", "score": 0.5}
+    with filled.engine.begin() as connection:
+        values = {**caption, "clip_id": 4, "model": "who", "match": 21.5, "text": "a dog"}
+        connection.execute(insert(captions).values(**values))
+        connection.execute(insert(option_scores).values(clip_id=4, **option))
+        copy = "UPDATE clips SET duplicate = 1, duplicate_of = 1, duplicate_distance = 3"
+        connection.execute(text(f"{copy} WHERE id = 4"))
+    shown = curate("show", "4").out
+    for part in ("by who", "Tell", "A dog.", "21.5", "a cat", "original"):
+        assert part in shown
+    found = curate("show", "4", "--json").json
+    assert found["captions"][0]["match"] == 21.5
+    assert found["option_scores"][0]["option"] == "a cat"
+    assert [(d["id"], d["distance"]) for d in found["duplicates"]] == [(1, 3)]
