@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Engine
 
 from curate.configs.pipeline import Pipeline
-from curate.db.reports.frames import count_frames
-from curate.db.reports.overview import view_dataset
+from curate.db.reports.frames import FrameCounts, count_frames
+from curate.db.reports.overview import DatasetView, view_dataset
 
 
 def funnel_rows(engine: Engine, dataset_id: int, pipeline: Pipeline) -> list[dict[str, Any]]:
@@ -16,6 +16,13 @@ def funnel_rows(engine: Engine, dataset_id: int, pipeline: Pipeline) -> list[dic
     them. Behind the stage that makes clips, the same of frames and of scenes.
     """
     view = view_dataset(engine, dataset_id, pipeline)
+    return rows_of_view(view, count_frames(engine, dataset_id), pipeline)
+
+
+def rows_of_view(
+    view: DatasetView, frames: FrameCounts, pipeline: Pipeline
+) -> list[dict[str, Any]]:
+    """`funnel_rows` of a dataset that was looked at already."""
     steps = [
         {
             "step": s.step, "kind": s.kind, "rows": f"{s.level}s", "came_in": s.came_in,
@@ -27,16 +34,15 @@ def funnel_rows(engine: Engine, dataset_id: int, pipeline: Pipeline) -> list[dic
     ]  # fmt: skip
     maker = pipeline.maker("clip")
     behind = next((i for i, s in enumerate(steps, 1) if maker and s["step"] == maker.name), 0)
-    steps[behind:behind] = _frames_and_scenes(engine, dataset_id)
+    steps[behind:behind] = _frames_and_scenes(frames)
     return steps
 
 
-def _frames_and_scenes(engine: Engine, dataset_id: int) -> list[dict[str, Any]]:
+def _frames_and_scenes(frames: FrameCounts) -> list[dict[str, Any]]:
     """What became of the frames of videos, and of their scenes, until they were clips.
 
     Frames that did not decode count as failed, those in no clip as dropped.
     """
-    frames = count_frames(engine, dataset_id)
     if not frames.videos:
         return []
     failed = frames.lost + abs(frames.unplaced)

@@ -69,6 +69,25 @@ const curate = { pages: new Map(), home: null };
     return curate.el("div", { class: "command" }, field, button);
   };
 
+  // When the data was read, and a button that reads it again.
+  curate.asOf = (seconds, refresh) => {
+    const time = new Date(1000 * seconds);
+    const button = curate.el("button", { type: "button" }, "Refresh");
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      try {
+        await refresh();
+      } catch (error) {
+        curate.say(error.message);
+      }
+      button.disabled = false;
+    });
+    const stamp = curate.el("time", { datetime: time.toISOString() }, time.toLocaleString());
+    return curate.el(
+      "p", { class: "asof muted" }, "Data as of ", stamp, " ", curate.report ? "" : button,
+    );
+  };
+
   curate.say = (text) => {
     document.getElementById("status").textContent = text;
   };

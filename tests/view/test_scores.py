@@ -1,0 +1,150 @@
+"""The page Scores asks for thresholds, histograms, and what a moved threshold would cost."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+
+from curate.db.datasets import Dataset
+from tests.view.conftest import Client, Rows
+
+FLOWS = [0.1, 0.25, 0.5, 0.5, 1.0, 2.0]
+
+
+@pytest.fixture
+def pets(rows: Rows) -> Dataset:
+    """A video of six clips that `moving` was asked about, and one that it was not; those below 0.5
+    were dropped before `cut`.
+    """
+    dataset = rows.dataset()
+    video = rows.video(dataset)
+    for index, flow in enumerate(FLOWS):
+        low = {"stage": "cut", "status": "dropped", "reason": "moving"} if flow < 0.5 else {}
+        rows.clip(dataset, video, index, duplicate=0, flow=flow, static=0.25, **low)
+    rows.clip(dataset, video, 6, duplicate=1, stage="motion", status="dropped", reason="unique")
+    return dataset
+
+
+def ask(client: Client, path: str, **arguments: Any) -> Any:
+    answer = client.get(f"/api/{path}?{urlencode(arguments)}")
+    assert answer.status == 200, answer.body
+    return answer.json
+
+
+def test_filters_with_their_thresholds_and_what_they_dropped(pets: Dataset, client: Client) -> None:
+    unique, moving = ask(client, "scores")["filters"]
+    assert (unique["came_in"], unique["dropped"]) == (7, 1)
+    assert (unique["thresholds"], unique["others"]) == ([], ["duplicate = 0"])
+    assert (moving["came_in"], moving["dropped"]) == (6, 2)
+    shown = [(t["key"], t["column"], t["op"], t["number"]) for t in moving["thresholds"]]
+    assert shown == [("moving.0", "flow", ">=", 0.5), ("moving.1", "static", "<=", 0.5)]
+
+
+def test_columns_of_no_filter_are_listed_without_those_that_order_or_point(
+    pets: Dataset, client: Client
+) -> None:
+    names = [column["name"] for column in ask(client, "scores")["columns"]]
+    assert "black" in names and "duplicate" in names
+    assert not {"flow", "static", "dedup_seq", "duplicate_of", "hash_first"} & {*names}
+
+
+def test_a_histogram_says_on_how_many_it_was_measured(pets: Dataset, client: Client) -> None:
+    found = ask(client, "histogram", key="moving.0")
+    assert (found["measured"], found["of"]) == (6, 7)
+    place = found["edges"].index(0.5)
+    assert (sum(found["all"][place:]), sum(found["all"])) == (4, 6)
+    assert (sum(found["kept"][:place]), sum(found["kept"])) == (0, 4)
+    assert (found["quantiles"]["0.0"], found["quantiles"]["1.0"]) == (0.1, 2.0)
+    seconds = ask(client, "histogram", column="duplicate")
+    assert (seconds["measured"], sum(seconds["all"])) == (7, 7)
+    assert ask(client, "histogram", column="black") == {"measured": 0, "of": 7}
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (0.5, {"kept": 4, "lost": 0, "come_back": 0, "to_go": 0}),
+        (0.25, {"kept": 4, "lost": 0, "come_back": 1, "to_go": 1}),
+        (0.2500001, {"kept": 4, "lost": 0, "come_back": 0, "to_go": 0}),
+        (0, {"kept": 4, "lost": 0, "come_back": 2, "to_go": 2}),
+        (1.5, {"kept": 1, "lost": 3, "come_back": 0, "to_go": 0}),
+    ],
+)
+def test_a_moved_threshold_tells_what_it_costs(
+    pets: Dataset, client: Client, number: float, expected: dict[str, int]
+) -> None:
+    found = ask(client, "whatif", moves=f"moving.0:{number}", key="moving.0")
+    assert found["clips"] == expected
+    assert sum(found["bins"]) == expected["kept"] + expected["come_back"]
+
+
+def test_the_command_runs_as_it_is_shown_and_the_snippet_says_the_same(
+    pets: Dataset, client: Client
+) -> None:
+    found = ask(client, "whatif", moves="moving.0:0.25,moving.1:0.75", off="unique")
+    words = shlex.split(found["command"])
+    assert words[words.index("refilter") + 1 :] == [
+        "pets", "--set", "unique.enabled=false",
+        "--set", "moving.where=flow >= 0.25 AND static <= 0.75",
+    ]  # fmt: skip
+    assert "where: flow >= 0.25 AND static <= 0.75" in found["yaml"]
+    assert "enabled: false" in found["yaml"]
+    assert ask(client, "whatif")["command"] == ""
+
+
+def test_a_filter_that_is_off_brings_back_what_it_dropped(pets: Dataset, client: Client) -> None:
+    found = ask(client, "whatif", off="unique")["clips"]
+    assert found == {"kept": 4, "lost": 0, "come_back": 1, "to_go": 1}
+
+
+def test_the_clips_that_change_and_those_nearest_to_the_threshold(
+    pets: Dataset, client: Client
+) -> None:
+    found = ask(client, "changes", moves="moving.0:0.25", key="moving.0")
+    assert [clip["clip_index"] for clip in found["come_back"]] == [1]
+    assert found["lost"] == []
+    assert [clip["value"] for clip in found["passes"]] == [0.25, 0.5, 0.5, 1.0, 2.0]
+    assert [(clip["value"], clip["relpath"]) for clip in found["fails"]] == [(0.1, "a.mp4")]
+
+
+def test_a_snapshot_is_of_its_moment_until_another_one_is_asked_for(
+    rows: Rows, pets: Dataset, client: Client
+) -> None:
+    assert ask(client, "whatif")["clips"]["kept"] == 4
+    rows.run("UPDATE clips SET status = 'failed' WHERE clip_index = 5")
+    assert ask(client, "whatif")["clips"]["kept"] == 4
+    ask(client, "scores", fresh=1)
+    assert ask(client, "whatif")["clips"]["kept"] == 3
+    rows.run("UPDATE datasets SET pipeline = replace(pipeline, '0.5 AND', '0.25 AND')")
+    assert ask(client, "scores")["filters"][1]["thresholds"][0]["number"] == 0.25
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "whatif?moves=moving.7:1",
+        "whatif?moves=moving.0:nan",
+        "whatif?moves=moving.0:inf",
+        "whatif?moves=moving.0:1e300",
+        "whatif?moves=moving.0",
+        "whatif?moves=:",
+        "whatif?moves=" + quote("moving.0:1);DROP TABLE clips"),
+        "whatif?off=nothing",
+        "whatif?key=nothing",
+        "whatif?moves=" + "9" * 5000,
+        "changes?key=nothing",
+        "histogram",
+        "histogram?key=moving.0&column=flow",
+        "histogram?key=nothing",
+        "histogram?column=path",
+        "histogram?column=" + quote("flow; --"),
+        "scores?fresh=2",
+    ],
+)
+def test_wrong_arguments_are_400(pets: Dataset, client: Client, path: str) -> None:
+    answer = client.get(f"/api/{path}")
+    assert answer.status == 400, answer.body
+    assert answer.json["error"]

@@ -1,0 +1,98 @@
+"""The page Funnel: what came into each step, and what became of it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from curate.configs.errors import ConfigError, NoInput, ServiceError
+from curate.db.reports.frames import count_frames
+from curate.db.reports.funnel import rows_of_view
+from curate.db.reports.overview import view_dataset
+from curate.tasks.inputs.files import PassedOver, Search
+from curate.tasks.inputs.find import find_inputs
+from curate.tasks.inputs.paths import is_url
+from curate.tasks.registry import stages
+from curate.view.security import Page
+from curate.view.state import Home
+
+LONGEST_SEARCH = 20.0  # seconds that a source is searched for files that were skipped
+
+
+def describe(home: Home, name: str) -> dict[str, Any]:
+    """The rows of the funnel as `curate filter --json` has them, each with the reasons why rows
+    ended there; and how all rows ended, as `curate status` says it.
+    """
+    shown = home.open(name)
+    view = view_dataset(shown.engine, shown.dataset.id, shown.pipeline)
+    frames = count_frames(shown.engine, shown.dataset.id)
+    filters = {step.name for step in shown.pipeline.filters}
+    reasons: dict[str, list[dict[str, Any]]] = {}
+    for count in view.counts:
+        if count.status in ("dropped", "failed") and count.reason not in filters:
+            reasons.setdefault(f"{count.stage} {count.level}s", []).append(
+                {"status": count.status, "reason": count.reason, "rows": count.rows}
+            )
+    rows = [
+        {**row, "reasons": reasons.get(f"{row['step']} {row['rows']}", [])}
+        for row in rows_of_view(view, frames, shown.pipeline)
+    ]
+    totals = view.totals
+    return {
+        "as_of": time.time(),
+        "state": view.state,
+        "rows": rows,
+        "totals": {
+            "videos": totals.videos,
+            "clips": totals.clips,
+            "kept": totals.kept,
+            "dropped": totals.dropped,
+            "failed": totals.failed,
+            "active": totals.active,
+        },
+    }
+
+
+def count_skipped(home: Home, name: str) -> dict[str, Any]:
+    """The files in the folder of a dataset that an enqueue skips: no videos, by their suffix.
+
+    Nothing of them is in the database, so the folder is searched. `whole` is False when that took
+    too long or was not possible: `why` then says why.
+    """
+    shown = home.open(name)
+    root = shown.dataset.root
+    passed_over = PassedOver()
+    if is_url(root) or not Path(root).is_dir():
+        return {"skipped": {}, "whole": False, "why": "it is no folder of this host"}
+    own = frozenset({str(home.settings.folder), str(home.settings.clips)})
+    end = time.monotonic() + LONGEST_SEARCH
+    why = ""
+    try:
+        for _ in find_inputs(root, passed_over, Search(own=own)):
+            if time.monotonic() > end:
+                why = f"it was searched for {LONGEST_SEARCH:g} s only"
+                break
+    except (NoInput, ConfigError, ServiceError) as error:
+        why = str(error)
+    beside = {e for s in shown.pipeline.stages for e in stages()[s.name].reads_beside(s.options)}
+    return {"skipped": passed_over.skipped(beside), "whole": not why, "why": why}
+
+
+class Funnel(Page):
+    """/api/funnel"""
+
+    async def get(self) -> None:
+        """What came into each step, as it is now."""
+        self.send_json(await self.work(describe, self.home, self.text("dataset")))
+
+
+class Skipped(Page):
+    """/api/skipped"""
+
+    async def get(self) -> None:
+        """The files in the dataset's folder that were skipped."""
+        self.send_json(await self.work(count_skipped, self.home, self.text("dataset")))
+
+
+ROUTES = [(r"/api/funnel", Funnel), (r"/api/skipped", Skipped)]

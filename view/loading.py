@@ -1,0 +1,191 @@
+"""Reads the rows of a dataset into NumPy arrays, a stream at a time, for `curate.view.snapshot`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, Connection, case, func, literal_column, select
+from sqlalchemy import column as column_called
+
+from curate.configs.errors import NotANumber
+from curate.configs.pipeline import Pipeline
+from curate.configs.schema import Level
+from curate.db.schema import DROP, KEEP, clips, rows_of
+
+STATUSES = ("active", "kept", "dropped", "failed")
+ACTIVE, KEPT, DROPPED, FAILED = range(4)
+PICKED_TO_KEEP, PICKED_TO_DROP = 1, 2
+AT_ONCE = 20_000
+Report = Callable[[int], None]  # rows read so far
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+# the parts of the number that tells where a row stands
+_STAGES, _REASONS = 1 << 8, 1 << 12
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is read of the rows of a level.
+
+    `columns` hold numbers. `names` are the filters that rows may have been dropped by. `rest` is
+    SQL of the clauses of a filter whose threshold cannot be moved, by filter.
+    """
+
+    pipeline: Pipeline
+    dataset_id: int
+    level: Level
+    columns: Sequence[str] = ()
+    names: Sequence[str] = ()
+    rest: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one level, in the order of their ids; all arrays have the same length.
+
+    `status` numbers STATUSES, `stage` the `Pipeline.level_stages`, `reason` the `names`, -1 for
+    none of them; `picked` is 0, PICKED_TO_KEEP or PICKED_TO_DROP. `decided` are the rows that a
+    refilter judges. NULL is NaN in `columns`, which hold no other NaN. `rest`
+    tells of a filter whether its clauses that cannot be moved are all true; a filter that has none
+    is not in it. `video` is the place of a clip's video among the rows of videos.
+    """
+
+    ids: NDArray[np.int64]
+    status: NDArray[np.uint8]
+    stage: NDArray[np.uint8]
+    reason: NDArray[np.int16]
+    picked: NDArray[np.uint8]
+    decided: Bools
+    columns: dict[str, Floats]
+    rest: dict[str, Bools]
+    video: NDArray[np.int32]
+
+    @property
+    def going_on(self) -> Bools:
+        """Whether a row is kept or still on its way."""
+        return self.status <= KEPT
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def load_rows(
+    connection: Connection,
+    wanted: Wanted,
+    video_ids: NDArray[np.int64],
+    report: Report = lambda _rows: None,
+) -> Rows:
+    """The rows of a level. `video_ids`: those of the videos in order, for clips.
+
+    Raises NotANumber for a column that holds NaN.
+    """
+    table = rows_of(wanted.level)
+    rest = wanted.rest or {}
+    numbers = [table.c.id, _stand(wanted)]
+    numbers += [table.c.video_id] if wanted.level == "clip" else []
+    # 30 to a number: what every engine adds up exactly
+    names = list(rest)
+    groups = [names[first : first + 30] for first in range(0, len(names), 30)]
+    for group in groups:
+        bits = (f"CASE WHEN {rest[name]} THEN {1 << n} ELSE 0 END" for n, name in enumerate(group))
+        numbers.append(literal_column(" + ".join(bits)))
+    ints: list[list[NDArray[Any]]] = [[] for _ in numbers]
+    floats: list[list[Floats]] = [[] for _ in wanted.columns]
+    seen = 0
+    for chunk in _chunks(connection, wanted, [*numbers, *map(column_called, wanted.columns)]):
+        for into, values in zip(ints, chunk, strict=False):
+            into.append(np.array(values, np.int64))
+        for name, into, values in zip(wanted.columns, floats, chunk[len(numbers) :], strict=True):
+            into.append(_floats(values, name, wanted.level))
+        seen += len(chunk[0])
+        report(seen)
+    ids, stand, *more = [np.concatenate(part or [np.zeros(0, np.int64)]) for part in ints]
+    video = np.zeros(0, np.int32)
+    if wanted.level == "clip":
+        video = np.searchsorted(video_ids, more.pop(0)).astype(np.int32)
+    found: dict[str, Bools] = {}
+    for group, bits_of in zip(groups, more, strict=True):
+        found |= {name: (bits_of >> n) & 1 == 1 for n, name in enumerate(group)}
+    return Rows(
+        ids=ids,
+        status=(stand & 3).astype(np.uint8),
+        stage=((stand >> 3) % _STAGES).astype(np.uint8),
+        reason=((stand >> 3) // _STAGES % _REASONS - 1).astype(np.int16),
+        picked=((stand >> 3) // _STAGES // _REASONS).astype(np.uint8),
+        decided=stand & 4 == 4,
+        columns={
+            name: np.concatenate(parts or [np.zeros(0)])
+            for name, parts in zip(wanted.columns, floats, strict=True)
+        },
+        rest=found,
+        video=video,
+    )
+
+
+def read_column(connection: Connection, rows: Rows, wanted: Wanted) -> Floats:
+    """The one column of `wanted` as it is now, of these rows: NaN for a row that is gone.
+
+    Raises NotANumber.
+    """
+    (name,) = wanted.columns
+    read = np.full(len(rows), np.nan)
+    columns = [rows_of(wanted.level).c.id, column_called(name)]
+    for ids, values in _chunks(connection, wanted, columns):
+        place = np.searchsorted(rows.ids, ids)
+        known = place < len(rows)
+        known[known] = rows.ids[place[known]] == np.array(ids)[known]
+        read[place[known]] = _floats(values, name, wanted.level)[known]
+    return read
+
+
+def _chunks(
+    connection: Connection, wanted: Wanted, columns: Sequence[ColumnElement[Any]]
+) -> Iterator[list[tuple[Any, ...]]]:
+    """The columns of the rows in the order of their ids, some rows at a time."""
+    table = rows_of(wanted.level)
+    of_dataset = table.c.dataset_id == wanted.dataset_id
+    ends = select(func.min(table.c.id), func.max(table.c.id)).where(of_dataset)
+    first, last = connection.execute(ends).one()
+    # + 0: no index on the dataset, which would find rows one by one where a range of ids is read
+    rows = select(*columns).where(
+        table.c.id.between(first or 0, last or -1), table.c.dataset_id + 0 == wanted.dataset_id
+    )
+    streaming = connection.execution_options(yield_per=AT_ONCE)
+    for chunk in streaming.execute(rows.order_by(table.c.id)).partitions():
+        yield list(zip(*chunk, strict=True))
+
+
+def _stand(wanted: Wanted) -> ColumnElement[Any]:
+    """Where a row stands, as a number: status, whether it is decided, stage, reason."""
+    table = rows_of(wanted.level)
+    stages = {name: n * 8 for n, name in enumerate(wanted.pipeline.level_stages(wanted.level))}
+    reasons = {name: (n + 1) * 8 * _STAGES for n, name in enumerate(wanted.names)}
+    assert len(stages) < _STAGES and len(reasons) < _REASONS
+    dropped = table.c.status == "dropped"
+    by_filter = table.c.reason.in_(list(wanted.names))
+    going_on = table.c.status.in_(("kept", "active"))
+    decided = table.c.owner.is_(None) & (going_on | (dropped & by_filter))
+    number: ColumnElement[Any] = case(
+        {name: n for n, name in enumerate(STATUSES)}, value=table.c.status, else_=FAILED
+    )
+    number += case((decided, 4), else_=0)
+    number += case(stages, value=table.c.stage, else_=(_STAGES - 1) * 8)
+    number += case((dropped, case(reasons, value=table.c.reason, else_=0)), else_=0)
+    if wanted.level == "clip":
+        size = 8 * _STAGES * _REASONS
+        picked = {KEEP: PICKED_TO_KEEP * size, DROP: PICKED_TO_DROP * size}
+        number += case(picked, value=clips.c.picked, else_=0)
+    return number
+
+
+def _floats(values: Sequence[Any], name: str, level: Level) -> Floats:
+    """Numbers and None as floats, None as NaN."""
+    floats = np.array(values, np.float64)
+    if np.count_nonzero(np.isnan(floats)) != values.count(None):
+        raise NotANumber(column=name, table=f"{level}s")
+    return floats

@@ -1,0 +1,227 @@
+"""What the page Scores shows of a snapshot, as JSON-ready values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from sqlalchemy import Engine, select
+
+from curate.configs.pipeline import FilterStep, assignment
+from curate.configs.schema import LEVELS, Column, Level
+from curate.db.engine import reading
+from curate.db.filters.columns import columns_of
+from curate.db.schema import clips, rows_of, videos
+from curate.view.histogram import SHARES, Histogram, histogram
+from curate.view.loading import Bools
+from curate.view.snapshot import Changes, Prediction, Snapshot, Threshold
+
+NEAREST, SAMPLE = 6, 12  # clips shown of each side of a threshold, and of what changes
+
+
+def describe(snapshot: Snapshot) -> dict[str, Any]:
+    """The filters with their thresholds, and the other columns that stages measured."""
+    predicted = snapshot.predict(Changes())
+    columns = snapshot.pipeline.columns()
+    looked_at = {t.clause.column for t in snapshot.thresholds.values() if t.step.level == "clip"}
+    return {
+        "as_of": snapshot.taken,
+        "rows": {f"{level}s": len(snapshot.rows[level]) for level in LEVELS},
+        "filters": [_filter(snapshot, step, predicted) for step in snapshot.pipeline.filters],
+        "columns": [
+            {"name": name, "doc": columns[name].doc, "better": columns[name].better}
+            for name in measured_columns(snapshot)
+            if name not in looked_at
+        ],
+    }
+
+
+def measured_columns(snapshot: Snapshot) -> list[str]:
+    """The columns of clips with numbers that stages measured: no ids, and no places in an order."""
+    orders = [step.order for step in snapshot.pipeline.stages if step.order]
+    hidden = {order.number for order in orders} | {order.duplicate_of for order in orders}
+    columns = snapshot.pipeline.columns()
+    return [n for n, column in columns.items() if column.kind != "text" and n not in hidden]
+
+
+def _filter(
+    snapshot: Snapshot, step: FilterStep, predicted: Mapping[Level, Prediction]
+) -> dict[str, Any]:
+    found = predicted[step.level]
+    number = snapshot.filters(step.level).index(step)
+    # numbers below 0: no filter drops it, or its video fell
+    earlier = (found.verdict >= 0) & (found.verdict < number)
+    came = found.rows.decided & snapshot.met(step) & ~earlier
+    dropped = came & (found.verdict == number)
+    return {
+        "name": step.name,
+        "level": step.level,
+        "where": step.where,
+        "came_in": int(np.count_nonzero(came)),
+        "dropped": int(np.count_nonzero(dropped)),
+        "others": snapshot.clauses[step.name].texts,
+        "thresholds": [
+            _threshold(snapshot, t) for t in snapshot.thresholds.values() if t.step is step
+        ],
+    }
+
+
+def _threshold(snapshot: Snapshot, threshold: Threshold) -> dict[str, Any]:
+    column = column_of(snapshot, threshold.step.level, threshold.clause.column)
+    return {
+        "key": threshold.key,
+        "column": threshold.clause.column,
+        "op": threshold.clause.op,
+        "number": threshold.clause.number,
+        "whole": column.kind == "int",
+        "doc": column.doc,
+        "better": column.better,
+    }
+
+
+def column_of(snapshot: Snapshot, level: Level, name: str) -> Column:
+    """What is known of a column of rows of a level."""
+    stages = snapshot.pipeline.stages
+    known = columns_of(rows_of(level)) | (snapshot.pipeline.columns() if level == "clip" else {})
+    written = (s.columns[name] for s in stages if s.level == level and name in s.columns)
+    return next(written, None) or known[name]
+
+
+def threshold_histogram(snapshot: Snapshot, key: str) -> Histogram | None:
+    """The histogram of what a threshold is compared with; None where nothing is measured."""
+    threshold = snapshot.thresholds[key]
+    column = column_of(snapshot, threshold.step.level, threshold.clause.column)
+    return histogram(
+        snapshot.values(threshold),
+        column.kind == "int",
+        upper=threshold.clause.op in ("<=", ">"),
+        threshold=threshold.clause.number,
+    )
+
+
+def show_histogram(found: Histogram | None, goes_on: Bools) -> dict[str, Any]:
+    """A histogram of all measured rows, and of those that go on."""
+    if found is None:
+        return {"measured": 0, "of": len(goes_on)}
+    return {
+        "measured": found.measured,
+        "of": len(goes_on),
+        "edges": found.edges.tolist(),
+        "log": found.log,
+        "all": found.counts(),
+        "kept": found.counts(goes_on),
+        "quantiles": dict(zip(map(str, SHARES), found.quantiles, strict=True)),
+    }
+
+
+def show_prediction(
+    snapshot: Snapshot, predicted: Mapping[Level, Prediction], changes: Changes
+) -> dict[str, Any]:
+    """What changed filters would do, in numbers, and the filters in YAML."""
+    changed = changed_filters(snapshot, changes)
+    steps = [
+        {"filter": step.name, "where": snapshot.where(step, changes)}
+        | ({"enabled": False} if step.name in changes.off else {})
+        for step in changed
+    ]
+    text = yaml.safe_dump(steps, sort_keys=False, allow_unicode=True, width=10**6)
+    return {
+        **{f"{level}s": asdict(predicted[level].counts) for level in LEVELS},
+        "yaml": text if steps else "",
+    }
+
+
+def changed_filters(snapshot: Snapshot, changes: Changes) -> list[FilterStep]:
+    """The filters that changes are about, in order."""
+    moved = {snapshot.thresholds[key].step.name for key in changes.numbers} | {*changes.off}
+    return [step for step in snapshot.pipeline.filters if step.name in moved]
+
+
+def refilter_words(snapshot: Snapshot, name: str, changes: Changes) -> list[str]:
+    """The words behind `curate` that make the changes. Raises ValueError as `Snapshot.where`."""
+    words = ["refilter", name]
+    for step in changed_filters(snapshot, changes):
+        where = snapshot.where(step, changes)
+        off = step.name in changes.off
+        words += [
+            "--set",
+            f"{step.name}.enabled=false" if off else assignment(step.name, "where", where),
+        ]
+    return words
+
+
+def changed_clips(
+    engine: Engine, snapshot: Snapshot, predicted: Mapping[Level, Prediction]
+) -> dict[str, Any]:
+    """A random sample of the clips that would be lost, and of those that would come back."""
+    found = predicted["clip"]
+    chance = np.random.default_rng(0)  # the same clips while a threshold is moved a little
+    groups = {}
+    for name, rows in (("lost", found.lost), ("come_back", found.come_back)):
+        places = np.flatnonzero(rows)
+        sample = chance.permutation(places)[:SAMPLE] if len(places) > SAMPLE else places
+        groups[name] = np.sort(sample)
+    return _shown(engine, snapshot, groups)
+
+
+def nearest_clips(
+    engine: Engine, snapshot: Snapshot, threshold: Threshold, number: float
+) -> dict[str, Any]:
+    """The clips nearest to a threshold, on both sides of it: those that do not pass, and that do.
+
+    Of a threshold of videos, the first clip of each of the nearest videos.
+    """
+    values = snapshot.values(threshold)
+    asked = snapshot.met(threshold.step) & snapshot.rows[threshold.step.level].decided
+    passing = threshold.passes(values, number)
+    groups = {}
+    for name, side in (
+        ("fails", asked & ~passing & ~np.isnan(values)),
+        ("passes", asked & passing),
+    ):
+        places = np.flatnonzero(side)
+        distance = np.abs(values[places] - number)
+        if len(places) > NEAREST:
+            near = np.argpartition(distance, NEAREST)[:NEAREST]
+            places, distance = places[near], distance[near]
+        groups[name] = places[np.argsort(distance, kind="stable")]
+    if threshold.step.level == "video":
+        video = snapshot.rows["clip"].video
+        first = {n: [np.flatnonzero(video == v)[:1] for v in g] for n, g in groups.items()}
+        groups = {n: np.concatenate([*g, np.zeros(0, np.int64)]) for n, g in first.items()}
+    return _shown(engine, snapshot, groups, threshold)
+
+
+def _shown(
+    engine: Engine,
+    snapshot: Snapshot,
+    groups: Mapping[str, NDArray[np.int64]],
+    threshold: Threshold | None = None,
+) -> dict[str, Any]:
+    """Clips by their places, as tiles show them, with their value for a threshold."""
+    rows = snapshot.rows["clip"]
+    wanted: Sequence[int] = [int(rows.ids[p]) for places in groups.values() for p in places]
+    query = (
+        select(clips.c.id, videos.c.relpath, clips.c.clip_index, clips.c.seconds, clips.c.status)
+        .join(videos, videos.c.id == clips.c.video_id)
+        .where(clips.c.id.in_(wanted))
+    )
+    with reading(engine) as connection:
+        tiles = {row.id: dict(row) for row in connection.execute(query).mappings()}
+    shown: dict[str, Any] = {}
+    for name, places in groups.items():
+        shown[name] = []
+        for place in places:
+            tile = tiles.get(int(rows.ids[place]))
+            if tile is None:
+                continue  # deleted since
+            value = None
+            if threshold:
+                at = place if threshold.step.level == "clip" else rows.video[place]
+                value = float(snapshot.values(threshold)[at])
+            shown[name].append({**tile, "value": value})
+    return shown

@@ -1,0 +1,266 @@
+"""The rows of a dataset at one moment, in memory, and what `curate refilter` would do to them.
+
+A threshold that is dragged asks fifty times a second what would become of a million clips: too
+often for the database. So what filters look at is read once, as arrays, and judged here by the
+rules of `curate.db.refilter` and `curate.db.filters.verdict`: which rows are decided, the first
+filter that a row does not pass drops it, NULL does not pass, a clip falls with its video, and
+what was picked by hand goes before all that.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Engine
+
+from curate.configs.pipeline import DONE, FilterStep, Pipeline
+from curate.configs.schema import LEVELS, Level
+from curate.db.datasets import Dataset
+from curate.db.engine import reading
+from curate.db.filters.clauses import Clause, Clauses, read_clauses
+from curate.db.schema import PICKED
+from curate.view.loading import (
+    DROPPED,
+    PICKED_TO_DROP,
+    PICKED_TO_KEEP,
+    Bools,
+    Floats,
+    Report,
+    Rows,
+    Wanted,
+    load_rows,
+)
+
+PASSES: dict[str, np.ufunc] = {
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+}
+NONE, WITH_VIDEO, BY_HAND = -1, -2, -3  # in the place of a filter's number
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A number that can be moved: that of a clause of a filter. `key` names it: `sharp.0`."""
+
+    key: str
+    step: FilterStep
+    place: int  # among the movable clauses of the filter
+    clause: Clause
+
+    def passes(self, values: Floats, number: float | None = None) -> Bools:
+        """Whether values pass the clause, with another number if one is given; NaN does not."""
+        passed: Bools = PASSES[self.clause.op](
+            values, self.clause.number if number is None else number
+        )
+        return passed
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Other filters: numbers by the key of a threshold, and names of filters that are off."""
+
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    off: Collection[str] = ()
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What changed filters would do to the rows of a level.
+
+    `kept` go on before and after: they are kept, or on their way. Of the rows that come back,
+    `to_go` have stages to go through, whose filters then decide.
+    """
+
+    kept: int
+    lost: int
+    come_back: int
+    to_go: int
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a refilter would make of the rows of a level: arrays as in `Rows`."""
+
+    level: Level
+    rows: Rows
+    goes_on: Bools  # afterwards
+    verdict: NDArray[np.int16]  # number of the filter among those of the level; below 0: none
+    done: Bools
+
+    @property
+    def lost(self) -> Bools:
+        """Rows that would be dropped."""
+        return self.rows.going_on & ~self.goes_on
+
+    @property
+    def come_back(self) -> Bools:
+        """Rows that would no longer be dropped."""
+        return self.goes_on & ~self.rows.going_on
+
+    @cached_property
+    def counts(self) -> Counts:
+        """How many rows change."""
+        back = self.come_back
+        return Counts(
+            kept=int(np.count_nonzero(self.goes_on & self.rows.going_on)),
+            lost=int(np.count_nonzero(self.lost)),
+            come_back=int(np.count_nonzero(back)),
+            to_go=int(np.count_nonzero(back & ~self.done)),
+        )
+
+
+class Snapshot:
+    """The rows of a dataset as they were at `taken` (unix seconds)."""
+
+    def __init__(self, pipeline: Pipeline, rows: Mapping[Level, Rows], taken: float) -> None:
+        self.pipeline = pipeline
+        self.rows = dict(rows)
+        self.taken = taken
+        self.clauses = clauses_of(pipeline)
+        self.thresholds = {
+            threshold.key: threshold
+            for step in pipeline.filters
+            for threshold in _thresholds(step, self.clauses[step.name])
+        }
+        self._met = {level: self._filters_met(level) for level in LEVELS}
+        self._done = {level: self._is_done(level) for level in LEVELS}
+        self._passes = {step.name: self.passes(step, Changes()) for step in pipeline.filters}
+
+    def filters(self, level: Level) -> list[FilterStep]:
+        """The filters of a level, in order."""
+        return [step for step in self.pipeline.filters if step.level == level]
+
+    def where(self, step: FilterStep, changes: Changes) -> str:
+        """The predicate of a filter with its numbers changed. Raises ValueError for a number that
+        no predicate may hold.
+        """
+        numbers = {
+            threshold.place: changes.numbers[key]
+            for key, threshold in self.thresholds.items()
+            if threshold.step is step and key in changes.numbers
+        }
+        return self.clauses[step.name].moved(numbers)
+
+    def steps(self, changes: Changes) -> list[dict[str, Any]]:
+        """The pipeline with these changes, as `curate.configs.pipeline.parse` takes it."""
+        raw = self.pipeline.frozen()
+        for step in self.pipeline.filters:
+            of_filter = next(r for r in raw if r.get("filter") == step.name)
+            of_filter["where"] = self.where(step, changes)
+            if step.name in changes.off:
+                of_filter["enabled"] = False
+        return raw
+
+    def values(self, threshold: Threshold) -> Floats:
+        """What a threshold is compared with, of each row of its level; NaN is NULL."""
+        return self.rows[threshold.step.level].columns[threshold.clause.column]
+
+    def met(self, step: FilterStep) -> Bools:
+        """Which rows of its level have met a filter: they stand behind it."""
+        number = self.filters(step.level).index(step)
+        met: Bools = self._met[step.level] > number
+        return met
+
+    def passes(self, step: FilterStep, changes: Changes) -> Bools:
+        """Which rows of its level pass a filter, whether they have met it or not."""
+        rows = self.rows[step.level]
+        passed = np.ones(len(rows), np.bool_)
+        if step.name in changes.off:
+            return passed
+        if step.name in rows.rest:
+            passed &= rows.rest[step.name]
+        for threshold in self.thresholds.values():
+            if threshold.step is step:
+                number = changes.numbers.get(threshold.key)
+                passed &= threshold.passes(self.values(threshold), number)
+        return passed
+
+    def predict(self, changes: Changes) -> dict[Level, Prediction]:
+        """What a refilter with these changes would make of the rows, by level."""
+        changed = {self.thresholds[key].step.name for key in changes.numbers} | {*changes.off}
+        videos = self._judge("video", changes, changed, None)
+        fallen = None
+        if self.filters("video"):
+            dropped = self.rows["video"].status == DROPPED
+            dropped = np.where(self.rows["video"].decided, ~videos.goes_on, dropped)
+            fallen = dropped[self.rows["clip"].video]
+        return {"video": videos, "clip": self._judge("clip", changes, changed, fallen)}
+
+    def _judge(
+        self, level: Level, changes: Changes, changed: Collection[str], fallen: Bools | None
+    ) -> Prediction:
+        rows = self.rows[level]
+        verdict = np.full(len(rows), NONE, np.int16)
+        for number, step in reversed(list(enumerate(self.filters(level)))):
+            same = step.name not in changed
+            passed = self._passes[step.name] if same else self.passes(step, changes)
+            verdict[~passed & (self._met[level] > number)] = number
+        if fallen is not None:
+            verdict[fallen] = WITH_VIDEO
+        verdict[rows.picked == PICKED_TO_KEEP] = NONE
+        verdict[rows.picked == PICKED_TO_DROP] = BY_HAND
+        goes_on = np.where(rows.decided, verdict == NONE, rows.going_on)
+        return Prediction(level, rows, goes_on, verdict, self._done[level])
+
+    def _filters_met(self, level: Level) -> NDArray[np.uint8]:
+        """How many filters of its level each row stands behind; they are the first ones."""
+        stages = self.pipeline.level_stages(level)
+        met = [len(self.pipeline.filters_before(stage, level)) for stage in stages]
+        table = np.zeros(256, np.uint8)  # a stage that the pipeline does not have: none
+        table[: len(met)] = met
+        found: NDArray[np.uint8] = table[self.rows[level].stage]
+        return found
+
+    def _is_done(self, level: Level) -> Bools:
+        done: Bools = self.rows[level].stage == self.pipeline.level_stages(level).index(DONE)
+        return done
+
+
+def clauses_of(pipeline: Pipeline) -> dict[str, Clauses]:
+    """The clauses of each filter, by its name."""
+    return {step.name: read_clauses(step.where) for step in pipeline.filters}
+
+
+def _thresholds(step: FilterStep, clauses: Clauses) -> list[Threshold]:
+    return [
+        Threshold(f"{step.name}.{place}", step, place, clause)
+        for place, clause in enumerate(clauses.movable)
+    ]
+
+
+def take_snapshot(
+    engine: Engine, dataset: Dataset, pipeline: Pipeline, report: Report = lambda _rows: None
+) -> Snapshot:
+    """Read what the filters of a dataset look at, of all its rows, at one moment.
+
+    `report` is told of the rows read. Raises ServiceError, NotANumber.
+    """
+    before = {step["filter"] for step in dataset.frozen if "filter" in step}
+    names = {*before, *dataset.refiltering, *(step.name for step in pipeline.filters), PICKED}
+    clauses = clauses_of(pipeline)
+    rows: dict[Level, Rows] = {}
+    taken = time.time()
+    with reading(engine, "REPEATABLE READ") as connection:
+        for level in LEVELS:
+            steps = [step for step in pipeline.filters if step.level == level]
+            rest = {s.name: clauses[s.name].rest_sql(engine.dialect.name) for s in steps}
+            columns = {c.column for step in steps for c in clauses[step.name].movable}
+            wanted = Wanted(
+                pipeline,
+                dataset.id,
+                level,
+                sorted(columns),
+                sorted(names),
+                {name: sql for name, sql in rest.items() if sql},
+            )
+            video_ids = rows["video"].ids if level == "clip" else np.zeros(0, np.int64)
+            rows[level] = load_rows(connection, wanted, video_ids, report)
+    return Snapshot(pipeline, rows, taken)
