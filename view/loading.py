@@ -175,7 +175,8 @@ def _stand(wanted: Wanted) -> ColumnElement[Any]:
     )
     number += case((decided, 4), else_=0)
     number += case(stages, value=table.c.stage, else_=(_STAGES - 1) * 8)
-    number += case((dropped, case(reasons, value=table.c.reason, else_=0)), else_=0)
+    if reasons:
+        number += case((dropped, case(reasons, value=table.c.reason, else_=0)), else_=0)
     if wanted.level == "clip":
         size = 8 * _STAGES * _REASONS
         picked = {KEEP: PICKED_TO_KEEP * size, DROP: PICKED_TO_DROP * size}

@@ -188,7 +188,7 @@ class Snapshot:
         changed = {self.thresholds[key].step.name for key in changes.numbers} | {*changes.off}
         videos = self._judge("video", changes, changed, None)
         fallen = None
-        if self.filters("video"):
+        if any(step.name not in changes.off for step in self.filters("video")):
             dropped = self.rows["video"].status == DROPPED
             dropped = np.where(self.rows["video"].decided, ~videos.goes_on, dropped)
             fallen = dropped[self.rows["clip"].video]

@@ -104,6 +104,15 @@ def test_those_that_come_back_tell_whether_they_have_stages_to_go_through(line: 
     assert 0 < counts.to_go < counts.come_back
 
 
+@pytest.mark.parametrize("off", [{"long"}, {"good"}, {"long", "good", "first", "fine", "unusual"}])
+def test_filters_that_are_off_are_as_if_they_were_not_there(line: Line, off: set[str]) -> None:
+    snapshot = snapshot_of(line)
+    counts = [prediction.counts for prediction in snapshot.predict(Changes(off=off)).values()]
+    done = applied(line, snapshot, Changes(off=off))
+    assert done["dropped"] == sum(c.lost for c in counts)
+    assert done["revived"] == sum(c.come_back for c in counts)
+
+
 def test_nothing_changes_where_the_filters_in_force_were_applied(line: Line) -> None:
     applied(line, snapshot_of(line), Changes())
     snapshot = snapshot_of(line)
