@@ -17,6 +17,7 @@ from typing import BinaryIO, TypeVar, cast
 
 import av
 from av.audio.stream import AudioStream
+from av.codec.context import Flags
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
@@ -250,8 +251,13 @@ def packets_from_start(
 
 
 def decode_packets(packets: Iterable[Packet[VideoStream]]) -> Iterator[VideoFrame]:
-    """The decoded frames of the packets, without damaged packets."""
+    """The decoded frames of the packets, without damaged packets.
+
+    Behind damage, pictures are as the decoder conceals it; that of HEVC would leave out all that
+    follow until the next keyframe, unless it is told to keep them once it has begun.
+    """
     errors = 0
+    any_frame = False
     for packet in packets:
         try:
             frames = packet.decode()
@@ -263,6 +269,11 @@ def decode_packets(packets: Iterable[Packet[VideoStream]]) -> Iterator[VideoFram
                 return
         else:
             errors = 0
+            if frames and not any_frame:
+                any_frame = True
+                context = packet.stream.codec_context
+                if context.codec.canonical_name == "hevc":
+                    context.flags |= Flags.output_corrupt
             yield from frames
 
 

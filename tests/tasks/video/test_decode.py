@@ -33,6 +33,7 @@ from tests.media import (
     ODD_NAMES,
     SOUND,
     Drawn,
+    Encoding,
     Track,
     draw,
     draw_bad,
@@ -222,6 +223,22 @@ def test_a_hole_in_the_middle_does_not_end_the_video(tmp_path: Path) -> None:
         assert [f.time for f in decode(container, video_stream(container))][-1] == pytest.approx(
             95 / 24, abs=0.1
         )
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("libx264", ".ts"), ("libx265", ".ts")])
+def test_damage_costs_no_frames_that_are_stored_whole(
+    tmp_path: Path, codec: str, suffix: str
+) -> None:
+    encoding = Encoding(codec, {"x265-params": "log-level=none:keyint=96"})
+    path = write_video(tmp_path / f"a{suffix}", footage(96), encoding)
+    raw = path.read_bytes()
+    middle = len(raw) // 2
+    path.write_bytes(raw[:middle] + bytes(2000) + raw[middle + 2000 :])
+    with open_media(str(path)) as container:
+        stored = sum(1 for packet in container.demux(video=0) if packet.size)
+    with open_media(str(path)) as container:
+        frames = list(decode(container, video_stream(container)))
+    assert 80 < stored < 96 and len(frames) == stored
 
 
 def test_a_stream_without_one_decodable_packet_has_no_frames(tmp_path: Path) -> None:
