@@ -96,7 +96,7 @@ def perceptual_hashes(
     if cv2.meanStdDev(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))[1][0][0] < FLAT:
         return None, None
     hasher = _hasher(method)
-    # as the hasher does first; of a small picture the second hash costs next to nothing
+    # the hasher's first step, taken once for both hashes: it leaves a picture of its size as it is
     resized = Image.fromarray(picture).resize(hasher.target_size, Image.Resampling.LANCZOS)
     small = np.asarray(resized)
     plain = str(hasher.encode_image(image_array=small))
