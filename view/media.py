@@ -153,13 +153,14 @@ def _samples(root: Path | str, video: int, index: int, fingerprint: str, _minute
 
 
 def sample(home: Home, clip: int, number: str) -> bytes:
-    """A stored picture of a clip as JPEG: by its number, or `middle`. Raises as `samples_of`."""
+    """A stored picture of a clip as JPEG: by its number, or `middle`. Raises as `samples_of`.
+
+    Behind the last one the first follows, for who runs through them without knowing how many.
+    """
     samples = samples_of(home, clip)
     if number == "middle":
         return samples.thumbnail()
-    if int(number) >= len(samples.measures.pictures):
-        raise Refusal(404, f"Clip {clip} has {len(samples.measures.pictures)} pictures")
-    return samples.jpeg(int(number))
+    return samples.jpeg(int(number) % len(samples.measures.pictures))
 
 
 class Film(Page):

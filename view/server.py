@@ -13,12 +13,12 @@ from typing import Any
 from tornado.httpserver import HTTPServer
 from tornado.web import Application
 
-from curate.view import datasets, funnel, media, scores
+from curate.view import clip, clips, datasets, failed, funnel, media, scores
 from curate.view.security import Access, Asset, Guarded, Nothing
 from curate.view.state import Home
 
 STATIC = Path(__file__).parent / "static"
-PAGES = (datasets, funnel, scores, media)  # each module has ROUTES
+PAGES = (datasets, funnel, scores, clips, clip, failed, media)  # each module has ROUTES
 READERS = 8  # functions that read at a time; others wait
 LARGEST_REQUEST = 1 << 16  # bytes
 

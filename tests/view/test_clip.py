@@ -1,0 +1,118 @@
+"""The page of one clip."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from curate.db.schema import captions, option_scores
+from tests.view.conftest import Client, Rows
+from tests.view.test_media import write_samples
+
+
+def page(client: Client, clip: int) -> dict[str, Any]:
+    answer = client.get(f"/api/clip?id={clip}")
+    assert answer.status == 200, answer.body
+    return dict(answer.json)
+
+
+def test_scores_in_the_order_of_the_stages(rows: Rows, client: Client) -> None:
+    pets = rows.dataset("pets")
+    clip = rows.clip(pets, rows.video(pets), flow=0.25, duplicate=0)
+    found = page(client, clip)["scores"]
+    names = [score["name"] for score in found]
+    assert names.index("duplicate") < names.index("flow")
+    flow = next(score for score in found if score["name"] == "flow")
+    assert (flow["stage"], flow["value"], flow["better"]) == ("motion", 0.25, "higher")
+    assert next(score["value"] for score in found if score["name"] == "static") is None
+
+
+def test_a_cut_clip_is_played_from_its_file(rows: Rows, client: Client) -> None:
+    pets = rows.dataset("pets")
+    clip = rows.clip(pets, rows.video(pets, codec="h264"), path="/c/a_scene-0.mp4")
+    assert page(client, clip)["film"]["clip"] == "video/mp4"
+
+
+def test_a_dropped_clip_from_its_source(rows: Rows, client: Client) -> None:
+    pets = rows.dataset("pets")
+    video = rows.video(pets, codec="h264", time_jumps=0)
+    clip = rows.clip(pets, video, start_seconds=1.5, end_seconds=3.0)
+    film = page(client, clip)["film"]
+    assert (film["clip"], film["from"], film["to"]) == ("", 1.5, 3.0)
+    assert film["source"].startswith("video/mp4")
+
+
+def test_no_source_that_no_browser_plays_or_whose_clock_jumps(rows: Rows, client: Client) -> None:
+    pets = rows.dataset("pets")
+    for name, codec, jumps in (("a.avi", "mpeg4", 0), ("b.mp4", "h264", 2)):
+        clip = rows.clip(pets, rows.video(pets, name, codec=codec, time_jumps=jumps))
+        assert page(client, clip)["film"]["source"] == ""
+
+
+def test_pictures_by_their_seconds_or_why_there_are_none(rows: Rows, client: Client) -> None:
+    pets = rows.dataset("pets")
+    first, second = rows.video(pets, "a.mp4"), rows.video(pets, "b.mp4")
+    write_samples(rows.settings.samples, first)
+    assert page(client, rows.clip(pets, first))["pictures"]["seconds"] == [0.0, 2.0, 3.9]
+    error = page(client, rows.clip(pets, second))["pictures"]["error"]
+    assert "retry pets --error SamplesMissing" in error
+
+
+def test_every_caption_newest_first_and_each_option(rows: Rows, client: Client) -> None:
+    pets = rows.dataset("pets")
+    clip = rows.clip(pets, rows.video(pets))
+    row = {"revision": "r", "prompt": "p", "created_at": 1.0, "clip_id": clip}
+    hostile = "</script><script>alert(1)</script>\u202e"
+    rows.insert(captions, {**row, "model": "m", "text_raw": "first", "match": 0.5},
+                {**row, "model": "n", "text_raw": hostile, "match": None})  # fmt: skip
+    scored = {"clip_id": clip, "model": "c", "revision": "r", "prompt": "a photo of {}"}
+    rows.insert(option_scores, {**scored, "option": "cat", "score": 0.1},
+                {**scored, "option": "dog", "score": 0.9})  # fmt: skip
+    answer = client.get(f"/api/clip?id={clip}")
+    assert b"<" not in answer.body
+    found = answer.json
+    assert [(c["text_raw"], c["match"]) for c in found["captions"]] == [
+        (hostile, None), ("first", 0.5),
+    ]  # fmt: skip
+    assert [o["option"] for o in found["options"]] == ["dog", "cat"]
+
+
+def test_duplicates_with_distance_and_what_differs(rows: Rows, client: Client) -> None:
+    pets = rows.dataset("pets")
+    original = rows.clip(pets, rows.video(pets, "a.mp4"), width=640, duplicate=0)
+    copy = rows.clip(
+        pets, rows.video(pets, "b.mp4"), width=320, duplicate=1, duplicate_of=original,
+        duplicate_distance=3, status="dropped", reason="unique", stage="motion",
+    )  # fmt: skip
+    (of_copy,) = page(client, copy)["duplicates"]
+    assert (of_copy["card"]["id"], of_copy["distance"], of_copy["is_original"]) == (
+        original, 3, True,
+    )  # fmt: skip
+    assert {"name": "width", "this": 320, "other": 640} in of_copy["differs"]
+    assert {"name": "reason", "this": "unique", "other": None} in of_copy["differs"]
+    assert not any(d["name"] == "fps" for d in of_copy["differs"]), "what is equal is left out"
+    (of_original,) = page(client, original)["duplicates"]
+    assert (of_original["card"]["id"], of_original["is_original"]) == (copy, False)
+    assert of_original["distance"] == 3
+
+
+def test_a_clip_of_another_dataset_is_shown_by_its_own_pipeline(rows: Rows, client: Client) -> None:
+    rows.dataset("pets")
+    other = rows.dataset("other", ("probe", "split", "cut"))
+    found = page(client, rows.clip(other, rows.video(other)))
+    assert found["dataset"] == "other"
+    assert not any(score["name"] == "flow" for score in found["scores"])
+
+
+def test_commands_run_as_printed(rows: Rows, client: Client) -> None:
+    pets = rows.dataset("pets")
+    clip = rows.clip(pets, rows.video(pets))
+    commands = page(client, clip)["commands"]
+    home = rows.settings.home
+    assert commands["drop"] == f"curate --home {home} pick drop {clip}"
+
+
+def test_a_clip_that_is_not_there(rows: Rows, client: Client) -> None:
+    rows.dataset("pets")
+    assert client.get("/api/clip?id=7").status == 404
+    for wrong in ("", "0", "-1", "x", "1.0", "9" * 30):
+        assert client.get(f"/api/clip?id={wrong}").status == 400

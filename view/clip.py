@@ -1,0 +1,189 @@
+"""The page of one clip: everything that is known of it, and how to play it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, column, select
+
+from curate.configs.errors import RowError, ServiceError
+from curate.configs.pipeline import Pipeline
+from curate.db.engine import reading
+from curate.db.export import HIDDEN
+from curate.db.expressions import among
+from curate.db.schema import captions, clips, datasets, option_scores, videos
+from curate.tasks.video.samples import Samples
+from curate.view.clips import cards
+from curate.view.media import content_type, player_type, samples_of
+from curate.view.security import Page, Refusal
+from curate.view.state import Home, Shown
+
+FACTS = (
+    "start_seconds", "end_seconds", "seconds", "num_frames", "fps", "width", "height", "text",
+    "file_size",
+)  # fmt: skip
+POSITION = ("stage", "status", "reason", "error", "return_to", "picked", "attempts")
+VIDEO = (
+    "id", "path", "relpath", "codec", "media_type", "width", "height", "fps", "duration",
+    "num_frames", "num_clips", "time_jumps", "status", "stage", "reason",
+)  # fmt: skip
+# kinds of duplicates: the column with the id of the original, and with the distance to it
+DUPLICATES = (("duplicate_of", "duplicate_distance"), ("text_duplicate_of", ""))
+COPIES = 12  # duplicates of a clip that are shown
+
+
+def describe(home: Home, clip: int) -> dict[str, Any]:
+    """All that is known of a clip. Raises Refusal."""
+    query = select(datasets.c.name).join(clips, clips.c.dataset_id == datasets.c.id)
+    with reading(home.engine) as connection:
+        name = connection.execute(query.where(clips.c.id == clip)).scalar_one_or_none()
+    if name is None:
+        raise Refusal(404, f"There is no clip {clip}")
+    shown = home.open(name)
+    values = _values(shown, [clip])[clip]
+    with reading(home.engine) as connection:
+        source = select(*(videos.c[n] for n in VIDEO)).where(videos.c.id == values["video_id"])
+        video = dict(connection.execute(source).mappings().one())
+    pictures = _pictures(home, clip, name)
+    error = values["error"] and home.advise(values["error"], name)
+    return {
+        "dataset": name,
+        "card": cards(shown, [clip])[0],
+        "position": {n: values[n] for n in POSITION} | {"error": error},
+        "facts": {n: values[n] for n in FACTS if n in values},
+        "scores": _scores(shown.pipeline, values),
+        "video": video,
+        "film": _film(values, video),
+        "pictures": pictures,
+        **_texts(shown, clip),
+        "duplicates": _duplicates(shown, values),
+        "commands": {
+            "keep": home.command("pick", "keep", str(clip)),
+            "drop": home.command("pick", "drop", str(clip)),
+            "undo": home.command("pick", "undo", str(clip)),
+        },
+    }
+
+
+def _values(shown: Shown, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """The columns of clips that the schema and the dataset's pipeline name, by the clips' ids."""
+    known: dict[str, ColumnElement[Any]] = {c.name: c for c in clips.columns}
+    known |= {n: column(n) for n in shown.pipeline.columns() if n not in known}
+    query = select(*known.values()).where(among(clips.c.id))
+    with reading(shown.engine) as connection:
+        rows = connection.execute(query, {"ids": list(ids)}).mappings()
+        return {int(row["id"]): dict(row) for row in rows}
+
+
+def _scores(pipeline: Pipeline, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Each column that the stages write to a clip, in the order of the stages."""
+    found = []
+    for step in pipeline.stages:
+        for name, declared in step.columns.items():
+            if step.level == "clip" and name in values and name not in FACTS:
+                found.append(
+                    {
+                        "stage": step.name,
+                        "name": name,
+                        "value": values[name],
+                        "doc": declared.doc,
+                        "range": declared.range,
+                        "better": declared.better,
+                    }
+                )
+    return found
+
+
+def _film(values: Mapping[str, Any], video: Mapping[str, Any]) -> dict[str, Any]:
+    """How a clip may be played: its own file, or from where to where of its source.
+
+    A source whose clock jumps is played by its own clock, so a span of it cannot be found.
+    """
+    source = player_type(video["path"], video["codec"]) if not video["time_jumps"] else ""
+    return {
+        "clip": content_type(values["path"]) if values["path"] else "",
+        "source": source,
+        "from": values["start_seconds"],
+        "to": values["end_seconds"],
+    }
+
+
+def _pictures(home: Home, clip: int, dataset: str) -> dict[str, Any]:
+    """The seconds of the stored pictures, counted from the clip's start; or why there are none."""
+    try:
+        samples: Samples = samples_of(home, clip)
+    except (RowError, ServiceError) as error:
+        return {"seconds": [], "error": home.advise(str(error), dataset)}
+    return {"seconds": [picture.seconds for picture in samples.measures.pictures], "error": None}
+
+
+def _texts(shown: Shown, clip: int) -> dict[str, Any]:
+    """All captions of a clip, newest first, and how well its options fit."""
+    written = select(*(c for c in captions.columns if c.name != "clip_id"))
+    written = written.where(captions.c.clip_id == clip).order_by(captions.c.id.desc())
+    fits = select(*(c for c in option_scores.columns if c.name != "clip_id"))
+    fits = fits.where(option_scores.c.clip_id == clip).order_by(option_scores.c.score.desc())
+    with reading(shown.engine) as connection:
+        return {
+            "captions": [dict(row) for row in connection.execute(written).mappings()],
+            "options": [dict(row) for row in connection.execute(fits).mappings()],
+        }
+
+
+def _duplicates(shown: Shown, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The clip that a clip is a duplicate of, and those that are duplicates of it: what they show,
+    how far they are apart, and the columns in which they differ.
+    """
+    found = []
+    for of, distance in DUPLICATES:
+        if of not in values:
+            continue
+        with reading(shown.engine) as connection:
+            copies = select(clips.c.id).where(clips.c[of] == values["id"], clips.c[of].is_not(None))
+            ids = list(connection.execute(copies.order_by(clips.c.id).limit(COPIES)).scalars())
+        original = values[of]
+        others = _values(shown, [original, *ids] if original else ids)
+        for card in cards(shown, list(others)):
+            other = others[card["id"]]
+            copy = values if card["id"] == original else other
+            found.append(
+                {
+                    "card": card,
+                    "kind": "text" if of.startswith("text") else "picture",
+                    "is_original": card["id"] == original,
+                    "distance": copy[distance] if distance else None,
+                    "differs": _differences(shown.pipeline, values, other),
+                }
+            )
+    return found
+
+
+def _differences(
+    pipeline: Pipeline, mine: Mapping[str, Any], theirs: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The columns that two clips differ in, with both values."""
+    scores = [
+        name
+        for step in pipeline.stages
+        if step.level == "clip"
+        for name in step.columns
+        if "duplicate" not in name and name not in HIDDEN
+    ]
+    names = dict.fromkeys([*FACTS, *scores, "status", "reason"])
+    return [
+        {"name": n, "this": mine[n], "other": theirs[n]}
+        for n in names
+        if n in mine and mine[n] != theirs[n]
+    ]
+
+
+class Clip(Page):
+    """/api/clip"""
+
+    async def get(self) -> None:
+        """All that is known of the clip with the id `id`."""
+        self.send_json(await self.work(describe, self.home, self.integer("id", 0, 1)))
+
+
+ROUTES = [(r"/api/clip", Clip)]
