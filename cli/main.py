@@ -147,6 +147,11 @@ COMMANDS = [
         "Show the funnel: for each stage and filter in order, the rows that came in, were kept, "
         "were dropped.",
     ),
+    Entry(
+        "stats",
+        ROWS,
+        "Show how the values of columns are distributed: count, NULL, quantiles, a histogram.",
+    ),
     Entry("refilter", ROWS, "Apply changed filters to all clips; nothing is scored again."),
     Entry("sql", ROWS, "Ask the database; without a statement list its tables and columns."),
     Entry(

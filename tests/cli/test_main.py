@@ -254,6 +254,8 @@ def test_in_the_locale_c_the_program_speaks_utf8(tmp_path: Path) -> None:
         "errors --all",
         "errors --id 5",
         "show 5",
+        "stats",
+        "stats flow reason",
         "show 1 --level video",
         "history",
         "workers",

@@ -26,6 +26,9 @@ def test_the_shell_completes_stages_and_datasets(
         ("curate export --columns path,fl", ["path,flow"]),
         ("curate export --sort fl", ["flow"]),
         ("curate redo motion pe", ["pets"]),
+        ("curate stats fps fl", ["flow"]),
+        ("curate stats --dataset pe", ["pets"]),
+        ("curate show 1 --level v", ["video"]),
         ("curate recaption --stage op", ["openai", "option_match"]),
     ],
 )

@@ -1,0 +1,145 @@
+"""`curate stats`: how the values of columns are distributed."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from curate.cli.shared.database import OpenDataset, open_dataset
+from curate.cli.shared.options import Json, RowLevel, column_names, dataset_names, level_of
+from curate.cli.shared.output import Counter, emit_cells, emit_json, formatted
+from curate.cli.shared.session import Session
+from curate.configs.errors import UsageError
+from curate.configs.schema import Column, Level
+from curate.db.datasets import all_datasets
+from curate.db.filters.columns import unknown
+from curate.db.reports.distribution import (
+    ALL,
+    BINS,
+    SHARES,
+    Distribution,
+    TextDistribution,
+    distributions,
+    known_columns,
+    usual_columns,
+)
+
+BARS, ASCII_BARS = " ▁▂▃▄▅▆▇█", " .:-=+*#@"
+SHOWN = (ALL, "kept")
+WIDE, MIDDLING = 100, 72  # columns of terminals that have room for all quantiles, and for quartiles
+
+
+def stats(
+    ctx: typer.Context,
+    columns: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[COLUMN]...",
+            help="Columns; all measured numbers if left out.",
+            autocompletion=column_names,
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset", help="Dataset; the newest if left out.", autocompletion=dataset_names
+        ),
+    ] = None,
+    level: RowLevel = "clip",
+    as_json: Json = False,
+) -> None:
+    """Show how the values of columns are distributed: count, NULL, quantiles, a histogram.
+
+    All words are columns; the dataset is named by --dataset. Numbers of dropped clips count too:
+    both lines of a histogram have the same bins and the same height, so that their difference is
+    what was not kept. Of a text the most common values are told.
+
+    Example:
+      curate stats
+      curate stats flow static --dataset videos
+      curate stats reason --json
+    """
+    session = Session.of(ctx)
+    opened = open_dataset(session, dataset)
+    of = level_of(level)
+    chosen = _chosen(opened, of, columns or [])
+    with Counter(session.console, f"{of}s read") as counter:
+        found = list(distributions(opened.engine, opened.dataset.id, of, chosen, counter.show))
+    if not columns:
+        found = [one for one in found if one.nulls < one.rows]
+    if as_json:
+        emit_json([asdict(one) for one in found])
+        return
+    for number, one in enumerate(found):
+        print("\n" * bool(number), end="")
+        if isinstance(one, Distribution):
+            _print_numbers(one, chosen[one.column])
+        else:
+            _print_text(one)
+    if not found:
+        session.console.say(f"no number of {opened.name} is measured yet")
+    session.next(("filter", opened.name))
+
+
+def _chosen(opened: OpenDataset, level: Level, columns: Sequence[str]) -> dict[str, Column]:
+    """The columns, each with its kind. Raises UsageError for one that is not there."""
+    known = known_columns(opened.pipeline, level)
+    names = list(dict.fromkeys(columns)) or usual_columns(opened.pipeline, level)
+    for name in names:
+        if name not in known:
+            is_dataset = name in [d.name for d in all_datasets(opened.engine)]
+            why = f"{name} is a dataset: write --dataset {name}" if is_dataset else ""
+            raise UsageError(what=why or unknown(name, known))
+    return {name: known[name] for name in names}
+
+
+def _print_numbers(one: Distribution, column: Column) -> None:
+    """Print a column of numbers: quantiles as a table, a line of bars for each histogram below."""
+    from rich.console import Console
+    from rich.text import Text
+
+    terminal = Console()
+    odd = f", {one.not_finite} not finite" if one.not_finite else ""
+    better = f"   {column.better} is better" if column.better else ""
+    print(f"{one.column}   measured on {one.rows - one.nulls} of {one.rows}{odd}{better}")
+    narrow = sys.stdout.isatty() and terminal.width < WIDE
+    shares = SHARES if not narrow else SHARES[1:-1] if terminal.width >= MIDDLING else (0.5,)
+    summaries = {name: one.summaries[name] for name in SHOWN if name in one.summaries}
+    rows = []
+    for name, part in summaries.items():
+        between = (part.quantiles.get(share) for share in shares)
+        rows.append((name, part.count, *map(_number, (part.low, *between, part.high))))
+    emit_cells(("", "count", "min", *(f"{100 * s:.0f} %" for s in shares), "max"), rows)
+    if not one.edges:
+        return
+    most = max(one.histograms[ALL])
+    letters = BARS if terminal.encoding.lower().startswith("utf") else ASCII_BARS
+    label = max(map(len, SHOWN))
+    each = max(1, BINS // len(one.histograms[ALL]))
+    for name in summaries:
+        heights = (math.ceil(count / most * (len(letters) - 1)) for count in one.histograms[name])
+        drawn = "".join(letters[height] * each for height in heights)
+        style = "green" if name == "kept" else "dim"
+        terminal.print(
+            Text.assemble(name.ljust(label), "  ", (drawn.rstrip(), style)), soft_wrap=True
+        )
+    low, high = (formatted(_number(v)) for v in (one.summaries[ALL].low, one.summaries[ALL].high))
+    width = each * len(one.histograms[ALL]) - len(low)
+    grows = "  each bin is a factor wider" if one.grows else ""
+    print(f"{' ' * label}  {low}{high.rjust(width)}{grows}")
+
+
+def _number(value: float | None) -> float | None:
+    """The number, as an int where it is whole: 57600, which as a float is shown as 5.76e+04."""
+    return int(value) if value is not None and value.is_integer() and abs(value) < 1e9 else value
+
+
+def _print_text(one: TextDistribution) -> None:
+    """Print a column of texts: its most common values."""
+    print(f"{one.column}   of {one.rows - one.nulls} of {one.rows}, {one.different} different")
+    emit_cells(("value", "rows", "kept"), [(v.value, v.rows, v.kept) for v in one.common])
