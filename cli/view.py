@@ -6,23 +6,35 @@ import os
 import socket
 import threading
 import webbrowser
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from curate.cli.shared.database import open_dataset
 from curate.cli.shared.options import DatasetName
+from curate.cli.shared.output import Counter
 from curate.cli.shared.serving import LOOPBACK, signals_interrupt, url_of
 from curate.cli.shared.session import Session
 from curate.configs.errors import ServiceError
 from curate.db.readonly.engine import read_only_engine
 
+if TYPE_CHECKING:
+    from curate.view.state import Home
+
 PORT = 8350
+PATIENCE = 3600.0  # seconds that all rows of a dataset may take to read
 
 
 def view(
     ctx: typer.Context,
     dataset: DatasetName = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write the pages as one HTML file, and end."
+        ),
+    ] = None,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port of the page; 0: any free one.")
     ] = PORT,
@@ -39,8 +51,12 @@ def view(
     alone; from another one: ssh -L 8350:127.0.0.1:8350 HOST. The URL that it prints holds a token;
     who has none sees nothing. A request for another host than this one or a --host is refused.
 
+    With -o the pages are written as one file, to send to somebody: it opens offline and shows all
+    counts, and pictures of at most 600 clips.
+
     Example:
       curate view
+      curate view -o report.html
       curate view pets --port 9000 --no-open
     """
     # imports tornado
@@ -51,13 +67,18 @@ def view(
     session = Session.of(ctx)
     opened = open_dataset(session, dataset)
     settings = session.settings
+    database = settings.readonly_database_url or settings.database
     home = Home(
-        read_only_engine(settings.readonly_database_url or settings.database, settings.sql_seconds),
+        read_only_engine(database, settings.sql_seconds),
         settings,
         opened.name,
         session.command,
         lambda text, name: Session(home=session.home, dataset=name).advise(text),
+        read_only_engine(database, PATIENCE),
     )
+    if output:
+        _write(session, home, output)
+        return
     listening = _listen(address, port)
     port = listening.getsockname()[1]
     names = {*LOOPBACK, socket.gethostname().lower(), address.lower(), *map(str.lower, host or ())}
@@ -81,6 +102,19 @@ def view(
             serve(home, access, listening, ready)
         except KeyboardInterrupt:
             return
+
+
+def _write(session: Session, home: Home, output: Path) -> None:
+    """Write the report. Raises ServiceError."""
+    from curate.view.report import write_report  # loads NumPy
+
+    try:
+        with Counter(session.console, "parts of the report") as counter:
+            written = write_report(home, output.expanduser().absolute(), counter.show)
+    except OSError as error:
+        raise ServiceError(what=f"The file {output}", why=error.strerror or error) from None
+    clips = f"{written['clips']:,} of {written['of']:,} clips".replace(",", " ")
+    print(f"{output}: {clips}, {written['bytes'] / 1e6:.1f} MB")
 
 
 def _listen(address: str, port: int) -> socket.socket:

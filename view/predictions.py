@@ -165,7 +165,7 @@ def changed_clips(
         places = np.flatnonzero(rows)
         sample = chance.permutation(places)[:SAMPLE] if len(places) > SAMPLE else places
         groups[name] = np.sort(sample)
-    return _shown(engine, snapshot, groups)
+    return show_clips(engine, snapshot, groups)
 
 
 def nearest_clips(
@@ -193,10 +193,10 @@ def nearest_clips(
         video = snapshot.rows["clip"].video
         first = {n: [np.flatnonzero(video == v)[:1] for v in g] for n, g in groups.items()}
         groups = {n: np.concatenate([*g, np.zeros(0, np.int64)]) for n, g in first.items()}
-    return _shown(engine, snapshot, groups, threshold)
+    return show_clips(engine, snapshot, groups, threshold)
 
 
-def _shown(
+def show_clips(
     engine: Engine,
     snapshot: Snapshot,
     groups: Mapping[str, NDArray[np.int64]],

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy import Engine
+
 from curate.configs.errors import UsageError
 from curate.configs.schema import Level
 from curate.db.engine import reading
@@ -20,6 +22,7 @@ from curate.view.snapshot import Changes, Prediction, Snapshot, take_snapshot
 from curate.view.state import Home, Shown
 
 DATASETS = 2  # whose rows are kept in memory; those looked at last
+WAIT = 5.0  # seconds that a request waits for a snapshot
 
 
 @dataclass
@@ -31,28 +34,78 @@ class Taken:
     histograms: dict[str, Histogram | None] = field(default_factory=dict)
 
 
+class StillReading(Refusal):
+    """The rows of a dataset are not read yet; `rows` of them are."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__(503, f"Still reading: {rows} rows so far")
+        self.rows = rows
+
+
+class _Reading:
+    """A snapshot that a thread takes."""
+
+    def __init__(self, engine: Engine, shown: Shown) -> None:
+        self.pipeline_text = shown.dataset.pipeline_text
+        self.rows = 0
+        self._taken: Taken | None = None
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._take, args=(engine, shown), daemon=True)
+        self._thread.start()
+
+    def _take(self, engine: Engine, shown: Shown) -> None:
+        try:
+            snapshot = take_snapshot(engine, shown.dataset, shown.pipeline, self._count)
+            self._taken = Taken(self.pipeline_text, snapshot)
+        except Exception as error:  # noqa: BLE001  told to whoever waits for it
+            self._error = error
+
+    def _count(self, rows: int) -> None:
+        self.rows = rows
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended with an error."""
+        return self._error is not None
+
+    def result(self, seconds: float | None) -> Taken:
+        """The snapshot. Raises StillReading after so many seconds, or what went wrong."""
+        self._thread.join(seconds)
+        if self._error:
+            raise self._error
+        if not self._taken:
+            raise StillReading(self.rows)
+        return self._taken
+
+
 class Snapshots:
     """The snapshots of the datasets that were looked at last, each taken once."""
 
     def __init__(self) -> None:
-        self._taken: OrderedDict[tuple[str, int], Taken] = OrderedDict()
+        self._readings: OrderedDict[tuple[str, int], _Reading] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, shown: Shown, fresh: bool = False) -> Taken:
-        """That of a dataset; another one when it was asked for, or when the filters changed."""
+    def of(
+        self, home: Home, shown: Shown, fresh: bool = False, seconds: float | None = WAIT
+    ) -> Taken:
+        """That of a dataset; another one when it was asked for, or when the filters changed.
+
+        Raises StillReading when it takes longer than `seconds`; ServiceError, NotANumber.
+        """
         key = str(shown.engine.url), shown.dataset.id
-        with self._lock:  # who comes meanwhile waits, and need not read it all again
-            taken = self._taken.get(key)
-            if fresh or taken is None or taken.pipeline_text != shown.dataset.pipeline_text:
-                self._taken.pop(key, None)
-                del taken  # before the next one is in memory
-                snapshot = take_snapshot(shown.engine, shown.dataset, shown.pipeline)
-                taken = Taken(shown.dataset.pipeline_text, snapshot)
-                self._taken[key] = taken
-                while len(self._taken) > DATASETS:
-                    self._taken.popitem(last=False)
-            self._taken.move_to_end(key)
-            return taken
+        with self._lock:
+            reading = self._readings.get(key)
+            old = reading is None or reading.pipeline_text != shown.dataset.pipeline_text
+            if old or fresh or (reading and reading.failed):
+                self._readings.pop(key, None)
+                del reading  # before the next one is in memory
+                reading = _Reading(home.patient or shown.engine, shown)
+                self._readings[key] = reading
+                while len(self._readings) > DATASETS:
+                    self._readings.popitem(last=False)
+            self._readings.move_to_end(key)
+        assert reading is not None
+        return reading.result(seconds)
 
 
 SNAPSHOTS = Snapshots()
@@ -60,27 +113,34 @@ SNAPSHOTS = Snapshots()
 
 def describe(home: Home, name: str, fresh: bool) -> dict[str, Any]:
     """The filters, their thresholds, and the columns that were measured."""
-    return predictions.describe(SNAPSHOTS.of(home.open(name), fresh).snapshot)
+    return predictions.describe(SNAPSHOTS.of(home, home.open(name), fresh).snapshot)
 
 
 def show_histogram(home: Home, name: str, key: str, column: str) -> dict[str, Any]:
     """The histogram that belongs to a threshold, or of a column of clips."""
     shown = home.open(name)
-    taken = SNAPSHOTS.of(shown)
-    found = _histogram(shown, taken, key, column)
-    level: Level = _threshold(taken.snapshot, key).step.level if key else "clip"
+    taken = SNAPSHOTS.of(home, shown)
+    if key:
+        _threshold(taken.snapshot, key)
+    elif column not in predictions.measured_columns(taken.snapshot):
+        raise UsageError(what=f"There is no measured column {column}")
+    return histogram_shown(shown, taken, key, column)
+
+
+def histogram_shown(shown: Shown, taken: Taken, key: str, column: str = "") -> dict[str, Any]:
+    """`show_histogram` of a snapshot, with a threshold or column that is there."""
+    found = histogram_of(shown, taken, key, column)
+    level: Level = taken.snapshot.thresholds[key].step.level if key else "clip"
     return predictions.show_histogram(found, taken.snapshot.rows[level].going_on)
 
 
-def _histogram(shown: Shown, taken: Taken, key: str, column: str) -> Histogram | None:
+def histogram_of(shown: Shown, taken: Taken, key: str, column: str = "") -> Histogram | None:
+    """A histogram of a snapshot, made when it is asked for the first time."""
     asked = key or f" {column}"  # no key of a threshold begins with a space
     if asked not in taken.histograms:
         if key:
-            _threshold(taken.snapshot, key)
             found = predictions.threshold_histogram(taken.snapshot, key)
         else:
-            if column not in predictions.measured_columns(taken.snapshot):
-                raise UsageError(what=f"There is no measured column {column}")
             wanted = Wanted(taken.snapshot.pipeline, shown.dataset.id, "clip", [column])
             with reading(shown.engine) as connection:
                 values = read_column(connection, taken.snapshot.rows["clip"], wanted)
@@ -121,15 +181,23 @@ def show_prediction(home: Home, name: str, moves: str, off: str, key: str) -> di
     threshold `key` then looks.
     """
     shown = home.open(name)
-    taken = SNAPSHOTS.of(shown)
-    changes = read_changes(taken.snapshot, moves, off)
+    taken = SNAPSHOTS.of(home, shown)
+    if key:
+        _threshold(taken.snapshot, key)
+    return prediction_shown(home, shown, taken, read_changes(taken.snapshot, moves, off), key)
+
+
+def prediction_shown(
+    home: Home, shown: Shown, taken: Taken, changes: Changes, key: str = ""
+) -> dict[str, Any]:
+    """`show_prediction` of changes to a snapshot."""
     predicted = taken.snapshot.predict(changes)
     answer = predictions.show_prediction(taken.snapshot, predicted, changes)
     words = predictions.refilter_words(taken.snapshot, shown.dataset.name, changes)
     answer["command"] = home.command(*words) if answer["yaml"] else ""
-    found = _histogram(shown, taken, key, "") if key else None
+    found = histogram_of(shown, taken, key) if key else None
     if found:
-        level = _threshold(taken.snapshot, key).step.level
+        level = taken.snapshot.thresholds[key].step.level
         answer["bins"] = found.counts(predicted[level].goes_on)
     return answer
 
@@ -137,7 +205,7 @@ def show_prediction(home: Home, name: str, moves: str, off: str, key: str) -> di
 def show_clips(home: Home, name: str, moves: str, off: str, key: str) -> dict[str, Any]:
     """Clips that would change, and those nearest to the threshold `key`."""
     shown = home.open(name)
-    snapshot = SNAPSHOTS.of(shown).snapshot
+    snapshot = SNAPSHOTS.of(home, shown).snapshot
     changes = read_changes(snapshot, moves, off)
     predicted: Mapping[Level, Prediction] = snapshot.predict(changes)
     found = predictions.changed_clips(shown.engine, snapshot, predicted)
@@ -152,9 +220,15 @@ class Scores(Page):
     """/api/scores"""
 
     async def get(self) -> None:
-        """The filters and columns; with `fresh=1` as they are now."""
+        """The filters and columns; with `fresh=1` as they are now. While the rows are read, how
+        many were: to be asked again.
+        """
         fresh = self.choice("fresh", ("1",)) == "1"
-        self.send_json(await self.work(describe, self.home, self.text("dataset"), fresh))
+        try:
+            found = await self.work(describe, self.home, self.text("dataset"), fresh)
+        except StillReading as still:
+            found = {"reading": still.rows}
+        self.send_json(found)
 
 
 class OneHistogram(Page):

@@ -36,6 +36,7 @@ class Home:
     name: str
     command: Callable[..., str]
     advise: Callable[[str, str], str]
+    patient: Engine | None = None  # as `engine`, with more time: for all rows of a dataset
 
     def open(self, name: str = "") -> Shown:
         """A dataset by name, or the one that is shown first, with the filters that it has now.

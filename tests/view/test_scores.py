@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shlex
+import threading
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
 
 from curate.db.datasets import Dataset
+from curate.view import scores
+from curate.view.scores import Snapshots
+from curate.view.snapshot import Snapshot, take_snapshot
 from tests.view.conftest import Client, Rows
 
 FLOWS = [0.1, 0.25, 0.5, 0.5, 1.0, 2.0]
@@ -148,3 +152,21 @@ def test_wrong_arguments_are_400(pets: Dataset, client: Client, path: str) -> No
     answer = client.get(f"/api/{path}")
     assert answer.status == 400, answer.body
     assert answer.json["error"]
+
+
+def test_whoever_asks_too_early_is_told_how_much_was_read(
+    rows: Rows, pets: Dataset, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Snapshots.of, "__defaults__", (False, 0.0))
+    gate = threading.Event()
+
+    def slow(*arguments: Any) -> Snapshot:
+        gate.wait(20)
+        return take_snapshot(*arguments)
+
+    monkeypatch.setattr(scores, "take_snapshot", slow)
+    assert ask(client, "scores") == {"reading": 0}
+    assert client.get("/api/whatif").status == 503
+    gate.set()
+    monkeypatch.setattr(Snapshots.of, "__defaults__", (False, 20.0))
+    assert [f["name"] for f in ask(client, "scores")["filters"]] == ["unique", "moving"]

@@ -63,7 +63,12 @@
       this.leave();
       this.left = [];
       this.cards = new Map();
-      const found = await curate.api("scores", { fresh: fresh ? 1 : null });
+      let found = await curate.api("scores", { fresh: fresh ? 1 : null });
+      while (found.reading !== undefined) {
+        curate.say(`Reading rows: ${curate.number(found.reading)} so far`);
+        found = await curate.api("scores");
+        curate.say("");
+      }
       this.filters = found.filters;
       this.summary = curate.el("div", { class: "summary", "aria-live": "polite" });
       this.command = curate.el("div", {});
@@ -87,7 +92,8 @@
         curate.el("h1", {}, "Scores"),
         curate.asOf(found.as_of, () => this.fill(true)),
         curate.el("p", { class: "muted" }, `${much}. Move a threshold to see what it costs. `
-          + "The page changes nothing: it shows the command that does."),
+          + "The page changes nothing: it shows the command that does."
+          + (curate.report ? ` ${curate.report.says}` : "")),
         curate.el("p", { class: "legend muted" },
           curate.el("i", { class: "swatch kept" }), " go on ",
           curate.el("i", { class: "swatch all" }), " all that are measured ",
@@ -107,6 +113,7 @@
       const off = curate.el("input", { type: "checkbox" });
       off.checked = !this.off.has(filter.name);
       off.addEventListener("change", () => {
+        if (curate.report) this.restore(off);
         if (off.checked) this.off.delete(filter.name);
         else this.off.add(filter.name);
         this.ask();
@@ -201,11 +208,9 @@
     move(key, value) {
       const { threshold, chart, field } = this.cards.get(key);
       let number = value;
-      if (threshold.stops?.length) {
-        // a report knows the counts of these numbers alone, and of one threshold at a time
-        const far = (stop) => Math.abs(stop - value);
-        number = threshold.stops.reduce((a, b) => (far(b) < far(a) ? b : a));
-        for (const other of [...this.moves.keys()]) if (other !== key) this.back(other);
+      if (curate.report) {
+        number = curate.report.nearest(key, value);
+        this.restore(null, key);
       }
       if (number === threshold.number) this.moves.delete(key);
       else this.moves.set(key, number);
@@ -222,10 +227,17 @@
       chart?.set(threshold.number);
     }
 
-    reset() {
-      for (const key of [...this.moves.keys()]) this.back(key);
+    // Put back everything but a switch and a threshold: a report knows of one change at a time.
+    restore(keptSwitch = null, keptKey = null) {
+      for (const key of [...this.moves.keys()]) if (key !== keptKey) this.back(key);
       this.off.clear();
-      this.main.querySelectorAll(".switch input").forEach((box) => { box.checked = true; });
+      this.main.querySelectorAll(".switch input").forEach((box) => {
+        if (box !== keptSwitch) box.checked = true;
+      });
+    }
+
+    reset() {
+      this.restore();
       this.ask();
     }
 

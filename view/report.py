@@ -1,0 +1,265 @@
+"""`curate view -o FILE`: the pages as one file that opens without a server.
+
+Numbers are those of all rows: for each threshold, what up to STOPS numbers would do, as the page
+Scores computes it. Pictures are those of a sample of the clips.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curate.configs.errors import RowError
+from curate.configs.schema import LEVELS
+from curate.tasks.storage.locations import replacing
+from curate.tasks.video.samples import Samples
+from curate.view import funnel, predictions, scores
+from curate.view.datasets import describe
+from curate.view.media import samples_of
+from curate.view.security import Refusal, json_text
+from curate.view.snapshot import Changes, Snapshot, Threshold
+from curate.view.state import Home, Shown
+
+MOST = 600  # clips in the file
+NEAR = 10  # of them, on each side of each threshold
+STOPS = 200  # numbers of a threshold
+LARGE, STOPS_OF_LARGE = 200_000, 50  # rows from which on there are fewer
+SIDES = (112, 224, 112)  # pixels of the longer side of the pictures of a clip
+QUALITY = 65
+STATIC = Path(__file__).parent / "static"
+PAGES = ("funnel", "scores")  # in the file
+Report = Callable[[int, int], None]  # parts done, of how many
+
+_ASSET = re.compile(
+    r'<link rel="stylesheet" href="/static/([\w./-]+)">|<script src="/static/([\w./-]+)"></script>'
+)
+_POLICY = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'"
+
+
+def write_report(
+    home: Home, target: Path, report: Report = lambda _done, _of: None
+) -> dict[str, int]:
+    """Write the file, whole or not at all. Returns the clips that are in it, of how many, and its
+    bytes.
+
+    Raises NoSuchDataset, ServiceError, NotANumber, OSError.
+    """
+    shown = home.open()
+    data = _Report(home, shown, scores.SNAPSHOTS.of(home, shown, seconds=None)).data(report)
+    page = _page(shown.dataset.name, data)
+    with replacing(target) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return {"clips": data["sample"], "of": data["clips"], "bytes": target.stat().st_size}
+
+
+@dataclass
+class _Report:
+    """What goes into the file."""
+
+    home: Home
+    shown: Shown
+    taken: scores.Taken
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self.taken.snapshot
+
+    def data(self, report: Report) -> dict[str, Any]:
+        """All of it, JSON-ready."""
+        name = self.shown.dataset.name
+        places = sample(self.snapshot)
+        stops = {key: stops_of(self.snapshot, t) for key, t in self.snapshot.thresholds.items()}
+        columns = predictions.measured_columns(self.snapshot)
+        parts = len(places) + len(columns) + sum(map(len, stops.values())) + len(stops)
+        done = iter(range(1, parts + 1))
+
+        def step() -> None:
+            report(next(done), parts)
+
+        home = describe(self.home, name) | {"datasets": [name]}
+        return {
+            "made": time.time(),
+            "pages": PAGES,
+            "sample": len(places),
+            "clips": len(self.snapshot.rows["clip"]),
+            "home": home,
+            "funnel": funnel.describe(self.home, name),
+            "skipped": funnel.count_skipped(self.home, name),
+            "scores": predictions.describe(self.snapshot),
+            "stops": stops,
+            **self._changes(stops, step),
+            "histograms": self._histograms(columns, step),
+            "tiles": self._tiles(places),
+            "pictures": self._pictures(places, step),
+        }
+
+    def _changes(self, stops: dict[str, list[float]], step: Callable[[], None]) -> dict[str, Any]:
+        """What each number of each threshold would do, and each filter that is off."""
+        moved: dict[str, list[Any]] = {}
+        for key, numbers in stops.items():
+            moved[key] = []
+            for number in numbers:
+                same = number == self.snapshot.thresholds[key].clause.number
+                changes = Changes({} if same else {key: number})
+                moved[key].append(self._prediction(changes, key))
+                step()
+        names = [f.name for f in self.snapshot.pipeline.filters]
+        return {
+            "moved": moved,
+            "off": {name: self._prediction(Changes(off={name})) for name in names},
+            "unmoved": self._prediction(Changes()),
+        }
+
+    def _prediction(self, changes: Changes, key: str = "") -> dict[str, Any]:
+        return scores.prediction_shown(self.home, self.shown, self.taken, changes, key)
+
+    def _histograms(self, columns: list[str], step: Callable[[], None]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key in self.snapshot.thresholds:
+            found[key] = scores.histogram_shown(self.shown, self.taken, key)
+            step()
+        for column in columns:
+            found[f" {column}"] = scores.histogram_shown(self.shown, self.taken, "", column)
+            step()
+        return found
+
+    def _tiles(self, places: NDArray[np.int64]) -> list[dict[str, Any]]:
+        """The clips of the sample, with what would become of each."""
+        found = predictions.show_clips(self.shown.engine, self.snapshot, {"all": places})["all"]
+        rows = self.snapshot.rows["clip"]
+        fates = fates_of(self.snapshot, places)
+        of = {int(rows.ids[place]): fate for place, fate in zip(places, fates, strict=True)}
+        return [{**tile, **of[tile["id"]]} for tile in found]
+
+    def _pictures(
+        self, places: NDArray[np.int64], step: Callable[[], None]
+    ) -> dict[str, list[str]]:
+        """Small pictures of each clip as URLs, in the order of time; none where there are none."""
+        found: dict[str, list[str]] = {}
+        for place in places:
+            clip = int(self.snapshot.rows["clip"].ids[place])
+            try:
+                samples = samples_of(self.home, clip)
+                found[str(clip)] = list(_small(samples))
+            except (Refusal, RowError):  # deleted since, or without samples
+                found[str(clip)] = []
+            step()
+        return found
+
+
+def sample(snapshot: Snapshot) -> NDArray[np.int64]:
+    """The places of the clips that are in the file: all, or those nearest to each threshold and a
+    random sample of the others.
+    """
+    rows = snapshot.rows["clip"]
+    if len(rows) <= MOST:
+        return np.arange(len(rows))
+    near: list[NDArray[np.int64]] = []
+    for threshold in snapshot.thresholds.values():
+        if threshold.step.level == "clip":
+            values = snapshot.values(threshold)
+            asked = snapshot.met(threshold.step) & rows.decided & ~np.isnan(values)
+            for side in (asked & threshold.passes(values), asked & ~threshold.passes(values)):
+                places = np.flatnonzero(side)
+                distance = np.abs(values[places] - threshold.clause.number)
+                near.append(places[np.argsort(distance, kind="stable")[:NEAR]])
+    chosen = np.unique(np.concatenate([*near, np.zeros(0, np.int64)]))[:MOST]
+    others = np.random.default_rng(0).choice(len(rows), MOST, replace=False)
+    others = others[~np.isin(others, chosen)][: MOST - len(chosen)]
+    return np.sort(np.concatenate([chosen, others]))
+
+
+def stops_of(snapshot: Snapshot, threshold: Threshold) -> list[float]:
+    """The numbers of a threshold that the file knows of, in order; that in force is one.
+
+    Where there are too many values, quantiles with four digits stand for them.
+    """
+    measured = snapshot.values(threshold)
+    measured = measured[np.isfinite(measured)]
+    large = sum(len(snapshot.rows[level]) for level in LEVELS) > LARGE
+    most = STOPS_OF_LARGE if large else STOPS
+    distinct = np.unique(measured)
+    if len(distinct) > most:
+        spread = np.quantile(distinct, np.linspace(0, 1, most // 2))
+        dense = np.quantile(measured, np.linspace(0, 1, most // 2))
+        distinct = np.array([float(f"{value:.4g}") for value in (*spread, *dense)])
+    usable = [float(v) for v in distinct if v == 0 or 1e-15 <= abs(v) <= 1e15]
+    return sorted({*usable, threshold.clause.number})
+
+
+def fates_of(snapshot: Snapshot, places: NDArray[np.int64]) -> list[dict[str, Any]]:
+    """Whether clips go on now; for each threshold their value, whether they met the filter, and
+    whether they go on when they pass and when they do not; and whether with each filter off.
+    """
+    rows = snapshot.rows["clip"]
+    found: list[dict[str, Any]] = [
+        {"goes_on": bool(goes_on), "thresholds": {}, "off": {}} for goes_on in rows.going_on[places]
+    ]
+    for key, threshold in snapshot.thresholds.items():
+        end = float("inf") if threshold.clause.op in ("<", "<=") else -float("inf")
+        passing = snapshot.predict(Changes({key: end}))["clip"].goes_on[places]
+        failing = snapshot.predict(Changes({key: -end}))["clip"].goes_on[places]
+        at = places if threshold.step.level == "clip" else rows.video[places]
+        columns = (snapshot.values(threshold)[at], snapshot.met(threshold.step)[at])
+        for fate, value, met, yes, no in zip(found, *columns, passing, failing, strict=True):
+            number = None if np.isnan(value) else float(value)
+            fate["thresholds"][key] = {
+                "value": number, "met": bool(met), "passing": bool(yes), "failing": bool(no),
+            }  # fmt: skip
+    for step in snapshot.pipeline.filters:
+        goes_on = snapshot.predict(Changes(off={step.name}))["clip"].goes_on[places]
+        for fate, yes in zip(found, goes_on, strict=True):
+            fate["off"][step.name] = bool(yes)
+    return found
+
+
+def _small(samples: Samples) -> Iterator[str]:
+    import cv2
+
+    for fraction, side in zip((0.1, 0.5, 0.9), SIDES, strict=True):
+        picture = samples.at(fraction)
+        scale = min(1.0, side / max(picture.shape[:2]))
+        size = [max(1, round(scale * length)) for length in picture.shape[1::-1]]
+        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        options = [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+        jpeg = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), options)[1]
+        yield "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode()
+
+
+def _page(name: str, data: dict[str, Any]) -> str:
+    """The file: the pages' own HTML with everything it names inside of it."""
+    hashes: dict[str, list[str]] = {"script-src": [], "style-src": []}
+
+    def inside(kind: str, tag: str, text: str) -> str:
+        assert f"</{tag}" not in text.lower()
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        hashes[kind].append(f"'sha256-{digest}'")
+        return f"<{tag}>{text}</{tag}>"
+
+    def asset(found: re.Match[str]) -> str:
+        style, script = found.groups()
+        if style:
+            return inside("style-src", "style", (STATIC / style).read_text("utf-8"))
+        made = inside("script-src", "script", (STATIC / script).read_text("utf-8"))
+        if script == "app.js":  # the data is there before the pages ask for it
+            text = json_text(data)
+            made = f'{made}\n<script type="application/json" id="data">{text}</script>'
+            made += inside("script-src", "script", (STATIC / "report.js").read_text("utf-8"))
+        return made
+
+    html = _ASSET.sub(asset, (STATIC / "index.html").read_text("utf-8"))
+    allowed = "; ".join([_POLICY, *(f"{kind} {' '.join(h)}" for kind, h in hashes.items())])
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{allowed}">'
+    title = f"<title>curate: {escape(name)}</title>"
+    html = re.sub("<title>.*?</title>", lambda _: policy + title, html, count=1)
+    return html.replace("<main ", '<p id="note" class="muted note"></p>\n<main ', 1)
