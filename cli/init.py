@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -17,9 +18,9 @@ from curate.configs.presets import DEFAULT_FILE
 
 def init(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="The file to write.")] = Path(
-        "pipeline.yaml"
-    ),
+    file: Annotated[
+        Path, typer.Argument(metavar="[FILE]", help="The file to write; - for stdout.")
+    ] = Path("pipeline.yaml"),
     config: Config = None,
     sets: Sets = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
@@ -35,6 +36,9 @@ def init(
     session = Session.of(ctx)
     source = config or DEFAULT_FILE
     text = pipeline_file(resolve(config, sets or (), ready=False), f"Made from {source.name}.")
+    if str(file) == "-":
+        sys.stdout.write(text)
+        return
     try:
         with file.open("w" if force else "x", encoding="utf-8") as stream:
             stream.write(text)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import os
 import shlex
 import sys
@@ -27,6 +28,7 @@ from curate.configs.errors import CurateError
 
 INTERRUPTED = 130
 PIPE_CLOSED = 141
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # of standard output
 
 # options of the program that may also stand behind a command
 ANYWHERE = ("home", "verbose", "quiet")
@@ -300,12 +302,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         # the database holds; the workers inherit the mode
         os.environ["PYTHONUTF8"] = "1"
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # the shell closed it
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115  open to the end
+        elif getattr(sys, name).encoding != "utf-8":
+            getattr(sys, name).reconfigure(errors="backslashreplace")
     code = call(sys.argv[1:] if argv is None else argv)
+    lost = code == PIPE_CLOSED
     try:
         sys.stdout.flush()
     except BrokenPipeError:  # a reader that went away early is no error to report
-        code = PIPE_CLOSED
-    if code == PIPE_CLOSED:  # or Python complains about it once more at its end
+        code, lost = PIPE_CLOSED, True
+    except OSError as error:
+        code, lost = code or _report(_unwritten(error), 1, verbose=False), True
+    if lost:  # or Python complains about it once more at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
 
@@ -326,10 +336,14 @@ def call(argv: Sequence[str]) -> int:
                 print(message)
                 return 2
             context = getattr(error, "ctx", None)
-            hint = f" See: {context.command_path} --help" if context else ""
-            return _report(f"{message}{hint}", int(getattr(error, "exit_code", 2)), verbose=False)
+            hint = f". See: {context.command_path} --help" if context else ""
+            return _report(
+                f"{message.rstrip('.')}{hint}", int(getattr(error, "exit_code", 2)), verbose=False
+            )
         if type(error).__name__ == "Abort":
             return INTERRUPTED
+        if isinstance(error, OSError) and error.errno in _FULL and not error.filename:
+            return _report(_unwritten(error), 1, verbose)
         from curate.configs.settings import without_passwords  # imports pydantic
 
         message = " ".join(f"{type(error).__name__}: {error}".split())
@@ -337,6 +351,10 @@ def call(argv: Sequence[str]) -> int:
         hint = "" if verbose else f". Run again with: {again}"
         return _report(f"unexpected {message}{hint}", 1, verbose)
     return result if isinstance(result, int) else 0
+
+
+def _unwritten(error: OSError) -> str:
+    return f"what was asked for cannot be written to standard output: {error.strerror}"
 
 
 def _report(message: str, code: int, verbose: bool) -> int:

@@ -47,3 +47,11 @@ def test_init_says_why_a_file_cannot_be_written(curate: Call, place: str) -> Non
     done = curate("init", place, "--force")
     assert (done.code, place in done.err, "unexpected" in done.err) == (2, True, False), done.err
     assert not os.path.exists("nowhere")  # noqa: PTH110
+
+
+def test_a_dash_is_standard_output(
+    curate: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "\npipeline:\n" in curate("init", "-").out
+    assert not list(tmp_path.iterdir())

@@ -176,6 +176,24 @@ def test_a_reader_that_goes_away_is_no_error_to_tell(filled: Filled) -> None:
     assert (done.returncode, said) == (main.PIPE_CLOSED, [])
 
 
+def in_shell(words: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The real program, called by a shell; `curate` in the words is its command line."""
+    command = words.replace("curate", f"{sys.executable} -m curate.cli.main")
+    env = os.environ | {"CURATE_HOME": str(home)} | environment
+    return subprocess.run(["sh", "-c", command], env=env, capture_output=True, text=True)
+
+
+def test_output_that_is_full_closed_or_ascii_is_no_traceback(tmp_path: Path) -> None:
+    full = in_shell("curate config --yaml > /dev/full", tmp_path)
+    why = "what was asked for cannot be written to standard output: No space left on device"
+    assert (full.returncode, full.stderr) == (1, f"error: {why}\n")
+    closed = in_shell("curate stages >&-", tmp_path)
+    assert (closed.returncode, closed.stderr) == (0, "Next: curate stages cut\n")
+    assert in_shell("curate stages -q 2>&-", tmp_path).returncode == 0
+    said = in_shell("curate config caf\u00e9", tmp_path, PYTHONIOENCODING="ascii")
+    assert (said.returncode, said.stderr[:7]) == (2, "error: ")
+
+
 def test_sigterm_is_not_swallowed() -> None:
     with program("stages", "--json") as process:
         process.send_signal(signal.SIGTERM)
