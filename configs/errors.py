@@ -39,7 +39,8 @@ class CurateError(Exception):
     def __init__(self, **fields: object) -> None:
         self.fields = fields
         message = " ".join((type(self).__doc__ or "").split())
-        super().__init__(_Lenient().vformat(message, (), fields))
+        # a reason that ends in a question needs no full stop
+        super().__init__(_Lenient().vformat(message, (), fields).replace("?. ", "? "))
 
     def __reduce__(self) -> tuple[object, ...]:
         """As text: a worker process sends its errors to its parent, and fields hold anything."""
@@ -268,7 +269,7 @@ class UnsupportedPicture(MediaError):
 
 
 class NoVideoStream(MediaError):
-    """{path} has no video stream, only {streams}. Leave it out"""
+    """{path} has no video stream, but {streams}. Leave it out"""
 
 
 class NoFrames(MediaError):

@@ -137,7 +137,7 @@ def video_stream(container: InputContainer) -> VideoStream:
     streams = [s for s in container.streams.video if not s.disposition & covers]
     if not streams:
         kinds = {"cover picture" if s.type == "video" else str(s.type) for s in container.streams}
-        found = ", ".join(sorted(kinds)) or "no stream at all"
+        found = ", ".join(sorted(kinds)) or "none of any other kind"
         raise NoVideoStream(path=media_name(container), streams=found)
     stream = max(streams, key=_precedence) if len(streams) > 1 else streams[0]
     if stream.codec_context is None:
