@@ -28,6 +28,8 @@ COLUMNS = [
     "versions",
 ]
 
+SPARE = ("versions", "first", "given_back", "rows/s", "last")
+
 
 def history(
     ctx: typer.Context,
@@ -70,4 +72,4 @@ def history(
             minute = time.localtime(row[f"{name}_at"])
             row[name] = time.strftime("%Y-%m-%d %H:%M", minute)
         row["versions"] = ", ".join(row["versions"])
-    emit(rows, False, COLUMNS)
+    emit(rows, False, COLUMNS, SPARE)

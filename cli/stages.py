@@ -16,6 +16,7 @@ from curate.configs.schema import describe_options
 from curate.tasks.registry import StageClass, stages_in_order
 from curate.tasks.registry import stages as stages_by_name
 
+SPARE = ("batch_size", "level", "queue", "columns")
 COLUMNS = ("stage", "level", "queue", "batch_size", "available", "columns")
 
 
@@ -42,7 +43,7 @@ def stages(
     rows = [stage_json(session, stage) for stage in stages_in_order()]
     if not as_json:
         rows = [row | {"columns": ", ".join(c["column"] for c in row["columns"])} for row in rows]
-    emit(rows, as_json, None if as_json else COLUMNS)
+    emit(rows, as_json, None if as_json else COLUMNS, SPARE)
     session.next(("stages", rows[-1]["stage"]))
 
 

@@ -38,6 +38,7 @@ from curate.db.reports.workers import busy_processes
 
 WATCH_SECONDS = 2.0
 COLUMNS = ["stage", "queue", "waiting", "running", "done", "dropped", "failed", "rate/s", "eta"]
+SPARE = ("queue", "rate/s", "eta")
 
 
 def status(
@@ -138,7 +139,7 @@ def _print_table(
     rows = [
         s | {"rate/s": s["rate"], "eta": seconds_text(s["eta_seconds"])} for s in report["stages"]
     ]
-    emit(rows, False, COLUMNS)
+    emit(rows, False, COLUMNS, SPARE)
     totals = Totals(**report["totals"])
     emit_parts([f"{name} {share:.1f} %" for name, share in totals.shares().items()])
     rows_there = (counted(totals.videos, "video"), counted(totals.clips, "clip"))

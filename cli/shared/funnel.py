@@ -25,6 +25,7 @@ COLUMNS = [
     "kept_share",
     "where",
 ]
+SPARE = ("kind", "rows", "kept_share", "waiting", "came_in")
 NUMERIC = ("came_in", "kept", "dropped", "failed", "waiting", "kept_share")
 
 
@@ -39,7 +40,7 @@ def print_funnel(opened: OpenDataset, to_stderr: bool = False, quiet: bool = Fal
     for row in rows:
         row["kept_share"] = "" if row["kept_share"] is None else percent(row["kept_share"])
     if not to_stderr:
-        emit(rows, False, COLUMNS)
+        emit(rows, False, COLUMNS, SPARE)
     elif not quiet:
         cells = [[formatted(row[name]) for name in COLUMNS] for row in rows]
         sys.stderr.write(aligned(COLUMNS, cells, [name in NUMERIC for name in COLUMNS]))

@@ -78,28 +78,38 @@ class Counter:
 
 
 def emit(
-    rows: Sequence[Mapping[str, Any]], as_json: bool, columns: Sequence[str] | None = None
+    rows: Sequence[Mapping[str, Any]],
+    as_json: bool,
+    columns: Sequence[str] | None = None,
+    spare: Sequence[str] = (),
 ) -> None:
     """Print rows on stdout: JSON, a table on a terminal, aligned text otherwise.
 
-    `columns` picks and orders what the table shows; JSON has everything.
+    `columns` picks and orders what the table shows, `spare` is what a narrow terminal can do
+    without (see `emit_cells`); JSON has everything.
     """
     if as_json:
         emit_json(list(rows))
         return
     names = list(columns or (rows[0] if rows else ()))
-    emit_cells(names, [[row.get(name) for name in names] for row in rows])
+    emit_cells(names, [[row.get(name) for name in names] for row in rows], spare=spare)
 
 
 FOLD = 12  # a table folds texts that are wider than so many letters
 LONGEST_WORD = 24  # letters of a word, such as a column's name, that it does not break
 
 
-def emit_cells(names: Sequence[str], rows: Sequence[Sequence[Any]], may_fold: bool = True) -> None:
+def emit_cells(
+    names: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    may_fold: bool = True,
+    spare: Sequence[str] = (),
+) -> None:
     """Print a table on stdout: drawn on a terminal, else aligned text; numbers to the right.
 
-    On a terminal that is too narrow for it, though long texts are folded (if they may be), each
-    row is printed with one column a line.
+    On a terminal that is too narrow for it, though long texts are folded (if they may be), columns
+    of `spare` are left out, the first one first; where that does not help, each row is printed with
+    one column a line.
     """
     cells = [[formatted(value) for value in row] for row in rows]
     numeric = []
@@ -112,7 +122,6 @@ def emit_cells(names: Sequence[str], rows: Sequence[Sequence[Any]], may_fold: bo
         return
     import rich.console
     from rich.cells import cell_len
-    from rich.table import Table
     from rich.text import Text
 
     terminal = rich.console.Console()
@@ -122,20 +131,39 @@ def emit_cells(names: Sequence[str], rows: Sequence[Sequence[Any]], may_fold: bo
     if may_fold:
         columns = zip(widths, zip(heads, *cells, strict=True), strict=True)
         least = [min(width, max(FOLD, *map(_longest_word, lines))) for width, lines in columns]
-    room = terminal.width - sum(least) - 2 * (len(heads) - 1)
-    if len(heads) > 1 and room < 0:
-        _print_records(terminal, heads, cells)
-        return
+    shown = list(range(len(heads)))
+    for name in (*spare, None):
+        room = terminal.width - sum(least[i] for i in shown) - 2 * (len(shown) - 1)
+        if room >= 0 or len(heads) == 1:
+            break
+        if name is None:
+            _print_records(terminal, heads, cells)
+            return
+        shown.remove(names.index(name))
     # what is left goes to those that need least of it first
-    wants = sorted(range(len(heads)), key=lambda i: widths[i] - least[i])
-    for number, i in enumerate(wants):
-        more = min(widths[i] - least[i], room // (len(wants) - number))
+    for number, i in enumerate(sorted(shown, key=lambda i: widths[i] - least[i])):
+        more = min(widths[i] - least[i], room // (len(shown) - number))
         least[i], room = least[i] + more, room - more
+    picked = [[line[i] for i in shown] for line in (heads, *cells)]
+    _print_table(terminal, picked, [least[i] for i in shown], [numeric[i] for i in shown])
+    if left_out := [heads[i] for i in range(len(heads)) if i not in shown]:
+        terminal.print(Text(f"no room for: {', '.join(left_out)}", style="dim"))
+
+
+def _print_table(
+    terminal: Terminal,
+    lines: Sequence[Sequence[str]],
+    widths: Sequence[int],
+    numeric: Sequence[bool],
+) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for head, right, width in zip(heads, numeric, least, strict=True):
+    for head, right, width in zip(lines[0], numeric, widths, strict=True):
         justify: Literal["left", "right"] = "right" if right else "left"
         table.add_column(Text(head), justify=justify, overflow="fold", width=width)
-    for line in cells:
+    for line in lines[1:]:
         table.add_row(*map(Text, line))
     terminal.print(table)
 

@@ -213,3 +213,18 @@ def test_json_has_a_form_for_everything(capsys: pytest.CaptureFixture[str]) -> N
         "half": "\ud800é",
         "1": None,
     }
+
+
+def test_a_narrow_terminal_does_without_what_is_spare(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    heads = {20: ["aaaa", "bbbb", "cccc"], 15: ["aaaa", "cccc"], 9: ["aaaa"], 3: ["row"]}
+    for width, shown in heads.items():
+        monkeypatch.setenv("COLUMNS", str(width))
+        emit_cells(["aaaa", "bbbb", "cccc"], [[1, 2, 3]], spare=["bbbb", "cccc"])
+        lines = unstyled(capsys.readouterr().out)
+        assert lines[0].split() == shown
+        left_out = [name for name in heads[20] if name not in shown]
+        said = " ".join(lines[2:]) if shown[0] != "row" else f"no room for: {', '.join(left_out)}"
+        assert said == (f"no room for: {', '.join(left_out)}" if left_out else "")
