@@ -79,6 +79,7 @@ class Dispatcher:
         self._far_leases: dict[int, dict[str, tuple[float, float]]] = {}
         # by dataset and stage: since when a partial batch has waited for more rows
         self._partial_since: dict[tuple[int, str], float] = {}
+        self.crashes = 0  # batches that were found without their process
 
     def dispatch(self) -> int:
         """Serve all datasets once; return how many messages were sent."""
@@ -98,6 +99,7 @@ class Dispatcher:
             dead = dead_owners(leases)
             dead += [owner for owner, (_, since) in far.items() if time - since >= patience]
             if dead:
+                self.crashes += len(dead)
                 with writing(self._engine) as connection:
                     expire_rows(connection, dataset.id, dead)
         order = self._fair_share.order(pipelines)

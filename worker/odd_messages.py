@@ -16,6 +16,7 @@ from queue import Empty
 from typing import Any
 
 from kombu.transport import filesystem, redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,13 @@ class _Tolerant:
 
 
 class _RedisChannel(redis.Channel):
+    def _connparams(self, asynchronous: bool = False) -> Any:
+        # Celery closes a broken connection once more after it has taken its client away, and
+        # would end on anything but an error of the connection
+        if self.connection.client is None:
+            raise RedisConnectionError("the connection was given up")
+        return super()._connparams(asynchronous)
+
     def _brpop_read(self, **options: Any) -> Any:
         try:
             return super()._brpop_read(**options)

@@ -35,6 +35,7 @@ DISPATCH_SECONDS = 1.0
 GRACE_SECONDS = 30.0  # how long batches may go on after the workers are told to stop
 RESTARTS = 5  # deaths in a row, each within QUICK_SECONDS of the start, before giving up
 QUICK_SECONDS = 30.0
+TIDY_SECONDS = 5.0  # that a stop waits for temporary files to be found and removed
 
 
 @dataclass(frozen=True)
@@ -143,8 +144,7 @@ class Supervisor:
 
     def __enter__(self) -> Supervisor:
         self._broker.__enter__()
-        # beside the work: a walk over millions of clips takes a while
-        threading.Thread(target=self._tidy, daemon=True).start()
+        self._tidy()
         try:
             for worker in self.workers:
                 worker.start()
@@ -156,10 +156,18 @@ class Supervisor:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _tidy(self) -> None:
-        """Remove what killed workers of this host had begun to write."""
-        if removed := remove_abandoned(*self._folders):
-            log.info("%d temporary files of workers that are gone removed", removed)
+    def _tidy(self) -> threading.Thread:
+        """Remove what killed workers of this host had begun to write, in a thread beside the work:
+        a walk over millions of clips takes a while.
+        """
+
+        def remove() -> None:
+            if removed := remove_abandoned(*self._folders):
+                log.info("%d temporary files of workers that are gone removed", removed)
+
+        thread = threading.Thread(target=remove, daemon=True)
+        thread.start()
+        return thread
 
     def tick(self) -> None:
         """Restart what has died and send messages about rows that wait, as far as that is due.
@@ -225,10 +233,15 @@ class Supervisor:
                 self._kill_workers()
 
     def _kill_workers(self) -> None:
-        """Kill the workers that still run, and release their rows, so that none has to wait."""
-        killed = [worker.kill() for worker in self.workers]
-        if any(killed):
+        """Kill the workers that still run, and release their rows, so that none has to wait.
+
+        What they, or processes that crashed before, had begun to write is removed.
+        """
+        killed = sum(worker.kill() for worker in self.workers)
+        if killed:
             try:
                 release_rows_of_dead(self._engine)
             except ServiceError as error:
                 log.warning("rows of ended workers wait until their leases run out: %s", error)
+        if killed or self._dispatcher.crashes:
+            self._tidy().join(TIDY_SECONDS)

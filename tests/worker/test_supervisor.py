@@ -111,23 +111,57 @@ def test_a_worker_killed_at_its_batch_on_the_device(
     ) == [(3, 0, None)]
 
 
+def waiting_line(url: str, home: Path, folder: Path) -> Line:
+    """Two clips for a stage that waits for the file `go`, each a batch."""
+    line = make_line(url, home, [{"stage": "waits", "folder": str(folder), "batch_size": 1}])
+    line.put_clips(2, "waits")
+    return line
+
+
+def parts(line: Line) -> list[Path]:
+    """The temporary files among the clips."""
+    return list(Path(line.settings.clips).glob(".*.part"))
+
+
 def test_rows_of_workers_that_are_ended_are_free_at_once(
     plugged: Path, sqlite_url: str, home: Path
 ) -> None:
-    line = make_line(
-        sqlite_url, home, [{"stage": "waits", "folder": str(plugged), "batch_size": 1}]
-    )
-    line.put_clips(2, "waits")
+    line = waiting_line(sqlite_url, home, plugged)
     with Supervisor(
         line.settings, line.engine, worker_specs(line.settings, ["cpu"], 1), Log(plugged / "log")
     ) as supervised:
         drive(supervised, lambda: (plugged / "begun").exists())
         assert line.rows("SELECT count(*) FROM clips WHERE owner IS NOT NULL") == [(1,)]
+        assert len(parts(line)) == 1
         supervised.stop(0)
+    assert parts(line) == []
     free = "SELECT DISTINCT status, owner, lease_until, claim_size, attempts FROM clips"
     assert line.rows(free) == [("active", None, 0.0, 0, 0)], (
         "no lease to wait for, and no crash of the row"
     )
+
+
+def test_a_worker_outlives_its_broker_and_what_a_killed_process_began_is_removed(
+    plugged: Path, sqlite_url: str, home: Path
+) -> None:
+    line = waiting_line(sqlite_url, home, plugged)
+    specs, log = worker_specs(line.settings, ["cpu"], 2), plugged / "log"
+    with Supervisor(line.settings, line.engine, specs, Log(log)) as supervised:
+        (worker,) = supervised.workers
+        drive(supervised, lambda: len(parts(line)) == 2)
+        before = worker.pid
+        with broker.EmbeddedBroker(line.settings) as server:
+            pid = server.server_pid()
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            drive(supervised, lambda: server.server_pid() not in (None, pid))
+        os.kill(children(worker.pid)[0], signal.SIGKILL)
+        (plugged / "go").touch()
+        kept = "SELECT count(*) FROM clips WHERE status = 'kept'"
+        drive(supervised, lambda: line.rows(kept) == [(2,)])
+        assert len(parts(line)) == 1
+        assert worker.pid == before, log.read_text()
+    assert parts(line) == []
 
 
 def test_an_embedded_redis_that_cannot_start_again_ends_no_supervision(
