@@ -3,6 +3,9 @@
 A Celery worker that is told to stop waits for its batches. A batch that is cheaper to do again than
 to wait for (`Stage.stops_at_once`) is given up: the worker sends SIGUSR2 to its processes, and
 `Stopped` is raised where the process is at work.
+
+Code that is at work may lose it: C code that imports a module turns it into an ImportError, and
+what a destructor raises is ignored. So it is raised again, and at the end whatever came of it.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from collections.abc import Iterable, Iterator
 # what asks a command to stop, besides Ctrl-C
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _GIVE_UP = signal.SIGUSR2
+AGAIN_SECONDS = 1.0
 
 
 class Stopped(BaseException):
@@ -43,12 +47,14 @@ def told_to_stop() -> bool:
 def listen() -> None:
     """Give up batches at SIGUSR2, in this process and in those forked from it."""
     signal.signal(_GIVE_UP, _on_signal)
+    signal.signal(signal.SIGALRM, _on_signal)
 
 
-def _on_signal(*_: object) -> None:
+def _on_signal(sign: int, _frame: object) -> None:
     global _told
-    _told = True
-    if _may_raise:
+    _told = _told or sign == _GIVE_UP
+    if _told and _may_raise:
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
         raise Stopped
 
 
@@ -61,15 +67,19 @@ def tell(pids: Iterable[int]) -> None:
 
 @contextlib.contextmanager
 def given_up_when_told(at_once: bool = True) -> Iterator[None]:
-    """Raise Stopped inside the block when the process is told to stop, or was; if `at_once`."""
+    """Raise Stopped inside the block when the process is told to stop, or was; if `at_once`.
+
+    Then the block never ends otherwise, neither as if nothing had happened nor with an error.
+    """
     global _may_raise
     _may_raise = at_once
     try:
-        if at_once and _told:
-            raise Stopped
-        yield
+        if not (at_once and _told):
+            yield
     finally:
         _may_raise = False
+        if at_once and _told:
+            raise Stopped from None
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from curate import code_version
 from curate.configs.errors import PackageMissing, ServiceError
 from curate.tasks.stage import Clip
 from curate.worker import batch as module
+from curate.worker import stopping
 from curate.worker.runner import Runner
 from tests.pipelines import CATALOG, Line, Score, make_line
 from tests.worker.conftest import run_all
@@ -104,6 +105,25 @@ def test_disk_rows_are_put_back_when_the_worker_is_told_to_stop(line: Line) -> N
     with pytest.raises(SystemExit):
         run_all(line, "score")
     assert line.rows("SELECT DISTINCT status, owner FROM clips") == [("active", None)]
+
+
+def test_a_stop_that_a_library_turns_into_an_error_fails_no_row(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C code that imports a module makes an ImportError of whatever is raised in it."""
+    monkeypatch.setattr(Score, "stops_at_once", True)
+    line.enqueue("a3.mp4")
+    run_all(line, "probe", "split")
+
+    def told(clip: Clip) -> None:
+        monkeypatch.setattr(stopping, "_told", True)
+        raise ImportError("numpy._core.multiarray failed to import")
+
+    Score.hook = staticmethod(told)
+    with pytest.raises(stopping.Stopped):
+        Runner(line.settings, line.engine).run_one("score")
+    free = "SELECT DISTINCT stage, status, error, owner, attempts FROM clips"
+    assert line.rows(free) == [("score", "active", None, None, 0)]
 
 
 def test_a_save_waits_for_a_database_that_does_not_answer(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from kombu import Connection, Consumer, Queue
+from kombu.common import ignore_errors
 from kombu.transport.virtual import Channel
 
 from curate.configs.settings import Settings
@@ -108,6 +109,21 @@ def test_a_worker_throws_away_what_is_no_message(
     said = log.read_text()
     assert "message thrown away (the 1. of this worker)" in said
     assert "Unrecoverable error" not in said
+
+
+def test_a_broken_connection_is_closed_again_as_celery_does(redis_url: str, home: Path) -> None:
+    """With a message that is not acknowledged, once it could not be closed the first time."""
+    use_tolerant_transports()
+    options = transport_options(redis_url, Settings(home=home).folder)
+    with Connection(redis_url, transport_options=options) as connection:
+        channel: Channel = connection.default_channel
+        Queue("broken")(channel).declare()
+        connection.SimpleQueue("broken", channel=channel).put({"a": 1})
+        assert channel.basic_get("broken") is not None
+        channel.connection.client = None
+        channel._disconnect_pools()
+        ignore_errors(connection, channel.close)
+    assert channel.closed
 
 
 @pytest.fixture

@@ -14,11 +14,13 @@ from curate.worker.stopping import Stopped, given_up_when_told, told_to_stop, un
 
 @pytest.fixture
 def listening() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGUSR2)
+    before = {sign: signal.getsignal(sign) for sign in (signal.SIGUSR2, signal.SIGALRM)}
     stopping.listen()
     yield
     stopping._told = False
-    signal.signal(signal.SIGUSR2, before)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for sign, handler in before.items():
+        signal.signal(sign, handler)
 
 
 def test_work_that_stops_at_once_is_given_up(listening: None) -> None:
@@ -26,6 +28,33 @@ def test_work_that_stops_at_once_is_given_up(listening: None) -> None:
         stopping.tell([os.getpid()])
         signal.pause()
     assert told_to_stop()
+
+
+def test_work_that_swallows_it_is_told_again_and_given_up(
+    listening: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a destructor does, or a callback that C code calls."""
+    monkeypatch.setattr(stopping, "AGAIN_SECONDS", 0.05)
+    swallowed = []
+    with pytest.raises(Stopped), given_up_when_told():
+        for _ in range(2):
+            try:
+                if not swallowed:
+                    stopping.tell([os.getpid()])
+                signal.pause()
+            except Stopped:
+                swallowed.append(True)
+    assert len(swallowed) == 2
+
+
+def test_work_that_takes_it_for_an_error_is_given_up_and_fails_nothing(listening: None) -> None:
+    """As C code does that imports a module: it raises ImportError in its place."""
+    with pytest.raises(Stopped), given_up_when_told():
+        try:
+            stopping.tell([os.getpid()])
+            signal.pause()
+        except Stopped:
+            raise ImportError("numpy._core.multiarray failed to import") from None
 
 
 def test_other_work_is_finished(listening: None) -> None:

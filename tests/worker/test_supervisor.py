@@ -154,6 +154,7 @@ def test_a_worker_outlives_its_broker_and_what_a_killed_process_began_is_removed
             pid = server.server_pid()
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: "Connection to broker lost" in log.read_text())
             drive(supervised, lambda: server.server_pid() not in (None, pid))
         os.kill(children(worker.pid)[0], signal.SIGKILL)
         (plugged / "go").touch()
