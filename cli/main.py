@@ -113,6 +113,11 @@ COMMANDS = [
     ),
     Entry("status", LOOK, "Show how far each stage is, who works on it, and what failed most."),
     Entry(
+        "datasets",
+        LOOK,
+        "List all datasets: videos, clips, kept and failed ones, state, size on disk, when made.",
+    ),
+    Entry(
         "errors",
         LOOK,
         "Show what failed: the kind of error, how many rows, one of them, and what to do.",

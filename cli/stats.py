@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
@@ -31,7 +30,6 @@ from curate.db.reports.distribution import (
 
 BARS, ASCII_BARS = " ▁▂▃▄▅▆▇█", " .:-=+*#@"
 SHOWN = (ALL, "kept")
-WIDE, MIDDLING = 100, 72  # columns of terminals that have room for all quantiles, and for quartiles
 
 
 def stats(
@@ -107,14 +105,14 @@ def _print_numbers(one: Distribution, column: Column) -> None:
     odd = f", {one.not_finite} not finite" if one.not_finite else ""
     better = f"   {column.better} is better" if column.better else ""
     print(f"{one.column}   measured on {one.rows - one.nulls} of {one.rows}{odd}{better}")
-    narrow = sys.stdout.isatty() and terminal.width < WIDE
-    shares = SHARES if not narrow else SHARES[1:-1] if terminal.width >= MIDDLING else (0.5,)
     summaries = {name: one.summaries[name] for name in SHOWN if name in one.summaries}
     rows = []
     for name, part in summaries.items():
-        between = (part.quantiles.get(share) for share in shares)
+        between = (part.quantiles.get(share) for share in SHARES)
         rows.append((name, part.count, *map(_number, (part.low, *between, part.high))))
-    emit_cells(("", "count", "min", *(f"{100 * s:.0f} %" for s in shares), "max"), rows)
+    heads = [f"{100 * share:.0f} %" for share in SHARES]
+    spare = (heads[0], heads[-1], heads[1], heads[-2])
+    emit_cells(("", "count", "min", *heads, "max"), rows, spare=spare)
     if not one.edges:
         return
     most = max(one.histograms[ALL])

@@ -32,7 +32,7 @@ from curate.db.reports.at_work import BatchAtWork
 from curate.db.reports.failures import failures
 from curate.db.reports.forms import earlier_forms
 from curate.db.reports.frames import FrameCounts, count_frames
-from curate.db.reports.overview import DatasetView
+from curate.db.reports.overview import DatasetView, condition
 from curate.db.reports.progress import Totals
 from curate.db.reports.workers import busy_processes
 
@@ -108,7 +108,9 @@ def status_json(session: Session, opened: OpenDataset, view: DatasetView) -> dic
     ]  # fmt: skip
     failed = failures(opened.engine, opened.dataset.id)[:3]
     return {
-        "dataset": opened.name, "state": view.state, "root": opened.dataset.root, "stages": stages,
+        "dataset": opened.name, "state": view.state,
+        "condition": condition(view, bool(opened.dataset.refiltering)),
+        "root": opened.dataset.root, "stages": stages,
         "totals": asdict(view.totals), "shares": view.totals.shares(), "eta_seconds": view.eta,
         "at_work": [at_work_json(batch) for batch in view.at_work],
         "failures": [asdict(f) | {"message": session.advise(f.message)} for f in failed],
@@ -134,7 +136,7 @@ def at_work_json(batch: BatchAtWork) -> dict[str, Any]:
 def _print_table(
     session: Session, opened: OpenDataset, view: DatasetView, report: dict[str, Any]
 ) -> None:
-    state = "" if report["state"] == RUNNING else f"   {report['state']}"
+    state = "" if report["condition"] in ("running", "waiting") else f"   {report['condition']}"
     print(f"dataset {opened.name}   {opened.dataset.root}{state}")
     rows = [
         s | {"rate/s": s["rate"], "eta": seconds_text(s["eta_seconds"])} for s in report["stages"]

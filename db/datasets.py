@@ -73,6 +73,7 @@ class Dataset:
     refiltering_text: str | None = None
     forms_text: str | None = None
     folder: str = ""
+    created_at: float = 0.0  # unix seconds
 
     @property
     def refiltering(self) -> list[str]:
@@ -125,6 +126,7 @@ def all_datasets(engine: Engine) -> list[Dataset]:
             "refiltering",
             "forms",
             "folder",
+            "created_at",
         )
     ]
     query = select(*columns).order_by(datasets.c.id)
@@ -253,6 +255,13 @@ def sources_below(
         for (path,) in connection.execution_options(yield_per=5000).execute(paths):
             if any(path.startswith(f"{folder.rstrip('/')}/") for folder in folders):
                 yield path
+
+
+def video_ids(engine: Engine, dataset_id: int) -> Iterator[int]:
+    """The ids of a dataset's videos."""
+    query = select(videos.c.id).where(videos.c.dataset_id == dataset_id)
+    with reading(engine) as connection:
+        yield from connection.execution_options(yield_per=5000).execute(query).scalars()
 
 
 def _insert(

@@ -48,7 +48,7 @@ def print_row(
         if rows:
             print()
             hidden = [[without_passwords(v) if isinstance(v, str) else v for v in r] for r in rows]
-            emit_cells(names, hidden)
+            emit_cells(names, hidden, spare=("start_seconds", "stage"))
     if back:
         how = "tried again by" if back[0] == "retry" else "comes back with"
         print(f"\n{how}: {session.command(*back)}")

@@ -305,3 +305,14 @@ def counted(number: int, noun: str) -> str:
 def percent(share: float) -> str:
     """A share of 1 as text, `12.3 %`."""
     return f"{100 * share:.1f} %"
+
+
+def bytes_text(number: float) -> str:
+    """A size for people: 12 bytes, 1.5 kB, 20.3 MB, 1.2 GB; a kB is 1024 bytes."""
+    if number < 1024:
+        return counted(int(number), "byte")
+    for unit in ("kB", "MB", "GB", "TB"):
+        number /= 1024
+        if number < 1024 or unit == "TB":
+            break
+    return f"{number:.1f} {unit}"

@@ -115,6 +115,21 @@ def view_dataset(
     return DatasetView(stages, totals(counts), state, recent.blocked, steps, counts, at_work)
 
 
+def condition(view: DatasetView, refiltering: bool) -> str:
+    """What a dataset is at: paused, cancelled, refiltering; running when rows are at work, waiting
+    when none is; empty, done, or `has failed` when nothing is left and rows failed.
+    """
+    if view.state != RUNNING:
+        return view.state
+    if refiltering:
+        return "refiltering"
+    if not view.finished:
+        return "running" if any(count.leased for count in view.counts) else "waiting"
+    if view.totals.failed:
+        return "has failed"
+    return "done" if view.totals.videos else "empty"
+
+
 @dataclass(frozen=True)
 class Overview:
     """Everything there is at one moment: all datasets by name, the workers, and the database's size

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Literal
 
 from curate.configs.errors import ServiceError
@@ -60,3 +61,20 @@ def _remote_state(url: str, size: int | None) -> FileState:
             raise problem from error
         return "missing"
     return "there" if size is None or found in (None, size) else "resized"
+
+
+def sizes_below(folder: Path) -> Iterator[int]:
+    """The size in bytes of each file in a folder and in those below it; of none where it is not
+    there or cannot be read.
+    """
+    folders = [str(folder)]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    else:
+                        yield entry.stat(follow_symlinks=False).st_size
+        except OSError:  # deleted meanwhile, or of another user
+            continue

@@ -271,6 +271,7 @@ def test_in_the_locale_c_the_program_speaks_utf8(tmp_path: Path) -> None:
         "errors",
         "errors --all",
         "errors --id 5",
+        "datasets",
         "show 5",
         "stats",
         "stats flow reason",

@@ -80,4 +80,4 @@ def test_no_line_is_wider_than_the_terminal(
     coloured = curate("stats", "flow", "num_frames", "fps").out
     shown = re.sub("\x1b\\[[0-9;]*m", "", coloured).splitlines()
     assert max(map(len, shown)) <= width
-    assert ("95 %" in shown[1], "25 %" in shown[1]) == (width >= 100, width >= 72)
+    assert ("min" in shown[1], "50 %" in shown[1], "95 %" in shown[1]) == (True, True, width > 50)

@@ -119,3 +119,18 @@ def test_status_says_which_rows_are_of_an_earlier_form_and_what_brings_them_up(
     assert "curate redo motion pets" in result.err
     found = curate("status", "--json").json["earlier_forms"]
     assert {"stage": "motion", "level": "clip", "rows": 4} in found
+
+
+def test_status_says_that_nothing_is_left(curate: Call, filled: Filled) -> None:
+    first = curate("status").out.splitlines()[0]
+    assert first == "dataset pets   /videos/pets"
+    finish_clips(filled)
+    assert curate("status").out.splitlines()[0] == f"{first}   has failed"
+    assert curate("status", "--json").json["condition"] == "has failed"
+    finish_clips(
+        filled,
+        "UPDATE clips SET status = 'kept', stage = 'done'",
+        "UPDATE videos SET status = 'kept', stage = 'done'",
+    )
+    assert curate("status").out.splitlines()[0] == f"{first}   done"
+    assert curate("status", "--json").json["state"] == "running"  # as it may be worked on

@@ -14,6 +14,7 @@ from curate.cli.shared.output import (
     Console,
     Counter,
     aligned,
+    bytes_text,
     counted,
     emit_cells,
     emit_json,
@@ -228,3 +229,19 @@ def test_a_narrow_terminal_does_without_what_is_spare(
         left_out = [name for name in heads[20] if name not in shown]
         said = " ".join(lines[2:]) if shown[0] != "row" else f"no room for: {', '.join(left_out)}"
         assert said == (f"no room for: {', '.join(left_out)}" if left_out else "")
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (1023, "1 023 bytes"),
+        (1536, "1.5 kB"),
+        (5 << 20, "5.0 MB"),
+        (3 << 40, "3.0 TB"),
+        (5000 << 40, "5000.0 TB"),
+    ],
+)
+def test_a_size_in_bytes_for_people(number: int, shown: str) -> None:
+    assert bytes_text(number) == shown

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from curate.db import datasets
 from curate.db.reports.failures import BlockedStage
-from curate.db.reports.overview import DatasetView, Recent, overview, recent, view_dataset
+from curate.db.reports.overview import (
+    DatasetView,
+    Recent,
+    condition,
+    overview,
+    recent,
+    view_dataset,
+)
 from curate.db.worker_rows import RunningWorker, record_workers
 from tests.db.reports.conftest import put
 from tests.db.reports.test_batches import log
@@ -56,3 +63,22 @@ def test_an_overview_has_every_dataset_and_worker(line: Line) -> None:
     assert found.names[line.dataset.id] == "set"
     assert [w.node for w in found.workers] == ["cpu0@h"]
     assert found.size > 10_000
+
+
+def test_what_a_dataset_is_at(line: Line) -> None:
+    def told(refiltering: bool = False) -> str:
+        return condition(view(line), refiltering)
+
+    assert told() == "empty"
+    put(line, "done", "kept")
+    assert (told(), told(refiltering=True)) == ("done", "refiltering")
+    put(line, "score", "failed", "NotFinite")
+    assert told() == "has failed"
+    put(line, "score", "active", "x")
+    assert told() == "waiting"
+    put(line, "score", "active", "y", held=True)
+    assert told() == "running"
+    datasets.pause(line.engine, line.dataset)
+    assert told() == "paused"
+    datasets.cancel(line.engine, line.dataset)
+    assert told() == "cancelled"

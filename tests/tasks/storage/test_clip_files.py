@@ -9,7 +9,7 @@ import fsspec
 import pytest
 
 from curate.configs.errors import ServiceError
-from curate.tasks.storage.clip_files import file_states
+from curate.tasks.storage.clip_files import file_states, sizes_below
 
 
 def test_files_in_folders(tmp_path: Path) -> None:
@@ -50,3 +50,13 @@ def test_a_store_that_refuses_is_no_missing_file(
     forget_s3()
     with pytest.raises(ServiceError):
         file_states([(f"{s3_url}/a.mp4", 5)], ask_stores=True)
+
+
+def test_sizes_are_those_of_all_files_below(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "one.mp4").write_bytes(b"123")
+    (tmp_path / "a" / "two.mp4").write_bytes(b"12")
+    (tmp_path / "a" / "around").symlink_to(tmp_path)  # not followed
+    link = (tmp_path / "a" / "around").lstat().st_size
+    assert sorted(sizes_below(tmp_path)) == sorted([3, 2, link])
+    assert list(sizes_below(tmp_path / "gone")) == []
