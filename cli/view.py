@@ -62,20 +62,9 @@ def view(
     # imports tornado
     from curate.view.security import Access
     from curate.view.server import serve
-    from curate.view.state import Home
 
     session = Session.of(ctx)
-    opened = open_dataset(session, dataset)
-    settings = session.settings
-    database = settings.readonly_database_url or settings.database
-    home = Home(
-        read_only_engine(database, settings.sql_seconds),
-        settings,
-        opened.name,
-        session.command,
-        lambda text, name: Session(home=session.home, dataset=name).advise(text),
-        read_only_engine(database, PATIENCE),
-    )
+    home = _home(session, open_dataset(session, dataset).name)
     if output:
         _write(session, home, output)
         return
@@ -87,7 +76,7 @@ def view(
 
     def ready() -> None:
         print(f"{shown_at}/?token={access.token}", flush=True)
-        session.console.say(f"showing {opened.name}   (Ctrl-C stops it)")
+        session.console.say(f"showing {home.name}   (Ctrl-C stops it)")
         if address not in LOOPBACK:
             session.console.warn(
                 f"others reach {address}, and what they see goes over the network in the clear;"
@@ -102,6 +91,22 @@ def view(
             serve(home, access, listening, ready)
         except KeyboardInterrupt:
             return
+
+
+def _home(session: Session, name: str) -> Home:
+    """What the pages read: engines that cannot write, and the dataset that is shown first."""
+    from curate.view.state import Home
+
+    settings = session.settings
+    database = settings.readonly_database_url or settings.database
+    return Home(
+        read_only_engine(database, settings.sql_seconds),
+        settings,
+        name,
+        session.command,
+        lambda text, name: Session(home=session.home, dataset=name).advise(text),
+        read_only_engine(database, PATIENCE),
+    )
 
 
 def _write(session: Session, home: Home, output: Path) -> None:

@@ -16,7 +16,7 @@ DECADES = 6  # of a logarithmic axis, at most
 
 
 @dataclass(frozen=True)
-class Histogram:
+class Binned:
     """Bins of the values of a column.
 
     A bin holds its lower edge, and with `upper` its upper edge instead; the outermost hold both.
@@ -45,7 +45,7 @@ class Histogram:
 
 def histogram(
     values: Floats, whole: bool, upper: bool = False, threshold: float | None = None
-) -> Histogram | None:
+) -> Binned | None:
     """The histogram of a column; None where nothing is measured. NaN is NULL.
 
     `whole`: the column holds whole numbers. `upper`: the bins hold their upper edges, which suits
@@ -61,7 +61,10 @@ def histogram(
     if not finite:
         low, high = (float(shown.min()), float(shown.max())) if len(shown) else (0.0, 1.0)
     ends = (low, high) if threshold is None else (min(low, threshold), max(high, threshold))
-    log = low >= 0 and not (whole and high - low < BINS) and _is_skewed(measured, high)
+    positive = measured[(measured > 0) & np.isfinite(measured)]
+    each = whole and high - low < BINS  # a bin for each number
+    skewed = len(positive) > 0 and high > SKEWED * float(np.median(positive))
+    log = low >= 0 and not each and skewed
     edges = _edges(ends, log, whole, measured, upper)
     if threshold is not None:
         edges = np.union1d(edges, [threshold])
@@ -72,12 +75,7 @@ def histogram(
     places = np.searchsorted(edges, values, side="left" if upper else "right") - 1
     places = np.clip(places, 0, len(edges) - 2).astype(np.int16)
     places[np.isnan(values)] = -1
-    return Histogram(edges, log, upper, places, [float(q) for q in quantiles])
-
-
-def _is_skewed(measured: Floats, high: float) -> bool:
-    positive = measured[measured > 0]
-    return bool(len(positive)) and high > SKEWED * float(np.median(positive))
+    return Binned(edges, log, upper, places, [float(q) for q in quantiles])
 
 
 def _edges(

@@ -29,7 +29,7 @@ _STAGES, _REASONS = 1 << 8, 1 << 12
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedRows:
     """What is read of the rows of a level.
 
     `columns` hold numbers. `names` are the filters that rows may have been dropped by. `rest` is
@@ -45,7 +45,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowArrays:
     """The rows of one level, in the order of their ids; all arrays have the same length.
 
     `status` numbers STATUSES, `stage` the `Pipeline.level_stages`, `reason` the `names`, -1 for
@@ -76,10 +76,10 @@ class Rows:
 
 def load_rows(
     connection: Connection,
-    wanted: Wanted,
+    wanted: WantedRows,
     video_ids: NDArray[np.int64],
     report: Report = lambda _rows: None,
-) -> Rows:
+) -> RowArrays:
     """The rows of a level. `video_ids`: those of the videos in order, for clips.
 
     Raises NotANumber for a column that holds NaN.
@@ -111,7 +111,7 @@ def load_rows(
     found: dict[str, Bools] = {}
     for group, bits_of in zip(groups, more, strict=True):
         found |= {name: (bits_of >> n) & 1 == 1 for n, name in enumerate(group)}
-    return Rows(
+    return RowArrays(
         ids=ids,
         status=(stand & 3).astype(np.uint8),
         stage=((stand >> 3) % _STAGES).astype(np.uint8),
@@ -127,24 +127,24 @@ def load_rows(
     )
 
 
-def read_column(connection: Connection, rows: Rows, wanted: Wanted) -> Floats:
-    """The one column of `wanted` as it is now, of these rows: NaN for a row that is gone.
+def read_columns(connection: Connection, rows: RowArrays, wanted: WantedRows) -> dict[str, Floats]:
+    """The columns of `wanted` as they are now, of these rows: NaN for a row that is gone.
 
     Raises NotANumber.
     """
-    (name,) = wanted.columns
-    read = np.full(len(rows), np.nan)
-    columns = [rows_of(wanted.level).c.id, column_called(name)]
-    for ids, values in _chunks(connection, wanted, columns):
+    read = {name: np.full(len(rows), np.nan) for name in wanted.columns}
+    columns = [rows_of(wanted.level).c.id, *map(column_called, wanted.columns)]
+    for ids, *chunk in _chunks(connection, wanted, columns):
         place = np.searchsorted(rows.ids, ids)
         known = place < len(rows)
         known[known] = rows.ids[place[known]] == np.array(ids)[known]
-        read[place[known]] = _floats(values, name, wanted.level)[known]
+        for name, values in zip(wanted.columns, chunk, strict=True):
+            read[name][place[known]] = _floats(values, name, wanted.level)[known]
     return read
 
 
 def _chunks(
-    connection: Connection, wanted: Wanted, columns: Sequence[ColumnElement[Any]]
+    connection: Connection, wanted: WantedRows, columns: Sequence[ColumnElement[Any]]
 ) -> Iterator[list[tuple[Any, ...]]]:
     """The columns of the rows in the order of their ids, some rows at a time."""
     table = rows_of(wanted.level)
@@ -160,7 +160,7 @@ def _chunks(
         yield list(zip(*chunk, strict=True))
 
 
-def _stand(wanted: Wanted) -> ColumnElement[Any]:
+def _stand(wanted: WantedRows) -> ColumnElement[Any]:
     """Where a row stands, as a number: status, whether it is decided, stage, reason."""
     table = rows_of(wanted.level)
     stages = {name: n * 8 for n, name in enumerate(wanted.pipeline.level_stages(wanted.level))}

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from sqlalchemy import Engine, select
 
 from curate.configs.pipeline import FilterStep, assignment
 from curate.configs.schema import LEVELS, Column, Level
-from curate.db.engine import reading
 from curate.db.filters.columns import columns_of
-from curate.db.schema import clips, rows_of, videos
-from curate.view.histogram import SHARES, Histogram, histogram
+from curate.db.schema import rows_of
+from curate.view.clips import cards
+from curate.view.histogram import SHARES, Binned, histogram
 from curate.view.loading import Bools
 from curate.view.snapshot import Changes, Prediction, Snapshot, Threshold
+from curate.view.state import Shown
 
 NEAREST, SAMPLE = 6, 12  # clips shown of each side of a threshold, and of what changes
 
@@ -31,7 +31,7 @@ def describe(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "as_of": snapshot.taken,
         "rows": {f"{level}s": len(snapshot.rows[level]) for level in LEVELS},
-        "filters": [_filter(snapshot, step, predicted) for step in snapshot.pipeline.filters],
+        "filters": [filter_shown(snapshot, step, predicted) for step in snapshot.pipeline.filters],
         "columns": [
             {"name": name, "doc": columns[name].doc, "better": columns[name].better}
             for name in measured_columns(snapshot)
@@ -48,9 +48,12 @@ def measured_columns(snapshot: Snapshot) -> list[str]:
     return [n for n, column in columns.items() if column.kind != "text" and n not in hidden]
 
 
-def _filter(
+def filter_shown(
     snapshot: Snapshot, step: FilterStep, predicted: Mapping[Level, Prediction]
 ) -> dict[str, Any]:
+    """A filter, its thresholds, and the rows that came in and were dropped; those that failed or
+    are at work are not counted.
+    """
     found = predicted[step.level]
     number = snapshot.filters(step.level).index(step)
     # numbers below 0: no filter drops it, or its video fell
@@ -65,12 +68,13 @@ def _filter(
         "dropped": int(np.count_nonzero(dropped)),
         "others": snapshot.clauses[step.name].texts,
         "thresholds": [
-            _threshold(snapshot, t) for t in snapshot.thresholds.values() if t.step is step
+            threshold_shown(snapshot, t) for t in snapshot.thresholds.values() if t.step is step
         ],
     }
 
 
-def _threshold(snapshot: Snapshot, threshold: Threshold) -> dict[str, Any]:
+def threshold_shown(snapshot: Snapshot, threshold: Threshold) -> dict[str, Any]:
+    """A threshold, and what is known of its column."""
     column = column_of(snapshot, threshold.step.level, threshold.clause.column)
     return {
         "key": threshold.key,
@@ -91,7 +95,7 @@ def column_of(snapshot: Snapshot, level: Level, name: str) -> Column:
     return next(written, None) or known[name]
 
 
-def threshold_histogram(snapshot: Snapshot, key: str) -> Histogram | None:
+def threshold_histogram(snapshot: Snapshot, key: str) -> Binned | None:
     """The histogram of what a threshold is compared with; None where nothing is measured."""
     threshold = snapshot.thresholds[key]
     column = column_of(snapshot, threshold.step.level, threshold.clause.column)
@@ -103,7 +107,7 @@ def threshold_histogram(snapshot: Snapshot, key: str) -> Histogram | None:
     )
 
 
-def show_histogram(found: Histogram | None, goes_on: Bools) -> dict[str, Any]:
+def show_histogram(found: Binned | None, goes_on: Bools) -> dict[str, Any]:
     """A histogram of all measured rows, and of those that go on."""
     if found is None:
         return {"measured": 0, "of": len(goes_on)}
@@ -155,7 +159,7 @@ def refilter_words(snapshot: Snapshot, name: str, changes: Changes) -> list[str]
 
 
 def changed_clips(
-    engine: Engine, snapshot: Snapshot, predicted: Mapping[Level, Prediction]
+    shown: Shown, snapshot: Snapshot, predicted: Mapping[Level, Prediction]
 ) -> dict[str, Any]:
     """A random sample of the clips that would be lost, and of those that would come back."""
     found = predicted["clip"]
@@ -165,11 +169,11 @@ def changed_clips(
         places = np.flatnonzero(rows)
         sample = chance.permutation(places)[:SAMPLE] if len(places) > SAMPLE else places
         groups[name] = np.sort(sample)
-    return show_clips(engine, snapshot, groups)
+    return show_clips(shown, snapshot, groups)
 
 
 def nearest_clips(
-    engine: Engine, snapshot: Snapshot, threshold: Threshold, number: float
+    shown: Shown, snapshot: Snapshot, threshold: Threshold, number: float
 ) -> dict[str, Any]:
     """The clips nearest to a threshold, on both sides of it: those that do not pass, and that do.
 
@@ -193,35 +197,30 @@ def nearest_clips(
         video = snapshot.rows["clip"].video
         first = {n: [np.flatnonzero(video == v)[:1] for v in g] for n, g in groups.items()}
         groups = {n: np.concatenate([*g, np.zeros(0, np.int64)]) for n, g in first.items()}
-    return show_clips(engine, snapshot, groups, threshold)
+    return show_clips(shown, snapshot, groups, threshold)
 
 
 def show_clips(
-    engine: Engine,
+    shown: Shown,
     snapshot: Snapshot,
     groups: Mapping[str, NDArray[np.int64]],
     threshold: Threshold | None = None,
 ) -> dict[str, Any]:
-    """Clips by their places, as tiles show them, with their value for a threshold."""
+    """Clips by their places, as the list of clips shows them, with their value for a threshold.
+
+    Clips that were deleted since are left out.
+    """
     rows = snapshot.rows["clip"]
-    wanted: Sequence[int] = [int(rows.ids[p]) for places in groups.values() for p in places]
-    query = (
-        select(clips.c.id, videos.c.relpath, clips.c.clip_index, clips.c.seconds, clips.c.status)
-        .join(videos, videos.c.id == clips.c.video_id)
-        .where(clips.c.id.in_(wanted))
-    )
-    with reading(engine) as connection:
-        tiles = {row.id: dict(row) for row in connection.execute(query).mappings()}
-    shown: dict[str, Any] = {}
+    ids = sorted({int(rows.ids[place]) for places in groups.values() for place in places})
+    known = {card["id"]: card for card in cards(shown, ids)}
+    found: dict[str, Any] = {}
     for name, places in groups.items():
-        shown[name] = []
+        found[name] = []
         for place in places:
-            tile = tiles.get(int(rows.ids[place]))
-            if tile is None:
-                continue  # deleted since
             value = None
             if threshold:
                 at = place if threshold.step.level == "clip" else rows.video[place]
                 value = float(snapshot.values(threshold)[at])
-            shown[name].append({**tile, "value": value})
-    return shown
+            card = known.get(int(rows.ids[place]))
+            found[name] += [{**card, "value": value}] if card else []
+    return found

@@ -18,12 +18,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import column as column_called
+from sqlalchemy import select
 
 from curate.configs.errors import RowError
 from curate.configs.schema import LEVELS
+from curate.db.engine import reading
+from curate.db.expressions import among
+from curate.db.schema import clips as table
 from curate.tasks.storage.locations import replacing
 from curate.tasks.video.samples import Samples
-from curate.view import funnel, predictions, scores
+from curate.view import clip, clips, failed, funnel, predictions, scores
 from curate.view.datasets import describe
 from curate.view.media import samples_of
 from curate.view.security import Refusal, json_text
@@ -34,10 +39,11 @@ MOST = 600  # clips in the file
 NEAR = 10  # of them, on each side of each threshold
 STOPS = 200  # numbers of a threshold
 LARGE, STOPS_OF_LARGE = 200_000, 50  # rows from which on there are fewer
-SIDES = (112, 224, 112)  # pixels of the longer side of the pictures of a clip
+SIDES = (96, 208, 96)  # pixels of the longer side of the pictures of a clip
 QUALITY = 65
+TOGETHER = 6  # columns read in one pass over the clips
 STATIC = Path(__file__).parent / "static"
-PAGES = ("funnel", "scores")  # in the file
+PAGES = ("funnel", "scores", "clips", "clip", "failed")  # in the file
 Report = Callable[[int, int], None]  # parts done, of how many
 
 _ASSET = re.compile(
@@ -97,13 +103,15 @@ class _Report:
             "skipped": funnel.count_skipped(self.home, name),
             "scores": predictions.describe(self.snapshot),
             "stops": stops,
-            **self._changes(stops, step),
-            "histograms": self._histograms(columns, step),
-            "tiles": self._tiles(places),
-            "pictures": self._pictures(places, step),
+            **self.changes(stops, step),
+            "histograms": self.histograms(columns, step),
+            "tiles": self.tiles(places),
+            **self.details(places, step),
+            "columns": clips.choices(self.shown)["columns"],
+            "failed": self.failures(),
         }
 
-    def _changes(self, stops: dict[str, list[float]], step: Callable[[], None]) -> dict[str, Any]:
+    def changes(self, stops: dict[str, list[float]], step: Callable[[], None]) -> dict[str, Any]:
         """What each number of each threshold would do, and each filter that is off."""
         moved: dict[str, list[Any]] = {}
         for key, numbers in stops.items():
@@ -123,37 +131,72 @@ class _Report:
     def _prediction(self, changes: Changes, key: str = "") -> dict[str, Any]:
         return scores.prediction_shown(self.home, self.shown, self.taken, changes, key)
 
-    def _histograms(self, columns: list[str], step: Callable[[], None]) -> dict[str, Any]:
+    def histograms(self, columns: list[str], step: Callable[[], None]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key in self.snapshot.thresholds:
-            found[key] = scores.histogram_shown(self.shown, self.taken, key)
+            found[key] = scores.histogram_shown(self.home, self.shown, self.taken, key)
             step()
         for column in columns:
-            found[f" {column}"] = scores.histogram_shown(self.shown, self.taken, "", column)
+            if f" {column}" not in self.taken.histograms:
+                ahead = columns[columns.index(column) :][:TOGETHER]
+                scores.read_histograms(self.home, self.shown, self.taken, ahead)
+            found[f" {column}"] = scores.histogram_shown(
+                self.home, self.shown, self.taken, "", column
+            )
             step()
         return found
 
-    def _tiles(self, places: NDArray[np.int64]) -> list[dict[str, Any]]:
-        """The clips of the sample, with what would become of each."""
-        found = predictions.show_clips(self.shown.engine, self.snapshot, {"all": places})["all"]
+    def tiles(self, places: NDArray[np.int64]) -> list[dict[str, Any]]:
+        """The clips of the sample, with what would become of each, and what they are sorted by."""
+        found = predictions.show_clips(self.shown, self.snapshot, {"all": places})["all"]
         rows = self.snapshot.rows["clip"]
         fates = fates_of(self.snapshot, places)
         of = {int(rows.ids[place]): fate for place, fate in zip(places, fates, strict=True)}
-        return [{**tile, **of[tile["id"]]} for tile in found]
+        names = sorted(clips.sortable(self.shown.pipeline))
+        query = select(table.c.id, *map(column_called, names)).where(among(table.c.id))
+        with reading(self.shown.engine) as connection:
+            read = connection.execute(query, {"ids": [tile["id"] for tile in found]})
+            values = {int(row[0]): dict(zip(names, row[1:], strict=True)) for row in read}
+        return [{**tile, **of[tile["id"]], "values": values.get(tile["id"], {})} for tile in found]
 
-    def _pictures(
+    def details(
         self, places: NDArray[np.int64], step: Callable[[], None]
-    ) -> dict[str, list[str]]:
-        """Small pictures of each clip as URLs, in the order of time; none where there are none."""
-        found: dict[str, list[str]] = {}
+    ) -> dict[str, dict[str, Any]]:
+        """Of each clip of the sample: its page, and small pictures as URLs in the order of time.
+
+        A clip that was deleted since has no page, and one without samples no pictures.
+        """
+        pages: dict[str, Any] = {}
+        pictures: dict[str, list[str]] = {}
         for place in places:
-            clip = int(self.snapshot.rows["clip"].ids[place])
+            number = int(self.snapshot.rows["clip"].ids[place])
+            pictures[str(number)] = []
             try:
-                samples = samples_of(self.home, clip)
-                found[str(clip)] = list(_small(samples))
-            except (Refusal, RowError):  # deleted since, or without samples
-                found[str(clip)] = []
+                page = clip.describe(self.home, number)
+                # what each page says of the columns stands in the file once
+                page["scores"] = [[score["name"], score["value"]] for score in page["scores"]]
+                pages[str(number)] = page
+                pictures[str(number)] = list(_small(samples_of(self.home, number)))
+            except (Refusal, RowError):
+                pass
             step()
+        declared = [
+            {"stage": s.name, "name": n, "doc": c.doc, "range": c.range, "better": c.better}
+            for s in self.shown.pipeline.stages
+            for n, c in s.columns.items()
+        ]
+        return {
+            "pages_of_clips": pages,
+            "pictures": pictures,
+            "declared": {column["name"]: column for column in declared},
+        }
+
+    def failures(self) -> list[dict[str, Any]]:
+        """The kinds of failures, each with its first rows."""
+        found = failed.kinds(self.home, self.shown)
+        for kind in found:
+            key = (kind["stage"], kind["error"])
+            kind["first"] = failed.rows(self.home, self.shown, kind["level"], key, 0)
         return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +15,8 @@ from curate.configs.schema import Level
 from curate.db.engine import reading
 from curate.db.filters.clauses import number_text
 from curate.view import predictions
-from curate.view.histogram import Histogram, histogram
-from curate.view.loading import Wanted, read_column
+from curate.view.histogram import Binned, histogram
+from curate.view.loading import WantedRows, read_columns
 from curate.view.security import Page, Refusal
 from curate.view.snapshot import Changes, Prediction, Snapshot, take_snapshot
 from curate.view.state import Home, Shown
@@ -31,7 +31,7 @@ class Taken:
 
     pipeline_text: str
     snapshot: Snapshot
-    histograms: dict[str, Histogram | None] = field(default_factory=dict)
+    histograms: dict[str, Binned | None] = field(default_factory=dict)
 
 
 class StillReading(Refusal):
@@ -50,17 +50,17 @@ class _Reading:
         self.rows = 0
         self._taken: Taken | None = None
         self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._take, args=(engine, shown), daemon=True)
+        self._thread = threading.Thread(target=self.take, args=(engine, shown), daemon=True)
         self._thread.start()
 
-    def _take(self, engine: Engine, shown: Shown) -> None:
+    def take(self, engine: Engine, shown: Shown) -> None:
         try:
-            snapshot = take_snapshot(engine, shown.dataset, shown.pipeline, self._count)
+            snapshot = take_snapshot(engine, shown.dataset, shown.pipeline, self.count)
             self._taken = Taken(self.pipeline_text, snapshot)
         except Exception as error:  # noqa: BLE001  told to whoever waits for it
             self._error = error
 
-    def _count(self, rows: int) -> None:
+    def count(self, rows: int) -> None:
         self.rows = rows
 
     @property
@@ -124,30 +124,39 @@ def show_histogram(home: Home, name: str, key: str, column: str) -> dict[str, An
         _threshold(taken.snapshot, key)
     elif column not in predictions.measured_columns(taken.snapshot):
         raise UsageError(what=f"There is no measured column {column}")
-    return histogram_shown(shown, taken, key, column)
+    return histogram_shown(home, shown, taken, key, column)
 
 
-def histogram_shown(shown: Shown, taken: Taken, key: str, column: str = "") -> dict[str, Any]:
+def histogram_shown(
+    home: Home, shown: Shown, taken: Taken, key: str, column: str = ""
+) -> dict[str, Any]:
     """`show_histogram` of a snapshot, with a threshold or column that is there."""
-    found = histogram_of(shown, taken, key, column)
+    found = histogram_of(home, shown, taken, key, column)
     level: Level = taken.snapshot.thresholds[key].step.level if key else "clip"
     return predictions.show_histogram(found, taken.snapshot.rows[level].going_on)
 
 
-def histogram_of(shown: Shown, taken: Taken, key: str, column: str = "") -> Histogram | None:
+def histogram_of(
+    home: Home, shown: Shown, taken: Taken, key: str, column: str = ""
+) -> Binned | None:
     """A histogram of a snapshot, made when it is asked for the first time."""
     asked = key or f" {column}"  # no key of a threshold begins with a space
     if asked not in taken.histograms:
         if key:
-            found = predictions.threshold_histogram(taken.snapshot, key)
+            taken.histograms[key] = predictions.threshold_histogram(taken.snapshot, key)
         else:
-            wanted = Wanted(taken.snapshot.pipeline, shown.dataset.id, "clip", [column])
-            with reading(shown.engine) as connection:
-                values = read_column(connection, taken.snapshot.rows["clip"], wanted)
-            kind = predictions.column_of(taken.snapshot, "clip", column).kind
-            found = histogram(values, kind == "int")
-        taken.histograms[asked] = found
+            read_histograms(home, shown, taken, [column])
     return taken.histograms[asked]
+
+
+def read_histograms(home: Home, shown: Shown, taken: Taken, columns: Sequence[str]) -> None:
+    """Make the histograms of columns that no filter looks at, in one pass over the clips."""
+    wanted = WantedRows(taken.snapshot.pipeline, shown.dataset.id, "clip", columns)
+    with reading(home.patient or shown.engine) as connection:
+        values = read_columns(connection, taken.snapshot.rows["clip"], wanted)
+    for column in columns:
+        kind = predictions.column_of(taken.snapshot, "clip", column).kind
+        taken.histograms[f" {column}"] = histogram(values.pop(column), kind == "int")
 
 
 def _threshold(snapshot: Snapshot, key: str) -> Any:
@@ -195,7 +204,7 @@ def prediction_shown(
     answer = predictions.show_prediction(taken.snapshot, predicted, changes)
     words = predictions.refilter_words(taken.snapshot, shown.dataset.name, changes)
     answer["command"] = home.command(*words) if answer["yaml"] else ""
-    found = histogram_of(shown, taken, key) if key else None
+    found = histogram_of(home, shown, taken, key) if key else None
     if found:
         level = taken.snapshot.thresholds[key].step.level
         answer["bins"] = found.counts(predicted[level].goes_on)
@@ -208,11 +217,11 @@ def show_clips(home: Home, name: str, moves: str, off: str, key: str) -> dict[st
     snapshot = SNAPSHOTS.of(home, shown).snapshot
     changes = read_changes(snapshot, moves, off)
     predicted: Mapping[Level, Prediction] = snapshot.predict(changes)
-    found = predictions.changed_clips(shown.engine, snapshot, predicted)
+    found = predictions.changed_clips(shown, snapshot, predicted)
     if key:
         threshold = _threshold(snapshot, key)
         number = changes.numbers.get(key, threshold.clause.number)
-        found |= predictions.nearest_clips(shown.engine, snapshot, threshold, number)
+        found |= predictions.nearest_clips(shown, snapshot, threshold, number)
     return found
 
 

@@ -32,8 +32,8 @@ from curate.view.loading import (
     Bools,
     Floats,
     Report,
-    Rows,
-    Wanted,
+    RowArrays,
+    WantedRows,
     load_rows,
 )
 
@@ -87,22 +87,22 @@ class Counts:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a refilter would make of the rows of a level: arrays as in `Rows`."""
+    """What a refilter would make of the rows of a level: arrays as in `RowArrays`."""
 
     level: Level
-    rows: Rows
+    rows: RowArrays
     goes_on: Bools  # afterwards
     verdict: NDArray[np.int16]  # number of the filter among those of the level; below 0: none
     done: Bools
 
     @property
     def lost(self) -> Bools:
-        """Rows that would be dropped."""
+        """RowArrays that would be dropped."""
         return self.rows.going_on & ~self.goes_on
 
     @property
     def come_back(self) -> Bools:
-        """Rows that would no longer be dropped."""
+        """RowArrays that would no longer be dropped."""
         return self.goes_on & ~self.rows.going_on
 
     @cached_property
@@ -120,18 +120,24 @@ class Prediction:
 class Snapshot:
     """The rows of a dataset as they were at `taken` (unix seconds)."""
 
-    def __init__(self, pipeline: Pipeline, rows: Mapping[Level, Rows], taken: float) -> None:
+    def __init__(self, pipeline: Pipeline, rows: Mapping[Level, RowArrays], taken: float) -> None:
         self.pipeline = pipeline
         self.rows = dict(rows)
         self.taken = taken
         self.clauses = clauses_of(pipeline)
         self.thresholds = {
-            threshold.key: threshold
+            f"{step.name}.{place}": Threshold(f"{step.name}.{place}", step, place, clause)
             for step in pipeline.filters
-            for threshold in _thresholds(step, self.clauses[step.name])
+            for place, clause in enumerate(self.clauses[step.name].movable)
         }
-        self._met = {level: self._filters_met(level) for level in LEVELS}
-        self._done = {level: self._is_done(level) for level in LEVELS}
+        self._met: dict[Level, NDArray[np.uint8]] = {}  # filters that a row stands behind
+        self._done: dict[Level, Bools] = {}
+        for level in LEVELS:
+            stages = pipeline.level_stages(level)
+            met = np.zeros(256, np.uint8)  # a stage that the pipeline does not have: none
+            met[: len(stages)] = [len(pipeline.filters_before(s, level)) for s in stages]
+            self._met[level] = met[self.rows[level].stage]
+            self._done[level] = self.rows[level].stage == stages.index(DONE)
         self._passes = {step.name: self.passes(step, Changes()) for step in pipeline.filters}
 
     def filters(self, level: Level) -> list[FilterStep]:
@@ -210,30 +216,10 @@ class Snapshot:
         goes_on = np.where(rows.decided, verdict == NONE, rows.going_on)
         return Prediction(level, rows, goes_on, verdict, self._done[level])
 
-    def _filters_met(self, level: Level) -> NDArray[np.uint8]:
-        """How many filters of its level each row stands behind; they are the first ones."""
-        stages = self.pipeline.level_stages(level)
-        met = [len(self.pipeline.filters_before(stage, level)) for stage in stages]
-        table = np.zeros(256, np.uint8)  # a stage that the pipeline does not have: none
-        table[: len(met)] = met
-        found: NDArray[np.uint8] = table[self.rows[level].stage]
-        return found
-
-    def _is_done(self, level: Level) -> Bools:
-        done: Bools = self.rows[level].stage == self.pipeline.level_stages(level).index(DONE)
-        return done
-
 
 def clauses_of(pipeline: Pipeline) -> dict[str, Clauses]:
     """The clauses of each filter, by its name."""
     return {step.name: read_clauses(step.where) for step in pipeline.filters}
-
-
-def _thresholds(step: FilterStep, clauses: Clauses) -> list[Threshold]:
-    return [
-        Threshold(f"{step.name}.{place}", step, place, clause)
-        for place, clause in enumerate(clauses.movable)
-    ]
 
 
 def take_snapshot(
@@ -246,14 +232,14 @@ def take_snapshot(
     before = {step["filter"] for step in dataset.frozen if "filter" in step}
     names = {*before, *dataset.refiltering, *(step.name for step in pipeline.filters), PICKED}
     clauses = clauses_of(pipeline)
-    rows: dict[Level, Rows] = {}
+    rows: dict[Level, RowArrays] = {}
     taken = time.time()
     with reading(engine, "REPEATABLE READ") as connection:
         for level in LEVELS:
             steps = [step for step in pipeline.filters if step.level == level]
             rest = {s.name: clauses[s.name].rest_sql(engine.dialect.name) for s in steps}
             columns = {c.column for step in steps for c in clauses[step.name].movable}
-            wanted = Wanted(
+            wanted = WantedRows(
                 pipeline,
                 dataset.id,
                 level,

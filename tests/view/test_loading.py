@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from curate.configs.errors import NotANumber
 from curate.db.engine import reading
-from curate.view.loading import STATUSES, Wanted, load_rows, read_column
+from curate.view.loading import STATUSES, WantedRows, load_rows, read_columns
 from tests.pipelines import Line, make_line
 
 NO_VIDEOS = np.zeros(0, np.int64)
@@ -26,8 +26,8 @@ def line(database_url: str, home: Path) -> Line:
     return line
 
 
-def wanted(line: Line, **more: object) -> Wanted:
-    return Wanted(line.pipeline, line.dataset.id, "clip", ["score"], **more)  # type: ignore[arg-type]
+def wanted(line: Line, **more: object) -> WantedRows:
+    return WantedRows(line.pipeline, line.dataset.id, "clip", ["score"], **more)  # type: ignore[arg-type]
 
 
 def test_null_is_nan_and_a_row_says_where_it_stands(line: Line) -> None:
@@ -56,7 +56,7 @@ def test_a_column_read_later_is_of_the_same_rows(line: Line) -> None:
         connection.execute(text("DELETE FROM clips WHERE clip_index = 1"))
     line.put_clips(2, "score", "/v/y.mp4")
     with reading(line.engine) as connection:
-        values = read_column(connection, rows, wanted(line))
+        values = read_columns(connection, rows, wanted(line))["score"]
     assert str(values.tolist()) == "[0.0, nan, nan, 3.0, 4.0]"
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from curate.view import predictions
 from curate.view.snapshot import Changes, Snapshot
+from curate.view.state import Shown
 from tests.pipelines import Line
 from tests.view.rows import make_rows
 from tests.view.test_snapshot import snapshot_of
@@ -25,6 +26,11 @@ def snapshot(line: Line) -> Snapshot:
     return snapshot_of(line)
 
 
+def shown(line: Line) -> Shown:
+    """The dataset of a line, as pages open it."""
+    return Shown(line.engine, line.dataset, line.pipeline)
+
+
 def test_the_text_of_a_column_is_that_of_its_stage(snapshot: Snapshot) -> None:
     assert predictions.column_of(snapshot, "clip", "score").doc == "the clip's index"
     assert predictions.column_of(snapshot, "video", "num_frames").kind == "int"
@@ -40,7 +46,7 @@ def test_a_filter_counts_rows_that_earlier_ones_let_through(snapshot: Snapshot) 
 
 def test_nearest_clips_are_on_their_side_of_the_threshold(line: Line, snapshot: Snapshot) -> None:
     threshold = snapshot.thresholds["good.0"]
-    found = predictions.nearest_clips(line.engine, snapshot, threshold, 0.5)
+    found = predictions.nearest_clips(shown(line), snapshot, threshold, 0.5)
     passes, fails = ([clip["value"] for clip in found[side]] for side in ("passes", "fails"))
     assert passes == sorted(passes) and passes[0] == 0.5
     assert fails == sorted(fails, reverse=True) and fails[0] < 0.5
@@ -49,14 +55,14 @@ def test_nearest_clips_are_on_their_side_of_the_threshold(line: Line, snapshot: 
 
 def test_of_a_threshold_of_videos_the_first_clips_are_shown(line: Line, snapshot: Snapshot) -> None:
     threshold = snapshot.thresholds["long.0"]
-    found = predictions.nearest_clips(line.engine, snapshot, threshold, 5.0)
-    shown = [clip for side in found.values() for clip in side]
-    assert shown and {clip["clip_index"] for clip in shown} == {0}
+    found = predictions.nearest_clips(shown(line), snapshot, threshold, 5.0)
+    near = [clip for side in found.values() for clip in side]
+    assert near and {clip["clip_index"] for clip in near} == {0}
     assert all(clip["value"] >= 5 for clip in found["passes"])
 
 
 def test_changed_clips_are_a_sample_of_those_that_change(line: Line, snapshot: Snapshot) -> None:
     predicted = snapshot.predict(Changes(off={step.name for step in snapshot.pipeline.filters}))
-    found = predictions.changed_clips(line.engine, snapshot, predicted)
+    found = predictions.changed_clips(shown(line), snapshot, predicted)
     assert (len(found["lost"]), len(found["come_back"])) == (0, predictions.SAMPLE)
     assert {clip["status"] for clip in found["come_back"]} == {"dropped"}

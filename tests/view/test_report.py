@@ -68,6 +68,9 @@ def test_it_holds_all_numbers_and_a_picture_of_each_clip(home: Home, tmp_path: P
     }  # fmt: skip
     assert all(len(pictures) == 3 for pictures in data["pictures"].values())
     assert data["pictures"]["1"][0].startswith("data:image/jpeg;base64,")
+    assert [tile["values"]["flow"] for tile in data["tiles"]] == [0.25, 0.5, 1.0, 2.0]
+    assert ["flow", 0.25] in data["pages_of_clips"]["1"]["scores"]
+    assert data["declared"]["flow"]["stage"] == "motion"
 
 
 def test_scripts_are_named_by_their_hashes_and_rows_write_none(home: Home, tmp_path: Path) -> None:

@@ -67,7 +67,59 @@
     return found;
   };
 
+  // The clips of the sample that are asked for, in the order that is asked for.
+  const list = ({ status, reason, text, sort, order }) => {
+    const asked = (text ?? "").toLowerCase();
+    const fits = (tile) =>
+      (!status || tile.status === status) && (!reason || tile.reason === reason)
+      && `${tile.text ?? ""}\n${tile.relpath}`.toLowerCase().includes(asked);
+    const found = data.tiles.filter(fits);
+    if (sort) {
+      const sign = order === "desc" ? -1 : 1;
+      const last = (value) => value === null || value === undefined;
+      found.sort(({ values: { [sort]: a } }, { values: { [sort]: b } }) =>
+        last(a) || last(b) ? last(a) - last(b) : sign * (a - b));
+    }
+    return { clips: found.map((tile) => ({ ...tile, score: tile.values[sort] })), after: null };
+  };
+
+  // What the sample can be chosen by.
+  const choices = () => {
+    const statuses = { kept: 0, dropped: 0, failed: 0, active: 0 };
+    const reasons = new Map();
+    for (const { status, reason } of data.tiles) {
+      statuses[status] += 1;
+      if (reason === null) continue;
+      const key = JSON.stringify([status, reason]);
+      reasons.set(key, { status, reason, clips: (reasons.get(key)?.clips ?? 0) + 1 });
+    }
+    return {
+      statuses,
+      reasons: [...reasons.values()].sort((a, b) => b.clips - a.clips),
+      columns: data.columns,
+    };
+  };
+
+  const page = ({ id }) => {
+    const found = data.pages_of_clips[id];
+    if (!found) return undefined;
+    const scores = found.scores.map(([name, value]) => ({ ...data.declared[name], value }));
+    return { ...found, scores };
+  };
+
+  const failedRows = ({ level, stage, error }) => {
+    const kind = data.failed.find(
+      (one) => one.level === level && one.stage === stage && one.error === error,
+    );
+    return { rows: kind?.first ?? [], after: null };
+  };
+
   const answers = {
+    clips: list,
+    "clips/choices": choices,
+    clip: page,
+    failed: () => ({ kinds: data.failed }),
+    "failed/rows": failedRows,
     home: () => data.home,
     funnel: () => data.funnel,
     skipped: () => data.skipped,
@@ -79,7 +131,9 @@
 
   curate.api = async (path, params = {}) => {
     const answer = answers[path]?.(params);
-    if (answer === undefined) throw new Error("This is not in the file; see it with curate view");
+    if (answer === undefined) {
+      throw new Error("The file does not have this: it has a sample. See it with curate view");
+    };
     return answer;
   };
 

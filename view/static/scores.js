@@ -20,33 +20,17 @@
     ];
   };
 
-  const tile = (clip, column) => {
-    const name = `${curate.line(clip.relpath)} #${clip.clip_index}`;
-    const image = curate.el("img", {
-      src: curate.media.sample(clip.id, "middle"), alt: "", loading: "lazy", width: 160, height: 90,
-    });
-    image.addEventListener("error", () => image.replaceWith(
-      curate.el("div", { class: "nothing" }, "no picture"),
-    ), { once: true });
-    const value = clip.value === null ? "" : `${column} ${curate.number(clip.value)}`;
+  const tiles = (title, clips, column, none) => {
+    const says = ({ value }) => (value === null ? "" : `${column} ${curate.number(value)}`);
     return curate.el(
-      "a",
-      { class: `tile ${clip.status}`, href: curate.link("clip", { id: clip.id }) },
-      image,
-      curate.el("span", { class: "name" }, name),
-      curate.el("span", { class: "muted" }, value || clip.status),
-    );
-  };
-
-  const tiles = (title, clips, column, none) =>
-    curate.el(
       "section",
       {},
       curate.el("h3", {}, title),
       clips.length
-        ? curate.el("div", { class: "tiles" }, ...clips.map((clip) => tile(clip, column)))
+        ? curate.grid(clips.map((clip) => curate.card(clip, says(clip))))
         : curate.el("p", { class: "muted" }, none),
     );
+  };
 
   class Page {
     constructor(main) {
@@ -85,7 +69,7 @@
         this.command,
         this.clips,
       );
-      const others = curate.el("div", { class: "cards" });
+      const others = curate.el("div", { class: "histograms" });
       found.columns.forEach((column) => others.append(this.column(column)));
       const much = `${count(found.rows.videos, "video")}, ${count(found.rows.clips, "clip")}`;
       this.main.replaceChildren(
@@ -119,7 +103,7 @@
         this.ask();
       });
       const passed = filter.came_in - filter.dropped;
-      const cards = curate.el("div", { class: "cards" });
+      const cards = curate.el("div", { class: "histograms" });
       filter.thresholds.forEach((threshold) => cards.append(this.threshold(threshold, kind)));
       return curate.el(
         "section",
@@ -142,7 +126,7 @@
     card(title, doc, arguments_, made) {
       const box = curate.el("div", { class: "plot" });
       const note = curate.el("p", { class: "muted measured" });
-      const card = curate.el("article", { class: "card" }, title,
+      const card = curate.el("article", { class: "histogram" }, title,
         doc ? curate.el("p", { class: "muted doc" }, doc) : null, box, note);
       const load = async () => {
         try {
