@@ -36,10 +36,13 @@ def _fault(message: Any) -> str:
     properties = message.get("properties")
     if not isinstance(properties, dict) or not isinstance(properties.get("delivery_tag"), str):
         return "it has no delivery tag"
-    objects = (message.get("headers"), properties.get("delivery_info"))
+    delivery = properties.get("delivery_info")
     texts = [message.get(name) for name in ("body", "content-type", "content-encoding")]
-    if not all(isinstance(value, dict | None) for value in objects):
-        return "its headers or delivery_info are no object"
+    if not isinstance(message.get("headers"), dict | None):
+        return "its headers are no object"
+    # kombu takes the KeyError of one that is missing for a lost connection
+    if not isinstance(delivery, dict) or not {"exchange", "routing_key"} <= delivery.keys():
+        return "its delivery_info names no exchange and routing key"
     if not all(isinstance(value, str | None) for value in texts):
         return "its body or content type is no text"
     if properties.get("body_encoding") not in (None, "base64"):
