@@ -128,13 +128,14 @@ def _print_numbers(one: Distribution, column: Column) -> None:
         )
     low, high = (formatted(_number(v)) for v in (one.summaries[ALL].low, one.summaries[ALL].high))
     width = each * len(one.histograms[ALL]) - len(low)
-    grows = "  each bin is a factor wider" if one.grows else ""
+    grows = " log" if one.grows else ""
     print(f"{' ' * label}  {low}{high.rjust(width)}{grows}")
 
 
 def _number(value: float | None) -> float | None:
-    """The number, as an int where it is whole: 57600, which as a float is shown as 5.76e+04."""
-    return int(value) if value is not None and value.is_integer() and abs(value) < 1e9 else value
+    """The number, as an int where it is whole or large, which as a float has an exponent."""
+    large = value is not None and 1e4 <= abs(value) < 1e9
+    return round(value) if value is not None and (large or value.is_integer()) else value
 
 
 def _print_text(one: TextDistribution) -> None:

@@ -29,6 +29,8 @@ from curate.worker.heartbeat import refuse_rivals
 from curate.worker.processes import queues_of, worker_specs
 from curate.worker.supervisor import Log, Supervisor
 
+COUNTS = "SELECT status, reason, count(*) FROM clips GROUP BY 1, 2"
+
 
 def finish(
     session: Session, opened: OpenDataset, jobs: int | None, request: ExportRequest | None
@@ -48,13 +50,15 @@ def finish(
     if totals.failed:
         failed = f"{counted(totals.failed, 'row')} failed"
         session.console.say(f"{failed}; see: {session.command('errors', opened.name)}")
-        raise typer.Exit(1)
+    look = [("view", opened.name), ("sql", "--dataset", opened.name, COUNTS)]
     if totals.dropped and not totals.kept:
-        session.next(refilter_words(opened))
+        session.next(refilter_words(opened), *look)
     elif request:
-        session.next(("sql", "SELECT status, reason, count(*) FROM clips GROUP BY 1, 2"))
+        session.next(*look)
     else:
-        session.next(("export", opened.name, "-o", "clips.csv"))
+        session.next(("export", opened.name, "-o", "clips.csv"), *look)
+    if totals.failed:
+        raise typer.Exit(1)
 
 
 def clips_folder(session: Session, opened: OpenDataset) -> Location | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,9 @@ def test_resume_of_a_finished_dataset_exports_and_tells_failures(
     assert "2 rows failed; see: curate errors pets" in result.err
     assert "5 clips written" in result.err
     assert "unique" in result.err  # the funnel
+    page, query = re.findall(r"^(?:Next|  or): (.*)$", result.err, re.MULTILINE)
+    assert page == "curate view pets"
+    assert "failed" in curate(*shlex.split(query)[1:]).out
     assert len((tmp_path / "clips.csv").read_text().splitlines()) == 6
     assert not (home / "broker").exists()  # nothing had to be started
 
