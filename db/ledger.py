@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Engine, literal_column, select
 
-from curate.configs.pipeline import FilterStep, Pipeline
+from curate.configs.pipeline import FilterStep, Pipeline, assignment
 from curate.configs.schema import LEVELS, Level
 from curate.db.engine import reading
 from curate.db.expressions import quoted
@@ -80,6 +80,24 @@ def changes(lines: Sequence[LedgerLine]) -> dict[str, str]:
     """
     out = [line for line in lines if line.verdict in (FAILS, NOT_MEASURED)]
     return {line.filter: line.passes_with for line in out}
+
+
+def way_back(
+    dataset: str, values: Mapping[str, Any], lines: Sequence[LedgerLine]
+) -> Sequence[str] | None:
+    """The command, behind `curate`, by which a row goes on that a filter dropped, or that failed;
+    None for others. `values` are the row's by column.
+    """
+    if values["status"] == "failed":
+        return ("retry", dataset, "--stage", values["stage"], "--error", values["reason"])
+    moved = changes(lines)
+    if values["status"] != "dropped" or values["reason"] not in moved:
+        return None
+    sets = [
+        assignment(name, "where", where) if where else f"{name}.enabled=false"
+        for name, where in moved.items()
+    ]
+    return ("refilter", dataset, *(word for one in sets for word in ("--set", one)))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import ColumnElement, column, select
@@ -12,7 +13,9 @@ from curate.configs.pipeline import Pipeline
 from curate.db.engine import reading
 from curate.db.export import HIDDEN
 from curate.db.expressions import among
-from curate.db.schema import captions, clips, datasets, option_scores, videos
+from curate.db.ledger import ledger, way_back
+from curate.db.reports.one_row import dataset_of, duplicates, texts_of
+from curate.db.schema import captions, clips, option_scores, videos
 from curate.tasks.video.samples import Samples
 from curate.view.clips import cards
 from curate.view.media import content_type, player_type, samples_of
@@ -28,16 +31,11 @@ VIDEO = (
     "id", "path", "relpath", "codec", "media_type", "width", "height", "fps", "duration",
     "num_frames", "num_clips", "time_jumps", "status", "stage", "reason",
 )  # fmt: skip
-# kinds of duplicates: the column with the id of the original, and with the distance to it
-DUPLICATES = (("duplicate_of", "duplicate_distance"), ("text_duplicate_of", ""))
-COPIES = 12  # duplicates of a clip that are shown
 
 
 def describe(home: Home, clip: int) -> dict[str, Any]:
     """All that is known of a clip. Raises Refusal."""
-    query = select(datasets.c.name).join(clips, clips.c.dataset_id == datasets.c.id)
-    with reading(home.engine) as connection:
-        name = connection.execute(query.where(clips.c.id == clip)).scalar_one_or_none()
+    name = dataset_of(home.engine, "clip", clip)
     if name is None:
         raise Refusal(404, f"There is no clip {clip}")
     shown = home.open(name)
@@ -47,6 +45,9 @@ def describe(home: Home, clip: int) -> dict[str, Any]:
         video = dict(connection.execute(source).mappings().one())
     pictures = _pictures(home, clip, name)
     error = values["error"] and home.advise(values["error"], name)
+    texts = texts_of(home.engine, clip)
+    lines = ledger(home.engine, shown.pipeline, "clip", clip)
+    back = way_back(name, values, lines)
     return {
         "dataset": name,
         "card": cards(shown, [clip])[0],
@@ -56,12 +57,15 @@ def describe(home: Home, clip: int) -> dict[str, Any]:
         "video": video,
         "film": _film(values, video),
         "pictures": pictures,
-        **_texts(shown, clip),
+        "captions": texts[captions.name][::-1],  # newest first
+        "options": texts[option_scores.name],
+        "ledger": [asdict(line) for line in lines],
         "duplicates": _duplicates(shown, values),
         "commands": {
             "keep": home.command("pick", "keep", str(clip)),
             "drop": home.command("pick", "drop", str(clip)),
             "undo": home.command("pick", "undo", str(clip)),
+            "back": home.command(*back) if back else None,
         },
     }
 
@@ -118,45 +122,24 @@ def _pictures(home: Home, clip: int, dataset: str) -> dict[str, Any]:
     return {"seconds": [picture.seconds for picture in samples.measures.pictures], "error": None}
 
 
-def _texts(shown: Shown, clip: int) -> dict[str, Any]:
-    """All captions of a clip, newest first, and how well its options fit."""
-    written = select(*(c for c in captions.columns if c.name != "clip_id"))
-    written = written.where(captions.c.clip_id == clip).order_by(captions.c.id.desc())
-    fits = select(*(c for c in option_scores.columns if c.name != "clip_id"))
-    fits = fits.where(option_scores.c.clip_id == clip).order_by(option_scores.c.score.desc())
-    with reading(shown.engine) as connection:
-        return {
-            "captions": [dict(row) for row in connection.execute(written).mappings()],
-            "options": [dict(row) for row in connection.execute(fits).mappings()],
-        }
-
-
 def _duplicates(shown: Shown, values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The clip that a clip is a duplicate of, and those that are duplicates of it: what they show,
-    how far they are apart, and the columns in which they differ.
+    """The clips that a clip was found alike with, as `duplicates` tells them: what they show, and
+    the columns in which they differ.
     """
-    found = []
-    for of, distance in DUPLICATES:
-        if of not in values:
-            continue
-        with reading(shown.engine) as connection:
-            copies = select(clips.c.id).where(clips.c[of] == values["id"], clips.c[of].is_not(None))
-            ids = list(connection.execute(copies.order_by(clips.c.id).limit(COPIES)).scalars())
-        original = values[of]
-        others = _values(shown, [original, *ids] if original else ids)
-        for card in cards(shown, list(others)):
-            other = others[card["id"]]
-            copy = values if card["id"] == original else other
-            found.append(
-                {
-                    "card": card,
-                    "kind": "text" if of.startswith("text") else "picture",
-                    "is_original": card["id"] == original,
-                    "distance": copy[distance] if distance else None,
-                    "differs": _differences(shown.pipeline, values, other),
-                }
-            )
-    return found
+    found = duplicates(shown.engine, shown.pipeline, values["id"])
+    ids = list({other["id"] for other in found})
+    others, shows = _values(shown, ids), {card["id"]: card for card in cards(shown, ids)}
+    return [
+        {
+            "card": shows[other["id"]],
+            "stage": other["stage"],
+            "relation": other["relation"],
+            "distance": other["distance"],
+            "differs": _differences(shown.pipeline, values, others[other["id"]]),
+        }
+        for other in found
+        if other["id"] in shows
+    ]
 
 
 def _differences(

@@ -38,7 +38,7 @@ from curate.view.state import Shown
 
 STATUSES = ("kept", "dropped", "failed", "active")
 LIMIT = 60  # clips of a page
-FEW = 10_000  # clips of a reason that are found and sorted, not looked for in order
+FEW = 10_000  # clips that are found by an index and sorted, not looked for in order
 TEXT_SHOWN = 300  # letters of a caption in a list
 _NOT_SORTED_BY = {*HIDDEN, "video_id", "clip_index", "clip_id", "duplicate_of", "text_duplicate_of"}
 
@@ -104,20 +104,21 @@ def _stretches(
         for status in [wanted.status] if wanted.status else STATUSES:
             if status == "kept" and stage != DONE:
                 continue
-            at = [clips.c.stage == stage, clips.c.status == status]
-            if wanted.reason and _are_few(connection, dataset_id, at, wanted.reason):
-                at.append(stands(clips, "dropped", "failed"))  # leads to the index of ended rows
-            for leased in (clips.c.lease_until == FREE, clips.c.lease_until > FREE):
-                query = select(clips.c.id, *order).where(*chosen, *at, leased)
-                yield query.order_by(*order).limit(limit)
+            at = (clips.c.stage == stage, clips.c.status == status)
+            query = select(clips.c.id, *order).where(*chosen, *at).order_by(*order).limit(limit)
+            if wanted.reason:
+                # in literals, for the index of ended rows
+                ended = (stands(clips, "dropped", "failed"), clips.c.reason == wanted.reason)
+                if _are_few(connection, clips.c.dataset_id == dataset_id, *at, *ended):
+                    yield query.where(*ended)
+                    continue
+            yield query.where(clips.c.lease_until == FREE)
+            yield query.where(clips.c.lease_until > FREE)
 
 
-def _are_few(
-    connection: Connection, dataset_id: int, at: Sequence[ColumnElement[bool]], reason: str
-) -> bool:
-    """Whether so few clips have a reason that it is best to find them all."""
-    ended = (clips.c.dataset_id == dataset_id, *at, stands(clips, "dropped", "failed"))
-    some = select(clips.c.reason).where(*ended, clips.c.reason == reason).limit(FEW + 1)
+def _are_few(connection: Connection, *conditions: ColumnElement[bool]) -> bool:
+    """Whether so few clips fit that it is best to find them all by an index."""
+    some = select(literal(1)).select_from(clips).where(*conditions).limit(FEW + 1)
     return connection.execute(select(func.count()).select_from(some.subquery())).scalar_one() <= FEW
 
 
@@ -127,6 +128,9 @@ def _by_score(
     score: ColumnElement[Any] = column(wanted.sort)
     key = tuple_(score, clips.c.id)
     chosen = [clips.c.dataset_id == dataset_id, *_conditions(dataset_id, wanted)]
+    if not _are_few(connection, clips.c.dataset_id == dataset_id):
+        # reads the table in its own order: four times as fast as by an index of all rows
+        chosen[0] = clips.c.dataset_id + 0 == dataset_id
     if wanted.status:
         chosen.append(clips.c.status == wanted.status)
     found: list[tuple[int, Place]] = []

@@ -12,11 +12,10 @@ from curate.cli.shared.funnel import warn_of_refilter
 from curate.cli.shared.output import emit_cells, emit_json, formatted
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
-from curate.configs.pipeline import assignment
 from curate.configs.schema import Level
 from curate.configs.settings import without_passwords
 from curate.db.export import LAST, SEED, usual
-from curate.db.ledger import NOT_REACHED, LedgerLine, changes, ledger
+from curate.db.ledger import NOT_REACHED, LedgerLine, ledger, way_back
 from curate.db.reports.one_row import clips_of, duplicates, row_values, texts_of
 
 Values = dict[str, Any]
@@ -37,7 +36,7 @@ def print_row(
         beside["duplicates"] = duplicates(opened.engine, opened.pipeline, row_id)
     else:
         beside = {"clips": clips_of(opened.engine, row_id)}
-    back = _way_back(opened, values, lines)
+    back = way_back(opened.name, values, lines)
     if as_json:
         told: Values = {"ledger": [asdict(line) for line in lines]}
         told |= {"comes_back_with": session.command(*back) if back else None}
@@ -67,25 +66,6 @@ def _place(values: Values, lines: Sequence[LedgerLine]) -> str:
         by_filter = reason in [line.filter for line in lines]
         return f"dropped by the filter {reason}" if by_filter else f"dropped in {stage}: {reason}"
     return str(values["status"])
-
-
-def _way_back(
-    opened: OpenDataset, values: Values, lines: Sequence[LedgerLine]
-) -> Sequence[str] | None:
-    """The command, behind `curate`, by which a row goes on that a filter dropped, or that failed;
-    None for others.
-    """
-    if values["status"] == "failed":
-        kind = ("--stage", values["stage"], "--error", values["reason"])
-        return ("retry", opened.name, *kind)
-    moved = changes(lines)
-    if values["status"] != "dropped" or values["reason"] not in moved:
-        return None
-    sets = [
-        assignment(name, "where", where) if where else f"{name}.enabled=false"
-        for name, where in moved.items()
-    ]
-    return ("refilter", opened.name, *(word for one in sets for word in ("--set", one)))
 
 
 def _tables(

@@ -84,14 +84,14 @@ def test_duplicates_with_distance_and_what_differs(rows: Rows, client: Client) -
         duplicate_distance=3, status="dropped", reason="unique", stage="motion",
     )  # fmt: skip
     (of_copy,) = page(client, copy)["duplicates"]
-    assert (of_copy["card"]["id"], of_copy["distance"], of_copy["is_original"]) == (
-        original, 3, True,
+    assert (of_copy["card"]["id"], of_copy["distance"], of_copy["relation"]) == (
+        original, 3, "original",
     )  # fmt: skip
     assert {"name": "width", "this": 320, "other": 640} in of_copy["differs"]
     assert {"name": "reason", "this": "unique", "other": None} in of_copy["differs"]
     assert not any(d["name"] == "fps" for d in of_copy["differs"]), "what is equal is left out"
     (of_original,) = page(client, original)["duplicates"]
-    assert (of_original["card"]["id"], of_original["is_original"]) == (copy, False)
+    assert (of_original["card"]["id"], of_original["relation"]) == (copy, "copy")
     assert of_original["distance"] == 3
 
 
@@ -109,6 +109,31 @@ def test_commands_run_as_printed(rows: Rows, client: Client) -> None:
     commands = page(client, clip)["commands"]
     home = rows.settings.home
     assert commands["drop"] == f"curate --home {home} pick drop {clip}"
+
+
+def test_its_ledger_and_the_command_that_brings_it_back(rows: Rows, client: Client) -> None:
+    pets = rows.dataset("pets")
+    values = {"status": "dropped", "reason": "moving", "stage": "cut", "duplicate": 0}
+    clip = rows.clip(pets, rows.video(pets), flow=0.25, static=0.125, **values)
+    found = page(client, clip)
+    unique, moving = found["ledger"]
+    assert (unique["verdict"], moving["verdict"]) == ("passes", "fails")
+    assert [(c["values"], c["verdict"]) for c in moving["clauses"]] == [
+        ({"flow": 0.25}, "fails"), ({"static": 0.125}, "passes"),
+    ]  # fmt: skip
+    assert "refilter pets --set" in found["commands"]["back"]
+    assert "flow >= 0.25" in found["commands"]["back"]
+
+
+def test_a_kept_clip_needs_no_way_back_and_a_failed_one_is_tried_again(
+    rows: Rows, client: Client
+) -> None:
+    pets = rows.dataset("pets")
+    video = rows.video(pets)
+    assert page(client, rows.clip(pets, video))["commands"]["back"] is None
+    values = {"status": "failed", "stage": "cut", "reason": "CutMismatch"}
+    back = page(client, rows.clip(pets, video, 1, **values))["commands"]["back"]
+    assert back.endswith("retry pets --stage cut --error CutMismatch")
 
 
 def test_a_clip_that_is_not_there(rows: Rows, client: Client) -> None:

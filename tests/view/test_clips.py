@@ -84,8 +84,12 @@ def test_by_status_and_reason(
     assert read(client, wanted) == fits
 
 
+@pytest.mark.parametrize("few", [0, 10_000])
 @pytest.mark.parametrize("descending", [False, True])
-def test_by_a_score_with_null_last(descending: bool, rows: Rows, client: Client) -> None:
+def test_by_a_score_with_null_last(
+    descending: bool, few: int, rows: Rows, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("curate.view.clips.FEW", few)
     states = fill(rows)
     sign = -1 if descending else 1
     measured = [c for c, s in states.items() if s[2] is not None]

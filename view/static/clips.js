@@ -297,7 +297,7 @@
     typeof found === "number" ? number(found) : found === null ? "–" : line(found);
 
   const section = (title, ...children) =>
-    el("section", {}, el("h2", {}, title), ...children);
+    el("section", {}, el("h2", {}, title), ...children.filter(Boolean));
 
   const scores = (found) =>
     section(
@@ -359,12 +359,15 @@
       ? section(
           "Duplicates",
           ...found.duplicates.map((other) => {
-            const what = other.is_original ? "It is a duplicate of this clip" : "This clip is a duplicate of it";
+            const what = {
+              original: "This clip is a copy of the other",
+              copy: "The other is a copy of this clip",
+            }[other.relation];
             const far = other.distance === null ? "" : `, ${number(other.distance)} of 64 bits apart`;
             return el(
               "div",
               { class: "pair" },
-              el("p", {}, `${what}${other.kind === "text" ? " by its text" : ""}${far}.`),
+              el("p", {}, `${what}, as ${other.stage} found${far}.`),
               curate.grid([curate.card(found.card, "this clip"), curate.card(other.card)]),
               table(
                 "What differs",
@@ -392,6 +395,44 @@
     return el("dl", {}, ...pairs.flatMap(([name, text]) => [el("dt", {}, name), el("dd", {}, text)]));
   };
 
+  const VERDICT = { passes: "kept", fails: "dropped" }; // colours; the others are grey
+
+  // Each condition of each filter in order, the clip's values in it, and what it says.
+  const ledger = (found) => {
+    const rows = found.ledger.flatMap((line_) =>
+      line_.clauses.map((clause, index) => {
+        const verdict = line_.verdict === "not reached" ? line_.verdict : clause.verdict;
+        const has = Object.entries(clause.values).map(
+          ([name, held]) => `${name} ${held === null ? "not measured" : value(held)}`,
+        );
+        const name = line_.level === "clip" ? line_.filter : `${line_.filter} (video)`;
+        return [
+          index ? "" : name,
+          el("code", {}, clause.where),
+          has.join(", "),
+          el("span", { class: `badge ${VERDICT[verdict] ?? ""}` }, verdict),
+        ];
+      }),
+    );
+    const { position, commands } = found;
+    if (position.picked) {
+      const verdict = el(
+        "span",
+        { class: `badge ${position.picked === "keep" ? "kept" : "dropped"}` },
+        position.picked,
+      );
+      rows.unshift(["picked by hand", "goes before all filters", position.picked, verdict]);
+    }
+    if (!rows.length && !commands.back) return null;
+    const how = position.status === "failed" ? "It is tried again by:" : "It comes back with:";
+    return section(
+      "Why it is where it is",
+      rows.length ? table("Filters", ["Filter", "Passes where", "It has", "Verdict"], rows) : null,
+      commands.back ? el("p", { class: "muted" }, how) : null,
+      commands.back ? curate.command(commands.back, "Bring it back") : null,
+    );
+  };
+
   const picks = (found) =>
     section(
       "Keep or drop it by hand",
@@ -414,7 +455,7 @@
       el("h1", {}, `${line(card.relpath)} #${card.clip_index} `,
         el("span", { class: `badge ${card.status}` }, stands(card))),
       el("div", { class: "sides" }, player(found), facts(found)),
-      found.ledger ? curate.ledger(found.ledger) : null,
+      ledger(found),
       scores(found),
       captions(found),
       options(found),
