@@ -160,6 +160,7 @@ COMMANDS = [
         "Show how the values of columns are distributed: count, NULL, quantiles, a histogram.",
     ),
     Entry("refilter", ROWS, "Apply changed filters to all clips; nothing is scored again."),
+    Entry("pick", ROWS, "Keep or drop single clips by hand, whatever the filters say."),
     Entry("sql", ROWS, "Ask the database; without a statement list its tables and columns."),
     Entry(
         "export",

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from curate.cli.shared.database import OpenDataset, open_dataset
 from curate.cli.shared.options import Config, DatasetName, Json, Sets
-from curate.cli.shared.output import Counter, counted, emit_json
+from curate.cli.shared.output import Counter, counted, emit, emit_json
 from curate.cli.shared.pipelines import changed_pipeline, resolve
 from curate.cli.shared.session import Session
 from curate.configs.differences import differences, only_filters_differ
 from curate.configs.errors import StagesChanged, UsageError
 from curate.configs.pipeline import Pipeline
+from curate.db.preview import preview
 from curate.db.refilter import replace_pipeline
 from curate.db.reports.counts import count_unfinished
+
+PREVIEW_COLUMNS = [
+    "filter",
+    "rows",
+    "kept",
+    "lost",
+    "come_back",
+    "to_go",
+    "unmeasured",
+    "old",
+    "new",
+]
 
 
 def refilter(
@@ -24,6 +39,9 @@ def refilter(
     dataset: DatasetName = None,
     config: Config = None,
     sets: Sets = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Only count what would change.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Apply changed filters to all clips; nothing is scored again.
@@ -33,12 +51,19 @@ def refilter(
     DATASET
 
     Example:
+      curate refilter --dry-run --set moving.where='flow >= 1'
       curate refilter --set unique.enabled=false --set not_black.where='black <= 0.3'
       curate refilter videos -c pipeline.yaml
     """
     session = Session.of(ctx)
     opened = open_dataset(session, dataset)
     pipeline = _with_other_filters(opened, config, sets or [])
+    if dry_run:
+        _show_preview(session, opened, pipeline, as_json)
+        options = [word for one in sets or [] for word in ("--set", one)]
+        options += ["--config", str(config)] if config else []
+        session.next(("refilter", opened.name, *options))
+        return
     with Counter(session.console, "rows judged") as counter:
         counts = replace_pipeline(opened.engine, opened.dataset, pipeline, counter.show)
     left = count_unfinished(opened.engine, opened.dataset.id)
@@ -50,6 +75,38 @@ def refilter(
     if left:
         session.console.say(f"{counted(left, 'row')} have stages to go through")
     session.next(("resume" if left else "export", opened.name, "-o", "clips.csv"))
+
+
+def _show_preview(session: Session, opened: OpenDataset, pipeline: Pipeline, as_json: bool) -> None:
+    """Count what a refilter would change, and print it."""
+    with Counter(session.console, "rows judged") as counter:
+        found = preview(opened.engine, opened.dataset, pipeline, counter.show)
+    filters: list[dict[str, Any]] = [
+        {"filter": f.name, "rows": f"{f.level}s", **asdict(f.changes), "old": f.old, "new": f.new}
+        for f in found.filters
+    ]
+    in_all = {f"{level}s": asdict(changes) for level, changes in found.in_all.items()}
+    if as_json:
+        emit_json(
+            {
+                "dataset": opened.name,
+                "filters": filters,
+                "in_all": in_all,
+                "at_work": found.at_work,
+            }
+        )
+        return
+    totals = [{"filter": "in all", "rows": rows, **counts} for rows, counts in in_all.items()]
+    emit([*filters, *totals], False, PREVIEW_COLUMNS)
+    come_back, lost = (sum(c[key] for c in in_all.values()) for key in ("come_back", "lost"))
+    session.console.say(
+        f"{counted(come_back, 'row')} would be revived and {lost} dropped; nothing was written"
+    )
+    if found.at_work:
+        session.console.say(
+            f"{counted(found.at_work, 'row')} at work are not counted: they are judged when they "
+            "are saved"
+        )
 
 
 def _with_other_filters(opened: OpenDataset, config: Path | None, sets: Sequence[str]) -> Pipeline:

@@ -78,6 +78,10 @@ class NoSuchFile(NoInput):
     """There is no file or folder {path}{near}. Check the path, and whether its disk is mounted"""
 
 
+class NotPicked(UsageError):
+    """Nothing was picked in dataset {name}: {why}"""
+
+
 class FilesAmiss(CurateError):
     """Nothing was written: of the files of the clips, {missing} are missing and {resized} have
     another size than when they were cut, such as {path}. Leave these clips out with: --missing drop

@@ -56,8 +56,10 @@ class Order:
     back of rows it has taken. `by` names the columns that rows are sorted by, `-` in front for
     descending. With `whole` the stage waits until nothing is upstream; without, it follows behind
     the first video that is not through the stages before it. `duplicate_of` names the column that
-    holds the id of an earlier clip, if the stage writes one: when that clip is deleted, all columns
-    of the stage become NULL again and the row waits for it once more.
+    holds the id of an earlier clip, the original, if the stage writes one, and `duplicate` the
+    column that is 1 in clips that have one, else 0. When the original is deleted, all columns of
+    the stage become NULL again and the row waits for it once more. When it is picked to drop, the
+    earliest of its duplicates takes its place.
     """
 
     number: str
@@ -65,6 +67,7 @@ class Order:
     by: tuple[str, ...] = ("video_id", "clip_index")
     whole: bool = False
     duplicate_of: str | None = None
+    duplicate: str = "duplicate"
 
 
 class StageOptions(BaseModel):

@@ -40,7 +40,7 @@ from curate.db.expressions import quoted
 from curate.db.filters.check import check_where
 from curate.db.filters.columns import check_columns, check_sort, columns_of, order_by
 from curate.db.filters.sql import to_sql
-from curate.db.schema import clips, videos
+from curate.db.schema import clips, datasets, videos
 
 CHUNK = 5000
 
@@ -149,14 +149,14 @@ def available(pipeline: Pipeline) -> dict[str, Column]:
     return {name: c for name, c in known.items() if name not in POSITION}
 
 
-def usual(pipeline: Pipeline) -> list[str]:
-    """The columns written when none are asked for: the seed's, the scores of the pipeline, then the
-    span.
+def usual(pipeline: Pipeline, picks: bool = False) -> list[str]:
+    """The columns written when none are asked for: the seed's, the scores of the pipeline, `picked`
+    where clips were picked by hand, then the span.
     """
     forms = {f"{step.name}_form" for step in pipeline.stages}
     others = {*SEED, *LAST, *HIDDEN, *POSITION, *forms}
     scores = [name for name in pipeline.columns() if name not in others]
-    return [*SEED, *scores, *LAST]
+    return [*SEED, *scores, *(["picked"] if picks else []), *LAST]
 
 
 def plan(engine: Engine, dataset_id: int, pipeline: Pipeline, selection: Selection) -> ExportPlan:
@@ -170,7 +170,12 @@ def plan(engine: Engine, dataset_id: int, pipeline: Pipeline, selection: Selecti
         names = [name.strip() for name in selection.columns]
     else:
         every_clip_is_kept = tuple(selection.statuses) == ("kept",)
-        names = [*usual(pipeline), *(() if every_clip_is_kept else ("status", "reason")), *extras]
+        picks = has_picks(engine, dataset_id)
+        names = [
+            *usual(pipeline, picks),
+            *(() if every_clip_is_kept else ("status", "reason")),
+            *extras,
+        ]
     chosen: list[ColumnElement[Any]] = [
         column(n) for n in (*names, "_size", "_extra") if n not in extras
     ]
@@ -183,6 +188,13 @@ def plan(engine: Engine, dataset_id: int, pipeline: Pipeline, selection: Selecti
     keys = order_by(selection.sort, known, dialect) if selection.sort else []
     query = query.order_by(*keys, column("video_id"), column("clip_index"))
     return ExportPlan(names, kinds, frozenset(extras), query)
+
+
+def has_picks(engine: Engine, dataset_id: int) -> bool:
+    """Whether clips of a dataset were ever picked by hand."""
+    query = select(datasets.c.picks).where(datasets.c.id == dataset_id)
+    with reading(engine) as connection:
+        return bool(connection.execute(query).scalar_one())
 
 
 def check_selection(

@@ -99,6 +99,11 @@ def among(column: ColumnElement[int], name: str = "ids") -> ColumnElement[bool]:
     return _Among(column, bindparam(name, type_=Ids()))
 
 
+def among_these(column: ColumnElement[int], ids: list[int]) -> ColumnElement[bool]:
+    """Whether a column is one of these numbers, however many they are."""
+    return _Among(column, bindparam(None, ids, type_=Ids()))
+
+
 def among_found(column: ColumnElement[int], query: Select[Any]) -> ColumnElement[bool]:
     """Whether a column is one of the few numbers that a query finds.
 

@@ -56,6 +56,7 @@ class TextDuplicate(Stage[Clip, TextDuplicateOptions]):
             number="text_seq",
             recalled=("text_duplicate", "text"),
             duplicate_of="text_duplicate_of",
+            duplicate="text_duplicate",
         )
 
     def recall(self, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -15,7 +15,7 @@ from curate.configs.schema import LEVELS, Column, Level
 from curate.db.filters.columns import columns_of
 from curate.db.filters.grammar import PredicateError, UnknownColumnError
 from curate.db.filters.sql import to_sql, write
-from curate.db.schema import rows_of
+from curate.db.schema import PICKED, rows_of
 
 # what a row has before any stage has seen it
 _BASE: dict[Level, tuple[str, ...]] = {
@@ -47,6 +47,10 @@ def check_pipeline(pipeline: Pipeline, catalog: Catalog) -> None:
             for level, columns in known.items():
                 columns.update(columns_for(step.spec, level))
             continue
+        if step.name == PICKED:
+            taken = "picked is the reason of clips that were picked by hand; call it otherwise"
+            at_name = {"step": step.name, "option": "filter"}
+            raise FilterError(name=step.name, why=taken, predicate=step.where, **at_name)
         try:
             write(step.where, "sqlite", known[step.level])
         except PredicateError as error:

@@ -1,14 +1,17 @@
-"""What filters say of a row, as SQL: dropped, and by which one, or going on."""
+"""What decides over a row, as SQL: dropped, and by what, or going on.
+
+A clip picked by hand goes first: one to keep passes every filter, one to drop passes none.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, literal, literal_column, null, select
+from sqlalchemy import ColumnElement, FromClause, case, func, literal, literal_column, null, select
 
 from curate.configs.pipeline import DONE, Pipeline
 from curate.configs.schema import Level
-from curate.db.schema import clips, videos
+from curate.db.schema import DROP, PICKED, clips, videos
 
 
 def status_columns(verdict: ColumnElement[Any], stage: str) -> dict[str, Any]:
@@ -18,25 +21,44 @@ def status_columns(verdict: ColumnElement[Any], stage: str) -> dict[str, Any]:
 
 
 def verdict_of(
-    pipeline: Pipeline,
-    stage: str,
-    level: Level,
-    dialect: str,
-    video_id: ColumnElement[Any] = clips.c.video_id,
+    pipeline: Pipeline, stage: str, level: Level, dialect: str, rows: FromClause = clips
 ) -> ColumnElement[Any]:
     """SQL for the name of the first filter that a row before a stage does not pass, or NULL.
 
-    NULL does not pass. A clip falls with its video (`video_id`: where its id stands), by the same
-    name.
+    NULL does not pass. A clip falls with its video, by the same name, and by PICKED when it was
+    picked to drop; `rows` is where its `video_id` and `picked` stand.
     """
+    own = own_verdict(pipeline, stage, level, dialect)
+    return own if level == "video" else clip_verdict(pipeline, own, rows)
+
+
+def own_verdict(pipeline: Pipeline, stage: str, level: Level, dialect: str) -> ColumnElement[Any]:
+    """`verdict_of` by the filters of the row's level alone."""
     whens: list[tuple[Any, Any]] = []
     for step in pipeline.filters_before(stage, level):
         from curate.db.filters.sql import to_sql  # loads sqlglot
 
         fails = f"COALESCE(({to_sql(step.where, dialect)}), FALSE) = FALSE"
         whens.append((literal_column(fails), literal(step.name)))
-    own = case(*whens, else_=null()) if whens else null()
-    if level == "video" or not any(f.level == "video" for f in pipeline.filters):
-        return own
-    fallen = select(videos.c.reason).where(videos.c.id == video_id, videos.c.status == "dropped")
-    return func.coalesce(fallen.correlate_except(videos).scalar_subquery(), own)
+    return case(*whens, else_=null()) if whens else null()
+
+
+def clip_verdict(
+    pipeline: Pipeline,
+    own: ColumnElement[Any],
+    rows: FromClause = clips,
+    video_verdict: ColumnElement[Any] | None = None,
+) -> ColumnElement[Any]:
+    """The verdict on a clip whose own filters say `own`.
+
+    `video_verdict` is the one on its video, over a row of `videos`: what that row says, if left
+    out.
+    """
+    if any(step.level == "video" for step in pipeline.filters):
+        of_clip = videos.c.id == rows.c.video_id
+        fallen = select(videos.c.reason).where(of_clip, videos.c.status == "dropped")
+        if video_verdict is not None:
+            fallen = select(video_verdict).where(of_clip)
+        own = func.coalesce(fallen.correlate_except(videos).scalar_subquery(), own)
+    picked = rows.c.picked
+    return case((picked.is_(None), own), (picked == DROP, PICKED), else_=null())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, Update, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, Update, case, func, null, select
 
 from curate.configs.pipeline import Pipeline, StageStep
 from curate.configs.schema import Order
@@ -21,7 +21,7 @@ from curate.db.queue.leases import (
     lease_rows,
     lease_statement,
 )
-from curate.db.schema import clips, stands, videos
+from curate.db.schema import DROP, clips, stands, videos
 
 
 def lease_in_order(
@@ -114,11 +114,14 @@ def taken_since(
 ) -> Iterator[Sequence[Mapping[str, Any]]]:
     """The clips that an ordered stage took after number `last`, in order, RECALLED at a time.
 
-    Each has its id, its number, and the columns that the stage recalls. They come in parts because
-    a million of them would not fit into memory.
+    Each has its id, its number, and the columns that the stage recalls: NULL where the clip was
+    picked to drop, since no other is a duplicate of it. They come in parts because a million of
+    them would not fit into memory.
     """
     number = clips.c[order.number]
-    columns = (clips.c.id, number, *[clips.c[name] for name in order.recalled])
+    dropped = func.coalesce(clips.c.picked, "") == DROP
+    recalled = [case((dropped, null()), else_=clips.c[name]).label(name) for name in order.recalled]
+    columns = (clips.c.id, number, *recalled)
     taken = select(*columns).where(clips.c.dataset_id == dataset_id, number > last)
     with reading(engine) as connection:
         result = connection.execution_options(yield_per=RECALLED).execute(taken.order_by(number))

@@ -107,12 +107,13 @@ def view_dataset(
     """
     recent = recent or Recent()
     with reading(engine, "REPEATABLE READ") as connection:
-        of_dataset = select(datasets.c.state).where(datasets.c.id == dataset_id)
-        state = str(connection.execute(of_dataset).scalar_one())
+        of_dataset = select(datasets.c.state, datasets.c.picks).where(datasets.c.id == dataset_id)
+        dataset = connection.execute(of_dataset).one()
         counts = count_rows(connection, dataset_id)
-    steps = funnel(counts, pipeline) if pipeline else []
+    steps = funnel(counts, pipeline, bool(dataset.picks)) if pipeline else []
     stages = progress(steps, recent.rates, etas(recent.media_left, at_work))
-    return DatasetView(stages, totals(counts), state, recent.blocked, steps, counts, at_work)
+    blocked = recent.blocked
+    return DatasetView(stages, totals(counts), dataset.state, blocked, steps, counts, at_work)
 
 
 def condition(view: DatasetView, refiltering: bool) -> str:

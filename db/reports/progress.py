@@ -8,18 +8,20 @@ from dataclasses import dataclass
 from curate.configs.pipeline import FilterStep, Pipeline, StageStep
 from curate.configs.schema import LEVELS, Level
 from curate.db.reports.counts import RowCount
+from curate.db.schema import PICKED
 
 
 @dataclass(frozen=True)
 class StepCounts:
-    """What became of the rows that came to one step of a pipeline.
+    """What became of the rows that came to one step of a pipeline, or to picks by hand, which go
+    before all filters of clips.
 
     came_in = waiting + running + failed + dropped + kept; `kept` went on to the next step. A filter
     has no waiting, running or failed rows. Rows that a filter drops are counted at the filter.
     """
 
     step: str
-    kind: str  # stage or filter
+    kind: str  # stage, filter or pick
     level: Level
     queue: str
     where: str
@@ -45,19 +47,26 @@ class StepCounts:
         return self.waiting + self.running
 
 
-def funnel(counts: Sequence[RowCount], pipeline: Pipeline) -> list[StepCounts]:
-    """What did each step take in, keep and drop? One entry a step of the pipeline, in order."""
+def funnel(counts: Sequence[RowCount], pipeline: Pipeline, picks: bool = False) -> list[StepCounts]:
+    """What did each step take in, keep and drop? One entry a step of the pipeline, in order; where
+    there are `picks`, one for them behind the stage that makes clips.
+    """
     left = {level: sum(c.rows for c in counts if c.level == level) for level in LEVELS}
-    filters = {step.name for step in pipeline.filters}
+    reasons = {PICKED, *(step.name for step in pipeline.filters)}
+    maker = pipeline.maker("clip")
     steps = []
     for step in pipeline.steps:
         of_level = [c for c in counts if c.level == step.level]
         if isinstance(step, FilterStep):
             step_counts = _of_filter(step, of_level, left[step.level])
         else:
-            step_counts = _of_stage(step, of_level, left[step.level], filters)
+            step_counts = _of_stage(step, of_level, left[step.level], reasons)
         left[step.level] = step_counts.kept
         steps.append(step_counts)
+        if picks and step == maker:
+            by_hand = sum(c.rows for c in counts if c.status == "dropped" and c.reason == PICKED)
+            steps.append(StepCounts(PICKED, "pick", "clip", "", "", left["clip"], dropped=by_hand))
+            left["clip"] -= by_hand
     return steps
 
 
@@ -75,14 +84,14 @@ def _of_filter(step: FilterStep, counts: Sequence[RowCount], came_in: int) -> St
 
 
 def _of_stage(
-    step: StageStep, counts: Sequence[RowCount], came_in: int, filters: set[str]
+    step: StageStep, counts: Sequence[RowCount], came_in: int, reasons: set[str]
 ) -> StepCounts:
     at_stage = [c for c in counts if c.stage == step.name]
     running = sum(c.leased for c in at_stage if c.status == "active")
     active = sum(c.rows for c in at_stage if c.status == "active")
     failed = sum(c.rows for c in at_stage if c.status == "failed")
     # rows that filters dropped stand at the stage behind them, and count at the filter
-    dropped = sum(c.rows for c in at_stage if c.status == "dropped" and c.reason not in filters)
+    dropped = sum(c.rows for c in at_stage if c.status == "dropped" and c.reason not in reasons)
     return StepCounts(
         step=step.name,
         kind="stage",
@@ -176,7 +185,7 @@ def progress(
     """How far is each stage? In pipeline order. `etas` are by media."""
     stages: list[StageProgress] = []
     for index, step in enumerate(steps):
-        if step.kind == "filter":
+        if step.kind != "stage":
             continue
         dropped, done = step.dropped, step.kept
         for behind in steps[index + 1 :]:  # the filters directly behind the stage

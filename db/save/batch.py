@@ -8,7 +8,18 @@ from functools import cache
 from operator import add
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Select, Update, bindparam, func, select, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Row,
+    Select,
+    Update,
+    bindparam,
+    func,
+    null,
+    select,
+    update,
+)
 
 from curate.configs.errors import ServiceError
 from curate.configs.pipeline import Pipeline
@@ -20,7 +31,7 @@ from curate.db.queue.leases import FREE_COLUMNS, Claim, release_rows
 from curate.db.save.clips import FoundClip, begin_again, replace_clips
 from curate.db.save.log import log_batch
 from curate.db.save.placing import ROUTE_SEPARATOR, write_and_place
-from curate.db.schema import datasets, rows_of
+from curate.db.schema import clips, datasets, rows_of
 from curate.db.side_tables import NewRows
 
 
@@ -129,7 +140,7 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> Sa
         if outcomes.dropped or outcomes.failed:
             _end_rows(connection, step.level, outcomes, routes)
         n_dropped = len(routes.keys() & outcomes.dropped.keys())
-        if pipeline.filters:
+        if pipeline.filters or any(row.picked for row in held):
             count = dropped_statement(step.level)
             n_dropped = connection.execute(count, {"ids": scored}).scalar_one()
         n_failed = len(routes.keys() & outcomes.failed.keys())
@@ -160,13 +171,19 @@ def dataset_statement(exclusive: bool) -> Select[Any]:
 
 @cache
 def held_statement(level: Level) -> Select[Any]:
-    """The SELECT of the rows that a batch still holds, and where each returns to.
+    """The SELECT of the rows that a batch still holds, where each returns to, and how it is picked.
 
     It locks them in the order of their ids, as a renewal does.
     """
     table = rows_of(level)
     held = (among(table.c.id), table.c.owner == bindparam("holder"), table.c.status == "active")
-    return select(table.c.id, table.c.return_to).where(*held).order_by(table.c.id).with_for_update()
+    picked = clips.c.picked if level == "clip" else null().label("picked")
+    return (
+        select(table.c.id, table.c.return_to, picked)
+        .where(*held)
+        .order_by(table.c.id)
+        .with_for_update()
+    )
 
 
 @cache

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, case, delete, insert, null, select, update
 
 from curate.configs.errors import SourceChanging
 from curate.configs.pipeline import Pipeline
 from curate.configs.texts import input_cell
+from curate.db.filters.verdict import status_columns
 from curate.db.queue.leases import FREE_COLUMNS, ClaimRequest
 from curate.db.save.placing import write_and_place
-from curate.db.schema import clips, datasets, videos
+from curate.db.schema import DROP, PICKED, clips, datasets, videos
 
 
 class FoundClip(Protocol):
@@ -125,7 +126,8 @@ def forget_clips(
             clips.c[step.order.duplicate_of].in_(ids),
             clips.c.status != "failed",
         )
-        waiting = {"stage": step.name, "return_to": None, "status": "active", "reason": None}
+        verdict = case((clips.c.picked == DROP, PICKED), else_=null())
+        waiting = {"stage": step.name, "return_to": None, **status_columns(verdict, step.name)}
         unmeasured = dict.fromkeys(step.spec.columns)
         connection.execute(
             update(clips).where(*orphans).values(**waiting, **FREE_COLUMNS, **unmeasured)

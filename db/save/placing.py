@@ -15,7 +15,6 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    ColumnElement,
     Connection,
     Float,
     FromClause,
@@ -25,7 +24,6 @@ from sqlalchemy import (
     column,
     func,
     literal_column,
-    null,
     select,
     table,
     update,
@@ -36,12 +34,14 @@ from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Column, Level
 from curate.db.filters.verdict import status_columns, verdict_of
 from curate.db.queue.leases import FREE_COLUMNS
-from curate.db.schema import clips, rows_of
+from curate.db.schema import rows_of
 
 ROUTE_SEPARATOR = ">"  # between stages in `return_to`
 
 Kinds = tuple[tuple[str, str], ...]  # the columns that a statement writes, each with its kind
 
+# the columns of its position that placing a row writes
+_PLACED = ("stage", "return_to", "reason", "status", "error", *FREE_COLUMNS)
 _TYPES: dict[str, TypeEngine[Any]] = {"float": Float(53), "int": BigInteger(), "text": Text()}
 _CACHED_STATEMENTS = 256
 _statements: OrderedDict[tuple[object, ...], tuple[Pipeline, Update]] = OrderedDict()
@@ -95,13 +95,15 @@ def placing_statement(
 ) -> Update:
     """The UPDATE that writes columns of rows and moves the rows to a stage."""
     new: FromClause = _new_values(kinds, dialect)
-    verdict: ColumnElement[Any] = null()
+    names = ["id", *(name for name, _ in kinds), *_PLACED, *(["picked"] if level == "clip" else [])]
+    target = table(rows_of(level).name, *map(column, names))
     if pipeline.filters:
         rows = _rows_as_written(pipeline, level, kinds, stage, new)
-        video_id = rows.c.get("video_id", clips.c.video_id)
-        verdict = verdict_of(pipeline, stage, level, dialect, video_id)
+        verdict = verdict_of(pipeline, stage, level, dialect, rows)
         new = select(rows, verdict.label("verdict")).subquery("judged")
         verdict = new.c.verdict
+    else:
+        verdict = verdict_of(pipeline, stage, level, dialect, target)
     values = {
         **{name: new.c[name] for name, _ in kinds},
         "stage": stage,
@@ -110,7 +112,6 @@ def placing_statement(
         "error": None,
         **FREE_COLUMNS,
     }
-    target = table(rows_of(level).name, column("id"), *[column(name) for name in values])
     return update(target).where(target.c.id == new.c.row_id).values(values)
 
 
@@ -140,7 +141,8 @@ def _rows_as_written(
 
     written = {name for name, _ in kinds}
     filters = pipeline.filters_before(stage, level)
-    read = {"video_id"} if level == "clip" else set()  # a clip is dropped with its video
+    # a clip is dropped with its video, and when it was picked to drop
+    read = {"video_id", "picked"} if level == "clip" else set()
     read = read.union(*(columns_in(step.where) for step in filters))
     others = sorted(read - written)
     old = table(rows_of(level).name, column("id"), *[column(name) for name in others]).alias("old")

@@ -27,6 +27,8 @@ SCENARIOS: dict[str, list[str]] = {
     "stats": ["stats"],
     "datasets": ["datasets"],
     "refilter": ["refilter", "--set", "unique.where=duplicate <= 1"],
+    "refilter --dry-run": ["refilter", "--dry-run", "--set", "unique.where=duplicate <= 1"],
+    "pick drop": ["pick", "drop", "1"],
     "sql": ["sql"],
     "stages": ["stages"],
     "config": ["config"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,39 @@ def test_a_refilter_that_was_interrupted_is_told_and_finished_without_options(
         assert "curate refilter pets" in curate(*command).err
     assert curate("refilter").out == "dataset pets: 1 row revived, 0 rows dropped\n"
     assert "refilter" not in curate("filter").err.partition("Next:")[0]
+
+
+def test_a_dry_run_tells_what_a_refilter_then_does_and_writes_nothing(
+    curate: Call, filled: Filled
+) -> None:
+    scored(filled)
+    words = ["--set", "unique.where=duplicate <= 1", "--set", "not_black.where=black < 0.05"]
+    told = curate("refilter", "--dry-run", *words, "--json").json
+    clips = {"kept": 1, "lost": 3, "come_back": 1, "to_go": 1, "unmeasured": 0}
+    assert told["in_all"]["clips"] == clips
+    assert (told["dataset"], told["at_work"]) == ("pets", 1)
+    unique, not_black = told["filters"]
+    assert unique == {
+        "filter": "unique", "rows": "clips", "kept": 1, "lost": 0, "come_back": 1, "to_go": 1,
+        "unmeasured": 0, "old": "duplicate = 0", "new": "duplicate <= 1",
+    }  # fmt: skip
+    assert (not_black["lost"], not_black["old"]) == (3, "black <= 0.5")
+    shown = curate("refilter", "-n", *words)
+    assert "1 row would be revived and 3 dropped; nothing was written" in shown.err
+    assert shown.out.splitlines()[0].split() == [
+        "filter", "rows", "kept", "lost", "come_back", "to_go", "unmeasured", "old", "new",
+    ]  # fmt: skip
+    (line,) = (line for line in shown.err.splitlines() if line.startswith("Next: "))
+    done = curate(*shlex.split(line.removeprefix("Next: curate ")))
+    assert done.out == "dataset pets: 1 row revived, 3 rows dropped\n"
+
+
+def test_a_dry_run_of_an_interrupted_refilter_tells_what_is_left(
+    curate: Call, filled: Filled
+) -> None:
+    scored(filled)
+    with filled.engine.begin() as connection:
+        connection.execute(text("""UPDATE datasets SET refiltering = '["unique"]'"""))
+        connection.execute(text("UPDATE clips SET duplicate = 0"))
+    assert curate("refilter", "--dry-run", "--json").json["in_all"]["clips"]["come_back"] == 1
+    assert "curate refilter pets" in curate("status").err

@@ -48,3 +48,15 @@ def test_a_clip_falls_with_its_video_where_filters_decide_over_videos(line: Line
     assert verdicts(line, DONE) == [("dropped", "wide")] * 3
     line.pipeline = parse([{"stage": "probe"}, {"stage": "split"}], CATALOG, "test")
     assert verdicts(line, DONE) == [("kept", None)] * 3
+
+
+def test_a_pick_goes_before_the_clips_filters_and_those_of_its_video(line: Line) -> None:
+    with line.engine.begin() as connection:
+        connection.execute(text("UPDATE videos SET status = 'dropped', reason = 'wide'"))
+        connection.execute(text("UPDATE clips SET picked = 'drop' WHERE clip_index = 1"))
+        connection.execute(text("UPDATE clips SET picked = 'keep' WHERE clip_index = 2"))
+    wide = {"filter": "wide", "where": "width > 100"}
+    line.pipeline = parse([{"stage": "probe"}, wide, {"stage": "split"}], CATALOG, "test")
+    assert verdicts(line, DONE) == [("dropped", "wide"), ("dropped", "picked"), ("kept", None)]
+    line.pipeline = parse([{"stage": "probe"}, {"stage": "split"}], CATALOG, "test")
+    assert verdicts(line, DONE) == [("kept", None), ("dropped", "picked"), ("kept", None)]
