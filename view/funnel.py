@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from curate.configs.errors import ConfigError, NoInput, ServiceError
+from curate.db.picks import count_picks
 from curate.db.reports.frames import count_frames
 from curate.db.reports.funnel import rows_of_view
 from curate.db.reports.overview import view_dataset
+from curate.db.schema import PICKED
 from curate.tasks.inputs.files import PassedOver, Search
 from curate.tasks.inputs.find import find_inputs
 from curate.tasks.inputs.paths import is_url
@@ -27,7 +29,8 @@ def describe(home: Home, name: str) -> dict[str, Any]:
     shown = home.open(name)
     view = view_dataset(shown.engine, shown.dataset.id, shown.pipeline)
     frames = count_frames(shown.engine, shown.dataset.id)
-    filters = {step.name for step in shown.pipeline.filters}
+    picks = count_picks(shown.engine, shown.dataset.id)
+    filters = {PICKED, *(step.name for step in shown.pipeline.filters)}
     reasons: dict[str, list[dict[str, Any]]] = {}
     for count in view.counts:
         if count.status in ("dropped", "failed") and count.reason not in filters:
@@ -36,7 +39,7 @@ def describe(home: Home, name: str) -> dict[str, Any]:
             )
     rows = [
         {**row, "reasons": reasons.get(f"{row['step']} {row['rows']}", [])}
-        for row in rows_of_view(view, frames, shown.pipeline)
+        for row in rows_of_view(view, frames, shown.pipeline, picks)
     ]
     totals = view.totals
     return {
