@@ -50,10 +50,9 @@ def copy_span(path: Location, source: str, span: Span, sound: bool) -> WrittenCl
     """Copy the packets of a span of `source` to `path`, which appears only when it is whole.
 
     Returns what a player shows, so num_frames may exceed `span.frames` (see above); where it does,
-    the file is decoded once to count them. Raises
-    CannotCopy when an mp4 cannot hold the codec or packets do not carry the times of their frames,
-    CutMismatch when frames are missing, ServiceError when `path` is a URL that cannot be written
-    to.
+    the file is decoded once to count them. Raises CannotCopy when an mp4 cannot hold the codec or
+    packets do not carry the times of their frames, CutMismatch when frames are missing,
+    ServiceError when `path` is a URL that cannot be written to.
     """
     with open_media(source) as container, replacing(path) as temporary:
         stream = video_stream(container)
