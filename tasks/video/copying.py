@@ -141,13 +141,15 @@ def _add_stream(
         with suppress(FFmpegError):
             decoded = [*key.decode(), *context.decode(None)]
             size = next(((f.width, f.height) for f in decoded), size)
-    if size == first_size:
-        # PyAV finds no encoder by the name of a decoder that is a library, such as libdav1d
-        foreign = context.codec.name != context.codec.canonical_name
-        return output.add_stream_from_template(stream, opaque=foreign or None), size
-    shape = {"width": size[0], "height": size[1], "time_base": stream.time_base}
     codec = context.codec.canonical_name
-    return cast(VideoStream, output.add_mux_stream(codec, stream.average_rate, **shape)), size
+    if size != first_size and codec != "vp9":  # in an mp4 that describes its pixels itself
+        shape = {"width": size[0], "height": size[1], "time_base": stream.time_base}
+        return cast(VideoStream, output.add_mux_stream(codec, stream.average_rate, **shape)), size
+    # PyAV finds no encoder by the name of a decoder that is a library, such as libdav1d
+    copied = output.add_stream_from_template(stream, opaque=context.codec.name != codec or None)
+    if size != first_size:
+        copied.width, copied.height = size
+    return copied, size
 
 
 def presentation_times(pts: Sequence[int]) -> list[int]:

@@ -17,7 +17,7 @@ from curate.tasks.video.decode import decode, open_media, video_stream
 from curate.tasks.video.probing import probe_video
 from curate.tasks.video.span import Span
 from tests.field_pairs import pictures, write_pairs
-from tests.media import CLOSED, draw_bad, footage, frame_number, write_video
+from tests.media import CLOSED, Encoding, draw_bad, footage, frame_number, write_video
 
 
 @given(st.permutations(range(12)))
@@ -92,3 +92,26 @@ def test_the_frames_of_a_copy_are_those_that_decode(tmp_path: Path) -> None:
     with open_media(str(tmp_path / "b.mp4")) as container:
         shown = sum(1 for _ in decode(container, video_stream(container)))
     assert written.num_frames == shown
+
+
+def test_vp9_behind_a_change_of_size_is_copied(tmp_path: Path) -> None:
+    vp9 = Encoding("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8"})
+    parts = [
+        write_video(tmp_path / f"{width}.webm", footage(12, size=(width, height)), vp9)
+        for width, height in ((160, 96), (96, 160))
+    ]
+    with av.open(str(parts[0])) as first, av.open(str(tmp_path / "a.webm"), "w") as output:
+        copied = output.add_stream_from_template(first.streams.video[0])
+        for number, part in enumerate(parts):
+            with av.open(str(part)) as source:
+                for packet in source.demux(video=0):
+                    if packet.size:
+                        packet.pts += 500 * number  # type: ignore[operator]
+                        packet.dts += 500 * number  # type: ignore[operator]
+                        packet.stream = copied
+                        output.mux(packet)
+    span = Span(500, 1000, Fraction(1, 1000), 12)
+    written = copy_span(tmp_path / "b.mp4", str(tmp_path / "a.webm"), span, sound=False)
+    assert (written.num_frames, written.width, written.height) == (12, 96, 160)
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        assert [(f.width, f.height) for f in container.decode(video=0)] == [(96, 160)] * 12
