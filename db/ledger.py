@@ -21,7 +21,7 @@ from curate.db.expressions import quoted
 from curate.db.filters.clauses import Clauses, number_text, read_clauses
 from curate.db.filters.grammar import PredicateError
 from curate.db.filters.sql import SMALLEST, columns_in, to_sql
-from curate.db.schema import rows_of
+from curate.db.schema import KEEP, PICKED, clips, rows_of
 
 PASSES, FAILS, NOT_MEASURED, NOT_REACHED = "passes", "fails", "not measured", "not reached"
 Verdict = Literal["passes", "fails", "not measured", "not reached"]
@@ -59,15 +59,20 @@ class LedgerLine:
 
 def ledger(engine: Engine, pipeline: Pipeline, level: Level, row_id: int) -> list[LedgerLine]:
     """What each filter says of a row that is there, in order. A clip's has the filters of its video
-    first, for it falls with its video.
+    first, for it falls with its video; and before all, PICKED of one that was picked by hand, which
+    alone decides then.
     """
-    lines = []
+    lines: list[LedgerLine] = []
     with reading(engine, "REPEATABLE READ") as connection:
         ids = {level: row_id}
         if level == "clip":
-            clips = rows_of(level)
-            video = select(clips.c.video_id).where(clips.c.id == row_id)
-            ids["video"] = connection.execute(video).scalar_one()
+            clip = select(clips.c.video_id, clips.c.picked).where(clips.c.id == row_id)
+            ids["video"], picked = connection.execute(clip).one()
+            if picked:
+                verdict: Verdict = "passes" if picked == KEEP else "fails"
+                where = f"{PICKED} = '{KEEP}'"
+                judged = JudgedClause(where, verdict, {PICKED: picked}, None)
+                lines.append(LedgerLine(PICKED, level, where, verdict, [judged]))
         for of_level in LEVELS:
             if of_level in ids:
                 lines += _Judge(connection, of_level, ids[of_level]).lines(pipeline)
@@ -93,6 +98,9 @@ def way_back(
     moved = changes(lines)
     if values["status"] != "dropped" or values["reason"] not in moved:
         return None
+    if values["reason"] == PICKED:  # when the pick is undone, filters may drop it
+        how = "undo" if list(moved) == [PICKED] else "keep"
+        return ("pick", how, str(values["id"]), "--dataset", dataset)
     sets = [
         assignment(name, "where", where) if where else f"{name}.enabled=false"
         for name, where in moved.items()

@@ -17,6 +17,7 @@ from curate.configs.settings import without_passwords
 from curate.db.export import LAST, SEED, usual
 from curate.db.ledger import NOT_REACHED, LedgerLine, ledger, way_back
 from curate.db.reports.one_row import clips_of, duplicates, row_values, texts_of
+from curate.db.schema import PICKED
 
 Values = dict[str, Any]
 
@@ -52,7 +53,10 @@ def print_row(
         how = "tried again by" if back[0] == "retry" else "comes back with"
         print(f"\n{how}: {session.command(*back)}")
     warn_of_refilter(session, opened)
-    session.next(("filter", opened.name))
+    if back and back[0] == "refilter":
+        session.next((*back, "--dry-run"), ("pick", "keep", str(row_id), "--dataset", opened.name))
+    else:
+        session.next(("filter", opened.name))
 
 
 def _place(values: Values, lines: Sequence[LedgerLine]) -> str:
@@ -64,6 +68,8 @@ def _place(values: Values, lines: Sequence[LedgerLine]) -> str:
         return f"failed in {stage}: {reason}"
     if values["status"] == "dropped":
         by_filter = reason in [line.filter for line in lines]
+        if reason == PICKED:
+            return "picked to drop"
         return f"dropped by the filter {reason}" if by_filter else f"dropped in {stage}: {reason}"
     return str(values["status"])
 

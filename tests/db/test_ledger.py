@@ -165,3 +165,14 @@ def test_what_it_would_take_lets_the_row_in(line: Line) -> None:
         changed: Pipeline = pipeline(*steps[2:])
         after = ledger(line.engine, changed, "clip", row_id)
         assert {found.verdict for found in after} == {"passes", "not reached"}
+
+
+@pytest.mark.parametrize(("picked", "verdict"), [("keep", "passes"), ("drop", "fails")])
+def test_a_pick_stands_before_all_filters(line: Line, picked: str, verdict: str) -> None:
+    with line.engine.begin() as connection:
+        connection.execute(text("UPDATE clips SET picked = :p WHERE id = 1"), {"p": picked})
+    first, second, *_ = told(line, 1).values()
+    assert (first.filter, first.verdict) == ("picked", verdict)
+    assert first.clauses[0].values == {"picked": picked}
+    assert (second.filter, second.verdict) == ("some", "fails")  # what it says if it is undone
+    assert "picked" not in told(line, 2)

@@ -415,14 +415,6 @@
       }),
     );
     const { position, commands } = found;
-    if (position.picked) {
-      const verdict = el(
-        "span",
-        { class: `badge ${position.picked === "keep" ? "kept" : "dropped"}` },
-        position.picked,
-      );
-      rows.unshift(["picked by hand", "goes before all filters", position.picked, verdict]);
-    }
     if (!rows.length && !commands.back) return null;
     const how = position.status === "failed" ? "It is tried again by:" : "It comes back with:";
     return section(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import insert, text
 
 from curate.db.schema import captions, option_scores
@@ -60,3 +61,23 @@ def test_captions_options_and_duplicates_are_shown(curate: Call, filled: Filled)
     assert found["captions"][0]["match"] == 21.5
     assert found["option_scores"][0]["option"] == "a cat"
     assert [(d["id"], d["distance"]) for d in found["duplicates"]] == [(1, 3)]
+
+
+@pytest.mark.parametrize(("black", "word"), [(0.1, "undo"), (0.9, "keep")])
+def test_a_clip_picked_to_drop_comes_back_by_another_pick(
+    curate: Call, filled: Filled, black: float, word: str
+) -> None:
+    values = f"duplicate = 0, black = {black}, picked = 'drop', status = 'dropped'"
+    finish_clips(filled, f"UPDATE clips SET {values}, reason = 'picked' WHERE id = 1")
+    shown = curate("show", "1").out
+    assert "clip 1 of dataset pets: picked to drop" in shown
+    assert f"comes back with: curate pick {word} 1 --dataset pets" in shown
+
+
+def test_what_a_refilter_would_change_is_counted_first(curate: Call, filled: Filled) -> None:
+    finish_clips(filled, "UPDATE clips SET duplicate = 1 WHERE id = 4")
+    told = curate("show", "4").err.splitlines()
+    assert told == [
+        "Next: curate refilter pets --set unique.enabled=false --dry-run",
+        "  or: curate pick keep 4 --dataset pets",
+    ]
