@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from typing import Any
@@ -10,7 +11,10 @@ from curate.worker.stopping import end_with_parent
 
 
 def main() -> None:
-    """Run a Celery worker with the arguments of `celery worker`."""
+    """Run a Celery worker with the options of Celery's class `Worker`, as JSON.
+
+    Not by Celery's command line, which loads all its commands, Flower and a prompt.
+    """
     end_with_parent()  # before the imports, which take seconds
     from celery import signals
 
@@ -22,7 +26,9 @@ def main() -> None:
     configure_celery(app, settings.log_format)
     signals.worker_ready.connect(_leave_to_supervisor)
     signals.worker_process_init.connect(_leave_to_supervisor)
-    app.worker_main(["--quiet", "worker", *sys.argv[1:]])  # without Celery's banner
+    worker = app.Worker(**json.loads(sys.argv[1]), quiet=True)  # without Celery's banner
+    worker.start()
+    sys.exit(worker.exitcode)
 
 
 def _leave_to_supervisor(**_: Any) -> None:

@@ -8,6 +8,7 @@ uses every core.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -41,14 +42,15 @@ class WorkerSpec:
     threads: int = 1
     npu: int | None = None
 
-    def arguments(self, loglevel: str) -> list[str]:
-        """The arguments of `celery worker`."""
+    def options(self, loglevel: str) -> dict[str, str | int | bool]:
+        """The options of Celery's class `Worker`."""
         # a process of `ascend` is never replaced: its model takes long to load
-        recycled = [] if self.queue == "ascend" else [f"--max-tasks-per-child={RECYCLE}"]
-        return [
-            "-Q", self.queue, "-c", str(self.processes), "-P", "prefork", "-n", f"{self.name}@%h",
-            "-l", loglevel, "--without-gossip", "--without-mingle", *recycled,
-        ]  # fmt: skip
+        recycled = {} if self.queue == "ascend" else {"max_tasks_per_child": RECYCLE}
+        return {
+            "hostname": f"{self.name}@{socket.gethostname()}", "queues": self.queue,
+            "concurrency": self.processes, "pool_cls": "prefork", "loglevel": loglevel,
+            "without_gossip": True, "without_mingle": True, **recycled,
+        }  # fmt: skip
 
     def environment(
         self, settings: Settings, inherited: Mapping[str, str] = os.environ

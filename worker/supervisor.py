@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import signal
@@ -65,7 +66,8 @@ class Worker:
 
     def start(self) -> None:
         """Start the process."""
-        command = [sys.executable, "-m", "curate.worker", *self.spec.arguments(self._log.level)]
+        options = json.dumps(self.spec.options(self._log.level))
+        command = [sys.executable, "-m", "curate.worker", options]
         with contextlib.ExitStack() as stack:
             output = stack.enter_context(self._log.file.open("ab")) if self._log.file else None
             self._process = subprocess.Popen(  # noqa: S603  a fixed command

@@ -14,7 +14,7 @@ import pytest
 
 from curate.worker.lease_keeper import LeaseKeeper
 from curate.worker.logs import Format, Formatter, about
-from curate.worker.processes import worker_specs
+from curate.worker.processes import WorkerSpec, worker_specs
 from curate.worker.supervisor import Log, Supervisor
 from tests.pipelines import Line, make_line, wait_until, writer
 from tests.worker.conftest import run_all
@@ -127,19 +127,8 @@ def test_a_real_worker_tells_no_password_of_its_broker(
 ) -> None:
     """A broker that is not there: Celery tells where it wanted to connect, its banner too."""
     secret = {"CURATE_BROKER_URL": "redis://me:hush-hush@127.0.0.1:1/0", "CURATE_LOG_FORMAT": form}
-    command = [
-        sys.executable,
-        "-m",
-        "curate.worker",
-        "-Q",
-        "cpu",
-        "-c",
-        "1",
-        "-n",
-        "cpu0@%h",
-        "-l",
-        "DEBUG",
-    ]
+    options = json.dumps(WorkerSpec("cpu", 1, "cpu0").options("DEBUG"))
+    command = [sys.executable, "-m", "curate.worker", options]
     log = tmp_path / "log"
     with (
         log.open("wb") as out,
