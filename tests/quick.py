@@ -52,6 +52,7 @@ SLOW = (
     "tests/test_readme.py",
     "tests/test_servers.py",
     "tests/test_store.py",
+    "tests/view/test_browser.py",
     "tests/worker/test_app.py",
     "tests/worker/test_broker.py",
     "tests/worker/test_logs.py",

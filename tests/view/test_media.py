@@ -26,11 +26,12 @@ FILM = random.Random(1).randbytes(700_001)
 
 
 def write_samples(root: Path | str, video: int, fingerprint: str = "1") -> None:
-    """Three pictures of the first clip of a video."""
+    """Three pictures of each of the first two clips of a video."""
     jpegs = JpegList()
     pictures = [jpegs.add(t, encode_jpeg(picture(n))) for n, t in enumerate((0.0, 2.0, 3.9))]
     with writing_samples(root, video, fingerprint) as writer:
-        writer.write(0, Measures(4.0, pictures, [0, 2], pictures[1]), jpegs)
+        for index in range(2):
+            writer.write(index, Measures(4.0, pictures, [0, 2], pictures[1]), jpegs)
 
 
 class Films:
