@@ -14,6 +14,7 @@ from sqlalchemy import column as column_called
 from curate.configs.errors import NotANumber
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Level
+from curate.db.engine import is_sqlite
 from curate.db.schema import DROP, KEEP, clips, rows_of
 
 STATUSES = ("active", "kept", "dropped", "failed")
@@ -155,9 +156,14 @@ def _chunks(
     rows = select(*columns).where(
         table.c.id.between(first or 0, last or -1), table.c.dataset_id + 0 == wanted.dataset_id
     )
-    streaming = connection.execution_options(yield_per=AT_ONCE)
-    for chunk in streaming.execute(rows.order_by(table.c.id)).partitions():
-        yield list(zip(*chunk, strict=True))
+    rows = rows.order_by(table.c.id)
+    if is_sqlite(connection):  # the driver's own tuples: rows of SQLAlchemy take half as long again
+        cursor: Any = connection.execute(rows).cursor
+        while chunk := cursor.fetchmany(AT_ONCE):
+            yield list(zip(*chunk, strict=True))
+        return
+    for part in connection.execution_options(yield_per=AT_ONCE).execute(rows).partitions():
+        yield list(zip(*part, strict=True))
 
 
 def _stand(wanted: WantedRows) -> ColumnElement[Any]:
