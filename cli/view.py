@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import webbrowser
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,20 +60,27 @@ def view(
       curate view -o report.html
       curate view pets --port 9000 --no-open
     """
-    # imports tornado
-    from curate.view.security import Access
-    from curate.view.server import serve
-
     session = Session.of(ctx)
     home = _home(session, open_dataset(session, dataset).name)
     if output:
         _write(session, home, output)
         return
-    listening = _listen(address, port)
-    port = listening.getsockname()[1]
     names = {*LOOPBACK, socket.gethostname().lower(), address.lower(), *map(str.lower, host or ())}
+    with _listen(address, port) as listening:
+        _serve(session, home, listening, names, not no_open)
+
+
+def _serve(
+    session: Session, home: Home, listening: socket.socket, names: Collection[str], may_open: bool
+) -> None:
+    """Serve the pages under these names of this host until a signal."""
+    # imports tornado
+    from curate.view.security import Access
+    from curate.view.server import serve
+
+    address, port = listening.getsockname()[:2]
     access = Access(names, f"curate_view_{port}")
-    shown_at = url_of("127.0.0.1" if address in ("", "0.0.0.0", "::") else address, port)  # noqa: S104
+    shown_at = url_of("127.0.0.1" if address in ("0.0.0.0", "::") else address, port)  # noqa: S104
 
     def ready() -> None:
         print(f"{shown_at}/?token={access.token}", flush=True)
@@ -82,11 +90,11 @@ def view(
                 f"others reach {address}, and what they see goes over the network in the clear;"
                 " who has the URL is let in"
             )
-        if not no_open and _has_browser():
+        if may_open and _has_browser():
             url = f"{shown_at}/?token={access.token_for_once}"
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
-    with listening, signals_interrupt():
+    with signals_interrupt():
         try:
             serve(home, access, listening, ready)
         except KeyboardInterrupt:
