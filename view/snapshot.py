@@ -2,8 +2,8 @@
 
 A threshold that is dragged asks fifty times a second what would become of a million clips: too
 often for the database. So what filters look at is read once, as arrays, and judged here by the
-rules of `curate.db.refilter` and `curate.db.filters.verdict`: which rows are decided, the first
-filter that a row does not pass drops it, NULL does not pass, a clip falls with its video, and
+rules of `curate.db.filters.judge` and `curate.db.filters.verdict`: which rows are decided, the
+first filter that a row does not pass drops it, NULL does not pass, a clip falls with its video, and
 what was picked by hand goes before all that.
 """
 
@@ -24,6 +24,7 @@ from curate.configs.schema import LEVELS, Level
 from curate.db.datasets import Dataset
 from curate.db.engine import reading
 from curate.db.filters.clauses import Clause, Clauses, read_clauses
+from curate.db.filters.judge import Judge
 from curate.db.schema import PICKED
 from curate.view.loading import (
     DROPPED,
@@ -76,13 +77,15 @@ class Counts:
     """What changed filters would do to the rows of a level.
 
     `kept` go on before and after: they are kept, or on their way. Of the rows that come back,
-    `to_go` have stages to go through, whose filters then decide.
+    `to_go` have stages to go through, whose filters then decide. Rows `at_work` are judged when
+    their batch is saved, and counted nowhere else.
     """
 
     kept: int
     lost: int
     come_back: int
     to_go: int
+    at_work: int
 
 
 @dataclass(frozen=True)
@@ -109,11 +112,13 @@ class Prediction:
     def counts(self) -> Counts:
         """How many rows change."""
         back = self.come_back
+        goes_on = self.goes_on & self.rows.going_on  # before and after
         return Counts(
-            kept=int(np.count_nonzero(self.goes_on & self.rows.going_on)),
+            kept=int(np.count_nonzero(goes_on & self.rows.decided)),
             lost=int(np.count_nonzero(self.lost)),
             come_back=int(np.count_nonzero(back)),
             to_go=int(np.count_nonzero(back & ~self.done)),
+            at_work=int(np.count_nonzero(goes_on & ~self.rows.decided)),
         )
 
 
@@ -229,8 +234,7 @@ def take_snapshot(
 
     `report` is told of the rows read. Raises ServiceError, NotANumber.
     """
-    before = {step["filter"] for step in dataset.frozen if "filter" in step}
-    names = {*before, *dataset.refiltering, *(step.name for step in pipeline.filters), PICKED}
+    names = [*Judge.of(dataset, pipeline).names, PICKED]
     clauses = clauses_of(pipeline)
     rows: dict[Level, RowArrays] = {}
     taken = time.time()
@@ -244,7 +248,7 @@ def take_snapshot(
                 dataset.id,
                 level,
                 sorted(columns),
-                sorted(names),
+                names,
                 {name: sql for name, sql in rest.items() if sql},
             )
             video_ids = rows["video"].ids if level == "clip" else np.zeros(0, np.int64)

@@ -11,6 +11,7 @@ from curate.configs.pipeline import parse
 from curate.configs.settings import Settings
 from curate.db import datasets, migrate
 from curate.db.engine import make_engine
+from curate.db.schema import DROP, KEEP, PICKED
 from tests.pipelines import CATALOG, Line
 
 GRID = [n / 8 for n in range(-8, 17)]  # values that rows share, and thresholds fall on
@@ -73,8 +74,9 @@ def make_rows(url: str, home: Any, seed: int = 1) -> Line:
                 connection.execute(
                     text(
                         "INSERT INTO clips (dataset_id, video_id, clip_index, start_pts, end_pts,"
-                        " stage, status, reason, owner, score, other) VALUES (:dataset, :video,"
-                        " :index, 0, 1, :stage, :status, :reason, :owner, :score, :other)"
+                        " stage, status, reason, owner, picked, score, other) VALUES (:dataset,"
+                        " :video, :index, 0, 1, :stage, :status, :reason, :owner, :picked, :score,"
+                        " :other)"
                     ),
                     _clip(rng, other.id if number % 5 == 0 else dataset.id, video, index),
                 )
@@ -87,7 +89,7 @@ def _clip(rng: random.Random, dataset: int, video: int, index: int) -> dict[str,
     status, reason = rng.choice(
         [going_on] * 4
         + [("dropped", rng.choice(CLIP_FILTERS)) for _ in range(3)]
-        + [("dropped", "of_old"), ("failed", "RunError")]
+        + [("dropped", "of_old"), ("failed", "RunError"), ("dropped", PICKED)]
     )
     return {
         "dataset": dataset,
@@ -97,6 +99,7 @@ def _clip(rng: random.Random, dataset: int, video: int, index: int) -> dict[str,
         "status": status,
         "reason": reason,
         "owner": rng.choice([None] * 8 + ["me"]),
+        "picked": rng.choice([None] * 8 + [KEEP, DROP]),
         "score": rng.choice([None, *GRID, *GRID]),
         "other": rng.choice([None, *GRID, *GRID]) if stage != "score" else None,
     }

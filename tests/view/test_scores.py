@@ -70,11 +70,11 @@ def test_a_histogram_says_on_how_many_it_was_measured(pets: Dataset, client: Cli
 @pytest.mark.parametrize(
     ("number", "expected"),
     [
-        (0.5, {"kept": 4, "lost": 0, "come_back": 0, "to_go": 0}),
-        (0.25, {"kept": 4, "lost": 0, "come_back": 1, "to_go": 1}),
-        (0.2500001, {"kept": 4, "lost": 0, "come_back": 0, "to_go": 0}),
-        (0, {"kept": 4, "lost": 0, "come_back": 2, "to_go": 2}),
-        (1.5, {"kept": 1, "lost": 3, "come_back": 0, "to_go": 0}),
+        (0.5, {"kept": 4, "lost": 0, "come_back": 0, "to_go": 0, "at_work": 0}),
+        (0.25, {"kept": 4, "lost": 0, "come_back": 1, "to_go": 1, "at_work": 0}),
+        (0.2500001, {"kept": 4, "lost": 0, "come_back": 0, "to_go": 0, "at_work": 0}),
+        (0, {"kept": 4, "lost": 0, "come_back": 2, "to_go": 2, "at_work": 0}),
+        (1.5, {"kept": 1, "lost": 3, "come_back": 0, "to_go": 0, "at_work": 0}),
     ],
 )
 def test_a_moved_threshold_tells_what_it_costs(
@@ -101,7 +101,7 @@ def test_the_command_runs_as_it_is_shown_and_the_snippet_says_the_same(
 
 def test_a_filter_that_is_off_brings_back_what_it_dropped(pets: Dataset, client: Client) -> None:
     found = ask(client, "whatif", off="unique")["clips"]
-    assert found == {"kept": 4, "lost": 0, "come_back": 1, "to_go": 1}
+    assert found == {"kept": 4, "lost": 0, "come_back": 1, "to_go": 1, "at_work": 0}
 
 
 def test_the_clips_that_change_and_those_nearest_to_the_threshold(

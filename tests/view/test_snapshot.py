@@ -11,6 +11,7 @@ import pytest
 from curate.configs.pipeline import parse
 from curate.configs.schema import LEVELS
 from curate.db import datasets
+from curate.db.preview import preview
 from curate.db.refilter import replace_pipeline
 from curate.view.snapshot import Changes, Snapshot, take_snapshot
 from tests.pipelines import CATALOG, Line
@@ -57,6 +58,11 @@ def test_what_is_predicted_is_what_a_refilter_does(line: Line) -> None:
         snapshot = snapshot_of(line)
         changes = at_random(rng, snapshot)
         predicted = snapshot.predict(changes)
+        previewed = preview(
+            line.engine,
+            datasets.pick(line.engine, "set"),
+            parse(snapshot.steps(changes), CATALOG, "test"),
+        ).in_all
         done = applied(line, snapshot, changes)
         for level in LEVELS:
             filters = [step.name for step in snapshot.filters(level)]
@@ -72,11 +78,14 @@ def test_what_is_predicted_is_what_a_refilter_does(line: Line) -> None:
             ):
                 if judged and number >= 0:
                     assert reason == filters[number]
+            counts_of_refilter = previewed[level]
+            for name in ("kept", "lost", "come_back", "to_go"):
+                assert getattr(found.counts, name) == getattr(counts_of_refilter, name), name
             counts = line.rows(
                 f"SELECT status, count(*) FROM {level}s WHERE {of_dataset} GROUP BY 1"
             )
             by_status = {str(status): rows for status, rows in counts}
-            assert found.counts.kept + found.counts.come_back == sum(
+            assert found.counts.kept + found.counts.come_back + found.counts.at_work == sum(
                 by_status.get(status, 0) for status in ("kept", "active")
             )
         each = [prediction.counts for prediction in predicted.values()]

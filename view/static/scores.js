@@ -7,8 +7,8 @@
 
   // What changes, in words, of the rows of a level.
   const words = (changes, noun) => {
-    const before = changes.kept + changes.lost;
-    const after = changes.kept + changes.come_back;
+    const before = changes.kept + changes.lost + changes.at_work;
+    const after = changes.kept + changes.come_back + changes.at_work;
     const back = changes.come_back
       ? `, of which ${curate.number(changes.to_go)} still have stages to go through`
       : "";
@@ -17,6 +17,9 @@
       ["kept", `${curate.number(changes.kept)} kept`],
       ["lost", `${curate.number(changes.lost)} lost`],
       ["back", `${curate.number(changes.come_back)} come back${back}`],
+      ...(changes.at_work
+        ? [["muted", `${curate.number(changes.at_work)} at work: judged when they are saved`]]
+        : []),
     ];
   };
 
