@@ -20,7 +20,7 @@ from curate.tasks.video.samples import Samples
 from curate.view.clips import cards
 from curate.view.media import content_type, player_type, samples_of
 from curate.view.security import Page, Refusal
-from curate.view.state import Home, Shown
+from curate.view.state import Home, ShownDataset
 
 FACTS = (
     "start_seconds", "end_seconds", "seconds", "num_frames", "fps", "width", "height", "text",
@@ -70,7 +70,7 @@ def describe(home: Home, clip: int) -> dict[str, Any]:
     }
 
 
-def _values(shown: Shown, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+def _values(shown: ShownDataset, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     """The columns of clips that the schema and the dataset's pipeline name, by the clips' ids."""
     known: dict[str, ColumnElement[Any]] = {c.name: c for c in clips.columns}
     known |= {n: column(n) for n in shown.pipeline.columns() if n not in known}
@@ -122,7 +122,7 @@ def _pictures(home: Home, clip: int, dataset: str) -> dict[str, Any]:
     return {"seconds": [picture.seconds for picture in samples.measures.pictures], "error": None}
 
 
-def _duplicates(shown: Shown, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _duplicates(shown: ShownDataset, values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The clips that a clip was found alike with, as `duplicates` tells them: what they show, and
     the columns in which they differ.
     """
@@ -161,7 +161,7 @@ def _differences(
     ]
 
 
-class Clip(Page):
+class ClipPage(Page):
     """/api/clip"""
 
     async def get(self) -> None:
@@ -169,4 +169,4 @@ class Clip(Page):
         self.send_json(await self.work(describe, self.home, self.integer("id", 0, 1)))
 
 
-ROUTES = [(r"/api/clip", Clip)]
+ROUTES = [(r"/api/clip", ClipPage)]

@@ -34,7 +34,7 @@ from curate.db.queue.leases import FREE, stages_met
 from curate.db.reports.counts import count_rows
 from curate.db.schema import captions, clips, stands, videos
 from curate.view.security import Page, Refusal
-from curate.view.state import Shown
+from curate.view.state import ShownDataset
 
 STATUSES = ("kept", "dropped", "failed", "active")
 LIMIT = 60  # clips of a page
@@ -69,7 +69,7 @@ def sortable(pipeline: Pipeline) -> dict[str, Column]:
 
 
 def list_clips(
-    shown: Shown, wanted: Wanted, after: Place | None = None, limit: int = LIMIT
+    shown: ShownDataset, wanted: Wanted, after: Place | None = None, limit: int = LIMIT
 ) -> tuple[list[int], Place | None]:
     """The ids of the clips behind a place, and the place behind them; None: there are no more."""
     with reading(shown.engine, "REPEATABLE READ") as connection:
@@ -170,7 +170,7 @@ def _conditions(dataset_id: int, wanted: Wanted) -> list[ColumnElement[bool]]:
     return found
 
 
-def cards(shown: Shown, ids: Sequence[int], score: str = "") -> list[dict[str, Any]]:
+def cards(shown: ShownDataset, ids: Sequence[int], score: str = "") -> list[dict[str, Any]]:
     """What a list shows of clips, in the order of the ids; `score`: a column that it shows too.
 
     Clips that are gone are left out.
@@ -197,7 +197,7 @@ def cards(shown: Shown, ids: Sequence[int], score: str = "") -> list[dict[str, A
     return [found[clip] for clip in ids if clip in found]
 
 
-def choices(shown: Shown) -> dict[str, Any]:
+def choices(shown: ShownDataset) -> dict[str, Any]:
     """What a list can be chosen by, with counts of clips: statuses, and the reasons of those that
     are dropped or failed; and the columns that it can be sorted by.
     """

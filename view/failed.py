@@ -11,12 +11,12 @@ from curate.db.engine import reading
 from curate.db.reports.failures import failures
 from curate.db.schema import clips, rows_of, stands, videos
 from curate.view.security import Page
-from curate.view.state import Home, Shown
+from curate.view.state import Home, ShownDataset
 
 LIMIT = 100  # rows of a page
 
 
-def kinds(home: Home, shown: Shown) -> list[dict[str, Any]]:
+def kinds(home: Home, shown: ShownDataset) -> list[dict[str, Any]]:
     """Each kind of failure, the most frequent first: how many rows, the message of one of them with
     what to do, and the command that tries again.
     """
@@ -36,7 +36,7 @@ def kinds(home: Home, shown: Shown) -> list[dict[str, Any]]:
 
 
 def rows(
-    home: Home, shown: Shown, level: Level, kind: tuple[str, str], after: int
+    home: Home, shown: ShownDataset, level: Level, kind: tuple[str, str], after: int
 ) -> list[dict[str, Any]]:
     """Rows of one kind, which is a stage and an error, with ids above `after`, in their order."""
     table = rows_of(level)

@@ -18,7 +18,7 @@ from curate.view.clips import cards
 from curate.view.histogram import SHARES, Binned, histogram
 from curate.view.loading import Bools
 from curate.view.snapshot import Changes, Prediction, Snapshot, Threshold
-from curate.view.state import Shown
+from curate.view.state import ShownDataset
 
 NEAREST, SAMPLE = 6, 12  # clips shown of each side of a threshold, and of what changes
 
@@ -159,7 +159,7 @@ def refilter_words(snapshot: Snapshot, name: str, changes: Changes) -> list[str]
 
 
 def changed_clips(
-    shown: Shown, snapshot: Snapshot, predicted: Mapping[Level, Prediction]
+    shown: ShownDataset, snapshot: Snapshot, predicted: Mapping[Level, Prediction]
 ) -> dict[str, Any]:
     """A random sample of the clips that would be lost, and of those that would come back."""
     found = predicted["clip"]
@@ -173,7 +173,7 @@ def changed_clips(
 
 
 def nearest_clips(
-    shown: Shown, snapshot: Snapshot, threshold: Threshold, number: float
+    shown: ShownDataset, snapshot: Snapshot, threshold: Threshold, number: float
 ) -> dict[str, Any]:
     """The clips nearest to a threshold, on both sides of it: those that do not pass, and that do.
 
@@ -201,7 +201,7 @@ def nearest_clips(
 
 
 def show_clips(
-    shown: Shown,
+    shown: ShownDataset,
     snapshot: Snapshot,
     groups: Mapping[str, NDArray[np.int64]],
     threshold: Threshold | None = None,

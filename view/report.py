@@ -33,7 +33,7 @@ from curate.view.datasets import describe
 from curate.view.media import samples_of
 from curate.view.security import Refusal, json_text
 from curate.view.snapshot import Changes, Snapshot, Threshold
-from curate.view.state import Home, Shown
+from curate.view.state import Home, ShownDataset
 
 MOST = 600  # clips in the file
 NEAR = 10  # of them, on each side of each threshold
@@ -73,7 +73,7 @@ class _Report:
     """What goes into the file."""
 
     home: Home
-    shown: Shown
+    shown: ShownDataset
     taken: scores.Taken
 
     @property

@@ -19,7 +19,7 @@ from curate.view.histogram import Binned, histogram
 from curate.view.loading import WantedRows, read_columns
 from curate.view.security import Page, Refusal
 from curate.view.snapshot import Changes, Prediction, Snapshot, take_snapshot
-from curate.view.state import Home, Shown
+from curate.view.state import Home, ShownDataset
 
 DATASETS = 2  # whose rows are kept in memory; those looked at last
 WAIT = 5.0  # seconds that a request waits for a snapshot
@@ -45,7 +45,7 @@ class StillReading(Refusal):
 class _Reading:
     """A snapshot that a thread takes."""
 
-    def __init__(self, engine: Engine, shown: Shown) -> None:
+    def __init__(self, engine: Engine, shown: ShownDataset) -> None:
         self.pipeline_text = shown.dataset.pipeline_text
         self.rows = 0
         self._taken: Taken | None = None
@@ -53,7 +53,7 @@ class _Reading:
         self._thread = threading.Thread(target=self.take, args=(engine, shown), daemon=True)
         self._thread.start()
 
-    def take(self, engine: Engine, shown: Shown) -> None:
+    def take(self, engine: Engine, shown: ShownDataset) -> None:
         try:
             snapshot = take_snapshot(engine, shown.dataset, shown.pipeline, self.count)
             self._taken = Taken(self.pipeline_text, snapshot)
@@ -86,7 +86,7 @@ class Snapshots:
         self._lock = threading.Lock()
 
     def of(
-        self, home: Home, shown: Shown, fresh: bool = False, seconds: float | None = WAIT
+        self, home: Home, shown: ShownDataset, fresh: bool = False, seconds: float | None = WAIT
     ) -> Taken:
         """That of a dataset; another one when it was asked for, or when the filters changed.
 
@@ -128,7 +128,7 @@ def show_histogram(home: Home, name: str, key: str, column: str) -> dict[str, An
 
 
 def histogram_shown(
-    home: Home, shown: Shown, taken: Taken, key: str, column: str = ""
+    home: Home, shown: ShownDataset, taken: Taken, key: str, column: str = ""
 ) -> dict[str, Any]:
     """`show_histogram` of a snapshot, with a threshold or column that is there."""
     found = histogram_of(home, shown, taken, key, column)
@@ -137,7 +137,7 @@ def histogram_shown(
 
 
 def histogram_of(
-    home: Home, shown: Shown, taken: Taken, key: str, column: str = ""
+    home: Home, shown: ShownDataset, taken: Taken, key: str, column: str = ""
 ) -> Binned | None:
     """A histogram of a snapshot, made when it is asked for the first time."""
     asked = key or f" {column}"  # no key of a threshold begins with a space
@@ -149,7 +149,7 @@ def histogram_of(
     return taken.histograms[asked]
 
 
-def read_histograms(home: Home, shown: Shown, taken: Taken, columns: Sequence[str]) -> None:
+def read_histograms(home: Home, shown: ShownDataset, taken: Taken, columns: Sequence[str]) -> None:
     """Make the histograms of columns that no filter looks at, in one pass over the clips."""
     wanted = WantedRows(taken.snapshot.pipeline, shown.dataset.id, "clip", columns)
     with reading(home.patient or shown.engine) as connection:
@@ -197,7 +197,7 @@ def show_prediction(home: Home, name: str, moves: str, off: str, key: str) -> di
 
 
 def prediction_shown(
-    home: Home, shown: Shown, taken: Taken, changes: Changes, key: str = ""
+    home: Home, shown: ShownDataset, taken: Taken, changes: Changes, key: str = ""
 ) -> dict[str, Any]:
     """`show_prediction` of changes to a snapshot."""
     predicted = taken.snapshot.predict(changes)

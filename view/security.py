@@ -35,7 +35,7 @@ from curate.configs.errors import (
     UsageError,
 )
 from curate.db.readonly.engine import was_stopped
-from curate.view.state import Home, Shown
+from curate.view.state import Home, ShownDataset
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -185,7 +185,7 @@ class Page(Guarded):
             status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
             raise Refusal(status, self.home.advise(str(error), self.home.name)) from error
 
-    async def shown(self) -> Shown:
+    async def shown(self) -> ShownDataset:
         """The dataset that the argument `dataset` names, or the one that is shown first."""
         return await self.work(self.home.open, self.text("dataset"))
 

@@ -15,7 +15,7 @@ from curate.tasks.registry import stages
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownDataset:
     """A dataset as it is now, and the database that it is in."""
 
     engine: Engine  # cannot write
@@ -38,13 +38,13 @@ class Home:
     advise: Callable[[str, str], str]
     patient: Engine | None = None  # as `engine`, with more time: for all rows of a dataset
 
-    def open(self, name: str = "") -> Shown:
+    def open(self, name: str = "") -> ShownDataset:
         """A dataset by name, or the one that is shown first, with the filters that it has now.
 
         Raises NoSuchDataset, NoDatasets, ConfigError, ServiceError.
         """
         dataset = pick(self.engine, name or self.name)
-        return Shown(self.engine, dataset, _pipeline_of(dataset))
+        return ShownDataset(self.engine, dataset, _pipeline_of(dataset))
 
     def names(self) -> list[str]:
         """The names of all datasets, oldest first."""

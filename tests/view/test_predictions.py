@@ -8,7 +8,7 @@ import pytest
 
 from curate.view import predictions
 from curate.view.snapshot import Changes, Snapshot
-from curate.view.state import Shown
+from curate.view.state import ShownDataset
 from tests.pipelines import Line
 from tests.view.rows import make_rows
 from tests.view.test_snapshot import snapshot_of
@@ -26,9 +26,9 @@ def snapshot(line: Line) -> Snapshot:
     return snapshot_of(line)
 
 
-def shown(line: Line) -> Shown:
+def shown(line: Line) -> ShownDataset:
     """The dataset of a line, as pages open it."""
-    return Shown(line.engine, line.dataset, line.pipeline)
+    return ShownDataset(line.engine, line.dataset, line.pipeline)
 
 
 def test_the_text_of_a_column_is_that_of_its_stage(snapshot: Snapshot) -> None:
