@@ -22,7 +22,7 @@ pick = typer.Typer(
 MOST_TOLD = 5  # originals
 
 Clips = Annotated[
-    list[str] | None, typer.Argument(metavar="[CLIP]...", help="Ids of clips.", show_default=False)
+    list[str] | None, typer.Argument(metavar="CLIP", help="Ids of clips.", show_default=False)
 ]
 From = Annotated[
     str | None,

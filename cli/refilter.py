@@ -11,7 +11,7 @@ import typer
 
 from curate.cli.shared.database import OpenDataset, open_dataset
 from curate.cli.shared.options import Config, DatasetName, Json, Sets
-from curate.cli.shared.output import Counter, counted, emit, emit_json
+from curate.cli.shared.output import Counter, counted, emit, emit_json, formatted
 from curate.cli.shared.pipelines import changed_pipeline, resolve
 from curate.cli.shared.session import Session
 from curate.configs.differences import differences, only_filters_differ
@@ -21,17 +21,8 @@ from curate.db.preview import preview
 from curate.db.refilter import replace_pipeline
 from curate.db.reports.counts import count_unfinished
 
-PREVIEW_COLUMNS = [
-    "filter",
-    "rows",
-    "kept",
-    "lost",
-    "come_back",
-    "to_go",
-    "unmeasured",
-    "old",
-    "new",
-]
+PREVIEW_COLUMNS = ["filter", "rows", "kept", "lost", "come_back", "to_go", "unmeasured"]
+SPARE = ("unmeasured", "to_go")  # left out where the terminal is narrow
 
 
 def refilter(
@@ -97,7 +88,9 @@ def _show_preview(session: Session, opened: OpenDataset, pipeline: Pipeline, as_
         )
         return
     totals = [{"filter": "in all", "rows": rows, **counts} for rows, counts in in_all.items()]
-    emit([*filters, *totals], False, PREVIEW_COLUMNS)
+    emit([*filters, *totals], False, PREVIEW_COLUMNS, SPARE)
+    for name, (old, new) in {f.name: (f.old, f.new) for f in found.filters}.items():
+        print(formatted(f"{name}: {old or 'no filter'} → {new or 'no filter'}"))
     come_back, lost = (sum(c[key] for c in in_all.values()) for key in ("come_back", "lost"))
     session.console.say(
         f"{counted(come_back, 'row')} would be revived and {lost} dropped; nothing was written"
