@@ -9,7 +9,7 @@ from typing import Any
 
 from curate.cli.shared.database import OpenDataset
 from curate.cli.shared.funnel import warn_of_refilter
-from curate.cli.shared.output import emit_cells, emit_json, formatted
+from curate.cli.shared.output import emit_cells, emit_json, formatted, plain
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
 from curate.configs.schema import Level
@@ -51,7 +51,7 @@ def print_row(
             emit_cells(names, hidden, spare=("start_seconds", "stage"))
     if back:
         how = "tried again by" if back[0] == "retry" else "comes back with"
-        print(f"\n{how}: {session.command(*back)}")
+        print(plain(f"\n{how}: {session.command(*back)}"))
     warn_of_refilter(session, opened)
     if back and back[0] == "refilter":
         session.next((*back, "--dry-run"), ("pick", "keep", str(row_id), "--dataset", opened.name))

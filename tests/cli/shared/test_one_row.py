@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import insert, text
 
 from curate.db.schema import captions, option_scores
-from tests.cli.conftest import Call, Filled, finish_clips
+from tests.cli.conftest import Call, Filled, finish_clips, give_pipeline
 
 
 def test_the_ledger_has_a_line_for_each_condition(curate: Call, filled: Filled) -> None:
@@ -81,3 +81,12 @@ def test_what_a_refilter_would_change_is_counted_first(curate: Call, filled: Fil
         "Next: curate refilter pets --set unique.enabled=false --dry-run",
         "  or: curate pick keep 4 --dataset pets",
     ]
+
+
+def test_a_predicate_commands_no_terminal(curate: Call, filled: Filled) -> None:
+    odd = {"filter": "odd", "where": "text = 'a\u202eb' AND num_frames > 200"}
+    give_pipeline(filled, ["probe", "split", odd])
+    finish_clips(filled, "UPDATE clips SET status = 'dropped', reason = 'odd', text = 'a\u202eb'")
+    shown = curate("show", "1")
+    assert "comes back with" in shown.out
+    assert "\u202e" not in shown.out + shown.err
