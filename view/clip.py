@@ -62,9 +62,9 @@ def describe(home: Home, clip: int) -> dict[str, Any]:
         "ledger": [asdict(line) for line in lines],
         "duplicates": _duplicates(shown, values),
         "commands": {
-            "keep": home.command("pick", "keep", str(clip)),
-            "drop": home.command("pick", "drop", str(clip)),
-            "undo": home.command("pick", "undo", str(clip)),
+            "keep": home.command("pick", "keep", str(clip), "--dataset", name),
+            "drop": home.command("pick", "drop", str(clip), "--dataset", name),
+            "undo": home.command("pick", "undo", str(clip), "--dataset", name),
             "back": home.command(*back) if back else None,
         },
     }

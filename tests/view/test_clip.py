@@ -108,7 +108,7 @@ def test_commands_run_as_printed(rows: Rows, client: Client) -> None:
     clip = rows.clip(pets, rows.video(pets))
     commands = page(client, clip)["commands"]
     home = rows.settings.home
-    assert commands["drop"] == f"curate --home {home} pick drop {clip}"
+    assert commands["drop"] == f"curate --home {home} pick drop {clip} --dataset pets"
 
 
 def test_its_ledger_and_the_command_that_brings_it_back(rows: Rows, client: Client) -> None:
@@ -123,6 +123,15 @@ def test_its_ledger_and_the_command_that_brings_it_back(rows: Rows, client: Clie
     ]  # fmt: skip
     assert "refilter pets --set" in found["commands"]["back"]
     assert "flow >= 0.25" in found["commands"]["back"]
+
+
+def test_a_pick_stands_first_in_the_ledger(rows: Rows, client: Client) -> None:
+    pets = rows.dataset("pets")
+    values = {"status": "dropped", "reason": "picked", "picked": "drop", "duplicate": 0}
+    clip = rows.clip(pets, rows.video(pets), flow=2.0, static=0.0, **values)
+    found = page(client, clip)
+    assert (found["ledger"][0]["filter"], found["ledger"][0]["verdict"]) == ("picked", "fails")
+    assert found["commands"]["back"].endswith(f"pick undo {clip} --dataset pets")
 
 
 def test_a_kept_clip_needs_no_way_back_and_a_failed_one_is_tried_again(
