@@ -132,5 +132,7 @@ def _pick(
     if more := done.originals[MOST_TOLD:]:
         session.console.say(f"and {len(more)} more; all of them with --json")
     if left:
-        session.console.say(f"{counted(left, 'row')} have stages to go through")
+        session.console.say(
+            f"{counted(left, 'row')} still {'has' if left == 1 else 'have'} stages to go through"
+        )
     session.next(("resume" if left else "export", opened.name, "-o", "clips.csv"))

@@ -64,7 +64,9 @@ def refilter(
         revived, dropped = (counted(counts[k], "row") for k in ("revived", "dropped"))
         print(f"dataset {opened.name}: {revived} revived, {dropped} dropped")
     if left:
-        session.console.say(f"{counted(left, 'row')} have stages to go through")
+        session.console.say(
+            f"{counted(left, 'row')} still {'has' if left == 1 else 'have'} stages to go through"
+        )
     session.next(("resume" if left else "export", opened.name, "-o", "clips.csv"))
 
 
