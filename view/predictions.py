@@ -17,7 +17,7 @@ from curate.db.schema import rows_of
 from curate.view.clips import cards
 from curate.view.histogram import SHARES, Binned, histogram
 from curate.view.loading import Bools
-from curate.view.snapshot import Changes, Prediction, Snapshot, Threshold
+from curate.view.snapshot import ChangedFilters, Prediction, Snapshot, Threshold
 from curate.view.state import ShownDataset
 
 NEAREST, SAMPLE = 6, 12  # clips shown of each side of a threshold, and of what changes
@@ -25,7 +25,7 @@ NEAREST, SAMPLE = 6, 12  # clips shown of each side of a threshold, and of what 
 
 def describe(snapshot: Snapshot) -> dict[str, Any]:
     """The filters with their thresholds, and the other columns that stages measured."""
-    predicted = snapshot.predict(Changes())
+    predicted = snapshot.predict(ChangedFilters())
     columns = snapshot.pipeline.columns()
     looked_at = {t.clause.column for t in snapshot.thresholds.values() if t.step.level == "clip"}
     return {
@@ -123,7 +123,7 @@ def show_histogram(found: Binned | None, goes_on: Bools) -> dict[str, Any]:
 
 
 def show_prediction(
-    snapshot: Snapshot, predicted: Mapping[Level, Prediction], changes: Changes
+    snapshot: Snapshot, predicted: Mapping[Level, Prediction], changes: ChangedFilters
 ) -> dict[str, Any]:
     """What changed filters would do, in numbers, and the filters in YAML."""
     changed = changed_filters(snapshot, changes)
@@ -139,13 +139,13 @@ def show_prediction(
     }
 
 
-def changed_filters(snapshot: Snapshot, changes: Changes) -> list[FilterStep]:
+def changed_filters(snapshot: Snapshot, changes: ChangedFilters) -> list[FilterStep]:
     """The filters that changes are about, in order."""
     moved = {snapshot.thresholds[key].step.name for key in changes.numbers} | {*changes.off}
     return [step for step in snapshot.pipeline.filters if step.name in moved]
 
 
-def refilter_words(snapshot: Snapshot, name: str, changes: Changes) -> list[str]:
+def refilter_words(snapshot: Snapshot, name: str, changes: ChangedFilters) -> list[str]:
     """The words behind `curate` that make the changes. Raises ValueError as `Snapshot.where`."""
     words = ["refilter", name]
     for step in changed_filters(snapshot, changes):

@@ -32,7 +32,7 @@ from curate.view import clip, clips, failed, funnel, predictions, scores
 from curate.view.datasets import describe
 from curate.view.media import samples_of
 from curate.view.security import Refusal, json_text
-from curate.view.snapshot import Changes, Snapshot, Threshold
+from curate.view.snapshot import ChangedFilters, Snapshot, Threshold
 from curate.view.state import Home, ShownDataset
 
 MOST = 600  # clips in the file
@@ -118,17 +118,17 @@ class _Report:
             moved[key] = []
             for number in numbers:
                 same = number == self.snapshot.thresholds[key].clause.number
-                changes = Changes({} if same else {key: number})
+                changes = ChangedFilters({} if same else {key: number})
                 moved[key].append(self._prediction(changes, key))
                 step()
         names = [f.name for f in self.snapshot.pipeline.filters]
         return {
             "moved": moved,
-            "off": {name: self._prediction(Changes(off={name})) for name in names},
-            "unmoved": self._prediction(Changes()),
+            "off": {name: self._prediction(ChangedFilters(off={name})) for name in names},
+            "unmoved": self._prediction(ChangedFilters()),
         }
 
-    def _prediction(self, changes: Changes, key: str = "") -> dict[str, Any]:
+    def _prediction(self, changes: ChangedFilters, key: str = "") -> dict[str, Any]:
         return scores.prediction_shown(self.home, self.shown, self.taken, changes, key)
 
     def histograms(self, columns: list[str], step: Callable[[], None]) -> dict[str, Any]:
@@ -250,8 +250,8 @@ def fates_of(snapshot: Snapshot, places: NDArray[np.int64]) -> list[dict[str, An
     ]
     for key, threshold in snapshot.thresholds.items():
         end = float("inf") if threshold.clause.op in ("<", "<=") else -float("inf")
-        passing = snapshot.predict(Changes({key: end}))["clip"].goes_on[places]
-        failing = snapshot.predict(Changes({key: -end}))["clip"].goes_on[places]
+        passing = snapshot.predict(ChangedFilters({key: end}))["clip"].goes_on[places]
+        failing = snapshot.predict(ChangedFilters({key: -end}))["clip"].goes_on[places]
         at = places if threshold.step.level == "clip" else rows.video[places]
         columns = (snapshot.values(threshold)[at], snapshot.met(threshold.step)[at])
         for fate, value, met, yes, no in zip(found, *columns, passing, failing, strict=True):
@@ -260,7 +260,7 @@ def fates_of(snapshot: Snapshot, places: NDArray[np.int64]) -> list[dict[str, An
                 "value": number, "met": bool(met), "passing": bool(yes), "failing": bool(no),
             }  # fmt: skip
     for step in snapshot.pipeline.filters:
-        goes_on = snapshot.predict(Changes(off={step.name}))["clip"].goes_on[places]
+        goes_on = snapshot.predict(ChangedFilters(off={step.name}))["clip"].goes_on[places]
         for fate, yes in zip(found, goes_on, strict=True):
             fate["off"][step.name] = bool(yes)
     return found

@@ -18,7 +18,7 @@ from curate.view import predictions
 from curate.view.histogram import Binned, histogram
 from curate.view.loading import WantedRows, read_columns
 from curate.view.security import Page, Refusal
-from curate.view.snapshot import Changes, Prediction, Snapshot, take_snapshot
+from curate.view.snapshot import ChangedFilters, Prediction, Snapshot, take_snapshot
 from curate.view.state import Home, ShownDataset
 
 DATASETS = 2  # whose rows are kept in memory; those looked at last
@@ -165,7 +165,7 @@ def _threshold(snapshot: Snapshot, key: str) -> Any:
     return snapshot.thresholds[key]
 
 
-def read_changes(snapshot: Snapshot, moves: str, off: str) -> Changes:
+def read_changes(snapshot: Snapshot, moves: str, off: str) -> ChangedFilters:
     """The changes that a URL tells: `sharp.0:20,moving.1:0.5`, and filters that are off.
 
     Raises UsageError.
@@ -182,7 +182,7 @@ def read_changes(snapshot: Snapshot, moves: str, off: str) -> Changes:
     unknown = names - {step.name for step in snapshot.pipeline.filters}
     if unknown:
         raise UsageError(what=f"There is no filter {min(unknown)}")
-    return Changes(numbers, names)
+    return ChangedFilters(numbers, names)
 
 
 def show_prediction(home: Home, name: str, moves: str, off: str, key: str) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def show_prediction(home: Home, name: str, moves: str, off: str, key: str) -> di
 
 
 def prediction_shown(
-    home: Home, shown: ShownDataset, taken: Taken, changes: Changes, key: str = ""
+    home: Home, shown: ShownDataset, taken: Taken, changes: ChangedFilters, key: str = ""
 ) -> dict[str, Any]:
     """`show_prediction` of changes to a snapshot."""
     predicted = taken.snapshot.predict(changes)

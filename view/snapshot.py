@@ -65,7 +65,7 @@ class Threshold:
 
 
 @dataclass(frozen=True)
-class Changes:
+class ChangedFilters:
     """Other filters: numbers by the key of a threshold, and names of filters that are off."""
 
     numbers: Mapping[str, float] = field(default_factory=dict)
@@ -143,13 +143,13 @@ class Snapshot:
             met[: len(stages)] = [len(pipeline.filters_before(s, level)) for s in stages]
             self._met[level] = met[self.rows[level].stage]
             self._done[level] = self.rows[level].stage == stages.index(DONE)
-        self._passes = {step.name: self.passes(step, Changes()) for step in pipeline.filters}
+        self._passes = {step.name: self.passes(step, ChangedFilters()) for step in pipeline.filters}
 
     def filters(self, level: Level) -> list[FilterStep]:
         """The filters of a level, in order."""
         return [step for step in self.pipeline.filters if step.level == level]
 
-    def where(self, step: FilterStep, changes: Changes) -> str:
+    def where(self, step: FilterStep, changes: ChangedFilters) -> str:
         """The predicate of a filter with its numbers changed. Raises ValueError for a number that
         no predicate may hold.
         """
@@ -160,7 +160,7 @@ class Snapshot:
         }
         return self.clauses[step.name].moved(numbers)
 
-    def steps(self, changes: Changes) -> list[dict[str, Any]]:
+    def steps(self, changes: ChangedFilters) -> list[dict[str, Any]]:
         """The pipeline with these changes, as `curate.configs.pipeline.parse` takes it."""
         raw = self.pipeline.frozen()
         for step in self.pipeline.filters:
@@ -180,7 +180,7 @@ class Snapshot:
         met: Bools = self._met[step.level] > number
         return met
 
-    def passes(self, step: FilterStep, changes: Changes) -> Bools:
+    def passes(self, step: FilterStep, changes: ChangedFilters) -> Bools:
         """Which rows of its level pass a filter, whether they have met it or not."""
         rows = self.rows[step.level]
         passed = np.ones(len(rows), np.bool_)
@@ -194,7 +194,7 @@ class Snapshot:
                 passed &= threshold.passes(self.values(threshold), number)
         return passed
 
-    def predict(self, changes: Changes) -> dict[Level, Prediction]:
+    def predict(self, changes: ChangedFilters) -> dict[Level, Prediction]:
         """What a refilter with these changes would make of the rows, by level."""
         changed = {self.thresholds[key].step.name for key in changes.numbers} | {*changes.off}
         videos = self._judge("video", changes, changed, None)
@@ -206,7 +206,7 @@ class Snapshot:
         return {"video": videos, "clip": self._judge("clip", changes, changed, fallen)}
 
     def _judge(
-        self, level: Level, changes: Changes, changed: Collection[str], fallen: Bools | None
+        self, level: Level, changes: ChangedFilters, changed: Collection[str], fallen: Bools | None
     ) -> Prediction:
         rows = self.rows[level]
         verdict = np.full(len(rows), NONE, np.int16)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from curate.view import predictions
-from curate.view.snapshot import Changes, Snapshot
+from curate.view.snapshot import ChangedFilters, Snapshot
 from curate.view.state import ShownDataset
 from tests.pipelines import Line
 from tests.view.rows import make_rows
@@ -62,7 +62,8 @@ def test_of_a_threshold_of_videos_the_first_clips_are_shown(line: Line, snapshot
 
 
 def test_changed_clips_are_a_sample_of_those_that_change(line: Line, snapshot: Snapshot) -> None:
-    predicted = snapshot.predict(Changes(off={step.name for step in snapshot.pipeline.filters}))
+    off = {step.name for step in snapshot.pipeline.filters}
+    predicted = snapshot.predict(ChangedFilters(off=off))
     found = predictions.changed_clips(shown(line), snapshot, predicted)
     assert len(found["come_back"]) == predictions.SAMPLE
     assert len(found["lost"]) == predicted["clip"].counts.lost < predictions.SAMPLE

@@ -18,7 +18,7 @@ from curate.tasks.video.measures import Measures
 from curate.tasks.video.samples import writing_samples
 from curate.view import report
 from curate.view.report import sample, stops_of, write_report
-from curate.view.snapshot import Changes
+from curate.view.snapshot import ChangedFilters
 from curate.view.state import Home
 from tests.view.conftest import Rows, home_of
 from tests.view.rows import make_rows
@@ -123,7 +123,7 @@ def test_each_stop_counts_as_a_refilter_to_it(
         places = np.arange(len(snapshot.rows["clip"]))
         fates = report.fates_of(snapshot, places)
         for number in stops:
-            goes_on = snapshot.predict(Changes({key: number}))["clip"].goes_on
+            goes_on = snapshot.predict(ChangedFilters({key: number}))["clip"].goes_on
             assert [_after(fate["thresholds"][key], threshold, number) for fate in fates] == (
                 goes_on.tolist()
             )

@@ -13,7 +13,7 @@ from curate.configs.schema import LEVELS
 from curate.db import datasets
 from curate.db.preview import preview
 from curate.db.refilter import replace_pipeline
-from curate.view.snapshot import Changes, Snapshot, take_snapshot
+from curate.view.snapshot import ChangedFilters, Snapshot, take_snapshot
 from tests.pipelines import CATALOG, Line
 from tests.view.rows import GRID, make_rows
 
@@ -32,7 +32,7 @@ def snapshot_of(line: Line) -> Snapshot:
     return take_snapshot(line.engine, dataset, parse(dataset.frozen, CATALOG, "test"))
 
 
-def at_random(rng: random.Random, snapshot: Snapshot) -> Changes:
+def at_random(rng: random.Random, snapshot: Snapshot) -> ChangedFilters:
     """Some thresholds on values that rows have or between them, and sometimes a filter off."""
     numbers = {}
     for key, threshold in snapshot.thresholds.items():
@@ -41,10 +41,10 @@ def at_random(rng: random.Random, snapshot: Snapshot) -> Changes:
             values = list(range(15)) if whole else GRID
             numbers[key] = rng.choice([float(rng.choice(values)), rng.uniform(-2, 13)])
     off = {step.name for step in snapshot.pipeline.filters if rng.random() < 0.1}
-    return Changes(numbers, off)
+    return ChangedFilters(numbers, off)
 
 
-def applied(line: Line, snapshot: Snapshot, changes: Changes) -> dict[str, int]:
+def applied(line: Line, snapshot: Snapshot, changes: ChangedFilters) -> dict[str, int]:
     """Refilter with these changes, as `curate refilter --set` does."""
     steps = snapshot.steps(changes)
     dataset = datasets.pick(line.engine, "set")
@@ -95,14 +95,14 @@ def test_what_is_predicted_is_what_a_refilter_does(line: Line) -> None:
         changed["come_back"] += done["revived"]
         for step in snapshot.pipeline.filters:  # filters that were off join again
             if step.name in changes.off:
-                applied(line, snapshot, Changes(changes.numbers))
+                applied(line, snapshot, ChangedFilters(changes.numbers))
                 break
     assert min(changed.values()) > 100, changed
 
 
 def test_those_that_come_back_tell_whether_they_have_stages_to_go_through(line: Line) -> None:
     snapshot = snapshot_of(line)
-    changes = Changes(off={step.name for step in snapshot.pipeline.filters})
+    changes = ChangedFilters(off={step.name for step in snapshot.pipeline.filters})
     counts = snapshot.predict(changes)["clip"].counts
     before = line.rows(
         "SELECT stage = 'done' FROM clips WHERE status = 'dropped' AND reason <> 'of_old' AND"
@@ -116,20 +116,22 @@ def test_those_that_come_back_tell_whether_they_have_stages_to_go_through(line: 
 @pytest.mark.parametrize("off", [{"long"}, {"good"}, {"long", "good", "first", "fine", "unusual"}])
 def test_filters_that_are_off_are_as_if_they_were_not_there(line: Line, off: set[str]) -> None:
     snapshot = snapshot_of(line)
-    counts = [prediction.counts for prediction in snapshot.predict(Changes(off=off)).values()]
-    done = applied(line, snapshot, Changes(off=off))
+    counts = [
+        prediction.counts for prediction in snapshot.predict(ChangedFilters(off=off)).values()
+    ]
+    done = applied(line, snapshot, ChangedFilters(off=off))
     assert done["dropped"] == sum(c.lost for c in counts)
     assert done["revived"] == sum(c.come_back for c in counts)
 
 
 def test_nothing_changes_where_the_filters_in_force_were_applied(line: Line) -> None:
-    applied(line, snapshot_of(line), Changes())
+    applied(line, snapshot_of(line), ChangedFilters())
     snapshot = snapshot_of(line)
-    for prediction in snapshot.predict(Changes()).values():
+    for prediction in snapshot.predict(ChangedFilters()).values():
         assert (prediction.counts.lost, prediction.counts.come_back) == (0, 0)
 
 
 def test_a_disabled_filter_is_no_longer_in_the_pipeline(line: Line) -> None:
-    steps = snapshot_of(line).steps(Changes({"good.0": 1.0}, {"fine"}))
+    steps = snapshot_of(line).steps(ChangedFilters({"good.0": 1.0}, {"fine"}))
     assert json.loads(json.dumps(steps))[4] == {"filter": "good", "where": "score >= 1"}
     assert "fine" not in [step.name for step in parse(steps, CATALOG, "test").filters]
