@@ -132,7 +132,5 @@ def _pick(
     if more := done.originals[MOST_TOLD:]:
         session.console.say(f"and {len(more)} more; all of them with --json")
     if left:
-        session.console.say(
-            f"{counted(left, 'row')} still {'has' if left == 1 else 'have'} stages to go through"
-        )
+        session.console.say(f"with stages to go through: {counted(left, 'row')}")
     session.next(("resume" if left else "export", opened.name, "-o", "clips.csv"))

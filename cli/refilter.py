@@ -64,9 +64,7 @@ def refilter(
         revived, dropped = (counted(counts[k], "row") for k in ("revived", "dropped"))
         print(f"dataset {opened.name}: {revived} revived, {dropped} dropped")
     if left:
-        session.console.say(
-            f"{counted(left, 'row')} still {'has' if left == 1 else 'have'} stages to go through"
-        )
+        session.console.say(f"with stages to go through: {counted(left, 'row')}")
     session.next(("resume" if left else "export", opened.name, "-o", "clips.csv"))
 
 
