@@ -90,7 +90,9 @@ def _serve(
                 f"others reach {address}, and what they see goes over the network in the clear;"
                 " who has the URL is let in"
             )
-        if may_open and _has_browser():
+        # others open in this terminal
+        in_a_window = any(os.environ.get(n) for n in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+        if may_open and in_a_window:
             url = f"{shown_at}/?token={access.token_for_once}"
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
@@ -141,8 +143,3 @@ def _listen(address: str, port: int) -> socket.socket:
         raise ServiceError(what=f"The port {port} of {address}", why=why) from None
     listening.setblocking(False)
     return listening
-
-
-def _has_browser() -> bool:
-    """Whether a browser would open in a window, not in this terminal."""
-    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
