@@ -7,6 +7,7 @@ It needs playwright and a Chromium (apt-get install chromium).
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -71,8 +72,9 @@ def main() -> None:
     """Make all pictures."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
-        videos, home = Path(folder) / "videos", ("--home", f"{folder}/home")
+        videos = Path(folder) / "videos"
         videos.mkdir()
+        os.environ["CURATE_HOME"] = f"{folder}/home"  # the commands in the pictures name no --home
         for number in range(24):
             light = 0.05 if number % 8 == 7 else 1.0
             draw(videos / f"video-{number:02}.mp4", number**1.5 / 6, number * 7 % 180, light)
@@ -81,9 +83,9 @@ def main() -> None:
         pipeline = Path(folder) / "pipeline.yaml"
         pipeline.write_text(PIPELINE)
         words = ("run", str(videos), "-c", str(pipeline), "-o", f"{folder}/clips.csv")
-        subprocess.run([*CURATE, *home, *words, "--name", "drawn"], check=False)  # noqa: S603
+        subprocess.run([*CURATE, *words, "--name", "drawn"], check=False)  # noqa: S603
         server = subprocess.Popen(  # noqa: S603
-            [*CURATE, *home, "view", "--no-open", "--port", "0"], stdout=subprocess.PIPE, text=True
+            [*CURATE, "view", "--no-open", "--port", "0"], stdout=subprocess.PIPE, text=True
         )
         try:
             assert server.stdout is not None

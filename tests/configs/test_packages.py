@@ -14,7 +14,7 @@ from curate.configs.packages import install, known_protocols, store_package
 
 ROOT = Path(__file__).parent.parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-FOLDERS = ("cli", "configs", "db", "docs", "tasks", "worker", "src")
+FOLDERS = ("cli", "configs", "db", "docs", "tasks", "view", "worker", "src")
 SHIPPED = [
     ROOT / "README.md",
     *(
