@@ -68,7 +68,8 @@ def duplicates(engine: Engine, pipeline: Pipeline, clip_id: int) -> list[dict[st
             if not column:
                 continue
             points_to = clips.c[column]
-            distance = clips.c.get(column.removesuffix("of") + "distance", null())
+            measured = clips.c.get(column.removesuffix("of") + "distance")
+            distance = null() if measured is None else measured
             span = (clips.c.start_seconds, clips.c.end_seconds)
             columns = (clips.c.id, clips.c.status, clips.c.reason, *span)
             query = select(distance.label("distance"), *columns, videos.c.path.label("source"))
@@ -78,7 +79,8 @@ def duplicates(engine: Engine, pipeline: Pipeline, clip_id: int) -> list[dict[st
             for row in connection.execute(query.where(clips.c.id == original)).mappings():
                 own_distance = {"distance": connection.execute(own).scalar_one()}
                 found.append({"stage": stage, "relation": "original", **row, **own_distance})
-            copies = query.where(points_to == clip_id).order_by(distance, clips.c.id)
+            nearest = [] if measured is None else [measured]  # Postgres orders by no NULL
+            copies = query.where(points_to == clip_id).order_by(*nearest, clips.c.id)
             for row in connection.execute(copies.limit(MOST_COPIES)).mappings():
                 found.append({"stage": stage, "relation": "copy", **row})
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import insert, text
@@ -63,6 +64,18 @@ def test_duplicates_are_told_from_both_sides_with_their_distance(copies: Line) -
 
     assert told(1) == [("copy", 3, 3), ("copy", 2, 4)]
     assert told(2) == [("original", 1, 4)]
+
+
+def test_duplicates_of_a_stage_without_a_distance(copies: Line) -> None:
+    with copies.engine.begin() as connection:
+        connection.execute(text("UPDATE clips SET text_duplicate_of = 1 WHERE id > 1"))
+    steps = tuple(
+        SimpleNamespace(name=name, order=SimpleNamespace(duplicate_of=f"{prefix}duplicate_of"))
+        for name, prefix in (("dedup", ""), ("texts", "text_"))
+    )
+    found = duplicates(copies.engine, SimpleNamespace(stages=steps), 1)  # type: ignore[arg-type]
+    told = [(row["stage"], row["id"], row["distance"]) for row in found]
+    assert told == [("dedup", 3, 3), ("dedup", 2, 4), ("texts", 2, None), ("texts", 3, None)]
 
 
 def test_a_video_has_its_clips_by_where_they_stand(copies: Line) -> None:
