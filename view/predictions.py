@@ -17,7 +17,7 @@ from curate.db.schema import rows_of
 from curate.view.clips import cards
 from curate.view.histogram import SHARES, Binned, histogram
 from curate.view.loading import Bools
-from curate.view.snapshot import ChangedFilters, Prediction, Snapshot, Threshold
+from curate.view.snapshot import NONE, ChangedFilters, Prediction, Snapshot, Threshold
 from curate.view.state import ShownDataset
 
 NEAREST, SAMPLE = 6, 12  # clips shown of each side of a threshold, and of what changes
@@ -56,10 +56,10 @@ def filter_shown(
     """
     found = predicted[step.level]
     number = snapshot.filters(step.level).index(step)
-    # numbers below 0: no filter drops it, or its video fell
-    earlier = (found.verdict >= 0) & (found.verdict < number)
-    came = found.rows.decided & snapshot.met(step) & ~earlier
-    dropped = came & (found.verdict == number)
+    # a row that was picked to drop, or fell with its video, came to no filter of its own
+    dropped = found.rows.decided & (found.verdict == number)
+    later = (found.verdict > number) | (found.verdict == NONE)
+    came = dropped | (found.rows.decided & snapshot.met(step) & later)
     return {
         "name": step.name,
         "level": step.level,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from curate.configs.pipeline import FilterStep, Pipeline, StageStep
 from curate.configs.schema import LEVELS, Level
@@ -48,8 +49,10 @@ class StepCounts:
 
 
 def funnel(counts: Sequence[RowCount], pipeline: Pipeline, picks: bool = False) -> list[StepCounts]:
-    """What did each step take in, keep and drop? One entry a step of the pipeline, in order; where
-    there are `picks`, one for them behind the stage that makes clips.
+    """What did each step take in, keep and drop? One entry a step of the pipeline, in order.
+
+    Behind the stage that makes clips, where there are `picks`, one for them, and one for each
+    filter of videos by which clips fell with their video.
     """
     left = {level: sum(c.rows for c in counts if c.level == level) for level in LEVELS}
     reasons = {PICKED, *(step.name for step in pipeline.filters)}
@@ -63,11 +66,25 @@ def funnel(counts: Sequence[RowCount], pipeline: Pipeline, picks: bool = False) 
             step_counts = _of_stage(step, of_level, left[step.level], reasons)
         left[step.level] = step_counts.kept
         steps.append(step_counts)
-        if picks and step == maker:
-            by_hand = sum(c.rows for c in counts if c.status == "dropped" and c.reason == PICKED)
-            steps.append(StepCounts(PICKED, "pick", "clip", "", "", left["clip"], dropped=by_hand))
-            left["clip"] -= by_hand
+        if step == maker:
+            for one in _before_filters(counts, pipeline, picks):
+                steps.append(replace(one, came_in=left["clip"]))
+                left["clip"] = steps[-1].kept
     return steps
+
+
+def _before_filters(
+    counts: Sequence[RowCount], pipeline: Pipeline, picks: bool
+) -> Iterator[StepCounts]:
+    """What drops clips before their own filters: picks, and filters of their videos."""
+    dropped = Counter[str | None]()
+    for c in counts:
+        dropped[c.reason] += c.rows if (c.level, c.status) == ("clip", "dropped") else 0
+    if picks:
+        yield StepCounts(PICKED, "pick", "clip", "", "", 0, dropped=dropped[PICKED])
+    for step in pipeline.filters:
+        if step.level == "video" and (fallen := dropped[step.name]):
+            yield StepCounts(step.name, "filter", "clip", "", step.where, 0, dropped=fallen)
 
 
 def _of_filter(step: FilterStep, counts: Sequence[RowCount], came_in: int) -> StepCounts:

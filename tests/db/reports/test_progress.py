@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curate.configs.pipeline import parse
 from curate.db.reports.counts import RowCount
 from curate.db.reports.progress import (
     MOST_BATCHES,
@@ -20,7 +21,7 @@ from curate.db.reports.progress import (
     rate,
     totals,
 )
-from tests.pipelines import pipeline
+from tests.pipelines import CATALOG, pipeline
 
 
 def test_a_row_dropped_afterwards_counts_at_its_filter() -> None:
@@ -31,6 +32,27 @@ def test_a_row_dropped_afterwards_counts_at_its_filter() -> None:
     steps = {p.step: p for p in funnel(counts, pipeline("score", "good: score >= 1", "inorder"))}
     assert (steps["good"].came_in, steps["good"].dropped, steps["good"].kept) == (3, 2, 1)
     assert steps["inorder"].came_in == 1
+
+
+def test_clips_that_fell_with_their_video_are_dropped_before_their_filters() -> None:
+    counts = [
+        RowCount("video", "split", "dropped", "wide", 1, 0),
+        RowCount("video", "done", "kept", None, 2, 0),
+        RowCount("clip", "done", "dropped", "wide", 3, 0),
+        RowCount("clip", "done", "dropped", "picked", 1, 0),
+        RowCount("clip", "done", "kept", None, 5, 0),
+    ]
+    steps = [
+        {"stage": "probe"}, {"filter": "wide", "where": "width > 9"}, {"stage": "split"},
+        {"stage": "score"}, {"filter": "good", "where": "score >= 1"},
+    ]  # fmt: skip
+    line = parse(steps, CATALOG, "test")
+    found = [p for p in funnel(counts, line, picks=True) if p.level == "clip"]
+    assert [(p.step, p.came_in, p.dropped) for p in found] == [
+        ("picked", 9, 1), ("wide", 8, 3), ("score", 5, 0), ("good", 5, 0)
+    ]  # fmt: skip
+    stages = {s.stage: s for s in progress(funnel(counts, line, picks=True), {})}
+    assert (stages["probe"].dropped, stages["split"].dropped, stages["score"].total) == (1, 0, 5)
 
 
 STEPS = pipeline("score", "good: score >= 1", "inorder", "new: duplicate = 0")
