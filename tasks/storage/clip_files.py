@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -69,12 +70,14 @@ def sizes_below(folder: Path) -> Iterator[int]:
     """
     folders = [str(folder)]
     while folders:
-        try:
-            with os.scandir(folders.pop()) as entries:
-                for entry in entries:
+        # what cannot be looked at was deleted meanwhile, or is another user's
+        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                size = None
+                with contextlib.suppress(OSError):
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.path)
                     else:
-                        yield entry.stat(follow_symlinks=False).st_size
-        except OSError:  # deleted meanwhile, or of another user
-            continue
+                        size = entry.stat(follow_symlinks=False).st_size
+                if size is not None:
+                    yield size

@@ -60,3 +60,12 @@ def test_sizes_are_those_of_all_files_below(tmp_path: Path) -> None:
     link = (tmp_path / "a" / "around").lstat().st_size
     assert sorted(sizes_below(tmp_path)) == sorted([3, 2, link])
     assert list(sizes_below(tmp_path / "gone")) == []
+
+
+def test_a_file_that_goes_while_sizes_are_read_hides_no_other(tmp_path: Path) -> None:
+    for name in ("one", "two", "three"):
+        (tmp_path / name).write_bytes(b"123")
+    sizes = sizes_below(tmp_path)
+    next(sizes)
+    list(tmp_path.iterdir())[1].unlink()  # in the order in which it was listed
+    assert list(sizes) == [3]
