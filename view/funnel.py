@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,20 @@ def describe(home: Home, name: str) -> dict[str, Any]:
     }
 
 
+class _CountInTime(PassedOver):
+    """Raises TimeoutError at the end of a folder, and when it is asked to check, after `end`."""
+
+    end = 0.0
+
+    def count_others(self, paths: Iterable[str], listing: Iterable[str]) -> None:
+        super().count_others(paths, listing)
+        self.check()
+
+    def check(self) -> None:
+        if time.monotonic() > self.end:
+            raise TimeoutError
+
+
 def count_skipped(home: Home, name: str) -> dict[str, Any]:
     """The files in the folder of a dataset that an enqueue skips: no videos, by their suffix.
 
@@ -65,19 +80,20 @@ def count_skipped(home: Home, name: str) -> dict[str, Any]:
     """
     shown = home.open(name)
     root = shown.dataset.root
-    passed_over = PassedOver()
     if is_url(root) or not Path(root).is_dir():
         return {"skipped": {}, "whole": False, "why": "it is no folder of this host"}
     own = frozenset({str(home.settings.folder), str(home.settings.clips)})
-    end = time.monotonic() + LONGEST_SEARCH
+    passed_over = _CountInTime()
+    passed_over.end = time.monotonic() + LONGEST_SEARCH
     why = ""
     try:
-        for _ in find_inputs(root, passed_over, Search(own=own)):
-            if time.monotonic() > end:
-                why = f"it was searched for {LONGEST_SEARCH:g} s only"
-                break
+        # with pictures: to know whether they join, all would be searched for once more
+        for _ in find_inputs(root, passed_over, Search(pictures=True, own=own)):
+            passed_over.check()
+    except TimeoutError:
+        why = f"it was searched for {LONGEST_SEARCH:g} s only"
     except (NoInput, ConfigError, ServiceError) as error:
-        why = str(error)
+        why = home.advise(str(error), name)
     beside = {e for s in shown.pipeline.stages for e in stages()[s.name].reads_beside(s.options)}
     return {"skipped": passed_over.skipped(beside), "whole": not why, "why": why}
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from curate.db.reports.funnel import funnel_rows
+from curate.view import funnel
 from curate.view.funnel import count_skipped
 from tests.view.conftest import Client, Rows, home_of
 
@@ -42,6 +45,23 @@ def test_files_that_were_skipped_are_counted_in_the_folder(rows: Rows, tmp_path:
     rows.run("UPDATE datasets SET root = 's3://bucket/in'")
     assert count_skipped(home, "pets")["whole"] is False
     home.engine.dispose()
+
+
+def test_a_search_that_takes_too_long_says_so(
+    rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("in/a.txt", "in/below/b.txt"):  # no video, whose finding would end it too
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    rows.dataset()
+    rows.run("UPDATE datasets SET root = :root", root=str(tmp_path / "in"))
+    monkeypatch.setattr(funnel, "LONGEST_SEARCH", 0.0)
+    home = home_of(rows.settings)
+    found = count_skipped(home, "pets")
+    home.engine.dispose()
+    assert found == {
+        "skipped": {".txt": 1}, "whole": False, "why": "it was searched for 0 s only"
+    }  # fmt: skip
 
 
 def test_an_empty_dataset_has_a_funnel_of_zeros(rows: Rows, client: Client) -> None:
