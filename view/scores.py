@@ -68,6 +68,11 @@ class _Reading:
         """Whether it ended with an error."""
         return self._error is not None
 
+    @property
+    def ended(self) -> bool:
+        """Whether its thread is through."""
+        return not self._thread.is_alive()
+
     def result(self, seconds: float | None) -> Taken:
         """The snapshot. Raises StillReading after so many seconds, or what went wrong."""
         self._thread.join(seconds)
@@ -88,7 +93,8 @@ class Snapshots:
     def of(
         self, home: Home, shown: ShownDataset, fresh: bool = False, seconds: float | None = WAIT
     ) -> Taken:
-        """That of a dataset; another one when it was asked for, or when the filters changed.
+        """That of a dataset; another one when it is asked for, unless one is being taken, or when
+        the filters changed.
 
         Raises StillReading when it takes longer than `seconds`; ServiceError, NotANumber.
         """
@@ -96,7 +102,7 @@ class Snapshots:
         with self._lock:
             reading = self._readings.get(key)
             old = reading is None or reading.pipeline_text != shown.dataset.pipeline_text
-            if old or fresh or (reading and reading.failed):
+            if old or (reading and reading.ended and (fresh or reading.failed)):
                 self._readings.pop(key, None)
                 del reading  # before the next one is in memory
                 reading = _Reading(home.patient or shown.engine, shown)
