@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, column, select
 
 from curate.configs.errors import RowError, ServiceError
 from curate.configs.pipeline import Pipeline
+from curate.configs.settings import without_passwords
 from curate.db.engine import reading
 from curate.db.export import HIDDEN
 from curate.db.expressions import among
@@ -42,7 +43,7 @@ def describe(home: Home, clip: int) -> dict[str, Any]:
     values = _values(shown, [clip])[clip]
     with reading(home.engine) as connection:
         source = select(*(videos.c[n] for n in VIDEO)).where(videos.c.id == values["video_id"])
-        video = dict(connection.execute(source).mappings().one())
+        video = _shown_texts(dict(connection.execute(source).mappings().one()))
     pictures = _pictures(home, clip, name)
     error = values["error"] and home.advise(values["error"], name)
     texts = texts_of(home.engine, clip)
@@ -53,7 +54,7 @@ def describe(home: Home, clip: int) -> dict[str, Any]:
         "card": cards(shown, [clip])[0],
         "position": {n: values[n] for n in POSITION} | {"error": error},
         "facts": {n: values[n] for n in FACTS if n in values},
-        "scores": _scores(shown.pipeline, values),
+        "scores": _scores(shown.pipeline, _shown_texts(values)),
         "video": video,
         "film": _film(values, video),
         "pictures": pictures,
@@ -68,6 +69,11 @@ def describe(home: Home, clip: int) -> dict[str, Any]:
             "back": home.command(*back) if back else None,
         },
     }
+
+
+def _shown_texts(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values, without the secrets of URLs among them: a report is sent to others."""
+    return {n: without_passwords(v) if isinstance(v, str) else v for n, v in values.items()}
 
 
 def _values(shown: ShownDataset, ids: Sequence[int]) -> dict[int, dict[str, Any]]:

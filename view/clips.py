@@ -27,6 +27,7 @@ from sqlalchemy import (
 
 from curate.configs.pipeline import DONE, Pipeline
 from curate.configs.schema import Column
+from curate.configs.settings import without_passwords
 from curate.db.engine import reading
 from curate.db.export import HIDDEN, available
 from curate.db.expressions import among
@@ -173,7 +174,7 @@ def _conditions(dataset_id: int, wanted: Wanted) -> list[ColumnElement[bool]]:
 def cards(shown: ShownDataset, ids: Sequence[int], score: str = "") -> list[dict[str, Any]]:
     """What a list shows of clips, in the order of the ids; `score`: a column that it shows too.
 
-    Clips that are gone are left out.
+    Clips that are gone are left out, and so are secrets in URLs.
     """
     names = ("id", "video_id", "clip_index", "status", "stage", "reason", "error", "seconds",
              "start_seconds", "end_seconds", "duplicate_of", "picked")  # fmt: skip
@@ -192,6 +193,9 @@ def cards(shown: ShownDataset, ids: Sequence[int], score: str = "") -> list[dict
     with reading(shown.engine) as connection:
         rows = connection.execute(query, {"ids": list(ids)}).mappings()
         found = {int(row["id"]): dict(row) for row in rows}
+        for card in found.values():
+            card["relpath"] = without_passwords(card["relpath"])
+            card["error"] = card["error"] and without_passwords(card["error"])
         for clip, number in connection.execute(scores, {"ids": list(ids)}):
             found[int(clip)]["score"] = number
     return [found[clip] for clip in ids if clip in found]

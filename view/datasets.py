@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from curate.configs.settings import without_passwords
 from curate.view.security import Page
 from curate.view.state import Home
 
@@ -14,7 +15,7 @@ def describe(home: Home, name: str) -> dict[str, Any]:
     return {
         "datasets": home.names(),
         "dataset": shown.dataset.name,
-        "root": shown.dataset.root,
+        "root": without_passwords(shown.dataset.root),
         "state": shown.dataset.state,
         "refiltering": bool(shown.dataset.refiltering),
         "stages": [step.name for step in shown.pipeline.stages],

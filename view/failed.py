@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Select, func, literal, null, select
 
 from curate.configs.schema import LEVELS, Level
+from curate.configs.settings import without_passwords
 from curate.db.engine import reading
 from curate.db.reports.failures import failures
 from curate.db.schema import clips, rows_of, stands, videos
@@ -28,7 +29,7 @@ def kinds(home: Home, shown: ShownDataset) -> list[dict[str, Any]]:
             "error": f.error,
             "rows": f.rows,
             "message": home.advise(f.message, name),
-            "example": f.path,
+            "example": without_passwords(str(f.path)),
             "retry": home.command("retry", name, "--stage", f.stage, "--error", f.error),
         }
         for f in failures(shown.engine, shown.dataset.id)
@@ -61,8 +62,14 @@ def rows(
     )
     with reading(shown.engine) as connection:
         found = connection.execute(query.order_by(table.c.id).limit(LIMIT)).mappings()
-        name = shown.dataset.name
-        return [{**row, "message": home.advise(row["message"], name)} for row in found]
+        return [
+            {
+                **row,
+                "relpath": without_passwords(row["relpath"]),
+                "message": home.advise(row["message"], shown.dataset.name),
+            }
+            for row in found
+        ]
 
 
 class Failed(Page):

@@ -145,6 +145,21 @@ def test_a_kept_clip_needs_no_way_back_and_a_failed_one_is_tried_again(
     assert back.endswith("retry pets --stage cut --error CutMismatch")
 
 
+def test_secrets_of_urls_are_shown_nowhere(rows: Rows, client: Client) -> None:
+    url = "s3://bucket/a.mp4?X-Amz-Signature=SECRET"
+    pets = rows.dataset()
+    video = rows.video(pets, path=url, relpath=url)
+    ended = {"status": "failed", "stage": "cut", "reason": "Unreadable", "error": f"{url} is gone"}
+    clip = rows.clip(pets, video, **ended)
+    rows.clip(pets, video, 1, path=url)
+    rows.run("UPDATE datasets SET root = :url", url=url)
+    failed = "failed/rows?level=clip&stage=cut&error=Unreadable"
+    for path in (f"clip?id={clip}", f"clip?id={clip + 1}", "clips", "failed", failed, "home"):
+        answer = client.get(f"/api/{path}")
+        assert answer.status == 200 and b"Signature=***" in answer.body, path
+        assert b"SECRET" not in answer.body, path
+
+
 def test_a_clip_that_is_not_there(rows: Rows, client: Client) -> None:
     rows.dataset("pets")
     assert client.get("/api/clip?id=7").status == 404
