@@ -22,7 +22,6 @@ from curate.db.reports.distribution import (
     BINS,
     SHARES,
     Distribution,
-    TextDistribution,
     distributions,
     known_columns,
     usual_columns,
@@ -78,7 +77,9 @@ def stats(
         if isinstance(one, Distribution):
             _print_numbers(one, chosen[one.column])
         else:
-            _print_text(one)
+            kinds = f"{one.different} different"
+            print(f"{one.column}   of {one.rows - one.nulls} of {one.rows}, {kinds}")
+            emit_cells(("value", "rows", "kept"), [(v.value, v.rows, v.kept) for v in one.common])
     if not found:
         session.console.say(f"no number of {opened.name} is measured yet")
     session.next(("filter", opened.name))
@@ -136,9 +137,3 @@ def _number(value: float | None) -> float | None:
     """The number, as an int where it is whole or large, which as a float has an exponent."""
     large = value is not None and 1e4 <= abs(value) < 1e9
     return round(value) if value is not None and (large or value.is_integer()) else value
-
-
-def _print_text(one: TextDistribution) -> None:
-    """Print a column of texts: its most common values."""
-    print(f"{one.column}   of {one.rows - one.nulls} of {one.rows}, {one.different} different")
-    emit_cells(("value", "rows", "kept"), [(v.value, v.rows, v.kept) for v in one.common])

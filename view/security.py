@@ -216,19 +216,6 @@ class Page(Guarded):
             return int(value)
         raise Refusal(400, f"{name} is a whole number from {low} to {high}")
 
-    def number(self, name: str, default: float | None = None) -> float | None:
-        """A finite number, or the default where there is none."""
-        value = self.text(name)
-        if not value:
-            return default
-        try:
-            found = float(value)
-        except ValueError:
-            found = math.nan
-        if not math.isfinite(found):
-            raise Refusal(400, f"{name} is a number")
-        return found
-
 
 class Nothing(Page):
     """What is not there."""

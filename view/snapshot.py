@@ -100,12 +100,12 @@ class Prediction:
 
     @property
     def lost(self) -> Bools:
-        """RowArrays that would be dropped."""
+        """Rows that would be dropped."""
         return self.rows.going_on & ~self.goes_on
 
     @property
     def come_back(self) -> Bools:
-        """RowArrays that would no longer be dropped."""
+        """Rows that would no longer be dropped."""
         return self.goes_on & ~self.rows.going_on
 
     @cached_property

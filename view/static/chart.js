@@ -45,7 +45,7 @@
   const rounded = (value, step) => {
     if (!Number.isFinite(value) || !(step > 0)) return value;
     const digits = Math.max(0, Math.min(15, -Math.floor(Math.log10(step))));
-    return digits ? Number(value.toFixed(digits)) : Math.round(value / 1) * 1;
+    return digits ? Number(value.toFixed(digits)) : Math.round(value);
   };
 
   // `found` is what /api/histogram gives. With a `threshold` ({op, number, whole, label}) it can be
