@@ -100,7 +100,7 @@ def _serve(
         try:
             serve(home, access, listening, ready)
         except KeyboardInterrupt:
-            return
+            os._exit(0)  # Python would wait for the threads that still read
 
 
 def _home(session: Session, name: str) -> Home:

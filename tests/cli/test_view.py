@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
+import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 
+from curate.tasks.video.samples import archive
 from tests.cli.conftest import Call, Filled, program
 from tests.pipelines import wait_until
 
@@ -36,6 +39,12 @@ def test_a_port_that_is_taken_says_what_to_type(curate: Call, filled: Filled) ->
     assert "curate view pets --port 0" in result.err
 
 
+def address(serving: subprocess.Popen[bytes], log: Path) -> str:
+    """The URL with a token that the program printed once it served."""
+    wait_until(lambda: serving.poll() is not None or "showing pets" in log.read_text(), 60)
+    return next(line for line in log.read_text().splitlines() if "?token=" in line)
+
+
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_until_it_is_told_to_stop(
     sign: signal.Signals, filled: Filled, tmp_path: Path
@@ -43,8 +52,7 @@ def test_it_serves_until_it_is_told_to_stop(
     log = tmp_path / "log"
     with program(log, "view", "--no-open", "--port", "0") as serving:
         try:
-            wait_until(lambda: serving.poll() is not None or "showing pets" in log.read_text(), 60)
-            url = next(line for line in log.read_text().splitlines() if "?token=" in line)
+            url = address(serving, log)
             with urllib.request.urlopen(url, timeout=10) as answer:
                 assert b"<title>curate view</title>" in answer.read()
             with pytest.raises(urllib.error.HTTPError, match="403"):
@@ -52,3 +60,21 @@ def test_it_serves_until_it_is_told_to_stop(
         finally:
             serving.send_signal(sign)
     assert serving.returncode == 0, log.read_text()
+
+
+def test_it_ends_while_a_page_still_reads(filled: Filled, home: Path, tmp_path: Path) -> None:
+    pipe = archive(home / "samples", 2)  # of the video of clip 1
+    pipe.parent.mkdir(parents=True)
+    os.mkfifo(pipe)  # nobody writes to it, so its reader waits
+    log = tmp_path / "log"
+    with program(log, "view", "--no-open", "--port", "0") as serving:
+        try:
+            url, _, token = address(serving, log).partition("/?token=")
+            cookie = f"curate_view_{url.rpartition(':')[2]}={token}"
+            asked = urllib.request.Request(f"{url}/media/sample/1/0", headers={"Cookie": cookie})
+            with pytest.raises(TimeoutError):
+                urllib.request.urlopen(asked, timeout=1)
+            serving.send_signal(signal.SIGTERM)
+            assert serving.wait(30) == 0, log.read_text()
+        finally:
+            serving.kill()
