@@ -75,7 +75,7 @@ def ledger(engine: Engine, pipeline: Pipeline, level: Level, row_id: int) -> lis
                 lines.append(LedgerLine(PICKED, level, where, verdict, [judged]))
         for of_level in LEVELS:
             if of_level in ids:
-                lines += _Judge(connection, of_level, ids[of_level]).lines(pipeline)
+                lines += _LedgerWriter(connection, of_level, ids[of_level]).lines(pipeline)
     return lines
 
 
@@ -109,7 +109,7 @@ def way_back(
 
 
 @dataclass(frozen=True)
-class _Judge:
+class _LedgerWriter:
     connection: Connection
     level: Level
     row_id: int
