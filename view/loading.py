@@ -12,9 +12,9 @@ from sqlalchemy import ColumnElement, Connection, case, func, literal_column, se
 from sqlalchemy import column as column_called
 
 from curate.configs.errors import NotANumber
-from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Level
 from curate.db.engine import is_sqlite
+from curate.db.filters.judge import Judge
 from curate.db.schema import DROP, KEEP, clips, rows_of
 
 STATUSES = ("active", "kept", "dropped", "failed")
@@ -25,23 +25,20 @@ Report = Callable[[int], None]  # rows read so far
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-# the parts of the number that tells where a row stands
-_STAGES, _REASONS = 1 << 8, 1 << 12
+_STAGES = 1 << 8  # a part of the number that tells where a row stands
 
 
 @dataclass(frozen=True)
 class WantedRows:
-    """What is read of the rows of a level.
+    """What is read of the rows of a level, of the dataset that `judge` is for.
 
-    `columns` hold numbers. `names` are the filters that rows may have been dropped by. `rest` is
-    SQL of the clauses of a filter whose threshold cannot be moved, by filter.
+    `columns` hold numbers. `rest` is SQL of the clauses of a filter whose threshold cannot be
+    moved, by filter.
     """
 
-    pipeline: Pipeline
-    dataset_id: int
+    judge: Judge
     level: Level
     columns: Sequence[str] = ()
-    names: Sequence[str] = ()
     rest: Mapping[str, str] | None = None
 
 
@@ -49,17 +46,16 @@ class WantedRows:
 class RowArrays:
     """The rows of one level, in the order of their ids; all arrays have the same length.
 
-    `status` numbers STATUSES, `stage` the `Pipeline.level_stages`, `reason` the `names`, -1 for
-    none of them; `picked` is 0, PICKED_TO_KEEP or PICKED_TO_DROP. `decided` are the rows that a
-    refilter judges. NULL is NaN in `columns`, which hold no other NaN. `rest`
-    tells of a filter whether its clauses that cannot be moved are all true; a filter that has none
-    is not in it. `video` is the place of a clip's video among the rows of videos.
+    `status` numbers STATUSES, `stage` the `Pipeline.level_stages`; `picked` is 0, PICKED_TO_KEEP or
+    PICKED_TO_DROP. `decided` are the rows that a refilter judges. NULL is NaN in `columns`, which
+    hold no other NaN. `rest` tells of a filter whether its clauses that cannot be moved are all
+    true; a filter that has none is not in it. `video` is the place of a clip's video among the rows
+    of videos.
     """
 
     ids: NDArray[np.int64]
     status: NDArray[np.uint8]
     stage: NDArray[np.uint8]
-    reason: NDArray[np.int16]
     picked: NDArray[np.uint8]
     decided: Bools
     columns: dict[str, Floats]
@@ -116,8 +112,7 @@ def load_rows(
         ids=ids,
         status=(stand & 3).astype(np.uint8),
         stage=((stand >> 3) % _STAGES).astype(np.uint8),
-        reason=((stand >> 3) // _STAGES % _REASONS - 1).astype(np.int16),
-        picked=((stand >> 3) // _STAGES // _REASONS).astype(np.uint8),
+        picked=((stand >> 3) // _STAGES).astype(np.uint8),
         decided=stand & 4 == 4,
         columns={
             name: np.concatenate(parts or [np.zeros(0)])
@@ -149,12 +144,13 @@ def _chunks(
 ) -> Iterator[list[tuple[Any, ...]]]:
     """The columns of the rows in the order of their ids, some rows at a time."""
     table = rows_of(wanted.level)
-    of_dataset = table.c.dataset_id == wanted.dataset_id
+    dataset_id = wanted.judge.dataset_id
+    of_dataset = table.c.dataset_id == dataset_id
     ends = select(func.min(table.c.id), func.max(table.c.id)).where(of_dataset)
     first, last = connection.execute(ends).one()
     # + 0: no index on the dataset, which would find rows one by one where a range of ids is read
     rows = select(*columns).where(
-        table.c.id.between(first or 0, last or -1), table.c.dataset_id + 0 == wanted.dataset_id
+        table.c.id.between(first or 0, last or -1), table.c.dataset_id + 0 == dataset_id
     )
     rows = rows.order_by(table.c.id)
     if is_sqlite(connection):  # the driver's own tuples: rows of SQLAlchemy take half as long again
@@ -167,24 +163,17 @@ def _chunks(
 
 
 def _stand(wanted: WantedRows) -> ColumnElement[Any]:
-    """Where a row stands, as a number: status, whether it is decided, stage, reason."""
-    table = rows_of(wanted.level)
-    stages = {name: n * 8 for n, name in enumerate(wanted.pipeline.level_stages(wanted.level))}
-    reasons = {name: (n + 1) * 8 * _STAGES for n, name in enumerate(wanted.names)}
-    assert len(stages) < _STAGES and len(reasons) < _REASONS
-    dropped = table.c.status == "dropped"
-    by_filter = table.c.reason.in_(list(wanted.names))
-    going_on = table.c.status.in_(("kept", "active"))
-    decided = table.c.owner.is_(None) & (going_on | (dropped & by_filter))
+    """Where a row stands, as a number: status, whether it is decided, stage, pick."""
+    table, judge = rows_of(wanted.level), wanted.judge
+    stages = {name: n * 8 for n, name in enumerate(judge.pipeline.level_stages(wanted.level))}
+    assert len(stages) < _STAGES
     number: ColumnElement[Any] = case(
         {name: n for n, name in enumerate(STATUSES)}, value=table.c.status, else_=FAILED
     )
-    number += case((decided, 4), else_=0)
+    number += case((judge.decided(wanted.level), 4), else_=0)
     number += case(stages, value=table.c.stage, else_=(_STAGES - 1) * 8)
-    if reasons:
-        number += case((dropped, case(reasons, value=table.c.reason, else_=0)), else_=0)
     if wanted.level == "clip":
-        size = 8 * _STAGES * _REASONS
+        size = 8 * _STAGES
         picked = {KEEP: PICKED_TO_KEEP * size, DROP: PICKED_TO_DROP * size}
         number += case(picked, value=clips.c.picked, else_=0)
     return number

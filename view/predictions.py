@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from curate.configs.pipeline import FilterStep, assignment
 from curate.configs.schema import LEVELS, Column, Level
 from curate.db.filters.columns import columns_of
+from curate.db.reports.distribution import usual_columns
 from curate.db.schema import rows_of
 from curate.view.clips import cards
 from curate.view.histogram import SHARES, Binned, histogram
@@ -26,26 +27,18 @@ NEAREST, SAMPLE = 6, 12  # clips shown of each side of a threshold, and of what 
 def describe(snapshot: Snapshot) -> dict[str, Any]:
     """The filters with their thresholds, and the other columns that stages measured."""
     predicted = snapshot.predict(ChangedFilters())
-    columns = snapshot.pipeline.columns()
     looked_at = {t.clause.column for t in snapshot.thresholds.values() if t.step.level == "clip"}
     return {
         "as_of": snapshot.taken,
         "rows": {f"{level}s": len(snapshot.rows[level]) for level in LEVELS},
         "filters": [filter_shown(snapshot, step, predicted) for step in snapshot.pipeline.filters],
         "columns": [
-            {"name": name, "doc": columns[name].doc, "better": columns[name].better}
-            for name in measured_columns(snapshot)
+            {"name": name, "doc": column.doc, "better": column.better}
+            for name in usual_columns(snapshot.pipeline, "clip")
             if name not in looked_at
+            for column in [column_of(snapshot, "clip", name)]
         ],
     }
-
-
-def measured_columns(snapshot: Snapshot) -> list[str]:
-    """The columns of clips with numbers that stages measured: no ids, and no places in an order."""
-    orders = [step.order for step in snapshot.pipeline.stages if step.order]
-    hidden = {order.number for order in orders} | {order.duplicate_of for order in orders}
-    columns = snapshot.pipeline.columns()
-    return [n for n, column in columns.items() if column.kind != "text" and n not in hidden]
 
 
 def filter_shown(

@@ -25,6 +25,7 @@ from curate.configs.errors import RowError
 from curate.configs.schema import LEVELS
 from curate.db.engine import reading
 from curate.db.expressions import among
+from curate.db.reports.distribution import usual_columns
 from curate.db.schema import clips as table
 from curate.tasks.storage.locations import replacing
 from curate.tasks.video.samples import Samples
@@ -85,7 +86,7 @@ class _Report:
         name = self.shown.dataset.name
         places = sample(self.snapshot)
         stops = {key: stops_of(self.snapshot, t) for key, t in self.snapshot.thresholds.items()}
-        columns = predictions.measured_columns(self.snapshot)
+        columns = usual_columns(self.shown.pipeline, "clip")
         parts = len(places) + len(columns) + sum(map(len, stops.values())) + len(stops)
         done = iter(range(1, parts + 1))
 

@@ -14,11 +14,13 @@ from curate.configs.errors import UsageError
 from curate.configs.schema import Level
 from curate.db.engine import reading
 from curate.db.filters.clauses import number_text
+from curate.db.filters.judge import Judge
+from curate.db.reports.distribution import usual_columns
 from curate.view import predictions
 from curate.view.histogram import Binned, histogram
 from curate.view.loading import WantedRows, read_columns
 from curate.view.security import Page, Refusal
-from curate.view.snapshot import ChangedFilters, Prediction, Snapshot, take_snapshot
+from curate.view.snapshot import ChangedFilters, Prediction, Snapshot, Threshold, take_snapshot
 from curate.view.state import Home, ShownDataset
 
 DATASETS = 2  # whose rows are kept in memory; those looked at last
@@ -128,7 +130,7 @@ def show_histogram(home: Home, name: str, key: str, column: str) -> dict[str, An
     taken = SNAPSHOTS.of(home, shown)
     if key:
         _threshold(taken.snapshot, key)
-    elif column not in predictions.measured_columns(taken.snapshot):
+    elif column not in usual_columns(taken.snapshot.pipeline, "clip"):
         raise UsageError(what=f"There is no measured column {column}")
     return histogram_shown(home, shown, taken, key, column)
 
@@ -157,7 +159,8 @@ def histogram_of(
 
 def read_histograms(home: Home, shown: ShownDataset, taken: Taken, columns: Sequence[str]) -> None:
     """Make the histograms of columns that no filter looks at, in one pass over the clips."""
-    wanted = WantedRows(taken.snapshot.pipeline, shown.dataset.id, "clip", columns)
+    judge = Judge.of(shown.dataset, taken.snapshot.pipeline)
+    wanted = WantedRows(judge, "clip", columns)
     with reading(home.patient or shown.engine) as connection:
         values = read_columns(connection, taken.snapshot.rows["clip"], wanted)
     for column in columns:
@@ -165,7 +168,7 @@ def read_histograms(home: Home, shown: ShownDataset, taken: Taken, columns: Sequ
         taken.histograms[f" {column}"] = histogram(values.pop(column), kind == "int")
 
 
-def _threshold(snapshot: Snapshot, key: str) -> Any:
+def _threshold(snapshot: Snapshot, key: str) -> Threshold:
     if key not in snapshot.thresholds:
         raise UsageError(what=f"There is no threshold {key}")
     return snapshot.thresholds[key]

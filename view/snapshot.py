@@ -25,7 +25,6 @@ from curate.db.datasets import Dataset
 from curate.db.engine import reading
 from curate.db.filters.clauses import Clause, Clauses, read_clauses
 from curate.db.filters.judge import Judge
-from curate.db.schema import PICKED
 from curate.view.loading import (
     DROPPED,
     PICKED_TO_DROP,
@@ -234,7 +233,7 @@ def take_snapshot(
 
     `report` is told of the rows read. Raises ServiceError, NotANumber.
     """
-    names = [*Judge.of(dataset, pipeline).names, PICKED]
+    judge = Judge.of(dataset, pipeline)
     clauses = clauses_of(pipeline)
     rows: dict[Level, RowArrays] = {}
     taken = time.time()
@@ -244,12 +243,7 @@ def take_snapshot(
             rest = {s.name: clauses[s.name].rest_sql(engine.dialect.name) for s in steps}
             columns = {c.column for step in steps for c in clauses[step.name].movable}
             wanted = WantedRows(
-                pipeline,
-                dataset.id,
-                level,
-                sorted(columns),
-                names,
-                {name: sql for name, sql in rest.items() if sql},
+                judge, level, sorted(columns), {name: sql for name, sql in rest.items() if sql}
             )
             video_ids = rows["video"].ids if level == "clip" else np.zeros(0, np.int64)
             rows[level] = load_rows(connection, wanted, video_ids, report)

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from curate.configs.errors import NotANumber
 from curate.db.engine import reading
+from curate.db.filters.judge import Judge
 from curate.view.loading import STATUSES, WantedRows, load_rows, read_columns
 from tests.pipelines import Line, make_line
 
@@ -27,7 +28,7 @@ def line(database_url: str, home: Path) -> Line:
 
 
 def wanted(line: Line, **more: object) -> WantedRows:
-    return WantedRows(line.pipeline, line.dataset.id, "clip", ["score"], **more)  # type: ignore[arg-type]
+    return WantedRows(Judge.of(line.dataset, line.pipeline), "clip", ["score"], **more)  # type: ignore[arg-type]
 
 
 def test_null_is_nan_and_a_row_says_where_it_stands(line: Line) -> None:
