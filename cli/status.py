@@ -137,7 +137,7 @@ def _print_table(
     session: Session, opened: OpenDataset, view: DatasetView, report: dict[str, Any]
 ) -> None:
     state = "" if report["condition"] in ("running", "waiting") else f"   {report['condition']}"
-    print(f"dataset {opened.name}   {opened.dataset.root}{state}")
+    print(f"dataset {opened.name}   {formatted(without_passwords(opened.dataset.root))}{state}")
     rows = [
         s | {"rate/s": s["rate"], "eta": seconds_text(s["eta_seconds"])} for s in report["stages"]
     ]

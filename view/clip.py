@@ -60,7 +60,15 @@ def describe(home: Home, clip: int) -> dict[str, Any]:
         "pictures": pictures,
         "captions": texts[captions.name][::-1],  # newest first
         "options": texts[option_scores.name],
-        "ledger": [asdict(line) for line in lines],
+        "ledger": [
+            {
+                **asdict(line),
+                "clauses": [
+                    {**asdict(one), "values": _shown_texts(one.values)} for one in line.clauses
+                ],
+            }
+            for line in lines
+        ],
         "duplicates": _duplicates(shown, values),
         "commands": {
             "keep": home.command("pick", "keep", str(clip), "--dataset", name),
@@ -160,6 +168,7 @@ def _differences(
         if "duplicate" not in name and name not in HIDDEN
     ]
     names = dict.fromkeys([*FACTS, *scores, "status", "reason"])
+    mine, theirs = _shown_texts(mine), _shown_texts(theirs)
     return [
         {"name": n, "this": mine[n], "other": theirs[n]}
         for n in names

@@ -17,6 +17,7 @@ from sqlalchemy import select
 from tornado.iostream import StreamClosedError
 
 from curate.configs.errors import Unreadable
+from curate.configs.settings import without_passwords
 from curate.db.engine import reading
 from curate.db.schema import clips, videos
 from curate.tasks.inputs.extensions import extension
@@ -108,7 +109,7 @@ def source_path(home: Home, video: int) -> str:
     if row.codec is None:  # whatever it is, it may not be media
         raise Refusal(404, f"Video {video} was not read as one")
     if not is_same_file(row.fingerprint, fingerprint_now(row.path)):
-        raise Refusal(404, f"{row.path} has changed since, or is gone")
+        raise Refusal(404, f"{without_passwords(row.path)} has changed since, or is gone")
     return str(row.path)
 
 
