@@ -31,7 +31,7 @@ def describe(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "as_of": snapshot.taken,
         "rows": {f"{level}s": len(snapshot.rows[level]) for level in LEVELS},
-        "filters": [filter_shown(snapshot, step, predicted) for step in snapshot.pipeline.filters],
+        "filters": [filter_json(snapshot, step, predicted) for step in snapshot.pipeline.filters],
         "columns": [
             {"name": name, "doc": column.doc, "better": column.better}
             for name in usual_columns(snapshot.pipeline, "clip")
@@ -41,7 +41,7 @@ def describe(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def filter_shown(
+def filter_json(
     snapshot: Snapshot, step: FilterStep, predicted: Mapping[Level, Prediction]
 ) -> dict[str, Any]:
     """A filter, its thresholds, and the rows that came in and were dropped; those that failed or
@@ -61,12 +61,12 @@ def filter_shown(
         "dropped": int(np.count_nonzero(dropped)),
         "others": snapshot.clauses[step.name].texts,
         "thresholds": [
-            threshold_shown(snapshot, t) for t in snapshot.thresholds.values() if t.step is step
+            threshold_json(snapshot, t) for t in snapshot.thresholds.values() if t.step is step
         ],
     }
 
 
-def threshold_shown(snapshot: Snapshot, threshold: Threshold) -> dict[str, Any]:
+def threshold_json(snapshot: Snapshot, threshold: Threshold) -> dict[str, Any]:
     """A threshold, and what is known of its column."""
     column = column_of(snapshot, threshold.step.level, threshold.clause.column)
     return {

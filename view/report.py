@@ -130,18 +130,18 @@ class _Report:
         }
 
     def _prediction(self, changes: ChangedFilters, key: str = "") -> dict[str, Any]:
-        return scores.prediction_shown(self.home, self.shown, self.taken, changes, key)
+        return scores.prediction_json(self.home, self.shown, self.taken, changes, key)
 
     def histograms(self, columns: list[str], step: Callable[[], None]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key in self.snapshot.thresholds:
-            found[key] = scores.histogram_shown(self.home, self.shown, self.taken, key)
+            found[key] = scores.histogram_json(self.home, self.shown, self.taken, key)
             step()
         for column in columns:
             if f" {column}" not in self.taken.histograms:
                 ahead = columns[columns.index(column) :][:TOGETHER]
                 scores.read_histograms(self.home, self.shown, self.taken, ahead)
-            found[f" {column}"] = scores.histogram_shown(
+            found[f" {column}"] = scores.histogram_json(
                 self.home, self.shown, self.taken, "", column
             )
             step()

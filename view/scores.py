@@ -132,10 +132,10 @@ def show_histogram(home: Home, name: str, key: str, column: str) -> dict[str, An
         _threshold(taken.snapshot, key)
     elif column not in usual_columns(taken.snapshot.pipeline, "clip"):
         raise UsageError(what=f"There is no measured column {column}")
-    return histogram_shown(home, shown, taken, key, column)
+    return histogram_json(home, shown, taken, key, column)
 
 
-def histogram_shown(
+def histogram_json(
     home: Home, shown: ShownDataset, taken: Taken, key: str, column: str = ""
 ) -> dict[str, Any]:
     """`show_histogram` of a snapshot, with a threshold or column that is there."""
@@ -202,10 +202,10 @@ def show_prediction(home: Home, name: str, moves: str, off: str, key: str) -> di
     taken = SNAPSHOTS.of(home, shown)
     if key:
         _threshold(taken.snapshot, key)
-    return prediction_shown(home, shown, taken, read_changes(taken.snapshot, moves, off), key)
+    return prediction_json(home, shown, taken, read_changes(taken.snapshot, moves, off), key)
 
 
-def prediction_shown(
+def prediction_json(
     home: Home, shown: ShownDataset, taken: Taken, changes: ChangedFilters, key: str = ""
 ) -> dict[str, Any]:
     """`show_prediction` of changes to a snapshot."""
