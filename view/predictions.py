@@ -172,6 +172,18 @@ def nearest_clips(
 
     Of a threshold of videos, the first clip of each of the nearest videos.
     """
+    groups = nearest_places(snapshot, threshold, number, NEAREST)
+    if threshold.step.level == "video":
+        video = snapshot.rows["clip"].video
+        first = {n: [np.flatnonzero(video == v)[:1] for v in g] for n, g in groups.items()}
+        groups = {n: np.concatenate([*g, np.zeros(0, np.int64)]) for n, g in first.items()}
+    return show_clips(shown, snapshot, groups, threshold)
+
+
+def nearest_places(
+    snapshot: Snapshot, threshold: Threshold, number: float, most: int
+) -> dict[str, NDArray[np.int64]]:
+    """The places of the rows nearest to a threshold, the nearest first, at most so many a side."""
     values = snapshot.values(threshold)
     asked = snapshot.met(threshold.step) & snapshot.rows[threshold.step.level].decided
     passing = threshold.passes(values, number)
@@ -182,15 +194,11 @@ def nearest_clips(
     ):
         places = np.flatnonzero(side)
         distance = np.abs(values[places] - number)
-        if len(places) > NEAREST:
-            near = np.argpartition(distance, NEAREST)[:NEAREST]
+        if len(places) > most:
+            near = np.argpartition(distance, most)[:most]
             places, distance = places[near], distance[near]
         groups[name] = places[np.argsort(distance, kind="stable")]
-    if threshold.step.level == "video":
-        video = snapshot.rows["clip"].video
-        first = {n: [np.flatnonzero(video == v)[:1] for v in g] for n, g in groups.items()}
-        groups = {n: np.concatenate([*g, np.zeros(0, np.int64)]) for n, g in first.items()}
-    return show_clips(shown, snapshot, groups, threshold)
+    return groups
 
 
 def show_clips(

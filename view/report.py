@@ -211,12 +211,8 @@ def sample(snapshot: Snapshot) -> NDArray[np.int64]:
     near: list[NDArray[np.int64]] = []
     for threshold in snapshot.thresholds.values():
         if threshold.step.level == "clip":
-            values = snapshot.values(threshold)
-            asked = snapshot.met(threshold.step) & rows.decided & ~np.isnan(values)
-            for side in (asked & threshold.passes(values), asked & ~threshold.passes(values)):
-                places = np.flatnonzero(side)
-                distance = np.abs(values[places] - threshold.clause.number)
-                near.append(places[np.argsort(distance, kind="stable")[:NEAR]])
+            number = threshold.clause.number
+            near += predictions.nearest_places(snapshot, threshold, number, NEAR).values()
     chosen = np.unique(np.concatenate([*near, np.zeros(0, np.int64)]))[:MOST]
     others = np.random.default_rng(0).choice(len(rows), MOST, replace=False)
     others = others[~np.isin(others, chosen)][: MOST - len(chosen)]
