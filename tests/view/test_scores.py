@@ -13,7 +13,7 @@ from curate.db.datasets import Dataset
 from curate.view import scores
 from curate.view.scores import Snapshots
 from curate.view.snapshot import Snapshot, take_snapshot
-from tests.view.conftest import Client, Rows
+from tests.view.conftest import STEPS, Client, Rows
 
 FLOWS = [0.1, 0.25, 0.5, 0.5, 1.0, 2.0]
 
@@ -45,6 +45,25 @@ def test_filters_with_their_thresholds_and_what_they_dropped(pets: Dataset, clie
     assert (moving["came_in"], moving["dropped"]) == (6, 2)
     shown = [(t["key"], t["column"], t["op"], t["number"]) for t in moving["thresholds"]]
     assert shown == [("moving.0", "flow", ">=", 0.5), ("moving.1", "static", "<=", 0.5)]
+
+
+def test_clips_picked_to_drop_or_fallen_with_their_video_come_to_no_filter(
+    rows: Rows, client: Client
+) -> None:
+    wide, unique = {"filter": "wide", "where": "width > 9"}, STEPS[3]
+    dataset = rows.dataset(steps=("probe", wide, "split", "dedup", unique))
+    fallen = rows.video(dataset, width=5, status="dropped", reason="wide")
+    rows.clip(dataset, fallen, duplicate=0, status="dropped", reason="wide")
+    video = rows.video(dataset, "b.mp4", width=10)
+    rows.clip(dataset, video, 0, duplicate=0, picked="drop", status="dropped", reason="picked")
+    rows.clip(dataset, video, 1, duplicate=0)
+    rows.run("UPDATE datasets SET picks = 1")
+    shown = {f["name"]: (f["came_in"], f["dropped"]) for f in ask(client, "scores")["filters"]}
+    assert shown == {"wide": (2, 1), "unique": (1, 0)}
+    steps = [r for r in ask(client, "funnel")["rows"] if r["rows"] == "clips"]
+    assert [(r["step"], r["came_in"], r["dropped"]) for r in steps] == [
+        ("picked", 3, 1), ("wide", 2, 1), ("dedup", 1, 0), ("unique", 1, 0)
+    ]  # fmt: skip
 
 
 def test_columns_of_no_filter_are_listed_without_those_that_order_or_point(
