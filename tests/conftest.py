@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from itertools import compress
 from pathlib import Path
@@ -25,7 +26,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tell the processes of pytest-xdist, too."""
+    """Tell the processes of pytest-xdist, too.
+
+    What a script starts with `&` ignores SIGINT and SIGQUIT, and so would the programs that tests
+    start and stop.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     if config.getoption("--quick"):
         os.environ[quick.VARIABLE] = "1"
 
