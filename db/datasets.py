@@ -154,15 +154,17 @@ def create(engine: Engine, name: str, root: str, pipeline: Pipeline) -> Dataset:
     add_columns(engine, pipeline.columns())
     frozen = json.dumps(pipeline.frozen())
     forms = json.dumps({s.name: s.spec.form for s in pipeline.stages if s.spec.form > 1})
-    values = {"name": name, "root": root, "pipeline": frozen, "created_at": time.time()}
-    values["forms"] = forms
+    created_at = time.time()
+    values = {"name": name, "root": root, "pipeline": frozen, "forms": forms}
     with writing(engine) as connection:
         taken = connection.execute(select(datasets.c.folder)).scalars()
         folder = folder_name(name, taken)
         made = connection.execute(
-            insert(datasets).values(**values, folder=folder).returning(datasets.c.id)
+            insert(datasets)
+            .values(**values, folder=folder, created_at=created_at)
+            .returning(datasets.c.id)
         ).scalar_one()
-    return Dataset(made, name, root, frozen, forms_text=forms, folder=folder)
+    return Dataset(made, name, root, frozen, forms_text=forms, folder=folder, created_at=created_at)
 
 
 def folder_name(name: str, taken: Iterable[str | None]) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -137,11 +138,10 @@ class Line:
         """Note which workers have mapped MindSpore."""
         for pid in processes(self.home, "curate.worker"):
             with suppress(OSError):
-                words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+                *_, options = Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
                 maps = Path(f"/proc/{pid}/maps").read_text()
-                self.mapped.setdefault(words[words.index("-Q") + 1], set()).add(
-                    "/mindspore/" in maps
-                )
+                queue = json.loads(options)["queues"]
+                self.mapped.setdefault(queue, set()).add("/mindspore/" in maps)
 
     def kill(self) -> None:
         """Kill the process that has a batch of clip_embed, once."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Select, select, text
+from sqlalchemy import Select, null, select, text
 
 from curate.configs.schema import Level
 from curate.db.expressions import among
@@ -76,7 +76,9 @@ def test_the_guard_of_a_save_leaves_nothing_stale(line: Line) -> None:
 def test_without_the_guard_the_save_is_stale(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     def unguarded(level: Level) -> Select[Any]:
         table = rows_of(level)
-        return select(table.c.id, table.c.return_to).where(among(table.c.id))
+        return select(table.c.id, table.c.return_to, null().label("picked")).where(
+            among(table.c.id)
+        )
 
     monkeypatch.setattr(saves, "held_statement", unguarded)
     found = lose_and_save(line)
