@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from curate.cli.shared.options import Address, Hosts
 from curate.cli.shared.output import Console
 from curate.cli.shared.serving import refuse_open_address, signals_interrupt, url_of
 from curate.cli.shared.session import Session
@@ -28,11 +29,8 @@ STOP_SECONDS = 10.0  # it saves its history then
 def flower(
     ctx: typer.Context,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the web page.")] = 5555,
-    address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    host: Annotated[
-        list[str] | None,
-        typer.Option(help="A name that browsers reach it by, such as that of a proxy; repeatable."),
-    ] = None,
+    address: Address = "127.0.0.1",
+    host: Hosts = None,
 ) -> None:
     """Serve Flower, Celery's web page: tasks by stage, workers, queue lengths. Read-only.
 

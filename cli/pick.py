@@ -8,7 +8,7 @@ import typer
 
 from curate.cli.shared.clip_ids import clip_ids
 from curate.cli.shared.database import open_dataset
-from curate.cli.shared.options import Json, dataset_names
+from curate.cli.shared.options import Json, OfDataset
 from curate.cli.shared.output import counted, emit_json
 from curate.cli.shared.session import Session
 from curate.db.picks import pick_clips
@@ -30,12 +30,6 @@ From = Annotated[
         "--from",
         metavar="FILE",
         help="Ids too: one a line, or a CSV or Parquet with a column clip_id or id; - is stdin.",
-    ),
-]
-OfDataset = Annotated[
-    str | None,
-    typer.Option(
-        "--dataset", help="Dataset; the newest if left out.", autocompletion=dataset_names
     ),
 ]
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from curate.cli.shared.database import OpenDataset, open_dataset
-from curate.cli.shared.options import Json, RowLevel, column_names, dataset_names, level_of
+from curate.cli.shared.options import Json, OfDataset, RowLevel, column_names, level_of
 from curate.cli.shared.output import Counter, emit_cells, emit_json, formatted
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
@@ -41,12 +41,7 @@ def stats(
             autocompletion=column_names,
         ),
     ] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            "--dataset", help="Dataset; the newest if left out.", autocompletion=dataset_names
-        ),
-    ] = None,
+    dataset: OfDataset = None,
     level: RowLevel = "clip",
     as_json: Json = False,
 ) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from curate.cli.shared.database import open_dataset
-from curate.cli.shared.options import DatasetName
+from curate.cli.shared.options import Address, DatasetName, Hosts
 from curate.cli.shared.output import Counter
 from curate.cli.shared.serving import LOOPBACK, signals_interrupt, url_of
 from curate.cli.shared.session import Session
@@ -40,11 +40,8 @@ def view(
         int, typer.Option(min=0, max=65535, help="Port of the page; 0: any free one.")
     ] = PORT,
     no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
-    address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    host: Annotated[
-        list[str] | None,
-        typer.Option(help="A name that browsers reach it by, such as that of a proxy; repeatable."),
-    ] = None,
+    address: Address = "127.0.0.1",
+    host: Hosts = None,
 ) -> None:
     """Show what became of videos and clips, in the browser: funnel, scores, clips, failures.
 

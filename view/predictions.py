@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 
 from curate.configs.pipeline import FilterStep, assignment
 from curate.configs.schema import LEVELS, Column, Level
-from curate.db.filters.columns import columns_of
-from curate.db.reports.distribution import usual_columns
-from curate.db.schema import rows_of
+from curate.db.reports.distribution import known_columns, usual_columns
 from curate.view.clips import cards
 from curate.view.histogram import SHARES, Binned, histogram
 from curate.view.loading import Bools
@@ -83,7 +81,7 @@ def threshold_json(snapshot: Snapshot, threshold: Threshold) -> dict[str, Any]:
 def column_of(snapshot: Snapshot, level: Level, name: str) -> Column:
     """What is known of a column of rows of a level."""
     stages = snapshot.pipeline.stages
-    known = columns_of(rows_of(level)) | (snapshot.pipeline.columns() if level == "clip" else {})
+    known = known_columns(snapshot.pipeline, level)
     written = (s.columns[name] for s in stages if s.level == level and name in s.columns)
     return next(written, None) or known[name]
 

@@ -88,6 +88,20 @@ DatasetName = Annotated[
         metavar="[DATASET]", help="Dataset; the newest if left out.", autocompletion=dataset_names
     ),
 ]
+OfDataset = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset", help="Dataset; the newest if left out.", autocompletion=dataset_names
+    ),
+]
+Address = Annotated[str, typer.Option(help="Address to listen on.")]
+Hosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--host",
+        help="A name that browsers reach it by, such as that of a proxy; repeatable.",
+    ),
+]
 Config = Annotated[
     Path | None,
     typer.Option(
