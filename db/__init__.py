@@ -1,4 +1,4 @@
-"""All SQL of curate: schema, engines, claims, saves, filters, reports, migrations, export.
+"""The database: schema, migrations, engines, claims, saves, filters, reports, export.
 
-Imports configs only; worker and cli import it, tasks never do.
+Imports configs only; worker, view and cli import it, tasks never do.
 """

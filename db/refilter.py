@@ -46,8 +46,8 @@ def replace_pipeline(
 ) -> dict[str, int]:
     """Give a dataset changed filters and apply them to every clip and video that has met them.
 
-    Returns rows by what happened: `revived` and `dropped`. Nothing is scored again: a row's place
-    stays. Rows at work get their verdict when they are saved. Raises UsageError when another
+    Returns rows by what happened: `revived` and `dropped`. Nothing is scored again: each row keeps
+    its position. Rows at work get their verdict when they are saved. Raises UsageError when another
     command changes the pipeline, see `write_pipeline`.
     """
     judge = Judge.of(dataset, pipeline)

@@ -147,3 +147,11 @@ def test_the_table_of_a_folder_has_its_files(folder: str) -> None:
         for name in re.findall(r"`(\w+\.py)`", line.split("|")[1])
     }
     assert named == {path.name for path in (ROOT / folder).glob("*.py")} - {"__init__.py"}
+
+
+@pytest.mark.parametrize("folder", ["queue", "save", "filters", "reports", "readonly"])
+def test_the_line_of_a_folder_of_db_has_its_files(folder: str) -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    (line,) = re.findall(rf"^\| `{folder}/` \| (.*) \|$", text, re.MULTILINE)
+    files = {path.stem for path in (ROOT / "db" / folder).glob("*.py")} - {"__init__"}
+    assert files <= set(re.findall(r"`(\w+)`", line))

@@ -1,4 +1,4 @@
-"""The pages of `curate view`: what the line did, as a browser shows it. They only read.
+"""The pages of `curate view`, which show in a browser what became of the rows; they only read.
 
-It uses configs, tasks and db. The command line alone uses it.
+Imports configs, db and tasks; only cli imports it.
 """

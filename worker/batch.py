@@ -3,20 +3,27 @@
 The runner claims rows with a lease, which a thread renews, runs the stage over them, and saves the
 outcomes in one transaction. What happens when a step fails:
 
-- The stage fails on a row: that row is saved as failed, and the others go on (`run_rows`).
-- A service is missing (ServiceError), and no row is to blame: the rows that have an outcome are
-  saved, the others are released as if never taken, and `batches` logs the reason.
-- The database does not answer: the runner retries the save for about a minute, then releases the
-  rows, at once or before the next batch.
-- The batch overruns its time limit: a row that is alone fails, the rows of a larger batch expire,
-  and the process is killed, since nothing else stops C code (`LeaseKeeper`).
-- A source was replaced (`leave_out_replaced`): nothing of it is saved, and its video starts again.
-- The stage's options changed while the batch ran: nothing is saved, and the rows wait again.
-- The stage cannot be loaded: no row is claimed, and `batches` logs the reason.
-- The process is told to stop: a batch of a stage that `stops_at_once` is given up, and its rows are
-  released; others are finished and saved.
-- The process dies: its leases expire, and the rows are tried again in halves (`claim`).
-- Another process now holds the rows: `save` leaves them alone and counts them as `lost`.
+- Load: the stage cannot be loaded. No row is claimed, and `batches` logs the reason.
+- Claim: the database does not answer. It may have leased rows all the same, so the runner releases
+  whatever this batch holds.
+- Run: the stage fails on a row. That row is saved as failed, and the others go on (`run_rows`).
+- Run: a service is missing (ServiceError), and no row is to blame. The rows that have an outcome
+  are saved, the others are released as if never taken, and `batches` logs the reason.
+- Run: the batch overruns its time limit. A row that is alone fails, the rows of a larger batch
+  expire, and the process is killed, since nothing else stops C code (`LeaseKeeper`).
+- Run: a source was replaced (`leave_out_replaced`). Nothing of it is saved, and its video starts
+  again.
+- Run: the process is told to stop. A batch of a stage that `stops_at_once` is given up, and its
+  rows are released; others are finished and saved.
+- Run: the process dies. Its leases expire, and the rows are tried again in halves (`claim`).
+- Save: the database does not answer. The runner tries again for about a minute, then releases the
+  rows.
+- Save: another process now holds the rows. `save` leaves them alone and counts them as `lost`.
+- Save: the stage's options changed while the batch ran. Nothing is saved, and the rows wait again.
+- Release: the database does not answer. The runner tries again before each next batch
+  (`release_unreleased`); if the process ends first, the rows wait until their lease ends.
+- Expire: the database does not answer. The process is killed all the same, and the lease ends by
+  itself.
 
 This module does not depend on Celery.
 """

@@ -1,4 +1,5 @@
-"""Predicates: read by `grammar`, written by `sql`, checked by `check`; `verdict` applies several.
+"""Predicates: `grammar` reads one, `sql` writes it, `clauses` finds its thresholds, `check` checks
+it against a pipeline; `verdict` and `judge` apply several.
 
-db, worker and cli import it.
+db, worker, view and cli import it.
 """

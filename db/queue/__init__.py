@@ -1,4 +1,4 @@
 """How batches lease rows and free them again, and which rows are ready to be claimed.
 
-Imported by worker, by cli, and by the modules of db that move rows.
+worker, view and cli import it, and the modules of db that move rows.
 """

@@ -1,5 +1,6 @@
-"""`curate sql`: one query of a user, behind two fences. `query` is its door; imported by cli only.
+"""Reading that cannot write: the query of a user in `curate sql`, and the engines of `curate view`.
 
-`statement` is the first fence. `child`, with `sqlite` or `postgres`, runs in a process of its own
-and is the second. `login` makes the Postgres login that can only read; `urls` hands it out.
+`query` answers `curate sql`, behind two fences: `statement` is the first; `child`, with `sqlite` or
+`postgres`, runs in a process of its own and is the second. `engine` makes the engines of the pages.
+`login` makes the Postgres login that can only read; `urls` hands it out. cli and view import it.
 """

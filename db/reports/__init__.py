@@ -1,4 +1,5 @@
-"""Every number that is shown, and nothing that writes; `overview` has the view of a dataset.
+"""Every number that the command line shows, and nothing that writes; `overview` has the view of a
+dataset.
 
-worker and cli import it, and count nothing themselves.
+worker, view and cli import it; worker and cli count nothing themselves.
 """

@@ -1,4 +1,4 @@
 """How a batch is saved, in one transaction: scores, new clips, positions, the log.
 
-Imported by worker, and by the modules of db that move rows.
+worker imports it, and the modules of db that move rows.
 """

@@ -1,4 +1,5 @@
 """Finds the files that become videos, by paths, URLs and tables.
 
-It knows neither rows nor the database. The stages, the other folders of tasks/ and cli use it.
+It knows neither rows nor the database. The stages, the other folders of tasks/, worker, view and
+cli import it.
 """

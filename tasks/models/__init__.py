@@ -1,4 +1,4 @@
 """Models: where their weights are, how they are read, and the networks themselves.
 
-Nothing here knows rows or a database; stage files, captioners and cli import it.
+Nothing here knows rows or a database; stage files, captioners, worker and cli import it.
 """

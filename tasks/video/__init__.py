@@ -1,4 +1,5 @@
 """Media functions: decoding, scene detection, sampling, hashing, encoding.
 
-They know neither rows nor the database. Only the stages and the other folders of tasks/ use them.
+They know neither rows nor the database. The stages, the other folders of tasks/, view and cli
+import them.
 """
