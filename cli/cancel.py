@@ -23,7 +23,7 @@ def cancel(
 ) -> None:
     """Stop work on a dataset at once: what batches at work find is not saved, and a run of it ends.
 
-    Nothing else is lost: rows keep their scores and place, and go on from there with curate resume.
+    Nothing else is lost: rows keep their scores and position, and curate resume goes on from there.
 
     Example:
       curate cancel videos

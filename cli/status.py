@@ -155,7 +155,7 @@ def _print_table(
     if lost := lost_text(FrameCounts(**report["frames"])):
         print(formatted(f"{lost}, e.g. {report['frames']['example']}"))
     for blocked in report["held_up"]:
-        print(formatted(f"{blocked['stage']} is held up: {blocked['message']}"))
+        print(formatted(f"{blocked['stage']} is blocked: {blocked['message']}"))
     for earlier in report["earlier_forms"]:
         stage, subject = earlier["stage"], counted(earlier["rows"], earlier["level"])
         advice = f"; for clips by the rules of today: {opened.run_anew()}"

@@ -52,7 +52,7 @@ def follow(watcher: Watcher, tick: Callable[[], None], console: Console, hint: s
             away_since = 0.0
             display.show(view)
             stall.look(view)
-            warned, blocked = blocked, {f"{b.stage} is held up: {b.message}" for b in view.blocked}
+            warned, blocked = blocked, {f"{b.stage} is blocked: {b.message}" for b in view.blocked}
             for line in sorted(blocked - warned):
                 console.warn(line)
             if view.over:

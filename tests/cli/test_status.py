@@ -1,4 +1,4 @@
-"""status: how far each stage is, what failed and what is held up."""
+"""status: how far each stage is, what failed and what is blocked."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_watch_ends_when_nothing_is_left(curate: Call, filled: Filled) -> None:
 
 def test_status_says_what_is_held_up_and_why(curate: Call, filled: Filled) -> None:
     put_batches(filled, "DiskFull")
-    assert f"cut is held up: {FULL}" in curate("status").out
+    assert f"cut is blocked: {FULL}" in curate("status").out
     (found,) = curate("status", "--json").json["held_up"]
     assert (found["stage"], found["reason"], found["message"]) == ("cut", "DiskFull", FULL)
 
