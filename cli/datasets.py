@@ -22,21 +22,24 @@ from curate.tasks.storage.locations import below
 from curate.tasks.video.samples import archive
 
 COLUMNS = ("dataset", "state", "videos", "clips", "kept", "failed", "size", "made")
-SPARE = ("made", "failed", "videos")  # of narrow terminals, the first goes first
+SPARE = ("made", "failed", "videos")  # a narrow terminal leaves these out, the first one first
 
 
 def datasets(
     ctx: typer.Context,
     no_size: Annotated[
-        bool, typer.Option("--no-size", help="Do not look at files: quicker where there are many.")
+        bool,
+        typer.Option(
+            "--no-size", help="Do not add up file sizes, which takes long for many files."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
     """List all datasets: videos, clips, kept and failed ones, state, size on disk, when made.
 
-    running: rows are at work. waiting: nobody works on its rows. done: nothing is left. has failed:
-    nothing is left, and rows failed. Others: paused, cancelled, refiltering, empty. size: its clips
-    and samples on this host's disks; what lies at URLs is not counted.
+    States: running: rows are at work. waiting: nobody works on its rows. done: nothing is left. has
+    failed: nothing is left, and rows failed. Others: paused, cancelled, refiltering, empty. size
+    adds up clips and samples on this host's disks, without what lies at URLs.
 
     Example:
       curate datasets

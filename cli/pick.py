@@ -29,7 +29,7 @@ From = Annotated[
     typer.Option(
         "--from",
         metavar="FILE",
-        help="Ids too: one a line, or a CSV or Parquet with a column clip_id or id; - is stdin.",
+        help="A file of ids: one a line, or a table with a column clip_id or id; - is stdin.",
     ),
 ]
 
@@ -115,16 +115,16 @@ def _pick(
     if done.changed < done.clips:
         unchanged = done.clips - done.changed
         were = "was" if unchanged == 1 else "were"
-        so = "so already" if picked else "not picked before"
+        so = f"already picked to {picked}" if picked else "not picked before"
         session.console.say(f"{counted(unchanged, 'clip')} {were} {so}")
     if done.at_work:
         session.console.say(
-            f"{counted(done.at_work, 'clip')} at work: the pick holds when their batch is saved"
+            f"{counted(done.at_work, 'clip')} at work: their pick takes effect when they are saved"
         )
     for new, old in done.originals[:MOST_TOLD]:
         session.console.say(f"clip {new} takes the place of its copy {old} as the original")
     if more := done.originals[MOST_TOLD:]:
-        session.console.say(f"and {len(more)} more; all of them with --json")
+        session.console.say(f"and {len(more)} more; --json lists them all")
     if left:
         session.console.say(f"with stages to go through: {counted(left, 'row')}")
     session.next(("resume" if left else "export", opened.name, "-o", "clips.csv"))

@@ -37,9 +37,8 @@ def refilter(
 ) -> None:
     """Apply changed filters to all clips; nothing is scored again.
 
-    Clips that now pass come back, clips that no longer do are dropped. Only filters may change.
-    Workers may go on meanwhile. A refilter that was interrupted is finished by: curate refilter
-    DATASET
+    Clips that now pass come back; clips that no longer pass are dropped. Only filters may change.
+    Workers may go on meanwhile. To finish a refilter that was interrupted: curate refilter DATASET
 
     Example:
       curate refilter --dry-run --set moving.where='flow >= 1'

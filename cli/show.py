@@ -22,10 +22,10 @@ def show(
 ) -> None:
     """Show one clip: its values, scores, captions and duplicates, and why it is where it is.
 
-    The last table is its ledger: each filter in order, what the clip has in the columns that it
-    looks at, and whether it passes. not measured: a column is NULL, which does not pass. not
-    reached: stages come first. Below stands the command that brings back a clip that was dropped,
-    if changed filters can; others that pass then come back too.
+    The last table is the ledger of the clip: each filter in order, the clip's values of the columns
+    in it, and its verdict. not measured: a column is NULL, which does not pass. not reached: the
+    clip has stages to go through first. Below it stands the command that brings a dropped clip
+    back, where changed filters can; other clips that then pass come back too.
 
     Example:
       curate show 812
@@ -38,5 +38,5 @@ def show(
         listing = (
             "export --columns clip_id,path" if of == "clip" else "sql 'SELECT id, path FROM videos'"
         )
-        raise UsageError(what=f"there is no {of} {clip}; ids are told by: `curate {listing}`")
+        raise UsageError(what=f"there is no {of} {clip}. See the ids with: `curate {listing}`")
     print_row(session, open_dataset(session, name), of, clip, as_json)

@@ -47,9 +47,9 @@ def stats(
 ) -> None:
     """Show how the values of columns are distributed: count, NULL, quantiles, a histogram.
 
-    All words are columns; the dataset is named by --dataset. Numbers of dropped clips count too:
-    both lines of a histogram have the same bins and the same height, so that their difference is
-    what was not kept. Of a text the most common values are told.
+    All words are columns; --dataset names the dataset. Dropped clips count too: both lines of a
+    histogram have the same bins and the same scale, so their difference is what was not kept. For a
+    column of texts, the most common values are listed.
 
     Example:
       curate stats
@@ -76,7 +76,7 @@ def stats(
             print(f"{one.column}   of {one.rows - one.nulls} of {one.rows}, {kinds}")
             emit_cells(("value", "rows", "kept"), [(v.value, v.rows, v.kept) for v in one.common])
     if not found:
-        session.console.say(f"no number of {opened.name} is measured yet")
+        session.console.say(f"dataset {opened.name}: no number is measured yet")
     session.next(("filter", opened.name))
 
 

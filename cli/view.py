@@ -1,4 +1,4 @@
-"""`curate view`: pages that show what the line did."""
+"""`curate view`: pages for the browser that show what became of videos and clips."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ def view(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="Write the pages as one HTML file, and end."
+            "--output", "-o", metavar="FILE", help="Write the pages to one HTML file and exit."
         ),
     ] = None,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port of the page; 0: any free one.")
+        int, typer.Option(min=0, max=65535, help="Port to serve on; 0: any free one.")
     ] = PORT,
-    no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Do not open a browser.")] = False,
     address: Address = "127.0.0.1",
     host: Hosts = None,
 ) -> None:
     """Show what became of videos and clips, in the browser: funnel, scores, clips, failures.
 
-    The page only reads, and shows the commands that change something. It listens on this host
-    alone; from another one: ssh -L 8350:127.0.0.1:8350 HOST. The URL that it prints holds a token;
-    who has none sees nothing. A request for another host than this one or a --host is refused.
+    The pages only read; where something can be changed, they show the command. Only this host can
+    reach them; from another one: ssh -L 8350:127.0.0.1:8350 HOST. The printed URL holds a token,
+    and nobody sees the pages without it. Browsers must call this host by its name or by a --host.
 
-    With -o the pages are written as one file, to send to somebody: it opens offline and shows all
-    counts, and pictures of at most 600 clips.
+    With -o, curate writes the pages to one file that you can send to somebody: it opens offline,
+    and shows all counts and the pictures of at most 600 clips.
 
     Example:
       curate view
@@ -84,10 +84,10 @@ def _serve(
         session.console.say(f"showing {home.name}   (Ctrl-C stops it)")
         if address not in LOOPBACK:
             session.console.warn(
-                f"others reach {address}, and what they see goes over the network in the clear;"
-                " who has the URL is let in"
+                f"other hosts can reach {address}: whoever has the URL sees the pages, and they "
+                "cross the network unencrypted"
             )
-        # others open in this terminal
+        # without a desktop, a browser of text would take over this terminal
         in_a_window = any(os.environ.get(n) for n in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
         if may_open and in_a_window:
             url = f"{shown_at}/?token={access.token_for_once}"

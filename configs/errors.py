@@ -139,8 +139,8 @@ class ServiceError(CurateError):
 
 
 class NotANumber(ServiceError):
-    """The column {column} of {table} holds NaN, which is neither a number nor NULL, so nothing can
-    be told of its thresholds. See which rows with:
+    """The column {column} of {table} holds NaN, which is neither a number nor NULL, so its
+    thresholds cannot be judged. See which rows with:
     `curate sql "SELECT id FROM {table} WHERE {column} = 'NaN'"`
     """
 
@@ -219,9 +219,8 @@ class DiskFull(ServiceError):
 
 
 class ReaderMissing(ServiceError):
-    """Only a Postgres login that can only read is used for this: {why}. Let a login that may create
-    others run: `curate db upgrade`. Or set CURATE_READONLY_DATABASE_URL to a login that only has
-    SELECT
+    """This needs a Postgres login that can only read: {why}. Run `curate db upgrade` as a login
+    that may create others, or set CURATE_READONLY_DATABASE_URL to a login that only has SELECT
     """
 
 

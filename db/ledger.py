@@ -1,6 +1,6 @@
 """The ledger of a clip or video: each filter in order with what it says of the row, and why.
 
-The database says it: the predicates run as they do when rows are saved.
+The database evaluates the predicates, as it does when rows are saved.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class JudgedClause:
 class LedgerLine:
     """A filter and its verdict on the row.
 
-    `passes_with` is the predicate with its numbers moved just so far that the row passes; empty
-    where it passes, was not reached, or where numbers alone do not decide.
+    `passes_with` is the predicate with its numbers moved just so far that the row passes; empty if
+    the row passes, has not reached the filter, or passes by no other numbers.
     """
 
     filter: str
@@ -58,9 +58,10 @@ class LedgerLine:
 
 
 def ledger(engine: Engine, pipeline: Pipeline, level: Level, row_id: int) -> list[LedgerLine]:
-    """What each filter says of a row that is there, in order. A clip's has the filters of its video
-    first, for it falls with its video; and before all, PICKED of one that was picked by hand, which
-    alone decides then.
+    """What each filter says of an existing row, in order.
+
+    A clip's ledger begins with the filters of its video, since a clip falls with its video. If the
+    clip was picked by hand, PICKED stands before all filters and alone decides.
     """
     lines: list[LedgerLine] = []
     with reading(engine, "REPEATABLE READ") as connection:
@@ -80,8 +81,8 @@ def ledger(engine: Engine, pipeline: Pipeline, level: Level, row_id: int) -> lis
 
 
 def changes(lines: Sequence[LedgerLine]) -> dict[str, str]:
-    """The filters that keep the row out, each with the predicate that would let it in; empty where
-    only a pipeline without the filter would.
+    """The filters that the row does not pass, each with a predicate that it would pass; the
+    predicate is empty where only a pipeline without the filter would let the row in.
     """
     out = [line for line in lines if line.verdict in (FAILS, NOT_MEASURED)]
     return {line.filter: line.passes_with for line in out}
@@ -90,8 +91,9 @@ def changes(lines: Sequence[LedgerLine]) -> dict[str, str]:
 def way_back(
     dataset: str, values: Mapping[str, Any], lines: Sequence[LedgerLine]
 ) -> Sequence[str] | None:
-    """The command, behind `curate`, by which a row goes on that a filter dropped, or that failed;
-    None for others. `values` are the row's by column.
+    """The command, without `curate`, that puts back a row that failed or that a filter dropped.
+
+    None for other rows. `values` are those of the row, by column.
     """
     if values["status"] == "failed":
         return ("retry", dataset, "--stage", values["stage"], "--error", values["reason"])

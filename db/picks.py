@@ -1,9 +1,9 @@
-"""Clips picked by hand, to keep or to drop, with the verdict that follows from it at once.
+"""Picks clips by hand, to keep or to drop, and applies the verdict at once.
 
 Clips that an ordered stage found to be copies form a group: an original and its duplicates. The
 original is the earliest of them, in the order of the stage, that is not picked to drop. So when it
-is dropped the next one takes its place, and gives it back when the pick is undone. Nothing is
-measured again: who is the original stands in `duplicate` and `duplicate_of`.
+is dropped, the next one takes its place, and gives it back when the pick is undone. Nothing is
+measured again: `duplicate` and `duplicate_of` say which clip is the original.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ NAMED = 5  # ids that a message names
 
 @dataclass
 class Picked:
-    """What a pick did, in clips: how many there were, and how many were not picked so before.
+    """What a pick did, in clips; those `changed` were not picked that way before.
 
     Clips `at_work` get their verdict when their batch is saved. `dropped` and `come_back` count the
-    rows whose verdict changed, duplicates with another original among them. `originals` are pairs:
-    the clip that took the place of another one, and that one.
+    clips whose verdict changed, including duplicates that have another original now. `originals`
+    are pairs: the new original of a group, and the one before.
     """
 
     clips: int = 0
@@ -51,11 +51,11 @@ class Picked:
 def pick_clips(
     engine: Engine, dataset: Dataset, pipeline: Pipeline, picked: str | None, ids: Iterable[int]
 ) -> Picked:
-    """Pick clips to KEEP or to DROP, or (None) undo that: all of them, or none.
+    """Pick clips to KEEP or to DROP, or undo their picks (None): all of them, or none.
 
     A clip to keep passes every filter and goes on through its stages; one to drop is dropped.
-    Raises NotPicked for ids that are of no clip of the dataset, for clips that failed, and for
-    clips to keep that a stage dropped; UsageError when another command changes the pipeline.
+    Raises NotPicked for ids that no clip of the dataset has, for clips that failed, and for clips
+    to keep that a stage dropped; UsageError when another command changes the pipeline.
     """
     chosen = sorted(set(ids))
     ordered = {step.name: step.order for step in pipeline.stages if step.order}
@@ -93,7 +93,7 @@ def pick_clips(
 
 
 def count_picks(engine: Engine, dataset_id: int) -> dict[str, int]:
-    """How many clips of a dataset are picked to KEEP and to DROP; empty where none ever was."""
+    """How many clips of a dataset are picked to KEEP and to DROP; empty if no clip ever was."""
     with reading(engine) as connection:
         picks = select(datasets.c.picks).where(datasets.c.id == dataset_id)
         if not connection.execute(picks).scalar_one():
@@ -119,8 +119,8 @@ def _write(connection: Connection, ids: Sequence[int], **values: Any) -> None:
 def _to_change(
     connection: Connection, dataset: Dataset, judge: Judge, ids: Sequence[int], picked: str | None
 ) -> list[Row[Any]]:
-    """The clips that are not picked so yet. Raises NotPicked for the first kind of ids that cannot
-    be.
+    """The clips that are not picked that way yet. Raises NotPicked, which tells of all ids that
+    cannot be picked.
     """
     names = ("id", "dataset_id", "stage", "status", "reason", "owner", "picked")
     changed: list[Row[Any]] = []
@@ -150,7 +150,7 @@ def _to_change(
         how = f"--dataset {shlex.quote(name)}"
         wrong.append(f"{_listed(of_other)} {theirs} to dataset {name}: {how}")
     if failed:
-        wrong.append(f"{_listed(failed)} failed: try it again first: `curate retry DATASET`")
+        wrong.append(f"{_listed(failed)} failed; first run: `curate retry DATASET`")
     if by_stage:
         wrong.append(f"a stage, not a filter, dropped {_listed(by_stage)}")
     if wrong:
@@ -168,8 +168,9 @@ def _listed(ids: Sequence[int], noun: str = "") -> str:
 def _regroup(
     connection: Connection, order: Order, ids: Sequence[int], originals: list[tuple[int, int]]
 ) -> set[int]:
-    """Make the earliest clip of each group that these are of, and that is not picked to drop, its
-    original; add to `originals`. Returns the ids of the clips that were written.
+    """In each group of these clips, make the earliest that is not picked to drop the original.
+
+    Adds the change to `originals`. Returns the ids of the clips that were written.
     """
     if not order.duplicate_of:
         return set()

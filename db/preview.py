@@ -1,4 +1,4 @@
-"""What a refilter would do, counted without writing anything: by the code that does it."""
+"""Counts what a refilter would do, by the code that does it; writes nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Step = Mapping[str, Any]  # of a frozen pipeline
 
 @dataclass
 class Changes:
-    """Rows by what other filters do to them.
+    """Rows, counted by what changed filters do to them.
 
     `kept` go on before and after. `lost` go on and would be dropped. `come_back` are dropped and
     would go on; of these `to_go` have stages to go through, whose filters then decide. `unmeasured`
@@ -40,11 +40,11 @@ class Changes:
 
 @dataclass(frozen=True)
 class FilterChange:
-    """What becomes of the rows of one level that one filter decides about; predicates are None
-    where it is not there.
+    """What a change does to the rows of one level that one filter decides about.
 
-    `kept` are those behind it, `lost` those that it would drop, `come_back` those that it has
-    dropped. Of a filter over videos there is one for the clips that fall and return with them.
+    `old` and `new` are the predicates, None for a pipeline without the filter. `kept` rows are
+    those behind the filter, `lost` those that it would drop, `come_back` those that it has dropped.
+    A filter over videos has a second one, for the clips that fall and return with their video.
     """
 
     name: str
@@ -58,8 +58,7 @@ class FilterChange:
 class Preview:
     """What a refilter would do now: for each filter that changes or has an effect, and in all.
 
-    `at_work` rows are held by batches; they are judged when these are saved, and counted nowhere
-    else.
+    Batches hold the `at_work` rows, which are judged when these are saved and counted nowhere else.
     """
 
     filters: Sequence[FilterChange] = ()
@@ -126,8 +125,8 @@ def _kinds(
 def _sum(
     kinds: Mapping[_Kind, int], name: str | None = None, behind: Collection[str] = ()
 ) -> Changes:
-    """What changes by one filter, which rows that stand at the stages `behind` have met; by all if
-    no name is given.
+    """What one filter changes, which the rows at the stages `behind` have met; without a name, what
+    all filters change.
     """
     total = Changes()
     for kind, count in kinds.items():
@@ -145,7 +144,7 @@ def _sum(
 def _by_filter(
     judge: Judge, old_steps: Sequence[Step], kinds: Mapping[Level, Mapping[_Kind, int]]
 ) -> list[FilterChange]:
-    """The filters, in order, that change or have an effect; those that are no more come last."""
+    """The filters, in order, that change or have an effect; those that are gone come last."""
     new_steps = judge.pipeline.frozen()
     old, new = (
         {s["filter"]: str(s["where"]).strip() for s in steps if "filter" in s}

@@ -137,8 +137,8 @@ def _pictures(home: Home, clip: int, dataset: str) -> dict[str, Any]:
 
 
 def _duplicates(shown: ShownDataset, values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The clips that a clip was found alike with, as `duplicates` tells them: what they show, and
-    the columns in which they differ.
+    """The original and the copies of a clip, as `duplicates` lists them: what they show, and the
+    columns in which they differ.
     """
     found = duplicates(shown.engine, shown.pipeline, values["id"])
     ids = list({other["id"] for other in found})

@@ -1,8 +1,8 @@
 """Lists of clips, a page at a time, and what they can be chosen and sorted by.
 
 A page begins behind the last clip of the page before, whatever was written meanwhile: no clip comes
-twice, and none is passed over that stays in the list. By video the index of claims gives the clips
-of each stage and status in that order; by a score all clips are looked at.
+twice, and no clip that stays in the list is left out. In the order of videos, the claim index gives
+the clips of each stage and status; in the order of a score, all clips are read.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from curate.view.state import ShownDataset
 
 STATUSES = ("kept", "dropped", "failed", "active")
 LIMIT = 60  # clips of a page
-FEW = 10_000  # clips that are found by an index and sorted, not looked for in order
+FEW = 10_000  # up to so many matching clips are found by an index and sorted
 TEXT_SHOWN = 300  # letters of a caption in a list
 _NOT_SORTED_BY = {*HIDDEN, "video_id", "clip_index", "clip_id", "duplicate_of", "text_duplicate_of"}
 
@@ -94,8 +94,8 @@ def _by_video(
 def _stretches(
     connection: Connection, dataset_id: int, wanted: Wanted, after: Place | None, limit: int
 ) -> Iterator[Select[Any]]:
-    """A query for each stretch of the index of claims: there clips of one stage, one status and no
-    lease are in the order of the list. The few that are leased are sorted.
+    """A query for each stretch of the claim index, in which the clips of one stage and status that
+    have no lease are in the order of the list. The few that are leased are sorted.
     """
     order = (clips.c.video_id, clips.c.clip_index)
     chosen = [clips.c.dataset_id == dataset_id, *_conditions(dataset_id, wanted)]
@@ -262,9 +262,9 @@ class List(Page):
         numbers = (int, float) if by_score else (int,)
         known = type(first) in numbers or (by_score and first is None)
         if not known or type(second) is not int or not 0 <= second < 2**63 or first != first:
-            raise Refusal(400, "after is what the page before said")
+            raise Refusal(400, "after must be the value that the page before gave")
         if first is not None and not -(2**63) <= first < 2**63 and type(first) is int:
-            raise Refusal(400, "after is what the page before said")
+            raise Refusal(400, "after must be the value that the page before gave")
         return first, second
 
 

@@ -10,7 +10,7 @@ from curate.view.state import Home
 
 
 def describe(home: Home, name: str) -> dict[str, Any]:
-    """The datasets of a home, and one of them: its state, and what its rows can be chosen by."""
+    """The names of all datasets of a home, and of one its state, stages and filters."""
     shown = home.open(name)
     return {
         "datasets": home.names(),

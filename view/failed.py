@@ -39,7 +39,7 @@ def kinds(home: Home, shown: ShownDataset) -> list[dict[str, Any]]:
 def rows(
     home: Home, shown: ShownDataset, level: Level, kind: tuple[str, str], after: int
 ) -> list[dict[str, Any]]:
-    """Rows of one kind, which is a stage and an error, with ids above `after`, in their order."""
+    """At most LIMIT rows of one kind, a stage and an error, with ids above `after`, by id."""
     table = rows_of(level)
     span = [clips.c.clip_index, clips.c.start_seconds, clips.c.end_seconds]
     query: Select[Any] = select(
@@ -85,7 +85,7 @@ class FailedRows(Page):
     """/api/failed/rows"""
 
     async def get(self) -> None:
-        """Rows of one kind: `level`, `stage`, `error`; those behind the id `after`."""
+        """Rows of the kind that `level`, `stage` and `error` name, behind the id `after`."""
         level: Level = "video" if self.choice("level", LEVELS, "clip") == "video" else "clip"
         kind = (self.text("stage", longest=200), self.text("error", longest=200))
         after = self.integer("after", 0)

@@ -59,7 +59,7 @@ def describe(home: Home, name: str) -> dict[str, Any]:
 
 
 class _CountInTime(PassedOver):
-    """Raises TimeoutError at the end of a folder, and when it is asked to check, after `end`."""
+    """Counts as its base does, and raises TimeoutError once the time is past `end`."""
 
     end = 0.0
 
@@ -73,25 +73,25 @@ class _CountInTime(PassedOver):
 
 
 def count_skipped(home: Home, name: str) -> dict[str, Any]:
-    """The files in the folder of a dataset that an enqueue skips: no videos, by their suffix.
+    """Count the files in a dataset's folder that an enqueue skips, by suffix.
 
-    Nothing of them is in the database, so the folder is searched. `whole` is False when that took
-    too long or was not possible: `why` then says why.
+    The database knows nothing of them, so this searches the folder. `whole` is False, and `why`
+    gives the reason, if the search took too long or was not possible.
     """
     shown = home.open(name)
     root = shown.dataset.root
     if is_url(root) or not Path(root).is_dir():
-        return {"skipped": {}, "whole": False, "why": "it is no folder of this host"}
+        return {"skipped": {}, "whole": False, "why": "it is not a folder on this host"}
     own = frozenset({str(home.settings.folder), str(home.settings.clips)})
     passed_over = _CountInTime()
     passed_over.end = time.monotonic() + LONGEST_SEARCH
     why = ""
     try:
-        # with pictures: to know whether they join, all would be searched for once more
+        # pictures count as inputs: whether they join would take a second search
         for _ in find_inputs(root, passed_over, Search(pictures=True, own=own)):
             passed_over.check()
     except TimeoutError:
-        why = f"it was searched for {LONGEST_SEARCH:g} s only"
+        why = f"the search was stopped after {LONGEST_SEARCH:g} s"
     except (NoInput, ConfigError, ServiceError) as error:
         why = home.advise(str(error), name)
     beside = {e for s in shown.pipeline.stages for e in stages()[s.name].reads_beside(s.options)}

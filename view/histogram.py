@@ -1,4 +1,4 @@
-"""Histograms of the values of a column, such that a threshold is where it seems to be."""
+"""Histograms of the values of a column, whose bins lie wholly on one side of a threshold."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from curate.view.loading import Bools, Floats
 
 BINS = 72
-SHARES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)  # the quantiles that are told
-SKEWED = 20.0  # the largest values over the middle one, from which on the axis is logarithmic
+SHARES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)  # the quantiles that the page shows
+SKEWED = 20.0  # where the maximum is more than so many medians, the axis is logarithmic
 DECADES = 6  # of a logarithmic axis, at most
 
 
@@ -54,7 +54,8 @@ def histogram(
     measured = values[~np.isnan(values)]
     if not len(measured):
         return None
-    finite = bool(np.isfinite(measured).all())  # between infinity and a number there is none
+    finite = bool(np.isfinite(measured).all())
+    # no quantile lies between a number and infinity
     quantiles = np.quantile(measured, SHARES, method="linear" if finite else "nearest")
     low, high = float(quantiles[0]), float(quantiles[-1])
     shown = measured[np.isfinite(measured)]
@@ -87,7 +88,7 @@ def _edges(
         floor = max(float(np.quantile(positive, 0.01)), high / 10**DECADES)
         inner = np.geomspace(min(floor, high / 2), high, BINS)
         return np.concatenate([[min(0.0, low)], inner])
-    if whole and high - low < BINS:  # a bin for each number, which an edge of it touches
+    if whole and high - low < BINS:  # a bin for each number, which is one of its edges
         first, last = np.floor(low), np.ceil(high)
         shift = (-1, 1) if upper else (0, 2)
         return np.arange(first + shift[0], last + shift[1], 1.0)

@@ -1,4 +1,4 @@
-"""Reads the rows of a dataset into NumPy arrays, a stream at a time, for `curate.view.snapshot`."""
+"""Reads the rows of a dataset into NumPy arrays, in one stream a level, for a snapshot."""
 
 from __future__ import annotations
 
@@ -25,15 +25,14 @@ Report = Callable[[int], None]  # rows read so far
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-_STAGES = 1 << 8  # a part of the number that tells where a row stands
+_STAGES = 1 << 8  # how many stages the number of `_stand` has room for
 
 
 @dataclass(frozen=True)
 class WantedRows:
-    """What is read of the rows of a level, of the dataset that `judge` is for.
+    """What to read of the rows of a level; `judge` is that of the dataset.
 
-    `columns` hold numbers. `rest` is SQL of the clauses of a filter whose threshold cannot be
-    moved, by filter.
+    `columns` hold numbers. `rest` is, by filter, SQL of its clauses without a movable threshold.
     """
 
     judge: Judge
@@ -48,9 +47,9 @@ class RowArrays:
 
     `status` numbers STATUSES, `stage` the `Pipeline.level_stages`; `picked` is 0, PICKED_TO_KEEP or
     PICKED_TO_DROP. `decided` are the rows that a refilter judges. NULL is NaN in `columns`, which
-    hold no other NaN. `rest` tells of a filter whether its clauses that cannot be moved are all
-    true; a filter that has none is not in it. `video` is the place of a clip's video among the rows
-    of videos.
+    hold no other NaN. `rest` says, by filter, whether its clauses without a movable threshold are
+    all true; a filter without such clauses is not in it. `video` is the index of a clip's video in
+    the arrays of videos.
     """
 
     ids: NDArray[np.int64]
@@ -77,7 +76,7 @@ def load_rows(
     video_ids: NDArray[np.int64],
     report: Report = lambda _rows: None,
 ) -> RowArrays:
-    """The rows of a level. `video_ids`: those of the videos in order, for clips.
+    """The rows of a level. For clips, `video_ids` are the ids of the videos in order.
 
     Raises NotANumber for a column that holds NaN.
     """
@@ -85,7 +84,7 @@ def load_rows(
     rest = wanted.rest or {}
     numbers = [table.c.id, _stand(wanted)]
     numbers += [table.c.video_id] if wanted.level == "clip" else []
-    # 30 to a number: what every engine adds up exactly
+    # 30 filters in a number, which every engine adds up exactly
     names = list(rest)
     groups = [names[first : first + 30] for first in range(0, len(names), 30)]
     for group in groups:

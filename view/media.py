@@ -30,12 +30,12 @@ from curate.view.security import Page, Refusal
 from curate.view.state import Home
 
 CHUNK_BYTES = 1 << 18  # read and sent at a time
-BLOCK_BYTES = 1 << 20  # of a file at a URL: a player asks for a part, then for another one
+BLOCK_BYTES = 1 << 20  # read at a time from a URL: a player asks for one part after the other
 KEPT_SAMPLES = 64  # clips whose pictures stay in memory, some 200 KB each
-KEPT_SECONDS = 60  # a changed archive is seen after so long
+KEPT_SECONDS = 60  # after which a changed archive is noticed
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _PLAIN = "application/octet-stream"
-# what browsers play; they know a QuickTime file as the MP4 that it nearly is
+# what browsers play; they play most QuickTime files, but only under the type of MP4
 _KINDS = {
     ".mp4": "video/mp4",
     ".m4v": "video/mp4",
@@ -49,7 +49,7 @@ _KINDS = {
     ".gif": "image/gif",
     ".webp": "image/webp",
 }
-# a codec by ffmpeg's name, as browsers are asked whether they play it
+# by ffmpeg's name of a codec, what a browser's canPlayType takes for it
 _CODECS = {
     "h264": "avc1.64001f",
     "hevc": "hvc1.1.6.L93.B0",
@@ -80,7 +80,7 @@ def content_type(path: str) -> str:
 
 
 def player_type(path: str, codec: str | None) -> str:
-    """What to ask a browser about a source, with its codec; empty when none plays it."""
+    """The type of a source with its codec, for a browser's canPlayType; empty if none plays it."""
     kind = content_type(path)
     known = _CODECS.get(codec or "")
     return f'{kind}; codecs="{known}"' if kind.startswith("video/") and known else ""
@@ -98,8 +98,9 @@ def clip_path(home: Home, clip: int) -> str:
 
 
 def source_path(home: Home, video: int) -> str:
-    """The path or URL of a source that was read as a video, and is as it was then. Raises
-    Refusal.
+    """The path or URL of a source that was read as a video and has not changed since.
+
+    Raises Refusal.
     """
     columns = (videos.c.path, videos.c.codec, videos.c.fingerprint)
     with reading(home.engine) as connection:
@@ -107,7 +108,7 @@ def source_path(home: Home, video: int) -> str:
     if row is None:
         raise Refusal(404, f"There is no video {video}")
     if row.codec is None:  # whatever it is, it may not be media
-        raise Refusal(404, f"Video {video} was not read as one")
+        raise Refusal(404, f"Video {video} was not read as a video")
     if not is_same_file(row.fingerprint, fingerprint_now(row.path)):
         raise Refusal(404, f"{without_passwords(row.path)} has changed since, or is gone")
     return str(row.path)
@@ -120,14 +121,14 @@ def open_media(path: str) -> MediaFile:
         remote = RemoteFile(path, BLOCK_BYTES)
         return MediaFile(remote, remote.seek(0, os.SEEK_END), version)
     try:
-        # a pipe would wait here for who writes to it
+        # O_NONBLOCK: opening a pipe would wait for somebody to write to it
         file = os.fdopen(os.open(to_path(path), os.O_RDONLY | os.O_NONBLOCK), "rb")
     except OSError as error:
         raise Unreadable(path=path, why=error.strerror or error) from None
     found = os.fstat(file.fileno())
     if not stat.S_ISREG(found.st_mode):
         file.close()
-        raise Unreadable(path=path, why="it is no file")
+        raise Unreadable(path=path, why="it is not a file")
     return MediaFile(file, found.st_size, version)
 
 
@@ -148,7 +149,7 @@ def samples_of(home: Home, clip: int) -> Samples:
 
 @lru_cache(maxsize=KEPT_SAMPLES)
 def _samples(root: Path | str, video: int, index: int, fingerprint: str, _minute: int) -> Samples:
-    """`_minute` keeps what was read apart from what is there a minute later."""
+    """Cached; with each new `_minute`, the archive is read again."""
     archives = root if isinstance(root, Path) else RemoteArchives(root)
     return Samples.open(archives, video, index, fingerprint)
 
@@ -156,7 +157,7 @@ def _samples(root: Path | str, video: int, index: int, fingerprint: str, _minute
 def sample(home: Home, clip: int, number: str) -> bytes:
     """A stored picture of a clip as JPEG: by its number, or `middle`. Raises as `samples_of`.
 
-    Behind the last one the first follows, for who runs through them without knowing how many.
+    After the last one comes the first again: the page runs through them without knowing how many.
     """
     samples = samples_of(home, clip)
     if number == "middle":
@@ -187,7 +188,7 @@ class Film(Page):
         try:
             await self._send(media, content_type(path))
         except StreamClosedError:
-            pass  # a player that has enough
+            pass  # the player closed the connection
         finally:
             media.file.close()
 
@@ -213,7 +214,7 @@ class Film(Page):
         self.set_header("Content-Length", end - start)
         while start < end and self.request.method == "GET":
             data = await self.work(media.read, start, min(CHUNK_BYTES, end - start))
-            if not data:  # it became shorter
+            if not data:  # the file became shorter meanwhile
                 self.detach().close()
                 return
             start += len(data)

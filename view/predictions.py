@@ -65,7 +65,7 @@ def filter_json(
 
 
 def threshold_json(snapshot: Snapshot, threshold: Threshold) -> dict[str, Any]:
-    """A threshold, and what is known of its column."""
+    """A threshold and its column."""
     column = column_of(snapshot, threshold.step.level, threshold.clause.column)
     return {
         "key": threshold.key,
@@ -79,7 +79,7 @@ def threshold_json(snapshot: Snapshot, threshold: Threshold) -> dict[str, Any]:
 
 
 def column_of(snapshot: Snapshot, level: Level, name: str) -> Column:
-    """What is known of a column of rows of a level."""
+    """A column of clips or videos, as its stage or the schema declares it."""
     stages = snapshot.pipeline.stages
     known = known_columns(snapshot.pipeline, level)
     written = (s.columns[name] for s in stages if s.level == level and name in s.columns)
@@ -181,7 +181,7 @@ def nearest_clips(
 def nearest_places(
     snapshot: Snapshot, threshold: Threshold, number: float, most: int
 ) -> dict[str, NDArray[np.int64]]:
-    """The places of the rows nearest to a threshold, the nearest first, at most so many a side."""
+    """The indexes of the rows nearest to a threshold, the nearest first, at most `most` a side."""
     values = snapshot.values(threshold)
     asked = snapshot.met(threshold.step) & snapshot.rows[threshold.step.level].decided
     passing = threshold.passes(values, number)

@@ -1,7 +1,7 @@
 """`curate view -o FILE`: the pages as one file that opens without a server.
 
-Numbers are those of all rows: for each threshold, what up to STOPS numbers would do, as the page
-Scores computes it. Pictures are those of a sample of the clips.
+Its counts are of all rows: for each threshold, what each of up to STOPS numbers would do, as the
+page Scores computes it. Its pictures are of a sample of the clips.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from curate.view.state import Home, ShownDataset
 
 MOST = 600  # clips in the file
 NEAR = 10  # of them, on each side of each threshold
-STOPS = 200  # numbers of a threshold
-LARGE, STOPS_OF_LARGE = 200_000, 50  # rows from which on there are fewer
+STOPS = 200  # numbers that a threshold can have
+LARGE, STOPS_OF_LARGE = 200_000, 50  # with more rows there are fewer
 SIDES = (96, 208, 96)  # pixels of the longer side of the pictures of a clip
 QUALITY = 65
 TOGETHER = 6  # columns read in one pass over the clips
@@ -174,7 +174,7 @@ class _Report:
             pictures[str(number)] = []
             try:
                 page = clip.describe(self.home, number)
-                # what each page says of the columns stands in the file once
+                # what is the same in all pages stands in the file once, as `declared`
                 page["scores"] = [[score["name"], score["value"]] for score in page["scores"]]
                 pages[str(number)] = page
                 pictures[str(number)] = list(_small(samples_of(self.home, number)))
@@ -220,7 +220,7 @@ def sample(snapshot: Snapshot) -> NDArray[np.int64]:
 
 
 def stops_of(snapshot: Snapshot, threshold: Threshold) -> list[float]:
-    """The numbers of a threshold that the file knows of, in order; that in force is one.
+    """The numbers that a threshold can have in the file, in order; the one in force is among them.
 
     Where there are too many values, quantiles with four digits stand for them.
     """
@@ -238,8 +238,10 @@ def stops_of(snapshot: Snapshot, threshold: Threshold) -> list[float]:
 
 
 def fates_of(snapshot: Snapshot, places: NDArray[np.int64]) -> list[dict[str, Any]]:
-    """Whether clips go on now; for each threshold their value, whether they met the filter, and
-    whether they go on when they pass and when they do not; and whether with each filter off.
+    """What becomes of clips: whether they go on now, and whether they would without each filter.
+
+    For each threshold also their value, whether they met its filter, and whether they would go on
+    if they passed the threshold and if they failed it.
     """
     rows = snapshot.rows["clip"]
     found: list[dict[str, Any]] = [
@@ -277,7 +279,7 @@ def _small(samples: Samples) -> Iterator[str]:
 
 
 def _page(name: str, data: dict[str, Any]) -> str:
-    """The file: the pages' own HTML with everything it names inside of it."""
+    """The file: the HTML of the pages with its styles, scripts and data inlined."""
     hashes: dict[str, list[str]] = {"script-src": [], "style-src": []}
 
     def inside(kind: str, tag: str, text: str) -> str:
@@ -291,7 +293,7 @@ def _page(name: str, data: dict[str, Any]) -> str:
         if style:
             return inside("style-src", "style", (STATIC / style).read_text("utf-8"))
         made = inside("script-src", "script", (STATIC / script).read_text("utf-8"))
-        if script == "app.js":  # the data is there before the pages ask for it
+        if script == "app.js":  # before the scripts of the pages, which ask for the data
             text = json_text(data)
             made = f'{made}\n<script type="application/json" id="data">{text}</script>'
             made += inside("script-src", "script", (STATIC / "report.js").read_text("utf-8"))

@@ -23,7 +23,7 @@ from curate.view.security import Page, Refusal
 from curate.view.snapshot import ChangedFilters, Prediction, Snapshot, Threshold, take_snapshot
 from curate.view.state import Home, ShownDataset
 
-DATASETS = 2  # whose rows are kept in memory; those looked at last
+DATASETS = 2  # whose rows stay in memory: those looked at last
 WAIT = 5.0  # seconds that a request waits for a snapshot
 
 
@@ -37,7 +37,7 @@ class Taken:
 
 
 class StillReading(Refusal):
-    """The rows of a dataset are not read yet; `rows` of them are."""
+    """The rows of a dataset are still being read; `rows` of them have been."""
 
     def __init__(self, rows: int) -> None:
         super().__init__(503, f"Still reading: {rows} rows so far")
@@ -59,7 +59,7 @@ class _Reading:
         try:
             snapshot = take_snapshot(engine, shown.dataset, shown.pipeline, self.count)
             self._taken = Taken(self.pipeline_text, snapshot)
-        except Exception as error:  # noqa: BLE001  told to whoever waits for it
+        except Exception as error:  # noqa: BLE001  `result` raises it
             self._error = error
 
     def count(self, rows: int) -> None:
@@ -72,7 +72,7 @@ class _Reading:
 
     @property
     def ended(self) -> bool:
-        """Whether its thread is through."""
+        """Whether its thread has ended."""
         return not self._thread.is_alive()
 
     def result(self, seconds: float | None) -> Taken:
@@ -95,8 +95,8 @@ class Snapshots:
     def of(
         self, home: Home, shown: ShownDataset, fresh: bool = False, seconds: float | None = WAIT
     ) -> Taken:
-        """That of a dataset; another one when it is asked for, unless one is being taken, or when
-        the filters changed.
+        """The snapshot of a dataset. A new one is taken when the filters have changed, and with
+        `fresh`, unless one is being taken right now.
 
         Raises StillReading when it takes longer than `seconds`; ServiceError, NotANumber.
         """
@@ -238,8 +238,9 @@ class Scores(Page):
     """/api/scores"""
 
     async def get(self) -> None:
-        """The filters and columns; with `fresh=1` as they are now. While the rows are read, how
-        many were: to be asked again.
+        """The filters and columns; with `fresh=1`, of rows read anew.
+
+        While the rows are being read, only how many have been: the page then asks again.
         """
         fresh = self.choice("fresh", ("1",)) == "1"
         try:
@@ -253,7 +254,7 @@ class OneHistogram(Page):
     """/api/histogram"""
 
     async def get(self) -> None:
-        """That of the threshold `key`, or of the column `column`."""
+        """The histogram of the threshold `key`, or of the column `column`."""
         key, column = self.text("key"), self.text("column")
         if bool(key) == bool(column):
             raise Refusal(400, "Give either key or column")

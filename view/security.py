@@ -1,12 +1,13 @@
-"""Who may ask what: the base of every handler.
+"""Lets in who may see the pages: the base of every handler.
 
 The pages show pictures and texts of rows, so no other user of the host, and no page of another
 site that the browser has open, may get at them:
 
 - the URL holds a token, which becomes a cookie that scripts cannot read and that no other site's
   page sends;
-- a request for another host than the page's is refused: a name that its owner made lead here;
-- only GET and HEAD are answered, and nothing that is asked for changes anything.
+- a request by another name than the page's is refused, since anybody can make a name of theirs lead
+  to this address (DNS rebinding);
+- only GET and HEAD are answered, and no request changes anything.
 """
 
 from __future__ import annotations
@@ -54,9 +55,9 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 LARGEST_ID = 2**63 - 1
-GRACE_SECONDS = 5.0  # beyond what the database may take
+GRACE_SECONDS = 5.0  # on top of what the database may take
 
-# how an error of curate is told to the browser
+# the HTTP status of an error of curate
 _STATUS: tuple[tuple[type[CurateError], int], ...] = (
     (NoSuchDataset, 404),
     (NoDatasets, 404),
@@ -76,7 +77,7 @@ class Access:
     """
 
     hosts: Collection[str]
-    cookie: str  # its name; cookies of all ports of a host lie together
+    cookie: str  # its name; it tells ports apart, since all ports of a host share their cookies
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     token_for_once: str = field(default_factory=lambda: secrets.token_urlsafe(32))
 
@@ -99,7 +100,7 @@ class Refusal(HTTPError):
 
 
 class Guarded(RequestHandler):
-    """A handler that answers who may ask, and nobody else."""
+    """A handler that answers only those who are let in."""
 
     SUPPORTED_METHODS = ("GET", "HEAD")
 
@@ -116,11 +117,11 @@ class Guarded(RequestHandler):
         self.clear_header("Server")
 
     def prepare(self) -> None:
-        """Refuse a foreign host, a page of another site, and who has neither token nor cookie."""
+        """Refuse a foreign name, a page of another site, and a request without token or cookie."""
         host = self.request.host.lower()
         name = host.rpartition("]")[0].lstrip("[") if host[:1] == "[" else host.partition(":")[0]
         if name not in self.access.hosts:
-            raise Refusal(403, f"This page is not at {name}; give it that name with --host")
+            raise Refusal(403, f"This page is not known as {name}; give it that name with --host")
         token = self.get_query_argument("token", "") if self.request.path == "/" else ""
         if token and self.access.admits(token):
             self.set_cookie(
@@ -128,7 +129,7 @@ class Guarded(RequestHandler):
             )
             return
         if self.request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
-            raise Refusal(403, "Another site asked for this")
+            raise Refusal(403, "A page of another site sent this request")
         cookie = self.get_cookie(self.access.cookie) or ""
         if not hmac.compare_digest(cookie.encode(), self.access.token.encode()):
             raise Refusal(403, "Open the URL that curate view printed: it holds a token")
@@ -145,7 +146,7 @@ class Guarded(RequestHandler):
         value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        """Log what is no answer to a wrong request."""
+        """Log what the program did not expect."""
         if not isinstance(value, HTTPError):
             logging.getLogger("curate.view").error("%s", self.request.path, exc_info=value)
 
@@ -168,9 +169,9 @@ class Page(Guarded):
         await self.get(*arguments)  # type: ignore[misc]
 
     async def work(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What a function returns that reads a database or a file: it runs in another thread.
+        """Run a function that reads a database or a file in another thread; return its result.
 
-        An error of curate becomes the answer; what takes too long gives 503.
+        An error of curate becomes the answer; a function that takes too long gives 503.
         """
         pool: ThreadPoolExecutor = self.settings["pool"]
         seconds = self.home.settings.sql_seconds
@@ -218,10 +219,10 @@ class Page(Guarded):
 
 
 class Nothing(Page):
-    """What is not there."""
+    """Every path that no other handler has."""
 
     async def get(self, *arguments: str) -> None:
-        """Say so."""
+        """Answer with 404."""
         raise Refusal(404, "There is no such page")
 
 

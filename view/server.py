@@ -1,4 +1,4 @@
-"""The server of the pages: on one thread an event loop, on some others what reads."""
+"""The server of the pages: one thread runs an event loop, others read the database and files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from curate.view.state import Home
 
 STATIC = Path(__file__).parent / "static"
 PAGES = (datasets, funnel, scores, clips, clip, failed, media)  # each module has ROUTES
-READERS = 8  # functions that read at a time; others wait
+READERS = 8  # threads that read; further requests wait
 LARGEST_REQUEST = 1 << 16  # bytes
 
 
@@ -27,7 +27,7 @@ class Index(Guarded):
     """The page that loads all others."""
 
     async def get(self) -> None:
-        """The same for everyone who may see it."""
+        """The page, which is the same for everyone."""
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.write((STATIC / "index.html").read_bytes())
 
@@ -35,7 +35,7 @@ class Index(Guarded):
 
 
 def make_app(home: Home, access: Access, pool: ThreadPoolExecutor) -> Application:
-    """All pages, for who is let in; what reads runs in `pool`."""
+    """The application with all pages. `access` says who is let in; what reads runs in `pool`."""
     routes: list[Any] = [route for page in PAGES for route in page.ROUTES]
     asset = r"/static/((?:vendor/)?[\w.-]+\.(?:js|css))"
     return Application(
@@ -44,7 +44,7 @@ def make_app(home: Home, access: Access, pool: ThreadPoolExecutor) -> Applicatio
         access=access,
         pool=pool,
         default_handler_class=Nothing,
-        log_function=lambda handler: None,  # what was looked at is nobody's business
+        log_function=lambda handler: None,  # which pages somebody opened is not logged
     )
 
 

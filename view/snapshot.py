@@ -43,7 +43,7 @@ PASSES: dict[str, np.ufunc] = {
     ">": np.greater,
     ">=": np.greater_equal,
 }
-NONE, WITH_VIDEO, BY_HAND = -1, -2, -3  # in the place of a filter's number
+NONE, WITH_VIDEO, BY_HAND = -1, -2, -3  # in place of a filter's number
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Prediction:
     level: Level
     rows: RowArrays
     goes_on: Bools  # afterwards
-    verdict: NDArray[np.int16]  # number of the filter among those of the level; below 0: none
+    verdict: NDArray[np.int16]  # number of the filter among those of the level; else as above
     done: Bools
 
     @property
@@ -138,7 +138,7 @@ class Snapshot:
         self._done: dict[Level, Bools] = {}
         for level in LEVELS:
             stages = pipeline.level_stages(level)
-            met = np.zeros(256, np.uint8)  # a stage that the pipeline does not have: none
+            met = np.zeros(256, np.uint8)  # at a stage that the pipeline lacks, a row has met none
             met[: len(stages)] = [len(pipeline.filters_before(s, level)) for s in stages]
             self._met[level] = met[self.rows[level].stage]
             self._done[level] = self.rows[level].stage == stages.index(DONE)
@@ -231,7 +231,7 @@ def take_snapshot(
 ) -> Snapshot:
     """Read what the filters of a dataset look at, of all its rows, at one moment.
 
-    `report` is told of the rows read. Raises ServiceError, NotANumber.
+    Calls `report` with the rows read so far. Raises ServiceError, NotANumber.
     """
     judge = Judge.of(dataset, pipeline)
     clauses = clauses_of(pipeline)

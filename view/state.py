@@ -1,4 +1,4 @@
-"""What the pages are about: a database that is only read, and the datasets in it."""
+"""What all pages share: the database, which they only read, and its datasets."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class ShownDataset:
 class Home:
     """What all pages share.
 
-    `name` is the dataset that is shown first. `command` makes a command line of words that runs as
-    it is printed; `advise` does so with the commands in a text, for the dataset of a name.
+    `name` is the dataset that is shown first. `command` turns words into a command line that runs
+    as printed; `advise` does so with the commands in a text, for the dataset of the given name.
     """
 
     engine: Engine  # cannot write
@@ -36,7 +36,7 @@ class Home:
     name: str
     command: Callable[..., str]
     advise: Callable[[str, str], str]
-    patient: Engine | None = None  # as `engine`, with more time: for all rows of a dataset
+    patient: Engine | None = None  # like `engine`, with time to read all rows of a dataset
 
     def open(self, name: str = "") -> ShownDataset:
         """A dataset by name, or the one that is shown first, with the filters that it has now.

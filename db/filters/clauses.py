@@ -118,9 +118,7 @@ class _Place:
 
 
 def _places(where: str, tree: Node) -> dict[int, _Place]:
-    """The place of each number of a predicate, by the id of its node; empty when that cannot be
-    told.
-    """
+    """Where each number of a predicate stands, by the id of its node; empty if that is unclear."""
     places: list[_Place] = []
     start = minus = 0
     for token in sqlglot.tokenize(where, read="postgres"):

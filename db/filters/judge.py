@@ -1,4 +1,4 @@
-"""Decides once more about rows that have met filters, and writes where that changes something."""
+"""Judges again the rows that have met filters, and writes those whose verdict changes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Judge:
     def verdict(self, level: Level, dialect: str) -> ColumnElement[Any]:
         """The verdict that a decided row gets, by the stage that it stands before.
 
-        On a clip: whether the verdict on its video is written already makes no difference.
+        A clip falls with its video whether or not the new verdict on the video is written already.
         """
         stages = self.pipeline.level_stages(level)
         whens = {name: own_verdict(self.pipeline, name, level, dialect) for name in stages}

@@ -1,6 +1,7 @@
-"""What decides over a row, as SQL: dropped, and by what, or going on.
+"""Decides in SQL whether a row goes on, or which filter drops it.
 
-A clip picked by hand goes first: one to keep passes every filter, one to drop passes none.
+A pick by hand goes first: a clip picked to keep passes every filter, one picked to drop passes
+none.
 """
 
 from __future__ import annotations
@@ -51,8 +52,7 @@ def clip_verdict(
 ) -> ColumnElement[Any]:
     """The verdict on a clip whose own filters say `own`.
 
-    `video_verdict` is the one on its video, over a row of `videos`: what that row says, if left
-    out.
+    `video_verdict` is the one on its video, over a row of `videos`; if left out, that row's reason.
     """
     if any(step.level == "video" for step in pipeline.filters):
         of_clip = videos.c.id == rows.c.video_id

@@ -1,4 +1,4 @@
-"""Engines that can only read: a SQLite file opened as such, or the Postgres login of a reader."""
+"""Engines that can only read: a SQLite file opened read-only, or a Postgres login of a reader."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from curate.db.engine import BUSY_SECONDS, make_engine
 from curate.db.expressions import SQLITE_CLOCK
 from curate.db.readonly.urls import reader_url
 
-_STEPS = 20_000  # of SQLite's machine, between two looks at the clock
+_STEPS = 20_000  # instructions of SQLite's virtual machine between two looks at the clock
 _QUERY_CANCELED = "57014"  # how Postgres says that a statement took too long
 
 
 def read_only_engine(url: str, seconds: float) -> Engine:
     """An engine for the database of a URL that cannot write, whatever the statement.
 
-    What is read in one transaction may take `seconds`; on Postgres that counts for each statement.
+    A transaction may read for `seconds`; on Postgres, each of its statements may.
     Raises ServiceError, and ReaderMissing where Postgres has no login that can only read.
     """
     parsed = make_url(url)
@@ -47,7 +47,7 @@ def was_stopped(error: ServiceError) -> bool:
 
 
 def _sqlite(url: URL, seconds: float) -> Engine:
-    """Every connection is new, so that each is seen to be of the file that is there."""
+    """An engine that opens the file anew for each use: it may have been replaced meanwhile."""
     path = str(url.database)
 
     def connect() -> sqlite3.Connection:

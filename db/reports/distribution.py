@@ -1,8 +1,8 @@
 """How the values of a column are distributed: over all rows of a dataset, and by status.
 
 Numbers are read in one pass for as many columns as fit in memory together, VALUES_AT_ONCE values of
-8 bytes; more columns take more passes. A value that is not finite belongs to no number told here
-and is counted by itself.
+8 bytes; more columns take more passes. Values that are not finite are counted apart and enter no
+other number.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ VALUES_AT_ONCE = 8_000_000
 CHUNK = 20_000  # rows of a stream
 BINS = 40
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
-SKEWED = 20  # times the median, from which on the bins of a maximum grow by a factor
+SKEWED = 20  # where the maximum is more than so many medians, bins grow by a factor
 MOST_COMMON = 10  # values of a text
-ALL = "all"  # in the place of a status
+ALL = "all"  # in place of a status
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Distribution:
     """A column of numbers: each status, and all rows as ALL, has a summary and a histogram.
 
     Bin n of a histogram holds the values from edges[n] up to edges[n + 1], which only the last one
-    includes. With `grows` each edge is a factor above the one before, else a number.
+    includes. From one edge to the next is always the same factor with `grows`, else the same width.
     """
 
     column: str
@@ -87,7 +87,7 @@ class TextDistribution:
 
 
 def known_columns(pipeline: Pipeline, level: Level) -> dict[str, Column]:
-    """The columns of clips or videos that there is a distribution of."""
+    """The columns of clips or videos whose distribution can be asked for."""
     known = columns_of(rows_of(level))
     return known | pipeline.columns() if level == "clip" else known
 
@@ -111,9 +111,7 @@ def distributions(
     columns: Mapping[str, Column],
     report: Callable[[int, int], None] = lambda done, of: None,
 ) -> Iterator[Distribution | TextDistribution]:
-    """The distribution of each column, in order. `report` is told how many rows were read of how
-    many.
-    """
+    """The distribution of each column, in order. Calls `report` with the rows read and all rows."""
     names = list(columns)
     numbers = [name for name in names if columns[name].kind != "text"]
     with reading(engine, "REPEATABLE READ") as connection:
@@ -163,16 +161,16 @@ class _Reader:
             end = at + len(chunk)
             status, *read = zip(*chunk, strict=True)
             codes[at:end] = [statuses.setdefault(name, len(statuses)) for name in status]
-            for place, column in enumerate(read):
-                values[place, at:end] = np.array(column, float)  # None becomes NaN
-                nulls[place] += column.count(None)
+            for n, column in enumerate(read):
+                values[n, at:end] = np.array(column, float)  # None becomes NaN
+                nulls[n] += column.count(None)
             self.done, at = self.done + len(chunk), end
             self.report(self.done, self.passes * self.rows)
         for name, of_column, no_value in zip(names, values, nulls, strict=True):
             finite = np.isfinite(of_column)
-            found, of_found = of_column[finite], codes[finite]
-            parts = {ALL: found} | {s: found[of_found == code] for s, code in statuses.items()}
-            not_finite = self.rows - len(found) - no_value
+            usable, codes_of = of_column[finite], codes[finite]
+            parts = {ALL: usable} | {s: usable[codes_of == code] for s, code in statuses.items()}
+            not_finite = self.rows - len(usable) - no_value
             whole = columns[name].kind == "int"
             yield _distribution(name, (self.rows, no_value, not_finite), parts, whole)
 
@@ -218,7 +216,8 @@ def _distribution(
         edges[0], edges[-1] = low, high  # not quite, by rounding
     else:
         share = np.linspace(0, 1, BINS + 1)
-        # high - low may be beyond the largest number; of a low that is high too, rounding shows
+        # high - low may be beyond the largest number; where low equals high, rounding could make
+        # edges fall
         edges = np.maximum.accumulate(low * (1 - share) + high * share)
     histograms = {s: np.histogram(v, edges)[0].tolist() for s, v in parts.items()}
     return Distribution(name, *counts, summaries, edges.tolist(), grows, histograms)

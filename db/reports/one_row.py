@@ -56,10 +56,10 @@ def texts_of(engine: Engine, clip_id: int) -> dict[str, list[Mapping[str, Any]]]
 
 
 def duplicates(engine: Engine, pipeline: Pipeline, clip_id: int) -> list[dict[str, Any]]:
-    """The clips that a clip was found alike with, by each stage that compares clips.
+    """The original and the copies of a clip, by each stage that compares clips.
 
-    `relation`: the `original` that it is a copy of, or a `copy` of it, at most MOST_COPIES a stage.
-    `distance` is the stage's, and None where that measures none.
+    `relation` says what the other clip is: the `original` of this one, or a `copy`; at most
+    MOST_COPIES copies a stage. `distance` is None where the stage measures none.
     """
     found: list[dict[str, Any]] = []
     named = ((s.name, s.order.duplicate_of) for s in pipeline.stages if s.order)
@@ -87,7 +87,7 @@ def duplicates(engine: Engine, pipeline: Pipeline, clip_id: int) -> list[dict[st
 
 
 def clips_of(engine: Engine, video_id: int) -> list[dict[str, Any]]:
-    """How many clips of a video stand where: stage, status, reason and number."""
+    """How many clips of a video have each stage, status and reason."""
     position = (clips.c.stage, clips.c.status, clips.c.reason)
     query = select(*position, func.count().label("clips")).where(clips.c.video_id == video_id)
     with reading(engine, "AUTOCOMMIT") as connection:

@@ -71,7 +71,7 @@ def test_the_copy_that_takes_a_place_is_told(curate: Call, filled: Filled) -> No
     ("words", "code", "says"),
     [
         (["drop", "99"], 2, "there is no clip 99"),
-        (["keep", "5"], 2, "clip 5 failed: try it again first: `"),
+        (["keep", "5"], 2, "clip 5 failed; first run: `"),
         (["drop", "x"], 2, "x is not the id of a clip"),
         (["drop"], 2, "--from FILE"),
         (["drop", "--from", "gone.csv"], 2, "no file or folder gone.csv"),

@@ -60,7 +60,7 @@ def test_a_search_that_takes_too_long_says_so(
     found = count_skipped(home, "pets")
     home.engine.dispose()
     assert found == {
-        "skipped": {".txt": 1}, "whole": False, "why": "it was searched for 0 s only"
+        "skipped": {".txt": 1}, "whole": False, "why": "the search was stopped after 0 s"
     }  # fmt: skip
 
 

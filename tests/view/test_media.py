@@ -155,7 +155,7 @@ def test_what_is_not_there_says_why(films: Films, client: Client) -> None:
     os.mkfifo(films.folder / "pipe.mp4")
     pipe = films.clip("pipe.mp4", None)
     for clip, why in (
-        (uncut, "not cut"), (gone, "No such file"), (folder, "file"), (pipe, "no file"),
+        (uncut, "not cut"), (gone, "No such file"), (folder, "file"), (pipe, "not a file"),
         (10**17, "no clip"),
     ):  # fmt: skip
         answer = client.get(f"/media/clip/{clip}")

@@ -167,8 +167,8 @@
         }
         after = found.after;
         says.textContent = shown.size
-          ? `${number(shown.size)} ${shown.size === 1 ? "clip" : "clips"} shown${after ? "" : ", all there are"}`
-          : "No clip is like that";
+          ? `${number(shown.size)} ${shown.size === 1 ? "clip" : "clips"} shown${after ? "" : ", all that match"}`
+          : "No clip matches";
         says.classList.remove("error");
       } catch (error) {
         if (mine !== turn) return;

@@ -132,7 +132,7 @@
   curate.api = async (path, params = {}) => {
     const answer = answers[path]?.(params);
     if (answer === undefined) {
-      throw new Error("The file does not have this: it has a sample. See it with curate view");
+      throw new Error("This file holds only a sample of the clips. See the others with curate view");
     };
     return answer;
   };

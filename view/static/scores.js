@@ -273,7 +273,7 @@
             curate.el("h3", {}, "In a pipeline file"),
             curate.command(answer.yaml, "Filters as YAML"),
           ]
-        : [curate.el("p", { class: "muted" }, "As it is. Move a threshold, or switch a filter off.")]));
+        : [curate.el("p", { class: "muted" }, "Nothing yet. Move a threshold, or switch a filter off.")]));
     }
 
     async showClips() {
