@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from itertools import compress
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 import sqlalchemy
 
+from curate.db import migrate
+from curate.db.engine import make_engine
 from tests import quick, servers
 
 
@@ -85,23 +88,60 @@ def postgres() -> Iterator[servers.Postgres]:
         yield server
 
 
-@pytest.fixture
-def postgres_url(postgres: servers.Postgres) -> Iterator[str]:
-    """The SQLAlchemy URL of an empty Postgres database."""
+@pytest.fixture(scope="session")
+def _migrated_postgres(postgres: servers.Postgres) -> Iterator[str]:
+    """The name of a database of the newest schema, which nobody may be connected to."""
     with postgres.database() as url:
+        engine = sqlalchemy.create_engine(url)
+        migrate.upgrade(engine)
+        engine.dispose()
+        yield str(engine.url.database)
+
+
+@pytest.fixture(scope="session")
+def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file of the newest schema."""
+    file = tmp_path_factory.mktemp("migrated") / "curate.db"
+    engine = make_engine(f"sqlite:///{file}")
+    migrate.upgrade(engine)
+    engine.dispose()
+    return file
+
+
+@pytest.fixture
+def postgres_url(postgres: servers.Postgres, _migrated_postgres: str) -> Iterator[str]:
+    """The SQLAlchemy URL of a Postgres database of the newest schema, without rows."""
+    with postgres.database(_migrated_postgres) as url:
         yield url
 
 
 @pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
-    """The SQLAlchemy URL of a SQLite file that is not there yet."""
-    return f"sqlite:///{tmp_path / 'test.db'}"
+def sqlite_url(tmp_path: Path, _migrated_sqlite: Path) -> str:
+    """The SQLAlchemy URL of a SQLite file of the newest schema, without rows."""
+    return f"sqlite:///{shutil.copy(_migrated_sqlite, tmp_path / 'test.db')}"
+
+
+@pytest.fixture
+def home_database(home: Path, _migrated_sqlite: Path) -> str:
+    """The SQLAlchemy URL of the home's own database of the newest schema, without rows."""
+    home.mkdir()
+    return f"sqlite:///{shutil.copy(_migrated_sqlite, home / 'curate.db')}"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """The SQLAlchemy URL of an empty database; the test runs once on each engine."""
+    """The SQLAlchemy URL of a database of the newest schema; the test runs once on each engine."""
     return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The SQLAlchemy URL of an empty database; the test runs once on each engine."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+    else:
+        with request.getfixturevalue("postgres").database() as url:
+            yield url
 
 
 @pytest.fixture(scope="session")

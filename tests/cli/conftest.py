@@ -18,7 +18,7 @@ from sqlalchemy import Engine, insert, text, update
 
 from curate.cli.main import call
 from curate.cli.shared.pipelines import resolve, resolve_steps
-from curate.db import datasets, migrate
+from curate.db import datasets
 from curate.db.datasets import Dataset
 from curate.db.engine import make_engine, writing
 from curate.db.reports.progress import StageProgress, Totals
@@ -75,10 +75,9 @@ CLIP = {
 
 
 @pytest.fixture
-def filled(home: Path) -> Filled:
+def filled(home_database: str) -> Filled:
     """Dataset `pets` of the default pipeline; see Filled."""
-    engine = make_engine(f"sqlite:///{home / 'curate.db'}")
-    migrate.ensure(engine)
+    engine = make_engine(home_database)
     pipeline = resolve(None, ready=False).pipeline
     dataset = datasets.create(engine, "pets", "/videos/pets", pipeline)
     extra = {"text": "a cat", "license": "CC0", "year": 1999}

@@ -14,11 +14,11 @@ from curate.db.engine import make_engine, writing
 from curate.db.schema import metadata
 
 
-def test_all_migrations_make_the_tables(database_url: str) -> None:
+def test_all_migrations_make_the_tables(empty_url: str) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    engine = make_engine(database_url)
+    engine = make_engine(empty_url)
     migrate.upgrade(engine)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_server_default": True})
@@ -32,13 +32,13 @@ def test_head_is_the_newest_migration() -> None:
     assert ScriptDirectory.from_config(migrate.alembic_config()).get_current_head() == migrate.HEAD
 
 
-def test_rows_and_the_reader_survive_the_upgrade_from_the_first_schema(database_url: str) -> None:
+def test_rows_and_the_reader_survive_the_upgrade_from_the_first_schema(empty_url: str) -> None:
     from alembic import command
 
     from curate.db.readonly.login import ensure_reader
     from curate.db.readonly.query import run_query
 
-    engine = make_engine(database_url)
+    engine = make_engine(empty_url)
     with writing(engine) as connection:
         config = migrate.alembic_config()
         config.attributes["connection"] = connection
@@ -61,17 +61,15 @@ def test_rows_and_the_reader_survive_the_upgrade_from_the_first_schema(database_
         "SELECT c.id, c.return_to, e.revision FROM clips c LEFT JOIN embeddings e ON "
         "e.clip_id = c.id"
     )
-    assert run_query(database_url, statement, 10).rows == [[9, None, None]]
+    assert run_query(empty_url, statement, 10).rows == [[9, None, None]]
     assert [d.folder for d in all_datasets(engine)] == ["7"]  # where its clips lie already
 
 
 @pytest.mark.parametrize("measured", [False, True])
-def test_clips_that_have_static_get_the_column_of_its_form(
-    database_url: str, measured: bool
-) -> None:
+def test_clips_that_have_static_get_the_column_of_its_form(empty_url: str, measured: bool) -> None:
     from alembic import command
 
-    engine = make_engine(database_url)
+    engine = make_engine(empty_url)
     with writing(engine) as connection:
         config = migrate.alembic_config()
         config.attributes["connection"] = connection
@@ -84,10 +82,10 @@ def test_clips_that_have_static_get_the_column_of_its_form(
     assert ("motion_form" in names) == measured
 
 
-def test_rows_of_before_picks_are_picked_by_nobody_and_the_view_shows_it(database_url: str) -> None:
+def test_rows_of_before_picks_are_picked_by_nobody_and_the_view_shows_it(empty_url: str) -> None:
     from alembic import command
 
-    engine = make_engine(database_url)
+    engine = make_engine(empty_url)
     with writing(engine) as connection:
         config = migrate.alembic_config()
         config.attributes["connection"] = connection
@@ -108,8 +106,8 @@ def test_rows_of_before_picks_are_picked_by_nobody_and_the_view_shows_it(databas
             assert tuple(row) == (9, "kept", None)
 
 
-def test_upgrading_twice_does_nothing(database_url: str) -> None:
-    engine = make_engine(database_url)
+def test_upgrading_twice_does_nothing(empty_url: str) -> None:
+    engine = make_engine(empty_url)
     assert migrate.current(engine) is None
     migrate.ensure(engine)
     migrate.ensure(engine)
@@ -117,8 +115,8 @@ def test_upgrading_twice_does_nothing(database_url: str) -> None:
     assert migrate.current(engine) == migrate.HEAD
 
 
-def test_a_schema_of_another_version_is_refused_with_the_command(database_url: str) -> None:
-    engine = make_engine(database_url)
+def test_a_schema_of_another_version_is_refused_with_the_command(empty_url: str) -> None:
+    engine = make_engine(empty_url)
     migrate.ensure(engine)
     with writing(engine) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
@@ -126,8 +124,8 @@ def test_a_schema_of_another_version_is_refused_with_the_command(database_url: s
         migrate.ensure(engine)
 
 
-def test_a_newer_schema_asks_for_a_newer_curate_and_is_left_alone(database_url: str) -> None:
-    engine = make_engine(database_url)
+def test_a_newer_schema_asks_for_a_newer_curate_and_is_left_alone(empty_url: str) -> None:
+    engine = make_engine(empty_url)
     migrate.ensure(engine)
     with writing(engine) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
@@ -138,8 +136,8 @@ def test_a_newer_schema_asks_for_a_newer_curate_and_is_left_alone(database_url: 
     assert migrate.current(engine) == "9999"
 
 
-def test_two_hosts_may_migrate_at_once(database_url: str) -> None:
-    engines = [make_engine(database_url) for _ in range(2)]
+def test_two_hosts_may_migrate_at_once(empty_url: str) -> None:
+    engines = [make_engine(empty_url) for _ in range(2)]
     threads = [threading.Thread(target=migrate.upgrade, args=(e,)) for e in engines]
     for thread in threads:
         thread.start()
