@@ -106,7 +106,7 @@ class Pipeline:
 
     def entry(self, level: Level) -> str:
         """The stage that new rows of a level meet first; DONE when there is none."""
-        return self.level_stages(level)[0]
+        return next((s.name for s in self.stages if s.level == level), DONE)
 
     def filters_before(self, stage: str, level: Level) -> list[FilterStep]:
         """The filters of a level that a row before a stage, or at the end, has met, in order."""

@@ -122,7 +122,6 @@ class BatchRunner:
         module's docstring lists the failures.
         """
         step = pipeline.stage(stage)
-        ordered = step.order is not None
         request = ClaimRequest(
             dataset_id=dataset.id,
             step=step,
@@ -131,14 +130,15 @@ class BatchRunner:
             lease_seconds=self._settings.lease_seconds,
             max_attempts=self._settings.max_attempts,
             reads=stages()[stage].reads,
-            epoch=dataset.epoch if ordered else None,
+            epoch=dataset.epoch if step.order else None,
         )
         claimed: Claim | None = None
         try:
             # loading may take minutes, and recalling too: do both before the lease begins to run
             with given_up_when_told():
                 loaded = self.stages.get(dataset, pipeline, step)
-            loaded.recall(self.engine, dataset.id)
+            if step.order:
+                loaded.recall(self.engine, dataset.id, step.order)
             if (claimed := claim(self.engine, request)) is None:
                 return None
             started = time.monotonic()
@@ -148,7 +148,8 @@ class BatchRunner:
                     self._lease_keeper.keep(claimed),
                     capped_memory(step.options),
                 ):
-                    loaded.recall(self.engine, dataset.id)  # what was taken since
+                    if step.order:  # once more: what was taken since
+                        loaded.recall(self.engine, dataset.id, step.order)
                     rows = stage_rows(claimed, self._samples)
                     with given_up_when_told(loaded.stage.stops_at_once):
                         outcomes = run_rows(loaded.stage, rows)

@@ -30,34 +30,26 @@ class LoadedStage:
     """A stage that is ready to run."""
 
     stage: Stage[Any, Any]
-    order: Order | None
     version: tuple[object, ...]  # the pipeline, epoch and weights that it was made for
     recalled: int = 0  # the number of the last row that an ordered stage has recalled
 
-    def recall(self, engine: Engine, dataset_id: int) -> None:
-        """Tell an ordered stage which rows any process has taken since the last call.
-
-        Does nothing for other stages.
-        """
-        if self.order:
-            for rows in taken_since(engine, dataset_id, self.recalled, self.order):
-                self.stage.recall(rows)
-                self.recalled = rows[-1][self.order.number]
+    def recall(self, engine: Engine, dataset_id: int, order: Order) -> None:
+        """Tell an ordered stage which rows any process has taken since the last call."""
+        for rows in taken_since(engine, dataset_id, self.recalled, order):
+            self.stage.recall(rows)
+            self.recalled = rows[-1][order.number]
 
 
 class LoadedStages:
-    """The stages that this process has loaded, at most MOST_LOADED: the least recently used go."""
+    """The stages that this process has loaded, at most MOST_LOADED: the least recently used go.
+
+    `loaded` has them by the dataset's id and the stage's name.
+    """
 
     def __init__(self, settings: Settings, count: Count = count_nothing) -> None:
         self._settings = settings
         self._count = count
-        self._stages: OrderedDict[tuple[int, str], LoadedStage] = OrderedDict()
-
-    def __contains__(self, key: tuple[int, str]) -> bool:
-        return key in self._stages
-
-    def __iter__(self) -> Any:
-        return iter(self._stages)
+        self.loaded: OrderedDict[tuple[int, str], LoadedStage] = OrderedDict()
 
     def get(self, dataset: Dataset, pipeline: Pipeline, step: StageStep) -> LoadedStage:
         """The loaded stage; it is loaded anew when the pipeline or its weights have changed.
@@ -72,7 +64,7 @@ class LoadedStages:
         )
         epoch = dataset.epoch if step.order else None
         version = (pipeline.stages, epoch, weights)
-        loaded = self._stages.get(key)
+        loaded = self.loaded.get(key)
         if loaded is None or loaded.version != version:
             context = Context(self._settings, pipeline, dataset.folder, self._count)
             stage = stages()[step.name](step.options, context)
@@ -84,8 +76,8 @@ class LoadedStages:
                 log.warning("stage %s cannot be loaded", step.name, exc_info=error)
                 why = f"{type(error).__name__}: {error}"
                 raise ServiceError(what=f"Stage {step.name}", why=why) from error
-            loaded = self._stages[key] = LoadedStage(stage, step.order, version)
-        self._stages.move_to_end(key)
-        while len(self._stages) > MOST_LOADED:
-            self._stages.popitem(last=False)
+            loaded = self.loaded[key] = LoadedStage(stage, version)
+        self.loaded.move_to_end(key)
+        while len(self.loaded) > MOST_LOADED:
+            self.loaded.popitem(last=False)
         return loaded

@@ -21,7 +21,6 @@ from curate.configs.errors import (
     ServiceError,
     UnexpectedError,
 )
-from curate.configs.pipeline import columns_for
 from curate.configs.schema import Column
 from curate.configs.texts import storable
 from curate.db.save.batch import Outcomes
@@ -120,9 +119,10 @@ def _checked(stage: AnyStage, outcome: Outcome | CurateError) -> Outcome | Curat
     """
     if isinstance(outcome, Exception):
         return as_row_error(stage, outcome)
+    own_columns = stage.own_columns if stage.makes else stage.columns
     try:
         return Outcome(
-            _plain_scores(stage, columns_for(type(stage), stage.level), outcome.scores),
+            _plain_scores(stage, own_columns, outcome.scores),
             [
                 dataclasses.replace(c, scores=_plain_scores(stage, stage.columns, c.scores))
                 for c in outcome.clips

@@ -20,8 +20,20 @@ def stage_rows(claim: Claim, samples: Path | str) -> Sequence[Video | Clip]:
     videos = {row_id: as_video(row) for row_id, row in claim.videos.items()}
     clips = []
     for row in claim.rows:
-        tables = {name: by_clip.get(row["id"], ()) for name, by_clip in claim.tables.items()}
-        clips.append(as_clip(row, videos[row["video_id"]], archives, tables))
+        video = claim.videos[row["video_id"]]
+        clip = Clip(
+            id=row["id"],
+            dataset_id=row["dataset_id"],
+            index=row["clip_index"],
+            video=videos[row["video_id"]],
+            start_pts=row["start_pts"],
+            end_pts=row["end_pts"],
+            time_base=Fraction(video["time_base_num"] or 1, video["time_base_den"] or 1),
+            values=row,
+            samples_from=archives,
+            tables={name: by_clip.get(row["id"], ()) for name, by_clip in claim.tables.items()},
+        )
+        clips.append(clip)
     return clips
 
 
@@ -33,25 +45,4 @@ def as_video(row: Mapping[str, Any]) -> Video:
         path=row["path"],
         relpath=row["relpath"],
         values=row,
-    )
-
-
-def as_clip(
-    row: Mapping[str, Any],
-    video: Video,
-    samples: Path | RemoteArchives,
-    tables: Mapping[str, Sequence[Mapping[str, Any]]],
-) -> Clip:
-    """A row of `clips` as stages see it, with its rows of side tables by table name."""
-    return Clip(
-        id=row["id"],
-        dataset_id=row["dataset_id"],
-        index=row["clip_index"],
-        video=video,
-        start_pts=row["start_pts"],
-        end_pts=row["end_pts"],
-        time_base=Fraction(video["time_base_num"] or 1, video["time_base_den"] or 1),
-        values=row,
-        samples_from=samples,
-        tables=tables,
     )

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import (
@@ -44,6 +43,8 @@ Kinds = tuple[tuple[str, str], ...]  # the columns that a statement writes, each
 _PLACED = ("stage", "return_to", "reason", "status", "error", *FREE_COLUMNS)
 _TYPES: dict[str, TypeEngine[Any]] = {"float": Float(53), "int": BigInteger(), "text": Text()}
 _CACHED_STATEMENTS = 256
+# by the id of a pipeline, and what else they are made for; each with that pipeline, so that no
+# other can get its id
 _statements: OrderedDict[tuple[object, ...], tuple[Pipeline, Update]] = OrderedDict()
 
 
@@ -67,27 +68,18 @@ def write_and_place(
         by_names.setdefault(tuple(sorted(values)), []).append(row_id)
     for names, ids in by_names.items():
         kinds = tuple((name, columns[name].kind) for name in names)
-        make = partial(placing_statement, pipeline, level, kinds, stage, dialect)
-        statement = statement_for(pipeline, (level, kinds, stage, dialect), make)
+        key = (id(pipeline), level, kinds, stage, dialect)
+        if key not in _statements:  # making one costs as much as running it
+            made = placing_statement(pipeline, level, kinds, stage, dialect)
+            _statements[key] = pipeline, made
+        _statements.move_to_end(key)
+        while len(_statements) > _CACHED_STATEMENTS:
+            _statements.popitem(last=False)
         rows = [ids, *([scores[i][name] for i in ids] for name in names)]
         parameters: dict[str, Any] = {f"c{n}": values for n, values in enumerate(rows)}
         if dialect == "sqlite":
             parameters = {"rows": json.dumps(list(zip(*rows, strict=True)))}
-        connection.execute(statement, {"then_to": then, **parameters})
-
-
-def statement_for(
-    pipeline: Pipeline, key: tuple[object, ...], make: Callable[[], Update]
-) -> Update:
-    """The statement of a pipeline and a key, cached: making one costs as much as running it."""
-    full_key = (id(pipeline), *key)
-    if full_key not in _statements:
-        # the entry holds the pipeline, so that no other pipeline can get its id
-        _statements[full_key] = pipeline, make()
-    _statements.move_to_end(full_key)
-    while len(_statements) > _CACHED_STATEMENTS:
-        _statements.popitem(last=False)
-    return _statements[full_key][1]
+        connection.execute(_statements[key][1], {"then_to": then, **parameters})
 
 
 def placing_statement(

@@ -23,10 +23,10 @@ TABLE_EXTENSIONS = (".csv", ".parquet")
 
 def extension(path: str) -> str:
     """The extension of a path, or of the path of a URL, in lower case with its dot; '' for none."""
-    name, archive = split_archive(path)
-    if is_url(path) and not archive:
-        name = urlsplit(path).path
-    return os.path.splitext(name)[1].lower()  # noqa: PTH122  URLs, surrogates
+    if is_url(path):
+        name, archive = split_archive(path)
+        path = name if archive else urlsplit(path).path
+    return os.path.splitext(path)[1].lower()  # noqa: PTH122  URLs, surrogates
 
 
 def is_image(path: str) -> bool:

@@ -117,7 +117,8 @@ def local_input(path: str, base: str, extra: dict[str, Any] | None = None) -> In
     """The Input of a local path, existing or not; relpath counts from the folder `base`."""
     absolute = os.path.abspath(path)  # noqa: PTH100  keeps links, unlike resolve
     relative = absolute.removeprefix(base.rstrip("/") + "/")
-    return Input(to_text(absolute), to_text(relative), _of_local_file(absolute), extra or {})
+    text = to_text(absolute)
+    return Input(text, to_text(relative), fingerprint_now(text), extra or {})
 
 
 def url_input(url: str, base: str, extra: dict[str, Any] | None = None) -> Input:
@@ -143,7 +144,13 @@ def fingerprint_now(path: str) -> str:
 
     Raises ServiceError when the store of a URL does not answer or refuses this host.
     """
-    return _of_url(path) if is_url(path) else _of_local_file(to_path(path))
+    if is_url(path):
+        return _of_url(path)
+    try:
+        status = os.stat(to_path(path))  # noqa: PTH116
+    except OSError:
+        return ABSENT
+    return f"{status.st_size}-{status.st_mtime_ns}"
 
 
 def is_same_file(before: str, now: str) -> bool:
@@ -157,14 +164,6 @@ def is_same_file(before: str, now: str) -> bool:
         ABSENT not in (before, now)
         and all(a == b or a in unknown or b in unknown for a, b in pairs)
     )
-
-
-def _of_local_file(path: str) -> str:
-    try:
-        status = os.stat(path)  # noqa: PTH116
-    except OSError:
-        return ABSENT
-    return f"{status.st_size}-{status.st_mtime_ns}"
 
 
 def _of_url(url: str) -> str:

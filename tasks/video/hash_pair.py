@@ -17,11 +17,7 @@ class HashPair:
     middle: str | None
 
 
-def pair_of(row: Any) -> HashPair:
-    """The hashes of a row's frames."""
-    return HashPair(row["hash_first"], row["hash_middle"])
-
-
-def mirrored_pair_of(row: Any) -> HashPair:
-    """The hashes of the mirror images of a row's frames."""
-    return HashPair(row["hash_first_mirrored"], row["hash_middle_mirrored"])
+def pair_of(row: Any, *, mirrored: bool = False) -> HashPair:
+    """The hashes of a row's frames, or of their mirror images."""
+    suffix = "_mirrored" if mirrored else ""
+    return HashPair(row[f"hash_first{suffix}"], row[f"hash_middle{suffix}"])

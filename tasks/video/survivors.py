@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from curate.tasks.video.hamming import HashTable, grown
-from curate.tasks.video.hash_pair import mirrored_pair_of, pair_of
+from curate.tasks.video.hash_pair import pair_of
 from curate.tasks.video.view_table import ViewTable
 from curate.tasks.video.views import NO_FRAMES, decode_views
 
@@ -49,7 +49,7 @@ class Survivors:
         """Id and distance (0 to 64 bits) of the earliest clip within `threshold`, or None."""
         found = [self._pairs.earliest_within(pair_of(row), threshold)]
         if self._mirror:
-            found.append(self._pairs.earliest_within(mirrored_pair_of(row), threshold))
+            found.append(self._pairs.earliest_within(pair_of(row, mirrored=True), threshold))
         if self._views is not None:
             takes = decode_views(row["hash_views"])
             found += [self._views.earliest_within(take, threshold) for take in takes]

@@ -39,7 +39,7 @@ def test_stages_that_were_not_used_for_longest_are_let_go(
         datasets.enqueue(line.engine, dataset, [Found(f"/w/{number}_1.mp4")], line.pipeline)
         for stage in ("probe", "split", "score"):
             assert runner.run_one(stage)
-        assert len(list(runner.batches.stages)) <= 2
+        assert len(list(runner.batches.stages.loaded)) <= 2
     assert sum(loads) == len(made) + 2, "the last two were let go by probe and split of the others"
 
 
@@ -66,7 +66,7 @@ def test_a_redo_with_other_options_loads_the_stage_anew_and_keeps_what_lies_betw
         (10.0, "kept"),
         (20.0, "kept"),
     ]
-    assert len([k for k in runner.batches.stages if k[1] == "second"]) == 1
+    assert len([k for k in runner.batches.stages.loaded if k[1] == "second"]) == 1
 
 
 def test_an_ordered_stage_that_is_loaded_again_recalls_everything(
@@ -84,7 +84,8 @@ def test_an_ordered_stage_that_is_loaded_again_recalls_everything(
     assert runner.run_one("inorder")
     assert line.rows("SELECT dedup_seq FROM clips ORDER BY clip_index") == [(1,), (2,), (3,)]
     assert datasets.pick(line.engine, None).epoch == 5
-    assert [k for k in runner.batches.stages if k[1] == "inorder"] == [(line.dataset.id, "inorder")]
+    inorder = [k for k in runner.batches.stages.loaded if k[1] == "inorder"]
+    assert inorder == [(line.dataset.id, "inorder")]
 
 
 def test_what_another_process_took_just_before_the_claim_is_known(

@@ -15,11 +15,11 @@ from sqlalchemy import text
 from curate.configs.settings import Settings
 from curate.db.engine import writing
 from curate.db.queue.leases import Claim
-from curate.tasks.stage import COUNT_EVERY, Context, Video
+from curate.tasks.stage import COUNT_EVERY, Clip, Context, Video
 from curate.worker.lease_keeper import LeaseKeeper
 from curate.worker.owner import new_owner
 from curate.worker.progress import ProgressFile, batches_at_work, progress_folder
-from curate.worker.rows import as_clip, as_video
+from curate.worker.rows import as_video, stage_rows
 from tests.pipelines import Line, make_line, wait_until, writer
 
 
@@ -69,8 +69,9 @@ def test_a_clip_is_told_by_its_video_with_its_own_length(line: Line) -> None:
     held = line.held("score", new_owner())
     row = {**held.rows[0], "num_frames": 50, "seconds": 2.0}
     video = {**next(iter(held.videos.values())), "time_base_num": 1, "time_base_den": 25}
-    clip = as_clip(row, as_video(video), Path("/none"), {})
-    assert clip.time_base == Fraction(1, 25)
+    told = replace(held, rows=[row], videos={row["video_id"]: video})
+    (clip,) = stage_rows(told, Path("/none"))
+    assert isinstance(clip, Clip) and clip.time_base == Fraction(1, 25)
     line.settings.folder.mkdir(exist_ok=True)
     file = ProgressFile(line.settings)
     with file.during(held):
