@@ -20,12 +20,12 @@ from curate.db.filters.columns import unknown
 from curate.db.reports.distribution import (
     ALL,
     BINS,
-    SHARES,
     Distribution,
     distributions,
     known_columns,
     usual_columns,
 )
+from curate.db.reports.histogram import SHARES
 
 BARS, ASCII_BARS = " ▁▂▃▄▅▆▇█", " .:-=+*#@"
 SHOWN = (ALL, "kept")
@@ -104,9 +104,9 @@ def _print_numbers(one: Distribution, column: Column) -> None:
     summaries = {name: one.summaries[name] for name in SHOWN if name in one.summaries}
     rows = []
     for name, part in summaries.items():
-        between = (part.quantiles.get(share) for share in SHARES)
-        rows.append((name, part.count, *map(_number, (part.low, *between, part.high))))
-    heads = [f"{100 * share:.0f} %" for share in SHARES]
+        found = (part.quantiles.get(share) for share in SHARES)
+        rows.append((name, part.count, *map(_number, found)))
+    heads = [f"{100 * share:.0f} %" for share in SHARES[1:-1]]
     spare = (heads[0], heads[-1], heads[1], heads[-2])
     emit_cells(("", "count", "min", *heads, "max"), rows, spare=spare)
     if not one.edges:
@@ -122,9 +122,10 @@ def _print_numbers(one: Distribution, column: Column) -> None:
         terminal.print(
             Text.assemble(name.ljust(label), "  ", (drawn.rstrip(), style)), soft_wrap=True
         )
-    low, high = (formatted(_number(v)) for v in (one.summaries[ALL].low, one.summaries[ALL].high))
+    ends = (one.summaries[ALL].quantiles[share] for share in (SHARES[0], SHARES[-1]))
+    low, high = (formatted(_number(end)) for end in ends)
     width = each * len(one.histograms[ALL]) - len(low)
-    grows = " log" if one.grows else ""
+    grows = " log" if one.log else ""
     print(f"{' ' * label}  {low}{high.rjust(width)}{grows}")
 
 

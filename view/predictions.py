@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from curate.configs.pipeline import FilterStep, assignment
 from curate.configs.schema import LEVELS, Column, Level
 from curate.db.reports.distribution import known_columns, usual_columns
+from curate.db.reports.histogram import Binned, histogram
 from curate.view.clips import cards
-from curate.view.histogram import SHARES, Binned, histogram
 from curate.view.loading import Bools
 from curate.view.snapshot import NONE, ChangedFilters, Prediction, Snapshot, Threshold
 from curate.view.state import ShownDataset
 
+BINS = 72  # of a histogram, besides those that a threshold adds
 NEAREST, SAMPLE = 6, 12  # clips shown of each side of a threshold, and of what changes
 
 
@@ -93,6 +94,7 @@ def threshold_histogram(snapshot: Snapshot, key: str) -> Binned | None:
     return histogram(
         snapshot.values(threshold),
         column.kind == "int",
+        BINS,
         upper=threshold.clause.op in ("<=", ">"),
         threshold=threshold.clause.number,
     )
@@ -109,7 +111,7 @@ def show_histogram(found: Binned | None, goes_on: Bools) -> dict[str, Any]:
         "log": found.log,
         "all": found.counts(),
         "kept": found.counts(goes_on),
-        "quantiles": dict(zip(map(str, SHARES), found.quantiles, strict=True)),
+        "quantiles": found.quantiles,
     }
 
 

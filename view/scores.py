@@ -16,8 +16,8 @@ from curate.db.engine import reading
 from curate.db.filters.clauses import number_text
 from curate.db.filters.judge import Judge
 from curate.db.reports.distribution import usual_columns
+from curate.db.reports.histogram import Binned, histogram
 from curate.view import predictions
-from curate.view.histogram import Binned, histogram
 from curate.view.loading import WantedRows, read_columns
 from curate.view.security import Page, Refusal
 from curate.view.snapshot import ChangedFilters, Prediction, Snapshot, Threshold, take_snapshot
@@ -165,7 +165,9 @@ def read_histograms(home: Home, shown: ShownDataset, taken: Taken, columns: Sequ
         values = read_columns(connection, taken.snapshot.rows["clip"], wanted)
     for column in columns:
         kind = predictions.column_of(taken.snapshot, "clip", column).kind
-        taken.histograms[f" {column}"] = histogram(values.pop(column), kind == "int")
+        taken.histograms[f" {column}"] = histogram(
+            values.pop(column), kind == "int", predictions.BINS
+        )
 
 
 def _threshold(snapshot: Snapshot, key: str) -> Threshold:

@@ -8,9 +8,10 @@ other number.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+import numpy as np
 from sqlalchemy import ColumnElement, Connection, Engine, case, func, literal_column, select
 
 from curate.configs.pipeline import Pipeline
@@ -19,33 +20,25 @@ from curate.db.engine import reading
 from curate.db.export import HIDDEN, LAST, usual
 from curate.db.expressions import quoted
 from curate.db.filters.columns import columns_of
+from curate.db.reports.histogram import histogram, quantiles
 from curate.db.schema import rows_of
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
 
 VALUES_AT_ONCE = 8_000_000
 CHUNK = 20_000  # rows of a stream
-BINS = 40
-SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
-SKEWED = 20  # where the maximum is more than so many medians, bins grow by a factor
+BINS = 40  # as many letters fit a narrow terminal
 MOST_COMMON = 10  # values of a text
 ALL = "all"  # in place of a status
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The finite values of some rows. `quantiles`, by the share of values below them, lie on the
-    line between two values; they are empty when there is no value.
+    """The finite values of some rows. `quantiles`, by the share of values below them, from the
+    smallest at 0 to the largest at 1, lie on the line between two values; they are empty when there
+    is no value.
     """
 
     count: int
-    low: float | None = None
     quantiles: Mapping[float, float] = field(default_factory=dict)
-    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +46,8 @@ class Distribution:
     """A column of numbers: each status, and all rows as ALL, has a summary and a histogram.
 
     Bin n of a histogram holds the values from edges[n] up to edges[n + 1], which only the last one
-    includes. From one edge to the next is always the same factor with `grows`, else the same width.
+    includes. With `log` the edges grow by a factor; the first bin then holds all that is smaller
+    than edges[1], zeros too.
     """
 
     column: str
@@ -62,7 +56,7 @@ class Distribution:
     not_finite: int
     summaries: Mapping[str, Summary]
     edges: Sequence[float] = ()
-    grows: bool = False
+    log: bool = False
     histograms: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
@@ -146,8 +140,6 @@ class _Reader:
         self, names: Sequence[str], columns: Mapping[str, Column]
     ) -> Iterator[Distribution]:
         """The distributions of columns of numbers, read in one pass."""
-        import numpy as np
-
         table = rows_of(self.level)
         chosen: list[ColumnElement[Any]] = [literal_column(quoted(name)) for name in names]
         query = select(table.c.status, *chosen).where(table.c.dataset_id == self.dataset_id)
@@ -166,13 +158,24 @@ class _Reader:
                 nulls[n] += column.count(None)
             self.done, at = self.done + len(chunk), end
             self.report(self.done, self.passes * self.rows)
+        parts = {ALL: np.ones(self.rows, np.bool_)}
+        parts |= {status: codes == code for status, code in statuses.items()}
         for name, of_column, no_value in zip(names, values, nulls, strict=True):
-            finite = np.isfinite(of_column)
-            usable, codes_of = of_column[finite], codes[finite]
-            parts = {ALL: usable} | {s: usable[codes_of == code] for s, code in statuses.items()}
-            not_finite = self.rows - len(usable) - no_value
-            whole = columns[name].kind == "int"
-            yield _distribution(name, (self.rows, no_value, not_finite), parts, whole)
+            of_column[np.isinf(of_column)] = np.nan
+            measured = ~np.isnan(of_column)
+            summaries = {
+                status: Summary(int(np.count_nonzero(measured & rows)), quantiles(of_column[rows]))
+                for status, rows in parts.items()
+            }
+            odd = self.rows - no_value - summaries[ALL].count
+            found = Distribution(name, self.rows, no_value, odd, summaries)
+            binned = histogram(of_column, columns[name].kind == "int", BINS)
+            if binned:
+                counts = {status: binned.counts(rows) for status, rows in parts.items()}
+                found = replace(
+                    found, edges=binned.edges.tolist(), log=binned.log, histograms=counts
+                )
+            yield found
 
     def text(self, name: str) -> TextDistribution:
         """The distribution of a column of texts."""
@@ -187,37 +190,3 @@ class _Reader:
         common = common.order_by(func.count().desc(), value).limit(MOST_COMMON)
         found = [CommonValue(v, int(n), int(k)) for v, n, k in self.connection.execute(common)]
         return TextDistribution(name, self.rows, self.rows - known, int(different), found)
-
-
-def _distribution(
-    name: str, counts: tuple[int, int, int], parts: Mapping[str, Floats], whole: bool
-) -> Distribution:
-    """A distribution of the finite values of each status; `whole`: they are whole numbers."""
-    import numpy as np
-
-    summaries = {}
-    for status, values in parts.items():
-        if not len(values):
-            summaries[status] = Summary(0)
-            continue
-        low, *quantiles, high = (float(v) for v in np.quantile(values, (0, *SHARES, 1)))
-        summaries[status] = Summary(
-            len(values), low, dict(zip(SHARES, quantiles, strict=True)), high
-        )
-    everything = summaries[ALL]
-    if everything.low is None or everything.high is None:
-        return Distribution(name, *counts, summaries)
-    low, high = everything.low, everything.high
-    grows = low > 0 and high > SKEWED * everything.quantiles[0.5]
-    if whole and high - low < BINS:  # a bin each
-        edges = np.arange(low, high + 2) - 0.5
-    elif grows:
-        edges = np.geomspace(low, high, BINS + 1)
-        edges[0], edges[-1] = low, high  # not quite, by rounding
-    else:
-        share = np.linspace(0, 1, BINS + 1)
-        # high - low may be beyond the largest number; where low equals high, rounding could make
-        # edges fall
-        edges = np.maximum.accumulate(low * (1 - share) + high * share)
-    histograms = {s: np.histogram(v, edges)[0].tolist() for s, v in parts.items()}
-    return Distribution(name, *counts, summaries, edges.tolist(), grows, histograms)

@@ -136,8 +136,8 @@
           const found = await curate.api("histogram", arguments_);
           note.textContent = `Measured on ${curate.number(found.measured)} of ${curate.number(found.of)}`;
           if (!found.measured) return made(null);
-          const [low, , quarter, middle, most, , high] = Object.keys(found.quantiles)
-            .sort((a, b) => a - b).map((share) => curate.number(found.quantiles[share]));
+          const [low, quarter, middle, most, high] = ["0.0", "0.25", "0.5", "0.75", "1.0"]
+            .map((share) => curate.number(found.quantiles[share]));
           note.textContent += ` · from ${low} to ${high}, median ${middle}, `
             + `the middle half ${quarter} to ${most}${found.log ? " · logarithmic axis" : ""}`;
           const chart = made(found);

@@ -14,7 +14,6 @@ from curate.db.reports import distribution
 from curate.db.reports.distribution import (
     ALL,
     BINS,
-    SHARES,
     CommonValue,
     Distribution,
     TextDistribution,
@@ -22,6 +21,7 @@ from curate.db.reports.distribution import (
     known_columns,
     usual_columns,
 )
+from curate.db.reports.histogram import SHARES, histogram
 from tests.pipelines import Line, make_line
 
 
@@ -69,7 +69,7 @@ def test_quantiles_are_those_of_numpy_and_of_curate_sql(line: Line) -> None:
     found = numbers(line).summaries
     assert list(found[ALL].quantiles) == list(SHARES)
     assert list(found[ALL].quantiles.values()) == pytest.approx(np.quantile(values, SHARES))
-    assert (found["kept"].low, found["kept"].high) == (0.0, 81.0)
+    assert (found["kept"].quantiles[0], found["kept"].quantiles[1]) == (0.0, 81.0)
     assert found["dropped"].quantiles[0.5] == pytest.approx(np.median(values[10:]))
 
 
@@ -77,25 +77,28 @@ def test_histograms_of_all_statuses_have_the_same_bins(line: Line) -> None:
     score(line, [float(n) / 4 for n in range(20)])
     found = numbers(line)
     assert len(found.edges) == BINS + 1
-    assert (found.edges[0], found.edges[-1], found.grows) == (0.0, 4.75, False)
+    assert (found.edges[0], found.edges[-1], found.log) == (0.0, 4.75, False)
     assert sum(found.histograms["kept"]) == sum(found.histograms["dropped"]) == 10
     both = np.array(found.histograms["kept"]) + found.histograms["dropped"]
     assert both.tolist() == found.histograms[ALL]
 
 
-def test_bins_of_a_skewed_column_grow(line: Line) -> None:
-    score(line, [0.1] * 19 + [1000.0])
+def test_bins_of_a_skewed_column_grow_as_those_of_the_page(line: Line) -> None:
+    score(line, [0.0] * 9 + [0.125] * 10 + [1000.0])
     found = numbers(line)
-    assert found.grows
-    ratios = np.divide(found.edges[1:], found.edges[:-1])
+    assert found.log
+    ratios = np.divide(found.edges[2:], found.edges[1:-1])
     assert ratios == pytest.approx(ratios[0])
-    assert (found.histograms[ALL][0], found.histograms[ALL][-1]) == (19, 1)
+    assert (found.histograms[ALL][:2], found.histograms[ALL][-1]) == ([9, 10], 1)
+    page = histogram(np.array([0.0] * 9 + [0.125] * 10 + [1000.0]), False, BINS)
+    assert page is not None
+    assert (found.edges, found.histograms[ALL]) == (page.edges.tolist(), page.counts())
 
 
 def test_whole_numbers_have_a_bin_each(line: Line) -> None:
     score(line, [0, 1, 1, 3], "num_frames")
     found = numbers(line, "num_frames")
-    assert found.edges == [-0.5, 0.5, 1.5, 2.5, 3.5]
+    assert found.edges == [0, 1, 2, 3, 4]
     assert found.histograms[ALL] == [1, 2, 0, 1]
 
 
@@ -117,7 +120,7 @@ def test_what_is_not_finite_is_counted_by_itself(line: Line) -> None:
     found = numbers(line)
     assert found.nulls + found.not_finite == 18
     assert found.not_finite == (1 if line.engine.dialect.name == "sqlite" else 2)
-    assert (found.summaries[ALL].count, found.summaries[ALL].high) == (2, 2.0)
+    assert (found.summaries[ALL].count, found.summaries[ALL].quantiles[1]) == (2, 2.0)
 
 
 def test_nothing_measured_has_no_bins(line: Line) -> None:
