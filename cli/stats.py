@@ -23,7 +23,7 @@ from curate.db.reports.distribution import (
     Distribution,
     distributions,
     known_columns,
-    usual_columns,
+    measures,
 )
 from curate.db.reports.histogram import SHARES
 
@@ -83,13 +83,12 @@ def stats(
 def _chosen(opened: OpenDataset, level: Level, columns: Sequence[str]) -> dict[str, Column]:
     """The columns, each with its kind. Raises UsageError for one that is not there."""
     known = known_columns(opened.pipeline, level)
-    names = list(dict.fromkeys(columns)) or usual_columns(opened.pipeline, level)
-    for name in names:
+    for name in columns:
         if name not in known:
             is_dataset = name in [d.name for d in all_datasets(opened.engine)]
             why = f"{name} is a dataset: write --dataset {name}" if is_dataset else ""
             raise UsageError(what=why or unknown(name, known))
-    return {name: known[name] for name in names}
+    return {name: known[name] for name in columns} or measures(opened.pipeline, level)
 
 
 def _print_numbers(one: Distribution, column: Column) -> None:

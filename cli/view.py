@@ -121,8 +121,11 @@ def _write(session: Session, home: Home, output: Path) -> None:
     from curate.view.report import write_report  # loads NumPy
 
     try:
-        with Counter(session.console, "parts of the report") as counter:
-            written = write_report(home, output.expanduser().absolute(), counter.show)
+        with (
+            Counter(session.console, "rows read") as rows,
+            Counter(session.console, "parts of the report") as parts,
+        ):
+            written = write_report(home, output.expanduser().absolute(), parts.show, rows.show)
     except OSError as error:
         raise ServiceError(what=f"The file {output}", why=error.strerror or error) from None
     clips = f"{written['clips']:,} of {written['of']:,} clips".replace(",", " ")

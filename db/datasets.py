@@ -134,6 +134,12 @@ def all_datasets(engine: Engine) -> list[Dataset]:
         return [Dataset(*row) for row in connection.execute(query)]
 
 
+def has_picks(connection: Connection, dataset_id: int) -> bool:
+    """Whether clips of a dataset were ever picked by hand; false where it is gone."""
+    query = select(datasets.c.picks).where(datasets.c.id == dataset_id)
+    return bool(connection.execute(query).scalar())
+
+
 def pick(engine: Engine, name: str | None) -> Dataset:
     """The dataset called name, or without a name the newest. Raises NoSuchDataset, NoDatasets."""
     known = all_datasets(engine)

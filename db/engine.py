@@ -13,7 +13,13 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, select
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DisconnectionError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DisconnectionError,
+    NoResultFound,
+    NoSuchModuleError,
+    SQLAlchemyError,
+)
 from sqlalchemy.pool import NullPool, QueuePool
 
 from curate.configs.errors import PackageMissing, ServiceError
@@ -215,6 +221,11 @@ def reported(engine: Engine) -> Iterator[None]:
 
 def _name(engine: Engine) -> str:
     return f"The database {hide_password(engine.url.render_as_string(hide_password=True))}"
+
+
+def row_is_gone(error: ServiceError) -> bool:
+    """Whether a row that had to be there was not: another process deleted it between two reads."""
+    return isinstance(error.__cause__, NoResultFound)
 
 
 def plan_was_stale(error: ServiceError) -> bool:

@@ -35,12 +35,13 @@ from curate.configs.packages import install
 from curate.configs.pipeline import DONE, Pipeline
 from curate.configs.schema import Column
 from curate.configs.texts import safe_cell
+from curate.db.datasets import has_picks
 from curate.db.engine import reading
 from curate.db.expressions import quoted
 from curate.db.filters.check import check_where
 from curate.db.filters.columns import check_columns, check_sort, columns_of, order_by
 from curate.db.filters.sql import to_sql
-from curate.db.schema import clips, datasets, videos
+from curate.db.schema import clips, videos
 
 CHUNK = 5000
 
@@ -170,7 +171,8 @@ def plan(engine: Engine, dataset_id: int, pipeline: Pipeline, selection: Selecti
         names = [name.strip() for name in selection.columns]
     else:
         every_clip_is_kept = tuple(selection.statuses) == ("kept",)
-        picks = has_picks(engine, dataset_id)
+        with reading(engine) as connection:
+            picks = has_picks(connection, dataset_id)
         names = [
             *usual(pipeline, picks),
             *(() if every_clip_is_kept else ("status", "reason")),
@@ -188,13 +190,6 @@ def plan(engine: Engine, dataset_id: int, pipeline: Pipeline, selection: Selecti
     keys = order_by(selection.sort, known, dialect) if selection.sort else []
     query = query.order_by(*keys, column("video_id"), column("clip_index"))
     return ExportPlan(names, kinds, frozenset(extras), query)
-
-
-def has_picks(engine: Engine, dataset_id: int) -> bool:
-    """Whether clips of a dataset were ever picked by hand."""
-    query = select(datasets.c.picks).where(datasets.c.id == dataset_id)
-    with reading(engine) as connection:
-        return bool(connection.execute(query).scalar_one())
 
 
 def check_selection(

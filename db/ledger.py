@@ -21,6 +21,7 @@ from curate.db.expressions import quoted
 from curate.db.filters.clauses import Clauses, number_text, read_clauses
 from curate.db.filters.grammar import PredicateError
 from curate.db.filters.sql import SMALLEST, columns_in, to_sql
+from curate.db.reports.failures import retry_words
 from curate.db.schema import KEEP, PICKED, clips, rows_of
 
 PASSES, FAILS, NOT_MEASURED, NOT_REACHED = "passes", "fails", "not measured", "not reached"
@@ -96,9 +97,9 @@ def way_back(
     None for other rows. `values` are those of the row, by column.
     """
     if values["status"] == "failed":
-        return ("retry", dataset, "--stage", values["stage"], "--error", values["reason"])
+        return retry_words(dataset, values["stage"], values.get("reason"))
     moved = changes(lines)
-    if values["status"] != "dropped" or values["reason"] not in moved:
+    if values["status"] != "dropped" or values.get("reason") not in moved:
         return None
     if values["reason"] == PICKED:  # when the pick is undone, filters may drop it
         how = "undo" if list(moved) == [PICKED] else "keep"

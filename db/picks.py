@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, Row, bindparam, func, select, update
 from curate.configs.errors import NotPicked, UsageError
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Order
-from curate.db.datasets import Dataset
+from curate.db.datasets import Dataset, has_picks
 from curate.db.engine import reading, writing
 from curate.db.expressions import among_these
 from curate.db.filters.judge import Judge
@@ -95,8 +95,7 @@ def pick_clips(
 def count_picks(engine: Engine, dataset_id: int) -> dict[str, int]:
     """How many clips of a dataset are picked to KEEP and to DROP; empty if no clip ever was."""
     with reading(engine) as connection:
-        picks = select(datasets.c.picks).where(datasets.c.id == dataset_id)
-        if not connection.execute(picks).scalar_one():
+        if not has_picks(connection, dataset_id):
             return {}
         counts = select(clips.c.picked, func.count()).where(
             clips.c.dataset_id == dataset_id, clips.c.picked.is_not(None)

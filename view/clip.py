@@ -35,12 +35,17 @@ VIDEO = (
 
 
 def describe(home: Home, clip: int) -> dict[str, Any]:
-    """All that is known of a clip. Raises Refusal."""
+    """All that is known of a clip. Raises Refusal where there is none, and ServiceError where it is
+    deleted while its rows are read, one after the other.
+    """
     name = dataset_of(home.engine, "clip", clip)
     if name is None:
         raise Refusal(404, f"There is no clip {clip}")
     shown = home.open(name)
-    values = _values(shown, [clip])[clip]
+    shows, found = cards(shown, [clip]), _values(shown, [clip])
+    if not shows or not found:
+        raise Refusal(404, f"Clip {clip} was deleted just now")
+    values = found[clip]
     with reading(home.engine) as connection:
         source = select(*(videos.c[n] for n in VIDEO)).where(videos.c.id == values["video_id"])
         video = _shown_texts(dict(connection.execute(source).mappings().one()))
@@ -51,7 +56,7 @@ def describe(home: Home, clip: int) -> dict[str, Any]:
     back = way_back(name, values, lines)
     return {
         "dataset": name,
-        "card": cards(shown, [clip])[0],
+        "card": shows[0],
         "position": {n: values[n] for n in POSITION} | {"error": error},
         "facts": {n: values[n] for n in FACTS if n in values},
         "scores": _scores(shown.pipeline, _shown_texts(values)),

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Select,
     and_,
     column,
+    exists,
     func,
     literal,
     or_,
@@ -29,10 +30,10 @@ from curate.configs.pipeline import DONE, Pipeline
 from curate.configs.schema import Column
 from curate.configs.settings import without_passwords
 from curate.db.engine import reading
-from curate.db.export import HIDDEN, available
 from curate.db.expressions import among
 from curate.db.queue.leases import FREE, stages_met
 from curate.db.reports.counts import count_rows
+from curate.db.reports.distribution import known_columns, measures
 from curate.db.schema import captions, clips, stands, videos
 from curate.view.security import Page, Refusal
 from curate.view.state import ShownDataset
@@ -41,7 +42,7 @@ STATUSES = ("kept", "dropped", "failed", "active")
 LIMIT = 60  # clips of a page
 FEW = 10_000  # up to so many matching clips are found by an index and sorted
 TEXT_SHOWN = 300  # letters of a caption in a list
-_NOT_SORTED_BY = {*HIDDEN, "video_id", "clip_index", "clip_id", "duplicate_of", "text_duplicate_of"}
+SPAN = ("start_seconds", "end_seconds")
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,11 @@ Place = tuple[float | None, int]
 
 
 def sortable(pipeline: Pipeline) -> dict[str, Column]:
-    """The columns that a list can be sorted by, by name: numbers of clips."""
-    return {
-        name: found
-        for name, found in available(pipeline).items()
-        if found.kind in ("int", "float") and name not in _NOT_SORTED_BY
-        if not name.endswith("_form")
-    }
+    """The columns that a list can be sorted by, by name: measures, and where a clip is in its
+    video.
+    """
+    known = known_columns(pipeline, "clip")
+    return measures(pipeline, "clip") | {name: known[name] for name in SPAN}
 
 
 def list_clips(
@@ -157,12 +156,16 @@ def _conditions(dataset_id: int, wanted: Wanted) -> list[ColumnElement[bool]]:
     if wanted.reason:
         found.append(clips.c.reason == wanted.reason)
     if wanted.text:
-        written = captions.c.text_raw.icontains(wanted.text, autoescape=True)
+        # asked of each clip that comes up: IN would read the captions of all datasets
+        written = exists().where(
+            captions.c.clip_id == clips.c.id,
+            captions.c.text_raw.icontains(wanted.text, autoescape=True),
+        )
         named = videos.c.relpath.icontains(wanted.text, autoescape=True)
         found.append(
             or_(
                 clips.c.text.icontains(wanted.text, autoescape=True),
-                clips.c.id.in_(select(captions.c.clip_id).where(written)),
+                written,
                 clips.c.video_id.in_(
                     select(videos.c.id).where(and_(videos.c.dataset_id == dataset_id, named))
                 ),
@@ -190,7 +193,7 @@ def cards(shown: ShownDataset, ids: Sequence[int], score: str = "") -> list[dict
         .where(among(clips.c.id))
     )
     scores = select(clips.c.id, value.label("score")).where(among(clips.c.id))
-    with reading(shown.engine) as connection:
+    with reading(shown.engine, "REPEATABLE READ") as connection:
         rows = connection.execute(query, {"ids": list(ids)}).mappings()
         found = {int(row["id"]): dict(row) for row in rows}
         for card in found.values():
@@ -248,7 +251,9 @@ class List(Page):
             more = json.dumps(place) if place else None
             return {"clips": cards(shown, ids, wanted.sort), "after": more}
 
-        self.send_json(await self.work(read))
+        by_index = not (wanted.text or wanted.sort)
+        pool = self.pools.quick if by_index else self.pools.patient
+        self.send_json(await self.work_in(pool, read))
 
     def _place(self, by_score: bool) -> Place | None:
         """The argument `after`, as a page before gave it."""

@@ -9,7 +9,7 @@ from sqlalchemy import Select, func, literal, null, select
 from curate.configs.schema import LEVELS, Level
 from curate.configs.settings import without_passwords
 from curate.db.engine import reading
-from curate.db.reports.failures import failures
+from curate.db.reports.failures import NO_CLASS, failures, retry_words
 from curate.db.schema import clips, rows_of, stands, videos
 from curate.view.security import Page
 from curate.view.state import Home, ShownDataset
@@ -30,7 +30,7 @@ def kinds(home: Home, shown: ShownDataset) -> list[dict[str, Any]]:
             "rows": f.rows,
             "message": home.advise(f.message, name),
             "example": without_passwords(str(f.path)),
-            "retry": home.command("retry", name, "--stage", f.stage, "--error", f.error),
+            "retry": home.command(*retry_words(name, f.stage, f.error)),
         }
         for f in failures(shown.engine, shown.dataset.id)
     ]
@@ -57,7 +57,7 @@ def rows(
         table.c.stage == stage,
         stands(table, "dropped", "failed"),  # the index of ended rows
         table.c.status == "failed",
-        func.coalesce(table.c.reason, "?") == error,
+        func.coalesce(table.c.reason, NO_CLASS) == error,
         table.c.id > after,
     )
     with reading(shown.engine) as connection:

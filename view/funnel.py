@@ -111,7 +111,8 @@ class Skipped(Page):
 
     async def get(self) -> None:
         """The files in the dataset's folder that were skipped."""
-        self.send_json(await self.work(count_skipped, self.home, self.text("dataset")))
+        name = self.text("dataset")
+        self.send_json(await self.work_in(self.pools.patient, count_skipped, self.home, name))
 
 
 ROUTES = [(r"/api/funnel", Funnel), (r"/api/skipped", Skipped)]

@@ -47,9 +47,9 @@ class RowArrays:
 
     `status` numbers STATUSES, `stage` the `Pipeline.level_stages`; `picked` is 0, PICKED_TO_KEEP or
     PICKED_TO_DROP. `decided` are the rows that a refilter judges. NULL is NaN in `columns`, which
-    hold no other NaN. `rest` says, by filter, whether its clauses without a movable threshold are
-    all true; a filter without such clauses is not in it. `video` is the index of a clip's video in
-    the arrays of videos.
+    hold no other NaN. `rest` tells of a filter whether its clauses that cannot be moved are all
+    true, and whether that is NULL; a filter that has none is not in it. `video` is the place of a
+    clip's video among the rows of videos.
     """
 
     ids: NDArray[np.int64]
@@ -58,7 +58,7 @@ class RowArrays:
     picked: NDArray[np.uint8]
     decided: Bools
     columns: dict[str, Floats]
-    rest: dict[str, Bools]
+    rest: dict[str, tuple[Bools, Bools]]
     video: NDArray[np.int32]
 
     @property
@@ -84,11 +84,15 @@ def load_rows(
     rest = wanted.rest or {}
     numbers = [table.c.id, _stand(wanted)]
     numbers += [table.c.video_id] if wanted.level == "clip" else []
-    # 30 filters in a number, which every engine adds up exactly
+    # two bits each, 15 to a number: what every engine adds up exactly
     names = list(rest)
-    groups = [names[first : first + 30] for first in range(0, len(names), 30)]
+    groups = [names[first : first + 15] for first in range(0, len(names), 15)]
     for group in groups:
-        bits = (f"CASE WHEN {rest[name]} THEN {1 << n} ELSE 0 END" for n, name in enumerate(group))
+        bits = (
+            f"CASE WHEN {rest[name]} THEN {1 << 2 * n} WHEN NOT ({rest[name]}) THEN 0"
+            f" ELSE {2 << 2 * n} END"
+            for n, name in enumerate(group)
+        )
         numbers.append(literal_column(" + ".join(bits)))
     ints: list[list[NDArray[Any]]] = [[] for _ in numbers]
     floats: list[list[Floats]] = [[] for _ in wanted.columns]
@@ -104,9 +108,10 @@ def load_rows(
     video = np.zeros(0, np.int32)
     if wanted.level == "clip":
         video = np.searchsorted(video_ids, more.pop(0)).astype(np.int32)
-    found: dict[str, Bools] = {}
+    found: dict[str, tuple[Bools, Bools]] = {}
     for group, bits_of in zip(groups, more, strict=True):
-        found |= {name: (bits_of >> n) & 1 == 1 for n, name in enumerate(group)}
+        for n, name in enumerate(group):
+            found[name] = (bits_of >> 2 * n) & 1 == 1, (bits_of >> 2 * n) & 2 == 2
     return RowArrays(
         ids=ids,
         status=(stand & 3).astype(np.uint8),

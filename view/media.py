@@ -183,8 +183,9 @@ class Film(Page):
     async def get(self, number: str) -> None:
         """The file, read in pieces off the event loop."""
         assert callable(self.path_of)
-        path: str = await self.work(self.path_of, self.home, int(number))
-        media = await self.work(open_media, path)
+        files = self.pools.files
+        path: str = await self.work_in(files, self.path_of, self.home, int(number))
+        media = await self.work_in(files, open_media, path)
         try:
             await self._send(media, content_type(path))
         except StreamClosedError:
@@ -213,8 +214,9 @@ class Film(Page):
         self.set_header("Content-Type", kind)
         self.set_header("Content-Length", end - start)
         while start < end and self.request.method == "GET":
-            data = await self.work(media.read, start, min(CHUNK_BYTES, end - start))
-            if not data:  # the file became shorter meanwhile
+            count = min(CHUNK_BYTES, end - start)
+            data = await self.work_in(self.pools.files, media.read, start, count)
+            if not data:  # it became shorter
                 self.detach().close()
                 return
             start += len(data)
@@ -250,7 +252,7 @@ class Sample(Page):
 
     async def get(self, clip: str, number: str) -> None:
         """The picture as JPEG."""
-        data = await self.work(sample, self.home, int(clip), number)
+        data = await self.work_in(self.pools.files, sample, self.home, int(clip), number)
         self.set_header("Content-Type", "image/jpeg")
         self.set_header("Cache-Control", f"private, max-age={KEPT_SECONDS}")
         self.write(data)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from curate.configs.pipeline import FilterStep, assignment
 from curate.configs.schema import LEVELS, Column, Level
-from curate.db.reports.distribution import known_columns, usual_columns
+from curate.db.reports.distribution import known_columns, measures
 from curate.db.reports.histogram import Binned, histogram
 from curate.view.clips import cards
 from curate.view.loading import Bools
@@ -26,18 +26,22 @@ NEAREST, SAMPLE = 6, 12  # clips shown of each side of a threshold, and of what 
 def describe(snapshot: Snapshot) -> dict[str, Any]:
     """The filters with their thresholds, and the other columns that stages measured."""
     predicted = snapshot.predict(ChangedFilters())
-    looked_at = {t.clause.column for t in snapshot.thresholds.values() if t.step.level == "clip"}
     return {
         "as_of": snapshot.taken,
         "rows": {f"{level}s": len(snapshot.rows[level]) for level in LEVELS},
         "filters": [filter_json(snapshot, step, predicted) for step in snapshot.pipeline.filters],
         "columns": [
             {"name": name, "doc": column.doc, "better": column.better}
-            for name in usual_columns(snapshot.pipeline, "clip")
-            if name not in looked_at
+            for name in other_columns(snapshot)
             for column in [column_of(snapshot, "clip", name)]
         ],
     }
+
+
+def other_columns(snapshot: Snapshot) -> list[str]:
+    """The measures of clips that no threshold is about."""
+    looked_at = {t.clause.column for t in snapshot.thresholds.values() if t.step.level == "clip"}
+    return [name for name in measures(snapshot.pipeline, "clip") if name not in looked_at]
 
 
 def filter_json(
@@ -127,7 +131,10 @@ def show_prediction(
     ]
     text = yaml.safe_dump(steps, sort_keys=False, allow_unicode=True, width=10**6)
     return {
-        **{f"{level}s": asdict(predicted[level].counts) for level in LEVELS},
+        **{
+            f"{level}s": asdict(predicted[level].counts) | {"at_work": predicted[level].at_work}
+            for level in LEVELS
+        },
         "yaml": text if steps else "",
     }
 

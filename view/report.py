@@ -21,11 +21,10 @@ from numpy.typing import NDArray
 from sqlalchemy import column as column_called
 from sqlalchemy import select
 
-from curate.configs.errors import RowError
+from curate.configs.errors import RowError, ServiceError
 from curate.configs.schema import LEVELS
-from curate.db.engine import reading
+from curate.db.engine import reading, row_is_gone
 from curate.db.expressions import among
-from curate.db.reports.distribution import usual_columns
 from curate.db.schema import clips as table
 from curate.tasks.storage.locations import replacing
 from curate.tasks.video.samples import Samples
@@ -33,7 +32,7 @@ from curate.view import clip, clips, failed, funnel, predictions, scores
 from curate.view.datasets import describe
 from curate.view.media import samples_of
 from curate.view.security import Refusal, json_text
-from curate.view.snapshot import ChangedFilters, Snapshot, Threshold
+from curate.view.snapshot import ChangedFilters, Snapshot, Threshold, take_snapshot
 from curate.view.state import Home, ShownDataset
 
 MOST = 600  # clips in the file
@@ -42,7 +41,6 @@ STOPS = 200  # numbers that a threshold can have
 LARGE, STOPS_OF_LARGE = 200_000, 50  # with more rows there are fewer
 SIDES = (96, 208, 96)  # pixels of the longer side of the pictures of a clip
 QUALITY = 65
-TOGETHER = 6  # columns read in one pass over the clips
 STATIC = Path(__file__).parent / "static"
 PAGES = ("funnel", "scores", "clips", "clip", "failed")  # in the file
 Report = Callable[[int, int], None]  # parts done, of how many
@@ -54,15 +52,21 @@ _POLICY = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none
 
 
 def write_report(
-    home: Home, target: Path, report: Report = lambda _done, _of: None
+    home: Home,
+    target: Path,
+    report: Report = lambda _done, _of: None,
+    read: Callable[[int], None] = lambda _rows: None,
 ) -> dict[str, int]:
     """Write the file, whole or not at all. Returns the clips that are in it, of how many, and its
-    bytes.
+    bytes. `read` is told of the rows that were read, before there are parts to `report`.
 
     Raises NoSuchDataset, ServiceError, NotANumber, OSError.
     """
     shown = home.open()
-    data = _Report(home, shown, scores.SNAPSHOTS.of(home, shown, seconds=None)).data(report)
+    engine = home.patient or shown.engine
+    snapshot = take_snapshot(engine, shown.dataset, shown.pipeline, read)
+    taken = scores.Taken(shown.dataset.pipeline_text, snapshot)
+    data = _Report(home, shown, taken).data(report)
     page = _page(shown.dataset.name, data)
     with replacing(target) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -86,7 +90,7 @@ class _Report:
         name = self.shown.dataset.name
         places = sample(self.snapshot)
         stops = {key: stops_of(self.snapshot, t) for key, t in self.snapshot.thresholds.items()}
-        columns = usual_columns(self.shown.pipeline, "clip")
+        columns = predictions.other_columns(self.snapshot)
         parts = len(places) + len(columns) + sum(map(len, stops.values())) + len(stops)
         done = iter(range(1, parts + 1))
 
@@ -138,9 +142,6 @@ class _Report:
             found[key] = scores.histogram_json(self.home, self.shown, self.taken, key)
             step()
         for column in columns:
-            if f" {column}" not in self.taken.histograms:
-                ahead = columns[columns.index(column) :][:TOGETHER]
-                scores.read_histograms(self.home, self.shown, self.taken, ahead)
             found[f" {column}"] = scores.histogram_json(
                 self.home, self.shown, self.taken, "", column
             )
@@ -180,6 +181,9 @@ class _Report:
                 pictures[str(number)] = list(_small(samples_of(self.home, number)))
             except (Refusal, RowError):
                 pass
+            except ServiceError as error:
+                if not row_is_gone(error):
+                    raise
             step()
         declared = [
             {"stage": s.name, "name": n, "doc": c.doc, "range": c.range, "better": c.better}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import Engine
 
@@ -15,7 +18,7 @@ from curate.configs.schema import Level
 from curate.db.engine import reading
 from curate.db.filters.clauses import number_text
 from curate.db.filters.judge import Judge
-from curate.db.reports.distribution import usual_columns
+from curate.db.reports.distribution import VALUES_AT_ONCE, measures
 from curate.db.reports.histogram import Binned, histogram
 from curate.view import predictions
 from curate.view.loading import WantedRows, read_columns
@@ -23,7 +26,10 @@ from curate.view.security import Page, Refusal
 from curate.view.snapshot import ChangedFilters, Prediction, Snapshot, Threshold, take_snapshot
 from curate.view.state import Home, ShownDataset
 
-DATASETS = 2  # whose rows stay in memory: those looked at last
+P = ParamSpec("P")
+T = TypeVar("T")
+
+DATASETS = 2  # whose rows are kept in memory; those looked at last
 WAIT = 5.0  # seconds that a request waits for a snapshot
 
 
@@ -34,14 +40,16 @@ class Taken:
     pipeline_text: str
     snapshot: Snapshot
     histograms: dict[str, Binned | None] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)  # of who reads more columns
 
 
 class StillReading(Refusal):
-    """The rows of a dataset are still being read; `rows` of them have been."""
+    """The rows of a dataset are not all read yet: `rows` are. `through` is done when all are."""
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, rows: int, through: Future[None]) -> None:
         super().__init__(503, f"Still reading: {rows} rows so far")
         self.rows = rows
+        self.through = through
 
 
 class _Reading:
@@ -49,39 +57,29 @@ class _Reading:
 
     def __init__(self, engine: Engine, shown: ShownDataset) -> None:
         self.pipeline_text = shown.dataset.pipeline_text
-        self.rows = 0
+        self.through: Future[None] = Future()
+        self.error: Exception | None = None
+        self._rows = 0
         self._taken: Taken | None = None
-        self._error: Exception | None = None
-        self._thread = threading.Thread(target=self.take, args=(engine, shown), daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._take, args=(engine, shown), daemon=True).start()
 
-    def take(self, engine: Engine, shown: ShownDataset) -> None:
+    def _take(self, engine: Engine, shown: ShownDataset) -> None:
         try:
-            snapshot = take_snapshot(engine, shown.dataset, shown.pipeline, self.count)
+            snapshot = take_snapshot(engine, shown.dataset, shown.pipeline, self._count)
             self._taken = Taken(self.pipeline_text, snapshot)
-        except Exception as error:  # noqa: BLE001  `result` raises it
-            self._error = error
+        except Exception as error:  # noqa: BLE001  told to whoever waits for it
+            self.error = error
+        self.through.set_result(None)
 
-    def count(self, rows: int) -> None:
-        self.rows = rows
+    def _count(self, rows: int) -> None:
+        self._rows = rows
 
-    @property
-    def failed(self) -> bool:
-        """Whether it ended with an error."""
-        return self._error is not None
-
-    @property
-    def ended(self) -> bool:
-        """Whether its thread has ended."""
-        return not self._thread.is_alive()
-
-    def result(self, seconds: float | None) -> Taken:
-        """The snapshot. Raises StillReading after so many seconds, or what went wrong."""
-        self._thread.join(seconds)
-        if self._error:
-            raise self._error
+    def result(self) -> Taken:
+        """The snapshot. Raises StillReading, or what went wrong."""
+        if self.error:
+            raise self.error
         if not self._taken:
-            raise StillReading(self.rows)
+            raise StillReading(self._rows, self.through)
         return self._taken
 
 
@@ -92,47 +90,57 @@ class Snapshots:
         self._readings: OrderedDict[tuple[str, int], _Reading] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(
-        self, home: Home, shown: ShownDataset, fresh: bool = False, seconds: float | None = WAIT
-    ) -> Taken:
-        """The snapshot of a dataset. A new one is taken when the filters have changed, and with
-        `fresh`, unless one is being taken right now.
+    def of(self, home: Home, shown: ShownDataset) -> Taken:
+        """That of a dataset; another one when the filters changed.
 
-        Raises StillReading when it takes longer than `seconds`; ServiceError, NotANumber.
+        Raises StillReading until it is taken; once, what went wrong: ServiceError, NotANumber.
         """
         key = str(shown.engine.url), shown.dataset.id
         with self._lock:
             reading = self._readings.get(key)
-            old = reading is None or reading.pipeline_text != shown.dataset.pipeline_text
-            if old or (reading and reading.ended and (fresh or reading.failed)):
-                self._readings.pop(key, None)
-                del reading  # before the next one is in memory
-                reading = _Reading(home.patient or shown.engine, shown)
-                self._readings[key] = reading
-                while len(self._readings) > DATASETS:
-                    self._readings.popitem(last=False)
+            if reading is None or reading.pipeline_text != shown.dataset.pipeline_text:
+                reading = self._begin(key, home, shown)
             self._readings.move_to_end(key)
-        assert reading is not None
-        return reading.result(seconds)
+            if reading.error:
+                del self._readings[key]
+        return reading.result()
+
+    def renew(self, home: Home, shown: ShownDataset) -> None:
+        """Take another one of a dataset, unless one is being taken."""
+        key = str(shown.engine.url), shown.dataset.id
+        with self._lock:
+            if key not in self._readings or self._readings[key].through.done():
+                self._begin(key, home, shown)
+
+    def _begin(self, key: tuple[str, int], home: Home, shown: ShownDataset) -> _Reading:
+        self._readings.pop(key, None)  # before the next one is in memory
+        while len(self._readings) >= DATASETS:
+            self._readings.popitem(last=False)
+        self._readings[key] = _Reading(home.patient or shown.engine, shown)
+        return self._readings[key]
 
 
 SNAPSHOTS = Snapshots()
 
 
-def describe(home: Home, name: str, fresh: bool) -> dict[str, Any]:
+def describe(home: Home, name: str) -> dict[str, Any]:
     """The filters, their thresholds, and the columns that were measured."""
-    return predictions.describe(SNAPSHOTS.of(home, home.open(name), fresh).snapshot)
+    return predictions.describe(SNAPSHOTS.of(home, home.open(name)).snapshot)
+
+
+def check_asked(home: Home, name: str, key: str, column: str) -> None:
+    """Whether there is such a threshold or measured column of clips. Raises UsageError."""
+    snapshot = SNAPSHOTS.of(home, home.open(name)).snapshot
+    if key:
+        _threshold(snapshot, key)
+    elif column not in measures(snapshot.pipeline, "clip"):
+        raise UsageError(what=f"There is no measured column {column}")
 
 
 def show_histogram(home: Home, name: str, key: str, column: str) -> dict[str, Any]:
     """The histogram that belongs to a threshold, or of a column of clips."""
     shown = home.open(name)
-    taken = SNAPSHOTS.of(home, shown)
-    if key:
-        _threshold(taken.snapshot, key)
-    elif column not in usual_columns(taken.snapshot.pipeline, "clip"):
-        raise UsageError(what=f"There is no measured column {column}")
-    return histogram_json(home, shown, taken, key, column)
+    return histogram_json(home, shown, SNAPSHOTS.of(home, shown), key, column)
 
 
 def histogram_json(
@@ -148,26 +156,40 @@ def histogram_of(
     home: Home, shown: ShownDataset, taken: Taken, key: str, column: str = ""
 ) -> Binned | None:
     """A histogram of a snapshot, made when it is asked for the first time."""
-    asked = key or f" {column}"  # no key of a threshold begins with a space
-    if asked not in taken.histograms:
-        if key:
+    if key:
+        if key not in taken.histograms:
             taken.histograms[key] = predictions.threshold_histogram(taken.snapshot, key)
-        else:
-            read_histograms(home, shown, taken, [column])
-    return taken.histograms[asked]
+        return taken.histograms[key]
+    asked = _key_of(column)
+    with taken.lock:  # who waits finds that it was read ahead
+        if asked not in taken.histograms:
+            _read_histograms(home, shown, taken, column)
+        return taken.histograms[asked]
 
 
-def read_histograms(home: Home, shown: ShownDataset, taken: Taken, columns: Sequence[str]) -> None:
-    """Make the histograms of columns that no filter looks at, in one pass over the clips."""
-    judge = Judge.of(shown.dataset, taken.snapshot.pipeline)
-    wanted = WantedRows(judge, "clip", columns)
+def _key_of(column: str) -> str:
+    return f" {column}"  # no key of a threshold begins with a space
+
+
+def _read_histograms(home: Home, shown: ShownDataset, taken: Taken, column: str) -> None:
+    """Make the histogram of a column that no filter looks at, and of others that will be asked for:
+    one pass over the clips reads as many columns as fit in memory together.
+    """
+    snapshot = taken.snapshot
+    rows = snapshot.rows["clip"]
+    others = [
+        name
+        for name in predictions.other_columns(snapshot)
+        if name != column and _key_of(name) not in taken.histograms
+    ]
+    columns = [column, *others][: max(1, VALUES_AT_ONCE // max(1, len(rows)))]
+    wanted = WantedRows(Judge.of(shown.dataset, snapshot.pipeline), "clip", columns)
     with reading(home.patient or shown.engine) as connection:
-        values = read_columns(connection, taken.snapshot.rows["clip"], wanted)
-    for column in columns:
-        kind = predictions.column_of(taken.snapshot, "clip", column).kind
-        taken.histograms[f" {column}"] = histogram(
-            values.pop(column), kind == "int", predictions.BINS
-        )
+        values = read_columns(connection, rows, wanted)
+    for name in columns:
+        whole = predictions.column_of(snapshot, "clip", name).kind == "int"
+        found = histogram(values.pop(name), whole, predictions.BINS)
+        taken.histograms[_key_of(name)] = found
 
 
 def _threshold(snapshot: Snapshot, key: str) -> Threshold:
@@ -236,7 +258,30 @@ def show_clips(home: Home, name: str, moves: str, off: str, key: str) -> dict[st
     return found
 
 
-class Scores(Page):
+class _OfSnapshot(Page):
+    """A handler that needs the snapshot of a dataset."""
+
+    async def ask(
+        self,
+        function: Callable[P, T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """What a function returns that looks at a snapshot: it waits for that some seconds, and
+        keeps no thread meanwhile. Raises StillReading.
+        """
+        end = time.monotonic() + WAIT
+        while True:
+            try:
+                return await self.work(function, *args, **kwargs)
+            except StillReading as still:
+                if time.monotonic() > end:
+                    raise
+                through = asyncio.wrap_future(still.through)
+                await asyncio.wait([through], timeout=end - time.monotonic())
+
+
+class Scores(_OfSnapshot):
     """/api/scores"""
 
     async def get(self) -> None:
@@ -244,15 +289,17 @@ class Scores(Page):
 
         While the rows are being read, only how many have been: the page then asks again.
         """
-        fresh = self.choice("fresh", ("1",)) == "1"
+        name = self.text("dataset")
+        if self.choice("fresh", ("1",)):
+            await self.work(SNAPSHOTS.renew, self.home, await self.shown())
         try:
-            found = await self.work(describe, self.home, self.text("dataset"), fresh)
+            found = await self.ask(describe, self.home, name)
         except StillReading as still:
             found = {"reading": still.rows}
         self.send_json(found)
 
 
-class OneHistogram(Page):
+class OneHistogram(_OfSnapshot):
     """/api/histogram"""
 
     async def get(self) -> None:
@@ -260,11 +307,13 @@ class OneHistogram(Page):
         key, column = self.text("key"), self.text("column")
         if bool(key) == bool(column):
             raise Refusal(400, "Give either key or column")
-        dataset = self.text("dataset")
-        self.send_json(await self.work(show_histogram, self.home, dataset, key, column))
+        asked = (self.home, self.text("dataset"), key, column)
+        await self.ask(check_asked, *asked)
+        pool = self.pools.patient if column else self.pools.quick
+        self.send_json(await self.work_in(pool, show_histogram, *asked))
 
 
-class _Changed(Page):
+class _Changed(_OfSnapshot):
     """Arguments: `moves` and `off`, the changes; `key`, the threshold that is looked at."""
 
     def arguments(self) -> tuple[str, str, str, str]:
@@ -282,7 +331,7 @@ class WhatIf(_Changed):
 
     async def get(self) -> None:
         """What changed filters would do, in numbers."""
-        self.send_json(await self.work(show_prediction, self.home, *self.arguments()))
+        self.send_json(await self.ask(show_prediction, self.home, *self.arguments()))
 
 
 class ChangedClips(_Changed):
@@ -290,7 +339,7 @@ class ChangedClips(_Changed):
 
     async def get(self) -> None:
         """What changed filters would do, in clips."""
-        self.send_json(await self.work(show_clips, self.home, *self.arguments()))
+        self.send_json(await self.ask(show_clips, self.home, *self.arguments()))
 
 
 ROUTES = [

@@ -35,7 +35,9 @@ from curate.configs.errors import (
     ServiceError,
     UsageError,
 )
+from curate.db.engine import row_is_gone
 from curate.db.readonly.engine import was_stopped
+from curate.view.pools import Pools
 from curate.view.state import Home, ShownDataset
 
 P = ParamSpec("P")
@@ -168,12 +170,26 @@ class Page(Guarded):
         """As GET; tornado leaves out the body."""
         await self.get(*arguments)  # type: ignore[misc]
 
-    async def work(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a function that reads a database or a file in another thread; return its result.
+    @property
+    def pools(self) -> Pools:
+        """The threads that read."""
+        pools: Pools = self.settings["pools"]
+        return pools
 
-        An error of curate becomes the answer; a function that takes too long gives 503.
+    async def work(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What a function returns that reads a few rows: `work_in` the threads for what is
+        quick.
         """
-        pool: ThreadPoolExecutor = self.settings["pool"]
+        return await self.work_in(self.pools.quick, function, *args, **kwargs)
+
+    async def work_in(
+        self, pool: ThreadPoolExecutor, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """What a function returns that reads a database or a file: it runs in another thread.
+
+        An error of curate becomes the answer; what takes too long gives 503, and what was deleted
+        between two reads 404.
+        """
         seconds = self.home.settings.sql_seconds
         running = asyncio.wrap_future(pool.submit(function, *args, **kwargs))
         try:
@@ -183,6 +199,8 @@ class Page(Guarded):
         except CurateError as error:
             if isinstance(error, ServiceError) and was_stopped(error):
                 raise Refusal(503, f"This takes longer than {seconds:g} s") from None
+            if isinstance(error, ServiceError) and row_is_gone(error):
+                raise Refusal(404, "It was deleted just now") from None
             status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
             raise Refusal(status, self.home.advise(str(error), self.home.name)) from error
 

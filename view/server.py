@@ -1,12 +1,11 @@
-"""The server of the pages: one thread runs an event loop, others read the database and files."""
+"""The server of the pages: on one thread an event loop, on others what reads."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,12 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application
 
 from curate.view import clip, clips, datasets, failed, funnel, media, scores
+from curate.view.pools import Pools
 from curate.view.security import Access, Asset, Guarded, Nothing
 from curate.view.state import Home
 
 STATIC = Path(__file__).parent / "static"
 PAGES = (datasets, funnel, scores, clips, clip, failed, media)  # each module has ROUTES
-READERS = 8  # threads that read; further requests wait
 LARGEST_REQUEST = 1 << 16  # bytes
 
 
@@ -34,15 +33,15 @@ class Index(Guarded):
     head = get
 
 
-def make_app(home: Home, access: Access, pool: ThreadPoolExecutor) -> Application:
-    """The application with all pages. `access` says who is let in; what reads runs in `pool`."""
+def make_app(home: Home, access: Access, pools: Pools) -> Application:
+    """All pages, for who is let in; what reads runs in `pools`."""
     routes: list[Any] = [route for page in PAGES for route in page.ROUTES]
     asset = r"/static/((?:vendor/)?[\w.-]+\.(?:js|css))"
     return Application(
         [(r"/", Index), (asset, Asset, {"path": str(STATIC)}), *routes],
         home=home,
         access=access,
-        pool=pool,
+        pools=pools,
         default_handler_class=Nothing,
         log_function=lambda handler: None,  # which pages somebody opened is not logged
     )
@@ -54,13 +53,11 @@ def serve(home: Home, access: Access, listening: socket.socket, ready: Callable[
     `ready` is called when requests are answered.
     """
 
-    async def forever(pool: ThreadPoolExecutor) -> None:
-        server = HTTPServer(make_app(home, access, pool), max_body_size=LARGEST_REQUEST)
+    async def forever(pools: Pools) -> None:
+        server = HTTPServer(make_app(home, access, pools), max_body_size=LARGEST_REQUEST)
         server.add_socket(listening)
         ready()
         await asyncio.Event().wait()
 
-    with ExitStack() as stack:
-        pool = ThreadPoolExecutor(READERS, thread_name_prefix="view")
-        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        asyncio.run(forever(pool))
+    with closing(Pools()) as pools:
+        asyncio.run(forever(pools))

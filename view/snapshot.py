@@ -25,6 +25,7 @@ from curate.db.datasets import Dataset
 from curate.db.engine import reading
 from curate.db.filters.clauses import Clause, Clauses, read_clauses
 from curate.db.filters.judge import Judge
+from curate.db.preview import Changes
 from curate.view.loading import (
     DROPPED,
     PICKED_TO_DROP,
@@ -72,29 +73,14 @@ class ChangedFilters:
 
 
 @dataclass(frozen=True)
-class Counts:
-    """What changed filters would do to the rows of a level.
-
-    `kept` go on before and after: they are kept, or on their way. Of the rows that come back,
-    `to_go` have stages to go through, whose filters then decide. Rows `at_work` are judged when
-    their batch is saved, and counted nowhere else.
-    """
-
-    kept: int
-    lost: int
-    come_back: int
-    to_go: int
-    at_work: int
-
-
-@dataclass(frozen=True)
 class Prediction:
     """What a refilter would make of the rows of a level: arrays as in `RowArrays`."""
 
     level: Level
     rows: RowArrays
     goes_on: Bools  # afterwards
-    verdict: NDArray[np.int16]  # number of the filter among those of the level; else as above
+    verdict: NDArray[np.int16]  # number of the filter among those of the level; below 0: none
+    unmeasured: Bools  # the predicate of that filter is NULL
     done: Bools
 
     @property
@@ -108,17 +94,21 @@ class Prediction:
         return self.goes_on & ~self.rows.going_on
 
     @cached_property
-    def counts(self) -> Counts:
-        """How many rows change."""
-        back = self.come_back
-        goes_on = self.goes_on & self.rows.going_on  # before and after
-        return Counts(
-            kept=int(np.count_nonzero(goes_on & self.rows.decided)),
+    def counts(self) -> Changes:
+        """How many of the rows that are judged change, as `curate.db.preview` counts them."""
+        back, kept = self.come_back, self.goes_on & self.rows.going_on & self.rows.decided
+        return Changes(
+            kept=int(np.count_nonzero(kept)),
             lost=int(np.count_nonzero(self.lost)),
             come_back=int(np.count_nonzero(back)),
             to_go=int(np.count_nonzero(back & ~self.done)),
-            at_work=int(np.count_nonzero(goes_on & ~self.rows.decided)),
+            unmeasured=int(np.count_nonzero(self.unmeasured & self.rows.decided)),
         )
+
+    @property
+    def at_work(self) -> int:
+        """How many rows are on their way in batches: they are judged when these are saved."""
+        return int(np.count_nonzero(self.rows.going_on & ~self.rows.decided))
 
 
 class Snapshot:
@@ -142,7 +132,7 @@ class Snapshot:
             met[: len(stages)] = [len(pipeline.filters_before(s, level)) for s in stages]
             self._met[level] = met[self.rows[level].stage]
             self._done[level] = self.rows[level].stage == stages.index(DONE)
-        self._passes = {step.name: self.passes(step, ChangedFilters()) for step in pipeline.filters}
+        self._says = {step.name: self.says(step, ChangedFilters()) for step in pipeline.filters}
 
     def filters(self, level: Level) -> list[FilterStep]:
         """The filters of a level, in order."""
@@ -179,19 +169,26 @@ class Snapshot:
         met: Bools = self._met[step.level] > number
         return met
 
-    def passes(self, step: FilterStep, changes: ChangedFilters) -> Bools:
-        """Which rows of its level pass a filter, whether they have met it or not."""
+    def says(self, step: FilterStep, changes: ChangedFilters) -> tuple[Bools, Bools]:
+        """Which rows of its level pass a filter, and of which it is NULL, whether they have met it
+        or not.
+        """
         rows = self.rows[step.level]
-        passed = np.ones(len(rows), np.bool_)
+        passed, null = np.ones(len(rows), np.bool_), np.zeros(len(rows), np.bool_)
         if step.name in changes.off:
-            return passed
-        if step.name in rows.rest:
-            passed &= rows.rest[step.name]
+            return passed, null
+        false = np.zeros(len(rows), np.bool_)
+        clauses = [rows.rest[step.name]] if step.name in rows.rest else []
         for threshold in self.thresholds.values():
             if threshold.step is step:
+                values = self.values(threshold)
                 number = changes.numbers.get(threshold.key)
-                passed &= threshold.passes(self.values(threshold), number)
-        return passed
+                clauses.append((threshold.passes(values, number), np.isnan(values)))
+        for true, unknown in clauses:
+            passed &= true
+            null |= unknown
+            false |= ~(true | unknown)
+        return passed, null & ~false
 
     def predict(self, changes: ChangedFilters) -> dict[Level, Prediction]:
         """What a refilter with these changes would make of the rows, by level."""
@@ -209,16 +206,20 @@ class Snapshot:
     ) -> Prediction:
         rows = self.rows[level]
         verdict = np.full(len(rows), NONE, np.int16)
+        unmeasured = np.zeros(len(rows), np.bool_)
         for number, step in reversed(list(enumerate(self.filters(level)))):
             same = step.name not in changed
-            passed = self._passes[step.name] if same else self.passes(step, changes)
-            verdict[~passed & (self._met[level] > number)] = number
+            passed, null = self._says[step.name] if same else self.says(step, changes)
+            dropped = ~passed & (self._met[level] > number)
+            np.copyto(verdict, np.int16(number), where=dropped)
+            np.copyto(unmeasured, null, where=dropped)
         if fallen is not None:
             verdict[fallen] = WITH_VIDEO
         verdict[rows.picked == PICKED_TO_KEEP] = NONE
         verdict[rows.picked == PICKED_TO_DROP] = BY_HAND
+        unmeasured &= verdict >= 0
         goes_on = np.where(rows.decided, verdict == NONE, rows.going_on)
-        return Prediction(level, rows, goes_on, verdict, self._done[level])
+        return Prediction(level, rows, goes_on, verdict, unmeasured, self._done[level])
 
 
 def clauses_of(pipeline: Pipeline) -> dict[str, Clauses]:
@@ -231,7 +232,7 @@ def take_snapshot(
 ) -> Snapshot:
     """Read what the filters of a dataset look at, of all its rows, at one moment.
 
-    Calls `report` with the rows read so far. Raises ServiceError, NotANumber.
+    `report` is told of the rows read: of videos, then of clips. Raises ServiceError, NotANumber.
     """
     judge = Judge.of(dataset, pipeline)
     clauses = clauses_of(pipeline)

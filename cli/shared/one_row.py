@@ -16,6 +16,7 @@ from curate.configs.schema import Level
 from curate.configs.settings import without_passwords
 from curate.db.export import LAST, SEED, usual
 from curate.db.ledger import NOT_REACHED, LedgerLine, ledger, way_back
+from curate.db.reports.failures import NO_CLASS
 from curate.db.reports.one_row import clips_of, duplicates, row_values, texts_of
 from curate.db.schema import PICKED
 
@@ -65,7 +66,7 @@ def _place(values: Values, lines: Sequence[LedgerLine]) -> str:
     if values["status"] == "active":
         return f"at work in {stage}" if "owner" in values else f"waits for {stage}"
     if values["status"] == "failed":
-        return f"failed in {stage}: {reason}"
+        return f"failed in {stage}: {reason or NO_CLASS}"
     if values["status"] == "dropped":
         by_filter = reason in [line.filter for line in lines]
         if reason == PICKED:

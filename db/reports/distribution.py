@@ -86,16 +86,18 @@ def known_columns(pipeline: Pipeline, level: Level) -> dict[str, Column]:
     return known | pipeline.columns() if level == "clip" else known
 
 
-def usual_columns(pipeline: Pipeline, level: Level) -> list[str]:
+def measures(pipeline: Pipeline, level: Level) -> dict[str, Column]:
     """The numbers that stages measure, in the order of the pipeline; no ids, no counts of order."""
     if level == "clip":
         names = [name for name in usual(pipeline) if name not in LAST]
     else:
         names = [name for step in pipeline.stages for name in step.columns if name not in HIDDEN]
-    known = known_columns(pipeline, level)
+    known = {n: c for n, c in known_columns(pipeline, level).items() if c.kind != "text"}
     no_measures = {step.order.duplicate_of for step in pipeline.stages if step.order}
     no_measures |= {f"{step.name}_form" for step in pipeline.stages}
-    return [n for n in names if n in known.keys() - no_measures and known[n].kind != "text"]
+    return {
+        n: known[n] for n in names if n in known.keys() - no_measures and known[n].kind != "text"
+    }
 
 
 def distributions(

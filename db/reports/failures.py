@@ -24,6 +24,7 @@ from curate.db.engine import now, reading
 from curate.db.queue.leases import stages_met
 from curate.db.schema import batches, clips, rows_of, stands, videos
 
+NO_CLASS = "?"  # of a row that failed without a reason
 _CHUNK = 2000
 
 
@@ -68,8 +69,16 @@ def failures(
                         query = query.join_from(clips, videos, clips.c.video_id == videos.c.id)
                     path, message = connection.execute(query.where(table.c.id == example_id)).one()
                     example = (int(example_id), str(path), str(message or ""))
-                    kinds.append(Failure(name, level, reason or "?", int(rows), *example))
+                    kinds.append(Failure(name, level, reason or NO_CLASS, int(rows), *example))
     return sorted(kinds, key=lambda f: (-f.rows, f.stage, f.error))
+
+
+def retry_words(dataset: str, stage: str, error: str | None) -> tuple[str, ...]:
+    """The words behind `curate` that try rows of one kind again; without a class of error, all that
+    failed at the stage.
+    """
+    of_class = ("--error", error) if error and error != NO_CLASS else ()
+    return ("retry", dataset, "--stage", stage, *of_class)
 
 
 def sources_that_failed(
@@ -118,7 +127,7 @@ def failed_rows(
                 literal(level),
                 table.c.id,
                 table.c.stage,
-                func.coalesce(table.c.reason, "?"),
+                func.coalesce(table.c.reason, NO_CLASS),
                 videos.c.path,
                 *(span if level == "clip" else [null()] * len(span)),
                 func.coalesce(table.c.error, ""),

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, select, text
 
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import CANCELLED, RUNNING
-from curate.db.datasets import all_datasets
+from curate.db.datasets import all_datasets, has_picks
 from curate.db.engine import is_sqlite, reading
 from curate.db.reports.at_work import BatchAtWork, etas, media_left
 from curate.db.reports.batches import recent_rates
@@ -107,13 +107,14 @@ def view_dataset(
     """
     recent = recent or Recent()
     with reading(engine, "REPEATABLE READ") as connection:
-        of_dataset = select(datasets.c.state, datasets.c.picks).where(datasets.c.id == dataset_id)
-        dataset = connection.execute(of_dataset).one()
+        of_dataset = select(datasets.c.state).where(datasets.c.id == dataset_id)
+        state: str = connection.execute(of_dataset).scalar_one()
+        picks = has_picks(connection, dataset_id)
         counts = count_rows(connection, dataset_id)
-    steps = funnel(counts, pipeline, bool(dataset.picks)) if pipeline else []
+    steps = funnel(counts, pipeline, picks) if pipeline else []
     stages = progress(steps, recent.rates, etas(recent.media_left, at_work))
     blocked = recent.blocked
-    return DatasetView(stages, totals(counts), dataset.state, blocked, steps, counts, at_work)
+    return DatasetView(stages, totals(counts), state, blocked, steps, counts, at_work)
 
 
 def condition(view: DatasetView, refiltering: bool) -> str:

@@ -11,7 +11,7 @@ from curate.configs.pipeline import DONE, Pipeline, parse
 from curate.configs.schema import Level
 from curate.db import datasets
 from curate.db.filters.verdict import verdict_of
-from curate.db.ledger import LedgerLine, changes, ledger
+from curate.db.ledger import LedgerLine, changes, ledger, way_back
 from curate.db.schema import clips
 from tests.pipelines import CATALOG, Line, make_line, pipeline
 
@@ -176,3 +176,10 @@ def test_a_pick_stands_before_all_filters(line: Line, picked: str, verdict: str)
     assert first.clauses[0].values == {"picked": picked}
     assert (second.filter, second.verdict) == ("some", "fails")  # what it says if it is undone
     assert "picked" not in told(line, 2)
+
+
+@pytest.mark.parametrize("values", [{"reason": None}, {}])
+def test_the_way_back_of_a_row_without_a_reason(values: dict[str, str | None]) -> None:
+    failed = {"id": 1, "status": "failed", "stage": "cut", **values}
+    assert way_back("pets", failed, []) == ("retry", "pets", "--stage", "cut")
+    assert way_back("pets", failed | {"status": "dropped"}, []) is None

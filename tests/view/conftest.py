@@ -7,8 +7,7 @@ import http.client
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from curate.db import datasets, migrate
 from curate.db.datasets import Dataset
 from curate.db.engine import make_engine
 from curate.db.readonly.engine import read_only_engine
+from curate.view.pools import Pools
 from curate.view.security import Access
 from curate.view.server import make_app
 from curate.view.state import Home
@@ -146,10 +146,10 @@ def serving(home: Home) -> Iterator[Client]:
     port = listening.getsockname()[1]
     access = Access({"127.0.0.1", "localhost"}, "curate_view")
     loop = asyncio.new_event_loop()
-    with ThreadPoolExecutor(4) as pool:
+    with closing(Pools()) as pools:
 
         async def start() -> HTTPServer:
-            server = HTTPServer(make_app(home, access, pool))
+            server = HTTPServer(make_app(home, access, pools))
             server.add_sockets([listening])
             return server
 

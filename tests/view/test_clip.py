@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from curate.db.schema import captions, option_scores
+from curate.view import clip as module
 from tests.view.conftest import Client, Rows
 from tests.view.test_media import write_samples
 
@@ -159,6 +162,26 @@ def test_secrets_of_urls_are_shown_nowhere(rows: Rows, client: Client) -> None:
         answer = client.get(f"/api/{path}")
         assert answer.status == 200 and b"Signature=***" in answer.body, path
         assert b"SECRET" not in answer.body, path
+
+
+@pytest.mark.parametrize(
+    "step", ["cards", "_values", "_pictures", "texts_of", "ledger", "way_back", "_duplicates"]
+)
+def test_a_clip_that_is_deleted_while_its_page_is_read_is_404(
+    step: str, rows: Rows, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pets = rows.dataset("pets")
+    original = rows.clip(pets, rows.video(pets, "a.mp4"), duplicate=0)
+    copy = rows.clip(pets, rows.video(pets, "b.mp4"), duplicate=1, duplicate_of=original)
+    read = getattr(module, step)
+
+    def late(*arguments: Any) -> Any:
+        rows.run("DELETE FROM clips WHERE id = :id", id=copy)
+        return read(*arguments)
+
+    monkeypatch.setattr(module, step, late)
+    assert client.get(f"/api/clip?id={copy}").status in (200, 404)
+    assert client.get(f"/api/clip?id={copy}").status == 404
 
 
 def test_a_clip_that_is_not_there(rows: Rows, client: Client) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from sqlalchemy import event
 
+from curate.db.reports.distribution import measures
 from curate.db.schema import captions
 from curate.view.clips import Wanted, choices, list_clips, sortable
 from tests.view.conftest import Client, Rows
@@ -142,6 +144,19 @@ def test_text_is_looked_for_in_captions_and_paths(rows: Rows, client: Client) ->
     assert read(client, Wanted("kept", text="dog", sort="flow")) == [chosen, beside, named]
 
 
+def test_captions_are_looked_up_by_clip_not_read_through(guarded: Client) -> None:
+    engine, asked = guarded.home.engine, list[tuple[str, Any]]()
+    event.listen(engine, "before_cursor_execute", lambda *a: asked.append((a[2], a[3])))
+    list_clips(guarded.home.open(), Wanted("kept", text="dog", sort="flow"))
+    plans = []
+    with engine.connect() as connection:
+        for statement, values in [one for one in asked if "captions" in one[0]]:
+            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+            plans.append(" ".join(row[3] for row in rows))
+    assert plans
+    assert not [plan for plan in plans if "SCAN captions" in plan]
+
+
 def test_a_page_shows_what_a_clip_is(rows: Rows, client: Client) -> None:
     pets = rows.dataset("pets")
     video = rows.video(pets, "<b>.mp4")
@@ -177,9 +192,10 @@ def test_what_a_list_can_be_chosen_by(rows: Rows, client: Client) -> None:
     assert client.get("/api/clips/choices").json == json.loads(json.dumps(found))
 
 
-def test_numbers_alone_are_sorted_by(client: Client, rows: Rows) -> None:
-    rows.dataset("pets")
-    known = sortable(client.home.open().pipeline)
+def test_measures_and_the_span_are_sorted_by(guarded: Client) -> None:
+    pipeline = guarded.home.open().pipeline
+    known = sortable(pipeline)
+    assert known.keys() == measures(pipeline, "clip").keys() | {"start_seconds", "end_seconds"}
     assert not known.keys() & {"path", "text", "hash_first", "stage", "id", "motion_form"}
 
 

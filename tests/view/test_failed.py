@@ -55,6 +55,18 @@ def test_rows_of_one_kind_a_page_at_a_time(
     assert read("level=clip&stage=cut&error=Other") == []
 
 
+def test_a_failure_without_a_class_is_tried_again_with_its_whole_stage(
+    rows: Rows, client: Client
+) -> None:
+    pets = rows.dataset("pets")
+    values = {"status": "failed", "stage": "cut", "reason": None}
+    clip = rows.clip(pets, rows.video(pets), **values)
+    (kind,) = client.get("/api/failed").json["kinds"]
+    assert kind["retry"].endswith("retry pets --stage cut")
+    back = client.get(f"/api/clip?id={clip}").json["commands"]["back"]
+    assert back.endswith("retry pets --stage cut")
+
+
 def test_nothing_failed(rows: Rows, client: Client) -> None:
     rows.dataset("pets")
     assert client.get("/api/failed").json == {"kinds": []}

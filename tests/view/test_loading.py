@@ -46,8 +46,16 @@ def test_clauses_of_more_filters_than_a_number_has_bits_are_kept_apart(line: Lin
     with reading(line.engine) as connection:
         rows = load_rows(connection, wanted(line, rest=rest), NO_VIDEOS)
     assert all(
-        rows.rest[f"f{n}"].tolist() == [n % 5 == index for index in range(5)] for n in range(70)
+        rows.rest[f"f{n}"][0].tolist() == [n % 5 == index for index in range(5)] for n in range(70)
     )
+
+
+def test_null_clauses_are_told_from_false_ones(line: Line) -> None:
+    with reading(line.engine) as connection:
+        rows = load_rows(connection, wanted(line, rest={"f": "(score <> 1)"}), NO_VIDEOS)
+    true, null = rows.rest["f"]
+    assert true.tolist() == [True, False, False, True, True]
+    assert null.tolist() == [False, False, True, False, False]
 
 
 def test_a_column_read_later_is_of_the_same_rows(line: Line) -> None:

@@ -53,7 +53,9 @@ def data_of(page: str) -> Any:
 def test_it_holds_all_numbers_and_a_picture_of_each_clip(home: Home, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     target = tmp_path / "out" / "report.html"
-    written = write_report(home, target, lambda done, of: told.append((done, of)))
+    read: list[int] = []
+    written = write_report(home, target, lambda done, of: told.append((done, of)), read.append)
+    assert read == [1, 4], "one video, then four clips"
     assert written == {"clips": 4, "of": 4, "bytes": target.stat().st_size}
     assert told[-1][0] == told[-1][1] == len(told)
     assert [p.name for p in target.parent.iterdir()] == ["report.html"]

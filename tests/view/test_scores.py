@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import shlex
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
 
+from curate.configs.errors import NotANumber
 from curate.db.datasets import Dataset
 from curate.view import scores
-from curate.view.scores import Snapshots
+from curate.view.loading import WantedRows, read_columns
 from curate.view.snapshot import Snapshot, take_snapshot
 from tests.view.conftest import STEPS, Client, Rows
 
+UNTOUCHED = {"unmeasured": 0, "at_work": 0}
 FLOWS = [0.1, 0.25, 0.5, 0.5, 1.0, 2.0]
 
 
@@ -89,11 +92,14 @@ def test_a_histogram_says_on_how_many_it_was_measured(pets: Dataset, client: Cli
 @pytest.mark.parametrize(
     ("number", "expected"),
     [
-        (0.5, {"kept": 4, "lost": 0, "come_back": 0, "to_go": 0, "at_work": 0}),
-        (0.25, {"kept": 4, "lost": 0, "come_back": 1, "to_go": 1, "at_work": 0}),
-        (0.2500001, {"kept": 4, "lost": 0, "come_back": 0, "to_go": 0, "at_work": 0}),
-        (0, {"kept": 4, "lost": 0, "come_back": 2, "to_go": 2, "at_work": 0}),
-        (1.5, {"kept": 1, "lost": 3, "come_back": 0, "to_go": 0, "at_work": 0}),
+        (0.5, {"kept": 4, "lost": 0, "come_back": 0, "to_go": 0} | UNTOUCHED),
+        (0.25, {"kept": 4, "lost": 0, "come_back": 1, "to_go": 1} | UNTOUCHED),
+        (
+            0.2500001,
+            {"kept": 4, "lost": 0, "come_back": 0, "to_go": 0} | UNTOUCHED,
+        ),
+        (0, {"kept": 4, "lost": 0, "come_back": 2, "to_go": 2} | UNTOUCHED),
+        (1.5, {"kept": 1, "lost": 3, "come_back": 0, "to_go": 0} | UNTOUCHED),
     ],
 )
 def test_a_moved_threshold_tells_what_it_costs(
@@ -120,7 +126,14 @@ def test_the_command_runs_as_it_is_shown_and_the_snippet_says_the_same(
 
 def test_a_filter_that_is_off_brings_back_what_it_dropped(pets: Dataset, client: Client) -> None:
     found = ask(client, "whatif", off="unique")["clips"]
-    assert found == {"kept": 4, "lost": 0, "come_back": 1, "to_go": 1, "at_work": 0}
+    assert found == {
+        "kept": 4,
+        "lost": 0,
+        "come_back": 1,
+        "to_go": 1,
+        "unmeasured": 0,
+        "at_work": 0,
+    }
 
 
 def test_the_clips_that_change_and_those_nearest_to_the_threshold(
@@ -143,6 +156,41 @@ def test_a_snapshot_is_of_its_moment_until_another_one_is_asked_for(
     assert ask(client, "whatif")["clips"]["kept"] == 3
     rows.run("UPDATE datasets SET pipeline = replace(pipeline, '0.5 AND', '0.25 AND')")
     assert ask(client, "scores")["filters"][1]["thresholds"][0]["number"] == 0.25
+
+
+def test_histograms_of_other_columns_are_read_in_one_pass_whoever_asks(
+    pets: Dataset, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[list[str]] = []
+
+    def counted(connection: Any, rows: Any, wanted: WantedRows) -> Any:
+        passes.append(list(wanted.columns))
+        return read_columns(connection, rows, wanted)
+
+    monkeypatch.setattr(scores, "read_columns", counted)
+    names = [column["name"] for column in ask(client, "scores")["columns"]]
+    with ThreadPoolExecutor(len(names)) as threads:
+        found = list(threads.map(lambda name: ask(client, "histogram", column=name), names))
+    assert [one["of"] for one in found] == [7] * len(names)
+    assert [sorted(columns) for columns in passes] == [sorted(names)]
+
+
+def test_columns_that_do_not_fit_in_memory_together_take_more_passes(
+    pets: Dataset, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scores, "VALUES_AT_ONCE", 14)  # two columns of seven clips
+    passes: list[list[str]] = []
+
+    def counted(connection: Any, rows: Any, wanted: WantedRows) -> Any:
+        passes.append(list(wanted.columns))
+        return read_columns(connection, rows, wanted)
+
+    monkeypatch.setattr(scores, "read_columns", counted)
+    names = [column["name"] for column in ask(client, "scores")["columns"]]
+    for name in names:
+        ask(client, "histogram", column=name)
+    assert max(map(len, passes)) == 2
+    assert sorted(name for columns in passes for name in columns) == sorted(names)
 
 
 @pytest.mark.parametrize(
@@ -173,10 +221,41 @@ def test_wrong_arguments_are_400(pets: Dataset, client: Client, path: str) -> No
     assert answer.json["error"]
 
 
+def test_a_snapshot_that_went_wrong_says_so_once_and_is_then_taken_again(
+    pets: Dataset, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: Any) -> Snapshot:
+        raise NotANumber(column="flow", table="clips")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scores, "take_snapshot", broken)
+        answer = client.get("/api/scores")
+        assert (answer.status >= 400, "flow" in answer.json["error"]) == (True, True)
+    assert [f["name"] for f in ask(client, "scores")["filters"]] == ["unique", "moving"]
+
+
+def test_what_waits_for_a_snapshot_keeps_no_thread(
+    pets: Dataset, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+
+    def slow(*arguments: Any) -> Snapshot:
+        gate.wait(20)
+        return take_snapshot(*arguments)
+
+    monkeypatch.setattr(scores, "take_snapshot", slow)
+    monkeypatch.setattr(scores, "WAIT", 20.0)
+    with ThreadPoolExecutor(20) as threads:
+        waiting = [threads.submit(ask, client, "whatif") for _ in range(20)]
+        assert ask(client, "funnel")["totals"]["clips"] == 7
+        gate.set()
+        assert {one.result()["clips"]["kept"] for one in waiting} == {4}
+
+
 def test_whoever_asks_too_early_is_told_how_much_was_read(
     rows: Rows, pets: Dataset, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Snapshots.of, "__defaults__", (False, 0.0))
+    monkeypatch.setattr(scores, "WAIT", 0.0)
     gate = threading.Event()
 
     def slow(*arguments: Any) -> Snapshot:
@@ -187,5 +266,5 @@ def test_whoever_asks_too_early_is_told_how_much_was_read(
     assert ask(client, "scores") == {"reading": 0}
     assert client.get("/api/whatif").status == 503
     gate.set()
-    monkeypatch.setattr(Snapshots.of, "__defaults__", (False, 20.0))
+    monkeypatch.setattr(scores, "WAIT", 20.0)
     assert [f["name"] for f in ask(client, "scores")["filters"]] == ["unique", "moving"]

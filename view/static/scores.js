@@ -17,6 +17,9 @@
       ["kept", `${curate.number(changes.kept)} kept`],
       ["lost", `${curate.number(changes.lost)} lost`],
       ["back", `${curate.number(changes.come_back)} come back${back}`],
+      ...(changes.unmeasured
+        ? [["muted", `${curate.number(changes.unmeasured)} not measured: no threshold brings them back`]]
+        : []),
       ...(changes.at_work
         ? [["muted", `${curate.number(changes.at_work)} at work: judged when they are saved`]]
         : []),

@@ -19,7 +19,7 @@ from curate.db.reports.distribution import (
     TextDistribution,
     distributions,
     known_columns,
-    usual_columns,
+    measures,
 )
 from curate.db.reports.histogram import SHARES, histogram
 from tests.pipelines import Line, make_line
@@ -167,8 +167,8 @@ def test_other_datasets_do_not_count(line: Line) -> None:
     assert numbers(line).rows == 5
 
 
-def test_the_usual_columns_are_measured_numbers(line: Line) -> None:
-    names = usual_columns(line.pipeline, "clip")
+def test_measures_are_numbers_that_stages_measure(line: Line) -> None:
+    names = measures(line.pipeline, "clip")
     assert {"num_frames", "score", "other", "duplicate"} <= set(names)
     assert not {"duplicate_of", "dedup_seq", "text", "path", "clip_id", "id"} & set(names)
-    assert usual_columns(line.pipeline, "video") == ["num_frames", "width"]
+    assert list(measures(line.pipeline, "video")) == ["num_frames", "width"]
