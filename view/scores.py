@@ -44,7 +44,9 @@ class Taken:
 
 
 class StillReading(Refusal):
-    """The rows of a dataset are not all read yet: `rows` are. `through` is done when all are."""
+    """The rows of a dataset are still being read; `rows` of them have been. `through` is done at
+    the end.
+    """
 
     def __init__(self, rows: int, through: Future[None]) -> None:
         super().__init__(503, f"Still reading: {rows} rows so far")
@@ -67,7 +69,7 @@ class _Reading:
         try:
             snapshot = take_snapshot(engine, shown.dataset, shown.pipeline, self._count)
             self._taken = Taken(self.pipeline_text, snapshot)
-        except Exception as error:  # noqa: BLE001  told to whoever waits for it
+        except Exception as error:  # noqa: BLE001  `result` raises it
             self.error = error
         self.through.set_result(None)
 
@@ -91,7 +93,7 @@ class Snapshots:
         self._lock = threading.Lock()
 
     def of(self, home: Home, shown: ShownDataset) -> Taken:
-        """That of a dataset; another one when the filters changed.
+        """The snapshot of a dataset. A new one is taken when the filters have changed.
 
         Raises StillReading until it is taken; once, what went wrong: ServiceError, NotANumber.
         """
@@ -106,7 +108,7 @@ class Snapshots:
         return reading.result()
 
     def renew(self, home: Home, shown: ShownDataset) -> None:
-        """Take another one of a dataset, unless one is being taken."""
+        """Take a new one of a dataset, unless one is being taken right now."""
         key = str(shown.engine.url), shown.dataset.id
         with self._lock:
             if key not in self._readings or self._readings[key].through.done():

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-SHARES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)  # of the quantiles that are told
-SKEWED = 20.0  # times the median of what is above zero, from which on an axis is logarithmic
+SHARES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)  # of the quantiles that are shown
+SKEWED = 20.0  # where the maximum is more than so many medians, the axis is logarithmic
 DECADES = 6  # of a logarithmic axis, at most
 
 
@@ -76,7 +76,7 @@ def histogram(
         floor = max(float(np.quantile(positive, 0.01)), high / 10**DECADES)
         inner = np.geomspace(min(floor, last / 2), last, most)
         edges = np.unique([first, *inner[:-1], last])
-    elif whole and last - first < most:  # each number is touched by an edge
+    elif whole and last - first < most:  # each number is an edge
         shift = (-1, 1) if upper else (0, 2)
         edges = np.arange(np.floor(first) + shift[0], np.ceil(last) + shift[1], 1.0)
     elif first == last:
