@@ -122,5 +122,7 @@ def _with_other_filters(opened: OpenDataset, config: Path | None, sets: Sequence
         stages = {step["stage"] for step in [*old, *new] if "stage" in step}
         changes = [d for d in differences(old, new) if d.split()[0].split(".")[0] in stages]
         what = ", ".join(changes) or "the order of stages"
-        raise StagesChanged(source="given", name=opened.name, what=what, anew=opened.run_anew())
+        raise StagesChanged(
+            source="given", name=opened.name, what=what, anew=opened.dataset.run_anew()
+        )
     return requested

@@ -158,7 +158,7 @@ def _print_table(
         print(formatted(f"{blocked['stage']} is blocked: {blocked['message']}"))
     for earlier in report["earlier_forms"]:
         stage, subject = earlier["stage"], counted(earlier["rows"], earlier["level"])
-        advice = f"; for clips by the rules of today: {opened.run_anew()}"
+        advice = f"; for clips by the rules of today: {opened.dataset.run_anew()}"
         if earlier["level"] == "clip":
             advice = f", not to be compared with the others: `curate redo {stage} DATASET`"
         session.console.warn(f"{stage} of {subject} is of an earlier form{advice}")

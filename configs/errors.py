@@ -78,6 +78,24 @@ class NoSuchFile(NoInput):
     """There is no file or folder {path}{near}. Check the path, and whether its disk is mounted"""
 
 
+class NoEmbeddings(UsageError):
+    """Dataset {name} has no embeddings to search: its pipeline has no stage {stages}. Start one
+    that has them with: {anew}
+    """
+
+
+class NothingEmbedded(UsageError):
+    """No clip of dataset {name}{which} is embedded yet. See what is waiting with: `curate status
+    DATASET`
+    """
+
+
+class OtherWeights(UsageError):
+    """Clips were embedded by other weights ({found}) than those in the model folder ({needed}).
+    Embed them again with: `curate redo {stage} DATASET`
+    """
+
+
 class NotPicked(UsageError):
     """Nothing was picked in dataset {name}: {why}"""
 
@@ -166,6 +184,10 @@ class BadModel(ServiceError):
     """The weights in {path} cannot be used: {why}. Get them again (`curate models list` says how),
     and look at them with: `curate models check`
     """
+
+
+class TextTowerFailed(ServiceError):
+    """The search by text does not work. {why}"""
 
 
 class CannotFetch(ServiceError):

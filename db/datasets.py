@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import os
+import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -94,6 +95,11 @@ class Dataset:
         """The steps of the pipeline, as `curate.configs.pipeline.parse` takes them."""
         steps: list[dict[str, Any]] = json.loads(self.pipeline_text)
         return steps
+
+    def run_anew(self, *options: str) -> str:
+        """The command, in backticks, that makes a new dataset of the same videos."""
+        words = ("curate", "run", self.root, "-o", "clips.csv", *options, "--name", "NEW")
+        return f"`{shlex.join(words)}`"
 
 
 @dataclass

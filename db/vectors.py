@@ -1,8 +1,9 @@
-"""Stored embeddings in bulk, for search."""
+"""Stored embeddings in bulk, and the search for clips through them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import heapq
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Engine, literal_column, select
@@ -12,6 +13,9 @@ from curate.db.filters.sql import to_sql
 from curate.db.schema import clips, datasets, embeddings, videos
 
 CHUNK = 4096  # rows read at a time
+
+# the scores of frames, the higher the better: of the revision of their embeddings, and of these
+Scores = Callable[[str, Sequence[bytes]], Sequence[float]]
 
 
 def embedded(
@@ -34,6 +38,26 @@ def embedded(
             for revision in sorted({row[1] for row in part}):
                 same = [row for row in part if row[1] == revision]
                 yield [int(row[0]) for row in same], revision, [bytes(row[2]) for row in same]
+
+
+def best_clips(
+    engine: Engine, dataset_id: int, model: str, scores: Scores, count: int, where: str = ""
+) -> list[tuple[int, float]]:
+    """The clips of the highest scores, the best first: id and score of the best of their frames.
+
+    Reads every embedding, as `embedded` does. Empty if there is none; then nothing was scored.
+    """
+    best: dict[int, float] = {}
+    for ids, revision, vectors in embedded(engine, dataset_id, model, where):
+        for clip, score in zip(ids, scores(revision, vectors), strict=True):
+            best[clip] = max(score, best.get(clip, score))
+        if len(best) > 20 * count + 100_000:  # memory grows with `count`, not with the clips
+            best = dict(_largest(best, count))
+    return _largest(best, count)
+
+
+def _largest(scores: Mapping[int, float], count: int) -> list[tuple[int, float]]:
+    return heapq.nsmallest(count, scores.items(), key=lambda item: (-item[1], item[0]))
 
 
 def described(engine: Engine, ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from curate.configs.settings import without_passwords
+from curate.view.search import what_is_missing
 from curate.view.security import Page
 from curate.view.state import Home
 
@@ -20,6 +21,7 @@ def describe(home: Home, name: str) -> dict[str, Any]:
         "refiltering": bool(shown.dataset.refiltering),
         "stages": [step.name for step in shown.pipeline.stages],
         "filters": [{"name": f.name, "where": f.where} for f in shown.pipeline.filters],
+        "search_lacks": what_is_missing(home, shown),
     }
 
 

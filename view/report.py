@@ -97,7 +97,7 @@ class _Report:
         def step() -> None:
             report(next(done), parts)
 
-        home = describe(self.home, name) | {"datasets": [name]}
+        home = describe(self.home, name) | {"datasets": [name], "search_lacks": None}
         return {
             "made": time.time(),
             "pages": PAGES,

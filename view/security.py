@@ -201,8 +201,13 @@ class Page(Guarded):
                 raise Refusal(503, f"This takes longer than {seconds:g} s") from None
             if isinstance(error, ServiceError) and row_is_gone(error):
                 raise Refusal(404, "It was deleted just now") from None
-            status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
-            raise Refusal(status, self.home.advise(str(error), self.home.name)) from error
+            raise self.refusal(error) from error
+
+    def refusal(self, error: CurateError) -> Refusal:
+        """An error of curate as an answer, with commands that run as they are printed."""
+        status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
+        name = self.text("dataset") or self.home.name
+        return Refusal(status, self.home.advise(str(error), name))
 
     async def shown(self) -> ShownDataset:
         """The dataset that the argument `dataset` names, or the one that is shown first."""

@@ -12,13 +12,14 @@ from typing import Any
 from tornado.httpserver import HTTPServer
 from tornado.web import Application
 
-from curate.view import clip, clips, datasets, failed, funnel, media, scores
+from curate.view import clip, clips, datasets, failed, funnel, media, scores, search
 from curate.view.pools import Pools
 from curate.view.security import Access, Asset, Guarded, Nothing
 from curate.view.state import Home
+from curate.view.text_tower import TextTowerProcess
 
 STATIC = Path(__file__).parent / "static"
-PAGES = (datasets, funnel, scores, clips, clip, failed, media)  # each module has ROUTES
+PAGES = (datasets, funnel, scores, clips, clip, failed, search, media)  # each module has ROUTES
 LARGEST_REQUEST = 1 << 16  # bytes
 
 
@@ -42,6 +43,7 @@ def make_app(home: Home, access: Access, pools: Pools) -> Application:
         home=home,
         access=access,
         pools=pools,
+        text_tower=TextTowerProcess(),  # who serves them ends it
         default_handler_class=Nothing,
         log_function=lambda handler: None,  # which pages somebody opened is not logged
     )
@@ -54,10 +56,14 @@ def serve(home: Home, access: Access, listening: socket.socket, ready: Callable[
     """
 
     async def forever(pools: Pools) -> None:
-        server = HTTPServer(make_app(home, access, pools), max_body_size=LARGEST_REQUEST)
+        app = make_app(home, access, pools)
+        server = HTTPServer(app, max_body_size=LARGEST_REQUEST)
         server.add_socket(listening)
         ready()
-        await asyncio.Event().wait()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await app.settings["text_tower"].end()
 
     with closing(Pools()) as pools:
         asyncio.run(forever(pools))

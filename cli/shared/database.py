@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,11 +32,6 @@ class OpenDataset:
     def name(self) -> str:
         """The name of the dataset."""
         return self.dataset.name
-
-    def run_anew(self, *options: str) -> str:
-        """The command, in backticks, that makes a new dataset of the same videos."""
-        words = ("curate", "run", self.dataset.root, "-o", "clips.csv", *options, "--name", "NEW")
-        return f"`{shlex.join(words)}`"
 
     @property
     def stage_names(self) -> list[str]:

@@ -89,7 +89,7 @@ def redo_stage(session: Session, opened: OpenDataset, request: RedoRequest, as_j
 def refuse_redo(opened: OpenDataset, stage: str) -> None:
     """Raise UsageError for a stage that cannot be done again by itself, with the way that works."""
     step = find_step(opened, stage)
-    new = f"start a new dataset with: {opened.run_anew()}"
+    new = f"start a new dataset with: {opened.dataset.run_anew()}"
     if step.level == "video":
         raise UsageError(what=f"{stage} works on videos, and split makes their clips anew; {new}")
     if step.order:

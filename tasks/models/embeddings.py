@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.configs.errors import EmbeddingMissing, OtherEmbeddings
+from curate.configs.errors import EmbeddingMissing, OtherEmbeddings, OtherWeights
 from curate.tasks.stage import Clip
 
 TABLE = "embeddings"
@@ -25,6 +25,26 @@ class Embedded:
 
     vectors: NDArray[np.float32]
     revision: str
+
+
+@dataclass(frozen=True)
+class TextVector:
+    """A text as a text tower sees it, and the weights that made it.
+
+    `values` is a vector (width), float32, as long as the factor that CLIP applies to cosines.
+    """
+
+    values: NDArray[np.float32]
+    revision: str
+
+    def scores(self, revision: str, vectors: Sequence[bytes], stage: str) -> list[float]:
+        """How well frames fit the text: 100 times the cosine, the higher the better.
+
+        The vectors are as stored, made with the weights `revision` by `stage`. Raises OtherWeights.
+        """
+        if revision != self.revision:
+            raise OtherWeights(stage=stage, needed=self.revision, found=revision)
+        return [float(score) for score in read(vectors) @ self.values]
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

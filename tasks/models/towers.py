@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from curate.tasks.models import checkpoint, cpu_kernels, device, mindone_light, verify
 from curate.tasks.models.device import Dtype, device_errors
+from curate.tasks.models.embeddings import TextVector, unit
 from curate.tasks.models.model_cache import cached_model
 from curate.tasks.models.tokens import Tokens
 
@@ -129,6 +130,10 @@ class TextTower(ClipTower):
         """Embeddings (n, width) of texts, each cut to 77 tokens; not of unit length."""
         return self._in_batches(self._run, self._tokens.encode(texts, self._length))
 
+    def vector(self, text: str) -> TextVector:
+        """A text, to be compared with embeddings of frames."""
+        return TextVector(self.logit_scale * unit(self.embed([text]))[0], self.revision)
+
     def _run(self, tokens: NDArray[np.int32]) -> Any:
         return self._model(self._ms.Tensor(tokens))[0]
 
@@ -151,6 +156,14 @@ def text_tower(
     Raises BadModel, NoDevice, PackageMissing.
     """
     return cached_model(TextTower, folder, setting, dtype, batch)
+
+
+def search_tower(folder: Path) -> TextTower:
+    """As `text_tower`, for a search: it takes one text at a time, on the CPU.
+
+    An NPU would be started for it beside the worker that has it.
+    """
+    return text_tower(folder, "CPU", batch=1)
 
 
 def parameters_of(cell: Any) -> dict[str, Any]:

@@ -33,10 +33,14 @@ def try_model(need: Need, settings: Settings) -> dict[str, Any]:
     try:
         report = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
-        last = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "")[:300]
-        how = f"signal {-done.returncode}" if done.returncode < 0 else f"code {done.returncode}"
-        return {"result": "wrong", "detail": f"its process ended with {how}: {last}"}
+        return {"result": "wrong", "detail": how_it_ended(done.returncode, done.stderr)}
     return dict(report)
+
+
+def how_it_ended(code: int, stderr: str) -> str:
+    """How a process ended that should not have, and the last line that it wrote."""
+    last = next((line for line in reversed(stderr.splitlines()) if line.strip()), "")[:300]
+    return f"its process ended with {f'signal {-code}' if code < 0 else f'code {code}'}: {last}"
 
 
 def run_trial(

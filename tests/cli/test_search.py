@@ -99,10 +99,10 @@ def test_for_people_it_is_a_table_with_what_to_do_next(found: Found) -> None:
 @pytest.mark.parametrize(
     ("line", "code", "words"),
     [
-        ("none", 2, "no clip of dataset pets for which --where is true is embedded"),
+        ("none", 2, "No clip of dataset pets for which --where is true is embedded"),
         ("wrong where", 3, "no_such"),
         ("old", 2, "curate redo clip_embed old"),
-        ("bare", 2, "no clip of dataset bare is embedded yet"),
+        ("bare", 2, "No clip of dataset bare is embedded yet"),
         ("plain", 2, "has no stage clip_embed"),
         ("unknown", 2, "There is no dataset nowhere"),
         ("zero", 2, "--count"),

@@ -5,10 +5,11 @@ engines.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import insert, text, update
 
 from curate.db import vectors
 from curate.db.schema import embeddings
@@ -98,6 +99,43 @@ def test_where_is_about_clips(line: Line) -> None:
         b,
     ]
     assert all_of(line, where="clip_index > 9") == []
+
+
+def best(line: Line, count: int, where: str = "") -> list[tuple[int, float]]:
+    """The clips whose vectors, of one number each, are the largest."""
+
+    def scores(revision: str, found: Sequence[bytes]) -> list[float]:
+        assert revision == "r1"
+        return [struct.unpack("<e", vector)[0] for vector in found]
+
+    return vectors.best_clips(line.engine, line.dataset.id, "m", scores, count, where)
+
+
+@pytest.mark.parametrize("chunk", [1, 4096])
+def test_the_best_clips_come_first_each_once_by_its_best_frame(
+    chunk: int, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vectors, "CHUNK", chunk)
+    a, b, c = line.put_clips(3, "done")
+    for clip in (a, c, b):
+        embed(line, clip, frames=3)
+    assert best(line, 5) == [(c, c + 0.25), (b, b + 0.25), (a, a + 0.25)]
+    assert best(line, 2) == best(line, 5)[:2]
+    assert best(line, 5, "clip_index < 2") == best(line, 5)[1:]
+
+
+def test_equal_clips_come_by_their_id(line: Line) -> None:
+    clips = line.put_clips(3, "done")
+    for clip in reversed(clips):
+        embed(line, clip)
+    with line.engine.begin() as connection:
+        connection.execute(update(embeddings).values(vector=number(1.0)))
+    assert best(line, 2) == [(clip, 1.0) for clip in clips[:2]]
+
+
+def test_where_no_clip_is_embedded_none_is_best_and_nothing_is_scored(line: Line) -> None:
+    line.put_clips(2, "done")
+    assert best(line, 5) == []
 
 
 def test_clips_are_described_by_their_id(line: Line) -> None:

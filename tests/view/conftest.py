@@ -147,9 +147,10 @@ def serving(home: Home) -> Iterator[Client]:
     access = Access({"127.0.0.1", "localhost"}, "curate_view")
     loop = asyncio.new_event_loop()
     with closing(Pools()) as pools:
+        app = make_app(home, access, pools)
 
         async def start() -> HTTPServer:
-            server = HTTPServer(make_app(home, access, pools))
+            server = HTTPServer(app)
             server.add_sockets([listening])
             return server
 
@@ -163,6 +164,7 @@ def serving(home: Home) -> Iterator[Client]:
             async def stop() -> None:
                 server.stop()
                 await server.close_all_connections()
+                await app.settings["text_tower"].end()
 
             asyncio.run_coroutine_threadsafe(stop(), loop).result(30)
             loop.call_soon_threadsafe(loop.stop)

@@ -158,7 +158,7 @@ def test_every_page_fits_and_asks_nobody_else(
 ) -> None:
     with tab(browser, gallery, width, scheme) as seen:
         clips = [f"clip?id={clip}" for clip in gallery.clips.values()]
-        for name in ("funnel", "scores", "clips", "failed", *clips):
+        for name in ("funnel", "scores", "clips", "failed", "search", *clips):
             page = seen.show(name)
             assert not page.query_selector(".error"), name
             assert page.query_selector("h1, h2"), name
@@ -280,3 +280,11 @@ def test_what_failed_has_advice_and_a_command(seen: Seen) -> None:
     page.locator("summary").click()
     page.wait_for_selector(".rows li")
     assert "empty.mp4" in page.inner_text(".rows")
+
+
+def test_a_search_that_cannot_be_says_what_to_type(seen: Seen) -> None:
+    page = seen.show("clips")
+    assert page.locator("nav a").all_inner_texts() == ["Funnel", "Scores", "Clips", "Failed"]
+    page.get_by_text("What a search by what clips show takes").click()
+    page.wait_for_selector("body[data-ready=search]")
+    assert "--config scores.yaml --name NEW" in page.inner_text(".command")

@@ -136,3 +136,12 @@ def _after(fate: Any, threshold: Any, number: float) -> bool:
     value = np.array([np.nan if fate["value"] is None else fate["value"]])
     passes = bool(threshold.passes(value, number)[0])
     return bool(fate["passing"] if passes else fate["failing"])
+
+
+def test_it_says_that_a_search_by_text_is_not_in_it(home: Home, tmp_path: Path) -> None:
+    write_report(home, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "to search by text, see the dataset with curate view" in page
+    data = data_of(page)
+    assert "search" not in data["pages"]
+    assert data["home"]["search_lacks"] is None

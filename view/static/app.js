@@ -117,8 +117,9 @@ const curate = { pages: new Map(), home: null };
   };
 
   // A page: `show(main, params)` fills the element; what it returns is called when it is left.
-  // A page without a title is not in the navigation.
-  curate.page = (name, title, show) => curate.pages.set(name, { title, show });
+  // A page without a title is not in the navigation, nor is one while `offered` says no.
+  curate.page = (name, title, show, offered = () => true) =>
+    curate.pages.set(name, { title, show, offered });
 
   let leave = null;
   let turn = 0;
@@ -152,7 +153,8 @@ const curate = { pages: new Map(), home: null };
   const showHeader = (shown) => {
     const title = curate.pages.get(shown)?.title;
     document.title = `${title ?? "Clip"} · ${curate.line(curate.home.dataset)} · curate`;
-    const links = [...curate.pages].filter(([, page]) => page.title).map(([name, page]) =>
+    const offered = [...curate.pages].filter(([, page]) => page.title && page.offered());
+    const links = offered.map(([name, page]) =>
       curate.el(
         "a",
         { href: curate.link(name), "aria-current": name === shown ? "page" : null },

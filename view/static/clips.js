@@ -3,7 +3,7 @@
 // The list of clips, and the page of one.
 (() => {
   const { el, number, line } = curate;
-  const STATUS = { kept: "kept", dropped: "dropped", failed: "failed", active: "waiting" };
+  const STATUS = curate.statuses = { kept: "kept", dropped: "dropped", failed: "failed", active: "waiting" };
 
   // The picture of a clip; while `owner` is pointed at or has the focus it runs through them all.
   const thumbnail = (clip, owner) => {
@@ -201,6 +201,9 @@
         field("Order", controls.order),
         field("Caption or path", controls.text),
       ),
+      curate.home.search_lacks && !curate.report
+        ? el("a", { href: curate.link("search") }, "What a search by what clips show takes")
+        : "",
       says,
       grid,
       more,

@@ -153,6 +153,7 @@
       if (!data.pages.includes(name)) curate.pages.delete(name);
     }
     document.getElementById("note").textContent =
-      `Report of ${new Date(1000 * data.made).toLocaleString()} · clips: ${data.sample} of ${data.clips}`;
+      `Report of ${new Date(1000 * data.made).toLocaleString()} · clips: ${data.sample} of ${data.clips}`
+      + " · to search by text, see the dataset with curate view";
   }, { capture: true });
 })();

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from curate.configs.errors import EmbeddingMissing, OtherEmbeddings
-from curate.tasks.models.embeddings import matching, of_clip, read, stored, unit
+from curate.configs.errors import EmbeddingMissing, OtherEmbeddings, OtherWeights
+from curate.tasks.models.embeddings import TextVector, matching, of_clip, read, stored, unit
 from curate.tasks.stage import Clip, Video
 
 Floats = NDArray[np.float32]
@@ -109,3 +109,13 @@ def test_vectors_are_compared_with_texts_of_the_same_weights_only() -> None:
     assert matching(found, "r1", "match") is found.vectors
     with pytest.raises(OtherEmbeddings, match=r"\(r2\).*\(r1\).*curate redo clip_embed"):
         matching(found, "r2", "match")
+
+
+def test_a_text_scores_stored_vectors_of_the_same_weights_only() -> None:
+    frames = drawn(5, 3, 768)
+    text = TextVector(np.float32(100) * frames[1], "one")
+    found = text.scores("one", [stored(frame) for frame in frames], "embed")
+    assert found == pytest.approx(list(100 * frames @ frames[1]), abs=0.05)
+    assert max(found) == found[1] == pytest.approx(100, abs=0.05)
+    with pytest.raises(OtherWeights, match=r"\(two\).*\(one\).*redo embed DATASET"):
+        text.scores("two", [stored(frames[0])], "embed")
