@@ -83,10 +83,6 @@ class Clock:
     _end: int | None = None  # of all frames up to here, as continued
     _behind_key: bool = False  # whether the last packet is a keyframe
 
-    def __post_init__(self) -> None:
-        self._jitter = round(_JITTER / self.time_base)
-        self._leap = max(round(_LEAP / self.time_base), _REORDERED * self.step)
-
     @classmethod
     def of(cls, container: InputContainer, stream: VideoStream) -> Clock:
         """A clock for the stream, at its start."""
@@ -182,14 +178,15 @@ class Clock:
             if now is None or before is None:  # times of showing, which are not in order
                 now = shown if now is None else now
                 before = min(shown for _, shown in self._recent)
-            is_jump = now < before - self._jitter
+            is_jump = now < before and before - now > round(_JITTER / self.time_base)
             # what is stored before a keyframe is shown before it; elsewhere equal times are jitter
             if not is_jump and packet.is_keyframe and not self._behind_key:
                 slack = 1 if self.leaps else -(self.step // 2)
                 is_jump = shown < max(shown for _, shown in self._recent) + slack
             # a clock that went back once may go forth again
             if not is_jump and (self.leaps or self.jumps):
-                is_jump = now > max(shown for _, shown in self._recent) + self._leap
+                ahead = now - max(shown for _, shown in self._recent)
+                is_jump = ahead > _REORDERED * self.step and ahead > round(_LEAP / self.time_base)
         if is_jump:
             self._recent.clear()
         self._recent.append((packet.dts, shown))

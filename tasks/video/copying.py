@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, cast
 
 import av
@@ -37,7 +38,7 @@ from curate.tasks.video.decode import (
     packets_before,
     video_stream,
 )
-from curate.tasks.video.encode import WrittenClip, count_shown, mp4
+from curate.tasks.video.encode import WrittenClip, mp4
 from curate.tasks.video.shown import Shown
 from curate.tasks.video.sound import SoundTrack
 from curate.tasks.video.span import Span
@@ -90,6 +91,15 @@ def copy_span(path: Location, source: str, span: Span, sound: bool) -> WrittenCl
             raise CutMismatch(path=to_text(str(path)), found=count, planned=planned)
         fps = float(count / span.seconds)
         return WrittenClip(count, fps, *size, temporary.stat().st_size)
+
+
+def count_shown(path: Path) -> int:
+    """How many pictures a player shows: without those that an edit list hides."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        shown = Shown(stream)
+        packets = container.demux(stream)
+        return sum(1 for p in packets if not shown.completes(p) and shown.has_picture(p))
 
 
 def _from_keyframe(container: InputContainer, stream: VideoStream, span: Span) -> Iterator[Any]:

@@ -26,7 +26,6 @@ from curate.tasks.storage.locations import Location, replacing
 from curate.tasks.video.deinterlace import deinterlaced
 from curate.tasks.video.geometry import Geometry, geometry
 from curate.tasks.video.graphs import chain
-from curate.tasks.video.shown import Shown
 from curate.tasks.video.sound import SoundTrack
 from curate.tasks.video.span import Span
 from curate.tasks.video.tone_mapping import ToneMapper
@@ -217,7 +216,8 @@ def encode_span(
             encoder.finish()
             if track is not None:
                 track.write()
-        shown = count_shown(temporary)
+        with av.open(str(temporary)) as whole:  # each packet of it holds one picture
+            shown = sum(1 for p in whole.demux(video=0) if p.size and not p.is_discard)
         if shown != encoder.count:
             raise CutMismatch(path=to_text(str(path)), found=shown, planned=encoder.count)
         fps = float(shown / span.seconds)
@@ -238,12 +238,3 @@ def _timed(
     if not count or (span.frames is not None and count != span.frames):
         planned = span.frames or "at least one"
         raise CutMismatch(path=to_text(str(path)), found=count, planned=planned)
-
-
-def count_shown(path: Path) -> int:
-    """How many pictures a player shows: without those that an edit list hides."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        shown = Shown(stream)
-        packets = container.demux(stream)
-        return sum(1 for p in packets if not shown.completes(p) and shown.has_picture(p))

@@ -25,18 +25,14 @@ def _optical_flow() -> Any:
     return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
 
 
-def gray_of(picture: NDArray[np.uint8]) -> Gray:
-    """The luma (ITU-R 601) of a BGR picture, 0 to 255."""
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
-
-
 def measure_pair(before: Gray, after: Gray, seconds: float, gap: float) -> Pair:
     """Motion from the frame `before` to the frame `after`, which is shown at `seconds`.
 
-    `gap` is the time between them in seconds. flow = 100 * mean over pixels of |DIS displacement| /
-    diagonal / gap: percent of the picture's diagonal moved a second, so that neither resolution nor
-    frame rate matters. change = mean absolute difference of the luma, 0 to 255. Pictures have a
-    long side of about 256 pixels; one with a side below 16 has no flow.
+    Both are the luma (ITU-R 601), 0 to 255. `gap` is the time between them in seconds. flow = 100 *
+    mean over pixels of |DIS displacement| / diagonal / gap: percent of the picture's diagonal moved
+    a second, so that neither resolution nor frame rate matters. change = mean absolute difference
+    of the luma, 0 to 255. Pictures have a long side of about 256 pixels; one with a side below 16
+    has no flow.
     """
     change = float(cv2.norm(before, after, cv2.NORM_L1)) / before.size
     if min(before.shape) < 16:  # DIS matches patches of 8 pixels

@@ -20,7 +20,7 @@ from curate.tasks.video.tone_mapping import ToneMapper
 RGB = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Geometry:
     """How coded pixels become a picture on the screen."""
 
@@ -30,24 +30,18 @@ class Geometry:
     rotation: int  # 0, 90, 180 or 270 degrees clockwise make the picture upright
     mirrored: bool = False  # after the rotation, left and right change places
 
-    @property
-    def square(self) -> tuple[int, int]:
-        """Width and height in square pixels, before the rotation. No side is shrunk."""
-        ratio = self.sample_aspect_ratio
-        if ratio >= 1:
-            return max(1, round(self.coded_width * ratio)), self.coded_height
-        return self.coded_width, max(1, round(self.coded_height / ratio))
-
-    @property
-    def sideways(self) -> bool:
+    def __post_init__(self) -> None:
+        width, height, ratio = self.coded_width, self.coded_height, self.sample_aspect_ratio
+        if ratio >= 1:  # no side is shrunk
+            width = max(1, round(width * ratio))
+        else:
+            height = max(1, round(height / ratio))
+        self.square = width, height
+        """Width and height in square pixels, before the rotation."""
+        self.sideways = self.rotation % 180 != 0
         """Whether rotation swaps width and height."""
-        return self.rotation % 180 != 0
-
-    @property
-    def size(self) -> tuple[int, int]:
+        self.size = (height, width) if self.sideways else (width, height)
         """Width and height as displayed."""
-        width, height = self.square
-        return (height, width) if self.sideways else (width, height)
 
     def fit(self, *, shorter: int | None = None, longer: int | None = None) -> tuple[int, int]:
         """Width and height before the rotation, scaled to this shorter or longer side.

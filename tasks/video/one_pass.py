@@ -27,7 +27,7 @@ from curate.tasks.stage import NewClip, Scores
 from curate.tasks.video.clock import Clock
 from curate.tasks.video.decode import decode, open_media, video_stream
 from curate.tasks.video.deinterlace import Interlacing, deinterlaced
-from curate.tasks.video.flow import LONG, Gray, gray_of, measure_pair, with_held
+from curate.tasks.video.flow import LONG, Gray, measure_pair, with_held
 from curate.tasks.video.geometry import Geometry, geometry
 from curate.tasks.video.hashing import perceptual_hashes
 from curate.tasks.video.jpeg import JpegList, decode_jpeg
@@ -198,7 +198,8 @@ class _OnePass:
         if self._finder.needs_pictures or pairing:
             picture = self._shrinker.shrink(decoded)
             if pairing:
-                self._pair(scene, frame.index, gray_of(picture), seconds)
+                gray = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
+                self._pair(scene, frame.index, gray, seconds)
         time = DetectorTime(frame.index, frame.pts - times.first, times.time_base, times.fps)
         cuts = self._finder.push(time, picture)
         if self._finder.suspect or frame.index in cuts:

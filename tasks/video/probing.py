@@ -14,7 +14,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from curate.tasks.video.clock import Clock, believable
-from curate.tasks.video.colours import primaries_name, transfer_name
+from curate.tasks.video.colours import PRIMARIES, TRANSFERS, tag_name
 from curate.tasks.video.decode import (
     no_frames,
     open_file,
@@ -102,9 +102,10 @@ def probe_video(path: str) -> dict[str, Any]:
             "stream_index": stream.index, "codec": stream.codec_context.codec.canonical_name,
             "pixel_format": frame.format.name,
             "interlaced_flag": int(frame.interlaced_frame or stamps.any_second),
-            "transfer": transfer_name(frame), "primaries": primaries_name(frame),
+            "transfer": tag_name(frame.color_trc, TRANSFERS),
+            "primaries": tag_name(frame.color_primaries, PRIMARIES),
             "audio": sound.codec_context.codec.canonical_name if sound else None,
-            "size_bytes": _size_bytes(path),
+            "size_bytes": container.size,
         }  # fmt: skip
 
 
@@ -137,6 +138,8 @@ def _walk(container: InputContainer, stream: VideoStream) -> tuple[VideoFrame, _
 def probe_image(path: str) -> dict[str, Any]:
     """The columns of `videos` for a still image. Raises MediaError when it is damaged."""
     image = read_image(path)
+    with open_file(path) as file:
+        size = file.seek(0, 2)
     height, width = image.pixels.shape[:2]
     return {
         "media_type": "image", "duration": None, "num_frames": 1, "fps": None, "fps_guessed": None,
@@ -145,10 +148,5 @@ def probe_image(path: str) -> dict[str, Any]:
         "sample_aspect_ratio": "1:1", "stream_index": None, "codec": image.codec,
         "pixel_format": image.pixel_format, "interlaced_flag": None, "transfer": None,
         "primaries": None, "audio": None, "first_pts": 0,
-        "time_base_num": 1, "time_base_den": 1, "keyframes": "[0]", "size_bytes": _size_bytes(path),
+        "time_base_num": 1, "time_base_den": 1, "keyframes": "[0]", "size_bytes": size,
     }  # fmt: skip
-
-
-def _size_bytes(path: str) -> int:
-    with open_file(path) as file:
-        return file.seek(0, 2)

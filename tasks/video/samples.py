@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -71,6 +71,12 @@ class Samples:
         self._path = path
         self._data = data
         self.measures = measures
+        self.seconds = measures.seconds
+        """Length of the clip; 0 for a still image."""
+        self.pairs = measures.pairs
+        """Motion between neighbouring frames, about four a second; none for a still image."""
+        self.stills = measures.stills
+        """Brightness and sharpness of single frames, about one a second; never empty."""
 
     @classmethod
     def open(
@@ -102,21 +108,6 @@ class Samples:
             return cls(path, measures, opened.read(f"{clip_index}.jpg"))
         except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile, Unreadable) as error:
             raise SamplesMissing(path=path) from error
-
-    @property
-    def seconds(self) -> float:
-        """Length of the clip; 0 for a still image."""
-        return self.measures.seconds
-
-    @property
-    def pairs(self) -> Sequence[Pair]:
-        """Motion between neighbouring frames, about four a second; none for a still image."""
-        return self.measures.pairs
-
-    @property
-    def stills(self) -> Sequence[Still]:
-        """Brightness and sharpness of single frames, about one a second; never empty."""
-        return self.measures.stills
 
     @property
     def times(self) -> list[float]:

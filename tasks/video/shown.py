@@ -28,31 +28,33 @@ class _Sequence(NamedTuple):
     separate_planes: bool
 
     @classmethod
-    def of(cls, unit: bytes) -> _Sequence:
-        """Sequence parameters, as ITU-T H.264, 7.3.2.1.1, has them. Raises ValueError."""
+    def of(cls, unit: bytes) -> _Sequence | None:
+        """Sequence parameters, as ITU-T H.264, 7.3.2.1.1, has them; None: they are damaged."""
         bits = _Bits(unit)
-        profile = bits.u(8)
-        bits.u(16)
-        bits.ue()
-        separate_planes = False
-        if profile in _WITH_CHROMA:
-            chroma = bits.ue()
-            separate_planes = chroma == 3 and bool(bits.u(1))
-            bits.ue(), bits.ue(), bits.u(1)
-            if bits.u(1):
-                for number in range(12 if chroma == 3 else 8):
-                    if bits.u(1):
-                        bits.skip_scaling_list(16 if number < 6 else 64)
-        number_bits = bits.ue() + 4
-        order = bits.ue()
-        if order == 0:
+        with suppress(ValueError):
+            profile = bits.u(8)
+            bits.u(16)
             bits.ue()
-        elif order == 1:
-            bits.u(1), bits.ue(), bits.ue()
-            for _ in range(bits.ue()):
+            separate_planes = False
+            if profile in _WITH_CHROMA:
+                chroma = bits.ue()
+                separate_planes = chroma == 3 and bool(bits.u(1))
+                bits.ue(), bits.ue(), bits.u(1)
+                if bits.u(1):
+                    for number in range(12 if chroma == 3 else 8):
+                        if bits.u(1):
+                            bits.skip_scaling_list(16 if number < 6 else 64)
+            number_bits = bits.ue() + 4
+            order = bits.ue()
+            if order == 0:
                 bits.ue()
-        bits.ue(), bits.u(1), bits.ue(), bits.ue()
-        return cls(bool(bits.u(1)), number_bits, separate_planes)
+            elif order == 1:
+                bits.u(1), bits.ue(), bits.ue()
+                for _ in range(bits.ue()):
+                    bits.ue()
+            bits.ue(), bits.u(1), bits.ue(), bits.ue()
+            return cls(bool(bits.u(1)), number_bits, separate_planes)
+        return None
 
 
 class _Field(NamedTuple):
@@ -80,8 +82,23 @@ class Shown:
         self._pairs = FieldPairs(context.extradata) if self._codec == "h264" else None
 
     def has_picture(self, packet: Packet[VideoStream]) -> bool:
-        """Whether a player shows what is in the packet: no edit list nor the codec hides it."""
-        return packet.size > 0 and not packet.is_discard and not is_hidden(packet, self._codec)
+        """Whether a player shows what is in the packet: no edit list nor the codec hides it.
+
+        VP8 and VP9 have pictures that are only there for others to refer to, as their first byte
+        says. A packet of VP9 that holds several, as its last byte says, shows one of them.
+        """
+        if not packet.size or packet.is_discard:
+            return False
+        if self._codec not in ("vp8", "vp9"):
+            return True
+        data = memoryview(packet)
+        if self._codec == "vp8":
+            return bool(data[0] & 0x10)
+        if data[-1] & 0xE0 == 0xC0:
+            return True
+        header = data[0] << 1 if data[0] & 0x30 == 0x30 else data[0]  # profile 3 has a bit more
+        shows_existing, shows = header & 0x08, header & 0x02
+        return bool(shows_existing or shows)
 
     def completes(self, packet: Packet[VideoStream]) -> bool:
         """Whether the packet only holds the second field of the picture of the one before.
@@ -90,22 +107,6 @@ class Shown:
         """
         pairs = self._pairs
         return pairs is not None and pairs.completes(packet, packet.is_keyframe)
-
-
-def is_hidden(packet: Buffer, codec: str) -> bool:
-    """Whether a packet that is not empty only holds a picture for others to refer to.
-
-    VP8 and VP9 say so in their first byte. A packet of VP9 that holds several, as its last byte
-    says, shows one of them.
-    """
-    data = memoryview(packet)
-    if codec == "vp8":
-        return not data[0] & 0x10
-    if codec != "vp9" or data[-1] & 0xE0 == 0xC0:
-        return False
-    header = data[0] << 1 if data[0] & 0x30 == 0x30 else data[0]  # profile 3 has a bit more
-    shows_existing, shows = header & 0x08, header & 0x02
-    return not shows_existing and not shows
 
 
 class FieldPairs:
@@ -122,7 +123,7 @@ class FieldPairs:
         self._is_second = False  # whether that field completes a pair
         if head[:1] == b"\1" and len(head) > 8:  # as in an mp4
             self._prefix = (head[4] & 3) + 1
-            self._take_parameters(head[8:])
+            self._sequence = _Sequence.of(head[8:])
         else:
             self.completes(head, True)
 
@@ -134,17 +135,13 @@ class FieldPairs:
         for unit in self._units(bytes(packet)):
             kind = unit[0] & 31
             if kind == _PARAMETERS:
-                self._take_parameters(unit)
+                self._sequence = _Sequence.of(unit) or self._sequence
             elif kind in _SLICES:
                 if self._sequence is None or self._sequence.frames_only:
                     return False
                 slices += 1
                 begins += self._begins_picture(_Field.of(unit, self._sequence))
         return slices > 0 and not begins
-
-    def _take_parameters(self, unit: bytes) -> None:
-        with suppress(ValueError):  # damaged: those before hold
-            self._sequence = _Sequence.of(unit)
 
     def _begins_picture(self, field: _Field | None) -> bool:
         """Whether the next slice is not one of the same picture as the last."""

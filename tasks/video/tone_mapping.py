@@ -8,6 +8,7 @@ once in a process, and ffmpeg's lut3d interpolates between them in pictures of a
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
@@ -30,14 +31,14 @@ _TO_YUV = (
 _cubes: dict[tuple[int, int, bytes], str] = {}
 
 
+@dataclass
 class ToneMapper:
     """Tone-maps the frames of one video, by what its first HDR frame says of the display that it
     was mastered on. Metadata that change from frame to frame (HDR10+, Dolby Vision) are not used.
     """
 
-    def __init__(self) -> None:
-        self._cube: str | None = None
-        self._graphs: dict[tuple[object, ...], Graph] = {}
+    _cube: str | None = None
+    _graphs: dict[tuple[object, ...], Graph] = field(default_factory=dict)
 
     def __call__(self, frame: VideoFrame, size: tuple[int, int]) -> VideoFrame:
         """The frame at this width and height, as 8-bit 4:2:0 BT.709.

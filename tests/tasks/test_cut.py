@@ -21,8 +21,8 @@ from curate.tasks.cut import Cut, CutOptions, runs
 from curate.tasks.inputs.paths import to_text
 from curate.tasks.stage import Clip, Context, Outcome, Video
 from curate.tasks.storage.clip_paths import clip_path
+from curate.tasks.video.copying import count_shown
 from curate.tasks.video.decode import decode, open_file, open_media, video_stream
-from curate.tasks.video.encode import count_shown
 from curate.tasks.video.geometry import geometry
 from tests import media
 from tests.tasks.video.test_deinterlace import combing, write_interlaced

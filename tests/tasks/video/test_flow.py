@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.tasks.video.flow import gray_of, measure_pair
+from curate.tasks.video.flow import measure_pair
 from tests.media import picture
 
 
@@ -28,5 +29,6 @@ def test_a_shift_is_measured(dx: int, dy: int) -> None:
 
 
 def test_a_picture_too_small_for_flow_has_none() -> None:
-    tiny = gray_of(picture(1, size=(160, 96)))[:12, :40].copy()
+    gray = cv2.cvtColor(picture(1, size=(160, 96)), cv2.COLOR_BGR2GRAY).astype(np.uint8)
+    tiny = gray[:12, :40].copy()
     assert measure_pair(tiny, tiny[::-1].copy(), 1.0, 0.1).flow is None
