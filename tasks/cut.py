@@ -15,7 +15,7 @@ from curate.tasks.inputs.extensions import is_image
 from curate.tasks.inputs.paths import to_text
 from curate.tasks.stage import Clip, Outcome, Scores, Stage, Video
 from curate.tasks.storage.clip_paths import clip_path
-from curate.tasks.storage.locations import Location, below
+from curate.tasks.storage.locations import Location
 from curate.tasks.video.picture_options import Deinterlace, Hdr, refuse_hdr
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Cut(Stage[Clip, CutOptions]):
         from curate.tasks.video.copying import copy_span
 
         for clip in clips:
-            path = self._path(clip)
+            path = clip_path(self.context.clips, video["clip_stem"], clip.index)
             written = copy_span(path, video.path, clip.span, self.options.audio)
             yield clip, _scores(path, written, ("num_frames", "fps"))
 
@@ -164,14 +164,10 @@ class Cut(Stage[Clip, CutOptions]):
                 decoded = decode(container, stream, start_pts=start, end_pts=end, access=access)
                 frames = _Feed(decoded)
                 for clip in run:
-                    path, own = self._path(clip), frames.span(clip.start_pts, clip.end_pts)
-                    own = self.context.counted(clip, own)
+                    path = clip_path(self.context.clips, video["clip_stem"], clip.index)
+                    own = self.context.counted(clip, frames.span(clip.start_pts, clip.end_pts))
                     written = encode_span(path, own, stream, clip.span, target, sound)
                     yield clip, _scores(path, written, changed)
-
-    def _path(self, clip: Clip) -> Location:
-        root = below(self.context.settings.clips, self.context.folder)
-        return clip_path(root, clip.video["clip_stem"], clip.index)
 
 
 def _scores(path: Location, written: WrittenClip, changed: Iterable[str]) -> Scores:

@@ -167,7 +167,7 @@ class Split(Stage[Video, "Split.Options"]):
             views=str(getattr(dedup, "views", "none")),
         )
         fingerprint = str(row.values.get("fingerprint") or "")
-        with writing_samples(self.context.settings.samples, row.id, fingerprint) as writer:
+        with writing_samples(self.context.samples, row.id, fingerprint) as writer:
             if is_image(row.path):
                 clips = [image_clip(row.path, plan.hash, writer, plan.views)]
                 frames = _OF_AN_IMAGE

@@ -33,6 +33,7 @@ from curate.configs.settings import Settings
 from curate.tasks.models.catalog import Need
 from curate.tasks.models.device import Dtype
 from curate.tasks.storage.archives import RemoteArchives
+from curate.tasks.storage.locations import below
 from curate.tasks.video.span import Access, Span
 
 if TYPE_CHECKING:
@@ -193,14 +194,24 @@ def count_nothing(row: Video | Clip, frames: int) -> None:
 class Context:
     """What a stage knows besides its rows and options.
 
-    `folder` is that of the dataset's clips, below the settings' `clips`. `count` is told how many
-    frames of a row are done.
+    `folder` is the name of the folder of the dataset's clips. `count` is told how many frames of a
+    row are done.
     """
 
     settings: Settings
     pipeline: Pipeline = field(default_factory=lambda: Pipeline(()))
     folder: str = ""
     count: Count = count_nothing
+
+    @cached_property
+    def clips(self) -> Path | str:
+        """Where the files of the dataset's clips are: a folder, or a URL."""
+        return below(self.settings.clips, self.folder)
+
+    @cached_property
+    def samples(self) -> Path | str:
+        """Where the archives of samples are: a folder, or a URL."""
+        return self.settings.samples
 
     def counted(self, row: Video | Clip, frames: Iterable[FrameT]) -> Iterator[FrameT]:
         """The frames of a row as they are; people who wait are shown how many are done."""
