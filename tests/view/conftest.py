@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import Engine, insert, text
@@ -21,15 +22,22 @@ from curate.cli.shared.database import make_reader
 from curate.cli.shared.pipelines import resolve_steps
 from curate.cli.shared.session import Session
 from curate.configs.settings import Settings
-from curate.db import datasets, migrate
+from curate.db import datasets
 from curate.db.datasets import Dataset
-from curate.db.engine import make_engine
+from curate.db.engine import is_sqlite, make_engine
 from curate.db.readonly.engine import read_only_engine
+from curate.db.schema import metadata
+from curate.view import media, scores
 from curate.view.pools import Pools
 from curate.view.security import Access
 from curate.view.server import make_app
 from curate.view.state import Home
+from tests import servers
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 STEPS: tuple[Any, ...] = (
     "probe", "split",
     "dedup", {"filter": "unique", "where": "duplicate = 0"},
@@ -86,13 +94,82 @@ class Rows:
             connection.execute(text(statement), values)
 
 
-@pytest.fixture
-def rows(database_url: str, home: Path) -> Rows:
-    """An empty database, on each engine."""
-    engine = make_engine(database_url)
-    migrate.ensure(engine)
+@dataclass(frozen=True)
+class Served:
+    """A database that several tests use one after the other, and the pages over it."""
+
+    rows: Rows
+    client: Client
+
+    def empty(self) -> None:
+        """As it was before the first test."""
+        with self.rows.engine.begin() as connection:
+            if is_sqlite(connection):
+                connection.execute(text("PRAGMA defer_foreign_keys = ON"))
+                for name in (*metadata.tables, "sqlite_sequence"):
+                    connection.execute(text(f"DELETE FROM {name}"))
+            else:
+                names = ", ".join(metadata.tables)
+                connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+        shutil.rmtree(self.rows.settings.home / "samples", ignore_errors=True)
+        media._samples.cache_clear()
+
+
+@contextmanager
+def served(url: str, folder: Path) -> Iterator[Served]:
+    """A migrated database with its pages; `pets` is shown first."""
+    engine = make_engine(url)
     assert make_reader(engine) == ""
-    return Rows(engine, Settings(home=home, database_url=database_url))
+    settings = Settings(home=folder, database_url=url)
+    home = home_of(settings)
+    with serving(home) as client:
+        yield Served(Rows(engine, settings), client)
+    home.engine.dispose()
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def _sqlite_served(
+    _migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("view")
+    shutil.copy(_migrated_sqlite, folder / "test.db")
+    with served(f"sqlite:///{folder / 'test.db'}", folder) as pages:
+        yield pages
+
+
+@pytest.fixture(scope="session")
+def _postgres_served(
+    postgres: servers.Postgres,
+    _migrated_postgres: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Served]:
+    with (
+        postgres.database(_migrated_postgres) as url,
+        served(url, tmp_path_factory.mktemp("view")) as pages,
+    ):
+        yield pages
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def pages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Served:
+    """An empty database, on each engine, and its pages."""
+    pages: Served = request.getfixturevalue(f"_{request.param}_served")
+    pages.empty()
+    monkeypatch.setattr(scores, "SNAPSHOTS", scores.Snapshots())
+    return pages
+
+
+@pytest.fixture
+def rows(pages: Served) -> Rows:
+    """An empty database, on each engine."""
+    return Rows(pages.rows.engine, pages.rows.settings)
+
+
+@pytest.fixture
+def client(pages: Served) -> Client:
+    """The pages of the database."""
+    return pages.client
 
 
 @dataclass(frozen=True)
@@ -184,23 +261,26 @@ def home_of(settings: Settings) -> Home:
     )
 
 
-@pytest.fixture
-def client(rows: Rows) -> Iterator[Client]:
-    """The pages of the database."""
-    opened = home_of(rows.settings)
-    with serving(opened) as client:
-        yield client
-    opened.engine.dispose()
+@pytest.fixture(scope="session")
+def guarded(_migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """Pages of one dataset `pets` on SQLite, for tests that change no row."""
+    folder = tmp_path_factory.mktemp("guarded")
+    shutil.copy(_migrated_sqlite, folder / "test.db")
+    with served(f"sqlite:///{folder / 'test.db'}", folder) as pages:
+        pages.rows.dataset("pets")
+        yield pages.client
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """Pages of one dataset `pets` on SQLite, for tests that change no row."""
-    folder = tmp_path_factory.mktemp("guarded")
-    settings = Settings(home=folder)
-    engine = make_engine(settings.database)
-    migrate.ensure(engine)
-    Rows(engine, settings).dataset("pets")
-    engine.dispose()
-    with serving(home_of(settings)) as client:
-        yield client
+def browser() -> Iterator[Browser]:
+    """A headless Chromium of this system. Not for the session: its event loop runs in the thread of
+    the tests, where none could then run another one.
+    """
+    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if program is None:
+        pytest.skip("there is no Chromium: apt-get install chromium")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield opened
+        opened.close()

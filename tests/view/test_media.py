@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from curate.tasks.video.measures import Measures
 from curate.tasks.video.samples import writing_samples
 from curate.view.media import content_type, part_of, player_type
 from tests.drawing import picture
-from tests.view.conftest import Client, Rows, home_of, serving
+from tests.view.conftest import Client, Rows, home_of, served, serving
 
 FILM = random.Random(1).randbytes(700_001)
 
@@ -54,25 +55,23 @@ class Films:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Films, Client]]:
+def shown(
+    _migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Films, Client]]:
     folder = tmp_path_factory.mktemp("films")
-    settings = Settings(home=folder)
-    engine = make_engine(settings.database)
-    migrate.ensure(engine)
-    films = Films(Rows(engine, settings), folder)
-    with serving(home_of(settings)) as client:
-        yield films, client
-    engine.dispose()
+    shutil.copy(_migrated_sqlite, folder / "test.db")
+    with served(f"sqlite:///{folder / 'test.db'}", folder) as pages:
+        yield Films(pages.rows, folder), pages.client
 
 
 @pytest.fixture
-def films(served: tuple[Films, Client]) -> Films:
-    return served[0]
+def films(shown: tuple[Films, Client]) -> Films:
+    return shown[0]
 
 
 @pytest.fixture
-def client(served: tuple[Films, Client]) -> Client:
-    return served[1]
+def client(shown: tuple[Films, Client]) -> Client:
+    return shown[1]
 
 
 def test_a_whole_clip(films: Films, client: Client) -> None:

@@ -4,61 +4,66 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import pytest
 
-from curate.configs.settings import Settings
-from curate.db import migrate
-from curate.db.engine import make_engine
 from curate.tasks.video.jpeg import JpegList
 from curate.tasks.video.measures import Measures
 from curate.tasks.video.samples import writing_samples
 from curate.view.report import write_report
-from curate.view.state import Home
-from tests.view.conftest import Rows, home_of, serving
+from tests.view.conftest import Served, served
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.browser
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 NAME = "<img src=x onerror=alert(1)></script>\u202egpj.mp4"
 Show = Callable[..., Any]
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
+@pytest.fixture(scope="module")
+def pages(_migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Six clips of a video with a hostile name; `moving` dropped the two with the least flow."""
-    settings = Settings(home=tmp_path / "shown")
-    engine = make_engine(settings.database)
-    migrate.ensure(engine)
-    rows = Rows(engine, settings)
-    dataset = rows.dataset()
-    video = rows.video(dataset, NAME)
-    jpegs = JpegList()
-    picture = jpegs.add(0.0, cv2.imencode(".jpg", np.full((90, 160, 3), 99, np.uint8))[1].tobytes())
-    with writing_samples(settings.samples, video, "1") as writer:
-        for index, flow in enumerate((0.1, 0.25, 0.5, 0.75, 1.0, 2.0)):
-            low = {"stage": "cut", "status": "dropped", "reason": "moving"} if flow < 0.5 else {}
-            rows.clip(dataset, video, index, duplicate=0, flow=flow, static=0.25, **low)
-            writer.write(index, Measures(4.0, [picture], [0], picture, [], []), jpegs)
-    engine.dispose()
-    return home_of(settings)
+    folder = tmp_path_factory.mktemp("shown")
+    shutil.copy(_migrated_sqlite, folder / "test.db")
+    with served(f"sqlite:///{folder / 'test.db'}", folder / "home") as pages:
+        rows = pages.rows
+        dataset = rows.dataset()
+        video = rows.video(dataset, NAME)
+        jpegs = JpegList()
+        jpeg = cv2.imencode(".jpg", np.full((90, 160, 3), 99, np.uint8))[1].tobytes()
+        picture = jpegs.add(0.0, jpeg)
+        with writing_samples(rows.settings.samples, video, "1") as writer:
+            low = {"stage": "cut", "status": "dropped", "reason": "moving"}
+            for index, flow in enumerate((0.1, 0.25, 0.5, 0.75, 1.0, 2.0)):
+                dropped = low if flow < 0.5 else {}
+                rows.clip(dataset, video, index, duplicate=0, flow=flow, static=0.25, **dropped)
+                writer.write(index, Measures(4.0, [picture], [0], picture, [], []), jpegs)
+        yield pages
+
+
+@pytest.fixture(scope="module")
+def report(pages: Served, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of the page Scores of the report in one file."""
+    target = tmp_path_factory.mktemp("report") / "report.html"
+    write_report(pages.client.home, target)
+    return f"{target.as_uri()}#scores"
 
 
 @pytest.fixture
-def show() -> Iterator[Show]:
+def show(browser: Browser) -> Iterator[Show]:
     """Opens a URL in a window of a width; what went wrong in it ends the test."""
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium: apt-get install chromium")
-    api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
     wrong: list[str] = []
-    with api.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with ExitStack() as contexts:
 
-        def opened(url: str, width: int = 1280, cookie: dict[str, str] | None = None) -> Any:
+        def opened(url: str, width: int = 1280, cookie: Any = None) -> Any:
             context = browser.new_context(viewport={"width": width, "height": 900})
+            contexts.callback(context.close)
             if cookie:
                 context.add_cookies([cookie])
             page = context.new_page()
@@ -76,25 +81,18 @@ def show() -> Iterator[Show]:
             return page
 
         yield opened
-        browser.close()
     assert wrong == []
 
 
 @pytest.fixture(params=["served", "file"])
-def scores(request: pytest.FixtureRequest, home: Home, show: Show, tmp_path: Path) -> Iterator[Any]:
+def scores(request: pytest.FixtureRequest, pages: Served, report: str, show: Show) -> Any:
     """The page Scores: as a server shows it, and out of the report."""
     if request.param == "file":
-        write_report(home, tmp_path / "report.html")
-        page = show(f"{(tmp_path / 'report.html').as_uri()}#scores")
-        yield page
-    else:
-        with serving(home) as client:
-            url = f"http://127.0.0.1:{client.port}/"
-            cookie = {"name": client.access.cookie, "value": client.access.token, "url": url}
-            page = show(f"{url}#scores", cookie=cookie)
-            yield page
-            page.close()  # before the server, which it asks for pictures
-    home.engine.dispose()
+        return show(report)
+    client = pages.client
+    url = f"http://127.0.0.1:{client.port}/"
+    cookie = {"name": client.access.cookie, "value": client.access.token, "url": url}
+    return show(f"{url}#scores", cookie=cookie)
 
 
 def says(page: Any, text: str) -> None:
@@ -140,8 +138,6 @@ def test_a_filter_is_switched_off(scores: Any) -> None:
     assert command.endswith("--set moving.enabled=false")
 
 
-def test_it_fits_a_narrow_window(home: Home, show: Show, tmp_path: Path) -> None:
-    write_report(home, tmp_path / "report.html")
-    page = show(f"{(tmp_path / 'report.html').as_uri()}#scores", width=390)
+def test_it_fits_a_narrow_window(report: str, show: Show) -> None:
+    page = show(report, width=390)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
-    home.engine.dispose()
