@@ -70,33 +70,33 @@ def refilter(
 def _show_preview(session: Session, opened: OpenDataset, pipeline: Pipeline, as_json: bool) -> None:
     """Count what a refilter would change, and print it."""
     with Counter(session.console, "rows judged") as counter:
-        found = preview(opened.engine, opened.dataset, pipeline, counter.show)
+        changes = preview(opened.engine, opened.dataset, pipeline, counter.show)
     filters: list[dict[str, Any]] = [
         {"filter": f.name, "rows": f"{f.level}s", **asdict(f.changes), "old": f.old, "new": f.new}
-        for f in found.filters
+        for f in changes.filters
     ]
-    in_all = {f"{level}s": asdict(changes) for level, changes in found.in_all.items()}
+    in_all = {f"{level}s": asdict(counts) for level, counts in changes.in_all.items()}
     if as_json:
         emit_json(
             {
                 "dataset": opened.name,
                 "filters": filters,
                 "in_all": in_all,
-                "at_work": found.at_work,
+                "at_work": changes.at_work,
             }
         )
         return
     totals = [{"filter": "in all", "rows": rows, **counts} for rows, counts in in_all.items()]
     emit([*filters, *totals], False, PREVIEW_COLUMNS, SPARE)
-    for name, (old, new) in {f.name: (f.old, f.new) for f in found.filters}.items():
+    for name, (old, new) in {f.name: (f.old, f.new) for f in changes.filters}.items():
         print(formatted(f"{name}: {old or 'no filter'} → {new or 'no filter'}"))
     come_back, lost = (sum(c[key] for c in in_all.values()) for key in ("come_back", "lost"))
     session.console.say(
         f"{counted(come_back, 'row')} would be revived and {lost} dropped; nothing was written"
     )
-    if found.at_work:
+    if changes.at_work:
         session.console.say(
-            f"{counted(found.at_work, 'row')} at work are not counted: they are judged when they "
+            f"{counted(changes.at_work, 'row')} at work are not counted: they are judged when they "
             "are saved"
         )
 

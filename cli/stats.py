@@ -61,13 +61,13 @@ def stats(
     of = level_of(level)
     chosen = _chosen(opened, of, columns or [])
     with Counter(session.console, f"{of}s read") as counter:
-        found = list(distributions(opened.engine, opened.dataset.id, of, chosen, counter.show))
+        read = list(distributions(opened.engine, opened.dataset.id, of, chosen, counter.show))
     if not columns:
-        found = [one for one in found if one.nulls < one.rows]
+        read = [one for one in read if one.nulls < one.rows]
     if as_json:
-        emit_json([asdict(one) for one in found])
+        emit_json([asdict(one) for one in read])
         return
-    for number, one in enumerate(found):
+    for number, one in enumerate(read):
         print("\n" * bool(number), end="")
         if isinstance(one, Distribution):
             _print_numbers(one, chosen[one.column])
@@ -75,7 +75,7 @@ def stats(
             kinds = f"{one.different} different"
             print(f"{one.column}   of {one.rows - one.nulls} of {one.rows}, {kinds}")
             emit_cells(("value", "rows", "kept"), [(v.value, v.rows, v.kept) for v in one.common])
-    if not found:
+    if not read:
         session.console.say(f"dataset {opened.name}: no number is measured yet")
     session.next(("filter", opened.name))
 

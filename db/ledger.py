@@ -124,8 +124,8 @@ class _LedgerWriter:
         columns: list[ColumnElement[Any]] = [literal_column(quoted(name)) for name in names]
         table = rows_of(self.level)
         query = select(table.c.stage, *columns).where(table.c.id == self.row_id)
-        stage, *found = self.connection.execute(query).one()
-        values = dict(zip(names, found, strict=True))
+        stage, *cells = self.connection.execute(query).one()
+        values = dict(zip(names, cells, strict=True))
         met = pipeline.filters_before(stage, self.level)
         return [self.line(step, values, step in met) for step in filters]
 
@@ -168,18 +168,18 @@ def _letting_in(parts: Clauses, values: Values) -> str:
     """
     numbers: dict[int, float] = {}
     not_measured = False
-    for place, clause in enumerate(parts.movable):
+    for n, clause in enumerate(parts.movable):
         value = values[clause.column]
         not_measured |= value is None
         with suppress(ValueError):  # a value that no predicate may hold
             if value is not None and not _HOLDS[clause.op](value, clause.number):
-                numbers[place] = float(number_text(_beside(value, clause.op)))
+                numbers[n] = float(number_text(_nearest_passed(value, clause.op)))
     if not not_measured:
         return parts.moved(numbers)
     joined = [f"({text})" for text in parts.texts]
-    for place, clause in enumerate(parts.movable):
+    for n, clause in enumerate(parts.movable):
         column = clause.column if clause.column.islower() else f'"{clause.column}"'
-        where = f"{column} {clause.op} {number_text(numbers.get(place, clause.number))}"
+        where = f"{column} {clause.op} {number_text(numbers.get(n, clause.number))}"
         or_null = f"({where} OR {column} IS NULL)"
         joined.append(or_null if values[clause.column] is None else where)
     return " AND ".join(joined)
@@ -188,7 +188,7 @@ def _letting_in(parts: Clauses, values: Values) -> str:
 _HOLDS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
-def _beside(value: float, op: str) -> float:
+def _nearest_passed(value: float, op: str) -> float:
     """The number that a value passes, and as few others as possible."""
     if op in ("<=", ">="):
         return value

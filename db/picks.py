@@ -100,8 +100,8 @@ def count_picks(engine: Engine, dataset_id: int) -> dict[str, int]:
         counts = select(clips.c.picked, func.count()).where(
             clips.c.dataset_id == dataset_id, clips.c.picked.is_not(None)
         )
-        found = {row[0]: int(row[1]) for row in connection.execute(counts.group_by(clips.c.picked))}
-    return {picked: found.get(picked, 0) for picked in (KEEP, DROP)}
+        rows = {row[0]: int(row[1]) for row in connection.execute(counts.group_by(clips.c.picked))}
+    return {picked: rows.get(picked, 0) for picked in (KEEP, DROP)}
 
 
 def _parts(ids: Sequence[int]) -> Iterator[list[int]]:
@@ -175,14 +175,14 @@ def _regroup(
         return set()
     original, is_duplicate = clips.c[order.duplicate_of], clips.c[order.duplicate]
     now_original = func.coalesce(original, clips.c.id)
-    found: set[int] = set()
+    group_ids: set[int] = set()
     for part in _parts(ids):
         query = select(now_original).where(among_these(clips.c.id, part))
-        found.update(connection.execute(query.where(is_duplicate.is_not(None))).scalars())
+        group_ids.update(connection.execute(query.where(is_duplicate.is_not(None))).scalars())
     groups: dict[int, list[Any]] = defaultdict(list)
     number = clips.c[order.number].label("number")
     columns = (clips.c.id, clips.c.status, clips.c.picked, number, now_original.label("original"))
-    for part in _parts(sorted(found)):
+    for part in _parts(sorted(group_ids)):
         for column in (clips.c.id, original):  # each by its index
             for row in connection.execute(select(*columns).where(among_these(column, part))):
                 groups[row.original].append(row)

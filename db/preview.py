@@ -150,7 +150,7 @@ def _by_filter(
         {s["filter"]: str(s["where"]).strip() for s in steps if "filter" in s}
         for steps in (old_steps, new_steps)
     )
-    found = []
+    filters: list[FilterChange] = []
     for name in dict.fromkeys([*new, *old, *judge.names]):
         level: Level = "video"  # of the filter
         behind = None  # the stages behind it
@@ -165,5 +165,5 @@ def _by_filter(
             changes = _sum(kinds[of_level], name, behind or {DONE})
             differs = of_level == level and old.get(name) != new.get(name)
             if differs or changes.lost or changes.come_back:
-                found.append(FilterChange(name, of_level, old.get(name), new.get(name), changes))
-    return found
+                filters.append(FilterChange(name, of_level, old.get(name), new.get(name), changes))
+    return filters

@@ -101,11 +101,11 @@ def _values(shown: ShownDataset, ids: Sequence[int]) -> dict[int, dict[str, Any]
 
 def _scores(pipeline: Pipeline, values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Each column that the stages write to a clip, in the order of the stages."""
-    found = []
+    scores = []
     for step in pipeline.stages:
         for name, declared in step.columns.items():
             if step.level == "clip" and name in values and name not in FACTS:
-                found.append(
+                scores.append(
                     {
                         "stage": step.name,
                         "name": name,
@@ -115,7 +115,7 @@ def _scores(pipeline: Pipeline, values: Mapping[str, Any]) -> list[dict[str, Any
                         "better": declared.better,
                     }
                 )
-    return found
+    return scores
 
 
 def _film(values: Mapping[str, Any], video: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,8 +145,8 @@ def _duplicates(shown: ShownDataset, values: Mapping[str, Any]) -> list[dict[str
     """The original and the copies of a clip, as `duplicates` lists them: what they show, and the
     columns in which they differ.
     """
-    found = duplicates(shown.engine, shown.pipeline, values["id"])
-    ids = list({other["id"] for other in found})
+    related = duplicates(shown.engine, shown.pipeline, values["id"])
+    ids = list({other["id"] for other in related})
     others, shows = _values(shown, ids), {card["id"]: card for card in cards(shown, ids)}
     return [
         {
@@ -156,7 +156,7 @@ def _duplicates(shown: ShownDataset, values: Mapping[str, Any]) -> list[dict[str
             "distance": other["distance"],
             "differs": _differences(shown.pipeline, values, others[other["id"]]),
         }
-        for other in found
+        for other in related
         if other["id"] in shows
     ]
 

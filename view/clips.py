@@ -71,7 +71,7 @@ def sortable(pipeline: Pipeline) -> dict[str, Column]:
 def list_clips(
     shown: ShownDataset, wanted: Wanted, after: Place | None = None, limit: int = LIMIT
 ) -> tuple[list[int], Place | None]:
-    """The ids of the clips behind a place, and the place behind them; None: there are no more."""
+    """The ids of the clips behind `after`, and the `after` of the next page, if there is one."""
     with reading(shown.engine, "REPEATABLE READ") as connection:
         by = _by_score if wanted.sort else _by_video
         found = by(connection, shown.dataset.id, wanted, after, limit + 1)

@@ -166,8 +166,8 @@ def changed_clips(
     chance = np.random.default_rng(0)  # the same clips while a threshold is moved a little
     groups = {}
     for name, rows in (("lost", found.lost), ("come_back", found.come_back)):
-        places = np.flatnonzero(rows)
-        sample = chance.permutation(places)[:SAMPLE] if len(places) > SAMPLE else places
+        indexes = np.flatnonzero(rows)
+        sample = chance.permutation(indexes)[:SAMPLE] if len(indexes) > SAMPLE else indexes
         groups[name] = np.sort(sample)
     return show_clips(shown, snapshot, groups)
 
@@ -179,7 +179,7 @@ def nearest_clips(
 
     Of a threshold of videos, the first clip of each of the nearest videos.
     """
-    groups = nearest_places(snapshot, threshold, number, NEAREST)
+    groups = nearest_rows(snapshot, threshold, number, NEAREST)
     if threshold.step.level == "video":
         video = snapshot.rows["clip"].video
         first = {n: [np.flatnonzero(video == v)[:1] for v in g] for n, g in groups.items()}
@@ -187,7 +187,7 @@ def nearest_clips(
     return show_clips(shown, snapshot, groups, threshold)
 
 
-def nearest_places(
+def nearest_rows(
     snapshot: Snapshot, threshold: Threshold, number: float, most: int
 ) -> dict[str, NDArray[np.int64]]:
     """The indexes of the rows nearest to a threshold, the nearest first, at most `most` a side."""
@@ -199,12 +199,12 @@ def nearest_places(
         ("fails", asked & ~passing & ~np.isnan(values)),
         ("passes", asked & passing),
     ):
-        places = np.flatnonzero(side)
-        distance = np.abs(values[places] - number)
-        if len(places) > most:
+        indexes = np.flatnonzero(side)
+        distance = np.abs(values[indexes] - number)
+        if len(indexes) > most:
             near = np.argpartition(distance, most)[:most]
-            places, distance = places[near], distance[near]
-        groups[name] = places[np.argsort(distance, kind="stable")]
+            indexes, distance = indexes[near], distance[near]
+        groups[name] = indexes[np.argsort(distance, kind="stable")]
     return groups
 
 
@@ -214,21 +214,21 @@ def show_clips(
     groups: Mapping[str, NDArray[np.int64]],
     threshold: Threshold | None = None,
 ) -> dict[str, Any]:
-    """Clips by their places, as the list of clips shows them, with their value for a threshold.
+    """Clips by their indexes, as the list of clips shows them, with their value for a threshold.
 
     Clips that were deleted since are left out.
     """
     rows = snapshot.rows["clip"]
-    ids = sorted({int(rows.ids[place]) for places in groups.values() for place in places})
+    ids = sorted({int(rows.ids[index]) for indexes in groups.values() for index in indexes})
     known = {card["id"]: card for card in cards(shown, ids)}
     found: dict[str, Any] = {}
-    for name, places in groups.items():
+    for name, indexes in groups.items():
         found[name] = []
-        for place in places:
+        for index in indexes:
             value = None
             if threshold:
-                at = place if threshold.step.level == "clip" else rows.video[place]
+                at = index if threshold.step.level == "clip" else rows.video[index]
                 value = float(snapshot.values(threshold)[at])
-            card = known.get(int(rows.ids[place]))
+            card = known.get(int(rows.ids[index]))
             found[name] += [{**card, "value": value}] if card else []
     return found

@@ -216,7 +216,7 @@ def sample(snapshot: Snapshot) -> NDArray[np.int64]:
     for threshold in snapshot.thresholds.values():
         if threshold.step.level == "clip":
             number = threshold.clause.number
-            near += predictions.nearest_places(snapshot, threshold, number, NEAR).values()
+            near += predictions.nearest_rows(snapshot, threshold, number, NEAR).values()
     chosen = np.unique(np.concatenate([*near, np.zeros(0, np.int64)]))[:MOST]
     others = np.random.default_rng(0).choice(len(rows), MOST, replace=False)
     others = others[~np.isin(others, chosen)][: MOST - len(chosen)]

@@ -53,7 +53,7 @@ class Threshold:
 
     key: str
     step: FilterStep
-    place: int  # among the movable clauses of the filter
+    index: int  # among the movable clauses of the filter
     clause: Clause
 
     def passes(self, values: Floats, number: float | None = None) -> Bools:
@@ -120,9 +120,9 @@ class Snapshot:
         self.taken = taken
         self.clauses = clauses_of(pipeline)
         self.thresholds = {
-            f"{step.name}.{place}": Threshold(f"{step.name}.{place}", step, place, clause)
+            f"{step.name}.{n}": Threshold(f"{step.name}.{n}", step, n, clause)
             for step in pipeline.filters
-            for place, clause in enumerate(self.clauses[step.name].movable)
+            for n, clause in enumerate(self.clauses[step.name].movable)
         }
         self._met: dict[Level, NDArray[np.uint8]] = {}  # filters that a row stands behind
         self._done: dict[Level, Bools] = {}
@@ -143,7 +143,7 @@ class Snapshot:
         no predicate may hold.
         """
         numbers = {
-            threshold.place: changes.numbers[key]
+            threshold.index: changes.numbers[key]
             for key, threshold in self.thresholds.items()
             if threshold.step is step and key in changes.numbers
         }

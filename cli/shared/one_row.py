@@ -34,18 +34,18 @@ def print_row(
         values["error"] = session.advise(values["error"])
     lines = ledger(opened.engine, opened.pipeline, level, row_id)
     if level == "clip":
-        beside: Values = texts_of(opened.engine, row_id)
-        beside["duplicates"] = duplicates(opened.engine, opened.pipeline, row_id)
+        related: Values = texts_of(opened.engine, row_id)
+        related["duplicates"] = duplicates(opened.engine, opened.pipeline, row_id)
     else:
-        beside = {"clips": clips_of(opened.engine, row_id)}
+        related = {"clips": clips_of(opened.engine, row_id)}
     back = way_back(opened.name, values, lines)
     if as_json:
-        told: Values = {"ledger": [asdict(line) for line in lines]}
-        told |= {"comes_back_with": session.command(*back) if back else None}
-        emit_json(values | {"dataset": opened.name} | beside | told)
+        why: Values = {"ledger": [asdict(line) for line in lines]}
+        why |= {"comes_back_with": session.command(*back) if back else None}
+        emit_json(values | {"dataset": opened.name} | related | why)
         return
-    print(formatted(f"{level} {row_id} of dataset {opened.name}: {_place(values, lines)}"))
-    for names, rows in _tables(opened, values, beside, lines):
+    print(formatted(f"{level} {row_id} of dataset {opened.name}: {_position(values, lines)}"))
+    for names, rows in _tables(opened, values, related, lines):
         if rows:
             print()
             hidden = [[without_passwords(v) if isinstance(v, str) else v for v in r] for r in rows]
@@ -60,7 +60,7 @@ def print_row(
         session.next(("filter", opened.name))
 
 
-def _place(values: Values, lines: Sequence[LedgerLine]) -> str:
+def _position(values: Values, lines: Sequence[LedgerLine]) -> str:
     """Where a row is, in a few words."""
     stage, reason = values["stage"], values.get("reason")
     if values["status"] == "active":
@@ -76,7 +76,7 @@ def _place(values: Values, lines: Sequence[LedgerLine]) -> str:
 
 
 def _tables(
-    opened: OpenDataset, values: Values, beside: Values, lines: Sequence[LedgerLine]
+    opened: OpenDataset, values: Values, related: Values, lines: Sequence[LedgerLine]
 ) -> Iterator[tuple[Sequence[str], list[tuple[Any, ...]]]]:
     """What is shown of a row, each table with its columns: scores, the other columns, what it has
     in other tables, and the ledger: a line for each condition of a filter.
@@ -84,8 +84,8 @@ def _tables(
     columns = opened.pipeline.columns()
     scores = {}
     if "video_id" in values:
-        shown = [name for name in usual(opened.pipeline) if name not in (*SEED, *LAST)]
-        scores = {name: columns[name] for name in shown if name in values or columns[name].better}
+        wanted = [name for name in usual(opened.pipeline) if name not in (*SEED, *LAST)]
+        scores = {name: columns[name] for name in wanted if name in values or columns[name].better}
     stages = {name: step.name for step in opened.pipeline.stages for name in step.spec.columns}
     yield (
         ("score", "value", "stage", "better"),
@@ -95,15 +95,15 @@ def _tables(
         ],
     )
     yield ("column", "value"), [item for item in values.items() if item[0] not in scores]
-    for caption in beside.get("captions", ()):
+    for caption in related.get("captions", ()):
         names = {"text": "text", "text_raw": "as written", "prompt": "prompt", "match": "match"}
         cells = [(name, caption[column]) for column, name in names.items()]
         written = time.strftime("%Y-%m-%d %H:%M", time.localtime(caption["created_at"]))
         cells += [("revision", caption["revision"]), ("written", written)]
         about = (f"caption {caption['id']}", f"by {caption['model']}")
         yield about, [cell for cell in cells if cell[1] not in (None, "")]
-    for table, names_of in _BESIDE.items():
-        yield names_of, [tuple(row[name] for name in names_of) for row in beside.get(table, ())]
+    for table, names_of in _RELATED.items():
+        yield names_of, [tuple(row[name] for name in names_of) for row in related.get(table, ())]
     ledger_cells = []
     for line in lines:
         filter_name = line.filter if line.level == "clip" else f"{line.filter} (video)"
@@ -114,7 +114,7 @@ def _tables(
     yield ("filter", "verdict", "has", "passes where"), ledger_cells
 
 
-_BESIDE = {
+_RELATED = {
     "option_scores": ("option", "score", "model", "prompt"),
     "duplicates": ("relation", "id", "distance", "stage", "status", "source", "start_seconds"),
     "clips": ("clips", "status", "stage", "reason"),

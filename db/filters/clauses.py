@@ -59,13 +59,13 @@ class Clauses:
         return " AND ".join(tree_to_sql(node, dialect) for node in self.others) or None
 
     def moved(self, numbers: Mapping[int, float]) -> str:
-        """The predicate with other numbers, by their place in `movable`. Raises ValueError for a
+        """The predicate with other numbers, by their index in `movable`. Raises ValueError for a
         number that no predicate may hold.
         """
         text = self.where
-        for place in sorted(numbers, key=lambda place: -self.movable[place].start):
-            clause = self.movable[place]
-            text = text[: clause.start] + number_text(numbers[place]) + text[clause.end :]
+        for n in sorted(numbers, key=lambda n: -self.movable[n].start):
+            clause = self.movable[n]
+            text = text[: clause.start] + number_text(numbers[n]) + text[clause.end :]
         return text
 
 
@@ -82,11 +82,11 @@ def number_text(number: float) -> str:
 def read_clauses(where: str) -> Clauses:
     """The clauses of a predicate. Raises PredicateError."""
     tree = grammar.read(where)
-    places = _places(where, tree)
+    numbers_at = _numbers(where, tree)
     movable: list[Clause] = []
     others: list[Node] = []
     for node in _conjuncts(tree):
-        found = _thresholds(node, places)
+        found = _thresholds(node, numbers_at)
         movable += found
         others += [] if found else [node]
     return Clauses(where, tuple(movable), tuple(others))
@@ -109,7 +109,7 @@ def _conjuncts(node: Node) -> Iterator[Node]:
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Number:
     """Where a number stands in a predicate: its digits, and the minus before them."""
 
     start: int
@@ -117,9 +117,9 @@ class _Place:
     minus: int
 
 
-def _places(where: str, tree: Node) -> dict[int, _Place]:
+def _numbers(where: str, tree: Node) -> dict[int, _Number]:
     """Where each number of a predicate stands, by the id of its node; empty if that is unclear."""
-    places: list[_Place] = []
+    numbers_at: list[_Number] = []
     start = minus = 0
     for token in sqlglot.tokenize(where, read="postgres"):
         if token.token_type is TokenType.DASH:
@@ -127,15 +127,15 @@ def _places(where: str, tree: Node) -> dict[int, _Place]:
         elif token.token_type is TokenType.NUMBER:
             dotted = where[: token.start].endswith(".")  # .5 is two tokens
             start = token.start - 1 if dotted else token.start
-            places.append(_Place(start, token.end + 1, minus))
+            numbers_at.append(_Number(start, token.end + 1, minus))
     literals = [n for n in tree.dfs() if isinstance(n, exp.Literal) and not n.is_string]
-    texts = [where[place.start : place.end] for place in places]
+    texts = [where[n.start : n.end] for n in numbers_at]
     if [float(text) for text in texts] != [float(node.this) for node in literals]:
         return {}
-    return {id(node): place for node, place in zip(literals, places, strict=True)}
+    return dict(zip(map(id, literals), numbers_at, strict=True))
 
 
-def _thresholds(node: Node, places: Mapping[int, _Place]) -> list[Clause]:
+def _thresholds(node: Node, numbers_at: Mapping[int, _Number]) -> list[Clause]:
     """The movable clauses that a clause is: one, two for BETWEEN, or none."""
     comparisons: list[tuple[Node, Op, Node]] = []
     if isinstance(node, exp.Between):
@@ -149,12 +149,12 @@ def _thresholds(node: Node, places: Mapping[int, _Place]) -> list[Clause]:
     clauses: list[Clause] = []
     for column, op, number in comparisons:
         column, number = _bare(column), _bare(number)
-        place = places.get(id(grammar.unsigned(number)))
-        if type(column) is not exp.Column or place is None:
+        at = numbers_at.get(id(grammar.unsigned(number)))
+        if type(column) is not exp.Column or at is None:
             return []
         if isinstance(number, exp.Neg):
-            value, start = -float(number.this.this), place.minus
+            value, start = -float(number.this.this), at.minus
         else:
-            value, start = float(number.this), place.start
-        clauses.append(Clause(column_name(column.this), op, value, start, place.end))
+            value, start = float(number.this), at.start
+        clauses.append(Clause(column_name(column.this), op, value, start, at.end))
     return clauses

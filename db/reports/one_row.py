@@ -49,8 +49,8 @@ def texts_of(engine: Engine, clip_id: int) -> dict[str, list[Mapping[str, Any]]]
     """The captions of a clip, and its scores by option, the best one first; by table."""
     names = (captions.name, option_scores.name)
     with reading(engine) as connection:
-        found = side_tables.read(connection, names, [clip_id])
-    rows = {name: list(found[name].get(clip_id, ())) for name in names}
+        tables = side_tables.read(connection, names, [clip_id])
+    rows = {name: list(tables[name].get(clip_id, ())) for name in names}
     rows[option_scores.name].sort(key=lambda row: -row["score"])
     return rows
 
@@ -61,7 +61,7 @@ def duplicates(engine: Engine, pipeline: Pipeline, clip_id: int) -> list[dict[st
     `relation` says what the other clip is: the `original` of this one, or a `copy`; at most
     MOST_COPIES copies a stage. `distance` is None where the stage measures none.
     """
-    found: list[dict[str, Any]] = []
+    related: list[dict[str, Any]] = []
     named = ((s.name, s.order.duplicate_of) for s in pipeline.stages if s.order)
     with reading(engine) as connection:
         for stage, column in named:
@@ -78,12 +78,12 @@ def duplicates(engine: Engine, pipeline: Pipeline, clip_id: int) -> list[dict[st
             own = select(distance).where(clips.c.id == clip_id)
             for row in connection.execute(query.where(clips.c.id == original)).mappings():
                 own_distance = {"distance": connection.execute(own).scalar_one()}
-                found.append({"stage": stage, "relation": "original", **row, **own_distance})
+                related.append({"stage": stage, "relation": "original", **row, **own_distance})
             nearest = [] if measured is None else [measured]  # Postgres orders by no NULL
             copies = query.where(points_to == clip_id).order_by(*nearest, clips.c.id)
             for row in connection.execute(copies.limit(MOST_COPIES)).mappings():
-                found.append({"stage": stage, "relation": "copy", **row})
-    return found
+                related.append({"stage": stage, "relation": "copy", **row})
+    return related
 
 
 def clips_of(engine: Engine, video_id: int) -> list[dict[str, Any]]:
