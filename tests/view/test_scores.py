@@ -158,16 +158,22 @@ def test_a_snapshot_is_of_its_moment_until_another_one_is_asked_for(
     assert ask(client, "scores")["filters"][1]["thresholds"][0]["number"] == 0.25
 
 
-def test_histograms_of_other_columns_are_read_in_one_pass_whoever_asks(
-    pets: Dataset, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    passes: list[list[str]] = []
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The columns of each pass over the clips."""
+    found: list[list[str]] = []
 
     def counted(connection: Any, rows: Any, wanted: WantedRows) -> Any:
-        passes.append(list(wanted.columns))
+        found.append(list(wanted.columns))
         return read_columns(connection, rows, wanted)
 
     monkeypatch.setattr(scores, "read_columns", counted)
+    return found
+
+
+def test_histograms_of_other_columns_are_read_in_one_pass_whoever_asks(
+    pets: Dataset, client: Client, passes: list[list[str]]
+) -> None:
     names = [column["name"] for column in ask(client, "scores")["columns"]]
     with ThreadPoolExecutor(len(names)) as threads:
         found = list(threads.map(lambda name: ask(client, "histogram", column=name), names))
@@ -176,16 +182,9 @@ def test_histograms_of_other_columns_are_read_in_one_pass_whoever_asks(
 
 
 def test_columns_that_do_not_fit_in_memory_together_take_more_passes(
-    pets: Dataset, client: Client, monkeypatch: pytest.MonkeyPatch
+    pets: Dataset, client: Client, passes: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scores, "VALUES_AT_ONCE", 14)  # two columns of seven clips
-    passes: list[list[str]] = []
-
-    def counted(connection: Any, rows: Any, wanted: WantedRows) -> Any:
-        passes.append(list(wanted.columns))
-        return read_columns(connection, rows, wanted)
-
-    monkeypatch.setattr(scores, "read_columns", counted)
     names = [column["name"] for column in ask(client, "scores")["columns"]]
     for name in names:
         ask(client, "histogram", column=name)
@@ -234,16 +233,22 @@ def test_a_snapshot_that_went_wrong_says_so_once_and_is_then_taken_again(
     assert [f["name"] for f in ask(client, "scores")["filters"]] == ["unique", "moving"]
 
 
-def test_what_waits_for_a_snapshot_keeps_no_thread(
-    pets: Dataset, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gate = threading.Event()
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """No snapshot is taken until it is set."""
+    opened = threading.Event()
 
     def slow(*arguments: Any) -> Snapshot:
-        gate.wait(20)
+        opened.wait(20)
         return take_snapshot(*arguments)
 
     monkeypatch.setattr(scores, "take_snapshot", slow)
+    return opened
+
+
+def test_what_waits_for_a_snapshot_keeps_no_thread(
+    pets: Dataset, client: Client, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(scores, "WAIT", 20.0)
     with ThreadPoolExecutor(20) as threads:
         waiting = [threads.submit(ask, client, "whatif") for _ in range(20)]
@@ -253,16 +258,9 @@ def test_what_waits_for_a_snapshot_keeps_no_thread(
 
 
 def test_whoever_asks_too_early_is_told_how_much_was_read(
-    rows: Rows, pets: Dataset, client: Client, monkeypatch: pytest.MonkeyPatch
+    pets: Dataset, client: Client, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scores, "WAIT", 0.0)
-    gate = threading.Event()
-
-    def slow(*arguments: Any) -> Snapshot:
-        gate.wait(20)
-        return take_snapshot(*arguments)
-
-    monkeypatch.setattr(scores, "take_snapshot", slow)
     assert ask(client, "scores") == {"reading": 0}
     assert client.get("/api/whatif").status == 503
     gate.set()
