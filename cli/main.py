@@ -342,10 +342,10 @@ def call(argv: Sequence[str]) -> int:
                 print(message)
                 return 2
             context = getattr(error, "ctx", None)
-            hint = f". See: {context.command_path} --help" if context else ""
-            return _report(
-                f"{message.rstrip('.')}{hint}", int(getattr(error, "exit_code", 2)), verbose=False
-            )
+            message = message.rstrip(".")
+            stop = " " if message.endswith("?") else ". "
+            hint = f"{stop}See: {context.command_path} --help" if context else ""
+            return _report(f"{message}{hint}", int(getattr(error, "exit_code", 2)), verbose=False)
         if type(error).__name__ == "Abort":
             return INTERRUPTED
         if isinstance(error, OSError) and error.errno in _FULL and not error.filename:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -10,6 +11,8 @@ from curate.cli.shared.database import open_dataset
 from curate.cli.shared.one_stage import RedoRequest, StageSets, redo_stage
 from curate.cli.shared.options import DatasetName, Json, Where, stage_names
 from curate.cli.shared.session import Session
+from curate.configs.errors import UsageError
+from curate.tasks.registry import stages
 
 StageName = Annotated[
     str,
@@ -38,5 +41,8 @@ def redo(
       curate redo motion --where "flow > 50"
     """
     session = Session.of(ctx)
+    if dataset in stages() and stage not in stages():
+        words = shlex.join((dataset, stage))
+        raise UsageError(what=f"the stage comes before the dataset: `curate redo {words}`")
     opened = open_dataset(session, dataset)
     redo_stage(session, opened, RedoRequest(stage, where, sets or ()), as_json)

@@ -35,6 +35,9 @@ def set_(
       curate set cut.time_limit=3600
     """
     session = Session.of(ctx)
+    if dataset and "=" in dataset and "=" not in assignment:
+        words = shlex.join((dataset, assignment))
+        raise UsageError(what=f"the option comes before the dataset: `curate set {words}`")
     opened = open_dataset(session, dataset)
     stage, _, option = assignment.partition("=")[0].strip().partition(".")
     options = find_step(opened, stage).options

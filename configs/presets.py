@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from curate.configs.errors import ConfigError
+from curate.configs.names import did_you_mean
+
 PRESETS = Path(__file__).parent
 DEFAULT_FILE = PRESETS / "default.yaml"
 
@@ -20,8 +23,13 @@ def presets() -> dict[Path, str]:
 def find_pipeline_file(config: Path) -> Path:
     """The file itself or, when no such file exists, the packaged one of a bare name.
 
-    A bare name is one such as scores.yaml.
+    A bare name is one such as scores.yaml, or scores. Raises ConfigError where there is neither.
     """
-    packaged = PRESETS / config.name
-    bare = config.name == str(config) and config.suffix == ".yaml"
-    return packaged if bare and not config.exists() and packaged.is_file() else config
+    if config.exists():
+        return config
+    names = [file.name for file in presets()]
+    wanted = config.name if config.suffix == ".yaml" else f"{config.name}.yaml"
+    if config.name == str(config) and wanted in names:
+        return PRESETS / wanted
+    why = f"there is no such file{did_you_mean(wanted, names)}; `curate config --presets` lists"
+    raise ConfigError(source=config, why=f"{why} those that come with curate")

@@ -44,6 +44,7 @@ from curate.db.filters.sql import to_sql
 from curate.db.schema import clips, videos
 
 CHUNK = 5000
+STDOUT = Path("-")
 
 # the seed's columns, in its order; score columns follow
 SEED = (
@@ -252,8 +253,8 @@ def export(
     report: Callable[[int], None] = lambda rows: None,
     safe_cells: bool = False,
 ) -> Exported:
-    """Write the planned rows to target (.csv or .parquet; None: CSV on stdout), replacing it when
-    all are written.
+    """Write the planned rows to target (.csv or .parquet; None or -: CSV on stdout), replacing it
+    when all are written.
 
     `to_path` turns a stored path into the one on disk. A path that is not UTF-8 on disk stays as it
     is stored, since no reader of CSV or Parquet would take it otherwise. `report` is called now and
@@ -272,7 +273,7 @@ def export(
         if safe_cells:
             plan = replace(plan, names=_safe(plan.names))
             rows = map(_safe, rows)
-        if target is None:
+        if target in (None, STDOUT):
             write_csv(sys.stdout, plan.names, rows)
         else:
             try:
@@ -356,7 +357,7 @@ def check_target(target: Path | None, safe_cells: bool = False) -> None:
     """Raise UsageError or ServiceError when nothing can be written there: better before the work
     than after.
     """
-    if target is None:
+    if target in (None, STDOUT):
         return
     try:
         if target.is_dir():

@@ -14,6 +14,7 @@ from curate.cli.shared.session import Session
 from curate.configs.pipeline import Pipeline
 from curate.db.export import (
     AMISS,
+    STDOUT,
     Exported,
     ExportPlan,
     FileCheck,
@@ -72,8 +73,8 @@ def export_clips(session: Session, opened: OpenDataset, request: ExportRequest) 
         how = replace(how, check=check)
         target, safe = request.output, request.safe_cells
         written = export(opened.engine, how, target, to_path, counter.show, safe)
-    if request.output:
-        session.console.say(f"{counted(written.rows, 'clip')} written to {request.output}")
+    if target not in (None, STDOUT):
+        session.console.say(f"{counted(written.rows, 'clip')} written to {target}")
     for line in _about_files(opened, request, written):
         session.console.warn(line)
     if written.not_utf8:

@@ -136,7 +136,9 @@ ErrorClass = Annotated[
 ]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="CSV or Parquet file to write."),
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="CSV or Parquet to write; -: CSV on stdout."
+    ),
 ]
 Processes = Annotated[
     int | None,

@@ -100,13 +100,13 @@ def pipeline_of(dataset: Dataset) -> Pipeline:
 
     Raises ConfigError when this version of curate has not all of its stages.
     """
-    return parse(dataset.frozen, stages(), f"the pipeline of dataset {dataset.name}")
+    return parse(dataset.frozen, stages(), f"of dataset {dataset.name}")
 
 
 def changed_pipeline(dataset: Dataset, sets: Sequence[str]) -> Pipeline:
     """The frozen pipeline of a dataset with overrides. Raises ConfigError, FilterError."""
     steps = override(dataset.frozen, sets)
-    pipeline = parse(steps, stages(), f"the pipeline of dataset {dataset.name}")
+    pipeline = parse(steps, stages(), f"of dataset {dataset.name}")
     check(pipeline, ready=False)
     return pipeline
 

@@ -39,6 +39,12 @@ def test_export_without_a_file_goes_to_stdout(curate: Call, filled: Filled) -> N
     assert [r["clip_id"] for r in found] == ["3", "2"]
 
 
+def test_a_dash_for_a_file_is_stdout(curate: Call, filled: Filled) -> None:
+    result = curate("export", "pets", "-o", "-")
+    assert result.out == curate("export", "pets").out
+    assert "written" not in result.err
+
+
 def test_export_of_all_statuses_says_which(curate: Call, filled: Filled) -> None:
     found = rows(curate("export", "--status", "all").out)
     assert sorted(r["status"] for r in found) == [

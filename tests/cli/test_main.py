@@ -47,7 +47,7 @@ def test_the_commands_are_those_of_the_issue() -> None:
 
 # what was typed, its exit code, and what the message must say
 WRONG = [
-    (["stattus"], 2, "Did you mean 'status'"),
+    (["stattus"], 2, "'stages'? See: curate --help"),
     (["status", "--nope"], 2, "--nope"),
     (["run"], 2, "SOURCE"),
     (["run", "x"], 2, "no file or folder x"),
@@ -55,6 +55,9 @@ WRONG = [
     (["enqueue", "/nowhere/at/all"], 2, "/nowhere/at/all"),
     (["run", ".", "-o", "clips.xlsx"], 2, ".csv and .parquet"),
     (["run", ".", "-o", "/"], 2, "is a folder"),
+    (["run", ".", "-o", "a.csv", "--config", "score.yaml"], 3, "did you mean scores.yaml?"),
+    (["config", "--config", "defalt"], 3, "did you mean default.yaml or"),
+    (["config", "--config", "nowhere/default.yaml"], 3, "there is no such file"),
     (["enqueue", ".", "--name", "a b"], 2, "a b"),
     (["worker", "-Q", "gpu"], 2, "cpu, ascend"),
     (["worker", "--loglevel", "loud"], 2, "loud"),

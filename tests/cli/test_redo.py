@@ -46,6 +46,12 @@ def test_redo_takes_other_options_and_a_predicate(curate: Call, passing: Filled)
     assert "old options" in result.err
 
 
+def test_the_order_of_the_words_is_told(curate: Call, passing: Filled) -> None:
+    result = curate("redo", "pets", "motion")
+    assert result.code == 2
+    assert "curate redo motion pets" in result.err
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [

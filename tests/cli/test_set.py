@@ -24,6 +24,12 @@ def test_set_changes_an_option_and_no_row(curate: Call, filled: Filled) -> None:
     }
 
 
+def test_the_order_of_the_words_is_told(curate: Call, filled: Filled) -> None:
+    result = curate("set", "pets", "cut.time_limit=9")
+    assert result.code == 2
+    assert "curate set cut.time_limit=9 pets" in result.err
+
+
 @pytest.mark.parametrize(
     ("assignment", "code", "says"),
     [
