@@ -107,7 +107,9 @@ class FilesAmiss(CurateError):
 
 
 class ConfigError(CurateError):
-    """The configuration {source} is wrong: {why}. See what is in force with: `curate config`"""
+    """The configuration {source} is wrong: {why}. See what is in force with: `curate config
+    DATASET`
+    """
 
     exit_code = 3
 
@@ -294,7 +296,7 @@ class UnsupportedPicture(MediaError):
 
 
 class NoVideoStream(MediaError):
-    """{path} has no video stream, but {streams}. Leave it out"""
+    """{path} has no video stream; what it has: {streams}. Leave it out"""
 
 
 class NoFrames(MediaError):
@@ -303,6 +305,13 @@ class NoFrames(MediaError):
 
 class EmptyStream(MediaError):
     """{path} has a video stream ({codec}), but not one picture is in it. Leave it out"""
+
+
+class OtherStream(MediaError):
+    """{path} goes on with the pictures of another stream behind byte {place}, as where recordings
+    of different programs were joined; none of them would be in a clip. Divide it there, and give
+    the parts
+    """
 
 
 class BadGeometry(MediaError):

@@ -48,7 +48,7 @@ MAX_ERRORS = 1000
 _HEAD = 12  # the first frames, which tell whether the container stores pts in decoding order
 
 # A container must not make ffmpeg open anything else, as a playlist does.
-_OPTIONS = {"protocol_whitelist": "none"}
+OPTIONS = {"protocol_whitelist": "none"}
 
 # Seconds to seek back before the target, one after the other until a seek hits.
 _SEEK_BACK = (0.0, 2.0, 20.0)
@@ -111,7 +111,7 @@ def open_media(path: str) -> Iterator[InputContainer]:
     """
     with open_file(path) as file:
         try:
-            container = av.open(file, metadata_errors="replace", options=_OPTIONS)
+            container = av.open(file, metadata_errors="replace", options=OPTIONS)
         except (FFmpegError, ValueError) as error:
             why = str(getattr(error, "strerror", None) or error).lower()
             raise NotMedia(path=path, why=why) from error
@@ -137,7 +137,7 @@ def video_stream(container: InputContainer) -> VideoStream:
     streams = [s for s in container.streams.video if not s.disposition & covers]
     if not streams:
         kinds = {"cover picture" if s.type == "video" else str(s.type) for s in container.streams}
-        found = ", ".join(sorted(kinds)) or "none of any other kind"
+        found = ", ".join(sorted(kinds)) or "nothing"
         raise NoVideoStream(path=media_name(container), streams=found)
     stream = max(streams, key=_precedence) if len(streams) > 1 else streams[0]
     if stream.codec_context is None:
@@ -220,7 +220,9 @@ def is_empty(container: InputContainer, stream: VideoStream) -> bool:
 def packets(container: InputContainer, stream: MediaStreamT) -> Iterator[Packet[MediaStreamT]]:
     """All packets of a stream, with the empty one at the end that flushes the decoder.
 
-    A demuxer error ends PyAV's generator but not the file, so reading goes on after it.
+    A demuxer error ends PyAV's generator but not the file, so reading goes on after it. So does a
+    packet of a stream that begins behind the header, as sound may in a broadcast: PyAV does not
+    know such streams.
     """
     errors = 0
     while errors < MAX_ERRORS:
@@ -232,6 +234,8 @@ def packets(container: InputContainer, stream: MediaStreamT) -> Iterator[Packet[
             raise
         except FFmpegError:
             errors += 1
+        except IndexError:
+            continue
         else:
             return
 

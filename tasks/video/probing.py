@@ -6,16 +6,19 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
+import av
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from curate.configs.errors import OtherStream
 from curate.tasks.video.clock import Clock, believable
 from curate.tasks.video.colours import PRIMARIES, TRANSFERS, tag_name
 from curate.tasks.video.decode import (
+    OPTIONS,
     no_frames,
     open_file,
     open_media,
@@ -26,6 +29,8 @@ from curate.tasks.video.geometry import geometry
 from curate.tasks.video.shown import Shown
 from curate.tasks.video.sound import sound_stream
 from curate.tasks.video.still_images import read_image
+
+_REST = 4096  # bytes behind the last packet of a stream, below which no other pictures are
 
 
 class _Stamp(NamedTuple):
@@ -51,7 +56,9 @@ class _Packets:
     count: int = 0
     keys: list[int] = field(default_factory=list)
     any_second: bool = False
+    place: int = 0  # behind the last one in the file, in bytes, or a little before that
     _last: int = 0  # pts of the last one that was counted
+    _latest: int = 0  # the greatest of them
 
     def add(self, stamp: _Stamp) -> None:
         """Count the next packet, if it shows a picture."""
@@ -66,8 +73,11 @@ class _Packets:
         if stamp.is_keyframe:
             self.keys.append(pts)
         if pts >= (self.first or 0):
-            end = pts + believable(stamp.duration, self.step)
-            self.end = max(self.end, end) if self.count else end
+            # the others are shown until the next one; what they say of their duration may be the
+            # time to the next packet, which with B-frames is another
+            if not self.count or pts >= self._latest:
+                self._latest = pts
+                self.end = pts + believable(stamp.duration, self.step)
             self._last = pts
             self.count += 1
 
@@ -81,6 +91,8 @@ def probe_video(path: str) -> dict[str, Any]:
     with open_media(path) as container:
         stream = video_stream(container)
         frame, stamps = _walk(container, stream)
+        if _goes_on_elsewhere(container, path, stamps.place):
+            raise OtherStream(path=path, place=stamps.place)
         shape = geometry(stream, frame)
         width, height = shape.size
         ratio = shape.sample_aspect_ratio
@@ -117,6 +129,8 @@ def _walk(container: InputContainer, stream: VideoStream) -> tuple[VideoFrame, _
     stamps = _Packets(clock.step)
     shown = Shown(stream)
     for packet in clock.continued(packets(container, stream)):
+        if packet.pos is not None:
+            stamps.place = packet.pos + packet.size
         pts = packet.pts if packet.pts is not None else packet.dts
         shows, second = shown.has_picture(packet), shown.completes(packet)
         stamp = _Stamp(pts, packet.duration or 0, shows, packet.is_keyframe, second)
@@ -133,6 +147,38 @@ def _walk(container: InputContainer, stream: VideoStream) -> tuple[VideoFrame, _
     if first is None:
         raise no_frames(container, stream)
     return first, stamps
+
+
+def _goes_on_elsewhere(container: InputContainer, path: str, place: int) -> bool:
+    """Whether behind a place in a transport stream, in bytes, there are pictures of streams that
+    its beginning does not tell of.
+    """
+    if container.format.name != "mpegts" or container.size < place + _REST:
+        return False
+    known = {stream.id for stream in container.streams}
+    with suppress(FFmpegError, ValueError), open_file(path) as file:
+        source = cast(Any, _Rest(file, place))
+        with av.open(source, format="mpegts", options=OPTIONS) as rest:
+            return any(stream.id not in known for stream in rest.streams.video)
+    return False
+
+
+class _Rest:
+    """A file without its beginning, as PyAV reads it."""
+
+    def __init__(self, file: BinaryIO, start: int) -> None:
+        self._file = file
+        self._start = start
+        file.seek(start)
+
+    def read(self, size: int) -> bytes:
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset + (0 if whence else self._start), whence) - self._start
+
+    def tell(self) -> int:
+        return self._file.tell() - self._start
 
 
 def probe_image(path: str) -> dict[str, Any]:

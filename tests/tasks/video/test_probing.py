@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from curate.configs.errors import EmptyFile, EmptyStream, MediaError, NotMedia
+from curate.configs.errors import EmptyFile, EmptyStream, MediaError, NotMedia, OtherStream
 from curate.tasks.video.decode import decode, open_media, video_stream
 from curate.tasks.video.probing import probe_image, probe_video
 from tests.media import (
@@ -61,6 +61,14 @@ def test_counts_times_and_size_are_those_that_decoding_shows(drawn: tuple[str, D
     assert found["resolution"] == found["height"] * found["width"]
     assert found["size_bytes"] == video.path.stat().st_size
     assert set(found) == COLUMNS
+
+
+@pytest.mark.parametrize("at", [20, 21, 22, 23])
+def test_a_pause_counts_once_in_the_length(tmp_path: Path, at: int) -> None:
+    # in an mp4, a packet lasts until the next one is decoded, which need not be the next one shown
+    pts = [i + (i >= at) * 240 for i in range(48)]
+    path = write_video(tmp_path / "a.mp4", footage(48), replace(B_FRAMES, pts=pts))
+    assert probe_video(str(path))["duration"] == pytest.approx((48 + 240) / 24, abs=0.2)
 
 
 def test_first_pts_and_keyframes_are_pts_of_decoded_frames(drawn: tuple[str, Drawn]) -> None:
@@ -233,3 +241,28 @@ def test_a_stream_without_any_picture_says_so(tmp_path: Path) -> None:
         output.mux(tone.encode(None))
     with pytest.raises(EmptyStream, match="not one picture is in it"):
         probe_video(str(path))
+
+
+def test_sound_that_begins_in_the_middle_of_a_broadcast_costs_no_frame(tmp_path: Path) -> None:
+    video_second = {"mpegts_start_pid": "0x101"}
+    silent = write_video(tmp_path / "a.ts", footage(30), replace(B_FRAMES, container=video_second))
+    sounding = write_video(tmp_path / "b.ts", footage(30), replace(B_FRAMES, audio=3.0))
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(silent.read_bytes() + sounding.read_bytes())
+    assert probe_video(str(joined))["num_frames"] == 60
+
+
+@pytest.mark.parametrize("service", ["1", "7"])
+def test_pictures_that_go_on_in_another_stream_are_not_lost_in_silence(
+    tmp_path: Path, service: str
+) -> None:
+    other = {"mpegts_start_pid": "0x200", "mpegts_pmt_start_pid": "0x1100"}
+    other["mpegts_service_id"] = service
+    parts = [B_FRAMES, replace(B_FRAMES, container=other)]
+    drawn = [write_video(tmp_path / f"{i}.ts", footage(30), e) for i, e in enumerate(parts)]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(path.read_bytes() for path in drawn))
+    with pytest.raises(OtherStream) as raised:
+        probe_video(str(joined))
+    place = raised.value.fields["place"]
+    assert isinstance(place, int) and 0 < place <= drawn[0].stat().st_size
