@@ -120,7 +120,7 @@ def test_it_counts_what_a_refilter_then_does(
 ) -> None:
     monkeypatch.setattr(refilter, "ROWS_AT_ONCE", 11)
     draw = random.Random(seed)
-    for _ in range(25):
+    for _ in range(8):
         dataset, changed = datasets.pick(line.engine, None), with_thresholds(draw)
         before = {level: rows_of(line, level) for level in ("video", "clip")}
         told = preview(line.engine, dataset, changed)

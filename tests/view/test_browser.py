@@ -134,8 +134,7 @@ def seen(browser: Browser, gallery: Gallery) -> Iterator[Seen]:
         yield seen
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_every_page_fits_and_asks_nobody_else(
     width: int, scheme: str, browser: Browser, gallery: Gallery
 ) -> None:
