@@ -134,14 +134,23 @@ def database_url(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue(f"{request.param}_url"))
 
 
+@pytest.fixture
+def empty_sqlite_url(tmp_path: Path) -> str:
+    """The SQLAlchemy URL of a SQLite file that is not there yet."""
+    return f"sqlite:///{tmp_path / 'empty.db'}"
+
+
+@pytest.fixture
+def empty_postgres_url(postgres: servers.Postgres) -> Iterator[str]:
+    """The SQLAlchemy URL of an empty Postgres database."""
+    with postgres.database() as url:
+        yield url
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def empty_url(request: pytest.FixtureRequest) -> str:
     """The SQLAlchemy URL of an empty database; the test runs once on each engine."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'empty.db'}"
-    else:
-        with request.getfixturevalue("postgres").database() as url:
-            yield url
+    return str(request.getfixturevalue(f"empty_{request.param}_url"))
 
 
 @pytest.fixture(scope="session")

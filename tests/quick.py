@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 VARIABLE = "TESTS_QUICK"  # also for the processes of pytest-xdist
-SERVERS = {"postgres", "postgres_url", "redis_url", "s3", "s3_url"}
+SERVERS = {"postgres", "postgres_url", "empty_postgres_url", "redis_url", "s3", "s3_url"}
 # they start MindSpore, `curate` or another process a test, or compute for seconds
 SLOW = (
     "tests/accuracy",

@@ -408,7 +408,7 @@ def test_a_preset_is_found_by_its_bare_name(
     named = resolve(Path("scores.yaml"), ready=False).pipeline
     assert {"clip_embed", "aesthetic", "nsfw", "option_match"} <= {s.name for s in named.stages}
     for other in ("./sub/scores.yaml", "no_such.yaml", str(tmp_path / "scores.yaml")):
-        with pytest.raises(ConfigError, match="No such file"):
+        with pytest.raises(ConfigError, match="there is no such file"):
             resolve(Path(other))
 
 

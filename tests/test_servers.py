@@ -19,8 +19,8 @@ from tests import servers
 from tests.servers import Postgres
 
 
-def test_each_engine_starts_empty_and_stores(database_url: str) -> None:
-    engine = create_engine(database_url)
+def test_each_engine_starts_empty_and_stores(empty_url: str) -> None:
+    engine = create_engine(empty_url)
     assert inspect(engine).get_table_names() == []
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE t (a text)"))

@@ -61,10 +61,10 @@ class TextTowerProcess:
         process, self.process = self.process, None
         if process is None:
             return
-        try:
-            async with asyncio.timeout(patience):
-                await process.wait()
-        except TimeoutError:
+        if patience:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), patience)
+        if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()

@@ -112,9 +112,9 @@ def test_another_pipeline_is_refused_the_same_goes_on(curate: Call, folder: Path
 
 
 def test_a_postgres_database_works_as_well(
-    curate: Call, folder: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    curate: Call, folder: Path, empty_postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CURATE_DATABASE_URL", postgres_url)
+    monkeypatch.setenv("CURATE_DATABASE_URL", empty_postgres_url)
     assert counts(curate("enqueue", str(folder), "--json").json) == (3, 3, 0, 0)
     assert curate("status", "--json").json["stages"][0]["waiting"] == 3
     assert curate("sql", "SELECT count(*) AS n FROM videos", "--json").json == [{"n": 3}]

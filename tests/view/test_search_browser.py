@@ -22,9 +22,7 @@ from curate.tasks.video.samples import writing_samples
 from curate.view import text_tower
 from tests import tiny
 from tests.view.conftest import Rows, home_of, serving
-from tests.view.test_browser import Gallery, Seen, browser, tab
-
-__all__ = ["browser"]  # a fixture
+from tests.view.test_browser import Gallery, Seen, tab
 
 pytestmark = pytest.mark.browser
 HOSTILE = "<img src=x onerror=alert(1)>"
