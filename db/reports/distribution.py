@@ -95,9 +95,7 @@ def measures(pipeline: Pipeline, level: Level) -> dict[str, Column]:
     known = {n: c for n, c in known_columns(pipeline, level).items() if c.kind != "text"}
     no_measures = {step.order.duplicate_of for step in pipeline.stages if step.order}
     no_measures |= {f"{step.name}_form" for step in pipeline.stages}
-    return {
-        n: known[n] for n in names if n in known.keys() - no_measures and known[n].kind != "text"
-    }
+    return {n: known[n] for n in names if n in known.keys() - no_measures}
 
 
 def distributions(
