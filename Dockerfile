@@ -13,6 +13,7 @@ COPY src src
 COPY cli cli
 COPY configs configs
 COPY db db
+COPY export export
 COPY tasks tasks
 COPY view view
 COPY worker worker

@@ -165,7 +165,7 @@ COMMANDS = [
     Entry(
         "export",
         ROWS,
-        "Write the clips of a dataset to a CSV or Parquet file, or as CSV to stdout.",
+        "Write the clips of datasets as a table, or with their files as what a trainer reads.",
     ),
     Entry(
         "search",

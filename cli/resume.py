@@ -14,7 +14,7 @@ from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
 from curate.configs.settings import hide_password
 from curate.db import datasets
-from curate.db.export import check_target
+from curate.export.tables import check_target
 from curate.worker.dispatcher import expire_rows_of_dead
 
 

@@ -23,7 +23,7 @@ from curate.cli.shared.options import (
 )
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
-from curate.db.export import check_target
+from curate.export.tables import check_target
 
 
 def run(

@@ -106,6 +106,16 @@ class FilesAmiss(CurateError):
     """
 
 
+class SidesDiffer(UsageError):
+    """Nothing was exported: {why}. Name the sides of before, or decide anew for all clips with:
+    --resplit
+    """
+
+
+class ExportThere(UsageError):
+    """{target} {what}. An export is written once: give -o another folder, or remove this one"""
+
+
 class ConfigError(CurateError):
     """The configuration {source} is wrong: {why}. See what is in force with: `curate config
     DATASET`

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 import time
@@ -26,7 +27,7 @@ from curate.configs.errors import PackageMissing, ServiceError
 from curate.configs.packages import install
 from curate.configs.settings import hide_password
 from curate.db import unwritable
-from curate.db.expressions import SQLITE_CLOCK, unix_time
+from curate.db.expressions import SQLITE_CLOCK, SQLITE_MD5, unix_time
 from curate.db.unwritable import is_unwritable
 
 BUSY_SECONDS = 30
@@ -149,7 +150,7 @@ def _unwritable_sqlite(url: URL) -> Engine:
     def connect() -> sqlite3.Connection:
         options = {"timeout": BUSY_SECONDS, "check_same_thread": False, "isolation_level": None}
         connection = unwritable.connect(path, **options)
-        connection.create_function(SQLITE_CLOCK, 0, time.time)
+        _add_functions(connection)
         return connection
 
     engine = create_engine(url, creator=connect, poolclass=NullPool, hide_parameters=True)
@@ -159,7 +160,7 @@ def _unwritable_sqlite(url: URL) -> Engine:
 
 def _sqlite_connect(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # BEGIN is ours: see _sqlite_begin
-    connection.create_function(SQLITE_CLOCK, 0, time.time)  # SQLite's own is one of milliseconds
+    _add_functions(connection)
     cursor = connection.cursor()
     for pragma in (f"busy_timeout={BUSY_SECONDS * 1000}", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
@@ -179,6 +180,15 @@ def _sqlite_begin(connection: Connection) -> None:
     # the timeout
     readonly = connection.get_execution_options().get("curate_readonly", False)
     connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+
+
+def _add_functions(connection: Any) -> None:
+    connection.create_function(SQLITE_CLOCK, 0, time.time)  # SQLite's own is one of milliseconds
+    connection.create_function(SQLITE_MD5, 1, _md5, deterministic=True)
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 @contextmanager

@@ -1,50 +1,43 @@
-"""Writes clips to a CSV or Parquet file: a chunk at a time, in a fixed order. The file takes its
-name only when it is whole.
-"""
+"""Which clips an export writes, with which columns, in which order: a query, and its rows."""
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import itertools
 import json
-import os
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, Literal, TextIO
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Engine,
     Select,
     Subquery,
+    Text,
     and_,
     case,
+    cast,
     column,
     func,
+    literal,
     literal_column,
     select,
 )
 
-from curate.configs.errors import FilesAmiss, PackageMissing, ServiceError, UsageError
-from curate.configs.packages import install
+from curate.configs.errors import FilesAmiss
 from curate.configs.pipeline import DONE, Pipeline
 from curate.configs.schema import Column
-from curate.configs.texts import safe_cell
 from curate.db.datasets import has_picks
 from curate.db.engine import reading
-from curate.db.expressions import quoted
+from curate.db.expressions import quoted, random_order
 from curate.db.filters.check import check_where
 from curate.db.filters.columns import check_columns, check_sort, columns_of, order_by
 from curate.db.filters.sql import to_sql
-from curate.db.schema import clips, videos
+from curate.db.schema import clips, datasets, videos
 
 CHUNK = 5000
-STDOUT = Path("-")
 
 # the seed's columns, in its order; score columns follow
 SEED = (
@@ -82,7 +75,9 @@ HIDDEN = (
     "end_pts",
     "start_frame",
     "num_clips",
+    "side",
 )
+DATASET = "dataset"  # its name: a column where clips of several datasets are written
 _PATHS = ("path", "source")
 _SIZE = "file_size"  # the column of a clip that tells the size of its file
 _ADDED = {
@@ -95,12 +90,24 @@ _ADDED = {
 class Selection:
     """Which clips, which columns, in which order. Empty: kept clips, the usual columns, video by
     video.
+
+    `share` (0 to 1) and then `sample` take clips at random, by a hash of a clip's place in its
+    source: a clip that a share takes stays in it when others join. `seed` is that of both and of
+    `shuffle`, which puts clips in random order. The first `limit` are written. With `split`, clips
+    that have no side are left out, and a column tells the side; `side` takes those on one.
     """
 
     where: str = ""
     columns: Sequence[str] = ()
     sort: str = ""
     statuses: Sequence[str] = ("kept",)
+    limit: int | None = None
+    shuffle: bool = False
+    seed: int = 0
+    sample: int | None = None
+    share: float | None = None
+    split: bool = False
+    side: str | None = None
 
 
 @dataclass(frozen=True)
@@ -121,8 +128,9 @@ AMISS = ("missing", "resized")  # states of files that are not as they should be
 @dataclass(frozen=True)
 class ExportPlan:
     """A checked selection: the names to write, the kinds of columns, which names come out of the
-    input table, and the query. Its rows hold the other names in order, then the size that the file
-    of `path` should have, and last `videos.extra`.
+    input table, and the query. Its rows hold the other names in order, then those of `also`, the
+    size that the file of `path` should have, whether that is the clip's own, and last
+    `videos.extra`.
     """
 
     names: Sequence[str]
@@ -130,6 +138,24 @@ class ExportPlan:
     extras: frozenset[str]
     query: Select[Any]
     check: FileCheck | None = None
+    also: Sequence[str] = ()
+    limit: int | None = None
+
+    @property
+    def read(self) -> list[str]:
+        """The names whose values the rows have, in order."""
+        return [*self.names, *self.also]
+
+
+class ExportRow(NamedTuple):
+    """A clip: the values of `ExportPlan.read`; where `path` is among them its file, as it is called
+    on disk or at its URL; the bytes of that; whether it is the clip's own, not its whole source.
+    """
+
+    values: list[Any]
+    file: str
+    size: int | None
+    own_file: bool
 
 
 @dataclass
@@ -151,46 +177,112 @@ def available(pipeline: Pipeline) -> dict[str, Column]:
     return {name: c for name, c in known.items() if name not in POSITION}
 
 
+def known_columns(pipelines: Sequence[Pipeline]) -> dict[str, Column]:
+    """The same of several datasets, with the name of each."""
+    known = {name: c for pipeline in pipelines for name, c in available(pipeline).items()}
+    if len(pipelines) > 1:
+        known[DATASET] = Column("text", "name of the dataset")
+    return known
+
+
 def usual(pipeline: Pipeline, picks: bool = False) -> list[str]:
     """The columns written when none are asked for: the seed's, the scores of the pipeline, `picked`
     where clips were picked by hand, then the span.
     """
-    forms = {f"{step.name}_form" for step in pipeline.stages}
+    return _usual([pipeline], picks)
+
+
+def _usual(pipelines: Sequence[Pipeline], picks: bool) -> list[str]:
+    forms = {f"{step.name}_form" for pipeline in pipelines for step in pipeline.stages}
     others = {*SEED, *LAST, *HIDDEN, *POSITION, *forms}
-    scores = [name for name in pipeline.columns() if name not in others]
-    return [*SEED, *scores, *(["picked"] if picks else []), *LAST]
+    scores = dict.fromkeys(
+        name for pipeline in pipelines for name in pipeline.columns() if name not in others
+    )
+    several = [DATASET] if len(pipelines) > 1 else []
+    return [*SEED, *scores, *(["picked"] if picks else []), *several, *LAST]
 
 
 def plan(engine: Engine, dataset_id: int, pipeline: Pipeline, selection: Selection) -> ExportPlan:
     """Check a selection and make its query. Raises UsageError or FilterError for a wrong column or
     predicate.
     """
-    known = available(pipeline)
-    extras = [name for name in extra_names(engine, dataset_id) if name not in known]
-    kinds = check_selection(pipeline, selection, extras)
+    return plan_several(engine, [(dataset_id, pipeline)], selection)
+
+
+def plan_several(
+    engine: Engine,
+    chosen: Sequence[tuple[int, Pipeline]],
+    selection: Selection,
+    also: Sequence[str] = (),
+) -> ExportPlan:
+    """The same of several datasets by id, one after the other. A column that one of them does not
+    have is NULL in its clips. Columns of `also` are read besides those that are written.
+    """
+    ids = [dataset_id for dataset_id, _ in chosen]
+    pipelines = [pipeline for _, pipeline in chosen]
+    known = known_columns(pipelines)
+    found = dict.fromkeys(name for i in ids for name in extra_names(engine, i))
+    extras = [name for name in found if name not in known]
+    kinds = _check(known, selection, extras)
     if selection.columns:
         names = [name.strip() for name in selection.columns]
     else:
         every_clip_is_kept = tuple(selection.statuses) == ("kept",)
         with reading(engine) as connection:
-            picks = has_picks(connection, dataset_id)
+            picks = any(has_picks(connection, i) for i in ids)
         names = [
-            *usual(pipeline, picks),
+            *_usual(pipelines, picks),
             *(() if every_clip_is_kept else ("status", "reason")),
             *extras,
         ]
-    chosen: list[ColumnElement[Any]] = [
-        column(n) for n in (*names, "_size", "_extra") if n not in extras
+    if selection.split and "side" not in names:
+        names.append("side")
+    hidden = [name for name in also if name not in names]
+    stored: list[ColumnElement[Any]] = [
+        column(n) for n in (*names, *hidden, "_size", "_own", "_extra") if n not in extras
     ]
-    query: Select[Any] = select(*chosen).select_from(
-        _selected(dataset_id, known, selection.statuses)
-    )
     dialect = engine.dialect.name
+    query = _narrowed(chosen_clips(ids, known, selection, dialect), selection, stored)
+    keys = order_by(selection.sort, known, dialect) if selection.sort else []
+    if selection.shuffle:
+        keys.append(random_order(f"order/{selection.seed}/", column("_place")))
+    if len(ids) > 1:
+        keys.append(case(*[(column("dataset_id") == i, n) for n, i in enumerate(ids)]))
+    query = query.order_by(*keys, column("video_id"), column("clip_index"))
+    return ExportPlan(names, kinds, frozenset(extras), query, also=hidden, limit=selection.limit)
+
+
+def chosen_clips(
+    ids: Sequence[int], known: Iterable[str], selection: Selection, dialect: str
+) -> Select[Any]:
+    """The clips of datasets that meet the predicate and have the statuses, on the side that is
+    asked for; a query that still needs its columns.
+    """
+    query: Select[Any] = select().select_from(_selected(ids, known, selection.statuses))
     if selection.where:
         query = query.where(literal_column(to_sql(selection.where, dialect)))
-    keys = order_by(selection.sort, known, dialect) if selection.sort else []
-    query = query.order_by(*keys, column("video_id"), column("clip_index"))
-    return ExportPlan(names, kinds, frozenset(extras), query)
+    if selection.side is not None:
+        query = query.where(column("side") == selection.side)
+    elif selection.split:
+        query = query.where(column("side").is_not(None))
+    return query
+
+
+def _narrowed(
+    clips_: Select[Any], selection: Selection, columns: Sequence[ColumnElement[Any]]
+) -> Select[Any]:
+    """Columns of the clips that the share and the sample leave."""
+    if selection.share is not None:
+        below = f"{round(selection.share * 16**8):08x}" if selection.share < 1 else "g"
+        clips_ = clips_.where(random_order(f"share/{selection.seed}/", column("_place")) < below)
+    query = clips_.add_columns(*columns)
+    if selection.sample is not None:
+        ids = clips_.add_columns(column("clip_id"))
+        ids = ids.order_by(
+            random_order(f"sample/{selection.seed}/", column("_place")), column("clip_id")
+        )
+        query = query.where(column("clip_id").in_(ids.limit(selection.sample)))
+    return query
 
 
 def check_selection(
@@ -199,8 +291,13 @@ def check_selection(
     """The columns that --columns may name; `extras` are those of the input tables. Raises
     UsageError or FilterError for a wrong column or predicate.
     """
-    known = available(pipeline)
-    kinds = {name: Column("text", "a column of the input table") for name in extras} | known
+    return _check(available(pipeline), selection, extras)
+
+
+def _check(
+    known: Mapping[str, Column], selection: Selection, extras: Iterable[str]
+) -> dict[str, Column]:
+    kinds = {name: Column("text", "a column of the input table") for name in extras} | {**known}
     check_columns(selection.columns, kinds)
     if selection.where:
         check_where(selection.where, known)
@@ -222,14 +319,17 @@ def extra_names(engine: Engine, dataset_id: int) -> list[str]:
     return list(names)
 
 
-def _selected(dataset_id: int, known: Iterable[str], statuses: Sequence[str]) -> Subquery:
-    """The clips with these statuses, with every column that a predicate may name."""
-    own = [c for c in known if c not in (*_PATHS, "clip_id")]
+def _selected(ids: Sequence[int], known: Iterable[str], statuses: Sequence[str]) -> Subquery:
+    """The clips of datasets with these statuses, with every column that a predicate may name."""
+    own = [c for c in known if c not in (*_PATHS, "clip_id", DATASET)]
+    of_these = clips.c.dataset_id == ids[0] if len(ids) == 1 else clips.c.dataset_id.in_(ids)
     status: ColumnElement[bool] = clips.c.status.in_(list(statuses))
     if tuple(statuses) == ("kept",):  # all of them stand before DONE: a range of the claim index
         status = and_(clips.c.stage == DONE, clips.c.status == "kept")
     own_size: ColumnElement[Any] = literal_column("clips.file_size" if _SIZE in own else "NULL")
     size = case((clips.c.path.is_(None), videos.c.size_bytes), else_=own_size)
+    folder = func.coalesce(datasets.c.folder, datasets.c.name)
+    place = folder + literal("/") + videos.c.relpath + literal("/") + cast(clips.c.clip_index, Text)
     return (
         select(
             *[literal_column(f"clips.{quoted(c)}").label(c) for c in own],
@@ -238,50 +338,50 @@ def _selected(dataset_id: int, known: Iterable[str], statuses: Sequence[str]) ->
             size.label("_size"),
             videos.c.extra.label("_extra"),
             clips.c.id.label("clip_id"),
+            clips.c.dataset_id,
+            datasets.c.name.label(DATASET),
+            clips.c.path.is_not(None).label("_own"),
+            videos.c.relpath.label("_relpath"),
+            place.label("_place"),
         )
         .join_from(clips, videos, clips.c.video_id == videos.c.id)
-        .where(clips.c.dataset_id == dataset_id, status)
+        .join(datasets, clips.c.dataset_id == datasets.c.id)
+        .where(of_these, status)
         .subquery("chosen")
     )
 
 
-def export(
+def totals(engine: Engine, plan: ExportPlan) -> tuple[int, int]:
+    """How many clips a plan finds, and the bytes of their files where those are known."""
+    found = plan.query.order_by(None).limit(plan.limit).subquery()
+    count = select(func.count(), func.coalesce(func.sum(found.c["_size"]), 0))
+    with reading(engine) as connection:
+        clips_, size = connection.execute(count).one()
+    return int(clips_), int(size)
+
+
+@contextmanager
+def rows_of(
     engine: Engine,
     plan: ExportPlan,
-    target: Path | None,
     to_path: Callable[[str], str],
+    exported: Exported,
     report: Callable[[int], None] = lambda rows: None,
-    safe_cells: bool = False,
-) -> Exported:
-    """Write the planned rows to target (.csv or .parquet; None or -: CSV on stdout), replacing it
-    when all are written.
+) -> Iterator[Iterator[ExportRow]]:
+    """The planned rows, in order, of one moment; they are counted in `exported`.
 
     `to_path` turns a stored path into the one on disk. A path that is not UTF-8 on disk stays as it
     is stored, since no reader of CSV or Parquet would take it otherwise. `report` is called now and
-    then with the number of rows written. Memory does not grow with that number. The files of clips
-    are looked at where `path` is written and `plan.check` is there. With `safe_cells` no text is
-    written that a spreadsheet takes for a formula. Raises PackageMissing, UsageError, FilesAmiss,
-    and ServiceError when the file cannot be written.
+    then with the number of rows. Memory does not grow with that number. The files of clips are
+    looked at where `path` is read and `plan.check` is there. Raises FilesAmiss after the last row.
     """
-    exported = Exported(plan.names)
-    with reading(engine) as connection, contextlib.ExitStack() as stack:
-        result = stack.enter_context(
-            connection.execution_options(yield_per=CHUNK).execute(plan.query)
-        )
+    with (
+        reading(engine) as connection,
+        connection.execution_options(yield_per=CHUNK).execute(plan.query) as result,
+    ):
         found = _checked(result.partitions(), plan, to_path, exported)
-        rows: Iterable[Sequence[Any]] = _rows(found, plan, to_path, exported, report)
-        if safe_cells:
-            plan = replace(plan, names=_safe(plan.names))
-            rows = map(_safe, rows)
-        if target in (None, STDOUT):
-            write_csv(sys.stdout, plan.names, rows)
-        else:
-            try:
-                with whole(target) as temporary:
-                    _format(target)(temporary, plan, rows)
-            except OSError as error:
-                raise ServiceError(what=str(target), why=error.strerror or error) from error
-    return exported
+        rows = _rows(found, plan, to_path, exported, report)
+        yield rows if plan.limit is None else itertools.islice(rows, plan.limit)
 
 
 def _checked(
@@ -295,12 +395,12 @@ def _checked(
     Raises FilesAmiss after the last one, if it says so.
     """
     check = plan.check
-    at = _stored(plan).index("path") if check and "path" in plan.names else None
+    at = _stored(plan).index("path") if check and "path" in plan.read else None
     for chunk in chunks:
         if check is None or at is None:
             yield from chunk
             continue
-        files = [(to_path(row[at]), row[-2]) for row in chunk]
+        files = [(to_path(row[at]), row[-3]) for row in chunk]
         states = check.look(files)
         for row, file in zip(chunk, files, strict=True):
             state = states[file]
@@ -315,7 +415,7 @@ def _checked(
 
 def _stored(plan: ExportPlan) -> list[str]:
     """The names whose values the query gives."""
-    return [name for name in plan.names if name not in plan.extras]
+    return [name for name in plan.read if name not in plan.extras]
 
 
 def _rows(
@@ -324,14 +424,15 @@ def _rows(
     to_path: Callable[[str], str],
     exported: Exported,
     report: Callable[[int], None],
-) -> Iterator[list[Any]]:
+) -> Iterator[ExportRow]:
     """The rows as they are written, counted, and reported a chunk at a time."""
-    paths = [at for at, name in enumerate(_stored(plan)) if name in _PATHS]
+    paths = [(at, name) for at, name in enumerate(_stored(plan)) if name in _PATHS]
     extras = [(at, name) for at, name in enumerate(plan.names) if name in plan.extras]
-    for *values, _, extra in rows:
-        as_stored = False
-        for at in paths:
+    for *values, size, own_file, extra in rows:
+        as_stored, file = False, ""
+        for at, name in paths:
             path = to_path(values[at])
+            file = path if name == "path" else file
             if path.isascii() or not any("\ud800" <= c <= "\udfff" for c in path):
                 values[at] = path
             else:
@@ -343,100 +444,7 @@ def _rows(
                 cell = given.get(name)
                 as_text = cell is None or isinstance(cell, str)
                 values.insert(at, cell if as_text else json.dumps(cell, ensure_ascii=False))
-        yield values
+        yield ExportRow(values, file, size, bool(own_file))
         exported.rows += 1
         if exported.rows % CHUNK == 0:
             report(exported.rows)
-
-
-def _safe(values: Sequence[Any]) -> list[Any]:
-    return [safe_cell(value) if isinstance(value, str) else value for value in values]
-
-
-def check_target(target: Path | None, safe_cells: bool = False) -> None:
-    """Raise UsageError or ServiceError when nothing can be written there: better before the work
-    than after.
-    """
-    if target in (None, STDOUT):
-        return
-    try:
-        if target.is_dir():
-            name = target / "clips.csv"
-            raise UsageError(what=f"{target} is a folder; name a file to write, such as {name}")
-        _format(target)
-        if safe_cells and target.suffix.lower() != ".csv":
-            raise UsageError(what=f"--safe-cells is for CSV, and {target} is none; leave it out")
-        existing = next((p for p in target.absolute().parents if p.exists()), Path("/"))
-        if not existing.is_dir():
-            raise UsageError(what=f"{target} cannot be written: {existing} is not a folder")
-        # tried, since root may write to folders that take no file
-        trial = _temporary(existing / target.name)
-        trial.touch()
-        trial.unlink()
-    except OSError as error:
-        why = error.strerror or error
-        raise UsageError(what=f"{target} cannot be written: {why}") from None
-
-
-_Format = Callable[[Path, ExportPlan, Iterable[Sequence[Any]]], None]
-
-
-def _format(target: Path) -> _Format:
-    """What writes rows to such a file. Raises UsageError, PackageMissing, ServiceError."""
-    suffix = target.suffix.lower()
-    if suffix == ".csv":
-        return _csv_file
-    if suffix != ".parquet":
-        ends = f"ends in {suffix}" if suffix else "has no ending"
-        raise UsageError(what=f"{target} {ends}; export writes .csv and .parquet")
-    try:
-        import pyarrow  # noqa: F401
-    except ModuleNotFoundError:
-        how = install("pyarrow")
-        raise PackageMissing(what="Writing Parquet", package="pyarrow", install=how) from None
-    except ImportError as error:  # it is there, and does not go with another package
-        raise ServiceError(what="Writing Parquet", why=error) from None
-    return _parquet_file
-
-
-def _temporary(target: Path) -> Path:
-    return target.absolute().with_name(f".{target.name}.{os.getpid()}.tmp")
-
-
-@contextmanager
-def whole(target: Path) -> Iterator[Path]:
-    """A temporary path beside target that takes its name at the end; on an exception nothing is
-    left of it.
-    """
-    target.absolute().parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(target)
-    try:
-        yield temporary
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_csv(stream: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a header and rows; fields are quoted where they need it."""
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows(rows)
-
-
-def _csv_file(path: Path, plan: ExportPlan, rows: Iterable[Sequence[Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        write_csv(stream, plan.names, rows)
-
-
-def _parquet_file(path: Path, plan: ExportPlan, rows: Iterable[Sequence[Any]]) -> None:
-    import pyarrow
-    import pyarrow.parquet
-
-    types = {"float": pyarrow.float64(), "int": pyarrow.int64(), "text": pyarrow.string()}
-    schema = pyarrow.schema([(name, types[plan.kinds[name].kind]) for name in plan.names])
-    iterator = iter(rows)
-    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
-        while chunk := list(itertools.islice(iterator, CHUNK)):
-            columns = [list(c) for c in zip(*chunk, strict=True)]
-            writer.write_table(pyarrow.table(columns, schema=schema))

@@ -20,13 +20,16 @@ from sqlalchemy import (
     Select,
     Text,
     bindparam,
+    literal,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import NULLTYPE, TypeDecorator, TypeEngine
 
-SQLITE_CLOCK = "unix_time"  # a function of ours in each connection (curate.db.engine)
+# functions of ours in each connection (curate.db.engine)
+SQLITE_CLOCK = "unix_time"
+SQLITE_MD5 = "md5"
 
 
 class Ids(TypeDecorator[list[int]]):
@@ -129,6 +132,28 @@ def _of_server(_element: unix_time, _compiler: SQLCompiler, **_kw: Any) -> str:
 @compiles(unix_time, "sqlite")
 def _of_host(_element: unix_time, _compiler: SQLCompiler, **_kw: Any) -> str:
     return f"{SQLITE_CLOCK}()"
+
+
+class _RandomOrder(FunctionElement[str]):
+    type = Text()
+    inherit_cache = True
+
+
+def random_order(seed: str, key: ColumnElement[str]) -> ColumnElement[str]:
+    """32 hexadecimal digits that depend on the seed and the key alone: the same on both engines,
+    and compared by their bytes.
+    """
+    return _RandomOrder(literal(seed) + key)
+
+
+@compiles(_RandomOrder, "postgresql")
+def _by_md5(element: _RandomOrder, compiler: SQLCompiler, **kw: Any) -> str:
+    return f'md5({compiler.process(element.clauses, **kw)}) COLLATE "C"'
+
+
+@compiles(_RandomOrder, "sqlite")
+def _by_md5_of_ours(element: _RandomOrder, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"{SQLITE_MD5}({compiler.process(element.clauses, **kw)})"
 
 
 class _WholeRow(ColumnClause[Any]):

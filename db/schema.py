@@ -200,6 +200,7 @@ clips = Table(
     *_duplicate("text_"),
     Column("text_seq", BigInteger),  # the order in which text_duplicate took them
     Column("picked", Text),  # by hand: keep or drop, whatever filters say
+    Column("side", Text),  # of the split, since the first export by one; NULL: not yet
     *_position(),
     UniqueConstraint("video_id", "clip_index"),
     Index(

@@ -1,12 +1,14 @@
-"""Writes the clips of a dataset to a table: what `run`, `resume` and `export` share."""
+"""Writes the clips of datasets to a table: what `run`, `resume` and `export` share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
+
+from sqlalchemy import Engine
 
 from curate.cli.shared.database import OpenDataset
 from curate.cli.shared.output import Counter, counted
@@ -14,16 +16,18 @@ from curate.cli.shared.session import Session
 from curate.configs.pipeline import Pipeline
 from curate.db.export import (
     AMISS,
-    STDOUT,
     Exported,
     ExportPlan,
     FileCheck,
     Selection,
     check_selection,
-    export,
-    plan,
+    plan_several,
+    totals,
 )
-from curate.tasks.inputs.paths import to_path
+from curate.export.format import TableFormat
+from curate.export.formats.csv import Csv
+from curate.export.registry import table_format
+from curate.export.tables import STDOUT, export_table
 from curate.tasks.storage.clip_files import file_states
 
 Missing = Literal["drop", "keep", "fail"]
@@ -34,7 +38,8 @@ class ExportRequest:
     """What to write where; `statuses` are those of the clips, `safe_cells` is for spreadsheets.
 
     `missing`: what becomes of clips whose file is not as it should be (see FileCheck).
-    `ask_stores`: look at files at URLs too.
+    `ask_stores`: look at files at URLs too. `more`: the rest of the selection. `form`: another
+    format than that of the output's ending.
     """
 
     output: Path | None
@@ -45,12 +50,25 @@ class ExportRequest:
     safe_cells: bool = False
     missing: Missing = "drop"
     ask_stores: bool = False
+    more: Selection = field(default_factory=Selection)
+    form: TableFormat | None = None
 
     @property
     def selection(self) -> Selection:
         """Which clips and columns, in which order."""
         columns = tuple(c for c in ",".join(self.columns).split(",") if c.strip())
-        return Selection(self.where, columns, ",".join(self.sort), tuple(self.statuses))
+        return replace(
+            self.more,
+            where=self.where,
+            columns=columns,
+            sort=",".join(self.sort),
+            statuses=tuple(self.statuses),
+        )
+
+    @property
+    def check(self) -> FileCheck:
+        """What becomes of clips whose file is not as it should be."""
+        return FileCheck(partial(file_states, ask_stores=self.ask_stores), self.missing)
 
 
 def check_export(request: ExportRequest, pipeline: Pipeline, extras: Sequence[str]) -> None:
@@ -60,22 +78,58 @@ def check_export(request: ExportRequest, pipeline: Pipeline, extras: Sequence[st
     check_selection(pipeline, request.selection, extras)
 
 
-def plan_export(opened: OpenDataset, request: ExportRequest) -> ExportPlan:
-    """How to write the clips. Raises UsageError or FilterError for a wrong column or predicate."""
-    return plan(opened.engine, opened.dataset.id, opened.pipeline, request.selection)
+def plan_export(
+    opened: OpenDataset,
+    request: ExportRequest,
+    others: Sequence[OpenDataset] = (),
+    also: Sequence[str] = (),
+) -> ExportPlan:
+    """How to write the clips, of other datasets too. Raises UsageError or FilterError for a wrong
+    column or predicate.
+    """
+    chosen = [(each.dataset.id, each.pipeline) for each in (opened, *others)]
+    how = plan_several(opened.engine, chosen, request.selection, also)
+    return replace(how, check=request.check)
 
 
-def export_clips(session: Session, opened: OpenDataset, request: ExportRequest) -> None:
+def shown_with_total(
+    counter: Counter, engine: Engine, plans: Sequence[ExportPlan]
+) -> Callable[[int], None]:
+    """What shows a number of clips with that of all, which are counted when it is first called."""
+    found: list[int] = []
+
+    def show(done: int) -> None:
+        if not found:
+            found.append(sum(totals(engine, plan)[0] for plan in plans))
+        counter.show(done, max(found[0], done))
+
+    return show
+
+
+def export_clips(
+    session: Session,
+    opened: OpenDataset,
+    request: ExportRequest,
+    others: Sequence[OpenDataset] = (),
+) -> None:
     """Write the clips and say how many. Raises UsageError, FilterError, ServiceError."""
+    how = plan_export(opened, request, others)
+    target = request.output
+    to_stdout = target in (None, STDOUT)
+    form = request.form or (Csv() if to_stdout else table_format(str(target)))
     with Counter(session.console, "clips written") as counter:
-        how = plan_export(opened, request)
-        check = FileCheck(partial(file_states, ask_stores=request.ask_stores), request.missing)
-        how = replace(how, check=check)
-        target, safe = request.output, request.safe_cells
-        written = export(opened.engine, how, target, to_path, counter.show, safe)
-    if target not in (None, STDOUT):
+        report = shown_with_total(counter, opened.engine, [how])
+        written = export_table(opened.engine, how, target, form, report, request.safe_cells)
+    if not to_stdout:
         session.console.say(f"{counted(written.rows, 'clip')} written to {target}")
-    for line in _about_files(opened, request, written):
+    warn_of_files(session, opened, request.missing, written)
+
+
+def warn_of_files(
+    session: Session, opened: OpenDataset, missing: Missing, written: Exported
+) -> None:
+    """Say what is to be said about the files of clips, and about paths."""
+    for line in _about_files(opened, missing, written):
         session.console.warn(line)
     if written.not_utf8:
         session.console.warn(
@@ -84,11 +138,11 @@ def export_clips(session: Session, opened: OpenDataset, request: ExportRequest) 
         )
 
 
-def _about_files(opened: OpenDataset, request: ExportRequest, written: Exported) -> Iterator[str]:
+def _about_files(opened: OpenDataset, what: Missing, written: Exported) -> Iterator[str]:
     """What is to be said about the files of clips."""
     missing, resized = (written.files[state] for state in AMISS)
     if missing or resized:
-        done = "written" if request.missing == "keep" else "left out"
+        done = "written" if what == "keep" else "left out"
         again = "; cut again with: `curate redo cut DATASET`" if opened.pipeline.has("cut") else ""
         yield (
             f"{counted(missing + resized, 'clip')} {done}: {missing} without a file, {resized} with"

@@ -48,7 +48,9 @@ def column_names(ctx: typer.Context, incomplete: str) -> list[str]:
     from curate.db.export import available
 
     known = _datasets(ctx)
-    named = [d for d in known if d.name in ctx.params.values()] or known[-1:]
+    words = ctx.params.values()
+    given = {w for word in words for w in (word if isinstance(word, list) else [word])}
+    named = [d for d in known if d.name in given] or known[-1:]
     try:
         columns = available(pipeline_of(named[0]) if named else Pipeline(()))
     except CurateError:

@@ -51,7 +51,8 @@ class Counter:
         self._console = console
         self._what = what
         self._in_place = sys.stderr.isatty()
-        self._due = time.monotonic() + (self.FIRST if self._in_place else self.LINE_EVERY)
+        self._began = time.monotonic()
+        self._due = self._began + (self.FIRST if self._in_place else self.LINE_EVERY)
         self._shown = False
 
     def show(self, done: int, of: int | None = None) -> None:
@@ -60,6 +61,9 @@ class Counter:
             return
         share = f" of {of:,}" if of else ""
         line = f"{done:,}{share} {self._what}".replace(",", " ")
+        spent = time.monotonic() - self._began
+        if of and done and spent > self.FIRST:
+            line += f", {seconds_text(spent * (of - done) / done)} left"
         if self._in_place:
             sys.stderr.write(f"\r{line}\x1b[K")
             sys.stderr.flush()

@@ -1,26 +1,26 @@
-"""Export: what is written, in which order, and that half a file never counts."""
+"""Export: which clips and columns, in which order."""
 
 from __future__ import annotations
 
 import csv
-import io
-import sys
 from collections.abc import Iterator
+from hashlib import md5
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sqlalchemy import insert, text
 
-from curate.configs.errors import FilterError, PackageMissing, ServiceError, UsageError
+from curate.configs.errors import FilterError, ServiceError, UsageError
 from curate.db import datasets, export
 from curate.db.export import Selection
 from curate.db.schema import clips
-from curate.tasks.inputs.paths import to_path
-from tests.pipelines import Found, Line, make_line
+from curate.export.formats import parquet
+from curate.export.formats.csv import Csv
+from curate.export.registry import table_format
+from curate.export.tables import export_table
+from tests.pipelines import Found, Line, make_line, pipeline
 
 
 @pytest.fixture
@@ -53,9 +53,9 @@ def line(database_url: str, home: Path) -> Iterator[Line]:
     made.engine.dispose()
 
 
-def write(line: Line, target: Path | None, selection: Selection | None = None) -> export.Written:
+def write(line: Line, target: Path, selection: Selection | None = None) -> export.Exported:
     planned = export.plan(line.engine, line.dataset.id, line.pipeline, selection or Selection())
-    return export.export(line.engine, planned, target, to_path)
+    return export_table(line.engine, planned, target, table_format(str(target)))
 
 
 def rows(line: Line, tmp_path: Path, **selection: Any) -> list[dict[str, str]]:
@@ -159,40 +159,10 @@ def test_more_rows_than_a_chunk(
     line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export, "CHUNK", 2)
+    monkeypatch.setattr(parquet, "ROWS", 2)
     for name in ("x.csv", "x.parquet"):
         assert write(line, tmp_path / name).rows == 4
     assert pd.read_parquet(tmp_path / "x.parquet")["clip_id"].tolist() == [3, 2, 5, 1]
-
-
-def test_half_a_file_never_counts(tmp_path: Path) -> None:
-    target = tmp_path / "x.csv"
-    target.write_text("before")
-    with pytest.raises(RuntimeError), export.whole(target) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
-    assert target.read_text() == "before"
-    assert [p.name for p in tmp_path.iterdir()] == ["x.csv"]
-
-
-@pytest.mark.parametrize("name", ["x.xlsx", "x", "folder"])
-def test_a_target_that_cannot_be_written_is_refused(tmp_path: Path, name: str) -> None:
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(UsageError):
-        export.check_target(tmp_path / name)
-
-
-def test_a_target_below_a_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="not a folder"):
-        export.check_target(tmp_path / "file" / "x.csv")
-
-
-def test_parquet_without_pyarrow_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(PackageMissing, match="pip install 'pyarrow>="):
-        export.check_target(tmp_path / "x.parquet")
 
 
 def test_safe_cells_hold_no_formula_and_keep_numbers(line: Line, tmp_path: Path) -> None:
@@ -207,29 +177,11 @@ def test_safe_cells_hold_no_formula_and_keep_numbers(line: Line, tmp_path: Path)
         connection.execute(text("UPDATE clips SET score = -0.5 WHERE video_id = 1"))
     planned = export.plan(line.engine, line.dataset.id, line.pipeline, Selection())
     target = tmp_path / "x.csv"
-    export.export(line.engine, planned, target, to_path, safe_cells=True)
+    export_table(line.engine, planned, target, table_format("x.csv"), safe_cells=True)
     with target.open(newline="") as stream:
         found = next(r for r in csv.DictReader(stream) if r["text"])
     assert (found["text"], found["score"], found["path"]) == ("'=1+1", "-0.5", "/c/a.mp4")
     assert (found["'=cmd|' /C calc'!A0"], found["delta"], found["plain"]) == ("'@x", "'-1", "'-")
-
-
-def test_safe_cells_are_for_csv(tmp_path: Path) -> None:
-    export.check_target(tmp_path / "x.csv", safe_cells=True)
-    export.check_target(None, safe_cells=True)
-    with pytest.raises(UsageError, match=r"--safe-cells is for CSV.*x\.parquet"):
-        export.check_target(tmp_path / "x.parquet", safe_cells=True)
-
-
-@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r")))
-@settings(max_examples=50)
-def test_any_text_survives_csv(words: str) -> None:
-    stream = io.StringIO(newline="")
-    export.write_csv(stream, ["text"], [[words]])
-    assert list(csv.reader(io.StringIO(stream.getvalue(), newline=""))) in (
-        [["text"], [words]],
-        [["text"], []],
-    )
 
 
 def test_a_file_that_cannot_be_written_after_all_is_a_service_that_is_missing(
@@ -240,7 +192,77 @@ def test_a_file_that_cannot_be_written_after_all_is_a_service_that_is_missing(
     def fill(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(export, "write_csv", fill)
+    monkeypatch.setattr(Csv, "write", fill)
     with pytest.raises(ServiceError, match=r"x\.csv.*No space left"):
         write(line, tmp_path / "x.csv")
     assert not list(tmp_path.glob("*.tmp"))
+
+
+@pytest.fixture
+def many(line: Line) -> Line:
+    """200 kept clips more, of one video."""
+    line.put_clips(200, "done", "/v/many.mp4", "kept")
+    return line
+
+
+def ids(line: Line, **selection: Any) -> list[int]:
+    """The ids of the clips of a selection, in order."""
+    planned = export.plan(line.engine, 1, line.pipeline, Selection(**selection))
+    exported = export.Exported(planned.names)
+    with export.rows_of(line.engine, planned, str, exported) as found:
+        return [row.values[planned.names.index("clip_id")] for row in found]
+
+
+def test_a_shuffle_is_the_same_for_its_seed_on_both_engines(many: Line) -> None:
+    plain, first, second = ids(many), ids(many, shuffle=True, seed=1), ids(many, shuffle=True)
+    assert sorted(first) == sorted(second) == sorted(plain)
+    assert first == ids(many, shuffle=True, seed=1) != second != plain
+    by_hash = sorted(
+        range(200), key=lambda i: md5(f"order/1/set/many.mp4/{i}".encode()).hexdigest()
+    )
+    start = min(i for i in plain if i > 5)
+    assert [i for i in first if i >= start] == [start + n for n in by_hash]
+
+
+def test_a_sample_is_that_many_in_the_usual_order(many: Line) -> None:
+    found = ids(many, sample=30)
+    assert len(found) == 30 and found == [i for i in ids(many) if i in found]
+    assert found != ids(many, sample=30, seed=2)
+
+
+def test_a_share_is_about_that_many_and_keeps_its_clips_when_others_join(many: Line) -> None:
+    before = ids(many, share=0.3)
+    assert 35 < len(before) < 90
+    many.put_clips(100, "done", "/v/more.mp4", "kept")
+    assert [i for i in ids(many, share=0.3) if i <= max(ids(many)[:-1]) and i in before] == before
+    assert ids(many, share=1.0) == ids(many) and ids(many, share=0.0) == []
+
+
+def test_a_limit_counts_what_is_written(many: Line) -> None:
+    assert ids(many, limit=3) == ids(many)[:3]
+    assert ids(many, limit=0) == []
+    assert export.totals(many.engine, export.plan(many.engine, 1, many.pipeline, Selection())) == (
+        204,
+        0,
+    )
+    limited = export.plan(many.engine, 1, many.pipeline, Selection(limit=5))
+    assert export.totals(many.engine, limited)[0] == 5
+
+
+def test_datasets_come_one_after_the_other_each_with_its_name(line: Line) -> None:
+    other = datasets.create(line.engine, "second", "/v", pipeline("score"))
+    datasets.enqueue(line.engine, other, [Found("/v/z.mp4", extra={"more": "1"})], line.pipeline)
+    clip = "INSERT INTO clips (dataset_id, video_id, clip_index, start_pts, end_pts, stage, status)"
+    with line.engine.begin() as connection:
+        found = connection.execute(text("SELECT max(id) FROM videos")).scalar_one()
+        values = " VALUES (:d, :v, 0, 0, 1, 'done', 'kept')"
+        connection.execute(text(clip + values), {"d": other.id, "v": found})
+    chosen = [(other.id, pipeline("score")), (line.dataset.id, line.pipeline)]
+    planned = export.plan_several(line.engine, chosen, Selection())
+    exported = export.Exported(planned.names)
+    with export.rows_of(line.engine, planned, str, exported) as rows_:
+        names = [row.values[planned.names.index("dataset")] for row in rows_]
+    assert names == ["second", "set", "set", "set", "set"]
+    assert planned.names[-3:] == ["more", "license", "tags"]
+    with pytest.raises(UsageError, match="dataset"):
+        export.plan(line.engine, 1, line.pipeline, Selection(columns=("dataset",)))

@@ -1,0 +1,204 @@
+"""Exports clips with their files to a folder or URL: resumable, and there only when it is whole.
+
+A local export is made in `.NAME.partial` beside the folder that it becomes by a rename. At a URL,
+where nothing can be renamed, `.curate.json` is written last. An export that is whole is never
+changed: the same command once more finds that nothing is to be done, or says what is different.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import itertools
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from curate.configs.errors import ExportThere, ServiceError, UsageError
+from curate.db.export import Exported, ExportPlan, rows_of
+from curate.export.format import MediaFormat, Way
+from curate.export.journal import FOLDER, Journal
+from curate.export.parts import A_PART, digest, items, parts
+from curate.export.places import read_text, remove, there, write_text
+from curate.tasks.inputs.paths import is_url, to_path
+from curate.tasks.storage.locations import Location, below
+
+MARK = ".curate.json"  # in an export that is whole: what was asked for
+
+
+@dataclass
+class Side:
+    """A part of the export in a folder of its own, or (without a name) all of it."""
+
+    name: str
+    plan: ExportPlan
+
+
+@dataclass
+class Written:
+    """What lies there now, by side; what the format could not hold, by reason."""
+
+    clips: dict[str, int] = field(default_factory=dict)
+    bytes: dict[str, int] = field(default_factory=dict)
+    parts: dict[str, int] = field(default_factory=dict)
+    left: Counter[str] = field(default_factory=Counter)
+    rows: Exported = field(default_factory=lambda: Exported(()))
+    digests: list[str] = field(default_factory=list)
+    nothing_new: bool = False  # it was whole already
+
+
+class _Changed(Exception):
+    """The dataset changed since the export was begun."""
+
+
+@dataclass
+class FolderExport:
+    """One export: `request` is all that decides what it holds, as JSON. `report` is called with the
+    clips done so far.
+    """
+
+    engine: Engine
+    form: MediaFormat
+    way: Way
+    sides: Sequence[Side]
+    request: dict[str, Any]
+    report: Callable[[int], None] = lambda done: None
+
+    def write(self, target: str) -> Written:
+        """Write it, or what is left of it to be written. Raises ExportThere, UsageError,
+        ServiceError, FilesAmiss.
+        """
+        where: Location = target if is_url(target) else Path(target).absolute()
+        way = replace(self.way, final=str(where))
+        if there(where) and (isinstance(where, str) or any(where.iterdir())):
+            if there(below(where, MARK)):
+                return self._compare(where, way)
+            if isinstance(where, Path) or not there(below(where, FOLDER)):
+                raise ExportThere(target=target, what="holds other files")
+        root = where if isinstance(where, str) else where.with_name(f".{where.name}.partial")
+        with _alone(root):
+            if (begun := self._begun(root)) != self.request:
+                if begun is not None and isinstance(root, str):
+                    raise ExportThere(target=target, what="holds half of another export")
+                self._begin(root)
+            try:
+                written = self._write_all(root, way)
+            except _Changed:
+                self._begin(root)
+                written = self._write_all(root, way)
+            mark = {"request": self.request, "digest": _all(written.digests)}
+            write_text(below(root, MARK), json.dumps(mark, indent=1, ensure_ascii=False) + "\n")
+            if isinstance(root, Path) and isinstance(where, Path):
+                if where.exists():
+                    where.rmdir()  # empty
+                root.rename(where)
+        for side in ("", *(side.name for side in self.sides if side.name)):
+            remove(below(where, side, FOLDER) if side else below(where, FOLDER))
+        return written
+
+    def count(self) -> Written:
+        """What it would write, without writing anything."""
+        written = Written()
+        for side in self.sides:
+            for _ in self._parts(side, self.way, written):
+                pass
+        return written
+
+    def _begin(self, root: Location) -> None:
+        """Remove what was begun, and begin anew."""
+        if isinstance(root, Path):
+            remove(root)
+        else:  # what else lies at a URL is not ours
+            for into in (below(root, side.name) if side.name else root for side in self.sides):
+                journal = Journal(into)
+                for number in itertools.takewhile(journal.begun, itertools.count()):
+                    for name in self.form.files_of(number):
+                        remove(below(into, name))
+                remove(below(into, FOLDER))
+        write_text(below(root, FOLDER, "request.json"), json.dumps(self.request))
+
+    def _begun(self, root: Location) -> Any:
+        place = below(root, FOLDER, "request.json")
+        return json.loads(read_text(place)) if there(place) else None
+
+    def _compare(self, where: Location, way: Way) -> Written:
+        """What lies there, if it is what would be written now. Raises ExportThere."""
+        mark = json.loads(read_text(below(where, MARK)))
+        if mark["request"] != self.request:
+            raise ExportThere(target=where, what="holds an export by another command")
+        written = Written(nothing_new=True)
+        for side in self.sides:
+            for _, part in self._parts(side, way, written):
+                written.digests.append(digest(part))
+        if mark["digest"] != _all(written.digests):
+            raise ExportThere(target=where, what="holds the clips of an earlier day")
+        return written
+
+    def _write_all(self, root: Location, way: Way) -> Written:
+        written = Written()
+        for side in self.sides:
+            into = below(root, side.name) if side.name else root
+            journal = Journal(into)
+            number = -1
+            for number, part in self._parts(side, way, written):
+                key = digest(part)
+                if journal.begun(number) not in ("", key):
+                    raise _Changed
+                if not journal.is_done(number):
+                    journal.begin(number, key)
+                    journal.end(number, self.form.lay(number, part, into, way))
+                written.digests.append(key)
+                self.report(sum(written.clips.values()))
+            if journal.begun(number + 1):
+                raise _Changed
+            if number >= 0 or not side.name:
+                final = f"{way.final}/{side.name}" if side.name else way.final
+                self.form.finish(journal.laid(number + 1), into, replace(way, final=final))
+        return written
+
+    def _parts(self, side: Side, way: Way, written: Written) -> Iterator[tuple[int, Any]]:
+        """The clips of a side in parts, counted."""
+        most, most_bytes = A_PART, None
+        if self.form.shards:
+            most, most_bytes = way.shard_clips, way.shard_bytes
+        for counts in (written.clips, written.bytes, written.parts):
+            counts[side.name] = 0
+        with rows_of(self.engine, side.plan, to_path, written.rows) as rows:
+            found = items(rows, side.plan, self.form, way, written.left)
+            for number, part in enumerate(parts(found, most, most_bytes)):
+                written.clips[side.name] += len(part)
+                written.bytes[side.name] += sum(item.size for item in part)
+                written.parts[side.name] += 1
+                yield number, part
+
+
+def _all(digests: Sequence[str]) -> str:
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+@contextmanager
+def _alone(root: Location) -> Iterator[None]:
+    """Keep other processes of this host from writing the same export. Raises UsageError."""
+    if isinstance(root, str):
+        yield
+        return
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        lock = root.with_name(f"{root.name}.lock")
+        with lock.open("w") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UsageError(what=f"another command is writing {root} just now") from None
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+    except OSError as error:
+        raise ServiceError(what=str(root), why=error.strerror or error) from error

@@ -1,0 +1,39 @@
+"""`opensora_pku`: a JSON list of path, caption, size, frame rate and length."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from curate.export.format import MP4, FolderFormat, Item, Laid, Way, finite
+
+
+class OpenSoraPku(FolderFormat):
+    """ASCII alone, for its reader opens the list in the encoding of its host."""
+
+    name = "opensora_pku"
+    reader = "mindone's opensora_pku (a line FOLDER,videos.json in the file of --data)"
+    endings = MP4
+
+    def refuses(self, item: Item, way: Way) -> str:
+        """Clips without a size, frame rate or length, which its reader fails on."""
+        if None in (item.width, item.height, item.fps, item.num_frames):
+            return "have no size, frame rate or length, which this format needs"
+        return ""
+
+    def write(self, laid: Iterable[Laid], folder: Path, way: Way) -> None:
+        """The list, an object a line."""
+        with (folder / "videos.json").open("w", encoding="ascii", newline="") as stream:
+            stream.write("[")
+            for number, clip in enumerate(laid):
+                more = dict(zip(way.names, map(finite, clip.values), strict=True))
+                entry = more | {
+                    "path": clip.video,
+                    "cap": clip.text,
+                    "resolution": {"height": clip.height, "width": clip.width},
+                    "fps": clip.fps,
+                    "num_frames": clip.num_frames,
+                }
+                stream.write(f"{',' if number else ''}\n{json.dumps(entry)}")
+            stream.write("\n]\n")

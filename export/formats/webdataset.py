@@ -1,0 +1,103 @@
+"""`webdataset`: shards, which are tar files of `KEY.mp4`, `KEY.json` and `KEY.txt`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tarfile
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from curate.configs.errors import ServiceError
+from curate.export.format import Item, MediaFormat, Way, json_line
+from curate.export.places import write_text
+from curate.tasks.inputs.paths import is_url
+from curate.tasks.storage.locations import Location, below, replacing
+from curate.tasks.storage.remote import RemoteFile, store_errors
+
+KIND = "wids-shard-index-v1"  # of webdataset's own index
+
+
+class WebDataset(MediaFormat):
+    """The columns are in KEY.json, the caption, where there is one, also in KEY.txt. index.json
+    lists the shards with their clips, bytes and SHA-256.
+    """
+
+    name = "webdataset"
+    reader = "webdataset, datasets, NeMo, Open-Sora Plan"
+    needs_text = False
+    columns = "usual"
+    placings = ()
+    to_urls = True
+    shards = True
+
+    def files_of(self, number: int) -> Sequence[str]:
+        """The shard."""
+        return [f"{number:06d}.tar"]
+
+    def lay(self, number: int, items: Sequence[Item], root: Location, way: Way) -> list[Any]:
+        """Write a shard."""
+        (name,) = self.files_of(number)
+        with replacing(below(root, name)) as temporary, temporary.open("wb") as stream:
+            shard = _Shard(stream)
+            for item in items:
+                shard.add_file(f"{item.key}{item.ending}", item)
+                values = json_line(way.names, item.values)
+                shard.add(f"{item.key}.json", values.encode())
+                if item.text is not None:
+                    shard.add(f"{item.key}.txt", item.text.encode())
+            size = shard.close()
+        of_it = {"nsamples": len(items), "filesize": size, "sha256": shard.sha256.hexdigest()}
+        return [{"url": name, **of_it}]
+
+    def finish(self, laid: Iterable[Any], root: Location, way: Way) -> None:
+        """Write index.json."""
+        index = {"__kind__": KIND, "wids_version": 1, "shardlist": list(laid)}
+        write_text(below(root, "index.json"), json.dumps(index, indent=1) + "\n")
+
+
+class _Shard:
+    """A tar file of the same bytes for the same members: no times, no owners."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._size = 0
+        self.sha256 = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.sha256.update(data)
+        self._size += len(data)
+        return self._stream.write(data)
+
+    def add(self, name: str, data: bytes) -> None:
+        self._head(name, len(data))
+        self.write(data + bytes(-len(data) % tarfile.BLOCKSIZE))
+
+    def add_file(self, name: str, item: Item) -> None:
+        """Raises ServiceError when the file has not the size that it should have."""
+        self._head(name, item.size)
+        before = self._size
+        if is_url(item.file):
+            with store_errors(item.file), closing(RemoteFile(item.file)) as source:
+                shutil.copyfileobj(source, self, 1 << 20)
+        else:
+            with Path(item.file).open("rb") as source:
+                shutil.copyfileobj(source, self, 1 << 20)
+        if self._size - before != item.size:
+            why = "its size changed while it was exported; export once more"
+            raise ServiceError(what=item.file, why=why)
+        self.write(bytes(-item.size % tarfile.BLOCKSIZE))
+
+    def close(self) -> int:
+        """Write the end, and return the bytes in all."""
+        self.write(bytes(2 * tarfile.BLOCKSIZE))
+        self.write(bytes(-self._size % tarfile.RECORDSIZE))
+        return self._size
+
+    def _head(self, name: str, size: int) -> None:
+        info = tarfile.TarInfo(name)
+        info.size = size
+        self.write(info.tobuf(tarfile.GNU_FORMAT))

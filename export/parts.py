@@ -1,0 +1,66 @@
+"""Rows of the database as the clips of an export, and these in parts that are written at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from curate.db.export import ExportPlan, ExportRow
+from curate.export.files import length
+from curate.export.format import NEEDED, Item, MediaFormat, Way
+
+A_PART = 1000  # clips of a part of a folder
+MEMBERS = 3 * 512  # bytes of a shard that a clip takes besides its file, about
+
+
+def items(
+    rows: Iterable[ExportRow], plan: ExportPlan, form: MediaFormat, way: Way, left: Counter[str]
+) -> Iterator[Item]:
+    """The clips that a format can hold, in order; those that it cannot are counted in `left` by the
+    reason.
+    """
+    at = [plan.read.index(name) for name in NEEDED]
+    count = len(way.names)
+    for values, file, size, own_file in rows:
+        clip_id, path, text, width, height, fps, frames = [values[n] for n in at]
+        item = Item(clip_id, file, size or 0, text, width, height, fps, frames, values[:count])
+        if why := _why_not(item, own_file, path, form, way):
+            left[why] += 1
+        else:
+            yield item if size is not None else item._replace(size=length(file))
+
+
+def _why_not(item: Item, own_file: bool, path: str, form: MediaFormat, way: Way) -> str:
+    if not own_file:
+        return "have no file of their own, for they were not cut"
+    if form.needs_text and not item.text:
+        return "have no caption"
+    if form.endings is not None and item.ending not in form.endings:
+        return f"have files that its reader does not open: it takes {', '.join(form.endings)}"
+    if way.files == "none" and path != item.file:
+        return "have a path that is not UTF-8"
+    return form.refuses(item, way)
+
+
+def parts(found: Iterable[Item], most: int, most_bytes: int | None) -> Iterator[list[Item]]:
+    """The clips in parts of at most so many, and so many bytes of files unless a part has one."""
+    part: list[Item] = []
+    size = 0
+    for item in found:
+        more = item.size + MEMBERS
+        full = most_bytes is not None and size + more > most_bytes
+        if part and (full or len(part) == most):
+            yield part
+            part, size = [], 0
+        part.append(item)
+        size += more
+    if part:
+        yield part
+
+
+def digest(part: Sequence[Item]) -> str:
+    """A hash of all that is written of these clips, but for what is in their files."""
+    lines = (json.dumps(item, ensure_ascii=True) for item in part)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Exports: tables, folders and shards."""

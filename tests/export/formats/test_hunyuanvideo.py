@@ -1,0 +1,11 @@
+"""hunyuanvideo: the list of opensora_pku, whose test reads both."""
+
+from __future__ import annotations
+
+from curate.export.formats.opensora_pku import OpenSoraPku
+from curate.export.registry import FORMATS
+
+
+def test_it_is_the_same_list() -> None:
+    form = FORMATS["hunyuanvideo"]
+    assert isinstance(form, OpenSoraPku) and form.name == "hunyuanvideo"

@@ -1,0 +1,86 @@
+"""webdataset, read back by tarfile, and by webdataset itself where it is installed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import av
+import pytest
+
+from curate.configs.errors import ServiceError
+from curate.export.format import Item, Way
+from curate.export.formats.webdataset import WebDataset
+from tests.export.shelf import CAPTIONS, Shelf, frames_of
+
+
+def frames_in(data: bytes) -> list[bytes]:
+    with av.open(io.BytesIO(data)) as source:
+        return [frame.to_ndarray(format="rgb24").tobytes() for frame in source.decode(video=0)]
+
+
+def test_shards_hold_the_clips_in_order(shelf: Shelf, tmp_path: Path) -> None:
+    shelf.export("webdataset", tmp_path / "out", shard_clips=4)
+    names = ["000000.tar", "000001.tar", "000002.tar"]
+    assert sorted(p.name for p in (tmp_path / "out").glob("*.tar")) == names
+    index = json.loads((tmp_path / "out/index.json").read_text())
+    assert [shard["url"] for shard in index["shardlist"]] == names
+    assert [shard["nsamples"] for shard in index["shardlist"]] == [4, 4, 1]
+    for shard in index["shardlist"]:
+        data = (tmp_path / "out" / shard["url"]).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == shard["sha256"]
+        assert len(data) == shard["filesize"]
+    with tarfile.open(tmp_path / "out/000000.tar") as shard:
+        members = shard.getnames()
+        assert members[:3] == ["000000001.mp4", "000000001.json", "000000001.txt"]
+        assert "000000004.txt" not in members  # it has no caption
+        text = shard.extractfile("000000003.txt")
+        assert text is not None and text.read().decode() == CAPTIONS[2]
+        assert {(m.mtime, m.uid, m.uname) for m in shard.getmembers()} == {(0, 0, "")}
+
+
+def test_webdataset_reads_every_clip_with_its_frames(shelf: Shelf, tmp_path: Path) -> None:
+    webdataset = pytest.importorskip("webdataset")
+    shelf.export("webdataset", tmp_path / "out", shard_clips=4)
+    urls = [str(p) for p in sorted((tmp_path / "out").glob("*.tar"))]
+    found = list(webdataset.WebDataset(urls, shardshuffle=False))
+    assert [sample["__key__"] for sample in found] == [f"{n:09d}" for n in range(1, 10)]
+    for number, sample in enumerate(found, 1):
+        assert json.loads(sample["json"])["clip_id"] == number
+        assert frames_in(sample["mp4"]) == frames_of(shelf.file(number))
+    assert found[4]["txt"].decode() == CAPTIONS[4]
+
+
+def test_a_shard_ends_before_it_is_too_large(shelf: Shelf, tmp_path: Path) -> None:
+    size = shelf.file(1).stat().st_size
+    written = shelf.export("webdataset", tmp_path / "out", shard_bytes=3 * size + 5000)
+    assert written.parts[""] >= 3
+    shelf.export("webdataset", tmp_path / "tiny", shard_bytes=1)
+    assert len(list((tmp_path / "tiny").glob("*.tar"))) == 9
+
+
+def test_two_exports_have_the_same_bytes(shelf: Shelf, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        shelf.export("webdataset", tmp_path / name, shard_clips=4)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_shards_go_to_a_store(shelf: Shelf, tmp_path: Path) -> None:
+    import fsspec
+
+    shelf.export("webdataset", "memory://shards/pets", shard_clips=4)
+    shelf.export("webdataset", tmp_path / "out", shard_clips=4)
+    system = fsspec.filesystem("memory")
+    found = {p.rpartition("/")[2]: system.cat(p) for p in system.find("/shards/pets")}
+    assert found == {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
+
+
+def test_a_file_that_changes_meanwhile_ends_the_shard(shelf: Shelf, tmp_path: Path) -> None:
+    item = Item(1, str(shelf.file(1)), 5, None, None, None, None, None, ())
+    with pytest.raises(ServiceError, match="size changed"):
+        WebDataset().lay(0, [item], tmp_path / "out", Way((), {}))
+    assert list((tmp_path / "out").iterdir()) == []

@@ -1,0 +1,234 @@
+"""Folders and shards appear when they are whole, and go on after a kill: the same bytes."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curate.configs.errors import ExportThere, UsageError
+from curate.db.export import Selection
+from curate.export import folder, parts
+from curate.export.format import Item, MediaFormat
+from curate.export.registry import FORMATS
+from curate.tasks.storage.locations import Location
+from tests.export.shelf import Shelf, make_shelf, tree
+
+MEDIA = [name for name, form in FORMATS.items() if isinstance(form, MediaFormat)]
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder, "A_PART", 2)
+
+
+class StoppedError(Exception):
+    """The export ended as by a kill."""
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, form: MediaFormat, number: int, when: str) -> None:
+    """End the export before, in the middle of, or after a part."""
+    lay = type(form).lay
+
+    def stopping(
+        self: Any, part: int, items: Sequence[Item], root: Location, way: Any
+    ) -> list[Any]:
+        if part != number:
+            return lay(self, part, items, root, way)
+        if when != "before":
+            lay(self, part, items if when == "after" else items[:1], root, way)
+        raise StoppedError
+
+    monkeypatch.setattr(type(form), "lay", stopping)
+
+
+@pytest.mark.parametrize("when", ["before", "middle", "after"])
+@pytest.mark.parametrize("name", ["webdataset", "videofolder", "sidecar", "musubi"])
+def test_an_export_that_was_stopped_goes_on_and_has_the_same_bytes(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, when: str
+) -> None:
+    form = FORMATS[name]
+    assert isinstance(form, MediaFormat)
+    target = tmp_path / "out"
+    shelf.export(name, target, shard_clips=2)
+    whole = tree(target)
+    target.rename(tmp_path / "whole")
+    for number in (0, 2):
+        with monkeypatch.context() as patch:
+            stop_at(patch, form, number, when)
+            with pytest.raises(StoppedError):
+                shelf.export(name, target, shard_clips=2)
+        assert not target.exists()
+    shelf.export(name, target, shard_clips=2)
+    assert tree(target) == whole
+    assert [p.name for p in tmp_path.glob(".out*")] == []
+
+
+def test_what_is_done_is_not_done_again(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = FORMATS["sidecar"]
+    assert isinstance(form, MediaFormat)
+    with monkeypatch.context() as patch:
+        stop_at(patch, form, 2, "before")
+        with pytest.raises(StoppedError):
+            shelf.export("sidecar", tmp_path / "out")
+    seen = []
+    lay = type(form).lay
+
+    def noting(self: Any, part: int, *rest: Any) -> list[Any]:
+        seen.append(part)
+        return lay(self, part, *rest)
+
+    monkeypatch.setattr(type(form), "lay", noting)
+    written = shelf.export("sidecar", tmp_path / "out")
+    assert seen == [2, 3] and written.clips == {"": 7}
+
+
+@pytest.mark.parametrize("name", ["webdataset", "sidecar"])
+def test_a_dataset_that_changed_meanwhile_is_exported_as_it_is_now(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    form = FORMATS[name]
+    assert isinstance(form, MediaFormat)
+    with monkeypatch.context() as patch:
+        stop_at(patch, form, 2, "middle")
+        with pytest.raises(StoppedError):
+            shelf.export(name, tmp_path / "out", shard_clips=2)
+    shelf.change("status = 'dropped'", 1)
+    shelf.change("text = 'another'", 2)
+    shelf.export(name, tmp_path / "out", shard_clips=2)
+    shelf.export(name, tmp_path / "anew", shard_clips=2)
+    found, anew = tree(tmp_path / "out"), tree(tmp_path / "anew")
+    assert found == anew
+
+
+def test_another_export_to_the_same_place_begins_anew(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = FORMATS["sidecar"]
+    assert isinstance(form, MediaFormat)
+    with monkeypatch.context() as patch:
+        stop_at(patch, form, 2, "middle")
+        with pytest.raises(StoppedError):
+            shelf.export("sidecar", tmp_path / "out")
+    shelf.export("two-files", tmp_path / "out")
+    assert "000000001.txt" not in tree(tmp_path / "out")
+
+
+def test_an_export_that_is_whole_is_left_alone(shelf: Shelf, tmp_path: Path) -> None:
+    first = shelf.export("sidecar", tmp_path / "out")
+    before = tree(tmp_path / "out")
+    again = shelf.export("sidecar", tmp_path / "out")
+    assert again.nothing_new and not first.nothing_new and again.clips == first.clips
+    with pytest.raises(ExportThere, match="another command"):
+        shelf.export("sidecar", tmp_path / "out", files="copy")
+    shelf.change("text = 'new'", 1)
+    with pytest.raises(ExportThere, match="earlier day"):
+        shelf.export("sidecar", tmp_path / "out")
+    assert tree(tmp_path / "out") == before
+
+
+def test_a_folder_of_other_files_is_left_alone_and_an_empty_one_taken(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    shelf.export("sidecar", tmp_path / "mine")
+    (tmp_path / "yours").mkdir()
+    (tmp_path / "yours/thesis.tex").touch()
+    with pytest.raises(ExportThere, match="other files"):
+        shelf.export("sidecar", tmp_path / "yours")
+    assert list((tmp_path / "yours").iterdir()) == [tmp_path / "yours/thesis.tex"]
+
+
+def test_half_an_export_at_a_url_goes_on_and_is_not_mixed(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = FORMATS["webdataset"]
+    assert isinstance(form, MediaFormat)
+    url = f"memory://{tmp_path.name}/out"
+    with monkeypatch.context() as patch:
+        stop_at(patch, form, 2, "after")
+        with pytest.raises(StoppedError):
+            shelf.export("webdataset", url, shard_clips=2)
+    with pytest.raises(ExportThere, match="half of another"):
+        shelf.export("webdataset", url, shard_clips=3)
+    shelf.change("text = 'changed'", 1)
+    assert shelf.export("webdataset", url, shard_clips=2).clips == {"": 9}
+    assert shelf.export("webdataset", url, shard_clips=2).nothing_new
+
+
+def test_two_commands_do_not_write_one_export(shelf: Shelf, tmp_path: Path) -> None:
+    refused = pytest.raises(UsageError, match="another command")
+    with folder._alone(tmp_path / "x"), refused, folder._alone(tmp_path / "x"):
+        raise AssertionError
+    with folder._alone(tmp_path / "x"):
+        pass
+
+
+def test_counting_writes_nothing(shelf: Shelf, tmp_path: Path) -> None:
+    before = tree(tmp_path)
+    found = shelf.job("sidecar").count()
+    assert found.clips == {"": 7} and found.bytes[""] == sum(
+        shelf.file(n).stat().st_size for n in (1, 2, 3, 5, 6, 8, 9)
+    )
+    assert {n for n in tree(tmp_path) if "curate.db" not in n} == {
+        n for n in before if "curate.db" not in n
+    }
+
+
+def test_a_clip_that_was_not_cut_is_not_its_whole_source(shelf: Shelf, tmp_path: Path) -> None:
+    shelf.change("path = NULL", 1)
+    written = shelf.export("webdataset", tmp_path / "out")
+    assert written.left == {"have no file of their own, for they were not cut": 1}
+
+
+@pytest.mark.parametrize("name", MEDIA)
+def test_every_format_takes_no_clip_at_all(shelf: Shelf, tmp_path: Path, name: str) -> None:
+    job = shelf.job(name, Selection(where="num_frames > 99"))
+    assert job.write(str(tmp_path / "out")).clips == {"": 0}
+    assert (tmp_path / "out" / folder.MARK).exists()
+
+
+def _killed_at_random(home: Path, clips: Path, target: Path, seed: int) -> None:
+    """A process that exports, and ends itself by SIGKILL at the call of a function by random."""
+    shelf = make_shelf(home, clips)
+    from curate.db.datasets import all_datasets
+
+    shelf.datasets = all_datasets(shelf.engine)
+    left = random.Random(seed).randrange(20, 4000)
+
+    def count(*_: object) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    job = shelf.job("webdataset", shard_clips=2)
+    sys.setprofile(count)
+    job.write(str(target))
+    os._exit(0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_killed_at_random_it_ends_with_the_same_bytes(
+    shelf: Shelf, home: Path, tmp_path: Path, seed: int
+) -> None:
+    shelf.export("webdataset", tmp_path / "whole", shard_clips=2)
+    shelf.engine.dispose()
+    kills = 0
+    for trial in range(4):
+        child = os.fork()
+        if not child:
+            _killed_at_random(home, shelf.folder, tmp_path / "out", seed * 10 + trial)
+        kills += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert kills
+    shelf.export("webdataset", tmp_path / "out", shard_clips=2)
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+    assert parts.A_PART == 1000
