@@ -152,12 +152,8 @@ def _store(engine: Engine, side: str, ids: list[int]) -> None:
         connection.execute(update_in_order(clips, *rows).values(side=side))
 
 
-def _source(video_id: int) -> int:
+def _source(video_id: int) -> int:  # odd numbers are sets of copies, by their original
     return video_id * 2
-
-
-def _copies(original: int) -> int:
-    return original * 2 + 1
 
 
 class _Members:
@@ -206,7 +202,7 @@ class _Members:
                 )
         # what has a side first: later clips follow it
         for clip, video, copies, side in sorted(found, key=lambda f: (f[3] is None, f[1], f[0])):
-            if not joined.join([_source(video), *map(_copies, copies)]):
+            if not joined.join([_source(video), *(2 * original + 1 for original in copies)]):
                 left_out.update([clip] if side is None else [])
         return joined, left_out
 

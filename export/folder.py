@@ -83,7 +83,9 @@ class FolderExport:
                 raise ExportThere(target=target, what="holds other files")
         root = where if isinstance(where, str) else where.with_name(f".{where.name}.partial")
         with _alone(root):
-            if (begun := self._begun(root)) != self.request:
+            noted = below(root, FOLDER, "request.json")
+            begun = json.loads(read_text(noted)) if there(noted) else None
+            if begun != self.request:
                 if begun is not None and isinstance(root, str):
                     raise ExportThere(target=target, what="holds half of another export")
                 self._begin(root)
@@ -122,10 +124,6 @@ class FolderExport:
                         remove(below(into, name))
                 remove(below(into, FOLDER))
         write_text(below(root, FOLDER, "request.json"), json.dumps(self.request))
-
-    def _begun(self, root: Location) -> Any:
-        place = below(root, FOLDER, "request.json")
-        return json.loads(read_text(place)) if there(place) else None
 
     def _compare(self, where: Location, way: Way) -> Written:
         """What lies there, if it is what would be written now. Raises ExportThere."""

@@ -26,22 +26,21 @@ def items(
     for values, file, size, own_file in rows:
         clip_id, path, text, width, height, fps, frames = [values[n] for n in at]
         item = Item(clip_id, file, size or 0, text, width, height, fps, frames, values[:count])
-        if why := _why_not(item, own_file, path, form, way):
+        if not own_file:
+            why = "have no file of their own, for they were not cut"
+        elif form.needs_text and not text:
+            why = "have no caption"
+        elif form.endings is not None and item.ending not in form.endings:
+            takes = ", ".join(form.endings)
+            why = f"have files that its reader does not open: it takes {takes}"
+        elif way.files == "none" and path != file:
+            why = "have a path that is not UTF-8"
+        else:
+            why = form.refuses(item, way)
+        if why:
             left[why] += 1
         else:
             yield item if size is not None else item._replace(size=length(file))
-
-
-def _why_not(item: Item, own_file: bool, path: str, form: MediaFormat, way: Way) -> str:
-    if not own_file:
-        return "have no file of their own, for they were not cut"
-    if form.needs_text and not item.text:
-        return "have no caption"
-    if form.endings is not None and item.ending not in form.endings:
-        return f"have files that its reader does not open: it takes {', '.join(form.endings)}"
-    if way.files == "none" and path != item.file:
-        return "have a path that is not UTF-8"
-    return form.refuses(item, way)
 
 
 def parts(found: Iterable[Item], most: int, most_bytes: int | None) -> Iterator[list[Item]]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import tarfile
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text, update
 
+from curate.cli.shared.pipelines import resolve
 from curate.configs.schema import Column
 from curate.db import datasets
 from curate.db.engine import writing
@@ -179,3 +182,97 @@ def test_columns_and_sort_given_twice_add_up(curate: Call, filled: Filled) -> No
     same = ("--columns", "path,fps,clip_id", "--sort", "text,path")
     assert curate("export", "pets", *same).out == done.out
     assert curate("export", "--columns", "path", "--columns", "path").code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--to", "webdatset"], "did you mean webdataset"),
+        (["--to", "sidecar"], "-o FOLDER"),
+        (["--to", "sidecar", "-o", "-"], "-o FOLDER"),
+        (["--to", "sidecar", "-o", "s3://bucket/x"], "written to a folder"),
+        (["--to", "sidecar", "-o", "x", "--columns", "fps"], "no place for --columns"),
+        (["--to", "sidecar", "-o", "x", "--files", "none"], "it takes link, copy"),
+        (["--to", "webdataset", "-o", "x", "--files", "copy"], "shards hold the clips"),
+        (["--to", "webdataset", "-o", "x", "--missing", "keep"], "take drop or fail"),
+        (["--to", "jsonl", "--files", "copy"], "--files is about folders"),
+        (["--to", "jsonl", "--safe-cells"], "--safe-cells is for CSV"),
+        (["--split", "train=2"], "add up to 1"),
+        (["--shard-bytes", "much"], "500M or 1G"),
+        (["pets", "nobody"], "nobody"),
+    ],
+)
+def test_export_refuses_what_does_not_go_together(
+    curate: Call, filled: Filled, words: list[str], says: str
+) -> None:
+    result = curate("export", *words)
+    assert (result.code, says in result.err, result.out) == (2, True, ""), result.err
+
+
+def test_rows_go_to_stdout_as_json_lines_too(curate: Call, filled: Filled) -> None:
+    result = curate("export", "--to", "jsonl", "-o", "-", "--columns", "clip_id,text")
+    assert [json.loads(line) for line in result.out.splitlines()] == [
+        {"clip_id": 3, "text": "a cat"},
+        {"clip_id": 2, "text": "a cat"},
+        {"clip_id": 1, "text": None},
+    ]
+
+
+def test_a_folder_says_what_it_holds_and_what_it_could_not(
+    curate: Call, cut: list[str], tmp_path: Path
+) -> None:
+    words = ("export", "--to", "sidecar", "-o", str(tmp_path / "out"))
+    counted = curate(*words, "-n", "--json")
+    assert counted.json == [{"clips": 1, "bytes": 5}] and not (tmp_path / "out").exists()
+    result = curate(*words)
+    assert f"1 clip (5 bytes) written to {tmp_path / 'out'}" in result.err
+    assert "1 clip left out: they have no caption" in result.err
+    assert "1 clip left out: they have no file of their own" in result.err
+    assert sorted(p.name for p in (tmp_path / "out").glob("[!.]*")) == [
+        "000000003.mp4", "000000003.txt",
+    ]  # fmt: skip
+    assert "lie whole already" in curate(*words).err
+    refused = curate(*words, "--where", "clip_id > 1")
+    assert (refused.code, "another folder" in refused.err) == (2, True)
+
+
+def test_a_table_is_counted_by_its_files(curate: Call, cut: list[str]) -> None:
+    Path(cut[1]).unlink()
+    result = curate("export", "-n", "--json", "--columns", "text")
+    assert result.json == [{"clips": 2, "bytes": 10}] and "1 without a file" in result.err
+
+
+def test_sides_are_folders_and_a_column_and_stay(
+    curate: Call, cut: list[str], filled: Filled, tmp_path: Path
+) -> None:
+    words = ("--split", "train=0.5,val=0.5")
+    counted = curate("export", *words, "-n")
+    assert "side train: " in counted.err
+    table = rows(curate("export", *words, "--columns", "clip_id").out)
+    sides = {row["clip_id"]: row["side"] for row in table}
+    assert sides["2"] == sides["3"] and set(sides.values()) <= {"train", "val"}
+    curate("export", "--to", "webdataset", "-o", str(tmp_path / "out"), *words)
+    for clip in ("3", "1"):
+        folder = tmp_path / "out" / sides[clip]
+        with tarfile.open(folder / "000000.tar") as shard:
+            assert f"{int(clip):09d}.mp4" in shard.getnames()
+        assert not (folder / ".curate").exists()
+    refused = curate("export", "--split", "all=1")
+    assert (refused.code, "--resplit" in refused.err) == (2, True)
+    anew = curate("export", "--split", "all=1", "--resplit", "--columns", "clip_id")
+    assert {row["side"] for row in rows(anew.out)} == {"all"}
+
+
+def test_two_datasets_are_one_export(curate: Call, filled: Filled) -> None:
+    datasets.create(filled.engine, "cars", "/w", resolve(None, ready=False).pipeline)
+    with writing(filled.engine) as connection:
+        for statement in (
+            "INSERT INTO videos (dataset_id, path, relpath, clip_stem, fingerprint, stage, status)"
+            " VALUES (2, '/w/x.mp4', 'x.mp4', 'x', '1', 'done', 'kept')",
+            "INSERT INTO clips (dataset_id, video_id, clip_index, start_pts, end_pts, stage,"
+            " status) SELECT 2, max(id), 0, 0, 1, 'done', 'kept' FROM videos",
+        ):
+            connection.execute(text(statement))
+    found = rows(curate("export", "cars", "pets", "--columns", "dataset,clip_id").out)
+    assert [r["dataset"] for r in found] == ["cars", "pets", "pets", "pets"]
+    assert curate("export", "pets", "--columns", "dataset").code == 2

@@ -53,7 +53,7 @@ WRONG = [
     (["run", "x"], 2, "no file or folder x"),
     (["run", "."], 2, "--output"),
     (["enqueue", "/nowhere/at/all"], 2, "/nowhere/at/all"),
-    (["run", ".", "-o", "clips.xlsx"], 2, ".csv and .parquet"),
+    (["run", ".", "-o", "clips.xlsx"], 2, ".csv, .parquet and .jsonl"),
     (["run", ".", "-o", "/"], 2, "is a folder"),
     (["run", ".", "-o", "a.csv", "--config", "score.yaml"], 3, "did you mean scores.yaml?"),
     (["config", "--config", "defalt"], 3, "did you mean default.yaml or"),

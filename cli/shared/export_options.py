@@ -1,0 +1,200 @@
+"""The options of `curate export`, and what their words mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast, get_args
+
+import typer
+
+from curate.cli.shared.exports import ExportRequest, Missing
+from curate.cli.shared.options import dataset_names
+from curate.configs.errors import UsageError
+from curate.db.export import Selection
+from curate.export.files import Placing
+from curate.export.format import Format, MediaFormat, TableFormat, Way
+from curate.export.registry import FORMATS
+from curate.export.tables import check_target
+from curate.tasks.inputs.paths import is_url
+
+STATUSES = ("kept", "dropped", "failed", "active")
+Metadata = Literal["parquet", "jsonl", "csv"]
+_BYTES = re.compile(r"(\d+)\s*([kMGT]?)B?", re.IGNORECASE)
+_SIDE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(\d*\.?\d+)")
+_UNITS = ("", "k", "m", "g", "t")
+
+Datasets = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[DATASET]...",
+        help="Datasets; the newest if left out.",
+        autocompletion=dataset_names,
+    ),
+]
+To = Annotated[
+    str | None,
+    typer.Option(
+        "--to",
+        metavar="FORMAT",
+        help=f"{', '.join(FORMATS)}; by the ending of -o if left out.",
+        autocompletion=lambda: list(FORMATS),
+    ),
+]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="File, folder or URL to write; - is stdout."
+    ),
+]
+Limit = Annotated[int | None, typer.Option("--limit", min=0, help="Only the first so many clips.")]
+Shuffle = Annotated[
+    int | None,
+    typer.Option(
+        "--shuffle",
+        metavar="SEED",
+        help="Random order, the same for the same number; the seed of --sample, --share too.",
+    ),
+]
+Sample = Annotated[int | None, typer.Option("--sample", min=0, help="So many clips at random.")]
+Share = Annotated[
+    float | None, typer.Option("--share", min=0, max=1, help="A share of them at random: 0.1.")
+]
+Split = Annotated[
+    str | None,
+    typer.Option(
+        "--split",
+        metavar="train=0.98,val=0.02",
+        help="Sides by source video, copies together; a clip keeps its side for good.",
+    ),
+]
+Resplit = Annotated[
+    bool, typer.Option("--resplit", help="Forget the sides of before; decide anew.")
+]
+Files = Annotated[
+    str | None,
+    typer.Option("--files", help="link clips into the folder (the default), copy, or none."),
+]
+OfFolder = Annotated[
+    str, typer.Option("--metadata", help="Of a videofolder: parquet, jsonl or csv.")
+]
+ShardClips = Annotated[int, typer.Option("--shard-clips", min=1, help="Clips in a shard at most.")]
+ShardBytes = Annotated[
+    str, typer.Option("--shard-bytes", metavar="SIZE", help="Bytes in a shard at most.")
+]
+Statuses = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--status", help="kept (the default), dropped, failed, active or all; repeatable."
+    ),
+]
+SafeCells = Annotated[
+    bool,
+    typer.Option("--safe-cells", help="Put ' before text that a spreadsheet takes for a formula."),
+]
+OfMissing = Annotated[
+    str,
+    typer.Option(
+        "--missing",
+        help="What becomes of clips whose file is missing or of another size: drop, keep, or "
+        "fail, which writes nothing.",
+    ),
+]
+CheckUrls = Annotated[
+    bool, typer.Option("--check-urls", help="Look at files at URLs too, by a request each.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", "-n", help="Count clips and bytes; write nothing.")
+]
+
+
+def request_of(form: Format, options: Mapping[str, Any]) -> ExportRequest:
+    """What the options ask for, by their names in the command. Raises UsageError."""
+    statuses = options["status"] or ["kept"]
+    wrong = [s for s in statuses if s not in (*STATUSES, "all")]
+    if wrong:
+        raise UsageError(what=f"--status {wrong[0]}: it is one of {', '.join(STATUSES)}, all")
+    one_of("--missing", options["missing"], get_args(Missing))
+    output, seed = options["output"], options["shuffle"]
+    return ExportRequest(
+        None if output in (None, "-") else Path(output),
+        options["where"],
+        options["columns"] or (),
+        options["sort"] or (),
+        STATUSES if "all" in statuses else statuses,
+        options["safe_cells"],
+        cast(Missing, options["missing"]),
+        options["check_urls"],
+        Selection(
+            limit=options["limit"],
+            shuffle=seed is not None,
+            seed=seed or 0,
+            sample=options["sample"],
+            share=options["share"],
+        ),
+        form if isinstance(form, TableFormat) else None,
+    )
+
+
+def way_of(options: Mapping[str, Any]) -> Way:
+    """How folders and shards are written, as yet without columns. Raises UsageError."""
+    files = one_of("--files", options["files"] or "link", get_args(Placing))
+    metadata = one_of("--metadata", options["metadata"], get_args(Metadata))
+    size = bytes_of(options["shard_bytes"])
+    placing = cast(Placing, files)
+    return Way((), {}, placing, cast(Metadata, metadata), options["shard_clips"], size)
+
+
+def one_of(option: str, word: str, words: Sequence[str]) -> str:
+    """The word. Raises UsageError for one that is none of the words."""
+    if word not in words:
+        raise UsageError(what=f"{option} {word}: it is one of {', '.join(words)}")
+    return word
+
+
+def bytes_of(text: str) -> int:
+    """The number of `500M`, `1G`. Raises UsageError."""
+    found = _BYTES.fullmatch(text.strip())
+    if not found or not int(found[1]):
+        raise UsageError(what=f"--shard-bytes {text}: write a size such as 500M or 1G")
+    return int(found[1]) * int(1000 ** _UNITS.index(found[2].lower()))
+
+
+def shares_of(text: str | None) -> dict[str, float]:
+    """The shares of `train=0.98,val=0.02`, in that order. Raises UsageError."""
+    shares: dict[str, float] = {}
+    for part in text.split(",") if text else ():
+        found = _SIDE.fullmatch(part.strip())
+        if not found or found[1] in shares:
+            raise UsageError(what=f"--split {text}: write it as train=0.98,val=0.02")
+        shares[found[1]] = float(found[2])
+    if shares and (abs(sum(shares.values()) - 1) > 1e-6 or min(shares.values()) <= 0):
+        raise UsageError(what=f"--split {text}: the shares are above 0 and add up to 1")
+    return shares
+
+
+def check_together(form: Format, request: ExportRequest, options: Mapping[str, Any]) -> None:
+    """Raise UsageError, ServiceError or PackageMissing for what does not go together, before the
+    work.
+    """
+    name, output, files = form.name, str(options["output"] or "-"), options["files"]
+    if request.safe_cells and name != "csv":
+        raise UsageError(what=f"--safe-cells is for CSV, and {output} is none; leave it out")
+    if isinstance(form, TableFormat):
+        if files:
+            raise UsageError(what=f"--files is about folders; {name} names clips where they are")
+        check_target(request.output, request.safe_cells, form)
+    if not isinstance(form, MediaFormat):
+        return
+    if output == "-" or Path(output).is_file():
+        raise UsageError(what=f"--to {name} writes a folder; name one: -o FOLDER")
+    if is_url(output) and not form.to_urls:
+        raise UsageError(what=f"{name} is written to a folder, not to {output}")
+    if files and files not in form.placings:
+        takes = f"it takes {', '.join(form.placings)}" if form.placings else "shards hold the clips"
+        raise UsageError(what=f"--files {files} does not go with --to {name}: {takes}")
+    if form.columns == "none" and request.columns:
+        raise UsageError(what=f"{name} has no place for --columns; leave them out")
+    if request.missing == "keep" and files != "none":
+        raise UsageError(what=f"--missing keep: {name} holds the files; take drop or fail")
