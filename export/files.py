@@ -26,8 +26,7 @@ def place(file: str, size: int, target: Path, placing: Placing) -> None:
     Raises ServiceError when its size is not the one it should have, or it cannot be written.
     """
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if placing == "link" and not is_url(file) and _link(os.path.realpath(file), target):
+        if placing == "link" and not is_url(file) and _link(file, target):
             return
         with replacing(target) as temporary:
             copy(file, temporary)
@@ -40,16 +39,24 @@ def place(file: str, size: int, target: Path, placing: Placing) -> None:
 
 def _link(file: str, target: Path) -> bool:
     """Make a hard link; False where there can be none."""
-    temporary = target.with_name(part_name())
+    if os.path.islink(file):  # noqa: PTH114  its own link would lead elsewhere from there
+        file = os.path.realpath(file)
     try:
+        os.link(file, target)
+    except FileNotFoundError:
+        if target.parent.exists():
+            raise
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return _link(file, target)
+    except FileExistsError:
+        temporary = target.with_name(part_name())
         os.link(file, temporary)
+        temporary.replace(target)
+        temporary.unlink(missing_ok=True)  # of two links to one file, rename removes neither
     except OSError as error:
         if error.errno in _NO_LINKS:
             return False
         raise
-    # of two links to one file, rename removes neither
-    temporary.replace(target)
-    temporary.unlink(missing_ok=True)
     return True
 
 

@@ -89,6 +89,9 @@ class FolderExport:
                 if begun is not None and isinstance(root, str):
                     raise ExportThere(target=target, what="holds half of another export")
                 self._begin(root)
+            elif isinstance(root, Path):
+                for part in root.rglob(".*.part"):  # temporary files of who was killed
+                    part.unlink()
             try:
                 written = self._write_all(root, way)
             except _Changed:

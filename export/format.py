@@ -167,6 +167,10 @@ class FolderFormat(MediaFormat):
         self.write((Laid(*line) for line in laid), Path(root), way)
 
 
+# json.dumps would make an encoder a call
+_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
+
 def finite(value: Any) -> Any:
     """The value, or None for a number that JSON has no form for."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
@@ -174,8 +178,11 @@ def finite(value: Any) -> Any:
 
 def json_line(names: Sequence[str], values: Iterable[Any]) -> str:
     """One object on one line: NULL is null, and so is a number that JSON has no form for."""
-    row = dict(zip(names, map(finite, values), strict=True))
-    return json.dumps(row, ensure_ascii=False, allow_nan=False)
+    row = dict(zip(names, values, strict=True))
+    try:
+        return _ENCODE(row)
+    except ValueError:
+        return _ENCODE({name: finite(value) for name, value in row.items()})
 
 
 def has_line_break(text: str) -> bool:

@@ -8,7 +8,6 @@ import shutil
 import tarfile
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from curate.configs.errors import ServiceError
@@ -19,6 +18,11 @@ from curate.tasks.storage.locations import Location, below, replacing
 from curate.tasks.storage.remote import RemoteFile, store_errors
 
 KIND = "wids-shard-index-v1"  # of webdataset's own index
+
+# the header of an empty file without a name; its checksum counts itself as spaces
+_HEAD = tarfile.TarInfo("").tobuf(tarfile.GNU_FORMAT)
+_SIZE = _HEAD[124:135]
+_SUM = int(_HEAD[148:154], 8)
 
 
 class WebDataset(MediaFormat):
@@ -84,7 +88,7 @@ class _Shard:
             with store_errors(item.file), closing(RemoteFile(item.file)) as source:
                 shutil.copyfileobj(source, self, 1 << 20)
         else:
-            with Path(item.file).open("rb") as source:
+            with open(item.file, "rb", buffering=0) as source:  # noqa: PTH123  a tenth of the time
                 shutil.copyfileobj(source, self, 1 << 20)
         if self._size - before != item.size:
             why = "its size changed while it was exported; export once more"
@@ -98,6 +102,16 @@ class _Shard:
         return self._size
 
     def _head(self, name: str, size: int) -> None:
-        info = tarfile.TarInfo(name)
-        info.size = size
-        self.write(info.tobuf(tarfile.GNU_FORMAT))
+        """Write a header: an empty file's, with name, size and checksum put in; TarInfo is slow."""
+        word, digits = name.encode("ascii"), b"%011o" % size
+        if len(word) > tarfile.LENGTH_NAME or len(digits) > len(_SIZE):
+            info = tarfile.TarInfo(name)
+            info.size = size
+            self.write(info.tobuf(tarfile.GNU_FORMAT))
+            return
+        head = bytearray(_HEAD)
+        head[: len(word)] = word
+        head[124:135] = digits
+        total = _SUM + sum(word) + sum(digits) - sum(_SIZE)
+        head[148:154] = b"%06o" % total
+        self.write(bytes(head))

@@ -18,6 +18,7 @@ from curate.export import folder, parts
 from curate.export.format import Item, MediaFormat
 from curate.export.registry import FORMATS
 from curate.tasks.storage.locations import Location
+from curate.tasks.storage.part_files import part_name
 from tests.export.shelf import Shelf, make_shelf, tree
 
 MEDIA = [name for name, form in FORMATS.items() if isinstance(form, MediaFormat)]
@@ -68,6 +69,20 @@ def test_an_export_that_was_stopped_goes_on_and_has_the_same_bytes(
     shelf.export(name, target, shard_clips=2)
     assert tree(target) == whole
     assert [p.name for p in tmp_path.glob(".out*")] == []
+
+
+def test_nothing_temporary_of_a_killed_process_is_left(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = FORMATS["webdataset"]
+    assert isinstance(form, MediaFormat)
+    with monkeypatch.context() as patch:
+        stop_at(patch, form, 0, "after")
+        with pytest.raises(StoppedError):
+            shelf.export("webdataset", tmp_path / "out")
+    (tmp_path / ".out.partial" / part_name()).touch()
+    shelf.export("webdataset", tmp_path / "out")
+    assert set(tree(tmp_path / "out")) == {"000000.tar", "index.json", folder.MARK}
 
 
 def test_what_is_done_is_not_done_again(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import io
 import json
@@ -13,6 +14,7 @@ import pytest
 
 from curate.configs.errors import ServiceError
 from curate.export.format import Item, Way
+from curate.export.formats import webdataset
 from curate.export.formats.webdataset import WebDataset
 from tests.export.shelf import CAPTIONS, Shelf, frames_of
 
@@ -42,16 +44,20 @@ def test_shards_hold_the_clips_in_order(shelf: Shelf, tmp_path: Path) -> None:
         assert {(m.mtime, m.uid, m.uname) for m in shard.getmembers()} == {(0, 0, "")}
 
 
+@pytest.mark.filterwarnings(  # webdataset leaves its shards open
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 def test_webdataset_reads_every_clip_with_its_frames(shelf: Shelf, tmp_path: Path) -> None:
-    webdataset = pytest.importorskip("webdataset")
+    reader = pytest.importorskip("webdataset")
     shelf.export("webdataset", tmp_path / "out", shard_clips=4)
     urls = [str(p) for p in sorted((tmp_path / "out").glob("*.tar"))]
-    found = list(webdataset.WebDataset(urls, shardshuffle=False))
+    found = list(reader.WebDataset(urls, shardshuffle=False))
     assert [sample["__key__"] for sample in found] == [f"{n:09d}" for n in range(1, 10)]
     for number, sample in enumerate(found, 1):
         assert json.loads(sample["json"])["clip_id"] == number
         assert frames_in(sample["mp4"]) == frames_of(shelf.file(number))
     assert found[4]["txt"].decode() == CAPTIONS[4]
+    gc.collect()
 
 
 def test_a_shard_ends_before_it_is_too_large(shelf: Shelf, tmp_path: Path) -> None:
@@ -84,3 +90,13 @@ def test_a_file_that_changes_meanwhile_ends_the_shard(shelf: Shelf, tmp_path: Pa
     with pytest.raises(ServiceError, match="size changed"):
         WebDataset().lay(0, [item], tmp_path / "out", Way((), {}))
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["000000001.mp4", "x", "y" * 100, "z" * 101])
+@pytest.mark.parametrize("size", [0, 1, 511, 8 * 2**30 - 1, 8 * 2**30])
+def test_headers_are_those_of_tarfile(name: str, size: int) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = size
+    stream = io.BytesIO()
+    webdataset._Shard(stream)._head(name, size)
+    assert stream.getvalue() == info.tobuf(tarfile.GNU_FORMAT)
