@@ -93,15 +93,15 @@ def export(
       curate export pets cars --to videofolder -o both/ --sample 1000 -n
     """
     session = Session.of(ctx)
-    form = format_of(to, output)
-    request, way, shares = request_of(form, ctx.params), way_of(ctx.params), shares_of(split)
-    check_together(form, request, ctx.params)
+    format = format_of(to, output)
+    request, way, shares = request_of(format, ctx.params), way_of(ctx.params), shares_of(split)
+    check_together(format, request, ctx.params)
     opened = [open_dataset(session, name or None) for name in dict.fromkeys(datasets or [""])]
     job = ExportJob(session, opened, request, shares, dry_run, as_json)
     if resplit and not dry_run:
         forget_sides(opened[0].engine, [each.dataset.id for each in opened])
-    if isinstance(form, MediaFormat):
-        job.write_media(form, way, output or "")
+    if isinstance(format, MediaFormat):
+        job.write_media(format, way, output or "")
     else:
         job.write_table()
     job.warn_of_rows()
@@ -133,11 +133,11 @@ class ExportJob:
         self._show([{"clips": exported.rows, "bytes": size}])
         warn_of_files(self.session, first, request.missing, exported)
 
-    def write_media(self, form: MediaFormat, way: Way, target: str) -> None:
+    def write_media(self, format: MediaFormat, way: Way, target: str) -> None:
         """Write clips with their files, or count them."""
         first, *others = self.opened
         request = self._with_sides()
-        usual = form.columns == "usual" or bool(request.columns)
+        usual = format.columns == "usual" or bool(request.columns)
         request = request if usual else replace(request, columns=("clip_id",))
         sides = []
         for name in self.shares if request.more.split else [""]:
@@ -145,12 +145,12 @@ class ExportJob:
             sides.append(Side(name, plan_export(first, on_it, others, NEEDED)))
         plans = [side.plan for side in sides]
         way = replace(way, names=plans[0].names if usual else (), kinds=plans[0].kinds)
-        form.check(way)
+        format.check(way)
         # all that decides what the export holds, besides the rows
         asked_for = asdict(replace(request.selection, columns=tuple(way.names)))
         asked_for |= {name: list(v) for name, v in asked_for.items() if isinstance(v, tuple)}
         asked_for |= {
-            "to": form.name,
+            "to": format.name,
             "datasets": [each.name for each in self.opened],
             "split": self.shares,
             "options": [way.files, way.metadata, way.shard_clips, way.shard_bytes],
@@ -158,19 +158,19 @@ class ExportJob:
         }
         with Counter(self.session.console, "clips written") as counter:
             report = shown_with_total(counter, first.engine, plans)
-            job = FolderExport(first.engine, form, way, sides, asked_for, report)
+            job = FolderExport(first.engine, format, way, sides, asked_for, report)
             written = job.count() if self.dry_run else job.write(target)
-        self._tell(form, written, target)
+        self._tell(format, written, target)
         warn_of_files(self.session, first, request.missing, written.rows)
 
-    def _tell(self, form: MediaFormat, written: Written, target: str) -> None:
+    def _tell(self, format: MediaFormat, written: Written, target: str) -> None:
         console = self.session.console
         rows = []
         state = "lie whole already in" if written.nothing_new else "written to"
         for name, count in written.clips.items():
             size, parts = written.bytes[name], written.parts[name]
             shown: dict[str, Any] = {"side": name} if name else {}
-            shards = {"shards": parts} if form.shards else {}
+            shards = {"shards": parts} if format.shards else {}
             rows.append({**shown, "clips": count, "bytes": size, **shards})
             where = f"{target.rstrip('/')}/{name}" if name else target
             if self.dry_run:
@@ -178,7 +178,7 @@ class ExportJob:
             if name and not count:
                 console.warn(f"side {name} has no clip, so there is no {where}")
             else:
-                of = f" in {counted(parts, 'shard')}" if form.shards else ""
+                of = f" in {counted(parts, 'shard')}" if format.shards else ""
                 console.say(f"{counted(count, 'clip')} ({bytes_text(size)}){of} {state} {where}")
         if self.dry_run:
             self._show(rows)

@@ -94,7 +94,7 @@ class Selection:
     `share` (0 to 1) and then `sample` take clips at random, by a hash of a clip's place in its
     source: a clip that a share takes stays in it when others join. `seed` is that of both and of
     `shuffle`, which puts clips in random order. The first `limit` are written. With `split`, clips
-    that have no side are left out, and a column tells the side; `side` takes those on one.
+    that have no side are left out, and a column tells the side; `side` then takes those on one.
     """
 
     where: str = ""
@@ -242,28 +242,32 @@ def plan_several(
         column(n) for n in (*names, *hidden, "_size", "_own", "_extra") if n not in extras
     ]
     dialect = engine.dialect.name
-    query = _narrowed(chosen_clips(ids, known, selection, dialect), selection, stored)
     keys = order_by(selection.sort, known, dialect) if selection.sort else []
     if selection.shuffle:
         keys.append(random_order(f"order/{selection.seed}/", column("_place")))
     if len(ids) > 1:
         keys.append(case(*[(column("dataset_id") == i, n) for n, i in enumerate(ids)]))
-    query = query.order_by(*keys, column("video_id"), column("clip_index"))
+    order = (*keys, column("video_id"), column("clip_index"))
+    every = chosen_clips(ids, known, selection, dialect)
+    query = _narrowed(every, selection, stored).order_by(*order)
+    if selection.side is not None:
+        query = query.where(column("side") == selection.side)
+        if selection.limit is not None:  # of all sides
+            first = _narrowed(every, selection, [column("clip_id")]).order_by(*order)
+            query = query.where(column("clip_id").in_(first.limit(selection.limit)))
     return ExportPlan(names, kinds, frozenset(extras), query, also=hidden, limit=selection.limit)
 
 
 def chosen_clips(
     ids: Sequence[int], known: Iterable[str], selection: Selection, dialect: str
 ) -> Select[Any]:
-    """The clips of datasets that meet the predicate and have the statuses, on the side that is
-    asked for; a query that still needs its columns.
+    """The clips of datasets that meet the predicate and have the statuses, and a side if there is a
+    split; a query that still needs its columns.
     """
     query: Select[Any] = select().select_from(_selected(ids, known, selection.statuses))
     if selection.where:
         query = query.where(literal_column(to_sql(selection.where, dialect)))
-    if selection.side is not None:
-        query = query.where(column("side") == selection.side)
-    elif selection.split:
+    if selection.split:
         query = query.where(column("side").is_not(None))
     return query
 

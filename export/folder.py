@@ -64,7 +64,7 @@ class FolderExport:
     """
 
     engine: Engine
-    form: MediaFormat
+    format: MediaFormat
     way: Way
     sides: Sequence[Side]
     request: dict[str, Any]
@@ -123,7 +123,7 @@ class FolderExport:
             for into in (below(root, side.name) if side.name else root for side in self.sides):
                 journal = Journal(into)
                 for number in itertools.takewhile(journal.begun, itertools.count()):
-                    for name in self.form.files_of(number):
+                    for name in self.format.files_of(number):
                         remove(below(into, name))
                 remove(below(into, FOLDER))
         write_text(below(root, FOLDER, "request.json"), json.dumps(self.request))
@@ -153,25 +153,25 @@ class FolderExport:
                     raise _Changed
                 if not journal.is_done(number):
                     journal.begin(number, key)
-                    journal.end(number, self.form.lay(number, part, into, way))
+                    journal.end(number, self.format.lay(number, part, into, way))
                 written.digests.append(key)
                 self.report(sum(written.clips.values()))
             if journal.begun(number + 1):
                 raise _Changed
             if number >= 0 or not side.name:
                 final = f"{way.final}/{side.name}" if side.name else way.final
-                self.form.finish(journal.laid(number + 1), into, replace(way, final=final))
+                self.format.finish(journal.laid(number + 1), into, replace(way, final=final))
         return written
 
     def _parts(self, side: Side, way: Way, written: Written) -> Iterator[tuple[int, Any]]:
         """The clips of a side in parts, counted."""
         most, most_bytes = A_PART, None
-        if self.form.shards:
+        if self.format.shards:
             most, most_bytes = way.shard_clips, way.shard_bytes
         for counts in (written.clips, written.bytes, written.parts):
             counts[side.name] = 0
         with rows_of(self.engine, side.plan, to_path, written.rows) as rows:
-            found = items(rows, side.plan, self.form, way, written.left)
+            found = items(rows, side.plan, self.format, way, written.left)
             for number, part in enumerate(parts(found, most, most_bytes)):
                 written.clips[side.name] += len(part)
                 written.bytes[side.name] += sum(item.size for item in part)

@@ -172,12 +172,12 @@ _ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def finite(value: Any) -> Any:
-    """The value, or None for a number that JSON has no form for."""
+    """The value, or None for a number that JSON lacks."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def json_line(names: Sequence[str], values: Iterable[Any]) -> str:
-    """One object on one line: NULL is null, and so is a number that JSON has no form for."""
+    """One object on one line: NULL is null, and so is a number that JSON lacks."""
     row = dict(zip(names, values, strict=True))
     try:
         return _ENCODE(row)

@@ -16,7 +16,7 @@ MEMBERS = 3 * 512  # bytes of a shard that a clip takes besides its file, about
 
 
 def items(
-    rows: Iterable[ExportRow], plan: ExportPlan, form: MediaFormat, way: Way, left: Counter[str]
+    rows: Iterable[ExportRow], plan: ExportPlan, format: MediaFormat, way: Way, left: Counter[str]
 ) -> Iterator[Item]:
     """The clips that a format can hold, in order; those that it cannot are counted in `left` by the
     reason.
@@ -28,15 +28,15 @@ def items(
         item = Item(clip_id, file, size or 0, text, width, height, fps, frames, values[:count])
         if not own_file:
             why = "have no file of their own, for they were not cut"
-        elif form.needs_text and not text:
+        elif format.needs_text and not text:
             why = "have no caption"
-        elif form.endings is not None and item.ending not in form.endings:
-            takes = ", ".join(form.endings)
+        elif format.endings is not None and item.ending not in format.endings:
+            takes = ", ".join(format.endings)
             why = f"have files that its reader does not open: it takes {takes}"
         elif way.files == "none" and path != file:
             why = "have a path that is not UTF-8"
         else:
-            why = form.refuses(item, way)
+            why = format.refuses(item, way)
         if why:
             left[why] += 1
         else:

@@ -21,13 +21,13 @@ from curate.export.formats.videofolder import VideoFolder
 from curate.export.formats.webdataset import WebDataset
 
 FORMATS: dict[str, Format] = {
-    form.name: form
-    for form in (
+    format.name: format
+    for format in (
         Csv(), Parquet(), Jsonl(), WebDataset(), VideoFolder(), Sidecar(), TwoFiles(), DiffSynth(),
         Musubi(), OpenSoraHpcai(), OpenSoraPku(), HunyuanVideo(),
     )
 }  # fmt: skip
-TABLES = {form.ending: form for form in FORMATS.values() if isinstance(form, TableFormat)}
+TABLES = {format.ending: format for format in FORMATS.values() if isinstance(format, TableFormat)}
 
 
 def format_of(name: str | None, output: str | None) -> Format:

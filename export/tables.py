@@ -24,7 +24,7 @@ def export_table(
     engine: Engine,
     plan: ExportPlan,
     target: Path | None,
-    form: TableFormat,
+    format: TableFormat,
     report: Callable[[int], None] = lambda rows: None,
     safe_cells: bool = False,
 ) -> Exported:
@@ -42,11 +42,11 @@ def export_table(
             way = Way(_safe(plan.names), plan.kinds)
             rows = map(_safe, rows)
         if target in (None, STDOUT):
-            form.print(way, rows)
+            format.print(way, rows)
         else:
             try:
                 with whole(target) as temporary:
-                    form.write(temporary, way, rows)
+                    format.write(temporary, way, rows)
             except OSError as error:
                 raise ServiceError(what=str(target), why=error.strerror or error) from error
     return exported
@@ -57,22 +57,22 @@ def _safe(values: Sequence[Any]) -> list[Any]:
 
 
 def check_target(
-    target: Path | None, safe_cells: bool = False, form: TableFormat | None = None
+    target: Path | None, safe_cells: bool = False, format: TableFormat | None = None
 ) -> None:
     """Raise UsageError or ServiceError when nothing can be written there: better before the work
-    than after. `form`: not that of the target's ending.
+    than after. `format`: not that of the target's ending.
     """
     if target in (None, STDOUT):
-        if form:
-            form.check()
+        if format:
+            format.check()
         return
     try:
         if target.is_dir():
             name = target / "clips.csv"
             raise UsageError(what=f"{target} is a folder; name a file to write, such as {name}")
-        form = form or table_format(str(target))
-        form.check()
-        if safe_cells and form.name != "csv":
+        format = format or table_format(str(target))
+        format.check()
+        if safe_cells and format.name != "csv":
             raise UsageError(what=f"--safe-cells is for CSV, and {target} is none; leave it out")
         existing = next((p for p in target.absolute().parents if p.exists()), Path("/"))
         if not existing.is_dir():

@@ -109,7 +109,7 @@ DryRun = Annotated[
 ]
 
 
-def request_of(form: Format, options: Mapping[str, Any]) -> ExportRequest:
+def request_of(format: Format, options: Mapping[str, Any]) -> ExportRequest:
     """What the options ask for, by their names in the command. Raises UsageError."""
     statuses = options["status"] or ["kept"]
     wrong = [s for s in statuses if s not in (*STATUSES, "all")]
@@ -133,7 +133,7 @@ def request_of(form: Format, options: Mapping[str, Any]) -> ExportRequest:
             sample=options["sample"],
             share=options["share"],
         ),
-        form if isinstance(form, TableFormat) else None,
+        format if isinstance(format, TableFormat) else None,
     )
 
 
@@ -174,27 +174,29 @@ def shares_of(text: str | None) -> dict[str, float]:
     return shares
 
 
-def check_together(form: Format, request: ExportRequest, options: Mapping[str, Any]) -> None:
+def check_together(format: Format, request: ExportRequest, options: Mapping[str, Any]) -> None:
     """Raise UsageError, ServiceError or PackageMissing for what does not go together, before the
     work.
     """
-    name, output, files = form.name, str(options["output"] or "-"), options["files"]
+    name, output, files = format.name, str(options["output"] or "-"), options["files"]
     if request.safe_cells and name != "csv":
         raise UsageError(what=f"--safe-cells is for CSV, and {output} is none; leave it out")
-    if isinstance(form, TableFormat):
+    if isinstance(format, TableFormat):
         if files:
             raise UsageError(what=f"--files is about folders; {name} names clips where they are")
-        check_target(request.output, request.safe_cells, form)
-    if not isinstance(form, MediaFormat):
+        check_target(request.output, request.safe_cells, format)
+    if not isinstance(format, MediaFormat):
         return
     if output == "-" or Path(output).is_file():
         raise UsageError(what=f"--to {name} writes a folder; name one: -o FOLDER")
-    if is_url(output) and not form.to_urls:
+    if is_url(output) and not format.to_urls:
         raise UsageError(what=f"{name} is written to a folder, not to {output}")
-    if files and files not in form.placings:
-        takes = f"it takes {', '.join(form.placings)}" if form.placings else "shards hold the clips"
+    if files and files not in format.placings:
+        takes = (
+            f"it takes {', '.join(format.placings)}" if format.placings else "shards hold the clips"
+        )
         raise UsageError(what=f"--files {files} does not go with --to {name}: {takes}")
-    if form.columns == "none" and request.columns:
+    if format.columns == "none" and request.columns:
         raise UsageError(what=f"{name} has no place for --columns; leave them out")
     if request.missing == "keep" and files != "none":
         raise UsageError(what=f"--missing keep: {name} holds the files; take drop or fail")

@@ -38,7 +38,7 @@ class ExportRequest:
     """What to write where; `statuses` are those of the clips, `safe_cells` is for spreadsheets.
 
     `missing`: what becomes of clips whose file is not as it should be (see FileCheck).
-    `ask_stores`: look at files at URLs too. `more`: the rest of the selection. `form`: another
+    `ask_stores`: look at files at URLs too. `more`: the rest of the selection. `format`: another
     format than that of the output's ending.
     """
 
@@ -51,7 +51,7 @@ class ExportRequest:
     missing: Missing = "drop"
     ask_stores: bool = False
     more: Selection = field(default_factory=Selection)
-    form: TableFormat | None = None
+    format: TableFormat | None = None
 
     @property
     def selection(self) -> Selection:
@@ -116,10 +116,10 @@ def export_clips(
     how = plan_export(opened, request, others)
     target = request.output
     to_stdout = target in (None, STDOUT)
-    form = request.form or (Csv() if to_stdout else table_format(str(target)))
+    format = request.format or (Csv() if to_stdout else table_format(str(target)))
     with Counter(session.console, "clips written") as counter:
         report = shown_with_total(counter, opened.engine, [how])
-        written = export_table(opened.engine, how, target, form, report, request.safe_cells)
+        written = export_table(opened.engine, how, target, format, report, request.safe_cells)
     if not to_stdout:
         session.console.say(f"{counted(written.rows, 'clip')} written to {target}")
     warn_of_files(session, opened, request.missing, written)

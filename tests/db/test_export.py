@@ -266,3 +266,17 @@ def test_datasets_come_one_after_the_other_each_with_its_name(line: Line) -> Non
     assert planned.names[-3:] == ["more", "license", "tags"]
     with pytest.raises(UsageError, match="dataset"):
         export.plan(line.engine, 1, line.pipeline, Selection(columns=("dataset",)))
+
+
+def test_a_sample_and_a_limit_are_of_all_sides(many: Line) -> None:
+    with many.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE clips SET side = CASE WHEN id % 3 = 0 THEN 'a' ELSE 'b' END")
+        )
+        connection.execute(text("UPDATE clips SET side = NULL WHERE id = 9"))
+    every = ids(many, split=True)
+    assert 9 not in every and len(every) == 203
+    for how in ({"sample": 50}, {"limit": 20}, {"limit": 20, "shuffle": True}, {"share": 0.5}):
+        sides = [ids(many, split=True, side=name, **how) for name in "ab"]
+        assert sorted([*sides[0], *sides[1]]) == sorted(ids(many, split=True, **how))
+        assert all(i % 3 == 0 for i in sides[0]) and len(sides[1]) > len(sides[0]) > 0

@@ -96,9 +96,9 @@ class Shelf:
             found = connection.execute(text(f"SELECT path FROM clips WHERE id = {clip_id}"))
             return Path(found.scalar_one())
 
-    def job(self, form: str, selection: Selection | None = None, **way: Any) -> FolderExport:
+    def job(self, format: str, selection: Selection | None = None, **way: Any) -> FolderExport:
         """An export of all datasets; `way` changes options."""
-        layout = FORMATS[form]
+        layout = FORMATS[format]
         assert isinstance(layout, MediaFormat)
         selection = selection or Selection()
         asked = bool(selection.columns)
@@ -106,12 +106,12 @@ class Shelf:
         plan = plan_several(self.engine, chosen, selection, NEEDED)
         names = plan.names if asked or layout.columns == "usual" else ()
         full = Way(names, plan.kinds, **way)
-        request = {"to": form, "names": list(names), "way": way}
+        request = {"to": format, "names": list(names), "way": way}
         return FolderExport(self.engine, layout, full, [Side("", plan)], request)
 
-    def export(self, form: str, target: Path | str, **way: Any) -> Written:
+    def export(self, format: str, target: Path | str, **way: Any) -> Written:
         """Write all datasets in a format."""
-        return self.job(form, **way).write(str(target))
+        return self.job(format, **way).write(str(target))
 
 
 def make_shelf(home: Path, folder: Path) -> Shelf:

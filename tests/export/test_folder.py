@@ -21,7 +21,7 @@ from curate.tasks.storage.locations import Location
 from curate.tasks.storage.part_files import part_name
 from tests.export.shelf import Shelf, make_shelf, tree
 
-MEDIA = [name for name, form in FORMATS.items() if isinstance(form, MediaFormat)]
+MEDIA = [name for name, format in FORMATS.items() if isinstance(format, MediaFormat)]
 
 
 @pytest.fixture(autouse=True)
@@ -33,9 +33,9 @@ class StoppedError(Exception):
     """The export ended as by a kill."""
 
 
-def stop_at(monkeypatch: pytest.MonkeyPatch, form: MediaFormat, number: int, when: str) -> None:
+def stop_at(monkeypatch: pytest.MonkeyPatch, format: MediaFormat, number: int, when: str) -> None:
     """End the export before, in the middle of, or after a part."""
-    lay = type(form).lay
+    lay = type(format).lay
 
     def stopping(
         self: Any, part: int, items: Sequence[Item], root: Location, way: Any
@@ -46,7 +46,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, form: MediaFormat, number: int, whe
             lay(self, part, items if when == "after" else items[:1], root, way)
         raise StoppedError
 
-    monkeypatch.setattr(type(form), "lay", stopping)
+    monkeypatch.setattr(type(format), "lay", stopping)
 
 
 @pytest.mark.parametrize("when", ["before", "middle", "after"])
@@ -54,15 +54,15 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, form: MediaFormat, number: int, whe
 def test_an_export_that_was_stopped_goes_on_and_has_the_same_bytes(
     shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, when: str
 ) -> None:
-    form = FORMATS[name]
-    assert isinstance(form, MediaFormat)
+    format = FORMATS[name]
+    assert isinstance(format, MediaFormat)
     target = tmp_path / "out"
     shelf.export(name, target, shard_clips=2)
     whole = tree(target)
     target.rename(tmp_path / "whole")
     for number in (0, 2):
         with monkeypatch.context() as patch:
-            stop_at(patch, form, number, when)
+            stop_at(patch, format, number, when)
             with pytest.raises(StoppedError):
                 shelf.export(name, target, shard_clips=2)
         assert not target.exists()
@@ -74,10 +74,10 @@ def test_an_export_that_was_stopped_goes_on_and_has_the_same_bytes(
 def test_nothing_temporary_of_a_killed_process_is_left(
     shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    form = FORMATS["webdataset"]
-    assert isinstance(form, MediaFormat)
+    format = FORMATS["webdataset"]
+    assert isinstance(format, MediaFormat)
     with monkeypatch.context() as patch:
-        stop_at(patch, form, 0, "after")
+        stop_at(patch, format, 0, "after")
         with pytest.raises(StoppedError):
             shelf.export("webdataset", tmp_path / "out")
     (tmp_path / ".out.partial" / part_name()).touch()
@@ -88,20 +88,20 @@ def test_nothing_temporary_of_a_killed_process_is_left(
 def test_what_is_done_is_not_done_again(
     shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    form = FORMATS["sidecar"]
-    assert isinstance(form, MediaFormat)
+    format = FORMATS["sidecar"]
+    assert isinstance(format, MediaFormat)
     with monkeypatch.context() as patch:
-        stop_at(patch, form, 2, "before")
+        stop_at(patch, format, 2, "before")
         with pytest.raises(StoppedError):
             shelf.export("sidecar", tmp_path / "out")
     seen = []
-    lay = type(form).lay
+    lay = type(format).lay
 
     def noting(self: Any, part: int, *rest: Any) -> list[Any]:
         seen.append(part)
         return lay(self, part, *rest)
 
-    monkeypatch.setattr(type(form), "lay", noting)
+    monkeypatch.setattr(type(format), "lay", noting)
     written = shelf.export("sidecar", tmp_path / "out")
     assert seen == [2, 3] and written.clips == {"": 7}
 
@@ -110,10 +110,10 @@ def test_what_is_done_is_not_done_again(
 def test_a_dataset_that_changed_meanwhile_is_exported_as_it_is_now(
     shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    form = FORMATS[name]
-    assert isinstance(form, MediaFormat)
+    format = FORMATS[name]
+    assert isinstance(format, MediaFormat)
     with monkeypatch.context() as patch:
-        stop_at(patch, form, 2, "middle")
+        stop_at(patch, format, 2, "middle")
         with pytest.raises(StoppedError):
             shelf.export(name, tmp_path / "out", shard_clips=2)
     shelf.change("status = 'dropped'", 1)
@@ -127,10 +127,10 @@ def test_a_dataset_that_changed_meanwhile_is_exported_as_it_is_now(
 def test_another_export_to_the_same_place_begins_anew(
     shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    form = FORMATS["sidecar"]
-    assert isinstance(form, MediaFormat)
+    format = FORMATS["sidecar"]
+    assert isinstance(format, MediaFormat)
     with monkeypatch.context() as patch:
-        stop_at(patch, form, 2, "middle")
+        stop_at(patch, format, 2, "middle")
         with pytest.raises(StoppedError):
             shelf.export("sidecar", tmp_path / "out")
     shelf.export("two-files", tmp_path / "out")
@@ -165,11 +165,11 @@ def test_a_folder_of_other_files_is_left_alone_and_an_empty_one_taken(
 def test_half_an_export_at_a_url_goes_on_and_is_not_mixed(
     shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    form = FORMATS["webdataset"]
-    assert isinstance(form, MediaFormat)
+    format = FORMATS["webdataset"]
+    assert isinstance(format, MediaFormat)
     url = f"memory://{tmp_path.name}/out"
     with monkeypatch.context() as patch:
-        stop_at(patch, form, 2, "after")
+        stop_at(patch, format, 2, "after")
         with pytest.raises(StoppedError):
             shelf.export("webdataset", url, shard_clips=2)
     with pytest.raises(ExportThere, match="half of another"):

@@ -12,7 +12,7 @@ def test_all_formats_are_there_by_their_names() -> None:
     names = "csv parquet jsonl webdataset videofolder sidecar two-files diffsynth musubi"
     others = "opensora_hpcai opensora_pku hunyuanvideo"
     assert " ".join(FORMATS) == f"{names} {others}"
-    assert all(form.name == name and form.reader for name, form in FORMATS.items())
+    assert all(format.name == name and format.reader for name, format in FORMATS.items())
 
 
 @pytest.mark.parametrize(

@@ -7,5 +7,5 @@ from curate.export.registry import FORMATS
 
 
 def test_it_is_the_same_list() -> None:
-    form = FORMATS["hunyuanvideo"]
-    assert isinstance(form, OpenSoraPku) and form.name == "hunyuanvideo"
+    format = FORMATS["hunyuanvideo"]
+    assert isinstance(format, OpenSoraPku) and format.name == "hunyuanvideo"

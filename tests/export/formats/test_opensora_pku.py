@@ -11,10 +11,10 @@ from curate.db.export import Selection
 from tests.export.shelf import Shelf, frames_of
 
 
-@pytest.mark.parametrize("form", ["opensora_pku", "hunyuanvideo"])
-def test_the_list_has_what_its_reader_asserts(shelf: Shelf, tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize("format", ["opensora_pku", "hunyuanvideo"])
+def test_the_list_has_what_its_reader_asserts(shelf: Shelf, tmp_path: Path, format: str) -> None:
     shelf.change("width = NULL", 1)
-    written = shelf.job(form, Selection(columns=("clip_id",))).write(str(tmp_path / "out"))
+    written = shelf.job(format, Selection(columns=("clip_id",))).write(str(tmp_path / "out"))
     with (tmp_path / "out/videos.json").open(encoding="ascii") as stream:
         found = json.load(stream)
     assert found[1] == {
