@@ -74,11 +74,13 @@ class FolderExport:
         """Write it, or what is left of it to be written. Raises ExportThere, UsageError,
         ServiceError, FilesAmiss.
         """
-        where: Location = target if is_url(target) else Path(target).absolute()
+        where: Location = target.rstrip("/") if is_url(target) else Path(target).absolute()
         way = replace(self.way, final=str(where))
         if there(where) and (isinstance(where, str) or any(where.iterdir())):
             if there(below(where, MARK)):
-                return self._compare(where, way)
+                written = self._compare(where, way)
+                self._forget(where)  # a kill may have left it
+                return written
             if isinstance(where, Path) or not there(below(where, FOLDER)):
                 raise ExportThere(target=target, what="holds other files")
         root = where if isinstance(where, str) else where.with_name(f".{where.name}.partial")
@@ -103,9 +105,13 @@ class FolderExport:
                 if where.exists():
                     where.rmdir()  # empty
                 root.rename(where)
+        self._forget(where)
+        return written
+
+    def _forget(self, where: Location) -> None:
+        """Remove the journals."""
         for side in ("", *(side.name for side in self.sides if side.name)):
             remove(below(where, side, FOLDER) if side else below(where, FOLDER))
-        return written
 
     def count(self) -> Written:
         """What it would write, without writing anything."""

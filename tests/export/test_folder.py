@@ -140,6 +140,7 @@ def test_another_export_to_the_same_place_begins_anew(
 def test_an_export_that_is_whole_is_left_alone(shelf: Shelf, tmp_path: Path) -> None:
     first = shelf.export("sidecar", tmp_path / "out")
     before = tree(tmp_path / "out")
+    (tmp_path / "out" / ".curate").mkdir()  # as after a kill at the very end
     again = shelf.export("sidecar", tmp_path / "out")
     assert again.nothing_new and not first.nothing_new and again.clips == first.clips
     with pytest.raises(ExportThere, match="another command"):
