@@ -28,6 +28,7 @@ from curate.cli.shared.export_options import (
     Split,
     Statuses,
     Target,
+    Thumbnails,
     To,
     check_together,
     request_of,
@@ -72,6 +73,7 @@ def export(
     metadata: OfFolder = "parquet",
     shard_clips: ShardClips = 10_000,
     shard_bytes: ShardBytes = "1G",
+    thumbnails: Thumbnails = False,
     status: Statuses = None,
     safe_cells: SafeCells = False,
     missing: OfMissing = "drop",
@@ -97,6 +99,8 @@ def export(
     request, way, shares = request_of(format, ctx.params), way_of(ctx.params), shares_of(split)
     check_together(format, request, ctx.params)
     opened = [open_dataset(session, name or None) for name in dict.fromkeys(datasets or [""])]
+    if thumbnails:
+        way = replace(way, samples=session.settings.samples)
     job = ExportJob(session, opened, request, shares, dry_run, as_json)
     if resplit and not dry_run:
         forget_sides(opened[0].engine, [each.dataset.id for each in opened])
@@ -142,7 +146,8 @@ class ExportJob:
         sides = []
         for name in self.shares if request.more.split else [""]:
             on_it = replace(request, more=replace(request.more, side=name or None))
-            sides.append(Side(name, plan_export(first, on_it, others, NEEDED)))
+            also = (*NEEDED, *format.needs(way))
+            sides.append(Side(name, plan_export(first, on_it, others, also)))
         plans = [side.plan for side in sides]
         way = replace(way, names=plans[0].names if usual else (), kinds=plans[0].kinds)
         format.check(way)
@@ -154,6 +159,7 @@ class ExportJob:
             "datasets": [each.name for each in self.opened],
             "split": self.shares,
             "options": [way.files, way.metadata, way.shard_clips, way.shard_bytes],
+            "thumbnails": way.samples is not None,
             "curate": curate.__version__,
         }
         with Counter(self.session.console, "clips written") as counter:
@@ -184,6 +190,8 @@ class ExportJob:
             self._show(rows)
         for why, count in sorted(written.left.items()):
             console.warn(f"{counted(count, 'clip')} left out: they {why}")
+        for what, count in sorted(written.remarks.items()):
+            console.warn(f"{counted(count, 'clip')}: they {what}")
 
     def warn_of_rows(self) -> None:
         """Say which datasets are not through yet, or are being refiltered."""

@@ -78,6 +78,29 @@ HIDDEN = (
     "side",
 )
 DATASET = "dataset"  # its name: a column where clips of several datasets are written
+# columns of a clip's video that an export may read besides, each as `_source_` and its name
+OF_SOURCE = (
+    "path",
+    "relpath",
+    "clip_stem",
+    "fingerprint",
+    "media_type",
+    "size_bytes",
+    "width",
+    "height",
+    "rotation",
+    "mirrored",
+    "sample_aspect_ratio",
+    "stream_index",
+    "codec",
+    "pixel_format",
+    "transfer",
+    "primaries",
+    "time_base_num",
+    "time_base_den",
+    "time_jumps",
+    "seekable",
+)
 _PATHS = ("path", "source")
 _SIZE = "file_size"  # the column of a clip that tells the size of its file
 _ADDED = {
@@ -347,6 +370,7 @@ def _selected(ids: Sequence[int], known: Iterable[str], statuses: Sequence[str])
             clips.c.path.is_not(None).label("_own"),
             videos.c.relpath.label("_relpath"),
             place.label("_place"),
+            *[videos.c[name].label(f"_source_{name}") for name in OF_SOURCE],
         )
         .join_from(clips, videos, clips.c.video_id == videos.c.id)
         .join(datasets, clips.c.dataset_id == datasets.c.id)

@@ -12,7 +12,7 @@ import hashlib
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -42,12 +42,15 @@ class Side:
 
 @dataclass
 class Written:
-    """What lies there now, by side; what the format could not hold, by reason."""
+    """What lies there now, by side; what the format could not hold, by reason; what else is to be
+    told of clips, by what it is.
+    """
 
     clips: dict[str, int] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=dict)
     parts: dict[str, int] = field(default_factory=dict)
     left: Counter[str] = field(default_factory=Counter)
+    remarks: Counter[str] = field(default_factory=Counter)
     rows: Exported = field(default_factory=lambda: Exported(()))
     digests: list[str] = field(default_factory=list)
     nothing_new: bool = False  # it was whole already
@@ -166,8 +169,16 @@ class FolderExport:
                 raise _Changed
             if number >= 0 or not side.name:
                 final = f"{way.final}/{side.name}" if side.name else way.final
-                self.format.finish(journal.laid(number + 1), into, replace(way, final=final))
+                laid = self._heard(journal.laid(number + 1), written)
+                self.format.finish(laid, into, replace(way, final=final))
         return written
+
+    def _heard(self, laid: Iterable[Any], written: Written) -> Iterator[Any]:
+        """What was noted of parts, with the remarks in it counted on the way."""
+        for line in laid:
+            if told := self.format.remark(line):
+                written.remarks[told[0]] += told[1]
+            yield line
 
     def _parts(self, side: Side, way: Way, written: Written) -> Iterator[tuple[int, Any]]:
         """The clips of a side in parts, counted."""

@@ -34,6 +34,8 @@ class Item(NamedTuple):
     fps: float | None
     num_frames: int | None
     values: Sequence[Any]
+    changed: int = 0  # when its file was, in nanoseconds; 0: not asked, as at a URL
+    more: Sequence[Any] = ()  # what MediaFormat.needs names besides
 
     @property
     def key(self) -> str:
@@ -64,7 +66,8 @@ class Way:
 
     `files`: whether clips are linked, copied, or named where they are. `metadata` is the table of a
     videofolder. A shard ends before it has more than `shard_clips` clips or `shard_bytes` bytes.
-    `final` is where the folder will be when it is whole.
+    `final` is where the folder will be when it is whole. With `samples`, the place of these, clips
+    get a thumbnail beside them.
     """
 
     names: Sequence[str]
@@ -74,6 +77,7 @@ class Way:
     shard_clips: int = 10_000
     shard_bytes: int = 1 << 30
     final: str = ""
+    samples: Location | None = None
 
 
 class Format(ABC):
@@ -119,6 +123,14 @@ class MediaFormat(Format):
 
     def check(self, way: Way) -> None:
         """Raise UsageError or PackageMissing where it cannot be written so."""
+
+    def needs(self, way: Way) -> Sequence[str]:
+        """Columns that it needs of each clip besides NEEDED: `Item.more`."""
+        return ()
+
+    def remark(self, line: Any) -> tuple[str, int] | None:
+        """What is to be told of a line that `lay` returned, said of many clips, and of how many."""
+        return None
 
     def files_of(self, number: int) -> Sequence[str]:
         """The names of the files of a part of shards."""

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from curate.db.export import ExportPlan, ExportRow
-from curate.export.files import length
+from curate.export.files import changed, length
 from curate.export.format import NEEDED, Item, MediaFormat, Way
 
 A_PART = 1000  # clips of a part of a folder
@@ -22,10 +22,15 @@ def items(
     reason.
     """
     at = [plan.read.index(name) for name in NEEDED]
+    beside = [plan.read.index(name) for name in format.needs(way)]
     count = len(way.names)
     for values, file, size, own_file in rows:
         clip_id, path, text, width, height, fps, frames = [values[n] for n in at]
-        item = Item(clip_id, file, size or 0, text, width, height, fps, frames, values[:count])
+        when = changed(file) if way.files != "none" else 0
+        more = [values[n] for n in beside]
+        item = Item(
+            clip_id, file, size or 0, text, width, height, fps, frames, values[:count], when, more
+        )
         if not own_file:
             why = "have no file of their own, for they were not cut"
         elif format.needs_text and not text:
@@ -60,6 +65,6 @@ def parts(found: Iterable[Item], most: int, most_bytes: int | None) -> Iterator[
 
 
 def digest(part: Sequence[Item]) -> str:
-    """A hash of all that is written of these clips, but for what is in their files."""
+    """A hash of all that is written of these clips; of their files, size and time of change."""
     lines = (json.dumps(item, ensure_ascii=True) for item in part)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

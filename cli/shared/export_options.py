@@ -83,6 +83,9 @@ ShardClips = Annotated[int, typer.Option("--shard-clips", min=1, help="Clips in 
 ShardBytes = Annotated[
     str, typer.Option("--shard-bytes", metavar="SIZE", help="Bytes in a shard at most.")
 ]
+Thumbnails = Annotated[
+    bool, typer.Option("--thumbnails", help="Of webdataset: a picture of each clip, KEY.jpg.")
+]
 Statuses = Annotated[
     list[str] | None,
     typer.Option(
@@ -191,6 +194,8 @@ def check_together(format: Format, request: ExportRequest, options: Mapping[str,
         raise UsageError(what=f"--to {name} writes a folder; name one: -o FOLDER")
     if is_url(output) and not format.to_urls:
         raise UsageError(what=f"{name} is written to a folder, not to {output}")
+    if options["thumbnails"] and not format.shards:
+        raise UsageError(what=f"--thumbnails is for webdataset, and {name} has no place for them")
     if files and files not in format.placings:
         takes = (
             f"it takes {', '.join(format.placings)}" if format.placings else "shards hold the clips"

@@ -1,4 +1,4 @@
-"""`webdataset`: shards, which are tar files of `KEY.mp4`, `KEY.json` and `KEY.txt`."""
+"""`webdataset`: shards, which are tar files of `KEY.mp4`, `KEY.json`, `KEY.txt`, `KEY.jpg`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from typing import Any, BinaryIO
 
-from curate.configs.errors import ServiceError
+from curate.configs.errors import SamplesMissing, ServiceError
 from curate.export.format import Item, MediaFormat, Way, json_line
 from curate.export.places import write_text
 from curate.tasks.inputs.paths import is_url
@@ -18,6 +18,7 @@ from curate.tasks.storage.locations import Location, below, replacing
 from curate.tasks.storage.remote import RemoteFile, store_errors
 
 KIND = "wids-shard-index-v1"  # of webdataset's own index
+_BARE = "have no thumbnail, for their samples are gone"
 
 # the header of an empty file without a name; its checksum counts itself as spaces
 _HEAD = tarfile.TarInfo("").tobuf(tarfile.GNU_FORMAT)
@@ -26,8 +27,9 @@ _SUM = int(_HEAD[148:154], 8)
 
 
 class WebDataset(MediaFormat):
-    """The columns are in KEY.json, the caption, where there is one, also in KEY.txt. index.json
-    lists the shards with their clips, bytes and SHA-256.
+    """The columns are in KEY.json, the caption, where there is one, also in KEY.txt, and on request
+    the middle one of the clip's samples in KEY.jpg. index.json lists the shards with their clips,
+    bytes and SHA-256.
     """
 
     name = "webdataset"
@@ -38,6 +40,15 @@ class WebDataset(MediaFormat):
     to_urls = True
     shards = True
 
+    def needs(self, way: Way) -> Sequence[str]:
+        """What finds the samples of a clip."""
+        of_samples = ("video_id", "clip_index", "_source_fingerprint")
+        return () if way.samples is None else of_samples
+
+    def remark(self, line: Any) -> tuple[str, int] | None:
+        """Clips whose samples are gone."""
+        return (_BARE, line[_BARE]) if _BARE in line else None
+
     def files_of(self, number: int) -> Sequence[str]:
         """The shard."""
         return [f"{number:06d}.tar"]
@@ -45,6 +56,7 @@ class WebDataset(MediaFormat):
     def lay(self, number: int, items: Sequence[Item], root: Location, way: Way) -> list[Any]:
         """Write a shard."""
         (name,) = self.files_of(number)
+        thumbnails = None if way.samples is None else _Thumbnails(way.samples)
         with replacing(below(root, name)) as temporary, temporary.open("wb") as stream:
             shard = _Shard(stream)
             for item in items:
@@ -53,14 +65,39 @@ class WebDataset(MediaFormat):
                 shard.add(f"{item.key}.json", values.encode())
                 if item.text is not None:
                     shard.add(f"{item.key}.txt", item.text.encode())
+                if thumbnails and (jpeg := thumbnails.of(item)):
+                    shard.add(f"{item.key}.jpg", jpeg)
             size = shard.close()
         of_it = {"nsamples": len(items), "filesize": size, "sha256": shard.sha256.hexdigest()}
-        return [{"url": name, **of_it}]
+        bare = {_BARE: thumbnails.missing} if thumbnails and thumbnails.missing else {}
+        return [{"url": name, **of_it, **bare}]
 
     def finish(self, laid: Iterable[Any], root: Location, way: Way) -> None:
         """Write index.json."""
-        index = {"__kind__": KIND, "wids_version": 1, "shardlist": list(laid)}
+        shards = [{key: line[key] for key in line if key != _BARE} for line in laid]
+        index = {"__kind__": KIND, "wids_version": 1, "shardlist": shards}
         write_text(below(root, "index.json"), json.dumps(index, indent=1) + "\n")
+
+
+class _Thumbnails:
+    """The middle samples of clips; counts those whose samples are gone."""
+
+    def __init__(self, samples: Location) -> None:
+        from curate.tasks.storage.archives import RemoteArchives
+
+        self._from = RemoteArchives(samples) if isinstance(samples, str) else samples
+        self.missing = 0
+
+    def of(self, item: Item) -> bytes | None:
+        """A JPEG file, or None."""
+        from curate.tasks.video.samples import Samples
+
+        video_id, index, fingerprint = item.more
+        try:
+            return Samples.open(self._from, video_id, index, fingerprint).thumbnail()
+        except SamplesMissing:
+            self.missing += 1
+            return None
 
 
 class _Shard:

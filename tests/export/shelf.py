@@ -103,10 +103,11 @@ class Shelf:
         selection = selection or Selection()
         asked = bool(selection.columns)
         chosen = [(each.id, self.pipeline) for each in self.datasets]
-        plan = plan_several(self.engine, chosen, selection, NEEDED)
+        needs = (*NEEDED, *layout.needs(Way((), {}, **way)))
+        plan = plan_several(self.engine, chosen, selection, needs)
         names = plan.names if asked or layout.columns == "usual" else ()
         full = Way(names, plan.kinds, **way)
-        request = {"to": format, "names": list(names), "way": way}
+        request = {"to": format, "names": list(names), "way": {k: str(v) for k, v in way.items()}}
         return FolderExport(self.engine, layout, full, [Side("", plan)], request)
 
     def export(self, format: str, target: Path | str, **way: Any) -> Written:

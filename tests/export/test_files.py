@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from curate.configs.errors import ServiceError
-from curate.export.files import length, place
+from curate.export.files import changed, length, place
 
 
 @pytest.fixture
@@ -69,3 +69,9 @@ def test_a_clip_in_a_store_is_copied(tmp_path: Path) -> None:
     fsspec.filesystem("memory").pipe_file("/clips/a.mp4", b"abc")
     place("memory://clips/a.mp4", 3, tmp_path / "a.mp4", "link")
     assert (tmp_path / "a.mp4").read_bytes() == b"abc" and length("memory://clips/a.mp4") == 3
+
+
+def test_the_time_of_change_is_that_of_the_file_and_none_where_nobody_knows(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    assert changed(str(tmp_path / "a")) == (tmp_path / "a").stat().st_mtime_ns
+    assert changed(str(tmp_path / "gone")) == changed("s3://bucket/a") == 0

@@ -124,6 +124,27 @@ def test_a_dataset_that_changed_meanwhile_is_exported_as_it_is_now(
     assert found == anew
 
 
+@pytest.mark.parametrize("name", ["webdataset", "sidecar"])
+def test_a_file_that_another_of_the_same_size_replaced_is_exported_as_it_is_now(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    format = FORMATS[name]
+    assert isinstance(format, MediaFormat)
+    with monkeypatch.context() as patch:
+        stop_at(patch, format, 2, "middle")
+        with pytest.raises(StoppedError):
+            shelf.export(name, tmp_path / "out", shard_clips=2)
+    size = shelf.file(1).stat().st_size
+    shelf.file(1).unlink()
+    shelf.file(1).write_bytes(bytes(size))
+    shelf.export(name, tmp_path / "out", shard_clips=2)
+    shelf.export(name, tmp_path / "anew", shard_clips=2)
+    assert tree(tmp_path / "out") == tree(tmp_path / "anew")
+    shelf.file(3).touch()
+    with pytest.raises(ExportThere, match="earlier day"):
+        shelf.export(name, tmp_path / "out", shard_clips=2)
+
+
 def test_another_export_to_the_same_place_begins_anew(
     shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

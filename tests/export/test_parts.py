@@ -28,7 +28,7 @@ def test_parts_are_as_full_as_they_may_be(sizes: list[int], most: int, most_byte
 def test_a_digest_is_that_of_all_that_is_written() -> None:
     others = [
         [item(2)], [item(1, 11)], [item(1, text="a dog")], [item(1), item(2)], [],
-        [item(1)._replace(values=(2,))],
+        [item(1)._replace(values=(2,))], [item(1)._replace(changed=5)],
     ]  # fmt: skip
-    assert len({digest(part) for part in ([item(1)], *others)}) == 7
+    assert len({digest(part) for part in ([item(1)], *others)}) == 8
     assert digest([item(1)]) == digest([item(1)])

@@ -16,6 +16,10 @@ from curate.configs.errors import ServiceError
 from curate.export.format import Item, Way
 from curate.export.formats import webdataset
 from curate.export.formats.webdataset import WebDataset
+from curate.tasks.video.jpeg import JpegList, encode_jpeg
+from curate.tasks.video.measures import Measures
+from curate.tasks.video.samples import writing_samples
+from tests.drawing import picture
 from tests.export.shelf import CAPTIONS, Shelf, frames_of
 
 
@@ -100,3 +104,23 @@ def test_headers_are_those_of_tarfile(name: str, size: int) -> None:
     stream = io.BytesIO()
     webdataset._Shard(stream)._head(name, size)
     assert stream.getvalue() == info.tobuf(tarfile.GNU_FORMAT)
+
+
+def test_thumbnails_are_middle_samples_and_those_that_are_gone_are_counted(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    samples, jpegs = tmp_path / "samples", JpegList()
+    pictures = [jpegs.add(at / 4, encode_jpeg(picture(at, size=(64, 48)))) for at in range(3)]
+    with writing_samples(samples, 1, "1") as writer:
+        for index in range(7):
+            writer.write(index, Measures(0.5, pictures, [0], pictures[0]), jpegs)
+    written = shelf.export("webdataset", tmp_path / "out", shard_clips=4, samples=samples)
+    assert written.remarks == {"have no thumbnail, for their samples are gone": 2}
+    with tarfile.open(tmp_path / "out/000000.tar") as shard:
+        assert shard.getnames()[:4] == [f"000000001.{e}" for e in ("mp4", "json", "txt", "jpg")]
+        member = shard.extractfile("000000001.jpg")
+        assert member is not None and member.read() == encode_jpeg(picture(1, size=(64, 48)))
+    with tarfile.open(tmp_path / "out/000002.tar") as shard:  # of a video without samples
+        assert "000000009.jpg" not in shard.getnames()
+    keys = {"url", "nsamples", "filesize", "sha256"}
+    assert {*json.loads((tmp_path / "out/index.json").read_text())["shardlist"][1]} == keys
