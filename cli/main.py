@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import gc
 import os
 import shlex
 import sys
@@ -323,6 +324,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         code, lost = code or _report(_unwritten(error), 1, verbose=False), True
     if lost:  # or Python complains about it once more at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if argv is None:  # or Python looks through all objects that are left, for up to half a second
+        gc.freeze()
     sys.exit(code)
 
 

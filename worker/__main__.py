@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import signal
 import sys
@@ -28,6 +29,7 @@ def main() -> None:
     signals.worker_process_init.connect(_leave_to_supervisor)
     worker = app.Worker(**json.loads(sys.argv[1]), quiet=True)  # without Celery's banner
     worker.start()
+    gc.freeze()  # or Python looks through all objects that are left, for up to half a second
     sys.exit(worker.exitcode)
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from curate.configs.errors import ServiceError
+from curate.configs.identity import started
 from curate.configs.settings import Settings
 from curate.db.reports.workers import StageAtWork, stages_at_work
 from curate.tasks.storage.part_files import remove_abandoned
@@ -37,6 +38,7 @@ GRACE_SECONDS = 30.0  # how long batches may go on after the workers are told to
 RESTARTS = 5  # deaths in a row, each within QUICK_SECONDS of the start, before giving up
 QUICK_SECONDS = 30.0
 TIDY_SECONDS = 5.0  # that a stop waits for temporary files to be found and removed
+LOOK_SECONDS = 0.1  # between looks whether a batch is still at work, during a stop
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,9 @@ class Worker:
         self.start()
 
     def processes(self) -> list[int]:
-        """The process ids of its children, which run the batches; none where /proc is missing."""
+        """The process ids of its children, which run the batches; none where it cannot be told."""
         with contextlib.suppress(OSError):
-            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
-            return [int(pid) for pid in children.split()]
+            return [int(pid) for pid in _children_file(self.pid or 0).read_text().split()]
         return []
 
     def tell_to_stop(self) -> None:
@@ -102,25 +103,24 @@ class Worker:
             self._told = True
             self._process.send_signal(signal.SIGTERM)
 
-    def wait(self, seconds: float) -> None:
-        """Wait until it has ended, at most so many seconds."""
-        if self._process:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout=max(0.0, seconds))
-
     def kill(self) -> bool:
         """Kill it and its children; return whether it was still running."""
+        children = self.processes()
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
             return False
+        deadline = time.monotonic() + 2
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            deadline = time.monotonic() + 2
-            while time.monotonic() < deadline:  # until init has reaped its children
-                os.killpg(process.pid, 0)
-                time.sleep(0.01)
+        process.wait()
+        while any(map(started, children)) and time.monotonic() < deadline:
+            time.sleep(0.01)
         return True
+
+
+def _children_file(pid: int) -> Path:
+    """Where Linux tells the process ids of a process's children."""
+    return Path(f"/proc/{pid}/task/{pid}/children")
 
 
 class Supervisor:
@@ -218,13 +218,18 @@ class Supervisor:
     def stop(self, grace: float = GRACE_SECONDS) -> None:
         """Let batches finish for `grace` seconds, then kill the workers and release their rows.
 
-        A second signal kills them at once; those that follow are ignored.
+        Workers that hold no rows are not waited for: a Celery worker takes half a second for each
+        of its processes to end, and one more. A second signal kills them at once; those that follow
+        are ignored.
         """
         deadline = time.monotonic() + grace
         try:
             self.tell_to_stop()
-            for worker in self.workers:
-                worker.wait(deadline - time.monotonic())
+            while any(worker.pid for worker in self.workers) and not self._is_idle():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    break
+                time.sleep(min(LOOK_SECONDS, left))
         except KeyboardInterrupt:  # the user's second one
             log.info("killing the workers")
         finally:
@@ -234,16 +239,27 @@ class Supervisor:
                 stack.callback(self._heartbeat.leave)
                 self._kill_workers()
 
+    def _is_idle(self) -> bool:
+        """Whether the workers are known to hold no rows."""
+        if not _children_file(os.getpid()).exists():
+            return False
+        try:
+            return not self.at_work()
+        except ServiceError:  # the database is away
+            return False
+
     def _kill_workers(self) -> None:
         """Kill the workers that still run, and release their rows, so that none has to wait.
 
         What they, or processes that crashed before, had begun to write is removed.
         """
         killed = sum(worker.kill() for worker in self.workers)
+        interrupted = self._dispatcher.crashes
         if killed:
             try:
-                release_rows_of_dead(self._engine)
+                interrupted += release_rows_of_dead(self._engine)
             except ServiceError as error:
                 log.warning("rows of ended workers wait until their leases run out: %s", error)
-        if killed or self._dispatcher.crashes:
+                interrupted += killed
+        if interrupted:
             self._tidy().join(TIDY_SECONDS)

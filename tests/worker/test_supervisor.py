@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from curate.configs.errors import ServiceError
-from curate.configs.identity import process_mark
+from curate.configs.identity import process_mark, started
 from curate.tasks.models.device import VISIBLE
 from curate.worker import broker, supervisor
 from curate.worker.processes import WorkerSpec, worker_specs
@@ -139,6 +140,36 @@ def test_rows_of_workers_that_are_ended_are_free_at_once(
     assert line.rows(free) == [("active", None, 0.0, 0, 0)], (
         "no lease to wait for, and no crash of the row"
     )
+
+
+def test_a_stop_waits_for_a_batch_at_work(plugged: Path, sqlite_url: str, home: Path) -> None:
+    line = waiting_line(sqlite_url, home, plugged)
+    with Supervisor(
+        line.settings, line.engine, worker_specs(line.settings, ["cpu"], 1), Log(plugged / "log")
+    ) as supervised:
+        drive(supervised, lambda: (plugged / "begun").exists())
+        supervised.tell_to_stop()
+        let_go = threading.Timer(0.5, (plugged / "go").touch)
+        let_go.start()
+    assert not let_go.is_alive()
+    ends = "SELECT status, count(*) FROM clips GROUP BY 1 ORDER BY 1"
+    assert line.rows(ends) == [("active", 1), ("kept", 1)]
+
+
+def test_a_stop_waits_for_no_worker_without_rows(
+    plugged: Path, sqlite_url: str, home: Path
+) -> None:
+    line = make_line(sqlite_url, home, ["score"])
+    with Supervisor(
+        line.settings, line.engine, worker_specs(line.settings, ["cpu"], 1), Log(plugged / "log")
+    ) as supervised:
+        (worker,) = supervised.workers
+        drive(supervised, worker.processes)
+        pid = worker.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)  # it never ends by itself
+        supervised.stop(grace=3600)
+    assert not started(pid)
 
 
 def test_a_worker_outlives_its_broker_and_what_a_killed_process_began_is_removed(
