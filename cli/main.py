@@ -119,6 +119,11 @@ COMMANDS = [
         "List all datasets: videos, clips, kept and failed ones, state, size on disk, when made.",
     ),
     Entry(
+        "buckets",
+        LOOK,
+        "List the buckets, sizes and lengths that clips are trained on in, with the clips in each.",
+    ),
+    Entry(
         "errors",
         LOOK,
         "Show what failed: the kind of error, how many rows, one of them, and what to do.",

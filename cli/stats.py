@@ -37,7 +37,7 @@ def stats(
         list[str] | None,
         typer.Argument(
             metavar="[COLUMN]...",
-            help="Columns; all measured numbers if left out.",
+            help="Columns; all measured numbers, and buckets, if left out.",
             autocompletion=column_names,
         ),
     ] = None,
@@ -88,7 +88,9 @@ def _chosen(opened: OpenDataset, level: Level, columns: Sequence[str]) -> dict[s
             is_dataset = name in [d.name for d in all_datasets(opened.engine)]
             why = f"{name} is a dataset: write --dataset {name}" if is_dataset else ""
             raise UsageError(what=why or unknown(name, known))
-    return {name: known[name] for name in columns} or measures(opened.pipeline, level)
+    if columns:
+        return {name: known[name] for name in columns}
+    return measures(opened.pipeline, level) | {n: c for n, c in known.items() if c.counted}
 
 
 def _print_numbers(one: Distribution, column: Column) -> None:

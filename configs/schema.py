@@ -29,6 +29,7 @@ class Column:
     """A column that a stage writes. NULL means not measured.
 
     `doc` says the formula, unit and direction; `low` and `high` bound the values (None: no bound).
+    `counted` marks a text of few values: `curate stats` tells how many rows have each of them.
     """
 
     kind: ColumnKind
@@ -36,6 +37,7 @@ class Column:
     low: float | None = None
     high: float | None = None
     better: Literal["higher", "lower", ""] = ""
+    counted: bool = False
 
     @property
     def range(self) -> str:

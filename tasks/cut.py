@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import groupby
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import Field, model_validator
 
+from curate.configs.errors import ConfigError
+from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Column, StageOptions
+from curate.tasks.bucket import Bucket, BucketOptions
 from curate.tasks.inputs.extensions import is_image
 from curate.tasks.inputs.paths import to_text
 from curate.tasks.stage import Clip, Outcome, Scores, Stage, Video
 from curate.tasks.storage.clip_paths import clip_path
 from curate.tasks.storage.locations import Location
+from curate.tasks.video.buckets import parse_bucket
 from curate.tasks.video.picture_options import Deinterlace, Hdr, refuse_hdr
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
     from curate.tasks.video.encode import WrittenClip
+
+
+# columns in which a clip that fits its bucket differs from its span, besides its end
+_FITTED = ("num_frames", "fps", "width", "height", "aspect_ratio", "resolution", "seconds")
 
 
 class CutOptions(StageOptions):
@@ -66,15 +75,29 @@ class CutOptions(StageOptions):
         le=8192,
         description="pixels of the shorter side, never enlarged; null: as the source",
     )
+    fit: Literal["none", "crop", "pad"] = Field(
+        "none",
+        description="crop, pad: a clip with a bucket gets its size, by cutting away what is "
+        "outside or by black bars, and its number of frames, the first ones; none: it stays whole",
+    )
     audio: bool = Field(False, description="keep the sound, as AAC")
     deinterlace: Deinterlace = "auto"
     hdr: Hdr = "tonemap"
 
     @model_validator(mode="after")
-    def _copy_changes_nothing(self) -> CutOptions:
-        if self.mode == "copy" and (self.target_fps is not None or self.shorter_size is not None):
+    def _go_together(self) -> CutOptions:
+        if self.mode == "copy" and self.changing:
             raise ValueError("mode copy cannot change the frame rate or size; use mode encode")
+        if self.fit != "none" and self.shorter_size is not None:
+            raise ValueError(f"fit {self.fit} gives clips their size; leave out shorter_size")
         return self
+
+    @property
+    def changing(self) -> list[str]:
+        """The options by which files differ from the spans in their frames or size."""
+        fits = ["fit"] if self.fit != "none" else []
+        others = ("target_fps", "shorter_size")
+        return fits + [name for name in others if getattr(self, name) is not None]
 
 
 class Cut(Stage[Clip, CutOptions]):
@@ -84,7 +107,7 @@ class Cut(Stage[Clip, CutOptions]):
     where another one has the name; datasets made before schema 0009 keep their id as its name.
     clip_stem is the source's path below what was enqueued, without its ending; of a.mp4 and a.mov
     the later one keeps it. A file that lies elsewhere goes below ``_root`` or ``_<scheme>``. Still
-    images are not cut: their path is the source's.
+    images are not cut, nor fitted to a bucket: their path is the source's.
     """
 
     name = "cut"
@@ -106,7 +129,30 @@ class Cut(Stage[Clip, CutOptions]):
         "height": Column("int", "pixels as displayed", 1),
         "aspect_ratio": Column("float", "height / width", 0),
         "resolution": Column("int", "height * width", 1),
+        "end_seconds": Column(
+            "float", "end, from the first frame of the video: start of the first frame after it", 0
+        ),
+        "seconds": Column("float", "length; NULL for an image", 0),
     }
+
+    @classmethod
+    def check_before(cls, options: Any, before: Pipeline) -> None:
+        """Raise ConfigError when clips shall fit buckets that no stage before writes, or that count
+        frames at another rate.
+        """
+        if options.fit == "none":
+            return
+        name, why, option = Bucket.name, "", "fit"
+        if not before.has(name):
+            why = f"fit {options.fit} brings clips to their bucket; put the stage {name} before it"
+        else:
+            rates = options.target_fps, cast(BucketOptions, before.stage(name).options).fps
+            if rates[0] != rates[1]:
+                option = "target_fps"
+                here, there = ("null" if rate is None else f"{rate:g}" for rate in rates)
+                why = f"target_fps is {here}, and {name}.fps {there}; set both alike"
+        if why:
+            raise ConfigError(source=f"of stage {cls.name}", why=why, option=option)
 
     def run(self, row: Clip) -> Outcome:
         """The path and size of the file, and the measures in which it differs from the span."""
@@ -142,7 +188,7 @@ class Cut(Stage[Clip, CutOptions]):
 
     def _encode(self, video: Video, clips: list[Clip]) -> Iterator[tuple[Clip, Scores]]:
         from curate.tasks.video.decode import decode, open_media, video_stream
-        from curate.tasks.video.encode import Target, encode_span
+        from curate.tasks.video.encode import Box, Target, encode_span
 
         o = self.options
         fps = Fraction(o.target_fps).limit_denominator(1001) if o.target_fps else None
@@ -153,6 +199,7 @@ class Cut(Stage[Clip, CutOptions]):
         changed: tuple[str, ...] = ("num_frames", "fps") if o.target_fps else ()
         if o.shorter_size:
             changed += ("width", "height", "aspect_ratio", "resolution")
+        fit = None if o.fit == "none" else o.fit
         sound = video.path if o.audio else None
         access = clips[0].span.access
         keyframes = [] if access == "decode" else json.loads(video.values.get("keyframes") or "[]")
@@ -166,11 +213,19 @@ class Cut(Stage[Clip, CutOptions]):
                 for clip in run:
                     path = clip_path(self.context.clips, video["clip_stem"], clip.index)
                     own = self.context.counted(clip, frames.span(clip.start_pts, clip.end_pts))
-                    written = encode_span(path, own, stream, clip.span, target, sound)
-                    yield clip, _scores(path, written, changed)
+                    box = None
+                    if fit and (bucket := clip.values.get(Bucket.name)):
+                        height, width, count = parse_bucket(bucket)
+                        box = Box(width, height, count, fit)
+                    boxed = replace(target, box=box)
+                    written = encode_span(path, own, stream, clip.span, boxed, sound)
+                    scores = _scores(path, written, _FITTED if box else changed)
+                    if box:
+                        scores["end_seconds"] = clip["start_seconds"] + written.seconds
+                    yield clip, scores
 
 
-def _scores(path: Location, written: WrittenClip, changed: Iterable[str]) -> Scores:
+def _scores(path: Location, written: WrittenClip, changed: Iterable[str]) -> dict[str, Any]:
     """The path and size of a written clip, and those of its measures that `changed` names."""
     measures = {
         "num_frames": written.num_frames,
@@ -179,6 +234,7 @@ def _scores(path: Location, written: WrittenClip, changed: Iterable[str]) -> Sco
         "height": written.height,
         "aspect_ratio": written.height / written.width,
         "resolution": written.height * written.width,
+        "seconds": written.seconds,
     }
     columns = {name: measures[name] for name in changed}
     return {"path": to_text(str(path)), "file_size": written.file_size, **columns}

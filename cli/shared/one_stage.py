@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -18,6 +18,8 @@ from curate.configs.errors import UsageError
 from curate.configs.names import did_you_mean
 from curate.configs.pipeline import Pipeline
 from curate.db.redo import redo
+from curate.tasks.bucket import Bucket
+from curate.tasks.cut import Cut, CutOptions
 from curate.tasks.registry import stages
 
 StageSets = Annotated[
@@ -97,13 +99,14 @@ def refuse_redo(opened: OpenDataset, stage: str) -> None:
             what=f"{stage} compares each clip with all before it, so it cannot be done again for"
             f" clips that went on; change its filter with: `curate refilter --help`. Or {new}"
         )
-    # cut wrote the new rate and size where the next one would look for those of the source
-    resizing = ("target_fps", "shorter_size") if stage == "cut" else ()
-    if changed := [option for option in resizing if getattr(step.options, option, None)]:
-        raise UsageError(
-            what=f"cut has changed the clips by {changed[0]} and cannot start from them again;"
-            f" {new}"
-        )
+    # cut wrote the rate and size of its files where the two would look for those of the source
+    if stage in (Cut.name, Bucket.name) and opened.pipeline.has(Cut.name):
+        options = cast(CutOptions, opened.pipeline.stage(Cut.name).options)
+        if options.changing:
+            raise UsageError(
+                what=f"cut has changed the clips by {options.changing[0]}, and {stage} cannot start"
+                f" from them again; {new}"
+            )
 
 
 def find_step(opened: OpenDataset, stage: str) -> Any:

@@ -6,16 +6,27 @@ million rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Engine, case, func, inspect, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    case,
+    func,
+    inspect,
+    literal_column,
+    select,
+    text,
+)
 
 from curate.configs.schema import LEVELS, Level
 from curate.db.engine import now, reading
 from curate.db.expressions import quoted
 from curate.db.queue.leases import FREE, stages_met
-from curate.db.schema import rows_of, stands
+from curate.db.schema import clips, rows_of, stands
 
 
 @dataclass(frozen=True)
@@ -83,6 +94,35 @@ def count_unfinished(engine: Engine, dataset_id: int) -> int:
                 )
                 count += connection.execute(active).scalar_one()
     return count
+
+
+@dataclass(frozen=True)
+class ValueCount:
+    """How many clips have these values: in all, and kept."""
+
+    values: tuple[Any, ...]
+    rows: int
+    kept: int
+
+
+def count_values(engine: Engine, dataset_id: int, columns: Sequence[str]) -> list[ValueCount]:
+    """How many clips of a dataset have which values of some columns, in no order.
+
+    Columns that no dataset has filled yet count as NULL.
+    """
+    kept = func.sum(case((clips.c.status == "kept", 1), else_=0))
+    with reading(engine) as connection:
+        known = {column["name"] for column in inspect(connection).get_columns(clips.name)}
+        values: list[ColumnElement[Any]] = [
+            literal_column(quoted(name) if name in known else "NULL").label(name)
+            for name in columns
+        ]
+        query = select(*values, func.count(), kept).select_from(clips)
+        query = query.where(clips.c.dataset_id == dataset_id).group_by(*columns)
+        return [
+            ValueCount(tuple(found), int(rows), int(of_them))
+            for *found, rows, of_them in connection.execute(query)
+        ]
 
 
 @dataclass(frozen=True)

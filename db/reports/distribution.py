@@ -118,7 +118,7 @@ def distributions(
         read: dict[str, Distribution] = {}
         for name in names:
             if columns[name].kind == "text":
-                yield reader.text(name)
+                yield reader.text(name, None if columns[name].counted else MOST_COMMON)
                 continue
             if name not in read:
                 at = numbers.index(name)
@@ -177,8 +177,8 @@ class _Reader:
                 )
             yield found
 
-    def text(self, name: str) -> TextDistribution:
-        """The distribution of a column of texts."""
+    def text(self, name: str, most: int | None) -> TextDistribution:
+        """The distribution of a column of texts, with so many of its values; None: with all."""
         table = rows_of(self.level)
         value: ColumnElement[Any] = literal_column(quoted(name))
         of_dataset = table.c.dataset_id == self.dataset_id
@@ -187,6 +187,6 @@ class _Reader:
         kept = func.sum(case((table.c.status == "kept", 1), else_=0))
         common = select(value, func.count(), kept).select_from(table).group_by(value)
         common = common.where(of_dataset, value.is_not(None))
-        common = common.order_by(func.count().desc(), value).limit(MOST_COMMON)
+        common = common.order_by(func.count().desc(), value).limit(most)
         found = [CommonValue(v, int(n), int(k)) for v, n, k in self.connection.execute(common)]
         return TextDistribution(name, self.rows, self.rows - known, int(different), found)

@@ -80,7 +80,7 @@ def copy_span(path: Location, source: str, span: Span, sound: bool) -> WrittenCl
                 packet.stream = copied
                 output.mux(packet)
             if track is not None:
-                track.write()
+                track.write(span.seconds)
         count = count_shown(temporary)
         if count != span.frames:  # later frames are shown too, or some of them do not decode
             with av.open(str(temporary)) as written:
@@ -90,7 +90,7 @@ def copy_span(path: Location, source: str, span: Span, sound: bool) -> WrittenCl
             planned = span.frames or "at least one"
             raise CutMismatch(path=to_text(str(path)), found=count, planned=planned)
         fps = float(count / span.seconds)
-        return WrittenClip(count, fps, *size, temporary.stat().st_size)
+        return WrittenClip(count, fps, *size, temporary.stat().st_size, float(span.seconds))
 
 
 def count_shown(path: Path) -> int:

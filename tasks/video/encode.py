@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 import av
 from av.container import OutputContainer
@@ -45,6 +45,20 @@ _TURNS = {  # by rotation and mirrored
 
 
 @dataclass(frozen=True)
+class Box:
+    """The shape that a clip is brought to: the size of its pictures, and its first frames.
+
+    crop: the picture covers the box, and what is outside is cut away. pad: it is whole in the box,
+    between black bars. Sides are even.
+    """
+
+    width: int
+    height: int
+    frames: int
+    fit: Literal["crop", "pad"] = "crop"
+
+
+@dataclass(frozen=True)
 class Target:
     """How a clip is encoded."""
 
@@ -54,6 +68,7 @@ class Target:
     shorter: int | None = None  # pixels of the shorter side at most; None: the source's
     deinterlace: bool = True
     tone_map: bool = True
+    box: Box | None = None  # instead of `shorter`
 
 
 @dataclass(frozen=True)
@@ -65,6 +80,40 @@ class WrittenClip:
     width: int
     height: int
     file_size: int
+    seconds: float
+
+
+class Layout(NamedTuple):
+    """How an upright picture is written: scaled, then brought to its size by steps of ffmpeg."""
+
+    scaled: tuple[int, int]  # width and height
+    size: tuple[int, int]
+    steps: tuple[str, ...]
+
+
+def layout(shape: Geometry, target: Target) -> Layout:
+    """How pictures of a shape are written for a target; see `sizes` and `Box`."""
+    box = target.box
+    if box is None:
+        scaled, size = sizes(shape, target.shorter)
+        return Layout(scaled, size, ("crop={}:{}:0:0:exact=1".format(*size), "format=yuv420p"))
+    size = box.width, box.height
+    factors = [Fraction(side, own) for side, own in zip(size, shape.size, strict=True)]
+    if box.fit == "crop":
+        width, height = (
+            max(side, round(own * max(factors))) for side, own in zip(size, shape.size, strict=True)
+        )
+        # even places, between two samples of the colour
+        x, y = (width - box.width) // 4 * 2, (height - box.height) // 4 * 2
+        steps = (f"crop={box.width}:{box.height}:{x}:{y}:exact=1", "format=yuv420p")
+        return Layout((width, height), size, steps)
+    width, height = (
+        min(side, max(2, 2 * round(own * min(factors) / 2)))
+        for side, own in zip(size, shape.size, strict=True)
+    )
+    x, y = (box.width - width) // 4 * 2, (box.height - height) // 4 * 2
+    steps = ("format=yuv420p", f"pad={box.width}:{box.height}:{x}:{y}:color=black")
+    return Layout((width, height), size, steps)
 
 
 def sizes(shape: Geometry, shorter: int | None) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -105,7 +154,7 @@ class _Upright:
     """Converts decoded frames for the encoder; those that need no change pass through."""
 
     def __init__(self, shape: Geometry, target: Target) -> None:
-        scaled, self._size = sizes(shape, target.shorter)
+        scaled, self._size, self._steps = layout(shape, target)
         self._scaled = scaled[::-1] if shape.sideways else scaled  # before the rotation
         self._tone_mapper = ToneMapper() if target.tone_map else None
         self._turns = _TURNS.get((shape.rotation, shape.mirrored), ())
@@ -114,16 +163,14 @@ class _Upright:
     def __call__(self, frame: VideoFrame) -> VideoFrame:
         if self._tone_mapper is not None:
             frame = self._tone_mapper(frame, self._scaled)
-        as_it_is = not self._turns and (frame.width, frame.height) == self._size
+        as_it_is = not self._turns and (frame.width, frame.height) == self._size == self._scaled
         if as_it_is and frame.format.name == "yuv420p":
             return frame
         key = (frame.width, frame.height, frame.format.name)
         if key not in self._graphs:
             same = (frame.width, frame.height) == self._scaled
             scale = [] if same else ["scale={}:{}:flags=bicubic+accurate_rnd".format(*self._scaled)]
-            even = "crop={}:{}:0:0:exact=1".format(*self._size)
-            steps = [*scale, *self._turns, even, "format=yuv420p"]
-            self._graphs[key] = chain(frame, steps)
+            self._graphs[key] = chain(frame, [*scale, *self._turns, *self._steps])
         self._graphs[key].vpush(frame)
         return self._graphs[key].vpull()
 
@@ -195,9 +242,10 @@ def encode_span(
 
     `frames` are those of `curate.tasks.video.decode.decode`; their pts and pict_type are changed.
     `sound` is the source whose sound is kept, or None. Raises CutMismatch when there is no frame or
-    the file does not hold the planned number, ServiceError when `path` is a URL that cannot be
-    written to.
+    the file does not hold the planned number, or that of the target's box; ServiceError when `path`
+    is a URL that cannot be written to.
     """
+    most = target.box.frames if target.box else None
     # the encoder uses the rate only for its rate control
     rate = target.fps or stream.average_rate or stream.guessed_rate or Fraction(25)
     if target.deinterlace:
@@ -211,17 +259,23 @@ def encode_span(
             if target.fps is not None:
                 timed = resample(timed, span.seconds, target.fps)
             for seconds, frame in timed:
+                if encoder.count == most:
+                    encoder.seconds = seconds  # the last frame is shown until then
+                    break
                 upright = upright or _Upright(geometry(stream, frame), target)
                 encoder.add(seconds, upright(frame))
+            if most and target.fps is not None:
+                encoder.seconds = most / target.fps
             encoder.finish()
             if track is not None:
-                track.write()
+                track.write(encoder.seconds)
         with av.open(str(temporary)) as whole:  # each packet of it holds one picture
             shown = sum(1 for p in whole.demux(video=0) if p.size and not p.is_discard)
-        if shown != encoder.count:
-            raise CutMismatch(path=to_text(str(path)), found=shown, planned=encoder.count)
-        fps = float(shown / span.seconds)
-        return WrittenClip(shown, fps, *encoder.size, temporary.stat().st_size)
+        if shown != (most or encoder.count):
+            planned = most or encoder.count
+            raise CutMismatch(path=to_text(str(path)), found=shown, planned=planned)
+        fps, size = float(shown / encoder.seconds), temporary.stat().st_size
+        return WrittenClip(shown, fps, *encoder.size, size, float(encoder.seconds))
 
 
 def _timed(

@@ -55,12 +55,12 @@ class SoundTrack:
         if sound is not None:
             self._stream = output.add_stream("aac", rate=_RATE, layout="stereo")
 
-    def write(self) -> None:
-        """Decode, trim and encode the span's sound."""
+    def write(self, seconds: Fraction) -> None:
+        """Decode, trim and encode so many seconds of sound from the span's start."""
         if self._stream is None:
             return
         size = self._stream.codec_context.frame_size or 1024
-        length = round(self._span.seconds * _RATE)
+        length = round(seconds * _RATE)
         samples = np.zeros((2, length), np.float32)
         begin = self._span.start * self._span.time_base
         end = 0  # of the frame before

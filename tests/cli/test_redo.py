@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from sqlalchemy import text
 
 from curate.cli.shared.pipelines import resolve
@@ -86,6 +87,21 @@ def test_cut_can_be_done_again_unless_it_changed_what_it_starts_from(
     assert curate("redo", "cut", "--set", "cut.target_fps=12").code == 0
     result = curate("redo", "cut")
     assert (result.code, "target_fps" in result.err) == (2, True)
+
+
+def test_a_bucket_is_chosen_anew_until_cut_has_fitted_the_clips(
+    curate: Call, filled: Filled, home: Path
+) -> None:
+    steps = [{"stage": "probe"}, {"stage": "split"}, {"stage": "bucket", "table": "480p"}, "cut"]
+    file = home.parent / "buckets.yaml"
+    file.write_text(yaml.safe_dump({"pipeline": steps}))
+    pipeline = resolve(file, ready=False).pipeline
+    datasets.create(filled.engine, "boxed", "/videos/boxed", pipeline)
+    assert curate("redo", "bucket", "boxed", "--set", "bucket.table=720p").code == 0
+    assert curate("redo", "cut", "boxed", "--set", "cut.fit=crop").code == 0
+    for stage in ("cut", "bucket"):
+        result = curate("redo", stage, "boxed")
+        assert (result.code, f"by fit, and {stage} cannot" in result.err) == (2, True)
 
 
 def test_redo_refuses_when_something_that_the_stage_needs_is_missing(

@@ -7,7 +7,14 @@ import time
 from sqlalchemy import event, text
 
 from curate.db.engine import make_engine, reading
-from curate.db.reports.counts import RowCount, count_rows, count_unfinished, describe_tables
+from curate.db.reports.counts import (
+    RowCount,
+    ValueCount,
+    count_rows,
+    count_unfinished,
+    count_values,
+    describe_tables,
+)
 from tests.db.reports.conftest import put
 from tests.pipelines import Line
 
@@ -79,3 +86,21 @@ def test_unfinished_rows_are_the_active_ones_wherever_they_stand(line: Line) -> 
     put(line, "done", "kept")
     assert count_unfinished(line.engine, line.dataset.id) == 3
     assert count_unfinished(line.engine, line.dataset.id + 1) == 0
+
+
+def test_values_are_counted_together_those_of_kept_clips_apart(line: Line) -> None:
+    put(line, "done", "kept", count=2)
+    put(line, "inorder", "dropped", "good", count=3)
+    with line.engine.begin() as connection:
+        connection.execute(text("UPDATE clips SET text = 'a' WHERE status = 'kept' OR id % 2 = 0"))
+    found = {one.values: (one.rows, one.kept) for one in count(line, "text", "no_such_column")}
+    of_dropped = line.rows("SELECT count(*) FROM clips WHERE status = 'dropped' AND text = 'a'")
+    assert found == {
+        ("a", None): (2 + of_dropped[0][0], 2),
+        (None, None): (3 - of_dropped[0][0], 0),
+    }
+    assert count_values(line.engine, line.dataset.id + 1, ["text"]) == []
+
+
+def count(line: Line, *columns: str) -> list[ValueCount]:
+    return count_values(line.engine, line.dataset.id, columns)

@@ -7,7 +7,7 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.tasks.video.encode import resample, sizes
+from curate.tasks.video.encode import Box, Target, layout, resample, sizes
 from curate.tasks.video.geometry import Geometry
 
 times = st.lists(st.integers(1, 200), min_size=0, max_size=40).map(
@@ -66,3 +66,27 @@ def test_a_shorter_size_keeps_the_shape() -> None:
     assert sizes(Geometry(1920, 1080, Fraction(1), 90), 720)[1] == (720, 1280)
     assert sizes(Geometry(704, 480, Fraction(10, 11), 0), None)[1] == (704, 528)
     assert sizes(Geometry(161, 97, Fraction(1), 0), None)[1] == (160, 96)
+
+
+even = st.integers(8, 1500).map(lambda half: 2 * half)
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000), st.sampled_from([0, 90]), even, even)
+def test_a_crop_covers_its_box_and_bars_fill_what_is_left(
+    width: int, height: int, rotation: int, wide: int, high: int
+) -> None:
+    shape = Geometry(width, height, Fraction(1), rotation)
+    shown = shape.size
+    cropped = layout(shape, Target(20, "fast", box=Box(wide, high, 1, "crop")))
+    padded = layout(shape, Target(20, "fast", box=Box(wide, high, 1, "pad")))
+    assert cropped.size == padded.size == (wide, high)
+    for scaled, side in zip(cropped.scaled, (wide, high), strict=True):
+        assert scaled >= side
+    for scaled, side in zip(padded.scaled, (wide, high), strict=True):
+        assert scaled % 2 == 0 and 2 <= scaled <= side
+    # one side fits exactly, the other keeps the shape to a pixel or two
+    for found, off in ((cropped.scaled, 1), (padded.scaled, 2)):
+        assert wide == found[0] or high == found[1]
+        exact = found[0] * Fraction(shown[1], shown[0])
+        across = found[1] * Fraction(shown[0], shown[1])
+        assert abs(found[1] - exact) <= off or abs(found[0] - across) <= off or 2 in found

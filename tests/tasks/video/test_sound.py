@@ -15,6 +15,8 @@ from curate.tasks.video.sound import SoundTrack, sound_stream
 from curate.tasks.video.span import Span
 from tests.media import picture
 
+SPAN = Span(0, 400, Fraction(1, 1000))
+
 
 def write(path: Path, *tracks: tuple[float, bool]) -> Path:
     """Half a second of pictures with sound tracks of this loudness, each marked as default or not.
@@ -74,7 +76,7 @@ def test_a_video_without_sound_has_none(tmp_path: Path) -> None:
 def test_the_default_track_is_heard_in_a_clip(tmp_path: Path) -> None:
     source = write(tmp_path / "a.mkv", (0.0, False), (0.5, True))
     with av.open(str(tmp_path / "clip.mp4"), "w") as output:
-        SoundTrack(output, str(source), Span(0, 400, Fraction(1, 1000), None)).write()
+        SoundTrack(output, str(source), SPAN).write(SPAN.seconds)
     with av.open(str(tmp_path / "clip.mp4")) as container:
         heard = np.concatenate([f.to_ndarray() for f in container.decode(audio=0)], axis=1)
     assert np.abs(heard).max() == pytest.approx(0.5, abs=0.1)
@@ -84,7 +86,7 @@ def test_a_tone_of_matroska_stays_whole(tmp_path: Path) -> None:
     """Its time stamps are whole milliseconds, and sound placed by them has a click a packet."""
     source = write(tmp_path / "a.mkv", (0.5, True))
     with av.open(str(tmp_path / "clip.mp4"), "w") as output:
-        SoundTrack(output, str(source), Span(0, 400, Fraction(1, 1000), None)).write()
+        SoundTrack(output, str(source), SPAN).write(SPAN.seconds)
     with av.open(str(tmp_path / "clip.mp4")) as container:
         heard = np.concatenate([f.to_ndarray() for f in container.decode(audio=0)], axis=1)
     spectrum = np.abs(np.fft.rfft(heard[0, 2000:16000] * np.hanning(14000))) ** 2
