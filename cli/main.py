@@ -180,6 +180,11 @@ COMMANDS = [
         "stored.",
     ),
     Entry(
+        "concepts",
+        ROWS,
+        "Groups of clips that look alike: fit them, list them, drop what looks like another clip.",
+    ),
+    Entry(
         "redo",
         ROWS,
         "Put clips that are through with a stage, or failed in it, back before it; --set gives it "

@@ -84,6 +84,12 @@ class NoEmbeddings(UsageError):
     """
 
 
+class NoConcepts(UsageError):
+    """No clip of dataset {name} has a concept yet. Fit concepts with: `curate concepts fit
+    DATASET`. Then: `curate redo concept DATASET`
+    """
+
+
 class NothingEmbedded(UsageError):
     """No clip of dataset {name}{which} is embedded yet. See what is waiting with: `curate status
     DATASET`
@@ -244,6 +250,12 @@ class StoreRefused(ServiceError):
 
 class NeedMissing(ServiceError):
     """Stage {stage} cannot go on: {why}"""
+
+
+class NotFitted(ServiceError):
+    """Stage {stage} needs concepts, and none are fitted yet. Clips wait for them. Once enough are
+    embedded: `curate concepts fit DATASET`. Then: `curate resume DATASET`
+    """
 
 
 class DiskFull(ServiceError):
@@ -421,6 +433,19 @@ class EmbeddingMissing(StageError):
 class OtherEmbeddings(StageError):
     """Stage {stage} works with other weights ({needed}) than those that embedded this clip
     ({found}). Embed it again with: `curate redo clip_embed DATASET`
+    """
+
+
+class OtherFit(StageError):
+    """Stage {stage} goes by concepts that were fitted on embeddings by other weights ({needed})
+    than those that embedded this clip ({found}). Fit them anew with: `curate concepts fit DATASET`.
+    Then: `curate retry DATASET --error OtherFit`
+    """
+
+
+class ConceptMissing(StageError):
+    """Stage {stage} compares clips of one concept, and this clip has none. Give it one with:
+    `curate redo concept DATASET`
     """
 
 

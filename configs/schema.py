@@ -61,11 +61,13 @@ class Order:
     holds the id of an earlier clip, the original, if the stage writes one, and `duplicate` the
     column that is 1 in clips that have one, else 0. When the original is deleted, all columns of
     the stage become NULL again and the row waits for it once more. When it is picked to drop, the
-    earliest of its duplicates takes its place.
+    earliest of its duplicates takes its place. `tables` names the side tables whose rows come back
+    too.
     """
 
     number: str
     recalled: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
     by: tuple[str, ...] = ("video_id", "clip_index")
     whole: bool = False
     duplicate_of: str | None = None

@@ -71,6 +71,8 @@ HIDDEN = (
     "hash_views",
     "dedup_seq",
     "text_seq",
+    "semantic_seq",
+    "concept_fit",
     "start_pts",
     "end_pts",
     "start_frame",

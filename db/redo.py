@@ -78,8 +78,9 @@ def redo(
 
     `where` is a predicate that chooses the clips. On their way back they also go once more through
     `then`, which are later stages. A clip leased in a later stage goes back when its batch is
-    saved. Raises FilterError for a wrong predicate, and UsageError when the dataset's pipeline is
-    no longer the one that was read.
+    saved. An ordered stage compares each clip with those before it, so it is done again for
+    all clips only: `where` is empty. Raises FilterError for a wrong predicate, and UsageError when
+    the dataset's pipeline is no longer the one that was read.
     """
     add_columns(engine, pipeline.columns())
     condition = condition_of(where, columns_of(clips) | pipeline.columns(), engine.dialect.name)
@@ -90,8 +91,24 @@ def redo(
             values = {"forms": json.dumps(dataset.forms | forms)}
             connection.execute(update(datasets).where(datasets.c.id == dataset.id).values(**values))
         lock_leased_rows(connection, dataset.id)  # before the millions of rows that nobody renews
+        _forget_order(connection, dataset, pipeline, (stage, *then))
         chosen = and_(clips.c.dataset_id == dataset.id, condition)
         return _Redo(connection, pipeline, (stage, *then), chosen).run()
+
+
+def _forget_order(
+    connection: Connection, dataset: Dataset, pipeline: Pipeline, repeated: Sequence[str]
+) -> None:
+    """Let the ordered ones of some stages have taken no clip yet; what their processes remember is
+    no longer true.
+    """
+    ordered = [pipeline.stage(name) for name in repeated if pipeline.stage(name).order]
+    if ordered:
+        newer = update(datasets).where(datasets.c.id == dataset.id)
+        connection.execute(newer.values(epoch=datasets.c.epoch + 1))
+    for step in ordered:
+        of_dataset = update(clips).where(clips.c.dataset_id == dataset.id)
+        connection.execute(of_dataset.values(**dict.fromkeys(step.spec.columns)))
 
 
 def route_of_free_row(

@@ -199,6 +199,9 @@ clips = Table(
     Column("dedup_seq", BigInteger),  # the order in which dedup took the clips of a dataset
     *_duplicate("text_"),
     Column("text_seq", BigInteger),  # the order in which text_duplicate took them
+    *_duplicate("semantic_"),
+    Column("semantic_distance", Float(53)),
+    Column("semantic_seq", BigInteger),  # the order in which semantic_dedup took them
     Column("picked", Text),  # by hand: keep or drop, whatever filters say
     Column("side", Text),  # of the split, since the first export by one; NULL: not yet
     *_position(),
@@ -215,6 +218,17 @@ clips = Table(
     ),
     _partial(
         "ix_clips_text_duplicate_of", "text_duplicate_of", where="text_duplicate_of IS NOT NULL"
+    ),
+    _partial(
+        "ix_clips_dataset_id_semantic_seq",
+        "dataset_id",
+        "semantic_seq",
+        where="semantic_seq IS NOT NULL",
+    ),
+    _partial(
+        "ix_clips_semantic_duplicate_of",
+        "semantic_duplicate_of",
+        where="semantic_duplicate_of IS NOT NULL",
     ),
     _partial(
         "ix_clips_ended",
@@ -301,6 +315,21 @@ captions = Table(
     Column("match", Float(53)),
     Column("created_at", Float(53), nullable=False),  # unix seconds
     sqlite_autoincrement=True,
+)
+
+# what was learned of all clips of a dataset, for stages that work by it (curate.db.fits)
+fits = Table(
+    "fits",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _ref("datasets.id", index=True),
+    Column("stage", Text, nullable=False),
+    Column("model", Text, nullable=False),  # whose embeddings it was learned from
+    Column("revision", Text, nullable=False),  # of the model
+    Column("options", Text, nullable=False),  # JSON
+    Column("arrays", LargeBinary, nullable=False),  # a file of NumPy, npy
+    Column("created_at", Float(53), nullable=False),  # unix seconds
+    sqlite_autoincrement=True,  # rows tell by which fit they were made
 )
 
 # the tables that stages read and write besides the columns of a clip, by name

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Engine, literal_column, select
+from sqlalchemy import Engine, func, literal_column, select
 
 from curate.db.engine import reading
 from curate.db.filters.sql import to_sql
@@ -38,6 +38,18 @@ def embedded(
             for revision in sorted({row[1] for row in part}):
                 same = [row for row in part if row[1] == revision]
                 yield [int(row[0]) for row in same], revision, [bytes(row[2]) for row in same]
+
+
+def embedders(engine: Engine, dataset_id: int, where: str = "") -> list[tuple[str, str, int]]:
+    """Who embedded clips of a dataset: model, revision, how many clips; most clips first."""
+    with reading(engine) as connection:
+        mine = select(clips.c.id).where(clips.c.dataset_id == dataset_id)
+        if where:
+            mine = mine.where(literal_column(f"({to_sql(where, connection.dialect.name)})"))
+        who = (embeddings.c.model, embeddings.c.revision)
+        number = func.count(embeddings.c.clip_id.distinct())
+        query = select(*who, number).where(embeddings.c.clip_id.in_(mine)).group_by(*who)
+        return [(m, r, int(n)) for m, r, n in connection.execute(query.order_by(-number, *who))]
 
 
 def best_clips(

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from curate.tasks.video.samples import Samples
 
 __all__ = [
-    "AscendOptions", "Clip", "Column", "Context", "Field", "Need", "NewClip", "Order", "Outcome",
-    "Rows", "Scorer", "Scores", "Stage", "StageOptions", "Storable", "Video",
+    "AscendOptions", "Clip", "Column", "Context", "Field", "Fit", "Need", "NewClip", "Order",
+    "Outcome", "Rows", "Scorer", "Scores", "Stage", "StageOptions", "Storable", "Video",
 ]  # fmt: skip
 
 Value = float | int | str | None
@@ -183,6 +183,20 @@ class Outcome:
     tables: Sequence[Rows] = ()
 
 
+@dataclass(frozen=True)
+class Fit:
+    """What was learned of all clips of a dataset; a stage that is `fitted` works by it.
+
+    `number` tells the fits of a database apart. `model` and `revision` made the embeddings that it
+    was learned from; `arrays` is a file of NumPy.
+    """
+
+    number: int
+    model: str
+    revision: str
+    arrays: bytes
+
+
 Count = Callable[[Video | Clip, int], None]
 
 
@@ -195,13 +209,14 @@ class Context:
     """What a stage knows besides its rows and options.
 
     `folder` is the name of the folder of the dataset's clips. `count` is told how many frames of a
-    row are done.
+    row are done. `fit` is there when the stage is `fitted`, and the dataset has one.
     """
 
     settings: Settings
     pipeline: Pipeline = field(default_factory=lambda: Pipeline(()))
     folder: str = ""
     count: Count = count_nothing
+    fit: Fit | None = None
 
     @cached_property
     def clips(self) -> Path | str:
@@ -256,6 +271,10 @@ class Stage(ABC, Generic[RowT, OptionsT]):
     """Which form of its measures this code makes. Raise it when the same columns come to mean
     something else, and write it to a column ``<name>_form`` (NULL: 1); see docs/adding-a-scorer.md.
     """
+    fitted: ClassVar[str] = ""
+    """It works by what was learned of the dataset for the stage of this name: `Context.fit`."""
+    redone_with: ClassVar[tuple[str, ...]] = ()
+    """Stages by whose columns it works: when one is done again for all clips, so is this one."""
     stops_at_once: ClassVar[bool] = False
     """A worker that is told to stop gives up a batch of the stage, which is done again, instead of
     waiting for it: right where a batch takes long and costs nothing but time. Then `run` may end

@@ -108,7 +108,7 @@ class BatchRunner:
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self.engine = engine
         self._progress = ProgressFile(settings)
-        self.stages = LoadedStages(settings, self._progress.count)
+        self.stages = LoadedStages(settings, engine, self._progress.count)
         self._settings = settings
         self._samples = settings.samples
         self._writer = Writer(pipeline_of, worker_name(), curate.code_version())

@@ -14,11 +14,12 @@ from curate.configs.pipeline import Pipeline, StageStep
 from curate.configs.schema import Order
 from curate.configs.settings import Settings
 from curate.db.datasets import Dataset
+from curate.db.fits import newest_fit, read_fit
 from curate.db.queue.ordered import taken_since
 from curate.tasks.models.catalog import folder_of
 from curate.tasks.models.model_cache import weights_state
 from curate.tasks.registry import stages
-from curate.tasks.stage import Context, Count, Stage, count_nothing
+from curate.tasks.stage import Context, Count, Fit, Stage, count_nothing
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ class LoadedStage:
     """A stage that is ready to run."""
 
     stage: Stage[Any, Any]
-    version: tuple[object, ...]  # the pipeline, epoch and weights that it was made for
+    version: tuple[object, ...]  # the pipeline, epoch, weights and fit that it was made for
     recalled: int = 0  # the number of the last row that an ordered stage has recalled
 
     def recall(self, engine: Engine, dataset_id: int, order: Order) -> None:
@@ -46,28 +47,36 @@ class LoadedStages:
     `loaded` has them by the dataset's id and the stage's name.
     """
 
-    def __init__(self, settings: Settings, count: Count = count_nothing) -> None:
+    def __init__(self, settings: Settings, engine: Engine, count: Count = count_nothing) -> None:
         self._settings = settings
+        self._engine = engine
         self._count = count
         self.loaded: OrderedDict[tuple[int, str], LoadedStage] = OrderedDict()
 
     def get(self, dataset: Dataset, pipeline: Pipeline, step: StageStep) -> LoadedStage:
         """The loaded stage; it is loaded anew when the pipeline or its weights have changed.
 
-        An ordered stage is also loaded anew after clips were deleted, because it remembers them.
+        An ordered stage is also loaded anew after clips were deleted, because it remembers them;
+        and one that is fitted, when the dataset has a newer fit.
         Raises ServiceError, with the reason, when the stage cannot be loaded.
         """
         key = (dataset.id, step.name)
+        cls = stages()[step.name]
+        number = newest_fit(self._engine, dataset.id, cls.fitted) if cls.fitted else None
         weights = tuple(
             weights_state(folder_of(need.model, self._settings.model_folder))
-            for need in stages()[step.name].models(step.options)
+            for need in cls.models(step.options)
         )
         epoch = dataset.epoch if step.order else None
-        version = (pipeline.stages, epoch, weights)
+        version = (pipeline.stages, epoch, weights, number)
         loaded = self.loaded.get(key)
         if loaded is None or loaded.version != version:
-            context = Context(self._settings, pipeline, dataset.folder, self._count)
-            stage = stages()[step.name](step.options, context)
+            fit = None
+            if number is not None:
+                found = read_fit(self._engine, number)
+                fit = Fit(found.id, found.model, found.revision, found.arrays)
+            context = Context(self._settings, pipeline, dataset.folder, self._count, fit)
+            stage = cls(step.options, context)
             try:
                 stage.load()
             except CurateError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, cast
 
 import typer
@@ -14,9 +14,10 @@ from curate.cli.shared.output import counted, emit_json
 from curate.cli.shared.pipelines import changed_pipeline, check_ready
 from curate.cli.shared.session import Session
 from curate.cli.shared.weights import check_models
-from curate.configs.errors import UsageError
+from curate.configs.errors import NotFitted, UsageError
 from curate.configs.names import did_you_mean
 from curate.configs.pipeline import Pipeline
+from curate.db.fits import newest_fit
 from curate.db.redo import redo
 from curate.tasks.bucket import Bucket
 from curate.tasks.cut import Cut, CutOptions
@@ -36,13 +37,15 @@ StageSets = Annotated[
 class RedoRequest:
     """Which clips go through which stage once more, with which options.
 
-    On their way back they also go through the later stages `then`.
+    On their way back they also go through the later stages `then`. `pipeline`: instead of `sets`,
+    the dataset's pipeline with other steps.
     """
 
     stage: str
     where: str = ""
     sets: Sequence[str] = ()
     then: Sequence[str] = ()
+    pipeline: Pipeline | None = None
 
 
 def redo_stage(session: Session, opened: OpenDataset, request: RedoRequest, as_json: bool) -> None:
@@ -50,9 +53,14 @@ def redo_stage(session: Session, opened: OpenDataset, request: RedoRequest, as_j
 
     Raises UsageError, ConfigError, FilterError, ServiceError.
     """
-    stage, then = request.stage, request.then
-    refuse_redo(opened, stage)
-    pipeline = with_options(opened, stage, request.sets)
+    stage = request.stage
+    opened = replace(opened, pipeline=request.pipeline or opened.pipeline)
+    refuse_redo(opened, stage, request.where)
+    if not request.where:
+        also = [n for n in opened.stage_names if stage in stages()[n].redone_with]
+        request = replace(request, then=[*request.then, *also])
+    then = request.then
+    pipeline = request.pipeline or with_options(opened, stage, request.sets)
     # something that only the other stages need may be missing
     alone = Pipeline(tuple(pipeline.stage(name) for name in (stage, *then)))
     check_ready(alone)
@@ -88,17 +96,22 @@ def redo_stage(session: Session, opened: OpenDataset, request: RedoRequest, as_j
         session.next(next_after_notifying(session, changed))
 
 
-def refuse_redo(opened: OpenDataset, stage: str) -> None:
-    """Raise UsageError for a stage that cannot be done again by itself, with the way that works."""
+def refuse_redo(opened: OpenDataset, stage: str, where: str = "") -> None:
+    """Raise UsageError for a stage that cannot be done again by itself, or not for some clips, with
+    the way that works; NotFitted for one that is not fitted.
+    """
     step = find_step(opened, stage)
     new = f"start a new dataset with: {opened.dataset.run_anew()}"
     if step.level == "video":
         raise UsageError(what=f"{stage} works on videos, and split makes their clips anew; {new}")
-    if step.order:
+    if step.order and where:
         raise UsageError(
-            what=f"{stage} compares each clip with all before it, so it cannot be done again for"
-            f" clips that went on; change its filter with: `curate refilter --help`. Or {new}"
+            what=f"{stage} compares each clip with all before it, so it is done again for all clips"
+            f" or none: `curate redo {stage} DATASET`"
         )
+    needed = stages()[stage].fitted
+    if needed and newest_fit(opened.engine, opened.dataset.id, needed) is None:
+        raise NotFitted(stage=stage)
     # cut wrote the rate and size of its files where the two would look for those of the source
     if stage in (Cut.name, Bucket.name) and opened.pipeline.has(Cut.name):
         options = cast(CutOptions, opened.pipeline.stage(Cut.name).options)

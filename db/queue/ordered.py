@@ -6,12 +6,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, Update, case, func, null, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    Update,
+    case,
+    func,
+    literal_column,
+    null,
+    select,
+)
 
 from curate.configs.pipeline import Pipeline, StageStep
 from curate.configs.schema import Order
+from curate.db import side_tables
 from curate.db.engine import reading
-from curate.db.expressions import among
+from curate.db.expressions import among, quoted
 from curate.db.queue.leases import (
     FREE,
     ClaimRequest,
@@ -115,15 +127,26 @@ def taken_since(
     """The clips that an ordered stage took after number `last`, in order, RECALLED at a time.
 
     Each has its id, its number, and the columns that the stage recalls: NULL where the clip was
-    picked to drop, since no other is a duplicate of it. They come in parts because a million of
-    them would not fit into memory.
+    picked to drop, since no other is a duplicate of it; and its rows of the side tables that the
+    stage recalls, under the table's name. They come in parts because a million of them would not
+    fit into memory.
     """
     number = clips.c[order.number]
     dropped = func.coalesce(clips.c.picked, "") == DROP
-    recalled = [case((dropped, null()), else_=clips.c[name]).label(name) for name in order.recalled]
+    recalled = [
+        case((dropped, null()), else_=literal_column(f"clips.{quoted(name)}")).label(name)
+        for name in order.recalled
+    ]
     columns = (clips.c.id, number, *recalled)
     taken = select(*columns).where(clips.c.dataset_id == dataset_id, number > last)
     with reading(engine) as connection:
         result = connection.execution_options(yield_per=RECALLED).execute(taken.order_by(number))
         for part in result.mappings().partitions():
-            yield cast(Sequence[Mapping[str, Any]], part)
+            if not order.tables:
+                yield cast(Sequence[Mapping[str, Any]], part)
+                continue
+            tables = side_tables.read(connection, order.tables, [row["id"] for row in part])
+            yield [
+                {**row, **{name: of_clip.get(row["id"], ()) for name, of_clip in tables.items()}}
+                for row in part
+            ]

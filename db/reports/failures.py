@@ -191,7 +191,7 @@ def blocked_stages(engine: Engine, dataset_id: int) -> list[BlockedStage]:
 
 PASSING_SECONDS = 60.0  # for so long a service may be away before a run gives up
 # errors of what is plainly missing, which does not come back by itself
-MISSING = ("PackageMissing", "ModelsMissing", "BadModel", "NoDevice")
+MISSING = ("PackageMissing", "ModelsMissing", "BadModel", "NoDevice", "NotFitted")
 
 
 def hopeless_stage(

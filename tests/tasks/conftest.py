@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from curate.tasks.clean_text import CleanText
+from curate.tasks.concept import Concept
 from curate.tasks.load_captions import LoadCaptions
+from curate.tasks.semantic_dedup import SemanticDedup
 from curate.tasks.text_duplicate import TextDuplicate
 from curate.tasks.text_language import TextLanguage
 from tests.pipelines import CATALOG
@@ -18,4 +20,11 @@ __all__ = ["catalog", "tests_stages", "text_stages"]
 def text_stages(catalog: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The runner knows the stages of texts."""
     for stage in (CleanText, LoadCaptions, TextDuplicate, TextLanguage):
+        monkeypatch.setitem(CATALOG, stage.name, stage)
+
+
+@pytest.fixture
+def concept_stages(catalog: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runner knows the stages that go by concepts."""
+    for stage in (Concept, SemanticDedup):
         monkeypatch.setitem(CATALOG, stage.name, stage)

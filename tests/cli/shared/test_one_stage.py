@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import text
 
 from curate.cli.shared.database import open_dataset
 from curate.cli.shared.one_stage import (
@@ -13,18 +14,43 @@ from curate.cli.shared.one_stage import (
     with_options,
 )
 from curate.cli.shared.session import Session
-from curate.configs.errors import UsageError
-from tests.cli.conftest import Filled, give_pipeline
+from curate.configs.errors import NotFitted, UsageError
+from curate.db.fits import save_fit
+from tests.cli.conftest import Call, Filled, finish_clips, give_pipeline, positions
 
 
 def test_a_stage_of_videos_or_one_that_compares_is_refused(filled: Filled) -> None:
     opened = open_dataset(Session(), "pets")
     refuse_redo(opened, "motion")
-    for stage, why in (("probe", "works on videos"), ("dedup", "compares each clip")):
+    for stage, where, why in (("probe", "", "works on videos"), ("dedup", "flow > 1", "compares")):
         with pytest.raises(UsageError, match=why):
-            refuse_redo(opened, stage)
+            refuse_redo(opened, stage, where)
+    refuse_redo(opened, "dedup")
     with pytest.raises(UsageError, match="has no stage lpips"):
         find_step(opened, "lpips")
+
+
+def test_a_stage_that_is_fitted_is_refused_until_it_is(filled: Filled) -> None:
+    give_pipeline(filled, ["probe", "split", "clip_embed", "concept"])
+    opened = open_dataset(Session(), "pets")
+    with pytest.raises(NotFitted, match="curate concepts fit DATASET"):
+        refuse_redo(opened, "concept")
+    values = {"model": "m", "revision": "r", "options": {}, "arrays": b""}
+    save_fit(opened.engine, opened.dataset, opened.pipeline, "concept", **values)
+    refuse_redo(opened, "concept")
+
+
+def test_a_stage_that_goes_by_another_is_redone_with_it(curate: Call, filled: Filled) -> None:
+    give_pipeline(filled, ["probe", "split", "clip_embed", "concept", "semantic_dedup"])
+    done = "stage = 'done', status = 'kept', owner = NULL, lease_until = 0, semantic_seq = id"
+    finish_clips(filled, f"UPDATE clips SET {done}")
+    opened = open_dataset(Session(), "pets")
+    values = {"model": "m", "revision": "r", "options": {}, "arrays": b""}
+    save_fit(opened.engine, opened.dataset, opened.pipeline, "concept", **values)
+    assert "back to concept and semantic_dedup" in curate("redo", "concept").out
+    assert positions(filled) == [("concept", "semantic_dedup>done", 7)]
+    with filled.engine.connect() as connection:
+        assert connection.execute(text("SELECT max(semantic_seq) FROM clips")).scalar() is None
 
 
 def test_only_options_of_the_stage_may_change(filled: Filled) -> None:

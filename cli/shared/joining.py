@@ -1,0 +1,25 @@
+"""Stages that join the pipeline of a dataset which was made without them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from curate.cli.shared.database import OpenDataset
+from curate.cli.shared.pipelines import check, check_ready
+from curate.configs.pipeline import Pipeline, parse
+from curate.tasks.registry import stages
+
+
+def with_steps(opened: OpenDataset, steps: Sequence[Mapping[str, Any]]) -> Pipeline:
+    """The pipeline of a dataset with more steps at its end, before a stage that comes last; it is
+    not stored. Raises ConfigError, ServiceError for a stage that cannot run there.
+    """
+    frozen = opened.dataset.frozen
+    last = {name for name, cls in stages().items() if cls.comes_last}
+    end = next((i for i, step in enumerate(frozen) if step.get("stage") in last), len(frozen))
+    source = f"of dataset {opened.name}"
+    pipeline = parse([*frozen[:end], *steps, *frozen[end:]], stages(), source)
+    check(pipeline, ready=False)
+    check_ready(Pipeline(tuple(pipeline.stage(s["stage"]) for s in steps if "stage" in s)))
+    return pipeline
