@@ -336,6 +336,13 @@ class OtherStream(MediaError):
     """
 
 
+class OtherCodec(MediaError):
+    """{path} goes on in another codec behind byte {place} ({codec} instead of {before}), as where
+    recordings were joined; none of those pictures would be in a clip. Divide it there, and give the
+    parts
+    """
+
+
 class BadGeometry(MediaError):
     """{path} says its pictures are {width}x{height} pixels, which cannot be. Re-encode the file"""
 

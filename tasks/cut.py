@@ -43,8 +43,8 @@ class CutOptions(StageOptions):
     mode: Literal["encode", "copy"] = Field(
         "encode",
         description="encode: exact frames, H.264 8-bit 4:2:0, upright, square pixels; copy: the "
-        "source's packets from the keyframe before, at almost no cost, interlaced or HDR as they "
-        "are, may show a few frames too many at the end",
+        "source's packets from the keyframe before, at almost no cost, interlaced, HDR or damaged "
+        "as they are, may show a few frames too many at the end",
     )
     crf: int = Field(
         23,

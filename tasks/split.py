@@ -11,6 +11,7 @@ from curate.tasks.stage import Field, Outcome, Scores, Stage, StageOptions, Vide
 from curate.tasks.video.picture_options import Deinterlace, Hdr, refuse_hdr
 
 NO_SCENE = "no_scene_long_enough"
+_MOST = 0.9  # of a video's frames; where fewer decode, it is looked for the reason
 _OF_AN_IMAGE: Scores = {
     "frames_decoded": 1, "frames_leftover": 0, "frames_unplaced": 0, "scenes_short": 0,
     "longest_gap": None, "time_jumps": 0, "seekable": 1, "interlaced_flag": None,
@@ -144,6 +145,7 @@ class Split(Stage[Video, "Split.Options"]):
         """The clips of one video; their samples are written. Raises MediaError."""
         from curate.tasks.video.one_pass import SplitPlan, split_video
         from curate.tasks.video.pieces import Lengths
+        from curate.tasks.video.probing import refuse_other_codec
         from curate.tasks.video.samples import writing_samples
         from curate.tasks.video.still_images import image_clip
 
@@ -174,5 +176,8 @@ class Split(Stage[Video, "Split.Options"]):
             else:
                 watch = partial(self.context.counted, row)
                 clips, frames = split_video(row.path, plan, writer, watch)
+                planned = row.values.get("num_frames") or 0
+                if int(frames["frames_decoded"] or 0) < _MOST * planned:
+                    refuse_other_codec(row.path)
         scores = {**frames, "split_form": self.form}
         return Outcome(scores, clips, None if clips else NO_SCENE)

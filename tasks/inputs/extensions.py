@@ -7,15 +7,18 @@ from urllib.parse import urlsplit
 
 from curate.tasks.inputs.paths import is_url, split_archive
 
-# Not .mod and .rec: they are more often something else (modules of Go and Fortran, music).
+# Not .mod and .rec: they are more often something else (modules of Go and Fortran, music). Nor .avs
+# (scripts of AviSynth), .dat, .ps (PostScript) and .vc (a virtual card).
 VIDEO_EXTENSIONS = (
     ".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg",
-    ".3g2", ".3gp", ".3gpp", ".amv", ".asf", ".divx", ".dv", ".f4v", ".flv", ".gif", ".m2t",
-    ".mj2", ".mk3d", ".mxf", ".nut", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".tod", ".vob",
-    ".wmv", ".wtv",
+    ".3g2", ".3gp", ".3gpp", ".amv", ".apng", ".asf", ".bik", ".dav", ".dif", ".divx", ".dv",
+    ".dvr-ms", ".evo", ".f4v", ".flc", ".fli", ".flv", ".gif", ".gxf", ".insv", ".ismv", ".lrv",
+    ".m2t", ".mj2", ".mk3d", ".mqv", ".mxf", ".nsv", ".nut", ".ogm", ".ogv", ".qt", ".rm", ".rmvb",
+    ".smk", ".swf", ".tod", ".tp", ".trp", ".vob", ".vro", ".wmv", ".wtv",
     # one stream without a container, or nearly so
-    ".264", ".265", ".h264", ".h265", ".hevc", ".ivf", ".m1v", ".m2p", ".m2v", ".mjpeg", ".mjpg",
-    ".mpe", ".mpv", ".obu", ".y4m",
+    ".261", ".263", ".264", ".265", ".266", ".avc", ".h261", ".h263", ".h264", ".h265", ".h266",
+    ".hevc", ".ivf", ".m1v", ".m2p", ".m2v", ".mjpeg", ".mjpg", ".mp2v", ".mp4v", ".mpe", ".mpv",
+    ".obu", ".vc1", ".vvc", ".y4m",
 )  # fmt: skip
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 TABLE_EXTENSIONS = (".csv", ".parquet")

@@ -8,6 +8,7 @@ before the span. What that means for the file:
   do not;
 - where the last frames refer to later ones (B-frames), these later ones are shown too, so the clip
   may be a few frames longer than planned, and these frames may belong to the next scene;
+- damage of the source stays in it as it is, and each player conceals it in its own way;
 - rotation and pixel shape stay as tags of the file; pixels are as in the source.
 
 For training that needs exact ends, encode the clips instead.
@@ -51,9 +52,9 @@ def copy_span(path: Location, source: str, span: Span, sound: bool) -> WrittenCl
     """Copy the packets of a span of `source` to `path`, which appears only when it is whole.
 
     Returns what a player shows, so num_frames may exceed `span.frames` (see above); where it does,
-    the file is decoded once to count them. Raises CannotCopy when an mp4 cannot hold the codec or
-    packets do not carry the times of their frames, CutMismatch when frames are missing,
-    ServiceError when `path` is a URL that cannot be written to.
+    the file is decoded once to count them, else only its first picture. Raises CannotCopy when an
+    mp4 cannot hold the codec or packets do not carry the times of their frames, CutMismatch when
+    frames are missing, ServiceError when `path` is a URL that cannot be written to.
     """
     with open_media(source) as container, replacing(path) as temporary:
         stream = video_stream(container)
@@ -82,10 +83,12 @@ def copy_span(path: Location, source: str, span: Span, sound: bool) -> WrittenCl
             if track is not None:
                 track.write(span.seconds)
         count = count_shown(temporary)
-        if count != span.frames:  # later frames are shown too, or some of them do not decode
-            with av.open(str(temporary)) as written:
-                found = written.demux(video_stream(written))
-                count = sum(1 for _ in decode_packets(found))
+        with av.open(str(temporary)) as written:
+            pictures = decode_packets(written.demux(video_stream(written)))
+            if next(pictures, None) is None:
+                count = 0
+            elif count != span.frames:  # later ones are shown too, or some of them do not decode
+                count = 1 + sum(1 for _ in pictures)
         if count < (span.frames or 1):
             planned = span.frames or "at least one"
             raise CutMismatch(path=to_text(str(path)), found=count, planned=planned)

@@ -14,7 +14,7 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from curate.configs.errors import OtherStream
+from curate.configs.errors import OtherCodec, OtherStream
 from curate.tasks.video.clock import Clock, believable
 from curate.tasks.video.colours import PRIMARIES, TRANSFERS, tag_name
 from curate.tasks.video.decode import (
@@ -156,11 +156,41 @@ def _goes_on_elsewhere(container: InputContainer, path: str, place: int) -> bool
     if container.format.name != "mpegts" or container.size < place + _REST:
         return False
     known = {stream.id for stream in container.streams}
+    return not known.issuperset(_codecs_behind(path, place))
+
+
+def refuse_other_codec(path: str) -> None:
+    """Raise OtherCodec where a transport stream goes on with pictures of another codec.
+
+    It reads the file's packets and opens it again at each jump of its clock and at its last
+    keyframe: for files of which many frames do not decode.
+    """
+    with open_media(path) as container:
+        if container.format.name != "mpegts":
+            return
+        stream = video_stream(container)
+        stream_id, before = stream.id, stream.codec_context.codec.canonical_name
+        clock = Clock.of(container, stream)
+        last_key = 0
+        for packet in clock.continued(packets(container, stream)):
+            if packet.is_keyframe and packet.pos is not None:
+                last_key = packet.pos
+    for place in sorted({*(jump.place for jump in clock.jumps), last_key}):
+        codec = _codecs_behind(path, place).get(stream_id) or before
+        if codec != before:
+            raise OtherCodec(path=path, place=place, codec=codec, before=before)
+
+
+def _codecs_behind(path: str, place: int) -> dict[int, str]:
+    """The codecs of the video streams of a transport stream behind a place, in bytes, by the ids
+    of the streams; '' for one that there is no decoder for.
+    """
     with suppress(FFmpegError, ValueError), open_file(path) as file:
         source = cast(Any, _Rest(file, place))
         with av.open(source, format="mpegts", options=OPTIONS) as rest:
-            return any(stream.id not in known for stream in rest.streams.video)
-    return False
+            contexts = {s.id: s.codec_context for s in rest.streams.video}
+            return {i: c.codec.canonical_name if c else "" for i, c in contexts.items()}
+    return {}
 
 
 class _Rest:

@@ -112,7 +112,7 @@ class SoundTrack:
         except FFmpegError:  # before the first packet
             yield from packets_from_start(container, stream)
         else:
-            yield from container.demux(stream)
+            yield from packets(container, stream)
 
 
 def _with_pictures(container: InputContainer, stream: AudioStream) -> Iterator[Packet[AudioStream]]:

@@ -11,17 +11,19 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
-from curate.configs.errors import MediaError
+from curate.configs.errors import MediaError, OtherCodec
 from curate.configs.settings import Settings
 from curate.tasks.split import NO_SCENE, Split
 from curate.tasks.stage import Context, NewClip, Outcome, Video
 from curate.tasks.video.decode import decode, open_media, video_stream
+from curate.tasks.video.probing import probe_video
 from curate.tasks.video.samples import Samples, archive
 from tests.media import (
     BAD,
     CLOSED,
     DAMAGED,
     SOUND,
+    Encoding,
     draw,
     draw_bad,
     footage,
@@ -37,9 +39,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("split")
 
 
-def split(path: Path, home: Path, **options: Any) -> Outcome:
+def split(path: Path, home: Path, probed: dict[str, Any] | None = None, **options: Any) -> Outcome:
     stage = Split(Split.Options(**{"min_seconds": 0.0, **options}), Context(Settings(home=home)))
-    return stage.run(Video(1, 1, str(path), path.name, {}))
+    return stage.run(Video(1, 1, str(path), path.name, probed or {}))
 
 
 def samples(home: Path, clip: NewClip) -> Samples:
@@ -294,3 +296,31 @@ def test_what_is_left_of_a_damaged_video_is_split(tmp_path: Path, kind: str) -> 
     path = draw_bad(kind, tmp_path)
     clips = split(path, tmp_path).clips
     assert sum(c.scores["num_frames"] for c in clips) == len(shown(path))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "mpeg2video"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_pictures_of_another_codec_in_the_same_stream_are_not_lost_in_silence(
+    tmp_path: Path, codec: str, first: int
+) -> None:
+    names = ["h264", codec]
+    parts = [
+        write_video(tmp_path / f"{n}.ts", footage(30), encoding).read_bytes()
+        for n, encoding in enumerate([CLOSED, Encoding(codec)])
+    ]
+    path = tmp_path / "joined.ts"
+    path.write_bytes(parts[first] + parts[1 - first])
+    with pytest.raises(OtherCodec) as raised:
+        split(path, tmp_path, probe_video(str(path)))
+    told = raised.value.fields
+    assert (told["before"], told["codec"]) == (names[first], names[1 - first])
+    assert not list(Settings(home=tmp_path).samples.rglob("*.zip*"))
+
+
+def test_damage_is_not_taken_for_another_codec(tmp_path: Path) -> None:
+    raw = bytearray(write_video(tmp_path / "a.ts", footage(48), CLOSED).read_bytes())
+    for start in range(len(raw) // 4, len(raw) // 2, 188):
+        raw[start + 8 : start + 188] = bytes(180)
+    path = tmp_path / "b.ts"
+    path.write_bytes(raw)
+    assert split(path, tmp_path, {"num_frames": 48}).scores["frames_decoded"] < 43  # type: ignore[operator]

@@ -49,7 +49,11 @@ MADE = {  # how FFmpeg's libraries write a file of the extension: format, codec,
     ".y4m": ("yuv4mpegpipe", "wrapped_avframe"), ".h264": ("h264", "libx264"),
     ".ivf": ("ivf", "libvpx"), ".qt": ("mov", "mpeg4"), ".mk3d": ("matroska", "mpeg4"),
     ".mjpeg": ("mjpeg", "mjpeg", "yuvj420p"), ".mj2": ("mp4", "jpeg2000"),
-    ".wtv": ("wtv", "mpeg2video"), ".ogv": ("ogg", "libvpx"),
+    ".wtv": ("wtv", "mpeg2video"), ".ogv": ("ogg", "libvpx"), ".swf": ("swf", "flv1"),
+    ".apng": ("apng", "apng", "rgb24"), ".h263": ("h263", "h263"), ".h261": ("h261", "h261"),
+    ".ismv": ("ismv", "libx264"),
+    ".mp4v": ("m4v", "mpeg4"), ".tp": ("mpegts", "mpeg2video"), ".avc": ("h264", "libx264"),
+    ".vro": ("vob", "mpeg2video"), ".mqv": ("mov", "mjpeg", "yuvj420p"),
 }  # fmt: skip
 
 

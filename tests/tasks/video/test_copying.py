@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curate.configs.errors import CutMismatch
+from curate.tasks.video.clock import Clock
 from curate.tasks.video.copying import copy_span, decoding_times, without_gap
-from curate.tasks.video.decode import decode, open_media, video_stream
+from curate.tasks.video.decode import decode, open_media, packets, video_stream
 from curate.tasks.video.probing import probe_video
 from curate.tasks.video.span import Span
 from tests.field_pairs import pictures, write_pairs
@@ -115,3 +117,21 @@ def test_vp9_behind_a_change_of_size_is_copied(tmp_path: Path) -> None:
     assert (written.num_frames, written.width, written.height) == (12, 96, 160)
     with av.open(str(tmp_path / "b.mp4")) as container:
         assert [(f.width, f.height) for f in container.decode(video=0)] == [(96, 160)] * 12
+
+
+def test_a_copy_of_which_nothing_decodes_is_not_kept(tmp_path: Path) -> None:
+    """Its packets are whole for whoever counts them, but they are of another codec."""
+    parts = [
+        write_video(tmp_path / f"{name}.ts", footage(30), encoding).read_bytes()
+        for name, encoding in {"a": CLOSED, "b": Encoding("mpeg2video")}.items()
+    ]
+    source = tmp_path / "joined.ts"
+    source.write_bytes(b"".join(parts))
+    with open_media(str(source)) as container:
+        clock = Clock.of(container, video_stream(container))
+        kept = clock.continued(packets(container, video_stream(container)))
+        stamps = sorted(packet.pts for packet in kept if packet.pts is not None)
+    span = Span(stamps[36], stamps[48], Fraction(1, 90000), 12, "walk")
+    with pytest.raises(CutMismatch, match="0 frames"):
+        copy_span(tmp_path / "b.mp4", str(source), span, sound=False)
+    assert not (tmp_path / "b.mp4").exists()
