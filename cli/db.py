@@ -12,6 +12,7 @@ from curate.configs.settings import hide_password
 from curate.db import migrate
 from curate.db.engine import make_engine
 from curate.db.readonly.urls import reader_url
+from curate.tasks.storage.locations import home_text
 
 db = typer.Typer(help="Make the database, or bring its schema up to date.", no_args_is_help=True)
 
@@ -58,7 +59,7 @@ def upgrade(ctx: typer.Context) -> None:
 
 def _migrate(session: Session) -> None:
     url = session.settings.database
-    engine = make_engine(url)
+    engine = make_engine(url, home=home_text(session.settings))
     before = migrate.current(engine)
     migrate.upgrade(engine)
     after = migrate.current(engine)

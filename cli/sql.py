@@ -18,6 +18,7 @@ from curate.configs.errors import UsageError
 from curate.db.datasets import pick
 from curate.db.engine import is_sqlite
 from curate.db.reports.counts import describe_tables
+from curate.tasks.storage.locations import home_text
 
 
 def sql(
@@ -60,7 +61,8 @@ def sql(
         scope = Scope(pick(engine, dataset).id, schema)
     settings = session.settings
     url = settings.readonly_database_url or settings.database
-    result = run_query(url, statement, settings.sql_seconds, max_rows, scope)
+    home = home_text(settings)
+    result = run_query(url, statement, settings.sql_seconds, max_rows, scope, home)
     if as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(result.columns)

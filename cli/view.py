@@ -19,6 +19,7 @@ from curate.cli.shared.serving import LOOPBACK, signals_interrupt, url_of
 from curate.cli.shared.session import Session
 from curate.configs.errors import ServiceError
 from curate.db.readonly.engine import read_only_engine
+from curate.tasks.storage.locations import home_text
 
 if TYPE_CHECKING:
     from curate.view.state import Home
@@ -107,12 +108,12 @@ def _home(session: Session, name: str) -> Home:
     settings = session.settings
     database = settings.readonly_database_url or settings.database
     return Home(
-        read_only_engine(database, settings.sql_seconds),
+        read_only_engine(database, settings.sql_seconds, home_text(settings)),
         settings,
         name,
         session.command,
         lambda text, name: Session(home=session.home, dataset=name).advise(text),
-        read_only_engine(database, PATIENCE),
+        read_only_engine(database, PATIENCE, home_text(settings)),
     )
 
 

@@ -28,6 +28,7 @@ from curate.configs.packages import install
 from curate.configs.settings import hide_password
 from curate.db import unwritable
 from curate.db.expressions import SQLITE_CLOCK, SQLITE_MD5, unix_time
+from curate.db.home import POSTGRES_HOME, SQLITE_SHOWN, set_home, shown_path
 from curate.db.unwritable import is_unwritable
 
 BUSY_SECONDS = 30
@@ -51,12 +52,14 @@ Isolation = Literal["AUTOCOMMIT", "REPEATABLE READ"]
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
-def make_engine(url: str, few_rows: bool = False) -> Engine:
+def make_engine(url: str, few_rows: bool = False, home: str = "") -> Engine:
     """An engine for a SQLAlchemy URL; nothing is opened yet. A forked process forgets its parent's
     connections.
 
     `few_rows`: each statement touches few rows. Postgres then reads by indexes, whatever its
     statistics say: they are of a time when all rows stood elsewhere.
+
+    `home`: the home folder, which paths below it are relative to (curate.db.home).
 
     Raises ServiceError for a URL that cannot be used.
     """
@@ -65,13 +68,15 @@ def make_engine(url: str, few_rows: bool = False) -> Engine:
         backend = parsed.get_backend_name()
         if backend not in ("sqlite", "postgresql"):
             raise ArgumentError(f"curate knows SQLite and PostgreSQL, not {backend}")
-        engine = _sqlite(parsed) if backend == "sqlite" else _postgres(parsed, few_rows)
+        sqlite = backend == "sqlite"
+        engine = _sqlite(parsed, home) if sqlite else _postgres(parsed, few_rows, home)
     except (ArgumentError, NoSuchModuleError) as error:
         raise ServiceError(what=f"The database {hide_password(url)}", why=error) from None
     except ModuleNotFoundError:
         raise PackageMissing(
             what="A Postgres database", package="psycopg", install=install("psycopg")
         ) from None
+    set_home(engine, home)
     _engines.add(engine)
     return engine
 
@@ -84,7 +89,7 @@ def _forget_in_child() -> None:
 os.register_at_fork(after_in_child=_forget_in_child)
 
 
-def _postgres(url: URL, few_rows: bool) -> Engine:
+def _postgres(url: URL, few_rows: bool, home: str) -> Engine:
     arguments = {name: value for name, value in _PATIENCE.items() if name not in url.query}
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
@@ -96,6 +101,13 @@ def _postgres(url: URL, few_rows: bool) -> Engine:
     event.listen(engine, "checkout", _ping_after_pause)
     if few_rows:
         event.listen(engine, "connect", _prefer_indexes)
+
+    def tell_home(connection: Any, _record: Any) -> None:
+        connection.execute(f"SELECT set_config('{POSTGRES_HOME}', %s, false)", [home.rstrip("/")])
+        connection.commit()
+
+    if home:
+        event.listen(engine, "connect", tell_home)
     return engine
 
 
@@ -128,9 +140,9 @@ def _ping_after_pause(connection: Any, record: Any, _proxy: Any) -> None:
         raise DisconnectionError from error  # the pool then opens another one
 
 
-def _sqlite(url: URL) -> Engine:
+def _sqlite(url: URL, home: str) -> Engine:
     if is_unwritable(url.database):
-        return _unwritable_sqlite(url)
+        return _unwritable_sqlite(url, home)
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     # pooled: a connection costs 0.3 ms to open and to close, half of what a small batch needs
@@ -139,18 +151,19 @@ def _sqlite(url: URL) -> Engine:
         url, poolclass=QueuePool, pool_size=POOL, connect_args=arguments, hide_parameters=True
     )
     event.listen(engine, "connect", _sqlite_connect)
+    event.listen(engine, "connect", lambda connection, _: add_functions(connection, home))
     event.listen(engine, "begin", _sqlite_begin)
     return engine
 
 
-def _unwritable_sqlite(url: URL) -> Engine:
+def _unwritable_sqlite(url: URL, home: str) -> Engine:
     """An engine whose every connection is new: what it sees is checked when it has been read."""
     path = str(url.database)
 
     def connect() -> sqlite3.Connection:
         options = {"timeout": BUSY_SECONDS, "check_same_thread": False, "isolation_level": None}
         connection = unwritable.connect(path, **options)
-        _add_functions(connection)
+        add_functions(connection, home)
         return connection
 
     engine = create_engine(url, creator=connect, poolclass=NullPool, hide_parameters=True)
@@ -158,9 +171,21 @@ def _unwritable_sqlite(url: URL) -> Engine:
     return engine
 
 
+def add_functions(connection: sqlite3.Connection, home: str) -> None:
+    """Give a connection to SQLite the functions that statements of ours call."""
+    home = home.rstrip("/")
+    connection.create_function(SQLITE_CLOCK, 0, time.time)  # SQLite's own is one of milliseconds
+    connection.create_function(SQLITE_MD5, 1, _md5, deterministic=True)
+    connection.create_function(
+        SQLITE_SHOWN,
+        1,
+        lambda path: shown_path(path, home) if isinstance(path, str) else path,
+        deterministic=True,
+    )
+
+
 def _sqlite_connect(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # BEGIN is ours: see _sqlite_begin
-    _add_functions(connection)
     cursor = connection.cursor()
     for pragma in (f"busy_timeout={BUSY_SECONDS * 1000}", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
@@ -180,11 +205,6 @@ def _sqlite_begin(connection: Connection) -> None:
     # the timeout
     readonly = connection.get_execution_options().get("curate_readonly", False)
     connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
-
-
-def _add_functions(connection: Any) -> None:
-    connection.create_function(SQLITE_CLOCK, 0, time.time)  # SQLite's own is one of milliseconds
-    connection.create_function(SQLITE_MD5, 1, _md5, deterministic=True)
 
 
 def _md5(text: str) -> str:

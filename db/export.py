@@ -35,6 +35,7 @@ from curate.db.expressions import quoted, random_order
 from curate.db.filters.check import check_where
 from curate.db.filters.columns import check_columns, check_sort, columns_of, order_by
 from curate.db.filters.sql import to_sql
+from curate.db.home import shown_sql
 from curate.db.schema import clips, datasets, videos
 
 CHUNK = 5000
@@ -289,7 +290,8 @@ def chosen_clips(
     """The clips of datasets that meet the predicate and have the statuses, and a side if there is a
     split; a query that still needs its columns.
     """
-    query: Select[Any] = select().select_from(_selected(ids, known, selection.statuses))
+    selected = _selected(ids, known, selection.statuses, dialect == "sqlite")
+    query: Select[Any] = select().select_from(selected)
     if selection.where:
         query = query.where(literal_column(to_sql(selection.where, dialect)))
     if selection.split:
@@ -348,7 +350,9 @@ def extra_names(engine: Engine, dataset_id: int) -> list[str]:
     return list(names)
 
 
-def _selected(ids: Sequence[int], known: Iterable[str], statuses: Sequence[str]) -> Subquery:
+def _selected(
+    ids: Sequence[int], known: Iterable[str], statuses: Sequence[str], sqlite: bool
+) -> Subquery:
     """The clips of datasets with these statuses, with every column that a predicate may name."""
     own = [c for c in known if c not in (*_PATHS, "clip_id", DATASET)]
     of_these = clips.c.dataset_id == ids[0] if len(ids) == 1 else clips.c.dataset_id.in_(ids)
@@ -362,8 +366,8 @@ def _selected(ids: Sequence[int], known: Iterable[str], statuses: Sequence[str])
     return (
         select(
             *[literal_column(f"clips.{quoted(c)}").label(c) for c in own],
-            func.coalesce(clips.c.path, videos.c.path).label("path"),
-            videos.c.path.label("source"),
+            literal_column(shown_sql("coalesce(clips.path, videos.path)", sqlite)).label("path"),
+            literal_column(shown_sql("videos.path", sqlite)).label("source"),
             size.label("_size"),
             videos.c.extra.label("_extra"),
             clips.c.id.label("clip_id"),

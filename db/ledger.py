@@ -17,12 +17,11 @@ from sqlalchemy import ColumnElement, Connection, Engine, literal_column, select
 from curate.configs.pipeline import FilterStep, Pipeline, assignment
 from curate.configs.schema import LEVELS, Level
 from curate.db.engine import reading
-from curate.db.expressions import quoted
 from curate.db.filters.clauses import Clauses, number_text, read_clauses
 from curate.db.filters.grammar import PredicateError
 from curate.db.filters.sql import SMALLEST, columns_in, to_sql
 from curate.db.reports.failures import retry_words
-from curate.db.schema import KEEP, PICKED, clips, rows_of
+from curate.db.schema import KEEP, PICKED, clips, column_of, rows_of
 
 PASSES, FAILS, NOT_MEASURED, NOT_REACHED = "passes", "fails", "not measured", "not reached"
 Verdict = Literal["passes", "fails", "not measured", "not reached"]
@@ -121,8 +120,8 @@ class _LedgerWriter:
         """What the filters of the level say of the row, in order."""
         filters = [step for step in pipeline.filters if step.level == self.level]
         names = sorted({name for step in filters for name in columns_in(step.where)})
-        columns: list[ColumnElement[Any]] = [literal_column(quoted(name)) for name in names]
         table = rows_of(self.level)
+        columns: list[ColumnElement[Any]] = [column_of(table, name) for name in names]
         query = select(table.c.stage, *columns).where(table.c.id == self.row_id)
         stage, *cells = self.connection.execute(query).one()
         values = dict(zip(names, cells, strict=True))

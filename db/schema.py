@@ -19,6 +19,8 @@ return_to    where the row goes after its stage when that was asked for again (c
              stage before which it stood, or several in order, joined by `>`. NULL: to the stage
              that follows
 
+Paths below the home folder are stored relative to it (curate.db.home).
+
 `clips.picked` is what somebody said of a clip by hand (curate.db.picks): keep, drop, or NULL. It
 goes before all filters; the reason of a clip picked to drop is `picked`.
 """
@@ -45,6 +47,7 @@ from sqlalchemy import (
 )
 
 from curate.configs.schema import RUNNING, Level
+from curate.db.home import HomePath
 
 KEEP, DROP = "keep", "drop"  # values of clips.picked
 PICKED = "picked"  # the reason of a clip that was picked to drop
@@ -98,7 +101,7 @@ datasets = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
-    Column("root", Text, nullable=False),
+    Column("root", HomePath, nullable=False),
     Column("pipeline", Text, nullable=False),  # JSON, frozen at enqueue
     Column("created_at", Float(53), nullable=False),
     # raised whenever clips are deleted
@@ -119,7 +122,7 @@ videos = Table(
     metadata,
     Column("id", Id, primary_key=True),
     _ref("datasets.id"),
-    Column("path", Text, nullable=False),
+    Column("path", HomePath, nullable=False),
     Column("relpath", Text, nullable=False),
     # what the names of its clips begin with: relpath without its ending
     Column("clip_stem", Text, nullable=False),
@@ -174,7 +177,7 @@ clips = Table(
     _ref("datasets.id"),
     _ref("videos.id"),
     Column("clip_index", Integer, nullable=False),
-    Column("path", Text),
+    Column("path", HomePath),
     Column("text", Text),
     Column("num_frames", Integer),
     Column("fps", Float(53)),
@@ -348,3 +351,8 @@ def stands(table: Table, *statuses: str) -> ColumnElement[bool]:
     """
     names: list[ColumnElement[str]] = [literal_column(f"'{s}'") for s in statuses]
     return table.c.status == names[0] if len(names) == 1 else table.c.status.in_(names)
+
+
+def column_of(table: Table, name: str) -> ColumnElement[Any]:
+    """The column of a name, also one that a stage added."""
+    return table.c[name] if name in table.c else literal_column(f'"{name}"')

@@ -19,6 +19,7 @@ from curate.configs.settings import Settings
 from curate.db.datasets import Dataset
 from curate.db.engine import make_engine
 from curate.db.queue.ready import deepest, has_ready
+from curate.tasks.storage.locations import home_text
 from curate.worker.batch import BatchReport, BatchRunner
 from curate.worker.datasets import readable_datasets
 from curate.worker.fair_share import FairShare
@@ -38,7 +39,9 @@ class Runner:
 
     def __init__(self, settings: Settings, engine: Engine | None = None) -> None:
         self.settings = settings
-        self.engine = engine or make_engine(settings.database, few_rows=True)
+        self.engine = engine or make_engine(
+            settings.database, few_rows=True, home=home_text(settings)
+        )
         self.batches = BatchRunner(settings, self.engine)
         self._fair_share = FairShare()
         self._pauses: dict[str, tuple[float, float]] = {}  # by stage: end (monotonic) and length

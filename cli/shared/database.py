@@ -18,6 +18,7 @@ from curate.db import migrate
 from curate.db.datasets import Dataset, pick
 from curate.db.engine import is_sqlite, make_engine, writing
 from curate.db.reports.failures import reasons
+from curate.tasks.storage.locations import home_text
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def make_database(session: Session) -> Engine:
     """The database, made unless it exists. Raises ServiceError, SchemaOutdated."""
     if not session.settings.database_url:
         session.make_home()
-    engine = make_engine(session.settings.database)
+    engine = make_engine(session.settings.database, home=home_text(session.settings))
     if migrate.current(engine) is None:
         migrate.upgrade(engine)
         make_reader(engine)  # where it may not be made, curate sql says what to do
@@ -62,7 +63,7 @@ def open_database(session: Session) -> Engine:
     settings = session.settings
     if not has_database(settings):
         raise NoDatasets(database=hide_password(settings.database))
-    engine = make_engine(settings.database)
+    engine = make_engine(settings.database, home=home_text(settings))
     if migrate.current(engine) is None:
         raise NoDatasets(database=hide_password(settings.database))
     migrate.ensure(engine)

@@ -11,8 +11,14 @@ from sqlalchemy import ColumnElement, Float, Integer, Table, Text, collate, colu
 from curate.configs.errors import UsageError
 from curate.configs.names import did_you_mean
 from curate.configs.schema import Column, ColumnKind
+from curate.db.home import HomePath
 
-_KINDS: tuple[tuple[type, ColumnKind], ...] = ((Integer, "int"), (Float, "float"), (Text, "text"))
+_KINDS: tuple[tuple[type, ColumnKind], ...] = (
+    (Integer, "int"),
+    (Float, "float"),
+    (Text, "text"),
+    (HomePath, "text"),
+)
 _SORT_KEY = re.compile(r"\s*(\w+)(?:\s+(asc|desc))?\s*", re.IGNORECASE | re.ASCII)
 
 

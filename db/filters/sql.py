@@ -16,6 +16,7 @@ from sqlglot import exp
 from curate.configs.schema import Column
 from curate.db.filters import grammar
 from curate.db.filters.grammar import TOO_DEEP, Node, PredicateError, chain, formatted
+from curate.db.home import shown_sql
 
 Dialect = Literal["sqlite", "postgresql"]
 # any: a column, when the columns are not given
@@ -310,6 +311,7 @@ class _PredicateWriter:
             raise PredicateError(f"{name!r} is not the name of a column")
         # not "name": SQLite would take it for a text when there is no such column
         sql = f"[{name}]" if self.sqlite else f'"{name}"'
+        sql = shown_sql(sql, self.sqlite) if name == "path" else sql
         if self.columns is None:
             return _Term("any", sql, evident=False)
         if name not in self.columns:

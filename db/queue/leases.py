@@ -31,6 +31,7 @@ from curate.configs.pipeline import Pipeline, StageStep
 from curate.configs.schema import Level
 from curate.db.engine import is_sqlite, now, reading, writing
 from curate.db.expressions import among, among_found, whole_row
+from curate.db.home import home_of, shown_path
 from curate.db.schema import clips, rows_of, videos
 from curate.db.side_tables import RowsByClip
 
@@ -125,17 +126,22 @@ def lease_rows(
     leased = connection.execute(statement, {**parameters, **lease})
     if is_sqlite(connection):
         return load(connection, request.step.level, leased.scalars().all())
-    return _as_rows(leased)
+    return _as_rows(connection, leased)
 
 
 def load(connection: Connection, level: Level, ids: Sequence[int]) -> list[WholeRow]:
     """The whole rows of videos or clips that have these ids, in no order."""
-    return _as_rows(connection.execute(load_statement(level), {"ids": list(ids)}))
+    return _as_rows(connection, connection.execute(load_statement(level), {"ids": list(ids)}))
 
 
-def _as_rows(result: CursorResult[Any]) -> list[WholeRow]:
+def _as_rows(connection: Connection, result: CursorResult[Any]) -> list[WholeRow]:
     names = tuple(result.keys())
-    return [dict(zip(names, row, strict=True)) for row in result.all()]
+    rows = [dict(zip(names, row, strict=True)) for row in result.all()]
+    home = home_of(connection.dialect)
+    for row in rows:
+        if row["path"]:
+            row["path"] = shown_path(row["path"], home)
+    return rows
 
 
 @cache

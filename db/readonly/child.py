@@ -45,7 +45,7 @@ class StatementError(Exception):
 
 
 # what an engine's module offers: the columns, then the rows, of a statement on a database
-Query = Callable[[Any, str, float], Generator[Any, None, None]]
+Query = Callable[[Any, str, float, str], Generator[Any, None, None]]
 
 
 def main(query: Query) -> None:
@@ -74,7 +74,8 @@ def answer(query: Query, request: Mapping[str, Any]) -> None:
     Raises StatementError.
     """
     deadline = time.monotonic() + request["seconds"]
-    with closing(query(request["database"], request["statement"], deadline)) as answers:
+    asked = (request["database"], request["statement"], deadline, request["home"])
+    with closing(query(*asked)) as answers:
         _write(next(answers))
         truncated = False
         for count, row in enumerate(answers):

@@ -12,24 +12,25 @@ from sqlalchemy.pool import NullPool
 
 from curate.configs.errors import ServiceError
 from curate.db import unwritable
-from curate.db.engine import BUSY_SECONDS, make_engine
-from curate.db.expressions import SQLITE_CLOCK
+from curate.db.engine import BUSY_SECONDS, add_functions, make_engine
+from curate.db.home import set_home
 from curate.db.readonly.urls import reader_url
 
 _STEPS = 20_000  # instructions of SQLite's virtual machine between two looks at the clock
 _QUERY_CANCELED = "57014"  # how Postgres says that a statement took too long
 
 
-def read_only_engine(url: str, seconds: float) -> Engine:
+def read_only_engine(url: str, seconds: float, home: str = "") -> Engine:
     """An engine for the database of a URL that cannot write, whatever the statement.
 
-    A transaction may read for `seconds`; on Postgres, each of its statements may.
+    A transaction may read for `seconds`; on Postgres, each of its statements may. `home` is as in
+    `make_engine`.
     Raises ServiceError, and ReaderMissing where Postgres has no login that can only read.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed, seconds)
-    engine = make_engine(reader_url(url))
+        return _sqlite(parsed, seconds, home)
+    engine = make_engine(reader_url(url), home=home)
 
     def limit(connection: Any, _record: Any) -> None:
         connection.execute("SET default_transaction_read_only = on")
@@ -46,7 +47,7 @@ def was_stopped(error: ServiceError) -> bool:
     return str(cause) == "interrupted" or getattr(cause, "sqlstate", None) == _QUERY_CANCELED
 
 
-def _sqlite(url: URL, seconds: float) -> Engine:
+def _sqlite(url: URL, seconds: float, home: str) -> Engine:
     """An engine that opens the file anew for each use: it may have been replaced meanwhile."""
     path = str(url.database)
 
@@ -61,7 +62,7 @@ def _sqlite(url: URL, seconds: float) -> Engine:
             connection = unwritable.connect(path, **options)
         else:
             connection = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, **options)
-        connection.create_function(SQLITE_CLOCK, 0, time.time)
+        add_functions(connection, home)
         connection.execute("PRAGMA query_only = ON")
         return connection
 
@@ -73,4 +74,5 @@ def _sqlite(url: URL, seconds: float) -> Engine:
 
     engine = create_engine(url, creator=connect, poolclass=NullPool, hide_parameters=True)
     event.listen(engine, "begin", begin)
+    set_home(engine, home)
     return engine

@@ -21,6 +21,7 @@ import psycopg
 from psycopg import errors
 
 from curate.configs.errors import ReaderMissing
+from curate.db.home import PATH_COLUMNS, may_show_paths, view_of_shown
 from curate.db.readonly.child import StatementError
 from curate.db.readonly.login import connect_reader
 
@@ -50,12 +51,15 @@ LIMIT 1
 """
 
 _COLUMNS = """
-SELECT table_name::text, array_agg(column_name::text) FROM information_schema.columns
+SELECT table_name::text, array_agg(column_name::text ORDER BY ordinal_position)
+FROM information_schema.columns
 WHERE table_schema = current_schema() GROUP BY 1
 """
 
 
-def query(arguments: dict[str, Any], statement: str, deadline: float) -> Generator[Any, None, None]:
+def query(
+    arguments: dict[str, Any], statement: str, deadline: float, home: str = ""
+) -> Generator[Any, None, None]:
     """The columns, then the rows. `arguments` are those of psycopg.connect, `deadline` is by
     time.monotonic(). Raises StatementError.
     """
@@ -73,9 +77,29 @@ def query(arguments: dict[str, Any], statement: str, deadline: float) -> Generat
     with closing(connection):  # which rolls back
         try:
             _check_functions(connection, statement)
+            if home and may_show_paths(statement):
+                statement = _show_paths(connection, statement, home)
             yield from _rows(connection, statement, deadline)
         except psycopg.Error as error:
             raise _problem(connection, error) from None
+
+
+def _show_paths(connection: psycopg.Connection[Any], statement: str, home: str) -> str:
+    """Hide the tables with paths by views that show them absolute; returns the statement to run.
+
+    On a standby, or where the login may make no temporary view, paths are shown as they are stored.
+    """
+    ((schema,),) = connection.execute("SELECT current_schema()::text").fetchall()
+    columns = dict(connection.execute(_COLUMNS).fetchall())
+    try:
+        connection.execute("BEGIN READ WRITE")
+        for name in PATH_COLUMNS.keys() & columns.keys():
+            connection.execute(view_of_shown(name, schema, columns[name], home).encode())
+        connection.execute("COMMIT")
+    except psycopg.Error:
+        connection.execute("ROLLBACK")
+        return statement.replace('"pg_temp".', f'"{schema}".')
+    return statement
 
 
 def _check_functions(connection: psycopg.Connection[Any], statement: str) -> None:

@@ -68,9 +68,11 @@ def run_query(
     seconds: float,
     max_rows: int | None = None,
     scope: Scope | None = None,
+    home: str = "",
 ) -> Result:
     """Run one SELECT on the database of a SQLAlchemy URL; at most `max_rows` rows (None: all) are
-    returned. Without a scope it sees all datasets.
+    returned. Without a scope it sees all datasets. Paths below the `home` are shown
+    absolute where it is given.
 
     Raises SqlRefused when it is something else, SqlTimeout, SqlFailed for what the database says
     against it, ReaderMissing when no Postgres login is there that can only read, ServiceError
@@ -79,19 +81,23 @@ def run_query(
     engine, _ = _database(url)
     check_statement(statement, engine)
     if scope:
-        statement = of_dataset(statement, engine, scope.schema, scope.dataset_id)
+        temporary = "temp" if engine == "sqlite" else "pg_temp"
+        shown = temporary if home else scope.schema
+        statement = of_dataset(statement, engine, (scope.schema, shown), scope.dataset_id)
     if engine == "postgres":
         statement = with_percentiles(statement)
-    return run_unchecked(url, statement, seconds, max_rows)
+    return run_unchecked(url, statement, seconds, max_rows, home)
 
 
-def run_unchecked(url: str, statement: str, seconds: float, max_rows: int | None = None) -> Result:
+def run_unchecked(
+    url: str, statement: str, seconds: float, max_rows: int | None = None, home: str = ""
+) -> Result:
     """`run_query` without the first of its two fences; tests prove with it that the second holds
     alone.
     """
     engine, database = _database(url)
     request = {"database": database, "statement": statement, "max_rows": max_rows}
-    request |= {"seconds": seconds, "memory_bytes": _MEMORY_BYTES}
+    request |= {"home": home.rstrip("/"), "seconds": seconds, "memory_bytes": _MEMORY_BYTES}
     # the URL goes through a pipe, for everyone can read an argument list; -P: no module from the
     # working folder
     start = f"from curate.db.readonly import child, {engine}; child.main({engine}.query)"

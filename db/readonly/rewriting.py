@@ -12,6 +12,7 @@ import sqlglot
 from sqlglot import TokenType, exp
 
 from curate.configs.errors import SqlRefused
+from curate.db.home import PATH_COLUMNS
 from curate.db.schema import metadata
 from curate.db.views import CLIPS_VIEW
 
@@ -76,17 +77,17 @@ class _Percentiles:
         return list(itertools.pairwise(edges))
 
 
-def of_dataset(statement: str, dialect: str, schema: str, dataset_id: int) -> str:
+def of_dataset(statement: str, dialect: str, schemas: tuple[str, str], dataset_id: int) -> str:
     """The statement, in which the tables hold the rows of one dataset alone.
 
-    `dialect` is sqlglot's name of the engine, `schema` that in which the tables are. Raises
-    SqlRefused when the statement goes past that.
+    `dialect` is sqlglot's name of the engine, `schemas` those in which the tables are, and the ones
+    with paths. Raises SqlRefused when the statement goes past that.
     """
     tree = sqlglot.parse_one(statement, read=dialect)
     if qualified := next((t for t in tree.find_all(exp.Table) if t.db), None):
         raise SqlRefused(why=f"with --dataset, write {qualified.name} without {qualified.db}")
     named = {table.name.lower() for table in tree.find_all(exp.Table)}
-    queries = _queries(f'"{schema}".', dataset_id)
+    queries = _queries(schemas, dataset_id)
     if taken := sorted({cte.alias.lower() for cte in tree.find_all(exp.CTE)} & queries.keys()):
         raise SqlRefused(why=f"with --dataset, a query in WITH cannot have the name {taken[0]}")
     tables = [
@@ -103,14 +104,18 @@ def of_dataset(statement: str, dialect: str, schema: str, dataset_id: int) -> st
     return f"{statement[:at]} {', '.join(tables)},{statement[at:]}"
 
 
-def _queries(schema: str, dataset_id: int) -> dict[str, str]:
+def _queries(schemas: tuple[str, str], dataset_id: int) -> dict[str, str]:
     """For each table with rows of datasets the query of those of one."""
-    queries = {"datasets": f"SELECT * FROM {schema}datasets WHERE id = {dataset_id}"}  # noqa: S608
-    of_clips = f"SELECT id FROM {schema}clips WHERE dataset_id = {dataset_id}"  # noqa: S608
-    for name, columns in {t.name: t.c.keys() for t in metadata.tables.values()}.items():
-        if "dataset_id" in columns:
-            queries[name] = f"SELECT * FROM {schema}{name} WHERE dataset_id = {dataset_id}"  # noqa: S608
+    plain, of_paths = schemas
+    of_clips = f'SELECT id FROM "{plain}".clips WHERE dataset_id = {dataset_id}'  # noqa: S608
+    tables = {t.name: t.c.keys() for t in metadata.tables.values()} | {CLIPS_VIEW: ["dataset_id"]}
+    queries = {}
+    for name, columns in tables.items():
+        rows = f'SELECT * FROM "{of_paths if name in PATH_COLUMNS else plain}".{name}'  # noqa: S608
+        if name == "datasets":
+            queries[name] = f"{rows} WHERE id = {dataset_id}"
+        elif "dataset_id" in columns:
+            queries[name] = f"{rows} WHERE dataset_id = {dataset_id}"
         elif "clip_id" in columns:
-            queries[name] = f"SELECT * FROM {schema}{name} WHERE clip_id IN ({of_clips})"  # noqa: S608
-    queries[CLIPS_VIEW] = f"SELECT * FROM {schema}{CLIPS_VIEW} WHERE dataset_id = {dataset_id}"  # noqa: S608
+            queries[name] = f"{rows} WHERE clip_id IN ({of_clips})"
     return queries

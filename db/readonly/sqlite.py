@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from curate.db import unwritable
+from curate.db.home import PATH_COLUMNS, may_show_paths, view_of_shown
 from curate.db.readonly.child import StatementError
 from curate.db.readonly.quantiles import add_quantiles
 
@@ -44,7 +45,7 @@ WHERE t.type IN ('table', 'view') AND t.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
 _STEPS = 20_000  # of SQLite's machine, between two looks at the clock
 
 
-def query(path: str, statement: str, deadline: float) -> Generator[Any, None, None]:
+def query(path: str, statement: str, deadline: float, home: str = "") -> Generator[Any, None, None]:
     """The columns, then the rows. `deadline` is by time.monotonic(). Raises StatementError."""
     connection: sqlite3.Connection
     try:
@@ -58,7 +59,10 @@ def query(path: str, statement: str, deadline: float) -> Generator[Any, None, No
     denied: list[str] = []
     with closing(connection):
         try:
-            for pragma in ("query_only = ON", "temp_store = MEMORY", "trusted_schema = OFF"):
+            connection.execute("PRAGMA temp_store = MEMORY")
+            if home and may_show_paths(statement):
+                _show_paths(connection, home)
+            for pragma in ("query_only = ON", "trusted_schema = OFF"):
                 connection.execute(f"PRAGMA {pragma}")
             for limit, value in _LIMITS.items():
                 connection.setlimit(limit, value)
@@ -79,6 +83,14 @@ def query(path: str, statement: str, deadline: float) -> Generator[Any, None, No
             raise StatementError("refused", str(error)) from None
         except sqlite3.Error as error:
             raise _problem(connection, error, denied) from None
+
+
+def _show_paths(connection: sqlite3.Connection, home: str) -> None:
+    """Hide the tables with paths by views that show them absolute."""
+    for name in PATH_COLUMNS:
+        columns = connection.execute("SELECT name FROM pragma_table_info(?)", (name,)).fetchall()
+        if columns:
+            connection.execute(view_of_shown(name, "main", [row[0] for row in columns], home))
 
 
 def _authorize(action: tuple[Any, ...], denied: list[str]) -> int:

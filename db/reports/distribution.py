@@ -21,7 +21,7 @@ from curate.db.export import HIDDEN, LAST, usual
 from curate.db.expressions import quoted
 from curate.db.filters.columns import columns_of
 from curate.db.reports.histogram import histogram, quantiles
-from curate.db.schema import rows_of
+from curate.db.schema import column_of, rows_of
 
 VALUES_AT_ONCE = 8_000_000
 CHUNK = 20_000  # rows of a stream
@@ -180,7 +180,7 @@ class _Reader:
     def text(self, name: str, most: int | None) -> TextDistribution:
         """The distribution of a column of texts, with so many of its values; None: with all."""
         table = rows_of(self.level)
-        value: ColumnElement[Any] = literal_column(quoted(name))
+        value = column_of(table, name)
         of_dataset = table.c.dataset_id == self.dataset_id
         counts = select(func.count(value), func.count(value.distinct())).select_from(table)
         known, different = self.connection.execute(counts.where(of_dataset)).one()

@@ -11,6 +11,7 @@ from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Level
 from curate.db import side_tables
 from curate.db.engine import reading
+from curate.db.home import home_of, shown_path
 from curate.db.schema import captions, clips, datasets, option_scores, rows_of, videos
 
 MOST_COPIES = 20  # of a clip, the nearest first
@@ -39,6 +40,8 @@ def row_values(engine: Engine, dataset_id: int, level: Level, row_id: int) -> di
         if row is None:
             return None
         values = {name: value for name, value in row.items() if value is not None}
+        if "path" in values:
+            values["path"] = shown_path(values["path"], home_of(engine.dialect))
         if level == "clip":
             source = select(videos.c.path).where(videos.c.id == row["video_id"])
             values["source"] = connection.execute(source).scalar_one()

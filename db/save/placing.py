@@ -32,6 +32,7 @@ from sqlalchemy.types import TypeEngine
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Column, Level
 from curate.db.filters.verdict import status_columns, verdict_of
+from curate.db.home import home_of, stored_path
 from curate.db.queue.leases import FREE_COLUMNS
 from curate.db.schema import rows_of
 
@@ -76,6 +77,9 @@ def write_and_place(
         while len(_statements) > _CACHED_STATEMENTS:
             _statements.popitem(last=False)
         rows = [ids, *([scores[i][name] for i in ids] for name in names)]
+        if "path" in names:
+            at, home = names.index("path") + 1, home_of(connection.dialect)
+            rows[at] = [path and stored_path(path, home) for path in rows[at]]
         parameters: dict[str, Any] = {f"c{n}": values for n, values in enumerate(rows)}
         if dialect == "sqlite":
             parameters = {"rows": json.dumps(list(zip(*rows, strict=True)))}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from curate.configs.settings import Settings
+from curate.tasks.inputs.paths import to_text
 from curate.tasks.storage.part_files import folder_prefix, part_name
 from curate.tasks.storage.remote import check_writable, upload
 
@@ -43,6 +44,11 @@ def replacing(location: Location) -> Iterator[Path]:
         temporary.replace(location)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def home_text(settings: Settings) -> str:
+    """The home folder as the database names it, for `curate.db.engine.make_engine`."""
+    return to_text(str(settings.folder))
 
 
 def check_clips_writable(settings: Settings) -> None:

@@ -96,4 +96,4 @@ def test_without_a_scope_it_sees_all(two: str) -> None:
 )
 def test_what_goes_past_the_scope_is_refused(statement: str) -> None:
     with pytest.raises(SqlRefused, match="with --dataset"):
-        of_dataset(statement, "sqlite", "main", 1)
+        of_dataset(statement, "sqlite", ("main", "main"), 1)
