@@ -133,6 +133,11 @@ COMMANDS = [
         LOOK,
         "Show one clip: its values, scores, captions and duplicates, and why it is where it is.",
     ),
+    Entry(
+        "verify",
+        LOOK,
+        "Look whether the files of clips are there and whole, and the sources as they were.",
+    ),
     Entry("retry", LOOK, "Put failed rows back to the stage where they failed."),
     Entry(
         "history",

@@ -68,6 +68,18 @@ class NoDatasets(UsageError):
     """The database {database} holds no dataset yet. Start with: `curate run FOLDER -o clips.csv`"""
 
 
+class BeingDeleted(UsageError):
+    """Dataset {name} is being deleted, and a part of it is gone already. Finish it with: `curate
+    datasets delete {name}`
+    """
+
+
+class AtWork(UsageError):
+    """Nothing was done: {rows} of dataset {name} are at work. Stop them with: `curate cancel
+    {name}`. Then {again}
+    """
+
+
 class NoInput(UsageError):
     """No video or image was found in {path} ({looked_for}). Check the path. A file of any other
     kind is taken when it is given by its own path, or in a table with a column path

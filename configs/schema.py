@@ -19,6 +19,7 @@ ABSENT = "absent"  # fingerprint of a file that is not there: it changes when th
 
 # states of a dataset; only a running one is worked on
 RUNNING, PAUSED, CANCELLED = "running", "paused", "cancelled"
+DELETING = "deleting"  # for good: rows and files of it may be gone already
 
 # an accelerator takes as long for one row as for many
 FILL_SECONDS: dict[Queue, float] = {"cpu": 0, "ascend": 20}

@@ -371,6 +371,19 @@ def retry(
     return count
 
 
+def rename(engine: Engine, dataset: Dataset, name: str) -> None:
+    """Give a dataset another name; its files stay where they are. Raises UsageError when another
+    dataset has that name.
+    """
+    with writing(engine) as connection:
+        if connection.execute(select(datasets.c.id).where(datasets.c.name == name)).first():
+            raise UsageError(
+                what=f"There is a dataset {name} already. Choose another name, or see all with: "
+                "`curate datasets`"
+            )
+        connection.execute(update(datasets).where(datasets.c.id == dataset.id).values(name=name))
+
+
 def pause(engine: Engine, dataset: Dataset) -> None:
     """Let no more rows be claimed; batches at work are finished and saved."""
     with writing(engine) as connection:

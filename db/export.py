@@ -105,7 +105,7 @@ OF_SOURCE = (
     "seekable",
 )
 _PATHS = ("path", "source")
-_SIZE = "file_size"  # the column of a clip that tells the size of its file
+FILE_SIZE = "file_size"  # the column of a clip that tells the size of its file
 _ADDED = {
     "source": Column("text", "path of the video"),
     "clip_id": Column("int", "id of the clip in the database"),
@@ -359,7 +359,7 @@ def _selected(
     status: ColumnElement[bool] = clips.c.status.in_(list(statuses))
     if tuple(statuses) == ("kept",):  # all of them stand before DONE: a range of the claim index
         status = and_(clips.c.stage == DONE, clips.c.status == "kept")
-    own_size: ColumnElement[Any] = literal_column("clips.file_size" if _SIZE in own else "NULL")
+    own_size: ColumnElement[Any] = literal_column("clips.file_size" if FILE_SIZE in own else "NULL")
     size = case((clips.c.path.is_(None), videos.c.size_bytes), else_=own_size)
     folder = func.coalesce(datasets.c.folder, datasets.c.name)
     place = folder + literal("/") + videos.c.relpath + literal("/") + cast(clips.c.clip_index, Text)

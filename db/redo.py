@@ -111,6 +111,35 @@ def _forget_order(
         connection.execute(of_dataset.values(**dict.fromkeys(step.spec.columns)))
 
 
+def put_back(
+    engine: Engine, dataset: Dataset, pipeline: Pipeline, stage: str, ids: Sequence[int]
+) -> Redone:
+    """As `redo`, of some clips: they go through the stage of the dataset's pipeline again."""
+    with writing(engine) as connection:
+        write_pipeline(connection, dataset, pipeline)
+        lock_leased_rows(connection, dataset.id)
+        chosen = and_(clips.c.dataset_id == dataset.id, clips.c.id.in_(list(ids)))
+        return _Redo(connection, pipeline, (stage,), chosen).run()
+
+
+def give_up_files(
+    engine: Engine, dataset: Dataset, pipeline: Pipeline, stage: str, ids: Sequence[int]
+) -> list[int]:
+    """Forget the files that a stage wrote of clips that a filter before it drops. A refilter that
+    revives one sends it through the stage again. Returns the ids of these clips.
+    """
+    with writing(engine) as connection:
+        write_pipeline(connection, dataset, pipeline)
+        lock_leased_rows(connection, dataset.id)
+        before = verdict_of(pipeline, stage, "clip", connection.dialect.name).is_not(None)
+        dropped = (clips.c.status == "dropped", clips.c.path.is_not(None), before)
+        query = select(clips.c.id).where(clips.c.id.in_(list(ids)), *dropped)
+        found = [int(i) for i in connection.execute(query).scalars()]
+        _Redo(connection, pipeline, (stage,), clips.c.id.in_(found)).run()
+        connection.execute(update(clips).where(clips.c.id.in_(found)).values(path=None))
+        return found
+
+
 def route_of_free_row(
     stages: Sequence[str], stage: str, return_to: str | None, *repeated: str
 ) -> tuple[str, str] | None:

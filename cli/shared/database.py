@@ -10,9 +10,10 @@ from sqlalchemy import Engine, make_url
 from curate.cli.shared.pipelines import pipeline_of
 from curate.cli.shared.session import Session
 from curate.configs import errors
-from curate.configs.errors import NoDatasets, UsageError
+from curate.configs.errors import BeingDeleted, NoDatasets, UsageError
 from curate.configs.names import did_you_mean
 from curate.configs.pipeline import Pipeline
+from curate.configs.schema import DELETING
 from curate.configs.settings import Settings, hide_password
 from curate.db import migrate
 from curate.db.datasets import Dataset, pick
@@ -75,7 +76,14 @@ def open_dataset(session: Session, name: str | None) -> OpenDataset:
     engine = open_database(session)
     dataset = pick(engine, name)
     session.dataset = dataset.name
+    refuse_deleting(dataset)
     return OpenDataset(engine, dataset, pipeline_of(dataset))
+
+
+def refuse_deleting(dataset: Dataset) -> None:
+    """Raise BeingDeleted for a dataset of which a part is gone."""
+    if dataset.state == DELETING:
+        raise BeingDeleted(name=dataset.name)
 
 
 def make_reader(engine: Engine) -> str:

@@ -12,7 +12,12 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from curate.cli.shared.database import OpenDataset, make_database, open_database
+from curate.cli.shared.database import (
+    OpenDataset,
+    make_database,
+    open_database,
+    refuse_deleting,
+)
 from curate.cli.shared.exports import ExportRequest, check_export
 from curate.cli.shared.gone import gone_below, gone_text
 from curate.cli.shared.output import counted
@@ -193,6 +198,7 @@ def pipeline_for(chosen: Dataset | str, request: EnqueueRequest) -> Pipeline:
     """The pipeline of a request. Raises PipelineChanged when the dataset has another one."""
     if isinstance(chosen, str):
         return resolve(request.config, request.sets).pipeline
+    refuse_deleting(chosen)
     if not request.names_pipeline:
         return pipeline_of(chosen)
     requested = resolve(request.config, request.sets).pipeline
@@ -221,10 +227,10 @@ def choose(known: Iterable[Dataset], request: EnqueueRequest) -> Dataset | str:
     return next(n for n in names if n not in taken)
 
 
-def check_name(name: str) -> None:
+def check_name(name: str, option: str = "--name") -> None:
     """Raise UsageError for a dataset name that is not safe as the name of a folder."""
     if safe_name(name) != name or len(name) > 100:
-        what = f"--name {name!r}: use letters, digits, '.', '_' and '-', at most 100"
+        what = f"{option} {name!r}: use letters, digits, '.', '_' and '-', at most 100"
         raise UsageError(what=what)
 
 

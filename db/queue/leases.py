@@ -194,6 +194,19 @@ def _leased(
     return *at_stages, table.c.status == "active", table.c.lease_until > FREE
 
 
+def count_leased(connection: Connection, dataset_id: int) -> int:
+    """How many rows of a dataset are at work: their leases have not ended."""
+    time = now(connection)
+    return sum(
+        connection.execute(
+            select(func.count()).where(
+                *_leased(connection, table, dataset_id), table.c.lease_until > time
+            )
+        ).scalar_one()
+        for table in (videos, clips)
+    )
+
+
 @cache
 def renew_statement(level: Level) -> Update:
     """The UPDATE that renews the lease of a batch."""

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Engine, select, text
 
+from curate.configs.errors import UsageError
 from curate.configs.pipeline import Pipeline
-from curate.configs.schema import CANCELLED, RUNNING
+from curate.configs.schema import CANCELLED, DELETING, RUNNING
 from curate.db.datasets import all_datasets, has_picks
 from curate.db.engine import is_sqlite, reading
 from curate.db.reports.at_work import BatchAtWork, etas, media_left
@@ -81,7 +82,7 @@ class DatasetView:
     @property
     def over(self) -> bool:
         """Whether nothing more will be done: nothing is left, or the dataset was cancelled."""
-        return self.finished or self.state == CANCELLED
+        return self.finished or self.state in (CANCELLED, DELETING)
 
     @property
     def eta(self) -> float | None:
@@ -108,7 +109,10 @@ def view_dataset(
     recent = recent or Recent()
     with reading(engine, "REPEATABLE READ") as connection:
         of_dataset = select(datasets.c.state).where(datasets.c.id == dataset_id)
-        state: str = connection.execute(of_dataset).scalar_one()
+        state: str | None = connection.execute(of_dataset).scalar()
+        if state is None:
+            why = "The dataset was deleted just now. See all with: `curate datasets`"
+            raise UsageError(what=why)
         picks = has_picks(connection, dataset_id)
         counts = count_rows(connection, dataset_id)
     steps = funnel(counts, pipeline, picks) if pipeline else []

@@ -20,6 +20,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.exc import NoResultFound
 
 from curate.configs.errors import ServiceError
 from curate.configs.pipeline import Pipeline
@@ -109,7 +110,10 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> Sa
     with writing(engine) as connection:
         makes_rows = step.spec.makes is not None
         may_delete_clips = makes_rows or bool(outcomes.replaced)
-        dataset = lock_dataset(connection, request.dataset_id, exclusive=may_delete_clips)
+        try:
+            dataset = lock_dataset(connection, request.dataset_id, exclusive=may_delete_clips)
+        except NoResultFound:  # it was deleted
+            return Saved(lost=len(claim.rows))
         pipeline = writer.parse(dataset.pipeline)
         changed = pipeline is not request.pipeline and not step.scores_as(pipeline.stage(step.name))
         if changed or request.epoch not in (None, dataset.epoch):

@@ -8,6 +8,7 @@ import re
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -39,18 +40,24 @@ def remove_abandoned(*folders: Path) -> int:
     a write.
     """
     removed = 0
-    for folder in folders:
-        for where, _, names in os.walk(folder):
-            for name in names:
-                if name.endswith(".part") and _is_abandoned(Path(where, name), _FILE):
-                    with contextlib.suppress(OSError):
-                        Path(where, name).unlink()
-                        removed += 1
+    for path in abandoned_files(*folders):
+        with contextlib.suppress(OSError):
+            path.unlink()
+            removed += 1
     for path in Path(tempfile.gettempdir()).glob("curate-*"):
         if _is_abandoned(path, _FOLDER):
             shutil.rmtree(path, ignore_errors=True)
             removed += 1
     return removed
+
+
+def abandoned_files(*folders: Path) -> Iterator[Path]:
+    """The temporary files below the folders that `remove_abandoned` removes."""
+    for folder in folders:
+        for where, _, names in os.walk(folder):
+            for name in names:
+                if name.endswith(".part") and _is_abandoned(Path(where, name), _FILE):
+                    yield Path(where, name)
 
 
 def _is_abandoned(path: Path, form: re.Pattern[str]) -> bool:

@@ -1,0 +1,80 @@
+"""The files of a dataset that are curate's own, to be counted and removed. Sources never are."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from curate.configs.settings import Settings
+from curate.db.datasets import Dataset
+from curate.db.deleting import ClipFile, clip_files, known_sources, known_stems
+from curate.tasks.inputs.paths import is_url, to_text
+from curate.tasks.storage.clip_paths import clip_path
+from curate.tasks.storage.locations import Location, below
+from curate.tasks.storage.removal import files_below
+from curate.tasks.video.samples import archive
+
+CHUNK = 500
+_NAME_OF_CLIP = re.compile(r"/(?P<stem>.+)_scene-\d+\.mp4", re.DOTALL)
+
+
+def folder_of(settings: Settings, dataset: Dataset) -> Location:
+    """The folder or URL below which a dataset's clips are written."""
+    return below(settings.clips, dataset.folder)
+
+
+def planned_path(folder: Location, clip: ClipFile) -> str:
+    """Where the file of a clip is written, as the database has it."""
+    return to_text(str(clip_path(folder, clip.stem, clip.clip_index)))
+
+
+def files_of_clip(settings: Settings, dataset: Dataset, clip: ClipFile) -> list[str]:
+    """The paths where a clip's file is or may be: of its row, and where it is written now.
+
+    The row of a still image has the path of its source, which is not among them.
+    """
+    planned = planned_path(folder_of(settings, dataset), clip)
+    if clip.path is None or clip.path == planned:
+        return [planned]
+    # written while CURATE_MEDIA was another one: it ends as clips of the dataset do
+    root: Location = "x://x" if is_url(clip.path) else Path("/x")
+    tail = planned_path(below(root, dataset.folder), clip).removeprefix(str(root))
+    return [planned, clip.path] if clip.path.endswith(tail) else [planned]
+
+
+def files_of_videos(
+    engine: Engine, settings: Settings, dataset: Dataset, video_ids: Sequence[int]
+) -> Iterator[str]:
+    """The paths of all files that are or may be there of videos: of clips and samples."""
+    of_clips = clip_files(engine, video_ids)
+    paths = [path for clip in of_clips for path in files_of_clip(settings, dataset, clip)]
+    for start in range(0, len(paths), CHUNK):
+        chunk = paths[start : start + CHUNK]
+        # where sources lie in the folder of clips, one may have the name of a clip
+        yield from set(chunk) - known_sources(engine, chunk)
+    for video_id in video_ids:
+        yield to_text(str(archive(settings.samples, video_id)))
+
+
+def named_as_clips(engine: Engine, dataset: Dataset, folder: Location) -> Iterator[tuple[str, int]]:
+    """The files in a dataset's folder that are named after one of its videos, as clips are, and
+    are no source of any; each with its size in bytes.
+    """
+    root = to_text(str(folder))
+    for chunk in chunks(files_below(folder)):
+        names = {file: _NAME_OF_CLIP.fullmatch(file[0].removeprefix(root)) for file in chunk}
+        stems = {file: name["stem"] for file, name in names.items() if name}
+        known = known_stems(engine, dataset.id, list(set(stems.values())))
+        sources = known_sources(engine, [path for path, _ in stems])
+        yield from (f for f, stem in stems.items() if stem in known and f[0] not in sources)
+
+
+def chunks(files: Iterable[tuple[str, int]]) -> Iterator[list[tuple[str, int]]]:
+    """Files, CHUNK at a time."""
+    iterator = iter(files)
+    while chunk := list(itertools.islice(iterator, CHUNK)):
+        yield chunk

@@ -1,0 +1,110 @@
+"""Deletes datasets, a few videos at a time: a delete that was killed can be seen and finished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Engine, delete, func, select, update
+
+from curate.configs.schema import DELETING
+from curate.db.datasets import Dataset
+from curate.db.engine import reading, writing
+from curate.db.prune import prune_batches
+from curate.db.queue.leases import count_leased
+from curate.db.save.batch import lock_dataset
+from curate.db.schema import clips, datasets, videos
+
+VIDEOS_AT_ONCE = 100  # rows of `videos` a transaction, with all their clips
+
+
+class ClipFile(NamedTuple):
+    """What the name of a clip's file is made of, and its path where it was cut."""
+
+    clip_id: int
+    video_id: int
+    stem: str
+    clip_index: int
+    path: str | None
+
+
+def mark_deleting(engine: Engine, dataset: Dataset) -> int:
+    """Let nobody work on a dataset any more, for good; returns the rows at work. Where there are
+    any, nothing was done.
+    """
+    with writing(engine) as connection:
+        lock_dataset(connection, dataset.id, exclusive=True)
+        at_work = count_leased(connection, dataset.id)
+        if not at_work:
+            gone = update(datasets).where(datasets.c.id == dataset.id).values(state=DELETING)
+            connection.execute(gone)
+        return at_work
+
+
+def video_groups(engine: Engine, dataset_id: int) -> Iterator[list[int]]:
+    """The ids of a dataset's videos, VIDEOS_AT_ONCE at a time; each group may be deleted before the
+    next is asked for.
+    """
+    after = 0
+    while True:
+        query = select(videos.c.id).where(videos.c.dataset_id == dataset_id, videos.c.id > after)
+        with reading(engine) as connection:
+            found = connection.execute(query.order_by(videos.c.id).limit(VIDEOS_AT_ONCE))
+            ids = [int(i) for i in found.scalars()]
+        if not ids:
+            return
+        yield ids
+        after = ids[-1]
+
+
+def clip_files(engine: Engine, video_ids: Sequence[int]) -> list[ClipFile]:
+    """The clips of videos, by what their files are called."""
+    query = (
+        select(clips.c.id, clips.c.video_id, videos.c.clip_stem, clips.c.clip_index, clips.c.path)
+        .join_from(clips, videos, clips.c.video_id == videos.c.id)
+        .where(clips.c.video_id.in_(video_ids))
+    )
+    with reading(engine) as connection:
+        return [ClipFile(*row) for row in connection.execute(query)]
+
+
+def known_sources(engine: Engine, paths: Sequence[str]) -> set[str]:
+    """Those of the paths that are the source of a video, of any dataset."""
+    with reading(engine) as connection:
+        ids = list(connection.execute(select(datasets.c.id)).scalars())
+        query = select(videos.c.path).where(
+            videos.c.dataset_id.in_(ids), videos.c.path.in_(list(paths))
+        )
+        return set(connection.execute(query).scalars())
+
+
+def count_videos(engine: Engine, dataset_id: int) -> int:
+    """How many videos a dataset has."""
+    query = select(func.count()).where(videos.c.dataset_id == dataset_id)
+    with reading(engine) as connection:
+        return int(connection.execute(query).scalar_one())
+
+
+def known_stems(engine: Engine, dataset_id: int, stems: Sequence[str]) -> set[str]:
+    """Those of the names that clips of a video of the dataset are called by."""
+    query = select(videos.c.clip_stem).where(
+        videos.c.dataset_id == dataset_id, videos.c.clip_stem.in_(list(stems))
+    )
+    with reading(engine) as connection:
+        return set(connection.execute(query).scalars())
+
+
+def delete_clips(engine: Engine, video_ids: Sequence[int]) -> None:
+    """Delete all clips of videos of a dataset that is being deleted, and what was found in them."""
+    with writing(engine) as connection:
+        connection.execute(delete(clips).where(clips.c.video_id.in_(video_ids)))
+
+
+def delete_dataset(engine: Engine, dataset_id: int) -> None:
+    """Delete a dataset that has no clips any more: its history, and at last its videos and itself.
+
+    Until then it is known which files are sources.
+    """
+    prune_batches(engine, dataset_id, days=-1)
+    with writing(engine) as connection:
+        connection.execute(delete(datasets).where(datasets.c.id == dataset_id))

@@ -1,0 +1,58 @@
+"""Datasets are deleted a few videos at a time, and not while rows are at work."""
+
+from __future__ import annotations
+
+import pytest
+
+from curate.db import datasets, deleting
+from curate.db.deleting import (
+    delete_clips,
+    delete_dataset,
+    known_sources,
+    mark_deleting,
+    video_groups,
+)
+from curate.db.reports.overview import condition, view_dataset
+from curate.db.save.batch import Outcomes, save
+from curate.db.schema import metadata
+from tests.pipelines import Line, writer
+
+
+def test_rows_at_work_keep_a_dataset_from_being_deleted(line: Line) -> None:
+    line.enqueue("a", "b")
+    held = line.held("probe")
+    assert mark_deleting(line.engine, line.dataset) == len(held.rows)
+    assert datasets.all_datasets(line.engine)[0].state == "running"
+    line.expire("me")
+    assert mark_deleting(line.engine, line.dataset) == 0
+    assert condition(view_dataset(line.engine, line.dataset.id), False) == "deleting"
+    assert line.claim("probe") is None
+
+
+def test_groups_are_deleted_as_they_come_and_nothing_is_left(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deleting, "VIDEOS_AT_ONCE", 2)
+    line.enqueue("a", "b", "c")
+    sizes = []
+    for ids in video_groups(line.engine, line.dataset.id):
+        delete_clips(line.engine, ids)
+        assert line.rows("SELECT count(*) FROM videos") == [(3,)]
+        sizes.append(len(ids))
+    delete_dataset(line.engine, line.dataset.id)
+    assert sizes == [2, 1]
+    for name in metadata.tables:
+        assert line.rows(f"SELECT count(*) FROM {name}") == [(0,)], name
+
+
+def test_what_is_found_in_a_dataset_that_was_deleted_is_not_saved(line: Line) -> None:
+    line.enqueue("a", "b")
+    held = line.held("probe")
+    delete_dataset(line.engine, line.dataset.id)
+    assert save(line.engine, held, Outcomes(), writer()).lost == len(held.rows)
+
+
+def test_sources_are_known_whatever_dataset_they_are_of(line: Line) -> None:
+    line.enqueue("a")
+    ((path,),) = line.rows("SELECT path FROM videos")
+    assert known_sources(line.engine, [path, "/no/such"]) == {path}
