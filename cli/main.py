@@ -170,6 +170,11 @@ COMMANDS = [
         ROWS,
         "Show how the values of columns are distributed: count, NULL, quantiles, a histogram.",
     ),
+    Entry(
+        "diff",
+        ROWS,
+        "Compare two datasets: clips in one only, differing verdicts and scores.",
+    ),
     Entry("refilter", ROWS, "Apply changed filters to all clips; nothing is scored again."),
     Entry("pick", ROWS, "Keep or drop single clips by hand, whatever the filters say."),
     Entry("sql", ROWS, "Ask the database; without a statement list its tables and columns."),
@@ -219,6 +224,12 @@ COMMANDS = [
         HOST,
         "Check packages, codecs, database, broker and disk; exits with 4 when something that is "
         "needed is missing.",
+    ),
+    Entry(
+        "prune",
+        HOST,
+        "Find files that nobody needs, and with --yes remove them: of dropped clips, samples, "
+        "leftovers.",
     ),
     Entry("models", HOST, "Weights of models: what is needed, what is there, how to get it."),
     Entry("db", HOST, "Make the database, or bring its schema up to date."),

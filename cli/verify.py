@@ -148,8 +148,8 @@ class Look:
         with ThreadPoolExecutor(self._jobs) as pool:
             for chunk in cut_clips(engine, self._opened.dataset, pipeline):
                 states = file_states([(clip.path, clip.size) for clip in chunk], ask_stores=True)
-                amiss = {c: states[c.path, c.size] for c in chunk}
-                amiss = {c: state for c, state in amiss.items() if state != "there"}
+                found = {c: states[c.path, c.size] for c in chunk}
+                amiss: dict[CutClip, str] = {c: s for c, s in found.items() if s != "there"}
                 whys: dict[CutClip, str] = {}
                 if not self._quick:
                     there = [clip for clip in chunk if clip not in amiss]

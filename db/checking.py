@@ -1,4 +1,4 @@
-"""The clips that have files and the videos that have sources, for who looks whether all are there."""
+"""Clips that have files and videos that have sources, for who looks whether all are there."""
 
 from __future__ import annotations
 

@@ -68,6 +68,19 @@ def clip_files(engine: Engine, video_ids: Sequence[int]) -> list[ClipFile]:
         return [ClipFile(*row) for row in connection.execute(query)]
 
 
+def clips_by_name(
+    engine: Engine, dataset_id: int, stems: Sequence[str]
+) -> dict[tuple[str, int], tuple[str, str | None]]:
+    """Status and path of the clips of videos that are called by these names, by name and index."""
+    query = (
+        select(videos.c.clip_stem, clips.c.clip_index, clips.c.status, clips.c.path)
+        .join_from(clips, videos, clips.c.video_id == videos.c.id)
+        .where(videos.c.dataset_id == dataset_id, videos.c.clip_stem.in_(list(stems)))
+    )
+    with reading(engine) as connection:
+        return {(stem, index): (s, path) for stem, index, s, path in connection.execute(query)}
+
+
 def known_sources(engine: Engine, paths: Sequence[str]) -> set[str]:
     """Those of the paths that are the source of a video, of any dataset."""
     with reading(engine) as connection:

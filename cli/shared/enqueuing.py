@@ -101,7 +101,10 @@ class EnqueueReport:
             lines.append(f"{counted(self.counts.left_out, 'picture')} left out; add --images")
         if self.counts.gone:
             videos = counted(self.counts.gone, "video")
-            lines.append(f"{videos} of this dataset gone; what was found in them stays")
+            lines.append(
+                f"{videos} of this dataset gone; what was found in them stays. To give it up:"
+                " `curate prune DATASET --gone`"
+            )
         lines += [f"{p} holds no video: its pictures join" for p in self.passed_over.only_pictures]
         lines += [f"{path} is curate's own: not entered" for path in self.passed_over.own]
         return lines

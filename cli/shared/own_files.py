@@ -11,7 +11,13 @@ from sqlalchemy import Engine
 
 from curate.configs.settings import Settings
 from curate.db.datasets import Dataset
-from curate.db.deleting import ClipFile, clip_files, known_sources, known_stems
+from curate.db.deleting import (
+    ClipFile,
+    clip_files,
+    clips_by_name,
+    known_sources,
+    known_stems,
+)
 from curate.tasks.inputs.paths import is_url, to_text
 from curate.tasks.storage.clip_paths import clip_path
 from curate.tasks.storage.locations import Location, below
@@ -71,6 +77,25 @@ def named_as_clips(engine: Engine, dataset: Dataset, folder: Location) -> Iterat
         known = known_stems(engine, dataset.id, list(set(stems.values())))
         sources = known_sources(engine, [path for path, _ in stems])
         yield from (f for f, stem in stems.items() if stem in known and f[0] not in sources)
+
+
+def leftover_clips(engine: Engine, dataset: Dataset, folder: Location) -> Iterator[tuple[str, int]]:
+    """The files `named_as_clips` that no clip needs: there is no such clip, or it was dropped and
+    its file given up.
+    """
+    root = to_text(str(folder))
+    for chunk in chunks(named_as_clips(engine, dataset, folder)):
+        names = {file: _stem_and_index(file[0].removeprefix(root)) for file in chunk}
+        stems = list({name[0] for name in names.values()})
+        known = clips_by_name(engine, dataset.id, stems)
+        for file, name in names.items():
+            if name not in known or known[name] == ("dropped", None):
+                yield file
+
+
+def _stem_and_index(name: str) -> tuple[str, int]:
+    stem, _, index = name[1:].removesuffix(".mp4").rpartition("_scene-")
+    return stem, int(index)
 
 
 def chunks(files: Iterable[tuple[str, int]]) -> Iterator[list[tuple[str, int]]]:

@@ -80,6 +80,34 @@ def remove_files(paths: Iterable[str]) -> Removed:
     return removed
 
 
+def sizes_of(paths: Iterable[str]) -> Removed:
+    """What `remove_files` would remove. Raises ServiceError when a store does not answer."""
+    found = Removed()
+    given = list(paths)
+    urls = [path for path in given if is_url(path)]
+    found.add(_local_size(path) for path in given if not is_url(path))
+    if urls:
+        with ThreadPoolExecutor(REQUESTS) as pool:
+            found.add(pool.map(_remote_size, urls))
+    return found
+
+
+def _local_size(path: str) -> int | None:
+    try:
+        return os.lstat(to_path(path)).st_size
+    except OSError:
+        return None
+
+
+def _remote_size(url: str) -> int | None:
+    with store_errors(url):
+        system, path = file_system(url)
+        try:
+            return int(system.info(path).get("size") or 0)
+        except FileNotFoundError:
+            return None
+
+
 def _remove_local(path: str) -> int | None:
     try:
         size = os.lstat(to_path(path)).st_size

@@ -1,0 +1,214 @@
+"""`curate prune`: files that nobody needs any more."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlalchemy import Engine
+
+from curate.cli.shared.database import OpenDataset, open_database, open_dataset, refuse_deleting
+from curate.cli.shared.options import Json, dataset_names
+from curate.cli.shared.output import Counter, bytes_text, counted, emit, emit_json
+from curate.cli.shared.own_files import (
+    CHUNK,
+    chunks,
+    files_of_clip,
+    files_of_videos,
+    folder_of,
+    leftover_clips,
+)
+from curate.cli.shared.pipelines import pipeline_of
+from curate.cli.shared.session import Session
+from curate.configs.errors import AtWork
+from curate.configs.schema import ABSENT
+from curate.db.checking import file_writer, sources
+from curate.db.datasets import all_datasets
+from curate.db.deleting import clip_files, known_sources, video_groups
+from curate.db.prune import dropped_with_files, forget_videos, unneeded_samples
+from curate.db.redo import give_up_files
+from curate.tasks.inputs.files import fingerprint_now
+from curate.tasks.inputs.paths import to_text
+from curate.tasks.storage.part_files import abandoned_files
+from curate.tasks.storage.removal import Removed, files_below, remove_files, sizes_of
+
+_ARCHIVE = re.compile(r".*/(\d+)\.zip", re.DOTALL)
+
+# what is found, and what it is
+KINDS = {
+    "dropped": "files of clips that filters drop; a refilter that revives one cuts it again",
+    "samples": "samples of videos that ended without a clip, or are there no more",
+    "leftovers": "files of killed workers and of replaced sources, which no row names",
+    "gone": "videos whose source is gone, with their clips, files and samples",
+}
+
+
+@dataclass
+class Found:
+    """What there is of one kind. `rows`: videos that go along."""
+
+    what: str
+    files: int = 0
+    bytes: int = 0
+    rows: int = 0
+    example: str = ""
+
+    def add(self, removed: Removed, example: str) -> None:
+        """Count files."""
+        self.files, self.bytes = self.files + removed.files, self.bytes + removed.bytes
+        self.example = self.example or (example if removed.files else "")
+
+
+def prune(
+    ctx: typer.Context,
+    dataset: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[DATASET]", help="Dataset; all if left out.", autocompletion=dataset_names
+        ),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "--delete", "-y", help="Remove what is found.")
+    ] = False,
+    gone: Annotated[
+        bool, typer.Option("--gone", help="Also videos whose source is gone, rows and all.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Find files that nobody needs, and with --yes remove them: of dropped clips, samples, \
+leftovers.
+
+    Without --yes nothing is removed. Sources never are. dropped: clips that filters drop after they
+    were cut; a refilter that revives one cuts it again. samples: of videos that ended without a
+    clip or are there no more. leftovers: of killed workers and replaced sources. gone: see --gone.
+
+    Example:
+      curate prune
+      curate prune videos --yes
+      curate prune videos --gone
+    """
+    session = Session.of(ctx)
+    engine = open_database(session)
+    if dataset:
+        chosen = [open_dataset(session, dataset)]
+    else:
+        known = all_datasets(engine)
+        for one in known:
+            refuse_deleting(one)
+        chosen = [OpenDataset(engine, one, pipeline_of(one)) for one in known]
+    found = {what: Found(what) for what in KINDS if gone or what != "gone"}
+    with Counter(session.console, "files found") as counter:
+        for opened in chosen:
+            pruner = _Pruner(session, opened, yes, counter)
+            if gone:
+                pruner.gone(found["gone"])
+            pruner.dropped(found["dropped"])
+            pruner.leftovers(found["leftovers"])
+        _samples(session, engine, chosen if dataset else None, yes, found["samples"])
+    rows = [asdict(one) for one in found.values()]
+    if as_json:
+        emit_json({"removed": yes, "found": rows})
+        return
+    for row in rows:
+        row["size"] = bytes_text(row["bytes"])
+    emit(rows, False, ("what", "files", "size", "rows", "example"), ("example", "rows"))
+    total = Removed(sum(f.files for f in found.values()), sum(f.bytes for f in found.values()))
+    done = "removed" if yes else "could be removed"
+    print(f"{counted(total.files, 'file')} ({bytes_text(total.bytes)}) {done}")
+    if not yes and (total.files or any(one.rows for one in found.values())):
+        words = ["prune", *([dataset] if dataset else []), *(["--gone"] if gone else [])]
+        session.next((*words, "--yes"))
+
+
+class _Pruner:
+    """Finds what nobody needs of one dataset, and removes it if that is asked for."""
+
+    def __init__(
+        self, session: Session, opened: OpenDataset, removes: bool, counter: Counter
+    ) -> None:
+        self._session = session
+        self._settings = session.settings
+        self._opened = opened
+        self._removes = removes
+        self._counter = counter
+
+    def _take(self, paths: Sequence[str], found: Found) -> None:
+        """Count the files, and remove them if asked to. Sources are passed over."""
+        for start in range(0, len(paths), CHUNK):
+            chunk = list(paths[start : start + CHUNK])
+            sources = known_sources(self._opened.engine, chunk)
+            own = [path for path in chunk if path not in sources]
+            removed = remove_files(own) if self._removes else sizes_of(own)
+            found.add(removed, own[0] if own else "")
+        self._counter.show(found.files)
+
+    def dropped(self, found: Found) -> None:
+        """Files of dropped clips. Rows come first: a file that no row names is a leftover."""
+        opened, writer = self._opened, file_writer(self._opened.pipeline)
+        if writer is None:
+            return
+        for ids in video_groups(opened.engine, opened.dataset.id):
+            args = (opened.engine, opened.pipeline, writer.name)
+            chosen = set(dropped_with_files(*args, ids))
+            files = [clip for clip in clip_files(opened.engine, ids) if clip.clip_id in chosen]
+            if files and self._removes:
+                given_up = give_up_files(
+                    opened.engine, opened.dataset, opened.pipeline, writer.name, sorted(chosen)
+                )
+                files = [clip for clip in files if clip.clip_id in given_up]
+            paths = [
+                path
+                for clip in files
+                for path in files_of_clip(self._settings, opened.dataset, clip)
+            ]
+            self._take(paths, found)
+
+    def leftovers(self, found: Found) -> None:
+        """Files in the dataset's folder that no row names, and temporary ones of dead processes."""
+        opened = self._opened
+        folder = folder_of(self._settings, opened.dataset)
+        for chunk in chunks(leftover_clips(opened.engine, opened.dataset, folder)):
+            self._take([path for path, _ in chunk], found)
+        if isinstance(folder, Path):
+            self._take([to_text(str(path)) for path in abandoned_files(folder)], found)
+
+    def gone(self, found: Found) -> None:
+        """Videos whose source is gone. Raises AtWork while rows are at work."""
+        opened = self._opened
+        for chunk in sources(opened.engine, opened.dataset):
+            ids = [one.id for one in chunk if fingerprint_now(one.path) == ABSENT]
+            if not ids:
+                continue
+            paths = list(files_of_videos(opened.engine, self._settings, opened.dataset, ids))
+            if self._removes:
+                at_work = forget_videos(opened.engine, opened.dataset, opened.pipeline, ids)
+                if at_work:
+                    again = f"`curate prune {opened.name} --gone --yes`"
+                    raise AtWork(rows=counted(at_work, "row"), name=opened.name, again=again)
+            self._take(paths, found)
+            found.rows += len(ids)
+            found.example = found.example or chunk[0].path
+
+
+def _samples(
+    session: Session,
+    engine: Engine,
+    chosen: Sequence[OpenDataset] | None,
+    removes: bool,
+    found: Found,
+) -> None:
+    """Archives of samples that no stage will read; of some datasets, or of all and of none."""
+    samples = session.settings.samples
+    of_datasets = None if chosen is None else [opened.dataset.id for opened in chosen]
+    for chunk in chunks(files_below(samples)):
+        by_id = {int(n[1]): path for path, _ in chunk if (n := _ARCHIVE.fullmatch(path))}
+        ids = unneeded_samples(engine, list(by_id), of_datasets)
+        paths = [by_id[i] for i in sorted(ids)]
+        found.add(remove_files(paths) if removes else sizes_of(paths), paths[0] if paths else "")
+    if isinstance(samples, Path):
+        paths = [to_text(str(path)) for path in abandoned_files(samples)]
+        found.add(remove_files(paths) if removes else sizes_of(paths), paths[0] if paths else "")

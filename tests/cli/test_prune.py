@@ -1,0 +1,133 @@
+"""prune: what nobody needs is found, and removed with --yes; sources never are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from tests.cli.conftest import Call
+from tests.cli.own_files import SIZE, Owned, make_owned
+
+
+@pytest.fixture
+def owned(home: Path, tmp_path: Path) -> Owned:
+    return make_owned(home, tmp_path / "videos")
+
+
+def found(curate: Call, *words: str) -> dict[str, tuple[int, int]]:
+    """Files and bytes of each kind that there is."""
+    rows = curate("prune", *words, "--json").json["found"]
+    return {row["what"]: (row["files"], row["bytes"]) for row in rows if row["files"]}
+
+
+def drop(owned: Owned, clip: int) -> None:
+    """Let the filter unique, which stands before cut, drop a clip."""
+    with owned.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE clips SET duplicate = 1, status = 'dropped', reason = 'unique' "
+                 "WHERE id = :id"),
+            {"id": clip},
+        )  # fmt: skip
+
+
+def test_nothing_is_found_where_all_is_needed(curate: Call, owned: Owned) -> None:
+    assert found(curate) == {}
+    assert "0 files (0 bytes) could be removed" in curate("prune", "pets").out
+
+
+def test_files_of_dropped_clips_go_and_a_revived_clip_is_cut_again(
+    curate: Call, owned: Owned
+) -> None:
+    drop(owned, 1)
+    before = owned.files()
+    assert found(curate) == {"dropped": (1, SIZE)}
+    assert owned.files() == before
+    done = curate("prune", "--yes")
+    assert (done.code, "1 file (100 bytes) removed" in done.out) == (0, True), done.err
+    assert owned.files() == [n for n in before if n != "clips/pets/a_scene-0.mp4"]
+    assert owned.rows("SELECT stage, status, return_to, path FROM clips WHERE id = 1") == [
+        ("cut", "dropped", "done", None)
+    ]
+    assert found(curate) == {}
+    assert curate("refilter", "pets", "--set", "unique.enabled=false").code == 0
+    assert owned.rows("SELECT stage, status FROM clips WHERE id = 1") == [("cut", "active")]
+
+
+def test_a_file_that_was_given_up_by_a_prune_that_was_killed_is_a_leftover(
+    curate: Call, owned: Owned
+) -> None:
+    drop(owned, 1)
+    with owned.engine.begin() as connection:
+        connection.execute(text("UPDATE clips SET path = NULL, stage = 'cut' WHERE id = 1"))
+    assert found(curate, "--yes") == {"leftovers": (1, SIZE)}
+    assert not (owned.clips / "a_scene-0.mp4").exists()
+
+
+def test_leftovers_are_files_that_no_row_names(curate: Call, owned: Owned) -> None:
+    names = {
+        "a_scene-2.mp4": True,  # of a source that was replaced by a shorter one
+        ".00000000-00000000-1-1-00000000.part": False,  # of a worker of another host
+        "a_scene-x.mp4": False, "notes.txt": False, "d_scene-0.mp4": False,
+    }  # fmt: skip
+    for name in names:
+        (owned.clips / name).write_bytes(bytes(SIZE))
+    assert found(curate, "--yes") == {"leftovers": (1, SIZE)}
+    assert [name for name in names if not (owned.clips / name).exists()] == ["a_scene-2.mp4"]
+
+
+def test_samples_of_no_video_go(curate: Call, owned: Owned) -> None:
+    samples = owned.home / "samples"
+    for name in ("0/77.zip", "0/77.txt", "1/1077.zip"):
+        (samples / name).parent.mkdir(exist_ok=True)
+        (samples / name).write_bytes(bytes(SIZE))
+    with owned.engine.begin() as connection:
+        connection.execute(text("DELETE FROM clips WHERE video_id = 3"))
+    assert found(curate, "pets") == {"samples": (1, SIZE), "leftovers": (2, 2 * SIZE)}
+    assert found(curate, "--yes")["samples"] == (3, 3 * SIZE)
+    left = [name for name in owned.files() if name.startswith("samples")]
+    assert left == ["samples/0/1.zip", "samples/0/2.zip", "samples/0/77.txt"]
+
+
+def test_videos_whose_source_is_gone_go_if_that_is_asked_for(curate: Call, owned: Owned) -> None:
+    (owned.sources / "b.mp4").unlink()
+    assert "prune pets --gone" in curate("enqueue", str(owned.sources)).err
+    assert found(curate) == {}
+    shown = curate("prune", "pets", "--gone")
+    assert f"{owned.sources}/b.mp4" not in owned.rows("SELECT path FROM videos WHERE id = 1")[0]
+    assert "curate prune pets --gone --yes" in shown.err
+    assert owned.rows("SELECT count(*) FROM videos") == [(3,)]
+    assert found(curate, "pets", "--gone", "--yes") == {"gone": (3, 3 * SIZE)}
+    assert owned.rows("SELECT count(*) FROM videos") == [(2,)]
+    assert owned.rows("SELECT count(*) FROM clips") == [(4,)]
+    assert len([name for name in owned.files() if name.startswith("clips")]) == 4
+
+
+def test_videos_do_not_go_while_rows_are_at_work(curate: Call, owned: Owned) -> None:
+    (owned.sources / "b.mp4").unlink()
+    with owned.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE clips SET stage = 'cut', status = 'active', owner = 'x|n|1|1|b', "
+                 "lease_until = 1e12 WHERE id = 1")
+        )  # fmt: skip
+    done = curate("prune", "pets", "--gone", "--yes")
+    assert (done.code, "curate cancel pets" in done.err) == (2, True), done.err
+    assert owned.rows("SELECT count(*) FROM videos") == [(3,)]
+    assert len(owned.files()) == 9
+
+
+def test_a_source_in_the_folder_of_clips_is_never_pruned(
+    curate: Call, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CURATE_MEDIA", str(tmp_path))
+    owned = make_owned(home, tmp_path / "pets")
+    (owned.sources / "a.mp4").rename(owned.sources / "a_scene-9.mp4")
+    (owned.sources / "a_scene-8.mp4").write_bytes(bytes(SIZE))
+    with owned.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE videos SET path = :path WHERE id = 1"),
+            {"path": str(owned.sources / "a_scene-9.mp4")},
+        )
+    assert found(curate, "--yes") == {"leftovers": (1, SIZE)}
+    assert sorted(p.name for p in owned.sources.iterdir()) == ["a_scene-9.mp4", "b.mp4", "c.mp4"]
