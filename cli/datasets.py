@@ -34,7 +34,8 @@ COLUMNS = ("dataset", "state", "videos", "clips", "kept", "failed", "size", "mad
 SPARE = ("made", "failed", "videos")  # a narrow terminal leaves these out, the first one first
 
 NoSize = Annotated[
-    bool, typer.Option("--no-size", help="Do not add up file sizes, which takes long for many files.")
+    bool,
+    typer.Option("--no-size", help="Do not add up file sizes, which takes long for many files."),
 ]
 OneDataset = Annotated[
     str, typer.Argument(metavar="DATASET", help="Dataset.", autocompletion=dataset_names)

@@ -53,7 +53,7 @@ def diff(
     if first.dataset.id == second.dataset.id:
         raise UsageError(what=f"{a} is one dataset; name two. See all with: `curate datasets`")
     names = comparable(first.pipeline, second.pipeline)
-    summary = Summary()
+    summary = Tally()
     with Counter(session.console, "clips compared") as counter:
         every = differences(first.engine, first.dataset.id, second.dataset.id, names)
         found = summary.counted(every, counter)
@@ -64,8 +64,12 @@ def diff(
             return
         kept = [one for one in found if as_json]
     if as_json:
+        listed: list[dict[str, Any]] = []
         report = {"a": a, "b": b, "clips": dict(summary.numbers), "columns": summary.columns()}
-        emit_json(report | {"differences": [_as_json(one) for one in kept]})
+        for one in kept:
+            pairs = {name: {"a": x, "b": y} for name, (x, y) in one.columns.items()}
+            listed.append(asdict(one) | {"columns": pairs})
+        emit_json(report | {"differences": listed})
         return
     what = {name: text.format(a=a, b=b) for name, text in _WHAT.items()}
     emit([{"clips": text, "number": summary.numbers[n]} for n, text in what.items()], False)
@@ -88,7 +92,7 @@ def diff(
 
 
 @dataclass
-class Summary:
+class Tally:
     """The differences in numbers, and some of them."""
 
     numbers: Numbers[str] = field(default_factory=Numbers)
@@ -145,8 +149,3 @@ def _lines(one: Difference) -> Iterator[list[Any]]:
     same = [one.change, one.source, one.start_seconds, one.end_seconds, one.clip_a, one.clip_b]
     for name, (mine, other) in one.columns.items() or [("", ("", ""))]:
         yield [*same, name, mine, other]
-
-
-def _as_json(one: Difference) -> dict[str, Any]:
-    columns = {name: {"a": mine, "b": other} for name, (mine, other) in one.columns.items()}
-    return asdict(one) | {"columns": columns}

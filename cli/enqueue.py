@@ -49,7 +49,7 @@ def enqueue(
     else:
         stages = ", ".join(f"{s.name} ({s.options.queue})" for s in pipeline.stages)
         lines = [f"dataset {dataset}: {report}", *report.remarks(), f"stages: {stages}"]
-        print("\n".join(map(plain, lines)))
+        print(session.advise("\n".join(map(plain, lines))))
     for line in report.warnings():
         session.console.warn(line)
     if dry_run:

@@ -191,7 +191,7 @@ class _Pruner:
                     raise AtWork(rows=counted(at_work, "row"), name=opened.name, again=again)
             self._take(paths, found)
             found.rows += len(ids)
-            found.example = found.example or chunk[0].path
+            found.example = next(one.path for one in chunk if one.id in ids)
 
 
 def _samples(

@@ -155,7 +155,12 @@ class Look:
                     there = [clip for clip in chunk if clip not in amiss]
                     done = numbers.total()
                     for number, (clip, why) in enumerate(
-                        zip(there, pool.map(_damage, there), strict=True), 1
+                        zip(
+                            there,
+                            pool.map(lambda clip: damage_of(clip.path, clip.frames), there),
+                            strict=True,
+                        ),
+                        1,
                     ):
                         report(done + number, of)
                         if why:
@@ -175,10 +180,6 @@ def _state_of_source(source: Source) -> str:
     if now == ABSENT:
         return "gone"
     return "fine" if is_same_file(source.fingerprint, now) else "changed"
-
-
-def _damage(clip: CutClip) -> str:
-    return damage_of(clip.path, clip.frames)
 
 
 def _print(look: Look, problems: Sequence[Problem]) -> None:

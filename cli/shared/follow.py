@@ -8,9 +8,10 @@ from collections.abc import Callable
 from curate.cli.shared.database import OpenDataset
 from curate.cli.shared.displays import make_display
 from curate.cli.shared.output import Console, seconds_text
-from curate.configs.errors import NeedMissing, ServiceError
+from curate.configs.errors import NeedMissing, ServiceError, UsageError
 from curate.configs.schema import PAUSED
 from curate.configs.settings import Settings
+from curate.db.engine import row_is_gone
 from curate.db.reports.failures import hopeless_stage
 from curate.db.reports.overview import DatasetView, Recent, recent, view_dataset
 from curate.worker.progress import batches_at_work
@@ -42,6 +43,11 @@ def follow(watcher: Watcher, tick: Callable[[], None], console: Console, hint: s
             except NeedMissing:
                 raise
             except ServiceError as error:
+                if row_is_gone(error):
+                    what = (
+                        "The dataset was deleted meanwhile. See the others with: `curate datasets`"
+                    )
+                    raise UsageError(what=what) from None
                 if not away_since:
                     console.warn(f"{error}; trying again")
                     away_since = time.monotonic()

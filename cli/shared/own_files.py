@@ -25,7 +25,7 @@ from curate.tasks.storage.removal import files_below
 from curate.tasks.video.samples import archive
 
 CHUNK = 500
-_NAME_OF_CLIP = re.compile(r"/(?P<stem>.+)_scene-\d+\.mp4", re.DOTALL)
+_NAME_OF_CLIP = re.compile(r"/(?P<stem>.+)_scene-(?P<index>\d+)\.mp4", re.DOTALL)
 
 
 def folder_of(settings: Settings, dataset: Dataset) -> Location:
@@ -85,17 +85,13 @@ def leftover_clips(engine: Engine, dataset: Dataset, folder: Location) -> Iterat
     """
     root = to_text(str(folder))
     for chunk in chunks(named_as_clips(engine, dataset, folder)):
-        names = {file: _stem_and_index(file[0].removeprefix(root)) for file in chunk}
-        stems = list({name[0] for name in names.values()})
+        matches = {f: _NAME_OF_CLIP.fullmatch(f[0].removeprefix(root)) for f in chunk}
+        names = {f: (name["stem"], int(name["index"])) for f, name in matches.items() if name}
+        stems = list({stem for stem, _ in names.values()})
         known = clips_by_name(engine, dataset.id, stems)
         for file, name in names.items():
             if name not in known or known[name] == ("dropped", None):
                 yield file
-
-
-def _stem_and_index(name: str) -> tuple[str, int]:
-    stem, _, index = name[1:].removesuffix(".mp4").rpartition("_scene-")
-    return stem, int(index)
 
 
 def chunks(files: Iterable[tuple[str, int]]) -> Iterator[list[tuple[str, int]]]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Engine, select, text
 
-from curate.configs.errors import UsageError
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import CANCELLED, DELETING, RUNNING
 from curate.db.datasets import all_datasets, has_picks
@@ -109,10 +108,7 @@ def view_dataset(
     recent = recent or Recent()
     with reading(engine, "REPEATABLE READ") as connection:
         of_dataset = select(datasets.c.state).where(datasets.c.id == dataset_id)
-        state: str | None = connection.execute(of_dataset).scalar()
-        if state is None:
-            why = "The dataset was deleted just now. See all with: `curate datasets`"
-            raise UsageError(what=why)
+        state: str = connection.execute(of_dataset).scalar_one()
         picks = has_picks(connection, dataset_id)
         counts = count_rows(connection, dataset_id)
     steps = funnel(counts, pipeline, picks) if pipeline else []

@@ -112,9 +112,9 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> Sa
         may_delete_clips = makes_rows or bool(outcomes.replaced)
         try:
             dataset = lock_dataset(connection, request.dataset_id, exclusive=may_delete_clips)
+            pipeline = writer.parse(dataset.pipeline)
         except NoResultFound:  # it was deleted
             return Saved(lost=len(claim.rows))
-        pipeline = writer.parse(dataset.pipeline)
         changed = pipeline is not request.pipeline and not step.scores_as(pipeline.stage(step.name))
         if changed or request.epoch not in (None, dataset.epoch):
             release_rows(connection, request.dataset_id, [request.owner], step)
@@ -152,8 +152,7 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> Sa
         log_batch(connection, claim, (n_ok, n_failed), writer.worker, writer.version)
     held_videos = [row.get("video_id", row["id"]) for row in claim.rows if row["id"] in routes]
     n_replaced = sum(video_id in outcomes.replaced for video_id in held_videos)
-    n_released = len(routes) - n_ok - n_failed - n_replaced
-    n_lost = len(claim.rows) - len(routes)
+    n_released, n_lost = len(routes) - n_ok - n_failed - n_replaced, len(claim.rows) - len(routes)
     return Saved(n_ok - n_dropped, n_failed, n_dropped, n_released, n_lost, n_replaced)
 
 

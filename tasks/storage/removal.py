@@ -39,21 +39,17 @@ def files_below(location: Location) -> Iterator[tuple[str, int]]:
 
     None where there is no such folder. Raises ServiceError when a store does not answer.
     """
-    if isinstance(location, Path):
-        yield from _local_files(str(location))
+    if isinstance(location, str):
+        with store_errors(location):
+            system, root = file_system(location)
+            system.invalidate_cache(root)
+            with contextlib.suppress(FileNotFoundError):
+                for _, _, files in system.walk(root, detail=True):
+                    for info in files.values():
+                        below = str(info["name"]).lstrip("/").removeprefix(root.lstrip("/"))
+                        yield f"{location}{below}", int(info.get("size") or 0)
         return
-    with store_errors(location):
-        system, root = file_system(location)
-        system.invalidate_cache(root)
-        with contextlib.suppress(FileNotFoundError):
-            for _, _, files in system.walk(root, detail=True):
-                for info in files.values():
-                    below = str(info["name"]).lstrip("/").removeprefix(root.lstrip("/"))
-                    yield f"{location}{below}", int(info.get("size") or 0)
-
-
-def _local_files(root: str) -> Iterator[tuple[str, int]]:
-    folders = [root]
+    folders = [str(location)]
     while folders:
         # what cannot be looked at was deleted meanwhile, or is another user's
         with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
