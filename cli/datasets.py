@@ -152,7 +152,7 @@ def delete(
         expire_rows_of_dead(engine, found.id, pipeline_of(found))
     with Counter(session.console, "files looked at") as counter:
         row = _row(session, engine, found, _Seen(counter.show))
-    _agree(session, found, row, yes or as_json)
+    _agree(session, found, row, yes)
     if at_work := deleting.mark_deleting(engine, found):
         again = f"`curate datasets delete {found.name}`"
         raise AtWork(rows=counted(at_work, "row"), name=found.name, again=again)

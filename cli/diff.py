@@ -13,7 +13,7 @@ import typer
 
 from curate.cli.shared.database import open_dataset
 from curate.cli.shared.options import Json, dataset_names
-from curate.cli.shared.output import Counter, emit, emit_json
+from curate.cli.shared.output import Counter, emit, emit_cells, emit_json
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
 from curate.db.diff import VERDICT, Difference, comparable, differences
@@ -64,30 +64,11 @@ def diff(
             return
         kept = [one for one in found if as_json]
     if as_json:
-        listed: list[dict[str, Any]] = []
         report = {"a": a, "b": b, "clips": dict(summary.numbers), "columns": summary.columns()}
-        for one in kept:
-            pairs = {name: {"a": x, "b": y} for name, (x, y) in one.columns.items()}
-            listed.append(asdict(one) | {"columns": pairs})
-        emit_json(report | {"differences": listed})
+        emit_json(report | {"differences": [asdict(one) for one in kept]})
         return
-    what = {name: text.format(a=a, b=b) for name, text in _WHAT.items()}
-    emit([{"clips": text, "number": summary.numbers[n]} for n, text in what.items()], False)
-    if summary.verdicts:
-        moves = [{a: x, b: y, "clips": n} for (x, y), n in summary.verdicts.most_common()]
-        print()
-        emit(moves, False)
-    if columns := summary.columns():
-        print()
-        emit(columns, False)
+    summary.show(a, b)
     if summary.examples:
-        print()
-        rows: list[dict[str, Any]] = [
-            {"change": _WHAT[one.change].format(a=a, b=b), "source": one.source}
-            | {"from": one.start_seconds, "to": one.end_seconds, a: one.clip_a, b: one.clip_b}
-            for one in summary.examples
-        ]
-        emit(rows, False, None, ("to", "from"))
         session.next(("diff", a, b, "--csv"))
 
 
@@ -131,6 +112,23 @@ class Tally:
                 by = abs(mine - other)
                 self._sums[name] = self._sums.get(name, 0.0) + by
                 self._largest[name] = max(self._largest.get(name, 0.0), by)
+
+    def show(self, a: str, b: str) -> None:
+        """Print it, for datasets of these names."""
+        what = {name: text.format(a=a, b=b) for name, text in _WHAT.items()}
+        emit([{"clips": text, "number": self.numbers[n]} for n, text in what.items()], False)
+        moves = [{a: x, b: y, "clips": n} for (x, y), n in self.verdicts.most_common()]
+        for rows in (moves, self.columns()):
+            if rows:
+                print()
+                emit(rows, False)
+        if self.examples:
+            print()
+            cells = [
+                [what[d.change], d.source, d.start_seconds, d.end_seconds, d.clip_a, d.clip_b]
+                for d in self.examples
+            ]
+            emit_cells(["change", "source", "from", "to", a, b], cells, spare=("to", "from"))
 
     def columns(self) -> list[dict[str, Any]]:
         """The columns that differ: in how many clips, by how much on average and at most."""

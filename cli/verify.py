@@ -154,14 +154,8 @@ class Look:
                 if not self._quick:
                     there = [clip for clip in chunk if clip not in amiss]
                     done = numbers.total()
-                    for number, (clip, why) in enumerate(
-                        zip(
-                            there,
-                            pool.map(lambda clip: damage_of(clip.path, clip.frames), there),
-                            strict=True,
-                        ),
-                        1,
-                    ):
+                    found_out = pool.map(lambda clip: damage_of(clip.path, clip.frames), there)
+                    for number, (clip, why) in enumerate(zip(there, found_out, strict=True), 1):
                         report(done + number, of)
                         if why:
                             amiss[clip], whys[clip] = "damaged", why

@@ -161,6 +161,7 @@ def test_a_delete_asks_and_without_a_terminal_wants_yes(
     before = owned.files()
     done = curate("datasets", "delete", "pets")
     assert (done.code, "curate datasets delete pets --yes" in done.err) == (2, True)
+    assert curate("datasets", "delete", "pets", "--json").code == 2
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     for answer, code in ((False, 1), (True, 0)):
         monkeypatch.setattr("typer.confirm", lambda *_, _answer=answer, **__: _answer)
@@ -243,6 +244,6 @@ def test_files_at_urls_are_deleted_too(
     with owned.engine.begin() as connection:
         at = {"path": f"{media}/{names[0]}"}
         connection.execute(text("UPDATE clips SET path = :path WHERE id = 1"), at)
-    done = curate("datasets", "delete", "pets", "--json")
+    done = curate("datasets", "delete", "pets", "--yes", "--json")
     assert (done.json["files"], done.json["bytes"]) == (8, 8 * SIZE), done.err  # 5 of them local
     assert [memory.exists(f"{media}/{name}") for name in names] == [False, False, False, True]
