@@ -204,7 +204,8 @@ def _delete(session: Session, engine: Engine, dataset: Dataset) -> Removed:
             done += len(ids)
             counter.show(done, videos)
         # clips that no row names: of a worker that was killed, of a source that was replaced
-        removed += remove_files(path for path, _ in named_as_clips(engine, dataset, folder))
+        for named in named_as_clips(engine, dataset, folder):
+            removed += remove_files(file.path for file in named)
     remove_empty_folders(folder)
     deleting.delete_dataset(engine, dataset.id)
     return removed

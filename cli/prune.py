@@ -171,8 +171,8 @@ class _Pruner:
         """Files in the dataset's folder that no row names, and temporary ones of dead processes."""
         opened = self._opened
         folder = folder_of(self._settings, opened.dataset)
-        for chunk in chunks(leftover_clips(opened.engine, opened.dataset, folder)):
-            self._take([path for path, _ in chunk], found)
+        for paths in leftover_clips(opened.engine, opened.dataset, folder):
+            self._take(paths, found)
         if isinstance(folder, Path):
             self._take([to_text(str(path)) for path in abandoned_files(folder)], found)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, delete, func, select, update
+from sqlalchemy import Engine, delete, func, select, text, update
 
 from curate.configs.schema import DELETING
 from curate.db.datasets import Dataset
-from curate.db.engine import reading, writing
+from curate.db.engine import is_sqlite, reading, writing
 from curate.db.prune import prune_batches
 from curate.db.queue.leases import count_leased
 from curate.db.save.batch import lock_dataset
@@ -68,17 +69,29 @@ def clip_files(engine: Engine, video_ids: Sequence[int]) -> list[ClipFile]:
         return [ClipFile(*row) for row in connection.execute(query)]
 
 
-def clips_by_name(
-    engine: Engine, dataset_id: int, stems: Sequence[str]
-) -> dict[tuple[str, int], tuple[str, str | None]]:
-    """Status and path of the clips of videos that are called by these names, by name and index."""
-    query = (
-        select(videos.c.clip_stem, clips.c.clip_index, clips.c.status, clips.c.path)
-        .join_from(clips, videos, clips.c.video_id == videos.c.id)
-        .where(videos.c.dataset_id == dataset_id, videos.c.clip_stem.in_(list(stems)))
-    )
+# one lookup by the unique index of (video_id, clip_index) for each; SQLite first
+_BY_INDEX = (
+    "SELECT c.video_id, c.clip_index, c.status, c.path IS NOT NULL FROM json_each(:names) AS n "
+    "CROSS JOIN clips AS c ON c.video_id = json_extract(n.value, '$[0]') "
+    "AND c.clip_index = json_extract(n.value, '$[1]')",
+    "SELECT c.video_id, c.clip_index, c.status, c.path IS NOT NULL "
+    "FROM unnest(CAST(:videos AS bigint[]), CAST(:indices AS bigint[])) AS n (video, index) "
+    "JOIN clips AS c ON c.video_id = n.video AND c.clip_index = n.index",
+)
+
+
+def clips_by_index(
+    engine: Engine, names: Sequence[tuple[int, int]]
+) -> dict[tuple[int, int], tuple[str, bool]]:
+    """The status of clips, and whether they have a file by their rows, by the id of their video
+    and their index in it.
+    """
+    values: dict[str, Any] = {"names": json.dumps(names)}
+    if not is_sqlite(engine):
+        values = {"videos": [v for v, _ in names], "indices": [i for _, i in names]}
     with reading(engine) as connection:
-        return {(stem, index): (s, path) for stem, index, s, path in connection.execute(query)}
+        found = connection.execute(text(_BY_INDEX[0 if is_sqlite(engine) else 1]), values)
+        return {(video, index): (status, bool(has)) for video, index, status, has in found}
 
 
 def known_sources(engine: Engine, paths: Sequence[str]) -> set[str]:
@@ -98,13 +111,13 @@ def count_videos(engine: Engine, dataset_id: int) -> int:
         return int(connection.execute(query).scalar_one())
 
 
-def known_stems(engine: Engine, dataset_id: int, stems: Sequence[str]) -> set[str]:
-    """Those of the names that clips of a video of the dataset are called by."""
-    query = select(videos.c.clip_stem).where(
+def videos_by_stem(engine: Engine, dataset_id: int, stems: Sequence[str]) -> dict[str, int]:
+    """The ids of a dataset's videos whose clips are called by these names."""
+    query = select(videos.c.clip_stem, videos.c.id).where(
         videos.c.dataset_id == dataset_id, videos.c.clip_stem.in_(list(stems))
     )
     with reading(engine) as connection:
-        return set(connection.execute(query).scalars())
+        return {stem: int(i) for stem, i in connection.execute(query)}
 
 
 def delete_clips(engine: Engine, video_ids: Sequence[int]) -> None:

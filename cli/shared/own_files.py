@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -14,9 +15,9 @@ from curate.db.datasets import Dataset
 from curate.db.deleting import (
     ClipFile,
     clip_files,
-    clips_by_name,
+    clips_by_index,
     known_sources,
-    known_stems,
+    videos_by_stem,
 )
 from curate.tasks.inputs.paths import is_url, to_text
 from curate.tasks.storage.clip_paths import clip_path
@@ -66,32 +67,44 @@ def files_of_videos(
         yield to_text(str(archive(settings.samples, video_id)))
 
 
-def named_as_clips(engine: Engine, dataset: Dataset, folder: Location) -> Iterator[tuple[str, int]]:
+@dataclass(frozen=True)
+class NamedFile:
+    """A file that has the name of a clip, and what that says."""
+
+    path: str
+    video_id: int
+    index: int
+
+
+def named_as_clips(engine: Engine, dataset: Dataset, folder: Location) -> Iterator[list[NamedFile]]:
     """The files in a dataset's folder that are named after one of its videos, as clips are, and
-    are no source of any; each with its size in bytes.
+    are no source of any; a few at a time.
     """
     root = to_text(str(folder))
     for chunk in chunks(files_below(folder)):
         names = {file: _NAME_OF_CLIP.fullmatch(file[0].removeprefix(root)) for file in chunk}
-        stems = {file: name["stem"] for file, name in names.items() if name}
-        known = known_stems(engine, dataset.id, list(set(stems.values())))
-        sources = known_sources(engine, [path for path, _ in stems])
-        yield from (f for f, stem in stems.items() if stem in known and f[0] not in sources)
+        named = {file: name for file, name in names.items() if name}
+        ids = videos_by_stem(engine, dataset.id, list({n["stem"] for n in named.values()}))
+        sources = known_sources(engine, [path for path, _ in named])
+        yield [
+            NamedFile(path, ids[name["stem"]], int(name["index"]))
+            for (path, _), name in named.items()
+            if name["stem"] in ids and path not in sources
+        ]
 
 
-def leftover_clips(engine: Engine, dataset: Dataset, folder: Location) -> Iterator[tuple[str, int]]:
-    """The files `named_as_clips` that no clip needs: there is no such clip, or it was dropped and
-    its file given up.
+def leftover_clips(engine: Engine, dataset: Dataset, folder: Location) -> Iterator[list[str]]:
+    """The paths of files `named_as_clips` that no clip needs: there is no such clip, or it was
+    dropped and its file given up.
     """
-    root = to_text(str(folder))
-    for chunk in chunks(named_as_clips(engine, dataset, folder)):
-        matches = {f: _NAME_OF_CLIP.fullmatch(f[0].removeprefix(root)) for f in chunk}
-        names = {f: (name["stem"], int(name["index"])) for f, name in matches.items() if name}
-        stems = list({stem for stem, _ in names.values()})
-        known = clips_by_name(engine, dataset.id, stems)
-        for file, name in names.items():
-            if name not in known or known[name] == ("dropped", None):
-                yield file
+    for named in named_as_clips(engine, dataset, folder):
+        given_up = ("dropped", False)
+        known = clips_by_index(engine, [(file.video_id, file.index) for file in named])
+        yield [
+            file.path
+            for file in named
+            if known.get((file.video_id, file.index), given_up) == given_up
+        ]
 
 
 def chunks(files: Iterable[tuple[str, int]]) -> Iterator[list[tuple[str, int]]]:

@@ -6,11 +6,13 @@ import pytest
 
 from curate.db import datasets, deleting
 from curate.db.deleting import (
+    clips_by_index,
     delete_clips,
     delete_dataset,
     known_sources,
     mark_deleting,
     video_groups,
+    videos_by_stem,
 )
 from curate.db.reports.overview import condition, view_dataset
 from curate.db.save.batch import Outcomes, save
@@ -56,3 +58,13 @@ def test_sources_are_known_whatever_dataset_they_are_of(line: Line) -> None:
     line.enqueue("a")
     ((path,),) = line.rows("SELECT path FROM videos")
     assert known_sources(line.engine, [path, "/no/such"]) == {path}
+
+
+def test_clips_are_found_by_video_and_index(line: Line) -> None:
+    line.put_clips(3, "score")
+    ((video, index),) = line.rows("SELECT video_id, clip_index FROM clips LIMIT 1")
+    found = clips_by_index(line.engine, [(video, index), (video, 99)])
+    assert list(found) == [(video, index)]
+    assert found[video, index][1] is False
+    stems = dict(line.rows("SELECT clip_stem, id FROM videos"))
+    assert videos_by_stem(line.engine, line.dataset.id, [*stems, "none"]) == stems

@@ -54,11 +54,11 @@ def test_only_names_of_videos_of_the_dataset_are_taken(owned: Owned) -> None:
     for name in ("a_scene-9.mp4", "z_scene-0.mp4", "a_scene-0.mov", "b/a_scene-0.mp4"):
         (owned.clips / name).parent.mkdir(exist_ok=True)
         (owned.clips / name).write_bytes(bytes(SIZE))
-    found = named_as_clips(owned.engine, owned.dataset, owned.clips)
-    names = {Path(path).name for path, _ in found}
+    (found,) = named_as_clips(owned.engine, owned.dataset, owned.clips)
+    names = {Path(file.path).name for file in found}
     assert names == {f"{s}_scene-{n}.mp4" for s in "abc" for n in (0, 1)} | {"a_scene-9.mp4"}
     left = list(leftover_clips(owned.engine, owned.dataset, owned.clips))
-    assert left == [(str(owned.clips / "a_scene-9.mp4"), SIZE)]
+    assert left == [[str(owned.clips / "a_scene-9.mp4")]]
 
 
 def test_clips_at_a_url_lie_below_it(owned: Owned) -> None:
