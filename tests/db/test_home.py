@@ -151,14 +151,14 @@ def test_views_are_made_for_statements_that_may_show_a_path(statement: str, may:
     assert may_show_paths(statement) == may
 
 
-def test_an_old_home_is_migrated(database_url: str, tmp_path: Path) -> None:
+def test_an_old_home_is_migrated(empty_url: str, tmp_path: Path) -> None:
     """Rows of before 0011: of this home, of where it was before it was moved, and of elsewhere."""
     from alembic import command
 
     home = tmp_path / "now"
     (home / "clips/7").mkdir(parents=True)
     (home / "clips/7/b.mp4").touch()
-    engine = make_engine(database_url, home=str(home))
+    engine = make_engine(empty_url, home=str(home))
     with writing(engine) as connection:
         config = migrate.alembic_config()
         config.attributes["connection"] = connection
