@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Column, Engine, MetaData, Table, create_engine
+from sqlalchemy import Column, Engine, MetaData, Table
 from sqlalchemy.types import BigInteger, Float, Integer, Text
 
+from curate.db.engine import make_engine
 from curate.db.filters.columns import columns_of
 
 rows = Table(
@@ -72,7 +73,7 @@ DATA: list[dict[str, Any]] = [
 
 def filled(url: str) -> Engine:
     """A database with the table and its rows."""
-    engine = create_engine(url)
+    engine = make_engine(url)
     rows.metadata.create_all(engine)
     with engine.begin() as connection:
         connection.execute(rows.insert(), DATA)
