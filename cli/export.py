@@ -46,12 +46,14 @@ from curate.cli.shared.funnel import warn_of_refilter
 from curate.cli.shared.options import Columns, Json, Sort, Where
 from curate.cli.shared.output import Counter, bytes_text, counted, emit
 from curate.cli.shared.session import Session
+from curate.configs.schema import StageOptions
 from curate.db.export import Exported, rows_of
 from curate.db.reports.counts import count_unfinished
 from curate.db.sides import assign_sides, forget_sides
 from curate.export.folder import FolderExport, Side, Written
 from curate.export.format import NEEDED, MediaFormat, Way
 from curate.export.registry import format_of
+from curate.tasks.cut import Cut
 from curate.tasks.inputs.paths import to_path
 
 
@@ -144,12 +146,17 @@ class ExportJob:
         usual = format.columns == "usual" or bool(request.columns)
         request = request if usual else replace(request, columns=("clip_id",))
         sides = []
-        for name in self.shares if request.more.split else [""]:
+        in_folders = request.more.split and not format.file
+        for name in self.shares if in_folders else [""]:
             on_it = replace(request, more=replace(request.more, side=name or None))
             also = (*NEEDED, *format.needs(way))
             sides.append(Side(name, plan_export(first, on_it, others, also)))
         plans = [side.plan for side in sides]
         way = replace(way, names=plans[0].names if usual else (), kinds=plans[0].kinds)
+        if not format.needs_file:  # whether the clips' files are there does not matter
+            for side in sides:
+                side.plan = replace(side.plan, check=None)
+            way = replace(way, cuts=_cut_options(self.opened))
         format.check(way)
         # all that decides what the export holds, besides the rows
         asked_for = asdict(replace(request.selection, columns=tuple(way.names)))
@@ -160,9 +167,11 @@ class ExportJob:
             "split": self.shares,
             "options": [way.files, way.metadata, way.shard_clips, way.shard_bytes],
             "thumbnails": way.samples is not None,
+            "cuts": dict(way.cuts),
             "curate": curate.__version__,
         }
-        with Counter(self.session.console, "clips written") as counter:
+        what = "clips proved" if format.file else "clips written"
+        with Counter(self.session.console, what) as counter:
             report = shown_with_total(counter, first.engine, plans)
             job = FolderExport(first.engine, format, way, sides, asked_for, report)
             written = job.count() if self.dry_run else job.write(target)
@@ -185,7 +194,8 @@ class ExportJob:
                 console.warn(f"side {name} has no clip, so there is no {where}")
             else:
                 of = f" in {counted(parts, 'shard')}" if format.shards else ""
-                console.say(f"{counted(count, 'clip')} ({bytes_text(size)}){of} {state} {where}")
+                weight = "" if format.file else f" ({bytes_text(size)})"
+                console.say(f"{counted(count, 'clip')}{weight}{of} {state} {where}")
         if self.dry_run:
             self._show(rows)
         for why, count in sorted(written.left.items()):
@@ -229,3 +239,14 @@ class ExportJob:
         if not self.as_json:
             rows = [row | {"bytes": bytes_text(row["bytes"])} for row in rows]
         emit(rows, self.as_json)
+
+
+def _cut_options(opened: Sequence[OpenDataset]) -> dict[str, str]:
+    """The options by which clips were cut, as JSON, by dataset; without those about batches."""
+    batches = {*StageOptions.model_fields, "batch_size", "time_limit"}
+    return {
+        each.name: step.options.model_dump_json(exclude=batches)
+        for each in opened
+        for step in each.pipeline.stages
+        if step.name == Cut.name
+    }

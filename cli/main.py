@@ -184,6 +184,11 @@ COMMANDS = [
         "Write the clips of datasets as a table, or with their files as what a trainer reads.",
     ),
     Entry(
+        "rebuild",
+        ROWS,
+        "Cut the clips of a manifest again, and prove that their frames are those of before.",
+    ),
+    Entry(
         "search",
         ROWS,
         "The clips that look most like a text, by the CLIP embeddings that the stage clip_embed "

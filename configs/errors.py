@@ -134,6 +134,18 @@ class ExportThere(UsageError):
     """{target} {what}. An export is written once: give -o another folder, or remove this one"""
 
 
+class BadManifest(UsageError):
+    """{path} is no manifest that can be rebuilt: {why}. Write one with: `curate export DATASET --to
+    manifest -o manifest.parquet`
+    """
+
+
+class NotRebuilt(CurateError):
+    """Not rebuilt: {clips} of {of}, of {sources} named above. Put what is missing below --videos
+    and give the same command: it goes on
+    """
+
+
 class ConfigError(CurateError):
     """The configuration {source} is wrong: {why}. See what is in force with: `curate config
     DATASET`
@@ -471,6 +483,12 @@ class ConceptMissing(StageError):
 class CutMismatch(StageError):
     """The cut clip {path} has {found} frames instead of {planned}. The source probably changed or
     is damaged; try again with: `curate retry DATASET --stage cut`
+    """
+
+
+class FramesDiffer(StageError):
+    """{source} does not hold the frames of this clip: it is another file than the one that was
+    exported, or it is decoded in another way here
     """
 
 

@@ -7,25 +7,23 @@ changed: the same command once more finds that nothing is to be done, or says wh
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine
 
-from curate.configs.errors import ExportThere, ServiceError, UsageError
+from curate.configs.errors import ExportThere
 from curate.db.export import Exported, ExportPlan, rows_of
 from curate.export.format import MediaFormat, Way
 from curate.export.journal import FOLDER, Journal
-from curate.export.parts import A_PART, digest, items, parts
-from curate.export.places import read_text, remove, there, write_text
+from curate.export.parts import digest, items, parts
+from curate.export.places import alone, read_text, remove, there, write_text
 from curate.tasks.inputs.paths import is_url, to_path
 from curate.tasks.storage.locations import Location, below
 
@@ -79,7 +77,7 @@ class FolderExport:
         """
         where: Location = target.rstrip("/") if is_url(target) else Path(target).absolute()
         way = replace(self.way, final=str(where))
-        if there(where) and (isinstance(where, str) or any(where.iterdir())):
+        if not self.format.file and there(where) and _holds_anything(where):
             if there(below(where, MARK)):
                 written = self._compare(where, way)
                 self._forget(where)  # a kill may have left it
@@ -87,7 +85,7 @@ class FolderExport:
             if isinstance(where, Path) or not there(below(where, FOLDER)):
                 raise ExportThere(target=target, what="holds other files")
         root = where if isinstance(where, str) else where.with_name(f".{where.name}.partial")
-        with _alone(root):
+        with alone(root):
             noted = below(root, FOLDER, "request.json")
             begun = json.loads(read_text(noted)) if there(noted) else None
             if begun != self.request:
@@ -102,6 +100,10 @@ class FolderExport:
             except _Changed:
                 self._begin(root)
                 written = self._write_all(root, way)
+            if self.format.file:
+                (Path(root) / self.format.file).replace(where)
+                remove(root)
+                return written
             mark = {"request": self.request, "digest": _all(written.digests)}
             write_text(below(root, MARK), json.dumps(mark, indent=1, ensure_ascii=False) + "\n")
             if isinstance(root, Path) and isinstance(where, Path):
@@ -182,7 +184,7 @@ class FolderExport:
 
     def _parts(self, side: Side, way: Way, written: Written) -> Iterator[tuple[int, Any]]:
         """The clips of a side in parts, counted."""
-        most, most_bytes = A_PART, None
+        most, most_bytes = self.format.part_clips, None
         if self.format.shards:
             most, most_bytes = way.shard_clips, way.shard_bytes
         for counts in (written.clips, written.bytes, written.parts):
@@ -196,27 +198,9 @@ class FolderExport:
                 yield number, part
 
 
+def _holds_anything(where: Location) -> bool:
+    return isinstance(where, str) or any(where.iterdir())
+
+
 def _all(digests: Sequence[str]) -> str:
     return hashlib.sha256("".join(digests).encode()).hexdigest()
-
-
-@contextmanager
-def _alone(root: Location) -> Iterator[None]:
-    """Keep other processes of this host from writing the same export. Raises UsageError."""
-    if isinstance(root, str):
-        yield
-        return
-    try:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        lock = root.with_name(f"{root.name}.lock")
-        with lock.open("w") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise UsageError(what=f"another command is writing {root} just now") from None
-            try:
-                yield
-            finally:
-                lock.unlink(missing_ok=True)
-    except OSError as error:
-        raise ServiceError(what=str(root), why=error.strerror or error) from error

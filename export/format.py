@@ -6,7 +6,7 @@ import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -67,7 +67,8 @@ class Way:
     `files`: whether clips are linked, copied, or named where they are. `metadata` is the table of a
     videofolder. A shard ends before it has more than `shard_clips` clips or `shard_bytes` bytes.
     `final` is where the folder will be when it is whole. With `samples`, the place of these, clips
-    get a thumbnail beside them.
+    get a thumbnail beside them. `cuts` has the options by which clips were cut, as JSON, by
+    dataset.
     """
 
     names: Sequence[str]
@@ -78,6 +79,7 @@ class Way:
     shard_bytes: int = 1 << 30
     final: str = ""
     samples: Location | None = None
+    cuts: Mapping[str, str] = field(default_factory=dict)
 
 
 class Format(ABC):
@@ -116,6 +118,9 @@ class MediaFormat(Format):
     placings: ClassVar[tuple[Placing, ...]] = ("link", "copy", "none")
     to_urls: ClassVar[bool] = False
     shards: ClassVar[bool] = False
+    needs_file: ClassVar[bool] = True  # clips without a file of their own are left out
+    file: ClassVar[str] = ""  # the one file in its folder, which takes the place of the folder
+    part_clips: ClassVar[int] = 1000  # clips of a part, but for shards
 
     def refuses(self, item: Item, way: Way) -> str:
         """Why the format cannot hold a clip as it is, said of many: `have …`; empty: it can."""

@@ -11,7 +11,6 @@ from curate.db.export import ExportPlan, ExportRow
 from curate.export.files import changed, length
 from curate.export.format import NEEDED, Item, MediaFormat, Way
 
-A_PART = 1000  # clips of a part of a folder
 MEMBERS = 3 * 512  # bytes of a shard that a clip takes besides its file, about
 
 
@@ -26,12 +25,12 @@ def items(
     count = len(way.names)
     for values, file, size, own_file in rows:
         clip_id, path, text, width, height, fps, frames = [values[n] for n in at]
-        when = changed(file) if way.files != "none" else 0
+        when = changed(file) if format.needs_file and way.files != "none" else 0
         more = [values[n] for n in beside]
         item = Item(
             clip_id, file, size or 0, text, width, height, fps, frames, values[:count], when, more
         )
-        if not own_file:
+        if format.needs_file and not own_file:
             why = "have no file of their own, for they were not cut"
         elif format.needs_text and not text:
             why = "have no caption"
@@ -45,7 +44,8 @@ def items(
         if why:
             left[why] += 1
         else:
-            yield item if size is not None else item._replace(size=length(file))
+            known = size is not None or not format.needs_file
+            yield item if known else item._replace(size=length(file))
 
 
 def parts(found: Iterable[Item], most: int, most_bytes: int | None) -> Iterator[list[Item]]:

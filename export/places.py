@@ -1,10 +1,14 @@
-"""Small texts and whole trees in a local folder or below a URL."""
+"""Small texts and whole trees in a local folder or below a URL; who alone writes there."""
 
 from __future__ import annotations
 
+import fcntl
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from curate.configs.errors import ServiceError, UsageError
 from curate.tasks.storage.locations import Location, replacing
 from curate.tasks.storage.remote import RemoteFile, file_system, store_errors
 
@@ -46,3 +50,26 @@ def remove(place: Location) -> None:
         system.invalidate_cache()
         if system.exists(path):
             system.rm(path, recursive=True)
+
+
+@contextmanager
+def alone(root: Location) -> Iterator[None]:
+    """Keep other processes of this host from writing the same. Raises UsageError, ServiceError."""
+    if isinstance(root, str):
+        yield
+        return
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        lock = root.with_name(f"{root.name}.lock")
+        with lock.open("w") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UsageError(what=f"another command is writing {root} just now") from None
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+    except OSError as error:
+        what = error.filename or root
+        raise ServiceError(what=what, why=error.strerror or error) from error

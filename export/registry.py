@@ -11,6 +11,7 @@ from curate.export.formats.csv import Csv
 from curate.export.formats.diffsynth import DiffSynth
 from curate.export.formats.hunyuanvideo import HunyuanVideo
 from curate.export.formats.jsonl import Jsonl
+from curate.export.formats.manifest import Manifest
 from curate.export.formats.musubi import Musubi
 from curate.export.formats.opensora_hpcai import OpenSoraHpcai
 from curate.export.formats.opensora_pku import OpenSoraPku
@@ -25,6 +26,7 @@ FORMATS: dict[str, Format] = {
     for format in (
         Csv(), Parquet(), Jsonl(), WebDataset(), VideoFolder(), Sidecar(), TwoFiles(), DiffSynth(),
         Musubi(), OpenSoraHpcai(), OpenSoraPku(), HunyuanVideo(),
+        Manifest(),
     )
 }  # fmt: skip
 TABLES = {format.ending: format for format in FORMATS.values() if isinstance(format, TableFormat)}

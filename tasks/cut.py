@@ -24,9 +24,7 @@ from curate.tasks.video.buckets import parse_bucket
 from curate.tasks.video.picture_options import Deinterlace, Hdr, refuse_hdr
 
 if TYPE_CHECKING:
-    from av.video.frame import VideoFrame
-
-    from curate.tasks.video.encode import WrittenClip
+    from curate.tasks.video.encode import Target, WrittenClip
 
 
 # columns in which a clip that fits its bucket differs from its span, besides its end
@@ -83,6 +81,18 @@ class CutOptions(StageOptions):
     audio: bool = Field(False, description="keep the sound, as AAC")
     deinterlace: Deinterlace = "auto"
     hdr: Hdr = "tonemap"
+
+    def target(self, bucket: str | None) -> Target:
+        """How a clip of a bucket, or of none, is encoded."""
+        from curate.tasks.video.encode import Box, Target
+
+        fps = Fraction(self.target_fps).limit_denominator(1001) if self.target_fps else None
+        deinterlace, tone_map = self.deinterlace == "auto", self.hdr == "tonemap"
+        target = Target(self.crf, self.preset, fps, self.shorter_size, deinterlace, tone_map)
+        if self.fit == "none" or not bucket:
+            return target
+        height, width, count = parse_bucket(bucket)
+        return replace(target, box=Box(width, height, count, self.fit))
 
     @model_validator(mode="after")
     def _go_together(self) -> CutOptions:
@@ -187,42 +197,28 @@ class Cut(Stage[Clip, CutOptions]):
             yield clip, _scores(path, written, ("num_frames", "fps"))
 
     def _encode(self, video: Video, clips: list[Clip]) -> Iterator[tuple[Clip, Scores]]:
-        from curate.tasks.video.decode import decode, open_media, video_stream
-        from curate.tasks.video.encode import Box, Target, encode_span
+        from curate.tasks.video.encode import encode_span
+        from curate.tasks.video.stretches import frames_of_spans
 
         o = self.options
-        fps = Fraction(o.target_fps).limit_denominator(1001) if o.target_fps else None
-        target = Target(
-            o.crf, o.preset, fps, o.shorter_size, o.deinterlace == "auto", o.hdr == "tonemap"
-        )
         # columns in which the file differs from the planned span
         changed: tuple[str, ...] = ("num_frames", "fps") if o.target_fps else ()
         if o.shorter_size:
             changed += ("width", "height", "aspect_ratio", "resolution")
-        fit = None if o.fit == "none" else o.fit
         sound = video.path if o.audio else None
-        access = clips[0].span.access
-        keyframes = [] if access == "decode" else json.loads(video.values.get("keyframes") or "[]")
-        with open_media(video.path) as container:
-            stream = video_stream(container)
-            for run in runs(clips, keyframes):
-                end = max(c.end_pts for c in run)
-                start = run[0].start_pts
-                decoded = decode(container, stream, start_pts=start, end_pts=end, access=access)
-                frames = _Feed(decoded)
-                for clip in run:
-                    path = clip_path(self.context.clips, video["clip_stem"], clip.index)
-                    own = self.context.counted(clip, frames.span(clip.start_pts, clip.end_pts))
-                    box = None
-                    if fit and (bucket := clip.values.get(Bucket.name)):
-                        height, width, count = parse_bucket(bucket)
-                        box = Box(width, height, count, fit)
-                    boxed = replace(target, box=box)
-                    written = encode_span(path, own, stream, clip.span, boxed, sound)
-                    scores = _scores(path, written, _FITTED if box else changed)
-                    if box:
-                        scores["end_seconds"] = clip["start_seconds"] + written.seconds
-                    yield clip, scores
+        spans = [clip.span for clip in clips]
+        by_decoding = spans[0].access == "decode"
+        keyframes = [] if by_decoding else json.loads(video.values.get("keyframes") or "[]")
+        for place, stream, frames in frames_of_spans(video.path, spans, keyframes):
+            clip = clips[place]
+            path = clip_path(self.context.clips, video["clip_stem"], clip.index)
+            own = self.context.counted(clip, frames)
+            target = o.target(clip.values.get(Bucket.name))
+            written = encode_span(path, own, stream, clip.span, target, sound)
+            scores = _scores(path, written, _FITTED if target.box else changed)
+            if target.box:
+                scores["end_seconds"] = clip["start_seconds"] + written.seconds
+            yield clip, scores
 
 
 def _scores(path: Location, written: WrittenClip, changed: Iterable[str]) -> dict[str, Any]:
@@ -238,36 +234,3 @@ def _scores(path: Location, written: WrittenClip, changed: Iterable[str]) -> dic
     }
     columns = {name: measures[name] for name in changed}
     return {"path": to_text(str(path)), "file_size": written.file_size, **columns}
-
-
-def runs(clips: list[Clip], keyframes: Sequence[int]) -> Iterator[list[Clip]]:
-    """Groups of clips to decode in one go; a new group starts where a seek saves frames.
-
-    `clips` are in order, `keyframes` are time stamps. Clips that overlap are in different groups.
-    """
-    run: list[Clip] = []
-    for clip in clips:
-        end = run[-1].end_pts if run else None
-        if end is not None and (
-            clip.start_pts < end or any(end < k <= clip.start_pts for k in keyframes)
-        ):
-            yield run
-            run = []
-        run.append(clip)
-    yield run
-
-
-class _Feed:
-    """Hands the frames of one decoding pass to the clips they belong to."""
-
-    def __init__(self, frames: Iterator[VideoFrame]) -> None:
-        self._frames = frames
-        self._next = next(frames, None)
-
-    def span(self, start: int, end: int) -> Iterator[VideoFrame]:
-        """Frames with ``start <= pts < end``; earlier ones are skipped."""
-        while self._next is not None and (pts := self._next.pts or 0) < end:
-            frame = self._next
-            if pts >= start:
-                yield frame
-            self._next = next(self._frames, None)

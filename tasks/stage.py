@@ -34,7 +34,7 @@ from curate.tasks.models.catalog import Need
 from curate.tasks.models.device import Dtype
 from curate.tasks.storage.archives import RemoteArchives
 from curate.tasks.storage.locations import below
-from curate.tasks.video.span import Access, Span
+from curate.tasks.video.span import Span, access_of
 
 if TYPE_CHECKING:
     from curate.tasks.video.samples import Samples
@@ -131,9 +131,8 @@ class Clip:
         """Where the clip is in its video, and how its frames are reached."""
         planned = self.values.get("num_frames")
         frames = None if planned is None else int(planned)
-        access: Access = "walk" if self.video.values.get("time_jumps") else "seek"
-        if self.video.values.get("seekable") == 0:
-            access = "decode"
+        values = self.video.values
+        access = access_of(values.get("time_jumps"), values.get("seekable"))
         return Span(self.start_pts, self.end_pts, self.time_base, frames, access)
 
     @cached_property

@@ -190,18 +190,22 @@ def check_together(format: Format, request: ExportRequest, options: Mapping[str,
         check_target(request.output, request.safe_cells, format)
     if not isinstance(format, MediaFormat):
         return
-    if output == "-" or Path(output).is_file():
+    if format.file and (
+        output == "-" or Path(output).is_dir() or Path(output).suffix.lower() != ".parquet"
+    ):
+        raise UsageError(what=f"--to {name} writes a file; name one: -o {format.file}")
+    if not format.file and (output == "-" or Path(output).is_file()):
         raise UsageError(what=f"--to {name} writes a folder; name one: -o FOLDER")
     if is_url(output) and not format.to_urls:
         raise UsageError(what=f"{name} is written to a folder, not to {output}")
     if options["thumbnails"] and not format.shards:
         raise UsageError(what=f"--thumbnails is for webdataset, and {name} has no place for them")
     if files and files not in format.placings:
-        takes = (
-            f"it takes {', '.join(format.placings)}" if format.placings else "shards hold the clips"
-        )
+        takes = "it holds no clips" if format.file else "shards hold the clips"
+        if format.placings:
+            takes = f"it takes {', '.join(format.placings)}"
         raise UsageError(what=f"--files {files} does not go with --to {name}: {takes}")
     if format.columns == "none" and request.columns:
         raise UsageError(what=f"{name} has no place for --columns; leave them out")
-    if request.missing == "keep" and files != "none":
+    if request.missing == "keep" and files != "none" and format.needs_file:
         raise UsageError(what=f"--missing keep: {name} holds the files; take drop or fail")

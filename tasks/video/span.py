@@ -13,6 +13,13 @@ source jumps, by reading all packets before it; or by decoding all frames before
 """
 
 
+def access_of(time_jumps: int | None, seekable: int | None) -> Access:
+    """How spans of a source are reached, by these columns of `videos`."""
+    if seekable == 0:
+        return "decode"
+    return "walk" if time_jumps else "seek"
+
+
 @dataclass(frozen=True)
 class Span:
     """The position of a clip in its source: the frames with ``start <= pts < end``.

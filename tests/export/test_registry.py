@@ -10,7 +10,7 @@ from curate.export.registry import FORMATS, format_of
 
 def test_all_formats_are_there_by_their_names() -> None:
     names = "csv parquet jsonl webdataset videofolder sidecar two-files diffsynth musubi"
-    others = "opensora_hpcai opensora_pku hunyuanvideo"
+    others = "opensora_hpcai opensora_pku hunyuanvideo manifest"
     assert " ".join(FORMATS) == f"{names} {others}"
     assert all(format.name == name and format.reader for name, format in FORMATS.items())
 

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from curate.configs.errors import CannotCopy, CutMismatch, Unreadable
 from curate.configs.settings import Settings
-from curate.tasks.cut import Cut, CutOptions, runs
+from curate.tasks.cut import Cut, CutOptions
 from curate.tasks.inputs.paths import to_text
 from curate.tasks.stage import Clip, Context, Outcome, Video
 from curate.tasks.storage.clip_paths import clip_path
@@ -315,13 +315,6 @@ def test_a_stretch_without_clips_is_skipped_and_overlapping_clips_are_whole(tmp_
         [4, 5, 6, 7, 8],
         [40, 41, 42, 43],
     ]
-
-
-def test_runs_are_parted_only_where_a_seek_saves_decoding(tmp_path: Path) -> None:
-    rows = clips(media.draw("closed", tmp_path).path, [(0, 10), (10, 20), (30, 40), (35, 48)])
-    place = [c.start_pts for c in rows]
-    assert [len(r) for r in runs(rows, [])] == [3, 1]
-    assert [len(r) for r in runs(rows, [0, place[1], place[2] - 1])] == [2, 1, 1]
 
 
 def test_another_count_than_planned_fails_and_leaves_no_file(tmp_path: Path) -> None:

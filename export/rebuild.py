@@ -1,0 +1,297 @@
+"""Cuts the clips of a manifest once more, and proves that their frames are those of before.
+
+A clip appears in the folder only when the frames that it was made of have the hash of the
+manifest, so the same command goes on where it was interrupted: what is there is proved.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, NamedTuple
+
+from curate.configs.errors import (
+    BadManifest,
+    CutMismatch,
+    ExportThere,
+    FramesDiffer,
+    MediaError,
+    RowError,
+    StageError,
+)
+from curate.export.files import copy
+from curate.export.places import alone, read_text, write_text
+from curate.export.sources import Found, Source, find_sources, sha256_of
+from curate.tasks.cut import CutOptions
+from curate.tasks.inputs.paths import to_path, to_text
+from curate.tasks.storage.locations import replacing
+from curate.tasks.video.span import Access, Span
+
+if TYPE_CHECKING:
+    from av.video.stream import VideoStream
+
+    from curate.tasks.video.frame_hash import Proof
+
+MARK = ".curate-rebuild.json"  # of which manifest the clips in the folder are
+TOGETHER = 100  # clips of a source that are decoded in one go, at most
+
+
+class Planned(NamedTuple):
+    """What rebuilding a clip needs: columns of the manifest."""
+
+    file_name: str
+    source: str
+    source_sha256: str
+    source_bytes: int
+    media_type: str
+    start_pts: int
+    end_pts: int
+    time_base_num: int
+    time_base_den: int
+    access: Access
+    source_frames: int
+    frames_sha256: str
+    cut_options: str | None
+    bucket: str | None = None  # of a manifest whose clips have one
+
+    @property
+    def span(self) -> Span:
+        """Where it is in its source."""
+        base = Fraction(self.time_base_num, self.time_base_den)
+        return Span(self.start_pts, self.end_pts, base, self.source_frames, self.access)
+
+
+@dataclass
+class Remark:
+    """What is to be told of a source, about so many of its clips.
+
+    missing: nothing has its bytes or its name. differs: what has its name holds other frames.
+    failed: it is there, but its clips cannot be cut or proved here. equal: its bytes are others,
+    and the frames of these clips are not: they were rebuilt.
+    """
+
+    source: str
+    state: str
+    found: str = ""
+    why: str = ""
+    clips: int = 0
+
+
+@dataclass
+class Rebuilt:
+    """What became of the clips of a manifest; those that are neither were not rebuilt."""
+
+    clips: int = 0
+    written: int = 0
+    there: int = 0  # already
+    remarks: dict[tuple[str, str], Remark] = field(default_factory=dict)
+
+    @property
+    def left(self) -> int:
+        """The clips that were not rebuilt."""
+        return self.clips - self.written - self.there
+
+    def add(self, source: Source, state: str, found: str = "", why: str = "") -> None:
+        """Count a clip of which there is something to be told."""
+        key = source.sha256, state
+        remark = self.remarks.setdefault(key, Remark(source.path, state, found, why))
+        remark.clips += 1
+
+
+@dataclass
+class Rebuild:
+    """Rebuilds the clips of `manifest` in `folder` from sources in `places`: folders, files, URLs.
+
+    `looked` is called with the sources found so far, `report` with the clips done; both with how
+    many there are.
+    """
+
+    manifest: Path
+    places: Sequence[str]
+    folder: Path
+    looked: Callable[[int, int], None] = lambda found, of: None
+    report: Callable[[int, int], None] = lambda done, of: None
+
+    def run(self) -> Rebuilt:
+        """Rebuild what is not there yet. Raises BadManifest, ExportThere, NoSuchFile, UsageError,
+        ServiceError.
+        """
+        of = {"manifest": sha256_of(to_text(str(self.manifest.absolute())))}
+        count = self._rows_in_all()
+        with alone(self.folder):
+            self._take_folder(of)
+            wanted = {}
+            for row in self._rows():
+                if row.source_sha256 not in wanted and not self._target(row).exists():
+                    wanted[row.source_sha256] = Source(
+                        row.source_sha256, row.source_bytes, row.source
+                    )
+            found: dict[str, Found] = {}
+            if wanted:
+                found = find_sources(wanted, self.places, self.looked)
+            done = Rebuilt()
+            by_source = itertools.groupby(self._rows(), key=lambda row: row.source_sha256)
+            for sha256, rows in by_source:
+                while some := list(itertools.islice(rows, TOGETHER)):
+                    done.clips += len(some)
+                    left = [row for row in some if not self._target(row).exists()]
+                    done.there += len(some) - len(left)
+                    if left:
+                        self._rebuild(left, wanted[sha256], found.get(sha256), done)
+                    self.report(done.clips, count)
+        return done
+
+    def _take_folder(self, mark: dict[str, str]) -> None:
+        """Take an empty folder, or one that holds clips of this manifest. Raises ExportThere."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        place = self.folder / MARK
+        if place.exists():
+            if json.loads(read_text(place)) != mark:
+                raise ExportThere(target=self.folder, what="holds clips of another manifest")
+        elif any(self.folder.iterdir()):
+            raise ExportThere(target=self.folder, what="holds other files")
+        for part in self.folder.rglob(".*.part"):  # temporary files of who was killed
+            part.unlink()
+        write_text(place, json.dumps(mark) + "\n")
+
+    def _rows_in_all(self) -> int:
+        """The rows of the manifest, whose columns are looked at. Raises BadManifest."""
+        import pyarrow
+        import pyarrow.parquet
+
+        try:
+            with pyarrow.parquet.ParquetFile(self.manifest) as table:
+                has = table.schema_arrow.names
+                needed = [n for n in Planned._fields if n not in Planned._field_defaults]
+                lacking = [name for name in needed if name not in has]
+                if lacking:
+                    raise BadManifest(path=self.manifest, why=f"it has no column {lacking[0]}")
+                return int(table.metadata.num_rows)
+        except (OSError, pyarrow.ArrowException) as error:
+            why = str(error).strip().splitlines()[0]
+            raise BadManifest(path=self.manifest, why=why) from error
+
+    def _rows(self) -> Iterator[Planned]:
+        """The rows of the manifest, in order."""
+        import pyarrow.parquet
+
+        with pyarrow.parquet.ParquetFile(self.manifest) as table:
+            names = [name for name in Planned._fields if name in table.schema_arrow.names]
+            for batch in table.iter_batches(1000, columns=names):
+                columns = [batch.column(name).to_pylist() for name in names]
+                yield from (Planned(*row) for row in zip(*columns, strict=True))
+
+    def _target(self, row: Planned) -> Path:
+        """Where a clip will be. Raises BadManifest for a path that leads out of the folder."""
+        path = PurePosixPath(row.file_name)
+        if path.is_absolute() or ".." in path.parts or not path.parts:
+            why = f"the file_name {row.file_name} leads out of the folder"
+            raise BadManifest(path=self.manifest, why=why)
+        return self.folder / path
+
+    def _rebuild(
+        self, rows: Sequence[Planned], source: Source, found: Found | None, done: Rebuilt
+    ) -> None:
+        """Rebuild clips of one source, and count what becomes of them."""
+        if found is None:
+            for _ in rows:
+                done.add(source, "missing")
+            return
+        for row, error in self._cut(rows, found):
+            again = error
+            if error and found.same and len(rows) > 1:  # it may have come from a clip before it
+                (_, again), *_ = self._cut([row], found)
+            if again is None:
+                done.written += 1
+                if not found.same:
+                    done.add(source, "equal", found.path)
+            elif found.same:
+                done.add(source, "failed", found.path, str(again))
+            else:
+                done.add(source, "differs", found.path, _why(again))
+
+    def _cut(
+        self, rows: Sequence[Planned], found: Found
+    ) -> Iterator[tuple[Planned, RowError | None]]:
+        """Cut clips of one source; each with the error of one that cannot be cut, or whose frames
+        are others. Raises ServiceError.
+        """
+        from av.error import FFmpegError
+
+        from curate.tasks.video.frame_hash import Proof
+        from curate.tasks.video.stretches import frames_of_spans
+
+        ordered = sorted(rows, key=lambda row: (row.start_pts, row.end_pts))
+        if ordered[0].media_type == "image":
+            yield from ((row, self._copy_image(row, found.path)) for row in ordered)
+            return
+        spans = [row.span for row in ordered]
+        told = 0
+        try:
+            for place, stream, frames in frames_of_spans(found.path, spans):
+                row = ordered[place]
+                proof = Proof(frames, row.frames_sha256, found.path)
+                yield row, self._write(row, found.path, proof, stream)
+                told += 1
+        except (MediaError, StageError) as error:
+            yield from ((row, error) for row in ordered[told:])
+        except FFmpegError as error:
+            failed = MediaError(path=found.path, why=error)
+            yield from ((row, failed) for row in ordered[told:])
+
+    def _write(
+        self, row: Planned, source: str, proof: Proof, stream: VideoStream
+    ) -> RowError | None:
+        """Write a clip if its frames are those of the manifest."""
+        from curate.tasks.video.copying import copy_span
+        from curate.tasks.video.encode import encode_span
+
+        options = _options(row.cut_options, self.manifest)
+        target = self._target(row)
+        try:
+            if options.mode == "copy":
+                proof.check()
+                copy_span(target, source, row.span, options.audio)
+                return None
+            how, sound = options.target(row.bucket), source if options.audio else None
+            with replacing(target) as temporary:
+                encode_span(temporary, proof, stream, row.span, how, sound)
+                proof.check()
+        except RowError as error:
+            return error
+        return None
+
+    def _copy_image(self, row: Planned, source: str) -> RowError | None:
+        """Copy a still image if its pixels are those of the manifest."""
+        from curate.tasks.video.frame_hash import hash_image
+
+        try:
+            if hash_image(source) != row.frames_sha256:
+                return FramesDiffer(source=source)
+            with replacing(self._target(row)) as temporary:
+                copy(to_path(source), temporary)
+        except RowError as error:
+            return error
+        return None
+
+
+def _why(error: RowError) -> str:
+    """Why a file that has the name of a source is not it."""
+    if isinstance(error, FramesDiffer | CutMismatch):
+        return "its frames are others"
+    return str(error)
+
+
+@functools.lru_cache(maxsize=64)
+def _options(text: str | None, manifest: Path) -> CutOptions:
+    """How a clip is cut; one that was not, by the defaults. Raises BadManifest."""
+    try:
+        return CutOptions.model_validate_json(text or "{}")
+    except ValueError as error:
+        why = f"its cut_options are not known here: {' '.join(str(error).split())}"
+        raise BadManifest(path=manifest, why=why) from error
