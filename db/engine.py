@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
 import sqlite3
@@ -84,6 +85,13 @@ def make_engine(url: str, few_rows: bool = False, home: str = "") -> Engine:
 def _forget_in_child() -> None:
     for inherited in _engines:
         inherited.dispose(close=False)  # closing would end the parent's connections
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close what is open: the last one who closes a SQLite file puts its WAL into it."""
+    for engine in _engines:
+        engine.dispose()
 
 
 os.register_at_fork(after_in_child=_forget_in_child)

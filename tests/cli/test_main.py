@@ -164,6 +164,12 @@ def test_the_real_program_sets_its_exit_code() -> None:
     assert err.startswith("error: ")
 
 
+def test_a_program_that_ends_leaves_the_database_in_one_file(tmp_path: Path) -> None:
+    with program("--home", str(tmp_path), "db", "upgrade") as process:
+        process.communicate()
+    assert [path.name for path in tmp_path.iterdir()] == ["curate.db"]
+
+
 def test_a_reader_that_goes_away_is_no_error_to_tell(filled: Filled) -> None:
     read, write = os.pipe()
     os.close(read)
