@@ -7,14 +7,17 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import typer
+from sqlalchemy import Engine
 
 import curate
 from curate.cli.shared.database import OpenDataset, open_dataset
 from curate.cli.shared.export_options import (
+    Balance,
     CheckUrls,
     Datasets,
     DryRun,
     Files,
+    HoldOut,
     Limit,
     OfFolder,
     OfMissing,
@@ -40,21 +43,28 @@ from curate.cli.shared.exports import (
     export_clips,
     plan_export,
     shown_with_total,
+    tell_balance,
     warn_of_files,
 )
 from curate.cli.shared.funnel import warn_of_refilter
 from curate.cli.shared.options import Columns, Json, Sort, Where
 from curate.cli.shared.output import Counter, bytes_text, counted, emit
 from curate.cli.shared.session import Session
+from curate.configs.errors import UsageError
+from curate.configs.pipeline import Pipeline
 from curate.configs.schema import StageOptions
-from curate.db.export import Exported, rows_of
+from curate.db.balance import held_values
+from curate.db.export import Exported, groups_of, rows_of
 from curate.db.reports.counts import count_unfinished
 from curate.db.sides import assign_sides, forget_sides
 from curate.export.folder import FolderExport, Side, Written
 from curate.export.format import NEEDED, MediaFormat, Way
 from curate.export.registry import format_of
+from curate.tasks.concept import Concept
 from curate.tasks.cut import Cut
 from curate.tasks.inputs.paths import to_path
+
+HELD_SIDES = ("train", "val")  # of --hold-out
 
 
 def export(
@@ -71,6 +81,8 @@ def export(
     share: Share = None,
     split: Split = None,
     resplit: Resplit = False,
+    hold_out: HoldOut = None,
+    balance: Balance = None,
     files: Files = None,
     metadata: OfFolder = "parquet",
     shard_clips: ShardClips = 10_000,
@@ -99,8 +111,11 @@ def export(
     session = Session.of(ctx)
     format = format_of(to, output)
     request, way, shares = request_of(format, ctx.params), way_of(ctx.params), shares_of(split)
+    shares = dict.fromkeys(HELD_SIDES, 0.0) if hold_out else shares
     check_together(format, request, ctx.params)
     opened = [open_dataset(session, name or None) for name in dict.fromkeys(datasets or [""])]
+    if len(opened) > 1 and Concept.name in (request.more.balance, request.more.hold_out):
+        raise UsageError(what="concepts of two datasets are not the same; export one at a time")
     if thumbnails:
         way = replace(way, samples=session.settings.samples)
     job = ExportJob(session, opened, request, shares, dry_run, as_json)
@@ -133,6 +148,7 @@ class ExportJob:
             return
         exported, size = Exported(()), 0
         plan = plan_export(first, request, others, ("path",))
+        tell_balance(self.session, plan)
         with rows_of(first.engine, plan, to_path, exported) as rows:
             for row in rows:
                 size += row.size or 0
@@ -152,6 +168,7 @@ class ExportJob:
             also = (*NEEDED, *format.needs(way))
             sides.append(Side(name, plan_export(first, on_it, others, also)))
         plans = [side.plan for side in sides]
+        tell_balance(self.session, plans[0])
         way = replace(way, names=plans[0].names if usual else (), kinds=plans[0].kinds)
         if not format.needs_file:  # whether the clips' files are there does not matter
             for side in sides:
@@ -219,6 +236,8 @@ class ExportJob:
             return self.request
         first = self.opened[0]
         chosen = [(each.dataset.id, each.pipeline) for each in self.opened]
+        if self.request.more.hold_out:
+            return self._held_out(first.engine, chosen)
         plan_export(first, self.request, self.opened[1:])  # what is wrong is told before
         selection, console = self.request.selection, self.session.console
         found = assign_sides(first.engine, chosen, selection, self.shares, not self.dry_run)
@@ -234,6 +253,22 @@ class ExportJob:
         if self.dry_run:
             return self.request
         return replace(self.request, more=replace(self.request.more, split=True))
+
+    def _held_out(self, engine: Engine, chosen: Sequence[tuple[int, Pipeline]]) -> ExportRequest:
+        """The request with the groups that are held out. Raises UsageError."""
+        more = self.request.more
+        counts = groups_of(engine, chosen, self.request.selection, more.hold_out)
+        if more.hold_out_groups >= len(counts):
+            there = f"there are {len(counts)} groups by {more.hold_out}"
+            raise UsageError(what=f"--hold-out {more.hold_out}={more.hold_out_groups}: {there}")
+        held = held_values(counts, more.hold_out_groups, more.seed)
+        on_val = sum(counts[value] for value in held)
+        clips = {"train": sum(counts.values()) - on_val, "val": on_val}
+        groups = {"train": len(counts) - len(held), "val": len(held)}
+        for name in HELD_SIDES:
+            of = counted(groups[name], "group")
+            self.session.console.say(f"side {name}: {counted(clips[name], 'clip')} of {of}")
+        return replace(self.request, more=replace(more, held=held, split=True))
 
     def _show(self, rows: list[dict[str, Any]]) -> None:
         if not self.as_json:

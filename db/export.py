@@ -10,33 +10,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import (
-    ColumnElement,
-    Engine,
-    Select,
-    Subquery,
-    Text,
-    and_,
-    case,
-    cast,
-    column,
-    func,
-    literal,
-    literal_column,
-    select,
-)
+from sqlalchemy import ColumnElement, Engine, Select, case, column, func, select
 
-from curate.configs.errors import FilesAmiss
-from curate.configs.pipeline import DONE, Pipeline
+from curate.configs.errors import FilesAmiss, UsageError
+from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Column
+from curate.db.balance import WEIGHT, Balance, Value, count_values
 from curate.db.datasets import has_picks
 from curate.db.engine import reading
-from curate.db.expressions import quoted, random_order
+from curate.db.expressions import random_order
 from curate.db.filters.check import check_where
 from curate.db.filters.columns import check_columns, check_sort, columns_of, order_by
-from curate.db.filters.sql import to_sql
-from curate.db.home import shown_sql
-from curate.db.schema import clips, datasets, videos
+from curate.db.schema import clips, videos
+from curate.db.selection import (
+    DATASET,
+    PATHS,
+    Selection,
+    balance_of,
+    chosen_clips,
+    narrowed,
+    value_of,
+)
 
 CHUNK = 5000
 
@@ -80,60 +74,10 @@ HIDDEN = (
     "num_clips",
     "side",
 )
-DATASET = "dataset"  # its name: a column where clips of several datasets are written
-# columns of a clip's video that an export may read besides, each as `_source_` and its name
-OF_SOURCE = (
-    "path",
-    "relpath",
-    "clip_stem",
-    "fingerprint",
-    "media_type",
-    "size_bytes",
-    "width",
-    "height",
-    "rotation",
-    "mirrored",
-    "sample_aspect_ratio",
-    "stream_index",
-    "codec",
-    "pixel_format",
-    "transfer",
-    "primaries",
-    "time_base_num",
-    "time_base_den",
-    "time_jumps",
-    "seekable",
-)
-_PATHS = ("path", "source")
-FILE_SIZE = "file_size"  # the column of a clip that tells the size of its file
 _ADDED = {
     "source": Column("text", "path of the video"),
     "clip_id": Column("int", "id of the clip in the database"),
 }
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which clips, which columns, in which order. Empty: kept clips, the usual columns, video by
-    video.
-
-    `share` (0 to 1) and then `sample` take clips at random, by a hash of a clip's place in its
-    source: a clip that a share takes stays in it when others join. `seed` is that of both and of
-    `shuffle`, which puts clips in random order. The first `limit` are written. With `split`, clips
-    that have no side are left out, and a column tells the side; `side` then takes those on one.
-    """
-
-    where: str = ""
-    columns: Sequence[str] = ()
-    sort: str = ""
-    statuses: Sequence[str] = ("kept",)
-    limit: int | None = None
-    shuffle: bool = False
-    seed: int = 0
-    sample: int | None = None
-    share: float | None = None
-    split: bool = False
-    side: str | None = None
 
 
 @dataclass(frozen=True)
@@ -166,6 +110,7 @@ class ExportPlan:
     check: FileCheck | None = None
     also: Sequence[str] = ()
     limit: int | None = None
+    balance: Balance | None = None
 
     @property
     def read(self) -> list[str]:
@@ -263,9 +208,12 @@ def plan_several(
         ]
     if selection.split and "side" not in names:
         names.append("side")
+    names += [WEIGHT] if selection.balance and selection.sample is None else []
     hidden = [name for name in also if name not in names]
     stored: list[ColumnElement[Any]] = [
-        column(n) for n in (*names, *hidden, "_size", "_own", "_extra") if n not in extras
+        value_of(n, selection).label(n)
+        for n in (*names, *hidden, "_size", "_own", "_extra")
+        if n not in extras
     ]
     dialect = engine.dialect.name
     keys = order_by(selection.sort, known, dialect) if selection.sort else []
@@ -275,45 +223,28 @@ def plan_several(
         keys.append(case(*[(column("dataset_id") == i, n) for n, i in enumerate(ids)]))
     order = (*keys, column("video_id"), column("clip_index"))
     every = chosen_clips(ids, known, selection, dialect)
-    query = _narrowed(every, selection, stored).order_by(*order)
+    balance = balance_of(engine, every, selection) if selection.balance else None
+    query = narrowed(every, selection, stored, balance, dialect).order_by(*order)
     if selection.side is not None:
-        query = query.where(column("side") == selection.side)
+        query = query.where(value_of("side", selection) == selection.side)
         if selection.limit is not None:  # of all sides
-            first = _narrowed(every, selection, [column("clip_id")]).order_by(*order)
-            query = query.where(column("clip_id").in_(first.limit(selection.limit)))
-    return ExportPlan(names, kinds, frozenset(extras), query, also=hidden, limit=selection.limit)
+            first = narrowed(every, selection, [column("clip_id")], balance, dialect)
+            first = first.order_by(*order).limit(selection.limit)
+            query = query.where(column("clip_id").in_(first))
+    kinds[WEIGHT] = Column("float", "so much a clip counts for the balance", 0)
+    return ExportPlan(
+        names, kinds, frozenset(extras), query, None, hidden, selection.limit, balance
+    )
 
 
-def chosen_clips(
-    ids: Sequence[int], known: Iterable[str], selection: Selection, dialect: str
-) -> Select[Any]:
-    """The clips of datasets that meet the predicate and have the statuses, and a side if there is a
-    split; a query that still needs its columns.
-    """
-    selected = _selected(ids, known, selection.statuses, dialect == "sqlite")
-    query: Select[Any] = select().select_from(selected)
-    if selection.where:
-        query = query.where(literal_column(to_sql(selection.where, dialect)))
-    if selection.split:
-        query = query.where(column("side").is_not(None))
-    return query
-
-
-def _narrowed(
-    clips_: Select[Any], selection: Selection, columns: Sequence[ColumnElement[Any]]
-) -> Select[Any]:
-    """Columns of the clips that the share and the sample leave."""
-    if selection.share is not None:
-        below = f"{round(selection.share * 16**8):08x}" if selection.share < 1 else "g"
-        clips_ = clips_.where(random_order(f"share/{selection.seed}/", column("_place")) < below)
-    query = clips_.add_columns(*columns)
-    if selection.sample is not None:
-        ids = clips_.add_columns(column("clip_id"))
-        ids = ids.order_by(
-            random_order(f"sample/{selection.seed}/", column("_place")), column("clip_id")
-        )
-        query = query.where(column("clip_id").in_(ids.limit(selection.sample)))
-    return query
+def groups_of(
+    engine: Engine, chosen: Sequence[tuple[int, Pipeline]], selection: Selection, name: str
+) -> dict[Value, int]:
+    """How many of the clips of a selection have each value of a column. Raises UsageError."""
+    known = known_columns([pipeline for _, pipeline in chosen])
+    _check(known, selection, ())
+    every = chosen_clips([i for i, _ in chosen], known, selection, engine.dialect.name)
+    return count_values(engine, every, name)
 
 
 def check_selection(
@@ -330,6 +261,10 @@ def _check(
 ) -> dict[str, Column]:
     kinds = {name: Column("text", "a column of the input table") for name in extras} | {**known}
     check_columns(selection.columns, kinds)
+    for name in filter(None, (selection.balance, selection.hold_out)):
+        check_columns([name], known)
+        if known[name].kind == "float":
+            raise UsageError(what=f"{name} is no column of groups; take one such as concept")
     if selection.where:
         check_where(selection.where, known)
     if selection.sort:
@@ -348,41 +283,6 @@ def extra_names(engine: Engine, dataset_id: int) -> list[str]:
         for (extra,) in rows:
             names |= dict.fromkeys(json.loads(extra))
     return list(names)
-
-
-def _selected(
-    ids: Sequence[int], known: Iterable[str], statuses: Sequence[str], sqlite: bool
-) -> Subquery:
-    """The clips of datasets with these statuses, with every column that a predicate may name."""
-    own = [c for c in known if c not in (*_PATHS, "clip_id", DATASET)]
-    of_these = clips.c.dataset_id == ids[0] if len(ids) == 1 else clips.c.dataset_id.in_(ids)
-    status: ColumnElement[bool] = clips.c.status.in_(list(statuses))
-    if tuple(statuses) == ("kept",):  # all of them stand before DONE: a range of the claim index
-        status = and_(clips.c.stage == DONE, clips.c.status == "kept")
-    own_size: ColumnElement[Any] = literal_column("clips.file_size" if FILE_SIZE in own else "NULL")
-    size = case((clips.c.path.is_(None), videos.c.size_bytes), else_=own_size)
-    folder = func.coalesce(datasets.c.folder, datasets.c.name)
-    place = folder + literal("/") + videos.c.relpath + literal("/") + cast(clips.c.clip_index, Text)
-    return (
-        select(
-            *[literal_column(f"clips.{quoted(c)}").label(c) for c in own],
-            literal_column(shown_sql("coalesce(clips.path, videos.path)", sqlite)).label("path"),
-            literal_column(shown_sql("videos.path", sqlite)).label("source"),
-            size.label("_size"),
-            videos.c.extra.label("_extra"),
-            clips.c.id.label("clip_id"),
-            clips.c.dataset_id,
-            datasets.c.name.label(DATASET),
-            clips.c.path.is_not(None).label("_own"),
-            videos.c.relpath.label("_relpath"),
-            place.label("_place"),
-            *[videos.c[name].label(f"_source_{name}") for name in OF_SOURCE],
-        )
-        .join_from(clips, videos, clips.c.video_id == videos.c.id)
-        .join(datasets, clips.c.dataset_id == datasets.c.id)
-        .where(of_these, status)
-        .subquery("chosen")
-    )
 
 
 def totals(engine: Engine, plan: ExportPlan) -> tuple[int, int]:
@@ -460,8 +360,10 @@ def _rows(
     report: Callable[[int], None],
 ) -> Iterator[ExportRow]:
     """The rows as they are written, counted, and reported a chunk at a time."""
-    paths = [(at, name) for at, name in enumerate(_stored(plan)) if name in _PATHS]
+    paths = [(at, name) for at, name in enumerate(_stored(plan)) if name in PATHS]
     extras = [(at, name) for at, name in enumerate(plan.names) if name in plan.extras]
+    weights = plan.balance.weights if plan.balance and WEIGHT in plan.names else {}
+    weighed = _stored(plan).index(WEIGHT) if weights else -1
     for *values, size, own_file, extra in rows:
         as_stored, file = False, ""
         for at, name in paths:
@@ -472,6 +374,8 @@ def _rows(
             else:
                 as_stored = True
         exported.not_utf8 += as_stored
+        if weights:
+            values[weighed] = weights[values[weighed]]
         if extras:
             given = json.loads(extra or "{}")
             for at, name in extras:

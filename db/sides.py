@@ -29,11 +29,12 @@ from sqlalchemy import (
 from curate.configs.errors import SidesDiffer
 from curate.configs.pipeline import Pipeline
 from curate.db.engine import reading, writing
-from curate.db.export import CHUNK, Selection, chosen_clips, known_columns
+from curate.db.export import CHUNK, known_columns
 from curate.db.expressions import among_these
 from curate.db.filters.sql import to_sql
 from curate.db.queue.leases import update_in_order
 from curate.db.schema import clips, videos
+from curate.db.selection import Selection, chosen_clips
 
 Shares = Mapping[str, float]  # of each side, in the order in which they were named; 1 in all
 

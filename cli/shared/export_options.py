@@ -12,7 +12,7 @@ import typer
 from curate.cli.shared.exports import ExportRequest, Missing
 from curate.cli.shared.options import dataset_names
 from curate.configs.errors import UsageError
-from curate.db.export import Selection
+from curate.db.selection import Selection
 from curate.export.files import Placing
 from curate.export.format import Format, MediaFormat, TableFormat, Way
 from curate.export.registry import FORMATS
@@ -23,6 +23,8 @@ STATUSES = ("kept", "dropped", "failed", "active")
 Metadata = Literal["parquet", "jsonl", "csv"]
 _BYTES = re.compile(r"(\d+)\s*([kMGT]?)B?", re.IGNORECASE)
 _SIDE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(\d*\.?\d+)")
+_BALANCE = re.compile(r"(\w+):(\d*\.?\d+)")
+_HELD = re.compile(r"(\w+)=([1-9]\d*)")
 _UNITS = ("", "k", "m", "g", "t")
 
 Datasets = Annotated[
@@ -71,6 +73,22 @@ Split = Annotated[
 ]
 Resplit = Annotated[
     bool, typer.Option("--resplit", help="Forget the sides of before; decide anew.")
+]
+Balance = Annotated[
+    str | None,
+    typer.Option(
+        "--balance",
+        metavar="COLUMN:ALPHA",
+        help="Groups, such as concept:0.5, by shares n^ALPHA: of --sample, or else as weights.",
+    ),
+]
+HoldOut = Annotated[
+    str | None,
+    typer.Option(
+        "--hold-out",
+        metavar="COLUMN=N",
+        help="N whole groups, such as concept=5, are the side val, the others train.",
+    ),
 ]
 Files = Annotated[
     str | None,
@@ -135,9 +153,28 @@ def request_of(format: Format, options: Mapping[str, Any]) -> ExportRequest:
             seed=seed or 0,
             sample=options["sample"],
             share=options["share"],
+            **groups_asked_for(options),
         ),
         format if isinstance(format, TableFormat) else None,
     )
+
+
+def groups_asked_for(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What --balance and --hold-out ask for, as parts of a selection. Raises UsageError."""
+    parts: dict[str, Any] = {}
+    if text := options["balance"]:
+        found = _BALANCE.fullmatch(text)
+        if not found or not 0 <= float(found[2]) <= 1:
+            raise UsageError(what=f"--balance {text}: write it as concept:0.5, ALPHA from 0 to 1")
+        parts |= {"balance": found[1], "alpha": float(found[2])}
+    if text := options["hold_out"]:
+        held = _HELD.fullmatch(text)
+        if not held:
+            raise UsageError(what=f"--hold-out {text}: write it as concept=5")
+        if options["split"]:
+            raise UsageError(what="--hold-out makes the sides itself; leave out --split")
+        parts |= {"hold_out": held[1], "hold_out_groups": int(held[2])}
+    return parts
 
 
 def way_of(options: Mapping[str, Any]) -> Way:
@@ -205,6 +242,12 @@ def check_together(format: Format, request: ExportRequest, options: Mapping[str,
         if format.placings:
             takes = f"it takes {', '.join(format.placings)}"
         raise UsageError(what=f"--files {files} does not go with --to {name}: {takes}")
+    weighed = request.more.balance and request.more.sample is None
+    if weighed and format.columns != "usual":
+        raise UsageError(
+            what=f"--balance without --sample writes weights, which {name} has no place for; add"
+            " --sample N"
+        )
     if format.columns == "none" and request.columns:
         raise UsageError(what=f"{name} has no place for --columns; leave them out")
     if request.missing == "keep" and files != "none" and format.needs_file:

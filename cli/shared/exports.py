@@ -11,7 +11,7 @@ from typing import Literal
 from sqlalchemy import Engine
 
 from curate.cli.shared.database import OpenDataset
-from curate.cli.shared.output import Counter, counted
+from curate.cli.shared.output import Counter, counted, percent
 from curate.cli.shared.session import Session
 from curate.configs.pipeline import Pipeline
 from curate.db.export import (
@@ -19,11 +19,11 @@ from curate.db.export import (
     Exported,
     ExportPlan,
     FileCheck,
-    Selection,
     check_selection,
     plan_several,
     totals,
 )
+from curate.db.selection import Selection
 from curate.export.format import TableFormat
 from curate.export.formats.csv import Csv
 from curate.export.registry import table_format
@@ -106,6 +106,22 @@ def shown_with_total(
     return show
 
 
+def tell_balance(session: Session, plan: ExportPlan) -> None:
+    """Say what balancing does to the largest group."""
+    balance = plan.balance
+    if balance is None or not balance.counts:
+        return
+    before, after = balance.counts, balance.after
+    largest, top = max(before, key=lambda v: before[v]), max(after, key=lambda v: after[v])
+    all_before, all_after = sum(before.values()), sum(after.values())
+    how = "by weight" if balance.quotas is None else f"of {counted(round(all_after), 'clip')}"
+    session.console.say(
+        f"balance of {len(before)} groups by {balance.column}: the largest ({largest}) has"
+        f" {percent(before[largest] / all_before)} of {counted(all_before, 'clip')} before;"
+        f" afterwards {top} has {percent(after[top] / (all_after or 1))} {how}"
+    )
+
+
 def export_clips(
     session: Session,
     opened: OpenDataset,
@@ -114,6 +130,7 @@ def export_clips(
 ) -> None:
     """Write the clips and say how many. Raises UsageError, FilterError, ServiceError."""
     how = plan_export(opened, request, others)
+    tell_balance(session, how)
     target = request.output
     to_stdout = target in (None, STDOUT)
     format = request.format or (Csv() if to_stdout else table_format(str(target)))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import curate
 from curate.configs.errors import MediaError, UsageError
 from curate.configs.schema import Column
-from curate.db.export import OF_SOURCE
+from curate.db.selection import OF_SOURCE
 from curate.export.format import Item, MediaFormat, Way
 from curate.export.formats.parquet import Parquet, check_pyarrow
 from curate.export.sources import sha256_of, trouble_of

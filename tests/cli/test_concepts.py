@@ -138,3 +138,54 @@ def test_what_cannot_be_is_told_with_what_to_type(
 def test_without_embeddings_nothing_is_fitted(curate: Call, filled: Filled) -> None:
     result = curate("concepts", "fit", "pets")
     assert (result.code, "curate status pets" in result.err) == (2, True), result.err
+
+
+@pytest.fixture
+def in_concepts(embedded: Filled, curate: Call) -> Filled:
+    """The same, with concepts 0 (four clips) and 1 (three)."""
+    curate("concepts", "fit", "pets", "-k", "2")
+    curate("redo", "concept")
+    run(embedded, "concept")
+    return embedded
+
+
+def test_an_export_is_balanced_by_concept_and_says_so(curate: Call, in_concepts: Filled) -> None:
+    words = ("export", "--missing", "keep", "--columns", "concept", "--balance", "concept:0")
+    sampled = curate(*words, "--sample", "4")
+    assert sorted(sampled.out.split()[1:]) == ["0", "0", "1", "1"], sampled.err
+    assert "the largest (0) has 57.1 % of 7 clips" in sampled.err
+    assert "50.0 % of 4 clips" in sampled.err
+    weighed = curate(*words)
+    assert weighed.out.splitlines()[0] == "concept,balance_weight"
+    assert "50.0 % by weight" in weighed.err
+
+
+def test_concepts_are_held_out(curate: Call, in_concepts: Filled) -> None:
+    words = ("export", "--missing", "keep", "--columns", "concept", "--hold-out", "concept=1")
+    result = curate(*words)
+    rows_written = {tuple(line.split(",")) for line in result.out.splitlines()[1:]}
+    assert sorted(side for _, side in rows_written) == ["train", "val"], result.err
+    assert "side val: " in result.err
+    assert "of 1 group" in result.err
+    assert curate(*words).out == result.out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["--balance", "concept"], 2, "concept:0.5"),
+        (["--balance", "concept:2"], 2, "from 0 to 1"),
+        (["--balance", "concpt:1"], 2, "concept"),
+        (["--balance", "concept_distance:1"], 2, "no column of groups"),
+        (["--balance", "concept:1", "--to", "two-files", "-o", "x"], 2, "--sample N"),
+        (["--hold-out", "concept"], 2, "concept=5"),
+        (["--hold-out", "concept=2"], 2, "there are 2 groups"),
+        (["--hold-out", "concept=1", "--split", "train=1"], 2, "leave out --split"),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, list) else "",
+)
+def test_an_export_by_groups_refuses_what_cannot_be(
+    curate: Call, in_concepts: Filled, words: list[str], code: int, says: str
+) -> None:
+    result = curate("export", *words)
+    assert (result.code, says in result.err, result.out) == (code, True, ""), result.err

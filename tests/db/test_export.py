@@ -14,8 +14,8 @@ from sqlalchemy import insert, text
 
 from curate.configs.errors import FilterError, ServiceError, UsageError
 from curate.db import datasets, export
-from curate.db.export import Selection
 from curate.db.schema import clips
+from curate.db.selection import Selection
 from curate.export.formats import parquet
 from curate.export.formats.csv import Csv
 from curate.export.registry import table_format

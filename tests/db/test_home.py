@@ -11,13 +11,14 @@ from curate.configs.pipeline import parse
 from curate.db import migrate
 from curate.db.datasets import all_datasets, create, enqueue, sources_below
 from curate.db.engine import make_engine, reading, writing
-from curate.db.export import Exported, Selection, plan, rows_of
+from curate.db.export import Exported, plan, rows_of
 from curate.db.home import may_show_paths, shown_path, stored_path
 from curate.db.ledger import ledger
 from curate.db.queue.leases import load
 from curate.db.readonly.query import Scope, run_query
 from curate.db.reports.one_row import row_values
 from curate.db.schema import clips, videos
+from curate.db.selection import Selection
 from curate.tasks.inputs.files import Input
 from tests.pipelines import CATALOG, pipeline
 

@@ -12,8 +12,8 @@ from sqlalchemy import insert, select, text
 from curate.configs.errors import SidesDiffer
 from curate.db import datasets
 from curate.db.engine import writing
-from curate.db.export import Selection
 from curate.db.schema import clips, videos
+from curate.db.selection import Selection
 from curate.db.sides import Sides, assign_sides, forget_sides, side_of
 from tests.pipelines import Line, make_line
 

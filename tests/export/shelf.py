@@ -17,8 +17,9 @@ from curate.configs.pipeline import Pipeline
 from curate.db import datasets, migrate
 from curate.db.datasets import Dataset
 from curate.db.engine import make_engine, writing
-from curate.db.export import Selection, plan_several
+from curate.db.export import plan_several
 from curate.db.schema import clips, videos
+from curate.db.selection import Selection
 from curate.export.folder import FolderExport, Side, Written
 from curate.export.format import NEEDED, MediaFormat, Way
 from curate.export.registry import FORMATS

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from curate.configs.errors import ExportThere, UsageError
-from curate.db.export import Selection
+from curate.db.selection import Selection
 from curate.export import folder
 from curate.export.format import Item, MediaFormat
 from curate.export.places import alone

@@ -12,7 +12,7 @@ import pytest
 
 import curate
 from curate.configs.errors import UsageError
-from curate.db.export import Selection
+from curate.db.selection import Selection
 from curate.export.format import Item, Way
 from curate.export.formats.manifest import COLUMNS, Manifest
 from curate.tasks.cut import CutOptions

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.db.export import Selection
+from curate.db.selection import Selection
 from tests.export.shelf import Shelf, frames_of
 
 
