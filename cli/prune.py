@@ -12,6 +12,7 @@ import typer
 from sqlalchemy import Engine
 
 from curate.cli.shared.database import OpenDataset, open_database, open_dataset, refuse_deleting
+from curate.cli.shared.one_stage import cut_changes
 from curate.cli.shared.options import Json, dataset_names
 from curate.cli.shared.output import Counter, bytes_text, counted, emit, emit_json
 from curate.cli.shared.own_files import (
@@ -147,9 +148,18 @@ class _Pruner:
         self._counter.show(found.files)
 
     def dropped(self, found: Found) -> None:
-        """Files of dropped clips. Rows come first: a file that no row names is a leftover."""
+        """Files of dropped clips. Rows come first: a file that no row names is a leftover.
+
+        Files that cannot be cut again stay.
+        """
         opened, writer = self._opened, file_writer(self._opened.pipeline)
         if writer is None:
+            return
+        if changed_by := cut_changes(opened.pipeline):
+            self._session.console.say(
+                f"dataset {opened.name}: cut changed the clips by {changed_by} and could not cut a"
+                " revived one again, so files of dropped clips stay"
+            )
             return
         for ids in video_groups(opened.engine, opened.dataset.id):
             args = (opened.engine, opened.pipeline, writer.name)

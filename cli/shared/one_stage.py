@@ -112,14 +112,21 @@ def refuse_redo(opened: OpenDataset, stage: str, where: str = "") -> None:
     needed = stages()[stage].fitted
     if needed and newest_fit(opened.engine, opened.dataset.id, needed) is None:
         raise NotFitted(stage=stage)
-    # cut wrote the rate and size of its files where the two would look for those of the source
-    if stage in (Cut.name, Bucket.name) and opened.pipeline.has(Cut.name):
-        options = cast(CutOptions, opened.pipeline.stage(Cut.name).options)
-        if options.changing:
-            raise UsageError(
-                what=f"cut has changed the clips by {options.changing[0]}, and {stage} cannot start"
-                f" from them again; {new}"
-            )
+    changed_by = cut_changes(opened.pipeline)
+    if stage in (Cut.name, Bucket.name) and changed_by:
+        raise UsageError(
+            what=f"cut has changed the clips by {changed_by}, and {stage} cannot start from them"
+            f" again; {new}"
+        )
+
+
+def cut_changes(pipeline: Pipeline) -> str:
+    """The option by which cut changes the rate or size of clips; empty if it does not. It writes
+    these of its files where it would look for those of the source, so it cannot cut a clip again.
+    """
+    if not pipeline.has(Cut.name):
+        return ""
+    return next(iter(cast(CutOptions, pipeline.stage(Cut.name).options).changing), "")
 
 
 def find_step(opened: OpenDataset, stage: str) -> Any:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from curate.cli.shared.pipelines import resolve
+from curate.db.datasets import write_pipeline
 from tests.cli.conftest import Call
 from tests.cli.own_files import SIZE, Owned, make_owned
 
@@ -53,6 +55,18 @@ def test_files_of_dropped_clips_go_and_a_revived_clip_is_cut_again(
     assert found(curate) == {}
     assert curate("refilter", "pets", "--set", "unique.enabled=false").code == 0
     assert owned.rows("SELECT stage, status FROM clips WHERE id = 1") == [("cut", "active")]
+
+
+def test_files_of_dropped_clips_stay_where_they_could_not_be_cut_again(
+    curate: Call, owned: Owned
+) -> None:
+    pipeline = resolve(None, ["cut.target_fps=8"], ready=False).pipeline
+    with owned.engine.begin() as connection:
+        write_pipeline(connection, owned.dataset, pipeline)
+    drop(owned, 1)
+    assert found(curate, "--yes") == {}
+    assert "by target_fps" in curate("prune").err
+    assert len(owned.files()) == 9
 
 
 def test_a_file_that_was_given_up_by_a_prune_that_was_killed_is_a_leftover(
