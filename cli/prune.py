@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -25,7 +26,7 @@ from curate.cli.shared.own_files import (
 )
 from curate.cli.shared.pipelines import pipeline_of
 from curate.cli.shared.session import Session
-from curate.configs.errors import AtWork
+from curate.configs.errors import AtWork, UsageError
 from curate.configs.schema import ABSENT
 from curate.db.checking import file_writer, sources
 from curate.db.datasets import all_datasets
@@ -33,7 +34,7 @@ from curate.db.deleting import clip_files, known_sources, video_groups
 from curate.db.prune import dropped_with_files, forget_videos, unneeded_samples
 from curate.db.redo import give_up_files
 from curate.tasks.inputs.files import fingerprint_now
-from curate.tasks.inputs.paths import to_text
+from curate.tasks.inputs.paths import is_url, to_path, to_text
 from curate.tasks.storage.part_files import abandoned_files
 from curate.tasks.storage.removal import Removed, files_below, remove_files, sizes_of
 
@@ -50,12 +51,12 @@ KINDS = {
 
 @dataclass
 class Found:
-    """What there is of one kind. `rows`: videos that go along."""
+    """What there is of one kind, and how many videos go along."""
 
     what: str
     files: int = 0
     bytes: int = 0
-    rows: int = 0
+    videos: int = 0
     example: str = ""
 
     def add(self, removed: Removed, example: str) -> None:
@@ -116,11 +117,11 @@ leftovers.
         return
     for row in rows:
         row["size"] = bytes_text(row["bytes"])
-    emit(rows, False, ("what", "files", "size", "rows", "example"), ("example", "rows"))
+    emit(rows, False, ("what", "files", "size", "videos", "example"), ("example", "videos"))
     total = Removed(sum(f.files for f in found.values()), sum(f.bytes for f in found.values()))
     done = "removed" if yes else "could be removed"
     print(f"{counted(total.files, 'file')} ({bytes_text(total.bytes)}) {done}")
-    if not yes and (total.files or any(one.rows for one in found.values())):
+    if not yes and (total.files or any(one.videos for one in found.values())):
         words = ["prune", *([dataset] if dataset else []), *(["--gone"] if gone else [])]
         session.next((*words, "--yes"))
 
@@ -187,8 +188,19 @@ class _Pruner:
             self._take([to_text(str(path)) for path in abandoned_files(folder)], found)
 
     def gone(self, found: Found) -> None:
-        """Videos whose source is gone. Raises AtWork while rows are at work."""
+        """Videos whose source is gone. Raises AtWork while rows are at work, and UsageError where
+        nothing is left of the folder of the sources.
+        """
         opened = self._opened
+        every = (one.path for chunk in sources(opened.engine, opened.dataset) for one in chunk)
+        root = opened.dataset.root
+        folder_is_gone = not is_url(root) and not os.path.lexists(to_path(root))
+        if folder_is_gone and all(fingerprint_now(path) == ABSENT for path in every):
+            raise UsageError(
+                what=f"{root} is not there, nor is any source of dataset {opened.name}: is its "
+                "disk mounted? If all of it is gone for good: "
+                f"`curate datasets delete {opened.name}`"
+            )
         for chunk in sources(opened.engine, opened.dataset):
             ids = [one.id for one in chunk if fingerprint_now(one.path) == ABSENT]
             if not ids:
@@ -200,7 +212,7 @@ class _Pruner:
                     again = f"`curate prune {opened.name} --gone --yes`"
                     raise AtWork(rows=counted(at_work, "row"), name=opened.name, again=again)
             self._take(paths, found)
-            found.rows += len(ids)
+            found.videos += len(ids)
             found.example = next(one.path for one in chunk if one.id in ids)
 
 

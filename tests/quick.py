@@ -47,6 +47,7 @@ SLOW = (
     "tests/tasks/test_split.py",
     "tests/tasks/video",
     "tests/test_end_to_end.py",
+    "tests/test_from_scripts.py",
     "tests/test_life.py",
     "tests/test_media.py",
     "tests/test_model_line.py",

@@ -118,6 +118,16 @@ def test_videos_whose_source_is_gone_go_if_that_is_asked_for(curate: Call, owned
     assert len([name for name in owned.files() if name.startswith("clips")]) == 4
 
 
+def test_nothing_goes_where_the_disk_of_the_sources_may_not_be_mounted(
+    curate: Call, owned: Owned
+) -> None:
+    owned.sources.rename(owned.sources.with_name("away"))
+    done = curate("prune", "pets", "--gone", "--yes")
+    assert (done.code, "curate datasets delete pets" in done.err) == (2, True), done.err
+    assert owned.rows("SELECT count(*) FROM videos") == [(3,)]
+    assert len(owned.files()) == 9
+
+
 def test_videos_do_not_go_while_rows_are_at_work(curate: Call, owned: Owned) -> None:
     (owned.sources / "b.mp4").unlink()
     with owned.engine.begin() as connection:
