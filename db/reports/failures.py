@@ -13,9 +13,11 @@ from sqlalchemy import (
     Engine,
     Select,
     Table,
+    exists,
     func,
     literal,
     null,
+    or_,
     select,
 )
 
@@ -191,7 +193,8 @@ def blocked_stages(engine: Engine, dataset_id: int) -> list[BlockedStage]:
 
 PASSING_SECONDS = 60.0  # for so long a service may be away before a run gives up
 # errors of what is plainly missing, which does not come back by itself
-MISSING = ("PackageMissing", "ModelsMissing", "BadModel", "NoDevice", "NotFitted")
+MISSING = ("PackageMissing", "ModelsMissing", "BadModel", "NoDevice")
+FOR_A_COMMAND = "NotFitted"  # the error of a stage that waits for a command, once rows are there
 
 
 def hopeless_stage(
@@ -200,6 +203,7 @@ def hopeless_stage(
     """A stage for which waiting is no use, and its error: the last batches since `since` (unix
     seconds) all failed as a whole. None where there is hope.
 
+    A stage that waits for a command is given up at once when all that is left waits for it.
     A full disk passes: work goes on by itself when there is room. Other errors than of what is
     plainly missing may pass too, so they have to last a minute: a store that does not answer, say.
     """
@@ -211,6 +215,16 @@ def hopeless_stage(
     )
     with reading(engine) as connection:
         rows = connection.execute(recent).all()
+        if rows and rows[0].reason == FOR_A_COMMAND:
+            left = [
+                exists().where(
+                    t.c.dataset_id == dataset_id, t.c.stage != rows[0].stage, stands(t, "active")
+                )
+                for t in (videos, clips)
+            ]
+            if connection.execute(select(or_(*left))).scalar():
+                return None
+            return str(rows[0].stage), str(rows[0].error)
     if len(rows) < batches_in_a_row or any(
         row.error is None or row.reason == "DiskFull" for row in rows
     ):

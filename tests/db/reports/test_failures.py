@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 
 from curate.db.engine import writing
 from curate.db.reports.failures import (
@@ -85,6 +85,18 @@ def test_waiting_is_no_use_when_all_last_batches_failed_and_it_does_not_pass(
     log(line, *reasons, apart=apart)
     expected = ("score", f"no {reasons[-1]}") if hopeless else None
     assert hopeless_stage(line.engine, line.dataset.id, since=time.time() - 3600) == expected
+
+
+def test_a_stage_that_waits_for_a_command_ends_a_run_once_all_wait_for_it(line: Line) -> None:
+    since = time.time() - 3600
+    put(line, "score", "active", None)
+    video = put(line, "split", "active", None)
+    log(line, "NotFitted")
+    assert hopeless_stage(line.engine, line.dataset.id, since) is None, "others go on"
+    with line.engine.begin() as connection:
+        done = text("UPDATE clips SET status = 'kept', stage = 'done' WHERE id = :i")
+        connection.execute(done, {"i": video[0]})
+    assert hopeless_stage(line.engine, line.dataset.id, since) == ("score", "no NotFitted")
 
 
 def test_batches_before_the_run_do_not_count(line: Line) -> None:
