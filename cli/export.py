@@ -203,7 +203,8 @@ class ExportJob:
             size, parts = written.bytes[name], written.parts[name]
             shown: dict[str, Any] = {"side": name} if name else {}
             shards = {"shards": parts} if format.shards else {}
-            rows.append({**shown, "clips": count, "bytes": size, **shards})
+            of_files = {} if format.file else {"bytes": size}
+            rows.append({**shown, "clips": count, **of_files, **shards})
             where = f"{target.rstrip('/')}/{name}" if name else target
             if self.dry_run:
                 continue
@@ -272,7 +273,7 @@ class ExportJob:
 
     def _show(self, rows: list[dict[str, Any]]) -> None:
         if not self.as_json:
-            rows = [row | {"bytes": bytes_text(row["bytes"])} for row in rows]
+            rows = [row | {k: bytes_text(row[k]) for k in ("bytes",) if k in row} for row in rows]
         emit(rows, self.as_json)
 
 

@@ -6,6 +6,7 @@ manifest, so the same command goes on where it was interrupted: what is there is
 
 from __future__ import annotations
 
+import errno
 import functools
 import itertools
 import json
@@ -22,9 +23,11 @@ from curate.configs.errors import (
     FramesDiffer,
     MediaError,
     RowError,
+    ServiceError,
     StageError,
 )
 from curate.export.files import copy
+from curate.export.formats.parquet import check_pyarrow
 from curate.export.places import alone, read_text, write_text
 from curate.export.sources import Found, Source, find_sources, sha256_of
 from curate.tasks.cut import CutOptions
@@ -58,6 +61,11 @@ class Planned(NamedTuple):
     frames_sha256: str
     cut_options: str | None
     bucket: str | None = None  # of a manifest whose clips have one
+
+    @property
+    def origin(self) -> Source:
+        """Its source."""
+        return Source(self.source_sha256, self.source_bytes, self.source)
 
     @property
     def span(self) -> Span:
@@ -125,12 +133,11 @@ class Rebuild:
         count = self._rows_in_all()
         with alone(self.folder):
             self._take_folder(of)
-            wanted = {}
-            for row in self._rows():
-                if row.source_sha256 not in wanted and not self._target(row).exists():
-                    wanted[row.source_sha256] = Source(
-                        row.source_sha256, row.source_bytes, row.source
-                    )
+            wanted = {
+                row.source_sha256: row.origin
+                for row in self._rows()
+                if not self._target(row).exists()
+            }
             found: dict[str, Found] = {}
             if wanted:
                 found = find_sources(wanted, self.places, self.looked)
@@ -142,7 +149,7 @@ class Rebuild:
                     left = [row for row in some if not self._target(row).exists()]
                     done.there += len(some) - len(left)
                     if left:
-                        self._rebuild(left, wanted[sha256], found.get(sha256), done)
+                        self._rebuild(left, left[0].origin, found.get(sha256), done)
                     self.report(done.clips, count)
         return done
 
@@ -160,7 +167,10 @@ class Rebuild:
         write_text(place, json.dumps(mark) + "\n")
 
     def _rows_in_all(self) -> int:
-        """The rows of the manifest, whose columns are looked at. Raises BadManifest."""
+        """How many rows the manifest has; its columns are looked at. Raises BadManifest,
+        PackageMissing, ServiceError.
+        """
+        check_pyarrow("Reading a manifest")
         import pyarrow
         import pyarrow.parquet
 
@@ -241,6 +251,8 @@ class Rebuild:
         except (MediaError, StageError) as error:
             yield from ((row, error) for row in ordered[told:])
         except FFmpegError as error:
+            if error.errno == errno.ENOSPC:
+                raise ServiceError(what=self.folder, why=error.strerror) from error
             failed = MediaError(path=found.path, why=error)
             yield from ((row, failed) for row in ordered[told:])
 

@@ -52,12 +52,12 @@ class Parquet(TableFormat):
                 shutil.copyfileobj(stream, sys.stdout.buffer, 1 << 20)
 
 
-def check_pyarrow() -> None:
+def check_pyarrow(what: str = "Writing Parquet") -> None:
     """Raise PackageMissing without pyarrow, ServiceError where it does not load."""
     try:
         import pyarrow  # noqa: F401
     except ModuleNotFoundError:
         how = install("pyarrow")
-        raise PackageMissing(what="Writing Parquet", package="pyarrow", install=how) from None
+        raise PackageMissing(what=what, package="pyarrow", install=how) from None
     except ImportError as error:  # it is there, and does not go with another package
-        raise ServiceError(what="Writing Parquet", why=error) from None
+        raise ServiceError(what=what, why=error) from None

@@ -40,6 +40,8 @@ def test_a_manifest_is_rebuilt_and_what_cannot_be_is_named(
     curate: Call, cut_source: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "manifest.parquet"
+    counted = curate("export", "--to", "manifest", "-o", str(target), "-n", "--json")
+    assert counted.json == [{"clips": 1}] and not target.exists()
     written = curate("export", "--to", "manifest", "-o", str(target))
     assert f"1 clip written to {target}" in written.err, written.err
     moved = tmp_path / "moved"
