@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
-from itertools import compress
+from itertools import compress, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +53,13 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests that need a server. Else put the slow files first, so that no process
-    has one left to do at the end.
+    has one left to do at the end; their coverage is not measured, which would make them slower by
+    half and tells little: what they run has tests of its own.
     """
     if not config.getoption("--quick"):
         items.sort(key=lambda item: not quick.is_slow(item.path))
+        for item in takewhile(lambda item: quick.is_slow(item.path), items):
+            item.add_marker("no_cover")
         return
     needing = [quick.needs_server(item) for item in items]
     config.hook.pytest_deselected(items=list(compress(items, needing)))
@@ -120,7 +123,7 @@ def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def postgres_url(postgres: servers.Postgres, _migrated_postgres: str) -> Iterator[str]:
     """The SQLAlchemy URL of a Postgres database of the newest schema, without rows."""
-    with postgres.database(_migrated_postgres) as url:
+    with postgres.emptied(_migrated_postgres) as url:
         yield url
 
 

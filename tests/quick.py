@@ -7,6 +7,7 @@ child with MindSpore that a quick test starts nevertheless fails that test: `for
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,7 @@ SLOW = (
 )
 
 
+@cache
 def is_slow(path: Path) -> bool:
     """Whether a test file, or a folder, is one of SLOW or below one."""
     return any(path.is_relative_to(ROOT / slow) for slow in SLOW)

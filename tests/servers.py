@@ -43,6 +43,40 @@ _POSTGRES_SETTINGS = {
     "log_min_messages": "fatal",
 }
 
+# everything of a database but its rows, as one hash: what a test may leave changed
+_FORM = """
+SELECT md5(string_agg(found, '|' ORDER BY found)) FROM (
+    SELECT concat_ws(' ', c.oid, relname, relkind, relacl, reloptions) FROM pg_class c
+        WHERE relnamespace = 'public'::regnamespace
+    UNION ALL SELECT concat_ws(' ', attrelid, attname, atttypid, attnotnull, attacl)
+        FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid
+        WHERE relnamespace = 'public'::regnamespace
+    UNION ALL SELECT concat_ws(' ', oid, conname, convalidated) FROM pg_constraint
+    UNION ALL SELECT concat_ws(' ', oid, tgname, tgenabled) FROM pg_trigger
+    UNION ALL SELECT concat_ws(' ', oid, proname) FROM pg_proc
+        WHERE pronamespace = 'public'::regnamespace
+    UNION ALL SELECT concat_ws(' ', oid, nspname, nspacl) FROM pg_namespace
+        WHERE nspname NOT LIKE 'pg_%temp_%'
+    UNION ALL SELECT concat_ws(' ', oid, defaclacl) FROM pg_default_acl
+    UNION ALL SELECT datacl::text FROM pg_database WHERE datname = current_database()
+    UNION ALL SELECT setconfig::text FROM pg_db_role_setting s
+        JOIN pg_database d ON d.oid = setdatabase WHERE datname = current_database()
+    UNION ALL SELECT version_num FROM alembic_version
+) AS whole (found)
+"""
+_OTHERS = """
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+_TABLES = """
+SELECT quote_ident(relname) FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'alembic_version'
+"""
+_RESTART = """
+SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false)
+FROM pg_sequences WHERE last_value IS NOT NULL
+"""
+
 ASKED = "asked_"  # logins whose names start so are asked for their password; others are trusted
 
 
@@ -173,6 +207,8 @@ class Postgres:
     def __init__(self, socket_folder: Path) -> None:
         self.folder = socket_folder
         self._made = 0
+        self._emptied: dict[str, list[str]] = {}  # databases to use again, by their template
+        self._forms: dict[str, str] = {}  # of those
 
     def url(self, database: str, login: str = "postgres") -> str:
         """The SQLAlchemy URL of a database; login is NAME or NAME:PASSWORD."""
@@ -196,6 +232,51 @@ class Postgres:
             yield self.url(name)
         finally:
             self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    @contextmanager
+    def emptied(self, template: str) -> Iterator[str]:
+        """As `database`, but one that was used before, without its rows: a new one costs a third of
+        a second of CPU. One of which more than rows was changed is dropped.
+        """
+        free = self._emptied.setdefault(template, [])
+        name = free.pop() if free else self._copied(template)
+        try:
+            yield self.url(name)
+        finally:
+            if self._form_without_rows(name) == self._forms[name]:
+                free.append(name)
+            else:
+                self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def _copied(self, template: str) -> str:
+        self._made += 1
+        name = f"test{self._made}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        self._forms[name] = self._form_without_rows(name)
+        return name
+
+    def _form_without_rows(self, name: str) -> str:
+        """A hash of all but the rows of a database, from which they are removed.
+
+        Empty for a database that is not there any more, or that was changed so far that they could
+        not be.
+        """
+        import psycopg
+
+        try:
+            where = f"host={self.folder} user=postgres dbname={name}"
+            with psycopg.connect(where, autocommit=True) as connection:
+                connection.execute(_OTHERS)
+                connection.execute("SET session_replication_role = replica")  # no look at keys
+                for (table,) in connection.execute(_TABLES).fetchall():
+                    removed = connection.execute(f"DELETE FROM {table}".encode())
+                    if removed.rowcount:  # the next test shall find no trace of them
+                        connection.execute(f"VACUUM {table}".encode())
+                connection.execute(_RESTART)
+                found = connection.execute(_FORM).fetchone()
+                return str(found[0]) if found else ""
+        except psycopg.Error:
+            return ""
 
     def ready(self) -> bool:
         """Whether it takes connections."""

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -42,6 +43,61 @@ def test_a_dropped_database_is_gone(postgres: Postgres) -> None:
         name = url.split("@/")[1].split("?")[0]
     with pytest.raises(psycopg.OperationalError, match="does not exist"):
         postgres.execute("SELECT 1", name)
+
+
+def put(url: str, statement: str) -> None:
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+@pytest.fixture
+def template(postgres: Postgres) -> Iterator[str]:
+    """A database with a table of numbered rows."""
+    with postgres.database() as url:
+        put(url, "CREATE TABLE alembic_version (version_num TEXT)")
+        put(url, "CREATE TABLE t (id INT GENERATED ALWAYS AS IDENTITY, a TEXT)")
+        yield url.split("@/")[1].split("?")[0]
+
+
+INSERT = "INSERT INTO t (a) VALUES ('x'), ('y')"
+
+
+def test_an_emptied_database_has_no_rows_and_numbers_from_1(
+    postgres: Postgres, template: str
+) -> None:
+    with postgres.emptied(template) as url:
+        put(url, INSERT)
+    with postgres.emptied(template) as again:
+        assert again == url
+        put(again, "INSERT INTO t (a) VALUES ('z')")
+        with psycopg.connect(again.replace("+psycopg", "")) as connection:
+            assert connection.execute("SELECT id, a FROM t").fetchall() == [(1, "z")]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE t ADD COLUMN b INT", "CREATE INDEX i ON t (a)", "CREATE TABLE u (a INT)",
+        "GRANT SELECT ON t TO PUBLIC", "CREATE VIEW v AS SELECT 1 AS a", "DROP TABLE t",
+        "INSERT INTO alembic_version VALUES ('2')", "ALTER TABLE t ADD CHECK (a <> '')",
+    ],
+)  # fmt: skip
+def test_a_database_of_which_more_than_rows_changed_is_not_used_again(
+    postgres: Postgres, template: str, change: str
+) -> None:
+    with postgres.emptied(template) as url:
+        put(url, change)
+    with postgres.emptied(template) as other:
+        assert other != url
+
+
+def test_a_database_that_a_test_dropped_is_not_used_again(
+    postgres: Postgres, template: str
+) -> None:
+    with postgres.emptied(template) as url:
+        postgres.execute(f"DROP DATABASE {url.split('@/')[1].split('?')[0]}")
+    with postgres.emptied(template) as other:
+        assert other != url
 
 
 def test_home_is_the_tests_own(home: Path) -> None:
