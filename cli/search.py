@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from curate.cli.shared.database import open_dataset
+from curate.cli.shared.database import OpenDataset, open_dataset
 from curate.cli.shared.options import DatasetName, Json, Where
 from curate.cli.shared.output import emit
 from curate.cli.shared.session import Session
@@ -45,7 +45,21 @@ def search(
       curate search "a dog on a beach" -n 20
     """
     session = Session.of(ctx)
-    opened = open_dataset(session, name)
+    rows = look_alikes(session, open_dataset(session, name), words, count, where)
+    emit(rows, as_json, None if as_json else COLUMNS)
+    if rows and not as_json:
+        first = rows[0]["id"]
+        session.next(("sql", f"SELECT * FROM clips WHERE id = {first}"))  # noqa: S608  a number
+
+
+def look_alikes(
+    session: Session, opened: OpenDataset, words: str, count: int, where: str = ""
+) -> list[dict[str, Any]]:
+    """The `count` clips that look most like a text, the best first, each with its score.
+
+    Raises FilterError, NothingEmbedded, ConfigError for a dataset that embeds nothing, ServiceError
+    for a model that cannot be loaded.
+    """
     embedder = embedder_of(opened.pipeline, opened.name, opened.dataset.run_anew)
     model = embedder.need.model
     if where:
@@ -65,8 +79,4 @@ def search(
         which = " for which --where is true" if where else ""
         raise NothingEmbedded(name=opened.name, which=which)
     clips = described(opened.engine, [clip for clip, _ in found])
-    rows = [{"score": round(score, 4), **clips[clip]} for clip, score in found if clip in clips]
-    emit(rows, as_json, None if as_json else COLUMNS)
-    if rows and not as_json:
-        first = rows[0]["id"]
-        session.next(("sql", f"SELECT * FROM clips WHERE id = {first}"))  # noqa: S608  a number
+    return [{"score": round(score, 4), **clips[clip]} for clip, score in found if clip in clips]

@@ -19,6 +19,7 @@ SERVERS = {"postgres", "postgres_url", "empty_postgres_url", "redis_url", "s3", 
 SLOW = (
     "tests/accuracy",
     "tests/cli/shared/test_weights.py",
+    "tests/cli/test_api.py",
     "tests/cli/test_db.py",
     "tests/cli/test_flower.py",
     "tests/cli/test_metrics.py",

@@ -6,6 +6,12 @@ import hashlib
 import os
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from curate.api import open_home
+
+    open = open_home
 
 # the name in pyproject.toml; a distribution called curate is a stranger's, or ours of before 0.2
 DISTRIBUTION = "curate-t2v"
@@ -17,7 +23,11 @@ FALLBACK_VERSION = "0.1.0"
 __version__: str  # __getattr__ computes it on first use: importlib.metadata takes 10 ms
 
 
-def __getattr__(name: str) -> str:
+def __getattr__(name: str) -> Any:
+    if name == "open":  # loaded when it is used: commands need no more than the version
+        from curate.api import open_home
+
+        return open_home
     if name != "__version__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     global __version__
