@@ -72,7 +72,6 @@ def every(ctx: typer.Context) -> None:
 
     Example:
       curate concepts fit videos -k 1000
-      curate redo concept videos
       curate concepts list videos
       curate concepts rates videos
     """
