@@ -19,8 +19,9 @@ from curate.cli.shared.enqueuing import EnqueueRequest, enqueue_videos
 from curate.cli.shared.session import Session
 from curate.configs.errors import NoDatasets, UsageError
 from curate.db import datasets
-from curate.db.export import Exported, Selection, plan, rows_of
+from curate.db.export import Exported, plan, rows_of
 from curate.db.reports.overview import condition, view_dataset
+from curate.db.selection import Selection
 from curate.tasks.inputs.paths import to_path
 from curate.tasks.storage.locations import home_text
 
