@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
+from pydantic import model_validator
+
 from curate.configs.schema import Column
 from curate.tasks.inputs.extensions import is_image
 from curate.tasks.stage import Field, Outcome, Scores, Stage, StageOptions, Video
@@ -108,6 +110,11 @@ class Split(Stage[Video, "Split.Options"]):
             description="longest clip; null: no limit. A frame that is shown for longer ends its "
             "clip and is cut off",
         )
+        stitch: bool = Field(
+            False,
+            description="neighbouring scenes whose edges agree are one: mends cuts that flashes, "
+            "drop-outs and fast motion make; detector adaptive, content or panda",
+        )
         long_scenes: Literal["split", "truncate"] = Field(
             "split",
             description="a scene over max_seconds becomes several clips of equal length, or keeps "
@@ -133,6 +140,12 @@ class Split(Stage[Video, "Split.Options"]):
         )
         deinterlace: Deinterlace = "auto"
         hdr: Hdr = "tonemap"
+
+        @model_validator(mode="after")
+        def _has_cuts_to_mend(self) -> Split.Options:
+            if self.stitch and self.detector == "stride":
+                raise ValueError("stitch mends the cuts that a detector finds; stride finds none")
+            return self
 
     @classmethod
     def check(cls, options: StageOptions) -> None:
@@ -167,6 +180,7 @@ class Split(Stage[Video, "Split.Options"]):
             deinterlace=o.deinterlace == "auto",
             tone_map=o.hdr == "tonemap",
             views=str(getattr(dedup, "views", "none")),
+            stitch=o.stitch,
         )
         fingerprint = str(row.values.get("fingerprint") or "")
         with writing_samples(self.context.samples, row.id, fingerprint) as writer:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -36,6 +36,7 @@ from curate.tasks.video.pieces import Lengths, Piece, long_enough, pieces
 from curate.tasks.video.samples import SampleWriter
 from curate.tasks.video.scene_buffer import Cadence, FrameStore, OpenScene, SceneFrame, nearest
 from curate.tasks.video.scenes import CutFinder, Detector, DetectorTime, Shrinker, Stride
+from curate.tasks.video.stitching import MOST_FRAMES, Stitcher
 from curate.tasks.video.tone_mapping import ToneMapper
 from curate.tasks.video.views import hash_frames
 
@@ -61,6 +62,7 @@ class SplitPlan:
     deinterlace: bool = True
     tone_map: bool = True
     views: str = "none"  # what is hashed besides, as in the options of the stage `dedup`
+    stitch: bool = False
 
 
 def split_video(
@@ -175,7 +177,8 @@ class _OnePass:
         self._clips = clips
         self._shrinker = shrinker
         self._indices = count()
-        self._suspects: deque[SceneFrame] = deque(maxlen=_SUSPECTS)
+        waiting = MOST_FRAMES if plan.stitch else 0
+        self._suspects: deque[SceneFrame] = deque(maxlen=_SUSPECTS + waiting)
         self._flow_step = 1 / plan.flow_fps
         self._next_flow = 0.0
         self._before: tuple[Gray, float] | None = None  # the first frame of a pair, and its time
@@ -189,8 +192,19 @@ class _OnePass:
         seconds = times.seconds(frame.pts)
         store = self._parts.begin(decoded)
         if store is not None:
+            # nothing in the new part is compared with what came before
             self.finish(frame.pts)
-            self._begin(OpenScene(frame.index, self._cadence, store), frame)
+            self._scene = OpenScene(frame.index, self._cadence, store)
+            self._scene.begin(frame, seconds)
+            self._before = None
+            self._suspects.clear()
+            plan = self._plan
+            if plan.detector == "stride":
+                self._finder = Stride(plan.stride_seconds)
+            else:
+                self._finder = CutFinder(plan.detector, plan.threshold, plan.min_scene_len)
+            if plan.stitch:
+                self._finder = Stitcher(self._finder, plan.min_scene_len)
         scene = cast(OpenScene, self._scene)
         scene.take(frame, seconds)
         pairing = self._before is not None or seconds >= self._next_flow
@@ -203,33 +217,31 @@ class _OnePass:
         time = DetectorTime(frame.index, frame.pts - times.first, times.time_base, times.fps)
         cuts = self._finder.push(time, picture)
         if self._finder.suspect or frame.index in cuts:
+            if self._plan.stitch:  # it may wait for long, beside others
+                frame = replace(frame, decoded=scene.store.hold(decoded))
             self._suspects.append(frame)
+        if cuts:
+            self._cut(cuts)
+
+    def _cut(self, cuts: Iterable[int]) -> None:
+        """Make the clips of the scenes that end before these frames."""
         for index in cuts:
+            scene = cast(OpenScene, self._scene)
             first = next(frame for frame in self._suspects if frame.index == index)
             if index == scene.start:
                 continue
             after = scene.cut(index)
             self._clips.close(scene, first.pts)
-            scene = self._scene = after
-            after.begin(first, times.seconds(first.pts))
+            self._scene = after
+            after.begin(first, self._times.seconds(first.pts))
 
     def finish(self, end: int) -> None:
         """Make the clips of the open scene, which ends at the time stamp `end`, if there is one."""
         if self._scene is not None:
+            if self._plan.stitch:
+                self._cut(self._finder.flush())
             self._clips.close(self._scene, end)
             self._scene = None
-
-    def _begin(self, scene: OpenScene, first: SceneFrame) -> None:
-        """Begin a part: nothing in it is compared with what came before."""
-        self._scene = scene
-        scene.begin(first, self._times.seconds(first.pts))
-        self._before = None
-        self._suspects.clear()
-        plan = self._plan
-        if plan.detector == "stride":
-            self._finder = Stride(plan.stride_seconds)
-        else:
-            self._finder = CutFinder(plan.detector, plan.threshold, plan.min_scene_len)
 
     def _pair(self, scene: OpenScene, index: int, gray: Gray, seconds: float) -> None:
         """Measure the pair that the last frame began; begin another one when it is time to."""

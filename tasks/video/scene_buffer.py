@@ -133,12 +133,16 @@ class OpenScene:
     def begin(self, first: SceneFrame, seconds: float) -> None:
         """Sample and hold the scene's first frame, so that every scene has a frame of each kind."""
         self.store.encode_small(first)
-        self.regular = [replace(first, decoded=None)]
+        regular = [replace(first, decoded=None, seconds=seconds)]
+        for frame in self.regular:  # sampled before it was known that a scene had begun
+            if frame.seconds >= regular[-1].seconds + self._cadence.regular:
+                regular.append(frame)
+        self.regular = regular
         self.held = [
             replace(first, seconds=seconds),
             *(f for f in self.held if f.index > first.index),
         ]
-        self._next_regular = seconds + self._cadence.regular
+        self._next_regular = regular[-1].seconds + self._cadence.regular
         self._next_held = seconds + self._every
 
     def take(self, frame: SceneFrame, seconds: float) -> None:
@@ -146,7 +150,8 @@ class OpenScene:
         store = self.store
         self.times.append(frame.pts)
         if seconds >= self._next_regular:
-            self.regular.append(replace(store.encode_small(frame), decoded=None))
+            small = store.encode_small(frame)
+            self.regular.append(replace(small, decoded=None, seconds=seconds))
             self._next_regular = _next(self._next_regular, seconds, self._cadence.regular)
         if seconds >= self._next_held and frame.decoded is not None:
             held = replace(frame, decoded=store.hold(frame.decoded), seconds=seconds)
@@ -170,6 +175,7 @@ class OpenScene:
         """Move frame `index` and all after it to a new scene, which is returned, yet to `begin`."""
         position = index - self.start
         after = OpenScene(index, self._cadence, self.store, self.times[position:])
+        after.regular = [f for f in self.regular if f.index > index]
         after.held = [f for f in self.held if f.index >= index]
         after.pairs = [p for p in self.pairs if p[0] > index]
         self.times = self.times[:position]

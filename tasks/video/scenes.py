@@ -102,6 +102,10 @@ class CutFinder:
         self.suspect = bool(self._score.score >= self._level)
         return cuts
 
+    def flush(self) -> list[int]:
+        """The indices that further frames would have been waited for."""
+        return []
+
 
 class Stride(CutFinder):
     """A cut at the first frame at or after each multiple of `seconds` from the first frame."""
