@@ -36,6 +36,8 @@ SLOW = (
     "tests/db/test_datasets.py",
     "tests/db/test_preview.py",
     "tests/db/test_redo.py",
+    "tests/export/test_folder.py",
+    "tests/export/test_rebuild.py",
     "tests/faults",
     "tests/tasks/captioners",
     "tests/tasks/models",
