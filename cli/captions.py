@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Annotated
@@ -13,10 +14,11 @@ from curate.cli.shared.database import OpenDataset, open_dataset
 from curate.cli.shared.options import DatasetName, Json, Where
 from curate.cli.shared.output import counted, emit_json
 from curate.cli.shared.session import Session
-from curate.configs.errors import BadTable
+from curate.configs.errors import BadTable, UsageError
 from curate.db.captions import TableCaption
 from curate.db.captions import drop as drop_captions
 from curate.db.captions import load as load_captions
+from curate.tasks.inputs.extensions import TABLE_EXTENSIONS, extension
 from curate.tasks.inputs.tables import as_input, read_rows
 from curate.tasks.text.captions import HAND
 
@@ -43,6 +45,9 @@ others.
       curate captions load mended.csv
     """
     session = Session.of(ctx)
+    if extension(dataset or "") in TABLE_EXTENSIONS and extension(table) not in TABLE_EXTENSIONS:
+        right = f"curate captions load {shlex.join([str(dataset), table])}"
+        raise UsageError(what=f"the table comes before the dataset: `{right}`")
     opened = open_dataset(session, dataset)
     done = load_captions(opened.engine, opened.dataset.id, _read_captions(table), HAND)
     if as_json:

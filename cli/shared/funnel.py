@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from curate.cli.shared.database import OpenDataset
-from curate.cli.shared.output import aligned, emit, formatted, percent
+from curate.cli.shared.output import emit, percent
 from curate.cli.shared.session import Session
 from curate.configs.pipeline import assignment
 from curate.db.reports.funnel import funnel_rows as rows_of_funnel
@@ -26,7 +25,6 @@ COLUMNS = [
     "where",
 ]
 SPARE = ("kind", "rows", "kept_share", "waiting", "came_in")
-NUMERIC = ("came_in", "kept", "dropped", "failed", "waiting", "kept_share")
 
 
 def funnel_rows(opened: OpenDataset) -> list[dict[str, Any]]:
@@ -39,11 +37,8 @@ def print_funnel(opened: OpenDataset, to_stderr: bool = False, quiet: bool = Fal
     rows = funnel_rows(opened)
     for row in rows:
         row["kept_share"] = "" if row["kept_share"] is None else percent(row["kept_share"])
-    if not to_stderr:
-        emit(rows, False, COLUMNS, SPARE)
-    elif not quiet:
-        cells = [[formatted(row[name]) for name in COLUMNS] for row in rows]
-        sys.stderr.write(aligned(COLUMNS, cells, [name in NUMERIC for name in COLUMNS]))
+    if not (to_stderr and quiet):
+        emit(rows, False, COLUMNS, SPARE, to_stderr)
 
 
 def refilter_words(opened: OpenDataset) -> Sequence[str]:

@@ -86,6 +86,7 @@ def emit(
     as_json: bool,
     columns: Sequence[str] | None = None,
     spare: Sequence[str] = (),
+    to_stderr: bool = False,
 ) -> None:
     """Print rows on stdout: JSON, a table on a terminal, aligned text otherwise.
 
@@ -96,7 +97,8 @@ def emit(
         emit_json(list(rows))
         return
     names = list(columns or (rows[0] if rows else ()))
-    emit_cells(names, [[row.get(name) for name in names] for row in rows], spare=spare)
+    cells = [[row.get(name) for name in names] for row in rows]
+    emit_cells(names, cells, spare=spare, to_stderr=to_stderr)
 
 
 FOLD = 12  # a table folds texts that are wider than so many letters
@@ -108,6 +110,7 @@ def emit_cells(
     rows: Sequence[Sequence[Any]],
     may_fold: bool = True,
     spare: Sequence[str] = (),
+    to_stderr: bool = False,
 ) -> None:
     """Print a table on stdout: drawn on a terminal, else aligned text; numbers to the right.
 
@@ -121,14 +124,15 @@ def emit_cells(
         values = [row[i] for row in rows if row[i] is not None and row[i] != ""]
         numbers = all(isinstance(v, int | float) or str(v).endswith(" %") for v in values)
         numeric.append(numbers and any(c[i] for c in cells))
-    if not sys.stdout.isatty():
-        sys.stdout.write(aligned(names, cells, numeric))
+    stream = sys.stderr if to_stderr else sys.stdout
+    if not stream.isatty():
+        stream.write(aligned(names, cells, numeric))
         return
     import rich.console
     from rich.cells import cell_len
     from rich.text import Text
 
-    terminal = rich.console.Console()
+    terminal = rich.console.Console(stderr=to_stderr)
     heads = [formatted(name) for name in names]
     widths = [max(cell_len(line[i]) for line in (heads, *cells)) for i in range(len(heads))]
     least = widths

@@ -43,7 +43,9 @@ def state_of(session: Session, need: Need) -> tuple[str, str]:
     try:
         check(folder, need.kind, tower_of(need, session.settings.model_folder))
     except BadModel as error:
-        return "wrong", f"{error.fields['why']}"
+        path = Path(str(error.fields["path"]))
+        where = f"{path.name}: " if path != folder else ""
+        return "wrong", f"{where}{error.fields['why']}"
     return "present", ""
 
 

@@ -226,6 +226,10 @@ def _code(error: BaseException) -> str:
 
 
 def _reason(error: BaseException) -> str:
+    cause = error.__cause__
+    # fsspec says of each answer of a web server, and of none, that there is no file
+    if isinstance(error, FileNotFoundError) and isinstance(cause, Exception) and not _code(error):
+        error = cause
     if isinstance(error, FileNotFoundError):
         missing = "bucket" if _code(error) == "NoSuchBucket" else "file"
         return f"there is no such {missing}"

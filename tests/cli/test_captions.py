@@ -118,3 +118,9 @@ def test_a_table_that_is_not_there_is_told(curate: Call, captioned: Filled, tmp_
     assert (result.code, "did you mean mended.csv?" in result.err) == (2, True), result.err
     result = curate("captions", "load", "nosuch.csv")
     assert (result.code, "no file or folder nosuch.csv" in result.err) == (2, True), result.err
+
+
+def test_a_table_behind_the_dataset_is_told(curate: Call, captioned: Filled) -> None:
+    said = curate("captions", "load", "pets", "mended.csv").err
+    assert "the table comes before the dataset: curate" in said
+    assert said.rstrip().endswith("captions load mended.csv pets")

@@ -202,7 +202,7 @@ def test_list_shows_each_model_where_it_is_and_how_to_get_it(curate: Call, model
     assert found[tiny.NSFW]["stages"] == "head"
     assert found[tiny.NSFW]["path"] == str(models / tiny.NSFW)
     assert found[tiny.NSFW]["size_mb"] == 0.9
-    assert found[tiny.AESTHETIC]["state"].startswith("wrong: it is truncated")
+    assert found[tiny.AESTHETIC]["state"].startswith("wrong: model.safetensors: it is truncated")
     assert found[tiny.CLIP]["state"] == "missing"
     assert found[tiny.CLIP]["get"] == f"curate models fetch {tiny.CLIP}"
     assert found[tiny.CLIP]["licence"] == "MIT"

@@ -232,7 +232,7 @@ def test_a_store_with_folders_gets_them_and_a_file_is_renamed_into_place(tmp_pat
 
 
 def test_a_host_named_by_the_url_itself_is_its_rows_fault() -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(Unreadable, match=r"cannot be opened: .*onnect"):
         RemoteFile(f"http://127.0.0.1:{free_ports(1)[0]}/a.mp4")
 
 
