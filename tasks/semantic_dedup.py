@@ -13,7 +13,7 @@ from curate.tasks.stage import Clip, Column, Context, Field, Order, Outcome, Sta
 class SemanticDedupOptions(StageOptions):
     """Options of `semantic_dedup`."""
 
-    batch_size: int = Field(512, ge=1, le=4096, description="rows claimed by one task")
+    batch_size: int = Field(4096, ge=1, le=4096, description="rows claimed by one task")
     eps: float = Field(
         0.07,
         ge=0,
