@@ -59,6 +59,7 @@ SLOW = (
     "tests/test_readme.py",
     "tests/test_servers.py",
     "tests/test_store.py",
+    "tests/test_tutorial.py",
     "tests/view/test_browser.py",
     "tests/view/test_search.py",
     "tests/view/test_search_browser.py",
