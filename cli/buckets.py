@@ -32,7 +32,7 @@ def buckets(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the buckets, sizes and lengths that clips are trained on in, with the clips in each.
+    """List the sizes and lengths in which trainers batch clips, and count the clips in each.
 
     A bucket is HEIGHTxWIDTHxFRAMES. The last rows count the clips that fit none, and why. clips
     counts dropped ones too; kept, those through the pipeline.
@@ -50,8 +50,9 @@ def buckets(
             rows = [_shape(name) for name in read_table(table)]
         except ValueError as error:
             raise UsageError(what=f"--table {table}: {error}") from None
-        emit(rows, as_json, None if as_json else tuple(rows[0]), SPARE)
-        session.next(("run", "--set", "bucket.enabled=true", "--set", f"bucket.table={table}"))
+        emit(rows, as_json, None if as_json or not rows else tuple(rows[0]), SPARE)
+        sets = ("--set", "bucket.enabled=true", "--set", f"bucket.table={table}")
+        session.next(("run", "FOLDER", "-o", "clips.csv", *sets))
         return
     opened = open_dataset(session, dataset)
     rows = _counted(opened)

@@ -62,10 +62,10 @@ def diff(
             writer.writerow(NAMES)
             writer.writerows(line for one in found for line in _lines(one))
             return
-        kept = [one for one in found if as_json]
+        listed = [asdict(one) for one in found if as_json]  # found counts as it is read
     if as_json:
         report = {"a": a, "b": b, "clips": dict(summary.numbers), "columns": summary.columns()}
-        emit_json(report | {"differences": [asdict(one) for one in kept]})
+        emit_json(report | {"differences": listed})
         return
     summary.show(a, b)
     if summary.examples:

@@ -56,6 +56,7 @@ from curate.configs.schema import StageOptions
 from curate.db.balance import held_values
 from curate.db.export import Exported, groups_of, rows_of
 from curate.db.reports.counts import count_unfinished
+from curate.db.selection import TRAIN, VAL
 from curate.db.sides import assign_sides, forget_sides
 from curate.export.folder import FolderExport, Side, Written
 from curate.export.format import NEEDED, MediaFormat, Way
@@ -63,8 +64,6 @@ from curate.export.registry import format_of
 from curate.tasks.concept import Concept
 from curate.tasks.cut import Cut
 from curate.tasks.inputs.paths import to_path
-
-HELD_SIDES = ("train", "val")  # of --hold-out
 
 
 def export(
@@ -111,16 +110,14 @@ def export(
     session = Session.of(ctx)
     format = format_of(to, output)
     request, way, shares = request_of(format, ctx.params), way_of(ctx.params), shares_of(split)
-    shares = dict.fromkeys(HELD_SIDES, 0.0) if hold_out else shares
+    shares = dict.fromkeys((TRAIN, VAL), 0.0) if hold_out else shares
     check_together(format, request, ctx.params)
     opened = [open_dataset(session, name or None) for name in dict.fromkeys(datasets or [""])]
     if len(opened) > 1 and Concept.name in (request.more.balance, request.more.hold_out):
         raise UsageError(what="concepts of two datasets are not the same; export one at a time")
     if thumbnails:
         way = replace(way, samples=session.settings.samples)
-    job = ExportJob(session, opened, request, shares, dry_run, as_json)
-    if resplit and not dry_run:
-        forget_sides(opened[0].engine, [each.dataset.id for each in opened])
+    job = ExportJob(session, opened, request, shares, dry_run, as_json, resplit)
     if isinstance(format, MediaFormat):
         job.write_media(format, way, output or "")
     else:
@@ -138,6 +135,7 @@ class ExportJob:
     shares: dict[str, float]
     dry_run: bool
     as_json: bool
+    resplit: bool = False
 
     def write_table(self) -> None:
         """Write a table, or count what it would hold."""
@@ -198,7 +196,7 @@ class ExportJob:
     def _tell(self, format: MediaFormat, written: Written, target: str) -> None:
         console = self.session.console
         rows = []
-        state = "lie whole already in" if written.nothing_new else "written to"
+        state = "already whole in" if written.nothing_new else "written to"
         for name, count in written.clips.items():
             size, parts = written.bytes[name], written.parts[name]
             shown: dict[str, Any] = {"side": name} if name else {}
@@ -240,6 +238,8 @@ class ExportJob:
         if self.request.more.hold_out:
             return self._held_out(first.engine, chosen)
         plan_export(first, self.request, self.opened[1:])  # what is wrong is told before
+        if self.resplit:
+            forget_sides(first.engine, [each.dataset.id for each in self.opened])
         selection, console = self.request.selection, self.session.console
         found = assign_sides(first.engine, chosen, selection, self.shares, not self.dry_run)
         for name in self.shares:
@@ -266,7 +266,7 @@ class ExportJob:
         on_val = sum(counts[value] for value in held)
         clips = {"train": sum(counts.values()) - on_val, "val": on_val}
         groups = {"train": len(counts) - len(held), "val": len(held)}
-        for name in HELD_SIDES:
+        for name in (TRAIN, VAL):
             of = counted(groups[name], "group")
             self.session.console.say(f"side {name}: {counted(clips[name], 'clip')} of {of}")
         return replace(self.request, more=replace(more, held=held, split=True))

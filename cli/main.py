@@ -121,7 +121,7 @@ COMMANDS = [
     Entry(
         "buckets",
         LOOK,
-        "List the buckets, sizes and lengths that clips are trained on in, with the clips in each.",
+        "List the sizes and lengths in which trainers batch clips, and count the clips in each.",
     ),
     Entry(
         "errors",
@@ -136,7 +136,7 @@ COMMANDS = [
     Entry(
         "verify",
         LOOK,
-        "Look whether the files of clips are there and whole, and the sources as they were.",
+        "Check whether the files of clips are there and whole, and the sources unchanged.",
     ),
     Entry("retry", LOOK, "Put failed rows back to the stage where they failed."),
     Entry(
@@ -186,7 +186,7 @@ COMMANDS = [
     Entry(
         "rebuild",
         ROWS,
-        "Cut the clips of a manifest again, and prove that their frames are those of before.",
+        "Cut the clips of a manifest again, and prove that their frames are the same.",
     ),
     Entry(
         "search",

@@ -40,13 +40,7 @@ from curate.tasks.storage.removal import Removed, files_below, remove_files, siz
 
 _ARCHIVE = re.compile(r".*/(\d+)\.zip", re.DOTALL)
 
-# what is found, and what it is
-KINDS = {
-    "dropped": "files of clips that filters drop; a refilter that revives one cuts it again",
-    "samples": "samples of videos that ended without a clip, or are there no more",
-    "leftovers": "files of killed workers and of replaced sources, which no row names",
-    "gone": "videos whose source is gone, with their clips, files and samples",
-}
+KINDS = ("dropped", "samples", "leftovers", "gone")  # what is found: see the command's help
 
 
 @dataclass

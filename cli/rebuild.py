@@ -34,7 +34,7 @@ def rebuild(
     output: Target,
     as_json: Json = False,
 ) -> None:
-    """Cut the clips of a manifest again, and prove that their frames are those of before.
+    """Cut the clips of a manifest again, and prove that their frames are the same.
 
     Sources are found by their bytes, wherever below --videos they are and whatever they are
     called. A clip is written only if the frames that it is made of have the hash of the manifest;

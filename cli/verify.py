@@ -66,7 +66,7 @@ def verify(
     jobs: Processes = None,
     as_json: Json = False,
 ) -> None:
-    """Look whether the files of clips are there and whole, and the sources as they were.
+    """Check whether the files of clips are there and whole, and the sources unchanged.
 
     A clip's file may be missing, resized (its row has another size) or damaged (it cannot be
     decoded). A source may be gone or changed. --repair puts these clips back before cut and runs

@@ -75,8 +75,8 @@ class BeingDeleted(UsageError):
 
 
 class AtWork(UsageError):
-    """Nothing was done: {rows} of dataset {name} are at work. Stop them with: `curate cancel
-    {name}`. Then {again}
+    """Rows of dataset {name} are at work ({rows}), and its videos cannot be deleted meanwhile. Stop
+    them with: `curate cancel {name}`. Then: {again}
     """
 
 
@@ -141,8 +141,8 @@ class BadManifest(UsageError):
 
 
 class NotRebuilt(CurateError):
-    """Not rebuilt: {clips} of {of}, of {sources} named above. Put what is missing below --videos
-    and give the same command: it goes on
+    """{clips} of {of} not rebuilt; their sources ({sources}) are named above. Put what is missing
+    below --videos and give the same command: it goes on
     """
 
 

@@ -92,7 +92,7 @@ def shares_to_quotas(counts: Counts, alpha: float, size: int) -> dict[Value, int
     return {value: quotas[value] for value in counts}
 
 
-def count_values(engine: Engine, clips: Select[Any], name: str) -> dict[Value, int]:
+def group_sizes(engine: Engine, clips: Select[Any], name: str) -> dict[Value, int]:
     """How many of the clips have each value of a column, NULL left out; by value.
 
     `clips` is a query that still needs its columns.

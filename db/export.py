@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Engine, Select, case, column, func, select
 from curate.configs.errors import FilesAmiss, UsageError
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Column
-from curate.db.balance import WEIGHT, Balance, Value, count_values
+from curate.db.balance import WEIGHT, Balance, Value, group_sizes
 from curate.db.datasets import has_picks
 from curate.db.engine import reading
 from curate.db.expressions import random_order
@@ -244,7 +244,7 @@ def groups_of(
     known = known_columns([pipeline for _, pipeline in chosen])
     _check(known, selection, ())
     every = chosen_clips([i for i, _ in chosen], known, selection, engine.dialect.name)
-    return count_values(engine, every, name)
+    return group_sizes(engine, every, name)
 
 
 def check_selection(

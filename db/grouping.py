@@ -66,7 +66,7 @@ def embeddings_of_groups(
 ) -> Iterator[tuple[int, Iterator[tuple[int, Rows]]]]:
     """The groups that one fit made, each with its clips, in order: id and rows of `embeddings`.
 
-    Of clips that were dropped, only those that another one was found to look like take part.
+    Of clips that were dropped, only those that were found to look like another one take part.
     Memory does not grow with the dataset.
     """
     value = _named(column)

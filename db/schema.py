@@ -104,7 +104,7 @@ datasets = Table(
     Column("root", HomePath, nullable=False),
     Column("pipeline", Text, nullable=False),  # JSON, frozen at enqueue
     Column("created_at", Float(53), nullable=False),
-    # raised whenever clips are deleted
+    # raised whenever what ordered stages remember is no longer true: clips deleted, picked, redone
     Column("epoch", Integer, nullable=False, server_default="0"),
     Column("state", Text, nullable=False, server_default=RUNNING),
     # while changed filters are applied to the rows, also when that was interrupted: JSON list of

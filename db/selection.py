@@ -28,7 +28,7 @@ from curate.db.balance import (
     Balance,
     Value,
     balanced_ids,
-    count_values,
+    group_sizes,
     shares_to_quotas,
 )
 from curate.db.expressions import quoted, random_order
@@ -36,6 +36,8 @@ from curate.db.filters.sql import to_sql
 from curate.db.home import shown_sql
 from curate.db.schema import clips, datasets, videos
 
+STATUSES = ("kept", "dropped", "failed", "active")
+TRAIN, VAL = "train", "val"  # the sides of --hold-out
 DATASET = "dataset"  # its name: a column where clips of several datasets are written
 # columns of a clip's video that an export may read besides, each as `_source_` and its name
 OF_SOURCE = (
@@ -103,12 +105,13 @@ def value_of(name: str, selection: Selection) -> ColumnElement[Any]:
     if name == WEIGHT:
         return column(selection.balance)
     if name == "side" and selection.hold_out:
-        return case((column(selection.hold_out).in_(selection.held), "val"), else_="train")
+        return case((column(selection.hold_out).in_(selection.held), VAL), else_=TRAIN)
     return column(name)
 
 
 def balance_of(engine: Engine, every: Select[Any], selection: Selection) -> Balance:
-    counts = count_values(engine, _shared(every, selection), selection.balance)
+    """How the groups of the clips are balanced; it counts them, after the share was taken."""
+    counts = group_sizes(engine, _shared(every, selection), selection.balance)
     size = selection.sample
     quotas = None if size is None else shares_to_quotas(counts, selection.alpha, size)
     return Balance(selection.balance, selection.alpha, counts, quotas)

@@ -34,7 +34,7 @@ from curate.db.expressions import among_these
 from curate.db.filters.sql import to_sql
 from curate.db.queue.leases import update_in_order
 from curate.db.schema import clips, videos
-from curate.db.selection import Selection, chosen_clips
+from curate.db.selection import STATUSES, Selection, chosen_clips
 
 Shares = Mapping[str, float]  # of each side, in the order in which they were named; 1 in all
 
@@ -128,9 +128,9 @@ def assign_sides(
             seen[side] = row.video_id
             found.sources[side] = found.sources.get(side, 0) + 1
         by_side[side].append(row.clip_id)
-        if store and len(by_side[side]) >= CHUNK:
-            _store(engine, side, by_side[side])
         if len(by_side[side]) >= CHUNK:
+            if store:
+                _store(engine, side, by_side[side])
             by_side[side] = []
     for side, ids in by_side.items():
         if store and ids:
@@ -166,7 +166,7 @@ class _Members:
         self._engine = engine
         self._ids = [dataset_id for dataset_id, _ in chosen]
         known = known_columns([pipeline for _, pipeline in chosen])
-        every = Selection(statuses=("kept", "dropped", "failed", "active"))
+        every = Selection(statuses=STATUSES)
         self._clips = chosen_clips(self._ids, known, every, engine.dialect.name)
         wanted: ColumnElement[bool] = column("status").in_(list(selection.statuses))
         if selection.where:

@@ -2,7 +2,8 @@
 
 A local export is made in `.NAME.partial` beside the folder that it becomes by a rename. At a URL,
 where nothing can be renamed, `.curate.json` is written last. An export that is whole is never
-changed: the same command once more finds that nothing is to be done, or says what is different.
+changed: the same command once more finds that nothing is to be done, or says what is different. Of
+a format that is one file (`MediaFormat.file`), the new one takes the place of the one before.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ MARK = ".curate.json"  # in an export that is whole: what was asked for
 
 @dataclass
 class Side:
-    """A part of the export in a folder of its own, or (without a name) all of it."""
+    """A side of the export, in a folder of its own; without a name, all of the export."""
 
     name: str
     plan: ExportPlan
@@ -149,7 +150,7 @@ class FolderExport:
             for _, part in self._parts(side, way, written):
                 written.digests.append(digest(part))
         if mark["digest"] != _all(written.digests):
-            raise ExportThere(target=where, what="holds the clips of an earlier day")
+            raise ExportThere(target=where, what="was written before its clips or files changed")
         return written
 
     def _write_all(self, root: Location, way: Way) -> Written:

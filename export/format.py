@@ -88,7 +88,7 @@ class Format(ABC):
     """
 
     name: ClassVar[str]
-    reader: ClassVar[str]  # who reads it: shown by `curate export --help` and docs/export.md
+    reader: ClassVar[str]  # who reads it: shown when the shell completes --to
 
 
 class TableFormat(Format):

@@ -132,7 +132,7 @@ def trouble_of(path: str, fingerprint: str) -> str:
     """
     now = fingerprint_now(path)
     if now == ABSENT:
-        return "left out: their source is gone"
+        return "are left out, for their source is gone"
     if not is_same_file(fingerprint, now):
-        return "left out: their source is another file than it was"
+        return "are left out, for their source is another file than it was"
     return ""

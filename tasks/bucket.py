@@ -52,9 +52,9 @@ class Bucket(Scorer[BucketOptions]):
     """The bucket of a clip: the size and number of frames in which it is trained on.
 
     That is the one of the table in which most of it is kept: pixels of all frames * share of the
-    picture that is not lost. No clip is enlarged, nor its frames repeated. `fit` of cut writes
-    files of exactly that shape. A clip that fits none has a NULL bucket and `no_bucket`; a filter
-    may drop it: bucket IS NOT NULL.
+    picture that is not lost. No clip is enlarged beyond `enlarge`, and no frame is repeated. `fit`
+    of cut writes files of exactly that shape. A clip that fits none has a NULL bucket and
+    `no_bucket`; a filter may drop it: bucket IS NOT NULL.
     """
 
     name = "bucket"

@@ -23,11 +23,12 @@ class SemanticDedupOptions(StageOptions):
 
 
 class SemanticDedup(Stage[Clip, SemanticDedupOptions]):
-    """Marks a clip as duplicate when an earlier kept clip of its concept lies within `eps`.
+    """Marks a clip as duplicate when an earlier surviving clip of its concept lies within `eps`.
 
     Clips are taken in the order (video id, clip index), so the result depends neither on which
-    worker was faster nor on the size of the batches. A process remembers the vectors of all kept
-    clips: 1.5 kB a clip with ViT-L/14. When concept is done again for all clips, so is this stage.
+    worker was faster nor on the size of the batches. A process remembers the vectors of all
+    survivors: 1.5 kB a clip with ViT-L/14. When concept is done again for all clips, so is this
+    stage.
     """
 
     name = "semantic_dedup"
@@ -38,7 +39,7 @@ class SemanticDedup(Stage[Clip, SemanticDedupOptions]):
     redone_with = ("concept",)
     columns = {
         "semantic_duplicate": Column(
-            "int", "1 when an earlier kept clip of the concept is within eps", 0, 1, "lower"
+            "int", "1 when an earlier surviving clip of the concept is within eps", 0, 1, "lower"
         ),
         "semantic_duplicate_of": Column("int", "id of the earliest such clip"),
         "semantic_distance": Column("float", "1 - cosine of both", 0, 2),
@@ -88,7 +89,7 @@ class SemanticDedup(Stage[Clip, SemanticDedupOptions]):
         return outcome
 
     def run_batch(self, rows: Sequence[Clip]) -> list[Outcome | RowError]:
-        """Outcomes of clips in order; each is also compared with earlier kept ones of the batch."""
+        """Outcomes of clips in order; each is also compared with earlier survivors of the batch."""
         outcomes: list[Outcome | RowError] = []
         able = [row for row in rows if row["concept"] is not None]
         matches = iter(self._kept.matches(able, self.options.eps))

@@ -56,8 +56,8 @@ class LoadedStages:
     def get(self, dataset: Dataset, pipeline: Pipeline, step: StageStep) -> LoadedStage:
         """The loaded stage; it is loaded anew when the pipeline or its weights have changed.
 
-        An ordered stage is also loaded anew after clips were deleted, because it remembers them;
-        and one that is fitted, when the dataset has a newer fit.
+        An ordered stage is also loaded anew with a new epoch, because it remembers clips; and one
+        that is fitted, when the dataset has a newer fit.
         Raises ServiceError, with the reason, when the stage cannot be loaded.
         """
         key = (dataset.id, step.name)

@@ -12,14 +12,13 @@ import typer
 from curate.cli.shared.exports import ExportRequest, Missing
 from curate.cli.shared.options import dataset_names
 from curate.configs.errors import UsageError
-from curate.db.selection import Selection
+from curate.db.selection import STATUSES, Selection
 from curate.export.files import Placing
 from curate.export.format import Format, MediaFormat, TableFormat, Way
 from curate.export.registry import FORMATS
 from curate.export.tables import check_target
 from curate.tasks.inputs.paths import is_url
 
-STATUSES = ("kept", "dropped", "failed", "active")
 Metadata = Literal["parquet", "jsonl", "csv"]
 _BYTES = re.compile(r"(\d+)\s*([kMGT]?)B?", re.IGNORECASE)
 _SIDE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(\d*\.?\d+)")
@@ -41,7 +40,7 @@ To = Annotated[
         "--to",
         metavar="FORMAT",
         help=f"{', '.join(FORMATS)}; by the ending of -o if left out.",
-        autocompletion=lambda: list(FORMATS),
+        autocompletion=lambda: [(name, format.reader) for name, format in FORMATS.items()],
     ),
 ]
 Target = Annotated[
@@ -50,7 +49,7 @@ Target = Annotated[
         "--output", "-o", metavar="FILE", help="File, folder or URL to write; - is stdout."
     ),
 ]
-Limit = Annotated[int | None, typer.Option("--limit", min=0, help="Only the first so many clips.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=0, help="The first N clips only.")]
 Shuffle = Annotated[
     int | None,
     typer.Option(
@@ -59,7 +58,7 @@ Shuffle = Annotated[
         help="Random order, the same for the same number; the seed of --sample, --share too.",
     ),
 ]
-Sample = Annotated[int | None, typer.Option("--sample", min=0, help="So many clips at random.")]
+Sample = Annotated[int | None, typer.Option("--sample", min=0, help="N clips at random.")]
 Share = Annotated[
     float | None, typer.Option("--share", min=0, max=1, help="A share of them at random: 0.1.")
 ]
@@ -72,7 +71,7 @@ Split = Annotated[
     ),
 ]
 Resplit = Annotated[
-    bool, typer.Option("--resplit", help="Forget the sides of before; decide anew.")
+    bool, typer.Option("--resplit", help="Forget the sides that clips have; decide anew.")
 ]
 Balance = Annotated[
     str | None,
@@ -225,6 +224,10 @@ def check_together(format: Format, request: ExportRequest, options: Mapping[str,
         if files:
             raise UsageError(what=f"--files is about folders; {name} names clips where they are")
         check_target(request.output, request.safe_cells, format)
+    if options["resplit"] and not options["split"]:
+        raise UsageError(what="--resplit decides the sides of --split anew; give --split too")
+    if options["resplit"] and options["dry_run"]:
+        raise UsageError(what="--resplit forgets sides, and --dry-run writes nothing; take one")
     if not isinstance(format, MediaFormat):
         return
     if format.file and (

@@ -160,7 +160,8 @@ def _about_files(opened: OpenDataset, what: Missing, written: Exported) -> Itera
     missing, resized = (written.files[state] for state in AMISS)
     if missing or resized:
         done = "written" if what == "keep" else "left out"
-        again = "; cut again with: `curate redo cut DATASET`" if opened.pipeline.has("cut") else ""
+        mend = "; cut them again with: `curate verify DATASET --repair`"
+        again = mend if opened.pipeline.has("cut") else ""
         yield (
             f"{counted(missing + resized, 'clip')} {done}: {missing} without a file, {resized} with"
             f" one of another size, e.g. {written.amiss}{again}"

@@ -21,6 +21,7 @@ from curate.db.fits import newest_fit
 from curate.db.redo import redo
 from curate.tasks.bucket import Bucket
 from curate.tasks.cut import Cut, CutOptions
+from curate.tasks.dedup import Dedup
 from curate.tasks.registry import stages
 
 StageSets = Annotated[
@@ -144,6 +145,11 @@ def with_options(opened: OpenDataset, stage: str, sets: Sequence[str]) -> Pipeli
         name, _, option = assignment.partition("=")[0].strip().partition(".")
         if name != stage or option.strip() in ("enabled", "stage"):
             raise UsageError(what=f"--set {assignment}: only options of {stage} may change here")
+        if name == Dedup.name and option.strip() in ("hash", "views"):
+            raise UsageError(
+                what=f"--set {assignment}: split hashed the clips by the option as it was;"
+                f" start a new dataset with: {opened.dataset.run_anew('--set', assignment)}"
+            )
     return changed_pipeline(opened.dataset, sets)
 
 

@@ -164,7 +164,7 @@ def _prove(origins: Sequence[_Origin]) -> Iterable[tuple[_Origin, list[Any]]]:
                 frame_hash.add(frame)
             found[ordered[place].number] = [sha256, frame_hash.count, frame_hash.hexdigest()]
     except MediaError as error:
-        why = f"left out, and so may others of their source be: {error}"
+        why = f"are left out, and so may others of their source be: {error}"
         return [(origin, found.get(origin.number, [why])) for origin in origins]
     return [(origin, found[origin.number]) for origin in origins]
 

@@ -21,7 +21,7 @@ from curate.configs.errors import NoDatasets, UsageError
 from curate.db import datasets
 from curate.db.export import Exported, plan, rows_of
 from curate.db.reports.overview import condition, view_dataset
-from curate.db.selection import Selection
+from curate.db.selection import STATUSES, Selection
 from curate.tasks.inputs.paths import to_path
 from curate.tasks.storage.locations import home_text
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 def open_home(home: str | os.PathLike[str] | None = None, quiet: bool = False) -> Home:
     """The home folder with its database and files: `curate.open`.
 
-    Without `home` it is CURATE_HOME, or ~/.curate; nothing is made before `run`. `quiet` shows no
-    progress.
+    Without `home` it is CURATE_HOME, or curate-data in the current folder; nothing is made before
+    `run`. `quiet` shows no progress.
     """
     return Home(Session(Path(home) if home is not None else None, quiet=quiet))
 
@@ -159,6 +159,8 @@ class Dataset:
         takes the first ones. `path` and `source` are whole paths. Files are not looked at. Raises
         UsageError, FilterError.
         """
+        if wrong := [status for status in statuses if status not in STATUSES]:
+            raise UsageError(what=f"statuses {wrong[0]}: it is a list of {', '.join(STATUSES)}")
         chosen = Selection(where, tuple(columns), sort, tuple(statuses), limit)
         engine = self._opened.engine
         planned = plan(engine, self._opened.dataset.id, self._opened.pipeline, chosen)
@@ -187,7 +189,10 @@ class Dataset:
         return self
 
     def stages(self) -> pandas.DataFrame:
-        """One row a stage, in order: how many rows wait, are at work, are done, failed there."""
+        """One row a stage, in order: its level and queue; how many rows are waiting, running, done,
+        dropped and failed there; `rate` in rows a second, and the seconds that are left, empty
+        when nothing tells them.
+        """
         view = view_dataset(self._opened.engine, self._opened.dataset.id, self._opened.pipeline)
         return _frame([asdict(stage) for stage in view.stages])
 

@@ -178,7 +178,7 @@ def test_a_dataset_at_work_is_not_deleted(curate: Call, owned: Owned) -> None:
             )
         )
     done = curate("datasets", "delete", "pets", "--yes")
-    assert (done.code, "1 row of dataset pets are at work" in done.err) == (2, True), done.err
+    assert (done.code, "dataset pets are at work (1 row)" in done.err) == (2, True), done.err
     assert "curate cancel pets" in done.err
     assert len(owned.files()) == 9
     assert curate("cancel", "pets").code == 0

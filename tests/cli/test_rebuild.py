@@ -56,7 +56,7 @@ def test_a_manifest_is_rebuilt_and_what_cannot_be_is_named(
     (moved / "z.mp4").unlink()
     missing = curate(*words[:-1], str(tmp_path / "new"), "--json")
     assert (missing.code, missing.json[0]["state"], missing.json[0]["clips"]) == (1, "missing", 1)
-    assert "Not rebuilt: 1 clip of 1, of 1 source" in missing.err
+    assert "1 clip of 1 not rebuilt; their sources (1 source)" in missing.err
     write_video(moved / cut_source.name, (picture(50 + n) for n in range(12)))
     differs = curate(*words[:-1], str(tmp_path / "new"))
     assert differs.code == 1 and "is another file: its frames are others" in differs.err

@@ -142,7 +142,7 @@ def test_a_file_that_another_of_the_same_size_replaced_is_exported_as_it_is_now(
     shelf.export(name, tmp_path / "anew", shard_clips=2)
     assert tree(tmp_path / "out") == tree(tmp_path / "anew")
     shelf.file(3).touch()
-    with pytest.raises(ExportThere, match="earlier day"):
+    with pytest.raises(ExportThere, match="before its clips"):
         shelf.export(name, tmp_path / "out", shard_clips=2)
 
 
@@ -168,7 +168,7 @@ def test_an_export_that_is_whole_is_left_alone(shelf: Shelf, tmp_path: Path) -> 
     with pytest.raises(ExportThere, match="another command"):
         shelf.export("sidecar", tmp_path / "out", files="copy")
     shelf.change("text = 'new'", 1)
-    with pytest.raises(ExportThere, match="earlier day"):
+    with pytest.raises(ExportThere, match="before its clips"):
         shelf.export("sidecar", tmp_path / "out")
     assert tree(tmp_path / "out") == before
 

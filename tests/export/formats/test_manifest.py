@@ -82,8 +82,8 @@ def test_clips_of_sources_that_are_gone_or_others_are_counted(
     (tmp_path / "videos/deep/b.mp4").unlink()
     written = sourced.export("manifest", tmp_path / "m.parquet")
     assert written.remarks == {
-        "left out: their source is another file than it was": 7,
-        "left out: their source is gone": 2,
+        "are left out, for their source is another file than it was": 7,
+        "are left out, for their source is gone": 2,
     }
     assert rows(tmp_path / "m.parquet") == []
 
