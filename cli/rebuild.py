@@ -53,7 +53,7 @@ def rebuild(
         Counter(session.console, "clips looked at and cut") as cutting,
         Counter(session.console, "sources found") as looking,
     ):
-        done = Rebuild(manifest, videos, output, looking.show, cutting.show).run()
+        done = Rebuild(manifest, videos, output.resolve(), looking.show, cutting.show).run()
     emit([asdict(remark) for remark in done.remarks.values()], as_json, spare=("why", "found"))
     _tell(session, done, output)
     if done.left:

@@ -175,13 +175,14 @@ def _selected(
         status = and_(clips.c.stage == DONE, clips.c.status == "kept")
     own_size: ColumnElement[Any] = literal_column("clips.file_size" if FILE_SIZE in own else "NULL")
     size = case((clips.c.path.is_(None), videos.c.size_bytes), else_=own_size)
+    shown_source: ColumnElement[Any] = literal_column(shown_sql("videos.path", sqlite))
     folder = func.coalesce(datasets.c.folder, datasets.c.name)
     place = folder + literal("/") + videos.c.relpath + literal("/") + cast(clips.c.clip_index, Text)
     return (
         select(
             *[literal_column(f"clips.{quoted(c)}").label(c) for c in own],
             literal_column(shown_sql("coalesce(clips.path, videos.path)", sqlite)).label("path"),
-            literal_column(shown_sql("videos.path", sqlite)).label("source"),
+            shown_source.label("source"),
             size.label("_size"),
             videos.c.extra.label("_extra"),
             clips.c.id.label("clip_id"),
@@ -190,7 +191,8 @@ def _selected(
             clips.c.path.is_not(None).label("_own"),
             videos.c.relpath.label("_relpath"),
             place.label("_place"),
-            *[videos.c[name].label(f"_source_{name}") for name in OF_SOURCE],
+            shown_source.label("_source_path"),
+            *[videos.c[name].label(f"_source_{name}") for name in OF_SOURCE if name != "path"],
         )
         .join_from(clips, videos, clips.c.video_id == videos.c.id)
         .join(datasets, clips.c.dataset_id == datasets.c.id)

@@ -19,7 +19,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from curate.configs.errors import ExportThere
+from curate.configs.errors import ExportThere, UsageError
 from curate.db.export import Exported, ExportPlan, rows_of
 from curate.export.format import MediaFormat, Way
 from curate.export.journal import FOLDER, Journal
@@ -76,8 +76,11 @@ class FolderExport:
         """Write it, or what is left of it to be written. Raises ExportThere, UsageError,
         ServiceError, FilesAmiss.
         """
-        where: Location = target.rstrip("/") if is_url(target) else Path(target).absolute()
+        where: Location = target.rstrip("/") if is_url(target) else Path(target).resolve()
         way = replace(self.way, final=str(where))
+        if isinstance(where, Path) and where.is_mount() and not there(where / MARK):
+            what = f"{target} is a mount point, where no export can be put whole"
+            raise UsageError(what=f"{what}; name a folder in it: -o {where / 'NAME'}")
         if not self.format.file and there(where) and _holds_anything(where):
             if there(below(where, MARK)):
                 written = self._compare(where, way)

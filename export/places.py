@@ -54,14 +54,18 @@ def remove(place: Location) -> None:
 
 @contextmanager
 def alone(root: Location) -> Iterator[None]:
-    """Keep other processes of this host from writing the same. Raises UsageError, ServiceError."""
+    """Keep other processes of this host from writing the same. Raises UsageError, ServiceError.
+
+    `root` is absolute, or a URL.
+    """
     if isinstance(root, str):
         yield
         return
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
-        lock = root.with_name(f"{root.name}.lock")
-        with lock.open("w") as stream:
+        # a name that no other program has: it is removed at the end
+        lock = root.parent / f".{root.name.lstrip('.')}.curate-lock"
+        with lock.open("a") as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:

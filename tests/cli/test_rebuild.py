@@ -76,3 +76,14 @@ def test_what_does_not_go_together_is_refused(
 ) -> None:
     result = curate(*words)
     assert (result.code, says in result.err, result.out) == (2, True, ""), result.err
+
+
+def test_clips_are_rebuilt_in_the_folder_where_the_command_is_given(
+    curate: Call, cut_source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "manifest.parquet"
+    curate("export", "--to", "manifest", "-o", str(target))
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path / "out")
+    done = curate("rebuild", str(target), "--videos", str(cut_source), "-o", ".")
+    assert done.code == 0 and len(list((tmp_path / "out").rglob("*.mp4"))) == 1, done.err

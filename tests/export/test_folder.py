@@ -185,6 +185,20 @@ def test_a_folder_of_other_files_is_left_alone_and_an_empty_one_taken(
     assert list((tmp_path / "yours").iterdir()) == [tmp_path / "yours/thesis.tex"]
 
 
+def test_an_empty_folder_is_taken_by_a_link_to_it(shelf: Shelf, tmp_path: Path) -> None:
+    (tmp_path / "disk/empty").mkdir(parents=True)
+    (tmp_path / "out").symlink_to("disk/empty")
+    shelf.export("sidecar", tmp_path / "out")
+    assert (tmp_path / "out").is_symlink() and (tmp_path / "disk/empty" / folder.MARK).exists()
+    assert [p.name for p in (tmp_path / "disk").iterdir()] == ["empty"]
+    assert shelf.export("sidecar", tmp_path / "out").nothing_new
+
+
+def test_a_mount_point_is_refused(shelf: Shelf) -> None:
+    with pytest.raises(UsageError, match=r"mount point.* -o /NAME"):
+        shelf.export("sidecar", "/")
+
+
 def test_half_an_export_at_a_url_goes_on_and_is_not_mixed(
     shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

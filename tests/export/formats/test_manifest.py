@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 import curate
 from curate.configs.errors import UsageError
+from curate.db.engine import make_engine, writing
 from curate.db.selection import Selection
 from curate.export.format import Item, Way
 from curate.export.formats.manifest import COLUMNS, Manifest
@@ -155,3 +157,15 @@ def test_an_image_is_one_frame(sourced: Shelf, tmp_path: Path) -> None:
     assert (row["file_name"], row["source_frames"]) == ("pets/b.mp4_scene-1.png", 1)
     assert row["frames_sha256"] == hash_image(str(path))
     assert json.dumps(row["media_type"]) == '"image"'
+
+
+def test_a_source_below_the_home_has_its_whole_path(
+    sourced: Shelf, home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "videos").rename(home / "videos")
+    sourced.engine = make_engine(str(sourced.engine.url), home=str(home))
+    with writing(sourced.engine) as connection:
+        connection.execute(text("UPDATE videos SET path = './videos/deep/' || relpath"))
+    assert sourced.export("manifest", tmp_path / "m.parquet").remarks == {}
+    found = {row["source"] for row in rows(tmp_path / "m.parquet")}
+    assert found == {str(home / "videos/deep" / name) for name in ("a.mp4", "b.mp4")}
