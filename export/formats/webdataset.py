@@ -65,7 +65,8 @@ class WebDataset(MediaFormat):
                 shard.add(f"{item.key}.json", values.encode())
                 if item.text is not None:
                     shard.add(f"{item.key}.txt", item.text.encode())
-                if thumbnails and (jpeg := thumbnails.of(item)):
+                # a still picture has that name already
+                if thumbnails and item.ending != ".jpg" and (jpeg := thumbnails.of(item)):
                     shard.add(f"{item.key}.jpg", jpeg)
             size = shard.close()
         of_it = {"nsamples": len(items), "filesize": size, "sha256": shard.sha256.hexdigest()}

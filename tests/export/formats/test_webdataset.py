@@ -124,3 +124,17 @@ def test_thumbnails_are_middle_samples_and_those_that_are_gone_are_counted(
         assert "000000009.jpg" not in shard.getnames()
     keys = {"url", "nsamples", "filesize", "sha256"}
     assert {*json.loads((tmp_path / "out/index.json").read_text())["shardlist"][1]} == keys
+
+
+def test_a_still_picture_is_its_own_thumbnail(shelf: Shelf, tmp_path: Path) -> None:
+    shelf.put("still.jpg", ["a cat"], ".jpg")
+    written = shelf.export("webdataset", tmp_path / "out", samples=tmp_path / "none")
+    assert written.remarks == {"have no thumbnail, for their samples are gone": 9}
+    samples, jpegs = tmp_path / "samples", JpegList()
+    at = jpegs.add(0.0, encode_jpeg(picture(1, size=(64, 48))))
+    with writing_samples(samples, 3, "1") as writer:
+        writer.write(0, Measures(0.5, [at], [0], at), jpegs)
+    shelf.export("webdataset", tmp_path / "thumbs", samples=samples)
+    with tarfile.open(tmp_path / "thumbs/000000.tar") as shard:
+        names = [name for name in shard.getnames() if name.startswith("000000010")]
+    assert names == ["000000010.jpg", "000000010.json", "000000010.txt"]
