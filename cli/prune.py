@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -27,16 +26,16 @@ from curate.cli.shared.own_files import (
 from curate.cli.shared.pipelines import pipeline_of
 from curate.cli.shared.session import Session
 from curate.configs.errors import AtWork, UsageError
-from curate.configs.schema import ABSENT
 from curate.db.checking import file_writer, sources
 from curate.db.datasets import all_datasets
-from curate.db.deleting import clip_files, known_sources, video_groups
-from curate.db.prune import dropped_with_files, forget_videos, unneeded_samples
+from curate.db.deleting import clip_files, count_videos, known_sources
+from curate.db.prune import dropped_with_files, forget_videos, rows_at_work, unneeded_samples
 from curate.db.redo import give_up_files
-from curate.tasks.inputs.files import fingerprint_now
-from curate.tasks.inputs.paths import is_url, to_path, to_text
+from curate.tasks.inputs.files import fingerprint_now, is_gone, is_same_file
+from curate.tasks.inputs.paths import to_text
 from curate.tasks.storage.part_files import abandoned_files
 from curate.tasks.storage.removal import Removed, files_below, remove_files, sizes_of
+from curate.tasks.video.samples import archive
 
 _ARCHIVE = re.compile(r".*/(\d+)\.zip", re.DOTALL)
 
@@ -145,7 +144,7 @@ class _Pruner:
     def dropped(self, found: Found) -> None:
         """Files of dropped clips. Rows come first: a file that no row names is a leftover.
 
-        Files that cannot be cut again stay.
+        Files that cannot be cut again stay: where cut changed the clips, or the source is another.
         """
         opened, writer = self._opened, file_writer(self._opened.pipeline)
         if writer is None:
@@ -156,13 +155,24 @@ class _Pruner:
                 " revived one again, so files of dropped clips stay"
             )
             return
-        for ids in video_groups(opened.engine, opened.dataset.id):
-            args = (opened.engine, opened.pipeline, writer.name)
-            chosen = set(dropped_with_files(*args, ids))
+        for chunk in sources(opened.engine, opened.dataset):
+            ids = [source.id for source in chunk]
+            chosen = set(dropped_with_files(opened.engine, opened.pipeline, writer.name, ids))
             files = [clip for clip in clip_files(opened.engine, ids) if clip.clip_id in chosen]
+            of_files = {clip.video_id for clip in files}
+            there = {
+                source.id
+                for source in chunk
+                if source.id in of_files
+                and is_same_file(source.fingerprint, fingerprint_now(source.path))
+            }
+            files = [clip for clip in files if clip.video_id in there]
             if files and self._removes:
-                given_up = give_up_files(
-                    opened.engine, opened.dataset, opened.pipeline, writer.name, sorted(chosen)
+                again = sorted(clip.clip_id for clip in files)
+                given_up = set(
+                    give_up_files(
+                        opened.engine, opened.dataset, opened.pipeline, writer.name, again
+                    )
                 )
                 files = [clip for clip in files if clip.clip_id in given_up]
             paths = [
@@ -182,32 +192,41 @@ class _Pruner:
             self._take([to_text(str(path)) for path in abandoned_files(folder)], found)
 
     def gone(self, found: Found) -> None:
-        """Videos whose source is gone. Raises AtWork while rows are at work, and UsageError where
-        nothing is left of the folder of the sources.
+        """Videos whose source is gone. Files go before the rows that name them, so that after a
+        kill the rest is found.
+
+        Raises AtWork while rows are at work, UsageError where no source is left, and ServiceError
+        where it cannot be told.
         """
         opened = self._opened
         every = (one.path for chunk in sources(opened.engine, opened.dataset) for one in chunk)
-        root = opened.dataset.root
-        folder_is_gone = not is_url(root) and not os.path.lexists(to_path(root))
-        if folder_is_gone and all(fingerprint_now(path) == ABSENT for path in every):
+        # after an unmount the folder may still be there, empty
+        if count_videos(opened.engine, opened.dataset.id) and all(is_gone(path) for path in every):
             raise UsageError(
-                what=f"{root} is not there, nor is any source of dataset {opened.name}: is its "
-                "disk mounted? If all of it is gone for good: "
+                what=f"No source of dataset {opened.name} is there: is the disk of "
+                f"{opened.dataset.root} mounted? If all of it is gone for good: "
                 f"`curate datasets delete {opened.name}`"
             )
         for chunk in sources(opened.engine, opened.dataset):
-            ids = [one.id for one in chunk if fingerprint_now(one.path) == ABSENT]
+            ids = [one.id for one in chunk if is_gone(one.path)]
             if not ids:
                 continue
-            paths = list(files_of_videos(opened.engine, self._settings, opened.dataset, ids))
             if self._removes:
-                at_work = forget_videos(opened.engine, opened.dataset, opened.pipeline, ids)
-                if at_work:
-                    again = f"`curate prune {opened.name} --gone --yes`"
-                    raise AtWork(rows=counted(at_work, "row"), name=opened.name, again=again)
-            self._take(paths, found)
+                self._refuse_at_work(rows_at_work(opened.engine, opened.dataset))
+            self._take(
+                list(files_of_videos(opened.engine, self._settings, opened.dataset, ids)), found
+            )
+            if self._removes:
+                self._refuse_at_work(
+                    forget_videos(opened.engine, opened.dataset, opened.pipeline, ids)
+                )
             found.videos += len(ids)
             found.example = next(one.path for one in chunk if one.id in ids)
+
+    def _refuse_at_work(self, rows: int) -> None:
+        if rows:
+            again = f"`curate prune {self._opened.name} --gone --yes`"
+            raise AtWork(rows=counted(rows, "row"), name=self._opened.name, again=again)
 
 
 def _samples(
@@ -218,10 +237,14 @@ def _samples(
     found: Found,
 ) -> None:
     """Archives of samples that no stage will read; of some datasets, or of all and of none."""
-    samples = session.settings.samples
+    samples, media = session.settings.samples, session.settings.clips
     of_datasets = None if chosen is None else [opened.dataset.id for opened in chosen]
+    if not (isinstance(media, Path) and media.is_relative_to(session.settings.folder)):
+        # another home may write there too, whose videos are not known here
+        of_datasets = of_datasets or [dataset.id for dataset in all_datasets(engine)]
     for chunk in chunks(files_below(samples)):
         by_id = {int(n[1]): path for path, _ in chunk if (n := _ARCHIVE.fullmatch(path))}
+        by_id = {i: path for i, path in by_id.items() if path == to_text(str(archive(samples, i)))}
         ids = unneeded_samples(engine, list(by_id), of_datasets)
         paths = [by_id[i] for i in sorted(ids)]
         found.add(remove_files(paths) if removes else sizes_of(paths), paths[0] if paths else "")

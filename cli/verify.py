@@ -18,6 +18,7 @@ from curate.cli.shared.one_stage import refuse_redo
 from curate.cli.shared.options import DatasetName, Json, Processes
 from curate.cli.shared.output import Counter, counted, emit, emit_json
 from curate.cli.shared.session import Session
+from curate.configs.errors import ServiceError
 from curate.configs.schema import ABSENT
 from curate.db.checking import (
     CutClip,
@@ -31,7 +32,7 @@ from curate.db.checking import (
 )
 from curate.db.deleting import count_videos
 from curate.db.redo import put_back
-from curate.tasks.inputs.files import fingerprint_now, is_same_file
+from curate.tasks.inputs.files import fingerprint_now, is_gone, is_same_file
 from curate.tasks.storage.clip_files import file_states
 from curate.tasks.storage.removal import REQUESTS
 from curate.tasks.video.damage import damage_of
@@ -39,7 +40,7 @@ from curate.tasks.video.damage import damage_of
 SHOWN = 20  # problems that the table has; JSON has all
 
 CLIP_PROBLEMS = ("missing", "resized", "damaged")
-SOURCE_PROBLEMS = ("gone", "changed")
+SOURCE_PROBLEMS = ("gone", "changed", "unreachable")
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,9 @@ def verify(
     """Check whether the files of clips are there and whole, and the sources unchanged.
 
     A clip's file may be missing, resized (its row has another size) or damaged (it cannot be
-    decoded). A source may be gone or changed. --repair puts these clips back before cut and runs
-    workers, unless some are listening; what has lost its source stays as it is. It exits with 1
-    when something is amiss and stays so.
+    decoded). A source may be gone, changed or unreachable (whether it is there cannot be told).
+    --repair puts these clips back before cut and runs workers, unless some are listening; what has
+    lost its source stays as it is. It exits with 1 when something is amiss and stays so.
 
     Example:
       curate verify
@@ -172,7 +173,10 @@ class Look:
 def _state_of_source(source: Source) -> str:
     now = fingerprint_now(source.path)
     if now == ABSENT:
-        return "gone"
+        try:
+            return "gone" if is_gone(source.path) else "unreachable"
+        except ServiceError:
+            return "unreachable"
     return "fine" if is_same_file(source.fingerprint, now) else "changed"
 
 

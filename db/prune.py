@@ -68,6 +68,12 @@ def unneeded_samples(
     return {i for i in ended if known[i].dataset_id in dataset_ids}
 
 
+def rows_at_work(engine: Engine, dataset: Dataset) -> int:
+    """How many rows of a dataset are at work."""
+    with reading(engine) as connection:
+        return count_leased(connection, dataset.id)
+
+
 def forget_videos(
     engine: Engine, dataset: Dataset, pipeline: Pipeline, video_ids: Sequence[int]
 ) -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from curate.cli.shared.database import OpenDataset
-from curate.configs.errors import Unreadable
-from curate.configs.schema import ABSENT
+from curate.configs.errors import ServiceError, Unreadable
 from curate.db.datasets import sources_below
 from curate.db.reports.failures import sources_that_failed
-from curate.tasks.inputs.files import fingerprint_now
+from curate.tasks.inputs.files import is_gone
 from curate.tasks.inputs.paths import is_url, to_text
 
 
@@ -36,7 +36,11 @@ def gone_unreadable(opened: OpenDataset, stage: str | None, error: str | None) -
 
 
 def _gone(paths: Iterable[str]) -> int:
-    return sum(fingerprint_now(path) == ABSENT for path in paths if not is_url(path))
+    number = 0
+    for path in paths:
+        with suppress(ServiceError):  # a disk that fails says nothing of its files
+            number += not is_url(path) and is_gone(path)
+    return number
 
 
 def gone_text(number: int) -> str:

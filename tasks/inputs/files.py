@@ -8,12 +8,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from curate.configs.errors import ConfigError, NoSuchFile, ServiceError
+from curate.configs.errors import ConfigError, CurateError, NoSuchFile, ServiceError
 from curate.configs.names import did_you_mean
 from curate.configs.schema import ABSENT
 from curate.tasks.inputs.extensions import is_media, suffix
 from curate.tasks.inputs.paths import is_url, split_archive, to_path, to_text
-from curate.tasks.storage.remote import as_reading_error, file_system
+from curate.tasks.storage.remote import (
+    as_reading_error,
+    as_store_error,
+    file_system,
+    has_own_host,
+    is_missing,
+)
 
 # keys of fsspec's `info` that show whether a file has changed, best first
 _VERSIONS = (
@@ -140,7 +146,7 @@ def url_fingerprint(info: Mapping[str, Any]) -> str:
 
 
 def fingerprint_now(path: str) -> str:
-    """The fingerprint that the file of an `Input.path` has now; ABSENT when it is gone.
+    """The fingerprint that the file of an `Input.path` has now; ABSENT when it cannot be read.
 
     Raises ServiceError when the store of a URL does not answer or refuses this host.
     """
@@ -151,6 +157,33 @@ def fingerprint_now(path: str) -> str:
     except OSError:
         return ABSENT
     return f"{status.st_size}-{status.st_mtime_ns}"
+
+
+def is_gone(path: str) -> bool:
+    """Whether it is certain that the file of an `Input.path` is not there any more.
+
+    False for a URL of a web server and the like: one that fails looks like one without the file.
+    Raises ServiceError where the disk or store does not answer, or refuses.
+    """
+    if is_url(path):
+        if has_own_host(path):
+            return False
+        try:
+            _info(path)
+        except CurateError:
+            raise
+        except Exception as error:  # every store's client raises errors of its own
+            if is_missing(error):
+                return True
+            raise as_store_error(path, error) from error
+        return False
+    try:
+        os.stat(to_path(path))  # noqa: PTH116
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError as error:
+        raise ServiceError(what=f"The file {path}", why=error.strerror or error) from None
+    return False
 
 
 def is_same_file(before: str, now: str) -> bool:
@@ -166,11 +199,15 @@ def is_same_file(before: str, now: str) -> bool:
     )
 
 
+def _info(url: str) -> Mapping[str, Any]:
+    system, path = file_system(url)
+    system.invalidate_cache(path)
+    return system.info(path)  # type: ignore[no-any-return]
+
+
 def _of_url(url: str) -> str:
     try:
-        system, path = file_system(url)
-        system.invalidate_cache(path)
-        return url_fingerprint(system.info(path))
+        return url_fingerprint(_info(url))
     except ConfigError:
         raise
     except Exception as error:  # every store's client raises errors of its own

@@ -60,6 +60,11 @@ def protocol(url: str) -> str:
     return last_link(url).partition("://")[0]
 
 
+def has_own_host(url: str) -> bool:
+    """Whether a URL names a host of its own, as one of a web server does, not a store of many."""
+    return protocol(url) in _OWN_HOST
+
+
 def file_system(url: str) -> tuple[Any, str]:
     """The fsspec file system of a URL, and the path in it.
 
@@ -189,7 +194,7 @@ def as_reading_error(url: str, error: Exception) -> CurateError:
     if isinstance(error, CurateError):
         return error
     missing = isinstance(error, FileNotFoundError | IsADirectoryError)
-    if missing or protocol(url) in _OWN_HOST or type(error).__name__ == "FileExpired":
+    if missing or has_own_host(url) or type(error).__name__ == "FileExpired":
         return Unreadable(path=url, why=_reason(error))
     if isinstance(error, PermissionError):
         # S3 tells only for a request of content whether it refuses this file or all
@@ -281,6 +286,11 @@ def store_errors(url: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise as_store_error(url, error) from error
+
+
+def is_missing(error: Exception) -> bool:
+    """Whether a store says with an error that one file is not there, and no more is wrong."""
+    return isinstance(error, FileNotFoundError) and _code(error) != "NoSuchBucket"
 
 
 def as_store_error(url: str, error: Exception) -> CurateError:

@@ -118,14 +118,91 @@ def test_videos_whose_source_is_gone_go_if_that_is_asked_for(curate: Call, owned
     assert len([name for name in owned.files() if name.startswith("clips")]) == 4
 
 
+@pytest.mark.parametrize("mount_point", [True, False])
 def test_nothing_goes_where_the_disk_of_the_sources_may_not_be_mounted(
-    curate: Call, owned: Owned
+    curate: Call, owned: Owned, mount_point: bool
 ) -> None:
     owned.sources.rename(owned.sources.with_name("away"))
+    if mount_point:
+        owned.sources.mkdir()
     done = curate("prune", "pets", "--gone", "--yes")
     assert (done.code, "curate datasets delete pets" in done.err) == (2, True), done.err
     assert owned.rows("SELECT count(*) FROM videos") == [(3,)]
     assert len(owned.files()) == 9
+
+
+def move_source(owned: Owned, video: int, path: str) -> None:
+    """Let the row of a video name another source."""
+    with owned.engine.begin() as connection:
+        values = {"id": video, "path": path}
+        connection.execute(text("UPDATE videos SET path = :path WHERE id = :id"), values)
+
+
+def test_a_source_whose_web_server_does_not_answer_is_not_gone(curate: Call, owned: Owned) -> None:
+    move_source(owned, 2, "http://127.0.0.1:9/b.mp4")
+    assert found(curate, "pets", "--gone", "--yes") == {}
+    assert owned.rows("SELECT count(*) FROM videos") == [(3,)]
+
+
+def test_a_source_that_the_disk_does_not_tell_of_is_not_gone(curate: Call, owned: Owned) -> None:
+    (owned.sources / "loop").symlink_to("loop")
+    move_source(owned, 2, f"{owned.sources}/loop/b.mp4")
+    done = curate("prune", "pets", "--gone", "--yes")
+    assert (done.code, "symbolic links" in done.err) == (4, True), done.err
+    assert owned.rows("SELECT count(*) FROM videos") == [(3,)]
+    assert len(owned.files()) == 9
+
+
+def test_a_dataset_without_videos_is_not_refused(curate: Call, owned: Owned) -> None:
+    with owned.engine.begin() as connection:
+        connection.execute(text("DELETE FROM clips"))
+        connection.execute(text("DELETE FROM videos"))
+    assert curate("prune", "pets", "--gone").code == 0
+
+
+def test_rows_stay_as_long_as_a_file_that_they_name(curate: Call, owned: Owned) -> None:
+    (owned.sources / "b.mp4").unlink()
+    stuck = owned.clips / "b_scene-0.mp4"
+    stuck.unlink()
+    stuck.mkdir()
+    assert curate("prune", "pets", "--gone", "--yes").code == 4
+    assert owned.rows("SELECT count(*) FROM videos") == [(3,)]
+    stuck.rmdir()
+    assert curate("prune", "pets", "--gone", "--yes").code == 0
+    assert owned.rows("SELECT count(*) FROM videos") == [(2,)]
+    assert not list(owned.clips.glob("b_*"))
+
+
+@pytest.mark.parametrize("yes", [True, False])
+@pytest.mark.parametrize("change", ["gone", "replaced"])
+def test_files_of_dropped_clips_stay_where_the_source_is_another(
+    curate: Call, owned: Owned, change: str, yes: bool
+) -> None:
+    drop(owned, 1)
+    source = owned.sources / "a.mp4"
+    if change == "gone":
+        source.unlink()
+    else:
+        source.write_bytes(bytes(SIZE + 1))
+    assert found(curate, *(["--yes"] if yes else [])) == {}
+    assert len(owned.files()) == 9
+
+
+def test_only_archives_where_samples_are_written_are_samples(curate: Call, owned: Owned) -> None:
+    for name in ("mine/77.zip", "77.zip", "0/078.zip"):
+        (owned.home / "samples" / name).parent.mkdir(exist_ok=True)
+        (owned.home / "samples" / name).write_bytes(bytes(SIZE))
+    assert found(curate, "--yes") == {}
+
+
+def test_samples_of_unknown_videos_stay_where_another_home_may_write(
+    curate: Call, owned: Owned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (owned.home / "samples/0/77.zip").write_bytes(bytes(SIZE))
+    monkeypatch.setenv("CURATE_MEDIA", str(tmp_path / "shared"))
+    assert found(curate, "--yes") == {}
+    monkeypatch.delenv("CURATE_MEDIA")
+    assert found(curate, "--yes") == {"samples": (1, SIZE)}
 
 
 def test_videos_do_not_go_while_rows_are_at_work(curate: Call, owned: Owned) -> None:

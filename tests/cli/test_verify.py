@@ -42,6 +42,20 @@ def test_each_problem_is_told_with_the_next_command(curate: Call, owned: Owned) 
         assert f"curate {command}" in shown.err
 
 
+def test_a_source_that_cannot_be_asked_is_not_called_gone(curate: Call, owned: Owned) -> None:
+    (owned.sources / "loop").symlink_to("loop")
+    paths = {1: f"{owned.sources}/loop/a.mp4", 2: "http://127.0.0.1:9/b.mp4"}
+    with owned.engine.begin() as connection:
+        for video, path in paths.items():
+            changed = text("UPDATE videos SET path = :path WHERE id = :id")
+            connection.execute(changed, {"id": video, "path": path})
+    done = curate("verify", "pets", "--quick", "--json")
+    found = [(p["problem"], p["id"]) for p in done.json["problems"]]
+    assert found == [("unreachable", 1), ("unreachable", 2)]
+    assert (done.json["sources"]["gone"], done.json["sources"]["unreachable"]) == (0, 2)
+    assert "prune" not in done.err
+
+
 def test_files_of_the_right_size_are_decoded(curate: Call, owned: Owned) -> None:
     done = curate("verify", "--json")
     assert (done.code, done.json["clips"]["damaged"]) == (1, 6)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from curate.configs.errors import ServiceError
 from curate.configs.schema import ABSENT
 from curate.tasks.inputs.files import (
     PassedOver,
     fingerprint_now,
+    is_gone,
     is_same_file,
     skipped_text,
 )
@@ -34,6 +36,18 @@ def test_the_fingerprint_of_a_path_is_that_of_its_input(tmp_path: Path) -> None:
     os.utime(tmp_path / os.fsdecode(b"a\xff%41.mp4"), ns=(1, 1))
     assert fingerprint_now(found.path) == "1-1"
     assert fingerprint_now(str(tmp_path / "gone.mp4")) == ABSENT
+
+
+def test_only_what_is_certainly_not_there_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    paths = ["a.mp4", "b.mp4", "a.mp4/b.mp4", "none/b.mp4"]
+    assert [is_gone(str(tmp_path / path)) for path in paths] == [False, True, True, True]
+    assert [is_gone(f"file://{tmp_path}/{path}") for path in paths[:2]] == [False, True]
+    assert not is_gone("http://127.0.0.1:9/a.mp4")
+    for path in (f"{tmp_path}/loop/a.mp4", f"file://{tmp_path}/loop/a.mp4"):
+        with pytest.raises(ServiceError):
+            is_gone(path)
 
 
 def test_the_fingerprint_of_an_object_is_read_anew(s3_url: str) -> None:
