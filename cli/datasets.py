@@ -17,7 +17,7 @@ from curate.cli.shared.database import open_database, open_dataset
 from curate.cli.shared.enqueuing import check_name
 from curate.cli.shared.options import DatasetName, Json, dataset_names
 from curate.cli.shared.output import Counter, bytes_text, counted, emit, emit_json
-from curate.cli.shared.own_files import files_of_videos, folder_of, named_as_clips
+from curate.cli.shared.own_files import files_of_videos, folder_of, is_own_folder, named_as_clips
 from curate.cli.shared.pipelines import pipeline_of
 from curate.cli.shared.session import Session
 from curate.configs.errors import AtWork, ConfigError, NoDatasets, UsageError
@@ -197,16 +197,18 @@ def _delete(session: Session, engine: Engine, dataset: Dataset) -> Removed:
     settings, removed = session.settings, Removed()
     videos, done = deleting.count_videos(engine, dataset.id), 0
     folder = folder_of(settings, dataset)
+    own_folder = is_own_folder(engine, folder)
     with Counter(session.console, "videos deleted") as counter:
         for ids in deleting.video_groups(engine, dataset.id):
-            removed += remove_files(files_of_videos(engine, settings, dataset, ids))
+            removed += remove_files(files_of_videos(engine, settings, dataset, ids, own_folder))
             deleting.delete_clips(engine, ids)
             done += len(ids)
             counter.show(done, videos)
         # clips that no row names: of a worker that was killed, of a source that was replaced
         for named in named_as_clips(engine, dataset, folder):
             removed += remove_files(file.path for file in named)
-    remove_empty_folders(folder)
+    if own_folder:
+        remove_empty_folders(folder)
     deleting.delete_dataset(engine, dataset.id)
     return removed
 

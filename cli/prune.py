@@ -18,9 +18,10 @@ from curate.cli.shared.output import Counter, bytes_text, counted, emit, emit_js
 from curate.cli.shared.own_files import (
     CHUNK,
     chunks,
-    files_of_clip,
+    file_of_clip,
     files_of_videos,
     folder_of,
+    is_own_folder,
     leftover_clips,
 )
 from curate.cli.shared.pipelines import pipeline_of
@@ -175,12 +176,8 @@ class _Pruner:
                     )
                 )
                 files = [clip for clip in files if clip.clip_id in given_up]
-            paths = [
-                path
-                for clip in files
-                for path in files_of_clip(self._settings, opened.dataset, clip)
-            ]
-            self._take(paths, found)
+            paths = [file_of_clip(self._settings, opened.dataset, clip) for clip in files]
+            self._take([path for path in paths if path], found)
 
     def leftovers(self, found: Found) -> None:
         """Files in the dataset's folder that no row names, and temporary ones of dead processes."""
@@ -207,19 +204,19 @@ class _Pruner:
                 f"{opened.dataset.root} mounted? If all of it is gone for good: "
                 f"`curate datasets delete {opened.name}`"
             )
-        for chunk in sources(opened.engine, opened.dataset):
+        settings, dataset = self._settings, opened.dataset
+        own_folder = is_own_folder(opened.engine, folder_of(settings, dataset))
+        for chunk in sources(opened.engine, dataset):
             ids = [one.id for one in chunk if is_gone(one.path)]
             if not ids:
                 continue
             if self._removes:
-                self._refuse_at_work(rows_at_work(opened.engine, opened.dataset))
-            self._take(
-                list(files_of_videos(opened.engine, self._settings, opened.dataset, ids)), found
-            )
+                self._refuse_at_work(rows_at_work(opened.engine, dataset))
+            paths = files_of_videos(opened.engine, settings, dataset, ids, own_folder)
+            self._take(list(paths), found)
             if self._removes:
-                self._refuse_at_work(
-                    forget_videos(opened.engine, opened.dataset, opened.pipeline, ids)
-                )
+                at_work = forget_videos(opened.engine, dataset, opened.pipeline, ids)
+                self._refuse_at_work(at_work)
             found.videos += len(ids)
             found.example = next(one.path for one in chunk if one.id in ids)
 

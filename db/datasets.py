@@ -22,6 +22,7 @@ from sqlalchemy import (
     inspect,
     select,
     text,
+    type_coerce,
     update,
 )
 from sqlalchemy.types import BigInteger, Float, Text, TypeEngine
@@ -33,6 +34,7 @@ from curate.configs.schema import ABSENT, CANCELLED, PAUSED, RUNNING, Column
 from curate.configs.texts import safe_name
 from curate.db.engine import is_sqlite, reading, writing
 from curate.db.expressions import quoted
+from curate.db.home import home_of, stored_forms
 from curate.db.queue.leases import FREE, FREE_COLUMNS, lock_leased_rows, stages_met, update_in_order
 from curate.db.save.clips import restart_video
 from curate.db.schema import clips, datasets, videos
@@ -242,8 +244,10 @@ def _new_and_changed(
     """The inputs that are no videos yet; those with another fingerprint, by the id of the video;
     how many are left out; how many were there and are gone.
     """
+    home = home_of(connection.dialect)
+    forms = {form for one in inputs for form in stored_forms(one.path, home)}
     query = select(videos.c.path, videos.c.id, videos.c.fingerprint).where(
-        videos.c.dataset_id == dataset_id, videos.c.path.in_([i.path for i in inputs])
+        videos.c.dataset_id == dataset_id, type_coerce(videos.c.path, Text).in_(forms)
     )
     known = {row[0]: (int(row[1]), row[2]) for row in connection.execute(query)}
     unknown = [i for i in inputs if i.path not in known]

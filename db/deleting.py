@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, delete, func, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    Text,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    type_coerce,
+    update,
+)
 
 from curate.configs.schema import DELETING
 from curate.db.datasets import Dataset
 from curate.db.engine import is_sqlite, reading, writing
+from curate.db.home import home_of, stored_forms
 from curate.db.prune import prune_batches
 from curate.db.queue.leases import count_leased
 from curate.db.save.batch import lock_dataset
@@ -95,13 +109,49 @@ def clips_by_index(
 
 
 def known_sources(engine: Engine, paths: Sequence[str]) -> set[str]:
-    """Those of the paths that are the source of a video, of any dataset."""
+    """Those of the paths that are the source of a video, of any dataset, also by links."""
+    forms = {path: _forms(engine, path) for path in paths}
+    as_stored = type_coerce(videos.c.path, Text)
     with reading(engine) as connection:
         ids = list(connection.execute(select(datasets.c.id)).scalars())
-        query = select(videos.c.path).where(
-            videos.c.dataset_id.in_(ids), videos.c.path.in_(list(paths))
+        query = select(as_stored).where(
+            videos.c.dataset_id.in_(ids), as_stored.in_(set().union(*forms.values()))
         )
-        return set(connection.execute(query).scalars())
+        known = set(connection.execute(query).scalars())
+    return {path for path, of_path in forms.items() if not of_path.isdisjoint(known)}
+
+
+def holds_sources(engine: Engine, folder: str) -> bool:
+    """Whether the root or a source of any dataset lies in a folder or URL, or is it."""
+    forms = _forms(engine, folder)
+    as_stored = {table: type_coerce(table.c[name], Text) for table, name in _SOURCES}
+    inside = [
+        select(literal(1)).where(or_(path.in_(forms), *(_begins(path, f"{f}/") for f in forms)))
+        for path in as_stored.values()
+    ]
+    with reading(engine) as connection:
+        if any(connection.execute(query.limit(1)).first() for query in inside):
+            return True
+        roots = connection.execute(select(datasets.c.root)).scalars()
+        linked = {form for root in roots for form in _forms(engine, root)}
+    return any(f"{root}/".startswith(f"{form}/") for root in linked for form in forms)
+
+
+_SOURCES = ((datasets, "root"), (videos, "path"))
+
+
+def _begins(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
+    return func.substr(column, 1, len(prefix)) == prefix
+
+
+def _forms(engine: Engine, path: str) -> set[str]:
+    """The ways in which a path may be stored, and in which the file that it leads to may be."""
+    home = home_of(engine.dialect)
+    forms = stored_forms(path, home)
+    if path.startswith("/"):
+        real = os.path.realpath(path)
+        forms |= stored_forms(real, home) | stored_forms(real, os.path.realpath(home))
+    return forms
 
 
 def count_videos(engine: Engine, dataset_id: int) -> int:

@@ -36,6 +36,11 @@ def stored_path(path: str, home: str) -> str:
     return f".{path[len(home) :]}" if home and path.startswith(f"{home}/") else path
 
 
+def stored_forms(path: str, home: str) -> set[str]:
+    """The ways in which a path may be stored: absolute too, where another folder was the home."""
+    return {path, stored_path(path, home)}
+
+
 def shown_path(path: str, home: str) -> str:
     """A stored path as it is shown: absolute."""
     return f"{home}{path[1:]}" if home and path.startswith(BELOW_HOME) else path

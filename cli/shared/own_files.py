@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,10 +17,11 @@ from curate.db.deleting import (
     ClipFile,
     clip_files,
     clips_by_index,
+    holds_sources,
     known_sources,
     videos_by_stem,
 )
-from curate.tasks.inputs.paths import is_url, to_text
+from curate.tasks.inputs.paths import is_url, to_path, to_text
 from curate.tasks.storage.clip_paths import clip_path
 from curate.tasks.storage.locations import Location, below
 from curate.tasks.storage.removal import files_below
@@ -39,26 +41,45 @@ def planned_path(folder: Location, clip: ClipFile) -> str:
     return to_text(str(clip_path(folder, clip.stem, clip.clip_index)))
 
 
-def files_of_clip(settings: Settings, dataset: Dataset, clip: ClipFile) -> list[str]:
-    """The paths where a clip's file is or may be: of its row, and where it is written now.
+def is_own_folder(engine: Engine, folder: Location) -> bool:
+    """Whether no sources lie in a folder of clips: where they do, a file that has the name of a
+    clip may be a user's.
+    """
+    return not holds_sources(engine, to_text(str(folder)))
 
-    The row of a still image has the path of its source, which is not among them.
+
+def file_of_clip(settings: Settings, dataset: Dataset, clip: ClipFile) -> str | None:
+    """The path where a clip's file is, or where it would be written now if its row has none.
+
+    None for the row of a still image, which has the path of its source.
     """
     planned = planned_path(folder_of(settings, dataset), clip)
     if clip.path is None or clip.path == planned:
-        return [planned]
+        return planned
     # written while CURATE_MEDIA was another one: it ends as clips of the dataset do
     root: Location = "x://x" if is_url(clip.path) else Path("/x")
     tail = planned_path(below(root, dataset.folder), clip).removeprefix(str(root))
-    return [planned, clip.path] if clip.path.endswith(tail) else [planned]
+    if not clip.path.endswith(tail):
+        return None
+    home = Path(to_path(clip.path.removesuffix(tail))).parent
+    # this home is a copy of one that is still there, with files of its own
+    of_another = home != settings.folder and os.path.exists(home / "curate.db")  # noqa: PTH110  no error
+    return planned if of_another and not is_url(clip.path) else clip.path
 
 
 def files_of_videos(
-    engine: Engine, settings: Settings, dataset: Dataset, video_ids: Sequence[int]
+    engine: Engine,
+    settings: Settings,
+    dataset: Dataset,
+    video_ids: Sequence[int],
+    own_folder: bool = True,
 ) -> Iterator[str]:
-    """The paths of all files that are or may be there of videos: of clips and samples."""
-    of_clips = clip_files(engine, video_ids)
-    paths = [path for clip in of_clips for path in files_of_clip(settings, dataset, clip)]
+    """The paths of all files that are or may be there of videos: of clips and samples.
+
+    Without `own_folder` (see `is_own_folder`), of clips only the files that rows name.
+    """
+    of_clips = [clip for clip in clip_files(engine, video_ids) if own_folder or clip.path]
+    paths = [path for clip in of_clips if (path := file_of_clip(settings, dataset, clip))]
     for start in range(0, len(paths), CHUNK):
         chunk = paths[start : start + CHUNK]
         # where sources lie in the folder of clips, one may have the name of a clip
@@ -77,19 +98,20 @@ class NamedFile:
 
 
 def named_as_clips(engine: Engine, dataset: Dataset, folder: Location) -> Iterator[list[NamedFile]]:
-    """The files in a dataset's folder that are named after one of its videos, as clips are, and
-    are no source of any; a few at a time.
+    """The files in a dataset's folder that are named after one of its videos, as clips are; a few
+    at a time. None where sources lie in it.
     """
+    if not is_own_folder(engine, folder):
+        return
     root = to_text(str(folder))
     for chunk in chunks(files_below(folder)):
         names = {file: _NAME_OF_CLIP.fullmatch(file[0].removeprefix(root)) for file in chunk}
         named = {file: name for file, name in names.items() if name}
         ids = videos_by_stem(engine, dataset.id, list({n["stem"] for n in named.values()}))
-        sources = known_sources(engine, [path for path, _ in named])
         yield [
             NamedFile(path, ids[name["stem"]], int(name["index"]))
             for (path, _), name in named.items()
-            if name["stem"] in ids and path not in sources
+            if name["stem"] in ids
         ]
 
 

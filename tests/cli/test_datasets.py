@@ -151,8 +151,11 @@ def test_sources_that_lie_where_clips_go_are_never_deleted(
         connection.execute(text("UPDATE videos SET path = :path WHERE id = 1"), renamed)
         # as of a still image, whose clip is its source
         connection.execute(text("UPDATE clips SET path = :path WHERE id = 1"), renamed)
+    (sources / "b_scene-7.mp4").touch()  # a file of the user that no row names
+    (sources / "empty").mkdir()
     assert curate("datasets", "delete", "pets", "--yes").code == 0
-    assert sorted(p.name for p in sources.iterdir()) == ["a_scene-0.mp4", "b.mp4", "c.mp4"]
+    names = ["a_scene-0.mp4", "b.mp4", "b_scene-7.mp4", "c.mp4", "empty"]
+    assert sorted(p.name for p in sources.iterdir()) == names
 
 
 def test_a_delete_asks_and_without_a_terminal_wants_yes(

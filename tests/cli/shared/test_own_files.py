@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from curate.cli.shared.own_files import (
-    files_of_clip,
+    file_of_clip,
     files_of_videos,
     folder_of,
+    is_own_folder,
     leftover_clips,
     named_as_clips,
 )
@@ -26,7 +28,6 @@ def owned(home: Path, tmp_path: Path) -> Owned:
 @pytest.mark.parametrize(
     ("path", "own"),
     [
-        (None, False),
         ("/old/media/pets/a_scene-0.mp4", True),
         ("s3://bucket/pets/a_scene-0.mp4", True),
         ("/old/media/other/a_scene-0.mp4", False),
@@ -35,12 +36,46 @@ def owned(home: Path, tmp_path: Path) -> Owned:
     ],
 )
 def test_a_file_elsewhere_is_a_clips_own_if_it_ends_as_clips_do(
-    owned: Owned, path: str | None, own: bool
+    owned: Owned, path: str, own: bool
 ) -> None:
     clip = ClipFile(1, 1, "a", 0, path)
+    assert file_of_clip(load_settings(), owned.dataset, clip) == (path if own else None)
+
+
+def test_the_file_of_a_row_without_one_is_where_it_is_written_now(owned: Owned) -> None:
+    clip = ClipFile(1, 1, "a", 0, None)
     planned = str(owned.clips / "a_scene-0.mp4")
-    expected = [planned, path] if own else [planned]
-    assert files_of_clip(load_settings(), owned.dataset, clip) == expected
+    assert file_of_clip(load_settings(), owned.dataset, clip) == planned
+
+
+def test_a_copied_home_has_no_file_of_the_home_that_it_was_copied_from(
+    owned: Owned, tmp_path: Path
+) -> None:
+    original = tmp_path / "original"
+    clip = ClipFile(1, 1, "a", 0, str(original / "clips/pets/a_scene-0.mp4"))
+    assert file_of_clip(load_settings(), owned.dataset, clip) == clip.path
+    original.mkdir()
+    (original / "curate.db").touch()
+    planned = str(owned.clips / "a_scene-0.mp4")
+    assert file_of_clip(load_settings(), owned.dataset, clip) == planned
+
+
+@pytest.mark.parametrize("link", [True, False])
+def test_where_sources_lie_in_the_folder_of_clips_only_rows_name_files(
+    home: Path, link: bool
+) -> None:
+    owned = make_owned(home, home / "clips/pets")
+    with owned.engine.begin() as connection:
+        connection.execute(text("UPDATE clips SET path = NULL WHERE id = 2"))
+        if link:
+            (home.parent / "link").symlink_to(owned.sources)
+            moved = {"old": "./clips/pets", "new": str(home.parent / "link")}
+            connection.execute(text("UPDATE datasets SET root = :new"), moved)
+            connection.execute(text("UPDATE videos SET path = replace(path, :old, :new)"), moved)
+    assert not is_own_folder(owned.engine, owned.clips)
+    found = set(files_of_videos(owned.engine, load_settings(), owned.dataset, [1], False))
+    assert found == {f"{home}/clips/pets/a_scene-0.mp4", f"{home}/samples/0/1.zip"}
+    assert list(named_as_clips(owned.engine, owned.dataset, owned.clips)) == []
 
 
 def test_all_files_of_videos_but_sources(owned: Owned) -> None:
@@ -65,5 +100,5 @@ def test_clips_at_a_url_lie_below_it(owned: Owned) -> None:
     settings = Settings(media="s3://bucket/clips")
     assert folder_of(settings, owned.dataset) == "s3://bucket/clips/pets"
     clip = ClipFile(1, 1, "a", 0, None)
-    expected = ["s3://bucket/clips/pets/a_scene-0.mp4"]
-    assert files_of_clip(settings, owned.dataset, clip) == expected
+    expected = "s3://bucket/clips/pets/a_scene-0.mp4"
+    assert file_of_clip(settings, owned.dataset, clip) == expected
