@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, get_args
+
+from pydantic import ValidationError
 
 from curate.configs.errors import (
     BadManifest,
@@ -33,6 +35,7 @@ from curate.export.sources import Found, Source, find_sources, sha256_of
 from curate.tasks.cut import CutOptions
 from curate.tasks.inputs.paths import to_path, to_text
 from curate.tasks.storage.locations import replacing
+from curate.tasks.video.buckets import parse_bucket
 from curate.tasks.video.span import Access, Span
 
 if TYPE_CHECKING:
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
     from curate.tasks.video.frame_hash import Proof
 
 MARK = ".curate-rebuild.json"  # of which manifest the clips in the folder are
+MOST_PTS, MOST_BASE = 2**63 - 1, 2**31 - 1  # what decoders hold
+LONGEST = 3000  # bytes of the name of a clip: a whole path has 4096
 TOGETHER = 100  # clips of a source that are decoded in one go, at most
 
 
@@ -130,7 +135,7 @@ class Rebuild:
         ServiceError.
         """
         of = {"manifest": sha256_of(to_text(str(self.manifest.absolute())))}
-        count = self._rows_in_all()
+        count = self._look_at_rows()
         with alone(self.folder):
             self._take_folder(of)
             wanted = {
@@ -166,9 +171,9 @@ class Rebuild:
             part.unlink()
         write_text(place, json.dumps(mark) + "\n")
 
-    def _rows_in_all(self) -> int:
-        """How many rows the manifest has; its columns are looked at. Raises BadManifest,
-        PackageMissing, ServiceError.
+    def _look_at_rows(self) -> int:
+        """How many rows the manifest has; nothing is wrong with any. Raises BadManifest,
+        PackageMissing.
         """
         check_pyarrow("Reading a manifest")
         import pyarrow
@@ -181,8 +186,12 @@ class Rebuild:
                 lacking = [name for name in needed if name not in has]
                 if lacking:
                     raise BadManifest(path=self.manifest, why=f"it has no column {lacking[0]}")
-                return int(table.metadata.num_rows)
-        except (OSError, pyarrow.ArrowException) as error:
+            names, count = _Names(), 0
+            for count, row in enumerate(self._rows(), 1):
+                if why := _wrong(row) or names.clash(row.file_name):
+                    raise BadManifest(path=self.manifest, why=f"row {count}: {why}")
+            return count
+        except (OSError, UnicodeDecodeError, pyarrow.ArrowException) as error:
             why = str(error).strip().splitlines()[0]
             raise BadManifest(path=self.manifest, why=why) from error
 
@@ -197,12 +206,8 @@ class Rebuild:
                 yield from (Planned(*row) for row in zip(*columns, strict=True))
 
     def _target(self, row: Planned) -> Path:
-        """Where a clip will be. Raises BadManifest for a path that leads out of the folder."""
-        path = PurePosixPath(row.file_name)
-        if path.is_absolute() or ".." in path.parts or not path.parts:
-            why = f"the file_name {row.file_name} leads out of the folder"
-            raise BadManifest(path=self.manifest, why=why)
-        return self.folder / path
+        """Where a clip will be."""
+        return self.folder / row.file_name
 
     def _rebuild(
         self, rows: Sequence[Planned], source: Source, found: Found | None, done: Rebuilt
@@ -236,10 +241,15 @@ class Rebuild:
         from curate.tasks.video.frame_hash import Proof
         from curate.tasks.video.stretches import frames_of_spans
 
-        ordered = sorted(rows, key=lambda row: (row.start_pts, row.end_pts))
-        if ordered[0].media_type == "image":
-            yield from ((row, self._copy_image(row, found.path)) for row in ordered)
+        of_videos = []
+        for row in rows:
+            if row.media_type == "image":
+                yield row, self._copy_image(row, found.path)
+            else:
+                of_videos.append(row)
+        if not of_videos:
             return
+        ordered = sorted(of_videos, key=lambda row: (row.start_pts, row.end_pts))
         spans = [row.span for row in ordered]
         told = 0
         try:
@@ -263,7 +273,7 @@ class Rebuild:
         from curate.tasks.video.copying import copy_span
         from curate.tasks.video.encode import encode_span
 
-        options = _options(row.cut_options, self.manifest)
+        options = _options(row.cut_options)
         target = self._target(row)
         try:
             if options.mode == "copy":
@@ -300,10 +310,63 @@ def _why(error: RowError) -> str:
 
 
 @functools.lru_cache(maxsize=64)
-def _options(text: str | None, manifest: Path) -> CutOptions:
-    """How a clip is cut; one that was not, by the defaults. Raises BadManifest."""
+def _options(text: str | None) -> CutOptions:
+    """How a clip is cut; one that was not, by the defaults. Raises ValueError."""
+    return CutOptions.model_validate_json(text or "{}")
+
+
+def _wrong(row: Planned) -> str:
+    """What is wrong with a row by itself; empty: nothing."""
+    values = row._asdict()
+    for name in ("file_name", "source", "source_sha256", "frames_sha256"):
+        text = values[name]
+        if not isinstance(text, str) or not text:
+            return f"its {name} is no text"
+        if "\0" in text:
+            return f"its {name} is {text!r}"
+    for name in ("cut_options", "bucket"):
+        if not isinstance(values[name], str | None):
+            return f"its {name} is no text"
+    numbers = {"start_pts": -MOST_PTS, "end_pts": -MOST_PTS}
+    if row.media_type != "image":
+        numbers |= {"time_base_num": 1, "time_base_den": 1, "source_frames": 1}
+        if row.access not in get_args(Access):
+            return f"its access is {row.access!r}"
+    for name, least in numbers.items():
+        most = MOST_BASE if name.startswith("time_base") else MOST_PTS
+        if not isinstance(values[name], int) or not least <= values[name] <= most:
+            return f"its {name} is {values[name]!r}"
+    if not PurePosixPath(row.source).name:
+        return f"its source is {row.source!r}"
     try:
-        return CutOptions.model_validate_json(text or "{}")
+        options = _options(row.cut_options)
+        if options.fit != "none" and row.bucket:
+            parse_bucket(row.bucket)
     except ValueError as error:
-        why = f"its cut_options are not known here: {' '.join(str(error).split())}"
-        raise BadManifest(path=manifest, why=why) from error
+        unknown = isinstance(error, ValidationError)
+        return f"{'its cut_options are not known here: ' * unknown}{' '.join(str(error).split())}"
+    return ""
+
+
+class _Names:
+    """The names of clips in a folder."""
+
+    def __init__(self) -> None:
+        self._files = {MARK}
+        self._folders: set[str] = set()
+
+    def clash(self, name: str) -> str:
+        """Why no file can have this name besides those of before; empty: it can."""
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or not path.parts:
+            return f"the file_name {name} leads out of the folder"
+        if len(name.encode()) > LONGEST or any(len(part.encode()) > 255 for part in path.parts):
+            return f"the file_name {name[:40]}… is too long"
+        folders = [str(folder) for folder in path.parents][:-1]
+        if str(path) in self._files:
+            return f"the file_name {name} is taken"
+        if str(path) in self._folders or not self._files.isdisjoint(folders):
+            return f"the file_name {name} is that of a file and of a folder"
+        self._files.add(str(path))
+        self._folders.update(folders)
+        return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -42,12 +43,12 @@ def numbers(path: Path) -> list[int]:
         return [frame_number(f.to_ndarray(format="rgb24")) for f in clip.decode(video=0)]
 
 
-def change(manifest: Path, **columns: Any) -> None:
-    """Set columns of all rows, or remove them: None."""
+def change(manifest: Path, first: int | None = None, **columns: Any) -> None:
+    """Set columns of all rows, or remove them: None. `first`: only so many rows are left."""
     import pyarrow
     import pyarrow.parquet
 
-    rows = pyarrow.parquet.read_table(manifest).to_pylist()
+    rows = pyarrow.parquet.read_table(manifest).to_pylist()[:first]
     gone = {name for name, value in columns.items() if value is None}
     new = [{k: v for k, v in (row | columns).items() if k not in gone} for row in rows]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(new), manifest)
@@ -155,7 +156,7 @@ def test_an_image_is_copied(manifest: Path, tmp_path: Path) -> None:
     path = write_image(tmp_path / "moved/x.png")
     shutil.copy(path, tmp_path / "same.png")
     change(
-        manifest, media_type="image", source_sha256=sha256_of(str(path)), file_name="p/x.png",
+        manifest, 1, media_type="image", source_sha256=sha256_of(str(path)), file_name="p/x.png",
         source_bytes=path.stat().st_size, frames_sha256=hash_image(str(path)),
     )  # fmt: skip
     done = rebuild(manifest, tmp_path)
@@ -179,6 +180,51 @@ def test_a_manifest_that_is_none_is_refused(
     with pytest.raises(BadManifest, match=says):
         rebuild(manifest, tmp_path)
     assert files(tmp_path) == {} and not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "says"),
+    [
+        ("file_name", None, "its file_name is no text"),
+        ("file_name", "", "its file_name is no text"),
+        ("file_name", "a\0b.mp4", "its file_name is "),
+        ("file_name", "x" * 300, "is too long"),
+        ("file_name", MARK, "is taken"),
+        ("file_name", f"{MARK}/x.mp4", "is that of a file and of a folder"),
+        ("file_name", "pets", "is that of a file and of a folder"),
+        ("file_name", "./pets//a.mp4_scene-0.mp4", "is taken"),
+        ("source", None, "its source is no text"),
+        ("source", "/", "its source is '/'"),
+        ("source_sha256", None, "its source_sha256 is no text"),
+        ("frames_sha256", None, "its frames_sha256 is no text"),
+        ("start_pts", None, "its start_pts is None"),
+        ("time_base_den", 0, "its time_base_den is 0"),
+        ("time_base_num", 2**40, "its time_base_num is "),
+        ("access", "jump", "its access is 'jump'"),
+        ("cut_options", "[", "its cut_options are not known here"),
+        ("bucket", "0x0x0", "0x0x0"),
+    ],
+)
+def test_a_row_that_is_wrong_is_told_by_its_number(
+    manifest: Path, tmp_path: Path, column: str, value: Any, says: str
+) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    options = CutOptions(fit="crop").model_dump_json()
+    change(manifest, cut_options=options, bucket="32x32x3")
+    rows = pyarrow.parquet.read_table(manifest).to_pylist()
+    rows[2][column] = value
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), manifest)
+    with pytest.raises(BadManifest, match=re.escape("row 3: ") + ".*" + re.escape(says)):
+        rebuild(manifest, tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_that_are_no_text_are_told(manifest: Path, tmp_path: Path) -> None:
+    change(manifest, file_name=7)
+    with pytest.raises(BadManifest, match="row 1: its file_name is"):
+        rebuild(manifest, tmp_path)
 
 
 def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
