@@ -101,8 +101,8 @@ def assign_sides(
     """Give a side to each clip that is asked for and has none, and count.
 
     Copies count as such where both are asked for or have a side. `store`: else nothing is written.
-    Raises SidesDiffer where clips are on a side that `shares` does not name, or one source, in two
-    datasets, is on two.
+    Raises SidesDiffer, before anything is stored, where clips are on a side that `shares` does not
+    name, or follow others that are, or one source, in two datasets, is on two.
     """
     members = _Members(engine, chosen, selection)
     found = members.count()
@@ -113,16 +113,24 @@ def assign_sides(
     found.left_out = len(left_out)
     by_side: dict[str, list[int]] = {name: [] for name in shares}
     seen: dict[str, int] = dict.fromkeys(shares, 0)  # the last source counted
+
+    def side_for(row: Any) -> str:
+        source = _source(row.video_id)
+        if source not in joined.above:
+            return row.stored or side_of(row.relpath, shares)
+        top = joined.top(source)
+        return joined.side.get(top) or side_of(paths[joined.oldest[top]], shares)
+
+    if members.on_others(shares):
+        for row in members.without_side():
+            if row.clip_id not in left_out and (side := side_for(row)) not in shares:
+                why = f"new clips follow others on the side {side}, which --split does not name"
+                raise SidesDiffer(why=why)
     found.new = dict.fromkeys(shares, 0)
     for row in members.without_side():
         if row.clip_id in left_out:
             continue
-        source = _source(row.video_id)
-        if source in joined.above:
-            top = joined.top(source)
-            side = joined.side.get(top) or side_of(paths[joined.oldest[top]], shares)
-        else:
-            side = row.stored or side_of(row.relpath, shares)
+        side = side_for(row)
         found.new[side] += 1
         if row.stored is None and seen[side] != row.video_id:
             seen[side] = row.video_id
@@ -183,6 +191,13 @@ class _Members:
         with reading(self._engine) as connection:
             rows = connection.execute(query.group_by(column("side"))).all()
         return Sides({r[0]: r[1] for r in rows}, {}, {r[0]: r[2] for r in rows})
+
+    def on_others(self, shares: Shares) -> bool:
+        """Whether any clip of these datasets, asked for or not, is on a side not named there."""
+        others = (clips.c.side.is_not(None), clips.c.side.not_in(list(shares)))
+        query = select(clips.c.id).where(clips.c.dataset_id.in_(self._ids), *others).limit(1)
+        with reading(self._engine) as connection:
+            return connection.scalar(query) is not None
 
     def join(self) -> tuple[_Joined, set[int]]:
         """What copies join, and the clips that are left out because they would join two sides."""

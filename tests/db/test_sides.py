@@ -174,6 +174,33 @@ def test_a_side_of_before_that_is_not_named_is_refused(line: Line) -> None:
         assign_sides(line.engine, [(1, line.pipeline)], Selection(), {"all": 1.0})
 
 
+@pytest.mark.parametrize("how", ["source", "copy"])
+def test_a_new_clip_that_follows_a_side_that_is_not_named_is_refused(line: Line, how: str) -> None:
+    add(line, 0, 40, random.Random(4))
+    assign(line)
+    before = stored(line)
+    clip = next(clip for clip, side in sorted(before.items()) if side == "test")
+    add(line, 40, 45, random.Random(5))
+    with writing(line.engine) as connection:
+        connection.execute(text("UPDATE clips SET status = 'dropped' WHERE side = 'test'"))
+        connection.execute(text("UPDATE clips SET duplicate_of = NULL WHERE side IS NULL"))
+        video = "video_id" if how == "source" else "(SELECT max(id) FROM videos)"
+        copied = "NULL" if how == "source" else str(clip)
+        row = (
+            "INSERT INTO clips (dataset_id, video_id, clip_index, start_pts, end_pts, stage,"
+            f" status, duplicate_of) SELECT 1, {video}, 99, 0, 1, 'done', 'kept', {copied}"
+            f" FROM clips WHERE id = {clip}"
+        )
+        connection.execute(text(row))
+    two = {"train": 0.9, "val": 0.1}
+    with pytest.raises(SidesDiffer, match="on the side test"):
+        assign_sides(line.engine, [(1, line.pipeline)], Selection(), two)
+    assert stored(line) == before
+    with writing(line.engine) as connection:
+        connection.execute(text("UPDATE clips SET status = 'dropped' WHERE clip_index = 99"))
+    assert "test" not in assign_sides(line.engine, [(1, line.pipeline)], Selection(), two).clips
+
+
 def test_a_file_of_two_datasets_is_on_one_side(line: Line) -> None:
     datasets.create(line.engine, "second", "/v", line.pipeline)
     for dataset in (1, 2):
