@@ -24,6 +24,7 @@ Halves = NDArray[np.float16]
 # where others share the centroids of two groups and split a third
 FIRST_POINTS, FIRST_TRIES = 10, 30  # points a concept, tries a centroid
 BATCH, ROUNDS = 4096, 50
+CELLS = 1 << 24  # distances that are in memory at once: 64 MB
 
 
 def check_scikit_learn() -> None:
@@ -57,9 +58,14 @@ def fit_centroids(vectors: Floats, count: int, seed: int) -> Floats:
 
 def nearest(vectors: Floats, centroids: Floats) -> tuple[NDArray[np.intp], Floats]:
     """The nearest centroid of each vector, and its distance."""
-    cosines = vectors @ centroids.T
-    found = cosines.argmax(axis=1)
-    distances: Floats = 1 - cosines[np.arange(len(vectors)), found]
+    found = np.empty(len(vectors), np.intp)
+    distances: Floats = np.empty(len(vectors), np.float32)
+    rows = max(CELLS // len(centroids), 1)
+    for start in range(0, len(vectors), rows):
+        part = slice(start, start + rows)
+        cosines = vectors[part] @ centroids.T
+        found[part] = cosines.argmax(axis=1)
+        distances[part] = 1 - cosines.max(axis=1)
     return found, distances.clip(0, 2)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import sys
+import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
 
 from curate.configs.errors import EmbeddingMissing, OtherFit, PackageMissing
+from curate.tasks.models import concepts
 from curate.tasks.models.concepts import (
     check_scikit_learn,
     fit_centroids,
@@ -50,6 +52,18 @@ def test_the_nearest_centroid_is_told_with_its_distance() -> None:
     places, distances = nearest(np.stack([direction(60), direction(-60)]), centroids)
     assert places.tolist() == [1, 0]
     assert distances == pytest.approx([1 - math.cos(math.pi / 6), 0.5], abs=1e-6)
+
+
+def test_many_vectors_are_compared_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, centroids = around((0, 2500), (90, 2499)), around((0, 100), (90, 100))
+    whole = nearest(vectors, centroids)
+    monkeypatch.setattr(concepts, "CELLS", 10_000, raising=False)
+    tracemalloc.start()
+    places, distances = nearest(vectors, centroids)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < vectors.nbytes * len(centroids) / 10
+    assert (places == whole[0]).all() and distances == pytest.approx(whole[1], abs=1e-6)
 
 
 def test_centroids_are_stored_without_pickle() -> None:
