@@ -375,7 +375,7 @@ def _rows(
                 as_stored = True
         exported.not_utf8 += as_stored
         if weights:
-            values[weighed] = weights[values[weighed]]
+            values[weighed] = weights.get(values[weighed], 0.0)  # of no group that was counted
         if extras:
             given = json.loads(extra or "{}")
             for at, name in extras:

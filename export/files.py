@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-from curate.configs.errors import ServiceError
+from curate.configs.errors import ServiceError, Unreadable
 from curate.tasks.inputs.paths import is_url
 from curate.tasks.storage.locations import replacing
 from curate.tasks.storage.part_files import part_name
@@ -78,9 +78,12 @@ def changed(file: str) -> int:
 
 
 def length(file: str) -> int:
-    """The bytes of the file at a path or URL. Raises OSError, ServiceError."""
+    """The bytes of the file at a path or URL. Raises OSError, ServiceError, Unreadable."""
     if not is_url(file):
         return Path(file).stat().st_size
     with store_errors(file):
         system, path = file_system(file)
-        return int(system.info(path)["size"])
+        try:
+            return int(system.info(path)["size"])
+        except FileNotFoundError:
+            raise Unreadable(path=file, why="it is gone") from None

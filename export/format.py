@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from curate.configs.schema import Column
 from curate.export.files import Placing, place
+from curate.tasks.inputs.extensions import is_image
 from curate.tasks.storage.locations import Location, below
 
 # columns that folders and shards need besides those that are asked for
@@ -172,7 +173,9 @@ class FolderFormat(MediaFormat):
             video = item.file
             if way.files != "none":
                 video = self.video(item)
-                place(item.file, item.size, Path(below(root, video)), way.files)
+                # the file of a still image is the user's own source: a link would let him change it
+                how = "copy" if is_image(item.file) else way.files
+                place(item.file, item.size, Path(below(root, video)), how)
             for name, text in self.beside(item).items():
                 Path(below(root, name)).write_text(text, encoding="utf-8", newline="")
             of = (item.text, item.width, item.height, item.fps, item.num_frames, item.values)

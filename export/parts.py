@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from curate.configs.errors import Unreadable
 from curate.db.export import ExportPlan, ExportRow
 from curate.export.files import changed, length
 from curate.export.format import NEEDED, Item, MediaFormat, Way
@@ -41,11 +42,15 @@ def items(
             why = "have a path that is not UTF-8"
         else:
             why = format.refuses(item, way)
+        if not why and size is None and format.needs_file:
+            try:
+                item = item._replace(size=length(file))
+            except (OSError, Unreadable):
+                why = "have a file that is gone or cannot be read"
         if why:
             left[why] += 1
         else:
-            known = size is not None or not format.needs_file
-            yield item if known else item._replace(size=length(file))
+            yield item
 
 
 def parts(found: Iterable[Item], most: int, most_bytes: int | None) -> Iterator[list[Item]]:

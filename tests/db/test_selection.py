@@ -59,6 +59,15 @@ def test_without_a_sample_each_clip_has_a_weight(line: Line) -> None:
     assert all(row["balance_weight"] == weights[row["concept"]] for row in rows)  # type: ignore[index]
 
 
+def test_a_clip_of_a_group_that_came_after_counting_has_no_weight(line: Line) -> None:
+    planned = plan(line.engine, 1, line.pipeline, Selection(balance="concept", alpha=0.5))
+    with line.engine.begin() as connection:
+        connection.execute(text("UPDATE clips SET concept = 99 WHERE concept = 3"))
+    with rows_of(line.engine, planned, str, Exported(planned.names)) as rows:
+        found = [row.values[planned.names.index("balance_weight")] for row in rows]
+    assert found.count(0.0) == 1
+
+
 def test_groups_that_are_held_out_are_one_side(line: Line) -> None:
     held = {"hold_out": "concept", "held": (1, 3), "split": True}
     rows = written(line, **held)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.configs.errors import ServiceError
+from curate.configs.errors import ServiceError, Unreadable
 from curate.export.files import changed, length, place
 
 
@@ -69,6 +69,13 @@ def test_a_clip_in_a_store_is_copied(tmp_path: Path) -> None:
     fsspec.filesystem("memory").pipe_file("/clips/a.mp4", b"abc")
     place("memory://clips/a.mp4", 3, tmp_path / "a.mp4", "link")
     assert (tmp_path / "a.mp4").read_bytes() == b"abc" and length("memory://clips/a.mp4") == 3
+
+
+def test_the_length_of_what_is_not_there_is_no_trouble_of_the_store(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable):
+        length("memory://clips/gone.mp4")
+    with pytest.raises(FileNotFoundError):
+        length(str(tmp_path / "gone.mp4"))
 
 
 def test_the_time_of_change_is_that_of_the_file_and_none_where_nobody_knows(tmp_path: Path) -> None:

@@ -241,6 +241,26 @@ def test_a_clip_that_was_not_cut_is_not_its_whole_source(shelf: Shelf, tmp_path:
     assert written.left == {"have no file of their own, for they were not cut": 1}
 
 
+def test_a_clip_of_unknown_size_whose_file_is_gone_is_left_out(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    for number in (1, 2):
+        shelf.change("file_size = NULL", number)
+    shelf.file(1).unlink()
+    written = shelf.export("webdataset", tmp_path / "out")
+    assert written.left == {"have a file that is gone or cannot be read": 1}
+    assert written.clips == {"": 8}
+
+
+def test_a_still_image_is_copied_since_its_file_is_the_source(shelf: Shelf, tmp_path: Path) -> None:
+    (still,) = shelf.put("still.jpg", ["a cat"], ".jpg")
+    shelf.export("videofolder", tmp_path / "out", files="link")
+    (copied,) = (tmp_path / "out").rglob("*.jpg")
+    assert not copied.samefile(shelf.file(still))
+    assert copied.read_bytes() == shelf.file(still).read_bytes()
+    assert shelf.file(1).stat().st_nlink == 2
+
+
 @pytest.mark.parametrize("name", MEDIA)
 def test_every_format_takes_no_clip_at_all(shelf: Shelf, tmp_path: Path, name: str) -> None:
     job = shelf.job(name, Selection(where="num_frames > 99"))
