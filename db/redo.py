@@ -30,6 +30,7 @@ from sqlalchemy import (
 from curate.configs.pipeline import Pipeline
 from curate.db.datasets import Dataset, add_columns, write_pipeline
 from curate.db.engine import now, writing
+from curate.db.expressions import among_these
 from curate.db.filters.check import condition_of
 from curate.db.filters.columns import columns_of
 from curate.db.filters.verdict import status_columns, verdict_of
@@ -118,7 +119,7 @@ def put_back(
     with writing(engine) as connection:
         write_pipeline(connection, dataset, pipeline)
         lock_leased_rows(connection, dataset.id)
-        chosen = and_(clips.c.dataset_id == dataset.id, clips.c.id.in_(list(ids)))
+        chosen = and_(clips.c.dataset_id == dataset.id, among_these(clips.c.id, list(ids)))
         return _Redo(connection, pipeline, (stage,), chosen).run()
 
 
@@ -133,10 +134,11 @@ def give_up_files(
         lock_leased_rows(connection, dataset.id)
         before = verdict_of(pipeline, stage, "clip", connection.dialect.name).is_not(None)
         dropped = (clips.c.status == "dropped", clips.c.path.is_not(None), before)
-        query = select(clips.c.id).where(clips.c.id.in_(list(ids)), *dropped)
+        query = select(clips.c.id).where(among_these(clips.c.id, list(ids)), *dropped)
         found = [int(i) for i in connection.execute(query).scalars()]
-        _Redo(connection, pipeline, (stage,), clips.c.id.in_(found)).run()
-        connection.execute(update(clips).where(clips.c.id.in_(found)).values(path=None))
+        chosen = among_these(clips.c.id, found)
+        _Redo(connection, pipeline, (stage,), chosen).run()
+        connection.execute(update(clips).where(chosen).values(path=None))
         return found
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, case, delete, insert, null, select, update
 from curate.configs.errors import SourceChanging
 from curate.configs.pipeline import Pipeline
 from curate.configs.texts import input_cell
+from curate.db.expressions import among_these
 from curate.db.filters.verdict import status_columns
 from curate.db.queue.leases import FREE_COLUMNS, ClaimRequest
 from curate.db.save.placing import write_and_place
@@ -116,14 +117,14 @@ def forget_clips(
     # a new epoch: what ordered stages remember of this dataset is no longer true
     newer = update(datasets).where(datasets.c.id == dataset_id).values(epoch=datasets.c.epoch + 1)
     connection.execute(newer)
-    connection.execute(delete(clips).where(clips.c.id.in_(ids)))
+    connection.execute(delete(clips).where(among_these(clips.c.id, ids)))
     # last stage first, so that a duplicate by two stages ends up at the earlier one
     for step in reversed(pipeline.stages):
         if step.order is None or step.order.duplicate_of is None:
             continue
         orphans = (
             clips.c.dataset_id == dataset_id,
-            clips.c[step.order.duplicate_of].in_(ids),
+            among_these(clips.c[step.order.duplicate_of], ids),
             clips.c.status != "failed",
         )
         verdict = case((clips.c.picked == DROP, PICKED), else_=null())

@@ -168,7 +168,11 @@ def test_an_old_home_is_migrated(empty_url: str, tmp_path: Path) -> None:
                 f"VALUES (7, 's', '{tmp_path}/before/videos', '[]', 0, '7')"
             )
         )
+        (tmp_path / "before").mkdir()  # with a source that stayed behind, not with clips
+        (tmp_path / "before/stayed.mp4").touch()
         names = [f"{home}/a.mp4", f"{tmp_path}/before/b.mp4", f"{home}2/c.mp4"]
+        names += [f"{tmp_path}/before/stayed.mp4"]
+        names += [f"{home}/again.mp4", f"{tmp_path}/before/again.mp4"]  # enqueued in both places
         for number, path in enumerate(names, 1):
             connection.execute(
                 text(
@@ -191,5 +195,5 @@ def test_an_old_home_is_migrated(empty_url: str, tmp_path: Path) -> None:
         found = connection.execute(text("SELECT path FROM clips ORDER BY id")).scalars().all()
         assert found == ["./clips/7/a.mp4", "/else/c.mp4", "./clips/7/b.mp4"]
         found = connection.execute(text("SELECT path FROM videos ORDER BY id")).scalars().all()
-        assert found == ["./a.mp4", "./b.mp4", f"{home}2/c.mp4"]
+        assert found == ["./a.mp4", "./b.mp4", *names[2:4], "./again.mp4", names[5]]
         assert connection.execute(text("SELECT root FROM datasets")).scalars().all() == ["./videos"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,6 +16,7 @@ revision = "0011"
 down_revision = "0010"
 
 PATHS = {"clips": "path", "videos": "path", "datasets": "root"}
+CHUNK = 1000  # rows that are read together
 
 
 def upgrade() -> None:
@@ -23,6 +26,9 @@ def upgrade() -> None:
         return
     for old in dict.fromkeys([home, *_left_behind(connection, home)]):
         for table, column in PATHS.items():
+            if old != home and table != "clips":
+                _rewrite_moved(connection, table, column, old)
+                continue
             connection.execute(
                 sa.text(
                     f"UPDATE {table} SET {column} = '.' || substr({column}, :rest) "  # noqa: S608
@@ -30,6 +36,30 @@ def upgrade() -> None:
                 ),
                 {"rest": len(old) + 1, "length": len(old) + 1, "prefix": f"{old}/"},
             )
+
+
+def _rewrite_moved(connection: sa.Connection, table: str, column: str, old: str) -> None:
+    """Rewrite the paths of sources that moved with the home: those that stayed behind keep theirs,
+    and so does a source that was enqueued again in the new home.
+    """
+    after = 0
+    dataset = "dataset_id" if table == "videos" else "id"
+    query = sa.text(
+        f"SELECT id, {dataset}, {column} FROM {table} WHERE id > :after "  # noqa: S608
+        f"AND substr({column}, 1, :length) = :prefix ORDER BY id LIMIT {CHUNK}"
+    )
+    values = {"length": len(old) + 1, "prefix": f"{old}/"}
+    rewrite = sa.text(
+        f"UPDATE {table} SET {column} = :path WHERE id = :id AND NOT EXISTS "  # noqa: S608
+        f"(SELECT 1 FROM {table} o WHERE o.{dataset} = :dataset AND o.{column} = :path)"
+    )
+    while rows := connection.execute(query, {**values, "after": after}).all():
+        for row, of_dataset, path in rows:
+            # as stored, bytes of a name that are not UTF-8 are %XX
+            if not any(os.path.lexists(name) for name in (path, unquote_to_bytes(path))):
+                new = {"path": f".{path[len(old) :]}", "id": row, "dataset": of_dataset}
+                connection.execute(rewrite, new)
+        after = rows[-1][0]
 
 
 def _left_behind(connection: sa.Connection, home: str) -> Iterator[str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import text
+from typing import Any
+
+from sqlalchemy import event, text
 
 from curate.configs.schema import Order
 from curate.db.save.batch import Outcomes
+from curate.db.save.clips import forget_clips
 from curate.tasks.stage import NewClip
 from tests.pipelines import Line
 
@@ -24,6 +27,22 @@ def test_the_clips_of_a_video_enter_behind_the_filters_of_split(line: Line) -> N
         (1, "score", "dropped", "some"),
     ]
     assert line.rows("SELECT stage, status, num_clips FROM videos") == [("done", "kept", 2)]
+
+
+def test_statements_have_no_value_for_each_clip_that_is_forgotten(line: Line) -> None:
+    """Postgres takes 65,535, and a long video or a hundred short ones have more clips."""
+    line.put_clips(50, "score")
+    numbers = []
+
+    def count(_connection: object, _cursor: object, _sql: str, values: Any, *_: object) -> None:
+        numbers.append(len(values))
+
+    event.listen(line.engine, "before_cursor_execute", count)
+    with line.engine.begin() as connection:
+        (video,) = connection.execute(text("SELECT id FROM videos")).scalars()
+        forget_clips(connection, line.dataset.id, [video], line.pipeline)
+    assert line.rows("SELECT count(*) FROM clips") == [(0,)]
+    assert numbers and max(numbers) < 50
 
 
 def test_splitting_again_replaces_the_clips(line: Line) -> None:
