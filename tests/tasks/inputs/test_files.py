@@ -57,6 +57,9 @@ def test_the_fingerprint_of_an_object_is_read_anew(s3_url: str) -> None:
     system.pipe_file(path, b"one")
     (found,) = find_inputs(s3_url)
     assert is_same_file(found.fingerprint, fingerprint_now(found.path))
+    assert (is_gone(found.path), is_gone(f"{s3_url}/b.mp4")) == (False, True)
+    with pytest.raises(ServiceError):  # says nothing of the file
+        is_gone("s3://no-such-bucket-of-ours/b.mp4")
     system.pipe_file(path, b"two")
     system.ls(path.rpartition("/")[0])
     assert not is_same_file(found.fingerprint, fingerprint_now(found.path))
