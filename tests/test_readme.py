@@ -83,7 +83,7 @@ def test_every_line_does_what_it_says(tmp_path: Path) -> None:
         if command == "flower":
             wait_until(lambda: answers("http://127.0.0.1:5555/tasks"), 60)
             done.terminate()
-        out, err = done.communicate(timeout=120)
+        out, err = done.communicate(timeout=400)
         assert done.returncode in EXPECTED.get(command, {0}), f"{line}\n{out}\n{err}"
         assert "Traceback" not in err
     with (tmp_path / "clips.csv").open(newline="") as file:

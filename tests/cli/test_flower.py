@@ -64,7 +64,7 @@ def test_flower_names_tasks_that_began_before_it_and_keeps_them_for_the_next_tim
             with make_app(Settings(home=home)) as app, app.connection_for_write() as connection:
                 # of a task whose first event, which Celery names it in, came before Flower
                 dispatcher = app.events.Dispatcher(connection, hostname="cpu0@here")
-                task = app.task(status_of, name="stage.probe")
+                task = app.task(status_of, name="stage.probe", shared=False)
                 begun = Request(Message(**BEGUN), app=app, task=task, eventer=dispatcher)
 
                 def seen() -> bool:
