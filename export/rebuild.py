@@ -32,6 +32,7 @@ from curate.export.files import copy
 from curate.export.formats.parquet import check_pyarrow
 from curate.export.places import alone, read_text, write_text
 from curate.export.sources import Found, Source, find_sources, sha256_of
+from curate.tasks.bucket import Bucket
 from curate.tasks.cut import CutOptions
 from curate.tasks.inputs.paths import to_path, to_text
 from curate.tasks.storage.locations import replacing
@@ -324,7 +325,7 @@ def _wrong(row: Planned) -> str:
             return f"its {name} is no text"
         if "\0" in text:
             return f"its {name} is {text!r}"
-    for name in ("cut_options", "bucket"):
+    for name in ("cut_options", Bucket.name):
         if not isinstance(values[name], str | None):
             return f"its {name} is no text"
     numbers = {"start_pts": -MOST_PTS, "end_pts": -MOST_PTS}
