@@ -225,9 +225,7 @@ class Postgres:
     @contextmanager
     def database(self, template: str = "template0") -> Iterator[str]:
         """The URL of a new database, a copy of the template; it is dropped at the end."""
-        self._made += 1
-        name = f"test{self._made}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        name = self._create(template)
         try:
             yield self.url(name)
         finally:
@@ -239,7 +237,9 @@ class Postgres:
         a second of CPU. One of which more than rows was changed is dropped.
         """
         free = self._emptied.setdefault(template, [])
-        name = free.pop() if free else self._copied(template)
+        name = free.pop() if free else self._create(template)
+        if name not in self._forms:
+            self._forms[name] = self._form_without_rows(name)
         try:
             yield self.url(name)
         finally:
@@ -248,11 +248,10 @@ class Postgres:
             else:
                 self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
-    def _copied(self, template: str) -> str:
+    def _create(self, template: str) -> str:
         self._made += 1
         name = f"test{self._made}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
-        self._forms[name] = self._form_without_rows(name)
         return name
 
     def _form_without_rows(self, name: str) -> str:

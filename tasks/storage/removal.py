@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,26 +66,28 @@ def remove_files(paths: Iterable[str]) -> Removed:
     """Remove files by their paths or URLs as the database has them. Those that are not there are
     passed over. Raises ServiceError where one cannot be removed.
     """
-    removed = Removed()
-    given = list(paths)
-    urls = [path for path in given if is_url(path)]
-    removed.add(_remove_local(path) for path in given if not is_url(path))
-    if urls:
-        with ThreadPoolExecutor(REQUESTS) as pool:
-            removed.add(pool.map(_remove_url, urls))
-    return removed
+    return _of_each(paths, _remove_local, _remove_url)
 
 
 def sizes_of(paths: Iterable[str]) -> Removed:
     """What `remove_files` would remove. Raises ServiceError when a store does not answer."""
-    found = Removed()
+    return _of_each(paths, _local_size, _remote_size)
+
+
+def _of_each(
+    paths: Iterable[str],
+    local: Callable[[str], int | None],
+    remote: Callable[[str], int | None],
+) -> Removed:
+    """What was done to each path or URL; several URLs at a time, since a store takes its time."""
+    done = Removed()
     given = list(paths)
     urls = [path for path in given if is_url(path)]
-    found.add(_local_size(path) for path in given if not is_url(path))
+    done.add(local(path) for path in given if not is_url(path))
     if urls:
         with ThreadPoolExecutor(REQUESTS) as pool:
-            found.add(pool.map(_remote_size, urls))
-    return found
+            done.add(pool.map(remote, urls))
+    return done
 
 
 def _local_size(path: str) -> int | None:
