@@ -57,7 +57,5 @@ def run(
     export = ExportRequest(output, where, columns or (), sort or ())
     request = EnqueueRequest(sources, config, sets or (), name, images, export)
     opened, report = enqueue_videos(session, request)
-    session.console.say("\n".join([f"dataset {opened.name}: {report}", *report.remarks()]))
-    for line in report.warnings():
-        session.console.warn(line)
+    report.tell(session.console, opened.name)
     finish(session, opened, jobs, export)

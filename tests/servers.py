@@ -27,6 +27,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from tests import statements
 from tests.quick import forbid_in_quick
 
 _START_SECONDS = 60
@@ -42,40 +43,6 @@ _POSTGRES_SETTINGS = {
     "logging_collector": "off",
     "log_min_messages": "fatal",
 }
-
-# everything of a database but its rows, as one hash: what a test may leave changed
-_FORM = """
-SELECT md5(string_agg(found, '|' ORDER BY found)) FROM (
-    SELECT concat_ws(' ', c.oid, relname, relkind, relacl, reloptions) FROM pg_class c
-        WHERE relnamespace = 'public'::regnamespace
-    UNION ALL SELECT concat_ws(' ', attrelid, attname, atttypid, attnotnull, attacl)
-        FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid
-        WHERE relnamespace = 'public'::regnamespace
-    UNION ALL SELECT concat_ws(' ', oid, conname, convalidated) FROM pg_constraint
-    UNION ALL SELECT concat_ws(' ', oid, tgname, tgenabled) FROM pg_trigger
-    UNION ALL SELECT concat_ws(' ', oid, proname) FROM pg_proc
-        WHERE pronamespace = 'public'::regnamespace
-    UNION ALL SELECT concat_ws(' ', oid, nspname, nspacl) FROM pg_namespace
-        WHERE nspname NOT LIKE 'pg_%temp_%'
-    UNION ALL SELECT concat_ws(' ', oid, defaclacl) FROM pg_default_acl
-    UNION ALL SELECT datacl::text FROM pg_database WHERE datname = current_database()
-    UNION ALL SELECT setconfig::text FROM pg_db_role_setting s
-        JOIN pg_database d ON d.oid = setdatabase WHERE datname = current_database()
-    UNION ALL SELECT version_num FROM alembic_version
-) AS whole (found)
-"""
-_OTHERS = """
-SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid()
-"""
-_TABLES = """
-SELECT quote_ident(relname) FROM pg_class
-WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'alembic_version'
-"""
-_RESTART = """
-SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false)
-FROM pg_sequences WHERE last_value IS NOT NULL
-"""
 
 ASKED = "asked_"  # logins whose names start so are asked for their password; others are trusted
 
@@ -265,14 +232,14 @@ class Postgres:
         try:
             where = f"host={self.folder} user=postgres dbname={name}"
             with psycopg.connect(where, autocommit=True) as connection:
-                connection.execute(_OTHERS)
+                connection.execute(statements.OTHERS)
                 connection.execute("SET session_replication_role = replica")  # no look at keys
-                for (table,) in connection.execute(_TABLES).fetchall():
+                for (table,) in connection.execute(statements.TABLES).fetchall():
                     removed = connection.execute(f"DELETE FROM {table}".encode())
                     if removed.rowcount:  # the next test shall find no trace of them
                         connection.execute(f"VACUUM {table}".encode())
-                connection.execute(_RESTART)
-                found = connection.execute(_FORM).fetchone()
+                connection.execute(statements.RESTART)
+                found = connection.execute(statements.FORM).fetchone()
                 return str(found[0]) if found else ""
         except psycopg.Error:
             return ""

@@ -20,7 +20,7 @@ from curate.cli.shared.database import (
 )
 from curate.cli.shared.exports import ExportRequest, check_export
 from curate.cli.shared.gone import gone_below, gone_text
-from curate.cli.shared.output import counted
+from curate.cli.shared.output import Console, counted
 from curate.cli.shared.pipelines import pipeline_of, resolve
 from curate.cli.shared.session import Session
 from curate.cli.shared.weights import check_models
@@ -108,6 +108,12 @@ class EnqueueReport:
         lines += [f"{p} holds no video: its pictures join" for p in self.passed_over.only_pictures]
         lines += [f"{path} is curate's own: not entered" for path in self.passed_over.own]
         return lines
+
+    def tell(self, console: Console, name: str) -> None:
+        """Say what was found for the dataset of this name, and warn of what was passed over."""
+        console.say("\n".join([f"dataset {name}: {self}", *self.remarks()]))
+        for line in self.warnings():
+            console.warn(line)
 
     def warnings(self) -> list[str]:
         """A line for each folder that could not be listed."""

@@ -101,10 +101,7 @@ class Home:
             [str(source) for source in sources], Path(config) if config else None, set, name, images
         )
         opened, report = enqueue_videos(self._session, request)
-        said = [f"dataset {opened.name}: {report}", *report.remarks()]
-        self._session.console.say("\n".join(said))
-        for line in report.warnings():
-            self._session.console.warn(line)
+        report.tell(self._session.console, opened.name)
         return Dataset(self._session, opened).run(processes)
 
     def sql(self, statement: str, max_rows: int = 1_000_000) -> pandas.DataFrame:
