@@ -12,11 +12,11 @@ from collections.abc import Iterator
 
 from sqlalchemy import Engine, text
 
-from curate.cli.shared.database import make_reader
-from curate.cli.shared.pipelines import resolve
 from curate.configs.pipeline import Pipeline
 from curate.db import datasets, migrate
 from curate.db.engine import is_sqlite, reading, writing
+from curate.worker.session.database import make_reader
+from curate.worker.session.pipelines import resolve
 
 CLIPS = 100  # of a video
 CHUNK = 500_000  # rows in a transaction

@@ -6,7 +6,6 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from curate.cli.shared.database import OpenDataset, open_dataset
 from curate.cli.shared.options import DatasetName, Json
 from curate.cli.shared.output import emit
 from curate.cli.shared.session import Session
@@ -14,6 +13,7 @@ from curate.configs.errors import UsageError
 from curate.db.reports.counts import count_values
 from curate.tasks.bucket import Bucket, BucketOptions
 from curate.tasks.video.buckets import parse_bucket, read_table
+from curate.worker.session.database import OpenDataset, open_dataset
 
 COLUMNS = ("bucket", "no_bucket", "height", "width", "frames", "aspect_ratio", "clips", "kept")
 SPARE = ("height", "width", "frames", "aspect_ratio")

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from curate.cli.shared.database import open_dataset
 from curate.cli.shared.options import Json, dataset_names
-from curate.cli.shared.output import counted, emit_json
+from curate.cli.shared.output import emit_json
 from curate.cli.shared.session import Session
 from curate.configs.schema import CANCELLED
+from curate.configs.shown import counted
 from curate.db import datasets
+from curate.worker.session.database import open_dataset
 
 
 def cancel(

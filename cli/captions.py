@@ -10,17 +10,18 @@ from typing import Annotated
 import typer
 
 from curate.cli.shared.by_hand import CLEAN, clips_by_hand
-from curate.cli.shared.database import OpenDataset, open_dataset
 from curate.cli.shared.options import DatasetName, Json, Where
-from curate.cli.shared.output import counted, emit_json
+from curate.cli.shared.output import emit_json
 from curate.cli.shared.session import Session
 from curate.configs.errors import BadTable, UsageError
+from curate.configs.shown import counted
 from curate.db.captions import TableCaption
 from curate.db.captions import drop as drop_captions
 from curate.db.captions import load as load_captions
 from curate.tasks.inputs.extensions import TABLE_EXTENSIONS, extension
 from curate.tasks.inputs.tables import as_input, read_rows
 from curate.tasks.text.captions import HAND
+from curate.worker.session.database import OpenDataset, open_dataset
 
 captions = typer.Typer(no_args_is_help=True, help="Captions from outside.")
 

@@ -8,14 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from curate.cli.shared.database import OpenDataset, open_dataset
 from curate.cli.shared.joining import with_steps
 from curate.cli.shared.one_stage import RedoRequest, redo_stage
 from curate.cli.shared.options import DatasetName, Json
-from curate.cli.shared.output import Counter, counted, emit, emit_json, percent
+from curate.cli.shared.output import Counter, emit, emit_json
 from curate.cli.shared.session import Session
 from curate.configs.errors import NoConcepts, NotFitted
 from curate.configs.pipeline import DONE
+from curate.configs.shown import counted, percent
 from curate.db.fits import newest_fit, read_fit, save_fit
 from curate.db.grouping import (
     Group,
@@ -28,6 +28,7 @@ from curate.tasks.concept import Concept
 from curate.tasks.semantic_dedup import SemanticDedup, SemanticDedupOptions
 from curate.tasks.stage import Fit
 from curate.tasks.text.distinctive import distinctive, words_of
+from curate.worker.session.database import OpenDataset, open_dataset
 
 STAGE = Concept.name
 TEXTS_A_CONCEPT = 200  # that it is named by

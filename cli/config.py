@@ -6,16 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
-from curate.cli.shared.database import open_dataset
 from curate.cli.shared.options import Config, DatasetName, Json, Sets
 from curate.cli.shared.output import emit, emit_json
 from curate.cli.shared.pipeline_file import full_steps, pipeline_file
-from curate.cli.shared.pipelines import resolve, resolve_dataset
 from curate.cli.shared.session import Session
 from curate.configs.differences import step_name
 from curate.configs.errors import UsageError
 from curate.configs.presets import presets
 from curate.configs.settings import sources
+from curate.worker.session.database import open_dataset
+from curate.worker.session.pipelines import resolve, resolve_dataset
 
 
 def config(

@@ -13,14 +13,12 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Engine
 
-from curate.cli.shared.database import open_database, open_dataset
-from curate.cli.shared.enqueuing import check_name
 from curate.cli.shared.options import DatasetName, Json, dataset_names
-from curate.cli.shared.output import Counter, bytes_text, counted, emit, emit_json
+from curate.cli.shared.output import Counter, emit, emit_json
 from curate.cli.shared.own_files import files_of_videos, folder_of, is_own_folder, named_as_clips
-from curate.cli.shared.pipelines import pipeline_of
 from curate.cli.shared.session import Session
 from curate.configs.errors import AtWork, ConfigError, NoDatasets, UsageError
+from curate.configs.shown import bytes_text, counted
 from curate.db import deleting
 from curate.db.datasets import Dataset, all_datasets, pick, rename, video_ids
 from curate.db.reports.overview import condition, view_dataset
@@ -29,6 +27,9 @@ from curate.tasks.storage.clip_files import sizes_below
 from curate.tasks.storage.removal import Removed, remove_empty_folders, remove_files
 from curate.tasks.video.samples import archive
 from curate.worker.dispatcher import expire_rows_of_dead
+from curate.worker.session.database import open_database, open_dataset
+from curate.worker.session.enqueuing import check_name
+from curate.worker.session.pipelines import pipeline_of
 
 COLUMNS = ("dataset", "state", "videos", "clips", "kept", "failed", "size", "made")
 SPARE = ("made", "failed", "videos")  # a narrow terminal leaves these out, the first one first

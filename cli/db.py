@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import typer
 
-from curate.cli.shared.database import make_reader, open_database
 from curate.cli.shared.options import Json
 from curate.cli.shared.output import emit_json
 from curate.cli.shared.session import Session
@@ -13,6 +12,7 @@ from curate.db import migrate
 from curate.db.engine import make_engine
 from curate.db.readonly.urls import reader_url
 from curate.tasks.storage.locations import home_text
+from curate.worker.session.database import make_reader, open_database
 
 db = typer.Typer(help="Make the database, or bring its schema up to date.", no_args_is_help=True)
 

@@ -11,12 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
-from curate.cli.shared.database import open_dataset
 from curate.cli.shared.options import Json, dataset_names
 from curate.cli.shared.output import Counter, emit, emit_cells, emit_json
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
 from curate.db.diff import VERDICT, Difference, comparable, differences
+from curate.worker.session.database import open_dataset
 
 SHOWN = 10  # clips that the table has
 NAMES = ("change", "source", "start_seconds", "end_seconds", "clip_a", "clip_b", "column", "a", "b")

@@ -15,13 +15,10 @@ from typing import Literal
 import typer
 
 import curate
-from curate.cli.shared.database import has_database, open_database
 from curate.cli.shared.hosts import version_difference
 from curate.cli.shared.options import Json
 from curate.cli.shared.output import emit
-from curate.cli.shared.pipelines import pipeline_of
 from curate.cli.shared.session import Session
-from curate.cli.shared.weights import needed, state_of
 from curate.configs.errors import CurateError
 from curate.configs.packages import install
 from curate.configs.settings import hide_password
@@ -35,6 +32,9 @@ from curate.tasks.registry import stages
 from curate.tasks.storage.locations import check_clips_writable
 from curate.worker.broker import check_broker, redis_executable
 from curate.worker.owner import dead_owners
+from curate.worker.session.database import has_database, open_database
+from curate.worker.session.pipelines import pipeline_of
+from curate.worker.session.weights import needed, state_of
 
 LITTLE_SPACE = 5 << 30  # bytes
 NEEDED = ("av", "opencv-python-headless", "celery", "sqlalchemy")
@@ -133,7 +133,7 @@ def check_models(session: Session) -> Check:
 
     A wrong one fails; of a missing one `enqueue` says what to do.
     """
-    states = {need.model: state_of(session, need) for need in needed()}
+    states = {need.model: state_of(need, session.settings.model_folder) for need in needed()}
     present = sum(state == "present" for state, _ in states.values())
     counts = f"{present} of {len(states)} in {session.settings.model_folder}"
     wrong = [f"{name}: {why}" for name, (state, why) in states.items() if state == "wrong"]

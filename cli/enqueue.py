@@ -6,13 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from curate.cli.shared.enqueuing import EnqueueReport, EnqueueRequest, enqueue_videos, preview
 from curate.cli.shared.notify import notify_workers
 from curate.cli.shared.options import Config, Images, Json, Name, Sets, Sources
-from curate.cli.shared.output import emit_json, plain
+from curate.cli.shared.output import emit_json
 from curate.cli.shared.session import Session
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import RUNNING
+from curate.configs.shown import plain
+from curate.worker.session.enqueuing import EnqueueReport, EnqueueRequest, enqueue_videos, preview
 
 
 def enqueue(

@@ -11,8 +11,7 @@ from typing import Annotated
 
 import typer
 
-from curate.cli.shared.database import OpenDataset, known_error, known_stage, open_dataset
-from curate.cli.shared.gone import gone_text, gone_unreadable
+from curate.cli.shared.known import known_error, known_stage
 from curate.cli.shared.lost_frames import list_lost, lost_json, lost_text
 from curate.cli.shared.options import (
     DatasetName,
@@ -22,12 +21,15 @@ from curate.cli.shared.options import (
     RowLevel,
     level_of,
 )
-from curate.cli.shared.output import emit_cells, emit_json, formatted
+from curate.cli.shared.output import emit_cells, emit_json
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
 from curate.configs.settings import without_passwords
+from curate.configs.shown import formatted
 from curate.db.reports.failures import FailedRow, Failure, failed_rows, failures
 from curate.db.reports.frames import FrameCounts, count_frames
+from curate.worker.session.database import OpenDataset, open_dataset
+from curate.worker.session.gone import gone_text, gone_unreadable
 
 
 def errors(

@@ -10,7 +10,6 @@ import typer
 from sqlalchemy import Engine
 
 import curate
-from curate.cli.shared.database import OpenDataset, open_dataset
 from curate.cli.shared.export_options import (
     Balance,
     CheckUrls,
@@ -48,11 +47,12 @@ from curate.cli.shared.exports import (
 )
 from curate.cli.shared.funnel import warn_of_refilter
 from curate.cli.shared.options import Columns, Json, Sort, Where
-from curate.cli.shared.output import Counter, bytes_text, counted, emit
+from curate.cli.shared.output import Counter, emit
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import StageOptions
+from curate.configs.shown import bytes_text, counted
 from curate.db.balance import held_values
 from curate.db.export import Exported, groups_of, rows_of
 from curate.db.reports.counts import count_unfinished
@@ -64,6 +64,7 @@ from curate.export.registry import format_of
 from curate.tasks.concept import Concept
 from curate.tasks.cut import Cut
 from curate.tasks.inputs.paths import to_path
+from curate.worker.session.database import OpenDataset, open_dataset
 
 
 def export(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import typer
 
-from curate.cli.shared.database import open_dataset
 from curate.cli.shared.funnel import (
     funnel_rows,
     print_funnel,
@@ -16,6 +15,7 @@ from curate.cli.shared.options import DatasetName, Json
 from curate.cli.shared.output import emit_json
 from curate.cli.shared.session import Session
 from curate.db.reports.frames import count_frames
+from curate.worker.session.database import open_dataset
 
 
 def filter_(ctx: typer.Context, dataset: DatasetName = None, as_json: Json = False) -> None:

@@ -13,10 +13,11 @@ from typing import Annotated
 import typer
 
 from curate.cli.shared.options import Address, Hosts
-from curate.cli.shared.output import Console
-from curate.cli.shared.serving import refuse_open_address, signals_interrupt, url_of
+from curate.cli.shared.serving import refuse_open_address, url_of
 from curate.cli.shared.session import Session
 from curate.worker.broker import EmbeddedBroker, check_broker, outages
+from curate.worker.session.console import Console
+from curate.worker.session.signals import signals_interrupt
 from curate.worker.stopping import undisturbed
 
 LOGIN = "FLOWER_BASIC_AUTH"

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from curate.cli.shared.database import open_dataset
 from curate.cli.shared.options import DatasetName, Json
-from curate.cli.shared.output import counted, emit, seconds_text
+from curate.cli.shared.output import emit
 from curate.cli.shared.session import Session
+from curate.configs.shown import counted, seconds_text
 from curate.db.prune import prune_batches
 from curate.db.reports.batches import stage_history
+from curate.worker.session.database import open_dataset
 
 COLUMNS = [
     "stage",

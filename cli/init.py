@@ -10,10 +10,10 @@ import typer
 
 from curate.cli.shared.options import Config, Sets
 from curate.cli.shared.pipeline_file import pipeline_file
-from curate.cli.shared.pipelines import resolve
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
 from curate.configs.presets import DEFAULT_FILE
+from curate.worker.session.pipelines import resolve
 
 
 def init(

@@ -24,8 +24,8 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
 import curate
-from curate.cli.shared.output import plain
 from curate.configs.errors import CurateError
+from curate.configs.shown import plain
 
 INTERRUPTED = 130
 PIPE_CLOSED = 141

@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from curate.cli.shared.database import open_database
-from curate.cli.shared.serving import refuse_open_address, signals_interrupt, url_of
+from curate.cli.shared.serving import refuse_open_address, url_of
 from curate.cli.shared.session import Session
 from curate.configs.errors import ServiceError, UsageError
 from curate.worker.messages import Messages, make_app
 from curate.worker.metrics import as_text, registry, server
+from curate.worker.session.database import open_database
+from curate.worker.session.signals import signals_interrupt
 
 LOGIN = "CURATE_METRICS_AUTH"
 

@@ -19,12 +19,9 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from curate.cli.shared.database import open_database
 from curate.cli.shared.options import Config, Json, Sets
 from curate.cli.shared.output import emit
-from curate.cli.shared.pipelines import pipeline_of, resolve
 from curate.cli.shared.session import Session
-from curate.cli.shared.weights import needed, state_of
 from curate.configs.errors import ConfigError, NoDatasets, ServiceError, UsageError
 from curate.configs.pipeline import Pipeline, hint
 from curate.db.datasets import all_datasets
@@ -34,6 +31,9 @@ from curate.tasks.models.convert import convert as convert_model
 from curate.tasks.models.fetch import HUB, FetchRequest
 from curate.tasks.models.fetch import fetch as fetch_model
 from curate.tasks.models.trial_process import try_model
+from curate.worker.session.database import open_database
+from curate.worker.session.pipelines import pipeline_of, resolve
+from curate.worker.session.weights import needed, state_of
 
 models = typer.Typer(
     help="Weights of models: what is needed, what is there, how to get it.", no_args_is_help=True
@@ -72,7 +72,7 @@ licence, how to get them.
     for need, users in needed(pipelines).items():
         folder = folder_of(need.model, session.settings.model_folder)
         known = CATALOG.get(need.model)
-        state, why = state_of(session, need)
+        state, why = state_of(need, session.settings.model_folder)
         size = known.size if known else None
         if state != "missing":
             files = [p for p in folder.rglob("*") if p.is_file()] if folder.is_dir() else [folder]
@@ -132,7 +132,7 @@ def check(ctx: typer.Context, names: Names = None, as_json: Json = False) -> Non
     session = Session.of(ctx)
     rows: list[dict[str, Any]] = []
     for need in _choose_models(session, names or ()):
-        state, why = state_of(session, need)
+        state, why = state_of(need, session.settings.model_folder)
         row = {"model": need.model, "result": state, "detail": why}
         if state == "present":
             session.console.say(f"{need.model}: loading, and running one batch")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from curate.cli.shared.database import open_dataset
 from curate.cli.shared.options import DatasetName, Json
 from curate.cli.shared.output import emit_json
 from curate.cli.shared.session import Session
 from curate.configs.schema import PAUSED
 from curate.db import datasets
 from curate.db.reports.workers import busy_processes
+from curate.worker.session.database import open_dataset
 
 
 def pause(ctx: typer.Context, dataset: DatasetName = None, as_json: Json = False) -> None:

@@ -7,13 +7,14 @@ from typing import Annotated
 import typer
 
 from curate.cli.shared.clip_ids import clip_ids
-from curate.cli.shared.database import open_dataset
 from curate.cli.shared.options import Json, OfDataset
-from curate.cli.shared.output import counted, emit_json
+from curate.cli.shared.output import emit_json
 from curate.cli.shared.session import Session
+from curate.configs.shown import counted
 from curate.db.picks import pick_clips
 from curate.db.reports.counts import count_unfinished
 from curate.db.schema import DROP, KEEP
+from curate.worker.session.database import open_dataset
 
 pick = typer.Typer(
     no_args_is_help=True, help="Keep or drop single clips by hand, whatever the filters say."

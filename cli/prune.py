@@ -11,10 +11,9 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
-from curate.cli.shared.database import OpenDataset, open_database, open_dataset, refuse_deleting
 from curate.cli.shared.one_stage import cut_changes
 from curate.cli.shared.options import Json, dataset_names
-from curate.cli.shared.output import Counter, bytes_text, counted, emit, emit_json
+from curate.cli.shared.output import Counter, emit, emit_json
 from curate.cli.shared.own_files import (
     CHUNK,
     chunks,
@@ -24,9 +23,9 @@ from curate.cli.shared.own_files import (
     is_own_folder,
     leftover_clips,
 )
-from curate.cli.shared.pipelines import pipeline_of
 from curate.cli.shared.session import Session
 from curate.configs.errors import AtWork, UsageError
+from curate.configs.shown import bytes_text, counted
 from curate.db.checking import file_writer, sources
 from curate.db.datasets import all_datasets
 from curate.db.deleting import clip_files, count_videos, known_sources
@@ -37,6 +36,8 @@ from curate.tasks.inputs.paths import to_text
 from curate.tasks.storage.part_files import abandoned_files
 from curate.tasks.storage.removal import Removed, files_below, remove_files, sizes_of
 from curate.tasks.video.samples import archive
+from curate.worker.session.database import OpenDataset, open_database, open_dataset, refuse_deleting
+from curate.worker.session.pipelines import pipeline_of
 
 _ARCHIVE = re.compile(r".*/(\d+)\.zip", re.DOTALL)
 

@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from curate.cli.shared.options import Json
-from curate.cli.shared.output import Counter, counted, emit
+from curate.cli.shared.output import Counter, emit
 from curate.cli.shared.session import Session
 from curate.configs.errors import NotRebuilt, UsageError
+from curate.configs.shown import counted
 from curate.export.rebuild import Rebuild, Rebuilt
 
 Manifest = Annotated[

@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 
 from curate.cli.shared.by_hand import CLEAN, clips_by_hand
-from curate.cli.shared.database import OpenDataset, open_dataset
 from curate.cli.shared.one_stage import RedoRequest, StageSets, redo_stage
 from curate.cli.shared.options import DatasetName, Json, Where, stage_names
-from curate.cli.shared.output import counted
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
+from curate.configs.shown import counted
 from curate.tasks.captioners.stages import CaptionStage
 from curate.tasks.registry import stages
+from curate.worker.session.database import OpenDataset, open_dataset
 
 AFTER = (CLEAN, "match")  # what a new caption goes through too
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import typer
 
 from curate.cli.shared.by_hand import CLEAN
-from curate.cli.shared.database import open_dataset
 from curate.cli.shared.one_stage import RedoRequest, StageSets, redo_stage
 from curate.cli.shared.options import DatasetName, Json, Where
 from curate.cli.shared.session import Session
+from curate.worker.session.database import open_dataset
 
 
 def reclean(

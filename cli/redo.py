@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from curate.cli.shared.database import open_dataset
 from curate.cli.shared.one_stage import RedoRequest, StageSets, redo_stage
 from curate.cli.shared.options import DatasetName, Json, Where, stage_names
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
 from curate.tasks.registry import stages
+from curate.worker.session.database import open_dataset
 
 StageName = Annotated[
     str,

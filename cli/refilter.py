@@ -9,17 +9,18 @@ from typing import Annotated, Any
 
 import typer
 
-from curate.cli.shared.database import OpenDataset, open_dataset
 from curate.cli.shared.options import Config, DatasetName, Json, Sets
-from curate.cli.shared.output import Counter, counted, emit, emit_json, formatted
-from curate.cli.shared.pipelines import changed_pipeline, resolve
+from curate.cli.shared.output import Counter, emit, emit_json
 from curate.cli.shared.session import Session
 from curate.configs.differences import differences, only_filters_differ
 from curate.configs.errors import StagesChanged, UsageError
 from curate.configs.pipeline import Pipeline
+from curate.configs.shown import counted, formatted
 from curate.db.preview import preview
 from curate.db.refilter import replace_pipeline
 from curate.db.reports.counts import count_unfinished
+from curate.worker.session.database import OpenDataset, open_dataset
+from curate.worker.session.pipelines import changed_pipeline, resolve
 
 PREVIEW_COLUMNS = ["filter", "rows", "kept", "lost", "come_back", "to_go", "unmeasured"]
 SPARE = ("unmeasured", "to_go")  # left out where the terminal is narrow

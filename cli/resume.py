@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from curate.cli.shared.database import open_dataset
 from curate.cli.shared.exports import ExportRequest, plan_export
 from curate.cli.shared.local_run import finish
 from curate.cli.shared.notify import notify_workers
 from curate.cli.shared.options import Columns, DatasetName, Output, Processes, Sort, Where
-from curate.cli.shared.output import counted
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
 from curate.configs.settings import hide_password
+from curate.configs.shown import counted
 from curate.db import datasets
 from curate.export.tables import check_target
 from curate.worker.dispatcher import expire_rows_of_dead
+from curate.worker.session.database import open_dataset
 
 
 def resume(

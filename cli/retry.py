@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import typer
 
-from curate.cli.shared.database import known_error, known_stage, open_dataset
-from curate.cli.shared.gone import gone_text, gone_unreadable
+from curate.cli.shared.known import known_error, known_stage
 from curate.cli.shared.notify import next_after_notifying
 from curate.cli.shared.options import DatasetName, ErrorClass, FailedStage, Json
-from curate.cli.shared.output import counted, emit_json
+from curate.cli.shared.output import emit_json
 from curate.cli.shared.session import Session
+from curate.configs.shown import counted
 from curate.db import datasets
+from curate.worker.session.database import open_dataset
+from curate.worker.session.gone import gone_text, gone_unreadable
 
 
 def retry(

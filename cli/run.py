@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from curate.cli.shared.enqueuing import EnqueueRequest, enqueue_videos
 from curate.cli.shared.exports import ExportRequest
 from curate.cli.shared.local_run import finish
 from curate.cli.shared.options import (
@@ -24,6 +23,7 @@ from curate.cli.shared.options import (
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
 from curate.export.tables import check_target
+from curate.worker.session.enqueuing import EnqueueRequest, enqueue_videos
 
 
 def run(
@@ -55,7 +55,7 @@ def run(
         raise UsageError(what=f"{output} is both input and output; give -o another name")
     check_target(output)
     export = ExportRequest(output, where, columns or (), sort or ())
-    request = EnqueueRequest(sources, config, sets or (), name, images, export)
+    request = EnqueueRequest(sources, config, sets or (), name, images, export.selection)
     opened, report = enqueue_videos(session, request)
     report.tell(session.console, opened.name)
     finish(session, opened, jobs, export)

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from curate.cli.shared.database import open_dataset
 from curate.cli.shared.one_stage import find_step, with_options
 from curate.cli.shared.options import DatasetName, Json
 from curate.cli.shared.output import emit_json
@@ -16,6 +15,7 @@ from curate.configs.differences import differences
 from curate.configs.errors import UsageError
 from curate.configs.names import did_you_mean
 from curate.db.redo import set_pipeline
+from curate.worker.session.database import open_dataset
 
 
 def set_(

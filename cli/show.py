@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from curate.cli.shared.database import open_database, open_dataset
 from curate.cli.shared.one_row import print_row
 from curate.cli.shared.options import Json, RowLevel, level_of
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
 from curate.db.reports.one_row import dataset_of
+from curate.worker.session.database import open_database, open_dataset
 
 
 def show(

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine, inspect
 
-from curate.cli.shared.database import open_database
 from curate.cli.shared.options import Json, dataset_names
 from curate.cli.shared.output import emit, emit_cells, emit_json
 from curate.cli.shared.session import Session
@@ -19,6 +18,7 @@ from curate.db.datasets import pick
 from curate.db.engine import is_sqlite
 from curate.db.reports.counts import describe_tables
 from curate.tasks.storage.locations import home_text
+from curate.worker.session.database import open_database
 
 
 def sql(

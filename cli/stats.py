@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from curate.cli.shared.database import OpenDataset, open_dataset
 from curate.cli.shared.options import Json, OfDataset, RowLevel, column_names, level_of
-from curate.cli.shared.output import Counter, emit_cells, emit_json, formatted
+from curate.cli.shared.output import Counter, emit_cells, emit_json
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
 from curate.configs.schema import Column, Level
+from curate.configs.shown import formatted
 from curate.db.datasets import all_datasets
 from curate.db.filters.columns import unknown
 from curate.db.reports.distribution import (
@@ -26,6 +26,7 @@ from curate.db.reports.distribution import (
     measures,
 )
 from curate.db.reports.histogram import SHARES
+from curate.worker.session.database import OpenDataset, open_dataset
 
 BARS, ASCII_BARS = " ▁▂▃▄▅▆▇█", " .:-=+*#@"
 SHOWN = (ALL, "kept")

@@ -10,24 +10,16 @@ from typing import Annotated, Any
 
 import typer
 
-from curate.cli.shared.database import OpenDataset, open_dataset
-from curate.cli.shared.displays import Bars, Display, Lines, at_work_text, time_left
-from curate.cli.shared.follow import Watcher
+from curate.cli.shared.displays import Bars
 from curate.cli.shared.funnel import warn_of_refilter
 from curate.cli.shared.hosts import version_difference
 from curate.cli.shared.lost_frames import lost_text
 from curate.cli.shared.options import DatasetName, Json
-from curate.cli.shared.output import (
-    counted,
-    emit,
-    emit_json,
-    emit_parts,
-    formatted,
-    seconds_text,
-)
+from curate.cli.shared.output import emit, emit_json, emit_parts
 from curate.cli.shared.session import Session
 from curate.configs.schema import RUNNING
 from curate.configs.settings import without_passwords
+from curate.configs.shown import counted, formatted, seconds_text
 from curate.db.reports.at_work import BatchAtWork
 from curate.db.reports.failures import failures
 from curate.db.reports.forms import earlier_forms
@@ -35,6 +27,9 @@ from curate.db.reports.frames import FrameCounts, count_frames
 from curate.db.reports.overview import DatasetView, condition
 from curate.db.reports.progress import Totals
 from curate.db.reports.workers import busy_processes
+from curate.worker.session.database import OpenDataset, open_dataset
+from curate.worker.session.display import Display, Lines, at_work_text, time_left
+from curate.worker.session.follow import Watcher
 
 WATCH_SECONDS = 2.0
 COLUMNS = ["stage", "queue", "waiting", "running", "done", "dropped", "failed", "rate/s", "eta"]

@@ -11,15 +11,15 @@ from typing import Annotated, Any
 
 import typer
 
-from curate.cli.shared.database import OpenDataset, open_dataset
-from curate.cli.shared.local_run import run_workers
+from curate.cli.shared.local_run import run_here
 from curate.cli.shared.notify import notify_workers
 from curate.cli.shared.one_stage import refuse_redo
 from curate.cli.shared.options import DatasetName, Json, Processes
-from curate.cli.shared.output import Counter, counted, emit, emit_json
+from curate.cli.shared.output import Counter, emit, emit_json
 from curate.cli.shared.session import Session
 from curate.configs.errors import ServiceError
 from curate.configs.schema import ABSENT
+from curate.configs.shown import counted
 from curate.db.checking import (
     CutClip,
     Source,
@@ -36,6 +36,7 @@ from curate.tasks.inputs.files import fingerprint_now, is_gone, is_same_file
 from curate.tasks.storage.clip_files import file_states
 from curate.tasks.storage.removal import REQUESTS
 from curate.tasks.video.damage import damage_of
+from curate.worker.session.database import OpenDataset, open_dataset
 
 SHOWN = 20  # problems that the table has; JSON has all
 
@@ -201,7 +202,7 @@ def _cut_again(session: Session, opened: OpenDataset, stage: str, jobs: int | No
     before = not_through(opened.engine, opened.dataset, stage)
     if not before or notify_workers(session, opened):
         return 0
-    run_workers(session, opened, jobs)
+    run_here(session, opened, jobs)
     return before - not_through(opened.engine, opened.dataset, stage)
 
 

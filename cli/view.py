@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curate.cli.shared.database import open_dataset
 from curate.cli.shared.options import Address, DatasetName, Hosts
 from curate.cli.shared.output import Counter
-from curate.cli.shared.serving import LOOPBACK, signals_interrupt, url_of
+from curate.cli.shared.serving import url_of
 from curate.cli.shared.session import Session
 from curate.configs.errors import ServiceError
+from curate.configs.settings import LOOPBACK
 from curate.db.readonly.engine import read_only_engine
 from curate.tasks.storage.locations import home_text
+from curate.worker.session.database import open_dataset
+from curate.worker.session.signals import signals_interrupt
 
 if TYPE_CHECKING:
     from curate.view.state import Home

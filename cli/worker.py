@@ -16,20 +16,21 @@ from typing import Annotated
 
 import typer
 
-from curate.cli.shared.database import make_database, open_database
 from curate.cli.shared.hosts import version_difference, worker_json
-from curate.cli.shared.local_run import refuse_shared_sqlite
-from curate.cli.shared.output import emit_json, seconds_text
-from curate.cli.shared.serving import signals_interrupt, stop_remark
+from curate.cli.shared.output import emit_json
 from curate.cli.shared.session import Session
 from curate.configs.errors import CurateError, ServiceError, UsageError
 from curate.configs.schema import QUEUES
+from curate.configs.shown import seconds_text
 from curate.db.reports.workers import SeenWorker, known_workers
 from curate.tasks.storage.locations import check_clips_writable
 from curate.worker.broker import broker_url, check_broker
 from curate.worker.heartbeat import answering, refuse_rivals
 from curate.worker.logs import configure
 from curate.worker.processes import WorkerSpec, worker_specs
+from curate.worker.session.database import make_database, open_database
+from curate.worker.session.running import refuse_shared_sqlite
+from curate.worker.session.signals import signals_interrupt, stop_remark
 from curate.worker.supervisor import Log, Supervisor
 
 log = logging.getLogger(__name__)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from curate.cli.shared.database import open_database
 from curate.cli.shared.hosts import version_difference, worker_json
 from curate.cli.shared.options import Json
-from curate.cli.shared.output import emit, seconds_text
+from curate.cli.shared.output import emit
 from curate.cli.shared.session import Session
+from curate.configs.shown import seconds_text
 from curate.db.reports.workers import known_workers, leased_by_host
+from curate.worker.session.database import open_database
 
 COLUMNS = ["host", "name", "queue", "processes", "npu", "version", "state", "seen", "rows_at_work"]
 

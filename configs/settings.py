@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from curate.configs.errors import ConfigError
 
 PREFIX = "CURATE_"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")  # names of this host
 
 
 class Settings(BaseModel):

@@ -18,7 +18,6 @@ SERVERS = {"postgres", "postgres_url", "empty_postgres_url", "redis_url", "s3", 
 # they start MindSpore, `curate` or another process a test, or compute for seconds
 SLOW = (
     "tests/accuracy",
-    "tests/cli/shared/test_weights.py",
     "tests/cli/test_api.py",
     "tests/cli/test_db.py",
     "tests/cli/test_flower.py",
@@ -65,6 +64,7 @@ SLOW = (
     "tests/view/test_search_browser.py",
     "tests/view/test_text_tower.py",
     "tests/view/test_snapshot.py",
+    "tests/worker/session/test_weights.py",
     "tests/worker/test_app.py",
     "tests/worker/test_broker.py",
     "tests/worker/test_logs.py",

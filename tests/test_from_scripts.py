@@ -16,11 +16,11 @@ import pytest
 from sqlalchemy import insert, select, text
 
 from curate.cli.main import call
-from curate.cli.shared.pipelines import resolve
 from curate.db import datasets, migrate
 from curate.db.engine import make_engine, reading, writing
 from curate.db.schema import clips, videos
 from curate.tasks.inputs.files import Input
+from curate.worker.session.pipelines import resolve
 
 Frame = pd.DataFrame
 MB = 1024**2

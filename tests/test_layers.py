@@ -1,5 +1,5 @@
 """Who may import whom: configs nothing, tasks and db configs, worker, view and export those three,
-nobody cli.
+nobody cli, and curate.api neither.
 """
 
 from __future__ import annotations
@@ -69,6 +69,20 @@ def test_finding_the_stages_loads_nothing_heavy() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_python_stands_on_no_command_and_loads_nothing_heavy() -> None:
+    """`import curate` loads nothing of ours, `curate.open` no command and nothing heavy."""
+    heavy = "av cv2 scenedetect pandas scipy sklearn mindspore tornado typer"
+    script = (
+        "import sys, curate; print([m for m in sys.modules if m.startswith('curate.')]);"
+        "curate.open('nowhere'); print([m for m in sys.modules if m.startswith('curate.cli')]);"
+        f"print([m for m in {heavy.split()!r} if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["[]"] * 3
 
 
 LAYERS = ("configs", "db", "worker", "view", "export")

@@ -27,13 +27,13 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
-from curate.cli.shared.pipelines import resolve
 from curate.configs.errors import ConfigError
 from curate.configs.pipeline import read_yaml
 from curate.configs.presets import PRESETS
 from curate.tasks.clip_embed import POINTS
 from curate.tasks.models.tokens import Tokens
 from curate.tasks.video.samples import Samples
+from curate.worker.session.pipelines import resolve
 from tests import servers, tiny
 from tests.accuracy import oracle
 from tests.media import CLOSED, footage, picture, write_image, write_video

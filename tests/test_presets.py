@@ -20,10 +20,10 @@ from typing import Any
 
 import pytest
 
-from curate.cli.shared.pipelines import resolve
 from curate.tasks.captioners import prompts
 from curate.tasks.text.prefix import strip_prefix
 from curate.tasks.text.t5 import clean_t5
+from curate.worker.session.pipelines import resolve
 from tests import servers, tiny, tiny_captioners
 from tests.media import CLOSED, footage, write_video
 from tests.processes import CURATE

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from curate.cli.shared.database import OpenDataset
 from curate.db.captions import having
 from curate.tasks.text.captions import HAND
+from curate.worker.session.database import OpenDataset
 
 CLEAN = "clean_text"  # the stage that makes a clip's text of its captions
 

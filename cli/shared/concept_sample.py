@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
-from curate.cli.shared.database import OpenDataset
-from curate.cli.shared.output import counted
 from curate.configs.errors import NothingEmbedded, UsageError
+from curate.configs.shown import counted
 from curate.db.vectors import embedded, embedders
 from curate.tasks.models.embeddings import read, unit
+from curate.worker.session.database import OpenDataset
 
 COUNTED = "status IN ('kept', 'active')"  # clips that are sampled
 MOST_CONCEPTS = 1000  # by default, and a tenth of the clips at most

@@ -10,16 +10,14 @@ from typing import Literal
 
 from sqlalchemy import Engine
 
-from curate.cli.shared.database import OpenDataset
-from curate.cli.shared.output import Counter, counted, percent
+from curate.cli.shared.output import Counter
 from curate.cli.shared.session import Session
-from curate.configs.pipeline import Pipeline
+from curate.configs.shown import counted, percent
 from curate.db.export import (
     AMISS,
     Exported,
     ExportPlan,
     FileCheck,
-    check_selection,
     plan_several,
     totals,
 )
@@ -29,6 +27,7 @@ from curate.export.formats.csv import Csv
 from curate.export.registry import table_format
 from curate.export.tables import STDOUT, export_table
 from curate.tasks.storage.clip_files import file_states
+from curate.worker.session.database import OpenDataset
 
 Missing = Literal["drop", "keep", "fail"]
 
@@ -69,13 +68,6 @@ class ExportRequest:
     def check(self) -> FileCheck:
         """What becomes of clips whose file is not as it should be."""
         return FileCheck(partial(file_states, ask_stores=self.ask_stores), self.missing)
-
-
-def check_export(request: ExportRequest, pipeline: Pipeline, extras: Sequence[str]) -> None:
-    """Raise UsageError or FilterError for a wrong column or predicate, before there is a dataset;
-    `extras` are the columns of the input tables.
-    """
-    check_selection(pipeline, request.selection, extras)
 
 
 def plan_export(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from curate.cli.shared.database import OpenDataset
-from curate.cli.shared.output import emit, percent
+from curate.cli.shared.output import emit
 from curate.cli.shared.session import Session
 from curate.configs.pipeline import assignment
+from curate.configs.shown import percent
 from curate.db.reports.funnel import funnel_rows as rows_of_funnel
 from curate.db.reports.overview import view_dataset
+from curate.worker.session.database import OpenDataset
 
 COLUMNS = [
     "step",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from curate.cli.shared.database import OpenDataset
-from curate.cli.shared.pipelines import check, check_ready
 from curate.configs.pipeline import Pipeline, parse
 from curate.tasks.registry import stages
+from curate.worker.session.database import OpenDataset
+from curate.worker.session.pipelines import check, check_ready
 
 
 def with_steps(opened: OpenDataset, steps: Sequence[Mapping[str, Any]]) -> Pipeline:

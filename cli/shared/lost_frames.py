@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from curate.cli.shared.output import counted
+from curate.configs.shown import counted
 from curate.db.reports.frames import LOST_WHERE, FrameCounts
 
 _SHOWN = "relpath, num_frames, frames_decoded, frames_unplaced, time_jumps"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 
-from curate.cli.shared.database import OpenDataset
 from curate.cli.shared.session import Session
 from curate.configs.errors import ServiceError
 from curate.db.queue.ready import waiting
 from curate.worker.broker import broker_url, check_broker, socket_path
 from curate.worker.messages import Messages, make_app
+from curate.worker.session.database import OpenDataset
 
 
 def notify_workers(session: Session, opened: OpenDataset) -> bool:

@@ -7,18 +7,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from curate.cli.shared.database import OpenDataset
 from curate.cli.shared.funnel import warn_of_refilter
-from curate.cli.shared.output import emit_cells, emit_json, formatted, plain
+from curate.cli.shared.output import emit_cells, emit_json
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
 from curate.configs.schema import Level
 from curate.configs.settings import without_passwords
+from curate.configs.shown import formatted, plain
 from curate.db.export import LAST, SEED, usual
 from curate.db.ledger import NOT_REACHED, LedgerLine, ledger, way_back
 from curate.db.reports.failures import NO_CLASS
 from curate.db.reports.one_row import clips_of, duplicates, row_values, texts_of
 from curate.db.schema import PICKED
+from curate.worker.session.database import OpenDataset
 
 Values = dict[str, Any]
 

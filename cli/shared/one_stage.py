@@ -8,21 +8,22 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from curate.cli.shared.database import OpenDataset
 from curate.cli.shared.notify import next_after_notifying
-from curate.cli.shared.output import counted, emit_json
-from curate.cli.shared.pipelines import changed_pipeline, check_ready
+from curate.cli.shared.output import emit_json
 from curate.cli.shared.session import Session
-from curate.cli.shared.weights import check_models
 from curate.configs.errors import NotFitted, UsageError
 from curate.configs.names import did_you_mean
 from curate.configs.pipeline import Pipeline
+from curate.configs.shown import counted
 from curate.db.fits import newest_fit
 from curate.db.redo import redo
 from curate.tasks.bucket import Bucket
 from curate.tasks.cut import Cut, CutOptions
 from curate.tasks.dedup import Dedup
 from curate.tasks.registry import stages
+from curate.worker.session.database import OpenDataset
+from curate.worker.session.pipelines import changed_pipeline, check_ready
+from curate.worker.session.weights import check_models
 
 StageSets = Annotated[
     list[str] | None,

@@ -31,8 +31,8 @@ def dataset_names(ctx: typer.Context, incomplete: str) -> list[str]:
 def _datasets(ctx: typer.Context) -> list[Dataset]:
     """All datasets, for shell completion; none when the database cannot be read."""
     # not loaded by commands that need no database
-    from curate.cli.shared.database import open_database
     from curate.db.datasets import all_datasets
+    from curate.worker.session.database import open_database
 
     try:
         return all_datasets(open_database(Session(home=ctx.find_root().params.get("home"))))
@@ -44,8 +44,8 @@ def column_names(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of columns that the last word begins, for shell completion: those of the dataset named
     before, or else of the newest one.
     """
-    from curate.cli.shared.pipelines import pipeline_of
     from curate.db.export import available
+    from curate.worker.session.pipelines import pipeline_of
 
     known = _datasets(ctx)
     words = ctx.params.values()

@@ -13,30 +13,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from curate.configs.shown import formatted, seconds_text
+from curate.worker.session.console import Console
+
 if TYPE_CHECKING:
     from rich.console import Console as Terminal
 
 Show = Callable[[Any], str]
-
-
-class Console:
-    """Remarks on stderr; silent with --quiet, but for warnings.
-
-    `advise` makes the commands in a text ones that run as they are printed.
-    """
-
-    def __init__(self, quiet: bool = False, advise: Callable[[str], str] = str) -> None:
-        self.quiet = quiet
-        self._advise = advise
-
-    def say(self, text: str) -> None:
-        """A remark."""
-        if not self.quiet:
-            print(plain(self._advise(text)), file=sys.stderr, flush=True)
-
-    def warn(self, text: str) -> None:
-        """Something that went wrong without ending the command."""
-        print(f"warning: {plain(self._advise(text))}", file=sys.stderr, flush=True)
 
 
 class Counter:
@@ -249,34 +232,6 @@ def _as_json(value: Any) -> Any:
     return str(value)
 
 
-# what could command a terminal or turn the order of letters
-_COMMANDING = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def formatted(value: Any) -> str:
-    """A value as a table shows it: NULL empty, floats in four digits, of bytes how many; on one
-    line.
-
-    What could command a terminal is written as an escape: file names come from anywhere.
-    """
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, bytes):
-        return counted(len(value), "byte")
-    return _escaped(str(value))
-
-
-def _escaped(text: str) -> str:
-    return _COMMANDING.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
-
-
-def plain(text: str) -> str:
-    """A text as stderr shows it: its lines, and nothing in them that commands a terminal."""
-    return "\n".join(map(_escaped, text.split("\n")))
-
-
 def aligned(names: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> str:
     """Lines of columns padded to the same width, two spaces apart: fit for grep, awk and people."""
     lines = [list(names), *map(list, cells)]
@@ -287,40 +242,3 @@ def aligned(names: Sequence[str], cells: Sequence[Sequence[str]], numeric: Seque
         for line in lines
     ]
     return "\n".join(text) + "\n" if names else ""
-
-
-def seconds_text(seconds: float | None) -> str:
-    """A length of time for people: 8s, 3m 20s, 2h 5m, 4d 1h; empty for None."""
-    if seconds is None:
-        return ""
-    whole = round(seconds)
-    for size, unit, smaller, name in (
-        (86400, "d", 3600, "h"),
-        (3600, "h", 60, "m"),
-        (60, "m", 1, "s"),
-    ):
-        if whole >= size:
-            return f"{whole // size}{unit} {whole % size // smaller}{name}"
-    return f"{whole}s"
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 video`, `1 280 videos`."""
-    plural = noun if number == 1 else f"{noun}es" if noun.endswith(("s", "ch")) else f"{noun}s"
-    return f"{number:,}".replace(",", " ") + f" {plural}"
-
-
-def percent(share: float) -> str:
-    """A share of 1 as text, `12.3 %`."""
-    return f"{100 * share:.1f} %"
-
-
-def bytes_text(number: float) -> str:
-    """A size for people: 12 bytes, 1.5 kB, 20.3 MB, 1.2 GB; a kB is 1024 bytes."""
-    if number < 1024:
-        return counted(int(number), "byte")
-    for unit in ("kB", "MB", "GB", "TB"):
-        number /= 1024
-        if number < 1024 or unit == "TB":
-            break
-    return f"{number:.1f} {unit}"

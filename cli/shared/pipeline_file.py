@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
-from curate.cli.shared.output import formatted
-from curate.cli.shared.pipelines import Resolved
 from curate.configs.schema import describe_options
+from curate.configs.shown import formatted
 from curate.tasks.registry import stages
+from curate.worker.session.pipelines import Resolved
 
 WIDTH = 79
 ABOUT = (

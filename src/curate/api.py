@@ -1,7 +1,7 @@
 """curate from Python: runs datasets, reads clips as pandas DataFrames. `curate.open()` begins.
 
-Progress and remarks go to stderr, as those of the commands do; what a command would refuse raises
-the same error (curate.configs.errors.CurateError).
+Remarks go to stderr, and a line every 30 seconds that tells how far a run is; what a command would
+refuse raises the same error (curate.configs.errors.CurateError).
 """
 
 from __future__ import annotations
@@ -11,12 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from curate.cli.search import COLUMNS, look_alikes
-from curate.cli.shared import database, local_run
-from curate.cli.shared.enqueuing import EnqueueRequest, enqueue_videos
-from curate.cli.shared.session import Session
 from curate.configs.errors import NoDatasets, UsageError
 from curate.db import datasets
 from curate.db.export import Exported, plan, rows_of
@@ -24,6 +18,11 @@ from curate.db.reports.overview import condition, view_dataset
 from curate.db.selection import STATUSES, Selection
 from curate.tasks.inputs.paths import to_path
 from curate.tasks.storage.locations import home_text
+from curate.worker.session.database import OpenDataset, open_database, open_dataset
+from curate.worker.session.enqueuing import EnqueueRequest, enqueue_videos
+from curate.worker.session.home import HomeSession
+from curate.worker.session.running import run_workers
+from curate.worker.session.search import COLUMNS, look_alikes
 
 if TYPE_CHECKING:
     import os
@@ -37,13 +36,13 @@ def open_home(home: str | os.PathLike[str] | None = None, quiet: bool = False) -
     Without `home` it is CURATE_HOME, or curate-data in the current folder; nothing is made before
     `run`. `quiet` shows no progress.
     """
-    return Home(Session(Path(home) if home is not None else None, quiet=quiet))
+    return Home(HomeSession(Path(home) if home is not None else None, quiet))
 
 
 class Home:
     """A home folder: its datasets, SQL over all of them, and runs."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: HomeSession) -> None:
         self._session = session
 
     def __repr__(self) -> str:
@@ -61,7 +60,7 @@ class Home:
         """
         columns = ("name", "root", "state", "videos", "clips", "kept", "dropped", "failed")
         try:
-            engine = database.open_database(self._session)
+            engine = open_database(self._session)
         except NoDatasets:
             return _frame([], columns)
         rows = []
@@ -77,7 +76,7 @@ class Home:
 
         Raises NoDatasets when there is none, UsageError for a name that none has.
         """
-        return Dataset(self._session, database.open_dataset(self._session, name))
+        return Dataset(self._session, open_dataset(self._session, name))
 
     def run(
         self,
@@ -112,7 +111,7 @@ class Home:
         """
         from curate.db.readonly.query import run_query  # loads sqlglot
 
-        database.open_database(self._session)
+        open_database(self._session)
         settings = self._session.settings
         url = settings.readonly_database_url or settings.database
         found = run_query(url, statement, settings.sql_seconds, max_rows, None, home_text(settings))
@@ -124,7 +123,7 @@ class Home:
 class Dataset:
     """The videos and clips of one run, and the pipeline that they go through."""
 
-    def __init__(self, session: Session, opened: database.OpenDataset) -> None:
+    def __init__(self, session: HomeSession, opened: OpenDataset) -> None:
         self._session = session
         self._opened = opened
 
@@ -179,10 +178,7 @@ class Dataset:
 
         Raises KeyboardInterrupt when it is stopped; nothing is lost then.
         """
-        try:
-            local_run.run_workers(self._session, self._opened, processes)
-        except typer.Exit:
-            raise KeyboardInterrupt from None
+        run_workers(self._session, self._opened, processes)
         return self
 
     def stages(self) -> pandas.DataFrame:

@@ -17,6 +17,7 @@ Floats = NDArray[np.float32]
 Layers = tuple[tuple[Floats, Floats], ...]  # weight and bias of each layer
 
 WIDTH = 768  # of the embeddings that both heads were trained on
+HEADS = frozenset({"aesthetic", "nsfw"})  # their kinds of models
 
 
 class AestheticHead:

@@ -17,13 +17,13 @@ import yaml
 from sqlalchemy import Engine, insert, text, update
 
 from curate.cli.main import call
-from curate.cli.shared.pipelines import resolve, resolve_steps
 from curate.db import datasets
 from curate.db.datasets import Dataset
 from curate.db.engine import make_engine, writing
 from curate.db.reports.progress import StageProgress, Totals
 from curate.db.schema import batches, captions, clips, videos
 from curate.tasks.inputs.files import Input
+from curate.worker.session.pipelines import resolve, resolve_steps
 from tests.pipelines import Line, make_line
 
 

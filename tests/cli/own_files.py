@@ -8,12 +8,12 @@ from pathlib import Path
 
 from sqlalchemy import Engine, insert, text, update
 
-from curate.cli.shared.pipelines import resolve
 from curate.db import datasets, migrate
 from curate.db.datasets import Dataset
 from curate.db.engine import make_engine, writing
 from curate.db.schema import clips, videos
 from curate.tasks.inputs.files import local_input
+from curate.worker.session.pipelines import resolve
 
 SIZE = 100  # bytes of each file
 

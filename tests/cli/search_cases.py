@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine, insert
 
 from curate.cli.main import call
-from curate.cli.shared.pipelines import resolve
 from curate.configs.pipeline import Pipeline
 from curate.db import datasets, migrate
 from curate.db.datasets import Dataset
@@ -31,6 +30,7 @@ from curate.db.schema import clips, embeddings
 from curate.tasks.inputs.files import Input
 from curate.tasks.models.embeddings import stored, unit
 from curate.tasks.models.towers import TextTower, text_tower
+from curate.worker.session.pipelines import resolve
 from tests import tiny
 from tests.children import main
 

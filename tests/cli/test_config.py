@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from curate.cli.shared.pipelines import resolve
+from curate.worker.session.pipelines import resolve
 from tests.cli.conftest import Call
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from curate.cli.shared.pipelines import pipeline_of
 from curate.db.datasets import all_datasets, create
 from curate.db.engine import make_engine
+from curate.worker.session.pipelines import pipeline_of
 from tests.cli.conftest import Call
 
 

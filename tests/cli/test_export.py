@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text, update
 
-from curate.cli.shared.pipelines import resolve
 from curate.configs.schema import Column
 from curate.db import datasets
 from curate.db.engine import writing
 from curate.db.schema import clips
+from curate.worker.session.pipelines import resolve
 from tests.cli.conftest import Call, Filled
 
 

@@ -16,9 +16,6 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from sqlalchemy import insert, text
 
-from curate.cli.shared.database import open_dataset
-from curate.cli.shared.follow import Watcher
-from curate.cli.shared.local_run import check_models_left
 from curate.cli.shared.session import Session
 from curate.configs.errors import ModelsMissing
 from curate.configs.settings import Settings
@@ -29,6 +26,9 @@ from curate.tasks.models import device
 from curate.tasks.models.catalog import CATALOG
 from curate.tasks.models.trial_process import try_model
 from curate.tasks.stage import Clip, Column, Need, Scorer, Scores, StageOptions
+from curate.worker.session.database import open_dataset
+from curate.worker.session.follow import Watcher
+from curate.worker.session.running import check_models_left
 from tests import tiny
 from tests import torch_files as tf
 from tests.cli.conftest import CLIP, Call, Filled

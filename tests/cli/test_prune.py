@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from curate.cli.shared.pipelines import resolve
 from curate.db.datasets import write_pipeline
+from curate.worker.session.pipelines import resolve
 from tests.cli.conftest import Call
 from tests.cli.own_files import SIZE, Owned, make_owned
 

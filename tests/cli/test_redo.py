@@ -8,8 +8,8 @@ import pytest
 import yaml
 from sqlalchemy import text
 
-from curate.cli.shared.pipelines import resolve
 from curate.db import datasets
+from curate.worker.session.pipelines import resolve
 from tests import tiny
 from tests.cli.conftest import Call, Filled, option_of, positions
 

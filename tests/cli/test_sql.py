@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from curate.cli.shared.pipelines import resolve
 from curate.db import datasets
+from curate.worker.session.pipelines import resolve
 from tests.cli.conftest import Call, Filled
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import av
 from sqlalchemy import Engine, insert, text
 
-from curate.cli.shared.pipelines import resolve_steps
 from curate.configs.pipeline import Pipeline
 from curate.db import datasets, migrate
 from curate.db.datasets import Dataset
@@ -23,6 +22,7 @@ from curate.db.selection import Selection
 from curate.export.folder import FolderExport, Side, Written
 from curate.export.format import NEEDED, MediaFormat, Way
 from curate.export.registry import FORMATS
+from curate.worker.session.pipelines import resolve_steps
 from tests.drawing import picture
 from tests.media import write_video
 

@@ -18,8 +18,6 @@ from sqlalchemy import Engine, insert, text
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
-from curate.cli.shared.database import make_reader
-from curate.cli.shared.pipelines import resolve_steps
 from curate.cli.shared.session import Session
 from curate.configs.settings import Settings
 from curate.db import datasets
@@ -32,6 +30,8 @@ from curate.view.pools import Pools
 from curate.view.security import Access
 from curate.view.server import make_app
 from curate.view.state import Home
+from curate.worker.session.database import make_reader
+from curate.worker.session.pipelines import resolve_steps
 from tests import servers
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from curate.cli.shared.database import open_dataset
 from curate.cli.shared.exports import ExportRequest, export_clips, plan_export
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
+from curate.worker.session.database import open_dataset
 from tests.cli.conftest import Filled
 
 

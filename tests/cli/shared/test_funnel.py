@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from curate.cli.shared.database import open_dataset
 from curate.cli.shared.funnel import COLUMNS, funnel_rows, print_funnel
 from curate.cli.shared.session import Session
+from curate.worker.session.database import open_dataset
 from tests.cli.conftest import Filled
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from curate.cli.shared.database import open_dataset
 from curate.cli.shared.joining import with_steps
 from curate.cli.shared.session import Session
 from curate.configs.errors import ConfigError
+from curate.worker.session.database import open_dataset
 from tests.cli.conftest import Filled, give_pipeline
 
 

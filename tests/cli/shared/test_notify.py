@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from curate.cli.shared.database import OpenDataset
 from curate.cli.shared.notify import notify_workers
 from curate.cli.shared.session import Session
 from curate.worker import broker
 from curate.worker.broker import EmbeddedBroker
 from curate.worker.messages import Messages, make_app
+from curate.worker.session.database import OpenDataset
 from tests.pipelines import make_line
 
 

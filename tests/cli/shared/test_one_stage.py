@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from curate.cli.shared.database import open_dataset
 from curate.cli.shared.one_stage import (
     RedoRequest,
     find_step,
@@ -16,6 +15,7 @@ from curate.cli.shared.one_stage import (
 from curate.cli.shared.session import Session
 from curate.configs.errors import NotFitted, UsageError
 from curate.db.fits import save_fit
+from curate.worker.session.database import open_dataset
 from tests.cli.conftest import Call, Filled, finish_clips, give_pipeline, positions
 
 

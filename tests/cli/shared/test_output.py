@@ -10,46 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from curate.cli.shared.output import (
-    Console,
-    Counter,
-    aligned,
-    bytes_text,
-    counted,
-    emit_cells,
-    emit_json,
-    emit_parts,
-    formatted,
-    seconds_text,
-)
+from curate.cli.shared.output import Counter, aligned, emit_cells, emit_json, emit_parts
+from curate.worker.session.console import Console
 
 
-def test_a_table_never_commands_the_terminal() -> None:
-    from curate.cli.shared.output import formatted
-
-    assert (
-        formatted("a\x1b[2Jb\nc\x9b\u202e\udc80 é 猫 👩‍🚀")
-        == "a\\x1b[2Jb\\nc\\x9b\\u202e\\udc80 é 猫 👩‍🚀"
-    )
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text_"),
-    [(None, ""), (0.4, "0s"), (59, "59s"), (200, "3m 20s"), (7500, "2h 5m"), (349_200, "4d 1h")],
-)
-def test_lengths_of_time(seconds: float | None, text_: str) -> None:
-    assert seconds_text(seconds) == text_
-
-
-def test_small_things_shown() -> None:
-    assert [counted(1, "video"), counted(1280, "video")] == ["1 video", "1 280 videos"]
-    assert counted(2, "process") == "2 processes"
-    assert [formatted(None), formatted(0.123456), formatted("a\nb"), formatted(12)] == [
-        "",
-        "0.1235",
-        "a\\nb",
-        "12",
-    ]
+def test_a_table_for_a_pipe_is_aligned() -> None:
     assert (
         aligned(["a", "n"], [["x", "10"], ["long", "9"]], [False, True])
         == "a      n\nx     10\nlong   9\n"
@@ -78,13 +43,6 @@ def test_quiet_is_quiet(
     with Counter(Console(quiet=True), "clips written") as counter:
         counter.show(1)
     assert capsys.readouterr().err == ""
-
-
-def test_remarks_and_warnings_command_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """Their lines stay lines."""
-    Console().say("a\x1b[2J\nb")
-    Console().warn("c\x07\nd")
-    assert capsys.readouterr().err == "a\\x1b[2J\nb\nwarning: c\\x07\nd\n"
 
 
 def drawn(
@@ -229,19 +187,3 @@ def test_a_narrow_terminal_does_without_what_is_spare(
         left_out = [name for name in heads[20] if name not in shown]
         said = " ".join(lines[2:]) if shown[0] != "row" else f"no room for: {', '.join(left_out)}"
         assert said == (f"no room for: {', '.join(left_out)}" if left_out else "")
-
-
-@pytest.mark.parametrize(
-    ("number", "shown"),
-    [
-        (0, "0 bytes"),
-        (1, "1 byte"),
-        (1023, "1 023 bytes"),
-        (1536, "1.5 kB"),
-        (5 << 20, "5.0 MB"),
-        (3 << 40, "3.0 TB"),
-        (5000 << 40, "5000.0 TB"),
-    ],
-)
-def test_a_size_in_bytes_for_people(number: int, shown: str) -> None:
-    assert bytes_text(number) == shown

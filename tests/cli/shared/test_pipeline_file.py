@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.cli.shared.pipeline_file import WIDTH, _entry, pipeline_file
-from curate.cli.shared.pipelines import resolve
 from curate.configs.presets import presets
 from curate.configs.schema import describe_options
 from curate.tasks.registry import stages
+from curate.worker.session.pipelines import resolve
 
 
 @pytest.mark.parametrize("preset", presets(), ids=lambda path: path.name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from typer import Context
 from typer.main import get_command
 
 from curate.cli.main import COMMANDS, app
-from curate.cli.shared.session import Session
 from curate.configs import errors
 from curate.db.engine import writing
 from tests.cli.conftest import Call, Filled
@@ -49,21 +47,6 @@ def test_every_command_takes_home_behind_its_name() -> None:
 
 def test_quiet_may_stand_behind_the_command(curate: Call, filled: Filled) -> None:
     assert curate("status", "-q").err == ""
-
-
-def test_commands_that_are_printed_are_quoted_and_name_the_home() -> None:
-    assert Session().command("sql", "SELECT 1") == "curate sql 'SELECT 1'"
-    printed = Session(home=Path("a b")).command("status", "pets")
-    assert shlex.split(printed) == ["curate", "--home", "a b", "status", "pets"]
-
-
-def test_advice_runs_as_printed_on_the_home_and_dataset_of_the_call() -> None:
-    said = "try: `curate retry DATASET --stage cut`, or `curate doctor`; `rm` stays"
-    assert Session().advise(said) == "try: curate retry --stage cut, or curate doctor; `rm` stays"
-    session = Session(home=Path("a b"), dataset="pets")
-    assert session.advise(said) == (
-        "try: curate --home 'a b' retry pets --stage cut, or curate --home 'a b' doctor; `rm` stays"
-    )
 
 
 def test_messages_name_the_home_that_was_given(

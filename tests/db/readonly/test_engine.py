@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from curate.cli.shared.database import make_reader
 from curate.configs.errors import ServiceError
 from curate.db import datasets, migrate
 from curate.db.engine import make_engine, now, reading, writing
 from curate.db.readonly.engine import read_only_engine, was_stopped
+from curate.worker.session.database import make_reader
 from tests.pipelines import pipeline
 
 SLOW = (

@@ -6,20 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from curate.cli.shared.database import (
-    has_database,
-    known_stage,
-    make_database,
-    open_database,
-    open_dataset,
-)
-from curate.cli.shared.session import Session
 from curate.configs.errors import NoDatasets, UsageError
+from curate.worker.session.database import has_database, make_database, open_database, open_dataset
+from curate.worker.session.home import HomeSession
 from tests.cli.conftest import Filled
 
 
 def test_a_database_is_made_only_when_it_is_asked_for(home: Path) -> None:
-    session = Session(home=home)
+    session = HomeSession(home=home)
     with pytest.raises(NoDatasets):
         open_database(session)
     assert not has_database(session.settings)
@@ -29,15 +23,7 @@ def test_a_database_is_made_only_when_it_is_asked_for(home: Path) -> None:
 
 
 def test_a_dataset_comes_with_its_pipeline(filled: Filled) -> None:
-    opened = open_dataset(Session(), None)
+    opened = open_dataset(HomeSession(), None)
     assert (opened.name, opened.stage_names[:2]) == ("pets", ["probe", "split"])
     with pytest.raises(UsageError, match="cats"):
-        open_dataset(Session(), "cats")
-
-
-def test_a_stage_of_another_pipeline_is_refused(filled: Filled) -> None:
-    opened = open_dataset(Session(), "pets")
-    assert known_stage(opened, "cut") == "cut"
-    assert known_stage(opened, None) is None
-    with pytest.raises(UsageError, match="--stage lpips: dataset pets has the stages probe, split"):
-        known_stage(opened, "lpips")
+        open_dataset(HomeSession(), "cats")

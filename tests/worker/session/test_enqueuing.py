@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.cli.shared import enqueuing
-from curate.cli.shared.enqueuing import EnqueueRequest, base_name, choose
 from curate.configs.errors import UsageError
 from curate.configs.texts import safe_name
 from curate.db.datasets import Dataset, all_datasets
 from curate.db.engine import make_engine
+from curate.worker.session import enqueuing
+from curate.worker.session.enqueuing import EnqueueRequest, base_name, choose
 from tests.cli.conftest import Call
 
 

@@ -7,19 +7,16 @@ from pathlib import Path
 
 from sqlalchemy import Engine, make_url
 
-from curate.cli.shared.pipelines import pipeline_of
-from curate.cli.shared.session import Session
-from curate.configs import errors
-from curate.configs.errors import BeingDeleted, NoDatasets, UsageError
-from curate.configs.names import did_you_mean
+from curate.configs.errors import BeingDeleted, NoDatasets
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import DELETING
 from curate.configs.settings import Settings, hide_password
 from curate.db import migrate
 from curate.db.datasets import Dataset, pick
 from curate.db.engine import is_sqlite, make_engine, writing
-from curate.db.reports.failures import reasons
 from curate.tasks.storage.locations import home_text
+from curate.worker.session.home import HomeSession
+from curate.worker.session.pipelines import pipeline_of
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ def has_database(settings: Settings) -> bool:
     return url.get_backend_name() != "sqlite" or Path(url.database or "").exists()
 
 
-def make_database(session: Session) -> Engine:
+def make_database(session: HomeSession) -> Engine:
     """The database, made unless it exists. Raises ServiceError, SchemaOutdated."""
     if not session.settings.database_url:
         session.make_home()
@@ -59,7 +56,7 @@ def make_database(session: Session) -> Engine:
     return engine
 
 
-def open_database(session: Session) -> Engine:
+def open_database(session: HomeSession) -> Engine:
     """The database, which must exist. Raises NoDatasets, ServiceError, SchemaOutdated."""
     settings = session.settings
     if not has_database(settings):
@@ -71,7 +68,7 @@ def open_database(session: Session) -> Engine:
     return engine
 
 
-def open_dataset(session: Session, name: str | None) -> OpenDataset:
+def open_dataset(session: HomeSession, name: str | None) -> OpenDataset:
     """The dataset called `name`, or the newest one. Raises UsageError, ServiceError."""
     engine = open_database(session)
     dataset = pick(engine, name)
@@ -97,31 +94,3 @@ def make_reader(engine: Engine) -> str:
 
     with writing(engine) as connection:
         return ensure_reader(connection)
-
-
-def known_stage(opened: OpenDataset, stage: str | None) -> str | None:
-    """The stage of a --stage option. Raises UsageError for one that the dataset does not have."""
-    if stage and stage not in opened.stage_names:
-        names = ", ".join(opened.stage_names)
-        near = did_you_mean(stage, opened.stage_names)
-        has = f"dataset {opened.name} has the stages {names}"
-        raise UsageError(what=f"--stage {stage}{near}: {has}")
-    return stage
-
-
-def known_error(opened: OpenDataset, error: str | None) -> str | None:
-    """The class of an --error option. Raises UsageError for one that no row can have failed with.
-
-    Plugins have classes of their own, which are known from the rows alone.
-    """
-    if not error:
-        return error
-    failed = reasons(opened.engine, opened.dataset.id)
-    classes = (c for c in vars(errors).values() if isinstance(c, type))
-    known = {c.__name__ for c in classes if issubclass(c, errors.RowError)} | set(failed)
-    if error not in known:
-        near = did_you_mean(error, known)
-        found = f"rows of {opened.name} failed with {', '.join(failed)}"
-        nothing = f"no row of {opened.name} failed"
-        raise UsageError(what=f"--error {error}{near}: {found if failed else nothing}")
-    return error

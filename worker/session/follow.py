@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from curate.cli.shared.database import OpenDataset
-from curate.cli.shared.displays import make_display
-from curate.cli.shared.output import Console, seconds_text
 from curate.configs.errors import NeedMissing, ServiceError, UsageError
 from curate.configs.schema import PAUSED
 from curate.configs.settings import Settings
+from curate.configs.shown import seconds_text
 from curate.db.engine import row_is_gone
 from curate.db.reports.failures import hopeless_stage
 from curate.db.reports.overview import DatasetView, Recent, recent, view_dataset
 from curate.worker.progress import batches_at_work
+from curate.worker.session.console import Console
+from curate.worker.session.database import OpenDataset
+from curate.worker.session.home import HomeSession
 
 # all in seconds
 LOOK_EVERY = 0.3  # at least; more when a look takes long
@@ -23,14 +24,16 @@ STALL_AFTER = 120.0
 AWAY_AT_MOST = 600.0
 
 
-def follow(watcher: Watcher, tick: Callable[[], None], console: Console, hint: str) -> DatasetView:
+def follow(
+    watcher: Watcher, tick: Callable[[], None], session: HomeSession, hint: str
+) -> DatasetView:
     """Call `tick` and show the dataset until nothing more of it will be done.
 
     Returns the last view. Waits AWAY_AT_MOST for a database that does not answer, then raises
     ServiceError. Raises NeedMissing when a stage cannot work. `hint` says where to look when
     nothing moves.
     """
-    display = make_display(console)
+    console, display = session.console, session.display()
     stall = Stall(console, hint)
     blocked: set[str] = set()
     away_since = 0.0  # when the database answers no more

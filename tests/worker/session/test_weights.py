@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from curate.cli.shared.pipelines import resolve
-from curate.cli.shared.weights import check_models
 from curate.configs.errors import ModelsMissing
+from curate.worker.session.pipelines import resolve
+from curate.worker.session.weights import check_models
 from tests import tiny
 from tests.cli.conftest import Write
 

@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from curate.cli.shared.database import OpenDataset
 from curate.configs.errors import ServiceError, Unreadable
 from curate.db.datasets import sources_below
 from curate.db.reports.failures import sources_that_failed
 from curate.tasks.inputs.files import is_gone
 from curate.tasks.inputs.paths import is_url, to_text
+from curate.worker.session.database import OpenDataset
 
 
 def gone_below(opened: OpenDataset, sources: Sequence[str], known: int) -> int:

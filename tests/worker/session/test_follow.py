@@ -5,19 +5,19 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from curate.cli.shared import follow as module
-from curate.cli.shared.database import open_dataset
-from curate.cli.shared.follow import Stall, Watcher, follow, wait
-from curate.cli.shared.output import Console
-from curate.cli.shared.session import Session
 from curate.configs.errors import ServiceError
 from curate.db.datasets import cancel
 from curate.db.reports.overview import DatasetView
+from curate.worker.session import follow as module
+from curate.worker.session.console import Console
+from curate.worker.session.database import open_dataset
+from curate.worker.session.follow import Stall, Watcher, follow, wait
+from curate.worker.session.home import HomeSession
 from tests.cli.conftest import FULL, STAGES, TOTALS, Filled, put_batches
 
 
 def watcher() -> Watcher:
-    session = Session()
+    session = HomeSession()
     return Watcher(open_dataset(session, "pets"), session.settings)
 
 
@@ -37,7 +37,7 @@ def test_follow_ticks_until_nothing_is_left(
                     text("UPDATE clips SET status = 'kept', stage = 'done' WHERE status = 'active'")
                 )
 
-    view = follow(watcher(), tick, Console(), "look there")
+    view = follow(watcher(), tick, HomeSession(), "look there")
     assert len(ticks) >= 3
     assert (view.finished, view.totals.kept) == (True, 5)
     assert "cut 6/6" in capsys.readouterr().err  # the last view is left behind
@@ -52,7 +52,7 @@ def test_workers_are_kept_going_however_long_a_look_took(monkeypatch: pytest.Mon
 
 def test_a_cancelled_dataset_is_followed_no_further(filled: Filled) -> None:
     cancel(filled.engine, filled.dataset)
-    view = follow(watcher(), lambda: None, Console(), "look there")
+    view = follow(watcher(), lambda: None, HomeSession(), "look there")
     assert (view.over, view.finished, view.state) == (True, False, "cancelled")
 
 
@@ -95,5 +95,5 @@ def test_a_run_warns_once(filled: Filled, capsys: pytest.CaptureFixture[str]) ->
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        follow(watcher(), tick, Console(), "")
+        follow(watcher(), tick, HomeSession(), "")
     assert capsys.readouterr().err.count(FULL) == 1

@@ -1,4 +1,4 @@
-"""From the sources on a command line to videos in a dataset: what `run` and `enqueue` share."""
+"""From sources to videos in a dataset: what `run`, `enqueue` and `Home.run` share."""
 
 from __future__ import annotations
 
@@ -12,25 +12,15 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from curate.cli.shared.database import (
-    OpenDataset,
-    make_database,
-    open_database,
-    refuse_deleting,
-)
-from curate.cli.shared.exports import ExportRequest, check_export
-from curate.cli.shared.gone import gone_below, gone_text
-from curate.cli.shared.output import Console, counted
-from curate.cli.shared.pipelines import pipeline_of, resolve
-from curate.cli.shared.session import Session
-from curate.cli.shared.weights import check_models
 from curate.configs.differences import differences
 from curate.configs.errors import NoDatasets, PipelineChanged, ServiceError, UsageError
 from curate.configs.pipeline import Pipeline
+from curate.configs.shown import counted
 from curate.configs.texts import safe_name
 from curate.db import datasets
 from curate.db.datasets import Dataset, Enqueued
-from curate.db.export import extra_names
+from curate.db.export import check_selection, extra_names
+from curate.db.selection import Selection
 from curate.tasks.inputs.extensions import TABLE_EXTENSIONS, extension
 from curate.tasks.inputs.files import Input, PassedOver, Search, skipped_text
 from curate.tasks.inputs.find import find_all_inputs
@@ -39,11 +29,22 @@ from curate.tasks.inputs.roots import root_of
 from curate.tasks.inputs.tables import other_columns
 from curate.tasks.registry import stages
 from curate.tasks.storage.locations import check_clips_writable
+from curate.worker.session.console import Console
+from curate.worker.session.database import (
+    OpenDataset,
+    make_database,
+    open_database,
+    refuse_deleting,
+)
+from curate.worker.session.gone import gone_below, gone_text
+from curate.worker.session.home import HomeSession
+from curate.worker.session.pipelines import pipeline_of, resolve
+from curate.worker.session.weights import check_models
 
 
 @dataclass(frozen=True)
 class EnqueueRequest:
-    """What a command line asks for: sources, pipeline file, overrides, dataset name; and what is to
+    """What is asked for: sources, pipeline file, overrides, dataset name; and what is to
     be written at the end.
     """
 
@@ -52,7 +53,7 @@ class EnqueueRequest:
     sets: Sequence[str] = ()
     name: str | None = None
     images: bool = False
-    export: ExportRequest | None = None
+    selection: Selection | None = None
 
     @property
     def root(self) -> str:
@@ -120,7 +121,9 @@ class EnqueueReport:
         return [f"{path} was passed over: {why}" for path, why in self.passed_over.unreadable]
 
 
-def enqueue_videos(session: Session, request: EnqueueRequest) -> tuple[OpenDataset, EnqueueReport]:
+def enqueue_videos(
+    session: HomeSession, request: EnqueueRequest
+) -> tuple[OpenDataset, EnqueueReport]:
     """Put the videos of a request into their dataset, which is made unless it exists.
 
     A dataset keeps the pipeline it was made with; without --config and --set that one goes on.
@@ -133,12 +136,12 @@ def enqueue_videos(session: Session, request: EnqueueRequest) -> tuple[OpenDatas
     check_models(pipeline, session.settings.model_folder)
     check_clips_writable(session.settings)
     inputs, passed_over = _find(session, request)
-    if request.export:
+    if request.selection:
         tables = [s for s in request.sources if extension(s) in TABLE_EXTENSIONS]
         extras = [name for table in tables for name in other_columns(table)]
         if existing and isinstance(chosen, Dataset):
             extras += extra_names(existing, chosen.id)
-        check_export(request.export, pipeline, extras)
+        check_selection(pipeline, request.selection, extras)
     # from here on things are made; whatever is wrong with the request has been reported
     engine = existing or make_database(session)
     if isinstance(chosen, str):
@@ -150,7 +153,7 @@ def enqueue_videos(session: Session, request: EnqueueRequest) -> tuple[OpenDatas
     return opened, EnqueueReport.of(counts, passed_over, pipeline)
 
 
-def preview(session: Session, request: EnqueueRequest) -> tuple[str, Pipeline, EnqueueReport]:
+def preview(session: HomeSession, request: EnqueueRequest) -> tuple[str, Pipeline, EnqueueReport]:
     """What an enqueue would do: the dataset's name, its pipeline, the counts. Writes nothing."""
     engine = _existing_database(session)
     chosen = choose(datasets.all_datasets(engine) if engine else [], request)
@@ -169,7 +172,7 @@ def preview(session: Session, request: EnqueueRequest) -> tuple[str, Pipeline, E
     return name, pipeline, EnqueueReport.of(counts, passed_over, pipeline)
 
 
-def _find(session: Session, request: EnqueueRequest) -> tuple[Iterator[Input], PassedOver]:
+def _find(session: HomeSession, request: EnqueueRequest) -> tuple[Iterator[Input], PassedOver]:
     """The inputs of a request, and what is passed over on the way to them. Raises NoInput."""
     passed_over = PassedOver()
     settings = session.settings
@@ -180,7 +183,7 @@ def _find(session: Session, request: EnqueueRequest) -> tuple[Iterator[Input], P
     return find_all_inputs(request.sources, passed_over, search), passed_over
 
 
-def _existing_database(session: Session) -> Engine | None:
+def _existing_database(session: HomeSession) -> Engine | None:
     try:
         return open_database(session)
     except NoDatasets:

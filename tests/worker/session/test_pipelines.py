@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from curate.cli.shared import pipelines
-from curate.cli.shared.pipelines import resolve
 from curate.configs.errors import ConfigError, FilterError, PackageMissing
 from curate.tasks.registry import stages
 from curate.tasks.stage import Scorer, StageOptions
+from curate.worker.session import pipelines
+from curate.worker.session.pipelines import resolve
 from tests.cli.conftest import Write
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from curate.cli.shared.pipelines import model_of
-from curate.cli.shared.session import Session
 from curate.configs.errors import BadModel, ModelsMissing
 from curate.configs.pipeline import Pipeline
 from curate.tasks.models.catalog import CATALOG, Need, folder_of, tower_of
 from curate.tasks.models.checkpoint import CONFIG, read_config
-from curate.tasks.models.heads import WIDTH
+from curate.tasks.models.heads import HEADS, WIDTH
 from curate.tasks.models.layouts import expected
 from curate.tasks.models.verify import check, missing
 from curate.tasks.registry import stages
+from curate.worker.session.pipelines import model_of
 
 Users = dict[str, None]  # stages, in order
 
@@ -35,13 +34,13 @@ def needed(pipelines: Iterable[Pipeline] = ()) -> dict[Need, Users]:
     return users
 
 
-def state_of(session: Session, need: Need) -> tuple[str, str]:
+def state_of(need: Need, model_folder: Path) -> tuple[str, str]:
     """present, missing or wrong; and what is wrong. Reads headers only."""
-    folder = folder_of(need.model, session.settings.model_folder)
+    folder = folder_of(need.model, model_folder)
     if not folder.exists():
         return "missing", ""
     try:
-        check(folder, need.kind, tower_of(need, session.settings.model_folder))
+        check(folder, need.kind, tower_of(need, model_folder))
     except BadModel as error:
         path = Path(str(error.fields["path"]))
         where = f"{path.name}: " if path != folder else ""
@@ -63,7 +62,7 @@ def _other_widths(pipeline: Pipeline, model_folder: Path) -> list[str]:
     for step in pipeline.stages:
         kinds = {need.kind for need in stages()[step.name].models(step.options)}
         model = model_of(step)
-        if model not in clip_models or not kinds & {"aesthetic", "nsfw"}:
+        if model not in clip_models or not kinds & HEADS:
             continue
         folder = folder_of(str(model), model_folder)
         width = expected("clip", read_config(folder / CONFIG))["visual_projection.weight"][0]

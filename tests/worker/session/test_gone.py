@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from curate.cli.shared.gone import gone_text
 from curate.configs.settings import load_settings
 from curate.db.datasets import pick
 from curate.db.engine import make_engine, writing
+from curate.worker.session.gone import gone_text
 from tests.cli.conftest import Call, Filled
 
 
