@@ -455,6 +455,12 @@ class SamplesMissing(StageError):
     """
 
 
+class MeasuresMissing(StageError):
+    """The samples of this clip hold no measures for stage {stage}: it was not in the pipeline when
+    split took them. Enqueue the videos as a new dataset whose pipeline has it: `curate run`
+    """
+
+
 class EmbeddingMissing(StageError):
     """Stage {stage} needs this clip's embeddings by {model}, and {found}. They are written by
     clip_embed; compute them with: `curate redo clip_embed DATASET`

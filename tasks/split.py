@@ -181,6 +181,7 @@ class Split(Stage[Video, "Split.Options"]):
             tone_map=o.hdr == "tonemap",
             views=str(getattr(dedup, "views", "none")),
             stitch=o.stitch,
+            camera=pipeline.has("camera"),
         )
         fingerprint = str(row.values.get("fingerprint") or "")
         with writing_samples(self.context.samples, row.id, fingerprint) as writer:

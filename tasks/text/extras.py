@@ -13,6 +13,8 @@ MOTIONS = {
     "zoom_out": "zoom out",
     "tilt_up": "tilt up",
     "tilt_down": "tilt down",
+    "roll": "roll",
+    "handheld": "handheld",
 }
 
 

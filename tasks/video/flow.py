@@ -12,10 +12,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.tasks.video.measures import Pair, Still
+from curate.tasks.video.camera_fit import camera_move
+from curate.tasks.video.measures import CameraMove, Pair, Still
 
 Gray = NDArray[np.uint8]
 
+_STANDS = CameraMove(follows=1.0)
 LONG = 1.0  # seconds; a frame shown for longer stands still until so long before the next one
 
 
@@ -25,40 +27,49 @@ def _optical_flow() -> Any:
     return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
 
 
-def measure_pair(before: Gray, after: Gray, seconds: float, gap: float) -> Pair:
+def measure_pair(
+    before: Gray, after: Gray, seconds: float, gap: float, camera: bool = False
+) -> Pair:
     """Motion from the frame `before` to the frame `after`, which is shown at `seconds`.
 
     Both are the luma (ITU-R 601), 0 to 255. `gap` is the time between them in seconds. flow = 100 *
     mean over pixels of |DIS displacement| / diagonal / gap: percent of the picture's diagonal moved
     a second, so that neither resolution nor frame rate matters. change = mean absolute difference
     of the luma, 0 to 255. Pictures have a long side of about 256 pixels; one with a side below 16
-    has no flow.
+    has no flow. `camera`: the motion of the camera is measured too.
     """
     change = float(cv2.norm(before, after, cv2.NORM_L1)) / before.size
     if min(before.shape) < 16:  # DIS matches patches of 8 pixels
-        return Pair(seconds, gap, None, change)
+        return Pair(seconds, gap, None, change, CameraMove() if camera else None)
     if change == 0.0:
-        return Pair(seconds, gap, 0.0, change)
+        return Pair(seconds, gap, 0.0, change, _STANDS if camera else None)
     field = _optical_flow().calc(before, after, None)
     moved = float(cv2.mean(cv2.magnitude(field[..., 0], field[..., 1]))[0])
     # rounded, because sums of floats depend on their alignment in memory
-    return Pair(seconds, gap, round(100 * moved / math.hypot(*before.shape) / gap, 6), change)
+    flow = round(100 * moved / math.hypot(*before.shape) / gap, 6)
+    move = camera_move(field, before, after, gap) if camera else None
+    return Pair(seconds, gap, flow, change, move)
 
 
-def with_held(pairs: Iterable[Pair], held: Iterable[tuple[float, float]]) -> list[Pair]:
+def with_held(
+    pairs: Iterable[Pair], held: Iterable[tuple[float, float]], camera: bool = False
+) -> list[Pair]:
     """The pairs of a clip, with one for each frame that is shown for longer than LONG.
 
     `held` are the seconds from which and until which such frames are shown. Each is paired with
     itself, LONG before its end; a pair that begins with it counts as LONG apart. So a screen that
     was recorded only when it changed is measured like one of which each frame was recorded.
+    `camera` is as in `measure_pair`.
     """
-    made = [Pair(end - LONG, end - LONG - start, 0.0, 0.0) for start, end in held]
+    move = _STANDS if camera else None
+    made = [Pair(end - LONG, end - LONG - start, 0.0, 0.0, move) for start, end in held]
     for pair in pairs:
         if pair.gap <= LONG:
             made.append(pair)
         else:
             flow = None if pair.flow is None else round(pair.flow * pair.gap / LONG, 6)
-            made.append(replace(pair, gap=LONG, flow=flow))
+            move = pair.camera and pair.camera.times(pair.gap / LONG)
+            made.append(replace(pair, gap=LONG, flow=flow, camera=move))
     return sorted(made, key=lambda pair: pair.seconds)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -13,6 +14,27 @@ class Picture:
     seconds: float  # from the clip's start
     offset: int  # bytes
     size: int  # bytes
+
+
+@dataclass(frozen=True)
+class CameraMove:
+    """How the camera moves between two frames; see `curate.tasks.video.camera_fit`.
+
+    All rates are 0, and so is `follows`, where no motion fits the picture.
+    """
+
+    pan: float = 0.0  # widths a second that it goes to the right
+    tilt: float = 0.0  # widths a second upwards
+    zoom: float = 0.0  # logarithm of the factor by which things grow in a second
+    roll: float = 0.0  # degrees a second clockwise
+    rest: float = 0.0  # percent of the diagonal a second that is left of the flow, in the mean
+    follows: float = 0.0  # share of the textured picture that moves so
+
+    def times(self, factor: float) -> CameraMove:
+        """The same motion, so many times as fast."""
+        rates = (self.pan, self.tilt, self.zoom, self.roll, self.rest)
+        pan, tilt, zoom, roll, rest = (round(rate * factor, 6) for rate in rates)
+        return CameraMove(pan, tilt, zoom, roll, rest, self.follows)
 
 
 @dataclass(frozen=True)
@@ -26,6 +48,13 @@ class Pair:
     gap: float  # seconds between the two
     flow: float | None  # percent of the diagonal moved a second; None: the picture is too small
     change: float  # mean absolute difference of the luma, 0 to 255
+    camera: CameraMove | None = None  # None: not measured
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> Pair:
+        """A pair of an archive."""
+        pair = cls(**stored)
+        return replace(pair, camera=CameraMove(**stored["camera"])) if pair.camera else pair
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,7 @@ class SplitPlan:
     tone_map: bool = True
     views: str = "none"  # what is hashed besides, as in the options of the stage `dedup`
     stitch: bool = False
+    camera: bool = False  # whether the motion of the camera is measured
 
 
 def split_video(
@@ -247,7 +248,8 @@ class _OnePass:
         """Measure the pair that the last frame began; begin another one when it is time to."""
         before, self._before = self._before, None
         if before is not None and before[0].shape == gray.shape:
-            measured = measure_pair(before[0], gray, seconds, seconds - before[1])
+            gap = seconds - before[1]
+            measured = measure_pair(before[0], gray, seconds, gap, self._plan.camera)
             scene.pairs.append((index, measured))
         if seconds >= self._next_flow:
             self._before = gray, seconds
@@ -324,7 +326,8 @@ class _Clips:
         held = [(a, b) for a, b in pairwise(shown) if b - a > long]
         if not held:
             return measured
-        return with_held(measured, [(seconds(a, start), seconds(b, start)) for a, b in held])
+        spans = [(seconds(a, start), seconds(b, start)) for a, b in held]
+        return with_held(measured, spans, self._plan.camera)
 
     def _choose(
         self, scene: OpenScene, piece: Piece

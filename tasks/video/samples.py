@@ -102,7 +102,7 @@ class Samples:
                 [Picture(**p) for p in raw["pictures"]],
                 raw["regular"],
                 Picture(**raw["large"]),
-                [Pair(**p) for p in raw["pairs"]],
+                [Pair.of(p) for p in raw["pairs"]],
                 [Still(**s) for s in raw["stills"]],
             )
             return cls(path, measures, opened.read(f"{clip_index}.jpg"))
