@@ -1,4 +1,4 @@
-"""Perceptual hashes of small pictures, by imagededup but without torch and scikit-learn."""
+"""Perceptual hashes of small pictures, by imagededup but without what its hashing never calls."""
 
 from __future__ import annotations
 
@@ -23,17 +23,25 @@ INSTALL = "pip install --no-deps imagededup"
 FLAT = 5.0
 
 _METHODS = {"phash": "PHash", "ahash": "AHash", "dhash": "DHash", "whash": "WHash"}
-# what imagededup's hashing imports, by module: the packages
+# what imagededup's hashing imports and calls, by module: the packages
 _MODULES = {
     "PIL": "pillow",
     "pywt": "pywavelets",
     "scipy": "scipy",
-    "tqdm": "tqdm",
 }
 # their __init__ files import torch and matplotlib, which the modules for hashing do not need
 _PACKAGES = ("imagededup.methods", "imagededup.utils")
 # searches for duplicates, which curate does itself; its scikit-learn takes seconds to import
 _SEARCH = "imagededup.handlers.search.retrieval"
+_ON_DEMAND = ("pywt", "tqdm")  # for whash alone, and for folders of pictures
+_FOURIER, _TRANSFORMS = "scipy.fft", "scipy.fftpack"
+
+
+class _OnDemand(ModuleType):
+    """Stands in for a module, which is imported when something of it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module(self.__name__), name)
 
 
 def check_imagededup() -> None:
@@ -42,22 +50,44 @@ def check_imagededup() -> None:
         raise PackageMissing(what="The perceptual hash", package="imagededup", install=INSTALL)
 
 
+def _bare_package(name: str, path: list[str]) -> ModuleType:
+    """A package without its __init__ file, whose modules can be imported."""
+    package = ModuleType(name)
+    package.__path__ = path
+    package.__spec__ = ModuleSpec(name, None, is_package=True)
+    return package
+
+
+def _cosine_transform() -> ModuleType:
+    """scipy.fftpack with nothing but `dct`, by scipy's own code.
+
+    All of it, with scipy.fft, loads scipy.special: half of the time that the import took.
+    """
+    part = importlib.import_module(f"{_FOURIER}._pocketfft.realtransforms")
+    module = ModuleType(_TRANSFORMS)
+    module.dct = lambda x, axis: part.dct(x, 2, axis=axis)  # type: ignore[attr-defined]
+    return module
+
+
 @contextmanager
 def _only_hashing() -> Iterator[None]:
-    """Import modules of imagededup inside the block without the __init__ files and its search."""
+    """Inside the block, what imagededup's hashing imports and never calls is stood in for."""
     root = importlib.import_module("imagededup").__path__
-    added = [name for name in _PACKAGES if name not in sys.modules]
-    for name in added:
-        package = ModuleType(name)
-        package.__path__ = [f"{folder}/{name.rpartition('.')[2]}" for folder in root]
-        package.__spec__ = ModuleSpec(name, None, is_package=True)
-        sys.modules[name] = package
-    if _SEARCH not in sys.modules:
-        added.append(_SEARCH)
-        search = ModuleType(_SEARCH)
-        search.HashEval = None  # type: ignore[attr-defined]
-        sys.modules[_SEARCH] = search
+    stand_ins: dict[str, ModuleType] = {
+        name: _bare_package(name, [f"{folder}/{name.rpartition('.')[2]}" for folder in root])
+        for name in _PACKAGES
+    }
+    stand_ins[_SEARCH] = ModuleType(_SEARCH)
+    stand_ins[_SEARCH].HashEval = None  # type: ignore[attr-defined]
+    stand_ins |= {name: _OnDemand(name) for name in _ON_DEMAND}
+    folders = importlib.import_module("scipy").__path__
+    stand_ins[_FOURIER] = _bare_package(_FOURIER, [f"{folder}/fft" for folder in folders])
+    added = [name for name in stand_ins if name not in sys.modules]
+    sys.modules.update((name, stand_ins[name]) for name in added)
     try:
+        if _TRANSFORMS not in sys.modules:
+            sys.modules[_TRANSFORMS] = _cosine_transform()
+            added.append(_TRANSFORMS)
         yield
     finally:
         for name in added:
@@ -67,16 +97,23 @@ def _only_hashing() -> Iterator[None]:
 @cache
 def _hasher(method: str) -> Any:
     check_imagededup()
-    with _only_hashing():
-        try:
+    try:
+        with _only_hashing():
             module = importlib.import_module("imagededup.methods.hashing")
-        except ImportError as error:
-            package = _MODULES.get(str(error.name).partition(".")[0])
-            if package is None:
-                raise ServiceError(what="imagededup", why=error) from error
-            how = install(package)
-            raise PackageMissing(what="imagededup", package=package, install=how) from error
+        if method == "whash":
+            importlib.import_module("pywt")
+    except ImportError as error:
+        package = _MODULES.get(str(error.name).partition(".")[0])
+        if package is None:
+            raise ServiceError(what="imagededup", why=error) from error
+        how = install(package)
+        raise PackageMissing(what="imagededup", package=package, install=how) from error
     return getattr(module, _METHODS[method])(verbose=False)
+
+
+def load_hasher() -> None:
+    """Import what hashes are made with. Raises PackageMissing, ServiceError."""
+    _hasher("phash")
 
 
 def perceptual_hashes(
