@@ -19,13 +19,6 @@ from curate.configs.settings import Settings
 from curate.tasks.models import device
 
 RECYCLE = 500  # messages after which a process of `cpu` is replaced: decoders leak
-_FOR_CPU = {
-    # x264 reads a little memory that it never wrote, at sizes that are no multiple of 16. If glibc
-    # fills the memory that it allocates, the same clip gives the same bytes, at no measurable cost.
-    # Not for `ascend`: MindSpore allocates much more than it touches, and held 1601 MB with it
-    # instead of 672 MB.
-    "MALLOC_PERTURB_": "85",
-}
 
 
 @dataclass(frozen=True)
@@ -60,9 +53,7 @@ class WorkerSpec:
         Inherited variables override the number of threads; the pinned NPU overrides everything.
         """
         libraries = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-        ours = dict.fromkeys(libraries, str(self.threads)) | (
-            {} if self.queue == "ascend" else _FOR_CPU
-        )
+        ours = dict.fromkeys(libraries, str(self.threads))
         pinned = {} if self.npu is None else device.pinned(self.npu)
         return ours | dict(inherited) | settings.environment() | pinned
 

@@ -24,6 +24,7 @@ from curate.configs.errors import CutMismatch
 from curate.tasks.inputs.paths import to_text
 from curate.tasks.storage.locations import Location, replacing
 from curate.tasks.video.deinterlace import deinterlaced
+from curate.tasks.video.filled_memory import filled_memory
 from curate.tasks.video.geometry import Geometry, geometry
 from curate.tasks.video.graphs import chain
 from curate.tasks.video.sound import SoundTrack
@@ -209,15 +210,17 @@ class _Encoder:
         frame.pts, frame.dts, frame.time_base = pts, None, self._tick
         frame.pict_type = PictureType.NONE  # or x264 would copy the source's choice of keyframes
         self.count += 1
-        self._mux(self._stream.encode(frame))
+        self._encode(frame)
 
     def finish(self) -> None:
         """Write what is left in the encoder."""
         if self._last is not None:
             self._ends[self._last] = max(round(self.seconds / self._tick), self._last + 1)
-        self._mux(self._stream.encode(None))
+        self._encode(None)
 
-    def _mux(self, packets: list[Any]) -> None:
+    def _encode(self, frame: VideoFrame | None) -> None:
+        with filled_memory():  # x264 is opened with the first frame
+            packets: list[Any] = self._stream.encode(frame)
         for packet in packets:
             end = self._ends.pop(packet.pts, None)
             if end is not None:

@@ -87,10 +87,9 @@ def test_the_environment_of_a_worker(settings: Settings) -> None:
         "/bin",
         str(settings.folder),
     )
-    assert "MALLOC_PERTURB_" in cpu
+    assert "MALLOC_PERTURB_" not in cpu, "filling every picture costs a quarter of the front end"
     ascend = WorkerSpec("ascend", 1, "ascend0", threads=8).environment(settings, {})
     assert ascend["OPENBLAS_NUM_THREADS"] == "8"
-    assert "MALLOC_PERTURB_" not in ascend, "it doubles what MindSpore takes"
     assert device.VISIBLE not in ascend
 
 
