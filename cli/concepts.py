@@ -13,14 +13,14 @@ from curate.cli.shared.one_stage import RedoRequest, redo_stage
 from curate.cli.shared.options import DatasetName, Json
 from curate.cli.shared.output import Counter, emit, emit_json
 from curate.cli.shared.session import Session
-from curate.configs.errors import NoConcepts, NotFitted
+from curate.configs.errors import NoConcepts, NotFitted, NothingEmbedded
 from curate.configs.pipeline import DONE
 from curate.configs.shown import counted, percent
 from curate.db.fits import newest_fit, read_fit, save_fit
 from curate.db.grouping import (
     Group,
     count_groups,
-    embeddings_of_groups,
+    embeddings_in_order,
     some_stand_at,
     values_of_groups,
 )
@@ -207,7 +207,7 @@ def _names(opened: OpenDataset) -> dict[int, str]:
 def rates(
     ctx: typer.Context, dataset: DatasetName = None, eps: AtEps = None, as_json: Json = False
 ) -> None:
-    """Show at several eps how many clips look like an earlier one of their concept.
+    """Show at several eps how many clips look like an earlier one.
 
     eps is 1 - cosine of both clips. Nothing is written: semantic_dedup, with the eps of your
     choice, marks the clips.
@@ -223,16 +223,14 @@ def rates(
     found = read_fit(opened.engine, _fit_of(opened))
     fit = Fit(found.id, found.model, found.revision, found.arrays)
     wanted = sorted(set(eps or EPS))
-    groups = embeddings_of_groups(opened.engine, opened.dataset.id, STAGE, fit.number)
-    clips, duplicates = 0, dict.fromkeys(wanted, 0)
+    clips, duplicates = 0, dict[float, int]()
+    parts = embeddings_in_order(opened.engine, opened.dataset.id)
     with Counter(session.console, "clips compared") as counter:
-        for _, members in groups:
-            number, of_group = kept_rates(members, fit, wanted)
-            clips += number
-            duplicates = {e: duplicates[e] + of_group[e] for e in wanted}
+        for clips, found_so_far in kept_rates(parts, fit, wanted):
             counter.show(clips)
+            duplicates = found_so_far
     if not clips:
-        raise NoConcepts(name=opened.name)
+        raise NothingEmbedded(name=opened.name, which=f" by {fit.model} {fit.revision}")
     rows = [
         {"eps": e, "duplicates": duplicates[e], "clips": clips, "share": duplicates[e] / clips}
         for e in wanted
@@ -249,7 +247,7 @@ def dedup(
     eps: OneEps = USUAL_EPS,
     as_json: Json = False,
 ) -> None:
-    """Let the stage semantic_dedup drop clips that look like an earlier one of their concept.
+    """Let the stage semantic_dedup drop clips that look like an earlier one.
 
     The stage, and a filter behind it, join the pipeline where it has none. Clips that are through
     with it are compared once more.

@@ -480,12 +480,6 @@ class OtherFit(StageError):
     """
 
 
-class ConceptMissing(StageError):
-    """Stage {stage} compares clips of one concept, and this clip has none. Give it one with:
-    `curate redo concept DATASET`
-    """
-
-
 class CutMismatch(StageError):
     """The cut clip {path} has {found} frames instead of {planned}. The source probably changed or
     is damaged; try again with: `curate retry DATASET --stage cut`

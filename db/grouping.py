@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 from sqlalchemy import ColumnClause, Engine, case, exists, func, literal_column, or_, select
@@ -14,7 +13,7 @@ from curate.db.engine import reading
 from curate.db.expressions import quoted
 from curate.db.schema import clips, stands
 
-CHUNK = 4096  # clips whose rows of side tables are read at a time
+CHUNK = 4096  # clips that are read at a time
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -61,44 +60,26 @@ def values_of_groups(
         yield from connection.execution_options(yield_per=CHUNK).execute(query)
 
 
-def embeddings_of_groups(
-    engine: Engine, dataset_id: int, column: str, fit: int
-) -> Iterator[tuple[int, Iterator[tuple[int, Rows]]]]:
-    """The groups that one fit made, each with its clips, in order: id and rows of `embeddings`.
+def embeddings_in_order(engine: Engine, dataset_id: int) -> Iterator[list[tuple[int, Rows]]]:
+    """The clips of a dataset in the order (video, clip), some at a time: id and rows of
+    `embeddings`.
 
     Of clips that were dropped, only those that were found to look like another one take part.
     Memory does not grow with the dataset.
     """
-    value = _named(column)
     query = (
-        select(value, clips.c.id)
+        select(clips.c.id)
         .where(
             clips.c.dataset_id == dataset_id,
-            _named(f"{column}_fit") == fit,
             or_(stands(clips, "kept", "active"), clips.c.semantic_duplicate == 1),
         )
-        .order_by(value, clips.c.video_id, clips.c.clip_index)
+        .order_by(clips.c.video_id, clips.c.clip_index)
     )
-
     with reading(engine) as connection:
-
-        def clips_of(ids: Iterator[int]) -> Iterator[tuple[int, Rows]]:
-            chunk: list[int] = []
-            for clip in ids:
-                chunk.append(clip)
-                if len(chunk) == CHUNK:
-                    yield from rows_of(chunk)
-                    chunk = []
-            yield from rows_of(chunk)
-
-        def rows_of(ids: list[int]) -> Iterator[tuple[int, Rows]]:
+        result = connection.execution_options(yield_per=CHUNK).execute(query)
+        for ids in result.scalars().partitions():
             (by_clip,) = side_tables.read(connection, ("embeddings",), ids).values()
-            for clip in ids:
-                yield clip, by_clip.get(clip, ())
-
-        rows = connection.execution_options(yield_per=CHUNK).execute(query)
-        for group, members in groupby(rows, key=lambda row: int(row[0])):
-            yield group, clips_of(int(row[1]) for row in members)
+            yield [(clip, by_clip.get(clip, ())) for clip in ids]
 
 
 def some_stand_at(engine: Engine, dataset_id: int, stages: Sequence[str]) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from curate.configs.errors import NotFinite, RowError
 from curate.tasks.models.catalog import CLIP_MODEL, Need, folder_of
-from curate.tasks.stage import AscendOptions, Clip, Field, Outcome, Rows, Stage, Storable
+from curate.tasks.stage import AscendOptions, BatchStage, Clip, Field, Outcome, Rows, Storable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +45,7 @@ class Prepared:
     pixels: Sequence[NDArray[np.float32]]
 
 
-class ClipEmbed(Stage[Clip, ClipEmbedOptions]):
+class ClipEmbed(BatchStage[Clip, ClipEmbedOptions]):
     """Embeddings of 1 to 3 sampled frames by CLIP's image tower, into the table `embeddings`.
 
     No other stage runs the tower: option_match, match, aesthetic, nsfw and `curate search` read
@@ -70,13 +70,6 @@ class ClipEmbed(Stage[Clip, ClipEmbedOptions]):
         settings, options = self.context.settings, self.options
         folder = folder_of(options.model, settings.model_folder)
         self._tower = image_tower(folder, settings.device, options.dtype, options.pass_size or None)
-
-    def run(self, row: Clip) -> Outcome:
-        """The embeddings of one clip."""
-        outcome = self.run_batch([row])[0]
-        if isinstance(outcome, RowError):
-            raise outcome
-        return outcome
 
     def run_batch(self, rows: Sequence[Clip]) -> list[Outcome | RowError]:
         """The embeddings of each clip; the tower takes the pictures of all clips together."""

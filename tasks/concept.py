@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from curate.configs.errors import NotFitted, RowError
-from curate.tasks.stage import Clip, Column, Field, Outcome, Stage, StageOptions
+from curate.tasks.stage import BatchStage, Clip, Column, Field, Outcome, StageOptions
 
 
 class ConceptOptions(StageOptions):
@@ -14,7 +14,7 @@ class ConceptOptions(StageOptions):
     batch_size: int = Field(1024, ge=1, le=4096, description="rows claimed by one task")
 
 
-class Concept(Stage[Clip, ConceptOptions]):
+class Concept(BatchStage[Clip, ConceptOptions]):
     """The nearest of the centroids that `curate concepts fit` found in the dataset's embeddings.
 
     Until concepts are fitted the stage is blocked, and clips wait. Of a clip with several frames it
@@ -43,13 +43,6 @@ class Concept(Stage[Clip, ConceptOptions]):
             raise NotFitted(stage=self.name)
         self._number = self.context.fit.number
         self._concepts = Concepts(self.context.fit)
-
-    def run(self, row: Clip) -> Outcome:
-        """The concept of one clip. Raises EmbeddingMissing, OtherFit."""
-        outcome = self.run_batch([row])[0]
-        if isinstance(outcome, RowError):
-            raise outcome
-        return outcome
 
     def run_batch(self, rows: Sequence[Clip]) -> list[Outcome | RowError]:
         """The concepts of the clips; those that cannot be compared fail alone."""

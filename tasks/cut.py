@@ -17,7 +17,7 @@ from curate.configs.schema import Column, StageOptions
 from curate.tasks.bucket import Bucket, BucketOptions
 from curate.tasks.inputs.extensions import is_image
 from curate.tasks.inputs.paths import to_text
-from curate.tasks.stage import Clip, Outcome, Scores, Stage, Video
+from curate.tasks.stage import BatchStage, Clip, Outcome, Scores, Video
 from curate.tasks.storage.clip_paths import clip_path
 from curate.tasks.storage.locations import Location
 from curate.tasks.video.buckets import parse_bucket
@@ -110,7 +110,7 @@ class CutOptions(StageOptions):
         return fits + [name for name in others if getattr(self, name) is not None]
 
 
-class Cut(Stage[Clip, CutOptions]):
+class Cut(BatchStage[Clip, CutOptions]):
     """Writes each clip to ``<clips>/<dataset>/<clip_stem>_scene-<index>.mp4``.
 
     An older file of that name is replaced. The folder is named after the dataset, with -2, -3, …
@@ -163,10 +163,6 @@ class Cut(Stage[Clip, CutOptions]):
                 why = f"target_fps is {here}, and {name}.fps {there}; set both alike"
         if why:
             raise ConfigError(source=f"of stage {cls.name}", why=why, option=option)
-
-    def run(self, row: Clip) -> Outcome:
-        """The path and size of the file, and the measures in which it differs from the span."""
-        return self.run_batch([row])[0]
 
     def run_batch(self, rows: Sequence[Clip]) -> list[Outcome]:
         """Outcomes in the order of `rows`. A stretch of video that several clips share is decoded

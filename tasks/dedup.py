@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from curate.tasks.stage import Clip, Column, Context, Field, Order, Outcome, Stage, StageOptions
+from curate.tasks.stage import Clip, Column, Context, DuplicateStage, Field, Order, StageOptions
 
 if TYPE_CHECKING:
     from curate.tasks.video.survivors import Survivors
@@ -37,7 +37,7 @@ class DedupOptions(StageOptions):
     )
 
 
-class Dedup(Stage[Clip, DedupOptions]):
+class Dedup(DuplicateStage[DedupOptions]):
     """Marks a clip as duplicate when an earlier surviving clip lies within the threshold.
 
     Both belong to one dataset. Clips are taken in the order (video id, clip index), so the result
@@ -46,7 +46,6 @@ class Dedup(Stage[Clip, DedupOptions]):
     """
 
     name = "dedup"
-    level = "clip"
     Options = DedupOptions
     columns = {
         "duplicate": Column(
@@ -68,7 +67,6 @@ class Dedup(Stage[Clip, DedupOptions]):
 
         super().__init__(options, context)
         self._survivors: Survivors = Survivors(options.frames, options.views)
-        self._last = 0
 
     @classmethod
     def order(cls, options: Any) -> Order:
@@ -91,31 +89,18 @@ class Dedup(Stage[Clip, DedupOptions]):
 
         check_imagededup()
 
-    def recall(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Learn the clips that any process took since the last call, this one included."""
-        survivors = [row for row in rows if row["duplicate"] == 0]
-        self._survivors.extend([row["id"] for row in survivors], survivors)
-        self._last = max([self._last, *(row["dedup_seq"] for row in rows)])
+    def extend(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Learn survivors, in order."""
+        self._survivors.extend([row["id"] for row in rows], rows)
 
-    def run(self, row: Clip) -> Outcome:
-        """The outcome of one clip."""
-        return self.run_batch([row])[0]
-
-    def run_batch(self, rows: Sequence[Clip]) -> list[Outcome]:
-        """Outcomes of clips in order; each is also compared with earlier survivors of the batch."""
+    def matches(self, rows: Sequence[Clip]) -> list[tuple[int, int] | None]:
+        """For each clip the earliest survivor within the threshold, with its distance."""
         before = len(self._survivors)
-        outcomes = []
-        for number, row in enumerate(rows, self._last + 1):
+        found = []
+        for row in rows:
             earlier = self._survivors.earliest_within(row, self.options.threshold)
             if earlier is None:
                 self._survivors.extend([row.id], [row])
-            duplicate_of, distance = earlier or (None, None)
-            scores = {
-                "duplicate": int(earlier is not None),
-                "duplicate_of": duplicate_of,
-                "duplicate_distance": distance,
-                "dedup_seq": number,
-            }
-            outcomes.append(Outcome(scores))
-        self._survivors.truncate(before)  # `recall` adds them again once they are saved
-        return outcomes
+            found.append(earlier)
+        self._survivors.truncate(before)
+        return found

@@ -14,7 +14,7 @@ from curate.configs.errors import PackageMissing, RowError
 from curate.configs.packages import install
 from curate.configs.schema import Column
 from curate.tasks.models.catalog import CLIP_MODEL, Need, folder_of
-from curate.tasks.stage import AscendOptions, Clip, Outcome, Stage
+from curate.tasks.stage import AscendOptions, BatchStage, Clip, Outcome
 from curate.tasks.text.captions import TABLE, CaptionRow, rewritten
 
 # splits after full stops, question and exclamation marks (also Chinese ones) and at line ends
@@ -49,7 +49,7 @@ class _Text:
     caption: CaptionRow | None = None  # the row of `captions` it comes from
 
 
-class Match(Stage[Clip, MatchOptions]):
+class Match(BatchStage[Clip, MatchOptions]):
     """The CLIP score of a clip and its own text, from the stored embeddings.
 
     The text is the column `text`: a caption, or what came with the input. Without a text the score
@@ -97,13 +97,6 @@ class Match(Stage[Clip, MatchOptions]):
         settings = self.context.settings
         folder = folder_of(self.options.model, settings.model_folder)
         self._tower = text_tower(folder, settings.device, self.options.dtype)
-
-    def run(self, row: Clip) -> Outcome:
-        """The score of one clip. Raises EmbeddingMissing, OtherEmbeddings."""
-        outcome = self.run_batch([row])[0]
-        if isinstance(outcome, RowError):
-            raise outcome
-        return outcome
 
     def run_batch(self, rows: Sequence[Clip]) -> list[Outcome | RowError]:
         """The scores of the clips; a text that several of them share is embedded once."""

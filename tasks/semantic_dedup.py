@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from curate.configs.errors import ConceptMissing, ConfigError, NotFitted, RowError
+from curate.configs.errors import ConfigError, NotFitted, RowError
 from curate.configs.pipeline import Pipeline
-from curate.tasks.stage import Clip, Column, Context, Field, Order, Outcome, Stage, StageOptions
+from curate.tasks.stage import Clip, Column, DuplicateStage, Field, Order, StageOptions
 
 
 class SemanticDedupOptions(StageOptions):
@@ -22,41 +22,37 @@ class SemanticDedupOptions(StageOptions):
     )
 
 
-class SemanticDedup(Stage[Clip, SemanticDedupOptions]):
-    """Marks a clip as duplicate when an earlier surviving clip of its concept lies within `eps`.
+class SemanticDedup(DuplicateStage[SemanticDedupOptions]):
+    """Marks a clip as duplicate when an earlier surviving clip lies within `eps`.
 
-    Clips are taken in the order (video id, clip index), so the result depends neither on which
-    worker was faster nor on the size of the batches. A process remembers the vectors of all
-    survivors: 1.5 kB a clip with ViT-L/14. When concept is done again for all clips, so is this
-    stage.
+    Concepts tell where to look: in the clip's own and in those that may have a clip within `eps`,
+    so the result does not depend on where the borders between concepts are. Clips are taken in the
+    order (video id, clip index), so it depends neither on which worker was faster nor on the size
+    of the batches. A process has 16 bytes in memory for each survivor, and its vector in a file in
+    TMPDIR: 1.5 kB with ViT-L/14. When concept is done again for all clips, so is this stage.
     """
 
     name = "semantic_dedup"
-    level = "clip"
     Options = SemanticDedupOptions
     reads = ("embeddings",)
     fitted = "concept"
     redone_with = ("concept",)
     columns = {
         "semantic_duplicate": Column(
-            "int", "1 when an earlier surviving clip of the concept is within eps", 0, 1, "lower"
+            "int", "1 when an earlier surviving clip is within eps", 0, 1, "lower"
         ),
         "semantic_duplicate_of": Column("int", "id of the earliest such clip"),
         "semantic_distance": Column("float", "1 - cosine of both", 0, 2),
         "semantic_seq": Column("int", "the order in which clips were looked at", 1),
     }
 
-    def __init__(self, options: SemanticDedupOptions, context: Context) -> None:
-        super().__init__(options, context)
-        self._last = 0
-
     @classmethod
     def order(cls, options: Any) -> Order:
         """(video id, clip index)."""
         return Order(
             number="semantic_seq",
-            recalled=("semantic_duplicate", "concept", "concept_fit"),
-            tables=("embeddings",),
+            recalled=("semantic_duplicate",),
+            tables=cls.reads,
             duplicate_of="semantic_duplicate_of",
             duplicate="semantic_duplicate",
         )
@@ -65,45 +61,30 @@ class SemanticDedup(Stage[Clip, SemanticDedupOptions]):
     def check_before(cls, options: Any, before: Pipeline) -> None:
         """Raise ConfigError unless a stage before it writes the concepts."""
         if not before.has(cls.fitted):
-            why = f"it compares clips of one concept; put the stage {cls.fitted} before it"
+            why = f"it searches clips by their concepts; put the stage {cls.fitted} before it"
             raise ConfigError(source=f"of stage {cls.name}", why=why)
 
     def load(self) -> None:
-        """Raise NotFitted when there are no concepts."""
-        from curate.tasks.models.kept_vectors import KeptClips
+        """Read the centroids. Raises NotFitted."""
+        from curate.tasks.models.concepts import Concepts
+        from curate.tasks.models.kept_vectors import KeptVectors
 
         if self.context.fit is None:
             raise NotFitted(stage=self.name)
-        self._kept = KeptClips(self.context.fit, self.name)
+        self._concepts = Concepts(self.context.fit)
+        self._kept = KeptVectors(self._concepts.centroids, self.options.eps)
 
-    def recall(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Learn the clips that any process took since the last call, this one included."""
-        self._last = max([self._last, *(row["semantic_seq"] for row in rows)])
-        self._kept.extend(row for row in rows if row["semantic_duplicate"] == 0)
+    def extend(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Learn survivors, in order; without those that other weights have embedded since."""
+        faults, vectors = self._concepts.vectors([row["embeddings"] for row in rows], self.name)
+        self._kept.extend([row["id"] for n, row in enumerate(rows) if n not in faults], vectors)
 
-    def run(self, row: Clip) -> Outcome:
-        """The outcome of one clip. Raises EmbeddingMissing, OtherFit, ConceptMissing."""
-        outcome = self.run_batch([row])[0]
-        if isinstance(outcome, RowError):
-            raise outcome
-        return outcome
-
-    def run_batch(self, rows: Sequence[Clip]) -> list[Outcome | RowError]:
-        """Outcomes of clips in order; each is also compared with earlier survivors of the batch."""
-        outcomes: list[Outcome | RowError] = []
-        able = [row for row in rows if row["concept"] is not None]
-        matches = iter(self._kept.matches(able, self.options.eps))
-        for number, row in enumerate(rows, self._last + 1):
-            match = ConceptMissing(stage=self.name) if row["concept"] is None else next(matches)
-            if isinstance(match, RowError):
-                outcomes.append(match)
-                continue
-            original, distance = match or (None, None)
-            columns = {
-                "semantic_duplicate": int(match is not None),
-                "semantic_duplicate_of": original,
-                "semantic_distance": distance,
-                "semantic_seq": number,
-            }
-            outcomes.append(Outcome(columns))
-        return outcomes
+    def matches(self, rows: Sequence[Clip]) -> list[tuple[int, float] | RowError | None]:
+        """For each clip the earliest survivor within eps with its distance, or what is wrong with
+        its embeddings.
+        """
+        found = [row.tables["embeddings"] for row in rows]
+        faults, vectors = self._concepts.vectors(found, self.name)
+        able = [row.id for n, row in enumerate(rows) if n not in faults]
+        matches = iter(self._kept.matches(able, vectors))
+        return [faults[n] if n in faults else next(matches) for n in range(len(rows))]

@@ -197,6 +197,8 @@ class Fit:
 
 
 Count = Callable[[Video | Clip, int], None]
+# the id of an earlier clip and, where the stage has a column for it, how far away it is
+Match = tuple[int] | tuple[int, float]
 
 
 def count_nothing(row: Video | Clip, frames: int) -> None:
@@ -332,6 +334,21 @@ class Stage(ABC, Generic[RowT, OptionsT]):
         return [self.run(row) for row in rows]
 
 
+class BatchStage(Stage[RowT, OptionsT]):
+    """A stage of which a batch is cheaper than its rows. A subclass needs only `run_batch`."""
+
+    @abstractmethod
+    def run_batch(self, rows: Sequence[RowT]) -> Sequence[Outcome | RowError | ServiceError]:
+        """Outcomes in the order of `rows`, as of every stage."""
+
+    def run(self, row: RowT) -> Outcome:
+        """The outcome of a batch of one row; raises the error that it has in place of one."""
+        (outcome,) = self.run_batch([row])
+        if not isinstance(outcome, Outcome):
+            raise outcome
+        return outcome
+
+
 class Scorer(Stage[Clip, OptionsT]):
     """A stage that writes score columns of a clip. A subclass needs only `score`."""
 
@@ -344,3 +361,50 @@ class Scorer(Stage[Clip, OptionsT]):
     def run(self, row: Clip) -> Outcome:
         """The scores as an outcome."""
         return Outcome(self.score(row))
+
+
+class DuplicateStage(BatchStage[Clip, OptionsT]):
+    """An ordered stage that marks a clip when an earlier surviving one is like it.
+
+    A subclass has `order`, `extend` and `matches`, and its columns in this order: 1 or 0; the id of
+    the earlier clip; the distance, if there is one; the number in the order.
+    """
+
+    level = "clip"
+
+    def __init__(self, options: OptionsT, context: Context) -> None:
+        super().__init__(options, context)
+        self._last = 0  # number of the clip that was recalled last
+
+    @classmethod
+    @abstractmethod
+    def order(cls, options: Any) -> Order:
+        """The order, with its columns `number`, `duplicate` and `duplicate_of`."""
+
+    @abstractmethod
+    def extend(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Learn survivors, in order: their ids and the columns that `order` recalls."""
+
+    @abstractmethod
+    def matches(self, rows: Sequence[Clip]) -> Sequence[Match | RowError | None]:
+        """For each clip the earliest survivor that it is like, also one of these clips; None where
+        there is none. None of them is learned: `extend` does that once they are saved.
+        """
+
+    def recall(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Learn the clips that any process took since the last call, this one included."""
+        order = self.order(self.options)
+        self.extend([row for row in rows if row[order.duplicate] == 0])
+        self._last = max([self._last, *(row[order.number] for row in rows)])
+
+    def run_batch(self, rows: Sequence[Clip]) -> list[Outcome | RowError]:
+        """Outcomes of clips in order; each is also compared with earlier survivors of the batch."""
+        outcomes: list[Outcome | RowError] = []
+        for number, match in enumerate(self.matches(rows), self._last + 1):
+            if isinstance(match, RowError):
+                outcomes.append(match)
+                continue
+            found = match or (None,) * (len(self.columns) - 2)
+            values = (int(match is not None), *found, number)
+            outcomes.append(Outcome(dict(zip(self.columns, values, strict=True))))
+        return outcomes

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from curate.configs.schema import Column, Order, StageOptions
-from curate.tasks.stage import Clip, Context, Outcome, Stage
+from curate.tasks.stage import Clip, Context, DuplicateStage
 
 _MARKS = re.compile(r"[\W_]+")
 
@@ -25,7 +25,7 @@ class TextDuplicateOptions(StageOptions):
     )
 
 
-class TextDuplicate(Stage[Clip, TextDuplicateOptions]):
+class TextDuplicate(DuplicateStage[TextDuplicateOptions]):
     """Marks a clip whose `text` an earlier surviving clip of the dataset has.
 
     A clip without a text is no duplicate. Clips are taken in the order (video id, clip index), so
@@ -34,7 +34,6 @@ class TextDuplicate(Stage[Clip, TextDuplicateOptions]):
     """
 
     name = "text_duplicate"
-    level = "clip"
     Options = TextDuplicateOptions
     columns = {
         "text_duplicate": Column(
@@ -47,7 +46,6 @@ class TextDuplicate(Stage[Clip, TextDuplicateOptions]):
     def __init__(self, options: TextDuplicateOptions, context: Context) -> None:
         super().__init__(options, context)
         self._first: dict[bytes, int] = {}  # key of a text: id of the clip that had it first
-        self._last_number = 0
 
     @classmethod
     def order(cls, options: Any) -> Order:
@@ -59,33 +57,23 @@ class TextDuplicate(Stage[Clip, TextDuplicateOptions]):
             duplicate="text_duplicate",
         )
 
-    def recall(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Learn the clips that any process took since the last call, this one included."""
+    def extend(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Learn survivors, in order."""
         for row in rows:
-            self._last_number = max(self._last_number, row["text_seq"])
-            if row["text_duplicate"] == 0 and (key := self._key(row["text"])):
+            if key := self._key(row["text"]):
                 self._first.setdefault(key, row["id"])
 
-    def run(self, row: Clip) -> Outcome:
-        """The outcome of one clip."""
-        return self.run_batch([row])[0]
-
-    def run_batch(self, rows: Sequence[Clip]) -> list[Outcome]:
-        """Outcomes of clips in order; each is also compared with earlier survivors of the batch."""
-        in_batch: dict[bytes, int] = {}  # `recall` adds them to _first once they are saved
-        outcomes = []
-        for number, row in enumerate(rows, self._last_number + 1):
+    def matches(self, rows: Sequence[Clip]) -> list[tuple[int] | None]:
+        """For each clip the earliest survivor that has its text."""
+        in_batch: dict[bytes, int] = {}
+        found: list[tuple[int] | None] = []
+        for row in rows:
             key = self._key(row["text"])
             original = self._first.get(key, in_batch.get(key)) if key else None
             if key and original is None:
                 in_batch[key] = row.id
-            columns = {
-                "text_duplicate": int(original is not None),
-                "text_duplicate_of": original,
-                "text_seq": number,
-            }
-            outcomes.append(Outcome(columns))
-        return outcomes
+            found.append(None if original is None else (original,))
+        return found
 
     def _key(self, text: str | None) -> bytes:
         """16 bytes of a hash that equal texts share; empty for a text with nothing to compare."""

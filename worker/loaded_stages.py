@@ -20,6 +20,7 @@ from curate.tasks.models.catalog import folder_of
 from curate.tasks.models.model_cache import weights_state
 from curate.tasks.registry import stages
 from curate.tasks.stage import Context, Count, Fit, Stage, count_nothing
+from curate.worker.outcomes import as_row_error
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +36,15 @@ class LoadedStage:
     recalled: int = 0  # the number of the last row that an ordered stage has recalled
 
     def recall(self, engine: Engine, dataset_id: int, order: Order) -> None:
-        """Tell an ordered stage which rows any process has taken since the last call."""
+        """Tell an ordered stage which rows any process has taken since the last call.
+
+        Raises DiskFull.
+        """
         for rows in taken_since(engine, dataset_id, self.recalled, order):
-            self.stage.recall(rows)
+            try:
+                self.stage.recall(rows)
+            except OSError as error:  # a stage may keep what it remembers in a file
+                raise as_row_error(self.stage, error) from error
             self.recalled = rows[-1][order.number]
 
 

@@ -119,12 +119,13 @@ def _first_unfinished_video(
 
 
 RECALLED = 10_000  # rows that taken_since reads at a time
+RECALLED_WITH_TABLES = 2048  # the same, where each comes with rows of side tables
 
 
 def taken_since(
     engine: Engine, dataset_id: int, last: int, order: Order
 ) -> Iterator[Sequence[Mapping[str, Any]]]:
-    """The clips that an ordered stage took after number `last`, in order, RECALLED at a time.
+    """The clips that an ordered stage took after number `last`, in order, some at a time.
 
     Each has its id, its number, and the columns that the stage recalls: NULL where the clip was
     picked to drop, since no other is a duplicate of it; and its rows of the side tables that the
@@ -139,8 +140,9 @@ def taken_since(
     ]
     columns = (clips.c.id, number, *recalled)
     taken = select(*columns).where(clips.c.dataset_id == dataset_id, number > last)
+    size = RECALLED_WITH_TABLES if order.tables else RECALLED
     with reading(engine) as connection:
-        result = connection.execution_options(yield_per=RECALLED).execute(taken.order_by(number))
+        result = connection.execution_options(yield_per=size).execute(taken.order_by(number))
         for part in result.mappings().partitions():
             if not order.tables:
                 yield cast(Sequence[Mapping[str, Any]], part)

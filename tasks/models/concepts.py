@@ -19,12 +19,14 @@ from curate.tasks.stage import Clip, Fit
 
 Floats = NDArray[np.float32]
 Halves = NDArray[np.float16]
+Rows = Sequence[Mapping[str, Any]]  # of `embeddings`
 
 # more points and tries for the first centroids than by default: they find almost every group,
 # where others share the centroids of two groups and split a third
 FIRST_POINTS, FIRST_TRIES = 10, 30  # points a concept, tries a centroid
 BATCH, ROUNDS = 4096, 50
 CELLS = 1 << 24  # distances that are in memory at once: 64 MB
+PART = 1024  # clips whose frames are in memory at once as float32
 
 
 def check_scikit_learn() -> None:
@@ -82,39 +84,51 @@ def unpacked(arrays: bytes) -> Floats:
     return centroids
 
 
-def whole_clip(vectors: Sequence[bytes]) -> Halves:
-    """One vector of a clip from those of its frames, as stored: their mean direction, as float16.
-
-    Clips are compared in this precision, whether they were just read or are remembered.
-    """
-    mean = read(vectors).mean(axis=0, keepdims=True)
-    halves: Halves = unit(mean)[0].astype(np.float16)
-    return halves
-
-
-def vector_of(rows: Sequence[Mapping[str, Any]], fit: Fit, stage: str) -> Halves | RowError:
-    """The vector of a clip with these rows of `embeddings`, or what is wrong with them."""
-    own = [row for row in rows if row["model"] == fit.model]
-    if not own:
-        return EmbeddingMissing(stage=stage, model=fit.model, found="there are none")
-    if own[0]["revision"] != fit.revision:
-        return OtherFit(stage=stage, needed=fit.revision, found=own[0]["revision"])
-    return whole_clip([bytes(row["vector"]) for row in own])
-
-
 class Concepts:
     """The concepts of a fit."""
 
     def __init__(self, fit: Fit) -> None:
         self._fit = fit
-        self._centroids = unpacked(fit.arrays)
+        self.centroids = unpacked(fit.arrays)
 
     def of(self, clips: Sequence[Clip], stage: str) -> list[tuple[int, float] | RowError]:
         """The concept of each clip with its distance, or what is wrong with its embeddings."""
-        found = [vector_of(clip.tables[TABLE], self._fit, stage) for clip in clips]
-        vectors = [one for one in found if not isinstance(one, RowError)]
-        if not vectors:
-            return [one for one in found if isinstance(one, RowError)]
-        places, distances = nearest(unit(np.stack(vectors).astype(np.float32)), self._centroids)
+        faults, vectors = self.vectors([clip.tables[TABLE] for clip in clips], stage)
+        places, distances = nearest(unit(vectors.astype(np.float32)), self.centroids)
         placed = zip(places.tolist(), distances.tolist(), strict=True)
-        return [one if isinstance(one, RowError) else next(placed) for one in found]
+        return [faults[n] if n in faults else next(placed) for n in range(len(clips))]
+
+    def vectors(self, clips: Sequence[Rows], stage: str) -> tuple[dict[int, RowError], Halves]:
+        """What is wrong with clips, by their place, and the vectors (n, width) of all others.
+
+        Clips come as their rows of `embeddings`. The vector of a clip is the mean direction of its
+        frames, as float16: in this precision clips are compared, whether they were just read or
+        are remembered.
+        """
+        faults: dict[int, RowError] = {}
+        frames: list[list[bytes]] = []
+        for place, rows in enumerate(clips):
+            own = [row for row in rows if row["model"] == self._fit.model]
+            if fault := self._fault(own, stage):
+                faults[place] = fault
+            else:
+                frames.append([bytes(row["vector"]) for row in own])
+        vectors: Halves = np.empty((len(frames), self.centroids.shape[1]), np.float16)
+        for start in range(0, len(frames), PART):
+            part = frames[start : start + PART]
+            starts = np.cumsum([0, *(len(of_clip) for of_clip in part[:-1])])
+            sums = np.add.reduceat(read([one for of_clip in part for one in of_clip]), starts)
+            vectors[start : start + PART] = unit(sums)
+        return faults, vectors
+
+    def _fault(self, rows: Rows, stage: str) -> RowError | None:
+        model, width = self._fit.model, self.centroids.shape[1]
+        if not rows:
+            return EmbeddingMissing(stage=stage, model=model, found="there are none")
+        for row in rows:
+            if row["revision"] != self._fit.revision:
+                return OtherFit(stage=stage, needed=self._fit.revision, found=row["revision"])
+            if len(row["vector"]) != 2 * width:
+                found = f"they have {len(row['vector']) // 2} numbers, not {width}"
+                return EmbeddingMissing(stage=stage, model=model, found=found)
+        return None

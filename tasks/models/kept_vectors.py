@@ -1,162 +1,184 @@
-"""Vectors of kept clips, and the greedy search for clips that lie near an earlier kept one."""
+"""Vectors of kept clips by their concepts, and the search for clips near an earlier kept one."""
 
 from __future__ import annotations
 
-import itertools
+import math
+from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.configs.errors import RowError
-from curate.tasks.models.concepts import vector_of
-from curate.tasks.models.embeddings import TABLE, unit
+from curate.tasks.models.concepts import Concepts, nearest
+from curate.tasks.models.embeddings import unit
+from curate.tasks.models.vector_file import VectorFile
 from curate.tasks.stage import Fit
 
+Floats = NDArray[np.float32]
 Halves = NDArray[np.float16]
 Match = tuple[int, float]  # the id of the earlier clip, and its distance: 1 - cosine
-Group = tuple[int, int]  # clips that are compared: of one fit and concept
 
-BLOCK = 8192  # kept vectors compared at a time
-PART = 512  # clips compared with them at a time
-CLOSE = 1e-5  # sums of float32 depend on how many are made at once, by less than this
+CELLS = 1 << 22  # cosines with centroids that are in memory at once: 16 MB
+PART = 256  # clips of a batch that are compared with each other at a time
+PAIRS = 1024  # pairs that are compared in float64 at a time
+CLOSE = 1e-5  # sums of float32 are off by less, as are those of vectors that are nearly unit
+NONE = np.iinfo(np.int64).max  # in place of a kept clip
 
 
 class KeptVectors:
-    """Vectors of kept clips in the order of adding: 2 bytes a number."""
+    """Vectors of kept clips, searched for the earliest one within `eps`.
 
-    def __init__(self) -> None:
-        self._ids: list[int] = []
-        self._vectors: Halves = np.zeros((0, 0), np.float16)
+    A clip is looked for in its own concept and in all others that may hold one within `eps`. Which
+    it is, is a matter of the vectors and `eps` alone: neither of the concepts nor of what else is
+    compared. Memory holds 16 bytes a clip; the vectors are in a file.
+    """
+
+    def __init__(self, centroids: Floats, eps: float) -> None:
+        self._centroids = centroids
+        self._eps = eps
+        self._least = 1 - eps - CLOSE  # cosine
+        self._ids = array("q")  # by place: in the order of adding
+        self._places: dict[int, array[int]] = defaultdict(lambda: array("q"))  # by concept
+        self._file = VectorFile(centroids.shape[1])
 
     def __len__(self) -> int:
         return len(self._ids)
 
     def extend(self, ids: Sequence[int], vectors: Halves) -> None:
         """Append clips with vectors (n, width)."""
-        first = len(self)
-        self._ids += ids
-        if len(self) > len(self._vectors):
-            grown = np.zeros((max(len(self), 2 * first), vectors.shape[1]), np.float16)
-            if first:
-                grown[:first] = self._vectors[:first]
-            self._vectors = grown
-        self._vectors[first : len(self)] = vectors
+        concepts, _ = nearest(unit(vectors.astype(np.float32)), self._centroids)
+        for concept in np.unique(concepts).tolist():
+            own = np.flatnonzero(concepts == concept)
+            self._file.extend(concept, vectors[own])
+            self._places[concept].extend((own + len(self)).tolist())
+        self._ids.extend(ids)
 
-    def truncate(self, length: int) -> None:
-        """Forget all clips after the first `length`."""
-        del self._ids[length:]
-
-    def keep(self, ids: Sequence[int], vectors: Halves, eps: float) -> list[Match | None]:
-        """For each clip the earliest kept one within `eps`; where there is none, it is kept.
-
-        Whether a pair is within `eps` is a matter of the pair alone, not of what else is compared.
+    def matches(self, ids: Sequence[int], vectors: Halves) -> list[Match | None]:
+        """For each clip the earliest one within `eps`, kept or of these clips; None where there is
+        none, and the clip is to be kept. `extend` keeps it.
         """
-        candidates = self._candidates(vectors, eps)
-        kept_before = len(self)
-        places: dict[int, int] = {}  # of kept clips, by their number in `vectors`
-        matches: list[Match | None] = []
-        for number, near in enumerate(candidates):
-            match = None
-            for place in near:
-                at = place if place < kept_before else places.get(place - kept_before)
-                if at is None:
-                    continue
-                distance = exact_distance(self._vectors[at], vectors[number])
-                if distance <= eps:
-                    match = self._ids[at], distance
-                    break
-            if match is None:
-                places[number] = len(self)
-                self.extend([ids[number]], vectors[number : number + 1])
-            matches.append(match)
+        units = unit(vectors.astype(np.float32))
+        places, distances = self._among_kept(units, vectors)
+        matches = [
+            None if place == NONE else (self._ids[place], distance)
+            for place, distance in zip(places.tolist(), distances.tolist(), strict=True)
+        ]
+        alone = np.flatnonzero(places == NONE)
+        for number, (earlier, distance) in self._among_each_other(alone, units, vectors):
+            matches[number] = ids[earlier], distance
         return matches
 
-    def _candidates(self, vectors: Halves, eps: float) -> list[list[int]]:
-        """For each vector, what may lie within `eps`: places of kept vectors, then earlier ones of
-        `vectors`, whose numbers are added to the count of the kept.
+    def _among_kept(
+        self, units: Floats, vectors: Halves
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """For each vector the place of the earliest kept one within eps, or NONE; the distance."""
+        places = np.full(len(units), NONE)
+        distances = np.zeros(len(units))
+        rows = max(CELLS // len(self._centroids), 1)
+        for start in range(0, len(units) if len(self) else 0, rows):
+            near = self._near(units[start : start + rows])
+            for concept in np.flatnonzero(near.any(axis=1)).tolist():
+                if concept not in self._places:
+                    continue
+                some = start + np.flatnonzero(near[concept])
+                for at, kept, place in self._pairs(units[some], concept):
+                    number = some[at]
+                    earlier = np.flatnonzero(place < places[number])
+                    number, kept, place = number[earlier], kept[earlier], place[earlier]
+                    found = distances_of(vectors[number], kept)
+                    for n, p, d in zip(
+                        number.tolist(), place.tolist(), found.tolist(), strict=True
+                    ):
+                        if d <= self._eps and p < places[n]:
+                            places[n], distances[n] = p, d
+        return places, distances
+
+    def _near(self, units: Floats) -> NDArray[np.bool_]:
+        """Which concepts may have clips within eps of vectors: (concepts, vectors).
+
+        c is the centroid nearest to x. A clip y of another, c', has y·(c - c') <= 0, and x lies
+        asin(x·(c - c') / |c - c'|) away from all such y on the sphere: at most acos(1 - eps), whose
+        sine is sqrt(eps (2 - eps)), if y is within eps of x.
         """
-        new = unit(vectors.astype(np.float32))
-        limit = 1 - eps - CLOSE
-        near: list[list[int]] = [[] for _ in new]
-        for first in range(0, len(self), BLOCK):
-            block = self._vectors[first : min(first + BLOCK, len(self))]
-            rows, places = np.nonzero(new @ unit(block.astype(np.float32)).T >= limit)
-            for row, place in zip(rows.tolist(), places.tolist(), strict=True):
-                near[row].append(first + place)
-        rows, places = np.nonzero(np.tril(new @ new.T >= limit, -1))
-        for row, place in zip(rows.tolist(), places.tolist(), strict=True):
-            near[row].append(len(self) + place)
+        cosines = self._centroids @ units.T
+        own = cosines.argmax(axis=0)
+        margins = cosines[own, np.arange(len(units))] - cosines
+        squares = 2 - 2 * (self._centroids @ self._centroids[own].T)
+        reach = math.sqrt(self._eps * (2 - self._eps))
+        near: NDArray[np.bool_] = margins <= reach * np.sqrt(squares.clip(0) + CLOSE) + CLOSE
         return near
 
-
-def exact_distance(a: Halves, b: Halves) -> float:
-    """1 - cosine of two vectors, 0 to 2."""
-    first, second = a.astype(np.float64), b.astype(np.float64)
-    lengths = np.sqrt((first @ first) * (second @ second))
-    return max(0.0, 1.0 - float(first @ second / lengths))
-
-
-class KeptClips:
-    """The kept clips of a dataset. Each row or clip has id, concept and concept_fit."""
-
-    def __init__(self, fit: Fit, stage: str) -> None:
-        self._fit = fit
-        self._stage = stage
-        self._groups: dict[Group, KeptVectors] = defaultdict(KeptVectors)
-
-    def extend(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Append clips, each with its rows of `embeddings`; without those that other weights have
-        embedded since.
+    def _pairs(
+        self, units: Floats, concept: int
+    ) -> Iterator[tuple[NDArray[np.intp], Halves, NDArray[np.int64]]]:
+        """Pairs that may be within eps, some at a time: the numbers of vectors, and the vectors
+        and places of kept ones of a concept.
         """
-        new: dict[Group, list[tuple[int, Halves]]] = defaultdict(list)
-        for row in rows:
-            vector = vector_of(row[TABLE], self._fit, self._stage)
-            if not isinstance(vector, RowError):
-                new[row["concept_fit"], row["concept"]].append((row["id"], vector))
-        for group, clips in new.items():
-            vectors = np.stack([vector for _, vector in clips])
-            self._groups[group].extend([clip for clip, _ in clips], vectors)
+        of_concept = np.frombuffer(self._places[concept], np.int64)
+        for first, kept in self._file.read(concept):
+            wide = kept.astype(np.float32)
+            lengths = np.sqrt(np.einsum("ij,ij->i", wide, wide))
+            number, column = np.nonzero(units @ wide.T >= self._least * lengths)
+            for start in range(0, len(number), PAIRS):
+                some = column[start : start + PAIRS]
+                yield number[start : start + PAIRS], kept[some], of_concept[first + some]
 
-    def matches(self, clips: Sequence[Any], eps: float) -> list[Match | RowError | None]:
-        """For each clip the earliest one within `eps`, kept or of `clips`; or what is wrong with
-        its embeddings. None is kept for good: `extend` does that.
+    def _among_each_other(
+        self, numbers: NDArray[np.intp], units: Floats, vectors: Halves
+    ) -> Iterator[tuple[int, Match]]:
+        """Those vectors with these numbers that are within eps of an earlier one which is not: the
+        number, and the earliest with its distance.
         """
-        found: list[Match | RowError | None] = [None] * len(clips)
-        groups: dict[Group, list[tuple[int, Halves]]] = defaultdict(list)
-        for number, clip in enumerate(clips):
-            vector = vector_of(clip.tables[TABLE], self._fit, self._stage)
-            if isinstance(vector, RowError):
-                found[number] = vector
-            else:
-                groups[clip["concept_fit"], clip["concept"]].append((number, vector))
-        for group, members in groups.items():
-            kept = self._groups[group]
-            before = len(kept)
-            vectors = np.stack([vector for _, vector in members])
-            near = kept.keep([clips[number].id for number, _ in members], vectors, eps)
-            kept.truncate(before)
-            for (number, _), match in zip(members, near, strict=True):
-                found[number] = match
-        return found
+        kept: list[int] = []
+        for start in range(0, len(numbers), PART):
+            part = numbers[start : start + PART]
+            before = np.array([*kept, *part.tolist()])
+            near = np.tril(units[part] @ units[before].T >= self._least, len(kept) - 1)
+            alone = np.ones(len(before), bool)
+            for row, number in enumerate(part.tolist()):
+                earlier = before[np.flatnonzero(near[row] & alone)]
+                if len(earlier):
+                    far = distances_of(vectors[[number] * len(earlier)], vectors[earlier])
+                    if len(within := np.flatnonzero(far <= self._eps)):
+                        alone[len(before) - len(part) + row] = False
+                        yield number, (int(earlier[within[0]]), float(far[within[0]]))
+                        continue
+                kept.append(number)
+
+
+def distances_of(some: Halves, others: Halves) -> NDArray[np.float64]:
+    """1 - cosine of each pair of vectors (n, width), 0 to 2.
+
+    Sums of products of float16 are exact in float64, in whatever order they are made.
+    """
+    a, b = some.astype(np.float64), others.astype(np.float64)
+    dots, *squares = (np.einsum("ij,ij->i", *pair) for pair in ((a, b), (a, a), (b, b)))
+    with np.errstate(invalid="ignore"):
+        distances: NDArray[np.float64] = 1 - dots / np.sqrt(squares[0] * squares[1])
+    return distances.clip(0)
 
 
 def kept_rates(
-    clips: Iterable[tuple[int, Sequence[Mapping[str, Any]]]], fit: Fit, eps: Sequence[float]
-) -> tuple[int, dict[float, int]]:
-    """How many clips of one concept are compared, and by each eps how many are duplicates.
+    clips: Iterable[Sequence[tuple[int, Sequence[Mapping[str, Any]]]]],
+    fit: Fit,
+    eps: Sequence[float],
+) -> Iterator[tuple[int, dict[float, int]]]:
+    """How many clips were compared so far, and by each eps how many of them are duplicates.
 
-    Each clip comes with its rows of `embeddings`; those that other weights embedded are left out.
+    Clips come some at a time, each an id with its rows of `embeddings`; those that have none of
+    the fit's model and revision are left out.
     """
-    kept = {one: KeptVectors() for one in eps}
+    concepts = Concepts(fit)
+    kept = {one: KeptVectors(concepts.centroids, one) for one in eps}
     number = 0
-    found = ((clip, vector_of(rows, fit, "")) for clip, rows in clips)
-    able = ((clip, vector) for clip, vector in found if not isinstance(vector, RowError))
-    while part := list(itertools.islice(able, PART)):
-        number += len(part)
-        ids, vectors = [clip for clip, _ in part], np.stack([vector for _, vector in part])
-        for one, known in kept.items():
-            known.keep(ids, vectors, one)
-    return number, {one: number - len(known) for one, known in kept.items()}
+    for part in clips:
+        faults, vectors = concepts.vectors([rows for _, rows in part], "")
+        ids = [clip for n, (clip, _) in enumerate(part) if n not in faults]
+        number += len(ids)
+        for known in kept.values():
+            matches = known.matches(ids, vectors)
+            new = [n for n, match in enumerate(matches) if match is None]
+            known.extend([ids[n] for n in new], vectors[new])
+        yield number, {one: number - len(known) for one, known in kept.items()}

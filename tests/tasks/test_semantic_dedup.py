@@ -1,14 +1,15 @@
-"""semantic_dedup: the first clip of a concept stays, later ones near it name it."""
+"""semantic_dedup: the first of clips that look alike stays, later ones near it name it."""
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
-from curate.configs.errors import ConfigError
+from curate.configs.errors import ConfigError, DiskFull
 from curate.configs.pipeline import Pipeline
 from curate.db import datasets
 from curate.db.redo import redo
@@ -43,10 +44,11 @@ def test_a_clip_near_an_earlier_kept_one_is_a_duplicate_whatever_the_batches(
     ids = put(line, "a", *ANGLES)
     fit(line, 0, 40, 70)
     run_all(line, "concept", "semantic_dedup")
-    # 3 is near 2, which is itself dropped; 19 and 21 belong to two concepts, and 62 to a third
+    # 3 is near 2, which is itself dropped; 19 and 21 are near each other, in two concepts
+    assert [row[0] for row in line.rows("SELECT concept FROM clips ORDER BY id")][5:7] == [0, 1]
     assert line.rows(FOUND) == [
         (0, None, "active"), (1, ids[0], "dropped"), (0, None, "active"), (0, None, "active"),
-        (1, ids[2], "dropped"), (0, None, "active"), (0, None, "active"), (0, None, "active"),
+        (1, ids[2], "dropped"), (0, None, "active"), (1, ids[5], "dropped"), (0, None, "active"),
     ]  # fmt: skip
 
 
@@ -65,20 +67,22 @@ def test_another_process_knows_what_was_kept_before(database_url: str, home: Pat
     ]  # fmt: skip
 
 
-def test_when_concepts_are_fitted_anew_a_redo_compares_all_clips_again(
+def test_when_concepts_are_fitted_anew_later_clips_are_compared_with_all_before(
     database_url: str, home: Path
 ) -> None:
     line = make_line(database_url, home, steps())
-    ids = put(line, "a", 19, 21, 40)
+    first = put(line, "a", 19, 40)
     fit(line, 0, 40)
-    run_all(line, "concept", "semantic_dedup", "third")
-    assert [row[0] for row in line.rows(FOUND)] == [0, 0, 0], "a border is between the first two"
+    run_all(line, "concept", "semantic_dedup")
     fit(line, 20, 50)
+    put(line, "b", 20, 60)
+    run_all(line, "concept", "semantic_dedup")
+    assert line.rows(FOUND)[2:] == [(1, first[0], "dropped"), (0, None, "active")]
     dataset = datasets.pick(line.engine, "set")
-    back = redo(line.engine, dataset, line.pipeline, "concept", then=["semantic_dedup"])
-    assert back.back == 3
-    run_all(line, "concept", "semantic_dedup", "third")
-    assert line.rows(FOUND) == [(0, None, "kept"), (1, ids[0], "dropped"), (0, None, "kept")]
+    before = line.rows(FOUND)
+    assert redo(line.engine, dataset, line.pipeline, "concept", then=["semantic_dedup"]).back == 4
+    run_all(line, "concept", "semantic_dedup")
+    assert line.rows(FOUND) == before
 
 
 def test_a_redo_with_a_smaller_eps_brings_clips_back(database_url: str, home: Path) -> None:
@@ -94,19 +98,38 @@ def test_a_redo_with_a_smaller_eps_brings_clips_back(database_url: str, home: Pa
     assert [row[2] for row in line.rows(FOUND)] == ["kept", "kept"]
 
 
-def test_a_clip_without_a_concept_fails_with_the_way_to_one(database_url: str, home: Path) -> None:
-    line = make_line(database_url, home, steps())
-    ids = line.put_clips(2, "semantic_dedup")
-    embed(line, {i: [0] for i in ids})
-    number = fit(line, 0)
-    with line.engine.begin() as connection:
-        values = {"f": number, "i": ids[1]}
-        concept = "UPDATE clips SET concept = 0, concept_fit = :f WHERE id = :i"
-        connection.execute(text(concept), values)
+def test_clips_that_cannot_be_compared_fail_alone_and_others_of_the_batch_do_not(
+    sqlite_url: str, home: Path
+) -> None:
+    line = make_line(sqlite_url, home, steps())
+    a, b, c, d = line.put_clips(4, "semantic_dedup")
+    embed(line, {a: [0], c: [1]})
+    embed(line, {b: [0]}, revision="r2")
+    embed(line, {d: [0]}, model="other")
+    fit(line, 0)
     run_all(line, "semantic_dedup")
-    assert line.rows("SELECT status, reason FROM clips ORDER BY id") == [
-        ("failed", "ConceptMissing"), ("active", None),
+    assert line.rows("SELECT status, reason, semantic_duplicate_of FROM clips ORDER BY id") == [
+        ("active", None, None), ("failed", "OtherFit", None), ("dropped", "unlike", a),
+        ("failed", "EmbeddingMissing", None),
     ]  # fmt: skip
+
+
+def test_a_full_disk_blames_no_clip(
+    sqlite_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = make_line(sqlite_url, home, steps(size=2))
+    put(line, "a", 0, 40, 80)
+    fit(line, 0)
+    run_all(line, "concept")
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(DiskFull):
+        patch.setattr(os, "pwrite", full)
+        run_all(line, "semantic_dedup")
+    run_all(line, "semantic_dedup")
+    assert [row[0] for row in line.rows(FOUND)] == [0, 0, 0]
 
 
 def test_it_needs_the_stage_that_writes_concepts_before_it() -> None:

@@ -13,15 +13,13 @@ import pytest
 from curate.configs.errors import EmbeddingMissing, OtherFit, PackageMissing
 from curate.tasks.models import concepts
 from curate.tasks.models.concepts import (
+    Concepts,
     check_scikit_learn,
     fit_centroids,
     nearest,
     packed,
     unpacked,
-    vector_of,
-    whole_clip,
 )
-from curate.tasks.models.embeddings import stored
 from tests.embedded import a_fit, direction, rows_at
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
@@ -77,19 +75,29 @@ def test_centroids_are_stored_without_pickle() -> None:
         unpacked(file.getvalue())
 
 
-def test_a_clip_is_the_mean_direction_of_its_frames() -> None:
-    vector = whole_clip([stored(direction(d)) for d in (0, 40)])
-    assert vector.dtype == np.float16
-    assert vector.astype(float) == pytest.approx(direction(20).tolist(), abs=1e-3)
+@pytest.mark.parametrize("part", [1, 2, 1024])
+def test_a_clip_is_the_mean_direction_of_its_frames_by_the_fits_model(
+    part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(concepts, "PART", part)
+    both = rows_at(0, 40) + rows_at(90, model="other")
+    faults, vectors = Concepts(a_fit(0)).vectors([both, rows_at(70), rows_at(0, 9, 30)], "concept")
+    assert (faults, vectors.dtype) == ({}, np.float16)
+    wanted = np.stack([direction(d) for d in (20, 70, 12.97)])
+    assert vectors.astype(float) == pytest.approx(wanted, abs=1e-3)
 
 
-def test_what_is_wrong_with_embeddings_is_told() -> None:
-    fit = a_fit(0)
-    assert isinstance(vector_of(rows_at(1, model="other"), fit, "concept"), EmbeddingMissing)
-    wrong = vector_of(rows_at(1, revision="r2"), fit, "concept")
-    assert isinstance(wrong, OtherFit)
-    assert "(r1)" in str(wrong)
-    assert "(r2)" in str(wrong)
+def test_what_is_wrong_with_embeddings_is_told_by_place() -> None:
+    of = Concepts(a_fit(0))
+    wide = [{**rows_at(1)[0], "vector": bytes(6)}]
+    clips = [[], rows_at(3), rows_at(1, model="other"), rows_at(1, revision="r2"), wide]
+    faults, vectors = of.vectors(clips, "concept")
+    assert len(vectors) == 1
+    kinds = {place: type(fault) for place, fault in faults.items()}
+    assert kinds == {0: EmbeddingMissing, 2: EmbeddingMissing, 3: OtherFit, 4: EmbeddingMissing}
+    assert "(r1)" in str(faults[3])
+    assert "(r2)" in str(faults[3])
+    assert "3 numbers, not 2" in str(faults[4])
 
 
 def test_without_scikit_learn_its_installation_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
