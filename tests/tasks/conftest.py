@@ -8,6 +8,7 @@ from curate.tasks.clean_text import CleanText
 from curate.tasks.concept import Concept
 from curate.tasks.load_captions import LoadCaptions
 from curate.tasks.semantic_dedup import SemanticDedup
+from curate.tasks.text_checks import TextChecks
 from curate.tasks.text_duplicate import TextDuplicate
 from curate.tasks.text_language import TextLanguage
 from tests.pipelines import CATALOG
@@ -19,7 +20,7 @@ __all__ = ["catalog", "tests_stages", "text_stages"]
 @pytest.fixture
 def text_stages(catalog: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The runner knows the stages of texts."""
-    for stage in (CleanText, LoadCaptions, TextDuplicate, TextLanguage):
+    for stage in (CleanText, LoadCaptions, TextChecks, TextDuplicate, TextLanguage):
         monkeypatch.setitem(CATALOG, stage.name, stage)
 
 
