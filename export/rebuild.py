@@ -32,6 +32,7 @@ from curate.export.files import copy
 from curate.export.formats.parquet import check_pyarrow
 from curate.export.places import alone, read_text, write_text
 from curate.export.sources import Found, Source, find_sources, sha256_of
+from curate.tasks.borders import BORDER_BOX, parse_box
 from curate.tasks.bucket import Bucket
 from curate.tasks.cut import CutOptions
 from curate.tasks.inputs.paths import to_path, to_text
@@ -67,6 +68,7 @@ class Planned(NamedTuple):
     frames_sha256: str
     cut_options: str | None
     bucket: str | None = None  # of a manifest whose clips have one
+    border_box: str | None = None  # likewise
 
     @property
     def origin(self) -> Source:
@@ -281,7 +283,10 @@ class Rebuild:
                 proof.check()
                 copy_span(target, source, row.span, options.audio)
                 return None
-            how, sound = options.target(row.bucket), source if options.audio else None
+            how, sound = (
+                options.target(row.bucket, row.border_box),
+                source if options.audio else None,
+            )
             with replacing(target) as temporary:
                 encode_span(temporary, proof, stream, row.span, how, sound)
                 proof.check()
@@ -325,7 +330,7 @@ def _wrong(row: Planned) -> str:
             return f"its {name} is no text"
         if "\0" in text:
             return f"its {name} is {text!r}"
-    for name in ("cut_options", Bucket.name):
+    for name in ("cut_options", Bucket.name, BORDER_BOX):
         if not isinstance(values[name], str | None):
             return f"its {name} is no text"
     numbers = {"start_pts": -MOST_PTS, "end_pts": -MOST_PTS}
@@ -343,6 +348,8 @@ def _wrong(row: Planned) -> str:
         options = _options(row.cut_options)
         if options.fit != "none" and row.bucket:
             parse_bucket(row.bucket)
+        if options.crop_borders and row.border_box:
+            parse_box(row.border_box)
     except ValueError as error:
         unknown = isinstance(error, ValidationError)
         return f"{'its cut_options are not known here: ' * unknown}{' '.join(str(error).split())}"

@@ -133,7 +133,7 @@ def label(moves: Sequence[Speeds], shake: float | None) -> str:
     power = sum(value * value for speed in moves for value in speed) / len(moves)
     if shake is not None and shake >= SHAKES and shake > 0.5 * math.sqrt(steady):
         return "handheld"
-    if max(steady, power / 2) < STILL * STILL:
+    if max(steady, power / 4) < STILL * STILL:
         return "static"
     kind = max(range(4), key=lambda n: abs(mean[n]))
     if steady < power / 2 or mean[kind] ** 2 < CLEAR * steady:

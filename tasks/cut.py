@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from curate.configs.errors import ConfigError
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Column, StageOptions
+from curate.tasks.borders import BORDER_BOX, Borders, parse_box
 from curate.tasks.bucket import Bucket, BucketOptions
 from curate.tasks.inputs.extensions import is_image
 from curate.tasks.inputs.paths import to_text
@@ -78,17 +79,22 @@ class CutOptions(StageOptions):
         description="crop, pad: a clip with a bucket gets its size, by cutting away what is "
         "outside or by black bars, and its number of frames, the first ones; none: it stays whole",
     )
+    crop_borders: bool = Field(
+        False, description="cut away the bars that the stage borders found; NULL: nothing"
+    )
     audio: bool = Field(False, description="keep the sound, as AAC")
     deinterlace: Deinterlace = "auto"
     hdr: Hdr = "tonemap"
 
-    def target(self, bucket: str | None) -> Target:
-        """How a clip of a bucket, or of none, is encoded."""
+    def target(self, bucket: str | None, border_box: str | None) -> Target:
+        """How a clip of a bucket, or of none, is encoded; `border_box` is the column."""
         from curate.tasks.video.encode import Box, Target
 
         fps = Fraction(self.target_fps).limit_denominator(1001) if self.target_fps else None
         deinterlace, tone_map = self.deinterlace == "auto", self.hdr == "tonemap"
         target = Target(self.crf, self.preset, fps, self.shorter_size, deinterlace, tone_map)
+        if self.crop_borders and border_box:
+            target = replace(target, inside=even_box(parse_box(border_box)))
         if self.fit == "none" or not bucket:
             return target
         height, width, count = parse_bucket(bucket)
@@ -106,6 +112,7 @@ class CutOptions(StageOptions):
     def changing(self) -> list[str]:
         """The options by which files differ from the spans in their frames or size."""
         fits = ["fit"] if self.fit != "none" else []
+        fits += ["crop_borders"] if self.crop_borders else []
         others = ("target_fps", "shorter_size")
         return fits + [name for name in others if getattr(self, name) is not None]
 
@@ -150,6 +157,9 @@ class Cut(BatchStage[Clip, CutOptions]):
         """Raise ConfigError when clips shall fit buckets that no stage before writes, or that count
         frames at another rate.
         """
+        if options.crop_borders and not before.has(Borders.name):
+            why = f"crop_borders goes by the stage {Borders.name}; put it before {cls.name}"
+            raise ConfigError(source=f"of stage {cls.name}", why=why, option="crop_borders")
         if options.fit == "none":
             return
         name, why, option = Bucket.name, "", "fit"
@@ -199,7 +209,7 @@ class Cut(BatchStage[Clip, CutOptions]):
         o = self.options
         # columns in which the file differs from the planned span
         changed: tuple[str, ...] = ("num_frames", "fps") if o.target_fps else ()
-        if o.shorter_size:
+        if o.shorter_size or o.crop_borders:
             changed += ("width", "height", "aspect_ratio", "resolution")
         sound = video.path if o.audio else None
         spans = [clip.span for clip in clips]
@@ -209,12 +219,25 @@ class Cut(BatchStage[Clip, CutOptions]):
             clip = clips[place]
             path = clip_path(self.context.clips, video["clip_stem"], clip.index)
             own = self.context.counted(clip, frames)
-            target = o.target(clip.values.get(Bucket.name))
+            target = o.target(clip.values.get(Bucket.name), clip.values.get(BORDER_BOX))
             written = encode_span(path, own, stream, clip.span, target, sound)
             scores = _scores(path, written, _FITTED if target.box else changed)
             if target.box:
                 scores["end_seconds"] = clip["start_seconds"] + written.seconds
             yield clip, scores
+
+
+def even_box(box: Sequence[int]) -> tuple[int, int, int, int]:
+    """The largest box of even sides at even places within one: x, y, width and height.
+
+    4:2:0 has a sample of the colour for each two pixels.
+    """
+    x, y = (place + place % 2 for place in box[:2])
+    width, height = (
+        max(2, (start + side - even) // 2 * 2)
+        for start, side, even in zip(box[:2], box[2:], (x, y), strict=True)
+    )
+    return x, y, width, height
 
 
 def _scores(path: Location, written: WrittenClip, changed: Iterable[str]) -> dict[str, Any]:

@@ -182,11 +182,12 @@ class Split(Stage[Video, "Split.Options"]):
             views=str(getattr(dedup, "views", "none")),
             stitch=o.stitch,
             camera=pipeline.has("camera"),
+            bars=pipeline.has("borders"),
         )
         fingerprint = str(row.values.get("fingerprint") or "")
         with writing_samples(self.context.samples, row.id, fingerprint) as writer:
             if is_image(row.path):
-                clips = [image_clip(row.path, plan.hash, writer, plan.views)]
+                clips = [image_clip(row.path, plan.hash, writer, plan.views, plan.bars)]
                 frames = _OF_AN_IMAGE
             else:
                 watch = partial(self.context.counted, row)

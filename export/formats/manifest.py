@@ -17,6 +17,7 @@ from curate.db.selection import OF_SOURCE
 from curate.export.format import Item, MediaFormat, Way
 from curate.export.formats.parquet import Parquet, check_pyarrow
 from curate.export.sources import sha256_of, trouble_of
+from curate.tasks.borders import BORDER_BOX
 from curate.tasks.bucket import Bucket
 from curate.tasks.inputs.extensions import extension, is_image
 from curate.tasks.storage.clip_paths import clip_path
@@ -102,9 +103,13 @@ class Manifest(MediaFormat):
         if taken := [n for n in way.names if n in COLUMNS and n not in _LEFT_OUT]:
             why = f"manifest has a column {taken[0]} of its own; leave yours out: --columns"
             raise UsageError(what=why)
-        fitted = any(json.loads(text).get("fit", "none") != "none" for text in way.cuts.values())
+        options = [json.loads(text) for text in way.cuts.values()]
+        fitted = any(o.get("fit", "none") != "none" for o in options)
         if fitted and Bucket.name not in way.names:
             what = f"clips were cut to fit their buckets: --columns needs {Bucket.name} too"
+            raise UsageError(what=what)
+        if any(o.get("crop_borders") for o in options) and BORDER_BOX not in way.names:
+            what = f"clips were cut without their bars: --columns needs {BORDER_BOX} too"
             raise UsageError(what=what)
 
     def needs(self, way: Way) -> Sequence[str]:

@@ -70,6 +70,8 @@ class Target:
     deinterlace: bool = True
     tone_map: bool = True
     box: Box | None = None  # instead of `shorter`
+    # x, y, width and height of what is kept of the displayed picture, all even; None: all of it
+    inside: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -94,37 +96,51 @@ class Layout(NamedTuple):
 
 def layout(shape: Geometry, target: Target) -> Layout:
     """How pictures of a shape are written for a target; see `sizes` and `Box`."""
+    if target.inside is None:
+        return _layout(shape.size, target)
+    x, y, *inner = target.inside
+    scaled, size, steps = _layout((inner[0], inner[1]), target)
+    factors = [Fraction(after, before) for after, before in zip(scaled, inner, strict=True)]
+    width, height = (round(side * factor) for side, factor in zip(shape.size, factors, strict=True))
+    left = min(round(x * factors[0] / 2) * 2, width - scaled[0])
+    top = min(round(y * factors[1] / 2) * 2, height - scaled[1])
+    crop = f"crop={scaled[0]}:{scaled[1]}:{left}:{top}:exact=1"
+    return Layout((width, height), size, (crop, *steps))
+
+
+def _layout(own: tuple[int, int], target: Target) -> Layout:
+    """How upright pictures of this width and height are written."""
     box = target.box
     if box is None:
-        scaled, size = sizes(shape, target.shorter)
+        scaled, size = sizes(own, target.shorter)
         return Layout(scaled, size, ("crop={}:{}:0:0:exact=1".format(*size), "format=yuv420p"))
     size = box.width, box.height
-    factors = [Fraction(side, own) for side, own in zip(size, shape.size, strict=True)]
+    factors = [Fraction(side, whole) for side, whole in zip(size, own, strict=True)]
     if box.fit == "crop":
         width, height = (
-            max(side, round(own * max(factors))) for side, own in zip(size, shape.size, strict=True)
+            max(side, round(whole * max(factors))) for side, whole in zip(size, own, strict=True)
         )
         # even places, between two samples of the colour
         x, y = (width - box.width) // 4 * 2, (height - box.height) // 4 * 2
         steps = (f"crop={box.width}:{box.height}:{x}:{y}:exact=1", "format=yuv420p")
         return Layout((width, height), size, steps)
     width, height = (
-        min(side, max(2, 2 * round(own * min(factors) / 2)))
-        for side, own in zip(size, shape.size, strict=True)
+        min(side, max(2, 2 * round(whole * min(factors) / 2)))
+        for side, whole in zip(size, own, strict=True)
     )
     x, y = (box.width - width) // 4 * 2, (box.height - height) // 4 * 2
     steps = ("format=yuv420p", f"pad={box.width}:{box.height}:{x}:{y}:color=black")
     return Layout((width, height), size, steps)
 
 
-def sizes(shape: Geometry, shorter: int | None) -> tuple[tuple[int, int], tuple[int, int]]:
+def sizes(own: tuple[int, int], shorter: int | None) -> tuple[tuple[int, int], tuple[int, int]]:
     """Width and height of the picture upright: as it is scaled, and as it is written.
 
     The written sides are even, and the shorter one is at most `shorter`, which is at least 2. No
     picture is larger than displayed, except that a side of one pixel becomes two.
     """
-    width, height = (max(2, side) for side in shape.size)
-    if shorter is not None and shorter < min(shape.size):
+    width, height = (max(2, side) for side in own)
+    if shorter is not None and shorter < min(own):
         other = max(2, 2 * round(max(width, height) * shorter / min(width, height) / 2))
         width, height = (shorter, other) if width <= height else (other, shorter)
     return (width, height), (width - width % 2, height - height % 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,25 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Bars:
+    """Lines of bars on each side of a frame, in pixels as displayed; see `curate.tasks.video.bars`.
+
+    None: the frame does not show where the picture begins.
+    """
+
+    left: int | None = None
+    top: int | None = None
+    right: int | None = None
+    bottom: int | None = None
+    kind: Literal["none", "black", "coloured", "blurred"] = "none"
+
+    @property
+    def sides(self) -> tuple[int | None, int | None, int | None, int | None]:
+        """Left, top, right, bottom."""
+        return self.left, self.top, self.right, self.bottom
+
+
+@dataclass(frozen=True)
 class Still:
     """Measures of one frame, small and gray; see `curate.tasks.video.flow`."""
 
@@ -65,6 +84,13 @@ class Still:
     mean: float  # luma, 0 to 255
     deviation: float  # of the luma, 0 to 127.5
     sharpness: float  # variance of the Laplacian
+    bars: Bars | None = None  # None: not measured
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> Still:
+        """A still of an archive."""
+        still = cls(**stored)
+        return replace(still, bars=Bars(**stored["bars"])) if still.bars else still
 
 
 @dataclass(frozen=True)

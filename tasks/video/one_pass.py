@@ -64,6 +64,7 @@ class SplitPlan:
     views: str = "none"  # what is hashed besides, as in the options of the stage `dedup`
     stitch: bool = False
     camera: bool = False  # whether the motion of the camera is measured
+    bars: bool = False  # whether bars around the picture are
 
 
 def split_video(
@@ -89,7 +90,8 @@ def split_video(
         times = _Times(cast(int, first.pts), time_base, Fraction(stream.average_rate or 25))
         tone_mapper = ToneMapper() if plan.tone_map else None
         clips = _Clips(plan, times, writer)
-        parts = _Parts(stream, clock, partial(FrameStore, file=jpegs, tone_mapper=tone_mapper))
+        store = partial(FrameStore, file=jpegs, tone_mapper=tone_mapper, bars=plan.bars)
+        parts = _Parts(stream, clock, store)
         one_pass = _OnePass(plan, parts, times, clips, Shrinker(tone_mapper))
         for last in chain([first], frames):
             one_pass.take(last)

@@ -103,7 +103,7 @@ class Samples:
                 raw["regular"],
                 Picture(**raw["large"]),
                 [Pair.of(p) for p in raw["pairs"]],
-                [Still(**s) for s in raw["stills"]],
+                [Still.of(s) for s in raw["stills"]],
             )
             return cls(path, measures, opened.read(f"{clip_index}.jpg"))
         except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile, Unreadable) as error:

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import IO
 
+import cv2
+import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from curate.tasks.video.bars import find_bars, maybe_bars
 from curate.tasks.video.flow import Gray, measure_still
-from curate.tasks.video.geometry import Converter, Geometry
+from curate.tasks.video.geometry import RGB, Converter, Geometry
 from curate.tasks.video.jpeg import decode_half, encode_jpeg
-from curate.tasks.video.measures import Pair, Still
+from curate.tasks.video.measures import Bars, Pair, Still
 from curate.tasks.video.samples import LONGER, SHORTER
 from curate.tasks.video.tone_mapping import ToneMapper
 
@@ -39,17 +42,26 @@ class SceneFrame:
 
 
 class FrameStore:
-    """Encodes frames of one shape; their JPEGs stay in `file` until the video ends."""
+    """Encodes frames of one shape; their JPEGs stay in `file` until the video ends.
+
+    `bars`: those of each small picture are measured too.
+    """
 
     def __init__(
-        self, shape: Geometry, file: IO[bytes], tone_mapper: ToneMapper | None = None
+        self,
+        shape: Geometry,
+        file: IO[bytes],
+        tone_mapper: ToneMapper | None = None,
+        bars: bool = False,
     ) -> None:
         self.shape = shape
+        self._measures_bars = bars
         bilinear = Interpolation.BILINEAR
         self._small = Converter(shape.fit(shorter=SHORTER), shape, bilinear, tone_mapper)
         self._large = Converter(shape.fit(longer=LONGER), shape, bilinear, tone_mapper)
         half = shape.fit(shorter=SHORTER // 2)
         self._half = Converter(half, shape, bilinear, tone_mapper, "gray")
+        self._whole = Converter(shape.square, shape, bilinear, tone_mapper, "gray")
         self._tone_mapper = tone_mapper
         self._shrinker = VideoReformatter()
         self._file = file
@@ -75,7 +87,17 @@ class FrameStore:
             picture = self._small.convert(frame.decoded)
             frame.small = self._append(encode_jpeg(picture))
             frame.still = measure_still(picture, 0.0)
+            if self._measures_bars:
+                frame.still = replace(frame.still, bars=self._bars(frame.decoded, picture))
         return frame
+
+    def _bars(self, decoded: VideoFrame, small: RGB) -> Bars:
+        """The bars of a frame; unknown where it was scaled down while it was held."""
+        if (decoded.width, decoded.height) != (self.shape.coded_width, self.shape.coded_height):
+            return Bars()
+        if not maybe_bars(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)):
+            return Bars(0, 0, 0, 0)
+        return find_bars(self._whole.convert(decoded), small)
 
     def encode_large(self, frame: SceneFrame) -> SceneFrame:
         """Give the frame its large picture, unless it has one; returns the frame."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -11,6 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from curate.configs.errors import NotMedia, UnsupportedPicture
 from curate.tasks.inputs.paths import to_text
 from curate.tasks.stage import NewClip
+from curate.tasks.video.bars import find_bars
 from curate.tasks.video.decode import open_file
 from curate.tasks.video.flow import measure_still
 from curate.tasks.video.geometry import RGB, Geometry
@@ -79,10 +80,13 @@ def _to_rgb(image: Image.Image, path: str) -> RGB:
     return np.asarray(image.convert("RGB"), np.uint8)
 
 
-def image_clip(path: str, hash_method: str, writer: SampleWriter, views: str = "none") -> NewClip:
+def image_clip(
+    path: str, hash_method: str, writer: SampleWriter, views: str = "none", bars: bool = False
+) -> NewClip:
     """Write the samples of an image; returns its one clip: pts 0 to 1, one frame, no times.
 
-    `views` is as in the options of the stage `dedup`. Raises MediaError.
+    `views` is as in the options of the stage `dedup`; `bars`: those of the picture are measured.
+    Raises MediaError.
     """
     pixels = read_image(path).pixels
     height, width = pixels.shape[:2]
@@ -91,7 +95,11 @@ def image_clip(path: str, hash_method: str, writer: SampleWriter, views: str = "
     jpegs = JpegList()
     picture = jpegs.add(0.0, encode_jpeg(small))
     large = jpegs.add(0.0, encode_jpeg(_scaled(pixels, shape.fit(longer=LONGER))))
-    measures = Measures(0.0, [picture], [0], large, stills=[measure_still(small, 0.0)])
+    still = measure_still(small, 0.0)
+    if bars:
+        gray = np.asarray(Image.fromarray(pixels).convert("L"), np.uint8)
+        still = replace(still, bars=find_bars(gray, small))
+    measures = Measures(0.0, [picture], [0], large, stills=[still])
     writer.write(0, measures, jpegs)
     hashed, mirrored = perceptual_hashes(small, hash_method, views != "none")
     viewed = {}

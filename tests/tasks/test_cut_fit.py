@@ -146,3 +146,30 @@ def test_fit_needs_the_stage_before_it_and_the_same_rate() -> None:
 def test_options_that_contradict_are_refused(options: dict[str, Any], why: str) -> None:
     with pytest.raises(ValidationError, match=why):
         CutOptions(**options)
+
+
+@pytest.mark.parametrize("options", [{}, {"shorter_size": 40}, {"fit": "crop"}, {"fit": "pad"}])
+def test_bars_are_cut_away(tmp_path: Path, options: dict[str, Any]) -> None:
+    bars = np.zeros((120, 200, 3), np.uint8)
+    frames = []
+    for number in range(6):
+        bars[13:109, 21:181] = media.picture(number)
+        frames.append(bars.copy())
+    path = media.write_video(tmp_path / "a.mp4", frames, replace(media.CLOSED, pix_fmt="yuv444p"))
+    (clip,) = clips(path, [(0, 6)])
+    values = {"bucket": "56x94x6", "border_box": "[21, 13, 160, 96]", "start_seconds": 0.0}
+    clip = replace(clip, values={**clip.values, **values})
+    found = stage(tmp_path, preset="ultrafast", crf=1, crop_borders=True, **options).run(clip)
+    assert [media.frame_number(p) for p in pictures(found)] == list(range(6))
+    height, width = pictures(found)[0].shape[:2]
+    sizes = {"fit": (94, 56), "shorter_size": (68, 40)}
+    assert (width, height) == sizes.get(next(iter(options), ""), (158, 94))
+    assert (found.scores["width"], found.scores["height"]) == (width, height)
+    if options.get("fit") != "pad":
+        edges = [side.mean(axis=(0, 1)).max() for side in np.array_split(pictures(found)[0], 8)]
+        assert min(edges) > 30
+
+
+def test_bars_are_cut_away_only_where_they_were_looked_for() -> None:
+    with pytest.raises(ConfigError, match="crop_borders goes by the stage borders"):
+        Cut.check_before(CutOptions(crop_borders=True), Pipeline(()))

@@ -55,17 +55,17 @@ def test_written_sizes_are_even_and_never_enlarged(
     width: int, height: int, rotation: int, shorter: int | None
 ) -> None:
     shape = Geometry(width, height, Fraction(1), rotation)
-    _, written = sizes(shape, shorter)
+    _, written = sizes(shape.size, shorter)
     assert all(side % 2 == 0 and side >= 2 for side in written)
     assert all(side <= max(2, shown) for side, shown in zip(written, shape.size, strict=True))
     assert shorter is None or min(written) <= shorter
 
 
 def test_a_shorter_size_keeps_the_shape() -> None:
-    assert sizes(Geometry(1920, 1080, Fraction(1), 0), 720)[1] == (1280, 720)
-    assert sizes(Geometry(1920, 1080, Fraction(1), 90), 720)[1] == (720, 1280)
-    assert sizes(Geometry(704, 480, Fraction(10, 11), 0), None)[1] == (704, 528)
-    assert sizes(Geometry(161, 97, Fraction(1), 0), None)[1] == (160, 96)
+    assert sizes((1920, 1080), 720)[1] == (1280, 720)
+    assert sizes(Geometry(1920, 1080, Fraction(1), 90).size, 720)[1] == (720, 1280)
+    assert sizes(Geometry(704, 480, Fraction(10, 11), 0).size, None)[1] == (704, 528)
+    assert sizes((161, 97), None)[1] == (160, 96)
 
 
 even = st.integers(8, 1500).map(lambda half: 2 * half)
