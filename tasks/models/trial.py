@@ -18,10 +18,14 @@ from curate.tasks.captioners.qwen2_5_vl import Qwen25Vl
 from curate.tasks.captioners.qwen2_vl import Qwen2Vl
 from curate.tasks.captioners.sharegpt4v import ShareGpt4v, ShareGpt4vRunOptions
 from curate.tasks.models import device
-from curate.tasks.models.catalog import Captioner, ModelKind
+from curate.tasks.models.catalog import AS_PUBLISHED, Captioner, ModelKind
+from curate.tasks.models.checkpoint import WEIGHTS, arrays
 from curate.tasks.models.embeddings import unit
 from curate.tasks.models.heads import WIDTH, aesthetic_head, nsfw_head
+from curate.tasks.models.onnx_session import onnx_session
 from curate.tasks.models.towers import image_tower, text_tower
+from curate.tasks.models.transnet import onnx_transnet
+from curate.tasks.models.verify import check, published_files
 from curate.tasks.models.vgg import lpips_model
 
 Floats = NDArray[np.float32]
@@ -45,8 +49,12 @@ def trial(
     """
     started = time.perf_counter()
     run, batch = _loaded(kind, folder, settings.device, tower)
-    networks = kind not in ("aesthetic", "nsfw")
-    where = device.start(settings.device).target if networks else "NumPy"
+    if kind in ("aesthetic", "nsfw", "efficientnet_lite0", "minilm"):
+        where = "NumPy"
+    elif kind in AS_PUBLISHED or kind == "transnetv2":
+        where = "ONNX Runtime"
+    else:
+        where = device.start(settings.device).target
     loaded = time.perf_counter()
     try:
         finite = bool(np.isfinite(run()).all())
@@ -90,6 +98,19 @@ def _loaded(kind: ModelKind, folder: Path, setting: str, tower: Path | None) -> 
                 lambda: np.array([lpips.distance(*lpips.features(pictures))], np.float32),
                 "2 pictures",
             )
+        case "transnetv2":
+            network = onnx_transnet(folder)
+            seen = random.integers(0, 256, (network.window, 27, 48, 3), np.uint8)
+            return lambda: np.stack(network.predict(seen)), f"{network.window} frames"
+        case "open_nsfw" | "centerface" | "silero_vad":
+            return _onnx_batch(published_files(folder, kind)[0])
+        case "efficientnet_lite0" | "minilm":
+            check(folder, kind)
+            numbers = arrays(folder / WEIGHTS).values()
+            return (
+                lambda: np.array([float(np.sum(n)) for n in numbers], np.float32),
+                f"{len(numbers)} tensors read; no stage runs it yet",
+            )
         case _:
             options = ShareGpt4vRunOptions(tower=tower) if kind == "sharegpt4v" else None
             captioner = CAPTIONERS[kind](folder, setting, options=options)
@@ -101,3 +122,22 @@ def _loaded(kind: ModelKind, folder: Path, setting: str, tower: Path | None) -> 
                 ),
                 "4 frames and at most 8 words",
             )
+
+
+def _onnx_batch(file: Path) -> tuple[Run, str]:
+    """A function that runs a published ONNX file on random numbers, and what they are.
+
+    Sizes that the file leaves open become 1, but for the 224 x 224 pixels and the half second of
+    sound that OpenNSFW and Silero VAD take.
+    """
+    session = onnx_session(file, "Running models", file)
+    random = np.random.default_rng(0)
+    types = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
+    inputs: dict[str, Any] = {}
+    for one in session.get_inputs():
+        sizes = [size if isinstance(size, int) else 1 for size in one.shape]
+        sizes = {"input": [1, 512], "sr": []}.get(one.name, sizes)
+        numbers = random.random(sizes).astype(types[one.type])
+        inputs[one.name] = np.array(16000, np.int64) if one.name == "sr" else numbers
+    shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in inputs.items())
+    return lambda: np.concatenate([o.ravel() for o in session.run(None, inputs)]), shapes

@@ -1,14 +1,16 @@
-"""Reads files of torch.save and torch.jit.save, without torch and without executing anything.
+"""Reads files of torch.save, torch.jit.save and pickled NumPy arrays, and executes nothing.
 
 Such a file is a pickle, a small program that may call any function. Here it may only name the few
 things that describe tensors, and gets harmless stand-ins for them; any other name is an error.
-There are three formats: a zip archive (since torch 1.6), TorchScript's zip archive, and the older
-sequence of pickles followed by numbers.
+There are four formats: a zip archive (since torch 1.6), TorchScript's zip archive, the older
+sequence of pickles followed by numbers, and a single pickle with arrays of NumPy in it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
+import math
 import pickle
 import pickletools
 import struct
@@ -33,6 +35,8 @@ _LARGEST_PICKLE = 64 << 20  # bytes; ViT-L/14's has less than a million
 _DEEPEST = 64  # nested modules
 _MOST_VALUES = 1_000_000
 _MOST_STEPS = 50_000_000  # of hashing a pickle's values; ViT-L/14's needs < 1,000,000
+# opcodes of bytes, and how many bytes come before them
+_BYTES = {"SHORT_BINBYTES": 2, "BINBYTES": 5, "BINBYTES8": 9}
 _STORAGES = {
     "DoubleStorage": "F64", "FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16",
     "LongStorage": "I64", "IntStorage": "I32", "ShortStorage": "I16", "CharStorage": "I8",
@@ -75,12 +79,14 @@ class _Refused(pickle.UnpicklingError):
 def tensors(file: Path) -> dict[str, Stored]:
     """The tensors of a torch file by name; dots separate nested names.
 
-    Raises BadModel if it is not a torch file, is damaged, or its pickle needs more than tensors.
+    Arrays of NumPy in a pickle count as tensors. Raises BadModel if it is not such a file, is
+    damaged, or its pickle needs more than tensors.
     """
     try:
         with file.open("rb") as opened:
             start = opened.read(len(OLD_START))
-        content, runs = _old(file) if start == OLD_START else _archive(file)
+        read = _old if start == OLD_START else _plain if start[:1] == b"\x80" else _archive
+        content, runs = read(file)
         size = file.stat().st_size
         by_name = {}
         for name, view in _flat(content, "", 0, iter(range(_MOST_VALUES))):
@@ -141,6 +147,40 @@ def _view(storage: Any, offset: Any, shape: Any, strides: Any, *_others: Any) ->
     return TensorView(storage, offset, tuple(shape), tuple(strides))
 
 
+class _Dtype:
+    """Replaces numpy.dtype: the name of a type, as little-endian numbers have it."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: Any, *_others: Any) -> None:
+        if name not in _NUMPY_TYPES:
+            raise _Refused("it is a pickle with an array of a type that weights do not have")
+        self.name = _NUMPY_TYPES[name]
+
+    def __setstate__(self, state: Any) -> None:
+        if state[1] not in ("<", "|"):
+            raise _Refused("its numbers are big-endian")
+
+
+class _Array:
+    """Replaces numpy.ndarray: a view of the bytes that the pickle holds for it."""
+
+    __slots__ = ("view",)
+
+    def __init__(self, *_empty: Any) -> None:
+        self.view: TensorView | None = None
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, by_columns, raw = state
+        if not isinstance(dtype, _Dtype) or not isinstance(raw, bytes):
+            raise _Refused("it is a pickle with an array that is none")
+        count = len(raw) // np.dtype(DTYPES[dtype.name]).itemsize
+        sizes = shape if by_columns else shape[::-1]
+        steps = [math.prod(sizes[:place]) for place in range(len(sizes))]
+        storage = Storage(dtype.name, hashlib.sha256(raw).hexdigest(), count)
+        self.view = _view(storage, 0, shape, steps if by_columns else steps[::-1])
+
+
 def _size(numbers: Any = ()) -> tuple[int, ...]:
     """Replaces torch.Size."""
     if not all(type(n) is int for n in numbers):
@@ -152,7 +192,14 @@ def _first(value: Any, *_others: Any) -> Any:
     return value
 
 
+_NUMPY_TYPES = {
+    "f8": "F64", "f4": "F32", "f2": "F16", "i8": "I64", "i4": "I32", "i2": "I16", "i1": "I8",
+    "u1": "U8", "b1": "BOOL",
+}  # fmt: skip
 _KNOWN: dict[tuple[str, str], Any] = {
+    ("numpy", "dtype"): _Stand(_Dtype),
+    ("numpy", "ndarray"): None,  # only named for _reconstruct
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): _Stand(_Array) for core in ("core", "_core")},
     ("collections", "OrderedDict"): OrderedDict,
     ("torch", "Size"): _Stand(_size),
     ("torch._utils", "_rebuild_tensor"): _Stand(_view),
@@ -260,6 +307,20 @@ def _run(opened: io.BufferedReader, info: zipfile.ZipInfo) -> tuple[int, int]:
     return info.header_offset + 30 + name + extra, info.file_size
 
 
+def _plain(file: Path) -> tuple[Any, Runs]:
+    """The content of a single pickle, and the positions of its arrays' bytes by their SHA-256."""
+    if file.stat().st_size > _LARGEST_PICKLE:
+        raise _Refused("it is a pickle of more than 64 MB")
+    raw = file.read_bytes()
+    content, _ = _load(io.BytesIO(raw))
+    runs: Runs = {}
+    for code, argument, start in pickletools.genops(raw):
+        if isinstance(argument, bytes) and code.name in _BYTES:
+            run = int(start or 0) + _BYTES[code.name], len(argument)
+            runs[hashlib.sha256(argument).hexdigest()] = run
+    return content, runs
+
+
 def _old(file: Path) -> tuple[Any, Runs]:
     """The content of a file by torch before 1.6, and the positions of its numbers.
 
@@ -295,10 +356,11 @@ def _flat(
     """
     if next(budget, None) is None or depth > _DEEPEST:
         raise _Refused("it is a pickle of endless nesting")
+    value = value.view if isinstance(value, _Array) else value
     if isinstance(value, TensorView):
         yield name, value
     inside = value.attributes if isinstance(value, Module) else value
     if isinstance(inside, dict):
         for key, part in inside.items():
-            if isinstance(key, str) and isinstance(part, TensorView | Module | dict):
+            if isinstance(key, str) and isinstance(part, TensorView | _Array | Module | dict):
                 yield from _flat(part, f"{name}.{key}" if name else key, depth + 1, budget)

@@ -15,7 +15,15 @@ from typing import Any
 from curate.configs.errors import BadModel
 from curate.tasks.models import catalog
 from curate.tasks.models.catalog import Captioner, ModelKind, Need
-from curate.tasks.models.checkpoint import CONFIG, WEIGHTS, Tensor, header, problems, read_config
+from curate.tasks.models.checkpoint import (
+    CONFIG,
+    WEIGHTS,
+    Tensor,
+    digest,
+    header,
+    problems,
+    read_config,
+)
 from curate.tasks.models.layouts import BadConfig, expected, optional
 from curate.tasks.models.weights import TOKENIZER, Weights
 
@@ -68,6 +76,8 @@ def check(folder: Path, kind: ModelKind, tower: Path | None = None) -> None:
         check_sharegpt4v(folder, tower)
     elif kind in catalog.CAPTIONERS:
         check_captioner(folder, kind)
+    elif kind in catalog.AS_PUBLISHED:
+        published_files(folder, kind)
     else:
         verified(folder, kind)
 
@@ -94,6 +104,21 @@ def verified(folder: Path, kind: ModelKind) -> Verified:
     if wrong:
         raise BadModel(path=file, why=f"{'; '.join(wrong)} (expected a model of kind {kind})")
     return Verified(config, file, tensors)
+
+
+def published_files(folder: Path, kind: ModelKind) -> list[Path]:
+    """The files of a model that is used as published, in the order of the catalogue.
+
+    Raises BadModel if one is missing, or not the published one by its SHA-256.
+    """
+    model = next(model for model in catalog.CATALOG.values() if model.kind == kind)
+    files = [folder / download.name for download in model.files]
+    for file, download in zip(files, model.files, strict=True):
+        if not file.is_file():
+            raise BadModel(path=folder, why=f"it holds no {download.name}")
+        if digest(file) != download.sha256:
+            raise BadModel(path=file, why="its SHA-256 is not that of the published file")
+    return files
 
 
 def _weights_file(folder: Path) -> Path:

