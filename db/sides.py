@@ -9,8 +9,8 @@ later clip that would join two sides stays without one: no export by sides write
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -32,6 +32,7 @@ from curate.db.engine import reading, writing
 from curate.db.export import CHUNK, known_columns
 from curate.db.expressions import among_these
 from curate.db.filters.sql import to_sql
+from curate.db.joined_sets import JoinedSets
 from curate.db.queue.leases import update_in_order
 from curate.db.schema import clips, videos
 from curate.db.selection import STATUSES, Selection, chosen_clips
@@ -49,36 +50,6 @@ class Sides:
     new: dict[str, int]
     sources: dict[str, int]
     left_out: int = 0
-
-
-@dataclass
-class _Joined:
-    """Sets of sources and copies that must be on one side; each set has one side, or none yet."""
-
-    above: dict[int, int] = field(default_factory=dict)
-    side: dict[int, str] = field(default_factory=dict)  # of the set, by the node on top
-    oldest: dict[int, int] = field(default_factory=dict)  # the lowest id of its sources
-
-    def top(self, node: int) -> int:
-        """The node that stands for the set of a node."""
-        self.above.setdefault(node, node)
-        while self.above[node] != node:
-            self.above[node] = node = self.above[self.above[node]]
-        return node
-
-    def join(self, nodes: Iterable[int]) -> bool:
-        """Join the sets of nodes, unless they are on two sides: then False."""
-        tops = list(dict.fromkeys(map(self.top, nodes)))
-        sides = {self.side[top] for top in tops if top in self.side}
-        if len(sides) > 1:
-            return False
-        first = tops[0]
-        for top in tops[1:]:
-            self.above[top] = first
-        for side in sides:
-            self.side[first] = side
-        self.oldest[first] = min(self.oldest[top] for top in tops if top in self.oldest)
-        return True
 
 
 def side_of(path: str, shares: Shares) -> str:
@@ -108,38 +79,27 @@ def assign_sides(
     found = members.count()
     if unknown := [name for name in found.clips if name not in shares]:
         raise SidesDiffer(why=f"clips are on the side {unknown[0]}, which --split does not name")
-    joined, left_out = members.join()
-    paths = members.relpaths(joined)
-    found.left_out = len(left_out)
-    by_side: dict[str, list[int]] = {name: [] for name in shares}
-    seen: dict[str, int] = dict.fromkeys(shares, 0)  # the last source counted
-
-    def side_for(row: Any) -> str:
-        source = _source(row.video_id)
-        if source not in joined.above:
-            return row.stored or side_of(row.relpath, shares)
-        top = joined.top(source)
-        return joined.side.get(top) or side_of(paths[joined.oldest[top]], shares)
-
-    if members.on_others(shares):
-        for row in members.without_side():
-            if row.clip_id not in left_out and (side := side_for(row)) not in shares:
-                why = f"new clips follow others on the side {side}, which --split does not name"
-                raise SidesDiffer(why=why)
-    found.new = dict.fromkeys(shares, 0)
-    for row in members.without_side():
-        if row.clip_id in left_out:
-            continue
-        side = side_for(row)
-        found.new[side] += 1
-        if row.stored is None and seen[side] != row.video_id:
-            seen[side] = row.video_id
-            found.sources[side] = found.sources.get(side, 0) + 1
-        by_side[side].append(row.clip_id)
-        if len(by_side[side]) >= CHUNK:
-            if store:
-                _store(engine, side, by_side[side])
-            by_side[side] = []
+    with JoinedSets() as joined:
+        members.join(joined, shares)
+        found.left_out = joined.count_left_out()
+        if members.on_others(shares):
+            for _, side in members.new_sides(joined, shares):
+                if side not in shares:
+                    why = f"new clips follow others on the side {side}"
+                    raise SidesDiffer(why=f"{why}, which --split does not name")
+        by_side: dict[str, list[int]] = {name: [] for name in shares}
+        seen: dict[str, int] = dict.fromkeys(shares, 0)  # the last source counted
+        found.new = dict.fromkeys(shares, 0)
+        for row, side in members.new_sides(joined, shares):
+            found.new[side] += 1
+            if row.stored is None and seen[side] != row.video_id:
+                seen[side] = row.video_id
+                found.sources[side] = found.sources.get(side, 0) + 1
+            by_side[side].append(row.clip_id)
+            if len(by_side[side]) >= CHUNK:
+                if store:
+                    _store(engine, side, by_side[side])
+                by_side[side] = []
     for side, ids in by_side.items():
         if store and ids:
             _store(engine, side, ids)
@@ -159,10 +119,6 @@ def _store(engine: Engine, side: str, ids: list[int]) -> None:
     with writing(engine) as connection:
         rows = (among_these(clips.c.id, ids), clips.c.side.is_(None))
         connection.execute(update_in_order(clips, *rows).values(side=side))
-
-
-def _source(video_id: int) -> int:  # odd numbers are sets of copies, by their original
-    return video_id * 2
 
 
 class _Members:
@@ -199,76 +155,71 @@ class _Members:
         with reading(self._engine) as connection:
             return connection.scalar(query) is not None
 
-    def join(self) -> tuple[_Joined, set[int]]:
-        """What copies join, and the clips that are left out because they would join two sides."""
-        joined = _Joined()
-        left_out: set[int] = set()
+    def join(self, joined: JoinedSets, shares: Shares) -> None:
+        """Join what copies join, leave out clips that would join two sides, and give each set the
+        side that it has or gets.
+        """
         with reading(self._engine) as connection:
-            found = self._copied(connection)
-            nodes = {_source(video) for _, video, _, _ in found}
-            same = self._same_files(connection)
-            nodes.update(_source(video) for group in same for video in group)
-            for video, stored in self._stored(connection, [n // 2 for n in nodes]):
-                joined.side[_source(video)] = stored
-        joined.oldest = {node: node // 2 for node in nodes}
-        for group in same:
-            if not joined.join(map(_source, group)):
+            for rows in self._copied(connection):
+                joined.add_copies(rows)
+            joined.add_files(self._same_files(connection))
+            joined.add_sources()
+            for ids in joined.sources():
+                joined.give_sides(self._stored(connection, ids))
+            if not joined.join_files():
                 raise SidesDiffer(
                     why="a file of two datasets is on two sides since they were split"
                 )
-        # what has a side first: later clips follow it
-        for clip, video, copies, side in sorted(found, key=lambda f: (f[3] is None, f[1], f[0])):
-            if not joined.join([_source(video), *(2 * original + 1 for original in copies)]):
-                left_out.update([clip] if side is None else [])
-        return joined, left_out
+            joined.join_copies()
+            for ids in joined.sources(without_side=True):
+                query = select(videos.c.id, videos.c.relpath).where(among_these(videos.c.id, ids))
+                paths = connection.execute(query).all()
+                joined.give_sides((video, side_of(path, shares)) for video, path in paths)
 
-    def _copied(self, connection: Connection) -> list[tuple[int, int, list[int], str | None]]:
-        """The clips that have copies: id, source, the originals of its sets of copies, side."""
-        names = ("clip_id", "video_id", "duplicate_of", "side")
+    def _copied(self, connection: Connection) -> Iterator[Iterator[Sequence[Any]]]:
+        """The clips that have copies: id, the original of the copies, source, side."""
+        streamed = connection.execution_options(yield_per=CHUNK)
+        names = ("clip_id", "duplicate_of", "video_id", "side")
         query = self._clips.add_columns(*[column(n) for n in names]).where(self._member)
-        copies = connection.execute(query.where(column("duplicate_of").is_not(None))).all()
+        yield map(tuple, streamed.execute(query.where(column("duplicate_of").is_not(None))))
         originals = select(clips.c.duplicate_of).where(
             clips.c.dataset_id.in_(self._ids), clips.c.duplicate_of.is_not(None)
         )
-        of_copies = connection.execute(query.where(column("clip_id").in_(originals))).all()
-        sets: dict[int, tuple[int, set[int], str | None]] = {}
-        for clip, video, original, side in [*copies, *of_copies]:
-            sets.setdefault(clip, (video, set(), side))
-            sets[clip][1].update([] if original is None else [original])
-        for clip, *_ in of_copies:
-            sets[clip][1].add(clip)
-        return [(clip, video, sorted(s), side) for clip, (video, s, side) in sets.items()]
+        of_copies = streamed.execute(query.where(column("clip_id").in_(originals)))
+        yield ((row.clip_id, row.clip_id, row.video_id, row.side) for row in of_copies)
 
-    def _same_files(self, connection: Connection) -> list[list[int]]:
-        """The ids of sources that are one file in several datasets."""
+    def _same_files(self, connection: Connection) -> Iterator[tuple[str, int]]:
+        """The sources that are one file in several datasets: path and id, by path."""
         if len(self._ids) < 2:
-            return []
+            return
         of_these = videos.c.dataset_id.in_(self._ids)
         twice = select(videos.c.path).where(of_these).group_by(videos.c.path)
         query = select(videos.c.path, videos.c.id).where(
             of_these, videos.c.path.in_(twice.having(func.count() > 1))
         )
-        groups: dict[str, list[int]] = {}
-        for path, video in connection.execute(query.order_by(videos.c.id)):
-            groups.setdefault(path, []).append(video)
-        return list(groups.values())
+        rows = connection.execution_options(yield_per=CHUNK)
+        yield from map(tuple, rows.execute(query.order_by(videos.c.path, videos.c.id)))
 
-    def _stored(self, connection: Connection, ids: list[int]) -> Iterator[tuple[int, str]]:
+    def _stored(self, connection: Connection, ids: list[int]) -> list[tuple[int, str]]:
         """The sources among these that have a side."""
         query = select(clips.c.video_id, func.min(clips.c.side)).where(
-            clips.c.side.is_not(None), among_these(clips.c.video_id, sorted(ids))
+            clips.c.side.is_not(None), among_these(clips.c.video_id, ids)
         )
-        yield from map(tuple, connection.execute(query.group_by(clips.c.video_id)))
+        rows = connection.execute(query.group_by(clips.c.video_id))
+        return [(video, side) for video, side in rows]
 
-    def relpaths(self, joined: _Joined) -> dict[int, str]:
-        """The paths, below their root, of the oldest sources of sets that have no side yet."""
-        tops = {joined.top(node) for node in joined.above}
-        ids = sorted({joined.oldest[top] for top in tops if top not in joined.side})
-        query = select(videos.c.id, videos.c.relpath).where(among_these(videos.c.id, ids))
-        with reading(self._engine) as connection:
-            return dict(map(tuple, connection.execute(query)))
+    def new_sides(self, joined: JoinedSets, shares: Shares) -> Iterator[tuple[Any, str]]:
+        """The clips that are asked for and get a side now, in order, with that side."""
+        source, side = 0, None
+        for row in self._without_side():
+            if row.video_id != source:
+                source, side = row.video_id, joined.side_of_source(row.video_id)
+            if side is None:
+                yield row, row.stored or side_of(row.relpath, shares)
+            elif not joined.is_left_out(row.clip_id):
+                yield row, side
 
-    def without_side(self) -> Iterator[Any]:
+    def _without_side(self) -> Iterator[Any]:
         """The clips that are asked for and have no side, in order, with what their source has."""
         stored = (
             select(clips.c.video_id.label("of_video"), func.min(clips.c.side).label("stored"))
