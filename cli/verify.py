@@ -13,7 +13,6 @@ import typer
 
 from curate.cli.shared.local_run import run_here
 from curate.cli.shared.notify import notify_workers
-from curate.cli.shared.one_stage import refuse_redo
 from curate.cli.shared.options import DatasetName, Json, Processes
 from curate.cli.shared.output import Counter, emit, emit_json
 from curate.cli.shared.session import Session
@@ -83,8 +82,6 @@ def verify(
     session = Session.of(ctx)
     opened = open_dataset(session, dataset)
     writer = file_writer(opened.pipeline)
-    if repair and writer:
-        refuse_redo(opened, writer.name)
     look = Look(opened, quick, jobs or os.cpu_count() or 1)
     with Counter(session.console, "sources looked at") as counter:
         problems = list(look.sources(counter.show))

@@ -213,6 +213,11 @@ class Cut(BatchStage[Clip, CutOptions]):
             changed += ("width", "height", "aspect_ratio", "resolution")
         sound = video.path if o.audio else None
         spans = [clip.span for clip in clips]
+        if o.target_fps:  # of a clip that was cut before, num_frames is that of its file
+            cut_before = [clip.values.get("path") is not None for clip in clips]
+            spans = [
+                replace(s, frames=None) if b else s for s, b in zip(spans, cut_before, strict=True)
+            ]
         by_decoding = spans[0].access == "decode"
         keyframes = [] if by_decoding else json.loads(video.values.get("keyframes") or "[]")
         for place, stream, frames in frames_of_spans(video.path, spans, keyframes):
@@ -220,7 +225,7 @@ class Cut(BatchStage[Clip, CutOptions]):
             path = clip_path(self.context.clips, video["clip_stem"], clip.index)
             own = self.context.counted(clip, frames)
             target = o.target(clip.values.get(Bucket.name), clip.values.get(BORDER_BOX))
-            written = encode_span(path, own, stream, clip.span, target, sound)
+            written = encode_span(path, own, stream, spans[place], target, sound)
             scores = _scores(path, written, _FITTED if target.box else changed)
             if target.box:
                 scores["end_seconds"] = clip["start_seconds"] + written.seconds

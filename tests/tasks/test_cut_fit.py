@@ -111,6 +111,26 @@ def test_a_clip_with_just_the_frames_of_its_bucket_has_its_length_too(tmp_path: 
     assert (found.scores["fps"], found.scores["seconds"]) == (16, 25 / 16)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"fit": "crop"}, {"fit": "pad", "target_fps": 16}, {"target_fps": 12}, {"shorter_size": 48}],
+    ids=str,
+)
+def test_a_clip_is_cut_again_from_the_row_that_it_has_afterwards(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    """As `verify --repair` does: num_frames and the size in the row are those of the file."""
+    (clip,) = clips(media.draw("closed", tmp_path).path, [(0, 37)])
+    clip = replace(clip, values={**clip.values, "bucket": "64x96x25", "start_seconds": 1.0})
+    cutter = stage(tmp_path, preset="ultrafast", **options)
+    first = cutter.run(clip)
+    file = Path(first.scores["path"])
+    before = file.read_bytes()
+    file.unlink()
+    again = cutter.run(replace(clip, values={**clip.values, **first.scores}))
+    assert again == first and file.read_bytes() == before
+
+
 def test_sound_ends_with_the_last_frame(tmp_path: Path) -> None:
     found = cut(media.draw("audio", tmp_path).path, tmp_path, "64x96x13", fit="crop", audio=True)
     with av.open(str(found.scores["path"])) as container:
