@@ -29,6 +29,7 @@ from curate.tasks.video.samples import archive
 from curate.worker.dispatcher import expire_rows_of_dead
 from curate.worker.session.database import open_database, open_dataset
 from curate.worker.session.enqueuing import check_name
+from curate.worker.session.folders import mark_of, refuse_foreign
 from curate.worker.session.pipelines import pipeline_of
 
 COLUMNS = ("dataset", "state", "videos", "clips", "kept", "failed", "size", "made")
@@ -149,6 +150,7 @@ def delete(
     engine = open_database(session)
     found = pick(engine, dataset)
     session.dataset = found.name
+    refuse_foreign(session.settings, found)
     with suppress(ConfigError):  # stages of another version of curate; their leases end in time
         expire_rows_of_dead(engine, found.id, pipeline_of(found))
     with Counter(session.console, "files looked at") as counter:
@@ -208,6 +210,7 @@ def _delete(session: Session, engine: Engine, dataset: Dataset) -> Removed:
         # clips that no row names: of a worker that was killed, of a source that was replaced
         for named in named_as_clips(engine, dataset, folder):
             removed += remove_files(file.path for file in named)
+    remove_files([to_text(str(mark_of(settings, dataset)))])
     if own_folder:
         remove_empty_folders(folder)
     deleting.delete_dataset(engine, dataset.id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -25,19 +25,20 @@ from curate.cli.shared.own_files import (
 )
 from curate.cli.shared.session import Session
 from curate.configs.errors import AtWork, UsageError
+from curate.configs.settings import Settings
 from curate.configs.shown import bytes_text, counted
 from curate.db.checking import file_writer, sources
 from curate.db.datasets import all_datasets
 from curate.db.deleting import clip_files, count_videos, known_sources
 from curate.db.prune import dropped_with_files, forget_videos, rows_at_work, unneeded_samples
 from curate.db.redo import give_up_files
-from curate.tasks.inputs.files import fingerprint_now, is_gone, is_same_file
+from curate.tasks.inputs.files import fingerprint_now, is_absent, is_gone, is_same_file
 from curate.tasks.inputs.paths import to_text
 from curate.tasks.storage.part_files import abandoned_files
 from curate.tasks.storage.removal import Removed, files_below, remove_files, sizes_of
 from curate.tasks.video.samples import archive
-from curate.worker.session.database import OpenDataset, open_database, open_dataset, refuse_deleting
-from curate.worker.session.pipelines import pipeline_of
+from curate.worker.session.database import OpenDataset, open_all, open_database, open_dataset
+from curate.worker.session.folders import refuse_foreign
 
 _ARCHIVE = re.compile(r".*/(\d+)\.zip", re.DOTALL)
 
@@ -89,23 +90,22 @@ leftovers.
       curate prune videos --gone
     """
     session = Session.of(ctx)
-    engine = open_database(session)
-    if dataset:
-        chosen = [open_dataset(session, dataset)]
-    else:
-        known = all_datasets(engine)
-        for one in known:
-            refuse_deleting(one)
-        chosen = [OpenDataset(engine, one, pipeline_of(one)) for one in known]
+    chosen = [open_dataset(session, dataset)] if dataset else open_all(session)
     found = {what: Found(what) for what in KINDS if gone or what != "gone"}
+    engine, counted_as_gone = open_database(session), set[int]()
     with Counter(session.console, "files found") as counter:
         for opened in chosen:
+            refuse_foreign(session.settings, opened.dataset)
             pruner = _Pruner(session, opened, yes, counter)
             if gone:
                 pruner.gone(found["gone"])
             pruner.dropped(found["dropped"])
             pruner.leftovers(found["leftovers"])
-        _samples(session, engine, chosen if dataset else None, yes, found["samples"])
+            counted_as_gone |= pruner.counted_as_gone
+        of_datasets = [opened.dataset.id for opened in chosen] if dataset else None
+        for paths in _samples(session.settings, engine, of_datasets, counted_as_gone):
+            removed = remove_files(paths) if yes else sizes_of(paths)
+            found["samples"].add(removed, paths[0])
     rows = [asdict(one) for one in found.values()]
     if as_json:
         emit_json({"removed": yes, "found": rows})
@@ -132,6 +132,8 @@ class _Pruner:
         self._opened = opened
         self._removes = removes
         self._counter = counter
+        self.counted_as_gone: set[int] = set()
+        """Videos whose files were counted, but are still there: nothing is removed."""
 
     def _take(self, paths: Sequence[str], found: Found) -> None:
         """Count the files, and remove them if asked to. Sources are passed over."""
@@ -184,8 +186,9 @@ class _Pruner:
         """Files in the dataset's folder that no row names, and temporary ones of dead processes."""
         opened = self._opened
         folder = folder_of(self._settings, opened.dataset)
-        for paths in leftover_clips(opened.engine, opened.dataset, folder):
-            self._take(paths, found)
+        for files in leftover_clips(opened.engine, opened.dataset, folder):
+            left = [file.path for file in files if file.video_id not in self.counted_as_gone]
+            self._take(left, found)
         if isinstance(folder, Path):
             self._take([to_text(str(path)) for path in abandoned_files(folder)], found)
 
@@ -196,19 +199,23 @@ class _Pruner:
         Raises AtWork while rows are at work, UsageError where no source is left, and ServiceError
         where it cannot be told.
         """
-        opened = self._opened
-        every = (one.path for chunk in sources(opened.engine, opened.dataset) for one in chunk)
+        opened, settings, dataset = self._opened, self._settings, self._opened.dataset
+        every = (one.path for chunk in sources(opened.engine, dataset) for one in chunk)
         # after an unmount the folder may still be there, empty
-        if count_videos(opened.engine, opened.dataset.id) and all(is_gone(path) for path in every):
+        if count_videos(opened.engine, dataset.id) and all(is_absent(path) for path in every):
             raise UsageError(
                 what=f"No source of dataset {opened.name} is there: is the disk of "
-                f"{opened.dataset.root} mounted? If all of it is gone for good: "
+                f"{dataset.root} mounted? If all of it is gone for good: "
                 f"`curate datasets delete {opened.name}`"
             )
-        settings, dataset = self._settings, opened.dataset
         own_folder = is_own_folder(opened.engine, folder_of(settings, dataset))
+        unreachable, example = 0, ""
         for chunk in sources(opened.engine, dataset):
-            ids = [one.id for one in chunk if is_gone(one.path)]
+            absent = [one for one in chunk if is_absent(one.path)]
+            ids = [one.id for one in absent if is_gone(one.path, one.relpath)]
+            if len(ids) < len(absent):
+                unreachable += len(absent) - len(ids)
+                example = example or next(one.path for one in absent if one.id not in ids)
             if not ids:
                 continue
             if self._removes:
@@ -218,8 +225,16 @@ class _Pruner:
             if self._removes:
                 at_work = forget_videos(opened.engine, dataset, opened.pipeline, ids)
                 self._refuse_at_work(at_work)
+            else:
+                self.counted_as_gone.update(ids)
             found.videos += len(ids)
             found.example = next(one.path for one in chunk if one.id in ids)
+        if unreachable:
+            self._session.console.warn(
+                f"{counted(unreachable, 'source')} of {opened.name} not there, nor is anything else"
+                f" in the folder, e.g. {example}: its disk may not be mounted, so they do not count"
+                " as gone. If they are, put any file into that folder, and call this again"
+            )
 
     def _refuse_at_work(self, rows: int) -> None:
         if rows:
@@ -228,24 +243,20 @@ class _Pruner:
 
 
 def _samples(
-    session: Session,
-    engine: Engine,
-    chosen: Sequence[OpenDataset] | None,
-    removes: bool,
-    found: Found,
-) -> None:
-    """Archives of samples that no stage will read; of some datasets, or of all and of none."""
-    samples, media = session.settings.samples, session.settings.clips
-    of_datasets = None if chosen is None else [opened.dataset.id for opened in chosen]
-    if not (isinstance(media, Path) and media.is_relative_to(session.settings.folder)):
+    settings: Settings, engine: Engine, of_datasets: Sequence[int] | None, but: Container[int]
+) -> Iterator[list[str]]:
+    """Paths of archives that no stage will read, `but` those of some videos, a few at a time; of
+    some datasets, or of all and of none.
+    """
+    samples, media = settings.samples, settings.clips
+    if not (isinstance(media, Path) and media.is_relative_to(settings.folder)):
         # another home may write there too, whose videos are not known here
         of_datasets = of_datasets or [dataset.id for dataset in all_datasets(engine)]
     for chunk in chunks(files_below(samples)):
         by_id = {int(n[1]): path for path, _ in chunk if (n := _ARCHIVE.fullmatch(path))}
         by_id = {i: path for i, path in by_id.items() if path == to_text(str(archive(samples, i)))}
         ids = unneeded_samples(engine, list(by_id), of_datasets)
-        paths = [by_id[i] for i in sorted(ids)]
-        found.add(remove_files(paths) if removes else sizes_of(paths), paths[0] if paths else "")
-    if isinstance(samples, Path):
-        paths = [to_text(str(path)) for path in abandoned_files(samples)]
-        found.add(remove_files(paths) if removes else sizes_of(paths), paths[0] if paths else "")
+        if paths := [by_id[i] for i in sorted(ids) if i not in but]:
+            yield paths
+    if isinstance(samples, Path) and (paths := [to_text(str(p)) for p in abandoned_files(samples)]):
+        yield paths

@@ -172,7 +172,7 @@ def _state_of_source(source: Source) -> str:
     now = fingerprint_now(source.path)
     if now == ABSENT:
         try:
-            return "gone" if is_gone(source.path) else "unreachable"
+            return "gone" if is_gone(source.path, source.relpath) else "unreachable"
         except ServiceError:
             return "unreachable"
     return "fine" if is_same_file(source.fingerprint, now) else "changed"

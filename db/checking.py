@@ -31,6 +31,7 @@ class Source(NamedTuple):
 
     id: int
     path: str
+    relpath: str
     fingerprint: str
     status: str
 
@@ -105,7 +106,7 @@ def sources(engine: Engine, dataset: Dataset) -> Iterator[list[Source]]:
     after = 0
     while True:
         query = (
-            select(videos.c.id, videos.c.path, videos.c.fingerprint, videos.c.status)
+            select(*[videos.c[name] for name in Source._fields])
             .where(videos.c.dataset_id == dataset.id, videos.c.id > after)
             .order_by(videos.c.id)
             .limit(AT_ONCE)

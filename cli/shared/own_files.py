@@ -115,17 +115,15 @@ def named_as_clips(engine: Engine, dataset: Dataset, folder: Location) -> Iterat
         ]
 
 
-def leftover_clips(engine: Engine, dataset: Dataset, folder: Location) -> Iterator[list[str]]:
-    """The paths of files `named_as_clips` that no clip needs: there is no such clip, or it was
+def leftover_clips(engine: Engine, dataset: Dataset, folder: Location) -> Iterator[list[NamedFile]]:
+    """The files `named_as_clips` that no clip needs: there is no such clip, or it was
     dropped and its file given up.
     """
     for named in named_as_clips(engine, dataset, folder):
         given_up = ("dropped", False)
         known = clips_by_index(engine, [(file.video_id, file.index) for file in named])
         yield [
-            file.path
-            for file in named
-            if known.get((file.video_id, file.index), given_up) == given_up
+            file for file in named if known.get((file.video_id, file.index), given_up) == given_up
         ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -159,8 +160,35 @@ def fingerprint_now(path: str) -> str:
     return f"{status.st_size}-{status.st_mtime_ns}"
 
 
-def is_gone(path: str) -> bool:
-    """Whether it is certain that the file of an `Input.path` is not there any more.
+# where disks are mounted, each in a folder that may come and go with it
+_MOUNTED_IN = re.compile(r"/|/mnt|/Volumes|(/run)?/media(/[^/]+)?")
+
+
+def is_gone(path: str, relpath: str = "") -> bool:
+    """Whether the file of an `Input` is not there any more, though its disk is mounted.
+
+    Where a disk is not mounted, its folder is empty or not there. So a file in a folder is not gone
+    while the folder that was enqueued (`path` without `relpath`) is empty or not there, nor while
+    the nearest folder of the file that is there is empty, or one that disks are mounted in. Raises
+    ServiceError as `is_absent`.
+    """
+    if not is_absent(path):
+        return False
+    if is_url(path):
+        return True
+    enqueued = path.removesuffix(f"/{relpath}")
+    if enqueued != path and not _holds_something(to_path(enqueued)):
+        return False
+    own_folder = folder = os.path.dirname(to_path(path))  # noqa: PTH120
+    while not os.path.isdir(folder):  # noqa: PTH112
+        folder = os.path.dirname(folder)  # noqa: PTH120
+    if folder != own_folder and _MOUNTED_IN.fullmatch(folder):
+        return False
+    return _holds_something(folder)
+
+
+def is_absent(path: str) -> bool:
+    """Whether it is certain that there is no file at an `Input.path` now.
 
     False for a URL of a web server and the like: one that fails looks like one without the file.
     Raises ServiceError where the disk or store does not answer, or refuses.
@@ -184,6 +212,14 @@ def is_gone(path: str) -> bool:
     except OSError as error:
         raise ServiceError(what=f"The file {path}", why=error.strerror or error) from None
     return False
+
+
+def _holds_something(folder: str) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is not None
+    except OSError:
+        return False
 
 
 def is_same_file(before: str, now: str) -> bool:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from curate.configs.settings import load_settings
 from curate.db.datasets import write_pipeline
+from curate.worker.session.folders import claim_folder
 from curate.worker.session.pipelines import resolve
 from tests.cli.conftest import Call
 from tests.cli.own_files import SIZE, Owned, make_owned
@@ -129,6 +133,57 @@ def test_nothing_goes_where_the_disk_of_the_sources_may_not_be_mounted(
     assert (done.code, "curate datasets delete pets" in done.err) == (2, True), done.err
     assert owned.rows("SELECT count(*) FROM videos") == [(3,)]
     assert len(owned.files()) == 9
+
+
+def test_of_two_disks_the_one_that_is_not_mounted_has_nothing_gone(
+    curate: Call, owned: Owned, tmp_path: Path
+) -> None:
+    for video, path in {1: "disk/a.mp4", 2: "media/b.mp4", 3: "c.mp4"}.items():
+        move_source(owned, video, str(owned.sources / path))
+    (owned.sources / "disk").mkdir()  # a mount point, empty
+    done = curate("prune", "pets", "--gone", "--yes", "--json")
+    assert done.json["found"][-1]["videos"] == 1, "media is no more, and is not known for a mount"
+    assert owned.rows("SELECT id FROM videos") == [(1,), (3,)]
+    assert "1 source of pets not there" in done.err and "/disk/a.mp4" in done.err
+    states = {p["id"]: p["problem"] for p in curate("verify", "--quick", "--json").json["problems"]}
+    assert states == {1: "unreachable"}
+    (owned.sources / "disk/b.mp4").touch()
+    assert curate("prune", "pets", "--gone", "--yes").code == 0
+    assert owned.rows("SELECT id FROM videos") == [(3,)]
+
+
+def test_what_goes_with_its_source_is_counted_once(curate: Call, owned: Owned) -> None:
+    (owned.sources / "b.mp4").unlink()
+    (owned.clips / "b_scene-7.mp4").write_bytes(bytes(SIZE))
+    with owned.engine.begin() as connection:
+        connection.execute(text("UPDATE clips SET path = NULL, status = 'dropped', stage = 'cut' "
+                                "WHERE video_id = 2 AND clip_index = 0"))  # fmt: skip
+        connection.execute(text("DELETE FROM clips WHERE video_id = 2 AND clip_index = 1"))
+    shown = found(curate, "pets", "--gone")
+    assert shown == {"gone": (2, 2 * SIZE)}, "its clip and its samples"
+    assert shown["gone"] == found(curate, "pets", "--gone", "--yes")["gone"]
+
+
+def test_a_folder_of_another_home_is_left_alone(
+    curate: Call, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owned = make_owned(home, tmp_path / "videos")
+    monkeypatch.setenv("CURATE_MEDIA", str(tmp_path / "shared"))
+    theirs = load_settings(home=tmp_path / "theirs")
+    claim_folder(theirs, replace(owned.dataset, created_at=1.0))
+    (tmp_path / "shared/pets/a_scene-9.mp4").write_bytes(bytes(SIZE))
+    for words in (
+        ["prune", "--yes"],
+        ["datasets", "delete", "pets", "--yes"],
+        ["enqueue", str(owned.sources)],
+    ):
+        done = curate(*words)
+        assert (done.code, f"home {socket.gethostname()}:{tmp_path}/theirs" in done.err) == (
+            2,
+            True,
+        )
+    assert (tmp_path / "shared/pets/a_scene-9.mp4").exists()
+    assert owned.rows("SELECT count(*) FROM videos") == [(3,)]
 
 
 def move_source(owned: Owned, video: int, path: str) -> None:

@@ -34,8 +34,17 @@ class StoppedError(Exception):
     """The export ended as by a kill."""
 
 
-def stop_at(monkeypatch: pytest.MonkeyPatch, format: MediaFormat, number: int, when: str) -> None:
-    """End the export before, in the middle of, or after a part."""
+def stop(
+    shelf: Shelf,
+    name: str,
+    target: Path | str,
+    number: int = 2,
+    when: str = "middle",
+    **options: Any,
+) -> None:
+    """Begin an export that ends before, in the middle of, or after a part."""
+    format = FORMATS[name]
+    assert isinstance(format, MediaFormat)
     lay = type(format).lay
 
     def stopping(
@@ -47,7 +56,10 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, format: MediaFormat, number: int, w
             lay(self, part, items if when == "after" else items[:1], root, way)
         raise StoppedError
 
-    monkeypatch.setattr(type(format), "lay", stopping)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(format), "lay", stopping)
+        with pytest.raises(StoppedError):
+            shelf.export(name, target, **options)
 
 
 @pytest.mark.parametrize("when", ["before", "middle", "after"])
@@ -62,10 +74,7 @@ def test_an_export_that_was_stopped_goes_on_and_has_the_same_bytes(
     whole = tree(target)
     target.rename(tmp_path / "whole")
     for number in (0, 2):
-        with monkeypatch.context() as patch:
-            stop_at(patch, format, number, when)
-            with pytest.raises(StoppedError):
-                shelf.export(name, target, shard_clips=2)
+        stop(shelf, name, target, number, when, shard_clips=2)
         assert not target.exists()
     shelf.export(name, target, shard_clips=2)
     assert tree(target) == whole
@@ -77,10 +86,7 @@ def test_nothing_temporary_of_a_killed_process_is_left(
 ) -> None:
     format = FORMATS["webdataset"]
     assert isinstance(format, MediaFormat)
-    with monkeypatch.context() as patch:
-        stop_at(patch, format, 0, "after")
-        with pytest.raises(StoppedError):
-            shelf.export("webdataset", tmp_path / "out")
+    stop(shelf, "webdataset", tmp_path / "out", 0, "after")
     (tmp_path / ".out.partial" / part_name()).touch()
     shelf.export("webdataset", tmp_path / "out")
     assert set(tree(tmp_path / "out")) == {"000000.tar", "index.json", folder.MARK}
@@ -91,10 +97,7 @@ def test_what_is_done_is_not_done_again(
 ) -> None:
     format = FORMATS["sidecar"]
     assert isinstance(format, MediaFormat)
-    with monkeypatch.context() as patch:
-        stop_at(patch, format, 2, "before")
-        with pytest.raises(StoppedError):
-            shelf.export("sidecar", tmp_path / "out")
+    stop(shelf, "sidecar", tmp_path / "out", 2, "before")
     seen = []
     lay = type(format).lay
 
@@ -113,10 +116,7 @@ def test_a_dataset_that_changed_meanwhile_is_exported_as_it_is_now(
 ) -> None:
     format = FORMATS[name]
     assert isinstance(format, MediaFormat)
-    with monkeypatch.context() as patch:
-        stop_at(patch, format, 2, "middle")
-        with pytest.raises(StoppedError):
-            shelf.export(name, tmp_path / "out", shard_clips=2)
+    stop(shelf, name, tmp_path / "out", shard_clips=2)
     shelf.change("status = 'dropped'", 1)
     shelf.change("text = 'another'", 2)
     shelf.export(name, tmp_path / "out", shard_clips=2)
@@ -131,10 +131,7 @@ def test_a_file_that_another_of_the_same_size_replaced_is_exported_as_it_is_now(
 ) -> None:
     format = FORMATS[name]
     assert isinstance(format, MediaFormat)
-    with monkeypatch.context() as patch:
-        stop_at(patch, format, 2, "middle")
-        with pytest.raises(StoppedError):
-            shelf.export(name, tmp_path / "out", shard_clips=2)
+    stop(shelf, name, tmp_path / "out", shard_clips=2)
     size = shelf.file(1).stat().st_size
     shelf.file(1).unlink()
     shelf.file(1).write_bytes(bytes(size))
@@ -151,10 +148,7 @@ def test_another_export_to_the_same_place_begins_anew(
 ) -> None:
     format = FORMATS["sidecar"]
     assert isinstance(format, MediaFormat)
-    with monkeypatch.context() as patch:
-        stop_at(patch, format, 2, "middle")
-        with pytest.raises(StoppedError):
-            shelf.export("sidecar", tmp_path / "out")
+    stop(shelf, "sidecar", tmp_path / "out")
     shelf.export("two-files", tmp_path / "out")
     assert "000000001.txt" not in tree(tmp_path / "out")
 
@@ -205,10 +199,7 @@ def test_half_an_export_at_a_url_goes_on_and_is_not_mixed(
     format = FORMATS["webdataset"]
     assert isinstance(format, MediaFormat)
     url = f"memory://{tmp_path.name}/out"
-    with monkeypatch.context() as patch:
-        stop_at(patch, format, 2, "after")
-        with pytest.raises(StoppedError):
-            shelf.export("webdataset", url, shard_clips=2)
+    stop(shelf, "webdataset", url, 2, "after", shard_clips=2)
     with pytest.raises(ExportThere, match="half of another"):
         shelf.export("webdataset", url, shard_clips=3)
     shelf.change("text = 'changed'", 1)

@@ -12,7 +12,7 @@ from curate.configs.pipeline import Pipeline
 from curate.configs.schema import DELETING
 from curate.configs.settings import Settings, hide_password
 from curate.db import migrate
-from curate.db.datasets import Dataset, pick
+from curate.db.datasets import Dataset, all_datasets, pick
 from curate.db.engine import is_sqlite, make_engine, writing
 from curate.tasks.storage.locations import home_text
 from curate.worker.session.home import HomeSession
@@ -75,6 +75,18 @@ def open_dataset(session: HomeSession, name: str | None) -> OpenDataset:
     session.dataset = dataset.name
     refuse_deleting(dataset)
     return OpenDataset(engine, dataset, pipeline_of(dataset))
+
+
+def open_all(session: HomeSession) -> list[OpenDataset]:
+    """All datasets, in the order in which they were made.
+
+    Raises BeingDeleted where a part of one is gone, NoDatasets, ServiceError.
+    """
+    engine = open_database(session)
+    known = all_datasets(engine)
+    for dataset in known:
+        refuse_deleting(dataset)
+    return [OpenDataset(engine, dataset, pipeline_of(dataset)) for dataset in known]
 
 
 def refuse_deleting(dataset: Dataset) -> None:

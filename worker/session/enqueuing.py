@@ -36,6 +36,7 @@ from curate.worker.session.database import (
     open_database,
     refuse_deleting,
 )
+from curate.worker.session.folders import claim_folder, refuse_foreign
 from curate.worker.session.gone import gone_below, gone_text
 from curate.worker.session.home import HomeSession
 from curate.worker.session.pipelines import pipeline_of, resolve
@@ -142,10 +143,15 @@ def enqueue_videos(
         if existing and isinstance(chosen, Dataset):
             extras += extra_names(existing, chosen.id)
         check_selection(pipeline, request.selection, extras)
+    to_be = (
+        Dataset(0, chosen, request.root, "", folder=chosen) if isinstance(chosen, str) else chosen
+    )
+    refuse_foreign(session.settings, to_be)
     # from here on things are made; whatever is wrong with the request has been reported
     engine = existing or make_database(session)
     if isinstance(chosen, str):
         chosen, pipeline = _create(engine, chosen, request, pipeline)
+    claim_folder(session.settings, chosen)
     counts = datasets.enqueue(engine, chosen, inputs, pipeline)
     opened = OpenDataset(engine, chosen, pipeline)
     session.dataset = chosen.name

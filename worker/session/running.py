@@ -17,6 +17,7 @@ from curate.tasks.storage.locations import check_clips_writable
 from curate.worker.heartbeat import refuse_rivals
 from curate.worker.processes import queues_of, worker_specs
 from curate.worker.session.database import OpenDataset
+from curate.worker.session.folders import claim_folder
 from curate.worker.session.follow import Watcher, follow
 from curate.worker.session.home import HomeSession
 from curate.worker.session.signals import signals_interrupt, stop_remark
@@ -41,6 +42,7 @@ def run_workers(session: HomeSession, opened: OpenDataset, jobs: int | None) -> 
     refuse_shared_sqlite(session.settings)
     refuse_rivals(opened.engine, [])
     check_clips_writable(session.settings)
+    claim_folder(session.settings, opened.dataset)
     check_models_left(session, opened, view)
     # an interrupted run is no crash of the rows it was at
     datasets.resume(opened.engine, opened.dataset)

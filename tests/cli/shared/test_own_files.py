@@ -92,8 +92,8 @@ def test_only_names_of_videos_of_the_dataset_are_taken(owned: Owned) -> None:
     (found,) = named_as_clips(owned.engine, owned.dataset, owned.clips)
     names = {Path(file.path).name for file in found}
     assert names == {f"{s}_scene-{n}.mp4" for s in "abc" for n in (0, 1)} | {"a_scene-9.mp4"}
-    left = list(leftover_clips(owned.engine, owned.dataset, owned.clips))
-    assert left == [[str(owned.clips / "a_scene-9.mp4")]]
+    (left,) = leftover_clips(owned.engine, owned.dataset, owned.clips)
+    assert [file.path for file in left] == [str(owned.clips / "a_scene-9.mp4")]
 
 
 def test_clips_at_a_url_lie_below_it(owned: Owned) -> None:

@@ -12,6 +12,7 @@ from curate.configs.schema import ABSENT
 from curate.tasks.inputs.files import (
     PassedOver,
     fingerprint_now,
+    is_absent,
     is_gone,
     is_same_file,
     skipped_text,
@@ -48,6 +49,28 @@ def test_only_what_is_certainly_not_there_is_gone(tmp_path: Path) -> None:
     for path in (f"{tmp_path}/loop/a.mp4", f"file://{tmp_path}/loop/a.mp4"):
         with pytest.raises(ServiceError):
             is_gone(path)
+
+
+def test_what_an_unmounted_disk_would_hold_is_not_gone(tmp_path: Path) -> None:
+    for name in ("one/a.mp4", "two/deep/a.mp4"):
+        touch(tmp_path, name)
+    (tmp_path / "mount").mkdir()
+    gone = {
+        "one/b.mp4": True, "one/none/b.mp4": True,
+        "two/deep/b.mp4": True,
+        "mount/b.mp4": False, "mount/deep/er/b.mp4": False,  # a mount point, empty
+    }  # fmt: skip
+    assert {path: is_gone(f"{tmp_path}/{path}") for path in gone} == gone
+    assert is_gone(f"{tmp_path}/none/b.mp4") and not is_gone(f"{tmp_path}/none/b.mp4", "b.mp4")
+    assert not is_gone(f"{tmp_path}/mount/b.mp4", "mount/b.mp4")
+    assert is_gone(f"{tmp_path}/two/b.mp4", "two/b.mp4")
+    (tmp_path / "two/deep/a.mp4").unlink()
+    assert not is_gone(f"{tmp_path}/two/deep/b.mp4", "two/deep/b.mp4")
+
+
+@pytest.mark.parametrize("folder", ["/no-such-disk", "/mnt/no-such", "/media/no-such/disk"])
+def test_a_folder_that_is_not_there_where_disks_are_mounted_says_nothing(folder: str) -> None:
+    assert is_absent(f"{folder}/a/b.mp4") and not is_gone(f"{folder}/a/b.mp4")
 
 
 def test_the_fingerprint_of_an_object_is_read_anew(s3_url: str) -> None:
