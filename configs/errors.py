@@ -74,13 +74,6 @@ class BeingDeleted(UsageError):
     """
 
 
-class FolderOfAnother(UsageError):
-    """The clips of dataset {name} belong in {folder}, and that folder is the one of {owner}. Each
-    would take the other's files: give each home a CURATE_MEDIA of its own, or this dataset another
-    name with --name. If that home is no more, remove {mark} in the folder
-    """
-
-
 class AtWork(UsageError):
     """Rows of dataset {name} are at work ({rows}), and its videos cannot be deleted meanwhile. Stop
     them with: `curate cancel {name}`. Then: {again}

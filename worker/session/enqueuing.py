@@ -143,10 +143,8 @@ def enqueue_videos(
         if existing and isinstance(chosen, Dataset):
             extras += extra_names(existing, chosen.id)
         check_selection(pipeline, request.selection, extras)
-    to_be = (
-        Dataset(0, chosen, request.root, "", folder=chosen) if isinstance(chosen, str) else chosen
-    )
-    refuse_foreign(session.settings, to_be)
+    of = chosen if isinstance(chosen, Dataset) else Dataset(0, chosen, "", "", folder=chosen)
+    refuse_foreign(session.settings, of)
     # from here on things are made; whatever is wrong with the request has been reported
     engine = existing or make_database(session)
     if isinstance(chosen, str):

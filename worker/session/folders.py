@@ -10,7 +10,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from curate.configs.errors import FolderOfAnother, ServiceError
+from curate.configs.errors import ServiceError, UsageError
 from curate.configs.settings import Settings
 from curate.db.datasets import Dataset
 from curate.tasks.inputs.paths import to_text
@@ -35,7 +35,7 @@ def claim_folder(settings: Settings, dataset: Dataset) -> None:
 
 
 def refuse_foreign(settings: Settings, dataset: Dataset) -> bool | None:
-    """Raise FolderOfAnother where another home has marked the folder, ServiceError where a store
+    """Raise UsageError where another home has marked the folder, ServiceError where a store
     does not answer. Returns whether this dataset has marked it; None where none needs to.
     """
     media = settings.clips
@@ -47,7 +47,12 @@ def refuse_foreign(settings: Settings, dataset: Dataset) -> bool | None:
     if mark and mark.get("home") != _home(settings):  # else its database was thrown away
         owner = f"dataset {mark.get('dataset')} of the home {mark.get('home')}"
         folder = to_text(str(below(media, dataset.folder)))
-        raise FolderOfAnother(name=dataset.name, folder=folder, owner=owner, mark=MARK)
+        raise UsageError(
+            what=f"The clips of dataset {dataset.name} belong in {folder}, and that is the folder"
+            f" of {owner}. Each would take the other's files: give each home a CURATE_MEDIA of its"
+            " own, or a new dataset another name with --name. If that home is no more, remove"
+            f" {MARK} in the folder"
+        )
     return False
 
 

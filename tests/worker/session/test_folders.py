@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.configs.errors import FolderOfAnother
+from curate.configs.errors import UsageError
 from curate.configs.settings import Settings
 from curate.db.datasets import Dataset
 from curate.worker.session.folders import MARK, claim_folder, mark_of, refuse_foreign
@@ -28,7 +28,7 @@ def test_the_first_home_has_the_folder(media: Path | str, tmp_path: Path) -> Non
     assert refuse_foreign(ours, PETS) is True
     other = replace(PETS, created_at=2.5)
     for refused in (claim_folder, refuse_foreign):
-        with pytest.raises(FolderOfAnother, match=f"CURATE_MEDIA.*remove {MARK}"):
+        with pytest.raises(UsageError, match=f"CURATE_MEDIA.*remove {MARK}"):
             refused(theirs, other)
     assert refuse_foreign(theirs, replace(other, folder="pets-2")) is False
 
