@@ -65,10 +65,8 @@ def stop(
 @pytest.mark.parametrize("when", ["before", "middle", "after"])
 @pytest.mark.parametrize("name", ["webdataset", "videofolder", "sidecar", "musubi"])
 def test_an_export_that_was_stopped_goes_on_and_has_the_same_bytes(
-    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, when: str
+    shelf: Shelf, tmp_path: Path, name: str, when: str
 ) -> None:
-    format = FORMATS[name]
-    assert isinstance(format, MediaFormat)
     target = tmp_path / "out"
     shelf.export(name, target, shard_clips=2)
     whole = tree(target)
@@ -81,11 +79,7 @@ def test_an_export_that_was_stopped_goes_on_and_has_the_same_bytes(
     assert [p.name for p in tmp_path.glob(".out*")] == []
 
 
-def test_nothing_temporary_of_a_killed_process_is_left(
-    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    format = FORMATS["webdataset"]
-    assert isinstance(format, MediaFormat)
+def test_nothing_temporary_of_a_killed_process_is_left(shelf: Shelf, tmp_path: Path) -> None:
     stop(shelf, "webdataset", tmp_path / "out", 0, "after")
     (tmp_path / ".out.partial" / part_name()).touch()
     shelf.export("webdataset", tmp_path / "out")
@@ -112,10 +106,8 @@ def test_what_is_done_is_not_done_again(
 
 @pytest.mark.parametrize("name", ["webdataset", "sidecar"])
 def test_a_dataset_that_changed_meanwhile_is_exported_as_it_is_now(
-    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    shelf: Shelf, tmp_path: Path, name: str
 ) -> None:
-    format = FORMATS[name]
-    assert isinstance(format, MediaFormat)
     stop(shelf, name, tmp_path / "out", shard_clips=2)
     shelf.change("status = 'dropped'", 1)
     shelf.change("text = 'another'", 2)
@@ -127,10 +119,8 @@ def test_a_dataset_that_changed_meanwhile_is_exported_as_it_is_now(
 
 @pytest.mark.parametrize("name", ["webdataset", "sidecar"])
 def test_a_file_that_another_of_the_same_size_replaced_is_exported_as_it_is_now(
-    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    shelf: Shelf, tmp_path: Path, name: str
 ) -> None:
-    format = FORMATS[name]
-    assert isinstance(format, MediaFormat)
     stop(shelf, name, tmp_path / "out", shard_clips=2)
     size = shelf.file(1).stat().st_size
     shelf.file(1).unlink()
@@ -143,11 +133,7 @@ def test_a_file_that_another_of_the_same_size_replaced_is_exported_as_it_is_now(
         shelf.export(name, tmp_path / "out", shard_clips=2)
 
 
-def test_another_export_to_the_same_place_begins_anew(
-    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    format = FORMATS["sidecar"]
-    assert isinstance(format, MediaFormat)
+def test_another_export_to_the_same_place_begins_anew(shelf: Shelf, tmp_path: Path) -> None:
     stop(shelf, "sidecar", tmp_path / "out")
     shelf.export("two-files", tmp_path / "out")
     assert "000000001.txt" not in tree(tmp_path / "out")
@@ -193,11 +179,7 @@ def test_a_mount_point_is_refused(shelf: Shelf) -> None:
         shelf.export("sidecar", "/")
 
 
-def test_half_an_export_at_a_url_goes_on_and_is_not_mixed(
-    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    format = FORMATS["webdataset"]
-    assert isinstance(format, MediaFormat)
+def test_half_an_export_at_a_url_goes_on_and_is_not_mixed(shelf: Shelf, tmp_path: Path) -> None:
     url = f"memory://{tmp_path.name}/out"
     stop(shelf, "webdataset", url, 2, "after", shard_clips=2)
     with pytest.raises(ExportThere, match="half of another"):
