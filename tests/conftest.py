@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import compress, takewhile
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ import sqlalchemy
 from curate.db import migrate
 from curate.db.engine import make_engine
 from tests import quick, servers
+
+MIGRATED = migrate.upgrade  # by the migrations themselves
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -91,6 +95,30 @@ def _engines_are_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         engine.dispose()
 
 
+@pytest.fixture(autouse=True)
+def _schema_is_copied(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give an empty SQLite database what all migrations make of it as a copy, a quarter of a second
+    faster than by them; not where they are tested.
+    """
+
+    def upgrade(engine: sqlalchemy.Engine) -> None:
+        if engine.dialect.name == "sqlite" and is_empty(engine):
+            file = request.getfixturevalue("_migrated_sqlite")
+            empty = sqlite3.connect(str(engine.url.database))
+            with closing(sqlite3.connect(file)) as made, closing(empty):
+                made.backup(empty)
+        else:
+            MIGRATED(engine)
+
+    if request.node.path.name != "test_migrate.py":
+        monkeypatch.setattr(migrate, "upgrade", upgrade)
+
+
+def is_empty(engine: sqlalchemy.Engine) -> bool:
+    """Whether a database has no tables; made if it is not there."""
+    return migrate.current(engine) is None and not sqlalchemy.inspect(engine).get_table_names()
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[servers.Postgres]:
     """The Postgres of this test process; roles outlive a test, databases do not."""
@@ -105,7 +133,7 @@ def _migrated_postgres(postgres: servers.Postgres) -> Iterator[str]:
     """The name of a database of the newest schema, which nobody may be connected to."""
     with postgres.database() as url:
         engine = sqlalchemy.create_engine(url)
-        migrate.upgrade(engine)
+        MIGRATED(engine)
         engine.dispose()
         yield str(engine.url.database)
 
@@ -115,7 +143,7 @@ def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file of the newest schema."""
     file = tmp_path_factory.mktemp("migrated") / "curate.db"
     engine = make_engine(f"sqlite:///{file}")
-    migrate.upgrade(engine)
+    MIGRATED(engine)
     engine.dispose()
     return file
 

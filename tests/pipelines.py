@@ -290,8 +290,9 @@ def make_line(
 
 def wait_until(condition: Callable[[], Any], seconds: float = 30) -> None:
     """Wait for a condition that another process or thread brings about. Raises TimeoutError."""
-    end = time.monotonic() + seconds
+    begun = time.monotonic()
     while not condition():
-        if time.monotonic() > end:
+        waited = time.monotonic() - begun
+        if waited > seconds:
             raise TimeoutError("the condition did not come true")
-        time.sleep(0.02)
+        time.sleep(min(0.02 + waited / 20, 0.2))  # to ask costs more than it tells

@@ -17,6 +17,7 @@ import s3fs
 from sqlalchemy import create_engine, inspect, text
 
 from tests import servers
+from tests.pipelines import make_line
 from tests.servers import Postgres
 
 
@@ -89,6 +90,23 @@ def test_a_database_of_which_more_than_rows_changed_is_not_used_again(
         put(url, change)
     with postgres.emptied(template) as other:
         assert other != url
+
+
+def test_columns_that_a_dataset_added_are_gone_when_the_database_is_used_again(
+    postgres: Postgres, _migrated_postgres: str
+) -> None:
+    def columns(url: str) -> set[tuple[str, str]]:
+        with psycopg.connect(url.replace("+psycopg", "")) as connection:
+            asked = "SELECT table_name, column_name FROM information_schema.columns"
+            return set(connection.execute(asked).fetchall())
+
+    with postgres.emptied(_migrated_postgres) as url:
+        before = columns(url)
+        make_line(url, Path(), ["score"])
+        assert columns(url) - before == {("clips", "score"), ("clips_view", "score")}
+    with postgres.emptied(_migrated_postgres) as again:
+        assert again == url
+        assert columns(again) == before
 
 
 def test_a_database_that_a_test_dropped_is_not_used_again(
