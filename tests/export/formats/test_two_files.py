@@ -1,4 +1,8 @@
-"""two-files, read back as finetrainers and mindone's wan2_2 do: line by line."""
+"""two-files, read back as finetrainers and mindone's wan2_2 do: line by line.
+
+`lines` does what `_load_dataset_from_local_path` of examples/wan2_2/wan/trainer/dataset.py does;
+the class itself is in no wheel and wants decord.
+"""
 
 from __future__ import annotations
 
