@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
-from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +13,7 @@ from numpy.typing import NDArray
 
 from curate.configs.errors import PackageMissing, ServiceError
 from curate.configs.packages import install
+from curate.tasks.video.stand_ins import OnDemand, bare, standing_in
 
 INSTALL = "pip install --no-deps imagededup"
 # standard deviation of the luma (0 to 255) below which a picture is too flat to recognise
@@ -37,68 +34,31 @@ _ON_DEMAND = ("pywt", "tqdm")  # for whash alone, and for folders of pictures
 _FOURIER, _TRANSFORMS = "scipy.fft", "scipy.fftpack"
 
 
-class _OnDemand(ModuleType):
-    """Stands in for a module, which is imported when something of it is used."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(importlib.import_module(self.__name__), name)
-
-
 def check_imagededup() -> None:
     """Raise PackageMissing when imagededup is not installed."""
     if importlib.util.find_spec("imagededup") is None:
         raise PackageMissing(what="The perceptual hash", package="imagededup", install=INSTALL)
 
 
-def _bare_package(name: str, path: list[str]) -> ModuleType:
-    """A package without its __init__ file, whose modules can be imported."""
-    package = ModuleType(name)
-    package.__path__ = path
-    package.__spec__ = ModuleSpec(name, None, is_package=True)
-    return package
-
-
-def _cosine_transform() -> ModuleType:
-    """scipy.fftpack with nothing but `dct`, by scipy's own code.
-
-    All of it, with scipy.fft, loads scipy.special: half of the time that the import took.
-    """
-    part = importlib.import_module(f"{_FOURIER}._pocketfft.realtransforms")
-    module = ModuleType(_TRANSFORMS)
-    module.dct = lambda x, axis: part.dct(x, 2, axis=axis)  # type: ignore[attr-defined]
-    return module
-
-
-@contextmanager
-def _only_hashing() -> Iterator[None]:
-    """Inside the block, what imagededup's hashing imports and never calls is stood in for."""
-    root = importlib.import_module("imagededup").__path__
-    stand_ins: dict[str, ModuleType] = {
-        name: _bare_package(name, [f"{folder}/{name.rpartition('.')[2]}" for folder in root])
-        for name in _PACKAGES
-    }
-    stand_ins[_SEARCH] = ModuleType(_SEARCH)
-    stand_ins[_SEARCH].HashEval = None  # type: ignore[attr-defined]
-    stand_ins |= {name: _OnDemand(name) for name in _ON_DEMAND}
-    folders = importlib.import_module("scipy").__path__
-    stand_ins[_FOURIER] = _bare_package(_FOURIER, [f"{folder}/fft" for folder in folders])
-    added = [name for name in stand_ins if name not in sys.modules]
-    sys.modules.update((name, stand_ins[name]) for name in added)
-    try:
-        if _TRANSFORMS not in sys.modules:
-            sys.modules[_TRANSFORMS] = _cosine_transform()
-            added.append(_TRANSFORMS)
-        yield
-    finally:
-        for name in added:
-            sys.modules.pop(name, None)
+def _stand_ins() -> dict[str, ModuleType]:
+    """In place of what imagededup's hashing imports and never calls, or calls a part of."""
+    search = ModuleType(_SEARCH)
+    search.HashEval = None  # type: ignore[attr-defined]
+    # by scipy's own code; all of scipy.fftpack loads scipy.special, half of the time it all took
+    with standing_in({_FOURIER: bare(_FOURIER)}):
+        part = importlib.import_module(f"{_FOURIER}._pocketfft.realtransforms")
+    transforms = ModuleType(_TRANSFORMS)
+    transforms.dct = lambda x, axis: part.dct(x, 2, axis=axis)  # type: ignore[attr-defined]
+    packages = {name: bare(name) for name in _PACKAGES}
+    on_demand = {name: OnDemand(name) for name in _ON_DEMAND}
+    return {**packages, **on_demand, _SEARCH: search, _TRANSFORMS: transforms}
 
 
 @cache
 def _hasher(method: str) -> Any:
     check_imagededup()
     try:
-        with _only_hashing():
+        with standing_in(_stand_ins()):
             module = importlib.import_module("imagededup.methods.hashing")
         if method == "whash":
             importlib.import_module("pywt")

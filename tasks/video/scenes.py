@@ -14,14 +14,19 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
-from scenedetect.common import FrameTimecode, Timecode
-from scenedetect.detectors import AdaptiveDetector, ContentDetector
-from scenedetect.scene_manager import compute_downscale_factor
 
+from curate.tasks.video.stand_ins import bare, standing_in
 from curate.tasks.video.tone_mapping import ToneMapper
+
+# without its progress bar, its readers of videos, and what writes them: that starts ffmpeg to see
+# whether it is there
+with standing_in({"scenedetect": bare("scenedetect"), "tqdm": None}):
+    from scenedetect.common import FrameTimecode, Timecode
+    from scenedetect.detectors import AdaptiveDetector, ContentDetector
 
 BGR = NDArray[np.uint8]
 Detector = Literal["adaptive", "content", "panda", "stride"]
+LONGER_SIDE = 256  # of the pictures that the detectors see: PySceneDetect's DEFAULT_MIN_WIDTH
 DEFAULT_THRESHOLD = {"adaptive": 3.0, "content": 25.0, "panda": 25.0, "stride": 0.0}
 
 
@@ -39,7 +44,7 @@ class Shrinker:
 
     def shrink(self, frame: VideoFrame) -> BGR:
         """The frame in BGR, H x W x 3, 0 to 255; of an HDR one as the tone mapper shows it."""
-        factor = max(1.0, compute_downscale_factor(max(frame.width, frame.height)))
+        factor = max(1.0, max(frame.width, frame.height) / LONGER_SIDE)
         size = max(1, round(frame.width / factor)), max(1, round(frame.height / factor))
         if self._tone_mapper is not None:
             frame = self._tone_mapper(frame, size)

@@ -10,9 +10,17 @@ import numpy as np
 import pytest
 import scenedetect
 from scenedetect.detectors import AdaptiveDetector, ContentDetector
+from scenedetect.scene_manager import DEFAULT_MIN_WIDTH
 
 from curate.tasks.video.decode import decode, open_media, video_stream
-from curate.tasks.video.scenes import CutFinder, Detector, DetectorTime, Shrinker, Stride
+from curate.tasks.video.scenes import (
+    LONGER_SIDE,
+    CutFinder,
+    Detector,
+    DetectorTime,
+    Shrinker,
+    Stride,
+)
 from tests.media import CLOSED, draw, footage, write_video
 
 CONSTANT_RATE = (
@@ -122,3 +130,7 @@ def test_a_frame_that_is_found_late_was_marked_as_suspect(tmp_path: Path) -> Non
         cuts += finder.push(DetectorTime(i, i, Fraction(1, 25), Fraction(25)), image)
         suspects |= {i} if finder.suspect else set()
     assert cuts == [30] and set(cuts) <= suspects
+
+
+def test_pictures_are_as_small_as_those_of_pyscenedetect() -> None:
+    assert LONGER_SIDE == DEFAULT_MIN_WIDTH
