@@ -18,7 +18,7 @@ import subprocess
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from curate.configs.errors import ServiceError
 from curate.configs.settings import Settings, hide_password
@@ -106,6 +106,7 @@ class EmbeddedBroker:
         self._adopted: int | None = None
         self._silent_since: float | None = None
         self._lock: IO[str] | None = None
+        self._client: Any = None  # of the server, while it answers
 
     @property
     def is_redis(self) -> bool:
@@ -172,14 +173,23 @@ class EmbeddedBroker:
         from redis.backoff import NoBackoff
         from redis.retry import Retry
 
-        path = str(self._socket)
-        client = redis.Redis(unix_socket_path=path, socket_timeout=2, retry=Retry(NoBackoff(), 0))
-        try:
-            return int(client.info("server")["process_id"])
-        except (redis.RedisError, OSError):
+        if not self._socket.exists():  # a connection would outlive it
+            self._forget_client()
             return None
-        finally:
-            client.close()
+        if self._client is None:  # kept: it is asked every second
+            self._client = redis.Redis(
+                unix_socket_path=str(self._socket), socket_timeout=2, retry=Retry(NoBackoff(), 0)
+            )
+        try:
+            return int(self._client.info("server")["process_id"])
+        except (redis.RedisError, OSError):
+            self._forget_client()
+            return None
+
+    def _forget_client(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
     def _wait_for_owner(self) -> bool:
         """Wait until the owner has started the server; start it here if the owner has ended.
@@ -259,6 +269,7 @@ class EmbeddedBroker:
                 self._server.kill()
                 self._server.wait()
         self._server = self._adopted = None
+        self._forget_client()
         if self._lock:
             if self._socket.parent != self._folder:
                 with contextlib.suppress(OSError):

@@ -1,7 +1,8 @@
 """Sends messages about stages that have rows to claim, and expires the rows of dead processes.
 
 The broker may lose or duplicate any message: Redis with late acknowledgement lost 3 of 6000 in 6
-kills. Therefore each supervisor looks at the rows, every second or so, and sends messages again.
+kills. Therefore each supervisor looks at the rows, every second or so while there are any to do,
+and sends messages again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from sqlalchemy import Engine
 
 from curate.configs.pipeline import Pipeline, StageStep
 from curate.configs.schema import RUNNING
+from curate.db.changes import change_mark
 from curate.db.engine import writing
 from curate.db.queue.leases import FAR, expire_rows, holders, misdated, release_rows
 from curate.db.queue.ready import Ready, ready
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 
 # listeners assumed for a queue that this host does not serve: one message wakes the other hosts
 ELSEWHERE = 1
+LOOK_SECONDS = 10.0  # between two looks at least, whatever seems to have changed
 
 
 def expire_rows_of_dead(engine: Engine, dataset_id: int, pipeline: Pipeline) -> int:
@@ -80,13 +83,30 @@ class Dispatcher:
         # by dataset and stage: since when a partial batch has waited for more rows
         self._partial_since: dict[tuple[int, str], float] = {}
         self.crashes = 0  # batches that were found without their process
+        self._busy = True  # rows waited, or a lease ran, at the last look
+        self._looked_at = 0.0  # by the clock
+        self._mark: tuple[object, ...] = ()
+
+    def is_due(self) -> bool:
+        """Whether a look may find anything to do; it sleeps until something can have changed.
+
+        After a look that found no row to claim and no lease, only what is written makes work.
+        Raises ServiceError.
+        """
+        if self._busy or self._clock() - self._looked_at >= LOOK_SECONDS:
+            return True
+        return change_mark(self._engine) != self._mark
 
     def dispatch(self) -> int:
         """Serve all datasets once; return how many messages were sent."""
+        self._busy = True  # unless it gets to the end
+        self._mark, self._looked_at = change_mark(self._engine), self._clock()
+        waits = False
         pipelines: dict[int, Pipeline] = {}
         for dataset, pipeline in readable_datasets(self._engine, RUNNING):
             pipelines[dataset.id] = pipeline
             leases = holders(self._engine, dataset.id, pipeline)
+            waits = waits or bool(leases)
             # a live worker renews its lease after a third of its length, which moves its end: one
             # whose end is far ahead and stays there for FAR lengths is dead
             time, before = self._clock(), self._far_leases.get(dataset.id, {})
@@ -104,18 +124,22 @@ class Dispatcher:
                     expire_rows(connection, dataset.id, dead)
         order = self._fair_share.order(pipelines)
         queues = {step.options.queue for pipeline in pipelines.values() for step in pipeline.stages}
-        return sum(self._fill(queue, order, pipelines) for queue in sorted(queues))
+        sent = 0
+        for queue in sorted(queues):
+            most = self._listeners.get(queue, ELSEWHERE)
+            found = {i: ready(self._engine, i, pipelines[i], most, queue) for i in order}
+            waits = waits or any(found.values())
+            sent += self._fill(queue, most, found)
+        self._busy = waits
+        return sent
 
-    def _fill(self, queue: str, order: Sequence[int], pipelines: Mapping[int, Pipeline]) -> int:
-        """Send messages to a queue, up to one per listener; return how many.
+    def _fill(self, queue: str, listeners: int, found: Mapping[int, Sequence[Ready]]) -> int:
+        """Send messages to a queue about the stages found in each dataset, up to one per listener;
+        return how many.
 
         No more than two per listener may wait.
         """
-        listeners = self._listeners.get(queue, ELSEWHERE)
-        jobs = [
-            list(self._jobs(i, ready(self._engine, i, pipelines[i], listeners, queue)))
-            for i in order
-        ]
+        jobs = [list(self._jobs(i, stages)) for i, stages in found.items()]
         if not any(jobs):
             return 0
         missing = max(0, min(listeners, 2 * listeners - self._messages.count_waiting(queue)))

@@ -141,7 +141,7 @@ class Supervisor:
         )
         self.workers = [Worker(spec, settings, log) for spec in specs]
         self._folders = [f for f in (settings.clips, settings.samples) if isinstance(f, Path)]
-        self._next_dispatch = 0.0
+        self._next_dispatch = self._next_ensure = 0.0
         self._last_warnings: dict[str, str] = {}
 
     def __enter__(self) -> Supervisor:
@@ -177,17 +177,20 @@ class Supervisor:
         Raises ServiceError if a worker keeps dying right after its start, and ConfigError if
         workers of another host share the SQLite file.
         """
-        # not fatal: Redis may start at the next try, for example once the disk has room again
-        with self._warns_once("the embedded Redis is gone"):
-            if self._broker.ensure():
-                log.warning("the embedded Redis was gone and has been started again")
+        if time.monotonic() >= self._next_ensure:
+            self._next_ensure = time.monotonic() + DISPATCH_SECONDS
+            # not fatal: Redis may start at the next try, for example once the disk has room again
+            with self._warns_once("the embedded Redis is gone"):
+                if self._broker.ensure():
+                    log.warning("the embedded Redis was gone and has been started again")
         for worker in self.workers:
             worker.revive()
         if time.monotonic() >= self._next_dispatch:
             pause = 5 * DISPATCH_SECONDS
             # a broker or database that restarts stops neither the workers nor this loop
             with self._warns_once("no messages sent"):
-                self._dispatcher.dispatch()
+                if self._dispatcher.is_due():
+                    self._dispatcher.dispatch()
                 pause = DISPATCH_SECONDS
             self._next_dispatch = time.monotonic() + pause
         self._heartbeat.beat([(worker.spec, worker.pid) for worker in self.workers])

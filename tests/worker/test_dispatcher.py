@@ -16,7 +16,12 @@ from curate.configs.settings import Settings
 from curate.db import datasets
 from curate.db.engine import now
 from curate.db.queue.leases import EXPIRED, FAR, Claim, renew
-from curate.worker.dispatcher import Dispatcher, expire_rows_of_dead, release_rows_of_dead
+from curate.worker.dispatcher import (
+    LOOK_SECONDS,
+    Dispatcher,
+    expire_rows_of_dead,
+    release_rows_of_dead,
+)
 from curate.worker.messages import Messages, make_app
 from curate.worker.owner import new_owner
 from tests.pipelines import Line, make_line
@@ -84,6 +89,32 @@ def test_nothing_waiting_sends_nothing(
     line = make_line(sqlite_url, home, ["score"])
     assert Dispatcher(line.engine, messages, {"cpu": 4}).dispatch() == 0
     assert messages.count_waiting("cpu") == 0
+
+
+def test_it_looks_again_only_when_something_can_have_changed(
+    plugged: Path, sqlite_url: str, home: Path
+) -> None:
+    time = [100.0]
+    line = make_line(sqlite_url, home, ["score"])
+    sent: Any = SentMessages()
+    dispatcher = Dispatcher(line.engine, sent, {"cpu": 1}, clock=lambda: time[0])
+    assert dispatcher.is_due()
+    dispatcher.dispatch()
+    assert not dispatcher.is_due(), "nothing waits, nothing is leased"
+    line.put_clips(1, "score")
+    assert dispatcher.is_due(), "rows were written"
+    dispatcher.dispatch()
+    assert dispatcher.is_due(), "a message may be lost"
+    line.held("score")
+    dispatcher.dispatch()
+    assert dispatcher.is_due(), "whoever holds rows may die"
+    with line.engine.begin() as connection:
+        done = "UPDATE clips SET stage='done', status='kept', owner=NULL, lease_until=0"
+        connection.execute(text(done))
+    dispatcher.dispatch()
+    assert not dispatcher.is_due()
+    time[0] += LOOK_SECONDS
+    assert dispatcher.is_due(), "now and then, whatever happened"
 
 
 def test_no_more_messages_than_batches(plugged: Path, sqlite_url: str, home: Path) -> None:
