@@ -132,6 +132,7 @@ class Cut(BatchStage[Clip, CutOptions]):
     comes_last = True
     opens_source = True
     stops_at_once = True
+    imports = ("curate.tasks.video.encode", "curate.tasks.video.stretches")
     Options = CutOptions
     columns = {
         "path": Column(

@@ -47,6 +47,7 @@ class Dedup(DuplicateStage[DedupOptions]):
 
     name = "dedup"
     Options = DedupOptions
+    imports = ("curate.tasks.video.survivors",)
     columns = {
         "duplicate": Column(
             "int", "1 when an earlier surviving clip is within the threshold", 0, 1, "lower"

@@ -15,6 +15,7 @@ class Probe(Stage[Video, "Probe.Options"]):
     comes_first = True
     opens_source = True
     stops_at_once = True
+    imports = ("curate.tasks.video.probing",)
     columns = {
         "media_type": Column("text", "video or image"),
         "duration": Column(

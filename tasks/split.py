@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib import import_module
 from typing import Literal
 
 from pydantic import model_validator
@@ -30,6 +31,11 @@ class Split(Stage[Video, "Split.Options"]):
     comes_first = True
     opens_source = True
     stops_at_once = True
+    imports = (
+        "curate.tasks.video.one_pass",
+        "curate.tasks.video.samples",
+        "curate.tasks.video.still_images",
+    )
     columns = {
         "num_frames": Column("int", "frames of the clip", 1),
         "fps": Column("float", "frames a second, average over the clip; NULL for an image", 0),
@@ -146,6 +152,12 @@ class Split(Stage[Video, "Split.Options"]):
             if self.stitch and self.detector == "stride":
                 raise ValueError("stitch mends the cuts that a detector finds; stride finds none")
             return self
+
+    @classmethod
+    def preload(cls) -> None:
+        """Import what hashes are made with, too. Raises PackageMissing, ServiceError."""
+        super().preload()
+        import_module("curate.tasks.video.hashing").load_hasher()
 
     @classmethod
     def check(cls, options: StageOptions) -> None:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
@@ -277,6 +278,8 @@ class Stage(ABC, Generic[RowT, OptionsT]):
     redone_with: ClassVar[tuple[str, ...]] = ()
     """Stages by whose columns it works: when one is done again for all clips, so is this one."""
     stops_at_once: ClassVar[bool] = False
+    # modules that `run` imports, for `preload`
+    imports: ClassVar[tuple[str, ...]] = ()
     """A worker that is told to stop gives up a batch of the stage, which is done again, instead of
     waiting for it: right where a batch takes long and costs nothing but time. Then `run` may end
     between any two statements, and must leave no half-written file."""
@@ -284,6 +287,16 @@ class Stage(ABC, Generic[RowT, OptionsT]):
     def __init__(self, options: OptionsT, context: Context) -> None:
         self.options = options
         self.context = context
+
+    @classmethod
+    def preload(cls) -> None:
+        """Import the modules named in `imports`: what each process would else import by itself.
+
+        Called in a Celery worker of `cpu` before its processes are forked. No thread may be started
+        and no model loaded: neither survives a fork.
+        """
+        for name in cls.imports:
+            import_module(name)
 
     @classmethod
     def order(cls, options: Any) -> Order | None:

@@ -17,6 +17,7 @@ def main() -> None:
     Not by Celery's command line, which loads all its commands, Flower and a prompt.
     """
     end_with_parent()  # before the imports, which take seconds
+    gc.disable()  # what modules make stays: to look for garbage in it takes a tenth of the time
     from celery import signals
 
     import curate
@@ -28,6 +29,8 @@ def main() -> None:
     signals.worker_ready.connect(_leave_to_supervisor)
     signals.worker_process_init.connect(_leave_to_supervisor)
     worker = app.Worker(**json.loads(sys.argv[1]), quiet=True)  # without Celery's banner
+    gc.freeze()
+    gc.enable()
     worker.start()
     gc.freeze()  # or Python looks through all objects that are left, for up to half a second
     sys.exit(worker.exitcode)

@@ -7,6 +7,7 @@ module reads the settings from the environment.
 
 from __future__ import annotations
 
+import gc
 import logging
 from typing import Any
 
@@ -27,6 +28,7 @@ settings = load_settings()
 app = make_app(settings)
 messages = Messages(app)
 
+DECODING = "cpu"  # the queue of stages that decode, and load no model
 # waiting messages that suffice to keep a queue's processes busy, as each task sends the next one
 FEW = 2
 
@@ -69,8 +71,23 @@ def _make_task(stage: str) -> Task:
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
-def _listen_to_stop(**_: Any) -> None:
-    stopping.listen()  # before the processes are forked, which inherit it
+def _before_fork(sender: Any, **_: Any) -> None:
+    """What the processes inherit when they are forked."""
+    stopping.listen()
+    if set(sender.app.amqp.queues.consume_from) == {DECODING}:
+        preload()
+
+
+def preload() -> None:
+    """Import what stages need before the processes are forked: they share it, and one that takes
+    the place of another does not import it again.
+    """
+    for name, cls in stages().items():
+        try:
+            cls.preload()
+        except Exception as error:  # noqa: BLE001  each batch of the stage says so
+            log.info("stage %s: not all of it can be imported: %s", name, error)
+    gc.freeze()  # or each process would copy all objects when it looks for garbage
 
 
 @signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from curate.configs.settings import Settings
 from curate.tasks.registry import stages
 from curate.worker import app
 from curate.worker.messages import Messages, make_app
+from curate.worker.processes import WorkerSpec
 from curate.worker.runner import Runner
 from tests.pipelines import Line, make_line
 from tests.worker.test_dispatcher import SentMessages
@@ -31,6 +35,35 @@ def run(stage: str) -> str:
 
 def test_every_stage_is_a_task_named_after_it() -> None:
     assert {f"stage.{name}" for name in stages()} <= set(app.app.tasks)
+
+
+FORKABLE = """
+import json, os, sys
+from curate.worker.app import preload
+preload()
+from curate.tasks.video.hashing import _hasher
+hashers = _hasher.cache_info().currsize
+print(json.dumps([len(os.listdir("/proc/self/task")), hashers, sorted(sys.modules)]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the threads of a process")
+def test_what_processes_share_is_imported_before_they_are_forked(home: Path) -> None:
+    environment = WorkerSpec("cpu", 1, "cpu0").environment(Settings(home=home))
+    command = [sys.executable, "-c", FORKABLE]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    threads, hashers, modules = json.loads(done.stdout)
+    assert threads == 1, "a thread does not survive a fork, and what it holds stays locked"
+    assert {"av", "cv2", "numpy", "curate.tasks.video.scenes"} <= set(modules)
+    assert hashers == 1
+    assert not {"mindspore", "mindone", "rapidocr", "scenedetect.output"} & set(modules)
+
+
+def test_a_stage_that_cannot_be_imported_does_not_end_the_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stages()["probe"], "imports", ("no_such_module",))
+    app.preload()
 
 
 def test_a_task_sends_a_message_for_what_is_to_be_done_next(

@@ -9,8 +9,7 @@ from curate.configs.errors import BadModel, ModelsMissing
 from curate.configs.pipeline import Pipeline
 from curate.tasks.models.catalog import CATALOG, Need, folder_of, tower_of
 from curate.tasks.models.checkpoint import CONFIG, read_config
-from curate.tasks.models.heads import HEADS, WIDTH
-from curate.tasks.models.layouts import expected
+from curate.tasks.models.layouts import HEAD_WIDTH, HEADS, expected
 from curate.tasks.models.verify import check, missing
 from curate.tasks.registry import stages
 from curate.worker.session.pipelines import model_of
@@ -66,9 +65,9 @@ def _other_widths(pipeline: Pipeline, model_folder: Path) -> list[str]:
             continue
         folder = folder_of(str(model), model_folder)
         width = expected("clip", read_config(folder / CONFIG))["visual_projection.weight"][0]
-        if width != WIDTH:
+        if width != HEAD_WIDTH:
             lines.append(
-                f"{step.name} takes embeddings of {WIDTH} numbers, and those of {folder} have"
+                f"{step.name} takes embeddings of {HEAD_WIDTH} numbers, and those of {folder} have"
                 f" {width}; embed by a ViT-L/14, or set {step.name}.enabled=false"
             )
     return lines
