@@ -59,7 +59,10 @@ class Entry:
 
     def load(self) -> Any:
         """The command itself, from its module."""
+        gc.disable()  # what modules make stays: to look for garbage in it takes a tenth of the time
         module = import_module(f"curate.cli.{self.name}")
+        gc.freeze()
+        gc.enable()
         command = getattr(module, self.name, None) or getattr(module, f"{self.name}_")
         parent = typer.Typer()
         if isinstance(command, typer.Typer):

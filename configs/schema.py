@@ -78,7 +78,8 @@ class Order:
 class StageOptions(BaseModel):
     """Options that every stage has; a stage adds its own by subclassing."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    # built when a stage is first used: a command uses a few of them
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
     change_no_score: ClassVar[tuple[str, ...]] = (
         "queue",

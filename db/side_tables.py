@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
 
-from curate.db.engine import is_sqlite
 from curate.db.schema import OWN_ID, SIDE_TABLES
 
 RowsByClip = Mapping[int, Sequence[Mapping[str, Any]]]  # by clip id, without clip_id
@@ -64,7 +63,7 @@ def replace(connection: Connection, new: Mapping[int, Sequence[NewRows]]) -> Non
             connection.execute(insert(table), unnumbered)
         if known := [row for row in rows if has_key or OWN_ID in row]:
             # a row of the same key that `where` did not name (of another model) gives way too
-            dialect = sqlite if is_sqlite(connection) else postgresql
+            dialect = import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
             statement = dialect.insert(table)
             keys = list(table.primary_key.columns)
             others = {c.name: statement.excluded[c.name] for c in table.columns if c not in keys}

@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from shlex import quote
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from curate.configs.errors import BadModel
-from curate.tasks.models.layouts import Shape, Shapes
-from curate.tasks.models.stored import DTYPES, strange
+from curate.tasks.models.layouts import DTYPES, Shape, Shapes, strange
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 WEIGHTS = "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"  # of weights in several files
@@ -195,6 +194,8 @@ def arrays(
     read-only maps of the file, which use no memory until they are read; float16 and bfloat16 become
     float32, which represents all their values exactly. Raises BadModel.
     """
+    import numpy as np
+
     tensors = header(file)
     chosen = [n for n in (tensors if names is None else names) if n.startswith(prefix)]
     missing = [n for n in chosen if n not in tensors]
@@ -217,10 +218,10 @@ def arrays(
 def float32(array: NDArray[Any], dtype: str) -> NDArray[Any]:
     """An array of type `dtype` as float32; BF16, given as uint16, is padded with zero bits."""
     if dtype == "F16":
-        return array.astype(np.float32)
+        return array.astype("float32")
     if dtype == "BF16":
-        return (array.astype(np.uint32) << 16).view(np.float32)
-    return np.require(array, requirements="A")  # headers may leave the numbers unaligned
+        return (array.astype("uint32") << 16).view("float32")
+    return array if array.flags.aligned else array.copy()  # headers may leave them unaligned
 
 
 def revision(file: Path) -> str:

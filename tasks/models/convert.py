@@ -37,9 +37,9 @@ from curate.tasks.models.checkpoint import (
     header,
     read_config,
 )
-from curate.tasks.models.layouts import BadConfig, expected
+from curate.tasks.models.layouts import DTYPES, BadConfig, expected
 from curate.tasks.models.published import Part, Published, Unknown, recognise
-from curate.tasks.models.stored import DTYPES, Stored
+from curate.tasks.models.stored import Stored
 from curate.tasks.models.verify import check, verified
 
 # what a model folder may hold: the files that convert and fetch write, and the small files of a

@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 
 from curate.tasks.models import checkpoint, verify
 from curate.tasks.models.embeddings import of_clip
+from curate.tasks.models.layouts import HEAD_WIDTH
 from curate.tasks.models.model_cache import cached_model
 from curate.tasks.stage import Clip
 
 Floats = NDArray[np.float32]
 Layers = tuple[tuple[Floats, Floats], ...]  # weight and bias of each layer
-
-WIDTH = 768  # of the embeddings that both heads were trained on
-HEADS = frozenset({"aesthetic", "nsfw"})  # their kinds of models
 
 
 class AestheticHead:
@@ -64,7 +62,7 @@ class NsfwHead:
 
 def frames_of(clip: Clip, model: str, stage: str) -> Floats:
     """The stored embeddings (frames, 768) of a clip. Raises EmbeddingMissing."""
-    return of_clip(clip, model, stage, WIDTH).vectors
+    return of_clip(clip, model, stage, HEAD_WIDTH).vectors
 
 
 def aesthetic_head(folder: Path) -> AestheticHead:

@@ -8,7 +8,8 @@ width).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from curate.tasks.models.catalog import ModelKind
@@ -18,6 +19,8 @@ Shapes = dict[str, Shape]
 
 # inputs and outputs of the linear layers, by their numbers; between them: dropout
 AESTHETIC_LAYERS = {0: (768, 1024), 2: (1024, 128), 4: (128, 64), 6: (64, 16), 7: (16, 1)}
+HEADS = frozenset({"aesthetic", "nsfw"})  # kinds of models that score embeddings of CLIP
+HEAD_WIDTH = 768  # of the embeddings that both heads were trained on
 NSFW_WIDTHS = (768, 64, 512, 256, 1)
 VGG_CHANNELS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 VGG_LAYERS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # VGG16's convolutions
@@ -29,6 +32,14 @@ LITE0_BLOCKS = (
     (1, 3, 6, 320),
 )  # fmt: skip
 LPIPS_CHANNELS = (64, 128, 256, 512, 512)  # of the five features that LPIPS compares
+
+# NumPy's types by their names in safetensors; NumPy lacks bfloat16, whose bits are kept as uint16
+DTYPES = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4",
+    "I16": "<i2", "I8": "<i1", "U8": "<u1", "BOOL": "?",
+}  # fmt: skip
+MOST_DIMENSIONS = 8  # NumPy has 32 or 64; weights of networks have 5
+_MOST_NUMBERS = 1 << 56
 
 # defaults of transformers for values that config.json leaves out
 _TEXT = {
@@ -233,3 +244,15 @@ def linear(name: str, inputs: int, outputs: int, bias: bool = True) -> Iterator[
 def _norm(name: str, width: int) -> Iterator[tuple[str, Shape]]:
     yield f"{name}.weight", (width,)
     yield f"{name}.bias", (width,)
+
+
+def strange(shape: Sequence[int]) -> str:
+    """What is wrong with the shape of a tensor; '' when NumPy can hold it.
+
+    A size of 0 does not make the other sizes harmless.
+    """
+    if len(shape) > MOST_DIMENSIONS:
+        return f"{len(shape)} dimensions, and weights have no more than {MOST_DIMENSIONS}"
+    if any(type(n) is not int or n < 0 for n in shape):
+        return "sizes that are no whole numbers from 0 up"
+    return "more numbers than any file" if math.prod(n or 1 for n in shape) > _MOST_NUMBERS else ""

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from curate.configs.errors import BadModel
-from curate.tasks.models.stored import DTYPES, Stored, strange
+from curate.tasks.models.layouts import DTYPES, strange
+from curate.tasks.models.stored import Stored
 
 _TYPES = {
     "Float64": "F64", "Float32": "F32", "Float16": "F16", "BFloat16": "BF16", "Int64": "I64",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,29 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.tasks.models.layouts import Shape
-
-# NumPy's types by their names in safetensors; NumPy lacks bfloat16, whose bits are kept as uint16
-DTYPES = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4",
-    "I16": "<i2", "I8": "<i1", "U8": "<u1", "BOOL": "?",
-}  # fmt: skip
-
-
-MOST_DIMENSIONS = 8  # NumPy has 32 or 64; weights of networks have 5
-_MOST_NUMBERS = 1 << 56
-
-
-def strange(shape: Sequence[int]) -> str:
-    """What is wrong with the shape of a tensor; '' when NumPy can hold it.
-
-    A size of 0 does not make the other sizes harmless.
-    """
-    if len(shape) > MOST_DIMENSIONS:
-        return f"{len(shape)} dimensions, and weights have no more than {MOST_DIMENSIONS}"
-    if any(type(n) is not int or n < 0 for n in shape):
-        return "sizes that are no whole numbers from 0 up"
-    return "more numbers than any file" if math.prod(n or 1 for n in shape) > _MOST_NUMBERS else ""
+from curate.tasks.models.layouts import DTYPES, Shape, strange
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from curate.tasks.models import device
 from curate.tasks.models.catalog import AS_PUBLISHED, Captioner, ModelKind
 from curate.tasks.models.checkpoint import WEIGHTS, arrays
 from curate.tasks.models.embeddings import unit
-from curate.tasks.models.heads import WIDTH, aesthetic_head, nsfw_head
+from curate.tasks.models.heads import aesthetic_head, nsfw_head
+from curate.tasks.models.layouts import HEAD_WIDTH
 from curate.tasks.models.onnx_session import onnx_session
 from curate.tasks.models.towers import image_tower, text_tower
 from curate.tasks.models.transnet import onnx_transnet
@@ -89,7 +90,7 @@ def _loaded(kind: ModelKind, folder: Path, setting: str, tower: Path | None) -> 
             )
         case "aesthetic" | "nsfw":
             head = aesthetic_head(folder) if kind == "aesthetic" else nsfw_head(folder)
-            embeddings = unit(random.standard_normal((64, WIDTH), np.float32))
+            embeddings = unit(random.standard_normal((64, HEAD_WIDTH), np.float32))
             return lambda: head.score(embeddings), "64 embeddings"
         case "lpips":
             lpips = lpips_model(folder, setting)

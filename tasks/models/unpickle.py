@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 
 from curate.configs.errors import BadModel
-from curate.tasks.models.layouts import Shape
+from curate.tasks.models.layouts import DTYPES, Shape
 from curate.tasks.models.scales import KEEPING, Scales
-from curate.tasks.models.stored import DTYPES, Stored, fits
+from curate.tasks.models.stored import Stored, fits
 
 ZIP_START = b"PK\x03\x04"
 OLD_MAGIC = 0x1950A86A20F9469CFC6C

@@ -11,15 +11,17 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from curate.configs.errors import BadModel
-from curate.tasks.models import checkpoint, unpickle
+from curate.tasks.models import checkpoint
 from curate.tasks.models.checkpoint import CONFIG, INDEX, PICKLE, PICKLE_INDEX, WEIGHTS, Tensor
 from curate.tasks.models.layouts import Shapes
-from curate.tasks.models.stored import Stored
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from curate.tasks.models.stored import Stored
 
 TOKENIZER = "tokenizer.json"
 _STEP, _LOOK = 1 << 26, 1 << 16  # bytes: the revision reads 64 KB of every 64 MB
@@ -37,6 +39,8 @@ class Weights:
         self._pickled: dict[str, Stored] = {}
         for file, listed in self._files.items():
             if file.suffix == Path(PICKLE).suffix:
+                from curate.tasks.models import unpickle
+
                 pickled = unpickle.tensors(file)
                 self._pickled |= pickled
                 tensors = {name: Tensor(t.shape, t.dtype, 0) for name, t in pickled.items()}

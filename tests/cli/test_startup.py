@@ -11,7 +11,8 @@ import pytest
 HEAVY = {
     "alembic", "av", "celery", "cv2", "kombu", "mindone", "mindspore", "numpy", "pandas",
     "pyarrow", "pydantic",
-    "rich.console", "scenedetect", "scipy", "sqlalchemy", "sqlglot", "tornado", "yaml",
+    "rich.console", "scenedetect", "scipy", "sqlalchemy", "sqlalchemy.dialects.postgresql",
+    "sqlglot", "tornado", "yaml",
 }  # fmt: skip
 SCRIPT = """
 import contextlib, io, json, sys, time
