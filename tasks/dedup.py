@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from curate.tasks.stage import Clip, Column, Context, DuplicateStage, Field, Order, StageOptions
+from curate.tasks.video.hash_package import check_imagededup
 
 if TYPE_CHECKING:
     from curate.tasks.video.survivors import Survivors
@@ -86,8 +87,6 @@ class Dedup(DuplicateStage[DedupOptions]):
     @classmethod
     def check(cls, options: StageOptions) -> None:
         """Raise PackageMissing when imagededup is not installed."""
-        from curate.tasks.video.hashing import check_imagededup
-
         check_imagededup()
 
     def extend(self, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -11,6 +11,7 @@ from pydantic import model_validator
 from curate.configs.schema import Column
 from curate.tasks.inputs.extensions import is_image
 from curate.tasks.stage import Field, Outcome, Scores, Stage, StageOptions, Video
+from curate.tasks.video.hash_package import check_imagededup
 from curate.tasks.video.picture_options import Deinterlace, Hdr, refuse_hdr
 
 NO_SCENE = "no_scene_long_enough"
@@ -162,8 +163,6 @@ class Split(Stage[Video, "Split.Options"]):
     @classmethod
     def check(cls, options: StageOptions) -> None:
         """Raise PackageMissing when imagededup is not installed."""
-        from curate.tasks.video.hashing import check_imagededup
-
         check_imagededup()
 
     def run(self, row: Video) -> Outcome:

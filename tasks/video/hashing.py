@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -13,9 +12,9 @@ from numpy.typing import NDArray
 
 from curate.configs.errors import PackageMissing, ServiceError
 from curate.configs.packages import install
+from curate.tasks.video.hash_package import check_imagededup
 from curate.tasks.video.stand_ins import OnDemand, bare, standing_in
 
-INSTALL = "pip install --no-deps imagededup"
 # standard deviation of the luma (0 to 255) below which a picture is too flat to recognise
 FLAT = 5.0
 
@@ -32,12 +31,6 @@ _PACKAGES = ("imagededup.methods", "imagededup.utils")
 _SEARCH = "imagededup.handlers.search.retrieval"
 _ON_DEMAND = ("pywt", "tqdm")  # for whash alone, and for folders of pictures
 _FOURIER, _TRANSFORMS = "scipy.fft", "scipy.fftpack"
-
-
-def check_imagededup() -> None:
-    """Raise PackageMissing when imagededup is not installed."""
-    if importlib.util.find_spec("imagededup") is None:
-        raise PackageMissing(what="The perceptual hash", package="imagededup", install=INSTALL)
 
 
 def _stand_ins() -> dict[str, ModuleType]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import Engine, inspect, text
 
 from curate.configs.errors import PackageMissing, SchemaNewer, SchemaOutdated, ServiceError
 from curate.db import migrate
@@ -24,6 +26,54 @@ def test_all_migrations_make_the_tables(empty_url: str) -> None:
         context = MigrationContext.configure(connection, opts={"compare_server_default": True})
         assert compare_metadata(context, metadata) == []
         assert set(inspect(connection).get_table_names()) == {*metadata.tables, "alembic_version"}
+
+
+def described(engine: Engine) -> dict[str, Any]:
+    """Tables, columns, keys, indexes and numbers of rows of a SQLite file, in no order."""
+
+    def plain(listed: Any) -> set[str]:
+        return {
+            str(sorted((k, str(v)) for k, v in one.items() if k != "dialect_options"))
+            for one in listed
+        }
+
+    found = inspect(engine)
+    tables = {
+        name: [
+            plain(found.get_columns(name)),
+            plain(found.get_indexes(name)),
+            plain(found.get_foreign_keys(name)),
+            plain(found.get_unique_constraints(name)),
+            sorted(found.get_pk_constraint(name).items(), key=str),
+        ]
+        for name in found.get_table_names()
+    }
+    with engine.connect() as connection:
+        numbered = "SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'"
+        some = "SELECT name, substr(sql, instr(sql, ' WHERE ')) FROM sqlite_master"
+        rows = {name: text(f'SELECT count(*) FROM "{name}"') for name in tables}
+        return {
+            **tables,
+            "numbered": set(connection.execute(text(numbered)).scalars()),
+            "conditions": {
+                tuple(r)
+                for r in connection.execute(text(f"{some} WHERE sql NOT NULL"))
+                if r[0].startswith("ix_")
+            },
+            "views": found.get_view_names(),
+            "rows": {name: connection.execute(count).scalar_one() for name, count in rows.items()},
+        }
+
+
+def test_a_new_file_is_made_as_the_migrations_would_make_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, migrated = (make_engine(f"sqlite:///{tmp_path}/{name}.db") for name in ("a", "b"))
+    migrate.upgrade(made)
+    monkeypatch.setattr(migrate, "_made_at_once", lambda _: False)
+    migrate.upgrade(migrated)
+    assert described(made) == described(migrated)
+    assert migrate.current(made) == migrate.HEAD
 
 
 def test_head_is_the_newest_migration() -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from curate.configs.errors import PackageMissing, ServiceError
 from curate.tasks.video import hashing
-from curate.tasks.video.hashing import FLAT, check_imagededup, perceptual_hashes
+from curate.tasks.video.hash_package import check_imagededup
+from curate.tasks.video.hashing import FLAT, perceptual_hashes
 from tests.media import Style, picture
 
 METHODS = ("phash", "ahash", "dhash", "whash")
