@@ -48,21 +48,17 @@ def described(engine: Engine) -> dict[str, Any]:
         ]
         for name in found.get_table_names()
     }
+    views = found.get_view_names()
+    numbered = "SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'"
+    some = "SELECT name, substr(sql, instr(sql, ' WHERE ')) FROM sqlite_master WHERE type = 'index'"
     with engine.connect() as connection:
-        numbered = "SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'"
-        some = "SELECT name, substr(sql, instr(sql, ' WHERE ')) FROM sqlite_master"
-        rows = {name: text(f'SELECT count(*) FROM "{name}"') for name in tables}
-        return {
-            **tables,
-            "numbered": set(connection.execute(text(numbered)).scalars()),
-            "conditions": {
-                tuple(r)
-                for r in connection.execute(text(f"{some} WHERE sql NOT NULL"))
-                if r[0].startswith("ix_")
-            },
-            "views": found.get_view_names(),
-            "rows": {name: connection.execute(count).scalar_one() for name, count in rows.items()},
+        named = set(connection.execute(text(numbered)).scalars())
+        conditions = {tuple(row) for row in connection.execute(text(some))}
+        counts = {
+            name: connection.execute(text(f'SELECT count(*) FROM "{name}"')).scalar_one()
+            for name in tables
         }
+    return {**tables, "of": (views, named, conditions, counts)}
 
 
 def test_a_new_file_is_made_as_the_migrations_would_make_it(
