@@ -86,7 +86,7 @@ def stopped_by_signals(session: HomeSession, opened: OpenDataset) -> Iterator[No
             yield
     except KeyboardInterrupt:
         go_on = f"go on with: {session.command('resume', opened.name)}"
-        session.console.say(f"RunStopped. Nothing is lost; {go_on}")
+        session.console.say(f"Stopped. Nothing is lost; {go_on}")
         raise RunStopped from None
 
 

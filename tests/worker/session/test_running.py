@@ -50,5 +50,5 @@ def test_a_signal_stops_and_says_how_to_go_on(
         os.kill(os.getpid(), signum)
         signal.pause()
     signal.signal(signal.SIGINT, ignored)
-    assert "curate resume pets" in capsys.readouterr().err
+    assert "Stopped. Nothing is lost; go on with: curate resume pets" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) == before
