@@ -194,6 +194,7 @@ class Split(Stage[Video, "Split.Options"]):
             stitch=o.stitch,
             camera=pipeline.has("camera"),
             bars=pipeline.has("borders"),
+            full_size=pipeline.has("coding"),
         )
         fingerprint = str(row.values.get("fingerprint") or "")
         with writing_samples(self.context.samples, row.id, fingerprint) as writer:

@@ -39,16 +39,18 @@ def measure_pair(
     has no flow. `camera`: the motion of the camera is measured too.
     """
     change = float(cv2.norm(before, after, cv2.NORM_L1)) / before.size
+    difference = cv2.subtract(after, before, dtype=cv2.CV_16S)
+    deviation = round(float(cv2.meanStdDev(difference)[1][0][0]), 6)
     if min(before.shape) < 16:  # DIS matches patches of 8 pixels
-        return Pair(seconds, gap, None, change, CameraMove() if camera else None)
+        return Pair(seconds, gap, None, change, CameraMove() if camera else None, deviation)
     if change == 0.0:
-        return Pair(seconds, gap, 0.0, change, _STANDS if camera else None)
+        return Pair(seconds, gap, 0.0, change, _STANDS if camera else None, deviation)
     field = _optical_flow().calc(before, after, None)
     moved = float(cv2.mean(cv2.magnitude(field[..., 0], field[..., 1]))[0])
     # rounded, because sums of floats depend on their alignment in memory
     flow = round(100 * moved / math.hypot(*before.shape) / gap, 6)
     move = camera_move(field, before, after, gap) if camera else None
-    return Pair(seconds, gap, flow, change, move)
+    return Pair(seconds, gap, flow, change, move, deviation)
 
 
 def with_held(
@@ -62,7 +64,7 @@ def with_held(
     `camera` is as in `measure_pair`.
     """
     move = _STANDS if camera else None
-    made = [Pair(end - LONG, end - LONG - start, 0.0, 0.0, move) for start, end in held]
+    made = [Pair(end - LONG, end - LONG - start, 0.0, 0.0, move, 0.0) for start, end in held]
     for pair in pairs:
         if pair.gap <= LONG:
             made.append(pair)

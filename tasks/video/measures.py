@@ -49,6 +49,7 @@ class Pair:
     flow: float | None  # percent of the diagonal moved a second; None: the picture is too small
     change: float  # mean absolute difference of the luma, 0 to 255
     camera: CameraMove | None = None  # None: not measured
+    deviation: float | None = None  # of the difference of the luma; None: by an older version
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Pair:
@@ -94,6 +95,15 @@ class Still:
 
 
 @dataclass(frozen=True)
+class Look:
+    """What one frame shows in full size; see `curate.tasks.video.full_size`."""
+
+    seconds: float  # from the clip's start
+    combed: bool  # lines of two times alternate
+    blocks: float  # change across the lines of a grid / elsewhere
+
+
+@dataclass(frozen=True)
 class Measures:
     """The pictures of a clip and the measures taken of them, all in the order of time."""
 
@@ -103,3 +113,4 @@ class Measures:
     large: Picture
     pairs: Sequence[Pair] = ()
     stills: Sequence[Still] = ()
+    looks: Sequence[Look] | None = None  # None: nobody looked

@@ -28,6 +28,7 @@ from curate.tasks.video.clock import Clock
 from curate.tasks.video.decode import decode, open_media, video_stream
 from curate.tasks.video.deinterlace import Interlacing, deinterlaced
 from curate.tasks.video.flow import LONG, Gray, measure_pair, with_held
+from curate.tasks.video.full_size import FullSize
 from curate.tasks.video.geometry import Geometry, geometry
 from curate.tasks.video.hashing import perceptual_hashes
 from curate.tasks.video.jpeg import JpegList, decode_jpeg
@@ -65,6 +66,7 @@ class SplitPlan:
     stitch: bool = False
     camera: bool = False  # whether the motion of the camera is measured
     bars: bool = False  # whether bars around the picture are
+    full_size: bool = False  # whether some frames are looked at in full size
 
 
 def split_video(
@@ -85,11 +87,14 @@ def split_video(
             frames = deinterlaced(frames, interlacing)
         else:
             frames = interlacing.noted(frames)
+        full_size = FullSize() if plan.full_size else None
+        if full_size is not None:
+            frames = full_size.seen(frames)
         last = first = next(frames)
         time_base = Fraction(stream.time_base or 1)
         times = _Times(cast(int, first.pts), time_base, Fraction(stream.average_rate or 25))
         tone_mapper = ToneMapper() if plan.tone_map else None
-        clips = _Clips(plan, times, writer)
+        clips = _Clips(plan, times, writer, full_size)
         store = partial(FrameStore, file=jpegs, tone_mapper=tone_mapper, bars=plan.bars)
         parts = _Parts(stream, clock, store)
         one_pass = _OnePass(plan, parts, times, clips, Shrinker(tone_mapper))
@@ -264,13 +269,16 @@ class _Clips:
     Pieces that are too short get a number too, as in the seed.
     """
 
-    def __init__(self, plan: SplitPlan, times: _Times, writer: SampleWriter) -> None:
+    def __init__(
+        self, plan: SplitPlan, times: _Times, writer: SampleWriter, full_size: FullSize | None
+    ) -> None:
         self.clips: list[NewClip] = []
         self.placed = self.leftover = self.short = 0  # frames, and pieces
         self.longest_gap = 0  # units of the time base
         self._plan = plan
         self._times = times
         self._writer = writer
+        self._full_size = full_size
         self._numbers = count()
 
     def close(self, scene: OpenScene, end: int) -> None:
@@ -313,6 +321,7 @@ class _Clips:
             large=jpegs.add(seconds(middle.pts, start), large),
             pairs=self._pairs(scene, piece),
             stills=[replace(f.still, seconds=seconds(f.pts, start)) for f in frames if f.still],
+            looks=self._full_size.between(start, end, seconds) if self._full_size else None,
         )
 
     def _pairs(self, scene: OpenScene, piece: Piece) -> list[Pair]:
