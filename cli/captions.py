@@ -1,29 +1,40 @@
-"""`curate captions`: captions by hand, loaded from a table and dropped again."""
+"""`curate captions`: captions by hand, and captioners compared."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from curate.cli.shared.by_hand import CLEAN, clips_by_hand
+from curate.cli.shared.caption_votes import read_votes
+from curate.cli.shared.comparison import Comparison, compare_pairs, votes_json
 from curate.cli.shared.options import DatasetName, Json, Where
-from curate.cli.shared.output import emit_json
+from curate.cli.shared.output import Counter, emit, emit_json
 from curate.cli.shared.session import Session
 from curate.configs.errors import BadTable, UsageError
 from curate.configs.shown import counted
+from curate.db.caption_pairs import PairQuery, captioners, pairs
 from curate.db.captions import TableCaption
 from curate.db.captions import drop as drop_captions
 from curate.db.captions import load as load_captions
+from curate.db.votes import Tally, save_votes, tallies, tally_of
 from curate.tasks.inputs.extensions import TABLE_EXTENSIONS, extension
 from curate.tasks.inputs.tables import as_input, read_rows
 from curate.tasks.text.captions import HAND
+from curate.view.media import samples_in
+from curate.view.vote_sheet import Sheet, write_sheet
 from curate.worker.session.database import OpenDataset, open_dataset
 
-captions = typer.Typer(no_args_is_help=True, help="Captions from outside.")
+captions = typer.Typer(no_args_is_help=True, help="Captions from outside, and comparisons.")
+
+LEAST_ALIKE = 5  # clips shown
+SHORT = 200  # letters of their texts
 
 
 @captions.command()
@@ -84,6 +95,121 @@ then, or none.
     else:
         print(f"dataset {opened.name}: {counted(dropped, 'caption')} dropped")
     _suggest_reclean(session, opened, dropped)
+
+
+@captions.command()
+def compare(
+    ctx: typer.Context,
+    a: Annotated[str, typer.Argument(metavar="A", help="A captioner, such as openai.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    dataset: DatasetName = None,
+    where: Where = "",
+    sheet: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page to vote on the captions.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=2000, help="Pairs in the page.")] = 100,
+    seed: Annotated[int, typer.Option(help="Another number chooses other pairs.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Compare the captions of two captioners: lengths, match, agreement, and people's votes.
+
+    Only clips that both captioned count, each with its newest caption by either. Agreement is
+    the share of words that both texts have; 1: the same words. The page shows pictures and both
+    texts without names, opens without a server, and saves votes.json for curate captions vote.
+
+    Example:
+      curate captions compare qwen2_5_vl openai videos
+      curate captions compare qwen2_5_vl openai videos --sheet votes.html
+    """
+    session = Session.of(ctx)
+    opened = open_dataset(session, dataset)
+    known = captioners(opened.engine, opened.dataset.id)
+    for name in (a, b):
+        if name not in known:
+            theirs = ", ".join(known) or "none"
+            what = f"nobody called {name} captioned clips of {opened.name}; captioners: {theirs}"
+            raise UsageError(what=what)
+    columns = opened.pipeline.columns()
+    asked = PairQuery(opened.dataset.id, a, b, where, columns)
+    with Counter(session.console, "pairs compared") as counter:
+        found = compare_pairs(pairs(opened.engine, asked), counter.show, LEAST_ALIKE)
+    votes = tally_of(opened.engine, opened.dataset.id, a, b)
+    if as_json:
+        emit_json(
+            {"dataset": opened.name, "a": a, "b": b, **found.as_json(), "votes": votes_json(votes)}
+        )
+    else:
+        _print_comparison(opened, (a, b), found, votes)
+    if sheet is not None and found.pairs:
+        chosen = list(pairs(opened.engine, asked, seed=str(seed), most=limit))
+        with Counter(session.console, "pairs written") as counter:
+            samples = partial(samples_in, opened.engine, session.settings)
+            write_sheet(Sheet(opened.name, chosen, seed), samples, sheet, counter.show)
+        session.console.say(f"{sheet}: {counted(len(chosen), 'pair')}; open it in a browser")
+        session.next(("captions", "vote", "votes.json", opened.name))
+
+
+@captions.command()
+def vote(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="votes.json, from the page.")],
+    dataset: DatasetName = None,
+    as_json: Json = False,
+) -> None:
+    """Take in votes that the page of curate captions compare saved, and sum all of them.
+
+    Votes by the same person on the same captions take the place of earlier ones. The interval is
+    Wilson's, of 95 %, for the share of votes for A among those that prefer one.
+
+    Example:
+      curate captions vote votes.json videos
+    """
+    session = Session.of(ctx)
+    of_dataset, voter, votes = read_votes(file)
+    opened = open_dataset(session, dataset or of_dataset or None)
+    saved = save_votes(opened.engine, opened.dataset.id, voter, votes)
+    if saved < len(votes):
+        gone = counted(len(votes) - saved, "vote")
+        session.console.warn(f"{gone} on captions that are gone, or of no clip of {opened.name}")
+    sums = [
+        {"a": a, "b": b, **votes_json(tally)}
+        for (a, b), tally in tallies(opened.engine, opened.dataset.id).items()
+    ]
+    if as_json:
+        emit_json({"dataset": opened.name, "voter": voter, "saved": saved, "sums": sums})
+        return
+    print(f"dataset {opened.name}: {counted(saved, 'vote')} by {voter}")
+    emit([one | {"interval": _interval_text(one["interval"])} for one in sums], as_json=False)
+
+
+def _print_comparison(
+    opened: OpenDataset, names: tuple[str, str], found: Comparison, votes: Tally
+) -> None:
+    both = counted(found.pairs, "clip")
+    print(f"dataset {opened.name}: {both} with captions by {names[0]} and {names[1]}")
+    if not found.pairs:
+        return
+    sides = zip(names, (found.a, found.b), (votes.a, votes.b), strict=True)
+    emit([{"captioner": n, **asdict(s), "votes": v} for n, s, v in sides], as_json=False)
+    agreement = "not measured" if found.agreement is None else f"{found.agreement:.3f}"
+    print(f"agreement: {agreement} on average; least alike:")
+    for agreed, pair in found.least:
+        print(f"clip {pair.clip}: {agreed:.3f}")
+        for name, caption in zip(names, (pair.a, pair.b), strict=True):
+            print(f"  {name}: {_short(caption.text)}")
+    if votes.interval:
+        low, high = votes.interval
+        share = f"{votes.share:.2f} of the votes that prefer one ({low:.2f} to {high:.2f})"
+        print(f"{names[0]} has {share}; {votes.equal} alike, {votes.neither} neither")
+
+
+def _short(text: str) -> str:
+    folded = " ".join(text.split())
+    return folded if len(folded) <= SHORT else f"{folded[: SHORT - 1]}…"
+
+
+def _interval_text(interval: tuple[float, float] | None) -> str:
+    return f"{interval[0]:.2f} to {interval[1]:.2f}" if interval else ""
 
 
 def _suggest_reclean(session: Session, opened: OpenDataset, changed: int) -> None:

@@ -158,6 +158,12 @@ class BadTable(ConfigError):
     """The table {source} cannot be used: {why}. Mend it, or give another one"""
 
 
+class BadVotes(ConfigError):
+    """The votes in {path} cannot be used: {why}. Save them again from the page, or write a new one:
+    `curate captions compare A B --sheet votes.html`
+    """
+
+
 class PipelineChanged(ConfigError):
     """Dataset {name} keeps its own pipeline, and the one asked for differs: {what}. To go on with
     its own, leave out --config and --set; print it with: `curate config {name} --yaml`. It is

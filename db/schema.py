@@ -336,6 +336,22 @@ fits = Table(
     sqlite_autoincrement=True,  # rows tell by which fit they were made
 )
 
+# which of two captions people preferred, without knowing who wrote them (curate.db.votes)
+caption_votes = Table(
+    "caption_votes",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _ref("clips.id", index=True),
+    Column("voter", Text, nullable=False),  # as they call themselves
+    Column("model_a", Text, nullable=False),  # the captioners, in the order of the alphabet
+    Column("model_b", Text, nullable=False),
+    Column("caption_a", Id, nullable=False),  # ids of captions, which may be gone
+    Column("caption_b", Id, nullable=False),
+    Column("choice", Text, nullable=False),  # a, b, equal or neither
+    Column("created_at", Float(53), nullable=False),  # unix seconds
+    sqlite_autoincrement=True,
+)
+
 # the tables that stages read and write besides the columns of a clip, by name
 SIDE_TABLES = {table.name: table for table in (embeddings, option_scores, captions)}
 OWN_ID = "id"  # a table whose key is this numbers its rows by itself

@@ -64,6 +64,7 @@ SLOW = (
     "tests/view/test_search_browser.py",
     "tests/view/test_text_tower.py",
     "tests/view/test_snapshot.py",
+    "tests/view/test_vote_sheet.py",
     "tests/worker/session/test_weights.py",
     "tests/worker/test_app.py",
     "tests/worker/test_broker.py",

@@ -13,11 +13,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 from tornado.iostream import StreamClosedError
 
 from curate.configs.errors import Unreadable
-from curate.configs.settings import without_passwords
+from curate.configs.settings import Settings, without_passwords
 from curate.db.engine import reading
 from curate.db.schema import clips, videos
 from curate.tasks.inputs.extensions import extension
@@ -134,17 +134,22 @@ def open_media(path: str) -> MediaFile:
 
 def samples_of(home: Home, clip: int) -> Samples:
     """The pictures that split keeps of a clip. Raises Refusal, SamplesMissing, ServiceError."""
+    return samples_in(home.engine, home.settings, clip)
+
+
+def samples_in(engine: Engine, settings: Settings, clip: int) -> Samples:
+    """The same, of a database."""
     query = (
         select(clips.c.video_id, clips.c.clip_index, videos.c.fingerprint)
         .join(videos, videos.c.id == clips.c.video_id)
         .where(clips.c.id == clip)
     )
-    with reading(home.engine) as connection:
+    with reading(engine) as connection:
         row = connection.execute(query).one_or_none()
     if row is None:
         raise Refusal(404, f"There is no clip {clip}")
     minute = int(time.monotonic() // KEPT_SECONDS)
-    return _samples(home.settings.samples, row.video_id, row.clip_index, row.fingerprint, minute)
+    return _samples(settings.samples, row.video_id, row.clip_index, row.fingerprint, minute)
 
 
 @lru_cache(maxsize=KEPT_SAMPLES)

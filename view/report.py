@@ -7,7 +7,6 @@ page Scores computes it. Its pictures are of a sample of the clips.
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +31,7 @@ from curate.view import clip, clips, failed, funnel, predictions, scores
 from curate.view.datasets import describe
 from curate.view.media import samples_of
 from curate.view.security import Refusal, json_text
+from curate.view.single_file import SingleFile
 from curate.view.snapshot import ChangedFilters, Snapshot, Threshold, take_snapshot
 from curate.view.state import Home, ShownDataset
 
@@ -48,7 +48,6 @@ Report = Callable[[int, int], None]  # parts done, of how many
 _ASSET = re.compile(
     r'<link rel="stylesheet" href="/static/([\w./-]+)">|<script src="/static/([\w./-]+)"></script>'
 )
-_POLICY = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
 def write_report(
@@ -284,28 +283,20 @@ def _small(samples: Samples) -> Iterator[str]:
 
 def _page(name: str, data: dict[str, Any]) -> str:
     """The file: the HTML of the pages with its styles, scripts and data inlined."""
-    hashes: dict[str, list[str]] = {"script-src": [], "style-src": []}
-
-    def inside(kind: str, tag: str, text: str) -> str:
-        assert f"</{tag}" not in text.lower()
-        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-        hashes[kind].append(f"'sha256-{digest}'")
-        return f"<{tag}>{text}</{tag}>"
+    file = SingleFile()
 
     def asset(found: re.Match[str]) -> str:
         style, script = found.groups()
         if style:
-            return inside("style-src", "style", (STATIC / style).read_text("utf-8"))
-        made = inside("script-src", "script", (STATIC / script).read_text("utf-8"))
+            return file.style((STATIC / style).read_text("utf-8"))
+        made = file.script((STATIC / script).read_text("utf-8"))
         if script == "app.js":  # before the scripts of the pages, which ask for the data
             text = json_text(data)
             made = f'{made}\n<script type="application/json" id="data">{text}</script>'
-            made += inside("script-src", "script", (STATIC / "report.js").read_text("utf-8"))
+            made += file.script((STATIC / "report.js").read_text("utf-8"))
         return made
 
     html = _ASSET.sub(asset, (STATIC / "index.html").read_text("utf-8"))
-    allowed = "; ".join([_POLICY, *(f"{kind} {' '.join(h)}" for kind, h in hashes.items())])
-    policy = f'<meta http-equiv="Content-Security-Policy" content="{allowed}">'
     title = f"<title>curate: {escape(name)}</title>"
-    html = re.sub("<title>.*?</title>", lambda _: policy + title, html, count=1)
+    html = re.sub("<title>.*?</title>", lambda _: file.policy() + title, html, count=1)
     return html.replace("<main ", '<p id="note" class="muted note"></p>\n<main ', 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -124,3 +126,66 @@ def test_a_table_behind_the_dataset_is_told(curate: Call, captioned: Filled) -> 
     said = curate("captions", "load", "pets", "mended.csv").err
     assert "the table comes before the dataset: curate" in said
     assert said.rstrip().endswith("captions load mended.csv pets")
+
+
+def put_captions(captioned: Filled) -> None:
+    """Captions of every clip by another captioner."""
+    with captioned.engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO captions"
+                " (clip_id, model, revision, prompt, text_raw, match, created_at)"
+                " SELECT id, 'other', '', 'p', 'A dog runs' || CASE WHEN id = 2 THEN '' ELSE"
+                " ' here' END, 25.0, 2 FROM clips"
+            )
+        )
+
+
+def test_two_captioners_are_compared(curate: Call, captioned: Filled) -> None:
+    put_captions(captioned)
+    result = curate("captions", "compare", "m", "other", "pets", "--json")
+    assert result.code == 0, result.err
+    found = result.json
+    assert (found["clips"], found["of_a"], found["of_b"]) == (
+        7,
+        {"words": 4.0, "match": None},
+        {"words": (6 * 4 + 3) / 7, "match": 25.0},
+    )
+    least = found["least_alike"]
+    assert (len(least), least[0]["clip"], least[0]["agreement"]) == (5, 2, pytest.approx(4 / 5))
+    shown = curate("captions", "compare", "m", "other", "--where", "id = 2")
+    assert "1 clip with captions by m and other" in shown.out
+    assert "clip 2: 0.800\n  m: A dog runs here\n  other: A dog runs\n" in shown.out
+
+
+def test_an_unknown_captioner_is_refused_with_those_that_there_are(
+    curate: Call, captioned: Filled
+) -> None:
+    result = curate("captions", "compare", "m", "n")
+    assert (result.code, "captioners: m" in result.err) == (2, True)
+
+
+def test_the_page_hides_who_wrote_what_and_its_votes_are_summed(
+    curate: Call, captioned: Filled, tmp_path: Path
+) -> None:
+    put_captions(captioned)
+    page = tmp_path / "votes.html"
+    written = curate("captions", "compare", "m", "other", "--sheet", str(page), "--limit", "3")
+    assert (written.code, "3 pairs" in written.err) == (0, True), written.err
+    html = page.read_text()
+    (found,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', html)
+    data = json.loads(found)
+    assert set(data["pairs"][0]) == {"clip", "left", "right", "texts", "pictures"}
+    chosen = [
+        {name: pair[name] for name in ("clip", "left", "right")} | {"choice": "left"}
+        for pair in data["pairs"]
+    ]
+    chosen.append({"clip": 1, "left": 998, "right": 999, "choice": "equal"})
+    votes = tmp_path / "votes.json"
+    votes.write_text(json.dumps({"dataset": "pets", "voter": " Ann ", "votes": chosen}))
+    result = curate("captions", "vote", str(votes), "--json")
+    assert (result.code, result.json["voter"], result.json["saved"]) == (0, "Ann", 3), result.err
+    assert "1 vote on captions that are gone" in result.err
+    (sums,) = result.json["sums"]
+    assert (sums["a"], sums["b"], sums["for_a"] + sums["for_b"]) == ("m", "other", 3)
+    assert "votes" in curate("captions", "compare", "m", "other").out

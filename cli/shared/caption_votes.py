@@ -1,0 +1,44 @@
+"""The file with votes on captions that the page of `curate captions compare --sheet` saves."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+from curate.configs.errors import BadVotes
+from curate.db.votes import Choice, Vote
+
+_NUMBERS = ("clip", "left", "right")
+_LARGEST = 1 << 62
+
+
+def read_votes(path: Path) -> tuple[str, str, list[Vote]]:
+    """The dataset, the voter (this user, where they gave no name) and the votes of a file.
+
+    Raises BadVotes.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadVotes(path=path, why=error.strerror or error) from None
+    except ValueError as error:
+        raise BadVotes(path=path, why=f"it is no JSON: {error}") from None
+    if not isinstance(content, dict) or not isinstance(content.get("votes"), list):
+        raise BadVotes(path=path, why="it has no list `votes`")
+    names = [content.get(name) or "" for name in ("dataset", "voter")]
+    if not all(isinstance(name, str) and "\0" not in name for name in names):
+        raise BadVotes(path=path, why="its dataset and voter are no texts")
+    votes = [_vote(path, number, each) for number, each in enumerate(content["votes"], 1)]
+    return names[0], names[1].strip()[:80] or getpass.getuser(), votes
+
+
+def _vote(path: Path, number: int, each: Any) -> Vote:
+    known = isinstance(each, dict) and each.get("choice") in get_args(Choice)
+    if not known or not all(
+        type(each.get(name)) is int and 0 < each[name] < _LARGEST for name in _NUMBERS
+    ):
+        why = f"vote {number} lacks clip, left and right as numbers, or a choice"
+        raise BadVotes(path=path, why=why)
+    return Vote(each["clip"], each["left"], each["right"], each["choice"])

@@ -1,0 +1,50 @@
+"""Votes on captions: who was preferred, and how sure that is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curate.db.caption_pairs import pairs
+from curate.db.votes import Tally, Vote, save_votes, tallies, tally_of
+from tests.db.test_caption_pairs import asked, captioned
+
+
+def test_a_later_vote_takes_the_place_of_the_same_voters_earlier_one(
+    database_url: str, home: Path
+) -> None:
+    line = captioned(database_url, home)
+    first, second = pairs(line.engine, asked(line))
+    votes = [
+        Vote(first.clip, first.a.id, first.b.id, "left"),
+        Vote(second.clip, second.b.id, second.a.id, "left"),
+        Vote(first.clip, first.a.id, 999, "left"),
+        Vote(second.clip, first.a.id, first.b.id, "left"),
+    ]
+    assert save_votes(line.engine, line.dataset.id, "ann", votes) == 2
+    assert tallies(line.engine, line.dataset.id) == {("one", "two"): Tally(a=1, b=1)}
+    again = [Vote(first.clip, first.b.id, first.a.id, "equal")]
+    assert save_votes(line.engine, line.dataset.id, "ann", again) == 1
+    assert save_votes(line.engine, line.dataset.id, "ben", votes[:1]) == 1
+    assert tally_of(line.engine, line.dataset.id, "one", "two") == Tally(1, 1, equal=1)
+    assert tally_of(line.engine, line.dataset.id, "two", "one") == Tally(1, 1, equal=1)
+
+
+def test_the_interval_is_wilsons() -> None:
+    low, high = Tally(a=8, b=2).interval or (0.0, 0.0)
+    assert (round(low, 4), round(high, 4)) == (0.4902, 0.9433)
+    assert Tally(equal=3).interval is None
+
+
+@given(st.integers(0, 500), st.integers(0, 500))
+def test_the_interval_holds_the_share_and_is_mirrored(a: int, b: int) -> None:
+    tally, mirrored = Tally(a, b), Tally(b, a)
+    if tally.share is None or tally.interval is None or mirrored.interval is None:
+        assert a + b == 0
+        return
+    low, high = tally.interval
+    assert 0 <= low <= tally.share <= high <= 1
+    assert mirrored.interval == pytest.approx((1 - high, 1 - low), abs=1e-12)
