@@ -28,8 +28,8 @@ class SemanticDedup(DuplicateStage[SemanticDedupOptions]):
     Concepts tell where to look: in the clip's own and in those that may have a clip within `eps`,
     so the result does not depend on where the borders between concepts are. Clips are taken in the
     order (video id, clip index), so it depends neither on which worker was faster nor on the size
-    of the batches. A process has 16 bytes in memory for each survivor, and its vector in a file in
-    TMPDIR: 1.5 kB with ViT-L/14. When concept is done again for all clips, so is this stage.
+    of the batches. A process has 16 bytes in memory for each survivor, and its vector in files in
+    TMPDIR: 1.9 kB with ViT-L/14. When concept is done again for all clips, so is this stage.
     """
 
     name = "semantic_dedup"

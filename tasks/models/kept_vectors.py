@@ -20,7 +20,9 @@ Floats = NDArray[np.float32]
 Halves = NDArray[np.float16]
 Match = tuple[int, float]  # the id of the earlier clip, and its distance: 1 - cosine
 
-CELLS = 1 << 22  # cosines with centroids that are in memory at once: 16 MB
+MOST_CELLS = 1000  # centroids that clips are searched by: those of the largest concepts
+SKETCH = 96  # numbers
+RUN = 2048  # kept vectors that are compared at a time
 PART = 256  # clips of a batch that are compared with each other at a time
 PAIRS = 1024  # pairs that are compared in float64 at a time
 CLOSE = 1e-5  # sums of float32 are off by less, as are those of vectors that are nearly unit
@@ -30,30 +32,45 @@ NONE = np.iinfo(np.int64).max  # in place of a kept clip
 class KeptVectors:
     """Vectors of kept clips, searched for the earliest one within `eps`.
 
-    A clip is looked for in its own concept and in all others that may hold one within `eps`. Which
-    it is, is a matter of the vectors and `eps` alone: neither of the concepts nor of what else is
-    compared. Memory holds 16 bytes a clip; the vectors are in a file.
+    A clip is looked for in the cell of its own centroid and in all others that may hold one within
+    `eps`. Which it is, is a matter of the vectors and `eps` alone: neither of the centroids nor of
+    what else is compared. Memory holds 16 bytes a clip; the vectors and their sketches are in
+    files.
     """
 
     def __init__(self, centroids: Floats, eps: float) -> None:
-        self._centroids = centroids
+        self._centroids = centroids[:MOST_CELLS]
         self._eps = eps
         self._least = 1 - eps - CLOSE  # cosine
+        axes = np.linalg.svd(self._centroids.astype(np.float64), full_matrices=False)[2]
+        self._axes: Floats = axes[:SKETCH].T.astype(np.float32)
         self._ids = array("q")  # by place: in the order of adding
-        self._places: dict[int, array[int]] = defaultdict(lambda: array("q"))  # by concept
-        self._file = VectorFile(centroids.shape[1])
+        self._places: dict[int, array[int]] = defaultdict(lambda: array("q"))  # by cell
+        self._vectors = VectorFile(centroids.shape[1], np.float16)
+        self._sketches = VectorFile(self._axes.shape[1] + 1, np.float32)
 
     def __len__(self) -> int:
         return len(self._ids)
 
     def extend(self, ids: Sequence[int], vectors: Halves) -> None:
         """Append clips with vectors (n, width)."""
-        concepts, _ = nearest(unit(vectors.astype(np.float32)), self._centroids)
-        for concept in np.unique(concepts).tolist():
-            own = np.flatnonzero(concepts == concept)
-            self._file.extend(concept, vectors[own])
-            self._places[concept].extend((own + len(self)).tolist())
+        units = unit(vectors.astype(np.float32))
+        sketches = self._sketched(units)
+        cells, _ = nearest(units, self._centroids)
+        for cell in np.unique(cells).tolist():
+            own = np.flatnonzero(cells == cell)
+            self._vectors.extend(cell, vectors[own])
+            self._sketches.extend(cell, sketches[own])
+            self._places[cell].extend((own + len(self)).tolist())
         self._ids.extend(ids)
+
+    def _sketched(self, units: Floats) -> Floats:
+        """The numbers of vectors along the axes in which centroids differ most, and the length of
+        what is left. No cosine exceeds the product of both sketches (Cauchy-Schwarz).
+        """
+        along = units @ self._axes
+        left = np.sqrt((1 - np.einsum("ij,ij->i", along, along)).clip(0) + CLOSE)
+        return np.column_stack([along, left])
 
     def matches(self, ids: Sequence[int], vectors: Halves) -> list[Match | None]:
         """For each clip the earliest one within `eps`, kept or of these clips; None where there is
@@ -76,29 +93,25 @@ class KeptVectors:
         """For each vector the place of the earliest kept one within eps, or NONE; the distance."""
         places = np.full(len(units), NONE)
         distances = np.zeros(len(units))
-        rows = max(CELLS // len(self._centroids), 1)
-        for start in range(0, len(units) if len(self) else 0, rows):
-            near = self._near(units[start : start + rows])
-            for concept in np.flatnonzero(near.any(axis=1)).tolist():
-                if concept not in self._places:
-                    continue
-                some = start + np.flatnonzero(near[concept])
-                for at, kept, place in self._pairs(units[some], concept):
-                    number = some[at]
-                    earlier = np.flatnonzero(place < places[number])
-                    number, kept, place = number[earlier], kept[earlier], place[earlier]
-                    found = distances_of(vectors[number], kept)
-                    for n, p, d in zip(
-                        number.tolist(), place.tolist(), found.tolist(), strict=True
-                    ):
-                        if d <= self._eps and p < places[n]:
-                            places[n], distances[n] = p, d
+        if not len(self):
+            return places, distances
+        near, sketches = self._near(units), self._sketched(units)
+        for cell in np.flatnonzero(near.any(axis=1)).tolist():
+            some = np.flatnonzero(near[cell])
+            for at, kept, place in self._pairs(units[some], sketches[some], cell):
+                number = some[at]
+                earlier = np.flatnonzero(place < places[number])
+                number, kept, place = number[earlier], kept[earlier], place[earlier]
+                found = distances_of(vectors[number], kept)
+                for n, p, d in zip(number.tolist(), place.tolist(), found.tolist(), strict=True):
+                    if d <= self._eps and p < places[n]:
+                        places[n], distances[n] = p, d
         return places, distances
 
     def _near(self, units: Floats) -> NDArray[np.bool_]:
-        """Which concepts may have clips within eps of vectors: (concepts, vectors).
+        """Which cells may have clips within eps of vectors: (cells, vectors).
 
-        c is the centroid nearest to x. A clip y of another, c', has y·(c - c') <= 0, and x lies
+        c is the centroid nearest to x. A clip y in the cell of c' has y·(c - c') <= 0, and x lies
         asin(x·(c - c') / |c - c'|) away from all such y on the sphere: at most acos(1 - eps), whose
         sine is sqrt(eps (2 - eps)), if y is within eps of x.
         """
@@ -111,19 +124,24 @@ class KeptVectors:
         return near
 
     def _pairs(
-        self, units: Floats, concept: int
+        self, units: Floats, sketches: Floats, cell: int
     ) -> Iterator[tuple[NDArray[np.intp], Halves, NDArray[np.int64]]]:
         """Pairs that may be within eps, some at a time: the numbers of vectors, and the vectors
-        and places of kept ones of a concept.
+        and places of kept ones in a cell.
         """
-        of_concept = np.frombuffer(self._places[concept], np.int64)
-        for first, kept in self._file.read(concept):
-            wide = kept.astype(np.float32)
-            lengths = np.sqrt(np.einsum("ij,ij->i", wide, wide))
-            number, column = np.nonzero(units @ wide.T >= self._least * lengths)
-            for start in range(0, len(number), PAIRS):
+        places = np.array(self._places.get(cell, ()), np.int64)
+        for first in range(0, len(places), RUN):
+            may = sketches @ self._sketches.read(cell, first, RUN).T >= self._least
+            rows, columns = np.flatnonzero(may.any(axis=1)), np.flatnonzero(may.any(axis=0))
+            if not len(rows):
+                continue
+            kept = self._vectors.take(cell, (first + columns).tolist())
+            cosines = units[rows] @ unit(kept.astype(np.float32)).T
+            row, column = np.nonzero(cosines >= self._least)
+            for start in range(0, len(row), PAIRS):
                 some = column[start : start + PAIRS]
-                yield number[start : start + PAIRS], kept[some], of_concept[first + some]
+                place = places[first + columns[some]]
+                yield rows[row[start : start + PAIRS]], kept[some], place
 
     def _among_each_other(
         self, numbers: NDArray[np.intp], units: Floats, vectors: Halves

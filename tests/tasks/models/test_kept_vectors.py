@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.tasks.models import kept_vectors
+from curate.tasks.models import kept_vectors, vector_file
 from curate.tasks.models.concepts import nearest
 from curate.tasks.models.embeddings import unit
 from curate.tasks.models.kept_vectors import KeptVectors, distances_of, kept_rates
@@ -67,7 +67,8 @@ def test_batches_and_borders_do_not_change_the_greedy_result(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kept_vectors, "PART", part)
         patch.setattr(kept_vectors, "PAIRS", part)
-        patch.setattr(kept_vectors, "CELLS", part)
+        patch.setattr(kept_vectors, "MOST_CELLS", part)
+        patch.setattr(kept_vectors, "SKETCH", 1)
         found = keep(kept, vectors, size)
     assert found == greedy(vectors, eps)
     assert len(kept) == found.count(None)
@@ -98,17 +99,26 @@ def test_concepts_out_of_reach_are_not_looked_into(crossed: tuple[Halves, Floats
     assert 1 < near.sum(axis=0).mean() < 5
 
 
-def test_vectors_of_a_concept_fill_several_blocks_and_are_read_in_runs(
+def test_no_cosine_exceeds_the_product_of_two_sketches(crossed: tuple[Halves, Floats]) -> None:
+    vectors, centroids = crossed
+    units = unit(vectors.astype(np.float32))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kept_vectors, "SKETCH", 3)
+        sketches = KeptVectors(centroids, 0.01)._sketched(units)
+    assert sketches.shape == (300, 4)
+    over = sketches @ sketches.T - units @ units.T
+    assert over.min() > -1e-6
+    assert 0.05 < np.median(over) < 0.8, "they are near the cosines"
+
+
+def test_a_cell_fills_several_blocks_and_is_compared_in_runs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     vectors = halves(*np.arange(0, 90, 0.2))
-    whole = keep(KeptVectors(np.stack([direction(0), direction(60)]), 1e-5), vectors, 100)
-    from curate.tasks.models import vector_file
-
     monkeypatch.setattr(vector_file, "BLOCK", 4)
-    monkeypatch.setattr(vector_file, "RUN", 12)
+    monkeypatch.setattr(kept_vectors, "RUN", 12)
     kept = KeptVectors(np.stack([direction(0), direction(60)]), 1e-5)
-    assert keep(kept, vectors, 100) == whole
+    assert keep(kept, vectors, 100) == greedy(vectors, 1e-5)
     assert len(kept) > 100
 
 
