@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -35,9 +36,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Tell the processes of pytest-xdist, too.
 
-    What a script starts with `&` ignores SIGINT and SIGQUIT, and so would the programs that tests
-    start and stop.
+    While tests are collected nothing is garbage, and to look for it takes half of the time. What
+    a script starts with `&` ignores SIGINT and SIGQUIT, and so would the programs that tests start
+    and stop.
     """
+    gc.disable()
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
@@ -48,6 +51,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out the slow files without importing them."""
     return True if config.getoption("--quick") and quick.is_slow(collection_path) else None
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage from now on, but not among the modules and tests."""
+    gc.enable()
+    gc.freeze()
 
 
 def pytest_xdist_auto_num_workers() -> int:

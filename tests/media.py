@@ -11,7 +11,9 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 import av
@@ -271,14 +273,22 @@ def draw(kind: str, folder: Path, size: tuple[int, int] = (160, 96)) -> Drawn:
     """Draw one of SOUND into folder: 48 frames, shown upright as `size` (161x97 for odd), cut at
     frame 20.
     """
-    name, encoding = _SOUND[kind]
-    frames = footage(COUNT, (CUT,), size=(161, 97) if kind == "odd" else size)
-    stored = [np.ascontiguousarray(np.rot90(f, encoding.rotation // 90)) for f in frames]
-    path = write_video(folder / name, stored, encoding)
+    path = folder / _SOUND[kind][0]
+    path.write_bytes(_drawn(kind, size))
     hidden = 7 if kind == "trimmed" else 0
     ticks = [p / 600 for p in _VFR] if kind.startswith("vfr") else [i / 24 for i in range(COUNT)]
     seconds = [t - ticks[hidden] for t in ticks[hidden:]]
     return Drawn(path, list(range(hidden, COUNT)), seconds, (CUT - hidden,))
+
+
+@cache
+def _drawn(kind: str, size: tuple[int, int]) -> bytes:
+    """The file of one of SOUND; many tests draw the same."""
+    name, encoding = _SOUND[kind]
+    frames = footage(COUNT, (CUT,), size=(161, 97) if kind == "odd" else size)
+    stored = [np.ascontiguousarray(np.rot90(f, encoding.rotation // 90)) for f in frames]
+    with TemporaryDirectory() as folder:
+        return write_video(Path(folder) / name, stored, encoding).read_bytes()
 
 
 def _damage(path: Path, change: Callable[[bytes], bytes]) -> Path:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,18 @@ def read(path: Path, **span: Any) -> Iterator[tuple[int, int]]:
             yield frame.pts or 0, frame_number(frame.to_ndarray(format="rgb24"))
 
 
+@cache
+def frames_of(path: Path) -> list[tuple[int, int]]:
+    """pts and drawn number of each frame; not to be changed."""
+    return list(read(path))
+
+
+@pytest.fixture(scope="module")
+def found(drawn: Parts) -> tuple[Outcome, list[Clip]]:
+    """What split finds with its usual options; not to be changed."""
+    return split(drawn, drawn.path.parent / "home")
+
+
 def split(drawn: Parts, home: Path, **options: Any) -> tuple[Outcome, list[Clip]]:
     """What split finds, and the clips as later stages get them."""
     context = Context(Settings(home=home))
@@ -80,14 +93,14 @@ def numbers(outcome: Outcome) -> list[int]:
 
 
 def test_all_frames_come_in_their_order_at_times_that_rise(drawn: Parts) -> None:
-    found = list(read(drawn.path))
+    found = frames_of(drawn.path)
     assert [number for _, number in found] == list(range(sum(drawn.counts)))
     assert all(a < b for (a, _), (b, _) in pairwise(found))
 
 
 @pytest.mark.parametrize("access", ["walk", "decode"])
 def test_any_span_is_found_again(drawn: Parts, access: Access) -> None:
-    found = list(read(drawn.path))
+    found = frames_of(drawn.path)
     for first, after in drawn.bounds:
         for start in (first, first + 13, after - 2):
             span = {"start_pts": found[start][0], "end_pts": found[after - 1][0]}
@@ -95,7 +108,7 @@ def test_any_span_is_found_again(drawn: Parts, access: Access) -> None:
 
 
 def test_probe_counts_all_parts(drawn: Parts) -> None:
-    found = list(read(drawn.path))
+    found = frames_of(drawn.path)
     probed = probe_video(str(drawn.path))
     assert probed["num_frames"] == sum(drawn.counts)
     base = Fraction(probed["time_base_num"], probed["time_base_den"])
@@ -103,10 +116,12 @@ def test_probe_counts_all_parts(drawn: Parts) -> None:
     assert probed["duration"] == pytest.approx(length, abs=0.05)
 
 
-def test_each_part_is_a_clip_of_its_own_size(drawn: Parts, tmp_path: Path) -> None:
-    outcome, clips = split(drawn, tmp_path)
-    found = [(c["start_frame"], c["start_frame"] + c["num_frames"]) for c in clips]
-    assert found == drawn.bounds
+def test_each_part_is_a_clip_of_its_own_size(
+    drawn: Parts, found: tuple[Outcome, list[Clip]]
+) -> None:
+    outcome, clips = found
+    bounds = [(c["start_frame"], c["start_frame"] + c["num_frames"]) for c in clips]
+    assert bounds == drawn.bounds
     for clip in clips:
         samples = Samples.open(clip.samples_from, 1, clip.index)
         assert samples.first().shape[:2] == (clip["height"], clip["width"])
@@ -130,8 +145,10 @@ def test_each_frame_is_in_a_clip_or_counted(
     assert placed + columns["frames_leftover"] == columns["frames_decoded"]
 
 
-def test_encoded_clips_are_exactly_the_planned_frames(drawn: Parts, tmp_path: Path) -> None:
-    _, clips = split(drawn, tmp_path)
+def test_encoded_clips_are_exactly_the_planned_frames(
+    drawn: Parts, found: tuple[Outcome, list[Clip]], tmp_path: Path
+) -> None:
+    _, clips = found
     outcomes = cut(clips, tmp_path)
     assert [numbers(o) for o in outcomes] == [list(range(a, b)) for a, b in drawn.bounds]
     for clip, outcome in zip(clips, outcomes, strict=True):
@@ -148,8 +165,10 @@ def test_a_clip_cut_alone_is_the_same(drawn: Parts, tmp_path: Path) -> None:
     assert numbers(outcome) == list(range(first, first + clip["num_frames"]))
 
 
-def test_copied_clips_hold_every_planned_frame(drawn: Parts, tmp_path: Path) -> None:
-    _, clips = split(drawn, tmp_path)
+def test_copied_clips_hold_every_planned_frame(
+    drawn: Parts, found: tuple[Outcome, list[Clip]], tmp_path: Path
+) -> None:
+    _, clips = found
     for outcome, (first, after) in zip(
         cut(clips, tmp_path, mode="copy"), drawn.bounds, strict=True
     ):
@@ -158,8 +177,10 @@ def test_copied_clips_hold_every_planned_frame(drawn: Parts, tmp_path: Path) -> 
         assert after - first <= len(shown) <= after - first + 2
 
 
-def test_picked_frames_are_those_of_the_clip(drawn: Parts, tmp_path: Path) -> None:
-    _, clips = split(drawn, tmp_path)
+def test_picked_frames_are_those_of_the_clip(
+    drawn: Parts, found: tuple[Outcome, list[Clip]]
+) -> None:
+    _, clips = found
     for clip in clips:
         (found,) = pick_frames(str(drawn.path), clip.span, lambda _: [Pick([0, 7, 19])])
         first = clip["start_frame"]

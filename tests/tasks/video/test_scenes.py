@@ -75,11 +75,13 @@ def test_cuts_equal_scenedetect_on_every_kind_of_file(
 
 
 @pytest.mark.parametrize("detector", ["adaptive", "content"])
-@pytest.mark.parametrize("size", [(160, 96), (426, 240), (854, 480), (480, 854)], ids=str)
+@pytest.mark.parametrize("size", [(160, 96), (854, 480), (240, 426)], ids=str)
 def test_all_hard_cuts_are_found_as_scenedetect_does(
-    tmp_path: Path, detector: Detector, size: tuple[int, int]
+    folder: Path, detector: Detector, size: tuple[int, int]
 ) -> None:
-    path = write_video(tmp_path / "a.mp4", footage(110, CUTS, size=size), CLOSED)
+    path = folder / f"{size}.mp4"
+    if not path.exists():
+        write_video(path, footage(110, CUTS, size=size), CLOSED)
     assert found(path, detector) == expected(path, detector) == list(CUTS)
 
 

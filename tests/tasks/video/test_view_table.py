@@ -121,12 +121,20 @@ def test_flat_views_are_near_nothing() -> None:
     assert found(flat, flat, threshold=32) is None
 
 
-@pytest.mark.parametrize("threshold", [0, 10, 15, 20])
-def test_a_long_table_finds_what_comparing_all_finds(threshold: int) -> None:
+@pytest.fixture(scope="module")
+def clips_and_copies() -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """300 clips, and each of them with bits changed and perhaps mirrored."""
     chance = np.random.default_rng(5)
     clips = [drawn(seed, int(chance.integers(0, 12))) for seed in range(300)]
     copies = [flipped(clip, int(chance.integers(0, 14)), n) for n, clip in enumerate(clips)]
-    copies = [copy ^ MIRROR if n % 2 else copy for n, copy in enumerate(copies)]
+    return clips, [copy ^ MIRROR if n % 2 else copy for n, copy in enumerate(copies)]
+
+
+@pytest.mark.parametrize("threshold", [0, 10, 15, 20])
+def test_a_long_table_finds_what_comparing_all_finds(
+    threshold: int, clips_and_copies: tuple[list[np.ndarray], list[np.ndarray]]
+) -> None:
+    clips, copies = clips_and_copies
     long, plain = ViewTable(index_from=100), ViewTable(index_from=10**9)
     results: list[list[object]] = [[], []]
     for at in range(0, 300, 50):
