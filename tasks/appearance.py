@@ -1,4 +1,4 @@
-"""How bright, colourful, detailed and lively pictures are: the stage `picture`. Opens no video."""
+"""How bright, colourful, detailed and lively pictures are: the stage `appearance`. Opens no video."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from curate.configs.schema import Column
 from curate.tasks.stage import Clip, Field, Scorer, Scores, StageOptions
 
 
-class Picture(Scorer["Picture.Options"]):
+class Appearance(Scorer["Appearance.Options"]):
     """Brightness, contrast, colourfulness, and the detail and change of ITU-T P.910.
 
     All are of the sampled frames, about one a second, with a shorter side of 256 pixels or the
     source's, so that clips of any size compare; P.910 measures in full size.
     """
 
-    name = "picture"
+    name = "appearance"
     columns = {
         "brightness": Column("float", "luma (ITU-R 601), mean over pixels and frames", 0, 255),
         "contrast": Column(
@@ -48,7 +48,7 @@ class Picture(Scorer["Picture.Options"]):
     }  # fmt: skip
 
     class Options(StageOptions):
-        """Options of `picture`."""
+        """Options of `appearance`."""
 
         batch_size: int = Field(64, ge=1, le=4096, description="clips claimed by one task")
 
