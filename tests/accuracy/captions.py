@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 SYSTEM, QUESTION = "Look closely.", "What is to be seen?"
 LENGTH = 24  # words
+BEGINNING = 6  # words of answers that are held against the beginning of others
 FRAMES = 4
 PICTURES = (1, 3)  # frames that ShareGPT4V sees
 POOLINGS = ((4, 4, 4), (6, 3, 5), (2, 8, 3))  # less, more and fewer frames than there are

@@ -61,20 +61,21 @@ def qwen(made: type[QwenVl], folder: Path) -> tuple[dict[str, Any], dict[str, An
             begun.next_position - len(begun.ids),
         ]
         texts[f"{family} prompt {number}"] = list(begun.ids)[::7]
+    asked = captions.QUESTION, captions.BEGINNING
     model.options = replace(small, batch=3)
-    texts[f"{family} together"] = as_json(
-        model.captions(videos, captions.QUESTION, captions.LENGTH)
-    )
+    texts[f"{family} together"] = as_json(model.captions(videos, *asked))
     texts[f"{family} end"] = early = texts[f"{family} alone"][0]["ids"][5]
     written = json.loads((folder / "generation_config.json").read_text())
     tiny.write_json(folder / "generation_config.json", written | {"eos_token_id": early})
     ended = made(folder, "CPU", options=replace(small, batch=3))
-    texts[f"{family} early"] = as_json(ended.captions(videos, captions.QUESTION, captions.LENGTH))
+    texts[f"{family} early"] = as_json(ended.captions(videos, *asked))
     return texts, arrays
 
 
 def pllava(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """For each way to pool: each video alone, and all in a batch; then drawn words, twice."""
+    """For each way to pool: each video alone, to its end with the first; all in a batch; then drawn
+    words, twice.
+    """
     texts: dict[str, Any] = {}
     arrays: dict[str, Any] = {}
     videos = tiny.videos()
@@ -83,39 +84,43 @@ def pllava(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     for shape in captions.POOLINGS:
         model.options = replace(first, pooling=shape)
         key = f"pllava {'x'.join(map(str, shape))}"
-        texts[f"{key} alone"] = as_json(model.captions(videos, captions.QUESTION, captions.LENGTH))
+        length = captions.LENGTH if shape == first.pooling else captions.BEGINNING
+        texts[f"{key} alone"] = as_json(model.captions(videos, captions.QUESTION, length))
         for number, video in enumerate(videos):
             arrays[f"{key} features {number}"] = model.features(video)
+    asked = captions.QUESTION, captions.BEGINNING
     model.options = replace(first, batch=3)
-    texts["pllava together"] = as_json(model.captions(videos, captions.QUESTION, captions.LENGTH))
-    texts["pllava one"] = as_json([model.caption(videos[0], captions.QUESTION, captions.LENGTH)])
+    texts["pllava together"] = as_json(model.captions(videos, *asked))
+    texts["pllava one"] = as_json([model.caption(videos[0], *asked)])
     texts["pllava prompt"] = model.ids(captions.QUESTION)
     for number, (seed, batch) in enumerate([(1, 1), (1, 3), (2, 1)]):
         model.options = replace(first, batch=batch, sampling=Sampling(1.0, 0.9, 50, seed))
-        texts[f"pllava drawn {number}"] = as_json(model.captions(videos, captions.QUESTION, 8))
+        texts[f"pllava drawn {number}"] = as_json(model.captions(videos, *asked))
     return texts, arrays
 
 
 def sharegpt4v(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """For each number of frames: each video alone, and all in a batch; then drawn words."""
+    """For each number of frames: each video alone, to its end with one; all in a batch; then drawn
+    words.
+    """
     texts: dict[str, Any] = {}
     arrays: dict[str, Any] = {}
     videos = tiny.videos()
+    asked = captions.QUESTION, captions.BEGINNING
     for frames in captions.PICTURES:
+        length = captions.LENGTH if frames == 1 else captions.BEGINNING
         model = ShareGpt4v(folder, "CPU", options=ShareGpt4vRunOptions(frames))
         texts[f"sharegpt4v alone {frames}"] = as_json(
-            model.captions(videos, captions.QUESTION, captions.LENGTH)
+            model.captions(videos, captions.QUESTION, length)
         )
         for number, video in enumerate(videos):
             arrays[f"sharegpt4v features {number} {frames}"] = np.concatenate(model.features(video))
         texts[f"sharegpt4v prompt {frames}"] = model.ids(captions.QUESTION)
         model.options = ShareGpt4vRunOptions(frames, batch=3)
-        texts[f"sharegpt4v together {frames}"] = as_json(
-            model.captions(videos, captions.QUESTION, captions.LENGTH)
-        )
+        texts[f"sharegpt4v together {frames}"] = as_json(model.captions(videos, *asked))
     for number, (seed, batch) in enumerate([(1, 1), (1, 3), (2, 1)]):
         model.options = ShareGpt4vRunOptions(
             frames, batch=batch, sampling=Sampling(1.0, 0.9, 50, seed)
         )
-        texts[f"sharegpt4v drawn {number}"] = as_json(model.captions(videos, captions.QUESTION, 8))
+        texts[f"sharegpt4v drawn {number}"] = as_json(model.captions(videos, *asked))
     return texts, arrays

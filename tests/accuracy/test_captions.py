@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from curate.tasks.captioners import pllava, qwen_frames
 from tests import tiny_captioners as tiny
 from tests.accuracy import inputs
-from tests.accuracy.captions import BOUNDS, FRAMES, POOLINGS, same
+from tests.accuracy.captions import BEGINNING, BOUNDS, FRAMES, LENGTH, POOLINGS, same
 from tests.accuracy.compare import Compare
 
 pytestmark = pytest.mark.accuracy
@@ -61,16 +61,18 @@ def test_pllava_features(
 def test_pllava_writes_the_same_words(
     shape: str, found: Mapping[str, Any], said: Mapping[str, Any]
 ) -> None:
-    """With LoRA merged here and not there."""
+    """With LoRA merged here and not there; to the end with one pooling."""
+    length = LENGTH if shape == POOLED[0] else BEGINNING
     for video, ours in enumerate(found[f"pllava {shape} alone"]):
         theirs = said[f"pllava {video} {shape}"]
         assert theirs["smallest lead"] > 5e-4, "a reference that rounding could change"
-        assert ours["ids"] == theirs["ids"]
-        assert ours["text"] == theirs["text"].split("ASSISTANT:")[-1].strip()
+        assert ours["ids"] == theirs["ids"][:length]
+        if length == LENGTH:
+            assert ours["text"] == theirs["text"].split("ASSISTANT:")[-1].strip()
 
 
 def test_pllava_writes_the_same_in_a_batch(found: Mapping[str, Any]) -> None:
-    alone = [a["ids"] for a in found[f"pllava {POOLED[0]} alone"]]
+    alone = [a["ids"][:BEGINNING] for a in found[f"pllava {POOLED[0]} alone"]]
     assert [a["ids"] for a in found["pllava together"]] == alone
     assert [a["ids"] for a in found["pllava one"]] == alone[:1]
 
@@ -140,12 +142,13 @@ class TestQwen:
     def test_writes_the_same_in_a_batch(self, family: str, found: Mapping[str, Any]) -> None:
         """Clips of 300, 36 and 98 words."""
         assert [a["ids"] for a in found[f"{family} together"]] == [
-            a["ids"] for a in found[f"{family} alone"]
+            a["ids"][:BEGINNING] for a in found[f"{family} alone"]
         ]
 
     def test_stops_at_an_end_mark(self, family: str, found: Mapping[str, Any]) -> None:
         """Which is left out; other clips of the batch go on."""
-        end, whole, early = (found[f"{family} {what}"] for what in ("end", "alone", "early"))
-        cut = [a["ids"][: a["ids"].index(end)] if end in a["ids"] else a["ids"] for a in whole]
+        end, alone, early = (found[f"{family} {what}"] for what in ("end", "alone", "early"))
+        begun = [a["ids"][:BEGINNING] for a in alone]
+        cut = [ids[: ids.index(end)] if end in ids else ids for ids in begun]
         assert [a["ids"] for a in early] == cut
-        assert len(cut[0]) < len(whole[0]["ids"])
+        assert len(cut[0]) < BEGINNING
