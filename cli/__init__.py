@@ -2,3 +2,5 @@
 
 It imports all other layers; nothing imports it.
 """
+
+is_program = False  # main() runs for the whole process, not for a test or a notebook

@@ -23,7 +23,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
-import curate
+import curate.cli
 from curate.configs.errors import CurateError
 from curate.configs.shown import plain
 
@@ -60,9 +60,10 @@ class Entry:
     def load(self) -> Any:
         """The command itself, from its module."""
         gc.disable()  # what modules make stays: to look for garbage in it takes a tenth of the time
-        module = import_module(f"curate.cli.{self.name}")
-        gc.freeze()
-        gc.enable()
+        try:
+            module = import_module(f"curate.cli.{self.name}")
+        finally:
+            gc.enable()
         command = getattr(module, self.name, None) or getattr(module, f"{self.name}_")
         parent = typer.Typer()
         if isinstance(command, typer.Typer):
@@ -348,6 +349,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115  open to the end
         elif getattr(sys, name).encoding != "utf-8":
             getattr(sys, name).reconfigure(errors="backslashreplace")
+    curate.cli.is_program = argv is None
     code = call(sys.argv[1:] if argv is None else argv)
     lost = code == PIPE_CLOSED
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+import curate.cli
 from curate.cli.shared.exports import ExportRequest, plan_export
 from curate.cli.shared.local_run import finish
 from curate.cli.shared.notify import notify_workers
@@ -15,6 +16,7 @@ from curate.configs.shown import counted
 from curate.db import datasets
 from curate.export.tables import check_target
 from curate.worker.dispatcher import expire_rows_of_dead
+from curate.worker.prepared import prepare_worker
 from curate.worker.session.database import open_dataset
 
 
@@ -41,6 +43,8 @@ def resume(
     if (where or columns or sort) and not output:
         raise UsageError(what="--where, --columns and --sort are about the table of -o FILE")
     check_target(output)
+    if curate.cli.is_program:
+        prepare_worker()
     opened = open_dataset(session, dataset)
     if request:
         plan_export(opened, request)  # what is wrong with it is told before anything is done

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+import curate.cli
 from curate.cli.shared.exports import ExportRequest
 from curate.cli.shared.local_run import finish
 from curate.cli.shared.options import (
@@ -23,6 +24,7 @@ from curate.cli.shared.options import (
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
 from curate.export.tables import check_target
+from curate.worker.prepared import prepare_worker
 from curate.worker.session.enqueuing import EnqueueRequest, enqueue_videos
 
 
@@ -54,6 +56,8 @@ def run(
     if any(Path(source) == output for source in sources):
         raise UsageError(what=f"{output} is both input and output; give -o another name")
     check_target(output)
+    if curate.cli.is_program:
+        prepare_worker()
     export = ExportRequest(output, where, columns or (), sort or ())
     request = EnqueueRequest(sources, config, sets or (), name, images, export.selection)
     opened, report = enqueue_videos(session, request)

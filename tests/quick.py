@@ -74,6 +74,7 @@ SLOW = (
     "tests/worker/test_metrics.py",
     "tests/worker/test_odd_messages.py",
     "tests/worker/test_outages.py",
+    "tests/worker/test_prepared.py",
     "tests/worker/test_outcomes.py",
     "tests/worker/test_supervisor.py",
 )

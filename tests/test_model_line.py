@@ -140,7 +140,8 @@ class Line:
             with suppress(OSError):
                 *_, options = Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
                 maps = Path(f"/proc/{pid}/maps").read_text()
-                queue = json.loads(options)["queues"]
+                # one that was forked early shows its name in place of its options
+                queue = json.loads(options)["queues"] if options.startswith("{") else "cpu"
                 self.mapped.setdefault(queue, set()).add("/mindspore/" in maps)
 
     def kill(self) -> None:

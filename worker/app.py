@@ -76,6 +76,7 @@ def _before_fork(sender: Any, **_: Any) -> None:
     stopping.listen()
     if set(sender.app.amqp.queues.consume_from) == {DECODING}:
         preload()
+        gc.freeze()  # or each process would copy all objects when it looks for garbage
 
 
 def preload() -> None:
@@ -87,7 +88,6 @@ def preload() -> None:
             cls.preload()
         except Exception as error:  # noqa: BLE001  each batch of the stage says so
             log.info("stage %s: not all of it can be imported: %s", name, error)
-    gc.freeze()  # or each process would copy all objects when it looks for garbage
 
 
 @signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]

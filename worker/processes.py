@@ -35,10 +35,16 @@ class WorkerSpec:
     threads: int = 1
     npu: int | None = None
 
+    @property
+    def recycled(self) -> bool:
+        """Whether its processes are replaced now and then. Those of `ascend` are not: their model
+        takes long to load.
+        """
+        return self.queue != "ascend"
+
     def options(self, loglevel: str) -> dict[str, str | int | bool]:
         """The options of Celery's class `Worker`."""
-        # a process of `ascend` is never replaced: its model takes long to load
-        recycled = {} if self.queue == "ascend" else {"max_tasks_per_child": RECYCLE}
+        recycled = {"max_tasks_per_child": RECYCLE} if self.recycled else {}
         return {
             "hostname": f"{self.name}@{socket.gethostname()}", "queues": self.queue,
             "concurrency": self.processes, "pool_cls": "prefork", "loglevel": loglevel,

@@ -28,6 +28,7 @@ from curate.worker.broker import EmbeddedBroker, outages
 from curate.worker.dispatcher import Dispatcher, release_rows_of_dead
 from curate.worker.heartbeat import Heartbeat
 from curate.worker.messages import Messages, make_app
+from curate.worker.prepared import PreparedWorker, take_prepared
 from curate.worker.processes import WorkerSpec
 from curate.worker.stopping import undisturbed
 
@@ -56,7 +57,7 @@ class Worker:
         self.spec = spec
         self._settings = settings
         self._log = log
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | PreparedWorker | None = None
         self._started = 0.0
         self._quick_deaths = 0
         self._told = False  # to stop
@@ -69,14 +70,20 @@ class Worker:
     def start(self) -> None:
         """Start the process."""
         options = json.dumps(self.spec.options(self._log.level))
+        environment = self.spec.environment(self._settings)
+        self._started = time.monotonic()
+        # what decodes inherits nothing that its environment decides; a model's worker would
+        prepared = take_prepared() if self.spec.npu is None and self.spec.recycled else None
+        if prepared and prepared.begin(options, environment, self._log.file):
+            self._process = prepared
+            return
         command = [sys.executable, "-m", "curate.worker", options]
         with contextlib.ExitStack() as stack:
             output = stack.enter_context(self._log.file.open("ab")) if self._log.file else None
             self._process = subprocess.Popen(  # noqa: S603  a fixed command
-                command, env=self.spec.environment(self._settings), stdin=subprocess.DEVNULL,
+                command, env=environment, stdin=subprocess.DEVNULL,
                 stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
-        self._started = time.monotonic()
 
     def revive(self) -> None:
         """Start it again if it is gone. Raises ServiceError if it keeps dying right after."""

@@ -106,6 +106,7 @@ def test_a_pin_beats_what_is_inherited_and_threads_do_not(settings: Settings) ->
 def test_processes_of_cpu_are_replaced_and_those_with_a_model_are_not() -> None:
     assert WorkerSpec("cpu", 2, "cpu0").options("INFO")["max_tasks_per_child"] == 500
     assert "max_tasks_per_child" not in WorkerSpec("ascend", 1, "a").options("INFO")
+    assert not WorkerSpec("ascend", 1, "a").recycled
 
 
 def test_only_queues_that_a_pipeline_uses_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
