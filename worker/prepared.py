@@ -14,6 +14,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
@@ -119,9 +120,7 @@ def _become_worker(pipe: int) -> NoReturn:
                 os.dup2(log, 2)
             _set_title(f"curate.worker {json.loads(order['options'])['hostname']}")
             sys.argv[1:] = [order["options"]]
-            from curate.worker.__main__ import main
-
-            main()
+            import_module("curate.worker.__main__").main()
     except SystemExit as ended:
         code = int(ended.code or 0)
     except BaseException:  # noqa: BLE001  it must never go on with what the command does
