@@ -231,9 +231,10 @@ class _Pruner:
             found.example = next(one.path for one in chunk if one.id in ids)
         if unreachable:
             self._session.console.warn(
-                f"{counted(unreachable, 'source')} of {opened.name} not there, nor is anything else"
-                f" in the folder, e.g. {example}: its disk may not be mounted, so they do not count"
-                " as gone. If they are, put any file into that folder, and call this again"
+                f"left as they are: {counted(unreachable, 'source')} of {opened.name} that may be on"
+                f" a disk that is not mounted, for the folder of {example} is empty or not there."
+                " If they are gone for good, make that folder, put any file into it, and call this"
+                " again"
             )
 
     def _refuse_at_work(self, rows: int) -> None:

@@ -35,6 +35,7 @@ from curate.tasks.inputs.files import fingerprint_now, is_gone, is_same_file
 from curate.tasks.storage.clip_files import file_states
 from curate.tasks.storage.removal import REQUESTS
 from curate.tasks.video.damage import damage_of
+from curate.worker.heartbeat import some_run
 from curate.worker.session.database import OpenDataset, open_dataset
 
 SHOWN = 20  # problems that the table has; JSON has all
@@ -96,17 +97,17 @@ def verify(
                 back += len(ids)
     if not as_json:
         _print(look, problems)
-    again = _cut_again(session, opened, writer.name, jobs) if repair and writer else 0
+    again, left = _cut_again(session, opened, writer.name, jobs) if repair and writer else (0, 0)
     if as_json:
         counts = {"clips": look.counts("clip"), "sources": look.counts("source")}
         found_all = [asdict(problem) for problem in problems]
         repaired = {"put_back": back, "cut_again": again} if repair else {}
         emit_json({"dataset": opened.name, **counts, "problems": found_all, **repaired})
     elif repair:
-        waiting = "" if again >= back else f", {back - again} put back before cut"
+        waiting = f", {left} put back before cut" if left else ""
         print(f"{counted(again, 'clip')} cut again{waiting}")
-    _say_next(session, opened, problems, repair, again < back)
-    if sum(problem.what == "clip" for problem in problems) > again or lost:
+    _say_next(session, opened, problems, repair, left > 0)
+    if sum(problem.what == "clip" for problem in problems) > again or left or lost:
         raise typer.Exit(1)
 
 
@@ -191,16 +192,20 @@ def _print(look: Look, problems: Sequence[Problem]) -> None:
         print(f"{counted(numbers['looked_at'], name)} looked at: {', '.join(parts) or 'none'}")
 
 
-def _cut_again(session: Session, opened: OpenDataset, stage: str, jobs: int | None) -> int:
-    """Let clips be cut that were put back, also by a repair that was killed; returns how many were.
+def _cut_again(
+    session: Session, opened: OpenDataset, stage: str, jobs: int | None
+) -> tuple[int, int]:
+    """Let clips be cut that were put back, also by a repair that was killed; returns how many were,
+    and how many are not yet.
 
-    Where workers listen they do it; then none was yet.
+    Where workers run they do it; then none was yet.
     """
     before = not_through(opened.engine, opened.dataset, stage)
-    if not before or notify_workers(session, opened):
-        return 0
+    if not before or (some_run(opened.engine) and notify_workers(session, opened)):
+        return 0, before
     run_here(session, opened, jobs)
-    return before - not_through(opened.engine, opened.dataset, stage)
+    left = not_through(opened.engine, opened.dataset, stage)
+    return before - left, left
 
 
 def _say_next(

@@ -17,7 +17,7 @@ from curate.configs.errors import ServiceError
 AT_ONCE = 500  # nodes that are read together
 _TABLES = """
 PRAGMA journal_mode = OFF;
-PRAGMA cache_size = -16000;
+PRAGMA cache_size = -4000;
 CREATE TABLE copies (
     clip INTEGER, original INTEGER, video INTEGER, side TEXT, PRIMARY KEY (clip, original)
 ) WITHOUT ROWID;

@@ -102,6 +102,15 @@ def refuse_rivals(engine: Engine, specs: Sequence[WorkerSpec]) -> None:
             raise ConfigError(source="--name", why=why)
 
 
+def some_run(engine: Engine) -> bool:
+    """Whether any worker runs: one of this host under its supervisor, or one of another host that
+    gave a sign of life just now. A broker may answer although there is none.
+    """
+    recent = [worker for worker in known_workers(engine) if worker.recent]
+    this_host = socket.gethostname()
+    return any(worker.host != this_host or _is_supervised(worker) for worker in recent)
+
+
 def _shared_sqlite(other: SeenWorker) -> ConfigError:
     why = (
         f"{other.node} works on this SQLite file, and SQLite cannot be shared by several hosts;"

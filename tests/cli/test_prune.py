@@ -147,7 +147,7 @@ def test_of_two_disks_the_one_that_is_not_mounted_has_nothing_gone(
     done = curate("prune", "pets", "--gone", "--yes", "--json")
     assert done.json["found"][-1]["videos"] == 1
     assert owned.rows("SELECT id FROM videos") == [(1,), (3,)]
-    assert "1 source of pets not there" in done.err and "/disk/a.mp4" in done.err
+    assert "1 source of pets that may be on a disk" in done.err and "/disk/a.mp4" in done.err
     states = {p["id"]: p["problem"] for p in curate("verify", "--quick", "--json").json["problems"]}
     assert states == {1: "unreachable"}
     (owned.sources / "disk/b.mp4").touch()

@@ -71,10 +71,35 @@ def test_clips_that_are_dropped_or_being_cut_are_not_looked_at(curate: Call, own
     assert curate("verify", "--quick", "--json").json["clips"]["looked_at"] == 4
 
 
+def workers_run(monkeypatch: pytest.MonkeyPatch, some: bool) -> None:
+    """A broker answers; workers run, or were killed and left it behind."""
+    monkeypatch.setattr("curate.cli.verify.notify_workers", lambda *_: True)
+    if some:
+        monkeypatch.setattr("curate.cli.verify.some_run", lambda _: True)
+
+
+def test_a_repair_that_was_killed_is_finished_though_its_broker_is_still_there(
+    curate: Call, owned: Owned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers_run(monkeypatch, False)
+    with owned.engine.begin() as connection:
+        connection.execute(text("UPDATE clips SET stage = 'cut', status = 'active' WHERE id < 4"))
+
+    def run_here(*_: object) -> None:
+        with owned.engine.begin() as connection:
+            connection.execute(
+                text("UPDATE clips SET stage = 'done', status = 'kept' WHERE id < 3")
+            )
+
+    monkeypatch.setattr("curate.cli.verify.run_here", run_here)
+    done = curate("verify", "--quick", "--repair")
+    assert (done.code, "2 clips cut again, 1 put back before cut" in done.out) == (1, True)
+
+
 def test_a_repair_puts_back_what_has_its_source(
     curate: Call, owned: Owned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("curate.cli.verify.notify_workers", lambda *_: True)
+    workers_run(monkeypatch, True)
     for name in ("a_scene-0.mp4", "b_scene-0.mp4"):
         (owned.clips / name).unlink()
     (owned.sources / "b.mp4").unlink()
@@ -89,7 +114,7 @@ def test_a_repair_puts_back_what_has_its_source(
 def test_clips_whose_rate_cut_changed_are_repaired_too(
     curate: Call, owned: Owned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("curate.cli.verify.notify_workers", lambda *_: True)
+    workers_run(monkeypatch, True)
     (owned.clips / "a_scene-0.mp4").unlink()
     assert curate("set", "cut.batch_size=2", "pets").code == 0
     with owned.engine.begin() as connection:
