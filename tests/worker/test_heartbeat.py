@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from curate.configs.errors import ConfigError
 from curate.db.worker_rows import RECENT_SECONDS, RunningWorker, record_workers
-from curate.worker.heartbeat import Heartbeat, refuse_rivals
+from curate.worker.heartbeat import Heartbeat, refuse_rivals, some_run
 from curate.worker.processes import WorkerSpec
 from tests.pipelines import Line, make_line
 
@@ -48,6 +48,15 @@ def test_a_worker_of_another_host_is_refused_on_sqlite(line: Line) -> None:
             text("UPDATE workers SET seen_at = seen_at - :s"), {"s": RECENT_SECONDS + 5}
         )
     refuse_rivals(line.engine, [PLAN])
+
+
+def test_workers_run_on_another_host_while_they_give_signs_of_life(line: Line) -> None:
+    assert not some_run(line.engine)
+    killed = replace(THERE, host=HERE, pid=os.getpid())  # another program has its pid now
+    record_workers(line.engine, [(None, killed)])
+    assert not some_run(line.engine)
+    record_workers(line.engine, [(None, THERE)])
+    assert some_run(line.engine)
 
 
 def test_postgres_is_for_many_hosts(postgres_url: str, home: Path) -> None:
