@@ -232,8 +232,8 @@ class _Pruner:
         if unreachable:
             self._session.console.warn(
                 f"left as they are: {counted(unreachable, 'source')} of {opened.name} that may be"
-                f" on a disk that is not mounted, for the folder of {example} is empty or not there."
-                " If they are gone for good, make that folder, put any file into it, and call this"
+                f" on a disk that is not mounted: the folder of {example} is empty or not there. If"
+                " they are gone for good, make that folder, put any file into it, and call this"
                 " again"
             )
 
