@@ -1,0 +1,67 @@
+"""What stands still while the picture moves: the stage `overlay`. Opens no video."""
+
+from __future__ import annotations
+
+import json
+
+from curate.configs.schema import Column
+from curate.tasks.stage import Clip, Field, Scorer, Scores, StageOptions
+
+_ROWS, _COLUMNS = ("top", "middle", "bottom"), ("left", "centre", "right")
+
+
+class Overlay(Scorer["Overlay.Options"]):
+    """Logos, watermarks and bands that stand still before a picture that moves.
+
+    The median over time of the slopes of the luma at a place, on the stored pictures, is that of
+    what stands there (Dekel et al. 2017); it counts where it is over 3 standard errors in a window
+    of 11 pixels and goes both across and along. NULL where it cannot be told: fewer than 5
+    pictures, or more than 0.35 of the detail stands still, as with a camera on a tripod. Words and
+    logos in a corner are found from about 10 % opacity, wide marks and bands from 20 %, none at 3 %
+    (benchmarks/overlay.py); of digits and words that change, what stays. What is small and near the
+    middle, where a zoom stands still, does not count, nor what lies in bars.
+    """
+
+    name = "overlay"
+    columns = {
+        "overlay_share": Column(
+            "float", "share of the picture that marks cover, with gaps of 9 pixels closed; 0: none",
+            0, 1, "lower",
+        ),
+        "overlay_place": Column(
+            "text",
+            "where the middle of the largest mark is, in thirds: top_left, top_centre, top_right, "
+            "middle_left, … bottom_right; none",
+            counted=True,
+        ),
+        "overlay_box": Column(
+            "text", "JSON [x, y, width, height] of the largest mark, pixels as displayed; NULL "
+            "without one",
+        ),
+    }  # fmt: skip
+
+    class Options(StageOptions):
+        """Options of `overlay`."""
+
+        batch_size: int = Field(32, ge=1, le=4096, description="clips claimed by one task")
+
+    def score(self, clip: Clip) -> Scores:
+        """The columns of one clip. Raises SamplesMissing."""
+        from curate.tasks.video.standing import standing
+
+        samples = clip.samples
+        pictures = [samples.picture(n) for n in range(len(samples.measures.pictures))]
+        found = standing(pictures)
+        if found is None:
+            return dict.fromkeys(self.columns)
+        if not found.share:
+            return {"overlay_share": 0.0, "overlay_place": "none", "overlay_box": None}
+        row = int(3 * (found.y + found.height / 2))
+        column = int(3 * (found.x + found.width / 2))
+        sides = (clip["width"], clip["height"]) * 2
+        box = [round(s * n) for s, n in zip(sides, found[1:], strict=True)]
+        return {
+            "overlay_share": round(found.share, 6),
+            "overlay_place": f"{_ROWS[min(2, row)]}_{_COLUMNS[min(2, column)]}",
+            "overlay_box": json.dumps(box),
+        }

@@ -1,0 +1,87 @@
+"""Marks that stand still before pictures that move, and pictures that do not move."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from curate.tasks.overlay import Overlay
+from curate.tasks.stage import Clip, Context, Settings, Video
+from curate.tasks.video.geometry import RGB
+from curate.tasks.video.standing import standing
+from tests.tasks.scenery import painting
+
+SIZE = (320, 180)
+
+
+def moving(count: int = 8, step: int = 40) -> list[RGB]:
+    """Pictures of a camera that pans over a painting."""
+    wide = painting(2, (960, 400))
+    return [
+        cv2.cvtColor(wide[100:280, step * n : step * n + 320], cv2.COLOR_GRAY2RGB).astype(np.uint8)
+        for n in range(count)
+    ]
+
+
+def marked(pictures: list[RGB], opacity: float) -> list[RGB]:
+    made = []
+    for picture in pictures:
+        mark = cv2.putText(picture.copy(), "TV 7", (236, 30), 0, 0.8, (255, 255, 255), 3)
+        made.append(cv2.addWeighted(mark, opacity, picture, 1 - opacity, 0).astype(np.uint8))
+    return made
+
+
+@pytest.mark.parametrize("opacity", [0.4, 1.0])
+def test_a_mark_is_found_where_it_is(opacity: float) -> None:
+    found = standing(marked(moving(), opacity))
+    assert found is not None and 0.005 < found.share < 0.08
+    assert found.x * 320 == pytest.approx(236, abs=8) and found.y < 0.1
+    assert (found.x + found.width) * 320 == pytest.approx(304, abs=16)
+
+
+def test_without_a_mark_there_is_none() -> None:
+    found = standing(moving())
+    assert found is not None and found.share == 0
+
+
+def test_the_edges_of_bars_are_no_marks() -> None:
+    pictures = moving()
+    for picture in pictures:
+        picture[:20] = picture[-20:] = 0
+    found = standing(pictures)
+    assert found is not None and found.share == 0
+
+
+@pytest.mark.parametrize(
+    "pictures",
+    [moving(8, 0), moving(4), *([np.full((n, n, 3), 128, np.uint8)] * 8 for n in (1, 90))],
+    ids=["tripod", "few", "tiny", "flat"],
+)  # fmt: skip
+def test_where_the_picture_stands_nothing_is_said(pictures: list[RGB]) -> None:
+    assert standing(pictures) is None
+
+
+class Stored:
+    """Samples of a clip."""
+
+    def __init__(self, pictures: list[RGB]) -> None:
+        self._pictures = pictures
+        self.measures = self
+        self.pictures = pictures
+
+    def picture(self, number: int) -> RGB:
+        return self._pictures[number]
+
+
+def test_the_columns_are_in_pixels_of_the_clip(tmp_path: Any) -> None:
+    stage = Overlay(Overlay.Options(), Context(Settings(home=tmp_path)))
+    sizes = {"width": 640, "height": 360}
+    for opacity, place in ((1.0, "top_right"), (0.0, "none")):
+        clip = Clip(1, 1, 0, Video(1, 1, "a", "a", {}), 0, 1, Fraction(1), sizes, tmp_path)
+        clip.__dict__["samples"] = Stored(marked(moving(), opacity))
+        found = stage.score(clip)
+        assert set(found) == set(Overlay.columns) and found["overlay_place"] == place
