@@ -105,6 +105,8 @@ def fit(
     opened = open_dataset(session, dataset)
     check_scikit_learn()
     sampling = choose_sample(opened, count, sample, seed, model)
+    if sampling.others:
+        session.console.say(f"besides {sampling.model}: {sampling.others}; see --model")
     pipeline = opened.pipeline
     if not pipeline.has(STAGE):
         pipeline = with_steps(opened, [{"stage": STAGE}])
@@ -122,7 +124,8 @@ def fit(
     if as_json:
         emit_json({"dataset": opened.name, "fit": number, **made_by, **made_of})
     else:
-        print(f"dataset {opened.name}: fit {number}, {counted(wanted, 'concept')} on {of_clips}")
+        made = f"fit {number}, {counted(wanted, 'concept')} on {of_clips}"
+        print(f"dataset {opened.name}: {made}, embedded by {sampling.model}")
     names = pipeline.level_stages("clip")
     through = names[names.index(STAGE) + 1 :]
     if some_stand_at(opened.engine, opened.dataset.id, through or [DONE]):
@@ -167,7 +170,7 @@ def _list(session: Session, dataset: str | None, shown: int, as_json: bool) -> N
             f"{counted(earlier, 'clip')} with a concept of an earlier fit; for one of fit {number}:"
             f" `curate redo {STAGE} DATASET`"
         )
-    session.next(("concepts", "rates", opened.name))
+    session.next(("concepts", "rates", opened.name) if rows else ("redo", STAGE, opened.name))
 
 
 def _row(group: Group, name: str) -> dict[str, Any]:

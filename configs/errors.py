@@ -468,8 +468,8 @@ class MeasuresMissing(StageError):
 
 
 class EmbeddingMissing(StageError):
-    """Stage {stage} needs this clip's embeddings by {model}, and {found}. They are written by
-    clip_embed; compute them with: `curate redo clip_embed DATASET`
+    """Stage {stage} needs this clip's embeddings by {model}, and {found}. The stage that embeds
+    clips writes them; where that is clip_embed: `curate redo clip_embed DATASET`
     """
 
 

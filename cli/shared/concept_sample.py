@@ -33,6 +33,7 @@ class ConceptSample:
     concepts: int
     size: int
     seed: int
+    others: str = ""  # who else embedded how many clips
 
 
 def choose_sample(
@@ -46,12 +47,18 @@ def choose_sample(
     if model and model not in known:
         raise UsageError(what=f"--model {model}: clips were embedded by {', '.join(known)}")
     name, revision, clips = next(one for one in found if model in (None, one[0]))
+    others = ", ".join(
+        f"{counted(n, 'clip')} {'is' if n == 1 else 'are'} embedded by {m} {r}".rstrip()
+        for m, r, n in found
+        if (m, r) != (name, revision)
+    )
     concepts = count or max(1, min(MOST_CONCEPTS, clips // 10))
     if concepts > clips:
         embedded = f"{counted(clips, 'clip')} of {opened.name} are embedded"
         raise UsageError(what=f"-k {concepts}: only {embedded}; take fewer concepts")
     at_least = max(LEAST_SAMPLE, CLIPS_A_CONCEPT * concepts)
-    return ConceptSample(name, revision, clips, concepts, max(concepts, size or at_least), seed)
+    size = max(concepts, size or at_least)
+    return ConceptSample(name, revision, clips, concepts, size, seed, others)
 
 
 def sample_vectors(

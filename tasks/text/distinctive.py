@@ -37,5 +37,7 @@ def distinctive(
             excess = own * math.log(own * total / overall[word])
             if own >= share:
                 rated.append((-round(max(excess, 0.0), 9), -own, word))
-        names[group] = [word for _, _, word in sorted(rated)[:most]]
+        rated.sort()
+        telling = [word for excess, _, word in rated if excess < 0]
+        names[group] = (telling or [word for *_, word in rated])[:most]
     return names

@@ -51,7 +51,7 @@ def test_concepts_of_a_finished_dataset_are_fitted_filled_and_listed(
 ) -> None:
     result = curate("concepts", "fit", "pets", "-k", "2")
     assert result.code == 0, result.err
-    assert result.out == "dataset pets: fit 1, 2 concepts on 7 clips of 7\n"
+    assert result.out == "dataset pets: fit 1, 2 concepts on 7 clips of 7, embedded by m\n"
     assert "the stage concept joins the pipeline of pets" in result.err
     assert "Next: curate redo concept pets" in result.err
     none = curate("concepts", "list", "pets")
@@ -133,6 +133,35 @@ def test_what_cannot_be_is_told_with_what_to_type(
 ) -> None:
     result = curate("concepts", *words)
     assert (result.code, says in result.err, result.out) == (code, True, ""), result.err
+
+
+def test_of_two_embedders_the_one_of_most_clips_is_taken_and_the_other_on_request(
+    curate: Call, embedded: Filled
+) -> None:
+    with embedded.engine.begin() as connection:
+        other = [{"clip_id": n, **row} for n in (1, 2, 3) for row in rows_at(60 * n, model="other")]
+        connection.execute(insert(embeddings), other)
+    usual = curate("concepts", "fit", "pets", "-k", "2")
+    assert "7 clips of 7, embedded by m\n" in usual.out
+    assert "3 clips are embedded by other" in usual.err
+    curate("redo", "concept")
+    run(embedded, "concept")
+    other_fit = curate("concepts", "fit", "pets", "-k", "3", "--model", "other")
+    assert "3 clips of 3, embedded by other\n" in other_fit.out
+    none = curate("concepts", "list", "pets")
+    assert "Next: curate redo concept pets" in none.err
+    rates = curate("concepts", "rates", "pets", "--eps", "0.1", "--json").json
+    assert [(r["duplicates"], r["clips"]) for r in rates] == [(0, 3)], "before the redo"
+    curate("redo", "concept")
+    run(embedded, "concept")
+    assert (
+        sorted(rows(embedded, "status, reason, concept_fit"))
+        == [("failed", "EmbeddingMissing", 1)] * 4 + [("kept", None, 2)] * 3
+    )
+    curate("concepts", "fit", "pets", "-k", "2", "--model", "m")
+    assert curate("redo", "concept").out == "dataset pets: 7 clips back to concept\n"
+    run(embedded, "concept")
+    assert set(rows(embedded, "status, concept_fit")) == {("kept", 3)}
 
 
 def test_without_embeddings_nothing_is_fitted(curate: Call, filled: Filled) -> None:
