@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from functools import partial
 from importlib import import_module
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import model_validator
 
 from curate.configs.schema import Column
 from curate.tasks.inputs.extensions import is_image
-from curate.tasks.stage import Field, Outcome, Scores, Stage, StageOptions, Video
+from curate.tasks.models.catalog import folder_of
+from curate.tasks.stage import Field, Need, Outcome, Scores, Stage, StageOptions, Video
 from curate.tasks.video.hash_package import check_imagededup
 from curate.tasks.video.picture_options import Deinterlace, Hdr, refuse_hdr
 
+if TYPE_CHECKING:
+    from curate.tasks.models.transnet import TransNet
+
+LEARNED = ("learned", "gated")
+# frames, or seconds with an s
+SceneLength = (
+    Annotated[int, Field(ge=1, le=100_000)]
+    | Annotated[str, Field(pattern=r"^\d{1,6}(\.\d{1,6})?s$")]
+)
 NO_SCENE = "no_scene_long_enough"
 _MOST = 0.9  # of a video's frames; where fewer decode, it is looked for the reason
 _OF_AN_IMAGE: Scores = {
     "frames_decoded": 1, "frames_leftover": 0, "frames_unplaced": 0, "scenes_short": 0,
     "longest_gap": None, "time_jumps": 0, "seekable": 1, "interlaced_flag": None,
+    "frames_in_transitions": None,
 }  # fmt: skip
 
 
@@ -81,11 +92,17 @@ class Split(Stage[Video, "Split.Options"]):
             "int", "0: its time stamps are missing, equal or unordered, so clips take long to cut",
             0, 1,
         ),
+        "frames_in_transitions": Column(
+            "int", "frames of dissolves and fades, left out of the clips before and after; of "
+            "frames_leftover; NULL unless transitions is trim", 0,
+        ),
         "interlaced_flag": Column(
             "int", "1 when any frame is flagged as two fields of different times, else 0", 0, 1
         ),
         "split_form": Column("int", "version of how videos are split; NULL: 1", 1),
     }  # fmt: skip
+
+    _network: TransNet | None = None
 
     class Options(StageOptions):
         """Options of `split`."""
@@ -94,20 +111,32 @@ class Split(Stage[Video, "Split.Options"]):
         time_limit: float = Field(
             3600, gt=0, le=7 * 86400, description="seconds a batch may take before it is stopped"
         )
-        detector: Literal["adaptive", "content", "stride", "panda"] = Field(
+        detector: Literal["adaptive", "content", "stride", "panda", "learned", "gated"] = Field(
             "adaptive",
             description="PySceneDetect's AdaptiveDetector or ContentDetector; a cut every "
-            "stride_seconds; or content followed by the maximum-length rule of Panda-70M",
+            "stride_seconds; content followed by the maximum-length rule of Panda-70M; the network "
+            "TransNetV2; or gated: TransNetV2 only where a cheap test sees a change",
+        )
+        model: str = Field(
+            "transnetv2",
+            min_length=1,
+            description="folder of TransNetV2: a name (curate models list) or a path; it runs on "
+            "ONNX Runtime, and with queue ascend on MindSpore",
+        )
+        transitions: Literal["keep", "trim"] = Field(
+            "keep",
+            description="trim: frames of dissolves and fades, which learned and gated find, are in "
+            "no clip",
         )
         threshold: float | None = Field(
             None,
             gt=0,
             le=255,
             description="of the detector; null: adaptive 3.0 (ratio), content and panda 25 (mean "
-            "HSV difference)",
+            "HSV difference), learned and gated 0.5 (probability)",
         )
-        min_scene_len: int = Field(
-            15, ge=1, le=100_000, description="frames that must pass between two cuts"
+        min_scene_len: SceneLength = Field(
+            15, description="frames, or seconds such as 0.6s, that must pass between two cuts"
         )
         min_seconds: float = Field(2.0, ge=0, le=86400, description="shorter clips are left out")
         max_seconds: float | None = Field(
@@ -152,6 +181,14 @@ class Split(Stage[Video, "Split.Options"]):
         def _has_cuts_to_mend(self) -> Split.Options:
             if self.stitch and self.detector == "stride":
                 raise ValueError("stitch mends the cuts that a detector finds; stride finds none")
+            if self.detector not in LEARNED:
+                if self.transitions == "trim":
+                    raise ValueError("transitions are found by the detectors learned and gated")
+                return self
+            if self.stitch:
+                raise ValueError("stitch mends the cuts of adaptive, content and panda")
+            if self.threshold is not None and self.threshold >= 1:
+                raise ValueError("the threshold of learned and gated is a probability below 1")
             return self
 
     @classmethod
@@ -162,8 +199,32 @@ class Split(Stage[Video, "Split.Options"]):
 
     @classmethod
     def check(cls, options: StageOptions) -> None:
-        """Raise PackageMissing when imagededup is not installed."""
+        """Raise PackageMissing when a package that splitting needs is not installed."""
+        from curate.tasks.models.onnx_session import check_onnx_runtime
+
         check_imagededup()
+        if getattr(options, "detector", "") in LEARNED and options.queue == "cpu":
+            check_onnx_runtime(f"split with detector {getattr(options, 'detector', '')}")
+
+    @classmethod
+    def models(cls, options: Any) -> tuple[Need, ...]:
+        """TransNetV2, for the detectors that run it."""
+        return (Need("transnetv2", options.model),) if options.detector in LEARNED else ()
+
+    def load(self) -> None:
+        """Load the network of the detector, if it has one. Raises BadModel, PackageMissing."""
+        options, settings = self.options, self.context.settings
+        if options.detector not in LEARNED:
+            return
+        folder = folder_of(options.model, settings.model_folder)
+        if options.queue == "ascend":
+            from curate.tasks.models.transnet_mindspore import mindspore_transnet
+
+            self._network = mindspore_transnet(folder, settings.device)
+        else:
+            from curate.tasks.models.transnet import onnx_transnet
+
+            self._network = onnx_transnet(folder)
 
     def run(self, row: Video) -> Outcome:
         """The clips of one video; their samples are written. Raises MediaError."""
@@ -182,7 +243,7 @@ class Split(Stage[Video, "Split.Options"]):
         plan = SplitPlan(
             detector=o.detector,
             threshold=o.threshold,
-            min_scene_len=o.min_scene_len,
+            min_scene_len=_frames_or_seconds(o.min_scene_len),
             stride_seconds=o.stride_seconds,
             lengths=Lengths(o.min_seconds, o.max_seconds, o.long_scenes, panda),
             sample_fps=o.sample_fps,
@@ -192,6 +253,8 @@ class Split(Stage[Video, "Split.Options"]):
             tone_map=o.hdr == "tonemap",
             views=str(getattr(dedup, "views", "none")),
             stitch=o.stitch,
+            network=self._network,
+            trim=o.transitions == "trim",
             camera=pipeline.has("camera"),
             bars=pipeline.has("borders"),
             full_size=pipeline.has("coding"),
@@ -209,3 +272,8 @@ class Split(Stage[Video, "Split.Options"]):
                     refuse_other_codec(row.path)
         scores = {**frames, "split_form": self.form}
         return Outcome(scores, clips, None if clips else NO_SCENE)
+
+
+def _frames_or_seconds(length: int | str) -> int | float:
+    """A scene's length in frames, or in seconds as a float."""
+    return length if isinstance(length, int) else float(length.removesuffix("s"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,20 @@ from curate.configs.errors import BadModel, PackageMissing
 from curate.configs.packages import install
 
 
+def check_onnx_runtime(what: str) -> None:
+    """Raise PackageMissing if ONNX Runtime, which `what` needs, is not installed.
+
+    Does not import it.
+    """
+    if importlib.util.find_spec("onnxruntime") is None:
+        how = install("onnxruntime")
+        raise PackageMissing(what=what, package="onnxruntime", install=how)
+
+
 def onnx_runtime(what: str) -> Any:
     """The module onnxruntime. Raises PackageMissing: `what` needs it."""
-    try:
-        return importlib.import_module("onnxruntime")
-    except ImportError:
-        how = install("onnxruntime")
-        raise PackageMissing(what=what, package="onnxruntime", install=how) from None
+    check_onnx_runtime(what)
+    return importlib.import_module("onnxruntime")
 
 
 def onnx_session(source: bytes | Path, what: str, path: Path) -> Any:

@@ -8,6 +8,7 @@ a frame accumulate over the length of a scene.
 from __future__ import annotations
 
 import ctypes
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -23,6 +24,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from curate.tasks.models.transnet import TransNet
 from curate.tasks.stage import NewClip, Scores
 from curate.tasks.video.clock import Clock
 from curate.tasks.video.decode import decode, open_media, video_stream
@@ -32,6 +34,7 @@ from curate.tasks.video.full_size import FullSize
 from curate.tasks.video.geometry import Geometry, geometry
 from curate.tasks.video.hashing import perceptual_hashes
 from curate.tasks.video.jpeg import JpegList, decode_jpeg
+from curate.tasks.video.learned import Gate, LateFrames, LearnedCuts
 from curate.tasks.video.measures import Measures, Pair
 from curate.tasks.video.pieces import Lengths, Piece, long_enough, pieces
 from curate.tasks.video.samples import SampleWriter
@@ -54,7 +57,7 @@ class SplitPlan:
 
     detector: Detector = "adaptive"
     threshold: float | None = None
-    min_scene_len: int = 15
+    min_scene_len: int | float = 15  # frames, or seconds if it is a float
     stride_seconds: float = 10.0
     lengths: Lengths = field(default_factory=Lengths)
     sample_fps: float = 1.0
@@ -67,6 +70,8 @@ class SplitPlan:
     camera: bool = False  # whether the motion of the camera is measured
     bars: bool = False  # whether bars around the picture are
     full_size: bool = False  # whether some frames are looked at in full size
+    network: TransNet | None = None  # of the detectors learned and gated
+    trim: bool = False  # whether transitions that they find are left out of their neighbours
 
 
 def split_video(
@@ -110,7 +115,22 @@ def split_video(
         "time_jumps": len(clock.jumps),
         "seekable": int(clock.searchable),
         "interlaced_flag": int(interlacing.found),
+        "frames_in_transitions": clips.faded if plan.trim else None,
     }
+
+
+def _finder(plan: SplitPlan, fps: float) -> CutFinder:
+    """A finder for a part of a video, of so many frames a second."""
+    if plan.network is not None:
+        gate = Gate() if plan.detector == "gated" else None
+        return LearnedCuts(plan.network, plan.threshold, plan.min_scene_len, gate, plan.trim)
+    if plan.detector == "stride":
+        return Stride(plan.stride_seconds)
+    finder = CutFinder(plan.detector, plan.threshold, plan.min_scene_len)
+    if not plan.stitch:
+        return finder
+    apart = plan.min_scene_len
+    return Stitcher(finder, round(apart * fps) if isinstance(apart, float) else apart)
 
 
 @cache
@@ -192,6 +212,7 @@ class _OnePass:
         self._before: tuple[Gray, float] | None = None  # the first frame of a pair, and its time
         self._scene: OpenScene | None = None
         self._finder: CutFinder
+        self._late: LateFrames | None = None  # of a finder that is up to hundred frames late
 
     def take(self, decoded: VideoFrame) -> None:
         """Process the next frame; where it shows that a scene has ended, make its clips."""
@@ -206,13 +227,9 @@ class _OnePass:
             self._scene.begin(frame, seconds)
             self._before = None
             self._suspects.clear()
-            plan = self._plan
-            if plan.detector == "stride":
-                self._finder = Stride(plan.stride_seconds)
-            else:
-                self._finder = CutFinder(plan.detector, plan.threshold, plan.min_scene_len)
-            if plan.stitch:
-                self._finder = Stitcher(self._finder, plan.min_scene_len)
+            self._finder = _finder(self._plan, float(times.fps))
+            if isinstance(self._finder, LearnedCuts):
+                self._late = LateFrames(self._finder, store.hold_small)
         scene = cast(OpenScene, self._scene)
         scene.take(frame, seconds)
         pairing = self._before is not None or seconds >= self._next_flow
@@ -223,8 +240,12 @@ class _OnePass:
                 gray = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
                 self._pair(scene, frame.index, gray, seconds)
         time = DetectorTime(frame.index, frame.pts - times.first, times.time_base, times.fps)
+        if self._finder.needs_thumbnails:
+            picture = scene.store.thumbnail(decoded)
+        if self._late is not None:
+            self._late.add(frame)
         cuts = self._finder.push(time, picture)
-        if self._finder.suspect or frame.index in cuts:
+        if self._late is None and (self._finder.suspect or frame.index in cuts):
             if self._plan.stitch:  # it may wait for long, beside others
                 frame = replace(frame, decoded=scene.store.hold(decoded))
             self._suspects.append(frame)
@@ -235,21 +256,28 @@ class _OnePass:
         """Make the clips of the scenes that end before these frames."""
         for index in cuts:
             scene = cast(OpenScene, self._scene)
-            first = next(frame for frame in self._suspects if frame.index == index)
+            if self._late is not None:
+                first = self._late.find(index)
+            else:
+                first = next(frame for frame in self._suspects if frame.index == index)
             if index == scene.start:
                 continue
             after = scene.cut(index)
-            self._clips.close(scene, first.pts)
+            self._close(scene, first.pts)
             self._scene = after
             after.begin(first, self._times.seconds(first.pts))
 
     def finish(self, end: int) -> None:
         """Make the clips of the open scene, which ends at the time stamp `end`, if there is one."""
         if self._scene is not None:
-            if self._plan.stitch:
-                self._cut(self._finder.flush())
-            self._clips.close(self._scene, end)
+            self._cut(self._finder.flush())
+            self._close(self._scene, end)
             self._scene = None
+
+    def _close(self, scene: OpenScene, end: int) -> None:
+        """Make the clips of a scene, unless it is a transition that is left out."""
+        is_transition = scene.start in self._finder.transitions
+        (self._clips.leave_out if is_transition else self._clips.close)(scene, end)
 
     def _pair(self, scene: OpenScene, index: int, gray: Gray, seconds: float) -> None:
         """Measure the pair that the last frame began; begin another one when it is time to."""
@@ -273,7 +301,7 @@ class _Clips:
         self, plan: SplitPlan, times: _Times, writer: SampleWriter, full_size: FullSize | None
     ) -> None:
         self.clips: list[NewClip] = []
-        self.placed = self.leftover = self.short = 0  # frames, and pieces
+        self.placed = self.leftover = self.short = self.faded = 0  # frames, and pieces
         self.longest_gap = 0  # units of the time base
         self._plan = plan
         self._times = times
@@ -281,11 +309,20 @@ class _Clips:
         self._full_size = full_size
         self._numbers = count()
 
+    def leave_out(self, scene: OpenScene, end: int) -> None:
+        """Make no clip of the frames of a transition; `end` is the time stamp of its end."""
+        self.leftover += len(scene.times)
+        self.faded += len(scene.times)
+        self._note_gaps(scene.times, end)
+
+    def _note_gaps(self, times: array[int], end: int) -> None:
+        times.append(end)
+        self.longest_gap = max(self.longest_gap, int(np.diff(np.frombuffer(times, "i8")).max()))
+
     def close(self, scene: OpenScene, end: int) -> None:
         """Make the clips of a scene; `end` is the time stamp of its end."""
         times = scene.times
-        times.append(end)
-        self.longest_gap = max(self.longest_gap, int(np.diff(np.frombuffer(times, "i8")).max()))
+        self._note_gaps(times, end)
         time_base, lengths = self._times.time_base, self._plan.lengths
         position = 0
         for piece in pieces(times, time_base, lengths):

@@ -24,6 +24,7 @@ HELD = 16  # decoded frames held in memory for an open scene
 HELD_EVERY = 0.25  # seconds between held frames at first; doubled whenever there are too many
 _HELD_BYTES = 8 << 20  # a larger frame is scaled to a longer side of _HELD_SIDE
 _HELD_SIDE = 1920  # pixels
+SEEN = (48, 27)  # width and height of what the network for cuts sees
 
 Key = tuple[int, int]  # offset and size of a JPEG in the file of a FrameStore
 
@@ -62,16 +63,33 @@ class FrameStore:
         half = shape.fit(shorter=SHORTER // 2)
         self._half = Converter(half, shape, bilinear, tone_mapper, "gray")
         self._whole = Converter(shape.square, shape, bilinear, tone_mapper, "gray")
+        size = SEEN[::-1] if shape.sideways else SEEN
+        self._seen = Converter(size, shape, Interpolation.BICUBIC, tone_mapper)
         self._tone_mapper = tone_mapper
         self._shrinker = VideoReformatter()
         self._file = file
+
+    def thumbnail(self, decoded: VideoFrame) -> RGB:
+        """The frame as the network for cuts sees it: 27 x 48 x 3, as ffmpeg scales it."""
+        return self._seen.convert(decoded)
+
+    def hold_small(self, decoded: VideoFrame) -> VideoFrame:
+        """The frame, scaled down to the size of its large picture: many more are held than used."""
+        return (
+            self._scaled(decoded, LONGER)
+            if max(decoded.width, decoded.height) > LONGER
+            else decoded
+        )
 
     def hold(self, decoded: VideoFrame) -> VideoFrame:
         """The frame, scaled down if many frames of its size would take too much memory."""
         if sum(plane.buffer_size for plane in decoded.planes) <= _HELD_BYTES:
             return decoded
+        return self._scaled(decoded, _HELD_SIDE)
+
+    def _scaled(self, decoded: VideoFrame, longer: int) -> VideoFrame:
         sides = decoded.width, decoded.height
-        scale = min(1.0, _HELD_SIDE / max(sides))
+        scale = min(1.0, longer / max(sides))
         width, height = (max(2, round(side * scale / 2) * 2) for side in sides)
         if self._tone_mapper is not None:
             decoded = self._tone_mapper(decoded, (width, height))

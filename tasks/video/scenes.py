@@ -25,9 +25,9 @@ with standing_in({"scenedetect": bare("scenedetect"), "tqdm": None}):
     from scenedetect.detectors import AdaptiveDetector, ContentDetector
 
 BGR = NDArray[np.uint8]
-Detector = Literal["adaptive", "content", "panda", "stride"]
+Detector = Literal["adaptive", "content", "panda", "stride", "learned", "gated"]
 LONGER_SIDE = 256  # of the pictures that the detectors see: PySceneDetect's DEFAULT_MIN_WIDTH
-DEFAULT_THRESHOLD = {"adaptive": 3.0, "content": 25.0, "panda": 25.0, "stride": 0.0}
+DEFAULT_THRESHOLD = {"adaptive": 3.0, "content": 25.0, "panda": 25.0}
 
 
 class Shrinker:
@@ -87,9 +87,15 @@ class CutFinder:
     """
 
     needs_pictures = True
+    needs_thumbnails = False  # 48 x 27 pixels instead
     suspect = False
+    transitions: dict[int, int] = {}
+    """Scenes that are the frames of a transition: the first frame of each, and how many it has."""
 
-    def __init__(self, detector: Detector, threshold: float | None, min_scene_len: int) -> None:
+    def __init__(
+        self, detector: Detector, threshold: float | None, min_scene_len: int | float
+    ) -> None:
+        """`min_scene_len`: frames, or seconds if it is a float."""
         level = DEFAULT_THRESHOLD[detector] if threshold is None else threshold
         self._score = _Score()
         if detector == "adaptive":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from av.video.frame import VideoFrame
+from pydantic import ValidationError
 
-from curate.configs.errors import MediaError, OtherCodec
+from curate.configs.errors import MediaError, OtherCodec, PackageMissing
 from curate.configs.settings import Settings
+from curate.tasks.models.transnet import WINDOW
 from curate.tasks.split import NO_SCENE, Split
-from curate.tasks.stage import Context, NewClip, Outcome, Video
+from curate.tasks.stage import Context, Need, NewClip, Outcome, Video
 from curate.tasks.video.decode import decode, open_media, video_stream
 from curate.tasks.video.probing import probe_video
 from curate.tasks.video.samples import Samples, archive
@@ -324,3 +327,100 @@ def test_damage_is_not_taken_for_another_codec(tmp_path: Path) -> None:
     path = tmp_path / "b.ts"
     path.write_bytes(raw)
     assert split(path, tmp_path, {"num_frames": 48}).scores["frames_decoded"] < 43  # type: ignore[operator]
+
+
+# ---------------------------------------------------------------- learned detectors
+
+
+class Differences:
+    """A network: a frame ends a shot where the next one differs; dark frames are a transition."""
+
+    window = WINDOW
+
+    def predict(self, frames: Any) -> tuple[Any, Any]:
+        means = frames.astype(np.float32).mean(axis=(1, 2))
+        cuts = np.append(np.abs(np.diff(means, axis=0)).max(axis=1) > 12, False)
+        return cuts.astype(np.float32), (means.max(axis=1) < 60).astype(np.float32)
+
+
+def learned(path: Path, home: Path, **options: Any) -> Outcome:
+    values = {"min_seconds": 0.0, "detector": "learned", **options}
+    stage = Split(Split.Options.model_validate(values), Context(Settings(home=home)))
+    stage._network = Differences()
+    return stage.run(Video(1, 1, str(path), path.name, {}))
+
+
+@pytest.mark.parametrize("detector", ["learned", "gated"])
+def test_a_learned_detector_finds_cuts_in_the_one_pass(tmp_path: Path, detector: str) -> None:
+    """Also where the first frame of a scene was scaled down while the network was waited for."""
+    cuts = (40, 90)
+    path = write_video(tmp_path / "a.mp4", footage(130, cuts, size=(1000, 300)), CLOSED)
+    outcome = learned(path, tmp_path, detector=detector)
+    assert [clip.scores["start_frame"] for clip in outcome.clips] == [0, *cuts]
+    assert outcome.scores["frames_in_transitions"] is None
+    for clip in outcome.clips:
+        first = samples(tmp_path, clip).first()
+        assert frame_number(first) == clip.scores["start_frame"]
+
+
+def test_frames_of_transitions_are_in_no_clip_and_all_frames_are_counted(tmp_path: Path) -> None:
+    frames = list(footage(150, (70,)))
+    for index in range(64, 76):
+        frames[index] = frames[index] // 8
+    path = write_video(tmp_path / "a.mp4", frames, CLOSED)
+    outcome = learned(path, tmp_path, transitions="trim")
+    spans = [(c.scores["start_frame"], c.scores["num_frames"]) for c in outcome.clips]
+    assert spans == [(0, 64), (76, 74)]
+    counts = [outcome.scores[f"frames_{n}"] for n in ("decoded", "leftover", "unplaced")]
+    assert counts == [150, 12, 0]
+    assert outcome.scores["frames_in_transitions"] == 12
+    first, second = outcome.clips
+    assert first.end_pts < second.start_pts
+    kept = learned(path, tmp_path, transitions="keep")
+    assert [c.scores["start_frame"] for c in kept.clips] == [0, 70]
+
+
+def test_scenes_may_be_so_many_seconds_long(tmp_path: Path) -> None:
+    """At a frame a second, 15 frames would be a quarter of a minute."""
+    encoding = replace(CLOSED, rate=Fraction(1))
+    path = write_video(tmp_path / "a.mp4", footage(40, (6, 12, 18, 30)), encoding)
+    cuts = {
+        length: [
+            c.scores["start_frame"]
+            for c in split(path, tmp_path, min_scene_len=length, max_seconds=None).clips
+        ]
+        for length in (15, "0.6s", "6s", "6.5s")
+    }
+    assert cuts["0.6s"] == cuts["6s"] == [0, 6, 12, 18, 30]
+    assert len(cuts["6.5s"]) < 5 and len(cuts[15]) < 4
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"detector": "content", "transitions": "trim"}, "by the detectors learned and gated"),
+        ({"detector": "learned", "stitch": True}, "cuts of adaptive, content and panda"),
+        ({"detector": "gated", "threshold": 3.0}, "a probability below 1"),
+        ({"min_scene_len": "6m"}, "min_scene_len"),
+        ({"min_scene_len": 0}, "min_scene_len"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        Split.Options(**options)
+
+
+def test_a_learned_detector_needs_its_weights_and_its_runtime(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options = Split.Options(detector="gated", model="mine")
+    assert Split.models(options) == (Need("transnetv2", "mine"),)
+    assert Split.models(Split.Options()) == ()
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else real(name)
+    )
+    Split.check(Split.Options())
+    Split.check(Split.Options(detector="learned", queue="ascend"))
+    with pytest.raises(PackageMissing, match=r"pip install 'onnxruntime>=1\.20'"):
+        Split.check(options)

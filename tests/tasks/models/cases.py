@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from curate.configs.settings import Settings
 from curate.tasks.models import checkpoint, cpu_kernels, device, towers
 from curate.tasks.models.device import Device
+from curate.tasks.models.transnet import OnnxTransNet
+from curate.tasks.models.transnet_mindspore import MindSporeTransNet
 from curate.tasks.models.trial import trial
 from tests import tiny
 from tests.accuracy.run_models import alone
@@ -338,6 +340,14 @@ def device_is_lost() -> Any:
         tower._run = before  # type: ignore[method-assign]
 
 
+def transnet() -> float:
+    """How far TransNetV2 on MindSpore is from ONNX Runtime, at most: windows of 12 frames."""
+    where = tiny.write_transnet(settings().folder / "transnetv2")
+    frames = np.random.RandomState(0).randint(0, 256, (12, 27, 48, 3)).astype(np.uint8)
+    ours = np.stack(MindSporeTransNet(where, "CPU", 12).predict(frames))
+    return float(np.abs(ours - np.stack(OnnxTransNet(where, 12).predict(frames))).max())
+
+
 def trials() -> Any:
     """What a trial of a kind measures, and says of weights that are NaN; that of lpips is run by
     test_readme.py.
@@ -396,6 +406,7 @@ CASES: dict[str, Callable[[], Any]] = {
     "trials": trials,
     "light": light,
     "devices": devices,
+    "transnet": transnet,
 }
 
 if __name__ == "__main__":

@@ -1,0 +1,269 @@
+"""Finds cuts by TransNetV2, in windows of 100 frames as published, or only where a cut is possible.
+
+Of a window, the middle 50 frames count; 25 before and after them are context. A *gated* finder
+places windows where a cheap test sees a change; elsewhere nothing is found and nothing computed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from curate.tasks.models.transnet import CONTEXT, TransNet
+from curate.tasks.video.scene_buffer import SceneFrame
+from curate.tasks.video.scenes import BGR, CutFinder, DetectorTime
+
+THRESHOLD = 0.5  # as published
+SHORTEST = 4  # frames of a transition; fewer are a cut
+QUIET = 4  # frames without any sign that end a cut or transition: a fade may be black between
+LONGEST = 250  # frames of a transition: what goes on for longer is decided as it is
+DARKER = 0.5  # natural logarithm of how much the light changes over LOOK_BACK frames: a dark fade
+LOOK_BACK = 12  # frames between those that the cheap test compares
+BEFORE = 16  # frames before one that the test marks for which the network is asked
+
+Thumbnail = NDArray[np.uint8]  # 27 x 48 x 3, RGB
+
+
+class Gate:
+    """A cheap test of thumbnails: whether a cut or transition is possible around a frame.
+
+    It compares the colours of a frame, which motion within the picture hardly changes, its coarse
+    picture and its light with those one frame and LOOK_BACK frames before. benchmarks/shots.py
+    tells what it misses; the levels were set on its films and on Sintel's trailer.
+    """
+
+    def __init__(self) -> None:
+        self._colours: deque[NDArray[np.float32]] = deque(maxlen=LOOK_BACK + 1)
+        self._cells: deque[NDArray[np.float32]] = deque(maxlen=LOOK_BACK + 1)
+        self._steps: deque[float] = deque(maxlen=LOOK_BACK)  # changes from frame to frame
+
+    def opens(self, thumbnail: Thumbnail) -> bool:
+        """Whether the network is to be asked about the frames around this one, the next of all."""
+        bins = (thumbnail >> 6).astype(np.intp)
+        codes = (bins[..., 0] << 4) + (bins[..., 1] << 2) + bins[..., 2]
+        counts = np.bincount(codes.ravel(), minlength=64).astype(np.float32)
+        self._colours.append(counts / codes.size)
+        grid = thumbnail.reshape(9, 3, 12, 4, 3).mean(axis=(1, 3), dtype=np.float32)
+        self._cells.append(grid)
+        near = max(-2, -len(self._cells))
+        # shares of the colours that changed, 0 to 1, and mean changes of the cells, 0 to 255
+        colours, colours_far = (
+            float(np.abs(self._colours[-1] - self._colours[place]).sum() / 2) for place in (near, 0)
+        )
+        cells, cells_far = (float(np.abs(grid - self._cells[place]).mean()) for place in (near, 0))
+        usual = sum(self._steps) / max(1, len(self._steps))
+        self._steps.append(cells)
+        light = abs(float(np.log((grid.mean() + 2) / (self._cells[0].mean() + 2))))
+        sudden = (cells >= 5 and cells >= 4 * usual) or (colours >= 0.15 and cells >= 8)
+        return sudden or (colours_far >= 0.25 and cells_far >= 12) or light >= DARKER
+
+
+class LearnedCuts(CutFinder):
+    """The first frames of scenes by TransNetV2, up to some hundred frames late.
+
+    With `trim` the frames of a transition are a scene of their own, which `transitions` names by
+    its first frame. Without, a transition is one cut, where the network is surest.
+    """
+
+    needs_pictures = False
+    needs_thumbnails = True
+
+    def __init__(
+        self,
+        network: TransNet,
+        threshold: float | None = None,
+        min_scene_len: int | float = 15,
+        gate: Gate | None = None,
+        trim: bool = False,
+    ) -> None:
+        self._network = network
+        self._level = THRESHOLD if threshold is None else threshold
+        self._apart = min_scene_len
+        self._gate = gate
+        self._trim = trim
+        self._step = network.window - 2 * CONTEXT
+        self._times: deque[DetectorTime] = deque()  # of frames that are kept, with
+        self._thumbnails: deque[Thumbnail] = deque()
+        self._first = 0  # index of the first of them
+        self._start: int | None = None  # of the part
+        self._spans: deque[int] = deque()  # first frames of the middles of windows to come
+        self._planned = 0  # the first frame that no window covers yet
+        self._found: dict[int, tuple[float, float]] = {}
+        self._event: list[int] = []  # frames with a sign of the cut or transition that goes on
+        self._last_cut: DetectorTime | None = None
+        self.transitions: dict[int, int] = {}  # first frames, and how many each has
+        self.settled = 0
+        self.asked = 0  # windows
+
+    def push(self, time: DetectorTime, picture: BGR) -> list[int]:
+        """As `CutFinder.push`, of thumbnails (27 x 48 x 3, RGB)."""
+        index = time.index
+        if self._start is None:
+            self._start = self._first = self._planned = self.settled = index
+            self._last_cut = time
+        self._times.append(time)
+        self._thumbnails.append(picture)
+        if self._gate is None:
+            if index >= self._planned:
+                self._plan(index)
+        elif self._gate.opens(picture) and index >= self._planned:
+            self._plan(max(self._planned, index - BEFORE))
+        ready = self._spans and index + 1 >= self._spans[0] + self._step + CONTEXT
+        if ready:
+            self._ask(self._spans.popleft(), index)
+        return self._settle(index, False)
+
+    def flush(self) -> list[int]:
+        """The cuts that are yet to come, when there are no more frames."""
+        if self._start is None:
+            return []
+        last = self._times[-1].index
+        while self._spans:
+            self._ask(self._spans.popleft(), last)
+        return self._settle(last, True)
+
+    def may_begin(self, index: int) -> bool:
+        """Whether a frame that BEFORE frames or more have followed may turn out to begin a scene.
+
+        A frame right after a window may: the cut before it is in the window.
+        """
+        if index < self.oldest:
+            return False
+        return self._gate is None or index <= self._planned
+
+    @property
+    def oldest(self) -> int:
+        """The first frame that may yet turn out to begin a scene."""
+        return self._event[0] if self._event else self.settled
+
+    def _plan(self, first: int) -> None:
+        self._spans.append(first)
+        self._planned = first + self._step
+
+    def _ask(self, first: int, last: int) -> None:
+        """Find the probabilities of the frames of a span; `last` is the last frame there is."""
+        begin, end = first - CONTEXT, first + self._step + CONTEXT
+        places = np.clip(np.arange(begin, end), self._start, last) - self._first
+        window = np.stack([self._thumbnails[max(0, place)] for place in places])
+        cuts, transitions = self._network.predict(window)
+        self.asked += 1
+        for place in range(self._step):
+            index = first + place
+            if index <= last:
+                at = CONTEXT + place
+                self._found[index] = float(cuts[at]), float(transitions[at])
+        goes_on = max(self._found.get(first + self._step - 1, (0.0,))) > self._level
+        if goes_on and self._planned == first + self._step:
+            self._plan(self._planned)
+
+    def _settle(self, index: int, ended: bool) -> list[int]:
+        """Decide about all frames whose probabilities are known or that no window will cover."""
+        if ended:
+            until = index + 1
+        elif self._spans:
+            until = self._spans[0]
+        else:
+            until = max(self._planned, self.settled)
+            if self._gate is not None:  # a window may yet reach back by BEFORE frames
+                until = max(until, index + 1 - BEFORE)
+        cuts: list[int] = []
+        while self.settled < min(until, index + 1):
+            signs = self._found.get(self.settled, (0.0, 0.0))
+            if max(signs) > self._level and len(self._event) < LONGEST:
+                self._event.append(self.settled)
+            elif self._event and self.settled >= self._event[-1] + QUIET:
+                cuts += self._decide(index)
+            self.settled += 1
+        if ended and self._event:
+            cuts += self._decide(index)
+        keep = min(self.oldest, index) - CONTEXT - BEFORE - 1
+        while self._first < keep:
+            self._times.popleft()
+            self._thumbnails.popleft()
+            self._found.pop(self._first, None)
+            self._first += 1
+        return cuts
+
+    def _decide(self, last: int) -> list[int]:
+        """The cuts of the event that has ended; `last` is the last frame there is.
+
+        A transition is one cut in its middle, even one down to black and up again, which the
+        network sees as two; half the certainty is enough where all its frames say what it is.
+        """
+        event, self._event = self._event, []
+        fading = [i for i in event if self._found[i][1] > self._level]
+        surest = max(self._found[i][0] for i in event)
+        if len(fading) < SHORTEST:
+            cuts = self._peaks(event)
+        elif surest <= self._level / 2:
+            return []
+        elif self._trim:
+            return self._left_out(fading[0], fading[-1] + 1, last)
+        else:
+            cuts = [(fading[0] + fading[-1] + 1) // 2]
+        return [cut for cut in cuts if cut <= last and self._far_enough(cut)]
+
+    def _peaks(self, event: list[int]) -> list[int]:
+        """The frames after the surest one of each run of frames that end a shot."""
+        peaks: list[int] = []
+        run: list[int] = []
+        for index in range(event[0], event[-1] + 2):
+            if self._found.get(index, (0.0, 0.0))[0] > self._level:
+                run.append(index)
+            elif run:
+                peaks.append(max(run, key=lambda i: self._found[i][0]) + 1)
+                run = []
+        return peaks
+
+    def _left_out(self, first: int, after: int, last: int) -> list[int]:
+        """The cuts before and after the frames of a transition."""
+        self.transitions[first] = after - first
+        self._last_cut = self._time(after - 1)
+        cuts = [] if first == self._start else [first]
+        return [*cuts, after] if after <= last else cuts
+
+    def _far_enough(self, cut: int) -> bool:
+        now, last = self._time(cut), self._last_cut
+        if last is None:
+            apart = True
+        elif isinstance(self._apart, float):
+            apart = float((now.pts - last.pts) * now.time_base) >= self._apart
+        else:
+            apart = cut - last.index >= self._apart
+        if apart:
+            self._last_cut = now
+        return apart
+
+    def _time(self, index: int) -> DetectorTime:
+        return self._times[index - self._first]
+
+
+class LateFrames:
+    """Keeps the frames that may turn out to begin a scene: the last ones as they were decoded,
+    earlier ones scaled down.
+    """
+
+    def __init__(self, finder: LearnedCuts, hold: Callable[[VideoFrame], VideoFrame]) -> None:
+        self._finder = finder
+        self._hold = hold
+        self._recent: deque[SceneFrame] = deque()
+        self._kept: deque[SceneFrame] = deque()
+
+    def add(self, frame: SceneFrame) -> None:
+        """The next frame, before the finder gets it."""
+        self._recent.append(frame)
+        while self._kept and self._kept[0].index < self._finder.oldest:
+            self._kept.popleft()
+        if len(self._recent) > BEFORE + 2:
+            oldest = self._recent.popleft()
+            if self._finder.may_begin(oldest.index) and oldest.decoded is not None:
+                self._kept.append(replace(oldest, decoded=self._hold(oldest.decoded)))
+
+    def find(self, index: int) -> SceneFrame:
+        """The frame of this index."""
+        return next(f for frames in (self._kept, self._recent) for f in frames if f.index == index)
