@@ -462,9 +462,7 @@ class SamplesMissing(StageError):
 
 
 class MeasuresMissing(StageError):
-    """The samples of this clip hold no measures for stage {stage}: it was not in the pipeline when
-    split took them. Enqueue the videos as a new dataset whose pipeline has it: `curate run`
-    """
+    """No measures for {stage} are in the samples: split ran without it. Start anew: `curate run`"""
 
 
 class EmbeddingMissing(StageError):

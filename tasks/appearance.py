@@ -1,4 +1,4 @@
-"""How bright, colourful, detailed and lively pictures are: the stage `appearance`. Opens no video."""
+"""How bright, colourful and detailed pictures are: the stage `appearance`. Opens no video."""
 
 from __future__ import annotations
 

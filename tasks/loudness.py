@@ -36,8 +36,7 @@ class Loudness(Scorer["Loudness.Options"]):
 
     def score(self, clip: Clip) -> Scores:
         """The columns of one clip. Raises MediaError."""
-        from curate.tasks.video.loudness import loudness, silence
-        from curate.tasks.video.sound import span_sound
+        from curate.tasks.video.loudness import loudness, silence, span_sound
 
         video = clip.video
         mute = "audio" in video.values and video["audio"] is None

@@ -16,7 +16,7 @@ class Overlay(Scorer["Overlay.Options"]):
     The median over time of the slopes of the luma at a place, on the stored pictures, is that of
     what stands there (Dekel et al. 2017); it counts where it is over 3 standard errors in a window
     of 11 pixels and goes both across and along. NULL where it cannot be told: fewer than 5
-    pictures, or more than 0.35 of the detail stands still, as with a camera on a tripod. Words and
+    pictures, more than 0.25 of the detail stands still, or `camera` before it says static. Words and
     logos in a corner are found from about 10 % opacity, wide marks and bands from 20 %, none at 3 %
     (benchmarks/overlay.py); of digits and words that change, what stays. What is small and near the
     middle, where a zoom stands still, does not count, nor what lies in bars.
@@ -51,7 +51,9 @@ class Overlay(Scorer["Overlay.Options"]):
 
         samples = clip.samples
         pictures = [samples.picture(n) for n in range(len(samples.measures.pictures))]
-        found = standing(pictures)
+        # before a camera that stands still, all that does looks like a mark
+        tripod = clip.values.get("camera_motion") == "static"
+        found = None if tripod else standing(pictures)
         if found is None:
             return dict.fromkeys(self.columns)
         if not found.share:

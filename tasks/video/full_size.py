@@ -11,7 +11,7 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 
 from curate.tasks.video.graphs import chain
-from curate.tasks.video.measures import Look
+from curate.tasks.video.measures import FrameLook
 
 EVERY = 1.0  # seconds from a look to the next
 _WIDE, _HIGH = 1280, 512  # pixels in the middle of a frame that are looked at
@@ -22,7 +22,7 @@ class FullSize:
     """Looks at one frame a second; `looks` are those so far, each with the frame's time stamp."""
 
     def __init__(self) -> None:
-        self.looks: list[tuple[int, Look]] = []
+        self.looks: list[tuple[int, FrameLook]] = []
 
     def seen(self, frames: Iterable[VideoFrame]) -> Iterator[VideoFrame]:
         """The frames as they are. Combs show in three that follow each other."""
@@ -40,7 +40,9 @@ class FullSize:
                 three.clear()
             yield frame
 
-    def between(self, start: int, end: int, seconds: Callable[[int, int], float]) -> list[Look]:
+    def between(
+        self, start: int, end: int, seconds: Callable[[int, int], float]
+    ) -> list[FrameLook]:
         """The looks of the span [start, end) of time stamps, by their `seconds` from its start."""
         return [
             replace(look, seconds=seconds(pts, start))
@@ -65,7 +67,7 @@ class FullSize:
         combed = told[1].get("lavfi.idet.single.current_frame") in ("tff", "bff")
         found = float(blocks[0].get("lavfi.block", "nan"))
         if found == found and found < 1e6:  # flat pictures have none
-            self.looks.append((cast(int, three[1].pts), Look(0.0, combed, round(found, 6))))
+            self.looks.append((cast(int, three[1].pts), FrameLook(0.0, combed, round(found, 6))))
 
 
 def _told(graph: Graph, frames: list[VideoFrame]) -> list[dict[str, str]]:

@@ -11,7 +11,9 @@ from av.audio.frame import AudioFrame
 from av.filter import Graph
 from numpy.typing import NDArray
 
-from curate.tasks.video.sound import RATE
+from curate.tasks.video.sound import RATE, span_sound
+
+__all__ = ["loudness", "silence", "span_sound"]
 
 Sound = NDArray[np.float32]  # 2 x samples, -1 to 1, 48 kHz
 

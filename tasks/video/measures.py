@@ -95,7 +95,7 @@ class Still:
 
 
 @dataclass(frozen=True)
-class Look:
+class FrameLook:
     """What one frame shows in full size; see `curate.tasks.video.full_size`."""
 
     seconds: float  # from the clip's start
@@ -113,4 +113,4 @@ class Measures:
     large: Picture
     pairs: Sequence[Pair] = ()
     stills: Sequence[Still] = ()
-    looks: Sequence[Look] | None = None  # None: nobody looked
+    looks: Sequence[FrameLook] | None = None  # None: nobody looked

@@ -23,7 +23,7 @@ from curate.tasks.storage.archives import RemoteArchives
 from curate.tasks.storage.locations import Location, LocationT, below, replacing
 from curate.tasks.video.geometry import RGB
 from curate.tasks.video.jpeg import JpegList, decode_jpeg
-from curate.tasks.video.measures import Look, Measures, Pair, Picture, Still
+from curate.tasks.video.measures import FrameLook, Measures, Pair, Picture, Still
 
 SHORTER = 256  # what the CLIP tower (224, centre crop) and LPIPS need
 LONGER = 960  # for text recognition: a larger side finds no more text, a smaller one costs as much
@@ -105,7 +105,7 @@ class Samples:
                 Picture(**raw["large"]),
                 [Pair.of(p) for p in raw["pairs"]],
                 [Still.of(s) for s in raw["stills"]],
-                looks and [Look(**look) for look in looks],
+                looks and [FrameLook(**look) for look in looks],
             )
             return cls(path, measures, opened.read(f"{clip_index}.jpg"))
         except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile, Unreadable) as error:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from curate.tasks.video.geometry import RGB
 
 FEWEST = 5  # pictures
-_STANDS = 0.35  # share of blocks that stand, from which the picture does
+_STANDS = 0.25  # share of blocks that stand, from which the picture does
 _SURE = 3.0  # least z of a slope that stands, in the mean over a window
 _FAINT = 0.5  # gray levels a pixel; a fainter slope is none
 _WINDOW = 11  # pixels

@@ -85,3 +85,11 @@ def test_the_columns_are_in_pixels_of_the_clip(tmp_path: Any) -> None:
         clip.__dict__["samples"] = Stored(marked(moving(), opacity))
         found = stage.score(clip)
         assert set(found) == set(Overlay.columns) and found["overlay_place"] == place
+
+
+def test_before_a_camera_on_a_tripod_nothing_is_said(tmp_path: Any) -> None:
+    stage = Overlay(Overlay.Options(), Context(Settings(home=tmp_path)))
+    values = {"width": 640, "height": 360, "camera_motion": "static"}
+    clip = Clip(1, 1, 0, Video(1, 1, "a", "a", {}), 0, 1, Fraction(1), values, tmp_path)
+    clip.__dict__["samples"] = Stored(marked(moving(), 1.0))
+    assert set(stage.score(clip).values()) == {None}
