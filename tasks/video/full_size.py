@@ -13,6 +13,7 @@ from av.video.frame import VideoFrame
 from curate.tasks.video.graphs import chain
 from curate.tasks.video.measures import FrameLook
 
+Seconds = Callable[[int, int], float]  # from a time stamp since another one
 EVERY = 1.0  # seconds from a look to the next
 _WIDE, _HIGH = 1280, 512  # pixels in the middle of a frame that are looked at
 _LEAST = 32  # pixels of a side; there are no blocks in less
