@@ -60,8 +60,8 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """What `-n auto` means: half as many more processes as cores, since tests wait for others."""
-    return (os.cpu_count() or 1) * 3 // 2
+    """What `-n auto` means: two processes a core, since tests wait for others."""
+    return (os.cpu_count() or 1) * 2
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -57,19 +57,19 @@ class Preset:
     sets: Mapping[str, str]
 
 
-TOKENS = 40  # of a caption: enough that a random one holds a word
+TOKENS = 16  # of a caption: enough that a random one holds a word
 LOOSE = {"unique.where": "duplicate >= 0", "fair.where": "aes >= -100"}
 V1 = Preset(
     "t2v-v1.yaml", "pllava", "ermu2001/pllava-7b", tiny_captioners.PLLAVA, prompts.PLLAVA,
     frozenset({"match_option", "aes", "match"}),
-    LOOSE | {"pllava.max_new_tokens": f"{TOKENS}", "on_topic.where": "match_option >= -100",
-             "told.where": "match >= -100"},
+    LOOSE | {"pllava.max_new_tokens": f"{TOKENS}", "pllava.frames": "2",
+             "on_topic.where": "match_option >= -100", "told.where": "match >= -100"},
 )  # fmt: skip
 FINAL = Preset(
     "t2v-final.yaml", "qwen2_vl", "Qwen/Qwen2-VL-7B-Instruct", tiny_captioners.QWEN2, prompts.QWEN,
     frozenset({"ocr", "num_boxes", "max_single_percentage", "total_text_percentage", "lpips",
                "aes", "nsfw"}),
-    LOOSE | {"qwen2_vl.max_new_tokens": f"{TOKENS}",
+    LOOSE | {"qwen2_vl.max_new_tokens": f"{TOKENS}", "qwen2_vl.largest": "3136",
              "little_text.where": "total_text_percentage >= 0",
              "lpips.side": "32", "changing.where": "lpips >= 0", "safe.where": "nsfw >= 0"},
 )  # fmt: skip
