@@ -7,14 +7,13 @@ is now (`make_engine`); without it such paths are shown as they are stored.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Dialect, Engine, Text
 from sqlalchemy.types import TypeDecorator
 
-BELOW_HOME = "./"
+from curate.db.shown_paths import BELOW_HOME
+
 SQLITE_SHOWN = "shown_path"  # a function of ours in each connection (curate.db.engine)
 POSTGRES_HOME = "curate.home"  # a setting of each connection
 
@@ -68,35 +67,3 @@ def shown_sql(column: str, sqlite: bool) -> str:
     home = f"coalesce(nullif(current_setting('{POSTGRES_HOME}', true), ''), '.')"
     is_below = f"left({column}, 2) = '{BELOW_HOME}'"
     return f"(CASE WHEN {is_below} THEN {home} || substr({column}, 2) ELSE {column} END)"
-
-
-PATH_COLUMNS = {  # by table or view
-    "clips": ("path",),
-    "videos": ("path",),
-    "datasets": ("root",),
-    "clips_view": ("path", "source"),
-}
-_NAMES_PATHS = re.compile(r"\b(path|source|root)\b|\*", re.IGNORECASE)
-
-
-def view_of_shown(name: str, schema: str, columns: Sequence[str], home: str) -> str:
-    """The statement that makes a temporary view, which hides a table for one connection: its
-    columns, with paths as they are shown.
-    """
-    literal = home.replace("'", "''")
-    shown = []
-    for column in columns:
-        quoted = '"' + column.replace('"', '""') + '"'
-        if column in PATH_COLUMNS[name]:
-            shown.append(
-                f"CASE WHEN substr({quoted}, 1, 2) = '{BELOW_HOME}' "
-                f"THEN '{literal}' || substr({quoted}, 2) ELSE {quoted} END AS {quoted}"
-            )
-        else:
-            shown.append(quoted)
-    return f'CREATE TEMPORARY VIEW {name} AS SELECT {", ".join(shown)} FROM "{schema}".{name}'  # noqa: S608
-
-
-def may_show_paths(statement: str) -> bool:
-    """Whether a statement may read a column of paths."""
-    return _NAMES_PATHS.search(statement) is not None

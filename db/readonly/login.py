@@ -11,14 +11,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
 from psycopg.sql import Composable, Composed
-from sqlalchemy import Connection
 
 from curate.configs.errors import ReaderMissing
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 _SUFFIX = "_reader"
 _NAME_BYTES = 63  # longer names are cut by Postgres

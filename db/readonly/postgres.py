@@ -21,9 +21,9 @@ import psycopg
 from psycopg import errors
 
 from curate.configs.errors import ReaderMissing
-from curate.db.home import PATH_COLUMNS, may_show_paths, view_of_shown
 from curate.db.readonly.child import StatementError
 from curate.db.readonly.login import connect_reader
+from curate.db.shown_paths import PATH_COLUMNS, may_show_paths, view_of_shown
 
 _FETCH = 500
 _CONNECT_SECONDS = 10

@@ -12,8 +12,8 @@ import sqlglot
 from sqlglot import TokenType, exp
 
 from curate.configs.errors import SqlRefused
-from curate.db.home import PATH_COLUMNS
 from curate.db.schema import metadata
+from curate.db.shown_paths import PATH_COLUMNS
 from curate.db.views import CLIPS_VIEW
 
 _PARENTHESES = {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}

@@ -15,9 +15,9 @@ from typing import Any
 from urllib.parse import quote
 
 from curate.db import unwritable
-from curate.db.home import PATH_COLUMNS, may_show_paths, view_of_shown
 from curate.db.readonly.child import StatementError
 from curate.db.readonly.quantiles import add_quantiles
+from curate.db.shown_paths import PATH_COLUMNS, may_show_paths, view_of_shown
 
 # what only computes, in little time and memory; not printf, zeroblob, randomblob, load_extension
 FUNCTIONS = frozenset(

@@ -12,7 +12,7 @@ from curate.db import migrate
 from curate.db.datasets import all_datasets, create, enqueue, sources_below
 from curate.db.engine import make_engine, reading, writing
 from curate.db.export import Exported, plan, rows_of
-from curate.db.home import may_show_paths, shown_path, stored_path
+from curate.db.home import shown_path, stored_path
 from curate.db.ledger import ledger
 from curate.db.queue.leases import load
 from curate.db.readonly.query import Scope, run_query
@@ -135,19 +135,6 @@ def test_sql_shows_paths_absolute(database_url: str, table: str, scope: bool) ->
     as_stored = run_query(database_url, f"SELECT * FROM {table}", 30, scope=of_dataset)
     assert every.columns == as_stored.columns
     assert as_stored.rows != every.rows
-
-
-@pytest.mark.parametrize(
-    ("statement", "may"),
-    [
-        ("SELECT count(id) FROM clips", False),
-        ("SELECT PATH FROM clips", True),
-        ("SELECT * FROM clips", True),
-        ("SELECT relpath FROM videos", False),
-    ],
-)
-def test_views_are_made_for_statements_that_may_show_a_path(statement: str, may: bool) -> None:
-    assert may_show_paths(statement) == may
 
 
 def test_an_old_home_is_migrated(empty_url: str, tmp_path: Path) -> None:
