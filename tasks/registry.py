@@ -37,6 +37,20 @@ def stages() -> dict[str, StageClass]:
     return classes
 
 
+def stages_of(steps: Sequence[RawStep]) -> dict[str, StageClass]:
+    """The classes of the stages of raw steps, by name; all there are where some are not ours.
+
+    Most commands need no others: to import them all takes a fifth of a second.
+    """
+    names = sorted({str(step["stage"]) for step in steps if "stage" in step})
+    if stages.cache_info().currsize or entry_points(group="curate.stages"):
+        return stages()
+    ours = {info.name for info in pkgutil.iter_modules(curate.tasks.__path__) if not info.ispkg}
+    modules = [importlib.import_module(f"curate.tasks.{name}") for name in names if name in ours]
+    classes = {cls.name: cls for module in modules for cls in stages_defined_in(module)}
+    return classes if list(classes) == names else stages()
+
+
 def stages_defined_in(module: ModuleType) -> list[StageClass]:
     """The stage classes with a name that a module defines itself, not those it imports."""
     return [

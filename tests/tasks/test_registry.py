@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
@@ -41,6 +43,28 @@ def test_a_file_of_tasks_is_the_stage_of_its_name(name: str) -> None:
 def test_every_stage_has_its_file() -> None:
     ours = {n for n, stage in stages().items() if stage.__module__.startswith("curate.")}
     assert ours == set(FILES)
+
+
+LAZY = """
+import json, sys
+from curate.tasks.registry import stages_of
+found = stages_of([{"stage": "probe"}, {"filter": "sharp"}, {"stage": NAME}])
+print(json.dumps([sorted(found), sorted(m for m in sys.modules if m.startswith("curate.tasks."))]))
+"""
+
+
+def test_a_command_imports_the_stages_that_it_needs() -> None:
+    def imported(name: str) -> tuple[list[str], list[str]]:
+        script = LAZY.replace("NAME", repr(name))
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+        names, modules = json.loads(done.stdout)
+        return names, modules
+
+    names, modules = imported("motion")
+    assert names == ["motion", "probe"]
+    assert "curate.tasks.ocr" not in modules
+    names, _ = imported("of_another_version")
+    assert "ocr" in names, "all, so that a name can be suggested"
 
 
 @pytest.fixture

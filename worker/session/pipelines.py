@@ -15,7 +15,7 @@ from curate.configs.errors import ConfigError
 from curate.configs.pipeline import Pipeline, StageStep, at_place, override, parse, read_yaml
 from curate.configs.presets import DEFAULT_FILE, find_pipeline_file
 from curate.db.datasets import Dataset
-from curate.tasks.registry import add_default_steps, stages
+from curate.tasks.registry import add_default_steps, stages, stages_of
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def pipeline_of(dataset: Dataset) -> Pipeline:
 
     Raises ConfigError when this version of curate has not all of its stages.
     """
-    return parse(dataset.frozen, stages(), f"of dataset {dataset.name}")
+    return parse(dataset.frozen, stages_of(dataset.frozen), f"of dataset {dataset.name}")
 
 
 def changed_pipeline(dataset: Dataset, sets: Sequence[str]) -> Pipeline:
