@@ -163,6 +163,7 @@ videos = Table(
     Column("transfer", Text),
     Column("primaries", Text),
     Column("split_form", Integer),  # NULL: the first
+    Column("frames_in_transitions", Integer),  # trimmed; of frames_leftover
     Column("times_replaced", Integer),  # since the last enqueue, while it was worked on
     *_position(),
     UniqueConstraint("dataset_id", "path"),
