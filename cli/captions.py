@@ -23,7 +23,7 @@ from curate.db.caption_pairs import PairQuery, captioners, pairs
 from curate.db.captions import TableCaption
 from curate.db.captions import drop as drop_captions
 from curate.db.captions import load as load_captions
-from curate.db.votes import Tally, save_votes, tallies, tally_of
+from curate.db.votes import VoteCounts, save_votes, tallies, tally_of
 from curate.tasks.inputs.extensions import TABLE_EXTENSIONS, extension
 from curate.tasks.inputs.tables import as_input, read_rows
 from curate.tasks.text.captions import HAND
@@ -183,7 +183,7 @@ def vote(
 
 
 def _print_comparison(
-    opened: OpenDataset, names: tuple[str, str], found: Comparison, votes: Tally
+    opened: OpenDataset, names: tuple[str, str], found: Comparison, votes: VoteCounts
 ) -> None:
     both = counted(found.pairs, "clip")
     print(f"dataset {opened.name}: {both} with captions by {names[0]} and {names[1]}")

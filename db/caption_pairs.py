@@ -28,7 +28,7 @@ class Caption:
 
 
 @dataclass(frozen=True)
-class Pair:
+class CaptionPair:
     """A clip with its captions by two captioners."""
 
     clip: int
@@ -65,7 +65,7 @@ class PairQuery:
 
 def pairs(
     engine: Engine, asked: PairQuery, seed: str | None = None, most: int | None = None
-) -> Iterator[Pair]:
+) -> Iterator[CaptionPair]:
     """The pairs in the order of clips, or with a `seed` in a random one; `most`: no more.
 
     Raises FilterError for a wrong predicate.
@@ -78,7 +78,7 @@ def pairs(
     with reading(engine, "REPEATABLE READ") as connection:
         rows = connection.execution_options(yield_per=CHUNK).execute(query.limit(most))
         for row in rows:
-            yield Pair(row[0], Caption(*row[1:4]), Caption(*row[4:7]))
+            yield CaptionPair(row[0], Caption(*row[1:4]), Caption(*row[4:7]))
 
 
 def _pairs(asked: PairQuery, dialect: str) -> Select[Any]:

@@ -29,7 +29,7 @@ class Vote:
 
 
 @dataclass(frozen=True)
-class Tally:
+class VoteCounts:
     """How often captioner `a` was preferred to `b`, and the reverse; both were `equal`, or
     `neither` was right.
     """
@@ -96,7 +96,7 @@ def save_votes(engine: Engine, dataset_id: int, voter: str, votes: Sequence[Vote
     return len(rows)
 
 
-def tallies(engine: Engine, dataset_id: int) -> dict[tuple[str, str], Tally]:
+def tallies(engine: Engine, dataset_id: int) -> dict[tuple[str, str], VoteCounts]:
     """The votes of a dataset, by the names of the two captioners in the order of the alphabet."""
     table = caption_votes
     names = (table.c.model_a, table.c.model_b)
@@ -111,13 +111,13 @@ def tallies(engine: Engine, dataset_id: int) -> dict[tuple[str, str], Tally]:
     with reading(engine) as connection:
         for a, b, choice, count in connection.execute(query):
             found.setdefault((a, b), {})[choice] = count
-    return {pair: Tally(**counts) for pair, counts in found.items()}
+    return {pair: VoteCounts(**counts) for pair, counts in found.items()}
 
 
-def tally_of(engine: Engine, dataset_id: int, a: str, b: str) -> Tally:
+def tally_of(engine: Engine, dataset_id: int, a: str, b: str) -> VoteCounts:
     """The votes on two captioners, in the order in which they are named."""
     found = tallies(engine, dataset_id)
     if (a, b) in found or a <= b:
-        return found.get((a, b), Tally())
-    other = found.get((b, a), Tally())
-    return Tally(other.b, other.a, other.equal, other.neither)
+        return found.get((a, b), VoteCounts())
+    other = found.get((b, a), VoteCounts())
+    return VoteCounts(other.b, other.a, other.equal, other.neither)

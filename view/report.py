@@ -6,7 +6,6 @@ page Scores computes it. Its pictures are of a sample of the clips.
 
 from __future__ import annotations
 
-import base64
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -31,7 +30,7 @@ from curate.view import clip, clips, failed, funnel, predictions, scores
 from curate.view.datasets import describe
 from curate.view.media import samples_of
 from curate.view.security import Refusal, json_text
-from curate.view.single_file import SingleFile
+from curate.view.single_file import SingleFile, picture_url
 from curate.view.snapshot import ChangedFilters, Snapshot, Threshold, take_snapshot
 from curate.view.state import Home, ShownDataset
 
@@ -269,16 +268,8 @@ def fates_of(snapshot: Snapshot, places: NDArray[np.int64]) -> list[dict[str, An
 
 
 def _small(samples: Samples) -> Iterator[str]:
-    import cv2
-
     for fraction, side in zip((0.1, 0.5, 0.9), SIDES, strict=True):
-        picture = samples.at(fraction)
-        scale = min(1.0, side / max(picture.shape[:2]))
-        size = [max(1, round(scale * length)) for length in picture.shape[1::-1]]
-        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-        options = [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
-        jpeg = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), options)[1]
-        yield "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode()
+        yield picture_url(samples.at(fraction), side, QUALITY)
 
 
 def _page(name: str, data: dict[str, Any]) -> str:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 
+import cv2
+
+from curate.tasks.video.geometry import RGB
+
 
 class SingleFile:
     """Puts styles and scripts into a page, and says by a policy that only these may run."""
@@ -37,3 +41,15 @@ class SingleFile:
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         self._hashes[kind].append(f"'sha256-{digest}'")
         return f"<{tag}>{text}</{tag}>"
+
+
+def picture_url(picture: RGB, side: int, quality: int) -> str:
+    """A picture (H x W x 3, RGB) as a URL that holds it: a JPEG whose longer side is at most `side`
+    pixels.
+    """
+    scale = min(1.0, side / max(picture.shape[:2]))
+    size = [max(1, round(scale * length)) for length in picture.shape[1::-1]]
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    jpeg = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), options)[1]
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode()

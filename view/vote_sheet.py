@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import random
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -12,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from curate.configs.errors import RowError
-from curate.db.caption_pairs import Pair
+from curate.db.caption_pairs import CaptionPair
 from curate.tasks.storage.locations import replacing
 from curate.tasks.video.samples import Samples
 from curate.view.report import STATIC
 from curate.view.security import Refusal, json_text
-from curate.view.single_file import SingleFile
+from curate.view.single_file import SingleFile, picture_url
 
 POSITIONS = (0.05, 0.275, 0.5, 0.725, 0.95)  # of the pictures, as fractions of the clip
 SIDE = 320  # pixels of their longer side
@@ -29,7 +28,7 @@ class Sheet:
     """What a page asks about. `seed` decides which caption of a pair stands on the left."""
 
     dataset: str
-    pairs: Sequence[Pair]
+    pairs: Sequence[CaptionPair]
     seed: int
 
 
@@ -63,18 +62,7 @@ def _pictures(samples: Callable[[int], Samples], clip: int) -> Iterator[str]:
     except (Refusal, RowError):
         return
     for position in POSITIONS:
-        yield _small(found, position)
-
-
-def _small(samples: Samples, position: float) -> str:
-    import cv2
-
-    frame = samples.at(position)
-    scale = min(1.0, SIDE / max(frame.shape[:2]))
-    size = [max(1, round(length * scale)) for length in frame.shape[1::-1]]
-    small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)[..., ::-1]
-    jpeg = cv2.imencode(".jpg", small, (cv2.IMWRITE_JPEG_QUALITY, QUALITY))[1]
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode()
+        yield picture_url(found.at(position), SIDE, QUALITY)
 
 
 def _page(data: dict[str, Any]) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from curate.db.caption_pairs import Caption, Pair
-from curate.db.votes import Tally
+from curate.db.caption_pairs import Caption, CaptionPair
+from curate.db.votes import VoteCounts
 from curate.tasks.text.checks import agreement
 from curate.tasks.text.measure import words
 
@@ -31,7 +31,7 @@ class Comparison:
     a: Side = field(default_factory=Side)
     b: Side = field(default_factory=Side)
     agreement: float | None = None
-    least: list[tuple[float, Pair]] = field(default_factory=list)
+    least: list[tuple[float, CaptionPair]] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """As the command prints it."""
@@ -54,13 +54,15 @@ class _Mean:
         return self._sum / self._count if self._count else None
 
 
-def compare_pairs(pairs: Iterable[Pair], show: Callable[[int], None], least: int) -> Comparison:
+def compare_pairs(
+    pairs: Iterable[CaptionPair], show: Callable[[int], None], least: int
+) -> Comparison:
     """Compare the captions of each pair; memory does not grow with their number. `show` is told
     how many are done; `least` pairs that agree least are kept.
     """
     found = Comparison()
     lengths, matches, agreed = (_Mean(), _Mean()), (_Mean(), _Mean()), _Mean()
-    worst: list[tuple[float, int, Pair]] = []  # a heap of the best of the worst first
+    worst: list[tuple[float, int, CaptionPair]] = []  # a heap of the best of the worst first
     for found.pairs, pair in enumerate(pairs, 1):
         both: tuple[Caption, Caption] = (pair.a, pair.b)
         for caption, length, match in zip(both, lengths, matches, strict=True):
@@ -81,7 +83,7 @@ def compare_pairs(pairs: Iterable[Pair], show: Callable[[int], None], least: int
     return found
 
 
-def votes_json(tally: Tally) -> dict[str, Any]:
+def votes_json(tally: VoteCounts) -> dict[str, Any]:
     """The votes on two captioners, as commands print them."""
     counts = {"for_a": tally.a, "for_b": tally.b, "equal": tally.equal, "neither": tally.neither}
     return {**counts, "share_a": tally.share, "interval": tally.interval}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.db.caption_pairs import pairs
-from curate.db.votes import Tally, Vote, save_votes, tallies, tally_of
+from curate.db.votes import Vote, VoteCounts, save_votes, tallies, tally_of
 from tests.db.test_caption_pairs import asked, captioned
 
 
@@ -25,23 +25,23 @@ def test_a_later_vote_takes_the_place_of_the_same_voters_earlier_one(
         Vote(second.clip, first.a.id, first.b.id, "left"),
     ]
     assert save_votes(line.engine, line.dataset.id, "ann", votes) == 2
-    assert tallies(line.engine, line.dataset.id) == {("one", "two"): Tally(a=1, b=1)}
+    assert tallies(line.engine, line.dataset.id) == {("one", "two"): VoteCounts(a=1, b=1)}
     again = [Vote(first.clip, first.b.id, first.a.id, "equal")]
     assert save_votes(line.engine, line.dataset.id, "ann", again) == 1
     assert save_votes(line.engine, line.dataset.id, "ben", votes[:1]) == 1
-    assert tally_of(line.engine, line.dataset.id, "one", "two") == Tally(1, 1, equal=1)
-    assert tally_of(line.engine, line.dataset.id, "two", "one") == Tally(1, 1, equal=1)
+    assert tally_of(line.engine, line.dataset.id, "one", "two") == VoteCounts(1, 1, equal=1)
+    assert tally_of(line.engine, line.dataset.id, "two", "one") == VoteCounts(1, 1, equal=1)
 
 
 def test_the_interval_is_wilsons() -> None:
-    low, high = Tally(a=8, b=2).interval or (0.0, 0.0)
+    low, high = VoteCounts(a=8, b=2).interval or (0.0, 0.0)
     assert (round(low, 4), round(high, 4)) == (0.4902, 0.9433)
-    assert Tally(equal=3).interval is None
+    assert VoteCounts(equal=3).interval is None
 
 
 @given(st.integers(0, 500), st.integers(0, 500))
 def test_the_interval_holds_the_share_and_is_mirrored(a: int, b: int) -> None:
-    tally, mirrored = Tally(a, b), Tally(b, a)
+    tally, mirrored = VoteCounts(a, b), VoteCounts(b, a)
     if tally.share is None or tally.interval is None or mirrored.interval is None:
         assert a + b == 0
         return

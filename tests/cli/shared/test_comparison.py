@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from curate.cli.shared.comparison import Side, compare_pairs
-from curate.db.caption_pairs import Caption, Pair
+from curate.db.caption_pairs import Caption, CaptionPair
 
 
-def pair(clip: int, a: str, b: str) -> Pair:
-    return Pair(clip, Caption(2 * clip, a, None), Caption(2 * clip + 1, b, 20.0 + clip))
+def pair(clip: int, a: str, b: str) -> CaptionPair:
+    return CaptionPair(clip, Caption(2 * clip, a, None), Caption(2 * clip + 1, b, 20.0 + clip))
 
 
 def test_means_and_the_pairs_that_agree_least() -> None:
