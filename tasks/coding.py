@@ -26,7 +26,8 @@ class Coding(Scorer["Coding.Options"]):
         "blockiness": Column(
             "float",
             "lavfi.block of blockdetect, median over the frames: change across the lines of the "
-            "grid it finds / change elsewhere (Muijs & Kirenko 2005); about 1: no blocks",
+            "grid it finds / change elsewhere (Muijs & Kirenko 2005); about 1: no blocks; NULL "
+            "where nothing changes elsewhere",
             0,
             better="lower",
         ),
@@ -44,7 +45,8 @@ class Coding(Scorer["Coding.Options"]):
             raise MeasuresMissing(stage=self.name)
         if not looks:
             return dict.fromkeys(self.columns)
+        ratios = [look.blocks for look in looks if look.blocks is not None]
         return {
             "interlaced": round(sum(look.combed for look in looks) / len(looks), 6),
-            "blockiness": round(median(look.blocks for look in looks), 6),
+            "blockiness": round(median(ratios), 6) if ratios else None,
         }

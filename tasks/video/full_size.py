@@ -67,8 +67,8 @@ class FullSize:
         blocks = _told(chain(first, [crop, "blockdetect"]), three[1:2])
         combed = told[1].get("lavfi.idet.single.current_frame") in ("tff", "bff")
         found = float(blocks[0].get("lavfi.block", "nan"))
-        if found == found and found < 1e6:  # flat pictures have none
-            self.looks.append((cast(int, three[1].pts), FrameLook(0.0, combed, round(found, 6))))
+        ratio = round(found, 6) if found < 1e6 else None  # no ratio where squares are all flat
+        self.looks.append((cast(int, three[1].pts), FrameLook(0.0, combed, ratio)))
 
 
 def _told(graph: Graph, frames: list[VideoFrame]) -> list[dict[str, str]]:

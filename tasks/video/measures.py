@@ -100,7 +100,7 @@ class FrameLook:
 
     seconds: float  # from the clip's start
     combed: bool  # lines of two times alternate
-    blocks: float  # change across the lines of a grid / elsewhere
+    blocks: float | None  # change across the lines of a grid / elsewhere; None: no change there
 
 
 @dataclass(frozen=True)
