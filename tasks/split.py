@@ -11,6 +11,7 @@ from pydantic import model_validator
 from curate.configs.schema import Column
 from curate.tasks.inputs.extensions import is_image
 from curate.tasks.models.catalog import folder_of
+from curate.tasks.models.onnx_session import check_onnx_runtime
 from curate.tasks.stage import Field, Need, Outcome, Scores, Stage, StageOptions, Video
 from curate.tasks.video.hash_package import check_imagededup
 from curate.tasks.video.picture_options import Deinterlace, Hdr, refuse_hdr
@@ -200,8 +201,6 @@ class Split(Stage[Video, "Split.Options"]):
     @classmethod
     def check(cls, options: StageOptions) -> None:
         """Raise PackageMissing when a package that splitting needs is not installed."""
-        from curate.tasks.models.onnx_session import check_onnx_runtime
-
         check_imagededup()
         if getattr(options, "detector", "") in LEARNED and options.queue == "cpu":
             check_onnx_runtime(f"split with detector {getattr(options, 'detector', '')}")

@@ -35,13 +35,13 @@ def measure_pair(
     Both are the luma (ITU-R 601), 0 to 255. `gap` is the time between them in seconds. flow = 100 *
     mean over pixels of |DIS displacement| / diagonal / gap: percent of the picture's diagonal moved
     a second, so that neither resolution nor frame rate matters. change = mean absolute difference
-    of the luma, 0 to 255. Pictures have a long side of about 256 pixels; one with a side below 16
+    of the luma, 0 to 255. Pictures have a long side of about 256 pixels; one with a side below 32
     has no flow. `camera`: the motion of the camera is measured too.
     """
     change = float(cv2.norm(before, after, cv2.NORM_L1)) / before.size
     difference = cv2.subtract(after, before, dtype=cv2.CV_16S)
     deviation = round(float(cv2.meanStdDev(difference)[1][0][0]), 6)
-    if min(before.shape) < 16:  # DIS matches patches of 8 pixels
+    if min(before.shape) < 32:  # OpenCV 4.11's DIS reads beyond its memory, and may crash
         return Pair(seconds, gap, None, change, CameraMove() if camera else None, deviation)
     if change == 0.0:
         return Pair(seconds, gap, 0.0, change, _STANDS if camera else None, deviation)

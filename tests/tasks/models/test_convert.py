@@ -456,7 +456,6 @@ def as_jax(parts: Arrays) -> dict[str, Any]:
 
 
 def test_lpips_of_jax(tmp_path: Path, weights: dict[str, Arrays]) -> None:
-    """A pickle of NumPy's arrays, in one file."""
     parts, source = weights[tiny.LPIPS], tmp_path / "vgg16.ckpt"
     content = as_jax(parts)
     source.write_bytes(pickle.dumps(content, 3))

@@ -32,3 +32,10 @@ def test_a_picture_too_small_for_flow_has_none() -> None:
     gray = cv2.cvtColor(picture(1, size=(160, 96)), cv2.COLOR_BGR2GRAY).astype(np.uint8)
     tiny = gray[:12, :40].copy()
     assert measure_pair(tiny, tiny[::-1].copy(), 1.0, 0.1).flow is None
+
+
+def test_a_narrow_strip_has_no_flow_and_ends_no_process() -> None:
+    """OpenCV's DIS has a segmentation fault for strips of 16 to 28 rows with noise in them."""
+    random = np.random.default_rng(0)
+    strip = random.integers(0, 256, (28, 256)).astype(np.uint8)
+    assert measure_pair(strip, np.roll(strip, (5, 40), (0, 1)), 1.0, 0.04).flow is None
