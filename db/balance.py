@@ -132,7 +132,9 @@ def _table(numbers: Counts, dialect: str) -> FromClause:
         pairs = json.dumps(list(numbers.items()))
         rows = func.json_each(literal(pairs, Text())).table_valued("value", name="pairs")
         parts = [func.json_extract(rows.c.value, literal_column(f"'$[{n}]'")) for n in (0, 1)]
-        return select(parts[0].label("value"), parts[1].label("number")).subquery("quotas")
+        pairs_of = select(parts[0].label("value"), parts[1].label("number")).cte("quotas")
+        # materialized, SQLite makes an index of it; else it reads all pairs for every clip
+        return pairs_of.prefix_with("MATERIALIZED")
     kind = Text() if any(isinstance(value, str) for value in values) else BigInteger()
     arrays = [literal(values, ARRAY(kind)), literal(list(numbers.values()), ARRAY(BigInteger()))]
     value: ColumnElement[Any] = column("value", kind)
