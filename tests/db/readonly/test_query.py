@@ -142,7 +142,7 @@ def test_a_column_of_another_table_is_told(database_url: str) -> None:
     if engine.dialect.name != "sqlite":
         with writing(engine) as connection:
             assert ensure_reader(connection) == ""
-    with pytest.raises(SqlFailed, match="it is a column of .*captions, embeddings, option_scores"):
+    with pytest.raises(SqlFailed, match=r"it is a column of .*captions, embeddings, option_scores"):
         run_query(database_url, "SELECT clip_id FROM videos", 10)
     with pytest.raises(SqlFailed, match="in datasets it is id"):
         run_query(database_url, "SELECT dataset_id FROM datasets", 10)
