@@ -227,7 +227,7 @@ COMMANDS = [
         "Clean captions once more, from the texts as they were written; --set gives clean_text "
         "other options.",
     ),
-    Entry("captions", ROWS, "Captions from outside."),
+    Entry("captions", ROWS, "Captions from outside, and comparisons."),
     Entry(
         "doctor",
         HOST,

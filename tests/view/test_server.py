@@ -26,8 +26,8 @@ def test_each_file_of_the_page_is_named_in_it() -> None:
     files = {
         f.relative_to(STATIC).as_posix() for f in STATIC.rglob("*") if f.suffix in (".js", ".css")
     }
-    of_the_report = {"report.js"}
-    assert files - of_the_report == set(re.findall(r'(?:src|href)="/static/([^"]+)"', PAGE))
+    others = {"report.js", "votes.js", "votes.css"}  # of the report and of sheets of captions
+    assert files - others == set(re.findall(r'(?:src|href)="/static/([^"]+)"', PAGE))
 
 
 def test_nothing_in_the_page_needs_an_exception_of_the_policy() -> None:
