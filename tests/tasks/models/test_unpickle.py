@@ -368,7 +368,7 @@ def test_arrays_of_numpy_are_read_exactly(tmp_path: Path, protocol: int) -> None
         {"a": Evil("touch {marker}")},
         [1, 2],
     ],
-    ids=str,
+    ids=["texts", "objects", "big-endian", "fields", "scalar", "code", "no-dict"],
 )
 def test_other_pickles_are_refused_or_hold_nothing(tmp_path: Path, content: object) -> None:
     file = numpy_pickle(tmp_path / "x.ckpt", content)
