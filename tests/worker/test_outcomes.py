@@ -103,6 +103,7 @@ def test_wrong_rows_fail_their_clip_only_and_write_nothing(
     assert (found[1][1], says in str(found[1][2])) == (reason, True), found[1]
     assert embeds.rows(
         "SELECT DISTINCT clip_index FROM clips c JOIN embeddings e ON e.clip_id = c.id"
+        " ORDER BY clip_index"
     ) == [(0,), (2,)]
 
 

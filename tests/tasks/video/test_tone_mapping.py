@@ -37,10 +37,8 @@ COUNT = 24
 @pytest.fixture(scope="module")
 def hlg(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A video of one scene, tagged as HLG in BT.2020."""
-    tags = "colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc:log-level=none"
-    encoding = Encoding(
-        "libx265", {"preset": "ultrafast", "x265-params": tags}, pix_fmt="yuv420p10le"
-    )
+    ten_bits = Encoding(options={"preset": "ultrafast"}, pix_fmt="yuv420p10le")
+    encoding = ten_bits.x264(colorprim="bt2020", transfer="arib-std-b67", colormatrix="bt2020nc")
     path = tmp_path_factory.mktemp("hdr") / "hlg.mp4"
     return write_video(path, footage(COUNT, size=(160, 96)), encoding)
 
