@@ -28,10 +28,10 @@ class Camera(Scorer["Camera.Options"]):
     A similarity is fitted to the optical flow between neighbouring frames, about four times a
     second, by RANSAC (Fischler & Bolles 1981; OpenCV's estimateAffinePartial2D) over the parts of
     the picture that have texture, and refined on their luma. `split` does so when this stage is in
-    the pipeline. All columns are NULL for images, clips of one frame, pictures with a side under 16
-    pixels, and where the picture follows no camera for half of the time: too little texture, or
-    things that move everywhere. `clean_text` adds the label to captions: `camera_motion:
-    camera_motion`.
+    the pipeline. All columns are NULL for images, clips of one frame, pictures with a side under 32
+    pixels or an eighth of the other, and where the picture follows no camera for half of the time:
+    too little texture, or things that move everywhere. `clean_text` adds the label to captions:
+    `camera_motion: camera_motion`.
     """
 
     name = "camera"

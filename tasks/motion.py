@@ -27,7 +27,7 @@ class Motion(Scorer["Motion.Options"]):
             "float",
             "100 * mean |DIS optical flow| between neighbouring frames / diagonal / seconds "
             "between them: percent of the diagonal moved a second; average over time; NULL for an "
-            "image",
+            "image, and for a picture with a side under 32 pixels or an eighth of the other",
             0,
             better="higher",
         ),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from curate.tasks.video.geometry import Geometry
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,18 @@ class CameraMove:
         rates = (self.pan, self.tilt, self.zoom, self.roll, self.rest)
         pan, tilt, zoom, roll, rest = (round(rate * factor, 6) for rate in rates)
         return CameraMove(pan, tilt, zoom, roll, rest, self.follows)
+
+    def as_displayed(self, shape: Geometry) -> CameraMove:
+        """The motion, measured in pictures as they are stored, in those that a player shows."""
+        width, height = shape.square
+        stretched = shape.coded_width * height / (shape.coded_height * width)
+        pan, tilt = self.pan, self.tilt * stretched
+        for _ in range(shape.rotation // 90):  # clockwise: what was upwards is to the right
+            pan, tilt = tilt * width / height, -pan * width / height
+            width, height = height, width
+        side = -1 if shape.mirrored else 1
+        pan, tilt, roll = (round(rate, 6) for rate in (side * pan, tilt, side * self.roll))
+        return replace(self, pan=pan, tilt=tilt, roll=roll)
 
 
 @dataclass(frozen=True)
@@ -114,3 +129,5 @@ class Measures:
     pairs: Sequence[Pair] = ()
     stills: Sequence[Still] = ()
     looks: Sequence[FrameLook] | None = None  # None: nobody looked
+    # width and height in the source, as displayed; None: by an older version
+    size: tuple[int, int] | None = None

@@ -285,6 +285,9 @@ class _OnePass:
         if before is not None and before[0].shape == gray.shape:
             gap = seconds - before[1]
             measured = measure_pair(before[0], gray, seconds, gap, self._plan.camera)
+            if measured.camera is not None:
+                move = measured.camera.as_displayed(scene.store.shape)
+                measured = replace(measured, camera=move)
             scene.pairs.append((index, measured))
         if seconds >= self._next_flow:
             self._before = gray, seconds
@@ -359,6 +362,7 @@ class _Clips:
             pairs=self._pairs(scene, piece),
             stills=[replace(f.still, seconds=seconds(f.pts, start)) for f in frames if f.still],
             looks=self._full_size.between(start, end, seconds) if self._full_size else None,
+            size=store.shape.size,
         )
 
     def _pairs(self, scene: OpenScene, piece: Piece) -> list[Pair]:

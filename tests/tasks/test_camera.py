@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,7 +13,12 @@ import pytest
 from curate.tasks.camera import camera, label
 from curate.tasks.text.extras import with_motion
 from curate.tasks.video.flow import measure_pair, with_held
+from curate.tasks.video.geometry import Geometry
 from curate.tasks.video.measures import CameraMove, Pair
+from curate.tasks.video.one_pass import SplitPlan, split_video
+from curate.tasks.video.pieces import Lengths
+from curate.tasks.video.samples import Samples, writing_samples
+from tests.media import CLOSED, replace, write_video
 from tests.tasks.scenery import painting
 
 GAP = 1 / 25
@@ -113,3 +120,39 @@ def test_a_picture_that_is_held_stands_still() -> None:
 def test_names_are_known_to_captions() -> None:
     for name in ("static", "pan_left", "roll", "handheld", "tilt_down"):
         assert with_motion("A dog.", name) == f"A dog. Camera motion: {name.replace('_', ' ')}."
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_a_move_is_told_as_it_is_displayed(rotation: int, mirrored: bool) -> None:
+    rates = {"pan": 0.2, "tilt": 0.1, "roll": 10.0}
+    displayed = [view(painting(5), rates, at, False) for at in (0.0, GAP)]
+    unmirrored = [frame[:, ::-1] if mirrored else frame for frame in displayed]
+    stored = [np.ascontiguousarray(np.rot90(frame, rotation // 90)) for frame in unmirrored]
+    height, width = stored[0].shape
+    shape = Geometry(width, height, Fraction(1), rotation, mirrored)
+    found = measure_pair(*stored, GAP, GAP, camera=True).camera
+    expected = measure_pair(*displayed, GAP, GAP, camera=True).camera
+    assert found is not None and expected is not None
+    told = found.as_displayed(shape)
+    assert (told.pan, told.tilt) == pytest.approx((expected.pan, expected.tilt), abs=0.005)
+    assert told.roll == pytest.approx(expected.roll, abs=0.6)
+
+
+def test_upwards_counts_in_widths_of_what_is_displayed() -> None:
+    wide = Geometry(320, 180, Fraction(2), 0)
+    assert CameraMove(0.2, 0.1).as_displayed(wide) == CameraMove(0.2, 0.05)
+
+
+def test_a_phone_held_upright_pans_to_the_side(tmp_path: Path) -> None:
+    """Its pictures are stored lying, with a rotation beside them."""
+    canvas = painting(3, (500, 400))
+    frames = [cv2.cvtColor(canvas[:320, 4 * n : 4 * n + 180], cv2.COLOR_GRAY2RGB) for n in range(8)]
+    lying = [np.ascontiguousarray(np.rot90(frame)) for frame in frames]
+    path = write_video(tmp_path / "a.mp4", lying, replace(CLOSED, rotation=90))
+    plan = SplitPlan(lengths=Lengths(0.0, None, "split", None), camera=True, flow_fps=24)
+    with writing_samples(tmp_path, 1) as writer:
+        split_video(str(path), plan, writer)
+    found = camera(Samples.open(tmp_path, 1, 0).pairs)
+    assert found["camera_motion"] == "pan_right"
+    assert found["camera_pan"] == pytest.approx(4 * 24 / 180, rel=0.1)
