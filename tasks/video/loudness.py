@@ -18,13 +18,12 @@ __all__ = ["loudness", "silence", "span_sound"]
 Sound = NDArray[np.float32]  # 2 x samples, -1 to 1, 48 kHz
 
 _LEAST = -69.95  # LUFS; ffmpeg says -70 where nothing is loud enough to be measured
-_PART = RATE  # samples of a frame for the filter
 
 
 def loudness(sound: Sound) -> float | None:
     """Integrated loudness, LUFS, of EBU R128; None where nothing is louder than -70."""
     found = None
-    for told in _told(sound, "ebur128=metadata=1"):
+    for told in _told(sound, "ebur128=metadata=1", RATE):
         found = told.get("lavfi.r128.I", found)
     return float(found) if found is not None and _LEAST < float(found) < 100 else None
 
@@ -37,7 +36,9 @@ def silence(sound: Sound) -> float | None:
     # where all is shorter than a stretch, a shorter one will do
     duration = min(0.5, length / 2)
     total, start = 0.0, None
-    for told in _told(sound, f"silencedetect=noise=-50dB:duration={duration:.6f}"):
+    # in parts no longer than a stretch: one has room for one value of each kind
+    part = max(1, int(duration * RATE))
+    for told in _told(sound, f"silencedetect=noise=-50dB:duration={duration:.6f}", part):
         if "lavfi.silence_start" in told:
             start = float(told["lavfi.silence_start"])
         if "lavfi.silence_duration" in told:
@@ -47,14 +48,14 @@ def silence(sound: Sound) -> float | None:
     return round(min(1.0, max(0.0, total / length)), 6)
 
 
-def _told(sound: Sound, step: str) -> Iterator[dict[str, str]]:
-    """What a filter says of one frame after the other."""
+def _told(sound: Sound, step: str, size: int) -> Iterator[dict[str, str]]:
+    """What a filter says of one part after the other, each of so many samples."""
     graph = Graph()
     form = f"sample_rate={RATE}:sample_fmt=fltp:channel_layout=stereo:time_base=1/{RATE}"
     source, sink = graph.add("abuffer", form), graph.add("abuffersink")
     graph.link_nodes(source, graph.add(*step.split("=", 1)), sink).configure()
-    for start in range(0, sound.shape[1], _PART):
-        part = np.ascontiguousarray(sound[:, start : start + _PART])
+    for start in range(0, sound.shape[1], size):
+        part = np.ascontiguousarray(sound[:, start : start + size])
         frame = AudioFrame.from_ndarray(part, "fltp", "stereo")
         frame.sample_rate, frame.pts, frame.time_base = RATE, start, Fraction(1, RATE)
         source.push(frame)

@@ -102,6 +102,7 @@ def _samples(source: str, span: Span, seconds: Fraction) -> NDArray[np.float32]:
 def _frames(source: str, span: Span, begin: Fraction) -> Iterator[AudioFrame]:
     """The source's sound, resampled, from about _LEAD before `begin` (seconds) on."""
     resampler = AudioResampler("fltp", "stereo", RATE)
+    form: tuple[str, str, int] | None = None
     with open_media(source) as container:
         stream = cast(AudioStream, sound_stream(container, video_stream(container)))
         first = round((begin - _LEAD) / (stream.time_base or Fraction(1, RATE)))
@@ -112,6 +113,10 @@ def _frames(source: str, span: Span, begin: Fraction) -> Iterator[AudioFrame]:
                 except FFmpegError:  # a damaged packet
                     continue
                 for frame in decoded:
+                    now = frame.format.name, frame.layout.name, frame.sample_rate
+                    if form not in (None, now):  # broadcasts change between stereo and 5.1
+                        resampler = AudioResampler("fltp", "stereo", RATE)
+                    form = now
                     yield from (f for f in resampler.resample(frame) if f.pts is not None)
         except FFmpegError:  # the rest of the file cannot be read
             return

@@ -42,6 +42,14 @@ def test_silence_is_a_share_of_the_time(order: tuple[int, ...]) -> None:
     assert told == pytest.approx(0.25, abs=0.01)
 
 
+@pytest.mark.parametrize("gap", [0.02, 0.05])
+def test_a_blip_within_silence_takes_none_of_it_away(gap: float) -> None:
+    parts = [tone(1, -20), tone(1.05, -120), tone(gap, -20), tone(0.6, -120), tone(1, -20)]
+    sound = np.concatenate([*parts, tone(1.3, -120), tone(gap, -20), tone(1.6, -120)], axis=1)
+    told = silence(sound)
+    assert told == pytest.approx((1.05 + 0.6 + 1.3 + 1.6) / (sound.shape[1] / RATE), abs=0.01)
+
+
 def scores(path: Path, seconds: float, home: Path, **values: Any) -> dict[str, Any]:
     video = Video(1, 1, str(path), path.name, values)
     end = round(seconds * 24)

@@ -11,7 +11,7 @@ import pytest
 from av.stream import Disposition
 
 from curate.tasks.video.decode import open_media, video_stream
-from curate.tasks.video.sound import SoundTrack, sound_stream
+from curate.tasks.video.sound import SoundTrack, sound_stream, span_sound
 from curate.tasks.video.span import Span
 from tests.media import picture
 
@@ -92,3 +92,46 @@ def test_a_tone_of_matroska_stays_whole(tmp_path: Path) -> None:
     spectrum = np.abs(np.fft.rfft(heard[0, 2000:16000] * np.hanning(14000))) ** 2
     peak = int(spectrum.argmax())
     assert spectrum[peak - 5 : peak + 6].sum() > 0.999 * spectrum.sum()
+
+
+@pytest.mark.parametrize("layouts", [("mono", "stereo"), ("stereo", "mono")])
+def test_sound_whose_channels_change_is_heard_to_the_end(
+    tmp_path: Path, layouts: tuple[str, str]
+) -> None:
+    """As between the news and the film of a broadcast."""
+    coded = b""
+    for layout in layouts:
+        with av.open(str(tmp_path / "part.mp2"), "w") as output:
+            audio = output.add_stream("mp2", rate=48000, layout=layout)
+            part = (np.sin(np.arange(9600) / 8) * 16000).astype(np.int16)
+            channels = part[None] if layout == "mono" else part.repeat(2)[None]
+            for start in range(0, channels.shape[1], 1152 * (1 + (layout == "stereo"))):
+                size = 1152 * (1 + (layout == "stereo"))
+                whole = np.ascontiguousarray(channels[:, start : start + size])
+                frame = av.AudioFrame.from_ndarray(whole, "s16", layout)
+                frame.sample_rate = 48000
+                output.mux(audio.encode(frame))
+            output.mux(audio.encode(None))
+        coded += (tmp_path / "part.mp2").read_bytes()
+    (tmp_path / "both.mp2").write_bytes(coded)
+    with (
+        av.open(str(write(tmp_path / "pictures.mkv"))) as pictures,
+        av.open(str(tmp_path / "both.mp2")) as sound,
+        av.open(str(tmp_path / "a.ts"), "w") as output,
+    ):
+        inputs = pictures.streams.video[0], sound.streams.audio[0]
+        outputs = [output.add_stream_from_template(stream) for stream in inputs]
+        packets = []
+        for container, stream in zip((pictures, sound), outputs, strict=True):
+            for packet in container.demux():
+                if packet.dts is not None:
+                    packet.stream = stream
+                    packets.append(packet)
+        output.mux(sorted(packets, key=lambda p: (p.dts or 0) * (p.time_base or 0)))
+    with open_media(str(tmp_path / "a.ts")) as container:
+        video = video_stream(container)
+        start, base = video.start_time or 0, video.time_base or Fraction(1, 90000)
+    span = Span(start, start + round(Fraction(2, 5) / base), base)
+    heard = span_sound(str(tmp_path / "a.ts"), span)
+    assert heard is not None
+    assert all(np.abs(part).max() > 0.2 for part in np.array_split(heard, 8, axis=1)[:7])
