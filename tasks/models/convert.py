@@ -152,9 +152,13 @@ def _recognised(sources: Sequence[Path]) -> Published:
             raise BadModel(path=source, why=f"{twice[0][:100]} is in another of the files too")
         together |= tensors
     try:
-        return recognise(together)
+        published = recognise(together)
     except Unknown as error:
         raise BadModel(path=sources[-1], why=str(error)) from None
+    if published.kind in AS_PUBLISHED:
+        why = f"it is like {published.kind}, of which only the published file is used"
+        raise BadModel(path=sources[-1], why=why)
+    return published
 
 
 def _config(published: Published, source: Path) -> Mapping[str, Any]:

@@ -498,3 +498,11 @@ def test_files_that_are_used_as_published_are_told_by_their_content(
     (folder / "face.onnx").unlink()
     with pytest.raises(BadModel, match=r"holds no face\.onnx"):
         check(folder, "centerface")
+
+
+def test_a_relative_of_a_file_that_is_used_as_published_is_refused(tmp_path: Path) -> None:
+    """Any BERT has this tensor."""
+    words = {"embeddings.word_embeddings.weight": np.zeros((8, 4), np.float32)}
+    source = tf.save(tmp_path / "x.pth", words)
+    with pytest.raises(BadModel, match="like minilm, of which only the published file is used"):
+        convert(Conversion([source], tmp_path / "models"))
