@@ -57,12 +57,16 @@ class Appearance(Scorer["Appearance.Options"]):
         from curate.tasks.video.picture_measures import colourfulness, spatial_information
 
         samples = clip.samples
-        frames = samples.frames()
+        colours, details = [], []
+        for number in range(len(samples.times)):  # not all at once: a clip may last for hours
+            frame = samples.frame(number)
+            colours.append(colourfulness(frame))
+            details.append(spatial_information(frame))
         changes = [pair.deviation for pair in samples.pairs if pair.deviation is not None]
         return {
             "brightness": round(mean(still.mean for still in samples.stills), 6),
             "contrast": round(mean(still.deviation for still in samples.stills), 6),
-            "colourfulness": round(median(colourfulness(frame) for frame in frames), 6),
-            "spatial_information": round(max(spatial_information(frame) for frame in frames), 6),
+            "colourfulness": round(median(colours), 6),
+            "spatial_information": round(max(details), 6),
             "temporal_information": max(changes, default=None),
         }

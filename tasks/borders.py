@@ -27,15 +27,17 @@ class Borders(Scorer["Borders.Options"]):
     one of its width on the other side. Frames that are too dark at an edge to show where the
     picture begins do not count, so that neither a fade nor a night is a bar. `split` looks at the
     frames in full size, about one a second, when this stage is in the pipeline. Blurred bars are
-    exact to about two pixels, others to one. All columns are NULL when fewer than two
-    frames show where the picture begins on a side. Cut the bars off with `cut: crop_borders: true`;
-    hashes, embeddings and text are of the whole picture.
+    exact to about two pixels, others to one. All columns are NULL when fewer than two frames (of
+    an image: its only one) show where the picture begins on a side. Cut the bars off with `cut:
+    crop_borders: true`; hashes, embeddings and text are of the whole picture.
     """
 
     name = "borders"
     columns = {
         BORDER_BOX: Column(
-            "text", "JSON [x, y, width, height]: the picture without bars, pixels as displayed"
+            "text",
+            "JSON [x, y, width, height]: the picture without bars, pixels of the source as "
+            "displayed",
         ),
         "border_share": Column("float", "share of the frame that bars cover", 0, 1, "lower"),
         "border_shape": Column(
@@ -56,7 +58,7 @@ class Borders(Scorer["Borders.Options"]):
         known = [bars for bars in frames if bars is not None]
         if len(known) < len(frames):
             raise MeasuresMissing(stage=self.name)
-        return borders(known, int(clip["width"]), int(clip["height"]))
+        return borders(known, *clip.size)
 
 
 def borders(frames: Sequence[Bars], width: int, height: int) -> Scores:

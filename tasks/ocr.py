@@ -97,7 +97,8 @@ class Ocr(Scorer[OcrOptions]):
         corners = [] if text.boxes is None else text.boxes
         boxes = [[(float(x), float(y)) for x, y in box] for box in corners]
         areas = text_areas(boxes, width, height)
-        scale = (clip["width"] or width) / width, (clip["height"] or height) / height
+        sides = clip.samples.size or (clip["width"] or width, clip["height"] or height)
+        scale = sides[0] / width, sides[1] / height
         return {
             "ocr": as_json(boxes, zip(text.txts or (), text.scores or (), strict=True), scale),
             "num_boxes": len(boxes),

@@ -2,14 +2,14 @@
 
 A scorer in full::
 
-    class Brightness(Scorer):
-        \"\"\"Mean luma of the middle frame.\"\"\"
+    class Redness(Scorer):
+        \"\"\"Mean red of the middle frame.\"\"\"
 
-        name = "brightness"
-        columns = {"brightness": Column("float", "mean luma of the middle frame", 0, 255)}
+        name = "redness"
+        columns = {"redness": Column("float", "mean red of the middle frame", 0, 255)}
 
         def score(self, clip: Clip) -> Scores:
-            return {"brightness": float(clip.samples.middle().mean())}
+            return {"redness": float(clip.samples.middle()[..., 0].mean())}
 
 The column, the Celery task, the status row, SQL and the CSV follow from it.
 """
@@ -143,6 +143,15 @@ class Clip:
 
         fingerprint = str(self.video.values.get("fingerprint") or "")
         return Samples.open(self.samples_from, self.video.id, self.index, fingerprint)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of its pictures in the source, as displayed.
+
+        The columns `width` and `height` are those of its file, once `cut` has changed them. Raises
+        SamplesMissing, ServiceError.
+        """
+        return self.samples.size or (int(self["width"]), int(self["height"]))
 
 
 @dataclass(frozen=True)
@@ -278,11 +287,11 @@ class Stage(ABC, Generic[RowT, OptionsT]):
     redone_with: ClassVar[tuple[str, ...]] = ()
     """Stages by whose columns it works: when one is done again for all clips, so is this one."""
     stops_at_once: ClassVar[bool] = False
-    # modules that `run` imports, for `preload`
-    imports: ClassVar[tuple[str, ...]] = ()
     """A worker that is told to stop gives up a batch of the stage, which is done again, instead of
     waiting for it: right where a batch takes long and costs nothing but time. Then `run` may end
     between any two statements, and must leave no half-written file."""
+    imports: ClassVar[tuple[str, ...]] = ()
+    """Modules that `run` imports, for `preload`."""
 
     def __init__(self, options: OptionsT, context: Context) -> None:
         self.options = options

@@ -73,6 +73,9 @@ class Samples:
         self.measures = measures
         self.seconds = measures.seconds
         """Length of the clip; 0 for a still image."""
+        self.size = measures.size
+        """Width and height of its pictures in the source, as displayed; None: by an older version.
+        """
         self.pairs = measures.pairs
         """Motion between neighbouring frames, about four a second; none for a still image."""
         self.stills = measures.stills
@@ -97,7 +100,7 @@ class Samples:
             if fingerprint and opened.comment not in (b"", _mark(fingerprint)):
                 raise ValueError("of another form of the video")
             raw = json.loads(opened.read(f"{clip_index}.json"))
-            looks = raw.get("looks")
+            looks, size = raw.get("looks"), raw.get("size")
             measures = Measures(
                 raw["seconds"],
                 [Picture(**p) for p in raw["pictures"]],
@@ -106,6 +109,7 @@ class Samples:
                 [Pair.of(p) for p in raw["pairs"]],
                 [Still.of(s) for s in raw["stills"]],
                 looks and [FrameLook(**look) for look in looks],
+                size and (int(size[0]), int(size[1])),
             )
             return cls(path, measures, opened.read(f"{clip_index}.jpg"))
         except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile, Unreadable) as error:

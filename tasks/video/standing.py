@@ -71,7 +71,8 @@ def _alive(grays: NDArray[Any]) -> NDArray[np.bool_]:
         places = np.flatnonzero(change.mean(1 - axis) > _DEAD)
         first, after = (places[0], places[-1] + 1) if len(places) else (0, 0)
         side = change.shape[axis]
-        spans.append(slice(first and first + _WINDOW, after if after == side else after - _WINDOW))
+        last = after if after == side else max(0, after - _WINDOW)
+        spans.append(slice(first and first + _WINDOW, last))
     alive = np.zeros(change.shape, bool)
     alive[spans[0], spans[1]] = True
     return alive

@@ -99,7 +99,7 @@ def image_clip(
     if bars:
         gray = np.asarray(Image.fromarray(pixels).convert("L"), np.uint8)
         still = replace(still, bars=find_bars(gray, small))
-    measures = Measures(0.0, [picture], [0], large, stills=[still])
+    measures = Measures(0.0, [picture], [0], large, stills=[still], size=(width, height))
     writer.write(0, measures, jpegs)
     hashed, mirrored = perceptual_hashes(small, hash_method, views != "none")
     viewed = {}

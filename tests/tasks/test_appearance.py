@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import weakref
+from fractions import Fraction
+from pathlib import Path
+
 import av
 import cv2
 import numpy as np
 import pytest
 
+from curate.configs.settings import Settings
+from curate.tasks.appearance import Appearance
+from curate.tasks.stage import Clip, Context, Video
 from curate.tasks.video.flow import measure_pair
 from curate.tasks.video.graphs import chain
+from curate.tasks.video.measures import Still
 from curate.tasks.video.picture_measures import colourfulness, spatial_information
 from tests.tasks.scenery import painting
 
@@ -43,3 +51,29 @@ def test_information_is_that_of_ffmpeg() -> None:
 def test_tiny_and_flat_pictures_have_none(size: tuple[int, int]) -> None:
     flat = np.full((*size, 3), 128, np.uint8)
     assert (spatial_information(flat), colourfulness(flat)) == (0.0, 0.0)
+
+
+class Stored:
+    """Samples of a long clip, which tell how many of its pictures were in memory at once."""
+
+    times = (0.0,) * 50
+    stills = (Still(0.0, 100.0, 20.0, 300.0),)
+    pairs = ()
+    most = 0
+
+    def __init__(self) -> None:
+        self._given: list[weakref.ref[np.ndarray]] = []
+
+    def frame(self, number: int) -> np.ndarray:
+        self.most = max(self.most, sum(one() is not None for one in self._given))
+        picture = np.full((8, 8, 3), number, np.uint8)
+        self._given.append(weakref.ref(picture))
+        return picture
+
+
+def test_the_pictures_of_a_clip_are_looked_at_one_by_one(tmp_path: Path) -> None:
+    clip = Clip(1, 1, 0, Video(1, 1, "a", "a", {}), 0, 1, Fraction(1), {}, tmp_path)
+    clip.__dict__["samples"] = samples = Stored()
+    found = Appearance(Appearance.Options(), Context(Settings(home=tmp_path))).score(clip)
+    assert (found["brightness"], found["colourfulness"]) == (100.0, 0.0)
+    assert samples.most <= 1

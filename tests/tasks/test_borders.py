@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from curate.tasks.borders import borders, common
+from curate.configs.settings import Settings
+from curate.tasks.borders import Borders, borders, common
+from curate.tasks.stage import Clip, Context, Video
 from curate.tasks.video.bars import find_bars, maybe_bars
-from curate.tasks.video.measures import Bars
+from curate.tasks.video.jpeg import JpegList, encode_jpeg
+from curate.tasks.video.measures import Bars, Measures, Still
+from curate.tasks.video.samples import writing_samples
 from tests.tasks.scenery import painting
 
 WIDTH, HEIGHT = 480, 270
@@ -122,3 +128,17 @@ def test_words_in_a_bar_do_not_end_it() -> None:
     assert common([33, None, 33, None, 33]) == 33  # None: a subtitle stood in it
     assert common([33, 0, 0, 0]) == 0 and common([0, 33, 90, 12]) == 0
     assert common([20]) == 20 and common([]) is None
+
+
+def test_done_again_after_cut_the_box_is_still_that_of_the_source(tmp_path: Path) -> None:
+    """Whose width and height the columns no longer hold, as cut wrote those of its file."""
+    jpegs = JpegList()
+    picture = jpegs.add(0.0, encode_jpeg(np.zeros((8, 8, 3), np.uint8)))
+    stills = [Still(n, 90.0, 9.0, 9.0, Bars(60, 0, 60, 0, "black")) for n in range(2)]
+    measures = Measures(2.0, [picture], [0], picture, stills=stills, size=(WIDTH, HEIGHT))
+    with writing_samples(tmp_path, 1) as writer:
+        writer.write(0, measures, jpegs)
+    video, cut = Video(1, 1, "a", "a", {}), {"width": 240, "height": 180}
+    clip = Clip(1, 1, 0, video, 0, 1, Fraction(1), cut, tmp_path)
+    told = Borders(Borders.Options(), Context(Settings(home=tmp_path))).score(clip)
+    assert json.loads(str(told["border_box"])) == [60, 0, WIDTH - 120, HEIGHT]

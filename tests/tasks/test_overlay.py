@@ -12,7 +12,7 @@ import pytest
 from curate.tasks.overlay import Overlay
 from curate.tasks.stage import Clip, Context, Settings, Video
 from curate.tasks.video.geometry import RGB
-from curate.tasks.video.standing import standing
+from curate.tasks.video.standing import _alive, standing
 from tests.tasks.scenery import painting
 
 SIZE = (320, 180)
@@ -72,8 +72,11 @@ class Stored:
         self._pictures = pictures
         self.measures = self
         self.pictures = pictures
+        self.size: tuple[int, int] | None = None
+        self.looked_at: list[int] = []
 
     def picture(self, number: int) -> RGB:
+        self.looked_at.append(number)
         return self._pictures[number]
 
 
@@ -85,6 +88,21 @@ def test_the_columns_are_in_pixels_of_the_clip(tmp_path: Any) -> None:
         clip.__dict__["samples"] = Stored(marked(moving(), opacity))
         found = stage.score(clip)
         assert set(found) == set(Overlay.columns) and found["overlay_place"] == place
+
+
+def test_a_long_clip_is_looked_at_here_and_there(tmp_path: Any) -> None:
+    stage = Overlay(Overlay.Options(), Context(Settings(home=tmp_path)))
+    clip = Clip(1, 1, 0, Video(1, 1, "a", "a", {}), 0, 1, Fraction(1), {}, tmp_path)
+    clip.__dict__["samples"] = samples = Stored(marked(moving(), 1.0) * 400)
+    samples.size = (640, 360)
+    assert stage.score(clip)["overlay_place"] == "top_right"
+    assert samples.looked_at == list(range(0, 3200, 50))
+
+
+def test_marks_lie_within_the_edges_of_a_picture_that_hardly_lives() -> None:
+    grays = np.full((8, 60, 90), 100, np.uint8)
+    grays[::2, :6] = 200  # only the uppermost lines change
+    assert not _alive(grays).any()
 
 
 def test_before_a_camera_on_a_tripod_nothing_is_said(tmp_path: Any) -> None:
