@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import typer
 
-from curate.cli.shared.displays import Bars
 from curate.cli.shared.funnel import warn_of_refilter
 from curate.cli.shared.hosts import version_difference
 from curate.cli.shared.lost_frames import lost_text
@@ -76,7 +75,11 @@ def _watch(session: Session, watcher: Watcher) -> DatasetView:
     """Show the table until nothing is left to do, or Ctrl-C; in place on a terminal only. Returns
     the last view.
     """
-    display: Display = Bars() if sys.stdout.isatty() else Lines(session.console)
+    display: Display = Lines(session.console)
+    if sys.stdout.isatty():
+        from curate.cli.shared.displays import Bars  # loads rich
+
+        display = Bars()
     view = watcher.look()
     try:
         while True:

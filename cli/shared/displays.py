@@ -1,40 +1,31 @@
-"""Shows how far a dataset is: bars on a terminal, else lines."""
+"""Shows how far a dataset is by bars on a terminal. Loads rich: import it only for a terminal."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+from rich.console import Console as Terminal
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
 from curate.configs.shown import counted, formatted, seconds_text
 from curate.db.reports.at_work import BatchAtWork
 from curate.db.reports.overview import DatasetView
-from curate.worker.session.console import Console
-from curate.worker.session.display import Display, Lines, at_work_cells, time_left
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table
+from curate.worker.session.display import at_work_cells, time_left
 
 MOST_IN_TABLE = 8  # batches at work
 NUMBERS_WIDTH, NARROWEST_BAR, WIDE = 64, 6, 70  # columns
-
-
-def make_display(console: Console) -> Display:
-    """Bars when stderr is a terminal, else lines."""
-    if console.quiet or not sys.stderr.isatty():
-        return Lines(console)
-    return Bars(to_stderr=True)
 
 
 class Bars:
     """A live table on a terminal, one bar for each stage."""
 
     def __init__(self, to_stderr: bool = False) -> None:
-        from rich.console import Console as Terminal
-        from rich.live import Live
-
         self._terminal = Terminal(stderr=to_stderr)
         self._live = Live(console=self._terminal, auto_refresh=False)
         self._live.start()
@@ -52,9 +43,6 @@ class Bars:
 
 def drawing(view: DatasetView, width: int, elapsed: float) -> RenderableType:
     """All that a terminal so many columns wide shows of a dataset."""
-    from rich.console import Group
-    from rich.text import Text
-
     left = time_left(view)
     last = f"{seconds_text(elapsed)} elapsed{f' · {left}' if left else ''}"
     at_work = [batches_table(view.at_work, width)] if view.at_work else []
@@ -63,9 +51,6 @@ def drawing(view: DatasetView, width: int, elapsed: float) -> RenderableType:
 
 def bars(view: DatasetView, width: int = 100) -> Table:
     """A bar for each stage, with the rows dropped and failed, the rate and the time left."""
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
-
     bar_width = min(24, width - NUMBERS_WIDTH)
     has_bars = bar_width >= NARROWEST_BAR
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -86,9 +71,6 @@ def bars(view: DatasetView, width: int = 100) -> Table:
 
 def batches_table(batches: Sequence[BatchAtWork], width: int) -> Table:
     """A row for each of the batches that have longest to go."""
-    from rich.table import Table
-    from rich.text import Text
-
     with_stage = width >= WIDE
     names = (*(["stage"] if with_stage else []), "frames", "speed", "for", "left")
     rows = []

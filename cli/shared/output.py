@@ -8,6 +8,7 @@ import decimal
 import json
 import math
 import re
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -170,8 +171,6 @@ def _longest_word(text: str) -> int:
 
 def emit_parts(parts: Sequence[str]) -> None:
     """Print parts with ` · ` between them; on a terminal, on as many lines as they need."""
-    import shutil
-
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else math.inf
     line = ""
     for part in parts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -29,9 +30,11 @@ class Session(HomeSession):
 
     def display(self) -> Display:
         """A new one: bars on a terminal, else lines."""
-        from curate.cli.shared.displays import make_display  # only long commands show how far
+        if self.quiet or not sys.stderr.isatty():
+            return super().display()
+        from curate.cli.shared.displays import Bars  # loads rich
 
-        return make_display(self.console)
+        return Bars(to_stderr=True)
 
     def next(self, *commands: Sequence[str]) -> None:
         """A remark on the natural next command, or several: the words behind `curate`."""

@@ -207,7 +207,6 @@ def _parquet_rows(
     source: str, stream: BinaryIO, needed: Sequence[str]
 ) -> Generator[tuple[str, TableRow], None, None]:
     try:
-        import pyarrow
         import pyarrow.parquet
     except ImportError:
         how = install("pyarrow")
