@@ -40,7 +40,7 @@ class PreparedWorker:
         order = {"options": options, "environment": dict(environment), "log": log and str(log)}
         try:
             with os.fdopen(self._pipe, "wb") as pipe:
-                pipe.write(json.dumps(order).encode())
+                pipe.write(json.dumps(order).encode() + b"\n")
         except OSError:
             return False
         return self.poll() is None
@@ -60,7 +60,10 @@ class PreparedWorker:
 
     def _ended(self, options: int) -> int | None:
         if self._code is None:
-            pid, status = os.waitpid(self.pid, options)
+            try:
+                pid, status = os.waitpid(self.pid, options)
+            except ChildProcessError:  # whoever ignores SIGCHLD is told nothing, as by Popen
+                pid, status = self.pid, 0
             if pid:
                 self._code = os.waitstatus_to_exitcode(status)
         return self._code
@@ -79,7 +82,12 @@ def prepare_worker() -> None:
     reading, writing = os.pipe()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:  # no room for one process more: then the worker starts by itself
+        os.close(reading)
+        os.close(writing)
+        return
     if pid == 0:
         os.close(writing)
         _become_worker(reading)
@@ -108,8 +116,9 @@ def _become_worker(pipe: int) -> NoReturn:
         os.setsid()
         end_with_parent()
         with os.fdopen(pipe, "rb") as given:
-            text = given.read()
-        if text:
+            # a line, not all there is: whatever else was forked may keep the pipe open
+            text = given.readline()
+        if text.endswith(b"\n"):
             order = json.loads(text)
             os.environ.clear()
             os.environ.update(order["environment"])
@@ -122,7 +131,7 @@ def _become_worker(pipe: int) -> NoReturn:
             sys.argv[1:] = [order["options"]]
             import_module("curate.worker.__main__").main()
     except SystemExit as ended:
-        code = int(ended.code or 0)
+        code = ended.code if isinstance(ended.code, int) else int(bool(ended.code))
     except BaseException:  # noqa: BLE001  it must never go on with what the command does
         traceback.print_exc()
         code = 1
