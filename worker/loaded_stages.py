@@ -41,11 +41,13 @@ class LoadedStage:
         Raises DiskFull.
         """
         for rows in taken_since(engine, dataset_id, self.recalled, order):
+            # ends it here, then some of the rows are remembered: the stage is loaded anew
+            version, self.version = self.version, ()
             try:
                 self.stage.recall(rows)
             except OSError as error:  # a stage may keep what it remembers in a file
                 raise as_row_error(self.stage, error) from error
-            self.recalled = rows[-1][order.number]
+            self.version, self.recalled = version, rows[-1][order.number]
 
 
 class LoadedStages:

@@ -4,16 +4,17 @@ recall.
 
 from __future__ import annotations
 
+import errno
 import threading
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from curate.configs.errors import ServiceError
+from curate.configs.errors import DiskFull, ServiceError
 from curate.worker import batch, loaded_stages
 from curate.worker.runner import Runner
-from tests.pipelines import Line, Score, make_line, wait_until
+from tests.pipelines import InOrder, Line, Score, make_line, wait_until
 from tests.worker.conftest import run_all
 
 pytestmark = pytest.mark.usefixtures("catalog")
@@ -167,6 +168,27 @@ def test_an_ordered_stage_learns_what_others_took(database_url: str, home: Path)
     assert line.rows("SELECT dedup_seq FROM clips ORDER BY video_id, clip_index") == [
         (n,) for n in range(1, 8)
     ]
+
+
+def test_a_stage_that_recalled_half_of_the_rows_is_loaded_anew(
+    database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = make_line(database_url, home, [{"stage": "inorder", "batch_size": 2}])
+    line.enqueue("a4.mp4")
+    runner = Runner(line.settings, line.engine)
+    run_all(line, "probe", "split")
+    assert runner.run_one("inorder")
+
+    def full(self: InOrder, rows: object) -> None:
+        self.seen += 1
+        raise OSError(errno.ENOSPC, "no room")
+
+    with monkeypatch.context() as patch, pytest.raises(DiskFull):
+        patch.setattr(InOrder, "recall", full)
+        runner.run_one("inorder")
+    runner._pauses.clear()
+    assert runner.run_one("inorder")
+    assert line.rows("SELECT dedup_seq FROM clips ORDER BY clip_index") == [(1,), (2,), (3,), (4,)]
 
 
 def test_a_stage_that_cannot_be_loaded_blames_no_row_and_says_why(
