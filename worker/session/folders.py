@@ -35,8 +35,8 @@ def claim_folder(settings: Settings, dataset: Dataset) -> None:
 
 
 def refuse_foreign(settings: Settings, dataset: Dataset) -> bool | None:
-    """Raise UsageError where another home has marked the folder, ServiceError where a store
-    does not answer. Returns whether this dataset has marked it; None where none needs to.
+    """Raise UsageError where another home has marked the folder, ServiceError where that cannot be
+    told. Returns whether this dataset has marked it; None where none needs to.
     """
     media = settings.clips
     if isinstance(media, Path) and media.is_relative_to(settings.folder):
@@ -70,8 +70,11 @@ def _read(location: Location) -> dict[str, Any]:
     if isinstance(location, Path):
         try:
             text = location.read_bytes()
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
+        except OSError as error:  # it may be the mark of another home
+            what = f"The folder of clips {location.parent}"
+            raise ServiceError(what=what, why=f"{MARK}: {error.strerror or error}") from None
     else:
         with store_errors(location):
             system, path = file_system(location)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.configs.errors import UsageError
+from curate.configs.errors import ServiceError, UsageError
 from curate.configs.settings import Settings
 from curate.db.datasets import Dataset
 from curate.worker.session.folders import MARK, claim_folder, mark_of, refuse_foreign
@@ -48,6 +48,14 @@ def test_a_home_whose_database_was_thrown_away_begins_anew(
     again = replace(PETS, created_at=2.5)
     claim_folder(settings, again)
     assert refuse_foreign(settings, again) is True
+
+
+def test_a_mark_that_cannot_be_read_is_not_taken_for_none(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "ours", media=tmp_path / "media")
+    Path(mark_of(settings, PETS)).mkdir(parents=True)
+    for refused in (claim_folder, refuse_foreign):
+        with pytest.raises(ServiceError, match=f"{MARK}: Is a directory"):
+            refused(settings, PETS)
 
 
 def test_clips_below_the_home_need_no_mark(tmp_path: Path) -> None:
