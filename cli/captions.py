@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -17,9 +17,9 @@ from curate.cli.shared.comparison import Comparison, compare_pairs, votes_json
 from curate.cli.shared.options import DatasetName, Json, Where
 from curate.cli.shared.output import Counter, emit, emit_json
 from curate.cli.shared.session import Session
-from curate.configs.errors import BadTable, UsageError
-from curate.configs.shown import counted
-from curate.db.caption_pairs import PairQuery, captioners, pairs
+from curate.configs.errors import BadTable, ServiceError, UsageError
+from curate.configs.shown import counted, formatted
+from curate.db.caption_pairs import CaptionPair, PairQuery, captioners, pairs
 from curate.db.captions import TableCaption
 from curate.db.captions import drop as drop_captions
 from curate.db.captions import load as load_captions
@@ -27,8 +27,6 @@ from curate.db.votes import VoteCounts, save_votes, tallies, tally_of
 from curate.tasks.inputs.extensions import TABLE_EXTENSIONS, extension
 from curate.tasks.inputs.tables import as_input, read_rows
 from curate.tasks.text.captions import HAND
-from curate.view.media import samples_in
-from curate.view.vote_sheet import Sheet, write_sheet
 from curate.worker.session.database import OpenDataset, open_dataset
 
 captions = typer.Typer(no_args_is_help=True, help="Captions from outside, and comparisons.")
@@ -124,9 +122,11 @@ def compare(
     session = Session.of(ctx)
     opened = open_dataset(session, dataset)
     known = captioners(opened.engine, opened.dataset.id)
+    theirs = ", ".join(known) or "none"
+    if a == b:
+        raise UsageError(what=f"{a} twice; name two captioners of {opened.name}: {theirs}")
     for name in (a, b):
         if name not in known:
-            theirs = ", ".join(known) or "none"
             what = f"nobody called {name} captioned clips of {opened.name}; captioners: {theirs}"
             raise UsageError(what=what)
     columns = opened.pipeline.columns()
@@ -142,11 +142,25 @@ def compare(
         _print_comparison(opened, (a, b), found, votes)
     if sheet is not None and found.pairs:
         chosen = list(pairs(opened.engine, asked, seed=str(seed), most=limit))
+        _write_sheet(session, opened, chosen, seed, sheet)
+
+
+def _write_sheet(
+    session: Session, opened: OpenDataset, chosen: Sequence[CaptionPair], seed: int, file: Path
+) -> None:
+    """Write the page to vote on. Raises ServiceError."""
+    # these load NumPy and OpenCV
+    from curate.view.media import samples_in
+    from curate.view.vote_sheet import Sheet, write_sheet
+
+    samples = partial(samples_in, opened.engine, session.settings)
+    try:
         with Counter(session.console, "pairs written") as counter:
-            samples = partial(samples_in, opened.engine, session.settings)
-            write_sheet(Sheet(opened.name, chosen, seed), samples, sheet, counter.show)
-        session.console.say(f"{sheet}: {counted(len(chosen), 'pair')}; open it in a browser")
-        session.next(("captions", "vote", "votes.json", opened.name))
+            write_sheet(Sheet(opened.name, chosen, seed), samples, file, counter.show)
+    except OSError as error:
+        raise ServiceError(what=f"The file {file}", why=error.strerror or error) from None
+    session.console.say(f"{file}: {counted(len(chosen), 'pair')}; open it in a browser")
+    session.next(("captions", "vote", "votes.json", opened.name))
 
 
 @captions.command()
@@ -178,7 +192,7 @@ def vote(
     if as_json:
         emit_json({"dataset": opened.name, "voter": voter, "saved": saved, "sums": sums})
         return
-    print(f"dataset {opened.name}: {counted(saved, 'vote')} by {voter}")
+    print(f"dataset {opened.name}: {counted(saved, 'vote')} by {formatted(voter)}")
     emit([one | {"interval": _interval_text(one["interval"])} for one in sums], as_json=False)
 
 
@@ -205,7 +219,7 @@ def _print_comparison(
 
 def _short(text: str) -> str:
     folded = " ".join(text.split())
-    return folded if len(folded) <= SHORT else f"{folded[: SHORT - 1]}…"
+    return formatted(folded if len(folded) <= SHORT else f"{folded[: SHORT - 1]}…")
 
 
 def _interval_text(interval: tuple[float, float] | None) -> str:

@@ -59,8 +59,8 @@ class VoteCounts:
 def save_votes(engine: Engine, dataset_id: int, voter: str, votes: Sequence[Vote]) -> int:
     """Store votes in the place of earlier ones by this voter on the same captions.
 
-    Returns how many there are: votes on captions that are gone, or of another dataset, are left
-    out.
+    Returns how many there are: votes on captions that are gone, or of another dataset, or both by
+    one captioner, are left out.
     """
     ids = sorted({i for vote in votes for i in (vote.left, vote.right)})
     known = (
@@ -75,8 +75,10 @@ def save_votes(engine: Engine, dataset_id: int, voter: str, votes: Sequence[Vote
             left, right = of.get(vote.left), of.get(vote.right)
             if not left or not right or not left.clip_id == right.clip_id == vote.clip:
                 continue
-            better = {"left": left.model, "right": right.model}.get(vote.choice, vote.choice)
+            if left.model == right.model:
+                continue
             first, second = sorted((left, right), key=lambda row: row.model)
+            better = {"left": left, "right": right}.get(vote.choice)
             rows[vote.clip, first.id, second.id] = {
                 "clip_id": vote.clip,
                 "voter": voter,
@@ -84,7 +86,7 @@ def save_votes(engine: Engine, dataset_id: int, voter: str, votes: Sequence[Vote
                 "model_b": second.model,
                 "caption_a": first.id,
                 "caption_b": second.id,
-                "choice": {first.model: "a", second.model: "b"}.get(better, better),
+                "choice": vote.choice if better is None else "a" if better is first else "b",
                 "created_at": time.time(),
             }
         for row in rows.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -40,14 +40,14 @@ def write_sheet(
 ) -> None:
     """Write the page, whole or not at all; `samples` gives those of a clip by its id.
 
-    A clip whose samples are gone has no pictures. Raises ServiceError, OSError.
+    A clip whose samples are gone or damaged has no pictures. Raises ServiceError, OSError.
     """
     sides = random.Random(sheet.seed)  # noqa: S311  hides names from a voter, not from an attacker
     shown = []
     for number, pair in enumerate(sheet.pairs, 1):
         left, right = (pair.a, pair.b) if sides.random() < 0.5 else (pair.b, pair.a)
         ids = {"clip": pair.clip, "left": left.id, "right": right.id}
-        pictures = list(_pictures(samples, pair.clip))
+        pictures = _pictures(samples, pair.clip)
         shown.append({**ids, "texts": [left.text, right.text], "pictures": pictures})
         report(number, len(sheet.pairs))
     page = _page({"sheet": uuid.uuid4().hex, "dataset": sheet.dataset, "pairs": shown})
@@ -55,14 +55,14 @@ def write_sheet(
         temporary.write_text(page, encoding="utf-8")
 
 
-def _pictures(samples: Callable[[int], Samples], clip: int) -> Iterator[str]:
-    """Small pictures of a clip in the order of time, as URLs."""
+def _pictures(samples: Callable[[int], Samples], clip: int) -> list[str]:
+    """Small pictures of a clip in the order of time, as URLs, each once."""
     try:
         found = samples(clip)
+        numbers = dict.fromkeys(map(found.picture_number, POSITIONS))
+        return [picture_url(found.picture(number), SIDE, QUALITY) for number in numbers]
     except (Refusal, RowError):
-        return
-    for position in POSITIONS:
-        yield picture_url(found.at(position), SIDE, QUALITY)
+        return []
 
 
 def _page(data: dict[str, Any]) -> str:

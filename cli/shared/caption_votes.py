@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 from pathlib import Path
 from typing import Any, get_args
 
 from curate.configs.errors import BadVotes
+from curate.configs.texts import storable
 from curate.db.votes import Choice, Vote
 
 _NUMBERS = ("clip", "left", "right")
@@ -23,15 +25,21 @@ def read_votes(path: Path) -> tuple[str, str, list[Vote]]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadVotes(path=path, why=error.strerror or error) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadVotes(path=path, why=f"it is no JSON: {error}") from None
     if not isinstance(content, dict) or not isinstance(content.get("votes"), list):
         raise BadVotes(path=path, why="it has no list `votes`")
     names = [content.get(name) or "" for name in ("dataset", "voter")]
-    if not all(isinstance(name, str) and "\0" not in name for name in names):
+    if not all(isinstance(name, str) and storable(name) == name for name in names):
         raise BadVotes(path=path, why="its dataset and voter are no texts")
     votes = [_vote(path, number, each) for number, each in enumerate(content["votes"], 1)]
-    return names[0], names[1].strip()[:80] or getpass.getuser(), votes
+    voter = names[1].strip()[:80]
+    if not voter:
+        try:
+            voter = getpass.getuser()
+        except (KeyError, OSError):  # in a container a user may have no name
+            voter = f"user {os.getuid()}"
+    return names[0], voter, votes
 
 
 def _vote(path: Path, number: int, each: Any) -> Vote:

@@ -14,7 +14,7 @@ from curate.tasks.text.measure import words
 
 
 @dataclass
-class Side:
+class Means:
     """The captions of one captioner: means of their words and of their match (None: not scored)."""
 
     words: float = 0.0
@@ -28,8 +28,8 @@ class Comparison:
     """
 
     pairs: int = 0
-    a: Side = field(default_factory=Side)
-    b: Side = field(default_factory=Side)
+    a: Means = field(default_factory=Means)
+    b: Means = field(default_factory=Means)
     agreement: float | None = None
     least: list[tuple[float, CaptionPair]] = field(default_factory=list)
 
@@ -77,7 +77,7 @@ def compare_pairs(
     found.agreement = agreed.value
     found.least = [(-negative, pair) for negative, _, pair in sorted(worst, reverse=True)]
     found.a, found.b = (
-        Side(length.value or 0.0, match.value)
+        Means(length.value or 0.0, match.value)
         for length, match in zip(lengths, matches, strict=True)
     )
     return found

@@ -163,6 +163,29 @@ def test_an_unknown_captioner_is_refused_with_those_that_there_are(
 ) -> None:
     result = curate("captions", "compare", "m", "n")
     assert (result.code, "captioners: m" in result.err) == (2, True)
+    result = curate("captions", "compare", "m", "m")
+    assert (result.code, "m twice; name two captioners of pets: m" in result.err) == (2, True)
+
+
+def test_captions_and_voters_command_no_terminal(
+    curate: Call, captioned: Filled, tmp_path: Path
+) -> None:
+    put_captions(captioned)
+    with captioned.engine.begin() as connection:
+        connection.execute(text("UPDATE captions SET text_raw = 'A\x1b[2Jdog', text = NULL"))
+    assert "m: A\\x1b[2Jdog" in curate("captions", "compare", "m", "other").out
+    votes = tmp_path / "votes.json"
+    votes.write_text(json.dumps({"voter": "Ann\x1b[2J", "votes": []}))
+    assert "0 votes by Ann\\x1b[2J" in curate("captions", "vote", str(votes)).out
+
+
+def test_a_page_that_cannot_be_written_is_told(
+    curate: Call, captioned: Filled, tmp_path: Path
+) -> None:
+    put_captions(captioned)
+    (tmp_path / "file").touch()
+    result = curate("captions", "compare", "m", "other", "--sheet", str(tmp_path / "file" / "x"))
+    assert (result.code, "unexpected" in result.err, "The file" in result.err) == (4, False, True)
 
 
 def test_the_page_hides_who_wrote_what_and_its_votes_are_summed(

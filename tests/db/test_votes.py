@@ -33,6 +33,17 @@ def test_a_later_vote_takes_the_place_of_the_same_voters_earlier_one(
     assert tally_of(line.engine, line.dataset.id, "two", "one") == VoteCounts(1, 1, equal=1)
 
 
+def test_a_vote_between_captions_of_one_captioner_is_none(database_url: str, home: Path) -> None:
+    line = captioned(database_url, home)
+    newest = next(iter(pairs(line.engine, asked(line)))).a
+    (older,) = line.rows(f"SELECT min(id) FROM captions WHERE model = 'one' AND id <> {newest.id}")
+    votes = [
+        Vote(1, newest.id, newest.id, "left"),
+        Vote(1, newest.id, int(str(older[0])), "right"),
+    ]
+    assert save_votes(line.engine, line.dataset.id, "ann", votes) == 0
+
+
 def test_the_interval_is_wilsons() -> None:
     low, high = VoteCounts(a=8, b=2).interval or (0.0, 0.0)
     assert (round(low, 4), round(high, 4)) == (0.4902, 0.9433)

@@ -52,7 +52,7 @@ def test_votes_by_keys_are_saved_as_a_file(browser: Browser, tmp_path: Path) -> 
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
     page.goto(page_file.as_uri())
-    assert page.locator("#pictures img").count() == 5
+    assert page.locator("#pictures img").count() == 1
     first = [page.locator(f"#{side}").inner_text() for side in ("left", "right")]
     assert sorted(first) == ["a cat", "a dog"]
     page.keyboard.press("1")
@@ -72,6 +72,16 @@ def test_votes_by_keys_are_saved_as_a_file(browser: Browser, tmp_path: Path) -> 
     assert (saved["dataset"], saved["voter"], page.title()) == ("pets", "Ann", "pets")
     assert wrong == []
     page.close()
+
+
+def test_a_short_clip_shows_each_picture_once_and_a_damaged_one_none(tmp_path: Path) -> None:
+    def damaged(clip: int) -> Samples:
+        whole = samples_of(tmp_path / str(clip), 1)
+        return whole if clip == 1 else Samples(tmp_path, whole.measures, b"no JPEG")
+
+    write_sheet(sheet(), damaged, tmp_path / "votes.html")
+    data = (tmp_path / "votes.html").read_text().split('id="data">')[1].split("</script>")[0]
+    assert [len(pair["pictures"]) for pair in json.loads(data)["pairs"]] == [1, 0, 0]
 
 
 def test_the_same_seed_puts_the_same_captions_on_the_left(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from curate.cli.shared.comparison import Side, compare_pairs
+from curate.cli.shared.comparison import Means, compare_pairs
 from curate.db.caption_pairs import Caption, CaptionPair
 
 
@@ -15,7 +15,7 @@ def test_means_and_the_pairs_that_agree_least() -> None:
     three = [pair(1, "a cat", "a cat"), pair(2, "dog", "bird"), pair(3, "cat tree", "tree house")]
     found = compare_pairs(three, told.append, least=2)
     assert (found.pairs, told, found.agreement) == (3, [1, 2, 3], 0.5)
-    assert (found.a, found.b) == (Side(5 / 3, None), Side(5 / 3, 22.0))
+    assert (found.a, found.b) == (Means(5 / 3, None), Means(5 / 3, 22.0))
     assert [(agreed, each.clip) for agreed, each in found.least] == [(0, 2), (0.5, 3)]
 
 
