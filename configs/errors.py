@@ -462,7 +462,9 @@ class SamplesMissing(StageError):
 
 
 class MeasuresMissing(StageError):
-    """No measures for {stage} are in the samples: split ran without it. Start anew: `curate run`"""
+    """No measures for {stage} are in the samples: split ran without it. Start a new dataset with:
+    `curate run FOLDER --name NAME`
+    """
 
 
 class EmbeddingMissing(StageError):

@@ -10,10 +10,10 @@ _SQLITE = text("PRAGMA data_version")  # changes with each commit of another con
 _POSTGRES = text("SELECT CAST(txid_current_snapshot() AS TEXT)")  # with each of any transaction
 
 
-def change_mark(engine: Engine) -> tuple[object, ...]:
+def change_stamp(engine: Engine) -> tuple[object, ...]:
     """A value that is another one after any commit, also where nothing of ours was written.
 
-    Marks of one engine can be compared. Raises ServiceError.
+    Stamps of one engine can be compared. Raises ServiceError.
     """
     with reading(engine, "AUTOCOMMIT") as connection:
         if not is_sqlite(connection):

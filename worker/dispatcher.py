@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 
 from curate.configs.pipeline import Pipeline, StageStep
 from curate.configs.schema import RUNNING
-from curate.db.changes import change_mark
+from curate.db.changes import change_stamp
 from curate.db.engine import writing
 from curate.db.queue.leases import FAR, expire_rows, holders, misdated, release_rows
 from curate.db.queue.ready import Ready, ready
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 # listeners assumed for a queue that this host does not serve: one message wakes the other hosts
 ELSEWHERE = 1
-LOOK_SECONDS = 10.0  # between two looks at least, whatever seems to have changed
+LONGEST_SLEEP = 10.0  # seconds between two looks at most, although nothing seems to have changed
 
 
 def expire_rows_of_dead(engine: Engine, dataset_id: int, pipeline: Pipeline) -> int:
@@ -85,22 +85,22 @@ class Dispatcher:
         self.crashes = 0  # batches that were found without their process
         self._busy = True  # rows waited, or a lease ran, at the last look
         self._looked_at = 0.0  # by the clock
-        self._mark: tuple[object, ...] = ()
+        self._stamp: tuple[object, ...] = ()
 
     def is_due(self) -> bool:
-        """Whether a look may find anything to do; it sleeps until something can have changed.
+        """Whether a look may find anything to do.
 
-        After a look that found no row to claim and no lease, only what is written makes work.
+        After one that found no row to claim and no lease, only what is written makes work.
         Raises ServiceError.
         """
-        if self._busy or self._clock() - self._looked_at >= LOOK_SECONDS:
+        if self._busy or self._clock() - self._looked_at >= LONGEST_SLEEP:
             return True
-        return change_mark(self._engine) != self._mark
+        return change_stamp(self._engine) != self._stamp
 
     def dispatch(self) -> int:
         """Serve all datasets once; return how many messages were sent."""
         self._busy = True  # unless it gets to the end
-        self._mark, self._looked_at = change_mark(self._engine), self._clock()
+        self._stamp, self._looked_at = change_stamp(self._engine), self._clock()
         waits = False
         pipelines: dict[int, Pipeline] = {}
         for dataset, pipeline in readable_datasets(self._engine, RUNNING):

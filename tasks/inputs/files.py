@@ -180,7 +180,7 @@ def is_gone(path: str, relpath: str = "") -> bool:
     if enqueued != path and not _holds_something(to_path(enqueued)):
         return False
     own_folder = folder = os.path.dirname(to_path(path))  # noqa: PTH120
-    while not os.path.isdir(folder):  # noqa: PTH112
+    while folder and not os.path.isdir(folder):  # noqa: PTH112
         folder = os.path.dirname(folder)  # noqa: PTH120
     if folder != own_folder and _MOUNTED_IN.fullmatch(folder):
         return False

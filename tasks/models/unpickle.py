@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from curate.configs.errors import BadModel
-from curate.tasks.models.layouts import DTYPES, Shape
+from curate.tasks.models.layouts import DTYPES, Shape, strange
 from curate.tasks.models.scales import KEEPING, Scales
 from curate.tasks.models.stored import Stored, fits
 
@@ -172,7 +172,7 @@ class _Array:
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, by_columns, raw = state
-        if not isinstance(dtype, _Dtype) or not isinstance(raw, bytes):
+        if not isinstance(dtype, _Dtype) or not isinstance(raw, bytes) or strange(shape):
             raise _Refused("it is a pickle with an array that is none")
         count = len(raw) // np.dtype(DTYPES[dtype.name]).itemsize
         sizes = shape if by_columns else shape[::-1]

@@ -17,7 +17,7 @@ from curate.db import datasets
 from curate.db.engine import now
 from curate.db.queue.leases import EXPIRED, FAR, Claim, renew
 from curate.worker.dispatcher import (
-    LOOK_SECONDS,
+    LONGEST_SLEEP,
     Dispatcher,
     expire_rows_of_dead,
     release_rows_of_dead,
@@ -113,7 +113,7 @@ def test_it_looks_again_only_when_something_can_have_changed(
         connection.execute(text(done))
     dispatcher.dispatch()
     assert not dispatcher.is_due()
-    time[0] += LOOK_SECONDS
+    time[0] += LONGEST_SLEEP
     assert dispatcher.is_due(), "now and then, whatever happened"
 
 
