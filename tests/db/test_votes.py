@@ -35,7 +35,7 @@ def test_a_later_vote_takes_the_place_of_the_same_voters_earlier_one(
 
 def test_a_vote_between_captions_of_one_captioner_is_none(database_url: str, home: Path) -> None:
     line = captioned(database_url, home)
-    newest = next(iter(pairs(line.engine, asked(line)))).a
+    newest = list(pairs(line.engine, asked(line)))[0].a  # noqa: RUF015  to its end
     (older,) = line.rows(f"SELECT min(id) FROM captions WHERE model = 'one' AND id <> {newest.id}")
     votes = [
         Vote(1, newest.id, newest.id, "left"),

@@ -171,9 +171,9 @@ def test_an_ordered_stage_learns_what_others_took(database_url: str, home: Path)
 
 
 def test_a_stage_that_recalled_half_of_the_rows_is_loaded_anew(
-    database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
+    sqlite_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    line = make_line(database_url, home, [{"stage": "inorder", "batch_size": 2}])
+    line = make_line(sqlite_url, home, [{"stage": "inorder", "batch_size": 2}])
     line.enqueue("a4.mp4")
     runner = Runner(line.settings, line.engine)
     run_all(line, "probe", "split")
