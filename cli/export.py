@@ -249,7 +249,7 @@ class ExportJob:
             console.say(f"side {name}: {counted(found.clips[name], 'clip')} of {of}{new}")
         if found.left_out:
             console.warn(
-                f"{counted(found.left_out, 'clip')} left out: they are copies of clips on another "
+                f"{counted(found.left_out, 'clip')} left out: copies of clips on another "
                 "side than that of their own source"
             )
         if self.dry_run:

@@ -462,9 +462,7 @@ class SamplesMissing(StageError):
 
 
 class MeasuresMissing(StageError):
-    """No measures for {stage} are in the samples: split ran without it. Start a new dataset with:
-    `curate run FOLDER --name NAME`
-    """
+    """The samples hold no measures for {stage}. Begin anew: `curate run FOLDER --name NAME`"""
 
 
 class EmbeddingMissing(StageError):
