@@ -23,7 +23,7 @@ from curate.db.caption_pairs import CaptionPair, PairQuery, captioners, pairs
 from curate.db.captions import TableCaption
 from curate.db.captions import drop as drop_captions
 from curate.db.captions import load as load_captions
-from curate.db.votes import VoteCounts, save_votes, tallies, tally_of
+from curate.db.votes import VoteCounts, count_votes, save_votes, votes_on
 from curate.tasks.inputs.extensions import TABLE_EXTENSIONS, extension
 from curate.tasks.inputs.tables import as_input, read_rows
 from curate.tasks.text.captions import HAND
@@ -133,7 +133,7 @@ def compare(
     asked = PairQuery(opened.dataset.id, a, b, where, columns)
     with Counter(session.console, "pairs compared") as counter:
         found = compare_pairs(pairs(opened.engine, asked), counter.show, LEAST_ALIKE)
-    votes = tally_of(opened.engine, opened.dataset.id, a, b)
+    votes = votes_on(opened.engine, opened.dataset.id, a, b)
     if as_json:
         emit_json(
             {"dataset": opened.name, "a": a, "b": b, **found.as_json(), "votes": votes_json(votes)}
@@ -186,8 +186,8 @@ def vote(
         gone = counted(len(votes) - saved, "vote")
         session.console.warn(f"{gone} on captions that are gone, or of no clip of {opened.name}")
     sums = [
-        {"a": a, "b": b, **votes_json(tally)}
-        for (a, b), tally in tallies(opened.engine, opened.dataset.id).items()
+        {"a": a, "b": b, **votes_json(counts)}
+        for (a, b), counts in count_votes(opened.engine, opened.dataset.id).items()
     ]
     if as_json:
         emit_json({"dataset": opened.name, "voter": voter, "saved": saved, "sums": sums})

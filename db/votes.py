@@ -98,7 +98,7 @@ def save_votes(engine: Engine, dataset_id: int, voter: str, votes: Sequence[Vote
     return len(rows)
 
 
-def tallies(engine: Engine, dataset_id: int) -> dict[tuple[str, str], VoteCounts]:
+def count_votes(engine: Engine, dataset_id: int) -> dict[tuple[str, str], VoteCounts]:
     """The votes of a dataset, by the names of the two captioners in the order of the alphabet."""
     table = caption_votes
     names = (table.c.model_a, table.c.model_b)
@@ -116,10 +116,10 @@ def tallies(engine: Engine, dataset_id: int) -> dict[tuple[str, str], VoteCounts
     return {pair: VoteCounts(**counts) for pair, counts in found.items()}
 
 
-def tally_of(engine: Engine, dataset_id: int, a: str, b: str) -> VoteCounts:
+def votes_on(engine: Engine, dataset_id: int, a: str, b: str) -> VoteCounts:
     """The votes on two captioners, in the order in which they are named."""
-    found = tallies(engine, dataset_id)
-    if (a, b) in found or a <= b:
+    found = count_votes(engine, dataset_id)
+    if a <= b:
         return found.get((a, b), VoteCounts())
     other = found.get((b, a), VoteCounts())
     return VoteCounts(other.b, other.a, other.equal, other.neither)

@@ -83,7 +83,13 @@ def compare_pairs(
     return found
 
 
-def votes_json(tally: VoteCounts) -> dict[str, Any]:
+def votes_json(counts: VoteCounts) -> dict[str, Any]:
     """The votes on two captioners, as commands print them."""
-    counts = {"for_a": tally.a, "for_b": tally.b, "equal": tally.equal, "neither": tally.neither}
-    return {**counts, "share_a": tally.share, "interval": tally.interval}
+    return {
+        "for_a": counts.a,
+        "for_b": counts.b,
+        "equal": counts.equal,
+        "neither": counts.neither,
+        "share_a": counts.share,
+        "interval": counts.interval,
+    }

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.db.caption_pairs import pairs
-from curate.db.votes import Vote, VoteCounts, save_votes, tallies, tally_of
+from curate.db.votes import Vote, VoteCounts, count_votes, save_votes, votes_on
 from tests.db.test_caption_pairs import asked, captioned
 
 
@@ -25,12 +25,12 @@ def test_a_later_vote_takes_the_place_of_the_same_voters_earlier_one(
         Vote(second.clip, first.a.id, first.b.id, "left"),
     ]
     assert save_votes(line.engine, line.dataset.id, "ann", votes) == 2
-    assert tallies(line.engine, line.dataset.id) == {("one", "two"): VoteCounts(a=1, b=1)}
+    assert count_votes(line.engine, line.dataset.id) == {("one", "two"): VoteCounts(a=1, b=1)}
     again = [Vote(first.clip, first.b.id, first.a.id, "equal")]
     assert save_votes(line.engine, line.dataset.id, "ann", again) == 1
     assert save_votes(line.engine, line.dataset.id, "ben", votes[:1]) == 1
-    assert tally_of(line.engine, line.dataset.id, "one", "two") == VoteCounts(1, 1, equal=1)
-    assert tally_of(line.engine, line.dataset.id, "two", "one") == VoteCounts(1, 1, equal=1)
+    assert votes_on(line.engine, line.dataset.id, "one", "two") == VoteCounts(1, 1, equal=1)
+    assert votes_on(line.engine, line.dataset.id, "two", "one") == VoteCounts(1, 1, equal=1)
 
 
 def test_a_vote_between_captions_of_one_captioner_is_none(database_url: str, home: Path) -> None:
@@ -52,10 +52,10 @@ def test_the_interval_is_wilsons() -> None:
 
 @given(st.integers(0, 500), st.integers(0, 500))
 def test_the_interval_holds_the_share_and_is_mirrored(a: int, b: int) -> None:
-    tally, mirrored = VoteCounts(a, b), VoteCounts(b, a)
-    if tally.share is None or tally.interval is None or mirrored.interval is None:
+    counts, mirrored = VoteCounts(a, b), VoteCounts(b, a)
+    if counts.share is None or counts.interval is None or mirrored.interval is None:
         assert a + b == 0
         return
-    low, high = tally.interval
-    assert 0 <= low <= tally.share <= high <= 1
+    low, high = counts.interval
+    assert 0 <= low <= counts.share <= high <= 1
     assert mirrored.interval == pytest.approx((1 - high, 1 - low), abs=1e-12)
