@@ -196,6 +196,10 @@ _SQL_TYPES: dict[str, TypeEngine[Any]] = {"float": Float(53), "int": BigInteger(
 
 def add_columns(engine: Engine, columns: Mapping[str, Column]) -> list[str]:
     """Add the score columns that `clips` does not have yet; returns their names."""
+    with reading(engine) as connection:
+        present = {c["name"] for c in inspect(connection).get_columns("clips")}
+    if present.issuperset(columns):
+        return []
     with writing(engine) as connection:
         present = {c["name"] for c in inspect(connection).get_columns("clips")}
         missing = [name for name in columns if name not in present]

@@ -13,7 +13,7 @@ from curate.configs.errors import CurateError, ServiceError
 from curate.configs.pipeline import Pipeline, StageStep
 from curate.configs.schema import Order
 from curate.configs.settings import Settings
-from curate.db.datasets import Dataset
+from curate.db.datasets import Dataset, add_columns
 from curate.db.fits import newest_fit, read_fit
 from curate.db.queue.ordered import taken_since
 from curate.tasks.models.catalog import folder_of
@@ -86,6 +86,8 @@ class LoadedStages:
                 fit = Fit(found.id, found.model, found.revision, found.arrays)
             context = Context(self._settings, pipeline, dataset.folder, self._count, fit)
             stage = cls(step.options, context)
+            # it may have got new ones since the dataset was enqueued
+            add_columns(self._engine, pipeline.columns())
             try:
                 stage.load()
             except CurateError:

@@ -207,3 +207,14 @@ def test_a_stage_that_cannot_be_loaded_blames_no_row_and_says_why(
     assert line.rows("SELECT DISTINCT status, owner FROM clips") == [("active", None)]
     (error,) = line.rows("SELECT error FROM batches WHERE error IS NOT NULL")[0]
     assert "no weights here" in str(error)
+
+
+def test_a_column_that_a_stage_got_since_the_dataset_was_enqueued_is_added(line: Line) -> None:
+    line.enqueue("a3.mp4")
+    with line.engine.begin() as connection:
+        connection.execute(text("DROP VIEW clips_view"))
+        connection.execute(text("ALTER TABLE clips DROP COLUMN score"))
+    run_all(line, "probe", "split", "score")
+    with line.engine.connect() as connection:
+        scores = connection.execute(text("SELECT score FROM clips")).scalars().all()
+    assert len(scores) == 3 and None not in scores

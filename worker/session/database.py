@@ -12,7 +12,7 @@ from curate.configs.pipeline import Pipeline
 from curate.configs.schema import DELETING
 from curate.configs.settings import Settings, hide_password
 from curate.db import migrate
-from curate.db.datasets import Dataset, all_datasets, pick
+from curate.db.datasets import Dataset, add_columns, all_datasets, pick
 from curate.db.engine import is_sqlite, make_engine, writing
 from curate.tasks.storage.locations import home_text
 from curate.worker.session.home import HomeSession
@@ -74,7 +74,7 @@ def open_dataset(session: HomeSession, name: str | None) -> OpenDataset:
     dataset = pick(engine, name)
     session.dataset = dataset.name
     refuse_deleting(dataset)
-    return OpenDataset(engine, dataset, pipeline_of(dataset))
+    return _opened(engine, dataset)
 
 
 def open_all(session: HomeSession) -> list[OpenDataset]:
@@ -86,7 +86,13 @@ def open_all(session: HomeSession) -> list[OpenDataset]:
     known = all_datasets(engine)
     for dataset in known:
         refuse_deleting(dataset)
-    return [OpenDataset(engine, dataset, pipeline_of(dataset)) for dataset in known]
+    return [_opened(engine, dataset) for dataset in known]
+
+
+def _opened(engine: Engine, dataset: Dataset) -> OpenDataset:
+    pipeline = pipeline_of(dataset)
+    add_columns(engine, pipeline.columns())  # a stage may have got new ones since it was enqueued
+    return OpenDataset(engine, dataset, pipeline)
 
 
 def refuse_deleting(dataset: Dataset) -> None:
