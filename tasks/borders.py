@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from math import ceil
 from typing import TYPE_CHECKING
 
 from curate.configs.errors import MeasuresMissing
@@ -12,6 +13,7 @@ from curate.configs.schema import Column
 from curate.tasks.stage import Clip, Field, Scorer, Scores, StageOptions
 
 if TYPE_CHECKING:
+    from curate.tasks.video.geometry import RGB
     from curate.tasks.video.measures import Bars
 
 BORDER_BOX = "border_box"  # the column by which bars are cut off
@@ -88,6 +90,24 @@ def parse_box(text: str) -> tuple[int, int, int, int]:
         ):
             return x, y, width, height
     raise ValueError(f"its border_box is {text!r}")
+
+
+def without_bars(clip: Clip, picture: RGB) -> RGB:
+    """The part of a stored picture of a clip that lies inside its bars, at least one pixel.
+
+    All of it where the stage did not run, found no bars, or could not tell. Raises SamplesMissing,
+    and ValueError where the box is none.
+    """
+    text = clip.values.get(BORDER_BOX)
+    if not text:
+        return picture
+    x, y, width, height = parse_box(text)
+    full_width, full_height = clip.size
+    rows, columns = picture.shape[:2]
+    left, right = ceil(x * columns / full_width), (x + width) * columns // full_width
+    top, bottom = ceil(y * rows / full_height), (y + height) * rows // full_height
+    inside = picture[top:bottom, left:right]
+    return inside if inside.size else picture
 
 
 def common(values: Sequence[int | None]) -> int | None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from curate.configs.settings import Settings
-from curate.tasks.borders import Borders, borders, common
+from curate.tasks.borders import Borders, borders, common, without_bars
 from curate.tasks.stage import Clip, Context, Video
 from curate.tasks.video.bars import find_bars, maybe_bars
 from curate.tasks.video.jpeg import JpegList, encode_jpeg
@@ -142,3 +142,26 @@ def test_done_again_after_cut_the_box_is_still_that_of_the_source(tmp_path: Path
     clip = Clip(1, 1, 0, video, 0, 1, Fraction(1), cut, tmp_path)
     told = Borders(Borders.Options(), Context(Settings(home=tmp_path))).score(clip)
     assert json.loads(str(told["border_box"])) == [60, 0, WIDTH - 120, HEIGHT]
+
+
+@pytest.mark.parametrize(
+    ("box", "inside"),
+    [
+        (None, (8, 16, 0)),
+        ("[60, 0, 360, 270]", (8, 12, 2)),  # a thirtieth of its size
+        ("[61, 35, 359, 200]", (4, 11, 3)),  # no pixel that is a bar in part
+        ("[2, 2, 2, 2]", (8, 16, 0)),  # no pixel at all
+    ],
+)
+def test_stored_pictures_are_cut_to_the_box(
+    tmp_path: Path, box: str | None, inside: tuple[int, int, int]
+) -> None:
+    jpegs = JpegList()
+    picture = np.full((8, 16, 3), np.arange(16, dtype=np.uint8)[:, None])
+    measures = Measures(2.0, [stored := jpegs.add(0.0, encode_jpeg(picture))], [0], stored)
+    with writing_samples(tmp_path, 1) as writer:
+        writer.write(0, measures, jpegs)
+    values = {"width": WIDTH, "height": HEIGHT, "border_box": box}
+    clip = Clip(1, 1, 0, Video(1, 1, "a", "a", {}), 0, 1, Fraction(1), values, tmp_path)
+    told = without_bars(clip, picture)
+    assert (*told.shape[:2], told[0, 0, 0]) == inside
