@@ -140,10 +140,10 @@ def anew(count: int, rng: np.random.Generator) -> list[Image]:
 
 
 def sources(folder: Path) -> list[Source]:
-    """Pieces of footage, photographs, and about as many paintings as both."""
+    """Pieces of footage, photographs, and half as many paintings as both."""
     made = real(folder)
     made += [Source(f"photo {n}", 1000, partial(photographed, n)) for n in (0, 1, 0, 1)]
-    return made + [Source(f"painting {n}", 1000, anew) for n in range(len(made))]
+    return made + [Source(f"painting {n}", 1000, anew) for n in range(len(made) // 2)]
 
 
 def dissolved(one: Image, other: Image, share: float) -> Image:

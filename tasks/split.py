@@ -64,6 +64,11 @@ class Split(Stage[Video, "Split.Options"]):
             "float", "end, from the first frame of the video: start of the first frame after it", 0
         ),
         "seconds": Column("float", "length; NULL for an image", 0),
+        "transition_before": Column(
+            "int", "frames of the dissolve or fade that was left out right before the clip; 0: it "
+            "begins with a cut; NULL unless transitions is trim", 0,
+        ),
+        "transition_after": Column("int", "the same, right after the clip", 0),
         "hash_first": Column(
             "text", "perceptual hash of the first frame, 16 hex characters; NULL when it is flat"
         ),
@@ -75,7 +80,7 @@ class Split(Stage[Video, "Split.Options"]):
         "hash_views": Column(
             "text", "hashes of sampled frames in several views; NULL unless dedup has views: all"
         ),
-    }
+    }  # fmt: skip
     own_columns = {
         "frames_decoded": Column(
             "int", "frames that decode: those of all clips, frames_leftover and frames_unplaced", 0

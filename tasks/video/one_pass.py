@@ -306,6 +306,7 @@ class _Clips:
         self.clips: list[NewClip] = []
         self.placed = self.leftover = self.short = self.faded = 0  # frames, and pieces
         self.longest_gap = 0  # units of the time base
+        self._before = 0  # frames of a transition that ends where the next scene begins
         self._plan = plan
         self._times = times
         self._writer = writer
@@ -314,8 +315,14 @@ class _Clips:
 
     def leave_out(self, scene: OpenScene, end: int) -> None:
         """Make no clip of the frames of a transition; `end` is the time stamp of its end."""
-        self.leftover += len(scene.times)
-        self.faded += len(scene.times)
+        count, start = len(scene.times), scene.times[0]
+        self.leftover += count
+        self.faded += count
+        self._before = count
+        if self.clips and self.clips[-1].end_pts == start:
+            touched = self.clips[-1]
+            scores = {**touched.scores, "transition_after": count}
+            self.clips[-1] = replace(touched, scores=scores)
         self._note_gaps(scene.times, end)
 
     def _note_gaps(self, times: array[int], end: int) -> None:
@@ -327,7 +334,7 @@ class _Clips:
         times = scene.times
         self._note_gaps(times, end)
         time_base, lengths = self._times.time_base, self._plan.lengths
-        position = 0
+        position, before, self._before = 0, self._before, 0
         for piece in pieces(times, time_base, lengths):
             self.leftover += piece.first - position  # cut off from the piece before
             position = piece.after
@@ -340,6 +347,9 @@ class _Clips:
             jpegs, measures = self._sample(scene, piece)
             self._writer.write(number, measures, jpegs)
             columns = self._columns(scene, piece, jpegs, measures)
+            if self._plan.trim:
+                columns["transition_before"] = before if piece.first == 0 else 0
+                columns["transition_after"] = 0
             self.clips.append(NewClip(number, times[piece.first], piece.end, columns))
         self.leftover += len(times) - 1 - position
 

@@ -376,8 +376,33 @@ def test_frames_of_transitions_are_in_no_clip_and_all_frames_are_counted(tmp_pat
     assert outcome.scores["frames_in_transitions"] == 12
     first, second = outcome.clips
     assert first.end_pts < second.start_pts
+    sides = [(c.scores["transition_before"], c.scores["transition_after"]) for c in outcome.clips]
+    assert sides == [(0, 12), (12, 0)]
     kept = learned(path, tmp_path, transitions="keep")
+    assert "transition_before" not in kept.clips[0].scores
     assert [c.scores["start_frame"] for c in kept.clips] == [0, 70]
+
+
+@pytest.mark.parametrize(
+    ("options", "sides"),
+    [
+        # pieces of a long scene have a transition at its ends alone
+        ({"max_seconds": 2.0}, [(0, 0), (0, 12), (12, 0), (0, 0)]),
+        # what is cut off lies between the clip and the transition
+        ({"max_seconds": 2.0, "long_scenes": "truncate"}, [(0, 0), (12, 0)]),
+        # so does a scene that is too short for a clip
+        ({"min_seconds": 3.0}, [(12, 0)]),
+    ],
+)
+def test_a_transition_is_told_where_it_touches_a_clip(
+    tmp_path: Path, options: dict[str, Any], sides: list[tuple[int, int]]
+) -> None:
+    frames = list(footage(160, (70,)))
+    for index in range(64, 76):
+        frames[index] = frames[index] // 8
+    path = write_video(tmp_path / "a.mp4", frames, CLOSED)
+    clips = learned(path, tmp_path, transitions="trim", **options).clips
+    assert [(c.scores["transition_before"], c.scores["transition_after"]) for c in clips] == sides
 
 
 def test_scenes_may_be_so_many_seconds_long(tmp_path: Path) -> None:
