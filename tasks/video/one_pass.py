@@ -349,7 +349,7 @@ class _Clips:
             columns = self._columns(scene, piece, jpegs, measures)
             if self._plan.trim:
                 columns["transition_before"] = before if piece.first == 0 else 0
-                columns["transition_after"] = 0
+                columns["transition_after"] = 0  # until one is left out
             self.clips.append(NewClip(number, times[piece.first], piece.end, columns))
         self.leftover += len(times) - 1 - position
 
