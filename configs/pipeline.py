@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,15 @@ from pydantic import ValidationError
 
 from curate.configs.errors import ConfigError
 from curate.configs.names import nearest
-from curate.configs.schema import Column, Level, Order, StageOptions, StageSpec
+from curate.configs.schema import (
+    FILL_SECONDS,
+    LEVELS,
+    Column,
+    Level,
+    Order,
+    StageOptions,
+    StageSpec,
+)
 from curate.configs.settings import first_problem
 
 DONE = "done"  # in the place of a stage: the row has none left
@@ -43,6 +52,17 @@ class StageStep:
     def order(self) -> Order | None:
         """The order in which it takes its rows; None: any."""
         return self.spec.order(self.options)
+
+    @cached_property
+    def models(self) -> tuple[Any, ...]:
+        """The model weights that it needs, each a `curate.tasks.models.catalog.Need`."""
+        return self.spec.models(self.options)
+
+    @cached_property
+    def seconds_to_fill(self) -> float:
+        """Seconds that rows wait for their batch to fill up."""
+        seconds = self.options.fill_seconds
+        return FILL_SECONDS[self.options.queue] if seconds is None else seconds
 
     @cached_property
     def columns(self) -> Mapping[str, Column]:
@@ -94,11 +114,11 @@ class Pipeline:
         """Names of the stages of one level, in order, with DONE at the end."""
         return [s.name for s in self.stages if s.level == level] + [DONE]
 
-    def following(self, name: str) -> str:
-        """The stage behind stage `name` for rows of its level; DONE behind the last."""
-        level = self.stage(name).level
-        later = self.stages[[s.name for s in self.stages].index(name) + 1 :]
-        return next((s.name for s in later if s.level == level), DONE)
+    @cached_property
+    def following(self) -> Mapping[str, str]:
+        """By stage the one behind it for rows of its level; DONE behind the last."""
+        names = [self.level_stages(level) for level in LEVELS]
+        return {stage: after for of_level in names for stage, after in pairwise(of_level)}
 
     def maker(self, level: Level) -> StageStep | None:
         """The stage that makes the rows of a level; None for videos, which an enqueue makes."""

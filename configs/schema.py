@@ -110,11 +110,6 @@ class StageOptions(BaseModel):
         4096, ge=512, le=1 << 20, description="memory a worker process may take, in MB"
     )
 
-    @property
-    def seconds_to_fill(self) -> float:
-        """Seconds that rows wait for their batch to fill up."""
-        return self.fill_seconds if self.fill_seconds is not None else FILL_SECONDS[self.queue]
-
 
 class StageSpec(Protocol):
     """What the rest of curate needs to know of a stage; subclasses of `curate.tasks.stage.Stage`
@@ -134,6 +129,11 @@ class StageSpec(Protocol):
     @classmethod
     def order(cls, options: Any) -> Order | None:
         """The order in which rows are taken; None: any."""
+        ...
+
+    @classmethod
+    def models(cls, options: Any) -> tuple[Any, ...]:
+        """The model weights that it needs, each a `curate.tasks.models.catalog.Need`."""
         ...
 
 

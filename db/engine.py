@@ -230,31 +230,36 @@ def reading(engine: Engine, isolation: Isolation | None = None) -> Iterator[Conn
     options: dict[str, Any] = {"curate_readonly": True}
     if isolation and not is_sqlite(engine):
         options["isolation_level"] = isolation
-    with reported(engine), engine.connect().execution_options(**options) as connection:
-        yield connection
-        raw = connection.connection.dbapi_connection
-        if isinstance(raw, unwritable.Reader) and raw.was_disturbed:
-            why = "it was written to while it was read; run the command again"
-            raise ServiceError(what=_name(engine), why=why)
+    try:
+        with engine.connect().execution_options(**options) as connection:
+            yield connection
+            raw = connection.connection.dbapi_connection
+    except SQLAlchemyError as error:
+        raise _as_service_error(engine, error) from error
+    if isinstance(raw, unwritable.Reader) and raw.was_disturbed:
+        why = "it was written to while it was read; run the command again"
+        raise ServiceError(what=_name(engine), why=why)
 
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """A connection in one write transaction: committed at the end, rolled back on an exception."""
-    with reported(engine), engine.begin() as connection:
-        yield connection
+    """A connection in one write transaction: committed at the end, rolled back on an exception.
 
-
-@contextmanager
-def reported(engine: Engine) -> Iterator[None]:
-    """Turns what the database driver raises into a ServiceError without secrets."""
+    Raises ServiceError.
+    """
     try:
-        yield
+        with engine.begin() as connection:
+            yield connection
     except SQLAlchemyError as error:
-        cause = " ".join(str(getattr(error, "orig", None) or error).split())
-        if "readonly database" in cause and is_unwritable(engine.url.database):
-            cause += "; this user may not write to it, only read it"
-        raise ServiceError(what=_name(engine), why=cause) from error
+        raise _as_service_error(engine, error) from error
+
+
+def _as_service_error(engine: Engine, error: SQLAlchemyError) -> ServiceError:
+    """What the database driver raised, without secrets."""
+    cause = " ".join(str(getattr(error, "orig", None) or error).split())
+    if "readonly database" in cause and is_unwritable(engine.url.database):
+        cause += "; this user may not write to it, only read it"
+    return ServiceError(what=_name(engine), why=cause)
 
 
 def _name(engine: Engine) -> str:

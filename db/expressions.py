@@ -6,16 +6,15 @@ the time a small batch takes, most went into writing the same statements again.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    JSON,
     BigInteger,
     ColumnClause,
     ColumnElement,
-    Dialect,
     Float,
     Select,
     Text,
@@ -25,28 +24,15 @@ from sqlalchemy import (
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import NULLTYPE, TypeDecorator, TypeEngine
+from sqlalchemy.types import NULLTYPE
 
 # functions of ours in each connection (curate.db.engine)
 SQLITE_CLOCK = "unix_time"
 SQLITE_MD5 = "md5"
 
 
-class Ids(TypeDecorator[list[int]]):
-    """A list of numbers as one value: an array on Postgres, JSON on SQLite."""
-
-    impl = Text
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """The type as the engine knows it."""
-        return dialect.type_descriptor(
-            ARRAY(BigInteger()) if dialect.name == "postgresql" else Text()
-        )
-
-    def process_bind_param(self, value: list[int] | None, dialect: Dialect) -> Any:
-        """The list as the engine takes it."""
-        return value if dialect.name == "postgresql" else json.dumps(value)
+# a list of numbers as one value
+IDS = JSON().with_variant(ARRAY(BigInteger()), "postgresql")
 
 
 class _Among(FunctionElement[Any]):
@@ -99,12 +85,12 @@ def among(column: ColumnElement[int], name: str = "ids") -> ColumnElement[bool]:
     """Whether a column is one of the numbers that are given when the statement is executed, as
     `name`.
     """
-    return _Among(column, bindparam(name, type_=Ids()))
+    return _Among(column, bindparam(name, type_=IDS))
 
 
 def among_these(column: ColumnElement[int], ids: list[int]) -> ColumnElement[bool]:
     """Whether a column is one of these numbers, however many they are."""
-    return _Among(column, bindparam(None, ids, type_=Ids()))
+    return _Among(column, bindparam(None, ids, type_=IDS))
 
 
 def among_found(column: ColumnElement[int], query: Select[Any]) -> ColumnElement[bool]:

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, inspect, text
 
 import curate
 from curate.configs.errors import SchemaNewer, SchemaOutdated
-from curate.db.engine import is_sqlite, reading, reported
+from curate.db.engine import is_sqlite, reading, writing
 from curate.db.schema import metadata
 from curate.db.views import make_views
 
@@ -61,7 +61,7 @@ def upgrade(engine: Engine) -> None:
     from alembic import command
 
     config = alembic_config()
-    with _ONE_AT_A_TIME, reported(engine), engine.begin() as connection:
+    with _ONE_AT_A_TIME, writing(engine) as connection:
         if not is_sqlite(connection):
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         config.attributes["connection"] = connection
@@ -74,7 +74,7 @@ def _made_at_once(engine: Engine) -> bool:
 
     Half a second less for each new home, most of it for importing Alembic.
     """
-    with reported(engine), engine.begin() as connection:
+    with writing(engine) as connection:
         if inspect(connection).get_table_names():
             return False
         metadata.create_all(connection)

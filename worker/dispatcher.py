@@ -161,6 +161,6 @@ class Dispatcher:
                 self._partial_since.pop(key, None)
             else:
                 since = self._partial_since.setdefault(key, self._clock())
-                if self._clock() - since >= stage.step.options.seconds_to_fill:
+                if self._clock() - since >= stage.step.seconds_to_fill:
                     yield _Job(dataset_id, stage.step, partial=True)
             yield from [_Job(dataset_id, stage.step)] * stage.batches

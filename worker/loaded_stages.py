@@ -74,7 +74,7 @@ class LoadedStages:
         number = newest_fit(self._engine, dataset.id, cls.fitted) if cls.fitted else None
         weights = tuple(
             weights_state(folder_of(need.model, self._settings.model_folder))
-            for need in cls.models(step.options)
+            for need in step.models
         )
         epoch = dataset.epoch if step.order else None
         version = (pipeline.stages, epoch, weights, number)

@@ -115,7 +115,7 @@ class Runner:
         with self._pause_after_service_error(stage):
             # no check where the claim answers it: no stage to load, no full batch to wait for
             is_loaded = (dataset_id, stage) in self.batches.stages.loaded
-            if not (requested and is_loaded) or step.options.seconds_to_fill:
+            if not (requested and is_loaded) or step.seconds_to_fill:
                 any_rows = requested and partial
                 if not has_ready(self.engine, dataset_id, step, pipeline, any_rows):
                     return None

@@ -25,11 +25,12 @@ from curate.db.queue.leases import (
     Claim,
     ClaimRequest,
     WholeRow,
-    at_stage,
+    at_bound_stage,
     fail_worn_out,
     lease_rows,
     lease_statement,
-    load,
+    load_statement,
+    whole_rows,
 )
 from curate.db.queue.ordered import lease_in_order
 from curate.db.schema import datasets, rows_of
@@ -78,7 +79,8 @@ def _claim(connection: Connection, request: ClaimRequest) -> Claim | None:
         return None
     if step.level == "video":
         return Claim(request, rows, {}, time)
-    parents = load(connection, "video", sorted({row["video_id"] for row in rows}))
+    video_ids = {"ids": sorted({row["video_id"] for row in rows})}
+    parents = whole_rows(connection, connection.execute(load_statement("video"), video_ids))
     ids = [row["id"] for row in rows]
     tables = side_tables.read(connection, request.reads, ids) if request.reads else {}
     return Claim(request, rows, {row["id"]: row for row in parents}, time, tables)
@@ -93,7 +95,7 @@ def claimable_statement(level: Level, exclusive: bool) -> Select[Any]:
     """
     table = rows_of(level)
     dead = exists().where(
-        *_at_bound_stage(level), table.c.lease_until > FREE, table.c.lease_until < unix_time()
+        *at_bound_stage(level), table.c.lease_until > FREE, table.c.lease_until < unix_time()
     )
     columns = (datasets.c.state, unix_time().label("time"), dead.label("dead"))
     one = select(*columns).where(datasets.c.id == bindparam("of_dataset"))
@@ -107,12 +109,8 @@ def fresh_statement(level: Level) -> Update:
     return lease_statement(level, _waiting(level).where(free).limit(bindparam("most")))
 
 
-def _at_bound_stage(level: Level) -> tuple[Any, ...]:
-    return at_stage(rows_of(level), bindparam("of_dataset"), bindparam("of_stage"))
-
-
 def _waiting(level: Level) -> Select[int]:
-    rows = select(rows_of(level).c.id).where(*_at_bound_stage(level))
+    rows = select(rows_of(level).c.id).where(*at_bound_stage(level))
     return rows.with_for_update(skip_locked=True)
 
 

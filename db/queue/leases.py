@@ -98,6 +98,11 @@ def at_stage(
     return table.c.dataset_id == dataset_id, table.c.stage == stage, table.c.status == "active"
 
 
+def at_bound_stage(level: Level) -> tuple[ColumnElement[bool], ...]:
+    """`at_stage` of the `of_dataset` and `of_stage` that a statement is executed with."""
+    return at_stage(rows_of(level), bindparam("of_dataset"), bindparam("of_stage"))
+
+
 def lease_statement(level: Level, candidates: Select[int], alone: bool = False) -> Update:
     """The UPDATE, for `lease_rows`, that leases the candidates and returns them.
 
@@ -125,16 +130,13 @@ def lease_rows(
     lease = {"holder": request.owner, "until": time + request.lease_seconds}
     leased = connection.execute(statement, {**parameters, **lease})
     if is_sqlite(connection):
-        return load(connection, request.step.level, leased.scalars().all())
-    return _as_rows(connection, leased)
+        ids = {"ids": leased.scalars().all()}
+        leased = connection.execute(load_statement(request.step.level), ids)
+    return whole_rows(connection, leased)
 
 
-def load(connection: Connection, level: Level, ids: Sequence[int]) -> list[WholeRow]:
-    """The whole rows of videos or clips that have these ids, in no order."""
-    return _as_rows(connection, connection.execute(load_statement(level), {"ids": list(ids)}))
-
-
-def _as_rows(connection: Connection, result: CursorResult[Any]) -> list[WholeRow]:
+def whole_rows(connection: Connection, result: CursorResult[Any]) -> list[WholeRow]:
+    """The rows of `load_statement`, or of a `lease_statement` on Postgres; paths as shown."""
     names = tuple(result.keys())
     rows = [dict(zip(names, row, strict=True)) for row in result.all()]
     home = home_of(connection.dialect)
@@ -146,7 +148,7 @@ def _as_rows(connection: Connection, result: CursorResult[Any]) -> list[WholeRow
 
 @cache
 def load_statement(level: Level) -> Select[Any]:
-    """The SELECT of whole rows by their ids."""
+    """The SELECT of whole rows by their `ids`, for `whole_rows`."""
     # SELECT *: stages add score columns that `schema` does not list
     return select(literal_column("*")).select_from(rows_of(level)).where(among(rows_of(level).c.id))
 

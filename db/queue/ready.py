@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cache
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, Select, bindparam, func, select
 
 from curate.configs.pipeline import Pipeline, StageStep
+from curate.configs.schema import Level
 from curate.db.engine import reading
 from curate.db.expressions import unix_time
-from curate.db.queue.leases import FREE, at_stage
+from curate.db.queue.leases import FREE, at_bound_stage
 from curate.db.queue.ordered import ready_in_order
 from curate.db.schema import rows_of
 
@@ -79,31 +81,43 @@ def _ready(
     pipeline: Pipeline,
     most: int,
 ) -> Ready | None:
-    table = rows_of(step.level)
-    rows_at_stage = at_stage(table, dataset_id, step.name)
-    claimable = select(table.c.lease_until).where(*rows_at_stage, table.c.lease_until < unix_time())
-    if step.order:
-        leased = (
-            select(table.c.id).where(*rows_at_stage, table.c.lease_until >= unix_time()).limit(1)
-        )
-        if not connection.execute(claimable.limit(1)).first() or connection.execute(leased).first():
-            return None
-        rows = ready_in_order(connection, dataset_id, step, pipeline, step.order)
-        head = rows is not None and connection.execute(rows.limit(1)).first()
-        return Ready(step, 1) if head else None
+    at = {"of_dataset": dataset_id, "of_stage": step.name}
     size = step.options.batch_size
-    patient = step.options.seconds_to_fill > 0
-    if most == 1 and not patient:  # runs after each batch, so it must not count
-        return Ready(step, 1) if connection.execute(claimable.limit(1)).first() else None
-    counted = claimable.limit(most * size).subquery()
-    count, last = connection.execute(select(func.count(), func.max(counted.c.lease_until))).one()
+    patient = step.seconds_to_fill > 0
+    # runs after each batch, so it counts only where a batch waits until it is full
+    any_row = step.order or (most == 1 and not patient)
+    rows = {"most": 1 if any_row else most * size}
+    count, last = connection.execute(free_statement(step.level), {**at, **rows}).one()
     if not count:
         return None
+    if step.order:
+        if connection.execute(leased_statement(step.level), at).first():
+            return None
+        ready = ready_in_order(connection, dataset_id, step, pipeline, step.order)
+        head = ready is not None and connection.execute(ready.limit(1)).first()
+        return Ready(step, 1) if head else None
     full, partial = divmod(int(count), size)
     # rows of a dead batch are taken in halves and never wait for a full batch
     if not patient or last > FREE or not _upstream_busy(connection, dataset_id, step, pipeline):
         return Ready(step, full + bool(partial))
     return Ready(step, full, bool(partial))
+
+
+@cache
+def free_statement(level: Level) -> Select[int, float]:
+    """The SELECT of how many rows may be claimed, up to `most`, and the latest end of a lease."""
+    ends = rows_of(level).c.lease_until
+    free = select(ends).where(*at_bound_stage(level), ends < unix_time())
+    counted = free.limit(bindparam("most")).subquery()
+    return select(func.count(), func.max(counted.c.lease_until))
+
+
+@cache
+def leased_statement(level: Level) -> Select[int]:
+    """The SELECT of a row that a live batch holds."""
+    table = rows_of(level)
+    leased = (*at_bound_stage(level), table.c.lease_until >= unix_time())
+    return select(table.c.id).where(*leased).limit(1)
 
 
 def _upstream_busy(

@@ -131,7 +131,7 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> Sa
         for video in claim.rows:
             if video["id"] in routes and video["id"] in outcomes.clips:
                 replace_clips(connection, video, outcomes.clips[video["id"]], pipeline)
-        following = pipeline.following(step.name)
+        following = pipeline.following[step.name]
         by_route: dict[tuple[str, str | None], dict[int, Mapping[str, Any]]] = {}
         for row_id in scored:
             stage, _, onward = (routes[row_id] or following).partition(ROUTE_SEPARATOR)

@@ -28,7 +28,7 @@ def embedder_of(pipeline: Pipeline, dataset: str, run_anew: Callable[..., str]) 
     """
     for step in pipeline.stages:
         cls = stages()[step.name]
-        clip = [need for need in cls.models(step.options) if need.kind == "clip"]
+        clip = [need for need in step.models if need.kind == "clip"]
         if TABLE in cls.writes and clip:
             return Embedder(step.name, clip[0])
     names = " or ".join(name for name, cls in stages().items() if TABLE in cls.writes)

@@ -27,15 +27,15 @@ def test_a_stage_that_is_not_there_is_a_key_error() -> None:
 
 def test_videos_are_done_after_split() -> None:
     made = pipeline("score")
-    assert (made.following("split"), made.filters_before(DONE, "video")) == (DONE, [])
+    assert (made.following["split"], made.filters_before(DONE, "video")) == (DONE, [])
 
 
 def test_a_filter_between_probe_and_split_is_over_videos() -> None:
     raw = [{"stage": "probe"}, {"filter": "big", "where": "width > 10"}, {"stage": "split"}]
     made = parse(raw, CATALOG, "test")
-    assert made.following("probe") == "split"
+    assert made.following["probe"] == "split"
     assert [f.level for f in made.filters_before("split", "video")] == ["video"]
-    assert made.following("split") == DONE
+    assert made.following["split"] == DONE
     assert len(made.filters_before(DONE, "video")) == 1
 
 

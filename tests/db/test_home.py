@@ -8,13 +8,14 @@ import pytest
 from sqlalchemy import Engine, insert, select, text
 
 from curate.configs.pipeline import parse
+from curate.configs.schema import LEVELS
 from curate.db import migrate
 from curate.db.datasets import all_datasets, create, enqueue, sources_below
 from curate.db.engine import make_engine, reading, writing
 from curate.db.export import Exported, plan, rows_of
 from curate.db.home import shown_path, stored_path
 from curate.db.ledger import ledger
-from curate.db.queue.leases import load
+from curate.db.queue.leases import load_statement, whole_rows
 from curate.db.readonly.query import Scope, run_query
 from curate.db.reports.one_row import row_values
 from curate.db.schema import clips, videos
@@ -70,8 +71,12 @@ def test_the_database_holds_relative_paths_and_rows_show_the_home_of_now(databas
         assert found == [f"{NEW}/videos/a.mp4", "/v/b.mp4"]
         chosen = select(clips.c.id).where(clips.c.path == f"{NEW}/clips/set/a_scene-0.mp4")
         assert connection.execute(chosen).scalars().all() == [1]
-        assert load(connection, "clip", [1])[0]["path"] == f"{NEW}/clips/set/a_scene-0.mp4"
-        assert load(connection, "video", [1])[0]["path"] == f"{NEW}/videos/a.mp4"
+        whole = {
+            level: whole_rows(connection, connection.execute(load_statement(level), {"ids": [1]}))
+            for level in LEVELS
+        }
+        assert whole["clip"][0]["path"] == f"{NEW}/clips/set/a_scene-0.mp4"
+        assert whole["video"][0]["path"] == f"{NEW}/videos/a.mp4"
     assert all_datasets(moved)[0].root == f"{NEW}/videos"
     assert list(sources_below(moved, 1, [NEW], 0)) == [f"{NEW}/videos/a.mp4"]
     assert row_values(moved, 1, "clip", 1)["source"] == f"{NEW}/videos/a.mp4"  # type: ignore[index]

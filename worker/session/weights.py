@@ -59,7 +59,7 @@ def _other_widths(pipeline: Pipeline, model_folder: Path) -> list[str]:
     lines = []
     clip_models = {need.model for need in needs_of(pipeline) if need.kind == "clip"}
     for step in pipeline.stages:
-        kinds = {need.kind for need in stages()[step.name].models(step.options)}
+        kinds = {need.kind for need in step.models}
         model = model_of(step)
         if model not in clip_models or not kinds & HEADS:
             continue
@@ -75,5 +75,5 @@ def _other_widths(pipeline: Pipeline, model_folder: Path) -> list[str]:
 
 def needs_of(pipeline: Pipeline) -> list[Need]:
     """The model weights that the enabled stages need, each once, in the order of the stages."""
-    needs = [need for step in pipeline.stages for need in stages()[step.name].models(step.options)]
+    needs = [need for step in pipeline.stages for need in step.models]
     return list(dict.fromkeys(needs))
