@@ -198,7 +198,7 @@ class Recall:
             {"stage": "dedup", "views": views},
         ]
         pipeline: Pipeline = parse(steps, stages(), "benchmark")
-        stage = Split(pipeline.stage("split").options, Context(self._settings, pipeline))  # type: ignore[arg-type]
+        stage = Split(pipeline.by_name["split"].options, Context(self._settings, pipeline))  # type: ignore[arg-type]
         return stage.run(Video(next(self._ids), 1, str(path), path.name, {})).clips
 
     def clip(self, path: Path, video: str) -> Clip:

@@ -38,7 +38,7 @@ class Worker:
 
     def claim(self, stage: str) -> Claim | None:
         """A batch of the stage."""
-        step = self.pipeline.stage(stage)
+        step = self.pipeline.by_name[stage]
         small = step.__class__(
             step.name, step.spec, step.options.model_copy(update={"batch_size": BATCH})
         )

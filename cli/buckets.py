@@ -74,13 +74,13 @@ def _counted(opened: OpenDataset) -> list[dict[str, Any]]:
 
     Raises UsageError where no stage writes buckets.
     """
-    if not opened.pipeline.has(Bucket.name):
+    if Bucket.name not in opened.pipeline.by_name:
         raise UsageError(
             what=f"dataset {opened.name} has no stage {Bucket.name}; see the buckets there are"
             " with: `curate buckets --table 480p`. Or start a new dataset with: "
             + opened.dataset.run_anew("--set", "bucket.enabled=true")
         )
-    options = cast(BucketOptions, opened.pipeline.stage(Bucket.name).options)
+    options = cast(BucketOptions, opened.pipeline.by_name[Bucket.name].options)
     found = count_values(opened.engine, opened.dataset.id, ("bucket", "no_bucket"))
     counts = {one.values: {"clips": one.rows, "kept": one.kept} for one in found}
     names = dict.fromkeys((*options.table, *(name for name, _ in counts if name)))

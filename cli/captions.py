@@ -227,7 +227,7 @@ def _interval_text(interval: tuple[float, float] | None) -> str:
 
 
 def _suggest_reclean(session: Session, opened: OpenDataset, changed: int) -> None:
-    if changed and opened.pipeline.has(CLEAN):
+    if changed and CLEAN in opened.pipeline.by_name:
         resume = ("resume", opened.name, "-o", "clips.csv")
         session.next(("reclean", opened.name), resume)
 

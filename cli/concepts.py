@@ -108,7 +108,7 @@ def fit(
     if sampling.others:
         session.console.say(f"besides {sampling.model}: {sampling.others}; see --model")
     pipeline = opened.pipeline
-    if not pipeline.has(STAGE):
+    if STAGE not in pipeline.by_name:
         pipeline = with_steps(opened, [{"stage": STAGE}])
         session.console.say(f"the stage {STAGE} joins the pipeline of {opened.name}")
     with Counter(session.console, "embeddings read") as counter:
@@ -181,7 +181,7 @@ def _row(group: Group, name: str) -> dict[str, Any]:
 def _fit_of(opened: OpenDataset) -> int:
     """The fit in force. Raises NotFitted."""
     number = newest_fit(opened.engine, opened.dataset.id, STAGE)
-    if number is None or not opened.pipeline.has(STAGE):
+    if number is None or STAGE not in opened.pipeline.by_name:
         raise NotFitted(stage=STAGE)
     return number
 
@@ -262,7 +262,7 @@ def dedup(
     opened = open_dataset(session, dataset)
     _fit_of(opened)
     stage = SemanticDedup.name
-    if opened.pipeline.has(stage):
+    if stage in opened.pipeline.by_name:
         redo_stage(session, opened, RedoRequest(stage, sets=[f"{stage}.eps={eps}"]), as_json)
         return
     drops = {"filter": "unlike", "where": "semantic_duplicate = 0"}

@@ -99,16 +99,9 @@ class Pipeline:
         return tuple(s for s in self.steps if isinstance(s, FilterStep))
 
     @cached_property
-    def _by_name(self) -> dict[str, StageStep]:
+    def by_name(self) -> Mapping[str, StageStep]:
+        """The stages by their names, in order."""
         return {s.name: s for s in self.stages}
-
-    def stage(self, name: str) -> StageStep:
-        """The stage called name. Raises KeyError."""
-        return self._by_name[name]
-
-    def has(self, name: str) -> bool:
-        """Whether the stage called name is enabled."""
-        return name in self._by_name
 
     def level_stages(self, level: Level) -> list[str]:
         """Names of the stages of one level, in order, with DONE at the end."""
@@ -124,9 +117,10 @@ class Pipeline:
         """The stage that makes the rows of a level; None for videos, which an enqueue makes."""
         return next((s for s in self.stages if s.spec.makes == level), None)
 
-    def entry(self, level: Level) -> str:
-        """The stage that new rows of a level meet first; DONE when there is none."""
-        return next((s.name for s in self.stages if s.level == level), DONE)
+    @cached_property
+    def entry(self) -> Mapping[Level, str]:
+        """The stage that new rows of each level meet first; DONE when there is none."""
+        return {level: self.level_stages(level)[0] for level in LEVELS}
 
     def filters_before(self, stage: str, level: Level) -> list[FilterStep]:
         """The filters of a level that a row before a stage, or at the end, has met, in order."""

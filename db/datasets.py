@@ -322,7 +322,7 @@ def _columns(one: FoundInput, pipeline: Pipeline) -> dict[str, Any]:
         "relpath": one.relpath,
         "fingerprint": one.fingerprint,
         "extra": json.dumps(one.extra) if one.extra else None,
-        "stage": pipeline.entry("video"),
+        "stage": pipeline.entry["video"],
         "status": "active",
     }
 

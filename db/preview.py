@@ -158,7 +158,7 @@ def _by_filter(
             if step.get("filter") == name:
                 behind = {DONE}
             elif "stage" in step and behind is None:
-                level = written_level(judge.pipeline.stage(step["stage"]).spec)
+                level = written_level(judge.pipeline.by_name[step["stage"]].spec)
             elif "stage" in step and behind is not None:
                 behind.add(step["stage"])
         for of_level in LEVELS:

@@ -88,7 +88,7 @@ def redo(
     with writing(engine) as connection:
         write_pipeline(connection, dataset, pipeline)
         if not where:  # from here on, no clip has measures of an earlier form
-            forms = {name: pipeline.stage(name).spec.form for name in (stage, *then)}
+            forms = {name: pipeline.by_name[name].spec.form for name in (stage, *then)}
             values = {"forms": json.dumps(dataset.forms | forms)}
             connection.execute(update(datasets).where(datasets.c.id == dataset.id).values(**values))
         lock_leased_rows(connection, dataset.id)  # before the millions of rows that nobody renews
@@ -103,7 +103,7 @@ def _forget_order(
     """Let the ordered ones of some stages have taken no clip yet; what their processes remember is
     no longer true.
     """
-    ordered = [pipeline.stage(name) for name in repeated if pipeline.stage(name).order]
+    ordered = [pipeline.by_name[name] for name in repeated if pipeline.by_name[name].order]
     if ordered:
         newer = update(datasets).where(datasets.c.id == dataset.id)
         connection.execute(newer.values(epoch=datasets.c.epoch + 1))

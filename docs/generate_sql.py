@@ -115,7 +115,7 @@ def record_sections(url: str) -> dict[str, list[str]]:
     writer = Writer(lambda frozen: parsed.get(frozen, pipeline), "worker", "version")
 
     def request(stage: str, owner: str) -> ClaimRequest:
-        step = pipeline.stage(stage)
+        step = pipeline.by_name[stage]
         small = replace(step, options=step.options.model_copy(update={"batch_size": 2}))
         epoch = dataset.epoch if step.order else None
         return ClaimRequest(dataset.id, small, pipeline, owner, 60, 3, epoch=epoch)

@@ -158,16 +158,16 @@ class Cut(BatchStage[Clip, CutOptions]):
         """Raise ConfigError when clips shall fit buckets that no stage before writes, or that count
         frames at another rate.
         """
-        if options.crop_borders and not before.has(Borders.name):
+        if options.crop_borders and Borders.name not in before.by_name:
             why = f"crop_borders goes by the stage {Borders.name}; put it before {cls.name}"
             raise ConfigError(source=f"of stage {cls.name}", why=why, option="crop_borders")
         if options.fit == "none":
             return
         name, why, option = Bucket.name, "", "fit"
-        if not before.has(name):
+        if name not in before.by_name:
             why = f"fit {options.fit} brings clips to their bucket; put the stage {name} before it"
         else:
-            rates = options.target_fps, cast(BucketOptions, before.stage(name).options).fps
+            rates = options.target_fps, cast(BucketOptions, before.by_name[name].options).fps
             if rates[0] != rates[1]:
                 option = "target_fps"
                 here, there = ("null" if rate is None else f"{rate:g}" for rate in rates)

@@ -60,7 +60,7 @@ class SemanticDedup(DuplicateStage[SemanticDedupOptions]):
     @classmethod
     def check_before(cls, options: Any, before: Pipeline) -> None:
         """Raise ConfigError unless a stage before it writes the concepts."""
-        if not before.has(cls.fitted):
+        if cls.fitted not in before.by_name:
             why = f"it searches clips by their concepts; put the stage {cls.fitted} before it"
             raise ConfigError(source=f"of stage {cls.name}", why=why)
 

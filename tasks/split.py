@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,6 +18,7 @@ from curate.tasks.video.picture_options import Deinterlace, Hdr, refuse_hdr
 
 if TYPE_CHECKING:
     from curate.tasks.models.transnet import TransNet
+    from curate.tasks.video.one_pass import SplitPlan
 
 LEARNED = ("learned", "gated")
 # frames, or seconds with an s
@@ -230,24 +231,21 @@ class Split(Stage[Video, "Split.Options"]):
 
             self._network = onnx_transnet(folder)
 
-    def run(self, row: Video) -> Outcome:
-        """The clips of one video; their samples are written. Raises MediaError."""
-        from curate.tasks.video.one_pass import SplitPlan, split_video
+    @cached_property
+    def _plan(self) -> SplitPlan:
+        """What to look for in each video, by the options and the other stages."""
+        from curate.tasks.video.one_pass import SplitPlan
         from curate.tasks.video.pieces import Lengths
-        from curate.tasks.video.probing import refuse_other_codec
-        from curate.tasks.video.samples import writing_samples
-        from curate.tasks.video.still_images import image_clip
 
-        if self.options.hdr == "fail":
-            refuse_hdr(row, self.name)
-        o, pipeline = self.options, self.context.pipeline
+        o, stages = self.options, self.context.pipeline.by_name
         # `dedup` says which hashes it compares; without that stage, phash
-        dedup = pipeline.stage("dedup").options if pipeline.has("dedup") else None
+        dedup = stages["dedup"].options if "dedup" in stages else None
         panda = o.panda_seconds if o.detector == "panda" else None
-        plan = SplitPlan(
+        scene = o.min_scene_len  # frames, or seconds with an s
+        return SplitPlan(
             detector=o.detector,
             threshold=o.threshold,
-            min_scene_len=_frames_or_seconds(o.min_scene_len),
+            min_scene_len=scene if isinstance(scene, int) else float(scene.removesuffix("s")),
             stride_seconds=o.stride_seconds,
             lengths=Lengths(o.min_seconds, o.max_seconds, o.long_scenes, panda),
             sample_fps=o.sample_fps,
@@ -259,12 +257,22 @@ class Split(Stage[Video, "Split.Options"]):
             stitch=o.stitch,
             network=self._network,
             trim=o.transitions == "trim",
-            camera=pipeline.has("camera"),
-            bars=pipeline.has("borders"),
-            full_size=pipeline.has("coding"),
+            camera="camera" in stages,
+            bars="borders" in stages,
+            full_size="coding" in stages,
         )
-        fingerprint = str(row.values.get("fingerprint") or "")
-        with writing_samples(self.context.samples, row.id, fingerprint) as writer:
+
+    def run(self, row: Video) -> Outcome:
+        """The clips of one video; their samples are written. Raises MediaError."""
+        from curate.tasks.video.one_pass import split_video
+        from curate.tasks.video.probing import refuse_other_codec
+        from curate.tasks.video.samples import writing_samples
+        from curate.tasks.video.still_images import image_clip
+
+        if self.options.hdr == "fail":
+            refuse_hdr(row, self.name)
+        plan = self._plan
+        with writing_samples(self.context.samples, row.id, row.fingerprint) as writer:
             if is_image(row.path):
                 clips = [image_clip(row.path, plan.hash, writer, plan.views, plan.bars)]
                 frames = _OF_AN_IMAGE
@@ -276,8 +284,3 @@ class Split(Stage[Video, "Split.Options"]):
                     refuse_other_codec(row.path)
         scores = {**frames, "split_form": self.form}
         return Outcome(scores, clips, None if clips else NO_SCENE)
-
-
-def _frames_or_seconds(length: int | str) -> int | float:
-    """A scene's length in frames, or in seconds as a float."""
-    return length if isinstance(length, int) else float(length.removesuffix("s"))

@@ -91,7 +91,7 @@ class Video:
     """A source file: one row of `videos`.
 
     `path` is what to open: an absolute path or a URL. `relpath` is relative to what was enqueued.
-    `values` holds every column of the row.
+    `values` holds every column of the row. `fingerprint` is that of the file as it was probed.
     """
 
     id: int
@@ -99,6 +99,7 @@ class Video:
     path: str
     relpath: str
     values: Mapping[str, Any]
+    fingerprint: str = ""
 
     def __getitem__(self, column: str) -> Any:
         return self.values[column]
@@ -141,8 +142,8 @@ class Clip:
         """The frames that split sampled from this clip. Raises SamplesMissing, ServiceError."""
         from curate.tasks.video.samples import Samples
 
-        fingerprint = str(self.video.values.get("fingerprint") or "")
-        return Samples.open(self.samples_from, self.video.id, self.index, fingerprint)
+        video = self.video
+        return Samples.open(self.samples_from, video.id, self.index, video.fingerprint)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -219,7 +219,7 @@ class Line:
     def request(self, stage: str, owner: str = "me", **changes: Any) -> ClaimRequest:
         lease = changes.pop("lease_seconds", 60.0)
         return ClaimRequest(
-            self.dataset.id, self.pipeline.stage(stage), self.pipeline, owner, lease, 3, **changes
+            self.dataset.id, self.pipeline.by_name[stage], self.pipeline, owner, lease, 3, **changes
         )
 
     def claim(self, stage: str, owner: str = "me", **changes: Any) -> Claim | None:

@@ -418,7 +418,7 @@ def test_a_file_of_ones_own_goes_before_a_preset(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scores.yaml").write_text("pipeline: [probe, split]")
-    assert not resolve(Path("scores.yaml"), ready=False).pipeline.has("clip_embed")
+    assert "clip_embed" not in resolve(Path("scores.yaml"), ready=False).pipeline.by_name
 
 
 def test_the_preset_with_everything_on_is_a_pipeline() -> None:

@@ -121,7 +121,7 @@ class BatchRunner:
         Raises ServiceError when a service is missing, and Stopped when the batch is given up. The
         module's docstring lists the failures.
         """
-        step = pipeline.stage(stage)
+        step = pipeline.by_name[stage]
         request = ClaimRequest(
             dataset_id=dataset.id,
             step=step,

@@ -22,18 +22,18 @@ def pipeline_of(frozen: str) -> Pipeline:
     return parse(json.loads(frozen), stages(), "the dataset's pipeline")
 
 
-def readable_datasets(engine: Engine, *states: str) -> list[tuple[Dataset, Pipeline]]:
-    """The datasets in these states (none given: in any), each with its pipeline.
+def readable_datasets(engine: Engine, *states: str) -> dict[int, tuple[Dataset, Pipeline]]:
+    """The datasets in these states (none given: in any), each with its pipeline, by id.
 
     Those whose pipeline this version cannot read are left out, and the log names each once; workers
     of another version may serve them.
     """
-    pairs = []
+    pairs = {}
     for dataset in all_datasets(engine):
         if states and dataset.state not in states:
             continue
         try:
-            pairs.append((dataset, pipeline_of(dataset.pipeline_text)))
+            pairs[dataset.id] = dataset, pipeline_of(dataset.pipeline_text)
         except ConfigError as error:
             _warn_once(f"dataset {dataset.name} is skipped: {error}")
     return pairs

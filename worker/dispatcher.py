@@ -45,7 +45,7 @@ def expire_rows_of_dead(engine: Engine, dataset_id: int, pipeline: Pipeline) -> 
 def release_rows_of_dead(engine: Engine) -> int:
     """Release the rows of processes of this host that were told to end; return how many."""
     freed = 0
-    for dataset, pipeline in readable_datasets(engine):
+    for dataset, pipeline in readable_datasets(engine).values():
         if owners := dead_owners(holders(engine, dataset.id, pipeline)):
             with writing(engine) as connection:
                 freed += release_rows(connection, dataset.id, owners)
@@ -103,7 +103,7 @@ class Dispatcher:
         self._stamp, self._looked_at = change_stamp(self._engine), self._clock()
         waits = False
         pipelines: dict[int, Pipeline] = {}
-        for dataset, pipeline in readable_datasets(self._engine, RUNNING):
+        for dataset, pipeline in readable_datasets(self._engine, RUNNING).values():
             pipelines[dataset.id] = pipeline
             leases = holders(self._engine, dataset.id, pipeline)
             waits = waits or bool(leases)

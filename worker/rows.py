@@ -45,4 +45,5 @@ def as_video(row: Mapping[str, Any]) -> Video:
         path=row["path"],
         relpath=row["relpath"],
         values=row,
+        fingerprint=row["fingerprint"],
     )

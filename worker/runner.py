@@ -87,8 +87,9 @@ class Runner:
             dataset_id, stage, partial = job[0], job[1].name, False
         with self._pause_after_service_error(stage):
             self.batches.release_unreleased()
-            self._read_running()
-        candidates = [i for i, (_, pipeline) in self._running.items() if pipeline.has(stage)]
+            self._running = {}  # in case the database does not answer
+            self._running = readable_datasets(self.engine, RUNNING)
+        candidates = [i for i, (_, pipeline) in self._running.items() if stage in pipeline.by_name]
         for i in sorted(self._fair_share.order(candidates), key=lambda i: i != dataset_id):
             if report := self._try(i, stage, requested=i == dataset_id, partial=partial):
                 return report
@@ -111,7 +112,7 @@ class Runner:
     ) -> BatchReport | None:
         """Run one batch of a dataset if it has one; `requested`: the message names the dataset."""
         dataset, pipeline = self._running[dataset_id]
-        step = pipeline.stage(stage)
+        step = pipeline.by_name[stage]
         with self._pause_after_service_error(stage):
             # no check where the claim answers it: no stage to load, no full batch to wait for
             is_loaded = (dataset_id, stage) in self.batches.stages.loaded
@@ -131,17 +132,14 @@ class Runner:
         if not self._running:  # the stage is paused because the database did not answer
             return None
         try:
-            self._read_running()
+            self._running = readable_datasets(self.engine, RUNNING)
         except ServiceError:
+            self._running = {}
             return None
         pipelines = [pipeline for _, pipeline in self._running.values()]
-        queues = {p.stage(stage).options.queue for p in pipelines if p.has(stage)}
+        queues = {p.by_name[stage].options.queue for p in pipelines if stage in p.by_name}
         jobs = (self.next_job(queue) for queue in sorted(queues))
         return next((job for job in jobs if job), None)
-
-    def _read_running(self) -> None:
-        self._running = {}  # in case the database does not answer
-        self._running = {d.id: (d, p) for d, p in readable_datasets(self.engine, RUNNING)}
 
     def _paused(self) -> set[str]:
         return {stage for stage, (until, _) in self._pauses.items() if time.monotonic() < until}

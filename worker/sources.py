@@ -22,10 +22,10 @@ def leave_out_replaced(rows: Sequence[Video | Clip], outcomes: Outcomes) -> None
     by_id = {row.id: row if isinstance(row, Video) else row.video for row in rows}
     replaced: dict[int, tuple[str, str]] = {}
     for video in {video.id: video for video in by_id.values()}.values():
-        before, now = str(video["fingerprint"]), fingerprint_now(video.path)
-        if now == ABSENT or is_same_file(before, now):
+        now = fingerprint_now(video.path)
+        if now in (video.fingerprint, ABSENT) or is_same_file(video.fingerprint, now):
             continue
-        replaced[video.id] = before, now
+        replaced[video.id] = video.fingerprint, now
         message = "%s was replaced while it was worked on: nothing is saved, and it begins again"
         log.warning(message, video.path)
     if replaced:

@@ -153,7 +153,7 @@ def _about_files(opened: OpenDataset, what: Missing, written: Exported) -> Itera
     if missing or resized:
         done = "written" if what == "keep" else "left out"
         mend = "; cut them again with: `curate verify DATASET --repair`"
-        again = mend if opened.pipeline.has("cut") else ""
+        again = mend if "cut" in opened.pipeline.by_name else ""
         yield (
             f"{counted(missing + resized, 'clip')} {done}: {missing} without a file, {resized} with"
             f" one of another size, e.g. {written.amiss}{again}"

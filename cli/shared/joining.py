@@ -21,5 +21,5 @@ def with_steps(opened: OpenDataset, steps: Sequence[Mapping[str, Any]]) -> Pipel
     source = f"of dataset {opened.name}"
     pipeline = parse([*frozen[:end], *steps, *frozen[end:]], stages(), source)
     check(pipeline, ready=False)
-    check_ready(Pipeline(tuple(pipeline.stage(s["stage"]) for s in steps if "stage" in s)))
+    check_ready(Pipeline(tuple(pipeline.by_name[s["stage"]] for s in steps if "stage" in s)))
     return pipeline

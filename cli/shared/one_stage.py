@@ -64,7 +64,7 @@ def redo_stage(session: Session, opened: OpenDataset, request: RedoRequest, as_j
     then = request.then
     pipeline = request.pipeline or with_options(opened, stage, request.sets)
     # something that only the other stages need may be missing
-    alone = Pipeline(tuple(pipeline.stage(name) for name in (stage, *then)))
+    alone = Pipeline(tuple(pipeline.by_name[name] for name in (stage, *then)))
     check_ready(alone)
     check_models(alone, session.settings.model_folder)
     done = redo(opened.engine, opened.dataset, pipeline, stage, request.where, then)
@@ -126,18 +126,18 @@ def cut_changes(pipeline: Pipeline) -> str:
     """The option by which cut changes the rate or size of clips; empty if it does not. It writes
     these of its files where it would look for those of the source, so it cannot cut a clip again.
     """
-    if not pipeline.has(Cut.name):
+    if Cut.name not in pipeline.by_name:
         return ""
-    return next(iter(cast(CutOptions, pipeline.stage(Cut.name).options).changing), "")
+    return next(iter(cast(CutOptions, pipeline.by_name[Cut.name].options).changing), "")
 
 
 def find_step(opened: OpenDataset, stage: str) -> Any:
     """The step of a stage. Raises UsageError when the pipeline has none."""
-    if not opened.pipeline.has(stage):
+    if stage not in opened.pipeline.by_name:
         names = ", ".join(opened.stage_names)
         near = did_you_mean(stage, opened.stage_names)
         raise UsageError(what=f"dataset {opened.name} has no stage {stage}{near}; it has {names}")
-    return opened.pipeline.stage(stage)
+    return opened.pipeline.by_name[stage]
 
 
 def with_options(opened: OpenDataset, stage: str, sets: Sequence[str]) -> Pipeline:

@@ -76,7 +76,7 @@ def _missing(name: str, step: FilterStep, pipeline: Pipeline, catalog: Catalog) 
         )
     if not stages:
         return ""
-    later = next((s for s in stages if pipeline.has(s)), None)
+    later = next((s for s in stages if s in pipeline.by_name), None)
     if later:
         return f"{name} is written by stage {later}, which comes later; put the filter behind it"
     stage = stages[0]

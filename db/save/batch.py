@@ -115,7 +115,9 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> Sa
             pipeline = writer.parse(dataset.pipeline)
         except NoResultFound:  # it was deleted
             return Saved(lost=len(claim.rows))
-        changed = pipeline is not request.pipeline and not step.scores_as(pipeline.stage(step.name))
+        changed = pipeline is not request.pipeline and not step.scores_as(
+            pipeline.by_name[step.name]
+        )
         if changed or request.epoch not in (None, dataset.epoch):
             release_rows(connection, request.dataset_id, [request.owner], step)
             return Saved(released=len(claim.rows))

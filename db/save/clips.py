@@ -42,7 +42,7 @@ def replace_clips(
     connection.execute(counted)
     if not found:
         return
-    entry = pipeline.entry("clip")
+    entry = pipeline.entry["clip"]
     common = {
         "text": input_cell(video["extra"], "text"),
         "dataset_id": video["dataset_id"],
@@ -99,7 +99,7 @@ def restart_video(
     forget_clips(connection, dataset_id, [video_id], pipeline)
     steps = [step for step in pipeline.stages if step.level == "video"]
     again: dict[str, Any] = {name: None for step in steps for name in step.columns}
-    again |= {"stage": pipeline.entry("video"), "status": "active", "return_to": None}
+    again |= {"stage": pipeline.entry["video"], "status": "active", "return_to": None}
     again |= {"num_clips": None, "reason": None, "error": None, **FREE_COLUMNS, **values}
     connection.execute(update(videos).where(videos.c.id == video_id).values(**again))
 

@@ -91,7 +91,7 @@ def probe_video(path: str) -> dict[str, Any]:
     with open_media(path) as container:
         stream = video_stream(container)
         frame, stamps = _walk(container, stream)
-        if _goes_on_elsewhere(container, path, stamps.place):
+        if container.format.name == "mpegts" and _goes_on_elsewhere(container, path, stamps.place):
             raise OtherStream(path=path, place=stamps.place)
         shape = geometry(stream, frame)
         width, height = shape.size
@@ -153,7 +153,7 @@ def _goes_on_elsewhere(container: InputContainer, path: str, place: int) -> bool
     """Whether behind a place in a transport stream, in bytes, there are pictures of streams that
     its beginning does not tell of.
     """
-    if container.format.name != "mpegts" or container.size < place + _REST:
+    if container.size < place + _REST:
         return False
     known = {stream.id for stream in container.streams}
     return not known.issuperset(_codecs_behind(path, place))

@@ -14,15 +14,15 @@ from tests.pipelines import CATALOG, pipeline
 
 def test_clips_enter_at_the_first_clip_stage_behind_the_filters_of_split() -> None:
     made = pipeline("long: num_frames >= 5", "score")
-    assert made.entry("clip") == "score"
+    assert made.entry["clip"] == "score"
     assert [f.name for f in made.filters_before("score", "clip")] == ["long"]
 
 
 def test_a_stage_that_is_not_there_is_a_key_error() -> None:
     made = pipeline("score")
-    assert made.has("score") and not made.has("second")
+    assert "score" in made.by_name and "second" not in made.by_name
     with pytest.raises(KeyError):
-        made.stage("second")
+        made.by_name["second"]
 
 
 def test_videos_are_done_after_split() -> None:
@@ -47,7 +47,7 @@ def test_filters_before_a_place_are_those_already_met() -> None:
 
 
 def test_a_pipeline_without_clip_stages_ends_at_split() -> None:
-    assert pipeline().entry("clip") == DONE
+    assert pipeline().entry["clip"] == DONE
 
 
 def test_freezing_and_parsing_again_changes_nothing() -> None:

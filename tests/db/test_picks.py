@@ -220,7 +220,7 @@ def test_a_duplicate_to_keep_stays_one_and_is_kept(line: Line) -> None:
 
 
 def test_dedup_forgets_a_dropped_clip_and_learns_it_again(line: Line) -> None:
-    order = line.pipeline.stage("dedup").order
+    order = line.pipeline.by_name["dedup"].order
     assert order is not None
 
     def recalled() -> list[Any]:

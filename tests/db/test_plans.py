@@ -107,7 +107,7 @@ def test_the_first_video_upstream_is_one_look_into_an_index(line: Line) -> None:
 
 
 def wanted(line: Line) -> tuple[ready.StageStep, ready.Pipeline]:
-    return line.pipeline.stage("inorder"), line.pipeline
+    return line.pipeline.by_name["inorder"], line.pipeline
 
 
 def test_unfinished_rows_are_counted_in_the_claim_index(line: Line) -> None:

@@ -70,8 +70,8 @@ class Curate:
         ]
         pipeline = parse(steps, stages(), "test")
         context = Context(Settings(home=home), pipeline)
-        self._split = Split(pipeline.stage("split").options, context)  # type: ignore[arg-type]
-        self.dedup = Dedup(pipeline.stage("dedup").options, context)  # type: ignore[arg-type]
+        self._split = Split(pipeline.by_name["split"].options, context)  # type: ignore[arg-type]
+        self.dedup = Dedup(pipeline.by_name["dedup"].options, context)  # type: ignore[arg-type]
 
     def clip(self, number: int, frames: Frames) -> Clip:
         rate = Encoding(rate=Fraction(RATE))

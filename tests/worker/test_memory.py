@@ -17,7 +17,7 @@ def test_the_memory_cap_makes_an_allocation_fail_instead_of_the_host(tmp_path: P
     script.write_text(
         "from curate.worker.memory import capped_memory\n"
         "from tests.pipelines import pipeline\n"
-        "options = pipeline({'stage': 'score', 'memory_mb': 512}).stage('score').options\n"
+        "options = pipeline({'stage': 'score', 'memory_mb': 512}).by_name['score'].options\n"
         "with capped_memory(options):\n"
         "    try:\n        bytearray(1 << 30)\n    except MemoryError:\n        print('refused')\n"
         "bytearray(1 << 30)\nprint('granted')\n"

@@ -20,7 +20,7 @@ def test_a_stage_joins_before_the_one_that_comes_last(filled: Filled) -> None:
     assert [step.name for step in pipeline.steps] == [
         "probe", "split", "clip_embed", "concept", "near", "cut",
     ]  # fmt: skip
-    assert not open_dataset(Session(), "pets").pipeline.has("concept"), "it is not stored"
+    assert "concept" not in open_dataset(Session(), "pets").pipeline.by_name, "it is not stored"
 
 
 def test_a_stage_without_its_input_is_refused(filled: Filled) -> None:

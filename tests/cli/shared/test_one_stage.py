@@ -56,7 +56,7 @@ def test_a_stage_that_goes_by_another_is_redone_with_it(curate: Call, filled: Fi
 def test_only_options_of_the_stage_may_change(filled: Filled) -> None:
     opened = open_dataset(Session(), "pets")
     assert (
-        with_options(opened, "cut", ["cut.crf=20"]).stage("cut").options.model_dump()["crf"] == 20
+        with_options(opened, "cut", ["cut.crf=20"]).by_name["cut"].options.model_dump()["crf"] == 20
     )
     for assignment in ("motion.side=3", "cut.enabled=false"):
         with pytest.raises(UsageError, match="only options of cut"):

@@ -22,7 +22,7 @@ from tests.pipelines import Line, make_line, wait_until
 
 def release_batch(line: Line) -> None:
     with writing(line.engine) as connection:
-        release_rows(connection, line.dataset.id, ["me"], line.pipeline.stage("second"))
+        release_rows(connection, line.dataset.id, ["me"], line.pipeline.by_name["second"])
 
 
 WRITERS: dict[str, Callable[[Line], Any]] = {

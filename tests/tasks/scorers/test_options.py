@@ -60,7 +60,7 @@ def test_texts_of_a_file_are_frozen_with_the_pipeline(listed: Path) -> None:
     made = parse(steps, stages(), "test")
     frozen = made.frozen()
     listed.unlink()
-    again: Any = parse(frozen, stages(), "test").stage("option_match").options
+    again: Any = parse(frozen, stages(), "test").by_name["option_match"].options
     assert again.texts == ("a dog", "a cat", "\u732b")
 
 

@@ -31,7 +31,7 @@ def test_set_switches_a_stage_on_with_its_filter() -> None:
 def test_a_flag_comes_before_the_file_before_the_default(file: Write) -> None:
     path = file("probe, {stage: split, min_seconds: 3, max_seconds: 9}, cut")
     resolved = resolve(path, ["split.min_seconds=4"], ready=False)
-    options = resolved.pipeline.stage("split").options.model_dump()
+    options = resolved.pipeline.by_name["split"].options.model_dump()
     assert (options["min_seconds"], options["max_seconds"]) == (4, 9)
     assert resolved.origin[("split", "min_seconds")] == "--set"
     assert resolved.origin[("split", "max_seconds")] == str(path)
