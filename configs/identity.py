@@ -39,14 +39,14 @@ def started(pid: int) -> str:
     return "" if fields[0] in "ZX" else fields[19]
 
 
+@cache
 def process_mark() -> str:
     """A short text for file names that names this process: ``host-boot-pid-start``."""
-    return _mark(os.getpid())
-
-
-@cache
-def _mark(pid: int) -> str:
+    pid = os.getpid()
     return "-".join([*_host_mark(), str(pid), started(pid) or "0"])
+
+
+os.register_at_fork(after_in_child=process_mark.cache_clear)
 
 
 def _host_mark() -> list[str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 from curate.db.queue.leases import Claim
 from curate.tasks.stage import Clip, Video
@@ -14,10 +13,21 @@ from curate.tasks.storage.archives import RemoteArchives
 
 def stage_rows(claim: Claim, samples: Path | str) -> Sequence[Video | Clip]:
     """Videos or clips in the order of the claim. `samples`: the folder or URL of the samples."""
-    if claim.request.step.level == "video":
-        return [as_video(row) for row in claim.rows]
+    of_videos = claim.request.step.level == "video"
+    videos = {
+        row["id"]: Video(
+            id=row["id"],
+            dataset_id=row["dataset_id"],
+            path=row["path"],
+            relpath=row["relpath"],
+            values=row,
+            fingerprint=row["fingerprint"],
+        )
+        for row in (claim.rows if of_videos else claim.videos.values())
+    }
+    if of_videos:
+        return list(videos.values())
     archives = RemoteArchives(samples) if isinstance(samples, str) else samples
-    videos = {row_id: as_video(row) for row_id, row in claim.videos.items()}
     clips = []
     for row in claim.rows:
         video = claim.videos[row["video_id"]]
@@ -35,15 +45,3 @@ def stage_rows(claim: Claim, samples: Path | str) -> Sequence[Video | Clip]:
         )
         clips.append(clip)
     return clips
-
-
-def as_video(row: Mapping[str, Any]) -> Video:
-    """A row of `videos` as stages see it."""
-    return Video(
-        id=row["id"],
-        dataset_id=row["dataset_id"],
-        path=row["path"],
-        relpath=row["relpath"],
-        values=row,
-        fingerprint=row["fingerprint"],
-    )

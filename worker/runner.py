@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 MESSAGE_SECONDS = 0.5
 # the longest that a stage pauses in this process, in seconds, after repeated service errors
 LONGEST_PAUSE = 60.0
+NO_PAUSE = (0.0, 0.5)  # its end, and half the length of the first one
 
 
 class Runner:
@@ -80,7 +81,8 @@ class Runner:
         """
         if told_to_stop():
             return None
-        if stage in self._paused():
+        paused_until, _ = self._pauses.get(stage, NO_PAUSE)
+        if time.monotonic() < paused_until:
             job = self._job_instead_of(stage)
             if job is None:
                 return None
@@ -100,7 +102,8 @@ class Runner:
 
         It is the dataset with the least share that has a batch, and its deepest stage.
         """
-        paused = self._paused()
+        now = time.monotonic()
+        paused = {stage for stage, (until, _) in self._pauses.items() if now < until}
         for dataset_id in self._fair_share.order(self._running):
             pipeline = self._running[dataset_id][1]
             if step := deepest(self.engine, dataset_id, pipeline, queue, paused):
@@ -141,16 +144,13 @@ class Runner:
         jobs = (self.next_job(queue) for queue in sorted(queues))
         return next((job for job in jobs if job), None)
 
-    def _paused(self) -> set[str]:
-        return {stage for stage, (until, _) in self._pauses.items() if time.monotonic() < until}
-
     @contextlib.contextmanager
     def _pause_after_service_error(self, stage: str) -> Iterator[None]:
         """Pause the stage if the block raises ServiceError, for twice as long as the last time."""
         try:
             yield
         except ServiceError as error:
-            length = min(LONGEST_PAUSE, 2 * self._pauses.get(stage, (0.0, 0.5))[1])
+            length = min(LONGEST_PAUSE, 2 * self._pauses.get(stage, NO_PAUSE)[1])
             self._pauses[stage] = (time.monotonic() + length, length)
             log.warning("stage %s pauses for %g s: %s", stage, length, error)
             raise

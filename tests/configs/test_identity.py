@@ -16,6 +16,13 @@ def test_this_process_lives_under_its_mark() -> None:
     assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{8}-\d+-\d+", process_mark())
 
 
+def test_a_forked_process_has_a_mark_of_its_own() -> None:
+    forks = f"import os, sys; {SCRIPT}; sys.stdout.flush(); os.fork() or print(process_mark())"
+    done = subprocess.run([sys.executable, "-c", forks], capture_output=True, text=True, check=True)
+    parent, child = (mark.split("-")[2] for mark in done.stdout.split())
+    assert parent != child
+
+
 def test_a_process_that_ended_does_not_live_nor_one_whose_pid_is_used_again() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True

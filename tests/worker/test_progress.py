@@ -19,7 +19,7 @@ from curate.tasks.stage import COUNT_EVERY, Clip, Context, Video
 from curate.worker.lease_keeper import LeaseKeeper
 from curate.worker.owner import new_owner
 from curate.worker.progress import ProgressFile, batches_at_work, progress_folder
-from curate.worker.rows import as_video, stage_rows
+from curate.worker.rows import stage_rows
 from tests.pipelines import Line, make_line, wait_until, writer
 
 
@@ -34,7 +34,9 @@ def probed(line: Line) -> tuple[Claim, Video]:
     with writing(line.engine) as connection:
         connection.execute(text("UPDATE videos SET num_frames = 1000, duration = 40"))
     held = line.held("probe", new_owner())
-    return held, as_video(held.rows[0])
+    (video,) = stage_rows(held, line.settings.samples)
+    assert isinstance(video, Video)
+    return held, video
 
 
 def test_what_a_stage_counts_is_told(line: Line) -> None:
