@@ -4,6 +4,8 @@ blurred.
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +21,10 @@ from curate.tasks.split import Split
 from curate.tasks.stage import Clip, Context, Video
 from curate.tasks.video.flow import measure_still
 from curate.tasks.video.measures import Pair, Still
+from curate.worker.session.pipelines import resolve
 from tests.media import CLOSED, draw, footage, picture, write_image, write_video
+
+FILTER = "not_static"
 
 
 def scores(path: Path, home: Path, **options: Any) -> dict[str, Any]:
@@ -79,6 +84,33 @@ def test_faster_footage_flows_more(tmp_path: Path) -> None:
 def test_flow_of_a_still_picture_is_zero(tmp_path: Path) -> None:
     found = scores(write_video(tmp_path / "a.mp4", [picture(1)] * 30, CLOSED), tmp_path)
     assert found["flow"] < 0.5 and found["static"] == 1.0
+
+
+def slide(film: float, tmp_path: Path) -> Path:
+    """A slide of words, with a moving film in a corner of so much of its area."""
+    width, height = (round(side * film**0.5) for side in (320, 180))
+    frames = []
+    for n in range(24):
+        frame = picture(1, size=(320, 180), style="text").copy()
+        if film:
+            frame[-height:, -width:] = picture(n, size=(width, height), speed=1)
+        frames.append(frame)
+    return write_video(tmp_path / "a.mp4", frames, CLOSED)
+
+
+@pytest.mark.parametrize(("film", "stays"), [(0.0, False), (0.04, True)])
+def test_the_default_line_drops_a_slide_but_not_one_with_a_small_speaker(
+    film: float, stays: bool, tmp_path: Path
+) -> None:
+    """Of which `static` alone would drop both."""
+    found = scores(slide(film, tmp_path), tmp_path)
+    (where,) = (f.where for f in resolve(None, ready=False).pipeline.filters if f.name == FILTER)
+    with closing(sqlite3.connect(":memory:")) as connection:
+        sql = f"SELECT {where} FROM (SELECT :static AS static, :flow AS flow)"
+        assert connection.execute(sql, found).fetchone() == (int(stays),)
+        image = {"static": None, "flow": None}
+        assert connection.execute(sql, image).fetchone() == (1,)
+    assert found["static"] == 1.0
 
 
 def test_moving_footage_is_not_static_black_or_blurred(tmp_path: Path) -> None:

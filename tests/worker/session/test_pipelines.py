@@ -19,12 +19,21 @@ def names(config: Path | None, *sets: str) -> list[str]:
 
 
 def test_the_packaged_default() -> None:
-    assert names(None) == ["probe", "split", "dedup", "unique", "motion", "not_black", "cut"]
+    assert names(None) == [
+        "probe",
+        "split",
+        "dedup",
+        "unique",
+        "motion",
+        "not_black",
+        "not_static",
+        "cut",
+    ]
 
 
 def test_set_switches_a_stage_on_with_its_filter() -> None:
     assert names(None, "ocr.enabled=true") == [
-        "probe", "split", "dedup", "unique", "motion", "not_black", "ocr", "little_text", "cut",
+        "probe", "split", "dedup", "unique", "motion", "not_black", "not_static", "ocr", "little_text", "cut",
     ]  # fmt: skip
 
 
