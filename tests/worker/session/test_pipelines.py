@@ -33,8 +33,8 @@ def test_the_packaged_default() -> None:
 
 def test_set_switches_a_stage_on_with_its_filter() -> None:
     assert names(None, "ocr.enabled=true") == [
-        "probe", "split", "dedup", "unique", "motion", "not_black", "not_static", "ocr", "little_text",
-        "cut",
+        "probe", "split", "dedup", "unique", "motion", "not_black", "not_static", "ocr",
+        "little_text", "cut",
     ]  # fmt: skip
 
 
