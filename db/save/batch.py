@@ -108,16 +108,14 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> Sa
     request = claim.request
     step = request.step
     with writing(engine) as connection:
-        makes_rows = step.spec.makes is not None
-        may_delete_clips = makes_rows or bool(outcomes.replaced)
+        may_delete_clips = bool(step.spec.makes or outcomes.replaced)
         try:
             dataset = lock_dataset(connection, request.dataset_id, exclusive=may_delete_clips)
             pipeline = writer.parse(dataset.pipeline)
         except NoResultFound:  # it was deleted
             return Saved(lost=len(claim.rows))
-        changed = pipeline is not request.pipeline and not step.scores_as(
-            pipeline.by_name[step.name]
-        )
+        step_now = pipeline.by_name[step.name]
+        changed = step_now is not step and not step.scores_as(step_now)
         if changed or request.epoch not in (None, dataset.epoch):
             release_rows(connection, request.dataset_id, [request.owner], step)
             return Saved(released=len(claim.rows))

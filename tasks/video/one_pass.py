@@ -8,9 +8,8 @@ a frame accumulate over the length of a scene.
 from __future__ import annotations
 
 import ctypes
-from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -263,7 +262,7 @@ class _OnePass:
             if index == scene.start:
                 continue
             after = scene.cut(index)
-            self._close(scene, first.pts)
+            self._clips.close(scene, first.pts, self._finder.transitions)
             self._scene = after
             after.begin(first, self._times.seconds(first.pts))
 
@@ -271,13 +270,8 @@ class _OnePass:
         """Make the clips of the open scene, which ends at the time stamp `end`, if there is one."""
         if self._scene is not None:
             self._cut(self._finder.flush())
-            self._close(self._scene, end)
+            self._clips.close(self._scene, end, self._finder.transitions)
             self._scene = None
-
-    def _close(self, scene: OpenScene, end: int) -> None:
-        """Make the clips of a scene, unless it is a transition that is left out."""
-        is_transition = scene.start in self._finder.transitions
-        (self._clips.leave_out if is_transition else self._clips.close)(scene, end)
 
     def _pair(self, scene: OpenScene, index: int, gray: Gray, seconds: float) -> None:
         """Measure the pair that the last frame began; begin another one when it is time to."""
@@ -313,26 +307,14 @@ class _Clips:
         self._full_size = full_size
         self._numbers = count()
 
-    def leave_out(self, scene: OpenScene, end: int) -> None:
-        """Make no clip of the frames of a transition; `end` is the time stamp of its end."""
-        count, start = len(scene.times), scene.times[0]
-        self.leftover += count
-        self.faded += count
-        self._before = count
-        if self.clips and self.clips[-1].end_pts == start:
-            touched = self.clips[-1]
-            scores = {**touched.scores, "transition_after": count}
-            self.clips[-1] = replace(touched, scores=scores)
-        self._note_gaps(scene.times, end)
-
-    def _note_gaps(self, times: array[int], end: int) -> None:
+    def close(self, scene: OpenScene, end: int, transitions: Collection[int]) -> None:
+        """Make the clips of a scene, which ends at the time stamp `end`; of a transition, none."""
+        times = scene.times
         times.append(end)
         self.longest_gap = max(self.longest_gap, int(np.diff(np.frombuffer(times, "i8")).max()))
-
-    def close(self, scene: OpenScene, end: int) -> None:
-        """Make the clips of a scene; `end` is the time stamp of its end."""
-        times = scene.times
-        self._note_gaps(times, end)
+        if scene.start in transitions:
+            self._leave_out(scene)
+            return
         time_base, lengths = self._times.time_base, self._plan.lengths
         position, before, self._before = 0, self._before, 0
         for piece in pieces(times, time_base, lengths):
@@ -352,6 +334,17 @@ class _Clips:
                 columns["transition_after"] = 0  # until one is left out
             self.clips.append(NewClip(number, times[piece.first], piece.end, columns))
         self.leftover += len(times) - 1 - position
+
+    def _leave_out(self, scene: OpenScene) -> None:
+        """Make no clip of the frames of a transition."""
+        count, start = len(scene.times) - 1, scene.times[0]
+        self.leftover += count
+        self.faded += count
+        self._before = count
+        if self.clips and self.clips[-1].end_pts == start:
+            touched = self.clips[-1]
+            scores = {**touched.scores, "transition_after": count}
+            self.clips[-1] = replace(touched, scores=scores)
 
     def _sample(self, scene: OpenScene, piece: Piece) -> tuple[JpegList, Measures]:
         """The pictures and measures of a clip."""
