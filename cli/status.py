@@ -77,9 +77,9 @@ def _watch(session: Session, watcher: Watcher) -> DatasetView:
     """
     display: Display = Lines(session.console)
     if sys.stdout.isatty():
-        from curate.cli.shared.displays import Bars  # loads rich
+        from curate.cli.shared.displays import LiveBars  # loads rich
 
-        display = Bars()
+        display = LiveBars()
     view = watcher.look()
     try:
         while True:

@@ -19,7 +19,7 @@ CHUNK = 2000
 
 
 @dataclass(frozen=True)
-class Caption:
+class PairedCaption:
     """The newest caption of a clip by one captioner: as it was cleaned, else as it was written."""
 
     id: int
@@ -32,8 +32,8 @@ class CaptionPair:
     """A clip with its captions by two captioners."""
 
     clip: int
-    a: Caption
-    b: Caption
+    a: PairedCaption
+    b: PairedCaption
 
 
 def captioners(engine: Engine, dataset_id: int) -> dict[str, int]:
@@ -78,7 +78,7 @@ def pairs(
     with reading(engine, "REPEATABLE READ") as connection:
         rows = connection.execution_options(yield_per=CHUNK).execute(query.limit(most))
         for row in rows:
-            yield CaptionPair(row[0], Caption(*row[1:4]), Caption(*row[4:7]))
+            yield CaptionPair(row[0], PairedCaption(*row[1:4]), PairedCaption(*row[4:7]))
 
 
 def _pairs(asked: PairQuery, dialect: str) -> Select[Any]:

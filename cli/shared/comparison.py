@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from curate.db.caption_pairs import Caption, CaptionPair
+from curate.db.caption_pairs import CaptionPair, PairedCaption
 from curate.db.votes import VoteCounts
 from curate.tasks.text.checks import agreement
 from curate.tasks.text.measure import words
@@ -64,7 +64,7 @@ def compare_pairs(
     lengths, matches, agreed = (_Mean(), _Mean()), (_Mean(), _Mean()), _Mean()
     worst: list[tuple[float, int, CaptionPair]] = []  # a heap of the best of the worst first
     for found.pairs, pair in enumerate(pairs, 1):
-        both: tuple[Caption, Caption] = (pair.a, pair.b)
+        both: tuple[PairedCaption, PairedCaption] = (pair.a, pair.b)
         for caption, length, match in zip(both, lengths, matches, strict=True):
             length.add(words(caption.text))
             match.add(caption.match)

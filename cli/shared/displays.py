@@ -22,7 +22,7 @@ MOST_IN_TABLE = 8  # batches at work
 NUMBERS_WIDTH, NARROWEST_BAR, WIDE = 64, 6, 70  # columns
 
 
-class Bars:
+class LiveBars:
     """A live table on a terminal, one bar for each stage."""
 
     def __init__(self, to_stderr: bool = False) -> None:

@@ -32,9 +32,9 @@ class Session(HomeSession):
         """A new one: bars on a terminal, else lines."""
         if self.quiet or not sys.stderr.isatty():
             return super().display()
-        from curate.cli.shared.displays import Bars  # loads rich
+        from curate.cli.shared.displays import LiveBars  # loads rich
 
-        return Bars(to_stderr=True)
+        return LiveBars(to_stderr=True)
 
     def next(self, *commands: Sequence[str]) -> None:
         """A remark on the natural next command, or several: the words behind `curate`."""

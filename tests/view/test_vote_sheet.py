@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from curate.configs.errors import SamplesMissing
-from curate.db.caption_pairs import Caption, CaptionPair
+from curate.db.caption_pairs import CaptionPair, PairedCaption
 from curate.tasks.video.jpeg import JpegList, encode_jpeg
 from curate.tasks.video.measures import Measures
 from curate.tasks.video.samples import Samples, writing_samples
@@ -25,7 +25,7 @@ HOSTILE = "</script><script>document.title = 'mine'</script>"
 def sheet() -> Sheet:
     texts = [("a dog", "a cat"), (HOSTILE, "a bird"), ("a fish", "a cow")]
     pairs = [
-        CaptionPair(n, Caption(10 + n, a, None), Caption(20 + n, b, None))
+        CaptionPair(n, PairedCaption(10 + n, a, None), PairedCaption(20 + n, b, None))
         for n, (a, b) in enumerate(texts, 1)
     ]
     return Sheet("pets", pairs, seed=1)

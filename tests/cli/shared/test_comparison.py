@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from curate.cli.shared.comparison import Means, compare_pairs
-from curate.db.caption_pairs import Caption, CaptionPair
+from curate.db.caption_pairs import CaptionPair, PairedCaption
 
 
 def pair(clip: int, a: str, b: str) -> CaptionPair:
-    return CaptionPair(clip, Caption(2 * clip, a, None), Caption(2 * clip + 1, b, 20.0 + clip))
+    return CaptionPair(
+        clip, PairedCaption(2 * clip, a, None), PairedCaption(2 * clip + 1, b, 20.0 + clip)
+    )
 
 
 def test_means_and_the_pairs_that_agree_least() -> None:
