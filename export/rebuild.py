@@ -275,18 +275,18 @@ class Rebuild:
         """Write a clip if its frames are those of the manifest."""
         from curate.tasks.video.copying import copy_span
         from curate.tasks.video.encode import encode_span
+        from curate.tasks.video.whole_gops import is_whole
 
         options = _options(row.cut_options)
         target = self._target(row)
         try:
-            if options.mode == "copy":
+            how = options.target(row.bucket, row.border_box)
+            whole = options.mode == "smart" and is_whole(source, row.span, how)
+            if whole or options.mode == "copy":
                 proof.check()
                 copy_span(target, source, row.span, options.audio)
                 return None
-            how, sound = (
-                options.target(row.bucket, row.border_box),
-                source if options.audio else None,
-            )
+            sound = source if options.audio else None
             with replacing(target) as temporary:
                 encode_span(temporary, proof, stream, row.span, how, sound)
                 proof.check()

@@ -39,11 +39,12 @@ class CutOptions(StageOptions):
     time_limit: float = Field(
         1800, gt=0, le=7 * 86400, description="seconds a batch may take before it is stopped"
     )
-    mode: Literal["encode", "copy"] = Field(
-        "encode",
-        description="encode: exact frames, H.264 8-bit 4:2:0, upright, square pixels; copy: the "
-        "source's packets from the keyframe before, at almost no cost, interlaced, HDR or damaged "
-        "as they are, may show a few frames too many at the end",
+    mode: Literal["smart", "encode", "copy"] = Field(
+        "smart",
+        description="encode: exact frames, H.264 8-bit 4:2:0, upright, square pixels; smart: the "
+        "same, but clips whose packets show just their frames, in that form, are copied, without "
+        "loss and at almost no cost; copy: the source's packets from the keyframe before, "
+        "interlaced, HDR or damaged as they are, may show a few frames too many at the end",
     )
     crf: int = Field(
         23,
@@ -140,6 +141,9 @@ class Cut(BatchStage[Clip, CutOptions]):
             "absolute path or URL of the clip's file; in a path bytes that are not UTF-8 as %XX",
         ),
         "file_size": Column("int", "bytes of the clip's file", 0),
+        "copied": Column(
+            "int", "1: packets of the source, 0: encoded; NULL: mode is not smart", 0, 1
+        ),
         # split wrote these; cut writes them again where the file differs from the planned span
         "num_frames": Column("int", "frames of the clip", 1),
         "fps": Column("float", "frames a second, average over the clip; NULL for an image", 0),
@@ -191,9 +195,35 @@ class Cut(BatchStage[Clip, CutOptions]):
                 continue
             if self.options.hdr == "fail":
                 refuse_hdr(video, self.name)
-            write = self._copy if self.options.mode == "copy" else self._encode
-            outcomes |= {clip.id: Outcome(scores) for clip, scores in write(video, clips)}
+            outcomes |= {clip.id: Outcome(scores) for clip, scores in self._write(video, clips)}
         return [outcomes[clip.id] for clip in rows]
+
+    def _write(self, video: Video, clips: list[Clip]) -> Iterator[tuple[Clip, Scores]]:
+        """Write the clips of a video; each with the columns of its file."""
+        if self.options.mode == "encode":
+            yield from self._encode(video, clips)
+        elif self.options.mode == "copy":
+            yield from self._copy(video, clips)
+        else:
+            whole = self._whole(video, clips)
+            others = [clip for clip in clips if clip not in whole]
+            for write, part, copied in ((self._copy, whole, 1), (self._encode, others, 0)):
+                for clip, scores in write(video, part):
+                    yield clip, {**scores, "copied": copied}
+
+    def _whole(self, video: Video, clips: list[Clip]) -> list[Clip]:
+        """The clips of which a copy is what encoding would write."""
+        from curate.tasks.video.whole_gops import is_whole
+
+        keyframes = set(json.loads(video.values.get("keyframes") or "[]"))
+        return [
+            clip
+            for clip in clips
+            if clip.start_pts in keyframes and is_whole(video.path, clip.span, self._target(clip))
+        ]
+
+    def _target(self, clip: Clip) -> Target:
+        return self.options.target(clip.values.get(Bucket.name), clip.values.get(BORDER_BOX))
 
     def _copy(self, video: Video, clips: list[Clip]) -> Iterator[tuple[Clip, Scores]]:
         from curate.tasks.video.copying import copy_span
@@ -213,6 +243,8 @@ class Cut(BatchStage[Clip, CutOptions]):
         if o.shorter_size or o.crop_borders:
             changed += ("width", "height", "aspect_ratio", "resolution")
         sound = video.path if o.audio else None
+        if not clips:
+            return
         spans = [clip.span for clip in clips]
         if o.target_fps:  # of a clip that was cut before, num_frames is that of its file
             cut_before = [clip.values.get("path") is not None for clip in clips]
@@ -225,7 +257,7 @@ class Cut(BatchStage[Clip, CutOptions]):
             clip = clips[place]
             path = clip_path(self.context.clips, video["clip_stem"], clip.index)
             own = self.context.counted(clip, frames)
-            target = o.target(clip.values.get(Bucket.name), clip.values.get(BORDER_BOX))
+            target = self._target(clip)
             written = encode_span(path, own, stream, spans[place], target, sound)
             scores = _scores(path, written, _FITTED if target.box else changed)
             if target.box:

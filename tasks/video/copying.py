@@ -45,7 +45,7 @@ from curate.tasks.video.sound import SoundTrack
 from curate.tasks.video.span import Span
 
 _NO_TIMES = "its packets carry no time stamps, equal ones or some in the wrong order"
-_REORDERED = 32  # packets; in no codec is a picture shown after more pictures decoded later
+REORDERED = 32  # packets; in no codec is a picture shown after more pictures decoded later
 
 
 def copy_span(path: Location, source: str, span: Span, sound: bool) -> WrittenClip:
@@ -136,7 +136,7 @@ def _needed(source: str, shown: Shown, packets: Iterator[Any], end: int) -> Iter
         if packet.pts < end or (is_second and later == [packet]):
             yield from later
             later.clear()
-        elif len(later) > _REORDERED:
+        elif len(later) > REORDERED:
             return
 
 

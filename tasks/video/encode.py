@@ -73,6 +73,11 @@ class Target:
     # x, y, width and height of what is kept of the displayed picture, all even; None: all of it
     inside: tuple[int, int, int, int] | None = None
 
+    def changes(self, width: int, height: int) -> bool:
+        """Whether not all pictures of this size are written, or not as large as they are."""
+        smaller = self.shorter is not None and self.shorter < min(width, height)
+        return smaller or any(part is not None for part in (self.fps, self.box, self.inside))
+
 
 @dataclass(frozen=True)
 class WrittenClip:

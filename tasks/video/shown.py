@@ -13,48 +13,11 @@ from av.buffer import Buffer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from curate.tasks.video.h264 import PARAMETERS, Bits, SequenceParameters
+
 # types of units
 _SLICES = (1, 5)
-_PARAMETERS = 7
 _HEAD = 512  # bytes of a unit, which hold whatever is read of it
-_WITH_CHROMA = (44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244)  # profiles
-
-
-class _Sequence(NamedTuple):
-    """What sequence parameters say of the headers of slices."""
-
-    frames_only: bool
-    number_bits: int
-    separate_planes: bool
-
-    @classmethod
-    def of(cls, unit: bytes) -> _Sequence | None:
-        """Sequence parameters, as ITU-T H.264, 7.3.2.1.1, has them; None: they are damaged."""
-        bits = _Bits(unit)
-        with suppress(ValueError):
-            profile = bits.u(8)
-            bits.u(16)
-            bits.ue()
-            separate_planes = False
-            if profile in _WITH_CHROMA:
-                chroma = bits.ue()
-                separate_planes = chroma == 3 and bool(bits.u(1))
-                bits.ue(), bits.ue(), bits.u(1)
-                if bits.u(1):
-                    for number in range(12 if chroma == 3 else 8):
-                        if bits.u(1):
-                            bits.skip_scaling_list(16 if number < 6 else 64)
-            number_bits = bits.ue() + 4
-            order = bits.ue()
-            if order == 0:
-                bits.ue()
-            elif order == 1:
-                bits.u(1), bits.ue(), bits.ue()
-                for _ in range(bits.ue()):
-                    bits.ue()
-            bits.ue(), bits.u(1), bits.ue(), bits.ue()
-            return cls(bool(bits.u(1)), number_bits, separate_planes)
-        return None
 
 
 class _Field(NamedTuple):
@@ -62,9 +25,9 @@ class _Field(NamedTuple):
     is_bottom: bool
 
     @classmethod
-    def of(cls, unit: bytes, sequence: _Sequence) -> _Field | None:
+    def of(cls, unit: bytes, sequence: SequenceParameters) -> _Field | None:
         """The field that a slice is of; None: it is one of a frame, or damaged."""
-        bits = _Bits(unit[:40])
+        bits = Bits(unit[:40])
         with suppress(ValueError):
             bits.ue(), bits.ue(), bits.ue(), bits.u(2 * sequence.separate_planes)
             number = bits.u(sequence.number_bits)
@@ -118,12 +81,12 @@ class FieldPairs:
     def __init__(self, extradata: bytes | None) -> None:
         head = extradata or b""
         self._prefix = 0  # bytes before each unit that tell its length; 0: start codes
-        self._sequence: _Sequence | None = None
+        self._sequence: SequenceParameters | None = None
         self._field: _Field | None = None  # of the last slice; None: it was one of a frame
         self._is_second = False  # whether that field completes a pair
         if head[:1] == b"\1" and len(head) > 8:  # as in an mp4
             self._prefix = (head[4] & 3) + 1
-            self._sequence = _Sequence.of(head[8:])
+            self._sequence = SequenceParameters.of(head[8:])
         else:
             self.completes(head, True)
 
@@ -134,8 +97,8 @@ class FieldPairs:
         begins = slices = 0
         for unit in self._units(bytes(packet)):
             kind = unit[0] & 31
-            if kind == _PARAMETERS:
-                self._sequence = _Sequence.of(unit) or self._sequence
+            if kind == PARAMETERS:
+                self._sequence = SequenceParameters.of(unit) or self._sequence
             elif kind in _SLICES:
                 if self._sequence is None or self._sequence.frames_only:
                     return False
@@ -167,32 +130,3 @@ class FieldPairs:
             if start >= len(data):
                 return
             yield data[start : start + _HEAD]
-
-
-class _Bits:
-    """Reads the bits of a unit, without the bytes that keep start codes out of it."""
-
-    def __init__(self, unit: bytes) -> None:
-        data = b"\1" + unit[1:].replace(b"\0\0\3", b"\0\0")
-        self._bits = f"{int.from_bytes(data, 'big'):b}"
-        self._position = 1
-
-    def u(self, length: int) -> int:
-        """An unsigned number of so many bits. Raises ValueError behind the end."""
-        start = self._position
-        self._position += length
-        return int(self._bits[start : self._position], 2) if length else 0
-
-    def ue(self) -> int:
-        """An unsigned number in exponential Golomb code. Raises ValueError behind the end."""
-        zeros = self._bits.index("1", self._position) - self._position
-        self._position += zeros
-        return self.u(zeros + 1) - 1
-
-    def skip_scaling_list(self, length: int) -> None:
-        last = following = 8
-        for _ in range(length):
-            if following:
-                code = self.ue()
-                following = (last + (code + 1) // 2 * (1 if code % 2 else -1)) % 256
-            last = following or last

@@ -45,7 +45,7 @@ class ToneMapper:
 
         A frame that is not HDR is returned as it is, at its own size.
         """
-        if frame.color_trc not in _HDR:
+        if not is_hdr(frame):
             return frame
         form = frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range
         key = (*form, *size)
@@ -60,6 +60,11 @@ class ToneMapper:
                 self._graphs[key] = chain(frame, steps)
         self._graphs[key].vpush(frame)
         return self._graphs[key].vpull()
+
+
+def is_hdr(frame: VideoFrame) -> bool:
+    """Whether the transfer of a frame is PQ or HLG."""
+    return frame.color_trc in _HDR
 
 
 def _cube(frame: VideoFrame) -> str:

@@ -118,9 +118,9 @@ def test_the_same_bytes_with_other_frames_are_no_proof(manifest: Path, tmp_path:
     assert "decoded in another way" in next(iter(done.remarks.values())).why
 
 
-@pytest.mark.parametrize("mode", ["encode", "copy"])
+@pytest.mark.parametrize("mode", ["encode", "smart", "copy"])
 def test_clips_are_cut_as_the_manifest_says(manifest: Path, tmp_path: Path, mode: str) -> None:
-    size = None if mode == "copy" else 32
+    size = 32 if mode == "encode" else None
     options = CutOptions(mode=mode, shorter_size=size)  # type: ignore[arg-type]
     change(manifest, cut_options=options.model_dump_json())
     assert rebuild(manifest, tmp_path).written == 9
@@ -128,7 +128,7 @@ def test_clips_are_cut_as_the_manifest_says(manifest: Path, tmp_path: Path, mode
 
     path = files(tmp_path)["a.mp4_scene-2.mp4"]
     with av.open(str(path)) as clip:
-        assert clip.streams.video[0].height == (48 if mode == "copy" else 32)
+        assert clip.streams.video[0].height == (32 if mode == "encode" else 48)
     assert numbers(path) == list(range(12, 18))
 
 

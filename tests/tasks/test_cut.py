@@ -24,6 +24,7 @@ from curate.tasks.storage.clip_paths import clip_path
 from curate.tasks.video.copying import count_shown
 from curate.tasks.video.decode import decode, open_file, open_media, video_stream
 from curate.tasks.video.geometry import geometry
+from curate.tasks.video.probing import probe_video
 from tests import media
 from tests.tasks.video.test_deinterlace import combing, write_interlaced
 
@@ -121,6 +122,21 @@ def test_a_clip_that_ends_in_a_pause_is_no_longer_than_planned(
     with av.open(str(a.scores["path"])) as container:
         assert container.duration is not None
         assert container.duration / 1e6 <= 30 / 24 + (0.01 if mode == "encode" else 4 / 24)
+
+
+@pytest.mark.parametrize(
+    ("kind", "copied"), [("closed", [1, 1, 0]), ("audio", [1, 1, 0]), ("open_gop", [0, 0, 0])]
+)
+def test_a_smart_cut_copies_what_is_whole_and_encodes_the_rest(
+    kind: str, copied: list[int], tmp_path: Path
+) -> None:
+    source = media.draw(kind, tmp_path)
+    cut_at = [(0, 12), *pairwise((12, 41, media.COUNT))]
+    rows = clips(source.path, cut_at, **probe_video(str(source.path)))
+    outcomes = stage(tmp_path, mode="smart", preset="ultrafast").run_batch(rows)
+    assert [o.scores["copied"] for o in outcomes] == copied
+    assert [with_pyav(o) for o in outcomes] == [list(range(a, b)) for a, b in cut_at]
+    assert [with_opencv(o) for o in outcomes] == [list(range(a, b)) for a, b in cut_at]
 
 
 def test_what_an_mp4_cannot_hold_is_not_copied(tmp_path: Path) -> None:
@@ -256,7 +272,7 @@ def test_target_fps_and_shorter_size_change_the_file_and_its_columns(tmp_path: P
 
 
 def test_an_unchanged_clip_writes_only_path_and_size(tmp_path: Path) -> None:
-    (outcome, *_) = run(media.draw("closed", tmp_path), tmp_path)
+    (outcome, *_) = run(media.draw("closed", tmp_path), tmp_path, mode="encode")
     path = Path(str(outcome.scores["path"]))
     assert (
         dict(outcome.scores) == {"path": str(path), "file_size": path.stat().st_size}
