@@ -32,11 +32,12 @@ from curate.export.files import copy
 from curate.export.formats.parquet import check_pyarrow
 from curate.export.places import alone, read_text, write_text
 from curate.export.sources import Found, Source, find_sources, sha256_of
-from curate.tasks.borders import BORDER_BOX, parse_box
+from curate.tasks.borders import BORDER_BOX
 from curate.tasks.bucket import Bucket
 from curate.tasks.cut import CutOptions
 from curate.tasks.inputs.paths import to_path, to_text
 from curate.tasks.storage.locations import replacing
+from curate.tasks.video.box import parse_box
 from curate.tasks.video.buckets import parse_bucket
 from curate.tasks.video.span import Access, Span
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from math import ceil
 from typing import TYPE_CHECKING
 
 from curate.configs.errors import MeasuresMissing
 from curate.configs.schema import Column
 from curate.tasks.stage import Clip, Field, Scorer, Scores, StageOptions
+from curate.tasks.video.box import Box, common_box, cut_to, parse_box
 
 if TYPE_CHECKING:
     from curate.tasks.video.geometry import RGB
     from curate.tasks.video.measures import Bars
 
 BORDER_BOX = "border_box"  # the column by which bars are cut off
-ALIKE = 0.8  # share of the frames that show a bar's end, and must show it at the same line
 _SHAPES = {(True, False): "letterbox", (False, True): "pillarbox", (True, True): "windowbox"}
 
 
@@ -31,7 +30,8 @@ class Borders(Scorer["Borders.Options"]):
     frames in full size, about one a second, when this stage is in the pipeline. Blurred bars are
     exact to about two pixels, others to one. All columns are NULL when fewer than two frames (of
     an image: its only one) show where the picture begins on a side. Cut the bars off with `cut:
-    crop_borders: true`; hashes, embeddings and text are of the whole picture.
+    crop_borders: true`. Hashes of `split`, and the stages behind this one that look at pictures
+    (`clip_embed`, `ocr`, `overlay`, `nsfw_image`, `lpips`, …), see what is inside the bars.
     """
 
     name = "borders"
@@ -65,55 +65,35 @@ class Borders(Scorer["Borders.Options"]):
 
 def borders(frames: Sequence[Bars], width: int, height: int) -> Scores:
     """The columns of `borders` by the bars of the frames of a clip of this size."""
-    widths = [common(side) for side in zip(*(bars.sides for bars in frames), strict=True)]
-    if not widths or None in widths:
+    box = common_box(frames, width, height)
+    if box is None:
         return dict.fromkeys(Borders.columns)
-    left, top, right, bottom = (0 if width is None else width for width in widths)
-    inner = width - left - right, height - top - bottom
-    if min(inner) < 2:
-        return dict.fromkeys(Borders.columns)
-    shape = _SHAPES.get((top + bottom > 0, left + right > 0), "none")
+    inner = box[2:]
+    shape = _SHAPES.get((inner[1] < height, inner[0] < width), "none")
     kinds = Counter(bars.kind for bars in frames if bars.kind != "none")
     return {
-        "border_box": json.dumps([left, top, *inner]),
+        "border_box": json.dumps(box),
         "border_share": round(1 - inner[0] * inner[1] / (width * height), 6),
         "border_shape": shape,
         "border_kind": kinds.most_common(1)[0][0] if shape != "none" else "none",
     }
 
 
-def parse_box(text: str) -> tuple[int, int, int, int]:
-    """Left, top, width and height of a value of `border_box`. Raises ValueError."""
-    match json.loads(text):
-        case [int(x), int(y), int(width), int(height)] if (
-            min(x, y) >= 0 and min(width, height) >= 2 and max(x + width, y + height) <= 1 << 16
-        ):
-            return x, y, width, height
-    raise ValueError(f"its border_box is {text!r}")
-
-
-def without_bars(clip: Clip, picture: RGB) -> RGB:
-    """The part of a stored picture of a clip that lies inside its bars, at least one pixel.
+def inner_box(clip: Clip) -> Box:
+    """The picture of a clip inside its bars, in pixels of the source as displayed.
 
     All of it where the stage did not run, found no bars, or could not tell. Raises SamplesMissing,
     and ValueError where the box is none.
     """
     text = clip.values.get(BORDER_BOX)
-    if not text:
+    return parse_box(text) if text else (0, 0, *clip.size)
+
+
+def without_bars(clip: Clip, picture: RGB) -> RGB:
+    """The part of a stored picture of a clip that lies in its `inner_box`, at least one pixel.
+
+    Raises SamplesMissing, and ValueError where the box is none.
+    """
+    if not clip.values.get(BORDER_BOX):
         return picture
-    x, y, width, height = parse_box(text)
-    full_width, full_height = clip.size
-    rows, columns = picture.shape[:2]
-    left, right = ceil(x * columns / full_width), (x + width) * columns // full_width
-    top, bottom = ceil(y * rows / full_height), (y + height) * rows // full_height
-    inside = picture[top:bottom, left:right]
-    return inside if inside.size else picture
-
-
-def common(values: Sequence[int | None]) -> int | None:
-    """The width of a bar that nearly all frames agree on; 0: there is none; None: who knows."""
-    known = [value for value in values if value is not None]
-    if not known or len(known) < min(2, len(values)):
-        return None
-    width = Counter(known).most_common(1)[0][0]
-    return width if sum(abs(v - width) <= 2 for v in known) >= ALIKE * len(known) else 0
+    return cut_to(inner_box(clip), picture, clip.size)

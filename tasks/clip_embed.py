@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from curate.configs.errors import NotFinite, RowError
+from curate.tasks.borders import without_bars
 from curate.tasks.models.catalog import CLIP_MODEL, Need, folder_of
 from curate.tasks.stage import AscendOptions, BatchStage, Clip, Field, Outcome, Rows, Storable
 
@@ -100,7 +101,9 @@ class ClipEmbed(BatchStage[Clip, ClipEmbedOptions]):
                 for point in reversed(POINTS[self.options.frames])
             }
             numbers = sorted(points, key=lambda number: (points[number], number))
-            pictures = [pixels(clip.samples.picture(number), spec) for number in numbers]
+            pictures = [
+                pixels(without_bars(clip, clip.samples.picture(number)), spec) for number in numbers
+            ]
             return Prepared([points[number] for number in numbers], pictures)
         except RowError as error:
             return error

@@ -14,13 +14,14 @@ from pydantic import Field, model_validator
 from curate.configs.errors import ConfigError
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Column, StageOptions
-from curate.tasks.borders import BORDER_BOX, Borders, parse_box
+from curate.tasks.borders import BORDER_BOX, Borders
 from curate.tasks.bucket import Bucket, BucketOptions
 from curate.tasks.inputs.extensions import is_image
 from curate.tasks.inputs.paths import to_text
 from curate.tasks.stage import BatchStage, Clip, Outcome, Scores, Video
 from curate.tasks.storage.clip_paths import clip_path
 from curate.tasks.storage.locations import Location
+from curate.tasks.video.box import parse_box
 from curate.tasks.video.buckets import parse_bucket
 from curate.tasks.video.picture_options import Deinterlace, Hdr, refuse_hdr
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from curate.configs.schema import Column
+from curate.tasks.borders import without_bars
 from curate.tasks.models.catalog import Need, folder_of
 from curate.tasks.stage import AscendOptions, Clip, Scorer, Scores
 
@@ -69,9 +70,9 @@ class Lpips(Scorer[LpipsOptions]):
             what = "a still image" if not samples.seconds else f"{samples.seconds:.2g} s long"
             return {"lpips": None, "lpips_reason": f"one frame only: it is {what}"}
         gaps = [later - earlier for earlier, later in pairwise(times)]
-        total, before = 0.0, self._features(samples.frame(0))
+        total, before = 0.0, self._features(without_bars(clip, samples.frame(0)))
         for number, gap in enumerate(gaps, 1):
-            after = self._features(samples.frame(number))
+            after = self._features(without_bars(clip, samples.frame(number)))
             total += gap * self._model.distance(before, after)
             before = after
         return {"lpips": total / sum(gaps), "lpips_reason": None}

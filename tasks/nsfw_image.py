@@ -6,6 +6,7 @@ from statistics import mean
 from typing import Any
 
 from curate.configs.schema import Column
+from curate.tasks.borders import without_bars
 from curate.tasks.models.catalog import Need, folder_of
 from curate.tasks.models.onnx_session import check_onnx_runtime
 from curate.tasks.stage import Clip, Field, Scorer, Scores, StageOptions
@@ -55,7 +56,10 @@ class NsfwImage(Scorer["NsfwImage.Options"]):
     def score(self, clip: Clip) -> Scores:
         """The columns of one clip. Raises SamplesMissing."""
         samples = clip.samples
-        scores = [self._network.score(samples.frame(n)) for n in range(len(samples.times))]
+        scores = [
+            self._network.score(without_bars(clip, samples.frame(n)))
+            for n in range(len(samples.times))
+        ]
         return {
             "nsfw_image": round(max(scores), 6),
             "nsfw_image_mean": round(mean(scores), 6),

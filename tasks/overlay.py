@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from curate.configs.schema import Column
+from curate.tasks.borders import inner_box, without_bars
 from curate.tasks.stage import Clip, Field, Scorer, Scores, StageOptions
 
 MOST = 64  # pictures of a clip that are looked at
@@ -20,7 +21,8 @@ class Overlay(Scorer["Overlay.Options"]):
     pictures, more than 0.25 of the detail stands still, or `camera` before it says static. Words
     and logos in a corner are found from about 10 % opacity, wide marks and bands from 20 %, none
     at 3 % (benchmarks/overlay.py); of digits and words that change, what stays. What is small near
-    the middle, where a zoom stands still, does not count, nor what lies in bars.
+    the middle, where a zoom stands still, does not count, nor what lies in bars: with `borders`
+    before it, all is of the picture inside them.
     """
 
     name = "overlay"
@@ -53,7 +55,9 @@ class Overlay(Scorer["Overlay.Options"]):
         samples = clip.samples
         count = len(samples.measures.pictures)
         step = max(1.0, count / MOST)
-        pictures = [samples.picture(int(n * step)) for n in range(min(count, MOST))]
+        pictures = [
+            without_bars(clip, samples.picture(int(n * step))) for n in range(min(count, MOST))
+        ]
         # before a camera that stands still, all that does looks like a mark
         tripod = clip.values.get("camera_motion") == "static"
         found = None if tripod else standing(pictures)
@@ -63,8 +67,9 @@ class Overlay(Scorer["Overlay.Options"]):
             return {"overlay_share": 0.0, "overlay_place": "none", "overlay_box": None}
         row = int(3 * (found.y + found.height / 2))
         column = int(3 * (found.x + found.width / 2))
-        sides = clip.size * 2
-        box = [round(s * n) for s, n in zip(sides, found[1:], strict=True)]
+        left, top, width, height = inner_box(clip)
+        box = [round(s * n) for s, n in zip((width, height) * 2, found[1:], strict=True)]
+        box = [left + box[0], top + box[1], *box[2:]]
         return {
             "overlay_share": round(found.share, 6),
             "overlay_place": f"{_ROWS[min(2, row)]}_{_COLUMNS[min(2, column)]}",

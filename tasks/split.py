@@ -71,7 +71,9 @@ class Split(Stage[Video, "Split.Options"]):
         ),
         "transition_after": Column("int", "the same, right after the clip", 0),
         "hash_first": Column(
-            "text", "perceptual hash of the first frame, 16 hex characters; NULL when it is flat"
+            "text",
+            "perceptual hash of the first frame (with borders in the pipeline: inside its bars), "
+            "16 hex characters; NULL when it is flat",
         ),
         "hash_middle": Column("text", "the same of the middle frame"),
         "hash_first_mirrored": Column(

@@ -25,6 +25,7 @@ from av.video.stream import VideoStream
 
 from curate.tasks.models.transnet import TransNet
 from curate.tasks.stage import NewClip, Scores
+from curate.tasks.video.box import common_box, cut_to
 from curate.tasks.video.clock import Clock
 from curate.tasks.video.decode import decode, open_media, video_stream
 from curate.tasks.video.deinterlace import Interlacing, deinterlaced
@@ -407,22 +408,6 @@ class _Clips:
         start, end = scene.times[piece.first], piece.end
         num_frames = piece.after - piece.first
         width, height = scene.store.shape.size
-        middle = min(measures.pictures, key=lambda p: abs(p.seconds - measures.seconds / 2))
-        mirror = self._plan.views != "none"
-        (first, first_mirrored), (central, central_mirrored) = (
-            perceptual_hashes(
-                decode_jpeg(bytes(jpegs.data[p.offset : p.offset + p.size])),
-                self._plan.hash,
-                mirror,
-            )
-            for p in (measures.pictures[0], middle)
-        )
-        views: dict[str, str] = {}
-        if self._plan.views == "all":
-            regular, held = scene.within(piece.first, piece.after)
-            frames = {frame.index: frame for frame in (*held, *regular)}
-            grays = (scene.store.gray(frames[i]) for i in sorted(frames))
-            views["hash_views"] = hash_frames(grays)
         return {
             "num_frames": num_frames,
             "fps": float(num_frames / ((end - start) * self._times.time_base)),
@@ -434,6 +419,32 @@ class _Clips:
             "start_seconds": self._times.seconds(start),
             "end_seconds": self._times.seconds(end),
             "seconds": measures.seconds,
+            **self._hashes(scene, piece, jpegs, measures),
+        }
+
+    def _hashes(
+        self, scene: OpenScene, piece: Piece, jpegs: JpegList, measures: Measures
+    ) -> dict[str, str | None]:
+        """The hashes of a clip; of what is inside its bars, where these were measured."""
+        size = scene.store.shape.size
+        seen = [still.bars for still in measures.stills if still.bars is not None]
+        box = common_box(seen, *size) or (0, 0, *size)
+        middle = min(measures.pictures, key=lambda p: abs(p.seconds - measures.seconds / 2))
+        (first, first_mirrored), (central, central_mirrored) = (
+            perceptual_hashes(
+                cut_to(box, decode_jpeg(bytes(jpegs.data[p.offset : p.offset + p.size])), size),
+                self._plan.hash,
+                self._plan.views != "none",
+            )
+            for p in (measures.pictures[0], middle)
+        )
+        views = {}
+        if self._plan.views == "all":
+            regular, held = scene.within(piece.first, piece.after)
+            frames = {frame.index: frame for frame in (*held, *regular)}
+            grays = (cut_to(box, scene.store.gray(frames[i]), size) for i in sorted(frames))
+            views["hash_views"] = hash_frames(grays)
+        return {
             "hash_first": first,
             "hash_middle": central,
             "hash_first_mirrored": first_mirrored,

@@ -12,6 +12,7 @@ from curate.configs.errors import NotMedia, UnsupportedPicture
 from curate.tasks.inputs.paths import to_text
 from curate.tasks.stage import NewClip
 from curate.tasks.video.bars import find_bars
+from curate.tasks.video.box import common_box, cut_to
 from curate.tasks.video.decode import open_file
 from curate.tasks.video.flow import measure_still
 from curate.tasks.video.geometry import RGB, Geometry
@@ -101,10 +102,12 @@ def image_clip(
         still = replace(still, bars=find_bars(gray, small))
     measures = Measures(0.0, [picture], [0], large, stills=[still], size=(width, height))
     writer.write(0, measures, jpegs)
-    hashed, mirrored = perceptual_hashes(small, hash_method, views != "none")
+    box = (still.bars and common_box([still.bars], width, height)) or (0, 0, width, height)
+    inside = cut_to(box, small, (width, height))
+    hashed, mirrored = perceptual_hashes(inside, hash_method, views != "none")
     viewed = {}
     if views == "all":
-        half = decode_half(bytes(jpegs.data[: picture.size]))
+        half = cut_to(box, decode_half(bytes(jpegs.data[: picture.size])), (width, height))
         viewed = {"hash_views": hash_frames([half])}
     return NewClip(0, 0, 1, {
         "num_frames": 1, "fps": None, "width": width, "height": height,

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from curate.configs.settings import Settings
-from curate.tasks.borders import Borders, borders, common, without_bars
+from curate.tasks.borders import Borders, borders, without_bars
 from curate.tasks.stage import Clip, Context, Video
 from curate.tasks.video.bars import find_bars, maybe_bars
+from curate.tasks.video.box import common
 from curate.tasks.video.jpeg import JpegList, encode_jpeg
 from curate.tasks.video.measures import Bars, Measures, Still
 from curate.tasks.video.samples import writing_samples

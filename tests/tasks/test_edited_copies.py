@@ -59,14 +59,22 @@ EDITS: dict[str, Callable[[Frames], Frames]] = {
 
 
 class Curate:
-    """split and dedup with a setting of `views`."""
+    """split and dedup with a setting of `views`, and with `borders` behind them or not."""
 
-    def __init__(self, home: Path, views: str, method: str = "phash", threshold: int = 10) -> None:
+    def __init__(
+        self,
+        home: Path,
+        views: str,
+        method: str = "phash",
+        threshold: int = 10,
+        borders: bool = False,
+    ) -> None:
         self._home = home
         steps: list[dict[str, Any]] = [
             {"stage": "probe"},
             {"stage": "split", "detector": "stride", "stride_seconds": 100, "min_seconds": 0},
             {"stage": "dedup", "views": views, "hash": method, "threshold": threshold},
+            *([{"stage": "borders"}] if borders else []),
         ]
         pipeline = parse(steps, stages(), "test")
         context = Context(Settings(home=home), pipeline)
@@ -111,6 +119,41 @@ def test_a_mirrored_copy_is_as_near_as_a_plain_one(
 def test_without_views_these_copies_stay(tmp_path: Path, edit: str) -> None:
     curate, source = Curate(tmp_path, "none"), pan(1)
     assert curate.found(curate.clip(1, source), curate.clip(2, EDITS[edit](source))) == [None, None]
+
+
+def boxed(image: np.ndarray) -> np.ndarray:
+    """Narrower, between gray bars beside it and below."""
+    small = cv2.resize(image, (192, 108), interpolation=cv2.INTER_AREA)
+    return np.pad(small, ((0, 36), (32, 32), (0, 0)), constant_values=90).astype(np.uint8)
+
+
+@pytest.mark.parametrize("views", ["none", "all"])
+@pytest.mark.parametrize("edit", [EDITS["letterbox"], lambda frames: [boxed(f) for f in frames]])
+def test_bars_hide_no_copy_where_they_are_measured(
+    tmp_path: Path, edit: Callable[[Frames], Frames], views: str
+) -> None:
+    source = pan(1, 2)
+    blind, seeing = Curate(tmp_path, "none"), Curate(tmp_path, views, borders=True)
+    assert blind.found(blind.clip(1, source), blind.clip(2, edit(source))) == [None, None]
+    original, copy = seeing.clip(1, source), seeing.clip(2, edit(source))
+    assert seeing.found(original, copy) == [None, 1]
+    assert seeing.found(copy, original) == [None, 2]
+
+
+def test_a_fade_is_no_bar_to_hashes_nor_is_a_picture_without_bars(tmp_path: Path) -> None:
+    fade = [(f * min(1.0, n / RATE)).astype(np.uint8) for n, f in enumerate(pan(1, 3))]
+    for frames in (fade, pan(2, 1)):
+        plain, seeing = (Curate(tmp_path, "all", borders=seen).clip(1, frames)
+                         for seen in (False, True))  # fmt: skip
+        assert plain.values == seeing.values
+
+
+def test_an_image_is_hashed_inside_its_bars(tmp_path: Path) -> None:
+    curate, (image, *_) = Curate(tmp_path, "mirror", borders=True), pan(1)
+    one = curate.clip_of(1, write_image(tmp_path / "a.png", image))
+    barred = np.pad(image, ((24, 24), (0, 0), (0, 0)))
+    other = curate.clip_of(2, write_image(tmp_path / "b.png", barred))
+    assert curate.found(one, other) == [None, 1]
 
 
 def test_different_clips_stay(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -12,6 +14,9 @@ import pytest
 from curate.tasks.overlay import Overlay
 from curate.tasks.stage import Clip, Context, Settings, Video
 from curate.tasks.video.geometry import RGB
+from curate.tasks.video.jpeg import JpegList, encode_jpeg
+from curate.tasks.video.measures import Measures
+from curate.tasks.video.samples import writing_samples
 from curate.tasks.video.standing import _alive, standing
 from tests.tasks.scenery import painting
 
@@ -41,6 +46,24 @@ def test_a_mark_is_found_where_it_is(opacity: float) -> None:
     assert found is not None and 0.005 < found.share < 0.08
     assert found.x * 320 == pytest.approx(236, abs=8) and found.y < 0.1
     assert (found.x + found.width) * 320 == pytest.approx(304, abs=16)
+
+
+def test_a_mark_inside_bars_is_told_in_pixels_of_the_source(tmp_path: Path) -> None:
+    """And its share is of the picture inside."""
+    jpegs, pictures = JpegList(), []
+    for n, picture in enumerate(marked(moving(), 1.0)):
+        pictures.append(jpegs.add(n, encode_jpeg(np.pad(picture, ((30, 30), (20, 0), (0, 0))))))
+    measures = Measures(8.0, pictures, [0], pictures[0], size=(680, 480))
+    with writing_samples(tmp_path, 1) as writer:
+        writer.write(0, measures, jpegs)
+    video, values = Video(1, 1, "a", "a", {}), {"border_box": "[40, 60, 640, 360]"}
+    clip = Clip(1, 1, 0, video, 0, 1, Fraction(1), values, tmp_path)
+    told = Overlay(Overlay.Options(), Context(Settings())).score(clip)
+    x, y, width, _ = json.loads(str(told["overlay_box"]))
+    assert x == pytest.approx(40 + 2 * 236, abs=16) and 60 <= y < 96
+    assert x + width == pytest.approx(40 + 2 * 304, abs=32)
+    bare = standing(marked(moving(), 1.0))
+    assert bare and float(str(told["overlay_share"])) == pytest.approx(bare.share, abs=0.005)
 
 
 def test_without_a_mark_there_is_none() -> None:
