@@ -84,7 +84,7 @@ def _value(name: str, dtype: str, shape: Sequence[int]) -> bytes:
 
 
 def _number(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value)
+    return varint(field << 3) + varint(value)
 
 
 def _text(field: int, value: str) -> bytes:
@@ -92,10 +92,10 @@ def _text(field: int, value: str) -> bytes:
 
 
 def _bytes(field: int, value: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(value)) + value
+    return varint(field << 3 | 2) + varint(len(value)) + value
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
     """A number from 0 up, in groups of 7 bits, lowest first."""
     groups = bytearray()
     while value > 0x7F:

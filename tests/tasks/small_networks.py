@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from curate.tasks.models.catalog import CATALOG, Download
+from curate.tasks.models.onnx_graph import OnnxGraph
 from curate.tasks.stage import Clip, Video
 from curate.tasks.video.geometry import RGB
 from curate.tasks.video.jpeg import JpegList, encode_jpeg
@@ -29,6 +30,26 @@ def publish(patch: pytest.MonkeyPatch, home: Path, name: str, content: bytes) ->
     folder.mkdir(parents=True)
     (folder / files[0].name).write_bytes(content)
     return folder
+
+
+def bright_faces() -> bytes:
+    """A network in CenterFace's place, for pictures of 32 x 32 like the published one: how bright a
+    square of 4 pixels is says how likely it is the middle of a face of 16 x 16.
+    """
+    graph = OnnxGraph("bright")
+    pixels = graph.input("input.1", "float32", (10, 3, 32, 32))
+    scale = graph.constant(np.float32(1 / 255))
+    graph.input(scale, "float32", ())  # the published file, too, lists its weights as inputs
+    gray = graph.node("ReduceMean", pixels, graph.integers(1), keepdims=1)
+    gray = graph.node("AveragePool", gray, kernel_shape=[4, 4], strides=[4, 4])
+    heat = graph.node("Mul", gray, scale)
+    nothing = graph.node("Mul", gray, graph.constant(np.float32(0)))
+    offset = graph.node("Concat", nothing, nothing, axis=1)
+    graph.output(heat, "537", (10, 1, 8, 8))
+    size = graph.node("Add", offset, graph.constant(np.log(np.float32(16 / 4))))
+    graph.output(size, "538", (10, 2, 8, 8))
+    graph.output(offset, "539", (10, 2, 8, 8))
+    return graph.serialized()
 
 
 def clip_of(folder: Path, pictures: Sequence[RGB], seconds: float | None = None) -> Clip:
