@@ -25,15 +25,15 @@ from curate.db.grouping import (
     values_of_groups,
 )
 from curate.tasks.concept import Concept
-from curate.tasks.semantic_dedup import SemanticDedup, SemanticDedupOptions
+from curate.tasks.models.catalog import usual_eps
+from curate.tasks.semantic_dedup import SemanticDedup
 from curate.tasks.stage import Fit
 from curate.tasks.text.distinctive import distinctive, words_of
 from curate.worker.session.database import OpenDataset, open_dataset
 
 STAGE = Concept.name
 TEXTS_A_CONCEPT = 200  # that it is named by
-EPS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2)
-USUAL_EPS: float = SemanticDedupOptions().eps
+EPS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3)
 COLUMNS = ("concept", "name", "clips", "kept", "distance")
 SPARE = ("distance",)
 
@@ -62,7 +62,12 @@ AtEps = Annotated[
     list[float] | None,
     typer.Option("--eps", min=0, max=1, help="1 - cosine; repeatable. Several if left out."),
 ]
-OneEps = Annotated[float, typer.Option("--eps", min=0, max=1, help="1 - cosine of duplicates.")]
+OneEps = Annotated[
+    float | None,
+    typer.Option(
+        "--eps", min=0, max=1, help="1 - cosine of duplicates; as suits the model if left out."
+    ),
+]
 
 
 @concepts.callback()
@@ -240,14 +245,14 @@ def rates(
     ]
     shown = [row | {"share": percent(float(row["share"]))} for row in rows]
     emit(rows if as_json else shown, as_json)
-    session.next(("concepts", "dedup", opened.name, "--eps", str(USUAL_EPS)))
+    session.next(("concepts", "dedup", opened.name, "--eps", str(usual_eps(fit.model))))
 
 
 @concepts.command()
 def dedup(
     ctx: typer.Context,
     dataset: DatasetName = None,
-    eps: OneEps = USUAL_EPS,
+    eps: OneEps = None,
     as_json: Json = False,
 ) -> None:
     """Let the stage semantic_dedup drop clips that look like an earlier one.
@@ -260,7 +265,8 @@ def dedup(
     """
     session = Session.of(ctx)
     opened = open_dataset(session, dataset)
-    _fit_of(opened)
+    fit = read_fit(opened.engine, _fit_of(opened))
+    eps = usual_eps(fit.model) if eps is None else eps
     stage = SemanticDedup.name
     if stage in opened.pipeline.by_name:
         redo_stage(session, opened, RedoRequest(stage, sets=[f"{stage}.eps={eps}"]), as_json)

@@ -57,7 +57,5 @@ class Aesthetic(Scorer[AestheticOptions]):
 
     def score(self, clip: Clip) -> Scores:
         """The mean score of the frames. Raises EmbeddingMissing."""
-        from curate.tasks.models.heads import frames_of
-
-        frames = frames_of(clip, self.options.model, self.name)
-        return {"aes": float(self._head.score(frames).mean())}
+        scores = self._head.frame_scores(clip, self.options.model, self.name)
+        return {"aes": float(scores.mean())}

@@ -95,16 +95,9 @@ class ClipEmbed(BatchStage[Clip, ClipEmbedOptions]):
 
         spec = Preprocess(self._tower.side)
         try:
-            # the first point stays where several fall on one picture
-            points = {
-                clip.samples.picture_number(point): point
-                for point in reversed(POINTS[self.options.frames])
-            }
-            numbers = sorted(points, key=lambda number: (points[number], number))
-            pictures = [
-                pixels(without_bars(clip, clip.samples.picture(number)), spec) for number in numbers
-            ]
-            return Prepared([points[number] for number in numbers], pictures)
+            found = clip.samples.pictures_at(POINTS[self.options.frames])
+            pictures = [pixels(without_bars(clip, picture), spec) for _, picture in found]
+            return Prepared([point for point, _ in found], pictures)
         except RowError as error:
             return error
 

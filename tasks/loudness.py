@@ -38,9 +38,13 @@ class Loudness(Scorer["Loudness.Options"]):
         """The columns of one clip. Raises MediaError."""
         from curate.tasks.video.loudness import loudness, silence, span_sound
 
-        video = clip.video
-        mute = "audio" in video.values and video["audio"] is None
-        sound = None if mute or is_image(video.path) else span_sound(video.path, clip.span)
+        sound = span_sound(clip.video.path, clip.span) if may_sound(clip) else None
         if sound is None:
             return {"loudness": None, "silence": None}
         return {"loudness": loudness(sound), "silence": silence(sound)}
+
+
+def may_sound(clip: Clip) -> bool:
+    """Whether the source of a clip may have sound, as far as its row tells."""
+    values = clip.video.values
+    return values.get("audio", "unknown") is not None and not is_image(clip.video.path)

@@ -56,8 +56,5 @@ class Nsfw(Scorer[NsfwOptions]):
 
     def score(self, clip: Clip) -> Scores:
         """The largest score of the frames, and the flag. Raises EmbeddingMissing."""
-        from curate.tasks.models.heads import frames_of
-
-        frames = frames_of(clip, self.options.model, self.name)
-        score = float(self._head.score(frames).max())
+        score = float(self._head.frame_scores(clip, self.options.model, self.name).max())
         return {"nsfw": int(score > self.options.threshold), "nsfw_score": score}

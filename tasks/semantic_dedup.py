@@ -7,6 +7,7 @@ from typing import Any
 
 from curate.configs.errors import ConfigError, NotFitted, RowError
 from curate.configs.pipeline import Pipeline
+from curate.tasks.models.catalog import usual_eps
 from curate.tasks.stage import Clip, Column, DuplicateStage, Field, Order, StageOptions
 
 
@@ -14,11 +15,12 @@ class SemanticDedupOptions(StageOptions):
     """Options of `semantic_dedup`."""
 
     batch_size: int = Field(4096, ge=1, le=4096, description="rows claimed by one task")
-    eps: float = Field(
-        0.07,
+    eps: float | None = Field(
+        None,
         ge=0,
         le=1,
-        description="1 - cosine up to which a clip is a duplicate; see: curate concepts rates",
+        description="1 - cosine up to which a clip is a duplicate; null: 0.07 by CLIP, 0.2 by "
+        "EfficientNet-Lite0; see: curate concepts rates",
     )
 
 
@@ -72,7 +74,9 @@ class SemanticDedup(DuplicateStage[SemanticDedupOptions]):
         if self.context.fit is None:
             raise NotFitted(stage=self.name)
         self._concepts = Concepts(self.context.fit)
-        self._kept = KeptVectors(self._concepts.centroids, self.options.eps)
+        eps = self.options.eps
+        eps = usual_eps(self.context.fit.model) if eps is None else eps
+        self._kept = KeptVectors(self._concepts.centroids, eps)
 
     def extend(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Learn survivors, in order; without those that other weights have embedded since."""

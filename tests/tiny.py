@@ -138,6 +138,19 @@ def write_transnet(folder: Path, seed: int = 0) -> Path:
     return _write_head(folder, tensors, seed)
 
 
+def write_efficientnet(folder: Path, seed: int = 0) -> Path:
+    """Write EfficientNet-Lite0 at full size."""
+    tensors = {}
+    for name, shape in expected("efficientnet_lite0", {}).items():
+        if len(shape) == 1 and name.endswith(("running_var", ".weight")):
+            tensors[name] = Drawn(shape, 0.3, 0.7, positive=True)
+        elif len(shape) == 1:
+            tensors[name] = Drawn(shape, 0.1)
+        else:
+            tensors[name] = Drawn(shape, (2 / math.prod(shape[1:])) ** 0.5)
+    return _write_head(folder, tensors, seed)
+
+
 def _write_head(folder: Path, tensors: Mapping[str, Drawn], seed: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     write_safetensors(folder / "model.safetensors", tensors, seed)

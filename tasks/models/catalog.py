@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal, get_args
 
 Captioner = Literal["pllava", "qwen2_vl", "qwen2_5_vl", "sharegpt4v"]
@@ -267,6 +267,15 @@ _MODELS = (
 )  # fmt: skip
 
 CATALOG: dict[str, Model] = {model.name: model for model in _MODELS}
+
+
+def usual_eps(model: str) -> float:
+    """The distance, 1 - cosine, up to which two clips look alike by the embeddings of a model.
+
+    docs/concepts.md says by what it was chosen.
+    """
+    known = CATALOG.get(PurePath(model).name)
+    return 0.2 if known and known.kind == "efficientnet_lite0" else 0.07
 
 
 def folder_of(model: str, model_folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from curate.configs.errors import NoEmbeddings
@@ -28,9 +28,17 @@ def embedder_of(pipeline: Pipeline, dataset: str, run_anew: Callable[..., str]) 
     """
     for step in pipeline.stages:
         cls = stages()[step.name]
-        clip = [need for need in step.models if need.kind == "clip"]
-        if TABLE in cls.writes and clip:
+        if TABLE in cls.writes and (clip := _by_clip(step.models)):
             return Embedder(step.name, clip[0])
-    names = " or ".join(name for name, cls in stages().items() if TABLE in cls.writes)
+    names = " or ".join(
+        name
+        for name, cls in stages().items()
+        if TABLE in cls.writes and _by_clip(cls.models(cls.Options()))
+    )
     anew = run_anew("--config", "scores.yaml")
     raise NoEmbeddings(name=dataset, stages=names, anew=anew)
+
+
+def _by_clip(needs: Sequence[Need]) -> list[Need]:
+    """The CLIP models among those that a stage needs; others know no texts."""
+    return [need for need in needs if need.kind == "clip"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,7 +19,19 @@ Floats = NDArray[np.float32]
 Layers = tuple[tuple[Floats, Floats], ...]  # weight and bias of each layer
 
 
-class AestheticHead:
+class Head(ABC):
+    """A network that scores embeddings."""
+
+    @abstractmethod
+    def score(self, embeddings: Floats) -> Floats:
+        """Scores (n,) of unit embeddings (n, 768)."""
+
+    def frame_scores(self, clip: Clip, model: str, stage: str) -> Floats:
+        """Scores (frames,) of the stored embeddings of a clip. Raises EmbeddingMissing."""
+        return self.score(of_clip(clip, model, stage, HEAD_WIDTH).vectors)
+
+
+class AestheticHead(Head):
     """LAION's aesthetic predictor: five linear layers without activations.
 
     Dropout between them is only for training. Created by `aesthetic_head`.
@@ -36,7 +49,7 @@ class AestheticHead:
         return values[:, 0]
 
 
-class NsfwHead:
+class NsfwHead(Head):
     """LAION's NSFW detector: four linear layers with ReLU between them.
 
     The embedding is normalised by a fixed mean and variance first. Created by `nsfw_head`.
@@ -58,11 +71,6 @@ class NsfwHead:
         small = np.exp(-np.abs(logits))  # never overflows
         sigmoid = np.where(logits >= 0, 1 / (1 + small), small / (1 + small)).astype(np.float32)
         return sigmoid[:, 0]
-
-
-def frames_of(clip: Clip, model: str, stage: str) -> Floats:
-    """The stored embeddings (frames, 768) of a clip. Raises EmbeddingMissing."""
-    return of_clip(clip, model, stage, HEAD_WIDTH).vectors
 
 
 def aesthetic_head(folder: Path) -> AestheticHead:

@@ -20,6 +20,7 @@ from curate.tasks.captioners.sharegpt4v import ShareGpt4v, ShareGpt4vRunOptions
 from curate.tasks.models import device
 from curate.tasks.models.catalog import AS_PUBLISHED, Captioner, ModelKind
 from curate.tasks.models.checkpoint import WEIGHTS, arrays
+from curate.tasks.models.efficientnet import efficientnet
 from curate.tasks.models.embeddings import unit
 from curate.tasks.models.heads import aesthetic_head, nsfw_head
 from curate.tasks.models.layouts import HEAD_WIDTH
@@ -50,9 +51,9 @@ def trial(
     """
     started = time.perf_counter()
     run, batch = _loaded(kind, folder, settings.device, tower)
-    if kind in ("aesthetic", "nsfw", "efficientnet_lite0", "minilm"):
+    if kind in ("aesthetic", "nsfw", "minilm"):
         where = "NumPy"
-    elif kind in AS_PUBLISHED or kind == "transnetv2":
+    elif kind in AS_PUBLISHED or kind in ("transnetv2", "efficientnet_lite0"):
         where = "ONNX Runtime"
     else:
         where = device.start(settings.device).target
@@ -105,7 +106,11 @@ def _loaded(kind: ModelKind, folder: Path, setting: str, tower: Path | None) -> 
             return lambda: np.stack(network.predict(seen)), f"{network.window} frames"
         case "open_nsfw" | "centerface" | "silero_vad":
             return _onnx_batch(published_files(folder, kind)[0])
-        case "efficientnet_lite0" | "minilm":
+        case "efficientnet_lite0":
+            lite0 = efficientnet(folder)
+            photo = random.integers(0, 256, (224, 224, 3), np.uint8)
+            return lambda: lite0.embed(photo), "a picture"
+        case "minilm":
             check(folder, kind)
             numbers = arrays(folder / WEIGHTS).values()
             return (

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -141,6 +141,16 @@ class Samples:
         Two points of a short clip may share a frame.
         """
         return self.measures.pictures.index(self._nearest(fraction * self.seconds))
+
+    def pictures_at(self, points: Sequence[float]) -> list[tuple[float, RGB]]:
+        """The stored frames nearest to points of the clip, and these, 0 (start) to 1 (end).
+
+        Where several points share a frame, it comes once, with the first of them.
+        """
+        numbers: dict[int, float] = {}
+        for point in points:
+            numbers.setdefault(self.picture_number(point), point)
+        return [(point, self.picture(number)) for number, point in numbers.items()]
 
     def picture(self, number: int) -> RGB:
         """A stored frame by its number, in the order of time."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from curate.tasks.models.catalog import CATALOG, Download
 from curate.tasks.models.onnx_graph import OnnxGraph
@@ -50,6 +51,43 @@ def bright_faces() -> bytes:
     graph.output(size, "538", (10, 2, 8, 8))
     graph.output(offset, "539", (10, 2, 8, 8))
     return graph.serialized()
+
+
+def loud_speech() -> bytes:
+    """A network in Silero VAD's place: how loud a window is says how likely it is speech.
+
+    Silence after sound counts half as much as the window before it, by the state.
+    """
+    graph = OnnxGraph("loud")
+    sound = graph.input("input", "float32", (1, 576))
+    before = graph.input("state", "float32", (2, 1, 128))
+    graph.input("sr", "int64", ())
+    window = graph.node("Slice", sound, *(graph.integers(n) for n in (64, 576, 1)))
+    mean = graph.node("ReduceMean", graph.node("Abs", window), graph.integers(1), keepdims=1)
+    ends = [graph.constant(np.float32(end)) for end in (0, 1)]
+    loud = graph.node("Clip", graph.node("Mul", mean, graph.constant(np.float32(8))), *ends)
+    last = graph.node("ReduceMax", before, graph.integers(0, 1, 2), keepdims=0)
+    half = graph.node("Mul", last, graph.constant(np.float32(0.5)))
+    likely = graph.node("Max", loud, half)
+    graph.output(likely, "output", (1, 1))
+    zeros = graph.node("Mul", before, graph.constant(np.float32(0)))
+    graph.output(graph.node("Add", zeros, likely), "stateN", (2, 1, 128))
+    return graph.serialized()
+
+
+def voice(seconds: float = 2.0) -> NDArray[np.float32]:
+    """Vowels of a drawn voice at 16 kHz, four a second, that falls silent after three quarters."""
+    time = np.arange(round(seconds * 16000)) / 16000
+    pitch = 120 + 15 * np.sin(2 * np.pi * 1.5 * time)
+    phase = 2 * np.pi * np.cumsum(pitch) / 16000
+    vowels = np.array([(730, 1090, 2440), (270, 2290, 3010), (570, 840, 2410), (530, 1840, 2480)])
+    formants = vowels[(time * 4).astype(int) % len(vowels)].T
+    sound = np.zeros_like(time)
+    for number in range(1, 30):
+        far = (number * pitch - formants) / 90
+        sound += (1 / (1 + far**2)).sum(axis=0) * np.sin(number * phase) / number**0.5
+    sound *= np.sin(np.pi * 4 * time) ** 2 * (time < 0.75 * seconds)
+    return (0.3 * sound / np.abs(sound).max()).astype(np.float32)
 
 
 def clip_of(folder: Path, pictures: Sequence[RGB], seconds: float | None = None) -> Clip:
