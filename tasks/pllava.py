@@ -9,6 +9,7 @@ from pydantic import Field
 
 from curate.tasks.captioners import prompts
 from curate.tasks.captioners.stages import ModelOptions, ModelStage
+from curate.tasks.models.model_cache import cached_model
 from curate.tasks.stage import Storable
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ class PllavaStage(ModelStage[PllavaOptions]):
     def captioner(self, folder: Path) -> Pllava:
         """The captioner in a folder, loaded once a process."""
         from curate.tasks.captioners.pllava import Pllava, PllavaRunOptions
-        from curate.tasks.models.model_cache import cached_model
 
         options = self.options
         run_options = PllavaRunOptions(

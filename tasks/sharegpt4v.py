@@ -10,6 +10,9 @@ from pydantic import Field
 from curate.tasks.captioners import prompts
 from curate.tasks.captioners.stages import ModelOptions, ModelStage
 from curate.tasks.models.catalog import Need, tower_of
+from curate.tasks.models.checkpoint import CONFIG, read_config
+from curate.tasks.models.model_cache import cached_model
+from curate.tasks.models.verify import tower_folder
 from curate.tasks.stage import Storable
 
 if TYPE_CHECKING:
@@ -58,9 +61,6 @@ class ShareGpt4vStage(ModelStage[ShareGpt4vOptions]):
     def captioner(self, folder: Path) -> ShareGpt4v:
         """The captioner in a folder, loaded once a process."""
         from curate.tasks.captioners.sharegpt4v import ShareGpt4v, ShareGpt4vRunOptions
-        from curate.tasks.models.checkpoint import CONFIG, read_config
-        from curate.tasks.models.model_cache import cached_model
-        from curate.tasks.models.verify import tower_folder
 
         options, settings = self.options, self.context.settings
         (need,) = self.models(options)

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from curate.tasks.captioners import prompts
 from curate.tasks.captioners.stages import ModelOptions, ModelStage
+from curate.tasks.models.model_cache import cached_model
 
 if TYPE_CHECKING:
     from curate.tasks.captioners.qwen_vl import QwenVl
@@ -44,7 +45,6 @@ class QwenStage(ModelStage[QwenOptionsT]):
         """The captioner of a folder, shared within the process."""
         from curate.tasks.captioners.qwen_frames import PixelBounds
         from curate.tasks.captioners.qwen_vl import QwenRunOptions
-        from curate.tasks.models.model_cache import cached_model
 
         options, device = self.options, self.context.settings.device
         bounds = PixelBounds(min(PixelBounds.smallest, options.largest), options.largest)
