@@ -200,6 +200,8 @@ clips = Table(
     Column("hash_first_mirrored", Text),
     Column("hash_middle_mirrored", Text),
     Column("hash_views", Text),
+    Column("transition_before", Integer),
+    Column("transition_after", Integer),
     *_duplicate(),
     Column("duplicate_distance", Integer),
     Column("dedup_seq", BigInteger),  # the order in which dedup took the clips of a dataset

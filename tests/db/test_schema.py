@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy.dialects import sqlite
 
 from curate.db.schema import SIDE_TABLES, clips, rows_of, stands, videos
+from curate.tasks.split import Split
 
 
 def test_each_level_has_a_table() -> None:
@@ -34,3 +35,9 @@ def test_side_tables_hang_on_clips_and_go_with_them() -> None:
     for table in SIDE_TABLES.values():
         (key,) = table.c.clip_id.foreign_keys
         assert (key.column.table.name, key.ondelete) == ("clips", "CASCADE")
+
+
+def test_tables_have_the_columns_that_splitting_writes() -> None:
+    """Those of scorers are added when a dataset is opened; these are inserted with the clips."""
+    assert Split.columns.keys() <= set(clips.c.keys())
+    assert Split.own_columns.keys() <= set(videos.c.keys()) | {"split_form"}
