@@ -1,6 +1,7 @@
 """How well the detectors of `split` find cuts, dissolves and fades, and what they cost.
 
     python -m benchmarks.shots [--changes 10] [--footage FOLDER] [--models FOLDER]
+        [--detectors learned,gated] [--kinds fade]
 
 Draws the films of benchmarks/films.py: shots of paintings, photographs and, where the folder has
 them, pieces of real footage, joined by hard cuts, dissolves, fades and wipes; with flashes, whip
@@ -141,6 +142,7 @@ def main() -> None:
     parser.add_argument("--footage", type=Path, default=Path("../shared/videos"))
     parser.add_argument("--models", type=Path, default=load_settings().model_folder)
     parser.add_argument("--detectors", default=",".join(DETECTORS))
+    parser.add_argument("--kinds", default="", help="only those whose names hold this")
     arguments = parser.parse_args()
     detectors = arguments.detectors.split(",")
     studio = Studio(arguments.footage)
@@ -155,13 +157,13 @@ def main() -> None:
     for group, kinds in groups.items():
         totals = {name: Tally() for name in detectors}
         for kind, draw in kinds.items():
-            films = draw()
+            films = draw() if arguments.kinds in kind else []
             for name in detectors if films else ():
                 tally = judge(films, name, arguments.models)
                 totals[name].add(tally)
                 report.setdefault(kind, {})[name] = tally.report()
                 print(line(kind, name, tally), flush=True)
-        for name, tally in totals.items():
+        for name, tally in totals.items() if totals[detectors[0]].frames else ():
             report.setdefault(f"all {group}", {})[name] = tally.report()
             print(line(f"all {group}", name, tally))
     print(json.dumps(report))
