@@ -209,7 +209,7 @@ class Cut(BatchStage[Clip, CutOptions]):
             whole = self._whole(video, clips)
             others = [clip for clip in clips if clip not in whole]
             for write, part, copied in ((self._copy, whole, 1), (self._encode, others, 0)):
-                for clip, scores in write(video, part):
+                for clip, scores in write(video, part) if part else ():
                     yield clip, {**scores, "copied": copied}
 
     def _whole(self, video: Video, clips: list[Clip]) -> list[Clip]:
@@ -239,13 +239,13 @@ class Cut(BatchStage[Clip, CutOptions]):
         from curate.tasks.video.stretches import frames_of_spans
 
         o = self.options
-        # columns in which the file differs from the planned span
-        changed: tuple[str, ...] = ("num_frames", "fps") if o.target_fps else ()
+        # columns in which the file may differ from the planned span; smart writes those of a copy,
+        # so that one statement saves both
+        counts = o.target_fps or o.mode == "smart"
+        changed: tuple[str, ...] = ("num_frames", "fps") if counts else ()
         if o.shorter_size or o.crop_borders:
             changed += ("width", "height", "aspect_ratio", "resolution")
         sound = video.path if o.audio else None
-        if not clips:
-            return
         spans = [clip.span for clip in clips]
         if o.target_fps:  # of a clip that was cut before, num_frames is that of its file
             cut_before = [clip.values.get("path") is not None for clip in clips]
