@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from curate.tasks.models.transnet import CONTEXT, TransNet
 from curate.tasks.video.scene_buffer import SceneFrame
-from curate.tasks.video.scenes import BGR, CutFinder, DetectorTime
+from curate.tasks.video.scenes import Candidate, CutFinder
 
 THRESHOLD = 0.5  # as published
 SHORTEST = 4  # frames of a transition; fewer are a cut
@@ -70,9 +70,6 @@ class LearnedCuts(CutFinder):
     its first frame. Without, a transition is one cut, where the network is surest.
     """
 
-    needs_pictures = False
-    needs_thumbnails = True
-
     def __init__(
         self,
         network: TransNet,
@@ -87,7 +84,7 @@ class LearnedCuts(CutFinder):
         self._gate = gate
         self._trim = trim
         self._step = network.window - 2 * CONTEXT
-        self._times: deque[DetectorTime] = deque()  # of frames that are kept, with
+        self._frames: deque[Candidate] = deque()  # that are kept, with
         self._thumbnails: deque[Thumbnail] = deque()
         self._first = 0  # index of the first of them
         self._start: int | None = None  # of the part
@@ -95,18 +92,19 @@ class LearnedCuts(CutFinder):
         self._planned = 0  # the first frame that no window covers yet
         self._found: dict[int, tuple[float, float]] = {}
         self._event: list[int] = []  # frames with a sign of the cut or transition that goes on
-        self._last_cut: DetectorTime | None = None
+        self._last_cut: Candidate | None = None
         self.transitions: dict[int, int] = {}  # first frames, and how many each has
         self.settled = 0
         self.asked = 0  # windows
 
-    def push(self, time: DetectorTime, picture: BGR) -> list[int]:
-        """As `CutFinder.push`, of thumbnails (27 x 48 x 3, RGB)."""
-        index = time.index
+    def push(self, frame: Candidate) -> list[int]:
+        """As `CutFinder.push`, by thumbnails."""
+        index, picture = frame.index, frame.thumbnail
+        frame.decoded = None  # only its time is needed later
         if self._start is None:
             self._start = self._first = self._planned = self.settled = index
-            self._last_cut = time
-        self._times.append(time)
+            self._last_cut = frame
+        self._frames.append(frame)
         self._thumbnails.append(picture)
         if self._gate is None:
             if index >= self._planned:
@@ -122,7 +120,7 @@ class LearnedCuts(CutFinder):
         """The cuts that are yet to come, when there are no more frames."""
         if self._start is None:
             return []
-        last = self._times[-1].index
+        last = self._frames[-1].index
         while self._spans:
             self._ask(self._spans.popleft(), last)
         return self._settle(last, True)
@@ -183,7 +181,7 @@ class LearnedCuts(CutFinder):
             cuts += self._decide(index)
         keep = min(self.oldest, index) - CONTEXT - BEFORE - 1
         while self._first < keep:
-            self._times.popleft()
+            self._frames.popleft()
             self._thumbnails.popleft()
             self._found.pop(self._first, None)
             self._first += 1
@@ -223,24 +221,24 @@ class LearnedCuts(CutFinder):
     def _left_out(self, first: int, after: int, last: int) -> list[int]:
         """The cuts before and after the frames of a transition."""
         self.transitions[first] = after - first
-        self._last_cut = self._time(after - 1)
+        self._last_cut = self._frame(after - 1)
         cuts = [] if first == self._start else [first]
         return [*cuts, after] if after <= last else cuts
 
     def _far_enough(self, cut: int) -> bool:
-        now, last = self._time(cut), self._last_cut
+        now, last = self._frame(cut), self._last_cut
         if last is None:
             apart = True
         elif isinstance(self._apart, float):
-            apart = float((now.pts - last.pts) * now.time_base) >= self._apart
+            apart = float((now.pts - last.pts) * now.rate.time_base) >= self._apart
         else:
             apart = cut - last.index >= self._apart
         if apart:
             self._last_cut = now
         return apart
 
-    def _time(self, index: int) -> DetectorTime:
-        return self._times[index - self._first]
+    def _frame(self, index: int) -> Candidate:
+        return self._frames[index - self._first]
 
 
 class LateFrames:

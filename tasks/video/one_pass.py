@@ -39,7 +39,8 @@ from curate.tasks.video.measures import Measures, Pair
 from curate.tasks.video.pieces import Lengths, Piece, long_enough, pieces
 from curate.tasks.video.samples import SampleWriter
 from curate.tasks.video.scene_buffer import Cadence, FrameStore, OpenScene, SceneFrame, nearest
-from curate.tasks.video.scenes import CutFinder, Detector, DetectorTime, Shrinker, Stride
+from curate.tasks.video.scenes import Candidate, CutFinder, Detector, Rate, Shrinker, Stride
+from curate.tasks.video.screening import screened
 from curate.tasks.video.stitching import MOST_FRAMES, Stitcher
 from curate.tasks.video.tone_mapping import ToneMapper
 from curate.tasks.video.views import hash_frames
@@ -48,7 +49,6 @@ POINTS = (0.1, 0.25, 0.5, 0.75, 0.9)  # of a clip, where scorers look
 _JPEG_MEMORY = 16 << 20  # bytes of JPEGs of one video before they go to a temporary file
 _SUSPECTS = 4  # recent frames that may yet begin a scene: PySceneDetect decides two frames later
 Watch = Callable[[Iterator[VideoFrame]], Iterator[VideoFrame]]
-_NO_PICTURE = np.empty((0, 0, 3), np.uint8)  # for a detector that needs none
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,8 @@ def split_video(
             frames = full_size.seen(frames)
         last = first = next(frames)
         time_base = Fraction(stream.time_base or 1)
-        times = _Times(cast(int, first.pts), time_base, Fraction(stream.average_rate or 25))
+        rate = Rate(time_base, Fraction(stream.average_rate or 25))
+        times = _Times(cast(int, first.pts), rate)
         tone_mapper = ToneMapper() if plan.tone_map else None
         clips = _Clips(plan, times, writer, full_size)
         store = partial(FrameStore, file=jpegs, tone_mapper=tone_mapper, bars=plan.bars)
@@ -126,9 +127,9 @@ def _finder(plan: SplitPlan, fps: float) -> CutFinder:
         return LearnedCuts(plan.network, plan.threshold, plan.min_scene_len, gate, plan.trim)
     if plan.detector == "stride":
         return Stride(plan.stride_seconds)
-    finder = CutFinder(plan.detector, plan.threshold, plan.min_scene_len)
     if not plan.stitch:
-        return finder
+        return screened(plan.detector, plan.threshold, plan.min_scene_len)
+    finder = CutFinder(plan.detector, plan.threshold, plan.min_scene_len)
     apart = plan.min_scene_len
     return Stitcher(finder, round(apart * fps) if isinstance(apart, float) else apart)
 
@@ -152,12 +153,12 @@ class _Times:
     """Converts pts to seconds since the first decoded frame; a container's start is often wrong."""
 
     first: int  # pts of the first decoded frame
-    time_base: Fraction
-    fps: Fraction
+    rate: Rate
 
     def seconds(self, pts: int, since: int | None = None) -> float:
         """Seconds from the time stamp `since`, or from the first frame, to pts."""
-        return float((pts - (self.first if since is None else since)) * self.time_base)
+        passed = pts - (self.first if since is None else since)
+        return passed * self.rate.time_base.numerator / self.rate.time_base.denominator
 
 
 class _Parts:
@@ -227,24 +228,19 @@ class _OnePass:
             self._scene.begin(frame, seconds)
             self._before = None
             self._suspects.clear()
-            self._finder = _finder(self._plan, float(times.fps))
+            self._finder = _finder(self._plan, float(times.rate.fps))
             if isinstance(self._finder, LearnedCuts):
                 self._late = LateFrames(self._finder, store.hold_small)
         scene = cast(OpenScene, self._scene)
         scene.take(frame, seconds)
-        pairing = self._before is not None or seconds >= self._next_flow
-        picture = _NO_PICTURE
-        if self._finder.needs_pictures or pairing:
-            picture = self._shrinker.shrink(decoded)
-            if pairing:
-                gray = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
-                self._pair(scene, frame.index, gray, seconds)
-        time = DetectorTime(frame.index, frame.pts - times.first, times.time_base, times.fps)
-        if self._finder.needs_thumbnails:
-            picture = scene.store.thumbnail(decoded)
+        since, shrink = frame.pts - times.first, self._shrinker.shrink
+        thumbnail = scene.store.thumbnail
+        candidate = Candidate(frame.index, since, times.rate, decoded, shrink, thumbnail)
+        if self._before is not None or seconds >= self._next_flow:
+            self._pair(scene, frame.index, candidate.luma, seconds)
         if self._late is not None:
             self._late.add(frame)
-        cuts = self._finder.push(time, picture)
+        cuts = self._finder.push(candidate)
         if self._late is None and (self._finder.suspect or frame.index in cuts):
             if self._plan.stitch:  # it may wait for long, beside others
                 frame = replace(frame, decoded=scene.store.hold(decoded))
@@ -316,7 +312,7 @@ class _Clips:
         if scene.start in transitions:
             self._leave_out(scene)
             return
-        time_base, lengths = self._times.time_base, self._plan.lengths
+        time_base, lengths = self._times.rate.time_base, self._plan.lengths
         position, before, self._before = 0, self._before, 0
         for piece in pieces(times, time_base, lengths):
             self.leftover += piece.first - position  # cut off from the piece before
@@ -378,7 +374,7 @@ class _Clips:
             if piece.first < index - scene.start < piece.after
         ]
         shown = [*scene.times[piece.first : piece.after], piece.end]
-        long = LONG / self._times.time_base
+        long = LONG / self._times.rate.time_base
         held = [(a, b) for a, b in pairwise(shown) if b - a > long]
         if not held:
             return measured
@@ -410,7 +406,7 @@ class _Clips:
         width, height = scene.store.shape.size
         return {
             "num_frames": num_frames,
-            "fps": float(num_frames / ((end - start) * self._times.time_base)),
+            "fps": float(num_frames / ((end - start) * self._times.rate.time_base)),
             "width": width,
             "height": height,
             "aspect_ratio": height / width,

@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.tasks.video.scenes import BGR, CutFinder, DetectorTime
+from curate.tasks.video.scenes import BGR, Candidate, CutFinder
 
 WINDOW = 0.4  # seconds before and after a cut: a flash is no longer
 MOST_FRAMES = 24  # of a window
@@ -185,27 +185,27 @@ class Stitcher(CutFinder):
         self._open: list[int] = []  # cuts to be judged, in order
         self._earlier: deque[int] = deque(maxlen=MOST_FRAMES)  # cuts, right ones and false ones
 
-    def push(self, time: DetectorTime, picture: BGR) -> list[int]:
+    def push(self, frame: Candidate) -> list[int]:
         """As `CutFinder.push`, later."""
+        picture, index, seconds = frame.picture, frame.index, frame.seconds
         longer = max(picture.shape[:2])
         height, width = (max(_GRID, round(side * _SIDE / longer)) for side in picture.shape[:2])
         small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-        seconds = float(time.pts * time.time_base)
-        self._frames.append(Edge(time.index, seconds, small.astype(np.uint8, copy=False)))
-        cuts = self._finder.push(time, picture)
+        self._frames.append(Edge(index, seconds, small.astype(np.uint8, copy=False)))
+        cuts = self._finder.push(frame)
         self.suspect = self._finder.suspect
         if self.suspect:
-            self._looks.append(time.index)
-        if self.suspect and time.index < self._until:
-            cuts.append(time.index)
+            self._looks.append(index)
+        if self.suspect and index < self._until:
+            cuts.append(index)
         self._open = sorted({*self._open, *cuts})
-        return self._judge(time.index, seconds) if self._open else []
+        return self._judge_open(index, seconds) if self._open else []
 
     def flush(self) -> list[int]:
         """The cuts that are yet to come, when there are no more frames."""
-        return self._judge(None, 0.0)
+        return self._judge_open(None, 0.0)
 
-    def _judge(self, index: int | None, seconds: float) -> list[int]:
+    def _judge_open(self, index: int | None, seconds: float) -> list[int]:
         """The right ones among the open cuts whose window ends with a frame; None: all windows
         end.
         """

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from curate.tasks.models.transnet import CONTEXT, WINDOW
 from curate.tasks.video.learned import BEFORE, Gate, LateFrames, LearnedCuts
 from curate.tasks.video.scene_buffer import SceneFrame
-from curate.tasks.video.scenes import DetectorTime
+from curate.tasks.video.scenes import Candidate, Rate, Shrinker
 
 Frames = NDArray[np.uint8]
 
@@ -56,7 +56,11 @@ def found(finder: LearnedCuts, frames: Sequence[Frames]) -> list[int]:
     cuts: list[int] = []
     for index, frame in enumerate(frames):
         late.add(SceneFrame(index, index, object()))  # type: ignore[arg-type]  # any picture
-        new = finder.push(DetectorTime(index, index, Fraction(1, 25), Fraction(25)), frame)
+        candidate = Candidate(
+            index, index, Rate(Fraction(1, 25), Fraction(25)), None, Shrinker().shrink
+        )
+        candidate.thumbnail = frame
+        new = finder.push(candidate)
         assert [late.find(cut).index for cut in new] == new
         cuts += new
     new = finder.flush()

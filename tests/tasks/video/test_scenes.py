@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,18 +10,21 @@ import cv2
 import numpy as np
 import pytest
 import scenedetect
+from numpy.typing import NDArray
 from scenedetect.detectors import AdaptiveDetector, ContentDetector
 from scenedetect.scene_manager import DEFAULT_MIN_WIDTH
 
 from curate.tasks.video.decode import decode, open_media, video_stream
 from curate.tasks.video.scenes import (
     LONGER_SIDE,
+    Candidate,
     CutFinder,
     Detector,
-    DetectorTime,
+    Rate,
     Shrinker,
     Stride,
 )
+from curate.tasks.video.screening import screened
 from tests.media import CLOSED, draw, footage, write_video
 
 CONSTANT_RATE = (
@@ -32,22 +36,20 @@ CUTS = (20, 37, 60, 90)
 
 
 def found(path: Path, detector: Detector) -> list[int]:
-    """Cuts of our finder, as frame numbers."""
-    finder, shrinker, cuts = CutFinder(detector, None, 15), Shrinker(), []
+    """Cuts of our finders, as frame numbers: of the exact one and of the one that split uses."""
+    finders, shrinker = [make(detector, None, 15) for make in (CutFinder, screened)], Shrinker()
+    cuts: tuple[list[int], list[int]] = [], []
     with open_media(str(path)) as container:
         stream = video_stream(container)
+        rate = Rate(Fraction(stream.time_base or 1), Fraction(stream.average_rate or 25))
         first = None
         for index, frame in enumerate(decode(container, stream)):
             pts = frame.pts or 0
             first = pts if first is None else first
-            time = DetectorTime(
-                index,
-                pts - first,
-                Fraction(stream.time_base or 1),
-                Fraction(stream.average_rate or 25),
-            )
-            cuts += finder.push(time, shrinker.shrink(frame))
-    return cuts
+            for finder, its in zip(finders, cuts, strict=True):
+                its += finder.push(Candidate(index, pts - first, rate, frame, shrinker.shrink))
+    assert cuts[0] == cuts[1]
+    return cuts[0]
 
 
 def expected(path: Path, detector: Detector) -> list[int]:
@@ -102,35 +104,39 @@ def test_detection_pictures_are_those_of_opencv(folder: Path) -> None:
             assert np.array_equal(shrinker.shrink(frame), theirs)
 
 
-def test_the_score_is_the_library_s(monkeypatch: pytest.MonkeyPatch) -> None:
+def drawn_candidates(
+    pictures: Iterable[NDArray[np.uint8]], rate: Fraction = Fraction(25)
+) -> Iterator[Candidate]:
+    """What a finder gets of frames of these pictures."""
+    for index, picture in enumerate(pictures):
+        frame = Candidate(index, index, Rate(1 / rate, rate), None, Shrinker().shrink)
+        frame.picture = picture
+        yield frame
+
+
+def test_the_score_is_the_library_s() -> None:
     ours, theirs = CutFinder("content", None, 15), ContentDetector(25, 15)
     rng = np.random.default_rng(0)
-    for i in range(5):
-        picture = rng.integers(0, 256, (90, 160, 3)).astype(np.uint8)
-        time = DetectorTime(i, i, Fraction(1, 25), Fraction(25))
-        ours.push(time, picture)
-        theirs.process_frame(time, picture)
-        assert ours._score.score == theirs._frame_score
+    pictures = [rng.integers(0, 256, (90, 160, 3)).astype(np.uint8) for _ in range(5)]
+    for frame in drawn_candidates(pictures):
+        ours.push(frame)
+        theirs.process_frame(frame.time, frame.picture)
+        assert ours._score == ours._detector._frame_score == theirs._frame_score
 
 
 def test_stride_cuts_at_multiples_by_time_not_by_frame_count() -> None:
-    finder = Stride(2.0)
+    finder, rate = Stride(2.0), Rate(Fraction(1, 10), Fraction(10))
     pts = [0, 10, 19, 21, 39, 40, 85, 90, 100]  # tenths of a second, with a gap over 60 and 80
-    times = [DetectorTime(i, p, Fraction(1, 10), Fraction(10)) for i, p in enumerate(pts)]
-    assert [c for time in times for c in finder.push(time, np.empty((0, 0, 3), np.uint8))] == [
-        3,
-        5,
-        6,
-        8,
-    ]
+    frames = [Candidate(i, p, rate, None, Shrinker().shrink) for i, p in enumerate(pts)]
+    assert [cut for frame in frames for cut in finder.push(frame)] == [3, 5, 6, 8]
 
 
 def test_a_frame_that_is_found_late_was_marked_as_suspect(tmp_path: Path) -> None:
     finder = CutFinder("adaptive", None, 15)
     suspects, cuts = set(), []
-    for i, image in enumerate(footage(60, (30,))):
-        cuts += finder.push(DetectorTime(i, i, Fraction(1, 25), Fraction(25)), image)
-        suspects |= {i} if finder.suspect else set()
+    for frame in drawn_candidates(footage(60, (30,))):
+        cuts += finder.push(frame)
+        suspects |= {frame.index} if finder.suspect else set()
     assert cuts == [30] and set(cuts) <= suspects
 
 

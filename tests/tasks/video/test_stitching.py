@@ -19,7 +19,7 @@ from curate.configs.settings import Settings
 from curate.tasks.split import Split
 from curate.tasks.stage import Context, NewClip, Video
 from curate.tasks.video.samples import Samples
-from curate.tasks.video.scenes import CutFinder, Detector, DetectorTime
+from curate.tasks.video.scenes import Candidate, CutFinder, Detector, Rate, Shrinker
 from curate.tasks.video.stitching import (
     SAME_DETAILS,
     Edge,
@@ -42,8 +42,11 @@ def cuts(frames: list[Image], finder: CutFinder) -> list[int]:
     """The cuts that a finder tells, without a video between."""
     found = []
     for index, frame in enumerate(frames):
-        time = DetectorTime(index, index, Fraction(1, 24), Fraction(24))
-        found += finder.push(time, np.ascontiguousarray(frame[..., ::-1]))
+        candidate = Candidate(
+            index, index, Rate(Fraction(1, 24), Fraction(24)), None, Shrinker().shrink
+        )
+        candidate.picture = np.ascontiguousarray(frame[..., ::-1])
+        found += finder.push(candidate)
     return found + finder.flush()
 
 
