@@ -5,16 +5,19 @@ from __future__ import annotations
 import errno
 import math
 import os
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from curate.configs.errors import ConfigError, DiskFull
 from curate.configs.pipeline import Pipeline
+from curate.configs.settings import Settings
 from curate.db import datasets
 from curate.db.redo import redo
 from curate.tasks.semantic_dedup import SemanticDedup, SemanticDedupOptions
-from tests.embedded import embed, fit
+from curate.tasks.stage import Clip, Context, Fit, Video
+from tests.embedded import centroids, embed, fit, rows_at
 from tests.pipelines import Line, make_line, pipeline
 from tests.worker.conftest import run_all
 
@@ -136,3 +139,27 @@ def test_it_needs_the_stage_that_writes_concepts_before_it() -> None:
     with pytest.raises(ConfigError, match="put the stage concept before it"):
         SemanticDedup.check_before(SemanticDedupOptions(), Pipeline(()))
     SemanticDedup.check_before(SemanticDedupOptions(), pipeline("embed", "concept"))
+
+
+@pytest.mark.parametrize(
+    ("model", "eps", "found"),
+    [
+        ("m", None, None),
+        ("efficientnet-lite0", None, 1),
+        ("efficientnet-lite0", 0.1, None),
+        ("m", 0.2, 1),
+    ],
+)
+def test_eps_left_out_is_that_of_what_embedded(
+    tmp_path: Path, model: str, eps: float | None, found: int | None
+) -> None:
+    """30 degrees are 0.134."""
+    learned = Fit(1, model, "r1", centroids(0, 90))
+    context = Context(Settings(home=tmp_path), fit=learned)
+    stage = SemanticDedup(SemanticDedupOptions(eps=eps), context)
+    stage.load()
+    stage.extend([{"id": 1, "embeddings": rows_at(0, model=model)}])
+    video, tables = Video(1, 1, "/a.mp4", "a.mp4", {}), {"embeddings": rows_at(30, model=model)}
+    clip = Clip(2, 1, 0, video, 0, 1, Fraction(1), {}, tmp_path, tables)
+    (match,) = stage.matches([clip])
+    assert match == (found and (found, pytest.approx(0.134, abs=1e-3)))
