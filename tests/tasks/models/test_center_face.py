@@ -107,6 +107,17 @@ def test_published_weights_give_the_boxes_of_the_published_code(name: str) -> No
 
 
 @published
+def test_published_weights_find_the_faces_in_20_real_frames() -> None:
+    network = center_face(PUBLISHED)
+    strip = cv2.cvtColor(cv2.imread(str(DATA / "frames.jpg")), cv2.COLOR_BGR2RGB)
+    frames = [strip[top : top + 135] for top in range(0, len(strip), 135)]
+    assert len(frames) == 20 and sum(map(len, REFERENCE["frames"])) >= 3
+    for frame, expected in zip(frames, REFERENCE["frames"], strict=True):
+        found = network.faces(frame, 0.5)
+        np.testing.assert_allclose(found, np.reshape(expected, (-1, 5)), atol=1e-3)
+
+
+@published
 @pytest.mark.parametrize("size", [(1, 1), (1, 700), (64, 64)])
 @pytest.mark.parametrize("value", [0, 128, 255])
 def test_published_weights_find_no_face_in_flat_pictures(size: tuple[int, int], value: int) -> None:

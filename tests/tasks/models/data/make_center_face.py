@@ -7,7 +7,8 @@ Not part of the tests: they only read what this wrote. In an environment of its 
     python tests/tasks/models/data/make_center_face.py published
 
 The pictures are NASA's portrait of the astronaut Eileen Collins, which is in the public domain and
-lies in scikit-image, once whole and three times side by side in smaller sizes.
+lies in scikit-image, once whole and three times side by side in smaller sizes; and the 20 frames of
+frames.jpg, which make_published.py tells of.
 """
 
 from __future__ import annotations
@@ -35,9 +36,18 @@ cv2.imwrite(str(HERE / "faces.jpg"), pictures, [cv2.IMWRITE_JPEG_QUALITY, 85])
 
 stored = cv2.imread(str(HERE / "faces.jpg"))[..., ::-1]
 network = CenterFace(backend="onnxrt")
-made = {}
-for name, picture in (("row", stored[:144]), ("portrait", stored[144:, 72:328]), ("all", stored)):
+
+
+def faces(picture: np.ndarray) -> list[list[float]]:
+    """The boxes, the likeliest first."""
     boxes, _ = network(np.ascontiguousarray(picture), threshold=0.5)
     boxes = boxes[np.argsort(-boxes[:, 4], kind="stable")]
-    made[name] = [[round(float(value), 4) for value in box] for box in boxes]
-(HERE / "center_face.json").write_text(json.dumps(made) + "\n")
+    return [[round(float(value), 4) for value in box] for box in boxes]
+
+
+made = {
+    "row": faces(stored[:144]), "portrait": faces(stored[144:, 72:328]), "all": faces(stored),
+}  # fmt: skip
+strip = cv2.imread(str(HERE / "frames.jpg"))[..., ::-1]
+frames = [faces(strip[top : top + 135]) for top in range(0, len(strip), 135)]
+(HERE / "center_face.json").write_text(json.dumps({**made, "frames": frames}) + "\n")
