@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from copy import copy
 from typing import NamedTuple
 
 # types of units
@@ -22,10 +23,7 @@ class SequenceParameters(NamedTuple):
     frames_only: bool
     number_bits: int
     separate_planes: bool
-    tells_order: bool
-    """Whether they say how many pictures are shown later than they are decoded; players guess it
-    otherwise, and may show the first ones in another order.
-    """
+    rest: Bits  # behind frames_only
 
     @classmethod
     def of(cls, unit: bytes) -> SequenceParameters | None:
@@ -53,39 +51,40 @@ class SequenceParameters(NamedTuple):
                 for _ in range(bits.ue()):
                     bits.ue()
             bits.ue(), bits.u(1), bits.ue(), bits.ue()
-            frames_only = bool(bits.u(1))
-            return cls(frames_only, number_bits, separate_planes, _tells_order(bits, frames_only))
+            return cls(bool(bits.u(1)), number_bits, separate_planes, bits)
         return None
 
-
-def _tells_order(bits: Bits, frames_only: bool) -> bool:
-    """Whether the rest of sequence parameters, behind frames_only, restricts the reordering
-    (E.1.1, bitstream_restriction_flag).
-    """
-    with suppress(ValueError):
-        bits.u(2 - frames_only)  # fields of macroblocks, direct prediction
-        if bits.u(1):  # a crop
-            bits.ue(), bits.ue(), bits.ue(), bits.ue()
-        if not bits.u(1):  # nothing on usability
-            return False
-        if bits.u(1) and bits.u(8) == _OWN_RATIO:
-            bits.u(32)
-        if bits.u(1):  # overscan
-            bits.u(1)
-        if bits.u(1) and bits.u(5) & 1:  # the signal, and its colours
-            bits.u(24)
-        if bits.u(1):  # places of chroma
-            bits.ue(), bits.ue()
-        if bits.u(1):  # times
-            bits.u(65)
-        any_buffer = False
-        for _ in range(2):  # of units, of the stream
-            if bits.u(1):
-                any_buffer = True
-                _skip_buffer(bits)
-        bits.u(2 if any_buffer else 1)
-        return bool(bits.u(1))
-    return False
+    @property
+    def tells_order(self) -> bool:
+        """Whether they say how many pictures are shown later than they are decoded (E.1.1,
+        bitstream_restriction_flag); players guess it otherwise, and may show the first ones in
+        another order.
+        """
+        bits = copy(self.rest)
+        with suppress(ValueError):
+            bits.u(2 - self.frames_only)  # fields of macroblocks, direct prediction
+            if bits.u(1):  # a crop
+                bits.ue(), bits.ue(), bits.ue(), bits.ue()
+            if not bits.u(1):  # nothing on usability
+                return False
+            if bits.u(1) and bits.u(8) == _OWN_RATIO:
+                bits.u(32)
+            if bits.u(1):  # overscan
+                bits.u(1)
+            if bits.u(1) and bits.u(5) & 1:  # the signal, and its colours
+                bits.u(24)
+            if bits.u(1):  # places of chroma
+                bits.ue(), bits.ue()
+            if bits.u(1):  # times
+                bits.u(65)
+            any_buffer = False
+            for _ in range(2):  # of units, of the stream
+                if bits.u(1):
+                    any_buffer = True
+                    _skip_buffer(bits)
+            bits.u(2 if any_buffer else 1)
+            return bool(bits.u(1))
+        return False
 
 
 def _skip_buffer(bits: Bits) -> None:
