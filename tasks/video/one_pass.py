@@ -424,21 +424,25 @@ class _Clips:
         """The hashes of a clip; of what is inside its bars, where these were measured."""
         size = scene.store.shape.size
         seen = [still.bars for still in measures.stills if still.bars is not None]
-        box = common_box(seen, *size) or (0, 0, *size)
+        box = common_box(seen, *size) if seen else None
         middle = min(measures.pictures, key=lambda p: abs(p.seconds - measures.seconds / 2))
-        (first, first_mirrored), (central, central_mirrored) = (
-            perceptual_hashes(
-                cut_to(box, decode_jpeg(bytes(jpegs.data[p.offset : p.offset + p.size])), size),
-                self._plan.hash,
-                self._plan.views != "none",
-            )
+        pictures = [
+            decode_jpeg(bytes(jpegs.data[p.offset : p.offset + p.size]))
             for p in (measures.pictures[0], middle)
+        ]
+        if box:
+            pictures = [cut_to(box, picture, size) for picture in pictures]
+        (first, first_mirrored), (central, central_mirrored) = (
+            perceptual_hashes(picture, self._plan.hash, self._plan.views != "none")
+            for picture in pictures
         )
         views = {}
         if self._plan.views == "all":
             regular, held = scene.within(piece.first, piece.after)
             frames = {frame.index: frame for frame in (*held, *regular)}
-            grays = (cut_to(box, scene.store.gray(frames[i]), size) for i in sorted(frames))
+            grays = (scene.store.gray(frames[i]) for i in sorted(frames))
+            if box:
+                grays = (cut_to(box, gray, size) for gray in grays)
             views["hash_views"] = hash_frames(grays)
         return {
             "hash_first": first,
