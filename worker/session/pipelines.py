@@ -152,21 +152,27 @@ def _check_fed(
     models = [model_of(s) for s in feeding]
     if not writers or any(m is None or model is None or m == model for m in models):
         return
-    if feeding:
-        writer = feeding[0].name
+    # those that have such a model; another kind of model is none, whatever its name
+    fitting = [name for name in writers if _usual_model(name) == _usual_model(step.name)]
+    writers = fitting or writers
+    if other := next((s for s in feeding if s.name in writers), None):
         why = (
-            f"it reads the {table} of {model}, and {writer} writes those of {models[0]}; set"
-            f" {writer}.model and {step.name}.model alike. A dataset keeps its model; for another"
-            " one make a new dataset with --name"
+            f"it reads the {table} of {model}, and {other.name} writes those of {model_of(other)};"
+            f" set {other.name}.model and {step.name}.model alike. A dataset keeps its model; for"
+            " another one make a new dataset with --name"
         )
     elif late := next((s.name for s in pipeline.stages if s.name in writers), None):
         why = f"it reads {table}, and {late}, which writes them, comes later"
         why += f"; move {late} before {step.name}"
     else:
         names = " or ".join(sorted(writers))
-        why = f"it reads {table}, and no stage writes them"
+        why = f"it reads {table}{f' of {model}' if feeding else ''}, and no stage writes them"
         why += f"; enable {names} before it, or set {step.name}.enabled=false"
     raise ConfigError(source=f"of stage {step.name}", why=why, step=step.name)
+
+
+def _usual_model(stage: str) -> str | None:
+    return getattr(stages()[stage].Options(), "model", None)
 
 
 def model_of(step: StageStep) -> str | None:

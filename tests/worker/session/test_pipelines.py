@@ -145,8 +145,13 @@ def test_a_stage_that_cannot_run_is_refused_unless_only_looked_at(
             "probe, split, {stage: clip_embed, model: /other}, match",
             "set clip_embed.model and match.model alike",
         ),
+        (
+            "probe, split, embed_image, aesthetic",
+            "embeddings of clip-vit-large-patch14, and no stage writes them; enable clip_embed",
+        ),
+        ("probe, split, concept", "enable clip_embed or embed_image before it"),
     ],
-    ids=["missing", "disabled", "later", "another model"],
+    ids=["missing", "disabled", "later", "another model", "another kind", "of any model"],
 )
 def test_a_stage_that_would_find_no_embeddings_is_refused(
     file: Write, steps: str, says: str
