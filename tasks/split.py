@@ -262,6 +262,7 @@ class Split(Stage[Video, "Split.Options"]):
             camera="camera" in stages,
             bars="borders" in stages,
             full_size="coding" in stages,
+            ends="ocr" in stages,
         )
 
     def run(self, row: Video) -> Outcome:

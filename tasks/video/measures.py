@@ -129,5 +129,6 @@ class Measures:
     pairs: Sequence[Pair] = ()
     stills: Sequence[Still] = ()
     looks: Sequence[FrameLook] | None = None  # None: nobody looked
+    ends: Sequence[Picture] = ()  # large ones, near the start and the end; not stored unless asked
     # width and height in the source, as displayed; None: by an older version
     size: tuple[int, int] | None = None

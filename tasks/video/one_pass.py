@@ -70,6 +70,7 @@ class SplitPlan:
     camera: bool = False  # whether the motion of the camera is measured
     bars: bool = False  # whether bars around the picture are
     full_size: bool = False  # whether some frames are looked at in full size
+    ends: bool = False  # whether large pictures of a clip's start and end are kept
     network: TransNet | None = None  # of the detectors learned and gated
     trim: bool = False  # whether transitions that they find are left out of their neighbours
 
@@ -347,18 +348,22 @@ class _Clips:
         """The pictures and measures of a clip."""
         store, seconds = scene.store, self._times.seconds
         start, end = scene.times[piece.first], piece.end
-        frames, regular, middle = self._choose(scene, piece)
+        frames, regular, (middle, *ends) = self._choose(scene, piece)
         jpegs = JpegList()
         pictures = [
             jpegs.add(seconds(f.pts, start), store.jpeg(store.encode_small(f).small))
             for f in frames
         ]
-        large = store.jpeg(store.encode_large(middle).large)
+        large, *large_ends = [
+            jpegs.add(seconds(f.pts, start), store.jpeg(store.encode_large(f).large))
+            for f in (middle, *ends)
+        ]
         return jpegs, Measures(
             seconds=seconds(end, start),
             pictures=pictures,
             regular=[i for i, frame in enumerate(frames) if frame.index in regular],
-            large=jpegs.add(seconds(middle.pts, start), large),
+            large=large,
+            ends=large_ends,
             pairs=self._pairs(scene, piece),
             stills=[replace(f.still, seconds=seconds(f.pts, start)) for f in frames if f.still],
             looks=self._full_size.between(start, end, seconds) if self._full_size else None,
@@ -383,19 +388,20 @@ class _Clips:
 
     def _choose(
         self, scene: OpenScene, piece: Piece
-    ) -> tuple[list[SceneFrame], set[int], SceneFrame]:
-        """The frames to store of a clip, the indices of its regular ones, and the large one."""
+    ) -> tuple[list[SceneFrame], set[int], list[SceneFrame]]:
+        """The frames to store of a clip, the indices of its regular ones, and the large ones."""
         start, end = scene.times[piece.first], piece.end
         regular, held = scene.within(piece.first, piece.after)
         chosen = {frame.index: frame for frame in regular or held[:1]}
         indices = set(chosen)
-        middle = nearest(held, start + 0.5 * (end - start))
+        larges = [0.5, 0.0, 1.0] if self._plan.ends else [0.5]
+        large = [nearest(held, start + point * (end - start)) for point in larges]
         for point in POINTS:
             frame = nearest([*chosen.values(), *held], start + point * (end - start))
             chosen.setdefault(frame.index, scene.store.encode_small(frame))
         if piece.first == 0:
             chosen.setdefault(held[0].index, scene.store.encode_small(held[0]))
-        return [chosen[i] for i in sorted(chosen)], indices, middle
+        return [chosen[i] for i in sorted(chosen)], indices, large
 
     def _columns(
         self, scene: OpenScene, piece: Piece, jpegs: JpegList, measures: Measures

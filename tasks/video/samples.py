@@ -109,6 +109,7 @@ class Samples:
                 [Pair.of(p) for p in raw["pairs"]],
                 [Still.of(s) for s in raw["stills"]],
                 looks and [FrameLook(**look) for look in looks],
+                [Picture(**p) for p in raw.get("ends", ())],
                 size and (int(size[0]), int(size[1])),
             )
             return cls(path, measures, opened.read(f"{clip_index}.jpg"))
@@ -170,6 +171,17 @@ class Samples:
     def large_middle(self) -> RGB:
         """A frame near the middle with a longer side of up to LONGER pixels, for finding text."""
         return self._decode(self.measures.large)
+
+    def large_frames(self) -> list[RGB]:
+        """Frames near the middle, the start and the end, in this order; each is there once.
+
+        Those of the ends are large where split was told to keep them, else small.
+        """
+        measures = self.measures
+        ends = measures.ends or (measures.pictures[0], measures.pictures[-1])
+        distinct = {picture.seconds: picture for picture in (*ends, measures.large)}
+        distinct = {measures.large.seconds: measures.large} | distinct
+        return [self._decode(picture) for picture in distinct.values()]
 
     def jpeg(self, number: int) -> bytes:
         """A stored frame by its number, as a JPEG file."""
