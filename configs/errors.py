@@ -103,9 +103,7 @@ class NoConcepts(UsageError):
 
 
 class NothingEmbedded(UsageError):
-    """No clip of dataset {name}{which} is embedded yet. See what is waiting with: `curate status
-    DATASET`
-    """
+    """No clip of dataset {name}{which} is embedded yet. What waits: `curate status DATASET`"""
 
 
 class OtherWeights(UsageError):
@@ -125,9 +123,7 @@ class FilesAmiss(CurateError):
 
 
 class SidesDiffer(UsageError):
-    """Nothing was exported: {why}. Name the sides of before, or decide anew for all clips with:
-    --resplit
-    """
+    """Nothing was exported: {why}. Name the sides of before, or decide anew with: --resplit"""
 
 
 class ExportThere(UsageError):
@@ -147,9 +143,7 @@ class NotRebuilt(CurateError):
 
 
 class ConfigError(CurateError):
-    """The configuration {source} is wrong: {why}. See what is in force with: `curate config
-    DATASET`
-    """
+    """The configuration {source} is wrong: {why}. See what is in force: `curate config DATASET`"""
 
     exit_code = 3
 
@@ -240,8 +234,7 @@ class TextTowerFailed(ServiceError):
 
 class CannotFetch(ServiceError):
     """{url} cannot be downloaded: {why}. Take it from a mirror with: `curate models fetch {name}
-    --from URL`. Or download it elsewhere, copy it here, and see docs/models.md for what to do with
-    it
+    --from URL`. Or download it elsewhere, copy it here, and see docs/models.md for the rest
     """
 
 
@@ -252,10 +245,21 @@ class CaptionServer(ServiceError):
     """
 
 
+class AskedOffline(ServiceError):
+    """Stage {stage} asks nothing: its option offline is true. Clips wait for: `curate captions
+    export-requests DATASET -o requests.jsonl`. Then: `curate captions load-responses FILE DATASET`
+    """
+
+
+class BudgetSpent(ServiceError):
+    """Stage {stage} has spent {spent} of {most}, and the dataset is paused. Go on with: `curate set
+    {stage}.max_cost=MORE DATASET`. Then: `curate resume DATASET`
+    """
+
+
 class NoDevice(ServiceError):
     """The device {device} cannot be used: {why}. Set CURATE_DEVICE to auto or CPU, or see
-    docs/ascend.md
-    """
+    docs/ascend.md"""
 
 
 class DeviceMemory(ServiceError):
@@ -322,9 +326,7 @@ class MediaError(RowError):
 
 
 class Unreadable(MediaError):
-    """{path} cannot be opened: {why}. Check that the file exists and that its owner lets you read
-    it
-    """
+    """{path} cannot be opened: {why}. Check that the file exists and that you may read it"""
 
 
 class NotAFile(MediaError):
@@ -361,15 +363,13 @@ class EmptyStream(MediaError):
 
 class OtherStream(MediaError):
     """{path} goes on with the pictures of another stream behind byte {place}, as where recordings
-    of different programs were joined; none of them would be in a clip. Divide it there, and give
-    the parts
+    of different programs were joined; none of them would be in a clip. Divide it there
     """
 
 
 class OtherCodec(MediaError):
     """{path} goes on in another codec behind byte {place} ({codec} instead of {before}), as where
-    recordings were joined; none of those pictures would be in a clip. Divide it there, and give the
-    parts
+    recordings were joined; none of those pictures would be in a clip. Divide it there
     """
 
 

@@ -355,6 +355,49 @@ caption_votes = Table(
     sqlite_autoincrement=True,
 )
 
+# what several processes share of a server that stages ask (curate.db.permits)
+servers = Table(
+    "servers",
+    metadata,
+    Column("name", Text, primary_key=True),  # its address
+    # unix seconds, when the last request to a server with a pace was let through; 0: none yet
+    Column("asked_at", Float(53), nullable=False, server_default="0"),
+)
+
+# requests that are under way or in line, in the order of their ids (curate.db.permits)
+permits = Table(
+    "permits",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("server", Text, nullable=False, index=True),
+    Column("owner", Text, nullable=False),  # the process that asks
+    Column("until", Float(53), nullable=False),  # unix seconds; in the past: the owner is dead
+    sqlite_autoincrement=True,  # no id comes twice, or a late one would be first in line
+)
+
+# what the requests of a stage have cost (curate.db.spending)
+spending = Table(
+    "spending",
+    metadata,
+    _ref("datasets.id", primary_key=True),
+    Column("stage", Text, primary_key=True),
+    Column("requests", BigInteger, nullable=False),  # that were answered
+    Column("tokens_in", BigInteger, nullable=False),
+    Column("tokens_out", BigInteger, nullable=False),
+    Column("cost", Float(53), nullable=False),  # in the currency of the stage's prices
+)
+
+# answers of servers that are paid for, until the batch that asked is saved (curate.db.spending)
+answers = Table(
+    "answers",
+    metadata,
+    _ref("clips.id", primary_key=True),
+    Column("stage", Text, primary_key=True),
+    Column("request", Text, nullable=False),  # a digest of what was asked
+    Column("content", Text, nullable=False),  # as the server sent it
+    Column("created_at", Float(53), nullable=False),  # unix seconds
+)
+
 # the tables that stages read and write besides the columns of a clip, by name
 SIDE_TABLES = {table.name: table for table in (embeddings, option_scores, captions)}
 OWN_ID = "id"  # a table whose key is this numbers its rows by itself

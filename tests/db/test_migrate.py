@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,27 @@ def test_rows_of_before_picks_are_picked_by_nobody_and_the_view_shows_it(empty_u
         for table in ("clips", "clips_view"):
             row = connection.execute(text(f"SELECT id, status, picked FROM {table}")).one()
             assert tuple(row) == (9, "kept", None)
+
+
+def test_prices_become_one_option_and_what_is_sent_stays(empty_url: str) -> None:
+    from alembic import command
+
+    engine = make_engine(empty_url)
+    steps = [{"stage": "probe"}, {"stage": "ask", "price_in": 2.0, "price_out": 8.0, "model": "m"}]
+    with writing(engine) as connection:
+        config = migrate.alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0016")
+        connection.execute(
+            text(
+                "INSERT INTO datasets (name, root, pipeline, created_at) VALUES ('s', '/', :p, 0)"
+            ),
+            {"p": json.dumps(steps)},
+        )
+    migrate.upgrade(engine)
+    price = {"input": 2.0, "output": 8.0}
+    changed = {"stage": "ask", "model": "m", "price": price, "prompt_first": False}
+    assert all_datasets(engine)[0].frozen == [{"stage": "probe"}, changed]
 
 
 def test_upgrading_twice_does_nothing(empty_url: str) -> None:
