@@ -28,6 +28,9 @@ def set_(
 ) -> None:
     """Change how a stage runs: queue, batch_size, pass_size, fill_seconds, time_limit, memory_mb.
 
+    Of a stage that asks servers also: url, servers, key_variable, concurrency, per_minute, timeout,
+    tries, wait, longest_wait, price, max_cost, offline.
+
     No row has to go back for it. Batches at work go on with what they started with.
     Other options change scores: see curate redo.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -26,6 +26,9 @@ from curate.db.reports.frames import FrameCounts, count_frames
 from curate.db.reports.overview import DatasetView, condition
 from curate.db.reports.progress import Totals
 from curate.db.reports.workers import busy_processes
+from curate.db.spending import spent_by_stage
+from curate.tasks.registry import stages
+from curate.tasks.servers import ServerStage
 from curate.worker.session.database import OpenDataset, open_dataset
 from curate.worker.session.display import Display, Lines, at_work_text, time_left
 from curate.worker.session.follow import Watcher
@@ -120,6 +123,10 @@ def status_json(session: Session, opened: OpenDataset, view: DatasetView) -> dic
             asdict(e) for e in earlier_forms(opened.engine, opened.dataset, opened.pipeline)
         ],
         "workers": busy_processes(opened.engine, opened.dataset),
+        "spending": [
+            {"stage": stage, **asdict(spent), "max_cost": budget_of(opened, stage)}
+            for stage, spent in spent_by_stage(opened.engine, opened.dataset.id).items()
+        ],
     }  # fmt: skip
 
 
@@ -154,6 +161,8 @@ def _print_table(
         print(formatted(f"{lost}, e.g. {report['frames']['example']}"))
     for blocked in report["held_up"]:
         print(formatted(f"{blocked['stage']} is blocked: {blocked['message']}"))
+    for spent in report["spending"]:
+        print(spending_text(spent))
     for earlier in report["earlier_forms"]:
         stage, subject = earlier["stage"], counted(earlier["rows"], earlier["level"])
         advice = f"; for clips by the rules of today: {opened.dataset.run_anew()}"
@@ -162,6 +171,23 @@ def _print_table(
         session.console.warn(f"{stage} of {subject} is of an earlier form{advice}")
     if warning := version_difference(opened.engine):
         session.console.warn(warning)
+
+
+def budget_of(opened: OpenDataset, stage: str) -> float | None:
+    """What the requests of a stage may cost; None: any sum."""
+    cls = stages().get(stage)
+    if cls is None or not issubclass(cls, ServerStage) or stage not in opened.pipeline.by_name:
+        return None
+    return cls.max_cost(opened.pipeline.by_name[stage].options) or None
+
+
+def spending_text(spent: Mapping[str, Any]) -> str:
+    """What the requests of a stage have cost, in a line."""
+    tokens = f"{spent['tokens_in']} tokens read, {spent['tokens_out']} written"
+    text = f"{spent['stage']}: {counted(spent['requests'], 'answer')}, {tokens}"
+    if spent["cost"] or spent["max_cost"]:
+        text += f", cost {spent['cost']:.4f}"
+    return text + (f" of {spent['max_cost']:g}" if spent["max_cost"] else "")
 
 
 def next_commands(name: str, report: dict[str, Any]) -> list[Sequence[str]]:

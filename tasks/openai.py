@@ -1,22 +1,42 @@
-"""Captions by a server with OpenAI's API (vLLM, MindIE, LMDeploy, a cloud): the stage `openai`."""
+"""Captions by servers with OpenAI's API (vLLM, MindIE, LMDeploy, a cloud): the stage `openai`."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
+import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from curate.configs.errors import ConfigError
+from curate.configs.errors import AskedOffline, CaptionFailed, ConfigError
 from curate.tasks.captioners.frames import frames_for
 from curate.tasks.captioners.interface import Caption
-from curate.tasks.captioners.openai_client import Pace, Server, Spent, ask, blame_denied
+from curate.tasks.captioners.openai_client import (
+    Completion,
+    Counts,
+    TryFailed,
+    ask,
+    blame_denied,
+    read_completion,
+    told_error,
+)
+from curate.tasks.captioners.server_pool import Server, ServerPool
 from curate.tasks.captioners.stages import CaptionOptions, CaptionStage
+from curate.tasks.servers import (
+    Answer,
+    OpenGate,
+    RequestGate,
+    ServerEntry,
+    ServerOptions,
+    ServerStage,
+    Usage,
+)
 from curate.tasks.stage import Clip, Outcome
 from curate.tasks.video.span import Pick, SpanShape
 
@@ -25,28 +45,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MOST_THREADS = 256
 
-class OpenaiOptions(CaptionOptions):
+
+class OpenaiOptions(ServerOptions, CaptionOptions):
     """Options of `openai`."""
 
-    time_limit: float = Field(
-        3600, gt=0, le=7 * 86400, description="seconds a batch may take before it is stopped"
-    )
-    url: str = Field(
-        "http://127.0.0.1:8000/v1",
-        description="the server's address, up to /v1; without login or key",
-    )
-    model: str = Field("", description="the server's name for the model")
-    key_variable: str = Field(
-        "OPENAI_API_KEY",
-        pattern="[A-Za-z_][A-Za-z0-9_]*",
-        description="environment variable that holds the key",
-    )
     system: str = Field(
         "", description="system prompt, kept with each caption in front of the prompt; empty: none"
     )
     send: Literal["frames", "video"] = Field(
         "frames", description="frames as JPEG pictures, or as a small MP4"
+    )
+    prompt_first: bool = Field(
+        True, description="the prompt goes before the frames, so that servers cache its beginning"
     )
     frames: int = Field(
         8, ge=1, le=256, description="frames of a clip, evenly spread; no frame is sent twice"
@@ -54,61 +66,21 @@ class OpenaiOptions(CaptionOptions):
     longer_size: int = Field(
         768, ge=32, le=4096, description="pixels of the longer side, never enlarged"
     )
-    concurrency: int = Field(
-        8, ge=1, le=256, description="requests at a time, of each worker process"
-    )
-    per_minute: float = Field(
-        0, ge=0, description="requests a minute at most, of each worker process; 0: any number"
-    )
-    timeout: float = Field(120, gt=0, le=3600, description="seconds that one try may take")
-    tries: int = Field(5, ge=1, le=20, description="tries of a request before its clip fails")
-    wait: float = Field(
-        1,
-        ge=0,
-        le=600,
-        description="seconds before the second try; doubled before each that follows",
-    )
-    longest_wait: float = Field(
-        60, ge=0, le=3600, description="seconds waited at most, whatever Retry-After says"
-    )
-    price_in: float = Field(
-        0, ge=0, description="price of a million tokens read, for the cost in the log"
-    )
-    price_out: float = Field(0, ge=0, description="price of a million tokens written")
     body: dict[str, Any] = Field(
         default_factory=dict,
         description="put into each request, such as {seed: 1}; null takes a key out of it",
     )
 
-    @field_validator("url")
-    @classmethod
-    def _is_plain(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("it must begin with http:// or https://")
-        if "@" in parts.netloc or parts.query or parts.fragment:
-            raise ValueError(
-                "it must hold no login and no query: a key belongs into the environment"
-            )
-        return url
-
 
 class OpenaiCaptioner:
-    """A Captioner that asks a server. Thread-safe."""
+    """A Captioner that asks servers, through the gate to them. Thread-safe."""
 
-    def __init__(self, options: OpenaiOptions, stage: str) -> None:
+    def __init__(self, options: OpenaiOptions, stage: str, gate: RequestGate | None = None) -> None:
         self._options = options
-        self._server = Server(
-            options.url,
-            options.key_variable,
-            stage,
-            options.timeout,
-            options.tries,
-            options.wait,
-            options.longest_wait,
-        )
-        self._pace = Pace(options.per_minute)
-        self.spent = Spent()
+        servers = [_server(entry, stage, options) for entry in options.entries]
+        patience = (options.tries, options.wait, options.longest_wait)
+        self.pool = ServerPool(servers, gate or OpenGate(), *patience)
+        self.counts = Counts()
         self.name = options.model
         self.revision = ""
 
@@ -129,35 +101,59 @@ class OpenaiCaptioner:
 
     def caption_at(self, frames: Frames, fps: float, prompt: str, max_new_tokens: int) -> Caption:
         """As `caption`, at `fps` frames per second of the clip."""
+        started = time.monotonic()
+        completion = ask(
+            self.pool, self.request(frames, fps, prompt, max_new_tokens), self.counts
+        ).checked()
+        seconds = time.monotonic() - started
+        return Caption(completion.text, completion.tokens_out, seconds, completion.revision)
+
+    def request(
+        self, frames: Frames, fps: float, prompt: str, max_new_tokens: int
+    ) -> dict[str, Any]:
+        """The body of the request for a caption."""
         from curate.tasks.captioners.media_urls import jpeg_urls, mp4_url
 
-        started, options = time.monotonic(), self._options
+        options = self._options
         if options.send == "video":
             media = [{"type": "video_url", "video_url": {"url": mp4_url(frames, fps)}}]
         else:
             media = [{"type": "image_url", "image_url": {"url": url}} for url in jpeg_urls(frames)]
+        asked = [{"type": "text", "text": prompt}]
+        content = [*asked, *media] if options.prompt_first else [*media, *asked]
         system = [{"role": "system", "content": options.system}] if options.system else []
-        user = {"role": "user", "content": [*media, {"type": "text", "text": prompt}]}
         body = {
             "model": self.name,
-            "messages": [*system, user],
+            "messages": [*system, {"role": "user", "content": content}],
             "max_tokens": max_new_tokens,
             "temperature": 0,
             **options.body,
         }
-        body = {name: value for name, value in body.items() if value is not None}
-        completion = ask(self._server, body, self._pace, self.spent)
-        seconds = time.monotonic() - started
-        return Caption(completion.text, completion.tokens_out, seconds, completion.revision)
+        return {name: value for name, value in body.items() if value is not None}
 
 
-class Openai(CaptionStage[OpenaiOptions]):
-    """Captions by a server that speaks OpenAI's protocol.
+def _server(entry: ServerEntry, stage: str, options: OpenaiOptions) -> Server:
+    price = entry.price or {}
+    return Server(
+        entry.url,
+        entry.key_variable or options.key_variable,
+        stage,
+        timeout=options.timeout,
+        model=entry.model or options.model,
+        weight=entry.weight,
+        at_a_time=entry.concurrency or options.concurrency,
+        per_minute=entry.per_minute or 0,
+        prices=(price.get("input", 0.0), price.get("output", 0.0)),
+    )
 
-    The key comes from the environment of the workers and is written nowhere. A clip for which the
-    server gives no caption fails with the reason, and so does one that is denied (401, 403, 404,
-    405) where others of its batch are answered. A wrong key, model or address, or a server that is
-    not there, fails no clip: they wait. Tokens and cost of each batch are in the workers' log.
+
+class Openai(ServerStage, CaptionStage[OpenaiOptions]):
+    """Captions by servers that speak OpenAI's protocol.
+
+    The key comes from the environment of the workers and is written nowhere. A clip for which no
+    server gives a caption fails with the reason, and so does one that is denied (401, 403, 404,
+    405) where others of its batch are answered. A wrong key, model or address, or servers that are
+    not there, fail no clip: they wait. What requests cost is in `curate status`.
     """
 
     name = "openai"
@@ -165,15 +161,31 @@ class Openai(CaptionStage[OpenaiOptions]):
 
     @classmethod
     def check(cls, options: Any) -> None:
-        """Raise ConfigError for a missing model or too short a time_limit.
+        """Raise ConfigError for a missing model or price, or too short a time_limit.
 
         Raises CaptionServer for a key that no HTTP header can hold.
         """
-        if not options.model:
+        entries = options.entries
+        if not all(entry.model for entry in entries):
             why = "it needs the server's name of a model: model: NAME"
             raise ConfigError(source="of stage openai", why=why)
-        batch, each, tries = options.batch_size, options.per_minute, options.tries
-        paced = 60 * batch / each if each else 0
+        if not options.model:
+            why = "captions are told apart by model: give it besides those of servers"
+            raise ConfigError(source="of stage openai", why=why)
+        if len({entry.url for entry in entries}) < len(entries):
+            raise ConfigError(source="of stage openai", why="servers holds an address twice")
+        if options.max_cost and not all(any((e.price or {}).values()) for e in entries):
+            why = "max_cost needs prices, such as price: {input: 0.4, output: 1.6}"
+            raise ConfigError(source="of stage openai", why=why)
+        cls._check_time(options)
+        for entry in entries:  # no error when a key is not set: it may be set for the workers
+            _ = _server(entry, cls.name, options).key
+
+    @classmethod
+    def _check_time(cls, options: OpenaiOptions) -> None:
+        paces = [entry.per_minute or 0 for entry in options.entries]
+        batch, each, tries = options.batch_size, sum(paces), options.tries
+        paced = 60 * batch / each if all(paces) else 0
         tried = tries * options.timeout + (tries - 1) * options.longest_wait
         clips_text = f"{batch} clips at {each:g} a minute"
         tries_text = f"{tries} tries of {options.timeout:g} s, {options.longest_wait:g} s apart,"
@@ -187,53 +199,97 @@ class Openai(CaptionStage[OpenaiOptions]):
                 raise ConfigError(
                     source="of stage openai", why=f"{why}; raise time_limit or lower {option}"
                 )
-        # no error when the key is not set: it may be set for the workers
-        _ = Server(options.url, options.key_variable, cls.name).key
 
     def recorded_prompt(self) -> str:
         """The system prompt and the prompt: the captions depend on both."""
         return "\n\n".join(part for part in (self.options.system, self.options.prompt) if part)
 
     def load(self) -> None:
-        """Make the captioner. No request is sent yet."""
-        self._captioner = OpenaiCaptioner(self.options, self.name)
+        """Make the captioner. No request is sent yet. Raises AskedOffline."""
+        if self.options.offline:
+            raise AskedOffline(stage=self.name)
+        self._captioner = OpenaiCaptioner(self.options, self.name, self.context.gate)
         # decode one clip at a time, or memory would grow with the concurrency
         self._decoding = threading.Lock()
+        self._kept: Mapping[int, str] = {}  # answers of this batch that are there already
+        self._until = math.inf
 
     def captioners(self) -> Sequence[OpenaiCaptioner]:
         """The one captioner."""
         return [self._captioner]
 
-    def run(self, row: Clip) -> Outcome:
-        """The caption of one clip. Raises MediaError, StageError, CaptionServer."""
+    def request_digest(self) -> str:
+        """Hexadecimal digits of the options that change captions."""
+        options = self.options.model_dump(mode="json", exclude=set(self.options.change_no_score))
+        return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16]
+
+    def request_body(self, row: Clip) -> dict[str, Any]:
+        """The body of the request about a clip. Raises MediaError, StageError."""
         with self._decoding:
             (frames,) = frames_for(row, self.captioners())
         seconds = float((row.end_pts - row.start_pts) * row.time_base)
         fps = len(frames) / seconds if seconds > 0 else 1.0
-        caption = self._captioner.caption_at(
-            frames, fps, self.options.prompt, self.options.max_new_tokens
-        )
+        request = self.options.prompt, self.options.max_new_tokens
+        return self._captioner.request(frames, fps, *request)
+
+    def usage_of(self, content: str) -> Usage:
+        """What an answer cost at the first server's prices."""
+        server = self._captioner.pool.servers[0]
+        try:
+            found = read_completion(content, self.options.model, server)
+        except TryFailed:
+            return Usage()
+        return Usage(found.tokens_in or 0, found.tokens_out or 0, found.cost)
+
+    def run(self, row: Clip) -> Outcome:
+        """The caption of one clip. Raises MediaError, StageError, ServiceError."""
+        started = time.monotonic()
+        found = self._read(self._kept[row.id]) if row.id in self._kept else self._ask(row)
+        text, tokens, seconds = found.text, found.tokens_out, time.monotonic() - started
+        caption = Caption(text, tokens, seconds, found.revision)
         return self.outcome([(self._captioner, caption)])
+
+    def _ask(self, row: Clip) -> Completion:
+        def spend(found: Completion) -> None:
+            usage = Usage(found.tokens_in or 0, found.tokens_out or 0, found.cost)
+            answer = Answer(row.id, self.request_digest(), found.content)
+            self.context.spend(usage, None if found.error else answer)
+
+        captioner, body = self._captioner, self.request_body(row)
+        return ask(captioner.pool, body, captioner.counts, spend, self._until).checked()
+
+    def _read(self, content: str) -> Completion:
+        """An answer that came earlier, or in a file. Raises StageError."""
+        server = self._captioner.pool.servers[0]
+        try:
+            return read_completion(content, self.options.model, server).checked()
+        except TryFailed as error:
+            why = told_error(content, server) or str(error)
+            raise CaptionFailed(server=server.url, tries=1, why=why, stage=self.name) from None
 
     def run_batch(self, rows: Sequence[Clip]) -> list[Any]:
         """The captions, or an error in place of one, with several requests at a time.
 
         It raises no error of a clip, so the runner never asks for a clip twice.
         """
-        spent = self._captioner.spent = Spent()
-        with ThreadPoolExecutor(min(self.options.concurrency, len(rows))) as pool:
+        counts = self._captioner.counts = Counts()
+        self._kept = self.context.answers(self.request_digest(), [row.id for row in rows])
+        # the last try may begin then
+        last = self.options.time_limit * 0.9 - self.options.timeout
+        self._until = time.monotonic() + max(last, self.options.time_limit / 2)
+        at_a_time = sum(server.at_a_time for server in self._captioner.pool.servers)
+        with ThreadPoolExecutor(min(at_a_time, len(rows), MOST_THREADS)) as pool:
             futures = [pool.submit(self.run, row) for row in rows]
-        price_in, price_out = self.options.price_in, self.options.price_out
-        cost = (spent.tokens_in * price_in + spent.tokens_out * price_out) / 1e6
         # a warning, because the workers of `curate run` log nothing less severe
-        log.warning(
+        log.log(
+            logging.WARNING if counts.requests else logging.INFO,
             "openai: %d clips, %d requests in %d tries, %d tokens read, %d written%s",
             len(rows),
-            spent.requests,
-            spent.tries,
-            spent.tokens_in,
-            spent.tokens_out,
-            f", cost {cost:.4f}" if price_in or price_out else "",
+            counts.requests,
+            counts.tries,
+            counts.tokens_in,
+            counts.tokens_out,
+            f", cost {counts.cost:.4f}" if counts.cost else "",
         )
         outcomes = [future.exception() or future.result() for future in futures]
         return blame_denied(outcomes, self.name)

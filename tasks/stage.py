@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -33,6 +34,7 @@ from curate.configs.schema import Column, Level, Order, StageOptions
 from curate.configs.settings import Settings
 from curate.tasks.models.catalog import Need
 from curate.tasks.models.device import Dtype
+from curate.tasks.servers import Answer, OpenGate, RequestGate, ServerLimit, Usage
 from curate.tasks.storage.archives import RemoteArchives
 from curate.tasks.storage.locations import below
 from curate.tasks.video.span import Span, access_of
@@ -221,7 +223,8 @@ class Context:
     """What a stage knows besides its rows and options.
 
     `folder` is the name of the folder of the dataset's clips. `count` is told how many frames of a
-    row are done. `fit` is there when the stage is `fitted`, and the dataset has one.
+    row are done. `fit` is there when the stage is `fitted`, and the dataset has one. `gate` is that
+    of a ServerStage: its requests go through `permit`, and `spend` counts what they cost.
     """
 
     settings: Settings
@@ -229,6 +232,19 @@ class Context:
     folder: str = ""
     count: Count = count_nothing
     fit: Fit | None = None
+    gate: RequestGate = field(default_factory=OpenGate)
+
+    def permit(self, limit: ServerLimit, seconds: float) -> AbstractContextManager[None]:
+        """Wait until a server takes one more request, see RequestGate."""
+        return self.gate.permit(limit, seconds)
+
+    def spend(self, usage: Usage, answer: Answer | None = None) -> None:
+        """Count what a request cost, see RequestGate."""
+        self.gate.spend(usage, answer)
+
+    def answers(self, request: str, row_ids: Sequence[int]) -> Mapping[int, str]:
+        """Answers that were paid for and not saved, see RequestGate."""
+        return self.gate.answers(request, row_ids)
 
     @cached_property
     def clips(self) -> Path | str:

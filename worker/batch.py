@@ -7,6 +7,8 @@ outcomes in one transaction. What happens when a step fails:
 - Claim: the database does not answer. It may have leased rows all the same, so the runner releases
   whatever this batch holds.
 - Run: the stage fails on a row. That row is saved as failed, and the others go on (`run_rows`).
+- Run: a server's answer is paid for, and the process dies. The answer is kept (`SharedGate`), and
+  the next batch takes it instead of asking again.
 - Run: a service is missing (ServiceError), and no row is to blame. The rows that have an outcome
   are saved, the others are released as if never taken, and `batches` logs the reason.
 - Run: the batch overruns its time limit. A row that is alone fails, the rows of a larger batch
@@ -51,6 +53,7 @@ from curate.db.save.batch import Outcomes, Saved, Writer, save
 from curate.db.save.log import log_batch
 from curate.tasks.registry import stages
 from curate.worker.datasets import pipeline_of
+from curate.worker.gate import Permits
 from curate.worker.lease_keeper import LeaseKeeper
 from curate.worker.loaded_stages import LoadedStages
 from curate.worker.logs import about
@@ -108,11 +111,14 @@ class BatchRunner:
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self.engine = engine
         self._progress = ProgressFile(settings)
-        self.stages = LoadedStages(settings, engine, self._progress.count)
+        permits = Permits(engine, settings.lease_seconds)
+        self.stages = LoadedStages(settings, engine, self._progress.count, permits)
         self._settings = settings
         self._samples = settings.samples
         self._writer = Writer(pipeline_of, worker_name(), curate.code_version())
-        self._lease_keeper = LeaseKeeper(engine, self._writer, progress=self._progress)
+        self._lease_keeper = LeaseKeeper(
+            engine, self._writer, progress=self._progress, also_renew=permits.renew
+        )
         self._unreleased: list[ClaimRequest] = []  # grows only while the database does not answer
 
     def run(self, dataset: Dataset, pipeline: Pipeline, stage: str) -> BatchReport | None:
@@ -156,6 +162,8 @@ class BatchRunner:
                     if loaded.stage.opens_source:
                         leave_out_replaced(rows, outcomes)
                     saved = self._save(claimed, outcomes)
+                    if loaded.gate:
+                        loaded.gate.forget([*outcomes.scores, *outcomes.failed])
                 seconds = time.monotonic() - started
                 report = BatchReport(dataset.id, step, pipeline, saved, seconds)
                 log.info("%s", report)

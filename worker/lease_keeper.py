@@ -47,7 +47,8 @@ class _Lease:
 
 
 class LeaseKeeper:
-    """Renews the lease of the running batch, each time a third of its length has passed.
+    """Renews the lease of the running batch, each time a third of its length has passed, and what
+    `also_renew` renews.
 
     At the time limit, a row that is alone in its batch fails as StageTimeout; the rows of a larger
     batch expire, and are tried again in halves. Then `on_timeout` ends the process, because Python
@@ -61,11 +62,13 @@ class LeaseKeeper:
         writer: Writer,
         on_timeout: Callable[[], None] = end_process,
         progress: ProgressFile | None = None,
+        also_renew: Callable[[], None] = lambda: None,
     ) -> None:
         self._engine = engine
         self._writer = writer
         self._on_timeout = on_timeout
         self._progress = progress
+        self._also_renew = also_renew
         self._lease: _Lease | None = None
         self._changed = threading.Condition()  # also locked while a lease is renewed or ended
         self._wakes_at = math.inf
@@ -119,6 +122,7 @@ class LeaseKeeper:
         lease.renew_at = now + lease.claim.request.lease_seconds / 3
         try:
             renew(self._engine, lease.claim)
+            self._also_renew()
         except ServiceError as error:
             # the next renewal may succeed; if not, `save` leaves rows of another owner alone
             log.warning("lease not renewed: %s", error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ from curate.db.queue.ordered import taken_since
 from curate.tasks.models.catalog import folder_of
 from curate.tasks.models.model_cache import weights_state
 from curate.tasks.registry import stages
+from curate.tasks.servers import ServerStage
 from curate.tasks.stage import Context, Count, Fit, Stage, count_nothing
+from curate.worker.gate import Permits, SharedGate
 from curate.worker.outcomes import as_row_error
 
 log = logging.getLogger(__name__)
@@ -33,6 +36,7 @@ class LoadedStage:
 
     stage: Stage[Any, Any]
     version: tuple[object, ...]  # the pipeline, epoch, weights and fit that it was made for
+    gate: SharedGate | None = None  # of a stage that asks servers
     recalled: int = 0  # the number of the last row that an ordered stage has recalled
 
     def recall(self, engine: Engine, dataset_id: int, order: Order) -> None:
@@ -56,10 +60,17 @@ class LoadedStages:
     `loaded` has them by the dataset's id and the stage's name.
     """
 
-    def __init__(self, settings: Settings, engine: Engine, count: Count = count_nothing) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        count: Count = count_nothing,
+        permits: Permits | None = None,
+    ) -> None:
         self._settings = settings
         self._engine = engine
         self._count = count
+        self._permits = permits or Permits(engine, settings.lease_seconds)
         self.loaded: OrderedDict[tuple[int, str], LoadedStage] = OrderedDict()
 
     def get(self, dataset: Dataset, pipeline: Pipeline, step: StageStep) -> LoadedStage:
@@ -85,6 +96,11 @@ class LoadedStages:
                 found = read_fit(self._engine, number)
                 fit = Fit(found.id, found.model, found.revision, found.arrays)
             context = Context(self._settings, pipeline, dataset.folder, self._count, fit)
+            gate = None
+            if issubclass(cls, ServerStage):
+                most = cls.max_cost(step.options)
+                gate = SharedGate(self._engine, self._permits, dataset.id, step.name, most)
+                context = dataclasses.replace(context, gate=gate)
             stage = cls(step.options, context)
             # it may have got new ones since the dataset was enqueued
             add_columns(self._engine, pipeline.columns())
@@ -96,7 +112,7 @@ class LoadedStages:
                 log.warning("stage %s cannot be loaded", step.name, exc_info=error)
                 why = f"{type(error).__name__}: {error}"
                 raise ServiceError(what=f"Stage {step.name}", why=why) from error
-            loaded = self.loaded[key] = LoadedStage(stage, version)
+            loaded = self.loaded[key] = LoadedStage(stage, version, gate)
         self.loaded.move_to_end(key)
         while len(self.loaded) > MOST_LOADED:
             self.loaded.popitem(last=False)

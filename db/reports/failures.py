@@ -194,7 +194,8 @@ def blocked_stages(engine: Engine, dataset_id: int) -> list[BlockedStage]:
 PASSING_SECONDS = 60.0  # for so long a service may be away before a run gives up
 # errors of what is plainly missing, which does not come back by itself
 MISSING = ("PackageMissing", "ModelsMissing", "BadModel", "NoDevice")
-FOR_A_COMMAND = "NotFitted"  # the error of a stage that waits for a command, once rows are there
+# errors of a stage that waits for a command, once rows are there
+FOR_A_COMMAND = ("NotFitted", "AskedOffline")
 
 
 def hopeless_stage(
@@ -215,7 +216,7 @@ def hopeless_stage(
     )
     with reading(engine) as connection:
         rows = connection.execute(recent).all()
-        if rows and rows[0].reason == FOR_A_COMMAND:
+        if rows and rows[0].reason in FOR_A_COMMAND:
             left = [
                 exists().where(
                     t.c.dataset_id == dataset_id, t.c.stage != rows[0].stage, stands(t, "active")

@@ -1,19 +1,27 @@
-"""A client of OpenAI-compatible servers: retries, waits, the key, and what a reply means."""
+"""A client of OpenAI-compatible servers: retries, fail-over, and what a reply means."""
 
 from __future__ import annotations
 
 import contextlib
 import email.utils
 import json
-import os
+import math
 import random
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from curate.configs.errors import CaptionEmpty, CaptionFailed, CaptionRefused, CaptionServer
+from curate.configs.errors import (
+    CaptionEmpty,
+    CaptionFailed,
+    CaptionRefused,
+    CaptionServer,
+    CurateError,
+    StageError,
+)
+from curate.tasks.captioners.server_pool import Server, ServerPool
 
 if TYPE_CHECKING:
     from curate.tasks.captioners.http_post import Reply
@@ -28,48 +36,6 @@ _NOT_THE_CLIP = (401, 403, 404, 405)
 
 
 @dataclass(frozen=True)
-class Server:
-    """Address and limits of a server.
-
-    `key_variable` names the environment variable of the key; no key is sent if it is unset.
-    """
-
-    url: str
-    key_variable: str
-    stage: str
-    timeout: float = 120  # seconds that one try may take in total
-    tries: int = 5
-    wait: float = 1  # seconds before the second try, doubled before each further one
-    longest_wait: float = 60
-
-    @property
-    def key(self) -> str:
-        """The key, read from the environment each time and never stored.
-
-        Raises CaptionServer if it is not valid in a header.
-        """
-        key = os.environ.get(self.key_variable, "").strip()
-        if not key.isascii() or not key.isprintable() or " " in key:
-            why = (
-                f"the key in {self.key_variable} holds blanks, line breaks or letters "
-                "that are not ASCII"
-            )
-            raise CaptionServer(server=self.url, why=why)
-        return key
-
-    def hide_key(self, text: str) -> str:
-        """The text without the key, which some servers repeat in their errors."""
-        return text.replace(self.key, "***") if len(self.key) >= 4 else text
-
-    def quote(self, text: object) -> str:
-        """A server's text for an error message: one line without the key, at most 300 characters.
-
-        The key is removed before the text is cut, so that no half of it remains.
-        """
-        return self.hide_key(" ".join(str(text).split()))[:300]
-
-
-@dataclass(frozen=True)
 class Completion:
     """The text that the server generated, with the number of tokens read and written.
 
@@ -80,46 +46,33 @@ class Completion:
     tokens_in: int | None
     tokens_out: int | None
     revision: str
+    cost: float = 0.0
+    content: str = ""  # the whole reply
+    error: StageError | None = None  # why the text is none
+
+    def checked(self) -> Completion:
+        """The completion. Raises CaptionRefused, CaptionEmpty."""
+        if self.error:
+            raise self.error
+        return self
 
 
 @dataclass
-class Spent:
-    """Counts what requests cost. Thread-safe."""
+class Counts:
+    """What requests came to. Thread-safe."""
 
     requests: int = 0
     tries: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
+    cost: float = 0.0
     _lock: Any = field(default_factory=threading.Lock, repr=False)
 
-    def add(
-        self, requests: int = 0, tries: int = 0, tokens_in: int = 0, tokens_out: int = 0
-    ) -> None:
-        """Add to the counts."""
+    def add(self, **more: float) -> None:
+        """Add to counts, by name."""
         with self._lock:
-            self.requests += requests
-            self.tries += tries
-            self.tokens_in += tokens_in
-            self.tokens_out += tokens_out
-
-
-class Pace:
-    """Spaces requests evenly at a number per minute; 0 means no limit. Thread-safe."""
-
-    def __init__(self, per_minute: float) -> None:
-        self._gap = 60 / per_minute if per_minute else 0.0
-        self._next = 0.0
-        self._lock = threading.Lock()
-
-    def wait(self) -> None:
-        """Block until the next request may be sent."""
-        if not self._gap:
-            return
-        with self._lock:
-            now = time.monotonic()
-            start = max(now, self._next)
-            self._next = start + self._gap
-        time.sleep(start - now)
+            for name, number in more.items():
+                setattr(self, name, getattr(self, name) + number)
 
 
 class TryFailed(Exception):
@@ -130,39 +83,69 @@ class TryFailed(Exception):
         self.retry_after = retry_after  # seconds, if the server sent them
 
 
-def ask(server: Server, body: Mapping[str, Any], pace: Pace, spent: Spent) -> Completion:
-    """The answer to a chat completion. Waits and tries again where that may help.
+def ask(
+    pool: ServerPool,
+    body: Mapping[str, Any],
+    counts: Counts,
+    received: Callable[[Completion], None] = lambda completion: None,
+    until: float = math.inf,
+) -> Completion:
+    """The answer of a server to a chat completion. Waits and tries again where that may help, at
+    another server where there is one. `received` is given the answer before another request may
+    take its place.
 
-    Raises CaptionFailed, CaptionRefused or CaptionEmpty for this request, and CaptionServer if
-    every request would fail.
+    Raises CaptionFailed for this request; CaptionServer if every server refuses it; ServiceError
+    where no server has room `until` then (time.monotonic). `Completion.error` is to be looked at.
     """
-    content = json.dumps(body).encode()
-    model = str(body.get("model"))
-    wait = server.wait
-    _ = server.key  # raises for an invalid key before a try is counted
-    spent.add(requests=1)
-    for number in range(1, server.tries + 1):
-        pace.wait()
-        spent.add(tries=1)
-        try:
-            completion = _read_completion(_post(server, content), model, server)
-        except TryFailed as error:
-            if number == server.tries:
-                raise CaptionFailed(
-                    server=server.url,
-                    tries=number,
-                    why=server.hide_key(str(error)),
-                    stage=server.stage,
-                ) from None
-            pause = error.retry_after
-            if pause is None:
-                pause = wait * random.uniform(0.5, 1)  # noqa: S311  jitter, not a secret
-            time.sleep(min(server.longest_wait, pause))
-            wait *= 2
-        else:
-            spent.add(tokens_in=completion.tokens_in or 0, tokens_out=completion.tokens_out or 0)
-            return completion
-    raise AssertionError("the last try returns or raises")
+    for server in pool.servers:
+        _ = server.key  # raises for an invalid key before a try is counted
+    counts.add(requests=1)
+    refused: dict[str, CaptionServer] = {}
+    failed, wait = 0, pool.wait
+    while True:
+        with pool.asking(refused, until) as server:
+            result = _try_once(server, body, counts)
+            if isinstance(result, Completion):
+                received(result)
+        if isinstance(result, Completion):
+            pool.answered(server)
+            return result
+        if isinstance(result, CaptionServer):
+            pool.rest(server)
+            refused[server.url] = result
+            if len(refused) == len(pool.servers):  # one that was denied may be the request's fault
+                raise next((e for e in refused.values() if "status" in e.fields), result) from None
+            continue
+        if not isinstance(result, TryFailed):
+            raise result
+        failed += 1
+        if failed == pool.tries:
+            why = server.hide_key(str(result))
+            fields = {"tries": failed, "why": why, "stage": server.stage}
+            raise CaptionFailed(server=server.url, **fields) from None
+        pause = result.retry_after
+        if pause is None:
+            pause = wait * random.uniform(0.5, 1)  # noqa: S311  jitter, not a secret
+        pause = min(pool.longest_wait, pause)
+        pool.rest(server, pause)
+        time.sleep(pause if len(pool.servers) == 1 else pool.seconds_to_rest(refused, pause))
+        wait *= 2
+
+
+def _try_once(
+    server: Server, body: Mapping[str, Any], counts: Counts
+) -> Completion | CurateError | TryFailed:
+    """What a server answers, or the error of the try."""
+    counts.add(tries=1)
+    model = server.model or str(body.get("model"))
+    content = json.dumps({**body, "model": model}).encode()
+    try:
+        completion = read_completion(_post(server, content), model, server)
+    except (TryFailed, CaptionServer, CaptionFailed) as error:
+        return error
+    counts.add(tokens_in=completion.tokens_in or 0, tokens_out=completion.tokens_out or 0)
+    counts.add(cost=completion.cost)
+    return completion
 
 
 def blame_denied(outcomes: Sequence[Any], stage: str) -> list[Any]:
@@ -214,18 +197,24 @@ def _post(server: Server, content: bytes) -> bytes:
 
 def _status_error(server: Server, reply: Reply) -> Exception:
     """The exception for an HTTP status of 300 or more."""
-    message = reply.content.decode("utf-8", "replace")
-    with contextlib.suppress(ValueError, RecursionError):
-        told = json.loads(message)
-        told = told.get("error", told) if isinstance(told, dict) else told
-        message = str(told.get("message", told)) if isinstance(told, dict) else str(told)
+    message = told_error(reply.content.decode("utf-8", "replace"), server)
     reason = server.quote(reply.reason)
-    why = f"it answers {reply.status} {reason}: {server.quote(message)}".rstrip(": ")
+    why = f"it answers {reply.status} {reason}: {message}".rstrip(": ")
     if reply.status in _TRY_AGAIN or reply.status >= 500:
         return TryFailed(why, retry_after(reply.headers.get("Retry-After")))
     if reply.status in _NOT_THE_CLIP or 300 <= reply.status < 400:
         return CaptionServer(server=server.url, why=why, status=reply.status)
     return CaptionFailed(server=server.url, tries=1, why=why, stage=server.stage)
+
+
+def told_error(content: str, server: Server) -> str:
+    """What a server says went wrong, in the body of its reply."""
+    message = content
+    with contextlib.suppress(ValueError, RecursionError):
+        told = json.loads(content)
+        told = told.get("error", told) if isinstance(told, dict) else told
+        message = str(told.get("message", told)) if isinstance(told, dict) else str(told)
+    return server.quote(message)
 
 
 def retry_after(header: str | None) -> float | None:
@@ -240,8 +229,8 @@ def retry_after(header: str | None) -> float | None:
     return None
 
 
-def _read_completion(content: bytes, model: str, server: Server) -> Completion:
-    """The answer in the body of a reply. Raises TryFailed, CaptionRefused, CaptionEmpty."""
+def read_completion(content: bytes | str, model: str, server: Server) -> Completion:
+    """The answer in the body of a reply. Raises TryFailed where there is none."""
     try:
         # int refuses a number of more than 4300 digits
         reply = json.loads(content, parse_int=lambda n: int(n) if len(n) < 20 else float(n))
@@ -254,14 +243,17 @@ def _read_completion(content: bytes, model: str, server: Server) -> Completion:
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         why = f"{type(error).__name__}: {server.quote(error)}"
         raise TryFailed(f"the answer is not what the protocol says: {why}") from None
+    failure: StageError | None = None
     if refusal or reason == "content_filter":
         why = server.quote(refusal or "its content filter")
-        raise CaptionRefused(model=model, why=why, stage=server.stage)
-    if not text.strip():
+        failure = CaptionRefused(model=model, why=why, stage=server.stage)
+    elif not text.strip():
         why = f"finish_reason {server.quote(reason)}" if choices else "no choice in the answer"
-        raise CaptionEmpty(model=model, why=why)
+        failure = CaptionEmpty(model=model, why=why)
     tokens_in, tokens_out = _tokens(usage, "prompt_tokens"), _tokens(usage, "completion_tokens")
-    return Completion(text.strip(), tokens_in, tokens_out, revision)
+    cost = server.cost(tokens_in or 0, tokens_out or 0)
+    whole = content if isinstance(content, str) else content.decode("utf-8", "replace")
+    return Completion(text.strip(), tokens_in, tokens_out, revision, cost, whole, failure)
 
 
 def _tokens(usage: Any, name: str) -> int | None:

@@ -7,7 +7,9 @@ import re
 import pytest
 from sqlalchemy import text
 
+from curate.cli.status import spending_text
 from curate.db.engine import writing
+from curate.db.spending import Spent, add_spending
 from tests.cli.conftest import FULL, Call, Filled, finish_clips, put_batches
 
 
@@ -134,3 +136,13 @@ def test_status_says_that_nothing_is_left(curate: Call, filled: Filled) -> None:
     )
     assert curate("status").out.splitlines()[0] == f"{first}   done"
     assert curate("status", "--json").json["state"] == "running"  # as it may be worked on
+
+
+def test_status_tells_what_requests_cost(curate: Call, filled: Filled) -> None:
+    assert curate("status", "--json").json["spending"] == []
+    add_spending(filled.engine, filled.dataset.id, "motion", Spent(2, 3000, 40, 0.25))
+    assert "motion: 2 answers, 3000 tokens read, 40 written, cost 0.2500\n" in curate("status").out
+    of_stage = {"requests": 2, "tokens_in": 3000, "tokens_out": 40, "cost": 0.25}
+    found = curate("status", "--json").json["spending"]
+    assert found == [{"stage": "motion", **of_stage, "max_cost": None}]
+    assert spending_text({"stage": "s", **of_stage, "max_cost": 5}).endswith("cost 0.2500 of 5")

@@ -4,6 +4,7 @@ or failed.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
@@ -17,7 +18,8 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import text
 
-from curate.configs.errors import CaptionServer, ConfigError
+from curate.configs.errors import BudgetSpent, CaptionServer, ConfigError
+from curate.db.datasets import resume
 from curate.tasks.inputs.files import fingerprint_now
 from curate.tasks.openai import Openai, OpenaiCaptioner, OpenaiOptions
 from curate.tasks.video.span import SpanShape
@@ -29,8 +31,9 @@ from tests.worker.conftest import run_all
 
 RESULTS = "SELECT text, status, reason FROM clips ORDER BY id"
 SCRIPT = """
-import logging, sys
+import logging, socket, sys
 logging.basicConfig(level=logging.INFO)
+socket.gethostname = lambda: sys.argv[1]
 from curate.configs.settings import load_settings
 from curate.worker.runner import Runner
 runner = Runner(load_settings())
@@ -85,7 +88,7 @@ def test_every_clip_is_captioned_and_each_caption_is_told_apart(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     line = captioning(
-        server, database_url, home, 3, prompt="what is there?", price_in=2, price_out=10
+        server, database_url, home, 3, prompt="what is there?", price={"input": 2, "output": 10}
     )
     run_all(line, "openai")
     assert line.rows(RESULTS) == [(f"Clip {n} runs.", "kept", None) for n in range(3)]
@@ -98,7 +101,7 @@ def test_every_clip_is_captioned_and_each_caption_is_told_apart(
     ]
     body = server.bodies[0]
     assert (body["model"], body["max_tokens"], body["temperature"]) == ("m", 200, 0)
-    assert [part["type"] for part in body["messages"][0]["content"]] == ["image_url", "text"]
+    assert [part["type"] for part in body["messages"][0]["content"]] == ["text", "image_url"]
     said = "openai: 3 clips, 3 requests in 3 tries, 3000 tokens read, 60 written, cost 0.0066"
     assert said in [record.getMessage() for record in caplog.records]
     assert KEY not in caplog.text + everywhere(line)
@@ -111,7 +114,7 @@ def test_the_system_prompt_is_kept_with_the_prompt(
     run_all(line, "openai")
     assert line.rows("SELECT prompt FROM captions") == [("Be short.\n\nwhat?",)]
     system, user = server.bodies[0]["messages"]
-    assert (system["content"], user["content"][-1]["text"]) == ("Be short.", "what?")
+    assert (system["content"], user["content"][0]["text"]) == ("Be short.", "what?")
 
 
 def test_each_clip_ends_captioned_or_failed_with_the_reason(
@@ -220,33 +223,101 @@ def test_no_more_requests_at_a_time_than_the_option_says(
     assert [row[1] for row in line.rows(RESULTS)] == ["kept"] * 9
 
 
-def test_kill_9_makes_no_clip_captioned_twice_but_those_in_flight(
+def worker_of(line: Line, host: str) -> subprocess.Popen[str]:
+    """A process that captions until nothing waits, as on a host of that name."""
+    environment = {**os.environ, **line.settings.environment(), "MY_KEY": KEY}
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, host], env=environment, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_three_processes_on_two_hosts_ask_two_at_a_time(
+    server: Misbehaving, database_url: str, home: Path
+) -> None:
+    server.seconds = 0.1
+    line = captioning(server, database_url, home, 12, batch_size=2, concurrency=2)
+    workers = [worker_of(line, host) for host in ("alpha", "alpha", "beta")]
+    assert [worker.communicate() and worker.returncode for worker in workers] == [0, 0, 0]
+    assert (server.most, len(server.times)) == (2, 12)
+    assert line.rows(RESULTS) == [(f"Clip {n} runs.", "kept", None) for n in range(12)]
+    hosts = {row[0].partition("@")[2] for row in line.rows("SELECT worker FROM batches")}
+    assert hosts == {"alpha", "beta"}
+
+
+def test_kill_9_makes_no_clip_asked_twice_but_those_in_flight(
     server: Misbehaving, sqlite_url: str, home: Path
 ) -> None:
     server.seconds = 0.1
-    line = captioning(server, sqlite_url, home, 12, batch_size=4, concurrency=2)
-    environment = {**os.environ, **line.settings.environment(), "MY_KEY": KEY}
-    worker = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT], env=environment, stderr=subprocess.PIPE, text=True
-    )
+    line = captioning(server, sqlite_url, home, 12, batch_size=8, concurrency=2)
+    worker = worker_of(line, "alpha")
     try:
-        wait_until(lambda: sum(server.asked.values()) >= 6, 90)  # in its second batch
+        wait_until(lambda: sum(server.asked.values()) >= 6, 90)  # in its first batch
     finally:
         worker.kill()
         _, log = worker.communicate()
-    saved = {row[0] for row in line.rows("SELECT clip_id FROM captions")}
-    assert 4 <= len(saved) < 12
+    assert line.rows("SELECT count(*) FROM captions") == [(0,)]
+    assert 4 <= line.rows("SELECT count(*) FROM answers")[0][0] < 8
+    assert 1 <= line.rows("SELECT count(*) FROM permits")[0][0] <= 3  # they end by themselves
+    with line.engine.begin() as connection:
+        connection.execute(text("UPDATE permits SET until = until - 60"))
     owners = line.rows("SELECT DISTINCT owner FROM clips WHERE owner IS NOT NULL")
     line.expire(*[row[0] for row in owners])
     run_all(line, "openai")
     assert line.rows(RESULTS) == [(f"Clip {n} runs.", "kept", None) for n in range(12)]
     assert line.rows("SELECT count(*) FROM captions") == [(12,)]
     twice = [clip for clip, times in server.asked.items() if times > 1]
-    assert len(twice) <= 4
+    assert len(twice) <= 2
     assert max(server.asked.values()) <= 2
-    ids = [row[0] for row in line.rows("SELECT id FROM clips ORDER BY id")]
-    assert not {ids[clip] for clip in twice} & saved
+    assert line.rows("SELECT count(*) FROM answers") == [(0,)]
     assert KEY not in log
+
+
+def test_the_budget_pauses_the_dataset_within_a_batch_and_more_lets_it_go_on(
+    server: Misbehaving, database_url: str, home: Path
+) -> None:
+    prices = {"price": {"input": 1, "output": 50}}  # 0.002 a request
+    line = captioning(
+        server, database_url, home, 9, concurrency=1, max_cost=0.005, batch_size=6, **prices
+    )
+    with pytest.raises(BudgetSpent, match=r"spent 0\.006 of 0\.005"):
+        run_all(line, "openai")
+    assert [row[1] for row in line.rows(RESULTS)] == ["kept"] * 3 + ["active"] * 6
+    assert line.rows("SELECT state FROM datasets") == [("paused",)]
+    assert run_all(line, "openai") == []
+    steps = [
+        {**step, "max_cost": 1} if step.get("stage") == "openai" else step
+        for step in line.pipeline.frozen()
+    ]
+    with line.engine.begin() as connection:
+        more = text("UPDATE datasets SET pipeline = :steps")
+        connection.execute(more, {"steps": json.dumps(steps)})
+    resume(line.engine, line.dataset)
+    run_all(line, "openai")
+    assert server.asked == dict.fromkeys(range(9), 1)
+    assert line.rows("SELECT requests, tokens_in, tokens_out FROM spending") == [(9, 9000, 180)]
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"max_cost": 1}, "max_cost needs prices"),
+        ({"servers": [{"url": "http://a/v1"}] * 2}, "an address twice"),
+        ({"model": "", "servers": [{"url": "http://a/v1", "model": "m"}]}, "told apart by model"),
+    ],
+)
+def test_servers_that_cannot_be_meant_are_refused(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        Openai.check(OpenaiOptions(**{"model": "m"} | options))
+
+
+def test_a_server_of_several_has_what_the_stage_has_unless_it_says_otherwise() -> None:
+    several = [{"url": "http://a/v1"}, {"url": "http://b/v1", "model": "n", "concurrency": 2}]
+    options = OpenaiOptions(model="m", concurrency=5, servers=several)
+    assert [(e.model, e.concurrency, e.weight) for e in options.entries] == [
+        ("m", 5, 1), ("n", 2, 1),
+    ]  # fmt: skip
+    with pytest.raises(ValidationError, match="no login"):
+        OpenaiOptions(servers=[{"url": "http://me:key@a/v1"}])
 
 
 @pytest.mark.parametrize(("send", "kind"), [("frames", "image_url"), ("video", "video_url")])
@@ -280,7 +351,7 @@ def test_frames_of_a_video_are_sent_small(
     (body,) = server.bodies
     assert "temperature" not in body
     assert body["seed"] == 1
-    shown = body["messages"][0]["content"][:-1]
+    shown = body["messages"][0]["content"][1:]
     assert [part["type"] for part in shown] == [kind] * (4 if send == "frames" else 1)
     assert _sizes(shown) == [(80, 48)] * 4
 

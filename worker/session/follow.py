@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from curate.configs.errors import NeedMissing, ServiceError, UsageError
+from curate.configs.errors import BudgetSpent, NeedMissing, ServiceError, UsageError
 from curate.configs.schema import PAUSED
 from curate.configs.settings import Settings
 from curate.configs.shown import seconds_text
@@ -30,8 +30,8 @@ def follow(
     """Call `tick` and show the dataset until nothing more of it will be done.
 
     Returns the last view. Waits AWAY_AT_MOST for a database that does not answer, then raises
-    ServiceError. Raises NeedMissing when a stage cannot work. `hint` says where to look when
-    nothing moves.
+    ServiceError. Raises NeedMissing when a stage cannot work, or has spent its budget. `hint` says
+    where to look when nothing moves.
     """
     console, display = session.console, session.display()
     stall = Stall(console, hint)
@@ -66,6 +66,10 @@ def follow(
                 console.warn(line)
             if view.over:
                 return view
+            if view.state == PAUSED:
+                for b in view.blocked:
+                    if b.reason == BudgetSpent.__name__:
+                        raise NeedMissing(stage=b.stage, why=b.message)
             # a look at a large dataset must not become the work
             wait(max(LOOK_EVERY, 10 * (time.monotonic() - started)), tick)
     finally:

@@ -7,13 +7,13 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from curate.configs.errors import CaptionEmpty, CaptionFailed, CaptionRefused, CaptionServer
-from curate.tasks.captioners.openai_client import Pace, Server, Spent, ask, retry_after
+from curate.tasks.captioners.openai_client import Counts, ask, retry_after
+from curate.tasks.captioners.server_pool import Server, ServerPool
 from tests.caption_server import KEY, caption_server
 from tests.caption_server import CaptionServer as Misbehaving
 from tests.pipelines import wait_until
@@ -33,16 +33,20 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Misbehaving]:
         yield started
 
 
-def asking(server: Misbehaving, *deeds: str, spent: Spent | None = None, **changes: Any) -> str:
+def asking(server: Misbehaving, *deeds: str, counts: Counts | None = None, **changes: Any) -> str:
     server.usual = deeds
-    place = Server(server.url, "MY_KEY", "openai", timeout=5, tries=3, wait=0.001)
-    return ask(replace(place, **changes), BODY, Pace(0), spent or Spent()).text
+    place: dict[str, Any] = {"url": server.url, "key_variable": "MY_KEY", "timeout": 5}
+    of_server = {name: changes.pop(name) for name in place if name in changes}
+    pool = ServerPool(
+        [Server(stage="openai", **place | of_server)], **{"tries": 3, "wait": 0.001} | changes
+    )
+    return ask(pool, BODY, counts or Counts()).checked().text
 
 
 def test_an_answer_and_what_it_cost(server: Misbehaving) -> None:
-    spent = Spent()
-    assert asking(server, "good", spent=spent) == "Clip -1 runs."
-    assert (spent.requests, spent.tries, spent.tokens_in, spent.tokens_out) == (1, 1, 1000, 20)
+    counts = Counts()
+    assert asking(server, "good", counts=counts) == "Clip -1 runs."
+    assert (counts.requests, counts.tries, counts.tokens_in, counts.tokens_out) == (1, 1, 1000, 20)
     assert server.bodies == [BODY]
     assert server.headers[0]["Authorization"] == f"Bearer {KEY}"
     assert asking(server, "parts") == "In parts."
@@ -116,16 +120,16 @@ ABSURD = [
 def test_an_absurd_count_of_tokens_is_none_and_spoils_no_answer(
     server: Misbehaving, usage: str
 ) -> None:
-    spent = Spent()
-    assert asking(server, f"usage {usage}", spent=spent) == "A dog runs."
-    assert (spent.tries, spent.tokens_in, spent.tokens_out) == (1, 0, 0)
+    counts = Counts()
+    assert asking(server, f"usage {usage}", counts=counts) == "A dog runs."
+    assert (counts.tries, counts.tokens_in, counts.tokens_out) == (1, 0, 0)
 
 
 @pytest.mark.parametrize("count", ["7", '"7"', "7.0"])
 def test_a_count_of_tokens_may_be_any_number(server: Misbehaving, count: str) -> None:
-    spent = Spent()
-    asking(server, f'usage {{"completion_tokens":{count}}}', spent=spent)
-    assert spent.tokens_out == 7
+    counts = Counts()
+    asking(server, f'usage {{"completion_tokens":{count}}}', counts=counts)
+    assert counts.tokens_out == 7
 
 
 def test_a_request_that_is_given_up_leaves_no_thread(server: Misbehaving) -> None:
@@ -154,9 +158,9 @@ AGAIN = [
 
 @pytest.mark.parametrize("deed", AGAIN)
 def test_what_may_pass_is_tried_again(server: Misbehaving, deed: str) -> None:
-    spent = Spent()
-    assert asking(server, deed, deed, "good", spent=spent, timeout=0.3) == "Clip -1 runs."
-    assert (spent.requests, spent.tries, spent.tokens_out) == (1, 3, 20)
+    counts = Counts()
+    assert asking(server, deed, deed, "good", counts=counts, timeout=0.3) == "Clip -1 runs."
+    assert (counts.requests, counts.tries, counts.tokens_out) == (1, 3, 20)
 
 
 @pytest.mark.parametrize(
@@ -241,11 +245,3 @@ def test_retry_after_is_seconds_or_a_date() -> None:
     assert 50 < (retry_after(email.utils.formatdate(time.time() + 60, usegmt=True)) or 0) <= 60
     for wrong in (None, "soon", "", "inf", "nan", "Wed, 99 Foo"):
         assert retry_after(wrong) is None
-
-
-def test_requests_go_out_evenly(server: Misbehaving) -> None:
-    pace, started = Pace(60 / 0.1), time.monotonic()
-    for _ in range(4):
-        pace.wait()
-        server.times.append(time.monotonic())
-    assert server.times[-1] - started >= 0.29

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from curate.configs.errors import ServiceError
-from curate.db.datasets import cancel
+from curate.configs.errors import NeedMissing, ServiceError
+from curate.db.datasets import cancel, pause
 from curate.db.reports.overview import DatasetView
 from curate.worker.session import follow as module
 from curate.worker.session.console import Console
@@ -66,6 +66,13 @@ def test_a_line_that_stands_still_is_told(
     assert capsys.readouterr().err == ""
     stall.look(still)
     assert "look there" in capsys.readouterr().err
+
+
+def test_a_run_ends_when_a_stage_has_spent_its_budget(filled: Filled) -> None:
+    pause(filled.engine, filled.dataset)
+    put_batches(filled, "BudgetSpent")
+    with pytest.raises(NeedMissing, match="cannot go on"):
+        follow(watcher(), lambda: None, HomeSession(), "look there")
 
 
 def test_the_watcher_counts_what_is_there(filled: Filled) -> None:
