@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from curate.cli.shared.by_hand import CLEAN, clips_by_hand
 from curate.cli.shared.caption_votes import read_votes
 from curate.cli.shared.comparison import Comparison, compare_pairs, votes_json
+from curate.cli.shared.one_stage import find_step
 from curate.cli.shared.options import DatasetName, Json, Where
 from curate.cli.shared.output import Counter, emit, emit_json
 from curate.cli.shared.session import Session
-from curate.configs.errors import BadTable, ServiceError, UsageError
+from curate.configs.errors import BadTable, NoSuchFile, ServiceError, UsageError
+from curate.configs.schema import RUNNING
 from curate.configs.shown import counted, formatted
 from curate.db.caption_pairs import CaptionPair, PairQuery, captioners, pairs
 from curate.db.captions import TableCaption
 from curate.db.captions import drop as drop_captions
 from curate.db.captions import load as load_captions
+from curate.db.queue.chosen import waiting_ids
 from curate.db.votes import VoteCounts, count_votes, save_votes, votes_on
+from curate.export.tables import whole
 from curate.tasks.inputs.extensions import TABLE_EXTENSIONS, extension
 from curate.tasks.inputs.tables import as_input, read_rows
 from curate.tasks.text.captions import HAND
 from curate.worker.session.database import OpenDataset, open_dataset
 
+if TYPE_CHECKING:
+    from curate.worker.batch_files import BatchFiles
+
 captions = typer.Typer(no_args_is_help=True, help="Captions from outside, and comparisons.")
+
+OfStage = Annotated[
+    str | None, typer.Option("--stage", metavar="STAGE", help="Where several ask servers: which.")
+]
 
 LEAST_ALIKE = 5  # clips shown
 SHORT = 200  # letters of their texts
@@ -194,6 +206,118 @@ def vote(
         return
     print(f"dataset {opened.name}: {counted(saved, 'vote')} by {formatted(voter)}")
     emit([one | {"interval": _interval_text(one["interval"])} for one in sums], as_json=False)
+
+
+@captions.command()
+def export_requests(
+    ctx: typer.Context,
+    dataset: DatasetName = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="JSON Lines to write.")
+    ] = Path("requests.jsonl"),
+    stage: OfStage = None,
+    where: Where = "",
+    limit: Annotated[int | None, typer.Option(min=1, help="Clips at most.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the requests of clips that wait for a server, for its batch API (OpenAI's format).
+
+    Each is a line with custom_id, method, url and body. With the option offline of the stage,
+    workers ask nothing meanwhile. What the service answers is taken by curate captions
+    load-responses.
+
+    Example:
+      curate captions export-requests videos -o requests.jsonl
+    """
+    session = Session.of(ctx)
+    opened, files = _batch_files(session, dataset, stage)
+    name, columns = files.stage_name, opened.pipeline.columns()
+    waiting = waiting_ids(opened.engine, opened.dataset.id, name, where, columns)
+    ids, written = waiting[:limit], 0
+    failures: dict[int, str] = {}
+    with (
+        Counter(session.console, "requests written") as counter,
+        whole(output) as temporary,
+        temporary.open("w", encoding="utf-8") as file,
+    ):
+        for line in files.request_lines(ids, counter.show, failures):
+            file.write(f"{line}\n")
+            written += 1
+    size = output.stat().st_size
+    if as_json:
+        left = {"unreadable": len(failures), "waiting": len(waiting) - written}
+        emit_json({"dataset": opened.name, "requests": written, "bytes": size, **left})
+    else:
+        print(f"dataset {opened.name}: {counted(written, 'request')} in {output}, {size:,} bytes")
+    for clip, why in itertools.islice(failures.items(), 3):
+        session.console.warn(f"clip {clip} has no request: {why}")
+    if not files.offline and opened.dataset.state == RUNNING:
+        offline = f"`curate set {name}.offline=true DATASET`"
+        session.console.warn(f"workers may ask about these clips too; keep them from it: {offline}")
+    if written:
+        session.next(("captions", "load-responses", "responses.jsonl", opened.name))
+
+
+@captions.command()
+def load_responses(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The answers, JSON Lines.")],
+    dataset: DatasetName = None,
+    stage: OfStage = None,
+    as_json: Json = False,
+) -> None:
+    """Take the answers of a batch API: captions, or failures with the reason.
+
+    An answer counts for a clip that still waits for it, so a file may be loaded twice. Tokens and
+    cost are added to what the dataset has spent.
+
+    Example:
+      curate captions load-responses responses.jsonl videos
+    """
+    session = Session.of(ctx)
+    opened, files = _batch_files(session, dataset, stage)
+    try:
+        with (
+            file.open(encoding="utf-8", errors="replace") as lines,
+            Counter(session.console, "answers read") as counter,
+        ):
+            done = files.load(lines, file, counter.show)
+    except FileNotFoundError:
+        raise NoSuchFile(path=file, near="") from None
+    except OSError as error:
+        raise BadTable(source=file, why=error.strerror) from None
+    if as_json:
+        emit_json({"dataset": opened.name, **asdict(done)})
+    else:
+        cost = f", cost {done.spent.cost:.4f}" if done.spent.cost else ""
+        taken = f"{counted(done.loaded, 'caption')} loaded, {done.failed} failed"
+        print(f"dataset {opened.name}: {taken}, {done.not_waiting} not waiting{cost}")
+    if done.outdated:
+        which = counted(done.outdated, "answer")
+        session.console.warn(f"{which} to requests of another dataset, or by other options")
+    if done.unknown:
+        session.console.warn(f"{counted(done.unknown, 'answer')} to requests that are not curate's")
+    session.next(("resume", opened.name))
+
+
+def _batch_files(
+    session: Session, dataset: str | None, stage: str | None
+) -> tuple[OpenDataset, BatchFiles]:
+    """The dataset and the requests of a stage of it. Raises UsageError, ServiceError."""
+    from curate.worker.batch_files import BatchFiles, server_steps
+
+    opened = open_dataset(session, dataset)
+    asking = server_steps(opened.pipeline)
+    if not asking:
+        raise UsageError(what=f"no stage of dataset {opened.name} asks a server")
+    if stage is None and len(asking) > 1:
+        raise UsageError(
+            what=f"several stages ask servers: {', '.join(asking)}; say which: --stage"
+        )
+    step = find_step(opened, stage or asking[0])
+    engine = opened.engine
+    settings = session.settings
+    return opened, BatchFiles(settings, engine, opened.dataset, opened.pipeline, step.name)
 
 
 def _print_comparison(

@@ -6,10 +6,14 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import text
 
+from curate.db.engine import writing
+from curate.tasks.inputs.files import fingerprint_now
 from tests.cli.conftest import Call, Filled
+from tests.media import write_image
 
 
 def test_captions_are_loaded_from_an_exported_table(
@@ -212,3 +216,54 @@ def test_the_page_hides_who_wrote_what_and_its_votes_are_summed(
     (sums,) = result.json["sums"]
     assert (sums["a"], sums["b"], sums["for_a"] + sums["for_b"]) == ("m", "other", 3)
     assert "votes" in curate("captions", "compare", "m", "other").out
+
+
+def test_requests_and_answers_of_a_batch_api(
+    curate: Call, captioned: Filled, tmp_path: Path
+) -> None:
+    """What the commands say of it; worker/test_batch_files.py has the rest."""
+    wait_for_server(captioned, tmp_path)
+    file = tmp_path / "requests.jsonl"
+    written = curate("captions", "export-requests", "-o", str(file), "--limit", "1", "--json")
+    assert (written.code, written.json["requests"], written.json["waiting"]) == (0, 1, 1)
+    assert "curate set openai.offline=true pets" in written.err
+    (request,) = map(json.loads, file.read_text().splitlines())
+    body = {"choices": [{"message": {"content": "A cat."}}], "usage": {"prompt_tokens": 9}}
+    answer = {"custom_id": request["custom_id"], "response": {"status_code": 200, "body": body}}
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text(json.dumps(answer) + "\n" + json.dumps({**answer, "custom_id": "x"}))
+    loaded = curate("captions", "load-responses", str(answers))
+    assert loaded.out == "dataset pets: 1 caption loaded, 0 failed, 0 not waiting\n"
+    assert "1 answer to requests that are not curate's" in loaded.err
+    assert "0 captions loaded" in curate("captions", "load-responses", str(answers)).out
+    assert "openai: 1 answer, 9 tokens read, 0 written" in curate("status").out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["load-responses", "/nowhere.jsonl"], 2, "no file or folder /nowhere.jsonl"),
+        (["load-responses", "/"], 3, "The table / cannot be used: Is a directory"),
+        (["export-requests", "-o", "/dev/null/r", "--stage", "split"], 2, "split asks no server"),
+        (["export-requests", "--where", "nothing > 3"], 3, "nothing"),
+    ],
+)
+def test_what_is_no_batch_file_is_told(
+    curate: Call, captioned: Filled, words: list[str], code: int, says: str
+) -> None:
+    result = curate("captions", *words)
+    assert (result.code, says in result.err) == (code, True), result.err
+
+
+def wait_for_server(captioned: Filled, folder: Path) -> None:
+    """Clips 1 and 2, of two pictures, wait for the stage openai."""
+    with writing(captioned.engine) as connection:
+        for video in (1, 2):
+            path = write_image(folder / f"{video}.png", np.zeros((32, 48, 3), np.uint8))
+            place = {"p": str(path), "f": fingerprint_now(str(path)), "v": video}
+            connection.execute(
+                text("UPDATE videos SET path = :p, fingerprint = :f WHERE id = :v"), place
+            )
+        connection.execute(
+            text("UPDATE clips SET stage = 'openai', status = 'active' WHERE id < 3")
+        )

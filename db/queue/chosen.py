@@ -1,0 +1,79 @@
+"""Rows that wait for a stage and are chosen by their ids: for outcomes that come from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from sqlalchemy import Connection, Engine, select
+
+from curate.configs.schema import Column, Level
+from curate.db import side_tables
+from curate.db.engine import now, reading, writing
+from curate.db.expressions import among, among_these
+from curate.db.filters.check import condition_of
+from curate.db.filters.columns import columns_of
+from curate.db.queue.leases import (
+    FREE,
+    Claim,
+    ClaimRequest,
+    WholeRow,
+    at_stage,
+    load_statement,
+    update_in_order,
+    whole_rows,
+)
+from curate.db.schema import clips
+
+CHUNK = 64  # clips: their pictures are in memory
+
+
+def waiting_ids(
+    engine: Engine, dataset_id: int, stage: str, where: str, columns: Mapping[str, Column]
+) -> list[int]:
+    """The ids of clips that wait for a stage and that no batch holds, in order, for which the
+    predicate `where` is true (empty: of all). Raises FilterError.
+    """
+    condition = condition_of(where, columns_of(clips) | dict(columns), engine.dialect.name)
+    free = (*at_stage(clips, dataset_id, stage), clips.c.lease_until == FREE)
+    with reading(engine) as connection:
+        query = select(clips.c.id).where(*free, condition).order_by(clips.c.id)
+        return [int(row[0]) for row in connection.execute(query)]
+
+
+def look_at(engine: Engine, request: ClaimRequest, ids: Sequence[int]) -> Iterator[Claim]:
+    """Clips that still wait and are free, CHUNK at a time; none is leased."""
+    for start in range(0, len(ids), CHUNK):
+        with reading(engine) as connection:
+            yield _as_claim(connection, request, ids[start : start + CHUNK], lease_until=FREE)
+
+
+def lease_these(engine: Engine, request: ClaimRequest, ids: Collection[int]) -> Claim:
+    """Lease those of the clips that wait for the stage and that no living batch holds."""
+    with writing(engine) as connection:
+        time = now(connection)
+        free = (*at_stage(clips, request.dataset_id, request.step.name), clips.c.lease_until < time)
+        chosen = update_in_order(clips, *free, among_these(clips.c.id, list(ids)))
+        until = time + request.lease_seconds
+        connection.execute(
+            chosen.values(owner=request.owner, lease_until=until, claim_size=len(ids))
+        )
+        return _as_claim(connection, request, ids, owner=request.owner)
+
+
+def _as_claim(
+    connection: Connection, request: ClaimRequest, ids: Collection[int], **having: object
+) -> Claim:
+    """Those of the clips that are at the stage and have these values, with what belongs to them."""
+    at = at_stage(clips, request.dataset_id, request.step.name)
+    have = [clips.c[name] == value for name, value in having.items()]
+    query = select(clips.c.id).where(*at, *have, among(clips.c.id)).order_by(clips.c.id)
+    found = [int(i) for i in connection.execute(query, {"ids": list(ids)}).scalars()]
+    rows = sorted(_load(connection, "clip", found), key=lambda row: int(row["id"]))
+    videos = _load(connection, "video", sorted({row["video_id"] for row in rows}))
+    tables = side_tables.read(connection, request.reads, found) if request.reads else {}
+    return Claim(request, rows, {row["id"]: row for row in videos}, now(connection), tables)
+
+
+def _load(connection: Connection, level: Level, ids: Sequence[int]) -> list[WholeRow]:
+    statement = connection.execute(load_statement(level), {"ids": list(ids)})
+    return whole_rows(connection, statement)

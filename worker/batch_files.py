@@ -1,0 +1,221 @@
+"""Requests and answers as files, for batch APIs of servers: a line of JSON each, OpenAI's format.
+
+A request is told by its `custom_id`: the clip, and a digest of what is asked. An answer is taken
+only by a clip that still waits for the stage and would ask the same; so a file that is loaded twice
+changes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Engine
+
+import curate
+from curate.configs.errors import BadTable, RowError, ServiceError, UsageError
+from curate.configs.pipeline import Pipeline
+from curate.configs.schema import StageOptions
+from curate.configs.settings import Settings
+from curate.db.datasets import Dataset
+from curate.db.engine import writing
+from curate.db.queue.chosen import lease_these, look_at
+from curate.db.queue.leases import Claim, ClaimRequest, release_rows
+from curate.db.save.batch import Outcomes, Writer, save
+from curate.db.spending import Spent, add_spending, forget_answers
+from curate.tasks.registry import stages
+from curate.tasks.servers import Answer, ServerLimit, ServerOptions, ServerStage, Usage
+from curate.tasks.stage import Context
+from curate.worker.datasets import pipeline_of
+from curate.worker.outcomes import run_rows
+from curate.worker.owner import new_owner, worker_name
+from curate.worker.rows import stage_rows
+from curate.worker.sources import leave_out_replaced
+
+PATH = "/v1/chat/completions"
+CHUNK = 200  # answers a transaction
+LEASE_SECONDS = 600.0  # for as long as a chunk is saved; nobody renews it
+
+
+@dataclass
+class AnswerCounts:
+    """What became of answers, in lines: clips that go on, or failed; of clips that wait no more;
+    to requests that would not be sent today; and not asked for here.
+    """
+
+    loaded: int = 0
+    failed: int = 0
+    not_waiting: int = 0
+    outdated: int = 0
+    unknown: int = 0
+    spent: Spent = field(default_factory=Spent)
+
+
+@dataclass
+class _FileGate:
+    """A gate that lets no request through: answers came in a file."""
+
+    contents: Mapping[int, str] = field(default_factory=dict)
+
+    @contextmanager
+    def permit(self, limit: ServerLimit, seconds: float) -> Iterator[None]:
+        raise ServiceError(what=f"The server {limit.name}", why="answers are loaded from a file")
+        yield
+
+    def spend(self, usage: Usage, answer: Answer | None = None) -> None:
+        """Nothing is asked."""
+
+    def answers(self, request: str, row_ids: Sequence[int]) -> Mapping[int, str]:
+        return self.contents
+
+
+class BatchFiles:
+    """Writes requests of one stage of a dataset, and takes the answers."""
+
+    def __init__(
+        self, settings: Settings, engine: Engine, dataset: Dataset, pipeline: Pipeline, name: str
+    ) -> None:
+        """Raises UsageError for a stage that asks no server, ServiceError."""
+        self._settings, self._engine, self._dataset = settings, engine, dataset
+        self._step, self._pipeline = pipeline.by_name[name], pipeline
+        self._gate = _FileGate()
+        cls = stages()[name]
+        if not issubclass(cls, ServerStage):
+            asking = ", ".join(server_steps(pipeline)) or "none"
+            raise UsageError(what=f"stage {name} asks no server; those that do: {asking}")
+        online: StageOptions = self._step.options.model_copy(update={"offline": False})
+        context = Context(settings, pipeline, dataset.folder)
+        self._stage = cls(online, dataclasses.replace(context, gate=self._gate))
+        self._stage.load()
+        whose = f"{dataset.created_at}-{dataset.folder}-{name}-{self._stage.request_digest()}"
+        self._digest = hashlib.sha256(whose.encode()).hexdigest()[:16]
+
+    @property
+    def stage_name(self) -> str:
+        """The stage whose requests these are."""
+        return self._step.name
+
+    @property
+    def offline(self) -> bool:
+        """Whether workers leave its requests to files."""
+        options = self._step.options
+        return isinstance(options, ServerOptions) and options.offline
+
+    def request_lines(
+        self, ids: Sequence[int], report: Callable[[int, int], None], failures: dict[int, str]
+    ) -> Iterator[str]:
+        """A line for each clip that still waits and whose frames can be read; why the others have
+        none is added to `failures`.
+        """
+        done = 0
+        for claim in look_at(self._engine, self._request(), ids):
+            for row in stage_rows(claim, self._settings.samples):
+                try:
+                    body = self._stage.request_body(row)
+                except RowError as error:
+                    failures[row.id] = str(error)
+                else:
+                    request = {"custom_id": f"{row.id}-{self._digest}", "method": "POST"}
+                    yield json.dumps({**request, "url": PATH, "body": body})
+                done += 1
+                report(done, len(ids))
+
+    def load(
+        self, lines: Iterable[str], name: object, report: Callable[[int], None]
+    ) -> AnswerCounts:
+        """Save what answers say: captions, or failures with a reason. Raises BadTable, with the
+        name of the file, for a line that is no answer; those of the chunks before it are saved.
+        """
+        counts, source = AnswerCounts(), enumerate(lines, 1)
+        done = 0
+        while chunk := list(itertools.islice(source, CHUNK)):
+            contents: dict[int, str] = {}
+            for number, line in chunk:
+                if line.strip():
+                    try:
+                        self._read(line, contents, counts)
+                    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+                        why = f"line {number} is no answer of a batch API ({type(e).__name__})"
+                        raise BadTable(source=name, why=why) from None
+            self._save(contents, counts)
+            done += len(chunk)
+            report(done)
+        return counts
+
+    def _read(self, line: str, contents: dict[int, str], counts: AnswerCounts) -> None:
+        """Take an answer in, or count why not. Raises ValueError and others for what is none."""
+        answer = json.loads(line)
+        clip, _, digest = str(answer["custom_id"]).partition("-")
+        content = content_of(answer)
+        if not (clip.isascii() and clip.isdigit() and len(clip) < 19 and digest):
+            counts.unknown += 1
+        elif digest != self._digest:
+            counts.outdated += 1
+        else:
+            counts.not_waiting += int(clip) in contents  # a later answer about a clip counts
+            contents[int(clip)] = content
+
+    def _save(self, contents: Mapping[int, str], counts: AnswerCounts) -> None:
+        claim = lease_these(self._engine, self._request(), contents)
+        counts.not_waiting += len(contents) - len(claim.rows)
+        if not claim.rows:
+            return
+        try:
+            outcomes = self._outcomes(claim, contents)
+            writer = Writer(pipeline_of, worker_name(), curate.code_version())
+            saved = save(self._engine, claim, outcomes, writer)
+        except BaseException:
+            with suppress(ServiceError), writing(self._engine) as connection:
+                owners = [claim.request.owner]
+                release_rows(connection, self._dataset.id, owners, self._step)
+            raise
+        if saved.rows:
+            ids = [*outcomes.scores, *outcomes.failed]
+            usages = [self._stage.usage_of(contents[clip]) for clip in ids]
+            sums = (sum(u.tokens_in for u in usages), sum(u.tokens_out for u in usages))
+            spent = Spent(len(ids), *sums, sum(u.cost for u in usages))
+            add_spending(self._engine, self._dataset.id, self._step.name, spent)
+            forget_answers(self._engine, self._step.name, ids)
+            counts.spent += spent
+        counts.loaded += saved.ok + saved.dropped
+        counts.failed += saved.failed
+        counts.not_waiting += saved.lost + saved.released + saved.replaced
+
+    def _outcomes(self, claim: Claim, contents: Mapping[int, str]) -> Outcomes:
+        self._gate.contents = contents
+        rows = stage_rows(claim, self._settings.samples)
+        outcomes = run_rows(self._stage, rows)
+        if self._stage.opens_source:
+            leave_out_replaced(rows, outcomes)
+        return outcomes
+
+    def _request(self) -> ClaimRequest:
+        return ClaimRequest(
+            dataset_id=self._dataset.id,
+            step=self._step,
+            pipeline=self._pipeline,
+            owner=new_owner(),
+            lease_seconds=LEASE_SECONDS,
+            max_attempts=self._settings.max_attempts,
+            reads=self._stage.reads,
+        )
+
+
+def content_of(answer: Mapping[str, Any]) -> str:
+    """The reply within a line of answers, or the error in its place. Raises KeyError, TypeError."""
+    response, error = answer.get("response"), answer.get("error")
+    if response and int(response.get("status_code") or 200) < 300:
+        return json.dumps(response["body"])
+    told = error or (response or {}).get("body") or "neither an answer nor an error"
+    return json.dumps(told if isinstance(told, dict) and "error" in told else {"error": told})
+
+
+def server_steps(pipeline: Pipeline) -> list[str]:
+    """The stages of a pipeline that ask servers, in order."""
+    return [s.name for s in pipeline.stages if issubclass(stages()[s.name], ServerStage)]
