@@ -7,9 +7,10 @@ import os
 import shutil
 import signal
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
-from itertools import compress, takewhile
+from contextlib import closing, contextmanager, nullcontext
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from curate.db.engine import make_engine
 from tests import quick, servers
 
 MIGRATED = migrate.upgrade  # by the migrations themselves
+FIRST = "gw0"  # of the processes of pytest-xdist
+MEASURED = 2  # tests of a function
+TIMES = Counter[str]()  # tests of a function that were run here
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,30 +57,60 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if config.getoption("--quick") and quick.is_slow(collection_path) else None
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Measure what importing runs in the first process only: it is the same in all."""
+    name = getattr(session.config, "workerinput", {}).get("workerid", FIRST)
+    with coverage_paused(session.config) if name != FIRST else nullcontext():
+        return (yield)
+
+
 def pytest_collection_finish() -> None:
     """Look for garbage from now on, but not among the modules and tests."""
     gc.enable()
     gc.freeze()
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """What `-n auto` means: two processes a core, since tests wait for others."""
-    return (os.cpu_count() or 1) * 2
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """What `-n auto` means: two processes a core, since tests wait for others; the quick ones wait
+    for nobody.
+    """
+    return (os.cpu_count() or 1) * (1 if config.getoption("--quick") else 2)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests that need a server. Else put the slow files first, so that no process
-    has one left to do at the end; their coverage is not measured, which would make them slower by
-    half and tells little: what they run has tests of its own.
+    """Leave out the tests that need a server. Else put the slow files first, the longest before
+    the others, so that no process has one left to do at the end.
     """
     if not config.getoption("--quick"):
-        items.sort(key=lambda item: not quick.is_slow(item.path))
-        for item in takewhile(lambda item: quick.is_slow(item.path), items):
-            item.add_marker("no_cover")
+        items.sort(key=lambda item: quick.turn(item.nodeid.partition("::")[0]))
         return
     needing = [quick.needs_server(item) for item in items]
     config.hook.pytest_deselected(items=list(compress(items, needing)))
     items[:] = [item for item, needs in zip(items, needing, strict=True) if not needs]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Measure the coverage of the quick files only, for what the slow ones run has tests of its
+    own, and of the first tests of a function: further parameters reach few more lines.
+    """
+    TIMES[function := item.nodeid.partition("[")[0]] += 1
+    slow = quick.turn(item.nodeid.partition("::")[0]) < quick.QUICK
+    with coverage_paused(item.config) if slow or TIMES[function] > MEASURED else nullcontext():
+        return (yield)
+
+
+@contextmanager
+def coverage_paused(config: pytest.Config) -> Iterator[None]:
+    """Measure no coverage, under which Python runs at half of its speed."""
+    plugin = config.pluginmanager.getplugin("_cov")
+    controller = getattr(plugin, "cov_controller", None)  # None without --cov
+    if controller:
+        controller.pause()
+    yield
+    if controller:
+        controller.resume()
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,24 @@ import pytest
 ROOT = Path(__file__).parent.parent
 VARIABLE = "TESTS_QUICK"  # also for the processes of pytest-xdist
 SERVERS = {"postgres", "postgres_url", "empty_postgres_url", "redis_url", "s3", "s3_url"}
+# slow ones that take a process longest, the longest first
+LONGEST = (
+    "tests/test_readme.py",
+    "tests/test_store.py",
+    "tests/test_tutorial.py",
+    "tests/test_model_line.py",
+    "tests/accuracy/test_models.py",
+    "tests/tasks/video/test_parts.py",
+    "tests/test_presets.py",
+    "tests/view/test_search.py",
+    "tests/view/test_snapshot.py",
+    "tests/tasks/video/test_stitching.py",
+    "tests/test_life.py",
+    "tests/view/test_browser.py",
+    "tests/cli/test_worker.py",
+    "tests/cli/test_flower.py",
+)
+QUICK = len(LONGEST) + 1  # the turn of a file that is not slow
 # they start MindSpore, `curate` or another process a test, or compute for seconds
 SLOW = (
     "tests/accuracy",
@@ -86,6 +104,16 @@ SLOW = (
 def is_slow(path: Path) -> bool:
     """Whether a test file, or a folder, is one of SLOW or below one."""
     return any(path.is_relative_to(ROOT / slow) for slow in SLOW)
+
+
+@cache
+def turn(file: str) -> int:
+    """When a test file is run: from 0 on the longest, then the other slow ones, last the quick ones
+    (QUICK).
+    """
+    if file in LONGEST:
+        return LONGEST.index(file)
+    return QUICK - 1 if is_slow(ROOT / file) else QUICK
 
 
 def needs_server(item: pytest.Item) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.quick import ROOT, SLOW, VARIABLE, forbid_in_quick, is_slow
+from tests.quick import LONGEST, QUICK, ROOT, SLOW, VARIABLE, forbid_in_quick, is_slow, turn
 
 
 @pytest.mark.parametrize("path", SLOW)
@@ -15,6 +15,13 @@ def test_what_is_named_as_slow_is_there(path: str) -> None:
 def test_files_below_a_slow_folder_are_slow() -> None:
     assert is_slow(ROOT / SLOW[0] / "deep" / "test_x.py")
     assert not is_slow(ROOT / "tests" / "test_quick.py")
+
+
+def test_the_longest_of_the_slow_files_come_first_and_quick_ones_last() -> None:
+    assert [turn(file) for file in LONGEST] == list(range(len(LONGEST)))
+    assert all(is_slow(ROOT / file) for file in LONGEST)
+    assert turn(f"{SLOW[0]}/test_x.py") == QUICK - 1 == len(LONGEST)
+    assert turn("tests/test_quick.py") == QUICK
 
 
 def test_a_quick_test_that_starts_something_slow_fails(monkeypatch: pytest.MonkeyPatch) -> None:
