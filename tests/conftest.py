@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import sqlite3
-from collections import Counter
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from itertools import compress
@@ -23,8 +23,7 @@ from tests import quick, servers
 
 MIGRATED = migrate.upgrade  # by the migrations themselves
 FIRST = "gw0"  # of the processes of pytest-xdist
-MEASURED = 2  # tests of a function
-TIMES = Counter[str]()  # tests of a function that were run here
+MEASURED = set[str]()  # functions of which a test was run here
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,9 +41,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
     While tests are collected nothing is garbage, and to look for it takes half of the time. What
     a script starts with `&` ignores SIGINT and SIGQUIT, and so would the programs that tests start
-    and stop.
+    and stop. Each of those would compile all that it imports, for one or two seconds, where a
+    variable of the shell forbids to keep it.
     """
     gc.disable()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
@@ -92,12 +94,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Measure the coverage of the quick files only, for what the slow ones run has tests of its
-    own, and of the first tests of a function: further parameters reach few more lines.
+    """Measure the coverage of the first test of a function, for other parameters reach few more
+    lines; not where it starts programs, and what runs here has tests of its own.
     """
-    TIMES[function := item.nodeid.partition("[")[0]] += 1
-    slow = quick.turn(item.nodeid.partition("::")[0]) < quick.QUICK
-    with coverage_paused(item.config) if slow or TIMES[function] > MEASURED else nullcontext():
+    function = item.nodeid.partition("[")[0]
+    file = function.partition("::")[0]
+    programs = quick.turn(file) < quick.QUICK and not file.startswith("tests/tasks/")
+    with coverage_paused(item.config) if programs or function in MEASURED else nullcontext():
+        MEASURED.add(function)
         return (yield)
 
 
