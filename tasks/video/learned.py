@@ -92,6 +92,9 @@ class LearnedCuts(CutFinder):
         self._planned = 0  # the first frame that no window covers yet
         self._found: dict[int, tuple[float, float]] = {}
         self._event: list[int] = []  # frames with a sign of the cut or transition that goes on
+        self._last_sign = 0  # the last frame with one, be it faint
+        # of a transition that has begun: in the black of a fade 0.25 to 0.5 was seen
+        self._faint = self._level / 2
         self._last_cut: Candidate | None = None
         self.transitions: dict[int, int] = {}  # first frames, and how many each has
         self.settled = 0
@@ -155,7 +158,8 @@ class LearnedCuts(CutFinder):
             if index <= last:
                 at = CONTEXT + place
                 self._found[index] = float(cuts[at]), float(transitions[at])
-        goes_on = max(self._found.get(first + self._step - 1, (0.0,))) > self._level
+        cut, transition = self._found.get(first + self._step - 1, (0.0, 0.0))
+        goes_on = cut > self._level or transition > self._faint
         if goes_on and self._planned == first + self._step:
             self._plan(self._planned)
 
@@ -172,9 +176,13 @@ class LearnedCuts(CutFinder):
         cuts: list[int] = []
         while self.settled < min(until, index + 1):
             signs = self._found.get(self.settled, (0.0, 0.0))
-            if max(signs) > self._level and len(self._event) < LONGEST:
+            lasts = not self._event or self.settled < self._event[0] + LONGEST
+            if lasts and max(signs) > self._level:
                 self._event.append(self.settled)
-            elif self._event and self.settled >= self._event[-1] + QUIET:
+                self._last_sign = self.settled
+            elif lasts and self._event and signs[1] > self._faint:
+                self._last_sign = self.settled
+            elif self._event and self.settled >= self._last_sign + QUIET:
                 cuts += self._decide(index)
             self.settled += 1
         if ended and self._event:

@@ -102,6 +102,26 @@ def test_a_transition_is_one_cut_or_is_left_out(first: int) -> None:
     assert finder.transitions == {first: 20}
 
 
+@pytest.mark.parametrize(("faint", "cuts"), [(90, [50]), (20, [34, 66])])
+def test_a_fade_through_black_is_one_transition_while_there_are_faint_signs(
+    faint: int, cuts: list[int]
+) -> None:
+    """A probability of 0.35 goes on, 0.08 does not."""
+    frames = film(120, [35, 65], [*range(30, 38), *range(62, 70)])
+    for index in range(38, 62):
+        frames[index][0, 0, 1] = faint
+    assert found(LearnedCuts(Reader(), min_scene_len=1), frames) == cuts
+
+
+def test_faint_signs_alone_are_no_transition_and_do_not_go_on_for_ever() -> None:
+    frames = film(600, [20])
+    for index in range(600):
+        frames[index][0, 0, 1] = 100
+    finder = LearnedCuts(Reader(), trim=True)
+    assert found(finder, frames) == [20] and finder.transitions == {}
+    assert finder.settled == 600
+
+
 def test_transitions_at_the_ends_are_left_out_too() -> None:
     frames = film(80, [5, 75], [*range(10), *range(70, 80)])
     finder = LearnedCuts(Reader(), trim=True)
