@@ -64,8 +64,12 @@ class SileroVad:
 
 
 def one_channel(stereo: Floats) -> Floats:
-    """Sound of several channels (channels, samples) at 48 kHz as one (n,) at 16 kHz."""
-    mixed: Floats = resample_poly(stereo.mean(axis=0), RATE, SOURCE_RATE).astype(np.float32)
+    """Sound of several channels (channels, samples) at 48 kHz as one (n,) at 16 kHz.
+
+    Samples that are no numbers, which files of floats may hold, are silence.
+    """
+    mean = np.nan_to_num(stereo, nan=0, posinf=0, neginf=0).mean(axis=0)
+    mixed: Floats = resample_poly(mean, RATE, SOURCE_RATE).astype(np.float32)
     return mixed
 
 

@@ -50,6 +50,8 @@ def test_both_channels_are_mixed_and_what_16_khz_cannot_hold_is_gone(rate: int) 
     assert (mixed.shape, mixed.dtype) == ((16000,), np.float32)
     assert np.abs(mixed[500:-500]).max() == pytest.approx(0.5 if rate < 8000 else 0, abs=0.01)
     assert one_channel(np.zeros((2, 0), np.float32)).shape == (0,)
+    left[:9000:3000] = np.nan, np.inf, -np.inf
+    assert np.isfinite(one_channel(np.stack([left, left]))).all()
 
 
 @published
