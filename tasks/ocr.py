@@ -17,7 +17,7 @@ from curate.tasks.stage import Clip, Scorer, Scores
 from curate.tasks.text.lines import Line, standing
 
 if TYPE_CHECKING:
-    from curate.tasks.models.text_finder import Corners, Found
+    from curate.tasks.models.text_finder import Corners, TextBoxes
 
 
 class OcrOptions(StageOptions):
@@ -121,7 +121,7 @@ class Ocr(Scorer[OcrOptions]):
         }
 
 
-def _lines(found: Found) -> list[Line]:
+def _lines(found: TextBoxes) -> list[Line]:
     readings = zip(found.texts, found.scores, found.boxes, strict=True)
     return [Line(text, score, text_areas([box])[0]) for text, score, box in readings]
 
@@ -140,7 +140,7 @@ def text_areas(boxes: Sequence[Corners]) -> tuple[float, float]:
     return min(1.0, float(largest)), min(1.0, float(shapely.union_all(inside).area))
 
 
-def as_json(found: Found, size: tuple[int, int], corner: tuple[int, int] = (0, 0)) -> str:
+def as_json(found: TextBoxes, size: tuple[int, int], corner: tuple[int, int] = (0, 0)) -> str:
     """The column `ocr`: corners to tenths of a pixel, and scores to thousandths.
 
     `size` is that of the picture in pixels of the clip, `corner` where it begins there.

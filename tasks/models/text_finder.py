@@ -27,7 +27,7 @@ Corners = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
-class Found:
+class TextBoxes:
     """The text boxes of a picture: corners in shares of its width and height, texts, scores."""
 
     boxes: Sequence[Corners] = ()
@@ -60,17 +60,17 @@ class TextFinder:
         self._engine(np.zeros((64, 64, 3), np.uint8))  # it loads its detector at the first picture
         self._quick_test = quick_test
 
-    def find(self, picture: RGB) -> Found:
+    def find(self, picture: RGB) -> TextBoxes:
         """The text of a picture, enlarged to a longer side of 960 pixels if it is smaller."""
         picture = fitted(picture, SIDE, enlarge=True)
         if self._quick_test and not self.may_show_text(picture):
-            return Found()
+            return TextBoxes()
         text = self._engine(picture[:, :, ::-1])  # BGR
         if text.boxes is None or not text.txts:
-            return Found()
+            return TextBoxes()
         height, width = picture.shape[:2]
         boxes = [[(float(x) / width, float(y) / height) for x, y in box] for box in text.boxes]
-        return Found(boxes, text.txts, text.scores)
+        return TextBoxes(boxes, text.txts, text.scores)
 
     def may_show_text(self, picture: RGB) -> bool:
         """Whether text is read where the detector sees some on a small form of a large picture."""

@@ -24,7 +24,7 @@ class Line:
 
 
 @dataclass
-class Standing:
+class StandingText:
     """A text of several frames: the best of its readings, and its largest share of the picture."""
 
     best: Line
@@ -50,17 +50,17 @@ class Standing:
             self.best = line
 
 
-def standing(frames: Iterable[Sequence[Line]]) -> list[Standing]:
+def standing(frames: Iterable[Sequence[Line]]) -> list[StandingText]:
     """The texts of frames, each once; what stands in most frames first, then the largest.
 
     Two readings are of one text when at least 0.8 of their letters, apart from spaces and case, are
     the same in order.
     """
-    found: list[Standing] = []
+    found: list[StandingText] = []
     for number, lines in enumerate(frames):
         for line in lines:
             known = next((one for one in found if one.is_read_as(line, number)), None)
             if known is None:
-                found.append(known := Standing(line))
+                found.append(known := StandingText(line))
             known.add(line, number)
     return sorted(found, key=lambda one: (-len(one.frames), -one.area))

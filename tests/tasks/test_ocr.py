@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from curate.configs.errors import PackageMissing
 from curate.configs.pipeline import parse
 from curate.configs.settings import Settings
-from curate.tasks.models.text_finder import SIDE, Found, fitted
+from curate.tasks.models.text_finder import SIDE, TextBoxes, fitted
 from curate.tasks.ocr import Ocr, OcrOptions, as_json, text_areas
 from curate.tasks.registry import stages
 from curate.tasks.split import Split
@@ -172,7 +172,7 @@ def test_a_picture_without_text_has_zeros_and_an_empty_list(
     }
 
 
-@pytest.mark.parametrize("size", [(2, 2), (16, 400), (30, 20)])
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (16, 400), (30, 20)])
 def test_tiny_and_narrow_pictures_are_measured(
     size: tuple[int, int], stage: Ocr, tmp_path: Path
 ) -> None:
@@ -262,7 +262,7 @@ def test_the_order_of_corners_does_not_matter() -> None:
 
 def test_text_is_json_whatever_it_says() -> None:
     said = 'quote " back\\slash 漢字 \N{CLAPPER BOARD}'
-    found = Found([share(rectangle(1, 2, 3, 4), 10, 10)], [said], [np.float32(0.98765)])
+    found = TextBoxes([share(rectangle(1, 2, 3, 4), 10, 10)], [said], [np.float32(0.98765)])
     assert json.loads(as_json(found, (10, 5), (0, 7))) == {
         "boxes": [[[1, 8], [4, 8], [4, 10], [1, 10]]],
         "texts": [[said, 0.988]],
