@@ -47,8 +47,15 @@ class Completion:
     tokens_out: int | None
     revision: str
     cost: float = 0.0
-    content: str = ""  # the whole reply
     error: StageError | None = None  # why the text is none
+
+    @property
+    def content(self) -> str:
+        """A reply from which `read_completion` reads the same."""
+        usage = {"prompt_tokens": self.tokens_in, "completion_tokens": self.tokens_out}
+        choices = [{"message": {"content": self.text}}]
+        reply = {"choices": choices, "usage": usage, "system_fingerprint": self.revision}
+        return json.dumps(reply)
 
     def checked(self) -> Completion:
         """The completion. Raises CaptionRefused, CaptionEmpty."""
@@ -252,8 +259,7 @@ def read_completion(content: bytes | str, model: str, server: Server) -> Complet
         failure = CaptionEmpty(model=model, why=why)
     tokens_in, tokens_out = _tokens(usage, "prompt_tokens"), _tokens(usage, "completion_tokens")
     cost = server.cost(tokens_in or 0, tokens_out or 0)
-    whole = content if isinstance(content, str) else content.decode("utf-8", "replace")
-    return Completion(text.strip(), tokens_in, tokens_out, revision, cost, whole, failure)
+    return Completion(text.strip(), tokens_in, tokens_out, revision, cost, failure)
 
 
 def _tokens(usage: Any, name: str) -> int | None:
