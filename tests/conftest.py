@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy
+from hypothesis import HealthCheck
+from hypothesis import settings as properties
 
 from curate.db import migrate
 from curate.db.engine import make_engine
@@ -23,6 +25,13 @@ from tests import quick, servers
 
 MIGRATED = migrate.upgrade  # by the migrations themselves
 FIRST = "gw0"  # of the processes of pytest-xdist
+# a loaded host is slow, and that is no failure; with --hypothesis-profile thorough for a night
+for profile, examples in (("usual", 100), ("thorough", 3000)):
+    properties.register_profile(
+        profile, deadline=None, max_examples=examples, suppress_health_check=[HealthCheck.too_slow]
+    )
+properties.load_profile("usual")
+
 MEASURED = set[str]()  # functions of which a test was run here
 
 
