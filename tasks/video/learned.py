@@ -21,6 +21,7 @@ from curate.tasks.video.scenes import Candidate, CutFinder
 THRESHOLD = 0.5  # as published
 SHORTEST = 4  # frames of a transition; fewer are a cut
 QUIET = 4  # frames without any sign that end a cut or transition: a fade may be black between
+FLASH = 8  # frames of a flash or drop-out, or of a shot between two parts of another
 LONGEST = 250  # frames of a transition: what goes on for longer is decided as it is
 DARKER = 0.5  # natural logarithm of how much the light changes over LOOK_BACK frames: a dark fade
 LOOK_BACK = 12  # frames between those that the cheap test compares
@@ -205,7 +206,7 @@ class LearnedCuts(CutFinder):
         fading = [i for i in event if self._found[i][1] > self._level]
         surest = max(self._found[i][0] for i in event)
         if len(fading) < SHORTEST:
-            cuts = self._peaks(event)
+            cuts = [cut for cut in self._peaks(event) if not self._is_flash(cut, last)]
         elif surest <= self._level / 2:
             return []
         elif self._trim:
@@ -213,6 +214,20 @@ class LearnedCuts(CutFinder):
         else:
             cuts = [(fading[0] + fading[-1] + 1) // 2]
         return [cut for cut in cuts if cut <= last and self._far_enough(cut)]
+
+    def _is_flash(self, cut: int, last: int) -> bool:
+        """Whether the picture before a cut comes again within FLASH frames, or that after it was
+        there within as many: at most a quarter as far from it as the other side of the cut.
+        """
+        start, after = max(self._first, cut - 1 - FLASH), min(cut + 1 + FLASH, last + 1)
+        seen = [self._thumbnails[i - self._first].astype(np.float32) for i in range(start, after)]
+        at = cut - start
+        if not 0 < at < len(seen):
+            return False
+        step = float(np.abs(seen[at] - seen[at - 1]).mean())
+        returns = [float(np.abs(one - seen[at - 1]).mean()) for one in seen[at + 1 :]]
+        was = [float(np.abs(one - seen[at]).mean()) for one in seen[: at - 1]]
+        return 4 * min([*returns, *was], default=step) < step
 
     def _peaks(self, event: list[int]) -> list[int]:
         """The frames after the surest one of each run of frames that end a shot."""

@@ -38,7 +38,7 @@ def film(count: int, cuts: Sequence[int] = (), fading: Iterable[int] = ()) -> li
     """Frames whose number is in them, of gray that changes at each cut."""
     frames = []
     for index in range(count):
-        gray = 40 + 90 * (sum(index >= cut for cut in cuts) % 2)
+        gray = 40 + 60 * (sum(index >= cut for cut in cuts) % 4)
         frame = np.full((27, 48, 3), gray, np.uint8)
         frame[0, 0] = (255 if index + 1 in cuts else 0, 255 if index in fading else 0, 0)
         frame[0, 1] = (index >> 8, index & 255, 0)
@@ -120,6 +120,18 @@ def test_faint_signs_alone_are_no_transition_and_do_not_go_on_for_ever() -> None
     finder = LearnedCuts(Reader(), trim=True)
     assert found(finder, frames) == [20] and finder.transitions == {}
     assert finder.settled == 600
+
+
+@pytest.mark.parametrize("count", [1, 3, 7])
+@pytest.mark.parametrize("signs", [(40,), (47,), (40, 47)])
+def test_a_flash_is_no_cut_whatever_the_network_says(count: int, signs: tuple[int, ...]) -> None:
+    frames = film(100, [40 if sign == 40 else 40 + count for sign in signs])
+    for index, frame in enumerate(frames):
+        frame[1:] = 250 if 40 <= index < 40 + count else 40
+    assert found(LearnedCuts(Reader(), min_scene_len=1), frames) == []
+    for frame in frames[40 + count :]:
+        frame[1:] = 120  # another shot after it
+    assert len(found(LearnedCuts(Reader(), min_scene_len=10), frames)) == 1
 
 
 def test_transitions_at_the_ends_are_left_out_too() -> None:
