@@ -14,7 +14,7 @@ import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -42,7 +42,7 @@ class SampleWriter:
 
     def write(self, index: int, measures: Measures, jpegs: JpegList) -> None:
         """Add the clip with this index."""
-        text = json.dumps(asdict(measures), separators=(",", ":"), allow_nan=False)
+        text = json.dumps(measures, default=vars, separators=(",", ":"), allow_nan=False)
         # ZipInfo keeps the current time out of the file
         self.archive.writestr(zipfile.ZipInfo(f"{index}.json"), text)
         self.archive.writestr(zipfile.ZipInfo(f"{index}.jpg"), bytes(jpegs.data))

@@ -61,21 +61,22 @@ class Mosaic:
             _neighbours(*axis)
             for axis in ((self.y, frame.height, height), (self.x, frame.width, width))
         )
-        y = (top[:, None, :, None] + np.array([0, 1])[:, None, None]).repeat(2, axis=3)
-        x = (left[:, None, :, None] + np.array([0, 1])).repeat(2, axis=1)
-        y, x = (side.reshape(2 * rows, 2 * columns) for side in (y, x))
         luma, chroma = (stored.line_size for stored in frame.planes[:2])
-        self._tables = [y * luma + x, *[y // 2 * chroma + x // 2] * 2]
-        self._across, self._along = cv2.convertMaps(
-            (2 * np.arange(columns) + right).astype(np.float32),
-            (2 * np.arange(rows)[:, None] + down).astype(np.float32),
-            cv2.CV_16SC2,
-        )
         self._tiny = VideoFrame(4 * columns, 4 * rows, frame.format.name)
         self._tiny.colorspace, self._tiny.color_range = frame.colorspace, frame.color_range
-        planes = [plane(self._tiny, n) for n in range(3)]
-        # a chroma is that of 2 x 2 pixels: one of them is used
-        self._places = [planes[0][::2, ::2], *planes[1:]]
+        # a chroma is that of 2 x 2 pixels: of four neighbours, each is the innermost of its own
+        self._copies: list[tuple[int, _Places, NDArray[np.uint8]]] = []  # plane, from, to
+        for n, m in np.ndindex(2, 2):
+            y, x = top + n, left + m
+            self._copies.append((0, y * luma + x, plane(self._tiny, 0)[1 + n :: 4, 1 + m :: 4]))
+            for number in (1, 2):
+                place = plane(self._tiny, number)[n::2, m::2]
+                self._copies.append((number, y // 2 * chroma + x // 2, place))
+        self._across, self._along = cv2.convertMaps(
+            (4 * np.arange(columns) + 1 + right).astype(np.float32),
+            (4 * np.arange(rows)[:, None] + 1 + down).astype(np.float32),
+            cv2.CV_16SC2,
+        )
         self._scaler = VideoReformatter()
 
     def hsv(self, frame: VideoFrame) -> NDArray[np.uint8]:
@@ -84,9 +85,10 @@ class Mosaic:
 
     def pixels(self, frame: VideoFrame) -> BGR:
         """The pixels of the picture at `y`, `x`."""
-        for place, stored, table in zip(self._places, frame.planes, self._tables, strict=True):
-            place[:] = np.frombuffer(cast(Any, stored), np.uint8).take(table)
-        bgr = self._scaler.reformat(self._tiny, format="bgr24", threads=1).to_ndarray()[::2, ::2]
+        planes = [np.frombuffer(cast(Any, stored), np.uint8) for stored in frame.planes]
+        for number, table, place in self._copies:
+            place[:] = planes[number].take(table)
+        bgr = self._scaler.reformat(self._tiny, format="bgr24", threads=1).to_ndarray()
         pixels = cv2.remap(bgr, self._across, self._along, cv2.INTER_LINEAR)
         return pixels.astype(np.uint8, copy=False)
 
@@ -170,7 +172,7 @@ class Screen:
 
 def _form(frame: VideoFrame) -> tuple[object, ...]:
     lines = tuple(stored.line_size for stored in frame.planes)
-    colours = int(frame.colorspace), int(frame.color_range), int(frame.color_trc)
+    colours = frame.colorspace, frame.color_range, frame.color_trc
     return frame.width, frame.height, frame.format.name, lines, colours, frame.interlaced_frame
 
 
@@ -229,9 +231,11 @@ class ScreenedAdaptive(CutFinder):
         """Whether the frame in the middle of the last five may begin a scene."""
         if len(self._recent) <= 2 * _WINDOW:
             return False
-        target, *around = (self._recent[n] for n in (-3, -5, -4, -2, -1))
-        usual = sum(max(0.0, one.low) for one in around) / len(around)
-        return target.high >= self._level and target.high >= self._ratio * usual
+        high = self._recent[-1 - _WINDOW].high
+        if high < self._level:
+            return False
+        around = [self._recent[n].low for n in (-5, -4, -2, -1)]
+        return high >= self._ratio * sum(max(0.0, low) for low in around) / len(around)
 
     def _tell(self, frame: Candidate, score: float) -> list[int]:
         self._told = frame.index
