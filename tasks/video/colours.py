@@ -1,8 +1,14 @@
-"""Names of the colour tags of frames."""
+"""Names of the colour tags of frames, and what the colours of a frame are in RGB."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange
+from numpy.typing import NDArray
 
 # as ffmpeg names them: the transfer characteristics, and the colour primaries
 TRANSFERS = {
@@ -15,8 +21,38 @@ PRIMARIES = {
     10: "smpte428", 11: "smpte431", 12: "smpte432", 22: "ebu3213",
 }  # fmt: skip
 _UNSPECIFIED = (0, 2, 3)
+# shares of red and blue in the luma (ITU-T H.273, table 4), by the tag of the colour space; what is
+# not tagged counts as BT.601, as swscale has it
+_LUMA = {
+    1: (0.2126, 0.0722), 2: (0.299, 0.114), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114),
+    7: (0.212, 0.087), 9: (0.2627, 0.0593),
+}  # fmt: skip
 
 
 def tag_name(tag: int, names: Mapping[int, str]) -> str | None:
     """The name of a tag, such as bt2020, among these; None where the stream claims none."""
     return None if tag in _UNSPECIFIED else names.get(tag, str(tag))
+
+
+def is_full_range(frame: VideoFrame) -> bool:
+    """Whether the luma of a YUV frame of 8 bits runs from 0 to 255, not from 16 to 235."""
+    return "j" in frame.format.name or frame.color_range == ColorRange.JPEG
+
+
+def rgb_matrix(frame: VideoFrame) -> NDArray[np.float32] | None:
+    """3 x 4: R, G, B of Y, U, V (8 bits each) and 1; None for a colour space that has none."""
+    return _rgb_matrix(int(frame.colorspace), is_full_range(frame))
+
+
+@cache
+def _rgb_matrix(space: int, full: bool) -> NDArray[np.float32] | None:
+    if space not in _LUMA:
+        return None
+    red, blue = _LUMA[space]
+    green = 1 - red - blue
+    light, colour = (1.0, 1.0) if full else (255 / 219, 255 / 224)
+    u = 2 * (1 - blue) * colour
+    v = 2 * (1 - red) * colour
+    matrix = np.array([[light, 0, v], [light, -u * blue / green, -v * red / green], [light, u, 0]])
+    black = np.array([0 if full else 16, 128, 128])
+    return np.hstack([matrix, -(matrix @ black)[:, None]]).astype(np.float32)

@@ -1,8 +1,8 @@
 """The one pass over a video: each frame is decoded once for scenes, samples, hashes and motion.
 
-Memory is bounded: an open scene holds at most `scene_buffer.HELD` decoded frames, its JPEGs beyond
-some megabytes go to a temporary file, and a finished clip goes to the archive at once. Only 8 bytes
-a frame accumulate over the length of a scene.
+Memory is bounded: an open scene holds `scene_buffer.HELD` decoded frames, or HELD_BYTES of them,
+its JPEGs beyond some megabytes go to a temporary file, and a finished clip goes to the archive at
+once. Only 8 bytes a frame accumulate over the length of a scene.
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ from curate.tasks.video.measures import Bars, Pair, Still
 from curate.tasks.video.samples import LONGER, SHORTER
 from curate.tasks.video.tone_mapping import ToneMapper
 
-HELD = 16  # decoded frames held in memory for an open scene
+HELD = 16  # decoded frames held for an open scene before they are thinned out
+HELD_BYTES = 64 << 20  # of them, before the earliest become JPEGs: each would need two of them
 HELD_EVERY = 0.25  # seconds between held frames at first; doubled whenever there are too many
 _HELD_BYTES = 8 << 20  # a larger frame is scaled to a longer side of _HELD_SIDE
 _HELD_SIDE = 1920  # pixels
@@ -83,9 +84,7 @@ class FrameStore:
 
     def hold(self, decoded: VideoFrame) -> VideoFrame:
         """The frame, scaled down if many frames of its size would take too much memory."""
-        if sum(plane.buffer_size for plane in decoded.planes) <= _HELD_BYTES:
-            return decoded
-        return self._scaled(decoded, _HELD_SIDE)
+        return decoded if _size(decoded) <= _HELD_BYTES else self._scaled(decoded, _HELD_SIDE)
 
     def _scaled(self, decoded: VideoFrame, longer: int) -> VideoFrame:
         sides = decoded.width, decoded.height
@@ -208,7 +207,7 @@ class OpenScene:
                     if one.seconds - kept[-1].seconds > 0.75 * self._every:
                         kept.append(one)
                 self.held = kept
-            else:
+            elif sum(_size(f.decoded) for f in decoded) > HELD_BYTES:
                 store.encode_large(store.encode_small(decoded[0])).decoded = None
 
     def cut(self, index: int) -> OpenScene:
@@ -234,6 +233,11 @@ class OpenScene:
         regular = [f for f in self.regular if start <= f.index < end]
         held = [f for f in self.held if start <= f.index < end] or [nearest(self.held, pts)]
         return regular, held
+
+
+def _size(decoded: VideoFrame | None) -> int:
+    """Bytes of a frame in memory."""
+    return 0 if decoded is None else sum(plane.buffer_size for plane in decoded.planes)
 
 
 def _next(planned: float, now: float, step: float) -> float:

@@ -14,9 +14,11 @@ from typing import Any, Literal, NamedTuple, cast
 import cv2
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, VideoReformatter
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
+from curate.tasks.video.colours import is_full_range
+from curate.tasks.video.geometry import plane
 from curate.tasks.video.stand_ins import bare, standing_in
 from curate.tasks.video.tone_mapping import ToneMapper, is_hdr
 
@@ -136,15 +138,8 @@ class Candidate:
         if frame.format.name not in _LUMA_FIRST or is_hdr(frame):
             return cv2.cvtColor(self.picture, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
         stored = cv2.resize(plane(frame, 0), small_size(frame), interpolation=cv2.INTER_LINEAR)
-        full = "j" in frame.format.name or frame.color_range == ColorRange.JPEG
-        return (stored if full else cv2.LUT(stored, _FULL_RANGE)).astype(np.uint8, copy=False)
-
-
-def plane(frame: VideoFrame, number: int) -> NDArray[np.uint8]:
-    """A plane of 8-bit samples, H x W, as the frame holds it."""
-    stored = frame.planes[number]
-    lines = np.frombuffer(cast(Any, stored), np.uint8)[: stored.height * stored.line_size]
-    return lines.reshape(stored.height, stored.line_size)[:, : stored.width]
+        full = stored if is_full_range(frame) else cv2.LUT(stored, _FULL_RANGE)
+        return full.astype(np.uint8, copy=False)
 
 
 def content_score(frame: Candidate, before: Candidate) -> float:

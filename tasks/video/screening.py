@@ -19,13 +19,13 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
+from curate.tasks.video.geometry import plane
 from curate.tasks.video.scenes import (
     BGR,
     Candidate,
     CutFinder,
     Detector,
     content_score,
-    plane,
     small_size,
 )
 from curate.tasks.video.tone_mapping import is_hdr
