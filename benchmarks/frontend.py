@@ -1,11 +1,13 @@
 """CPU seconds of the front end against bare decoding and against doing each step by itself.
 
-    python benchmarks/frontend.py [FOLDER] [--repeat 3]
+    python benchmarks/frontend.py [FILE or FOLDER ...] [--repeat 3] [--lines pyav,curate] [--each]
+                                  [--against CHECKOUT]
 
-FOLDER holds videos; without one, three are drawn (1080p, 720p, 360p with grain, pans and cuts).
-Every line runs in a process of its own on the same files, in turns; the least CPU time of the
-repeats counts, children included. Python lines are measured after their imports, because a worker
-imports once. The last line printed is one JSON object.
+Without files, three are drawn (1080p, 720p, 360p with grain, pans and cuts). Every line runs in a
+process of its own, in the environment of a worker, on the same files, in turns; the least CPU time
+of the repeats counts, children included. Python lines are measured after their imports, because a
+worker imports once. `--each` has a table for each file, `--against` a line for the curate of
+another checkout, such as one before a change. The last line of a table is one JSON object.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ LINES = {
     "pyav": "bare decode, PyAV, 1 thread",
     "ffmpeg": "bare decode, ffmpeg -threads 1 -f null",
     "curate": "curate: probe + split (hash, samples, flow) + motion",
+    "against": "the same by the other checkout",
     "curate_cut": "curate, and every clip cut (x264 veryfast crf 23, the default)",
     "curate_cut18": "the same at crf 18",
     "steps": "step by step, every clip cut (x264 medium crf 23)",
@@ -109,21 +112,18 @@ def ffmpeg(files: list[str], work: Path) -> Callable[[], int]:
 
 def curate(files: list[str], work: Path, *, cut: int | None = None) -> Callable[[], int]:
     """Clips found, sampled, hashed and measured by curate's stages, and cut."""
-    import cv2  # noqa: F401  a worker has these loaded
-    import numpy as np
-
     from curate.configs.settings import Settings
     from curate.tasks.cut import Cut
     from curate.tasks.motion import Motion
     from curate.tasks.probe import Probe
     from curate.tasks.split import Split
     from curate.tasks.stage import Clip, Context, Video
-    from curate.tasks.video import encode, hashing, probing  # noqa: F401
 
+    for stage in (Probe, Split, Motion, Cut):  # as a worker does
+        stage.preload()
     context = Context(Settings(home=work))
     probe, split = Probe(Probe.Options(), context), Split(Split.Options(), context)
     motion, cutter = Motion(Motion.Options(), context), Cut(Cut.Options(crf=cut or 23), context)
-    hashing.perceptual_hashes(np.eye(64, dtype=np.uint8)[..., None].repeat(3, 2) * 255, "phash")
 
     def run() -> int:
         made = 0
@@ -228,10 +228,17 @@ def child(line: str, files: list[str]) -> None:
         )
 
 
-def measure(line: str, files: list[str]) -> dict[str, float]:
+def measure(line: str, files: list[str], against: str | None) -> dict[str, float]:
     """One run of a line in a fresh process."""
-    command = [sys.executable, __file__, "--line", line, *files]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    from curate.configs.settings import load_settings
+    from curate.worker.processes import WorkerSpec
+
+    root = against if against and line == "against" else str(Path(__file__).parent.parent)
+    name = "curate" if line == "against" else line
+    command = [sys.executable, __file__, "--line", name, *files]
+    environment = WorkerSpec("cpu", 1, "cpu").environment(load_settings())
+    environment["PYTHONPATH"] = str(Path(root) / "src")
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -277,53 +284,66 @@ def _draw(path: Path, width: int, height: int, fps: int) -> str:
 def main() -> None:
     """Measure all lines and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("files", nargs="*", help="a folder of videos")
+    parser.add_argument("files", nargs="*", help="videos, and folders of them")
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--lines", default=",".join(LINES), help="those to run")
+    parser.add_argument("--each", action="store_true", help="a table for each file")
+    parser.add_argument("--against", metavar="CHECKOUT", help="another checkout of curate")
     parser.add_argument("--line", choices=LINES, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.line:
-        return child(asked.line, asked.files)
+        child(asked.line, asked.files)
+        return
+    wanted = {"pyav", *asked.lines.split(",")} - {"against"}
+    wanted |= {"against"} if asked.against else set()
+    wanted -= set() if find_ffmpeg() else {"ffmpeg", "steps"}
+    lines = [line for line in LINES if line in wanted]
     with tempfile.TemporaryDirectory() as drawn:
-        files = _videos(Path(asked.files[0])) if asked.files else draw(Path(drawn))
-        return compare(files, asked.repeat)
+        files = _videos(asked.files) if asked.files else draw(Path(drawn))
+        for together in [[file] for file in files] if asked.each else [files]:
+            compare(together, asked.repeat, lines, asked.against)
 
 
-def _videos(folder: Path) -> list[str]:
+def _videos(given: list[str]) -> list[str]:
     from curate.tasks.inputs.extensions import VIDEO_EXTENSIONS
 
-    return sorted(str(p) for p in folder.iterdir() if p.suffix.lower() in VIDEO_EXTENSIONS)
+    found: list[str] = []
+    for path in map(Path, given):
+        inside = sorted(path.iterdir()) if path.is_dir() else []
+        found += [str(p) for p in inside if p.suffix.lower() in VIDEO_EXTENSIONS]
+        found += [] if path.is_dir() else [str(path)]
+    return found
 
 
-def compare(files: list[str], repeat: int) -> None:
+def compare(files: list[str], repeat: int, lines: list[str], against: str | None) -> None:
     """Print a line for each way and the ratios that matter."""
-    lines = [line for line in LINES if find_ffmpeg() or line not in ("ffmpeg", "steps")]
     runs: dict[str, list[dict[str, float]]] = {line: [] for line in lines}
     for _ in range(repeat):
         for line in lines:
-            runs[line].append(measure(line, files))
+            runs[line].append(measure(line, files, against))
     best = {line: min(run["cpu"] for run in found) for line, found in runs.items()}
-    print(f"{len(files)} files, {runs['pyav'][0]['found']:.0f} frames, least of {repeat} runs")
-    for line in LINES:
-        if line in best:
-            spread = max(run["cpu"] for run in runs[line]) / best[line] - 1
-            share = best[line] / best["pyav"]
-            print(
-                f"{best[line]:9.2f} CPU s  {share:7.2f} x decode  (spread {spread:4.0%})  "
-                f"{LINES[line]}"
-            )
-        else:
-            print("  skipped: no ffmpeg on PATH and no imageio-ffmpeg  " + LINES[line])
-    most = max(run["mb"] for run in runs["curate"])
-    print(f"peak memory of the curate line: {most:.0f} MB")
-    clips = runs["curate"][0]["found"]
-    print(
-        json.dumps({"cpu_seconds": best, "ratios": _ratios(best), "peak_mb": most, "clips": clips})
-    )
+    frames = runs["pyav"][0]["found"]
+    names = files[0] if len(files) == 1 else f"{len(files)} files"
+    print(f"{names}, {frames:.0f} frames, least of {repeat} runs")
+    for line in lines:
+        spread = max(run["cpu"] for run in runs[line]) / best[line] - 1
+        above = 1000 * (best[line] - best["pyav"]) / frames
+        print(
+            f"{best[line]:9.2f} CPU s  {best[line] / best['pyav']:7.2f} x decode  "
+            f"{above:+8.2f} ms a frame  (spread {spread:4.0%})  {LINES[line]}"
+        )
+    shown: dict[str, Any] = {"cpu_seconds": best, "frames": frames, "ratios": _ratios(best)}
+    if "curate" in runs:
+        shown["peak_mb"] = max(run["mb"] for run in runs["curate"])
+        shown["clips"] = runs["curate"][0]["found"]
+        print(f"peak memory of the curate line: {shown['peak_mb']:.0f} MB")
+    print(json.dumps(shown))
 
 
 def _ratios(best: dict[str, float]) -> dict[str, float]:
     pairs = {
         "curate_over_pyav": ("curate", "pyav"),
+        "against_over_pyav": ("against", "pyav"),
         "curate_over_ffmpeg": ("curate", "ffmpeg"),
         "steps_over_curate": ("steps", "curate"),
         "steps_over_curate_cut": ("steps", "curate_cut"),
