@@ -65,13 +65,6 @@ def test_transnet() -> None:
     assert np.abs(np.subtract(found, REFERENCE["transnet"])).max() < 1e-5
 
 
-def test_transnet_on_mindspore() -> None:
-    from curate.tasks.models.transnet_mindspore import mindspore_transnet
-
-    found = mindspore_transnet(folder("transnetv2"), "CPU").predict(window())
-    assert np.abs(np.subtract(found, REFERENCE["transnet"])).max() < 1e-5
-
-
 def test_lpips() -> None:
     from curate.tasks.models.vgg import lpips_model
 
