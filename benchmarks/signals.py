@@ -64,7 +64,8 @@ def clips_of(videos: Iterable[Video], split: Any, context: Context) -> list[Clip
 
 def made(step: StageStep, context: Context) -> Any:
     """A loaded stage. Raises CurateError when it cannot run here."""
-    stage = step.cls(step.options, context)
+    cls: Any = stages()[step.name]
+    stage = cls(step.options, context)
     stage.load()
     return stage
 
@@ -72,15 +73,16 @@ def made(step: StageStep, context: Context) -> Any:
 def measured(videos: list[Video], pipeline: Pipeline, settings: Settings) -> dict[str, Seconds]:
     """CPU seconds of each stage of a line, by name; clips are counted as `clips`."""
     context = Context(settings, pipeline)
-    split = made(pipeline.stage("split"), context)
+    split = made(pipeline.by_name["split"], context)
     clips, seconds = spent(lambda: clips_of(videos, split, context))
     found = {"clips": float(len(clips)), "split": seconds}
     for step in pipeline.stages:
-        if not issubclass(step.cls, Scorer):
+        cls: Any = stages()[step.name]
+        if not issubclass(cls, Scorer):
             continue
         try:
-            step.cls.check(step.options)
-            if lacking := missing(step.cls.models(step.options), settings.model_folder):
+            cls.check(step.options)
+            if lacking := missing(cls.models(step.options), settings.model_folder):
                 print(f"{step.name}: not measured: {lacking[0]}")
                 continue
             stage = made(step, context)
@@ -123,7 +125,7 @@ def main() -> None:
         steps = read_yaml(PRESETS / arguments.config)
         pipeline = parse(steps, stages(), arguments.config)
         plain = parse([{"stage": "probe"}, {"stage": "split"}], stages(), "the default line")
-        probe = made(pipeline.stage("probe"), Context(settings, pipeline))
+        probe = made(pipeline.by_name["probe"], Context(settings, pipeline))
         videos = [
             Video(
                 n, 1, str(path), path.name, dict(probe.run(Video(n, 1, str(path), "", {})).scores)
