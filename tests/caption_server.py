@@ -41,6 +41,7 @@ class CaptionServer:
     deeds: dict[int, Sequence[str]] = field(default_factory=dict)  # by clip, else `usual`
     usual: Sequence[str] = ("good",)
     seconds: float = 0  # that a good answer takes
+    answers: threading.Event = field(default_factory=threading.Event)  # good ones wait while clear
     asked: Counter[int] = field(default_factory=Counter)  # requests by clip
     bodies: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
@@ -48,6 +49,9 @@ class CaptionServer:
     most: int = 0  # requests at a time
     _now: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.answers.set()
 
     def come(self, body: dict[str, Any], headers: dict[str, str]) -> tuple[int, str]:
         """Note a request; returns its clip and what to do."""
@@ -106,6 +110,7 @@ def caption_server(port: int = 0) -> Iterator[CaptionServer]:
             self.wfile.write(raw)
 
         def do_good(self, clip: int) -> None:
+            state.answers.wait(60)
             time.sleep(state.seconds)
             self.send(200, good(f"Clip {clip} runs."))
 

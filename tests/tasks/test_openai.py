@@ -235,8 +235,12 @@ def test_three_processes_on_two_hosts_ask_two_at_a_time(
     server: Misbehaving, database_url: str, home: Path
 ) -> None:
     server.seconds = 0.1
+    server.answers.clear()
     line = captioning(server, database_url, home, 12, batch_size=2, concurrency=2)
     workers = [worker_of(line, host) for host in ("alpha", "alpha", "beta")]
+    holders = "SELECT count(DISTINCT owner) FROM clips"  # none of them shall be late
+    wait_until(lambda: line.rows(holders) == [(3,)], 50)
+    server.answers.set()
     assert [worker.communicate() and worker.returncode for worker in workers] == [0, 0, 0]
     assert (server.most, len(server.times)) == (2, 12)
     assert line.rows(RESULTS) == [(f"Clip {n} runs.", "kept", None) for n in range(12)]
