@@ -328,7 +328,13 @@ def test_resume_tells_at_once_what_models_are_missing(
         real = importlib.util.find_spec
         gone = lambda name, *rest: None if name == "mindspore" else real(name, *rest)  # noqa: E731
         monkeypatch.setattr(importlib.util, "find_spec", gone)
-    result = curate("resume")
+        opened = open_dataset(Session(home=home), None)
+        view = Watcher(opened, Settings(home=home)).look()
+        check_models_left(Session(home=home), opened, view)  # the queue cpu needs no MindSpore
+        file = Path(pipeline)
+        file.write_text("pipeline: [probe, split, {stage: head, queue: ascend}]")
+        assert curate("enqueue", str(videos), "--config", pipeline, "--name", "npu").code == 0
+    result = curate("resume", *([] if installed else ["npu"]))
     told = "truncated" if installed else "pip install 'mindspore>="
     assert (result.code, told in result.err) == (4, True), result.err
     assert not (home / "logs").exists()

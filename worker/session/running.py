@@ -73,8 +73,8 @@ def check_models_left(session: HomeSession, opened: OpenDataset, view: DatasetVi
     """
     working = (i for i, stage in enumerate(view.stages) if stage.waiting or stage.running)
     left = Pipeline(opened.pipeline.stages[next(working, 0) :])
-    if needs_of(left):
-        check_installed()
+    if needs_of(Pipeline(tuple(s for s in left.stages if s.options.queue == "ascend"))):
+        check_installed()  # of MindSpore; on the queue cpu models run on ONNX Runtime and NumPy
     check_models(left, session.settings.model_folder)
 
 
