@@ -28,7 +28,7 @@ from curate.db.reports.progress import Totals
 from curate.db.reports.workers import busy_processes
 from curate.db.spending import spent_by_stage
 from curate.tasks.registry import stages
-from curate.tasks.servers import ServerStage
+from curate.tasks.servers.server_stage import ServerStage
 from curate.worker.session.database import OpenDataset, open_dataset
 from curate.worker.session.display import Display, Lines, at_work_text, time_left
 from curate.worker.session.follow import Watcher

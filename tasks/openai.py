@@ -26,9 +26,9 @@ from curate.tasks.captioners.openai_client import (
     read_completion,
     told_error,
 )
-from curate.tasks.captioners.server_pool import Server, ServerPool
 from curate.tasks.captioners.stages import CaptionOptions, CaptionStage
-from curate.tasks.servers import (
+from curate.tasks.servers.server_pool import Server, ServerPool
+from curate.tasks.servers.server_stage import (
     Answer,
     OpenGate,
     RequestGate,

@@ -34,7 +34,7 @@ from curate.configs.schema import Column, Level, Order, StageOptions
 from curate.configs.settings import Settings
 from curate.tasks.models.catalog import Need
 from curate.tasks.models.device import Dtype
-from curate.tasks.servers import Answer, OpenGate, RequestGate, ServerLimit, Usage
+from curate.tasks.servers.server_stage import Answer, OpenGate, RequestGate, ServerLimit, Usage
 from curate.tasks.storage.archives import RemoteArchives
 from curate.tasks.storage.locations import below
 from curate.tasks.video.span import Span, access_of

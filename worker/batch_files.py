@@ -30,7 +30,7 @@ from curate.db.queue.leases import Claim, ClaimRequest, release_rows
 from curate.db.save.batch import Outcomes, Writer, save
 from curate.db.spending import Spent, add_spending, forget_answers
 from curate.tasks.registry import stages
-from curate.tasks.servers import Answer, ServerLimit, ServerOptions, ServerStage, Usage
+from curate.tasks.servers.server_stage import Answer, ServerLimit, ServerOptions, ServerStage, Usage
 from curate.tasks.stage import Context
 from curate.worker.datasets import pipeline_of
 from curate.worker.outcomes import run_rows

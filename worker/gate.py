@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from curate.configs.errors import BudgetSpent, ServiceError
 from curate.db import permits, spending
 from curate.db.spending import KeptAnswer, Spent
-from curate.tasks.servers import Answer, ServerLimit, Usage
+from curate.tasks.servers.server_stage import Answer, ServerLimit, Usage
 from curate.worker.owner import new_owner
 
 log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from curate.db.queue.ordered import taken_since
 from curate.tasks.models.catalog import folder_of
 from curate.tasks.models.model_cache import weights_state
 from curate.tasks.registry import stages
-from curate.tasks.servers import ServerStage
+from curate.tasks.servers.server_stage import ServerStage
 from curate.tasks.stage import Context, Count, Fit, Stage, count_nothing
 from curate.worker.gate import Permits, SharedGate
 from curate.worker.outcomes import as_row_error

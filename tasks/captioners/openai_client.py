@@ -21,7 +21,7 @@ from curate.configs.errors import (
     CurateError,
     StageError,
 )
-from curate.tasks.captioners.server_pool import Server, ServerPool
+from curate.tasks.servers.server_pool import Server, ServerPool
 
 if TYPE_CHECKING:
     from curate.tasks.captioners.http_post import Reply

@@ -13,7 +13,7 @@ import pytest
 from curate.configs.errors import BudgetSpent, ServiceError
 from curate.db.engine import make_engine
 from curate.db.spending import Spent, spent_by_stage
-from curate.tasks.servers import Answer, ServerLimit, Usage
+from curate.tasks.servers.server_stage import Answer, ServerLimit, Usage
 from curate.worker import gate as module
 from curate.worker.gate import Permits, SharedGate
 from tests.pipelines import Line, make_line

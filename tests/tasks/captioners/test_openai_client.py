@@ -13,7 +13,7 @@ import pytest
 
 from curate.configs.errors import CaptionEmpty, CaptionFailed, CaptionRefused, CaptionServer
 from curate.tasks.captioners.openai_client import Counts, ask, retry_after
-from curate.tasks.captioners.server_pool import Server, ServerPool
+from curate.tasks.servers.server_pool import Server, ServerPool
 from tests.caption_server import KEY, caption_server
 from tests.caption_server import CaptionServer as Misbehaving
 from tests.pipelines import wait_until

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from curate.configs.errors import CaptionServer
-from curate.tasks.servers import OpenGate, RequestGate, ServerLimit
+from curate.tasks.servers.server_stage import OpenGate, RequestGate, ServerLimit
 
 FIRST_REST, LONGEST_REST = 1.0, 60.0  # seconds
 

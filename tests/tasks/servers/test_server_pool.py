@@ -10,7 +10,7 @@ import pytest
 
 from curate.configs.errors import CaptionFailed, CaptionServer
 from curate.tasks.captioners.openai_client import Counts, ask
-from curate.tasks.captioners.server_pool import Server, ServerPool
+from curate.tasks.servers.server_pool import Server, ServerPool
 from tests.caption_server import CaptionServer as Misbehaving
 from tests.caption_server import caption_server
 from tests.tasks.captioners.test_openai_client import BODY
