@@ -17,7 +17,8 @@ from tests.media import B_FRAMES, write_video
 from tests.pipelines import wait_until
 from tests.processes import CURATE, descendants, kill
 
-OPTIONS = ["--set", "split.min_seconds=0.5", "--set", "cut.preset=ultrafast"]
+OPTIONS = ["--set", "split.min_seconds=0.5"]
+OPTIONS += ["--set", "cut.mode=encode", "--set", "cut.preset=veryslow"]  # one is killed at it
 OPTIONS += ["--set", "dedup.enabled=false", "--set", "unique.enabled=false"]
 OPTIONS += ["--set", "cut.batch_size=1"]
 

@@ -18,7 +18,9 @@ from tests.media import B_FRAMES, write_video
 from tests.pipelines import wait_until
 from tests.processes import CURATE, kill, processes
 
-OPTIONS = ("--set", "split.min_seconds=0.5", "-j", "2")
+# slow enough to be killed at work
+SLOW = ("--set", "cut.mode=encode", "--set", "cut.preset=slower")
+OPTIONS = ("--set", "split.min_seconds=0.5", *SLOW, "-j", "2")
 # ids, times and the folder differ from run to run
 ROWS = """
 SELECT v.relpath, c.clip_index, c.stage, c.status, c.reason, c.start_pts, c.end_pts, c.num_frames,
@@ -81,8 +83,9 @@ def test_everything_is_killed_and_resumed(folder: Path, undisturbed: list[dict[s
     words: tuple[str, ...] = ("run", "videos", "-o", "killed.csv", *OPTIONS)
     for _ in range(2):
         line = start(folder, home, *words)
-        wait_until(lambda: processes(home, "curate.worker"))
-        time.sleep(chance.uniform(1.0, 3.0))
+        wait_until(lambda line=line: processes(home, "curate.worker") or line.poll() is not None)
+        assert line.poll() is None or words[0] == "resume", "nothing was killed"
+        time.sleep(chance.uniform(0.5, 2.0))
         kill([line.pid, *processes(home, "curate.worker")])
         line.wait(30)
         wait_until(lambda: not processes(home, "curate.worker"))
