@@ -15,8 +15,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
 from curate.db.engine import now, reading, writing
-from curate.db.expressions import among
-from curate.db.queue.leases import FAR
+from curate.db.expressions import among, among_found
+from curate.db.queue.leases import FAR, lock_in_order, update_in_order
 from curate.db.schema import permits, servers
 
 
@@ -27,7 +27,8 @@ def get_in_line(engine: Engine, server: str, owner: str, lease_seconds: float) -
         _lock(connection, server)
         time = now(connection)
         of_server = permits.c.server == server
-        connection.execute(delete(permits).where(of_server, ~_alive(time, lease_seconds)))
+        dead = lock_in_order(permits, of_server, ~_alive(time, lease_seconds))
+        connection.execute(delete(permits).where(among_found(permits.c.id, dead)))
         new = {"server": server, "owner": owner, "until": time + lease_seconds}
         made = connection.execute(insert(permits).values(new).returning(permits.c.id))
         return int(made.scalar_one())
@@ -63,8 +64,8 @@ def renew_permits(engine: Engine, ids: Collection[int], lease_seconds: float) ->
     """Let permits last for another lease length."""
     with writing(engine) as connection:
         until = now(connection) + lease_seconds
-        ours = among(permits.c.id)
-        connection.execute(update(permits).where(ours).values(until=until), {"ids": sorted(ids)})
+        ours = update_in_order(permits, among(permits.c.id))
+        connection.execute(ours.values(until=until), {"ids": list(ids)})
 
 
 def give_back(engine: Engine, permit: int) -> None:

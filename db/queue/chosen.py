@@ -12,6 +12,7 @@ from curate.db.engine import now, reading, writing
 from curate.db.expressions import among, among_these
 from curate.db.filters.check import condition_of
 from curate.db.filters.columns import columns_of
+from curate.db.queue.claim import claimable_statement
 from curate.db.queue.leases import (
     FREE,
     Claim,
@@ -44,13 +45,18 @@ def look_at(engine: Engine, request: ClaimRequest, ids: Sequence[int]) -> Iterat
     """Clips that still wait and are free, CHUNK at a time; none is leased."""
     for start in range(0, len(ids), CHUNK):
         with reading(engine) as connection:
-            yield _as_claim(connection, request, ids[start : start + CHUNK], lease_until=FREE)
+            found = _as_claim(connection, request, ids[start : start + CHUNK], lease_until=FREE)
+        yield found  # the connection is free while pictures are read
 
 
 def lease_these(engine: Engine, request: ClaimRequest, ids: Collection[int]) -> Claim:
-    """Lease those of the clips that wait for the stage and that no living batch holds."""
+    """Lease those of the clips that wait for the stage and that no living batch holds. Raises
+    ServiceError, also where the dataset was deleted.
+    """
+    at = {"of_dataset": request.dataset_id, "of_stage": request.step.name}
     with writing(engine) as connection:
-        time = now(connection)
+        # locks the dataset as every claim does, so that who writes many of its rows meets none
+        time = connection.execute(claimable_statement("clip", False), at).one().time
         free = (*at_stage(clips, request.dataset_id, request.step.name), clips.c.lease_until < time)
         chosen = update_in_order(clips, *free, among_these(clips.c.id, list(ids)))
         until = time + request.lease_seconds

@@ -169,10 +169,11 @@ def update_in_order(table: Table, *conditions: ColumnElement[bool]) -> Update:
     Whatever writes leased rows must lock them in this order: renewals and saves run concurrently,
     and two transactions that lock in different orders can deadlock.
     """
-    return update(table).where(among_found(table.c.id, _lock_in_order(table, *conditions)))
+    return update(table).where(among_found(table.c.id, lock_in_order(table, *conditions)))
 
 
-def _lock_in_order(table: Table, *conditions: ColumnElement[bool]) -> Select[int]:
+def lock_in_order(table: Table, *conditions: ColumnElement[bool]) -> Select[int]:
+    """The SELECT of the ids of the rows that meet the conditions; it locks them in order."""
     return select(table.c.id).where(*conditions).order_by(table.c.id).with_for_update()
 
 
@@ -184,7 +185,7 @@ def lock_leased_rows(connection: Connection, dataset_id: int) -> None:
     """
     for table in (videos, clips):
         leased = _leased(connection, table, dataset_id)
-        connection.execute(_lock_in_order(table, *leased)).all()
+        connection.execute(lock_in_order(table, *leased)).all()
 
 
 def _leased(

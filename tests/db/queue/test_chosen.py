@@ -17,7 +17,10 @@ def test_clips_that_wait_are_found_and_leased_once(database_url: str, tmp_path: 
     found = waiting_ids(line.engine, line.dataset.id, "score", "clip_index > 0", {})
     assert found == ids[1:]
     request = line.request("score", "me")
-    (seen,) = look_at(line.engine, request, [*ids, *others])
+    looking = look_at(line.engine, request, [*ids, *others])
+    seen = next(looking)
+    assert line.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    assert list(looking) == []
     assert (seen.ids, len(seen.videos)) == (ids, 1)
     held = lease_these(line.engine, request, ids[:2])
     assert held.ids == ids[:2]

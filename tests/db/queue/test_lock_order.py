@@ -16,7 +16,10 @@ from sqlalchemy import text
 
 from curate.db import datasets, redo
 from curate.db.engine import writing
+from curate.db.permits import get_in_line, renew_permits
+from curate.db.queue.chosen import lease_these
 from curate.db.queue.leases import release_rows
+from curate.db.save.batch import lock_dataset
 from tests.pipelines import Line, make_line, wait_until
 
 
@@ -71,4 +74,51 @@ def test_rows_at_work_are_locked_in_the_order_of_their_ids(
             assert renewal.execute(lock, {"id": second}).all() == [(second,)]
         finally:
             renewal.rollback()
+            writer.join()
+
+
+def test_chosen_rows_are_not_leased_while_another_writes_many(
+    postgres_url: str, home: object
+) -> None:
+    line = make_line(postgres_url, home, ["score", "second"])
+    ids = line.put_clips(2, "second")
+    lease = (line.engine, line.request("second"), ids)
+    leasing = threading.Thread(target=lease_these, args=lease)
+    with line.engine.connect() as redo:
+        lock_dataset(redo, line.dataset.id, exclusive=True)
+        leasing.start()
+        try:
+            wait_until(lambda: line.rows(WAITING) == [(1,)])
+            lock = text("SELECT id FROM clips ORDER BY id FOR UPDATE NOWAIT")
+            assert redo.execute(lock).scalars().all() == ids
+        finally:
+            redo.rollback()
+            leasing.join()
+    assert line.rows("SELECT DISTINCT owner FROM clips") == [("me",)]
+
+
+@pytest.mark.parametrize("name", ["renew", "get in line"])
+def test_permits_are_locked_in_the_order_of_their_ids(
+    postgres_url: str, home: object, name: str
+) -> None:
+    line = make_line(postgres_url, home, [])
+    first, second = (get_in_line(line.engine, "s", "p", 60) for _ in range(2))
+    with line.engine.begin() as connection:  # both dead, the second one first in the table
+        for permit in (second, first):
+            end = text("UPDATE permits SET until = 1 WHERE id = :id")
+            connection.execute(end, {"id": permit})
+    writers: dict[str, Callable[[], Any]] = {
+        "renew": lambda: renew_permits(line.engine, {first, second}, 60),
+        "get in line": lambda: get_in_line(line.engine, "s", "p", 60),
+    }
+    writer = threading.Thread(target=writers[name])
+    with line.engine.connect() as other:
+        lock = text("SELECT id FROM permits WHERE id = :id FOR UPDATE NOWAIT")
+        other.execute(lock, {"id": first})
+        writer.start()
+        try:
+            wait_until(lambda: line.rows(WAITING) == [(1,)])
+            assert other.execute(lock, {"id": second}).all() == [(second,)]
+        finally:
+            other.rollback()
             writer.join()
