@@ -74,8 +74,14 @@ def spent_by_stage(engine: Engine, dataset_id: int) -> dict[str, Spent]:
         return {row[0]: Spent(*row[1:]) for row in connection.execute(query.order_by("stage"))}
 
 
-def pause_at_budget(engine: Engine, dataset_id: int, stage: str, most: float) -> float | None:
-    """Pause a dataset when a stage has spent `most` or more; returns what it has spent then."""
+def pause_at_budget(
+    engine: Engine, dataset_id: int, stage: str, most: float, pipeline: str
+) -> float | None:
+    """Pause a dataset when a stage has spent `most` or more; returns what it has spent then.
+
+    `pipeline`: the frozen one that says `most`. Where the dataset has another one by now, and may
+    have been given more, it is not paused.
+    """
     of_stage = (spending.c.dataset_id == dataset_id, spending.c.stage == stage)
     with reading(engine, "AUTOCOMMIT") as connection:
         cost = connection.execute(select(spending.c.cost).where(*of_stage)).scalar()
@@ -83,7 +89,8 @@ def pause_at_budget(engine: Engine, dataset_id: int, stage: str, most: float) ->
         return None
     with writing(engine) as connection:
         running = (datasets.c.id == dataset_id, datasets.c.state == RUNNING)
-        connection.execute(update(datasets).where(*running).values(state=PAUSED))
+        same = datasets.c.pipeline == pipeline
+        connection.execute(update(datasets).where(*running, same).values(state=PAUSED))
     return float(cost)
 
 

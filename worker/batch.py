@@ -162,7 +162,7 @@ class BatchRunner:
                     if loaded.stage.opens_source:
                         leave_out_replaced(rows, outcomes)
                     saved = self._save(claimed, outcomes)
-                    if loaded.gate:
+                    if loaded.gate and not saved.lost:  # who has the rows may need the answers
                         loaded.gate.forget([*outcomes.scores, *outcomes.failed])
                 seconds = time.monotonic() - started
                 report = BatchReport(dataset.id, step, pipeline, saved, seconds)

@@ -127,6 +127,7 @@ class SharedGate:
     dataset_id: int
     stage: str
     max_cost: float = 0.0
+    pipeline: str = ""  # the frozen one that says max_cost
     _uncounted: Spent = field(default_factory=Spent)
     _lock: Any = field(default_factory=threading.Lock)
 
@@ -136,7 +137,7 @@ class SharedGate:
         with self.permits.hold(limit, seconds):
             if self.max_cost:
                 spent = spending.pause_at_budget(
-                    self.engine, self.dataset_id, self.stage, self.max_cost
+                    self.engine, self.dataset_id, self.stage, self.max_cost, self.pipeline
                 )
                 if spent is not None:
                     told = {"spent": f"{spent:.4g}", "most": f"{self.max_cost:.4g}"}

@@ -113,6 +113,8 @@ class LoadedStages:
                 why = f"{type(error).__name__}: {error}"
                 raise ServiceError(what=f"Stage {step.name}", why=why) from error
             loaded = self.loaded[key] = LoadedStage(stage, version, gate)
+        if loaded.gate:
+            loaded.gate.pipeline = dataset.pipeline_text
         self.loaded.move_to_end(key)
         while len(self.loaded) > MOST_LOADED:
             self.loaded.popitem(last=False)

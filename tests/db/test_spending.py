@@ -25,15 +25,17 @@ def line(database_url: str, tmp_path: Path) -> Line:
 
 
 def test_what_a_stage_cost_adds_up_and_the_budget_pauses_the_dataset(line: Line) -> None:
-    engine, dataset = line.engine, line.dataset.id
+    engine, dataset, text_now = line.engine, line.dataset.id, line.dataset.pipeline_text
     add_spending(engine, dataset, "a", Spent(1, 10, 5, 0.5))
     add_spending(engine, dataset, "a", Spent(2, 10, 5, 0.75))
     add_spending(engine, dataset, "b", Spent(1))
     assert spent_by_stage(engine, dataset) == {"a": Spent(3, 20, 10, 1.25), "b": Spent(1)}
-    assert pause_at_budget(engine, dataset, "a", 1.26) is None
-    assert pause_at_budget(engine, dataset, "c", 0.1) is None
+    assert pause_at_budget(engine, dataset, "a", 1.26, text_now) is None
+    assert pause_at_budget(engine, dataset, "c", 0.1, text_now) is None
     assert line.rows("SELECT state FROM datasets") == [("running",)]
-    assert pause_at_budget(engine, dataset, "a", 1.25) == 1.25
+    assert pause_at_budget(engine, dataset, "a", 1.25, "[]") == 1.25  # it may have more by now
+    assert line.rows("SELECT state FROM datasets") == [("running",)]
+    assert pause_at_budget(engine, dataset, "a", 1.25, text_now) == 1.25
     assert line.rows("SELECT state FROM datasets") == [("paused",)]
 
 

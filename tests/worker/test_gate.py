@@ -28,9 +28,9 @@ def line(sqlite_url: str, tmp_path: Path) -> Line:
 
 def gate_of(line: Line, most: float = 0.0) -> SharedGate:
     """As another process would make it."""
-    return SharedGate(
-        make_engine(str(line.engine.url)), Permits(line.engine, 60), line.dataset.id, "score", most
-    )
+    engine, permits = make_engine(str(line.engine.url)), Permits(line.engine, 60)
+    of = (line.dataset.id, "score", most, line.dataset.pipeline_text)
+    return SharedGate(engine, permits, *of)
 
 
 def test_two_at_a_time_over_threads_and_processes(line: Line) -> None:
