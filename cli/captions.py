@@ -44,6 +44,7 @@ OfStage = Annotated[
 ]
 
 LEAST_ALIKE = 5  # clips shown
+LONGEST_LINE = 8 << 20  # letters of an answer; a longer line is none, and is not read whole
 SHORT = 200  # letters of their texts
 
 
@@ -278,10 +279,11 @@ def load_responses(
     opened, files = _batch_files(session, dataset, stage)
     try:
         with (
-            file.open(encoding="utf-8", errors="replace") as lines,
+            file.open(encoding="utf-8-sig", errors="replace") as lines,
             Counter(session.console, "answers read") as counter,
         ):
-            done = files.load(lines, file, counter.show)
+            parts = iter(partial(lines.readline, LONGEST_LINE), "")
+            done = files.load(parts, file, counter.show)
     except FileNotFoundError:
         raise NoSuchFile(path=file, near="") from None
     except OSError as error:

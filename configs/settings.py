@@ -203,12 +203,16 @@ def _hidden(text: str, ends: str) -> str:
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first problem of a validation error in one line: where, what, and the value given."""
+    """The first problem of a validation error in one line: where, what, and the value given, but
+    for one that may be a secret: where a key or an address belongs, or what belongs nowhere.
+    """
     problem = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in problem["loc"])
     given = problem.get("input")
     given = hide_password(given) if isinstance(given, str) else given
     message = str(problem["msg"])
-    if isinstance(given, str | int | float | bool):
+    no_place = problem["type"] == "extra_forbidden"
+    secret = isinstance(given, str) and (no_place or re.search("url|key|token|pass", where, re.I))
+    if isinstance(given, str | int | float | bool) and not secret:
         message += f" (given: {given!r})"
     return f"{where}: {message}" if where else message

@@ -41,6 +41,8 @@ from curate.worker.sources import leave_out_replaced
 PATH = "/v1/chat/completions"
 CHUNK = 200  # answers a transaction
 LEASE_SECONDS = 600.0  # for as long as a chunk is saved; nobody renews it
+# what reading a line raises that is no answer: OverflowError, of a status of 1e999
+NO_ANSWER = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
 
 
 @dataclass
@@ -133,19 +135,17 @@ class BatchFiles:
         name of the file, for a line that is no answer; those of the chunks before it are saved.
         """
         counts, source = AnswerCounts(), enumerate(lines, 1)
-        done = 0
-        while chunk := list(itertools.islice(source, CHUNK)):
+        while first := next(source, None):
             contents: dict[int, str] = {}
-            for number, line in chunk:
+            for number, line in itertools.chain([first], itertools.islice(source, CHUNK - 1)):
                 if line.strip():
                     try:
                         self._read(line, contents, counts)
-                    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
-                        why = f"line {number} is no answer of a batch API ({type(e).__name__})"
+                    except NO_ANSWER as error:
+                        why = f"line {number} is no answer of a batch API ({type(error).__name__})"
                         raise BadTable(source=name, why=why) from None
             self._save(contents, counts)
-            done += len(chunk)
-            report(done)
+            report(number)
         return counts
 
     def _read(self, line: str, contents: dict[int, str], counts: AnswerCounts) -> None:

@@ -129,9 +129,10 @@ class ServerPool:
     def rest(self, server: Server, at_least: float = 0.0) -> None:
         """Ask others for a while, in seconds: twice as long as the last time."""
         with self._lock:
-            state = self._state(server)
-            state.rest = min(LONGEST_REST, max(FIRST_REST, 2 * state.rest))
-            state.rests_until = time.monotonic() + max(state.rest, at_least)
+            state, time_now = self._state(server), time.monotonic()
+            if time_now >= state.rests_until:  # else it failed for the same reason
+                state.rest = min(LONGEST_REST, max(FIRST_REST, 2 * state.rest))
+            state.rests_until = max(state.rests_until, time_now + max(state.rest, at_least))
 
     def answered(self, server: Server) -> None:
         """It works."""

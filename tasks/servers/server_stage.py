@@ -116,7 +116,7 @@ def plain_url(url: str) -> str:
 
 Url = Annotated[str, AfterValidator(plain_url)]
 Price = dict[Literal["input", "output"], Annotated[float, Field(ge=0, allow_inf_nan=False)]]
-VARIABLE = "[A-Za-z_][A-Za-z0-9_]*"  # names of environment variables
+VARIABLE = "^[A-Za-z_][A-Za-z0-9_]*$"  # names of environment variables
 
 
 class ServerEntry(BaseModel):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
+from curate.cli import captions as commands
 from curate.db.engine import writing
 from curate.tasks.inputs.files import fingerprint_now
 from tests.cli.conftest import Call, Filled
@@ -237,6 +238,18 @@ def test_requests_and_answers_of_a_batch_api(
     assert "1 answer to requests that are not curate's" in loaded.err
     assert "0 captions loaded" in curate("captions", "load-responses", str(answers)).out
     assert "openai: 1 answer, 9 tokens read, 0 written" in curate("status").out
+
+
+def test_a_line_of_any_length_is_not_read_whole(
+    curate: Call, captioned: Filled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait_for_server(captioned, tmp_path)
+    monkeypatch.setattr(commands, "LONGEST_LINE", 100)
+    answers = tmp_path / "answers.jsonl"
+    line = json.dumps({"custom_id": "x", "response": {"body": {}}})
+    answers.write_text(f"{line}\n{line[:-1]}{' ' * 100}}}\n", encoding="utf-8-sig")
+    result = curate("captions", "load-responses", str(answers))
+    assert (result.code, "line 2 is no answer" in result.err) == (3, True), result.err
 
 
 @pytest.mark.parametrize(

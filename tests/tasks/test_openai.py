@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from pydantic import ValidationError
 from sqlalchemy import text
 
 from curate.configs.errors import BudgetSpent, CaptionServer, ConfigError
+from curate.configs.settings import first_problem
 from curate.db.datasets import resume
 from curate.tasks.inputs.files import fingerprint_now
 from curate.tasks.openai import Openai, OpenaiCaptioner, OpenaiOptions
@@ -276,6 +278,23 @@ def test_kill_9_makes_no_clip_asked_twice_but_those_in_flight(
     assert KEY not in log
 
 
+def test_answers_about_clips_that_another_batch_holds_now_are_kept_for_it(
+    server: Misbehaving, sqlite_url: str, home: Path
+) -> None:
+    server.answers.clear()
+    line = captioning(server, sqlite_url, home, 2)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run_all, line, "openai")
+        try:
+            wait_until(lambda: len(server.times) == 2)
+            with line.engine.begin() as connection:
+                connection.execute(text("UPDATE clips SET owner = 'other'"))
+        finally:
+            server.answers.set()
+        assert "2 lost to others" in running.result()[0]
+    assert line.rows("SELECT count(*) FROM answers") == [(2,)]
+
+
 def test_the_budget_pauses_the_dataset_within_a_batch_and_more_lets_it_go_on(
     server: Misbehaving, database_url: str, home: Path
 ) -> None:
@@ -390,6 +409,22 @@ def test_frames_are_from_the_middles_of_equal_parts() -> None:
 def test_an_address_that_holds_a_secret_or_is_none_is_refused(url: str) -> None:
     with pytest.raises(ValidationError, match="it must"):
         OpenaiOptions(url=url)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"key_variable": KEY},
+        {"servers": [{"url": "http://a/v1", "auth": KEY}]},
+        {"servers": [{"url": "http://a/v1", "key_variable": KEY}]},
+        {"url": f"http://{KEY}@h/v1"},
+        {"url": f"http://h/v1?t={KEY}"},
+    ],
+)
+def test_a_key_in_the_wrong_place_is_refused_and_not_told(options: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as error:
+        OpenaiOptions(model="m", **options)
+    assert KEY not in first_problem(error.value)
 
 
 def test_without_a_model_it_is_refused() -> None:

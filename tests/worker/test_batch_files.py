@@ -98,7 +98,11 @@ def test_answers_to_other_requests_change_nothing(line: Line) -> None:
     assert line.rows(RESULTS)[0][0] == "Late."
 
 
-@pytest.mark.parametrize("text", ["{it is", "[]", "{}", "5", '{"custom_id": "1-a", "response": 5}'])
+NO_ANSWERS = ("{it is", "[]", "{}", "5", '{"custom_id": "1-a", "response": 5}')
+ENDLESS = '{"custom_id": "1-a", "response": {"status_code": 1e999}}'
+
+
+@pytest.mark.parametrize("text", [*NO_ANSWERS, ENDLESS])
 def test_what_is_no_answer_is_refused_with_its_line(line: Line, text: str) -> None:
     lines = ["", answer(requests_of(line)[0], good("x")), text]
     with pytest.raises(BadTable, match=r"answers\.jsonl.*line 3 is no answer"):

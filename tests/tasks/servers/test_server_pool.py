@@ -10,7 +10,7 @@ import pytest
 
 from curate.configs.errors import CaptionFailed, CaptionServer
 from curate.tasks.captioners.openai_client import Counts, ask
-from curate.tasks.servers.server_pool import Server, ServerPool
+from curate.tasks.servers.server_pool import FIRST_REST, Server, ServerPool
 from tests.caption_server import CaptionServer as Misbehaving
 from tests.caption_server import caption_server
 from tests.tasks.captioners.test_openai_client import BODY
@@ -74,6 +74,16 @@ def test_a_server_that_rested_is_asked_again(pair: tuple[Misbehaving, Misbehavin
     pool._states[a.url].rests_until = 0
     ask(pool, BODY, Counts())
     assert (len(a.times), len(b.times)) == (2, 1)
+
+
+def test_what_fails_at_one_time_makes_a_server_rest_once() -> None:
+    pool = pool_of("a", "b")
+    for _ in range(8):  # all that were under way when it went
+        pool.rest(pool.servers[0])
+    assert 0 < pool.seconds_to_rest(["b"], 60) <= FIRST_REST
+    pool._states["a"].rests_until = 0
+    pool.rest(pool.servers[0])
+    assert FIRST_REST < pool.seconds_to_rest(["b"], 60) <= 2 * FIRST_REST
 
 
 def test_tries_are_counted_over_all_servers(pair: tuple[Misbehaving, Misbehaving]) -> None:
