@@ -76,7 +76,8 @@ class Target:
     def changes(self, width: int, height: int) -> bool:
         """Whether not all pictures of this size are written, or not as large as they are."""
         smaller = self.shorter is not None and self.shorter < min(width, height)
-        return smaller or any(part is not None for part in (self.fps, self.box, self.inside))
+        cropped = self.inside not in (None, (0, 0, width, height))
+        return smaller or cropped or self.fps is not None or self.box is not None
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,7 @@ def test_hdr_is_encoded(tmp_path: Path) -> None:
         (replace(AS_IS, shorter=48), False),
         (replace(AS_IS, fps=Fraction(12)), False),
         (replace(AS_IS, inside=(0, 8, 96, 48)), False),
+        (replace(AS_IS, inside=(0, 0, 96, 64)), True),  # borders found no bars
     ],
 )
 def test_a_target_that_changes_pictures_is_encoded(
