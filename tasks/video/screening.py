@@ -37,6 +37,7 @@ _FORMATS = ("yuv420p", "yuvj420p")  # which swscale turns to BGR pixel by pixel,
 _MOST_BYTES = 16 << 20  # of a frame, of which six are held
 _SAME = 0.5  # mean difference from the picture's own pixels: rounding
 _WINDOW = 2  # frames before and after one whose scores AdaptiveDetector compares with its
+_LEAST = 3.0  # a lower score may be that of pixels of which none is drawn
 _Places = NDArray[np.intp]
 
 
@@ -277,4 +278,6 @@ def screened(detector: Detector, threshold: float | None, min_scene_len: int | f
     """The finder of the same cuts as a `CutFinder` of these arguments, at less cost."""
     if detector == "adaptive":
         return ScreenedAdaptive(threshold, min_scene_len)
+    if threshold is not None and threshold < _LEAST:
+        return CutFinder(detector, threshold, min_scene_len)
     return ScreenedContent(detector, threshold, min_scene_len)
