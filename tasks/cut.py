@@ -201,16 +201,17 @@ class Cut(BatchStage[Clip, CutOptions]):
 
     def _write(self, video: Video, clips: list[Clip]) -> Iterator[tuple[Clip, Scores]]:
         """Write the clips of a video; each with the columns of its file."""
-        if self.options.mode == "encode":
-            yield from self._encode(video, clips)
-        elif self.options.mode == "copy":
-            yield from self._copy(video, clips)
-        else:
-            whole = self._whole(video, clips)
-            others = [clip for clip in clips if clip not in whole]
-            for write, part, copied in ((self._copy, whole, 1), (self._encode, others, 0)):
-                for clip, scores in write(video, part) if part else ():
-                    yield clip, {**scores, "copied": copied}
+        if self.options.mode != "smart":
+            write = self._copy if self.options.mode == "copy" else self._encode
+            for clip, scores in write(video, clips):
+                by_smart = clip.values.get("copied") is not None  # before a redo in another mode
+                yield clip, {**scores, "copied": None} if by_smart else scores
+            return
+        whole = self._whole(video, clips)
+        others = [clip for clip in clips if clip not in whole]
+        for write, part, copied in ((self._copy, whole, 1), (self._encode, others, 0)):
+            for clip, scores in write(video, part) if part else ():
+                yield clip, {**scores, "copied": copied}
 
     def _whole(self, video: Video, clips: list[Clip]) -> list[Clip]:
         """The clips of which a copy is what encoding would write."""

@@ -139,6 +139,15 @@ def test_a_smart_cut_copies_what_is_whole_and_encodes_the_rest(
     assert [with_opencv(o) for o in outcomes] == [list(range(a, b)) for a, b in cut_at]
 
 
+def test_a_redo_in_another_mode_forgets_what_smart_copied(tmp_path: Path) -> None:
+    source = media.draw("closed", tmp_path)
+    (row,) = clips(source.path, [(0, 12)], **probe_video(str(source.path)))
+    smart = stage(tmp_path, mode="smart").run(row)
+    row = replace(row, values={**row.values, **smart.scores})
+    assert row["copied"] == 1
+    assert stage(tmp_path, mode="encode", preset="ultrafast").run(row).scores["copied"] is None
+
+
 def test_what_an_mp4_cannot_hold_is_not_copied(tmp_path: Path) -> None:
     with pytest.raises(CannotCopy, match=r"cannot hold vp8.*mode of cut to encode"):
         run(media.draw("webm", tmp_path), tmp_path, mode="copy")
