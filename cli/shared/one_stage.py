@@ -63,6 +63,7 @@ def redo_stage(session: Session, opened: OpenDataset, request: RedoRequest, as_j
         request = replace(request, then=[*request.then, *also])
     then = request.then
     pipeline = request.pipeline or with_options(opened, stage, request.sets)
+    _refuse_other_mode(opened, pipeline)
     # something that only the other stages need may be missing
     alone = Pipeline(tuple(pipeline.by_name[name] for name in (stage, *then)))
     check_ready(alone)
@@ -119,6 +120,22 @@ def refuse_redo(opened: OpenDataset, stage: str, where: str = "") -> None:
         raise UsageError(
             what=f"cut has changed the clips by {changed_by}, and {stage} cannot start from them"
             f" again; {new}"
+        )
+
+
+def _refuse_other_mode(opened: OpenDataset, pipeline: Pipeline) -> None:
+    """Raise UsageError where clips that were copied shall be cut in another mode: their num_frames
+    counts the frames that a copy shows behind the span.
+    """
+    modes = [
+        cast(CutOptions, one.by_name[Cut.name].options).mode if Cut.name in one.by_name else None
+        for one in (opened.pipeline, pipeline)
+    ]
+    if modes[0] == "copy" != modes[1]:
+        new = opened.dataset.run_anew("--set", f"{Cut.name}.mode={modes[1]}")
+        raise UsageError(
+            what="cut has copied the clips, with what is shown behind their ends, and cannot start"
+            f" from them in another mode; start a new dataset with: {new}"
         )
 
 

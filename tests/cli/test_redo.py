@@ -83,11 +83,18 @@ def test_redo_refuses_and_changes_nothing(
     assert (positions(passing), datasets.pick(passing.engine, "pets")) == before
 
 
-def test_cut_can_be_done_again_unless_it_changed_what_it_starts_from(
+def test_cut_can_be_done_again_unless_it_copied(
     curate: Call, passing: Filled
 ) -> None:
     assert curate("redo", "cut", "--set", "cut.crf=20").code == 0
     assert option_of(passing, "cut", "crf") == 20
+    for mode in ("copy", "copy"):
+        assert curate("redo", "cut", "--set", f"cut.mode={mode}").code == 0
+    result = curate("redo", "cut", "--set", "cut.mode=smart")
+    assert (result.code, "in another mode" in result.err) == (2, True)
+
+
+def test_cut_can_be_done_again_unless_it_changed_the_rate(curate: Call, passing: Filled) -> None:
     assert curate("redo", "cut", "--set", "cut.target_fps=12").code == 0
     result = curate("redo", "cut")
     assert (result.code, "target_fps" in result.err) == (2, True)
