@@ -153,15 +153,16 @@ def test_rows_of_before_picks_are_picked_by_nobody_and_the_view_shows_it(empty_u
             assert tuple(row) == (9, "kept", None)
 
 
-def test_prices_become_one_option_and_what_is_sent_stays(empty_url: str) -> None:
+def test_options_of_datasets_are_those_that_they_began_with(empty_url: str) -> None:
     from alembic import command
 
     engine = make_engine(empty_url)
-    steps = [{"stage": "probe"}, {"stage": "ask", "price_in": 2.0, "price_out": 8.0, "model": "m"}]
+    ask = {"stage": "ask", "price_in": 2.0, "price_out": 8.0, "model": "m"}
+    steps = [{"stage": "probe"}, {"stage": "ocr", "text_score": 0.5}, {"filter": "f"}, ask]
     with writing(engine) as connection:
         config = migrate.alembic_config()
         config.attributes["connection"] = connection
-        command.upgrade(config, "0016")
+        command.upgrade(config, "0015")
         connection.execute(
             text(
                 "INSERT INTO datasets (name, root, pipeline, created_at) VALUES ('s', '/', :p, 0)"
@@ -171,7 +172,8 @@ def test_prices_become_one_option_and_what_is_sent_stays(empty_url: str) -> None
     migrate.upgrade(engine)
     price = {"input": 2.0, "output": 8.0}
     changed = {"stage": "ask", "model": "m", "price": price, "prompt_first": False}
-    assert all_datasets(engine)[0].frozen == [{"stage": "probe"}, changed]
+    ocr = {**steps[1], "frames": 1, "quick_test": False}
+    assert all_datasets(engine)[0].frozen == [steps[0], ocr, steps[2], changed]
 
 
 def test_upgrading_twice_does_nothing(empty_url: str) -> None:
