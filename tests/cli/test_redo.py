@@ -83,9 +83,7 @@ def test_redo_refuses_and_changes_nothing(
     assert (positions(passing), datasets.pick(passing.engine, "pets")) == before
 
 
-def test_cut_can_be_done_again_unless_it_copied(
-    curate: Call, passing: Filled
-) -> None:
+def test_cut_can_be_done_again_unless_it_copied(curate: Call, passing: Filled) -> None:
     assert curate("redo", "cut", "--set", "cut.crf=20").code == 0
     assert option_of(passing, "cut", "crf") == 20
     for mode in ("copy", "copy"):
