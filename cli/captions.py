@@ -236,15 +236,18 @@ def export_requests(
     waiting = waiting_ids(opened.engine, opened.dataset.id, name, where, columns)
     ids, written = waiting[:limit], 0
     failures: dict[int, str] = {}
-    with (
-        Counter(session.console, "requests written") as counter,
-        whole(output) as temporary,
-        temporary.open("w", encoding="utf-8") as file,
-    ):
-        for line in files.request_lines(ids, counter.show, failures):
-            file.write(f"{line}\n")
-            written += 1
-    size = output.stat().st_size
+    try:
+        with (
+            Counter(session.console, "requests written") as counter,
+            whole(output) as temporary,
+            temporary.open("w", encoding="utf-8") as file,
+        ):
+            for line in files.request_lines(ids, counter.show, failures):
+                file.write(f"{line}\n")
+                written += 1
+        size = output.stat().st_size
+    except OSError as error:
+        raise ServiceError(what=f"The file {output}", why=error.strerror or error) from None
     if as_json:
         left = {"unreadable": len(failures), "waiting": len(waiting) - written}
         emit_json({"dataset": opened.name, "requests": written, "bytes": size, **left})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -12,10 +13,12 @@ from curate.cli.shared.options import DatasetName, Json
 from curate.cli.shared.output import emit_json
 from curate.cli.shared.session import Session
 from curate.configs.differences import differences
-from curate.configs.errors import UsageError
+from curate.configs.errors import ServiceError, UsageError
 from curate.configs.names import did_you_mean
+from curate.configs.pipeline import Pipeline
 from curate.db.redo import set_pipeline
 from curate.worker.session.database import open_dataset
+from curate.worker.session.pipelines import check_ready
 
 
 def set_(
@@ -59,6 +62,8 @@ def set_(
         raise UsageError(what=what)
     pipeline = with_options(opened, stage, [assignment])
     changes = differences(opened.dataset.frozen, pipeline.frozen())
+    with suppress(ServiceError):  # what is missing here may be there where workers run
+        check_ready(Pipeline((pipeline.by_name[stage],)))
     set_pipeline(opened.engine, opened.dataset, pipeline)
     if as_json:
         emit_json({"dataset": opened.name, "changed": changes})

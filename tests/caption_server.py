@@ -200,6 +200,11 @@ def caption_server(port: int = 0) -> Iterator[CaptionServer]:
         def do_reset(self, clip: int) -> None:
             self._reset()
 
+        def do_junk(self, clip: int) -> None:
+            key = self.headers.get("Authorization", "")
+            self.wfile.write(f"junk for {key} {'x' * 60000}\r\n\r\n".encode())
+            self.close_connection = True
+
         def do_huge(self, clip: int) -> None:
             self.send(200, b" " * (9 << 20))
 

@@ -195,7 +195,7 @@ def _post(server: Server, content: bytes) -> bytes:
         why = server.hide_key(str(error.reason))
         raise CaptionServer(server=server.url, why=why) from None
     except (http.client.HTTPException, OSError) as error:
-        why = str(error) or type(error).__name__
+        why = server.quote(error) or type(error).__name__  # it may repeat what the server sent
         raise TryFailed(f"the connection was cut: {why}") from None
     if reply.status >= 300:
         raise _status_error(server, reply)

@@ -53,3 +53,12 @@ def test_set_refuses(curate: Call, filled: Filled, assignment: str, code: int, s
     result = curate("set", assignment)
     assert (result.code, says in result.err, result.out) == (code, True, ""), result.err
     assert datasets.pick(filled.engine, "pets") == before
+
+
+def test_set_refuses_what_a_new_dataset_would_be_refused(curate: Call, captioned: Filled) -> None:
+    before = datasets.pick(captioned.engine, "pets")
+    result = curate("set", "openai.max_cost=5")  # nothing would ever cost anything
+    assert (result.code, "max_cost needs prices" in result.err) == (3, True), result.err
+    assert datasets.pick(captioned.engine, "pets") == before
+    assert curate("set", "openai.price={input: 1}").code == 0
+    assert curate("set", "openai.max_cost=5").code == 0
