@@ -21,7 +21,7 @@ from sqlalchemy import text
 
 from curate.configs.errors import BudgetSpent, CaptionServer, ConfigError
 from curate.configs.settings import first_problem
-from curate.db.datasets import resume
+from curate.db.datasets import cancel, resume
 from curate.tasks.inputs.files import fingerprint_now
 from curate.tasks.openai import Openai, OpenaiCaptioner, OpenaiOptions
 from curate.tasks.video.span import SpanShape
@@ -278,21 +278,25 @@ def test_kill_9_makes_no_clip_asked_twice_but_those_in_flight(
     assert KEY not in log
 
 
-def test_answers_about_clips_that_another_batch_holds_now_are_kept_for_it(
+def test_what_was_asked_when_the_dataset_was_cancelled_is_not_asked_again(
     server: Misbehaving, sqlite_url: str, home: Path
 ) -> None:
+    """Its batch is not saved, but the answers are kept for whoever has the clips then."""
     server.answers.clear()
     line = captioning(server, sqlite_url, home, 2)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(run_all, line, "openai")
         try:
             wait_until(lambda: len(server.times) == 2)
-            with line.engine.begin() as connection:
-                connection.execute(text("UPDATE clips SET owner = 'other'"))
+            cancel(line.engine, line.dataset)
         finally:
             server.answers.set()
         assert "2 lost to others" in running.result()[0]
-    assert line.rows("SELECT count(*) FROM answers") == [(2,)]
+    resume(line.engine, line.dataset)
+    run_all(line, "openai")
+    assert line.rows(RESULTS) == [(f"Clip {n} runs.", "kept", None) for n in range(2)]
+    assert server.asked == {0: 1, 1: 1}
+    assert line.rows("SELECT count(*) FROM answers") == [(0,)]
 
 
 def test_the_budget_pauses_the_dataset_within_a_batch_and_more_lets_it_go_on(
