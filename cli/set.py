@@ -61,7 +61,7 @@ def set_(
             )
         raise UsageError(what=what)
     pipeline = with_options(opened, stage, [assignment])
-    changes = differences(opened.dataset.frozen, pipeline.frozen())
+    changes = differences(opened.pipeline.frozen(), pipeline.frozen())
     with suppress(ServiceError):  # what is missing here may be there where workers run
         check_ready(Pipeline((pipeline.by_name[stage],)))
     set_pipeline(opened.engine, opened.dataset, pipeline)

@@ -218,7 +218,8 @@ def pipeline_for(chosen: Dataset | str, request: EnqueueRequest) -> Pipeline:
     if not request.names_pipeline:
         return pipeline_of(chosen)
     requested = resolve(request.config, request.sets).pipeline
-    differs = differences(chosen.frozen, requested.frozen())
+    # the frozen text has no options that stages have got since
+    differs = differences(pipeline_of(chosen).frozen(), requested.frozen())
     if differs:
         raise PipelineChanged(source="given", name=chosen.name, what=", ".join(differs))
     return requested

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.configs.errors import UsageError
+from curate.configs.errors import PipelineChanged, UsageError
 from curate.configs.texts import safe_name
 from curate.db.datasets import Dataset, all_datasets
 from curate.db.engine import make_engine
 from curate.worker.session import enqueuing
-from curate.worker.session.enqueuing import EnqueueRequest, base_name, choose
+from curate.worker.session.enqueuing import EnqueueRequest, base_name, choose, pipeline_for
+from curate.worker.session.pipelines import resolve
 from tests.cli.conftest import Call
 
 
@@ -75,6 +78,17 @@ def test_any_root_gives_a_safe_name(root: str) -> None:
 
 def dataset(name: str, root: str) -> Dataset:
     return Dataset(1, name, root, "[]")
+
+
+def test_options_that_stages_have_got_since_tell_no_pipelines_apart() -> None:
+    asked = EnqueueRequest(["/v"], config=Path("scores.yaml"))
+    steps = resolve(Path("scores.yaml")).pipeline.frozen()
+    for step in steps:
+        step.pop("transitions", None)  # of split, by default: keep
+    old = Dataset(1, "v", "/v", json.dumps(steps))
+    assert pipeline_for(old, asked).by_name["split"].options.transitions == "keep"
+    with pytest.raises(PipelineChanged, match="split.max_seconds"):
+        pipeline_for(old, replace(asked, sets=["split.max_seconds=7"]))
 
 
 def test_the_same_root_is_the_same_dataset_another_gets_a_number() -> None:
