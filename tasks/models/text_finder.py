@@ -59,6 +59,8 @@ class TextFinder:
         )
         self._engine(np.zeros((64, 64, 3), np.uint8))  # it loads its detector at the first picture
         self._quick_test = quick_test
+        if quick_test:  # by parts of rapidocr that another version may name otherwise
+            self._heat(np.zeros((_STEP, _STEP, 3), np.uint8))
 
     def find(self, picture: RGB) -> TextBoxes:
         """The text of a picture, enlarged to a longer side of 960 pixels if it is smaller."""
