@@ -145,9 +145,13 @@ class SharedGate:
             yield
 
     def spend(self, usage: Usage, answer: Answer | None = None) -> None:
-        """See RequestGate. What cannot be written now is counted with the next answer."""
-        new = Spent(1, usage.tokens_in, usage.tokens_out, usage.cost)
+        """See RequestGate. What cannot be written now is counted with the next answer, or once the
+        batch is saved.
+        """
         kept = KeptAnswer(answer.row_id, answer.request, answer.content) if answer else None
+        self._count(Spent(1, usage.tokens_in, usage.tokens_out, usage.cost), kept)
+
+    def _count(self, new: Spent, kept: KeptAnswer | None = None) -> None:
         with self._lock:
             new, self._uncounted = self._uncounted + new, Spent()
         try:
@@ -162,6 +166,8 @@ class SharedGate:
         return spending.kept_answers(self.engine, self.stage, request, row_ids)
 
     def forget(self, row_ids: Collection[int]) -> None:
-        """Delete the kept answers about rows that are saved."""
+        """Delete the kept answers about rows that are saved, and count what was not yet."""
+        if self._uncounted.requests:
+            self._count(Spent())
         with suppress(ServiceError):  # they are told apart from new ones by their time
             spending.forget_answers(self.engine, self.stage, row_ids)
