@@ -17,7 +17,7 @@ _EXTRAS = (
     ("rapidocr>=3.4", "onnxruntime>=1.20"),
     ("s3fs>=2025.2",),
     ("aiohttp>=3.9",),
-    ("ftfy>=6.3", "py3langid>=0.2.2"),
+    ("ftfy>=6.3", "py3langid>=0.2.2", "tokenizers>=0.22"),
     (
         "mindspore>=2.10,<2.11",
         "numpy<2",

@@ -20,7 +20,7 @@ class SemanticDedupOptions(StageOptions):
         ge=0,
         le=1,
         description="1 - cosine up to which a clip is a duplicate; null: 0.07 by CLIP, 0.2 by "
-        "EfficientNet-Lite0; see: curate concepts rates",
+        "EfficientNet-Lite0, 0.05 by all-MiniLM-L6-v2; see: curate concepts rates",
     )
 
 

@@ -151,6 +151,38 @@ def write_efficientnet(folder: Path, seed: int = 0) -> Path:
     return _write_head(folder, tensors, seed)
 
 
+def write_minilm(folder: Path, seed: int = 0) -> Path:
+    """Write a BERT in all-MiniLM-L6-v2's layout: 2 layers, 48 wide, and a tokenizer that has each
+    letter and no whole word.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {
+        "architectures": ["BertModel"], "model_type": "bert", "hidden_act": "gelu",
+        "hidden_size": 48, "intermediate_size": 96, "num_attention_heads": 12,
+        "num_hidden_layers": 2, "vocab_size": 57, "max_position_embeddings": 512,
+        "type_vocab_size": 2, "layer_norm_eps": 1e-12, "pad_token_id": 0,
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config) + "\n", encoding="utf-8")
+    write_safetensors(folder / "model.safetensors", dict(_bert(48, 96)), seed)
+    write_word_pieces(folder / "tokenizer.json")
+    return folder
+
+
+def _bert(width: int, inner: int) -> Iterator[tuple[str, Drawn]]:
+    for name, count in (("word", 57), ("position", 512), ("token_type", 2)):
+        yield f"embeddings.{name}_embeddings.weight", Drawn((count, width), 1.0)
+    yield from _layer_norm("embeddings.LayerNorm", width)
+    for layer in ("encoder.layer.0", "encoder.layer.1"):
+        for name in ("query", "key", "value"):
+            yield from _linear(f"{layer}.attention.self.{name}", width, width, 2.0)
+        yield from _linear(f"{layer}.attention.output.dense", width, width, 0.7)
+        yield from _layer_norm(f"{layer}.attention.output.LayerNorm", width)
+        yield from _linear(f"{layer}.intermediate.dense", width, inner, 1.0)
+        yield from _linear(f"{layer}.output.dense", inner, width, 0.7)
+        yield from _layer_norm(f"{layer}.output.LayerNorm", width)
+    yield from _linear("pooler.dense", width, width, 1.0)
+
+
 def _write_head(folder: Path, tensors: Mapping[str, Drawn], seed: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     write_safetensors(folder / "model.safetensors", tensors, seed)
@@ -348,6 +380,23 @@ def write_tokenizer(path: Path) -> None:
     made.add_special_tokens(
         [AddedToken(token, normalized=True, special=True) for token, _ in (start, end)]
     )
+    made.save(str(path))
+
+
+def write_word_pieces(path: Path) -> None:
+    """Write a tokenizer.json of BERT: lower case, letters as pieces of words, 5 marks."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    pieces = [*marks, *letters, *(f"##{letter}" for letter in letters)]
+    words = {piece: number for number, piece in enumerate(pieces)}
+    made = Tokenizer(models.WordPiece(words, unk_token="[UNK]"))
+    made.normalizer = normalizers.BertNormalizer()
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    made.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    made.enable_truncation(128)  # as the published file asks for
+    made.enable_padding(length=128)
     made.save(str(path))
 
 

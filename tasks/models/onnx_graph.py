@@ -5,6 +5,7 @@ Field numbers are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.prot
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,9 @@ from numpy.typing import NDArray
 
 _OPSET, _IR = 18, 9
 _TYPES = {"float32": 1, "uint8": 2, "int64": 7}
-_INT, _INTS = 2, 7  # kinds of attributes
+_FLOAT, _INT, _INTS = 1, 2, 7  # kinds of attributes
+
+Attribute = int | float | Sequence[int]
 
 
 class OnnxGraph:
@@ -39,12 +42,12 @@ class OnnxGraph:
         """The name of a new constant: a row of int64."""
         return self.constant(np.array(values, np.int64))
 
-    def node(self, kind: str, *inputs: str, **attributes: int | Sequence[int]) -> str:
+    def node(self, kind: str, *inputs: str, **attributes: Attribute) -> str:
         """The name of the output of a new node."""
         return self.split(kind, inputs, 1, **attributes)[0]
 
     def split(
-        self, kind: str, inputs: Sequence[str], outputs: int, **attributes: int | Sequence[int]
+        self, kind: str, inputs: Sequence[str], outputs: int, **attributes: Attribute
     ) -> list[str]:
         """The names of the outputs of a new node that has several."""
         names = [f"n{len(self._nodes)}_{number}" for number in range(outputs)]
@@ -53,8 +56,8 @@ class OnnxGraph:
         self._nodes.append(ends + _text(4, kind) + options)
         return names
 
-    def input(self, name: str, dtype: str, shape: Sequence[int]) -> str:
-        """Declare an input; returns its name."""
+    def input(self, name: str, dtype: str, shape: Sequence[int | None]) -> str:
+        """Declare an input; returns its name. A size of None may be any."""
         self._ends.append(_bytes(11, _value(name, dtype, shape)))
         return name
 
@@ -71,14 +74,18 @@ class OnnxGraph:
         return _number(1, _IR) + _bytes(7, b"".join(parts)) + _bytes(8, opset)
 
 
-def _attribute(name: str, value: int | Sequence[int]) -> bytes:
+def _attribute(name: str, value: Attribute) -> bytes:
+    if isinstance(value, float):
+        number = varint(2 << 3 | 5) + struct.pack("<f", value)
+        return _text(1, name) + number + _number(20, _FLOAT)
     if isinstance(value, int):
         return _text(1, name) + _number(3, value) + _number(20, _INT)
     return _text(1, name) + b"".join(_number(8, one) for one in value) + _number(20, _INTS)
 
 
-def _value(name: str, dtype: str, shape: Sequence[int]) -> bytes:
-    sizes = b"".join(_bytes(1, _number(1, size)) for size in shape)
+def _value(name: str, dtype: str, shape: Sequence[int | None]) -> bytes:
+    dims = (b"" if size is None else _number(1, size) for size in shape)
+    sizes = b"".join(_bytes(1, dim) for dim in dims)
     tensor = _number(1, _TYPES[dtype]) + _bytes(2, sizes)
     return _text(1, name) + _bytes(2, _bytes(1, tensor))
 

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
-from curate.configs.errors import BadModel
+from curate.configs.errors import BadModel, PackageMissing
+from curate.configs.packages import install
+
+
+def check_tokenizers(what: str) -> None:
+    """Raise PackageMissing if tokenizers, which `what` needs, is not installed.
+
+    Does not import it.
+    """
+    if importlib.util.find_spec("tokenizers") is None:
+        how = install("tokenizers")
+        raise PackageMissing(what=what, package="tokenizers", install=how)
 
 
 def read_tokenizer(file: Path) -> Any:

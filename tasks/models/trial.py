@@ -19,15 +19,15 @@ from curate.tasks.captioners.qwen2_vl import Qwen2Vl
 from curate.tasks.captioners.sharegpt4v import ShareGpt4v, ShareGpt4vRunOptions
 from curate.tasks.models import device
 from curate.tasks.models.catalog import AS_PUBLISHED, Captioner, ModelKind
-from curate.tasks.models.checkpoint import WEIGHTS, arrays
 from curate.tasks.models.efficientnet import efficientnet
 from curate.tasks.models.embeddings import unit
 from curate.tasks.models.heads import aesthetic_head, nsfw_head
 from curate.tasks.models.layouts import HEAD_WIDTH
+from curate.tasks.models.minilm import minilm
 from curate.tasks.models.onnx_session import onnx_session
 from curate.tasks.models.towers import image_tower, text_tower
 from curate.tasks.models.transnet import onnx_transnet
-from curate.tasks.models.verify import check, published_files
+from curate.tasks.models.verify import published_files
 from curate.tasks.models.vgg import lpips_model
 
 Floats = NDArray[np.float32]
@@ -51,7 +51,7 @@ def trial(
     """
     started = time.perf_counter()
     run, batch = _loaded(kind, folder, settings.device, tower)
-    if kind in ("aesthetic", "nsfw", "minilm"):
+    if kind in ("aesthetic", "nsfw"):
         where = "NumPy"
     elif kind in AS_PUBLISHED or kind in ("transnetv2", "efficientnet_lite0"):
         where = "ONNX Runtime"
@@ -111,12 +111,8 @@ def _loaded(kind: ModelKind, folder: Path, setting: str, tower: Path | None) -> 
             photo = random.integers(0, 256, (224, 224, 3), np.uint8)
             return lambda: lite0.embed(photo), "a picture"
         case "minilm":
-            check(folder, kind)
-            numbers = arrays(folder / WEIGHTS).values()
-            return (
-                lambda: np.array([float(np.sum(n)) for n in numbers], np.float32),
-                f"{len(numbers)} tensors read; no stage runs it yet",
-            )
+            sentences = minilm(folder)
+            return lambda: sentences.embed("a dog on a beach").vector, "a text"
         case _:
             options = ShareGpt4vRunOptions(tower=tower) if kind == "sharegpt4v" else None
             captioner = CAPTIONERS[kind](folder, setting, options=options)

@@ -19,6 +19,7 @@ from curate.tasks.video.geometry import RGB
 from curate.tasks.video.jpeg import JpegList, encode_jpeg
 from curate.tasks.video.measures import Measures
 from curate.tasks.video.samples import writing_samples
+from tests import tiny
 
 
 def publish(patch: pytest.MonkeyPatch, home: Path, name: str, content: bytes) -> Path:
@@ -30,6 +31,18 @@ def publish(patch: pytest.MonkeyPatch, home: Path, name: str, content: bytes) ->
     folder = home / "models" / name
     folder.mkdir(parents=True)
     (folder / files[0].name).write_bytes(content)
+    return folder
+
+
+def publish_minilm(patch: pytest.MonkeyPatch, home: Path) -> Path:
+    """The folder of a tiny all-MiniLM-L6-v2, whose files are now the published ones."""
+    model = CATALOG["all-minilm-l6-v2"]
+    folder = tiny.write_minilm(home / "models" / model.name)
+    files = tuple(
+        replace(file, sha256=hashlib.sha256((folder / file.name).read_bytes()).hexdigest())
+        for file in model.files
+    )
+    patch.setitem(CATALOG, model.name, replace(model, files=files))
     return folder
 
 

@@ -149,7 +149,7 @@ def test_a_stage_that_cannot_run_is_refused_unless_only_looked_at(
             "probe, split, embed_image, aesthetic",
             "embeddings of clip-vit-large-patch14, and no stage writes them; enable clip_embed",
         ),
-        ("probe, split, concept", "enable clip_embed or embed_image before it"),
+        ("probe, split, concept", "enable clip_embed or embed_image or text_embed before it"),
     ],
     ids=["missing", "disabled", "later", "another model", "another kind", "of any model"],
 )
