@@ -132,11 +132,12 @@ class LearnedCuts(CutFinder):
     def may_begin(self, index: int) -> bool:
         """Whether a frame that BEFORE frames or more have followed may turn out to begin a scene.
 
-        A frame right after a window may: the cut before it is in the window.
+        A frame right after a window may: the cut before it is in the window. So may those behind a
+        window yet to come, for what it finds may go on.
         """
         if index < self.oldest:
             return False
-        return self._gate is None or index <= self._planned
+        return self._gate is None or index <= self._planned or bool(self._spans)
 
     @property
     def oldest(self) -> int:
