@@ -61,7 +61,7 @@ class UsageError(CurateError):
 
 
 class NoSuchDataset(UsageError):
-    """There is no dataset {name}{near}. Known datasets: {known}. List them with: `curate status`"""
+    """There is no dataset {name}{near}. Known datasets: {known}. List them by: `curate datasets`"""
 
 
 class NoDatasets(UsageError):
@@ -159,10 +159,10 @@ class BadVotes(ConfigError):
 
 
 class PipelineChanged(ConfigError):
-    """Dataset {name} keeps its own pipeline, and the one asked for differs: {what}. To go on with
-    its own, leave out --config and --set; print it with: `curate config {name} --yaml`. It is
-    changed with: `curate refilter {name} --set FILTER.where=PREDICATE`, and `curate redo STAGE
-    {name} --set STAGE.OPTION=VALUE`. For other stages start a new dataset with: --name
+    """Dataset {name} holds these inputs and keeps its own pipeline. For another, add: --name NEW.
+    To go on with its own, leave out --config and --set; print it with: `curate config {name}
+    --yaml`. It is changed with: `curate refilter {name} --set FILTER.where=PREDICATE`, and `curate
+    redo STAGE {name} --set STAGE.OPTION=VALUE`. What was asked for differs: {what}.
     """
 
 
