@@ -57,7 +57,7 @@ def buckets(
     opened = open_dataset(session, dataset)
     rows = _counted(opened)
     if not as_json:
-        unknown = {"bucket": "", "no_bucket": "not looked at yet"}
+        unknown = {"bucket": "", "no_bucket": "not looked at"}
         rows = [row if row["bucket"] or row["no_bucket"] else row | unknown for row in rows]
     emit(rows, as_json, COLUMNS, SPARE)
     session.next(("export", opened.name, "-o", "clips.csv", "--where", "bucket IS NOT NULL"))

@@ -36,6 +36,7 @@ from curate.worker.session.follow import Watcher
 WATCH_SECONDS = 2.0
 COLUMNS = ["stage", "queue", "waiting", "running", "done", "dropped", "failed", "rate/s", "eta"]
 SPARE = ("queue", "rate/s", "eta")
+MOST_KINDS = 3  # of failures, in the table
 
 
 def status(
@@ -107,7 +108,7 @@ def status_json(session: Session, opened: OpenDataset, view: DatasetView) -> dic
         }
         for s in view.stages
     ]  # fmt: skip
-    failed = failures(opened.engine, opened.dataset.id)[:3]
+    failed = failures(opened.engine, opened.dataset.id)
     return {
         "dataset": opened.name, "state": view.state,
         "condition": condition(view, bool(opened.dataset.refiltering)),
@@ -154,9 +155,13 @@ def _print_table(
     emit_parts([*rows_there, at_work, *filter(None, [time_left(view)])])
     for batch in view.at_work:
         print(at_work_text(batch))
-    for f in report["failures"]:
+    failed = report["failures"]
+    for f in failed[:MOST_KINDS]:
         one = f"{f['rows']} x {f['error']} in {f['stage']}, e.g. {f['path']}"
         print(formatted(without_passwords(one)))
+    if more := failed[MOST_KINDS:]:
+        kinds = "kind" if len(more) == 1 else "kinds"
+        print(f"and {len(more)} more {kinds}: {session.command('errors', opened.name)}")
     if lost := lost_text(FrameCounts(**report["frames"])):
         print(formatted(f"{lost}, e.g. {report['frames']['example']}"))
     for blocked in report["held_up"]:

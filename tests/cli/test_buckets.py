@@ -54,7 +54,7 @@ def test_each_bucket_of_the_table_and_of_clips_is_counted(curate: Call, boxed: N
 
 def test_the_table_for_people_says_what_is_not_known_yet(curate: Call, boxed: None) -> None:
     result = curate("buckets", "boxed")
-    assert "not looked at yet" in result.out.splitlines()[-1]
+    assert "not looked at" in result.out.splitlines()[-1]
     assert "Next: curate export boxed" in result.err
 
 

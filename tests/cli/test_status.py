@@ -7,6 +7,7 @@ import re
 import pytest
 from sqlalchemy import text
 
+from curate.cli import status
 from curate.cli.status import spending_text
 from curate.db.engine import writing
 from curate.db.spending import Spent, add_spending
@@ -146,3 +147,11 @@ def test_status_tells_what_requests_cost(curate: Call, filled: Filled) -> None:
     found = curate("status", "--json").json["spending"]
     assert found == [{"stage": "motion", **of_stage, "max_cost": None}]
     assert spending_text({"stage": "s", **of_stage, "max_cost": 5}).endswith("cost 0.2500 of 5")
+
+
+def test_kinds_of_failures_that_the_table_leaves_out_are_counted(
+    curate: Call, filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "more kind" not in curate("status").out
+    monkeypatch.setattr(status, "MOST_KINDS", 1)
+    assert "and 1 more kind: curate errors pets" in curate("status").out
