@@ -37,14 +37,15 @@ def replace_clips(
     pipeline: Pipeline,
 ) -> None:
     """Replace the clips of a video by those found, which then wait for the first clip stage."""
-    forget_clips(connection, video["dataset_id"], [video["id"]], pipeline)
+    if video["num_clips"] is not None:  # it was split before
+        forget_clips(connection, video["dataset_id"], [video["id"]], pipeline)
     counted = update(videos).where(videos.c.id == video["id"]).values(num_clips=len(found))
     connection.execute(counted)
     if not found:
         return
     entry = pipeline.entry["clip"]
     common = {
-        "text": input_cell(video["extra"], "text"),
+        "text": input_cell(video["extra"], "text") if video["extra"] else None,
         "dataset_id": video["dataset_id"],
         "video_id": video["id"],
         "stage": entry,

@@ -39,13 +39,12 @@ def is_full_range(frame: VideoFrame) -> bool:
     return "j" in frame.format.name or frame.color_range == ColorRange.JPEG
 
 
-def rgb_matrix(frame: VideoFrame) -> NDArray[np.float32] | None:
-    """3 x 4: R, G, B of Y, U, V (8 bits each) and 1; None for a colour space that has none."""
-    return _rgb_matrix(int(frame.colorspace), is_full_range(frame))
-
-
 @cache
-def _rgb_matrix(space: int, full: bool) -> NDArray[np.float32] | None:
+def rgb_matrix(space: int, full: bool) -> NDArray[np.float32] | None:
+    """3 x 4: R, G, B of Y, U, V (8 bits each) and 1; None for a colour space that has none.
+
+    `space` is the tag of the colour space; `full`: whether frames are of full range.
+    """
     if space not in _LUMA:
         return None
     red, blue = _LUMA[space]

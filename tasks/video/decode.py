@@ -281,10 +281,6 @@ def decode_packets(packets: Iterable[Packet[VideoStream]]) -> Iterator[VideoFram
             yield from frames
 
 
-def _rising(stamps: list[int | None]) -> bool:
-    return all(a is not None and b is not None and a < b for a, b in itertools.pairwise(stamps))
-
-
 def _presented(
     packets: Iterable[Packet[VideoStream]], clock: Clock, *, from_key: bool = False
 ) -> Iterator[VideoFrame]:
@@ -309,7 +305,11 @@ def _presented(
         packets = itertools.chain([key], packets)
     frames = decode_packets(packets)
     head = list(itertools.islice(frames, _HEAD))
-    in_decoding_order = not _rising([f.pts for f in head]) and _rising([f.dts for f in head])
+    pts_rise, dts_rise = (
+        all(a is not None and b is not None and a < b for a, b in itertools.pairwise(stamps))
+        for stamps in ([f.pts for f in head], [f.dts for f in head])
+    )
+    in_decoding_order = dts_rise and not pts_rise
     if in_decoding_order:
         if from_key:
             return

@@ -29,7 +29,7 @@ from curate.tasks.video.geometry import Geometry, geometry
 from curate.tasks.video.graphs import chain
 from curate.tasks.video.sound import SoundTrack
 from curate.tasks.video.span import Span
-from curate.tasks.video.tone_mapping import ToneMapper
+from curate.tasks.video.tone_mapping import HDR, ToneMapper
 
 T = TypeVar("T")
 
@@ -184,7 +184,7 @@ class _Upright:
         self._graphs: dict[tuple[int, int, str], Graph] = {}
 
     def __call__(self, frame: VideoFrame) -> VideoFrame:
-        if self._tone_mapper is not None:
+        if self._tone_mapper is not None and frame.color_trc in HDR:
             frame = self._tone_mapper(frame, self._scaled)
         as_it_is = not self._turns and (frame.width, frame.height) == self._size == self._scaled
         if as_it_is and frame.format.name == "yuv420p":

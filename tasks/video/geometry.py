@@ -16,8 +16,8 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from curate.tasks.video.colours import rgb_matrix
-from curate.tasks.video.tone_mapping import ToneMapper
+from curate.tasks.video.colours import is_full_range, rgb_matrix
+from curate.tasks.video.tone_mapping import HDR, ToneMapper
 
 RGB = NDArray[np.uint8]
 # YUV of 8 bits, and the same with a chroma for each pixel
@@ -77,27 +77,22 @@ def geometry(stream: VideoStream, frame: VideoFrame) -> Geometry:
     ratio = stream.sample_aspect_ratio
     if not ratio or not Fraction(1, 8) <= ratio <= 8:
         ratio = Fraction(1)
-    return Geometry(frame.width, frame.height, ratio, *_orientation(frame))
-
-
-def _orientation(frame: VideoFrame) -> tuple[int, bool]:
-    """`rotation` and `mirrored` of a Geometry, from the frame's display matrix.
-
-    A frame without a matrix, or with one that leaves no area, is shown as it is stored.
-    """
+    clockwise, mirrored = 0.0, False  # degrees
     try:
         data = cast(SideData | None, frame.side_data.get("DISPLAYMATRIX"))
     except ValueError:  # PyAV cannot list a kind of side data that it does not know
-        return (round(-frame.rotation / 90) % 4 * 90 if abs(frame.rotation) <= 180 else 0), False
-    if data is None:
-        return 0, False
-    # (x, y) is shown at (ax + cy, bx + dy), where y grows downwards
-    a, b, _, c, d = struct.unpack_from("=5i", bytes(data))
-    if a * d == b * c:
-        return 0, False
-    mirrored = a * d < b * c
-    clockwise = math.atan2(b / math.hypot(b, d), (-a if mirrored else a) / math.hypot(a, c))
-    return round(math.degrees(clockwise) / 90) % 4 * 90, mirrored
+        data = None
+        if abs(frame.rotation) <= 180:
+            clockwise = -frame.rotation
+    if data is not None:
+        # (x, y) is shown at (ax + cy, bx + dy), where y grows downwards
+        a, b, _, c, d = struct.unpack_from("=5i", bytes(data))
+        if a * d != b * c:  # else no area is left: the frame is shown as it is stored
+            mirrored = a * d < b * c
+            cosine = (-a if mirrored else a) / math.hypot(a, c)
+            clockwise = math.degrees(math.atan2(b / math.hypot(b, d), cosine))
+    rotation = round(clockwise / 90) % 4 * 90
+    return Geometry(frame.width, frame.height, ratio, rotation, mirrored)
 
 
 @dataclass(frozen=True)
@@ -113,9 +108,15 @@ class Converter:
 
     def convert(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """The frame as displayed, 0 to 255: H x W x 3 (RGB), or its luma, H x W."""
-        if self.tone_mapper is not None:
+        if self.tone_mapper is not None and frame.color_trc in HDR:
             frame = self.tone_mapper(frame, self.size)
-        matrix = rgb_matrix(frame) if self._scales_planes(frame) else None
+        is_scaled = self.size != (frame.width, frame.height)
+        is_plain = self.form == "rgb24" and self.interpolation == Interpolation.BILINEAR
+        matrix = None
+        if is_scaled and is_plain and frame.format.name in _FULL_CHROMA:
+            # scaled before it is turned to RGB: swscale does both at once line by line, which takes
+            # two to four times as long
+            matrix = rgb_matrix(int(frame.colorspace), is_full_range(frame))
         form = self.form if matrix is None else _FULL_CHROMA[frame.format.name]
         scaled = self.scaler.reformat(
             frame, *self.size, format=form, interpolation=self.interpolation, threads=1
@@ -124,14 +125,6 @@ class Converter:
             return self.shape.upright(scaled.to_ndarray())
         yuv = cv2.merge([np.ascontiguousarray(plane(scaled, n)) for n in range(3)])
         return self.shape.upright(cv2.transform(yuv, matrix))
-
-    def _scales_planes(self, frame: VideoFrame) -> bool:
-        """Whether a frame is scaled before it is turned to RGB. swscale does both at once line by
-        line, which takes two to four times as long.
-        """
-        is_scaled = self.size != (frame.width, frame.height)
-        is_plain = self.form == "rgb24" and self.interpolation == Interpolation.BILINEAR
-        return is_scaled and is_plain and frame.format.name in _FULL_CHROMA
 
 
 def plane(frame: VideoFrame, number: int) -> NDArray[np.uint8]:

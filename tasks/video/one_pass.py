@@ -16,7 +16,7 @@ from fractions import Fraction
 from functools import cache, partial
 from itertools import chain, count, pairwise
 from tempfile import SpooledTemporaryFile
-from typing import Any, cast
+from typing import cast
 
 import cv2
 import numpy as np
@@ -35,12 +35,12 @@ from curate.tasks.video.geometry import Geometry, geometry
 from curate.tasks.video.hashing import perceptual_hashes
 from curate.tasks.video.jpeg import JpegList, decode_jpeg
 from curate.tasks.video.learned import Gate, LateFrames, LearnedCuts
-from curate.tasks.video.measures import Measures, Pair
-from curate.tasks.video.pieces import Lengths, Piece, long_enough, pieces
+from curate.tasks.video.measures import Measures
+from curate.tasks.video.pieces import Lengths, Piece, pieces, ticks
 from curate.tasks.video.samples import SampleWriter
 from curate.tasks.video.scene_buffer import Cadence, FrameStore, OpenScene, SceneFrame, nearest
 from curate.tasks.video.scenes import Candidate, CutFinder, Detector, Rate, Shrinker, Stride
-from curate.tasks.video.screening import screened
+from curate.tasks.video.screening import SCREENED
 from curate.tasks.video.stitching import MOST_FRAMES, Stitcher
 from curate.tasks.video.tone_mapping import ToneMapper
 from curate.tasks.video.views import hash_frames
@@ -103,7 +103,7 @@ def split_video(
         tone_mapper = ToneMapper() if plan.tone_map else None
         clips = _Clips(plan, times, writer, full_size)
         store = partial(FrameStore, file=jpegs, tone_mapper=tone_mapper, bars=plan.bars)
-        parts = _Parts(stream, clock, store)
+        parts = _Parts(plan, stream, clock, store)
         one_pass = _OnePass(plan, parts, times, clips, Shrinker(tone_mapper))
         for last in chain([first], frames):
             one_pass.take(last)
@@ -119,20 +119,6 @@ def split_video(
         "interlaced_flag": int(interlacing.found),
         "frames_in_transitions": clips.faded if plan.trim else None,
     }
-
-
-def _finder(plan: SplitPlan, fps: float) -> CutFinder:
-    """A finder for a part of a video, of so many frames a second."""
-    if plan.network is not None:
-        gate = Gate() if plan.detector == "gated" else None
-        return LearnedCuts(plan.network, plan.threshold, plan.min_scene_len, gate, plan.trim)
-    if plan.detector == "stride":
-        return Stride(plan.stride_seconds)
-    if not plan.stitch:
-        return screened(plan.detector, plan.threshold, plan.min_scene_len)
-    finder = CutFinder(plan.detector, plan.threshold, plan.min_scene_len)
-    apart = plan.min_scene_len
-    return Stitcher(finder, round(apart * fps) if isinstance(apart, float) else apart)
 
 
 @cache
@@ -163,19 +149,28 @@ class _Times:
 
 
 class _Parts:
-    """The parts of a stream in which its clock runs on and its pictures keep their shape."""
+    """The parts of a stream in which its clock runs on and its pictures keep their shape.
+
+    Nothing of a part is compared with another: each has a store and a finder of its own.
+    """
 
     def __init__(
-        self, stream: VideoStream, clock: Clock, make_store: Callable[[Geometry], FrameStore]
+        self,
+        plan: SplitPlan,
+        stream: VideoStream,
+        clock: Clock,
+        make_store: Callable[[Geometry], FrameStore],
     ) -> None:
+        self._plan = plan
         self._stream = stream
         self._clock = clock
         self._make_store = make_store
         self._jumps = 0  # before this frame
         self._stored: tuple[int, int, int] | None = None  # how pictures are stored
+        self._rate = float(stream.average_rate or 25)
 
-    def begin(self, frame: VideoFrame) -> FrameStore | None:
-        """A store for the part that begins with this frame, if one does.
+    def begin(self, frame: VideoFrame) -> tuple[FrameStore, CutFinder] | None:
+        """A store and a finder for the part that begins with this frame, if one does.
 
         All frames are passed, in order.
         """
@@ -186,7 +181,18 @@ class _Parts:
         if stored == self._stored and self._jumps == before:
             return None
         self._stored = stored
-        return self._make_store(geometry(self._stream, frame))
+        store, plan = self._make_store(geometry(self._stream, frame)), self._plan
+        apart = plan.min_scene_len
+        if plan.network is not None:
+            gate = Gate() if plan.detector == "gated" else None
+            return store, LearnedCuts(plan.network, plan.threshold, apart, gate, plan.trim)
+        if plan.detector == "stride":
+            return store, Stride(plan.stride_seconds)
+        if not plan.stitch:
+            return store, SCREENED[plan.detector](plan.detector, plan.threshold, apart)
+        finder = CutFinder(plan.detector, plan.threshold, apart)
+        frames = round(apart * self._rate) if isinstance(apart, float) else apart
+        return store, Stitcher(finder, frames)
 
 
 class _OnePass:
@@ -221,15 +227,13 @@ class _OnePass:
         times = self._times
         frame = SceneFrame(next(self._indices), cast(int, decoded.pts), decoded)
         seconds = times.seconds(frame.pts)
-        store = self._parts.begin(decoded)
-        if store is not None:
-            # nothing in the new part is compared with what came before
+        part = self._parts.begin(decoded)
+        if part is not None:
             self.finish(frame.pts)
-            self._scene = OpenScene(frame.index, self._cadence, store)
-            self._scene.begin(frame, seconds)
+            store, self._finder = part
+            self._scene = OpenScene(frame, seconds, self._cadence, store)
             self._before = None
             self._suspects.clear()
-            self._finder = _finder(self._plan, float(times.rate.fps))
             if isinstance(self._finder, LearnedCuts):
                 self._late = LateFrames(self._finder, store.hold_small)
         scene = cast(OpenScene, self._scene)
@@ -259,10 +263,8 @@ class _OnePass:
                 first = next(frame for frame in self._suspects if frame.index == index)
             if index == scene.start:
                 continue
-            after = scene.cut(index)
+            self._scene = scene.cut(first, self._times.seconds(first.pts))
             self._clips.close(scene, first.pts, self._finder.transitions)
-            self._scene = after
-            after.begin(first, self._times.seconds(first.pts))
 
     def finish(self, end: int) -> None:
         """Make the clips of the open scene, which ends at the time stamp `end`, if there is one."""
@@ -314,23 +316,38 @@ class _Clips:
             self._leave_out(scene)
             return
         time_base, lengths = self._times.rate.time_base, self._plan.lengths
+        shortest = ticks(lengths.shortest, time_base)
         position, before, self._before = 0, self._before, 0
         for piece in pieces(times, time_base, lengths):
             self.leftover += piece.first - position  # cut off from the piece before
             position = piece.after
             number = next(self._numbers)
-            if not long_enough(times, piece, time_base, lengths):
+            if piece.end - times[piece.first] < shortest:
                 self.short += 1
                 self.leftover += piece.after - piece.first
                 continue
             self.placed += piece.after - piece.first
             jpegs, measures = self._sample(scene, piece)
             self._writer.write(number, measures, jpegs)
-            columns = self._columns(scene, piece, jpegs, measures)
+            start, num_frames = times[piece.first], piece.after - piece.first
+            width, height = scene.store.shape.size
+            columns = {
+                "num_frames": num_frames,
+                "fps": float(num_frames / ((piece.end - start) * time_base)),
+                "width": width,
+                "height": height,
+                "aspect_ratio": height / width,
+                "resolution": height * width,
+                "start_frame": scene.start + piece.first,
+                "start_seconds": self._times.seconds(start),
+                "end_seconds": self._times.seconds(piece.end),
+                "seconds": measures.seconds,
+                **self._hashes(scene, piece, jpegs, measures),
+            }
             if self._plan.trim:
                 columns["transition_before"] = before if piece.first == 0 else 0
                 columns["transition_after"] = 0  # until one is left out
-            self.clips.append(NewClip(number, times[piece.first], piece.end, columns))
+            self.clips.append(NewClip(number, start, piece.end, columns))
         self.leftover += len(times) - 1 - position
 
     def _leave_out(self, scene: OpenScene) -> None:
@@ -351,40 +368,34 @@ class _Clips:
         frames, regular, (middle, *ends) = self._choose(scene, piece)
         jpegs = JpegList()
         pictures = [
-            jpegs.add(seconds(f.pts, start), store.jpeg(store.encode_small(f).small))
-            for f in frames
+            jpegs.add(seconds(f.pts, start), store.jpeg(store.encode(f).small)) for f in frames
         ]
         large, *large_ends = [
-            jpegs.add(seconds(f.pts, start), store.jpeg(store.encode_large(f).large))
+            jpegs.add(seconds(f.pts, start), store.jpeg(store.encode(f, large=True).large))
             for f in (middle, *ends)
         ]
+        pairs = [
+            replace(pair, seconds=pair.seconds - seconds(start))
+            for index, pair in scene.pairs
+            if piece.first < index - scene.start < piece.after
+        ]
+        shown = [*scene.times[piece.first : piece.after], end]
+        long = LONG / self._times.rate.time_base
+        held = [(a, b) for a, b in pairwise(shown) if b - a > long]
+        if held:  # frames that are shown for long
+            spans = [(seconds(a, start), seconds(b, start)) for a, b in held]
+            pairs = with_held(pairs, spans, self._plan.camera)
         return jpegs, Measures(
             seconds=seconds(end, start),
             pictures=pictures,
             regular=[i for i, frame in enumerate(frames) if frame.index in regular],
             large=large,
             ends=large_ends,
-            pairs=self._pairs(scene, piece),
+            pairs=pairs,
             stills=[replace(f.still, seconds=seconds(f.pts, start)) for f in frames if f.still],
             looks=self._full_size.between(start, end, seconds) if self._full_size else None,
             size=store.shape.size,
         )
-
-    def _pairs(self, scene: OpenScene, piece: Piece) -> list[Pair]:
-        """The measured pairs of a clip, and those of frames that are shown for long."""
-        start, seconds = scene.times[piece.first], self._times.seconds
-        measured = [
-            replace(pair, seconds=pair.seconds - seconds(start))
-            for index, pair in scene.pairs
-            if piece.first < index - scene.start < piece.after
-        ]
-        shown = [*scene.times[piece.first : piece.after], piece.end]
-        long = LONG / self._times.rate.time_base
-        held = [(a, b) for a, b in pairwise(shown) if b - a > long]
-        if not held:
-            return measured
-        spans = [(seconds(a, start), seconds(b, start)) for a, b in held]
-        return with_held(measured, spans, self._plan.camera)
 
     def _choose(
         self, scene: OpenScene, piece: Piece
@@ -398,31 +409,10 @@ class _Clips:
         large = [nearest(held, start + point * (end - start)) for point in larges]
         for point in POINTS:
             frame = nearest([*chosen.values(), *held], start + point * (end - start))
-            chosen.setdefault(frame.index, scene.store.encode_small(frame))
+            chosen.setdefault(frame.index, scene.store.encode(frame))
         if piece.first == 0:
-            chosen.setdefault(held[0].index, scene.store.encode_small(held[0]))
+            chosen.setdefault(held[0].index, scene.store.encode(held[0]))
         return [chosen[i] for i in sorted(chosen)], indices, large
-
-    def _columns(
-        self, scene: OpenScene, piece: Piece, jpegs: JpegList, measures: Measures
-    ) -> dict[str, Any]:
-        """The values of the columns of a clip."""
-        start, end = scene.times[piece.first], piece.end
-        num_frames = piece.after - piece.first
-        width, height = scene.store.shape.size
-        return {
-            "num_frames": num_frames,
-            "fps": float(num_frames / ((end - start) * self._times.rate.time_base)),
-            "width": width,
-            "height": height,
-            "aspect_ratio": height / width,
-            "resolution": height * width,
-            "start_frame": scene.start + piece.first,
-            "start_seconds": self._times.seconds(start),
-            "end_seconds": self._times.seconds(end),
-            "seconds": measures.seconds,
-            **self._hashes(scene, piece, jpegs, measures),
-        }
 
     def _hashes(
         self, scene: OpenScene, piece: Piece, jpegs: JpegList, measures: Measures

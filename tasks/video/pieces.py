@@ -35,7 +35,7 @@ class Lengths:
 
 
 def pieces(times: Sequence[int], time_base: Fraction, lengths: Lengths) -> list[Piece]:
-    """The pieces of one scene, in order, including those that are not `long_enough`.
+    """The pieces of one scene, in order, including those that are too short for a clip.
 
     `times` are the pts of the scene's frames and, last, of its end. A frame that alone is longer
     than a piece may be ends its piece and is cut off, and what follows is divided by itself.
@@ -46,7 +46,7 @@ def pieces(times: Sequence[int], time_base: Fraction, lengths: Lengths) -> list[
     """
     limits = [] if lengths.longest is None else [lengths.longest]
     limits += [] if lengths.panda is None else [lengths.panda + PANDA_TAIL]
-    limit = _ticks(min(limits), time_base) if limits else math.inf
+    limit = ticks(min(limits), time_base) if limits else math.inf
     if times[-1] - times[0] <= limit:
         return [Piece(0, len(times) - 1, times[-1])]
     return [
@@ -54,11 +54,6 @@ def pieces(times: Sequence[int], time_base: Fraction, lengths: Lengths) -> list[
         for first, stretch in _stretches(times, max(1, int(limit)), time_base, lengths)
         for begin, after in _divided(stretch, time_base, lengths)
     ]
-
-
-def long_enough(times: Sequence[int], piece: Piece, time_base: Fraction, lengths: Lengths) -> bool:
-    """Whether a piece has at least the shortest length."""
-    return piece.end - times[piece.first] >= _ticks(lengths.shortest, time_base)
 
 
 def _stretches(
@@ -70,7 +65,7 @@ def _stretches(
     frame is the last of its part. There it is as long as the frame before it, or longer where the
     part would otherwise be too short for a clip; alone, it is as long as a piece may be.
     """
-    shortest = math.ceil(_ticks(lengths.shortest, time_base))
+    shortest = math.ceil(ticks(lengths.shortest, time_base))
     first = 0
     for last, (shown, hidden) in enumerate(itertools.pairwise(times)):
         if hidden - shown <= limit:
@@ -90,22 +85,23 @@ def _divided(times: Sequence[int], time_base: Fraction, lengths: Lengths) -> lis
     wholes = [(0, len(times) - 1)]
     if lengths.panda is not None:
         # as Panda-70M: pieces of `panda` while more than panda + tail remains, then the remainder
-        length = _ticks(lengths.panda, time_base)
-        limit = length + _ticks(PANDA_TAIL, time_base)
+        length = ticks(lengths.panda, time_base)
+        limit = length + ticks(PANDA_TAIL, time_base)
         bounds = [0]
         while times[-1] - times[bounds[-1]] > limit:
             bounds.append(_last_within(times, bounds[-1], length))
         wholes = list(itertools.pairwise([*bounds, len(times) - 1]))
     if lengths.longest is None:
         return wholes
-    limit = _ticks(lengths.longest, time_base)
+    limit = ticks(lengths.longest, time_base)
     least = Fraction(times[-1] - times[0])  # truncate
     if lengths.long_scenes == "split":
-        least = _ticks(lengths.shortest, time_base)
+        least = ticks(lengths.shortest, time_base)
     return [piece for whole in wholes for piece in _limited(times, whole, limit, least)]
 
 
-def _ticks(seconds: float, time_base: Fraction) -> Fraction:
+def ticks(seconds: float, time_base: Fraction) -> Fraction:
+    """Seconds in units of the time base, exactly for the decimal number that the option says."""
     return Fraction(seconds).limit_denominator(1_000_000) / time_base
 
 

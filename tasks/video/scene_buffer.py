@@ -18,7 +18,7 @@ from curate.tasks.video.geometry import RGB, Converter, Geometry
 from curate.tasks.video.jpeg import decode_half, encode_jpeg
 from curate.tasks.video.measures import Bars, Pair, Still
 from curate.tasks.video.samples import LONGER, SHORTER
-from curate.tasks.video.tone_mapping import ToneMapper
+from curate.tasks.video.tone_mapping import HDR, ToneMapper
 
 HELD = 16  # decoded frames held for an open scene before they are thinned out
 HELD_BYTES = 64 << 20  # of them, before the earliest become JPEGs: each would need two of them
@@ -84,13 +84,14 @@ class FrameStore:
 
     def hold(self, decoded: VideoFrame) -> VideoFrame:
         """The frame, scaled down if many frames of its size would take too much memory."""
-        return decoded if _size(decoded) <= _HELD_BYTES else self._scaled(decoded, _HELD_SIDE)
+        size = sum(plane.buffer_size for plane in decoded.planes)
+        return decoded if size <= _HELD_BYTES else self._scaled(decoded, _HELD_SIDE)
 
     def _scaled(self, decoded: VideoFrame, longer: int) -> VideoFrame:
         sides = decoded.width, decoded.height
         scale = min(1.0, longer / max(sides))
         width, height = (max(2, round(side * scale / 2) * 2) for side in sides)
-        if self._tone_mapper is not None:
+        if self._tone_mapper is not None and decoded.color_trc in HDR:
             decoded = self._tone_mapper(decoded, (width, height))
         smaller = self._shrinker.reformat(
             decoded, width, height, "yuv420p", interpolation=Interpolation.BILINEAR, threads=1
@@ -98,14 +99,21 @@ class FrameStore:
         smaller.pts = decoded.pts
         return smaller
 
-    def encode_small(self, frame: SceneFrame) -> SceneFrame:
-        """Give the frame its small picture and measures, unless it has them; returns the frame."""
-        if frame.small is None and frame.decoded is not None:
-            picture = self._small.convert(frame.decoded)
-            frame.small = self._append(encode_jpeg(picture))
-            frame.still = measure_still(picture, 0.0)
-            if self._measures_bars:
-                frame.still = replace(frame.still, bars=self._bars(frame.decoded, picture))
+    def encode(self, frame: SceneFrame, large: bool = False) -> SceneFrame:
+        """Give the frame its large picture, or its small one and measures, unless it has them.
+
+        Returns the frame.
+        """
+        if frame.decoded is None or (frame.large if large else frame.small) is not None:
+            return frame
+        picture = (self._large if large else self._small).convert(frame.decoded)
+        key = self._file.seek(0, 2), self._file.write(encode_jpeg(picture))
+        if large:
+            frame.large = key
+            return frame
+        frame.small, frame.still = key, measure_still(picture, 0.0)
+        if self._measures_bars:
+            frame.still = replace(frame.still, bars=self._bars(frame.decoded, picture))
         return frame
 
     def _bars(self, decoded: VideoFrame, small: RGB) -> Bars:
@@ -116,25 +124,14 @@ class FrameStore:
             return Bars(0, 0, 0, 0)
         return find_bars(self._whole.convert(decoded), small)
 
-    def encode_large(self, frame: SceneFrame) -> SceneFrame:
-        """Give the frame its large picture, unless it has one; returns the frame."""
-        if frame.large is None and frame.decoded is not None:
-            frame.large = self._append(encode_jpeg(self._large.convert(frame.decoded)))
-        return frame
-
     def gray(self, frame: SceneFrame) -> Gray:
         """The luma of a frame, of half the size of its small picture."""
         if frame.small is None and frame.decoded is not None:
             return self._half.convert(frame.decoded)
         return decode_half(self.jpeg(frame.small))
 
-    def _append(self, jpeg: bytes) -> Key:
-        offset = self._file.seek(0, 2)
-        self._file.write(jpeg)
-        return offset, len(jpeg)
-
     def jpeg(self, key: Key | None) -> bytes:
-        """A JPEG that `encode_small` or `encode_large` made."""
+        """A JPEG that `encode` made."""
         assert key is not None
         self._file.seek(key[0])
         return self._file.read(key[1])
@@ -152,36 +149,23 @@ class Cadence:
 class OpenScene:
     """The scene that is still open, which began with frame number `start` of the video.
 
-    `seconds` are from the first frame of the video. All its frames are of the shape of `store`.
+    `seconds` are from the first frame of the video. All its frames are of the shape of `store`. The
+    first one is sampled and held, so that every scene has a frame of each kind.
     """
 
     def __init__(
-        self, start: int, cadence: Cadence, store: FrameStore, times: array[int] | None = None
+        self, first: SceneFrame, seconds: float, cadence: Cadence, store: FrameStore
     ) -> None:
-        self.start = start
+        self.start = first.index
         self.store = store
-        self.times: array[int] = array("q") if times is None else times  # pts of every frame
-        self.regular: list[SceneFrame] = []
-        self.held: list[SceneFrame] = []  # decoded, or with both JPEGs
+        self.times = array("q")  # pts of every frame
+        store.encode(first)
+        self.regular = [replace(first, decoded=None, seconds=seconds)]
+        self.held = [replace(first, seconds=seconds)]  # decoded, or with both JPEGs
         self.pairs: list[tuple[int, Pair]] = []  # with the index of the later frame
         self._cadence = cadence
         self._every = min(HELD_EVERY, cadence.limit)
-        self._next_regular = 0.0
-        self._next_held = 0.0
-
-    def begin(self, first: SceneFrame, seconds: float) -> None:
-        """Sample and hold the scene's first frame, so that every scene has a frame of each kind."""
-        self.store.encode_small(first)
-        regular = [replace(first, decoded=None, seconds=seconds)]
-        for frame in self.regular:  # sampled before it was known that a scene had begun
-            if frame.seconds >= regular[-1].seconds + self._cadence.regular:
-                regular.append(frame)
-        self.regular = regular
-        self.held = [
-            replace(first, seconds=seconds),
-            *(f for f in self.held if f.index > first.index),
-        ]
-        self._next_regular = regular[-1].seconds + self._cadence.regular
+        self._next_regular = seconds + cadence.regular
         self._next_held = seconds + self._every
 
     def take(self, frame: SceneFrame, seconds: float) -> None:
@@ -189,15 +173,17 @@ class OpenScene:
         store = self.store
         self.times.append(frame.pts)
         if seconds >= self._next_regular:
-            small = store.encode_small(frame)
+            small = store.encode(frame)
             self.regular.append(replace(small, decoded=None, seconds=seconds))
-            self._next_regular = _next(self._next_regular, seconds, self._cadence.regular)
+            periods = (seconds - self._next_regular) / self._cadence.regular
+            self._next_regular += (int(periods) + 1) * self._cadence.regular
         if seconds >= self._next_held and frame.decoded is not None:
             held = replace(frame, decoded=store.hold(frame.decoded), seconds=seconds)
             self.held.append(held)
-            self._next_held = _next(self._next_held, seconds, self._every)
-            decoded = [f for f in self.held if f.decoded is not None]
-            if len(decoded) <= HELD:
+            periods = (seconds - self._next_held) / self._every
+            self._next_held += (int(periods) + 1) * self._every
+            pictures = [f.decoded for f in self.held if f.decoded is not None]
+            if len(pictures) <= HELD:
                 return
             if self._every * 2 <= self._cadence.limit:
                 self._every *= 2
@@ -207,15 +193,21 @@ class OpenScene:
                     if one.seconds - kept[-1].seconds > 0.75 * self._every:
                         kept.append(one)
                 self.held = kept
-            elif sum(_size(f.decoded) for f in decoded) > HELD_BYTES:
-                store.encode_large(store.encode_small(decoded[0])).decoded = None
+            elif sum(plane.buffer_size for one in pictures for plane in one.planes) > HELD_BYTES:
+                earliest = next(f for f in self.held if f.decoded is not None)
+                store.encode(store.encode(earliest), large=True).decoded = None
 
-    def cut(self, index: int) -> OpenScene:
-        """Move frame `index` and all after it to a new scene, which is returned, yet to `begin`."""
+    def cut(self, first: SceneFrame, seconds: float) -> OpenScene:
+        """Move the frame `first` and all after it to a new scene, which is returned."""
+        index, regular = first.index, self._cadence.regular
         position = index - self.start
-        after = OpenScene(index, self._cadence, self.store, self.times[position:])
-        after.regular = [f for f in self.regular if f.index > index]
-        after.held = [f for f in self.held if f.index >= index]
+        after = OpenScene(first, seconds, self._cadence, self.store)
+        after.times = self.times[position:]
+        for frame in self.regular:  # sampled before it was known that a scene had begun
+            if frame.index > index and frame.seconds >= after.regular[-1].seconds + regular:
+                after.regular.append(frame)
+        after._next_regular = after.regular[-1].seconds + regular
+        after.held += [f for f in self.held if f.index > index]
         after.pairs = [p for p in self.pairs if p[0] > index]
         self.times = self.times[:position]
         self.regular = [f for f in self.regular if f.index < index]
@@ -233,16 +225,6 @@ class OpenScene:
         regular = [f for f in self.regular if start <= f.index < end]
         held = [f for f in self.held if start <= f.index < end] or [nearest(self.held, pts)]
         return regular, held
-
-
-def _size(decoded: VideoFrame | None) -> int:
-    """Bytes of a frame in memory."""
-    return 0 if decoded is None else sum(plane.buffer_size for plane in decoded.planes)
-
-
-def _next(planned: float, now: float, step: float) -> float:
-    """The first of the times planned + k * step after `now`."""
-    return planned + (int((now - planned) / step) + 1) * step
 
 
 def nearest(frames: Sequence[SceneFrame], pts: float) -> SceneFrame:

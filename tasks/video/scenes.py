@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from curate.tasks.video.colours import is_full_range
 from curate.tasks.video.geometry import plane
 from curate.tasks.video.stand_ins import bare, standing_in
-from curate.tasks.video.tone_mapping import ToneMapper, is_hdr
+from curate.tasks.video.tone_mapping import HDR, ToneMapper
 
 # without its progress bar, its readers of videos, and what writes them: that starts ffmpeg to see
 # whether it is there
@@ -61,7 +61,7 @@ class Shrinker:
     def shrink(self, frame: VideoFrame) -> BGR:
         """The frame in BGR, H x W x 3, 0 to 255; of an HDR one as the tone mapper shows it."""
         size = small_size(frame)
-        if self._tone_mapper is not None:
+        if self._tone_mapper is not None and frame.color_trc in HDR:
             frame = self._tone_mapper(frame, size)
         bgr = self._scaler.reformat(frame, format="bgr24", threads=1)
         full = np.asarray(bgr.to_ndarray(), np.uint8)
@@ -111,11 +111,6 @@ class Candidate:
         return self.pts * self.rate.time_base.numerator / self.rate.time_base.denominator
 
     @cached_property
-    def time(self) -> DetectorTime:
-        """For PySceneDetect."""
-        return DetectorTime(self.index, self.pts, *self.rate)
-
-    @cached_property
     def picture(self) -> BGR:
         """As a `Shrinker` makes it."""
         return self._shrink(cast(VideoFrame, self.decoded))
@@ -135,7 +130,7 @@ class Candidate:
     def luma(self) -> Gray:
         """The picture's luma, 0 to 255: what the source stores, where that is of 8 bits."""
         frame = cast(VideoFrame, self.decoded)
-        if frame.format.name not in _LUMA_FIRST or is_hdr(frame):
+        if frame.format.name not in _LUMA_FIRST or frame.color_trc in HDR:
             return cv2.cvtColor(self.picture, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
         stored = cv2.resize(plane(frame, 0), small_size(frame), interpolation=cv2.INTER_LINEAR)
         full = stored if is_full_range(frame) else cv2.LUT(stored, _FULL_RANGE)
@@ -188,7 +183,8 @@ class CutFinder:
         """The cuts that the detector finds when it gets a frame of this score."""
         self._score = score
         self.suspect = score >= self._level
-        return [cut.index for cut in self._detector.process_frame(frame.time, _NO_PICTURE)]
+        time = DetectorTime(frame.index, frame.pts, *frame.rate)
+        return [cut.index for cut in self._detector.process_frame(time, _NO_PICTURE)]
 
     def flush(self) -> list[int]:
         """The indices that further frames would have been waited for."""

@@ -10,6 +10,7 @@ for the worst of pictures.
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -28,7 +29,7 @@ from curate.tasks.video.scenes import (
     content_score,
     small_size,
 )
-from curate.tasks.video.tone_mapping import is_hdr
+from curate.tasks.video.tone_mapping import HDR
 
 _PIXELS = 1024  # of the estimate
 _ERRORS = 3  # standard errors that an estimate may be wrong by
@@ -48,21 +49,27 @@ class Mosaic:
     with its chroma, which takes the same steps as a whole one.
     """
 
-    def __init__(self, frame: VideoFrame) -> None:
-        """Raises ValueError where the picture has too few pixels."""
+    def __init__(self, first: Candidate) -> None:
+        """For frames like this one. Raises ValueError where it does not make the pixels of their
+        pictures, or there are too few.
+        """
+        frame = cast(VideoFrame, first.decoded)
+        stored = frame.planes
+        is_plain = frame.format.name in _FORMATS and frame.height % 2 == 0
+        is_plain &= not frame.interlaced_frame and frame.color_trc not in HDR
+        is_plain &= min(one.line_size for one in stored) > 0  # else stored upside down
+        if not is_plain or sum(one.buffer_size for one in stored) > _MOST_BYTES:
+            raise ValueError
         width, height = small_size(frame)
         ratio = height / width
         rows, columns = round((_PIXELS * ratio) ** 0.5), round((_PIXELS / ratio) ** 0.5)
         if height < rows or width < columns:
             raise ValueError
         rng = np.random.default_rng(0)
-        self.y = np.stack([_draw(height, rows, rng) for _ in range(columns)], axis=1)
-        self.x = np.stack([_draw(width, columns, rng) for _ in range(rows)], axis=0)
-        (top, down), (left, right) = (
-            _neighbours(*axis)
-            for axis in ((self.y, frame.height, height), (self.x, frame.width, width))
-        )
-        luma, chroma = (stored.line_size for stored in frame.planes[:2])
+        y, top, down = _drawn(height, frame.height, (columns, rows), rng)
+        self.y, top, down = y.T.copy(), top.T.copy(), down.T.copy()
+        self.x, left, right = _drawn(width, frame.width, (rows, columns), rng)
+        luma, chroma = (one.line_size for one in stored[:2])
         self._tiny = VideoFrame(4 * columns, 4 * rows, frame.format.name)
         self._tiny.colorspace, self._tiny.color_range = frame.colorspace, frame.color_range
         # a chroma is that of 2 x 2 pixels: of four neighbours, each is the innermost of its own
@@ -79,10 +86,9 @@ class Mosaic:
             cv2.CV_16SC2,
         )
         self._scaler = VideoReformatter()
-
-    def hsv(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        """The pixels in OpenCV's HSV."""
-        return cv2.cvtColor(self.pixels(frame), cv2.COLOR_BGR2HSV).astype(np.uint8, copy=False)
+        expected = first.picture[self.y, self.x]
+        if cv2.absdiff(expected, self.pixels(frame)).mean() > _SAME:
+            raise ValueError
 
     def pixels(self, frame: VideoFrame) -> BGR:
         """The pixels of the picture at `y`, `x`."""
@@ -94,19 +100,19 @@ class Mosaic:
         return pixels.astype(np.uint8, copy=False)
 
 
-def _draw(side: int, count: int, rng: np.random.Generator) -> _Places:
-    """So many places along a side of the picture, one at random from each part of it."""
-    borders = np.linspace(0, side, count + 1)
-    return np.asarray(borders[:-1] + rng.random(count) * np.diff(borders)).astype(np.intp)
+def _drawn(
+    shown: int, stored: int, shape: tuple[int, int], rng: np.random.Generator
+) -> tuple[_Places, _Places, NDArray[np.float64]]:
+    """Places along a side of the picture: in each line of `shape` one at random from each part.
 
-
-def _neighbours(places: _Places, stored: int, shown: int) -> tuple[_Places, NDArray[np.float64]]:
-    """Between which pixels of a frame OpenCV interpolates those of the picture: the first of two
-    along a side, and how far behind it.
+    Also between which two pixels of the frame OpenCV interpolates each: the first, and how far
+    behind it.
     """
+    borders = np.linspace(0, shown, shape[1] + 1)
+    places = (borders[:-1] + rng.random(shape) * np.diff(borders)).astype(np.intp)
     exact = ((places + 0.5) * (stored / shown) - 0.5).clip(0, stored - 1)
     first = np.floor(exact).astype(np.intp).clip(0, stored - 2)
-    return first, exact - first
+    return places, first, exact - first
 
 
 def margin(score: float) -> float:
@@ -155,45 +161,27 @@ class Screen:
         frames.
         """
         decoded = cast(VideoFrame, frame.decoded)
-        form = _form(decoded)
+        lines = tuple(stored.line_size for stored in decoded.planes)
+        colours = decoded.colorspace, decoded.color_range, decoded.color_trc
+        stored_as = decoded.width, decoded.height, decoded.format.name, lines
+        form = *stored_as, *colours, decoded.interlaced_frame
         if form != self._form:
-            self._form, self._mosaic, self._pixels = form, _fitting(frame), None
+            self._form, self._mosaic, self._pixels = form, None, None
+            with suppress(ValueError):
+                self._mosaic = Mosaic(frame)
         before, self._before = self._before, frame
         scored = Scored(frame, before)
         last, self._pixels = self._pixels, None
         if self._mosaic is not None:
-            self._pixels = self._mosaic.hsv(decoded)
+            hsv = cv2.cvtColor(self._mosaic.pixels(decoded), cv2.COLOR_BGR2HSV)
+            self._pixels = hsv.astype(np.uint8, copy=False)
             if last is not None:
                 estimate = cv2.norm(self._pixels, last, cv2.NORM_L1) / last.size
-                scored.low, scored.high = estimate - margin(estimate), estimate + margin(estimate)
+                error = margin(estimate)
+                scored.low, scored.high = estimate - error, estimate + error
         if self._pixels is None or before is None:
             scored.exact()
         return scored
-
-
-def _form(frame: VideoFrame) -> tuple[object, ...]:
-    lines = tuple(stored.line_size for stored in frame.planes)
-    colours = frame.colorspace, frame.color_range, frame.color_trc
-    return frame.width, frame.height, frame.format.name, lines, colours, frame.interlaced_frame
-
-
-def _fitting(frame: Candidate) -> Mosaic | None:
-    """A mosaic for frames like this one, if it makes the pixels of its picture."""
-    decoded = cast(VideoFrame, frame.decoded)
-    is_plain = decoded.format.name in _FORMATS and decoded.height % 2 == 0
-    if not is_plain or decoded.interlaced_frame or is_hdr(decoded):
-        return None
-    planes = decoded.planes
-    if sum(stored.buffer_size for stored in planes) > _MOST_BYTES:
-        return None
-    if min(stored.line_size for stored in planes) <= 0:  # stored upside down
-        return None
-    try:
-        mosaic = Mosaic(decoded)
-    except ValueError:
-        return None
-    expected = frame.picture[mosaic.y, mosaic.x]
-    return mosaic if cv2.absdiff(expected, mosaic.pixels(decoded)).mean() <= _SAME else None
 
 
 class ScreenedAdaptive(CutFinder):
@@ -202,9 +190,11 @@ class ScreenedAdaptive(CutFinder):
     It compares a frame's score with its level, and with the scores of two frames on both sides.
     """
 
-    def __init__(self, threshold: float | None, min_scene_len: int | float) -> None:
+    def __init__(
+        self, detector: Detector, threshold: float | None, min_scene_len: int | float
+    ) -> None:
         """As of `CutFinder`."""
-        super().__init__("adaptive", threshold, min_scene_len)
+        super().__init__(detector, threshold, min_scene_len)
         self._screen = Screen()
         self._ratio: float = self._detector.adaptive_threshold
         self._recent: deque[Scored] = deque(maxlen=2 * _WINDOW + 2)
@@ -213,34 +203,25 @@ class ScreenedAdaptive(CutFinder):
     def push(self, frame: Candidate) -> list[int]:
         """As `CutFinder.push`."""
         scored = self._screen.score(frame)
-        self._recent.append(scored)
+        recent = self._recent
+        recent.append(scored)
+        news: list[tuple[Candidate, float]] = []
+        if len(recent) == 1:
+            news = [(frame, 0.0)]
+        elif len(recent) > 2 * _WINDOW:
+            lows = [max(0.0, recent[n].low) for n in (-5, -4, -2, -1)]
+            least = max(self._level, self._ratio * sum(lows) / len(lows))
+            if recent[-1 - _WINDOW].high >= least:  # this frame may begin a scene
+                before, *window = recent
+                # the one before may lie in a gap: no comparison with NaN is true
+                news = [(before.frame, float("nan")), *((one.frame, one.exact()) for one in window)]
         cuts: list[int] = []
-        if len(self._recent) == 1:
-            cuts += self._tell(frame, 0.0)
-        elif self._may_be_cut():
-            before, *window = list(self._recent)[-2 * _WINDOW - 2 :]
-            if before.frame.index > self._told:
-                # it lies in a gap: no comparison with NaN is true
-                cuts += self._tell(before.frame, float("nan"))
-            for one in window:
-                if one.frame.index > self._told:
-                    cuts += self._tell(one.frame, one.exact())
+        for one, score in news:
+            if one.index > self._told:
+                self._told = one.index
+                cuts += self._judge(one, score)
         self.suspect = scored.high >= self._level
         return cuts
-
-    def _may_be_cut(self) -> bool:
-        """Whether the frame in the middle of the last five may begin a scene."""
-        if len(self._recent) <= 2 * _WINDOW:
-            return False
-        high = self._recent[-1 - _WINDOW].high
-        if high < self._level:
-            return False
-        around = [self._recent[n].low for n in (-5, -4, -2, -1)]
-        return high >= self._ratio * sum(max(0.0, low) for low in around) / len(around)
-
-    def _tell(self, frame: Candidate, score: float) -> list[int]:
-        self._told = frame.index
-        return self._judge(frame, score)
 
 
 class ScreenedContent(CutFinder):
@@ -259,6 +240,8 @@ class ScreenedContent(CutFinder):
 
     def push(self, frame: Candidate) -> list[int]:
         """As `CutFinder.push`."""
+        if self._level < _LEAST:
+            return super().push(frame)
         scored = self._screen.score(frame)
         self.suspect = False
         seconds = frame.seconds
@@ -274,10 +257,9 @@ class ScreenedContent(CutFinder):
         return self._judge(frame, 0.0)
 
 
-def screened(detector: Detector, threshold: float | None, min_scene_len: int | float) -> CutFinder:
-    """The finder of the same cuts as a `CutFinder` of these arguments, at less cost."""
-    if detector == "adaptive":
-        return ScreenedAdaptive(threshold, min_scene_len)
-    if threshold is not None and threshold < _LEAST:
-        return CutFinder(detector, threshold, min_scene_len)
-    return ScreenedContent(detector, threshold, min_scene_len)
+# by detector: what finds the same cuts as its `CutFinder`, at less cost
+SCREENED: dict[Detector, type[ScreenedAdaptive | ScreenedContent]] = {
+    "adaptive": ScreenedAdaptive,
+    "content": ScreenedContent,
+    "panda": ScreenedContent,
+}

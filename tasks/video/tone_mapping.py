@@ -18,7 +18,7 @@ from av.video.reformatter import ColorTrc
 
 from curate.tasks.video.graphs import chain
 
-_HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)  # PQ and HLG
+HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)  # transfers: PQ and HLG
 _STEPS = 33  # values of each of the three colours in the lattice
 _SCALE = "scale={}:{}:flags=bicubic+accurate_rnd"
 _TONE_MAP = "scale=out_primaries=bt709:out_transfer=bt709:intent=perceptual"
@@ -41,12 +41,7 @@ class ToneMapper:
     _graphs: dict[tuple[object, ...], Graph] = field(default_factory=dict)
 
     def __call__(self, frame: VideoFrame, size: tuple[int, int]) -> VideoFrame:
-        """The frame at this width and height, as 8-bit 4:2:0 BT.709.
-
-        A frame that is not HDR is returned as it is, at its own size.
-        """
-        if not is_hdr(frame):
-            return frame
+        """A frame whose transfer is in HDR, at this width and height, as 8-bit 4:2:0 BT.709."""
         form = frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range
         key = (*form, *size)
         if key not in self._graphs:
@@ -60,11 +55,6 @@ class ToneMapper:
                 self._graphs[key] = chain(frame, steps)
         self._graphs[key].vpush(frame)
         return self._graphs[key].vpull()
-
-
-def is_hdr(frame: VideoFrame) -> bool:
-    """Whether the transfer of a frame is PQ or HLG."""
-    return frame.color_trc in _HDR
 
 
 def _cube(frame: VideoFrame) -> str:

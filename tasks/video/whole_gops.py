@@ -22,7 +22,7 @@ from curate.tasks.video.h264 import (
     units,
 )
 from curate.tasks.video.span import Span
-from curate.tasks.video.tone_mapping import is_hdr
+from curate.tasks.video.tone_mapping import HDR
 
 _FORMATS = ("yuv420p", "yuvj420p")
 
@@ -88,7 +88,7 @@ def _is_kept(stream: VideoStream, frame: VideoFrame, target: Target) -> bool:
     return (
         frame.format.name in _FORMATS
         and not frame.interlaced_frame
-        and not is_hdr(frame)
+        and frame.color_trc not in HDR
         and shape.size == (frame.width, frame.height)
         and not (shape.rotation or shape.mirrored)
         and not (frame.width % 2 or frame.height % 2)

@@ -48,7 +48,7 @@ def test_statements_have_no_value_for_each_clip_that_is_forgotten(line: Line) ->
 def test_splitting_again_replaces_the_clips(line: Line) -> None:
     line.put_clips(5, "score")
     with line.engine.begin() as connection:
-        connection.execute(text("UPDATE videos SET stage='split', status='active'"))
+        connection.execute(text("UPDATE videos SET stage='split', num_clips=5, status='active'"))
     claim = line.held("split")
     (video,) = claim.ids
     line.save(

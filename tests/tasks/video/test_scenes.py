@@ -20,11 +20,12 @@ from curate.tasks.video.scenes import (
     Candidate,
     CutFinder,
     Detector,
+    DetectorTime,
     Rate,
     Shrinker,
     Stride,
 )
-from curate.tasks.video.screening import screened
+from curate.tasks.video.screening import SCREENED
 from tests.media import CLOSED, draw, footage, write_video
 
 CONSTANT_RATE = (
@@ -37,7 +38,8 @@ CUTS = (20, 37, 60, 90)
 
 def found(path: Path, detector: Detector) -> list[int]:
     """Cuts of our finders, as frame numbers: of the exact one and of the one that split uses."""
-    finders, shrinker = [make(detector, None, 15) for make in (CutFinder, screened)], Shrinker()
+    finders = [make(detector, None, 15) for make in (CutFinder, SCREENED[detector])]
+    shrinker = Shrinker()
     cuts: tuple[list[int], list[int]] = [], []
     with open_media(str(path)) as container:
         stream = video_stream(container)
@@ -120,7 +122,8 @@ def test_the_score_is_the_library_s() -> None:
     pictures = [rng.integers(0, 256, (90, 160, 3)).astype(np.uint8) for _ in range(5)]
     for frame in drawn_candidates(pictures):
         ours.push(frame)
-        theirs.process_frame(frame.time, frame.picture)
+        time = DetectorTime(frame.index, frame.pts, *frame.rate)
+        theirs.process_frame(time, frame.picture)
         assert ours._score == ours._detector._frame_score == theirs._frame_score
 
 

@@ -22,7 +22,7 @@ from curate.tasks.video.scenes import (
     Rate,
     Shrinker,
 )
-from curate.tasks.video.screening import Mosaic, Screen, margin, screened
+from curate.tasks.video.screening import SCREENED, Mosaic, Screen, margin
 from tests.media import SOUND, draw
 
 RATE = Rate(Fraction(1, 25), Fraction(25))
@@ -172,7 +172,8 @@ def candidates(frames: list[VideoFrame]) -> Callable[[], Iterator[Candidate]]:
 def assert_same_cuts(frames: list[VideoFrame], options: list[Options] = OPTIONS) -> None:
     given = candidates(frames)
     for detector, threshold, length in options:
-        exact, finder = (make(detector, threshold, length) for make in (CutFinder, screened))
+        makers = (CutFinder, SCREENED[detector])
+        exact, finder = (make(detector, threshold, length) for make in makers)
         for one, other in zip(given(), given(), strict=True):
             expected, found = exact.push(one), finder.push(other)
             # at the same frame, for those that may begin a scene are kept for a while only
@@ -212,8 +213,9 @@ def test_pixels_are_those_of_the_picture(
     frame = next(film(kind, size))
     frame.colorspace = 1 if colours_are == "709" else 5
     frame.color_range = ColorRange.JPEG if colours_are == "full range" else ColorRange.MPEG
-    mosaic, picture = Mosaic(frame), Shrinker().shrink(frame)
-    found, expected = mosaic.pixels(frame), picture[mosaic.y, mosaic.x]
+    first = Candidate(0, 0, RATE, frame, Shrinker().shrink)
+    mosaic = Mosaic(first)
+    found, expected = mosaic.pixels(frame), first.picture[mosaic.y, mosaic.x]
     assert 900 <= found.shape[0] * found.shape[1] <= 1100
     # OpenCV weighs neighbours by 32nds here, by 2048ths there
     assert np.abs(found.astype(int) - expected).max() <= 4
@@ -251,7 +253,7 @@ def scored_exactly(frames: list[VideoFrame], detector: Detector = "adaptive") ->
         asked.add(id(frame))
         return Shrinker().shrink(frame)
 
-    finder = screened(detector, None, 15)
+    finder = SCREENED[detector](detector, None, 15)
     for i, frame in enumerate(frames):
         finder.push(Candidate(i, i, RATE, frame, small))
     return len(asked)
