@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -19,12 +18,6 @@ Gray = NDArray[np.uint8]
 
 _STANDS = CameraMove(follows=1.0)
 LONG = 1.0  # seconds; a frame shown for longer stands still until so long before the next one
-
-
-# made at its first use: many processes import this module and measure no motion
-@cache
-def _optical_flow() -> Any:
-    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
 
 
 def measure_pair(
@@ -45,7 +38,9 @@ def measure_pair(
         return Pair(seconds, gap, None, change, CameraMove() if camera else None, deviation)
     if change == 0.0:
         return Pair(seconds, gap, 0.0, change, _STANDS if camera else None, deviation)
-    field = _optical_flow().calc(before, after, None)
+    # a new one for each pair: one that has seen a small picture keeps to its finer scale
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    field: NDArray[Any] = dis.calc(before, after, cast(Any, None))
     moved = float(cv2.mean(cv2.magnitude(field[..., 0], field[..., 1]))[0])
     # rounded, because sums of floats depend on their alignment in memory
     flow = round(100 * moved / math.hypot(*before.shape) / gap, 6)

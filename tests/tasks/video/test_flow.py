@@ -28,6 +28,20 @@ def test_a_shift_is_measured(dx: int, dy: int) -> None:
     assert found == pytest.approx(expected, rel=0.25, abs=0.15)
 
 
+def test_flow_is_the_same_whatever_pairs_were_measured_before() -> None:
+    """A DIS that has seen a small picture keeps to its finer scale."""
+    rng = np.random.default_rng(0)
+    colours = cv2.resize(picture(1, size=(320, 180), style="text"), (256, 144))
+    before = cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY).astype(np.uint8)
+    after = before ^ (rng.random(before.shape) < 0.02)
+    found = set()
+    for height, width in ((144, 256), (40, 40), (32, 200)):
+        noise = rng.integers(0, 256, (2, height, width)).astype(np.uint8)
+        measure_pair(*noise, 1.0, 0.25)
+        found.add(measure_pair(before, after, 1.0, 0.25).flow)
+    assert len(found) == 1
+
+
 def test_a_picture_too_small_for_flow_has_none() -> None:
     gray = cv2.cvtColor(picture(1, size=(160, 96)), cv2.COLOR_BGR2GRAY).astype(np.uint8)
     tiny = gray[:12, :40].copy()
