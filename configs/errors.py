@@ -61,7 +61,7 @@ class UsageError(CurateError):
 
 
 class NoSuchDataset(UsageError):
-    """There is no dataset {name}{near}. Known datasets: {known}. List them by: `curate datasets`"""
+    """There is no dataset {name}{near}. Known ones: {known}. List them with: `curate datasets`"""
 
 
 class NoDatasets(UsageError):

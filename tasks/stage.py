@@ -361,7 +361,10 @@ class Stage(ABC, Generic[RowT, OptionsT]):
 
     @abstractmethod
     def run(self, row: RowT) -> Outcome:
-        """The outcome for one row. Any exception fails this row only."""
+        """The outcome for one row.
+
+        An exception fails this row only; a ServiceError, or a full disk, releases the batch.
+        """
 
     def run_batch(self, rows: Sequence[RowT]) -> Sequence[Outcome | RowError | ServiceError]:
         """Outcomes in the order of `rows`. Override it where a batch is cheaper than its rows.

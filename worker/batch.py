@@ -9,8 +9,9 @@ outcomes in one transaction. What happens when a step fails:
 - Run: the stage fails on a row. That row is saved as failed, and the others go on (`run_rows`).
 - Run: a server's answer is paid for, and the process dies. The answer is kept (`SharedGate`), and
   the next batch takes it instead of asking again.
-- Run: a service is missing (ServiceError), and no row is to blame. The rows that have an outcome
-  are saved, the others are released as if never taken, and `batches` logs the reason.
+- Run: a service is missing (ServiceError), and no row is to blame. Where the stage returns it for a
+  row, the rows that have an outcome are saved; where it raises it, none is. The others are released
+  as if never taken, and `batches` logs the reason.
 - Run: the batch overruns its time limit. A row that is alone fails, the rows of a larger batch
   expire, and the process is killed, since nothing else stops C code (`LeaseKeeper`).
 - Run: a source was replaced (`leave_out_replaced`). Nothing of it is saved, and its video starts

@@ -56,7 +56,7 @@ def test_messages_name_the_home_that_was_given(
     monkeypatch.delenv("CURATE_HOME")
     program = f"curate --home {home}"
     there = ["--home", str(home)]
-    assert f"with: {program} status\n" in curate(*there, "status", "petz").err
+    assert f"with: {program} datasets\n" in curate(*there, "status", "petz").err
     assert f"{program} errors pets\n" in curate(*there, "retry", "--error", "NotMedia").err
     assert f"{program} models list" in curate("doctor", *there).out
     models = curate("models", "list", *there, "--json").json
