@@ -127,22 +127,21 @@ def write_lpips(folder: Path, seed: int = 0) -> Path:
 
 def write_transnet(folder: Path, seed: int = 0) -> Path:
     """Write TransNetV2 at full size; probabilities of random frames spread over 0 to 1."""
-    tensors = {}
-    for name, shape in expected("transnetv2", {}).items():
-        if name.endswith(("running_var", "bn.weight")):
-            tensors[name] = Drawn(shape, 0.3, 0.7, positive=True)
-        elif len(shape) == 1:
-            tensors[name] = Drawn(shape, 0.1)
-        else:
-            tensors[name] = Drawn(shape, (2 / math.prod(shape[1:])) ** 0.5)
-    return _write_head(folder, tensors, seed)
+    return _write_convolutions(folder, "transnetv2", ("running_var", "bn.weight"), seed)
 
 
 def write_efficientnet(folder: Path, seed: int = 0) -> Path:
     """Write EfficientNet-Lite0 at full size."""
+    return _write_convolutions(folder, "efficientnet_lite0", ("running_var", ".weight"), seed)
+
+
+def _write_convolutions(folder: Path, layout: str, factors: tuple[str, ...], seed: int) -> Path:
+    """Write a network of convolutions; `factors` are the ends of names of vectors that are
+    positive.
+    """
     tensors = {}
-    for name, shape in expected("efficientnet_lite0", {}).items():
-        if len(shape) == 1 and name.endswith(("running_var", ".weight")):
+    for name, shape in expected(layout, {}).items():
+        if len(shape) == 1 and name.endswith(factors):
             tensors[name] = Drawn(shape, 0.3, 0.7, positive=True)
         elif len(shape) == 1:
             tensors[name] = Drawn(shape, 0.1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Callable
+
 import pytest
 
 from curate.tasks.clean_text import CleanText
@@ -29,3 +32,16 @@ def concept_stages(catalog: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The runner knows the stages that go by concepts."""
     for stage in (Concept, SemanticDedup):
         monkeypatch.setitem(CATALOG, stage.name, stage)
+
+
+@pytest.fixture
+def hide_package(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Lets a package be missing, for whoever looks for it."""
+    real = importlib.util.find_spec
+
+    def hide(package: str) -> None:
+        monkeypatch.setattr(
+            importlib.util, "find_spec", lambda name: None if name == package else real(name)
+        )
+
+    return hide

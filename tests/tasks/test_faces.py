@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,11 +69,8 @@ def test_missing_weights_are_told_with_the_command_that_gets_them(tmp_path: Path
 
 
 def test_without_onnx_runtime_the_check_says_how_to_install_it(
-    monkeypatch: pytest.MonkeyPatch,
+    hide_package: Callable[[str], None],
 ) -> None:
-    real = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else real(name)
-    )
+    hide_package("onnxruntime")
     with pytest.raises(PackageMissing, match=r"stage faces.*pip install 'onnxruntime"):
         Faces.check(Faces.Options())

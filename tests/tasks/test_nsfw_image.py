@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -82,11 +82,8 @@ def test_another_file_is_refused_when_it_is_loaded(stage: NsfwImage, tmp_path: P
 
 
 def test_without_onnx_runtime_the_check_says_how_to_install_it(
-    monkeypatch: pytest.MonkeyPatch,
+    hide_package: Callable[[str], None],
 ) -> None:
-    real = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else real(name)
-    )
+    hide_package("onnxruntime")
     with pytest.raises(PackageMissing, match=r"stage nsfw_image.*pip install 'onnxruntime"):
         NsfwImage.check(NsfwImage.Options())

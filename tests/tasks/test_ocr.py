@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -205,12 +204,9 @@ def test_one_thread_is_used(stage: Ocr) -> None:
 
 @pytest.mark.parametrize("package", ["rapidocr", "onnxruntime"])
 def test_a_missing_package_says_how_to_install_it(
-    package: str, monkeypatch: pytest.MonkeyPatch
+    package: str, hide_package: Callable[[str], None]
 ) -> None:
-    real = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == package else real(name)
-    )
+    hide_package(package)
     with pytest.raises(PackageMissing, match=rf"{package}.*pip install 'rapidocr>=3"):
         Ocr.check(OcrOptions())
 

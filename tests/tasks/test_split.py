@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -437,15 +437,12 @@ def test_options_that_do_not_fit_are_refused(options: dict[str, Any], why: str) 
 
 
 def test_a_learned_detector_needs_its_weights_and_its_runtime(
-    monkeypatch: pytest.MonkeyPatch,
+    hide_package: Callable[[str], None],
 ) -> None:
     options = Split.Options(detector="gated", model="mine")
     assert Split.models(options) == (Need("transnetv2", "mine"),)
     assert Split.models(Split.Options()) == ()
-    real = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else real(name)
-    )
+    hide_package("onnxruntime")
     Split.check(Split.Options())
     Split.check(Split.Options(detector="learned", queue="ascend"))
     with pytest.raises(PackageMissing, match=r"pip install 'onnxruntime>=1\.20'"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +75,8 @@ def open_dataset(session: HomeSession, name: str | None) -> OpenDataset:
     dataset = pick(engine, name)
     session.dataset = dataset.name
     refuse_deleting(dataset)
-    return _opened(engine, dataset)
+    (opened,) = _opened(engine, [dataset])
+    return opened
 
 
 def open_all(session: HomeSession) -> list[OpenDataset]:
@@ -86,13 +88,14 @@ def open_all(session: HomeSession) -> list[OpenDataset]:
     known = all_datasets(engine)
     for dataset in known:
         refuse_deleting(dataset)
-    return [_opened(engine, dataset) for dataset in known]
+    return _opened(engine, known)
 
 
-def _opened(engine: Engine, dataset: Dataset) -> OpenDataset:
-    pipeline = pipeline_of(dataset)
-    add_columns(engine, pipeline.columns())  # a stage may have got new ones since it was enqueued
-    return OpenDataset(engine, dataset, pipeline)
+def _opened(engine: Engine, known: Sequence[Dataset]) -> list[OpenDataset]:
+    """The datasets, with the columns that stages may have got since they were enqueued."""
+    opened = [OpenDataset(engine, dataset, pipeline_of(dataset)) for dataset in known]
+    add_columns(engine, {n: c for one in opened for n, c in one.pipeline.columns().items()})
+    return opened
 
 
 def refuse_deleting(dataset: Dataset) -> None:
