@@ -8,7 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-from curate.configs.errors import ServiceError, Unreadable
+from curate.configs.errors import ServiceError
+from curate.configs.row_errors import Unreadable
 from curate.tasks.inputs.paths import is_url
 from curate.tasks.storage.locations import replacing
 from curate.tasks.storage.part_files import part_name

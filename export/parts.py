@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from curate.configs.errors import Unreadable
+from curate.configs.row_errors import Unreadable
 from curate.db.export import ExportPlan, ExportRow
 from curate.export.files import changed, length
 from curate.export.format import NEEDED, Item, MediaFormat, Way

@@ -18,16 +18,8 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from pydantic import ValidationError
 
-from curate.configs.errors import (
-    BadManifest,
-    CutMismatch,
-    ExportThere,
-    FramesDiffer,
-    MediaError,
-    RowError,
-    ServiceError,
-    StageError,
-)
+from curate.configs.errors import BadManifest, ExportThere, ServiceError
+from curate.configs.row_errors import CutMismatch, FramesDiffer, MediaError, RowError, StageError
 from curate.export.files import copy
 from curate.export.formats.parquet import check_pyarrow
 from curate.export.places import alone, read_text, write_text

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from curate.configs.errors import MediaError, NoSuchFile
+from curate.configs.errors import NoSuchFile
+from curate.configs.row_errors import MediaError
 from curate.configs.schema import ABSENT
 from curate.tasks.inputs.files import fingerprint_now, is_same_file
 from curate.tasks.inputs.paths import is_url, to_text

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from curate.configs.errors import MeasuresMissing
+from curate.configs.row_errors import MeasuresMissing
 from curate.configs.schema import Column
 from curate.tasks.stage import Clip, Field, Scorer, Scores, StageOptions
 from curate.tasks.video.box import Box, common_box, cut_to, parse_box

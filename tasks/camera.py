@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from curate.configs.errors import MeasuresMissing
+from curate.configs.row_errors import MeasuresMissing
 from curate.configs.schema import Column
 from curate.tasks.stage import Clip, Field, Scorer, Scores, StageOptions
 

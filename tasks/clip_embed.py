@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from curate.configs.errors import NotFinite, RowError
+from curate.configs.row_errors import NotFinite, RowError
 from curate.tasks.borders import without_bars
 from curate.tasks.models.catalog import CLIP_MODEL, Need, folder_of
 from curate.tasks.stage import AscendOptions, BatchStage, Clip, Field, Outcome, Rows, Storable

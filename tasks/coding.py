@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from statistics import median
 
-from curate.configs.errors import MeasuresMissing
+from curate.configs.row_errors import MeasuresMissing
 from curate.configs.schema import Column
 from curate.tasks.stage import Clip, Field, Scorer, Scores, StageOptions
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from curate.configs.errors import NotFitted, RowError
+from curate.configs.errors import NotFitted
+from curate.configs.row_errors import RowError
 from curate.tasks.stage import BatchStage, Clip, Column, Field, Outcome, StageOptions
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from curate.configs.errors import NoSidecar
+from curate.configs.row_errors import NoSidecar
 from curate.configs.schema import Column, StageOptions
 from curate.tasks.stage import Clip, Outcome, Rows, Stage
 from curate.tasks.text.captions import FILE, TABLE, choose_caption, input_text, new_caption

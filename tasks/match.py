@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from curate.configs.errors import PackageMissing, RowError
+from curate.configs.errors import PackageMissing
 from curate.configs.packages import install
+from curate.configs.row_errors import RowError
 from curate.configs.schema import Column
 from curate.tasks.models.catalog import CLIP_MODEL, Need, folder_of
 from curate.tasks.stage import AscendOptions, BatchStage, Clip, Outcome

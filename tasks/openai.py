@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from curate.configs.errors import AskedOffline, CaptionFailed, ConfigError
+from curate.configs.errors import AskedOffline, ConfigError
+from curate.configs.row_errors import CaptionFailed
 from curate.tasks.captioners.frames import frames_for
 from curate.tasks.captioners.interface import Caption
 from curate.tasks.captioners.openai_client import (

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from curate.configs.errors import ConfigError, NotFitted, RowError
+from curate.configs.errors import ConfigError, NotFitted
 from curate.configs.pipeline import Pipeline
+from curate.configs.row_errors import RowError
 from curate.tasks.models.catalog import usual_eps
 from curate.tasks.stage import Clip, Column, DuplicateStage, Field, Order, StageOptions
 

@@ -28,8 +28,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Ty
 
 from pydantic import AfterValidator, Field
 
-from curate.configs.errors import RowError, ServiceError
+from curate.configs.errors import ServiceError
 from curate.configs.pipeline import Pipeline
+from curate.configs.row_errors import RowError
 from curate.configs.schema import Column, Level, Order, StageOptions
 from curate.configs.settings import Settings
 from curate.tasks.models.catalog import Need

@@ -8,8 +8,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, column, select
 
-from curate.configs.errors import RowError, ServiceError
+from curate.configs.errors import ServiceError
 from curate.configs.pipeline import Pipeline
+from curate.configs.row_errors import RowError
 from curate.configs.settings import without_passwords
 from curate.db.engine import reading
 from curate.db.export import HIDDEN

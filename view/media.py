@@ -16,7 +16,7 @@ from typing import IO
 from sqlalchemy import Engine, select
 from tornado.iostream import StreamClosedError
 
-from curate.configs.errors import Unreadable
+from curate.configs.row_errors import Unreadable
 from curate.configs.settings import Settings, without_passwords
 from curate.db.engine import reading
 from curate.db.schema import clips, videos

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from sqlalchemy import column as column_called
 from sqlalchemy import select
 
-from curate.configs.errors import RowError, ServiceError
+from curate.configs.errors import ServiceError
+from curate.configs.row_errors import RowError
 from curate.configs.schema import LEVELS
 from curate.db.engine import reading, row_is_gone
 from curate.db.expressions import among

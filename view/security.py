@@ -31,10 +31,10 @@ from curate.configs.errors import (
     CurateError,
     NoDatasets,
     NoSuchDataset,
-    RowError,
     ServiceError,
     UsageError,
 )
+from curate.configs.row_errors import RowError
 from curate.db.engine import row_is_gone
 from curate.db.readonly.engine import was_stopped
 from curate.view.pools import Pools

@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from curate.configs.errors import RowError
+from curate.configs.row_errors import RowError
 from curate.db.caption_pairs import CaptionPair
 from curate.tasks.storage.locations import replacing
 from curate.tasks.video.samples import Samples

@@ -19,8 +19,9 @@ from typing import Any
 from sqlalchemy import Engine
 
 import curate
-from curate.configs.errors import BadTable, RowError, ServiceError, UsageError
+from curate.configs.errors import BadTable, ServiceError, UsageError
 from curate.configs.pipeline import Pipeline
+from curate.configs.row_errors import RowError
 from curate.configs.schema import StageOptions
 from curate.configs.settings import Settings
 from curate.db.datasets import Dataset

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from curate.configs.errors import ServiceError, StageTimeout
+from curate.configs.errors import ServiceError
+from curate.configs.row_errors import StageTimeout
 from curate.db.engine import writing
 from curate.db.queue.leases import Claim, expire_rows, renew
 from curate.db.save.batch import Outcomes, Writer, save

@@ -12,15 +12,8 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Float, Integer, LargeBinary, Table
 
-from curate.configs.errors import (
-    CurateError,
-    DiskFull,
-    NotFinite,
-    OutOfMemory,
-    RowError,
-    ServiceError,
-    UnexpectedError,
-)
+from curate.configs.errors import CurateError, DiskFull, ServiceError
+from curate.configs.row_errors import NotFinite, OutOfMemory, RowError, UnexpectedError
 from curate.configs.schema import Column
 from curate.configs.texts import storable
 from curate.db.save.batch import Outcomes

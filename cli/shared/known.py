@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from curate.configs import errors
+from curate.configs import row_errors
 from curate.configs.errors import UsageError
 from curate.configs.names import did_you_mean
 from curate.db.reports.failures import reasons
@@ -27,8 +27,8 @@ def known_error(opened: OpenDataset, error: str | None) -> str | None:
     if not error:
         return error
     failed = reasons(opened.engine, opened.dataset.id)
-    classes = (c for c in vars(errors).values() if isinstance(c, type))
-    known = {c.__name__ for c in classes if issubclass(c, errors.RowError)} | set(failed)
+    classes = (c for c in vars(row_errors).values() if isinstance(c, type))
+    known = {c.__name__ for c in classes if issubclass(c, row_errors.RowError)} | set(failed)
     if error not in known:
         near = did_you_mean(error, known)
         found = f"rows of {opened.name} failed with {', '.join(failed)}"

@@ -26,8 +26,8 @@ from sqlalchemy import (
     update,
 )
 
-from curate.configs.errors import WorkerCrashed
 from curate.configs.pipeline import Pipeline, StageStep
+from curate.configs.row_errors import WorkerCrashed
 from curate.configs.schema import Level
 from curate.db.engine import is_sqlite, now, reading, writing
 from curate.db.expressions import among, among_found, whole_row

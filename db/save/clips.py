@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection, case, delete, insert, null, select, update
 
-from curate.configs.errors import SourceChanging
 from curate.configs.pipeline import Pipeline
+from curate.configs.row_errors import SourceChanging
 from curate.configs.texts import input_cell
 from curate.db.expressions import among_these
 from curate.db.filters.verdict import status_columns

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import curate
-from curate.configs.errors import MediaError, UsageError
+from curate.configs.errors import UsageError
+from curate.configs.row_errors import MediaError
 from curate.configs.schema import Column
 from curate.db.selection import OF_SOURCE
 from curate.export.format import Item, MediaFormat, Way

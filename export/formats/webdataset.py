@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from typing import Any, BinaryIO
 
-from curate.configs.errors import SamplesMissing, ServiceError
+from curate.configs.errors import ServiceError
+from curate.configs.row_errors import SamplesMissing
 from curate.export.format import Item, MediaFormat, Way, json_line
 from curate.export.places import write_text
 from curate.tasks.inputs.paths import is_url

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from curate.configs.errors import BadModel, StageError
+from curate.configs.errors import BadModel
+from curate.configs.row_errors import StageError
 from curate.tasks.captioners.interface import Caption
 from curate.tasks.captioners.language_model import Decoder, Loader
 from curate.tasks.captioners.writing import GREEDY, Beginning, Sampling, write

@@ -13,14 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from curate.configs.errors import (
-    CaptionEmpty,
-    CaptionFailed,
-    CaptionRefused,
-    CaptionServer,
-    CurateError,
-    StageError,
-)
+from curate.configs.errors import CaptionServer, CurateError
+from curate.configs.row_errors import CaptionEmpty, CaptionFailed, CaptionRefused, StageError
 from curate.tasks.servers.server_pool import Server, ServerPool
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from curate.configs.errors import BadModel, StageError
+from curate.configs.errors import BadModel
+from curate.configs.row_errors import StageError
 from curate.tasks.captioners import prompts
 from curate.tasks.captioners.folder_captioner import FolderCaptioner, RunOptions
 from curate.tasks.captioners.language_model import Decoder, Floats, Ints, Loader, rotary_speeds

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from pydantic import Field
 
-from curate.configs.errors import CaptionEmpty, ConfigError, RowError
+from curate.configs.errors import ConfigError
+from curate.configs.row_errors import CaptionEmpty, RowError
 from curate.configs.schema import Column, StageOptions
 from curate.configs.texts import storable
 from curate.tasks.captioners.frames import frames_for

@@ -13,8 +13,9 @@ from contextlib import closing
 from itertools import zip_longest
 from typing import Any, BinaryIO
 
-from curate.configs.errors import BadTable, PackageMissing, Unreadable
+from curate.configs.errors import BadTable, PackageMissing
 from curate.configs.packages import install
+from curate.configs.row_errors import Unreadable
 from curate.configs.schema import ABSENT
 from curate.configs.texts import storable
 from curate.tasks.inputs.extensions import extension, is_media

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.configs.errors import EmbeddingMissing, OtherFit, PackageMissing, RowError
+from curate.configs.errors import PackageMissing
 from curate.configs.packages import install
+from curate.configs.row_errors import EmbeddingMissing, OtherFit, RowError
 from curate.tasks.models.embeddings import TABLE, read, unit
 from curate.tasks.stage import Clip, Fit
 

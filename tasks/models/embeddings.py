@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.configs.errors import EmbeddingMissing, OtherEmbeddings, OtherWeights
+from curate.configs.errors import OtherWeights
+from curate.configs.row_errors import EmbeddingMissing, OtherEmbeddings
 from curate.tasks.stage import Clip
 
 TABLE = "embeddings"

@@ -28,9 +28,9 @@ from curate.configs.errors import (
     ServiceError,
     StoreRefused,
     StoreUnknown,
-    Unreadable,
 )
 from curate.configs.packages import install, known_protocols, store_package
+from curate.configs.row_errors import Unreadable
 from curate.configs.settings import hide_password
 from curate.tasks.inputs.paths import ARCHIVES, last_link
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from curate.configs.errors import BadSidecar, Unreadable
+from curate.configs.row_errors import BadSidecar, Unreadable
 from curate.tasks.inputs.paths import is_url
 from curate.tasks.video.decode import open_file
 

@@ -28,7 +28,7 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from curate.configs.errors import CannotCopy, CutMismatch
+from curate.configs.row_errors import CannotCopy, CutMismatch
 from curate.tasks.inputs.paths import to_text
 from curate.tasks.storage.locations import Location, replacing
 from curate.tasks.video.clock import Clock

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from curate.configs.errors import MediaError
+from curate.configs.row_errors import MediaError
 from curate.tasks.inputs.extensions import is_image
 
 

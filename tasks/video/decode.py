@@ -25,7 +25,7 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from curate.configs.errors import (
+from curate.configs.row_errors import (
     BadGeometry,
     EmptyFile,
     EmptyStream,

@@ -20,7 +20,7 @@ from av.filter import Graph
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from curate.configs.errors import CutMismatch
+from curate.configs.row_errors import CutMismatch
 from curate.tasks.inputs.paths import to_text
 from curate.tasks.storage.locations import Location, replacing
 from curate.tasks.video.deinterlace import deinterlaced

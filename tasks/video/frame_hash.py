@@ -11,7 +11,7 @@ from av.codec.context import CodecContext
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
-from curate.configs.errors import FramesDiffer
+from curate.configs.row_errors import FramesDiffer
 from curate.tasks.video.still_images import read_image
 
 _ANY_CLOCK = Fraction(1, 25)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from curate.configs.errors import HighDynamicRange
+from curate.configs.row_errors import HighDynamicRange
 from curate.tasks.stage import Video
 
 Deinterlace = Annotated[

@@ -14,7 +14,7 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from curate.configs.errors import OtherCodec, OtherStream
+from curate.configs.row_errors import OtherCodec, OtherStream
 from curate.tasks.video.clock import Clock, believable
 from curate.tasks.video.colours import PRIMARIES, TRANSFERS, tag_name
 from curate.tasks.video.decode import (

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from curate.configs.errors import SamplesMissing, Unreadable
+from curate.configs.row_errors import SamplesMissing, Unreadable
 from curate.tasks.storage.archives import RemoteArchives
 from curate.tasks.storage.locations import Location, LocationT, below, replacing
 from curate.tasks.video.geometry import RGB

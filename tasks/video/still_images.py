@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from curate.configs.errors import NotMedia, UnsupportedPicture
+from curate.configs.row_errors import NotMedia, UnsupportedPicture
 from curate.tasks.inputs.paths import to_text
 from curate.tasks.stage import NewClip
 from curate.tasks.video.bars import find_bars

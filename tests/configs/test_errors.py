@@ -8,11 +8,17 @@ import string
 
 import pytest
 
-from curate.configs import errors
+from curate.configs import errors, row_errors
 
-CLASSES = [
-    c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, errors.CurateError)
-]
+CLASSES = sorted(
+    {
+        c
+        for module in (errors, row_errors)
+        for _, c in inspect.getmembers(module, inspect.isclass)
+        if issubclass(c, errors.CurateError)
+    },
+    key=lambda c: c.__name__,
+)
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda c: c.__name__)
@@ -25,7 +31,7 @@ def test_the_docstring_is_the_message(cls: type[errors.CurateError]) -> None:
 
 
 def test_a_missing_field_does_not_hide_the_error() -> None:
-    assert "?" in str(errors.Unreadable(path="/x"))
+    assert "?" in str(row_errors.Unreadable(path="/x"))
 
 
 def test_exit_codes_follow_the_tree() -> None:
@@ -34,7 +40,7 @@ def test_exit_codes_follow_the_tree() -> None:
     assert errors.NoSuchDataset.exit_code == 2
     assert errors.FilterError.exit_code == 3
     assert errors.PackageMissing.exit_code == 4
-    assert errors.MediaError.exit_code == 1
+    assert row_errors.MediaError.exit_code == 1
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda c: c.__name__)
@@ -45,4 +51,4 @@ def test_an_error_can_be_sent_from_a_process_to_another(cls: type[errors.CurateE
 
 
 def test_braces_in_a_value_are_left_alone() -> None:
-    assert "{a}" in str(errors.Unreadable(path="/{a}.mp4", why="x"))
+    assert "{a}" in str(row_errors.Unreadable(path="/{a}.mp4", why="x"))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from curate.configs.errors import ServiceError, Unreadable
+from curate.configs.errors import ServiceError
+from curate.configs.row_errors import Unreadable
 from curate.export.files import changed, length, place
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from curate.configs.errors import EmptyFile, NoSuchFile
+from curate.configs.errors import NoSuchFile
+from curate.configs.row_errors import EmptyFile
 from curate.export.sources import Found, Source, find_sources, sha256_of, trouble_of
 from curate.tasks.inputs.files import fingerprint_now
 

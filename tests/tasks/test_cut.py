@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from curate.configs.errors import CannotCopy, CutMismatch, Unreadable
+from curate.configs.row_errors import CannotCopy, CutMismatch, Unreadable
 from curate.configs.settings import Settings
 from curate.tasks.cut import Cut, CutOptions
 from curate.tasks.inputs.paths import to_text

@@ -13,8 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from curate.configs.errors import ConfigError, CutMismatch
+from curate.configs.errors import ConfigError
 from curate.configs.pipeline import Pipeline, StageStep
+from curate.configs.row_errors import CutMismatch
 from curate.tasks.bucket import Bucket, BucketOptions
 from curate.tasks.cut import Cut, CutOptions
 from curate.tasks.stage import Outcome

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curate.configs.errors import NoEmbeddings, NotFinite
+from curate.configs.errors import NoEmbeddings
 from curate.configs.pipeline import parse
+from curate.configs.row_errors import NotFinite
 from curate.configs.settings import Settings
 from curate.tasks.embed_image import EmbedImage
 from curate.tasks.models.catalog import usual_eps

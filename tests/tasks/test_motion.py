@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from curate.configs.errors import SamplesMissing
+from curate.configs.row_errors import SamplesMissing
 from curate.configs.settings import Settings
 from curate.tasks.motion import Motion, black, blur, flow, static
 from curate.tasks.split import Split

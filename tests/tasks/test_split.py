@@ -13,7 +13,8 @@ import pytest
 from av.video.frame import VideoFrame
 from pydantic import ValidationError
 
-from curate.configs.errors import MediaError, OtherCodec, PackageMissing
+from curate.configs.errors import PackageMissing
+from curate.configs.row_errors import MediaError, OtherCodec
 from curate.configs.settings import Settings
 from curate.tasks.models.transnet import WINDOW
 from curate.tasks.split import NO_SCENE, Split

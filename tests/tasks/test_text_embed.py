@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curate.configs.errors import NotFinite, PackageMissing
+from curate.configs.errors import PackageMissing
+from curate.configs.row_errors import NotFinite
 from curate.configs.settings import Settings
 from curate.tasks.models.catalog import usual_eps
 from curate.tasks.models.embeddings import read

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from curate.configs.errors import SamplesMissing
+from curate.configs.row_errors import SamplesMissing
 from curate.db.caption_pairs import CaptionPair, PairedCaption
 from curate.tasks.video.jpeg import JpegList, encode_jpeg
 from curate.tasks.video.measures import Measures

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from curate.configs.errors import PackageMissing, RowError, ServiceError
+from curate.configs.errors import PackageMissing, ServiceError
+from curate.configs.row_errors import RowError
 from curate.configs.schema import Column, StageOptions
 from curate.tasks.stage import Clip, Outcome, Rows, Scorer, Scores
 from tests.pipelines import CATALOG, Embed, Heads, InOrder, Line, Score, embedding, make_line

@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from curate.configs.errors import ServiceError, Unreadable
+from curate.configs.errors import ServiceError
+from curate.configs.row_errors import Unreadable
 from curate.db.datasets import sources_below
 from curate.db.reports.failures import sources_that_failed
 from curate.tasks.inputs.files import is_gone

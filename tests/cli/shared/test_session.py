@@ -11,7 +11,7 @@ from typer import Context
 from typer.main import get_command
 
 from curate.cli.main import COMMANDS, app
-from curate.configs import errors
+from curate.configs import errors, row_errors
 from curate.db.engine import writing
 from tests.cli.conftest import Call, Filled
 
@@ -79,7 +79,7 @@ def test_what_a_row_failed_with_names_home_and_dataset(
 
 def test_every_command_in_an_error_stands_in_backticks() -> None:
     """So that none is printed without the home. `curate sql` as a subject is no command."""
-    for kind in vars(errors).values():
+    for kind in (vars(errors) | vars(row_errors)).values():
         if isinstance(kind, type) and issubclass(kind, errors.CurateError):
             bare = re.sub("`[^`]*`", "", " ".join((kind.__doc__ or "").split()))
             names = "|".join(entry.name for entry in COMMANDS if entry.name != "sql")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from curate.configs.errors import StageError
+from curate.configs.row_errors import StageError
 from curate.tasks.captioners.folder_captioner import check_frames
 from curate.tasks.captioners.pllava import Pllava
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from curate.configs.errors import CaptionEmpty, CaptionFailed, CaptionRefused, CaptionServer
+from curate.configs.errors import CaptionServer
+from curate.configs.row_errors import CaptionEmpty, CaptionFailed, CaptionRefused
 from curate.tasks.captioners.openai_client import Counts, ask, retry_after
 from curate.tasks.servers.server_pool import Server, ServerPool
 from tests.caption_server import KEY, caption_server

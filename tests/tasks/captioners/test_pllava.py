@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from curate.configs.errors import BadModel, StageError
+from curate.configs.errors import BadModel
+from curate.configs.row_errors import StageError
 from curate.tasks.captioners import pllava as layout
 from curate.tasks.captioners.pllava import (
     IMAGE,

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from curate.configs.errors import BadModel, StageError
+from curate.configs.errors import BadModel
+from curate.configs.row_errors import StageError
 from curate.tasks.captioners import qwen_frames
 from curate.tasks.captioners.qwen2_5_vl import Qwen25Vl
 from curate.tasks.captioners.qwen2_vl import Qwen2Vl

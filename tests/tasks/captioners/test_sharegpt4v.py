@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from curate.configs.errors import BadModel, StageError
+from curate.configs.errors import BadModel
+from curate.configs.row_errors import StageError
 from curate.tasks.captioners import sharegpt4v as layout
 from curate.tasks.captioners.sharegpt4v import (
     IMAGE,

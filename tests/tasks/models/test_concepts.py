@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from curate.configs.errors import EmbeddingMissing, OtherFit, PackageMissing
+from curate.configs.errors import PackageMissing
+from curate.configs.row_errors import EmbeddingMissing, OtherFit
 from curate.tasks.models import concepts
 from curate.tasks.models.concepts import (
     Concepts,

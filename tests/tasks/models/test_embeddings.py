@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from curate.configs.errors import EmbeddingMissing, OtherEmbeddings, OtherWeights
+from curate.configs.errors import OtherWeights
+from curate.configs.row_errors import EmbeddingMissing, OtherEmbeddings
 from curate.tasks.models.embeddings import TextVector, matching, of_clip, read, stored, unit
 from curate.tasks.stage import Clip, Video
 

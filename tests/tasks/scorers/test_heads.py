@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from curate.configs.errors import EmbeddingMissing
+from curate.configs.row_errors import EmbeddingMissing
 from curate.configs.settings import Settings
 from curate.tasks.aesthetic import Aesthetic
 from curate.tasks.models.embeddings import stored, unit

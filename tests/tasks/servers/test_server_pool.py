@@ -8,7 +8,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from curate.configs.errors import CaptionFailed, CaptionServer
+from curate.configs.errors import CaptionServer
+from curate.configs.row_errors import CaptionFailed
 from curate.tasks.captioners.openai_client import Counts, ask
 from curate.tasks.servers.server_pool import FIRST_REST, Server, ServerPool
 from tests.caption_server import CaptionServer as Misbehaving

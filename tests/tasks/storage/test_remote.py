@@ -23,9 +23,9 @@ from curate.configs.errors import (
     PackageMissing,
     ServiceError,
     StoreRefused,
-    Unreadable,
 )
 from curate.configs.packages import store_package
+from curate.configs.row_errors import Unreadable
 from curate.tasks.storage.locations import replacing
 from curate.tasks.storage.remote import BLOCKS, RemoteFile, check_writable, file_system, upload
 from curate.tasks.video import decode as reader

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.configs.errors import BadSidecar, NotAFile
+from curate.configs.row_errors import BadSidecar, NotAFile
 from curate.tasks.text.sidecar import read_sidecar, sidecar_path
 
 

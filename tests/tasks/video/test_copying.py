@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.configs.errors import CutMismatch
+from curate.configs.row_errors import CutMismatch
 from curate.tasks.video.clock import Clock
 from curate.tasks.video.copying import copy_span, decoding_times, without_gap
 from curate.tasks.video.decode import decode, open_media, packets, video_stream

@@ -14,7 +14,7 @@ import av
 import pytest
 from av.video.reformatter import Interpolation
 
-from curate.configs.errors import (
+from curate.configs.row_errors import (
     BadGeometry,
     EmptyFile,
     MediaError,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
-from curate.configs.errors import FramesDiffer
+from curate.configs.row_errors import FramesDiffer
 from curate.tasks.video.frame_hash import FrameHash, Proof, decoder, hash_image
 from tests import media
 from tests.drawing import picture

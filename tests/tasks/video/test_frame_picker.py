@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from av.video.reformatter import Interpolation
 
-from curate.configs.errors import MediaError
+from curate.configs.row_errors import MediaError
 from curate.tasks.video import frame_picker as picked
 from curate.tasks.video.decode import decode, open_media, video_stream
 from curate.tasks.video.frame_picker import Pictures, pick_frames

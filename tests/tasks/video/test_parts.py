@@ -16,7 +16,7 @@ import av
 import numpy as np
 import pytest
 
-from curate.configs.errors import CannotCopy
+from curate.configs.row_errors import CannotCopy
 from curate.configs.settings import Settings
 from curate.tasks.cut import Cut
 from curate.tasks.split import Split

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from curate.configs.errors import EmptyFile, EmptyStream, MediaError, NotMedia, OtherStream
+from curate.configs.row_errors import EmptyFile, EmptyStream, MediaError, NotMedia, OtherStream
 from curate.tasks.video.decode import decode, open_media, video_stream
 from curate.tasks.video.probing import probe_image, probe_video
 from tests.media import (

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curate.configs.errors import BucketMissing, SamplesMissing, ServiceError
+from curate.configs.errors import BucketMissing, ServiceError
+from curate.configs.row_errors import SamplesMissing
 from curate.tasks.storage.archives import OPEN, RemoteArchives
 from curate.tasks.storage.remote import RemoteFile
 from curate.tasks.video.jpeg import JpegList, encode_jpeg

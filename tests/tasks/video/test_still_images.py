@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from curate.configs.errors import UnsupportedPicture
+from curate.configs.row_errors import UnsupportedPicture
 from curate.tasks.video.still_images import read_image
 from tests.media import picture
 

@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from curate.configs.errors import HighDynamicRange
+from curate.configs.row_errors import HighDynamicRange
 from curate.configs.settings import Settings
 from curate.tasks.cut import Cut, CutOptions
 from curate.tasks.split import Split
