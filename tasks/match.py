@@ -33,7 +33,7 @@ class MatchOptions(AscendOptions):
     long: Literal["cut", "sentences"] = Field(
         "cut",
         description="cut: the first 77 tokens, as the seed; "
-        "sentences: the score of the best sentence",
+        "sentences: the score of the best sentence, and match_lowest of the worst",
     )
     repair: bool = Field(
         False,
@@ -56,7 +56,7 @@ class Match(BatchStage[Clip, MatchOptions]):
     The text is the column `text`: a caption, or what came with the input. Without a text the score
     is NULL. With `captions: all` each caption (cleaned, or as it was written where it is not
     cleaned yet) gets a score of its own in `captions.match`, and clean_text with `source: match`
-    chooses by it.
+    chooses by it. With `long: sentences` the text of that best score tells match_lowest, too.
     """
 
     name = "match"
@@ -73,7 +73,15 @@ class Match(BatchStage[Clip, MatchOptions]):
             -100,
             100,
             "higher",
-        )
+        ),
+        "match_lowest": Column(
+            "float",
+            "as match, of the sentence that fits worst: low where one sentence tells what is not "
+            "there; NULL unless long is sentences",
+            -100,
+            100,
+            "higher",
+        ),
     }
 
     @classmethod
@@ -131,18 +139,20 @@ class Match(BatchStage[Clip, MatchOptions]):
         from curate.tasks.models.embeddings import matching, of_clip
 
         if not any(text.pieces for text in texts):
-            return Outcome({"match": None})
+            return Outcome(dict.fromkeys(self.columns))
         try:
             embedded = of_clip(row, self.options.model, self.name)
             frames = matching(embedded, self._tower.revision, self.name)
         except RowError as error:
             return error
-        scores: list[float] = []
+        of_texts: list[list[float]] = []
         captions = []
         for text in texts:
             cosines = [(frames @ vectors[piece]).max() for piece in text.pieces]
-            score = max((float(self._tower.logit_scale * c) for c in cosines), default=None)
-            scores += [] if score is None else [score]
+            of_pieces = [float(self._tower.logit_scale * c) for c in cosines]
+            of_texts += [of_pieces] if of_pieces else []
             if text.caption:
-                captions.append(rewritten(text.caption, match=score))
-        return Outcome({"match": max(scores)}, tables=captions)
+                captions.append(rewritten(text.caption, match=max(of_pieces, default=None)))
+        best = max(of_texts, key=max)
+        lowest = min(best) if self.options.long == "sentences" else None
+        return Outcome({"match": max(best), "match_lowest": lowest}, tables=captions)

@@ -230,13 +230,15 @@ def match_long() -> Any:
     row = embedded()["scene 0"]
     sentences = ["a dog " * 60 + ".", "The sea.", "Two red cars?"]
 
-    def score(text: str, **options: Any) -> float:
+    def score(text: str, column: str = "match", **options: Any) -> Any:
         found = shown(run_rows(ready(Match, **options), [with_text(row, text)]))
-        return float(found["scores"]["10"]["match"])
+        return found["scores"]["10"][column]
 
     whole = " ".join(sentences)
     return {
         "cut": score(whole), "first": score(sentences[0]), "best": score(whole, long="sentences"),
+        "lowest": score(whole, "match_lowest", long="sentences"),
+        "lowest of a cut one": score(whole, "match_lowest"),
         "alone": [score(sentence) for sentence in sentences],
         "curly": score("it\u2019s &amp;amp; \u201ca\u201d dog"),
         "repaired": score("it\u2019s &amp;amp; \u201ca\u201d dog", repair=True),

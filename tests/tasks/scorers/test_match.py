@@ -37,6 +37,12 @@ def test_a_long_text_is_cut_or_its_best_sentence_counts(found: Found) -> None:
     )
 
 
+def test_the_lowest_sentence_tells_what_one_false_sentence_hides(found: Found) -> None:
+    long = found["match long"]
+    assert long["lowest"] == pytest.approx(min(long["alone"]), abs=1e-4)
+    assert long["lowest of a cut one"] is None
+
+
 def test_a_repaired_text_scores_as_the_plain_one(found: Found) -> None:
     long = found["match long"]
     assert long["repaired"] == pytest.approx(long["plain"], abs=1e-4)
@@ -52,7 +58,7 @@ def test_each_caption_gets_a_score_of_its_own_and_the_best_one_counts(found: Fou
     ]  # fmt: skip
     assert rows[2]["match"] is None
     assert some["found"]["scores"]["10"]["match"] == pytest.approx(max(some["alone"]), abs=1e-4)
-    assert some["none"]["scores"]["10"] == {"match": None}
+    assert some["none"]["scores"]["10"] == {"match": None, "match_lowest": None}
 
 
 def test_match_and_option_match_agree_on_a_text(found: Found) -> None:
