@@ -324,6 +324,16 @@ captions = Table(
     sqlite_autoincrement=True,
 )
 
+# captions that were asked for in fields, each with all of its own (curate.db.side_tables)
+caption_fields = Table(
+    "caption_fields",
+    metadata,
+    _ref("captions.id", primary_key=True),
+    Column("field", Text, primary_key=True),
+    Column("text", Text, nullable=False),
+)
+FIELDS = "fields"  # what stages call them in a row of captions: texts by field
+
 # what was learned of all clips of a dataset, for stages that work by it (curate.db.fits)
 fits = Table(
     "fits",

@@ -17,7 +17,7 @@ from curate.configs.row_errors import NotFinite, OutOfMemory, RowError, Unexpect
 from curate.configs.schema import Column
 from curate.configs.texts import storable
 from curate.db.save.batch import Outcomes
-from curate.db.schema import OWN_ID, SIDE_TABLES
+from curate.db.schema import FIELDS, OWN_ID, SIDE_TABLES, captions
 from curate.tasks.stage import Clip, Outcome, Rows, Stage, Video
 from curate.worker.logs import about
 
@@ -166,8 +166,14 @@ _SQL_KINDS = ((Integer, "int"), (Float, "float"), (LargeBinary, "bytes"))
 
 
 def _plain_row(stage: AnyStage, table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
-    plain = {}
+    plain: dict[str, Any] = {}
     for name, value in row.items():
+        if name == FIELDS and table is captions:
+            plain[name] = {
+                _plain(stage, name, "text", field, False): _plain(stage, name, "text", text, False)
+                for field, text in value.items()
+            }
+            continue
         if name == "clip_id" or name not in table.columns:
             fault = f"a column that {table.name} does not take"
             raise UnexpectedError(stage=stage.name, kind=fault, why=name)

@@ -21,18 +21,14 @@ CaptionRow = Mapping[str, Any]
 
 
 def new_caption(
-    model: str,
-    text: str,
-    *,
-    revision: str = "",
-    prompt: str = "",
-    tokens: int | None = None,
-    seconds: float | None = None,
+    model: str, text: str, *, revision: str = "", prompt: str = "", **values: Any
 ) -> Rows:
-    """The text as the clip's only caption by this model, revision and prompt."""
+    """The text as the clip's only caption by this model, revision and prompt. `values`: what is
+    known of the others, such as `tokens`, `seconds` and `fields`.
+    """
     key = {"model": model, "revision": revision, "prompt": prompt}
-    values = {"text_raw": text, "text": None, "tokens": tokens, "seconds": seconds}
-    return Rows(TABLE, key, [values | {"match": None, "created_at": time.time()}])
+    unknown = dict.fromkeys(("text", "tokens", "seconds", "match"))
+    return Rows(TABLE, key, [{**unknown, "text_raw": text, "created_at": time.time(), **values}])
 
 
 def input_text(video: Video) -> str | None:

@@ -10,10 +10,12 @@ import pytest
 from sqlalchemy import text
 
 from curate.db import datasets
+from curate.db.captions import drop
 from curate.db.readonly.login import ensure_reader
 from curate.db.readonly.query import run_query
 from curate.db.save.batch import Outcomes, save
 from curate.tasks.stage import Rows
+from curate.tasks.text.captions import new_caption, rewritten
 from tests.pipelines import Found, Line, embedding, make_line, writer
 
 SCORES = {"model": "tiny", "revision": "r1", "prompt": "a photo of {}"}
@@ -140,3 +142,35 @@ def test_curate_sql_reads_them(line: Line) -> None:
     if url.startswith("postgresql"):
         statement = statement.replace("min(e.vector)", "min(e.vector::text)::bytea")
     assert run_query(url, statement, 10).rows == [[a, "a dog", 21.5, "a photo of {}", 2, 2]]
+
+
+FIELDS = "SELECT clip_id, field, f.text FROM caption_fields f JOIN captions ON id = caption_id"
+TOLD = {"subject": "a dog", "action": "it runs"}
+
+
+def test_fields_come_and_go_with_their_captions(line: Line) -> None:
+    a, b = line.put_clips(2, "embed")
+    write(line, new_caption("one", "a dog", fields=TOLD), new_caption("two", "a cat"))
+    found = [(i, field, TOLD[field]) for i in (a, b) for field in sorted(TOLD)]
+    assert line.rows(f"{FIELDS} ORDER BY 1, 2") == found
+    held = line.claim("heads", reads=("captions",))
+    assert held is not None
+    rows = held.tables["captions"]
+    assert [(r["model"], r["fields"]) for r in rows[a]] == [("one", TOLD), ("two", {})]
+    save(
+        line.engine,
+        held,
+        Outcomes(
+            scores={a: {}, b: {}},
+            tables={
+                a: [rewritten(row, text=row["text_raw"].upper()) for row in rows[a]],
+                b: [new_caption("one", "a bird", fields={"subject": "a bird"})],
+            },
+        ),
+        writer(),
+    )
+    assert line.rows(f"{FIELDS} ORDER BY 1, 2") == [*found[:2], (b, "subject", "a bird")]
+    numbers = "SELECT id, text FROM captions WHERE clip_id = :a ORDER BY id"
+    assert line.rows(numbers, a=a) == [(rows[a][0]["id"], "A DOG"), (rows[a][1]["id"], "A CAT")]
+    assert drop(line.engine, [a], "one") == 1
+    assert line.rows(FIELDS) == [(b, "subject", "a bird")]
