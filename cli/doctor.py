@@ -40,7 +40,7 @@ LITTLE_SPACE = 5 << 30  # bytes
 NEEDED = ("av", "opencv-python-headless", "celery", "sqlalchemy")
 OPTIONAL = (
     "rapidocr", "onnxruntime", "psycopg", "pyarrow", "s3fs", "aiohttp", "ftfy", "py3langid",
-    "mindspore",
+    "scikit-learn", "pandas", "mindspore",
 )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """curate from Python: runs datasets, reads clips as pandas DataFrames. `curate.open()` begins.
 
 Remarks go to stderr, and a line every 30 seconds that tells how far a run is; what a command would
-refuse raises the same error (curate.configs.errors.CurateError).
+refuse raises the same error (curate.configs.errors.CurateError). Tables need pandas: an extra.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curate.configs.errors import NoDatasets, UsageError
+from curate.configs.errors import NoDatasets, PackageMissing, UsageError
+from curate.configs.packages import install
 from curate.db import datasets
 from curate.db.export import Exported, plan, rows_of
 from curate.db.reports.overview import condition, view_dataset
@@ -191,6 +192,10 @@ class Dataset:
 
 
 def _frame(rows: Sequence[Any], columns: Sequence[str] | None = None) -> pandas.DataFrame:
-    import pandas  # only when a table is asked for: it takes half a second
+    try:
+        import pandas  # only when a table is asked for: it takes half a second
+    except ImportError:
+        how = install("pandas")
+        raise PackageMissing(what="A table", package="pandas", install=how) from None
 
     return pandas.DataFrame(rows, columns=None if columns is None else list(columns))

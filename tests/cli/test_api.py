@@ -13,7 +13,14 @@ import pytest
 
 import curate as package
 from curate.api import Home
-from curate.configs.errors import FilterError, NoDatasets, NoEmbeddings, SqlRefused, UsageError
+from curate.configs.errors import (
+    FilterError,
+    NoDatasets,
+    NoEmbeddings,
+    PackageMissing,
+    SqlRefused,
+    UsageError,
+)
 from tests import servers
 from tests.cli.conftest import Filled, finish_clips
 from tests.media import B_FRAMES, footage, write_video
@@ -40,6 +47,14 @@ def test_a_home_without_a_dataset_has_an_empty_table(home: Path) -> None:
     with pytest.raises(NoDatasets):
         empty.dataset()
     assert not home.exists(), "looking makes nothing"
+
+
+def test_without_pandas_its_installation_is_told(
+    opened: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(PackageMissing, match="pip install 'pandas>=2.2,<3.1'"):
+        opened.datasets()
 
 
 def test_the_home_is_that_of_the_environment(home: Path) -> None:
