@@ -53,7 +53,7 @@ def test_without_pandas_its_installation_is_told(
     opened: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(PackageMissing, match="pip install 'pandas>=2.2,<3.1'"):
+    with pytest.raises(PackageMissing, match="pip install 'pandas>="):
         opened.datasets()
 
 

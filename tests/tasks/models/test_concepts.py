@@ -103,5 +103,5 @@ def test_what_is_wrong_with_embeddings_is_told_by_place() -> None:
 
 def test_without_scikit_learn_its_installation_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.cluster", None)
-    with pytest.raises(PackageMissing, match="pip install 'scikit-learn>=1.5'"):
+    with pytest.raises(PackageMissing, match="pip install 'scikit-learn>="):
         check_scikit_learn()
