@@ -264,7 +264,22 @@ batches = Table(
     Column("error", Text),  # why the whole batch was released; then n_ok = n_failed = 0
     Column("reason", Text),  # the class of that error
     Column("claim_seconds", Float(53)),  # that taking its rows took
+    Column("cpu_seconds", Float(53)),  # of the stage at work on the rows, all cores together
+    # JSON: how many rows of each video, and what they took (curate.db.save.log)
+    Column("by_video", Text),
     Index(None, "dataset_id", "stage", "started_at"),
+)
+
+# what `curate plan` predicts of datasets that are made or still to be made (curate.db.plans)
+plans = Table(
+    "plans",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("root", HomePath, nullable=False),  # of the dataset
+    Column("pipeline", Text, nullable=False),  # JSON, as it is frozen in the dataset
+    Column("prediction", Text, nullable=False),  # JSON
+    Column("created_at", Float(53), nullable=False),  # unix seconds
+    sqlite_autoincrement=True,
 )
 
 # the Celery workers that run, as their supervisors report them (curate.db.worker_rows)

@@ -51,7 +51,7 @@ from curate.db.filters import sql as _sql  # noqa: F401  loads sqlglot before an
 from curate.db.queue.claim import claim
 from curate.db.queue.leases import Claim, ClaimRequest, release_rows
 from curate.db.save.batch import Outcomes, Saved, Writer, save
-from curate.db.save.log import log_batch
+from curate.db.save.log import Done, log_batch
 from curate.tasks.registry import stages
 from curate.worker.datasets import pipeline_of
 from curate.worker.gate import Permits
@@ -210,4 +210,4 @@ class BatchRunner:
     def _log_released(self, claimed: Claim, error: ServiceError) -> None:
         with contextlib.suppress(ServiceError), writing(self.engine) as connection:
             names = (self._writer.worker, self._writer.version)
-            log_batch(connection, claimed, (0, 0), *names, error)
+            log_batch(connection, claimed, Done(), *names, error)

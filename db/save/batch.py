@@ -30,7 +30,7 @@ from curate.db.engine import writing
 from curate.db.expressions import among
 from curate.db.queue.leases import FREE_COLUMNS, Claim, release_rows
 from curate.db.save.clips import FoundClip, begin_again, replace_clips
-from curate.db.save.log import log_batch
+from curate.db.save.log import Done, Took, log_batch
 from curate.db.save.placing import ROUTE_SEPARATOR, write_and_place
 from curate.db.schema import clips, datasets, rows_of
 from curate.db.side_tables import NewRows
@@ -50,6 +50,7 @@ class Outcomes:
     failed: dict[int, tuple[str, str]] = field(default_factory=dict)  # error class and message
     clips: dict[int, Sequence[FoundClip]] = field(default_factory=dict)  # by video id
     tables: dict[int, Sequence[NewRows]] = field(default_factory=dict)  # by clip id
+    took: dict[int, Took] = field(default_factory=dict)
     service_error: ServiceError | None = None
     replaced: Mapping[int, tuple[str, str]] = field(default_factory=dict)
 
@@ -149,7 +150,8 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> Sa
             n_dropped = connection.execute(count, {"ids": scored}).scalar_one()
         n_failed = len(routes.keys() & outcomes.failed.keys())
         n_ok = len(routes.keys() & (outcomes.scores.keys() | outcomes.dropped.keys()))
-        log_batch(connection, claim, (n_ok, n_failed), writer.worker, writer.version)
+        done = Done(n_ok, n_failed, outcomes.took)
+        log_batch(connection, claim, done, writer.worker, writer.version)
     held_videos = [row.get("video_id", row["id"]) for row in claim.rows if row["id"] in routes]
     n_replaced = sum(video_id in outcomes.replaced for video_id in held_videos)
     n_released, n_lost = len(routes) - n_ok - n_failed - n_replaced, len(claim.rows) - len(routes)

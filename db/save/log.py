@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from operator import add
+from typing import NamedTuple
+
 from sqlalchemy import Connection, Float, bindparam, case, insert
 
 from curate.configs.texts import storable
@@ -14,29 +21,56 @@ _TOOK = unix_time() - bindparam("since", type_=Float(53))
 LOG_STATEMENT = insert(batches).inline().values(seconds=case((_TOOK < 0, 0.0), else_=_TOOK))
 
 
+class Took(NamedTuple):
+    """Seconds that a stage was at work on a row: of the CPU, all cores and ended children together,
+    and of the wall clock. A batch that is run as one counts in equal parts.
+    """
+
+    cpu: float
+    wall: float
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a batch did: the rows that are ok, those that failed, and what each took, by its id."""
+
+    ok: int = 0
+    failed: int = 0
+    took: Mapping[int, Took] = field(default_factory=dict)
+
+
 def log_batch(
     connection: Connection,
     claim: Claim,
-    counts: tuple[int, int],
+    done: Done,
     worker: str,
     version: str,
     error: Exception | None = None,
 ) -> None:
-    """Log what a batch did. `counts`: the rows that are ok, and those that failed.
+    """Log what a batch did, with what it took: `by_video` is a JSON list of the id of each video,
+    how many of its rows there were, and their seconds of CPU and wall.
 
     `error` is why the batch was released: a service is missing, and no row is to blame.
     """
+    sums: defaultdict[int, tuple[float, ...]] = defaultdict(lambda: (0, 0.0, 0.0))
+    for row in claim.rows:
+        if took := done.took.get(row["id"]):
+            video = row.get("video_id", row["id"])
+            sums[video] = tuple(map(add, sums[video], (1, *took)))
+    by_video = [[video, *(round(n, 6) for n in of_video)] for video, of_video in sums.items()]
     entry = {
         "dataset_id": claim.request.dataset_id,
         "stage": claim.request.step.name,
         "worker": worker,
-        "n_ok": counts[0],
-        "n_failed": counts[1],
+        "n_ok": done.ok,
+        "n_failed": done.failed,
         "started_at": claim.started_at,
         "since": claim.started_at,
         "version": version,
         "error": None if error is None else storable(str(error)),
         "reason": None if error is None else type(error).__name__,
         "claim_seconds": claim.claim_seconds,
+        "cpu_seconds": sum(took.cpu for took in done.took.values()) if done.took else None,
+        "by_video": json.dumps(by_video, separators=(",", ":")) if by_video else None,
     }
     connection.execute(LOG_STATEMENT, entry)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from sqlalchemy import text
 
 from curate.configs.errors import PackageMissing
 from curate.db.engine import writing
-from curate.db.save.log import log_batch
+from curate.db.save.log import Done, Took, log_batch
 from tests.pipelines import Line
 
 ROW = "SELECT stage, worker, n_ok, n_failed, version, reason, error FROM batches"
@@ -19,7 +20,7 @@ def test_a_batch_says_what_it_did_and_how_long_it_took(line: Line) -> None:
     held = replace(line.held("score"), claim_seconds=0.5)
     held = replace(held, started_at=held.started_at - 100)
     with writing(line.engine) as connection:
-        log_batch(connection, held, (3, 1), "1@host", "9.9")
+        log_batch(connection, held, Done(3, 1), "1@host", "9.9")
     assert line.rows(ROW) == [("score", "1@host", 3, 1, "9.9", None, None)]
     ((seconds, claim_seconds),) = line.rows("SELECT seconds, claim_seconds FROM batches")
     assert 100 <= seconds < 160
@@ -31,7 +32,7 @@ def test_a_released_batch_says_why_in_text_that_any_database_takes(line: Line) -
     error = PackageMissing(what="score", package="a\0b", install="pip install x")
     held = line.held("score")
     with writing(line.engine) as connection:
-        log_batch(connection, held, (0, 0), "1@host", "9.9", error)
+        log_batch(connection, held, Done(), "1@host", "9.9", error)
     ((reason, message),) = line.rows("SELECT reason, error FROM batches")
     assert reason == "PackageMissing"
     assert "\0" not in message and "pip install x" in message
@@ -41,5 +42,16 @@ def test_a_clock_that_was_set_back_gives_no_negative_time(line: Line) -> None:
     line.put_clips(1, "score")
     held = line.held("score")
     with writing(line.engine) as connection:
-        log_batch(connection, replace(held, started_at=held.started_at + 1e6), (1, 0), "w", "9")
+        log_batch(connection, replace(held, started_at=held.started_at + 1e6), Done(1), "w", "9")
         assert connection.execute(text("SELECT seconds FROM batches")).scalar_one() == 0
+
+
+def test_a_batch_says_what_the_rows_of_each_video_took(line: Line) -> None:
+    ids = line.put_clips(3, "score")
+    done, held = Done(3, took={i: Took(0.25, 0.5) for i in ids}), line.held("score")
+    with writing(line.engine) as connection:
+        log_batch(connection, held, done, "1@host", "9.9")
+    ((cpu, by_video),) = line.rows("SELECT cpu_seconds, by_video FROM batches")
+    ((video,),) = line.rows("SELECT DISTINCT video_id FROM clips")
+    assert cpu == 0.75
+    assert json.loads(by_video) == [[video, 3, 0.75, 1.5]]
