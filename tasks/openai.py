@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from curate.configs.row_errors import CaptionMalformed
 from curate.tasks.captioners.asking import AskingStage, pool_of
+from curate.tasks.captioners.fields import FieldsWrong, quoted
 from curate.tasks.captioners.frames import frames_for
 from curate.tasks.captioners.interface import Caption
-from curate.tasks.captioners.openai_client import Counts, ask
+from curate.tasks.captioners.openai_client import Completion, Counts, ask, ask_until_right
 from curate.tasks.captioners.stages import CaptionOptions, CaptionStage
 from curate.tasks.servers.server_pool import ServerPool
 from curate.tasks.servers.server_stage import ServerOptions
@@ -21,6 +23,8 @@ from curate.tasks.video.span import Pick, SpanShape
 
 if TYPE_CHECKING:
     from curate.tasks.captioners.interface import Frames
+
+FORMAT = "response_format"
 
 
 class OpenaiOptions(ServerOptions, CaptionOptions):
@@ -52,6 +56,7 @@ class OpenaiCaptioner:
 
     def __init__(self, options: OpenaiOptions, stage: str, pool: ServerPool | None = None) -> None:
         self._options = options
+        self._stage = stage
         self._pool = pool or pool_of(options, stage)
         self.counts = Counts()
         self.name = options.model
@@ -75,11 +80,35 @@ class OpenaiCaptioner:
     def caption_at(self, frames: Frames, fps: float, prompt: str, max_new_tokens: int) -> Caption:
         """As `caption`, at `fps` frames per second of the clip."""
         started = time.monotonic()
-        completion = ask(
-            self._pool, self.request(frames, fps, prompt, max_new_tokens), self.counts
-        ).checked()
-        seconds = time.monotonic() - started
-        return Caption(completion.text, completion.tokens_out, seconds, completion.revision)
+        found = ask_until_right(
+            lambda body: ask(self._pool, body, self.counts, optional=self.optional).checked(),
+            self.request(frames, fps, prompt, max_new_tokens),
+            self.problem,
+        )
+        return self.read(found, time.monotonic() - started)
+
+    @property
+    def optional(self) -> str:
+        """The key of requests that not every server takes."""
+        return FORMAT if self._options.fields else ""
+
+    def problem(self, text: str) -> str:
+        """What the model is told of an answer that lacks fields; empty: it has them."""
+        schema = self._options.field_schema
+        why = schema.problem(text)
+        return schema.asked_again(why) if why else ""
+
+    def read(self, found: Completion, seconds: float) -> Caption:
+        """The caption in a completion. Raises CaptionMalformed."""
+        caption = Caption(found.text, found.tokens_out, seconds, found.revision)
+        try:
+            return self._options.field_schema.filled(caption)
+        except FieldsWrong as wrong:
+            wrote = found.text
+            for server in self._pool.servers:
+                wrote = server.hide_key(wrote)
+            told = {"why": wrong, "wrote": quoted(wrote), "stage": self._stage}
+            raise CaptionMalformed(model=self.name, **told) from None
 
     def request(
         self, frames: Frames, fps: float, prompt: str, max_new_tokens: int
@@ -94,12 +123,14 @@ class OpenaiCaptioner:
             media = [{"type": "image_url", "image_url": {"url": url}} for url in jpeg_urls(frames)]
         asked = [{"type": "text", "text": prompt}]
         content = [*asked, *media] if options.prompt_first else [*media, *asked]
+        in_fields = {FORMAT: options.field_schema.response_format} if options.fields else {}
         system = [{"role": "system", "content": options.system}] if options.system else []
         body = {
             "model": self.name,
             "messages": [*system, {"role": "user", "content": content}],
             "max_tokens": max_new_tokens,
             "temperature": 0,
+            **in_fields,
             **options.body,
         }
         return {name: value for name, value in body.items() if value is not None}
@@ -119,12 +150,13 @@ class Openai(AskingStage, CaptionStage[OpenaiOptions]):
 
     def recorded_prompt(self) -> str:
         """The system prompt and the prompt: the captions depend on both."""
-        return "\n\n".join(part for part in (self.options.system, self.options.prompt) if part)
+        return "\n\n".join(part for part in (self.options.system, self.options.asked) if part)
 
     def load(self) -> None:
         """Make the captioner. No request is sent yet. Raises AskedOffline."""
         super().load()
         self._captioner = OpenaiCaptioner(self.options, self.name, self.pool)
+        self.optional = self._captioner.optional
         # decode one clip at a time, or memory would grow with the concurrency
         self._decoding = threading.Lock()
 
@@ -138,13 +170,16 @@ class Openai(AskingStage, CaptionStage[OpenaiOptions]):
             (frames,) = frames_for(row, self.captioners())
         seconds = float((row.end_pts - row.start_pts) * row.time_base)
         fps = len(frames) / seconds if seconds > 0 else 1.0
-        request = self.options.prompt, self.options.max_new_tokens
+        request = self.options.asked, self.options.max_new_tokens
         return self._captioner.request(frames, fps, *request)
+
+    def problem(self, text: str) -> str:
+        """What the model is told of an answer that lacks fields."""
+        return self._captioner.problem(text)
 
     def run(self, row: Clip) -> Outcome:
         """The caption of one clip. Raises MediaError, StageError, ServiceError."""
         started, digest = time.monotonic(), self.request_digest()
         found = self.kept(row.id, digest) or self.ask_about(row.id, self.request_body(row), digest)
-        text, tokens, seconds = found.text, found.tokens_out, time.monotonic() - started
-        caption = Caption(text, tokens, seconds, found.revision)
+        caption = self._captioner.read(found, time.monotonic() - started)
         return self.outcome([(self._captioner, caption)])

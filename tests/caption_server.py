@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import socket
 import struct
 import threading
@@ -76,13 +77,35 @@ def clip_of(body: dict[str, Any]) -> int:
     """The clip whose picture is in a request: its gray level / STEP; -1 without a picture."""
     import cv2
 
-    for part in body["messages"][-1]["content"]:
+    turns = [turn["content"] for turn in body["messages"] if isinstance(turn["content"], list)]
+    for part in [part for parts in turns for part in parts]:
         if part["type"] == "image_url":
             jpeg = base64.b64decode(part["image_url"]["url"].partition(",")[2])
             return round(
                 float(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).mean()) / STEP
             )
     return -1
+
+
+def in_fields(clip: int, body: dict[str, Any], fault: str = "") -> str:
+    """What a model writes that was asked for fields, by the names in its prompt, with a fault."""
+    names = re.findall(r"(?m)^- (\w+): ", json.dumps(body["messages"]).replace("\\n", "\n"))
+    right: dict[str, Any] = {name: f"The {name} of clip {clip}." for name in names}
+    last, text = names[-1], json.dumps(right)
+    answers = {
+        "": text,
+        "fenced": f"```json\n{text}\n```",
+        "wordy": f"Here {{as you asked}} it is:\n{text}\nI hope that helps.",
+        "more": json.dumps(right | {"mood": "none"}),
+        "missing": json.dumps({name: right[name] for name in names[:-1]}),
+        "empty": json.dumps(right | {last: " \n"}),
+        "list": json.dumps(right | {last: ["a", "b"]}),
+        "number": json.dumps(right | {last: 5}),
+        "broken": text[: len(text) // 2],
+        "python": repr(right),
+        "prose": "I cannot describe this, as an AI.",
+    }
+    return answers[fault]
 
 
 @contextmanager
@@ -94,6 +117,7 @@ def caption_server(port: int = 0) -> Iterator[CaptionServer]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             clip, deed = state.come(body, dict(self.headers))
+            self.body = body
             try:
                 getattr(self, f"do_{deed.partition(' ')[0]}")(clip, *deed.split()[1:])
             except (BrokenPipeError, ConnectionResetError):  # a client that waited no longer
@@ -113,6 +137,25 @@ def caption_server(port: int = 0) -> Iterator[CaptionServer]:
             state.answers.wait(60)
             time.sleep(state.seconds)
             self.send(200, good(f"Clip {clip} runs."))
+
+        def do_fields(self, clip: int, fault: str = "") -> None:
+            self.send(200, good(in_fields(clip, self.body, fault)))
+
+        def do_formatless(self, clip: int, fault: str = "") -> None:
+            if "response_format" in self.body:
+                self.send(400, {"error": {"message": "response_format is not supported"}})
+            else:
+                self.do_fields(clip, fault)
+
+        def do_trickle(self, clip: int) -> None:
+            raw = json.dumps(good(in_fields(clip, self.body))).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            for at in range(0, len(raw), 100):
+                self.wfile.write(raw[at : at + 100])
+                self.wfile.flush()
+                time.sleep(0.01)
 
         def do_last(self, clip: int) -> None:
             self.server.socket.close()  # nobody gets in after this one

@@ -18,6 +18,7 @@ from curate.tasks.captioners.openai_client import (
     Counts,
     TryFailed,
     ask,
+    ask_until_right,
     blame_denied,
     read_completion,
     told_error,
@@ -70,6 +71,7 @@ class AskingStage(ServerStage):
     name: ClassVar[str]
     options: Any
     context: Context
+    optional = ""  # a key of requests that not every server takes
 
     @classmethod
     def check(cls, options: Any) -> None:
@@ -158,9 +160,20 @@ class AskingStage(ServerStage):
         def spend(found: Completion) -> None:
             usage = Usage(found.tokens_in or 0, found.tokens_out or 0, found.cost)
             answer = Answer(row_id, digest, found.content)
-            self.context.spend(usage, None if found.error else answer)
+            right = not found.error and not self.problem(found.text)
+            self.context.spend(usage, answer if right else None)
 
-        return ask(self.pool, body, self.counts, spend, self._until).checked()
+        def send(body: Mapping[str, Any]) -> Completion:
+            counts, until = self.counts, self._until
+            return ask(self.pool, body, counts, spend, until, self.optional).checked()
+
+        return ask_until_right(send, body, self.problem)
+
+    def problem(self, text: str) -> str:
+        """What is wrong with an answer, as it is told to the model, which is asked once more;
+        empty: nothing.
+        """
+        return ""
 
     def run(self, row: Any) -> Any:
         """The outcome of one row. Raises RowError, ServiceError."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from curate.configs.row_errors import RowError
 from curate.tasks.video.span import Pick, SpanShape
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ class Caption:
     seconds: float  # wall time; that of a batch is split evenly between its clips
     revision: str | None = None  # if only the answer reveals it; None: that of the captioner
     ids: tuple[int, ...] = ()  # the tokens without the end mark, if known
+    fields: Mapping[str, str] = field(default_factory=dict)  # if it was asked for in fields
+    error: RowError | None = None  # why the text is no caption, of one of several
 
 
 class Captioner(Protocol):
@@ -52,4 +56,14 @@ class Captioner(Protocol):
 
     def caption(self, frames: Frames, prompt: str, max_new_tokens: int) -> Caption:
         """The caption of one clip. RowError fails only this clip, ServiceError fails none."""
+        ...
+
+
+class ModelCaptioner(Captioner, Protocol):
+    """A captioner that captions several clips at once."""
+
+    def captions(
+        self, clips: Sequence[Frames], prompt: str, max_new_tokens: int
+    ) -> Sequence[Caption]:
+        """The captions of several clips. Raises as `caption` does."""
         ...

@@ -14,13 +14,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from curate.configs.errors import CaptionServer, CurateError
-from curate.configs.row_errors import CaptionEmpty, CaptionFailed, CaptionRefused, StageError
+from curate.configs.row_errors import (
+    CaptionEmpty,
+    CaptionFailed,
+    CaptionMalformed,
+    CaptionRefused,
+    StageError,
+)
 from curate.tasks.servers.server_pool import Server, ServerPool
 
 if TYPE_CHECKING:
     from curate.tasks.captioners.http_post import Reply
 
 LARGEST = 8 << 20  # bytes of a reply
+LONGEST_TURN = 20_000  # characters of an answer that is sent back
 MOST_TOKENS = 2**31 - 1  # that a column takes on Postgres
 # timeout, conflict, too early, too many requests; all 5xx are retried, too
 _TRY_AGAIN = (408, 409, 425, 429)
@@ -90,10 +97,12 @@ def ask(
     counts: Counts,
     received: Callable[[Completion], None] = lambda completion: None,
     until: float = math.inf,
+    optional: str = "",
 ) -> Completion:
     """The answer of a server to a chat completion. Waits and tries again where that may help, at
     another server where there is one. `received` is given the answer before another request may
-    take its place.
+    take its place. `optional`: a key of the body that not every server takes. One that refuses a
+    request with it and answers it without is not sent it again.
 
     Raises CaptionFailed for this request; CaptionServer if every server refuses it; ServiceError
     where no server has room `until` then (time.monotonic). `Completion.error` is to be looked at.
@@ -102,15 +111,24 @@ def ask(
         _ = server.key  # raises for an invalid key before a try is counted
     counts.add(requests=1)
     refused: dict[str, CaptionServer] = {}
+    without: set[str] = set()  # addresses of servers that are tried without the optional key
     failed, wait = 0, pool.wait
     while True:
         with pool.asking(refused, until) as server:
-            result = _try_once(server, body, counts)
+            sent = body
+            if server.url in without or pool.lacks(server, optional):
+                sent = {name: value for name, value in body.items() if name != optional}
+            result = _try_once(server, sent, counts)
             if isinstance(result, Completion):
                 received(result)
         if isinstance(result, Completion):
+            if server.url in without:
+                pool.learn_lack(server, optional)
             pool.answered(server)
             return result
+        if isinstance(result, CaptionFailed) and optional in sent:
+            without.add(server.url)
+            continue
         if isinstance(result, CaptionServer):
             pool.rest(server)
             refused[server.url] = result
@@ -131,6 +149,24 @@ def ask(
         pool.rest(server, pause)
         time.sleep(pause if len(pool.servers) == 1 else pool.seconds_to_rest(refused, pause))
         wait *= 2
+
+
+def ask_until_right(
+    send: Callable[[Mapping[str, Any]], Completion],
+    body: Mapping[str, Any],
+    problem: Callable[[str], str],
+) -> Completion:
+    """The answer to a chat completion; where `problem` tells what is wrong with it, the model is
+    told so, and the answer is its next one, right or wrong.
+    """
+    found = send(body)
+    if told := problem(found.text):
+        turns = [
+            {"role": "assistant", "content": found.text[:LONGEST_TURN]},
+            {"role": "user", "content": told},
+        ]
+        found = send({**body, "messages": [*body["messages"], *turns]})
+    return found
 
 
 def _try_once(
@@ -154,7 +190,7 @@ def blame_denied(outcomes: Sequence[Any], stage: str) -> list[Any]:
 
     Key, model and address are right then. An unreachable server is never a request's fault.
     """
-    answers = (CaptionRefused, CaptionEmpty)
+    answers = (CaptionRefused, CaptionEmpty, CaptionMalformed)
     answered = any(not isinstance(o, Exception) or isinstance(o, answers) for o in outcomes)
     return [
         CaptionFailed(**outcome.fields, tries=1, stage=stage)

@@ -8,16 +8,23 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from curate.configs.errors import ConfigError
 from curate.configs.row_errors import CaptionEmpty, RowError
 from curate.configs.schema import Column, StageOptions
 from curate.configs.texts import storable
+from curate.tasks.captioners.fields import (
+    FIELDS_PROMPT,
+    FIELDS_TOKENS,
+    FieldCaptioner,
+    Fields,
+    FieldSchema,
+)
 from curate.tasks.captioners.frames import frames_for
-from curate.tasks.captioners.interface import Caption, Captioner
+from curate.tasks.captioners.interface import Caption, Captioner, ModelCaptioner
 from curate.tasks.models.catalog import ModelKind, Need, folder_of
 from curate.tasks.stage import AscendOptions, Clip, Outcome, Stage
 from curate.tasks.text.captions import TABLE, new_caption
@@ -37,6 +44,29 @@ class CaptionOptions(StageOptions):
 
     prompt: str = Field(PROMPT, min_length=1, description="what is asked about each clip")
     max_new_tokens: int = Field(200, ge=1, le=8192, description="tokens of a caption at most")
+    fields: Fields = Field(
+        default_factory=dict,
+        description="asks for an answer in fields, each with a line of what is wanted; default, or "
+        "a list of names: those of docs/captioners.md; empty: for a text",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _for_fields(cls, given: Any) -> Any:
+        """With fields, another prompt and more tokens, where none are given."""
+        if isinstance(given, dict) and given.get("fields"):
+            return {"prompt": FIELDS_PROMPT, "max_new_tokens": FIELDS_TOKENS, **given}
+        return given
+
+    @property
+    def field_schema(self) -> FieldSchema:
+        """The fields as they are asked for, and read."""
+        return FieldSchema(self.fields)
+
+    @property
+    def asked(self) -> str:
+        """The prompt, with what is asked about fields."""
+        return self.field_schema.asked(self.prompt)
 
 
 CaptionOptionsT = TypeVar("CaptionOptionsT", bound=CaptionOptions)
@@ -62,16 +92,18 @@ class CaptionStage(Stage[Clip, CaptionOptionsT]):
     def run(self, row: Clip) -> Outcome:
         """The captions of one clip. Raises MediaError, StageError, CaptionEmpty."""
         captioners = self.captioners()
-        request = self.options.prompt, self.options.max_new_tokens
+        request = self.options.asked, self.options.max_new_tokens
         frames = frames_for(row, captioners)
         return self.outcome(
             [(c, c.caption(f, *request)) for c, f in zip(captioners, frames, strict=True)]
         )
 
     def outcome(self, written: Sequence[tuple[Captioner, Caption]]) -> Outcome:
-        """The outcome of a clip with these captions. Raises CaptionEmpty."""
+        """The outcome of a clip with these captions. Raises CaptionEmpty, CaptionMalformed."""
         rows = []
         for captioner, caption in written:
+            if caption.error:
+                raise caption.error
             if not caption.text.strip():
                 raise CaptionEmpty(model=captioner.name, why=f"{caption.tokens} tokens")
             revision = captioner.revision if caption.revision is None else caption.revision
@@ -83,13 +115,14 @@ class CaptionStage(Stage[Clip, CaptionOptionsT]):
                     prompt=self.recorded_prompt(),
                     tokens=caption.tokens,
                     seconds=caption.seconds,
+                    fields=caption.fields,
                 )
             )
         return Outcome({"text": storable(written[0][1].text).strip()}, tables=rows)
 
     def recorded_prompt(self) -> str:
         """The prompt as stored with each caption."""
-        return self.options.prompt
+        return self.options.asked
 
 
 class ModelOptions(AscendOptions, CaptionOptions):
@@ -115,16 +148,6 @@ class ModelOptions(AscendOptions, CaptionOptions):
     )
 
 
-class ModelCaptioner(Captioner, Protocol):
-    """A captioner that captions several clips at once."""
-
-    def captions(
-        self, clips: Sequence[Frames], prompt: str, max_new_tokens: int
-    ) -> Sequence[Caption]:
-        """The captions of several clips. Raises as `caption` does."""
-        ...
-
-
 ModelOptionsT = TypeVar("ModelOptionsT", bound=ModelOptions)
 
 
@@ -137,7 +160,7 @@ class ModelStage(CaptionStage[ModelOptionsT]):
     @classmethod
     def check(cls, options: Any) -> None:
         """Raise ConfigError if the prompt contains the word that stands for the frames."""
-        if cls.frames_word in options.prompt:
+        if cls.frames_word in options.asked:
             why = (
                 f"its prompt holds {cls.frames_word}, which stands for the frames and is put "
                 "before the prompt; leave it out"
@@ -156,7 +179,10 @@ class ModelStage(CaptionStage[ModelOptionsT]):
     def load(self) -> None:
         """Load the captioner, once per process. Raises BadModel, NoDevice, PackageMissing."""
         folder = folder_of(self.options.model, self.context.settings.model_folder)
-        self._captioner = self.captioner(folder)
+        captioner = self.captioner(folder)
+        schema = self.options.field_schema
+        in_fields = FieldCaptioner(captioner, schema, self.name)
+        self._captioner = in_fields if schema.fields else captioner
 
     def captioners(self) -> Sequence[Captioner]:
         """The single captioner."""
@@ -177,7 +203,7 @@ class ModelStage(CaptionStage[ModelOptionsT]):
                 (clips[number],) = frames_for(row, [self._captioner])
             except RowError as error:
                 outcomes[number] = error
-        request = self.options.prompt, self.options.max_new_tokens
+        request = self.options.asked, self.options.max_new_tokens
         captions = self._captioner.captions(list(clips.values()), *request) if clips else ()
         for number, caption in zip(clips, captions, strict=True):
             try:

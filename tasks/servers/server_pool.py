@@ -6,6 +6,7 @@ after that; where all rest, the one that rests least is asked.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -15,6 +16,8 @@ from dataclasses import dataclass, field
 
 from curate.configs.errors import CaptionServer
 from curate.tasks.servers.server_stage import OpenGate, RequestGate, ServerLimit
+
+log = logging.getLogger(__name__)
 
 FIRST_REST, LONGEST_REST = 1.0, 60.0  # seconds
 
@@ -81,6 +84,7 @@ class _State:
     asked: int = 0
     rest: float = 0.0  # seconds of its last rest since it answered
     rests_until: float = 0.0  # by time.monotonic
+    lacks: set[str] = field(default_factory=set)  # keys of requests that it refuses
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,19 @@ class ServerPool:
         """It works."""
         with self._lock:
             self._state(server).rest = 0.0
+
+    def lacks(self, server: Server, key: str) -> bool:
+        """Whether it refused requests with this key before, and answered those without."""
+        with self._lock:
+            return key in self._state(server).lacks
+
+    def learn_lack(self, server: Server, key: str) -> None:
+        """It answered a request without a key that it had refused with it."""
+        with self._lock:
+            new = key not in self._state(server).lacks
+            self._state(server).lacks.add(key)
+        if new:
+            log.warning("the server %s takes no %s; it is asked without", server.url, key)
 
     def seconds_to_rest(self, without: Collection[str], most: float) -> float:
         """How long a request waits that may not go to some servers: 0 where another one is up."""

@@ -13,7 +13,7 @@ from curate.tasks.openai import Openai
 from curate.worker import batch_files as module
 from curate.worker.batch_files import BatchFiles
 from tests.caption_server import CaptionServer as Misbehaving
-from tests.caption_server import clip_of, good
+from tests.caption_server import clip_of, good, in_fields
 from tests.pipelines import CATALOG, Line
 from tests.tasks.test_openai import RESULTS, captioning
 from tests.worker.conftest import run_all
@@ -123,3 +123,26 @@ def test_a_clip_that_cannot_be_read_has_no_request_and_the_others_have(line: Lin
 def test_a_stage_that_asks_no_server_has_no_requests(line: Line) -> None:
     with pytest.raises(UsageError, match="asks no server; those that do: openai"):
         BatchFiles(line.settings, line.engine, line.dataset, line.pipeline, "probe")
+
+
+def test_requests_carry_the_fields_and_answers_without_them_fail(
+    catalog: None, sqlite_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing can be asked again here: the reason says what is wrong."""
+    monkeypatch.setitem(CATALOG, "openai", Openai)
+    monkeypatch.setattr(module, "stages", lambda: CATALOG)
+    nobody = Misbehaving(url="http://127.0.0.1:1/v1")
+    line = captioning(nobody, sqlite_url, home, 3, offline=True, fields=["short", "dense"])
+    bodies = [request["body"] for request in requests_of(line)]
+    schema = bodies[0]["response_format"]["json_schema"]["schema"]
+    assert schema["required"] == ["short", "dense"]
+    faults = ("fenced", "missing", "prose")
+    written = [good(in_fields(n, bodies[n], fault)) for n, fault in enumerate(faults)]
+    lines = [answer(r, w) for r, w in zip(requests_of(line), written, strict=True)]
+    assert load(line, lines) == {"loaded": 1, "failed": 2}
+    assert line.rows(RESULTS) == [
+        ("The dense of clip 0.", "kept", None), *[(None, "failed", "CaptionMalformed")] * 2,
+    ]  # fmt: skip
+    assert line.rows("SELECT field, text FROM caption_fields ORDER BY 1") == [
+        ("dense", "The dense of clip 0."), ("short", "The short of clip 0."),
+    ]  # fmt: skip
