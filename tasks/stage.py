@@ -50,6 +50,7 @@ __all__ = [
 
 Value = float | int | str | None
 Scores = Mapping[str, Value]
+Tables = Mapping[str, Sequence[Mapping[str, Any]]]  # rows by table
 OptionsT = TypeVar("OptionsT", bound=StageOptions)
 RowT = TypeVar("RowT")
 FrameT = TypeVar("FrameT")
@@ -126,7 +127,9 @@ class Clip:
     values: Mapping[str, Any]
     samples_from: Path | RemoteArchives
     # the clip's rows of each table that the stage names in `reads`
-    tables: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    tables: Tables = field(default_factory=dict)
+    # those of the clips around it in its video, by their distance: -1 is the clip before it
+    neighbours: Mapping[int, Tables] = field(default_factory=dict)
 
     def __getitem__(self, column: str) -> Any:
         return self.values[column]
@@ -350,6 +353,13 @@ class Stage(ABC, Generic[RowT, OptionsT]):
     def models(cls, options: Any) -> tuple[Need, ...]:
         """The model weights that the stage needs; `enqueue` refuses a pipeline without them."""
         return ()
+
+    @classmethod
+    def neighbours(cls, options: Any) -> int:
+        """How many clips before and after each clip the stage sees, by their rows of the tables in
+        `reads`: `Clip.neighbours`. What stages before it have not written yet is not there.
+        """
+        return 0
 
     def recall(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Learn the clips that an ordered stage has processed since the last call, in any process.

@@ -137,6 +137,7 @@ class BatchRunner:
             lease_seconds=self._settings.lease_seconds,
             max_attempts=self._settings.max_attempts,
             reads=stages()[stage].reads,
+            neighbours=stages()[stage].neighbours(step.options),
             epoch=dataset.epoch if step.order else None,
         )
         claimed: Claim | None = None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from curate.db.queue.leases import Claim
 from curate.tasks.stage import Clip, Video
@@ -41,7 +42,15 @@ def stage_rows(claim: Claim, samples: Path | str) -> Sequence[Video | Clip]:
             time_base=Fraction(video["time_base_num"] or 1, video["time_base_den"] or 1),
             values=row,
             samples_from=archives,
-            tables={name: by_clip.get(row["id"], ()) for name, by_clip in claim.tables.items()},
+            tables=_tables(claim, row["id"]),
+            neighbours={
+                distance: _tables(claim, other)
+                for distance, other in claim.neighbours.get(row["id"], {}).items()
+            },
         )
         clips.append(clip)
     return clips
+
+
+def _tables(claim: Claim, clip: int) -> dict[str, Sequence[Mapping[str, Any]]]:
+    return {name: by_clip.get(clip, ()) for name, by_clip in claim.tables.items()}

@@ -32,6 +32,7 @@ from curate.configs.schema import Level
 from curate.db.engine import is_sqlite, now, reading, writing
 from curate.db.expressions import among, among_found, whole_row
 from curate.db.home import home_of, shown_path
+from curate.db.neighbours import Neighbours
 from curate.db.schema import clips, rows_of, videos
 from curate.db.side_tables import RowsByClip
 
@@ -56,8 +57,9 @@ WholeRow = dict[str, Any]  # of `videos` or `clips`, by column
 class ClaimRequest:
     """A worker's request for rows of one stage of one dataset.
 
-    `reads` names the side tables whose rows come with clips. `epoch` is for ordered stages: the
-    dataset's epoch when the process recalled which clips were taken before.
+    `reads` names the side tables whose rows come with clips, and with the clips up to `neighbours`
+    before and after them. `epoch` is for ordered stages: the dataset's epoch when the process
+    recalled which clips were taken before.
     """
 
     dataset_id: int
@@ -67,6 +69,7 @@ class ClaimRequest:
     lease_seconds: float
     max_attempts: int
     reads: Sequence[str] = ()
+    neighbours: int = 0
     epoch: int | None = None
 
 
@@ -74,7 +77,8 @@ class ClaimRequest:
 class Claim:
     """The rows that one batch holds. `rows` are whole rows of `videos` or `clips`.
 
-    Clips come with their `videos`, by id, and their rows of side tables, by table name.
+    Clips come with their `videos`, by id, and rows of side tables, by table name: their own, and
+    those of their `neighbours`.
     `started_at` is unix time by the database's clock; `claim_seconds` is how long the claim took.
     """
 
@@ -83,6 +87,7 @@ class Claim:
     videos: Mapping[int, Mapping[str, Any]]
     started_at: float
     tables: Mapping[str, RowsByClip] = field(default_factory=dict)
+    neighbours: Neighbours = field(default_factory=dict)
     claim_seconds: float | None = None
 
     @property
