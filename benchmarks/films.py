@@ -29,10 +29,11 @@ PIECES: dict[str, tuple[float, list[tuple[int, int]]]] = {
     "skv_bigbuckbunny.mp4": (1.0, [(0, 132)]),  # animation
     "opencv_box.mp4": (0.75, [(0, 110), (150, 110), (330, 110)]),  # a hand-held camera
     "vtest.avi": (0.75, [(0, 110), (300, 110), (600, 110)]),  # a street, a fixed camera
-    # Sintel's trailer, seven shots: snow, faces by firelight, a dark alley, a city, a dragon
+    # Sintel's trailer, six shots: snow, faces by firelight, a city, a dragon; without its fades,
+    # which are changes themselves
     "cc_video_30s.mp4": (
         0.72,
-        [(92, 52), (252, 34), (286, 34), (408, 36), (524, 49), (574, 36), (640, 30)],
+        [(92, 52), (255, 31), (286, 30), (524, 49), (574, 36), (653, 53)],
     ),
 }
 

@@ -81,6 +81,12 @@ class HighDynamicRange(MediaError):
     """
 
 
+class UnsupportedColours(MediaError):
+    """{path} stores its colours as {space}, which curate cannot convert. Convert it to bt709, for
+    example by ffmpeg's filter zscale=matrix=709
+    """
+
+
 class BadSidecar(MediaError):
     """The caption in {path} cannot be used: {why}. Mend the file, then: `curate retry DATASET
     --error BadSidecar`

@@ -124,7 +124,8 @@ class Split(Stage[Video, "Split.Options"]):
             "adaptive",
             description="PySceneDetect's AdaptiveDetector or ContentDetector; a cut every "
             "stride_seconds; content followed by the maximum-length rule of Panda-70M; the network "
-            "TransNetV2; or gated: TransNetV2 only where a cheap test sees a change",
+            "TransNetV2; or gated: TransNetV2 only where a cheap test sees a change. Both are as "
+            "adaptive below 3 frames a second, which the network has not learned",
         )
         model: str = Field(
             "transnetv2",

@@ -8,6 +8,8 @@ from functools import cache
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange
+
+from curate.configs.row_errors import UnsupportedColours
 from numpy.typing import NDArray
 
 # as ffmpeg names them: the transfer characteristics, and the colour primaries
@@ -27,6 +29,18 @@ _LUMA = {
     1: (0.2126, 0.0722), 2: (0.299, 0.114), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114),
     7: (0.212, 0.087), 9: (0.2627, 0.0593),
 }  # fmt: skip
+# of the colour spaces that swscale does not know (ITU-T H.273, table 4)
+_SPACES = {
+    3: "reserved", 8: "ycgco", 10: "bt2020c", 11: "smpte2085", 12: "chroma-derived-nc",
+    13: "chroma-derived-c", 14: "ictcp", 15: "ipt-c2", 16: "ycgco-re", 17: "ycgco-ro",
+}  # fmt: skip
+
+
+def refuse_colours(path: str, frame: VideoFrame) -> None:
+    """Raise UnsupportedColours where a frame's colour space is one that nothing here converts."""
+    space = int(frame.colorspace)
+    if space and space not in _LUMA:  # 0: RGB
+        raise UnsupportedColours(path=path, space=_SPACES.get(space, str(space)))
 
 
 def tag_name(tag: int, names: Mapping[int, str]) -> str | None:

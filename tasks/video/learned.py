@@ -19,6 +19,9 @@ from curate.tasks.video.scene_buffer import SceneFrame
 from curate.tasks.video.scenes import Candidate, CutFinder
 
 THRESHOLD = 0.5  # as published
+# frames a second; of slower footage, where each frame is another, the network finds half as many
+# cuts as the detector adaptive (docs/shots.md)
+SLOWEST = 3.0
 SHORTEST = 4  # frames of a transition; fewer are a cut
 QUIET = 4  # frames without any sign that end a cut or transition: a fade may be black between
 FLASH = 8  # frames of a flash or drop-out, or of a shot between two parts of another

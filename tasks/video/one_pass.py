@@ -27,6 +27,7 @@ from curate.tasks.models.transnet import TransNet
 from curate.tasks.stage import NewClip, Scores
 from curate.tasks.video.box import common_box, cut_to
 from curate.tasks.video.clock import Clock
+from curate.tasks.video.colours import refuse_colours
 from curate.tasks.video.decode import decode, open_media, video_stream
 from curate.tasks.video.deinterlace import Interlacing, deinterlaced
 from curate.tasks.video.flow import LONG, Gray, measure_pair, with_held
@@ -34,7 +35,7 @@ from curate.tasks.video.full_size import FullSize
 from curate.tasks.video.geometry import Geometry, geometry
 from curate.tasks.video.hashing import perceptual_hashes
 from curate.tasks.video.jpeg import JpegList, decode_jpeg
-from curate.tasks.video.learned import Gate, LateFrames, LearnedCuts
+from curate.tasks.video.learned import SLOWEST, Gate, LateFrames, LearnedCuts
 from curate.tasks.video.measures import Measures
 from curate.tasks.video.pieces import Lengths, Piece, pieces, ticks
 from curate.tasks.video.samples import SampleWriter
@@ -97,6 +98,7 @@ def split_video(
         if full_size is not None:
             frames = full_size.seen(frames)
         last = first = next(frames)
+        refuse_colours(path, first)
         time_base = Fraction(stream.time_base or 1)
         rate = Rate(time_base, Fraction(stream.average_rate or 25))
         times = _Times(cast(int, first.pts), rate)
@@ -184,6 +186,8 @@ class _Parts:
         store, plan = self._make_store(geometry(self._stream, frame)), self._plan
         apart = plan.min_scene_len
         if plan.network is not None:
+            if self._rate < SLOWEST:
+                return store, SCREENED["adaptive"]("adaptive", None, apart)
             gate = Gate() if plan.detector == "gated" else None
             return store, LearnedCuts(plan.network, plan.threshold, apart, gate, plan.trim)
         if plan.detector == "stride":

@@ -422,6 +422,18 @@ def test_scenes_may_be_so_many_seconds_long(tmp_path: Path) -> None:
     assert len(cuts["6.5s"]) < 5 and len(cuts[15]) < 4
 
 
+def test_of_a_frame_a_second_the_network_is_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(Differences, "predict")
+    encoding = replace(CLOSED, rate=Fraction(1))
+    path = write_video(tmp_path / "a.mp4", footage(40, (6, 12, 18, 30)), encoding)
+    options = {"min_scene_len": "0.6s", "max_seconds": None, "transitions": "trim"}
+    outcome = learned(path, tmp_path, threshold=0.4, **options)
+    assert [clip.scores["start_frame"] for clip in outcome.clips] == [0, 6, 12, 18, 30]
+    assert outcome.scores["frames_in_transitions"] == 0
+
+
 @pytest.mark.parametrize(
     ("options", "why"),
     [

@@ -9,7 +9,8 @@ import pytest
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Interpolation
 
-from curate.tasks.video.colours import rgb_matrix
+from curate.configs.row_errors import UnsupportedColours
+from curate.tasks.video.colours import refuse_colours, rgb_matrix
 from curate.tasks.video.geometry import Converter, Geometry
 from tests.media import picture
 
@@ -48,5 +49,14 @@ def test_scaled_pictures_have_the_colours_that_swscale_gives(
     assert np.abs(apart).mean() < 0.7 and np.percentile(np.abs(apart), 99) <= 3
 
 
-def test_a_colour_space_without_a_matrix_is_left_to_swscale() -> None:
-    assert rgb_matrix(14, full=False) is None
+@pytest.mark.parametrize("space", range(18))
+def test_what_swscale_cannot_convert_is_refused_by_name(space: int) -> None:
+    frame = frame_of("yuv420p", space, ColorRange.MPEG)
+    try:
+        frame.reformat(format="rgb24")
+    except OSError:
+        with pytest.raises(UnsupportedColours, match=r"^a\.mp4 stores its colours as [a-z]"):
+            refuse_colours("a.mp4", frame)
+        assert rgb_matrix(space, full=False) is None
+    else:
+        refuse_colours("a.mp4", frame)
