@@ -8,9 +8,9 @@ from functools import cache
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange
+from numpy.typing import NDArray
 
 from curate.configs.row_errors import UnsupportedColours
-from numpy.typing import NDArray
 
 # as ffmpeg names them: the transfer characteristics, and the colour primaries
 TRANSFERS = {
