@@ -19,7 +19,7 @@ _EXTRAS = (
     ("aiohttp>=3.9",),
     ("scikit-learn>=1.5",),
     ("pandas>=2.2,<3.1",),
-    ("ftfy>=6.3", "py3langid>=0.2.2", "tokenizers>=0.22"),
+    ("ftfy>=6.3", "py3langid>=0.2.2", "snowballstemmer>=3", "tokenizers>=0.22"),
     (
         "mindspore>=2.10,<2.11",
         "numpy<2",

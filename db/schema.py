@@ -349,6 +349,25 @@ caption_fields = Table(
 )
 FIELDS = "fields"  # what stages call them in a row of captions: texts by field
 
+# texts that a language model wrote of what is known about a clip, captions above all: no captions
+# themselves, because their writer has seen no frame
+rewrites = Table(
+    "rewrites",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _ref("clips.id", index=True),
+    Column("variant", Text, nullable=False),  # which of the texts that were asked for
+    Column("model", Text, nullable=False),
+    Column("revision", Text, nullable=False),  # of the model; empty where there is none
+    Column("prompt", Text, nullable=False),  # without what was known about the clip
+    Column("text", Text, nullable=False),
+    Column("drift", Float(53), nullable=False),  # 0 to 1: what no note holds
+    Column("added", Text, nullable=False),  # JSON list: its words and numbers that no note holds
+    Column("seconds", Float(53)),  # wall time it took to write
+    Column("created_at", Float(53), nullable=False),  # unix seconds
+    sqlite_autoincrement=True,
+)
+
 # what was learned of all clips of a dataset, for stages that work by it (curate.db.fits)
 fits = Table(
     "fits",
@@ -424,7 +443,7 @@ answers = Table(
 )
 
 # the tables that stages read and write besides the columns of a clip, by name
-SIDE_TABLES = {table.name: table for table in (embeddings, option_scores, captions)}
+SIDE_TABLES = {table.name: table for table in (embeddings, option_scores, captions, rewrites)}
 OWN_ID = "id"  # a table whose key is this numbers its rows by itself
 
 

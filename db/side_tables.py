@@ -1,4 +1,6 @@
-"""What clips have besides their columns: rows of `embeddings`, `option_scores` and `captions`."""
+"""What clips have besides their columns: rows of `embeddings`, `option_scores`, `captions`
+and `rewrites`.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, delete, func, select, update
 from curate.configs.schema import PAUSED, RUNNING
 from curate.db.engine import reading, writing
 from curate.db.expressions import among
-from curate.db.schema import answers, captions, datasets, spending
+from curate.db.schema import answers, captions, datasets, rewrites, spending
 
 
 @dataclass(frozen=True)
@@ -98,14 +98,17 @@ def kept_answers(
     engine: Engine, stage: str, request: str, clip_ids: Sequence[int]
 ) -> Mapping[int, str]:
     """The answers to a request about these clips that no batch has saved yet, by clip."""
-    newest = select(func.max(captions.c.created_at)).where(captions.c.clip_id == answers.c.clip_id)
+    saved = [
+        select(func.max(t.c.created_at)).where(t.c.clip_id == answers.c.clip_id).scalar_subquery()
+        for t in (captions, rewrites)
+    ]
     query = select(answers.c.clip_id, answers.c.content).where(
         among(answers.c.clip_id),
         answers.c.stage == stage,
         answers.c.request == request,
         # one that was saved, but not forgotten because the process was killed, is no answer to
         # whoever asks once more
-        answers.c.created_at > func.coalesce(newest.scalar_subquery(), 0),
+        *[answers.c.created_at > func.coalesce(time, 0) for time in saved],
     )
     with reading(engine, "AUTOCOMMIT") as connection:
         rows = connection.execute(query, {"ids": list(clip_ids)})

@@ -285,7 +285,7 @@ class Stage(ABC, Generic[RowT, OptionsT]):
     """Of a stage that makes rows: the columns of the row that waited for it."""
     Options: ClassVar[type[StageOptions]] = StageOptions
     reads: ClassVar[tuple[str, ...]] = ()
-    """Side tables whose rows come with each clip: embeddings, option_scores, captions."""
+    """Side tables whose rows come with each clip: embeddings, option_scores, captions, rewrites."""
     may_lack: ClassVar[tuple[str, ...]] = ()
     """Tables of `reads` that no stage of the pipeline has to write."""
     writes: ClassVar[tuple[str, ...]] = ()

@@ -116,6 +116,7 @@ def _tables(
 
 
 _RELATED = {
+    "rewrites": ("variant", "text", "model", "drift"),
     "option_scores": ("option", "score", "model", "prompt"),
     "duplicates": ("relation", "id", "distance", "stage", "status", "source", "start_seconds"),
     "clips": ("clips", "status", "stage", "reason"),

@@ -12,7 +12,7 @@ from curate.configs.schema import Level
 from curate.db import side_tables
 from curate.db.engine import reading
 from curate.db.home import home_of, shown_path
-from curate.db.schema import captions, clips, datasets, option_scores, rows_of, videos
+from curate.db.schema import captions, clips, datasets, option_scores, rewrites, rows_of, videos
 
 MOST_COPIES = 20  # of a clip, the nearest first
 
@@ -49,8 +49,10 @@ def row_values(engine: Engine, dataset_id: int, level: Level, row_id: int) -> di
 
 
 def texts_of(engine: Engine, clip_id: int) -> dict[str, list[Mapping[str, Any]]]:
-    """The captions of a clip, and its scores by option, the best one first; by table."""
-    names = (captions.name, option_scores.name)
+    """The captions of a clip, what was written of them, and its scores by option, the best one
+    first; by table.
+    """
+    names = (captions.name, rewrites.name, option_scores.name)
     with reading(engine) as connection:
         tables = side_tables.read(connection, names, [clip_id])
     rows = {name: list(tables[name].get(clip_id, ())) for name in names}

@@ -39,7 +39,17 @@ def test_what_a_stage_cost_adds_up_and_the_budget_pauses_the_dataset(line: Line)
     assert line.rows("SELECT state FROM datasets") == [("paused",)]
 
 
-def test_an_answer_is_kept_until_it_is_saved(line: Line) -> None:
+@pytest.mark.parametrize(
+    "saved",
+    [
+        "INSERT INTO captions (clip_id, model, revision, prompt, text_raw, created_at)"
+        " SELECT clip_id, 'm', '', '', 'x', created_at FROM answers",
+        "INSERT INTO rewrites (clip_id, variant, model, revision, prompt, text, drift, added,"
+        " created_at) SELECT clip_id, 'v', 'm', '', '', 'x', 0, '[]', created_at FROM answers",
+    ],
+    ids=["captions", "rewrites"],
+)
+def test_an_answer_is_kept_until_it_is_saved(line: Line, saved: str) -> None:
     engine, ids = line.engine, line.put_clips(3, "score")
     for clip in ids[:2]:
         add_spending(engine, line.dataset.id, "a", Spent(1), KeptAnswer(clip, "r1", f"old {clip}"))
@@ -49,12 +59,7 @@ def test_an_answer_is_kept_until_it_is_saved(line: Line) -> None:
     forget_answers(engine, "a", ids[:1])
     assert list(kept_answers(engine, "a", "r1", ids)) == ids[1:2]
     with engine.begin() as connection:  # saved, but the process died before it forgot
-        connection.execute(
-            text(
-                "INSERT INTO captions (clip_id, model, revision, prompt, text_raw, created_at)"
-                " SELECT clip_id, 'm', '', '', 'x', created_at FROM answers"
-            )
-        )
+        connection.execute(text(saved))
     assert kept_answers(engine, "a", "r1", ids) == {}
     add_spending(engine, line.dataset.id, "a", Spent(1), KeptAnswer(ids[1], "r1", "anew"))
     assert kept_answers(engine, "a", "r1", ids) == {ids[1]: "anew"}

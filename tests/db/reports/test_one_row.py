@@ -43,7 +43,7 @@ def test_captions_and_options_are_those_of_the_clip(line: Line) -> None:
     found = texts_of(line.engine, one)
     assert [row["text_raw"] for row in found["captions"]] == ["a dog"]
     assert [row["option"] for row in found["option_scores"]] == ["b", "a"]
-    assert texts_of(line.engine, other) == {"captions": [], "option_scores": []}
+    assert texts_of(line.engine, other) == {"captions": [], "rewrites": [], "option_scores": []}
 
 
 @pytest.fixture
