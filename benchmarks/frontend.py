@@ -30,7 +30,7 @@ LINES = {
     "ffmpeg": "bare decode, ffmpeg -threads 1 -f null",
     "curate": "curate: probe + split (hash, samples, flow) + motion",
     "against": "the same by the other checkout",
-    "curate_cut": "curate, and every clip cut (x264 veryfast crf 23, the default)",
+    "curate_cut": "curate, and every clip cut by x264 (crf 23)",
     "curate_cut18": "the same at crf 18",
     "steps": "step by step, every clip cut (x264 medium crf 23)",
 }

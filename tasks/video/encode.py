@@ -34,6 +34,8 @@ from curate.tasks.video.tone_mapping import HDR, ToneMapper
 T = TypeVar("T")
 
 _LARGEST_TIMESCALE = (1 << 31) - 1  # of an mp4 track
+# x264's superfast, with what costs little and saves much: benchmarks/encoding.py compares
+_BALANCED = {"preset": "superfast", "rc-lookahead": "20", "mbtree": "1", "aq-mode": "2"}
 _TURNS = {  # by rotation and mirrored
     (0, True): ("hflip",),
     (90, False): ("transpose=clock",),
@@ -205,7 +207,8 @@ class _Encoder:
         tick = 1 / target.fps if target.fps else span.time_base
         if tick.denominator > _LARGEST_TIMESCALE:
             tick = Fraction(1, 90000)
-        options = {"preset": target.preset, "crf": str(target.crf), "threads": "1"}
+        preset = _BALANCED if target.preset == "balanced" else {"preset": target.preset}
+        options = preset | {"crf": str(target.crf), "threads": "1"}
         self._output = output
         self._tick = tick
         self._stream = output.add_stream("libx264", rate=rate, options=options)

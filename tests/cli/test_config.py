@@ -24,7 +24,7 @@ def test_config_tells_where_each_value_is_from(
     assert "secret" not in result.out
     assert values["cut.crf"] == (20, "--set")
     assert values["split.max_seconds"] == (20, "the default pipeline")
-    assert values["cut.preset"] == ("veryfast", "default")
+    assert values["cut.preset"] == ("balanced", "default")
 
 
 def test_config_for_people(curate: Call) -> None:
