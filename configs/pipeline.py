@@ -58,6 +58,11 @@ class StageStep:
         """The model weights that it needs, each a `curate.tasks.models.catalog.Need`."""
         return self.spec.models(self.options)
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of the fields that it asks for captions in; of most stages none."""
+        return tuple(getattr(self.options, "fields", ()))
+
     @cached_property
     def seconds_to_fill(self) -> float:
         """Seconds that rows wait for their batch to fill up."""

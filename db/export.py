@@ -23,6 +23,7 @@ from curate.db.filters.check import check_where
 from curate.db.filters.columns import check_columns, check_sort, columns_of, order_by
 from curate.db.schema import clips, videos
 from curate.db.selection import (
+    CAPTION_FIELDS,
     DATASET,
     PATHS,
     Selection,
@@ -77,6 +78,7 @@ HIDDEN = (
 _ADDED = {
     "source": Column("text", "path of the video"),
     "clip_id": Column("int", "id of the clip in the database"),
+    CAPTION_FIELDS: Column("text", "fields of the caption that is the text, as JSON"),
 }
 
 
@@ -203,6 +205,7 @@ def plan_several(
             picks = any(has_picks(connection, i) for i in ids)
         names = [
             *_usual(pipelines, picks),
+            *([CAPTION_FIELDS] if any(s.fields for p in pipelines for s in p.stages) else ()),
             *(() if every_clip_is_kept else ("status", "reason")),
             *extras,
         ]

@@ -63,6 +63,8 @@ OF_SOURCE = (
     "seekable",
 )
 PATHS = ("path", "source")
+CAPTION_FIELDS = "caption_fields"  # a column of exports: those of the caption that is the text
+TEXT_MODEL = "text_model"  # the column of a clip that tells who wrote that caption
 FILE_SIZE = "file_size"  # the column of a clip that tells the size of its file
 
 
@@ -164,11 +166,31 @@ def narrowed(
     return query
 
 
+# both write the same bytes: on SQLite the key's index gives the fields in their order
+_FIELDS = (
+    "(SELECT '{{' || {together} || '}}' FROM caption_fields AS f WHERE f.caption_id = "
+    "(SELECT max(c.id) FROM captions AS c WHERE c.clip_id = clips.id{of_model}))"
+)
+_TOGETHER = (
+    "string_agg(CAST(to_json(f.field) AS text) || ': ' || CAST(to_json(f.text) AS text), ', ' "
+    "ORDER BY f.field)",
+    "group_concat(json_quote(f.field) || ': ' || json_quote(f.text), ', ')",
+)
+
+
+def _fields(chosen: bool, sqlite: bool) -> ColumnElement[Any]:
+    """The fields of a clip's newest caption, as JSON; NULL: it has none. `chosen`: of the newest by
+    who wrote the text, where that is known.
+    """
+    of_model = f" AND c.model = coalesce(clips.{TEXT_MODEL}, c.model)" if chosen else ""
+    return literal_column(_FIELDS.format(together=_TOGETHER[sqlite], of_model=of_model))
+
+
 def _selected(
     ids: Sequence[int], known: Iterable[str], statuses: Sequence[str], sqlite: bool
 ) -> Subquery:
     """The clips of datasets with these statuses, with every column that a predicate may name."""
-    own = [c for c in known if c not in (*PATHS, "clip_id", DATASET)]
+    own = [c for c in known if c not in (*PATHS, "clip_id", DATASET, CAPTION_FIELDS)]
     of_these = clips.c.dataset_id == ids[0] if len(ids) == 1 else clips.c.dataset_id.in_(ids)
     status: ColumnElement[bool] = clips.c.status.in_(list(statuses))
     if tuple(statuses) == ("kept",):  # all of them stand before DONE: a range of the claim index
@@ -183,6 +205,7 @@ def _selected(
             *[literal_column(f"clips.{quoted(c)}").label(c) for c in own],
             literal_column(shown_sql("coalesce(clips.path, videos.path)", sqlite)).label("path"),
             shown_source.label("source"),
+            _fields(TEXT_MODEL in own, sqlite).label(CAPTION_FIELDS),
             size.label("_size"),
             videos.c.extra.label("_extra"),
             clips.c.id.label("clip_id"),

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from curate.configs.errors import ConfigError, PackageMissing
 from curate.configs.packages import install
@@ -31,8 +31,15 @@ from curate.tasks.text.captions import (
 from curate.tasks.text.extras import with_motion, with_scores, with_text
 from curate.tasks.text.measure import TokenCounter, has_url, words
 from curate.tasks.text.prefix import strip_prefix
+from curate.tasks.text.template import Template
 
 _ALIKE = 0.8  # similarity (1: equal) from which a name counts as a misspelling of another one
+
+
+def _readable(text: str) -> str:
+    if text and not Template.read(text).names:
+        raise ValueError("it names no field in braces, such as {subject}")
+    return text
 
 
 class CleanTextOptions(StageOptions):
@@ -43,6 +50,11 @@ class CleanTextOptions(StageOptions):
         "first",
         description="which becomes the text, of each model's newest caption: written first, last, "
         "the longest, or that of the best match",
+    )
+    template: Annotated[str, AfterValidator(_readable)] = Field(
+        "",
+        description="what the text of a caption in fields is made of, such as {subject} {action}; "
+        "empty, or where it lacks one of them: as it was written",
     )
     refine: bool = Field(True, description="cut words such as: The video shows")
     clean: Literal["safe", "t5", "none"] = Field(
@@ -72,10 +84,10 @@ class CleanTextOptions(StageOptions):
 class CleanText(Stage[Clip, CleanTextOptions]):
     """Cleans every caption of a clip, chooses one as its `text`, and measures it.
 
-    The order is: refine, clean, choose, then add camera motion, scores and the option `append` to
-    the chosen caption. Nothing is added to a caption loaded by hand. The texts as written stay in
-    `captions`. A clip without a caption takes the text that came with the input. To clean again
-    with other options: curate reclean.
+    The order is: fill the template, refine, clean, choose, then add camera motion, scores and the
+    option `append` to the chosen caption. Nothing is added to a caption loaded by hand. The texts
+    as written stay in `captions`. A clip without a caption takes the text that came with the input.
+    To clean again with other options: curate reclean.
     """
 
     name = "clean_text"
@@ -108,11 +120,17 @@ class CleanText(Stage[Clip, CleanTextOptions]):
 
     @classmethod
     def check_before(cls, options: Any, before: Pipeline) -> None:
-        """Raise ConfigError for scores, matches or a camera motion that no earlier stage writes.
+        """Raise ConfigError for fields, scores, matches or a camera motion that no earlier stage
+        writes.
 
         A camera motion may also be a column of the input table, which is not known yet. Only a name
         that looks like a misspelt column of a stage is therefore refused.
         """
+        fields = {name for step in before.stages for name in step.fields}
+        for name in Template.read(options.template).names:
+            if name not in fields:
+                near = hint(name, fields) if fields else "give a captioner the option fields"
+                _refuse(f"template: no stage before it writes a field {name}; {near}")
         columns = before.columns()
         numbers = [name for name, column in columns.items() if column.kind != "text"]
         for name in options.scores:
@@ -137,6 +155,7 @@ class CleanText(Stage[Clip, CleanTextOptions]):
         """Load the cleaning rules and the tokenizer."""
         options = self.options
         self.check(options)
+        self._template = Template.read(options.template)
         self._tokens = _token_counter(options.tokenizer) if options.tokenizer else None
         self._clean: Callable[[str], str] = str.strip
         if options.clean == "safe":
@@ -152,7 +171,7 @@ class CleanText(Stage[Clip, CleanTextOptions]):
         """The text of a clip, and its captions with their cleaned texts."""
         captions = []
         for caption in _captions(row):
-            raw = caption["text_raw"]
+            raw = self._template.filled(caption.get("fields", {})) or caption["text_raw"]
             cleaned = self._clean(strip_prefix(raw) if self.options.refine else raw)
             captions.append({**caption, "text": cleaned or None})
         best = choose_caption(captions, self.options.source)

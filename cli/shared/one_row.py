@@ -100,6 +100,7 @@ def _tables(
         names = {"text": "text", "text_raw": "as written", "prompt": "prompt", "match": "match"}
         cells = [(name, caption[column]) for column, name in names.items()]
         written = time.strftime("%Y-%m-%d %H:%M", time.localtime(caption["created_at"]))
+        cells += [(f"field {name}", text) for name, text in caption["fields"].items()]
         cells += [("revision", caption["revision"]), ("written", written)]
         about = (f"caption {caption['id']}", f"by {caption['model']}")
         yield about, [cell for cell in cells if cell[1] not in (None, "")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator
 from hashlib import md5
 from pathlib import Path
@@ -14,13 +15,15 @@ from sqlalchemy import insert, text
 
 from curate.configs.errors import FilterError, ServiceError, UsageError
 from curate.db import datasets, export
-from curate.db.schema import clips
+from curate.db.schema import caption_fields, captions, clips
 from curate.db.selection import Selection
 from curate.export.formats import parquet
 from curate.export.formats.csv import Csv
 from curate.export.registry import table_format
 from curate.export.tables import export_table
-from tests.pipelines import Found, Line, make_line, pipeline
+from curate.tasks.clean_text import CleanText
+from curate.tasks.openai import Openai
+from tests.pipelines import CATALOG, Found, Line, make_line, pipeline
 
 
 @pytest.fixture
@@ -280,3 +283,48 @@ def test_a_sample_and_a_limit_are_of_all_sides(many: Line) -> None:
         sides = [ids(many, split=True, side=name, **how) for name in "ab"]
         assert sorted([*sides[0], *sides[1]]) == sorted(ids(many, split=True, **how))
         assert all(i % 3 == 0 for i in sides[0]) and len(sides[1]) > len(sides[0]) > 0
+
+
+def put_caption(line: Line, clip: int, model: str, **fields: str) -> None:
+    """A caption of a clip by a model, in fields."""
+    with line.engine.begin() as connection:
+        row = {"clip_id": clip, "model": model, "revision": "", "prompt": ""}
+        made = insert(captions).values(**row, text_raw="it", created_at=1.0)
+        number = connection.execute(made.returning(captions.c.id)).scalar_one()
+        for name, value in fields.items():
+            field = {"caption_id": number, "field": name, "text": value}
+            connection.execute(insert(caption_fields).values(**field))
+
+
+def test_the_fields_of_the_caption_that_is_the_text_are_json(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = 'A "dög"\n\t\\ {\u2028}\x01'
+    put_caption(line, 3, "a", subject=odd, action="runs")
+    put_caption(line, 3, "b", subject="a cat")
+    put_caption(line, 2, "c")
+    wanted = {"columns": ("clip_id", "caption_fields"), "sort": "clip_id"}
+
+    def found(**more: Any) -> list[tuple[str, str]]:
+        return [(r["clip_id"], r["caption_fields"]) for r in rows(line, tmp_path, **wanted | more)]
+
+    newest = ("3", '{"subject": "a cat"}')
+    assert found() == [("1", ""), ("2", ""), newest, ("5", "")]
+    assert found(where="caption_fields LIKE '%cat%'") == [newest]
+    assert "caption_fields" not in write(line, tmp_path / "usual.csv").columns
+    for stage in (CleanText, Openai):
+        monkeypatch.setitem(CATALOG, stage.name, stage)
+    asking = {"stage": "openai", "model": "a", "fields": ["short"]}
+    line.pipeline = pipeline("score", "inorder", asking, "clean_text")
+    datasets.create(line.engine, "other", "/v", line.pipeline)  # its columns
+    assert found()[2] == newest
+    with line.engine.begin() as connection:
+        connection.execute(text("UPDATE clips SET text_model = 'a' WHERE id = 3"))
+    assert found()[2] == ("3", json.dumps({"action": "runs", "subject": odd}, ensure_ascii=False))
+    for name in ("x.jsonl", "x.parquet", "x.csv"):
+        assert "caption_fields" in write(line, tmp_path / name).columns
+    lines = (tmp_path / "x.jsonl").read_text().split("\n")[:-1]
+    texts = [json.loads(one)["caption_fields"] for one in lines]
+    table = pd.read_parquet(tmp_path / "x.parquet")["caption_fields"]
+    assert texts == [None if pd.isna(cell) else cell for cell in table]
+    assert [json.loads(cell) for cell in texts if cell] == [{"action": "runs", "subject": odd}]

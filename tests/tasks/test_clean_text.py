@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from curate.configs.errors import ConfigError
+from curate.configs.pipeline import parse
+from curate.tasks.registry import stages
+from curate.worker.session.pipelines import check
 from tests.pipelines import Line, make_line, pipeline
 from tests.tasks.captioned import CAPTIONS, INSERT_CAPTION, put_clip, put_input_columns, redo_stage
 from tests.worker.conftest import run_all
@@ -176,3 +180,44 @@ def test_tokens_are_counted_by_a_folder(sqlite_url: str, home: Path, tmp_path: P
     put_clip(line, ("one", "a dog"))
     run_all(line, "clean_text")
     assert line.rows("SELECT text_tokens FROM clips") == [(4 + 2,)]
+
+
+def test_the_text_of_a_caption_in_fields_is_made_by_the_template(
+    database_url: str, home: Path
+) -> None:
+    line = cleaning(database_url, home, template="{subject}, {action}", source="longest")
+    put_clip(line, ("one", "The video shows it all"), ("two", "a b"), ("three", "as it was"))
+    put = text("INSERT INTO caption_fields (caption_id, field, text) VALUES (:i, :f, :t)")
+    with line.engine.begin() as connection:
+        connection.execute(
+            put,
+            [
+                {"i": 1, "f": "subject", "t": "The video shows a dog"},
+                {"i": 1, "f": "action", "t": "which runs  far away"},
+                {"i": 2, "f": "subject", "t": "a field alone"},
+            ],
+        )
+    run_all(line, "clean_text")
+    assert line.rows(CAPTIONS) == [
+        ("one", "The video shows it all", "A dog, which runs far away"),
+        ("two", "a b", "a b"),
+        ("three", "as it was", "as it was"),
+    ]
+    assert line.rows("SELECT text, text_model FROM clips") == [
+        ("A dog, which runs far away", "one")
+    ]
+    assert line.rows("SELECT count(*) FROM caption_fields") == [(3,)]
+
+
+def test_a_template_names_fields_that_a_captioner_asks_for() -> None:
+    steps = {"stage": "clean_text", "template": "{subject} {acton}"}
+    asked = {"stage": "openai", "model": "m", "fields": ["subject", "action"]}
+    catalog = stages()
+    line = [{"stage": "probe"}, {"stage": "split"}]
+    with pytest.raises(ConfigError, match="writes a field acton; did you mean action"):
+        check(parse([*line, asked, steps], catalog, "test"), ready=False)
+    with pytest.raises(ConfigError, match="field subject; give a captioner the option fields"):
+        check(parse([*line, steps], catalog, "test"), ready=False)
+    with pytest.raises(ConfigError, match=r"template: .* names no field"):
+        parse([*line, steps | {"template": "subject"}], catalog, "test")
+    check(parse([*line, asked, steps | {"template": "{action}"}], catalog, "test"), ready=False)

@@ -327,6 +327,13 @@
           caption.text !== null && caption.text !== caption.text_raw
             ? el("details", {}, el("summary", {}, "As it was written"), el("p", { dir: "auto" }, caption.text_raw))
             : null,
+          Object.keys(caption.fields).length
+            ? table(
+                "Fields of the caption",
+                ["Field", "Text"],
+                Object.entries(caption.fields).map(([name, text]) => [name, el("span", { dir: "auto" }, text)]),
+              )
+            : null,
           el(
             "p",
             { class: "muted" },

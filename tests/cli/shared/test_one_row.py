@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import insert, text
 
-from curate.db.schema import captions, option_scores
+from curate.db.schema import caption_fields, captions, option_scores
 from tests.cli.conftest import Call, Filled, finish_clips, give_pipeline
 
 
@@ -51,14 +51,26 @@ def test_captions_options_and_duplicates_are_shown(curate: Call, filled: Filled)
     with filled.engine.begin() as connection:
         values = {**caption, "clip_id": 4, "model": "who", "match": 21.5, "text": "a dog"}
         connection.execute(insert(captions).values(**values))
+        field = {"caption_id": 1, "field": "mood", "text": "It is merry."}
+        connection.execute(insert(caption_fields).values(**field))
         connection.execute(insert(option_scores).values(clip_id=4, **option))
         copy = "UPDATE clips SET duplicate = 1, duplicate_of = 1, duplicate_distance = 3"
         connection.execute(text(f"{copy} WHERE id = 4"))
     shown = curate("show", "4").out
-    for part in ("by who", "Tell", "A dog.", "21.5", "a cat", "original"):
+    for part in (
+        "by who",
+        "Tell",
+        "A dog.",
+        "21.5",
+        "a cat",
+        "original",
+        "field mood",
+        "It is merry.",
+    ):
         assert part in shown
     found = curate("show", "4", "--json").json
     assert found["captions"][0]["match"] == 21.5
+    assert found["captions"][0]["fields"] == {"mood": "It is merry."}
     assert found["option_scores"][0]["option"] == "a cat"
     assert [(d["id"], d["distance"]) for d in found["duplicates"]] == [(1, 3)]
 
