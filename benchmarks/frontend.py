@@ -345,6 +345,7 @@ def _ratios(best: dict[str, float]) -> dict[str, float]:
         "curate_over_pyav": ("curate", "pyav"),
         "against_over_pyav": ("against", "pyav"),
         "curate_over_ffmpeg": ("curate", "ffmpeg"),
+        "curate_cut_over_pyav": ("curate_cut", "pyav"),
         "steps_over_curate": ("steps", "curate"),
         "steps_over_curate_cut": ("steps", "curate_cut"),
     }
