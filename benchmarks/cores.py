@@ -6,7 +6,8 @@
 Each line gets videos of one to many clips, as much work as its processes sleep through in LENGTH
 seconds, after a few that warm it up. `--seconds` is what probe takes a video, split and cut a clip:
 as measured on five real files of 180 to 720 lines (benchmarks/frontend.py). `--noop` sleeps
-nowhere, so that only the line itself is left. All else is real: claims, saves, dedup, messages, broker.
+nowhere, so that only the line itself is left. All else is real: claims, saves, dedup, messages,
+broker.
 
 For each line: clips a second; what share of their time processes slept in stages, which is what
 they would compute; the tail, from when a tenth of the processes had run their last batch to the
