@@ -251,6 +251,12 @@ class AskedOffline(ServiceError):
     """
 
 
+class AnswersMissing(ServiceError):
+    """Answers of {server} about other windows of the clip have not come. Load the file that holds
+    them with: `curate captions load-responses FILE DATASET`
+    """
+
+
 class BudgetSpent(ServiceError):
     """Stage {stage} has spent {spent} of {most}, and the dataset is paused. Go on with: `curate set
     {stage}.max_cost=MORE DATASET`. Then: `curate resume DATASET`

@@ -37,11 +37,11 @@ class CaptionPair:
 
 
 def captioners(engine: Engine, dataset_id: int) -> dict[str, int]:
-    """Who wrote captions of a dataset, each with the number of clips."""
+    """Who wrote captions of a dataset's clips, each with the number of clips."""
     query = (
         select(captions.c.model, func.count(captions.c.clip_id.distinct()))
         .join_from(captions, clips, captions.c.clip_id == clips.c.id)
-        .where(clips.c.dataset_id == dataset_id)
+        .where(clips.c.dataset_id == dataset_id, captions.c.window_start_pts.is_(None))
         .group_by(captions.c.model)
         .order_by(captions.c.model)
     )
@@ -107,7 +107,7 @@ def _newest(asked: PairQuery, model: str, name: str) -> Subquery:
     theirs = (clips.c.dataset_id == asked.dataset_id, captions.c.model == model)
     return (
         newest.join_from(captions, clips, captions.c.clip_id == clips.c.id)
-        .where(*theirs)
+        .where(*theirs, captions.c.window_start_pts.is_(None))
         .group_by(captions.c.clip_id)
         .subquery(f"newest_{name}")
     )

@@ -153,7 +153,7 @@ def drop(engine: Engine, clip_ids: Sequence[int], model: str) -> int:
                 texts = {int(clip): input_cell(extra, "text") for clip, extra in extras}
                 left = select(
                     captions.c.clip_id, func.coalesce(captions.c.text, captions.c.text_raw)
-                )
+                ).where(captions.c.window_start_pts.is_(None))
                 rows = connection.execute(
                     left.where(captions.c.clip_id.in_(ids)).order_by(captions.c.id)
                 )

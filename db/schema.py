@@ -336,6 +336,11 @@ captions = Table(
     # how well it matches the clip, by the stage match; NULL: not scored
     Column("match", Float(53)),
     Column("created_at", Float(53), nullable=False),  # unix seconds
+    # of a window: its frames have start <= pts < end, time stamps of the source; NULL: of the clip
+    Column("window_start_pts", BigInteger),
+    Column("window_end_pts", BigInteger),
+    # how the clip's caption is made of those of its windows: joined or best; NULL: it is not
+    Column("summary", Text),
     sqlite_autoincrement=True,
 )
 
@@ -437,7 +442,8 @@ answers = Table(
     metadata,
     _ref("clips.id", primary_key=True),
     Column("stage", Text, primary_key=True),
-    Column("request", Text, nullable=False),  # a digest of what was asked
+    # a digest of what was asked and, behind it, about which window
+    Column("request", Text, primary_key=True),
     Column("content", Text, nullable=False),  # as the server sent it
     Column("created_at", Float(53), nullable=False),  # unix seconds
 )

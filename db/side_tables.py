@@ -8,7 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    ColumnElement,
+    Connection,
+    Table,
+    bindparam,
+    delete,
+    insert,
+    select,
+)
 
 from curate.db.schema import FIELDS, OWN_ID, SIDE_TABLES, caption_fields, captions
 
@@ -60,8 +70,8 @@ def _fields(connection: Connection, clip_ids: Sequence[int]) -> dict[int, dict[s
 
 
 def replace(connection: Connection, new: Mapping[int, Sequence[NewRows]]) -> None:
-    """Delete the rows of each clip where its `where` holds, and insert the new ones. Captions come
-    with their fields, and those of deleted ones go with them.
+    """Delete the rows of each clip where its `where` holds (of None: is NULL), and insert the new
+    ones. Captions come with their fields, and those of deleted ones go with them.
     """
     deletes: dict[tuple[str, tuple[str, ...]], list[dict[str, Any]]] = {}
     inserts: dict[str, list[dict[str, Any]]] = {}
@@ -75,7 +85,7 @@ def replace(connection: Connection, new: Mapping[int, Sequence[NewRows]]) -> Non
             inserts.setdefault(part.table, []).extend(rows)
     for (name, columns), parameters in deletes.items():
         table = SIDE_TABLES[name]
-        old = [table.c[c] == bindparam(f"old_{c}") for c in ("clip_id", *columns)]
+        old = [_is(table.c[c], bindparam(f"old_{c}")) for c in ("clip_id", *columns)]
         connection.execute(delete(table).where(*old), parameters)
     for name, rows in inserts.items():
         _insert(connection, SIDE_TABLES[name], rows)
@@ -107,3 +117,8 @@ def _insert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]
             for field, text in of_row.items()
         ]
         connection.execute(insert(caption_fields), texts)
+
+
+def _is(column: Column[Any], value: BindParameter[Any]) -> ColumnElement[bool]:
+    # plain = where NULL cannot be, for Postgres uses no index for the other
+    return column.is_not_distinct_from(value) if column.nullable else column == value

@@ -40,7 +40,9 @@ class Spent:
 
 @dataclass(frozen=True)
 class KeptAnswer:
-    """What a server sent about a clip, with a digest of what was asked."""
+    """What a server sent about a clip; `request` is a digest of what was asked, with the window
+    behind it where it was asked about one.
+    """
 
     clip_id: int
     request: str
@@ -48,9 +50,9 @@ class KeptAnswer:
 
 
 def add_spending(
-    engine: Engine, dataset_id: int, stage: str, spent: Spent, answer: KeptAnswer | None = None
+    engine: Engine, dataset_id: int, stage: str, spent: Spent, kept: Sequence[KeptAnswer] = ()
 ) -> None:
-    """Add to what a stage of a dataset has cost, and keep an answer until it is forgotten."""
+    """Add to what a stage of a dataset has cost, and keep answers until they are forgotten."""
     with writing(engine) as connection:
         dialect: Any = import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
         key = {"dataset_id": dataset_id, "stage": stage}
@@ -58,12 +60,15 @@ def add_spending(
         sums = {name: spending.c[name] + new.excluded[name] for name in asdict(spent)}
         keys = list(spending.primary_key)
         connection.execute(new.on_conflict_do_update(index_elements=keys, set_=sums))
-        if answer:
-            row = {**asdict(answer), "stage": stage, "created_at": time.time()}
-            kept = dialect.insert(answers).values(row)
-            others = {n: kept.excluded[n] for n in ("request", "content", "created_at")}
+        if kept:
+            same = {"stage": stage, "created_at": time.time()}
+            statement = dialect.insert(answers)
+            others = {n: statement.excluded[n] for n in ("content", "created_at")}
             keys = list(answers.primary_key)
-            connection.execute(kept.on_conflict_do_update(index_elements=keys, set_=others))
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=keys, set_=others),
+                [{**asdict(answer), **same} for answer in kept],
+            )
 
 
 def spent_by_stage(engine: Engine, dataset_id: int) -> dict[str, Spent]:
@@ -96,23 +101,25 @@ def pause_at_budget(
 
 def kept_answers(
     engine: Engine, stage: str, request: str, clip_ids: Sequence[int]
-) -> Mapping[int, str]:
-    """The answers to a request about these clips that no batch has saved yet, by clip."""
+) -> Mapping[tuple[int, str], str]:
+    """The answers to requests about these clips that no batch has saved yet, by clip and request:
+    to this one, and to those about windows that begin with it.
+    """
     saved = [
         select(func.max(t.c.created_at)).where(t.c.clip_id == answers.c.clip_id).scalar_subquery()
         for t in (captions, rewrites)
     ]
-    query = select(answers.c.clip_id, answers.c.content).where(
+    query = select(answers.c.clip_id, answers.c.request, answers.c.content).where(
         among(answers.c.clip_id),
         answers.c.stage == stage,
-        answers.c.request == request,
+        answers.c.request.startswith(request, autoescape=True),
         # one that was saved, but not forgotten because the process was killed, is no answer to
         # whoever asks once more
         *[answers.c.created_at > func.coalesce(time, 0) for time in saved],
     )
     with reading(engine, "AUTOCOMMIT") as connection:
         rows = connection.execute(query, {"ids": list(clip_ids)})
-        return {int(clip): str(content) for clip, content in rows}
+        return {(int(clip), str(asked)): str(content) for clip, asked, content in rows}
 
 
 def forget_answers(engine: Engine, stage: str, clip_ids: Collection[int]) -> None:

@@ -67,6 +67,7 @@ def save_votes(engine: Engine, dataset_id: int, voter: str, votes: Sequence[Vote
         select(captions.c.id, captions.c.clip_id, captions.c.model)
         .join_from(captions, clips, captions.c.clip_id == clips.c.id)
         .where(clips.c.dataset_id == dataset_id, among(captions.c.id))
+        .where(captions.c.window_start_pts.is_(None))
     )
     with writing(engine) as connection:
         of = {row.id: row for row in connection.execute(known, {"ids": ids})}

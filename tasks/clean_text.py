@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,9 @@ from curate.tasks.text.captions import (
     Source,
     choose_caption,
     input_text,
+    new_caption,
     rewritten,
+    with_best,
 )
 from curate.tasks.text.extras import with_motion, with_scores, with_text
 from curate.tasks.text.measure import TokenCounter, has_url, words
@@ -87,7 +88,8 @@ class CleanText(Stage[Clip, CleanTextOptions]):
     The order is: fill the template, refine, clean, choose, then add camera motion, scores and the
     option `append` to the chosen caption. Nothing is added to a caption loaded by hand. The texts
     as written stay in `captions`. A clip without a caption takes the text that came with the input.
-    To clean again with other options: curate reclean.
+    Captions of windows are cleaned too, and one of the clip is made of the best of them where
+    `windows` of the captioner says so. To clean again with other options: curate reclean.
     """
 
     name = "clean_text"
@@ -145,11 +147,15 @@ class CleanText(Stage[Clip, CleanTextOptions]):
             step.name == "match" and getattr(step.options, "captions", None) == "all"
             for step in before.stages
         )
+        missing = "put stage match with captions: all before it"
         if options.source == "match" and not matches_all:
-            _refuse(
-                "source: match chooses by the scores of all captions; "
-                "put stage match with captions: all before it"
-            )
+            _refuse(f"source: match chooses by the scores of all captions; {missing}")
+        chooses = any(
+            getattr(getattr(step.options, "windows", None), "summary", "") == "best"
+            for step in before.stages
+        )
+        if chooses and not matches_all:
+            _refuse(f"the best of a clip's windows is known by their match; {missing}")
 
     def load(self) -> None:
         """Load the cleaning rules and the tokenizer."""
@@ -169,11 +175,12 @@ class CleanText(Stage[Clip, CleanTextOptions]):
 
     def run(self, row: Clip) -> Outcome:
         """The text of a clip, and its captions with their cleaned texts."""
-        captions = []
+        captions: list[CaptionRow] = []
         for caption in _captions(row):
             raw = self._template.filled(caption.get("fields", {})) or caption["text_raw"]
             cleaned = self._clean(strip_prefix(raw) if self.options.refine else raw)
             captions.append({**caption, "text": cleaned or None})
+        captions = with_best(captions)
         best = choose_caption(captions, self.options.source)
         return Outcome(self._columns(row, best), tables=[rewritten(c) for c in captions])
 
@@ -223,18 +230,8 @@ def _captions(clip: Clip) -> list[dict[str, Any]]:
     text = input_text(clip.video)
     if rows or text is None:
         return rows
-    return [
-        {
-            "model": INPUT,
-            "text_raw": text,
-            "revision": "",
-            "prompt": "",
-            "tokens": None,
-            "seconds": None,
-            "match": None,
-            "created_at": time.time(),
-        }
-    ]
+    new = new_caption(INPUT, text)
+    return [{**new.where, **new.rows[0]}]
 
 
 def _token_counter(folder: str) -> TokenCounter:

@@ -16,7 +16,7 @@ from curate.configs.row_errors import RowError
 from curate.configs.schema import Column
 from curate.tasks.models.catalog import CLIP_MODEL, Need, folder_of
 from curate.tasks.stage import AscendOptions, BatchStage, Clip, Outcome
-from curate.tasks.text.captions import TABLE, CaptionRow, rewritten
+from curate.tasks.text.captions import TABLE, CaptionRow, is_whole, rewritten
 
 # splits after full stops, question and exclamation marks (also Chinese ones) and at line ends
 _SENTENCES = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])|\n+")
@@ -56,7 +56,9 @@ class Match(BatchStage[Clip, MatchOptions]):
     The text is the column `text`: a caption, or what came with the input. Without a text the score
     is NULL. With `captions: all` each caption (cleaned, or as it was written where it is not
     cleaned yet) gets a score of its own in `captions.match`, and clean_text with `source: match`
-    chooses by it. With `long: sentences` the text of that best score tells match_lowest, too.
+    chooses by it. That of a window is compared with the frames within it, or else with the nearest
+    one, and counts for the clip only where that has no caption of its own. With `long: sentences`
+    the text of that best score tells match_lowest, too.
     """
 
     name = "match"
@@ -146,13 +148,30 @@ class Match(BatchStage[Clip, MatchOptions]):
         except RowError as error:
             return error
         of_texts: list[list[float]] = []
+        of_windows: list[list[float]] = []
         captions = []
         for text in texts:
-            cosines = [(frames @ vectors[piece]).max() for piece in text.pieces]
+            seen = frames[_within(row, embedded.positions, text.caption)]
+            cosines = [(seen @ vectors[piece]).max() for piece in text.pieces]
             of_pieces = [float(self._tower.logit_scale * c) for c in cosines]
-            of_texts += [of_pieces] if of_pieces else []
+            if of_pieces:
+                whole = text.caption is None or is_whole(text.caption)
+                (of_texts if whole else of_windows).append(of_pieces)
             if text.caption:
                 captions.append(rewritten(text.caption, match=max(of_pieces, default=None)))
-        best = max(of_texts, key=max)
+        best = max(of_texts or of_windows, key=max)
         lowest = min(best) if self.options.long == "sentences" else None
         return Outcome({"match": max(best), "match_lowest": lowest}, tables=captions)
+
+
+def _within(clip: Clip, positions: Sequence[float], caption: CaptionRow | None) -> list[int]:
+    """The numbers of the frames at these positions (0 to 1) that a caption is about."""
+    numbers = list(range(len(positions)))
+    if caption is None or is_whole(caption):
+        return numbers
+    length = clip.end_pts - clip.start_pts
+    start, end = caption["window_start_pts"], caption["window_end_pts"]
+    stamps = [clip.start_pts + position * length for position in positions]
+    within = [number for number in numbers if start <= stamps[number] < end]
+    middle = (start + end) / 2
+    return within or [min(numbers, key=lambda number: abs(stamps[number] - middle))]

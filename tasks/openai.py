@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -12,10 +12,11 @@ from pydantic import Field
 from curate.configs.row_errors import CaptionMalformed
 from curate.tasks.captioners.asking import AskingStage, pool_of
 from curate.tasks.captioners.fields import FieldsWrong, quoted
-from curate.tasks.captioners.frames import frames_for
+from curate.tasks.captioners.frames import Part
 from curate.tasks.captioners.interface import Caption
 from curate.tasks.captioners.openai_client import Completion, Counts, ask, ask_until_right
 from curate.tasks.captioners.stages import CaptionOptions, CaptionStage
+from curate.tasks.captioners.windows import Window
 from curate.tasks.servers.server_pool import ServerPool
 from curate.tasks.servers.server_stage import ServerOptions
 from curate.tasks.stage import Clip, Outcome
@@ -136,6 +137,15 @@ class OpenaiCaptioner:
         return {name: value for name, value in body.items() if value is not None}
 
 
+@dataclass(frozen=True)
+class _Request:
+    """What is asked about a clip or a window of it; `key` tells it from other requests."""
+
+    window: Window | None
+    key: str
+    body: dict[str, Any]  # empty: it is answered already
+
+
 class Openai(AskingStage, CaptionStage[OpenaiOptions]):
     """Captions by servers that speak OpenAI's protocol.
 
@@ -160,26 +170,51 @@ class Openai(AskingStage, CaptionStage[OpenaiOptions]):
         # decode one clip at a time, or memory would grow with the concurrency
         self._decoding = threading.Lock()
 
-    def captioners(self) -> Sequence[OpenaiCaptioner]:
-        """The one captioner."""
-        return [self._captioner]
+    @property
+    def captioner(self) -> OpenaiCaptioner:
+        """The captioner."""
+        return self._captioner
 
-    def request_body(self, row: Clip) -> dict[str, Any]:
-        """The body of the request about a clip. Raises MediaError, StageError."""
+    def request_bodies(self, row: Clip) -> dict[str, dict[str, Any]]:
+        """What is asked about a clip, or its windows. Raises MediaError, StageError."""
+        return {asked.key: asked.body for asked in self._requests(row)}
+
+    def _requests(self, row: Clip) -> list[_Request]:
+        """What is asked about a clip; nothing is decoded for what is answered already."""
+        digest = self.request_digest()
+
+        def key(window: Window | None) -> str:
+            return f"{digest}-{window.start_pts}-{window.end_pts}" if window else digest
+
+        def needed(window: Window | None) -> bool:
+            return self.context.gate.sends and not self.is_kept(row.id, key(window))
+
+        if self.options.windows is None and self.is_kept(row.id, digest):
+            return [_Request(None, digest, {})]
         with self._decoding:
-            (frames,) = frames_for(row, self.captioners())
-        seconds = float((row.end_pts - row.start_pts) * row.time_base)
-        fps = len(frames) / seconds if seconds > 0 else 1.0
+            parts = self.parts_of(row, needed)
+        return [_Request(part.window, key(part.window), self._body(row, part)) for part in parts]
+
+    def _body(self, row: Clip, part: Part) -> dict[str, Any]:
+        """The body of a request; none without frames."""
+        if not len(part.frames):
+            return {}
+        where = part.window or row
+        seconds = float((where.end_pts - where.start_pts) * row.time_base)
+        fps = len(part.frames) / seconds if seconds > 0 else 1.0
         request = self.options.asked, self.options.max_new_tokens
-        return self._captioner.request(frames, fps, *request)
+        return self._captioner.request(part.frames, fps, *request)
 
     def problem(self, text: str) -> str:
         """What the model is told of an answer that lacks fields."""
         return self._captioner.problem(text)
 
     def run(self, row: Clip) -> Outcome:
-        """The caption of one clip. Raises MediaError, StageError, ServiceError."""
-        started, digest = time.monotonic(), self.request_digest()
-        found = self.kept(row.id, digest) or self.ask_about(row.id, self.request_body(row), digest)
-        caption = self._captioner.read(found, time.monotonic() - started)
-        return self.outcome([(self._captioner, caption)])
+        """The captions of one clip. Raises MediaError, StageError, ServiceError."""
+        written = []
+        for asked in self._requests(row):
+            started = time.monotonic()
+            found = self.kept(row.id, asked.key) or self.ask_about(row.id, asked.body, asked.key)
+            caption = self._captioner.read(found, time.monotonic() - started)
+            written.append((asked.window, caption))
+        return self.outcome(written)

@@ -37,7 +37,7 @@ class PllavaStage(ModelStage[PllavaOptions]):
     frames_word = prompts.IMAGE
     Options = PllavaOptions
 
-    def captioner(self, folder: Path) -> Pllava:
+    def captioner_of(self, folder: Path) -> Pllava:
         """The captioner in a folder, loaded once a process."""
         from curate.tasks.captioners.pllava import Pllava, PllavaRunOptions
 

@@ -58,7 +58,7 @@ class ShareGpt4vStage(ModelStage[ShareGpt4vOptions]):
         """The captioner and its image tower."""
         return (Need(cls.kind, options.model, options.tower),)
 
-    def captioner(self, folder: Path) -> ShareGpt4v:
+    def captioner_of(self, folder: Path) -> ShareGpt4v:
         """The captioner in a folder, loaded once a process."""
         from curate.tasks.captioners.sharegpt4v import ShareGpt4v, ShareGpt4vRunOptions
 

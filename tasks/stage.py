@@ -246,7 +246,7 @@ class Context:
         """Count what a request cost, see RequestGate."""
         self.gate.spend(usage, answer)
 
-    def answers(self, request: str, row_ids: Sequence[int]) -> Mapping[int, str]:
+    def answers(self, request: str, row_ids: Sequence[int]) -> Mapping[tuple[int, str], str]:
         """Answers that were paid for and not saved, see RequestGate."""
         return self.gate.answers(request, row_ids)
 

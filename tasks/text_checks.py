@@ -13,7 +13,7 @@ from curate.tasks.models.catalog import Need, folder_of
 from curate.tasks.models.onnx_session import check_onnx_runtime
 from curate.tasks.models.tokenizer_file import check_tokenizers
 from curate.tasks.stage import Clip, Scorer, Scores, Storable
-from curate.tasks.text.captions import TABLE
+from curate.tasks.text.captions import TABLE, is_whole
 from curate.tasks.text.checks import (
     agreement,
     filler,
@@ -123,7 +123,7 @@ class TextChecks(Scorer[TextChecksOptions]):
         words = words_in_order(text)
         if not words:
             return dict.fromkeys(self.columns)
-        newest = {row["model"]: row for row in clip.tables[TABLE]}
+        newest = {row["model"]: row for row in clip.tables[TABLE] if is_whole(row)}
         prompt = newest.get(clip.values.get("text_model"), {}).get("prompt") or ""
         captions = [str(row["text"] or row["text_raw"]) for row in newest.values()]
         return {

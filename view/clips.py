@@ -159,6 +159,7 @@ def _conditions(dataset_id: int, wanted: Wanted) -> list[ColumnElement[bool]]:
         # asked of each clip that comes up: IN would read the captions of all datasets
         written = exists().where(
             captions.c.clip_id == clips.c.id,
+            captions.c.window_start_pts.is_(None),
             captions.c.text_raw.icontains(wanted.text, autoescape=True),
         )
         named = videos.c.relpath.icontains(wanted.text, autoescape=True)

@@ -1,8 +1,9 @@
 """Requests and answers as files, for batch APIs of servers: a line of JSON each, OpenAI's format.
 
-A request is told by its `custom_id`: the clip, and a digest of what is asked. An answer is taken
-only by a clip that still waits for the stage and would ask the same; so a file that is loaded twice
-changes nothing.
+A request is told by its `custom_id`: the clip, a digest of what is asked and, where it is about a
+window, its time stamps. An answer is taken only by a clip that still waits for the stage and would
+ask the same; so a file that is loaded twice changes nothing. Answers about windows are kept in the
+database until those about all windows of the clip are there.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 import curate
-from curate.configs.errors import BadTable, ServiceError, UsageError
+from curate.configs.errors import AnswersMissing, BadTable, ServiceError, UsageError
 from curate.configs.pipeline import Pipeline
 from curate.configs.row_errors import RowError
 from curate.configs.schema import StageOptions
@@ -29,7 +30,13 @@ from curate.db.engine import writing
 from curate.db.queue.chosen import lease_these, look_at
 from curate.db.queue.leases import Claim, ClaimRequest, release_rows
 from curate.db.save.batch import Outcomes, Writer, save
-from curate.db.spending import Spent, add_spending, forget_answers
+from curate.db.spending import (
+    KeptAnswer,
+    Spent,
+    add_spending,
+    forget_answers,
+    kept_answers,
+)
 from curate.tasks.registry import stages
 from curate.tasks.servers.server_stage import Answer, ServerLimit, ServerOptions, ServerStage, Usage
 from curate.tasks.stage import Context
@@ -41,6 +48,7 @@ from curate.worker.sources import leave_out_replaced
 
 PATH = "/v1/chat/completions"
 CHUNK = 200  # answers a transaction
+Key = tuple[int, str]  # a clip, and the request about it
 LEASE_SECONDS = 600.0  # for as long as a chunk is saved; nobody renews it
 # what reading a line raises that is no answer: OverflowError, of a status of 1e999
 NO_ANSWER = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
@@ -48,12 +56,14 @@ NO_ANSWER = (ValueError, KeyError, TypeError, AttributeError, RecursionError, Ov
 
 @dataclass
 class AnswerCounts:
-    """What became of answers, in lines: clips that go on, or failed; of clips that wait no more;
-    to requests that would not be sent today; and not asked for here.
+    """What became of answers: clips that go on, or failed; that wait for answers about other
+    windows; in lines, answers about clips that wait no more; to requests that would not be sent
+    today; and not asked for here.
     """
 
     loaded: int = 0
     failed: int = 0
+    incomplete: int = 0
     not_waiting: int = 0
     outdated: int = 0
     unknown: int = 0
@@ -64,17 +74,18 @@ class AnswerCounts:
 class _FileGate:
     """A gate that lets no request through: answers came in a file."""
 
-    contents: Mapping[int, str] = field(default_factory=dict)
+    contents: Mapping[Key, str] = field(default_factory=dict)
+    sends: bool = True  # requests go to a file
 
     @contextmanager
     def permit(self, limit: ServerLimit, seconds: float) -> Iterator[None]:
-        raise ServiceError(what=f"The server {limit.name}", why="answers are loaded from a file")
+        raise AnswersMissing(server=limit.name)
         yield
 
     def spend(self, usage: Usage, answer: Answer | None = None) -> None:
         """Nothing is asked."""
 
-    def answers(self, request: str, row_ids: Sequence[int]) -> Mapping[int, str]:
+    def answers(self, request: str, row_ids: Sequence[int]) -> Mapping[Key, str]:
         return self.contents
 
 
@@ -88,6 +99,7 @@ class BatchFiles:
         self._settings, self._engine, self._dataset = settings, engine, dataset
         self._step, self._pipeline = pipeline.by_name[name], pipeline
         self._gate = _FileGate()
+        self._incomplete: set[int] = set()  # clips that wait for more answers
         cls = stages()[name]
         if not issubclass(cls, ServerStage):
             asking = ", ".join(server_steps(pipeline)) or "none"
@@ -113,18 +125,20 @@ class BatchFiles:
     def request_lines(
         self, ids: Sequence[int], report: Callable[[int, int], None], failures: dict[int, str]
     ) -> Iterator[str]:
-        """A line for each clip that still waits and whose frames can be read; why the others have
-        none is added to `failures`.
+        """A line for each clip, or window of one, that still waits and whose frames can be read;
+        why the others have none is added to `failures`.
         """
         done = 0
         for claim in look_at(self._engine, self._request(), ids):
             for row in stage_rows(claim, self._settings.samples):
                 try:
-                    body = self._stage.request_body(row)
+                    bodies = self._stage.request_bodies(row)
                 except RowError as error:
+                    bodies = {}
                     failures[row.id] = str(error)
-                else:
-                    request = {"custom_id": f"{row.id}-{self._digest}", "method": "POST"}
+                for key, body in bodies.items():
+                    part = key.removeprefix(self._stage.request_digest())
+                    request = {"custom_id": f"{row.id}-{self._digest}{part}", "method": "POST"}
                     yield json.dumps({**request, "url": PATH, "body": body})
                 done += 1
                 report(done, len(ids))
@@ -137,7 +151,7 @@ class BatchFiles:
         """
         counts, source = AnswerCounts(), enumerate(lines, 1)
         while first := next(source, None):
-            contents: dict[int, str] = {}
+            contents: dict[Key, str] = {}
             for number, line in itertools.chain([first], itertools.islice(source, CHUNK - 1)):
                 if line.strip():
                     try:
@@ -149,49 +163,67 @@ class BatchFiles:
             report(number)
         return counts
 
-    def _read(self, line: str, contents: dict[int, str], counts: AnswerCounts) -> None:
+    def _read(self, line: str, contents: dict[Key, str], counts: AnswerCounts) -> None:
         """Take an answer in, or count why not. Raises ValueError and others for what is none."""
         answer = json.loads(line)
-        clip, _, digest = str(answer["custom_id"]).partition("-")
+        clip, _, asked = str(answer["custom_id"]).partition("-")
+        digest, dash, window = asked.partition("-")
         content = content_of(answer)
         if not (clip.isascii() and clip.isdigit() and len(clip) < 19 and digest):
             counts.unknown += 1
         elif digest != self._digest:
             counts.outdated += 1
         else:
-            counts.not_waiting += int(clip) in contents  # a later answer about a clip counts
-            contents[int(clip)] = content
+            key = int(clip), f"{self._stage.request_digest()}{dash}{window}"
+            counts.not_waiting += key in contents  # a later answer to a request counts
+            contents[key] = content
 
-    def _save(self, contents: Mapping[int, str], counts: AnswerCounts) -> None:
-        claim = lease_these(self._engine, self._request(), contents)
-        counts.not_waiting += len(contents) - len(claim.rows)
+    def _save(self, contents: Mapping[Key, str], counts: AnswerCounts) -> None:
+        claim = lease_these(self._engine, self._request(), {clip for clip, _ in contents})
+        leased = {key: text for key, text in contents.items() if key[0] in claim.ids}
+        counts.not_waiting += len(contents) - len(leased)
         if not claim.rows:
             return
+        asked = self._stage.request_digest()
+        before = kept_answers(self._engine, self._step.name, asked, claim.ids)
         try:
-            outcomes = self._outcomes(claim, contents)
+            outcomes = self._outcomes(claim, {**before, **leased})
             writer = Writer(pipeline_of, worker_name(), curate.code_version())
             saved = save(self._engine, claim, outcomes, writer)
-        except BaseException:
+        finally:
             with suppress(ServiceError), writing(self._engine) as connection:
                 owners = [claim.request.owner]
                 release_rows(connection, self._dataset.id, owners, self._step)
-            raise
-        if saved.rows:
+        waiting = set(claim.ids) - {*outcomes.scores, *outcomes.failed}
+        if not outcomes.service_error:
+            waiting = set()
+        if saved.rows or waiting:
+            new = {key: text for key, text in leased.items() if before.get(key) != text}
+            self._count(new, waiting, counts)
             ids = [*outcomes.scores, *outcomes.failed]
-            usages = [self._stage.usage_of(contents[clip]) for clip in ids]
-            sums = (sum(u.tokens_in for u in usages), sum(u.tokens_out for u in usages))
-            spent = Spent(len(ids), *sums, sum(u.cost for u in usages))
-            add_spending(self._engine, self._dataset.id, self._step.name, spent)
             forget_answers(self._engine, self._step.name, ids)
-            counts.spent += spent
+            self._incomplete = (self._incomplete | waiting) - set(ids)
+            counts.incomplete = len(self._incomplete)
         counts.loaded += saved.ok + saved.dropped
         counts.failed += saved.failed
-        counts.not_waiting += saved.lost + saved.released + saved.replaced
+        counts.not_waiting += saved.lost + saved.released + saved.replaced - len(waiting)
 
-    def _outcomes(self, claim: Claim, contents: Mapping[int, str]) -> Outcomes:
-        self._gate.contents = contents
+    def _count(self, new: Mapping[Key, str], waiting: set[int], counts: AnswerCounts) -> None:
+        """Count what answers cost, and keep those about clips that wait for others."""
+        usages = [self._stage.usage_of(text) for text in new.values()]
+        sums = (sum(u.tokens_in for u in usages), sum(u.tokens_out for u in usages))
+        spent = Spent(len(new), *sums, sum(u.cost for u in usages))
+        kept = [KeptAnswer(*key, text) for key, text in new.items() if key[0] in waiting]
+        add_spending(self._engine, self._dataset.id, self._step.name, spent, kept)
+        counts.spent += spent
+
+    def _outcomes(self, claim: Claim, contents: Mapping[Key, str]) -> Outcomes:
+        self._gate.contents, self._gate.sends = contents, False
         rows = stage_rows(claim, self._settings.samples)
-        outcomes = run_rows(self._stage, rows)
+        try:
+            outcomes = run_rows(self._stage, rows)
+        except AnswersMissing as error:  # of every clip
+            return Outcomes(service_error=error)
         if self._stage.opens_source:
             leave_out_replaced(rows, outcomes)
         return outcomes

@@ -128,6 +128,7 @@ class SharedGate:
     stage: str
     max_cost: float = 0.0
     pipeline: str = ""  # the frozen one that says max_cost
+    sends: bool = True
     _uncounted: Spent = field(default_factory=Spent)
     _lock: Any = field(default_factory=threading.Lock)
 
@@ -148,10 +149,10 @@ class SharedGate:
         """See RequestGate. What cannot be written now is counted with the next answer, or once the
         batch is saved.
         """
-        kept = KeptAnswer(answer.row_id, answer.request, answer.content) if answer else None
+        kept = [KeptAnswer(answer.row_id, answer.request, answer.content)] if answer else []
         self._count(Spent(1, usage.tokens_in, usage.tokens_out, usage.cost), kept)
 
-    def _count(self, new: Spent, kept: KeptAnswer | None = None) -> None:
+    def _count(self, new: Spent, kept: Sequence[KeptAnswer] = ()) -> None:
         with self._lock:
             new, self._uncounted = self._uncounted + new, Spent()
         try:
@@ -161,7 +162,7 @@ class SharedGate:
             with self._lock:
                 self._uncounted += new
 
-    def answers(self, request: str, row_ids: Sequence[int]) -> Mapping[int, str]:
+    def answers(self, request: str, row_ids: Sequence[int]) -> Mapping[tuple[int, str], str]:
         """See RequestGate."""
         return spending.kept_answers(self.engine, self.stage, request, row_ids)
 

@@ -102,7 +102,11 @@ def _tables(
         written = time.strftime("%Y-%m-%d %H:%M", time.localtime(caption["created_at"]))
         cells += [(f"field {name}", text) for name, text in caption["fields"].items()]
         cells += [("revision", caption["revision"]), ("written", written)]
-        about = (f"caption {caption['id']}", f"by {caption['model']}")
+        cells += [("summary", caption["summary"])]
+        about = [f"caption {caption['id']}", f"by {caption['model']}"]
+        if caption["window_seconds"]:
+            start, end = caption["window_seconds"]
+            about[1] += f", {start:.2f} to {end:.2f} s"
         yield about, [cell for cell in cells if cell[1] not in (None, "")]
     for table, names_of in _RELATED.items():
         yield names_of, [tuple(row[name] for name in names_of) for row in related.get(table, ())]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 from sqlalchemy import Engine, func, null, select, text
@@ -51,13 +52,35 @@ def row_values(engine: Engine, dataset_id: int, level: Level, row_id: int) -> di
 def texts_of(engine: Engine, clip_id: int) -> dict[str, list[Mapping[str, Any]]]:
     """The captions of a clip, what was written of them, and its scores by option, the best one
     first; by table.
+
+    `window_seconds` of a caption tells from when to when in the clip its window lasts; None: it is
+    about the clip.
     """
     names = (captions.name, rewrites.name, option_scores.name)
     with reading(engine) as connection:
         tables = side_tables.read(connection, names, [clip_id])
+        clock = (clips.c.start_pts, videos.c.time_base_num, videos.c.time_base_den)
+        query = select(*clock).join_from(clips, videos, clips.c.video_id == videos.c.id)
+        found = connection.execute(query.where(clips.c.id == clip_id)).one_or_none()
+    start, *time_base = found or (0, 1, 1)
+    second = Fraction(*(number or 1 for number in time_base[::-1]))
     rows = {name: list(tables[name].get(clip_id, ())) for name in names}
+    rows[captions.name] = [
+        {**row, "window_seconds": _window_seconds(row, start, second)}
+        for row in rows[captions.name]
+    ]
     rows[option_scores.name].sort(key=lambda row: -row["score"])
     return rows
+
+
+def _window_seconds(
+    caption: Mapping[str, Any], start: int, second: Fraction
+) -> tuple[float, float] | None:
+    stamps = caption["window_start_pts"], caption["window_end_pts"]
+    if None in stamps:
+        return None
+    first, end = (float((stamp - start) / second) for stamp in stamps)
+    return first, end
 
 
 def duplicates(engine: Engine, pipeline: Pipeline, clip_id: int) -> list[dict[str, Any]]:

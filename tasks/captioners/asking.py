@@ -65,7 +65,8 @@ def pool_of(options: ServerOptions, stage: str, gate: RequestGate | None = None)
 
 class AskingStage(ServerStage):
     """A stage of which each row is a request, or a few. It comes before Stage among the bases, and
-    its options are ServerOptions. A subclass has `request_body` and `run`, which calls `ask_about`.
+    its options are ServerOptions. A subclass has `request_bodies`, and `run`, which calls
+    `ask_about`.
     """
 
     name: ClassVar[str]
@@ -121,12 +122,12 @@ class AskingStage(ServerStage):
             raise AskedOffline(stage=self.name)
         self.pool = pool_of(self.options, self.name, self.context.gate)
         self.counts = Counts()
-        # answers of this batch that are there already, by the digest of their request and the row
-        self._kept: dict[str, Mapping[int, str]] = {}
+        # answers of this batch that are there already, by the row and their request
+        self._kept: dict[tuple[int, str], str] = {}
         self._until = math.inf
 
     def request_digests(self) -> Sequence[str]:
-        """The digests of all requests that a row may need."""
+        """The digests of all requests that a row may need; of windows, what theirs begin with."""
         return (self.request_digest(),)
 
     def request_digest(self) -> str:
@@ -142,9 +143,13 @@ class AskingStage(ServerStage):
             return Usage()
         return Usage(found.tokens_in or 0, found.tokens_out or 0, found.cost)
 
+    def is_kept(self, row_id: int, digest: str) -> bool:
+        """Whether the answer about a row came earlier, or in a file."""
+        return (row_id, digest) in self._kept
+
     def kept(self, row_id: int, digest: str) -> Completion | None:
         """The answer about a row that came earlier, or in a file. Raises StageError."""
-        content = self._kept.get(digest, {}).get(row_id)
+        content = self._kept.get((row_id, digest))
         if content is None:
             return None
         server = self.pool.servers[0]
@@ -186,7 +191,9 @@ class AskingStage(ServerStage):
         """
         counts, ids = Counts(), [row.id for row in rows]
         self.counts = counts
-        self._kept = {d: self.context.answers(d, ids) for d in self.request_digests()}
+        self._kept = {}
+        for digest in self.request_digests():
+            self._kept |= self.context.answers(digest, ids)
         # the last try may begin then
         last = self.options.time_limit * 0.9 - self.options.timeout
         self._until = time.monotonic() + max(last, self.options.time_limit / 2)

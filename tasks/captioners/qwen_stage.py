@@ -41,7 +41,7 @@ class QwenStage(ModelStage[QwenOptionsT]):
     def captioner_class(self) -> type[QwenVl]:
         """The class of the captioner, imported on first use."""
 
-    def captioner(self, folder: Path) -> QwenVl:
+    def captioner_of(self, folder: Path) -> QwenVl:
         """The captioner of a folder, shared within the process."""
         from curate.tasks.captioners.qwen_frames import PixelBounds
         from curate.tasks.captioners.qwen_vl import QwenRunOptions

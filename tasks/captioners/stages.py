@@ -6,7 +6,7 @@ Stage files import this module, so it loads nothing heavy: models are imported i
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -23,14 +23,14 @@ from curate.tasks.captioners.fields import (
     Fields,
     FieldSchema,
 )
-from curate.tasks.captioners.frames import frames_for
+from curate.tasks.captioners.frames import Part, always, parts_for
 from curate.tasks.captioners.interface import Caption, Captioner, ModelCaptioner
+from curate.tasks.captioners.windows import Window, Windows
 from curate.tasks.models.catalog import ModelKind, Need, folder_of
 from curate.tasks.stage import AscendOptions, Clip, Outcome, Stage
-from curate.tasks.text.captions import TABLE, new_caption
+from curate.tasks.text.captions import TABLE, NewText, is_whole, new_captions
 
 if TYPE_CHECKING:
-    from curate.tasks.captioners.interface import Frames
     from curate.tasks.captioners.writing import Sampling
 
 PROMPT = (
@@ -48,6 +48,12 @@ class CaptionOptions(StageOptions):
         default_factory=dict,
         description="asks for an answer in fields, each with a line of what is wanted; default, or "
         "a list of names: those of docs/captioners.md; empty: for a text",
+    )
+
+    windows: Windows | None = Field(
+        None,
+        description="captions of parts of a clip, {frames or seconds, stride, min, summary}: see "
+        "docs/captions.md; null: one of the clip",
     )
 
     @model_validator(mode="before")
@@ -73,9 +79,10 @@ CaptionOptionsT = TypeVar("CaptionOptionsT", bound=CaptionOptions)
 
 
 class CaptionStage(Stage[Clip, CaptionOptionsT]):
-    """Captions each clip. A subclass names the captioners.
+    """Captions each clip, or its windows. A subclass names the captioner.
 
-    Until clean_text chooses one, `text` is the caption of the first captioner.
+    Until clean_text chooses one, `text` is the caption of the clip; NULL while it has those of its
+    windows alone.
     """
 
     level = "clip"
@@ -85,40 +92,50 @@ class CaptionStage(Stage[Clip, CaptionOptionsT]):
         "text": Column("text", "the caption, as it was written")
     }
 
+    given: Mapping[int, Sequence[Part] | RowError] = {}
+    """Parts by clip that were decoded for several captioners at once, or why they were not."""
+
+    @property
     @abstractmethod
-    def captioners(self) -> Sequence[Captioner]:
-        """The loaded captioners."""
+    def captioner(self) -> Captioner:
+        """The loaded captioner."""
 
-    def run(self, row: Clip) -> Outcome:
-        """The captions of one clip. Raises MediaError, StageError, CaptionEmpty."""
-        captioners = self.captioners()
-        request = self.options.asked, self.options.max_new_tokens
-        frames = frames_for(row, captioners)
-        return self.outcome(
-            [(c, c.caption(f, *request)) for c, f in zip(captioners, frames, strict=True)]
-        )
+    def parts_of(
+        self, row: Clip, needed: Callable[[Window | None], bool] = always
+    ) -> Sequence[Part]:
+        """What there is to be captioned of a clip, see parts_for. Raises MediaError, StageError."""
+        if row.id not in self.given:
+            return parts_for(row, [(self.captioner, self.options.windows)], needed)[0]
+        given = self.given[row.id]
+        if isinstance(given, RowError):
+            raise given
+        return given
 
-    def outcome(self, written: Sequence[tuple[Captioner, Caption]]) -> Outcome:
-        """The outcome of a clip with these captions. Raises CaptionEmpty, CaptionMalformed."""
-        rows = []
-        for captioner, caption in written:
+    def outcome(self, written: Sequence[tuple[Window | None, Caption]]) -> Outcome:
+        """The outcome of a clip with these captions of its parts. Raises CaptionEmpty,
+        CaptionMalformed.
+        """
+        texts, captioner = [], self.captioner
+        for window, caption in written:
             if caption.error:
                 raise caption.error
             if not caption.text.strip():
                 raise CaptionEmpty(model=captioner.name, why=f"{caption.tokens} tokens")
-            revision = captioner.revision if caption.revision is None else caption.revision
-            rows.append(
-                new_caption(
-                    captioner.name,
-                    storable(caption.text),
-                    revision=revision,
-                    prompt=self.recorded_prompt(),
-                    tokens=caption.tokens,
-                    seconds=caption.seconds,
-                    fields=caption.fields,
-                )
-            )
-        return Outcome({"text": storable(written[0][1].text).strip()}, tables=rows)
+            stamps = (window.start_pts, window.end_pts) if window else None
+            text = storable(caption.text)
+            known = caption.tokens, caption.seconds, caption.fields
+            texts.append(NewText(text, *known, window=stamps))
+        # one for all parts, or they would not be known to belong together
+        revision = written[-1][1].revision
+        key = {
+            "model": captioner.name,
+            "revision": captioner.revision if revision is None else revision,
+            "prompt": self.recorded_prompt(),
+        }
+        summary = self.options.windows.summary if self.options.windows else "none"
+        new = new_captions(key, texts, None if summary == "none" else summary)
+        whole = new.rows[-1] if is_whole(new.rows[-1]) else None
+        return Outcome({"text": whole["text_raw"].strip() if whole else None}, tables=[new])
 
     def recorded_prompt(self) -> str:
         """The prompt as stored with each caption."""
@@ -173,20 +190,28 @@ class ModelStage(CaptionStage[ModelOptionsT]):
         return (Need(cls.kind, options.model),)
 
     @abstractmethod
-    def captioner(self, folder: Path) -> ModelCaptioner:
+    def captioner_of(self, folder: Path) -> ModelCaptioner:
         """The captioner of a folder. Raises BadModel, NoDevice, PackageMissing."""
 
     def load(self) -> None:
         """Load the captioner, once per process. Raises BadModel, NoDevice, PackageMissing."""
         folder = folder_of(self.options.model, self.context.settings.model_folder)
-        captioner = self.captioner(folder)
+        captioner = self.captioner_of(folder)
         schema = self.options.field_schema
         in_fields = FieldCaptioner(captioner, schema, self.name)
         self._captioner = in_fields if schema.fields else captioner
 
-    def captioners(self) -> Sequence[Captioner]:
-        """The single captioner."""
-        return [self._captioner]
+    @property
+    def captioner(self) -> ModelCaptioner:
+        """The loaded captioner."""
+        return self._captioner
+
+    def run(self, row: Clip) -> Outcome:
+        """The captions of one clip. Raises MediaError, StageError, CaptionEmpty."""
+        (outcome,) = self._caption_together([row])
+        if isinstance(outcome, RowError):
+            raise outcome
+        return outcome
 
     def run_batch(self, rows: Sequence[Clip]) -> list[Outcome | RowError]:
         """Outcomes of clips, captioned `pass_size` at a time to bound the frames in memory."""
@@ -197,17 +222,18 @@ class ModelStage(CaptionStage[ModelOptionsT]):
     def _caption_together(self, rows: Sequence[Clip]) -> list[Outcome | RowError]:
         """Outcomes of clips in one pass. A clip without frames or caption fails alone."""
         outcomes: dict[int, Outcome | RowError] = {}
-        clips: dict[int, Frames] = {}
+        clips: dict[int, Sequence[Part]] = {}
         for number, row in enumerate(rows):
             try:
-                (clips[number],) = frames_for(row, [self._captioner])
+                clips[number] = self.parts_of(row)
             except RowError as error:
                 outcomes[number] = error
         request = self.options.asked, self.options.max_new_tokens
-        captions = self._captioner.captions(list(clips.values()), *request) if clips else ()
-        for number, caption in zip(clips, captions, strict=True):
+        frames = [part.frames for parts in clips.values() for part in parts]
+        captions = iter(self.captioner.captions(frames, *request) if frames else ())
+        for number, parts in clips.items():
             try:
-                outcomes[number] = self.outcome([(self._captioner, caption)])
+                outcomes[number] = self.outcome([(part.window, next(captions)) for part in parts])
             except RowError as error:
                 outcomes[number] = error
         return [outcomes[number] for number in range(len(rows))]

@@ -21,11 +21,12 @@ _STORED = np.dtype("<f2")
 class Embedded:
     """The embeddings of a clip's frames, and the weights that made them.
 
-    Vectors are (frames, width), float32, of unit length.
+    Vectors are (frames, width), float32, of unit length. Positions are fractions of the clip.
     """
 
     vectors: NDArray[np.float32]
     revision: str
+    positions: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,14 @@ def of_clip(clip: Clip, model: str, stage: str, width: int | None = None) -> Emb
     ]
     if not rows:
         raise EmbeddingMissing(stage=stage, model=model, found="there are none")
-    vectors = read([bytes(r["vector"]) for r in sorted(rows, key=lambda r: int(r["frame"]))])
+    rows = sorted(rows, key=lambda r: int(r["frame"]))
+    vectors = read([bytes(r["vector"]) for r in rows])
     if width not in (None, vectors.shape[1]):
         raise EmbeddingMissing(
             stage=stage, model=model, found=f"they have {vectors.shape[1]} numbers, not {width}"
         )
-    return Embedded(vectors, str(rows[0]["revision"]))
+    positions = [float(r["position"]) for r in rows]
+    return Embedded(vectors, str(rows[0]["revision"]), positions)
 
 
 def matching(embedded: Embedded, revision: str, stage: str) -> NDArray[np.float32]:

@@ -41,7 +41,9 @@ class Usage:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server sent about a row, with a digest of what was asked: kept until it is saved."""
+    """What a server sent about a row, with a digest of what was asked and, behind it, about which
+    window: kept until it is saved.
+    """
 
     row_id: int
     request: str
@@ -50,6 +52,9 @@ class Answer:
 
 class RequestGate(Protocol):
     """Lets requests of a stage through, and counts what they cost. Thread-safe."""
+
+    sends: bool
+    """Whether requests are sent; if not, their answers came in a file."""
 
     def permit(self, limit: ServerLimit, seconds: float) -> AbstractContextManager[None]:
         """Wait until the server takes one more request, which is sent within the block.
@@ -61,12 +66,16 @@ class RequestGate(Protocol):
     def spend(self, usage: Usage, answer: Answer | None = None) -> None:
         """Count what a request cost, and keep its answer in case the process is killed."""
 
-    def answers(self, request: str, row_ids: Sequence[int]) -> Mapping[int, str]:
-        """The kept answers to a request, by row: they need not be asked for again."""
+    def answers(self, request: str, row_ids: Sequence[int]) -> Mapping[tuple[int, str], str]:
+        """The kept answers to requests that begin so, by row and request: they need not be asked
+        for again.
+        """
 
 
 class OpenGate:
     """A gate without a database: it lets everything through and counts nothing."""
+
+    sends = True
 
     @contextmanager
     def permit(self, limit: ServerLimit, seconds: float) -> Iterator[None]:
@@ -76,7 +85,7 @@ class OpenGate:
     def spend(self, usage: Usage, answer: Answer | None = None) -> None:
         """Nobody counts."""
 
-    def answers(self, request: str, row_ids: Sequence[int]) -> Mapping[int, str]:
+    def answers(self, request: str, row_ids: Sequence[int]) -> Mapping[tuple[int, str], str]:
         """None."""
         return {}
 
@@ -96,8 +105,10 @@ class ServerStage:
         """Hexadecimal digits that change with whatever changes the answers."""
 
     @abstractmethod
-    def request_body(self, row: Any) -> dict[str, Any]:
-        """The body of the request about a row. Raises RowError."""
+    def request_bodies(self, row: Any) -> dict[str, dict[str, Any]]:
+        """The bodies of the requests about a row: by the digest, with what tells one from another
+        behind it. Raises RowError.
+        """
 
     @abstractmethod
     def usage_of(self, content: str) -> Usage:

@@ -6,6 +6,7 @@ stamp of each number, and the keyframes that let the decoder skip unneeded frame
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ from curate.tasks.video.span import Pick, Span, SpanShape
 from curate.tasks.video.tone_mapping import ToneMapper
 
 Pictures = NDArray[np.uint8]  # n x height x width x 3
+_Place = tuple[Pictures, int]  # an array of a Pick, and the position in it
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def pick_frames(
         shape = geometry(stream, first)
         count = len(times.stamps) if times else planned
         seconds = float(span.seconds)
-        picks = choose(SpanShape(count, count / seconds if seconds > 0 else None, *shape.size))
+        fps = count / seconds if seconds > 0 else None
+        picks = choose(SpanShape(count, fps, *shape.size, times.stamps if times else ()))
         numbers = sorted({i for pick in picks for i in pick.indices})
         if times is None:
             frames = _counted(deinterlaced(frames_from(span.start)), numbers)
@@ -92,13 +95,14 @@ def _packet_times(
     for packet in found:
         if packet.size == 0:
             break
-        if packet.pts is None or packet.dts is None:
+        if packet.pts is None:
             return None
         if packet.is_keyframe:
             keys.append(packet.pts)
         if span.start <= packet.pts < span.end:
             stamps.append(packet.pts)
-        if packet.dts >= span.end:
+        # Matroska tells none for its first packets, where frames refer to later ones
+        if packet.dts is not None and packet.dts >= span.end:
             break
     stamps.sort()
     complete = stamps[:1] == [span.start] and len(set(stamps)) == len(stamps)
@@ -149,21 +153,29 @@ class _PickedPictures:
     """An array of pictures for each Pick, filled in place, as there may be hundreds of pictures."""
 
     def __init__(self, picks: Sequence[Pick], shape: Geometry) -> None:
-        self._picks = picks
-        self._converters = []
+        self._converters: dict[tuple[int, int], Converter] = {}
+        # by frame, then by size: where its picture belongs
+        self._places: defaultdict[int, defaultdict[tuple[int, int], list[_Place]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
         tone_mapper = ToneMapper()
         self.arrays: list[Pictures] = []
         for pick in picks:
             width, height = pick.size or shape.size
-            self.arrays.append(np.empty((len(pick.indices), height, width, 3), np.uint8))
+            array = np.empty((len(pick.indices), height, width, 3), np.uint8)
+            self.arrays.append(array)
             size = shape.square  # before the rotation
             if pick.size is not None:
                 size = pick.size[::-1] if shape.sideways else pick.size
-            self._converters.append(Converter(size, shape, Interpolation.BICUBIC, tone_mapper))
+            if size not in self._converters:
+                bicubic = Interpolation.BICUBIC
+                self._converters[size] = Converter(size, shape, bicubic, tone_mapper)
+            for position, number in enumerate(pick.indices):
+                self._places[number][size].append((array, position))
 
     def add(self, number: int, frame: VideoFrame) -> None:
-        """Scale a frame into the array of every Pick that has its number."""
-        for pick, array, converter in zip(self._picks, self.arrays, self._converters, strict=True):
-            positions = [i for i, index in enumerate(pick.indices) if index == number]
-            if positions:
-                array[positions] = converter.convert(frame)
+        """Scale a frame into the array of every Pick that has its number, once for each size."""
+        for size, places in self._places.pop(number).items():
+            picture = self._converters[size].convert(frame)
+            for array, position in places:
+                array[position] = picture

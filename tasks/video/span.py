@@ -47,6 +47,7 @@ class SpanShape:
     fps: float | None  # average over the span; None for a still image
     width: int  # as displayed
     height: int
+    stamps: Sequence[int] = ()  # pts of each frame; empty: not known without decoding
 
 
 @dataclass(frozen=True)

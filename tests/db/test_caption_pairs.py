@@ -25,6 +25,14 @@ def captioned(url: str, home: Path) -> Line:
                 " SELECT min(id), 'one', 'r2', '', 'raw', 'a dog', 6 FROM clips"
             )
         )
+        # a newer one of a window, and those of a captioner that wrote of windows alone
+        for model in ("one", "three"):
+            window = (
+                "INSERT INTO captions (clip_id, model, revision, prompt, text_raw, created_at,"
+                " window_start_pts, window_end_pts)"
+                f" SELECT id, '{model}', 'r3', '', 'a part', 7, 0, 1 FROM clips"
+            )
+            connection.execute(text(window))
     return line
 
 

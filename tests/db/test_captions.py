@@ -113,6 +113,9 @@ def test_what_was_loaded_is_taken_back(line: Line) -> None:
         connection.execute(text('UPDATE videos SET extra = \'{"text": "given"}\' WHERE id = 1'))
         for raw, clean in (("old", "Old"), ("raw", "Raw")):
             connection.execute(text(INSERT), {"clip": 1, "model": "m", "raw": raw, "clean": clean})
+        window = INSERT.replace("created_at)", "created_at, window_start_pts)")
+        window = window.replace("5)", "6, 0)")
+        connection.execute(text(window), {"clip": 1, "model": "m", "raw": "part", "clean": "Part"})
     load(line, [TableCaption(n, "", "mine") for n in (1, 2, 3)])
     ids = captions.having(line.engine, line.dataset.id, "", {}, "table")
     assert ids == [1, 2, 3]
@@ -122,7 +125,7 @@ def test_what_was_loaded_is_taken_back(line: Line) -> None:
         (2, "given"),
         (3, None),
     ]
-    assert line.rows("SELECT model FROM captions") == [("m",), ("m",)]
+    assert line.rows("SELECT model FROM captions") == [("m",)] * 3
     assert captions.drop(line.engine, ids, "table") == 0
 
 

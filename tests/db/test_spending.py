@@ -52,14 +52,16 @@ def test_what_a_stage_cost_adds_up_and_the_budget_pauses_the_dataset(line: Line)
 def test_an_answer_is_kept_until_it_is_saved(line: Line, saved: str) -> None:
     engine, ids = line.engine, line.put_clips(3, "score")
     for clip in ids[:2]:
-        add_spending(engine, line.dataset.id, "a", Spent(1), KeptAnswer(clip, "r1", f"old {clip}"))
-        add_spending(engine, line.dataset.id, "a", Spent(1), KeptAnswer(clip, "r1", f"{clip}"))
-    assert kept_answers(engine, "a", "r1", ids) == {i: f"{i}" for i in ids[:2]}
+        add_spending(
+            engine, line.dataset.id, "a", Spent(1), [KeptAnswer(clip, "r1", f"old {clip}")]
+        )
+        add_spending(engine, line.dataset.id, "a", Spent(1), [KeptAnswer(clip, "r1", f"{clip}")])
+    assert kept_answers(engine, "a", "r1", ids) == {(i, "r1"): f"{i}" for i in ids[:2]}
     assert kept_answers(engine, "a", "r2", ids) == kept_answers(engine, "b", "r1", ids) == {}
     forget_answers(engine, "a", ids[:1])
-    assert list(kept_answers(engine, "a", "r1", ids)) == ids[1:2]
+    assert list(kept_answers(engine, "a", "r1", ids)) == [(ids[1], "r1")]
     with engine.begin() as connection:  # saved, but the process died before it forgot
         connection.execute(text(saved))
     assert kept_answers(engine, "a", "r1", ids) == {}
-    add_spending(engine, line.dataset.id, "a", Spent(1), KeptAnswer(ids[1], "r1", "anew"))
-    assert kept_answers(engine, "a", "r1", ids) == {ids[1]: "anew"}
+    add_spending(engine, line.dataset.id, "a", Spent(1), [KeptAnswer(ids[1], "r1", "anew")])
+    assert kept_answers(engine, "a", "r1", ids) == {(ids[1], "r1"): "anew"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,11 +19,16 @@ def test_a_later_vote_takes_the_place_of_the_same_voters_earlier_one(
 ) -> None:
     line = captioned(database_url, home)
     first, second = pairs(line.engine, asked(line))
-    votes = [
+    ((of_window,),) = line.rows(
+        f"SELECT id FROM captions WHERE clip_id = {first.clip} AND model = 'one'"
+        " AND window_start_pts = 0"
+    )
+    votes: list[Any] = [
         Vote(first.clip, first.a.id, first.b.id, "left"),
         Vote(second.clip, second.b.id, second.a.id, "left"),
         Vote(first.clip, first.a.id, 999, "left"),
         Vote(second.clip, first.a.id, first.b.id, "left"),
+        Vote(first.clip, of_window, first.b.id, "left"),
     ]
     assert save_votes(line.engine, line.dataset.id, "ann", votes) == 2
     assert count_votes(line.engine, line.dataset.id) == {("one", "two"): VoteCounts(a=1, b=1)}

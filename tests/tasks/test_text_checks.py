@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.pipelines import make_line
-from tests.tasks.captioned import put_clip
+from tests.tasks.captioned import INSERT_CAPTION, put_clip
 from tests.worker.conftest import run_all
 
 pytestmark = pytest.mark.usefixtures("text_stages")
@@ -22,7 +22,12 @@ COLUMNS = (
 def test_clips_are_dropped_by_what_is_wrong_with_their_text(sqlite_url: str, home: Path) -> None:
     line = make_line(sqlite_url, home, ["clean_text", "text_checks", "sound: text_refusal = 0"])
     put_clip(line, ("one", "A brown dog runs."), ("two", "A brown dog sleeps."))
-    put_clip(line, ("one", "I cannot describe this, since I see no dog"))
+    clip = put_clip(line, ("one", "I cannot describe this, since I see no dog"))
+    window = INSERT_CAPTION.replace("created_at)", "created_at, window_start_pts)")
+    with line.engine.begin() as connection:
+        connection.execute(
+            text(window.replace("5)", "5, 0)")), {"clip": clip, "model": "two", "raw": "A dog."}
+        )
     put_clip(line)
     run_all(line, "clean_text")
     run_all(line, "text_checks")

@@ -116,7 +116,7 @@ def test_what_cannot_be_counted_now_is_counted_later(
     (clip,) = line.put_clips(1, "score")
     gate.spend(Usage(1, 2, 0.25), Answer(clip, "r", "text"))
     assert spent_by_stage(line.engine, line.dataset.id) == {"score": Spent(2, 11, 22, 0.75)}
-    assert gate.answers("r", [clip]) == {clip: "text"}
+    assert gate.answers("r", [clip]) == {(clip, "r"): "text"}
     gate.spend(Usage(cost=0.25), Answer(clip + 1, "r", "of a clip that was deleted"))
     assert spent_by_stage(line.engine, line.dataset.id)["score"].requests == 2
     gate.forget([clip])

@@ -323,6 +323,9 @@
           "article",
           { class: "caption" },
           el("h3", {}, line(`${caption.model} ${caption.revision}`.trim())),
+          caption.window_seconds
+            ? el("p", { class: "muted" }, `Window: ${caption.window_seconds.map((s) => number(s)).join(" to ")} s`)
+            : null,
           el("p", { dir: "auto" }, caption.text ?? caption.text_raw),
           caption.text !== null && caption.text !== caption.text_raw
             ? el("details", {}, el("summary", {}, "As it was written"), el("p", { dir: "auto" }, caption.text_raw))
@@ -342,6 +345,7 @@
               caption.tokens === null ? null : `${number(caption.tokens)} tokens`,
               caption.seconds === null ? null : `${number(caption.seconds)} s`,
               caption.text === null ? "not cleaned" : null,
+              caption.summary === null ? null : `summary: ${caption.summary}`,
             ].filter(Boolean).join(" · "),
           ),
           caption.prompt ? el("p", { class: "muted" }, `Prompt: ${line(caption.prompt)}`) : null,

@@ -95,9 +95,8 @@ def test_a_caption_with_half_a_character_or_nul_in_it_is_kept_as_databases_take_
     """A model that writes bytes may write any; a clip must not fail by it."""
     stage: Any = object.__new__(ShareGpt4vStage)
     stage.options = stage.Options()
-    outcome = stage.outcome(
-        [(SimpleNamespace(name="a", revision="b"), Caption("\0a \ud83d dog\0", 3, 0.1))]
-    )
+    stage._captioner = SimpleNamespace(name="a", revision="b")
+    outcome = stage.outcome([(None, Caption("\0a \ud83d dog\0", 3, 0.1))])
     assert outcome.scores["text"] == outcome.tables[0].rows[0]["text_raw"] == "\ufffda ? dog\ufffd"
 
 

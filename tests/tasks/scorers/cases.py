@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -258,6 +259,7 @@ def match_captions() -> Any:
         "seconds": None,
         "match": None,
         "created_at": 1.0,
+        **dict.fromkeys(("window_start_pts", "window_end_pts", "summary")),
     }
     said = [("m", "raw one", "a dog"), ("n", "the sea", None), ("o", " ", None)]
     told = [
@@ -265,6 +267,17 @@ def match_captions() -> Any:
         for n, (m, raw, t) in enumerate(said)
     ]
     with_captions = replace(row, tables={**row.tables, "captions": told})
+    pixels = [
+        {**row.tables["embeddings"][0], "frame": n, "position": (1 + 2 * n) / 4} for n in (0, 1)
+    ]
+    pixels[1]["vector"] = embedded()["scene 1"].tables["embeddings"][0]["vector"]
+    span = row.end_pts - row.start_pts
+    edges = [row.start_pts + span * n // 4 for n in (0, 2, 3, 4)]
+    windows = [
+        {**told[1], "id": n, "window_start_pts": start, "window_end_pts": end}
+        for n, (start, end) in enumerate(pairwise(edges))
+    ]
+    windowed = replace(row, tables={"embeddings": pixels, "captions": windows})
     stage = ready(Match, captions="all")
     alone = [
         shown(run_rows(ready(Match), [with_text(row, text)]))["scores"]["10"]["match"]
@@ -272,6 +285,8 @@ def match_captions() -> Any:
     ]
     return {
         "alone": alone, "found": shown(run_rows(stage, [with_captions])),
+        "windows": shown(run_rows(stage, [windowed])),
+        "other": shown(run_rows(ready(Match), [with_text(embedded()["scene 1"], "the sea")])),
         "none": shown(run_rows(stage, [replace(row, tables={**row.tables, "captions": []})])),
     }  # fmt: skip
 

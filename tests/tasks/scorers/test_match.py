@@ -61,6 +61,17 @@ def test_each_caption_gets_a_score_of_its_own_and_the_best_one_counts(found: Fou
     assert some["none"]["scores"]["10"] == {"match": None, "match_lowest": None}
 
 
+def test_the_caption_of_a_window_is_compared_with_frames_within_it_or_the_nearest(
+    found: Found,
+) -> None:
+    some = found["match captions"]
+    first, second = some["alone"][1], next(iter(some["other"]["scores"].values()))["match"]
+    assert first != pytest.approx(second, abs=1e-2)
+    matches = [row["match"] for row in some["windows"]["tables"]["10"]]
+    assert matches == pytest.approx([first, second, second], abs=1e-4)
+    assert some["windows"]["scores"]["10"]["match"] == pytest.approx(max(first, second), abs=1e-4)
+
+
 def test_match_and_option_match_agree_on_a_text(found: Found) -> None:
     match, option = found["match option_match"]
     assert match["scores"]["10"]["match"] == pytest.approx(
