@@ -286,7 +286,10 @@ def match_captions() -> Any:
     return {
         "alone": alone, "found": shown(run_rows(stage, [with_captions])),
         "windows": shown(run_rows(stage, [windowed])),
-        "other": shown(run_rows(ready(Match), [with_text(embedded()["scene 1"], "the sea")])),
+        "of frames": [
+            shown(run_rows(ready(Match), [with_text(one, "the sea")]))["scores"]["10"]["match"]
+            for one in [replace(row, tables={"embeddings": [picture]}) for picture in pixels]
+        ],
         "none": shown(run_rows(stage, [replace(row, tables={**row.tables, "captions": []})])),
     }  # fmt: skip
 
