@@ -169,7 +169,8 @@ def narrowed(
 # both write the same bytes: on SQLite the key's index gives the fields in their order
 _FIELDS = (
     "(SELECT '{{' || {together} || '}}' FROM caption_fields AS f WHERE f.caption_id = "
-    "(SELECT max(c.id) FROM captions AS c WHERE c.clip_id = clips.id{of_model}))"
+    "(SELECT max(c.id) FROM captions AS c WHERE c.clip_id = clips.id "
+    "AND c.window_start_pts IS NULL{of_model}))"
 )
 _TOGETHER = (
     "string_agg(CAST(to_json(f.field) AS text) || ': ' || CAST(to_json(f.text) AS text), ', ' "
