@@ -24,8 +24,8 @@ from curate.db.datasets import Dataset, all_datasets, pick, rename, video_ids
 from curate.db.reports.overview import condition, view_dataset
 from curate.tasks.inputs.paths import to_text
 from curate.tasks.storage.clip_files import sizes_below
+from curate.tasks.storage.clip_paths import archive
 from curate.tasks.storage.removal import Removed, remove_empty_folders, remove_files
-from curate.tasks.video.samples import archive
 from curate.worker.dispatcher import expire_rows_of_dead
 from curate.worker.session.database import open_database, open_dataset
 from curate.worker.session.enqueuing import check_name

@@ -80,6 +80,11 @@ COMMANDS = [
         "Turn videos into clips and write the clips that passed every filter to a table.",
     ),
     Entry(
+        "plan",
+        WORK,
+        "Predict what a run will cost, by running the pipeline on a sample of the videos.",
+    ),
+    Entry(
         "enqueue",
         WORK,
         "Put new and changed videos into a dataset; workers take it from there.",

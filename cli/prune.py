@@ -34,9 +34,9 @@ from curate.db.prune import dropped_with_files, forget_videos, rows_at_work, unn
 from curate.db.redo import give_up_files
 from curate.tasks.inputs.files import fingerprint_now, is_absent, is_gone, is_same_file
 from curate.tasks.inputs.paths import to_text
+from curate.tasks.storage.clip_paths import archive
 from curate.tasks.storage.part_files import abandoned_files
 from curate.tasks.storage.removal import Removed, files_below, remove_files, sizes_of
-from curate.tasks.video.samples import archive
 from curate.worker.session.database import OpenDataset, open_all, open_database, open_dataset
 from curate.worker.session.folders import refuse_foreign
 

@@ -15,6 +15,7 @@ from curate.cli.shared.hosts import version_difference
 from curate.cli.shared.lost_frames import lost_text
 from curate.cli.shared.options import DatasetName, Json
 from curate.cli.shared.output import emit, emit_json, emit_parts
+from curate.cli.shared.planned import plan_json, plan_lines
 from curate.cli.shared.session import Session
 from curate.configs.schema import RUNNING
 from curate.configs.settings import without_passwords
@@ -128,6 +129,7 @@ def status_json(session: Session, opened: OpenDataset, view: DatasetView) -> dic
             {"stage": stage, **asdict(spent), "max_cost": budget_of(opened, stage)}
             for stage, spent in spent_by_stage(opened.engine, opened.dataset.id).items()
         ],
+        "plan": plan_json(opened, view, session.settings.samples),
     }  # fmt: skip
 
 
@@ -168,6 +170,8 @@ def _print_table(
         print(formatted(f"{blocked['stage']} is blocked: {blocked['message']}"))
     for spent in report["spending"]:
         print(spending_text(spent))
+    for line in plan_lines(report["plan"], totals.videos, view.over) if report["plan"] else ():
+        print(line)
     for earlier in report["earlier_forms"]:
         stage, subject = earlier["stage"], counted(earlier["rows"], earlier["level"])
         advice = f"; for clips by the rules of today: {opened.dataset.run_anew()}"

@@ -292,6 +292,12 @@ class NeedMissing(ServiceError):
     """Stage {stage} cannot go on: {why}"""
 
 
+class PlanStopped(ServiceError):
+    """The sample did not end, and nothing is predicted: {why}. Mend that and give the same command
+    again, or plan without the stage: --set {stage}.enabled=false
+    """
+
+
 class NotFitted(ServiceError):
     """Stage {stage} needs concepts, and none are fitted yet. Clips wait for them. Once enough are
     embedded: `curate concepts fit DATASET`. Then: `curate resume DATASET`

@@ -10,8 +10,7 @@ from sqlalchemy import ColumnElement, Engine, func, select
 from curate.configs.pipeline import Pipeline, StageStep
 from curate.db.datasets import Dataset
 from curate.db.engine import reading
-from curate.db.schema import clips, column_of, videos
-from curate.db.selection import FILE_SIZE
+from curate.db.schema import FILE_SIZE, clips, column_of, videos
 
 AT_ONCE = 500  # rows that are read together
 

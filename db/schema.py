@@ -52,6 +52,8 @@ from curate.db.home import HomePath
 KEEP, DROP = "keep", "drop"  # values of clips.picked
 PICKED = "picked"  # the reason of a clip that was picked to drop
 
+FILE_SIZE = "file_size"  # the column of a clip that tells the size of its file
+
 # SQLite only numbers rows by itself when the type is called INTEGER
 Id = BigInteger().with_variant(Integer, "sqlite")
 

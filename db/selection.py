@@ -34,7 +34,7 @@ from curate.db.balance import (
 from curate.db.expressions import quoted, random_order
 from curate.db.filters.sql import to_sql
 from curate.db.home import shown_sql
-from curate.db.schema import clips, datasets, videos
+from curate.db.schema import FILE_SIZE, clips, datasets, videos
 
 STATUSES = ("kept", "dropped", "failed", "active")
 TRAIN, VAL = "train", "val"  # the sides of --hold-out
@@ -65,7 +65,6 @@ OF_SOURCE = (
 PATHS = ("path", "source")
 CAPTION_FIELDS = "caption_fields"  # a column of exports: those of the caption that is the text
 TEXT_MODEL = "text_model"  # the column of a clip that tells who wrote that caption
-FILE_SIZE = "file_size"  # the column of a clip that tells the size of its file
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ SLOW = (
     "tests/cli/test_metrics.py",
     "tests/cli/test_models.py",
     "tests/cli/test_next.py",
+    "tests/cli/test_plan.py",
     "tests/cli/test_program.py",
     "tests/cli/test_redo.py",
     "tests/cli/test_run.py",

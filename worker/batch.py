@@ -210,5 +210,4 @@ class BatchRunner:
 
     def _log_released(self, claimed: Claim, error: ServiceError) -> None:
         with contextlib.suppress(ServiceError), writing(self.engine) as connection:
-            names = (self._writer.worker, self._writer.version)
-            log_batch(connection, claimed, Done(), *names, error)
+            log_batch(connection, claimed, Done(), *self._writer.names, error)

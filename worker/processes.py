@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from curate.configs.errors import UsageError
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import QUEUES
-from curate.configs.settings import Settings
+from curate.configs.settings import PREFIX, Settings
 from curate.tasks.models import device
 
 RECYCLE = 500  # messages after which a process of `cpu` is replaced: decoders leak
@@ -56,12 +56,15 @@ class WorkerSpec:
     ) -> dict[str, str]:
         """The environment of the worker.
 
-        Inherited variables override the number of threads; the pinned NPU overrides everything.
+        Inherited variables override the number of threads, but no setting, not even an empty one;
+        the pinned NPU overrides everything.
         """
         libraries = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         ours = dict.fromkeys(libraries, str(self.threads))
         pinned = {} if self.npu is None else device.pinned(self.npu)
-        return ours | dict(inherited) | settings.environment() | pinned
+        names = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+        others = {name: value for name, value in inherited.items() if name not in names}
+        return ours | others | settings.environment() | pinned
 
     def __str__(self) -> str:
         where = "" if self.npu is None else f" on NPU {self.npu}"

@@ -22,10 +22,9 @@ from curate.db.deleting import (
     videos_by_stem,
 )
 from curate.tasks.inputs.paths import is_url, to_path, to_text
-from curate.tasks.storage.clip_paths import clip_path
+from curate.tasks.storage.clip_paths import archive, clip_path
 from curate.tasks.storage.locations import Location, below
 from curate.tasks.storage.removal import files_below
-from curate.tasks.video.samples import archive
 
 CHUNK = 500
 _NAME_OF_CLIP = re.compile(r"/(?P<stem>.+)_scene-(?P<index>\d+)\.mp4", re.DOTALL)

@@ -69,6 +69,11 @@ class Writer:
     worker: str
     version: str
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """Its name and version."""
+        return self.worker, self.version
+
 
 @dataclass(frozen=True)
 class Saved:
@@ -150,8 +155,7 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> Sa
             n_dropped = connection.execute(count, {"ids": scored}).scalar_one()
         n_failed = len(routes.keys() & outcomes.failed.keys())
         n_ok = len(routes.keys() & (outcomes.scores.keys() | outcomes.dropped.keys()))
-        done = Done(n_ok, n_failed, outcomes.took)
-        log_batch(connection, claim, done, writer.worker, writer.version)
+        log_batch(connection, claim, Done(n_ok, n_failed, outcomes.took), *writer.names)
     held_videos = [row.get("video_id", row["id"]) for row in claim.rows if row["id"] in routes]
     n_replaced = sum(video_id in outcomes.replaced for video_id in held_videos)
     n_released, n_lost = len(routes) - n_ok - n_failed - n_replaced, len(claim.rows) - len(routes)

@@ -12,6 +12,8 @@ from typing import Literal
 
 from curate.configs.errors import ServiceError
 from curate.tasks.inputs.paths import is_url
+from curate.tasks.storage.clip_paths import archive
+from curate.tasks.storage.locations import Location
 from curate.tasks.storage.remote import as_reading_error, file_system
 
 FileState = Literal["there", "missing", "resized", "unasked"]
@@ -81,3 +83,11 @@ def sizes_below(folder: Path) -> Iterator[int]:
                         size = entry.stat(follow_symlinks=False).st_size
                 if size is not None:
                     yield size
+
+
+def archive_size(samples: Location, video_id: int) -> int:
+    """The bytes of a video's archive of samples; 0 where there is none on this host's disks."""
+    try:
+        return archive(samples, video_id).stat().st_size if isinstance(samples, Path) else 0
+    except OSError:
+        return 0

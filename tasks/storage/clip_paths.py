@@ -1,4 +1,4 @@
-"""The paths and names of the clips' files."""
+"""The paths and names of the files of clips, and of samples."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import os
 
 from curate.tasks.inputs.paths import is_url, last_link, split_archive, to_path, to_text
-from curate.tasks.storage.locations import Location, below
+from curate.tasks.storage.locations import Location, LocationT, below
 
 # bytes of a file name that may come from the source; file systems allow 255 in all
 _LONGEST_NAME = 200
@@ -38,3 +38,8 @@ def clip_path(root: Location, stem: str, index: int) -> Location:
         beginning = raw[: _LONGEST_NAME - 17].decode("utf-8", "ignore")
         name = f"{beginning}~{hashlib.sha256(raw).hexdigest()[:16]}"
     return below(root, *folders, f"{name}_scene-{index}.mp4")
+
+
+def archive(root: LocationT, video_id: int) -> LocationT:
+    """The path or URL of a video's archive of samples."""
+    return below(root, str(video_id // 1000), f"{video_id}.zip")

@@ -20,18 +20,14 @@ from pathlib import Path
 
 from curate.configs.row_errors import SamplesMissing, Unreadable
 from curate.tasks.storage.archives import RemoteArchives
-from curate.tasks.storage.locations import Location, LocationT, below, replacing
+from curate.tasks.storage.clip_paths import archive
+from curate.tasks.storage.locations import Location, replacing
 from curate.tasks.video.geometry import RGB
 from curate.tasks.video.jpeg import JpegList, decode_jpeg
 from curate.tasks.video.measures import FrameLook, Measures, Pair, Picture, Still
 
 SHORTER = 256  # what the CLIP tower (224, centre crop) and LPIPS need
 LONGER = 960  # for text recognition: a larger side finds no more text, a smaller one costs as much
-
-
-def archive(root: LocationT, video_id: int) -> LocationT:
-    """The path or URL of a video's archive of samples."""
-    return below(root, str(video_id // 1000), f"{video_id}.zip")
 
 
 @dataclass(frozen=True)

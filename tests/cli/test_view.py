@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.tasks.video.samples import archive
+from curate.tasks.storage.clip_paths import archive
 from tests.cli.conftest import Call, Filled, program
 from tests.pipelines import wait_until
 

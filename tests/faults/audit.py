@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Engine, text
 
 from curate.db.engine import is_sqlite, reading, writing
 from curate.tasks.inputs.paths import to_path
-from curate.tasks.video.samples import archive
+from curate.tasks.storage.clip_paths import archive
 
 POSITION = (
     *("stage", "status", "reason", "error", "owner"),

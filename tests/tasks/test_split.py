@@ -19,9 +19,10 @@ from curate.configs.settings import Settings
 from curate.tasks.models.transnet import WINDOW
 from curate.tasks.split import NO_SCENE, Split
 from curate.tasks.stage import Context, Need, NewClip, Outcome, Video
+from curate.tasks.storage.clip_paths import archive
 from curate.tasks.video.decode import decode, open_media, video_stream
 from curate.tasks.video.probing import probe_video
-from curate.tasks.video.samples import Samples, archive
+from curate.tasks.video.samples import Samples
 from tests.media import (
     BAD,
     CLOSED,

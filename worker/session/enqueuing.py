@@ -131,12 +131,12 @@ def enqueue_videos(
     Raises PipelineChanged when another one is asked for, NoInput, ConfigError, ServiceError; and
     UsageError or FilterError when what is to be written cannot be. Then nothing was made.
     """
-    existing = _existing_database(session)
+    existing = existing_database(session)
     chosen = choose(datasets.all_datasets(existing) if existing else [], request)
     pipeline = pipeline_for(chosen, request)
     check_models(pipeline, session.settings.model_folder)
     check_clips_writable(session.settings)
-    inputs, passed_over = _find(session, request)
+    inputs, passed_over = find_inputs(session, request)
     if request.selection:
         tables = [s for s in request.sources if extension(s) in TABLE_EXTENSIONS]
         extras = [name for table in tables for name in other_columns(table)]
@@ -159,11 +159,11 @@ def enqueue_videos(
 
 def preview(session: HomeSession, request: EnqueueRequest) -> tuple[str, Pipeline, EnqueueReport]:
     """What an enqueue would do: the dataset's name, its pipeline, the counts. Writes nothing."""
-    engine = _existing_database(session)
+    engine = existing_database(session)
     chosen = choose(datasets.all_datasets(engine) if engine else [], request)
     pipeline = pipeline_for(chosen, request)
     check_models(pipeline, session.settings.model_folder)
-    inputs, passed_over = _find(session, request)
+    inputs, passed_over = find_inputs(session, request)
     if isinstance(chosen, str) or engine is None:
         joining = Counter(not one.only_known for one in inputs)
         counts, name = Enqueued(new=joining[True], left_out=joining[False]), str(chosen)
@@ -176,7 +176,9 @@ def preview(session: HomeSession, request: EnqueueRequest) -> tuple[str, Pipelin
     return name, pipeline, EnqueueReport.of(counts, passed_over, pipeline)
 
 
-def _find(session: HomeSession, request: EnqueueRequest) -> tuple[Iterator[Input], PassedOver]:
+def find_inputs(
+    session: HomeSession, request: EnqueueRequest
+) -> tuple[Iterator[Input], PassedOver]:
     """The inputs of a request, and what is passed over on the way to them. Raises NoInput."""
     passed_over = PassedOver()
     settings = session.settings
@@ -187,7 +189,8 @@ def _find(session: HomeSession, request: EnqueueRequest) -> tuple[Iterator[Input
     return find_all_inputs(request.sources, passed_over, search), passed_over
 
 
-def _existing_database(session: HomeSession) -> Engine | None:
+def existing_database(session: HomeSession) -> Engine | None:
+    """The database with its datasets; None where there is none yet."""
     try:
         return open_database(session)
     except NoDatasets:

@@ -11,10 +11,11 @@ import pytest
 from curate.configs.errors import BucketMissing, ServiceError
 from curate.configs.row_errors import SamplesMissing
 from curate.tasks.storage.archives import OPEN, RemoteArchives
+from curate.tasks.storage.clip_paths import archive
 from curate.tasks.storage.remote import RemoteFile
 from curate.tasks.video.jpeg import JpegList, encode_jpeg
 from curate.tasks.video.measures import Measures, Pair, Still
-from curate.tasks.video.samples import Samples, archive, writing_samples
+from curate.tasks.video.samples import Samples, writing_samples
 from tests.conftest import use_s3
 from tests.media import frame_number, picture
 from tests.servers import S3, free_ports

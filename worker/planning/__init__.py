@@ -1,0 +1,1 @@
+"""What a dataset will cost, predicted from a sample of its videos."""
