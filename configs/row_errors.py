@@ -154,9 +154,9 @@ class CaptionEmpty(StageError):
 
 
 class CaptionMalformed(StageError):
-    """The model {model} did not answer in the fields that it was asked for: {why}. It wrote:
-    {wrote}. Try again with: `curate retry DATASET --error CaptionMalformed`. An answer that breaks
-    off needs more tokens: `curate redo {stage} DATASET --set {stage}.max_new_tokens=2048`
+    """The model {model} did not answer in the fields that it was asked for: {why}. It wrote
+    "{wrote}". Try again with: `curate retry DATASET --error CaptionMalformed`. An answer that
+    breaks off needs more tokens: `curate redo {stage} DATASET --set {stage}.max_new_tokens=2048`
     """
 
 

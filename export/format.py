@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from curate.configs.schema import Column
+from curate.db.selection import CAPTION_FIELDS
 from curate.export.files import Placing, place
 from curate.tasks.inputs.extensions import is_image
 from curate.tasks.storage.locations import Location, below
@@ -196,9 +197,17 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def json_object(names: Sequence[str], values: Iterable[Any]) -> dict[str, Any]:
+    """A row for formats in JSON: the fields of a caption, a text elsewhere, are an object."""
+    row = dict(zip(names, values, strict=True))
+    if row.get(CAPTION_FIELDS):
+        row[CAPTION_FIELDS] = json.loads(row[CAPTION_FIELDS])
+    return row
+
+
 def json_line(names: Sequence[str], values: Iterable[Any]) -> str:
     """One object on one line: NULL is null, and so is a number that JSON lacks."""
-    row = dict(zip(names, values, strict=True))
+    row = json_object(names, values)
     try:
         return _ENCODE(row)
     except ValueError:

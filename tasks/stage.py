@@ -176,6 +176,7 @@ class Rows:
     """Rows of a clip in a side table: they replace its rows for which `where` holds.
 
     The stage names `table` in `writes`. Neither `where` nor `rows` hold clip_id: it is the clip's.
+    Rows of captions may hold `fields`, texts by field, as those that are read do.
     """
 
     table: str

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
-from curate.export.format import MP4, FolderFormat, Item, Laid, Way, finite
+from curate.export.format import MP4, FolderFormat, Item, Laid, Way, finite, json_object
 
 
 def duration_of(frames: int | None, fps: float | None) -> float | None:
@@ -42,7 +42,7 @@ class OpenSoraPku(FolderFormat):
         with (folder / "videos.json").open("w", encoding="ascii", newline="") as stream:
             stream.write("[")
             for number, clip in enumerate(laid):
-                more = dict(zip(way.names, map(finite, clip.values), strict=True))
+                more = json_object(way.names, map(finite, clip.values))
                 entry = more | {
                     "path": clip.video,
                     "cap": clip.text,

@@ -324,7 +324,7 @@ def test_the_fields_of_the_caption_that_is_the_text_are_json(
     for name in ("x.jsonl", "x.parquet", "x.csv"):
         assert "caption_fields" in write(line, tmp_path / name).columns
     lines = (tmp_path / "x.jsonl").read_text().split("\n")[:-1]
-    texts = [json.loads(one)["caption_fields"] for one in lines]
+    objects = [json.loads(one)["caption_fields"] for one in lines]
+    assert [one for one in objects if one] == [{"action": "runs", "subject": odd}]
     table = pd.read_parquet(tmp_path / "x.parquet")["caption_fields"]
-    assert texts == [None if pd.isna(cell) else cell for cell in table]
-    assert [json.loads(cell) for cell in texts if cell] == [{"action": "runs", "subject": odd}]
+    assert [None if pd.isna(cell) else json.loads(cell) for cell in table] == objects

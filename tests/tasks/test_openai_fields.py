@@ -82,7 +82,7 @@ def test_a_clip_without_all_its_fields_failed_with_the_reason(
         "number": "short is no text",
         "broken": "its JSON breaks off",
         "python": "its JSON is not valid",
-        "prose": "it holds no JSON object. It wrote: I cannot describe this, as an AI.",
+        "prose": 'it holds no JSON object. It wrote "I cannot describe this, as an AI."',
     }
     server.deeds = {
         **{n: [f"fields {fault}"] for n, fault in enumerate(whys)},

@@ -19,12 +19,14 @@ import numpy as np
 
 from curate.configs.settings import Settings
 from curate.tasks.captioners import language_model, writing
+from curate.tasks.captioners.interface import Caption
 from curate.tasks.models.trial import trial
 from curate.tasks.pllava import PllavaStage
 from curate.tasks.qwen2_5_vl import Qwen25VlStage
 from curate.tasks.qwen2_vl import Qwen2VlStage
 from curate.tasks.sharegpt4v import ShareGpt4vStage
 from curate.tasks.stage import Clip, Context, Stage, Video
+from curate.tasks.video.span import Pick
 from curate.worker.outcomes import run_rows
 from tests import tiny_captioners as tiny
 from tests import tiny_sharegpt4v
@@ -99,6 +101,29 @@ def nan() -> dict[str, Any]:
         return found("pllava", clips()[:2], pass_size=3)
 
 
+def in_fields() -> dict[str, Any]:
+    """A captioner that is asked for fields and writes them at the second time, but for the clip
+    that comes second; and one that writes noise.
+    """
+    right, asked = '{"short": "A", "mood": "B"}', []
+
+    class Told:
+        name, revision = "told", "r1"
+
+        def choose_frames(self, clip: Any) -> Pick:
+            return Pick([0], (28, 28))
+
+        def captions(self, frames: Any, prompt: str, max_new_tokens: int) -> list[Caption]:
+            asked.append(prompt)
+            texts = {1: ["Noise."] * len(frames), 2: [right], 3: ['{"short": "A"}']}
+            return [Caption(text, 4, 1.0) for text in texts[len(asked)]]
+
+    fields = {"short": None, "mood": "the mood"}
+    with mock.patch.object(Qwen2VlStage, "captioner", lambda stage, folder: Told()):
+        told = found("qwen2_vl", clips(), fields=fields, pass_size=3)
+    return {"told": told, "asked": asked, "noise": found("qwen2_vl", clips(), fields=fields)}
+
+
 def at_once(words: dict[str, int]) -> dict[str, Any]:
     """What is found when so many words of a beginning are read in one pass; clips of a pass differ
     in length.
@@ -127,6 +152,6 @@ if __name__ == "__main__":
             tower=tiny_sharegpt4v.TOWER),
         "tower trial": tower_trial, "together": lambda: found("pllava", clips(), pass_size=3),
         "prompt": lambda: found("qwen2_vl", clips(), prompt="What? <|video_pad|>"),
-        "nan": nan,
+        "nan": nan, "fields": in_fields,
         "trial": lambda: trial("qwen2_vl", settings().model_folder / tiny.QWEN2, settings()),
     })  # fmt: skip

@@ -159,7 +159,7 @@ def test_a_local_model_is_asked_once_more_about_the_clip_that_it_got_wrong() -> 
     assert [caption.error is None for caption in captions] == [True, True, False]
     malformed = captions[2].error
     assert isinstance(malformed, CaptionMalformed)
-    assert 'action is missing. It wrote: {"subject": "A dog"}.' in str(malformed)
+    assert 'action is missing. It wrote "{"subject": "A dog"}".' in str(malformed)
     assert model.prompts[0] == "What?"
     assert "it holds no JSON object" in model.prompts[1]
     assert "subject is missing, action is missing" in model.prompts[2]

@@ -54,6 +54,23 @@ def test_a_video_and_a_picture_are_captioned_and_a_lost_source_fails_alone(
         assert 1 <= row["tokens"] <= 4
 
 
+def test_fields_are_asked_for_once_more_or_the_clip_fails(found: Found) -> None:
+    told = found["fields"]["told"]
+    assert {clip: kind for clip, (kind, _) in told["failed"].items()} == {
+        "2": "CaptionMalformed", "3": "Unreadable",
+    }  # fmt: skip
+    assert "mood is missing" in told["failed"]["2"][1]
+    ((clip, (row,)),) = told["captions"].items()
+    assert (clip, row["fields"], row["text_raw"]) == ("1", {"short": "A", "mood": "B"}, "A B")
+    first, *again = found["fields"]["asked"]
+    assert row["prompt"] == first
+    assert [prompt.startswith(first) for prompt in again] == [True, True]
+    assert "it holds no JSON object" in again[0]
+    noise = found["fields"]["noise"]
+    assert {kind for kind, _ in noise["failed"].values()} == {"CaptionMalformed", "Unreadable"}
+    assert noise["captions"] == {}
+
+
 def test_clips_of_one_pass_have_the_captions_that_they_have_alone(found: Found) -> None:
     assert found["together"]["scores"] == found["pllava"]["scores"]
     assert found["together"]["failed"].keys() == {"3"}
