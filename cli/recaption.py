@@ -16,7 +16,7 @@ from curate.tasks.captioners.stages import CaptionStage
 from curate.tasks.registry import stages
 from curate.worker.session.database import OpenDataset, open_dataset
 
-AFTER = (CLEAN, "match", "text_embed")  # what a new caption goes through too
+AFTER = ("rewrite", CLEAN, "match", "text_embed")  # what a new caption goes through too
 
 
 CaptionerStage = Annotated[
@@ -40,8 +40,8 @@ def recaption(
     """Caption clips once more, then clean and match the new captions; --set gives the captioner
     other options.
 
-    Captions by another model, revision or prompt stay beside the new ones. Of clean_text, match
-    and text_embed those are done that the pipeline has behind the captioner.
+    Captions by another model, revision or prompt stay beside the new ones. Of rewrite,
+    clean_text, match and text_embed those are done that the pipeline has behind the captioner.
 
     Example:
       curate recaption --set "openai.prompt=What does the camera do?" --where "text_len < 5"

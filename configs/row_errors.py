@@ -160,6 +160,13 @@ class CaptionMalformed(StageError):
     """
 
 
+class RewriteUnfit(StageError):
+    """The model {model} wrote no texts that fit, and none when it was asked once more: {why}. It
+    wrote: {wrote}. Try again with: `curate retry DATASET --error RewriteUnfit`. Or ask for other
+    lengths: `curate redo {stage} DATASET --set {stage}.variants={{NAME: {{words: [5, 60]}}}}`
+    """
+
+
 class SamplesMissing(StageError):
     """The sampled frames of this clip are not in {path}. They are written by split; run it again
     with: `curate retry DATASET --error SamplesMissing`

@@ -32,6 +32,7 @@ from curate.tasks.text.captions import (
 from curate.tasks.text.extras import with_motion, with_scores, with_text
 from curate.tasks.text.measure import TokenCounter, has_url, words
 from curate.tasks.text.prefix import strip_prefix
+from curate.tasks.text.rewrites import REWRITES, newest_rewrite
 from curate.tasks.text.template import Template
 
 _ALIKE = 0.8  # similarity (1: equal) from which a name counts as a misspelling of another one
@@ -56,6 +57,11 @@ class CleanTextOptions(StageOptions):
         "",
         description="what the text of a caption in fields is made of, such as {subject} {action}; "
         "empty, or where it lacks one of them: as it was written",
+    )
+    rewritten: str = Field(
+        "",
+        description="variant of rewrite, such as text_dense, that becomes the text where there is "
+        "one; only a caption by hand goes before it; empty: a caption",
     )
     refine: bool = Field(True, description="cut words such as: The video shows")
     clean: Literal["safe", "t5", "none"] = Field(
@@ -95,8 +101,8 @@ class CleanText(Stage[Clip, CleanTextOptions]):
     name = "clean_text"
     level = "clip"
     Options = CleanTextOptions
-    reads = (TABLE,)
-    may_lack = (TABLE,)
+    reads = (TABLE, REWRITES)
+    may_lack = (TABLE, REWRITES)
     writes = (TABLE,)
     columns = {
         "text": Column(
@@ -156,6 +162,10 @@ class CleanText(Stage[Clip, CleanTextOptions]):
         )
         if chooses and not matches_all:
             _refuse(f"the best of a clip's windows is known by their match; {missing}")
+        variants = [name for s in before.stages for name in getattr(s.options, "variants", ())]
+        if options.rewritten and options.rewritten not in variants:
+            known = hint(options.rewritten, variants) if variants else "put stage rewrite before it"
+            _refuse(f"rewritten: no stage before it writes {options.rewritten}; {known}")
 
     def load(self) -> None:
         """Load the cleaning rules and the tokenizer."""
@@ -178,11 +188,17 @@ class CleanText(Stage[Clip, CleanTextOptions]):
         captions: list[CaptionRow] = []
         for caption in _captions(row):
             raw = self._template.filled(caption.get("fields", {})) or caption["text_raw"]
-            cleaned = self._clean(strip_prefix(raw) if self.options.refine else raw)
-            captions.append({**caption, "text": cleaned or None})
+            captions.append({**caption, "text": self._cleaned(raw)})
         captions = with_best(captions)
         best = choose_caption(captions, self.options.source)
+        if not best or best["model"] != HAND:
+            newest = newest_rewrite(row.tables.get(REWRITES, ()), self.options.rewritten)
+            if newest and (cleaned := self._cleaned(newest["text"])):
+                best = {**newest, "text_raw": newest["text"], "text": cleaned}
         return Outcome(self._columns(row, best), tables=[rewritten(c) for c in captions])
+
+    def _cleaned(self, raw: str) -> str | None:
+        return self._clean(strip_prefix(raw) if self.options.refine else raw) or None
 
     def _columns(self, clip: Clip, best: CaptionRow | None) -> dict[str, Any]:
         """The columns of a clip, given its best caption, or None if it has no caption."""

@@ -74,7 +74,9 @@ class CaptionServer:
 
 
 def clip_of(body: dict[str, Any]) -> int:
-    """The clip whose picture is in a request: its gray level / STEP; -1 without a picture."""
+    """The clip whose picture is in a request: its gray level / STEP. Without a picture, the first
+    that its text names, as in "Clip 3 runs"; else -1.
+    """
     import cv2
 
     turns = [turn["content"] for turn in body["messages"] if isinstance(turn["content"], list)]
@@ -84,7 +86,8 @@ def clip_of(body: dict[str, Any]) -> int:
             return round(
                 float(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).mean()) / STEP
             )
-    return -1
+    named = re.search(r"Clip (\d+) runs", json.dumps(body["messages"]))
+    return int(named[1]) if named else -1
 
 
 def in_fields(clip: int, body: dict[str, Any], fault: str = "") -> str:
@@ -106,6 +109,20 @@ def in_fields(clip: int, body: dict[str, Any], fault: str = "") -> str:
         "prose": "I cannot describe this, as an AI.",
     }
     return answers[fault]
+
+
+def rewritten(clip: int, body: dict[str, Any], kind: str = "") -> str:
+    """What a model writes that was asked for texts by the names in its prompt, of a kind."""
+    names = re.findall(r"(?m)^- (\w+): ", body["messages"][0]["content"])
+    texts = {
+        "": f"Clip {clip} runs.",
+        "adding": f"Clip {clip} runs with 7 dogs.",
+        "long": f"Clip {clip} runs{' and runs' * 300}.",
+        "brief": "Runs.",
+        "leaking": body["messages"][0]["content"][:120],
+        "refusing": "I'm sorry, but I cannot describe this clip.",
+    }
+    return json.dumps(dict.fromkeys(names, texts[kind]))
 
 
 @contextmanager
@@ -140,6 +157,11 @@ def caption_server(port: int = 0) -> Iterator[CaptionServer]:
 
         def do_fields(self, clip: int, fault: str = "") -> None:
             self.send(200, good(in_fields(clip, self.body, fault)))
+
+        def do_rewrites(self, clip: int, kind: str = "") -> None:
+            state.answers.wait(60)
+            time.sleep(state.seconds)
+            self.send(200, good(rewritten(clip, self.body, kind)))
 
         def do_formatless(self, clip: int, fault: str = "") -> None:
             if "response_format" in self.body:

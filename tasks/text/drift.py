@@ -95,6 +95,11 @@ def check_installed() -> None:
         )
 
 
+def languages() -> list[str]:
+    """The names of the languages whose word forms are known."""
+    return list(import_module("snowballstemmer").algorithms())
+
+
 @cache
 def _stem(language: str) -> Callable[[str], str]:
     stem: Callable[[str], str] = import_module("snowballstemmer").stemmer(language).stemWord
