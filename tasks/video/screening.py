@@ -1,10 +1,10 @@
 """Finds the same cuts as `CutFinder`, but scores exactly only the frames whose score may matter.
 
 PySceneDetect's score of a frame is a mean over the pixels of a small picture, which is made of the
-whole frame in BGR. A `Screen` makes a thousand of these pixels alone, each as it is in the picture,
-so the mean over them is an unbiased estimate: it errs only by which pixels are drawn. They are
-drawn at random, one in each cell of a grid, so no pattern can hide between them. `margin` allows
-for the worst of pictures.
+whole frame in BGR. A `Screen` makes some of these pixels alone, each as it is in the picture, so
+the mean over them is an unbiased estimate: it errs only by which pixels are drawn. They are drawn
+at random, one in each cell of a grid, so no pattern can hide between them. `bounds` allows for the
+worst of pictures. Few pixels are drawn of each frame, more of one that these leave in doubt.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from curate.tasks.video.geometry import plane
@@ -31,15 +32,16 @@ from curate.tasks.video.scenes import (
 )
 from curate.tasks.video.tone_mapping import HDR
 
-_PIXELS = 1024  # of the estimate
+PIXELS = (320, 1024)  # of the estimates: of each frame, and of one in doubt
 _ERRORS = 3  # standard errors that an estimate may be wrong by
 _MOST = (179 + 255 + 255) / 3  # of a pixel's score
 _FORMATS = ("yuv420p", "yuvj420p")  # which swscale turns to BGR pixel by pixel, at even heights
-_MOST_BYTES = 16 << 20  # of a frame, of which six are held
+_MOST_BYTES = 16 << 20  # of a frame, of which six may be held
 _SAME = 0.5  # mean difference from the picture's own pixels: rounding
 _WINDOW = 2  # frames before and after one whose scores AdaptiveDetector compares with its
-_LEAST = 3.0  # a lower score may be that of pixels of which none is drawn
+_LEAST = 3.0  # of a level; lower scores may be those of pixels of which none is drawn
 _Places = NDArray[np.intp]
+_Pixels = NDArray[np.uint8]
 
 
 class Mosaic:
@@ -49,9 +51,9 @@ class Mosaic:
     with its chroma, which takes the same steps as a whole one.
     """
 
-    def __init__(self, first: Candidate) -> None:
-        """For frames like this one. Raises ValueError where it does not make the pixels of their
-        pictures, or there are too few.
+    def __init__(self, first: Candidate, pixels: int) -> None:
+        """For frames like this one, of about so many pixels. Raises ValueError where it does not
+        make the pixels of their pictures, or there are too few.
         """
         frame = cast(VideoFrame, first.decoded)
         stored = frame.planes
@@ -62,24 +64,23 @@ class Mosaic:
             raise ValueError
         width, height = small_size(frame)
         ratio = height / width
-        rows, columns = round((_PIXELS * ratio) ** 0.5), round((_PIXELS / ratio) ** 0.5)
+        rows, columns = round((pixels * ratio) ** 0.5), round((pixels / ratio) ** 0.5)
         if height < rows or width < columns:
             raise ValueError
         rng = np.random.default_rng(0)
         y, top, down = _drawn(height, frame.height, (columns, rows), rng)
         self.y, top, down = y.T.copy(), top.T.copy(), down.T.copy()
         self.x, left, right = _drawn(width, frame.width, (rows, columns), rng)
-        luma, chroma = (one.line_size for one in stored[:2])
         self._tiny = VideoFrame(4 * columns, 4 * rows, frame.format.name)
         self._tiny.colorspace, self._tiny.color_range = frame.colorspace, frame.color_range
+        luma, *chroma = (plane(self._tiny, number) for number in range(3))
         # a chroma is that of 2 x 2 pixels: of four neighbours, each is the innermost of its own
-        self._copies: list[tuple[int, _Places, NDArray[np.uint8]]] = []  # plane, from, to
-        for n, m in np.ndindex(2, 2):
-            y, x = top + n, left + m
-            self._copies.append((0, y * luma + x, plane(self._tiny, 0)[1 + n :: 4, 1 + m :: 4]))
-            for number in (1, 2):
-                place = plane(self._tiny, number)[n::2, m::2]
-                self._copies.append((number, y // 2 * chroma + x // 2, place))
+        self._inner = _cells(luma, 4)[:, 1:3, :, 1:3]
+        self._chroma = [_cells(one, 2) for one in chroma]
+        lines = top[:, None, :, None] + np.arange(2)[:, None, None]
+        places = left[:, None, :, None] + np.arange(2)
+        self._places = lines * stored[0].line_size + places
+        self._chroma_places = lines // 2 * stored[1].line_size + places // 2
         self._across, self._along = cv2.convertMaps(
             (4 * np.arange(columns) + 1 + right).astype(np.float32),
             (4 * np.arange(rows)[:, None] + 1 + down).astype(np.float32),
@@ -92,12 +93,20 @@ class Mosaic:
 
     def pixels(self, frame: VideoFrame) -> BGR:
         """The pixels of the picture at `y`, `x`."""
-        planes = [np.frombuffer(cast(Any, stored), np.uint8) for stored in frame.planes]
-        for number, table, place in self._copies:
-            place[:] = planes[number].take(table)
+        luma, *chroma = (np.frombuffer(cast(Any, stored), np.uint8) for stored in frame.planes)
+        self._inner[:] = luma.take(self._places)
+        for stored, cells in zip(chroma, self._chroma, strict=True):
+            cells[:] = stored.take(self._chroma_places)
         bgr = self._scaler.reformat(self._tiny, format="bgr24", threads=1).to_ndarray()
         pixels = cv2.remap(bgr, self._across, self._along, cv2.INTER_LINEAR)
         return pixels.astype(np.uint8, copy=False)
+
+
+def _cells(stored: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """A view of a plane by its squares: the row and line of each, and its column and place."""
+    (height, width), (line, _) = stored.shape, stored.strides
+    shape = height // side, side, width // side, side
+    return as_strided(stored, shape, (side * line, line, side, 1))
 
 
 def _drawn(
@@ -115,33 +124,70 @@ def _drawn(
     return places, first, exact - first
 
 
-def margin(score: float) -> float:
-    """How far an estimate near this score may be from the exact one.
+def bounds(estimate: float, pixels: int) -> tuple[float, float]:
+    """Between which scores the exact one lies, by the estimate of so many pixels.
 
-    That is three standard errors where each pixel changes for itself, and by all it can or not at
-    all: 5.3 at 15. On footage, whose standard error is 0.1 to 0.6 there, it is ten of them.
+    From a score at either end, the estimate is three standard errors away where each pixel changes
+    by all it can or not at all (E. B. Wilson's interval, 1927). The upper end is 15 at an estimate
+    of 5.5 by 320 pixels and of 9.7 by 1024. On footage the standard error of 1024 is 0.1 to 0.6.
     """
-    return float(_ERRORS * (max(0.0, score * (_MOST - score)) / _PIXELS) ** 0.5)
+    share, squared = estimate / _MOST, _ERRORS**2 / pixels
+    middle = share + squared / 2
+    off = (squared * (max(0.0, share * (1 - share)) + squared / 4)) ** 0.5
+    return _MOST * (middle - off) / (1 + squared), _MOST * (middle + off) / (1 + squared)
+
+
+class Sketch:
+    """A frame, and its pixels by some mosaics, in HSV: none where no mosaic makes them."""
+
+    def __init__(self, frame: Candidate, mosaics: tuple[Mosaic, ...]) -> None:
+        self.frame = frame
+        self.mosaics = mosaics
+        self._pixels: dict[int, _Pixels] = {}
+
+    def pixels(self, number: int) -> _Pixels | None:
+        """Those of a mosaic by its number; None where the frame was let go before that."""
+        decoded = self.frame.decoded
+        if number not in self._pixels and decoded is not None:
+            hsv = cv2.cvtColor(self.mosaics[number].pixels(decoded), cv2.COLOR_BGR2HSV)
+            self._pixels[number] = hsv.astype(np.uint8, copy=False)
+        return self._pixels.get(number)
 
 
 @dataclass
 class Scored:
     """A frame and what is known of its score."""
 
-    frame: Candidate
-    before: Candidate | None  # the frame before it
+    sketch: Sketch
+    before: Sketch | None  # of the frame before it
     low: float = 0.0
     high: float = _MOST
     is_exact: bool = False
+    _estimates: int = 0  # so far
+
+    def estimate(self, most: int = len(PIXELS)) -> None:
+        """Learn its bounds by so many estimates at most, of more and more pixels."""
+        before, sketch = self.before, self.sketch
+        while not self.is_exact and self._estimates < most:
+            number = self._estimates
+            now = last = None
+            if before is not None and before.mosaics is sketch.mosaics and sketch.mosaics:
+                now, last = sketch.pixels(number), before.pixels(number)
+            if now is None or last is None:
+                self.exact()
+                return
+            self._estimates += 1
+            difference = cv2.norm(now, last, cv2.NORM_L1) / now.size
+            self.low, self.high = bounds(difference, now.size // 3)
 
     def exact(self) -> float:
         """The exact score; 0 of a first frame."""
         if not self.is_exact:
-            before, frame = self.before, self.frame
-            score = 0.0 if before is None else content_score(frame, before)
+            before, frame = self.before, self.sketch.frame
+            score = 0.0 if before is None else content_score(frame, before.frame)
             self.low, self.high, self.is_exact = score, score, True
             if before is not None:
-                before.decoded = frame.decoded = None  # their pictures are made
+                before.frame.decoded = frame.decoded = None  # their pictures are made
         return self.low
 
 
@@ -150,15 +196,14 @@ class Screen:
 
     def __init__(self) -> None:
         self._form: tuple[object, ...] = ()
-        self._mosaic: Mosaic | None = None
-        self._pixels: NDArray[np.uint8] | None = None
-        self._before: Candidate | None = None
+        self._mosaics: tuple[Mosaic, ...] = ()
+        self._before: Sketch | None = None
 
     def score(self, frame: Candidate) -> Scored:
-        """What is known of the score of the next frame: bounds, or all where they would not hold.
+        """What one estimate tells of the score of the next frame; it is exact where none holds.
 
-        All is for formats other than 4:2:0 of 8 bits, odd heights, HDR, fields, tiny and very large
-        frames.
+        None does for formats other than 4:2:0 of 8 bits, odd heights, HDR, fields, tiny and very
+        large frames.
         """
         decoded = cast(VideoFrame, frame.decoded)
         lines = tuple(stored.line_size for stored in decoded.planes)
@@ -166,21 +211,15 @@ class Screen:
         stored_as = decoded.width, decoded.height, decoded.format.name, lines
         form = *stored_as, *colours, decoded.interlaced_frame
         if form != self._form:
-            self._form, self._mosaic, self._pixels = form, None, None
+            self._form, self._mosaics = form, ()
             with suppress(ValueError):
-                self._mosaic = Mosaic(frame)
-        before, self._before = self._before, frame
-        scored = Scored(frame, before)
-        last, self._pixels = self._pixels, None
-        if self._mosaic is not None:
-            hsv = cv2.cvtColor(self._mosaic.pixels(decoded), cv2.COLOR_BGR2HSV)
-            self._pixels = hsv.astype(np.uint8, copy=False)
-            if last is not None:
-                estimate = cv2.norm(self._pixels, last, cv2.NORM_L1) / last.size
-                error = margin(estimate)
-                scored.low, scored.high = estimate - error, estimate + error
-        if self._pixels is None or before is None:
-            scored.exact()
+                self._mosaics = tuple(Mosaic(frame, pixels) for pixels in PIXELS)
+        sketch = Sketch(frame, self._mosaics)
+        before, self._before = self._before, sketch
+        if self._mosaics:
+            sketch.pixels(0)  # the next frame is compared with them
+        scored = Scored(sketch, before)
+        scored.estimate(1)
         return scored
 
 
@@ -197,31 +236,50 @@ class ScreenedAdaptive(CutFinder):
         super().__init__(detector, threshold, min_scene_len)
         self._screen = Screen()
         self._ratio: float = self._detector.adaptive_threshold
-        self._recent: deque[Scored] = deque(maxlen=2 * _WINDOW + 2)
-        self._told = -1  # index of the last frame that the detector was told of
+        self._recent: deque[Scored] = deque(maxlen=2 * _WINDOW + 1)
 
     def push(self, frame: Candidate) -> list[int]:
         """As `CutFinder.push`."""
         scored = self._screen.score(frame)
+        if scored.high >= self._level:
+            scored.estimate()
         recent = self._recent
+        if not recent:
+            self._judge(frame, 0.0)
         recent.append(scored)
-        news: list[tuple[Candidate, float]] = []
-        if len(recent) == 1:
-            news = [(frame, 0.0)]
-        elif len(recent) > 2 * _WINDOW:
-            lows = [max(0.0, recent[n].low) for n in (-5, -4, -2, -1)]
-            least = max(self._level, self._ratio * sum(lows) / len(lows))
-            if recent[-1 - _WINDOW].high >= least:  # this frame may begin a scene
-                before, *window = recent
-                # the one before may lie in a gap: no comparison with NaN is true
-                news = [(before.frame, float("nan")), *((one.frame, one.exact()) for one in window)]
         cuts: list[int] = []
-        for one, score in news:
-            if one.index > self._told:
-                self._told = one.index
-                cuts += self._judge(one, score)
+        if len(recent) > 2 * _WINDOW and recent[_WINDOW].high >= self._level:
+            scores = self._scores([*recent])
+            # what the detector was told before may lie before a gap: no comparison with NaN is true
+            if scores:
+                self._judge(frame, float("nan"))
+            for one, score in zip(recent, scores, strict=False):
+                cuts += self._judge(one.sketch.frame, score)
+        # the next frame that may begin a scene needs the two before it, and the one before these
+        if max(recent[-1].high, recent[max(-2, -len(recent))].high) < self._level:
+            for one in [*recent][:-3]:
+                one.sketch.frame.decoded = None
         self.suspect = scored.high >= self._level
         return cuts
+
+    def _scores(self, window: list[Scored]) -> list[float]:
+        """What the detector is to be told of a window; nothing where its middle begins no scene.
+
+        They are exact scores, or bounds of which the same follows.
+        """
+        around = [*window]
+        middle = around.pop(_WINDOW)
+        looks = [*((Scored.estimate, one) for one in window), (Scored.exact, middle)]
+        for look, one in [*looks, *((Scored.exact, one) for one in around)]:
+            if all(scored.is_exact for scored in window):
+                break
+            highs, lows = [one.high for one in around], [max(0.0, one.low) for one in around]
+            if middle.high < max(self._level, self._ratio * sum(lows) / len(lows)):
+                return []
+            if middle.low > max(self._level, self._ratio * sum(highs) / len(highs)):
+                return [*highs[:_WINDOW], middle.low, *highs[_WINDOW:]]
+            look(one)
+        return [one.low for one in window]
 
 
 class ScreenedContent(CutFinder):
@@ -245,14 +303,17 @@ class ScreenedContent(CutFinder):
         scored = self._screen.score(frame)
         self.suspect = False
         seconds = frame.seconds
+        before = scored.before
+        if scored.high >= self._level:
+            scored.estimate()
         if scored.high >= self._level:
             length = self._length
             rate = float(frame.rate.fps)
             self._waits_until = seconds + (
                 length if isinstance(length, float) else (length + 1) / rate
             )
-            return self._judge(frame, scored.exact())
-        if scored.before is not None and scored.before.seconds > self._waits_until:
+            return self._judge(frame, scored.low if scored.low > self._level else scored.exact())
+        if before is not None and before.frame.seconds > self._waits_until:
             return []
         return self._judge(frame, 0.0)
 

@@ -22,7 +22,7 @@ from curate.tasks.video.scenes import (
     Rate,
     Shrinker,
 )
-from curate.tasks.video.screening import SCREENED, Mosaic, Screen, margin
+from curate.tasks.video.screening import PIXELS, SCREENED, Mosaic, Screen, ScreenedAdaptive, bounds
 from tests.media import SOUND, draw
 
 RATE = Rate(Fraction(1, 25), Fraction(25))
@@ -207,23 +207,24 @@ def test_frames_of_another_form_in_the_midst_change_nothing() -> None:
 @pytest.mark.parametrize("kind", ["colours", "gray_noise", "action"])
 @pytest.mark.parametrize("size", [*SIZES, (854, 480), (1280, 720), (1024, 576)], ids=str)
 @pytest.mark.parametrize("colours_are", ["601", "709", "full range"])
+@pytest.mark.parametrize("pixels", PIXELS)
 def test_pixels_are_those_of_the_picture(
-    kind: str, size: tuple[int, int], colours_are: str
+    kind: str, size: tuple[int, int], colours_are: str, pixels: int
 ) -> None:
     frame = next(film(kind, size))
     frame.colorspace = 1 if colours_are == "709" else 5
     frame.color_range = ColorRange.JPEG if colours_are == "full range" else ColorRange.MPEG
     first = Candidate(0, 0, RATE, frame, Shrinker().shrink)
-    mosaic = Mosaic(first)
+    mosaic = Mosaic(first, pixels)
     found, expected = mosaic.pixels(frame), first.picture[mosaic.y, mosaic.x]
-    assert 900 <= found.shape[0] * found.shape[1] <= 1100
+    assert 0.9 * pixels <= found.shape[0] * found.shape[1] <= 1.1 * pixels
     # OpenCV weighs neighbours by 32nds here, by 2048ths there
     assert np.abs(found.astype(int) - expected).max() <= 4
     assert np.abs(found.astype(int) - expected).mean() <= 0.5
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_estimates_are_within_their_margin(kind: str) -> None:
+def test_scores_are_within_the_bounds_of_their_estimates(kind: str) -> None:
     screen, exact = Screen(), CutFinder("content", None, 15)
     given = candidates(list(film(kind, (288, 512), seed=3)))
     estimated = 0
@@ -231,18 +232,25 @@ def test_estimates_are_within_their_margin(kind: str) -> None:
         scored = screen.score(one)
         exact.push(other)
         estimated += not scored.is_exact
-        assert scored.is_exact or scored.low <= exact._score <= scored.high or exact._score < 1
+        assert scored.is_exact or scored.low <= exact._score <= scored.high
+        wide = scored.high - scored.low
+        scored.estimate()
+        assert scored.is_exact or scored.low <= exact._score <= scored.high
+        assert scored.is_exact or scored.high - scored.low < wide
         assert scored.exact() == exact._score
     assert estimated == FRAMES - 1
 
 
-def test_the_margin_is_that_of_the_worst_picture() -> None:
+@pytest.mark.parametrize("pixels", PIXELS)
+def test_the_bounds_are_those_of_the_worst_picture(pixels: int) -> None:
     rng = np.random.default_rng(0)
-    for score in (15, 25, 60):
+    for score in (1, 3, 15, 25, 60):
         most = (179 + 255 + 255) / 3
-        drawn = rng.binomial(1024, score / most, 20_000) * most / 1024
-        assert (np.abs(drawn - score) > margin(score)).mean() < 0.005
-    assert margin(15) < 15 / 2 and margin(0) == 0
+        drawn = rng.binomial(pixels, score / most, 2000) * most / pixels
+        outside = [not low <= score <= high for low, high in (bounds(e, pixels) for e in drawn)]
+        assert np.mean(outside) < 0.01
+    assert bounds(15, pixels)[0] > 15 / 2 and bounds(0, pixels)[0] == pytest.approx(0)
+    assert bounds(0, pixels)[1] > 1, "pixels that change may all have been missed"
 
 
 def scored_exactly(frames: list[VideoFrame], detector: Detector = "adaptive") -> int:
@@ -295,7 +303,17 @@ def test_what_cannot_be_estimated_is_scored_exactly(
 def test_frames_are_let_go_when_their_picture_is_made() -> None:
     screen = Screen()
     scored = [screen.score(one) for one in candidates([*film("action", (160, 96))][:4])()]
-    assert all(one.frame.decoded is not None for one in scored), "an exact score may be asked for"
+    frames = [one.sketch.frame for one in scored]
+    assert all(one.decoded is not None for one in frames), "an exact score may be asked for"
     scored[2].exact()
-    assert [one.frame.decoded is None for one in scored] == [False, True, True, False]
+    assert [one.decoded is None for one in frames] == [False, True, True, False]
     assert scored[3].exact() > 0, "the picture before it is there"
+
+
+def test_three_frames_are_held_of_what_stands_still() -> None:
+    finder = ScreenedAdaptive("adaptive", None, 15)
+    frame = next(film("colours", (160, 96)))
+    given = [*candidates([frame] * 20)()]
+    for one in given:
+        finder.push(one)
+    assert [one.index for one in given if one.decoded is not None] == [17, 18, 19]
