@@ -269,8 +269,7 @@ class ScreenedAdaptive(CutFinder):
         """
         around = [*window]
         middle = around.pop(_WINDOW)
-        looks = [*((Scored.estimate, one) for one in window), (Scored.exact, middle)]
-        for look, one in [*looks, *((Scored.exact, one) for one in around)]:
+        for number, one in enumerate([*window, middle, *around]):
             if all(scored.is_exact for scored in window):
                 break
             highs, lows = [one.high for one in around], [max(0.0, one.low) for one in around]
@@ -278,7 +277,10 @@ class ScreenedAdaptive(CutFinder):
                 return []
             if middle.low > max(self._level, self._ratio * sum(highs) / len(highs)):
                 return [*highs[:_WINDOW], middle.low, *highs[_WINDOW:]]
-            look(one)
+            if number < len(window):
+                one.estimate()
+            else:
+                one.exact()
         return [one.low for one in window]
 
 
