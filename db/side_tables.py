@@ -20,6 +20,7 @@ from sqlalchemy import (
     select,
 )
 
+from curate.db.expressions import among
 from curate.db.schema import FIELDS, OWN_ID, SIDE_TABLES, caption_fields, captions
 
 RowsByClip = Mapping[int, Sequence[Mapping[str, Any]]]  # by clip id, without clip_id
@@ -60,11 +61,11 @@ def _fields(connection: Connection, clip_ids: Sequence[int]) -> dict[int, dict[s
     query = (
         select(caption_fields)
         .join_from(captions, caption_fields)
-        .where(captions.c.clip_id.in_(clip_ids))
+        .where(among(captions.c.clip_id))
         .order_by(*caption_fields.primary_key.columns)
     )
     found: dict[int, dict[str, str]] = {}
-    for caption, name, text in connection.execute(query):
+    for caption, name, text in connection.execute(query, {"ids": list(clip_ids)}):
         found.setdefault(caption, {})[name] = text
     return found
 
