@@ -128,7 +128,7 @@ def plan_lines(plan: Mapping[str, Any], videos: int, over: bool) -> list[str]:
         "sample_bytes": ("bytes of samples", bytes_text),
     }  # fmt: skip
     for name, (title, show) in shows.items():
-        if one := plan["totals"].get(name):
+        if (one := plan["totals"].get(name)) and (one["spent"] or one["predicted"]["high"] != 0):
             text = f"plan: {title} {interval_text(one['predicted'], show)}"
             if over:
                 verdict = "within the interval" if one["within"] else "outside the interval"

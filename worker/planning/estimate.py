@@ -12,6 +12,10 @@ sampled (Rao and Wu 1988; Rao, Wu and Yue 1992)::
 
     w* = w (1 - sqrt(1 - f) + sqrt(1 - f) n / (n - 1) times drawn)
 
+A kind of video that was not sampled shows in no bootstrap. By Laplace's rule of succession one
+video of n + 2 is of such a kind; it is taken to cost nothing or twice as much, which adds the
+standard error ``sqrt((1 - f) / (n (n + 2)))`` as a share of what is not certain.
+
 The interval is ``value / k`` to ``value k`` with k = exp(t s): s is the standard error as a share
 of the value, t the quantile of Student's distribution with as many degrees of freedom as sampled
 videos exceed strata. Costs are positive and skewed, hence the logarithm.
@@ -21,7 +25,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.special import ndtri, stdtrit
@@ -55,22 +59,27 @@ class Interval:
 
 @dataclass(frozen=True)
 class Estimate:
-    """An estimated sum over all videos: by which driver, and its values in the bootstrap."""
+    """An estimated sum over all videos: by which driver, its values in the bootstrap, and how much
+    of it comes of videos that were not all sampled.
+    """
 
-    driver: str
-    value: float
-    repeats: Floats
+    driver: str = ""
+    value: float = 0.0
+    repeats: Floats = field(default_factory=lambda: np.zeros(REPEATS))
+    uncertain: float = 0.0
 
     def __add__(self, other: Estimate) -> Estimate:
-        return Estimate("", self.value + other.value, self.repeats + other.repeats)
+        value, uncertain = self.value + other.value, self.uncertain + other.uncertain
+        return Estimate("", value, self.repeats + other.repeats, uncertain)
 
     def plus(self, constant: float) -> Estimate:
         """The same with what does not depend on the videos."""
-        return Estimate(self.driver, self.value + constant, self.repeats + constant)
+        return replace(self, value=self.value + constant, repeats=self.repeats + constant)
 
     def over(self, processes: int) -> Estimate:
         """The same divided among so many."""
-        return Estimate(self.driver, self.value / processes, self.repeats / processes)
+        uncertain = self.uncertain / processes
+        return Estimate("", self.value / processes, self.repeats / processes, uncertain)
 
 
 class Estimator:
@@ -86,6 +95,10 @@ class Estimator:
         counts = [len(stratum.chosen) for stratum in strata]
         shares = [stratum.size / n for stratum, n in zip(strata, counts, strict=True)]
         self._weights = np.repeat(shares, counts)
+        self._open = np.repeat([not stratum.whole for stratum in strata], counts)
+        open_ones = [stratum for stratum in strata if not stratum.whole]
+        size, n = sum(s.size for s in open_ones), sum(len(s.chosen) for s in open_ones)
+        self._unseen = math.sqrt((1 - n / size) / (n * (n + 2))) if n else 0.0
         self._random = np.random.default_rng(seed)
         self._repeats = self._drawn()
         normal = self._random.standard_normal(REPEATS).clip(-3, 3)
@@ -119,7 +132,9 @@ class Estimator:
             better = error < best * (1 - 1e-6)
             best[better], names[better] = error[better], number
             found[better] = (total * ratio * spread)[better]
-        return Estimate(DRIVERS[names[0]], float(found[0]), found[1:])
+        open_sum = float((self._weights * self._open) @ values)
+        uncertain = found[0] * open_sum / sums[0] if sums[0] else 0.0
+        return Estimate(DRIVERS[names[0]], float(found[0]), found[1:], float(uncertain))
 
     def interval(self, estimate: Estimate, noise: float = 0.0) -> Interval:
         """The interval of an estimate. `noise` is by what share two runs differ by themselves, as a
@@ -130,7 +145,8 @@ class Estimator:
             return Interval(value, 0.0, None)
         if value <= 0:
             return Interval(0.0, 0.0, 0.0)
-        error = math.hypot(float(estimate.repeats.std(ddof=1)) / value, noise)
+        seen = float(estimate.repeats.std(ddof=1)) / value
+        error = math.hypot(seen, self._unseen * estimate.uncertain / value, noise)
         factor = math.exp(min(student(self._freedom) * error, math.log(LONGEST)))
         return Interval(value, value / factor, value * factor)
 

@@ -1,8 +1,9 @@
 """The videos that a plan is of: how large each is, and which of them are sampled.
 
-They are sorted by size and cut into strata that hold as much of the root of it each, two videos
+They are sorted by size and cut into strata that hold as much of the root of it each, four videos
 sampled of a stratum or a few more: so are few large ones among many small ones not missed, as by
-Dalenius and Hodges (1959), and yet each stratum tells how unlike its videos are.
+Dalenius and Hodges (1959), and yet each stratum tells how unlike its videos are. Of two, which may
+be alike by chance, it often would not.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Indices = NDArray[np.int64]
 
 MOST_GLANCED = 2000  # videos whose header is read; of more, so many at random
 GLANCES_AT_ONCE = 8
-PER_STRATUM = 2  # sampled videos, at least
+PER_STRATUM = 4  # sampled videos, where there are so many
 DRIVERS = ("videos", "bytes", "seconds", "frames", "pixels")
 
 
@@ -114,10 +115,10 @@ def _cut(order: Indices, measure: Floats, strata: int) -> list[Indices]:
     """The sorted videos in so many parts or fewer, of equal sums, each of PER_STRATUM or more."""
     shares = np.minimum(strata - 1, np.cumsum(measure) / measure.sum() * strata)
     bounds = [0]
-    for bound in np.searchsorted(shares, np.arange(1, strata)):
-        room = len(order) - bound >= PER_STRATUM
-        if bound - bounds[-1] >= PER_STRATUM and room:
-            bounds.append(int(bound))
+    for wanted in np.searchsorted(shares, np.arange(1, strata)):
+        bound = min(int(wanted), len(order) - PER_STRATUM)  # the largest may be alone, and few
+        if bound - bounds[-1] >= PER_STRATUM:
+            bounds.append(bound)
     return np.split(order, bounds[1:])
 
 

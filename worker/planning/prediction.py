@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from curate.configs.pipeline import Pipeline
 from curate.configs.settings import Settings
+from curate.db.schema import FILE_SIZE
 from curate.db.spending import Spent
 from curate.tasks.models.device import target_of
-from curate.worker.planning.estimate import REPEATS, Estimate, Estimator
+from curate.worker.planning.estimate import Estimate, Estimator, Interval
 from curate.worker.planning.population import (
     DRIVERS,
     Floats,
@@ -111,7 +110,9 @@ class Predictor:
             "clip_bytes": trial.clip_bytes, "sample_bytes": trial.sample_bytes,
         }  # fmt: skip
         totals: dict[str, Any] = {name: self._of_rows(values) for name, values in rows.items()}
-        cpu = Estimate("", 0.0, np.zeros(REPEATS))
+        if FILE_SIZE not in self._pipeline.columns():
+            totals["clip_bytes"] = Interval(0.0, 0.0, 0.0).as_json()
+        cpu = Estimate()
         busy = dict.fromkeys(self._processes, cpu)
         stages = []
         for step in self._pipeline.stages:

@@ -24,8 +24,9 @@ def test_costs_that_go_by_pixels_are_told_exactly() -> None:
     cost = found.estimate(3 * pixels[found.chosen])
     assert cost.driver == "pixels"
     assert cost.value == pytest.approx(3 * pixels.sum())
-    interval = found.interval(cost)
-    assert interval.low == pytest.approx(cost.value) and interval.high == pytest.approx(cost.value)
+    high = found.interval(cost).high
+    unseen = math.sqrt(0.9 / (10 * 12))
+    assert high == pytest.approx(cost.value * math.exp(student(8) * unseen), rel=1e-3)
 
 
 def test_costs_that_are_alike_go_by_the_number_of_videos() -> None:

@@ -36,8 +36,9 @@ def test_everything_is_predicted_by_what_drives_it() -> None:
     score = next(s for s in found["stages"] if s["stage"] == "score")
     assert score["driver"] == "pixels"
     assert score["cpu_seconds"]["value"] == pytest.approx(3 * 199)
-    assert found["totals"]["clips"] == pytest.approx({"value": 398, "low": 398, "high": 398})
-    assert found["totals"]["clip_bytes"]["value"] == pytest.approx(199_000)
+    assert found["totals"]["clips"]["value"] == pytest.approx(398)
+    assert found["totals"]["sample_bytes"]["value"] == pytest.approx(19_900)
+    assert found["totals"]["clip_bytes"]["high"] == 0, "no stage writes files"
     assert found["totals"]["cpu_seconds"]["value"] == pytest.approx(3 * 199)
     assert found["totals"]["wall_seconds"]["value"] == pytest.approx(4 * 199 / 2)
     assert found["totals"]["npu_seconds"] is None
