@@ -125,6 +125,31 @@ def rewritten(clip: int, body: dict[str, Any], kind: str = "") -> str:
     return json.dumps(dict.fromkeys(names, texts[kind]))
 
 
+SEEN = {
+    "subject": "A shape of level {} stands out.",
+    "action": "It drifts from one side to the other and stops there.",
+    "background": "Behind it lies open ground with a few trees.",
+    "camera": "A wide shot, and nothing moves the lens.",
+    "light": "Soft daylight comes from above.",
+    "style": "Plain documentary footage.",
+    "short": "Something of level {} crosses open ground by day.",
+    "dense": "Level {} fills most of the frame while slow movement goes on near its middle, where "
+    "two tones meet; further away, grass and bark catch what little sun there is.",
+}
+
+
+def as_asked(clip: int, body: dict[str, Any]) -> str:
+    """What a model writes that does as it is told: of pictures a sentence a field, of notes texts
+    that are made of them.
+    """
+    if isinstance(body["messages"][-1]["content"], list):
+        return json.dumps({name: told.format(clip) for name, told in SEEN.items()})
+    names = re.findall(r"(?m)^- (\w+): ", body["messages"][0]["content"])
+    notes = [line.partition(": ")[2] for line in body["messages"][1]["content"].splitlines()]
+    texts = [notes[0].partition(";")[0], " ".join(notes[:6])]
+    return json.dumps({n: f"{t.rstrip('.')}." for n, t in zip(names, texts, strict=False)})
+
+
 @contextmanager
 def caption_server(port: int = 0) -> Iterator[CaptionServer]:
     """A server on a port of loopback, 0: a free one; ended at the end of the with block."""
@@ -157,6 +182,9 @@ def caption_server(port: int = 0) -> Iterator[CaptionServer]:
 
         def do_fields(self, clip: int, fault: str = "") -> None:
             self.send(200, good(in_fields(clip, self.body, fault)))
+
+        def do_as_asked(self, clip: int) -> None:
+            self.send(200, good(as_asked(clip, self.body)))
 
         def do_rewrites(self, clip: int, kind: str = "") -> None:
             state.answers.wait(60)

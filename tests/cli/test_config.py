@@ -75,7 +75,8 @@ def test_presets_are_listed_with_what_they_are_for(curate: Call) -> None:
     said = curate("config", "--presets").out
     rows = curate("config", "--presets", "--json").json
     assert [row["preset"] for row in rows] == [
-        "default.yaml", "quality.yaml", "scores.yaml", "t2v-final.yaml", "t2v-v1.yaml",
+        "default.yaml", "dense.yaml", "quality.yaml", "scores.yaml", "t2v-final.yaml",
+        "t2v-v1.yaml",
     ]  # fmt: skip
     for row in rows:
         assert f"{row['preset']}: {row['about']}" in said
