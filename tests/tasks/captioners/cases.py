@@ -119,7 +119,7 @@ def in_fields() -> dict[str, Any]:
             return [Caption(text, 4, 1.0) for text in texts[len(asked)]]
 
     fields = {"short": None, "mood": "the mood"}
-    with mock.patch.object(Qwen2VlStage, "captioner", lambda stage, folder: Told()):
+    with mock.patch.object(Qwen2VlStage, "captioner_of", lambda stage, folder: Told()):
         told = found("qwen2_vl", clips(), fields=fields, pass_size=3)
     return {"told": told, "asked": asked, "noise": found("qwen2_vl", clips(), fields=fields)}
 
