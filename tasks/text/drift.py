@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from importlib import import_module
 
 from curate.configs.errors import PackageMissing
@@ -100,10 +100,10 @@ def languages() -> list[str]:
     return list(import_module("snowballstemmer").algorithms())
 
 
-@cache
-def _stem(language: str) -> Callable[[str], str]:
-    stem: Callable[[str], str] = import_module("snowballstemmer").stemmer(language).stemWord
-    return stem
+@lru_cache(1 << 16)
+def _stem(word: str, language: str) -> str:
+    """A stemmer of its own for each word that is new: it is good for one thread at a time."""
+    return str(import_module("snowballstemmer").stemmer(language).stemWord(word))
 
 
 def drift(text: str, notes: Sequence[str], language: str = "english") -> Drift:
@@ -144,7 +144,6 @@ def _units(text: str, language: str) -> tuple[_Units, _Units]:
     """The content words of a text, by stem, and its numbers, by value."""
     words: _Units = {}
     numbers: _Units = {}
-    stem = _stem(language)
     for match in _NUMBER.finditer(text):
         written = match.group()
         value = written.replace(",", "") if _GROUPED.fullmatch(written) else written
@@ -155,6 +154,6 @@ def _units(text: str, language: str) -> tuple[_Units, _Units]:
         if word in _VALUES:
             numbers.setdefault(_VALUES[word], (match.start(), written))
         elif word not in _EMPTY and (len(word) > 1 or not word.isascii()):
-            unit = stem(_IRREGULAR.get(word, word))
+            unit = _stem(_IRREGULAR.get(word, word), language)
             words.setdefault(unit, (match.start(), written))
     return words, numbers

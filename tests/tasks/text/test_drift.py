@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import snowballstemmer
 
 from curate.tasks.text.drift import drift
 
@@ -58,3 +61,23 @@ def test_the_share_is_that_of_words_or_of_numbers(
 def test_word_forms_are_those_of_the_language() -> None:
     assert drift("die Hunde", ["der Hund"], "german").share == 0
     assert drift("perros", ["perro"], "spanish").share == 0
+
+
+def test_threads_do_not_disturb_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stemmer of Snowball keeps the word that it is at: two threads must not share one."""
+    real, both_there = snowballstemmer.stemmer, threading.Barrier(2)
+
+    class Stemmer:
+        def __init__(self, language: str) -> None:
+            self._real = real(language)
+            self._in_use = threading.Lock()
+
+        def stemWord(self, word: str) -> str:  # noqa: N802  Snowball's name
+            assert self._in_use.acquire(blocking=False)
+            both_there.wait(10)
+            return str(self._real.stemWord(word))
+
+    monkeypatch.setattr(snowballstemmer, "stemmer", Stemmer)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda text: drift(text, [], "porter").added, ["running", "walking"]))
+    assert found == [("running",), ("walking",)]
