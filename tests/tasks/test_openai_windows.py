@@ -131,3 +131,19 @@ def test_answers_about_windows_may_come_in_several_files(
     assert spent == [(6, 6000)]
     assert line.rows("SELECT count(*) FROM answers") == [(0,)]
     assert server.bodies == []
+
+
+def test_each_window_has_its_fields_and_the_clip_those_of_all(
+    server: Misbehaving, sqlite_url: str, home: Path
+) -> None:
+    server.usual = ["fields"]
+    server.deeds = {1: ["fields missing", "fields"]}
+    line = captioning(server, sqlite_url, home, fields=["subject", "dense"])
+    run_all(line, "openai", "clean_text")
+    assert dict(server.asked) == {0: 1, 1: 2, 2: 1}
+    query = "SELECT caption_id, field, text FROM caption_fields ORDER BY caption_id, field"
+    told = {n: f"of clip {n}." for n in range(3)}
+    every = [(n + 1, f, f"The {f} {told[n]}") for n in range(3) for f in ("dense", "subject")]
+    joined = {f: " ".join(f"The {f} {told[n]}" for n in range(3)) for f in ("dense", "subject")}
+    assert line.rows(query) == [*every, *[(4, f, joined[f]) for f in joined]]
+    assert line.rows("SELECT text FROM clips") == [(joined["dense"],)]
