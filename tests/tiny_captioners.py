@@ -269,11 +269,12 @@ def write_qwen(folder: Path, family: str, tied: bool = False, shards: int = 2) -
 
 def write_all(model_folder: Path, names: Sequence[str] = ()) -> Path:
     """Write the tiny captioners below the folder."""
-    from tests import tiny_sharegpt4v
+    from tests import tiny_newer, tiny_sharegpt4v
 
     writers = {
         PLLAVA: write_pllava, QWEN2: lambda folder: write_qwen(folder, "qwen2_vl"),
         QWEN25: lambda folder: write_qwen(folder, "qwen2_5_vl"),
+        tiny_newer.QWEN3: tiny_newer.write_qwen3,
         tiny_sharegpt4v.MODEL: lambda folder: tiny_sharegpt4v.write(folder.parent),
     }  # fmt: skip
     for name, write in writers.items():

@@ -1,7 +1,7 @@
 """Runs mindone's decoder layers on MindSpore, token by token with a key-value cache.
 
-NumPy computes positions and masks here: one driver then serves Llama, Qwen2-VL and Qwen2.5-VL, rows
-of a batch may differ in length, and MindSpore needs few kernels that the CPU lacks.
+NumPy computes positions and masks here: one driver then serves every family, rows of a batch may
+differ in length, and MindSpore needs few kernels that the CPU lacks.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -25,12 +26,28 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Rename = Callable[[str], str]  # from the name in a plain model to that in a checkpoint
 
-_LAYERS = {
-    "llama": "LlamaDecoderLayer",
-    "qwen2_vl": "Qwen2VLDecoderLayer",
-    "qwen2_5_vl": "Qwen2_5_VLDecoderLayer",
+
+@dataclass(frozen=True)
+class _Family:
+    """How mindone names the parts of a language model, and a layer's argument for its cache.
+
+    Also whether the axes of positions take turns (`interleaved_axes`).
+    """
+
+    layer: str
+    norm: str
+    cache: str
+    interleaved: bool = False
+
+
+_FAMILIES = {
+    "llama": _Family("LlamaDecoderLayer", "LlamaRMSNorm", "past_key_values"),
+    "qwen2": _Family("Qwen2DecoderLayer", "Qwen2RMSNorm", "past_key_values"),
+    "qwen3": _Family("Qwen3DecoderLayer", "Qwen3RMSNorm", "past_key_value"),
+    "qwen2_vl": _Family("Qwen2VLDecoderLayer", "Qwen2RMSNorm", "past_key_value"),
+    "qwen2_5_vl": _Family("Qwen2_5_VLDecoderLayer", "Qwen2RMSNorm", "past_key_value"),
+    "qwen3_vl": _Family("Qwen3VLTextDecoderLayer", "Qwen3VLTextRMSNorm", "past_key_values", True),
 }
-_NORMS = {"llama": "LlamaRMSNorm", "qwen2_vl": "Qwen2RMSNorm", "qwen2_5_vl": "Qwen2RMSNorm"}
 _COMPUTED = "rotary_emb."  # parameters that no checkpoint holds
 # tokens per pass: attention needs memory for each of them times all tokens before it
 PASS_TOKENS = 256
@@ -121,9 +138,8 @@ class Decoder:
         module = loader.family_module(family)
         config._attn_implementation = "eager"
         self._loader, self._config = loader, config
-        # mindone's Llama and its Qwen-VLs name this argument differently
-        self._cache_argument = "past_key_values" if family == "llama" else "past_key_value"
-        layer, norm = getattr(module, _LAYERS[family]), getattr(module, _NORMS[family])
+        self._family = _FAMILIES[family]
+        layer, norm = getattr(module, self._family.layer), getattr(module, self._family.norm)
         self._layers = [
             loader.cell(partial(layer, config, number), f"{prefix}layers.{number}.", rename)
             for number in range(config.num_hidden_layers)
@@ -139,26 +155,32 @@ class Decoder:
         return np.asarray(self._table[np.asarray(ids, np.int64)], np.float32)
 
     def start(
-        self, rows: Sequence[Floats], row_positions: Sequence[Ints]
+        self,
+        rows: Sequence[Floats],
+        row_positions: Sequence[Ints],
+        row_additions: Sequence[Sequence[Floats]] = (),
     ) -> tuple[DecoderState, Floats]:
         """Read the beginnings of texts, each with the positions (axes, n) of its tokens.
 
+        Its additions, each (n, width), are added to its states after the first layers, one by one.
         Returns the state for `go_on`, and the scores (rows, vocabulary) of the next tokens. Shorter
         rows are padded on the left, and no token attends to the padding.
         """
         longest = max(len(row) for row in rows)
-        embedded = np.zeros((len(rows), longest, rows[0].shape[1]), np.float32)
+        embedded = _padded(rows, longest)
         positions = np.ones((len(row_positions[0]), len(rows), longest), np.int64)
         is_token = np.zeros((len(rows), longest), bool)
-        for number, (row, its_positions) in enumerate(zip(rows, row_positions, strict=True)):
-            embedded[number, longest - len(row) :] = row
-            positions[:, number, longest - len(row) :] = its_positions
-            is_token[number, longest - len(row) :] = True
+        for number, its_positions in enumerate(row_positions):
+            begin = longest - its_positions.shape[1]
+            positions[:, number, begin:] = its_positions
+            is_token[number, begin:] = True
+        additions = [_padded(layer, longest) for layer in zip(*row_additions, strict=True)]
         state = DecoderState(mindone_light.module("cache_utils").DynamicCache(), is_token)
         for begin in range(0, longest, PASS_TOKENS):
             part = slice(begin, begin + PASS_TOKENS)
             allowed = attention_mask(is_token[:, : part.stop], begin)
-            scores = self._pass(state, embedded[:, part], positions[:, :, part], allowed)
+            added = [addition[:, part] for addition in additions]
+            scores = self._pass(state, embedded[:, part], positions[:, :, part], allowed, added)
         return state, scores
 
     def go_on(self, state: DecoderState, ids: Sequence[int], positions: Ints) -> Floats:
@@ -167,37 +189,73 @@ class Decoder:
         embedded, allowed = self.embed(ids)[:, None], state.is_token[:, None, :]
         return self._pass(state, embedded, positions[:, :, None], allowed)
 
-    def _pass(
-        self, state: DecoderState, embedded: Floats, positions: Ints, allowed: Bools
-    ) -> Floats:
-        """Run the layers over tokens; return the scores (rows, vocabulary) after the last one.
+    def _angles(self, positions: Ints) -> Floats:
+        """The rotation of each number of a head: (rows, tokens, width).
 
-        `allowed` (rows, tokens, all positions) says what each token attends to.
+        Layers of Qwen2-VL and Qwen2.5-VL choose among the three axes themselves: (3, …).
         """
-        ms, tensor, config = self._loader.ms, self._loader.tensor, self._config
+        config = self._config
         head_width = getattr(config, "head_dim", None) or (
             config.hidden_size // config.num_attention_heads
         )
-        angles = positions.astype(np.float32)[..., None] * rotary_speeds(
-            head_width, config.rope_theta
-        )
-        angles = np.concatenate([angles, angles], axis=-1)
-        if len(positions) == 1:  # Llama has no dimension for its one axis; Qwen-VL has three
+        speeds = rotary_speeds(head_width, config.rope_theta)
+        angles = positions.astype(np.float32)[..., None] * speeds
+        if self._family.interleaved:
+            axes = interleaved_axes(len(speeds), config.rope_scaling["mrope_section"])
+            angles = np.moveaxis(angles[axes, ..., np.arange(len(speeds))], 0, -1)
+        elif len(positions) == 1:
             angles = angles[0]
+        return np.concatenate([angles, angles], axis=-1)
+
+    def _pass(
+        self,
+        state: DecoderState,
+        embedded: Floats,
+        positions: Ints,
+        allowed: Bools,
+        added: Sequence[Floats] = (),
+    ) -> Floats:
+        """Run the layers over tokens; return the scores (rows, vocabulary) after the last one.
+
+        `allowed` (rows, tokens, all positions) says what each token attends to; `added` is for the
+        states after the first layers.
+        """
+        ms, tensor = self._loader.ms, self._loader.tensor
+        angles = self._angles(positions)
         with device_errors(self._loader.device):
             # not the minimum of float16: adding a negative score overflows to infinity, which
             # mindone's Qwen2-VL treats as 0
             lowest = -3e4 if self._loader.dtype == ms.float16 else float(np.finfo(np.float32).min)
             mask = tensor(np.where(allowed, 0.0, lowest).astype(np.float32)[:, None])
             rotary = tensor(np.cos(angles)), tensor(np.sin(angles))
-            cache = {self._cache_argument: state.cache}
+            cache = {self._family.cache: state.cache}
             hidden = tensor(embedded)
-            for layer in self._layers:
+            for layer, addition in zip_longest(self._layers, added):
                 hidden = layer(hidden, attention_mask=mask, position_embeddings=rotary, **cache)
                 hidden = hidden[0] if isinstance(hidden, tuple) else hidden
+                hidden = hidden if addition is None else hidden + tensor(addition)
             scores = ms.ops.MatMul(transpose_b=True)(self._norm(hidden[:, -1]), self._head)
             result: Floats = scores.astype(ms.float32).asnumpy()
         return result
+
+
+def _padded(rows: Sequence[Floats], longest: int) -> Floats:
+    """Rows (n, width) of different lengths as one array, with zeros before the shorter ones."""
+    padded = np.zeros((len(rows), longest, rows[0].shape[1]), np.float32)
+    for number, row in enumerate(rows):
+        padded[number, longest - len(row) :] = row
+    return padded
+
+
+def interleaved_axes(count: int, section: Sequence[int]) -> Ints:
+    """Which axis (0: time, 1: row, 2: column) turns each of `count` pairs of a head's numbers.
+
+    Axes take turns, row and column as often as `section` (time, row, column) says; then only time.
+    """
+    axes = np.zeros(count, np.int64)
+    for axis in (1, 2):
+        axes[axis : 3 * section[axis] : 3] = axis
+    return axes
 
 
 def rotary_speeds(width: int, base: float) -> Floats:

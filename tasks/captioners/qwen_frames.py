@@ -1,8 +1,9 @@
-"""Frames for Qwen2-VL and Qwen2.5-VL: which of a clip, their size, patches and positions."""
+"""Frames for Qwen-VL: which of a clip, their size, patches and positions."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from curate.tasks.models.preprocess import CLIP
 
 PATCH, MERGE, PAIR = 14, 2, 2  # pixels per patch side; patches per token side; frames per patch
 FEWEST, MOST = 4, 768  # frames
-_LONGEST = 200  # times the shorter side, at most
+LONGEST = 200  # times the shorter side, at most
 _TOTAL = 24_576 * 28 * 28  # pixels of a clip; a pair of frames may have half of them
 
 
@@ -51,10 +52,10 @@ def resized(
     The aspect ratio is kept as far as possible. Raises ValueError for a frame whose longer side is
     more than 200 times the shorter.
     """
-    if max(height, width) / min(height, width) > _LONGEST:
+    if max(height, width) / min(height, width) > LONGEST:
         raise ValueError(
             f"a frame of {width} x {height} is too long for Qwen-VL: "
-            f"at most {_LONGEST} times its width"
+            f"at most {LONGEST} times its width"
         )
     rows, columns = round(height / factor) * factor, round(width / factor) * factor
     if rows * columns > bounds.largest:
@@ -79,16 +80,27 @@ def patches(
     rows, columns = resized(clip.shape[1], clip.shape[2], bounds.of(len(clip)))
     size, method = (columns, rows), Image.Resampling.BICUBIC
     pictures = [np.asarray(Image.fromarray(frame).resize(size, method)) for frame in clip]
-    frames = np.stack(pictures).astype(np.float32) * np.float32(1 / 255)
-    frames = (frames - np.array(CLIP.mean, np.float32)) / np.array(CLIP.deviation, np.float32)
+    return cut(normalised(np.stack(pictures), CLIP.mean, CLIP.deviation), PATCH)
+
+
+def normalised(
+    pictures: NDArray[np.uint8], mean: Sequence[float], deviation: Sequence[float]
+) -> NDArray[np.float32]:
+    """Pictures (n, h, w, 3) less the mean of their colours, by its deviation; both from 0 to 1."""
+    frames = pictures.astype(np.float32) * np.float32(1 / 255)
+    return (frames - np.array(mean, np.float32)) / np.array(deviation, np.float32)
+
+
+def cut(frames: NDArray[np.float32], side: int) -> tuple[NDArray[np.float32], tuple[int, int, int]]:
+    """Frames (n, h, w, 3) as patches (count, 3 · 2 · side · side) and their grid, as `patches`."""
     if len(frames) % PAIR:
         frames = np.concatenate([frames, frames[-1:]])
-    grid = len(frames) // PAIR, rows // PATCH, columns // PATCH
+    grid = len(frames) // PAIR, frames.shape[1] // side, frames.shape[2] // side
     squares = frames.reshape(
-        grid[0], PAIR, grid[1] // MERGE, MERGE, PATCH, grid[2] // MERGE, MERGE, PATCH, 3
+        grid[0], PAIR, grid[1] // MERGE, MERGE, side, grid[2] // MERGE, MERGE, side, 3
     )
-    cut = np.ascontiguousarray(squares.transpose(0, 2, 5, 3, 6, 8, 1, 4, 7))
-    return cut.reshape(math.prod(grid), -1), grid
+    ordered = np.ascontiguousarray(squares.transpose(0, 2, 5, 3, 6, 8, 1, 4, 7))
+    return ordered.reshape(math.prod(grid), -1), grid
 
 
 def patch_positions(rows: int, columns: int) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""What the stages of Qwen2-VL and Qwen2.5-VL share: options, and how the captioner is created.
+"""What the stages of Qwen-VL share: options, and how the captioner is created.
 
 Stage files import this module; the captioner itself is imported when it is created.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class QwenOptions(ModelOptions):
-    """Options of both stages. A subclass adds the `model`."""
+    """Options of these stages. A subclass adds the `model`."""
 
     prompt: str = Field(prompts.QWEN, min_length=1, description="what is asked about each clip")
     frames_a_second: float = Field(
@@ -44,11 +44,11 @@ class QwenStage(ModelStage[QwenOptionsT]):
     def captioner_of(self, folder: Path) -> QwenVl:
         """The captioner of a folder, shared within the process."""
         from curate.tasks.captioners.qwen_frames import PixelBounds
-        from curate.tasks.captioners.qwen_vl import QwenRunOptions
 
         options, device = self.options, self.context.settings.device
         bounds = PixelBounds(min(PixelBounds.smallest, options.largest), options.largest)
-        run_options = QwenRunOptions(
+        made = self.captioner_class()
+        run_options = made.Options(
             options.frames_a_second, bounds, batch=options.pass_size, sampling=self.sampling()
         )
-        return cached_model(self.captioner_class(), folder, device, options.dtype, run_options)
+        return cached_model(made, folder, device, options.dtype, run_options)

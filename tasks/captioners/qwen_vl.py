@@ -1,6 +1,6 @@
-"""What Qwen2-VL and Qwen2.5-VL share: folders, the image tower, and clips in a conversation.
+"""What Qwen2-VL, Qwen2.5-VL and Qwen3-VL share: folders, the image tower, clips in a conversation.
 
-The differences are in qwen2_vl.py and qwen2_5_vl.py.
+The differences are in qwen2_vl.py, qwen2_5_vl.py and qwen3_vl.py.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
@@ -41,7 +41,7 @@ from curate.tasks.video.span import Pick, SpanShape
 if TYPE_CHECKING:
     from curate.tasks.captioners.interface import Frames
 
-Family = Literal["qwen2_vl", "qwen2_5_vl"]
+Family = Literal["qwen2_vl", "qwen2_5_vl", "qwen3_vl"]
 QUESTION = prompts.QWEN
 SYSTEM = "You are a helpful assistant."
 VIDEO = prompts.VIDEO
@@ -54,30 +54,30 @@ _LARGEST = 1 << 20  # of any size in a config
 _TOKEN = MERGE * MERGE  # patches per token
 
 
-def language_tensors(config: Any) -> Iterator[tuple[str, Shape]]:
-    """Names and shapes of the language model."""
-    text = config.text_config
+def language_tensors(
+    text: Any, prefix: str, *, bias: bool = True, norms: bool = False
+) -> Iterator[tuple[str, Shape]]:
+    """Names and shapes of a language model without its head.
+
+    Those before Qwen3 have biases of queries, keys and values, Qwen3 has norms of queries and keys.
+    """
     width, inner = text.hidden_size, text.intermediate_size
-    keys = width // text.num_attention_heads * text.num_key_value_heads
-    yield "model.embed_tokens.weight", (text.vocab_size, width)
+    side = getattr(text, "head_dim", None) or width // text.num_attention_heads
+    queries, keys = side * text.num_attention_heads, side * text.num_key_value_heads
+    yield f"{prefix}embed_tokens.weight", (text.vocab_size, width)
     for number in range(text.num_hidden_layers):
-        layer = f"model.layers.{number}"
-        for part, outputs in (("q", width), ("k", keys), ("v", keys)):
-            yield from linear(f"{layer}.self_attn.{part}_proj", width, outputs)
-        yield from linear(f"{layer}.self_attn.o_proj", width, width, bias=False)
+        layer = f"{prefix}layers.{number}"
+        for part, outputs in (("q", queries), ("k", keys), ("v", keys)):
+            yield from linear(f"{layer}.self_attn.{part}_proj", width, outputs, bias=bias)
+        yield from linear(f"{layer}.self_attn.o_proj", queries, width, bias=False)
+        for part in "qk" if norms else "":
+            yield f"{layer}.self_attn.{part}_norm.weight", (side,)
         yield from linear(f"{layer}.mlp.gate_proj", width, inner, bias=False)
         yield from linear(f"{layer}.mlp.up_proj", width, inner, bias=False)
         yield from linear(f"{layer}.mlp.down_proj", inner, width, bias=False)
         yield f"{layer}.input_layernorm.weight", (width,)
         yield f"{layer}.post_attention_layernorm.weight", (width,)
-    yield "model.norm.weight", (width,)
-    if not config.tie_word_embeddings:
-        yield "lm_head.weight", (text.vocab_size, width)
-
-
-def head(config: Any) -> str:
-    """The name of the tensor that maps states to scores; small models reuse their embeddings."""
-    return "model.embed_tokens.weight" if config.tie_word_embeddings else "lm_head.weight"
+    yield f"{prefix}norm.weight", (width,)
 
 
 def patch_tensors(width: int) -> Iterator[tuple[str, Shape]]:
@@ -91,6 +91,16 @@ def merger_tensors(width: int, outputs: int) -> Iterator[tuple[str, Shape]]:
     yield "visual.merger.ln_q.weight", (width,)
     yield from linear("visual.merger.mlp.0", four, four)
     yield from linear("visual.merger.mlp.2", four, outputs)
+
+
+def patch_rotary(loader: Loader, positions: Ints, side: int) -> tuple[Any, Any]:
+    """Cosine and sine (n, side) that turn patches at these rows and columns (2, n), as tensors.
+
+    `side` is the width of a head.
+    """
+    angles = positions.astype(np.float32)[..., None] * rotary_speeds(side // 2, 10_000)
+    angles = np.concatenate([*angles, *angles], axis=1)  # rows, columns, and both again
+    return loader.tensor(np.cos(angles)), loader.tensor(np.sin(angles))
 
 
 class QwenTower:
@@ -129,11 +139,8 @@ class QwenTower:
         pairs, rows, columns = grid
         order, counts = windows(rows // MERGE, columns // MERGE, self._window or max(rows, columns))
         positions = patch_positions(rows, columns).reshape(2, -1, _TOKEN)[:, order]
-        half = self._width // self._config.num_heads // 2
-        speeds = rotary_speeds(half, 10_000)
-        angles = positions.reshape(2, -1).astype(np.float32)[..., None] * speeds
-        angles = np.concatenate([*angles, *angles], axis=1)  # rows, columns, and both again
-        rotary = self._loader.tensor(np.cos(angles)), self._loader.tensor(np.sin(angles))
+        side = self._width // self._config.num_heads
+        rotary = patch_rotary(self._loader, positions.reshape(2, -1), side)
         ends = np.cumsum([0, *counts]) * _TOKEN
         back = np.argsort(order)
         seen = []
@@ -159,6 +166,14 @@ class QwenTower:
         return seen
 
 
+class Tower(Protocol):
+    """Turns patches into token embeddings for the language model."""
+
+    def see(self, patches: Floats, grid: tuple[int, int, int]) -> Floats:
+        """Embeddings (tokens, width) of patches from `qwen_frames.cut`, four to a token."""
+        ...
+
+
 @dataclass(frozen=True)
 class QwenRunOptions(RunOptions):
     """How Qwen-VL is run: frames per second of a clip, and bounds of their pixels.
@@ -178,6 +193,8 @@ class QwenVl(FolderCaptioner[QwenRunOptions]):
     family: ClassVar[Family]
     config_class: ClassVar[str]  # in transformers
     vision_sizes: ClassVar[tuple[str, ...]]  # required in vision_config
+    patch_side: ClassVar[int] = PATCH  # pixels
+    prefix: ClassVar[str] = "model."  # of the language model's tensors
     Options = QwenRunOptions
     vocabulary: Vocabulary
 
@@ -197,23 +214,34 @@ class QwenVl(FolderCaptioner[QwenRunOptions]):
         text, vision = made.text_config, made.vision_config
         rope = text.rope_scaling or {}
         kind = rope.get("type", rope.get("rope_type"))
-        if kind not in ("mrope", "default") or text.use_sliding_window:
+        if kind not in ("mrope", "default") or getattr(text, "use_sliding_window", False):
             raise ValueError("only rope_scaling of type mrope and no sliding window are supported")
-        if 2 * sum(rope.get("mrope_section") or []) != text.hidden_size // text.num_attention_heads:
+        side = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+        if 2 * sum(rope.get("mrope_section") or []) != side:
             raise ValueError("mrope_section does not add up to half of a head")
         colours = getattr(vision, "in_channels", 3)
         patch = vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size, colours
-        if patch != (PATCH, MERGE, PAIR, 3):
+        if patch != (cls.patch_side, MERGE, PAIR, 3):
             raise ValueError(
-                "patches must be of 14 x 14 pixels, 2 frames and 3 colours, "
-                "and 2 x 2 of them a word"
+                f"patches must be of {cls.patch_side} x {cls.patch_side} pixels, 2 frames and "
+                "3 colours, and 2 x 2 of them a word"
             )
         return made
 
     @classmethod
     def expected(cls, config: Any) -> Shapes:
         """All tensors that a checkpoint must hold."""
-        return dict(language_tensors(config)) | dict(cls.tower_tensors(config.vision_config))
+        text = config.text_config
+        newer = cls.family == "qwen3_vl"
+        shapes = dict(language_tensors(text, cls.prefix, bias=not newer, norms=newer))
+        shapes[cls.head(config)] = (text.vocab_size, text.hidden_size)
+        return shapes | dict(cls.tower_tensors(config.vision_config))
+
+    @classmethod
+    def head(cls, config: Any) -> str:
+        """The name of the tensor that maps states to scores; small models reuse embeddings."""
+        tied = config.tie_word_embeddings
+        return f"{cls.prefix}embed_tokens.weight" if tied else "lm_head.weight"
 
     @staticmethod
     @abstractmethod
@@ -221,7 +249,7 @@ class QwenVl(FolderCaptioner[QwenRunOptions]):
         """Names and shapes of the image tower."""
 
     @abstractmethod
-    def load_tower(self, loader: Loader, vision: Any) -> QwenTower:
+    def load_tower(self, loader: Loader, vision: Any) -> Tower:
         """The image tower with its weights."""
 
     def pair_step(self) -> float:
@@ -258,7 +286,9 @@ class QwenVl(FolderCaptioner[QwenRunOptions]):
     def build(self, loader: Loader) -> None:
         config = self.config
         self.tower = self.load_tower(loader, config.vision_config)
-        self.decoder = Decoder(loader, self.family, config.text_config, "model.", head(config))
+        self.decoder = Decoder(
+            loader, self.family, config.text_config, self.prefix, self.head(config)
+        )
 
     def choose_frames(self, clip: SpanShape) -> Pick:
         """The frames at the rate of the options, in the size that the model sees.
@@ -285,10 +315,7 @@ class QwenVl(FolderCaptioner[QwenRunOptions]):
 
         Raises StageError if the prompt contains the placeholder of a clip.
         """
-        ids = self.vocabulary.ids(self.conversation(prompt))
-        if ids.count(self.video_id) != 1:
-            why = f"{VIDEO} must not be in a prompt or system text"
-            raise StageError(stage=self.stage, why=why)
+        ids = self.asked(prompt)
         at = ids.index(self.video_id)
         before, after = ids[:at], ids[at + 1 :]
         frames, height, width = clip.shape[:3]
@@ -302,8 +329,20 @@ class QwenVl(FolderCaptioner[QwenRunOptions]):
             embedded, positions, following, [*before, *[self.video_id] * len(seen), *after]
         )
 
+    def asked(self, prompt: str) -> list[int]:
+        """The tokens of the conversation; the clip is one of them.
+
+        Raises StageError if the prompt contains the placeholder of a clip.
+        """
+        ids = self.vocabulary.ids(self.conversation(prompt))
+        if ids.count(self.video_id) != 1:
+            why = f"{VIDEO} must not be in a prompt or system text"
+            raise StageError(stage=self.stage, why=why)
+        return ids
+
     def conversation(self, prompt: str) -> str:
         """The text that the language model continues; the clip is one token of it."""
-        system = f"<|im_start|>system\n{self.options.system}<|im_end|>\n"
+        given = self.options.system
+        system = f"<|im_start|>system\n{given}<|im_end|>\n" if given else ""
         user = f"<|im_start|>user\n<|vision_start|>{VIDEO}<|vision_end|>{prompt}<|im_end|>\n"
         return f"{system}{user}<|im_start|>assistant\n"

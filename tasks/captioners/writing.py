@@ -37,13 +37,15 @@ GREEDY = Sampling()
 class Beginning:
     """The beginning of a text: embeddings (n, width) and positions (axes, n) of its tokens.
 
-    Also the position that follows, and `ids`, its tokens, for models that avoid repeating them.
+    Also the position that follows, `ids`, its tokens, for models that avoid repeating them, and
+    additions, each (n, width), for models that show frames to the states after their first layers.
     """
 
     embedded: Floats
     positions: Ints
     next_position: int
     ids: Sequence[int] = ()
+    additions: Sequence[Floats] = ()
 
 
 def write(
@@ -61,7 +63,9 @@ def write(
     if max_new_tokens < 1:
         raise ValueError("max_new_tokens must be 1 or more")
     state, scores = decoder.start(
-        [b.embedded for b in beginnings], [b.positions for b in beginnings]
+        [b.embedded for b in beginnings],
+        [b.positions for b in beginnings],
+        [b.additions for b in beginnings],
     )
     random = [np.random.default_rng(sampling.seed) for _ in beginnings]
     written: list[list[int]] = [[] for _ in beginnings]

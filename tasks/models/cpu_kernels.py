@@ -63,6 +63,12 @@ def fitted(cell: Any, device: Device) -> Any:
         return normalization()(cell.weight, cell.bias, cell.eps)
     if type(cell) is nn.GELU:
         return ms.nn.GELU(approximate=cell.approximate == "tanh")
+    # mindone's own
+    match f"{type(cell).__module__}.{type(cell).__name__}".removeprefix("mindone.transformers."):
+        case "activations.GELUTanh" | "activations.GELUActivation" as name:
+            return ms.nn.GELU(approximate=name.endswith("Tanh"))
+        case "models.qwen2.modeling_qwen2.Qwen2RMSNorm":
+            return root_mean_square()(cell.weight, cell.variance_epsilon)
     return cell
 
 
@@ -126,6 +132,26 @@ def normalization() -> Any:
             return self.norm(x, self.weight, self.bias)[0]
 
     return Normalization
+
+
+@cache
+def root_mean_square() -> Any:
+    """A cell class: division by the root mean square of the last axis, with a shared weight."""
+    ms = mindspore()
+
+    class RootMeanSquare(ms.nn.Cell):  # type: ignore[misc, name-defined]
+        """As mindone's Qwen2RMSNorm, whose kernel RmsNorm is missing."""
+
+        def __init__(self, weight: Any, epsilon: float) -> None:
+            super().__init__()
+            self.weight = weight
+            self.epsilon = epsilon
+
+        def construct(self, x: Any) -> Any:
+            squares = (x * x).mean(-1, keep_dims=True)
+            return x * ms.ops.rsqrt(squares + self.epsilon) * self.weight
+
+    return RootMeanSquare
 
 
 class Mint:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 from curate.tasks.models.device import check_installed, mindspore
 
@@ -26,7 +29,7 @@ def clip() -> ModuleType:
 
 @cache
 def language(family: str) -> ModuleType:
-    """The module of a language model family: llama, qwen2_vl or qwen2_5_vl.
+    """The module of a model family, such as llama or qwen2_vl.
 
     Raises PackageMissing.
     """
@@ -45,7 +48,24 @@ def module(name: str) -> ModuleType:
     parts = name.split(".")
     if len(parts) > 1:  # the package of a model also imports its image processors
         _register(".".join(("mindone.transformers", *parts[:-1])))
-    return importlib.import_module(f"mindone.transformers.{name}")
+    with _without_auto_docstring():
+        return importlib.import_module(f"mindone.transformers.{name}")
+
+
+@contextmanager
+def _without_auto_docstring() -> Iterator[None]:
+    """Let transformers' decorator that writes docstrings, which needs torch, do nothing."""
+
+    def same(decorated: Any = None, **_options: Any) -> Any:
+        return decorated if decorated is not None else same
+
+    utils: Any = importlib.import_module("transformers.utils")
+    before = utils.auto_docstring
+    utils.auto_docstring = same
+    try:
+        yield
+    finally:
+        utils.auto_docstring = before
 
 
 @cache

@@ -16,6 +16,7 @@ from curate.configs.settings import Settings
 from curate.tasks.captioners.pllava import Pllava
 from curate.tasks.captioners.qwen2_5_vl import Qwen25Vl
 from curate.tasks.captioners.qwen2_vl import Qwen2Vl
+from curate.tasks.captioners.qwen3_vl import Qwen3Vl
 from curate.tasks.captioners.sharegpt4v import ShareGpt4v, ShareGpt4vRunOptions
 from curate.tasks.models import device
 from curate.tasks.models.catalog import AS_PUBLISHED, Captioner, ModelKind
@@ -37,6 +38,7 @@ CAPTIONERS: dict[Captioner, Any] = {
     "pllava": Pllava,
     "qwen2_vl": Qwen2Vl,
     "qwen2_5_vl": Qwen25Vl,
+    "qwen3_vl": Qwen3Vl,
     "sharegpt4v": ShareGpt4v,
 }
 

@@ -22,6 +22,7 @@ from curate.tasks.video.decode import decode, open_media, packets, packets_from_
 from curate.tasks.video.deinterlace import deinterlaced
 from curate.tasks.video.geometry import Converter, Geometry, geometry
 from curate.tasks.video.span import Pick, Span, SpanShape
+from curate.tasks.video.timed_pictures import timed
 from curate.tasks.video.tone_mapping import ToneMapper
 
 Pictures = NDArray[np.uint8]  # n x height x width x 3
@@ -72,7 +73,7 @@ def pick_frames(
         pictures = _PickedPictures(picks, shape)
         for number, frame in frames:
             pictures.add(number, frame)
-    return pictures.arrays
+    return [timed(a, pick.seconds) for a, pick in zip(pictures.arrays, picks, strict=True)]
 
 
 def _packet_times(

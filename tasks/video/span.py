@@ -55,8 +55,10 @@ class Pick:
     """Which frames of a span to decode, and how large.
 
     `indices` are sorted and from 0 to SpanShape.num_frames - 1; one may come twice. Frames are
-    scaled (bicubic) to `size`, (width, height) as displayed; None: not scaled.
+    scaled (bicubic) to `size`, (width, height) as displayed; None: not scaled. `seconds`, if given,
+    are when they are shown, and go with the pictures (`timed_pictures`).
     """
 
     indices: Sequence[int]
     size: tuple[int, int] | None = None
+    seconds: Sequence[float] = ()

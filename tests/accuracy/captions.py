@@ -18,6 +18,8 @@ PICTURES = (1, 3)  # frames that ShareGPT4V sees
 POOLINGS = ((4, 4, 4), (6, 3, 5), (2, 8, 3))  # less, more and fewer frames than there are
 
 FPS = 2.0  # at which transformers and Qwen's own code agree about the places of Qwen2.5-VL
+RATES = (2.6, 1.9, 4.0)  # frames a second of the videos as Qwen3-VL is told
+LARGEST = (25_165_824, 64 * 64)  # pixels of its frames: nearly any, and few
 BOUNDS = (
     (56 * 56, 112 * 112),
     (128 * 28 * 28, 448 * 672),

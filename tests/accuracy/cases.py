@@ -16,7 +16,7 @@ import numpy as np
 
 from curate.configs.settings import Settings
 from tests import tiny, tiny_captioners
-from tests.accuracy import run_captions, run_models, run_stages
+from tests.accuracy import run_captions, run_models, run_newer, run_stages
 from tests.children import main
 
 HOME = Path(sys.argv[1])
@@ -45,6 +45,12 @@ def captions() -> dict[str, Any]:
     return texts | {"arrays": saved("captions", arrays)}
 
 
+def newer() -> dict[str, Any]:
+    """The same of Qwen3-VL."""
+    texts, arrays = run_newer.run(HOME / "models")
+    return texts | {"arrays": saved("newer", arrays)}
+
+
 if __name__ == "__main__":
     sys.addaudithook(run_models.alone)
     tiny.write_all(HOME / "models")
@@ -52,4 +58,5 @@ if __name__ == "__main__":
     main({
         "home": lambda: str(HOME), "models": lambda: saved("models", models()),
         "stages": lambda: saved("stages", stages()), "captions": captions,
+        "newer": newer,
     })  # fmt: skip

@@ -24,12 +24,13 @@ from curate.tasks.models.trial import trial
 from curate.tasks.pllava import PllavaStage
 from curate.tasks.qwen2_5_vl import Qwen25VlStage
 from curate.tasks.qwen2_vl import Qwen2VlStage
+from curate.tasks.qwen3_vl import Qwen3VlStage
 from curate.tasks.sharegpt4v import ShareGpt4vStage
 from curate.tasks.stage import Clip, Context, Stage, Video
 from curate.tasks.video.span import Pick
 from curate.worker.outcomes import run_rows
 from tests import tiny_captioners as tiny
-from tests import tiny_sharegpt4v
+from tests import tiny_newer, tiny_sharegpt4v
 from tests.children import main
 from tests.media import footage, picture, write_image, write_video
 
@@ -38,10 +39,12 @@ SMALL: dict[str, dict[str, Any]] = {
     "pllava": {"model": tiny.PLLAVA, "frames": 2},
     "qwen2_vl": {"model": tiny.QWEN2, "largest": 56 * 56},
     "qwen2_5_vl": {"model": tiny.QWEN25, "largest": 56 * 56},
+    "qwen3_vl": {"model": tiny_newer.QWEN3, "largest": 64 * 64},
     "sharegpt4v": {"model": tiny_sharegpt4v.MODEL},
 }  # fmt: skip
 STAGES: dict[str, type[Stage[Any, Any]]] = {
     "pllava": PllavaStage, "qwen2_vl": Qwen2VlStage, "qwen2_5_vl": Qwen25VlStage,
+    "qwen3_vl": Qwen3VlStage,
     "sharegpt4v": ShareGpt4vStage,
 }  # fmt: skip
 
@@ -145,8 +148,8 @@ def tower_trial() -> Any:
 
 if __name__ == "__main__":
     main({
-        "at once": lambda: at_once({"pllava": 1 << 20, "qwen2_vl": 1 << 20}),
-        "in parts": lambda: at_once({"pllava": 97, "qwen2_vl": 17}),
+        "at once": lambda: at_once({"pllava": 1 << 20, "qwen2_vl": 1 << 20, "qwen3_vl": 1 << 20}),
+        "in parts": lambda: at_once({"pllava": 97, "qwen2_vl": 17, "qwen3_vl": 13}),
         **{name: lambda name=name: found(name, clips()) for name in STAGES},
         "several": lambda: found("sharegpt4v", clips(), pass_size=2, frames=3,
             tower=tiny_sharegpt4v.TOWER),

@@ -21,7 +21,7 @@ from curate.tasks.captioners import qwen_frames
 from curate.tasks.captioners.qwen2_5_vl import Qwen25Vl
 from curate.tasks.captioners.qwen2_vl import Qwen2Vl
 from curate.tasks.captioners.qwen_frames import PixelBounds
-from curate.tasks.captioners.qwen_vl import VIDEO, Family, QwenRunOptions, QwenVl, head
+from curate.tasks.captioners.qwen_vl import VIDEO, Family, QwenRunOptions, QwenVl
 from curate.tasks.captioners.vocabulary import Vocabulary
 from curate.tasks.models.weights import Weights
 from curate.tasks.video.span import SpanShape
@@ -50,7 +50,7 @@ def test_every_published_tensor_is_known_and_none_is_left_over(
     config = CLASSES[of].configuration(weights.config)
     shapes = {name: tensor.shape for name, tensor in weights.tensors.items()}
     assert shapes == CLASSES[of].expected(config)
-    assert head(config) == ("model.embed_tokens.weight" if tied else "lm_head.weight")
+    assert CLASSES[of].head(config) == ("model.embed_tokens.weight" if tied else "lm_head.weight")
     assert ("lm_head.weight" in weights.tensors) is not tied
 
 

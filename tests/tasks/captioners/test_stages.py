@@ -1,4 +1,4 @@
-"""The stages pllava, qwen2_vl and qwen2_5_vl: captions of good clips, reasons of bad ones, and
+"""The stages of captioners on MindSpore: captions of good clips, reasons of bad ones, and
 folders looked at.
 """
 
@@ -23,12 +23,13 @@ from curate.tasks.models.weights import Weights
 from curate.tasks.registry import stages
 from curate.tasks.sharegpt4v import ShareGpt4vStage
 from tests import tiny_captioners as tiny
-from tests import tiny_sharegpt4v
+from tests import tiny_newer, tiny_sharegpt4v
 from tests.children import found_by
 
 Found = Mapping[str, Any]
 FOLDERS: dict[Captioner, str] = {
     "pllava": tiny.PLLAVA, "qwen2_vl": tiny.QWEN2, "qwen2_5_vl": tiny.QWEN25,
+    "qwen3_vl": tiny_newer.QWEN3,
     "sharegpt4v": tiny_sharegpt4v.MODEL,
 }  # fmt: skip
 
@@ -77,7 +78,7 @@ def test_clips_of_one_pass_have_the_captions_that_they_have_alone(found: Found) 
 
 
 def test_a_beginning_read_in_parts_has_the_captions_that_it_has_at_once(found: Found) -> None:
-    for name in ("pllava", "qwen2_vl"):
+    for name in ("pllava", "qwen2_vl", "qwen3_vl"):
         assert found["in parts"][name]["scores"] == found["at once"][name]["scores"] != {}
 
 
