@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from curate.tasks.captioners.interface import Captioner
@@ -58,7 +58,8 @@ def parts_for(
                     picks.append(captioner.choose_frames(shape))
                 else:
                     pick = captioner.choose_frames(window.shape(shape, span.time_base))
-                    picks.append(Pick([window.first + i for i in pick.indices], pick.size))
+                    indices = [window.first + i for i in pick.indices]
+                    picks.append(replace(pick, indices=indices))
         return picks
 
     pictures = iter(pick_frames(clip.video.path, span, choose))

@@ -289,7 +289,7 @@ def learned_positions(table: NDArray[np.float32], rows: int, columns: int) -> Fl
     `table` (side · side, width) is for a square; between its points it is interpolated linearly.
     """
     side = math.isqrt(len(table))
-    spread: Floats = table.reshape(side, side, -1)
+    spread: Any = table.reshape(side, side, -1)
     for axis, count in ((0, rows), (1, columns)):
         points = np.linspace(0, side - 1, count, dtype=np.float32)
         low = points.astype(np.int64)

@@ -12,6 +12,7 @@ import numpy as np
 from curate.tasks.captioners.frames import parts_for
 from curate.tasks.stage import Clip, Video
 from curate.tasks.video.span import Pick, SpanShape
+from curate.tasks.video.timed_pictures import seconds_of
 from tests.media import footage, picture, write_image, write_video
 
 
@@ -42,7 +43,7 @@ def whole_clip(found: Clip, choosers: Any) -> list[Any]:
 
 def test_each_captioner_gets_the_frames_that_it_chose(tmp_path: Path) -> None:
     source = write_video(tmp_path / "drawn.mp4", footage(20, ()))
-    whole, small = Chooser(Pick([0, 19])), Chooser(Pick([3, 3, 7], (32, 16)))
+    whole, small = Chooser(Pick([0, 19])), Chooser(Pick([3, 3, 7], (32, 16), [1, 1, 2]))
     choosers: Any = [whole, small]
     first, second = whole_clip(clip(source, 20), choosers)
     (shape,) = whole.shapes
@@ -50,6 +51,9 @@ def test_each_captioner_gets_the_frames_that_it_chose(tmp_path: Path) -> None:
     assert first.shape == (2, shape.height, shape.width, 3)
     assert second.shape == (3, 16, 32, 3)
     np.testing.assert_array_equal(second[0], second[1])
+    assert seconds_of(second, 8) == [1, 1, 2]
+    assert seconds_of(second[1:], 8) == [0, 1 / 8], "a part of them knows no times"
+    assert seconds_of(first, 8) == [0, 1 / 8]
 
 
 def test_a_picture_is_shown_as_often_as_it_is_chosen(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from curate.tasks.stage import Clip, Video
 from curate.tasks.video import frame_picker
 from curate.tasks.video.frame_picker import pick_frames
 from curate.tasks.video.span import Pick, Span, SpanShape
+from curate.tasks.video.timed_pictures import seconds_of
 from tests.media import SOUND, draw
 from tests.tasks.video.test_frame_picker import decoded, span
 
@@ -89,7 +90,8 @@ def choosing(size: tuple[int, int] | None, rate: float) -> Any:
     """A captioner as far as frames go: so many a second."""
 
     def choose(shape: SpanShape) -> Pick:
-        return Pick(frame_indices(shape.num_frames, shape.fps or 1, rate), size)
+        indices = frame_indices(shape.num_frames, shape.fps or 1, rate)
+        return Pick(indices, size, [index / (shape.fps or 1) for index in indices])
 
     return SimpleNamespace(choose_frames=choose)
 
@@ -128,6 +130,8 @@ def test_frames_of_each_window_are_those_of_a_decode_of_that_window_alone(
                 str(path), alone, lambda shape, by=captioner: [by.choose_frames(shape)]
             )
             np.testing.assert_array_equal(part.frames, frames)
+            assert seconds_of(part.frames, 1) == seconds_of(frames, 1)
+            assert seconds_of(frames, 1)[:2] != [0, 1], "not those of the window"
 
 
 def test_a_part_that_is_not_needed_has_no_frames(tmp_path: Path) -> None:
