@@ -47,7 +47,7 @@ def history(
     version.
 
     rows/s: rows that one process finishes in a second of its batches. A million clips leave some 16
-    000 rows a stage at batch size 64, 3 MB; --prune deletes old ones, which takes nothing else
+    000 rows a stage at batch size 64, 7 MB; --prune deletes old ones, which takes nothing else
     along.
 
     Example:

@@ -57,7 +57,7 @@ def log_batch(
         if took := done.took.get(row["id"]):
             video = row.get("video_id", row["id"])
             sums[video] = tuple(map(add, sums[video], (1, *took)))
-    by_video = [[video, *(round(n, 6) for n in of_video)] for video, of_video in sums.items()]
+    by_video = [[video, *(round(n, 5) for n in of_video)] for video, of_video in sums.items()]
     entry = {
         "dataset_id": claim.request.dataset_id,
         "stage": claim.request.step.name,
