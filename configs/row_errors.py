@@ -163,7 +163,7 @@ class CaptionMalformed(StageError):
 class RewriteUnfit(StageError):
     """The model {model} wrote no texts that fit, and none when it was asked once more: {why}. It
     wrote: {wrote}. Try again with: `curate retry DATASET --error RewriteUnfit`. Or ask for other
-    lengths: `curate redo {stage} DATASET --set {stage}.variants={{NAME: {{words: [5, 60]}}}}`
+    lengths: `curate redo {stage} DATASET --set {stage}.variants=VARIANTS`
     """
 
 

@@ -5,6 +5,7 @@ texts, or failed with the reason.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,12 +17,12 @@ from sqlalchemy import text
 
 from curate.configs.errors import BudgetSpent, CaptionServer, ConfigError
 from curate.db.datasets import cancel, resume
-from curate.tasks.clean_text import CleanText
+from curate.tasks.clean_text import CleanText, CleanTextOptions
 from curate.tasks.rewrite import Rewrite, RewriteOptions
 from curate.worker.batch_files import BatchFiles
 from tests.caption_server import KEY, caption_server, good, rewritten
 from tests.caption_server import CaptionServer as Misbehaving
-from tests.pipelines import CATALOG, Line, make_line, wait_until
+from tests.pipelines import CATALOG, Line, make_line, pipeline, wait_until
 from tests.tasks.captioned import put_clip, put_input_columns
 from tests.worker.conftest import run_all
 
@@ -339,3 +340,18 @@ def test_options_that_cannot_be_meant_are_refused(options: dict[str, Any], why: 
 def test_variants_that_cannot_be_meant_are_refused(variants: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         RewriteOptions(model="m", variants=variants)
+
+
+@pytest.mark.parametrize(
+    ("before", "why"),
+    [
+        ([], "writes text_dnse; put stage rewrite before it"),
+        ([{"stage": "rewrite", "model": "m"}], "did you mean text_dense?"),
+    ],
+)
+def test_clean_text_refuses_a_variant_that_nobody_writes(
+    monkeypatch: pytest.MonkeyPatch, before: list[dict[str, Any]], why: str
+) -> None:
+    monkeypatch.setitem(CATALOG, "rewrite", Rewrite)
+    with pytest.raises(ConfigError, match=re.escape(why)):
+        CleanText.check_before(CleanTextOptions(rewritten="text_dnse"), pipeline(*before))
