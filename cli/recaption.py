@@ -13,6 +13,7 @@ from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
 from curate.configs.shown import counted
 from curate.tasks.captioners.stages import CaptionStage
+from curate.tasks.multi_caption import MultiCaption
 from curate.tasks.registry import stages
 from curate.worker.session.database import OpenDataset, open_dataset
 
@@ -61,7 +62,8 @@ def recaption(
 
 def _find_captioner(opened: OpenDataset, stage: str | None) -> str:
     """The stage that --stage names, or the only captioner of the pipeline. Raises UsageError."""
-    names = [name for name in opened.stage_names if issubclass(stages()[name], CaptionStage)]
+    captioning = (CaptionStage, MultiCaption)
+    names = [name for name in opened.stage_names if issubclass(stages()[name], captioning)]
     if stage in names or (stage is None and len(names) == 1):
         return stage or names[0]
     dataset = f"dataset {opened.name}"

@@ -156,10 +156,7 @@ class CleanText(Stage[Clip, CleanTextOptions]):
         missing = "put stage match with captions: all before it"
         if options.source == "match" and not matches_all:
             _refuse(f"source: match chooses by the scores of all captions; {missing}")
-        chooses = any(
-            getattr(getattr(step.options, "windows", None), "summary", "") == "best"
-            for step in before.stages
-        )
+        chooses = any("best" in getattr(step.options, "summaries", ()) for step in before.stages)
         if chooses and not matches_all:
             _refuse(f"the best of a clip's windows is known by their match; {missing}")
         variants = [name for s in before.stages for name in getattr(s.options, "variants", ())]

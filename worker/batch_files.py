@@ -101,9 +101,9 @@ class BatchFiles:
         self._gate = _FileGate()
         self._incomplete: set[int] = set()  # clips that wait for more answers
         cls = stages()[name]
-        if not issubclass(cls, ServerStage):
+        if not issubclass(cls, ServerStage) or not cls.exports_requests:
             asking = ", ".join(server_steps(pipeline)) or "none"
-            raise UsageError(what=f"stage {name} asks no server; those that do: {asking}")
+            raise UsageError(what=f"stage {name} exports no requests; those that do: {asking}")
         online: StageOptions = self._step.options.model_copy(update={"offline": False})
         context = Context(settings, pipeline, dataset.folder)
         self._stage = cls(online, dataclasses.replace(context, gate=self._gate))
@@ -252,4 +252,5 @@ def content_of(answer: Mapping[str, Any]) -> str:
 
 def server_steps(pipeline: Pipeline) -> list[str]:
     """The stages of a pipeline that ask servers, in order."""
-    return [s.name for s in pipeline.stages if issubclass(stages()[s.name], ServerStage)]
+    classes = [stages()[step.name] for step in pipeline.stages]
+    return [c.name for c in classes if issubclass(c, ServerStage) and c.exports_requests]

@@ -65,6 +65,11 @@ class CaptionOptions(StageOptions):
         return given
 
     @property
+    def summaries(self) -> tuple[str, ...]:
+        """How captions of clips are made of those of windows."""
+        return (self.windows.summary,) if self.windows else ()
+
+    @property
     def field_schema(self) -> FieldSchema:
         """The fields as they are asked for, and read."""
         return FieldSchema(self.fields)

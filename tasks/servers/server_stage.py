@@ -95,6 +95,9 @@ class ServerStage:
     Context a gate, and `curate captions export-requests` takes its requests.
     """
 
+    exports_requests: ClassVar[bool] = True
+    """Whether its requests may be sent as files, see curate.worker.batch_files."""
+
     @classmethod
     def max_cost(cls, options: Any) -> float:
         """What its requests in a dataset may cost; 0: any sum."""

@@ -257,7 +257,11 @@ def test_a_line_of_any_length_is_not_read_whole(
     [
         (["load-responses", "/nowhere.jsonl"], 2, "no file or folder /nowhere.jsonl"),
         (["load-responses", "/"], 3, "The table / cannot be used: Is a directory"),
-        (["export-requests", "-o", "/dev/null/r", "--stage", "split"], 2, "split asks no server"),
+        (
+            ["export-requests", "-o", "/dev/null/r", "--stage", "split"],
+            2,
+            "split exports no requests",
+        ),
         (["export-requests", "-o", "/dev/null/r"], 4, "The file /dev/null/r"),
         (["export-requests", "--where", "nothing > 3"], 3, "nothing"),
     ],

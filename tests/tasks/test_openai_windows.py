@@ -38,19 +38,21 @@ def server(catalog: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Misbehavi
         yield started
 
 
-def captioning(server: Misbehaving, url: str, home: Path, clips: int = 1, **options: Any) -> Line:
+def captioning(
+    server: Misbehaving, url: str, home: Path, clips: int = 1, step: Any = None, **options: Any
+) -> Line:
     """Clips of 3 seconds that wait for captions of their seconds; the gray levels of these tell
-    the server which it is: 0, 1, 2, of the next clip 3, 4, 5.
+    the server which it is: 0, 1, 2, of the next clip 3, 4, 5. `step`: another stage than openai.
     """
     home.mkdir()
     usual = {"url": server.url, "model": "m", "wait": 0.001, "tries": 2, "frames": 2}
-    stage = {"stage": "openai", **usual, "windows": {"seconds": 1}, **options}
+    stage = step or {"stage": "openai", **usual, "windows": {"seconds": 1}, **options}
     line = make_line(url, home, [stage, "clean_text"])
     for clip in range(clips):
         levels = [STEP * (3 * clip + n // 24) for n in range(72)]
         frames = [np.full((32, 48, 3), level, np.uint8) for level in levels]
         path = write_video(home / f"{clip}.mp4", frames)
-        line.put_clips(1, "openai", f"/v/{clip}.mp4")
+        line.put_clips(1, stage["stage"], f"/v/{clip}.mp4")
         with line.engine.begin() as connection:
             known = {"p": str(path), "f": fingerprint_now(str(path)), "r": f"{clip}.mp4"}
             base = "time_base_num = 1, time_base_den = 12288"

@@ -121,7 +121,7 @@ def test_a_clip_that_cannot_be_read_has_no_request_and_the_others_have(line: Lin
 
 
 def test_a_stage_that_asks_no_server_has_no_requests(line: Line) -> None:
-    with pytest.raises(UsageError, match="asks no server; those that do: openai"):
+    with pytest.raises(UsageError, match="exports no requests; those that do: openai"):
         BatchFiles(line.settings, line.engine, line.dataset, line.pipeline, "probe")
 
 
