@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, event, insert
+from sqlalchemy import Engine, event, insert, update
 
 from curate.configs.pipeline import Pipeline, parse, read_yaml
 from curate.db import datasets, migrate
@@ -50,6 +50,11 @@ SECTIONS = {
         "the first that the index finds. The first statement also says whether a dead batch left "
         "rows; the last read the leased rows and their videos.",
         "`ix_clips_claim`; the primary keys",
+    ),
+    "Claim of videos to split": (
+        "Which of the next free videos are long enough to keep one process at work when the others "
+        "have nothing left? They are leased first, others in their order.",
+        "the index of `videos` on `dataset_id, stage, status, lease_until`; the primary key",
     ),
     "Claim after a worker died": (
         "Which rows were leased until a time that has passed? One dead batch is found, and half of "
@@ -144,6 +149,11 @@ def record_sections(url: str) -> dict[str, list[str]]:
         release_rows(connection, dataset.id, ["four"], ordered.request.step)
     with recorded(engine) as sections["Refilter"]:
         replace_pipeline(engine, dataset, _other_threshold(steps))
+    with engine.begin() as connection:
+        connection.execute(update(videos).values(stage="split", status="active"))
+    with recorded(engine) as sections["Claim of videos to split"]:
+        long_ones = claim(engine, request("split", "five"))
+    assert long_ones is not None
     engine.dispose()
     return sections
 

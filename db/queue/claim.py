@@ -13,7 +13,7 @@ from operator import itemgetter
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, Update, bindparam, exists, select
+from sqlalchemy import Connection, Engine, Select, Update, bindparam, case, exists, func, select
 
 from curate.configs.errors import ServiceError
 from curate.configs.schema import RUNNING, Level
@@ -34,8 +34,10 @@ from curate.db.queue.leases import (
     whole_rows,
 )
 from curate.db.queue.ordered import lease_in_order
-from curate.db.schema import datasets, rows_of
+from curate.db.schema import datasets, rows_of, videos
 
+LOOKED_AT = 128  # videos among which a claim takes long ones first
+MANY = 32
 _SORT_KEY = {"video": itemgetter("id"), "clip": itemgetter("video_id", "clip_index")}
 
 
@@ -73,7 +75,7 @@ def _claim(connection: Connection, request: ClaimRequest) -> Claim | None:
         rows = _lease_dead(connection, request, time) if dataset.dead else []
         if not rows:
             parameters = {**at, "most": step.options.batch_size}
-            fresh = fresh_statement(step.level)
+            fresh = longest_statement() if step.spec.makes else fresh_statement(step.level)
             rows = lease_rows(connection, request, time, fresh, parameters)
         rows.sort(key=_SORT_KEY[step.level])
     if not rows:
@@ -110,6 +112,24 @@ def fresh_statement(level: Level) -> Update:
     """The UPDATE that leases rows that were free."""
     free = rows_of(level).c.lease_until == FREE
     return lease_statement(level, _waiting(level).where(free).limit(bindparam("most")))
+
+
+@cache
+def longest_statement() -> Update:
+    """The UPDATE that leases videos that were free, for a stage that makes clips.
+
+    Of the next LOOKED_AT those go first, the longest before, that are longer than all together
+    keep MANY processes busy: coming last, such a video keeps one at work while the others have
+    nothing to do. All others keep their order, in which ordered stages wait for them.
+    """
+    free = (*at_bound_stage("video"), videos.c.lease_until == FREE)
+    near = select(videos.c.id, videos.c.duration).where(*free).limit(LOOKED_AT).cte("near")
+    is_long = MANY * near.c.duration > select(func.sum(near.c.duration)).scalar_subquery()
+    rows = select(videos.c.id).join(near, near.c.id == videos.c.id)
+    rows = rows.where(videos.c.lease_until == FREE)
+    first = case((is_long, -near.c.duration), else_=0)
+    rows = rows.order_by(first, videos.c.id).limit(bindparam("most"))
+    return lease_statement("video", rows.with_for_update(of=videos, skip_locked=True))
 
 
 def _waiting(level: Level) -> Select[int]:

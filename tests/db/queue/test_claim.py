@@ -5,6 +5,7 @@ crashes.
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -54,6 +55,38 @@ def test_two_threads_never_hold_the_same_row(database_url: str, home: object) ->
     for thread in threads:
         thread.join()
     assert sorted(taken) == ids
+
+
+def test_long_videos_are_split_first_and_each_once(line: Line) -> None:
+    """Others keep their order, in which `inorder` waits for them."""
+    line.enqueue(*(f"{n:02}.mp4" for n in range(40)))
+    [(first,)] = line.rows("SELECT min(id) FROM videos")
+    with line.engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE videos SET stage = 'split', duration = CASE id - :first WHEN 20 THEN 500"
+                " WHEN 39 THEN 1000 WHEN 0 THEN NULL ELSE 10 END"
+            ),
+            {"first": first},
+        )
+    request = line.request("split")
+    options = request.step.options.model_copy(update={"batch_size": 1})
+    step = replace(request.step, options=options)
+    taken: list[int] = []
+
+    def take(owner: str, most: int) -> None:
+        for n in range(most):
+            if held := claim(line.engine, replace(request, step=step, owner=f"{owner}{n}")):
+                taken.extend(held.ids)
+
+    take("alone", 4)
+    assert [i - first for i in taken] == [39, 20, 0, 1]
+    threads = [threading.Thread(target=take, args=(f"t{i}", 40)) for i in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == list(range(first, first + 40))
 
 
 def test_an_expired_lease_goes_to_another_in_halves(line: Line) -> None:
