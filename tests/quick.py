@@ -69,6 +69,7 @@ SLOW = (
     "tests/tasks/test_motion.py",
     "tests/tasks/test_ocr.py",
     "tests/tasks/test_openai.py",
+    "tests/tasks/test_rewrite.py",
     "tests/tasks/test_split.py",
     "tests/tasks/video",
     "tests/test_end_to_end.py",

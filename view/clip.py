@@ -17,7 +17,7 @@ from curate.db.export import HIDDEN
 from curate.db.expressions import among
 from curate.db.ledger import ledger, way_back
 from curate.db.reports.one_row import dataset_of, duplicates, texts_of
-from curate.db.schema import captions, clips, option_scores, videos
+from curate.db.schema import captions, clips, option_scores, rewrites, videos
 from curate.tasks.video.samples import Samples
 from curate.view.clips import cards
 from curate.view.media import content_type, player_type, samples_of
@@ -65,6 +65,7 @@ def describe(home: Home, clip: int) -> dict[str, Any]:
         "film": _film(values, video),
         "pictures": pictures,
         "captions": texts[captions.name][::-1],  # newest first
+        "rewrites": texts[rewrites.name][::-1],
         "options": texts[option_scores.name],
         "ledger": [
             {

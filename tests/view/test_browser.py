@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from curate.db.schema import captions
+from curate.db.schema import captions, rewrites
 from curate.tasks.inputs.files import fingerprint_now
 from tests.drawing import picture
 from tests.media import CLOSED, write_video
@@ -71,6 +72,9 @@ def fill(rows: Rows, folder: Path) -> dict[str, int]:
     )  # fmt: skip
     row = {"model": "m", "revision": "r", "prompt": "p", "created_at": 1.0, "text_raw": CAPTION}
     rows.insert(captions, {**row, "clip_id": found["kept film.mp4"], "match": 0.5})
+    text = {"variant": "v", "text": CAPTION, "drift": 0.5, "added": json.dumps([CAPTION])}
+    same = {name: row[name] for name in ("model", "revision", "prompt", "created_at")}
+    rows.insert(rewrites, {**same, **text, "clip_id": found["kept film.mp4"]})
     error = {"status": "failed", "stage": "probe", "reason": "EmptyFile"}
     rows.video(pets, "empty.mp4", error=f"/v/{HOSTILE} is empty. Copy it again", **error)
     return found
@@ -192,6 +196,8 @@ def test_texts_of_rows_are_texts(seen: Seen, gallery: Gallery) -> None:
     assert HOSTILE in page.inner_text("h1")
     page = seen.show(f"clip?id={gallery.clips['kept film.mp4']}")
     assert "</script><script>alert(2)</script>" in page.inner_text(".caption")
+    rewritten = page.locator("[aria-label=Rewritten]").inner_text()
+    assert rewritten.count("</script><script>alert(2)</script>") == 2
     page = seen.show("failed")
     assert HOSTILE in page.inner_text(".kind")
     assert page.query_selector('img[src="x"]') is None

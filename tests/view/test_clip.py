@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from curate.db.schema import caption_fields, captions, option_scores
+from curate.db.schema import caption_fields, captions, option_scores, rewrites
 from curate.view import clip as module
 from tests.view.conftest import Client, Rows
 from tests.view.test_media import write_samples
@@ -67,6 +68,8 @@ def test_every_caption_newest_first_and_each_option(rows: Rows, client: Client) 
     hostile = "</script><script>alert(1)</script>\u202e"
     rows.insert(captions, {**row, "model": "m", "text_raw": "first", "match": 0.5},
                 {**row, "model": "n", "text_raw": hostile, "match": None})  # fmt: skip
+    text = {"variant": "v", "text": hostile, "drift": 0.5, "added": json.dumps([hostile])}
+    rows.insert(rewrites, {**row, "model": "w", **text})
     rows.insert(caption_fields, {"caption_id": 1, "field": "mood", "text": hostile})
     scored = {"clip_id": clip, "model": "c", "revision": "r", "prompt": "a photo of {}"}
     rows.insert(option_scores, {**scored, "option": "cat", "score": 0.1},
@@ -78,6 +81,7 @@ def test_every_caption_newest_first_and_each_option(rows: Rows, client: Client) 
         (hostile, None), ("first", 0.5),
     ]  # fmt: skip
     assert [c["fields"] for c in found["captions"]] == [{}, {"mood": hostile}]
+    assert [(r["variant"], r["text"]) for r in found["rewrites"]] == [("v", hostile)]
     assert [o["option"] for o in found["options"]] == ["dog", "cat"]
 
 

@@ -354,6 +354,21 @@
     );
   };
 
+  const rewrites = (found) =>
+    found.rewrites.length
+      ? section(
+          "Rewritten",
+          table(
+            "Rewritten",
+            ["Variant", "Text", "Drift", "Added", "Model"],
+            found.rewrites.map((one) => [
+              line(one.variant), el("span", { dir: "auto" }, one.text), number(one.drift),
+              line(JSON.parse(one.added).join(", ")), line(one.model),
+            ]),
+          ),
+        )
+      : null;
+
   const options = (found) =>
     found.options.length
       ? section(
@@ -464,6 +479,7 @@
       ledger(found),
       scores(found),
       captions(found),
+      rewrites(found),
       options(found),
       duplicates(found),
       picks(found),
