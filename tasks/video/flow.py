@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, cast
 
 import cv2
@@ -32,20 +33,31 @@ def measure_pair(
     has no flow. `camera`: the motion of the camera is measured too.
     """
     change = float(cv2.norm(before, after, cv2.NORM_L1)) / before.size
-    difference = cv2.subtract(after, before, dtype=cv2.CV_16S)
-    deviation = round(float(cv2.meanStdDev(difference)[1][0][0]), 6)
+    mean = (cv2.sumElems(after)[0] - cv2.sumElems(before)[0]) / before.size
+    square = cv2.norm(before, after, cv2.NORM_L2SQR) / before.size
+    deviation = round(math.sqrt(max(0.0, square - mean * mean)), 6)
     if min(before.shape) < 32:  # OpenCV 4.11's DIS reads beyond its memory, and may crash
         return Pair(seconds, gap, None, change, CameraMove() if camera else None, deviation)
     if change == 0.0:
         return Pair(seconds, gap, 0.0, change, _STANDS if camera else None, deviation)
-    # a new one for each pair: one that has seen a small picture keeps to its finer scale
-    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    dis, across, along, length = _kept(before.shape)
     field: NDArray[Any] = dis.calc(before, after, cast(Any, None))
-    moved = float(cv2.mean(cv2.magnitude(field[..., 0], field[..., 1]))[0])
+    cv2.split(field, [across, along])
+    moved = float(cv2.mean(cv2.magnitude(across, along, length))[0])
     # rounded, because sums of floats depend on their alignment in memory
     flow = round(100 * moved / math.hypot(*before.shape) / gap, 6)
     move = camera_move(field, before, after, gap) if camera else None
     return Pair(seconds, gap, flow, change, move, deviation)
+
+
+@lru_cache(maxsize=4)
+def _kept(shape: tuple[int, int]) -> tuple[Any, Any, Any, Any]:
+    """What finds the motion in pictures of this shape, and three arrays of it to be filled.
+
+    One of each shape: DIS keeps to the finer scale of a small picture that it has seen.
+    """
+    arrays = (np.empty(shape, np.float32) for _ in range(3))
+    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST), *arrays
 
 
 def with_held(
@@ -78,5 +90,7 @@ def measure_still(picture: NDArray[np.uint8], seconds: float) -> Still:
     """
     gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     mean, deviation = cv2.meanStdDev(gray)
-    _, spread = cv2.meanStdDev(cv2.Laplacian(gray, cv2.CV_16S))
-    return Still(seconds, float(mean[0][0]), float(deviation[0][0]), float(spread[0][0]) ** 2)
+    edges = cv2.Laplacian(gray, cv2.CV_16S)
+    spread = cv2.norm(edges, cv2.NORM_L2SQR) / edges.size
+    sharpness = max(0.0, spread - (cv2.sumElems(edges)[0] / edges.size) ** 2)
+    return Still(seconds, float(mean[0][0]), float(deviation[0][0]), sharpness)

@@ -123,7 +123,7 @@ class Converter:
         )
         if matrix is None:
             return self.shape.upright(scaled.to_ndarray())
-        yuv = cv2.merge([np.ascontiguousarray(plane(scaled, n)) for n in range(3)])
+        yuv = cv2.merge([plane(scaled, n) for n in range(3)])
         return self.shape.upright(cv2.transform(yuv, matrix))
 
 
