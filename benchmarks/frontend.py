@@ -324,15 +324,21 @@ def compare(files: list[str], repeat: int, lines: list[str], against: str | None
     best = {line: min(run["cpu"] for run in found) for line, found in runs.items()}
     frames = runs["pyav"][0]["found"]
     names = files[0] if len(files) == 1 else f"{len(files)} files"
+    above = {line: round(1000 * (cpu - best["pyav"]) / frames, 3) for line, cpu in best.items()}
     print(f"{names}, {frames:.0f} frames, least of {repeat} runs")
     for line in lines:
         spread = max(run["cpu"] for run in runs[line]) / best[line] - 1
-        above = 1000 * (best[line] - best["pyav"]) / frames
         print(
             f"{best[line]:9.2f} CPU s  {best[line] / best['pyav']:7.2f} x decode  "
-            f"{above:+8.2f} ms a frame  (spread {spread:4.0%})  {LINES[line]}"
+            f"{above[line]:+8.2f} ms a frame  (spread {spread:4.0%})  {LINES[line]}"
         )
-    shown: dict[str, Any] = {"cpu_seconds": best, "frames": frames, "ratios": _ratios(best)}
+    shown: dict[str, Any] = {
+        "files": [Path(file).name for file in files],
+        "cpu_seconds": best,
+        "frames": frames,
+        "ratios": _ratios(best),
+        "ms_above_decode_a_frame": above,
+    }
     if "curate" in runs:
         shown["peak_mb"] = max(run["mb"] for run in runs["curate"])
         shown["clips"] = runs["curate"][0]["found"]

@@ -48,6 +48,7 @@ from curate.tasks.video.views import hash_frames
 
 POINTS = (0.1, 0.25, 0.5, 0.75, 0.9)  # of a clip, where scorers look
 _JPEG_MEMORY = 16 << 20  # bytes of JPEGs of one video before they go to a temporary file
+_PAIRS = 16  # measured one after the other: between frames, the decoder's data displace theirs
 _SUSPECTS = 4  # recent frames that may yet begin a scene: PySceneDetect decides two frames later
 Watch = Callable[[Iterator[VideoFrame]], Iterator[VideoFrame]]
 
@@ -222,6 +223,8 @@ class _OnePass:
         self._flow_step = 1 / plan.flow_fps
         self._next_flow = 0.0
         self._before: tuple[Gray, float] | None = None  # the first frame of a pair, and its time
+        # index of the later frame, the two frames, the time of the later one, and between them
+        self._pairs: list[tuple[int, Gray, Gray, float, float]] = []  # yet to be measured
         self._scene: OpenScene | None = None
         self._finder: CutFinder
         self._late: LateFrames | None = None  # of a finder that is up to hundred frames late
@@ -246,7 +249,7 @@ class _OnePass:
         thumbnail = scene.store.thumbnail
         candidate = Candidate(frame.index, since, times.rate, decoded, shrink, thumbnail)
         if self._before is not None or seconds >= self._next_flow:
-            self._pair(scene, frame.index, candidate.luma, seconds)
+            self._pair(frame.index, candidate.luma, seconds)
         if self._late is not None:
             self._late.add(frame)
         cuts = self._finder.push(candidate)
@@ -259,6 +262,7 @@ class _OnePass:
 
     def _cut(self, cuts: Iterable[int]) -> None:
         """Make the clips of the scenes that end before these frames."""
+        self._measure_pairs()
         for index in cuts:
             scene = cast(OpenScene, self._scene)
             if self._late is not None:
@@ -277,19 +281,27 @@ class _OnePass:
             self._clips.close(self._scene, end, self._finder.transitions)
             self._scene = None
 
-    def _pair(self, scene: OpenScene, index: int, gray: Gray, seconds: float) -> None:
-        """Measure the pair that the last frame began; begin another one when it is time to."""
+    def _pair(self, index: int, gray: Gray, seconds: float) -> None:
+        """Take the pair that the last frame began; begin another one when it is time to."""
         before, self._before = self._before, None
         if before is not None and before[0].shape == gray.shape:
-            gap = seconds - before[1]
-            measured = measure_pair(before[0], gray, seconds, gap, self._plan.camera)
+            self._pairs.append((index, before[0], gray, seconds, seconds - before[1]))
+            if len(self._pairs) >= _PAIRS:
+                self._measure_pairs()
+        if seconds >= self._next_flow:
+            self._before = gray, seconds
+            self._next_flow = seconds + self._flow_step
+
+    def _measure_pairs(self) -> None:
+        """Measure the pairs of the open scene that were taken so far."""
+        scene = cast(OpenScene, self._scene)
+        for index, before, after, seconds, gap in self._pairs:
+            measured = measure_pair(before, after, seconds, gap, self._plan.camera)
             if measured.camera is not None:
                 move = measured.camera.as_displayed(scene.store.shape)
                 measured = replace(measured, camera=move)
             scene.pairs.append((index, measured))
-        if seconds >= self._next_flow:
-            self._before = gray, seconds
-            self._next_flow = seconds + self._flow_step
+        self._pairs.clear()
 
 
 class _Clips:

@@ -93,10 +93,10 @@ class Mosaic:
 
     def pixels(self, frame: VideoFrame) -> BGR:
         """The pixels of the picture at `y`, `x`."""
-        luma, *chroma = (np.frombuffer(cast(Any, stored), np.uint8) for stored in frame.planes)
-        self._inner[:] = luma.take(self._places)
+        luma, *chroma = cast(Any, frame.planes)
+        self._inner[:] = np.frombuffer(luma, np.uint8).take(self._places)
         for stored, cells in zip(chroma, self._chroma, strict=True):
-            cells[:] = stored.take(self._chroma_places)
+            cells[:] = np.frombuffer(stored, np.uint8).take(self._chroma_places)
         bgr = self._scaler.reformat(self._tiny, format="bgr24", threads=1).to_ndarray()
         pixels = cv2.remap(bgr, self._across, self._along, cv2.INTER_LINEAR)
         return pixels.astype(np.uint8, copy=False)
@@ -147,66 +147,72 @@ class Sketch:
 
     def pixels(self, number: int) -> _Pixels | None:
         """Those of a mosaic by its number; None where the frame was let go before that."""
-        decoded = self.frame.decoded
-        if number not in self._pixels and decoded is not None:
+        found, decoded = self._pixels.get(number), self.frame.decoded
+        if found is None and decoded is not None:
             hsv = cv2.cvtColor(self.mosaics[number].pixels(decoded), cv2.COLOR_BGR2HSV)
-            self._pixels[number] = hsv.astype(np.uint8, copy=False)
-        return self._pixels.get(number)
+            found = self._pixels[number] = hsv.astype(np.uint8, copy=False)
+        return found
 
 
 @dataclass
 class Scored:
-    """A frame and what is known of its score."""
+    """A frame and what is known of its score: bounds, and by what they are known."""
 
     sketch: Sketch
     before: Sketch | None  # of the frame before it
     low: float = 0.0
     high: float = _MOST
     is_exact: bool = False
-    _estimates: int = 0  # so far
+    estimated: float = 0.0  # by the mosaic `number`, if that is not -1
+    number: int = -1
 
-    def estimate(self, most: int = len(PIXELS)) -> None:
-        """Learn its bounds by so many estimates at most, of more and more pixels."""
+    def estimate(self, number: int) -> None:
+        """Learn its bounds by the mosaic `number`, or exactly where none makes its pixels."""
         before, sketch = self.before, self.sketch
-        while not self.is_exact and self._estimates < most:
-            number = self._estimates
-            now = last = None
-            if before is not None and before.mosaics is sketch.mosaics and sketch.mosaics:
-                now, last = sketch.pixels(number), before.pixels(number)
-            if now is None or last is None:
-                self.exact()
-                return
-            self._estimates += 1
-            difference = cv2.norm(now, last, cv2.NORM_L1) / now.size
-            self.low, self.high = bounds(difference, now.size // 3)
+        if self.is_exact or number <= self.number:
+            return
+        now = last = None
+        if before is not None and before.mosaics is sketch.mosaics and sketch.mosaics:
+            now, last = sketch.pixels(number), before.pixels(number)
+        if now is None or last is None:
+            self.exact()
+            return
+        self.number, self.estimated = number, cv2.norm(now, last, cv2.NORM_L1) / now.size
+        self.low, self.high = bounds(self.estimated, now.size // 3)
 
     def exact(self) -> float:
         """The exact score; 0 of a first frame."""
         if not self.is_exact:
-            before, frame = self.before, self.sketch.frame
-            score = 0.0 if before is None else content_score(frame, before.frame)
+            before, sketch = self.before, self.sketch
+            score = 0.0 if before is None else content_score(sketch.frame, before.frame)
             self.low, self.high, self.is_exact = score, score, True
-            if before is not None:
-                before.frame.decoded = frame.decoded = None  # their pictures are made
+            if before is not None and not sketch.mosaics:  # else the next estimate needs them
+                before.frame.decoded = sketch.frame.decoded = None  # their pictures are made
         return self.low
 
 
 class Screen:
     """Tells how high the scores of frames can be."""
 
-    def __init__(self) -> None:
+    def __init__(self, level: float) -> None:
+        """`level`: a score that may matter."""
+        self._level = level
+        # a lower estimate by the first mosaic leaves no doubt
+        share = max(0.0, level * (_MOST - level))
+        self._clear = level - _ERRORS * (share / PIXELS[0]) ** 0.5
+        self._number = 0  # of the mosaic for the next frame: as for the one before
         self._form: tuple[object, ...] = ()
         self._mosaics: tuple[Mosaic, ...] = ()
         self._before: Sketch | None = None
 
     def score(self, frame: Candidate) -> Scored:
-        """What one estimate tells of the score of the next frame; it is exact where none holds.
+        """What estimates tell of the score of the next frame; it is exact where none holds.
 
         None does for formats other than 4:2:0 of 8 bits, odd heights, HDR, fields, tiny and very
         large frames.
         """
         decoded = cast(VideoFrame, frame.decoded)
-        lines = tuple(stored.line_size for stored in decoded.planes)
+        lines = [stored.line_size for stored in decoded.planes]
         colours = decoded.colorspace, decoded.color_range, decoded.color_trc
         stored_as = decoded.width, decoded.height, decoded.format.name, lines
         form = *stored_as, *colours, decoded.interlaced_frame
@@ -215,11 +221,12 @@ class Screen:
             with suppress(ValueError):
                 self._mosaics = tuple(Mosaic(frame, pixels) for pixels in PIXELS)
         sketch = Sketch(frame, self._mosaics)
-        before, self._before = self._before, sketch
-        if self._mosaics:
-            sketch.pixels(0)  # the next frame is compared with them
-        scored = Scored(sketch, before)
-        scored.estimate(1)
+        scored = Scored(sketch, self._before)
+        self._before = sketch
+        scored.estimate(self._number)
+        if scored.high >= self._level:
+            scored.estimate(1)
+        self._number = int(scored.estimated >= self._clear)
         return scored
 
 
@@ -234,15 +241,13 @@ class ScreenedAdaptive(CutFinder):
     ) -> None:
         """As of `CutFinder`."""
         super().__init__(detector, threshold, min_scene_len)
-        self._screen = Screen()
+        self._screen = Screen(self._level)
         self._ratio: float = self._detector.adaptive_threshold
         self._recent: deque[Scored] = deque(maxlen=2 * _WINDOW + 1)
 
     def push(self, frame: Candidate) -> list[int]:
         """As `CutFinder.push`."""
         scored = self._screen.score(frame)
-        if scored.high >= self._level:
-            scored.estimate()
         recent = self._recent
         if not recent:
             self._judge(frame, 0.0)
@@ -278,7 +283,7 @@ class ScreenedAdaptive(CutFinder):
             if middle.low > max(self._level, self._ratio * sum(highs) / len(highs)):
                 return [*highs[:_WINDOW], middle.low, *highs[_WINDOW:]]
             if number < len(window):
-                one.estimate()
+                one.estimate(1)
             else:
                 one.exact()
         return [one.low for one in window]
@@ -294,7 +299,7 @@ class ScreenedContent(CutFinder):
     ) -> None:
         """As of `CutFinder`."""
         super().__init__(detector, threshold, min_scene_len)
-        self._screen = Screen()
+        self._screen = Screen(self._level)
         self._length = min_scene_len
         self._waits_until = 0.0  # seconds
 
@@ -306,8 +311,6 @@ class ScreenedContent(CutFinder):
         self.suspect = False
         seconds = frame.seconds
         before = scored.before
-        if scored.high >= self._level:
-            scored.estimate()
         if scored.high >= self._level:
             length = self._length
             rate = float(frame.rate.fps)
