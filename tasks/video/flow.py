@@ -56,8 +56,9 @@ def _kept(shape: tuple[int, int]) -> tuple[Any, Any, Any, Any]:
 
     One of each shape: DIS keeps to the finer scale of a small picture that it has seen.
     """
-    arrays = (np.empty(shape, np.float32) for _ in range(3))
-    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST), *arrays
+    across, along, length = (np.empty(shape, np.float32) for _ in range(3))
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    return dis, across, along, length
 
 
 def with_held(
