@@ -8,17 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Protocol
 
-from sqlalchemy import (
-    BindParameter,
-    Column,
-    ColumnElement,
-    Connection,
-    Table,
-    bindparam,
-    delete,
-    insert,
-    select,
-)
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select
 
 from curate.db.expressions import among
 from curate.db.schema import FIELDS, OWN_ID, SIDE_TABLES, caption_fields, captions
@@ -86,7 +76,13 @@ def replace(connection: Connection, new: Mapping[int, Sequence[NewRows]]) -> Non
             inserts.setdefault(part.table, []).extend(rows)
     for (name, columns), parameters in deletes.items():
         table = SIDE_TABLES[name]
-        old = [_is(table.c[c], bindparam(f"old_{c}")) for c in ("clip_id", *columns)]
+        # = where NULL cannot be, for Postgres uses no index for the other
+        old = [
+            table.c[c].is_not_distinct_from(bindparam(f"old_{c}"))
+            if table.c[c].nullable
+            else table.c[c] == bindparam(f"old_{c}")
+            for c in ("clip_id", *columns)
+        ]
         connection.execute(delete(table).where(*old), parameters)
     for name, rows in inserts.items():
         _insert(connection, SIDE_TABLES[name], rows)
@@ -118,8 +114,3 @@ def _insert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]
             for field, text in of_row.items()
         ]
         connection.execute(insert(caption_fields), texts)
-
-
-def _is(column: Column[Any], value: BindParameter[Any]) -> ColumnElement[bool]:
-    # plain = where NULL cannot be, for Postgres uses no index for the other
-    return column.is_not_distinct_from(value) if column.nullable else column == value

@@ -53,7 +53,10 @@ class MultiCaptionOptions(StageOptions):
         if not isinstance(given, dict) or not isinstance(given.get("captioners"), list):
             return given
         members = [member_of(one, given.get("windows")) for one in given["captioners"]]
-        keys = [(cls.name, *map(str, _asked(options))) for cls, options in members]
+        keys = [
+            (cls.name, getattr(o, "model", ""), getattr(o, "system", ""), o.asked)
+            for cls, o in members
+        ]
         if len(set(keys)) < len(keys):
             raise ValueError("captioners holds one twice, with the same model and prompt")
         queue = "ascend" if any(o.queue == "ascend" for _, o in members) else "cpu"
@@ -102,10 +105,6 @@ def member_of(given: Any, windows: Any) -> Member:
             raise ValueError(f"{name}: max_cost is an option of the stage multi_caption")
     assert isinstance(options, CaptionOptions)
     return cls, options
-
-
-def _asked(options: CaptionOptions) -> tuple[object, ...]:
-    return getattr(options, "model", ""), getattr(options, "system", ""), options.asked
 
 
 class MultiCaption(ServerStage, BatchStage[Clip, MultiCaptionOptions]):

@@ -138,7 +138,7 @@ class OpenaiCaptioner:
 
 
 @dataclass(frozen=True)
-class _Request:
+class _Question:
     """What is asked about a clip or a window of it; `key` tells it from other requests."""
 
     window: Window | None
@@ -179,7 +179,7 @@ class Openai(AskingStage, CaptionStage[OpenaiOptions]):
         """What is asked about a clip, or its windows. Raises MediaError, StageError."""
         return {asked.key: asked.body for asked in self._requests(row)}
 
-    def _requests(self, row: Clip) -> list[_Request]:
+    def _requests(self, row: Clip) -> list[_Question]:
         """What is asked about a clip; nothing is decoded for what is answered already."""
         digest = self.request_digest()
 
@@ -190,10 +190,10 @@ class Openai(AskingStage, CaptionStage[OpenaiOptions]):
             return self.context.gate.sends and not self.is_kept(row.id, key(window))
 
         if self.options.windows is None and self.is_kept(row.id, digest):
-            return [_Request(None, digest, {})]
+            return [_Question(None, digest, {})]
         with self._decoding:
             parts = self.parts_of(row, needed)
-        return [_Request(part.window, key(part.window), self._body(row, part)) for part in parts]
+        return [_Question(part.window, key(part.window), self._body(row, part)) for part in parts]
 
     def _body(self, row: Clip, part: Part) -> dict[str, Any]:
         """The body of a request; none without frames."""

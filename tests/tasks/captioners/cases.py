@@ -21,6 +21,7 @@ from curate.configs.settings import Settings
 from curate.tasks.captioners import language_model, writing
 from curate.tasks.captioners.interface import Caption
 from curate.tasks.models.trial import trial
+from curate.tasks.multi_caption import MultiCaption
 from curate.tasks.pllava import PllavaStage
 from curate.tasks.qwen2_5_vl import Qwen25VlStage
 from curate.tasks.qwen2_vl import Qwen2VlStage
@@ -138,6 +139,34 @@ def at_once(words: dict[str, int]) -> dict[str, Any]:
     return results
 
 
+def in_windows() -> dict[str, Any]:
+    """Two captioners of one decode, each with its windows; and what each writes of the windows as
+    clips of their own.
+    """
+    windows = {"pllava": {"frames": 8}, "qwen2_vl": {"frames": 6, "min": 5}}
+    limits = {"max_new_tokens": 4, "prompt": "What?"}
+    captioners = [
+        {"stage": n, **SMALL[n], **limits, "windows": one, "pass_size": 2}
+        for n, one in windows.items()
+    ]
+    options = MultiCaption.Options.model_validate({"captioners": captioners})
+    stage = MultiCaption(options, Context(settings()))
+    stage.load()
+    written = run_rows(stage, clips())
+    rows = [dict(row, **part.where) for part in written.tables[1] for row in part.rows]
+    alone = []
+    for row in (row for row in rows if row["summary"] and row["window_start_pts"] is not None):
+        name = next(n for n in windows if SMALL[n]["model"] == row["model"])
+        stamps = {"start_pts": row["window_start_pts"], "end_pts": row["window_end_pts"]}
+        clip = replace(clips()[0], **stamps, values={"num_frames": 20})
+        (caption,) = found(name, [clip], prompt="What?")["captions"]["1"]
+        alone.append([row["model"], caption["text_raw"]])
+    return {
+        "rows": rows, "alone": alone, "failed": {i: why[0] for i, why in written.failed.items()},
+        "picture": [row["summary"] for part in written.tables[2] for row in part.rows],
+    }  # fmt: skip
+
+
 def tower_trial() -> Any:
     """A model whose image tower is elsewhere, tried as `curate models check` does."""
     model_folder = settings().model_folder
@@ -155,6 +184,6 @@ if __name__ == "__main__":
             tower=tiny_sharegpt4v.TOWER),
         "tower trial": tower_trial, "together": lambda: found("pllava", clips(), pass_size=3),
         "prompt": lambda: found("qwen2_vl", clips(), prompt="What? <|video_pad|>"),
-        "nan": nan, "fields": in_fields,
+        "nan": nan, "fields": in_fields, "windows": in_windows,
         "trial": lambda: trial("qwen2_vl", settings().model_folder / tiny.QWEN2, settings()),
     })  # fmt: skip

@@ -82,6 +82,21 @@ def test_a_beginning_read_in_parts_has_the_captions_that_it_has_at_once(found: F
         assert found["in parts"][name]["scores"] == found["at once"][name]["scores"] != {}
 
 
+def test_captioners_of_one_decode_write_of_each_window_what_they_write_of_it_alone(
+    found: Found,
+) -> None:
+    rows = found["windows"]["rows"]
+    of_windows = [row for row in rows if row["window_start_pts"] is not None]
+    texts = [[row["model"], row["text_raw"]] for row in of_windows]
+    assert texts == found["windows"]["alone"]
+    assert [model for model, _ in texts] == [tiny.PLLAVA] * 3 + [tiny.QWEN2] * 3
+    for model in (tiny.PLLAVA, tiny.QWEN2):
+        *parts, whole = [row["text_raw"] for row in rows if row["model"] == model]
+        assert whole == " ".join(part.strip() for part in parts)
+    assert found["windows"]["failed"] == {"3": "Unreadable"}
+    assert found["windows"]["picture"] == [None, None]
+
+
 def test_several_frames_are_captioned_with_a_tower_by_name(found: Found) -> None:
     assert found["several"]["scores"].keys() == {"1", "2"}
     assert found["several"]["scores"]["1"] != found["sharegpt4v"]["scores"]["1"]
