@@ -25,8 +25,9 @@ from curate.worker.processes import cores, queues_of, worker_specs
 from curate.worker.session.enqueuing import EnqueueRequest, find_inputs
 from curate.worker.session.home import HomeSession
 
-# by how much the seconds of one stage over the same videos differ between two runs, as a share:
-# the standard deviation that benchmarks/plan.py found
+# the standard deviation by which the seconds of a stage over the same videos differ between the
+# sample and the run, as a share. benchmarks/plan.py finds 0.04 of a run, so 0.055 between two that
+# follow each other; at other times a host may be busier
 RUN_NOISE = 0.08
 
 
