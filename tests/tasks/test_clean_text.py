@@ -97,6 +97,48 @@ def test_the_caption_of_the_best_match_is_chosen(database_url: str, home: Path) 
     assert line.rows("SELECT match FROM captions ORDER BY id") == [(21.0,), (22.0,), (None,)]
 
 
+def test_the_best_window_speaks_for_the_clip_until_another_matches_better(
+    database_url: str, home: Path
+) -> None:
+    line = cleaning(database_url, home)
+    put_clip(line, ("one", "A dog  runs."), ("one", "A dog sits."), ("two", "a cat"))
+    with line.engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE captions SET match = 20 + id, summary = 'best', window_start_pts = id,"
+                " window_end_pts = id + 1 WHERE id < 3"
+            )
+        )
+    whole = "SELECT id, text_raw, text, match, summary FROM captions WHERE window_start_pts IS NULL"
+    run_all(line, "clean_text")
+    two = (3, "a cat", "a cat", None, None)
+    assert line.rows(f"{whole} ORDER BY id") == [
+        two, (4, "A dog sits.", "A dog sits.", 22.0, "best"),
+    ]  # fmt: skip
+    assert line.rows("SELECT text FROM clips") == [("a cat",)]
+    redo_stage(line, "clean_text")
+    run_all(line, "clean_text")
+    assert [row[0] for row in line.rows(f"{whole} ORDER BY id")] == [3, 4], "it stays"
+    with line.engine.begin() as connection:
+        connection.execute(text("UPDATE captions SET match = 30 WHERE id = 1"))
+    redo_stage(line, "clean_text")
+    run_all(line, "clean_text")
+    best = (5, "A dog  runs.", "A dog runs.", 30.0, "best")
+    assert line.rows(f"{whole} ORDER BY id") == [two, best]
+    assert line.rows("SELECT count(*) FROM captions") == [(4,)]
+
+
+def test_the_best_window_needs_the_match_of_all() -> None:
+    best = {"stage": "openai", "model": "m", "windows": {"seconds": 4, "summary": "best"}}
+    before = [{"stage": "probe"}, {"stage": "split"}, {"stage": "clip_embed"}]
+    for captioner in (best, {"stage": "multi_caption", "captioners": [best]}):
+        line = [*before, captioner, {"stage": "match", "captions": "all"}, {"stage": "clean_text"}]
+        check(parse(line, stages(), "test"), ready=False)
+        del line[4]
+        with pytest.raises(ConfigError, match="best of a clip's windows is known by their match"):
+            check(parse(line, stages(), "test"), ready=False)
+
+
 def test_a_caption_loaded_by_hand_goes_before_all_others(sqlite_url: str, home: Path) -> None:
     line = cleaning(sqlite_url, home, source="longest")
     put_clip(line, ("table", "mine"), ("table", "my own"), ("one", "a dog runs far away"))

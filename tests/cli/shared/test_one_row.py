@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import insert, select, text
 
-from curate.db.schema import caption_fields, captions, option_scores
+from curate.db.schema import caption_fields, captions, clips, option_scores
 from tests.cli.conftest import Call, Filled, finish_clips, give_pipeline
 
 
@@ -50,6 +50,8 @@ def test_captions_options_and_duplicates_are_shown(curate: Call, filled: Filled)
     option = {"model": "m", "revision": "", "prompt": "a {}", "option": "a cat", "score": 0.5}
     with filled.engine.begin() as connection:
         values = {**caption, "clip_id": 4, "model": "who", "match": 21.5, "text": "a dog"}
+        start = select(clips.c.start_pts).where(clips.c.id == 4).scalar_subquery()
+        values |= {"window_start_pts": start, "window_end_pts": start + 3, "summary": "best"}
         connection.execute(insert(captions).values(**values))
         field = {"caption_id": 1, "field": "mood", "text": "It is merry."}
         connection.execute(insert(caption_fields).values(**field))
@@ -58,7 +60,8 @@ def test_captions_options_and_duplicates_are_shown(curate: Call, filled: Filled)
         connection.execute(text(f"{copy} WHERE id = 4"))
     shown = curate("show", "4").out
     for part in (
-        "by who",
+        "by who, 0.00 to ",
+        "summary",
         "Tell",
         "A dog.",
         "21.5",

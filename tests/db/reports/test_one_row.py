@@ -36,12 +36,17 @@ def test_captions_and_options_are_those_of_the_clip(line: Line) -> None:
     option = {"model": "m", "revision": "", "prompt": "a {}"}
     with line.engine.begin() as connection:
         connection.execute(insert(captions), [{**caption, "clip_id": one, "model": "m"}])
+        connection.execute(text("UPDATE videos SET time_base_num = 1, time_base_den = 600"))
+        connection.execute(text("UPDATE clips SET start_pts = 1200"))
+        window = {"window_start_pts": 1500, "window_end_pts": 2400, "model": "m"}
+        connection.execute(insert(captions), [{**caption, "clip_id": one, **window}])
         rows = [
             {**option, "clip_id": one, "option": o, "score": s} for o, s in (("a", 1), ("b", 2))
         ]
         connection.execute(insert(option_scores), rows)
     found = texts_of(line.engine, one)
-    assert [row["text_raw"] for row in found["captions"]] == ["a dog"]
+    assert [row["text_raw"] for row in found["captions"]] == ["a dog", "a dog"]
+    assert [row["window_seconds"] for row in found["captions"]] == [None, (0.5, 2.0)]
     assert [row["option"] for row in found["option_scores"]] == ["b", "a"]
     assert texts_of(line.engine, other) == {"captions": [], "rewrites": [], "option_scores": []}
 
