@@ -88,18 +88,13 @@ def progress_of(
             through = passed[stage.stage]
             driver = drivers[stage.stage]
             share = getattr(through, driver) / totals[driver] if totals[driver] else 1.0
-            share = 1.0 if through.videos >= _all_videos(stages) else min(share, 1.0)
+            share = 1.0 if through.videos >= stages[0].total else min(share, 1.0)
             above = share
             found[stage.stage] = Progress(share, through.videos)
             continue
         above *= stage.finished / stage.total if stage.total else 1.0
         found[stage.stage] = Progress(above, above * videos)
     return found
-
-
-def _all_videos(stages: Sequence[StageProgress]) -> int:
-    """The videos of a dataset: those that came to its first stage."""
-    return stages[0].total if stages else 0
 
 
 def correct_all(

@@ -82,16 +82,12 @@ def look_at(
         for look in pool.map(glance, [one.path for one in joining]):
             looks.append(look)
             show(len(looks), len(joining))
-    sizes = [_size(one.fingerprint) for one in joining]
+    # a fingerprint begins with the bytes of the file, where they can be told
+    numbers = [one.fingerprint.partition("-")[0] for one in joining]
+    sizes = [float(number) if number.isdecimal() else 0.0 for number in numbers]
     rows = [(1.0, size, *look) for size, look in zip(sizes, looks, strict=True)]
     columns = np.array(rows, float).reshape(-1, len(DRIVERS)).T
     return Population(videos, joining, dict(zip(DRIVERS, columns, strict=True)))
-
-
-def _size(fingerprint: str) -> float:
-    """The bytes of a file, which its fingerprint begins with; 0 where it cannot be told."""
-    number = fingerprint.partition("-")[0]
-    return float(number) if number.isdecimal() else 0.0
 
 
 def choose(population: Population, sample: int, seed: int) -> list[Stratum]:

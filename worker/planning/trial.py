@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -92,7 +91,8 @@ def run_trial(
 
     Raises PlanStopped where a stage cannot go on, and what `run_workers` raises.
     """
-    with _trial_home(session) as trial:
+    with tempfile.TemporaryDirectory(prefix="curate-plan-", ignore_cleanup_errors=True) as folder:
+        trial = TrialSession(Path(folder), quiet=True, outer=session)
         engine = make_database(trial)
         try:
             dataset = datasets.create(engine, NAME, root, pipeline)
@@ -107,12 +107,6 @@ def run_trial(
             return measure(opened, [one.path for one in inputs], trial.settings.samples)
         finally:
             engine.dispose()
-
-
-@contextmanager
-def _trial_home(session: HomeSession) -> Iterator[TrialSession]:
-    with tempfile.TemporaryDirectory(prefix="curate-plan-", ignore_cleanup_errors=True) as folder:
-        yield TrialSession(Path(folder), quiet=True, outer=session)
 
 
 def measure(opened: OpenDataset, paths: Sequence[str], samples: Location) -> Trial:
