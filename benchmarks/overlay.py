@@ -4,7 +4,8 @@
 
 Each clip is 6 to 20 pictures of a camera that moves over a photograph or a painting, as JPEGs of
 the size that `split` keeps. The marks are a word and a disc in corners, words across the middle,
-and a band with words at the bottom.
+and a band with words at the bottom. A mark is found where half of the box or more lies in that of
+the mark, and covers a quarter of it.
 """
 
 from __future__ import annotations
@@ -64,6 +65,21 @@ def found(
     return standing(coded)
 
 
+def is_on(one: Standing, mark: NDArray[np.float32]) -> bool:
+    """Whether half of the box lies in that of the mark, and covers a quarter of it or more."""
+    y, x = (
+        places[[0, -1]] / side
+        for places, side in zip(
+            (np.sort(places) for places in np.nonzero(mark[..., 0])), SIZE[::-1], strict=True
+        )
+    )
+    across = min(one.x + one.width, x[1]) - max(one.x, x[0])
+    down = min(one.y + one.height, y[1]) - max(one.y, y[0])
+    both = max(0.0, across) * max(0.0, down)
+    covered = both / ((x[1] - x[0]) * (y[1] - y[0]))
+    return bool(one.share and both >= 0.5 * one.width * one.height and covered >= 0.25)
+
+
 def main() -> None:
     """Draw the clips and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -80,14 +96,11 @@ def main() -> None:
     for opacity in OPACITIES:
         told = []
         for name, mark in marks().items():
-            y, x = (places.mean() for places in np.nonzero(mark[..., 0]))
             hits = unknown = 0
             for pictures in clips:
                 one = found(pictures, mark, opacity)
                 unknown += one is None
-                if one and one.share:
-                    across = one.x <= x / SIZE[0] <= one.x + one.width
-                    hits += across and one.y <= y / SIZE[1] <= one.y + one.height
+                hits += one is not None and is_on(one, mark)
             told.append(f"{name} {hits / len(clips):.2f}" + f" (NULL {unknown})" * bool(unknown))
         print(f"opacity {opacity:4.0%}: found {', '.join(told)}")
 

@@ -24,7 +24,7 @@ class Borders(Scorer["Borders.Options"]):
     """Black, coloured or blurred bars around the picture, from the sampled frames.
 
     A bar is what has one colour along a side, in each of them up to the same straight edge, along
-    which the picture begins; a blurred bar has less than 0.45 of the picture's detail, and another
+    which the picture begins; a blurred bar has less than 0.7 of the picture's detail, and another
     one of its width on the other side. Frames that are too dark at an edge to show where the
     picture begins do not count, so that neither a fade nor a night is a bar. `split` looks at the
     frames in full size, about one a second, when this stage is in the pipeline. Blurred bars are

@@ -14,8 +14,12 @@ Gray = NDArray[np.uint8]
 _OFF = 10  # gray levels by which a pixel differs from a bar
 _CLEAN = 0.1  # most of the pixels of a line of a bar that may differ: noise, a logo
 _FULL = 0.6  # least of the pixels of the first line of the picture that do
-_SMOOTH = 0.45  # detail of a blurred bar, as a share of that of the picture
-_DETAIL = 1.5  # gray levels; a picture with less is blurred itself
+_SMOOTH = 0.7  # detail of a blurred bar, as a share of that of the picture
+_DETAIL = 0.8  # gray levels; a picture with less is blurred itself
+_STEP, _TIMES = 3.0, 5.0  # gray levels from a blurred bar to the picture, and by how often they
+# are more than from line to line of the bar
+_BREAK, _STRAIGHT = 6, 0.15  # gray levels, and the least share of the pixels of a line with more
+_NEAR = 8  # lines before the edge where it disturbs a bar: a block of coding
 _THIN, _THICK = 0.02, 0.44  # of a side: what a blurred bar may take
 _DARK = 24  # of 255; a bar of no more in any colour is black
 
@@ -25,7 +29,7 @@ def maybe_bars(small: Gray) -> bool:
     sides = [np.rot90(small, turn) for turn in range(4)]
     if any((abs(side[0].astype(int) - np.median(side[0])) > _OFF).mean() < 0.3 for side in sides):
         return True
-    return any(blurred_bars(side) is not None for side in sides[:2])
+    return any(_edges(_apart(side), 0.6) is not None for side in sides[:2])
 
 
 def find_bars(gray: Gray, small: NDArray[np.uint8]) -> Bars:
@@ -33,18 +37,22 @@ def find_bars(gray: Gray, small: NDArray[np.uint8]) -> Bars:
     # a turn to the left puts the right side on top
     top, right, bottom, left = (uniform_bar(np.rot90(gray, turn)) for turn in range(4))
     bars = Bars(left, top, right, bottom)
+    # of blurred bars, one may be of one colour
+    rows = (0, 0) if left or right or (top and bottom) else blurred_bars(gray)
+    columns = (0, 0) if top or bottom or (left and right) else blurred_bars(np.rot90(gray))
+    if rows and any(rows) and columns == (0, 0):
+        return Bars(0, rows[0], 0, rows[1], "blurred")
+    if columns and any(columns) and rows == (0, 0):
+        return Bars(columns[1], 0, columns[0], 0, "blurred")
     widest = max(bars.sides, key=lambda side: side or 0)
     if widest:
         place = bars.sides.index(widest)  # left, top, right, bottom
         line = np.rot90(small, (3, 0, 1, 2)[place])[0]
         colour = np.median(line.reshape(-1, 3), 0)
         return Bars(left, top, right, bottom, "black" if colour.max() <= _DARK else "coloured")
-    rows, columns = blurred_bars(gray), blurred_bars(np.rot90(gray))
-    if rows is not None and columns is None and top == bottom == 0:
-        return Bars(0, rows[0], 0, rows[1], "blurred")
-    if columns is not None and rows is None and left == right == 0:
-        return Bars(columns[1], 0, columns[0], 0, "blurred")
-    return bars
+    if rows is None:
+        return Bars(left, None, right, None)
+    return bars if columns else Bars(None, top, None, bottom)
 
 
 def uniform_bar(gray: Gray) -> int | None:
@@ -70,40 +78,60 @@ def uniform_bar(gray: Gray) -> int | None:
 
 
 def blurred_bars(gray: Gray) -> tuple[int, int] | None:
-    """Lines of a blurred bar at the top and at the bottom, alike to 2 %; None where there are none.
+    """Lines of a blurred bar at the top and at the bottom; 0, 0: there are none.
 
-    Their detail (mean second difference along a line) is under 0.45 of the picture's, and an edge
-    parts them from it.
+    Lines of a bar hardly differ from their neighbours, up to a straight edge where they do; their
+    detail (mean second difference along a line) is under 0.7 of the picture's. None: it cannot be
+    told, because there are such edges, but hardly any detail in the picture.
     """
-    height, width = gray.shape
+    apart = _apart(gray)
+    ends = _edges(apart)
+    if ends is None:
+        return 0, 0
+    top, bottom = ends
+    height = len(gray)
+    straight = [(apart[end - 1] > _BREAK).mean() for end in (top, height - bottom)]
+    lines = gray[:, :: _every(gray)].astype(np.int16)
+    detail = np.abs(np.diff(lines, 2, axis=1)).mean(1)
+    inner = float(detail[top : height - bottom].mean())
+    bars = detail[: top - _NEAR], detail[::-1][: bottom - _NEAR]
+    smooth = all(np.quantile(bar, 0.95) <= _SMOOTH * inner for bar in bars)
+    return ends if smooth and inner >= _DETAIL and min(straight) >= _STRAIGHT else None
+
+
+def _every(gray: Gray) -> int:
+    """Of how many pixels of a line one is looked at."""
+    return max(1, gray.shape[1] // 480)
+
+
+def _apart(gray: Gray) -> NDArray[np.int16]:
+    """How far the pixels of each line but the first are from those of the line before."""
+    apart: NDArray[np.int16] = np.diff(gray[:, :: _every(gray)].astype(np.int16), axis=0)
+    return np.abs(apart)
+
+
+def _edges(apart: NDArray[np.int16], least: float = 1.0) -> tuple[int, int] | None:
+    """Lines before the straight edges at the top and at the bottom, alike to 1 %, if both are
+    there; `least`: how clear they must be, as a share of what bars need.
+    """
+    height, width = apart.shape[0] + 1, apart.shape[1]
     if height < 32 or width < 32:
         return None
-    lines = gray[:, :: max(1, width // 480)].astype(np.int16)
-    detail = np.abs(np.diff(lines, 2, axis=1)).mean(1)
-    inner = float(np.median(detail[height * 2 // 5 : height * 3 // 5]))
-    if inner < _DETAIL or max(detail[0], detail[-1]) > _SMOOTH * inner:
-        return None
-    step = np.abs(np.diff(lines, axis=0)).mean(1)
-    found = [
-        _edge(detail, step, inner),
-        _edge(detail[::-1], step[::-1], inner),
-    ]
-    top, bottom = found
-    if top is None or bottom is None or abs(top - bottom) > max(2, 0.02 * height):
+    step = apart.mean(1)
+    top, bottom = _edge(step, least), _edge(step[::-1], least)
+    if top is None or bottom is None or abs(top - bottom) > max(2, 0.01 * height):
         return None
     return top, bottom
 
 
-def _edge(detail: NDArray[Any], step: NDArray[Any], inner: float) -> int | None:
-    """The line at which the picture begins: there the detail rises, and the line before differs."""
-    height = len(detail)
-    sharp = detail > 0.5 * (inner + float(np.median(detail[: max(2, int(_THIN * height))])))
-    after = int(np.argmax(sharp))
-    low, high = max(1, after - 3), min(height - 1, after + 3)
-    edge = low + int(np.argmax(step[low - 1 : high])) if high > low else after
-    if not _THIN * height <= edge <= _THICK * height:
+def _edge(step: NDArray[Any], least: float) -> int | None:
+    """The line at which the picture begins, by how far each line is from the one before it."""
+    height = len(step) + 1
+    before = np.maximum.accumulate(step)[: -_NEAR - 1]  # near the edge, coding rings
+    sudden = step[_NEAR + 1 :] > least * np.maximum(_STEP, _TIMES * before)
+    if not sudden.any():
         return None
-    around = step[max(0, edge - 12) : max(0, edge - 3)]
-    clear = len(around) and step[edge - 1] > 3 * float(np.median(around)) + 1
-    quiet = bool((detail[: max(1, edge - 3)] < _SMOOTH * inner).mean() > 0.95)
-    return edge if clear and quiet else None
+    first = int(np.argmax(sudden)) + _NEAR + 1
+    near = step[first : first + _NEAR]
+    edge = first + int(np.argmax(near > 0.5 * near.max())) + 1
+    return edge if _THIN * height <= edge <= _THICK * height else None

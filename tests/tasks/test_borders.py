@@ -14,7 +14,7 @@ import pytest
 from curate.configs.settings import Settings
 from curate.tasks.borders import Borders, borders, without_bars
 from curate.tasks.stage import Clip, Context, Video
-from curate.tasks.video.bars import find_bars, maybe_bars
+from curate.tasks.video.bars import blurred_bars, find_bars, maybe_bars
 from curate.tasks.video.box import common
 from curate.tasks.video.jpeg import JpegList, encode_jpeg
 from curate.tasks.video.measures import Bars, Measures, Still
@@ -25,15 +25,19 @@ WIDTH, HEIGHT = 480, 270
 Sides = tuple[int, int, int, int]
 
 
-def frames(sides: Sides, bar: int | str, count: int = 4, dim: float = 1.0) -> list[np.ndarray]:
+def frames(
+    sides: Sides, bar: int | str, count: int = 4, dim: float = 1.0, flat: int = 0
+) -> list[np.ndarray]:
     """Gray frames of a camera that pans over a painting, between bars (left, top, right, bottom)
-    of a luma, or of the picture blurred, with the noise of coding.
+    of a luma, or of the picture blurred, with the noise of coding; so many columns of the picture
+    on the left are flat.
     """
     left, top, right, bottom = sides
     high, wide = HEIGHT - top - bottom, WIDTH - left - right
     made = []
     for n in range(count):
-        inner = painting(7, (960, 400))[20 : 20 + high, 60 * n : 60 * n + wide]
+        inner = painting(7, (960, 400))[20 : 20 + high, 60 * n : 60 * n + wide].copy()
+        inner[:, :flat] = 200
         if bar == "blurred":
             whole = cv2.GaussianBlur(cv2.resize(inner, (WIDTH, HEIGHT)), (0, 0), 14)
         else:
@@ -71,9 +75,13 @@ def test_bars_of_one_colour_are_exact(sides: Sides, shape: str, luma: int, kind:
     assert told["border_kind"] == (kind if shape != "none" else "none")
 
 
-@pytest.mark.parametrize("sides", [(130, 0, 130, 0), (101, 0, 102, 0), (0, 40, 0, 40)])
-def test_blurred_bars_are_exact_to_two_pixels(sides: Sides) -> None:
-    told = found(frames(sides, "blurred"))
+@pytest.mark.parametrize(
+    ("sides", "flat"),
+    [((130, 0, 130, 0), 0), ((101, 0, 102, 0), 0), ((0, 40, 0, 40), 0), ((130, 0, 130, 0), 40)],
+)
+def test_blurred_bars_are_exact_to_two_pixels(sides: Sides, flat: int) -> None:
+    """Also where one of them is of one colour, as the sky behind it is."""
+    told = found(frames(sides, "blurred", flat=flat))
     box = json.loads(told["border_box"])
     expected = [sides[0], sides[1], WIDTH - sides[0] - sides[2], HEIGHT - sides[1] - sides[3]]
     assert np.abs(np.subtract(box, expected)).max() <= 4 and told["border_kind"] == "blurred"
@@ -123,6 +131,17 @@ def test_flat_pictures_say_nothing(size: tuple[int, int], luma: int) -> None:
     gray = np.full(size, luma, np.uint8)
     told = borders([find_bars(gray, cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB))], size[1], size[0])
     assert set(told.values()) == {None}
+
+
+@pytest.mark.parametrize("turns", [0, 1])
+def test_edges_of_a_picture_without_detail_leave_it_open(turns: int) -> None:
+    """Nothing tells a blurred bar from a soft picture."""
+    picture = np.linspace(60, 160, 300)[:, None].repeat(400, 1).astype(np.uint8)
+    picture[:, 100:300] += 40
+    gray = np.rot90(picture, turns)
+    assert blurred_bars(np.rot90(gray, 1 - turns)) is None
+    bars = find_bars(gray, cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB))
+    assert (bars.left, bars.top)[turns] is None and bars.kind == "none"
 
 
 def test_words_in_a_bar_do_not_end_it() -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from curate.configs.pipeline import parse
 from curate.configs.settings import Settings
+from curate.tasks.embed_image import EmbedImage
 from curate.tasks.probe import Probe
 from curate.tasks.registry import stages
 from curate.tasks.split import Split
@@ -90,6 +91,18 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Clip]:
         columns = {**new.scores, "text": None}
         made[kind] = Clip(number, 1, new.index, video, *span, columns, context.samples)
     return made
+
+
+def test_embeddings_of_which_little_can_be_told(clips: dict[str, Clip]) -> None:
+    if not (MODELS / "efficientnet-lite0").is_dir():
+        pytest.skip("its weights are not installed")
+    stage = EmbedImage(EmbedImage.Options(), Context(Settings(home=Path("/none"), models=MODELS)))
+    stage.load()
+    for kind, clip in clips.items():
+        (table,) = stage.run(clip).tables
+        for row in table.rows:
+            vector = np.frombuffer(row["vector"], "<f2")
+            assert vector.shape == (1280,) and np.isfinite(vector).all() and vector.any(), kind
 
 
 @pytest.mark.parametrize("name", measuring())
