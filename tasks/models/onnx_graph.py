@@ -61,8 +61,8 @@ class OnnxGraph:
         self._ends.append(_bytes(11, _value(name, dtype, shape)))
         return name
 
-    def output(self, of: str, name: str, shape: Sequence[int]) -> None:
-        """Declare the float32 output `name`, which equals the value `of`."""
+    def output(self, of: str, name: str, shape: Sequence[int | None]) -> None:
+        """Declare the float32 output `name`, which equals the value `of`; None: of any size."""
         self._nodes.append(_text(1, of) + _text(2, name) + _text(4, "Identity"))
         self._ends.append(_bytes(12, _value(name, "float32", shape)))
 

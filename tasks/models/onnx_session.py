@@ -11,12 +11,17 @@ from curate.configs.errors import BadModel, PackageMissing
 from curate.configs.packages import install
 
 
+def has_onnx_runtime() -> bool:
+    """Whether ONNX Runtime is installed. Does not import it."""
+    return importlib.util.find_spec("onnxruntime") is not None
+
+
 def check_onnx_runtime(what: str) -> None:
     """Raise PackageMissing if ONNX Runtime, which `what` needs, is not installed.
 
     Does not import it.
     """
-    if importlib.util.find_spec("onnxruntime") is None:
+    if not has_onnx_runtime():
         how = install("onnxruntime")
         raise PackageMissing(what=what, package="onnxruntime", install=how)
 

@@ -29,7 +29,7 @@ from curate.tasks.models.onnx_session import onnx_session
 from curate.tasks.models.towers import image_tower, text_tower
 from curate.tasks.models.transnet import onnx_transnet
 from curate.tasks.models.verify import published_files
-from curate.tasks.models.vgg import lpips_model
+from curate.tasks.models.vgg import lpips_model, on_onnx
 
 Floats = NDArray[np.float32]
 Run = Callable[[], Floats]  # one batch through the model
@@ -55,7 +55,11 @@ def trial(
     run, batch = _loaded(kind, folder, settings.device, tower)
     if kind in ("aesthetic", "nsfw"):
         where = "NumPy"
-    elif kind in AS_PUBLISHED or kind in ("transnetv2", "efficientnet_lite0"):
+    elif (
+        kind in AS_PUBLISHED
+        or kind in ("transnetv2", "efficientnet_lite0")
+        or (kind == "lpips" and on_onnx(settings.device))
+    ):
         where = "ONNX Runtime"
     else:
         where = device.start(settings.device).target

@@ -72,8 +72,11 @@ def other_end(model: Path, copy: Path) -> Path:
 
 def distances(models: Path) -> dict[str, Any]:
     """LPIPS of the pairs."""
-    from curate.tasks.models.vgg import lpips_model
+    from curate.tasks.models.vgg import MindSporeLpips, OnnxLpips
 
-    made = lpips_model(models / tiny.LPIPS, "CPU")
-    features = [made.features(pair) for pair in inputs.pairs(inputs.photos())]
-    return {"lpips": np.array([made.distance(a, b) for a, b in features])}
+    folder, pairs = models / tiny.LPIPS, inputs.pairs(inputs.photos())
+    engines = {"lpips": MindSporeLpips(folder, "CPU", "auto"), "lpips, ONNX": OnnxLpips(folder)}
+    return {
+        name: np.array([made.distance(*made.features(pair)) for pair in pairs])
+        for name, made in engines.items()
+    }

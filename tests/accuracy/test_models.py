@@ -65,9 +65,14 @@ def test_text_features_are_those_of_the_end_however_a_config_names_it(found: Ref
     np.testing.assert_array_equal(found["text, other end"], found["text"])
 
 
-def test_lpips(found: References, references: References, compare: Compare) -> None:
-    compare("LPIPS (VGG16)", found["lpips"], references["lpips_f64"])
-    assert found["lpips"][5] == 0, "a frame is no distance from itself"
+@pytest.mark.parametrize(
+    ("key", "name"), [("lpips", "LPIPS (VGG16)"), ("lpips, ONNX", "LPIPS on ONNX Runtime")]
+)
+def test_lpips(
+    key: str, name: str, found: References, references: References, compare: Compare
+) -> None:
+    compare(name, found[key], references["lpips_f64"])
+    assert found[key][5] == 0, "a frame is no distance from itself"
 
 
 def test_the_networks_ran_without_network_and_torch() -> None:

@@ -19,6 +19,7 @@ from PIL import Image
 
 from curate.tasks.models.open_nsfw import open_nsfw
 from curate.tasks.models.transnet import onnx_transnet
+from curate.tasks.models.vgg import OnnxLpips, lpips_model
 from curate.tasks.video.geometry import RGB
 
 DATA = Path(__file__).parent / "data"
@@ -66,9 +67,8 @@ def test_transnet() -> None:
 
 
 def test_lpips() -> None:
-    from curate.tasks.models.vgg import lpips_model
-
     model = lpips_model(folder("lpips-vgg16"), "CPU")
+    assert isinstance(model, OnnxLpips)
     features = model.features(frames())
     found = [model.distance(one, other) for one, other in pairwise(features)]
     assert np.abs(np.subtract(found, REFERENCE["lpips"])).max() < 1e-4
