@@ -67,12 +67,14 @@ class Lpips(Scorer[LpipsOptions]):
 
     def load(self) -> None:
         """Load the network. Raises BadModel, NoDevice, PackageMissing."""
-        from curate.tasks.models.vgg import lpips_model
+        from curate.tasks.models.vgg import lpips_model, onnx_lpips
 
         settings, options = self.context.settings, self.options
-        device = "CPU" if options.queue == "cpu" else settings.device
         folder = folder_of(options.model, settings.model_folder)
-        self._model = lpips_model(folder, device, options.dtype)
+        if options.queue == "cpu":
+            self._model = onnx_lpips(folder)
+        else:
+            self._model = lpips_model(folder, settings.device, options.dtype)
 
     def score(self, clip: Clip) -> Scores:
         """The distance of neighbouring frames, averaged over time. Raises SamplesMissing."""

@@ -138,6 +138,14 @@ class MindSporeLpips(LpipsNetwork):
         return tuple(units)
 
 
+def onnx_lpips(folder: Path) -> OnnxLpips:
+    """The network of a folder on ONNX Runtime, shared within the process.
+
+    Raises BadModel, PackageMissing.
+    """
+    return cached_model(OnnxLpips, folder)
+
+
 def on_onnx(setting: str) -> bool:
     """Whether LPIPS runs on ONNX Runtime under this setting of the device."""
     return device.target_of(setting) == "CPU" and has_onnx_runtime()
@@ -149,5 +157,5 @@ def lpips_model(folder: Path, setting: str = "auto", dtype: Dtype = "auto") -> L
     Raises BadModel, NoDevice, PackageMissing.
     """
     if on_onnx(setting):
-        return cached_model(OnnxLpips, folder)
+        return onnx_lpips(folder)
     return cached_model(MindSporeLpips, folder, setting, dtype)

@@ -125,7 +125,7 @@ def test_values_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
         OptionMatchOptions(**wrong)
 
 
-@pytest.mark.parametrize("stage", ["clip_embed", "option_match", "match", "lpips"])
+@pytest.mark.parametrize("stage", ["clip_embed", "option_match", "match"])
 def test_no_process_of_the_queue_cpu_loads_mindspore(stage: str) -> None:
     options = stages()[stage].Options
     assert options(queue="ascend").queue == options().queue == "ascend"
