@@ -38,8 +38,8 @@ class LpipsOptions(AscendOptions):
 class Lpips(Scorer[LpipsOptions]):
     """VGG16 LPIPS of neighbouring sampled frames about 1 s apart, weighted by the time between.
 
-    Frames come from the samples of split; the features of each are computed once. A frame takes 0.3 CPU
-    seconds on ONNX Runtime, and 0.8 by MindSpore on a CPU.
+    Frames come from the samples of split; the features of each are computed once. A frame takes
+    0.3 CPU seconds on ONNX Runtime, and 0.8 by MindSpore on a CPU.
     """
 
     name = "lpips"
