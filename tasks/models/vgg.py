@@ -138,7 +138,7 @@ class MindSporeLpips(LpipsNetwork):
         return tuple(units)
 
 
-def onnx_lpips(folder: Path) -> OnnxLpips:
+def onnx_lpips(folder: Path) -> LpipsNetwork:
     """The network of a folder on ONNX Runtime, shared within the process.
 
     Raises BadModel, PackageMissing.
