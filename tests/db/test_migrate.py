@@ -129,7 +129,7 @@ def test_clips_that_have_static_get_the_column_of_its_form(empty_url: str, measu
     assert ("motion_form" in names) == measured
 
 
-def test_rows_of_before_picks_are_picked_by_nobody_and_the_view_shows_it(empty_url: str) -> None:
+def test_rows_of_before_picks_are_picked_by_nobody_and_answers_are_kept(empty_url: str) -> None:
     from alembic import command
 
     engine = make_engine(empty_url)
@@ -146,11 +146,18 @@ def test_rows_of_before_picks_are_picked_by_nobody_and_the_view_shows_it(empty_u
             "status) VALUES (9, 7, 8, 0, 0, 1, 'done', 'kept')",
         ):
             connection.execute(text(statement))
+        command.upgrade(config, "0020")
+        connection.execute(text("INSERT INTO answers VALUES (9, 'ask', 'r1', 'paid for', 5)"))
     migrate.upgrade(engine)
-    with engine.connect() as connection:
+    with writing(engine) as connection:
         for table in ("clips", "clips_view"):
             row = connection.execute(text(f"SELECT id, status, picked FROM {table}")).one()
             assert tuple(row) == (9, "kept", None)
+        connection.execute(text("INSERT INTO answers VALUES (9, 'ask', 'r1-0-5', 'a window', 6)"))
+        requests = connection.execute(text("SELECT request FROM answers ORDER BY created_at"))
+        assert requests.scalars().all() == ["r1", "r1-0-5"]
+        connection.execute(text("DELETE FROM clips"))
+        assert connection.execute(text("SELECT count(*) FROM answers")).scalar() == 0
 
 
 def test_options_of_datasets_are_those_that_they_began_with(empty_url: str) -> None:
