@@ -123,6 +123,7 @@ LINES: Mapping[str, Sequence[str]] = {
     "kept": (DOG, "pets", "--where", "status = 'kept'", "--json"),
     "none": (DOG, "pets", "--where", "clip_index > 99"),
     "wrong where": (DOG, "pets", "--where", "no_such > 1"),
+    "export where": (DOG, "pets", "--where", "clip_id > 1"),
     "old": (DOG, "old"), "bare": (DOG, "bare"), "plain": (DOG, "plain"),
     "unknown": (DOG, "nowhere"), "zero": (DOG, "pets", "-n", "0"),
     "empty": ("", "pets", "--json"), "long": ("dog " * 300, "pets", "--json"),

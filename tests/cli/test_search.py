@@ -101,6 +101,7 @@ def test_for_people_it_is_a_table_with_what_to_do_next(found: Found) -> None:
     [
         ("none", 2, "No clip of dataset pets for which --where is true is embedded"),
         ("wrong where", 3, "no_such"),
+        ("export where", 3, "there is no column clip_id"),
         ("old", 2, "curate redo clip_embed old"),
         ("bare", 2, "No clip of dataset bare is embedded yet"),
         ("plain", 2, "has no stage clip_embed"),

@@ -7,9 +7,9 @@ from functools import cache
 from typing import Any
 
 from curate.configs.errors import NothingEmbedded
-from curate.configs.schema import Column
-from curate.db.export import available
 from curate.db.filters.check import check_where
+from curate.db.filters.columns import columns_of
+from curate.db.schema import clips
 from curate.db.vectors import best_clips, described
 from curate.tasks.models.catalog import folder_of
 from curate.tasks.models.embedder import embedder_of
@@ -32,8 +32,7 @@ def look_alikes(
     embedder = embedder_of(opened.pipeline, opened.name, opened.dataset.run_anew)
     model = embedder.need.model
     if where:
-        status = Column("text", "kept, dropped, failed or active")
-        check_where(where, available(opened.pipeline) | {"status": status})
+        check_where(where, columns_of(clips) | opened.pipeline.columns())
 
     @cache
     def text() -> TextVector:
@@ -47,5 +46,5 @@ def look_alikes(
     if not found:
         which = " for which --where is true" if where else ""
         raise NothingEmbedded(name=opened.name, which=which)
-    clips = described(opened.engine, [clip for clip, _ in found])
-    return [{"score": round(score, 4), **clips[clip]} for clip, score in found if clip in clips]
+    known = described(opened.engine, [clip for clip, _ in found])
+    return [{"score": round(score, 4), **known[clip]} for clip, score in found if clip in known]
