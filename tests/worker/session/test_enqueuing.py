@@ -36,7 +36,7 @@ def test_a_dataset_that_another_process_made_in_the_meantime(
     if other_root:
         shutil.copytree(videos, again)
     assert curate("enqueue", str(videos)).code == 0
-    monkeypatch.setattr(enqueuing, "_existing_database", lambda session: None)
+    monkeypatch.setattr(enqueuing, "existing_database", lambda session: None)
     late = curate("enqueue", str(again))
     found = "1 new, 0 changed, 0 unchanged" if other_root else "0 new, 0 changed, 1 unchanged"
     assert (late.code, found in late.out) == (0, True), late.err
@@ -47,7 +47,7 @@ def test_a_dataset_made_in_the_meantime_with_another_pipeline(
     curate: Call, videos: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert curate("enqueue", str(videos)).code == 0
-    monkeypatch.setattr(enqueuing, "_existing_database", lambda session: None)
+    monkeypatch.setattr(enqueuing, "existing_database", lambda session: None)
     late = curate("enqueue", str(videos), "--set", "split.max_seconds=7")
     assert (late.code, "split.max_seconds" in late.err) == (3, True), late.err
 
