@@ -6,11 +6,13 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import chain, islice
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import av
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -30,6 +32,8 @@ from curate.tasks.video.shown import Shown
 from curate.tasks.video.sound import sound_stream
 from curate.tasks.video.still_images import read_image
 
+_HEAD = 8  # packets that tell whether the first one is shown first
+_REORDERING = ("h264", "hevc")  # decoders that wait for further packets
 _REST = 4096  # bytes behind the last packet of a stream, below which no other pictures are
 
 
@@ -123,12 +127,14 @@ def probe_video(path: str) -> dict[str, Any]:
 
 def _walk(container: InputContainer, stream: VideoStream) -> tuple[VideoFrame, _Packets]:
     """The first frame, and the time stamps of all packets. It decodes only up to that frame."""
-    first: VideoFrame | None = None
-    early: list[_Stamp] = []  # of packets up to the first frame
     clock = Clock.of(container, stream)
-    stamps = _Packets(clock.step)
+    found = clock.continued(packets(container, stream))
+    head = list(islice(found, _HEAD))
+    first = first_alone(stream, head)
+    early: list[_Stamp] = []  # of packets up to the first frame
+    stamps = _Packets(clock.step, None if first is None else first.pts)
     shown = Shown(stream)
-    for packet in clock.continued(packets(container, stream)):
+    for packet in chain(head, found):
         if packet.pos is not None:
             stamps.place = packet.pos + packet.size
         pts = packet.pts if packet.pts is not None else packet.dts
@@ -147,6 +153,24 @@ def _walk(container: InputContainer, stream: VideoStream) -> tuple[VideoFrame, _
     if first is None:
         raise no_frames(container, stream)
     return first, stamps
+
+
+def first_alone(stream: VideoStream, head: list[Packet[VideoStream]]) -> VideoFrame | None:
+    """The first frame where the first packet alone holds it; None where more are to be decoded.
+
+    A decoder gives it only behind some further packets, unless it is told that there are none.
+    """
+    context = stream.codec_context
+    stamps = [packet.pts for packet in head if packet.size]
+    rising = all(stamp is not None and stamp > cast(int, stamps[0]) for stamp in stamps[1:])
+    if context.codec.canonical_name not in _REORDERING or len(stamps) < _HEAD or not rising:
+        return None
+    first = None
+    if head[0].is_keyframe and head[0].pts is not None:
+        with suppress(FFmpegError):
+            first = next(iter([*context.decode(head[0]), *context.decode(None)]), None)
+    context.flush_buffers()
+    return first if first is not None and first.pts == head[0].pts else None
 
 
 def _goes_on_elsewhere(container: InputContainer, path: str, place: int) -> bool:

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from curate.configs.row_errors import EmptyFile, EmptyStream, MediaError, NotMedia, OtherStream
-from curate.tasks.video.decode import decode, open_media, video_stream
-from curate.tasks.video.probing import probe_image, probe_video
+from curate.tasks.video.decode import decode, open_media, packets, video_stream
+from curate.tasks.video.probing import first_alone, probe_image, probe_video
 from tests.media import (
     B_FRAMES,
     BAD,
@@ -47,6 +47,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", params=SOUND)
 def drawn(request: pytest.FixtureRequest, folder: Path) -> tuple[str, Drawn]:
     return request.param, draw(request.param, folder)
+
+
+def test_one_packet_is_decoded_where_it_holds_the_first_frame(folder: Path) -> None:
+    path = str(draw("closed", folder).path)
+    with open_media(path) as container:
+        first = next(decode(container, video_stream(container)))
+    with open_media(path) as container:
+        stream = video_stream(container)
+        found = list(packets(container, stream))
+        alone = first_alone(stream, found[:8])
+        assert alone is not None and alone.pts == first.pts
+        assert np.array_equal(alone.to_ndarray(), first.to_ndarray())
+        assert first_alone(stream, found[1:9]) is None, "it is no keyframe"
+        assert first_alone(stream, [found[0], *found[:7]]) is None, "it is not shown first"
+        assert first_alone(stream, found[:3]) is None, "too few to tell"
+        shown = [frame.pts for packet in found for frame in packet.decode()]
+        assert shown[0] == first.pts and len(shown) == len(found) - 1, "the decoder begins anew"
 
 
 def test_counts_times_and_size_are_those_that_decoding_shows(drawn: tuple[str, Drawn]) -> None:
