@@ -274,7 +274,7 @@ def write_all(model_folder: Path, names: Sequence[str] = ()) -> Path:
     writers = {
         PLLAVA: write_pllava, QWEN2: lambda folder: write_qwen(folder, "qwen2_vl"),
         QWEN25: lambda folder: write_qwen(folder, "qwen2_5_vl"),
-        tiny_newer.QWEN3: tiny_newer.write_qwen3,
+        tiny_newer.QWEN3: tiny_newer.write_qwen3, tiny_newer.INTERNVL: tiny_newer.write_internvl,
         tiny_sharegpt4v.MODEL: lambda folder: tiny_sharegpt4v.write(folder.parent),
     }  # fmt: skip
     for name, write in writers.items():

@@ -18,7 +18,7 @@ from tests.tiny_captioners import (
     write_tokenizer,
 )
 
-QWEN3 = "Qwen3-VL-8B-Instruct"
+QWEN3, INTERNVL = "Qwen3-VL-8B-Instruct", "InternVL3-8B-hf"
 Shapes = Iterator[tuple[str, tuple[int, ...]]]
 
 
@@ -31,7 +31,7 @@ def drawn(shapes: Mapping[str, tuple[int, ...]]) -> Tensors:
             made[name] = Drawn(shape, 0.1)
         elif "norm" in last.rpartition(".")[2] or "lambda" in name:
             made[name] = Drawn(shape, 0.1, 1.0)
-        elif "embed_tokens" in name or "position" in name or "pos_embed" in name:
+        elif "embed_tokens" in name or "pos_embed" in name or len(shape) == 3:
             made[name] = Drawn(shape, 1.0)
         else:
             size = 1
@@ -99,7 +99,7 @@ def qwen3_config(tied: bool = False) -> dict[str, Any]:
 def qwen3_shapes(config: Mapping[str, Any]) -> Shapes:
     """Every tensor of a Qwen3-VL, by its published name."""
     text, vision = config["text_config"], config["vision_config"]
-    width, inner, four = vision["hidden_size"], vision["intermediate_size"], 0
+    width, inner = vision["hidden_size"], vision["intermediate_size"]
     four = 4 * width
     yield from decoder("model.language_model.", text)
     if not config["tie_word_embeddings"]:
@@ -140,4 +140,89 @@ def write_qwen3(folder: Path, tied: bool = False, shards: int = 2) -> Path:
     )
     write_tokenizer(folder, QWEN_WORDS, None)
     write_shards(folder, drawn(dict(qwen3_shapes(config))), shards)
+    return folder
+
+
+INTERN_WORDS = {
+    "<|endoftext|>": 300, "<|im_start|>": 301, "<|im_end|>": 302, "<img>": 303, "</img>": 304,
+    "<IMG_CONTEXT>": 305, "<video>": 306,
+}  # fmt: skip
+
+
+def internvl_config(newer: bool = False) -> dict[str, Any]:
+    """config.json of a tiny InternVL3, 4 x 4 patches a tile; the newer one, InternVL3.5, is on a
+    Qwen3 and has the norms of the 6B tower.
+    """
+    text: dict[str, Any] = {
+        "model_type": "qwen3" if newer else "qwen2", "hidden_size": 64, "intermediate_size": 96,
+        "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "vocab_size": WORDS, "rms_norm_eps": 1e-6, "rope_theta": 1000000.0, "eos_token_id": 302,
+        "max_position_embeddings": 4096, "hidden_act": "silu", "use_sliding_window": False,
+        "tie_word_embeddings": False, "max_window_layers": 2,
+    }  # fmt: skip
+    if newer:
+        text["head_dim"] = 24
+    else:
+        text["rope_scaling"] = {"factor": 2.0, "rope_type": "dynamic", "type": "dynamic"}
+    vision = {
+        "model_type": "internvl_vision", "hidden_size": 32, "intermediate_size": 48,
+        "num_hidden_layers": 2, "num_attention_heads": 2, "attention_bias": not newer,
+        "use_qk_norm": newer, "norm_type": "rms_norm" if newer else "layer_norm",
+        "layer_norm_eps": 1e-6, "image_size": [56, 56], "patch_size": [14, 14], "num_channels": 3,
+        "hidden_act": "gelu", "layer_scale_init_value": 0.1, "use_mean_pooling": True,
+        "use_mask_token": False, "use_absolute_position_embeddings": True,
+    }  # fmt: skip
+    return {
+        "architectures": ["InternVLForConditionalGeneration"], "model_type": "internvl",
+        "image_token_id": 305, "image_seq_length": 4, "downsample_ratio": 0.5,
+        "projector_hidden_act": "gelu", "vision_feature_layer": -1,
+        "vision_feature_select_strategy": "default", "text_config": text, "vision_config": vision,
+    }  # fmt: skip
+
+
+def internvl_shapes(config: Mapping[str, Any], newer: bool = False) -> Shapes:
+    """Every tensor of an InternVL, by the name that it was published with; newer ones as written
+    by transformers today.
+    """
+    text, vision = config["text_config"], config["vision_config"]
+    width, inner = vision["hidden_size"], vision["intermediate_size"]
+    rest, language = ("model.", "model.language_model.") if newer else ("", "language_model.model.")
+    yield from decoder(language, text)
+    yield f"{'' if newer else 'language_model.'}lm_head.weight", (text["vocab_size"], 64)
+    tower = f"{rest}vision_tower."
+    patch = vision["patch_size"][0]
+    patches = (vision["image_size"][0] // patch) ** 2
+    yield f"{tower}embeddings.cls_token", (1, 1, width)
+    yield f"{tower}embeddings.position_embeddings", (1, patches + 1, width)
+    yield f"{tower}embeddings.patch_embeddings.projection.weight", (width, 3, patch, patch)
+    yield f"{tower}embeddings.patch_embeddings.projection.bias", (width,)
+    for number in range(vision["num_hidden_layers"]):
+        layer = f"{tower}encoder.layer.{number}"
+        for part in "qkv":
+            yield from linear(f"{layer}.attention.{part}_proj", width, width, not newer)
+            if newer and part != "v":
+                yield f"{layer}.attention.{part}_norm.weight", (width,)
+        yield from linear(f"{layer}.attention.projection_layer", width, width)
+        yield from linear(f"{layer}.mlp.fc1", width, inner)
+        yield from linear(f"{layer}.mlp.fc2", inner, width)
+        for norm in ("layernorm_before", "layernorm_after"):
+            yield f"{layer}.{norm}.weight", (width,)
+            if not newer:
+                yield f"{layer}.{norm}.bias", (width,)
+        yield f"{layer}.lambda_1", (width,)
+        yield f"{layer}.lambda_2", (width,)
+    projector = f"{rest}multi_modal_projector"
+    yield f"{projector}.layer_norm.weight", (4 * width,)
+    yield f"{projector}.layer_norm.bias", (4 * width,)
+    yield from linear(f"{projector}.linear_1", 4 * width, text["hidden_size"])
+    yield from linear(f"{projector}.linear_2", text["hidden_size"], text["hidden_size"])
+
+
+def write_internvl(folder: Path, newer: bool = False, shards: int = 2) -> Path:
+    """Write a folder of InternVL for transformers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = internvl_config(newer)
+    write_json(folder / "config.json", config)
+    write_tokenizer(folder, INTERN_WORDS, None)
+    write_shards(folder, drawn(dict(internvl_shapes(config, newer))), shards)
     return folder

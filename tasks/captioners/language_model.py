@@ -100,7 +100,7 @@ class Loader:
         for parameter in cell.get_parameters():
             parameter.set_dtype(self.dtype)
         cpu_kernels.fill_in(cell, self.device)
-        return cell
+        return cpu_kernels.fitted(cell, self.device)
 
     def tensors(self, names: Sequence[str]) -> list[Any]:
         """Tensors by their published names."""

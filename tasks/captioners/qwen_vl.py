@@ -46,11 +46,11 @@ QUESTION = prompts.QWEN
 SYSTEM = "You are a helpful assistant."
 VIDEO = prompts.VIDEO
 _ENDS = ("<|im_end|>", "<|endoftext|>")
-_TEXT_SIZES = (
+TEXT_SIZES = (
     "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
     "num_key_value_heads", "vocab_size",
 )  # fmt: skip
-_LARGEST = 1 << 20  # of any size in a config
+LARGEST = 1 << 20  # of any size in a config
 _TOKEN = MERGE * MERGE  # patches per token
 
 
@@ -91,6 +91,25 @@ def merger_tensors(width: int, outputs: int) -> Iterator[tuple[str, Shape]]:
     yield "visual.merger.ln_q.weight", (width,)
     yield from linear("visual.merger.mlp.0", four, four)
     yield from linear("visual.merger.mlp.2", four, outputs)
+
+
+def generation(
+    folder: Path, vocabulary: Vocabulary, penalty: float | None
+) -> tuple[set[int], float]:
+    """The end marks and the repetition penalty.
+
+    Read from generation_config.json, if it has them; a `penalty` goes before its own. Raises
+    BadModel.
+    """
+    file = folder / "generation_config.json"
+    given: dict[str, Any] = checkpoint.read_config(file) if file.is_file() else {}
+    ends = given.get("eos_token_id", [vocabulary.id(end) for end in _ENDS])
+    ends = ends if isinstance(ends, list) else [ends]
+    penalty = given.get("repetition_penalty", 1.0) if penalty is None else penalty
+    numbers = all(type(end) is int for end in ends) and isinstance(penalty, int | float)
+    if not numbers or penalty <= 0:
+        raise BadModel(path=file, why="eos_token_id or repetition_penalty is no number")
+    return set(ends), float(penalty)
 
 
 def patch_rotary(loader: Loader, positions: Ints, side: int) -> tuple[Any, Any]:
@@ -207,9 +226,9 @@ class QwenVl(FolderCaptioner[QwenRunOptions]):
         given, given_vision = config.get("text_config", config), config.get("vision_config")
         if not isinstance(given, dict) or not isinstance(given_vision, dict):
             raise ValueError("text_config or vision_config is no object")
-        for keys, sizes in ((_TEXT_SIZES, given), (cls.vision_sizes, given_vision)):
+        for keys, sizes in ((TEXT_SIZES, given), (cls.vision_sizes, given_vision)):
             for key in keys:
-                size(sizes, key, None, _LARGEST)
+                size(sizes, key, None, LARGEST)
         made = getattr(mindone_light.transformers(), cls.config_class)(**config)
         text, vision = made.text_config, made.vision_config
         rope = text.rope_scaling or {}
@@ -264,24 +283,9 @@ class QwenVl(FolderCaptioner[QwenRunOptions]):
         if self.video_id != self.config.video_token_id:
             why = f"{VIDEO} has another number in its tokenizer than in its config"
             raise BadModel(path=weights.folder, why=why)
-        self.end_ids, self.repetition_penalty = self._generation(weights.folder)
+        given = self.options.repetition_penalty
+        self.end_ids, self.repetition_penalty = generation(weights.folder, self.vocabulary, given)
         return weights
-
-    def _generation(self, folder: Path) -> tuple[set[int], float]:
-        """The end marks and the repetition penalty.
-
-        Read from generation_config.json unless options and vocabulary say otherwise.
-        """
-        file = folder / "generation_config.json"
-        given: dict[str, Any] = checkpoint.read_config(file) if file.is_file() else {}
-        ends = given.get("eos_token_id", [self.vocabulary.id(end) for end in _ENDS])
-        ends = ends if isinstance(ends, list) else [ends]
-        penalty = self.options.repetition_penalty
-        penalty = given.get("repetition_penalty", 1.0) if penalty is None else penalty
-        numbers = all(type(end) is int for end in ends) and isinstance(penalty, int | float)
-        if not numbers or penalty <= 0:
-            raise BadModel(path=file, why="eos_token_id or repetition_penalty is no number")
-        return set(ends), float(penalty)
 
     def build(self, loader: Loader) -> None:
         config = self.config

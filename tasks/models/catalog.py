@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Literal, get_args
 
-Captioner = Literal["pllava", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "sharegpt4v"]
+Captioner = Literal["pllava", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "internvl", "sharegpt4v"]
 # used as their packages hold them, and told by their SHA-256
 AsPublished = Literal["open_nsfw", "centerface", "silero_vad", "minilm"]
 Converted = Literal["clip", "aesthetic", "nsfw", "lpips", "transnetv2", "efficientnet_lite0"]
@@ -27,6 +27,7 @@ PUBLISHED = {
     "pllava-7b": "ermu2001/pllava-7b", "Qwen2-VL-7B-Instruct": "Qwen/Qwen2-VL-7B-Instruct",
     "Qwen2.5-VL-7B-Instruct": "Qwen/Qwen2.5-VL-7B-Instruct",
     "Qwen3-VL-8B-Instruct": "Qwen/Qwen3-VL-8B-Instruct",
+    "InternVL3-8B-hf": "OpenGVLab/InternVL3-8B-hf",
     "ShareGPT4V-7B": "Lin-Chen/ShareGPT4V-7B",
     SHAREGPT4V_TOWER: f"Lin-Chen/{SHAREGPT4V_TOWER}",
 }  # fmt: skip

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from curate.configs.errors import BadModel
 from curate.configs.settings import Settings
+from curate.tasks.captioners.internvl import InternVl
 from curate.tasks.captioners.pllava import Pllava
 from curate.tasks.captioners.qwen2_5_vl import Qwen25Vl
 from curate.tasks.captioners.qwen2_vl import Qwen2Vl
@@ -39,6 +40,7 @@ CAPTIONERS: dict[Captioner, Any] = {
     "qwen2_vl": Qwen2Vl,
     "qwen2_5_vl": Qwen25Vl,
     "qwen3_vl": Qwen3Vl,
+    "internvl": InternVl,
     "sharegpt4v": ShareGpt4v,
 }
 

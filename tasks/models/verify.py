@@ -143,7 +143,7 @@ def check_captioner(folder: Path, kind: Captioner) -> None:
     Whether all tensors are there, in their shapes, is checked when the captioner is created.
     """
     model_type = str(Weights(folder).config.get("model_type"))[:40]
-    if kind.startswith("qwen") and model_type != kind:
+    if kind != "pllava" and model_type != kind:
         raise BadModel(path=folder / CONFIG, why=f"model_type is {model_type}, not {kind}")
     if not (folder / TOKENIZER).is_file():
         raise BadModel(path=folder, why=f"it holds no {TOKENIZER}")

@@ -17,6 +17,8 @@ FRAMES = 4
 PICTURES = (1, 3)  # frames that ShareGPT4V sees
 POOLINGS = ((4, 4, 4), (6, 3, 5), (2, 8, 3))  # less, more and fewer frames than there are
 
+INTERNVLS = ("internvl3", "internvl3.5")
+
 FPS = 2.0  # at which transformers and Qwen's own code agree about the places of Qwen2.5-VL
 RATES = (2.6, 1.9, 4.0)  # frames a second of the videos as Qwen3-VL is told
 LARGEST = (25_165_824, 64 * 64)  # pixels of its frames: nearly any, and few

@@ -46,7 +46,7 @@ def captions() -> dict[str, Any]:
 
 
 def newer() -> dict[str, Any]:
-    """The same of Qwen3-VL."""
+    """The same of Qwen3-VL and InternVL."""
     texts, arrays = run_newer.run(HOME / "models")
     return texts | {"arrays": saved("newer", arrays)}
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import torchvision
 import transformers
+from transformers.models.internvl.video_processing_internvl import InternVLVideoProcessor
 from transformers.models.qwen3_vl.video_processing_qwen3_vl import Qwen3VLVideoProcessor
 
 from tests import tiny_captioners as tiny
@@ -35,6 +36,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         models = Path(folder)
         qwen3(tiny_newer.write_qwen3(models / tiny_newer.QWEN3), arrays, facts)
+        for name in captions.INTERNVLS:
+            folder = tiny_newer.write_internvl(models / name, name == "internvl3.5")
+            internvl(folder, arrays, facts)
     np.savez_compressed(inputs.DATA / "newer.npz", **arrays)
     (inputs.DATA / "newer.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
@@ -111,6 +115,53 @@ def answered(model: Any, given: Any, tokenizer: Any) -> Facts:
         max_new_tokens=captions.LENGTH, output_scores=True, return_dict_in_generate=True,
     )  # fmt: skip
     return said(out, given["input_ids"].shape[1], tokenizer, {300, 302})
+
+
+# of convert_internvl_weights_to_hf.py in transformers, filled in
+INTERNVL_TEXT = f"<|im_start|>user\n{{}}\n{captions.QUESTION}<|im_end|>\n<|im_start|>assistant\n"
+
+
+def internvl_processor(folder: Path) -> Any:
+    """The published processor, for tiles of the tiny tower and with a tiny vocabulary."""
+    tokenizer = transformers.Qwen2TokenizerFast(
+        tokenizer_file=str(folder / "tokenizer.json"),
+        extra_special_tokens={
+            "start_image_token": "<img>", "end_image_token": "</img>",
+            "context_image_token": "<IMG_CONTEXT>", "video_token": "<video>",
+        },
+    )  # fmt: skip
+    colours = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+    size = {"height": 56, "width": 56}
+    image = transformers.GotOcr2ImageProcessorFast(size=size, **colours)
+    video = InternVLVideoProcessor(size=size, **colours)
+    return transformers.InternVLProcessor(image, tokenizer, video, image_seq_length=4)
+
+
+def internvl(folder: Path, arrays: Arrays, facts: Facts) -> None:
+    """Of each video, and of its first frame as a picture: tiles, tokens, what is seen and said."""
+    name = folder.name
+    model, loading = transformers.InternVLForConditionalGeneration.from_pretrained(
+        folder, attn_implementation="eager", dtype=torch.float32, output_loading_info=True
+    )
+    facts[f"{name} keys"] = {kind: sorted(keys) for kind, keys in loading.items()}
+    processor = internvl_processor(folder)
+    for number, video in enumerate(tiny.videos()):
+        metadata = transformers.video_utils.VideoMetadata(total_num_frames=len(video), fps=8)
+        chosen = processor.video_processor.sample_frames(metadata, num_frames=captions.FRAMES)
+        facts[f"{name} chosen {number}"] = chosen.tolist()
+        pictures = torch.from_numpy(video).permute(0, 3, 1, 2)
+        for kind, text, media in (
+            ("video", "<video>", {"videos": [pictures[chosen]]}),
+            ("picture", "<IMG_CONTEXT>", {"images": [pictures[0]]}),
+        ):
+            given = processor(text=[INTERNVL_TEXT.format(text)], return_tensors="pt", **media)
+            key = f"{name} {kind} {number}"
+            facts[f"{key} prompt"] = given["input_ids"][0].tolist()
+            tiles = given["pixel_values"]
+            arrays |= captions.digest(f"{key} tiles", tiles.permute(0, 2, 3, 1).numpy())
+            seen = model.model.get_image_features(pixel_values=tiles)
+            arrays |= captions.digest(f"{key} seen", seen.flatten(0, 1).numpy())
+            facts[key] = answered(model, given, processor.tokenizer)
 
 
 if __name__ == "__main__":

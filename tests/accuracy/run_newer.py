@@ -1,4 +1,4 @@
-"""Runs Qwen3-VL on the videos of the references, in the process of cases.py."""
+"""Runs Qwen3-VL and InternVL on the videos of the references, in the process of cases.py."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from curate.tasks.captioners.internvl import InternVl, InternVlRunOptions
 from curate.tasks.captioners.qwen3_vl import Qwen3RunOptions, Qwen3Vl
 from curate.tasks.captioners.qwen_frames import PixelBounds
 from curate.tasks.video.span import SpanShape
@@ -20,7 +21,37 @@ Found = tuple[dict[str, Any], dict[str, Any]]
 
 def run(models: Path) -> Found:
     """Texts and words by name, and arrays by name."""
-    return qwen3(models / tiny_newer.QWEN3)
+    texts, arrays = qwen3(models / tiny_newer.QWEN3)
+    for name in captions.INTERNVLS:
+        folder = tiny_newer.write_internvl(models / name, name == "internvl3.5")
+        more, numbers = internvl(folder)
+        texts, arrays = texts | more, arrays | numbers
+    return texts, arrays
+
+
+def internvl(folder: Path) -> Found:
+    """What is chosen, prepared and seen of each video and its first frame, and said; a batch."""
+    texts: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
+    name = folder.name
+    model = InternVl(folder, "CPU", options=InternVlRunOptions(captions.FRAMES))
+    clips = {}
+    for number, video in enumerate(tiny.videos()):
+        pick = model.choose_frames(SpanShape(len(video), 8.0, 64, 48))
+        texts[f"{name} chosen {number}"] = list(pick.indices)
+        clips[f"video {number}"] = video[list(pick.indices)]
+        clips[f"picture {number}"] = video[:1]
+    for which, clip in clips.items():
+        tiles = model.tiles(clip)
+        arrays[f"{name} {which} tiles"] = tiles
+        arrays[f"{name} {which} seen"] = model.tower.see(tiles)
+        texts[f"{name} {which} prompt"] = list(model.beginning(clip, captions.QUESTION).ids)
+    said = model.captions(list(clips.values()), captions.QUESTION, captions.LENGTH)
+    texts[f"{name} alone"] = dict(zip(clips, as_json(said), strict=True))
+    model.options = replace(model.options, batch=6)
+    together = model.captions(list(clips.values()), captions.QUESTION, captions.BEGINNING)
+    texts[f"{name} together"] = dict(zip(clips, as_json(together), strict=True))
+    return texts, arrays
 
 
 def qwen3(folder: Path) -> Found:

@@ -1,5 +1,5 @@
-"""Qwen3-VL on MindSpore prepares videos as its published processor does, and writes word for word
-what transformers wrote on PyTorch, greedily, on the CPU.
+"""Qwen3-VL and InternVL on MindSpore prepare videos as their published processors do, and write
+word for word what transformers wrote on PyTorch, greedily, on the CPU.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from tests import tiny_captioners as tiny
 from tests.accuracy import inputs
-from tests.accuracy.captions import BEGINNING, LARGEST, same
+from tests.accuracy.captions import BEGINNING, INTERNVLS, LARGEST, same
 from tests.accuracy.compare import Compare, arrays
 
 pytestmark = pytest.mark.accuracy
 Arrays = Mapping[str, NDArray[Any]]
 REFERENCES = "newer"  # for the fixtures said and numbers
-FAMILIES = ("qwen3_vl",)
+FAMILIES = ("qwen3_vl", *INTERNVLS)
+KINDS = ("video", "picture")
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +67,40 @@ def test_what_the_tower_of_qwen3_sees_and_where(
     same(f"qwen3_vl {video} seen", seen[f"qwen3_vl {video} seen"], numbers, compare)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_writes_the_same_words(
-    family: str, found: Mapping[str, Any], said: Mapping[str, Any]
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", INTERNVLS)
+def test_internvl_prepares_and_sees_as_published(
+    name: str, kind: str, found: Mapping[str, Any], said: Mapping[str, Any], seen: Arrays,
+    numbers: Arrays, compare: Compare,
+) -> None:  # fmt: skip
+    """Frames, tiles of a picture, and every token: of 2.5 and 3, and of 3.5 on a Qwen3."""
+    for video in range(3):
+        key = f"{name} {kind} {video}"
+        assert found[f"{name} chosen {video}"] == said[f"{name} chosen {video}"]
+        assert found[f"{key} prompt"] == said[f"{key} prompt"]
+        for what in (f"{key} tiles", f"{key} seen"):
+            same(what, seen[what], numbers, compare)
+
+
+@pytest.mark.parametrize("name", INTERNVLS)
+def test_internvl_writes_the_same_words(
+    name: str, found: Mapping[str, Any], said: Mapping[str, Any]
 ) -> None:
-    """Alone, and in a batch of clips of different lengths."""
-    for video, ours in enumerate(found[f"{family} alone"]):
-        theirs = said[f"{family} {video}"]
+    """Alone, and in a batch of clips and pictures of different lengths."""
+    assert len(found[f"{name} alone"]) == 6
+    for which, ours in found[f"{name} alone"].items():
+        theirs = said[f"{name} {which}"]
         assert theirs["smallest lead"] > 5e-4, "a reference that rounding could change"
         assert ours["ids"] == theirs["ids"]
         assert ours["text"] == theirs["text"].strip()
-        assert found[f"{family} together"][video]["ids"] == ours["ids"][:BEGINNING]
+        assert found[f"{name} together"][which]["ids"] == ours["ids"][:BEGINNING]
+
+
+def test_qwen3_writes_the_same_words(found: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+    """Alone, and in a batch of clips of different lengths."""
+    for video, ours in enumerate(found["qwen3_vl alone"]):
+        theirs = said[f"qwen3_vl {video}"]
+        assert theirs["smallest lead"] > 5e-4, "a reference that rounding could change"
+        assert ours["ids"] == theirs["ids"]
+        assert ours["text"] == theirs["text"].strip()
+        assert found["qwen3_vl together"][video]["ids"] == ours["ids"][:BEGINNING]

@@ -6,6 +6,7 @@ One process for all, for MindSpore takes seconds to start. Tests say what the fo
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 from dataclasses import replace
@@ -20,6 +21,9 @@ import numpy as np
 from curate.configs.settings import Settings
 from curate.tasks.captioners import language_model, writing
 from curate.tasks.captioners.interface import Caption
+from curate.tasks.internvl import InternVlStage
+from curate.tasks.models import cpu_kernels, mindone_light
+from curate.tasks.models.device import mindspore, start
 from curate.tasks.models.trial import trial
 from curate.tasks.multi_caption import MultiCaption
 from curate.tasks.pllava import PllavaStage
@@ -32,7 +36,7 @@ from curate.tasks.video.span import Pick
 from curate.worker.outcomes import run_rows
 from tests import tiny_captioners as tiny
 from tests import tiny_newer, tiny_sharegpt4v
-from tests.children import main
+from tests.children import main, said
 from tests.media import footage, picture, write_image, write_video
 
 MADE: list[Stage[Any, Any]] = []  # held, so that captioners are made once for each pass_size
@@ -41,11 +45,12 @@ SMALL: dict[str, dict[str, Any]] = {
     "qwen2_vl": {"model": tiny.QWEN2, "largest": 56 * 56},
     "qwen2_5_vl": {"model": tiny.QWEN25, "largest": 56 * 56},
     "qwen3_vl": {"model": tiny_newer.QWEN3, "largest": 64 * 64},
+    "internvl": {"model": tiny_newer.INTERNVL, "frames": 3},
     "sharegpt4v": {"model": tiny_sharegpt4v.MODEL},
 }  # fmt: skip
 STAGES: dict[str, type[Stage[Any, Any]]] = {
     "pllava": PllavaStage, "qwen2_vl": Qwen2VlStage, "qwen2_5_vl": Qwen25VlStage,
-    "qwen3_vl": Qwen3VlStage,
+    "qwen3_vl": Qwen3VlStage, "internvl": InternVlStage,
     "sharegpt4v": ShareGpt4vStage,
 }  # fmt: skip
 
@@ -175,6 +180,33 @@ def tower_trial() -> Any:
     return trial("sharegpt4v", model_folder / tiny_sharegpt4v.MODEL, settings(), tower)
 
 
+def mindone_cells() -> Any:
+    """What MindSpore says of mindone's cells that are replaced on the CPU, and how far what takes
+    their place is from NumPy.
+    """
+    device, x = start("CPU"), np.random.default_rng(3).standard_normal((2, 8), np.float32)
+    activations, ms = mindone_light.module("activations"), mindspore()
+    norm = mindone_light.language("qwen2").Qwen2RMSNorm(8, 1e-3)
+    norm.weight.set_data(ms.Tensor(np.arange(8, dtype=np.float32)))
+    erf, tanh = (
+        np.vectorize(math.erf)(x / math.sqrt(2)),
+        np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)),
+    )
+    cells = {
+        "GELUActivation": (activations.GELUActivation(), x / 2 * (1 + erf)),
+        "GELUTanh": (activations.GELUTanh(), x / 2 * (1 + tanh)),
+        "RmsNorm": (
+            norm, x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-3) * np.arange(8)
+        ),
+    }  # fmt: skip
+    results = {}
+    for name, (cell, wanted) in cells.items():
+        found = cpu_kernels.fitted(cell, device)(ms.Tensor(x)).asnumpy()
+        refused = said(lambda cell=cell: cell(ms.Tensor(x)).asnumpy())
+        results[name] = [refused, float(np.abs(found - wanted).max())]
+    return results
+
+
 if __name__ == "__main__":
     main({
         "at once": lambda: at_once({"pllava": 1 << 20, "qwen2_vl": 1 << 20, "qwen3_vl": 1 << 20}),
@@ -182,7 +214,8 @@ if __name__ == "__main__":
         **{name: lambda name=name: found(name, clips()) for name in STAGES},
         "several": lambda: found("sharegpt4v", clips(), pass_size=2, frames=3,
             tower=tiny_sharegpt4v.TOWER),
-        "tower trial": tower_trial, "together": lambda: found("pllava", clips(), pass_size=3),
+        "mindone cells": mindone_cells, "tower trial": tower_trial,
+        "together": lambda: found("pllava", clips(), pass_size=3),
         "prompt": lambda: found("qwen2_vl", clips(), prompt="What? <|video_pad|>"),
         "nan": nan, "fields": in_fields, "windows": in_windows,
         "trial": lambda: trial("qwen2_vl", settings().model_folder / tiny.QWEN2, settings()),
