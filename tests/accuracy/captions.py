@@ -28,6 +28,11 @@ BOUNDS = (
 )  # pixels of frames: small, and those of the seed
 
 
+def words_of(name: str, which: str) -> int:
+    """How many words of an InternVL are compared: all of a video by the first one."""
+    return LENGTH if (name, which[:5]) == (INTERNVLS[0], "video") else BEGINNING
+
+
 def digest(name: str, array: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
     """What of an array is kept, by name: its shape, every 61st number, and the means along each of
     two halves.

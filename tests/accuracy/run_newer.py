@@ -46,8 +46,10 @@ def internvl(folder: Path) -> Found:
         arrays[f"{name} {which} tiles"] = tiles
         arrays[f"{name} {which} seen"] = model.tower.see(tiles)
         texts[f"{name} {which} prompt"] = list(model.beginning(clip, captions.QUESTION).ids)
-    said = model.captions(list(clips.values()), captions.QUESTION, captions.LENGTH)
-    texts[f"{name} alone"] = dict(zip(clips, as_json(said), strict=True))
+    texts[f"{name} alone"] = {
+        which: as_json([model.caption(clip, captions.QUESTION, captions.words_of(name, which))])[0]
+        for which, clip in clips.items()
+    }
     model.options = replace(model.options, batch=6)
     together = model.captions(list(clips.values()), captions.QUESTION, captions.BEGINNING)
     texts[f"{name} together"] = dict(zip(clips, as_json(together), strict=True))

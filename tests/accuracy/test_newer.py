@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tests import tiny_captioners as tiny
 from tests.accuracy import inputs
-from tests.accuracy.captions import BEGINNING, INTERNVLS, LARGEST, same
+from tests.accuracy.captions import BEGINNING, INTERNVLS, LARGEST, LENGTH, same, words_of
 from tests.accuracy.compare import Compare, arrays
 
 pytestmark = pytest.mark.accuracy
@@ -91,8 +91,9 @@ def test_internvl_writes_the_same_words(
     for which, ours in found[f"{name} alone"].items():
         theirs = said[f"{name} {which}"]
         assert theirs["smallest lead"] > 5e-4, "a reference that rounding could change"
-        assert ours["ids"] == theirs["ids"]
-        assert ours["text"] == theirs["text"].strip()
+        assert ours["ids"] == theirs["ids"][: words_of(name, which)]
+        if words_of(name, which) == LENGTH:
+            assert ours["text"] == theirs["text"].strip()
         assert found[f"{name} together"][which]["ids"] == ours["ids"][:BEGINNING]
 
 
