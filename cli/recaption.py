@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from curate.cli.shared.by_hand import CLEAN, clips_by_hand
-from curate.cli.shared.one_stage import RedoRequest, StageSets, redo_stage
+from curate.cli.shared.one_stage import DryRun, RedoRequest, StageSets, redo_stage
 from curate.cli.shared.options import DatasetName, Json, Where, stage_names
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
@@ -36,6 +36,7 @@ def recaption(
     stage: CaptionerStage = None,
     where: Where = "",
     sets: StageSets = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Caption clips once more, then clean and match the new captions; --set gives the captioner
@@ -53,7 +54,8 @@ def recaption(
     names = opened.pipeline.level_stages("clip")
     then = [name for name in names[names.index(captioner) :] if name in AFTER]
     by_hand = len(clips_by_hand(opened, where)) if CLEAN in then else 0
-    redo_stage(session, opened, RedoRequest(captioner, where, sets or (), then), as_json)
+    request = RedoRequest(captioner, where, sets or (), then, dry_run=dry_run)
+    redo_stage(session, opened, request, as_json)
     if by_hand:
         have = f"{counted(by_hand, 'clip')} {'has' if by_hand == 1 else 'have'}"
         take_back = session.command("captions", "drop", opened.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from curate.cli.shared.by_hand import CLEAN
-from curate.cli.shared.one_stage import RedoRequest, StageSets, redo_stage
+from curate.cli.shared.one_stage import DryRun, RedoRequest, StageSets, redo_stage
 from curate.cli.shared.options import DatasetName, Json, Where
 from curate.cli.shared.session import Session
 from curate.worker.session.database import open_dataset
@@ -16,6 +16,7 @@ def reclean(
     dataset: DatasetName = None,
     where: Where = "",
     sets: StageSets = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Clean captions once more, from the texts as they were written; --set gives clean_text other
@@ -28,4 +29,4 @@ def reclean(
     """
     session = Session.of(ctx)
     opened = open_dataset(session, dataset)
-    redo_stage(session, opened, RedoRequest(CLEAN, where, sets or ()), as_json)
+    redo_stage(session, opened, RedoRequest(CLEAN, where, sets or (), dry_run=dry_run), as_json)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from curate.cli.shared.one_stage import RedoRequest, StageSets, redo_stage
+from curate.cli.shared.one_stage import DryRun, RedoRequest, StageSets, redo_stage
 from curate.cli.shared.options import DatasetName, Json, Where, stage_names
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
@@ -28,21 +28,23 @@ def redo(
     dataset: DatasetName = None,
     where: Where = "",
     sets: StageSets = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Put clips that are through with a stage, or failed in it, back before it; --set gives it
     other options.
 
-    Once done they return to where they stood, and the filters decide anew. No other stage is
-    computed again.
+    Once done they return to where they stood, and the filters decide anew; until then they are not
+    kept. No other stage is computed again.
 
     Example:
       curate redo option_match --set option_match.texts='[a dog, a cat]'
       curate redo motion --where "flow > 50"
+      curate redo motion --dry-run
     """
     session = Session.of(ctx)
     if dataset in stages() and stage not in stages():
         words = shlex.join((dataset, stage))
         raise UsageError(what=f"the stage comes before the dataset: `curate redo {words}`")
     opened = open_dataset(session, dataset)
-    redo_stage(session, opened, RedoRequest(stage, where, sets or ()), as_json)
+    redo_stage(session, opened, RedoRequest(stage, where, sets or (), dry_run=dry_run), as_json)

@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from curate.configs.pipeline import Pipeline
 from curate.db.datasets import Dataset, add_columns, write_pipeline
-from curate.db.engine import now, writing
+from curate.db.engine import now, reading, writing
 from curate.db.expressions import among_these
 from curate.db.filters.check import condition_of
 from curate.db.filters.columns import columns_of
@@ -42,7 +42,7 @@ from curate.db.schema import clips, datasets
 @dataclass(frozen=True)
 class Redone:
     """What a redo did, in clips: `back` go back to the stage, `at_work` of them once their batch is
-    saved.
+    saved, and `kept` of them were kept until then.
 
     `dropped` went through the stage and are now dropped by a filter before it; when a refilter
     revives them, they go through the stage first.
@@ -51,10 +51,14 @@ class Redone:
     back: int = 0
     at_work: int = 0
     dropped: int = 0
+    kept: int = 0
 
     def __add__(self, other: Redone) -> Redone:
         return Redone(
-            self.back + other.back, self.at_work + other.at_work, self.dropped + other.dropped
+            self.back + other.back,
+            self.at_work + other.at_work,
+            self.dropped + other.dropped,
+            self.kept + other.kept,
         )
 
 
@@ -95,6 +99,21 @@ def redo(
         _forget_order(connection, dataset, pipeline, (stage, *then))
         chosen = and_(clips.c.dataset_id == dataset.id, condition)
         return _Redo(connection, pipeline, (stage, *then), chosen).run()
+
+
+def count_redo(
+    engine: Engine,
+    dataset: Dataset,
+    pipeline: Pipeline,
+    stage: str,
+    where: str = "",
+    then: Sequence[str] = (),
+) -> Redone:
+    """What `redo` would do; nothing is written. Raises FilterError for a wrong predicate."""
+    condition = condition_of(where, columns_of(clips) | pipeline.columns(), engine.dialect.name)
+    chosen = and_(clips.c.dataset_id == dataset.id, condition)
+    with reading(engine, "REPEATABLE READ") as connection:
+        return _Redo(connection, pipeline, (stage, *then), chosen, writes=False).run()
 
 
 def _forget_order(
@@ -185,7 +204,9 @@ def _split(return_to: str | None) -> list[str]:
 
 
 class _Redo:
-    """One redo, in one transaction. `repeated`: the stage and the later ones redone with it."""
+    """One redo, in one transaction; without `writes`, clips are only counted. `repeated`: the stage
+    and the later ones redone with it.
+    """
 
     def __init__(
         self,
@@ -193,12 +214,14 @@ class _Redo:
         pipeline: Pipeline,
         repeated: Sequence[str],
         chosen: ColumnElement[bool],
+        writes: bool = True,
     ) -> None:
         self._connection = connection
         self._pipeline = pipeline
         self._stages = pipeline.level_stages("clip")
         self._repeated = repeated
         self._chosen = chosen
+        self._writes = writes
         self._leased = and_(clips.c.owner.is_not(None), clips.c.lease_until >= now(connection))
 
     def run(self) -> Redone:
@@ -265,12 +288,15 @@ class _Redo:
         self, rows: ColumnElement[bool], going_back: ColumnElement[bool], values: Mapping[str, Any]
     ) -> Redone:
         """Update the rows; those that do not go back are counted as dropped."""
+        kept = and_(going_back, clips.c.status == "kept")
         counts = select(
-            func.count(), _number(going_back), _number(and_(going_back, self._leased))
+            func.count(),
+            *map(_number, (going_back, and_(going_back, self._leased), kept)),
         ).select_from(clips)
-        total, back, leased = self._connection.execute(counts.where(rows)).one()
-        self._connection.execute(update(clips).where(rows).values(**values))
-        return Redone(back=int(back), at_work=int(leased), dropped=int(total - back))
+        total, back, leased, unkept = map(int, self._connection.execute(counts.where(rows)).one())
+        if self._writes:
+            self._connection.execute(update(clips).where(rows).values(**values))
+        return Redone(back, leased, total - back, unkept)
 
 
 def _number(condition: ColumnElement[bool]) -> ColumnElement[int]:

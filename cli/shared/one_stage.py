@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, cast
 
 import typer
@@ -16,7 +16,7 @@ from curate.configs.names import did_you_mean
 from curate.configs.pipeline import Pipeline
 from curate.configs.shown import counted
 from curate.db.fits import newest_fit
-from curate.db.redo import redo
+from curate.db.redo import Redone, count_redo, redo
 from curate.tasks.bucket import Bucket
 from curate.tasks.cut import Cut, CutOptions
 from curate.tasks.dedup import Dedup
@@ -35,12 +35,17 @@ StageSets = Annotated[
 ]
 
 
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", "-n", help="Only count the clips that would go back.")
+]
+
+
 @dataclass(frozen=True)
 class RedoRequest:
     """Which clips go through which stage once more, with which options.
 
     On their way back they also go through the later stages `then`. `pipeline`: instead of `sets`,
-    the dataset's pipeline with other steps.
+    the dataset's pipeline with other steps. `dry_run`: they are only counted.
     """
 
     stage: str
@@ -48,6 +53,7 @@ class RedoRequest:
     sets: Sequence[str] = ()
     then: Sequence[str] = ()
     pipeline: Pipeline | None = None
+    dry_run: bool = False
 
 
 def redo_stage(session: Session, opened: OpenDataset, request: RedoRequest, as_json: bool) -> None:
@@ -68,14 +74,19 @@ def redo_stage(session: Session, opened: OpenDataset, request: RedoRequest, as_j
     alone = Pipeline(tuple(pipeline.by_name[name] for name in (stage, *then)))
     check_ready(alone)
     check_models(alone, session.settings.model_folder)
-    done = redo(opened.engine, opened.dataset, pipeline, stage, request.where, then)
+    put = count_redo if request.dry_run else redo
+    done = put(opened.engine, opened.dataset, pipeline, stage, request.where, then)
+    names = opened.stage_names
+    stay = [name for name in names[names.index(stage) + 1 :] if name not in then]
     if as_json:
-        counts = {"back": done.back, "at_work": done.at_work, "dropped": done.dropped}
-        emit_json({"dataset": opened.name, "stage": stage, **counts})
+        dry = {"dry_run": True} if request.dry_run else {}
+        named = {"repeated": [stage, *then], "stay": stay}
+        emit_json({"dataset": opened.name, "stage": stage, **dry, **asdict(done), **named})
     else:
         clips = f"{counted(done.back, 'clip')} back to {' and '.join([stage, *then])}"
         later = f", {done.at_work} of them when the batch they are in is done"
         print(f"dataset {opened.name}: {clips}{later if done.at_work else ''}")
+        _say_what_follows(session, request, done, stay)
     if not done.back:
         why = f"no clip of {opened.name} is through {stage}, or failed in it"
         if done.dropped:
@@ -94,9 +105,22 @@ def redo_stage(session: Session, opened: OpenDataset, request: RedoRequest, as_j
         redos = "   ".join(session.command("redo", reader, opened.name) for reader in readers)
         names = ", ".join(readers)
         session.console.say(f"{names} read what {stage} writes; for new values there too: {redos}")
-    if done.back:
+    if done.back and not request.dry_run:
         changed = OpenDataset(opened.engine, opened.dataset, pipeline)
         session.next(next_after_notifying(session, changed))
+
+
+def _say_what_follows(
+    session: Session, request: RedoRequest, done: Redone, stay: Sequence[str]
+) -> None:
+    """Say which clips are kept no longer, and whose results stay as they are."""
+    if done.kept:
+        them = f"{done.kept} of them, kept until now, "
+        session.console.say(f"{them}wait for it; the filters decide anew when it is done")
+    if done.back and stay:
+        session.console.say(f"what later stages have measured stays: {', '.join(stay)}")
+    if request.dry_run:
+        session.console.say("nothing was written")
 
 
 def refuse_redo(opened: OpenDataset, stage: str, where: str = "") -> None:

@@ -42,9 +42,22 @@ def test_redo_takes_other_options_and_a_predicate(curate: Call, passing: Filled)
         "back": 2,
         "at_work": 0,
         "dropped": 0,
+        "kept": 2,
+        "repeated": ["motion"],
+        "stay": ["cut"],
     }
     assert option_of(passing, "motion", "batch_size") == 7
     assert "old options" in result.err
+
+
+def test_a_dry_run_counts_what_a_redo_does(curate: Call, passing: Filled) -> None:
+    before = (positions(passing), datasets.pick(passing.engine, "pets"))
+    words = ("redo", "motion", "--set", "motion.batch_size=7")
+    counted = curate(*words, "-n")
+    assert (positions(passing), datasets.pick(passing.engine, "pets")) == before
+    for says in ("3 of them, kept until now,", "measured stays: cut", "nothing was written"):
+        assert says in counted.err
+    assert curate(*words).out == counted.out == "dataset pets: 4 clips back to motion\n"
 
 
 def test_the_order_of_the_words_is_told(curate: Call, passing: Filled) -> None:

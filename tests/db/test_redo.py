@@ -94,7 +94,7 @@ def test_clips_that_stand_later_go_back_and_remember_where_they_stood(line: Line
         ("second", "active", None),
         ("score", "active", None),
     )
-    assert again(line, "score") == Redone(back=3)
+    assert again(line, "score") == Redone(back=3, kept=1)
     back = [("score", "active", None, stage) for stage in ("done", "third", "second")]
     assert stands(line) == [*back, ("score", "active", None, None)]
 
@@ -145,7 +145,7 @@ def test_clips_that_failed_later_go_back_too_and_are_tried_there_again(line: Lin
 def test_a_predicate_says_which(line: Line) -> None:
     put(line, ("done", "kept", None), score=2.0)
     put(line, ("done", "kept", None), score=9.0)
-    assert again(line, "score", "score > 5") == Redone(back=1)
+    assert again(line, "score", "score > 5") == Redone(back=1, kept=1)
     assert [s[0] for s in stands(line)] == ["done", "score"]
     with pytest.raises(FilterError, match="did you mean score"):
         again(line, "score", "scor > 5")
@@ -204,7 +204,7 @@ def test_a_clip_that_its_stage_drops_in_a_redo_can_be_asked_for_again(line: Line
 
 def test_two_redos_are_done_in_the_order_of_the_pipeline(line: Line) -> None:
     put(line, ("done", "kept", None))
-    assert again(line, "third") == Redone(back=1)
+    assert again(line, "third") == Redone(back=1, kept=1)
     assert again(line, "score") == Redone(back=1)
     assert again(line, "second") == Redone(back=1)
     assert again(line, "second") == Redone(), "it comes by anyway"
@@ -330,7 +330,7 @@ def test_a_clip_leased_in_the_last_of_several_stages_does_it_again(
 def test_several_stages_are_done_by_the_clips_that_were_meant_at_first(line: Line) -> None:
     """Though the redo changes what the predicate asks for."""
     put(line, ("done", "kept", None), ("third", "active", None), ("second", "active", None))
-    assert again(line, "score", "status = 'kept'", then=["third"]) == Redone(back=1)
+    assert again(line, "score", "status = 'kept'", then=["third"]) == Redone(back=1, kept=1)
     assert stands(line) == [
         ("score", "active", None, "third>done"),
         ("third", "active", None, None),
@@ -380,7 +380,7 @@ def with_factor(line: Line, value: int) -> Any:
 
 def test_the_options_and_the_clips_change_together(line: Line) -> None:
     put(line, ("done", "kept", None))
-    assert again(line, "second", changed=with_factor(line, 3)) == Redone(back=1)
+    assert again(line, "second", changed=with_factor(line, 3)) == Redone(back=1, kept=1)
     stage = next(s for s in datasets.pick(line.engine, None).frozen if s.get("stage") == "second")
     assert stage["factor"] == 3
 
