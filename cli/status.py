@@ -17,7 +17,7 @@ from curate.cli.shared.options import DatasetName, Json
 from curate.cli.shared.output import emit, emit_json, emit_parts
 from curate.cli.shared.planned import plan_json, plan_lines
 from curate.cli.shared.session import Session
-from curate.configs.schema import RUNNING
+from curate.configs.schema import CANCELLED, PAUSED
 from curate.configs.settings import without_passwords
 from curate.configs.shown import counted, formatted, seconds_text
 from curate.db.reports.at_work import BatchAtWork
@@ -111,8 +111,7 @@ def status_json(session: Session, opened: OpenDataset, view: DatasetView) -> dic
     ]  # fmt: skip
     failed = failures(opened.engine, opened.dataset.id)
     return {
-        "dataset": opened.name, "state": view.state,
-        "condition": condition(view, bool(opened.dataset.refiltering)),
+        "dataset": opened.name, "state": condition(view, bool(opened.dataset.refiltering)),
         "root": opened.dataset.root, "stages": stages,
         "totals": asdict(view.totals), "shares": view.totals.shares(), "eta_seconds": view.eta,
         "at_work": [at_work_json(batch) for batch in view.at_work],
@@ -144,7 +143,7 @@ def at_work_json(batch: BatchAtWork) -> dict[str, Any]:
 def _print_table(
     session: Session, opened: OpenDataset, view: DatasetView, report: dict[str, Any]
 ) -> None:
-    state = "" if report["condition"] in ("running", "waiting") else f"   {report['condition']}"
+    state = "" if report["state"] in ("running", "waiting") else f"   {report['state']}"
     print(f"dataset {opened.name}   {formatted(without_passwords(opened.dataset.root))}{state}")
     rows = [
         s | {"rate/s": s["rate"], "eta": seconds_text(s["eta_seconds"])} for s in report["stages"]
@@ -203,7 +202,7 @@ def next_commands(name: str, report: dict[str, Any]) -> list[Sequence[str]]:
     """The natural next commands for a dataset of that name: the words behind `curate`."""
     table = (name, "-o", "clips.csv")
     if report["totals"]["active"]:
-        at_work = report["workers"] and report["state"] == RUNNING
+        at_work = report["workers"] and report["state"] not in (PAUSED, CANCELLED)
         return [("status", name, "--watch") if at_work else ("resume", *table)]
     wrong = report["totals"]["failed"] or report["frames"]["videos_with_losses"]
     return [("errors" if wrong else "filter", name), ("export", *table)]

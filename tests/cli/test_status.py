@@ -129,14 +129,14 @@ def test_status_says_that_nothing_is_left(curate: Call, filled: Filled) -> None:
     assert first == "dataset pets   /videos/pets"
     finish_clips(filled)
     assert curate("status").out.splitlines()[0] == f"{first}   has failed"
-    assert curate("status", "--json").json["condition"] == "has failed"
+    assert curate("status", "--json").json["state"] == "has failed"
     finish_clips(
         filled,
         "UPDATE clips SET status = 'kept', stage = 'done'",
         "UPDATE videos SET status = 'kept', stage = 'done'",
     )
     assert curate("status").out.splitlines()[0] == f"{first}   done"
-    assert curate("status", "--json").json["state"] == "running"  # as it may be worked on
+    assert curate("status", "--json").json["state"] == "done"
 
 
 def test_status_tells_what_requests_cost(curate: Call, filled: Filled) -> None:
