@@ -20,7 +20,8 @@ def workers(ctx: typer.Context, as_json: Json = False) -> None:
     at work.
 
     Each gives a sign of life every 10 seconds. state is lost after 45 seconds without one; after an
-    hour it is no longer listed. rows at work is a host's, over all of its workers.
+    hour it is no longer listed. rows at work is a host's, over all of its workers, and stands at the
+    first of them.
 
     Example:
       curate workers
@@ -28,16 +29,15 @@ def workers(ctx: typer.Context, as_json: Json = False) -> None:
     """
     session = Session.of(ctx)
     engine = open_database(session)
-    leased = leased_by_host(engine)
-    rows = [
-        worker_json(worker) | {"rows_at_work": leased.get(worker.host, 0)}
-        for worker in known_workers(engine)
-    ]
+    seen = known_workers(engine)
+    leased = {worker.host: 0 for worker in seen} | leased_by_host(engine)
+    # taken out at the first of the host's workers, for the sum to be right
+    rows = [worker_json(w) | {"rows_at_work": leased.pop(w.host, None)} for w in seen]
     if as_json:
         emit(rows, as_json=True)
     else:
-        seen = [{"seen": f"{seconds_text(row['seen_seconds_ago'])} ago"} for row in rows]
-        emit([row | ago for row, ago in zip(rows, seen, strict=True)], False, COLUMNS)
+        ago = [{"seen": f"{seconds_text(row['seen_seconds_ago'])} ago"} for row in rows]
+        emit([row | when for row, when in zip(rows, ago, strict=True)], False, COLUMNS)
     if warning := version_difference(engine):
         session.console.warn(warning)
     if not rows:
