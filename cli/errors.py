@@ -20,6 +20,7 @@ from curate.cli.shared.options import (
     Json,
     RowLevel,
     level_of,
+    row_id,
 )
 from curate.cli.shared.output import emit_cells, emit_json
 from curate.cli.shared.session import Session
@@ -44,7 +45,13 @@ def errors(
         bool, typer.Option("--csv", help="Print every row as CSV on standard output.")
     ] = False,
     row: Annotated[
-        int | None, typer.Option("--id", help="Show all about one row, as curate show does.")
+        int | None,
+        typer.Option(
+            "--id",
+            metavar="INTEGER",
+            parser=row_id,
+            help="Show all about one row, as curate show does.",
+        ),
     ] = None,
     level: RowLevel = "clip",
     as_json: Json = False,

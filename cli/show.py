@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from curate.cli.shared.one_row import print_row
-from curate.cli.shared.options import Json, RowLevel, level_of
+from curate.cli.shared.options import Json, RowLevel, level_of, row_id
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
 from curate.db.reports.one_row import dataset_of
@@ -16,7 +16,9 @@ from curate.worker.session.database import open_database, open_dataset
 
 def show(
     ctx: typer.Context,
-    clip: Annotated[int, typer.Argument(metavar="CLIP", help="Id of the clip, in any dataset.")],
+    clip: Annotated[
+        int, typer.Argument(metavar="CLIP", parser=row_id, help="Id of the clip, in any dataset.")
+    ],
     level: RowLevel = "clip",
     as_json: Json = False,
 ) -> None:

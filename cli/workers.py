@@ -20,8 +20,8 @@ def workers(ctx: typer.Context, as_json: Json = False) -> None:
     at work.
 
     Each gives a sign of life every 10 seconds. state is lost after 45 seconds without one; after an
-    hour it is no longer listed. rows at work is a host's, over all of its workers, and stands at the
-    first of them.
+    hour it is no longer listed. rows at work is a host's, over all of its workers, and stands at
+    the first of them.
 
     Example:
       curate workers

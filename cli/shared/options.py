@@ -59,6 +59,14 @@ def column_names(ctx: typer.Context, incomplete: str) -> list[str]:
     return [before + name for name in sorted(columns) if name.startswith(word)]
 
 
+def row_id(text: str) -> int:
+    """The id that a word says. Raises UsageError for what is no number."""
+    if not re.fullmatch(r"\s*\d{1,18}\s*", text, re.ASCII):
+        ids = "See the ids with: `curate export --columns clip_id,path`"
+        raise UsageError(what=f"{text!r} is no id, which is a whole number. {ids}")
+    return int(text)
+
+
 def level_of(level: str) -> Level:
     """The level of a --level option. Raises UsageError for any other word."""
     if level not in LEVELS:

@@ -27,7 +27,7 @@ def test_a_clip_is_found_without_its_dataset(curate: Call, filled: Filled) -> No
         (["99"], "there is no clip 99"),
         (["99", "--level", "video"], "there is no video 99"),
         (["1", "--level", "frame"], "it is clip or video"),
-        (["cat"], "CLIP"),
+        (["cat"], "'cat' is no id"),
     ],
 )
 def test_a_row_that_is_not_there(curate: Call, filled: Filled, words: list[str], says: str) -> None:
@@ -51,3 +51,12 @@ def test_the_command_that_is_told_brings_the_clip_back(curate: Call, filled: Fil
 def test_errors_with_an_id_is_the_same(curate: Call, filled: Filled) -> None:
     for more in ([], ["--json"]):
         assert curate("errors", "--id", "5", *more).out == curate("show", "5", *more).out
+
+
+@pytest.mark.parametrize("words", [("show", "abc"), ("show", "1.5"), ("errors", "--id", "abc")])
+def test_what_is_no_id_is_refused_with_a_way_to_the_ids(
+    curate: Call, filled: Filled, words: tuple[str, ...]
+) -> None:
+    result = curate(*words)
+    assert (result.code, f"'{words[-1]}' is no id" in result.err) == (2, True)
+    assert "curate export --columns clip_id,path" in result.err
