@@ -54,8 +54,8 @@ def status(
     """Show how far each stage is, who works on it, and what failed most.
 
     done: went on · dropped: by the stage or the filters behind it · rate: rows a second over the
-    last minute, or the time of two batches · left: until all stages are done, if it goes on like
-    that.
+    last minute, or the time of two batches, without pauses · left: until all stages are done, if it
+    goes on like that.
 
     Example:
       curate status

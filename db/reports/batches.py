@@ -4,6 +4,7 @@ and rates.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -201,7 +202,8 @@ def stage_history(engine: Engine, dataset_id: int) -> list[StageHistory]:
 
 def recent_rates(engine: Engine, dataset_id: int, stages: Sequence[str]) -> dict[str, float]:
     """How many rows a second each stage finished lately; without stages that finished none."""
-    rates = {}
+    ended: dict[str, list[EndedBatch]] = {}
+    at_work: list[EndedBatch] = []
     b = batches.c
     with reading(engine) as connection:
         time = now(connection)
@@ -210,10 +212,12 @@ def recent_rates(engine: Engine, dataset_id: int, stages: Sequence[str]) -> dict
                 b.dataset_id == dataset_id, b.stage == stage
             )
             rows = connection.execute(query.order_by(b.started_at.desc()).limit(MOST_BATCHES)).all()
-            ended = [
+            ended[stage] = [
                 EndedBatch(max(0.0, time - started_at - seconds), seconds, int(count))
                 for started_at, seconds, count in rows
             ]
-            if stage_rate := rate(ended):
-                rates[stage] = stage_rate
-    return rates
+            at_work += ended[stage]
+            if len(rows) == MOST_BATCHES:  # what was before them is not known: no pause, then
+                at_work.append(EndedBatch(max(e.ago for e in ended[stage]), math.inf, 0))
+    rates = {stage: rate(of_stage, at_work) for stage, of_stage in ended.items()}
+    return {stage: found for stage, found in rates.items() if found}

@@ -136,13 +136,14 @@ class EndedBatch:
     rows: int
 
 
-def rate(ended: Sequence[EndedBatch]) -> float | None:
+def rate(ended: Sequence[EndedBatch], others: Sequence[EndedBatch] = ()) -> float | None:
     """Rows a second that a stage finished lately, by all its workers together; None when it
     finished none.
 
     `ended` are its last batches, at most MOST_BATCHES. The time looked at is a minute, or as long
     as two batches take where they are long; less when work began later, or when so many batches
-    ended in it.
+    ended in it. Of that time only what a batch took counts, of this stage or of `others`: workers
+    that turn to another stage are at work, those that stand still are not.
     """
     longest = max((b.seconds for b in ended if b.ago <= 3600), default=0.0)
     reach = max(RATE_SECONDS, 2 * longest)
@@ -153,7 +154,12 @@ def rate(ended: Sequence[EndedBatch]) -> float | None:
     if not rows:
         return None
     since = min(reach, max(b.ago + b.seconds for b in counted))
-    return rows / max(1.0, since)
+    busy = covered = 0.0
+    for b in sorted((*ended, *others), key=lambda b: b.ago):
+        end = min(since, b.ago + b.seconds)
+        busy += max(0.0, end - max(covered, b.ago))
+        covered = max(covered, end)
+    return rows / max(1.0, busy)
 
 
 @dataclass(frozen=True)

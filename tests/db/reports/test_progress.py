@@ -136,9 +136,16 @@ def test_a_pause_before_does_not_count() -> None:
     assert rate(after + before) == pytest.approx(10)
 
 
+def test_time_in_which_nothing_was_at_work_does_not_count() -> None:
+    batches = [EndedBatch(20.0, 1.0, 10), EndedBatch(40.0, 4.0, 10)]
+    assert rate(batches) == pytest.approx(20 / 5)
+    meanwhile = [EndedBatch(21.0, 9.0, 1), EndedBatch(500.0, 1.0, 1)]
+    assert rate(batches, meanwhile) == pytest.approx(20 / 14), "workers were at another stage"
+
+
 def test_the_end_of_work_ends_the_rate() -> None:
     assert rate([EndedBatch(61.0, 1.0, 10)]) is None
-    assert rate([EndedBatch(61.0, 100.0, 10)]) == pytest.approx(10 / 161)
+    assert rate([EndedBatch(61.0, 100.0, 10)]) == pytest.approx(10 / 100)
     assert rate([]) is None
     assert rate([EndedBatch(1.0, 1.0, 0)]) is None  # given back
 
