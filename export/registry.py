@@ -52,6 +52,7 @@ def table_format(output: str) -> TableFormat:
     if suffix not in TABLES:
         ends = f"ends in {suffix}" if suffix else "has no ending"
         endings = ", ".join([*TABLES][:-1])
-        why = f"export writes {endings} and {[*TABLES][-1]}; other formats: --to"
-        raise UsageError(what=f"{output} {ends}; {why}")
+        why = f"tables end in {endings} or {[*TABLES][-1]}"
+        other = "other formats: `curate export DATASET --to FORMAT -o FILE`"
+        raise UsageError(what=f"-o {output} {ends}; {why}; {other}")
     return TABLES[suffix]

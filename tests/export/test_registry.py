@@ -30,7 +30,7 @@ def test_the_name_goes_before_the_ending(to: str | None, output: str | None, nam
     ("to", "output", "says"),
     [
         ("webdatset", "x", "did you mean webdataset"), (None, "x", r"no ending.*--to"),
-        (None, "x.tar", r"\.csv, \.parquet and \.jsonl"),
+        (None, "x.tar", r"^-o x.tar ends in .*\.csv, \.parquet or \.jsonl"),
     ],
 )  # fmt: skip
 def test_what_is_no_format_is_refused(to: str | None, output: str, says: str) -> None:
