@@ -103,8 +103,8 @@ def redo_stage(session: Session, opened: OpenDataset, request: RedoRequest, as_j
         )
     if readers := later_readers(opened, request):
         redos = "   ".join(session.command("redo", reader, opened.name) for reader in readers)
-        names = ", ".join(readers)
-        session.console.say(f"{names} read what {stage} writes; for new values there too: {redos}")
+        which = ", ".join(readers)
+        session.console.say(f"{which} read what {stage} writes; for new values there too: {redos}")
     if done.back and not request.dry_run:
         changed = OpenDataset(opened.engine, opened.dataset, pipeline)
         session.next(next_after_notifying(session, changed))
