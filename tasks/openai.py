@@ -205,16 +205,12 @@ class Openai(AskingStage, CaptionStage[OpenaiOptions]):
         request = self.options.asked, self.options.max_new_tokens
         return self._captioner.request(part.frames, fps, *request)
 
-    def problem(self, text: str) -> str:
-        """What the model is told of an answer that lacks fields."""
-        return self._captioner.problem(text)
-
     def run(self, row: Clip) -> Outcome:
         """The captions of one clip. Raises MediaError, StageError, ServiceError."""
-        written = []
+        written, problem = [], self._captioner.problem
         for asked in self._requests(row):
-            started = time.monotonic()
-            found = self.kept(row.id, asked.key) or self.ask_about(row.id, asked.body, asked.key)
+            started, about = time.monotonic(), (row.id, asked.body, asked.key)
+            found = self.kept(row.id, asked.key) or self.ask_about(*about, problem)
             caption = self._captioner.read(found, time.monotonic() - started)
             written.append((asked.window, caption))
         return self.outcome(written)

@@ -14,9 +14,8 @@ from curate.configs.row_errors import CaptionRefused, RewriteUnfit
 from curate.configs.schema import Column
 from curate.tasks.captioners.asking import AskingStage
 from curate.tasks.captioners.fields import FieldSchema, FieldsWrong, quoted
-from curate.tasks.captioners.openai_client import LONGEST_TURN
 from curate.tasks.servers.server_stage import ServerOptions
-from curate.tasks.stage import Clip, Outcome, Stage
+from curate.tasks.stage import Clip, Outcome, Rows, Stage
 from curate.tasks.text.captions import TABLE
 from curate.tasks.text.checks import is_refusal, leaks_prompt
 from curate.tasks.text.drift import check_installed, drift, languages
@@ -189,25 +188,20 @@ class Rewrite(AskingStage, Stage[Clip, RewriteOptions]):
     def run(self, row: Clip) -> Outcome:
         """The texts of one clip. Raises StageError, ServiceError."""
         started, notes = time.monotonic(), self._notes(row)
-        if not notes:
-            return Outcome(dict.fromkeys(self.columns))
-        first = self.request_digest()
-        again = f"{first}-again"  # the answers to both are kept
-        answer = self.kept(row.id, again)
-        if answer is None:
-            body = self._body(notes)
-            answer = self.kept(row.id, first) or self.ask_about(row.id, body, first)
-            fault = self._fault(answer.text, notes)
-            if fault and self.context.gate.sends:
-                turns = [
-                    {"role": "assistant", "content": answer.text[:LONGEST_TURN]},
-                    {"role": "user", "content": self._schema.asked_again(fault)},
-                ]
-                body["messages"] = [*body["messages"], *turns]
-                answer = self.ask_about(row.id, body, again)
+        if not notes:  # nor is it now what was written of captions that are gone
+            return Outcome(dict.fromkeys(self.columns), tables=[Rows(REWRITES, {}, [])])
+        key = self.request_digest()
+
+        def problem(text: str) -> str:
+            fault = self._fault(text, notes)
+            return self._schema.asked_again(fault) if fault else ""
+
+        answer = self.kept(row.id, key) or self.ask_about(row.id, self._body(notes), key, problem)
+        told = {"model": self.options.model, "stage": self.name}
+        if self._refuses(answer.text):
+            raise CaptionRefused(why=self._quoted(answer.text), **told)
         if why := self._fault(answer.text, notes):
-            told = {"why": why, "wrote": self._quoted(answer.text), "stage": self.name}
-            raise RewriteUnfit(model=self.options.model, **told)
+            raise RewriteUnfit(why=why, wrote=self._quoted(answer.text), **told)
         texts = self._schema.read(answer.text)
         return self._outcome(texts, notes, answer.revision, time.monotonic() - started)
 
@@ -219,18 +213,27 @@ class Rewrite(AskingStage, Stage[Clip, RewriteOptions]):
             answer = server.hide_key(answer)
         return quoted(answer)
 
+    def _refuses(self, answer: str) -> bool:
+        """Whether a text in an answer, or all of one that is no JSON, says that the model will not
+        write.
+        """
+        try:
+            texts = self._schema.read(answer).values()
+        except FieldsWrong:
+            return is_refusal(answer)
+        return any(map(is_refusal, texts))
+
     def _fault(self, answer: str, notes: Sequence[Note]) -> str:
-        """Why the texts in an answer do not fit; empty: they do. Raises CaptionRefused."""
-        texts, faults = {"": answer}, []
+        """Why the texts in an answer do not fit; empty: they do, or the model refuses."""
+        if self._refuses(answer):
+            return ""
         try:
             texts = self._schema.read(answer)
         except FieldsWrong as wrong:
-            faults.append(str(wrong))
-        if any(is_refusal(text) for text in texts.values()):
-            why = self._quoted(answer)
-            raise CaptionRefused(model=self.options.model, why=why, stage=self.name)
+            return str(wrong)
+        faults = []
         held = sum(words(note.text) for note in notes if note.of_clip)
-        for name, text in () if faults else texts.items():
+        for name, text in texts.items():
             fewest, most = self.options.variants[name].words
             fewest, count = min(fewest, held // 2), words(text)
             if not fewest <= count <= most:

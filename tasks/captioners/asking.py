@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
@@ -126,10 +126,6 @@ class AskingStage(ServerStage):
         self._kept: dict[tuple[int, str], str] = {}
         self._until = math.inf
 
-    def request_digests(self) -> Sequence[str]:
-        """The digests of all requests that a row may need; of windows, what theirs begin with."""
-        return (self.request_digest(),)
-
     def request_digest(self) -> str:
         """Hexadecimal digits of the options that change captions."""
         options = self.options.model_dump(mode="json", exclude=set(self.options.change_no_score))
@@ -159,26 +155,22 @@ class AskingStage(ServerStage):
             why = told_error(content, server) or str(error)
             raise CaptionFailed(server=server.url, tries=1, why=why, stage=self.name) from None
 
-    def ask_about(self, row_id: int, body: Mapping[str, Any], digest: str) -> Completion:
-        """A server's answer about a row. Raises StageError, ServiceError."""
+    def ask_about(
+        self, row_id: int, body: Mapping[str, Any], digest: str, problem: Callable[[str], str]
+    ) -> Completion:
+        """A server's answer about a row, see ask_until_right. Raises StageError, ServiceError."""
 
         def spend(found: Completion) -> None:
             usage = Usage(found.tokens_in or 0, found.tokens_out or 0, found.cost)
             answer = Answer(row_id, digest, found.content)
-            right = not found.error and not self.problem(found.text)
-            self.context.spend(usage, answer if right else None)
+            keeps = not found.error and not problem(found.text)
+            self.context.spend(usage, answer if keeps else None)
 
         def send(body: Mapping[str, Any]) -> Completion:
             counts, until = self.counts, self._until
             return ask(self.pool, body, counts, spend, until, self.optional).checked()
 
-        return ask_until_right(send, body, self.problem)
-
-    def problem(self, text: str) -> str:
-        """What is wrong with an answer, as it is told to the model, which is asked once more;
-        empty: nothing.
-        """
-        return ""
+        return ask_until_right(send, body, problem)
 
     def run(self, row: Any) -> Any:
         """The outcome of one row. Raises RowError, ServiceError."""
@@ -191,9 +183,7 @@ class AskingStage(ServerStage):
         """
         counts, ids = Counts(), [row.id for row in rows]
         self.counts = counts
-        self._kept = {}
-        for digest in self.request_digests():
-            self._kept |= self.context.answers(digest, ids)
+        self._kept = dict(self.context.answers(self.request_digest(), ids))
         # the last try may begin then
         last = self.options.time_limit * 0.9 - self.options.timeout
         self._until = time.monotonic() + max(last, self.options.time_limit / 2)

@@ -23,7 +23,7 @@ from curate.worker.batch_files import BatchFiles
 from tests.caption_server import KEY, caption_server, good, rewritten
 from tests.caption_server import CaptionServer as Misbehaving
 from tests.pipelines import CATALOG, Line, make_line, pipeline, wait_until
-from tests.tasks.captioned import put_clip, put_input_columns
+from tests.tasks.captioned import put_clip, put_input_columns, redo_stage
 from tests.worker.conftest import run_all
 
 TEXTS = "SELECT text_short, text_dense, rewrite_drift, rewrite_added FROM clips ORDER BY id"
@@ -264,6 +264,21 @@ def test_a_caption_by_hand_stands_alone_and_without_any_the_input_counts(
     assert [notes(server, n) for n in (0, 1)] == [[f"Caption: Clip {n} runs."] for n in (0, 1)]
     assert line.rows(TEXTS)[2] == (None,) * 4
     assert len(server.bodies) == 2
+
+
+def test_nothing_stays_written_of_captions_that_are_gone(
+    server: Misbehaving, sqlite_url: str, home: Path
+) -> None:
+    """Else clean_text would go on making the text of it."""
+    line = rewriting(server, sqlite_url, home, 1)
+    run_all(line, "rewrite")
+    assert line.rows("SELECT count(*) FROM rewrites") == [(2,)]
+    with line.engine.begin() as connection:
+        connection.execute(text("DELETE FROM captions"))
+    redo_stage(line, "rewrite")
+    run_all(line, "rewrite")
+    assert line.rows("SELECT count(*) FROM rewrites") == [(0,)]
+    assert line.rows(TEXTS) == [(None,) * 4]
 
 
 def test_neighbours_are_told_and_hold_nothing(
