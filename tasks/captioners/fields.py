@@ -51,7 +51,7 @@ def _described(value: Any) -> Any:
             raise ValueError("it names a field twice")
         value = dict.fromkeys(map(str, value))
     if not isinstance(value, Mapping):
-        return value
+        raise ValueError("write default, a list of names, or names with a line about each")
     for name, wanted in value.items():
         if wanted is None and name not in USUAL:
             known = ", ".join(USUAL)
@@ -181,14 +181,13 @@ class FieldCaptioner:
                 again = f"{prompt}\n\n{self._schema.asked_again(why)}"
                 (second,) = self._captioner.captions([clips[number]], again, max_new_tokens)
                 written[number] = replace(second, seconds=first.seconds + second.seconds)
-        return [self._filled(caption) for caption in written]
-
-    def _filled(self, caption: Caption) -> Caption:
-        try:
-            return self._schema.filled(caption)
-        except FieldsWrong as wrong:
-            told = {"why": wrong, "wrote": quoted(caption.text), "stage": self._stage}
-            return replace(caption, error=CaptionMalformed(model=self.name, **told))
+            try:
+                written[number] = self._schema.filled(written[number])
+            except FieldsWrong as wrong:
+                told = {"why": wrong, "wrote": quoted(written[number].text), "stage": self._stage}
+                error = CaptionMalformed(model=self.name, **told)
+                written[number] = replace(written[number], error=error)
+        return written
 
 
 def quoted(answer: str) -> str:

@@ -19,7 +19,9 @@ class Template:
         parts = []
         for before, name, form, conversion in Formatter().parse(text):
             if name is not None and (not name.isidentifier() or form or conversion):
-                raise ValueError(f"{{{name}}} is no name of a field in braces, such as {{subject}}")
+                rest = (f"!{conversion}" if conversion else "") + (f":{form}" if form else "")
+                told = f"{{{name}{rest}}}"
+                raise ValueError(f"{told} is no name of a field in braces, such as {{subject}}")
             parts.append((before, name or ""))
         return cls(tuple(parts))
 

@@ -113,7 +113,7 @@ def test_fields_ask_in_other_words_and_for_more_tokens_unless_these_are_given() 
         ({"mood": ""}, "at least 1"),
         ({"mood": "a\nb"}, "one line"),
         ({"mood": 5}, "valid string"),
-        ("all", "valid dictionary"),
+        ("all", "write default, a list of names"),
         ({f"a{n}": "b" for n in range(41)}, "at most 40"),
     ],
 )

@@ -29,3 +29,8 @@ def test_fields_take_the_places_of_their_names(template: str, text: str | None) 
 def test_what_is_no_name_of_a_field_is_refused(template: str) -> None:
     with pytest.raises(ValueError, match=r"brace|field|'}'|expected"):
         Template.read(template)
+
+
+def test_what_is_refused_is_told_as_it_was_written() -> None:
+    with pytest.raises(ValueError, match=r"\{subject!r:>9\} is no name"):
+        Template.read("A {subject!r:>9}")
