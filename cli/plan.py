@@ -84,12 +84,13 @@ def _predict(
 ) -> dict[str, Any]:
     """Run the sample, saying what is done. Exits with 130 when it is stopped."""
     videos, sampled = chosen.population.videos, len(chosen.estimator.chosen)
-    session.console.say(f"{counted(videos, 'video')} found, {sampled} of them are run for the plan")
     if chosen.whole:
         session.console.say(
-            "That is all of them: the plan takes as long as the run itself, and tells what it took."
-            " For a smaller sample, give --sample"
+            f"{counted(videos, 'video')} found. The sample is all of them: the plan takes as long "
+            "as the run itself, and tells what it took. For a smaller one, give --sample"
         )
+    else:
+        session.console.say(f"{counted(videos, 'video')} found; {sampled} of them run for the plan")
     try:
         return predict(session, request, pipeline, chosen)
     except RunStopped:
@@ -102,8 +103,8 @@ def _say_what_failed(session: Session, prediction: dict[str, Any]) -> None:
     if failed := prediction["failed"]:
         kinds = ", ".join(f"{rows} x {error}" for error, rows in failed.items())
         session.console.warn(
-            f"of the sample {counted(sum(failed.values()), 'row')} failed ({kinds}); the prediction"
-            " takes as many of all to fail. `curate errors` tells why once it is run"
+            f"{counted(sum(failed.values()), 'row')} of the sample failed ({kinds}); the prediction"
+            " assumes the same share of all. After the run, `curate errors` tells why"
         )
 
 

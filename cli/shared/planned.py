@@ -55,11 +55,11 @@ def print_plan(prediction: Mapping[str, Any]) -> None:
 
 
 def interval_text(numbers: Numbers, show: Show) -> str:
-    """`12 (10 to 15)`; the number alone where it is certain."""
+    """`12 (10 to 15)`; the number alone where it is certain, or the ends look the same."""
     value, low, high = (numbers[name] for name in ("value", "low", "high"))
     if high is None:
         return f"{show(value)} (no interval: the sample cannot tell)"
-    if low == high:
+    if show(low) == show(high):
         return show(value)
     return f"{show(value)} ({show(low)} to {show(high)})"
 

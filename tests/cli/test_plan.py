@@ -57,7 +57,7 @@ def test_a_sample_of_all_is_the_run_itself_and_one_that_is_stopped_leaves_nothin
     monkeypatch.setattr("curate.cli.plan.predict", stopped)
     done = curate("plan", str(videos), *CHEAP)
     assert done.code == 130
-    assert "That is all of them" in done.err
+    assert "The sample is all of them" in done.err
     assert "Nothing is kept" in done.err
     assert not home.exists()
 

@@ -45,6 +45,7 @@ def test_a_plan_for_people(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_plan_without_a_bound_says_so() -> None:
     assert "no interval" in interval_text({"value": 1.0, "low": 0.0, "high": None}, str)
     assert interval_text({"value": 2.0, "low": 2.0, "high": 2.0}, str) == "2.0", "it is certain"
+    assert interval_text({"value": 0.2, "low": 0.1, "high": 0.4}, lambda n: f"{n:.0f}") == "0"
 
 
 @pytest.mark.parametrize(
