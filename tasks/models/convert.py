@@ -38,7 +38,7 @@ from curate.tasks.models.checkpoint import (
     read_config,
 )
 from curate.tasks.models.layouts import DTYPES, BadConfig, expected
-from curate.tasks.models.published import Part, Published, Unknown, recognise
+from curate.tasks.models.published import Published, Renamed, Unknown, recognise
 from curate.tasks.models.stored import Stored
 from curate.tasks.models.verify import check, verified
 
@@ -271,7 +271,7 @@ def replacing(target: Path, force: bool) -> Iterator[Path]:
 
 
 def _write(
-    opened: BinaryIO, parts: Mapping[str, tuple[Part, tuple[int, ...]]], source: Path
+    opened: BinaryIO, parts: Mapping[str, tuple[Renamed, tuple[int, ...]]], source: Path
 ) -> None:
     """Write a safetensors file with one tensor in memory at a time.
 

