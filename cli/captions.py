@@ -206,7 +206,9 @@ def vote(
         emit_json({"dataset": opened.name, "voter": voter, "saved": saved, "sums": sums})
         return
     print(f"dataset {opened.name}: {counted(saved, 'vote')} by {formatted(voter)}")
-    emit([one | {"interval": _interval_text(one["interval"])} for one in sums], as_json=False)
+    for one in sums:
+        one["interval"] = "{:.2f} to {:.2f}".format(*one["interval"]) if one["interval"] else ""
+    emit(sums, as_json=False)
 
 
 @captions.command()
@@ -339,20 +341,13 @@ def _print_comparison(
     for agreed, pair in found.least:
         print(f"clip {pair.clip}: {agreed:.3f}")
         for name, caption in zip(names, (pair.a, pair.b), strict=True):
-            print(f"  {name}: {_short(caption.text)}")
+            text = " ".join(caption.text.split())
+            short = text if len(text) <= SHORT else f"{text[: SHORT - 1]}…"
+            print(f"  {name}: {formatted(short)}")
     if votes.interval:
         low, high = votes.interval
         share = f"{votes.share:.2f} of the votes that prefer one ({low:.2f} to {high:.2f})"
         print(f"{names[0]} has {share}; {votes.equal} alike, {votes.neither} neither")
-
-
-def _short(text: str) -> str:
-    folded = " ".join(text.split())
-    return formatted(folded if len(folded) <= SHORT else f"{folded[: SHORT - 1]}…")
-
-
-def _interval_text(interval: tuple[float, float] | None) -> str:
-    return f"{interval[0]:.2f} to {interval[1]:.2f}" if interval else ""
 
 
 def _suggest_reclean(session: Session, opened: OpenDataset, changed: int) -> None:

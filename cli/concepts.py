@@ -18,7 +18,6 @@ from curate.configs.pipeline import DONE
 from curate.configs.shown import counted, percent
 from curate.db.fits import newest_fit, read_fit, save_fit
 from curate.db.grouping import (
-    Group,
     count_groups,
     embeddings_in_order,
     some_stand_at,
@@ -165,7 +164,11 @@ def _list(session: Session, dataset: str | None, shown: int, as_json: bool) -> N
     names = _names(opened)
     current = [group for group in groups if group.fit == number]
     current.sort(key=lambda group: (-group.clips, group.value))
-    rows = [_row(group, names.get(group.value, "")) for group in current]
+    rows = [
+        {"concept": group.value, "name": names.get(group.value, ""), "clips": group.clips,
+         "kept": group.kept, "distance": group.mean, "fit": group.fit}
+        for group in current
+    ]  # fmt: skip
     table = rows[: shown or None]
     emit(rows if as_json else table, as_json, None if as_json else COLUMNS, SPARE)
     if len(table) < len(rows) and not as_json:
@@ -176,11 +179,6 @@ def _list(session: Session, dataset: str | None, shown: int, as_json: bool) -> N
             f" `curate redo {STAGE} DATASET`"
         )
     session.next(("concepts", "rates", opened.name) if rows else ("redo", STAGE, opened.name))
-
-
-def _row(group: Group, name: str) -> dict[str, Any]:
-    counts = {"clips": group.clips, "kept": group.kept, "distance": group.mean}
-    return {"concept": group.value, "name": name, **counts, "fit": group.fit}
 
 
 def _fit_of(opened: OpenDataset) -> int:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    ColumnElement,
     Engine,
     Text,
     delete,
@@ -125,10 +124,10 @@ def holds_sources(engine: Engine, folder: str) -> bool:
     """Whether the root or a source of any dataset lies in a folder or URL, or is it."""
     forms = _forms(engine, folder)
     as_stored = {table: type_coerce(table.c[name], Text) for table, name in _SOURCES}
-    inside = [
-        select(literal(1)).where(or_(path.in_(forms), *(_begins(path, f"{f}/") for f in forms)))
-        for path in as_stored.values()
-    ]
+    inside = []
+    for path in as_stored.values():
+        below = [func.substr(path, 1, len(form) + 1) == f"{form}/" for form in forms]
+        inside.append(select(literal(1)).where(or_(path.in_(forms), *below)))
     with reading(engine) as connection:
         if any(connection.execute(query.limit(1)).first() for query in inside):
             return True
@@ -138,10 +137,6 @@ def holds_sources(engine: Engine, folder: str) -> bool:
 
 
 _SOURCES = ((datasets, "root"), (videos, "path"))
-
-
-def _begins(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
-    return func.substr(column, 1, len(prefix)) == prefix
 
 
 def _forms(engine: Engine, path: str) -> set[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -26,7 +26,6 @@ from curate.db.engine import reading, row_is_gone
 from curate.db.expressions import among
 from curate.db.schema import clips as table
 from curate.tasks.storage.locations import replacing
-from curate.tasks.video.samples import Samples
 from curate.view import clip, clips, failed, funnel, predictions, scores
 from curate.view.datasets import describe
 from curate.view.media import samples_of
@@ -177,7 +176,10 @@ class _Report:
                 # what is the same in all pages stands in the file once, as `declared`
                 page["scores"] = [[score["name"], score["value"]] for score in page["scores"]]
                 pages[str(number)] = page
-                pictures[str(number)] = list(_small(samples_of(self.home, number)))
+                samples = samples_of(self.home, number)
+                shown = zip((0.1, 0.5, 0.9), SIDES, strict=True)
+                urls = [picture_url(samples.at(at), side, QUALITY) for at, side in shown]
+                pictures[str(number)] = urls
             except (Refusal, RowError):
                 pass
             except ServiceError as error:
@@ -266,11 +268,6 @@ def fates_of(snapshot: Snapshot, places: NDArray[np.int64]) -> list[dict[str, An
         for fate, yes in zip(found, goes_on, strict=True):
             fate["off"][step.name] = bool(yes)
     return found
-
-
-def _small(samples: Samples) -> Iterator[str]:
-    for fraction, side in zip((0.1, 0.5, 0.9), SIDES, strict=True):
-        yield picture_url(samples.at(fraction), side, QUALITY)
 
 
 def _page(name: str, data: dict[str, Any]) -> str:

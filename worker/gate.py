@@ -84,7 +84,8 @@ class Permits:
                     continue
                 wait = look
                 if first:
-                    wait = self._pace(limit)
+                    paced = limit.per_minute
+                    wait = permits.keep_pace(self._engine, limit.name, paced) if paced else 0.0
                     if not wait:
                         return permit
                 if time.monotonic() + wait > deadline:
@@ -94,11 +95,6 @@ class Permits:
         except BaseException:
             self._give_back(permit)
             raise
-
-    def _pace(self, limit: ServerLimit) -> float:
-        if not limit.per_minute:
-            return 0.0
-        return permits.keep_pace(self._engine, limit.name, limit.per_minute)
 
     def _get_in_line(self, limit: ServerLimit) -> int:
         permit = permits.get_in_line(self._engine, limit.name, self._owner, self._lease_seconds)
