@@ -186,6 +186,8 @@ class BatchFiles:
             return
         asked = self._stage.request_digest()
         before = kept_answers(self._engine, self._step.name, asked, claim.ids)
+        new = {key: text for key, text in leased.items() if before.get(key) != text}
+        self._count(new, counts)  # before it is saved: a file whose load was killed counts once
         try:
             outcomes = self._outcomes(claim, {**before, **leased})
             writer = Writer(pipeline_of, worker_name(), curate.code_version())
@@ -198,8 +200,6 @@ class BatchFiles:
         if not outcomes.service_error:
             waiting = set()
         if saved.rows or waiting:
-            new = {key: text for key, text in leased.items() if before.get(key) != text}
-            self._count(new, waiting, counts)
             ids = [*outcomes.scores, *outcomes.failed]
             forget_answers(self._engine, self._step.name, ids)
             self._incomplete = (self._incomplete | waiting) - set(ids)
@@ -208,12 +208,12 @@ class BatchFiles:
         counts.failed += saved.failed
         counts.not_waiting += saved.lost + saved.released + saved.replaced - len(waiting)
 
-    def _count(self, new: Mapping[Key, str], waiting: set[int], counts: AnswerCounts) -> None:
-        """Count what answers cost, and keep those about clips that wait for others."""
+    def _count(self, new: Mapping[Key, str], counts: AnswerCounts) -> None:
+        """Count what answers cost, and keep them, in one transaction."""
         usages = [self._stage.usage_of(text) for text in new.values()]
         sums = (sum(u.tokens_in for u in usages), sum(u.tokens_out for u in usages))
         spent = Spent(len(new), *sums, sum(u.cost for u in usages))
-        kept = [KeptAnswer(*key, text) for key, text in new.items() if key[0] in waiting]
+        kept = [KeptAnswer(*key, text) for key, text in new.items()]
         add_spending(self._engine, self._dataset.id, self._step.name, spent, kept)
         counts.spent += spent
 

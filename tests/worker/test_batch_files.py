@@ -87,6 +87,25 @@ def test_every_answer_ends_its_clip_once(line: Line) -> None:
     ]  # fmt: skip
 
 
+def test_what_answers_cost_is_counted_once_though_the_load_was_killed(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [answer(request, good("It.")) for request in requests_of(line)[:2]]
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    counts = "SELECT requests, tokens_in, cost FROM spending"
+    spent = [(2, 2000, pytest.approx(0.0022))]
+    for place in ("save", "forget_answers"):
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(module, place, killed)
+            load(line, lines)
+        assert line.rows(counts) == spent
+    assert load(line, lines) == {"not_waiting": 2}
+    assert line.rows(counts) == spent
+
+
 def test_answers_to_other_requests_change_nothing(line: Line) -> None:
     first = requests_of(line)[0]
     clip, _, digest = first["custom_id"].partition("-")
