@@ -24,6 +24,7 @@ from curate.cli.shared.options import (
 )
 from curate.cli.shared.output import emit_cells, emit_json
 from curate.cli.shared.session import Session
+from curate.configs import row_errors
 from curate.configs.errors import UsageError
 from curate.configs.settings import without_passwords
 from curate.configs.shown import formatted
@@ -112,7 +113,16 @@ def _print_kinds(
         first = failed[0]
         one = ("show", str(first.example_id), "--level", first.level)
         more = [("errors", opened.name, "--all")] if any(f.rows > 1 for f in failed) else []
-        session.next(("retry", opened.name), one, *more)
+        kinds = {f.error: getattr(row_errors, f.error, row_errors.RowError) for f in failed}
+        again = [kind for kind, cls in kinds.items() if cls.fails_again]
+        if again:
+            session.console.say(
+                f"{', '.join(again)}: fails again until the file is another one, which enqueue and"
+                " run notice"
+            )
+        only = [kind for kind in kinds if kind not in again]
+        retries = [("retry", opened.name, "--error", kind) for kind in only[:1]]
+        session.next(*(retries if again else [("retry", opened.name)]), one, *more)
     if lost:
         print(f"{lost}   e.g. video {frames.example_id}: {formatted(frames.example)}")
         session.next(list_lost(opened.dataset.id))

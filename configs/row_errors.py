@@ -6,19 +6,27 @@ there.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from curate.configs.errors import CurateError
 
 
 class RowError(CurateError):
     """The row failed: {why}"""
 
+    fails_again: ClassVar[bool] = False  # when it is tried again and nothing else has changed
+
 
 class MediaError(RowError):
     """{path} cannot be used: {why}"""
 
+    fails_again = True
+
 
 class Unreadable(MediaError):
     """{path} cannot be opened: {why}. Check that the file exists and that you may read it"""
+
+    fails_again = False  # a disk may have been away
 
 
 class NotAFile(MediaError):
@@ -73,6 +81,8 @@ class SourceChanging(MediaError):
     """{path} was replaced {times} times while it was worked on, so it is probably still being
     written. Wait until it is whole, then: `curate retry DATASET --error SourceChanging`
     """
+
+    fails_again = False
 
 
 class HighDynamicRange(MediaError):

@@ -21,6 +21,14 @@ def test_errors_say_how_many_and_what_to_do(curate: Call, filled: Filled) -> Non
     assert "/v/c.mp4 is empty" in curate("errors", "--stage", "probe").out
 
 
+def test_what_fails_again_is_not_advised_to_be_retried(curate: Call, filled: Filled) -> None:
+    advice = curate("errors").err
+    assert "EmptyFile: fails again until the file is another one" in advice
+    assert "Next: curate retry pets --error CutMismatch\n" in advice
+    assert "retry" not in curate("errors", "--error", "EmptyFile").err
+    assert "Next: curate retry pets\n" in curate("errors", "--error", "CutMismatch").err
+
+
 def test_errors_of_a_stage_that_is_not_there(curate: Call, filled: Filled) -> None:
     result = curate("errors", "--stage", "aesthetic")
     assert (result.code, "probe, split, dedup, motion, cut" in result.err) == (2, True)
