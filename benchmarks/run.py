@@ -5,7 +5,7 @@
 Each runs as its own docstring says, one after the other, in the environment that workers run in;
 `--quick` takes small sizes. Footage is ../shared/videos beside the checkout where that is there,
 else drawn. The table has the figures that stand for each benchmark, whether lower or higher is
-better, and with `--history` what the last line of that file has for the same sizes and footage.
+better, and with `--history` what that file has last for the same sizes and footage.
 What was found is appended to it as one line of JSON: date, version, and the last line that each
 benchmark prints. Exits with 1 when a benchmark fails; the others are run all the same.
 """
@@ -129,15 +129,15 @@ def print_table(results: Mapping[str, dict[str, Any]], before: Mapping[str, Any]
 
 
 def last_of(history: Path | None, same: Mapping[str, Any]) -> dict[str, Any]:
-    """The results in the last line of a history that was made the same way; empty: there is none.
+    """The last result of each benchmark in a history, among lines that were made the same way.
 
     Raises ValueError for a line that is no JSON.
     """
     if history is None or not history.exists():
         return {}
     lines = [json.loads(line) for line in history.read_text().splitlines() if line]
-    alike = [line["results"] for line in lines if same.items() <= line.items()]
-    return dict(alike[-1]) if alike else {}
+    alike = [line["results"].items() for line in lines if same.items() <= line.items()]
+    return {name: found for results in alike for name, found in results if "error" not in found}
 
 
 def main() -> None:
