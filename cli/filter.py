@@ -22,6 +22,8 @@ def filter_(ctx: typer.Context, dataset: DatasetName = None, as_json: Json = Fal
     """Show the funnel: for each stage and filter in order, the rows that came in, were kept, were
     dropped.
 
+    Rows of kind count say what became of the frames and scenes of videos until they were clips.
+
     Example:
       curate filter
       curate filter videos --json

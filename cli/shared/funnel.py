@@ -25,6 +25,10 @@ COLUMNS = [
     "kept_share",
     "where",
 ]
+OF_COUNTS = {  # what became of what is no row of its own
+    "frames": "dropped: in no clip; failed: not decoded",
+    "scenes": "dropped: too short for a clip",
+}
 SPARE = ("kind", "rows", "kept_share", "waiting", "came_in")
 
 
@@ -38,6 +42,8 @@ def print_funnel(opened: OpenDataset, to_stderr: bool = False, quiet: bool = Fal
     rows = funnel_rows(opened)
     for row in rows:
         row["kept_share"] = "" if row["kept_share"] is None else percent(row["kept_share"])
+        if row["kind"] == "count":
+            row["where"] = OF_COUNTS[row["step"]]
     if not (to_stderr and quiet):
         emit(rows, False, COLUMNS, SPARE, to_stderr)
 

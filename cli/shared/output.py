@@ -139,7 +139,9 @@ def emit_cells(
     picked = [[line[i] for i in shown] for line in (heads, *cells)]
     _print_table(terminal, picked, [least[i] for i in shown], [numeric[i] for i in shown])
     if left_out := [heads[i] for i in range(len(heads)) if i not in shown]:
-        terminal.print(Text(f"no room for: {', '.join(left_out)}", style="dim"))
+        terminal.print(
+            Text(f"no room for: {', '.join(left_out)}; a wider terminal shows them", style="dim")
+        )
 
 
 def _print_table(

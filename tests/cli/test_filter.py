@@ -56,4 +56,5 @@ def test_frames_and_scenes_stand_between_videos_and_clips(curate: Call, filled: 
     names = ("came_in", "kept", "dropped", "failed", "waiting")
     assert [rows["frames"][n] for n in names] == [100, 70, 20, 10, 0]
     assert [rows["scenes"][n] for n in names] == [5, 2, 3, 0, 0]
+    assert "dropped: too short for a clip" in curate("filter").out
     assert "1 video lost frames: 10 of 100 did not decode" in result.err

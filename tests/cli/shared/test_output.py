@@ -185,5 +185,6 @@ def test_a_narrow_terminal_does_without_what_is_spare(
         lines = unstyled(capsys.readouterr().out)
         assert lines[0].split() == shown
         left_out = [name for name in heads[20] if name not in shown]
-        said = " ".join(lines[2:]) if shown[0] != "row" else f"no room for: {', '.join(left_out)}"
-        assert said == (f"no room for: {', '.join(left_out)}" if left_out else "")
+        told = f"no room for: {', '.join(left_out)}; a wider terminal shows them"
+        said = " ".join(lines[2:]) if shown[0] != "row" else told
+        assert said == (told if left_out else "")
