@@ -19,6 +19,7 @@ SIDE = 960
 QUICK_SIDE = 320  # the same, of the quick test: a ninth of the CPU
 _MAYBE = 0.1  # probability of text on the small picture from which a place is looked at closely
 _PLACES = 3  # most of them
+_CERTAIN = 0.45  # the same, from which all of a large place is looked at: large letters are plain
 _WINDOW = 288, 96  # width and height that are looked at there, in pixels of the large picture
 _AROUND = 32  # pixels around letters that are larger
 _STEP = 32  # sides of what the detector sees are multiples of it
@@ -87,9 +88,11 @@ class TextFinder:
         across, along = picture.shape[1] / heat.shape[1], picture.shape[0] / heat.shape[0]
         for number in sorted(range(count - 1), key=lambda n: -float(inside[n].max()))[:_PLACES]:
             row, column = np.unravel_index(inside[number].argmax(), heat.shape)
+            certain = inside[number][row, column] >= _CERTAIN
             yield cut(picture, (int(column * across), int(row * along)), _WINDOW)
             x, y, wide, high, _ = groups[number + 1]
-            if high * along > _WINDOW[1] / 2:  # the window may hold a part of a letter only
+            # the window may hold a part of a letter only
+            if certain and high * along > _WINDOW[1] / 2:
                 middle = int((x + wide / 2) * across), int((y + high / 2) * along)
                 sides = int(wide * across) + 2 * _AROUND, int(high * along) + 2 * _AROUND
                 yield fitted(cut(picture, middle, sides), QUICK_SIDE)
