@@ -165,11 +165,13 @@ def narrowed(
     return query
 
 
+_NEWEST = (
+    "(SELECT max(c.id) FROM captions AS c WHERE c.clip_id = clips.id "
+    "AND c.window_start_pts IS NULL{of_model})"
+)
 # both write the same bytes: on SQLite the key's index gives the fields in their order
 _FIELDS = (
-    "(SELECT '{{' || {together} || '}}' FROM caption_fields AS f WHERE f.caption_id = "
-    "(SELECT max(c.id) FROM captions AS c WHERE c.clip_id = clips.id "
-    "AND c.window_start_pts IS NULL{of_model}))"
+    "(SELECT '{{' || {together} || '}}' FROM caption_fields AS f WHERE f.caption_id = {newest})"
 )
 _TOGETHER = (
     "string_agg(CAST(to_json(f.field) AS text) || ': ' || CAST(to_json(f.text) AS text), ', ' "
@@ -180,10 +182,13 @@ _TOGETHER = (
 
 def _fields(chosen: bool, sqlite: bool) -> ColumnElement[Any]:
     """The fields of a clip's newest caption, as JSON; NULL: it has none. `chosen`: of the newest by
-    who wrote the text, where that is known.
+    who wrote the text, where a captioner did and not a rewriter.
     """
-    of_model = f" AND c.model = coalesce(clips.{TEXT_MODEL}, c.model)" if chosen else ""
-    return literal_column(_FIELDS.format(together=_TOGETHER[sqlite], of_model=of_model))
+    newest = _NEWEST.format(of_model="")
+    if chosen:
+        own = _NEWEST.format(of_model=f" AND c.model = clips.{TEXT_MODEL}")
+        newest = f"coalesce({own}, {newest})"
+    return literal_column(_FIELDS.format(together=_TOGETHER[sqlite], newest=newest))
 
 
 def _selected(

@@ -318,8 +318,11 @@ def test_the_fields_of_the_caption_that_is_the_text_are_json(
     line.pipeline = pipeline("score", "inorder", asking, "clean_text")
     datasets.create(line.engine, "other", "/v", line.pipeline)  # its columns
     assert found()[2] == newest
-    with line.engine.begin() as connection:
-        connection.execute(text("UPDATE clips SET text_model = 'a' WHERE id = 3"))
+    for writer in ("rewriter", "a"):  # a text that was rewritten has the fields of its notes
+        assert found()[2] == newest
+        with line.engine.begin() as connection:
+            put = text("UPDATE clips SET text_model = :w WHERE id = 3")
+            connection.execute(put, {"w": writer})
     assert found()[2] == ("3", json.dumps({"action": "runs", "subject": odd}, ensure_ascii=False))
     for name in ("x.jsonl", "x.parquet", "x.csv"):
         assert "caption_fields" in write(line, tmp_path / name).columns
