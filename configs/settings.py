@@ -210,7 +210,9 @@ def first_problem(error: ValidationError) -> str:
     where = ".".join(str(part) for part in problem["loc"])
     given = problem.get("input")
     given = hide_password(given) if isinstance(given, str) else given
-    message = str(problem["msg"])
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "string_type" and not isinstance(given, str):
+        message += "; put it in quotes, '' for an empty one"  # YAML takes {a} for a mapping
     no_place = problem["type"] == "extra_forbidden"
     secret = isinstance(given, str) and (no_place or re.search("url|key|token|pass", where, re.I))
     if isinstance(given, str | int | float | bool) and not secret:

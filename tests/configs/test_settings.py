@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import AfterValidator, BaseModel, ValidationError
 
 from curate.configs.errors import ConfigError
-from curate.configs.settings import hide_password, load_settings, sources, without_passwords
+from curate.configs.settings import (
+    first_problem,
+    hide_password,
+    load_settings,
+    sources,
+    without_passwords,
+)
 
 
 def test_defaults_put_everything_below_the_home_folder(tmp_path: Path) -> None:
@@ -146,3 +154,23 @@ def test_a_media_url_that_cannot_be_part_of_every_path_is_refused(url: str) -> N
     with pytest.raises(ConfigError, match="PROTOCOL://BUCKET/PREFIX") as caught:
         load_settings({"CURATE_MEDIA": url})
     assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"subject": None}, "text: Input should be a valid string; put it in quotes, '' for"),
+        (None, "text: Input should be a valid string; put it in quotes"),
+        ("twice", "text: not twice (given: 'twice')"),
+    ],
+)
+def test_an_option_that_is_no_text_is_to_be_quoted(value: object, told: str) -> None:
+    def once(text: str) -> str:
+        raise ValueError(f"not {text}")
+
+    class Options(BaseModel):
+        text: Annotated[str, AfterValidator(once)]
+
+    with pytest.raises(ValidationError) as wrong:
+        Options.model_validate({"text": value})
+    assert first_problem(wrong.value).startswith(told)
