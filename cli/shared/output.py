@@ -187,19 +187,18 @@ def emit_parts(parts: Sequence[str]) -> None:
 def _print_records(
     terminal: Terminal, names: Sequence[str], cells: Sequence[Sequence[str]]
 ) -> None:
-    from rich.table import Table
+    from rich.cells import cell_len
     from rich.text import Text
 
+    width = max(map(cell_len, names))
     for number, line in enumerate(cells, 1):
-        record = Table(box=None, pad_edge=False, show_header=False)
-        record.add_column(style="bold", overflow="fold")
-        record.add_column(overflow="fold")
-        for name, cell in zip(names, line, strict=True):
-            record.add_row(Text(name), Text(cell))
         if number > 1:
             terminal.print()
         terminal.print(Text(f"row {number}", style="dim"))
-        terminal.print(record)
+        for name, cell in zip(names, line, strict=True):
+            pad = " " * (width - cell_len(name) + 2)
+            # the terminal wraps what is long, so that a path or command is copied in one piece
+            terminal.print(Text.assemble((name, "bold"), pad, cell), soft_wrap=True)
 
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
