@@ -86,11 +86,11 @@ def _whole(number: float) -> str:
 
 
 def _spending_text(stage: str, spending: Mapping[str, Numbers]) -> str:
-    parts = [f"{interval_text(spending[f'tokens_{way}'], _whole)} tokens {verb}"
-             for way, verb in (("in", "read"), ("out", "written"))]  # fmt: skip
+    names = {"requests": "answers", "tokens_in": "tokens read", "tokens_out": "tokens written"}
+    parts = [f"{name} {interval_text(spending[key], _whole)}" for key, name in names.items()]
     if spending["cost"]["value"]:
         parts.append(f"cost {interval_text(spending['cost'], formatted)}")
-    return f"{stage}: {interval_text(spending['requests'], _whole)} answers, {', '.join(parts)}"
+    return f"{stage}: {', '.join(parts)}"
 
 
 def plan_json(opened: OpenDataset, view: DatasetView, samples: Location) -> dict[str, Any] | None:

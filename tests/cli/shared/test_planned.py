@@ -37,7 +37,7 @@ def test_a_plan_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "3 videos, 2 sampled (seed 0)" in out
     assert "clips 7 (6 to 9)" in out
-    assert "cost 7 (6 to 9)" in out
+    assert "answers 7 (6 to 9), tokens read 7 (6 to 9)" in out and "cost 7 (6 to 9)" in out
     assert "1h 0m (30m 0s to 2h 0m) of time" in out
     assert "NPU" not in out
 
