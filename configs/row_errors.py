@@ -102,11 +102,15 @@ class BadSidecar(MediaError):
     --error BadSidecar`
     """
 
+    fails_again = False  # the sidecar is mended, not the video
+
 
 class NoSidecar(MediaError):
     """{path} has no {endings} beside it to take a caption from. Put one there, then: `curate retry
     DATASET --error NoSidecar`
     """
+
+    fails_again = False
 
 
 class StageError(RowError):
