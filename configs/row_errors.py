@@ -210,6 +210,12 @@ class OtherFit(StageError):
     """
 
 
+class TooManyWindows(StageError):
+    """{path} would have {count} windows in this clip, and {most} are the most. Make windows or their
+    stride longer, or clips shorter (split.max_seconds)
+    """
+
+
 class CutMismatch(StageError):
     """The cut clip {path} has {found} frames instead of {planned}. The source probably changed or
     is damaged; try again with: `curate retry DATASET --stage cut`

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from curate.db.expressions import among_these
 from curate.db.schema import clips
 
 Neighbours = Mapping[int, Mapping[int, int]]  # by clip and distance: -1 is the clip before
@@ -21,9 +22,11 @@ def neighbours_of(
     if not reach:
         return {}
     distances = [d for d in range(-reach, reach + 1) if d]
+    videos = {row["video_id"] for row in rows}
     indexes = {row["clip_index"] + distance for row in rows for distance in distances}
     query = select(clips.c.video_id, clips.c.clip_index, clips.c.id).where(
-        clips.c.video_id.in_({row["video_id"] for row in rows}), clips.c.clip_index.in_(indexes)
+        among_these(clips.c.video_id, sorted(videos)),
+        among_these(clips.c.clip_index, sorted(indexes)),
     )
     ids = {(video, index): int(clip) for video, index, clip in connection.execute(query)}
     return {

@@ -36,8 +36,8 @@ def read(connection: Connection, names: Iterable[str], ids: Sequence[int]) -> di
         table = SIDE_TABLES[name]
         fields = _fields(connection, ids) if table is captions else {}
         rows: dict[int, list[Mapping[str, Any]]] = {}
-        query = select(table).where(table.c.clip_id.in_(ids)).order_by(*table.primary_key.columns)
-        for row in connection.execute(query).mappings():
+        query = select(table).where(among(table.c.clip_id)).order_by(*table.primary_key.columns)
+        for row in connection.execute(query, {"ids": list(ids)}).mappings():
             values = {k: v for k, v in row.items() if k != "clip_id"}
             if table is captions:
                 values[FIELDS] = fields.get(row["id"], {})

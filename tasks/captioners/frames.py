@@ -48,7 +48,7 @@ def parts_for(
     windows: list[list[Window | None]] = []
 
     def choose(shape: SpanShape) -> list[Pick]:
-        windows.extend(windows_in(span, shape, divided) for _, divided in wanted)
+        windows.extend(windows_in(clip.video.path, span, shape, divided) for _, divided in wanted)
         picks = []
         for (captioner, _), of_captioner in zip(wanted, windows, strict=True):
             for window in of_captioner:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from curate.configs.row_errors import TooManyWindows
 from curate.tasks.video.span import Span, SpanShape
 
 
@@ -47,6 +48,9 @@ class Windows(BaseModel):
         return self
 
 
+MOST = 512  # windows of a clip, whose frames are in memory at once
+
+
 @dataclass(frozen=True)
 class Window:
     """The frames `first` to `end` - 1 of a clip: those with ``start_pts <= pts < end_pts``.
@@ -65,11 +69,13 @@ class Window:
         return SpanShape(count, count / seconds if seconds > 0 else None, of.width, of.height)
 
 
-def windows_in(span: Span, shape: SpanShape, wanted: Windows | None) -> list[Window | None]:
+def windows_in(
+    path: str, span: Span, shape: SpanShape, wanted: Windows | None
+) -> list[Window | None]:
     """The windows of a clip in order; [None], which stands for the clip, when there is only one.
 
     Where the packets of the source do not tell the frames' time stamps, frames are taken as evenly
-    spread.
+    spread. Raises TooManyWindows, naming the source `path`.
     """
     count, stamps = shape.num_frames, shape.stamps
     if wanted is None or count < 2:
@@ -78,20 +84,23 @@ def windows_in(span: Span, shape: SpanShape, wanted: Windows | None) -> list[Win
         length = span.end - span.start
         stamps = [span.start + number * length // count for number in range(count)]
     found: list[Window | None] = []
-    for first, end in _bounds(wanted, stamps, span):
+    for first, end in _bounds(path, wanted, stamps, span):
         if first < end:  # none, where the source shows one frame for longer than a window
             end_pts = stamps[end] if end < count else span.end
             found.append(Window(first, end, stamps[first], end_pts))
     return found if len(found) > 1 else [None]
 
 
-def _bounds(wanted: Windows, stamps: Sequence[int], span: Span) -> list[tuple[int, int]]:
+def _bounds(path: str, wanted: Windows, stamps: Sequence[int], span: Span) -> list[tuple[int, int]]:
     """The first frame of each window, and the one behind its last."""
     unit = Fraction(1) if wanted.frames else 1 / span.time_base
     size = Fraction(str(wanted.size)) * unit
     stride = size if wanted.stride is None else Fraction(str(wanted.stride)) * unit
     least = size / 2 if wanted.min is None else Fraction(str(wanted.min)) * unit
     total = Fraction(len(stamps) if wanted.frames else span.end - stamps[0])
+    count = max(0, math.ceil((total - size) / stride)) + 1
+    if count > MOST:
+        raise TooManyWindows(path=path, count=count, most=MOST)
     parts = [(Fraction(0), min(size, total))]
     while parts[-1][1] < total:
         start = parts[-1][0] + stride

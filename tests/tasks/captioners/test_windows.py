@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from curate.configs.row_errors import TooManyWindows
 from curate.tasks.captioners.frames import parts_for
 from curate.tasks.captioners.qwen_frames import frame_indices
-from curate.tasks.captioners.windows import Window, Windows, windows_in
+from curate.tasks.captioners.windows import MOST, Window, Windows, windows_in
 from curate.tasks.stage import Clip, Video
 from curate.tasks.video import frame_picker
 from curate.tasks.video.frame_picker import pick_frames
@@ -28,7 +29,7 @@ def bounds(count: int, **options: Any) -> list[tuple[int, int]]:
     stamps = range(1000, 1000 + 40 * count, 40)
     clip = Span(1000, 1000 + 40 * count, Fraction(1, 1000), count)
     shape = SpanShape(count, 25, 64, 48, stamps)
-    found = windows_in(clip, shape, Windows(**options))
+    found = windows_in("a.mp4", clip, shape, Windows(**options))
     for window in found:
         assert window is None or window.start_pts == stamps[window.first]
         assert window is None or window.end_pts == 1000 + 40 * window.end
@@ -74,7 +75,7 @@ def test_what_divides_no_clip_is_refused(options: dict[str, Any]) -> None:
 
 def test_without_time_stamps_frames_are_evenly_spread() -> None:
     clip = Span(500, 1500, Fraction(1, 1000), 10, access="decode")
-    found = windows_in(clip, SpanShape(10, 10, 64, 48), Windows(seconds=0.5))
+    found = windows_in("a.mp4", clip, SpanShape(10, 10, 64, 48), Windows(seconds=0.5))
     assert found == [Window(0, 5, 500, 1000), Window(5, 10, 1000, 1500)]
 
 
@@ -82,7 +83,7 @@ def test_a_window_in_which_no_frame_begins_is_none() -> None:
     """A clip of slides may show one for long."""
     stamps = (0, 100, 900, 1000)
     clip = Span(0, 1100, Fraction(1, 1000), 4)
-    found = windows_in(clip, SpanShape(4, 4, 64, 48, stamps), Windows(seconds=0.3))
+    found = windows_in("a.mp4", clip, SpanShape(4, 4, 64, 48, stamps), Windows(seconds=0.3))
     assert found == [Window(0, 2, 0, 900), Window(2, 4, 900, 1100)]
 
 
@@ -142,3 +143,14 @@ def test_a_part_that_is_not_needed_has_no_frames(tmp_path: Path) -> None:
     wanted = [(choosing(None, 30), Windows(frames=24))]
     (parts,) = parts_for(clip, wanted, lambda window: window is not None and window.first > 0)
     assert [len(part.frames) for part in parts] == [0, 24]
+
+
+@pytest.mark.parametrize(("seconds", "fits"), [(1.0, True), (0.1, False)])
+def test_a_clip_has_no_more_windows_than_memory_holds(seconds: float, fits: bool) -> None:
+    clip = Span(0, 5120, Fraction(1, 10))  # 512 seconds
+    shape = SpanShape(5120, 10, 64, 48)
+    if fits:
+        assert len(windows_in("a.mp4", clip, shape, Windows(seconds=seconds))) == MOST
+    else:
+        with pytest.raises(TooManyWindows, match=r"a\.mp4 would have 5120 windows.* 512 are"):
+            windows_in("a.mp4", clip, shape, Windows(seconds=seconds))
