@@ -211,8 +211,8 @@ class OtherFit(StageError):
 
 
 class TooManyWindows(StageError):
-    """{path} would have {count} windows in this clip, and {most} are the most. Make windows or their
-    stride longer, or clips shorter (split.max_seconds)
+    """{path} would have {count} windows in this clip, and {most} are the most. Make windows or
+    their stride longer, or clips shorter (split.max_seconds)
     """
 
 
