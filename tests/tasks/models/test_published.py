@@ -66,6 +66,14 @@ def test_transnet() -> None:
     assert np.abs(np.subtract(found, REFERENCE["transnet"])).max() < 1e-5
 
 
+def test_transnet_on_mindspore() -> None:
+    """It takes minutes of a busy CPU."""
+    from curate.tasks.models.transnet_mindspore import mindspore_transnet
+
+    found = mindspore_transnet(folder("transnetv2"), "CPU").predict(window())
+    assert np.abs(np.subtract(found, REFERENCE["transnet"])).max() < 1e-5
+
+
 def test_lpips() -> None:
     model = lpips_model(folder("lpips-vgg16"), "CPU")
     assert isinstance(model, OnnxLpips)
