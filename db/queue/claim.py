@@ -36,8 +36,8 @@ from curate.db.queue.leases import (
 from curate.db.queue.ordered import lease_in_order
 from curate.db.schema import datasets, rows_of, videos
 
-LOOKED_AT = 128  # videos among which a claim takes long ones first
-MANY = 32
+LOOKED_AT = 128  # videos among which a claim takes long ones first, and the most it takes
+MANY = 32  # processes that one long video may keep waiting
 _SORT_KEY = {"video": itemgetter("id"), "clip": itemgetter("video_id", "clip_index")}
 
 
@@ -118,15 +118,19 @@ def fresh_statement(level: Level) -> Update:
 def longest_statement() -> Update:
     """The UPDATE that leases videos that were free, for a stage that makes clips.
 
-    Of the next LOOKED_AT those go first, the longest before, that are longer than all together
-    keep MANY processes busy: coming last, such a video keeps one at work while the others have
-    nothing to do. All others keep their order, in which ordered stages wait for them.
+    Of the next LOOKED_AT videos, those that alone take longer than all of them shared by MANY
+    processes go first, the longest before: coming last, such a video keeps one process at work
+    while the others have nothing to do. All others keep their order, in which ordered stages wait
+    for them. The first video waits for no more than LOOKED_AT, however many long ones follow.
     """
     free = (*at_bound_stage("video"), videos.c.lease_until == FREE)
     near = select(videos.c.id, videos.c.duration).where(*free).limit(LOOKED_AT).cte("near")
-    is_long = MANY * near.c.duration > select(func.sum(near.c.duration)).scalar_subquery()
-    rows = select(videos.c.id).join(near, near.c.id == videos.c.id)
-    rows = rows.where(videos.c.lease_until == FREE)
+    first_id, seconds = (
+        select(one).scalar_subquery() for one in (func.min(near.c.id), func.sum(near.c.duration))
+    )
+    is_long = (MANY * near.c.duration > seconds) & (near.c.id < first_id + LOOKED_AT)
+    # asked again: while Postgres waits to lock a row of `near`, it may be leased or move on
+    rows = select(videos.c.id).join(near, near.c.id == videos.c.id).where(*free)
     first = case((is_long, -near.c.duration), else_=0)
     rows = rows.order_by(first, videos.c.id).limit(bindparam("most"))
     return lease_statement("video", rows.with_for_update(of=videos, skip_locked=True))

@@ -89,6 +89,22 @@ def test_long_videos_are_split_first_and_each_once(line: Line) -> None:
     assert sorted(taken) == list(range(first, first + 40))
 
 
+def test_a_short_video_does_not_wait_for_long_ones_without_end(line: Line) -> None:
+    line.enqueue(*(f"{n:03}.mp4" for n in range(140)))
+    [(first,)] = line.rows("SELECT min(id) FROM videos")
+    with line.engine.begin() as connection:
+        change = "UPDATE videos SET stage = 'split', duration = CASE WHEN id < :long THEN 10"
+        connection.execute(text(f"{change} ELSE 1000 END"), {"long": first + 97})
+    request = line.request("split")
+    taken: list[list[int]] = []
+    for size in (31, 1):
+        options = request.step.options.model_copy(update={"batch_size": size})
+        step = replace(request.step, options=options)
+        held = claim(line.engine, replace(request, step=step, owner=f"by {size}"))
+        taken.append([i - first for i in held.ids] if held else [])
+    assert taken == [[*range(97, 128)], [0]]
+
+
 def test_an_expired_lease_goes_to_another_in_halves(line: Line) -> None:
     line.put_clips(8, "score")
     first = line.claim("score", "dead")
