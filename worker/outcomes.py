@@ -8,8 +8,9 @@ import logging
 import math
 import resource
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -37,8 +38,9 @@ def run_rows(stage: AnyStage, rows: Sequence[Video | Clip]) -> Outcomes:
     and the others saved, because their outcomes may have cost money. Raises that ServiceError if no
     row has an outcome of its own, or if the stage is ordered: it must not skip a row.
     """
-    outcomes = Outcomes()
-    for row, outcome in zip(rows, _run(stage, rows, outcomes.took), strict=True):
+    meter = Meter()
+    outcomes = Outcomes(took=meter.took)
+    for row, outcome in zip(rows, _run(stage, rows, meter), strict=True):
         try:
             checked = _checked(stage, outcome)
         except ServiceError as error:
@@ -64,17 +66,22 @@ def run_rows(stage: AnyStage, rows: Sequence[Video | Clip]) -> Outcomes:
     return outcomes
 
 
-@contextmanager
-def measured(took: dict[int, Took], rows: Sequence[Any]) -> Iterator[None]:
-    """Add what the block takes to `took`, in equal parts for the rows."""
-    cpu, wall = cpu_seconds(), time.monotonic()
-    try:
-        yield
-    finally:
-        cpu, wall = cpu_seconds() - cpu, time.monotonic() - wall
-        for row in rows:
-            before = took.get(row.id, Took(0.0, 0.0))
-            took[row.id] = Took(before.cpu + cpu / len(rows), before.wall + wall / len(rows))
+class Meter:
+    """Adds up what rows take, by video, from its start and from lap to lap."""
+
+    def __init__(self) -> None:
+        self.took: dict[int, Took] = {}
+        self._cpu, self._wall = cpu_seconds(), time.monotonic()
+
+    def lap(self, rows: Sequence[Video | Clip]) -> None:
+        """Count what was taken since the last lap for these rows, in equal parts."""
+        cpu, wall = cpu_seconds(), time.monotonic()
+        for video, count in Counter(map(_video_of, rows)).items():
+            before, share = self.took.get(video, Took(0.0, 0.0)), count / len(rows)
+            self.took[video] = Took(
+                before.cpu + (cpu - self._cpu) * share, before.wall + (wall - self._wall) * share
+            )
+        self._cpu, self._wall = cpu, wall
 
 
 def cpu_seconds() -> float:
@@ -83,31 +90,35 @@ def cpu_seconds() -> float:
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
-def _run(
-    stage: AnyStage, rows: Sequence[Any], took: dict[int, Took]
-) -> Sequence[Outcome | CurateError]:
+def _video_of(row: Video | Clip) -> int:
+    return row.video.id if isinstance(row, Clip) else row.id
+
+
+def _run(stage: AnyStage, rows: Sequence[Any], meter: Meter) -> Sequence[Outcome | CurateError]:
     """One outcome per row, from `run_batch`, or row by row if the stage has none or it raised.
-    `took` gets what each row takes.
 
     A batch of one row and an ordered batch are not run again: all their rows fail.
     """
     own_batch = type(stage).run_batch is not Stage.run_batch
     if own_batch:
         try:
-            with measured(took, rows):
-                return _run_batch(stage, rows)
+            return _run_batch(stage, rows)
         except Exception as error:  # noqa: BLE001  a stage may raise anything
             failure = as_row_error(stage, error)
+        finally:
+            meter.lap(rows)
         if len(rows) == 1 or stage.order(stage.options) is not None:
             return [failure] * len(rows)
     outcomes: list[Outcome | CurateError] = []
-    for row in rows:
-        with about(row=row.id):
-            try:
-                with measured(took, [row]):
+    for _, group in groupby(rows, _video_of):
+        of_video = list(group)
+        for row in of_video:
+            with about(row=row.id):
+                try:
                     outcomes += _run_batch(stage, [row]) if own_batch else [stage.run(row)]
-            except Exception as error:  # noqa: BLE001  a stage may raise anything
-                outcomes.append(as_row_error(stage, error))
+                except Exception as error:  # noqa: BLE001  a stage may raise anything
+                    outcomes.append(as_row_error(stage, error))
+        meter.lap(of_video)
     return outcomes
 
 

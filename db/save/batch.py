@@ -50,7 +50,7 @@ class Outcomes:
     failed: dict[int, tuple[str, str]] = field(default_factory=dict)  # error class and message
     clips: dict[int, Sequence[FoundClip]] = field(default_factory=dict)  # by video id
     tables: dict[int, Sequence[NewRows]] = field(default_factory=dict)  # by clip id
-    took: dict[int, Took] = field(default_factory=dict)
+    took: dict[int, Took] = field(default_factory=dict)  # by video id
     service_error: ServiceError | None = None
     replaced: Mapping[int, tuple[str, str]] = field(default_factory=dict)
 

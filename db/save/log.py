@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from operator import add
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Float, bindparam, case, insert
@@ -22,8 +21,8 @@ LOG_STATEMENT = insert(batches).inline().values(seconds=case((_TOOK < 0, 0.0), e
 
 
 class Took(NamedTuple):
-    """Seconds that a stage was at work on a row: of the CPU, all cores and ended children together,
-    and of the wall clock. A batch that is run as one counts in equal parts.
+    """Seconds that a stage was at work on the rows of a video: of the CPU, all cores and ended
+    children together, and of the wall clock. In a batch that is run as one, rows count alike.
     """
 
     cpu: float
@@ -32,7 +31,7 @@ class Took(NamedTuple):
 
 @dataclass(frozen=True)
 class Done:
-    """What a batch did: the rows that are ok, those that failed, and what each took, by its id."""
+    """What a batch did: the rows that are ok, those that failed, and what it took, by video."""
 
     ok: int = 0
     failed: int = 0
@@ -52,12 +51,11 @@ def log_batch(
 
     `error` is why the batch was released: a service is missing, and no row is to blame.
     """
-    sums: defaultdict[int, tuple[float, ...]] = defaultdict(lambda: (0, 0.0, 0.0))
-    for row in claim.rows:
-        if took := done.took.get(row["id"]):
-            video = row.get("video_id", row["id"])
-            sums[video] = tuple(map(add, sums[video], (1, *took)))
-    by_video = [[video, *(round(n, 5) for n in of_video)] for video, of_video in sums.items()]
+    rows = Counter(row.get("video_id", row["id"]) for row in claim.rows)
+    by_video = [
+        [video, rows[video], round(took.cpu, 5), round(took.wall, 5)]
+        for video, took in done.took.items()
+    ]
     entry = {
         "dataset_id": claim.request.dataset_id,
         "stage": claim.request.step.name,
