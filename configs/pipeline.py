@@ -58,6 +58,11 @@ class StageStep:
         """The model weights that it needs, each a `curate.tasks.models.catalog.Need`."""
         return self.spec.models(self.options)
 
+    @cached_property
+    def neighbours(self) -> int:
+        """How many clips before and after each clip it sees."""
+        return self.spec.neighbours(self.options)
+
     @property
     def fields(self) -> tuple[str, ...]:
         """The names of the fields that it asks for captions in; of most stages none."""

@@ -124,6 +124,7 @@ class StageSpec(Protocol):
     form: ClassVar[int]
     columns: ClassVar[dict[str, Column]]
     own_columns: ClassVar[dict[str, Column]]
+    reads: ClassVar[tuple[str, ...]]
     Options: ClassVar[type[StageOptions]]
 
     @classmethod
@@ -134,6 +135,11 @@ class StageSpec(Protocol):
     @classmethod
     def models(cls, options: Any) -> tuple[Any, ...]:
         """The model weights that it needs, each a `curate.tasks.models.catalog.Need`."""
+        ...
+
+    @classmethod
+    def neighbours(cls, options: Any) -> int:
+        """How many clips before and after each clip it sees."""
         ...
 
 

@@ -17,10 +17,8 @@ def neighbours_of(
     connection: Connection, rows: Sequence[Mapping[str, Any]], reach: int
 ) -> Neighbours:
     """The ids of the clips up to `reach` clips before and after these rows of `clips`, whatever
-    became of them; none with a reach of 0.
+    became of them.
     """
-    if not reach:
-        return {}
     distances = [d for d in range(-reach, reach + 1) if d]
     videos = {row["video_id"] for row in rows}
     indexes = {row["clip_index"] + distance for row in rows for distance in distances}

@@ -52,7 +52,6 @@ from curate.db.queue.claim import claim
 from curate.db.queue.leases import Claim, ClaimRequest, release_rows
 from curate.db.save.batch import Outcomes, Saved, Writer, save
 from curate.db.save.log import Done, log_batch
-from curate.tasks.registry import stages
 from curate.worker.datasets import pipeline_of
 from curate.worker.gate import Permits
 from curate.worker.lease_keeper import LeaseKeeper
@@ -136,8 +135,8 @@ class BatchRunner:
             owner=new_owner(),
             lease_seconds=self._settings.lease_seconds,
             max_attempts=self._settings.max_attempts,
-            reads=stages()[stage].reads,
-            neighbours=stages()[stage].neighbours(step.options),
+            reads=step.spec.reads,
+            neighbours=step.neighbours,
             epoch=dataset.epoch if step.order else None,
         )
         claimed: Claim | None = None
@@ -210,4 +209,5 @@ class BatchRunner:
 
     def _log_released(self, claimed: Claim, error: ServiceError) -> None:
         with contextlib.suppress(ServiceError), writing(self.engine) as connection:
-            log_batch(connection, claimed, Done(), *self._writer.names, error)
+            writer = self._writer
+            log_batch(connection, claimed, Done(), writer.worker, writer.version, error)

@@ -237,7 +237,7 @@ class BatchFiles:
             lease_seconds=LEASE_SECONDS,
             max_attempts=self._settings.max_attempts,
             reads=self._stage.reads,
-            neighbours=self._stage.neighbours(self._step.options),
+            neighbours=self._step.neighbours,
         )
 
 

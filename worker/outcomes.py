@@ -8,9 +8,9 @@ import logging
 import math
 import resource
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -38,9 +38,8 @@ def run_rows(stage: AnyStage, rows: Sequence[Video | Clip]) -> Outcomes:
     and the others saved, because their outcomes may have cost money. Raises that ServiceError if no
     row has an outcome of its own, or if the stage is ordered: it must not skip a row.
     """
-    meter = Meter()
-    outcomes = Outcomes(took=meter.took)
-    for row, outcome in zip(rows, _run(stage, rows, meter), strict=True):
+    outcomes = Outcomes()
+    for row, outcome in zip(rows, _run(stage, rows, outcomes.took), strict=True):
         try:
             checked = _checked(stage, outcome)
         except ServiceError as error:
@@ -66,39 +65,27 @@ def run_rows(stage: AnyStage, rows: Sequence[Video | Clip]) -> Outcomes:
     return outcomes
 
 
-class Meter:
-    """Adds up what rows take, by video, from its start and from lap to lap."""
-
-    def __init__(self) -> None:
-        self.took: dict[int, Took] = {}
-        self._cpu, self._wall = cpu_seconds(), time.monotonic()
-
-    def lap(self, rows: Sequence[Video | Clip]) -> None:
-        """Count what was taken since the last lap for these rows, in equal parts."""
-        cpu, wall = cpu_seconds(), time.monotonic()
-        for video, count in Counter(map(_video_of, rows)).items():
-            before, share = self.took.get(video, Took(0.0, 0.0)), count / len(rows)
-            self.took[video] = Took(
-                before.cpu + (cpu - self._cpu) * share, before.wall + (wall - self._wall) * share
-            )
-        self._cpu, self._wall = cpu, wall
+def _laps() -> Iterator[tuple[float, float]]:
+    """What passed since the last lap: seconds of the CPU, of all threads of this process and of
+    its children that ended, and of the wall clock. The first lap begins the count.
+    """
+    cpu = wall = 0.0
+    while True:
+        before, children = (cpu, wall), resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = time.process_time() + children.ru_utime + children.ru_stime
+        wall = time.monotonic()
+        yield cpu - before[0], wall - before[1]
 
 
-def cpu_seconds() -> float:
-    """Seconds of CPU that this process has used, with all its threads and children that ended."""
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + children.ru_utime + children.ru_stime
-
-
-def _video_of(row: Video | Clip) -> int:
-    return row.video.id if isinstance(row, Clip) else row.id
-
-
-def _run(stage: AnyStage, rows: Sequence[Any], meter: Meter) -> Sequence[Outcome | CurateError]:
+def _run(stage: AnyStage, rows: Sequence[Any], took: list[Took]) -> Sequence[Outcome | CurateError]:
     """One outcome per row, from `run_batch`, or row by row if the stage has none or it raised.
 
     A batch of one row and an ordered batch are not run again: all their rows fail.
+    `took` gets what each batch took, or in it the rows of each video.
     """
+    video_of = attrgetter("id" if stage.level == "video" else "video.id")
+    laps = _laps()
+    next(laps)
     own_batch = type(stage).run_batch is not Stage.run_batch
     if own_batch:
         try:
@@ -106,11 +93,11 @@ def _run(stage: AnyStage, rows: Sequence[Any], meter: Meter) -> Sequence[Outcome
         except Exception as error:  # noqa: BLE001  a stage may raise anything
             failure = as_row_error(stage, error)
         finally:
-            meter.lap(rows)
+            took.append(Took([*map(video_of, rows)], *next(laps)))
         if len(rows) == 1 or stage.order(stage.options) is not None:
             return [failure] * len(rows)
     outcomes: list[Outcome | CurateError] = []
-    for _, group in groupby(rows, _video_of):
+    for video, group in groupby(rows, video_of):
         of_video = list(group)
         for row in of_video:
             with about(row=row.id):
@@ -118,7 +105,7 @@ def _run(stage: AnyStage, rows: Sequence[Any], meter: Meter) -> Sequence[Outcome
                     outcomes += _run_batch(stage, [row]) if own_batch else [stage.run(row)]
                 except Exception as error:  # noqa: BLE001  a stage may raise anything
                     outcomes.append(as_row_error(stage, error))
-        meter.lap(of_video)
+        took.append(Took([video] * len(of_video), *next(laps)))
     return outcomes
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 from curate.db.queue.leases import Claim
-from curate.tasks.stage import Clip, Video
+from curate.tasks.stage import Clip, Tables, Video
 from curate.tasks.storage.archives import RemoteArchives
 
 
@@ -29,9 +28,12 @@ def stage_rows(claim: Claim, samples: Path | str) -> Sequence[Video | Clip]:
     if of_videos:
         return list(videos.values())
     archives = RemoteArchives(samples) if isinstance(samples, str) else samples
+    time_bases = {
+        i: Fraction(row["time_base_num"] or 1, row["time_base_den"] or 1)
+        for i, row in claim.videos.items()
+    }
     clips = []
     for row in claim.rows:
-        video = claim.videos[row["video_id"]]
         clip = Clip(
             id=row["id"],
             dataset_id=row["dataset_id"],
@@ -39,18 +41,19 @@ def stage_rows(claim: Claim, samples: Path | str) -> Sequence[Video | Clip]:
             video=videos[row["video_id"]],
             start_pts=row["start_pts"],
             end_pts=row["end_pts"],
-            time_base=Fraction(video["time_base_num"] or 1, video["time_base_den"] or 1),
+            time_base=time_bases[row["video_id"]],
             values=row,
             samples_from=archives,
-            tables=_tables(claim, row["id"]),
-            neighbours={
-                distance: _tables(claim, other)
-                for distance, other in claim.neighbours.get(row["id"], {}).items()
-            },
+            tables={name: by_clip.get(row["id"], ()) for name, by_clip in claim.tables.items()},
+            neighbours=_neighbours(claim, row["id"]) if claim.neighbours else {},
         )
         clips.append(clip)
     return clips
 
 
-def _tables(claim: Claim, clip: int) -> dict[str, Sequence[Mapping[str, Any]]]:
-    return {name: by_clip.get(clip, ()) for name, by_clip in claim.tables.items()}
+def _neighbours(claim: Claim, clip: int) -> dict[int, Tables]:
+    """What the clips around a clip have in the tables, by their distance."""
+    return {
+        distance: {name: by_clip.get(other, ()) for name, by_clip in claim.tables.items()}
+        for distance, other in claim.neighbours[clip].items()
+    }

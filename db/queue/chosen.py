@@ -12,7 +12,7 @@ from curate.db.engine import now, reading, writing
 from curate.db.expressions import among, among_these
 from curate.db.filters.check import condition_of
 from curate.db.filters.columns import columns_of
-from curate.db.neighbours import neighbours_of, with_neighbours
+from curate.db.neighbours import Neighbours, neighbours_of, with_neighbours
 from curate.db.queue.claim import claimable_statement
 from curate.db.queue.leases import (
     FREE,
@@ -77,9 +77,11 @@ def _as_claim(
     found = [int(i) for i in connection.execute(query, {"ids": list(ids)}).scalars()]
     rows = sorted(_load(connection, "clip", found), key=lambda row: int(row["id"]))
     videos = _load(connection, "video", sorted({row["video_id"] for row in rows}))
-    beside = neighbours_of(connection, rows, request.neighbours)
-    ids = with_neighbours(found, beside)
-    tables = side_tables.read(connection, request.reads, ids) if request.reads else {}
+    beside: Neighbours = {}
+    if request.neighbours:
+        beside = neighbours_of(connection, rows, request.neighbours)
+        found = with_neighbours(found, beside)
+    tables = side_tables.read(connection, request.reads, found) if request.reads else {}
     by_id = {row["id"]: row for row in videos}
     return Claim(request, rows, by_id, now(connection), tables, neighbours=beside)
 

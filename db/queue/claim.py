@@ -20,7 +20,7 @@ from curate.configs.schema import RUNNING, Level
 from curate.db import side_tables
 from curate.db.engine import POOL, plan_was_stale, writing
 from curate.db.expressions import unix_time
-from curate.db.neighbours import neighbours_of, with_neighbours
+from curate.db.neighbours import Neighbours, neighbours_of, with_neighbours
 from curate.db.queue.leases import (
     FREE,
     Claim,
@@ -84,8 +84,11 @@ def _claim(connection: Connection, request: ClaimRequest) -> Claim | None:
         return Claim(request, rows, {}, time)
     video_ids = {"ids": sorted({row["video_id"] for row in rows})}
     parents = whole_rows(connection, connection.execute(load_statement("video"), video_ids))
-    beside = neighbours_of(connection, rows, request.neighbours)
-    ids = with_neighbours([row["id"] for row in rows], beside)
+    ids = [row["id"] for row in rows]
+    beside: Neighbours = {}
+    if request.neighbours:
+        beside = neighbours_of(connection, rows, request.neighbours)
+        ids = with_neighbours(ids, beside)
     tables = side_tables.read(connection, request.reads, ids) if request.reads else {}
     videos = {row["id"]: row for row in parents}
     return Claim(request, rows, videos, time, tables, neighbours=beside)

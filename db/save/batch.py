@@ -50,7 +50,7 @@ class Outcomes:
     failed: dict[int, tuple[str, str]] = field(default_factory=dict)  # error class and message
     clips: dict[int, Sequence[FoundClip]] = field(default_factory=dict)  # by video id
     tables: dict[int, Sequence[NewRows]] = field(default_factory=dict)  # by clip id
-    took: dict[int, Took] = field(default_factory=dict)  # by video id
+    took: list[Took] = field(default_factory=list)
     service_error: ServiceError | None = None
     replaced: Mapping[int, tuple[str, str]] = field(default_factory=dict)
 
@@ -68,11 +68,6 @@ class Writer:
     parse: Callable[[str], Pipeline]
     worker: str
     version: str
-
-    @property
-    def names(self) -> tuple[str, str]:
-        """Its name and version."""
-        return self.worker, self.version
 
 
 @dataclass(frozen=True)
@@ -155,7 +150,8 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> Sa
             n_dropped = connection.execute(count, {"ids": scored}).scalar_one()
         n_failed = len(routes.keys() & outcomes.failed.keys())
         n_ok = len(routes.keys() & (outcomes.scores.keys() | outcomes.dropped.keys()))
-        log_batch(connection, claim, Done(n_ok, n_failed, outcomes.took), *writer.names)
+        done = Done(n_ok, n_failed, outcomes.took)
+        log_batch(connection, claim, done, writer.worker, writer.version)
     held_videos = [row.get("video_id", row["id"]) for row in claim.rows if row["id"] in routes]
     n_replaced = sum(video_id in outcomes.replaced for video_id in held_videos)
     n_released, n_lost = len(routes) - n_ok - n_failed - n_replaced, len(claim.rows) - len(routes)

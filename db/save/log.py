@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Float, bindparam, case, insert
@@ -21,21 +21,22 @@ LOG_STATEMENT = insert(batches).inline().values(seconds=case((_TOOK < 0, 0.0), e
 
 
 class Took(NamedTuple):
-    """Seconds that a stage was at work on the rows of a video: of the CPU, all cores and ended
-    children together, and of the wall clock. In a batch that is run as one, rows count alike.
+    """What rows took that a stage ran together: seconds of the CPU, all cores and ended children
+    together, and of the wall clock. `videos` has the id of the video of each row: they count alike.
     """
 
+    videos: Sequence[int]
     cpu: float
     wall: float
 
 
 @dataclass(frozen=True)
 class Done:
-    """What a batch did: the rows that are ok, those that failed, and what it took, by video."""
+    """What a batch did: the rows that are ok, those that failed, and what they took."""
 
     ok: int = 0
     failed: int = 0
-    took: Mapping[int, Took] = field(default_factory=dict)
+    took: Sequence[Took] = ()
 
 
 def log_batch(
@@ -52,10 +53,12 @@ def log_batch(
     `error` is why the batch was released: a service is missing, and no row is to blame.
     """
     rows = Counter(row.get("video_id", row["id"]) for row in claim.rows)
-    by_video = [
-        [video, rows[video], round(took.cpu, 5), round(took.wall, 5)]
-        for video, took in done.took.items()
-    ]
+    cpu, wall = dict.fromkeys(rows, 0.0), dict.fromkeys(rows, 0.0)
+    for took in done.took:
+        for video, count in Counter(took.videos).items():
+            cpu[video] += took.cpu * count / len(took.videos)
+            wall[video] += took.wall * count / len(took.videos)
+    by_video = [[v, n, round(cpu[v], 5), round(wall[v], 5)] for v, n in rows.items()]
     entry = {
         "dataset_id": claim.request.dataset_id,
         "stage": claim.request.step.name,
@@ -68,7 +71,7 @@ def log_batch(
         "error": None if error is None else storable(str(error)),
         "reason": None if error is None else type(error).__name__,
         "claim_seconds": claim.claim_seconds,
-        "cpu_seconds": sum(took.cpu for took in done.took.values()) if done.took else None,
-        "by_video": json.dumps(by_video, separators=(",", ":")) if by_video else None,
+        "cpu_seconds": sum(took.cpu for took in done.took) if done.took else None,
+        "by_video": json.dumps(by_video, separators=(",", ":")) if done.took else None,
     }
     connection.execute(LOG_STATEMENT, entry)

@@ -28,7 +28,7 @@ STAGES = {
 @pytest.fixture
 def tests_stages(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """This process knows the stages of tests.pipelines."""
-    for module in (batch, datasets, loaded_stages):
+    for module in (datasets, loaded_stages):
         monkeypatch.setattr(module, "stages", lambda: CATALOG)
     datasets.pipeline_of.cache_clear()
     yield

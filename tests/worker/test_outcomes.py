@@ -4,6 +4,7 @@ outcomes.
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -331,13 +332,19 @@ def test_a_batch_that_raises_is_tried_row_by_row(
 ) -> None:
     monkeypatch.setitem(CATALOG, "batched", Batched)
     line = make_line(database_url, home, ["batched"])
-    line.enqueue("a3.mp4")
+    line.enqueue("a3.mp4", "b1.mp4")
     run_all(line, "probe", "split", "batched")
-    assert line.rows("SELECT status FROM clips ORDER BY clip_index") == [
+    assert line.rows("SELECT status FROM clips ORDER BY video_id, clip_index") == [
         ("kept",),
         ("failed",),
         ("kept",),
+        ("kept",),
     ]
+    query = "SELECT cpu_seconds, by_video FROM batches WHERE stage = 'batched'"
+    ((cpu, by_video),) = line.rows(query)
+    parts = json.loads(by_video)  # of both tries
+    assert [rows for _, rows, _, _ in parts] == [3, 1]
+    assert 0 < sum(part[2] for part in parts) == pytest.approx(cpu, abs=1e-4)
 
 
 def test_too_few_outcomes_fail_the_rows(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:

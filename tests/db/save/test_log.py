@@ -47,11 +47,13 @@ def test_a_clock_that_was_set_back_gives_no_negative_time(line: Line) -> None:
 
 
 def test_a_batch_says_what_the_rows_of_each_video_took(line: Line) -> None:
-    line.put_clips(3, "score")
-    ((video,),) = line.rows("SELECT DISTINCT video_id FROM clips")
-    done, held = Done(3, took={video: Took(0.75, 1.5)}), line.held("score")
+    line.put_clips(2, "score")
+    line.put_clips(1, "score", "/v/y.mp4")
+    x, y = (int(row[0]) for row in line.rows("SELECT DISTINCT video_id FROM clips ORDER BY 1"))
+    together, alone = Took([x, x, y], 0.75, 1.5), Took([y], 1.0, 2.0)
+    held = line.held("score")
     with writing(line.engine) as connection:
-        log_batch(connection, held, done, "1@host", "9.9")
+        log_batch(connection, held, Done(3, took=[together, alone]), "1@host", "9.9")
     ((cpu, by_video),) = line.rows("SELECT cpu_seconds, by_video FROM batches")
-    assert cpu == 0.75
-    assert json.loads(by_video) == [[video, 3, 0.75, 1.5]]
+    assert cpu == 1.75
+    assert json.loads(by_video) == [[x, 2, 0.5, 1.0], [y, 1, 1.25, 2.5]]
