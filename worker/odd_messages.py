@@ -64,6 +64,19 @@ class _Tolerant:
 
 
 class _RedisChannel(redis.Channel):
+    # a message that a worker has taken and not done is lost with it, and sent again by the
+    # dispatcher; to put it back would need the connection that may just have broken
+    do_restore = False
+    _sender: Any = None
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        # kombu makes a client for every command, which costs as much as five commands
+        if asynchronous:
+            return super()._create_client(asynchronous)
+        if self._sender is None or self._sender.connection_pool is not self.pool:
+            self._sender = super()._create_client()
+        return self._sender
+
     def _connparams(self, asynchronous: bool = False) -> Any:
         # Celery closes a broken connection once more after it has taken its client away, and
         # would end on anything but an error of the connection

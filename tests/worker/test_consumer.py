@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery.events import EventDispatcher
+from celery.worker.control import Panel
+from kombu import Connection
+from kombu.asynchronous.timer import Timer
 from kombu.exceptions import ContentDisallowed
 from kombu.message import Message
 
-from curate.worker.consumer import fault
+from curate.worker import consumer as consumers
+from curate.worker.consumer import Consumer, fault
 
 TASKS = {"stage.score": 1, "celery.map": 1}
 HEADERS: dict[str, Any] = {"task": "stage.score", "id": "7", "timelimit": [None, None], "eta": None}
@@ -49,3 +56,28 @@ def test_others_have_one(headers: dict[str, Any], body: Any, why: str) -> None:
 def test_a_pickle_is_not_read() -> None:
     with pytest.raises(ContentDisallowed):
         fault(message({}, BODY, "application/x-python-serialize"), TASKS)
+
+
+@pytest.mark.parametrize("groups", [[], ["worker"]])
+def test_events_of_tasks_are_sent_while_somebody_asks(
+    groups: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "LISTENED_SECONDS", 0)
+    sent: list[str] = []
+    with Connection("memory://") as connection:
+        worker = Consumer.__new__(Consumer)
+        worker.timer = Timer()
+        worker.event_dispatcher = EventDispatcher(connection, hostname="w", groups=groups)
+        worker.event_dispatcher.producer = SimpleNamespace(
+            publish=lambda event, **_: sent.append(event["type"])
+        )
+        for asked in (True, True, False):
+            if asked:
+                Panel.data["enable_events"](SimpleNamespace(consumer=worker))
+            for kind in ("task-received", "worker-heartbeat"):
+                worker.event_dispatcher.send(kind)
+            sent.append("")
+            for _, entry in itertools.takewhile(lambda due: due[1], iter(worker.timer)):
+                entry()  # the time is over
+    heard = ["task-received", "worker-heartbeat", ""]
+    assert sent == [*heard, *heard, "worker-heartbeat", ""]
