@@ -70,7 +70,9 @@ class Entry:
             parent.add_typer(command, name=self.name)
         else:
             parent.command(self.name)(command)
-        return get_group(parent).commands[self.name]
+        loaded = get_group(parent).commands[self.name]
+        _join_lines(loaded)
+        return loaded
 
 
 COMMANDS = [
@@ -284,6 +286,18 @@ class Program(TyperGroup):
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
+
+
+def _join_lines(command: Any) -> None:
+    """Make each paragraph of a command's help, and of those below it, one line: typer keeps the
+    line breaks of a docstring, which a narrow terminal then folds once more. Examples stay.
+    """
+    paragraphs = (command.help or "").split("\n\n")
+    command.help = "\n\n".join(
+        text if text.startswith("Example:") else " ".join(text.split()) for text in paragraphs
+    )
+    for below in getattr(command, "commands", {}).values():
+        _join_lines(below)
 
 
 def _take_too(command: Any, option: Any) -> None:

@@ -37,6 +37,12 @@ def test_every_command_has_help_with_an_example(curate: Call, words: str) -> Non
     assert f"curate {words}" in result.out.split("Example:")[1]
 
 
+def test_help_is_folded_once(curate: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "second over the last minute, or" in curate("status", "--help").out
+    assert "one cannot be used, or none is there." in curate("models", "--help").out
+
+
 def test_the_commands_are_those_of_the_issue() -> None:
     expected = "run enqueue worker flower status errors retry resume filter refilter sql export"
     assert {*expected.split(), "stages", "config", "doctor"} <= set(NAMES)
