@@ -100,7 +100,7 @@ def emit_cells(
 
     On a terminal that is too narrow for it, though long texts are folded (if they may be), columns
     of `spare` are left out, the first one first; where that does not help, each row is printed with
-    one column a line.
+    one column a line. Paths are never folded: one that does not fit stands below its row.
     """
     cells = [[formatted(value) for value in row] for row in rows]
     numeric = []
@@ -150,16 +150,33 @@ def _print_table(
     widths: Sequence[int],
     numeric: Sequence[bool],
 ) -> None:
+    """Print a table; cells with a word wider than their column, such as a path, stand whole below
+    their row.
+    """
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for head, right, width in zip(lines[0], numeric, widths, strict=True):
-        justify: Literal["left", "right"] = "right" if right else "left"
-        table.add_column(Text(head), justify=justify, overflow="fold", width=width)
+    def begin(show_header: bool) -> Table:
+        table = Table(box=None, pad_edge=False, header_style="bold", show_header=show_header)
+        for head, right, width in zip(lines[0], numeric, widths, strict=True):
+            justify: Literal["left", "right"] = "right" if right else "left"
+            table.add_column(Text(head), justify=justify, overflow="fold", width=width)
+        return table
+
+    table = begin(show_header=True)
     for line in lines[1:]:
-        table.add_row(*map(Text, line))
-    terminal.print(table)
+        wide = [max(map(cell_len, cell.split()), default=0) for cell in line]
+        below = [i for i, width in enumerate(widths) if wide[i] > width]
+        table.add_row(*("" if i in below else cell for i, cell in enumerate(map(Text, line))))
+        if below:
+            terminal.print(table)
+            table = begin(show_header=False)
+        for i in below:
+            whole = Text.assemble("    ", (lines[0][i], "bold"), f"  {line[i]}")
+            terminal.print(whole, soft_wrap=True)
+    if table.row_count or table.show_header:
+        terminal.print(table)
 
 
 def _longest_word(text: str) -> int:

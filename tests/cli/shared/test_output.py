@@ -108,14 +108,14 @@ def test_texts_may_be_folded_but_never_narrower_than_one_can_read(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folded = drawn(capsys, monkeypatch, 35, may_fold=True)
-    assert (folded[0].split(), len(folded)) == (["clip_id", "path", "text"], 4)
+    assert (folded[0].split(), len(folded)) == (["clip_id", "path", "text"], 5)
     assert drawn(capsys, monkeypatch, 34, may_fold=True)[0] == "row 1"
 
 
 def test_folding_breaks_no_word(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither a heading nor a name; what is longer than any of these is broken."""
+    """Neither a heading nor a name; what is longer stands below."""
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     text_ = "hash_first_mirrored, hash_views"
     for width, whole in ((50, True), (38, True), (37, False)):
@@ -126,8 +126,24 @@ def test_folding_breaks_no_word(
         assert (lines[0] != "row 1") is whole
         words = set(" ".join(lines).split())
         assert not whole or {"rows_at_work_now", "hash_first_mirrored,"} <= words
-    emit_cells(["a", "b"], [["x" * 60, "y"]])
-    assert unstyled(capsys.readouterr().out)[0].split() == ["a", "b"]
+
+
+def test_a_path_that_does_not_fit_stands_whole_below_its_row(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    long = "/videos/" + "deep/" * 9 + "a.mp4"
+    emit_cells(
+        ["name", "file", "fix"], [["one", "/a.mp4", "no"], ["two", long, "do"], ["3", "", ""]]
+    )
+    assert unstyled(capsys.readouterr().out) == [
+        "name  file                           fix",
+        "one   /a.mp4                         no",
+        "two                                  do",
+        f"    file  {long}",
+        "3",
+    ]
 
 
 @pytest.mark.parametrize(("width", "lines"), [(11, ["aa 1 · bb 2", "cc 3"]), (4, None)])
