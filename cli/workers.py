@@ -35,10 +35,11 @@ def workers(ctx: typer.Context, as_json: Json = False) -> None:
     rows = [worker_json(w) | {"rows_at_work": leased.pop(w.host, None)} for w in seen]
     if as_json:
         emit(rows, as_json=True)
-    else:
+    elif rows:
         ago = [{"seen": f"{seconds_text(row['seen_seconds_ago'])} ago"} for row in rows]
         emit([row | when for row, when in zip(rows, ago, strict=True)], False, COLUMNS)
     if warning := version_difference(engine):
         session.console.warn(warning)
     if not rows:
+        session.console.say("no worker runs on any host; `curate run` starts its own")
         session.next(("worker",), ("run", "--help"))
