@@ -66,7 +66,7 @@ class CleanTextOptions(StageOptions):
     refine: bool = Field(True, description="cut words such as: The video shows")
     clean: Literal["safe", "t5", "none"] = Field(
         "safe",
-        description="safe: repair without eating words; t5: the seed's 38 rules, lower case; "
+        description="safe: repair without eating words; t5: the scripts' 38 rules, lower case; "
         "none: as it is",
     )
     lower: bool = Field(False, description="lower case, for safe")

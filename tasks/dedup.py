@@ -21,10 +21,10 @@ class DedupOptions(StageOptions):
         "phash", description="perceptual hash, computed by split"
     )
     threshold: int = Field(
-        10, ge=0, le=32, description="bits of 64 that may differ; the seed's is 15"
+        10, ge=0, le=32, description="bits of 64 that may differ; the scripts' is 15"
     )
     frames: Literal["both", "first"] = Field(
-        "both", description="frames that must be near; the seed's is first"
+        "both", description="frames that must be near; the scripts' is first"
     )
     views: Literal["none", "mirror", "all"] = Field(
         "none",

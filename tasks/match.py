@@ -32,7 +32,7 @@ class MatchOptions(AscendOptions):
     )
     long: Literal["cut", "sentences"] = Field(
         "cut",
-        description="cut: the first 77 tokens, as the seed; "
+        description="cut: the first 77 tokens, as the scripts; "
         "sentences: the score of the best sentence, and match_lowest of the worst",
     )
     repair: bool = Field(
