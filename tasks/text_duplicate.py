@@ -21,7 +21,7 @@ class TextDuplicateOptions(StageOptions):
     batch_size: int = Field(4096, ge=1, le=4096, description="rows claimed by one task")
     compare: Literal["exact", "words"] = Field(
         "exact",
-        description="exact: every character, as the scripts; words: letters and digits, in any case",
+        description="exact: every character, as the scripts; words: letters, digits, in any case",
     )
 
 
