@@ -91,6 +91,13 @@ def errors(
         session.console.say("nothing failed")
 
 
+# what to do first about errors that another try alone does not mend
+_FIRST = {
+    "file": "replace the file; `curate run` notices, and needs no retry",
+    "message": "first do what the message says; another try alone fails again",
+}
+
+
 def _print_kinds(
     session: Session,
     opened: OpenDataset,
@@ -113,15 +120,14 @@ def _print_kinds(
         first = failed[0]
         one = ("show", str(first.example_id), "--level", first.level)
         more = [("errors", opened.name, "--all")] if any(f.rows > 1 for f in failed) else []
-        kinds = {f.error: getattr(row_errors, f.error, row_errors.RowError) for f in failed}
-        again = [kind for kind, cls in kinds.items() if cls.fails_again]
-        if again:
-            session.console.say(
-                f"{', '.join(again)}: fails again until the file is another one, which enqueue and"
-                " run notice"
-            )
-        only = [kind for kind in kinds if kind not in again]
-        retries = [("retry", opened.name, "--error", kind) for kind in only[:1]]
+        of: dict[str, list[str]] = {"nothing": [], "file": [], "message": []}
+        for kind in dict.fromkeys(f.error for f in failed):
+            of[getattr(row_errors, kind, row_errors.RowError).first].append(kind)
+        for needed, remark in _FIRST.items():
+            if of[needed]:
+                session.console.say(f"{', '.join(of[needed])}: {remark}")
+        again = of["file"] + of["message"]
+        retries = [("retry", opened.name, "--error", kind) for kind in of["nothing"][:1]]
         session.next(*(retries if again else [("retry", opened.name)]), one, *more)
     if lost:
         print(f"{lost}   e.g. video {frames.example_id}: {formatted(frames.example)}")

@@ -10,7 +10,7 @@
     ├── ServiceError     exit code 4   the database, the broker or a package is missing, a disk full
     └── RowError         ends one row as `failed`; never stops a run
         ├── MediaError   the file itself; `curate retry` helps only when the file changes
-        └── StageError   the stage; `curate retry` may help
+        └── StageError   the stage; `curate retry` may help, where `first` says nothing else
 
 A class's docstring is its message: what happened, to which file, why, what to do. Fields in braces
 are filled from keyword arguments. A command of curate stands in backticks, with DATASET where the

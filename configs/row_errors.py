@@ -6,7 +6,7 @@ there.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from curate.configs.errors import CurateError
 
@@ -14,19 +14,21 @@ from curate.configs.errors import CurateError
 class RowError(CurateError):
     """The row failed: {why}"""
 
-    fails_again: ClassVar[bool] = False  # when it is tried again and nothing else has changed
+    # what has to change before another try can end otherwise: nothing, the video, or what the
+    # message says
+    first: ClassVar[Literal["nothing", "file", "message"]] = "nothing"
 
 
 class MediaError(RowError):
     """{path} cannot be used: {why}"""
 
-    fails_again = True
+    first = "file"
 
 
 class Unreadable(MediaError):
     """{path} cannot be opened: {why}. Check that the file exists and that you may read it"""
 
-    fails_again = False  # a disk may have been away
+    first = "nothing"  # a disk may have been away
 
 
 class NotAFile(MediaError):
@@ -82,13 +84,15 @@ class SourceChanging(MediaError):
     written. Wait until it is whole, then: `curate retry DATASET --error SourceChanging`
     """
 
-    fails_again = False
+    first = "nothing"
 
 
 class HighDynamicRange(MediaError):
     """{path} is HDR video (its transfer is {transfer}), and the option hdr of {stage} is fail.
     Leave it out, or start a dataset with: --set {stage}.hdr=tonemap
     """
+
+    first = "message"
 
 
 class UnsupportedColours(MediaError):
@@ -102,7 +106,7 @@ class BadSidecar(MediaError):
     --error BadSidecar`
     """
 
-    fails_again = False  # the sidecar is mended, not the video
+    first = "message"
 
 
 class NoSidecar(MediaError):
@@ -110,7 +114,7 @@ class NoSidecar(MediaError):
     DATASET --error NoSidecar`
     """
 
-    fails_again = False
+    first = "message"
 
 
 class StageError(RowError):
@@ -136,6 +140,8 @@ class OutOfMemory(StageError):
     DATASET --stage {stage}`
     """
 
+    first = "message"
+
 
 class WorkerCrashed(StageError):
     """The worker died {attempts} times while stage {stage} worked on this row alone. The file
@@ -144,9 +150,12 @@ class WorkerCrashed(StageError):
 
 
 class NotFinite(StageError):
-    """Stage {stage} computed {value} for column {column}; scores must be finite numbers. Try again
-    with: `curate retry DATASET --stage {stage}`
+    """Stage {stage} computed {value} for column {column}; scores must be finite numbers. The same
+    frames give it again: look at them with `curate view DATASET`, and leave the video out or report
+    it
     """
+
+    first = "message"
 
 
 class CaptionFailed(StageError):
@@ -159,6 +168,8 @@ class CaptionRefused(StageError):
     """The model {model} refused to write a caption: {why}. Another prompt may help: `curate redo
     {stage} DATASET --set {stage}.prompt=TEXT`
     """
+
+    first = "message"
 
 
 class CaptionEmpty(StageError):
@@ -190,17 +201,23 @@ class SamplesMissing(StageError):
 class MeasuresMissing(StageError):
     """The samples hold no measures for {stage}. Begin anew: `curate run FOLDER --name NAME`"""
 
+    first = "message"
+
 
 class EmbeddingMissing(StageError):
     """Stage {stage} needs this clip's embeddings by {model}, and {found}. The stage that embeds
     clips writes them; where that is clip_embed: `curate redo clip_embed DATASET`
     """
 
+    first = "message"
+
 
 class OtherEmbeddings(StageError):
     """Stage {stage} works with other weights ({needed}) than those that embedded this clip
     ({found}). Embed it again with: `curate redo clip_embed DATASET`
     """
+
+    first = "message"
 
 
 class OtherFit(StageError):
@@ -209,17 +226,24 @@ class OtherFit(StageError):
     Then: `curate retry DATASET --error OtherFit`
     """
 
+    first = "message"
+
 
 class TooManyWindows(StageError):
     """{path} would have {count} windows in this clip, and {most} are the most. Make windows or
-    their stride longer, or clips shorter (split.max_seconds)
+    their stride longer with `curate redo STAGE DATASET --set STAGE.OPTION=VALUE`, or clips shorter
+    in a new dataset (split.max_seconds)
     """
+
+    first = "message"
 
 
 class CutMismatch(StageError):
     """The cut clip {path} has {found} frames instead of {planned}. The source probably changed or
-    is damaged; try again with: `curate retry DATASET --stage cut`
+    is damaged: copy it again, then: `curate retry DATASET --stage cut`
     """
+
+    first = "message"
 
 
 class FramesDiffer(StageError):
@@ -229,4 +253,8 @@ class FramesDiffer(StageError):
 
 
 class CannotCopy(StageError):
-    """{path} cannot be cut without encoding it: {why}. Set the option mode of cut to encode"""
+    """{path} cannot be cut without encoding it: {why}. Encode with: `curate redo cut DATASET --set
+    cut.mode=encode`
+    """
+
+    first = "message"

@@ -21,12 +21,18 @@ def test_errors_say_how_many_and_what_to_do(curate: Call, filled: Filled) -> Non
     assert "/v/c.mp4 is empty" in curate("errors", "--stage", "probe").out
 
 
-def test_what_fails_again_is_not_advised_to_be_retried(curate: Call, filled: Filled) -> None:
+def test_advice_is_by_what_has_to_change_first(curate: Call, filled: Filled) -> None:
+    """A file, what the message says, or nothing: only then a retry is the next command."""
     advice = curate("errors").err
-    assert "EmptyFile: fails again until the file is another one" in advice
-    assert "Next: curate retry pets --error CutMismatch\n" in advice
-    assert "retry" not in curate("errors", "--error", "EmptyFile").err
-    assert "Next: curate retry pets\n" in curate("errors", "--error", "CutMismatch").err
+    assert "EmptyFile: replace the file; curate run notices" in advice
+    assert "CutMismatch: first do what the message says" in advice
+    assert "retry pets" not in advice
+    with filled.engine.begin() as connection:
+        connection.execute(text("UPDATE clips SET reason = 'CaptionEmpty' WHERE id = 5"))
+    advice = curate("errors").err
+    assert "Next: curate retry pets --error CaptionEmpty\n" in advice
+    assert "first do" not in advice
+    assert "Next: curate retry pets\n" in curate("errors", "--error", "CaptionEmpty").err
 
 
 def test_errors_of_a_stage_that_is_not_there(curate: Call, filled: Filled) -> None:
