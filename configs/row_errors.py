@@ -11,18 +11,21 @@ from typing import ClassVar, Literal
 from curate.configs.errors import CurateError
 
 
+# what has to change before another try can end otherwise: nothing, the video, or what the message
+# of the error says
+First = Literal["nothing", "file", "message"]
+
+
 class RowError(CurateError):
     """The row failed: {why}"""
 
-    # what has to change before another try can end otherwise: nothing, the video, or what the
-    # message says
-    first: ClassVar[Literal["nothing", "file", "message"]] = "nothing"
+    first: ClassVar[First] = "nothing"
 
 
 class MediaError(RowError):
     """{path} cannot be used: {why}"""
 
-    first = "file"
+    first: ClassVar[First] = "file"
 
 
 class Unreadable(MediaError):
