@@ -10,7 +10,6 @@ from typing import ClassVar, Literal
 
 from curate.configs.errors import CurateError
 
-
 # what has to change before another try can end otherwise: nothing, the video, or what the message
 # of the error says
 First = Literal["nothing", "file", "message"]
