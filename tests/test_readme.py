@@ -33,6 +33,7 @@ EXPECTED = {"run": {0, 1}, "resume": {0, 1}}
 def start(line: str, folder: Path) -> subprocess.Popen[str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith("CURATE_")}
     clean |= {"CURATE_MODELS": str(folder / "models"), "CURATE_DEVICE": "CPU"}
+    clean |= {"TMPDIR": str(folder / "tmp")}
     words = [CURATE, *shlex.split(line)[1:]]
     pipe = subprocess.PIPE
     return subprocess.Popen(words, cwd=folder, env=clean, stdout=pipe, stderr=pipe, text=True)
@@ -71,6 +72,7 @@ def test_there_are_lines_to_run() -> None:
 
 def test_every_line_does_what_it_says(tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
+    (tmp_path / "tmp").mkdir()
     write_video(tmp_path / "videos" / "small.mp4", footage(60), B_FRAMES)
     write_video(tmp_path / "videos" / "large.mp4", footage(60, size=(1280, 720)), B_FRAMES)
     (tmp_path / "videos" / "bad.mp4").write_bytes(b"no video")
@@ -86,6 +88,7 @@ def test_every_line_does_what_it_says(tmp_path: Path) -> None:
         out, err = done.communicate(timeout=400)
         assert done.returncode in EXPECTED.get(command, {0}), f"{line}\n{out}\n{err}"
         assert "Traceback" not in err
+    assert not list((tmp_path / "tmp").glob("pymp-*"))  # of workers that were killed
     with (tmp_path / "clips.csv").open(newline="") as file:
         clips = {Path(row["path"]).name: row for row in csv.DictReader(file)}
     assert clips.keys() == {"large_scene-0.mp4", "small_scene-0.mp4"}

@@ -6,6 +6,8 @@ import gc
 import json
 import signal
 import sys
+import tempfile
+from multiprocessing import process
 from typing import Any
 
 from curate.worker.stopping import end_with_parent
@@ -24,6 +26,9 @@ def main() -> None:
     from curate.worker.app import app, settings
     from curate.worker.logs import configure_celery
 
+    # what the pool shares has no name in a folder; one of its own would stay after a SIGKILL
+    here: Any = process.current_process()
+    here._config["tempdir"] = tempfile.gettempdir()
     curate.code_version()  # of what is loaded: a process forked later may find other files
     configure_celery(app, settings.log_format)
     signals.worker_ready.connect(_leave_to_supervisor)
