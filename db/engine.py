@@ -271,13 +271,6 @@ def row_is_gone(error: ServiceError) -> bool:
     return isinstance(error.__cause__, NoResultFound)
 
 
-def plan_was_stale(error: ServiceError) -> bool:
-    """Whether Postgres refused a prepared `*` because a column was added; psycopg has forgotten the
-    statement now.
-    """
-    return getattr(getattr(error.__cause__, "orig", None), "sqlstate", None) == "0A000"
-
-
 def is_sqlite(engine: Engine | Connection) -> bool:
     """Whether the engine or connection talks to SQLite."""
     return engine.dialect.name == "sqlite"

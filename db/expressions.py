@@ -13,7 +13,6 @@ from sqlalchemy import (
     ARRAY,
     JSON,
     BigInteger,
-    ColumnClause,
     ColumnElement,
     Float,
     Select,
@@ -140,24 +139,3 @@ def _by_md5(element: _RandomOrder, compiler: SQLCompiler, **kw: Any) -> str:
 @compiles(_RandomOrder, "sqlite")
 def _by_md5_of_ours(element: _RandomOrder, compiler: SQLCompiler, **kw: Any) -> str:
     return f"{SQLITE_MD5}({compiler.process(element.clauses, **kw)})"
-
-
-class _WholeRow(ColumnClause[Any]):
-    inherit_cache = True
-
-
-@compiles(_WholeRow, "postgresql")
-def _all_columns(_element: _WholeRow, _compiler: SQLCompiler, **_kw: Any) -> str:
-    return "*"
-
-
-@compiles(_WholeRow, "sqlite")
-def _its_id(_element: _WholeRow, _compiler: SQLCompiler, **_kw: Any) -> str:
-    return "id"
-
-
-def whole_row() -> ColumnElement[Any]:
-    """For RETURNING: all columns on Postgres. On SQLite, which gives 5.0 as 5 there, the id, to
-    read the row by.
-    """
-    return _WholeRow("*", is_literal=True)

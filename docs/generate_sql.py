@@ -20,9 +20,15 @@ from sqlalchemy import Engine, event, insert, update
 
 from curate.configs.pipeline import Pipeline, parse, read_yaml
 from curate.db import datasets, migrate
-from curate.db.engine import make_engine, writing
+from curate.db.engine import make_engine, reading, writing
 from curate.db.queue.claim import claim
-from curate.db.queue.leases import ClaimRequest, expire_rows, release_rows, renew
+from curate.db.queue.leases import (
+    ClaimRequest,
+    column_names,
+    expire_rows,
+    release_rows,
+    renew,
+)
 from curate.db.refilter import replace_pipeline
 from curate.db.save.batch import Outcomes, Writer, save
 from curate.db.schema import clips, videos
@@ -40,8 +46,9 @@ for any stage of clips. On SQLite each transaction begins with `BEGIN IMMEDIATE`
 statements run at READ COMMITTED; `enable_seqscan` is off in workers, because their statements touch
 few rows whatever the statistics say. `ix_clips_claim` is the index
 `(dataset_id, stage, status, lease_until, video_id, clip_index)`; `videos` has one on the first
-four.
+four. Where a statement returns whole rows, it names all columns; here `…` stands for most of them.
 """
+MANY = 10  # columns
 SCORES = {"flow": 1.0, "black": 0.0}
 SECTIONS = {
     "Claim": (
@@ -116,6 +123,9 @@ def record_sections(url: str) -> dict[str, list[str]]:
     pipeline = parse(steps, stages(), "default.yaml")
     dataset = datasets.create(engine, "docs", "/v", pipeline)
     ids = _put_clips(engine, dataset.id)
+    with reading(engine) as connection:  # once a process
+        column_names(connection, "video", pipeline)
+        column_names(connection, "clip", pipeline)
     parsed = {dataset.pipeline_text: pipeline}
     writer = Writer(lambda frozen: parsed.get(frozen, pipeline), "worker", "version")
 
@@ -196,6 +206,8 @@ def page(sqlite_url: str, postgres_url: str) -> str:
 
 def wrapped(statement: str) -> str:
     """A statement on lines of at most 100 characters that begin with its clauses."""
+    columns = rf"((?:SELECT|RETURNING)\s+\w+(?:\.\w+)?),(?:\s*\w+(?:\.\w+)?,){{{MANY},}}"
+    statement = re.sub(columns, r"\1, …,", statement)
     clause = r" (?=(?:SET|FROM|WHERE|RETURNING|ORDER BY|LIMIT|FOR UPDATE|FOR SHARE) )"
     lines = [line.strip() for line in re.sub(clause, "\n", statement).splitlines() if line.strip()]
     how: dict[str, Any] = {"subsequent_indent": "    ", "break_long_words": False}

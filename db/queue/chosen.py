@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, Engine, select
 
-from curate.configs.schema import Column, Level
+from curate.configs.schema import Column
 from curate.db import side_tables
 from curate.db.engine import now, reading, writing
 from curate.db.expressions import among, among_these
@@ -18,11 +18,9 @@ from curate.db.queue.leases import (
     FREE,
     Claim,
     ClaimRequest,
-    WholeRow,
     at_stage,
-    load_statement,
+    load_rows,
     update_in_order,
-    whole_rows,
 )
 from curate.db.schema import clips
 
@@ -75,8 +73,10 @@ def _as_claim(
     have = [clips.c[name] == value for name, value in having.items()]
     query = select(clips.c.id).where(*at, *have, among(clips.c.id)).order_by(clips.c.id)
     found = [int(i) for i in connection.execute(query, {"ids": list(ids)}).scalars()]
-    rows = sorted(_load(connection, "clip", found), key=lambda row: int(row["id"]))
-    videos = _load(connection, "video", sorted({row["video_id"] for row in rows}))
+    rows = load_rows(connection, "clip", found, request.pipeline)
+    rows.sort(key=lambda row: int(row["id"]))
+    video_ids = sorted({row["video_id"] for row in rows})
+    videos = load_rows(connection, "video", video_ids, request.pipeline)
     beside: Neighbours = {}
     if request.neighbours:
         beside = neighbours_of(connection, rows, request.neighbours)
@@ -84,8 +84,3 @@ def _as_claim(
     tables = side_tables.read(connection, request.reads, found) if request.reads else {}
     by_id = {row["id"]: row for row in videos}
     return Claim(request, rows, by_id, now(connection), tables, neighbours=beside)
-
-
-def _load(connection: Connection, level: Level, ids: Sequence[int]) -> list[WholeRow]:
-    statement = connection.execute(load_statement(level), {"ids": list(ids)})
-    return whole_rows(connection, statement)

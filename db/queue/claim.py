@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, Select, Update, bindparam, case, exis
 from curate.configs.errors import ServiceError
 from curate.configs.schema import RUNNING, Level
 from curate.db import side_tables
-from curate.db.engine import POOL, plan_was_stale, writing
+from curate.db.engine import writing
 from curate.db.expressions import unix_time
 from curate.db.neighbours import Neighbours, neighbours_of, with_neighbours
 from curate.db.queue.leases import (
@@ -28,10 +28,10 @@ from curate.db.queue.leases import (
     WholeRow,
     at_bound_stage,
     fail_worn_out,
+    forget_columns,
     lease_rows,
     lease_statement,
-    load_statement,
-    whole_rows,
+    load_rows,
 )
 from curate.db.queue.ordered import lease_in_order
 from curate.db.schema import datasets, rows_of, videos
@@ -48,16 +48,13 @@ def claim(engine: Engine, request: ClaimRequest) -> Claim | None:
     after log2(batch size) tries, and fails as WorkerCrashed after `max_attempts` crashes there.
     """
     started = monotonic()
-    tries = POOL  # after a stage adds columns, the plan of each pooled connection may be stale
-    while True:
-        try:
-            with writing(engine) as connection:
-                claimed = _claim(connection, request)
-            return claimed and dataclasses.replace(claimed, claim_seconds=monotonic() - started)
-        except ServiceError as error:
-            tries -= 1
-            if tries < 0 or not plan_was_stale(error):
-                raise
+    try:
+        with writing(engine) as connection:
+            claimed = _claim(connection, request)
+    except ServiceError:
+        forget_columns(engine)
+        raise
+    return claimed and dataclasses.replace(claimed, claim_seconds=monotonic() - started)
 
 
 def _claim(connection: Connection, request: ClaimRequest) -> Claim | None:
@@ -82,8 +79,8 @@ def _claim(connection: Connection, request: ClaimRequest) -> Claim | None:
         return None
     if step.level == "video":
         return Claim(request, rows, {}, time)
-    video_ids = {"ids": sorted({row["video_id"] for row in rows})}
-    parents = whole_rows(connection, connection.execute(load_statement("video"), video_ids))
+    video_ids = sorted({row["video_id"] for row in rows})
+    parents = load_rows(connection, "video", video_ids, request.pipeline)
     ids = [row["id"] for row in rows]
     beside: Neighbours = {}
     if request.neighbours:

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     CursorResult,
+    Dialect,
     Engine,
     Select,
     Table,
     Update,
     bindparam,
+    column,
+    false,
     func,
     literal_column,
     select,
@@ -30,7 +34,7 @@ from curate.configs.pipeline import Pipeline, StageStep
 from curate.configs.row_errors import WorkerCrashed
 from curate.configs.schema import Level
 from curate.db.engine import is_sqlite, now, reading, writing
-from curate.db.expressions import among, among_found, whole_row
+from curate.db.expressions import among, among_found
 from curate.db.home import home_of, shown_path
 from curate.db.neighbours import Neighbours
 from curate.db.schema import clips, rows_of, videos
@@ -51,6 +55,8 @@ FREE_COLUMNS: dict[str, Any] = {
 RELEASED_COLUMNS = {name: value for name, value in FREE_COLUMNS.items() if name != "attempts"}
 
 WholeRow = dict[str, Any]  # of `videos` or `clips`, by column
+# of each engine, by level
+_column_names: WeakKeyDictionary[Dialect, dict[Level, tuple[str, ...]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ def at_bound_stage(level: Level) -> tuple[ColumnElement[bool], ...]:
 
 
 def lease_statement(level: Level, candidates: Select[int], alone: bool = False) -> Update:
-    """The UPDATE, for `lease_rows`, that leases the candidates and returns them.
+    """The UPDATE, for `lease_rows`, that leases the candidates.
 
     `alone`: the candidate crashed its worker while alone in its batch; that attempt is counted.
     """
@@ -121,7 +127,7 @@ def lease_statement(level: Level, candidates: Select[int], alone: bool = False) 
     lease = {"owner": bindparam("holder"), "lease_until": bindparam("until"), "claim_size": size}
     attempt = {"attempts": table.c.attempts + 1} if alone else {}
     chosen = among_found(table.c.id, select(cte.c.id))
-    return update(table).where(chosen).values(**lease, **attempt).returning(whole_row())
+    return update(table).where(chosen).values(**lease, **attempt)
 
 
 def lease_rows(
@@ -132,17 +138,41 @@ def lease_rows(
     parameters: Mapping[str, Any],
 ) -> list[WholeRow]:
     """Lease rows by a `lease_statement`; return the whole rows."""
+    level = request.step.level
     lease = {"holder": request.owner, "until": time + request.lease_seconds}
-    leased = connection.execute(statement, {**parameters, **lease})
+    names = column_names(connection, level, request.pipeline)
+    # SQLite gives 5.0 as 5 there, so it returns the ids, to read the rows by
+    returned = ("id",) if is_sqlite(connection) else names
+    leased = connection.execute(_returning(statement, returned), {**parameters, **lease})
     if is_sqlite(connection):
-        ids = {"ids": leased.scalars().all()}
-        leased = connection.execute(load_statement(request.step.level), ids)
-    return whole_rows(connection, leased)
+        return load_rows(connection, level, leased.scalars().all(), request.pipeline)
+    return _whole_rows(connection, names, leased)
 
 
-def whole_rows(connection: Connection, result: CursorResult[Any]) -> list[WholeRow]:
-    """The rows of `load_statement`, or of a `lease_statement` on Postgres; paths as shown."""
-    names = tuple(result.keys())
+@lru_cache(64)
+def _returning(statement: Update, names: Sequence[str]) -> Update:
+    return statement.returning(*map(column, names))
+
+
+def load_rows(
+    connection: Connection, level: Level, ids: Sequence[int], pipeline: Pipeline
+) -> list[WholeRow]:
+    """The whole rows with these ids, paths as shown."""
+    names = column_names(connection, level, pipeline)
+    found = connection.execute(_load_statement(level, names), {"ids": list(ids)})
+    return _whole_rows(connection, names, found)
+
+
+@lru_cache(64)
+def _load_statement(level: Level, names: Sequence[str]) -> Select[Any]:
+    table = rows_of(level)
+    chosen: list[ColumnElement[Any]] = [column(name) for name in names]
+    return select(*chosen).select_from(table).where(among(table.c.id))
+
+
+def _whole_rows(
+    connection: Connection, names: Sequence[str], result: CursorResult[Any]
+) -> list[WholeRow]:
     rows = [dict(zip(names, row, strict=True)) for row in result.all()]
     home = home_of(connection.dialect)
     for row in rows:
@@ -151,11 +181,24 @@ def whole_rows(connection: Connection, result: CursorResult[Any]) -> list[WholeR
     return rows
 
 
-@cache
-def load_statement(level: Level) -> Select[Any]:
-    """The SELECT of whole rows by their `ids`, for `whole_rows`."""
-    # SELECT *: stages add score columns that `schema` does not list
-    return select(literal_column("*")).select_from(rows_of(level)).where(among(rows_of(level).c.id))
+def column_names(connection: Connection, level: Level, pipeline: Pipeline) -> tuple[str, ...]:
+    """The columns of `videos` or `clips` when they were last looked up; those that the stages of
+    the pipeline have added to `clips` are among them.
+
+    Statements name them: of `*` SQLAlchemy would find out anew what it got at each execution, which
+    took a quarter of the time of a small batch.
+    """
+    table, found = rows_of(level), _column_names.setdefault(connection.dialect, {})
+    added = pipeline.columns() if level == "clip" else {}
+    if level not in found or not added.keys() <= set(found[level]):
+        none: Select[Any] = select(literal_column("*")).select_from(table).where(false())
+        found[level] = tuple(connection.execute(none).keys())
+    return found[level]
+
+
+def forget_columns(engine: Engine) -> None:
+    """Look the columns up at the next claim: the database may have been replaced."""
+    _column_names.pop(engine.dialect, None)
 
 
 def fail_worn_out(connection: Connection, request: ClaimRequest, row_id: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
 from operator import add
 from typing import Any
@@ -87,7 +87,7 @@ class Saved:
     replaced: int = 0
 
     def __add__(self, later: Saved) -> Saved:
-        return Saved(*map(add, astuple(self), astuple(later)))
+        return Saved(*map(add, vars(self).values(), vars(later).values()))
 
     @property
     def rows(self) -> int:

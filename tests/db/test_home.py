@@ -15,7 +15,7 @@ from curate.db.engine import make_engine, reading, writing
 from curate.db.export import Exported, plan, rows_of
 from curate.db.home import shown_path, stored_path
 from curate.db.ledger import ledger
-from curate.db.queue.leases import load_statement, whole_rows
+from curate.db.queue.leases import load_rows
 from curate.db.readonly.query import Scope, run_query
 from curate.db.reports.one_row import row_values
 from curate.db.schema import clips, videos
@@ -71,10 +71,7 @@ def test_the_database_holds_relative_paths_and_rows_show_the_home_of_now(databas
         assert found == [f"{NEW}/videos/a.mp4", "/v/b.mp4"]
         chosen = select(clips.c.id).where(clips.c.path == f"{NEW}/clips/set/a_scene-0.mp4")
         assert connection.execute(chosen).scalars().all() == [1]
-        whole = {
-            level: whole_rows(connection, connection.execute(load_statement(level), {"ids": [1]}))
-            for level in LEVELS
-        }
+        whole = {level: load_rows(connection, level, [1], pipeline("score")) for level in LEVELS}
         assert whole["clip"][0]["path"] == f"{NEW}/clips/set/a_scene-0.mp4"
         assert whole["video"][0]["path"] == f"{NEW}/videos/a.mp4"
     assert all_datasets(moved)[0].root == f"{NEW}/videos"

@@ -12,10 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from curate.configs.errors import ServiceError
+from curate.db import datasets
 from curate.db.engine import make_engine
 from curate.db.queue import claim as claims
 from curate.db.queue.claim import claim
-from tests.pipelines import Line, make_line
+from tests.pipelines import Line, make_line, pipeline
 
 
 def test_a_claim_takes_whole_rows_and_holds_them(line: Line) -> None:
@@ -169,17 +171,30 @@ def test_a_claim_does_not_sort(line: Line) -> None:
     assert claim(line.engine, line.request("score")) is None
 
 
-def test_a_column_added_meanwhile_by_another_comes_with_the_next_claim(
+def test_a_column_added_meanwhile_comes_with_claims_of_its_pipeline(
     database_url: str, home: object
 ) -> None:
-    """Postgres refuses a prepared `*` then, once a connection."""
+    """Also where Postgres has prepared the statement that does not name it."""
     line = make_line(database_url, home, [{"stage": "score", "batch_size": 1}])
     line.put_clips(20, "score")
     for n in range(8):  # psycopg prepares what it has seen five times
-        assert line.claim("score", f"o{n}") is not None
+        assert "other" not in line.held("score", f"o{n}").rows[0]
     other = make_engine(database_url)
-    with other.begin() as connection:
-        connection.execute(text("ALTER TABLE clips ADD COLUMN brandnew INTEGER"))
+    with_other = pipeline("score", "second")
+    assert datasets.add_columns(other, with_other.columns()) == ["other"]
     other.dispose()
-    held = line.claim("score", "new")
-    assert held is not None and "brandnew" in held.rows[0]
+    assert line.claim("score", "old") is not None
+    held = replace(line, pipeline=with_other).held("score", "new")
+    assert "other" in held.rows[0]
+
+
+def test_columns_are_looked_up_again_after_a_claim_that_failed(line: Line) -> None:
+    """The database may have been put back as it was before a column was added."""
+    line.put_clips(2, "score")
+    assert "score" in line.held("score", "before").rows[0]
+    line.release("before")
+    with line.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE clips RENAME COLUMN score TO lost"))
+    with pytest.raises(ServiceError, match="score"):
+        line.claim("score", "failed")
+    assert "lost" in line.held("score", "after").rows[0]
