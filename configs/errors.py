@@ -81,8 +81,9 @@ class AtWork(UsageError):
 
 
 class NoInput(UsageError):
-    """No video or image was found in {path} ({looked_for}). Check the path. A file of any other
-    kind is taken when it is given by its own path, or in a table with a column path
+    """No video or image was found in {path}{skipped}. curate looks for .mp4, .mkv and the other
+    endings in docs/install.md. Check the path; a file of any other ending is taken when you name it
+    by its own path, or in a table with a column path
     """
 
 
@@ -159,10 +160,10 @@ class BadVotes(ConfigError):
 
 
 class PipelineChanged(ConfigError):
-    """Dataset {name} holds these inputs and keeps its own pipeline. For another, add: --name NEW.
-    To go on with its own, leave out --config and --set; print it with: `curate config {name}
-    --yaml`. It is changed with: `curate refilter {name} --set FILTER.where=PREDICATE`, and `curate
-    redo STAGE {name} --set STAGE.OPTION=VALUE`. What was asked for differs: {what}.
+    """Dataset {name} holds these inputs and keeps its own pipeline, which differs: {what}. To run
+    another one, add: --name NEW. To go on with its own, leave out --config and --set. To change it:
+    `curate refilter {name} --set FILTER.where=PREDICATE`, or `curate redo STAGE {name} --set
+    STAGE.OPTION=VALUE`
     """
 
 

@@ -10,9 +10,7 @@ from dataclasses import replace
 
 from curate.configs.errors import NoInput
 from curate.tasks.inputs.extensions import (
-    IMAGE_EXTENSIONS,
     TABLE_EXTENSIONS,
-    VIDEO_EXTENSIONS,
     extension,
     is_image,
     is_media,
@@ -84,9 +82,8 @@ def find_inputs(
             join = all(is_image(one.path) for one in itertools.chain([item], again))
         yield item if join or not is_image(item.path) else replace(item, only_known=True)
     if nothing:
-        told = [f"looked for {' '.join(VIDEO_EXTENSIONS + IMAGE_EXTENSIONS)}"]
-        told += [skipped_text(passed_over.skipped())] if passed_over.others else []
-        raise NoInput(path=to_text(source), looked_for="; ".join(told))
+        skipped = f" ({skipped_text(passed_over.skipped())})" if passed_over.others else ""
+        raise NoInput(path=to_text(source), skipped=skipped)
     if join and not (asked or is_media(source)):
         passed_over.only_pictures.append(to_text(source))
 

@@ -42,6 +42,8 @@ from curate.worker.session.home import HomeSession
 from curate.worker.session.pipelines import pipeline_of, resolve
 from curate.worker.session.weights import check_models
 
+MOST_DIFFERENCES = 6  # of two pipelines, in a message
+
 
 @dataclass(frozen=True)
 class EnqueueRequest:
@@ -224,7 +226,9 @@ def pipeline_for(chosen: Dataset | str, request: EnqueueRequest) -> Pipeline:
     # the frozen text has no options that stages have got since
     differs = differences(pipeline_of(chosen).frozen(), requested.frozen())
     if differs:
-        raise PipelineChanged(source="given", name=chosen.name, what=", ".join(differs))
+        more = len(differs) - MOST_DIFFERENCES
+        told = [*differs[:MOST_DIFFERENCES], *([f"{more} more"] if more > 0 else [])]
+        raise PipelineChanged(source="given", name=chosen.name, what=", ".join(told))
     return requested
 
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from curate.configs.errors import NoInput
+from curate.tasks.inputs.extensions import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
 from curate.tasks.inputs.files import PassedOver, Search
 from curate.tasks.inputs.find import find_all_inputs, find_inputs
 from tests.tasks.inputs.cases import relpaths, touch
+
+
+INSTALL = Path(__file__).parents[3] / "docs" / "install.md"
+
+
+def test_the_docs_list_all_extensions() -> None:
+    lines = INSTALL.read_text(encoding="utf-8").partition("Videos end in")[2]
+    assert tuple(re.findall(r"`(\.[^`]+)`", lines)) == VIDEO_EXTENSIONS + IMAGE_EXTENSIONS
 
 
 def test_nothing_found_is_an_error_that_names_the_extensions(tmp_path: Path) -> None:
@@ -88,5 +98,5 @@ def test_a_picture_of_a_folder_that_is_also_named_joins(tmp_path: Path) -> None:
 
 def test_nothing_found_says_what_is_there_instead(tmp_path: Path) -> None:
     touch(tmp_path, "a.txt", "b.txt", "README")
-    with pytest.raises(NoInput, match=r"\.mp4 .*; 3 files skipped: 2 \.txt, 1 without\)"):
+    with pytest.raises(NoInput, match=r"\(3 files skipped: 2 \.txt, 1 without\)\. .*\.mp4"):
         list(find_inputs(str(tmp_path)))
