@@ -287,7 +287,8 @@ def _stage_step(raw: Mapping[str, Any], catalog: Catalog, source: object) -> Sta
     options = {k: v for k, v in raw.items() if k != "stage"}
     unknown = [k for k in options if k not in spec.Options.model_fields]
     if unknown:
-        why = _unknown(f"option of stage {name}", str(unknown[0]), spec.Options.model_fields)
+        known = hint(str(unknown[0]), spec.Options.model_fields)
+        why = f"stage {name} has no option {unknown[0]}; {known}"
         raise ConfigError(source=source, why=why, step=name, option=unknown[0])
     try:
         checked = spec.Options(**options)

@@ -75,7 +75,7 @@ def test_the_order_of_the_words_is_told(curate: Call, passing: Filled) -> None:
         (["motoin"], 2, "has no stage motoin (did you mean motion?)"),
         (["motion", "--set", "cut.crf=3"], 2, "only options of motion"),
         (["motion", "--set", "motion.enabled=false"], 2, "only options of motion"),
-        (["motion", "--set", "motion.colour=3"], 3, "unknown option of stage motion colour"),
+        (["motion", "--set", "motion.colour=3"], 3, "stage motion has no option colour"),
         (["motion", "--set", "motion.batch_size=0"], 3, "batch_size"),
         (["motion", "--set", "motion.batch_size"], 3, "STEP.OPTION=VALUE"),
         (["motion", "--where", "flw > 1"], 3, "did you mean flow"),
