@@ -126,6 +126,13 @@ def export(
     job.warn_of_rows()
 
 
+# how clips that a format cannot hold get what they lack
+_MEND = {
+    "have no caption": "; get one from a table with `curate captions load TABLE DATASET`, or from "
+    "a captioner (docs/captions.md)",
+}
+
+
 @dataclass
 class ExportJob:
     """One export; `shares` of the sides of a split, or none."""
@@ -216,7 +223,7 @@ class ExportJob:
         if self.dry_run:
             self._show(rows)
         for why, count in sorted(written.left.items()):
-            console.warn(f"{counted(count, 'clip')} left out: they {why}")
+            console.warn(f"{counted(count, 'clip')} left out: they {why}{_MEND.get(why, '')}")
         for what, count in sorted(written.remarks.items()):
             console.warn(f"{counted(count, 'clip')}: they {what}")
 
