@@ -13,7 +13,6 @@ from curate.tasks.inputs.files import PassedOver, Search
 from curate.tasks.inputs.find import find_all_inputs, find_inputs
 from tests.tasks.inputs.cases import relpaths, touch
 
-
 INSTALL = Path(__file__).parents[3] / "docs" / "install.md"
 
 
