@@ -27,7 +27,7 @@ from curate.cli.shared.session import Session
 from curate.configs import row_errors
 from curate.configs.errors import UsageError
 from curate.configs.settings import without_passwords
-from curate.configs.shown import formatted
+from curate.configs.shown import folded, formatted
 from curate.db.reports.failures import FailedRow, Failure, failed_rows, failures
 from curate.db.reports.frames import FrameCounts, count_frames
 from curate.worker.session.database import OpenDataset, open_dataset
@@ -115,7 +115,7 @@ def _print_kinds(
         example = f"{f.level} {f.example_id}: {formatted(without_passwords(str(f.path)))}"
         gone = gone_text(gone_unreadable(opened, f.stage, f.error))
         print(f"{f.rows} x {f.error} in {f.stage}{gone}   e.g. {example}")
-        print(f"    {formatted(f.message)}")
+        print(folded(f"    {formatted(f.message)}", sys.stdout))
     if failed:
         first = failed[0]
         one = ("show", str(first.example_id), "--level", first.level)

@@ -25,7 +25,7 @@ from typer.main import get_group
 
 import curate.cli
 from curate.configs.errors import CurateError
-from curate.configs.shown import plain
+from curate.configs.shown import folded, plain
 
 INTERRUPTED = 130
 PIPE_CLOSED = 141
@@ -426,7 +426,7 @@ def _report(message: str, code: int, verbose: bool) -> int:
 
     if verbose:
         print(plain(without_passwords(traceback.format_exc())), end="", file=sys.stderr)
-    print(f"error: {plain(without_passwords(message))}", file=sys.stderr)
+    print(folded(f"error: {plain(without_passwords(message))}", sys.stderr), file=sys.stderr)
     return code
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+import shutil
+import textwrap
+from typing import Any, TextIO
 
 # what could command a terminal or turn the order of letters
 _COMMANDING = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -31,6 +33,41 @@ def _escaped(text: str) -> str:
 def plain(text: str) -> str:
     """A text as stderr shows it: its lines, and nothing in them that commands a terminal."""
     return "\n".join(map(_escaped, text.split("\n")))
+
+
+# a command of curate in a text: up to a full stop, a comma, …, or the end of the line
+_COMMAND = re.compile(r"(?<![\w/.-])curate(?: (?:'[^']*'|[^\s'.,;:?)]|[.,:](?=\S))+)+")
+_NO_BREAK = "\x00"  # a space at which a line is not folded
+
+
+def folded(text: str, stream: TextIO) -> str:
+    """The text in lines that fit where `stream` is a terminal; elsewhere as it is.
+
+    Words, commands of curate and paths without a space stay whole, so that they can be copied.
+    """
+    if not stream.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    return "\n".join(_fold(line, width) if len(line) > width else line for line in text.split("\n"))
+
+
+def _fold(line: str, width: int) -> str:
+    def whole(match: re.Match[str]) -> str:
+        return match[0].replace(" ", _NO_BREAK)
+
+    glued = _COMMAND.sub(whole, line.lstrip())
+    indent = " " * (len(line) - len(line.lstrip()))
+    # a longer one than a line needs no line of its own
+    glued = re.sub(rf" (?=[^ ]{{{width},}})", _NO_BREAK, glued)
+    lines = textwrap.wrap(
+        glued,
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines).replace(_NO_BREAK, " ")
 
 
 def seconds_text(seconds: float | None) -> str:

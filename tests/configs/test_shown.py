@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
-from curate.configs.shown import bytes_text, counted, formatted, seconds_text
+from curate.configs.shown import bytes_text, counted, folded, formatted, seconds_text
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_breaks_no_word_path_or_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    path = "/videos/" + "deep/" * 9
+    text = f"error: {path} is no file. List them with: curate sql 'a, b. c' --dataset x.y; or go"
+    assert folded(text, Terminal()).split("\n") == [
+        f"error: {path}",
+        "is no file. List them with:",
+        "curate sql 'a, b. c' --dataset x.y; or",
+        "go",
+    ]
+    assert folded(f"    {'word ' * 9}", Terminal()) == f"    {'word ' * 6}word\n    word word"
+    long = f"  or: curate sql '{'x ' * 30}'"
+    assert folded(f"short\n{long}", Terminal()) == f"short\n{long}"
+    assert folded(text, io.StringIO()) == text
 
 
 def test_a_table_never_commands_the_terminal() -> None:

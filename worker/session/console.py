@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from curate.configs.shown import plain
+from curate.configs.shown import folded, plain
 
 
 class Console:
@@ -21,8 +21,9 @@ class Console:
     def say(self, text: str) -> None:
         """A remark."""
         if not self.quiet:
-            print(plain(self._advise(text)), file=sys.stderr, flush=True)
+            print(folded(plain(self._advise(text)), sys.stderr), file=sys.stderr, flush=True)
 
     def warn(self, text: str) -> None:
         """Something that went wrong without ending the command."""
-        print(f"warning: {plain(self._advise(text))}", file=sys.stderr, flush=True)
+        line = f"warning: {plain(self._advise(text))}"
+        print(folded(line, sys.stderr), file=sys.stderr, flush=True)
