@@ -24,7 +24,10 @@ from curate.cli.shared.options import (
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
 from curate.export.tables import check_target
+from curate.tasks.inputs.paths import to_text
+from curate.tasks.storage.locations import below
 from curate.worker.prepared import prepare_worker
+from curate.worker.session.database import OpenDataset
 from curate.worker.session.enqueuing import EnqueueRequest, enqueue_videos
 
 
@@ -62,4 +65,16 @@ def run(
     request = EnqueueRequest(sources, config, sets or (), name, images, export.selection)
     opened, report = enqueue_videos(session, request)
     report.tell(session.console, opened.name)
+    _tell_plan(session, opened, output)
     finish(session, opened, jobs, export)
+
+
+def _tell_plan(session: Session, opened: OpenDataset, output: Path) -> None:
+    """Say which stages and filters the videos go through, and where the results go."""
+    pipeline = opened.pipeline
+    session.console.say(f"stages: {', '.join(pipeline.by_name)}")
+    if pipeline.filters:
+        session.console.say(f"filters: {', '.join(step.name for step in pipeline.filters)}")
+    clips = to_text(str(below(session.settings.clips, opened.dataset.folder)))
+    cut = f" · clips: {clips}" if "path" in pipeline.columns() else ""
+    session.console.say(f"table: {to_text(str(output))}{cut}")

@@ -88,6 +88,9 @@ def test_every_line_does_what_it_says(tmp_path: Path) -> None:
         out, err = done.communicate(timeout=400)
         assert done.returncode in EXPECTED.get(command, {0}), f"{line}\n{out}\n{err}"
         assert "Traceback" not in err
+        if command == "run":  # it says what it will do
+            assert "\nstages: probe, split" in err
+            assert "\ntable: clips.csv · clips: /" in err
     assert not list((tmp_path / "tmp").glob("pymp-*"))  # of workers that were killed
     with (tmp_path / "clips.csv").open(newline="") as file:
         clips = {Path(row["path"]).name: row for row in csv.DictReader(file)}
