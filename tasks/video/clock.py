@@ -98,18 +98,20 @@ class Clock:
         """
         remaining = iter(packets)
         head = list(itertools.islice(remaining, 1))
-        if head and _shown(head[0]) is None:
+        if head and head[0].pts is None and head[0].dts is None:
             head += self._until_stamped(remaining)
-        waiting: list[StampedT] = []  # behind a jump, until the first shown is among them
+        # behind a jump, until the first shown is among them; with the times at which they are
+        waiting: list[tuple[StampedT, int | None]] = []
         for packet in itertools.chain(head, remaining):
-            if self._is_jump(packet):
+            shown = packet.dts if packet.pts is None else packet.pts
+            if self._is_jump(packet, shown):
                 yield from self._begin(waiting)
-                waiting = [packet]
+                waiting = [(packet, shown)]
             elif not waiting:
-                yield self._shifted(packet)
+                yield self._shifted(packet, shown)
             else:
-                waiting.append(packet)
-                shown, first = _shown(packet), _shown(waiting[0])
+                waiting.append((packet, shown))
+                first = waiting[0][1]
                 is_later = shown is None or first is None or shown > first
                 if is_later or len(waiting) > _REORDERED:
                     yield from self._begin(waiting)
@@ -157,7 +159,7 @@ class Clock:
         unstamped = 0  # before the last one with a time stamp
         for packet in packets:
             head.append(packet)
-            stamp = _shown(packet)
+            stamp = packet.dts if packet.pts is None else packet.pts
             if stamp is not None:
                 stamps.append(stamp)
                 unstamped = 1 + len(head) - len(stamps)
@@ -167,9 +169,8 @@ class Clock:
             self._last = min(stamps) - (unstamped + 1) * self.step
         return head
 
-    def _is_jump(self, packet: Stamped) -> bool:
-        """Whether the source's clock jumps before the packet."""
-        shown = _shown(packet)
+    def _is_jump(self, packet: Stamped, shown: int | None) -> bool:
+        """Whether the source's clock jumps before the packet, which is shown at `shown`."""
         if shown is None:
             return False
         is_jump = False
@@ -193,24 +194,24 @@ class Clock:
         self._behind_key = packet.is_keyframe
         return is_jump
 
-    def _begin(self, packets: list[StampedT]) -> Iterator[StampedT]:
-        """Place the packets behind a jump."""
-        stamps = [stamp for packet in packets if (stamp := _shown(packet)) is not None]
+    def _begin(self, packets: list[tuple[StampedT, int | None]]) -> Iterator[StampedT]:
+        """Place the packets behind a jump; they come with the times at which they are shown."""
+        stamps = [shown for _, shown in packets if shown is not None]
         if stamps and self._end is not None:
-            place = next((p.pos for p in packets if p.pos is not None), 0)
+            place = next((p.pos for p, _ in packets if p.pos is not None), 0)
             self.jumps.append(Jump(self._end, self._end - min(stamps), place))
-        return map(self._shifted, packets)
+        return itertools.starmap(self._shifted, packets)
 
-    def _shifted(self, packet: StampedT) -> StampedT:
-        """The packet, with its time stamps as continued."""
+    def _shifted(self, packet: StampedT, shown: int | None) -> StampedT:
+        """The packet, which is shown at `shown`, with its time stamps as continued."""
         offset = self.jumps[-1].offset if self.jumps else 0
         if packet.dts is not None and offset:
             packet.dts += offset
         if packet.pts is not None and offset:
             packet.pts += offset
-        shown = _shown(packet)
-        if shown is not None and (self._end is None or shown + self.step > self._end):
-            self._end = shown + self.step
+        end = None if shown is None else shown + offset + self.step
+        if end is not None and (self._end is None or end > self._end):
+            self._end = end
         return packet
 
 
@@ -254,8 +255,3 @@ class SoundClock:
         start, now = self._starts[self._part], seconds + self._offsets[self._part]
         outside = (start is not None and now < start) or (end is not None and now >= end)
         return None if outside else now
-
-
-def _shown(packet: Stamped) -> int | None:
-    """The time at which the packet's picture is shown."""
-    return packet.dts if packet.pts is None else packet.pts
