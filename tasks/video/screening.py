@@ -159,7 +159,7 @@ class Scored:
     """A frame and what is known of its score: bounds, and by what they are known."""
 
     sketch: Sketch
-    before: Sketch | None  # of the frame before it
+    before: Sketch | None  # of the frame before it; none of a first frame, whose score is 0
     low: float = 0.0
     high: float = _MOST
     is_exact: bool = False
@@ -169,10 +169,10 @@ class Scored:
     def estimate(self, number: int) -> None:
         """Learn its bounds by the mosaic `number`, or exactly where none makes its pixels."""
         before, sketch = self.before, self.sketch
-        if self.is_exact or number <= self.number:
+        if before is None or self.is_exact or number <= self.number:
             return
         now = last = None
-        if before is not None and before.mosaics is sketch.mosaics and sketch.mosaics:
+        if before.mosaics is sketch.mosaics and sketch.mosaics:
             now, last = sketch.pixels(number), before.pixels(number)
         if now is None or last is None:
             self.exact()
@@ -181,12 +181,12 @@ class Scored:
         self.low, self.high = bounds(self.estimated, now.size // 3)
 
     def exact(self) -> float:
-        """The exact score; 0 of a first frame."""
-        if not self.is_exact:
-            before, sketch = self.before, self.sketch
-            score = 0.0 if before is None else content_score(sketch.frame, before.frame)
+        """The exact score."""
+        before, sketch = self.before, self.sketch
+        if before is not None and not self.is_exact:
+            score = content_score(sketch.frame, before.frame)
             self.low, self.high, self.is_exact = score, score, True
-            if before is not None and not sketch.mosaics:  # else the next estimate needs them
+            if not sketch.mosaics:  # else the next estimate needs them
                 before.frame.decoded = sketch.frame.decoded = None  # their pictures are made
         return self.low
 
@@ -222,6 +222,8 @@ class Screen:
                 self._mosaics = tuple(Mosaic(frame, pixels) for pixels in PIXELS)
         sketch = Sketch(frame, self._mosaics)
         scored = Scored(sketch, self._before)
+        if self._before is None:
+            scored.high, scored.is_exact = 0.0, True
         self._before = sketch
         scored.estimate(self._number)
         if scored.high >= self._level:
