@@ -16,7 +16,6 @@ from curate.configs.pipeline import Pipeline
 from curate.configs.schema import Column, StageOptions
 from curate.tasks.borders import BORDER_BOX, Borders
 from curate.tasks.bucket import Bucket, BucketOptions
-from curate.tasks.inputs.extensions import is_image
 from curate.tasks.inputs.paths import to_text
 from curate.tasks.stage import BatchStage, Clip, Outcome, Scores, Video
 from curate.tasks.storage.clip_paths import clip_path
@@ -194,7 +193,7 @@ class Cut(BatchStage[Clip, CutOptions]):
         for _, group in groupby(ordered, key=lambda c: c.video.id):
             clips = list(group)
             video = clips[0].video
-            if is_image(video.path):
+            if video.values.get("media_type") == "image":
                 size = video.values.get("size_bytes")
                 image = {"path": video.path, "file_size": None if size is None else int(size)}
                 outcomes |= {clip.id: Outcome(image) for clip in clips}

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import model_validator
 
 from curate.configs.schema import Column
-from curate.tasks.inputs.extensions import is_image
 from curate.tasks.models.catalog import folder_of
 from curate.tasks.models.onnx_session import check_onnx_runtime
 from curate.tasks.stage import Field, Need, Outcome, Scores, Stage, StageOptions, Video
@@ -277,7 +276,7 @@ class Split(Stage[Video, "Split.Options"]):
             refuse_hdr(row, self.name)
         plan = self._plan
         with writing_samples(self.context.samples, row.id, row.fingerprint) as writer:
-            if is_image(row.path):
+            if row.values.get("media_type") == "image":
                 clips = [image_clip(row.path, plan.hash, writer, plan.views, plan.bars)]
                 frames = _OF_AN_IMAGE
             else:

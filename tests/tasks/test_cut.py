@@ -379,7 +379,7 @@ def test_a_source_that_is_gone_is_unreadable(tmp_path: Path) -> None:
 
 def test_a_still_image_is_not_cut(tmp_path: Path) -> None:
     path = str(media.write_image(tmp_path / "i.png"))
-    video = Video(1, 1, path, "i.png", {"size_bytes": 123})
+    video = Video(1, 1, path, "i.png", {"size_bytes": 123, "media_type": "image"})
     row = Clip(1, 1, 0, video, 0, 1, Fraction(1), {"num_frames": 1}, tmp_path)
     assert stage(tmp_path).run(row).scores == {"path": path, "file_size": 123}
 

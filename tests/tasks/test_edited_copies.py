@@ -86,7 +86,8 @@ class Curate:
         return self.clip_of(number, write_video(self._home / f"{number}.mp4", frames, rate))
 
     def clip_of(self, number: int, path: Path) -> Clip:
-        video = Video(number, 1, str(path), path.name, {})
+        probed = {"media_type": "image" if path.suffix == ".png" else "video"}
+        video = Video(number, 1, str(path), path.name, probed)
         (new,) = self._split.run(video).clips
         return Clip(number, 1, 0, video, 0, 1, Fraction(1), new.scores, self._home)
 

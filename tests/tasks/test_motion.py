@@ -30,7 +30,8 @@ FILTER = "not_static"
 def scores(path: Path, home: Path, **options: Any) -> dict[str, Any]:
     """split, then motion, for the first clip of a file."""
     context = Context(Settings(home=home))
-    video = Video(1, 1, str(path), path.name, {})
+    probed = {"media_type": "image" if path.suffix == ".png" else "video"}
+    video = Video(1, 1, str(path), path.name, probed)
     new = Split(Split.Options(min_seconds=0.0, **options), context).run(video).clips[0]
     clip = Clip(
         1,

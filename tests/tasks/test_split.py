@@ -264,7 +264,8 @@ def test_a_scene_much_longer_than_what_is_held_keeps_its_points(tmp_path: Path) 
 
 
 def test_an_image_is_one_clip_without_times(tmp_path: Path) -> None:
-    (clip,) = split(write_image(tmp_path / "a.png"), tmp_path).clips
+    probed = {"media_type": "image"}
+    (clip,) = split(write_image(tmp_path / "a.png"), tmp_path, probed).clips
     assert (clip.index, clip.start_pts, clip.end_pts) == (0, 0, 1)
     assert (clip.scores["num_frames"], clip.scores["fps"], clip.scores["seconds"]) == (
         1,

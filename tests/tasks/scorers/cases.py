@@ -73,7 +73,8 @@ def clips_of(path: Path, number: int) -> list[Clip]:
     """The clips of a file as split finds them; their samples are written. An id is 10 * number +
     index.
     """
-    video = Video(number, 1, str(path), path.name, {})
+    probed = {"media_type": "image" if path.suffix == ".png" else "video"}
+    video = Video(number, 1, str(path), path.name, probed)
     made = Split(Split.Options(min_seconds=0.0), Context(settings())).run(video).clips
     return [
         Clip(10 * number + new.index, 1, new.index, video, new.start_pts, new.end_pts, Fraction(1),
