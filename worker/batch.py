@@ -119,7 +119,7 @@ class BatchRunner:
         self._lease_keeper = LeaseKeeper(
             engine, self._writer, progress=self._progress, also_renew=permits.renew
         )
-        self._unreleased: list[ClaimRequest] = []  # grows only while the database does not answer
+        self.unreleased: list[ClaimRequest] = []  # grows only while the database does not answer
 
     def run(self, dataset: Dataset, pipeline: Pipeline, stage: str) -> BatchReport | None:
         """Run one batch of a stage; return None if no row waits for it.
@@ -173,7 +173,7 @@ class BatchRunner:
                 return report
         except BaseException as error:
             # even without `claimed` it may hold rows: the database's answer may have been lost
-            self._unreleased.append(request)
+            self.unreleased.append(request)
             with contextlib.suppress(ServiceError):
                 self.release_unreleased()
             if isinstance(error, ServiceError):
@@ -182,11 +182,11 @@ class BatchRunner:
 
     def release_unreleased(self) -> None:
         """Release the rows of batches that ended while the database did not answer."""
-        while self._unreleased:
-            request = self._unreleased[0]
+        while self.unreleased:
+            request = self.unreleased[0]
             with writing(self.engine) as connection:
                 release_rows(connection, request.dataset_id, [request.owner], request.step)
-            self._unreleased.pop(0)
+            self.unreleased.pop(0)
 
     def _save(self, claimed: Claim, outcomes: Outcomes) -> Saved:
         """Save, retrying while the database does not answer."""

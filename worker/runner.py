@@ -88,7 +88,8 @@ class Runner:
                 return None
             dataset_id, stage, partial = job[0], job[1].name, False
         with self._pause_after_service_error(stage):
-            self.batches.release_unreleased()
+            if self.batches.unreleased:
+                self.batches.release_unreleased()
             self._running = {}  # in case the database does not answer
             self._running = readable_datasets(self.engine, RUNNING)
         candidates = [i for i, (_, pipeline) in self._running.items() if stage in pipeline.by_name]
