@@ -13,7 +13,7 @@ from curate.configs.schema import Level
 from curate.db.engine import reading
 from curate.db.expressions import unix_time
 from curate.db.queue.leases import FREE, at_bound_stage
-from curate.db.queue.ordered import ready_in_order
+from curate.db.queue.ordered import turn_of
 from curate.db.schema import rows_of
 
 
@@ -91,10 +91,8 @@ def _ready(
     if not count:
         return None
     if step.order:
-        if connection.execute(leased_statement(step.level), at).first():
-            return None
-        ready = ready_in_order(connection, dataset_id, step, pipeline, step.order)
-        head = ready is not None and connection.execute(ready.limit(1)).first()
+        turn = turn_of(connection, dataset_id, step, pipeline, step.order)
+        head = turn and connection.execute(turn.statement, {**turn.parameters, "most": 1}).first()
         return Ready(step, 1) if head else None
     full, partial = divmod(int(count), size)
     # rows of a dead batch are taken in halves and never wait for a full batch
@@ -110,14 +108,6 @@ def free_statement(level: Level) -> Select[int, float]:
     free = select(ends).where(*at_bound_stage(level), ends < unix_time())
     counted = free.limit(bindparam("most")).subquery()
     return select(func.count(), func.max(counted.c.lease_until))
-
-
-@cache
-def leased_statement(level: Level) -> Select[int]:
-    """The SELECT of a row that a live batch holds."""
-    table = rows_of(level)
-    leased = (*at_bound_stage(level), table.c.lease_until >= unix_time())
-    return select(table.c.id).where(*leased).limit(1)
 
 
 def _upstream_busy(
