@@ -78,7 +78,7 @@ class Mosaic:
         self._tiny.colorspace, self._tiny.color_range = frame.colorspace, frame.color_range
         luma, *self._chroma = (plane(self._tiny, number) for number in range(3))
         self._inner = [luma[y, x::4] for y in (1, 2) for x in (1, 2)]
-        lines, places = top + [[0], [1]], left + [[0], [1]]
+        lines, places = (first + np.arange(2)[:, None] for first in (top, left))
         self._places = (lines[:, None] * stored[0].line_size + places).reshape(4, count)
         chroma_places = lines[..., None] // 2 * stored[1].line_size + places.T // 2
         self._chroma_places = chroma_places.reshape(2, 2 * count)
