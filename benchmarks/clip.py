@@ -1,14 +1,16 @@
-"""CPU seconds and memory of the networks on MindSpore against PyTorch and ONNX Runtime, and passes
-of the image tower.
+"""CPU seconds and memory of the networks as a CPU runs them, against MindSpore and PyTorch, and
+passes of the image tower.
 
-    python benchmarks/clip.py [--rounds 4] [--torch-python PATH] [--keep FOLDER] [--skip ENGINE]
+    python benchmarks/clip.py [--rounds 4] [--threads N] [--size vit-b-32] [--torch-python PATH]
+                              [--keep FOLDER] [--skip ENGINE]
 
 Weights are random, CLIP's at the size of ViT-L/14. Each engine runs in a process of its own, with
 the same weights, inputs, batch and threads; they take turns batch by batch, and only the one at
 work runs. CPU time is user and system. PyTorch is no part of curate: without --torch-python an
-environment is made for it in ~/.cache, 1 GB from the network. ONNX Runtime runs what PyTorch
-exports. The last line printed is one JSON object; outputs that differ by more than 1e-4 end it with
-1.
+environment is made for it in ~/.cache, 1 GB from the network. It is given texts padded to the
+longest of the batch, as transformers pads them, and those padded to 77 tokens, as OpenAI's code and
+open_clip do. The last line printed is one JSON object; outputs that differ by more than 1e-4 end it
+with 1.
 """
 
 from __future__ import annotations
@@ -29,22 +31,21 @@ from typing import Any
 from clip_engines import BATCH, TEXTS
 
 ENGINES = {
-    "image": ("mindspore", "torch", "onnxruntime", "mindspore_whole"),
-    "text": ("mindspore", "torch"),
-    "lpips": ("mindspore", "torch"),
+    "image": ("curate", "torch", "mindspore"),
+    "text": ("curate", "torch", "torch_77", "mindspore"),
+    "long_text": ("curate", "torch", "mindspore"),
+    "lpips": ("curate", "torch"),
 }
 WHAT = {
-    "mindspore": "curate: MindSpore, one layer compiled for all",
-    "mindspore_whole": "MindSpore, its 24 layers compiled as one graph",
+    "curate": "curate on a CPU: ONNX Runtime",
+    "mindspore": "curate without ONNX Runtime: MindSpore, one layer compiled for all",
     "torch": "PyTorch, as transformers runs it",
-    "onnxruntime": "ONNX Runtime, threads do not spin",
+    "torch_77": "PyTorch, texts padded to 77 tokens",
 }
-UNITS = {"image": "image", "text": "text", "lpips": "frame"}
-ONCE = "mindspore_whole"  # in the first round only: it is there for its first batch and its memory
+UNITS = {"image": "image", "text": "text", "long_text": "text", "lpips": "frame"}
 TOLERANCE = 1e-4
-TORCH = ("torch==2.13.0", "transformers==4.57.1", "safetensors", "onnx", "onnxscript", "numpy")
+TORCH = ("torch==2.13.0", "transformers==4.57.1", "safetensors", "numpy")
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu"  # PyPI's torch for Linux brings CUDA along
-THREADS = len(os.sched_getaffinity(0))
 
 Took = Mapping[str, float]
 
@@ -52,18 +53,18 @@ Took = Mapping[str, float]
 class Engine:
     """A process that loads a model when made, and runs a batch when told."""
 
-    def __init__(self, line: str, models: Path, torch_python: str) -> None:
+    def __init__(self, line: str, models: Path, asked: argparse.Namespace) -> None:
         print(f"{time.strftime('%X')} {line}", file=sys.stderr)
         self._log = models / f"{line}.log"
         program = Path(__file__).resolve().parent / "clip_engines.py"
-        python = torch_python if line.endswith("_torch") else sys.executable
+        python = asked.torch_python if "_torch" in line else sys.executable
         libraries = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
                 [python, program, line, models],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
                 cwd=models,  # where MindSpore leaves what it knows of a failed compilation
-                env={**os.environ, **dict.fromkeys(libraries, str(THREADS))},
+                env={**os.environ, **dict.fromkeys(libraries, str(asked.threads))},
             )  # fmt: skip
         self.load = self._answer()
         self.batches: list[Took] = []
@@ -117,36 +118,30 @@ def torch_python() -> str:
     return str(python)
 
 
-def prepare(models: Path) -> None:
+def prepare(models: Path, size: Any) -> None:
     """Weights and tokens, unless a folder that was kept has them."""
     import numpy as np
     from tests import tiny
 
     from curate.tasks.models.tokens import Tokens
 
-    if not (models / "tokens.npy").exists():
-        tiny.write_clip(models / "clip", "vit-l-14")
+    if not (models / "text.tokens.npy").exists():
+        tiny.write_clip(models / "clip", size)
         tiny.write_lpips(models / "lpips")
-        np.save(models / "tokens.npy", Tokens(models / "clip").encode(TEXTS, 77).astype(np.int64))
+        for part, texts in TEXTS.items():
+            tokens = Tokens(models / "clip").encode(texts, 77).astype(np.int64)
+            np.save(models / f"{part}.tokens.npy", tokens)
 
 
 def race(part: str, models: Path, asked: argparse.Namespace) -> dict[str, Engine]:
     """The engines of a part, after their first batch and the rounds."""
     names = [name for name in ENGINES[part] if name not in asked.skip]
-    if "onnxruntime" in names and not (models / "image.onnx.data").exists():
-        Engine("export_torch", models, asked.torch_python).close()
-    engines = {name: Engine(f"{part}_{name}", models, asked.torch_python) for name in names}
-    for name, engine in engines.items():
-        engine.batch()
-        if name == ONCE:
+    engines = {name: Engine(f"{part}_{name}", models, asked) for name in names}
+    for _ in range(1 + asked.rounds):
+        for engine in engines.values():
             engine.batch()
-            engine.close()
-    for _ in range(asked.rounds):
-        for engine in (engine for name, engine in engines.items() if name != ONCE):
-            engine.batch()
-    for name, engine in engines.items():
-        if name != ONCE:
-            engine.close()
+    for engine in engines.values():
+        engine.close()
     return engines
 
 
@@ -159,9 +154,9 @@ def main() -> None:
     parser.add_argument(
         "--rounds", type=int, default=4, help="batches of 8 that each engine runs, after the first"
     )
-    parser.add_argument(
-        "--torch-python", help="a Python with torch, transformers, safetensors, onnx and onnxscript"
-    )
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--size", choices=["vit-l-14", "vit-b-32", "tiny"], default="vit-l-14")
+    parser.add_argument("--torch-python", help="a Python with torch, transformers and safetensors")
     parser.add_argument(
         "--keep", type=Path, help="an existing folder for the weights (3 GB), to use them again"
     )
@@ -169,7 +164,7 @@ def main() -> None:
         "--skip",
         action="append",
         default=[],
-        choices=[name for name in WHAT if name != "mindspore"],
+        choices=[name for name in WHAT if name != "curate"],
     )
     parser.add_argument(
         "--part", action="append", choices=ENGINES, help="only these networks, without the passes"
@@ -182,17 +177,24 @@ def main() -> None:
 
 def compare(models: Path, asked: argparse.Namespace) -> None:
     """Run the engines and print what they cost."""
-    prepare(models)
-    print(f"{THREADS} threads, batches of {BATCH}, the least and the median of {asked.rounds}")
-    found = {part: table(part, race(part, models, asked), models) for part in asked.part or ENGINES}
-    print(json.dumps(found if asked.part else {**found, "passes_per_clip": counted(models)}))
+    prepare(models, asked.size)
+    print(
+        f"{asked.size}, {asked.threads} threads, batches of {BATCH}, "
+        f"the least and the median of {asked.rounds}"
+    )
+    parts = asked.part or ENGINES
+    found = {part: table(part, race(part, models, asked), models) for part in parts}
+    whole = {"size": asked.size, "threads": asked.threads, **found}
+    if not asked.part:
+        whole["passes_per_clip"] = counted(models, asked)
+    print(json.dumps(whole))
     if any(part["largest_difference"] > TOLERANCE for part in found.values()):
         sys.exit(f"outputs differ by more than {TOLERANCE}")
 
 
-def counted(models: Path) -> Took:
+def counted(models: Path, asked: argparse.Namespace) -> Took:
     """Pictures that went through the image tower, per clip; printed."""
-    engine = Engine("passes", models, sys.executable)
+    engine = Engine("passes", models, asked)
     engine.close()
     passes = engine.load
     print(
@@ -217,9 +219,9 @@ def table(part: str, engines: Mapping[str, Engine], models: Path) -> dict[str, A
             f"{took['peak_mb']:21.0f}  {WHAT[name]}"
         )
     others = {
-        name: ratios(engines["mindspore"], engine)
+        name: ratios(engines["curate"], engine)
         for name, engine in engines.items()
-        if name != "mindspore"
+        if name != "curate"
     }
     worst = difference(
         [outputs(models / f"{part}_{name}.npy") for name in engines], part != "lpips"

@@ -25,7 +25,14 @@ sys.path.insert(
 
 BATCH, SCENES = 8, 12
 _THINGS = ("dog", "cat", "bus", "man", "kite", "sun", "ship", "crab")
-TEXTS = [f"a {thing} on a beach, seen from {number} metres" for number, thing in enumerate(_THINGS)]
+_CAPTION = (
+    "The camera slowly moves over a wide green valley with trees and a small river while birds fly "
+    "past, and people walk along the path near an old stone bridge under a cloudy sky at dusk. "
+)
+TEXTS = {  # such as labels have, and such as captioners write: cut to 77 tokens
+    "text": [f"a {thing} on a beach, seen from {far} metres" for far, thing in enumerate(_THINGS)],
+    "long_text": [f"{thing.capitalize()}. {_CAPTION * 3}" for thing in _THINGS],
+}
 
 Run = Callable[[], Any]
 
@@ -52,54 +59,49 @@ def frames() -> Any:
 # that runs one batch
 
 
-def image_mindspore(models: Path) -> Run:
-    """The image tower as clip_embed runs it."""
+def image_curate(models: Path) -> Run:
+    """The image tower as clip_embed runs it on a CPU."""
     from curate.tasks.models.towers import image_tower
 
-    tower, batch = image_tower(models / "clip", "CPU", batch=BATCH), pixels()
+    tower, batch = image_tower(models / "clip", "CPU"), pixels()
     return lambda: tower.embed(batch)
 
 
-def image_mindspore_whole(models: Path) -> Run:
-    """The same model with its 24 layers compiled as one graph."""
-    from curate.tasks.models import cpu_kernels, towers
+def image_mindspore(models: Path) -> Run:
+    """The image tower as clip_embed runs it on an NPU, here on MindSpore's CPU target."""
+    from curate.tasks.models.towers_mindspore import MindSporeImageTower
 
-    class Whole(towers.ImageTower):
-        def _build(self, cls: Any, config: Any, encoder: str) -> Any:
-            model = cls(config)
-            model.set_train(False)
-            cpu_kernels.fill_in(model, self._device)
-            parameters = towers.parameters_of(model)
-            for parameter, value in zip(
-                parameters.values(), self._tensors(list(parameters)), strict=True
-            ):
-                parameter.set_data(value)
-            owner = model.vision_model.encoder
-            layers = owner.layers
-
-            @self._ms.jit(jit_level="O0")  # type: ignore[untyped-decorator]
-            def compiled(hidden: Any, mask: Any, causal: Any) -> Any:
-                for layer in layers:
-                    hidden = layer(hidden, mask, causal, False)[0]
-                return hidden
-
-            del owner.layers
-            owner.layers = [lambda *given, **_: (compiled(*given),)]
-            return model
-
-    tower, batch = Whole(models / "clip", "CPU", "float32", BATCH), pixels()
+    tower, batch = MindSporeImageTower(models / "clip", "CPU", "auto", BATCH), pixels()
     return lambda: tower.embed(batch)
 
 
-def text_mindspore(models: Path) -> Run:
-    """The text tower as match and option_match run it, tokenizer included."""
+def text_curate(models: Path, part: str = "text") -> Run:
+    """The text tower as match and option_match run it on a CPU, tokenizer included."""
     from curate.tasks.models.towers import text_tower
 
-    tower = text_tower(models / "clip", "CPU", batch=BATCH)
-    return lambda: tower.embed(TEXTS)
+    tower = text_tower(models / "clip", "CPU")
+    return lambda: tower.embed(TEXTS[part])
 
 
-def lpips_mindspore(models: Path) -> Run:
+def text_mindspore(models: Path, part: str = "text") -> Run:
+    """The same as on an NPU, here on MindSpore's CPU target."""
+    from curate.tasks.models.towers_mindspore import MindSporeTextTower
+
+    tower = MindSporeTextTower(models / "clip", "CPU", "auto", BATCH)
+    return lambda: tower.embed(TEXTS[part])
+
+
+def long_text_curate(models: Path) -> Run:
+    """As text_curate, of texts that are cut."""
+    return text_curate(models, "long_text")
+
+
+def long_text_mindspore(models: Path) -> Run:
+    """As text_mindspore, of texts that are cut."""
+    return text_mindspore(models, "long_text")
+
+
+def lpips_curate(models: Path) -> Run:
     """Distances of neighbours as the stage lpips computes them: each frame's features once."""
     import numpy as np
 
@@ -131,16 +133,25 @@ def image_torch(models: Path) -> Run:
     return lambda: model(batch).image_embeds.numpy()
 
 
-def text_torch(models: Path) -> Run:
-    """transformers' text tower on the same tokens."""
+def text_torch(models: Path, part: str = "text", length: int | None = None) -> Run:
+    """transformers' text tower on the same tokens, as long as the longest text."""
     import numpy as np
     import torch
 
-    model, ids = (
-        _torch_clip(models, "CLIPTextModelWithProjection"),
-        torch.from_numpy(np.load(models / "tokens.npy")),
-    )
+    model = _torch_clip(models, "CLIPTextModelWithProjection")
+    ids = torch.from_numpy(np.load(models / f"{part}.tokens.npy"))
+    ids = ids[:, : length or int(ids.argmax(1).max()) + 1]
     return lambda: model(ids).text_embeds.numpy()
+
+
+def text_torch_77(models: Path) -> Run:
+    """The same on 77 tokens each."""
+    return text_torch(models, length=77)
+
+
+def long_text_torch(models: Path) -> Run:
+    """The same on texts that are cut."""
+    return text_torch(models, "long_text")
 
 
 def lpips_torch(models: Path) -> Run:
@@ -181,36 +192,6 @@ def lpips_torch(models: Path) -> Run:
     )
 
 
-def export_torch(models: Path) -> Run:
-    """Write the image tower as ONNX, for one batch size."""
-    import torch
-
-    model = _torch_clip(models, "CLIPVisionModelWithProjection")
-
-    class Embeds(torch.nn.Module):  # type: ignore[misc]
-        def forward(self, pictures: Any) -> Any:
-            return model(pictures).image_embeds
-
-    torch.onnx.export(
-        Embeds().eval(), (torch.from_numpy(pixels()),), str(models / "image.onnx"), dynamo=True
-    )
-    return pixels
-
-
-def image_onnxruntime(models: Path) -> Run:
-    """The exported tower. Threads that spin while they wait would be counted as CPU seconds."""
-    import onnxruntime  # type: ignore[import-untyped]
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = len(os.sched_getaffinity(0))
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(
-        str(models / "image.onnx"), options, ["CPUExecutionProvider"]
-    )
-    given = {session.get_inputs()[0].name: pixels()}
-    return lambda: session.run(None, given)[0]
-
-
 # ---------------------------------------------------------------- passes of the tower
 
 
@@ -223,15 +204,15 @@ def passes() -> dict[str, float]:
 
     from curate.configs.settings import Settings
     from curate.tasks import aesthetic, clip_embed, match, option_match
-    from curate.tasks.models.towers import ImageTower
+    from curate.tasks.models.towers_onnx import OnnxImageTower
 
-    embed, seen = ImageTower.embed, []
+    embed, seen = OnnxImageTower.embed, []
 
-    def counted(tower: ImageTower, pictures: Any) -> Any:
+    def counted(tower: OnnxImageTower, pictures: Any) -> Any:
         seen.append(len(pictures))
         return embed(tower, pictures)
 
-    ImageTower.embed = counted  # type: ignore[method-assign, assignment]
+    OnnxImageTower.embed = counted  # type: ignore[method-assign, assignment]
     scorers: list[tuple[Any, dict[str, Any]]] = [
         (option_match.OptionMatch, {"texts": ["a dog", "a cat"]}),
         (aesthetic.Aesthetic, {}), (match.Match, {}),

@@ -45,7 +45,13 @@ CHANNELS = (
 CONVOLUTIONS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # their places among its layers
 TAPS = (64, 128, 256, 512, 512)  # channels of the five features that LPIPS compares
 
-Size = Literal["tiny", "vit-l-14"]
+Size = Literal["tiny", "vit-b-32", "vit-l-14"]
+# a patch's side; widths, layers and heads of the text and of the image tower
+_SIZES: dict[Size, tuple[int, tuple[int, int, int], tuple[int, int, int]]] = {
+    "tiny": (32, (64, 2, 4), (64, 2, 4)),
+    "vit-b-32": (32, (512, 12, 8), (768, 12, 12)),
+    "vit-l-14": (14, (768, 12, 12), (1024, 24, 16)),
+}
 _MERGES = Path(__file__).parent / "accuracy" / "data" / "clip_merges.txt.gz"
 _CHUNK = 1 << 20  # numbers drawn at once
 
@@ -192,14 +198,14 @@ def clip_config(size: Size = "tiny") -> dict[str, Any]:
     """The config.json of a CLIP model; ids of special tokens as in openai/clip-vit-large-patch14 (2
     means: the largest id, which end-of-text is).
     """
-    wide = size == "vit-l-14"
+    patch, of_text, of_images = _SIZES[size]
     text = {
         "model_type": "clip_text_model", "vocab_size": 49408, "max_position_embeddings": 77,
-        "bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1, **_widths(768, 12, 12, wide),
+        "bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1, **_widths(*of_text),
     }  # fmt: skip
     vision = {
-        "model_type": "clip_vision_model", "image_size": 224, "patch_size": 14 if wide else 32,
-        "num_channels": 3, **_widths(1024, 24, 16, wide),
+        "model_type": "clip_vision_model", "image_size": 224, "patch_size": patch,
+        "num_channels": 3, **_widths(*of_images),
     }  # fmt: skip
     return {
         "architectures": ["CLIPModel"], "model_type": "clip", "torch_dtype": "float32",
@@ -209,8 +215,7 @@ def clip_config(size: Size = "tiny") -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _widths(hidden: int, layers: int, heads: int, wide: bool) -> dict[str, Any]:
-    hidden, layers, heads = (hidden, layers, heads) if wide else (64, 2, 4)
+def _widths(hidden: int, layers: int, heads: int) -> dict[str, Any]:
     return {
         "hidden_size": hidden, "intermediate_size": 4 * hidden, "num_hidden_layers": layers,
         "num_attention_heads": heads, "projection_dim": DIM, "hidden_act": "quick_gelu",

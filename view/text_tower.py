@@ -1,4 +1,4 @@
-"""The text tower in a process of its own: it loads MindSpore, which takes seconds and much memory.
+"""The text tower in a process of its own: loading it takes seconds and much memory.
 
 The process starts with the first text, and anew when it died. It ends with the server, also when
 that is killed: its stdin ends then.
@@ -22,7 +22,7 @@ from curate.tasks.models.embeddings import TextVector
 from curate.tasks.models.trial_process import how_it_ended
 
 COMMAND = (sys.executable, "-W", "ignore", "-m", "curate.tasks.models.text_process")
-SECONDS = 120.0  # that an answer may take; the first one waits for MindSpore and the weights
+SECONDS = 120.0  # that an answer may take; the first one waits for the weights
 END_SECONDS = 5.0  # that a process may take to end which has closed its stdout
 LONGEST_ANSWER = 1 << 20  # bytes
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from curate.tasks.models import cpu_kernels, mindone_light
 from curate.tasks.models.device import Device, Dtype, device_errors, mindspore
-from curate.tasks.models.towers import parameters_of
+from curate.tasks.models.towers_mindspore import parameters_of
 from curate.tasks.models.weights import Weights
 
 Floats = NDArray[np.float32]

@@ -18,7 +18,7 @@ from curate.tasks.captioners.writing import Beginning
 from curate.tasks.models import mindone_light
 from curate.tasks.models.device import device_errors
 from curate.tasks.models.layouts import Shape, Shapes, linear, size, vision_model
-from curate.tasks.models.towers import parameters_of, shared
+from curate.tasks.models.towers_mindspore import parameters_of, shared
 
 VISION_SIZES = (
     "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "patch_size",
@@ -103,8 +103,8 @@ def skipped_layers(config: Mapping[str, Any], key: str, vision: Any) -> int:
 class PatchTower:
     """CLIP's image tower as LLaVA uses it: returns states of patches instead of an embedding.
 
-    All layers share one compiled layer, as in curate.tasks.models.towers. The last `skipped` layers
-    are not run.
+    All layers share one compiled layer, as in curate.tasks.models.towers_mindspore. The last
+    `skipped` layers are not run.
     """
 
     def __init__(self, loader: Loader, config: Any, prefix: str, skipped: int, batch: int) -> None:

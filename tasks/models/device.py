@@ -79,6 +79,14 @@ def target_of(setting: str) -> Target:
     return "Ascend" if npus() else "CPU"
 
 
+def threads() -> int:
+    """How many threads a network may use in this process: OMP_NUM_THREADS, which workers set; 1
+    without it.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, int(given)) if given.isdecimal() else 1
+
+
 @cache
 def start(setting: str) -> Device:
     """Select the device of this process, before its first MindSpore operation.

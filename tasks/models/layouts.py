@@ -50,6 +50,7 @@ _VISION = {
     "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12,
     "num_attention_heads": 12, "num_channels": 3, "image_size": 224, "patch_size": 32,
 }  # fmt: skip
+_LAYERS: Mapping[str, Any] = {"hidden_act": "quick_gelu", "layer_norm_eps": 1e-5}
 # far above the largest published CLIP (ViT-bigG/14); keeps hostile files from asking for terabytes
 _LARGEST = {
     "vocab_size": 300_000, "hidden_size": 8192, "intermediate_size": 65_536,
@@ -158,14 +159,33 @@ def tower(config: Mapping[str, Any], name: str) -> dict[str, int]:
     Raises BadConfig.
     """
     defaults = _TEXT if name == "text" else _VISION
-    given = dict(_object(config, f"{name}_config"))
-    older = _object(config, f"{name}_config_dict")  # if present, transformers prefers it
-    if older:
-        given |= {**defaults, **older}
+    given = _tower_config(config, name, defaults)
     sizes = {key: size(given, key, default, _LARGEST[key]) for key, default in defaults.items()}
     if sizes["hidden_size"] % sizes["num_attention_heads"]:
         raise BadConfig(f"hidden_size of {name}_config is no multiple of num_attention_heads")
     return sizes
+
+
+def tower_layers(config: Mapping[str, Any], name: str) -> tuple[str, float]:
+    """The activation of a CLIP tower, and what its normalisations add to a variance.
+
+    Raises BadConfig.
+    """
+    given = _tower_config(config, name, _LAYERS)
+    activation, epsilon = (given.get(key, default) for key, default in _LAYERS.items())
+    if not isinstance(activation, str):
+        raise BadConfig(f"hidden_act of {name}_config is no text")
+    if not isinstance(epsilon, float) or not 0 < epsilon < 1:
+        raise BadConfig(f"layer_norm_eps of {name}_config is no number from 0 to 1")
+    return activation, epsilon
+
+
+def _tower_config(
+    config: Mapping[str, Any], name: str, defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    given = dict(_object(config, f"{name}_config"))
+    older = _object(config, f"{name}_config_dict")  # if present, transformers prefers it
+    return given | {**defaults, **older} if older else given
 
 
 def positions(vision: Mapping[str, int]) -> int:
@@ -197,6 +217,8 @@ def _clip(config: Mapping[str, Any]) -> Iterator[tuple[str, Shape]]:
     if config.get("model_type", "clip") != "clip":
         raise BadConfig(f"model_type is {str(config['model_type'])[:40]}, not clip")
     text, vision = tower(config, "text"), tower(config, "vision")
+    for name in ("text", "vision"):
+        tower_layers(config, name)  # which are no matter of shapes, but wrong ones are told here
     common = size(config, "projection_dim", 512, _LARGEST["projection_dim"])
     width = text["hidden_size"]
     embeddings = "text_model.embeddings"

@@ -1,4 +1,4 @@
-"""Runs networks by ONNX Runtime on the CPU, with one thread: other cores work on other clips."""
+"""Runs networks by ONNX Runtime on the CPU, mostly by one thread: other cores do other clips."""
 
 from __future__ import annotations
 
@@ -9,11 +9,22 @@ from typing import Any
 
 from curate.configs.errors import BadModel, PackageMissing
 from curate.configs.packages import install
+from curate.tasks.models import device
+from curate.tasks.models.catalog import ModelKind
+
+_ON_CPUS: tuple[ModelKind, ...] = ("clip", "lpips")
 
 
 def has_onnx_runtime() -> bool:
     """Whether ONNX Runtime is installed. Does not import it."""
     return importlib.util.find_spec("onnxruntime") is not None
+
+
+def on_onnx(kind: ModelKind, setting: str) -> bool:
+    """Whether a model that an NPU runs by MindSpore runs here on ONNX Runtime: CLIP and LPIPS do,
+    on a CPU where it is installed. `setting` is that of the device.
+    """
+    return kind in _ON_CPUS and device.target_of(setting) == "CPU" and has_onnx_runtime()
 
 
 def check_onnx_runtime(what: str) -> None:
@@ -32,14 +43,16 @@ def onnx_runtime(what: str) -> Any:
     return importlib.import_module("onnxruntime")
 
 
-def onnx_session(source: bytes | Path, what: str, path: Path) -> Any:
+def onnx_session(source: bytes | Path, what: str, path: Path, threads: int = 1) -> Any:
     """An InferenceSession of an ONNX file, or of its content.
 
     Raises PackageMissing; BadModel, naming `path`, if ONNX Runtime cannot use it.
     """
     runtime = onnx_runtime(what)
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    # threads that spin while they wait would take the cores of other processes
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors
     # memory that is kept for the next batch: twice as much for TransNetV2, and not faster
     options.enable_cpu_mem_arena = options.enable_mem_pattern = False

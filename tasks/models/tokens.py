@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from curate.configs.errors import BadModel, CurateError
 from curate.tasks.models import words
-from curate.tasks.models.device import check_installed
-from curate.tasks.models.tokenizer_file import read_tokenizer
+from curate.tasks.models.tokenizer_file import check_tokenizers, read_tokenizer
 
 END = "<|endoftext|>"
 
@@ -24,7 +23,7 @@ class Tokens:
     """
 
     def __init__(self, folder: Path) -> None:
-        check_installed()
+        check_tokenizers("CLIP's text tower")
         whole = folder / "tokenizer.json"
         try:
             if whole.is_file():

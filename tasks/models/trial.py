@@ -26,11 +26,11 @@ from curate.tasks.models.embeddings import unit
 from curate.tasks.models.heads import aesthetic_head, nsfw_head
 from curate.tasks.models.layouts import HEAD_WIDTH
 from curate.tasks.models.minilm import minilm
-from curate.tasks.models.onnx_session import onnx_session
+from curate.tasks.models.onnx_session import on_onnx, onnx_session
 from curate.tasks.models.towers import image_tower, text_tower
 from curate.tasks.models.transnet import onnx_transnet
 from curate.tasks.models.verify import published_files
-from curate.tasks.models.vgg import lpips_model, on_onnx
+from curate.tasks.models.vgg import lpips_model
 
 Floats = NDArray[np.float32]
 Run = Callable[[], Floats]  # one batch through the model
@@ -60,7 +60,7 @@ def trial(
     elif (
         kind in AS_PUBLISHED
         or kind in ("transnetv2", "efficientnet_lite0")
-        or (kind == "lpips" and on_onnx(settings.device))
+        or on_onnx(kind, settings.device)
     ):
         where = "ONNX Runtime"
     else:
@@ -95,7 +95,7 @@ def _loaded(kind: ModelKind, folder: Path, setting: str, tower: Path | None) -> 
             pixels = random.standard_normal(shape, np.float32)
             return (
                 lambda: np.concatenate([image.embed(pixels), text.embed(["a dog on a beach"])]),
-                f"{image.batch} pictures and a text",
+                f"{image.batch} picture{'s' * (image.batch > 1)} and a text",
             )
         case "aesthetic" | "nsfw":
             head = aesthetic_head(folder) if kind == "aesthetic" else nsfw_head(folder)

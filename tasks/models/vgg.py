@@ -23,7 +23,7 @@ from curate.tasks.models import checkpoint, cpu_kernels, device, verify
 from curate.tasks.models.device import Dtype, device_errors
 from curate.tasks.models.model_cache import cached_model
 from curate.tasks.models.onnx_graph import OnnxGraph
-from curate.tasks.models.onnx_session import has_onnx_runtime, onnx_session
+from curate.tasks.models.onnx_session import on_onnx, onnx_session
 
 Floats = NDArray[np.float32]
 Features = tuple[Floats, ...]
@@ -146,16 +146,11 @@ def onnx_lpips(folder: Path) -> LpipsNetwork:
     return cached_model(OnnxLpips, folder)
 
 
-def on_onnx(setting: str) -> bool:
-    """Whether LPIPS runs on ONNX Runtime under this setting of the device."""
-    return device.target_of(setting) == "CPU" and has_onnx_runtime()
-
-
 def lpips_model(folder: Path, setting: str = "auto", dtype: Dtype = "auto") -> LpipsNetwork:
     """The LPIPS model of a folder, shared within the process, by ONNX Runtime or MindSpore.
 
     Raises BadModel, NoDevice, PackageMissing.
     """
-    if on_onnx(setting):
+    if on_onnx("lpips", setting):
         return onnx_lpips(folder)
     return cached_model(MindSporeLpips, folder, setting, dtype)

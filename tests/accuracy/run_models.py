@@ -32,29 +32,41 @@ def alone(event: str, arguments: Sequence[Any]) -> None:
 
 
 def images(models: Path) -> dict[str, Any]:
-    """Image features, for each way to batch."""
-    from curate.tasks.models.towers import image_tower
+    """Image features by both engines, for each way to batch."""
+    from curate.tasks.models.towers_mindspore import MindSporeImageTower
+    from curate.tasks.models.towers_onnx import OnnxImageTower
 
-    tower, pixels = image_tower(models / tiny.CLIP, "CPU"), inputs.pixels()
+    folder, pixels = models / tiny.CLIP, inputs.pixels()
+    engines = {
+        "image": MindSporeImageTower(folder, "CPU", "auto", None),
+        "image, ONNX,": OnnxImageTower(folder, 4),
+    }
     return {
-        f"image {name}": np.concatenate(
+        f"{engine} {name}": np.concatenate(
             [tower.embed(pixels[i : i + size]) for i in range(0, len(pixels), size)]
         )
+        for engine, tower in engines.items()
         for name, size in BATCHES.items()
     }
 
 
 def texts(models: Path) -> dict[str, Any]:
-    """Text features, what the text tower says cosines are multiplied by, and features by another
-    ``eos_token_id``.
+    """Text features by both engines, what text towers say cosines are multiplied by, and features
+    by another ``eos_token_id``.
     """
-    from curate.tasks.models.towers import text_tower
+    from curate.tasks.models.towers_mindspore import MindSporeTextTower
+    from curate.tasks.models.towers_onnx import OnnxTextTower
 
-    tower = text_tower(models / tiny.CLIP, "CPU")
-    newer = text_tower(other_end(models / tiny.CLIP, models / "other-end"), "CPU")
+    folder = models / tiny.CLIP
+    newer = other_end(folder, models / "other-end")
+    tower, onnx = MindSporeTextTower(folder, "CPU", "auto", None), OnnxTextTower(folder)
+    newer_tower = MindSporeTextTower(newer, "CPU", "auto", None)
     return {
         "text": tower.embed(inputs.TOWER_TEXTS), "logit_scale": np.array(tower.logit_scale),
-        "text, other end": newer.embed(inputs.TOWER_TEXTS),
+        "text, other end": newer_tower.embed(inputs.TOWER_TEXTS),
+        "text, ONNX": onnx.embed(inputs.TOWER_TEXTS),
+        "text, ONNX, other end": OnnxTextTower(newer).embed(inputs.TOWER_TEXTS),
+        "logit_scale, ONNX": np.array(onnx.logit_scale),
     }  # fmt: skip
 
 

@@ -1,5 +1,5 @@
-"""The networks on MindSpore give what PyTorch gave, on the CPU target and without torch or a
-network.
+"""The networks give what PyTorch gave, on MindSpore's CPU target and on ONNX Runtime, without
+torch or a network.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ def found(cases: Mapping[str, str]) -> References:
 
 
 @pytest.mark.parametrize("batches", BATCHES)
+@pytest.mark.parametrize("engine", ["", ", ONNX,"])
 def test_image_features(
-    batches: str, found: References, references: References, compare: Compare
+    engine: str, batches: str, found: References, references: References, compare: Compare
 ) -> None:
-    assert found[f"image {batches}"].dtype == np.float32
-    compare(f"CLIP image features, {batches}", found[f"image {batches}"], references["image_f64"])
+    features = found[f"image{engine} {batches}"]
+    assert features.dtype == np.float32
+    compare(f"CLIP image features{engine} {batches}", features, references["image_f64"])
 
 
 def test_unit_image_features(found: References, references: References, compare: Compare) -> None:
@@ -40,29 +42,37 @@ def test_unit_image_features(found: References, references: References, compare:
     compare("CLIP unit image features", units, oracle.unit(references["image_f64"]))
 
 
-def test_text_features(found: References, references: References, compare: Compare) -> None:
-    assert found["text"].dtype == np.float32
-    compare("CLIP text features", found["text"], references["text_f64"])
+@pytest.mark.parametrize("engine", ["", ", ONNX"])
+def test_text_features(
+    engine: str, found: References, references: References, compare: Compare
+) -> None:
+    assert found[f"text{engine}"].dtype == np.float32
+    compare(f"CLIP text features{engine}", found[f"text{engine}"], references["text_f64"])
 
 
-def test_logits(found: References, references: References, compare: Compare) -> None:
+@pytest.mark.parametrize("names", [("image", "text"), ("image, ONNX,", "text, ONNX")])
+def test_logits(
+    names: tuple[str, str], found: References, references: References, compare: Compare
+) -> None:
     """100 times the cosine; float32 products as the stages form them."""
-    image, text = (oracle.unit(found[name]) for name in ("image all at once", "text"))
+    image, text = (oracle.unit(found[name]) for name in (f"{names[0]} all at once", names[1]))
     assert image.dtype == text.dtype == np.float32
     compare(
-        "CLIP logits (match, option_match)",
+        f"CLIP logits (match, option_match), {names[1]}",
         found["logit_scale"] * (image @ text.T),
         references["logits_f64"],
     )
 
 
 def test_logit_scale(found: References, facts: Mapping[str, Any]) -> None:
+    assert found["logit_scale"] == found["logit_scale, ONNX"]
     assert float(found["logit_scale"]) == pytest.approx(facts["logit_scale, f32"], rel=1e-6)
 
 
 def test_text_features_are_those_of_the_end_however_a_config_names_it(found: References) -> None:
     """eos_token_id is 2 in OpenAI's configs (it means the largest id) and 49407 in later ones."""
-    np.testing.assert_array_equal(found["text, other end"], found["text"])
+    for engine in ("text", "text, ONNX"):
+        np.testing.assert_array_equal(found[f"{engine}, other end"], found[engine])
 
 
 @pytest.mark.parametrize(

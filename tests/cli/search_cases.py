@@ -28,8 +28,9 @@ from curate.db.datasets import Dataset
 from curate.db.engine import make_engine
 from curate.db.schema import clips, embeddings
 from curate.tasks.inputs.files import Input
+from curate.tasks.models.clip_tower import TextTower
 from curate.tasks.models.embeddings import stored, unit
-from curate.tasks.models.towers import TextTower, text_tower
+from curate.tasks.models.towers import text_tower
 from curate.worker.session.pipelines import resolve
 from tests import tiny
 from tests.children import main

@@ -6,6 +6,7 @@ One process for all, for MindSpore takes seconds to start. Tests say what the fo
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 import sys
@@ -21,7 +22,10 @@ from numpy.typing import NDArray
 
 from curate.configs.settings import Settings
 from curate.tasks.models import checkpoint, cpu_kernels, device, towers
+from curate.tasks.models.clip_tower import ImageTower, TextTower
 from curate.tasks.models.device import Device
+from curate.tasks.models.towers_mindspore import MindSporeImageTower, MindSporeTextTower
+from curate.tasks.models.towers_onnx import OnnxImageTower, OnnxTextTower
 from curate.tasks.models.transnet import OnnxTransNet
 from curate.tasks.models.transnet_mindspore import MindSporeTransNet
 from curate.tasks.models.trial import trial
@@ -208,15 +212,21 @@ def activations() -> Any:
 
 
 @cache
-def image() -> towers.ImageTower:
-    """The image tower, held: another would be made as soon as nobody holds it."""
-    return towers.image_tower(folder(), "CPU")
+def image() -> MindSporeImageTower:
+    """The image tower on MindSpore."""
+    return MindSporeImageTower(folder(), "CPU", "auto", None)
 
 
 @cache
-def text() -> towers.TextTower:
-    """The text tower, held."""
-    return towers.text_tower(folder(), "CPU")
+def text() -> MindSporeTextTower:
+    """The text tower on MindSpore."""
+    return MindSporeTextTower(folder(), "CPU", "auto", None)
+
+
+@cache
+def on_cpu() -> tuple[ImageTower, TextTower]:
+    """Both as a CPU has them, held: others would be made as soon as nobody holds them."""
+    return towers.image_tower(folder(), "CPU"), towers.text_tower(folder(), "CPU")
 
 
 def pictures(count: int) -> Array:
@@ -226,31 +236,35 @@ def pictures(count: int) -> Array:
 
 def tower_facts() -> Any:
     """What the towers say of themselves, and of nothing at all."""
-    none = image().embed(np.zeros((0, 3, 224, 224), np.float32)), text().embed([])
+    nothing = np.zeros((0, 3, 224, 224), np.float32)
+    engines = on_cpu(), (image(), text())
+    none = [made for i, t in engines for made in (i.embed(nothing), t.embed([]))]
     return {
-        "revisions": [
-            image().revision, text().revision, checkpoint.revision(folder() / "model.safetensors"),
-        ],
-        "side": image().side, "width": image().width, "logit_scale": text().logit_scale,
+        "kinds": [type(tower).__name__ for tower in on_cpu()],
+        "revisions": [tower.revision for pair in engines for tower in pair],
+        "revision": checkpoint.revision(folder() / "model.safetensors"),
+        "side": [i.side for i, _ in engines], "logit_scale": [t.logit_scale for _, t in engines],
         "none": [[list(n.shape), str(n.dtype)] for n in none],
         "once": [
-            towers.image_tower(folder(), "CPU") is image(),
-            towers.text_tower(folder(), "CPU") is text(),
+            towers.image_tower(folder(), "CPU") is on_cpu()[0],
+            towers.text_tower(folder(), "CPU") is on_cpu()[1],
         ],
     }  # fmt: skip
 
 
 def batches() -> Any:
-    """Differences of 11 pictures and texts embedded together (8 and 3 in a pass) and one by one."""
-    noise, words = pictures(11), [f"picture number {n}" for n in range(11)]
-    together = image().embed(noise), text().embed(words)
-    single = (
-        np.concatenate([image().embed(noise[n : n + 1]) for n in range(11)]),
-        np.concatenate([text().embed([word]) for word in words]),
-    )
-    return [
-        float(np.abs(a - b).max() / np.abs(a).max()) for a, b in zip(together, single, strict=True)
-    ]
+    """Differences of 11 pictures and texts embedded together and one by one, of each engine, and of
+    both engines. On MindSpore 8 and 3 are in a pass. One text is cut to 77 tokens, others are long.
+    """
+    noise = pictures(11)
+    words = ["a river " * (n * n) + f"in picture number {n}" for n in range(11)]
+    together, single = [], []
+    for pictured, said_of in ((image(), text()), on_cpu()):
+        together += [pictured.embed(noise), said_of.embed(words)]
+        single.append(np.concatenate([pictured.embed(noise[n : n + 1]) for n in range(11)]))
+        single.append(np.concatenate([said_of.embed([word]) for word in words]))
+    pairs = [*zip(together, single, strict=True), *zip(together[:2], together[2:], strict=True)]
+    return [float(np.abs(a - b).max() / np.abs(a).max()) for a, b in pairs]
 
 
 def half() -> Any:
@@ -265,10 +279,38 @@ def half() -> Any:
     copy = altered("half", tiny.CLIP, change)
     assert load_file(copy / "model.safetensors")["visual_projection.weight"].dtype == np.float16
     whole = image().embed(pictures(2))
-    found = towers.ImageTower(copy, "CPU", "float16", None).embed(pictures(2))
+    engines = MindSporeImageTower(copy, "CPU", "float16", None), OnnxImageTower(copy)
+    found = [tower.embed(pictures(2)) for tower in engines]
     return {
-        "difference": float(np.abs(found - whole).max() / np.abs(whole).max()),
-        "dtype": str(found.dtype),
+        "differences": [float(np.abs(one - whole).max() / np.abs(whole).max()) for one in found],
+        "dtypes": [str(one.dtype) for one in found],
+    }
+
+
+def gelu() -> Any:
+    """How far both engines are apart with the activation of other CLIPs, and what is said of one
+    that is unknown or no text.
+    """
+    copies = []
+    for number, activation in enumerate(("gelu", "tanh", 1)):
+        copy = altered(f"gelu{number}", tiny.CLIP, lambda t: None)
+        config = json.loads((copy / "config.json").read_text())
+        for part in ("text_config", "vision_config"):
+            config[part]["hidden_act"] = activation
+        (copy / "config.json").write_text(json.dumps(config))
+        copies.append(copy)
+    pairs = [
+        (tower(copies[0], "CPU", "auto", None).embed(given), onnx(copies[0]).embed(given))
+        for tower, onnx, given in (
+            (MindSporeImageTower, OnnxImageTower, pictures(2)),
+            (MindSporeTextTower, OnnxTextTower, ["a dog"]),
+        )
+    ]
+    quick = text().embed(["a dog"])
+    return {
+        "differences": [float(np.abs(a - b).max() / np.abs(a).max()) for a, b in pairs],
+        "from quick_gelu": float(np.abs(quick - pairs[1][1]).max()),
+        "said": [said(partial(OnnxTextTower, copy)) for copy in copies[1:]],
     }
 
 
@@ -281,8 +323,8 @@ def as_on_an_npu() -> Any:
     device.Device.weights_dtype = lambda *_: "float16"  # type: ignore[method-assign]
     try:
         made = (
-            towers.ImageTower(folder(), "CPU", "auto", 2),
-            towers.TextTower(folder(), "CPU", "auto", 1),
+            MindSporeImageTower(folder(), "CPU", "auto", 2),
+            MindSporeTextTower(folder(), "CPU", "auto", 1),
         )
         found = made[0].embed(pictures(2)), made[1].embed(["a dog"])
     finally:
@@ -316,13 +358,12 @@ def replaced() -> Any:
 
 def open_files() -> int:
     """Files of weights that a tower holds open."""
-    tower = towers.image_tower(folder(), "CPU")
+    assert image() and on_cpu()
     links = [
         link.readlink().name
         for link in Path("/proc/self/fd").iterdir()
         if link.is_symlink() and link.exists()
     ]
-    assert tower.width
     return links.count("model.safetensors")
 
 
@@ -398,6 +439,7 @@ CASES: dict[str, Callable[[], Any]] = {
     "towers": tower_facts,
     "batches": batches,
     "half": half,
+    "gelu": gelu,
     "as on an NPU": as_on_an_npu,
     "refused": refused,
     "replaced": replaced,

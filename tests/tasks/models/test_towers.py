@@ -1,4 +1,4 @@
-"""CLIP's towers: loaded once, in batches of one size, from whole checkpoints only."""
+"""CLIP's towers on both engines: loaded once, equal, from whole checkpoints only."""
 
 from __future__ import annotations
 
@@ -7,18 +7,34 @@ from typing import Any
 
 import pytest
 
+from curate.tasks.models.catalog import ModelKind
+from curate.tasks.models.onnx_session import on_onnx
+
 Found = Mapping[str, Any]
 
 
 def test_both_towers_name_the_weights_by_their_file(found: Found) -> None:
-    image, text, file = found["towers"]["revisions"]
-    assert image == text == file and len(file) >= 8
+    file = found["towers"]["revision"]
+    assert found["towers"]["revisions"] == [file] * 4 and len(file) >= 8
+
+
+def test_a_cpu_runs_both_on_onnx_runtime(found: Found) -> None:
+    assert found["towers"]["kinds"] == ["OnnxImageTower", "OnnxTextTower"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "setting", "on"),
+    [("clip", "CPU", True), ("lpips", "CPU", True), ("clip", "Ascend", False),
+     ("transnetv2", "CPU", False), ("qwen2_vl", "CPU", False)],
+)  # fmt: skip
+def test_which_models_need_mindspore_where(kind: ModelKind, setting: str, on: bool) -> None:
+    assert on_onnx(kind, setting) == on
 
 
 def test_what_towers_say_of_themselves(found: Found) -> None:
     towers = found["towers"]
-    assert (towers["side"], towers["width"]) == (224, 768)
-    assert towers["logit_scale"] == pytest.approx(100, rel=1e-5)
+    assert towers["side"] == [224, 224]
+    assert towers["logit_scale"] == pytest.approx([100, 100], rel=1e-5)
 
 
 def test_a_process_loads_a_tower_once(found: Found) -> None:
@@ -26,16 +42,26 @@ def test_a_process_loads_a_tower_once(found: Found) -> None:
 
 
 def test_nothing_gives_nothing(found: Found) -> None:
-    assert found["towers"]["none"] == [[[0, 768], "float32"]] * 2
+    assert found["towers"]["none"] == [[[0, 768], "float32"]] * 4
 
 
-def test_what_else_is_in_a_batch_and_what_fills_it_up_changes_nothing(found: Found) -> None:
-    assert all(difference < 1e-5 for difference in found["batches"])
+def test_neither_the_rest_of_a_batch_nor_the_engine_changes_embeddings(found: Found) -> None:
+    assert len(found["batches"]) == 6
+    assert all(difference < 1e-5 for difference in found["batches"]), found["batches"]
+    assert found["batches"][2] == 0, "of pictures on ONNX Runtime, to the last digit"
+
+
+def test_the_activation_is_that_of_the_config(found: Found) -> None:
+    gelu = found["gelu"]
+    assert all(difference < 1e-5 for difference in gelu["differences"])
+    assert gelu["from quick_gelu"] > 1e-3
+    (kind, unknown), (_, strange) = gelu["said"]
+    assert (kind, "tanh" in unknown, "hidden_act" in strange) == ("BadModel", True, True)
 
 
 def test_weights_of_half_precision_are_used_in_float32_on_the_cpu(found: Found) -> None:
-    assert found["half"]["dtype"] == "float32"
-    assert 0 < found["half"]["difference"] < 1e-2
+    assert found["half"]["dtypes"] == ["float32"] * 2
+    assert all(0 < difference < 1e-2 for difference in found["half"]["differences"])
 
 
 def test_replaced_weights_are_loaded_again(found: Found) -> None:

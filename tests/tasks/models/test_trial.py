@@ -10,7 +10,7 @@ import pytest
 
 @pytest.mark.parametrize(
     ("kind", "device"),
-    [("clip", "CPU, 8 pictures and a text"), ("aesthetic", "NumPy"), ("nsfw", "NumPy")],
+    [("clip", "ONNX Runtime, 10 pictures and a text"), ("aesthetic", "NumPy"), ("nsfw", "NumPy")],
 )
 def test_each_kind_says_what_it_ran_and_what_it_took(
     kind: str, device: str, found: Mapping[str, Any]

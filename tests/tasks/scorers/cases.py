@@ -186,7 +186,7 @@ def option_match_another_text() -> Any:
     """The same with a text more, and no image tower made meanwhile."""
     embedded()
     with mock.patch.object(
-        towers.ImageTower, "__init__", side_effect=AssertionError("an image tower was made")
+        towers, "image_tower", side_effect=AssertionError("an image tower was made")
     ):
         first = option_match(texts=["a dog", "a cat"])
         second = option_match(texts=["a dog", "a cat", "a red bus"])
