@@ -255,8 +255,8 @@ class FramesDiffer(StageError):
 
 
 class CannotCopy(StageError):
-    """{path} cannot be cut without encoding it: {why}. Encode with: `curate redo cut DATASET --set
-    cut.mode=encode`
+    """{path} cannot be cut without encoding it: {why}. Start a dataset with: --set
+    cut.mode=smart
     """
 
     first = "message"
