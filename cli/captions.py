@@ -105,7 +105,7 @@ then, or none.
         emit_json({"dataset": opened.name, "dropped": dropped})
     else:
         print(f"dataset {opened.name}: {counted(dropped, 'caption')} dropped")
-    _suggest_reclean(session, opened, dropped)
+    _suggest_reclean(session, opened, dropped, dropped=True)
 
 
 @captions.command()
@@ -350,10 +350,19 @@ def _print_comparison(
         print(f"{names[0]} has {share}; {votes.equal} alike, {votes.neither} neither")
 
 
-def _suggest_reclean(session: Session, opened: OpenDataset, changed: int) -> None:
-    if changed and CLEAN in opened.pipeline.by_name:
-        resume = ("resume", opened.name, "-o", "clips.csv")
-        session.next(("reclean", opened.name), resume)
+def _suggest_reclean(
+    session: Session, opened: OpenDataset, changed: int, dropped: bool = False
+) -> None:
+    """Say what makes texts of the captions that are there now."""
+    clean = opened.pipeline.by_name.get(CLEAN)
+    if not changed or clean is None:
+        return
+    redo = []
+    rewritten = getattr(clean.options, "rewritten", "")
+    if dropped and rewritten:
+        session.console.say("what rewrite wrote of these captions stays until its redo")
+        redo = [("redo", "rewrite", opened.name)]
+    session.next(*redo, ("reclean", opened.name), ("resume", opened.name, "-o", "clips.csv"))
 
 
 def _read_captions(table: str) -> Iterator[TableCaption]:

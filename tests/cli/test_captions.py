@@ -13,7 +13,7 @@ from sqlalchemy import text
 from curate.cli import captions as commands
 from curate.db.engine import writing
 from curate.tasks.inputs.files import fingerprint_now
-from tests.cli.conftest import Call, Filled
+from tests.cli.conftest import Call, Filled, give_pipeline
 from tests.media import write_image
 
 
@@ -285,3 +285,17 @@ def wait_for_server(captioned: Filled, folder: Path) -> None:
         connection.execute(
             text("UPDATE clips SET stage = 'openai', status = 'active' WHERE id < 3")
         )
+
+
+def test_texts_by_a_rewriter_are_written_anew_after_a_drop(
+    curate: Call, filled: Filled, tmp_path: Path
+) -> None:
+    rewriter = {"stage": "rewrite", "model": "m"}
+    clean = {"stage": "clean_text", "rewritten": "text_dense"}
+    give_pipeline(filled, ["probe", "split", {"stage": "openai", "model": "m"}, rewriter, clean])
+    table = tmp_path / "t.csv"
+    table.write_text("clip_id,text\n1,One\n")
+    loaded = curate("captions", "load", str(table)).err  # a text by hand goes before
+    assert ("redo rewrite" in loaded, "Next: curate reclean pets\n" in loaded) == (False, True)
+    dropped = curate("captions", "drop").err
+    assert "Next: curate redo rewrite pets\n  or: curate reclean pets\n" in dropped
