@@ -39,6 +39,7 @@ def set_(
 
     Example:
       curate set cut.time_limit=3600
+      curate set multi_caption.captioners.openai.url=http://HOST:8000/v1
     """
     session = Session.of(ctx)
     if dataset and "=" in dataset and "=" not in assignment:
@@ -47,11 +48,10 @@ def set_(
     opened = open_dataset(session, dataset)
     stage, _, option = assignment.partition("=")[0].strip().partition(".")
     options = find_step(opened, stage).options
-    changeable = options.change_no_score
-    if option.strip() not in changeable:
+    if not options.changes_no_score(option.strip()):
         known = sorted(type(options).model_fields)
-        what = f"{assignment}: what may change is {', '.join(changeable)}"
-        if option.strip() in known:
+        what = f"{assignment}: what may change is {', '.join(options.change_no_score)}"
+        if option.strip().partition(".")[0] in known:
             redo = f"curate redo {stage} DATASET --set {shlex.quote(assignment)}"
             what += f"; for one that changes scores: `{redo}`"
         else:

@@ -40,8 +40,7 @@ class StageStep:
 
     def scores_as(self, other: StageStep) -> bool:
         """Whether another form of the stage gives the same scores: its other options are equal."""
-        ignored = set(self.options.change_no_score)
-        return self.options.model_dump(exclude=ignored) == other.options.model_dump(exclude=ignored)
+        return self.options.deciding() == other.options.deciding()
 
     @cached_property
     def level(self) -> Level:
@@ -203,7 +202,9 @@ def at_place(source: object, place: str) -> str:
 def override(
     steps: Sequence[Mapping[str, Any]], assignments: Iterable[str]
 ) -> list[dict[str, Any]]:
-    """The steps with ``name.option=value`` assignments applied; values are read as YAML.
+    """The steps with ``name.option=value`` assignments applied; values are read as YAML. An option
+    that is a list of stages may be changed in part, ``name.captioners.openai.url=value``; of
+    several of one name by their places: ``name.captioners.0.url=value``.
 
     Raises ConfigError for a malformed assignment or a step that is not there.
     """
@@ -220,11 +221,29 @@ def override(
             known = [str(s.get("stage") or s.get("filter")) for s in result]
             raise ConfigError(source=f"--set {assignment}", why=_unknown("step", name, known))
         try:
-            step[option.strip()] = load_text(value)
+            new = load_text(value)
         except ValueError as error:
             why = f"the value is not valid YAML: {error}"
             raise ConfigError(source=f"--set {assignment}", why=why) from None
+        option, dot, part = option.strip().partition(".")
+        step[option] = _with_part(step.get(option), part, new, assignment) if dot else new
     return result
+
+
+def _with_part(listed: Any, part: str, new: Any, assignment: str) -> list[dict[str, Any]]:
+    """A list of stages with another option of one of them; `part` is NAME.OPTION or PLACE.OPTION.
+    Raises ConfigError.
+    """
+    which, _, option = part.partition(".")
+    stages = [dict(one) for one in listed] if isinstance(listed, list) else []
+    places = [str(n) for n, one in enumerate(stages) if which in (str(n), one.get("stage"))]
+    if len(places) != 1 or not option:
+        names = [f"{n}: {one.get('stage')}" for n, one in enumerate(stages)]
+        known = ", ".join(names) or "there is no list of stages"
+        why = f"{part} must name one stage by its name or place, and an option; here: {known}"
+        raise ConfigError(source=f"--set {assignment}", why=why)
+    stages[int(places[0])][option] = new
+    return stages
 
 
 def assignment(step: str, option: str, value: str) -> str:

@@ -4,6 +4,7 @@ default. And the states of a dataset and of a file.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, get_args
 
@@ -92,6 +93,17 @@ class StageOptions(BaseModel):
     """Names of options, where a stage has them, that only say where and when its batches run, how
     large they are and how long they may take. `curate set` changes them while rows are at work.
     """
+
+    followers: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Options whose defaults go by another one, by its name: they follow when it changes."""
+
+    def changes_no_score(self, option: str) -> bool:
+        """Whether `curate set` may change an option, or a part of one: `captioners.openai.url`."""
+        return option in self.change_no_score
+
+    def deciding(self) -> dict[str, Any]:
+        """The options that decide what the stage writes, by name."""
+        return self.model_dump(exclude=set(self.change_no_score))
 
     enabled: bool = Field(True, description="run this stage")
     queue: Queue = Field("cpu", description="the Celery queue its tasks go to")

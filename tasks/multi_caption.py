@@ -65,6 +65,22 @@ class MultiCaptionOptions(StageOptions):
         full = [{"stage": cls.name, **o.model_dump(mode="json")} for cls, o in members]
         return {"queue": queue, **given, "captioners": full}
 
+    def changes_no_score(self, option: str) -> bool:
+        """Also of where a captioner asks, such as captioners.openai.url or captioners.0.url."""
+        listed, _, part = option.partition(".")
+        which, _, own = part.partition(".")
+        if listed != "captioners" or not own:
+            return super().changes_no_score(option)
+        members = [member_of(one, None) for one in self.captioners]
+        named = [o for n, (cls, o) in enumerate(members) if which in (str(n), cls.name)]
+        return any(options.changes_no_score(own) for options in named)
+
+    def deciding(self) -> dict[str, Any]:
+        """Of its captioners too only what decides."""
+        members = [member_of(one, None) for one in self.captioners]
+        own = [{"stage": cls.name, **options.deciding()} for cls, options in members]
+        return {**super().deciding(), "captioners": own}
+
     @property
     def members(self) -> list[Member]:
         """The captioners that are switched on, each with its options."""

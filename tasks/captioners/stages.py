@@ -42,6 +42,8 @@ PROMPT = (
 class CaptionOptions(StageOptions):
     """Options of every stage that captions."""
 
+    followers = {"fields": ("prompt", "max_new_tokens")}
+
     prompt: str = Field(PROMPT, min_length=1, description="what is asked about each clip")
     max_new_tokens: int = Field(200, ge=1, le=8192, description="tokens of a caption at most")
     fields: Fields = Field(

@@ -9,6 +9,7 @@ import yaml
 from sqlalchemy import text
 
 from curate.db import datasets
+from curate.tasks.captioners.fields import FIELDS_PROMPT
 from curate.worker.session.pipelines import resolve
 from tests import tiny
 from tests.cli.conftest import Call, Filled, option_of, positions
@@ -227,3 +228,14 @@ def test_redo_of_no_clip_says_so(
     name = "empty" if words == ["cut"] else "pets"
     result = curate("redo", *words, name)
     assert (result.code, says in result.err, "0 clips back" in result.out) == (0, True, True)
+
+
+def test_a_prompt_that_nobody_chose_goes_by_the_fields(curate: Call, captioned: Filled) -> None:
+    """So do the tokens: 200 are too few for an answer in fields. What was chosen stays."""
+    assert curate("redo", "openai", "--set", "openai.fields=default").code == 0
+    assert option_of(captioned, "openai", "max_new_tokens") == 1024
+    assert option_of(captioned, "openai", "prompt") == FIELDS_PROMPT
+    assert curate("redo", "openai", "--set", "openai.prompt=Why?").code == 0
+    assert curate("redo", "openai", "--set", "openai.fields={}").code == 0
+    assert option_of(captioned, "openai", "max_new_tokens") == 200
+    assert option_of(captioned, "openai", "prompt") == "Why?"

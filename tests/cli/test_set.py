@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+import yaml
 
 from curate.db import datasets
-from tests.cli.conftest import Call, Filled, option_of, positions
+from curate.worker.session.pipelines import pipeline_of
+from tests.cli.conftest import Call, Filled, give_pipeline, option_of, positions
 
 
 def test_set_changes_an_option_and_no_row(curate: Call, filled: Filled) -> None:
@@ -62,3 +66,36 @@ def test_set_refuses_what_a_new_dataset_would_be_refused(curate: Call, captioned
     assert datasets.pick(captioned.engine, "pets") == before
     assert curate("set", "openai.price={input: 1}").code == 0
     assert curate("set", "openai.max_cost=5").code == 0
+
+
+TWO = """
+- probe
+- split
+- stage: multi_caption
+  captioners: [{stage: openai, model: m, url: "http://a/v1"}, {stage: openai, model: n}]
+- cut
+"""
+
+
+def test_a_captioner_of_several_is_asked_elsewhere(curate: Call, filled: Filled) -> None:
+    give_pipeline(filled, yaml.safe_load(TWO))
+    before = positions(filled)
+    (old,) = (s for s in pipeline_of(datasets.pick(filled.engine, "pets")).stages[2:3])
+    assert curate("set", "multi_caption.captioners.0.url=http://b/v1").code == 0
+    (new,) = (s for s in pipeline_of(datasets.pick(filled.engine, "pets")).stages[2:3])
+    assert new.scores_as(old)  # what is at work is saved
+    listed: Any = option_of(filled, "multi_caption", "captioners")
+    assert [one["url"] for one in listed] == ["http://b/v1", "http://127.0.0.1:8000/v1"]
+    assert positions(filled) == before
+    for part, code, says in (
+        ("openai.url=http://c/v1", 3, "by its name or place, and an option; here: 0: openai, 1:"),
+        ("0.prompt=Why?", 2, "curate redo multi_caption pets --set"),
+        ("2.url=x", 2, "what may change is"),
+        ("0.urll=x", 2, "what may change is"),
+    ):
+        result = curate("set", f"multi_caption.captioners.{part}")
+        assert (result.code, says in result.err) == (code, True), result.err
+    sets = ("--set", "multi_caption.captioners.0.prompt=Why?")
+    assert curate("redo", "multi_caption", *sets).code == 0
+    listed = option_of(filled, "multi_caption", "captioners")
+    assert [one["prompt"] == "Why?" for one in listed] == [True, False]

@@ -76,7 +76,7 @@ def resolve_steps(
     origin = {(step_name(s), o): str(source) for s in joined for o in s if step_name(s) in names}
     for assignment in sets:
         name, _, option = assignment.partition("=")[0].strip().partition(".")
-        origin[(name, option.strip())] = "--set"
+        origin[(name, option.strip().partition(".")[0])] = "--set"
     return Resolved(pipeline, steps, origin)
 
 
@@ -105,10 +105,30 @@ def pipeline_of(dataset: Dataset) -> Pipeline:
 
 def changed_pipeline(dataset: Dataset, sets: Sequence[str]) -> Pipeline:
     """The frozen pipeline of a dataset with overrides. Raises ConfigError, FilterError."""
-    steps = override(dataset.frozen, sets)
+    steps = override(_without_followers(dataset.frozen, sets), sets)
     pipeline = parse(steps, stages(), f"of dataset {dataset.name}")
     check(pipeline, ready=False)
     return pipeline
+
+
+def _without_followers(frozen: Sequence[RawStep], sets: Sequence[str]) -> list[dict[str, Any]]:
+    """The steps without options that nobody has chosen and whose defaults go by one in `sets`, such
+    as the prompt by `fields`.
+    """
+    steps = [dict(step) for step in frozen]
+    for assignment in sets:
+        name, _, option = assignment.partition("=")[0].strip().partition(".")
+        for step in steps:
+            if step.get("stage") != name or name not in stages():
+                continue
+            options = stages()[name].Options
+            followers = options.followers.get(option.strip(), ())
+            rest = {key: step[key] for key in step if key not in ("stage", *followers)}
+            usual = options(**rest) if followers else None
+            for follower in followers:
+                if step.get(follower) == getattr(usual, follower):
+                    step.pop(follower, None)
+    return steps
 
 
 def check(pipeline: Pipeline, ready: bool = True) -> None:
