@@ -9,7 +9,6 @@ filters and another text. What reached rows and tables is compared with the form
 from __future__ import annotations
 
 import csv
-import importlib.util
 import itertools
 import json
 import os
@@ -31,6 +30,7 @@ from curate.configs.errors import ConfigError
 from curate.configs.pipeline import read_yaml
 from curate.configs.presets import PRESETS
 from curate.tasks.clip_embed import POINTS
+from curate.tasks.models.onnx_session import has_onnx_runtime
 from curate.tasks.models.tokens import Tokens
 from curate.tasks.video.samples import Samples
 from curate.worker.session.pipelines import resolve
@@ -84,9 +84,7 @@ class Line:
     batches: list[Rows] = field(default_factory=list)  # of clip_embed, after each
     scores: list[Rows] = field(default_factory=list)  # option_scores after each
     killed: str = ""  # owner of the batch at which its worker was killed
-    mapped: dict[str, set[bool]] = field(
-        default_factory=dict
-    )  # by queue: whether processes had mapped MindSpore
+    mapped: dict[str, set[str]] = field(default_factory=dict)  # which engines, by queue
 
     @property
     def home(self) -> Path:
@@ -135,14 +133,15 @@ class Line:
         )
 
     def look(self) -> None:
-        """Note which workers have mapped MindSpore."""
+        """Note which engines workers have mapped."""
         for pid in processes(self.home, "curate.worker"):
             with suppress(OSError):
                 *_, options = Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
                 maps = Path(f"/proc/{pid}/maps").read_text()
                 # one that was forked early shows its name in place of its options
                 queue = json.loads(options)["queues"] if options.startswith("{") else "cpu"
-                self.mapped.setdefault(queue, set()).add("/mindspore/" in maps)
+                engines = {one for one in ("mindspore", "onnxruntime") if f"/{one}/" in maps}
+                self.mapped.setdefault(queue, set()).update(engines)
 
     def kill(self) -> None:
         """Kill the process that has a batch of clip_embed, once."""
@@ -201,8 +200,8 @@ def steps() -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     """The line after it all."""
-    if importlib.util.find_spec("mindspore") is None:
-        pytest.skip("MindSpore is not installed")
+    if not has_onnx_runtime():
+        pytest.skip("ONNX Runtime is not installed")
     if servers.redis_program() is None:
         pytest.skip(servers.NO_REDIS)
     line = Line(tmp_path_factory.mktemp("line"))
@@ -386,10 +385,8 @@ def test_a_batch_whose_worker_was_killed_is_done_again_once(line: Line) -> None:
     assert all(row["owner"] is None and row["attempts"] <= 1 for row in line.first)
 
 
-def test_workers_of_cpu_never_load_mindspore(line: Line) -> None:
-    assert line.mapped == {"cpu": {False}, "ascend": {False, True}}, (
-        "on ascend the child does, its parent does not"
-    )
+def test_without_an_npu_no_worker_loads_mindspore(line: Line) -> None:
+    assert line.mapped == {"cpu": set(), "ascend": {"onnxruntime"}}
 
 
 def test_the_table_has_the_scores(line: Line) -> None:
