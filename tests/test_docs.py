@@ -88,6 +88,9 @@ def unknown_names(words: list[str]) -> list[str]:
     found = [name for name in named if name not in stages()]
     for assignment in assigned:
         step, _, option = assignment.partition("=")[0].partition(".")
+        listed, _, part = option.partition(".")
+        if part and listed in stages()[step].Options.model_fields:  # captioners.openai.url
+            step, _, option = part.partition(".")
         known = stages()[step].Options.model_fields if step in stages() else ("where", "enabled")
         found += [] if option in known else [f"{step}.{option}"]
     return found

@@ -77,16 +77,16 @@ TWO = """
 """
 
 
-def test_a_captioner_of_several_is_asked_elsewhere(curate: Call, filled: Filled) -> None:
-    give_pipeline(filled, yaml.safe_load(TWO))
-    before = positions(filled)
-    (old,) = (s for s in pipeline_of(datasets.pick(filled.engine, "pets")).stages[2:3])
+def test_a_captioner_of_several_is_asked_elsewhere(curate: Call, captioned: Filled) -> None:
+    give_pipeline(captioned, yaml.safe_load(TWO))
+    before = positions(captioned)
+    (old,) = (s for s in pipeline_of(datasets.pick(captioned.engine, "pets")).stages[2:3])
     assert curate("set", "multi_caption.captioners.0.url=http://b/v1").code == 0
-    (new,) = (s for s in pipeline_of(datasets.pick(filled.engine, "pets")).stages[2:3])
+    (new,) = (s for s in pipeline_of(datasets.pick(captioned.engine, "pets")).stages[2:3])
     assert new.scores_as(old)  # what is at work is saved
-    listed: Any = option_of(filled, "multi_caption", "captioners")
+    listed: Any = option_of(captioned, "multi_caption", "captioners")
     assert [one["url"] for one in listed] == ["http://b/v1", "http://127.0.0.1:8000/v1"]
-    assert positions(filled) == before
+    assert positions(captioned) == before
     for part, code, says in (
         ("openai.url=http://c/v1", 3, "by its name or place, and an option; here: 0: openai, 1:"),
         ("0.prompt=Why?", 2, "curate redo multi_caption pets --set"),
@@ -97,5 +97,5 @@ def test_a_captioner_of_several_is_asked_elsewhere(curate: Call, filled: Filled)
         assert (result.code, says in result.err) == (code, True), result.err
     sets = ("--set", "multi_caption.captioners.0.prompt=Why?")
     assert curate("redo", "multi_caption", *sets).code == 0
-    listed = option_of(filled, "multi_caption", "captioners")
+    listed = option_of(captioned, "multi_caption", "captioners")
     assert [one["prompt"] == "Why?" for one in listed] == [True, False]
