@@ -110,8 +110,10 @@ def ffmpeg(files: list[str], work: Path) -> Callable[[], int]:
     return run
 
 
-def curate(files: list[str], work: Path, *, cut: int | None = None) -> Callable[[], int]:
-    """Clips found, sampled, hashed and measured by curate's stages, and cut."""
+def stage_context(work: Path) -> tuple[Any, Callable[[str, int, int], list[Any]]]:
+    """The context of stages whose files go to `work`, and what finds the clips of a file: by its
+    path, the number of its video and that of its first clip.
+    """
     from curate.configs.settings import Settings
     from curate.tasks.cut import Cut
     from curate.tasks.motion import Motion
@@ -124,22 +126,36 @@ def curate(files: list[str], work: Path, *, cut: int | None = None) -> Callable[
             stage.preload()
     context = Context(Settings(home=work))
     probe, split = Probe(Probe.Options(), context), Split(Split.Options(), context)
+
+    def clips_of(path: str, number: int, first: int) -> list[Any]:
+        video = Video(number, 1, path, Path(path).name, {})
+        values = {"clip_stem": f"{number}", **probe.run(video).scores}
+        video = Video(number, 1, path, Path(path).name, values)
+        base = Fraction(values["time_base_num"], values["time_base_den"])  # type: ignore[arg-type]
+        samples = context.settings.samples
+        return [
+            Clip(
+                first + i, 1, new.index, video, new.start_pts, new.end_pts,
+                base, dict(new.scores), samples,
+            )
+            for i, new in enumerate(split.run(video).clips)
+        ]  # fmt: skip
+
+    return context, clips_of
+
+
+def curate(files: list[str], work: Path, *, cut: int | None = None) -> Callable[[], int]:
+    """Clips found, sampled, hashed and measured by curate's stages, and cut."""
+    from curate.tasks.cut import Cut
+    from curate.tasks.motion import Motion
+
+    context, clips_of = stage_context(work)
     motion, cutter = Motion(Motion.Options(), context), Cut(Cut.Options(crf=cut or 23), context)
 
     def run() -> int:
         made = 0
         for number, path in enumerate(files):
-            video = Video(number, 1, path, Path(path).name, {})
-            values = {"clip_stem": f"{number}", **probe.run(video).scores}
-            video = Video(number, 1, path, Path(path).name, values)
-            base = Fraction(values["time_base_num"], values["time_base_den"])  # type: ignore[arg-type]
-            clips = [
-                Clip(
-                    made + i, 1, new.index, video, new.start_pts, new.end_pts,
-                    base, dict(new.scores), context.settings.samples,
-                )
-                for i, new in enumerate(split.run(video).clips)
-            ]  # fmt: skip
+            clips = clips_of(path, number, made)
             motion.run_batch(clips)
             if cut and clips:
                 cutter.run_batch(clips)
