@@ -40,7 +40,7 @@ from curate.tasks.models.checkpoint import (
 from curate.tasks.models.layouts import DTYPES, BadConfig, expected
 from curate.tasks.models.published import Published, Renamed, Unknown, recognise
 from curate.tasks.models.stored import Stored
-from curate.tasks.models.verify import check, verified
+from curate.tasks.models.verify import captioner_of, check, verified
 
 # what a model folder may hold: the files that convert and fetch write, and the small files of a
 # Hugging Face snapshot
@@ -212,10 +212,14 @@ def _write_tokenizer(order: Conversion, vocabulary: int, folder: Path) -> None:
 
 
 def kind_of(folder: Path) -> ModelKind:
-    """The kind of model in a folder, by the names of its tensors.
+    """The kind of model in a folder: of a captioner by its config.json, of others by the names of
+    files and tensors.
 
     Raises BadModel if no known kind matches.
     """
+    config = read_config(folder / CONFIG) if (folder / CONFIG).is_file() else {}
+    if captioner := captioner_of(config):
+        return captioner
     for model in CATALOG.values():
         first = model.files[0].name
         if not model.convert and first != WEIGHTS and (folder / first).is_file():

@@ -14,7 +14,7 @@ from typing import Any
 
 from curate.configs.errors import BadModel
 from curate.tasks.models import catalog
-from curate.tasks.models.catalog import Captioner, ModelKind, Need
+from curate.tasks.models.catalog import CAPTIONERS, Captioner, ModelKind, Need
 from curate.tasks.models.checkpoint import (
     CONFIG,
     WEIGHTS,
@@ -147,6 +147,16 @@ def check_captioner(folder: Path, kind: Captioner) -> None:
         raise BadModel(path=folder / CONFIG, why=f"model_type is {model_type}, not {kind}")
     if not (folder / TOKENIZER).is_file():
         raise BadModel(path=folder, why=f"it holds no {TOKENIZER}")
+
+
+def captioner_of(config: Mapping[str, Any]) -> Captioner | None:
+    """The captioner whose config.json this is; None if it is none's."""
+    family = config.get("model_type")
+    if "mm_vision_tower" in config and family in MODEL_TYPES:
+        return "sharegpt4v"
+    if family in ("pllava", "llava"):
+        return "pllava"
+    return next((name for name in CAPTIONERS if name == family), None)
 
 
 def check_sharegpt4v(folder: Path, tower: Path | None) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from curate.configs.errors import BadModel
-from curate.tasks.models.catalog import CATALOG, ModelKind, Need
+from curate.tasks.models.catalog import CAPTIONERS, CATALOG, Captioner, ModelKind, Need
 from curate.tasks.models.layouts import expected, optional
-from curate.tasks.models.verify import missing, verified
-from tests import tiny
+from curate.tasks.models.verify import captioner_of, missing, verified
+from tests import tiny, tiny_captioners, tiny_newer, tiny_sharegpt4v
 from tests.tasks.models.folders import FOLDERS
 
 
@@ -22,6 +23,22 @@ def test_published_layouts_are_right(tiny_models: Path, kind: ModelKind) -> None
     found = verified(tiny_models / FOLDERS[kind], kind)
     assert {n: t.shape for n, t in found.tensors.items()} == expected(kind, found.config)
     assert bool(found.config) == (kind == "clip")
+
+
+def test_captioners_are_told_by_their_configs() -> None:
+    configs: dict[Captioner, dict[str, Any]] = {
+        "pllava": tiny_captioners.pllava_config(),
+        "qwen2_vl": tiny_captioners.qwen_config("qwen2_vl"),
+        "qwen2_5_vl": tiny_captioners.qwen_config("qwen2_5_vl"),
+        "qwen3_vl": tiny_newer.qwen3_config(),
+        "internvl": tiny_newer.internvl_config(),
+        "sharegpt4v": tiny_sharegpt4v.config(),
+    }
+    assert set(configs) == set(CAPTIONERS)
+    assert {kind: captioner_of(config) for kind, config in configs.items()} == {
+        k: k for k in configs
+    }
+    assert captioner_of({"model_type": "clip", "text_config": {}}) is None
 
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
