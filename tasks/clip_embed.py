@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from curate.configs.row_errors import NotFinite, RowError
 from curate.tasks.borders import without_bars
 from curate.tasks.models.catalog import CLIP_MODEL, Need, folder_of
-from curate.tasks.stage import AscendOptions, BatchStage, Clip, Field, Outcome, Rows, Storable
+from curate.tasks.models.onnx_session import device_of
+from curate.tasks.stage import BatchStage, Clip, EngineOptions, Field, Outcome, Rows, Storable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 POINTS = {1: (0.5,), 2: (0.25, 0.75), 3: (0.1, 0.5, 0.9)}
 
 
-class ClipEmbedOptions(AscendOptions):
+class ClipEmbedOptions(EngineOptions):
     """Options of `clip_embed`."""
 
     model: Storable = Field(
@@ -62,6 +63,11 @@ class ClipEmbed(BatchStage[Clip, ClipEmbedOptions]):
     writes = ("embeddings",)
 
     @classmethod
+    def check(cls, options: Any) -> None:
+        """Raise PackageMissing without ONNX Runtime, which the queue cpu needs."""
+        device_of(options.queue, "", cls.name)
+
+    @classmethod
     def models(cls, options: Any) -> tuple[Need, ...]:
         """The CLIP model."""
         return (Need("clip", options.model),)
@@ -72,7 +78,8 @@ class ClipEmbed(BatchStage[Clip, ClipEmbedOptions]):
 
         settings, options = self.context.settings, self.options
         folder = folder_of(options.model, settings.model_folder)
-        self._tower = image_tower(folder, settings.device, options.dtype, options.pass_size or None)
+        device = device_of(options.queue, settings.device, self.name)
+        self._tower = image_tower(folder, device, options.dtype, options.pass_size or None)
 
     def run_batch(self, rows: Sequence[Clip]) -> list[Outcome | RowError]:
         """The embeddings of each clip; the tower takes the pictures of all clips together."""

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from curate.configs.schema import Column
 from curate.tasks.borders import without_bars
 from curate.tasks.models.catalog import Need, folder_of
-from curate.tasks.models.onnx_session import check_onnx_runtime
-from curate.tasks.stage import AscendOptions, Clip, Scorer, Scores
+from curate.tasks.models.onnx_session import device_of
+from curate.tasks.stage import Clip, EngineOptions, Scorer, Scores
 
 if TYPE_CHECKING:
     from curate.tasks.models.vgg import Features
     from curate.tasks.video.geometry import RGB
 
 
-class LpipsOptions(AscendOptions):
+class LpipsOptions(EngineOptions):
     """Options of `lpips`."""
 
-    queue: Literal["cpu", "ascend"] = Field(  # type: ignore[assignment]
-        "ascend",
-        description="cpu: on ONNX Runtime; ascend: by MindSpore on an NPU, and without one on "
-        "ONNX Runtime where it is installed",
-    )
     batch_size: int = Field(8, ge=1, le=4096, description="rows claimed by one task")
     model: str = Field(
         "lpips-vgg16", min_length=1, description="folder of the LPIPS model: a name or a path"
@@ -57,8 +52,7 @@ class Lpips(Scorer[LpipsOptions]):
     @classmethod
     def check(cls, options: Any) -> None:
         """Raise PackageMissing without ONNX Runtime, which the queue cpu needs."""
-        if options.queue == "cpu":
-            check_onnx_runtime("lpips on the queue cpu")
+        device_of(options.queue, "", cls.name)
 
     @classmethod
     def models(cls, options: Any) -> tuple[Need, ...]:
@@ -67,14 +61,12 @@ class Lpips(Scorer[LpipsOptions]):
 
     def load(self) -> None:
         """Load the network. Raises BadModel, NoDevice, PackageMissing."""
-        from curate.tasks.models.vgg import lpips_model, onnx_lpips
+        from curate.tasks.models.vgg import lpips_model
 
         settings, options = self.context.settings, self.options
         folder = folder_of(options.model, settings.model_folder)
-        if options.queue == "cpu":
-            self._model = onnx_lpips(folder)
-        else:
-            self._model = lpips_model(folder, settings.device, options.dtype)
+        device = device_of(options.queue, settings.device, self.name)
+        self._model = lpips_model(folder, device, options.dtype)
 
     def score(self, clip: Clip) -> Scores:
         """The distance of neighbouring frames, averaged over time. Raises SamplesMissing."""

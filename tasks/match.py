@@ -15,14 +15,15 @@ from curate.configs.packages import install
 from curate.configs.row_errors import RowError
 from curate.configs.schema import Column
 from curate.tasks.models.catalog import CLIP_MODEL, Need, folder_of
-from curate.tasks.stage import AscendOptions, BatchStage, Clip, Outcome
+from curate.tasks.models.onnx_session import device_of
+from curate.tasks.stage import BatchStage, Clip, EngineOptions, Outcome
 from curate.tasks.text.captions import TABLE, CaptionRow, is_whole, rewritten
 
 # splits after full stops, question and exclamation marks (also Chinese ones) and at line ends
 _SENTENCES = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])|\n+")
 
 
-class MatchOptions(AscendOptions):
+class MatchOptions(EngineOptions):
     """Options of `match`."""
 
     model: str = Field(CLIP_MODEL, min_length=1, description="the model of clip_embed")
@@ -88,7 +89,8 @@ class Match(BatchStage[Clip, MatchOptions]):
 
     @classmethod
     def check(cls, options: Any) -> None:
-        """Raise PackageMissing when `repair` needs ftfy and it is not installed."""
+        """Raise PackageMissing without ftfy for `repair`, or ONNX Runtime for the queue cpu."""
+        device_of(options.queue, "", cls.name)
         if options.repair:
             try:
                 import ftfy  # noqa: F401
@@ -107,7 +109,8 @@ class Match(BatchStage[Clip, MatchOptions]):
 
         settings = self.context.settings
         folder = folder_of(self.options.model, settings.model_folder)
-        self._tower = text_tower(folder, settings.device, self.options.dtype)
+        device = device_of(self.options.queue, settings.device, self.name)
+        self._tower = text_tower(folder, device, self.options.dtype)
 
     def run_batch(self, rows: Sequence[Clip]) -> list[Outcome | RowError]:
         """The scores of the clips; a text that several of them share is embedded once."""

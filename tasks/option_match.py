@@ -10,12 +10,13 @@ from pydantic import Field, field_validator
 from curate.configs.errors import ConfigError
 from curate.configs.schema import Column
 from curate.tasks.models.catalog import CLIP_MODEL, Need, folder_of
-from curate.tasks.stage import AscendOptions, Clip, Outcome, Rows, Scores, Stage, Storable
+from curate.tasks.models.onnx_session import device_of
+from curate.tasks.stage import Clip, EngineOptions, Outcome, Rows, Scores, Stage, Storable
 
 _FILE = "file://"
 
 
-class OptionMatchOptions(AscendOptions):
+class OptionMatchOptions(EngineOptions):
     """Options of `option_match`."""
 
     batch_size: int = Field(256, ge=1, le=4096, description="rows claimed by one task")
@@ -93,7 +94,8 @@ class OptionMatch(Stage[Clip, OptionMatchOptions]):
 
     @classmethod
     def check(cls, options: Any) -> None:
-        """Raise ConfigError without a text."""
+        """Raise ConfigError without a text, PackageMissing without what the queue cpu needs."""
+        device_of(options.queue, "", cls.name)
         if not options.texts:
             why = (
                 "it needs texts to look for, such as: texts: [a dog, a cat], "
@@ -113,7 +115,8 @@ class OptionMatch(Stage[Clip, OptionMatchOptions]):
 
         settings, options = self.context.settings, self.options
         folder = folder_of(options.model, settings.model_folder)
-        tower = text_tower(folder, settings.device, options.dtype)
+        device = device_of(options.queue, settings.device, self.name)
+        tower = text_tower(folder, device, options.dtype)
         prompts = [options.prompt.replace("{}", text) for text in options.texts]
         self._revision = tower.revision
         self._texts = tower.logit_scale * unit(tower.embed(prompts))

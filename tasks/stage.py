@@ -90,6 +90,16 @@ class AscendOptions(StageOptions):
     )
 
 
+class EngineOptions(AscendOptions):
+    """Options of a stage whose network runs by MindSpore on an NPU and on ONNX Runtime on a CPU."""
+
+    queue: Literal["cpu", "ascend"] = Field(  # type: ignore[assignment]
+        "ascend",
+        description="cpu: on ONNX Runtime; ascend: by MindSpore on an NPU, and without one on "
+        "ONNX Runtime where it is installed",
+    )
+
+
 @dataclass(frozen=True)
 class Video:
     """A source file: one row of `videos`.

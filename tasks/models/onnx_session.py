@@ -37,6 +37,18 @@ def check_onnx_runtime(what: str) -> None:
         raise PackageMissing(what=what, package="onnxruntime", install=how)
 
 
+def device_of(queue: str, setting: str, what: str) -> str:
+    """The device of a network that may run on ONNX Runtime: the setting's, and on the queue cpu,
+    whose processes never load MindSpore, always the CPU.
+
+    Raises PackageMissing if `what` is on the queue cpu and ONNX Runtime is not installed.
+    """
+    if queue == "cpu":
+        check_onnx_runtime(f"{what} on the queue cpu")
+        return "CPU"
+    return setting
+
+
 def onnx_runtime(what: str) -> Any:
     """The module onnxruntime. Raises PackageMissing: `what` needs it."""
     check_onnx_runtime(what)

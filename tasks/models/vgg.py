@@ -138,19 +138,11 @@ class MindSporeLpips(LpipsNetwork):
         return tuple(units)
 
 
-def onnx_lpips(folder: Path) -> LpipsNetwork:
-    """The network of a folder on ONNX Runtime, shared within the process.
-
-    Raises BadModel, PackageMissing.
-    """
-    return cached_model(OnnxLpips, folder)
-
-
 def lpips_model(folder: Path, setting: str = "auto", dtype: Dtype = "auto") -> LpipsNetwork:
     """The LPIPS model of a folder, shared within the process, by ONNX Runtime or MindSpore.
 
     Raises BadModel, NoDevice, PackageMissing.
     """
     if on_onnx("lpips", setting):
-        return onnx_lpips(folder)
+        return cached_model(OnnxLpips, folder)
     return cached_model(MindSporeLpips, folder, setting, dtype)

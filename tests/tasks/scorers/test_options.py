@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from curate.configs.errors import ConfigError
+from curate.configs.errors import ConfigError, PackageMissing
 from curate.configs.pipeline import parse
 from curate.configs.schema import describe_options
 from curate.tasks.clip_embed import ClipEmbedOptions
+from curate.tasks.models.onnx_session import device_of
 from curate.tasks.option_match import OptionMatch, OptionMatchOptions
 from curate.tasks.registry import stages
 
@@ -125,7 +127,23 @@ def test_values_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
         OptionMatchOptions(**wrong)
 
 
-@pytest.mark.parametrize("stage", ["clip_embed", "option_match", "match"])
+@pytest.mark.parametrize("stage", ["clip_embed", "option_match", "match", "lpips"])
+def test_the_queue_cpu_is_for_onnx_runtime(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cls = stages()[stage]
+    texts = {"texts": ["a dog"]} if stage == "option_match" else {}
+    options = cls.Options(queue="cpu", **texts)
+    cls.check(options)
+    assert device_of("cpu", "Ascend", stage) == "CPU"
+    assert device_of("ascend", "Ascend", stage) == "Ascend"
+    real = importlib.util.find_spec
+    gone = lambda name, *rest: None if name == "onnxruntime" else real(name, *rest)  # noqa: E731
+    monkeypatch.setattr(importlib.util, "find_spec", gone)
+    with pytest.raises(PackageMissing, match=f"{stage} on the queue cpu"):
+        cls.check(options)
+    cls.check(cls.Options(**texts))
+
+
+@pytest.mark.parametrize("stage", ["pllava", "qwen2_5_vl", "internvl"])
 def test_no_process_of_the_queue_cpu_loads_mindspore(stage: str) -> None:
     options = stages()[stage].Options
     assert options(queue="ascend").queue == options().queue == "ascend"
