@@ -106,8 +106,7 @@ def save(engine: Engine, claim: Claim, outcomes: Outcomes, writer: Writer) -> Sa
     Saves nothing and releases the rows, to run the stage again, if its options have changed so that
     they give other scores, or if clips were deleted that an ordered stage compared with.
     """
-    request = claim.request
-    step = request.step
+    request, step = claim.request, claim.request.step
     with writing(engine) as connection:
         may_delete_clips = bool(step.spec.makes or outcomes.replaced)
         try:
