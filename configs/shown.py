@@ -48,25 +48,22 @@ def folded(text: str, stream: TextIO) -> str:
     if not stream.isatty():
         return text
     width = shutil.get_terminal_size().columns
-    return "\n".join(_fold(line, width) if len(line) > width else line for line in text.split("\n"))
-
-
-def _fold(line: str, width: int) -> str:
-    def whole(match: re.Match[str]) -> str:
-        return match[0].replace(" ", _NO_BREAK)
-
-    glued = _COMMAND.sub(whole, line.lstrip())
-    indent = " " * (len(line) - len(line.lstrip()))
-    # a longer one than a line needs no line of its own
-    glued = re.sub(rf" (?=[^ ]{{{width},}})", _NO_BREAK, glued)
-    lines = textwrap.wrap(
-        glued,
-        width,
-        initial_indent=indent,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    lines = []
+    for line in text.split("\n"):
+        words = line.lstrip()
+        indent = line[: len(line) - len(words)]
+        glued = _COMMAND.sub(lambda found: found[0].replace(" ", _NO_BREAK), words)
+        # what is longer than a line needs no line of its own
+        glued = re.sub(rf" (?=[^ ]{{{width},}})", _NO_BREAK, glued)
+        pieces = textwrap.wrap(
+            glued,
+            width,
+            initial_indent=indent,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        lines += pieces if len(line) > width else [line]
     return "\n".join(lines).replace(_NO_BREAK, " ")
 
 
