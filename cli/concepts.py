@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from curate.cli.shared.concept_sample import check_embeds, choose_sample, sample_vectors
 from curate.cli.shared.joining import with_steps
 from curate.cli.shared.one_stage import RedoRequest, redo_stage
 from curate.cli.shared.options import DatasetName, Json
@@ -102,7 +103,6 @@ def fit(
     Example:
       curate concepts fit videos -k 1000
     """
-    from curate.cli.shared.concept_sample import choose_sample, sample_vectors
     from curate.tasks.models.concepts import check_scikit_learn, fit_centroids, packed
 
     session = Session.of(ctx)
@@ -182,9 +182,10 @@ def _list(session: Session, dataset: str | None, shown: int, as_json: bool) -> N
 
 
 def _fit_of(opened: OpenDataset) -> int:
-    """The fit in force. Raises NotFitted."""
+    """The fit in force. Raises NotFitted, NoEmbedder."""
     number = newest_fit(opened.engine, opened.dataset.id, STAGE)
     if number is None or STAGE not in opened.pipeline.by_name:
+        check_embeds(opened)
         raise NotFitted(stage=STAGE)
     return number
 

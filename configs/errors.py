@@ -107,6 +107,12 @@ class NothingEmbedded(UsageError):
     """No clip of dataset {name}{which} is embedded yet. What waits: `curate status DATASET`"""
 
 
+class NoEmbedder(UsageError):
+    """Dataset {name} has no concepts: they are groups of embeddings, and its pipeline has no stage
+    that embeds clips ({stages}; docs/concepts.md). Start one that has with: {anew}
+    """
+
+
 class OtherWeights(UsageError):
     """Clips were embedded by other weights ({found}) than those in the model folder ({needed}).
     Embed them again with: `curate redo {stage} DATASET`

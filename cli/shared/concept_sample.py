@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
-from curate.configs.errors import NothingEmbedded, UsageError
+from curate.configs.errors import NoEmbedder, NothingEmbedded, UsageError
 from curate.configs.shown import counted
 from curate.db.vectors import embedded, embedders
-from curate.tasks.models.embeddings import read, unit
+from curate.tasks.models.embeddings import TABLE, read, unit
+from curate.tasks.registry import stages
 from curate.worker.session.database import OpenDataset
 
 COUNTED = "status IN ('kept', 'active')"  # clips that are sampled
@@ -36,12 +37,23 @@ class ConceptSample:
     others: str = ""  # who else embedded how many clips
 
 
+def check_embeds(opened: OpenDataset) -> None:
+    """Raise NoEmbedder if no clip is embedded, nor will be by a stage of the pipeline."""
+    names = [name for name, cls in stages().items() if TABLE in cls.writes]
+    if set(names) & set(opened.stage_names):
+        return
+    if not embedders(opened.engine, opened.dataset.id, COUNTED):
+        anew = opened.dataset.run_anew("--config", "quality.yaml")
+        raise NoEmbedder(name=opened.name, stages=", ".join(names), anew=anew)
+
+
 def choose_sample(
     opened: OpenDataset, count: int | None, size: int | None, seed: int, model: str | None
 ) -> ConceptSample:
     """Whose embeddings to take, and how many. Raises NothingEmbedded, UsageError."""
     found = embedders(opened.engine, opened.dataset.id, COUNTED)
     if not found:
+        check_embeds(opened)
         raise NothingEmbedded(name=opened.name, which="")
     known = list(dict.fromkeys(name for name, _, _ in found))
     if model and model not in known:

@@ -165,6 +165,11 @@ def test_of_two_embedders_the_one_of_most_clips_is_taken_and_the_other_on_reques
 
 
 def test_without_embeddings_nothing_is_fitted(curate: Call, filled: Filled) -> None:
+    """A pipeline that embeds no clip needs another one; else they are to be waited for."""
+    for word in ("fit", "list", "rates", "dedup"):
+        result = curate("concepts", word, "pets")
+        assert (result.code, "--config quality.yaml --name NEW" in result.err) == (2, True)
+    give_pipeline(filled, ["probe", "split", "clip_embed", "motion", "cut"])
     result = curate("concepts", "fit", "pets")
     assert (result.code, "curate status pets" in result.err) == (2, True), result.err
 
