@@ -355,7 +355,10 @@ def _suggest_reclean(
 ) -> None:
     """Say what makes texts of the captions that are there now."""
     clean = opened.pipeline.by_name.get(CLEAN)
-    if not changed or clean is None:
+    if not changed:
+        return
+    if clean is None:  # texts are what was loaded
+        session.next(("export", opened.name, "-o", "clips.csv"))
         return
     redo = []
     rewritten = getattr(clean.options, "rewritten", "")
