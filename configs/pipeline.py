@@ -73,6 +73,13 @@ class StageStep:
         seconds = self.options.fill_seconds
         return FILL_SECONDS[self.options.queue] if seconds is None else seconds
 
+    @property
+    def divides(self) -> bool:
+        """Whether its batches become smaller where few rows wait, so that all processes have some:
+        of stages whose batches take long and cost no more when they are small.
+        """
+        return self.spec.stops_at_once and not self.seconds_to_fill
+
     @cached_property
     def columns(self) -> Mapping[str, Column]:
         """The columns that it writes to the rows that wait for it."""

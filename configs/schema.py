@@ -134,6 +134,7 @@ class StageSpec(Protocol):
     comes_first: ClassVar[bool]
     comes_last: ClassVar[bool]
     form: ClassVar[int]
+    stops_at_once: ClassVar[bool]
     columns: ClassVar[dict[str, Column]]
     own_columns: ClassVar[dict[str, Column]]
     reads: ClassVar[tuple[str, ...]]

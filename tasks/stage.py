@@ -321,7 +321,8 @@ class Stage(ABC, Generic[RowT, OptionsT]):
     stops_at_once: ClassVar[bool] = False
     """A worker that is told to stop gives up a batch of the stage, which is done again, instead of
     waiting for it: right where a batch takes long and costs nothing but time. Then `run` may end
-    between any two statements, and must leave no half-written file."""
+    between any two statements, and must leave no half-written file. Where few rows wait, its
+    batches are smaller than `batch_size`, so that all processes of the host have some."""
     imports: ClassVar[tuple[str, ...]] = ()
     """Modules that `run` imports, for `preload`."""
 

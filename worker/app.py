@@ -32,6 +32,7 @@ DECODING = "cpu"  # the queue of stages that decode, and load no model
 # waiting messages that suffice to keep a queue's processes busy, as each task sends the next one
 FEW = 2
 
+_processes = 1  # of this worker
 _runner: Runner | None = None
 
 
@@ -39,7 +40,7 @@ def runner() -> Runner:
     """This process's runner, made after the fork."""
     global _runner
     if _runner is None:
-        _runner = Runner(settings)
+        _runner = Runner(settings, processes=_processes)
     return _runner
 
 
@@ -73,6 +74,8 @@ def _make_task(stage: str) -> Task:
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
 def _before_fork(sender: Any, **_: Any) -> None:
     """What the processes inherit when they are forked."""
+    global _processes
+    _processes = sender.concurrency
     stopping.listen()
     if set(sender.app.amqp.queues.consume_from) == {DECODING}:
         preload()

@@ -67,6 +67,9 @@ from curate.worker.stopping import given_up_when_told
 
 log = logging.getLogger(__name__)
 
+# a full batch that takes as long is divided where few rows wait; one that takes less is not worth
+# the claims of several
+SLOW_SECONDS = 0.5
 SAVE_WAITS = (1.0, 5.0, 15.0, 30.0)  # seconds between tries while the database does not answer
 
 
@@ -108,12 +111,13 @@ class BatchReport:
 class BatchRunner:
     """Runs batches in this process. Each process creates one, after the fork."""
 
-    def __init__(self, settings: Settings, engine: Engine) -> None:
+    def __init__(self, settings: Settings, engine: Engine, processes: int = 1) -> None:
         self.engine = engine
         self._progress = ProgressFile(settings)
         permits = Permits(engine, settings.lease_seconds)
         self.stages = LoadedStages(settings, engine, self._progress.count, permits)
         self._settings = settings
+        self._processes = processes  # that serve the queue on this host
         self._samples = settings.samples
         self._writer = Writer(pipeline_of, worker_name(), curate.code_version())
         self._lease_keeper = LeaseKeeper(
@@ -146,7 +150,9 @@ class BatchRunner:
                 loaded = self.stages.get(dataset, pipeline, step)
             if step.order:
                 loaded.recall(self.engine, dataset.id, step.order)
-            if (claimed := claim(self.engine, request)) is None:
+            is_slow = loaded.row_seconds * step.options.batch_size >= SLOW_SECONDS
+            sharers = self._processes if step.divides and is_slow else 1
+            if (claimed := claim(self.engine, request, sharers)) is None:
                 return None
             started = time.monotonic()
             with about(batch=request.owner.rpartition("|")[2], rows=len(claimed.rows)):
@@ -166,6 +172,7 @@ class BatchRunner:
                     if loaded.gate and not saved.lost:  # who has the rows may need the answers
                         loaded.gate.forget([*outcomes.scores, *outcomes.failed])
                 seconds = time.monotonic() - started
+                loaded.row_seconds = seconds / len(claimed.rows)
                 report = BatchReport(dataset.id, step, pipeline, saved, seconds)
                 log.info("%s", report)
                 if outcomes.service_error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,7 @@ class LoadedStage:
     stage: Stage[Any, Any]
     version: tuple[object, ...]  # the pipeline, epoch, weights and fit that it was made for
     gate: SharedGate | None = None  # of a stage that asks servers
+    row_seconds: float = math.inf  # that its last batch took for each row
     recalled: int = 0  # the number of the last row that an ordered stage has recalled
 
     def recall(self, engine: Engine, dataset_id: int, order: Order) -> None:

@@ -36,14 +36,19 @@ NO_PAUSE = (0.0, 0.5)  # its end, and half the length of the first one
 
 
 class Runner:
-    """Runs batches of all running datasets. Each process creates one, after the fork."""
+    """Runs batches of all running datasets. Each process creates one, after the fork.
 
-    def __init__(self, settings: Settings, engine: Engine | None = None) -> None:
+    `processes`: how many there are of them, this one included.
+    """
+
+    def __init__(
+        self, settings: Settings, engine: Engine | None = None, processes: int = 1
+    ) -> None:
         self.settings = settings
         self.engine = engine or make_engine(
             settings.database, few_rows=True, home=home_text(settings)
         )
-        self.batches = BatchRunner(settings, self.engine)
+        self.batches = BatchRunner(settings, self.engine, processes)
         self._fair_share = FairShare()
         self._pauses: dict[str, tuple[float, float]] = {}  # by stage: end (monotonic) and length
         self._running: dict[int, tuple[Dataset, Pipeline]] = {}  # by dataset id, as last read

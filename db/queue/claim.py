@@ -34,6 +34,7 @@ from curate.db.queue.leases import (
     load_rows,
 )
 from curate.db.queue.ordered import lease_in_order
+from curate.db.queue.ready import free_statement
 from curate.db.schema import datasets, rows_of, videos
 
 LOOKED_AT = 128  # videos among which a claim takes long ones first, and the most it takes
@@ -41,8 +42,11 @@ MANY = 32  # processes that one long video may keep waiting
 _SORT_KEY = {"video": itemgetter("id"), "clip": itemgetter("video_id", "clip_index")}
 
 
-def claim(engine: Engine, request: ClaimRequest) -> Claim | None:
+def claim(engine: Engine, request: ClaimRequest, sharers: int = 1) -> Claim | None:
     """Lease up to `batch_size` rows that wait for a stage; return None if there are none.
+
+    `sharers`: the processes that share what waits. Where it is less than a batch for each, this
+    one gets its part, so that at the end none is at work for longer than the others.
 
     Rows of a dead batch come first, in halves: a row that crashes its worker is alone in its batch
     after log2(batch size) tries, and fails as WorkerCrashed after `max_attempts` crashes there.
@@ -50,14 +54,14 @@ def claim(engine: Engine, request: ClaimRequest) -> Claim | None:
     started = monotonic()
     try:
         with writing(engine) as connection:
-            claimed = _claim(connection, request)
+            claimed = _claim(connection, request, sharers)
     except ServiceError:
         forget_columns(engine)
         raise
     return claimed and dataclasses.replace(claimed, claim_seconds=monotonic() - started)
 
 
-def _claim(connection: Connection, request: ClaimRequest) -> Claim | None:
+def _claim(connection: Connection, request: ClaimRequest, sharers: int) -> Claim | None:
     step = request.step
     at = {"of_dataset": request.dataset_id, "of_stage": step.name}
     dataset = connection.execute(
@@ -71,7 +75,12 @@ def _claim(connection: Connection, request: ClaimRequest) -> Claim | None:
     else:
         rows = _lease_dead(connection, request, time) if dataset.dead else []
         if not rows:
-            parameters = {**at, "most": step.options.batch_size}
+            most = step.options.batch_size
+            if sharers > 1 and most > 1:
+                enough = {**at, "most": most * sharers}
+                waiting = connection.execute(free_statement(step.level), enough).one()[0]
+                most = min(most, max(1, waiting // sharers))
+            parameters = {**at, "most": most}
             fresh = longest_statement() if step.spec.makes else fresh_statement(step.level)
             rows = lease_rows(connection, request, time, fresh, parameters)
         rows.sort(key=_SORT_KEY[step.level])

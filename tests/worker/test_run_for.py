@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from curate.configs.errors import PackageMissing
 from curate.tasks.stage import Clip
+from curate.worker import batch
 from curate.worker import runner as module
 from curate.worker.runner import Runner
 from tests.pipelines import Line, Score, make_line
@@ -39,6 +40,20 @@ def test_a_turn_runs_all_batches_of_its_stage_and_no_other(line: Line) -> None:
         ("score", 1),
     ]
     assert line.rows("SELECT DISTINCT stage FROM clips") == [("second",)]
+
+
+@pytest.mark.parametrize(("slow", "batches"), [(0.0, [3, 2, 2, 1, 1, 1, 1]), (60.0, [3, 8])])
+def test_batches_that_take_long_are_divided_among_processes(
+    slow: float, batches: list[int], database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one of a process may: nobody knows yet how long it takes."""
+    monkeypatch.setattr(Score, "stops_at_once", True)
+    monkeypatch.setattr(batch, "SLOW_SECONDS", slow)
+    line = make_line(database_url, home, [{"stage": "score", "batch_size": 8}])
+    line.put_clips(11, "score")
+    Runner(line.settings, line.engine, processes=3).run_for("score")
+    found = [ok for (ok,) in line.rows("SELECT n_ok FROM batches ORDER BY id")]
+    assert found == batches
 
 
 def test_a_turn_that_is_over_runs_one_batch(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:

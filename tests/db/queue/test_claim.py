@@ -59,6 +59,16 @@ def test_two_threads_never_hold_the_same_row(database_url: str, home: object) ->
     assert sorted(taken) == ids
 
 
+def test_processes_share_what_waits_where_it_is_less_than_a_batch_for_each(line: Line) -> None:
+    """Guided self-scheduling: full batches first, single rows at the end."""
+    line.put_clips(40, "score")
+    sizes: list[int] = []
+    while held := claim(line.engine, line.request("score", f"o{len(sizes)}"), sharers=4):
+        sizes.append(len(held.rows))
+    assert line.pipeline.by_name["score"].options.batch_size > 10
+    assert sizes == [10, 7, 5, 4, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1]
+
+
 def test_long_videos_are_split_first_and_each_once(line: Line) -> None:
     """Others keep their order, in which `inorder` waits for them."""
     line.enqueue(*(f"{n:02}.mp4" for n in range(40)))
