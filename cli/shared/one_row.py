@@ -52,7 +52,7 @@ def print_row(
             hidden = [[without_passwords(v) if isinstance(v, str) else v for v in r] for r in rows]
             emit_cells(names, hidden, spare=("start_seconds", "stage"))
     if back:
-        how = "tried again by" if back[0] == "retry" else "comes back with"
+        how = "once that is mended, try again with" if back[0] == "retry" else "comes back with"
         print(plain(f"\n{how}: {session.command(*back)}"))
     warn_of_refilter(session, opened)
     if back and back[0] == "refilter":
