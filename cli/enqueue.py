@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 
 from curate.cli.shared.notify import notify_workers
 from curate.cli.shared.options import Config, Images, Json, Name, Sets, Sources
-from curate.cli.shared.output import emit_json
+from curate.cli.shared.output import Counter, emit_json
 from curate.cli.shared.session import Session
 from curate.configs.pipeline import Pipeline
 from curate.configs.schema import RUNNING
@@ -36,15 +37,18 @@ def enqueue(
     """
     session = Session.of(ctx)
     request = EnqueueRequest(sources, config, sets or (), name, images)
-    if dry_run:
-        dataset, pipeline, report = preview(session, request)
-    else:
-        opened, report = enqueue_videos(session, request)
-        dataset, pipeline = opened.name, opened.pipeline
-        if opened.dataset.state != RUNNING:
-            state = f"dataset {dataset} is {opened.dataset.state}"
-            go_on = session.command("resume", dataset)
-            session.console.warn(f"{state}; go on with: {go_on}")
+    opened = None
+    with Counter(session.console, "files found") as counter:
+        request = replace(request, report=counter.show)
+        if dry_run:
+            dataset, pipeline, report = preview(session, request)
+        else:
+            opened, report = enqueue_videos(session, request)
+            dataset, pipeline = opened.name, opened.pipeline
+    if opened and opened.dataset.state != RUNNING:
+        state = f"dataset {dataset} is {opened.dataset.state}"
+        go_on = session.command("resume", dataset)
+        session.console.warn(f"{state}; go on with: {go_on}")
     if as_json:
         emit_json({"dataset": dataset, "dry_run": dry_run, **_as_json(pipeline, report)})
     else:
@@ -53,7 +57,7 @@ def enqueue(
         print(session.advise("\n".join(map(plain, lines))))
     for line in report.warnings():
         session.console.warn(line)
-    if dry_run:
+    if opened is None:
         session.next(_same_without_n(request))
     elif notify_workers(session, opened):
         session.next(("status", dataset, "--watch"))

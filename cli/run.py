@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,7 @@ from curate.cli.shared.options import (
     Sources,
     Where,
 )
+from curate.cli.shared.output import Counter
 from curate.cli.shared.session import Session
 from curate.configs.errors import UsageError
 from curate.export.tables import check_target
@@ -62,8 +64,9 @@ def run(
     if curate.cli.is_program:
         prepare_worker()
     export = ExportRequest(output, where, columns or (), sort or ())
-    request = EnqueueRequest(sources, config, sets or (), name, images, export.selection)
-    opened, report = enqueue_videos(session, request)
+    asked = EnqueueRequest(sources, config, sets or (), name, images, export.selection)
+    with Counter(session.console, "files found") as counter:
+        opened, report = enqueue_videos(session, replace(asked, report=counter.show))
     report.tell(session.console, opened.name)
     _tell_plan(session, opened, output)
     finish(session, opened, jobs, export)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from curate.cli.shared.output import Counter
 from curate.db.datasets import all_datasets, create
 from curate.db.engine import make_engine
 from curate.worker.session.pipelines import pipeline_of
@@ -197,3 +198,13 @@ def test_a_file_of_a_suffix_that_was_not_known_stays_in_its_dataset(
     engine.dispose()
     assert curate("enqueue", str(file), "--json").json["dataset"] == "a.flv"
     assert curate("enqueue", str(folder), "--json").json["dataset"] == "pets"
+
+
+def test_a_long_search_tells_how_many_files_it_has_found(
+    curate: Call, videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Counter, "LINE_EVERY", 0.0)
+    (videos / "b.mp4").write_bytes(b"x")
+    for words in (["-n"], []):
+        told = curate("enqueue", str(videos), *words).err
+        assert " 1 files found\n" in told and " 2 files found\n" in told

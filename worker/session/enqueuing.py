@@ -6,7 +6,7 @@ import itertools
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,7 +48,7 @@ MOST_DIFFERENCES = 6  # of two pipelines, in a message
 @dataclass(frozen=True)
 class EnqueueRequest:
     """What is asked for: sources, pipeline file, overrides, dataset name; and what is to
-    be written at the end.
+    be written at the end. `report` is called with the inputs found so far.
     """
 
     sources: Sequence[str]
@@ -57,6 +57,7 @@ class EnqueueRequest:
     name: str | None = None
     images: bool = False
     selection: Selection | None = None
+    report: Callable[[int], None] = lambda found: None
 
     @property
     def root(self) -> str:
@@ -188,7 +189,15 @@ def find_inputs(
     own = [settings.clips, settings.samples, settings.model_folder]
     own += [settings.folder / name for name in kept]
     search = Search(request.images, frozenset(map(str, own)))
-    return find_all_inputs(request.sources, passed_over, search), passed_over
+    found = find_all_inputs(request.sources, passed_over, search)
+    return counting(found, request.report), passed_over
+
+
+def counting(inputs: Iterable[Input], report: Callable[[int], None]) -> Iterator[Input]:
+    """The inputs, each counted as it comes."""
+    for number, item in enumerate(inputs, 1):
+        report(number)
+        yield item
 
 
 def existing_database(session: HomeSession) -> Engine | None:
