@@ -67,9 +67,6 @@ from curate.worker.stopping import given_up_when_told
 
 log = logging.getLogger(__name__)
 
-# a full batch that takes as long is divided where few rows wait; one that takes less is not worth
-# the claims of several
-SLOW_SECONDS = 0.5
 SAVE_WAITS = (1.0, 5.0, 15.0, 30.0)  # seconds between tries while the database does not answer
 
 
@@ -150,8 +147,7 @@ class BatchRunner:
                 loaded = self.stages.get(dataset, pipeline, step)
             if step.order:
                 loaded.recall(self.engine, dataset.id, step.order)
-            is_slow = loaded.row_seconds * step.options.batch_size >= SLOW_SECONDS
-            sharers = self._processes if step.divides and is_slow else 1
+            sharers = self._processes if step.divides and loaded.is_slow else 1
             if (claimed := claim(self.engine, request, sharers)) is None:
                 return None
             started = time.monotonic()

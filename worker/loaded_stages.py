@@ -28,6 +28,9 @@ from curate.worker.outcomes import as_row_error
 
 log = logging.getLogger(__name__)
 
+# a full batch that takes as long is divided where few rows wait; one that takes less is not worth
+# the claims of several
+SLOW_SECONDS = 0.5
 MOST_LOADED = 32  # stages; curate.tasks.models keeps the models, each once per process
 
 
@@ -40,6 +43,12 @@ class LoadedStage:
     gate: SharedGate | None = None  # of a stage that asks servers
     row_seconds: float = math.inf  # that its last batch took for each row
     recalled: int = 0  # the number of the last row that an ordered stage has recalled
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether a full batch takes SLOW_SECONDS or more, by the last one if there was any."""
+        rows: int = self.stage.options.batch_size
+        return self.row_seconds * rows >= SLOW_SECONDS
 
     def recall(self, engine: Engine, dataset_id: int, order: Order) -> None:
         """Tell an ordered stage which rows any process has taken since the last call.
