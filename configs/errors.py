@@ -20,6 +20,7 @@ name of the dataset belongs: the command line fills it in, with --home where tha
 
 from __future__ import annotations
 
+import re
 import string
 from typing import ClassVar
 
@@ -39,8 +40,9 @@ class CurateError(Exception):
     def __init__(self, **fields: object) -> None:
         self.fields = fields
         message = " ".join((type(self).__doc__ or "").split())
-        # a reason that ends in a question needs no full stop
-        super().__init__(_Lenient().vformat(message, (), fields).replace("?. ", "? "))
+        filled = _Lenient().vformat(message, (), fields)
+        # a reason that ends in a question or a full stop needs none
+        super().__init__(re.sub(r"([?]|(?<![.])[.])[.] ", r"\1 ", filled))
 
     def __reduce__(self) -> tuple[object, ...]:
         """As text: a worker process sends its errors to its parent, and fields hold anything."""

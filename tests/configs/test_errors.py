@@ -52,3 +52,10 @@ def test_an_error_can_be_sent_from_a_process_to_another(cls: type[errors.CurateE
 
 def test_braces_in_a_value_are_left_alone() -> None:
     assert "{a}" in str(row_errors.Unreadable(path="/{a}.mp4", why="x"))
+
+
+@pytest.mark.parametrize(
+    ("why", "told"), [("who?", "who? Check"), ("gone.", "gone. Check"), ("so...", "so.... Check")]
+)
+def test_a_reason_that_ends_as_a_sentence_gets_no_second_full_stop(why: str, told: str) -> None:
+    assert told in str(errors.ServiceError(what="x", why=why))
