@@ -46,9 +46,12 @@ def history(
     """Show what each stage of a dataset has done: batches, rows, seconds, when, and by which
     version.
 
-    rows/s: rows that one process finishes in a second of its batches. A million clips leave some 16
-    000 rows a stage at batch size 64, 7 MB; --prune deletes old ones, which takes nothing else
-    along.
+    ok, failed: rows. given_back: batches that were released whole, because a package, weights or a
+    service was missing. busy: the time of all batches. rows/s: rows that one process finishes in a
+    second of it.
+
+    A million clips leave some 16 000 rows a stage at batch size 64, 7 MB; --prune deletes old ones,
+    which takes nothing else along.
 
     Example:
       curate history
