@@ -73,7 +73,7 @@ class StageStep:
         seconds = self.options.fill_seconds
         return FILL_SECONDS[self.options.queue] if seconds is None else seconds
 
-    @property
+    @cached_property
     def divides(self) -> bool:
         """Whether its batches become smaller where few rows wait, so that all processes have some:
         of stages whose batches take long and cost no more when they are small.
@@ -147,6 +147,11 @@ class Pipeline:
             if isinstance(step, FilterStep) and step.level == level:
                 met.append(step)
         return met
+
+    @cached_property
+    def clip_columns(self) -> frozenset[str]:
+        """The names of the columns that the stages write to clips."""
+        return frozenset(self.columns())
 
     def columns(self) -> dict[str, Column]:
         """Every column that the stages write to clips."""

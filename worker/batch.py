@@ -67,6 +67,9 @@ from curate.worker.stopping import given_up_when_told
 
 log = logging.getLogger(__name__)
 
+# a full batch that takes as long is divided where few rows wait; one that takes less is not worth
+# the claims of several
+SLOW_SECONDS = 0.5
 SAVE_WAITS = (1.0, 5.0, 15.0, 30.0)  # seconds between tries while the database does not answer
 
 
@@ -168,7 +171,7 @@ class BatchRunner:
                     if loaded.gate and not saved.lost:  # who has the rows may need the answers
                         loaded.gate.forget([*outcomes.scores, *outcomes.failed])
                 seconds = time.monotonic() - started
-                loaded.row_seconds = seconds / len(claimed.rows)
+                loaded.is_slow = seconds * step.options.batch_size >= SLOW_SECONDS * len(rows)
                 report = BatchReport(dataset.id, step, pipeline, saved, seconds)
                 log.info("%s", report)
                 if outcomes.service_error:

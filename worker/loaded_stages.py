@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
@@ -28,9 +27,6 @@ from curate.worker.outcomes import as_row_error
 
 log = logging.getLogger(__name__)
 
-# a full batch that takes as long is divided where few rows wait; one that takes less is not worth
-# the claims of several
-SLOW_SECONDS = 0.5
 MOST_LOADED = 32  # stages; curate.tasks.models keeps the models, each once per process
 
 
@@ -41,14 +37,8 @@ class LoadedStage:
     stage: Stage[Any, Any]
     version: tuple[object, ...]  # the pipeline, epoch, weights and fit that it was made for
     gate: SharedGate | None = None  # of a stage that asks servers
-    row_seconds: float = math.inf  # that its last batch took for each row
+    is_slow: bool = True  # whether a full batch takes long, by the last one if there was any
     recalled: int = 0  # the number of the last row that an ordered stage has recalled
-
-    @property
-    def is_slow(self) -> bool:
-        """Whether a full batch takes SLOW_SECONDS or more, by the last one if there was any."""
-        rows: int = self.stage.options.batch_size
-        return self.row_seconds * rows >= SLOW_SECONDS
 
     def recall(self, engine: Engine, dataset_id: int, order: Order) -> None:
         """Tell an ordered stage which rows any process has taken since the last call.

@@ -145,7 +145,8 @@ def lease_rows(
     returned = ("id",) if is_sqlite(connection) else names
     leased = connection.execute(_returning(statement, returned), {**parameters, **lease})
     if is_sqlite(connection):
-        return load_rows(connection, level, leased.scalars().all(), request.pipeline)
+        ids = {"ids": leased.scalars().all()}
+        leased = connection.execute(_load_statement(level, names), ids)
     return _whole_rows(connection, names, leased)
 
 
@@ -188,10 +189,10 @@ def column_names(connection: Connection, level: Level, pipeline: Pipeline) -> tu
     Statements name them: of `*` SQLAlchemy would find out anew what it got at each execution, which
     took a quarter of the time of a small batch.
     """
-    table, found = rows_of(level), _column_names.setdefault(connection.dialect, {})
-    added = pipeline.columns() if level == "clip" else {}
-    if level not in found or not added.keys() <= set(found[level]):
-        none: Select[Any] = select(literal_column("*")).select_from(table).where(false())
+    found = _column_names.setdefault(connection.dialect, {})
+    added = pipeline.clip_columns if level == "clip" else ()
+    if level not in found or not set(found[level]).issuperset(added):
+        none: Select[Any] = select(literal_column("*")).select_from(rows_of(level)).where(false())
         found[level] = tuple(connection.execute(none).keys())
     return found[level]
 

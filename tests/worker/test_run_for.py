@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from curate.configs.errors import PackageMissing
 from curate.tasks.stage import Clip
-from curate.worker import loaded_stages
+from curate.worker import batch
 from curate.worker import runner as module
 from curate.worker.runner import Runner
 from tests.pipelines import Line, Score, make_line
@@ -48,7 +48,7 @@ def test_batches_that_take_long_are_divided_among_processes(
 ) -> None:
     """The first one of a process may: nobody knows yet how long it takes."""
     monkeypatch.setattr(Score, "stops_at_once", True)
-    monkeypatch.setattr(loaded_stages, "SLOW_SECONDS", slow)
+    monkeypatch.setattr(batch, "SLOW_SECONDS", slow)
     line = make_line(database_url, home, [{"stage": "score", "batch_size": 8}])
     line.put_clips(11, "score")
     Runner(line.settings, line.engine, processes=3).run_for("score")
