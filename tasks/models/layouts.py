@@ -51,6 +51,7 @@ _VISION = {
     "num_attention_heads": 12, "num_channels": 3, "image_size": 224, "patch_size": 32,
 }  # fmt: skip
 _LAYERS: Mapping[str, Any] = {"hidden_act": "quick_gelu", "layer_norm_eps": 1e-5}
+_ACTIVATIONS = ("quick_gelu", "gelu")  # of all published CLIPs
 # far above the largest published CLIP (ViT-bigG/14); keeps hostile files from asking for terabytes
 _LARGEST = {
     "vocab_size": 300_000, "hidden_size": 8192, "intermediate_size": 65_536,
@@ -173,8 +174,9 @@ def tower_layers(config: Mapping[str, Any], name: str) -> tuple[str, float]:
     """
     given = _tower_config(config, name, _LAYERS)
     activation, epsilon = (given.get(key, default) for key, default in _LAYERS.items())
-    if not isinstance(activation, str):
-        raise BadConfig(f"hidden_act of {name}_config is no text")
+    if activation not in _ACTIVATIONS:
+        known = " nor ".join(_ACTIVATIONS)
+        raise BadConfig(f"hidden_act of {name}_config is {str(activation)[:40]}, neither {known}")
     if not isinstance(epsilon, float) or not 0 < epsilon < 1:
         raise BadConfig(f"layer_norm_eps of {name}_config is no number from 0 to 1")
     return activation, epsilon
@@ -219,6 +221,8 @@ def _clip(config: Mapping[str, Any]) -> Iterator[tuple[str, Shape]]:
     text, vision = tower(config, "text"), tower(config, "vision")
     for name in ("text", "vision"):
         tower_layers(config, name)  # which are no matter of shapes, but wrong ones are told here
+    if vision["num_channels"] != 3:
+        raise BadConfig("num_channels of vision_config must be 3: red, green and blue")
     common = size(config, "projection_dim", 512, _LARGEST["projection_dim"])
     width = text["hidden_size"]
     embeddings = "text_model.embeddings"

@@ -6,7 +6,6 @@ over its tokens, of unit length. Texts pass one by one, so none is padded and no
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,13 +106,6 @@ class _Bert:
         together = self.graph.node("Transpose", taken, perm=[1, 0, 2])
         return self.graph.node("Reshape", together, self.graph.integers(-1, width))
 
-    def gelu(self, values: str) -> str:
-        """x * (1 + erf(x / sqrt(2))) / 2."""
-        root, one, half = (self._number(np.float32(n)) for n in (math.sqrt(0.5), 1, 0.5))
-        error = self.graph.node("Erf", self.graph.node("Mul", values, root))
-        doubled = self.graph.node("Mul", values, self.graph.node("Add", error, one))
-        return self.graph.node("Mul", doubled, half)
-
     def _number(self, values: Floats | np.float32) -> str:
         return self.graph.constant(values)
 
@@ -132,7 +124,7 @@ def _graph(weights: Mapping[str, Floats]) -> bytes:
         values = layers.normalised(
             layers.graph.node("Add", values, taken), f"{name}.attention.output.LayerNorm"
         )
-        wide = layers.gelu(layers.linear(values, f"{name}.intermediate.dense"))
+        wide = layers.graph.gelu(layers.linear(values, f"{name}.intermediate.dense"))
         made = layers.linear(wide, f"{name}.output.dense")
         values = layers.normalised(
             layers.graph.node("Add", values, made), f"{name}.output.LayerNorm"

@@ -5,6 +5,7 @@ Field numbers are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.prot
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -55,6 +56,13 @@ class OnnxGraph:
         options = b"".join(_bytes(5, _attribute(*item)) for item in attributes.items())
         self._nodes.append(ends + _text(4, kind) + options)
         return names
+
+    def gelu(self, values: str) -> str:
+        """x * (1 + erf(x / sqrt(2))) / 2; opset 18 has no node for it."""
+        root, one, half = (self.constant(np.float32(n)) for n in (math.sqrt(0.5), 1, 0.5))
+        error = self.node("Erf", self.node("Mul", values, root))
+        doubled = self.node("Mul", values, self.node("Add", error, one))
+        return self.node("Mul", doubled, half)
 
     def input(self, name: str, dtype: str, shape: Sequence[int | None]) -> str:
         """Declare an input; returns its name. A size of None may be any."""

@@ -9,7 +9,6 @@ the output is made of: each text's end, each picture's class token.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.configs.errors import BadModel
 from curate.tasks.models import checkpoint, device, layouts, verify
 from curate.tasks.models.clip_tower import Floats, ImageTower, TextTower, logit_scale
 from curate.tasks.models.onnx_graph import OnnxGraph
@@ -88,16 +86,10 @@ class _Tower:
 
     def activated(self, values: str) -> str:
         """The activation between the two layers of a block, by its name in config.json."""
-        if self._activation == "quick_gelu":
-            steep = self.graph.node("Mul", values, self.graph.constant(np.float32(1.702)))
-            return self.graph.node("Mul", values, self.graph.node("Sigmoid", steep))
-        if self._activation != "gelu":
-            why = f"its activation is {self._activation[:40]}, neither quick_gelu nor gelu"
-            raise BadModel(path=self.file.parent / checkpoint.CONFIG, why=why)
-        root, one, half = (self.graph.constant(np.float32(n)) for n in (math.sqrt(0.5), 1, 0.5))
-        error = self.graph.node("Erf", self.graph.node("Mul", values, root))
-        doubled = self.graph.node("Mul", values, self.graph.node("Add", error, one))
-        return self.graph.node("Mul", doubled, half)
+        if self._activation == "gelu":
+            return self.graph.gelu(values)
+        steep = self.graph.node("Mul", values, self.graph.constant(np.float32(1.702)))
+        return self.graph.node("Mul", values, self.graph.node("Sigmoid", steep))
 
     def finish(self, rows: str, axes: tuple[Axes, Axes], norm: str, mask: str | None) -> None:
         """Encode the rows and make the session: it takes `ends`, the rows that tell the output.

@@ -288,19 +288,14 @@ def half() -> Any:
 
 
 def gelu() -> Any:
-    """How far both engines are apart with the activation of other CLIPs, and what is said of one
-    that is unknown or no text.
-    """
-    copies = []
-    for number, activation in enumerate(("gelu", "tanh", 1)):
-        copy = altered(f"gelu{number}", tiny.CLIP, lambda t: None)
-        config = json.loads((copy / "config.json").read_text())
-        for part in ("text_config", "vision_config"):
-            config[part]["hidden_act"] = activation
-        (copy / "config.json").write_text(json.dumps(config))
-        copies.append(copy)
+    """How far both engines are apart with the activation of other CLIPs."""
+    copy = altered("gelu", tiny.CLIP, lambda t: None)
+    config = json.loads((copy / "config.json").read_text())
+    for part in ("text_config", "vision_config"):
+        config[part]["hidden_act"] = "gelu"
+    (copy / "config.json").write_text(json.dumps(config))
     pairs = [
-        (tower(copies[0], "CPU", "auto", None).embed(given), onnx(copies[0]).embed(given))
+        (tower(copy, "CPU", "auto", None).embed(given), onnx(copy).embed(given))
         for tower, onnx, given in (
             (MindSporeImageTower, OnnxImageTower, pictures(2)),
             (MindSporeTextTower, OnnxTextTower, ["a dog"]),
@@ -310,7 +305,6 @@ def gelu() -> Any:
     return {
         "differences": [float(np.abs(a - b).max() / np.abs(a).max()) for a, b in pairs],
         "from quick_gelu": float(np.abs(quick - pairs[1][1]).max()),
-        "said": [said(partial(OnnxTextTower, copy)) for copy in copies[1:]],
     }
 
 

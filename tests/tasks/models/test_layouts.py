@@ -57,6 +57,8 @@ def test_a_hostile_config_is_refused(tower: str, data: st.DataObject) -> None:
         {"text_config": []}, {"model_type": "siglip"}, {"projection_dim": 10**12},
         {"vision_config": {"hidden_size": 65, "num_attention_heads": 4}},
         {"vision_config": {"image_size": 16, "patch_size": 32}},
+        {"vision_config": {"num_channels": 1}}, {"text_config": {"hidden_act": "tanh"}},
+        {"vision_config": {"hidden_act": 1}}, {"vision_config": {"layer_norm_eps": 2.0}},
     ],
 )  # fmt: skip
 def test_a_config_of_something_else_is_refused(change: dict[str, Any]) -> None:
