@@ -19,10 +19,11 @@ END = "<|endoftext|>"
 class Tokens:
     """Encodes texts as tokens.
 
-    Raises PackageMissing; BadModel if the folder holds no tokenizer of CLIP's.
+    `known` is how many tokens the weights have; None: whatever there are. Raises PackageMissing;
+    BadModel if the folder holds no tokenizer of CLIP's, or that of a larger one.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, known: int | None = None) -> None:
         check_tokenizers("CLIP's text tower")
         whole = folder / "tokenizer.json"
         try:
@@ -41,8 +42,12 @@ class Tokens:
             raise BadModel(path=whole, why=error.strerror or str(error)) from error
         except Exception as error:  # tokenizers raises nothing more precise
             raise BadModel(path=whole, why=f"it is no tokenizer: {str(error)[:200]}") from error
-        if self._tokenizer.token_to_id(END) is None:
+        end = self._tokenizer.token_to_id(END)
+        if end is None:
             raise BadModel(path=folder, why=f"its tokenizer has no {END}")
+        if known is not None and end >= known:
+            why = f"its tokenizer gives {END} the number {end}, and its weights have {known} tokens"
+            raise BadModel(path=folder, why=why)
 
     def encode(self, texts: Sequence[str], length: int = 77) -> NDArray[np.int32]:
         """Tokens (n, length) with start and end marks; a longer text is cut but keeps its end mark.

@@ -109,7 +109,7 @@ class MindSporeTextTower(ClipTower, TextTower):
     def __init__(self, folder: Path, setting: str, dtype: Dtype, batch: int | None) -> None:
         super().__init__(folder, setting, dtype, batch)
         config = self._config("text_config")
-        self._tokens = Tokens(folder)
+        self._tokens = Tokens(folder, int(config.vocab_size))
         self._length = int(config.max_position_embeddings)
         self.logit_scale = logit_scale(self._verified.file)
         cls = mindone_light.clip().CLIPTextModelWithProjection

@@ -166,7 +166,7 @@ class OnnxTextTower(TextTower):
     def __init__(self, folder: Path) -> None:
         self._tower = tower = _Tower(folder, "text")
         self.revision, self.logit_scale = tower.revision, logit_scale(tower.file)
-        self._tokens = Tokens(folder)
+        self._tokens = Tokens(folder, tower.sizes["vocab_size"])
         self._words, self._places = (
             tower.weights[f"{tower.name}.embeddings.{name}_embedding.weight"]
             for name in ("token", "position")

@@ -93,3 +93,11 @@ def test_a_tokenizer_of_another_kind_is_refused(tmp_path: Path) -> None:
     Tokenizer(models.BPE({"a": 0, "b": 1}, [])).save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(BadModel, match=r"has no <\|endoftext\|>"):
         Tokens(tmp_path)
+
+
+def test_a_tokenizer_of_a_larger_vocabulary_than_the_weights_is_refused(tmp_path: Path) -> None:
+    """Else each text would fail by itself, with an index that is out of range."""
+    tiny.write_tokenizer(tmp_path / "tokenizer.json")
+    assert Tokens(tmp_path, END + 1).encode(["a dog"]).max() == END
+    with pytest.raises(BadModel, match="number 49407, and its weights have 49407 tokens"):
+        Tokens(tmp_path, END)
