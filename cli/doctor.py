@@ -39,8 +39,8 @@ from curate.worker.session.weights import needed, state_of
 LITTLE_SPACE = 5 << 30  # bytes
 NEEDED = ("av", "opencv-python-headless", "celery", "sqlalchemy")
 OPTIONAL = (
-    "rapidocr", "onnxruntime", "psycopg", "pyarrow", "s3fs", "aiohttp", "ftfy", "py3langid",
-    "scikit-learn", "pandas", "mindspore",
+    "rapidocr", "onnxruntime", "tokenizers", "psycopg", "pyarrow", "s3fs", "aiohttp", "ftfy",
+    "py3langid", "scikit-learn", "pandas", "mindspore",
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import shlex
 _EXTRAS = (
     ("psycopg[binary]>=3.2",),
     ("pyarrow>=17,<26",),
-    ("onnxruntime>=1.20",),
+    ("onnxruntime>=1.20", "tokenizers>=0.22"),
     ("rapidocr>=3.4", "onnxruntime>=1.20"),
     ("s3fs>=2025.2",),
     ("aiohttp>=3.9",),

@@ -15,8 +15,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from curate.configs.errors import BadModel, PackageMissing
-from curate.tasks.models.device import INSTALL
+from curate.configs.errors import BadModel
+from curate.tasks.models.tokenizer_file import check_tokenizers
 
 ENDS = ("<|startoftext|>", "<|endoftext|>")
 FIXED = 2 * 256 + len(ENDS)  # tokens that do not come from merges
@@ -75,11 +75,8 @@ def make_tokenizer(merges: list[tuple[str, str]]) -> Any:
     NFC, runs of blanks to one, lower case, CLIP's words, bytes, merges, marks. Raises
     PackageMissing.
     """
-    try:
-        package = importlib.import_module("tokenizers")
-    except ImportError as error:
-        what = "Making a tokenizer"
-        raise PackageMissing(what=what, package="tokenizers", install=INSTALL) from error
+    check_tokenizers("Making a tokenizer")
+    package = importlib.import_module("tokenizers")
     before, normal = package.pre_tokenizers, package.normalizers
     words = vocabulary(merges)
     start, end = ((token, words[token]) for token in ENDS)

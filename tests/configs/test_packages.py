@@ -49,7 +49,8 @@ def test_nothing_advises_to_install_the_strangers_curate() -> None:
         ("gcsfs", "pip install gcsfs"),
         ("pyarrow", "pip install 'pyarrow>=17,<26'"),
         ("psycopg", "pip install 'psycopg[binary]>=3.2'"),
-        ("onnxruntime", "pip install 'onnxruntime>=1.20'"),
+        ("onnxruntime", "pip install 'onnxruntime>=1.20' 'tokenizers>=0.22'"),
+        ("tokenizers", "pip install 'onnxruntime>=1.20' 'tokenizers>=0.22'"),
         ("rapidocr", "pip install 'rapidocr>=3.4' 'onnxruntime>=1.20'"),
     ],
 )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from curate.configs.errors import BadModel
+from curate.configs.errors import BadModel, PackageMissing
 from curate.tasks.models import words
 from tests import tiny
 
@@ -43,3 +44,11 @@ def test_other_lists_of_merges_are_refused(tmp_path: Path, content: bytes) -> No
     with pytest.raises(BadModel):
         words.read_merges(tmp_path / "merges.txt.gz", 100)
     assert words.find(tmp_path / "none") is None
+
+
+def test_without_tokenizers_it_says_how_to_install_them(
+    hide_package: Callable[[str], None]
+) -> None:
+    hide_package("tokenizers")
+    with pytest.raises(PackageMissing, match="pip install 'onnxruntime>=[^ ]+ 'tokenizers>="):
+        words.make_tokenizer([])
