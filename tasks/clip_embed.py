@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from curate.configs.row_errors import NotFinite, RowError
 from curate.tasks.borders import without_bars
 from curate.tasks.models.catalog import CLIP_MODEL, Need, folder_of
-from curate.tasks.models.onnx_session import device_of
+from curate.tasks.models.onnx_session import check_queue, device_of
 from curate.tasks.stage import BatchStage, Clip, EngineOptions, Field, Outcome, Rows, Storable
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class ClipEmbed(BatchStage[Clip, ClipEmbedOptions]):
     @classmethod
     def check(cls, options: Any) -> None:
         """Raise PackageMissing without ONNX Runtime, which the queue cpu needs."""
-        device_of(options.queue, "", cls.name)
+        check_queue(options.queue, cls.name)
 
     @classmethod
     def models(cls, options: Any) -> tuple[Need, ...]:

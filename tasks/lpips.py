@@ -10,7 +10,7 @@ from pydantic import Field
 from curate.configs.schema import Column
 from curate.tasks.borders import without_bars
 from curate.tasks.models.catalog import Need, folder_of
-from curate.tasks.models.onnx_session import device_of
+from curate.tasks.models.onnx_session import check_queue, device_of
 from curate.tasks.stage import Clip, EngineOptions, Scorer, Scores
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Lpips(Scorer[LpipsOptions]):
     @classmethod
     def check(cls, options: Any) -> None:
         """Raise PackageMissing without ONNX Runtime, which the queue cpu needs."""
-        device_of(options.queue, "", cls.name)
+        check_queue(options.queue, cls.name)
 
     @classmethod
     def models(cls, options: Any) -> tuple[Need, ...]:

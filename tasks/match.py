@@ -15,7 +15,7 @@ from curate.configs.packages import install
 from curate.configs.row_errors import RowError
 from curate.configs.schema import Column
 from curate.tasks.models.catalog import CLIP_MODEL, Need, folder_of
-from curate.tasks.models.onnx_session import device_of
+from curate.tasks.models.onnx_session import check_queue, device_of
 from curate.tasks.stage import BatchStage, Clip, EngineOptions, Outcome
 from curate.tasks.text.captions import TABLE, CaptionRow, is_whole, rewritten
 
@@ -89,8 +89,8 @@ class Match(BatchStage[Clip, MatchOptions]):
 
     @classmethod
     def check(cls, options: Any) -> None:
-        """Raise PackageMissing without ftfy for `repair`, or ONNX Runtime for the queue cpu."""
-        device_of(options.queue, "", cls.name)
+        """Raise PackageMissing without ftfy for `repair`, or what the queue cpu needs."""
+        check_queue(options.queue, cls.name, reads_texts=True)
         if options.repair:
             try:
                 import ftfy  # noqa: F401

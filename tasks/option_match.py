@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from curate.configs.errors import ConfigError
 from curate.configs.schema import Column
 from curate.tasks.models.catalog import CLIP_MODEL, Need, folder_of
-from curate.tasks.models.onnx_session import device_of
+from curate.tasks.models.onnx_session import check_queue, device_of
 from curate.tasks.stage import Clip, EngineOptions, Outcome, Rows, Scores, Stage, Storable
 
 _FILE = "file://"
@@ -95,7 +95,7 @@ class OptionMatch(Stage[Clip, OptionMatchOptions]):
     @classmethod
     def check(cls, options: Any) -> None:
         """Raise ConfigError without a text, PackageMissing without what the queue cpu needs."""
-        device_of(options.queue, "", cls.name)
+        check_queue(options.queue, cls.name, reads_texts=True)
         if not options.texts:
             why = (
                 "it needs texts to look for, such as: texts: [a dog, a cat], "

@@ -125,6 +125,11 @@ def _why(error: Exception) -> str:
     return " ".join(str(error).partition("- C++ Call Stack")[0].split()).rstrip("-!. ")[:300]
 
 
+def has_mindspore() -> bool:
+    """Whether MindSpore is installed. Does not import it."""
+    return importlib.util.find_spec("mindspore") is not None
+
+
 def check_installed() -> None:
     """Raise PackageMissing if a package that models need is missing. Imports none of them."""
     for package in ("mindspore", "mindone", "transformers", "tokenizers"):

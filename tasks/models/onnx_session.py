@@ -11,6 +11,7 @@ from curate.configs.errors import BadModel, PackageMissing
 from curate.configs.packages import install
 from curate.tasks.models import device
 from curate.tasks.models.catalog import ModelKind
+from curate.tasks.models.tokenizer_file import check_tokenizers
 
 _ON_CPUS: tuple[ModelKind, ...] = ("clip", "lpips")
 
@@ -22,9 +23,18 @@ def has_onnx_runtime() -> bool:
 
 def on_onnx(kind: ModelKind, setting: str) -> bool:
     """Whether a model that an NPU runs by MindSpore runs here on ONNX Runtime: CLIP and LPIPS do,
-    on a CPU where it is installed. `setting` is that of the device.
+    on a CPU, unless MindSpore alone is installed. `setting` is that of the device.
     """
-    return kind in _ON_CPUS and device.target_of(setting) == "CPU" and has_onnx_runtime()
+    on_cpu = kind in _ON_CPUS and device.target_of(setting) == "CPU"
+    return on_cpu and (has_onnx_runtime() or not device.has_mindspore())
+
+
+def check_engine(kind: ModelKind, setting: str) -> None:
+    """Raise PackageMissing if what runs a model on the queue ascend is not installed here."""
+    if on_onnx(kind, setting):
+        check_onnx_runtime("Running models")
+    else:
+        device.check_installed()
 
 
 def check_onnx_runtime(what: str) -> None:
@@ -37,16 +47,24 @@ def check_onnx_runtime(what: str) -> None:
         raise PackageMissing(what=what, package="onnxruntime", install=how)
 
 
-def device_of(queue: str, setting: str, what: str) -> str:
-    """The device of a network that may run on ONNX Runtime: the setting's, and on the queue cpu,
-    whose processes never load MindSpore, always the CPU.
-
-    Raises PackageMissing if `what` is on the queue cpu and ONNX Runtime is not installed.
+def check_queue(queue: str, what: str, reads_texts: bool = False) -> None:
+    """Raise PackageMissing if `what` is on the queue cpu, whose processes never load MindSpore, and
+    ONNX Runtime is not installed; nor tokenizers, where it `reads_texts`.
     """
     if queue == "cpu":
         check_onnx_runtime(f"{what} on the queue cpu")
-        return "CPU"
-    return setting
+        if reads_texts:
+            check_tokenizers(f"{what} on the queue cpu")
+
+
+def device_of(queue: str, setting: str, what: str) -> str:
+    """The device of a network that may run on ONNX Runtime: the setting's, and on the queue cpu
+    always the CPU.
+
+    Raises PackageMissing, as `check_queue`.
+    """
+    check_queue(queue, what)
+    return "CPU" if queue == "cpu" else setting
 
 
 def onnx_runtime(what: str) -> Any:

@@ -12,8 +12,7 @@ from curate.configs.pipeline import Pipeline
 from curate.configs.settings import LOOPBACK, Settings
 from curate.db import datasets
 from curate.db.reports.overview import DatasetView
-from curate.tasks.models.device import check_installed
-from curate.tasks.models.onnx_session import on_onnx
+from curate.tasks.models.onnx_session import check_engine
 from curate.tasks.storage.locations import check_clips_writable
 from curate.worker.heartbeat import refuse_rivals
 from curate.worker.processes import queues_of, worker_specs
@@ -74,10 +73,10 @@ def check_models_left(session: HomeSession, opened: OpenDataset, view: DatasetVi
     """
     working = (i for i, stage in enumerate(view.stages) if stage.waiting or stage.running)
     left = Pipeline(opened.pipeline.stages[next(working, 0) :])
-    # on the queue cpu models run on ONNX Runtime and NumPy
-    by_mindspore = Pipeline(tuple(s for s in left.stages if s.options.queue == "ascend"))
-    if not all(on_onnx(need.kind, session.settings.device) for need in needs_of(by_mindspore)):
-        check_installed()  # of MindSpore
+    # on the queue cpu models run on ONNX Runtime and NumPy, which stages check themselves
+    on_ascend = Pipeline(tuple(s for s in left.stages if s.options.queue == "ascend"))
+    for need in needs_of(on_ascend):
+        check_engine(need.kind, session.settings.device)
     check_models(left, session.settings.model_folder)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
+from curate.configs.errors import PackageMissing
 from curate.tasks.models.catalog import ModelKind
-from curate.tasks.models.onnx_session import on_onnx
+from curate.tasks.models.onnx_session import check_engine, on_onnx
 
 Found = Mapping[str, Any]
 
@@ -29,6 +32,22 @@ def test_a_cpu_runs_both_on_onnx_runtime(found: Found) -> None:
 )  # fmt: skip
 def test_which_models_need_mindspore_where(kind: ModelKind, setting: str, on: bool) -> None:
     assert on_onnx(kind, setting) == on
+
+
+@pytest.mark.parametrize(
+    ("there", "missing"),
+    [("onnxruntime mindspore", ""), ("onnxruntime", ""), ("mindspore", "mindone"),
+     ("", "onnxruntime")],
+)  # fmt: skip
+def test_a_cpu_without_either_engine_is_told_of_the_smaller_one(
+    there: str, missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name in there.split() or None)
+    told = pytest.raises(PackageMissing, match=f"package {missing}") if missing else nullcontext()
+    with told:
+        check_engine("clip", "CPU")
+    with pytest.raises(PackageMissing, match="package mind"):
+        check_engine("qwen2_vl", "CPU")
 
 
 def test_what_towers_say_of_themselves(found: Found) -> None:

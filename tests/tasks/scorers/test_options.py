@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +143,18 @@ def test_the_queue_cpu_is_for_onnx_runtime(stage: str, monkeypatch: pytest.Monke
     with pytest.raises(PackageMissing, match=f"{stage} on the queue cpu"):
         cls.check(options)
     cls.check(cls.Options(**texts))
+
+
+@pytest.mark.parametrize(("stage", "refused"), [("match", True), ("clip_embed", False)])
+def test_texts_need_tokenizers_on_the_queue_cpu(
+    stage: str, refused: bool, hide_package: Callable[[str], None]
+) -> None:
+    hide_package("tokenizers")
+    cls = stages()[stage]
+    cls.check(cls.Options())
+    expected = pytest.raises(PackageMissing, match="tokenizers") if refused else nullcontext()
+    with expected:
+        cls.check(cls.Options(queue="cpu"))
 
 
 @pytest.mark.parametrize("stage", ["pllava", "qwen2_5_vl", "internvl"])
