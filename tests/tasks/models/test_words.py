@@ -47,8 +47,8 @@ def test_other_lists_of_merges_are_refused(tmp_path: Path, content: bytes) -> No
 
 
 def test_without_tokenizers_it_says_how_to_install_them(
-    hide_package: Callable[[str], None]
+    hide_package: Callable[[str], None],
 ) -> None:
     hide_package("tokenizers")
-    with pytest.raises(PackageMissing, match="pip install 'onnxruntime>=[^ ]+ 'tokenizers>="):
+    with pytest.raises(PackageMissing, match=r"pip install 'onnxruntime>=[^ ]+ 'tokenizers>="):
         words.make_tokenizer([])
