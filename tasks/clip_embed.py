@@ -61,6 +61,7 @@ class ClipEmbed(BatchStage[Clip, ClipEmbedOptions]):
     level = "clip"
     Options = ClipEmbedOptions
     writes = ("embeddings",)
+    stops_at_once = True
 
     @classmethod
     def check(cls, options: Any) -> None:

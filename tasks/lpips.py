@@ -39,6 +39,7 @@ class Lpips(Scorer[LpipsOptions]):
 
     name = "lpips"
     Options = LpipsOptions
+    stops_at_once = True
     columns = {
         "lpips": Column(
             "float",

@@ -22,7 +22,7 @@ from curate.tasks.models.onnx_graph import OnnxGraph
 from curate.tasks.models.onnx_session import onnx_session
 from curate.tasks.models.tokens import Tokens
 
-ROWS = 256  # of texts, which see each other's masked rows; more cost more there than they save
+_TEXT_ROWS = 256  # of a pass; they see each other's masked rows, so more cost more than they save
 _PICTURE_ROWS = 512  # 10 pictures of ViT-B/32, one of ViT-L/14: more make it no faster
 
 Axes = tuple[int, int]  # of a Reshape: sequences and rows of each; -1: as many as there are
@@ -183,7 +183,7 @@ class OnnxTextTower(TextTower):
         lengths = tokens.argmax(axis=1) + 1
         start = 0
         while start < len(texts):
-            fits = np.searchsorted(np.cumsum(lengths[start:]), ROWS, "right")
+            fits = np.searchsorted(np.cumsum(lengths[start:]), _TEXT_ROWS, "right")
             stop = start + max(1, int(fits))
             made.append(self._pass(tokens[start:stop], lengths[start:stop]))
             start = stop

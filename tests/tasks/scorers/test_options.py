@@ -177,3 +177,11 @@ def test_a_model_is_a_name_or_a_path() -> None:
         OptionMatch.models(OptionMatchOptions(model=model))[0] for model in ("mine", "/models/mine")
     )
     assert (by_name.kind, by_name.model, by_path.model) == ("clip", "mine", "/models/mine")
+
+
+@pytest.mark.parametrize("stage", ["clip_embed", "lpips"])
+@pytest.mark.parametrize(("queue", "divides"), [("cpu", True), ("ascend", False)])
+def test_processes_of_the_queue_cpu_share_what_waits(stage: str, queue: str, divides: bool) -> None:
+    """A batch of clip_embed takes a minute there; on an NPU a full one is the faster way."""
+    steps = [{"stage": "probe"}, {"stage": "split"}, {"stage": stage, "queue": queue}]
+    assert parse(steps, stages(), "test").by_name[stage].divides == divides
