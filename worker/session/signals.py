@@ -63,7 +63,7 @@ def stop_remark(at_work: Callable[[], Sequence[StageAtWork]]) -> str:
         ]
     except ServiceError:  # the database is away
         waited = ["batches at work"]
-    ends = "Stopping: decoding ends now, and what was being decoded is done again"
+    ends = "Stopping: what takes long, as decoding, ends now and is done again"
     if not waited:
         return f"{ends}; no other batch is at work"
     limit = f"{GRACE_SECONDS:g} s at most"

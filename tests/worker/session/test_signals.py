@@ -55,7 +55,7 @@ def test_the_remark_names_what_is_waited_for_and_what_a_second_signal_costs() ->
     said = stop_remark(lambda: work)
     assert "waiting for motion (64 clips), 30 s at most" in said
     assert "Ctrl-C again stops at once: then these too are done again. Nothing is lost" in said
-    assert "split" not in said  # it stops at once
+    assert "what takes long, as decoding, ends now" in said and "split" not in said
     assert "no other batch is at work" in stop_remark(lambda: work[:1])
 
 
