@@ -23,9 +23,8 @@ from sqlalchemy import (
     Update,
     bindparam,
     column,
-    false,
     func,
-    literal_column,
+    inspect,
     select,
     update,
 )
@@ -192,8 +191,9 @@ def column_names(connection: Connection, level: Level, pipeline: Pipeline) -> tu
     found = _column_names.setdefault(connection.dialect, {})
     added = pipeline.clip_columns if level == "clip" else ()
     if level not in found or not set(found[level]).issuperset(added):
-        none: Select[Any] = select(literal_column("*")).select_from(rows_of(level)).where(false())
-        found[level] = tuple(connection.execute(none).keys())
+        # not by a `*`: Postgres refuses one that it has prepared once a column is added
+        columns = inspect(connection).get_columns(rows_of(level).name)
+        found[level] = tuple(one["name"] for one in columns)
     return found[level]
 
 
