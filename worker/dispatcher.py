@@ -1,7 +1,7 @@
 """Sends messages about stages that have rows to claim, and expires the rows of dead processes.
 
-The broker may lose or duplicate any message: Redis with late acknowledgement lost 3 of 6000 in 6
-kills. Therefore each supervisor looks at the rows, every second or so while there are any to do,
+The broker may lose or duplicate any message, and Redis loses those that a killed worker has taken.
+Therefore each supervisor looks at the rows, every second or so while there are any to do,
 and sends messages again.
 """
 
