@@ -34,7 +34,7 @@ from curate.db.queue.leases import (
     load_rows,
 )
 from curate.db.queue.ordered import lease_in_order
-from curate.db.queue.ready import free_statement, part
+from curate.db.queue.ready import free_statement
 from curate.db.schema import datasets, rows_of, videos
 
 LOOKED_AT = 128  # videos among which a claim takes long ones first, and the most it takes
@@ -79,7 +79,7 @@ def _claim(connection: Connection, request: ClaimRequest, sharers: int) -> Claim
             if sharers > 1 and most > 1:
                 enough = {**at, "most": most * sharers}
                 waiting = connection.execute(free_statement(step.level), enough).one()[0]
-                most = part(most, waiting, sharers)
+                most = min(most, max(1, waiting // sharers))
             parameters = {**at, "most": most}
             fresh = longest_statement() if step.spec.makes else fresh_statement(step.level)
             rows = lease_rows(connection, request, time, fresh, parameters)

@@ -94,18 +94,13 @@ def _ready(
         turn = turn_of(connection, dataset_id, step, pipeline, step.order)
         head = turn and connection.execute(turn.statement, {**turn.parameters, "most": 1}).first()
         return Ready(step, 1) if head else None
-    if step.divides:
-        size = part(size, int(count), most)
+    if step.divides:  # as `claim` does
+        size = min(size, max(1, int(count) // most))
     full, partial = divmod(int(count), size)
     # rows of a dead batch are taken in halves and never wait for a full batch
     if not patient or last > FREE or not _upstream_busy(connection, dataset_id, step, pipeline):
         return Ready(step, full + bool(partial))
     return Ready(step, full, bool(partial))
-
-
-def part(size: int, waiting: int, sharers: int) -> int:
-    """How many rows one of so many processes takes: a batch of `size`, or its part of less."""
-    return min(size, max(1, waiting // sharers))
 
 
 @cache
